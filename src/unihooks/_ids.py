@@ -1,0 +1,58 @@
+"""Time-ordered identifiers: a prefix and 26 characters of Crockford's base 32."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+
+
+class _Sequence:
+    """Hand out 26 characters: milliseconds, then random bits that only rise within one millisecond."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._millisecond = -1
+        self._head = ""
+        self._tail = 0
+
+    def next(self, millisecond: int) -> str:
+        with self._lock:
+            if millisecond == self._millisecond:
+                self._tail += 1
+            else:
+                self._millisecond = millisecond
+                self._head = _encode(millisecond, _HEAD_SHIFTS)
+                # One bit is left free, so that counting up cannot overflow.
+                self._tail = int.from_bytes(os.urandom(10), "big") >> 1
+            return self._head + _encode(self._tail, _TAIL_SHIFTS)
+
+
+def _encode(number: int, shifts: tuple[int, ...]) -> str:
+    pairs = _PAIRS
+    return "".join([pairs[(number >> shift) & 1023] for shift in shifts])
+
+
+_HEAD_SHIFTS = tuple(range(40, -1, -10))
+_TAIL_SHIFTS = tuple(range(70, -1, -10))
+_sequence = _Sequence()
+
+
+def _restart_sequence() -> None:
+    # A forked child must not continue its parent's sequence, nor wait for a lock held at the fork.
+    global _sequence  # noqa: PLW0603
+    _sequence = _Sequence()
+
+
+os.register_at_fork(after_in_child=_restart_sequence)
+
+
+def new_id(prefix: str, at: int) -> str:
+    """Return `prefix` + 26 characters that sort by `at` (microseconds since 1970).
+
+    Identifiers made by one process for the same millisecond sort in the order
+    in which they were made.
+    """
+    return prefix + _sequence.next(max(at, 0) // 1000)

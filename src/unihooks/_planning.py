@@ -1,0 +1,106 @@
+"""Decide, without any I/O, which deliveries an event leads to and with which bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from unihooks import _payload
+from unihooks._mapping import PayloadMapping
+from unihooks._models import ActiveInterval, Webhook
+from unihooks._times import to_us
+from unihooks.exceptions import InvalidMapping, InvalidPayload
+
+
+@frozen
+class NewEvent:
+    """Be an event as it is stored; `body` is the payload's JSON, times are microseconds.
+
+    `digest` is set together with `idempotency_key`: equal digests mean the
+    same product, event type and payload.
+    """
+
+    id: str
+    tenant: str
+    product: str
+    event_type: str
+    body: bytes
+    created_at: int
+    idempotency_key: str | None = None
+    digest: bytes | None = None
+
+
+@frozen
+class SubscribedEndpoint:
+    """Be an endpoint as planning needs it; `disabled_at` is None while it is enabled."""
+
+    id: str
+    disabled_at: int | None = None
+
+
+@frozen
+class Subscriber:
+    """Be a webhook with a subscription that matches, as planning needs it."""
+
+    webhook_id: str
+    interval: ActiveInterval
+    mapping: PayloadMapping
+    endpoints: tuple[SubscribedEndpoint, ...]
+
+
+@frozen
+class PlannedBody:
+    """Be what one webhook gets of one event, and through which endpoints.
+
+    `body` is None when the event's own bytes are sent. `failure` is set when
+    the mapping failed: the deliveries are then stored as failed, unsent.
+    """
+
+    webhook_id: str
+    endpoint_ids: tuple[str, ...]
+    body: bytes | None = None
+    warnings: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+def subscriber(webhook: Webhook) -> Subscriber | None:
+    """Return what planning needs of a webhook, or None if it was never active."""
+    if webhook.interval is None:
+        return None
+    endpoints = tuple(
+        SubscribedEndpoint(item.id, None if item.disabled_at is None else to_us(item.disabled_at))
+        for item in sorted(webhook.endpoints, key=lambda item: item.id)
+    )
+    return Subscriber(webhook.id, webhook.interval, webhook.mapping, endpoints)
+
+
+def plan_event(event: NewEvent, subscribers: Iterable[Subscriber]) -> list[PlannedBody]:
+    """Return what each subscriber gets of the event; map once per webhook."""
+    due = [(one, _open_endpoints(one, event)) for one in subscribers if one.interval.contains(event.created_at, event.id)]
+    mapped = any(one.mapping for one, endpoint_ids in due if endpoint_ids)
+    payload = _payload.decode(event.body) if mapped else None
+    return [_plan_one(one, endpoint_ids, payload) for one, endpoint_ids in due if endpoint_ids]
+
+
+def recover_event(event: NewEvent, one: Subscriber, endpoint_ids: Sequence[str]) -> PlannedBody:
+    """Return what the subscriber gets of an event through `endpoint_ids`, whenever it was active."""
+    payload = _payload.decode(event.body) if one.mapping else None
+    return _plan_one(one, tuple(endpoint_ids), payload)
+
+
+def _open_endpoints(one: Subscriber, event: NewEvent) -> tuple[str, ...]:
+    # What was emitted before the endpoint was disabled is planned and held.
+    return tuple(
+        item.id for item in one.endpoints if item.disabled_at is None or event.created_at < item.disabled_at
+    )
+
+
+def _plan_one(one: Subscriber, endpoint_ids: tuple[str, ...], payload: object) -> PlannedBody:
+    if not one.mapping:
+        return PlannedBody(one.webhook_id, endpoint_ids)
+    try:
+        result, warnings = one.mapping.apply(payload)
+        return PlannedBody(one.webhook_id, endpoint_ids, _payload.encode(result), tuple(warnings))
+    except (InvalidMapping, InvalidPayload) as error:
+        return PlannedBody(one.webhook_id, endpoint_ids, failure=f"the payload mapping failed: {error.message}")

@@ -1,0 +1,32 @@
+"""Time as the stores keep it: whole microseconds since 1970, UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+Clock = Callable[[], datetime]
+
+SECOND = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def system_clock() -> datetime:
+    """Return the time of this machine, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_us(moment: datetime) -> int:
+    """Return microseconds since 1970 for an aware datetime of any zone."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(microseconds: int) -> datetime:
+    """Return the aware UTC datetime of `microseconds` since 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def optional_from_us(microseconds: int | None) -> datetime | None:
+    """Return `from_us`, or None for None."""
+    return None if microseconds is None else from_us(microseconds)

@@ -1,0 +1,455 @@
+"""The contracts of the pluggable parts: the store, and the emitter that application code sees.
+
+A store keeps configuration, events, deliveries, attempts and lanes. Its verbs
+are synchronous, work on batches and may be called from any thread. Times are
+whole microseconds since 1970 by the store's own clock (`now`). Every verb is
+one transaction: it happens whole or not at all, and has happened durably when
+it returns. Drivers' errors leave a store as `StoreError`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol, runtime_checkable
+
+from attrs import Factory, define, frozen
+
+from unihooks._headers import HeaderSet
+from unihooks._models import Attempt, Delivery, DeliveryState, Event, Webhook, WebhookStatus
+from unihooks._planning import NewEvent
+from unihooks._secrets import Secret
+from unihooks._times import Clock
+
+HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
+ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
+WEBHOOK_DELETED = "the webhook was deleted"
+FAILING_TOO_LONG = "nothing but failures for 5 days"
+NO_MORE_RETRIES = "no attempt succeeded and no retry is left"
+
+
+@runtime_checkable
+class Emitter(Protocol):
+    """Be what host code that only emits depends on."""
+
+    def emit(
+        self,
+        product: str,
+        event_type: str,
+        payload: Any,
+        *,
+        tenant: str = "default",
+        connection: Any = None,
+        idempotency_key: str | None = None,
+    ) -> Event:
+        """Store the event durably and return it."""
+
+    async def aemit(
+        self,
+        product: str,
+        event_type: str,
+        payload: Any,
+        *,
+        tenant: str = "default",
+        connection: Any = None,
+        idempotency_key: str | None = None,
+    ) -> Event:
+        """Do what `emit` does without blocking the event loop."""
+
+
+@frozen(kw_only=True)
+class Lease:
+    """Be a worker's right to send: `token` (unique per claim) for `seconds`."""
+
+    token: int
+    seconds: float
+
+
+@define
+class Room:
+    """Say how many more deliveries a worker can take, in all and per endpoint.
+
+    Made by the worker for one call; the store takes from it and leaves the
+    rest of the due deliveries alone.
+    """
+
+    total: int
+    per_endpoint: int
+    taken: Mapping[str, int] = Factory(dict)
+    _given: dict[str, int] = Factory(dict)
+
+    def left(self, endpoint_id: str) -> int:
+        """Return how many more this endpoint can have."""
+        used = self.taken.get(endpoint_id, 0) + self._given.get(endpoint_id, 0)
+        return max(0, min(self.per_endpoint - used, self.total))
+
+    def take(self, endpoint_id: str) -> bool:
+        """Take one place for the endpoint if there is one."""
+        if self.left(endpoint_id) == 0:
+            return False
+        self._given[endpoint_id] = self._given.get(endpoint_id, 0) + 1
+        self.total -= 1
+        return True
+
+
+@frozen
+class Claimed:
+    """Be a delivery that a worker has leased, with all that sending it needs but the destination.
+
+    `elapsed_us` is the time since the first attempt without the time held (0
+    before the first). `stamp` is the configuration stamp of the tenant.
+    """
+
+    tenant: str
+    id: str
+    event_id: str
+    webhook_id: str
+    endpoint_id: str
+    product: str
+    event_type: str
+    body: bytes
+    warnings: tuple[str, ...]
+    attempt_count: int
+    elapsed_us: int
+    token: int
+    stamp: int
+
+
+@frozen(kw_only=True)
+class Planned:
+    """Be what one call of `plan` did.
+
+    `events` counts the events that are planned now, `deliveries` the rows
+    made, `claimed` those of them leased to the caller. `more` says that
+    events are left to plan.
+    """
+
+    events: int = 0
+    deliveries: int = 0
+    claimed: Sequence[Claimed] = ()
+    more: bool = False
+
+
+@frozen(kw_only=True)
+class Work:
+    """Be a glance at what there is to do; made by reads alone.
+
+    `next_due` is the earliest time at which an open lane may have a due
+    delivery: never later than the true one, and None when there is none.
+    """
+
+    new_events: bool
+    next_due: int | None
+
+
+@frozen(kw_only=True)
+class Destination:
+    """Be where and how to send at this moment; `open` is False while deliveries are to be held."""
+
+    endpoint_id: str
+    webhook_id: str
+    tenant: str
+    url: str
+    headers: HeaderSet
+    secrets: tuple[Secret, ...]
+    open: bool
+    stamp: int
+
+
+@frozen
+class AttemptRow:
+    """Be an attempt as it is stored; the header texts are JSON arrays of pairs, secrets redacted."""
+
+    number: int
+    url: str
+    started_at: int
+    duration_us: int
+    status_code: int | None
+    error: str | None
+    request_headers: str
+    response_headers: str
+    response_body: bytes
+    warnings: tuple[str, ...] = ()
+
+
+@frozen
+class Result:
+    """Be the outcome of one attempt of a claimed delivery.
+
+    `state` is delivered, failed (with `reason`), or pending with `retry_in_us`.
+    `disable` is a reason to disable the endpoint, provided that it still has
+    the attempt's URL.
+    """
+
+    claimed: Claimed
+    attempt: AttemptRow
+    state: DeliveryState
+    retry_in_us: int | None = None
+    reason: str | None = None
+    disable: str | None = None
+
+
+@frozen(kw_only=True)
+class Recorded:
+    """Be what one call of `record` did.
+
+    `accepted` are the ids of the deliveries whose lease still was the
+    caller's; `disabled` are (tenant, webhook id, endpoint id) of endpoints
+    that were disabled.
+    """
+
+    accepted: Collection[str]
+    disabled: Sequence[tuple[str, str, str]] = ()
+
+
+@frozen(kw_only=True)
+class Window:
+    """Be a place in a newest-first listing: up to `limit` rows older than `older_than` or newer than `newer_than`.
+
+    Both are positions as given by rows' ids (an attempt's number as text). Rows
+    come newest first in either case; with `newer_than` they are those next to it.
+    """
+
+    limit: int
+    older_than: str | None = None
+    newer_than: str | None = None
+
+
+@frozen(kw_only=True)
+class WebhookFilter:
+    """Narrow a listing of webhooks; `search` looks in name, description and URLs, ignoring case."""
+
+    status: WebhookStatus | None = None
+    search: str | None = None
+
+
+@frozen(kw_only=True)
+class EventFilter:
+    """Narrow a listing of events; `since` is included, `until` is not."""
+
+    product: str | None = None
+    event_type: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@frozen(kw_only=True)
+class DeliveryFilter:
+    """Narrow a listing of deliveries; `since` is included, `until` is not."""
+
+    webhook_id: str | None = None
+    endpoint_id: str | None = None
+    event_id: str | None = None
+    product: str | None = None
+    event_type: str | None = None
+    state: DeliveryState | None = None
+    held: bool | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@frozen(kw_only=True)
+class WorkerSeen:
+    """Be a sign of life of a worker."""
+
+    id: str
+    host: str
+    pid: int
+    seen_at: int
+
+
+@frozen(kw_only=True)
+class Figures:
+    """Be the state of the queue: a count each, and the time of the oldest event that is not planned."""
+
+    oldest_unplanned: int | None
+    due: int
+    held: int
+    in_flight: int
+    failing_endpoints: int
+    workers: Sequence[WorkerSeen]
+
+
+EmitOutcome = Event | Exception
+
+
+class Store(ABC):
+    """Keep everything; the rules that every implementation keeps stand with its verbs."""
+
+    @abstractmethod
+    def use_clock(self, clock: Clock | None) -> None:
+        """Take all times from `clock`; None means the store's own (the server's, where there is one)."""
+
+    @abstractmethod
+    def now(self) -> int:
+        """Return the time by the store's clock."""
+
+    @abstractmethod
+    def migrate(self) -> list[str]:
+        """Create or bring up to date what the store needs; return the names of the steps taken."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish what was handed over and free threads and connections; a later call opens them again."""
+
+    # Configuration. Each change raises the tenant's stamp in its transaction.
+
+    @abstractmethod
+    def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
+        """Store a complete webhook; `Conflict` (name "webhooks") when the tenant has `at_most` already."""
+
+    @abstractmethod
+    def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
+        """Return the webhook or raise `NotFound`."""
+
+    @abstractmethod
+    def list_webhooks(self, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
+        """Return webhooks, newest first (by id)."""
+
+    @abstractmethod
+    def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+        """Replace a webhook by `revise(current)`, whose errors pass through and change nothing.
+
+        No other change comes between. The lane of each endpoint is then open
+        exactly if the webhook is active and the endpoint enabled; closing and
+        opening touches no delivery. New endpoints get a lane; those left out
+        lose theirs and their pending deliveries are cancelled
+        (ENDPOINT_REMOVED). An endpoint that becomes enabled starts with fresh
+        health. Return the new webhook. `NotFound` if there is none.
+        """
+
+    @abstractmethod
+    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
+        """Delete the webhook; cancel its pending deliveries (WEBHOOK_DELETED); the log stays. Or `NotFound`."""
+
+    @abstractmethod
+    def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
+        """Return the current destination of each endpoint that exists, with the stamp read before it."""
+
+    @abstractmethod
+    def stamps(self, tenants: Collection[str]) -> dict[str, int]:
+        """Return the configuration stamp of each tenant; 0 for an unknown one."""
+
+    # Emitting.
+
+    @abstractmethod
+    def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
+        """Insert the events durably, together with what others submit at the same time.
+
+        The future's result has one entry per event, in order: the stored
+        event's `Event` without payload (payload None), or the error that this
+        event alone met. With an idempotency key that the tenant has used, it
+        is the first event if the digests are equal, `IdempotencyConflict` otherwise.
+        """
+
+    @abstractmethod
+    def emit_on(self, connection: Any, event: NewEvent) -> Event:
+        """Insert the event with one statement on a host's synchronous connection; never commit.
+
+        `StoreError` if the connection leads to another database, `TypeError`
+        if its kind is not known.
+        """
+
+    @abstractmethod
+    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+        """Do what `emit_on` does on a synchronous or asynchronous connection."""
+
+    # Working.
+
+    @abstractmethod
+    def change_token(self) -> object:
+        """Return a value that differs after other processes committed; cheap, never waits for a lock."""
+
+    @abstractmethod
+    def work(self) -> Work:
+        """Return whether there are new events, and when an open lane is next due."""
+
+    @abstractmethod
+    def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
+        """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
+
+        Events are claimed first, then the tenants' stamps and configuration
+        are read, then `_planning.plan_event` decides. Deliveries for lanes
+        that are open and have room are leased to the caller; the others are due now. A
+        delivery that failed to map is stored as failed. An event is planned
+        once, whoever else plans; a large fan-out may take several calls.
+        """
+
+    @abstractmethod
+    def claim(self, lease: Lease, room: Room) -> list[Claimed]:
+        """Lease due deliveries of open lanes with room, the longest due lanes first, tenants in turn.
+
+        A delivery whose lease ended is due again, whoever holds it.
+        """
+
+    @abstractmethod
+    def record(self, results: Sequence[Result]) -> Recorded:
+        """Store attempts, states and lane health of those results whose token still holds the delivery.
+
+        A result whose token does not is dropped whole. Success clears the
+        endpoint's health; an endpoint with nothing but failures for 5 days is
+        disabled (FAILING_TOO_LONG), as is one whose result says so.
+        """
+
+    @abstractmethod
+    def release(self, claimed: Sequence[Claimed]) -> None:
+        """Give leased deliveries back, due now, where the token still holds them."""
+
+    @abstractmethod
+    def beat(self, worker_id: str, *, gone: bool = False) -> None:
+        """Note that this worker lives, or that it has ended."""
+
+    @abstractmethod
+    def expire_held(self, older_than: int, limit: int) -> int:
+        """Cancel up to `limit` pending deliveries held (and stored) since before `older_than`; return how many."""
+
+    @abstractmethod
+    def prune(self, older_than: int, limit: int) -> int:
+        """Remove up to `limit` planned events made before `older_than`, with all that belongs to them.
+
+        Never one with a pending delivery. Return how many events went.
+        """
+
+    # The log.
+
+    @abstractmethod
+    def list_events(self, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
+        """Return events with their payloads, newest first (by id)."""
+
+    @abstractmethod
+    def list_deliveries(self, tenant: str, narrow: DeliveryFilter, window: Window) -> list[Delivery]:
+        """Return deliveries, newest first (by id)."""
+
+    @abstractmethod
+    def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
+        """Return attempts of a delivery, newest first (by number), or raise `NotFound`."""
+
+    @abstractmethod
+    def replay(self, tenant: str, delivery_id: str) -> Delivery:
+        """Make a new delivery, due now, with the stored body of this one, whose row stays as it is.
+
+        `NotFound` if there is none; `Conflict` if its endpoint is gone or its body was never made.
+        """
+
+    @abstractmethod
+    def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
+        """Cancel a pending delivery; a result that comes later is dropped. `NotFound`, or `Conflict` if it is not pending."""
+
+    @abstractmethod
+    def recover(self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int) -> tuple[int, str | None]:
+        """Plan for one webhook what it missed among up to `limit` events after the id `after`.
+
+        Of events made in [since, until) that it is subscribed to, each enabled
+        endpoint gets a delivery if it never had one, or a replay if its newest
+        one failed or was held too long. Return how many were made and the last event looked
+        at, None when there are no more. `NotFound` if there is no such webhook.
+        """
+
+    @abstractmethod
+    def figures(self) -> Figures:
+        """Return the state of the queue over all tenants; workers seen within 60 s."""
+
+    @abstractmethod
+    def oldest_unplanned(self) -> int | None:
+        """Return when the oldest event that is not planned was made; cheap."""

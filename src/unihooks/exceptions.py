@@ -1,0 +1,67 @@
+"""Every error that unihooks raises, under one root."""
+
+from __future__ import annotations
+
+
+class UnihooksError(Exception):
+    """Be the root of all errors of this library.
+
+    `name` is the offending field, option or identifier where there is one; it
+    is never a secret. The message says what was wrong and what to do.
+    """
+
+    def __init__(self, message: str, *, name: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.name = name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.name)
+
+
+def _rebuild(kind: type[UnihooksError], message: str, name: str | None) -> UnihooksError:
+    return kind(message, name=name)
+
+
+class InvalidWebhook(UnihooksError, ValueError):
+    """A webhook, endpoint or subscription is not well formed."""
+
+
+class InvalidMapping(UnihooksError, ValueError):
+    """A payload mapping is not well formed."""
+
+
+class InvalidHeader(UnihooksError, ValueError):
+    """A custom header is not allowed or not well formed."""
+
+
+class TargetRefused(UnihooksError, ValueError):
+    """A URL or address may not be a destination."""
+
+
+class UnknownEventType(UnihooksError, ValueError):
+    """A product or event type is malformed or not in the catalog."""
+
+
+class InvalidPayload(UnihooksError, ValueError):
+    """A payload is not JSON, too large or does not fit its schema."""
+
+
+class NotFound(UnihooksError, LookupError):
+    """Nothing with this id exists for this tenant."""
+
+
+class Conflict(UnihooksError):
+    """What is to be changed has changed meanwhile, or is in the wrong state."""
+
+
+class IdempotencyConflict(UnihooksError):
+    """The idempotency key was used before with another payload."""
+
+
+class StoreError(UnihooksError):
+    """The database cannot be used: wrong file, locked, full, too new, gone."""
+
+
+class VerificationError(UnihooksError):
+    """A received message is not authentic or not fresh."""
