@@ -1,0 +1,178 @@
+"""Hold secrets so that only `reveal` opens them, and make and check signing secrets."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from datetime import UTC, datetime
+
+from unihooks.exceptions import InvalidWebhook, UnihooksError
+
+MASK = "***"
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - a marker, not a secret
+PRIVATE_PREFIX = "whsk_"
+PUBLIC_PREFIX = "whpk_"
+
+_KEY_LENGTHS = {
+    SECRET_PREFIX: (range(24, 65), "base64 of 24 to 64 random bytes"),
+    PRIVATE_PREFIX: ((32, 64), "base64 of a 32-byte seed or of seed and public key"),
+    PUBLIC_PREFIX: ((32,), "base64 of a 32-byte public key"),
+}
+_HASH_KEY = secrets.token_bytes(32)
+
+
+class Secret:
+    """Keep a text that nothing shows: not repr, str, format, JSON or a pickle.
+
+    Two secrets are equal when their texts are; times do not count. A pickled
+    secret comes back redacted: it shows `***` and its `reveal` raises. Copies
+    within the process keep the text.
+
+    >>> secret = Secret("s3cr3t")
+    >>> print(f"{secret} {secret!r}")
+    *** Secret(***)
+    >>> secret.reveal()
+    's3cr3t'
+    """
+
+    __slots__ = ("_created_at", "_expires_at", "_value")
+
+    def __init__(
+        self,
+        value: str,
+        *,
+        expires_at: datetime | None = None,
+        created_at: datetime | None = None,
+    ) -> None:
+        if not isinstance(value, str):
+            raise InvalidWebhook("A secret is text; pass a str.", name="secret")
+        self._value = value
+        self._expires_at = _utc(expires_at, "expires_at")
+        self._created_at = _utc(created_at, "created_at")
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The time from which it no longer counts, in UTC; None means never."""
+        return self._expires_at
+
+    @property
+    def created_at(self) -> datetime | None:
+        """The time at which it was made, in UTC, where that is known."""
+        return self._created_at
+
+    def reveal(self) -> str:
+        """Return the text; the one way to it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(_encoded(self._value), _encoded(other._value))
+
+    def __hash__(self) -> int:
+        return hash(hmac.digest(_HASH_KEY, _encoded(self._value), hashlib.sha256))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Secret:
+        return self
+
+    def __getstate__(self) -> None:
+        return None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _Redacted, (self._expires_at, self._created_at)
+
+
+class _Redacted(Secret):
+    """Be what a pickled secret becomes: equal to nothing else, and never opened."""
+
+    __slots__ = ()
+
+    def __init__(self, expires_at: datetime | None, created_at: datetime | None) -> None:
+        super().__init__(MASK, expires_at=expires_at, created_at=created_at)
+
+    def reveal(self) -> str:
+        """Raise, because the text is gone."""
+        sentence = "This secret was pickled, which redacts it; load it from the store again."
+        raise UnihooksError(sentence, name="secret")
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+def generate_secret() -> Secret:
+    """Make a signing secret: `whsec_` and the base64 of 32 random bytes.
+
+    >>> check_signing_secret(generate_secret())
+    """
+    return Secret(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+def check_signing_secret(secret: str | Secret) -> None:
+    """Raise `InvalidWebhook` unless messages can be signed with this secret.
+
+    >>> check_signing_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    >>> check_signing_secret("whsec_short")
+    Traceback (most recent call last):
+    unihooks.exceptions.InvalidWebhook: After whsec_ there must be padded \
+base64 of 24 to 64 random bytes.
+    """
+    prefix, _ = decode_key(secret)
+    if prefix == PUBLIC_PREFIX:
+        sentence = f"A {PUBLIC_PREFIX} key can only verify; sign with its {PRIVATE_PREFIX} key."
+        raise InvalidWebhook(sentence, name="secret")
+
+
+def decode_key(secret: str | Secret) -> tuple[str, bytes]:
+    r"""Return prefix and raw key of a `whsec_`, `whsk_` or `whpk_` text.
+
+    >>> decode_key("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX")[1][:4]
+    b'\x00\x01\x02\x03'
+    """
+    text = secret.reveal() if isinstance(secret, Secret) else secret
+    prefix = _prefix(text)
+    lengths, form = _KEY_LENGTHS[prefix]
+    try:
+        raw = base64.b64decode(text[len(prefix) :], validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) not in lengths:
+        raise InvalidWebhook(f"After {prefix} there must be padded {form}.", name="secret")
+    return prefix, raw
+
+
+def _prefix(text: object) -> str:
+    if isinstance(text, str):
+        for prefix in _KEY_LENGTHS:
+            if text.startswith(prefix):
+                return prefix
+    sentence = f"A signing secret is text that starts with {SECRET_PREFIX} or {PRIVATE_PREFIX}."
+    raise InvalidWebhook(sentence, name="secret")
+
+
+def _utc(time: object, name: str) -> datetime | None:
+    if time is None:
+        return None
+    if isinstance(time, datetime) and time.utcoffset() is not None:
+        return time.astimezone(UTC)
+    raise InvalidWebhook(f"{name} must be a datetime with a time zone.", name=name)
+
+
+def _encoded(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
