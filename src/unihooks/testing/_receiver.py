@@ -1,0 +1,143 @@
+"""A real HTTPS receiver for tests: it records what arrives and answers as scripted."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from anyio import to_thread
+
+from unihooks._targets import TargetPolicy
+from unihooks.testing._answers import Answer, Script
+from unihooks.testing._certificates import Certificates
+from unihooks.testing._requests import ReceivedRequest
+from unihooks.testing._server import Server
+
+
+class Receiver:
+    """Receive webhooks over HTTPS on this machine, between `start` and `stop`.
+
+    It listens on 127.0.0.1 only, in a thread of its own, with a certificate of
+    a throwaway authority for `localhost`, the loopback addresses,
+    `example.com`, `*.example.com` and `names`. Use it as a context manager,
+    sync or async, and give a dispatcher its `targets` and `ssl_context`.
+
+    `answers` are the first answers: statuses or `Answer`s. After them, 204.
+    """
+
+    def __init__(
+        self,
+        answers: Iterable[Answer | int] | None = None,
+        *,
+        names: Sequence[str] = (),
+        port: int = 0,
+    ) -> None:
+        certificates = Certificates(names)
+        self.ssl_context: ssl.SSLContext = certificates.client_context()
+        self.targets = TargetPolicy(allow=["127.0.0.0/8", "::1/128"])
+        self._server = Server(self._handle, certificates.server_context(), port)
+        self._script = Script(*(answers or ()))
+        self._scripts: dict[str, Script] = {}
+        self._requests: list[ReceivedRequest] = []
+        self._arrived = threading.Condition()
+        self._port = port
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        await to_thread.run_sync(self.start)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await to_thread.run_sync(self.stop)
+
+    def start(self) -> None:
+        """Listen; after a `stop`, on the same port again."""
+        self._port = self._server.start()
+
+    def stop(self) -> None:
+        """Close the port and all connections; what was received stays."""
+        self._server.stop()
+
+    @property
+    def port(self) -> int:
+        """The port, known once started."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The URL of the path `/`."""
+        return self.url_for("/")
+
+    def url_for(self, path: str, *, host: str = "localhost") -> str:
+        """Return the URL of a path; another `host` needs a resolver, see `resolve`."""
+        return f"https://{host}:{self._port}/{path.removeprefix('/')}"
+
+    def resolve(self, host: str, port: int) -> Sequence[str]:  # noqa: ARG002
+        """Resolve every name to this receiver; for `TargetPolicy(resolver=...)`."""
+        return ["127.0.0.1"]
+
+    def answer(self, *answers: Answer | int) -> None:
+        """Script the next answers of every path that has no script of its own."""
+        self._script.answer(*answers)
+
+    def always(self, answer: Answer | int) -> None:
+        """Set what is answered when no scripted answer is left (204 at first)."""
+        self._script.always(answer)
+
+    def on(self, path: str) -> Script:
+        """Return the script of one path; its query does not count."""
+        with self._arrived:
+            return self._scripts.setdefault(path, Script())
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """All requests so far, in the order of their arrival."""
+        with self._arrived:
+            return list(self._requests)
+
+    def wait_for(self, count: int = 1, timeout: float = 5) -> list[ReceivedRequest]:
+        """Return all requests once there are `count`; `timeout` is in seconds.
+
+        Raises:
+            TimeoutError: fewer have arrived in time; says how many.
+        """
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: len(self._requests) >= count, timeout):
+                seen = len(self._requests)
+                raise TimeoutError(f"{seen} of {count} requests arrived within {timeout} s")
+            return list(self._requests)
+
+    async def await_for(self, count: int = 1, timeout: float = 5) -> list[ReceivedRequest]:
+        """Wait as `wait_for` does, without blocking the event loop."""
+        return await to_thread.run_sync(self.wait_for, count, timeout)
+
+    def clear(self) -> None:
+        """Forget the requests so far."""
+        with self._arrived:
+            self._requests.clear()
+
+    def _handle(self, request: ReceivedRequest) -> Answer:
+        with self._arrived:
+            self._requests.append(request)
+            self._arrived.notify_all()
+            path = request.path.partition("?")[0]
+            return self._scripts.get(path, self._script).take()
