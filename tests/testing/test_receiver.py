@@ -105,8 +105,10 @@ def test_hanging_answer_never_comes_and_does_not_hinder_stop(receiver, client):
 
 
 def test_wait_for_returns_once_enough_have_arrived(receiver, client):
-    threading.Timer(0.05, client.post, [receiver.url]).start()
+    later = threading.Timer(0.05, client.post, [receiver.url])
+    later.start()
     assert len(receiver.wait_for(1)) == 1
+    later.join()
 
 
 def test_wait_for_says_how_many_have_arrived(receiver, client):
@@ -179,9 +181,16 @@ def test_targets_let_the_receiver_through(receiver):
     assert receiver.targets.check_url(receiver.url) == receiver.url
 
 
-def test_every_name_can_be_resolved_to_it(receiver):
-    assert receiver.url_for("x", host="a.example.com") == f"https://a.example.com:{receiver.port}/x"
-    assert receiver.resolve("a.example.com", receiver.port) == ["127.0.0.1"]
+def test_names_of_the_certificate_lead_to_it(receiver):
+    url = receiver.url_for("x", host="a.example.com")
+    assert receiver.targets.check_url(url) == f"https://a.example.com:{receiver.port}/x"
+    assert receiver.targets.resolver("a.example.com", receiver.port) == ["127.0.0.1"]
+    assert receiver.targets.resolver("localhost", receiver.port) == ["127.0.0.1"]
+
+
+def test_other_names_are_not_resolved(receiver):
+    with pytest.raises(OSError, match="name"):
+        receiver.targets.resolver("a.b.example.com", receiver.port)
 
 
 def test_signature_is_verified_as_a_customer_would(receiver, client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from anyio import to_thread
 
 from unihooks._targets import TargetPolicy
 from unihooks.testing._answers import Answer, Script
-from unihooks.testing._certificates import Certificates
+from unihooks.testing._certificates import NAMES, Certificates
 from unihooks.testing._requests import ReceivedRequest
 from unihooks.testing._server import Server
 
@@ -23,7 +24,8 @@ class Receiver:
     It listens on 127.0.0.1 only, in a thread of its own, with a certificate of
     a throwaway authority for `localhost`, the loopback addresses,
     `example.com`, `*.example.com` and `names`. Use it as a context manager,
-    sync or async, and give a dispatcher its `targets` and `ssl_context`.
+    sync or async, and give a dispatcher its `targets` and `ssl_context`: they
+    lead those names here, and no request leaves this machine.
 
     `answers` are the first answers: statuses or `Answer`s. After them, 204.
     """
@@ -37,7 +39,8 @@ class Receiver:
     ) -> None:
         certificates = Certificates(names)
         self.ssl_context: ssl.SSLContext = certificates.client_context()
-        self.targets = TargetPolicy(allow=["127.0.0.0/8", "::1/128"])
+        self.targets = TargetPolicy(allow=["127.0.0.0/8", "::1/128"], resolver=self.resolve)
+        self._names = {*NAMES, *names}
         self._server = Server(self._handle, certificates.server_context(), port)
         self._script = Script(*(answers or ()))
         self._scripts: dict[str, Script] = {}
@@ -88,12 +91,14 @@ class Receiver:
         return self.url_for("/")
 
     def url_for(self, path: str, *, host: str = "localhost") -> str:
-        """Return the URL of a path; another `host` needs a resolver, see `resolve`."""
+        """Return the URL of a path; `host` is any name of the certificate."""
         return f"https://{host}:{self._port}/{path.removeprefix('/')}"
 
     def resolve(self, host: str, port: int) -> Sequence[str]:  # noqa: ARG002
-        """Resolve every name to this receiver; for `TargetPolicy(resolver=...)`."""
-        return ["127.0.0.1"]
+        """Resolve the names of the certificate to this machine, and no others."""
+        if host in self._names or f"*.{host.partition('.')[2]}" in self._names:
+            return ["127.0.0.1"]
+        raise socket.gaierror(socket.EAI_NONAME, "this receiver's certificate lacks the name")
 
     def answer(self, *answers: Answer | int) -> None:
         """Script the next answers of every path that has no script of its own."""
