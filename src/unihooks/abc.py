@@ -228,6 +228,7 @@ class WebhookFilter:
 class EventFilter:
     """Narrow a listing of events; `since` is included, `until` is not."""
 
+    event_id: str | None = None
     product: str | None = None
     event_type: str | None = None
     since: int | None = None
@@ -238,6 +239,7 @@ class EventFilter:
 class DeliveryFilter:
     """Narrow a listing of deliveries; `since` is included, `until` is not."""
 
+    delivery_id: str | None = None
     webhook_id: str | None = None
     endpoint_id: str | None = None
     event_id: str | None = None
