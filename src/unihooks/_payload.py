@@ -1,0 +1,210 @@
+"""Turn payloads into the bytes that are sent, and refuse what is not JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from types import NoneType
+from typing import Any, NoReturn
+
+from unihooks.exceptions import InvalidPayload
+
+MAX_PAYLOAD = 256 * 1024
+"""The largest encoded payload, in bytes."""
+
+MAX_DEPTH = 64
+"""The most steps from the top of a payload to any value in it."""
+
+
+def encode(payload: object) -> bytes:
+    r"""Render a payload as compact UTF-8 JSON; equal input gives equal bytes everywhere.
+
+    Objects are `dict` with text keys, in their order; arrays are `list` or
+    `tuple`. Subclasses count as what they extend: a `StrEnum` is its text, an
+    `IntEnum` its number, a named tuple an array.
+
+    >>> encode({"id": 7, "text": "héllo", "tags": ("a", "b")})
+    b'{"id":7,"text":"h\xc3\xa9llo","tags":["a","b"]}'
+
+    Raises `InvalidPayload`, with the path of the offending value as `name`:
+
+    >>> encode({"order": {"items": [{"price": float("nan")}]}})
+    Traceback (most recent call last):
+    ...
+    unihooks.exceptions.InvalidPayload: $.order.items[0].price: NaN and Infinity are not JSON; ...
+    """
+    check(payload)
+    try:
+        body = _ENCODER.encode(payload).encode()
+    except ValueError:
+        _refuse(payload)
+    if len(body) > MAX_PAYLOAD:
+        _refuse_size()
+    return body
+
+
+def decode(body: bytes) -> Any:
+    """Read what `encode` has written; anything else is `InvalidPayload`.
+
+    >>> decode(b'{"id":7}')
+    {'id': 7}
+    """
+    try:
+        return _DECODER.decode(body.decode())
+    except (ValueError, RecursionError) as exc:
+        message = "the stored payload is not JSON; it must be the bytes that encode() made"
+        raise InvalidPayload(message, name="$") from exc
+
+
+def check(payload: object) -> None:
+    """Refuse wrong types and keys, too much depth and what is surely too large.
+
+    Cheap, because it goes level by level and looks for no path; NaN and lone
+    surrogates are left to the encoder.
+    """
+    level, room = [payload], MAX_PAYLOAD
+    try:
+        for _ in range(MAX_DEPTH + 1):
+            level, room = _descend(level, room)
+            if not level:
+                return
+    except TypeError:
+        pass
+    _refuse(payload)
+
+
+def step(path: str, key: str | int) -> str:
+    """Extend a path by a key or an index, quoting the key where needed.
+
+    >>> step(step("$.items", 2), "unit price")
+    "$.items[2]['unit price']"
+    """
+    if isinstance(key, int):
+        return f"{path}[{int(key)}]"
+    return f"{path}.{key}" if _BARE_KEY.fullmatch(key) else f"{path}[{str(key)!r}]"
+
+
+def _descend(level: list[object], room: int) -> tuple[list[object], int]:
+    """Collect what one level contains; TypeError when something there cannot be sent.
+
+    `room` is counted down because shared parts can unfold to any size.
+    """
+    below: list[object] = []
+    for value in level:
+        if isinstance(value, str):
+            room -= len(value)
+        elif isinstance(value, dict):
+            room -= len("".join(value))  # a TypeError when a key is not text
+            below += value.values()
+        elif isinstance(value, (list, tuple)):
+            below += value
+        elif value is not None and not isinstance(value, (int, float)):
+            raise TypeError
+        if len(below) > room:
+            raise TypeError
+    return below, room
+
+
+def _refuse(payload: object) -> NoReturn:
+    """Find the first offending value, in reading order, and raise with its path."""
+    stack: list[tuple[str, object, tuple[int, ...]]] = [("$", payload, ())]
+    seen = 0
+    while stack and seen + len(stack) <= MAX_PAYLOAD:
+        path, value, above = stack.pop()
+        seen += 1
+        if reason := _fault(value, above):
+            raise InvalidPayload(f"{path}: {reason}", name=path)
+        above = (*above, id(value))
+        stack += [(step(path, key), child, above) for key, child in _children(value)]
+    _refuse_size()
+
+
+def _refuse_size() -> NoReturn:
+    limit = MAX_PAYLOAD // 1024
+    message = f"$: the payload is over {limit} KiB as JSON; send a link to the data instead"
+    raise InvalidPayload(message, name="$")
+
+
+def _children(value: Any) -> list[tuple[str | int, object]]:
+    if isinstance(value, dict):
+        return list(reversed(value.items()))
+    if isinstance(value, (list, tuple)):
+        return list(reversed(list(enumerate(value))))
+    return []
+
+
+def _fault(value: object, above: tuple[int, ...]) -> str | None:
+    if id(value) in above:
+        return "it contains itself, which JSON cannot express; leave the reference out"
+    if len(above) > MAX_DEPTH:
+        return f"it is nested over {MAX_DEPTH} levels deep; flatten the payload"
+    for kinds, fault in _FAULTS:
+        if isinstance(value, kinds):
+            return fault(value)
+    names = (kind.__name__ for kind in type(value).__mro__)
+    advice = next((_ADVICE[name] for name in names if name in _ADVICE), _ANY_JSON)
+    return f"{type(value).__name__} is not JSON; convert it to {advice} first"
+
+
+def _key_fault(value: dict[object, object]) -> str | None:
+    for key in value:
+        if not isinstance(key, str):
+            return f"a key is {type(key).__name__}; JSON keys are text, convert it with str() first"
+        if _text_fault(key):
+            return f"the key {str(key)!r} holds a lone surrogate; remove or replace it"
+    return None
+
+
+def _text_fault(text: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "the text holds a lone surrogate, which is not UTF-8; remove or replace it"
+    return None
+
+
+def _float_fault(value: float) -> str | None:
+    return None if math.isfinite(value) else "NaN and Infinity are not JSON; use None or text instead"
+
+
+def _int_fault(value: int) -> str | None:
+    try:
+        int.__repr__(value)
+    except ValueError:
+        return "the number has too many digits for Python's own limit; send it as text"
+    return None
+
+
+def _no_constants(name: str) -> NoReturn:
+    message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_no_constants)
+_BARE_KEY = re.compile(r"[^\W\d][\w-]*")
+_FAULTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str | None]], ...] = (
+    (dict, _key_fault),
+    (str, _text_fault),
+    (float, _float_fault),
+    (int, _int_fault),
+    ((list, tuple, NoneType), lambda _: None),
+)
+_ANY_JSON = "dict, list, text, a number, a bool or None"
+_ADVICE = {
+    "Decimal": "text or float",
+    "Fraction": "text or float",
+    "datetime": "text with .isoformat()",
+    "date": "text with .isoformat()",
+    "time": "text with .isoformat()",
+    "timedelta": "seconds with .total_seconds()",
+    "UUID": "text with str()",
+    "bytes": "text, such as base64,",
+    "bytearray": "text, such as base64,",
+    "memoryview": "text, such as base64,",
+    "set": "a list",
+    "frozenset": "a list",
+    "Enum": "its .value",
+}

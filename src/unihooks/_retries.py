@@ -1,0 +1,197 @@
+"""Decide from stored state when, and whether, a failed delivery is tried again."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import attrs
+from tenacity import RetryCallState, stop_after_attempt
+from tenacity.wait import wait_base
+
+MAX_DELAY = 30 * 86_400.0
+"""No delay is longer, in seconds, whatever a policy or a receiver asks for."""
+
+_MINUTE = 60.0
+_HOUR = 3600.0
+_DEFAULT_DELAYS = (5.0, 5 * _MINUTE, 30 * _MINUTE, *(h * _HOUR for h in (2, 5, 10, 14, 20, 24)))
+
+
+class AttemptFailed(Exception):
+    """Be what a policy sees as the outcome's exception, for `wait_exception` and its like."""
+
+    def __init__(
+        self,
+        error: str | None = None,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(error, status_code, retry_after)
+        self.error = error
+        self.status_code = status_code
+        self.retry_after = retry_after
+
+
+@attrs.frozen
+class DelayList(wait_base):
+    """Wait the listed seconds after each attempt in turn, then the last again, each with jitter."""
+
+    delays: tuple[float, ...]
+    jitter: float = 0.2
+    random: Callable[[], float] = attrs.field(default=random.random, eq=False, repr=False)
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        if not self.delays:
+            return 0.0
+        delay = self.delays[min(retry_state.attempt_number, len(self.delays)) - 1]
+        return delay * (1 + self.jitter * (2 * self.random() - 1))
+
+
+def _callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not callable(value):
+        example = {"wait": "wait_fixed(60)", "stop": "stop_after_attempt(5)"}[attribute.name]
+        message = f"{attribute.name} must be a tenacity {attribute.name} such as {example}"
+        raise ValueError(message)  # noqa: TRY004 - every bad policy is a ValueError
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """Say how long to wait between attempts and when to give up.
+
+    Any `tenacity` wait and stop objects will do, also combined with `+` and
+    `|`; they are evaluated on stored state and nothing sleeps.
+
+    >>> from tenacity import stop_after_attempt, stop_after_delay, wait_exponential
+    >>> policy = RetryPolicy(
+    ...     wait=wait_exponential(multiplier=10, max=3600),
+    ...     stop=stop_after_attempt(8) | stop_after_delay(86_400),
+    ... )
+    >>> policy.next_delay(attempt=3, elapsed=30)
+    40.0
+    >>> policy.next_delay(attempt=8, elapsed=2000) is None
+    True
+    """
+
+    wait: Callable[[RetryCallState], float] = attrs.field(default=DelayList(_DEFAULT_DELAYS), validator=_callable)
+    stop: Callable[[RetryCallState], bool] = attrs.field(
+        default=stop_after_attempt(len(_DEFAULT_DELAYS) + 1), validator=_callable
+    )
+
+    @classmethod
+    def from_delays(
+        cls,
+        delays: Sequence[float],
+        *,
+        jitter: float = 0.2,
+        random: Callable[[], float] = random.random,
+    ) -> RetryPolicy:
+        """Wait these seconds after the first, second, ... attempt, then give up.
+
+        `jitter` is the share by which each delay varies up or down. An empty
+        list means a single attempt and no retry.
+
+        >>> RetryPolicy.from_delays([5, 300], jitter=0).next_delay(attempt=2, elapsed=5)
+        300.0
+        """
+        wait = DelayList(tuple(_checked(delay) for delay in delays), _share(jitter), random)
+        return cls(wait=wait, stop=stop_after_attempt(len(wait.delays) + 1))
+
+    def next_delay(
+        self,
+        *,
+        attempt: int,
+        elapsed: float,
+        error: str | None = None,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+    ) -> float | None:
+        """Tell the seconds to wait after failed attempt number `attempt`; None means give up.
+
+        `elapsed` is the seconds since the first attempt without time held;
+        `retry_after` is what `parse_retry_after` made of the answer.
+        """
+        state = _state(attempt, elapsed, AttemptFailed(error, status_code, retry_after))
+        planned = min(max(0.0, float(self.wait(state))), MAX_DELAY)
+        delay = _lengthened(planned, status_code, retry_after)
+        state.upcoming_sleep = delay
+        return None if self.stop(state) else delay
+
+
+DEFAULT_RETRIES = RetryPolicy()
+"""5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, each give or take a fifth."""
+
+
+def parse_retry_after(value: bytes | str, now: datetime) -> float | None:
+    """Read a Retry-After header as seconds from `now`; None when it makes no sense.
+
+    Fractions are rounded up, a date that has passed is 0, a date without zone is UTC.
+
+    >>> parse_retry_after(b"120", datetime.now(UTC))
+    120.0
+    >>> now = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> parse_retry_after("Thu, 01 Jan 2026 00:00:30 GMT", now)
+    30.0
+    """
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    text = text.strip(" \t")
+    if _SECONDS.fullmatch(text):
+        return float(math.ceil(min(float(text), MAX_DELAY)))
+    moment = _date(text)
+    if moment is None:
+        return None
+    return min(max(0.0, (moment - now).total_seconds()), MAX_DELAY)
+
+
+def _date(text: str) -> datetime | None:
+    if not text.isascii() or len(text) > _LONGEST_DATE:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _lengthened(planned: float, status_code: int | None, retry_after: float | None) -> float:
+    delay = planned
+    if retry_after is not None:
+        delay = max(planned, min(retry_after, max(_HOUR, 2 * planned)))
+    return max(delay, _MINUTE) if status_code == _TOO_MANY_REQUESTS else delay
+
+
+def _state(attempt: int, elapsed: float, failure: AttemptFailed) -> RetryCallState:
+    """Build what tenacity would hold after this attempt, on a clock that starts at zero."""
+    state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]
+    outcome: Future[Any] = Future()
+    outcome.set_exception(failure)
+    state.attempt_number = attempt
+    state.start_time = 0.0
+    state.outcome = outcome  # type: ignore[assignment]
+    state.outcome_timestamp = state.idle_for = elapsed
+    return state
+
+
+def _checked(delay: float | timedelta) -> float:
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+    if not 0 <= seconds <= MAX_DELAY:
+        message = f"a delay of {delay} is not possible; give 0 to {MAX_DELAY:.0f} seconds"
+        raise ValueError(message)
+    return seconds
+
+
+def _share(jitter: float) -> float:
+    if not 0 <= jitter <= 1:
+        message = f"a jitter of {jitter} is not possible; give a share from 0 to 1, such as 0.2"
+        raise ValueError(message)
+    return float(jitter)
+
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?", re.ASCII)
+_LONGEST_DATE = 64
+_TOO_MANY_REQUESTS = 429
