@@ -1,0 +1,268 @@
+"""Decide which URLs, hosts and addresses may be a destination."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import NoReturn
+from urllib.parse import quote
+
+import attrs
+import idna
+
+from unihooks.exceptions import TargetRefused
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Resolver = Callable[[str, int], Sequence[str]]
+
+MAX_URL_LENGTH = 2048
+MAX_NAME_LENGTH = 253
+
+_PRIVATE_IPV4 = tuple(
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "168.63.129.16/32",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+_PUBLIC_IPV6 = IPv6Network("2000::/3")
+_PRIVATE_IPV6 = tuple(
+    IPv6Network(text)
+    for text in (
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "2620:4f:8000::/48",
+        "3fff::/20",
+    )
+)
+_LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+_V4_MAPPED = IPv6Network("::ffff:0:0/96")
+
+# Of the ports from 1024 up: the WHATWG list of bad ports, Redis and memcached.
+# fmt: off
+_BAD_PORTS = frozenset({
+    1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6379, 6566,
+    6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080, 11211,
+})
+# fmt: on
+_FREE_PORTS = range(1024, 65536)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://"
+    r"(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>[^#]*)(?P<fragment>.*)",
+    re.ASCII | re.IGNORECASE,
+)
+_AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_NOT_ASCII = re.compile(r"[^\x21-\x7e]+")
+_PRIVATE_SUFFIXES = frozenset({"internal", "local", "localdomain"})
+
+
+def _networks(texts: str | Iterable[str | Network]) -> tuple[Network, ...]:
+    return tuple(map(_network, [texts] if isinstance(texts, str) else texts))
+
+
+def _network(text: str | Network) -> Network:
+    try:
+        if "%" in str(text):
+            raise ValueError("zone")  # noqa: TRY301
+        network = ip_network(str(text))
+    except ValueError:
+        sentence = f"{str(text)[:50]!r} is not a network; write CIDR text such as 10.0.0.0/8."
+        raise TargetRefused(sentence, name="network") from None
+    if isinstance(network, IPv6Network) and network.subnet_of(_V4_MAPPED):
+        return IPv4Network((int(network[0]) & 0xFFFFFFFF, network.prefixlen - 96))
+    return network
+
+
+@attrs.frozen(kw_only=True)
+class TargetPolicy:
+    """Say which destinations are accepted: public HTTPS, unless told otherwise.
+
+    Args:
+        allow_http: Accept `http://` as well, on port 80 or from 1024 up.
+        allow: Networks, as CIDR text, that are accepted although not public.
+            Names inside private networks are then accepted too, and `localhost`
+            when loopback is among them.
+        deny: Networks that are never accepted; `deny` beats `allow`.
+        resolver: Look up a host: `resolver(host, port)` gives its addresses.
+
+    >>> TargetPolicy().check_url("HTTPS://Example.com:443")
+    'https://example.com/'
+    >>> TargetPolicy().check_address("10.0.0.1")
+    Traceback (most recent call last):
+    unihooks.exceptions.TargetRefused: The address is not public; use a public one.
+    >>> TargetPolicy(allow=["10.0.0.0/8"]).check_address("10.0.0.1")
+    '10.0.0.1'
+    """
+
+    allow_http: bool = False
+    allow: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
+    deny: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
+    resolver: Resolver | None = None
+
+    def check_url(self, url: str) -> str:
+        """Return the URL in its normal form, or raise `TargetRefused`.
+
+        The scheme and host come back in lower case and ASCII, without a root
+        dot or default port; an empty path is `/`; what is not ASCII in path and
+        query is percent-encoded. No name is resolved.
+        """
+        parts = _split(url)
+        scheme = parts["scheme"].lower()
+        self._check_scheme(scheme)
+        host, port = _host_and_port(parts["authority"])
+        location = self.check_host(host) + _checked_port(scheme, port)
+        path = _NOT_ASCII.sub(_quoted, (parts["path"] or "/") + parts["query"])
+        return _checked_length(f"{scheme}://{location}{path}")
+
+    def check_host(self, host: str) -> str:
+        """Return a name or address as it stands in a URL, or raise `TargetRefused`."""
+        if host.startswith("["):
+            return self._check_ipv6(host)
+        name = _normalised(host)
+        labels = name.split(".")
+        if _NUMERIC_LABEL.fullmatch(labels[-1]):
+            return self.check_address(name)
+        if not all(map(_LABEL.fullmatch, labels)) or len(name) > MAX_NAME_LENGTH:
+            _refuse("The host is not a valid name; use one such as hooks.example.com.")
+        self._check_name(labels)
+        return name
+
+    def check_address(self, address: str) -> str:
+        """Return an IP address in its canonical form, or raise `TargetRefused`.
+
+        An IPv4 address inside of an IPv6 one (`::ffff:192.0.2.1`) comes out.
+        """
+        parsed = _parsed(address)
+        if _within(parsed, self.deny):
+            _refuse("The address is in a network that is denied here; use another one.")
+        if not _within(parsed, self.allow) and not _is_public(parsed):
+            _refuse("The address is not public; use a public one.")
+        return str(parsed)
+
+    def _check_scheme(self, scheme: str) -> None:
+        if scheme == "https" or (scheme == "http" and self.allow_http):
+            return
+        _refuse("The URL must start with https://.")
+
+    def _check_ipv6(self, host: str) -> str:
+        if ":" not in host:
+            _refuse("Brackets are for IPv6 addresses only; leave them out.")
+        address = self.check_address(host[1:-1])
+        return f"[{address}]" if ":" in address else address
+
+    def _check_name(self, labels: list[str]) -> None:
+        if labels[-1] == "localhost":
+            if not any(_within(address, self.allow) for address in _LOOPBACK):
+                _refuse("The host is this machine itself; use a public name.")
+        elif _is_private(labels) and not self.allow:
+            _refuse("The host is a name inside a private network; use a public name.")
+
+
+def _split(url: object) -> dict[str, str]:
+    if not isinstance(url, str):
+        _refuse("The URL must be text; pass a str.")
+    _checked_length(url)
+    if not url.isprintable() or " " in url or "\\" in url:
+        _refuse("The URL holds a space, control character or backslash; percent-encode it.")
+    match = _URL.fullmatch(url)
+    if match is None:
+        _refuse("The URL must have the form https://host/path.")
+    if match["fragment"]:
+        _refuse("The URL has a fragment, which is never sent; remove # and what follows.")
+    return match.groupdict()
+
+
+def _checked_length(url: str) -> str:
+    if len(url) > MAX_URL_LENGTH:
+        _refuse(f"The URL is too long; at most {MAX_URL_LENGTH} characters are accepted.")
+    return url
+
+
+def _host_and_port(authority: str) -> tuple[str, int | None]:
+    if "@" in authority:
+        _refuse("The URL holds a user name or password; send it as a custom header instead.")
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None or not match["host"]:
+        _refuse("The URL needs one host and, after a colon, at most one port number.")
+    return match["host"], int(match["port"]) if match["port"] else None
+
+
+def _checked_port(scheme: str, port: int | None) -> str:
+    if port in {None, _DEFAULT_PORTS[scheme]}:
+        return ""
+    if port not in _FREE_PORTS or port in _BAD_PORTS:
+        default = _DEFAULT_PORTS[scheme]
+        _refuse(f"The port is not accepted; use {default} or one from 1024 up, but no well-known one.")
+    return f":{port}"
+
+
+def _quoted(match: re.Match[str]) -> str:
+    return quote(match[0])
+
+
+def _normalised(host: str) -> str:
+    if not host.isascii() or "xn--" in host.lower():
+        try:
+            host = idna.encode(host, uts46=True).decode("ascii")
+        except UnicodeError:
+            _refuse("The host is not a valid international name; correct its spelling.")
+    return host.lower().removesuffix(".")
+
+
+def _is_private(labels: list[str]) -> bool:
+    return len(labels) == 1 or labels[-1] in _PRIVATE_SUFFIXES or labels[-2:] == ["home", "arpa"]
+
+
+def _parsed(address: str) -> Address:
+    try:
+        parsed = None if "%" in address else ip_address(address)
+    except (TypeError, ValueError):
+        parsed = None
+    if parsed is None:
+        _refuse("The address is not a plain IPv4 or IPv6 address; write it as 192.0.2.1 or 2001:db8::1.")
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def _within(address: Address, networks: Iterable[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv4Address):
+        return not _within(address, _PRIVATE_IPV4)
+    return address in _PUBLIC_IPV6 and not _within(address, _PRIVATE_IPV6)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    raise TargetRefused(sentence, name="url")
