@@ -1,0 +1,27 @@
+"""How the documentation is built."""
+
+from importlib.metadata import version as _version
+
+project = "unihooks"
+author = "unihooks contributors"
+project_copyright = "unihooks contributors"
+release = version = _version("unihooks")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "examples"]
+source_suffix = {".md": "markdown"}
+
+html_theme = "furo"
+html_title = f"unihooks {release}"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+
+# Annotations name private modules and other projects, which are not indexed
+# here: without the network there is nothing to look them up in.
+nitpick_ignore_regex = [("py:.*", r".*")]

@@ -1,0 +1,125 @@
+"""A dispatcher for tests of host code that only emits: it records and sends nothing."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from unihooks._catalog import Catalog, check_name
+from unihooks._ids import new_id
+from unihooks._models import Event, check_tenant
+from unihooks._payload import decode, encode
+from unihooks._times import Clock, system_clock, to_us
+from unihooks.exceptions import IdempotencyConflict
+
+
+class RecordingDispatcher:
+    """Record events in `events`, after the checks of a real dispatcher.
+
+    It is an `Emitter`. An event emitted with `connection=` is recorded at once:
+    whether the transaction is committed is not known here.
+
+    >>> recorder = RecordingDispatcher()
+    >>> event = recorder.emit("shop", "order.paid", {"order": 7}, tenant="acme")
+    >>> recorder.of("shop", "order.paid")[0].payload
+    {'order': 7}
+    """
+
+    def __init__(self, *, catalog: Catalog | None = None, clock: Clock = system_clock) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._events: list[Event] = []
+        self._by_key: dict[tuple[str, str], Event] = {}
+
+    @property
+    def events(self) -> list[Event]:
+        """All events so far, in the order in which they were emitted."""
+        with self._lock:
+            return list(self._events)
+
+    def of(self, product: str, event_type: str, *, tenant: str | None = None) -> list[Event]:
+        """Return the events of one type, of one tenant or of all."""
+        return [
+            event
+            for event in self.events
+            if (event.product, event.event_type) == (product, event_type) and tenant in {None, event.tenant}
+        ]
+
+    def clear(self) -> None:
+        """Forget the events and their idempotency keys."""
+        with self._lock:
+            self._events.clear()
+            self._by_key.clear()
+
+    def emit(
+        self,
+        product: str,
+        event_type: str,
+        payload: Any,
+        *,
+        tenant: str = "default",
+        connection: Any = None,  # noqa: ARG002
+        idempotency_key: str | None = None,
+    ) -> Event:
+        """Check and record the event, and return it."""
+        self._check(product, event_type, payload)
+        now = self._clock()
+        event = Event(
+            id=new_id("evt_", to_us(now)),
+            tenant=check_tenant(tenant),
+            product=product,
+            event_type=event_type,
+            payload=decode(encode(payload)),
+            created_at=now,
+        )
+        with self._lock:
+            return self._record(event, idempotency_key)
+
+    async def aemit(
+        self,
+        product: str,
+        event_type: str,
+        payload: Any,
+        *,
+        tenant: str = "default",
+        connection: Any = None,
+        idempotency_key: str | None = None,
+    ) -> Event:
+        """Do what `emit` does."""
+        return self.emit(
+            product,
+            event_type,
+            payload,
+            tenant=tenant,
+            connection=connection,
+            idempotency_key=idempotency_key,
+        )
+
+    def _check(self, product: str, event_type: str, payload: Any) -> None:
+        if self._catalog is None:
+            check_name("product", product)
+            check_name("event type", event_type)
+        else:
+            self._catalog.check_payload(product, event_type, payload)
+
+    def _record(self, event: Event, key: str | None) -> Event:
+        if key is not None:
+            first = self._by_key.setdefault((event.tenant, key), event)
+            if first is not event:
+                return _repeated(first, event)
+        self._events.append(event)
+        return event
+
+
+def _repeated(first: Event, event: Event) -> Event:
+    if _content(first) != _content(event):
+        raise IdempotencyConflict(
+            "the idempotency key was used before with another event; use one key per event",
+            name="idempotency_key",
+        )
+    return first
+
+
+def _content(event: Event) -> tuple[str, str, bytes]:
+    return event.product, event.event_type, encode(event.payload)

@@ -1,0 +1,105 @@
+"""The recording dispatcher of the testing kit."""
+
+from __future__ import annotations
+
+import pytest
+
+from unihooks._catalog import Catalog
+from unihooks.abc import Emitter
+from unihooks.exceptions import IdempotencyConflict, InvalidPayload, InvalidWebhook, UnknownEventType
+from unihooks.testing import FakeClock, RecordingDispatcher
+
+
+@pytest.fixture
+def recorder():
+    return RecordingDispatcher()
+
+
+def test_is_an_emitter(recorder):
+    emitter: Emitter = recorder
+    assert isinstance(emitter, Emitter)
+
+
+def test_event_is_recorded_as_emitted():
+    clock = FakeClock()
+    recorder = RecordingDispatcher(clock=clock)
+    event = recorder.emit("shop", "order.paid", {"n": 1}, tenant="acme")
+    assert recorder.events == [event]
+    assert (event.tenant, event.product, event.event_type, event.payload) == ("acme", "shop", "order.paid", {"n": 1})
+    assert event.created_at == clock()
+    assert event.id.startswith("evt_")
+    assert len(event.id) == 30
+
+
+async def test_aemit_records_as_emit_does(recorder):
+    event = await recorder.aemit("shop", "order.paid", None, connection=object(), idempotency_key="k")
+    assert recorder.events == [event]
+    assert event.tenant == "default"
+
+
+def test_later_changes_of_the_payload_are_not_recorded(recorder):
+    payload = {"items": [1]}
+    recorder.emit("shop", "order.paid", payload)
+    payload["items"].append(2)
+    assert recorder.events[0].payload == {"items": [1]}
+
+
+def test_events_are_found_by_type_and_tenant(recorder):
+    paid = recorder.emit("shop", "order.paid", 1, tenant="a")
+    recorder.emit("shop", "order.sent", 2, tenant="a")
+    other = recorder.emit("shop", "order.paid", 3, tenant="b")
+    assert recorder.of("shop", "order.paid") == [paid, other]
+    assert recorder.of("shop", "order.paid", tenant="b") == [other]
+
+
+@pytest.mark.parametrize("payload", [float("nan"), {1: 2}, b"bytes"])
+def test_payload_that_is_not_json_is_refused(recorder, payload):
+    with pytest.raises(InvalidPayload):
+        recorder.emit("shop", "order.paid", payload)
+    assert recorder.events == []
+
+
+@pytest.mark.parametrize("product, event_type", [("a b", "c"), ("a", "ü")])
+def test_malformed_names_are_refused(recorder, product, event_type):
+    with pytest.raises(UnknownEventType):
+        recorder.emit(product, event_type, {})
+
+
+def test_bad_tenant_is_refused(recorder):
+    with pytest.raises(InvalidWebhook):
+        recorder.emit("shop", "order.paid", {}, tenant="")
+
+
+def test_catalog_decides_what_is_known():
+    catalog = Catalog()
+    catalog.add_product("shop").add_event("order.paid")
+    recorder = RecordingDispatcher(catalog=catalog)
+    recorder.emit("shop", "order.paid", {})
+    with pytest.raises(UnknownEventType):
+        recorder.emit("shop", "order.sent", {})
+
+
+def test_repeated_key_gives_the_first_event(recorder):
+    first = recorder.emit("shop", "order.paid", {"n": 1}, idempotency_key="k")
+    assert recorder.emit("shop", "order.paid", {"n": 1}, idempotency_key="k") is first
+    assert recorder.events == [first]
+
+
+def test_same_key_of_another_tenant_is_another_event(recorder):
+    for tenant in "ab":
+        recorder.emit("shop", "order.paid", {}, tenant=tenant, idempotency_key="k")
+    assert len(recorder.events) == 2
+
+
+def test_repeated_key_with_other_content_is_a_conflict(recorder):
+    recorder.emit("shop", "order.paid", {"n": 1}, idempotency_key="k")
+    with pytest.raises(IdempotencyConflict) as caught:
+        recorder.emit("shop", "order.paid", {"n": 2}, idempotency_key="k")
+    assert caught.value.name == "idempotency_key"
+
+
+def test_clear_forgets_events_and_keys(recorder):
+    recorder.emit("shop", "order.paid", {"n": 1}, idempotency_key="k")
+    recorder.clear()
+    recorder.emit("shop", "order.paid", {"n": 2}, idempotency_key="k")
+    assert len(recorder.events) == 1
