@@ -1,0 +1,9 @@
+"""Send one request to a URL that a stranger chose, and read what comes back."""
+
+from __future__ import annotations
+
+from unihooks.transport._errors import NOT_REACHABLE, AttemptError
+from unihooks.transport._exchange import Exchange, exchange
+from unihooks.transport._http import HTTPTransport
+
+__all__ = ["NOT_REACHABLE", "AttemptError", "Exchange", "HTTPTransport", "exchange"]

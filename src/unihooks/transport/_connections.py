@@ -1,0 +1,181 @@
+"""Carry one request at a time over one TCP connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import Any, Final, cast
+
+from unihooks.transport._errors import AttemptError, BadAnswer, ConnectionEnded, timed_out
+from unihooks.transport._parser import AnswerParser
+
+_WIRE_BYTES: Final = 64 * 1024
+_PLAIN_BYTES: Final = 16 * 1024
+
+# What TLS may add to an answer before we no longer believe that it is one.
+MAX_OVERHEAD_BYTES: Final = 128 * 1024
+
+
+class Scratch:
+    """Hold the read buffers that all connections of one event loop share.
+
+    They are filled and emptied within one callback, so nothing of one
+    connection is left when the next one reads.
+    """
+
+    __slots__ = ("plain", "plain_view", "wire", "wire_view")
+
+    def __init__(self) -> None:
+        self.wire = bytearray(_WIRE_BYTES)
+        self.wire_view = memoryview(self.wire)
+        self.plain = bytearray(_PLAIN_BYTES)
+        self.plain_view = memoryview(self.plain)
+
+
+class Connection(asyncio.BufferedProtocol):
+    """Be one connection: send a request, feed what comes back to its parser.
+
+    `closed` is final. Bytes that arrive while no answer is awaited close it:
+    they would be taken for the answer to the next request.
+    """
+
+    __slots__ = (
+        "_loop", "_parser", "_scratch", "_started", "_transport", "_waiter",
+        "closed", "deadline", "idle_until", "key", "on_idle_close", "session_due",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, scratch: Scratch) -> None:
+        self._loop = loop
+        self._scratch = scratch
+        self._transport: asyncio.Transport | None = None
+        self._parser: AnswerParser | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._started = 0.0
+        self.closed = False
+        self.deadline = 0.0
+        self.idle_until = 0.0
+        self.key: Hashable = None
+        self.on_idle_close: Callable[[Connection], None] | None = None
+        self.session_due = False
+
+    def ask(self, data: bytes, parser: AnswerParser, started: float, deadline: float) -> asyncio.Future[None]:
+        """Send a request; the future ends when the parser is done, or with an AttemptError."""
+        waiter = self._loop.create_future()
+        self._waiter = waiter
+        self._parser = parser
+        self._started = started
+        self.deadline = deadline
+        if self.closed:
+            self._fail(ConnectionEnded("the connection was closed before an answer came"))
+        else:
+            self._send(data)
+        return waiter
+
+    def expire(self) -> None:
+        """End the answer under way because its deadline has passed."""
+        parser = self._parser
+        if parser is None:
+            return
+        if parser.status is None:
+            doing = "sending the request" if self._is_sending() else "waiting for the answer"
+            self._fail(timed_out(self.deadline - self._started, doing))
+        else:
+            parser.cut("the body of the answer did not end in time and was cut")
+            self._finish()
+
+    def close(self) -> None:
+        """Close at once, without waiting for what is still to be sent."""
+        if not self.closed:
+            self.closed = True
+            if self._transport is not None:
+                self._transport.abort()
+            if self.on_idle_close is not None:
+                self.on_idle_close(self)
+
+    def peer(self) -> str | None:
+        """Return the address at the other end."""
+        name = None if self._transport is None else self._transport.get_extra_info("peername")
+        return cast("str", name[0]) if name else None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the transport; called by the event loop."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self.closed:
+            self._transport.abort()
+
+    def get_buffer(self, sizehint: int) -> Any:  # noqa: ARG002
+        """Return the buffer to read into; called by the event loop."""
+        return self._scratch.wire
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take the bytes that were read; called by the event loop."""
+        if not self.closed:
+            self._feed(bytes(self._scratch.wire_view[:nbytes]))
+
+    def eof_received(self) -> bool | None:
+        """Take note that the peer has stopped sending; called by the event loop."""
+        self._end(None)
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the connection is gone; called by the event loop."""
+        self._end(exc)
+        self._transport = None
+
+    def _send(self, data: bytes) -> None:
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _is_sending(self) -> bool:
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
+    def _feed(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is None:
+            self.close()
+            return
+        try:
+            parser.feed(data)
+        except BadAnswer as exc:
+            self._fail(exc)
+            return
+        if parser.done:
+            self._finish()
+
+    def _finish(self) -> None:
+        parser, waiter = self._parser, self._waiter
+        assert parser is not None  # noqa: S101
+        assert waiter is not None  # noqa: S101
+        self._parser = self._waiter = None
+        if not waiter.done():
+            waiter.set_result(None)
+        if not parser.keep or self._is_sending():
+            self.close()
+
+    def _fail(self, error: AttemptError) -> None:
+        waiter = self._waiter
+        self._parser = self._waiter = None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+        self.close()
+
+    def _end(self, exc: BaseException | None) -> None:
+        parser = self._parser
+        if parser is None:
+            self.close()
+        elif exc is not None and parser.status is None:
+            what = "headers were complete" if parser.received else "answer came"
+            self._fail(ConnectionEnded(f"the connection was reset before the {what}"))
+        else:
+            self._take_eof(parser)
+
+    def _take_eof(self, parser: AnswerParser) -> None:
+        try:
+            parser.eof()
+        except BadAnswer as error:
+            self._fail(ConnectionEnded(str(error)))
+        else:
+            self._finish()

@@ -1,0 +1,199 @@
+"""Open connections to allowed addresses only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from ipaddress import ip_address
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from unihooks.exceptions import TargetRefused
+from unihooks.transport._connections import Connection, Scratch
+from unihooks.transport._errors import AttemptError, NotReachable, timed_out
+from unihooks.transport._lookups import Lookups, system_addresses
+from unihooks.transport._tls import TLSConnection, default_context
+
+if TYPE_CHECKING:
+    from unihooks._targets import TargetPolicy
+
+_MAX_SESSIONS: Final = 4096
+_PORTS: Final = {"http": 80, "https": 443}
+
+logger = logging.getLogger("unihooks.transport")
+
+
+@attrs.frozen(kw_only=True)
+class Destination:
+    """Say where a connection goes and on whose behalf."""
+
+    endpoint_id: str | None
+    url: str
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def owner(self) -> Hashable:
+        """Return what a TLS session belongs to.
+
+        A session is resumed without a look at the certificate, so one that was
+        made with another name must never be offered.
+        """
+        return (self.endpoint_id, self.host, self.port)
+
+
+class Sessions:
+    """Remember TLS sessions strictly by endpoint, host name and port."""
+
+    def __init__(self, limit: int = _MAX_SESSIONS) -> None:
+        self._limit = limit
+        self._sessions: OrderedDict[Hashable, ssl.SSLSession] = OrderedDict()
+
+    def get(self, destination: Destination) -> ssl.SSLSession | None:
+        """Return the session of this destination, if it may still be valid."""
+        return self._sessions.get(destination.owner)
+
+    def put(self, destination: Destination, session: ssl.SSLSession | None) -> None:
+        """Remember a session, or forget the one that did not work."""
+        self._sessions.pop(destination.owner, None)
+        if session is not None:
+            self._sessions[destination.owner] = session
+            if len(self._sessions) > self._limit:
+                self._sessions.popitem(last=False)
+
+
+class Dialer:
+    """Resolve, check, connect and shake hands, for one event loop."""
+
+    def __init__(
+        self,
+        targets: TargetPolicy,
+        context: ssl.SSLContext | None,
+        timeout: float,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._targets = targets
+        self._context = context
+        self._timeout = timeout
+        self._loop = loop
+        self._scratch = Scratch()
+        self._lookups = Lookups(targets.resolver or system_addresses, loop)
+        self.sessions = Sessions()
+
+    async def dial(self, destination: Destination, deadline: float) -> Connection:
+        """Return a connection that is ready for a request, or raise an AttemptError."""
+        started = monotonic()
+        limit = min(deadline, started + self._timeout)
+        try:
+            connection = await self._reach(destination, limit)
+        except NotReachable as exc:
+            logger.info("endpoint %s not reached: %s", destination.endpoint_id, exc.detail)
+            raise
+        if isinstance(connection, TLSConnection):
+            await self._secure(connection, destination, started, limit)
+        return connection
+
+    def close(self) -> None:
+        """Let go of the look-up threads."""
+        self._lookups.close()
+
+    async def _reach(self, destination: Destination, limit: float) -> Connection:
+        try:
+            async with asyncio.timeout(max(limit - monotonic(), 0)):
+                addresses = await self._allowed_addresses(destination)
+                return await self._connect_to_any(addresses, destination, limit)
+        except TargetRefused as exc:
+            raise NotReachable(str(exc)) from exc
+        except TimeoutError as exc:
+            detail = f"{destination.host} port {destination.port}: timed out"
+            raise NotReachable(detail) from exc
+
+    async def _allowed_addresses(self, destination: Destination) -> list[str]:
+        targets, host = self._targets, destination.host
+        targets.check_url(destination.url)
+        if is_address(host):
+            return [targets.check_address(host)]
+        key = (destination.endpoint_id, host, destination.port)
+        try:
+            found = await self._lookups.addresses(key, host, destination.port)
+        except (TimeoutError, asyncio.CancelledError):
+            raise
+        except Exception as exc:  # a resolver of the host's may raise anything
+            raise NotReachable(f"{host}: no address ({type(exc).__name__})") from exc
+        if not found:
+            raise NotReachable(f"{host}: no address")
+        return list(dict.fromkeys([self._checked(address, host) for address in found]))
+
+    def _checked(self, address: str, host: str) -> str:
+        try:
+            return self._targets.check_address(address)
+        except TargetRefused as exc:
+            raise NotReachable(f"{host} has the address {address}: {exc}") from exc
+
+    async def _connect_to_any(self, addresses: Sequence[str], destination: Destination, limit: float) -> Connection:
+        details = []
+        for position, address in enumerate(addresses):
+            share = (limit - monotonic()) / (len(addresses) - position)
+            try:
+                async with asyncio.timeout(share if len(addresses) > 1 else None):
+                    return await self._connect(address, destination)
+            except OSError as exc:  # TimeoutError is one
+                details.append(f"{address} port {destination.port}: {type(exc).__name__}")
+        raise NotReachable(f"{destination.host}: " + ", ".join(details))
+
+    async def _connect(self, address: str, destination: Destination) -> Connection:
+        connection = self._new_connection(destination)
+        try:
+            await self._loop.create_connection(lambda: connection, address, destination.port)
+            self._check_peer(connection, address)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check_peer(self, connection: Connection, address: str) -> None:
+        peer = connection.peer()
+        if peer is None or self._targets.check_address(peer) != address:
+            raise NotReachable(f"the peer is {peer} instead of {address}")
+
+    def _new_connection(self, destination: Destination) -> Connection:
+        if destination.scheme == "http":
+            return Connection(self._loop, self._scratch)
+        if self._context is None:
+            self._context = default_context()
+        name = destination.host.removesuffix(".")
+        session = self.sessions.get(destination)
+        return TLSConnection(self._loop, self._scratch, self._context, name, session)
+
+    async def _secure(self, connection: TLSConnection, destination: Destination, started: float, limit: float) -> None:
+        try:
+            async with asyncio.timeout(max(limit - monotonic(), 0)):
+                await connection.shake_hands()
+        except TimeoutError as exc:
+            connection.close()
+            raise timed_out(limit - started, "during the TLS handshake") from exc
+        except BaseException as exc:
+            connection.close()
+            if isinstance(exc, AttemptError):
+                self.sessions.put(destination, None)
+            raise
+
+
+def is_address(host: str) -> bool:
+    """Say whether a host is an IP address rather than a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def port_of(scheme: str, port: int | None) -> int:
+    """Return the port that a URL means."""
+    return port or _PORTS.get(scheme, 443)

@@ -1,0 +1,176 @@
+"""Send requests over connections of our own: guarded, pooled by endpoint, strictly read."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import httpx
+
+from unihooks.transport._connections import Connection
+from unihooks.transport._deadlines import Ticker
+from unihooks.transport._dialing import Destination, Dialer, port_of
+from unihooks.transport._errors import BadAnswer, ConnectionEnded
+from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
+from unihooks.transport._pool import IdleLimits, Pool
+from unihooks.transport._requests import read_body, render_head
+from unihooks.transport._tls import TLSConnection
+
+if TYPE_CHECKING:
+    from unihooks._targets import TargetPolicy
+
+_SWEEP_SECONDS = 0.1
+_IDLE_SWEEP_SECONDS = 1.0
+
+
+class HTTPTransport(httpx.AsyncBaseTransport):
+    """Be an httpx transport for URLs that strangers choose.
+
+    `request.extensions["unihooks"]` may name an `endpoint_id`, which alone may
+    reuse the connection afterwards, and a `deadline` (of `time.monotonic()`).
+    One object serves one event loop, the one in which it is first used.
+
+    Args:
+        targets: Which destinations are allowed.
+        ssl_context: Whom to trust; the system's authorities unless given.
+        connect_timeout: Seconds for look-up, connect and TLS together.
+        max_idle: How many unused connections are kept in all.
+        max_idle_per_endpoint: How many of them for one endpoint and origin.
+        idle_seconds: For how long.
+        max_answer_bytes: How much of an answer is read, its framing included.
+    """
+
+    def __init__(
+        self,
+        targets: TargetPolicy,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        connect_timeout: float = 5.0,
+        max_idle: int = 10_000,
+        max_idle_per_endpoint: int = 64,
+        idle_seconds: float = 60.0,
+        max_answer_bytes: int = MAX_WIRE_BYTES,
+    ) -> None:
+        self._targets = targets
+        self._ssl_context = ssl_context
+        self._connect_timeout = connect_timeout
+        self._max_answer_bytes = max_answer_bytes
+        limits = IdleLimits(total=max_idle, per_endpoint=max_idle_per_endpoint, seconds=idle_seconds)
+        self._pool = Pool(limits)
+        self._asking: set[Connection] = set()
+        self._dialer: Dialer | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request and return its answer, complete or cut; see `ask` for the errors."""
+        marks = request.extensions.get("unihooks") or {}
+        answer = await self.ask(request, marks.get("deadline", math.inf))
+        assert answer.status is not None  # noqa: S101
+        stream = AnswerStream(answer)
+        return httpx.Response(answer.status, headers=answer.headers, stream=stream)
+
+    async def ask(self, request: httpx.Request, deadline: float) -> AnswerParser:
+        """Send the request and return what was read; raise an AttemptError if there are no headers."""
+        started = monotonic()
+        dialer = self._dialer or self._open()
+        url = request.url
+        marks = request.extensions.get("unihooks")
+        endpoint_id = marks.get("endpoint_id") if marks else None
+        key = (endpoint_id, url.scheme, url.raw_host, url.port)
+        data = render_head(request) + await read_body(request)
+        without_body = request.method == "HEAD"
+        connection = self._pool.take(key)
+        if connection is not None:
+            answer = AnswerParser(without_body=without_body, limit=self._max_answer_bytes)
+            try:
+                return await self._ask_over(connection, data, answer, started, deadline)
+            except ConnectionEnded:
+                # It may have been closed as idle before the request got there.
+                if answer.received:
+                    raise
+        destination = _destination(endpoint_id, url)
+        connection = await dialer.dial(destination, deadline)
+        connection.key = key
+        answer = AnswerParser(without_body=without_body, limit=self._max_answer_bytes)
+        try:
+            return await self._ask_over(connection, data, answer, started, deadline)
+        finally:
+            if isinstance(connection, TLSConnection) and connection.session_due:
+                dialer.sessions.put(destination, connection.take_session())
+
+    async def aclose(self) -> None:
+        """Close all connections; what is under way ends with an error."""
+        self._pool.close()
+        for connection in list(self._asking):
+            connection.close()
+        if self._dialer is not None:
+            self._dialer.close()
+            self._ticker.stop()
+            self._idle_ticker.stop()
+            self._dialer = None
+
+    def _open(self) -> Dialer:
+        loop = asyncio.get_running_loop()
+        self._ticker = Ticker(loop, _SWEEP_SECONDS, self._sweep)
+        self._idle_ticker = Ticker(loop, _IDLE_SWEEP_SECONDS, self._sweep_idle)
+        self._dialer = Dialer(self._targets, self._ssl_context, self._connect_timeout, loop)
+        return self._dialer
+
+    async def _ask_over(
+        self,
+        connection: Connection,
+        data: bytes,
+        answer: AnswerParser,
+        started: float,
+        deadline: float,
+    ) -> AnswerParser:
+        self._asking.add(connection)
+        self._ticker.start()
+        try:
+            await connection.ask(data, answer, started, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._asking.discard(connection)
+        if not connection.closed:
+            self._pool.put(connection, monotonic())
+            self._idle_ticker.start()
+        return answer
+
+    def _sweep(self) -> bool:
+        now = monotonic()
+        for connection in [one for one in self._asking if one.deadline <= now]:
+            connection.expire()
+        return bool(self._asking)
+
+    def _sweep_idle(self) -> bool:
+        self._pool.sweep(monotonic())
+        return len(self._pool) > 0
+
+
+class AnswerStream(httpx.AsyncByteStream):
+    """Give the body of an answer that has been read already, and say if it was cut."""
+
+    def __init__(self, answer: AnswerParser) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the body in one piece; raise BadAnswer after it if it is not whole."""
+        if body := self._answer.body:
+            yield body
+        if self._answer.warning is not None:
+            raise BadAnswer(self._answer.warning)
+
+
+def _destination(endpoint_id: str | None, url: httpx.URL) -> Destination:
+    return Destination(
+        endpoint_id=endpoint_id,
+        url=str(url),
+        scheme=url.scheme,
+        host=url.raw_host.decode("ascii"),
+        port=port_of(url.scheme, url.port),
+    )

@@ -1,0 +1,125 @@
+"""Look up host names in a few threads of our own, never twice at a time for one endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import socket
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from typing import Final
+
+Look = Callable[[str, int], Sequence[str]]
+_Job = Callable[[], None]
+
+_THREADS: Final = 32
+_THREADS_FOR_SUSPECTS: Final = 8
+_MAX_SUSPECTS: Final = 10_000
+
+
+def system_addresses(host: str, port: int) -> list[str]:
+    """Return the addresses of a host as the operating system gives them, in its order."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Lookups:
+    """Run look-ups for one event loop.
+
+    A name whose last look-up failed waits in a line of its own, so that many
+    dead names do not delay the living.
+    """
+
+    def __init__(self, look: Look, loop: asyncio.AbstractEventLoop) -> None:
+        self._look = look
+        self._loop = loop
+        self._threads = DaemonThreads(_THREADS)
+        self._threads_for_suspects = DaemonThreads(_THREADS_FOR_SUSPECTS)
+        self._suspects: dict[Hashable, None] = {}
+        self._running: dict[Hashable, asyncio.Future[Sequence[str]]] = {}
+
+    async def addresses(self, key: Hashable, host: str, port: int) -> Sequence[str]:
+        """Return what the resolver says; whoever asks for the same key meanwhile shares it."""
+        running = self._running.get(key)
+        if running is None:
+            running = self._start(key, host, port)
+        return await asyncio.shield(running)
+
+    def close(self) -> None:
+        """Let the threads end when they have nothing more to do."""
+        self._threads.close()
+        self._threads_for_suspects.close()
+
+    def _start(self, key: Hashable, host: str, port: int) -> asyncio.Future[Sequence[str]]:
+        future: asyncio.Future[Sequence[str]] = self._loop.create_future()
+        self._running[key] = future
+        threads = self._threads_for_suspects if key in self._suspects else self._threads
+        # A suspect until the answer comes: who hangs must not take a second good thread.
+        self._suspects[key] = None
+        if len(self._suspects) > _MAX_SUSPECTS:
+            del self._suspects[next(iter(self._suspects))]
+        threads.submit(lambda: self._work(key, host, port, future))
+        return future
+
+    def _work(self, key: Hashable, host: str, port: int, future: asyncio.Future[Sequence[str]]) -> None:
+        found: Sequence[str] | None = None
+        error: Exception | None = None
+        try:
+            found = self._look(host, port)
+        except Exception as exc:  # noqa: BLE001 - a resolver of the host's may raise anything
+            error = exc
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            self._loop.call_soon_threadsafe(self._end, key, future, found, error)
+
+    def _end(
+        self,
+        key: Hashable,
+        future: asyncio.Future[Sequence[str]],
+        found: Sequence[str] | None,
+        error: Exception | None,
+    ) -> None:
+        self._running.pop(key, None)
+        if found:
+            self._suspects.pop(key, None)
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+            # Those who asked may have given up: then nobody else would fetch it.
+            future.exception()
+        else:
+            future.set_result(found or ())
+
+
+class DaemonThreads:
+    """Run jobs in at most so many threads, which never keep the process from ending."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._waiting = 0
+
+    def submit(self, job: _Job) -> None:
+        """Run the job in the next thread that is free."""
+        with self._lock:
+            if self._waiting > 0:
+                self._waiting -= 1
+            elif self._started < self._limit:
+                self._started += 1
+                threading.Thread(target=self._run, name="unihooks-lookup", daemon=True).start()
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """End the threads after the jobs that are waiting."""
+        for _ in range(self._started):
+            self._jobs.put(None)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            with self._lock:
+                # With jobs in line this thread takes the next one without being asked.
+                self._waiting = min(self._waiting + 1, self._limit)

@@ -1,0 +1,271 @@
+"""Read one HTTP/1.1 answer strictly, from bytes that come in any portions, without I/O.
+
+Sources: RFC 9110, RFC 9112. Where they let a recipient be lenient (bare line
+feeds, folded lines, repeated Content-Length, Content-Length beside
+Transfer-Encoding) this one refuses, because those are the ways to make two
+readers disagree about where an answer ends.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from unihooks.transport._chunks import BadChunk, ChunkReader
+from unihooks.transport._errors import BadAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_WIRE_BYTES: Final = 128 * 1024
+MAX_HEAD_BYTES: Final = 32 * 1024
+MAX_FIELDS: Final = 128
+MAX_INTERIM: Final = 16
+
+Headers = list[tuple[bytes, bytes]]
+
+_VISIBLE = rb"[\t\x20-\x7e\x80-\xff]"
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: " + _VISIBLE + rb"*+)?(?=\r\n)")
+# Possessive, or a line of spaces before a NUL would take quadratic time.
+_FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+(" + _VISIBLE + rb"*+)(?=\r\n)")
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_PREFIX = b"HTTP/1."
+_FRAMING_NAME_SIZES = frozenset({len("connection"), len("content-length"), len("transfer-encoding")})
+_MAX_STATUS = 599
+_SWITCHING = 101
+_FINAL = 200
+_BODILESS = frozenset({204, 304})
+
+
+class AnswerParser:
+    """Hold one answer while it comes in, and afterwards.
+
+    `feed` and `eof` raise BadAnswer as long as the headers are incomplete;
+    from then on `status` is set and trouble only ends the answer with a
+    `warning`. `done` says that no more is wanted, `keep` that the connection
+    may carry another request. Call neither again once `done` or after an error.
+    """
+
+    __slots__ = (
+        "_chunks", "_interim", "_left", "_limit", "_pending", "_step", "_without_body",
+        "done", "head_size", "headers", "keep", "parts", "received", "status", "warning",
+    )  # fmt: skip
+
+    def __init__(self, *, without_body: bool = False, limit: int = MAX_WIRE_BYTES) -> None:
+        self.status: int | None = None
+        self.headers: Headers = []
+        self.head_size = 0
+        self.parts: list[bytes] = []
+        self.warning: str | None = None
+        self.received = 0
+        self.done = False
+        self.keep = True
+        self._without_body = without_body
+        self._limit = limit
+        self._pending = b""
+        self._interim = 0
+        self._left = 0
+        self._chunks: ChunkReader | None = None
+        # Unbound, or every answer would be a reference cycle.
+        self._step: Callable[[AnswerParser, bytes], None] = AnswerParser._read_head
+
+    @property
+    def body(self) -> bytes:
+        """Return what came of the body, neither decoded nor decompressed."""
+        parts = self.parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the connection."""
+        room = self._limit - self.received
+        if len(data) <= room:
+            self.received += len(data)
+            self._step(self, data)
+            return
+        self.received += room
+        self._step(self, data[:room])
+        if not self.done:
+            self._exceed()
+        self.keep = False
+
+    def eof(self) -> None:
+        """Take note that the peer sends nothing more."""
+        self.keep = False
+        if self.status is None:
+            what = "headers were complete" if self.received else "answer came"
+            message = f"the connection was closed before the {what}"
+            raise BadAnswer(message)
+        if self._step is not AnswerParser._read_until_eof:
+            self.warning = "the body of the answer broke off"
+        self.done = True
+
+    def cut(self, warning: str) -> None:
+        """End an answer whose headers are complete, here and now."""
+        self.warning = warning
+        self.keep = False
+        self.done = True
+
+    def _exceed(self) -> None:
+        if self.status is None:
+            message = "the headers of the answer are too large"
+            raise BadAnswer(message)
+        self.cut(f"the answer was longer than {self._limit // 1024} KiB and was cut")
+
+    def _read_head(self, data: bytes) -> None:
+        known = len(self._pending)
+        if known:
+            data = self._pending + data
+        while True:
+            end = data.find(b"\r\n\r\n", max(known - 3, 0))
+            if end < 0 or end > MAX_HEAD_BYTES:
+                self._check_unfinished(data, known)
+                self._pending = data
+                return
+            status = self._parse_head(data, end + 2)
+            data = data[end + 4 :]
+            known = 0
+            if status >= _FINAL:
+                break
+            self._count_interim()
+        self._pending = b""
+        self.status = status
+        self.head_size = end
+        self._begin_body(data)
+
+    def _check_unfinished(self, data: bytes, known: int) -> None:
+        if len(data) > MAX_HEAD_BYTES:
+            message = "the headers of the answer are too large"
+        elif data[: len(_PREFIX)] != _PREFIX[: len(data)]:
+            message = "the answer is not HTTP/1.1"
+        elif _BARE_LINE_FEED.search(data, max(known - 1, 0)):
+            message = "the answer has a line that does not end in CR LF"
+        else:
+            return
+        raise BadAnswer(message)
+
+    def _count_interim(self) -> None:
+        self._interim += 1
+        if self._interim > MAX_INTERIM:
+            message = f"more than {MAX_INTERIM} interim (1xx) answers came before the answer"
+            raise BadAnswer(message)
+
+    def _parse_head(self, data: bytes, end: int) -> int:
+        line = _STATUS_LINE.match(data)
+        if line is None:
+            message = "the answer does not begin with an HTTP/1.1 status line"
+            raise BadAnswer(message)
+        status = int(line[2])
+        if not 100 <= status <= _MAX_STATUS:  # noqa: PLR2004
+            message = f"the answer has the impossible status {status:03d}"
+            raise BadAnswer(message)
+        if status == _SWITCHING:
+            message = "the answer switches protocols (status 101), which was not asked for"
+            raise BadAnswer(message)
+        self.headers = parse_fields(data, line.end(), end)
+        self._read_framing(self.headers, old=line[1] == b"0")
+        if status < _FINAL and (self._left >= 0 or self._chunks is not None):
+            message = "an interim (1xx) answer has a body"
+            raise BadAnswer(message)
+        return status
+
+    def _read_framing(self, headers: Headers, *, old: bool) -> None:
+        length: bytes | None = None
+        coding: bytes | None = None
+        self.keep = not old
+        for name, value in headers:
+            if len(name) not in _FRAMING_NAME_SIZES:
+                continue
+            key = name.lower()
+            if key == b"content-length":
+                length = _first(length, value, "Content-Length")
+            elif key == b"transfer-encoding":
+                coding = _first(coding, value, "Transfer-Encoding")
+            elif key == b"connection" and b"close" in value.lower():
+                self.keep = False
+        self._left = -1 if length is None else _parse_length(length)
+        self._chunks = None if coding is None else _chunk_reader(coding, length)
+
+    def _begin_body(self, data: bytes) -> None:
+        if self._without_body or self.status in _BODILESS:
+            # A 204 that announces a body may really send one: do not read on behind it.
+            if self.status != 304 and not self._without_body and (self._left > 0 or self._chunks):  # noqa: PLR2004
+                self.keep = False
+            self._left = 0
+            self._step = AnswerParser._read_sized
+        elif self._chunks is not None:
+            self._step = AnswerParser._read_chunks
+        elif self._left >= 0:
+            self._step = AnswerParser._read_sized
+        else:
+            self.keep = False
+            self._step = AnswerParser._read_until_eof
+        if data or self._left == 0:
+            self._step(self, data)
+
+    def _read_sized(self, data: bytes) -> None:
+        left = self._left - len(data)
+        if left < 0:
+            self.keep = False
+            data = data[: self._left]
+            left = 0
+        self._left = left
+        if data:
+            self.parts.append(data)
+        self.done = left == 0
+
+    def _read_until_eof(self, data: bytes) -> None:
+        if data:
+            self.parts.append(data)
+
+    def _read_chunks(self, data: bytes) -> None:
+        chunks = self._chunks
+        assert chunks is not None  # noqa: S101
+        try:
+            rest = chunks.feed(data, self.parts)
+        except BadChunk:
+            self.cut("the body of the answer is badly framed and was cut")
+            return
+        if chunks.done:
+            self.done = True
+            if rest:
+                self.keep = False
+
+
+def parse_fields(data: bytes, start: int, end: int) -> Headers:
+    """Return the header fields of data[start:end], which begins and ends with CR LF."""
+    lines = data.count(b"\n", start, end) - 1
+    if lines > MAX_FIELDS:
+        message = f"the answer has more than {MAX_FIELDS} headers"
+        raise BadAnswer(message)
+    fields: Headers = _FIELD.findall(data, start, end)
+    if len(fields) != lines or data.find(b"\n", start) != start + 1:
+        message = "the answer has a malformed header line"
+        raise BadAnswer(message)
+    if data.find(b" \r\n", start, end) >= 0 or data.find(b"\t\r\n", start, end) >= 0:
+        return [(name, value.rstrip(b" \t")) for name, value in fields]
+    return fields
+
+
+def _first(known: bytes | None, value: bytes, name: str) -> bytes:
+    if known is not None:
+        message = f"the answer has more than one {name}"
+        raise BadAnswer(message)
+    return value
+
+
+def _parse_length(value: bytes) -> int:
+    if not _LENGTH.fullmatch(value):
+        message = "the answer has a malformed Content-Length"
+        raise BadAnswer(message)
+    return int(value)
+
+
+def _chunk_reader(coding: bytes, length: bytes | None) -> ChunkReader:
+    if length is not None:
+        message = "the answer has Content-Length beside Transfer-Encoding"
+        raise BadAnswer(message)
+    if coding.lower() != b"chunked":
+        message = "the answer has a Transfer-Encoding other than chunked"
+        raise BadAnswer(message)
+    return ChunkReader()

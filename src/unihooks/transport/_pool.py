@@ -1,0 +1,85 @@
+"""Keep connections that may carry another request, few enough and not for long."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from unihooks.transport._connections import Connection
+
+Key = Hashable
+
+
+@attrs.frozen(kw_only=True)
+class IdleLimits:
+    """Say how many idle connections are kept, for how many seconds."""
+
+    total: int = 10_000
+    per_endpoint: int = 64
+    seconds: float = 60.0
+
+
+class Pool:
+    """Hold the idle connections: the newest of a key is used first, the oldest of all closed first."""
+
+    def __init__(self, limits: IdleLimits) -> None:
+        self._limits = limits
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._by_key: dict[Key, OrderedDict[Connection, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+    def take(self, key: Key) -> Connection | None:
+        """Return an idle connection of this key, which is then no longer idle."""
+        own = self._by_key.get(key)
+        if own:
+            connection, _ = own.popitem()
+            del self._idle[connection]
+            connection.on_idle_close = None
+            if not own:
+                del self._by_key[key]
+            return connection
+        return None
+
+    def put(self, connection: Connection, now: float) -> None:
+        """Keep a connection that has been answered."""
+        own = self._by_key.get(connection.key)
+        if own is None:
+            own = self._by_key[connection.key] = OrderedDict()
+        connection.idle_until = now + self._limits.seconds
+        connection.on_idle_close = self._forget
+        own[connection] = self._idle[connection] = None
+        if len(own) > self._limits.per_endpoint:
+            self._close(next(iter(own)))
+        if len(self._idle) > self._limits.total:
+            self._close(next(iter(self._idle)))
+
+    def sweep(self, now: float) -> None:
+        """Close what has been idle for too long."""
+        while self._idle:
+            oldest = next(iter(self._idle))
+            if oldest.idle_until > now:
+                break
+            self._close(oldest)
+
+    def close(self) -> None:
+        """Close all."""
+        while self._idle:
+            self._close(next(iter(self._idle)))
+
+    def _close(self, connection: Connection) -> None:
+        # Closing an idle connection makes it call _forget.
+        connection.close()
+
+    def _forget(self, connection: Connection) -> None:
+        connection.on_idle_close = None
+        del self._idle[connection]
+        own = self._by_key[connection.key]
+        del own[connection]
+        if not own:
+            del self._by_key[connection.key]

@@ -1,0 +1,178 @@
+"""Carry requests over TLS, with buffers that all connections share.
+
+asyncio's own TLS keeps some 290 KiB for each connection, this keeps some 30.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from unihooks.transport._connections import MAX_OVERHEAD_BYTES, Connection, Scratch
+from unihooks.transport._errors import AttemptError, TLSFailed
+from unihooks.transport._parser import MAX_WIRE_BYTES
+
+if TYPE_CHECKING:
+    from unihooks.transport._parser import AnswerParser
+
+_PLAIN_BYTES: Final = 16 * 1024
+_MAX_WIRE: Final = MAX_WIRE_BYTES + MAX_OVERHEAD_BYTES
+
+# https://www.openssl.org/docs/man3.0/man3/X509_verify_cert_error_string.html
+_CERTIFICATE_FAULTS: Final = {
+    9: "TLS certificate is not valid yet",
+    10: "TLS certificate has expired",
+    18: "TLS certificate is self-signed",
+    19: "TLS certificate is issued by an authority that is not trusted",
+    20: "TLS certificate is issued by an authority that is not trusted",
+    21: "TLS certificate is issued by an authority that is not trusted",
+    23: "TLS certificate has been revoked",
+    62: "TLS certificate is not valid for this host",
+    64: "TLS certificate is not valid for this address",
+}
+
+
+def default_context() -> ssl.SSLContext:
+    """Return a context that trusts what the system trusts; it costs some 25 ms, so share it."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class TLSConnection(Connection):
+    """Be one connection whose bytes go through OpenSSL's memory BIOs."""
+
+    __slots__ = ("_incoming", "_outgoing", "_ready", "_ssl", "_wire")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        scratch: Scratch,
+        context: ssl.SSLContext,
+        name: str,
+        session: ssl.SSLSession | None,
+    ) -> None:
+        super().__init__(loop, scratch)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
+        self._ready: asyncio.Future[None] | None = None
+        self._wire = 0
+
+    def shake_hands(self) -> asyncio.Future[None]:
+        """Begin the handshake; the future ends with it, or with TLSFailed."""
+        ready = self._loop.create_future()
+        self._ready = ready
+        if self.closed:
+            self._refuse("the connection was closed during the TLS handshake")
+        else:
+            self._go_on(ready)
+        return ready
+
+    def take_session(self) -> ssl.SSLSession | None:
+        """Return the session once, after the first answer, if it was not itself resumed."""
+        # Tickets come with or before the first answer; of a resumed connection
+        # there is nothing new to learn, and asking costs time.
+        if not self.session_due:
+            return None
+        self.session_due = False
+        return self._ssl.session
+
+    def ask(self, data: bytes, parser: AnswerParser, started: float, deadline: float) -> asyncio.Future[None]:
+        """Send a request; the future ends when the parser is done, or with an AttemptError."""
+        self._wire = 0
+        return super().ask(data, parser, started, deadline)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take the bytes that were read; called by the event loop."""
+        if self.closed:
+            return
+        self._wire += nbytes
+        self._incoming.write(self._scratch.wire_view[:nbytes])
+        if self._ready is not None:
+            self._go_on(self._ready)
+        elif self._parser is None:
+            self.close()
+        else:
+            self._decrypt()
+
+    def _go_on(self, ready: asyncio.Future[None]) -> None:
+        try:
+            self._ssl.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            if self._wire > MAX_OVERHEAD_BYTES:
+                self._refuse("the TLS handshake is too long")
+            return
+        except ssl.SSLError as exc:
+            self._flush()
+            self._refuse(_fault(exc))
+            return
+        self._flush()
+        self._ready = None
+        self.session_due = not self._ssl.session_reused
+        if not ready.done():
+            ready.set_result(None)
+
+    def _refuse(self, sentence: str) -> None:
+        ready, self._ready = self._ready, None
+        if ready is not None and not ready.done():
+            ready.set_exception(TLSFailed(sentence))
+        self.close()
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._ssl.write(data)
+        except ssl.SSLError as exc:
+            self._end(exc)
+            return
+        self._write(self._outgoing.read())
+
+    def _decrypt(self) -> None:
+        incoming, scratch, read = self._incoming, self._scratch, self._ssl.read
+        try:
+            # Bytes that are still there when the parser wants no more close the connection.
+            while incoming.pending:
+                # With a buffer it returns the count, whatever typeshed says.
+                count: int = read(_PLAIN_BYTES, scratch.plain)  # type: ignore[assignment]
+                if not count:
+                    self._end(None)
+                    return
+                self._feed(bytes(scratch.plain_view[:count]))
+                if self.closed:
+                    return
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as exc:
+            self._end(exc)
+            return
+        self._flush()
+        if self._wire > _MAX_WIRE and self._parser is not None:
+            self._exceed(self._parser)
+
+    def _exceed(self, parser: AnswerParser) -> None:
+        if parser.status is None:
+            self._fail(AttemptError("the answer is too large"))
+        else:
+            parser.cut("the answer was too long and was cut")
+            self._finish()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._write(self._outgoing.read())
+
+    def _end(self, exc: BaseException | None) -> None:
+        if self._ready is not None:
+            self._refuse("the connection was closed during the TLS handshake")
+        else:
+            super()._end(exc)
+
+
+def _fault(exc: ssl.SSLError) -> str:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        fault = _CERTIFICATE_FAULTS.get(exc.verify_code)
+        return fault or f"TLS certificate is not acceptable (error {exc.verify_code})"
+    # The reason is one of OpenSSL's own constants, never text of the peer.
+    return f"the TLS handshake failed ({exc.reason or type(exc).__name__})"
