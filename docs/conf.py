@@ -1,5 +1,6 @@
 """How the documentation is built."""
 
+import re
 from importlib.metadata import version as _version
 
 project = "unihooks"
@@ -25,3 +26,17 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 # Annotations name private modules and other projects, which are not indexed
 # here: without the network there is nothing to look them up in.
 nitpick_ignore_regex = [("py:.*", r".*")]
+
+
+def _mark_code(_app, _what, _name, _object, _options, lines):
+    # Docstrings put code between single backticks; reStructuredText wants two.
+    lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)(?=(\w)?)", _doubled, line) for line in lines]
+
+
+def _doubled(match):
+    return f"``{match[1]}``" + ("\\ " if match[2] else "")
+
+
+def setup(app):
+    """Connect what is defined here."""
+    app.connect("autodoc-process-docstring", _mark_code)

@@ -27,7 +27,7 @@ class Receiver:
     sync or async, and give a dispatcher its `targets` and `ssl_context`: they
     lead those names here, and no request leaves this machine.
 
-    `answers` are the first answers: statuses or `Answer`s. After them, 204.
+    `answers` are the first answers: each a status or an `Answer`. After them, 204.
     """
 
     def __init__(
