@@ -109,7 +109,7 @@ def _as_tuple(paths: Iterable[str]) -> tuple[str, ...]:
 
 def _as_renames(rename: Mapping[str, str]) -> Renames:
     if not isinstance(rename, Mapping):
-        message = 'rename takes new names by path, such as {"content.text": "body"}'
+        message = 'rename takes new names by path, such as {"content.text": "body"}'  # type: ignore[unreachable]
         raise InvalidMapping(message, name="rename")
     return Renames(tuple(rename.items()))
 

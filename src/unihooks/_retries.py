@@ -6,13 +6,12 @@ import math
 import random
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import attrs
-from tenacity import RetryCallState, stop_after_attempt
+from tenacity import Future, RetryCallState, stop_after_attempt
 from tenacity.wait import wait_base
 
 MAX_DELAY = 30 * 86_400.0
@@ -168,11 +167,11 @@ def _lengthened(planned: float, status_code: int | None, retry_after: float | No
 def _state(attempt: int, elapsed: float, failure: AttemptFailed) -> RetryCallState:
     """Build what tenacity would hold after this attempt, on a clock that starts at zero."""
     state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]
-    outcome: Future[Any] = Future()
+    outcome = Future(attempt)
     outcome.set_exception(failure)
     state.attempt_number = attempt
     state.start_time = 0.0
-    state.outcome = outcome  # type: ignore[assignment]
+    state.outcome = outcome
     state.outcome_timestamp = state.idle_for = elapsed
     return state
 
