@@ -5,8 +5,10 @@
 import contextlib
 import ipaddress
 import pickle
+from urllib.parse import urlsplit
 
 import attrs
+import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -382,6 +384,19 @@ def test_a_checked_url_is_a_fixed_point_in_printable_ascii_or_refused(url):
             assert policy.check_url(checked) == checked
             assert checked.isascii()
             assert checked.isprintable()
+
+
+@given(URLS)
+@example("https://例え.テスト/é")
+@example("https://xn--i-7iq.ws/")
+@example("https://example.com/a%zz|^`{}<>")
+def test_the_http_client_reads_a_checked_url_as_it_was_checked(url):
+    with contextlib.suppress(TargetRefused):
+        checked = LOOPBACK.check_url(url)
+        parsed, plain = httpx.URL(checked), urlsplit(checked)
+        assert parsed.raw_host.decode() == plain.hostname
+        assert (parsed.scheme, parsed.port) == (plain.scheme, plain.port)
+        assert parsed.host
 
 
 @given(st.ip_addresses() | st.ip_addresses(network="::ffff:0:0/96"))
