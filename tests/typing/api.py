@@ -1,0 +1,95 @@
+"""The public API as a host writes it: checked by mypy, never run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import assert_type
+
+from tenacity import stop_after_attempt, wait_fixed
+
+from unihooks import (
+    Catalog,
+    Dispatcher,
+    Endpoint,
+    EventSubscription,
+    HeaderSet,
+    PayloadMapping,
+    RetryPolicy,
+    TargetPolicy,
+    Webhook,
+    WebhookStatus,
+    Worker,
+    sign,
+    verify,
+)
+from unihooks.abc import Emitter
+from unihooks.stores import MemoryStore, PostgresStore, SQLiteStore
+from unihooks.testing import FakeClock, Receiver, RecordingDispatcher
+
+catalog = Catalog()
+whatsapp = catalog.add_product("whatsapp", title="WhatsApp")
+whatsapp.add_event("message.received", title="Message received", schema={"type": "object"}, example={})
+
+dispatcher = Dispatcher(
+    SQLiteStore("webhooks.db"),
+    catalog=catalog,
+    targets=TargetPolicy(allow=["10.0.0.0/8"]),
+    retries=RetryPolicy(wait=wait_fixed(60), stop=stop_after_attempt(3)),
+    clock=FakeClock(datetime(2026, 1, 1, tzinfo=UTC)),
+)
+Dispatcher(PostgresStore("postgresql:///app", schema="unihooks"), retries=RetryPolicy.from_delays([5, 300]))
+Dispatcher(MemoryStore())
+
+webhook = dispatcher.webhooks.add(
+    Webhook(
+        name="CRM sync",
+        endpoints=["https://crm.example.com/hooks", Endpoint("https://audit.example.com/in")],
+        description="Copies inbound messages to the CRM",
+        subscriptions=[EventSubscription("whatsapp", "message.received")],
+        mapping=PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}),
+        headers=HeaderSet({"Authorization": "Bearer s3cr3t"}),
+    ),
+    tenant="acme",
+)
+assert_type(webhook, Webhook)
+assert_type(dispatcher.webhooks.activate(webhook.id, tenant="acme"), Webhook)
+assert_type(webhook.status, WebhookStatus)
+for found in dispatcher.webhooks.list(tenant="acme", status=WebhookStatus.ACTIVE):
+    assert_type(found, Webhook)
+dispatcher.webhooks.update(webhook.id, tenant="acme", version=webhook.version, name="CRM")
+assert_type(dispatcher.webhooks.rotate_secret(webhook.id, tenant="acme").reveal(), str)
+
+event = dispatcher.emit("whatsapp", "message.received", {"text": "Hello"}, tenant="acme", idempotency_key="k")
+assert_type(event.created_at, datetime)
+assert_type(dispatcher.drain(timeout=10).delivered, int)
+for delivery in dispatcher.log.deliveries(tenant="acme", since=datetime.now(UTC) - timedelta(days=1)):
+    assert_type(delivery.id, str)
+    for attempt in dispatcher.log.attempts(delivery.id, tenant="acme"):
+        assert_type(attempt.status_code, int | None)
+
+with dispatcher.running():
+    pass
+Worker(dispatcher).run()
+
+
+async def in_an_event_loop() -> None:
+    """Use the awaitable twins."""
+    async with Dispatcher(MemoryStore()) as other, Receiver() as receiver:
+        await other.aemit("whatsapp", "message.received", {})
+        await other.adrain()
+        await other.webhooks.aget(webhook.id)
+        await receiver.await_for(1)
+        await Worker(other).serve()
+
+
+def only_emits(emitter: Emitter) -> None:
+    """Depend on the protocol alone."""
+    emitter.emit("whatsapp", "message.received", {})
+
+
+only_emits(dispatcher)
+only_emits(RecordingDispatcher(catalog=catalog))
+
+signature = sign("evt_1", 1, b"{}", ["whsec_x"])
+assert_type(signature, str)
+verify({"webhook-id": "evt_1"}, b"{}", ["whsec_x"], tolerance=300)
