@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 MAX_LINE_BYTES: Final = 4096
@@ -31,24 +32,24 @@ class ChunkReader:
         self._in_trailers = False
         self._pending = b""
 
-    def feed(self, data: bytes, parts: list[bytes]) -> bytes:
-        """Append the payload in data to parts; return what follows the body once it is done."""
+    def feed(self, data: bytes, add: Callable[[bytes], None]) -> bytes:
+        """Hand over the payload in data with `add`; return what follows the body once it is done."""
         if self._pending:
             data = self._pending + data
             self._pending = b""
         at = 0
         while not self.done:
-            step = self._take_data(data, at, parts) if self._left else self._take_line(data, at)
+            step = self._take_data(data, at, add) if self._left else self._take_line(data, at)
             if step == _NEED_MORE:
                 self._pending = data[at:]
                 return b""
             at = step
         return data[at:]
 
-    def _take_data(self, data: bytes, at: int, parts: list[bytes]) -> int:
+    def _take_data(self, data: bytes, at: int, add: Callable[[bytes], None]) -> int:
         payload = data[at : at + max(self._left - 2, 0)]
         if payload:
-            parts.append(payload)
+            add(payload)
             self._left -= len(payload)
             return at + len(payload)
         if self._left > 2:  # noqa: PLR2004

@@ -48,15 +48,15 @@ class AnswerParser:
     """
 
     __slots__ = (
-        "_chunks", "_interim", "_left", "_limit", "_pending", "_step", "_without_body",
-        "done", "head_size", "headers", "keep", "parts", "received", "status", "warning",
+        "_body", "_chunks", "_interim", "_left", "_limit", "_pending", "_step", "_without_body",
+        "done", "head_size", "headers", "keep", "received", "status", "warning",
     )  # fmt: skip
 
     def __init__(self, *, without_body: bool = False, limit: int = MAX_WIRE_BYTES) -> None:
         self.status: int | None = None
         self.headers: Headers = []
         self.head_size = 0
-        self.parts: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self.warning: str | None = None
         self.received = 0
         self.done = False
@@ -73,8 +73,7 @@ class AnswerParser:
     @property
     def body(self) -> bytes:
         """Return what came of the body, neither decoded nor decompressed."""
-        parts = self.parts
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return bytes(self._body)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection."""
@@ -105,6 +104,15 @@ class AnswerParser:
         self.warning = warning
         self.keep = False
         self.done = True
+
+    def _add(self, data: bytes) -> None:
+        # A body mostly comes in one piece; of many pieces a list would take far more room.
+        if not self._body:
+            self._body = data
+            return
+        if isinstance(self._body, bytes):
+            self._body = bytearray(self._body)
+        self._body += data
 
     def _exceed(self) -> None:
         if self.status is None:
@@ -210,19 +218,17 @@ class AnswerParser:
             data = data[: self._left]
             left = 0
         self._left = left
-        if data:
-            self.parts.append(data)
+        self._add(data)
         self.done = left == 0
 
     def _read_until_eof(self, data: bytes) -> None:
-        if data:
-            self.parts.append(data)
+        self._add(data)
 
     def _read_chunks(self, data: bytes) -> None:
         chunks = self._chunks
         assert chunks is not None  # noqa: S101
         try:
-            rest = chunks.feed(data, self.parts)
+            rest = chunks.feed(data, self._add)
         except BadChunk:
             self.cut("the body of the answer is badly framed and was cut")
             return

@@ -1,0 +1,189 @@
+"""What every transport must stand: receivers that mean harm, and one deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from time import monotonic
+
+import httpx
+import pytest
+
+from unihooks._targets import TargetPolicy
+from unihooks.testing._hostile import CUTS, FAILURES, ODDITIES, Hostile
+from unihooks.transport import Exchange, HTTPTransport, exchange
+
+_DEADLINE = 0.4
+_GRACE = 1.0
+_MEBIBYTE = 1024 * 1024
+
+
+class TransportContract:
+    """Check a transport against a hostile receiver; subclass it and override `make_transport`.
+
+    ```python
+    class TestMyTransport(TransportContract):
+        def make_transport(self, targets, ssl_context):
+            return MyTransport(verify=ssl_context)
+    ```
+
+    The tests are asynchronous and run by anyio's pytest plugin on asyncio.
+    """
+
+    pytestmark = pytest.mark.anyio
+
+    def make_transport(self, targets: TargetPolicy, ssl_context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
+        """Return the transport to check, which may send to `targets` and trusts `ssl_context`."""
+        return HTTPTransport(targets, ssl_context=ssl_context)
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        """Run on asyncio."""
+        return "asyncio"
+
+    @pytest.fixture
+    def hostile(self) -> Iterator[Hostile]:
+        """Give a running hostile receiver."""
+        with Hostile() as hostile:
+            yield hostile
+
+    @pytest.fixture
+    async def transport(self, hostile: Hostile) -> AsyncIterator[httpx.AsyncBaseTransport]:
+        """Give the transport, which has delivered to the receiver before."""
+        async with self._made(hostile) as transport:
+            assert (await send(transport, hostile.url("ok"))).status_code == 204
+            yield transport
+
+    @pytest.mark.parametrize("trick", FAILURES)
+    async def test_what_is_no_answer_is_an_error_with_a_reason(
+        self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
+    ) -> None:
+        """An answer that is none fails in time, and only itself."""
+        with small_memory():
+            outcome = await send(transport, hostile.url(trick))
+        assert_failed(outcome)
+        await self._assert_unharmed(transport, hostile)
+
+    @pytest.mark.parametrize("trick", CUTS)
+    async def test_headers_decide_whatever_the_body_does(
+        self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
+    ) -> None:
+        """A body that goes wrong is a warning, not a failure."""
+        with small_memory():
+            outcome = await send(transport, hostile.url(trick))
+        assert outcome.status_code == 200
+        assert outcome.error is None
+        assert outcome.warnings
+        assert len(outcome.body) <= 16 * 1024
+        assert outcome.duration < _DEADLINE + _GRACE
+        await self._assert_unharmed(transport, hostile)
+
+    @pytest.mark.parametrize("trick", ODDITIES)
+    async def test_odd_but_correct_answers_are_read(
+        self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
+    ) -> None:
+        """What the standard allows has its status, without a warning."""
+        with small_memory():
+            outcome = await send(transport, hostile.url(trick), seconds=2.0)
+        assert outcome.status_code == ODDITIES[trick][0]
+        assert outcome.error is None
+        assert trick in {"bomb", "two-answers"} or not outcome.warnings
+        await self._assert_unharmed(transport, hostile)
+
+    async def test_compressed_body_is_kept_as_it_came(
+        self, transport: httpx.AsyncBaseTransport, hostile: Hostile
+    ) -> None:
+        """Nothing is decompressed: 64 KiB would become 64 MiB."""
+        outcome = await send(transport, hostile.url("bomb"), seconds=2.0)
+        assert outcome.body.startswith(b"\x1f\x8b")
+        assert len(outcome.body) == 16 * 1024
+
+    async def test_second_answer_is_not_taken_for_the_next_delivery(
+        self, transport: httpx.AsyncBaseTransport, hostile: Hostile
+    ) -> None:
+        """A receiver cannot make a delivery succeed in advance."""
+        assert (await send(transport, hostile.url("two-answers"))).status_code == 500
+        assert (await send(transport, hostile.url("error"))).status_code == 500
+
+    @pytest.mark.parametrize("certificate", ["wrong-host", "expired", "unknown", "silent", "plain"])
+    async def test_no_request_goes_out_before_tls_is_verified(self, certificate: str) -> None:
+        """A certificate that does not fit, or none, fails the attempt."""
+        with Hostile(certificate) as hostile:
+            async with self._made(hostile) as transport:
+                assert_failed(await send(transport, hostile.url("ok")))
+
+    async def test_peer_that_never_reads_is_given_up_at_the_deadline(
+        self, transport: httpx.AsyncBaseTransport, hostile: Hostile
+    ) -> None:
+        """A request that does not get through ends in time."""
+        outcome = await send(transport, hostile.url("never-read"), body=bytes(16 * _MEBIBYTE))
+        assert_failed(outcome)
+        await self._assert_unharmed(transport, hostile)
+
+    async def test_closed_port_is_an_error(self, transport: httpx.AsyncBaseTransport) -> None:
+        """Nobody listens there."""
+        with Hostile() as gone:
+            url = gone.url("ok")
+        assert_failed(await send(transport, url))
+
+    async def test_error_holds_no_secret(self, transport: httpx.AsyncBaseTransport, hostile: Hostile) -> None:
+        """Neither query string nor header comes back in a reason."""
+        outcome = await send(transport, hostile.url("junk") + "?token=s3cr3t", headers={"authorization": "s3cr3t"})
+        assert "s3cr3t" not in str(outcome.error)
+
+    @contextlib.asynccontextmanager
+    async def _made(self, hostile: Hostile) -> AsyncIterator[httpx.AsyncBaseTransport]:
+        transport = self.make_transport(hostile.targets, hostile.ssl_context)
+        try:
+            yield transport
+        finally:
+            await transport.aclose()
+
+    async def _assert_unharmed(self, transport: httpx.AsyncBaseTransport, hostile: Hostile) -> None:
+        outcome = await send(transport, hostile.url("ok"), seconds=2.0)
+        assert outcome.status_code == 204
+        assert outcome.error is None
+        assert not outcome.warnings
+
+
+async def send(
+    transport: httpx.AsyncBaseTransport,
+    url: str,
+    *,
+    seconds: float = _DEADLINE,
+    body: bytes = b'{"hello": "world"}',
+    headers: dict[str, str] | None = None,
+    endpoint_id: str = "ep_1",
+) -> Exchange:
+    """Make one attempt as a worker does, and check that it ends in time."""
+    started = monotonic()
+    deadline = started + seconds
+    marks = {"endpoint_id": endpoint_id, "deadline": deadline}
+    request = httpx.Request("POST", url, content=body, headers=headers, extensions={"unihooks": marks})
+    outcome = await exchange(transport, request, deadline=deadline)
+    assert monotonic() - started < seconds + _GRACE
+    return outcome
+
+
+def assert_failed(outcome: Exchange) -> None:
+    """Check that an attempt failed with a reason that a customer may read."""
+    assert outcome.status_code is None
+    assert outcome.error
+    assert "127.0.0.1" not in outcome.error
+    assert "\n" not in outcome.error
+    assert outcome.duration < _DEADLINE + _GRACE
+
+
+@contextlib.contextmanager
+def small_memory() -> Iterator[None]:
+    """Check that a receiver cannot make us hold a mebibyte."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < _MEBIBYTE
