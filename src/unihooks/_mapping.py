@@ -54,6 +54,9 @@ class Renames(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def __repr__(self) -> str:
+        return repr(dict(self.pairs))
+
     def __eq__(self, other: object) -> bool:
         return Mapping.__eq__(self, other)
 

@@ -60,7 +60,11 @@ class EventSubscription:
 
 @frozen
 class Endpoint:
-    """Be one URL of a webhook, with its own state, health and deliveries."""
+    """Be one URL of a webhook, with its own state, health and deliveries.
+
+    `webhook_id` and `tenant` are set only where an endpoint is handed out
+    without its webhook, as to the hook `on_endpoint_disabled`.
+    """
 
     url: str = field()
     id: str = field(default="", kw_only=True)
@@ -68,6 +72,8 @@ class Endpoint:
     state: EndpointState = field(default=EndpointState.ENABLED, kw_only=True, converter=EndpointState)
     disabled_reason: str | None = field(default=None, kw_only=True)
     disabled_at: datetime | None = field(default=None, kw_only=True)
+    webhook_id: str = field(default="", kw_only=True, eq=False, repr=False)
+    tenant: str = field(default="", kw_only=True, eq=False, repr=False)
 
     @url.validator
     def _check_url(self, _attribute: object, value: object) -> None:

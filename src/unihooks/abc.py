@@ -14,19 +14,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
 
+import httpx
 from attrs import Factory, define, frozen
 
-from unihooks._headers import HeaderSet
 from unihooks._models import Attempt, Delivery, DeliveryState, Event, Webhook, WebhookStatus
 from unihooks._planning import NewEvent
-from unihooks._secrets import Secret
+from unihooks._requests import Destination as Destination  # noqa: PLC0414
+from unihooks._retries import RetryPolicy
 from unihooks._times import Clock
 
 HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
 ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
 WEBHOOK_DELETED = "the webhook was deleted"
 FAILING_TOO_LONG = "nothing but failures for 5 days"
-NO_MORE_RETRIES = "no attempt succeeded and no retry is left"
 
 
 @runtime_checkable
@@ -141,20 +141,6 @@ class Work:
 
     new_events: bool
     next_due: int | None
-
-
-@frozen(kw_only=True)
-class Destination:
-    """Be where and how to send at this moment; `open` is False while deliveries are to be held."""
-
-    endpoint_id: str
-    webhook_id: str
-    tenant: str
-    url: str
-    headers: HeaderSet
-    secrets: tuple[Secret, ...]
-    open: bool
-    stamp: int
 
 
 @frozen
@@ -455,3 +441,38 @@ class Store(ABC):
     @abstractmethod
     def oldest_unplanned(self) -> int | None:
         """Return when the oldest event that is not planned was made; cheap."""
+
+
+Hook = Callable[[Any], object]
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Be what a dispatcher gives its workers.
+
+    `new_transport` makes a transport for one event loop, and says whether the
+    worker is to close it. `deadline` is seconds, `retention_us` microseconds
+    or None for ever.
+    """
+
+    store: Store
+    retries: RetryPolicy
+    deadline: float
+    retention_us: int | None
+    new_transport: Callable[[], tuple[httpx.AsyncBaseTransport, bool]]
+    on_delivery: Hook | None
+    on_endpoint_disabled: Hook | None
+    wakers: set[Callable[[], None]]
+
+    def wake(self) -> None:
+        """Let the workers of this process look for work now; a hint that nothing depends on."""
+        for waker in tuple(self.wakers):
+            waker()
+
+
+class Employer(Protocol):
+    """Be what a worker works for: anything that has settings, such as a dispatcher."""
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings."""

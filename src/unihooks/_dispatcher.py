@@ -1,0 +1,343 @@
+"""The host's handle: emit events, manage webhooks, read the log, run or drain the work."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from attrs import evolve, frozen
+
+from unihooks import _payload
+from unihooks._catalog import Catalog, check_name
+from unihooks._engine import DrainResult
+from unihooks._ids import new_id
+from unihooks._log import Log
+from unihooks._models import Event, check_tenant
+from unihooks._planning import NewEvent
+from unihooks._probes import Prober
+from unihooks._retries import DEFAULT_RETRIES, RetryPolicy
+from unihooks._targets import TargetPolicy
+from unihooks._times import SECOND, Clock, from_us, optional_from_us, to_us
+from unihooks._twins import awaitable
+from unihooks._webhooks import Bounds, Webhooks
+from unihooks._worker import Worker, WorkerThread, drain, run_in_new_loop
+from unihooks.abc import Figures, Hook, Settings, Store, WorkerSeen
+from unihooks.exceptions import InvalidPayload
+from unihooks.transport import HTTPTransport
+
+_MAX_KEY = 256
+_UNPLANNED_TOO_LONG_US = 60 * SECOND
+_LOOK_EVERY_US = 10 * SECOND
+_DEFAULT_TARGETS = TargetPolicy()
+_logger = logging.getLogger("unihooks.dispatcher")
+
+
+@frozen(kw_only=True)
+class Stats:
+    """Be the state of the queue over all tenants.
+
+    `oldest_unplanned` is when the oldest event that no worker has planned yet
+    was emitted, None if all are. The others are counts, and the workers seen
+    within a minute.
+    """
+
+    oldest_unplanned: datetime | None
+    due: int
+    held: int
+    in_flight: int
+    failing_endpoints: int
+    workers: Sequence[WorkerSeen]
+
+
+class Dispatcher:
+    """Emit events and everything around it; safe to share between threads, tasks and forked processes.
+
+    Args:
+        store: Where all of it is kept: SQLiteStore, PostgresStore, MemoryStore or your own.
+        catalog: The products and event types on offer; without one any well-formed pair is accepted.
+        targets: Which destinations are allowed; None only together with `transport`.
+        retries: When to try again; 5 s to 24 h over about three days by default.
+        transport: An `httpx.AsyncBaseTransport` of your own, which then has to guard destinations itself.
+        ssl_context: Whom to trust; the system's authorities by default.
+        clock: `() -> aware datetime`, for tests; the store's own by default.
+        deadline: Seconds for one attempt: resolve, connect, send and read together.
+        retention: How long events and their log are kept; None for ever.
+        on_delivery: Called with each `Delivery` that was delivered or failed for good.
+        on_endpoint_disabled: Called with each `Endpoint` that was disabled.
+        egress_ips: The addresses your requests come from, for customers' allow-lists.
+        webhooks_per_tenant: How many webhooks one tenant may have.
+        endpoints_per_webhook: How many endpoints one webhook may have.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        catalog: Catalog | None = None,
+        targets: TargetPolicy | None = _DEFAULT_TARGETS,
+        retries: RetryPolicy = DEFAULT_RETRIES,
+        transport: httpx.AsyncBaseTransport | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Clock | None = None,
+        deadline: float = 20.0,
+        retention: timedelta | None = timedelta(days=30),
+        on_delivery: Hook | None = None,
+        on_endpoint_disabled: Hook | None = None,
+        egress_ips: Iterable[str] = (),
+        webhooks_per_tenant: int = 100_000,
+        endpoints_per_webhook: int = 1_000,
+    ) -> None:
+        _check_transport(transport, targets)
+        _check_times(deadline, retention)
+        if clock is not None:
+            store.use_clock(clock)
+        self.catalog = catalog
+        self.egress_ips = tuple(egress_ips)
+        self._store = store
+        self._patrol = _Patrol(store)
+        self._settings = Settings(
+            store=store,
+            retries=retries,
+            deadline=float(deadline),
+            retention_us=None if retention is None else retention // timedelta(microseconds=1),
+            new_transport=_transport_maker(transport, targets, ssl_context),
+            on_delivery=on_delivery,
+            on_endpoint_disabled=on_endpoint_disabled,
+            wakers=set(),
+        )
+        bounds = Bounds(webhooks_per_tenant=webhooks_per_tenant, endpoints_per_webhook=endpoints_per_webhook)
+        prober = Prober(self._settings)
+        self.webhooks = Webhooks(
+            settings=self._settings, targets=targets, catalog=catalog, bounds=bounds, send=prober.send
+        )
+        self.log = Log(self._settings)
+
+    @property
+    def settings(self) -> Settings:
+        """Return what a worker needs of this dispatcher."""
+        return self._settings
+
+    # Emitting.
+
+    def emit(
+        self,
+        product: str,
+        event_type: str,
+        payload: Any,
+        *,
+        tenant: str = "default",
+        connection: Any = None,
+        idempotency_key: str | None = None,
+    ) -> Event:
+        """Store an event; when this returns, it survives a power cut and will be delivered.
+
+        With `connection`, the event is one row in the host's open transaction
+        there: it is committed, or rolled back, by the host. With an
+        `idempotency_key` that the tenant has used for the same event and
+        payload, the first event comes back; for another, `IdempotencyConflict`.
+
+        Raises `UnknownEventType`, `InvalidPayload`, `StoreError`.
+        """
+        new = self._new_event(product, event_type, payload, tenant, idempotency_key)
+        if connection is not None:
+            return evolve(self._store.emit_on(connection, new), payload=payload)
+        return self._emitted([self._store.submit_events([new]).result()[0]], [payload])[0]
+
+    async def aemit(
+        self,
+        product: str,
+        event_type: str,
+        payload: Any,
+        *,
+        tenant: str = "default",
+        connection: Any = None,
+        idempotency_key: str | None = None,
+    ) -> Event:
+        """Do what `emit` does without blocking the event loop; `connection` may be asynchronous."""
+        new = self._new_event(product, event_type, payload, tenant, idempotency_key)
+        if connection is not None:
+            return evolve(await self._store.aemit_on(connection, new), payload=payload)
+        outcomes = await asyncio.wrap_future(self._store.submit_events([new]))
+        return self._emitted(outcomes, [payload])[0]
+
+    def emit_many(self, events: Iterable[tuple[str, str, Any]], *, tenant: str = "default") -> list[Event]:
+        """Emit (product, event type, payload) triples together: one commit, all of them or none.
+
+        All are checked before the first is stored.
+        """
+        triples = list(events)
+        new = [self._new_event(product, event_type, payload, tenant, None) for product, event_type, payload in triples]
+        outcomes = self._store.submit_events(new).result() if new else []
+        return self._emitted(outcomes, [payload for _, _, payload in triples])
+
+    aemit_many = awaitable(emit_many)
+
+    def wake(self) -> None:
+        """Let the workers of this process look at once, as after a host's commit; a hint, never needed."""
+        self._settings.wake()
+
+    # Working.
+
+    @contextmanager
+    def running(self, **worker_options: Any) -> Iterator[Worker]:
+        """Run a worker in a background thread of this process while the block runs."""
+        worker = Worker(self, **worker_options)
+        thread = WorkerThread(worker)
+        thread.start()
+        process = os.getpid()
+        try:
+            yield worker
+        finally:
+            # A child that was forked inside the block has no such thread.
+            if os.getpid() == process:
+                thread.stop()
+
+    def drain(self, timeout: float = 10.0) -> DrainResult:
+        """Plan every new event and attempt what is due, then return.
+
+        It waits neither for the future nor for what other workers hold; after
+        `timeout` seconds it starts nothing more and finishes what it has started.
+        """
+        return run_in_new_loop(lambda: drain(self._settings, timeout))
+
+    async def adrain(self, timeout: float = 10.0) -> DrainResult:  # noqa: ASYNC109
+        """Do what `drain` does inside the running event loop."""
+        return await drain(self._settings, timeout)
+
+    def stats(self) -> Stats:
+        """Return the state of the queue over all tenants."""
+        figures: Figures = self._store.figures()
+        return Stats(
+            oldest_unplanned=optional_from_us(figures.oldest_unplanned),
+            due=figures.due,
+            held=figures.held,
+            in_flight=figures.in_flight,
+            failing_endpoints=figures.failing_endpoints,
+            workers=figures.workers,
+        )
+
+    astats = awaitable(stats)
+
+    def migrate(self) -> list[str]:
+        """Create or bring up to date the store's schema; return the names of the steps taken."""
+        return self._store.migrate()
+
+    def close(self) -> None:
+        """Free the store's threads and connections; what was emitted is safe."""
+        self._store.close()
+
+    aclose = awaitable(close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _new_event(self, product: str, event_type: str, payload: Any, tenant: str, key: str | None) -> NewEvent:
+        check_tenant(tenant)
+        if self.catalog is None:
+            check_name("product", product)
+            check_name("event type", event_type)
+        else:
+            self.catalog.check(product, event_type)
+        body = _payload.encode(payload)
+        if self.catalog is not None:
+            self.catalog.check_payload(product, event_type, payload)
+        now = self._store.now()
+        digest = None if key is None else _digest(product, event_type, body)
+        return NewEvent(new_id("evt_", now), tenant, product, event_type, body, now, _check_key(key), digest)
+
+    def _emitted(self, outcomes: Sequence[Event | Exception], payloads: Sequence[Any]) -> list[Event]:
+        events: list[Event] = []
+        for outcome, payload in zip(outcomes, payloads, strict=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+            events.append(evolve(outcome, payload=payload))
+        self._settings.wake()
+        if events:
+            self._patrol.look(to_us(events[-1].created_at))
+        return events
+
+
+class _Patrol:
+    """Warn once when nobody seems to run a worker; looks at most every 10 s."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._next_look = 0
+        self._warned = False
+
+    def look(self, now: int) -> None:
+        if self._warned or now < self._next_look:
+            return
+        self._next_look = now + _LOOK_EVERY_US
+        oldest = self._store.oldest_unplanned()
+        if oldest is not None and now - oldest > _UNPLANNED_TOO_LONG_US:
+            self._warned = True
+            _logger.warning(
+                "an event has waited for a worker since %s; nothing is sent until one runs: use "
+                "`with dispatcher.running():`, `unihooks worker`, or `dispatcher.drain()`",
+                from_us(oldest).isoformat(),
+            )
+
+
+def _transport_maker(
+    transport: httpx.AsyncBaseTransport | None, targets: TargetPolicy | None, ssl_context: ssl.SSLContext | None
+) -> Callable[[], tuple[httpx.AsyncBaseTransport, bool]]:
+    if transport is not None:
+        return lambda: (transport, False)
+    policy = targets or _DEFAULT_TARGETS
+    # One context serves every event loop: building one costs 25 ms.
+    shared: list[ssl.SSLContext] = [] if ssl_context is None else [ssl_context]
+
+    def make() -> tuple[httpx.AsyncBaseTransport, bool]:
+        if not shared:
+            shared.append(ssl.create_default_context())
+        return HTTPTransport(policy, ssl_context=shared[0]), True
+
+    return make
+
+
+def _check_transport(transport: httpx.AsyncBaseTransport | None, targets: TargetPolicy | None) -> None:
+    if transport is not None and targets is not None:
+        raise TypeError(
+            "a transport of your own does not pass through the guard against internal addresses; "
+            "say that you know with targets=None, or leave transport out"
+        )
+    if transport is None and targets is None:
+        raise TypeError("targets=None switches the guard off and needs a transport of your own that guards destinations")
+
+
+def _check_times(deadline: float, retention: timedelta | None) -> None:
+    if not 0 < deadline <= 600:  # noqa: PLR2004
+        raise ValueError(f"deadline must be more than 0 and at most 600 seconds, not {deadline!r}")
+    if retention is not None and retention <= timedelta(0):
+        raise ValueError("retention must be longer than nothing; None keeps everything")
+
+
+def _check_key(key: object) -> str | None:
+    if key is None or (isinstance(key, str) and 1 <= len(key) <= _MAX_KEY and "\0" not in key):
+        return key
+    raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
+
+
+def _digest(product: str, event_type: str, body: bytes) -> bytes:
+    return hashlib.sha256(b"\0".join((product.encode(), event_type.encode(), body))).digest()

@@ -1,0 +1,342 @@
+"""Run the work of one event loop: plan, claim, sign, send, decide, record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self, TypeVar
+
+import httpx
+from attrs import frozen
+
+from unihooks import _outcomes
+from unihooks._destinations import Destinations
+from unihooks._hooks import Hooks
+from unihooks._lanes import Lanes, Leased
+from unihooks._models import DeliveryState
+from unihooks._recorder import Recorder
+from unihooks._requests import Message, PreparedDestination, build_request
+from unihooks._upkeep import Upkeep
+from unihooks.abc import AttemptRow, Claimed, Lease, Recorded, Result, Settings
+from unihooks.exceptions import StoreError
+from unihooks.transport import Exchange, exchange
+
+T = TypeVar("T")
+
+_PLAN_EVENTS = 256
+_POLL_SECONDS = 0.01
+_BLOCKED_SECONDS = 0.1
+_STORE_PATIENCE_SECONDS = 0.5
+_STORE_THREADS = 4
+_NOTHING_SENT = Exchange(status_code=None, headers=[], body=b"", error="the request could not be built", warnings=(), duration=0.0)
+_logger = logging.getLogger("unihooks.worker")
+
+
+@frozen
+class DrainResult:
+    """Be what a drain did: events planned, requests made, deliveries that were delivered, that failed for good."""
+
+    planned: int
+    attempted: int
+    delivered: int
+    failed: int
+
+
+@frozen(kw_only=True)
+class Limits:
+    """Bound a worker: requests in flight in all and per endpoint; lease and grace in seconds."""
+
+    concurrency: int
+    per_endpoint: int
+    lease: float
+    grace: float
+
+
+class Engine:
+    """Work for one dispatcher in one event loop; `async with` opens and closes it in order."""
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        self._settings = settings
+        self._store = settings.store
+        self._limits = limits
+        self._lanes = Lanes(limits.concurrency, limits.per_endpoint)
+        self._wake = asyncio.Event()
+        self._slots: set[asyncio.Task[None]] = set()
+        self._given_back: list[Claimed] = []
+        self._starting = True
+        self._blocked_until = 0.0
+        self._next_due: int | None = None
+        self._token: object = None
+        self._planned = self._attempted = self._delivered = self._failed = 0
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(_STORE_THREADS, "unihooks-worker")
+        self._transport, self._owns_transport = self._settings.new_transport()
+        self._hooks = Hooks(self._settings, self.offload)
+        self._destinations = Destinations(self._store, self.offload)
+        self._recorder = Recorder(self._store, self.offload, self._on_recorded)
+        self._upkeep = Upkeep(self._settings, self.offload)
+        self._recording = asyncio.create_task(self._recorder.run())
+        self._pid = os.getpid()
+        self._settings.wakers.add(self.wake)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._settings.wakers.discard(self.wake)
+        await self._finish()
+        self._recording.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._recording
+        await self._hooks.finish()
+        if self._owns_transport:
+            await self._transport.aclose()
+        self._pool.shutdown(wait=False)
+
+    def wake(self) -> None:
+        """Look for work now. May be called from any thread; after a fork it does nothing."""
+        if os.getpid() == self._pid:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a blocking call in one of the engine's threads."""
+        return await self._loop.run_in_executor(self._pool, function, *args)
+
+    async def serve(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping` is set."""
+        self._upkeep.start()
+        stopped = asyncio.create_task(self._wake_when(stopping))
+        try:
+            while not stopping.is_set():
+                if await self._take_work_or_wait():
+                    await self._rest()
+                await self._upkeep.when_due()
+        finally:
+            stopped.cancel()
+            await self._upkeep.finish()
+
+    async def drain(self, timeout: float) -> DrainResult:
+        """Plan what is new and attempt what is due; return when nothing of it is left, or at the timeout."""
+        end = time.monotonic() + timeout
+        await self._upkeep.once()
+        while time.monotonic() < end:
+            self._blocked_until = 0.0
+            await self._take_work()
+            if self._lanes.load or self._recorder.unrecorded:
+                self._recorder.hurry()
+                await self._something_happens(end)
+            elif not await self._work_is_left():
+                break
+        await self._finish()
+        return DrainResult(self._planned, self._attempted, self._delivered, self._failed)
+
+    # Taking work.
+
+    async def _take_work_or_wait(self) -> bool:
+        try:
+            await self._take_work()
+        except StoreError as error:
+            _logger.error("the store cannot be used, trying again: %s", error)  # noqa: TRY400
+            await asyncio.sleep(_STORE_PATIENCE_SECONDS)
+            return False
+        return True
+
+    async def _take_work(self) -> None:
+        self._wake.clear()
+        work = await self.offload(self._store.work)
+        self._next_due = work.next_due
+        if work.new_events:
+            await self._plan()
+        if self._is_due(work.next_due) and time.monotonic() >= self._blocked_until:
+            await self._claim()
+        await self._give_back()
+
+    async def _plan(self) -> None:
+        lease, start_by = self._new_lease()
+        planned = await self.offload(self._store.plan, lease, self._lanes.room(), _PLAN_EVENTS)
+        self._planned += planned.events
+        self._start(planned.claimed, start_by)
+        if planned.more or planned.deliveries > len(planned.claimed):
+            self._wake.set()
+
+    async def _claim(self) -> None:
+        room = self._lanes.room()
+        if room.total == 0:
+            self._blocked_until = time.monotonic() + _BLOCKED_SECONDS
+            return
+        lease, start_by = self._new_lease()
+        claimed = await self.offload(self._store.claim, lease, room)
+        self._start(claimed, start_by)
+        if claimed:
+            self._wake.set()
+        else:
+            # What is due has no room here, or was taken by another worker.
+            self._blocked_until = time.monotonic() + _BLOCKED_SECONDS
+
+    def _is_due(self, moment: int | None) -> bool:
+        return moment is not None and moment <= self._store.now()
+
+    async def _work_is_left(self) -> bool:
+        work = await self.offload(self._store.work)
+        if work.new_events:
+            return True
+        return self._is_due(work.next_due) and time.monotonic() >= self._blocked_until
+
+    def _new_lease(self) -> tuple[Lease, float]:
+        # The clock is read before the store is asked, so the lease ends here no later than there.
+        start_by = time.monotonic() + self._limits.lease - self._settings.deadline
+        return Lease(token=secrets.randbits(62), seconds=self._limits.lease), start_by
+
+    async def _rest(self) -> None:
+        while not self._wake.is_set():
+            token = self._store.change_token()
+            if token != self._token:
+                self._token = token
+                return
+            if self._is_due(self._next_due) and time.monotonic() >= self._blocked_until:
+                return
+            if self._upkeep.is_due():
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
+
+    async def _wake_when(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self._wake.set()
+
+    async def _something_happens(self, end: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(_BLOCKED_SECONDS, max(0.0, end - time.monotonic()))):
+                await self._wake.wait()
+
+    # Sending.
+
+    def _start(self, claimed: Iterable[Claimed], start_by: float) -> None:
+        claimed = list(claimed)
+        self._destinations.note(claimed)
+        for one in claimed:
+            self._lanes.add(Leased(one, start_by))
+        self._fill_slots()
+
+    def _fill_slots(self) -> None:
+        while self._starting and (leased := self._lanes.next()) is not None:
+            slot = self._loop.create_task(self._run_slot(leased))
+            self._slots.add(slot)
+            slot.add_done_callback(self._slots.discard)
+
+    async def _run_slot(self, leased: Leased | None) -> None:
+        while leased is not None:
+            await self._deliver(leased)
+            leased = self._lanes.next() if self._starting else None
+            self._fill_slots()
+        self._want_more()
+
+    def _want_more(self) -> None:
+        if self._lanes.waiting <= self._lanes.running:
+            self._blocked_until = 0.0
+            self._wake.set()
+
+    async def _deliver(self, leased: Leased) -> None:
+        claimed = leased.claimed
+        begun = time.monotonic()
+        answer: Exchange | None = None
+        try:
+            if begun <= leased.start_by:
+                answer = await self._attempt(claimed)
+        except StoreError as error:
+            _logger.error("the destination of %s cannot be read: %s", claimed.id, error)  # noqa: TRY400
+        finally:
+            seconds = time.monotonic() - begun
+            succeeded = answer is not None and answer.error is None
+            self._lanes.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
+            if answer is None:
+                self._given_back.append(claimed)
+
+    async def _attempt(self, claimed: Claimed) -> Exchange | None:
+        prepared = self._destinations.known(claimed) or await self._destinations.find(claimed)
+        if prepared is None or not prepared.destination.open:
+            return None
+        now = self._store.now()
+        answer, shown = await self._send(claimed, prepared, now)
+        self._attempted += 1
+        self._recorder.add(self._conclude(claimed, prepared, answer, now, shown))
+        return answer
+
+    async def _send(self, claimed: Claimed, prepared: PreparedDestination, now: int) -> tuple[Exchange, str]:
+        deadline = time.monotonic() + self._settings.deadline
+        message = Message(claimed.event_id, claimed.product, claimed.event_type, claimed.body)
+        try:
+            request, shown = build_request(prepared, message, now=now, deadline=deadline)
+        except Exception:
+            _logger.exception("the request of delivery %s cannot be built", claimed.id)
+            return _NOTHING_SENT, "[]"
+        return await exchange(self._transport, request, deadline=deadline), shown
+
+    def _conclude(self, claimed: Claimed, prepared: PreparedDestination, answer: Exchange, now: int, shown: str) -> Result:
+        duration = round(answer.duration * 1_000_000)
+        decision = _outcomes.decide(
+            _outcomes.Answer(status_code=answer.status_code, headers=answer.headers, error=answer.error),
+            attempt=claimed.attempt_count + 1,
+            elapsed_us=claimed.elapsed_us + duration if claimed.attempt_count else duration,
+            retries=self._settings.retries,
+            now=self._store.now(),
+        )
+        attempt = AttemptRow(
+            claimed.attempt_count + 1,
+            prepared.shown_url,
+            now,
+            duration,
+            answer.status_code,
+            answer.error,
+            shown,
+            _outcomes.shown_headers(answer.headers),
+            answer.body,
+            (*claimed.warnings, *answer.warnings),
+        )
+        return Result(claimed, attempt, decision.state, decision.retry_in_us, decision.reason, decision.disable)
+
+    # Recording and ending.
+
+    def _on_recorded(self, results: list[Result], recorded: Recorded) -> None:
+        for result in results:
+            if result.claimed.id in recorded.accepted:
+                self._delivered += result.state is DeliveryState.DELIVERED
+                self._failed += result.state is DeliveryState.FAILED
+        self._hooks.recorded(results, recorded)
+        self._wake.set()
+
+    async def _give_back(self) -> None:
+        given_back, self._given_back = self._given_back, []
+        if given_back:
+            await self.offload(self._store.release, given_back)
+
+    async def _finish(self) -> None:
+        """Start nothing more, let what is in flight end, record it and release the rest."""
+        self._starting = False
+        self._given_back += [leased.claimed for leased in self._lanes.take_waiting()]
+        end = time.monotonic() + self._limits.grace
+        if self._slots:
+            _, late = await asyncio.wait(set(self._slots), timeout=self._limits.grace)
+            await self._cancel(late)
+        await self._record_rest(end)
+        with contextlib.suppress(StoreError):
+            await self._give_back()
+
+    async def _cancel(self, late: Sequence[asyncio.Task[None]] | set[asyncio.Task[None]]) -> None:
+        for slot in late:
+            slot.cancel()
+        if late:
+            await asyncio.wait(late)
+
+    async def _record_rest(self, end: float) -> None:
+        while self._recorder.unrecorded and time.monotonic() < end + 1:
+            self._recorder.hurry()
+            await asyncio.sleep(0.002)

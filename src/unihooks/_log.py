@@ -1,0 +1,177 @@
+"""The log that customers and operators read: events, deliveries, attempts, and what can be done with them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+from attrs import frozen
+
+from unihooks._models import Attempt, Delivery, DeliveryState, Event, Page, check_tenant
+from unihooks._pages import paginate
+from unihooks._times import to_us
+from unihooks._twins import awaitable
+from unihooks.abc import DeliveryFilter, EventFilter, Settings
+from unihooks.exceptions import InvalidWebhook, NotFound
+
+CANCELLED_BY_HAND = "cancelled by hand"
+_RECOVER_BATCH = 200
+
+T = TypeVar("T", Event, Delivery)
+
+
+@frozen
+class Log:
+    """Read the log and act on it. Listings come newest first; another tenant's ids are not found.
+
+    `since` is included, `until` is not; both are aware datetimes. Raises
+    `NotFound` for an unknown id, `StoreError` when the store cannot be used.
+    """
+
+    _settings: Settings
+
+    def events(
+        self,
+        *,
+        tenant: str = "default",
+        product: str | None = None,
+        event_type: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Event]:
+        """List what was emitted, with payloads."""
+        check_tenant(tenant)
+        narrow = EventFilter(product=product, event_type=event_type, since=_moment("since", since), until=_moment("until", until))
+        store = self._settings.store
+        return paginate(lambda window: store.list_events(tenant, narrow, window), _id_of, limit=limit, cursor=cursor)
+
+    def event(self, event_id: str, *, tenant: str = "default") -> Event:
+        """Return one event with its payload."""
+        narrow = EventFilter(event_id=event_id)
+        page = paginate(lambda window: self._settings.store.list_events(tenant, narrow, window), _id_of, limit=1, cursor=None)
+        return _only(page, "event", event_id)
+
+    def deliveries(
+        self,
+        *,
+        tenant: str = "default",
+        webhook_id: str | None = None,
+        endpoint_id: str | None = None,
+        event_id: str | None = None,
+        product: str | None = None,
+        event_type: str | None = None,
+        state: DeliveryState | str | None = None,
+        held: bool | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Delivery]:
+        """List deliveries; every filter that is given must fit."""
+        check_tenant(tenant)
+        narrow = DeliveryFilter(
+            webhook_id=webhook_id,
+            endpoint_id=endpoint_id,
+            event_id=event_id,
+            product=product,
+            event_type=event_type,
+            state=None if state is None else _state(state),
+            held=held,
+            since=_moment("since", since),
+            until=_moment("until", until),
+        )
+        store = self._settings.store
+        return paginate(lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=limit, cursor=cursor)
+
+    def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
+        """Return one delivery."""
+        narrow = DeliveryFilter(delivery_id=delivery_id)
+        store = self._settings.store
+        page = paginate(lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=1, cursor=None)
+        return _only(page, "delivery", delivery_id)
+
+    def attempts(
+        self, delivery_id: str, *, tenant: str = "default", limit: int = 50, cursor: str | None = None
+    ) -> Page[Attempt]:
+        """List the attempts of a delivery."""
+        check_tenant(tenant)
+        store = self._settings.store
+        return paginate(
+            lambda window: store.list_attempts(tenant, delivery_id, window), _number_of, limit=limit, cursor=cursor
+        )
+
+    def replay(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
+        """Make a new delivery with the stored body and the same `webhook-id`; the original stays as it is.
+
+        `Conflict` when its endpoint is gone.
+        """
+        check_tenant(tenant)
+        delivery = self._settings.store.replay(tenant, delivery_id)
+        self._settings.wake()
+        return delivery
+
+    def cancel(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
+        """Cancel a pending delivery; `Conflict` when it is not pending."""
+        check_tenant(tenant)
+        return self._settings.store.cancel(tenant, delivery_id, CANCELLED_BY_HAND)
+
+    def recover(
+        self, webhook_id: str, *, tenant: str = "default", since: datetime, until: datetime | None = None
+    ) -> int:
+        """Plan what this webhook missed, and what failed, among the events made in [since, until).
+
+        Return how many deliveries were made. Safe to repeat: what is pending
+        or delivered by now is left alone.
+        """
+        check_tenant(tenant)
+        store = self._settings.store
+        first, last = to_us(_aware("since", since)), store.now() + 1 if until is None else to_us(_aware("until", until))
+        made = 0
+        after: str | None = ""
+        while after is not None:
+            count, after = store.recover(tenant, webhook_id, first, last, after=after, limit=_RECOVER_BATCH)
+            made += count
+        self._settings.wake()
+        return made
+
+    aevents = awaitable(events)
+    aevent = awaitable(event)
+    adeliveries = awaitable(deliveries)
+    adelivery = awaitable(delivery)
+    aattempts = awaitable(attempts)
+    areplay = awaitable(replay)
+    acancel = awaitable(cancel)
+    arecover = awaitable(recover)
+
+
+def _id_of(item: Event | Delivery) -> str:
+    return item.id
+
+
+def _number_of(attempt: Attempt) -> str:
+    return str(attempt.number)
+
+
+def _only(page: Page[T], kind: str, wanted: str) -> T:
+    if page.items:
+        return page.items[0]
+    raise NotFound(f"there is no {kind} {wanted!r} for this tenant", name=f"{kind}_id")
+
+
+def _state(value: object) -> DeliveryState:
+    try:
+        return DeliveryState(value)
+    except ValueError:
+        raise InvalidWebhook(f"state must be one of {', '.join(DeliveryState)}", name="state") from None
+
+
+def _moment(name: str, value: datetime | None) -> int | None:
+    return None if value is None else to_us(_aware(name, value))
+
+
+def _aware(name: str, value: datetime) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    raise InvalidWebhook(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)

@@ -1,0 +1,77 @@
+"""Collect results of attempts and store them in batches, within 50 ms."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from attrs import define, field
+
+from unihooks._destinations import OffLoad
+from unihooks.abc import Recorded, Result, Store
+from unihooks.exceptions import StoreError
+
+_GATHER_SECONDS = 0.01
+_BATCH = 256
+_PATIENCE_SECONDS = 0.5
+_logger = logging.getLogger("unihooks.worker")
+
+
+@define(eq=False)
+class Recorder:
+    """Record results; `on_recorded(results, recorded)` is told after each batch.
+
+    A store that cannot be written is tried again and nothing is dropped: a
+    late result counts until another worker has claimed its delivery.
+    """
+
+    store: Store
+    offload: OffLoad
+    on_recorded: Callable[[list[Result], Recorded], None]
+    unrecorded: int = 0
+    _results: list[Result] = field(factory=list)
+    _some: asyncio.Event = field(factory=asyncio.Event)
+    _urgent: asyncio.Event = field(factory=asyncio.Event)
+
+    def add(self, result: Result) -> None:
+        """Take a result."""
+        self._results.append(result)
+        self.unrecorded += 1
+        self._some.set()
+        if len(self._results) >= _BATCH:
+            self._urgent.set()
+
+    def hurry(self) -> None:
+        """Record what there is at once: nothing more is to come soon."""
+        self._urgent.set()
+
+    async def run(self) -> None:
+        """Record until cancelled."""
+        while True:
+            await self._some.wait()
+            await self._gather()
+            batch = self._results
+            self._results = []
+            self._some.clear()
+            await self._record(batch)
+
+    async def _gather(self) -> None:
+        try:
+            async with asyncio.timeout(_GATHER_SECONDS):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+        self._urgent.clear()
+
+    async def _record(self, batch: list[Result]) -> None:
+        while batch:
+            try:
+                recorded = await self.offload(self.store.record, batch)
+            except StoreError as error:
+                _logger.error("results cannot be recorded, trying again: %s", error)  # noqa: TRY400
+                await asyncio.sleep(_PATIENCE_SECONDS)
+            else:
+                self.unrecorded -= len(batch)
+                self.on_recorded(batch, recorded)
+                return

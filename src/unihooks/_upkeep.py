@@ -1,0 +1,91 @@
+"""Do what must be done now and then: signs of life, what was held too long, what is past its retention."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+
+from attrs import define, field
+
+from unihooks._destinations import OffLoad
+from unihooks._times import SECOND
+from unihooks.abc import Settings
+from unihooks.exceptions import StoreError
+
+HELD_AT_MOST_US = 5 * 86_400 * SECOND
+_EVERY_US = 30 * SECOND
+_BATCH = 200
+_PAUSE_SECONDS = 0.02
+_logger = logging.getLogger("unihooks.worker")
+
+
+def _new_worker_id() -> str:
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@define(eq=False)
+class Upkeep:
+    """Run the chores every 30 s by the store's clock, in small batches beside the work."""
+
+    settings: Settings
+    offload: OffLoad
+    worker_id: str = field(factory=_new_worker_id)
+    _next: int = 0
+    _task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Make the chores due at once, with a first sign of life."""
+        self._next = 0
+
+    def is_due(self) -> bool:
+        """Say whether it is time again."""
+        return self.settings.store.now() >= self._next and (self._task is None or self._task.done())
+
+    async def when_due(self) -> None:
+        """Start the chores in the background if it is time."""
+        if self.is_due():
+            self._next = self.settings.store.now() + _EVERY_US
+            self._task = asyncio.create_task(self._beat_and_clean())
+
+    async def once(self) -> None:
+        """Do one small batch of each chore now, without a sign of life."""
+        store = self.settings.store
+        await self.offload(store.expire_held, store.now() - HELD_AT_MOST_US, _BATCH)
+        if self.settings.retention_us is not None:
+            await self.offload(store.prune, store.now() - self.settings.retention_us, _BATCH)
+
+    async def finish(self) -> None:
+        """Stop the chores and note that this worker has ended."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        try:
+            await self.offload(_beat, self.settings, self.worker_id, True)
+        except StoreError as error:
+            _logger.error("the end of this worker cannot be noted: %s", error)  # noqa: TRY400
+
+    async def _beat_and_clean(self) -> None:
+        try:
+            await self.offload(_beat, self.settings, self.worker_id, False)
+            await self._expire()
+            await self._prune()
+        except StoreError as error:
+            _logger.error("upkeep failed and will be tried again: %s", error)  # noqa: TRY400
+
+    async def _expire(self) -> None:
+        store = self.settings.store
+        while await self.offload(store.expire_held, store.now() - HELD_AT_MOST_US, _BATCH) >= _BATCH:
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _prune(self) -> None:
+        store = self.settings.store
+        if self.settings.retention_us is None:
+            return
+        while await self.offload(store.prune, store.now() - self.settings.retention_us, _BATCH) >= _BATCH:
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _beat(settings: Settings, worker_id: str, gone: bool) -> None:  # noqa: FBT001
+    settings.store.beat(worker_id, gone=gone)

@@ -1,0 +1,156 @@
+"""The worker: the engine as the main job of a process, inside a host's event loop, or in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from unihooks._engine import DrainResult, Engine, Limits
+from unihooks.abc import Employer, Settings
+
+T = TypeVar("T")
+
+CONCURRENCY = 512
+PER_ENDPOINT = 32
+_LEASE_BEYOND_DEADLINE = 10.0
+_GRACE_BEYOND_DEADLINE = 2.0
+_LEAST_LEASE_BEYOND_DEADLINE = 5.0
+
+
+class Worker:
+    """Deliver what the dispatcher's store holds.
+
+    `concurrency` bounds the requests in flight, `per_endpoint` those to one
+    endpoint. `lease` (seconds) is how long others leave a claimed delivery
+    alone, at least the deadline + 5; `grace` how long an ordered end may take, at
+    least the deadline + 2. Both follow the deadline when left out: + 10 and + 2.
+
+    Any number of workers, in any number of processes, may share a store.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Employer,
+        *,
+        concurrency: int = CONCURRENCY,
+        per_endpoint: int = PER_ENDPOINT,
+        lease: float | None = None,
+        grace: float | None = None,
+    ) -> None:
+        self._settings = dispatcher.settings
+        self._limits = _limits(self._settings.deadline, concurrency, per_endpoint, lease, grace)
+        self._stop: Callable[[], None] | None = None
+        self._stop_asked = False
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then finish in order and return."""
+        run_in_new_loop(self._serve_with_signals)
+
+    async def serve(self) -> None:
+        """Work inside the running event loop until cancelled or `stop()`; then finish in order."""
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._stop = lambda: loop.call_soon_threadsafe(stopping.set)
+        if self._stop_asked:
+            stopping.set()
+        try:
+            async with Engine(self._settings, self._limits) as engine:
+                await engine.serve(stopping)
+        finally:
+            self._stop = None
+
+    def stop(self) -> None:
+        """Ask the worker to end in order; may be called from any thread or signal handler."""
+        self._stop_asked = True
+        if self._stop is not None:
+            self._stop()
+
+    async def _serve_with_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        handled = [] if threading.current_thread() is not threading.main_thread() else [signal.SIGTERM, signal.SIGINT]
+        for number in handled:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            await self.serve()
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+
+class WorkerThread:
+    """Run a worker in a thread of this process; `start` and `stop` are for one thread to call."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._thread = threading.Thread(target=worker.run, name="unihooks-worker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the worker in order and wait for it."""
+        self._worker.stop()
+        self._thread.join()
+
+
+async def drain(settings: Settings, timeout: float) -> DrainResult:
+    """Deliver what is due now, within the running event loop."""
+    limits = _limits(settings.deadline, CONCURRENCY, PER_ENDPOINT, None, None)
+    async with Engine(settings, limits) as engine:
+        return await engine.drain(timeout)
+
+
+def run_in_new_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine function in an event loop of its own, with uvloop where it is installed.
+
+    Inside a running event loop it is run in a thread, and the caller waits for it.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(main())
+    return _run_in_thread(main)
+
+
+def _run_in_thread(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    outcome: list[T] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            outcome.append(run_in_new_loop(main))
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    thread = threading.Thread(target=target, name="unihooks-call")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return outcome[0]
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: PLC0415
+
+        return uvloop.new_event_loop
+    return None
+
+
+def _limits(deadline: float, concurrency: int, per_endpoint: int, lease: float | None, grace: float | None) -> Limits:
+    lease = deadline + _LEASE_BEYOND_DEADLINE if lease is None else lease
+    grace = deadline + _GRACE_BEYOND_DEADLINE if grace is None else grace
+    if lease < deadline + _LEAST_LEASE_BEYOND_DEADLINE:
+        raise ValueError(f"lease must be at least the deadline + 5 = {deadline + 5:g} s, not {lease:g}")
+    if grace < deadline + _GRACE_BEYOND_DEADLINE:
+        raise ValueError(f"grace must be at least the deadline + 2 = {deadline + 2:g} s, not {grace:g}")
+    if concurrency < 1 or per_endpoint < 1:
+        raise ValueError("concurrency and per_endpoint must be at least 1")
+    return Limits(concurrency=concurrency, per_endpoint=min(per_endpoint, concurrency), lease=lease, grace=grace)
