@@ -213,6 +213,8 @@ def test_bad_path_is_refused_by_name(text):
         {"rename": {"a": "x", "['a']": "x"}},
         {"rename": {"a[*].b": "x", "a[0].b": "y"}},
         {"rename": {"a[*].b": "x", "a.k.c": "x"}},
+        {"remove": ["k" * 2049]},
+        {"rename": {"a": "k" * 2049}},
         {"remove": [f"k{i}" for i in range(101)]},
         {"remove": [f"k{i}" for i in range(60)], "rename": {f"r{i}": f"n{i}" for i in range(41)}},
     ],
@@ -227,6 +229,7 @@ def test_bad_rules_are_refused_when_built(rules):
 def test_limits_themselves_are_allowed():
     assert PayloadMapping(remove=[f"k{i}" for i in range(100)])
     assert PayloadMapping(remove=[".".join("a" * 32)])
+    assert PayloadMapping(remove=["k" * 2048])
 
 
 @pytest.mark.parametrize(
@@ -334,6 +337,8 @@ def test_mapping_is_a_value():
     assert mapping.remove == ("x[*].y",)
     assert mapping.rename == {"a": "b", "c": "d"}
     assert mapping.rename["a"] == "b"
+    assert repr(mapping) == "PayloadMapping(remove=('x[*].y',), rename={'a': 'b', 'c': 'd'})"
+    assert repr(ANY) == "[*]"
     with pytest.raises(TypeError):
         mapping.rename["a"] = "z"
 

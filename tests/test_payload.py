@@ -158,6 +158,11 @@ def test_shared_parts_that_unfold_without_end_are_refused():
         encode(payload)
 
 
+def test_shared_text_that_unfolds_over_the_limit_is_refused():
+    with pytest.raises(InvalidPayload, match="over 256 KiB"):
+        encode(["x" * 100_000] * 100_000)
+
+
 @pytest.mark.parametrize("text", ["x", "é"])
 def test_size_limit_is_in_encoded_bytes(text):
     room = (MAX_PAYLOAD - 2) // len(text.encode())

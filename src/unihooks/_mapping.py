@@ -15,6 +15,7 @@ from unihooks.exceptions import InvalidMapping
 
 MAX_RULES = 100
 MAX_STEPS = 32
+MAX_TEXT = 2048
 
 
 MAX_NODES = 10_000
@@ -140,11 +141,11 @@ class PayloadMapping:
     _root: _Node = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        rules = [_Rule(text, parse_path(text)) for text in self.remove]
-        renames = [_Rule(text, parse_path(text), name) for text, name in self.rename.items()]
-        if len(rules) + len(renames) > MAX_RULES:
+        if len(self.remove) + len(self.rename) > MAX_RULES:
             message = f"a mapping has at most {MAX_RULES} rules; use [*] to cover several with one"
             raise InvalidMapping(message, name="mapping")
+        rules = [_Rule(text, parse_path(text)) for text in self.remove]
+        renames = [_Rule(text, parse_path(text), name) for text, name in self.rename.items()]
         _check_renames(renames)
         object.__setattr__(self, "_rules", (*rules, *renames))
         object.__setattr__(self, "_root", _compile(self._rules, count(1)))
@@ -182,18 +183,18 @@ def parse_path(text: object) -> Path:
     if not isinstance(text, str):
         message = f"a path is text, not {type(text).__name__}; write it like a.b[0]"
         raise InvalidMapping(message, name=str(text))
+    if not _is_storable(text):
+        raise _bad_path(text, f"holds a lone surrogate or over {MAX_TEXT} characters")
     rest, steps = _LEAD.sub("", text), []
     position = 0
     while position < len(rest):
         match = _STEP.match(rest, position)
         if match is None:
-            raise _bad_path(text, f"cannot be read from {rest[position:]!r} on")
+            raise _bad_path(text, f"cannot be read from {rest[position:][:_SHOWN]!r} on")
         steps.append(_step(match))
         position = match.end()
     if not 0 < len(steps) <= MAX_STEPS:
         raise _bad_path(text, f"must have 1 to {MAX_STEPS} steps")
-    if not _is_utf8(text):
-        raise _bad_path(text, "holds a lone surrogate")
     return tuple(steps)
 
 
@@ -206,11 +207,13 @@ def _step(match: re.Match[str]) -> Step:
 
 
 def _bad_path(text: str, reason: str) -> InvalidMapping:
-    return InvalidMapping(f"the path {text!r} {reason}; write it like a.b, a[0], a[*] or a['k.dot']", name=text)
+    return InvalidMapping(
+        f"the path {text[:_SHOWN]!r} {reason}; write it like a.b, a[0], a[*] or a['k.dot']", name=text
+    )
 
 
-def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _is_storable(text: str) -> bool:
+    return len(text) <= MAX_TEXT and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _check_renames(rules: list[_Rule]) -> None:
@@ -218,8 +221,8 @@ def _check_renames(rules: list[_Rule]) -> None:
         if not isinstance(rule.path[-1], str):
             reason = "ends in an index or wildcard; only a named property can be renamed"
             raise InvalidMapping(f"{rule.text!r} {reason}", name=rule.text)
-        if not isinstance(rule.name, str) or not rule.name or not _is_utf8(rule.name):
-            reason = "needs a new name that is text, not empty and valid UTF-8"
+        if not isinstance(rule.name, str) or not rule.name or not _is_storable(rule.name):
+            reason = f"needs a new name of 1 to {MAX_TEXT} characters without lone surrogates"
             raise InvalidMapping(f"{rule.text!r} {reason}", name=rule.text)
     for one, two in combinations(rules, 2):
         _check_pair(one, two)
@@ -315,6 +318,7 @@ def _children(value: Any, step: Step) -> Iterable[Any]:
     return []
 
 
+_SHOWN = 160
 _LEAD = re.compile(r"\A\$(\.|(?=\[))")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _STEP = re.compile(

@@ -113,7 +113,7 @@ def _refuse(payload: object) -> NoReturn:
     seen = 0
     while stack and seen + len(stack) <= MAX_PAYLOAD:
         path, value, above = stack.pop()
-        seen += 1
+        seen += 1 + (len(value) if isinstance(value, str) else 0)
         if reason := _fault(value, above):
             raise InvalidPayload(f"{path}: {reason}", name=path)
         above = (*above, id(value))
