@@ -115,8 +115,7 @@ class Engine:
         stopped = asyncio.create_task(self._wake_when(stopping))
         try:
             while not stopping.is_set():
-                if await self._take_work_or_wait():
-                    await self._rest()
+                await self._work_once()
                 await self._upkeep.when_due()
         finally:
             stopped.cancel()
@@ -139,14 +138,17 @@ class Engine:
 
     # Taking work.
 
-    async def _take_work_or_wait(self) -> bool:
+    async def _work_once(self) -> None:
         try:
             await self._take_work()
+            await self._rest()
         except StoreError as error:
             _logger.error("the store cannot be used, trying again: %s", error)  # noqa: TRY400
             await asyncio.sleep(_STORE_PATIENCE_SECONDS)
-            return False
-        return True
+        except Exception:
+            # A worker that ended here would leave everything unsent without a word.
+            _logger.exception("taking work failed, trying again")
+            await asyncio.sleep(_STORE_PATIENCE_SECONDS)
 
     async def _take_work(self) -> None:
         self._wake.clear()
