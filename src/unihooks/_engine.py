@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -22,6 +23,7 @@ from unihooks._lanes import Lanes, Leased
 from unihooks._models import DeliveryState
 from unihooks._recorder import Recorder
 from unihooks._requests import Message, PreparedDestination, build_request
+from unihooks._retries import DEFAULT_RETRIES
 from unihooks._upkeep import Upkeep
 from unihooks.abc import AttemptRow, Claimed, Lease, Recorded, Result, Settings
 from unihooks.exceptions import StoreError
@@ -250,16 +252,21 @@ class Engine:
         claimed = leased.claimed
         begun = time.monotonic()
         answer: Exchange | None = None
+        unsent = False
         try:
             if begun <= leased.start_by:
                 answer = await self._attempt(claimed)
-        except StoreError as error:
-            _logger.error("the destination of %s cannot be read: %s", claimed.id, error)  # noqa: TRY400
+            unsent = answer is None
+        except asyncio.CancelledError:
+            unsent = True
+            raise
+        except Exception:
+            # The lease is left to run out: trying again at once would only repeat the error.
+            _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
         finally:
-            seconds = time.monotonic() - begun
             succeeded = answer is not None and answer.error is None
-            self._lanes.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
-            if answer is None:
+            self._lanes.done(claimed.endpoint_id, succeeded=succeeded, seconds=time.monotonic() - begun)
+            if unsent:
                 self._given_back.append(claimed)
 
     async def _attempt(self, claimed: Claimed) -> Exchange | None:
@@ -284,13 +291,7 @@ class Engine:
 
     def _conclude(self, claimed: Claimed, prepared: PreparedDestination, answer: Exchange, now: int, shown: str) -> Result:
         duration = round(answer.duration * 1_000_000)
-        decision = _outcomes.decide(
-            _outcomes.Answer(status_code=answer.status_code, headers=answer.headers, error=answer.error),
-            attempt=claimed.attempt_count + 1,
-            elapsed_us=claimed.elapsed_us + duration if claimed.attempt_count else duration,
-            retries=self._settings.retries,
-            now=self._store.now(),
-        )
+        decision = self._decide(claimed, answer, duration)
         attempt = AttemptRow(
             claimed.attempt_count + 1,
             prepared.shown_url,
@@ -304,6 +305,21 @@ class Engine:
             (*claimed.warnings, *answer.warnings),
         )
         return Result(claimed, attempt, decision.state, decision.retry_in_us, decision.reason, decision.disable)
+
+    def _decide(self, claimed: Claimed, answer: Exchange, duration: int) -> _outcomes.Decision:
+        decide = partial(
+            _outcomes.decide,
+            _outcomes.Answer(status_code=answer.status_code, headers=answer.headers, error=answer.error),
+            attempt=claimed.attempt_count + 1,
+            elapsed_us=claimed.elapsed_us + duration,
+            now=self._store.now(),
+        )
+        try:
+            return decide(retries=self._settings.retries)
+        except Exception:
+            # Wait and stop objects are the host's: what they raise must not lose the result.
+            _logger.exception("the retry policy raised; the default policy decides about delivery %s", claimed.id)
+            return decide(retries=DEFAULT_RETRIES)
 
     # Recording and ending.
 
