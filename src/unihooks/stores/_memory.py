@@ -151,7 +151,7 @@ class MemoryStore(Store):
         """Raise TypeError, because no connection leads to this store."""
         _refuse_connection()
 
-    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:  # noqa: ARG002
         """Raise TypeError, because no connection leads to this store."""
         _refuse_connection()
 

@@ -1,0 +1,268 @@
+"""What every store keeps to when it leases due deliveries, lane by lane."""
+
+# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from unihooks._models import EventSubscription
+from unihooks._times import SECOND
+from unihooks.abc import Claimed
+from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+
+
+class ClaimingRules:
+    """Hold the rules of `claim`, `release` and `work`."""
+
+    def test_a_due_delivery_is_claimed_with_all_that_sending_needs(self, scene: Scene) -> None:
+        webhook = scene.active()
+        event = scene.emit("paid", {"a": 1})
+        scene.plan()
+        [claimed] = scene.claim()
+        assert claimed == Claimed(
+            ACME, scene.deliveries()[0].id, event.id, webhook.id, webhook.endpoints[0].id, "shop", "paid",
+            b'{"a":1}', (), 0, 0, claimed.token, scene.store.stamps([ACME])[ACME],
+        )  # fmt: skip
+
+    def test_a_leased_delivery_is_not_claimed_again_before_its_lease_ends(self, scene: Scene) -> None:
+        scene.active()
+        scene.claimed()
+        scene.clock.advance(29.9)
+        assert scene.claim() == []
+
+    def test_a_leased_delivery_is_due_again_when_its_lease_has_ended(self, scene: Scene) -> None:
+        scene.active()
+        first = scene.claimed()
+        scene.clock.advance(30)
+        [second] = scene.claim()
+        assert second.id == first.id
+        assert second.token != first.token
+        assert second.attempt_count == 0
+
+    def test_a_lease_lasts_as_long_as_was_asked(self, scene: Scene) -> None:
+        scene.active()
+        scene.pending()
+        scene.claim(seconds=5)
+        scene.clock.advance(5)
+        assert len(scene.claim()) == 1
+
+    def test_what_planning_leased_is_due_again_when_its_lease_has_ended(self, scene: Scene) -> None:
+        scene.active()
+        scene.emit()
+        scene.plan(room=1)
+        scene.clock.advance(29.9)
+        assert scene.claim() == []
+        scene.clock.advance(0.1)
+        assert len(scene.claim()) == 1
+
+    def test_a_retry_is_not_claimed_before_its_time(self, scene: Scene) -> None:
+        scene.active()
+        scene.retry(scene.claimed(), after=300)
+        scene.clock.advance(299.9)
+        assert scene.claim() == []
+        scene.clock.advance(0.1)
+        [claimed] = scene.claim()
+        assert (claimed.attempt_count, claimed.elapsed_us) == (1, 300 * SECOND)
+
+    def test_racing_workers_never_claim_the_same_delivery(self, scene: Scene) -> None:
+        scene.active(URL, OTHER_URL)
+        scene.submit(*[scene.event() for _ in range(30)])
+        scene.plan()
+
+        def claim_all(_: int) -> list[Claimed]:
+            taken: list[Claimed] = []
+            while some := scene.claim(5, 3):
+                taken += some
+            return taken
+
+        with ThreadPoolExecutor(4) as pool:
+            claimed = [one.id for some in pool.map(claim_all, range(4)) for one in some]
+        assert sorted(claimed) == sorted(ids(scene.deliveries()))
+
+    # Room and turns.
+
+    def test_no_more_is_claimed_than_there_is_room_for(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.submit(*[scene.event() for _ in range(10)])
+        scene.plan()
+        assert len(scene.claim(3, 10)) == 3
+        counts = Counter(one.endpoint_id for one in scene.claim(100, 2))
+        assert counts == dict.fromkeys(ids(webhook.endpoints), 2)
+        assert scene.claim(0, 10) == []
+
+    def test_a_full_lane_is_skipped(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        full, free = ids(webhook.endpoints)
+        scene.submit(*[scene.event() for _ in range(4)])
+        scene.plan()
+        claimed = scene.store.claim(scene.lease(), scene.room(3, 3, {full: 3}))
+        assert [one.endpoint_id for one in claimed] == [free] * 3
+
+    def test_the_longest_due_lanes_come_first(self, scene: Scene) -> None:
+        paid = scene.active(subscriptions=[EventSubscription("shop", "paid")])
+        refunded = scene.active(subscriptions=[EventSubscription("shop", "refunded")])
+        for event_type in ("refunded", "paid"):
+            scene.emit(event_type)
+            scene.plan()
+            scene.clock.advance(1)
+        claimed = [scene.claim(1, 1)[0] for _ in range(2)]
+        assert [one.webhook_id for one in claimed] == [refunded.id, paid.id]
+
+    def test_tenants_take_turns(self, scene: Scene) -> None:
+        scene.active(URL, OTHER_URL)
+        scene.active(tenant="other")
+        scene.submit(*[scene.event() for _ in range(20)])
+        scene.plan()
+        scene.clock.advance(1)
+        scene.emit(tenant="other")
+        scene.plan()
+        assert "other" in {one.tenant for one in scene.claim(4, 4)}
+
+    # Closed lanes.
+
+    def test_a_closed_lane_is_skipped_and_goes_on_when_it_opens(self, scene: Scene) -> None:
+        webhook = scene.active()
+        delivery = scene.pending()
+        for close, reopen in ((scene.deactivate, scene.activate), (scene.disable, scene.enable)):
+            close(webhook)
+            assert scene.claim() == []
+            assert scene.delivery(delivery.id).held
+            reopen(webhook)
+            assert not scene.delivery(delivery.id).held
+            [claimed] = scene.claim()
+            assert claimed.id == delivery.id
+            scene.store.release([claimed])
+
+    def test_a_lane_is_open_only_if_both_webhook_and_endpoint_are(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        scene.disable(webhook)
+        scene.deactivate(webhook)
+        scene.enable(webhook)
+        assert scene.claim() == []
+        scene.activate(webhook)
+        assert len(scene.claim()) == 1
+
+    def test_a_closed_endpoint_does_not_hold_its_sibling(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.emit()
+        scene.plan()
+        scene.disable(webhook)
+        assert [one.endpoint_id for one in scene.claim()] == [webhook.endpoints[1].id]
+
+    def test_time_held_is_not_time_elapsed(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.retry(scene.claimed(), after=60)
+        scene.clock.advance(20)
+        scene.deactivate(webhook)
+        scene.clock.advance(86_400)
+        scene.activate(webhook)
+        scene.clock.advance(50)
+        [second] = scene.claim()
+        assert second.elapsed_us == 70 * SECOND
+        scene.retry(second, after=10)
+        scene.disable(webhook)
+        scene.clock.advance(3_600)
+        scene.enable(webhook)
+        scene.clock.advance(30)
+        [third] = scene.claim()
+        assert third.elapsed_us == 100 * SECOND
+
+    def test_time_held_before_the_first_attempt_does_not_shorten_what_has_elapsed(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        scene.deactivate(webhook)
+        scene.clock.advance(3_600)
+        scene.activate(webhook)
+        scene.retry(*scene.claim(), after=60)
+        scene.clock.advance(60)
+        [again] = scene.claim()
+        assert again.elapsed_us == 60 * SECOND
+
+    # Release.
+
+    def test_a_released_delivery_is_due_now(self, scene: Scene) -> None:
+        scene.active()
+        first = scene.claimed()
+        scene.store.release([first])
+        [second] = scene.claim()
+        assert (second.id, second.attempt_count) == (first.id, 0)
+
+    def test_a_release_after_someone_else_has_claimed_does_nothing(self, scene: Scene) -> None:
+        scene.active()
+        first = scene.claimed()
+        scene.clock.advance(31)
+        [second] = scene.claim()
+        scene.store.release([first])
+        assert scene.claim() == []
+        assert list(scene.deliver(second).accepted) == [second.id]
+        scene.store.release([second])
+        assert scene.claim() == []
+
+    # A glance.
+
+    def test_work_says_when_an_open_lane_is_next_due(self, scene: Scene) -> None:
+        store = scene.store
+        webhook = scene.active()
+        assert (store.work().new_events, store.work().next_due) == (False, None)
+        delivery = scene.pending()
+        assert due_by(scene, store.now())
+        [claimed] = scene.claim()
+        assert due_by(scene, store.now() + 30 * SECOND)
+        scene.retry(claimed, after=300)
+        assert due_by(scene, store.now() + 300 * SECOND)
+        scene.clock.advance(301)
+        scene.deliver(*scene.claim())
+        scene.clock.advance(31)  # a lane may lag behind until it is looked at
+        assert scene.claim() == []
+        assert store.work().next_due is None
+        scene.store.replay(ACME, delivery.id)
+        assert due_by(scene, store.now())
+        scene.deactivate(webhook)
+        assert store.work().next_due is None
+        scene.activate(webhook)
+        assert due_by(scene, store.now())
+
+    def test_figures_count_the_queue(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.active(OTHER_URL)
+        scene.submit(*[scene.event() for _ in range(3)])
+        scene.plan()
+        scene.claim(3, 2)
+        assert queue(scene) == {"due": 3, "held": 0, "in_flight": 3}
+        scene.clock.advance(31)
+        assert queue(scene) == {"due": 6, "held": 0, "in_flight": 0}
+        scene.deactivate(webhook)
+        assert queue(scene) == {"due": 3, "held": 3, "in_flight": 0}
+
+    def test_figures_name_the_workers_seen_within_a_minute(self, scene: Scene) -> None:
+        for worker_id in ("one", "two", "three"):
+            scene.store.beat(worker_id)
+        scene.store.beat("three", gone=True)
+        scene.clock.advance(40)
+        scene.store.beat("two")
+        two_at = scene.store.now()
+        assert {one.id for one in scene.store.figures().workers} == {"one", "two"}
+        scene.clock.advance(21)
+        [two] = scene.store.figures().workers
+        assert (two.id, two.seen_at) == ("two", two_at)
+        assert two.host
+        assert two.pid > 0
+
+    def test_the_change_token_differs_only_after_changes(self, scene: Scene) -> None:
+        scene.active()
+        assert scene.store.change_token() == scene.store.change_token()
+
+
+def due_by(scene: Scene, at: int) -> bool:
+    """Say whether work is announced, and not later than it is due."""
+    next_due = scene.store.work().next_due
+    return next_due is not None and next_due <= at
+
+
+def queue(scene: Scene) -> dict[str, int]:
+    """Return the counts of the queue."""
+    figures = scene.store.figures()
+    return {"due": figures.due, "held": figures.held, "in_flight": figures.in_flight}

@@ -1,0 +1,61 @@
+"""The suite that every store has to pass."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite(
+    "unihooks.testing._store_claiming",
+    "unihooks.testing._store_configuration",
+    "unihooks.testing._store_emitting",
+    "unihooks.testing._store_history",
+    "unihooks.testing._store_log",
+    "unihooks.testing._store_planning",
+    "unihooks.testing._store_recording",
+    "unihooks.testing._store_scene",
+)
+
+from unihooks.abc import Store  # noqa: E402 - asserts are to be rewritten first
+from unihooks.testing._clock import FakeClock  # noqa: E402
+from unihooks.testing._store_claiming import ClaimingRules  # noqa: E402
+from unihooks.testing._store_configuration import ConfigurationRules  # noqa: E402
+from unihooks.testing._store_emitting import EmittingRules  # noqa: E402
+from unihooks.testing._store_history import HistoryRules  # noqa: E402
+from unihooks.testing._store_log import LogRules  # noqa: E402
+from unihooks.testing._store_planning import PlanningRules  # noqa: E402
+from unihooks.testing._store_recording import RecordingRules  # noqa: E402
+from unihooks.testing._store_scene import Scene  # noqa: E402
+
+
+class StoreContract(
+    ConfigurationRules, EmittingRules, PlanningRules, ClaimingRules, RecordingRules, LogRules, HistoryRules
+):
+    """Hold the rules of `unihooks.abc.Store` as tests.
+
+    Subclass it in a test module, and override the fixture `store` so that it
+    gives an empty store and closes it afterwards:
+
+        class TestMyStore(StoreContract):
+            @pytest.fixture
+            def store(self, tmp_path):
+                store = MyStore(tmp_path / "webhooks")
+                yield store
+                store.close()
+    """
+
+    @pytest.fixture
+    def store(self) -> Store:
+        """Give an empty store; override this one."""
+        pytest.fail("override the fixture `store` so that it gives an empty store")
+
+    @pytest.fixture
+    def clock(self, store: Store) -> FakeClock:
+        """Give the clock from which the store takes all times."""
+        clock = FakeClock()
+        store.use_clock(clock)
+        return clock
+
+    @pytest.fixture
+    def scene(self, store: Store, clock: FakeClock) -> Scene:
+        """Give the store together with its clock and builders."""
+        return Scene(store, clock)

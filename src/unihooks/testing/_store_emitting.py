@@ -1,0 +1,91 @@
+"""What every store keeps to when it takes events."""
+
+# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from unihooks._models import Event
+from unihooks._times import from_us
+from unihooks.exceptions import IdempotencyConflict
+from unihooks.testing._store_scene import ACME, Scene, ids
+
+
+class EmittingRules:
+    """Hold the rules of the verbs for emitting."""
+
+    def test_an_event_is_stored_when_its_future_is_done(self, scene: Scene) -> None:
+        new = scene.event("paid", {"amount": 7, "text": "Grüße"})
+        [event] = scene.submit(new)
+        assert event == Event(new.id, ACME, "shop", "paid", None, from_us(new.created_at))
+        [stored] = scene.events()
+        assert stored == Event(new.id, ACME, "shop", "paid", {"amount": 7, "text": "Grüße"}, from_us(new.created_at))
+        assert scene.store.work().new_events
+
+    def test_outcomes_come_in_the_order_of_the_events(self, scene: Scene) -> None:
+        events = [scene.event() for _ in range(20)]
+        assert ids(scene.submit(*reversed(events))) == ids(events[::-1])
+        assert scene.submit() == []
+
+    def test_events_that_arrive_together_are_all_stored(self, scene: Scene) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            emitted = list(pool.map(lambda _: scene.emit().id, range(64)))
+        assert sorted(ids(scene.events())) == sorted(emitted)
+        assert len(set(emitted)) == 64
+
+    def test_a_used_key_with_the_same_digest_gives_the_first_event(self, scene: Scene) -> None:
+        first = scene.emit(idempotency_key="k", digest=b"same")
+        scene.clock.advance(60)
+        assert scene.emit(idempotency_key="k", digest=b"same") == first
+        assert ids(scene.events()) == [first.id]
+
+    def test_a_used_key_with_another_digest_is_a_conflict(self, scene: Scene) -> None:
+        first = scene.emit(idempotency_key="k", digest=b"one")
+        [outcome] = scene.submit(scene.event(idempotency_key="k", digest=b"two"))
+        assert isinstance(outcome, IdempotencyConflict)
+        assert ids(scene.events()) == [first.id]
+
+    def test_a_key_counts_within_one_submission_too(self, scene: Scene) -> None:
+        one, same, other = (scene.event(idempotency_key="k", digest=digest) for digest in (b"one", b"one", b"other"))
+        first, second, third = scene.submit(one, same, other)
+        assert isinstance(first, Event)
+        assert first == second
+        assert isinstance(third, IdempotencyConflict)
+        assert ids(scene.events()) == [one.id]
+
+    def test_racing_emits_with_one_key_store_one_event(self, scene: Scene) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            emitted = list(pool.map(lambda _: scene.emit(idempotency_key="k", digest=b"d").id, range(16)))
+        assert ids(scene.events()) == list(set(emitted))
+
+    def test_tenants_do_not_share_keys(self, scene: Scene) -> None:
+        one = scene.emit(idempotency_key="k", digest=b"one")
+        other = scene.emit(idempotency_key="k", digest=b"other", tenant="other")
+        assert (ids(scene.events()), ids(scene.events("other"))) == ([one.id], [other.id])
+
+    def test_a_bad_event_does_not_fail_its_neighbours(self, scene: Scene) -> None:
+        taken = scene.emit(idempotency_key="k", digest=b"one")
+        before, after = scene.event(), scene.event()
+        conflicting, doubled = scene.event(idempotency_key="k", digest=b"two"), scene.event(id=taken.id)
+        outcomes = scene.submit(before, conflicting, doubled, after)
+        assert [isinstance(one, Event) for one in outcomes] == [True, False, False, True]
+        assert set(ids(scene.events())) == {taken.id, before.id, after.id}
+
+    def test_a_connection_of_an_unknown_kind_is_a_type_error(self, scene: Scene) -> None:
+        with pytest.raises(TypeError, match=r"\w+ \w+"):
+            scene.store.emit_on(object(), scene.event())
+        assert scene.events() == []
+
+    def test_the_oldest_unplanned_event_is_known(self, scene: Scene) -> None:
+        assert scene.store.oldest_unplanned() is None
+        oldest = scene.event()
+        scene.submit(oldest)
+        scene.clock.advance(5)
+        scene.emit(tenant="other")
+        assert scene.store.oldest_unplanned() == oldest.created_at == scene.store.figures().oldest_unplanned
+        scene.plan()
+        assert scene.store.oldest_unplanned() is None
+        assert scene.store.figures().oldest_unplanned is None

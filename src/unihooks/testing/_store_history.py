@@ -1,0 +1,243 @@
+"""What every store keeps to about the past: recover what was missed, give up what is held, remove what is old."""
+
+# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
+
+from __future__ import annotations
+
+import pytest
+
+from unihooks._mapping import PayloadMapping
+from unihooks._models import DeliveryState, EventSubscription
+from unihooks._times import SECOND
+from unihooks.abc import HELD_TOO_LONG
+from unihooks.exceptions import NotFound
+from unihooks.testing._store_planning import LONG, TOO_LONG
+from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
+
+
+class HistoryRules:
+    """Hold the rules of `recover`, `expire_held` and `prune`."""
+
+    def test_recovering_plans_what_was_emitted_while_inactive(self, scene: Scene) -> None:
+        webhook = scene.inactive(URL, OTHER_URL, mapping=PayloadMapping(rename={"a": "b"}))
+        event = scene.emit("paid", {"a": 1})
+        scene.plan()
+        scene.activate(webhook)
+        assert scene.recover(webhook) == 2
+        claimed = scene.claim()
+        assert {one.endpoint_id for one in claimed} == set(ids(webhook.endpoints))
+        assert {(one.event_id, one.body) for one in claimed} == {(event.id, b'{"b":1}')}
+        assert {one.replay_of for one in scene.deliveries()} == {None}
+
+    def test_recovering_twice_makes_nothing_more(self, scene: Scene) -> None:
+        webhook = scene.inactive()
+        scene.emit()
+        scene.plan()
+        scene.activate(webhook)
+        scene.fail(scene.claimed())
+        assert [scene.recover(webhook) for _ in range(2)] == [2, 0]
+        scene.deliver(*scene.claim())
+        assert scene.recover(webhook) == 0
+
+    def test_recovering_replays_what_failed_last(self, scene: Scene) -> None:
+        webhook = scene.active()
+        failed = scene.claimed()
+        scene.fail(failed)
+        assert scene.recover(webhook) == 1
+        [replay] = scene.claim()
+        assert scene.delivery(replay.id).replay_of == failed.id
+        scene.fail(replay)
+        assert scene.recover(webhook) == 1
+        [second] = scene.claim()
+        assert scene.delivery(second.id).replay_of == replay.id
+        scene.deliver(second)
+        assert scene.recover(webhook) == 0
+
+    def test_recovering_replays_what_was_held_too_long(self, scene: Scene) -> None:
+        webhook = scene.active()
+        held = scene.pending()
+        scene.deactivate(webhook)
+        scene.clock.advance(6 * DAY)
+        scene.expire(5 * DAY)
+        scene.activate(webhook)
+        assert scene.recover(webhook) == 1
+        [claimed] = scene.claim()
+        assert scene.delivery(claimed.id).replay_of == held.id
+
+    def test_recovering_leaves_alone_what_is_pending_delivered_or_cancelled_by_hand(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.deliver(scene.claimed())
+        scene.store.cancel(ACME, scene.pending().id, "by hand")
+        scene.pending()
+        assert scene.recover(webhook) == 0
+
+    def test_recovering_maps_anew_what_could_not_be_mapped(self, scene: Scene) -> None:
+        webhook = scene.active(mapping=TOO_LONG)
+        failed = scene.pending(payload=LONG)
+        assert scene.recover(webhook) == 0
+        scene.revise(webhook, mapping=PayloadMapping(remove=["items"]))
+        assert scene.recover(webhook) == 1
+        [claimed] = scene.claim()
+        assert (claimed.event_id, claimed.body) == (failed.event_id, b"{}")
+
+    def test_recovering_takes_the_events_of_its_time_and_subscriptions(self, scene: Scene) -> None:
+        webhook = scene.inactive(subscriptions=[EventSubscription("shop", "paid")])
+        for event_type in ("paid", "paid", "refunded", "paid"):
+            scene.emit(event_type)
+            scene.clock.advance(1)
+        scene.emit("paid", tenant="other")
+        scene.plan()
+        scene.activate(webhook)
+        start = scene.events()[-1].created_at
+        since = scene.store.now() - 3 * SECOND
+        assert scene.recover(webhook, since, since + 2 * SECOND) == 1
+        assert scene.recover(webhook, since) == 1
+        assert scene.recover(webhook) == 1
+        assert len(scene.deliveries()) == 3
+        assert start < scene.events()[0].created_at
+
+    def test_recovering_serves_enabled_endpoints_only(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.disable(webhook)
+        scene.emit()
+        scene.plan()
+        assert scene.recover(webhook) == 0
+        scene.enable(webhook)
+        assert scene.recover(webhook) == 1
+        assert {one.endpoint_id for one in scene.claim()} == set(ids(webhook.endpoints))
+
+    def test_recovering_goes_on_in_batches(self, scene: Scene) -> None:
+        webhook = scene.inactive()
+        scene.submit(*[scene.event() for _ in range(7)])
+        scene.plan()
+        scene.activate(webhook)
+        made, last = scene.store.recover(ACME, webhook.id, 0, 2**60, after="", limit=3)
+        assert (made, last) == (3, scene.events()[4].id)
+        assert scene.recover(webhook, limit=3) == 4
+        assert len({one.event_id for one in scene.deliveries()}) == 7
+
+    def test_recovering_and_planning_make_one_delivery(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.emit()
+        scene.recover(webhook)
+        scene.plan()
+        assert len(scene.deliveries()) == 1
+
+    # Held too long.
+
+    def test_what_was_held_for_5_days_is_cancelled(self, scene: Scene) -> None:
+        webhook = scene.active()
+        delivery = scene.pending()
+        scene.deactivate(webhook)
+        scene.clock.advance(5 * DAY - 1)
+        assert scene.expire(5 * DAY) == 0
+        scene.clock.advance(2)
+        assert scene.expire(5 * DAY) == 1
+        cancelled = scene.delivery(delivery.id)
+        assert (cancelled.state, cancelled.reason) == (DeliveryState.CANCELLED, HELD_TOO_LONG)
+        assert (cancelled.held, cancelled.next_attempt_at) == (False, None)
+        scene.activate(webhook)
+        assert scene.claim() == []
+
+    def test_what_a_disabled_endpoint_held_for_5_days_is_cancelled(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.emit()
+        scene.plan()
+        scene.disable(webhook)
+        scene.clock.advance(6 * DAY)
+        assert scene.expire(5 * DAY) == 1
+        assert [one.endpoint_id for one in scene.claim()] == [webhook.endpoints[1].id]
+
+    def test_what_is_not_held_is_never_too_old(self, scene: Scene) -> None:
+        scene.active()
+        scene.pending()
+        scene.clock.advance(60 * DAY)
+        assert scene.expire(5 * DAY) == 0
+
+    def test_time_held_starts_again_with_each_closing(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        for _ in range(2):
+            scene.deactivate(webhook)
+            scene.clock.advance(4 * DAY)
+            assert scene.expire(5 * DAY) == 0
+            scene.activate(webhook)
+
+    def test_a_change_that_leaves_a_lane_closed_does_not_prolong_the_holding(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        scene.deactivate(webhook)
+        scene.clock.advance(4 * DAY)
+        scene.revise(webhook, description="later")
+        scene.disable(webhook)
+        scene.clock.advance(2 * DAY)
+        assert scene.expire(5 * DAY) == 1
+
+    def test_a_delivery_made_while_the_lane_is_closed_is_held_for_5_days_too(self, scene: Scene) -> None:
+        webhook = scene.active()
+        first = scene.claimed()
+        scene.deliver(first)
+        scene.deactivate(webhook)
+        scene.clock.advance(6 * DAY)
+        scene.store.replay(ACME, first.id)
+        assert scene.expire(5 * DAY) == 0
+        scene.clock.advance(6 * DAY)
+        assert scene.expire(5 * DAY) == 1
+
+    def test_no_more_held_deliveries_are_cancelled_than_asked_for(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.submit(*[scene.event() for _ in range(5)])
+        scene.plan()
+        scene.deactivate(webhook)
+        scene.clock.advance(6 * DAY)
+        assert [scene.expire(5 * DAY, limit=3) for _ in range(3)] == [3, 2, 0]
+
+    # Retention.
+
+    def test_old_events_go_with_all_that_belongs_to_them(self, scene: Scene) -> None:
+        scene.active()
+        old = scene.claimed(idempotency_key="k", digest=b"d")
+        scene.deliver(old)
+        replay = scene.store.replay(ACME, old.id)
+        scene.deliver(*scene.claim())
+        scene.clock.advance(1)
+        kept = scene.emit()
+        scene.plan()
+        assert scene.prune(1) == 0
+        scene.clock.advance(1)
+        assert scene.prune(1) == 1
+        assert ids(scene.events()) == [kept.id]
+        assert {one.event_id for one in scene.deliveries()} == {kept.id}
+        for delivery_id in (old.id, replay.id):
+            with pytest.raises(NotFound):
+                scene.attempts(delivery_id)
+        assert scene.emit(idempotency_key="k", digest=b"other").id != old.event_id
+
+    def test_an_event_with_a_pending_delivery_is_never_removed(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.emit()
+        scene.plan()
+        one, two = scene.claim()
+        scene.deliver(one)
+        scene.deactivate(webhook)
+        scene.clock.advance(100 * DAY)
+        assert scene.prune(DAY) == 0
+        scene.deliver(two)
+        assert scene.prune(DAY) == 1
+
+    def test_an_event_that_is_not_planned_is_never_removed(self, scene: Scene) -> None:
+        scene.emit()
+        scene.clock.advance(100 * DAY)
+        assert scene.prune(DAY) == 0
+        scene.plan()
+        assert scene.prune(DAY) == 1
+
+    def test_no_more_events_are_removed_than_asked_for(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        scene.deactivate(webhook)
+        scene.submit(*[scene.event() for _ in range(5)])
+        scene.plan()
+        scene.clock.advance(DAY)
+        assert [scene.prune(1, limit=3) for _ in range(3)] == [3, 2, 0]
+        assert len(scene.events()) == 1

@@ -1,0 +1,198 @@
+"""What every store keeps to when its log is listed, replayed and cancelled."""
+
+# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from unihooks._mapping import PayloadMapping
+from unihooks._models import DeliveryState
+from unihooks._times import SECOND
+from unihooks.exceptions import Conflict
+from unihooks.testing._store_planning import LONG, TOO_LONG
+from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+
+
+class LogRules:
+    """Hold the rules of the listings, of `replay` and of `cancel`."""
+
+    @pytest.mark.parametrize("kind", ["events", "deliveries"])
+    def test_listings_are_newest_first_within_a_window(self, scene: Scene, kind: str) -> None:
+        scene.active()
+        for _ in range(6):
+            scene.pending()
+            scene.clock.advance(1)
+        listing: Callable[..., list[Any]] = getattr(scene, kind)
+        newest_first = ids(listing())
+        assert newest_first == sorted(newest_first, reverse=True)
+        assert len(newest_first) == 6
+
+        def listed(**edge: str) -> list[str]:
+            return ids(listing(window=scene.window(2, **edge)))
+
+        assert listed() == newest_first[:2]
+        assert listed(older_than=newest_first[1]) == newest_first[2:4]
+        assert listed(older_than=newest_first[5]) == []
+        assert listed(newer_than=newest_first[4]) == newest_first[2:4]
+        assert listed(newer_than=newest_first[1]) == newest_first[:1]
+        assert listed(newer_than=newest_first[0]) == []
+
+    def test_events_are_narrowed(self, scene: Scene) -> None:
+        paid, refunded = scene.emit("paid"), scene.emit("refunded")
+        scene.clock.advance(1)
+        other = scene.emit("paid", product="stock")
+        scene.emit("paid", tenant="other")
+        at = scene.store.now()
+        assert ids(scene.events(product="shop")) == [refunded.id, paid.id]
+        assert ids(scene.events(event_type="paid")) == [other.id, paid.id]
+        assert ids(scene.events(product="shop", event_type="paid")) == [paid.id]
+        assert ids(scene.events(since=at)) == [other.id]
+        assert ids(scene.events(until=at)) == [refunded.id, paid.id]
+        assert ids(scene.events(since=at - SECOND, until=at, event_type="paid")) == [paid.id]
+        assert scene.events(since=at + 1) == []
+
+    def test_deliveries_are_narrowed(self, scene: Scene) -> None:
+        one, two = scene.active(), scene.active(OTHER_URL)
+        first = scene.emit("paid")
+        scene.plan()
+        scene.deliver(*[item for item in scene.claim() if item.webhook_id == one.id])
+        scene.clock.advance(1)
+        at = scene.store.now()
+        second = scene.emit("refunded")
+        scene.plan()
+        scene.deactivate(two)
+
+        def found(**narrow: Any) -> set[tuple[str, str]]:
+            return {(item.event_id, item.webhook_id) for item in scene.deliveries(**narrow)}
+
+        both = {(first.id, one.id), (first.id, two.id), (second.id, one.id), (second.id, two.id)}
+        assert found() == both
+        assert found(webhook_id=one.id) == {(first.id, one.id), (second.id, one.id)}
+        assert found(endpoint_id=two.endpoints[0].id) == {(first.id, two.id), (second.id, two.id)}
+        assert found(event_id=first.id) == {(first.id, one.id), (first.id, two.id)}
+        assert found(product="shop") == both
+        assert found(product="stock") == set()
+        assert found(event_type="refunded") == {(second.id, one.id), (second.id, two.id)}
+        assert found(state=DeliveryState.DELIVERED) == {(first.id, one.id)}
+        assert found(held=True) == {(first.id, two.id), (second.id, two.id)}
+        assert found(held=False) == {(first.id, one.id), (second.id, one.id)}
+        assert found(held=False, state=DeliveryState.PENDING) == {(second.id, one.id)}
+        assert found(since=at) == {(second.id, one.id), (second.id, two.id)}
+        assert found(until=at) == {(first.id, one.id), (first.id, two.id)}
+        assert found(until=at, since=at) == set()
+        assert scene.deliveries("other") == []
+
+    # Replay.
+
+    def test_a_replay_is_a_new_delivery_that_is_due_now(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        scene.fail(claimed)
+        original = scene.delivery(claimed.id)
+        scene.clock.advance(5)
+        replay = scene.store.replay(ACME, original.id)
+        assert replay.id != original.id
+        assert (replay.replay_of, replay.event_id) == (original.id, original.event_id)
+        assert (replay.endpoint_id, replay.webhook_id) == (original.endpoint_id, original.webhook_id)
+        assert (replay.state, replay.attempt_count) == (DeliveryState.PENDING, 0)
+        assert replay.created_at == replay.next_attempt_at == scene.clock()
+        assert scene.delivery(replay.id) == replay
+        assert scene.delivery(original.id) == original
+        assert len(scene.attempts(original.id)) == 1
+        assert scene.attempts(replay.id) == []
+
+    def test_a_replay_sends_the_stored_body_for_the_same_event(self, scene: Scene) -> None:
+        webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
+        first = scene.claimed(payload={"a": 1})
+        scene.deliver(first)
+        scene.revise(webhook, mapping=PayloadMapping())
+        replay = scene.store.replay(ACME, first.id)
+        [claimed] = scene.claim()
+        assert (claimed.id, claimed.event_id, claimed.body) == (replay.id, first.event_id, b'{"b":1}')
+
+    def test_a_delivery_can_be_replayed_again_and_a_replay_too(self, scene: Scene) -> None:
+        scene.active()
+        first = scene.claimed(payload={"a": 1})
+        scene.deliver(first)
+        second = scene.store.replay(ACME, first.id)
+        third = scene.store.replay(ACME, first.id)
+        fourth = scene.store.replay(ACME, third.id)
+        assert [one.replay_of for one in (second, third, fourth)] == [first.id, first.id, third.id]
+        claimed = scene.claim()
+        assert set(ids(claimed)) == {second.id, third.id, fourth.id}
+        assert {one.body for one in claimed} == {b'{"a":1}'}
+
+    def test_a_replay_goes_to_the_endpoints_url_of_now_and_waits_while_it_is_closed(self, scene: Scene) -> None:
+        webhook = scene.active()
+        first = scene.claimed()
+        scene.deliver(first)
+        scene.deactivate(webhook)
+        replay = scene.store.replay(ACME, first.id)
+        assert replay.held
+        assert scene.claim() == []
+        scene.activate(webhook)
+        assert ids(scene.claim()) == [replay.id]
+
+    @pytest.mark.parametrize("how", ["endpoint removed", "webhook deleted"])
+    def test_a_replay_to_an_endpoint_that_is_gone_is_a_conflict(self, scene: Scene, how: str) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.emit()
+        scene.plan()
+        [delivery] = scene.deliveries(endpoint_id=webhook.endpoints[0].id)
+        if how == "endpoint removed":
+            scene.revise(webhook, endpoints=webhook.endpoints[1:])
+        else:
+            scene.store.delete_webhook(ACME, webhook.id)
+        with pytest.raises(Conflict):
+            scene.store.replay(ACME, delivery.id)
+        assert len(scene.deliveries()) == 2
+
+    def test_a_replay_of_what_was_never_mapped_is_a_conflict(self, scene: Scene) -> None:
+        scene.active(mapping=TOO_LONG)
+        with pytest.raises(Conflict):
+            scene.store.replay(ACME, scene.pending(payload=LONG).id)
+
+    # Cancel.
+
+    def test_a_cancelled_delivery_is_never_sent(self, scene: Scene) -> None:
+        scene.active()
+        delivery = scene.pending()
+        cancelled = scene.store.cancel(ACME, delivery.id, "by hand")
+        assert (cancelled.state, cancelled.reason) == (DeliveryState.CANCELLED, "by hand")
+        assert (cancelled.next_attempt_at, cancelled.held) == (None, False)
+        assert scene.delivery(delivery.id) == cancelled
+        assert scene.claim() == []
+
+    def test_a_result_that_comes_after_the_cancellation_is_dropped(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        scene.store.cancel(ACME, claimed.id, "by hand")
+        assert list(scene.deliver(claimed).accepted) == []
+        scene.store.release([claimed])
+        assert scene.delivery(claimed.id).state is DeliveryState.CANCELLED
+        assert scene.attempts(claimed.id) == []
+
+    def test_a_held_delivery_can_be_cancelled(self, scene: Scene) -> None:
+        webhook = scene.active()
+        delivery = scene.pending()
+        scene.deactivate(webhook)
+        assert not scene.store.cancel(ACME, delivery.id, "by hand").held
+        scene.activate(webhook)
+        assert scene.claim() == []
+
+    def test_only_a_pending_delivery_can_be_cancelled(self, scene: Scene) -> None:
+        scene.active()
+        delivered, failed = scene.claimed(), scene.claimed()
+        scene.deliver(delivered)
+        scene.fail(failed)
+        cancelled = scene.pending()
+        scene.store.cancel(ACME, cancelled.id, "by hand")
+        before = scene.deliveries()
+        for one in before:
+            with pytest.raises(Conflict):
+                scene.store.cancel(ACME, one.id, "again")
+        assert scene.deliveries() == before

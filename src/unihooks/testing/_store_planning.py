@@ -1,0 +1,238 @@
+"""What every store keeps to when it turns events into deliveries."""
+
+# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from attrs import evolve
+
+from unihooks._mapping import PayloadMapping
+from unihooks._models import DeliveryState, EventSubscription
+from unihooks._times import from_us
+from unihooks.abc import Planned
+from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+
+
+class PlanningRules:
+    """Hold the rules of `plan`."""
+
+    def test_an_event_leads_to_one_delivery_per_endpoint(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        event = scene.emit("paid", {"amount": 7})
+        planned = scene.plan()
+        assert counts(planned) == (1, 2, 0)
+        assert not planned.more
+        deliveries = scene.deliveries()
+        assert {(one.endpoint_id, one.url) for one in deliveries} == {(one.id, one.url) for one in webhook.endpoints}
+        for one in deliveries:
+            assert (one.tenant, one.event_id, one.webhook_id) == (ACME, event.id, webhook.id)
+            assert (one.product, one.event_type, one.state) == ("shop", "paid", DeliveryState.PENDING)
+            assert (one.held, one.attempt_count, one.reason, one.replay_of) == (False, 0, None, None)
+            assert one.created_at == one.next_attempt_at == from_us(scene.store.now())
+
+    def test_an_event_is_planned_once(self, scene: Scene) -> None:
+        scene.active()
+        scene.emit()
+        scene.plan()
+        assert counts(scene.plan()) == (0, 0, 0)
+        assert len(scene.deliveries()) == 1
+        assert not scene.store.work().new_events
+
+    def test_an_event_that_nobody_wants_is_planned_too(self, scene: Scene) -> None:
+        scene.emit()
+        assert counts(scene.plan()) == (1, 0, 0)
+        assert not scene.store.work().new_events
+
+    def test_an_event_is_planned_once_by_racing_planners(self, scene: Scene) -> None:
+        scene.active(URL, OTHER_URL)
+        emitted = ids(scene.submit(*[scene.event() for _ in range(40)]))  # type: ignore[arg-type]
+
+        def plan_all(_: int) -> list[Planned]:
+            calls = [scene.plan(3, room=100)]
+            while calls[-1].events or calls[-1].more:
+                calls.append(scene.plan(3, room=100))
+            return calls
+
+        with ThreadPoolExecutor(4) as pool:
+            calls = [call for calls in pool.map(plan_all, range(4)) for call in calls]
+        assert sum(call.events for call in calls) == 40
+        assert sum(call.deliveries for call in calls) == 80
+        assert set(Counter(one.id for call in calls for one in call.claimed).values()) == {1}
+        assert Counter(one.event_id for one in scene.deliveries()) == dict.fromkeys(emitted, 2)
+
+    def test_no_more_events_are_planned_than_asked_for(self, scene: Scene) -> None:
+        scene.active()
+        scene.submit(*[scene.event() for _ in range(5)])
+        calls = [scene.plan(2) for _ in range(3)]
+        assert [(call.events, call.more) for call in calls] == [(2, True), (2, True), (1, False)]
+
+    def test_tenants_are_planned_in_turn(self, scene: Scene) -> None:
+        scene.active(tenant="other")
+        scene.submit(*[scene.event() for _ in range(20)])
+        scene.emit(tenant="other")
+        scene.plan(5)
+        assert len(scene.deliveries("other")) == 1
+
+    def test_every_event_of_a_large_fan_out_is_planned_in_the_end(self, scene: Scene) -> None:
+        webhooks = [scene.active(*[f"https://{n}.example.com/" for n in range(50)]) for _ in range(6)]
+        scene.emit()
+        made, more = 0, True
+        while more:
+            planned = scene.plan(1, room=10)
+            made, more = made + planned.deliveries, planned.more
+        assert made == 300
+        assert not scene.store.work().new_events
+        assert {len(scene.deliveries(webhook_id=one.id)) for one in webhooks} == {50}
+
+    # Who gets an event.
+
+    def test_an_event_goes_to_those_who_subscribed_to_it(self, scene: Scene) -> None:
+        wanted = [
+            scene.active(subscriptions=[EventSubscription("shop", "paid")]),
+            scene.active(subscriptions=[EventSubscription("shop", "*")]),
+        ]
+        scene.active(subscriptions=[EventSubscription("shop", "refunded")])
+        scene.active(subscriptions=[EventSubscription("stock", "*")])
+        scene.active(subscriptions=[])
+        scene.active(tenant="other")
+        scene.emit("paid")
+        scene.plan()
+        assert {one.webhook_id for one in scene.deliveries()} == set(ids(wanted))
+
+    def test_several_matching_subscriptions_give_one_delivery_per_endpoint(self, scene: Scene) -> None:
+        scene.active(subscriptions=[EventSubscription("shop", "*"), EventSubscription("shop", "paid")])
+        scene.emit("paid")
+        assert scene.plan().deliveries == 1
+
+    def test_an_activation_that_returned_before_the_emit_is_seen(self, scene: Scene) -> None:
+        webhook = scene.inactive()
+        for _ in range(3):
+            scene.emit()
+            assert scene.plan().deliveries == 0
+            scene.activate(webhook)
+            scene.emit()
+            assert scene.plan().deliveries == 1
+            scene.deactivate(webhook)
+
+    def test_what_was_emitted_before_the_activation_is_not_planned(self, scene: Scene) -> None:
+        webhook = scene.inactive()
+        scene.emit()
+        scene.activate(webhook)  # within the same microsecond
+        assert scene.plan().deliveries == 0
+
+    def test_what_was_emitted_while_active_is_planned_and_held_after_deactivation(self, scene: Scene) -> None:
+        webhook = scene.active()
+        event = scene.emit()
+        scene.deactivate(webhook)  # within the same microsecond
+        scene.emit()
+        assert counts(scene.plan(room=10)) == (2, 1, 0)
+        [delivery] = scene.deliveries()
+        assert (delivery.event_id, delivery.held) == (event.id, True)
+
+    def test_only_the_last_active_interval_counts(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.emit()
+        scene.deactivate(webhook)
+        scene.activate(webhook)
+        assert scene.plan().deliveries == 0
+
+    def test_what_was_emitted_before_the_endpoint_was_disabled_is_planned_and_held(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.emit()
+        scene.clock.advance(1)
+        scene.disable(webhook)
+        scene.emit()
+        assert scene.plan().deliveries == 3
+        assert [one.held for one in scene.deliveries(endpoint_id=webhook.endpoints[0].id)] == [True]
+        assert len(scene.claim()) == 2
+
+    def test_subscriptions_endpoints_and_mapping_are_those_at_planning(self, scene: Scene) -> None:
+        webhook = scene.active(subscriptions=[])
+        scene.emit("paid", {"a": 1})
+        kept = evolve(webhook.endpoints[0], id="end_later")
+        scene.revise(
+            webhook,
+            subscriptions=[EventSubscription("shop", "paid")],
+            endpoints=[kept],
+            mapping=PayloadMapping(rename={"a": "b"}),
+        )
+        [claimed] = scene.plan(room=1).claimed
+        assert (claimed.endpoint_id, claimed.body) == ("end_later", b'{"b":1}')
+
+    # With which bytes.
+
+    def test_without_a_mapping_the_events_own_bytes_are_sent(self, scene: Scene) -> None:
+        scene.active()
+        scene.emit(body=b'{"z":1,  "a":"\xc3\xbc"}')
+        [claimed] = scene.plan(room=1).claimed
+        assert (claimed.body, tuple(claimed.warnings)) == (b'{"z":1,  "a":"\xc3\xbc"}', ())
+
+    def test_the_mapped_body_and_its_warnings_are_kept(self, scene: Scene) -> None:
+        webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
+        first = scene.emit("paid", {"a": 1, "b": 2})
+        [claimed] = scene.plan(room=1).claimed
+        assert claimed.body == b'{"b":1}'
+        assert len(claimed.warnings) == 1
+        scene.revise(webhook, mapping=PayloadMapping())
+        scene.retry(claimed)
+        scene.clock.advance(61)
+        [again] = scene.claim()
+        assert (again.body, tuple(again.warnings)) == (claimed.body, tuple(claimed.warnings))
+        assert scene.events()[0].id == first.id
+        assert scene.events()[0].payload == {"a": 1, "b": 2}
+
+    def test_a_delivery_that_cannot_be_mapped_is_stored_as_failed(self, scene: Scene) -> None:
+        scene.active(mapping=TOO_LONG)
+        scene.active()
+        scene.emit("paid", LONG)
+        planned = scene.plan(room=10)
+        assert planned.deliveries == 2
+        assert len(planned.claimed) == 1
+        [failed] = scene.deliveries(state=DeliveryState.FAILED)
+        assert failed.reason is not None
+        assert failed.reason.startswith("the payload mapping failed")
+        assert (failed.attempt_count, failed.next_attempt_at) == (0, None)
+        assert scene.claim() == []
+
+    # For whom.
+
+    def test_deliveries_are_leased_while_there_is_room_and_others_due_now(self, scene: Scene) -> None:
+        scene.active(URL, OTHER_URL)
+        scene.submit(*[scene.event() for _ in range(3)])
+        planned = scene.plan(room=3)
+        assert planned.deliveries == 6
+        assert len(planned.claimed) == 3
+        rest = scene.claim()
+        assert len(rest) == 3
+        assert len({*ids(planned.claimed), *ids(rest)}) == 6
+
+    def test_a_full_endpoint_is_given_nothing_by_planning(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        full, free = ids(webhook.endpoints)
+        scene.submit(*[scene.event() for _ in range(3)])
+        planned = scene.store.plan(scene.lease(), scene.room(100, 2, {full: 2}), 100)
+        assert [one.endpoint_id for one in planned.claimed] == [free, free]
+
+    def test_what_planning_leased_is_complete_and_can_be_recorded(self, scene: Scene) -> None:
+        webhook = scene.active()
+        event = scene.emit("paid", {"a": 1})
+        [claimed] = scene.plan(room=1).claimed
+        assert (claimed.tenant, claimed.event_id, claimed.webhook_id) == (ACME, event.id, webhook.id)
+        assert claimed.endpoint_id == webhook.endpoints[0].id
+        assert (claimed.product, claimed.event_type, claimed.body) == ("shop", "paid", b'{"a":1}')
+        assert (claimed.attempt_count, claimed.elapsed_us) == (0, 0)
+        assert claimed.stamp == scene.store.stamps([ACME])[ACME]
+        assert scene.claim() == []
+        assert list(scene.deliver(claimed).accepted) == [claimed.id]
+
+
+LONG = {"items": [{"a": 1}] * 5000}
+TOO_LONG = PayloadMapping(rename={"items[*].a": "x" * 100})
+
+
+def counts(planned: Planned) -> tuple[int, int, int]:
+    """Return how many events were planned, deliveries made, and deliveries leased."""
+    return planned.events, planned.deliveries, len(planned.claimed)

@@ -1,0 +1,217 @@
+"""What every store keeps to when results come in: fencing, attempts, health."""
+
+# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from attrs import evolve
+
+from unihooks._models import DeliveryState, EndpointState
+from unihooks._times import from_us
+from unihooks.abc import FAILING_TOO_LONG
+from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
+
+
+class RecordingRules:
+    """Hold the rules of `record`."""
+
+    def test_a_success_ends_the_delivery(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        recorded = scene.deliver(claimed)
+        assert (list(recorded.accepted), list(recorded.disabled)) == ([claimed.id], [])
+        delivery = scene.delivery(claimed.id)
+        assert (delivery.state, delivery.attempt_count, delivery.reason) == (DeliveryState.DELIVERED, 1, None)
+        assert (delivery.next_attempt_at, delivery.held) == (None, False)
+        scene.clock.advance(60)
+        assert scene.claim() == []
+
+    def test_a_failure_with_a_retry_is_due_at_its_time(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        scene.clock.advance(2)
+        scene.retry(claimed, after=300)
+        delivery = scene.delivery(claimed.id)
+        assert (delivery.state, delivery.attempt_count, delivery.reason) == (DeliveryState.PENDING, 1, None)
+        assert delivery.next_attempt_at == scene.clock() + timedelta(seconds=300)
+
+    def test_a_last_failure_ends_the_delivery_with_its_reason(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        scene.fail(claimed)
+        delivery = scene.delivery(claimed.id)
+        assert (delivery.state, delivery.reason) == (DeliveryState.FAILED, "no retry is left")
+        assert delivery.next_attempt_at is None
+
+    def test_an_attempt_is_kept_as_it_was_recorded(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        started_at = scene.store.now()
+        scene.deliver(claimed)
+        [attempt] = scene.attempts(claimed.id)
+        assert attempt.id
+        assert (attempt.delivery_id, attempt.number, attempt.url) == (claimed.id, 1, URL)
+        assert (attempt.started_at, attempt.duration_ms) == (from_us(started_at), 1.5)
+        assert (attempt.status_code, attempt.error) == (200, None)
+        assert attempt.request_headers == (("webhook-id", claimed.event_id),)
+        assert attempt.response_headers == (("x-seen", "yes"), ("x-seen", "twice"))
+        assert (attempt.response_body, attempt.warnings) == (b"\x00thanks", ("slow",))
+
+    def test_attempts_are_listed_newest_first_within_a_window(self, scene: Scene) -> None:
+        scene.active()
+        scene.pending()
+        for _ in range(11):
+            [claimed] = scene.claim()
+            scene.retry(claimed, after=0)
+        attempts = scene.attempts(claimed.id)
+        assert [one.number for one in attempts] == list(range(11, 0, -1))
+        assert len(set(ids(attempts))) == 11
+        assert (attempts[0].status_code, attempts[0].error) == (None, "timed out")
+
+        def listed(**edge: str) -> list[int]:
+            return [one.number for one in scene.attempts(claimed.id, window=scene.window(2, **edge))]
+
+        assert listed() == [11, 10]
+        assert listed(older_than="10") == [9, 8]
+        assert listed(newer_than="8") == [10, 9]
+        assert listed(older_than="1") == []
+
+    def test_many_results_are_recorded_together(self, scene: Scene) -> None:
+        scene.active(URL, OTHER_URL)
+        scene.submit(*[scene.event() for _ in range(50)])
+        claimed = scene.plan(room=100).claimed
+        assert set(scene.deliver(*claimed).accepted) == set(ids(claimed))
+        assert len(scene.deliveries(state=DeliveryState.DELIVERED)) == 100
+        assert list(scene.store.record([]).accepted) == []
+
+    # Fencing.
+
+    def test_a_late_result_counts_until_someone_else_has_claimed(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        scene.clock.advance(3_600)
+        assert list(scene.deliver(claimed).accepted) == [claimed.id]
+        assert scene.delivery(claimed.id).state is DeliveryState.DELIVERED
+        assert scene.claim() == []
+
+    def test_a_late_result_is_dropped_after_someone_else_has_claimed(self, scene: Scene) -> None:
+        scene.active()
+        first = scene.claimed()
+        scene.clock.advance(31)
+        [second] = scene.claim()
+        assert list(scene.fail(first, disable="410 Gone").accepted) == []
+        assert scene.attempts(first.id) == []
+        assert scene.delivery(first.id).state is DeliveryState.PENDING
+        assert scene.store.destinations([first.endpoint_id])[first.endpoint_id].open
+        assert list(scene.deliver(second).accepted) == [second.id]
+
+    def test_a_result_is_recorded_once(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        scene.retry(claimed)
+        assert list(scene.retry(claimed).accepted) == []
+        assert len(scene.attempts(claimed.id)) == 1
+
+    def test_a_dropped_result_does_not_fail_its_neighbours(self, scene: Scene) -> None:
+        scene.active()
+        gone = scene.claimed()
+        scene.store.cancel(ACME, gone.id, "by hand")
+        good = scene.claimed()
+        assert list(scene.deliver(gone, good).accepted) == [good.id]
+
+    def test_a_released_delivery_takes_no_result_any_more(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        scene.store.release([claimed])
+        assert list(scene.deliver(claimed).accepted) == []
+
+    def test_a_result_counts_while_its_lane_is_closed(self, scene: Scene) -> None:
+        webhook = scene.active()
+        claimed, retried = scene.claimed(), scene.claimed()
+        scene.deactivate(webhook)
+        scene.deliver(claimed)
+        scene.retry(retried, after=0)
+        assert scene.delivery(claimed.id).state is DeliveryState.DELIVERED
+        assert scene.delivery(retried.id).held
+        assert scene.claim() == []
+        scene.activate(webhook)
+        assert ids(scene.claim()) == [retried.id]
+
+    def test_a_result_after_the_webhook_was_deleted_is_dropped(self, scene: Scene) -> None:
+        webhook = scene.active()
+        claimed = scene.claimed()
+        scene.store.delete_webhook(ACME, webhook.id)
+        assert list(scene.deliver(claimed).accepted) == []
+
+    # Health.
+
+    def test_an_endpoint_with_nothing_but_failures_for_5_days_is_disabled(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        for days in (0, 2, 2.9):
+            scene.clock.advance(days * DAY)
+            assert list(scene.retry(*scene.claim(), after=0).disabled) == []
+        scene.clock.advance(0.2 * DAY)
+        recorded = scene.retry(*scene.claim(), after=0)
+        [endpoint] = webhook.endpoints
+        assert list(recorded.disabled) == [(ACME, webhook.id, endpoint.id)]
+        disabled = scene.endpoint(webhook)
+        assert (disabled.state, disabled.disabled_reason) == (EndpointState.DISABLED, FAILING_TOO_LONG)
+        assert disabled.disabled_at == scene.clock()
+        assert [one.held for one in scene.deliveries()] == [True]
+        assert scene.claim() == []
+
+    def test_a_success_between_clears_the_endpoints_health(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        scene.retry(*scene.claim(), after=0)
+        assert scene.store.figures().failing_endpoints == 1
+        scene.clock.advance(4 * DAY)
+        scene.deliver(*scene.claim())
+        assert scene.store.figures().failing_endpoints == 0
+        scene.pending()
+        for _ in range(2):
+            scene.clock.advance(2 * DAY)
+            scene.retry(*scene.claim(), after=0)
+        assert scene.endpoint(webhook).enabled
+
+    def test_a_result_that_says_so_disables_the_endpoint_and_holds_its_siblings(self, scene: Scene) -> None:
+        webhook = scene.active()
+        gone, waiting = scene.claimed(), scene.pending()
+        recorded = scene.fail(gone, disable="410 Gone")
+        [endpoint] = webhook.endpoints
+        assert list(recorded.disabled) == [(ACME, webhook.id, endpoint.id)]
+        disabled = scene.endpoint(webhook)
+        assert (disabled.state, disabled.disabled_reason) == (EndpointState.DISABLED, "410 Gone")
+        assert scene.delivery(gone.id).state is DeliveryState.FAILED
+        assert (scene.delivery(waiting.id).state, scene.delivery(waiting.id).held) == (DeliveryState.PENDING, True)
+        scene.enable(webhook)
+        assert ids(scene.claim()) == [waiting.id]
+
+    def test_an_endpoint_is_disabled_only_while_it_has_the_url_of_the_attempt(self, scene: Scene) -> None:
+        webhook = scene.active()
+        claimed = scene.claimed()
+        scene.revise(webhook, endpoints=[evolve(webhook.endpoints[0], url=OTHER_URL)])
+        recorded = scene.fail(claimed, disable="410 Gone", url=URL)
+        assert (list(recorded.accepted), list(recorded.disabled)) == ([claimed.id], [])
+        assert scene.endpoint(webhook).enabled
+        assert scene.delivery(claimed.id).state is DeliveryState.FAILED
+
+    def test_an_endpoint_is_disabled_once(self, scene: Scene) -> None:
+        scene.active()
+        scene.pending()
+        scene.pending()
+        assert len(scene.fail(*scene.claim(), disable="410 Gone").disabled) == 1
+
+    def test_disabling_leaves_the_rest_of_the_webhook_alone(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.emit()
+        claimed = next(one for one in scene.plan(room=2).claimed if one.endpoint_id == webhook.endpoints[0].id)
+        scene.fail(claimed, disable="410 Gone")
+        now = scene.store.get_webhook(ACME, webhook.id)
+        assert (now.status, now.secrets, now.interval) == (webhook.status, webhook.secrets, webhook.interval)
+        assert now.endpoints[1] == webhook.endpoints[1]
+        scene.emit()
+        assert scene.plan().deliveries == 1

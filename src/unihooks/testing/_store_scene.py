@@ -1,0 +1,253 @@
+"""Drive a store as a dispatcher and its workers would, in the few words that the store contract's tests need."""
+
+# ruff: noqa: S101 - what a test takes for granted is asserted where it happens
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from attrs import evolve
+
+from unihooks._ids import new_id
+from unihooks._models import (
+    ActiveInterval,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointState,
+    Event,
+    EventSubscription,
+    Webhook,
+    WebhookStatus,
+)
+from unihooks._payload import encode
+from unihooks._planning import NewEvent
+from unihooks._secrets import generate_secret
+from unihooks._times import SECOND, from_us
+from unihooks.abc import (
+    AttemptRow,
+    Claimed,
+    DeliveryFilter,
+    EmitOutcome,
+    EventFilter,
+    Lease,
+    Planned,
+    Recorded,
+    Result,
+    Room,
+    Store,
+    Window,
+)
+from unihooks.testing._clock import FakeClock
+
+ACME = "acme"
+URL = "https://one.example.com/hooks"
+OTHER_URL = "https://two.example.com/hooks"
+DAY = 86_400
+EVERYTHING = (EventSubscription("shop", "*"),)
+
+
+class Scene:
+    """Hold a store, its clock, and the tokens of the workers that play in a test."""
+
+    def __init__(self, store: Store, clock: FakeClock) -> None:
+        self.store = store
+        self.clock = clock
+        self._tokens = count(1)
+
+    # Configuration.
+
+    def build(self, *urls: str, **changes: Any) -> Webhook:
+        """Make a complete, inactive webhook without storing it."""
+        now = self.store.now()
+        complete: dict[str, Any] = {
+            "name": "CRM sync",
+            "endpoints": [Endpoint(url, id=new_id("end_", now)) for url in urls or (URL,)],
+            "subscriptions": EVERYTHING,
+            "id": new_id("whk_", now),
+            "tenant": ACME,
+            "version": 1,
+            "secrets": [generate_secret()],
+            "created_at": from_us(now),
+            "updated_at": from_us(now),
+        }
+        return Webhook(**{**complete, **changes})
+
+    def inactive(self, *urls: str, **changes: Any) -> Webhook:
+        """Store a webhook that was never active."""
+        webhook = self.build(*urls, **changes)
+        self.store.add_webhook(webhook, at_most=1000)
+        return webhook
+
+    def active(self, *urls: str, **changes: Any) -> Webhook:
+        """Store a webhook and activate it."""
+        return self.activate(self.inactive(*urls, **changes))
+
+    def revise(self, webhook: Webhook, **changes: Any) -> Webhook:
+        """Change some fields of the webhook as it is now."""
+        return self.store.revise_webhook(webhook.tenant, webhook.id, lambda current: evolve(current, **changes))
+
+    def activate(self, webhook: Webhook) -> Webhook:
+        """Switch the webhook on."""
+        now = self.store.now()
+        interval = ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
+        return self.revise(webhook, status=WebhookStatus.ACTIVE, interval=interval)
+
+    def deactivate(self, webhook: Webhook) -> Webhook:
+        """Switch the webhook off."""
+        now = self.store.now()
+        interval = self.store.get_webhook(webhook.tenant, webhook.id).interval
+        assert interval is not None
+        ended = evolve(interval, deactivated_at=now, deactivated_mark=new_id("mrk_", now))
+        return self.revise(webhook, status=WebhookStatus.INACTIVE, interval=ended)
+
+    def disable(self, webhook: Webhook) -> Endpoint:
+        """Disable the webhook's first endpoint."""
+        at = from_us(self.store.now())
+        return self._set_first(webhook, state=EndpointState.DISABLED, disabled_reason="by hand", disabled_at=at)
+
+    def enable(self, webhook: Webhook) -> Endpoint:
+        """Enable the webhook's first endpoint."""
+        return self._set_first(webhook, state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None)
+
+    def _set_first(self, webhook: Webhook, **changes: Any) -> Endpoint:
+        def revise(current: Webhook) -> Webhook:
+            return current.with_endpoint(evolve(current.endpoints[0], **changes))
+
+        return self.store.revise_webhook(webhook.tenant, webhook.id, revise).endpoints[0]
+
+    def endpoint(self, webhook: Webhook) -> Endpoint:
+        """Return the webhook's first endpoint as it is now."""
+        return self.store.get_webhook(webhook.tenant, webhook.id).endpoints[0]
+
+    # Emitting.
+
+    def event(self, event_type: str = "paid", payload: object = None, **changes: Any) -> NewEvent:
+        """Make an event of the product "shop" without storing it."""
+        now = self.store.now()
+        return evolve(NewEvent(new_id("evt_", now), ACME, "shop", event_type, encode(payload), now), **changes)
+
+    def submit(self, *events: NewEvent) -> list[EmitOutcome]:
+        """Hand events to the store and wait for the outcome."""
+        return self.store.submit_events(events).result(timeout=10)
+
+    def emit(self, event_type: str = "paid", payload: object = None, **changes: Any) -> Event:
+        """Store one event."""
+        [outcome] = self.submit(self.event(event_type, payload, **changes))
+        assert isinstance(outcome, Event), outcome
+        return outcome
+
+    # Working.
+
+    def lease(self, seconds: float = 30) -> Lease:
+        """Make a lease with a token of its own."""
+        return Lease(token=next(self._tokens), seconds=seconds)
+
+    def room(self, total: int, per_endpoint: int, taken: Mapping[str, int]) -> Room:
+        """Make room, part of which is taken."""
+        return Room(total, per_endpoint, taken)
+
+    def plan(self, limit: int = 100, *, room: int = 0) -> Planned:
+        """Plan; without room all deliveries are due now and nobody's."""
+        return self.store.plan(self.lease(), Room(room, room), limit)
+
+    def claim(self, total: int = 100, per_endpoint: int = 100, *, seconds: float = 30) -> list[Claimed]:
+        """Claim as one more worker would."""
+        return self.store.claim(self.lease(seconds), Room(total, per_endpoint))
+
+    def pending(self, **event: Any) -> Delivery:
+        """Emit and plan an event that leads to one delivery; return it."""
+        emitted = self.emit(**event)
+        self.plan()
+        [delivery] = self.deliveries(emitted.tenant, event_id=emitted.id)
+        return delivery
+
+    def claimed(self, **event: Any) -> Claimed:
+        """Emit, plan and claim an event that leads to one delivery."""
+        self.pending(**event)
+        [claimed] = self.claim()
+        return claimed
+
+    def deliver(self, *claimed: Claimed) -> Recorded:
+        """Record a success for each."""
+        return self.store.record([self.result(one, DeliveryState.DELIVERED) for one in claimed])
+
+    def retry(self, *claimed: Claimed, after: float = 60) -> Recorded:
+        """Record a failure for each, and that it is tried again."""
+        wait = int(after * SECOND)
+        return self.store.record([self.result(one, DeliveryState.PENDING, retry_in_us=wait) for one in claimed])
+
+    def fail(self, *claimed: Claimed, disable: str | None = None, url: str = URL) -> Recorded:
+        """Record a failure for each that is the last."""
+        results = [
+            self.result(one, DeliveryState.FAILED, url=url, reason="no retry is left", disable=disable)
+            for one in claimed
+        ]
+        return self.store.record(results)
+
+    def result(self, claimed: Claimed, state: DeliveryState, *, url: str = URL, **changes: Any) -> Result:
+        """Make the outcome of an attempt that starts and ends now."""
+        good = state is DeliveryState.DELIVERED
+        attempt = AttemptRow(
+            number=claimed.attempt_count + 1,
+            url=url,
+            started_at=self.store.now(),
+            duration_us=1500,
+            status_code=200 if good else None,
+            error=None if good else "timed out",
+            request_headers=json.dumps([["webhook-id", claimed.event_id]]),
+            response_headers=json.dumps([["x-seen", "yes"], ["x-seen", "twice"]]),
+            response_body=b"\x00thanks",
+            warnings=("slow",),
+        )
+        return Result(claimed, attempt, state, **changes)
+
+    def expire(self, seconds: float, *, limit: int = 100) -> int:
+        """Cancel what has been held for so long."""
+        return self.store.expire_held(self.store.now() - int(seconds * SECOND), limit)
+
+    def prune(self, seconds: float, *, limit: int = 100) -> int:
+        """Remove what is older."""
+        return self.store.prune(self.store.now() - int(seconds * SECOND), limit)
+
+    # The log.
+
+    def window(self, limit: int, **edge: str) -> Window:
+        """Make a window."""
+        return Window(limit=limit, **edge)
+
+    def events(self, tenant: str = ACME, *, window: Window | None = None, **narrow: Any) -> list[Event]:
+        """List events."""
+        return self.store.list_events(tenant, EventFilter(**narrow), window or Window(limit=250))
+
+    def deliveries(self, tenant: str = ACME, *, window: Window | None = None, **narrow: Any) -> list[Delivery]:
+        """List deliveries."""
+        return self.store.list_deliveries(tenant, DeliveryFilter(**narrow), window or Window(limit=250))
+
+    def delivery(self, delivery_id: str, tenant: str = ACME) -> Delivery:
+        """Return one delivery as it is now."""
+        return next(one for one in self.deliveries(tenant) if one.id == delivery_id)
+
+    def attempts(self, delivery_id: str, *, window: Window | None = None) -> list[Attempt]:
+        """List attempts of a delivery."""
+        return self.store.list_attempts(ACME, delivery_id, window or Window(limit=250))
+
+    def recover(self, webhook: Webhook, since: int = 0, until: int = 2**60, *, limit: int = 100) -> int:
+        """Recover in batches until there are no more events; return how many deliveries were made."""
+        made, after = 0, ""
+        while True:
+            more, last = self.store.recover(webhook.tenant, webhook.id, since, until, after=after, limit=limit)
+            made += more
+            if last is None:
+                return made
+            assert last > after, "recover goes on from the last event looked at"
+            after = last
+
+
+def ids(rows: Sequence[Any]) -> list[str]:
+    """Return the rows' ids."""
+    return [row.id for row in rows]
