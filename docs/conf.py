@@ -9,7 +9,6 @@ project_copyright = "unihooks contributors"
 release = version = _version("unihooks")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-suppress_warnings = ["toc.empty_glob"]  # integrations come one by one
 exclude_patterns = ["_build", "examples"]
 source_suffix = {".md": "markdown"}
 

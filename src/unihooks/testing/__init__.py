@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from unihooks.testing._receiver import Receiver
     from unihooks.testing._recording import RecordingDispatcher
     from unihooks.testing._requests import ReceivedRequest
+    from unihooks.testing._store_contract import StoreContract
+    from unihooks.testing._transport_contract import TransportContract
 
 __all__ = [
     "Answer",
