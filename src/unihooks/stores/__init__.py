@@ -1,0 +1,24 @@
+"""Where everything is kept; each store is imported when it is first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unihooks.stores._memory import MemoryStore
+    from unihooks.stores._sqlite import SQLiteStore
+
+__all__ = ["MemoryStore", "SQLiteStore"]
+
+_HOMES = {"MemoryStore": "_memory", "SQLiteStore": "_sqlite"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,243 @@
+"""Turn values into rows and back, alike for every SQL store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from unihooks import _payload
+from unihooks._headers import HeaderSet
+from unihooks._mapping import PayloadMapping
+from unihooks._models import (
+    ActiveInterval,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointState,
+    Event,
+    EventSubscription,
+    Webhook,
+    WebhookStatus,
+)
+from unihooks._planning import SubscribedEndpoint, Subscriber
+from unihooks._secrets import Secret
+from unihooks._times import from_us, optional_from_us, to_us
+
+Row = tuple[Any, ...]
+
+WEBHOOK_COLUMNS = (
+    "id, tenant, name, description, status, mapping, headers, key_id, version, created_at, updated_at, "
+    "activated_at, activated_mark, deactivated_at, deactivated_mark"
+)
+ENDPOINT_COLUMNS = "id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at"
+SECRET_COLUMNS = "webhook_id, position, value, key_id, created_at, expires_at"  # noqa: S105 - names of columns
+SUBSCRIPTION_COLUMNS = "tenant, product, event_type, webhook_id, position"
+EVENT_COLUMNS = "id, tenant, product, event_type, body, created_at"
+ATTEMPT_COLUMNS = (
+    "delivery_id, number, url, started_at, duration_us, status_code, error, "
+    "request_headers, response_headers, response_body, warnings"
+)
+
+
+def webhook_row(webhook: Webhook) -> Row:
+    """Return WEBHOOK_COLUMNS of a webhook."""
+    interval = webhook.interval
+    return (
+        webhook.id,
+        webhook.tenant,
+        webhook.name,
+        webhook.description,
+        webhook.status.value,
+        mapping_text(webhook.mapping),
+        headers_bytes(webhook.headers),
+        None,
+        webhook.version,
+        optional_to_us(webhook.created_at),
+        optional_to_us(webhook.updated_at),
+        interval and interval.activated_at,
+        interval and interval.activated_mark,
+        interval and interval.deactivated_at,
+        interval and interval.deactivated_mark,
+    )
+
+
+def endpoint_rows(webhook: Webhook) -> list[Row]:
+    """Return ENDPOINT_COLUMNS of a webhook's endpoints."""
+    return [
+        (
+            item.id,
+            webhook.tenant,
+            webhook.id,
+            position,
+            item.url,
+            item.description,
+            item.state.value,
+            item.disabled_reason,
+            optional_to_us(item.disabled_at),
+        )
+        for position, item in enumerate(webhook.endpoints)
+    ]
+
+
+def secret_rows(webhook: Webhook) -> list[Row]:
+    """Return SECRET_COLUMNS of a webhook's secrets, the current one first."""
+    return [
+        (
+            webhook.id,
+            position,
+            item.reveal().encode(),
+            None,
+            optional_to_us(item.created_at),
+            optional_to_us(item.expires_at),
+        )
+        for position, item in enumerate(webhook.secrets)
+    ]
+
+
+def subscription_rows(webhook: Webhook) -> list[Row]:
+    """Return SUBSCRIPTION_COLUMNS of a webhook's subscriptions."""
+    return [
+        (webhook.tenant, item.product, item.event_type, webhook.id, position)
+        for position, item in enumerate(webhook.subscriptions)
+    ]
+
+
+def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subscriptions: Iterable[Row]) -> Webhook:
+    """Return the webhook of these rows, each in the order of position."""
+    return Webhook(
+        id=row[0],
+        tenant=row[1],
+        name=row[2],
+        description=row[3],
+        status=WebhookStatus(row[4]),
+        mapping=to_mapping(row[5]),
+        headers=to_headers(row[6]),
+        version=row[8],
+        created_at=optional_from_us(row[9]),
+        updated_at=optional_from_us(row[10]),
+        interval=to_interval(row[11:15]),
+        endpoints=tuple(_to_endpoint(item) for item in endpoints),
+        secrets=tuple(to_secret(item) for item in secrets),
+        subscriptions=tuple(EventSubscription(item[1], item[2]) for item in subscriptions),
+    )
+
+
+def to_secret(row: Row) -> Secret:
+    """Return the secret of a row of SECRET_COLUMNS."""
+    return Secret(bytes(row[2]).decode(), created_at=optional_from_us(row[4]), expires_at=optional_from_us(row[5]))
+
+
+def to_subscriber(webhook: Row, endpoints: Sequence[Row]) -> Subscriber:
+    """Return what planning needs, from (id, mapping, interval columns) and (id, disabled_at) by id."""
+    interval = to_interval(webhook[2:6])
+    assert interval is not None  # noqa: S101 - planning reads webhooks that were active once
+    return Subscriber(
+        webhook[0], interval, to_mapping(webhook[1]), tuple(SubscribedEndpoint(*row) for row in endpoints)
+    )
+
+
+def to_interval(columns: Row) -> ActiveInterval | None:
+    """Return the interval of (activated at, mark, deactivated at, mark), None if never active."""
+    activated_at, activated_mark, deactivated_at, deactivated_mark = columns
+    if activated_at is None:
+        return None
+    return ActiveInterval(
+        activated_at=activated_at,
+        activated_mark=activated_mark,
+        deactivated_at=deactivated_at,
+        deactivated_mark=deactivated_mark,
+    )
+
+
+def mapping_text(mapping: PayloadMapping) -> str:
+    """Render a mapping as JSON."""
+    return json.dumps({"remove": list(mapping.remove), "rename": dict(mapping.rename)})
+
+
+def to_mapping(text: str) -> PayloadMapping:
+    """Return the mapping that `mapping_text` has rendered."""
+    return PayloadMapping(**json.loads(text))
+
+
+def headers_bytes(headers: HeaderSet) -> bytes:
+    """Render headers with their values as JSON."""
+    return json.dumps(headers.revealed()).encode()
+
+
+def to_headers(body: bytes) -> HeaderSet:
+    """Return the headers that `headers_bytes` has rendered."""
+    return HeaderSet([(name, value) for name, value in json.loads(bytes(body))])
+
+
+def to_event(row: Row) -> Event:
+    """Return the event of a row of EVENT_COLUMNS."""
+    return Event(row[0], row[1], row[2], row[3], _payload.decode(bytes(row[4])), from_us(row[5]))
+
+
+def to_delivery(row: Row) -> Delivery:
+    """Return a delivery.
+
+    The row holds id, tenant, event, webhook, endpoint, product, event type,
+    url, state, whether its lane is open, attempt count, created_at, due_at,
+    reason and replay_of.
+    """
+    state = DeliveryState(row[8])
+    pending = state is DeliveryState.PENDING
+    return Delivery(
+        id=row[0],
+        tenant=row[1],
+        event_id=row[2],
+        webhook_id=row[3],
+        endpoint_id=row[4],
+        product=row[5],
+        event_type=row[6],
+        url=row[7],
+        state=state,
+        held=pending and not row[9],
+        attempt_count=row[10],
+        created_at=from_us(row[11]),
+        next_attempt_at=from_us(row[12]) if pending else None,
+        reason=row[13],
+        replay_of=row[14],
+    )
+
+
+def to_attempt(row: Row) -> Attempt:
+    """Return the attempt of a row of ATTEMPT_COLUMNS."""
+    return Attempt(
+        id=f"att_{row[0].partition('_')[2]}_{row[1]}",
+        delivery_id=row[0],
+        number=row[1],
+        url=row[2],
+        started_at=from_us(row[3]),
+        duration_ms=row[4] / 1000,
+        status_code=row[5],
+        error=row[6],
+        request_headers=_to_pairs(row[7]),
+        response_headers=_to_pairs(row[8]),
+        response_body=bytes(row[9]),
+        warnings=tuple(json.loads(row[10])),
+    )
+
+
+def optional_to_us(moment: datetime | None) -> int | None:
+    """Return `to_us`, or None for None."""
+    return None if moment is None else to_us(moment)
+
+
+def _to_endpoint(row: Row) -> Endpoint:
+    return Endpoint(
+        row[4],
+        id=row[0],
+        description=row[5],
+        state=EndpointState(row[6]),
+        disabled_reason=row[7],
+        disabled_at=optional_from_us(row[8]),
+    )
+
+
+def _to_pairs(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in json.loads(text))

@@ -1,0 +1,213 @@
+"""Keep everything in one SQLite file, which may be the host's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from typing import Any
+from weakref import finalize
+
+from unihooks._models import Attempt, Delivery, Event, Webhook
+from unihooks._planning import NewEvent
+from unihooks._times import Clock, system_clock, to_us
+from unihooks.abc import (
+    Claimed,
+    DeliveryFilter,
+    Destination,
+    EmitOutcome,
+    EventFilter,
+    Figures,
+    Lease,
+    Planned,
+    Recorded,
+    Result,
+    Room,
+    Store,
+    WebhookFilter,
+    Window,
+    Work,
+)
+from unihooks.exceptions import StoreError
+from unihooks.stores import (
+    _sqlite_claims,
+    _sqlite_config,
+    _sqlite_hosts,
+    _sqlite_log,
+    _sqlite_records,
+    _sqlite_recovery,
+    _sqlite_upkeep,
+)
+from unihooks.stores._sqlite_claims import Claims
+from unihooks.stores._sqlite_database import Database
+from unihooks.stores._sqlite_plans import Plans
+
+
+class _Time:
+    """Tell the time by a clock that can be replaced."""
+
+    def __init__(self) -> None:
+        self.clock: Clock = system_clock
+
+    def now(self) -> int:
+        return to_us(self.clock())
+
+
+class SQLiteStore(Store):
+    """Keep webhooks, events, deliveries and the log in the SQLite file at `path`.
+
+    The tables are created and brought up to date on first use; with
+    `migrate=False` an old or missing schema is a `StoreError`. Several
+    processes may use one file. `busy_timeout` is how many seconds to wait for
+    others' locks.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, migrate: bool = True, busy_timeout: float = 5.0) -> None:
+        self._time = _Time()
+        self._claims = Claims()
+        self._plans = Plans()
+        self._database = Database(
+            _checked_path(path),
+            migrate=migrate,
+            busy_timeout=busy_timeout,
+            now=self._time.now,
+            rolled_back=self._plans.forget,
+        )
+        finalize(self, self._database.close)
+
+    def use_clock(self, clock: Clock | None) -> None:
+        self._time.clock = system_clock if clock is None else clock
+
+    def now(self) -> int:
+        return self._time.now()
+
+    def migrate(self) -> list[str]:
+        return self._database.migrate()
+
+    def close(self) -> None:
+        self._database.close()
+
+    # Configuration.
+
+    def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
+        self._database.write(lambda it: _sqlite_config.add_webhook(it, webhook, at_most, self.now()))
+
+    def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
+        with self._database.reading() as connection:
+            return _sqlite_config.get_webhook(connection, tenant, webhook_id)
+
+    def list_webhooks(self, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
+        with self._database.reading() as connection:
+            return _sqlite_config.list_webhooks(connection, tenant, narrow, window)
+
+    def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+        revised: Webhook = self._database.write(
+            lambda it: _sqlite_config.revise_webhook(it, tenant, webhook_id, revise, self.now())
+        )
+        return revised
+
+    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
+        self._database.write(lambda it: _sqlite_config.delete_webhook(it, tenant, webhook_id, self.now()))
+
+    def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
+        with self._database.reading() as connection:
+            return _sqlite_config.destinations(connection, endpoint_ids)
+
+    def stamps(self, tenants: Collection[str]) -> dict[str, int]:
+        with self._database.reading() as connection:
+            return _sqlite_config.stamps(connection, tenants)
+
+    # Emitting.
+
+    def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
+        return self._database.emit(events)
+
+    def emit_on(self, connection: Any, event: NewEvent) -> Event:
+        return _sqlite_hosts.emit_on(connection, event, self._database.store_id, self._database.path)
+
+    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+        return await _sqlite_hosts.aemit_on(connection, event, self._database.store_id, self._database.path)
+
+    # Working.
+
+    def change_token(self) -> object:
+        return self._database.data_version()
+
+    def work(self) -> Work:
+        with self._database.reading() as connection:
+            return _sqlite_claims.work(connection)
+
+    def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
+        planned: Planned = self._database.write(lambda it: self._plans.plan(it, lease, room, limit, self.now()))
+        return planned
+
+    def claim(self, lease: Lease, room: Room) -> list[Claimed]:
+        claimed: list[Claimed] = self._database.write(lambda it: self._claims.claim(it, lease, room, self.now()))
+        return claimed
+
+    def record(self, results: Sequence[Result]) -> Recorded:
+        recorded: Recorded = self._database.write(lambda it: _sqlite_records.record(it, results, self.now()))
+        return recorded
+
+    def release(self, claimed: Sequence[Claimed]) -> None:
+        self._database.write(lambda it: _sqlite_claims.release(it, claimed, self.now()))
+
+    def beat(self, worker_id: str, *, gone: bool = False) -> None:
+        self._database.write(lambda it: _sqlite_upkeep.beat(it, worker_id, self.now(), gone=gone))
+
+    def expire_held(self, older_than: int, limit: int) -> int:
+        expired: int = self._database.write(lambda it: _sqlite_upkeep.expire_held(it, older_than, limit, self.now()))
+        return expired
+
+    def prune(self, older_than: int, limit: int) -> int:
+        pruned: int = self._database.write(lambda it: _sqlite_upkeep.prune(it, older_than, limit))
+        return pruned
+
+    # The log.
+
+    def list_events(self, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
+        with self._database.reading() as connection:
+            return _sqlite_log.list_events(connection, tenant, narrow, window)
+
+    def list_deliveries(self, tenant: str, narrow: DeliveryFilter, window: Window) -> list[Delivery]:
+        with self._database.reading() as connection:
+            return _sqlite_log.list_deliveries(connection, tenant, narrow, window)
+
+    def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
+        with self._database.reading() as connection:
+            return _sqlite_log.list_attempts(connection, tenant, delivery_id, window)
+
+    def replay(self, tenant: str, delivery_id: str) -> Delivery:
+        replayed: Delivery = self._database.write(lambda it: _sqlite_log.replay(it, tenant, delivery_id, self.now()))
+        return replayed
+
+    def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
+        cancelled: Delivery = self._database.write(
+            lambda it: _sqlite_log.cancel(it, tenant, delivery_id, reason, self.now())
+        )
+        return cancelled
+
+    def recover(
+        self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int
+    ) -> tuple[int, str | None]:
+        recovered: tuple[int, str | None] = self._database.write(
+            lambda it: _sqlite_recovery.recover(
+                it, tenant, webhook_id, (since, until), after=after, limit=limit, now=self.now()
+            )
+        )
+        return recovered
+
+    def figures(self) -> Figures:
+        with self._database.reading() as connection:
+            return _sqlite_upkeep.figures(connection, self.now())
+
+    def oldest_unplanned(self) -> int | None:
+        with self._database.reading() as connection:
+            return _sqlite_upkeep.oldest_unplanned(connection)
+
+
+def _checked_path(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    if text in {"", ":memory:"}:
+        raise StoreError("SQLiteStore needs a file; to keep everything in memory use MemoryStore()", name="path")
+    return os.path.abspath(text)  # noqa: PTH100 - a later chdir must not change the file

@@ -1,0 +1,116 @@
+"""Insert events: many in one statement, each with its own outcome; or one on a host's connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from unihooks._models import Event
+from unihooks._planning import NewEvent
+from unihooks._times import from_us
+from unihooks.abc import EmitOutcome
+from unihooks.exceptions import IdempotencyConflict, StoreError
+from unihooks.stores._sqlite_statements import chunks, with_values
+
+_COLUMNS = "tenant, id, product, event_type, body, created_at, idempotency_key, digest"
+_INSERT = f"INSERT INTO main.unihooks_events ({_COLUMNS})"
+_PLACES = ":tenant, :id, :product, :event_type, :body, :created_at, :idempotency_key, :digest"
+# A key that was used before answers with the first event; the update changes nothing.
+_ONCE = """ ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL
+    DO UPDATE SET idempotency_key = excluded.idempotency_key"""
+# Bytes and casts come back the same whatever factories and converters the host's connection has.
+_RETURNING = " RETURNING CAST(id AS BLOB), CAST(digest AS BLOB), CAST(created_at AS INTEGER)"
+
+INSERT_ONCE = f"{_INSERT} VALUES ({_PLACES}){_ONCE}{_RETURNING}"
+INSERT_ON_HOST = f"{_INSERT} SELECT {_PLACES} FROM main.unihooks_store WHERE store_id = :store_id{_ONCE}{_RETURNING}"
+
+
+def parameters(event: NewEvent) -> dict[str, Any]:
+    """Return the event's columns by name."""
+    return {
+        "tenant": event.tenant,
+        "id": event.id,
+        "product": event.product,
+        "event_type": event.event_type,
+        "body": event.body,
+        "created_at": event.created_at,
+        "idempotency_key": event.idempotency_key,
+        "digest": event.digest,
+    }
+
+
+def stored(event: NewEvent, row: tuple[Any, ...]) -> Event:
+    """Return the event that an INSERT answered for, which may be an earlier one of the same key."""
+    event_id, digest, created_at = row
+    if event.idempotency_key is not None and digest != event.digest:
+        sentence = "the idempotency key was used for another event; use a new key for new content"
+        raise IdempotencyConflict(sentence, name="idempotency_key")
+    return _event(event, event_id.decode(), created_at)
+
+
+def insert_events(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+    """Insert within the open transaction; an event that cannot be stored fails alone."""
+    plain = [event for event in events if event.idempotency_key is None]
+    failures: dict[int, Exception] = {}
+    for piece in chunks(plain):
+        _insert_piece(connection, piece, failures)
+    return [
+        failures.get(id(event)) or _event(event, event.id, event.created_at)
+        if event.idempotency_key is None
+        else _insert_once(connection, event)
+        for event in events
+    ]
+
+
+def _insert_piece(connection: sqlite3.Connection, piece: Sequence[NewEvent], failures: dict[int, Exception]) -> None:
+    try:
+        with_values(connection, _INSERT, [_row(event) for event in piece])
+    except Exception as error:
+        _raise_if_over(connection, error)
+        for event in piece:
+            try:
+                with_values(connection, _INSERT, [_row(event)])
+            except Exception as alone:  # noqa: BLE001 - whatever it is, it is this event's outcome
+                _raise_if_over(connection, alone)
+                failures[id(event)] = _failure(alone)
+
+
+def _insert_once(connection: sqlite3.Connection, event: NewEvent) -> EmitOutcome:
+    try:
+        return stored(event, connection.execute(INSERT_ONCE, parameters(event)).fetchall()[0])
+    except IdempotencyConflict as conflict:
+        return conflict
+    except Exception as error:  # noqa: BLE001 - likewise
+        _raise_if_over(connection, error)
+        return _failure(error)
+
+
+def _raise_if_over(connection: sqlite3.Connection, error: Exception) -> None:
+    # A full disk concerns everyone, and SQLite may have rolled back already.
+    lasting = not isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.ProgrammingError)
+    if isinstance(error, sqlite3.Error) and (lasting or not connection.in_transaction):
+        raise error
+
+
+def _failure(error: Exception) -> StoreError:
+    failure = StoreError(f"the event cannot be stored: {error}", name="event")
+    failure.__cause__ = error
+    return failure
+
+
+def _row(event: NewEvent) -> tuple[Any, ...]:
+    return (
+        event.tenant,
+        event.id,
+        event.product,
+        event.event_type,
+        event.body,
+        event.created_at,
+        event.idempotency_key,
+        event.digest,
+    )
+
+
+def _event(event: NewEvent, event_id: str, created_at: int) -> Event:
+    return Event(event_id, event.tenant, event.product, event.event_type, None, from_us(created_at))

@@ -1,0 +1,54 @@
+"""Emit inside a host's own transaction on the same SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from unihooks._models import Event
+from unihooks._planning import NewEvent
+from unihooks.exceptions import StoreError
+from unihooks.stores import _connections
+from unihooks.stores._sqlite_errors import explained
+from unihooks.stores._sqlite_events import INSERT_ON_HOST, parameters, stored
+
+_ELSEWHERE = "the connection leads to another database than the store's; pass one to the file at {path}"
+
+
+def emit_on(connection: Any, event: NewEvent, store_id: str, path: str) -> Event:
+    """Insert the event with one statement on a synchronous connection."""
+    _check_database(connection, path)
+    with _explaining(path):
+        rows = _connections.fetch(connection, INSERT_ON_HOST, {**parameters(event), "store_id": store_id})
+    return _answer(event, rows, path)
+
+
+async def aemit_on(connection: Any, event: NewEvent, store_id: str, path: str) -> Event:
+    """Insert the event with one statement on a connection of either kind."""
+    _check_database(connection, path)
+    with _explaining(path):
+        rows = await _connections.afetch(connection, INSERT_ON_HOST, {**parameters(event), "store_id": store_id})
+    return _answer(event, rows, path)
+
+
+def _check_database(connection: Any, path: str) -> None:
+    if _connections.recognise(connection).database != "sqlite":
+        raise StoreError(_ELSEWHERE.format(path=path), name="connection")
+
+
+def _answer(event: NewEvent, rows: list[tuple[Any, ...]], path: str) -> Event:
+    if not rows:
+        raise StoreError(_ELSEWHERE.format(path=path), name="connection")
+    return stored(event, rows[0])
+
+
+@contextmanager
+def _explaining(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if "no such table" in str(error):
+            raise StoreError(_ELSEWHERE.format(path=path), name="connection") from error
+        raise explained(error, path) from error

@@ -1,0 +1,179 @@
+"""Write from one thread: whatever is queued shares a transaction, and one commit makes it durable."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from unihooks._planning import NewEvent
+from unihooks.abc import EmitOutcome
+from unihooks.exceptions import UnihooksError
+from unihooks.stores._sqlite_errors import explained
+from unihooks.stores._sqlite_events import insert_events
+
+Work = Callable[[sqlite3.Connection], Any]
+
+_EVENTS_PER_GROUP = 2_000
+# Emits wait for at most this much other work, in seconds, besides the piece that is running.
+_PATIENCE = 0.002
+
+
+class _Emit:
+    """Be events to insert, and who waits for them."""
+
+    __slots__ = ("events", "future", "outcome")
+
+    def __init__(self, events: Sequence[NewEvent]) -> None:
+        self.events = events
+        self.future: Future[list[EmitOutcome]] = Future()
+        self.outcome: Any = None
+
+
+class _Call:
+    """Be a function to run in the transaction, and who waits for its result."""
+
+    __slots__ = ("future", "outcome", "work")
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.future: Future[Any] = Future()
+        self.outcome: Any = None
+
+
+class Writer:
+    """Own the one connection that writes, and the thread that uses it."""
+
+    def __init__(self, connection: sqlite3.Connection, path: str, rolled_back: Callable[[], None]) -> None:
+        self._connection = connection
+        self._path = path
+        self._rolled_back = rolled_back
+        self._ready = threading.Condition()
+        self._emits: deque[_Emit] = deque()
+        self._calls: deque[_Call] = deque()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="unihooks-sqlite-writer", daemon=True)
+        self._thread.start()
+
+    def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]] | None:
+        """Queue events for insertion; None if the writer has been stopped."""
+        job = _Emit(events)
+        return job.future if self._queue(self._emits, job) else None
+
+    def call(self, work: Work) -> Future[Any] | None:
+        """Queue a function of the connection; None if the writer has been stopped."""
+        job = _Call(work)
+        return job.future if self._queue(self._calls, job) else None
+
+    def stop(self) -> None:
+        """Finish what is queued, then end the thread and close the connection."""
+        with self._ready:
+            self._stopping = True
+            self._ready.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _queue(self, jobs: deque[Any], job: _Emit | _Call) -> bool:
+        with self._ready:
+            if self._stopping:
+                return False
+            jobs.append(job)
+            self._ready.notify()
+        return True
+
+    def _run(self) -> None:
+        while self._wait():
+            emits = self._take_emits()
+            if not emits and not self._calls:
+                continue
+            done: list[_Emit | _Call] = []
+            try:
+                self._transact(emits, done)
+            except sqlite3.Error as error:
+                self._roll_back()
+                self._rolled_back()
+                failure = explained(error, self._path)
+                failure.__cause__ = error
+                _fail(done, failure)
+            else:
+                _resolve(done)
+        self._connection.close()
+
+    def _wait(self) -> bool:
+        with self._ready:
+            while not self._emits and not self._calls:
+                if self._stopping:
+                    return False
+                self._ready.wait()
+        return True
+
+    def _take_emits(self) -> list[_Emit]:
+        taken: list[_Emit] = []
+        room = _EVENTS_PER_GROUP
+        while self._emits and room > 0:
+            job = self._emits.popleft()
+            if job.future.set_running_or_notify_cancel():
+                taken.append(job)
+                room -= len(job.events)
+        return taken
+
+    def _transact(self, emits: list[_Emit], done: list[_Emit | _Call]) -> None:
+        done.extend(emits)
+        deadline = time.monotonic() + _PATIENCE
+        begun = False
+        if emits:
+            self._connection.execute("BEGIN IMMEDIATE")
+            begun = True
+            self._insert(emits)
+        while self._calls:
+            job = self._calls.popleft()
+            if not job.future.set_running_or_notify_cancel():
+                continue
+            done.append(job)
+            if not begun:
+                self._connection.execute("BEGIN IMMEDIATE")
+                begun = True
+            self._call(job)
+            if time.monotonic() > deadline:
+                break
+        if begun:
+            self._connection.execute("COMMIT")
+
+    def _insert(self, emits: list[_Emit]) -> None:
+        outcomes = iter(insert_events(self._connection, [event for job in emits for event in job.events]))
+        for job in emits:
+            job.outcome = [next(outcomes) for _ in job.events]
+
+    def _call(self, job: _Call) -> None:
+        # An error within concerns this job alone, unless SQLite has given up the whole transaction.
+        self._connection.execute("SAVEPOINT job")
+        try:
+            job.outcome = job.work(self._connection)
+        except BaseException as error:
+            if not self._connection.in_transaction:
+                raise
+            self._connection.execute("ROLLBACK TO job")
+            job.outcome = explained(error, self._path) if isinstance(error, sqlite3.Error) else error
+            job.outcome.__cause__ = error if job.outcome is not error else error.__cause__
+        self._connection.execute("RELEASE job")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+def _resolve(done: list[_Emit | _Call]) -> None:
+    for job in done:
+        if isinstance(job.outcome, BaseException):
+            job.future.set_exception(job.outcome)
+        else:
+            job.future.set_result(job.outcome)
+
+
+def _fail(done: list[_Emit | _Call], failure: UnihooksError) -> None:
+    for job in done:
+        job.future.set_exception(failure)

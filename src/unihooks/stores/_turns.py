@@ -1,0 +1,27 @@
+"""Take turns, so that nobody's backlog stands before another's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import zip_longest
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_NOTHING = object()
+
+
+def in_turn(items: Iterable[T], whose: Callable[[T], Hashable]) -> Iterator[T]:
+    """Yield one item of each owner, then the next of each; owners and their items keep their order.
+
+    >>> "".join(in_turn("aaabbc", str))
+    'abcaba'
+    """
+    owned: dict[Hashable, list[T]] = {}
+    for item in items:
+        owned.setdefault(whose(item), []).append(item)
+    if len(owned) == 1:
+        yield from next(iter(owned.values()))
+        return
+    for one_each in zip_longest(*owned.values(), fillvalue=_NOTHING):
+        yield from (item for item in one_each if item is not _NOTHING)  # type: ignore[misc]

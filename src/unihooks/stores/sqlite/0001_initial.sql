@@ -1,0 +1,189 @@
+CREATE TABLE main.unihooks_store (
+    store_id TEXT NOT NULL PRIMARY KEY,
+    schema_version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE main.unihooks_tenants (
+    tenant TEXT NOT NULL PRIMARY KEY,
+    stamp INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Headers and secrets are plain bytes where key_id is NULL.
+CREATE TABLE main.unihooks_webhooks (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    status TEXT NOT NULL,
+    mapping TEXT NOT NULL,
+    headers BLOB NOT NULL,
+    key_id TEXT,
+    version INTEGER NOT NULL,
+    created_at INTEGER,
+    updated_at INTEGER,
+    activated_at INTEGER,
+    activated_mark TEXT,
+    deactivated_at INTEGER,
+    deactivated_mark TEXT
+);
+
+CREATE INDEX main.unihooks_webhooks_by_tenant ON unihooks_webhooks (tenant, id);
+
+CREATE TABLE main.unihooks_secrets (
+    webhook_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    key_id TEXT,
+    created_at INTEGER,
+    expires_at INTEGER,
+    PRIMARY KEY (webhook_id, position)
+) WITHOUT ROWID;
+
+CREATE TABLE main.unihooks_endpoints (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    webhook_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    description TEXT NOT NULL,
+    state TEXT NOT NULL,
+    disabled_reason TEXT,
+    disabled_at INTEGER
+);
+
+CREATE INDEX main.unihooks_endpoints_by_webhook ON unihooks_endpoints (webhook_id, position);
+
+-- The log shows the URL of an endpoint that is gone.
+CREATE TABLE main.unihooks_former_endpoints (
+    id TEXT NOT NULL PRIMARY KEY,
+    url TEXT NOT NULL,
+    removed_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE main.unihooks_subscriptions (
+    tenant TEXT NOT NULL,
+    product TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    webhook_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (tenant, product, event_type, webhook_id)
+) WITHOUT ROWID;
+
+CREATE INDEX main.unihooks_subscriptions_by_webhook ON unihooks_subscriptions (webhook_id, position);
+
+-- next_due_at is never later than the first due time of the lane's pending deliveries.
+CREATE TABLE main.unihooks_lanes (
+    endpoint_id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    webhook_id TEXT NOT NULL,
+    open INTEGER NOT NULL,
+    closed_at INTEGER,
+    held_total_us INTEGER NOT NULL DEFAULT 0,
+    next_due_at INTEGER,
+    failing_since INTEGER,
+    failures INTEGER NOT NULL DEFAULT 0,
+    last_success_at INTEGER,
+    last_failure_at INTEGER
+) WITHOUT ROWID;
+
+CREATE INDEX main.unihooks_lanes_due ON unihooks_lanes (next_due_at) WHERE open = 1 AND next_due_at IS NOT NULL;
+CREATE INDEX main.unihooks_lanes_due_by_tenant ON unihooks_lanes (tenant, next_due_at)
+    WHERE open = 1 AND next_due_at IS NOT NULL;
+CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open = 0;
+
+-- plan_cursor is the last webhook for which an event of large fan-out is planned.
+CREATE TABLE main.unihooks_events (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    product TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    body BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    planned_at INTEGER,
+    plan_cursor TEXT NOT NULL DEFAULT '',
+    idempotency_key TEXT,
+    digest BLOB,
+    PRIMARY KEY (tenant, id)
+);
+
+CREATE INDEX main.unihooks_events_new ON unihooks_events (tenant, id) WHERE planned_at IS NULL;
+CREATE INDEX main.unihooks_events_planned ON unihooks_events (created_at) WHERE planned_at IS NOT NULL;
+CREATE UNIQUE INDEX main.unihooks_events_once ON unihooks_events (tenant, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE main.unihooks_bodies (
+    event_id TEXT NOT NULL,
+    webhook_id TEXT NOT NULL,
+    body BLOB NOT NULL,
+    warnings TEXT NOT NULL,
+    PRIMARY KEY (event_id, webhook_id)
+);
+
+-- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
+-- body_of says whose bytes are sent: the event's, the webhook's mapped ones, or none.
+CREATE TABLE main.unihooks_deliveries (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    webhook_id TEXT NOT NULL,
+    endpoint_id TEXT NOT NULL,
+    product TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    body_of TEXT NOT NULL,
+    state TEXT NOT NULL,
+    due_at INTEGER NOT NULL,
+    token INTEGER,
+    attempt_count INTEGER NOT NULL DEFAULT 0,
+    first_attempt_at INTEGER,
+    held_base INTEGER,
+    reason TEXT,
+    replay_of TEXT,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    PRIMARY KEY (tenant, id)
+) WITHOUT ROWID;
+
+CREATE INDEX main.unihooks_deliveries_due ON unihooks_deliveries (endpoint_id, due_at, token) WHERE state = 'pending';
+CREATE INDEX main.unihooks_deliveries_by_webhook ON unihooks_deliveries (webhook_id, id);
+-- One original per event and endpoint; NULLs never collide, so any number of replays.
+CREATE UNIQUE INDEX main.unihooks_deliveries_once
+    ON unihooks_deliveries (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END));
+
+CREATE TABLE main.unihooks_attempts (
+    delivery_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    status_code INTEGER,
+    error TEXT,
+    request_headers TEXT NOT NULL,
+    response_headers TEXT NOT NULL,
+    response_body BLOB NOT NULL,
+    warnings TEXT NOT NULL,
+    PRIMARY KEY (delivery_id, number)
+);
+
+-- Counts per endpoint and hour (hours since 1970), for plots; up_to_... count attempts by duration.
+CREATE TABLE main.unihooks_hours (
+    endpoint_id TEXT NOT NULL,
+    hour INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    up_to_100_ms INTEGER NOT NULL,
+    up_to_1_s INTEGER NOT NULL,
+    up_to_5_s INTEGER NOT NULL,
+    PRIMARY KEY (endpoint_id, hour)
+) WITHOUT ROWID;
+
+CREATE INDEX main.unihooks_hours_by_hour ON unihooks_hours (hour);
+
+CREATE TABLE main.unihooks_workers (
+    id TEXT NOT NULL PRIMARY KEY,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    seen_at INTEGER NOT NULL
+) WITHOUT ROWID;
