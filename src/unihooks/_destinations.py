@@ -71,7 +71,7 @@ class Destinations:
             wanted, self._wanted = self._wanted, {}
             try:
                 await self._refresh(wanted)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised by each `find` that waits
                 for _, future in wanted.values():
                     _settle(future, error)
             else:
@@ -100,13 +100,14 @@ class Destinations:
 
     def _current(self, endpoint_id: str, tenant: str) -> bool:
         prepared = self._prepared.get(endpoint_id)
-        if prepared is None or prepared.destination.stamp != self._stamps[tenant][0]:
+        if prepared is None or prepared.destination.stamp != self._stamps.get(tenant, (-1, 0.0))[0]:
             return False
         return prepared.expires_at is None or prepared.expires_at > self.store.now()
 
     def _note(self, tenant: str, stamp: int, seen: float) -> None:
         known, last = self._stamps.get(tenant, (-1, 0.0))
         if stamp >= known:
+            self._stamps.pop(tenant, None)
             self._stamps[tenant] = (stamp, max(seen, last))
         if len(self._stamps) > _KEPT:
             del self._stamps[next(iter(self._stamps))]

@@ -21,7 +21,7 @@ from unihooks._catalog import Catalog, check_name
 from unihooks._engine import DrainResult
 from unihooks._ids import new_id
 from unihooks._log import Log
-from unihooks._models import Event, check_tenant
+from unihooks._models import Event, check_tenant, storable
 from unihooks._planning import NewEvent
 from unihooks._probes import Prober
 from unihooks._retries import DEFAULT_RETRIES, RetryPolicy
@@ -209,7 +209,7 @@ class Dispatcher:
         """
         return run_in_new_loop(lambda: drain(self._settings, timeout))
 
-    async def adrain(self, timeout: float = 10.0) -> DrainResult:  # noqa: ASYNC109
+    async def adrain(self, timeout: float = 10.0) -> DrainResult:
         """Do what `drain` does inside the running event loop."""
         return await drain(self._settings, timeout)
 
@@ -240,7 +240,9 @@ class Dispatcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
@@ -323,7 +325,9 @@ def _check_transport(transport: httpx.AsyncBaseTransport | None, targets: Target
             "say that you know with targets=None, or leave transport out"
         )
     if transport is None and targets is None:
-        raise TypeError("targets=None switches the guard off and needs a transport of your own that guards destinations")
+        raise TypeError(
+            "targets=None switches the guard off and needs a transport of your own that guards destinations"
+        )
 
 
 def _check_times(deadline: float, retention: timedelta | None) -> None:
@@ -334,7 +338,7 @@ def _check_times(deadline: float, retention: timedelta | None) -> None:
 
 
 def _check_key(key: object) -> str | None:
-    if key is None or (isinstance(key, str) and 1 <= len(key) <= _MAX_KEY and "\0" not in key):
+    if key is None or (isinstance(key, str) and 1 <= len(key) <= _MAX_KEY and storable(key)):
         return key
     raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
 

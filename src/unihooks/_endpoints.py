@@ -65,7 +65,9 @@ def disabled(endpoint: Endpoint, reason: str, at: datetime) -> Endpoint:
 def _named(item: Endpoint, by_id: dict[str, Endpoint]) -> Endpoint:
     if item.id in by_id:
         return by_id[item.id]
-    raise InvalidWebhook(f"endpoint id {item.id!r} is not one of this webhook; leave the id out for a new one", name="endpoints")
+    raise InvalidWebhook(
+        f"endpoint id {item.id!r} is not one of this webhook; leave the id out for a new one", name="endpoints"
+    )
 
 
 def _refuse_doubles(endpoints: Sequence[Endpoint]) -> None:
@@ -77,7 +79,9 @@ def _any_http_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError, ValueError):
-        raise TargetRefused("the endpoint's URL cannot be read; give one such as https://example.com/hooks", name="url") from None
+        raise TargetRefused(
+            "the endpoint's URL cannot be read; give one such as https://example.com/hooks", name="url"
+        ) from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise TargetRefused("the endpoint's URL must start with https:// and name a host", name="url")
     return str(parsed)

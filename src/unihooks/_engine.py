@@ -8,12 +8,11 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self, TypeVar
 
-import httpx
 from attrs import frozen
 
 from unihooks import _outcomes
@@ -36,7 +35,8 @@ _POLL_SECONDS = 0.01
 _BLOCKED_SECONDS = 0.1
 _STORE_PATIENCE_SECONDS = 0.5
 _STORE_THREADS = 4
-_NOTHING_SENT = Exchange(status_code=None, headers=[], body=b"", error="the request could not be built", warnings=(), duration=0.0)
+_HOOKS_AT_LEAST_SECONDS = 1.0
+_NOTHING_SENT = Exchange(error="the request could not be built", duration=0.0)
 _logger = logging.getLogger("unihooks.worker")
 
 
@@ -72,6 +72,7 @@ class Engine:
         self._slots: set[asyncio.Task[None]] = set()
         self._given_back: list[Claimed] = []
         self._starting = True
+        self._ends_at = 0.0
         self._blocked_until = 0.0
         self._next_due: int | None = None
         self._token: object = None
@@ -96,7 +97,7 @@ class Engine:
         self._recording.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._recording
-        await self._hooks.finish()
+        await self._hooks.finish(max(_HOOKS_AT_LEAST_SECONDS, self._ends_at - time.monotonic()))
         if self._owns_transport:
             await self._transport.aclose()
         self._pool.shutdown(wait=False)
@@ -254,8 +255,7 @@ class Engine:
         answer: Exchange | None = None
         unsent = False
         try:
-            if begun <= leased.start_by:
-                answer = await self._attempt(claimed)
+            answer = await self._attempt(leased)
             unsent = answer is None
         except asyncio.CancelledError:
             unsent = True
@@ -269,9 +269,11 @@ class Engine:
             if unsent:
                 self._given_back.append(claimed)
 
-    async def _attempt(self, claimed: Claimed) -> Exchange | None:
+    async def _attempt(self, leased: Leased) -> Exchange | None:
+        claimed = leased.claimed
         prepared = self._destinations.known(claimed) or await self._destinations.find(claimed)
-        if prepared is None or not prepared.destination.open:
+        # Looked at last: finding the destination may have taken its time.
+        if prepared is None or not prepared.destination.open or time.monotonic() > leased.start_by:
             return None
         now = self._store.now()
         answer, shown = await self._send(claimed, prepared, now)
@@ -289,7 +291,9 @@ class Engine:
             return _NOTHING_SENT, "[]"
         return await exchange(self._transport, request, deadline=deadline), shown
 
-    def _conclude(self, claimed: Claimed, prepared: PreparedDestination, answer: Exchange, now: int, shown: str) -> Result:
+    def _conclude(
+        self, claimed: Claimed, prepared: PreparedDestination, answer: Exchange, now: int, shown: str
+    ) -> Result:
         duration = round(answer.duration * 1_000_000)
         decision = self._decide(claimed, answer, duration)
         attempt = AttemptRow(
@@ -340,7 +344,7 @@ class Engine:
         """Start nothing more, let what is in flight end, record it and release the rest."""
         self._starting = False
         self._given_back += [leased.claimed for leased in self._lanes.take_waiting()]
-        end = time.monotonic() + self._limits.grace
+        end = self._ends_at = time.monotonic() + self._limits.grace
         if self._slots:
             _, late = await asyncio.wait(set(self._slots), timeout=self._limits.grace)
             await self._cancel(late)

@@ -28,7 +28,8 @@ class Hooks:
 
     def recorded(self, results: Sequence[Result], recorded: Recorded) -> None:
         """Log what ended and start the hooks for it."""
-        ended = [one for one in results if one.state is not DeliveryState.PENDING and one.claimed.id in recorded.accepted]
+        accepted = [one for one in results if one.claimed.id in recorded.accepted]
+        ended = [one for one in accepted if one.state is not DeliveryState.PENDING]
         for result in ended:
             if result.state is DeliveryState.FAILED:
                 _log_failure(result)
@@ -39,10 +40,15 @@ class Hooks:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def finish(self) -> None:
-        """Wait until every hook that was started has ended."""
-        while self._running:
-            await asyncio.wait(self._running)
+    async def finish(self, timeout: float) -> None:
+        """Wait until every hook that was started has ended; give up those that have not after `timeout` seconds."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(set(self._running), timeout=timeout)
+        if late:
+            _logger.error("hooks of the host did not end within %g s and are given up", timeout)
+        for task in late:
+            task.cancel()
 
     async def _call_all(self, ended: list[Result], recorded: Recorded) -> None:
         async with self._turn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import frozen
 
@@ -43,14 +43,17 @@ class Log:
     ) -> Page[Event]:
         """List what was emitted, with payloads."""
         check_tenant(tenant)
-        narrow = EventFilter(product=product, event_type=event_type, since=_moment("since", since), until=_moment("until", until))
+        first, last = _moment("since", since), _moment("until", until)
+        narrow = EventFilter(product=product, event_type=event_type, since=first, until=last)
         store = self._settings.store
         return paginate(lambda window: store.list_events(tenant, narrow, window), _id_of, limit=limit, cursor=cursor)
 
     def event(self, event_id: str, *, tenant: str = "default") -> Event:
         """Return one event with its payload."""
+        check_tenant(tenant)
         narrow = EventFilter(event_id=event_id)
-        page = paginate(lambda window: self._settings.store.list_events(tenant, narrow, window), _id_of, limit=1, cursor=None)
+        store = self._settings.store
+        page = paginate(lambda window: store.list_events(tenant, narrow, window), _id_of, limit=1, cursor=None)
         return _only(page, "event", event_id)
 
     def deliveries(
@@ -83,10 +86,13 @@ class Log:
             until=_moment("until", until),
         )
         store = self._settings.store
-        return paginate(lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=limit, cursor=cursor)
+        return paginate(
+            lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=limit, cursor=cursor
+        )
 
     def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Return one delivery."""
+        check_tenant(tenant)
         narrow = DeliveryFilter(delivery_id=delivery_id)
         store = self._settings.store
         page = paginate(lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=1, cursor=None)
@@ -99,7 +105,11 @@ class Log:
         check_tenant(tenant)
         store = self._settings.store
         return paginate(
-            lambda window: store.list_attempts(tenant, delivery_id, window), _number_of, limit=limit, cursor=cursor
+            lambda window: store.list_attempts(tenant, delivery_id, window),
+            _number_of,
+            limit=limit,
+            cursor=cursor,
+            numbered=True,
         )
 
     def replay(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
@@ -162,7 +172,7 @@ def _only(page: Page[T], kind: str, wanted: str) -> T:
 
 def _state(value: object) -> DeliveryState:
     try:
-        return DeliveryState(value)
+        return DeliveryState(str(value))
     except ValueError:
         raise InvalidWebhook(f"state must be one of {', '.join(DeliveryState)}", name="state") from None
 
@@ -171,7 +181,7 @@ def _moment(name: str, value: datetime | None) -> int | None:
     return None if value is None else to_us(_aware(name, value))
 
 
-def _aware(name: str, value: datetime) -> datetime:
+def _aware(name: str, value: Any) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value
     raise InvalidWebhook(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)

@@ -45,6 +45,21 @@ class DeliveryState(StrEnum):
     CANCELLED = "cancelled"
 
 
+def to_status(value: object) -> WebhookStatus:
+    """Return the status, or raise InvalidWebhook if it is none."""
+    try:
+        return WebhookStatus(str(value))
+    except ValueError:
+        raise InvalidWebhook(f"status must be one of {', '.join(WebhookStatus)}", name="status") from None
+
+
+def _to_state(value: object) -> EndpointState:
+    try:
+        return EndpointState(str(value))
+    except ValueError:
+        raise InvalidWebhook(f"state must be one of {', '.join(EndpointState)}", name="state") from None
+
+
 @frozen
 class EventSubscription:
     """Name the events a webhook wants; `event_type="*"` means every event of the product."""
@@ -69,7 +84,7 @@ class Endpoint:
     url: str = field()
     id: str = field(default="", kw_only=True)
     description: str = field(default="", kw_only=True)
-    state: EndpointState = field(default=EndpointState.ENABLED, kw_only=True, converter=EndpointState)
+    state: EndpointState = field(default=EndpointState.ENABLED, kw_only=True, converter=_to_state)
     disabled_reason: str | None = field(default=None, kw_only=True)
     disabled_at: datetime | None = field(default=None, kw_only=True)
     webhook_id: str = field(default="", kw_only=True, eq=False, repr=False)
@@ -118,7 +133,7 @@ def _to_endpoints(value: object) -> tuple[Endpoint, ...]:
 
 def _to_subscriptions(value: object) -> tuple[EventSubscription, ...]:
     if not isinstance(value, Iterable) or isinstance(value, str | bytes):
-        raise InvalidWebhook("subscriptions must be a list of EventSubscription(product, event_type)", name="subscriptions")
+        raise InvalidWebhook("subscriptions must be a list, not a single value", name="subscriptions")
     return tuple(dict.fromkeys(_to_subscription(item) for item in value))
 
 
@@ -156,7 +171,7 @@ class Webhook:
     subscriptions: tuple[EventSubscription, ...] = field(default=(), converter=_to_subscriptions)
     mapping: PayloadMapping = field(factory=PayloadMapping)
     headers: HeaderSet = field(factory=HeaderSet, converter=_to_headers)
-    status: WebhookStatus = field(default=WebhookStatus.INACTIVE, converter=WebhookStatus)
+    status: WebhookStatus = field(default=WebhookStatus.INACTIVE, converter=to_status)
     id: str = ""
     tenant: str = "default"
     version: int = 0
@@ -309,9 +324,9 @@ class Page(Sequence[T], Generic[T]):
 
 def check_tenant(tenant: object) -> str:
     """Return the tenant, or raise InvalidWebhook if it is not a text of 1 to 256 characters."""
-    if isinstance(tenant, str) and 1 <= len(tenant) <= _MAX_TENANT and "\0" not in tenant:
+    if isinstance(tenant, str) and 1 <= len(tenant) <= _MAX_TENANT and storable(tenant):
         return tenant
-    raise InvalidWebhook("tenant must be a text of 1 to 256 characters without NUL", name="tenant")
+    raise InvalidWebhook("tenant must be a text of 1 to 256 characters without NUL and lone surrogates", name="tenant")
 
 
 def _check_text(name: str, value: object, *, at_most: int) -> None:
@@ -319,11 +334,14 @@ def _check_text(name: str, value: object, *, at_most: int) -> None:
         raise InvalidWebhook(f"{name} must be a text, not {type(value).__name__}", name=name)
     if len(value) > at_most:
         raise InvalidWebhook(f"{name} is longer than {at_most} characters; shorten it", name=name)
-    if "\0" in value or not _encodes(value):
+    if not storable(value):
         raise InvalidWebhook(f"{name} holds a NUL or a lone surrogate; remove it", name=name)
 
 
-def _encodes(value: str) -> bool:
+def storable(value: str) -> bool:
+    """Say whether every database can keep the text: it has no NUL and no lone surrogate."""
+    if "\0" in value:
+        return False
     try:
         value.encode()
     except UnicodeEncodeError:

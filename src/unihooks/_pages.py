@@ -19,15 +19,20 @@ _NEWER = "n"
 
 
 def paginate(
-    fetch: Callable[[Window], list[T]], position: Callable[[T], str], *, limit: int, cursor: str | None
+    fetch: Callable[[Window], list[T]],
+    position: Callable[[T], str],
+    *,
+    limit: int,
+    cursor: str | None,
+    numbered: bool = False,
 ) -> Page[T]:
-    """Return one page; `fetch` lists a window, `position` is where an item stands in the listing.
+    """Return one page; `fetch` lists a window, `position` is where an item stands in it.
 
     A cursor is an opaque text that stands for a place between two items, so
-    pages stay right while new items arrive.
+    pages stay right while new items arrive. `numbered` says that positions are numbers.
     """
     limit = _check_limit(limit)
-    direction, place = _read_cursor(cursor)
+    direction, place = _read_cursor(cursor, numbered=numbered)
     # One more than asked for says whether there is anything beyond the page.
     if direction == _NEWER:
         found = fetch(Window(limit=limit + 1, newer_than=place))
@@ -58,13 +63,14 @@ def _write_cursor(direction: str, place: str) -> str:
     return base64.urlsafe_b64encode(f"{direction}{place}".encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str | None) -> tuple[str, str | None]:
+def _read_cursor(cursor: str | None, *, numbered: bool) -> tuple[str, str | None]:
     if cursor is None:
         return _OLDER, None
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
     except (TypeError, ValueError, AttributeError, binascii.Error):
         text = ""
-    if text[:1] not in (_OLDER, _NEWER) or not text[1:].replace("_", "").isalnum():
+    direction, place = text[:1], text[1:]
+    if direction not in (_OLDER, _NEWER) or not (place.isdigit() if numbered else place.replace("_", "").isalnum()):
         raise InvalidWebhook("cursor is not one that a page of this listing gave", name="cursor")
-    return text[0], text[1:]
+    return direction, place

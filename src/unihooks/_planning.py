@@ -77,7 +77,9 @@ def subscriber(webhook: Webhook) -> Subscriber | None:
 
 def plan_event(event: NewEvent, subscribers: Iterable[Subscriber]) -> list[PlannedBody]:
     """Return what each subscriber gets of the event; map once per webhook."""
-    due = [(one, _open_endpoints(one, event)) for one in subscribers if one.interval.contains(event.created_at, event.id)]
+    due = [
+        (one, _open_endpoints(one, event)) for one in subscribers if one.interval.contains(event.created_at, event.id)
+    ]
     mapped = any(one.mapping for one, endpoint_ids in due if endpoint_ids)
     payload = _payload.decode(event.body) if mapped else None
     return [_plan_one(one, endpoint_ids, payload) for one, endpoint_ids in due if endpoint_ids]
@@ -91,9 +93,7 @@ def recover_event(event: NewEvent, one: Subscriber, endpoint_ids: Sequence[str])
 
 def _open_endpoints(one: Subscriber, event: NewEvent) -> tuple[str, ...]:
     # What was emitted before the endpoint was disabled is planned and held.
-    return tuple(
-        item.id for item in one.endpoints if item.disabled_at is None or event.created_at < item.disabled_at
-    )
+    return tuple(item.id for item in one.endpoints if item.disabled_at is None or event.created_at < item.disabled_at)
 
 
 def _plan_one(one: Subscriber, endpoint_ids: tuple[str, ...], payload: object) -> PlannedBody:

@@ -26,7 +26,9 @@ class Prober:
 
     _settings: Settings
 
-    def send(self, webhook: Webhook, endpoints: Iterable[Endpoint], product: str, event_type: str, body: bytes) -> list[Attempt]:
+    def send(
+        self, webhook: Webhook, endpoints: Iterable[Endpoint], product: str, event_type: str, body: bytes
+    ) -> list[Attempt]:
         """Return an attempt per endpoint, in order."""
         event_id = new_id("evt_", self._settings.store.now())
         message = Message(event_id, product, event_type, body)

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import secrets
+from collections.abc import Callable
+from functools import partial
 
 from attrs import define, field
 
@@ -62,30 +64,25 @@ class Upkeep:
             self._task.cancel()
             await asyncio.wait([self._task])
         try:
-            await self.offload(_beat, self.settings, self.worker_id, True)
+            await self.offload(partial(self.settings.store.beat, self.worker_id, gone=True))
         except StoreError as error:
             _logger.error("the end of this worker cannot be noted: %s", error)  # noqa: TRY400
 
     async def _beat_and_clean(self) -> None:
         try:
-            await self.offload(_beat, self.settings, self.worker_id, False)
+            await self.offload(self.settings.store.beat, self.worker_id)
             await self._expire()
             await self._prune()
         except StoreError as error:
             _logger.error("upkeep failed and will be tried again: %s", error)  # noqa: TRY400
 
     async def _expire(self) -> None:
-        store = self.settings.store
-        while await self.offload(store.expire_held, store.now() - HELD_AT_MOST_US, _BATCH) >= _BATCH:
-            await asyncio.sleep(_PAUSE_SECONDS)
+        await self._in_batches(self.settings.store.expire_held, HELD_AT_MOST_US)
 
     async def _prune(self) -> None:
-        store = self.settings.store
-        if self.settings.retention_us is None:
-            return
-        while await self.offload(store.prune, store.now() - self.settings.retention_us, _BATCH) >= _BATCH:
+        if self.settings.retention_us is not None:
+            await self._in_batches(self.settings.store.prune, self.settings.retention_us)
+
+    async def _in_batches(self, chore: Callable[[int, int], int], age_us: int) -> None:
+        while await self.offload(chore, self.settings.store.now() - age_us, _BATCH) >= _BATCH:  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE_SECONDS)
-
-
-def _beat(settings: Settings, worker_id: str, gone: bool) -> None:  # noqa: FBT001
-    settings.store.beat(worker_id, gone=gone)

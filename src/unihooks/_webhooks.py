@@ -21,6 +21,7 @@ from unihooks._models import (
     Webhook,
     WebhookStatus,
     check_tenant,
+    to_status,
 )
 from unihooks._pages import paginate
 from unihooks._secrets import Secret, check_signing_secret, generate_secret
@@ -100,7 +101,7 @@ class Webhooks:
     ) -> Page[Webhook]:
         """List webhooks, newest first; `search` looks in name, description and URLs, ignoring case."""
         check_tenant(tenant)
-        narrow = WebhookFilter(status=None if status is None else _status(status), search=search or None)
+        narrow = WebhookFilter(status=None if status is None else to_status(status), search=search or None)
         store = self._settings.store
         return paginate(lambda window: store.list_webhooks(tenant, narrow, window), _id_of, limit=limit, cursor=cursor)
 
@@ -120,7 +121,7 @@ class Webhooks:
         """
         unknown = set(changes) - set(_CHANGEABLE)
         if unknown:
-            name = sorted(unknown)[0]
+            name = min(unknown)
             raise InvalidWebhook(f"{name!r} cannot be changed by update; it takes {', '.join(_CHANGEABLE)}", name=name)
         return self._revise(webhook_id, tenant, lambda current: self._changed(current, version, changes))
 
@@ -190,7 +191,7 @@ class Webhooks:
 
     aadd = awaitable(add)
     aget = awaitable(get)
-    alist = awaitable(list)
+    alist = awaitable(list)  # noqa: A003 - the method above is meant
     adelete = awaitable(delete)
     aupdate = awaitable(update)
     aactivate = awaitable(activate)
@@ -267,13 +268,6 @@ def _id_of(webhook: Webhook) -> str:
     return webhook.id
 
 
-def _status(value: object) -> WebhookStatus:
-    try:
-        return WebhookStatus(value)
-    except ValueError:
-        raise InvalidWebhook(f"status must be one of {', '.join(WebhookStatus)}", name="status") from None
-
-
 def _find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:
     endpoint = webhook.endpoint(endpoint_id)
     if endpoint is None:
@@ -302,4 +296,3 @@ def _expiring(secrets: Iterable[Secret], now: datetime, end: datetime, fresh: Se
         if secret != fresh and (secret.expires_at is None or secret.expires_at > now)
     ]
     return [secret for secret in old if secret.expires_at is not None and secret.expires_at > now][:_MOST_OLD_SECRETS]
-

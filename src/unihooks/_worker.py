@@ -54,7 +54,7 @@ class Worker:
         """Work inside the running event loop until cancelled or `stop()`; then finish in order."""
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._stop = lambda: loop.call_soon_threadsafe(stopping.set)
+        self._stop = lambda: _set_from_any_thread(loop, stopping)
         if self._stop_asked:
             stopping.set()
         try:
@@ -66,8 +66,9 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to end in order; may be called from any thread or signal handler."""
         self._stop_asked = True
-        if self._stop is not None:
-            self._stop()
+        stop = self._stop
+        if stop is not None:
+            stop()
 
     async def _serve_with_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -79,6 +80,12 @@ class Worker:
         finally:
             for number in handled:
                 loop.remove_signal_handler(number)
+
+
+def _set_from_any_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    # A loop that has closed meanwhile has nothing left to stop.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(event.set)
 
 
 class WorkerThread:
@@ -138,7 +145,7 @@ def _run_in_thread(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     with contextlib.suppress(ImportError):
-        import uvloop  # noqa: PLC0415
+        import uvloop
 
         return uvloop.new_event_loop
     return None

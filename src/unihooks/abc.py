@@ -422,10 +422,15 @@ class Store(ABC):
 
     @abstractmethod
     def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
-        """Cancel a pending delivery; a result that comes later is dropped. `NotFound`, or `Conflict` if it is not pending."""
+        """Cancel a pending delivery; a result that comes later is dropped.
+
+        `NotFound` if there is none, `Conflict` if it is not pending.
+        """
 
     @abstractmethod
-    def recover(self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int) -> tuple[int, str | None]:
+    def recover(
+        self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int
+    ) -> tuple[int, str | None]:
         """Plan for one webhook what it missed among up to `limit` events after the id `after`.
 
         Of events made in [since, until) that it is subscribed to, each enabled
