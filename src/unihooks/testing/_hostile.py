@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import functools
 import gzip
 import socket
@@ -297,8 +297,8 @@ def _client_context() -> ssl.SSLContext:
 def _server_context(certificate: str) -> ssl.SSLContext:
     authority = _authority("unknown" if certificate == "unknown" else "trusted")
     name = "other.example.com" if certificate == "wrong-host" else "localhost"
-    until = datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC) if certificate == "expired" else None
-    since = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC) if certificate == "expired" else None
+    until = dt.datetime(2020, 1, 2, tzinfo=dt.UTC) if certificate == "expired" else None
+    since = dt.datetime(2020, 1, 1, tzinfo=dt.UTC) if certificate == "expired" else None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name, not_before=since, not_after=until).configure_cert(context)
     return context

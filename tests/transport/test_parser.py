@@ -1,0 +1,296 @@
+"""The answer parser: strict, indifferent to how the bytes are cut, and at one with two others."""
+
+from __future__ import annotations
+
+import h11
+import httptools
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from unihooks.transport._errors import BadAnswer
+from unihooks.transport._parser import MAX_FIELDS, MAX_HEAD_BYTES, MAX_INTERIM, MAX_WIRE_BYTES, AnswerParser
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def parse(*parts, ends=False):
+    parser = AnswerParser()
+    for part in parts:
+        if not parser.done:
+            parser.feed(part)
+    if ends and not parser.done:
+        parser.eof()
+    return parser
+
+
+def outcome(*parts):
+    """Return status, headers and body if all of the answer was read without complaint, else None."""
+    try:
+        parser = parse(*parts, ends=True)
+    except BadAnswer:
+        return None
+    if parser.warning is not None:
+        return None
+    return parser.status, parser.headers, parser.body
+
+
+def with_h11(data):
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=256 * 1024)
+    connection.send(h11.Request(method="POST", target="/", headers=[("host", "x"), ("content-length", "0")]))
+    connection.send(h11.EndOfMessage())
+    connection.receive_data(data)
+    connection.receive_data(b"")
+    status, headers, body = None, [], b""
+    try:
+        while True:
+            event = connection.next_event()
+            if isinstance(event, h11.Response):
+                status, headers = event.status_code, event.headers.raw_items()
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                return status, [(bytes(name), bytes(value)) for name, value in headers], body
+            elif not isinstance(event, h11.InformationalResponse):
+                return None
+    except h11.RemoteProtocolError:
+        return None
+
+
+class _Collector:
+    """Collect the first answer that is not an interim one."""
+
+    def __init__(self):
+        self.parser = httptools.HttpResponseParser(self)
+        self.result = None
+        self.on_message_begin()
+
+    def on_message_begin(self):
+        self.headers, self.body, self.whole = [], b"", False
+
+    def on_header(self, name, value):
+        # Trailers come through the same callback.
+        if not self.whole:
+            self.headers.append((name, value))
+
+    def on_headers_complete(self):
+        self.whole = True
+
+    def on_body(self, body):
+        self.body += body
+
+    def on_message_complete(self):
+        status = self.parser.get_status_code()
+        if self.result is None and status >= 200:
+            self.result = status, self.headers, self.body
+
+
+def with_httptools(data):
+    collector = _Collector()
+    try:
+        collector.parser.feed_data(data)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        return collector.result
+    if collector.result is None and collector.whole and is_open_ended(collector):
+        return collector.parser.get_status_code(), collector.headers, collector.body
+    return collector.result
+
+
+def is_open_ended(collector):
+    names = {name.lower() for name, _ in collector.headers}
+    return not names & {b"content-length", b"transfer-encoding"} and collector.parser.get_status_code() >= 200
+
+
+statuses = st.sampled_from(
+    [b"200 OK", b"204 No Content", b"500", b"404 ", b"304 Same", b"410 Gone", b"099 X", b"999 X"]
+)
+status_lines = st.builds(
+    lambda version, status, end: b"HTTP/" + version + b" " + status + end,
+    st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0", b"2.0", b"1.12"]),
+    statuses,
+    st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r\r\n", b" \r\n", b"\0\r\n"]),
+)
+names = st.one_of(
+    st.sampled_from(
+        [b"Content-Length", b"Transfer-Encoding", b"Connection", b"X-A", b"Content-Type", b"X ", b"", b" X"]
+    ),
+    st.binary(min_size=1, max_size=4),
+)
+values = st.one_of(
+    st.sampled_from(
+        [b"5", b"0", b"5, 5", b"+5", b" 5 ", b"chunked", b"Chunked", b"gzip, chunked", b"close", b"keep-alive"]
+    ),
+    st.binary(max_size=8),
+)
+fields = st.builds(
+    lambda name, colon, value, end: name + colon + value + end,
+    names,
+    st.sampled_from([b": ", b": ", b":", b" :", b":\t"]),
+    values,
+    st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r\n ", b" \r\n"]),
+)
+chunks = st.lists(
+    st.sampled_from(
+        [b"5\r\nhello\r\n", b"5;a=b\r\nhello\r\n", b'1;a="b;c"\r\nx\r\n', b"A\r\n0123456789\r\n", b"5\nhello\r\n"]
+        + [
+            b"5 \r\nhello\r\n",
+            b"5\r\nhello",
+            b"x\r\n",
+            b"0\r\n\r\n",
+            b"0\r\n",
+            b"X: y\r\n",
+            b"\r\n",
+            b"5;\r\nhello\r\n",
+        ]
+    ),
+    max_size=5,
+).map(b"".join)
+bodies = st.one_of(st.sampled_from([b"", b"hello", b"hello world"]), chunks, st.binary(max_size=20))
+answers = st.builds(
+    lambda interim, line, lines, body: interim + line + b"".join(lines) + b"\r\n" + body,
+    st.sampled_from([b"", b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\n"]),
+    status_lines,
+    st.lists(fields, max_size=4),
+    bodies,
+)
+framed = st.builds(
+    lambda framing, body: OK + framing + b"\r\n" + body,
+    st.sampled_from([b"", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 0\r\n"]),
+    bodies,
+)
+mutated = st.builds(
+    lambda data, at, junk: data[: at % (len(data) + 1)] + junk + data[at % (len(data) + 1) :],
+    st.one_of(answers, framed),
+    st.integers(0, 500),
+    st.one_of(st.just(b""), st.binary(max_size=2), st.sampled_from([b"\r", b"\n", b"\0", b"\t", b" ", b":"])),
+)
+
+
+def split(data, cuts):
+    edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
+    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+
+
+def is_contested(data, result):
+    # RFC 9110: 204 and 304 have no body whatever their headers announce; httptools reads on.
+    return result[0] in {204, 304}
+
+
+@settings(max_examples=1500, deadline=None)
+@given(data=mutated)
+@example(data=OK + b"A: b\nContent-Length: 0\r\n\r\n")
+@example(data=OK + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+def test_what_is_accepted_is_read_alike_by_two_other_parsers(data):
+    ours = outcome(data)
+    if ours is None:
+        return
+    assert with_h11(data) == ours
+    if not is_contested(data, ours):
+        assert with_httptools(data) == ours
+
+
+@settings(max_examples=1500, deadline=None)
+@given(data=mutated)
+def test_what_two_other_parsers_refuse_is_refused(data):
+    if with_h11(data) is None and with_httptools(data) is None:
+        assert outcome(data) is None
+
+
+@settings(max_examples=1000, deadline=None)
+@given(data=mutated, cuts=st.lists(st.integers(0, 1000), max_size=8))
+def test_result_does_not_depend_on_how_the_bytes_are_cut(data, cuts):
+    assert outcome(*split(data, cuts)) == outcome(data)
+    assert outcome(*split(data, range(len(data)))) == outcome(data)
+
+
+@given(data=st.binary(max_size=200))
+def test_junk_never_raises_anything_else(data):
+    outcome(data)
+    outcome(OK + data)
+    outcome(OK + b"Transfer-Encoding: chunked\r\n\r\n" + data)
+
+
+@pytest.mark.parametrize(
+    "head,reason",
+    [
+        (b"HTTP/1.1 200 OK\nA: b\n\n", "does not end in CR LF"),
+        (OK + b"A: b\r\n c\r\n\r\n", "malformed header line"),
+        (OK + b"A : b\r\n\r\n", "malformed header line"),
+        (OK + b"A: b\0\r\n\r\n", "malformed header line"),
+        (OK + b"Content-Length: 0\r\nContent-Length: 0\r\n\r\n", "more than one Content-Length"),
+        (OK + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n", "beside Transfer-Encoding"),
+        (OK + b"Transfer-Encoding: identity\r\n\r\n", "other than chunked"),
+        (OK + b"Content-Length: -1\r\n\r\n", "malformed Content-Length"),
+        (b"HTTP/1.1 999 No\r\n\r\n", "impossible status 999"),
+        (b"HTTP/1.1 099 No\r\n\r\n", "impossible status 099"),
+        (b"HTTP/1.1 99 No\r\n\r\n", "status line"),
+        (b"HTTP/1.1 101 Up\r\n\r\n", "switches protocols"),
+        (b"HTTP/2.0 200 OK\r\n\r\n", "status line"),
+        (b"SSH-2.0-x\r\n", "not HTTP/1.1"),
+        (OK + b"X: y\r\n" * (MAX_FIELDS + 1) + b"\r\n", "more than 128 headers"),
+        (OK + b"X: " + b"y" * MAX_HEAD_BYTES + b"\r\n\r\n", "too large"),
+        (b"HTTP/1.1 103 Hint\r\n\r\n" * (MAX_INTERIM + 1), "interim"),
+        (b"HTTP/1.1 103 Hint\r\nContent-Length: 5\r\n\r\nhello", "interim"),
+    ],
+)
+def test_refusal_says_what_was_wrong(head, reason):
+    with pytest.raises(BadAnswer, match=reason):
+        parse(head)
+
+
+def test_nothing_at_all_and_half_an_answer_are_told_apart():
+    with pytest.raises(BadAnswer, match="before the answer came"):
+        parse(ends=True)
+    with pytest.raises(BadAnswer, match="before the headers were complete"):
+        parse(b"HTTP/1.1 2", ends=True)
+
+
+@pytest.mark.parametrize(
+    "data,keep",
+    [
+        (OK + b"Content-Length: 5\r\n\r\nhello", True),
+        (OK + b"Content-Length: 5\r\n\r\nhello!", False),
+        (OK + b"Content-Length: 5\r\nConnection: Close\r\n\r\nhello", False),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", True),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n!", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", False),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", False),
+        (b"HTTP/1.1 304 Same\r\nContent-Length: 5\r\n\r\n", True),
+    ],
+)
+def test_connection_is_kept_only_after_a_complete_answer_and_nothing_more(data, keep):
+    parser = parse(data)
+    assert parser.done
+    assert parser.warning is None
+    assert parser.keep is keep
+
+
+def test_answer_to_head_has_no_body():
+    parser = AnswerParser(without_body=True)
+    parser.feed(OK + b"Content-Length: 5\r\n\r\n")
+    assert parser.done
+    assert parser.keep
+    assert parser.body == b""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Content-Length: 900000\r\n\r\n" + b"x" * 200_000,
+        b"\r\n" + b"x" * 200_000,
+        b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 30_000,
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 30_000,
+    ],
+)
+def test_framing_counts_as_bytes_and_is_cut(data):
+    parser = parse(OK + data)
+    assert parser.done
+    assert not parser.keep
+    assert parser.received == MAX_WIRE_BYTES
+    assert parser.warning == "the answer was longer than 128 KiB and was cut"
+
+
+def test_line_of_spaces_takes_no_quadratic_time():
+    with pytest.raises(BadAnswer):
+        parse(OK + b"X:" + b" " * 32_000 + b"\0\r\n\r\n")
