@@ -1,0 +1,20 @@
+"""The command `unihooks`: see it work, run a worker, read the log and replay from a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+_EXTRA = ("click", "rich")
+_USAGE_ERROR = 2
+
+
+def main() -> None:
+    """Run the command line; without its extra, say so in one sentence and exit with 2."""
+    try:
+        from unihooks.cli._commands import cli
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+            raise
+        print("The command line needs an extra; install it with: pip install 'unihooks[cli]'", file=sys.stderr)  # noqa: T201
+        sys.exit(_USAGE_ERROR)
+    cli(prog_name="unihooks")

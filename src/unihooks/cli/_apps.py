@@ -1,0 +1,124 @@
+"""Find the dispatcher that a command is about: an application's own, or one on an SQLite file."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from unihooks._dispatcher import Dispatcher
+
+VARIABLE = "UNIHOOKS_APP"
+_FORM = "module:attribute, such as myapp.hooks:dispatcher"
+
+Command = Callable[..., Any]
+
+
+def with_app(command: Command) -> Command:
+    """Give the command the dispatcher that `--app` names, and close it at the end."""
+
+    @_app_option
+    @wraps(command)
+    def run(*, app: str | None, **rest: Any) -> Any:
+        if app is None:
+            raise click.UsageError(f"say which dispatcher: --app {_FORM}, or set {VARIABLE}")
+        with load(app) as dispatcher:
+            return command(dispatcher, **rest)
+
+    return run
+
+
+def with_dispatcher(command: Command) -> Command:
+    """Give the command the dispatcher of `--app` or `--sqlite`, and close it at the end."""
+
+    @_app_option
+    @click.option(
+        "--sqlite",
+        metavar="PATH",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="A store that is an SQLite file, in place of --app.",
+    )
+    @wraps(command)
+    def run(*, app: str | None, sqlite: Path | None, **rest: Any) -> Any:
+        with _chosen(app, sqlite) as dispatcher:
+            return command(dispatcher, **rest)
+
+    return run
+
+
+def load(text: str) -> Dispatcher:
+    """Return the dispatcher that `module:attribute` names, or that the callable there returns."""
+    module_name, _, attribute = text.partition(":")
+    if not attribute or not all(part.isidentifier() for part in [*module_name.split("."), *attribute.split(".")]):
+        raise click.UsageError(f"{text!r} is not of the form {_FORM}")
+    found: Any = _imported(module_name)
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise click.UsageError(f"module {module_name!r} has no attribute {attribute!r}") from None
+    if callable(found):
+        found = _guarded(found, f"calling {text}")
+    if not isinstance(found, Dispatcher):
+        raise click.UsageError(f"{text} is not a Dispatcher but of the type {type(found).__name__!r}")
+    return found
+
+
+_app_option = click.option(
+    "--app",
+    metavar="MODULE:ATTRIBUTE",
+    envvar=VARIABLE,
+    show_envvar=True,
+    help="A Dispatcher, or a callable that returns one.",
+)
+
+
+def _chosen(app: str | None, sqlite: Path | None) -> Dispatcher:
+    context = click.get_current_context()
+    if sqlite is None and app is None:
+        raise click.UsageError(f"say which store: --app {_FORM}, or --sqlite PATH")
+    if sqlite is None:
+        return load(str(app))
+    if app is not None and context.get_parameter_source("app") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--app and --sqlite exclude each other; give one of them")
+    # Only `migrate` may create a file: for the others a path that is not there is a slip.
+    if context.info_name != "migrate" and not sqlite.exists():
+        raise click.UsageError(f"there is no file {str(sqlite)!r}; `unihooks migrate --sqlite PATH` makes one")
+    from unihooks.stores import SQLiteStore
+
+    return Dispatcher(SQLiteStore(sqlite, migrate=False))
+
+
+def _imported(module_name: str) -> Any:
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return _guarded(lambda: importlib.import_module(module_name), f"importing {module_name}")
+    except ModuleNotFoundError as error:
+        if error.name and f"{module_name}.".startswith(f"{error.name}."):
+            raise click.UsageError(
+                f"there is no module {error.name!r} in {folder} or among what is installed"
+            ) from None
+        sentence = f"importing {module_name} failed: it needs the module {error.name!r}, which is not installed"
+        raise click.ClickException(sentence) from None
+
+
+def _guarded(action: Callable[[], Any], doing: str) -> Any:
+    """Run the application's own code; what it raises becomes one sentence that says where."""
+    try:
+        return action()
+    except (ModuleNotFoundError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever a host's module does, also sys.exit
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.relpath(where.filename)}, line {where.lineno}"
+        raise click.ClickException(f"{doing} failed: {type(error).__name__}: {error} ({place})") from None

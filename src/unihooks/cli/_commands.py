@@ -1,0 +1,35 @@
+"""The group of all commands, and how errors become a sentence and an exit code."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from unihooks.cli._deliveries import deliveries
+from unihooks.cli._demo import demo
+from unihooks.cli._queue import migrate, status, worker
+from unihooks.cli._webhooks import webhooks
+from unihooks.exceptions import UnihooksError
+
+
+class _Commands(click.Group):
+    """Say a user's mistake in one sentence: exit code 2 for bad input, 1 for what failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UnihooksError as error:
+            kind = click.UsageError if isinstance(error, ValueError) else click.ClickException
+            raise kind(str(error)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("unihooks"), prog_name="unihooks")
+def cli() -> None:
+    """Outgoing webhooks: see them work, run a worker, read the log and replay."""
+
+
+for command in (demo, migrate, worker, status, webhooks, deliveries):
+    cli.add_command(command)

@@ -1,0 +1,172 @@
+"""Commands about deliveries: list, show, replay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.console import Console
+
+from unihooks._dispatcher import Dispatcher
+from unihooks._models import Attempt, Delivery, Page
+from unihooks.cli._apps import with_dispatcher
+from unihooks.cli._listing import show_listing
+from unihooks.cli._options import delivery_filters, json_option, paging_options, split_filters, tenant_option
+from unihooks.cli._replays import replay_deliveries
+from unihooks.cli._tables import Column, console, plain, show_fields, show_rows
+from unihooks.cli._values import (
+    attempt_value,
+    delivery_value,
+    every_page,
+    safe_url,
+    short_time,
+    state_of,
+    time,
+    write_json,
+)
+
+_COLUMNS = [
+    Column("id"),
+    Column("state"),
+    Column("attempts"),
+    Column("created"),
+    Column("next attempt"),
+    Column("event", flexible=True),
+    Column("url", flexible=True),
+    Column("reason", flexible=True),
+]
+_ATTEMPT_COLUMNS = [
+    Column("attempt"),
+    Column("started"),
+    Column("ms"),
+    Column("answer"),
+    Column("error", flexible=True),
+    Column("warnings", flexible=True),
+]
+_SHOWN_OF_BODY = 400
+
+
+@click.group()
+def deliveries() -> None:
+    """Read the log of deliveries, and send again."""
+
+
+@deliveries.command("list")
+@with_dispatcher
+@tenant_option
+@delivery_filters
+@paging_options
+@json_option
+def list_deliveries(dispatcher: Dispatcher, *, tenant: str, **options: Any) -> None:
+    """List a tenant's deliveries, newest first; every filter that is given must fit."""
+    filters = split_filters(options)
+
+    def fetch(limit: int, cursor: str | None) -> Page[Delivery]:
+        return dispatcher.log.deliveries(tenant=tenant, limit=limit, cursor=cursor, **filters)
+
+    show_listing(fetch, _COLUMNS, _row, delivery_value, **options)
+
+
+@deliveries.command("show")
+@click.argument("delivery_id", metavar="ID")
+@with_dispatcher
+@tenant_option
+@json_option
+def show_delivery(dispatcher: Dispatcher, *, delivery_id: str, tenant: str, as_json: bool) -> None:
+    """Show one delivery with all its attempts."""
+    delivery = dispatcher.log.delivery(delivery_id, tenant=tenant)
+    attempts = list(
+        every_page(lambda cursor: dispatcher.log.attempts(delivery_id, tenant=tenant, limit=250, cursor=cursor))
+    )
+    if as_json:
+        write_json({**delivery_value(delivery), "attempts": [attempt_value(attempt) for attempt in attempts]})
+        return
+    out = console()
+    show_fields(_fields(delivery), out=out)
+    click.echo()
+    show_attempts(attempts, out=out)
+    if attempts:
+        _show_answer(attempts[0])
+
+
+@deliveries.command("replay")
+@click.argument("delivery_ids", metavar="[ID]...", nargs=-1)
+@with_dispatcher
+@tenant_option
+@delivery_filters
+@click.option("--all", "every", is_flag=True, help="All of the tenant's deliveries, where no filter is given.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@json_option
+def replay(
+    dispatcher: Dispatcher,
+    *,
+    delivery_ids: tuple[str, ...],
+    tenant: str,
+    every: bool,
+    yes: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Send again: the deliveries named, or all that the filters show in `deliveries list`.
+
+    Each becomes a new delivery with the same body and the same webhook-id;
+    an event that is found several times for one endpoint is sent there once.
+    """
+    filters = split_filters(options)
+    if bool(delivery_ids) + bool(filters) + every != 1:
+        raise click.UsageError("give either ids, or filters such as --state failed, or --all")
+    replay_deliveries(dispatcher, tenant=tenant, ids=delivery_ids, filters=filters, ask=not yes, as_json=as_json)
+
+
+def show_attempts(attempts: list[Attempt], *, out: Console) -> None:
+    """Show attempts as a table."""
+    show_rows(_ATTEMPT_COLUMNS, map(_attempt_row, attempts), out=out)
+
+
+def _row(delivery: Delivery) -> list[object]:
+    return [
+        delivery.id,
+        state_of(delivery),
+        delivery.attempt_count,
+        short_time(delivery.created_at),
+        short_time(delivery.next_attempt_at),
+        f"{delivery.product} {delivery.event_type}",
+        safe_url(delivery.url),
+        delivery.reason,
+    ]
+
+
+def _attempt_row(attempt: Attempt) -> list[object]:
+    started = time(attempt.started_at)
+    return [
+        attempt.number,
+        started,
+        f"{attempt.duration_ms:.0f}",
+        attempt.status_code or "none",
+        attempt.error,
+        "; ".join(attempt.warnings),
+    ]
+
+
+def _fields(delivery: Delivery) -> list[tuple[str, object]]:
+    return [
+        ("id", delivery.id),
+        ("state", state_of(delivery)),
+        ("reason", delivery.reason),
+        ("event", f"{delivery.event_id} {delivery.product} {delivery.event_type}"),
+        ("webhook", delivery.webhook_id),
+        ("endpoint", delivery.endpoint_id),
+        ("url", safe_url(delivery.url)),
+        ("created", short_time(delivery.created_at)),
+        ("next attempt", short_time(delivery.next_attempt_at)),
+        ("replay of", delivery.replay_of),
+    ]
+
+
+def _show_answer(attempt: Attempt) -> None:
+    text = plain(attempt.response_body.decode(errors="backslashreplace"))
+    if text:
+        more = (
+            f" ... ({len(attempt.response_body)} bytes kept; --json shows them)" if len(text) > _SHOWN_OF_BODY else ""
+        )
+        click.echo(f"\nlast answer's body\t{text[:_SHOWN_OF_BODY]}{more}")

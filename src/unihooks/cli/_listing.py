@@ -1,0 +1,62 @@
+"""Show a listing: one page with its cursors, or all pages with progress on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import click
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from unihooks._models import Page
+from unihooks.cli._tables import Column, console, show_rows
+from unihooks.cli._values import every_page, page_value, write_json
+
+T = TypeVar("T")
+Fetch = Callable[[int, str | None], Page[T]]
+
+MOST_PER_PAGE = 250
+
+
+def show_listing(
+    fetch: Fetch[T],
+    columns: Sequence[Column],
+    row: Callable[[T], Sequence[object]],
+    value: Callable[[T], Any],
+    *,
+    limit: int,
+    cursor: str | None,
+    every: bool,
+    as_json: bool,
+) -> None:
+    """Show what the options ask for; `fetch(limit, cursor)` gives one page."""
+    if every and cursor is not None:
+        raise click.UsageError("--all and --cursor exclude each other; give one of them")
+    page: Page[T] = Page(tuple(everything(fetch))) if every else fetch(limit, cursor)
+    if as_json:
+        write_json(page_value(page, value))
+        return
+    show_rows(columns, map(row, page), out=console())
+    if not page:
+        click.echo("nothing there", err=True)
+    for name, place in (("next", page.next), ("previous", page.previous)):
+        if place:
+            click.echo(f"{name} page: --cursor {place}", err=True)
+
+
+def everything(fetch: Fetch[T]) -> Iterator[T]:
+    """Go through all pages; a terminal shows on stderr how far it is."""
+    return counted(every_page(lambda cursor: fetch(MOST_PER_PAGE, cursor)), "read")
+
+
+def counted(items: Iterable[T], verb: str, total: int | None = None) -> Iterator[T]:
+    """Pass the items on and show on stderr, if it is a terminal, how many there were."""
+    columns = [SpinnerColumn(), TextColumn("{task.description} {task.completed:.0f}")]
+    if total is not None:
+        columns.append(TextColumn("of {task.total:.0f}"))
+    errors = console(stderr=True)
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task(verb, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)

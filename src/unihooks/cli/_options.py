@@ -1,0 +1,86 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from unihooks._models import DeliveryState
+
+Command = Callable[..., Any]
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
+
+
+class Moment(click.ParamType[datetime]):
+    """Read a point in time: ISO 8601, UTC where no zone is given, or how long ago."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return an aware datetime."""
+        if isinstance(value, datetime):
+            return value
+        ago = _AGO.fullmatch(value)
+        try:
+            if ago:
+                return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            moment = datetime.fromisoformat(value)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is no time; give 2026-05-01, 2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d", param, ctx
+            )
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else there.")
+tenant_option = click.option("--tenant", default="default", show_default=True, help="Whose it is.")
+
+
+def paging_options(command: Command) -> Command:
+    """Add `--limit`, `--cursor` and `--all`."""
+    options = [
+        click.option("--limit", type=click.IntRange(1, 250), default=50, show_default=True, help="Rows of a page."),
+        click.option("--cursor", metavar="TEXT", help="The page that an earlier one named as its next or previous."),
+        click.option("--all", "every", is_flag=True, help="All pages."),
+    ]
+    return _all_of(options, command)
+
+
+def delivery_filters(command: Command) -> Command:
+    """Add the filters of deliveries; those that are given come as one dictionary, `filters`."""
+    moment = Moment()
+    options = [
+        click.option("--state", type=click.Choice([state.value for state in DeliveryState])),
+        click.option("--webhook", "webhook_id", metavar="ID"),
+        click.option("--endpoint", "endpoint_id", metavar="ID"),
+        click.option("--event", "event_id", metavar="ID"),
+        click.option("--product", metavar="NAME"),
+        click.option("--event-type", metavar="NAME"),
+        click.option("--held/--not-held", default=None, help="Pending ones that wait for webhook or endpoint."),
+        click.option(
+            "--since", type=moment, metavar="TIME", help="2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d."
+        ),
+        click.option("--until", type=moment, metavar="TIME", help="Likewise; itself not included."),
+    ]
+    return _all_of(options, command)
+
+
+FILTERS = ("state", "webhook_id", "endpoint_id", "event_id", "product", "event_type", "held", "since", "until")
+
+
+def split_filters(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the filters that were given out of a command's options."""
+    taken = {name: options.pop(name) for name in FILTERS if name in options}
+    return {name: value for name, value in taken.items() if value is not None}
+
+
+def _all_of(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

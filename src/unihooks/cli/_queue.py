@@ -1,0 +1,85 @@
+"""Commands about the whole store: migrate, worker, status."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+
+import click
+
+from unihooks._dispatcher import Dispatcher, Stats
+from unihooks._times import from_us
+from unihooks._worker import CONCURRENCY, PER_ENDPOINT, Worker
+from unihooks.cli._apps import with_app, with_dispatcher
+from unihooks.cli._options import json_option
+from unihooks.cli._tables import Column, console, show_fields, show_rows
+from unihooks.cli._values import short_time, stats_value, write_json
+
+
+@click.command()
+@with_dispatcher
+@json_option
+def migrate(dispatcher: Dispatcher, *, as_json: bool) -> None:
+    """Create the store's tables, or bring them up to date."""
+    steps = dispatcher.migrate()
+    if as_json:
+        write_json({"steps": steps})
+    else:
+        click.echo("\n".join(f"took the step {step}" for step in steps) or "the schema is up to date")
+
+
+@click.command()
+@with_app
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=CONCURRENCY, show_default=True, help="Requests in flight."
+)
+@click.option(
+    "--per-endpoint",
+    type=click.IntRange(min=1),
+    default=PER_ENDPOINT,
+    show_default=True,
+    help="Of them to one endpoint.",
+)
+def worker(dispatcher: Dispatcher, *, concurrency: int, per_endpoint: int) -> None:
+    """Deliver until SIGTERM or Ctrl-C; then finish what is in flight, record it, and exit with 0."""
+    made = Worker(dispatcher, concurrency=concurrency, per_endpoint=per_endpoint)
+    # Before the worker listens itself: a signal that comes early must end it in order too.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: made.stop())
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    dispatcher.stats()  # fails here, in one sentence, where the store cannot be used
+    click.echo(f"worker {os.getpid()} delivers; SIGTERM or Ctrl-C ends it in order", err=True)
+    made.run()
+    click.echo(f"worker {os.getpid()} has ended in order", err=True)
+
+
+@click.command()
+@with_dispatcher
+@json_option
+def status(dispatcher: Dispatcher, *, as_json: bool) -> None:
+    """Show the state of the queue over all tenants, and the workers seen within a minute."""
+    stats = dispatcher.stats()
+    if as_json:
+        write_json(stats_value(stats))
+    else:
+        _show_status(stats)
+
+
+def _show_status(stats: Stats) -> None:
+    out = console()
+    fields = [
+        ("oldest unplanned event", short_time(stats.oldest_unplanned) or "none"),
+        ("due deliveries", stats.due),
+        ("held deliveries", stats.held),
+        ("in flight", stats.in_flight),
+        ("failing endpoints", stats.failing_endpoints),
+        ("workers", len(stats.workers) or "none seen within a minute; start one: unihooks worker"),
+    ]
+    show_fields(fields, out=out)
+    if stats.workers:
+        columns = [Column("worker"), Column("host", flexible=True), Column("pid"), Column("seen")]
+        rows = [[one.id, one.host, one.pid, short_time(from_us(one.seen_at))] for one in stats.workers]
+        click.echo()
+        show_rows(columns, rows, out=out)

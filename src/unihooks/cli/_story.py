@@ -1,0 +1,155 @@
+"""Tell what happens in the demo, step by step, for people to read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from unihooks._models import Attempt, Delivery, Event, Webhook
+from unihooks.cli._tables import Column, plain, show_fields, show_rows, table
+from unihooks.cli._values import HIDDEN, state_of, time
+
+if TYPE_CHECKING:
+    from unihooks.testing import ReceivedRequest
+
+_WIDE = 400
+_SHOWN_HEADERS = (
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+    "unihooks-product",
+    "unihooks-event",
+    "authorization",
+)
+
+
+class Story:
+    """Print each step as it happens; a silent one prints nothing.
+
+    In a pipe lines are as long as they need to be.
+    """
+
+    def __init__(self, *, silent: bool = False) -> None:
+        width = None if sys.stdout.isatty() else _WIDE
+        self._out = Console(quiet=silent, width=width, highlight=False, markup=False, emoji=False)
+        self._steps = 0
+        self._headers_shown = False
+
+    def registered(self, webhook: Webhook, path: Path) -> None:
+        """Tell what the customer has configured."""
+        self._step("A customer registers a webhook, and switches it on")
+        self._fields(
+            ("store", f"{path} (SQLite)"),
+            ("webhook", webhook.id),
+            *(("endpoint", endpoint.url) for endpoint in webhook.endpoints),
+            ("events", ", ".join(f"{one.product} {one.event_type}" for one in webhook.subscriptions)),
+            ("remove", ", ".join(webhook.mapping.remove)),
+            ("rename", ", ".join(f"{old} to {new}" for old, new in webhook.mapping.rename.items())),
+            ("headers", f"{', '.join(webhook.headers)} (values are never shown)"),
+        )
+
+    def emitted(self, event: Event) -> None:
+        """Tell what the host has emitted."""
+        self._step("The host emits an event: it is on disk before anything is sent")
+        self._fields(("event", event.id), ("type", f"{event.product} {event.event_type}"))
+
+    def mapped(self, before: Any, after: Any) -> None:
+        """Show what the mapping makes of the payload."""
+        self._step("The mapping makes the payload that this customer wants")
+        for mark, line in _changes(before, after):
+            self._say(f"{mark} {line}", {"-": "red", "+": "green"}.get(mark, ""))
+
+    def working(self) -> None:
+        """Tell that the worker starts."""
+        self._step("A worker sends it, signed, over HTTPS with verified certificates")
+
+    def arrived(self, request: ReceivedRequest, *, verified: bool, seconds: float) -> None:
+        """Tell that a request has arrived, and show the headers of the first."""
+        check = "signature verified" if verified else "NOT VERIFIED"
+        where = f"https://{request.headers.get('host', '')}{request.path}"
+        self._say(f"+{seconds:.2f} s  {where}  {len(request.body)} bytes, {check}", "green" if verified else "bold red")
+        if not self._headers_shown:
+            self._headers_shown = True
+            pairs = [(name, _shown(name, request)) for name in _SHOWN_HEADERS if name in request.headers]
+            self._out.print(
+                table([Column(""), Column("", flexible=True)], [(f"  {n}", plain(v)) for n, v in pairs], heading=False)
+            )
+
+    def failed_once(self, delivery: Delivery | None) -> None:
+        """Tell that a delivery waits for its retry."""
+        if delivery is None:
+            self._say("no delivery waits for a retry, but one should", "bold red")
+            return
+        self._step(
+            "The second endpoint answered 503: its delivery waits and is tried again, the same bytes newly signed"
+        )
+        self._fields(("delivery", delivery.id), ("next attempt", time(delivery.next_attempt_at)))
+
+    def forged(self, *, refused: bool) -> None:
+        """Tell what became of a changed body."""
+        self._say(
+            f"a body changed on the way is {'refused by verify' if refused else 'ACCEPTED'}",
+            "" if refused else "bold red",
+        )
+
+    def log(self, event: Event, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]) -> None:
+        """Show the log of all of it."""
+        self._step("The log has all of it")
+        columns = [Column("event"), Column("type", flexible=True), Column("created")]
+        self._rows(columns, [[event.id, f"{event.product} {event.event_type}", time(event.created_at)]])
+        columns = [Column("delivery"), Column("state"), Column("attempts"), Column("url", flexible=True)]
+        self._rows(columns, [[one.id, state_of(one), one.attempt_count, one.url] for one in deliveries])
+        columns = [Column("attempt of"), Column("number"), Column("started"), Column("ms"), Column("answer")]
+        rows = [
+            [one.delivery_id, one.number, time(one.started_at), f"{one.duration_ms:.1f}", one.status_code or one.error]
+            for one in attempts
+        ]
+        self._rows(columns, rows)
+
+    def end(self, *, ok: bool, seconds: float) -> None:
+        """Tell the outcome."""
+        self._out.print()
+        if ok:
+            self._say(f"Everything arrived, verified, in {seconds:.1f} s.", "bold green")
+        else:
+            self._say(
+                f"Not everything arrived as it should within {seconds:.1f} s; the log above says what.", "bold red"
+            )
+
+    def _step(self, sentence: str) -> None:
+        self._steps += 1
+        self._out.print()
+        self._say(f"{self._steps}. {sentence}", "bold")
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._out.print(Text(plain(text), style=style), overflow="fold")
+
+    def _fields(self, *fields: tuple[str, object]) -> None:
+        show_fields([(f"  {name}", value) for name, value in fields], out=self._out, aligned=True)
+
+    def _rows(self, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
+        show_rows(columns, rows, out=self._out, aligned=True)
+        self._out.print()
+
+
+def _changes(before: Any, after: Any) -> Iterator[tuple[str, str]]:
+    """Give the lines of two payloads, each with `-`, `+` or a blank; a comma alone is no change."""
+    old, new = (json.dumps(one, indent=2).splitlines() for one in (before, after))
+    matcher = SequenceMatcher(None, [line.rstrip(",") for line in old], [line.rstrip(",") for line in new])
+    for kind, start, end, new_start, new_end in matcher.get_opcodes():
+        for line in old[start:end]:
+            yield (" " if kind == "equal" else "-"), line
+        if kind != "equal":
+            for line in new[new_start:new_end]:
+                yield "+", line
+
+
+def _shown(name: str, request: ReceivedRequest) -> str:
+    return HIDDEN if name == "authorization" else request.headers[name]

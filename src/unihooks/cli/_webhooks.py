@@ -1,0 +1,92 @@
+"""Commands about webhooks: list, show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from unihooks._dispatcher import Dispatcher
+from unihooks._models import Page, Webhook, WebhookStatus
+from unihooks.cli._apps import with_dispatcher
+from unihooks.cli._listing import show_listing
+from unihooks.cli._options import json_option, paging_options, tenant_option
+from unihooks.cli._tables import Column, console, show_fields, show_rows
+from unihooks.cli._values import safe_url, short_time, webhook_value, write_json
+
+_COLUMNS = [
+    Column("id"),
+    Column("status"),
+    Column("name", flexible=True),
+    Column("endpoints"),
+    Column("events", flexible=True),
+]
+_ENDPOINT_COLUMNS = [Column("endpoint"), Column("state"), Column("url", flexible=True), Column("reason", flexible=True)]
+
+
+@click.group()
+def webhooks() -> None:
+    """Look at what customers have configured; secrets and header values are never shown."""
+
+
+@webhooks.command("list")
+@with_dispatcher
+@tenant_option
+@click.option("--status", type=click.Choice([status.value for status in WebhookStatus]))
+@click.option("--search", metavar="TEXT", help="In name, description and URLs, ignoring case.")
+@paging_options
+@json_option
+def list_webhooks(
+    dispatcher: Dispatcher, *, tenant: str, status: str | None, search: str | None, **paging: Any
+) -> None:
+    """List a tenant's webhooks, newest first."""
+
+    def fetch(limit: int, cursor: str | None) -> Page[Webhook]:
+        return dispatcher.webhooks.list(tenant=tenant, status=status, search=search, limit=limit, cursor=cursor)
+
+    show_listing(fetch, _COLUMNS, _row, webhook_value, **paging)
+
+
+@webhooks.command("show")
+@click.argument("webhook_id", metavar="ID")
+@with_dispatcher
+@tenant_option
+@json_option
+def show_webhook(dispatcher: Dispatcher, *, webhook_id: str, tenant: str, as_json: bool) -> None:
+    """Show one webhook with its endpoints."""
+    webhook = dispatcher.webhooks.get(webhook_id, tenant=tenant)
+    if as_json:
+        write_json(webhook_value(webhook))
+        return
+    out = console()
+    show_fields(_fields(webhook), out=out)
+    click.echo()
+    rows = [[one.id, one.state.value, safe_url(one.url), one.disabled_reason] for one in webhook.endpoints]
+    show_rows(_ENDPOINT_COLUMNS, rows, out=out)
+
+
+def _row(webhook: Webhook) -> list[object]:
+    return [webhook.id, webhook.status.value, webhook.name, len(webhook.endpoints), _subscribed(webhook)]
+
+
+def _fields(webhook: Webhook) -> list[tuple[str, object]]:
+    return [
+        ("id", webhook.id),
+        ("tenant", webhook.tenant),
+        ("name", webhook.name),
+        ("description", webhook.description),
+        ("status", webhook.status.value),
+        ("events", _subscribed(webhook) or "none yet"),
+        ("remove", ", ".join(webhook.mapping.remove)),
+        ("rename", ", ".join(f"{path} to {name}" for path, name in webhook.mapping.rename.items())),
+        ("headers", ", ".join(webhook.headers)),
+        ("version", webhook.version),
+        ("created", short_time(webhook.created_at)),
+        ("updated", short_time(webhook.updated_at)),
+        ("activated", short_time(webhook.activated_at)),
+        ("deactivated", short_time(webhook.deactivated_at)),
+    ]
+
+
+def _subscribed(webhook: Webhook) -> str:
+    return ", ".join(f"{one.product} {one.event_type}" for one in webhook.subscriptions)
