@@ -304,7 +304,7 @@ class Store(ABC):
         opening touches no delivery. New endpoints get a lane; those left out
         lose theirs and their pending deliveries are cancelled
         (ENDPOINT_REMOVED). An endpoint that becomes enabled starts with fresh
-        health. Return the new webhook. `NotFound` if there is none.
+        health; time held counts for no health. Return the new webhook. `NotFound` if there is none.
         """
 
     @abstractmethod
@@ -435,8 +435,9 @@ class Store(ABC):
 
         Of events made in [since, until) that it is subscribed to, each enabled
         endpoint gets a delivery if it never had one, or a replay if its newest
-        one failed or was held too long. Return how many were made and the last event looked
-        at, None when there are no more. `NotFound` if there is no such webhook.
+        one failed or was held too long. One that could not be mapped is mapped
+        anew, and repeated only if that works now. Return how many were made and
+        the last event looked at, None when there are no more. `NotFound` if there is no such webhook.
         """
 
     @abstractmethod

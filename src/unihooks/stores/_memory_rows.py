@@ -147,10 +147,11 @@ class Lane:
         )  # fmt: skip
 
     def set_open(self, now: int, *, open_: bool) -> None:
-        """Open or close the lane; no delivery is touched. Health starts afresh when it opens."""
+        """Open or close the lane; no delivery is touched, and time held counts neither for them nor for health."""
         if open_ and not self.open:
-            self.held_us += now - self.closed_since
-            self.failing_since = None
+            held = now - self.closed_since
+            self.held_us += held
+            self.failing_since = None if self.failing_since is None else self.failing_since + held
         elif self.open and not open_:
             self.closed_since = now
         self.open = open_

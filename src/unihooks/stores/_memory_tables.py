@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from datetime import datetime
 
 from attrs import define, evolve, field
 
@@ -79,8 +78,7 @@ class Tables:
         endpoint = webhook.endpoint(lane.endpoint_id)
         if endpoint is None or not endpoint.enabled or url not in {None, endpoint.url}:
             return False
-        at: datetime = from_us(now)
-        disabled = evolve(endpoint, state=EndpointState.DISABLED, disabled_reason=reason, disabled_at=at)
+        disabled = evolve(endpoint, state=EndpointState.DISABLED, disabled_reason=reason, disabled_at=from_us(now))
         self.put_webhook(webhook.with_endpoint(disabled), now)
         return True
 
@@ -113,8 +111,9 @@ class Tables:
         index: _Subscribers = {}
         for webhook in self.webhooks.values():
             one = subscriber(webhook) if webhook.tenant == tenant else None
-            for subscription in webhook.subscriptions if one else ():
-                index.setdefault(subscription, []).append(one)  # type: ignore[arg-type]
+            if one is not None:
+                for subscription in webhook.subscriptions:
+                    index.setdefault(subscription, []).append(one)
         return index
 
     # Events and deliveries.

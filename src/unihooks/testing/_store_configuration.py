@@ -66,6 +66,18 @@ class ConfigurationRules:
         assert caught.value.name == "webhooks"
         scene.store.add_webhook(scene.build(), at_most=2)
 
+    def test_racing_adds_do_not_exceed_what_is_allowed(self, scene: Scene) -> None:
+        def add(_: int) -> bool:
+            try:
+                scene.store.add_webhook(scene.build(), at_most=3)
+            except Conflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            added = list(pool.map(add, range(8)))
+        assert sum(added) == len(scene.store.list_webhooks(ACME, WebhookFilter(), Window(limit=10))) == 3
+
     def test_a_revision_replaces_the_webhook_and_is_returned(self, scene: Scene) -> None:
         webhook = scene.inactive()
         revised = scene.revise(webhook, name="Audit", version=2)
@@ -104,6 +116,14 @@ class ConfigurationRules:
         assert (moved.state, moved.url) == (DeliveryState.PENDING, OTHER_URL)
         [claimed] = scene.claim()
         assert scene.store.destinations([claimed.endpoint_id])[claimed.endpoint_id].url == OTHER_URL
+
+    def test_a_failure_at_the_old_url_does_not_bring_it_back(self, scene: Scene) -> None:
+        webhook = scene.active()
+        claimed = scene.claimed()
+        scene.revise(webhook, endpoints=[evolve(webhook.endpoints[0], url=OTHER_URL)])
+        scene.retry(claimed)
+        assert scene.delivery(claimed.id).url == OTHER_URL
+        assert scene.attempts(claimed.id)[0].url == URL
 
     def test_an_endpoint_left_out_has_its_pending_deliveries_cancelled(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)

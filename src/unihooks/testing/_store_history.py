@@ -11,8 +11,7 @@ from unihooks._models import DeliveryState, EventSubscription
 from unihooks._times import SECOND
 from unihooks.abc import HELD_TOO_LONG
 from unihooks.exceptions import NotFound
-from unihooks.testing._store_planning import LONG, TOO_LONG
-from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
 class HistoryRules:

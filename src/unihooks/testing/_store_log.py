@@ -13,8 +13,7 @@ from unihooks._mapping import PayloadMapping
 from unihooks._models import DeliveryState
 from unihooks._times import SECOND
 from unihooks.exceptions import Conflict
-from unihooks.testing._store_planning import LONG, TOO_LONG
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_scene import ACME, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
 class LogRules:

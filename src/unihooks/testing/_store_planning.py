@@ -13,7 +13,7 @@ from unihooks._mapping import PayloadMapping
 from unihooks._models import DeliveryState, EventSubscription
 from unihooks._times import from_us
 from unihooks.abc import Planned
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_scene import ACME, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
 class PlanningRules:
@@ -77,13 +77,13 @@ class PlanningRules:
         assert len(scene.deliveries("other")) == 1
 
     def test_every_event_of_a_large_fan_out_is_planned_in_the_end(self, scene: Scene) -> None:
-        webhooks = [scene.active(*[f"https://{n}.example.com/" for n in range(50)]) for _ in range(6)]
+        webhooks = [scene.active(*[f"https://{n}.example.com/" for n in range(50)]) for _ in range(24)]
         scene.emit()
         made, more = 0, True
         while more:
             planned = scene.plan(1, room=10)
             made, more = made + planned.deliveries, planned.more
-        assert made == 300
+        assert made == 1200
         assert not scene.store.work().new_events
         assert {len(scene.deliveries(webhook_id=one.id)) for one in webhooks} == {50}
 
@@ -227,10 +227,6 @@ class PlanningRules:
         assert claimed.stamp == scene.store.stamps([ACME])[ACME]
         assert scene.claim() == []
         assert list(scene.deliver(claimed).accepted) == [claimed.id]
-
-
-LONG = {"items": [{"a": 1}] * 5000}
-TOO_LONG = PayloadMapping(rename={"items[*].a": "x" * 100})
 
 
 def counts(planned: Planned) -> tuple[int, int, int]:

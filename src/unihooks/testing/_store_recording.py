@@ -177,6 +177,20 @@ class RecordingRules:
             scene.retry(*scene.claim(), after=0)
         assert scene.endpoint(webhook).enabled
 
+    def test_time_held_is_not_time_failing(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        scene.retry(*scene.claim(), after=0)
+        scene.deactivate(webhook)
+        scene.clock.advance(6 * DAY)
+        scene.activate(webhook)
+        scene.clock.advance(4 * DAY)
+        scene.retry(*scene.claim(), after=0)
+        assert scene.endpoint(webhook).enabled
+        scene.clock.advance(1 * DAY)
+        scene.retry(*scene.claim(), after=0)
+        assert not scene.endpoint(webhook).enabled
+
     def test_a_result_that_says_so_disables_the_endpoint_and_holds_its_siblings(self, scene: Scene) -> None:
         webhook = scene.active()
         gone, waiting = scene.claimed(), scene.pending()

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import evolve
 
 from unihooks._ids import new_id
+from unihooks._mapping import PayloadMapping
 from unihooks._models import (
     ActiveInterval,
     Attempt,
@@ -48,6 +49,8 @@ ACME = "acme"
 URL = "https://one.example.com/hooks"
 OTHER_URL = "https://two.example.com/hooks"
 DAY = 86_400
+LONG = {"items": [{"a": 1}] * 5000}
+TOO_LONG = PayloadMapping(rename={"items[*].a": "x" * 100})  # than a payload may be, when it is applied to LONG
 EVERYTHING = (EventSubscription("shop", "*"),)
 
 
