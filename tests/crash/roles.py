@@ -1,0 +1,168 @@
+"""What the processes do that are killed and frozen: emit, work, or both."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, frozen
+
+from unihooks import (
+    Dispatcher,
+    EventSubscription,
+    PayloadMapping,
+    RetryPolicy,
+    TargetPolicy,
+    Webhook,
+    Worker,
+    _requests,
+)
+from unihooks.exceptions import StoreError
+from unihooks.stores import SQLiteStore
+
+DEADLINE = 1.0
+LEASE = DEADLINE + 5
+CONCURRENCY = 16
+PER_ENDPOINT = 8
+ENDPOINTS = 3
+PRODUCT, EVENT_TYPE = "crash", "something.happened"
+
+
+@frozen
+class Scene:
+    """Be one database file with its journal, and the receiver's paths that belong to it."""
+
+    folder: str
+    name: str
+    port: int
+    authority: str
+
+    @property
+    def database(self) -> str:
+        """The store's file, which is the host's own as well."""
+        return str(Path(self.folder) / f"{self.name}.db")
+
+    @property
+    def journal(self) -> str:
+        """What emitters note before and after each emit."""
+        return str(Path(self.folder) / f"{self.name}.journal")
+
+    def path(self, number: int) -> str:
+        """The path of one of the endpoints."""
+        return f"/{self.name}/{number}"
+
+    def options(self) -> dict[str, Any]:
+        """What a process needs to know of it."""
+        return {"scene": asdict(self)}
+
+
+def open_dispatcher(scene: Scene) -> Dispatcher:
+    """Return a new dispatcher on the scene's database."""
+    return Dispatcher(
+        SQLiteStore(scene.database),
+        targets=TargetPolicy(allow=["127.0.0.0/8"]),
+        retries=RetryPolicy.from_delays([0.1] * 200, jitter=0.2),
+        ssl_context=ssl.create_default_context(cadata=scene.authority),
+        deadline=DEADLINE,
+    )
+
+
+def set_up(scene: Scene, dispatcher: Dispatcher) -> list[Webhook]:
+    """Register two webhooks, one with two endpoints and one with a mapping, and a table of the host's own."""
+    urls = [f"https://127.0.0.1:{scene.port}{scene.path(number)}" for number in range(ENDPOINTS)]
+    subscriptions = [EventSubscription(PRODUCT, EVENT_TYPE)]
+    plain = Webhook(name="plain", endpoints=urls[:2], subscriptions=subscriptions)
+    mapped = Webhook(
+        name="mapped", endpoints=urls[2:], subscriptions=subscriptions, mapping=PayloadMapping(rename={"text": "words"})
+    )
+    added = [dispatcher.webhooks.add(webhook, tenant="default") for webhook in (plain, mapped)]
+    for webhook in added:
+        dispatcher.webhooks.activate(webhook.id, tenant="default")
+    connection = sqlite3.connect(scene.database)
+    connection.execute("CREATE TABLE host_orders (nonce TEXT PRIMARY KEY)")
+    connection.close()
+    return added
+
+
+def payload_of(nonce: str) -> dict[str, Any]:
+    """Return the one payload that is emitted with this nonce."""
+    return {"nonce": nonce, "text": "é" * (int(nonce.rpartition(".")[2]) % 50)}
+
+
+# The roles.
+
+
+def emit(scene: dict[str, str], name: str) -> None:
+    """Emit for ever."""
+    there = Scene(**scene)
+    _emit_for_ever(there, open_dispatcher(there), name)
+
+
+def work(scene: dict[str, str], name: str) -> None:
+    """Be a worker process."""
+    _sign_as(name)
+    with open_dispatcher(Scene(**scene)) as dispatcher:
+        Worker(dispatcher, concurrency=CONCURRENCY, per_endpoint=PER_ENDPOINT, lease=LEASE).run()
+
+
+def host(scene: dict[str, str], name: str) -> None:
+    """Emit for ever, with the worker in a thread of the same process."""
+    _sign_as(name)
+    there = Scene(**scene)
+    dispatcher = open_dispatcher(there)
+    with dispatcher.running(concurrency=CONCURRENCY, per_endpoint=PER_ENDPOINT, lease=LEASE):
+        _emit_for_ever(there, dispatcher, name)
+
+
+ROLES: dict[str, Callable[..., None]] = {"emit": emit, "work": work, "host": host}
+
+
+def _sign_as(name: str) -> None:
+    # Requests, and the log's attempts, tell by it which process made them.
+    _requests.USER_AGENT = name
+
+
+def _emit_for_ever(scene: Scene, dispatcher: Dispatcher, name: str) -> None:
+    rng = random.Random(name)
+    journal = os.open(scene.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    connection = sqlite3.connect(scene.database, isolation_level=None, timeout=10)
+    number = 0
+    while True:
+        nonces = [f"{name}.{number + more}" for more in range(rng.choice([1, 1, 1, 3]))]
+        number += len(nonces)
+        joined = len(nonces) == 1 and rng.random() < 0.2
+        for nonce in nonces:
+            os.write(journal, f"{'join' if joined else 'try'} {nonce}\n".encode())
+        try:
+            ids = _emit_joined(dispatcher, connection, nonces[0]) if joined else _emit(dispatcher, nonces)
+        except (StoreError, sqlite3.OperationalError) as error:
+            os.write(journal, f"refused {nonces[0]} {error}\n".encode())
+        else:
+            os.write(journal, "".join(f"ok {pair[0]} {pair[1]}\n" for pair in zip(nonces, ids, strict=True)).encode())
+        time.sleep(rng.uniform(0.002, 0.012))
+
+
+def _emit(dispatcher: Dispatcher, nonces: list[str]) -> list[str]:
+    if len(nonces) == 1:
+        return [dispatcher.emit(PRODUCT, EVENT_TYPE, payload_of(nonces[0])).id]
+    return [event.id for event in dispatcher.emit_many([(PRODUCT, EVENT_TYPE, payload_of(one)) for one in nonces])]
+
+
+def _emit_joined(dispatcher: Dispatcher, connection: sqlite3.Connection, nonce: str) -> list[str]:
+    """Emit in the host's own transaction: its row and the event come together or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("INSERT INTO host_orders VALUES (?)", (nonce,))
+        event = dispatcher.emit(PRODUCT, EVENT_TYPE, payload_of(nonce), connection=connection)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    dispatcher.wake()
+    return [event.id]
