@@ -119,6 +119,13 @@ def _guarded(action: Callable[[], Any], doing: str) -> Any:
     except (ModuleNotFoundError, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001  # whatever a host's module does, also sys.exit
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.relpath(where.filename)}, line {where.lineno}"
-        raise click.ClickException(f"{doing} failed: {type(error).__name__}: {error} ({place})") from None
+        raise click.ClickException(f"{doing} failed: {type(error).__name__}: {error}{_place(error)}") from None
+
+
+def _place(error: BaseException) -> str:
+    """Say where in the application's files an error came from, if it got that far."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame for frame in frames if frame.filename not in (__file__, importlib.__file__) and frame.filename[0] != "<"
+    ]
+    return f" ({os.path.relpath(own[-1].filename)}, line {own[-1].lineno})" if own else ""

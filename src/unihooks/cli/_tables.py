@@ -8,10 +8,12 @@ import click
 from attrs import frozen
 from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 _GAP = 2
+_ALWAYS = 2
 _LEAST_FLEXIBLE = 16
 _STYLES = {
     "delivered": "green",
@@ -55,7 +57,9 @@ def show_rows(
     cells = [[plain("" if cell is None else cell) for cell in row] for row in rows]
     if not (out.is_terminal or aligned):
         _write_lines(columns, cells)
-    elif _least_width(columns, cells) <= out.width:
+        return
+    columns, cells = _without_empty(columns, cells)
+    if _least_width(columns, cells) <= out.width:
         out.print(table(columns, cells))
     else:
         _write_blocks(columns, cells, out)
@@ -98,12 +102,21 @@ def _write_lines(columns: Sequence[Column], cells: Iterable[Sequence[str]]) -> N
 
 
 def _write_blocks(columns: Sequence[Column], cells: Iterable[Sequence[str]], out: Console) -> None:
-    """Write each row as a block: the first cell, then the others with their names."""
+    """Write each row as a block: the first two cells on a line, the others with their names below."""
     for row in cells:
-        out.print(Text(row[0], style="bold"), overflow="fold")
-        for column, cell in list(zip(columns, row, strict=True))[1:]:
-            if cell:
-                out.print(Text(f"  {column.name} ", style="dim") + styled(cell), overflow="fold")
+        out.print(Text(row[0], style="bold"), styled(row[1]), overflow="fold")
+        named = [
+            Text.assemble((f"{column.name} ", "dim"), styled(cell))
+            for column, cell in list(zip(columns, row, strict=True))[2:]
+            if cell
+        ]
+        out.print(Padding(Text(", ", overflow="fold").join(named), (0, 0, 0, _GAP)))
+
+
+def _without_empty(columns: Sequence[Column], cells: list[list[str]]) -> tuple[Sequence[Column], list[list[str]]]:
+    """Leave out the columns that say nothing in any row."""
+    kept = [index for index, _ in enumerate(columns) if index < _ALWAYS or any(row[index] for row in cells)]
+    return [columns[index] for index in kept], [[row[index] for index in kept] for row in cells]
 
 
 def _least_width(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> int:

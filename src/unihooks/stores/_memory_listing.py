@@ -42,7 +42,8 @@ def webhook_fits(webhook: Webhook, narrow: WebhookFilter) -> bool:
 def event_fits(event: NewEvent, narrow: EventFilter) -> bool:
     """Say whether an event passes the filter."""
     return (
-        narrow.product in {None, event.product}
+        narrow.event_id in {None, event.id}
+        and narrow.product in {None, event.product}
         and narrow.event_type in {None, event.event_type}
         and _within(event.created_at, narrow.since, narrow.until)
     )
@@ -51,7 +52,8 @@ def event_fits(event: NewEvent, narrow: EventFilter) -> bool:
 def delivery_fits(row: DeliveryRow, narrow: DeliveryFilter, *, held: bool) -> bool:
     """Say whether a delivery passes the filter."""
     return (
-        narrow.webhook_id in {None, row.webhook_id}
+        narrow.delivery_id in {None, row.id}
+        and narrow.webhook_id in {None, row.webhook_id}
         and narrow.endpoint_id in {None, row.endpoint_id}
         and narrow.event_id in {None, row.event.id}
         and narrow.product in {None, row.event.product}

@@ -1,5 +1,7 @@
 """Read the log, and act on what it shows: replay, cancel, recover."""
 
+# ruff: noqa: S608 - only names are put into statements, never values
+
 from __future__ import annotations
 
 import sqlite3
@@ -38,6 +40,7 @@ def list_events(connection: sqlite3.Connection, tenant: str, narrow: EventFilter
     """Return events with payloads, newest first."""
     head = f"SELECT {_rows.EVENT_COLUMNS} FROM main.unihooks_events WHERE tenant = :tenant"
     conditions = {
+        "id = :event_id": narrow.event_id,
         "product = :product": narrow.product,
         "event_type = :event_type": narrow.event_type,
         "created_at >= :since": narrow.since,
@@ -52,6 +55,7 @@ def list_deliveries(
 ) -> list[Delivery]:
     """Return deliveries, newest first."""
     conditions = {
+        "d.id = :delivery_id": narrow.delivery_id,
         "d.webhook_id = :webhook_id": narrow.webhook_id,
         "d.endpoint_id = :endpoint_id": narrow.endpoint_id,
         "d.event_id = :event_id": narrow.event_id,

@@ -46,6 +46,8 @@ class LogRules:
         other = scene.emit("paid", product="stock")
         scene.emit("paid", tenant="other")
         at = scene.store.now()
+        assert ids(scene.events(event_id=paid.id)) == [paid.id]
+        assert scene.events(event_id="evt_none") == []
         assert ids(scene.events(product="shop")) == [refunded.id, paid.id]
         assert ids(scene.events(event_type="paid")) == [other.id, paid.id]
         assert ids(scene.events(product="shop", event_type="paid")) == [paid.id]
@@ -70,6 +72,9 @@ class LogRules:
 
         both = {(first.id, one.id), (first.id, two.id), (second.id, one.id), (second.id, two.id)}
         assert found() == both
+        wanted = scene.deliveries()[-1]
+        assert scene.deliveries(delivery_id=wanted.id) == [wanted]
+        assert found(delivery_id="dlv_none") == set()
         assert found(webhook_id=one.id) == {(first.id, one.id), (second.id, one.id)}
         assert found(endpoint_id=two.endpoints[0].id) == {(first.id, two.id), (second.id, two.id)}
         assert found(event_id=first.id) == {(first.id, one.id), (first.id, two.id)}
