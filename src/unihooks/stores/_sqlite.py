@@ -138,7 +138,7 @@ class SQLiteStore(Store):
             return _sqlite_claims.work(connection)
 
     def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
-        planned: Planned = self._database.write(lambda it: self._plans.plan(it, lease, room, limit, self.now()))
+        planned: Planned = self._database.write(lambda it: self._plans.plan(it, lease, room, limit, now=self.now()))
         return planned
 
     def claim(self, lease: Lease, room: Room) -> list[Claimed]:

@@ -19,7 +19,7 @@ from unihooks.stores._sqlite_errors import explaining
 from unihooks.stores._sqlite_writer import Work, Writer
 
 _READERS_KEPT = 4
-_FORK_PATIENCE = 5.0
+_PATIENCE = 5.0
 
 
 class _Readers:
@@ -27,26 +27,30 @@ class _Readers:
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
-        self._lock = threading.Lock()
+        self._returned = threading.Condition()
         self._idle: list[sqlite3.Connection] = []
+        self._lent = 0
         self._closed = False
 
     def take(self) -> sqlite3.Connection:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self._connect()
+        with self._returned:
+            connection = self._idle.pop() if self._idle else self._connect()
+            self._lent += 1
+        return connection
 
     def give_back(self, connection: sqlite3.Connection) -> None:
-        with self._lock:
+        with self._returned:
             if not self._closed and len(self._idle) < _READERS_KEPT:
                 self._idle.append(connection)
-                return
-        connection.close()
+            else:
+                connection.close()
+            self._lent -= 1
+            self._returned.notify_all()
 
     def close(self) -> None:
-        with self._lock:
+        with self._returned:
             self._closed = True
+            self._returned.wait_for(lambda: self._lent == 0, timeout=_PATIENCE)
             while self._idle:
                 self._idle.pop().close()
 
@@ -149,7 +153,7 @@ class Database:
 
     def before_fork(self) -> None:
         """Close, and let nobody open until the fork is done: SQLite must not be open across it."""
-        self._forking = self._lock.acquire(timeout=_FORK_PATIENCE)
+        self._forking = self._lock.acquire(timeout=_PATIENCE)
         if self._forking:
             self.close()
 

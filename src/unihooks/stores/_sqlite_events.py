@@ -1,5 +1,7 @@
 """Insert events: many in one statement, each with its own outcome; or one on a host's connection."""
 
+# ruff: noqa: S608 - only names are put into statements, never values
+
 from __future__ import annotations
 
 import sqlite3
@@ -52,28 +54,19 @@ def stored(event: NewEvent, row: tuple[Any, ...]) -> Event:
 def insert_events(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> list[EmitOutcome]:
     """Insert within the open transaction; an event that cannot be stored fails alone."""
     plain = [event for event in events if event.idempotency_key is None]
-    failures: dict[int, Exception] = {}
-    for piece in chunks(plain):
-        _insert_piece(connection, piece, failures)
-    return [
-        failures.get(id(event)) or _event(event, event.id, event.created_at)
-        if event.idempotency_key is None
-        else _insert_once(connection, event)
-        for event in events
-    ]
+    outcomes = iter([outcome for piece in chunks(plain) for outcome in _insert_together(connection, piece)])
+    return [next(outcomes) if event.idempotency_key is None else _insert_once(connection, event) for event in events]
 
 
-def _insert_piece(connection: sqlite3.Connection, piece: Sequence[NewEvent], failures: dict[int, Exception]) -> None:
+def _insert_together(connection: sqlite3.Connection, piece: Sequence[NewEvent]) -> list[EmitOutcome]:
     try:
         with_values(connection, _INSERT, [_row(event) for event in piece])
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of one event
         _raise_if_over(connection, error)
-        for event in piece:
-            try:
-                with_values(connection, _INSERT, [_row(event)])
-            except Exception as alone:  # noqa: BLE001 - whatever it is, it is this event's outcome
-                _raise_if_over(connection, alone)
-                failures[id(event)] = _failure(alone)
+        if len(piece) == 1:
+            return [_failure(error)]
+        return [outcome for event in piece for outcome in _insert_together(connection, [event])]
+    return [_event(event, event.id, event.created_at) for event in piece]
 
 
 def _insert_once(connection: sqlite3.Connection, event: NewEvent) -> EmitOutcome:

@@ -46,7 +46,7 @@ def list_events(connection: sqlite3.Connection, tenant: str, narrow: EventFilter
         "created_at >= :since": narrow.since,
         "created_at < :until": narrow.until,
     }
-    rows = _listed(connection, head, tenant, conditions, window, "id")
+    rows = _listed(connection, head, tenant, conditions, window, position="id")
     return [_rows.to_event(row) for row in rows]
 
 
@@ -66,7 +66,7 @@ def list_deliveries(
         "d.created_at >= :since": narrow.since,
         "d.created_at < :until": narrow.until,
     }
-    rows = _listed(connection, _DELIVERIES, tenant, conditions, window, "d.id")
+    rows = _listed(connection, _DELIVERIES, tenant, conditions, window, position="d.id")
     return [_rows.to_delivery(row) for row in rows]
 
 
@@ -137,6 +137,7 @@ def _listed(
     tenant: str,
     conditions: dict[str, Any],
     window: Window,
+    *,
     position: str,
 ) -> Iterable[_rows.Row]:
     newest_first = window.newer_than is None

@@ -94,7 +94,7 @@ class Made:
         self.rows.append(delivery_row(event, body, endpoint_id, id_, self.now, due_at=due_at, token=token))
         self.due[endpoint_id] = min(self.due.get(endpoint_id, due_at), due_at)
         if leased:
-            self.claimed.append(_claimed(event, body, endpoint_id, id_, self.lease.token, stamp))
+            self.claimed.append(_claimed(event, body, endpoint_id, id_, token=self.lease.token, stamp=stamp))
 
 
 class Plans:
@@ -108,7 +108,7 @@ class Plans:
         """Forget subscribers read in a transaction that did not last."""
         self._subscribers = Subscribers()
 
-    def plan(self, connection: sqlite3.Connection, lease: Lease, room: Room, limit: int, now: int) -> Planned:
+    def plan(self, connection: sqlite3.Connection, lease: Lease, room: Room, limit: int, *, now: int) -> Planned:
         """Plan up to `limit` new events."""
         chosen = self._choose(connection, limit)
         current = stamps(connection, {item.event.tenant for item in chosen}) if chosen else {}
@@ -128,7 +128,8 @@ class Plans:
             return []
         each = limit if len(tenants) == 1 else -(-2 * limit // len(tenants))
         rows = fetch_json(connection, _EVENTS, {"tenants": as_json(tenants), "each": each})
-        chosen, size = [], 0
+        chosen: list[Chosen] = []
+        size = 0
         for row in list(in_turn(rows, lambda row: row[1]))[:limit]:
             size += row[5]
             if chosen and size > _BYTES_PER_PLAN:
@@ -244,7 +245,7 @@ def _mark(connection: sqlite3.Connection, chosen: list[Chosen], now: int) -> int
     return len(done)
 
 
-def _claimed(event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, token: int, stamp: int) -> Claimed:
+def _claimed(event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, *, token: int, stamp: int) -> Claimed:
     return Claimed(
         event.tenant,
         id_,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from attrs import define
@@ -55,7 +54,8 @@ ON CONFLICT (endpoint_id, hour) DO UPDATE SET attempts = attempts + excluded.att
     duration_us = duration_us + excluded.duration_us, up_to_100_ms = up_to_100_ms + excluded.up_to_100_ms,
     up_to_1_s = up_to_1_s + excluded.up_to_1_s, up_to_5_s = up_to_5_s + excluded.up_to_5_s
 """
-_LATENCIES = {"up_to_100_ms": SECOND // 10, "up_to_1_s": SECOND, "up_to_5_s": 5 * SECOND}
+# The bounds of the columns up_to_...
+_DURATIONS = (SECOND // 10, SECOND, 5 * SECOND)
 _URL = "SELECT url FROM main.unihooks_endpoints WHERE id = ?"
 
 
@@ -104,7 +104,8 @@ def _accepted(connection: sqlite3.Connection, results: Sequence[Result]) -> list
 
 
 def _move_on(connection: sqlite3.Connection, accepted: Iterable[Result], now: int) -> None:
-    rows, due = [], {}
+    rows: list[_rows.Row] = []
+    due: dict[str, int] = {}
     for item in accepted:
         claimed, pending = item.claimed, item.state is DeliveryState.PENDING
         due_at = now + (item.retry_in_us or 0) if pending else None
@@ -140,22 +141,23 @@ def _attempt_row(item: Result) -> _rows.Row:
         attempt.request_headers,
         attempt.response_headers,
         attempt.response_body,
-        as_json(attempt.warnings),
+        as_json(attempt.warnings) if attempt.warnings else "[]",
     )
 
 
 def _count(connection: sqlite3.Connection, accepted: Iterable[Result], now: int) -> None:
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[str, list[int]] = {}
     for item in accepted:
         duration = item.attempt.duration_us
-        count = counts.setdefault(item.claimed.endpoint_id, Counter())
-        count["attempts"] += 1
-        count["duration_us"] += duration
-        count["delivered" if item.state is DeliveryState.DELIVERED else "failed"] += 1
-        for bucket, at_most in _LATENCIES.items():
-            count[bucket] += duration <= at_most
-    columns = ("attempts", "delivered", "failed", "duration_us", *_LATENCIES)
-    rows = [(endpoint_id, now // HOUR, *(count[name] for name in columns)) for endpoint_id, count in counts.items()]
+        delivered = item.state is DeliveryState.DELIVERED
+        count = counts.setdefault(item.claimed.endpoint_id, [0] * 7)
+        count[0] += 1
+        count[1] += delivered
+        count[2] += not delivered
+        count[3] += duration
+        for position, at_most in enumerate(_DURATIONS, start=4):
+            count[position] += duration <= at_most
+    rows = [(endpoint_id, now // HOUR, *count) for endpoint_id, count in counts.items()]
     with_values(connection, _COUNT, rows, _COUNT_MORE)
 
 

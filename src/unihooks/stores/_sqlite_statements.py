@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 _CHUNKS = (64, 16, 4, 1)
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 def chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -40,4 +41,4 @@ def fetch_json(
 
 def as_json(value: object) -> str:
     """Render a parameter for json_each."""
-    return json.dumps(value, separators=(",", ":"))
+    return _ENCODER.encode(value)

@@ -12,7 +12,6 @@ from typing import Any
 
 from unihooks._planning import NewEvent
 from unihooks.abc import EmitOutcome
-from unihooks.exceptions import UnihooksError
 from unihooks.stores._sqlite_errors import explained
 from unihooks.stores._sqlite_events import insert_events
 
@@ -93,14 +92,12 @@ class Writer:
             done: list[_Emit | _Call] = []
             try:
                 self._transact(emits, done)
-            except sqlite3.Error as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
                 self._roll_back()
                 self._rolled_back()
-                failure = explained(error, self._path)
-                failure.__cause__ = error
-                _fail(done, failure)
-            else:
-                _resolve(done)
+                for job in done:
+                    job.outcome = self._explained(error)
+            _resolve(done)
         self._connection.close()
 
     def _wait(self) -> bool:
@@ -157,13 +154,19 @@ class Writer:
             if not self._connection.in_transaction:
                 raise
             self._connection.execute("ROLLBACK TO job")
-            job.outcome = explained(error, self._path) if isinstance(error, sqlite3.Error) else error
-            job.outcome.__cause__ = error if job.outcome is not error else error.__cause__
+            job.outcome = self._explained(error)
         self._connection.execute("RELEASE job")
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+    def _explained(self, error: BaseException) -> BaseException:
+        if not isinstance(error, sqlite3.Error):
+            return error
+        failure = explained(error, self._path)
+        failure.__cause__ = error
+        return failure
 
 
 def _resolve(done: list[_Emit | _Call]) -> None:
@@ -172,8 +175,3 @@ def _resolve(done: list[_Emit | _Call]) -> None:
             job.future.set_exception(job.outcome)
         else:
             job.future.set_result(job.outcome)
-
-
-def _fail(done: list[_Emit | _Call], failure: UnihooksError) -> None:
-    for job in done:
-        job.future.set_exception(failure)
