@@ -44,6 +44,7 @@ class Hostile:
         self.targets = TargetPolicy(allow=["127.0.0.0/8"], resolver=_loopback)
         self.ssl_context = _client_context()
         self.connections = 0
+        self.resumed: list[bool] = []
         self._certificate = certificate
         self._context = None if certificate in {"silent", "plain"} else _server_context(certificate)
         self._sockets: set[socket.socket] = set()
@@ -99,6 +100,7 @@ class Hostile:
                     # Closing the wrapper is what ends the hanging ones, too.
                     self._sockets.discard(accepted)
                     self._sockets.add(secured)
+                    self.resumed.append(bool(secured.session_reused))
                     self._converse(secured)
 
     def _converse(self, connection: socket.socket) -> None:
@@ -153,6 +155,16 @@ def _say_and_wait(data: bytes) -> Trick:
         connection.sendall(data)
         connection.recv(1)
         return False
+
+    return play
+
+
+def _late(data: bytes, more: bytes) -> Trick:
+    def play(connection: socket.socket) -> bool:
+        connection.sendall(data)
+        time.sleep(_DRIP_SECONDS)
+        connection.sendall(more)
+        return True
 
     return play
 
@@ -256,6 +268,7 @@ CUTS: Final[dict[str, Trick]] = {
 # Odd, but nothing is wrong with it: the status that is to come out.
 ODDITIES: Final[dict[str, tuple[int, Trick]]] = {
     "ok": (204, _keep(_head(b"204 No Content"))),
+    "ok-then-close": (204, _say(_head(b"204 No Content"))),
     "error": (500, _keep(_head(b"500 Oops", _EMPTY))),
     "no-reason": (200, _keep(_head(b"200 ", _EMPTY))),
     "no-space-after-status": (200, _keep(_head(b"200", _EMPTY))),
@@ -274,6 +287,7 @@ TRICKS: Final[dict[str, Trick]] = {
     **CUTS,
     **{name: trick for name, (_, trick) in ODDITIES.items()},
     "never-read": _never_read,
+    "ok-then-more": _late(_head(b"204 No Content"), _head(b"200 OK", _EMPTY)),
 }
 
 

@@ -145,7 +145,7 @@ class AnswerParser:
         if len(data) > MAX_HEAD_BYTES:
             message = "the headers of the answer are too large"
         elif data[: len(_PREFIX)] != _PREFIX[: len(data)]:
-            message = "the answer is not HTTP/1.1"
+            message = "the answer does not begin with an HTTP/1.1 status line"
         elif _BARE_LINE_FEED.search(data, max(known - 1, 0)):
             message = "the answer has a line that does not end in CR LF"
         else:

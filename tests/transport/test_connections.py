@@ -1,0 +1,188 @@
+"""Connections: whose they are, when they are used again, and when not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import httpx
+import pytest
+
+from unihooks.testing._hostile import Hostile
+from unihooks.testing._transport_contract import send
+from unihooks.transport import exchange
+
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+async def test_connection_is_used_again_by_its_endpoint(hostile, made):
+    transport = made()
+    for _ in range(3):
+        assert (await send(transport, hostile.url("ok"))).status_code == 204
+    assert hostile.connections == 1
+
+
+async def test_connection_is_never_used_by_another_endpoint(hostile, made):
+    transport = made()
+    for endpoint_id in ("a", "b", "a", "b"):
+        await send(transport, hostile.url("ok"), endpoint_id=endpoint_id)
+    assert hostile.connections == 2
+
+
+async def test_connection_is_never_used_for_another_origin(hostile, made):
+    transport = made()
+    with Hostile() as other:
+        await send(transport, hostile.url("ok"))
+        await send(transport, other.url("ok"))
+        assert (hostile.connections, other.connections) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "trick", ["two-answers", "http-1.0", "until-close", "ok-then-close", "short-body", "bad-chunk-end"]
+)
+async def test_connection_is_not_kept_when_anything_is_left_unclear(hostile, made, trick):
+    transport = made()
+    await send(transport, hostile.url(trick))
+    await asyncio.sleep(0.1)
+    assert len(transport._pool) == 0
+
+
+async def test_byte_that_arrives_while_idle_closes_the_connection(hostile, made):
+    transport = made()
+    assert (await send(transport, hostile.url("ok-then-more"))).status_code == 204
+    await asyncio.sleep(0.2)
+    assert len(transport._pool) == 0
+    assert (await send(transport, hostile.url("error"))).status_code == 500
+
+
+async def test_idle_connections_are_limited_in_number(hostile, made):
+    transport = made(max_idle=3, max_idle_per_endpoint=2)
+    sends = [send(transport, hostile.url("ok"), seconds=3, endpoint_id=f"ep_{number % 4}") for number in range(16)]
+    await asyncio.gather(*sends)
+    assert len(transport._pool) == 3
+
+
+async def test_idle_connections_of_one_endpoint_are_limited_in_number(hostile, made):
+    transport = made(max_idle_per_endpoint=2)
+    await asyncio.gather(*[send(transport, hostile.url("ok"), seconds=3) for _ in range(8)])
+    assert len(transport._pool) == 2
+
+
+async def test_idle_connection_is_closed_after_its_time(hostile, made):
+    transport = made(idle_seconds=0.1)
+    await send(transport, hostile.url("ok"))
+    assert len(transport._pool) == 1
+    await asyncio.sleep(1.3)
+    assert len(transport._pool) == 0
+
+
+async def test_cancelled_attempt_gives_its_connection_to_nobody(hostile, made):
+    transport = made()
+    await send(transport, hostile.url("ok"))
+    task = asyncio.create_task(send(transport, hostile.url("silence"), seconds=5))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(transport._pool) == 0
+    assert not transport._asking
+    assert (await send(transport, hostile.url("ok"))).status_code == 204
+
+
+async def plain_server(*scripts):
+    """Serve plain HTTP: each connection follows its own script of answers, then closes at a request."""
+    opened = []
+
+    async def serve(reader, writer):
+        opened.append(writer)
+        for answer in scripts[min(len(opened), len(scripts)) - 1]:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", opened
+
+
+@pytest.fixture
+def plain(made):
+    from unihooks._targets import TargetPolicy
+
+    return made(TargetPolicy(allow_http=True, allow=["127.0.0.0/8"]))
+
+
+async def test_reused_connection_that_closes_before_an_answer_is_replaced_once(plain):
+    server, url, opened = await plain_server([NO_CONTENT], [NO_CONTENT])
+    async with server:
+        assert (await send(plain, url, body=b"")).status_code == 204
+        assert (await send(plain, url, body=b"")).status_code == 204
+        assert len(opened) == 2
+        await plain.aclose()
+
+
+async def test_fresh_connection_that_closes_before_an_answer_is_an_error(plain):
+    server, url, opened = await plain_server([])
+    async with server:
+        outcome = await send(plain, url, body=b"")
+        assert outcome.error == "the connection was closed before the answer came"
+        assert len(opened) == 1
+        await plain.aclose()
+
+
+async def test_reused_connection_that_closes_within_an_answer_is_not_replaced(plain):
+    server, url, opened = await plain_server([NO_CONTENT, b"HTTP/1.1 2"])
+    async with server:
+        await send(plain, url, body=b"")
+        request = httpx.Request("POST", url, content=b"", extensions={"unihooks": {"endpoint_id": "ep_1"}})
+        asking = asyncio.create_task(exchange(plain, request, deadline=time.monotonic() + 1))
+        await asyncio.sleep(0.1)
+        opened[0].close()
+        assert (await asking).error == "the connection was closed before the headers were complete"
+        assert len(opened) == 1
+
+
+async def test_headers_go_out_as_given_and_in_their_order(plain):
+    received = []
+
+    async def serve(reader, writer):
+        received.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(NO_CONTENT)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a%20b?c=d"
+        headers = [(b"Host", b"x"), (b"webhook-ID", b"1"), (b"content-length", b"0"), (b"X-b", b"\xff")]
+        request = httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(b""))
+        assert (await exchange(plain, request, deadline=time.monotonic() + 1)).status_code == 204
+    assert received == [
+        b"POST /a%20b?c=d HTTP/1.1\r\nHost: x\r\nwebhook-ID: 1\r\ncontent-length: 0\r\nX-b: \xff\r\n\r\n"
+    ]
+
+
+@pytest.mark.parametrize("value", [b"a\r\nX: y", b"a\nX: y", b"a\0"])
+async def test_header_cannot_smuggle_another_one(plain, value):
+    request = httpx.Request("POST", "http://127.0.0.1:8000/", headers=[(b"X", value)], stream=httpx.ByteStream(b""))
+    outcome = await exchange(plain, request, deadline=time.monotonic() + 1)
+    assert outcome.error == "the request has a control character in a header"
+
+
+async def test_any_httpx_client_can_use_the_transport(hostile, made):
+    async with httpx.AsyncClient(transport=made()) as client:
+        assert (await client.get(hostile.url("chunked"))).text == "hello"
+        assert (await client.head(hostile.url("ok"))).status_code == 204
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(hostile.url("short-body"))
+        with pytest.raises(httpx.TransportError):
+            await client.get(hostile.url("junk"))
+
+    async def parts():
+        yield b"hello"
+        yield b" world"
+
+    async with httpx.AsyncClient(transport=made()) as client:
+        response = await client.post(hostile.url("ok"), content=parts(), headers={"content-length": "11"})
+        assert response.status_code == 204

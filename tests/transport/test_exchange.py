@@ -1,0 +1,195 @@
+"""One attempt over any transport ends in time and says how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+import pytest
+
+from unihooks.testing._transport_contract import send
+from unihooks.transport import AttemptError, exchange
+
+URL = "https://hooks.example.com/?token=s3cr3t"
+
+
+class Foreign(httpx.AsyncBaseTransport):
+    def __init__(self, answer):
+        self.answer = answer
+
+    async def handle_async_request(self, request):
+        return await self.answer(request)
+
+
+async def attempt(answer, seconds=0.2):
+    started = time.monotonic()
+    request = httpx.Request("POST", URL, content=b"{}")
+    outcome = await exchange(Foreign(answer), request, deadline=started + seconds)
+    assert time.monotonic() - started < seconds + 1
+    return outcome
+
+
+def streamed(*parts, status=200, headers=(), error=None, hang=False):
+    class Stream(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            for part in parts:
+                yield part
+            if hang:
+                await asyncio.sleep(60)
+            if error:
+                raise error
+
+    async def answer(request):
+        return httpx.Response(status, headers=list(headers), stream=Stream())
+
+    return answer
+
+
+async def test_answer_of_a_foreign_transport_is_taken():
+    outcome = await attempt(streamed(b"he", b"llo", status=201, headers=[(b"A", b"b")]))
+    assert (outcome.status_code, outcome.body, outcome.headers) == (201, b"hello", [(b"A", b"b")])
+    assert (outcome.error, outcome.warnings) == (None, ())
+
+
+async def test_mock_transport_of_httpx_works():
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"a": 1}))
+    outcome = await exchange(transport, httpx.Request("POST", URL), deadline=time.monotonic() + 1)
+    assert outcome.body == b'{"a":1}'
+
+
+@pytest.mark.parametrize("stubborn", [0, 1, 5])
+async def test_transport_that_swallows_cancellations_cannot_hold_up_an_attempt(stubborn):
+    async def answer(request):
+        until = time.monotonic() + 1.5
+        left = stubborn
+        while time.monotonic() < until:
+            try:
+                await asyncio.sleep(0.1)
+            except asyncio.CancelledError:
+                left -= 1
+                if left < 0:
+                    raise
+        raise AssertionError
+
+    outcome = await attempt(answer)
+    assert outcome.error == "timed out after 0.2 s waiting for the answer"
+    assert outcome.status_code is None
+
+
+async def test_body_that_hangs_is_cut_with_a_warning():
+    outcome = await attempt(streamed(b"hello", hang=True))
+    assert (outcome.status_code, outcome.body, outcome.error) == (200, b"hello", None)
+    assert outcome.warnings == ("the body of the answer did not end in time and was cut",)
+
+
+async def test_body_that_fails_is_a_warning():
+    outcome = await attempt(streamed(b"hello", error=httpx.ReadError("s3cr3t")))
+    assert (outcome.status_code, outcome.body) == (200, b"hello")
+    assert outcome.warnings == ("the body of the answer broke off (ReadError)",)
+
+
+@pytest.mark.parametrize("parts", [[bytes(1024 * 1024)], [b"x"] * 200_000])
+async def test_body_that_is_too_long_is_cut(parts):
+    outcome = await attempt(streamed(*parts), seconds=5)
+    assert len(outcome.body) == 16 * 1024
+    assert outcome.warnings == ("the answer was longer than 128 KiB and was cut",)
+
+
+@pytest.mark.parametrize("status", [99, 101, 600, 999])
+async def test_impossible_status_is_an_error(status):
+    outcome = await attempt(streamed(status=status))
+    assert outcome.status_code is None
+    assert str(status) in outcome.error
+
+
+async def test_headers_are_capped_in_number_and_size():
+    outcome = await attempt(streamed(headers=[(b"A" * 2000, b"b")] + [(b"A", b"b" * 2000)] * 99))
+    assert len(outcome.headers) == 50
+    assert all(len(name) + len(value) <= 1024 for name, value in outcome.headers)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("s3cr3t"), httpx.ConnectError("s3cr3t"), ExceptionGroup("s3cr3t", [ValueError("s3cr3t")])]
+)
+async def test_exception_of_a_foreign_transport_is_named_without_its_text(error, caplog):
+    async def answer(request):
+        raise error
+
+    caplog.set_level("DEBUG")
+    outcome = await attempt(answer)
+    assert outcome.error == f"the transport failed ({type(error).__name__})"
+    assert "s3cr3t" not in caplog.text
+
+
+async def test_cancellation_from_within_a_transport_is_an_error():
+    async def answer(request):
+        raise asyncio.CancelledError
+
+    assert (await attempt(answer)).error == "the transport failed (CancelledError)"
+
+
+async def test_clear_reason_is_kept_when_our_transport_is_wrapped():
+    async def answer(request):
+        raise AttemptError("a clear reason")
+
+    assert (await attempt(answer)).error == "a clear reason"
+
+
+async def test_transport_that_gives_nonsense_is_an_error():
+    async def answer(request):
+        return None
+
+    assert (await attempt(answer)).error.startswith("the transport failed (")
+
+
+async def test_cancelling_an_attempt_cancels_the_transport():
+    ended = []
+
+    async def answer(request):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    task = asyncio.create_task(attempt(answer, seconds=30))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended
+
+
+async def test_deadline_in_the_past_is_a_time_out(hostile, made):
+    request = httpx.Request("POST", hostile.url("silence"), content=b"{}")
+    outcome = await exchange(made(), request, deadline=time.monotonic() - 1)
+    assert outcome.error
+    assert outcome.duration < 1
+
+
+async def test_answer_of_our_own_transport_is_capped_too(hostile, made):
+    request = httpx.Request("POST", hostile.url("bomb"), content=b"{}")
+    outcome = await exchange(made(), request, deadline=time.monotonic() + 2)
+    assert outcome.status_code == 200
+    assert len(outcome.body) == 16 * 1024
+
+
+@pytest.mark.parametrize(
+    "trick,reason",
+    [
+        ("silence", "timed out after 0.4 s waiting for the answer"),
+        ("dripping-headers", "timed out after 0.4 s waiting for the answer"),
+        ("close-at-once", "the connection was closed before the answer came"),
+        ("close-in-headers", "the connection was closed before the headers were complete"),
+        ("9000-headers", "the headers of the answer are too large"),
+        ("status-999", "the answer has the impossible status 999"),
+        ("junk", "the answer does not begin with an HTTP/1.1 status line"),
+    ],
+)
+async def test_reason_of_our_own_transport_is_clear(hostile, made, trick, reason):
+    assert (await send(made(), hostile.url(trick))).error == reason
+
+
+async def test_peer_that_does_not_read_is_named_so(hostile, made):
+    outcome = await send(made(), hostile.url("never-read"), body=bytes(16 * 1024 * 1024))
+    assert outcome.error == "timed out after 0.4 s sending the request"

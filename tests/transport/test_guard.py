@@ -1,0 +1,158 @@
+"""The guard: only allowed addresses are dialled, and only the operator learns why not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+
+import pytest
+
+from unihooks._targets import TargetPolicy
+from unihooks.testing import Receiver
+from unihooks.testing._transport_contract import send
+from unihooks.transport import NOT_REACHABLE, HTTPTransport
+from unihooks.transport._connections import Connection
+from unihooks.transport._lookups import Lookups, system_addresses
+
+LOOPBACK = ["127.0.0.0/8"]
+
+
+def policy(resolver, **options):
+    return TargetPolicy(allow=LOOPBACK, resolver=resolver, **options)
+
+
+async def test_one_refused_address_refuses_all(hostile, made):
+    transport = made(policy(lambda host, port: ["127.0.0.1", "10.0.0.1"]))
+    outcome = await send(transport, hostile.url("ok"))
+    assert outcome.error == NOT_REACHABLE
+    assert hostile.connections == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://10.0.0.1/",
+        "https://[::1]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://2130706433/",
+        "https://169.254.169.254/",
+    ],
+)
+async def test_literal_address_is_checked_likewise(made, url):
+    transport = made(TargetPolicy(resolver=lambda host, port: ["127.0.0.1"]))
+    assert (await send(transport, url)).error == NOT_REACHABLE
+
+
+async def test_plain_http_is_refused_unless_it_is_allowed(made):
+    refusing = made(policy(lambda host, port: ["127.0.0.1"]))
+    assert (await send(refusing, "http://localhost:8000/")).error == NOT_REACHABLE
+
+
+async def test_plain_http_is_sent_if_it_is_allowed(made):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        transport = made(policy(None, allow_http=True))
+        outcome = await send(transport, f"http://127.0.0.1:{port}/")
+    assert outcome.status_code == 204
+
+
+def fail(host, port):
+    raise RuntimeError("s3cr3t")
+
+
+@pytest.mark.parametrize(
+    "resolver", [fail, lambda host, port: [], lambda host, port: ["nonsense"]], ids=["raises", "nothing", "junk"]
+)
+async def test_name_without_addresses_is_not_reachable(hostile, made, resolver):
+    assert (await send(made(policy(resolver)), hostile.url("ok"))).error == NOT_REACHABLE
+
+
+async def test_look_up_that_hangs_ends_at_the_deadline(hostile, made):
+    release = threading.Event()
+    transport = made(policy(lambda host, port: release.wait(5) and ["127.0.0.1"]))
+    outcome = await send(transport, hostile.url("ok"), seconds=0.3)
+    release.set()
+    assert outcome.error == NOT_REACHABLE
+    assert outcome.duration < 0.6
+
+
+async def test_look_up_that_hangs_ends_at_the_connect_timeout(hostile, made):
+    release = threading.Event()
+    transport = made(policy(lambda host, port: release.wait(5) and ["127.0.0.1"]), connect_timeout=0.1)
+    outcome = await send(transport, hostile.url("ok"), seconds=5)
+    release.set()
+    assert outcome.error == NOT_REACHABLE
+    assert outcome.duration < 1
+
+
+async def test_one_look_up_is_in_flight_for_each_endpoint(hostile, made):
+    looked = []
+
+    def look(host, port):
+        looked.append(host)
+        time.sleep(0.1)
+        return ["127.0.0.1"]
+
+    transport = made(policy(look))
+    sends = [send(transport, hostile.url("ok"), seconds=3, endpoint_id=f"ep_{number % 2}") for number in range(10)]
+    assert {outcome.status_code for outcome in await asyncio.gather(*sends)} == {204}
+    assert len(looked) == 2
+
+
+async def test_next_address_is_tried_when_one_is_closed(hostile, made):
+    transport = made(policy(lambda host, port: ["127.0.0.2", "127.0.0.1"]))
+    assert (await send(transport, hostile.url("ok"))).status_code == 204
+
+
+async def test_peer_that_is_not_the_checked_address_is_refused(hostile, made, monkeypatch):
+    monkeypatch.setattr(Connection, "peer", lambda connection: "127.0.0.9")
+    assert (await send(made(), hostile.url("ok"))).error == NOT_REACHABLE
+
+
+async def test_certificate_is_checked_against_the_name_not_the_address():
+    async with Receiver() as receiver:
+        transport = HTTPTransport(receiver.targets, ssl_context=receiver.ssl_context)
+        outcome = await send(transport, f"https://hooks.example.com:{receiver.port}/")
+        await transport.aclose()
+    assert outcome.status_code == 204
+
+
+@pytest.mark.parametrize(
+    "url", ["https://localhost:1024/?token=s3cr3t", "https://10.0.0.1/?token=s3cr3t"], ids=["closed", "refused"]
+)
+async def test_operator_reads_the_reason_that_the_customer_does_not(made, caplog, url):
+    caplog.set_level(logging.DEBUG)
+    outcome = await send(made(), url, endpoint_id="ep_7", headers={"authorization": "s3cr3t"})
+    assert outcome.error == NOT_REACHABLE
+    record = next(record for record in caplog.records if record.name == "unihooks.transport")
+    assert "ep_7" in record.getMessage()
+    assert "s3cr3t" not in caplog.text
+
+
+async def test_dead_names_do_not_hold_up_the_living():
+    release = threading.Event()
+    lookups = Lookups(
+        lambda host, port: release.wait(10) if host == "dead" else ["192.0.2.1"], asyncio.get_running_loop()
+    )
+    suspects = [f"dead-{number}" for number in range(100)]
+    lookups._suspects.update(dict.fromkeys(suspects))
+    hanging = [asyncio.ensure_future(lookups.addresses(name, "dead", 443)) for name in suspects]
+    assert await asyncio.wait_for(lookups.addresses("ep", "alive", 443), 1) == ["192.0.2.1"]
+    release.set()
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    lookups.close()
+
+
+def test_system_gives_each_address_once():
+    assert "127.0.0.1" in system_addresses("localhost", 443)
+    assert len(set(system_addresses("localhost", 443))) == len(system_addresses("localhost", 443))

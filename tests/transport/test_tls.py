@@ -1,0 +1,73 @@
+"""TLS: who is trusted, what is said when not, and to whom a session belongs."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from unihooks.testing._hostile import Hostile
+from unihooks.testing._transport_contract import send
+from unihooks.transport import HTTPTransport
+from unihooks.transport._tls import default_context
+
+
+@pytest.mark.parametrize(
+    "certificate,reason",
+    [
+        ("wrong-host", "TLS certificate is not valid for this host"),
+        ("expired", "TLS certificate has expired"),
+        ("unknown", "TLS certificate is issued by an authority that is not trusted"),
+        ("silent", "timed out after 0.4 s during the TLS handshake"),
+        ("plain", "the TLS handshake failed"),
+    ],
+)
+async def test_reason_names_what_is_wrong(certificate, reason):
+    with Hostile(certificate) as hostile:
+        transport = HTTPTransport(hostile.targets, ssl_context=hostile.ssl_context)
+        outcome = await send(transport, hostile.url("ok"))
+        await transport.aclose()
+    assert outcome.error.startswith(reason)
+
+
+async def reconnect(transport, hostile, **options):
+    """Deliver over a connection that is certainly new."""
+    transport._pool.close()
+    return await send(transport, hostile.url("ok", **options), endpoint_id="ep_1")
+
+
+async def test_session_is_resumed_by_its_endpoint(hostile, made):
+    transport = made()
+    for _ in range(4):
+        assert (await reconnect(transport, hostile)).status_code == 204
+    assert hostile.resumed == [False, True, True, True]
+
+
+async def test_session_never_crosses_names(hostile, made):
+    transport = made()
+    await reconnect(transport, hostile)
+    outcome = await reconnect(transport, hostile, host="other.example.com")
+    assert outcome.error == "TLS certificate is not valid for this host"
+    assert True not in hostile.resumed
+
+
+async def test_session_never_crosses_endpoints(hostile, made):
+    transport = made()
+    for endpoint_id in ("a", "b"):
+        await send(transport, hostile.url("ok"), endpoint_id=endpoint_id)
+    assert hostile.resumed == [False, False]
+
+
+def test_default_context_verifies_and_speaks_http_1_1_only():
+    context = default_context()
+    assert context.check_hostname
+    assert context.verify_mode.name == "CERT_REQUIRED"
+    assert context.minimum_version.name == "TLSv1_2"
+
+
+async def test_aclose_ends_what_is_under_way(hostile, made):
+    transport = made()
+    asking = asyncio.create_task(send(transport, hostile.url("silence"), seconds=3))
+    await asyncio.sleep(0.2)
+    await transport.aclose()
+    assert (await asking).error
