@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from unihooks._models import Attempt, Delivery, DeliveryState, Event, Page, check_tenant
+from unihooks._models import Attempt, Delivery, DeliveryState, Event, Page, check_filters, check_id, check_tenant
 from unihooks._pages import paginate
 from unihooks._times import to_us
 from unihooks._twins import awaitable
@@ -43,6 +43,7 @@ class Log:
     ) -> Page[Event]:
         """List what was emitted, with payloads."""
         check_tenant(tenant)
+        check_filters(product=product, event_type=event_type)
         first, last = _moment("since", since), _moment("until", until)
         narrow = EventFilter(product=product, event_type=event_type, since=first, until=last)
         store = self._settings.store
@@ -51,7 +52,7 @@ class Log:
     def event(self, event_id: str, *, tenant: str = "default") -> Event:
         """Return one event with its payload."""
         check_tenant(tenant)
-        narrow = EventFilter(event_id=event_id)
+        narrow = EventFilter(event_id=check_id("event", event_id))
         store = self._settings.store
         page = paginate(lambda window: store.list_events(tenant, narrow, window), _id_of, limit=1, cursor=None)
         return _only(page, "event", event_id)
@@ -74,6 +75,8 @@ class Log:
     ) -> Page[Delivery]:
         """List deliveries; every filter that is given must fit."""
         check_tenant(tenant)
+        check_filters(webhook_id=webhook_id, endpoint_id=endpoint_id, event_id=event_id)
+        check_filters(product=product, event_type=event_type)
         narrow = DeliveryFilter(
             webhook_id=webhook_id,
             endpoint_id=endpoint_id,
@@ -93,7 +96,7 @@ class Log:
     def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Return one delivery."""
         check_tenant(tenant)
-        narrow = DeliveryFilter(delivery_id=delivery_id)
+        narrow = DeliveryFilter(delivery_id=check_id("delivery", delivery_id))
         store = self._settings.store
         page = paginate(lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=1, cursor=None)
         return _only(page, "delivery", delivery_id)
@@ -103,6 +106,7 @@ class Log:
     ) -> Page[Attempt]:
         """List the attempts of a delivery."""
         check_tenant(tenant)
+        check_id("delivery", delivery_id)
         store = self._settings.store
         return paginate(
             lambda window: store.list_attempts(tenant, delivery_id, window),
@@ -118,14 +122,14 @@ class Log:
         `Conflict` when its endpoint is gone.
         """
         check_tenant(tenant)
-        delivery = self._settings.store.replay(tenant, delivery_id)
+        delivery = self._settings.store.replay(tenant, check_id("delivery", delivery_id))
         self._settings.wake()
         return delivery
 
     def cancel(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Cancel a pending delivery; `Conflict` when it is not pending."""
         check_tenant(tenant)
-        return self._settings.store.cancel(tenant, delivery_id, CANCELLED_BY_HAND)
+        return self._settings.store.cancel(tenant, check_id("delivery", delivery_id), CANCELLED_BY_HAND)
 
     def recover(
         self, webhook_id: str, *, tenant: str = "default", since: datetime, until: datetime | None = None
@@ -136,6 +140,7 @@ class Log:
         or delivered by now is left alone.
         """
         check_tenant(tenant)
+        check_id("webhook", webhook_id)
         store = self._settings.store
         first, last = to_us(_aware("since", since)), store.now() + 1 if until is None else to_us(_aware("until", until))
         made = 0

@@ -14,7 +14,7 @@ from unihooks._headers import HeaderSet
 from unihooks._mapping import PayloadMapping
 from unihooks._secrets import Secret, check_signing_secret
 from unihooks._times import from_us
-from unihooks.exceptions import InvalidWebhook
+from unihooks.exceptions import InvalidWebhook, NotFound
 
 EVERY_EVENT = "*"
 _MAX_NAME = 200
@@ -327,6 +327,20 @@ def check_tenant(tenant: object) -> str:
     if isinstance(tenant, str) and 1 <= len(tenant) <= _MAX_TENANT and storable(tenant):
         return tenant
     raise InvalidWebhook("tenant must be a text of 1 to 256 characters without NUL and lone surrogates", name="tenant")
+
+
+def check_id(kind: str, value: object) -> str:
+    """Return an identifier, or raise NotFound if no store could ever have given it."""
+    if isinstance(value, str) and storable(value):
+        return value
+    raise NotFound(f"there is no {kind} with this id for this tenant", name=f"{kind}_id")
+
+
+def check_filters(**texts: object) -> None:
+    """Raise InvalidWebhook for a filter that is given but is no text that a store could hold."""
+    for name, value in texts.items():
+        if value is not None and not (isinstance(value, str) and storable(value)):
+            raise InvalidWebhook(f"{name} must be a text without NUL and lone surrogates", name=name)
 
 
 def _check_text(name: str, value: object, *, at_most: int) -> None:

@@ -20,6 +20,8 @@ from unihooks._models import (
     Page,
     Webhook,
     WebhookStatus,
+    check_filters,
+    check_id,
     check_tenant,
     to_status,
 )
@@ -88,7 +90,7 @@ class Webhooks:
 
     def get(self, webhook_id: str, *, tenant: str = "default") -> Webhook:
         """Return a webhook."""
-        return self._settings.store.get_webhook(check_tenant(tenant), webhook_id)
+        return self._settings.store.get_webhook(check_tenant(tenant), check_id("webhook", webhook_id))
 
     def list(
         self,
@@ -101,13 +103,14 @@ class Webhooks:
     ) -> Page[Webhook]:
         """List webhooks, newest first; `search` looks in name, description and URLs, ignoring case."""
         check_tenant(tenant)
+        check_filters(search=search)
         narrow = WebhookFilter(status=None if status is None else to_status(status), search=search or None)
         store = self._settings.store
         return paginate(lambda window: store.list_webhooks(tenant, narrow, window), _id_of, limit=limit, cursor=cursor)
 
     def delete(self, webhook_id: str, *, tenant: str = "default") -> None:
         """Delete a webhook and cancel its pending deliveries; its log stays."""
-        self._settings.store.delete_webhook(check_tenant(tenant), webhook_id)
+        self._settings.store.delete_webhook(check_tenant(tenant), check_id("webhook", webhook_id))
 
     def update(
         self, webhook_id: str, *, tenant: str = "default", version: int | None = None, **changes: Any
@@ -202,7 +205,7 @@ class Webhooks:
     apreview = awaitable(preview)
 
     def _revise(self, webhook_id: str, tenant: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
-        revised = self._settings.store.revise_webhook(check_tenant(tenant), webhook_id, revise)
+        revised = self._settings.store.revise_webhook(check_tenant(tenant), check_id("webhook", webhook_id), revise)
         self._settings.wake()
         return revised
 

@@ -37,7 +37,7 @@ class Tables:
         """Return a webhook of the tenant, or raise `NotFound`."""
         webhook = self.webhooks.get(webhook_id)
         if webhook is None or webhook.tenant != tenant:
-            raise NotFound(f"there is no webhook {webhook_id!r}; list the tenant's webhooks for their ids", name="id")
+            raise NotFound(f"there is no webhook {webhook_id!r}; list the tenant's webhooks for their ids", name="webhook_id")
         return webhook
 
     def delivery(self, tenant: str, delivery_id: str) -> DeliveryRow:
@@ -45,7 +45,7 @@ class Tables:
         row = self.deliveries.get(delivery_id)
         if row is None or row.event.tenant != tenant:
             raise NotFound(
-                f"there is no delivery {delivery_id!r}; list the tenant's deliveries for their ids", name="id"
+                f"there is no delivery {delivery_id!r}; list the tenant's deliveries for their ids", name="delivery_id"
             )
         return row
 

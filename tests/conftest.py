@@ -1,0 +1,104 @@
+"""What most tests stand on: each kind of store, a clock, a real receiver, and a host with a dispatcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from unihooks import Delivery, Dispatcher, EventSubscription, RetryPolicy, Secret, VerifiedMessage, Webhook
+from unihooks.abc import Store
+from unihooks.stores import MemoryStore, SQLiteStore
+from unihooks.testing import FakeClock, ReceivedRequest, Receiver
+
+# Signatures made at a FakeClock's time are checked without regard to their age.
+_ANY_AGE = 10**10
+
+
+@define
+class Host:
+    """Be an application with a dispatcher, a receiver as its customers' endpoints, and a clock."""
+
+    dispatcher: Dispatcher
+    receiver: Receiver
+    clock: FakeClock
+    new_dispatcher: Callable[..., Dispatcher] = field(repr=False)
+
+    def webhook(self, *paths: str, tenant: str = "default", active: bool = True, **fields: Any) -> Webhook:
+        """Register a webhook for every event of `chat`, switched on."""
+        fields.setdefault("name", "CRM sync")
+        fields.setdefault("subscriptions", [EventSubscription("chat", "*")])
+        fields.setdefault("endpoints", [self.receiver.url_for(path) for path in paths or ("/in",)])
+        added = self.dispatcher.webhooks.add(Webhook(**fields), tenant=tenant)
+        return self.dispatcher.webhooks.activate(added.id, tenant=tenant) if active else added
+
+    def emit(self, payload: Any = None, *, tenant: str = "default", **options: Any) -> Any:
+        """Emit a message of `chat`."""
+        payload = {"text": "hi"} if payload is None else payload
+        return self.dispatcher.emit("chat", "message.received", payload, tenant=tenant, **options)
+
+    def received(self, path: str | None = None) -> Sequence[ReceivedRequest]:
+        """Return what has arrived, at one path or at all."""
+        return [one for one in self.receiver.requests if path is None or one.path == path]
+
+    def verify(self, request: ReceivedRequest, *secrets: str | Secret) -> VerifiedMessage:
+        """Check the signature of a request as a customer would."""
+        return request.verify(list(secrets), tolerance=_ANY_AGE)
+
+    def deliveries(self, **filters: Any) -> list[Delivery]:
+        """Return the deliveries, the first one first."""
+        return list(self.dispatcher.log.deliveries(limit=250, **filters))[::-1]
+
+    def only(self, **filters: Any) -> Delivery:
+        """Return the one delivery there is."""
+        (delivery,) = self.deliveries(**filters)
+        return delivery
+
+
+def _new_store(kind: str, folder: Path) -> Store:
+    return MemoryStore() if kind == "memory" else SQLiteStore(folder / "webhooks.db")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Give each kind of store in turn, empty."""
+    store = _new_store(request.param, tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def new_dispatcher(store: Store, receiver: Receiver, clock: FakeClock) -> Iterator[Callable[..., Dispatcher]]:
+    """Give what makes dispatchers of the store that may send to the receiver."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Dispatcher:
+            options.setdefault("clock", clock)
+            options.setdefault("retries", RetryPolicy.from_delays([60, 600], jitter=0))
+            if "transport" not in options:
+                options.setdefault("targets", receiver.targets)
+                options.setdefault("ssl_context", receiver.ssl_context)
+            return stack.enter_context(Dispatcher(store, **options))
+
+        yield make
+
+
+@pytest.fixture
+def host(new_dispatcher: Callable[..., Dispatcher], receiver: Receiver, clock: FakeClock) -> Host:
+    """Give a host whose deliveries are retried after 1 and 10 minutes."""
+    return Host(new_dispatcher(), receiver, clock, new_dispatcher)

@@ -1,0 +1,475 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from datetime import timedelta
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from unihooks import Catalog, DeliveryState, Dispatcher, TargetPolicy, Webhook
+from unihooks.abc import Emitter
+from unihooks.exceptions import (
+    Conflict,
+    IdempotencyConflict,
+    InvalidPayload,
+    InvalidWebhook,
+    StoreError,
+    UnknownEventType,
+)
+from unihooks.stores import MemoryStore, SQLiteStore
+
+# Emitting.
+
+
+def test_emit_returns_the_event_with_the_payload_as_given(host):
+    payload = {"text": "hi", "nested": [1, 2.5, None, True]}
+    event = host.emit(payload, tenant="acme")
+
+    assert (event.tenant, event.product, event.event_type) == ("acme", "chat", "message.received")
+    assert event.payload == payload
+    assert event.created_at == host.clock.now
+    assert event.id.startswith("evt_")
+    assert len(event.id) == 30
+
+
+def test_tenant_is_default_where_it_is_left_out(host):
+    assert host.dispatcher.emit("chat", "x", 1).tenant == "default"
+
+
+async def test_aemit_stores_what_emit_stores(host):
+    event = await host.dispatcher.aemit("chat", "x", {"a": 1}, tenant="acme", idempotency_key="k")
+
+    assert host.dispatcher.log.event(event.id, tenant="acme") == event
+    assert await host.dispatcher.aemit("chat", "x", {"a": 1}, tenant="acme", idempotency_key="k") == event
+
+
+def test_emit_neither_reads_nor_matches_webhooks(host, monkeypatch):
+    host.webhook()
+
+    def refuse(*_args, **_options):
+        raise AssertionError("emit looked at the configuration")
+
+    for verb in ("get_webhook", "list_webhooks", "destinations", "stamps", "plan", "claim", "work"):
+        monkeypatch.setattr(type(host.dispatcher.settings.store), verb, refuse)
+
+    host.emit()
+
+
+def test_the_dispatcher_is_an_emitter(host):
+    assert isinstance(host.dispatcher, Emitter)
+
+
+def test_emit_many_returns_the_events_in_order(host):
+    host.webhook()
+    events = host.dispatcher.emit_many([("chat", f"type.{number}", number) for number in range(20)])
+
+    assert [event.payload for event in events] == list(range(20))
+    assert [event.id for event in events] == sorted(event.id for event in events)
+    assert host.dispatcher.drain().delivered == 20
+
+
+def test_emit_many_of_nothing_is_nothing(host):
+    assert host.dispatcher.emit_many([]) == []
+
+
+def test_emit_many_stores_none_if_one_is_bad(host):
+    with pytest.raises(InvalidPayload):
+        host.dispatcher.emit_many([("chat", "x", 1), ("chat", "x", float("nan"))])
+
+    assert not host.dispatcher.log.events()
+
+
+async def test_every_blocking_verb_of_the_dispatcher_has_an_awaitable_twin(host):
+    assert [event.payload for event in await host.dispatcher.aemit_many([("chat", "x", 1)])] == [1]
+    assert (await host.dispatcher.astats()).oldest_unplanned == host.clock.now
+    await host.dispatcher.aclose()
+
+
+async def test_events_emitted_together_fail_alone(host):
+    outcomes = await asyncio.gather(
+        *(host.dispatcher.aemit("chat", "x", number, idempotency_key="same") for number in (1, 2)),
+        *(host.dispatcher.aemit("chat", "x", number) for number in range(8)),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(one, IdempotencyConflict) for one in outcomes) == 1
+    assert len(host.dispatcher.log.events()) == 9
+
+
+# What is accepted.
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a" * 129, "a\n", "é", "*", None, 5])
+def test_a_malformed_product_or_event_type_is_refused(host, name):
+    with pytest.raises(UnknownEventType) as refused:
+        host.dispatcher.emit(name, "x", 1)
+    assert refused.value.name == "product"
+    with pytest.raises(UnknownEventType) as refused:
+        host.dispatcher.emit("chat", name, 1)
+    assert refused.value.name == "event_type"
+    assert isinstance(refused.value, ValueError)
+
+
+def test_names_of_128_of_the_allowed_characters_are_accepted(host):
+    name = ("Az09._:/-" * 15)[:128]
+    assert host.dispatcher.emit(name, name, 1).product == name
+
+
+@pytest.mark.parametrize(
+    "payload, path",
+    [
+        ({"a": [float("nan")]}, "a[0]"),
+        ({"a": {"b": b"x"}}, "a.b"),
+        ({"a": {1, 2}}, "a"),
+        ({"a": Decimal("1.5")}, "a"),
+        ({1: "x"}, ""),
+        ({"a": "\ud800"}, "a"),
+    ],
+)
+def test_a_payload_that_is_not_json_is_refused_with_its_path(host, payload, path):
+    with pytest.raises(InvalidPayload) as refused:
+        host.emit(payload)
+    assert path in refused.value.name
+    assert not host.dispatcher.log.events()
+
+
+def test_a_payload_over_256_kib_is_refused(host):
+    host.emit("x" * (256 * 1024 - 2))
+    with pytest.raises(InvalidPayload):
+        host.emit("x" * (256 * 1024 - 1))
+
+
+@pytest.mark.parametrize("tenant", ["", "t" * 257, "a\0", "\ud800", None, 5])
+def test_a_tenant_is_a_text_of_1_to_256_characters(host, tenant):
+    with pytest.raises(InvalidWebhook) as refused:
+        host.dispatcher.emit("chat", "x", 1, tenant=tenant)
+    assert refused.value.name == "tenant"
+
+
+@pytest.mark.parametrize("key", ["", "k" * 257, "a\0", "\ud800", 5])
+def test_an_idempotency_key_is_a_text_of_1_to_256_characters(host, key):
+    with pytest.raises(InvalidPayload) as refused:
+        host.emit(idempotency_key=key)
+    assert refused.value.name == "idempotency_key"
+
+
+def test_with_a_catalog_an_unknown_pair_is_refused(new_dispatcher):
+    catalog = Catalog()
+    catalog.add_product("chat").add_event("message.received")
+    dispatcher = new_dispatcher(catalog=catalog)
+
+    dispatcher.emit("chat", "message.received", 1)
+    for product, event_type in [("chat", "other"), ("other", "message.received"), ("chat", "*")]:
+        with pytest.raises(UnknownEventType):
+            dispatcher.emit(product, event_type, 1)
+
+
+def test_with_a_schema_a_payload_that_does_not_fit_is_refused(new_dispatcher):
+    catalog = Catalog()
+    catalog.add_product("chat").add_event("x", schema={"type": "object", "required": ["id"]})
+    dispatcher = new_dispatcher(catalog=catalog)
+
+    dispatcher.emit("chat", "x", {"id": 1})
+    with pytest.raises(InvalidPayload):
+        dispatcher.emit("chat", "x", {})
+
+
+# Idempotency.
+
+
+def test_the_same_key_and_payload_give_the_first_event(host):
+    host.webhook()
+    first = host.emit({"a": 1}, idempotency_key="order-7")
+    host.clock.advance(60)
+
+    assert host.emit({"a": 1}, idempotency_key="order-7") == first
+    assert host.dispatcher.drain().attempted == 1
+
+
+@pytest.mark.parametrize("event_type, payload", [("message.received", {"a": 2}), ("message.read", {"a": 1})])
+def test_the_same_key_for_another_event_is_a_conflict(host, event_type, payload):
+    host.emit({"a": 1}, idempotency_key="order-7")
+    with pytest.raises(IdempotencyConflict):
+        host.dispatcher.emit("chat", event_type, payload, idempotency_key="order-7")
+
+
+def test_tenants_do_not_share_idempotency_keys(host):
+    events = {host.emit({"by": tenant}, tenant=tenant, idempotency_key="k").id for tenant in ("acme", "globex")}
+    assert len(events) == 2
+
+
+# The host's transaction.
+
+
+on_a_file = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def file_host(host):
+    host.dispatcher.stats()  # the first use creates the tables
+    return host
+
+
+def _connect(tmp_path):
+    return sqlite3.connect(tmp_path / "webhooks.db", isolation_level=None)
+
+
+@on_a_file
+def test_an_event_of_the_hosts_transaction_is_sent_once_it_is_committed(file_host, tmp_path):
+    file_host.webhook()
+    connection = _connect(tmp_path)
+    connection.execute("BEGIN IMMEDIATE")
+    event = file_host.emit({"a": 1}, connection=connection)
+    assert event.payload == {"a": 1}
+    assert not file_host.dispatcher.log.events()
+
+    connection.execute("COMMIT")
+    connection.close()
+    file_host.dispatcher.wake()
+
+    assert file_host.dispatcher.drain().delivered == 1
+    assert file_host.received()[0].headers["webhook-id"] == event.id
+
+
+@on_a_file
+def test_an_event_of_a_transaction_that_is_rolled_back_is_never_sent(file_host, tmp_path):
+    file_host.webhook()
+    connection = _connect(tmp_path)
+    connection.execute("BEGIN IMMEDIATE")
+    file_host.emit(connection=connection)
+    connection.execute("ROLLBACK")
+    connection.close()
+
+    assert file_host.dispatcher.drain().planned == 0
+    assert not file_host.received()
+
+
+@on_a_file
+async def test_aemit_joins_the_hosts_transaction(file_host, tmp_path):
+    connection = _connect(tmp_path)
+    connection.execute("BEGIN IMMEDIATE")
+    event = await file_host.dispatcher.aemit("chat", "x", 1, connection=connection)
+    connection.execute("COMMIT")
+    connection.close()
+
+    assert file_host.dispatcher.log.event(event.id) == event
+
+
+@on_a_file
+def test_a_reused_key_does_not_spoil_the_hosts_transaction(file_host, tmp_path):
+    first = file_host.emit({"a": 1}, idempotency_key="k")
+    connection = _connect(tmp_path)
+    connection.execute("BEGIN IMMEDIATE")
+    assert file_host.emit({"a": 1}, idempotency_key="k", connection=connection) == first
+    with pytest.raises(IdempotencyConflict):
+        file_host.emit({"a": 2}, idempotency_key="k", connection=connection)
+    file_host.emit({"a": 3}, connection=connection)
+    connection.execute("COMMIT")
+    connection.close()
+
+    assert [event.payload for event in file_host.dispatcher.log.events()] == [{"a": 3}, {"a": 1}]
+
+
+@on_a_file
+def test_a_connection_to_another_database_is_refused(file_host, tmp_path):
+    connection = sqlite3.connect(tmp_path / "other.db")
+    with pytest.raises(StoreError):
+        file_host.emit(connection=connection)
+    connection.close()
+
+
+def test_what_is_no_connection_is_a_type_error(host):
+    with pytest.raises(TypeError):
+        host.emit(connection=object())
+
+
+async def test_what_is_no_connection_is_a_type_error_for_aemit_too(host):
+    with pytest.raises(TypeError):
+        await host.dispatcher.aemit("chat", "x", 1, connection=object())
+
+
+def test_inside_the_hosts_write_transaction_other_calls_fail_with_an_explanation(tmp_path):
+    store = SQLiteStore(tmp_path / "webhooks.db", busy_timeout=0.05)
+    with Dispatcher(store) as dispatcher:
+        dispatcher.stats()
+        connection = _connect(tmp_path)
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="lock"):
+            dispatcher.emit("chat", "x", 1)
+        dispatcher.emit("chat", "x", 2, connection=connection)
+        connection.execute("COMMIT")
+        connection.close()
+
+        assert [event.payload for event in dispatcher.log.events()] == [2]
+
+
+@on_a_file
+def test_a_deferred_transaction_that_read_first_is_told_to_begin_immediately(file_host, tmp_path):
+    connection = _connect(tmp_path)
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    file_host.emit()
+    with pytest.raises(StoreError, match="BEGIN IMMEDIATE"):
+        file_host.emit(connection=connection)
+    connection.close()
+
+
+# Nobody runs a worker.
+
+
+def test_emit_warns_once_when_the_oldest_event_waits_for_more_than_60_s(host, caplog):
+    host.emit()
+    host.clock.advance(60)
+    host.emit()
+    assert not caplog.records
+
+    host.clock.advance(11)
+    host.emit()
+    (warning,) = caplog.records
+    assert (warning.name, warning.levelno) == ("unihooks.dispatcher", logging.WARNING)
+    assert "dispatcher.running()" in warning.message
+
+    host.clock.advance(600)
+    host.emit()
+    assert len(caplog.records) == 1
+
+
+def test_emit_does_not_warn_while_events_are_planned(host, caplog):
+    for _ in range(5):
+        host.emit()
+        host.dispatcher.drain()
+        host.clock.advance(120)
+    assert not caplog.records
+
+
+# The guard and the transport.
+
+
+def test_a_transport_of_the_hosts_own_needs_targets_none():
+    transport = httpx.MockTransport(lambda request: httpx.Response(200))
+    with pytest.raises(TypeError, match="targets=None"):
+        Dispatcher(MemoryStore(), transport=transport)
+    with pytest.raises(TypeError, match="targets=None"):
+        Dispatcher(MemoryStore(), transport=transport, targets=TargetPolicy())
+
+
+def test_targets_none_needs_a_transport():
+    with pytest.raises(TypeError, match="transport"):
+        Dispatcher(MemoryStore(), targets=None)
+
+
+@pytest.mark.parametrize("deadline", [0, -1, 601, float("nan")])
+def test_a_deadline_that_makes_no_sense_is_refused(deadline):
+    with pytest.raises(ValueError, match="deadline"):
+        Dispatcher(MemoryStore(), deadline=deadline)
+
+
+def test_a_retention_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="retention"):
+        Dispatcher(MemoryStore(), retention=timedelta(0))
+    Dispatcher(MemoryStore(), retention=None)
+
+
+def test_the_systems_authorities_are_trusted_unless_others_are_given(new_dispatcher, host):
+    host.webhook()
+    host.emit()
+    # The receiver's authority is a throwaway one.
+    dispatcher = new_dispatcher(ssl_context=None)
+    dispatcher.drain()
+    delivery = host.only()
+    attempt = dispatcher.log.attempts(delivery.id)[0]
+    assert delivery.state is DeliveryState.PENDING
+    assert attempt.status_code is None
+    assert "certificate" in attempt.error
+
+
+def test_egress_ips_are_kept_for_the_hosts_pages(new_dispatcher):
+    assert new_dispatcher(egress_ips=["192.0.2.1"]).egress_ips == ("192.0.2.1",)
+
+
+# Figures and bounds.
+
+
+def test_stats_show_the_state_of_the_queue(host):
+    webhook = host.webhook()
+    before = host.dispatcher.stats()
+    assert (before.oldest_unplanned, before.due, before.held, before.in_flight, before.failing_endpoints) == (
+        None, 0, 0, 0, 0,
+    )  # fmt: skip
+    assert not before.workers
+
+    host.emit()
+    assert host.dispatcher.stats().oldest_unplanned == host.clock.now
+
+    host.receiver.answer(500)
+    host.dispatcher.drain()
+    failing = host.dispatcher.stats()
+    assert (failing.oldest_unplanned, failing.due, failing.failing_endpoints) == (None, 0, 1)
+
+    host.clock.advance(60)
+    assert host.dispatcher.stats().due == 1
+    host.dispatcher.webhooks.deactivate(webhook.id)
+    held = host.dispatcher.stats()
+    assert (held.due, held.held) == (0, 1)
+
+
+def test_a_running_worker_is_seen_and_one_that_ended_is_not(host):
+    with host.dispatcher.running():
+        host.webhook()
+        host.emit()
+        host.receiver.wait_for(1)
+        (worker,) = host.dispatcher.stats().workers
+        assert worker.pid > 0
+        assert worker.seen_at
+
+    assert not host.dispatcher.stats().workers
+
+
+def test_a_tenant_has_at_most_so_many_webhooks(new_dispatcher, receiver):
+    dispatcher = new_dispatcher(webhooks_per_tenant=1)
+    dispatcher.webhooks.add(Webhook(name="first", endpoints=[receiver.url]), tenant="acme")
+    with pytest.raises(Conflict) as refused:
+        dispatcher.webhooks.add(Webhook(name="second", endpoints=[receiver.url]), tenant="acme")
+    assert refused.value.name == "webhooks"
+    dispatcher.webhooks.add(Webhook(name="another's", endpoints=[receiver.url]), tenant="globex")
+
+
+def test_a_webhook_has_at_most_so_many_endpoints(new_dispatcher, receiver):
+    dispatcher = new_dispatcher(endpoints_per_webhook=2)
+    urls = [receiver.url_for(f"/{number}") for number in range(3)]
+    with pytest.raises(InvalidWebhook) as refused:
+        dispatcher.webhooks.add(Webhook(name="many", endpoints=urls))
+    assert refused.value.name == "endpoints"
+    webhook = dispatcher.webhooks.add(Webhook(name="few", endpoints=urls[:2]))
+    with pytest.raises(InvalidWebhook):
+        dispatcher.webhooks.update(webhook.id, endpoints=urls)
+
+
+# Opening and closing.
+
+
+def test_a_closed_dispatcher_opens_again_on_use(host):
+    event = host.emit()
+    host.dispatcher.close()
+    assert host.dispatcher.log.event(event.id) == event
+
+
+def test_migrate_names_the_steps_taken_and_repeats_none(host):
+    host.dispatcher.migrate()
+    assert host.dispatcher.migrate() == []
+
+
+async def test_a_dispatcher_is_an_async_context_manager(store):
+    async with Dispatcher(store) as dispatcher:
+        await dispatcher.aemit("chat", "x", 1)
+
+
+def test_a_clock_of_the_hosts_gives_all_times(host):
+    before = host.clock.now
+    webhook = host.webhook()
+    host.clock.advance(30)
+    assert webhook.created_at == webhook.activated_at == before
+    assert host.emit().created_at == before + timedelta(seconds=30)
