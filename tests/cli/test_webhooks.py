@@ -1,0 +1,74 @@
+"""What `webhooks` and `status` show, and what they never show."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_list_is_one_line_per_webhook_in_a_pipe(run, past):
+    lines = run("webhooks", "list", "--sqlite", past.path).stdout.splitlines()
+    assert lines[0].split("\t") == ["id", "status", "name", "endpoints", "events"]
+    assert lines[1].split("\t") == [past.webhook.id, "active", "CRM\\x1b[31m [red]sync[/red]", "2", "whatsapp *"]
+
+
+def test_list_narrows_and_pages(run, run_json, past):
+    past.dispatcher.webhooks.add(past.webhook.__class__(name="Other", endpoints=["https://example.com/"]))
+    common = ("webhooks", "list", "--sqlite", past.path)
+    assert [one["name"] for one in run_json(*common, "--status", "inactive")["items"]] == ["Other"]
+    assert [one["id"] for one in run_json(*common, "--search", "crm")["items"]] == [past.webhook.id]
+    assert run_json(*common, "--tenant", "nobody")["items"] == []
+    first = run_json(*common, "--limit", 1)
+    second = run_json(*common, "--limit", 1, "--cursor", first["next"])
+    assert [one["name"] for one in first["items"]] == ["Other"]
+    assert [one["id"] for one in second["items"]] == [past.webhook.id]
+    assert second["next"] is None
+    assert len(run_json(*common, "--all")["items"]) == 2
+    assert run(*common, "--all", "--cursor", "x").exit_code == 2
+    assert "--cursor" in run(*common, "--limit", 1).stderr
+
+
+def test_empty_list_is_said_on_stderr(run, past):
+    result = run("webhooks", "list", "--tenant", "nobody", "--sqlite", past.path)
+    assert result.stderr == "nothing there\n"
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("command", ["webhooks list", "webhooks show {}", "deliveries list", "deliveries show {}"])
+def test_no_secret_is_ever_shown(run, past, command, form):
+    of = past.webhook.id if command.startswith("webhooks") else past.deliveries()[1].id
+    result = run(*command.format(of).split(), "--sqlite", past.path, *form)
+    assert result.exit_code == 0
+    assert "s3cr3t" not in result.output
+    assert "whsec_" not in result.output
+    assert "\x1b" not in result.output
+
+
+def test_show_tells_all_but_values(run, run_json, past):
+    shown = run("webhooks", "show", past.webhook.id, "--sqlite", past.path).stdout
+    for line in ("headers\tAuthorization", "remove\tsender.name", "rename\tcontent.text to body", "status\tactive"):
+        assert f"{line}\n" in shown
+    assert "https://crm.example.com/hooks?key=***" in shown
+    value = run_json("webhooks", "show", past.webhook.id, "--sqlite", past.path)
+    assert value["headers"] == ["Authorization"]
+    assert value["mapping"] == {"remove": ["sender.name"], "rename": {"content.text": "body"}}
+    assert [set(one) for one in value["secrets"]] == [{"created_at", "expires_at"}]
+
+
+def test_unknown_webhook_is_not_found(run, past):
+    result = run("webhooks", "show", "wh_nothing", "--sqlite", past.path)
+    assert result.exit_code == 1
+    assert "no such webhook" in result.stderr
+    assert run("webhooks", "show", past.webhook.id, "--tenant", "other", "--sqlite", past.path).exit_code == 1
+
+
+def test_status_counts(run, run_json, past):
+    past.dispatcher.log.replay(past.deliveries()[0].id)
+    value = run_json("status", "--sqlite", past.path)
+    assert (value["due"], value["held"], value["failing_endpoints"], value["workers"]) == (1, 0, 2, [])
+    assert "none seen within a minute" in run("status", "--sqlite", past.path).stdout
+
+
+def test_status_names_the_workers(run, past):
+    past.dispatcher.settings.store.beat("wrk_1")
+    assert "wrk_1\t" in run("status", "--sqlite", past.path).stdout
