@@ -7,13 +7,12 @@ import hashlib
 import logging
 import os
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
 from attrs import evolve, frozen
 
 from unihooks import _payload
@@ -27,12 +26,12 @@ from unihooks._probes import Prober
 from unihooks._retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._targets import TargetPolicy
 from unihooks._times import SECOND, Clock, from_us, optional_from_us, to_us
+from unihooks._transports import HostTransport, transport_maker
 from unihooks._twins import awaitable
 from unihooks._webhooks import Bounds, Webhooks
 from unihooks._worker import Worker, WorkerThread, drain, run_in_new_loop
 from unihooks.abc import Figures, Hook, Settings, Store, WorkerSeen
 from unihooks.exceptions import InvalidPayload
-from unihooks.transport import HTTPTransport
 
 _MAX_KEY = 256
 _UNPLANNED_TOO_LONG_US = 60 * SECOND
@@ -66,7 +65,8 @@ class Dispatcher:
         catalog: The products and event types on offer; without one any well-formed pair is accepted.
         targets: Which destinations are allowed; None only together with `transport`.
         retries: When to try again; 5 s to 24 h over about three days by default.
-        transport: An `httpx.AsyncBaseTransport` of your own, which then has to guard destinations itself.
+        transport: An `httpx.AsyncBaseTransport` of your own, which then has to guard destinations itself, or a
+            function that makes one per event loop: needed if it keeps connections and several loops use it at once.
         ssl_context: Whom to trust; the system's authorities by default.
         clock: `() -> aware datetime`, for tests; the store's own by default.
         deadline: Seconds for one attempt: resolve, connect, send and read together.
@@ -85,7 +85,7 @@ class Dispatcher:
         catalog: Catalog | None = None,
         targets: TargetPolicy | None = _DEFAULT_TARGETS,
         retries: RetryPolicy = DEFAULT_RETRIES,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: HostTransport | None = None,
         ssl_context: ssl.SSLContext | None = None,
         clock: Clock | None = None,
         deadline: float = 20.0,
@@ -96,7 +96,7 @@ class Dispatcher:
         webhooks_per_tenant: int = 100_000,
         endpoints_per_webhook: int = 1_000,
     ) -> None:
-        _check_transport(transport, targets)
+        new_transport = transport_maker(transport, targets, ssl_context)
         _check_times(deadline, retention)
         if clock is not None:
             store.use_clock(clock)
@@ -109,7 +109,7 @@ class Dispatcher:
             retries=retries,
             deadline=float(deadline),
             retention_us=None if retention is None else retention // timedelta(microseconds=1),
-            new_transport=_transport_maker(transport, targets, ssl_context),
+            new_transport=new_transport,
             on_delivery=on_delivery,
             on_endpoint_disabled=on_endpoint_disabled,
             wakers=set(),
@@ -299,35 +299,6 @@ class _Patrol:
                 "`with dispatcher.running():`, `unihooks worker`, or `dispatcher.drain()`",
                 from_us(oldest).isoformat(),
             )
-
-
-def _transport_maker(
-    transport: httpx.AsyncBaseTransport | None, targets: TargetPolicy | None, ssl_context: ssl.SSLContext | None
-) -> Callable[[], tuple[httpx.AsyncBaseTransport, bool]]:
-    if transport is not None:
-        return lambda: (transport, False)
-    policy = targets or _DEFAULT_TARGETS
-    # One context serves every event loop: building one costs 25 ms.
-    shared: list[ssl.SSLContext] = [] if ssl_context is None else [ssl_context]
-
-    def make() -> tuple[httpx.AsyncBaseTransport, bool]:
-        if not shared:
-            shared.append(ssl.create_default_context())
-        return HTTPTransport(policy, ssl_context=shared[0]), True
-
-    return make
-
-
-def _check_transport(transport: httpx.AsyncBaseTransport | None, targets: TargetPolicy | None) -> None:
-    if transport is not None and targets is not None:
-        raise TypeError(
-            "a transport of your own does not pass through the guard against internal addresses; "
-            "say that you know with targets=None, or leave transport out"
-        )
-    if transport is None and targets is None:
-        raise TypeError(
-            "targets=None switches the guard off and needs a transport of your own that guards destinations"
-        )
 
 
 def _check_times(deadline: float, retention: timedelta | None) -> None:
