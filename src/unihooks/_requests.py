@@ -6,7 +6,7 @@ import json
 from importlib.metadata import version
 
 import httpx
-from attrs import frozen
+from attrs import field, frozen
 
 from unihooks._headers import HeaderSet
 from unihooks._secrets import Secret
@@ -44,8 +44,8 @@ class PreparedDestination:
     url: httpx.URL
     shown_url: str
     first: RawHeaders
-    last: RawHeaders
-    signer: Signer
+    last: RawHeaders = field(repr=False)  # with the values of custom headers
+    signer: Signer = field(repr=False)
     shown: str
     expires_at: int | None
 
