@@ -272,17 +272,20 @@ class Engine:
     async def _attempt(self, leased: Leased) -> Exchange | None:
         claimed = leased.claimed
         prepared = self._destinations.known(claimed) or await self._destinations.find(claimed)
-        # Looked at last: finding the destination may have taken its time.
-        if prepared is None or not prepared.destination.open or time.monotonic() > leased.start_by:
+        # Looked at last: finding the destination may have taken its time. The deadline counts from
+        # this very look, so it never outlasts the lease, even if the process is frozen here.
+        begun = time.monotonic()
+        if prepared is None or not prepared.destination.open or begun > leased.start_by:
             return None
         now = self._store.now()
-        answer, shown = await self._send(claimed, prepared, now)
+        answer, shown = await self._send(claimed, prepared, now, begun + self._settings.deadline)
         self._attempted += 1
         self._recorder.add(self._conclude(claimed, prepared, answer, now, shown))
         return answer
 
-    async def _send(self, claimed: Claimed, prepared: PreparedDestination, now: int) -> tuple[Exchange, str]:
-        deadline = time.monotonic() + self._settings.deadline
+    async def _send(
+        self, claimed: Claimed, prepared: PreparedDestination, now: int, deadline: float
+    ) -> tuple[Exchange, str]:
         message = Message(claimed.event_id, claimed.product, claimed.event_type, claimed.body)
         try:
             request, shown = build_request(prepared, message, now=now, deadline=deadline)

@@ -21,7 +21,7 @@ from unihooks.testing._requests import ReceivedRequest
 # for the machine: the commit itself, and its other work.
 SLOWEST_ANSWER = 0.06
 RECORDING = 0.05
-MACHINE = 0.6
+MACHINE = 1.0
 
 
 @define(kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
+from time import monotonic
 from typing import Any, Final, cast
 
 from unihooks.transport._errors import AttemptError, BadAnswer, ConnectionEnded, timed_out
@@ -67,6 +68,9 @@ class Connection(asyncio.BufferedProtocol):
         self.deadline = deadline
         if self.closed:
             self._fail(ConnectionEnded("the connection was closed before an answer came"))
+        elif monotonic() >= deadline:
+            # A process that was frozen for long must not send what others may have taken over.
+            self._fail(timed_out(deadline - started, "before the request was sent"))
         else:
             self._send(data)
         return waiter

@@ -66,9 +66,12 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
 
 
 def _of_answer(answer: AnswerParser, started: float) -> Exchange:
+    headers = answer.headers
+    if answer.head_size > MAX_HEADER_BYTES or len(headers) > MAX_HEADERS:
+        headers = _capped(headers)
     return Exchange(
         status_code=answer.status,
-        headers=answer.headers if answer.head_size <= MAX_HEADER_BYTES else _capped(answer.headers),
+        headers=headers,
         body=answer.body[:MAX_BODY_BYTES],
         warnings=() if answer.warning is None else (answer.warning,),
         duration=monotonic() - started,
@@ -90,6 +93,8 @@ class _Progress:
 async def _over_foreign(
     transport: httpx.AsyncBaseTransport, request: httpx.Request, started: float, deadline: float
 ) -> Exchange:
+    if started >= deadline:
+        raise timed_out(0.0, "before the request was sent")
     progress = _Progress()
     task = asyncio.create_task(_follow(transport, request, progress))
     try:
