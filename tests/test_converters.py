@@ -69,7 +69,7 @@ def test_an_attempt_becomes_json_whatever_the_receiver_sent():
 
 
 @pytest.mark.parametrize(
-    ("data", "error", "name"),
+    "data, error, name",
     [
         ({"name": "a"}, InvalidWebhook, "endpoints"),
         ({"name": "a", "endpoints": ["https://a.example.com/"], "colour": 1}, InvalidWebhook, "colour"),

@@ -46,7 +46,9 @@ def _readable(kind: type, error: Exception) -> UnihooksError:
         return error
     if isinstance(error, KeyError):
         return InvalidWebhook(f"the field {error.args[0]!r} is missing", name=str(error.args[0]))
-    return InvalidWebhook(f"this is not the JSON form of {kind.__name__}; see the reference for its fields", name=kind.__name__)
+    return InvalidWebhook(
+        f"this is not the JSON form of {kind.__name__}; see the reference for its fields", name=kind.__name__
+    )
 
 
 def _mapping_to_json(mapping: PayloadMapping) -> dict[str, Any]:
@@ -95,8 +97,10 @@ def _register_webhook(converter: cattrs.Converter) -> None:
     converter.register_structure_hook(
         Endpoint, lambda data, kind: Endpoint(data) if isinstance(data, str) else endpoint(data, kind)
     )
-    hidden = {"webhook_id": override(omit=True), "tenant": override(omit=True)}
-    converter.register_unstructure_hook(Endpoint, make_dict_unstructure_fn(Endpoint, converter, **hidden))
+    inner = override(omit=True)
+    converter.register_unstructure_hook(
+        Endpoint, make_dict_unstructure_fn(Endpoint, converter, webhook_id=inner, tenant=inner)
+    )
     converter.register_unstructure_hook(
         Webhook, make_dict_unstructure_fn(Webhook, converter, interval=override(omit=True))
     )
