@@ -74,7 +74,6 @@ class TestSqlite3:
         assert stored_ids(store) == [event.id]
 
     def test_factories_and_converters_of_the_host_do_not_matter(self, store, path):
-        sqlite3.register_converter("UNIHOOKS_TEST", lambda _: None)
         connection = sqlite3.connect(path, factory=Named, detect_types=sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES)
         connection.row_factory = lambda _cursor, _row: {"a": "dict"}
         connection.text_factory = bytes

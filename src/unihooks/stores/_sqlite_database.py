@@ -20,6 +20,7 @@ from unihooks.stores._sqlite_writer import Work, Writer
 
 _READERS_KEPT = 4
 _PATIENCE = 5.0
+_CACHE_KIB = 16 * 1024
 
 
 class _Readers:
@@ -95,6 +96,7 @@ class Database:
         self._rolled_back = rolled_back
         self._lock = threading.RLock()
         self._opened: _Opened | None = None
+        self._times_opened = 0
         self._forking = False
         _databases.add(self)
 
@@ -103,10 +105,11 @@ class Database:
         """Return what tells this store from every other."""
         return self._open().store_id
 
-    def data_version(self) -> int:
-        """Return a number that changes with every commit of another connection."""
+    def data_version(self) -> tuple[int, int]:
+        """Return numbers that change with every commit; versions of one opening say nothing about another's."""
         with explaining(self.path):
-            return self._open().data_version()
+            opened = self._open()
+            return self._times_opened, opened.data_version()
 
     def write(self, work: Work) -> Any:
         """Run `work` in the writer's transaction and return its result once that is durable."""
@@ -175,6 +178,8 @@ class Database:
         with self._lock, explaining(self.path):
             if self._opened is None:
                 self._opened = self._start()
+                self._times_opened += 1
+                self._rolled_back()
             return self._opened
 
     def _start(self) -> _Opened:
@@ -208,6 +213,7 @@ class Database:
         )
         connection.create_function("unihooks_folded", 1, str.casefold, deterministic=True)
         connection.execute("PRAGMA main.synchronous = FULL")
+        connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
         return connection
 
 

@@ -11,6 +11,7 @@ from attrs import define, field
 from unihooks._ids import new_id
 from unihooks._models import ActiveInterval, Webhook
 from unihooks._planning import NewEvent, PlannedBody, Subscriber, recover_event
+from unihooks._times import SECOND
 from unihooks.abc import HELD_TOO_LONG
 from unihooks.stores._sqlite_bodies import keep_bodies
 from unihooks.stores._sqlite_claims import lower_next_due
@@ -27,8 +28,10 @@ ORDER BY id LIMIT :limit
 """
 _NEWEST = """
 SELECT endpoint_id, id, state, reason, body_of FROM main.unihooks_deliveries
-WHERE event_id = ? AND webhook_id = ? ORDER BY id
+WHERE event_id = ? AND +webhook_id = ? ORDER BY id
 """
+_DAY = 24 * 3600 * SECOND
+_TIME_PART = len("evt_") + 10
 _ALWAYS = ActiveInterval(activated_at=0, activated_mark="")
 
 
@@ -95,9 +98,11 @@ def recover(
 def _events(
     connection: sqlite3.Connection, webhook: Webhook, made_in: tuple[int, int], after: str, limit: int
 ) -> Iterator[NewEvent]:
+    # Identifiers begin with their time; a day's allowance saves reading all that is older.
+    earliest = new_id("evt_", made_in[0] - _DAY)[:_TIME_PART]
     parameters = {
         "tenant": webhook.tenant,
-        "after": after,
+        "after": max(after, earliest),
         "since": made_in[0],
         "until": made_in[1],
         "wanted": as_json([(item.product, item.event_type) for item in webhook.subscriptions]),

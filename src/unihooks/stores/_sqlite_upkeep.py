@@ -44,7 +44,7 @@ _PRUNE = (
     "DELETE FROM main.unihooks_hours WHERE hour < :hour",
     """
     DELETE FROM main.unihooks_former_endpoints WHERE removed_at < :older_than AND NOT EXISTS (
-        SELECT 1 FROM main.unihooks_deliveries AS d WHERE d.endpoint_id = main.unihooks_former_endpoints.id
+        SELECT 1 FROM main.unihooks_events WHERE planned_at IS NOT NULL AND created_at < :older_than
     )
     """,
 )
