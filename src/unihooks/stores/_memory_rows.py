@@ -164,7 +164,6 @@ class Lane:
         if result.state is DeliveryState.PENDING:
             self.schedule(row, now + (result.retry_in_us or 0))
         else:
-            row.url = result.attempt.url
             row.end(result.state, result.reason)
         return self._judge(result, now)
 

@@ -37,7 +37,9 @@ class Tables:
         """Return a webhook of the tenant, or raise `NotFound`."""
         webhook = self.webhooks.get(webhook_id)
         if webhook is None or webhook.tenant != tenant:
-            raise NotFound(f"there is no webhook {webhook_id!r}; list the tenant's webhooks for their ids", name="webhook_id")
+            raise NotFound(
+                f"there is no webhook {webhook_id!r}; list the tenant's webhooks for their ids", name="webhook_id"
+            )
         return webhook
 
     def delivery(self, tenant: str, delivery_id: str) -> DeliveryRow:

@@ -207,9 +207,10 @@ class ConfigurationRules:
     def test_an_endpoint_that_is_enabled_again_starts_with_fresh_health(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.retry(scene.claimed(), after=0)
+        scene.clock.advance(4 * DAY)
         scene.disable(webhook)
-        scene.clock.advance(6 * DAY)
         scene.enable(webhook)
+        scene.clock.advance(2 * DAY)
         scene.retry(*scene.claim())
         assert scene.endpoint(webhook).state is EndpointState.ENABLED
 
