@@ -56,3 +56,8 @@ def new_id(prefix: str, at: int) -> str:
     in which they were made.
     """
     return prefix + _sequence.next(max(at, 0) // 1000)
+
+
+def first_id(prefix: str, at: int) -> str:
+    """Return a text before every identifier that `new_id` makes for `at` (microseconds since 1970) or later."""
+    return prefix + _encode(max(at, 0) // 1000, _HEAD_SHIFTS)

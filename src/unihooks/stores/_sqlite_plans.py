@@ -11,12 +11,13 @@ from attrs import define, evolve
 from unihooks._ids import new_id
 from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event
 from unihooks._times import SECOND
-from unihooks.abc import Claimed, Lease, Planned, Room
+from unihooks.abc import Claimed, Ended, Lease, Planned, Room
 from unihooks.stores._sqlite_bodies import event_bodies, keep_bodies
 from unihooks.stores._sqlite_claims import lower_next_due
 from unihooks.stores._sqlite_config import stamps
 from unihooks.stores._sqlite_statements import as_json, fetch_json, with_values
 from unihooks.stores._sqlite_subscribers import Subscribers
+from unihooks.stores._rows import failed_to_map
 from unihooks.stores._turns import in_turn
 
 _TENANTS_PER_PLAN = 100
@@ -76,6 +77,7 @@ class Made:
     rows: list[tuple[Any, ...]]
     claimed: list[Claimed]
     due: dict[str, int]
+    failed: list[Ended]
 
     @property
     def until(self) -> int:
@@ -87,6 +89,7 @@ class Made:
         id_ = new_id("dlv_", self.now)
         if body.failure is not None:
             self.rows.append(delivery_row(event, body, endpoint_id, id_, self.now))
+            self.failed.append(failed_to_map(event, body, endpoint_id, id_))
             return
         leased = is_open and self.room.take(endpoint_id)
         due_at = self.until if leased else self.now
@@ -113,14 +116,16 @@ class Plans:
         chosen = self._choose(connection, limit)
         current = stamps(connection, {item.event.tenant for item in chosen}) if chosen else {}
         chosen = list(self._matched(connection, chosen, current))
-        made = Made(lease, room, now, [], [], {})
+        made = Made(lease, room, now, [], [], {}, [])
         bodies = _deliver(connection, chosen, current, made)
         keep_bodies(connection, bodies)
         insert_deliveries(connection, made.rows)
         lower_next_due(connection, made.due)
         events = _mark(connection, chosen, now)
         more = connection.execute("SELECT 1 FROM main.unihooks_events WHERE planned_at IS NULL LIMIT 1").fetchone()
-        return Planned(events=events, deliveries=len(made.rows), claimed=made.claimed, more=more is not None)
+        return Planned(
+            events=events, deliveries=len(made.rows), claimed=made.claimed, failed=made.failed, more=more is not None
+        )
 
     def _choose(self, connection: sqlite3.Connection, limit: int) -> list[Chosen]:
         tenants = self._tenants(connection)

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
-from unihooks._ids import new_id
+from unihooks._ids import first_id, new_id
 from unihooks._models import ActiveInterval, Webhook
 from unihooks._planning import NewEvent, PlannedBody, Subscriber, recover_event
 from unihooks._times import SECOND
@@ -31,7 +31,6 @@ SELECT endpoint_id, id, state, reason, body_of FROM main.unihooks_deliveries
 WHERE event_id = ? AND +webhook_id = ? ORDER BY id
 """
 _DAY = 24 * 3600 * SECOND
-_TIME_PART = len("evt_") + 10
 _ALWAYS = ActiveInterval(activated_at=0, activated_mark="")
 
 
@@ -99,10 +98,9 @@ def _events(
     connection: sqlite3.Connection, webhook: Webhook, made_in: tuple[int, int], after: str, limit: int
 ) -> Iterator[NewEvent]:
     # Identifiers begin with their time; a day's allowance saves reading all that is older.
-    earliest = new_id("evt_", made_in[0] - _DAY)[:_TIME_PART]
     parameters = {
         "tenant": webhook.tenant,
-        "after": max(after, earliest),
+        "after": max(after, first_id("evt_", made_in[0] - _DAY)),
         "since": made_in[0],
         "until": made_in[1],
         "wanted": as_json([(item.product, item.event_type) for item in webhook.subscriptions]),
