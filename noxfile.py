@@ -36,6 +36,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """Kill and freeze emitters and workers; show that no event is lost."""
+    session.install(".[testing]")
+    session.run("python", "tests/crash/crash.py", *(session.posargs or ["--rounds", "200"]))
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     session.install(*groups("lint"))

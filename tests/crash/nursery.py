@@ -47,7 +47,8 @@ class Child:
         """End it as a power cut would."""
         before = time.time()
         os.kill(self.pid, signal.SIGKILL)
-        self._wait(10)
+        status = self._wait(10)
+        assert os.WIFSIGNALED(status), f"{self.name} had ended by itself with {os.waitstatus_to_exitcode(status)}"
         return Blow(self.name, "kill", before, time.time())
 
     def freeze(self) -> Blow:

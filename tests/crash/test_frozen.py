@@ -19,7 +19,6 @@ class Foreign(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(request)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("is_foreign", [False, True], ids=["ours", "foreign"])
 async def test_request_whose_deadline_has_passed_is_not_sent_not_even_over_a_kept_connection(is_foreign):
     async with Receiver() as receiver:
