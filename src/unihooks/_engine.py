@@ -167,6 +167,8 @@ class Engine:
         lease, start_by = self._new_lease()
         planned = await self.offload(self._store.plan, lease, self._lanes.room(), _PLAN_EVENTS)
         self._planned += planned.events
+        self._failed += len(planned.failed)
+        self._hooks.ended(planned.failed)
         self._start(planned.claimed, start_by)
         if planned.more or planned.deliveries > len(planned.claimed):
             self._wake.set()

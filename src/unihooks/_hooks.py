@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 
 from unihooks._destinations import OffLoad
 from unihooks._models import Delivery, DeliveryState, Endpoint
-from unihooks.abc import DeliveryFilter, Hook, Recorded, Result, Settings, Window
+from unihooks.abc import DeliveryFilter, Ended, Hook, Recorded, Result, Settings, Window
 from unihooks.exceptions import UnihooksError
 
 _logger = logging.getLogger("unihooks.worker")
@@ -27,16 +27,19 @@ class Hooks:
     _turn: asyncio.Lock = field(factory=asyncio.Lock)
 
     def recorded(self, results: Sequence[Result], recorded: Recorded) -> None:
-        """Log what ended and start the hooks for it."""
+        """Log what ended with these results and start the hooks for it."""
         accepted = [one for one in results if one.claimed.id in recorded.accepted]
-        ended = [one for one in accepted if one.state is not DeliveryState.PENDING]
-        for result in ended:
-            if result.state is DeliveryState.FAILED:
-                _log_failure(result)
-        for tenant, webhook_id, endpoint_id in recorded.disabled:
+        self.ended([_ended(one) for one in accepted if one.state is not DeliveryState.PENDING], recorded.disabled)
+
+    def ended(self, ended: Sequence[Ended], disabled: Sequence[tuple[str, str, str]] = ()) -> None:
+        """Log failures and disabled endpoints and start the hooks for all of it."""
+        for one in ended:
+            if one.state is DeliveryState.FAILED:
+                _log_failure(one)
+        for tenant, webhook_id, endpoint_id in disabled:
             _logger.warning("endpoint disabled: tenant=%s webhook=%s endpoint=%s", tenant, webhook_id, endpoint_id)
-        if (ended and self.settings.on_delivery) or (recorded.disabled and self.settings.on_endpoint_disabled):
-            task = asyncio.create_task(self._call_all(ended, recorded))
+        if (ended and self.settings.on_delivery) or (disabled and self.settings.on_endpoint_disabled):
+            task = asyncio.create_task(self._call_all(ended, disabled))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
@@ -50,20 +53,19 @@ class Hooks:
         for task in late:
             task.cancel()
 
-    async def _call_all(self, ended: list[Result], recorded: Recorded) -> None:
+    async def _call_all(self, ended: Sequence[Ended], disabled: Sequence[tuple[str, str, str]]) -> None:
         async with self._turn:
             if self.settings.on_delivery is not None:
-                for result in ended:
-                    await self._call(self.settings.on_delivery, await self._delivery(result))
+                for one in ended:
+                    await self._call(self.settings.on_delivery, await self._delivery(one))
             if self.settings.on_endpoint_disabled is not None:
-                for where in recorded.disabled:
+                for where in disabled:
                     await self._call(self.settings.on_endpoint_disabled, await self._endpoint(*where))
 
-    async def _delivery(self, result: Result) -> Delivery | None:
-        claimed = result.claimed
-        narrow = DeliveryFilter(delivery_id=claimed.id)
+    async def _delivery(self, one: Ended) -> Delivery | None:
+        narrow = DeliveryFilter(delivery_id=one.delivery_id)
         try:
-            found = await self.offload(self.settings.store.list_deliveries, claimed.tenant, narrow, Window(limit=1))
+            found = await self.offload(self.settings.store.list_deliveries, one.tenant, narrow, Window(limit=1))
         except UnihooksError:
             return None
         return next(iter(found), None)
@@ -91,14 +93,26 @@ class Hooks:
             _logger.exception("a hook of the host raised; the delivery itself is recorded")
 
 
-def _log_failure(result: Result) -> None:
+def _ended(result: Result) -> Ended:
     claimed = result.claimed
+    return Ended(
+        tenant=claimed.tenant,
+        webhook_id=claimed.webhook_id,
+        endpoint_id=claimed.endpoint_id,
+        event_id=claimed.event_id,
+        delivery_id=claimed.id,
+        state=result.state,
+        reason=result.reason,
+    )
+
+
+def _log_failure(one: Ended) -> None:
     _logger.warning(
         "delivery failed for good: tenant=%s webhook=%s endpoint=%s event=%s delivery=%s reason=%s",
-        claimed.tenant,
-        claimed.webhook_id,
-        claimed.endpoint_id,
-        claimed.event_id,
-        claimed.id,
-        result.reason,
+        one.tenant,
+        one.webhook_id,
+        one.endpoint_id,
+        one.event_id,
+        one.delivery_id,
+        one.reason,
     )

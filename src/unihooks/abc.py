@@ -117,17 +117,31 @@ class Claimed:
 
 
 @frozen(kw_only=True)
+class Ended:
+    """Be a delivery that needs no more attempts: delivered, or failed for a reason."""
+
+    tenant: str
+    webhook_id: str
+    endpoint_id: str
+    event_id: str
+    delivery_id: str
+    state: DeliveryState
+    reason: str | None
+
+
+@frozen(kw_only=True)
 class Planned:
     """Be what one call of `plan` did.
 
     `events` counts the events that are planned now, `deliveries` the rows
-    made, `claimed` those of them leased to the caller. `more` says that
-    events are left to plan.
+    made, `claimed` those of them leased to the caller, `failed` those whose
+    mapping failed. `more` says that events are left to plan.
     """
 
     events: int = 0
     deliveries: int = 0
     claimed: Sequence[Claimed] = ()
+    failed: Sequence[Ended] = ()
     more: bool = False
 
 

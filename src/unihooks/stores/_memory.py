@@ -182,7 +182,10 @@ class MemoryStore(Store):
                 if waiting:  # behind the other tenants
                     unplanned[tenant] = waiting
             claimed = [self._lease(row, lease) for row in made if self._has_room(row, room)]
-            return Planned(events=events, deliveries=len(made), claimed=claimed, more=bool(unplanned))
+            failed = [row.to_ended() for row in made if row.state is DeliveryState.FAILED]
+            return Planned(
+                events=events, deliveries=len(made), claimed=claimed, failed=failed, more=bool(unplanned)
+            )
 
     def _plan_one(self, event: EventRow) -> list[DeliveryRow]:
         now = self.now()

@@ -14,7 +14,7 @@ from unihooks._models import Attempt, Delivery, DeliveryState, Event
 from unihooks._payload import decode
 from unihooks._planning import NewEvent
 from unihooks._times import SECOND, from_us, optional_from_us
-from unihooks.abc import FAILING_TOO_LONG, AttemptRow, Claimed, Result
+from unihooks.abc import FAILING_TOO_LONG, AttemptRow, Claimed, Ended, Result
 
 _FIVE_DAYS = 5 * 86_400 * SECOND
 
@@ -76,6 +76,18 @@ class DeliveryRow:
         """Leave it in its last state; results that come later find no token."""
         self.state, self.reason = state, reason
         self.due_at = self.token = None
+
+    def to_ended(self) -> Ended:
+        """Return what is told of a delivery that ended."""
+        return Ended(
+            tenant=self.event.tenant,
+            webhook_id=self.webhook_id,
+            endpoint_id=self.endpoint_id,
+            event_id=self.event.id,
+            delivery_id=self.id,
+            state=self.state,
+            reason=self.reason,
+        )
 
     def to_delivery(self, *, held: bool) -> Delivery:
         """Return what the log shows."""

@@ -22,9 +22,10 @@ from unihooks._models import (
     Webhook,
     WebhookStatus,
 )
-from unihooks._planning import SubscribedEndpoint, Subscriber
+from unihooks._planning import NewEvent, PlannedBody, SubscribedEndpoint, Subscriber
 from unihooks._secrets import Secret
 from unihooks._times import from_us, optional_from_us, to_us
+from unihooks.abc import Ended
 
 Row = tuple[Any, ...]
 
@@ -241,3 +242,16 @@ def _to_endpoint(row: Row) -> Endpoint:
 
 def _to_pairs(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in json.loads(text))
+
+
+def failed_to_map(event: NewEvent, body: PlannedBody, endpoint_id: str, delivery_id: str) -> Ended:
+    """Return what is told of a delivery whose body could not be made."""
+    return Ended(
+        tenant=event.tenant,
+        webhook_id=body.webhook_id,
+        endpoint_id=endpoint_id,
+        event_id=event.id,
+        delivery_id=delivery_id,
+        state=DeliveryState.FAILED,
+        reason=body.failure,
+    )

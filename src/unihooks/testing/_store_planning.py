@@ -48,7 +48,7 @@ class PlanningRules:
 
     def test_an_event_is_planned_once_by_racing_planners(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL)
-        emitted = ids(scene.submit(*[scene.event() for _ in range(40)]))  # type: ignore[arg-type]
+        emitted = ids(scene.submit(*[scene.event() for _ in range(40)]))
 
         def plan_all(_: int) -> list[Planned]:
             calls = [scene.plan(3, room=100)]
@@ -194,6 +194,8 @@ class PlanningRules:
         [failed] = scene.deliveries(state=DeliveryState.FAILED)
         assert failed.reason is not None
         assert failed.reason.startswith("the payload mapping failed")
+        [told] = planned.failed
+        assert (told.delivery_id, told.state, told.reason) == (failed.id, failed.state, failed.reason)
         assert (failed.attempt_count, failed.next_attempt_at) == (0, None)
         assert scene.claim() == []
 
