@@ -73,7 +73,8 @@ class _Collector:
     def on_header(self, name, value):
         # Trailers come through the same callback.
         if not self.whole:
-            self.headers.append((name, value))
+            # Behind the headers that it understands it leaves the white space.
+            self.headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self):
         self.whole = True
@@ -182,7 +183,7 @@ def is_contested(data, result):
     return result[0] in {204, 304}
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(data=mutated)
 @example(data=OK + b"A: b\nContent-Length: 0\r\n\r\n")
 @example(data=OK + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
@@ -195,14 +196,14 @@ def test_what_is_accepted_is_read_alike_by_two_other_parsers(data):
         assert with_httptools(data) == ours
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(data=mutated)
 def test_what_two_other_parsers_refuse_is_refused(data):
     if with_h11(data) is None and with_httptools(data) is None:
         assert outcome(data) is None
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=mutated, cuts=st.lists(st.integers(0, 1000), max_size=8))
 def test_result_does_not_depend_on_how_the_bytes_are_cut(data, cuts):
     assert outcome(*split(data, cuts)) == outcome(data)

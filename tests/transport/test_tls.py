@@ -9,7 +9,21 @@ import pytest
 from unihooks.testing._hostile import Hostile
 from unihooks.testing._transport_contract import send
 from unihooks.transport import HTTPTransport
+from unihooks.transport._dialing import Dialer
 from unihooks.transport._tls import default_context
+
+
+@pytest.fixture
+def slow_dialing(monkeypatch):
+    """Let what the peer sends after the handshake arrive before the request goes out."""
+    dial = Dialer.dial
+
+    async def dial_slowly(*args):
+        connection = await dial(*args)
+        await asyncio.sleep(0.1)
+        return connection
+
+    monkeypatch.setattr(Dialer, "dial", dial_slowly)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +70,18 @@ async def test_session_never_crosses_endpoints(hostile, made):
     for endpoint_id in ("a", "b"):
         await send(transport, hostile.url("ok"), endpoint_id=endpoint_id)
     assert hostile.resumed == [False, False]
+
+
+async def test_tickets_that_come_before_the_first_request_do_no_harm(hostile, made, slow_dialing):
+    transport = made()
+    for _ in range(2):
+        assert (await reconnect(transport, hostile)).status_code == 204
+    assert hostile.resumed == [False, True]
+
+
+async def test_answer_that_comes_before_the_request_is_not_taken(made, slow_dialing):
+    with Hostile("eager") as hostile:
+        assert (await send(made(hostile.targets), hostile.url("silence"))).error
 
 
 def test_default_context_verifies_and_speaks_http_1_1_only():

@@ -36,8 +36,8 @@ class Hostile:
     """Listen on 127.0.0.1 over TLS and do to each request what its path says.
 
     `certificate` is `good`, `wrong-host`, `expired`, `unknown` (an authority
-    that `ssl_context` does not trust), `silent` (TLS never answers) or `plain`
-    (no TLS at all). Use it as a context manager.
+    that `ssl_context` does not trust), `silent` (TLS never answers), `plain`
+    (no TLS at all) or `eager` (good, but it answers before it is asked). Use it as a context manager.
     """
 
     def __init__(self, certificate: str = "good") -> None:
@@ -93,14 +93,18 @@ class Hostile:
             if self._certificate == "silent":
                 self._stopped.wait(_HANG_SECONDS)
             elif self._context is None:
+                # Closing with something unread would send a reset.
+                accepted.recv(65536)
                 accepted.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                accepted.recv(1024)
+                accepted.recv(65536)
             else:
                 with self._context.wrap_socket(accepted, server_side=True) as secured:
                     # Closing the wrapper is what ends the hanging ones, too.
                     self._sockets.discard(accepted)
                     self._sockets.add(secured)
                     self.resumed.append(bool(secured.session_reused))
+                    if self._certificate == "eager":
+                        secured.sendall(_head(b"200 OK", _EMPTY))
                     self._converse(secured)
 
     def _converse(self, connection: socket.socket) -> None:

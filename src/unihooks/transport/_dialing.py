@@ -144,7 +144,7 @@ class Dialer:
                 async with asyncio.timeout(share if len(addresses) > 1 else None):
                     return await self._connect(address, destination)
             except OSError as exc:  # TimeoutError is one
-                details.append(f"{address} port {destination.port}: {type(exc).__name__}")
+                details.append(f"{address} port {destination.port}: {exc.strerror or type(exc).__name__}")
         raise NotReachable(f"{destination.host}: " + ", ".join(details))
 
     async def _connect(self, address: str, destination: Destination) -> Connection:

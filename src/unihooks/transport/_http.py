@@ -136,7 +136,9 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             self._asking.discard(connection)
-        if not connection.closed:
+        if self._dialer is None:
+            connection.close()
+        elif not connection.closed:
             self._pool.put(connection, monotonic())
             self._idle_ticker.start()
         return answer

@@ -44,7 +44,7 @@ def default_context() -> ssl.SSLContext:
 class TLSConnection(Connection):
     """Be one connection whose bytes go through OpenSSL's memory BIOs."""
 
-    __slots__ = ("_incoming", "_outgoing", "_ready", "_ssl", "_wire")
+    __slots__ = ("_asked", "_incoming", "_outgoing", "_ready", "_ssl", "_wire")
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class TLSConnection(Connection):
         self._outgoing = ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
         self._ready: asyncio.Future[None] | None = None
+        self._asked = False
         self._wire = 0
 
     def shake_hands(self) -> asyncio.Future[None]:
@@ -83,6 +84,10 @@ class TLSConnection(Connection):
     def ask(self, data: bytes, parser: AnswerParser, started: float, deadline: float) -> asyncio.Future[None]:
         """Send a request; the future ends when the parser is done, or with an AttemptError."""
         self._wire = 0
+        if not self._asked:
+            self._asked = True
+            # Tickets may be here already; anything else came before it was asked for and closes.
+            self._decrypt()
         return super().ask(data, parser, started, deadline)
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -93,10 +98,10 @@ class TLSConnection(Connection):
         self._incoming.write(self._scratch.wire_view[:nbytes])
         if self._ready is not None:
             self._go_on(self._ready)
-        elif self._parser is None:
-            self.close()
-        else:
+        elif self._parser is not None:
             self._decrypt()
+        elif self._asked or self._wire > MAX_OVERHEAD_BYTES:
+            self.close()
 
     def _go_on(self, ready: asyncio.Future[None]) -> None:
         try:
