@@ -9,6 +9,7 @@ import click
 
 from unihooks.cli._deliveries import deliveries
 from unihooks.cli._demo import demo
+from unihooks.cli._events import events
 from unihooks.cli._queue import migrate, status, worker
 from unihooks.cli._webhooks import webhooks
 from unihooks.exceptions import UnihooksError
@@ -31,5 +32,5 @@ def cli() -> None:
     """Outgoing webhooks: see them work, run a worker, read the log and replay."""
 
 
-for command in (demo, migrate, worker, status, webhooks, deliveries):
+for command in (demo, migrate, worker, status, webhooks, events, deliveries):
     cli.add_command(command)

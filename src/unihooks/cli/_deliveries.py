@@ -48,7 +48,7 @@ _SHOWN_OF_BODY = 400
 
 @click.group()
 def deliveries() -> None:
-    """Read the log of deliveries, and send again."""
+    """Read deliveries, and send again."""
 
 
 @deliveries.command("list")
@@ -58,7 +58,10 @@ def deliveries() -> None:
 @paging_options
 @json_option
 def list_deliveries(dispatcher: Dispatcher, *, tenant: str, **options: Any) -> None:
-    """List a tenant's deliveries, newest first; every filter that is given must fit."""
+    """List deliveries, newest first.
+
+    Every filter that is given must fit.
+    """
     filters = split_filters(options)
 
     def fetch(limit: int, cursor: str | None) -> Page[Delivery]:
@@ -107,10 +110,11 @@ def replay(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Send again: the deliveries named, or all that the filters show in `deliveries list`.
+    """Send again, by ids or by filters.
 
-    Each becomes a new delivery with the same body and the same webhook-id;
-    an event that is found several times for one endpoint is sent there once.
+    With filters it is all that `deliveries list` shows with them. Each becomes
+    a new delivery with the same body and the same webhook-id; an event that is
+    found several times for one endpoint is sent there once.
     """
     filters = split_filters(options)
     if bool(delivery_ids) + bool(filters) + every != 1:

@@ -73,7 +73,9 @@ class Outcome:
 @json_option
 @click.pass_context
 def demo(ctx: click.Context, *, as_json: bool) -> None:
-    """Show a WhatsApp message leave `emit` and arrive, mapped, signed and verified, at two endpoints.
+    """Show a webhook from `emit` to receipt.
+
+    A WhatsApp message arrives at two endpoints, mapped, signed and verified.
 
     Everything is real and stays on this machine: an SQLite file in a temporary
     folder, HTTPS with verified certificates, an endpoint that fails once, and

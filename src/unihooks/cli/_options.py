@@ -52,10 +52,21 @@ def paging_options(command: Command) -> Command:
     return _all_of(options, command)
 
 
-def delivery_filters(command: Command) -> Command:
-    """Add the filters of deliveries; those that are given come as one dictionary, `filters`."""
+def time_options(command: Command) -> Command:
+    """Add `--since` and `--until`."""
     moment = Moment()
     options = [
+        click.option(
+            "--since", type=moment, metavar="TIME", help="2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d."
+        ),
+        click.option("--until", type=moment, metavar="TIME", help="Likewise; itself not included."),
+    ]
+    return _all_of(options, command)
+
+
+def delivery_filters(command: Command) -> Command:
+    """Add the filters of deliveries; those that are given come as one dictionary, `filters`."""
+    options: list[Callable[[Command], Command]] = [
         click.option("--state", type=click.Choice([state.value for state in DeliveryState])),
         click.option("--webhook", "webhook_id", metavar="ID"),
         click.option("--endpoint", "endpoint_id", metavar="ID"),
@@ -63,10 +74,7 @@ def delivery_filters(command: Command) -> Command:
         click.option("--product", metavar="NAME"),
         click.option("--event-type", metavar="NAME"),
         click.option("--held/--not-held", default=None, help="Pending ones that wait for webhook or endpoint."),
-        click.option(
-            "--since", type=moment, metavar="TIME", help="2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d."
-        ),
-        click.option("--until", type=moment, metavar="TIME", help="Likewise; itself not included."),
+        time_options,
     ]
     return _all_of(options, command)
 

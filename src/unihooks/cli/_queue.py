@@ -21,7 +21,7 @@ from unihooks.cli._values import short_time, stats_value, write_json
 @with_dispatcher
 @json_option
 def migrate(dispatcher: Dispatcher, *, as_json: bool) -> None:
-    """Create the store's tables, or bring them up to date."""
+    """Create or update the store's tables."""
     steps = dispatcher.migrate()
     if as_json:
         write_json({"steps": steps})
@@ -42,7 +42,10 @@ def migrate(dispatcher: Dispatcher, *, as_json: bool) -> None:
     help="Of them to one endpoint.",
 )
 def worker(dispatcher: Dispatcher, *, concurrency: int, per_endpoint: int) -> None:
-    """Deliver until SIGTERM or Ctrl-C; then finish what is in flight, record it, and exit with 0."""
+    """Deliver until SIGTERM or Ctrl-C.
+
+    Then finish what is in flight, record it, and exit with 0.
+    """
     made = Worker(dispatcher, concurrency=concurrency, per_endpoint=per_endpoint)
     # Before the worker listens itself: a signal that comes early must end it in order too.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +62,10 @@ def worker(dispatcher: Dispatcher, *, concurrency: int, per_endpoint: int) -> No
 @with_dispatcher
 @json_option
 def status(dispatcher: Dispatcher, *, as_json: bool) -> None:
-    """Show the state of the queue over all tenants, and the workers seen within a minute."""
+    """Show the queue and its workers.
+
+    The counts are over all tenants, the workers those seen within a minute.
+    """
     stats = dispatcher.stats()
     if as_json:
         write_json(stats_value(stats))

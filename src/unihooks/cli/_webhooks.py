@@ -26,7 +26,10 @@ _ENDPOINT_COLUMNS = [Column("endpoint"), Column("state"), Column("url", flexible
 
 @click.group()
 def webhooks() -> None:
-    """Look at what customers have configured; secrets and header values are never shown."""
+    """Look at what customers configured.
+
+    Secrets, header values and query values are never shown.
+    """
 
 
 @webhooks.command("list")

@@ -1,0 +1,76 @@
+"""Commands about events: list, show."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import click
+
+from unihooks._dispatcher import Dispatcher
+from unihooks._models import Event, Page
+from unihooks.cli._apps import with_dispatcher
+from unihooks.cli._listing import show_listing
+from unihooks.cli._options import json_option, paging_options, tenant_option, time_options
+from unihooks.cli._tables import Column, console, show_fields
+from unihooks.cli._values import event_value, short_time, write_json
+
+_COLUMNS = [Column("id"), Column("created"), Column("product", flexible=True), Column("event", flexible=True)]
+
+
+@click.group()
+def events() -> None:
+    """Read what was emitted."""
+
+
+@events.command("list")
+@with_dispatcher
+@tenant_option
+@click.option("--product", metavar="NAME")
+@click.option("--event-type", metavar="NAME")
+@time_options
+@paging_options
+@json_option
+def list_events(
+    dispatcher: Dispatcher,
+    *,
+    tenant: str,
+    product: str | None,
+    event_type: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    **paging: Any,
+) -> None:
+    """List events, newest first."""
+    narrow: dict[str, Any] = {"product": product, "event_type": event_type, "since": since, "until": until}
+
+    def fetch(limit: int, cursor: str | None) -> Page[Event]:
+        return dispatcher.log.events(tenant=tenant, limit=limit, cursor=cursor, **narrow)
+
+    show_listing(fetch, _COLUMNS, _row, event_value, **paging)
+
+
+@events.command("show")
+@click.argument("event_id", metavar="ID")
+@with_dispatcher
+@tenant_option
+@json_option
+def show_event(dispatcher: Dispatcher, *, event_id: str, tenant: str, as_json: bool) -> None:
+    """Show one event with its payload."""
+    event = dispatcher.log.event(event_id, tenant=tenant)
+    if as_json:
+        write_json(event_value(event))
+        return
+    fields = [
+        ("id", event.id),
+        ("tenant", event.tenant),
+        ("event", f"{event.product} {event.event_type}"),
+        ("created", short_time(event.created_at)),
+    ]
+    show_fields(fields, out=console())
+    click.echo(f"\n{json.dumps(event.payload, indent=2)}")
+
+
+def _row(event: Event) -> list[object]:
+    return [event.id, short_time(event.created_at), event.product, event.event_type]
