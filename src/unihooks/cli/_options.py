@@ -17,25 +17,19 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
 
 
-class Moment(click.ParamType[datetime]):
+def moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
     """Read a point in time: ISO 8601, UTC where no zone is given, or how long ago."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return an aware datetime."""
-        if isinstance(value, datetime):
-            return value
-        ago = _AGO.fullmatch(value)
-        try:
-            if ago:
-                return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-            moment = datetime.fromisoformat(value)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is no time; give 2026-05-01, 2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d", param, ctx
-            )
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if value is None:
+        return None
+    ago = _AGO.fullmatch(value)
+    try:
+        if ago:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        read = datetime.fromisoformat(value)
+    except (ValueError, OverflowError):
+        sentence = f"{value!r} is no time; give 2026-05-01, 2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d"
+        raise click.BadParameter(sentence) from None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else there.")
@@ -54,12 +48,11 @@ def paging_options(command: Command) -> Command:
 
 def time_options(command: Command) -> Command:
     """Add `--since` and `--until`."""
-    moment = Moment()
     options = [
         click.option(
-            "--since", type=moment, metavar="TIME", help="2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d."
+            "--since", callback=moment, metavar="TIME", help="2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d."
         ),
-        click.option("--until", type=moment, metavar="TIME", help="Likewise; itself not included."),
+        click.option("--until", callback=moment, metavar="TIME", help="Likewise; itself not included."),
     ]
     return _all_of(options, command)
 
