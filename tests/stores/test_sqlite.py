@@ -86,6 +86,21 @@ EMIT_FOREVER = """
         print(store.submit_events([event]).result()[0].id, flush=True)
 """
 
+WORK_UNTIL_DONE = """
+    import sys
+    from unihooks.abc import Lease, Room
+    from unihooks.stores import SQLiteStore
+
+    store = SQLiteStore(sys.argv[1])
+    more, token = True, int(sys.argv[2]) * 1_000_000
+    while more:
+        token += 1
+        planned = store.plan(Lease(token=token, seconds=60), Room(total=7, per_endpoint=3), 20)
+        claimed = store.claim(Lease(token=token + 500_000, seconds=60), Room(total=9, per_endpoint=5))
+        print(*[item.id for item in (*planned.claimed, *claimed)], flush=True)
+        more = planned.more or claimed
+"""
+
 
 class TestFile:
     def test_memory_is_refused_and_the_memory_store_named(self):
@@ -305,6 +320,14 @@ class TestProcesses:
         found = {item.id for item in store.list_events("default", EventFilter(), Window(limit=100_000))}
         assert {id_ for id_ in emitted if len(id_) == 30} <= found
         store.close()
+
+    def test_workers_in_several_processes_share_the_work_and_lease_nothing_twice(self, store, path):
+        add_webhook(store, endpoints=4)
+        emit(store, *[make_event(store) for _ in range(200)])
+        processes = [run_python(WORK_UNTIL_DONE, path, number) for number in (1, 2, 3)]
+        ids = [id_ for process in processes for id_ in process.communicate(timeout=60)[0].split()]
+        assert [process.returncode for process in processes] == [0] * 3
+        assert len(ids) == len(set(ids)) == 800
 
     def test_process_that_never_closes_ends_by_itself(self, path):
         process = run_python(EMIT_FOREVER, path, 1)

@@ -12,12 +12,12 @@ from unihooks._ids import new_id
 from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event
 from unihooks._times import SECOND
 from unihooks.abc import Claimed, Ended, Lease, Planned, Room
+from unihooks.stores._rows import failed_to_map
 from unihooks.stores._sqlite_bodies import event_bodies, keep_bodies
 from unihooks.stores._sqlite_claims import lower_next_due
 from unihooks.stores._sqlite_config import stamps
 from unihooks.stores._sqlite_statements import as_json, fetch_json, with_values
 from unihooks.stores._sqlite_subscribers import Subscribers
-from unihooks.stores._rows import failed_to_map
 from unihooks.stores._turns import in_turn
 
 _TENANTS_PER_PLAN = 100
