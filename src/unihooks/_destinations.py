@@ -70,33 +70,35 @@ class Destinations:
         while self._wanted:
             wanted, self._wanted = self._wanted, {}
             try:
-                await self._refresh(wanted)
+                errors = await self._refresh(wanted)
             except Exception as error:  # noqa: BLE001 - raised by each `find` that waits
-                for _, future in wanted.values():
-                    _settle(future, error)
-            else:
-                for _, future in wanted.values():
-                    _settle(future, None)
+                errors = dict.fromkeys(wanted, error)
+            for endpoint_id, (_, future) in wanted.items():
+                _settle(future, errors.get(endpoint_id))
 
-    async def _refresh(self, wanted: dict[str, tuple[str, asyncio.Future[None]]]) -> None:
+    async def _refresh(self, wanted: dict[str, tuple[str, asyncio.Future[None]]]) -> dict[str, Exception]:
         asked = time.monotonic()
         stamps = await self.offload(self.store.stamps, {tenant for tenant, _ in wanted.values()})
         for tenant, stamp in stamps.items():
             self._note(tenant, stamp, asked)
         stale = [endpoint_id for endpoint_id, (tenant, _) in wanted.items() if not self._current(endpoint_id, tenant)]
-        if stale:
-            await self._reload(stale, asked)
+        return await self._reload(stale, asked) if stale else {}
 
-    async def _reload(self, endpoint_ids: list[str], asked: float) -> None:
+    async def _reload(self, endpoint_ids: list[str], asked: float) -> dict[str, Exception]:
         found = await self.offload(self.store.destinations, endpoint_ids)
         now = self.store.now()
+        errors: dict[str, Exception] = {}
         for endpoint_id in endpoint_ids:
             self._prepared.pop(endpoint_id, None)
         for endpoint_id, destination in found.items():
-            self._prepared[endpoint_id] = prepare(destination, now)
+            try:
+                self._prepared[endpoint_id] = prepare(destination, now)
+            except Exception as error:  # noqa: BLE001 - one that cannot be prepared is no other's trouble
+                errors[endpoint_id] = error
             self._note(destination.tenant, destination.stamp, asked)
         while len(self._prepared) > _KEPT:
             del self._prepared[next(iter(self._prepared))]
+        return errors
 
     def _current(self, endpoint_id: str, tenant: str) -> bool:
         prepared = self._prepared.get(endpoint_id)

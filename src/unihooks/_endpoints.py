@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -12,6 +13,8 @@ from unihooks._ids import new_id
 from unihooks._models import Endpoint, EndpointState
 from unihooks._targets import TargetPolicy
 from unihooks.exceptions import InvalidWebhook, TargetRefused
+
+_HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 
 
 def normaliser(targets: TargetPolicy | None) -> Callable[[str], str]:
@@ -82,6 +85,8 @@ def _any_http_url(url: str) -> str:
         raise TargetRefused(
             "the endpoint's URL cannot be read; give one such as https://example.com/hooks", name="url"
         ) from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    if parsed.scheme not in ("http", "https") or not _HOST.fullmatch(parsed.raw_host):
         raise TargetRefused("the endpoint's URL must start with https:// and name a host", name="url")
+    if parsed.userinfo:
+        raise TargetRefused("the endpoint's URL must not hold a user or password; use custom headers", name="url")
     return str(parsed)

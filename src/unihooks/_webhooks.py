@@ -71,6 +71,7 @@ class Webhooks:
         A secret is made when none is given.
         """
         check_tenant(tenant)
+        _check_lasting(webhook.secrets[:1])
         now = self._settings.store.now()
         moment = from_us(now)
         added = evolve(
@@ -157,6 +158,7 @@ class Webhooks:
         lasting = _overlap(overlap)
         fresh = secret if isinstance(secret, Secret) else generate_secret() if secret is None else Secret(secret)
         check_signing_secret(fresh)
+        _check_lasting([fresh])
 
         def revise(current: Webhook) -> Webhook:
             now = from_us(self._settings.store.now())
@@ -283,6 +285,12 @@ def _overlap(value: timedelta | float) -> timedelta:
     if timedelta(0) <= overlap <= _MOST_OVERLAP:
         return overlap
     raise InvalidWebhook("overlap must be from 0 to 7 days", name="overlap")
+
+
+def _check_lasting(current: Iterable[Secret]) -> None:
+    # A webhook whose last secret had expired could send nothing.
+    if any(secret.expires_at is not None for secret in current):
+        raise InvalidWebhook("the current signing secret cannot expire; give it without expires_at", name="secrets")
 
 
 def _stamped(secrets: Iterable[Secret], now: datetime) -> tuple[Secret, ...]:
