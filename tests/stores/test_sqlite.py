@@ -18,7 +18,7 @@ from unihooks._planning import NewEvent
 from unihooks._secrets import generate_secret
 from unihooks.abc import DeliveryFilter, EventFilter, Lease, Room, Window
 from unihooks.exceptions import StoreError
-from unihooks.stores import SQLiteStore, _sqlite_schema
+from unihooks.stores import SQLiteStore, _sqlite_schema, _sqlite_writer
 
 NO_ROOM = {"total": 0, "per_endpoint": 0}
 
@@ -215,6 +215,22 @@ class TestWriting:
                 broken.result()
             assert all(emitted.result() for emitted in emits)
         assert store.get_webhook("default", webhook.id) == webhook
+
+    def test_unexpected_error_reaches_who_waits_and_the_next_emit_works(self, store, monkeypatch):
+        store.migrate()
+        with monkeypatch.context() as broken:
+            broken.setattr(_sqlite_writer, "insert_events", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                emit(store, make_event(store))
+        assert emit(store, make_event(store))
+
+    def test_file_that_cannot_be_written_is_an_error_that_says_so(self, store):
+        store.migrate()
+        store.work()
+        connection = store._database._open().writer._connection
+        connection.execute("PRAGMA query_only = ON")
+        with pytest.raises(StoreError, match="make the file and its directory writable"):
+            emit(store, make_event(store))
 
     def test_many_threads_emit_at_once(self, store):
         with ThreadPoolExecutor(16) as pool:

@@ -56,8 +56,8 @@ class _Time:
 class SQLiteStore(Store):
     """Keep webhooks, events, deliveries and the log in the SQLite file at `path`.
 
-    The tables are created and brought up to date on first use; with
-    `migrate=False` an old or missing schema is a `StoreError`. Several
+    The tables are created and brought up to date on first use, and the file
+    is switched to write-ahead logging; with `migrate=False` an old or missing schema is a `StoreError`. Several
     processes may use one file. `busy_timeout` is how many seconds to wait for
     others' locks.
     """

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from unihooks._ids import new_id
 from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event
@@ -74,15 +74,14 @@ class Made:
     lease: Lease
     room: Room
     now: int
-    rows: list[tuple[Any, ...]]
-    claimed: list[Claimed]
-    due: dict[str, int]
-    failed: list[Ended]
+    until: int = field(init=False)
+    rows: list[tuple[Any, ...]] = field(factory=list)
+    claimed: list[Claimed] = field(factory=list)
+    due: dict[str, int] = field(factory=dict)
+    failed: list[Ended] = field(factory=list)
 
-    @property
-    def until(self) -> int:
-        """Return when a lease of now ends."""
-        return self.now + round(self.lease.seconds * SECOND)
+    def __attrs_post_init__(self) -> None:
+        self.until = self.now + round(self.lease.seconds * SECOND)
 
     def add(self, event: NewEvent, body: PlannedBody, endpoint_id: str, *, is_open: bool, stamp: int) -> None:
         """Make one delivery, leased if its lane is open and has room."""
@@ -116,7 +115,7 @@ class Plans:
         chosen = self._choose(connection, limit)
         current = stamps(connection, {item.event.tenant for item in chosen}) if chosen else {}
         chosen = list(self._matched(connection, chosen, current))
-        made = Made(lease, room, now, [], [], {}, [])
+        made = Made(lease, room, now)
         bodies = _deliver(connection, chosen, current, made)
         keep_bodies(connection, bodies)
         insert_deliveries(connection, made.rows)
