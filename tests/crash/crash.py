@@ -133,8 +133,8 @@ def kill_rounds(stage: Stage, rounds: int) -> Figures:
             for child in play.rng.sample(play.living, play.rng.randint(1, len(play.living))):
                 play.kill(child)
         _leave_one_worker(play)
-        if not play.settle(60):
-            return Figures(problems=[f"not at rest after 60 s: {play.dispatcher.stats()}"])
+        if not play.settle(120):
+            return Figures(problems=[f"not at rest after 120 s: {play.dispatcher.stats()}"])
         play.end(play.living[0])
         return play.judge()
 
