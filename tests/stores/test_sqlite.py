@@ -18,7 +18,7 @@ from unihooks._planning import NewEvent
 from unihooks._secrets import generate_secret
 from unihooks.abc import DeliveryFilter, EventFilter, Lease, Room, Window
 from unihooks.exceptions import StoreError
-from unihooks.stores import SQLiteStore, _sqlite_schema, _sqlite_writer
+from unihooks.stores import SQLiteStore, _sqlite_schema, _sqlite_subscribers, _sqlite_writer
 
 NO_ROOM = {"total": 0, "per_endpoint": 0}
 
@@ -195,13 +195,32 @@ class TestSchema:
         with pytest.raises(StoreError, match="install a newer unihooks"):
             store.work()
 
+    def test_old_schema_takes_the_missing_steps_only(self, store, monkeypatch):
+        store.migrate()
+        real = _sqlite_schema.statements
+        added = {"0002_more.sql": ["CREATE TABLE main.unihooks_more (id)"]}
+        monkeypatch.setattr(_sqlite_schema, "SCHEMA_VERSION", 2)
+        monkeypatch.setattr(_sqlite_schema, "migrations", lambda: ["0001_initial.sql", *added])
+        monkeypatch.setattr(_sqlite_schema, "statements", lambda name: added.get(name) or real(name))
+        with pytest.raises(StoreError, match="has schema 1, this version needs 2; run `unihooks migrate`"):
+            SQLiteStore(store._database.path, migrate=False).work()
+        assert store.migrate() == ["0002_more"]
+        assert store.migrate() == []
+
+    def test_failing_migration_changes_nothing(self, store, path, monkeypatch):
+        monkeypatch.setattr(_sqlite_schema, "statements", lambda _: ["CREATE TABLE main.a (id)", "nonsense"])
+        with pytest.raises(StoreError, match="refused a statement"):
+            store.migrate()
+        assert tables(path) == []
+
 
 class TestWriting:
     def test_event_that_cannot_be_stored_fails_alone(self, store):
         good, bad, twice = make_event(store), make_event(store, body=None), make_event(store)
         odd = make_event(store, tenant="\ud800")
-        outcomes = emit(store, good, bad, twice, twice, odd)
-        assert [isinstance(outcome, StoreError) for outcome in outcomes] == [False, True, False, True, True]
+        keyed = make_event(store, body=None, idempotency_key="k", digest=b"d")
+        outcomes = emit(store, good, bad, twice, twice, odd, keyed)
+        assert [isinstance(outcome, StoreError) for outcome in outcomes] == [False, True, False, True, True, True]
         assert {good.id, twice.id} == {
             item.id for item in store.list_events("default", EventFilter(), Window(limit=10))
         }
@@ -308,6 +327,19 @@ class TestPlanning:
         claimed = store.claim(Lease(token=2, seconds=30), Room(total=4, per_endpoint=2))
         assert len(claimed) == 4
         assert {item.tenant for item in claimed} == {"busy", "calm"}
+
+    def test_one_call_holds_no_more_than_a_few_large_payloads(self, store):
+        emit(store, *[make_event(store, body=b" " * 250_000) for _ in range(50)])
+        planned = store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 100)
+        assert (planned.events, planned.more) == (33, True)
+
+    def test_forgotten_subscribers_are_found_again(self, store, monkeypatch):
+        monkeypatch.setattr(_sqlite_subscribers, "_KEPT", 4)
+        for tenant in ("a", "b"):
+            add_webhook(store, tenant=tenant)
+        for tenant in ("a", "b", "a", "b"):
+            emit(store, make_event(store, tenant=tenant))
+            assert store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10).deliveries == 1
 
     def test_bytes_of_any_kind_come_back_from_a_claim(self, store):
         add_webhook(store)
