@@ -208,8 +208,8 @@ def _tried(dispatcher: Dispatcher, endpoint_id: str) -> Delivery | None:
     return delivery if delivery.attempt_count else None
 
 
-def _wait(look: Callable[[], Any], patience: float = _PATIENCE) -> Any:
-    end = time.monotonic() + patience
+def _wait(look: Callable[[], Any]) -> Any:
+    end = time.monotonic() + _PATIENCE
     while not (found := look()) and time.monotonic() < end:
         time.sleep(0.01)
     return found
