@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from unihooks import DeliveryState, Dispatcher, EventSubscription, TargetPolicy, Webhook, Worker
+from unihooks import DeliveryState, Dispatcher, EventSubscription, Webhook, Worker
 from unihooks._worker import run_in_new_loop
 from unihooks.stores import SQLiteStore
 from unihooks.testing import Answer, Receiver

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from unihooks._recorder import Recorder
+from unihooks.abc import Recorded
+from unihooks.exceptions import StoreError
+
+
+class Notebook:
+    """Be what a recorder needs of a store."""
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+        self.batches = []
+
+    def record(self, results):
+        if self.errors:
+            raise self.errors.pop()
+        self.batches.append(list(results))
+        return Recorded(accepted=results)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr("unihooks._recorder._PATIENCE_SECONDS", 0.001)
+
+
+async def recording(notebook, results, *, hurry=False):
+    """Record results; return the recorder and what was told after each batch."""
+
+    async def offload(function, *args):
+        return function(*args)
+
+    told, done = [], asyncio.Event()
+
+    def on_recorded(batch, _recorded):
+        told.append(list(batch))
+        if recorder.unrecorded == 0:
+            done.set()
+
+    recorder = Recorder(notebook, offload, on_recorded)
+    running = asyncio.create_task(recorder.run())
+    for result in results:
+        recorder.add(result)
+    if hurry:
+        recorder.hurry()
+    await asyncio.wait_for(done.wait(), 5)
+    running.cancel()
+    await asyncio.wait([running])
+    return told
+
+
+async def test_results_that_come_together_are_stored_together():
+    notebook = Notebook()
+    assert await recording(notebook, [1, 2, 3]) == [[1, 2, 3]] == notebook.batches
+
+
+async def test_a_full_batch_does_not_wait(monkeypatch):
+    monkeypatch.setattr("unihooks._recorder._GATHER_SECONDS", 60)
+    notebook = Notebook()
+    await recording(notebook, list(range(256)))
+    assert notebook.batches == [list(range(256))]
+
+
+async def test_a_hurried_recorder_does_not_wait(monkeypatch):
+    monkeypatch.setattr("unihooks._recorder._GATHER_SECONDS", 60)
+    notebook = Notebook()
+    await recording(notebook, [1], hurry=True)
+    assert notebook.batches == [[1]]
+
+
+async def test_nothing_is_dropped_when_the_store_cannot_be_written(caplog):
+    notebook = Notebook(StoreError("the disk is full"), StoreError("the disk is full"))
+    assert await recording(notebook, [1, 2]) == [[1, 2]] == notebook.batches
+    assert "results cannot be recorded" in caplog.text
