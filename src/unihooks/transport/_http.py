@@ -75,28 +75,26 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     async def ask(self, request: httpx.Request, deadline: float) -> AnswerParser:
         """Send the request and return what was read; raise an AttemptError if there are no headers."""
         started = monotonic()
-        dialer = self._dialer or self._open()
-        url = request.url
         marks = request.extensions.get("unihooks")
         endpoint_id = marks.get("endpoint_id") if marks else None
+        url = request.url
         key = (endpoint_id, url.scheme, url.raw_host, url.port)
         data = render_head(request) + await read_body(request)
-        without_body = request.method == "HEAD"
         connection = self._pool.take(key)
         if connection is not None:
-            answer = AnswerParser(without_body=without_body, limit=self._max_answer_bytes)
+            answer = self._new_answer(request)
             try:
                 return await self._ask_over(connection, data, answer, started, deadline)
             except ConnectionEnded:
                 # It may have been closed as idle before the request got there.
                 if answer.received:
                     raise
+        dialer = self._dialer or self._open()
         destination = _destination(endpoint_id, url)
         connection = await dialer.dial(destination, deadline)
         connection.key = key
-        answer = AnswerParser(without_body=without_body, limit=self._max_answer_bytes)
         try:
-            return await self._ask_over(connection, data, answer, started, deadline)
+            return await self._ask_over(connection, data, self._new_answer(request), started, deadline)
         finally:
             if isinstance(connection, TLSConnection) and connection.session_due:
                 dialer.sessions.put(destination, connection.take_session())
@@ -111,6 +109,9 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             self._ticker.stop()
             self._idle_ticker.stop()
             self._dialer = None
+
+    def _new_answer(self, request: httpx.Request) -> AnswerParser:
+        return AnswerParser(without_body=request.method == "HEAD", limit=self._max_answer_bytes)
 
     def _open(self) -> Dialer:
         loop = asyncio.get_running_loop()

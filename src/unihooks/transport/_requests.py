@@ -10,9 +10,8 @@ from unihooks.transport._errors import BadRequest
 def render_head(request: httpx.Request) -> bytes:
     """Return the request line and the headers, exactly as given and in their order."""
     headers = request.headers.raw
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    line = b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), request.url.raw_path)
-    head = b"%b%b\r\n" % (line, b"".join(lines))
+    line = b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)
+    head = b"\r\n".join([line, *map(b": ".join, headers), b"", b""])
     expected = len(headers) + 2
     if head.count(b"\n") != expected or head.count(b"\r") != expected or b"\0" in head:
         message = "the request has a control character in a header"
