@@ -14,7 +14,7 @@ from unihooks.testing import Receiver
 from unihooks.testing._transport_contract import send
 from unihooks.transport import NOT_REACHABLE, HTTPTransport
 from unihooks.transport._connections import Connection
-from unihooks.transport._lookups import Lookups, system_addresses
+from unihooks.transport._lookups import DaemonThreads, Lookups, system_addresses
 
 LOOPBACK = ["127.0.0.0/8"]
 
@@ -146,6 +146,41 @@ async def test_dead_names_do_not_hold_up_the_living():
     lookups._suspects.update(dict.fromkeys(suspects))
     hanging = [asyncio.ensure_future(lookups.addresses(name, "dead", 443)) for name in suspects]
     assert await asyncio.wait_for(lookups.addresses("ep", "alive", 443), 1) == ["192.0.2.1"]
+    release.set()
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    lookups.close()
+
+
+async def test_threads_are_reused_bounded_and_end_when_idle():
+    threads, seen, done = DaemonThreads(2, idle_seconds=0.1), set(), []
+
+    def job():
+        time.sleep(0.01)
+        seen.add(threading.get_ident())
+        done.append(1)
+
+    for _ in range(20):
+        threads.submit(job)
+    await asyncio.sleep(0.6)
+    assert (len(done), len(seen), threads._started) == (20, 2, 0)
+    threads.submit(job)
+    await asyncio.sleep(0.05)
+    assert len(done) == 21
+    threads.close()
+
+
+async def test_names_that_hang_for_the_first_time_do_not_hold_up_others_either():
+    release = threading.Event()
+
+    def look(host, port):
+        return release.wait(10) if host == "dead" else ["192.0.2.1"]
+
+    lookups = Lookups(look, asyncio.get_running_loop())
+    hanging = [asyncio.ensure_future(lookups.addresses(number, "dead", 443)) for number in range(200)]
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(lookups.addresses("ep", "alive", 443), 2) == ["192.0.2.1"]
     release.set()
     for task in hanging:
         task.cancel()

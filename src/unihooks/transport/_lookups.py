@@ -13,8 +13,10 @@ from typing import Final
 Look = Callable[[str, int], Sequence[str]]
 _Job = Callable[[], None]
 
-_THREADS: Final = 32
-_THREADS_FOR_SUSPECTS: Final = 8
+# Only names that hang for the first time ever need so many.
+_THREADS: Final = 256
+_THREADS_FOR_SUSPECTS: Final = 16
+_IDLE_SECONDS: Final = 10.0
 _MAX_SUSPECTS: Final = 10_000
 
 
@@ -95,31 +97,58 @@ class Lookups:
 class DaemonThreads:
     """Run jobs in at most so many threads, which never keep the process from ending."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, idle_seconds: float = _IDLE_SECONDS) -> None:
         self._limit = limit
+        self._idle_seconds = idle_seconds
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._started = 0
-        self._waiting = 0
+        # Threads that have no job, and jobs that have no thread; never both.
+        self._free = 0
+        self._backlog = 0
 
     def submit(self, job: _Job) -> None:
         """Run the job in the next thread that is free."""
         with self._lock:
-            if self._waiting > 0:
-                self._waiting -= 1
+            if self._free:
+                self._free -= 1
             elif self._started < self._limit:
                 self._started += 1
                 threading.Thread(target=self._run, name="unihooks-lookup", daemon=True).start()
-        self._jobs.put(job)
+            else:
+                self._backlog += 1
+            self._jobs.put(job)
 
     def close(self) -> None:
         """End the threads after the jobs that are waiting."""
-        for _ in range(self._started):
-            self._jobs.put(None)
+        with self._lock:
+            for _ in range(self._started):
+                self._jobs.put(None)
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._idle_seconds)
+            except queue.Empty:
+                if self._may_end():
+                    return
+                continue
+            if job is None:
+                return
             job()
-            with self._lock:
-                # With jobs in line this thread takes the next one without being asked.
-                self._waiting = min(self._waiting + 1, self._limit)
+            self._become_free()
+
+    def _become_free(self) -> None:
+        with self._lock:
+            if self._backlog:
+                self._backlog -= 1
+            else:
+                self._free += 1
+
+    def _may_end(self) -> bool:
+        with self._lock:
+            if not self._free:
+                return False
+            self._free -= 1
+            self._started -= 1
+            return True
