@@ -59,7 +59,8 @@ def decide(answer: Answer, *, attempt: int, elapsed_us: int, retries: RetryPolic
         retry_after=_retry_after(answer, now),
     )
     if delay is None:
-        reason = f"no retry is left after {attempt} attempts; the last: {_why(answer)}"
+        attempts = "1 attempt" if attempt == 1 else f"{attempt} attempts"
+        reason = f"no retry is left after {attempts}; the last: {_why(answer)}"
         return Decision(DeliveryState.FAILED, reason=reason)
     return Decision(DeliveryState.PENDING, retry_in_us=round(delay * SECOND), reason=_why(answer))
 
