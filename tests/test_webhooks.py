@@ -619,6 +619,18 @@ def test_rotating_to_the_current_secret_keeps_one(host):
     assert [secret.reveal() for secret in host.dispatcher.webhooks.get(webhook.id).secrets] == [SECRET]
 
 
+def test_the_current_secret_cannot_expire(host):
+    expiring = Secret(SECRET, expires_at=host.clock.now + timedelta(days=1))
+    with pytest.raises(InvalidWebhook) as refused:
+        host.webhook(secrets=[expiring])
+    assert refused.value.name == "secrets"
+    webhook = host.webhook(secrets=[OTHER_SECRET, expiring])
+    with pytest.raises(InvalidWebhook):
+        host.dispatcher.webhooks.rotate_secret(webhook.id, secret=expiring)
+    host.dispatcher.webhooks.rotate_secret(webhook.id)
+    assert len(host.dispatcher.webhooks.get(webhook.id).secrets) == 3
+
+
 def test_only_the_last_10_old_secrets_sign_along(host):
     webhook = host.webhook()
     for _ in range(15):

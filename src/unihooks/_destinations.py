@@ -116,8 +116,6 @@ class Destinations:
 
 
 def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
-    if future.done():
-        return
     if error is None:
         future.set_result(None)
     else:

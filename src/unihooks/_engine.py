@@ -81,7 +81,7 @@ class Engine:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(_STORE_THREADS, "unihooks-worker")
-        self._transport, self._owns_transport = self._settings.new_transport()
+        self._transport = self._settings.new_transport()
         self._hooks = Hooks(self._settings, self.offload)
         self._destinations = Destinations(self._store, self.offload)
         self._recorder = Recorder(self._store, self.offload, self._on_recorded)
@@ -98,8 +98,7 @@ class Engine:
         with contextlib.suppress(asyncio.CancelledError):
             await self._recording
         await self._hooks.finish(max(_HOOKS_AT_LEAST_SECONDS, self._ends_at - time.monotonic()))
-        if self._owns_transport:
-            await self._transport.aclose()
+        await self._transport.aclose()
         self._pool.shutdown(wait=False)
 
     def wake(self) -> None:

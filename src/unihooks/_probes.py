@@ -36,12 +36,11 @@ class Prober:
         return run_in_new_loop(lambda: self._send_all(webhook, chosen, message))
 
     async def _send_all(self, webhook: Webhook, endpoints: list[Endpoint], message: Message) -> list[Attempt]:
-        transport, owned = self._settings.new_transport()
+        transport = self._settings.new_transport()
         try:
             return await asyncio.gather(*(self._send_one(transport, webhook, one, message) for one in endpoints))
         finally:
-            if owned:
-                await transport.aclose()
+            await transport.aclose()
 
     async def _send_one(
         self, transport: httpx.AsyncBaseTransport, webhook: Webhook, endpoint: Endpoint, message: Message

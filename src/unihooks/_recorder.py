@@ -65,7 +65,7 @@ class Recorder:
         self._urgent.clear()
 
     async def _record(self, batch: list[Result]) -> None:
-        while batch:
+        while True:
             try:
                 recorded = await self.offload(self.store.record, batch)
             except StoreError as error:

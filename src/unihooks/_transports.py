@@ -12,8 +12,7 @@ import httpx
 from unihooks._targets import TargetPolicy
 from unihooks.transport import HTTPTransport
 
-# A transport, and whether the worker is to close it.
-NewTransport = Callable[[], tuple[httpx.AsyncBaseTransport, bool]]
+NewTransport = Callable[[], httpx.AsyncBaseTransport]
 HostTransport = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
 
 _logger = logging.getLogger("unihooks.worker")
@@ -34,9 +33,9 @@ def transport_maker(
         )
     if isinstance(transport, httpx.AsyncBaseTransport):
         borrowed = _Borrowed(transport)
-        return lambda: (borrowed.enter(), True)
+        return borrowed.enter
     if callable(transport):
-        return lambda: (transport(), True)
+        return transport
     raise TypeError("transport must be an httpx.AsyncBaseTransport, or a function that makes one per event loop")
 
 
@@ -44,10 +43,10 @@ def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None) -> NewTransp
     # One context serves every event loop: building one costs 25 ms.
     shared: list[ssl.SSLContext] = [] if ssl_context is None else [ssl_context]
 
-    def make() -> tuple[httpx.AsyncBaseTransport, bool]:
+    def make() -> httpx.AsyncBaseTransport:
         if not shared:
             shared.append(ssl.create_default_context())
-        return HTTPTransport(targets, ssl_context=shared[0]), True
+        return HTTPTransport(targets, ssl_context=shared[0])
 
     return make
 

@@ -27,6 +27,7 @@ from unihooks._models import (
 )
 from unihooks._pages import paginate
 from unihooks._secrets import Secret, check_signing_secret, generate_secret
+from unihooks._signing import valid_secrets
 from unihooks._targets import TargetPolicy
 from unihooks._times import from_us
 from unihooks._twins import awaitable
@@ -303,7 +304,7 @@ def _stamped(secrets: Iterable[Secret], now: datetime) -> tuple[Secret, ...]:
 def _expiring(secrets: Iterable[Secret], now: datetime, end: datetime, fresh: Secret) -> list[Secret]:
     old = [
         Secret(secret.reveal(), created_at=secret.created_at, expires_at=min(end, secret.expires_at or end))
-        for secret in secrets
-        if secret != fresh and (secret.expires_at is None or secret.expires_at > now)
+        for secret in valid_secrets(secrets, now)
+        if secret != fresh
     ]
-    return [secret for secret in old if secret.expires_at is not None and secret.expires_at > now][:_MOST_OLD_SECRETS]
+    return valid_secrets(old, now)[:_MOST_OLD_SECRETS]

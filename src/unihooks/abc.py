@@ -470,8 +470,8 @@ Hook = Callable[[Any], object]
 class Settings:
     """Be what a dispatcher gives its workers.
 
-    `new_transport` makes a transport for one event loop, and says whether the
-    worker is to close it. `deadline` is seconds, `retention_us` microseconds
+    `new_transport` gives the transport for one event loop; who asked for it
+    closes it. `deadline` is seconds, `retention_us` microseconds
     or None for ever.
     """
 
@@ -479,7 +479,7 @@ class Settings:
     retries: RetryPolicy
     deadline: float
     retention_us: int | None
-    new_transport: Callable[[], tuple[httpx.AsyncBaseTransport, bool]]
+    new_transport: Callable[[], httpx.AsyncBaseTransport]
     on_delivery: Hook | None
     on_endpoint_disabled: Hook | None
     wakers: set[Callable[[], None]]
