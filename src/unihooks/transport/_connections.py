@@ -68,9 +68,6 @@ class Connection(asyncio.BufferedProtocol):
         self.deadline = deadline
         if self.closed:
             self._fail(ConnectionEnded("the connection was closed before an answer came"))
-        elif monotonic() >= deadline:
-            # A process that was frozen for long must not send what others may have taken over.
-            self._fail(timed_out(deadline - started, "before the request was sent"))
         else:
             self._send(data)
         return waiter
@@ -127,7 +124,15 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = None
 
     def _send(self, data: bytes) -> None:
-        self._write(data)
+        self._write_in_time(data)
+
+    def _write_in_time(self, data: bytes) -> None:
+        # A process that was frozen for long must not send what others may have taken over. So the
+        # clock is looked at as late as can be: after encrypting, right before the system call.
+        if monotonic() >= self.deadline:
+            self._fail(timed_out(self.deadline - self._started, "before the request was sent"))
+        else:
+            self._write(data)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
