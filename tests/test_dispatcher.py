@@ -387,7 +387,8 @@ def test_the_systems_authorities_are_trusted_unless_others_are_given(new_dispatc
 
 
 def test_egress_ips_are_kept_for_the_hosts_pages(new_dispatcher):
-    assert new_dispatcher(egress_ips=["192.0.2.1"]).egress_ips == ("192.0.2.1",)
+    for given in ("192.0.2.1", ["192.0.2.1"]):
+        assert new_dispatcher(egress_ips=given).egress_ips == ("192.0.2.1",)
 
 
 # Figures and bounds.

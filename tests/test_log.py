@@ -179,6 +179,7 @@ def test_a_page_has_at_most_250_items(host):
     "bad",
     [
         {"state": "done"},
+        {"held": "yes"},
         {"since": datetime(2026, 1, 1)},  # noqa: DTZ001 - what is refused
         {"until": "yesterday"},
         {"webhook_id": "\ud800"},

@@ -61,6 +61,13 @@ def test_a_webhook_built_active_is_active_at_once(host):
     assert host.dispatcher.drain().delivered == 1
 
 
+@pytest.mark.parametrize("bad", [None, {"name": "CRM"}, "CRM"])
+def test_only_a_webhook_can_be_added(host, bad):
+    with pytest.raises(InvalidWebhook) as refused:
+        host.dispatcher.webhooks.add(bad)
+    assert refused.value.name == "webhook"
+
+
 def test_given_secrets_are_kept(host):
     webhook = host.webhook(secrets=[SECRET])
     assert [secret.reveal() for secret in webhook.secrets] == [SECRET]
@@ -639,7 +646,16 @@ def test_only_the_last_10_old_secrets_sign_along(host):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"secret": "short"}, {"secret": "whsec_AA"}, {"overlap": -1}, {"overlap": timedelta(days=8)}]
+    "bad",
+    [
+        {"secret": "short"},
+        {"secret": "whsec_AA"},
+        {"overlap": -1},
+        {"overlap": "1"},
+        {"overlap": float("nan")},
+        {"overlap": float("inf")},
+        {"overlap": timedelta(days=8)},
+    ],
 )
 def test_a_bad_rotation_changes_nothing(host, bad):
     webhook = host.webhook()

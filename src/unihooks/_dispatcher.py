@@ -101,7 +101,7 @@ class Dispatcher:
         if clock is not None:
             store.use_clock(clock)
         self.catalog = catalog
-        self.egress_ips = tuple(egress_ips)
+        self.egress_ips = (egress_ips,) if isinstance(egress_ips, str) else tuple(egress_ips)
         self._store = store
         self._patrol = _Patrol(store)
         self._settings = Settings(

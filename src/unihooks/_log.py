@@ -77,6 +77,8 @@ class Log:
         check_tenant(tenant)
         check_filters(webhook_id=webhook_id, endpoint_id=endpoint_id, event_id=event_id)
         check_filters(product=product, event_type=event_type)
+        if held not in (None, True, False):
+            raise InvalidWebhook("held must be True, False or None", name="held")
         narrow = DeliveryFilter(
             webhook_id=webhook_id,
             endpoint_id=endpoint_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -72,6 +73,7 @@ class Webhooks:
         A secret is made when none is given.
         """
         check_tenant(tenant)
+        _check_webhook(webhook)
         _check_lasting(webhook.secrets[:1])
         now = self._settings.store.now()
         moment = from_us(now)
@@ -282,10 +284,16 @@ def _find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:
 
 
 def _overlap(value: timedelta | float) -> timedelta:
-    overlap = value if isinstance(value, timedelta) else timedelta(seconds=value)
-    if timedelta(0) <= overlap <= _MOST_OVERLAP:
-        return overlap
-    raise InvalidWebhook("overlap must be from 0 to 7 days", name="overlap")
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        overlap = value if isinstance(value, timedelta) else timedelta(seconds=value)
+        if timedelta(0) <= overlap <= _MOST_OVERLAP:
+            return overlap
+    raise InvalidWebhook("overlap must be seconds or a timedelta, from 0 to 7 days", name="overlap")
+
+
+def _check_webhook(webhook: object) -> None:
+    if not isinstance(webhook, Webhook):
+        raise InvalidWebhook("add takes a Webhook(name=..., endpoints=[...])", name="webhook")
 
 
 def _check_lasting(current: Iterable[Secret]) -> None:
