@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unihooks.stores._memory import MemoryStore
+    from unihooks.stores._postgres import PostgresStore
     from unihooks.stores._sqlite import SQLiteStore
 
-__all__ = ["MemoryStore", "SQLiteStore"]
+__all__ = ["MemoryStore", "PostgresStore", "SQLiteStore"]
 
-_HOMES = {"MemoryStore": "_memory", "SQLiteStore": "_sqlite"}
+_HOMES = {"MemoryStore": "_memory", "PostgresStore": "_postgres", "SQLiteStore": "_sqlite"}
 
 
 def __getattr__(name: str) -> object:

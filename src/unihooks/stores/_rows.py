@@ -220,8 +220,13 @@ def to_attempt(row: Row) -> Attempt:
         request_headers=_to_pairs(row[7]),
         response_headers=_to_pairs(row[8]),
         response_body=bytes(row[9]),
-        warnings=tuple(json.loads(row[10])),
+        warnings=to_warnings(row[10]),
     )
+
+
+def to_warnings(text: str) -> tuple[str, ...]:
+    """Return warnings from their JSON."""
+    return tuple(json.loads(text)) if text != "[]" else ()
 
 
 def optional_to_us(moment: datetime | None) -> int | None:

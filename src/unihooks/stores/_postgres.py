@@ -1,0 +1,215 @@
+"""Keep everything in a schema of a PostgreSQL database, which may be the host's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any
+from weakref import finalize
+
+from unihooks._models import Attempt, Delivery, Event, Webhook
+from unihooks._planning import NewEvent
+from unihooks._times import Clock
+from unihooks.abc import (
+    Claimed,
+    DeliveryFilter,
+    Destination,
+    EmitOutcome,
+    EventFilter,
+    Figures,
+    Lease,
+    Planned,
+    Recorded,
+    Result,
+    Room,
+    Store,
+    WebhookFilter,
+    Window,
+    Work,
+)
+from unihooks.exceptions import StoreError
+from unihooks.stores import (
+    _postgres_claims,
+    _postgres_config,
+    _postgres_hosts,
+    _postgres_log,
+    _postgres_records,
+    _postgres_recovery,
+    _postgres_upkeep,
+)
+from unihooks.stores._postgres_claims import Claims
+from unihooks.stores._postgres_database import Database
+from unihooks.stores._postgres_errors import driver
+from unihooks.stores._postgres_plans import Plans
+from unihooks.stores._postgres_schema import migration_sql
+from unihooks.stores._postgres_statements import Statements
+
+_LONGEST_NAME = 63
+
+
+class PostgresStore(Store):
+    """Keep webhooks, events, deliveries and the log in the schema `schema` of the database at `dsn`.
+
+    PostgreSQL 14 and newer. `dsn` is a libpq URI or keyword string. The tables
+    are created and brought up to date on first use; with `migrate=False` an
+    old or missing schema is a `StoreError`. Any number of processes may share
+    the database; each opens up to `max_connections`, two more while it emits
+    and one more while it runs a worker. No connection keeps state on the server between transactions, so
+    poolers in transaction mode will do.
+    """
+
+    def __init__(self, dsn: str, *, schema: str = "unihooks", migrate: bool = True, max_connections: int = 8) -> None:
+        driver()
+        self._database = Database(dsn, _checked_schema(schema), migrate=migrate, size=max_connections)
+        self._claims = Claims()
+        self._plans = Plans()
+        finalize(self, self._database.close)
+
+    def __repr__(self) -> str:
+        return f"PostgresStore(schema={self._database.schema.name!r})"
+
+    def use_clock(self, clock: Clock | None) -> None:
+        self._database.use_clock(clock)
+
+    def now(self) -> int:
+        return self._database.time.now()
+
+    def migrate(self) -> list[str]:
+        return self._database.migrate()
+
+    def migration_sql(self, *, since: int = 0) -> str:
+        """Return the SQL that `migrate` would run on a database of version `since`; 0 is an empty one."""
+        return migration_sql(self._database.schema.name, since=since)
+
+    def wake(self) -> None:
+        """Let the workers of other processes look for work, as after a host's commit; a hint, never needed."""
+        self._database.notify()
+
+    def close(self) -> None:
+        self._database.close()
+
+    # Configuration.
+
+    def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
+        self._database.write(lambda it: _postgres_config.add_webhook(it, webhook, at_most))
+
+    def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
+        return self._database.read(lambda it: _postgres_config.get_webhook(it, tenant, webhook_id))
+
+    def list_webhooks(self, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
+        return self._database.read(lambda it: _postgres_config.list_webhooks(it, tenant, narrow, window))
+
+    def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+        def work(it: Statements) -> Webhook:
+            _postgres_config.change_alone(it, [tenant])
+            # The time of the change is looked up once nobody else can change: events are for it from exactly then.
+            now = it.now if self._database.time.clock else _postgres_config.server_time(it)
+            with self._database.time.pinned(now):
+                return _postgres_config.revise_webhook(it, tenant, webhook_id, revise, now)
+
+        revised = self._database.write(work)
+        self._database.notify()
+        return revised
+
+    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
+        self._database.write(lambda it: _postgres_config.delete_webhook(it, tenant, webhook_id))
+
+    def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
+        return self._database.read(lambda it: _postgres_config.destinations(it, endpoint_ids))
+
+    def stamps(self, tenants: Collection[str]) -> dict[str, int]:
+        return self._database.ask(lambda it: _postgres_config.stamps(it, tenants))
+
+    # Emitting.
+
+    def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
+        return self._database.emit(events)
+
+    def emit_on(self, connection: Any, event: NewEvent) -> Event:
+        _postgres_hosts.check_database(connection)
+        it = self._database
+        return _postgres_hosts.emit_on(connection, event, it.store_id, it.schema, own_times=it.time.clock is not None)
+
+    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+        _postgres_hosts.check_database(connection)
+        it = self._database
+        if not it.is_ready:
+            await asyncio.to_thread(it.ready)
+        return await _postgres_hosts.aemit_on(
+            connection, event, it.store_id, it.schema, own_times=it.time.clock is not None
+        )
+
+    # Working.
+
+    def change_token(self) -> object:
+        return self._database.change_token()
+
+    def work(self) -> Work:
+        return self._database.ask(_postgres_claims.work)
+
+    def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
+        planned = self._database.write(lambda it: self._plans.plan(it, lease, room, limit))
+        _take(room, planned.claimed)
+        return planned
+
+    def claim(self, lease: Lease, room: Room) -> list[Claimed]:
+        claimed = self._database.write(lambda it: self._claims.claim(it, lease, room))
+        _take(room, claimed)
+        return claimed
+
+    def record(self, results: Sequence[Result]) -> Recorded:
+        return self._database.write(lambda it: _postgres_records.record(it, results))
+
+    def release(self, claimed: Sequence[Claimed]) -> None:
+        self._database.write(lambda it: _postgres_claims.release(it, claimed))
+
+    def beat(self, worker_id: str, *, gone: bool = False) -> None:
+        self._database.write(lambda it: _postgres_upkeep.beat(it, worker_id, gone=gone))
+
+    def expire_held(self, older_than: int, limit: int) -> int:
+        return self._database.write(lambda it: _postgres_upkeep.expire_held(it, older_than, limit))
+
+    def prune(self, older_than: int, limit: int) -> int:
+        return self._database.write(lambda it: _postgres_upkeep.prune(it, older_than, limit))
+
+    # The log.
+
+    def list_events(self, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
+        return self._database.read(lambda it: _postgres_log.list_events(it, tenant, narrow, window))
+
+    def list_deliveries(self, tenant: str, narrow: DeliveryFilter, window: Window) -> list[Delivery]:
+        return self._database.read(lambda it: _postgres_log.list_deliveries(it, tenant, narrow, window))
+
+    def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
+        return self._database.read(lambda it: _postgres_log.list_attempts(it, tenant, delivery_id, window))
+
+    def replay(self, tenant: str, delivery_id: str) -> Delivery:
+        return self._database.write(lambda it: _postgres_log.replay(it, tenant, delivery_id))
+
+    def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
+        return self._database.write(lambda it: _postgres_log.cancel(it, tenant, delivery_id, reason))
+
+    def recover(
+        self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int
+    ) -> tuple[int, str | None]:
+        return self._database.write(
+            lambda it: _postgres_recovery.recover(it, tenant, webhook_id, (since, until), after=after, limit=limit)
+        )
+
+    def figures(self) -> Figures:
+        return self._database.read(_postgres_upkeep.figures)
+
+    def oldest_unplanned(self) -> int | None:
+        return self._database.ask(_postgres_upkeep.oldest_unplanned)
+
+
+def _take(room: Room, claimed: Iterable[Claimed]) -> None:
+    for one in claimed:
+        room.take(one.endpoint_id)
+
+
+def _checked_schema(schema: str) -> str:
+    if not 1 <= len(schema.encode()) <= _LONGEST_NAME or "\0" in schema or "%" in schema:
+        raise StoreError(f"schema must be a name of 1 to {_LONGEST_NAME} bytes, without %", name="schema")
+    return schema

@@ -1,0 +1,222 @@
+"""Turn new events into deliveries, tenants in turn."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+
+from attrs import define, evolve, field
+
+from unihooks._ids import new_id
+from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event
+from unihooks._times import SECOND
+from unihooks.abc import Claimed, Ended, Lease, Planned, Room
+from unihooks.stores._postgres_bodies import Body, event_bodies, keep_bodies
+from unihooks.stores._postgres_claims import lower_next_due
+from unihooks.stores._postgres_config import plan_along, stamps
+from unihooks.stores._postgres_deliveries import delivery_row, insert_deliveries
+from unihooks.stores._postgres_statements import Row, Statements, as_json, keyed
+from unihooks.stores._postgres_subscribers import Subscribers
+from unihooks.stores._rows import failed_to_map
+from unihooks.stores._turns import in_turn
+
+_TENANTS_PER_PLAN = 100
+_DELIVERIES_PER_PLAN = 1_000
+_BYTES_PER_PLAN = 8 * 1024 * 1024
+
+# By what is new alone, never by an id or time that was reached: an older event may commit later.
+_TENANTS = """
+WITH RECURSIVE turns (tenant) AS (
+    (SELECT tenant FROM unihooks.events
+     WHERE planned_at IS NULL AND tenant > %(after)s ORDER BY tenant LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.tenant FROM unihooks.events AS e
+            WHERE e.planned_at IS NULL AND e.tenant > turns.tenant ORDER BY e.tenant LIMIT 1)
+    FROM turns WHERE turns.tenant IS NOT NULL
+)
+SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT %(tenants)s
+"""
+_EVENTS = """
+SELECT e.tenant, e.id, e.product, e.event_type, octet_length(e.body), e.created_at, e.plan_cursor
+FROM json_array_elements_text(CAST(%(tenants)s AS json)) AS k (tenant) CROSS JOIN LATERAL (
+    SELECT * FROM unihooks.events WHERE tenant = k.tenant AND planned_at IS NULL
+    ORDER BY id LIMIT %(each)s FOR NO KEY UPDATE SKIP LOCKED
+) AS e
+"""
+_MARK = """
+WITH found AS (SELECT * FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (tenant text, id text, cursor text))
+UPDATE unihooks.events AS e SET
+    planned_at = CASE WHEN found.cursor IS NULL THEN %(now)s END, plan_cursor = coalesce(found.cursor, e.plan_cursor)
+FROM found WHERE e.tenant = found.tenant AND e.id = found.id
+"""
+_MORE = "SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE planned_at IS NULL)"
+
+
+@define
+class Chosen:
+    """Be a new event with the subscribers that it is planned for now; `cursor` is where the next call goes on."""
+
+    event: NewEvent
+    size: int
+    after: str
+    subscribers: list[Subscriber]
+    cursor: str | None = None
+
+
+@define
+class Made:
+    """Gather what planning makes, to be written in few statements."""
+
+    lease: Lease
+    room: Room
+    now: int
+    rows: list[Row] = field(factory=list)
+    claimed: list[Claimed] = field(factory=list)
+    failed: list[Ended] = field(factory=list)
+    due: dict[str, int] = field(factory=dict)
+    bodies: list[Body] = field(factory=list)
+
+    @property
+    def until(self) -> int:
+        """Return when a lease of now ends."""
+        return self.now + round(self.lease.seconds * SECOND)
+
+    def deliver(self, item: Chosen, event: NewEvent, stamp: int) -> None:
+        """Make what an event leads to."""
+        open_lanes = _open_lanes(item.subscribers)
+        for body in plan_event(event, item.subscribers):
+            if body.body is not None:
+                self.bodies.append((event.id, body.webhook_id, body.body, body.warnings))
+            for endpoint_id in body.endpoint_ids:
+                self._add(event, body, endpoint_id, is_open=endpoint_id in open_lanes, stamp=stamp)
+
+    def _add(self, event: NewEvent, body: PlannedBody, endpoint_id: str, *, is_open: bool, stamp: int) -> None:
+        id_ = new_id("dlv_", self.now)
+        if body.failure is not None:
+            self.rows.append(delivery_row(event, body, endpoint_id, id_, self.now))
+            self.failed.append(failed_to_map(event, body, endpoint_id, id_))
+            return
+        leased = is_open and self.room.take(endpoint_id)
+        due_at = self.until if leased else self.now
+        token = self.lease.token if leased else None
+        self.rows.append(delivery_row(event, body, endpoint_id, id_, self.now, due_at=due_at, token=token))
+        self.due[endpoint_id] = min(self.due.get(endpoint_id, due_at), due_at)
+        if leased:
+            self.claimed.append(_claimed(event, body, endpoint_id, id_, (self.lease.token, stamp)))
+
+
+class Plans:
+    """Plan in turn; remember which tenant comes next, and the subscribers of late."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._after = ""
+        self._subscribers = Subscribers()
+
+    def plan(self, it: Statements, lease: Lease, room: Room, limit: int) -> Planned:
+        """Plan up to `limit` new events; `room` is left as it is."""
+        chosen = self._choose(it, limit)
+        if not chosen:
+            return Planned(more=_more(it))
+        tenants = {item.event.tenant for item in chosen}
+        # The events are claimed; a change that was made before they were emitted is seen from here on.
+        plan_along(it, tenants)
+        current = stamps(it, tenants)
+        chosen = list(self._matched(it, chosen, current))
+        made = Made(lease, deepcopy(room), it.now)
+        _deliver(it, chosen, current, made)
+        keep_bodies(it, made.bodies)
+        inserted = insert_deliveries(it, made.rows)
+        events = _mark(it, chosen)
+        lower_next_due(it, made.due)
+        claimed = [item for item in made.claimed if item.id in inserted]
+        failed = [item for item in made.failed if item.delivery_id in inserted]
+        return Planned(events=events, deliveries=len(inserted), claimed=claimed, failed=failed, more=_more(it))
+
+    def _choose(self, it: Statements, limit: int) -> list[Chosen]:
+        with self._lock:
+            after = self._after
+        tenants = _tenants(it, after)
+        if not tenants:
+            return []
+        # With many tenants a little less than asked for, so that few events are locked in vain.
+        rows = it.fetch(_EVENTS, tenants=as_json(tenants), each=-(-limit // len(tenants)))
+        chosen: list[Chosen] = []
+        size = 0
+        for row in list(in_turn(rows, lambda row: row[0]))[:limit]:
+            size += row[4]
+            if chosen and size > _BYTES_PER_PLAN:
+                break
+            chosen.append(Chosen(NewEvent(row[1], row[0], row[2], row[3], b"", row[5]), row[4], row[6], []))
+        served = {item.event.tenant for item in chosen}
+        with self._lock:
+            self._after = next((tenant for tenant in reversed(tenants) if tenant in served), tenants[-1])
+        return chosen
+
+    def _matched(self, it: Statements, chosen: list[Chosen], current: dict[str, int]) -> Iterator[Chosen]:
+        room, mapped = _DELIVERIES_PER_PLAN, 0
+        for item in chosen:
+            if room <= 0 or mapped > _BYTES_PER_PLAN:
+                return
+            event = item.event
+            for one in self._subscribers.matching(it, event, current[event.tenant], item.after):
+                if room <= 0 or mapped > _BYTES_PER_PLAN:
+                    item.cursor = item.subscribers[-1].webhook_id if item.subscribers else item.after
+                    break
+                item.subscribers.append(one)
+                room -= len(one.endpoints)
+                mapped += item.size if one.mapping else 0
+            yield item
+
+
+def _tenants(it: Statements, after: str) -> list[str]:
+    rows = it.fetch(_TENANTS, after=after, tenants=_TENANTS_PER_PLAN)
+    if len(rows) < _TENANTS_PER_PLAN and after:
+        rows += it.fetch(_TENANTS, after="", tenants=_TENANTS_PER_PLAN)
+    return list(dict.fromkeys(row[0] for row in rows))[:_TENANTS_PER_PLAN]
+
+
+def _deliver(it: Statements, chosen: Iterable[Chosen], current: dict[str, int], made: Made) -> None:
+    matched = [item for item in chosen if item.subscribers]
+    payloads = event_bodies(it, ((item.event.tenant, item.event.id) for item in matched))
+    for item in matched:
+        event = evolve(item.event, body=payloads[item.event.tenant, item.event.id])
+        made.deliver(item, event, current[event.tenant])
+
+
+def _open_lanes(subscribers: list[Subscriber]) -> set[str]:
+    return {
+        endpoint.id
+        for one in subscribers
+        if one.interval.deactivated_at is None
+        for endpoint in one.endpoints
+        if endpoint.disabled_at is None
+    }
+
+
+def _mark(it: Statements, chosen: list[Chosen]) -> int:
+    rows = keyed("tenant, id, cursor", [(item.event.tenant, item.event.id, item.cursor) for item in chosen])
+    it.run(_MARK, rows=rows, now=it.now)
+    return sum(item.cursor is None for item in chosen)
+
+
+def _more(it: Statements) -> bool:
+    return bool(it.fetch(_MORE)[0][0])
+
+
+def _claimed(event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, marks: tuple[int, int]) -> Claimed:
+    return Claimed(
+        event.tenant,
+        id_,
+        event.id,
+        body.webhook_id,
+        endpoint_id,
+        event.product,
+        event.event_type,
+        event.body if body.body is None else body.body,
+        body.warnings,
+        0,
+        0,
+        *marks,
+    )

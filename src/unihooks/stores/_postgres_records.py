@@ -1,0 +1,228 @@
+"""Record attempts: fence them by token, move deliveries on, and keep each lane's health."""
+
+# ruff: noqa: S608 - only names are put into statements, never values
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import define
+
+from unihooks._models import DeliveryState
+from unihooks._times import SECOND
+from unihooks.abc import FAILING_TOO_LONG, Recorded, Result
+from unihooks.stores import _rows
+from unihooks.stores._postgres_config import change_alone, disable_endpoint
+from unihooks.stores._postgres_statements import Statements, as_json, keyed, packed
+
+FAILING_LIMIT = 5 * 24 * 3600 * SECOND
+HOUR = 3600 * SECOND
+
+_FAILING = """
+SELECT DISTINCT tenant FROM unihooks.lanes WHERE endpoint_id = ANY(%(endpoints)s) AND failing_since <= %(limit)s
+"""
+_ACCEPTED = """
+SELECT k.position FROM json_to_recordset(CAST(%(keys)s AS json))
+    AS k (tenant text, id text, token bigint, position integer)
+JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
+WHERE d.token = k.token AND d.state = 'pending' ORDER BY d.tenant, d.id FOR NO KEY UPDATE OF d
+"""
+_MOVE_ON = """
+UPDATE unihooks.deliveries AS d
+SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, attempt_count = news.number,
+    first_attempt_at = coalesce(d.first_attempt_at, news.first_at),
+    held_base = coalesce(d.held_base, (
+        SELECT held_total_us FROM unihooks.lanes AS l WHERE l.endpoint_id = news.endpoint_id), 0),
+    reason = news.reason, finished_at = news.finished_at
+FROM json_to_recordset(CAST(%(rows)s AS json)) AS news (tenant text, id text, endpoint_id text, state text,
+    due_at bigint, number integer, first_at bigint, reason text, finished_at bigint)
+WHERE d.tenant = news.tenant AND d.id = news.id
+"""
+_NEWS = "tenant, id, endpoint_id, state, due_at, number, first_at, reason, finished_at"
+_ADD_ATTEMPTS = f"""
+INSERT INTO unihooks.attempts ({_rows.ATTEMPT_COLUMNS})
+SELECT delivery_id, number, url, started_at, duration_us, status_code, error, request_headers, response_headers,
+    substr(%(bodies)b, start, length), warnings
+FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (delivery_id text, number integer, url text,
+    started_at bigint, duration_us bigint, status_code integer, error text, request_headers text,
+    response_headers text, start integer, length integer, warnings text)
+"""
+_ATTEMPT = (
+    "delivery_id, number, url, started_at, duration_us, status_code, error, request_headers, response_headers, "
+    "start, length, warnings"
+)
+_LANES = """
+SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
+WHERE endpoint_id = ANY(%(endpoints)s) ORDER BY endpoint_id FOR NO KEY UPDATE
+"""
+_SET_LANES = """
+UPDATE unihooks.lanes AS l
+SET failing_since = k.failing_since, failures = k.failures, last_success_at = k.last_success_at,
+    last_failure_at = k.last_failure_at, next_due_at = least(l.next_due_at, k.due_at)
+FROM json_to_recordset(CAST(%(rows)s AS json)) AS k (endpoint_id text, failing_since bigint, failures bigint,
+    last_success_at bigint, last_failure_at bigint, due_at bigint)
+WHERE l.endpoint_id = k.endpoint_id
+"""
+_LANE = "endpoint_id, failing_since, failures, last_success_at, last_failure_at, due_at"
+_COUNTED = "endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_100_ms, up_to_1_s, up_to_5_s"
+_COUNT = f"""
+INSERT INTO unihooks.hours AS h ({_COUNTED})
+SELECT {_COUNTED} FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (endpoint_id text, hour bigint,
+    attempts bigint, delivered bigint, failed bigint, duration_us bigint, up_to_100_ms bigint, up_to_1_s bigint,
+    up_to_5_s bigint)
+ON CONFLICT (endpoint_id, hour) DO UPDATE SET attempts = h.attempts + excluded.attempts,
+    delivered = h.delivered + excluded.delivered, failed = h.failed + excluded.failed,
+    duration_us = h.duration_us + excluded.duration_us, up_to_100_ms = h.up_to_100_ms + excluded.up_to_100_ms,
+    up_to_1_s = h.up_to_1_s + excluded.up_to_1_s, up_to_5_s = h.up_to_5_s + excluded.up_to_5_s
+"""
+# The bounds of the columns up_to_...
+_DURATIONS = (SECOND // 10, SECOND, 5 * SECOND)
+
+
+@define
+class _Health:
+    """Follow an endpoint through the results of one batch, in order."""
+
+    failing_since: int | None
+    failures: int
+    last_success_at: int | None
+    last_failure_at: int | None
+
+    def note(self, result: Result, now: int) -> str | None:
+        """Count one result; return the reason to disable the endpoint, if there is one."""
+        if result.state is DeliveryState.DELIVERED:
+            self.failing_since, self.failures, self.last_success_at = None, 0, now
+            return result.disable
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        self.failures += 1
+        self.last_failure_at = now
+        too_long = now - self.failing_since >= FAILING_LIMIT
+        return result.disable or (FAILING_TOO_LONG if too_long else None)
+
+
+def record(it: Statements, results: Sequence[Result]) -> Recorded:
+    """Store the results whose token still holds the delivery."""
+    alone = _may_disable(it, results)
+    if alone:
+        # Before any row is locked: whoever changes a configuration locks in this order.
+        change_alone(it, alone)
+    accepted = _accepted(it, results)
+    if not accepted:
+        return Recorded(accepted=frozenset())
+    due = _move_on(it, accepted)
+    _add_attempts(it, accepted)
+    _count(it, accepted)
+    reasons = _note_health(it, accepted, due)
+    disabled = _disable(it, [pair for pair in reasons if pair[0].claimed.tenant in alone])
+    return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
+
+
+def _may_disable(it: Statements, results: Sequence[Result]) -> set[str]:
+    failing = {item.claimed.endpoint_id for item in results if item.state is not DeliveryState.DELIVERED}
+    tenants = {item.claimed.tenant for item in results if item.disable}
+    if failing:
+        rows = it.fetch(_FAILING, endpoints=list(failing), limit=it.now - FAILING_LIMIT)
+        tenants.update(row[0] for row in rows)
+    return tenants
+
+
+def _accepted(it: Statements, results: Sequence[Result]) -> list[Result]:
+    if not results:
+        return []
+    keys = [
+        (item.claimed.tenant, item.claimed.id, item.claimed.token, position) for position, item in enumerate(results)
+    ]
+    positions = sorted(row[0] for row in it.fetch(_ACCEPTED, keys=keyed("tenant, id, token, position", keys)))
+    # Of two results with one token only the first can hold the delivery.
+    first = {results[position].claimed.id: position for position in reversed(positions)}
+    return [results[position] for position in sorted(first.values())]
+
+
+def _move_on(it: Statements, accepted: Iterable[Result]) -> dict[str, int]:
+    rows: list[_rows.Row] = []
+    due: dict[str, int] = {}
+    for item in accepted:
+        claimed, pending = item.claimed, item.state is DeliveryState.PENDING
+        due_at = it.now + (item.retry_in_us or 0) if pending else None
+        if due_at is not None:
+            due[claimed.endpoint_id] = min(due.get(claimed.endpoint_id, due_at), due_at)
+        rows.append(
+            (
+                claimed.tenant,
+                claimed.id,
+                claimed.endpoint_id,
+                item.state.value,
+                due_at,
+                item.attempt.number,
+                item.attempt.started_at,
+                item.reason,
+                None if pending else it.now,
+            )
+        )
+    it.run(_MOVE_ON, rows=keyed(_NEWS, rows))
+    return due
+
+
+def _add_attempts(it: Statements, accepted: Sequence[Result]) -> None:
+    bodies, places = packed(item.attempt.response_body for item in accepted)
+    rows = [
+        (
+            item.claimed.id,
+            item.attempt.number,
+            item.attempt.url,
+            item.attempt.started_at,
+            item.attempt.duration_us,
+            item.attempt.status_code,
+            item.attempt.error,
+            item.attempt.request_headers,
+            item.attempt.response_headers,
+            *place,
+            as_json(item.attempt.warnings),
+        )
+        for item, place in zip(accepted, places, strict=True)
+    ]
+    it.run(_ADD_ATTEMPTS, rows=keyed(_ATTEMPT, rows), bodies=bodies)
+
+
+def _count(it: Statements, accepted: Iterable[Result]) -> None:
+    counts: dict[str, list[int]] = {}
+    for item in accepted:
+        duration = item.attempt.duration_us
+        delivered = item.state is DeliveryState.DELIVERED
+        count = counts.setdefault(item.claimed.endpoint_id, [0] * 7)
+        count[0] += 1
+        count[1] += delivered
+        count[2] += not delivered
+        count[3] += duration
+        for position, at_most in enumerate(_DURATIONS, start=4):
+            count[position] += duration <= at_most
+    # In the order of ids, as everything that locks.
+    rows = [(endpoint_id, it.now // HOUR, *counts[endpoint_id]) for endpoint_id in sorted(counts)]
+    it.run(_COUNT, rows=keyed(_COUNTED, rows))
+
+
+def _note_health(it: Statements, accepted: Iterable[Result], due: dict[str, int]) -> list[tuple[Result, str]]:
+    endpoint_ids = list({item.claimed.endpoint_id for item in accepted})
+    lanes = {row[0]: _Health(*row[1:]) for row in it.fetch(_LANES, endpoints=endpoint_ids)}
+    reasons = []
+    for item in accepted:
+        health = lanes.get(item.claimed.endpoint_id)
+        reason = health and health.note(item, it.now)
+        if reason:
+            reasons.append((item, reason))
+    rows = [
+        (id_, lane.failing_since, lane.failures, lane.last_success_at, lane.last_failure_at, due.get(id_))
+        for id_, lane in lanes.items()
+    ]
+    it.run(_SET_LANES, rows=keyed(_LANE, rows))
+    return reasons
+
+
+def _disable(it: Statements, reasons: list[tuple[Result, str]]) -> list[tuple[str, str, str]]:
+    disabled = []
+    for item, reason in reasons:
+        endpoint_id = item.claimed.endpoint_id
+        # What an old URL answered says nothing about the one that replaced it.
+        owner = disable_endpoint(it, endpoint_id, item.attempt.url, reason)
+        disabled += [(*owner, endpoint_id)] if owner else []
+    return disabled

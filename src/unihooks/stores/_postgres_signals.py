@@ -1,0 +1,97 @@
+"""Wake the workers of other processes, and be woken: a hint by NOTIFY, with polling underneath."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from unihooks.exceptions import StoreError
+from unihooks.stores._postgres_errors import driver
+from unihooks.stores._postgres_pool import Pool
+from unihooks.stores._postgres_statements import Schema
+
+# Hosts commit emits of their own without a NOTIFY, so even a listener looks now and then.
+_POLL_LISTENING = 0.25
+_POLL_DEAF = 0.1
+_LISTEN_SECONDS = 0.5
+_CONNECT_AGAIN_SECONDS = 2.0
+_BETWEEN_NOTIFIES = 0.005
+
+
+class Signals:
+    """Listen on one connection of its own, and notify on those of the pool, each in a thread of its own."""
+
+    def __init__(self, pool: Pool, schema: Schema) -> None:
+        self._pool = pool
+        # One channel per schema; its name has no quotes and is short enough whatever the schema's is.
+        self._channel = f"unihooks_{hashlib.sha256(schema.name.encode()).hexdigest()[:16]}"
+        self._lock = threading.Lock()
+        self._heard = 0
+        self._listening = False
+        self._due = threading.Event()
+        self._stopping = threading.Event()
+        self._threads: dict[str, threading.Thread] = {}
+
+    def token(self) -> object:
+        """Return what differs when something was heard, and now and then without."""
+        self._ensure("listener", self._listen)
+        return self._heard, int(time.monotonic() / (_POLL_LISTENING if self._listening else _POLL_DEAF))
+
+    def notify(self) -> None:
+        """Let others look, soon and in a transaction of its own; calls at the same time become one."""
+        if not self._due.is_set():
+            self._due.set()
+            self._ensure("notifier", self._notify)
+
+    def stop(self) -> None:
+        """End the threads; what is still to be told is told, which ends the listener's waiting, too."""
+        if "listener" in self._threads:
+            self._ensure("notifier", self._notify)
+        self._stopping.set()
+        self._due.set()
+        with self._lock:
+            threads = list(self._threads.values())
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def _ensure(self, name: str, target: Any) -> None:
+        if name in self._threads:
+            return
+        with self._lock:
+            if name not in self._threads and not self._stopping.is_set():
+                thread = threading.Thread(target=target, name=f"unihooks-postgres-{name}", daemon=True)
+                self._threads[name] = thread
+                thread.start()
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(driver().Error, StoreError, OSError):
+                self._listen_once()
+            self._listening = False
+            # What was said meanwhile was not heard.
+            self._heard += 1
+            self._stopping.wait(_CONNECT_AGAIN_SECONDS)
+
+    def _listen_once(self) -> None:
+        with self._pool.connect() as connection:
+            connection.execute(f"LISTEN {self._channel}".encode())
+            self._heard += 1
+            self._listening = True
+            while not self._stopping.is_set():
+                for _ in connection.notifies(timeout=_LISTEN_SECONDS, stop_after=1):
+                    self._heard += 1
+
+    def _notify(self) -> None:
+        # Nobody waits for these, so they need not reach the disk.
+        statement = f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {self._channel}; COMMIT"
+        while True:
+            self._due.wait()
+            self._due.clear()
+            with suppress(driver().Error, StoreError), self._pool.lent() as connection:
+                connection.execute(statement.encode())
+            if self._stopping.wait(_BETWEEN_NOTIFIES):
+                return

@@ -1,0 +1,98 @@
+"""Run statements in the store's schema, over many rows at once."""
+
+# ruff: noqa: S608 - only names are put into statements, never values
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+Row = tuple[Any, ...]
+
+NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+class Schema:
+    """Put the schema's name where statements say `unihooks.`, so that no search path matters."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.quoted = '"' + name.replace('"', '""') + '"'
+        self._done: dict[str, str] = {}
+
+    def placed(self, statement: str) -> str:
+        """Return the statement for this schema."""
+        done = self._done.get(statement)
+        if done is None:
+            done = self._done[statement] = self.renamed(statement)
+        return done
+
+    def renamed(self, script: str) -> str:
+        """Do what `placed` does, keeping nothing."""
+        return script.replace("unihooks.", f"{self.quoted}.")
+
+
+class Statements:
+    """Be an open transaction (or a connection that commits by itself), with the time by the store's clock."""
+
+    def __init__(self, connection: psycopg.Connection[Any], schema: Schema, now: int) -> None:
+        self.now = now
+        self.schema = schema
+        self._connection = connection
+
+    def fetch(self, statement: str, /, **parameters: Any) -> list[Row]:
+        """Return the rows of a statement with %(named)s parameters."""
+        with self._connection.cursor(binary=True) as cursor:
+            rows: list[Row] = cursor.execute(self.schema.placed(statement).encode(), parameters or None).fetchall()
+            return rows
+
+    def fetch_one(self, statement: str, /, **parameters: Any) -> Row | None:
+        """Return the first row, if there is one."""
+        rows = self.fetch(statement, **parameters)
+        return rows[0] if rows else None
+
+    def run(self, statement: str, /, **parameters: Any) -> int:
+        """Return how many rows a statement changed."""
+        with self._connection.cursor() as cursor:
+            return cursor.execute(self.schema.placed(statement).encode(), parameters or None).rowcount
+
+    def insert(self, table: str, columns: str, rows: Sequence[Row], after: str = "") -> None:
+        """Insert a few rows of any types."""
+        if not rows:
+            return
+        one = f"({', '.join(['%s'] * len(rows[0]))})"
+        statement = (
+            f"INSERT INTO {self.schema.quoted}.{table} ({columns}) VALUES {', '.join([one] * len(rows))} {after}"
+        )
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement.encode(), list(chain.from_iterable(rows)))
+
+
+def as_json(value: object) -> str:
+    """Render a parameter for json_to_recordset."""
+    return _ENCODER.encode(value)
+
+
+def keyed(names: str, rows: Iterable[Sequence[Any]]) -> str:
+    """Render rows as the JSON objects that json_to_recordset reads."""
+    split = names.split(", ")
+    return _ENCODER.encode([dict(zip(split, row, strict=True)) for row in rows])
+
+
+def packed(bodies: Iterable[bytes]) -> tuple[bytes, list[tuple[int, int]]]:
+    """Join bytes into one parameter; return it and the start (from 1) and length of each."""
+    pieces: list[bytes] = []
+    places: list[tuple[int, int]] = []
+    start = 1
+    for body in bodies:
+        pieces.append(body)
+        places.append((start, len(body)))
+        start += len(body)
+    return b"".join(pieces), places

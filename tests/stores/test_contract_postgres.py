@@ -1,0 +1,18 @@
+"""PostgresStore keeps the rules of every store."""
+
+from __future__ import annotations
+
+import pytest
+
+from unihooks.stores import PostgresStore
+from unihooks.testing import StoreContract
+
+pytestmark = pytest.mark.postgres
+
+
+class TestPostgresStore(StoreContract):
+    @pytest.fixture
+    def store(self, postgres_dsn, schema):
+        store = PostgresStore(postgres_dsn, schema=schema)
+        yield store
+        store.close()
