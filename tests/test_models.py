@@ -79,6 +79,7 @@ def test_values_are_frozen(kind):
         ("status", None),
         ("secrets", 5),
         ("secrets", ["short"]),
+        ("secrets", ["whsec_" + "Y2FuYXJ5" * 5 + "="]),
         ("secrets", [5]),
     ],
 )
