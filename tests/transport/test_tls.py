@@ -39,7 +39,7 @@ def slow_dialing(monkeypatch):
 async def test_reason_names_what_is_wrong(certificate, reason):
     with Hostile(certificate) as hostile:
         transport = HTTPTransport(hostile.targets, ssl_context=hostile.ssl_context)
-        outcome = await send(transport, hostile.url("ok"))
+        outcome = await send(transport, hostile.url("ok"), seconds=0.4)
         await transport.aclose()
     assert outcome.error.startswith(reason)
 

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 import httpx
 
-from unihooks.transport._errors import AttemptError, timed_out
+from unihooks.transport._errors import NOT_REACHABLE, AttemptError, timed_out
 from unihooks.transport._http import HTTPTransport
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser, Headers
 
@@ -62,7 +62,9 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
             return _of_answer(await transport.ask(request, deadline), started)
         return await _over_foreign(transport, request, started, deadline)
     except Exception as exc:  # noqa: BLE001 - an attempt fails, the worker goes on
-        return Exchange(error=_sentence(exc), duration=monotonic() - started)
+        error = _sentence(exc)
+        # How long an address took to refuse would make the customer's log a port scanner.
+        return Exchange(error=error, duration=0.0 if error == NOT_REACHABLE else monotonic() - started)
 
 
 def _of_answer(answer: AnswerParser, started: float) -> Exchange:
