@@ -27,6 +27,7 @@ HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint di
 ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
 WEBHOOK_DELETED = "the webhook was deleted"
 FAILING_TOO_LONG = "nothing but failures for 5 days"
+ERASED = "the event was erased"
 
 
 @runtime_checkable
@@ -411,6 +412,37 @@ class Store(ABC):
         """Remove up to `limit` planned events made before `older_than`, with all that belongs to them.
 
         Never one with a pending delivery. Return how many events went.
+        """
+
+    @abstractmethod
+    def forget_keys(self, older_than: int, limit: int) -> int:
+        """Forget up to `limit` idempotency keys (and digests) of events made before `older_than`; return how many.
+
+        The events stay. A key that is forgotten makes a new event.
+        """
+
+    @abstractmethod
+    def erase(
+        self,
+        tenant: str,
+        *,
+        event_ids: Collection[str] | None = None,
+        before: int | None = None,
+        after: str = "",
+        limit: int,
+    ) -> tuple[int, str | None]:
+        """Erase what up to `limit` of the tenant's events (by id, from the id `after` on) said, for good.
+
+        The events are those of `event_ids`, or else those made before `before`.
+        An erased event keeps its row with an empty body and no key, counts as
+        planned and is never sent, replayed (`Conflict`) or recovered; listed,
+        its payload is None. Its mapped bodies go, its attempts lose headers,
+        bodies and warnings, its pending deliveries are cancelled (ERASED; a
+        result that comes later is dropped), and a reason that a failed mapping
+        gave becomes ERASED. Return how many were erased now, without those
+        that were before, and the last event looked at, None when there are no
+        more. With None the bytes are gone from the store's files as well, as
+        far as the store has them in hand; `StoreError` if somebody holds them.
         """
 
     # The log.

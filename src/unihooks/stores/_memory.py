@@ -15,6 +15,7 @@ from unihooks._models import Attempt, Delivery, DeliveryState, Event, Webhook
 from unihooks._planning import NewEvent, PlannedBody, plan_event, recover_event, subscriber
 from unihooks._times import SECOND, Clock, system_clock, to_us
 from unihooks.abc import (
+    ERASED,
     HELD_TOO_LONG,
     WEBHOOK_DELETED,
     Claimed,
@@ -183,9 +184,7 @@ class MemoryStore(Store):
                     unplanned[tenant] = waiting
             claimed = [self._lease(row, lease) for row in made if self._has_room(row, room)]
             failed = [row.to_ended() for row in made if row.state is DeliveryState.FAILED]
-            return Planned(
-                events=events, deliveries=len(made), claimed=claimed, failed=failed, more=bool(unplanned)
-            )
+            return Planned(events=events, deliveries=len(made), claimed=claimed, failed=failed, more=bool(unplanned))
 
     def _plan_one(self, event: EventRow) -> list[DeliveryRow]:
         now = self.now()
@@ -277,6 +276,26 @@ class MemoryStore(Store):
                 self._tables.remove_event(event)
             return len(done)
 
+    def forget_keys(self, older_than: int, limit: int) -> int:
+        """Forget up to `limit` idempotency keys of events made before `older_than`."""
+        with self._lock:
+            return self._tables.forget_keys(older_than, limit)
+
+    def erase(
+        self,
+        tenant: str,
+        *,
+        event_ids: Collection[str] | None = None,
+        before: int | None = None,
+        after: str = "",
+        limit: int,
+    ) -> tuple[int, str | None]:
+        """Erase what up to `limit` of the tenant's events said."""
+        with self._lock:
+            mine = [one for one in self._tables.events.values() if one.new.tenant == tenant and one.new.id > after]
+            chosen = [one for one in mine if event_ids is None or one.new.id in event_ids]
+            return self._tables.erase_events(sorted(chosen, key=attrgetter("new.id")), before, limit)
+
     # The log.
 
     def list_events(self, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
@@ -306,6 +325,8 @@ class MemoryStore(Store):
         """Make a new delivery, due now, with the stored body of this one."""
         with self._lock:
             row = self._tables.delivery(tenant, delivery_id)
+            if self._tables.events[row.event.id].erased:
+                raise Conflict(f"{ERASED}; there is nothing to send", name="event_id")
             if row.endpoint_id not in self._tables.lanes:
                 raise Conflict("the endpoint of this delivery is gone; there is nowhere to send it", name="endpoint")
             if row.body is None:
@@ -333,7 +354,8 @@ class MemoryStore(Store):
             webhook = self._tables.webhook(tenant, webhook_id)
             narrow = EventFilter(since=since, until=until)
             mine = [one for one in self._tables.events.values() if one.new.tenant == tenant and one.new.id > after]
-            fitting = sorted((one for one in mine if event_fits(one.new, narrow)), key=attrgetter("new.id"))
+            kept = [one for one in mine if not one.erased and event_fits(one.new, narrow)]
+            fitting = sorted(kept, key=attrgetter("new.id"))
             made = sum(self._recover_one(webhook, event) for event in fitting[:limit])
             return made, fitting[limit - 1].new.id if len(fitting) > limit else None
 
@@ -343,7 +365,7 @@ class MemoryStore(Store):
             return 0
         newest = {endpoint.id: event.newest(endpoint.id) for endpoint in webhook.endpoints if endpoint.enabled}
         missed = [endpoint_id for endpoint_id, row in newest.items() if row is None]
-        failed = [row for row in newest.values() if row is not None and _to_recover(row)]
+        failed = [row for row in newest.values() if row is not None and row.missed]
         afresh = recover_event(event.new, one, missed)
         made = len(self._tables.add_deliveries(event, afresh, self.now()))
         for row in failed:
@@ -371,10 +393,6 @@ class MemoryStore(Store):
         """Return when the oldest event that is not planned was made."""
         with self._lock:
             return min((waiting[0].new.created_at for waiting in self._tables.unplanned.values()), default=None)
-
-
-def _to_recover(row: DeliveryRow) -> bool:
-    return row.state is DeliveryState.FAILED or (row.state is DeliveryState.CANCELLED and row.reason == HELD_TOO_LONG)
 
 
 def _refuse_connection() -> NoReturn:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from unihooks._models import Attempt, Delivery, DeliveryState, Event
 from unihooks._payload import decode
 from unihooks._planning import NewEvent
 from unihooks._times import SECOND, from_us, optional_from_us
-from unihooks.abc import FAILING_TOO_LONG, AttemptRow, Claimed, Ended, Result
+from unihooks.abc import ERASED, FAILING_TOO_LONG, HELD_TOO_LONG, AttemptRow, Claimed, Ended, Result
 
 _FIVE_DAYS = 5 * 86_400 * SECOND
 
@@ -32,6 +32,11 @@ class EventRow:
         """Say whether any delivery is still to be made."""
         return any(row.pending for row in self.deliveries)
 
+    @property
+    def erased(self) -> bool:
+        """Say whether what it said is gone: no JSON text is empty."""
+        return not self.new.body
+
     def newest(self, endpoint_id: str) -> DeliveryRow | None:
         """Return the delivery that was made last for the endpoint."""
         return next((row for row in reversed(self.deliveries) if row.endpoint_id == endpoint_id), None)
@@ -39,7 +44,7 @@ class EventRow:
     def to_event(self, *, payload: bool) -> Event:
         """Return the event, with or without its payload."""
         new = self.new
-        value = decode(new.body) if payload else None
+        value = decode(new.body) if payload and new.body else None
         return Event(new.id, new.tenant, new.product, new.event_type, value, from_us(new.created_at))
 
 
@@ -71,6 +76,22 @@ class DeliveryRow:
     def pending(self) -> bool:
         """Say whether it will be attempted again."""
         return self.state is DeliveryState.PENDING
+
+    @property
+    def missed(self) -> bool:
+        """Say whether recovering repeats it."""
+        given_up = self.state is DeliveryState.CANCELLED and self.reason == HELD_TOO_LONG
+        return given_up or self.state is DeliveryState.FAILED
+
+    def erase(self, event: NewEvent) -> None:
+        """Keep that there was a delivery and how its attempts ended, not what was said."""
+        if self.pending:
+            self.end(DeliveryState.CANCELLED, ERASED)
+        elif self.body is None:
+            self.reason = ERASED
+        self.event, self.body, self.warnings = event, None, ()
+        empty = {"request_headers": "[]", "response_headers": "[]", "response_body": b"", "warnings": ()}
+        self.attempts = [evolve(one, **empty) for one in self.attempts]
 
     def end(self, state: DeliveryState, reason: str | None) -> None:
         """Leave it in its last state; results that come later find no token."""

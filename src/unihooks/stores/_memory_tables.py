@@ -166,10 +166,41 @@ class Tables:
     def remove_event(self, event: EventRow) -> None:
         """Remove an event with its deliveries and their attempts, and free its key."""
         del self.events[event.new.id]
-        if event.new.idempotency_key is not None:
-            del self.keys[event.new.tenant, event.new.idempotency_key]
+        self.forget_key(event)
         for row in event.deliveries:
             del self.deliveries[row.id]
+
+    def forget_keys(self, older_than: int, limit: int) -> int:
+        """Free keys of old events; return how many."""
+        old = [one for one in self.keys.values() if one.new.created_at < older_than][:limit]
+        for event in old:
+            self.forget_key(event)
+        return len(old)
+
+    def forget_key(self, event: EventRow) -> None:
+        """Free the event's key, if it has one."""
+        if event.new.idempotency_key is not None:
+            del self.keys[event.new.tenant, event.new.idempotency_key]
+            event.new = evolve(event.new, idempotency_key=None, digest=None)
+
+    def erase_events(self, chosen: list[EventRow], before: int | None, limit: int) -> tuple[int, str | None]:
+        """Empty the first `limit` of them, made before a time if one is given; return how many, and where to go on."""
+        told = [one for one in chosen[:limit] if one.new.body and (before is None or one.new.created_at < before)]
+        for event in told:
+            self._erase(event)
+        return len(told), chosen[limit - 1].new.id if len(chosen) > limit else None
+
+    def _erase(self, event: EventRow) -> None:
+        self.forget_key(event)
+        event.new = evolve(event.new, body=b"")
+        waiting = self.unplanned.get(event.new.tenant, ())
+        if event in waiting:
+            self.unplanned[event.new.tenant].remove(event)
+        if not self.unplanned.get(event.new.tenant, True):
+            del self.unplanned[event.new.tenant]
+        event.planned = True
+        for row in event.deliveries:
+            row.erase(event.new)
 
 
 def _same_event(first: EventRow, event: NewEvent) -> Event:

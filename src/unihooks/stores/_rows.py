@@ -36,6 +36,7 @@ WEBHOOK_COLUMNS = (
 ENDPOINT_COLUMNS = "id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at"
 SECRET_COLUMNS = "webhook_id, position, value, key_id, created_at, expires_at"  # noqa: S105 - names of columns
 SUBSCRIPTION_COLUMNS = "tenant, product, event_type, webhook_id, position"
+# An event whose body is empty was erased: no JSON text is.
 EVENT_COLUMNS = "id, tenant, product, event_type, body, created_at"
 ATTEMPT_COLUMNS = (
     "delivery_id, number, url, started_at, duration_us, status_code, error, "
@@ -175,7 +176,8 @@ def to_headers(body: bytes) -> HeaderSet:
 
 def to_event(row: Row) -> Event:
     """Return the event of a row of EVENT_COLUMNS."""
-    return Event(row[0], row[1], row[2], row[3], _payload.decode(bytes(row[4])), from_us(row[5]))
+    body = bytes(row[4])
+    return Event(row[0], row[1], row[2], row[3], _payload.decode(body) if body else None, from_us(row[5]))
 
 
 def to_delivery(row: Row) -> Delivery:

@@ -32,6 +32,7 @@ from unihooks.exceptions import StoreError
 from unihooks.stores import (
     _sqlite_claims,
     _sqlite_config,
+    _sqlite_erasure,
     _sqlite_hosts,
     _sqlite_log,
     _sqlite_records,
@@ -162,6 +163,26 @@ class SQLiteStore(Store):
     def prune(self, older_than: int, limit: int) -> int:
         pruned: int = self._database.write(lambda it: _sqlite_upkeep.prune(it, older_than, limit))
         return pruned
+
+    def forget_keys(self, older_than: int, limit: int) -> int:
+        forgotten: int = self._database.write(lambda it: _sqlite_erasure.forget_keys(it, older_than, limit))
+        return forgotten
+
+    def erase(
+        self,
+        tenant: str,
+        *,
+        event_ids: Collection[str] | None = None,
+        before: int | None = None,
+        after: str = "",
+        limit: int,
+    ) -> tuple[int, str | None]:
+        count, last = self._database.write(
+            lambda it: _sqlite_erasure.erase(it, tenant, event_ids, before, after=after, limit=limit, now=self.now())
+        )
+        if last is None:
+            self._database.empty_log()
+        return count, last
 
     # The log.
 

@@ -149,6 +149,18 @@ class Database:
             finally:
                 connection.close()
 
+    def empty_log(self) -> None:
+        """Move the write-ahead log into the file and cut it, so that no older copy of a page is left."""
+        with explaining(self.path):
+            connection = self._connect()
+            try:
+                connection.execute("PRAGMA busy_timeout = 1000")  # emits wait along with it
+                busy, _, _ = connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.close()
+        if busy:
+            raise StoreError(f"a connection still reads older pages of {self.path}; erase again later", name="path")
+
     def close(self) -> None:
         """Finish queued writes and close; the next use opens again."""
         with self._lock:
@@ -215,6 +227,8 @@ class Database:
         )
         connection.create_function("unihooks_folded", 1, str.casefold, deterministic=True)
         connection.execute("PRAGMA main.synchronous = FULL")
+        # What is erased or moved is overwritten: a row that grows leaves its old place.
+        connection.execute("PRAGMA main.secure_delete = ON")
         connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA main.wal_autocheckpoint = {_PAGES_AHEAD}")
         return connection

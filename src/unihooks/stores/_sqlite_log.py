@@ -11,7 +11,7 @@ from typing import Any
 from unihooks._ids import new_id
 from unihooks._models import Attempt, Delivery, Event
 from unihooks._planning import NewEvent, PlannedBody
-from unihooks.abc import DeliveryFilter, EventFilter, Window
+from unihooks.abc import ERASED, DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import Conflict, NotFound
 from unihooks.stores import _rows
 from unihooks.stores._sqlite_claims import lower_next_due
@@ -29,8 +29,9 @@ WHERE d.tenant = :tenant
 # The sign keeps SQLite from walking all of a tenant where an index of few rows will do.
 _DELIVERIES_OF_ONE = _DELIVERIES.replace("d.tenant = :tenant", "+d.tenant = :tenant")
 _REPLAYED = """
-SELECT event_id, webhook_id, endpoint_id, product, event_type, body_of FROM main.unihooks_deliveries
-WHERE tenant = ? AND id = ?
+SELECT d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.body_of, length(e.body)
+FROM main.unihooks_deliveries AS d JOIN main.unihooks_events AS e ON e.tenant = d.tenant AND e.id = d.event_id
+WHERE d.tenant = ? AND d.id = ?
 """
 _CANCEL = """
 UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, token = NULL, finished_at = :now
@@ -107,7 +108,9 @@ def replay(connection: sqlite3.Connection, tenant: str, delivery_id: str, now: i
     row = connection.execute(_REPLAYED, (tenant, delivery_id)).fetchone()
     if row is None:
         raise NotFound("there is no such delivery", name="delivery_id")
-    event_id, webhook_id, endpoint_id, product, event_type, body_of = row
+    event_id, webhook_id, endpoint_id, product, event_type, body_of, size = row
+    if size == 0:
+        raise Conflict(f"{ERASED}; there is nothing to send", name="event_id")
     if not _exists(connection, endpoint_id):
         raise Conflict("the endpoint of this delivery is gone; there is nowhere to send it", name="endpoint_id")
     if body_of == "none":

@@ -21,7 +21,7 @@ from unihooks.stores._sqlite_statements import as_json
 
 _EVENTS = """
 SELECT id, tenant, product, event_type, body, created_at FROM main.unihooks_events
-WHERE tenant = :tenant AND id > :after AND created_at >= :since AND created_at < :until
+WHERE tenant = :tenant AND id > :after AND created_at >= :since AND created_at < :until AND length(body) > 0
   AND EXISTS (SELECT 1 FROM json_each(:wanted) AS k WHERE product = json_extract(k.value, '$[0]')
               AND json_extract(k.value, '$[1]') IN (event_type, '*'))
 ORDER BY id LIMIT :limit

@@ -111,6 +111,7 @@ CREATE INDEX main.unihooks_events_new ON unihooks_events (tenant, id) WHERE plan
 CREATE INDEX main.unihooks_events_planned ON unihooks_events (created_at) WHERE planned_at IS NOT NULL;
 CREATE UNIQUE INDEX main.unihooks_events_once ON unihooks_events (tenant, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
+CREATE INDEX main.unihooks_events_keyed ON unihooks_events (created_at) WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE main.unihooks_bodies (
     event_id TEXT NOT NULL,
