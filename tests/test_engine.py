@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 import threading
 from collections import Counter
 from datetime import timedelta
@@ -21,6 +22,7 @@ from unihooks import (
     Webhook,
 )
 from unihooks._engine import Engine, Limits
+from unihooks.abc import Lease, Room
 from unihooks.exceptions import StoreError
 from unihooks.stores import MemoryStore
 from unihooks.testing import Answer
@@ -478,12 +480,87 @@ async def test_a_request_starts_only_while_its_lease_has_the_whole_deadline_left
         assert [one.id for one in engine._given_back] == [host.only().id]
 
 
+@pytest.fixture
+def one_attempt(host):
+    """Give an engine that starts one attempt, and lets a test act while it is under way."""
+
+    async def attempt(while_under_way):
+        host.webhook()
+        host.receiver.answer(Answer(204, delay=0.2))
+        host.emit()
+        async with Engine(host.dispatcher.settings, LIMITS) as engine:
+            await engine._take_work()
+            await host.receiver.await_for(1)
+            while_under_way()
+
+    return attempt
+
+
+async def test_a_late_result_counts_while_nobody_else_has_claimed(host, one_attempt):
+    await one_attempt(lambda: host.clock.advance(60))
+    assert (host.only().state, host.only().attempt_count) == (DeliveryState.DELIVERED, 1)
+
+
+async def test_a_late_result_is_dropped_once_someone_else_has_claimed(host, one_attempt):
+    def claim_as_another():
+        host.clock.advance(60)
+        assert len(host.dispatcher.settings.store.claim(Lease(token=7, seconds=30), Room(10, 10))) == 1
+
+    await one_attempt(claim_as_another)
+    assert (host.only().state, host.only().attempt_count) == (DeliveryState.PENDING, 0)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+async def test_no_transaction_is_open_while_a_request_runs(tmp_path, one_attempt):
+    def write():
+        connection = sqlite3.connect(tmp_path / "webhooks.db", isolation_level=None, timeout=0)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+        connection.close()
+
+    await one_attempt(write)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_an_idle_worker_writes_nothing(host, tmp_path, monkeypatch):
+    store = type(host.dispatcher.settings.store)
+    looks, seen, change_token = [0], threading.Event(), store.change_token
+
+    def look(self):
+        looks[0] += 1
+        if looks[0] % 30 == 0:
+            seen.set()
+        return change_token(self)
+
+    monkeypatch.setattr(store, "change_token", look)
+    with host.dispatcher.running():
+        assert seen.wait(10)  # by now it has noted that it lives
+        connection = sqlite3.connect(tmp_path / "webhooks.db")
+        before = connection.execute("PRAGMA data_version").fetchone()
+        seen.clear()
+        assert seen.wait(10)
+        assert connection.execute("PRAGMA data_version").fetchone() == before
+        connection.close()
+
+
+async def test_after_a_fork_a_wake_in_the_child_does_nothing(host):
+    async with Engine(host.dispatcher.settings, LIMITS) as engine:
+        engine._pid = -1
+        host.dispatcher.wake()
+        await asyncio.sleep(0)
+        assert not engine._wake.is_set()
+
+
+def test_a_worker_that_has_ended_is_not_woken(host):
+    host.dispatcher.drain()
+    assert not host.dispatcher.settings.wakers
+    host.dispatcher.wake()
+
+
 def test_what_was_in_flight_when_a_worker_died_is_sent_again_after_its_lease(host, monkeypatch):
     host.webhook()
     host.emit()
     store = host.dispatcher.settings.store
-    from unihooks.abc import Lease, Room
-
     (claimed,) = store.plan(Lease(token=1, seconds=30), Room(10, 10), 10).claimed
     assert host.dispatcher.drain().attempted == 0
     host.clock.advance(30)
@@ -660,6 +737,23 @@ def test_a_transport_that_cannot_be_closed_does_not_spoil_the_drain(new_dispatch
     dispatcher.emit("chat", "x", 1)
     assert dispatcher.drain().delivered == 1
     assert "could not be closed" in caplog.text
+
+
+def test_the_last_of_several_loops_closes_the_hosts_transport(new_dispatcher):
+    closed = []
+
+    class Counted(httpx.MockTransport):
+        async def aclose(self):
+            closed.append(True)
+
+    dispatcher = new_dispatcher(transport=Counted(lambda _: httpx.Response(200)), targets=None)
+    _add(dispatcher, "https://app.test/")
+    with dispatcher.running() as _:
+        dispatcher.emit("chat", "x", 1)
+        assert _wait_until(lambda: dispatcher.log.deliveries(state="delivered"))
+        dispatcher.drain()
+        assert not closed
+    assert closed == [True]
 
 
 def test_what_is_no_transport_is_a_type_error():
