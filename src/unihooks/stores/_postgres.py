@@ -32,6 +32,7 @@ from unihooks.exceptions import StoreError
 from unihooks.stores import (
     _postgres_claims,
     _postgres_config,
+    _postgres_erasure,
     _postgres_hosts,
     _postgres_log,
     _postgres_records,
@@ -172,6 +173,22 @@ class PostgresStore(Store):
 
     def prune(self, older_than: int, limit: int) -> int:
         return self._database.write(lambda it: _postgres_upkeep.prune(it, older_than, limit))
+
+    def forget_keys(self, older_than: int, limit: int) -> int:
+        return self._database.write(lambda it: _postgres_erasure.forget_keys(it, older_than, limit))
+
+    def erase(
+        self,
+        tenant: str,
+        *,
+        event_ids: Collection[str] | None = None,
+        before: int | None = None,
+        after: str = "",
+        limit: int,
+    ) -> tuple[int, str | None]:
+        return self._database.write(
+            lambda it: _postgres_erasure.erase(it, tenant, event_ids, before, after=after, limit=limit)
+        )
 
     # The log.
 

@@ -9,7 +9,7 @@ from typing import Any
 from unihooks._ids import new_id
 from unihooks._models import Attempt, Delivery, Event
 from unihooks._planning import NewEvent, PlannedBody
-from unihooks.abc import DeliveryFilter, EventFilter, Window
+from unihooks.abc import ERASED, DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import Conflict, NotFound
 from unihooks.stores import _rows
 from unihooks.stores._postgres_claims import lower_next_due
@@ -28,7 +28,7 @@ WHERE d.tenant = %(tenant)s
 """
 # The event stays for as long as this transaction lasts, so that it is not pruned from under its new delivery.
 _REPLAYED = """
-SELECT d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.body_of
+SELECT d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.body_of, octet_length(e.body)
 FROM unihooks.deliveries AS d JOIN unihooks.events AS e ON e.tenant = d.tenant AND e.id = d.event_id
 WHERE d.tenant = %(tenant)s AND d.id = %(id)s FOR KEY SHARE OF e
 """
@@ -101,7 +101,9 @@ def replay(it: Statements, tenant: str, delivery_id: str) -> Delivery:
     row = it.fetch_one(_REPLAYED, tenant=tenant, id=delivery_id)
     if row is None:
         raise NotFound("there is no such delivery", name="delivery_id")
-    event_id, webhook_id, endpoint_id, product, event_type, body_of = row
+    event_id, webhook_id, endpoint_id, product, event_type, body_of, size = row
+    if size == 0:
+        raise Conflict(f"{ERASED}; there is nothing to send", name="event_id")
     if not it.fetch("SELECT 1 FROM unihooks.endpoints WHERE id = %(id)s", id=endpoint_id):
         raise Conflict("the endpoint of this delivery is gone; there is nowhere to send it", name="endpoint_id")
     if body_of == "none":

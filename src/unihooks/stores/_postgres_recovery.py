@@ -21,6 +21,7 @@ from unihooks.stores._postgres_statements import Row, Statements, keyed
 _EVENTS = """
 SELECT id, tenant, product, event_type, body, created_at FROM unihooks.events AS e
 WHERE tenant = %(tenant)s AND id > %(after)s AND created_at >= %(since)s AND created_at < %(until)s
+  AND octet_length(body) > 0
   AND EXISTS (SELECT 1 FROM json_to_recordset(CAST(%(wanted)s AS json)) AS k (product text, event_type text)
               WHERE k.product = e.product AND k.event_type IN (e.event_type, '*'))
 ORDER BY id LIMIT %(limit)s FOR KEY SHARE OF e

@@ -120,6 +120,7 @@ CREATE TABLE unihooks.events (
 CREATE INDEX events_new ON unihooks.events (tenant, id) WHERE planned_at IS NULL;
 CREATE INDEX events_planned ON unihooks.events (created_at) WHERE planned_at IS NOT NULL;
 CREATE UNIQUE INDEX events_once ON unihooks.events (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX events_keyed ON unihooks.events (created_at) WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE unihooks.bodies (
     event_id text COLLATE "C" NOT NULL,
