@@ -48,7 +48,11 @@ def _answer(event: NewEvent, rows: list[tuple[Any, ...]], path: str) -> Event:
 def _explaining(path: str) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
-        if "no such table" in str(error):
+    except Exception as error:
+        # SQLAlchemy and Django wrap it in errors of their own.
+        driver_error = _connections.driver_error(error)
+        if not isinstance(driver_error, sqlite3.Error):
+            raise
+        if "no such table" in str(driver_error):
             raise StoreError(_ELSEWHERE.format(path=path), name="connection") from error
-        raise explained(error, path) from error
+        raise explained(driver_error, path) from error
