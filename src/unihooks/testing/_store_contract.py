@@ -8,6 +8,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_claiming",
     "unihooks.testing._store_configuration",
     "unihooks.testing._store_emitting",
+    "unihooks.testing._store_erasing",
     "unihooks.testing._store_history",
     "unihooks.testing._store_log",
     "unihooks.testing._store_planning",
@@ -20,6 +21,7 @@ from unihooks.testing._clock import FakeClock  # noqa: E402
 from unihooks.testing._store_claiming import ClaimingRules  # noqa: E402
 from unihooks.testing._store_configuration import ConfigurationRules  # noqa: E402
 from unihooks.testing._store_emitting import EmittingRules  # noqa: E402
+from unihooks.testing._store_erasing import ErasingRules  # noqa: E402
 from unihooks.testing._store_history import HistoryRules  # noqa: E402
 from unihooks.testing._store_log import LogRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402
@@ -28,7 +30,14 @@ from unihooks.testing._store_scene import Scene  # noqa: E402
 
 
 class StoreContract(
-    ConfigurationRules, EmittingRules, PlanningRules, ClaimingRules, RecordingRules, LogRules, HistoryRules
+    ConfigurationRules,
+    EmittingRules,
+    PlanningRules,
+    ClaimingRules,
+    RecordingRules,
+    LogRules,
+    HistoryRules,
+    ErasingRules,
 ):
     """Hold the rules of `unihooks.abc.Store` as tests.
 

@@ -217,6 +217,16 @@ class Scene:
         """Remove what is older."""
         return self.store.prune(self.store.now() - int(seconds * SECOND), limit)
 
+    def forget_keys(self, seconds: float, *, limit: int = 100) -> int:
+        """Forget the idempotency keys of events that are older."""
+        return self.store.forget_keys(self.store.now() - int(seconds * SECOND), limit)
+
+    def erase(self, *events: Event, tenant: str = ACME) -> int:
+        """Erase events by their ids."""
+        count, last = self.store.erase(tenant, event_ids=ids(events), limit=100)
+        assert last is None
+        return count
+
     # The log.
 
     def window(self, limit: int, **edge: str) -> Window:
