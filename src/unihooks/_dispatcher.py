@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 from unihooks import _payload
 from unihooks._catalog import Catalog, check_name
 from unihooks._engine import DrainResult
+from unihooks._forgetting import erase, prune
 from unihooks._ids import new_id
 from unihooks._log import Log
 from unihooks._models import Event, check_tenant, storable
@@ -25,7 +26,7 @@ from unihooks._planning import NewEvent
 from unihooks._probes import Prober
 from unihooks._retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._targets import TargetPolicy
-from unihooks._times import SECOND, Clock, from_us, optional_from_us, to_us
+from unihooks._times import SECOND, Clock, from_us, optional_from_us, optional_microseconds, to_us
 from unihooks._transports import HostTransport, transport_maker
 from unihooks._twins import awaitable
 from unihooks._webhooks import Bounds, Webhooks
@@ -71,6 +72,8 @@ class Dispatcher:
         clock: `() -> aware datetime`, for tests; the store's own by default.
         deadline: Seconds for one attempt: resolve, connect, send and read together.
         retention: How long events and their log are kept; None for ever.
+        idempotency_window: How long an `idempotency_key` is remembered, at most as long as the event is kept;
+            None for as long.
         on_delivery: Called with each `Delivery` that was delivered or failed for good.
         on_endpoint_disabled: Called with each `Endpoint` that was disabled.
         egress_ips: The addresses your requests come from, for customers' allow-lists.
@@ -90,6 +93,7 @@ class Dispatcher:
         clock: Clock | None = None,
         deadline: float = 20.0,
         retention: timedelta | None = timedelta(days=30),
+        idempotency_window: timedelta | None = timedelta(days=30),
         on_delivery: Hook | None = None,
         on_endpoint_disabled: Hook | None = None,
         egress_ips: Iterable[str] = (),
@@ -97,7 +101,7 @@ class Dispatcher:
         endpoints_per_webhook: int = 1_000,
     ) -> None:
         new_transport = transport_maker(transport, targets, ssl_context)
-        _check_times(deadline, retention)
+        _check_times(deadline, retention=retention, idempotency_window=idempotency_window)
         if clock is not None:
             store.use_clock(clock)
         self.catalog = catalog
@@ -108,7 +112,8 @@ class Dispatcher:
             store=store,
             retries=retries,
             deadline=float(deadline),
-            retention_us=None if retention is None else retention // timedelta(microseconds=1),
+            retention_us=optional_microseconds(retention),
+            keys_us=optional_microseconds(idempotency_window),
             new_transport=new_transport,
             on_delivery=on_delivery,
             on_endpoint_disabled=on_endpoint_disabled,
@@ -227,6 +232,33 @@ class Dispatcher:
 
     astats = awaitable(stats)
 
+    def prune(self, *, older_than: timedelta | datetime) -> int:
+        """Remove events that are older, with their deliveries and attempts; return how many went.
+
+        `older_than` is an age or an aware time. An event that is not planned
+        or has a pending delivery stays. Workers do this by themselves for what
+        is past the dispatcher's `retention`.
+        """
+        return prune(self._store, older_than)
+
+    def erase(
+        self, *, tenant: str = "default", event_ids: Iterable[str] | None = None, before: datetime | None = None
+    ) -> int:
+        """Erase what a tenant's events said, for good; return how many were erased now.
+
+        They are those of `event_ids` or those made before the aware time
+        `before`. Payloads, mapped bodies, answers and request headers go; rows
+        and counts stay. What is pending is cancelled and what is not yet
+        planned is never sent, but a request that is under way ends. Ids of
+        other tenants and unknown ones are not found, and not counted.
+
+        Raises `StoreError` when another connection still holds old copies: erase again later.
+        """
+        return erase(self._store, check_tenant(tenant), event_ids, before)
+
+    aprune = awaitable(prune)
+    aerase = awaitable(erase)
+
     def migrate(self) -> list[str]:
         """Create or bring up to date the store's schema; return the names of the steps taken."""
         return self._store.migrate()
@@ -301,11 +333,12 @@ class _Patrol:
             )
 
 
-def _check_times(deadline: float, retention: timedelta | None) -> None:
+def _check_times(deadline: float, **kept: timedelta | None) -> None:
     if not 0 < deadline <= 600:  # noqa: PLR2004
         raise ValueError(f"deadline must be more than 0 and at most 600 seconds, not {deadline!r}")
-    if retention is not None and retention <= timedelta(0):
-        raise ValueError("retention must be longer than nothing; None keeps everything")
+    for name, age in kept.items():
+        if age is not None and age <= timedelta(0):
+            raise ValueError(f"{name} must be longer than nothing; None keeps everything")
 
 
 def _check_key(key: object) -> str | None:

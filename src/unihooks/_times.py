@@ -27,6 +27,11 @@ def from_us(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
+def optional_microseconds(age: timedelta | None) -> int | None:
+    """Return the length of a time in microseconds, or None for None."""
+    return None if age is None else age // _MICROSECOND
+
+
 def optional_from_us(microseconds: int | None) -> datetime | None:
     """Return `from_us`, or None for None."""
     return None if microseconds is None else from_us(microseconds)

@@ -57,6 +57,8 @@ class Upkeep:
         await self.offload(store.expire_held, store.now() - HELD_AT_MOST_US, _BATCH)
         if self.settings.retention_us is not None:
             await self.offload(store.prune, store.now() - self.settings.retention_us, _BATCH)
+        if self.settings.keys_us is not None:
+            await self.offload(store.forget_keys, store.now() - self.settings.keys_us, _BATCH)
 
     async def finish(self) -> None:
         """Stop the chores and note that this worker has ended."""
@@ -73,6 +75,7 @@ class Upkeep:
             await self.offload(self.settings.store.beat, self.worker_id)
             await self._expire()
             await self._prune()
+            await self._forget_keys()
         except StoreError as error:
             _logger.error("upkeep failed and will be tried again: %s", error)  # noqa: TRY400
 
@@ -82,6 +85,10 @@ class Upkeep:
     async def _prune(self) -> None:
         if self.settings.retention_us is not None:
             await self._in_batches(self.settings.store.prune, self.settings.retention_us)
+
+    async def _forget_keys(self) -> None:
+        if self.settings.keys_us is not None:
+            await self._in_batches(self.settings.store.forget_keys, self.settings.keys_us)
 
     async def _in_batches(self, chore: Callable[[int, int], int], age_us: int) -> None:
         while await self.offload(chore, self.settings.store.now() - age_us, _BATCH) >= _BATCH:  # noqa: ASYNC110

@@ -503,14 +503,15 @@ class Settings:
     """Be what a dispatcher gives its workers.
 
     `new_transport` gives the transport for one event loop; who asked for it
-    closes it. `deadline` is seconds, `retention_us` microseconds
-    or None for ever.
+    closes it. `deadline` is seconds. `retention_us` (of events) and
+    `keys_us` (of idempotency keys) are microseconds, or None for ever.
     """
 
     store: Store
     retries: RetryPolicy
     deadline: float
     retention_us: int | None
+    keys_us: int | None
     new_transport: Callable[[], httpx.AsyncBaseTransport]
     on_delivery: Hook | None
     on_endpoint_disabled: Hook | None

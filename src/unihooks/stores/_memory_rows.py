@@ -90,8 +90,10 @@ class DeliveryRow:
         elif self.body is None:
             self.reason = ERASED
         self.event, self.body, self.warnings = event, None, ()
-        empty = {"request_headers": "[]", "response_headers": "[]", "response_body": b"", "warnings": ()}
-        self.attempts = [evolve(one, **empty) for one in self.attempts]
+        self.attempts = [
+            evolve(one, request_headers="[]", response_headers="[]", response_body=b"", warnings=())
+            for one in self.attempts
+        ]
 
     def end(self, state: DeliveryState, reason: str | None) -> None:
         """Leave it in its last state; results that come later find no token."""
