@@ -22,10 +22,11 @@ _SETTINGS = {"max_connections": "60", "shared_buffers": "64MB", "log_min_message
 class Server:
     """Run a server of its own in a temporary directory, on a private port, and never as root."""
 
-    def __init__(self, binaries: Path, directory: Path, user: dict[str, object]) -> None:
+    def __init__(self, binaries: Path, directory: Path, user: dict[str, object], settings: dict[str, str]) -> None:
         self._binaries = binaries
         self._data = directory / "data"
         self._user = user
+        self._settings = settings
         self._port = _free_port()
 
     @property
@@ -45,7 +46,12 @@ class Server:
             self._control("stop", "-m", "immediate")
 
     def _control(self, *what: str) -> None:
-        settings = {**_SETTINGS, "port": self._port, "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+        settings = {
+            **self._settings,
+            "port": self._port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+        }
         options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in settings.items())
         log = self._data.parent / "log"
         self._run("pg_ctl", "-D", self._data, "-w", "-t", "60", "-l", log, "-o", options, *what)
@@ -60,7 +66,7 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
+def serving(**settings: str) -> Iterator[Server]:
     """Start a server of our own; it is stopped whatever happens."""
     directory = Path(tempfile.mkdtemp(prefix="unihooks-postgres-"))
     user: dict[str, object] = {}
@@ -68,7 +74,7 @@ def serving() -> Iterator[Server]:
         nobody = pwd.getpwnam("nobody")
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
         user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    server = Server(_binaries(), directory, user)
+    server = Server(_binaries(), directory, user, _SETTINGS | settings)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         server.start()
