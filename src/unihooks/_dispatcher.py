@@ -187,8 +187,9 @@ class Dispatcher:
     aemit_many = awaitable(emit_many)
 
     def wake(self) -> None:
-        """Let the workers of this process look at once, as after a host's commit; a hint, never needed."""
+        """Let workers look at once, as after a host's commit; a hint, never needed."""
         self._settings.wake()
+        self._store.wake()
 
     # Working.
 

@@ -296,6 +296,9 @@ class Store(ABC):
     def close(self) -> None:
         """Finish what was handed over and free threads and connections; a later call opens them again."""
 
+    def wake(self) -> None:  # noqa: B027 - a store may have nothing to tell
+        """Let the workers of other processes look for work soon; a hint that nothing depends on. Never waits."""
+
     # Configuration. Each change raises the tenant's stamp in its transaction.
 
     @abstractmethod

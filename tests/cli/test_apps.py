@@ -106,6 +106,13 @@ def test_only_migrate_makes_a_file(run, tmp_path):
     assert run("status", "--sqlite", path).exit_code == 0
 
 
+def test_migrate_prints_the_sql_for_those_who_run_their_own_migrations(run):
+    printed = run("migrate", "--sql", "--schema", "hooks").stdout
+    assert printed.startswith('CREATE SCHEMA IF NOT EXISTS "hooks";')
+    assert 'CREATE TABLE "hooks".events' in printed
+    assert not run("migrate", "--sql", "--since", "1").stdout
+
+
 def test_migrate_writes_its_steps_as_json(run_json, tmp_path):
     assert run_json("migrate", "--sqlite", tmp_path / "new.db")["steps"]
     assert run_json("migrate", "--sqlite", tmp_path / "new.db") == {"steps": []}

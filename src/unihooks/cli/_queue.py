@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import click
 
@@ -15,9 +18,26 @@ from unihooks.cli._apps import with_app, with_dispatcher
 from unihooks.cli._options import json_option
 from unihooks.cli._tables import Column, console, show_fields, show_rows
 from unihooks.cli._values import short_time, stats_value, write_json
+from unihooks.stores import migration_sql
+
+
+def _or_print_sql(command: Callable[..., Any]) -> Callable[..., Any]:
+    @click.option("--sql", is_flag=True, help="Print the SQL for PostgreSQL and run nothing; needs no --app.")
+    @click.option("--schema", default="unihooks", show_default=True, help="The schema that --sql is for.")
+    @click.option(
+        "--since", type=click.IntRange(min=0), default=0, help="With --sql: the version that is there; 0 is none."
+    )
+    @wraps(command)
+    def run(*, sql: bool, schema: str, since: int, **rest: Any) -> Any:
+        if not sql:
+            return command(**rest)
+        return click.echo(migration_sql(schema, since=since), nl=False)
+
+    return run
 
 
 @click.command()
+@_or_print_sql
 @with_dispatcher
 @json_option
 def migrate(dispatcher: Dispatcher, *, as_json: bool) -> None:
