@@ -1,0 +1,18 @@
+"""The settings of a small shop."""
+
+import os
+
+SECRET_KEY = "only an example"
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+ROOT_URLCONF = "shop.urls"
+INSTALLED_APPS = ["shop"]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("SHOP_DATABASE", "shop.sqlite3"),
+        # A transaction that reads first and then emits would fail if a worker wrote meanwhile.
+        "OPTIONS": {"transaction_mode": "IMMEDIATE"},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

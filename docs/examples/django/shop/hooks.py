@@ -1,0 +1,19 @@
+"""The shop's dispatcher, made on first use: also what `unihooks worker` is told to run."""
+
+import os
+from functools import cache
+
+import django
+from django.apps import apps
+
+from unihooks import Dispatcher
+from unihooks.integrations.django import store
+
+
+@cache
+def dispatcher():
+    """Return the one dispatcher of this process."""
+    if not apps.ready:  # in `unihooks worker`, which knows nothing of Django
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+        django.setup()
+    return Dispatcher(store("default"))

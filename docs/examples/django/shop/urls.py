@@ -1,0 +1,7 @@
+"""Where the views are."""
+
+from django.urls import path
+
+from shop.views import buy
+
+urlpatterns = [path("buy/<int:number>", buy)]

@@ -1,0 +1,86 @@
+"""Emit in Django's transactions, and keep events in a database of Django's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connections, transaction
+
+from unihooks._dispatcher import Dispatcher
+from unihooks._models import Event
+from unihooks.abc import Store
+from unihooks.exceptions import StoreError
+
+
+def emit(
+    dispatcher: Dispatcher,
+    product: str,
+    event_type: str,
+    payload: Any,
+    *,
+    tenant: str = "default",
+    idempotency_key: str | None = None,
+    using: str = "default",
+) -> Event:
+    """Emit on Django's connection `using`: inside `atomic()` the event is committed, or rolled back, with the rest.
+
+    After the commit the workers of this process look at once; others find the
+    event by themselves. Outside of `atomic()` it is committed right away.
+    """
+    event = dispatcher.emit(
+        product,
+        event_type,
+        payload,
+        tenant=tenant,
+        connection=connections[using],
+        idempotency_key=idempotency_key,
+    )
+    transaction.on_commit(dispatcher.wake, using=using, robust=True)
+    return event
+
+
+async def aemit(
+    dispatcher: Dispatcher,
+    product: str,
+    event_type: str,
+    payload: Any,
+    *,
+    tenant: str = "default",
+    idempotency_key: str | None = None,
+    using: str = "default",
+) -> Event:
+    """Do what `emit` does from an async view, in the thread in which Django keeps its connections."""
+    event: Event = await sync_to_async(emit)(
+        dispatcher, product, event_type, payload, tenant=tenant, idempotency_key=idempotency_key, using=using
+    )
+    return event
+
+
+def store(using: str = "default", **options: Any) -> Store:
+    """Return a store in the database `using` of Django's settings, SQLite or PostgreSQL.
+
+    `options` go to the store, such as `schema` or `migrate`. Raises
+    `StoreError` for any other database.
+    """
+    connection = connections[using]
+    if connection.vendor == "sqlite":
+        from unihooks.stores import SQLiteStore
+
+        return SQLiteStore(connection.settings_dict["NAME"], **options)
+    if connection.vendor == "postgresql":
+        from psycopg.conninfo import make_conninfo
+
+        from unihooks.stores import PostgresStore
+
+        return PostgresStore(make_conninfo(**_conninfo(connection.settings_dict)), **options)
+    raise StoreError(
+        f"database {using!r} is {connection.vendor}; events are kept in SQLite or PostgreSQL", name="using"
+    )
+
+
+def _conninfo(settings: dict[str, Any]) -> dict[str, Any]:
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+    given = {ours: settings[theirs] for theirs, ours in names.items() if settings.get(theirs)}
+    passed_on = {"service", "sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "options", "passfile"}
+    return given | {name: value for name, value in settings.get("OPTIONS", {}).items() if name in passed_on}
