@@ -1,0 +1,126 @@
+"""Open stores for measuring, and fill them with rows faster than their verbs can."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from unihooks.abc import Store
+from unihooks.stores import PostgresStore, SQLiteStore
+
+_numbers = count(1)
+
+_COLUMNS = """
+    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, body_of, state, due_at, created_at,
+    attempt_count
+"""
+# The same text for both databases; i / :each is the lane, so rows come in the order of the index.
+_DELIVERIES = """
+WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1)
+INSERT INTO {deliveries} ({columns})
+SELECT '{tenant}', 'dlv_{tenant}_' || (10000000 + i), 'evt_{tenant}_' || (10000000 + i),
+    'whk_{tenant}_' || (i / {each}), 'end_{tenant}_' || (i / {each}),
+    'shop', 'paid', 'event', 'pending', {due} + i, {now}, {attempts}
+FROM n
+"""
+_LANES = "UPDATE {lanes} SET next_due_at = {due} WHERE tenant = '{tenant}'"
+
+
+@frozen
+class Place:
+    """Be a store of one kind, and how to run SQL next to it."""
+
+    kind: str
+    store: Store
+    prefix: str
+    target: str
+
+    def load(self, tenant: str, *, rows: int, lanes: int, due: int, attempts: int = 0) -> None:
+        """Insert `rows` pending deliveries, one due each microsecond from `due` on, into the tenant's lanes."""
+        values: dict[str, Any] = {
+            "tenant": tenant,
+            "count": rows,
+            "each": -(-rows // lanes),
+            "due": due,
+            "now": self.store.now(),
+            "attempts": attempts,
+            "columns": _COLUMNS,
+            "deliveries": f"{self.prefix}deliveries",
+            "lanes": f"{self.prefix}lanes",
+        }
+        statements = [_DELIVERIES.format(**values), _LANES.format(**values)] if rows else []
+        self.run(*statements)
+
+    def run(self, *statements: str) -> None:
+        """Run statements in one transaction."""
+        with closing(self._connect()) as connection:
+            for statement in statements:
+                connection.execute(statement)
+            connection.commit()
+
+    def settle(self) -> None:
+        """Let the database do now what it would do in the background soon."""
+        upkeep = ["PRAGMA wal_checkpoint(TRUNCATE)"]
+        if self.kind == "postgresql":
+            tables = ("deliveries", "lanes", "events")
+            upkeep = [*(f"VACUUM ANALYZE {self.prefix}{table}" for table in tables), "CHECKPOINT"]
+        with closing(self._connect(autocommit=True)) as connection:
+            for statement in upkeep:
+                connection.execute(statement)
+
+    def _connect(self, *, autocommit: bool = False) -> Any:
+        if self.kind == "sqlite":
+            return sqlite3.connect(self.target)
+        import psycopg
+
+        return psycopg.connect(self.target, autocommit=autocommit)
+
+
+@contextmanager
+def server(kinds: list[str]) -> Iterator[str]:
+    """Give the address of a PostgreSQL server if one is wanted: the one of the tests."""
+    if "postgresql" not in kinds:
+        yield ""
+        return
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "stores"))
+    import postgres_server
+
+    given = os.environ.get(postgres_server.VARIABLE)
+    if given:
+        yield given
+        return
+    with postgres_server.serving() as started:
+        yield started.dsn
+
+
+@contextmanager
+def place(kind: str, dsn: str) -> Iterator[Place]:
+    """Give an empty store that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="unihooks-bench-") as folder:
+        made = _sqlite(folder) if kind == "sqlite" else _postgres(dsn)
+        made.store.migrate()
+        try:
+            yield made
+        finally:
+            made.store.close()
+            if kind == "postgresql":
+                made.run("SET client_min_messages = warning", f"DROP SCHEMA {made.prefix[:-1]} CASCADE")
+
+
+def _sqlite(folder: str) -> Place:
+    path = str(Path(folder) / "webhooks.db")
+    return Place("sqlite", SQLiteStore(path), "unihooks_", path)
+
+
+def _postgres(dsn: str) -> Place:
+    schema = f"unihooks_bench_{os.getpid()}_{next(_numbers)}"
+    return Place("postgresql", PostgresStore(dsn, schema=schema), f"{schema}.", dsn)

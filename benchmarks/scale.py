@@ -1,0 +1,102 @@
+"""Measure what a claim costs when the store holds much: future retries, closed lanes, full lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+
+import scenes
+from burst import burst
+from databases import Place, place
+from fan_out import many_webhooks
+from sizes import Opens, Size
+from tables import Table, alternate, pair
+
+from unihooks.abc import Room, Store
+
+HEALTHY_LANES = 64
+HEALTHY_DUE = 2_048
+CLAIM = 256
+PER_ENDPOINT = 32
+HOUR = 3_600_000_000
+LANES = 200
+
+
+def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
+    """Fill the table."""
+    for kind in kinds:
+        for question in (_retries, _closed_lanes, _full_lanes, many_webhooks, burst):
+            with ExitStack() as stack:
+                question(table, partial(_open, stack, kind, dsn), size)
+
+
+def _open(stack: ExitStack, kind: str, dsn: str) -> Place:
+    return stack.enter_context(place(kind, dsn))
+
+
+def _retries(table: Table, opens: Opens, size: Size) -> None:
+    few, many = opens(), opens()
+    for one, rows in ((few, size.few_rows), (many, size.rows)):
+        _add_lanes(one.store, "retry")
+        one.load("retry", rows=rows, lanes=LANES, due=one.store.now() + HOUR, attempts=1)
+    what = f"claim {CLAIM} beside {size.rows:,} future retries, against {size.few_rows:,}"
+    _compare_claims(table, what, few, many, size, limit=1.5)
+
+
+def _closed_lanes(table: Table, opens: Opens, size: Size) -> None:
+    none, many = opens(), opens()
+    for one, rows in ((none, 0), (many, size.rows)):
+        _add_lanes(one.store, "closed", is_open=False)
+        one.load("closed", rows=rows, lanes=LANES, due=one.store.now() - HOUR)
+    what = f"claim {CLAIM} beside {size.rows:,} due in {LANES} closed lanes, against none"
+    _compare_claims(table, what, none, many, size, limit=2)
+
+
+def _full_lanes(table: Table, opens: Opens, size: Size) -> None:
+    none, many = opens(), opens()
+    for one, rows in ((none, 0), (many, size.rows)):
+        _add_lanes(one.store, "full")
+        one.load("full", rows=rows, lanes=LANES, due=one.store.now() - HOUR)
+    taken = {f"end_full_{number}": PER_ENDPOINT for number in range(LANES)}
+    what = f"claim {CLAIM} beside {size.rows:,} due in {LANES} full lanes, against none"
+    _compare_claims(table, what, none, many, size, limit=2, taken=taken)
+
+
+def _add_lanes(store: Store, tenant: str, *, is_open: bool = True) -> None:
+    lanes = [scenes.webhook(store, tenant, number, is_open=is_open) for number in range(LANES)]
+    scenes.add(store, lanes)
+
+
+def _compare_claims(
+    table: Table,
+    what: str,
+    few: Place,
+    many: Place,
+    size: Size,
+    *,
+    limit: float,
+    taken: Mapping[str, int] | None = None,
+) -> None:
+    def claiming(store: Store) -> Callable[[], Callable[[], None]]:
+        def claim() -> Callable[[], None]:
+            claimed = store.claim(scenes.lease(), Room(CLAIM, PER_ENDPOINT, taken or {}))
+            good = len(claimed) == CLAIM and {one.tenant for one in claimed} == {"healthy"}
+            table.check(f"{what}: {len(claimed)} claimed", good=good)
+            return lambda: store.release(claimed)
+
+        return claim
+
+    for one in (few, many):
+        _add_healthy(one.store)
+        one.settle()
+    base, loaded = alternate(size.rounds, claiming(few.store), claiming(many.store))
+    table.add(pair(what, few.kind, base, loaded, limit))
+
+
+def _add_healthy(store: Store) -> None:
+    types = [f"type.{number}" for number in range(HEALTHY_LANES)]
+    scenes.add(store, [scenes.webhook(store, "healthy", number, one) for number, one in enumerate(types)])
+    for one in types:
+        scenes.emit(store, "healthy", HEALTHY_DUE // HEALTHY_LANES, one)
+    scenes.plan_all(store)

@@ -1,0 +1,90 @@
+"""Drive a store as a dispatcher and a worker would, with no network between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+from attrs import evolve
+
+from unihooks import Endpoint, EventSubscription, Secret, Webhook
+from unihooks._ids import new_id
+from unihooks._models import ActiveInterval, DeliveryState
+from unihooks._planning import NewEvent
+from unihooks._times import from_us
+from unihooks.abc import AttemptRow, Claimed, Lease, Result, Room, Store
+
+LOTS = 1_000_000
+BODY = b'{"text":"' + b"x" * 1000 + b'"}'
+EVENTS_AT_ONCE = 1_000
+
+_tokens = count(1)
+_SECRET = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+
+def lease() -> Lease:
+    """Return a lease that outlasts every run, as another worker's would."""
+    return Lease(token=next(_tokens), seconds=3_600)
+
+
+def webhook(store: Store, tenant: str, number: int, *types: str, is_open: bool = True) -> Webhook:
+    """Make a webhook with one endpoint, whose ids are known from its number."""
+    now = store.now()
+    interval = ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
+    if not is_open:
+        interval = evolve(interval, deactivated_at=now, deactivated_mark=new_id("mrk_", now))
+    return Webhook(
+        name=f"{tenant} {number}",
+        endpoints=[Endpoint(f"https://example.com/{tenant}/{number}", id=f"end_{tenant}_{number}")],
+        subscriptions=[EventSubscription("shop", one) for one in types or ("paid",)],
+        status="active" if is_open else "inactive",
+        id=f"whk_{tenant}_{number}",
+        tenant=tenant,
+        version=1,
+        secrets=[_SECRET],
+        created_at=from_us(now),
+        updated_at=from_us(now),
+        interval=interval,
+    )
+
+
+def add(store: Store, webhooks: Sequence[Webhook]) -> None:
+    """Store webhooks, several at a time."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: store.add_webhook(one, at_most=LOTS), webhooks))
+
+
+def emit(store: Store, tenant: str, how_many: int, event_type: str = "paid") -> None:
+    """Emit events of 1 KB in large batches, and wait until they are durable."""
+    left = how_many
+    while left:
+        batch = [event(store, tenant, event_type) for _ in range(min(left, EVENTS_AT_ONCE))]
+        store.submit_events(batch).result()
+        left -= len(batch)
+
+
+def event(store: Store, tenant: str, event_type: str = "paid") -> NewEvent:
+    """Make an event of 1 KB."""
+    now = store.now()
+    return NewEvent(new_id("evt_", now), tenant, "shop", event_type, BODY, now)
+
+
+def plan_all(store: Store) -> list[int]:
+    """Plan what is new and lease nothing; return how many deliveries each call made."""
+    made = []
+    while True:
+        planned = store.plan(lease(), Room(0, 0), 256)
+        made.append(planned.deliveries)
+        if not planned.more:
+            return made
+
+
+def deliver(store: Store, claimed: Sequence[Claimed]) -> None:
+    """Record a good answer for each."""
+    now = store.now()
+    attempts = [
+        AttemptRow(one.attempt_count + 1, "https://example.com/", now, 900, 204, None, "[]", "[]", b"")
+        for one in claimed
+    ]
+    store.record([Result(one, made, DeliveryState.DELIVERED) for one, made in zip(claimed, attempts, strict=True)])

@@ -1,0 +1,130 @@
+"""Measure in alternation, print one table, and keep the figures as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from attrs import asdict, define, field, frozen
+
+
+@frozen(kw_only=True)
+class Row:
+    """Be one line: a value beside the value of its reference, and the limit of their ratio or of the value."""
+
+    what: str
+    where: str
+    value: float
+    reference: float | None = None
+    unit: str = "ms"
+    ratio: float | None = None
+    limit: float | None = None
+    at_least: bool = False
+    note: str = ""
+
+    @property
+    def judged(self) -> float:
+        """Return what the limit is for."""
+        if self.ratio is not None:
+            return self.ratio
+        return self.value if not self.reference else self.value / self.reference
+
+    @property
+    def is_good(self) -> bool:
+        """Say whether the limit is kept."""
+        if self.limit is None:
+            return True
+        return self.judged >= self.limit if self.at_least else self.judged <= self.limit
+
+
+@define
+class Table:
+    """Gather rows and what is wrong."""
+
+    title: str
+    rows: list[Row] = field(factory=list)
+    problems: list[str] = field(factory=list)
+
+    def add(self, row: Row) -> None:
+        """Add a row and show it at once."""
+        self.rows.append(row)
+        print(f"  {row.what}, {row.where}: {row.value:.3g} {row.unit}", file=sys.stderr, flush=True)
+
+    def check(self, what: str, *, good: bool) -> None:
+        """Note a run that is not correct: its figures mean nothing."""
+        if not good:
+            self.problems.append(what)
+
+    def show(self) -> None:
+        """Print the table in Markdown."""
+        print(f"\n## {self.title}\n\n| what | where | value | reference | ratio | limit | |")
+        print("|---|---|---|---|---|---|---|")
+        for row in self.rows:
+            print(f"| {' | '.join(_cells(row))} |")
+        for problem in self.problems:
+            print(f"PROBLEM {problem}")
+
+
+def write_json(path: str, tables: Sequence[Table]) -> None:
+    """Write all figures, and what they were measured on."""
+    machine = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpus": os.cpu_count(),
+        "unihooks": version("unihooks"),
+    }
+    content = {"machine": machine, "tables": [asdict(table) for table in tables]}
+    Path(path).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def pair(what: str, where: str, base: tuple[float, float], loaded: tuple[float, float], limit: float) -> Row:
+    """Return the row of a measurement beside the one that it must not exceed much."""
+    # The client's CPU leaves out what a server does, and a file's is nearly everything.
+    note = f"client CPU {loaded[1]:.2f} against {base[1]:.2f} ms"
+    return Row(what=what, where=where, value=loaded[0], reference=base[0], limit=limit, note=note)
+
+
+def alternate(rounds: int, *tasks: Callable[[], Any]) -> list[tuple[float, float]]:
+    """Run the tasks in turn; return for each the median wall and CPU time of a call, in milliseconds.
+
+    A task may return a function that tidies up, whose time does not count.
+    """
+    times: list[list[tuple[float, float]]] = [[] for _ in tasks]
+    for number in range(rounds):
+        order = list(enumerate(tasks))
+        for index, task in order if number % 2 else reversed(order):
+            cpu, wall = time.process_time(), time.perf_counter()
+            tidy = task()
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            times[index].append((wall * 1e3, cpu * 1e3))
+            if callable(tidy):
+                tidy()
+    return [(median(wall for wall, _ in mine), median(cpu for _, cpu in mine)) for mine in times]
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """Return the value below which this part of them lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+def _cells(row: Row) -> list[str]:
+    limit = "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:g}"
+    has_ratio = row.ratio is not None or row.reference
+    return [
+        row.what,
+        row.where,
+        f"{row.value:,.4g} {row.unit}",
+        "" if row.reference is None else f"{row.reference:,.4g}",
+        f"{row.judged:.2f}" if has_ratio else "",
+        limit,
+        ("" if row.limit is None else "ok " if row.is_good else "MISSED ") + row.note,
+    ]
