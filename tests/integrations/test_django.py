@@ -103,7 +103,7 @@ async def test_aemit_emits_from_async_views(dispatcher, using):
 
     event = await aemit(dispatcher, "shop", "paid", 1, using=using)
     assert dispatcher.log.event(event.id).payload == 1
-    await sync_to_async(lambda: connections[using].close())()  # it belongs to that thread
+    await sync_to_async(connections.close_all)()  # in the thread that it belongs to
 
 
 def test_another_database_than_the_stores_is_an_error(using, tmp_path):

@@ -62,6 +62,9 @@ assert_type(dispatcher.webhooks.rotate_secret(webhook.id, tenant="acme").reveal(
 event = dispatcher.emit("whatsapp", "message.received", {"text": "Hello"}, tenant="acme", idempotency_key="k")
 assert_type(event.created_at, datetime)
 assert_type(dispatcher.drain(timeout=10).delivered, int)
+assert_type(dispatcher.prune(older_than=timedelta(days=30)), int)
+assert_type(dispatcher.erase(tenant="acme", event_ids=[event.id]), int)
+assert_type(dispatcher.erase(tenant="acme", before=datetime.now(UTC)), int)
 for delivery in dispatcher.log.deliveries(tenant="acme", since=datetime.now(UTC) - timedelta(days=1)):
     assert_type(delivery.id, str)
     for attempt in dispatcher.log.attempts(delivery.id, tenant="acme"):
@@ -77,6 +80,8 @@ async def in_an_event_loop() -> None:
     async with Dispatcher(MemoryStore()) as other, Receiver() as receiver:
         await other.aemit("whatsapp", "message.received", {})
         await other.adrain()
+        assert_type(await other.aprune(older_than=datetime.now(UTC)), int)
+        assert_type(await other.aerase(event_ids=[]), int)
         await other.webhooks.aget(webhook.id)
         await receiver.await_for(1)
         await Worker(other).serve()
