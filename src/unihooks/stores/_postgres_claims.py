@@ -21,7 +21,7 @@ _TENANTS_PER_CLAIM = 100
 _LANES_PER_TENANT = 4
 
 _WORK = """
-SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE planned_at IS NULL),
+SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE planned_at IS NULL ORDER BY tenant, id LIMIT 1),
     (SELECT next_due_at FROM unihooks.lanes WHERE open AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1)
 """
 _DUE_LANES = """
@@ -63,8 +63,10 @@ RETURNING d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.
 _RELEASE = """
 WITH held AS (
     SELECT d.tenant, d.id FROM json_to_recordset(CAST(%(keys)s AS json)) AS k (tenant text, id text, token bigint)
-    JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
-    WHERE d.token = k.token AND d.state = 'pending' ORDER BY d.tenant, d.id FOR NO KEY UPDATE OF d
+    CROSS JOIN LATERAL (
+        SELECT tenant, id FROM unihooks.deliveries
+        WHERE tenant = k.tenant AND id = k.id AND token = k.token AND state = 'pending' FOR NO KEY UPDATE
+    ) AS d
 )
 UPDATE unihooks.deliveries AS d SET due_at = %(now)s, token = NULL FROM held
 WHERE d.tenant = held.tenant AND d.id = held.id
@@ -139,7 +141,7 @@ def release(it: Statements, claimed: Sequence[Claimed]) -> None:
     """Make leased deliveries due now where the token still holds them."""
     if not claimed:
         return
-    keys = keyed("tenant, id, token", [(item.tenant, item.id, item.token) for item in claimed])
+    keys = keyed("tenant, id, token", sorted((item.tenant, item.id, item.token) for item in claimed))
     it.run(_RELEASE, keys=keys, now=it.now)
     lower_next_due(it, dict.fromkeys((item.endpoint_id for item in claimed), it.now))
 

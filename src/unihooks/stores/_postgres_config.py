@@ -29,9 +29,12 @@ ON CONFLICT (tenant) DO UPDATE SET stamp = t.stamp + 1
 """
 # Deliveries before lanes, and each in the order of ids: all transactions lock in this order.
 _CANCEL = """
-WITH gone AS (
-    SELECT tenant, id FROM unihooks.deliveries
-    WHERE endpoint_id = ANY(%(endpoints)s) AND state = 'pending' ORDER BY tenant, id FOR UPDATE
+WITH found AS MATERIALIZED (
+    SELECT tenant, id FROM unihooks.deliveries WHERE endpoint_id = ANY(%(endpoints)s) AND state = 'pending'
+), gone AS (
+    SELECT d.tenant, d.id FROM (SELECT tenant, id FROM found ORDER BY tenant, id) AS k CROSS JOIN LATERAL (
+        SELECT tenant, id FROM unihooks.deliveries WHERE tenant = k.tenant AND id = k.id FOR NO KEY UPDATE
+    ) AS d
 )
 UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = %(reason)s, token = NULL, finished_at = %(now)s
 FROM gone WHERE d.tenant = gone.tenant AND d.id = gone.id AND d.state = 'pending'

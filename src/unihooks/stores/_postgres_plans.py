@@ -50,7 +50,7 @@ UPDATE unihooks.events AS e SET
     planned_at = CASE WHEN found.cursor IS NULL THEN %(now)s END, plan_cursor = coalesce(found.cursor, e.plan_cursor)
 FROM found WHERE e.tenant = found.tenant AND e.id = found.id
 """
-_MORE = "SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE planned_at IS NULL)"
+_MORE = "SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE planned_at IS NULL ORDER BY tenant, id LIMIT 1)"
 
 
 @define

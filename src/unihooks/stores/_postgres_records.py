@@ -21,11 +21,14 @@ HOUR = 3600 * SECOND
 _FAILING = """
 SELECT DISTINCT tenant FROM unihooks.lanes WHERE endpoint_id = ANY(%(endpoints)s) AND failing_since <= %(limit)s
 """
+# Locked one by one in the order of the keys, which is that of ids: the same for everyone.
 _ACCEPTED = """
 SELECT k.position FROM json_to_recordset(CAST(%(keys)s AS json))
     AS k (tenant text, id text, token bigint, position integer)
-JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
-WHERE d.token = k.token AND d.state = 'pending' ORDER BY d.tenant, d.id FOR NO KEY UPDATE OF d
+CROSS JOIN LATERAL (
+    SELECT 1 FROM unihooks.deliveries AS d
+    WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = 'pending' FOR NO KEY UPDATE
+) AS held
 """
 _MOVE_ON = """
 UPDATE unihooks.deliveries AS d
@@ -129,9 +132,9 @@ def _may_disable(it: Statements, results: Sequence[Result]) -> set[str]:
 def _accepted(it: Statements, results: Sequence[Result]) -> list[Result]:
     if not results:
         return []
-    keys = [
+    keys = sorted(
         (item.claimed.tenant, item.claimed.id, item.claimed.token, position) for position, item in enumerate(results)
-    ]
+    )
     positions = sorted(row[0] for row in it.fetch(_ACCEPTED, keys=keyed("tenant, id, token, position", keys)))
     # Of two results with one token only the first can hold the delivery.
     first = {results[position].claimed.id: position for position in reversed(positions)}
