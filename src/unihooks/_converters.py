@@ -31,11 +31,11 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: type[T], data: Any) -> T:
-    """Return a value of this kind from JSON data; unknown or wrong fields raise InvalidWebhook with the field's name."""
+    """Return a value of this kind from JSON data; wrong fields raise InvalidWebhook with the field's name."""
     try:
         return _converter.structure(data, kind)
     except cattrs.ForbiddenExtraKeysError as error:
-        name = sorted(error.extra_fields)[0]
+        name = min(error.extra_fields)
         raise InvalidWebhook(f"there is no field {name!r}; leave it out", name=name) from None
     except (UnihooksError, cattrs.BaseValidationError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise _readable(kind, error) from None

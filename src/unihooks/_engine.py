@@ -118,7 +118,6 @@ class Engine:
         try:
             while not stopping.is_set():
                 await self._work_once()
-                await self._upkeep.when_due()
         finally:
             stopped.cancel()
             await self._upkeep.finish()
@@ -144,6 +143,7 @@ class Engine:
         try:
             await self._take_work()
             await self._rest()
+            await self._upkeep.when_due()
         except StoreError as error:
             _logger.error("the store cannot be used, trying again: %s", error)  # noqa: TRY400
             await asyncio.sleep(_STORE_PATIENCE_SECONDS)
@@ -302,7 +302,7 @@ class Engine:
         decision = self._decide(claimed, answer, duration)
         attempt = AttemptRow(
             claimed.attempt_count + 1,
-            prepared.shown_url,
+            prepared.destination.url,
             now,
             duration,
             answer.status_code,
@@ -315,9 +315,12 @@ class Engine:
         return Result(claimed, attempt, decision.state, decision.retry_in_us, decision.reason, decision.disable)
 
     def _decide(self, claimed: Claimed, answer: Exchange, duration: int) -> _outcomes.Decision:
+        came = _outcomes.Answer(status_code=answer.status_code, headers=answer.headers, error=answer.error)
+        if came.succeeded:
+            return _outcomes.DELIVERED
         decide = partial(
             _outcomes.decide,
-            _outcomes.Answer(status_code=answer.status_code, headers=answer.headers, error=answer.error),
+            came,
             attempt=claimed.attempt_count + 1,
             elapsed_us=claimed.elapsed_us + duration,
             now=self._store.now(),
@@ -332,11 +335,11 @@ class Engine:
     # Recording and ending.
 
     def _on_recorded(self, results: list[Result], recorded: Recorded) -> None:
-        for result in results:
-            if result.claimed.id in recorded.accepted:
-                self._delivered += result.state is DeliveryState.DELIVERED
-                self._failed += result.state is DeliveryState.FAILED
-        self._hooks.recorded(results, recorded)
+        accepted = set(recorded.accepted)
+        kept = [result for result in results if result.claimed.id in accepted]
+        self._delivered += sum(result.state is DeliveryState.DELIVERED for result in kept)
+        self._failed += sum(result.state is DeliveryState.FAILED for result in kept)
+        self._hooks.recorded(kept, recorded)
         self._wake.set()
 
     async def _give_back(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -14,6 +15,7 @@ from unihooks._models import Delivery, DeliveryState, Endpoint
 from unihooks.abc import DeliveryFilter, Ended, Hook, Recorded, Result, Settings, Window
 from unihooks.exceptions import UnihooksError
 
+_RAISED = "a hook of the host raised; the delivery itself is recorded"
 _logger = logging.getLogger("unihooks.worker")
 
 
@@ -26,9 +28,8 @@ class Hooks:
     _running: set[asyncio.Task[None]] = field(factory=set)
     _turn: asyncio.Lock = field(factory=asyncio.Lock)
 
-    def recorded(self, results: Sequence[Result], recorded: Recorded) -> None:
-        """Log what ended with these results and start the hooks for it."""
-        accepted = [one for one in results if one.claimed.id in recorded.accepted]
+    def recorded(self, accepted: Sequence[Result], recorded: Recorded) -> None:
+        """Log what ended with the results that were accepted and start the hooks for it."""
         self.ended([_ended(one) for one in accepted if one.state is not DeliveryState.PENDING], recorded.disabled)
 
     def ended(self, ended: Sequence[Ended], disabled: Sequence[tuple[str, str, str]] = ()) -> None:
@@ -86,11 +87,20 @@ class Hooks:
             if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
                 await hook(subject)  # type: ignore[misc]
             else:
-                answer = await self.offload(hook, subject)
+                answer = await self.offload(_contained, hook, subject)
                 if inspect.isawaitable(answer):
                     await answer
-        except Exception:
-            _logger.exception("a hook of the host raised; the delivery itself is recorded")
+        except (Exception, SystemExit):
+            _logger.exception(_RAISED)
+
+
+def _contained(hook: Hook, subject: Any) -> Any:
+    # Called in a thread. Of what it raises, some would end the event loop and some no future can hold.
+    try:
+        return hook(subject)
+    except BaseException:
+        _logger.exception(_RAISED)
+        return None
 
 
 def _ended(result: Result) -> Ended:

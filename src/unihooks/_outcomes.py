@@ -39,7 +39,7 @@ class Decision:
     disable: str | None = None
 
 
-_DELIVERED = Decision(DeliveryState.DELIVERED)
+DELIVERED = Decision(DeliveryState.DELIVERED)
 
 
 def decide(answer: Answer, *, attempt: int, elapsed_us: int, retries: RetryPolicy, now: int) -> Decision:
@@ -48,7 +48,7 @@ def decide(answer: Answer, *, attempt: int, elapsed_us: int, retries: RetryPolic
     `elapsed_us` is the time since the first attempt, without the time held.
     """
     if answer.succeeded:
-        return _DELIVERED
+        return DELIVERED
     if answer.status_code == _HTTP_GONE:
         return Decision(DeliveryState.FAILED, reason=GONE, disable=GONE)
     delay = retries.next_delay(

@@ -15,6 +15,7 @@ from unihooks.exceptions import StoreError
 _GATHER_SECONDS = 0.01
 _BATCH = 256
 _PATIENCE_SECONDS = 0.5
+_TRIES_TOGETHER = 4
 _logger = logging.getLogger("unihooks.worker")
 
 
@@ -65,13 +66,29 @@ class Recorder:
         self._urgent.clear()
 
     async def _record(self, batch: list[Result]) -> None:
-        while True:
-            try:
-                recorded = await self.offload(self.store.record, batch)
-            except StoreError as error:
-                _logger.error("results cannot be recorded, trying again: %s", error)  # noqa: TRY400
-                await asyncio.sleep(_PATIENCE_SECONDS)
-            else:
-                self.unrecorded -= len(batch)
-                self.on_recorded(batch, recorded)
+        for _ in range(_TRIES_TOGETHER):
+            if await self._try(batch):
                 return
+            await asyncio.sleep(_PATIENCE_SECONDS)
+        # One result that cannot be stored must not hold up the others for ever.
+        for result in batch:
+            if not await self._try([result]):
+                self._results.append(result)
+                self._some.set()
+
+    async def _try(self, batch: list[Result]) -> bool:
+        try:
+            recorded = await self.offload(self.store.record, batch)
+        except StoreError as error:
+            _logger.error("results cannot be recorded, trying again: %s", error)  # noqa: TRY400
+            return False
+        except Exception:
+            _logger.exception("results cannot be recorded, trying again")
+            return False
+        self.unrecorded -= len(batch)
+        try:
+            self.on_recorded(batch, recorded)
+        except Exception:
+            # Whoever is told must not be able to end the recording.
+            _logger.exception("telling of recorded results failed")
+        return True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from functools import cached_property
 from importlib.metadata import version
 
 import httpx
@@ -15,8 +17,6 @@ from unihooks._times import SECOND, from_us, to_us
 
 USER_AGENT = f"unihooks/{version('unihooks')}"
 REDACTED = "***"
-
-RawHeaders = list[tuple[bytes, bytes]]
 
 
 @frozen(kw_only=True)
@@ -37,14 +37,16 @@ class Destination:
 class PreparedDestination:
     """Be a destination with all that does not change between attempts made ready.
 
-    `expires_at` is when a secret in it expires (microseconds), None if none does.
+    `start` and `end` are the parts of the head around what changes. `shown` is
+    the beginning of the headers' JSON text. `expires_at` is when a secret in it
+    expires (microseconds), None if none does.
     """
 
     destination: Destination
     url: httpx.URL
-    shown_url: str
-    first: RawHeaders
-    last: RawHeaders = field(repr=False)  # with the values of custom headers
+    connection: tuple[str, str, bytes, int | None]
+    start: str
+    end: str = field(repr=False)  # with the values of custom headers
     signer: Signer = field(repr=False)
     shown: str
     expires_at: int | None
@@ -60,22 +62,43 @@ class Message:
     body: bytes
 
 
+class RenderedRequest(httpx.Request):
+    """Be a POST whose head is rendered already, which spares a transport of ours most of the work.
+
+    Any other transport can treat it as what it is, an `httpx.Request`.
+    `connection` says which connections may carry it: endpoint and origin.
+    """
+
+    def __init__(self, prepared: PreparedDestination, head: bytes, body: bytes, deadline: float) -> None:
+        # httpx's own initialiser would take the headers apart once more.
+        self.method = "POST"
+        self.url = prepared.url
+        self.stream = httpx.ByteStream(body)
+        self.extensions = {"unihooks": {"endpoint_id": prepared.destination.endpoint_id, "deadline": deadline}}
+        self.connection = prepared.connection
+        self.head = head
+        self.body = body
+
+    @cached_property
+    def headers(self) -> httpx.Headers:  # type: ignore[override]
+        """Return the headers, taken from the head."""
+        lines = self.head[:-4].split(b"\r\n")[1:]
+        return httpx.Headers([(name, value) for name, _, value in (line.partition(b": ") for line in lines)])
+
+
 def prepare(destination: Destination, now: int) -> PreparedDestination:
     """Make a destination ready for many attempts; `now` decides which secrets are valid."""
     url = httpx.URL(destination.url)
     secrets = valid_secrets(destination.secrets, from_us(now))
-    host = url.netloc
-    first = [(b"host", host), (b"content-type", b"application/json"), (b"user-agent", USER_AGENT.encode())]
-    webhook = (b"unihooks-webhook", destination.webhook_id.encode())
-    custom = [(name.encode(), value.encode()) for name, value in destination.headers.revealed()]
-    shown = [(name.decode(), value.decode()) for name, value in [*first, webhook]]
-    shown += [(name, REDACTED) for name, _ in destination.headers.items()]
+    first = {"host": url.netloc.decode(), "content-type": "application/json", "user-agent": USER_AGENT}
+    webhook = ("unihooks-webhook", destination.webhook_id)
+    shown = [*first.items(), webhook, *((name, REDACTED) for name in destination.headers)]
     return PreparedDestination(
         destination=destination,
         url=url,
-        shown_url=destination.url,
-        first=first,
-        last=[webhook, *custom],
+        connection=(destination.endpoint_id, url.scheme, url.raw_host, url.port),
+        start=f"POST {url.raw_path.decode()} HTTP/1.1\r\n{_lines(first.items())}",
+        end=f"{_lines([webhook, *destination.headers.revealed()])}\r\n",
         signer=Signer(secrets),
         shown=json.dumps(shown)[:-1],
         expires_at=_first_expiry(secrets),
@@ -84,37 +107,30 @@ def prepare(destination: Destination, now: int) -> PreparedDestination:
 
 def build_request(
     prepared: PreparedDestination, message: Message, *, now: int, deadline: float
-) -> tuple[httpx.Request, str]:
+) -> tuple[RenderedRequest, str]:
     """Return the signed request of one attempt and its headers as JSON text for the log.
 
     `now` is microseconds since 1970, `deadline` a time of the monotonic clock in seconds.
     """
     timestamp = now // SECOND
-    signature = prepared.signer.sign(message.event_id, timestamp, message.body)
-    headers = [
-        *prepared.first,
-        (b"content-length", b"%d" % len(message.body)),
-        (b"webhook-id", message.event_id.encode()),
-        (b"webhook-timestamp", b"%d" % timestamp),
-        (b"webhook-signature", signature.encode()),
-        (b"unihooks-product", message.product.encode()),
-        (b"unihooks-event", message.event_type.encode()),
-        *prepared.last,
-    ]
-    request = httpx.Request(
-        "POST",
-        prepared.url,
-        headers=headers,
-        stream=httpx.ByteStream(message.body),
-        extensions={"unihooks": {"endpoint_id": prepared.destination.endpoint_id, "deadline": deadline}},
+    event_id, product, event_type, body = message.event_id, message.product, message.event_type, message.body
+    signature = prepared.signer.sign(event_id, timestamp, body)
+    head = (
+        f"{prepared.start}content-length: {len(body)}\r\n"
+        f"webhook-id: {event_id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signature}\r\n"
+        f"unihooks-product: {product}\r\nunihooks-event: {event_type}\r\n{prepared.end}"
     )
     # All of these are plain visible ASCII without quotes or backslashes: no JSON encoder is needed.
     shown = (
-        f'{prepared.shown}, ["content-length", "{len(message.body)}"], ["webhook-id", "{message.event_id}"], '
+        f'{prepared.shown}, ["content-length", "{len(body)}"], ["webhook-id", "{event_id}"], '
         f'["webhook-timestamp", "{timestamp}"], ["webhook-signature", "{signature}"], '
-        f'["unihooks-product", "{message.product}"], ["unihooks-event", "{message.event_type}"]]'
+        f'["unihooks-product", "{product}"], ["unihooks-event", "{event_type}"]]'
     )
-    return request, shown
+    return RenderedRequest(prepared, head.encode("ascii"), body, deadline), shown
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
 
 
 def _first_expiry(secrets: list[Secret] | tuple[Secret, ...]) -> int | None:

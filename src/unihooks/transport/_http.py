@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from unihooks._requests import RenderedRequest
 from unihooks.transport._connections import Connection
 from unihooks.transport._deadlines import Ticker
 from unihooks.transport._dialing import Destination, Dialer, port_of
@@ -75,11 +76,11 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     async def ask(self, request: httpx.Request, deadline: float) -> AnswerParser:
         """Send the request and return what was read; raise an AttemptError if there are no headers."""
         started = monotonic()
-        marks = request.extensions.get("unihooks")
-        endpoint_id = marks.get("endpoint_id") if marks else None
-        url = request.url
-        key = (endpoint_id, url.scheme, url.raw_host, url.port)
-        data = render_head(request) + await read_body(request)
+        key: tuple[str | None, str, bytes, int | None]
+        if type(request) is RenderedRequest:
+            key, data = request.connection, request.head + request.body
+        else:
+            key, data = _connection_of(request), render_head(request) + await read_body(request)
         connection = self._pool.take(key)
         if connection is not None:
             answer = self._new_answer(request)
@@ -90,7 +91,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
                 if answer.received:
                     raise
         dialer = self._dialer or self._open()
-        destination = _destination(endpoint_id, url)
+        destination = _destination(key[0], request.url)
         connection = await dialer.dial(destination, deadline)
         connection.key = key
         try:
@@ -167,6 +168,12 @@ class AnswerStream(httpx.AsyncByteStream):
             yield body
         if self._answer.warning is not None:
             raise BadAnswer(self._answer.warning)
+
+
+def _connection_of(request: httpx.Request) -> tuple[str | None, str, bytes, int | None]:
+    marks = request.extensions.get("unihooks") or {}
+    url = request.url
+    return marks.get("endpoint_id"), url.scheme, url.raw_host, url.port
 
 
 def _destination(endpoint_id: str | None, url: httpx.URL) -> Destination:
