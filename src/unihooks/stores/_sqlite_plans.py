@@ -42,8 +42,12 @@ FROM json_each(:tenants) AS k CROSS JOIN main.unihooks_events AS e ON e.rowid IN
 """
 _EXISTING = """
 SELECT json_group_array(json_array(d.event_id, d.endpoint_id))
-FROM json_each(:events) AS k CROSS JOIN main.unihooks_deliveries AS d
-    ON d.event_id = json_extract(k.value, '$[0]') AND d.webhook_id > json_extract(k.value, '$[1]')
+FROM json_each(:events) AS k CROSS JOIN main.unihooks_deliveries AS d ON d.event_id = k.value
+"""
+_EXISTING_OF_THESE = """
+SELECT json_group_array(json_array(d.event_id, d.endpoint_id))
+FROM json_each(:pairs) AS k CROSS JOIN main.unihooks_deliveries AS d
+    ON d.event_id = json_extract(k.value, '$[0]') AND d.endpoint_id = json_extract(k.value, '$[1]')
 """
 _PLANNED = "UPDATE main.unihooks_events SET planned_at = :now WHERE rowid IN (SELECT value FROM json_each(:rows))"
 _PARTLY = "UPDATE main.unihooks_events SET plan_cursor = ? WHERE rowid = ?"
@@ -227,8 +231,19 @@ def _deliver(
 
 def _existing(connection: sqlite3.Connection, matched: list[Chosen]) -> set[tuple[str, str]]:
     # Recovering a webhook may have planned an event for it already.
-    events = as_json([(item.event.id, item.after) for item in matched])
-    return {(row[0], row[1]) for row in fetch_json(connection, _EXISTING, {"events": events})}
+    fresh = [item.event.id for item in matched if not item.after]
+    rows = fetch_json(connection, _EXISTING, {"events": as_json(fresh)})
+    # Of an event that is partly planned there are many, so only those that matter are looked for.
+    pairs = [
+        (item.event.id, endpoint.id)
+        for item in matched
+        if item.after
+        for one in item.subscribers
+        for endpoint in one.endpoints
+    ]
+    if pairs:
+        rows += fetch_json(connection, _EXISTING_OF_THESE, {"pairs": as_json(pairs)})
+    return {(row[0], row[1]) for row in rows}
 
 
 def _open_lanes(subscribers: list[Subscriber]) -> set[str]:
