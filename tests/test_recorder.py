@@ -76,3 +76,49 @@ async def test_nothing_is_dropped_when_the_store_cannot_be_written(caplog):
     notebook = Notebook(StoreError("the disk is full"), StoreError("the disk is full"))
     assert await recording(notebook, [1, 2]) == [[1, 2]] == notebook.batches
     assert "results cannot be recorded" in caplog.text
+
+
+class Picky(Notebook):
+    """Refuse, for some time, every batch that holds one certain result."""
+
+    def __init__(self, bad, times):
+        super().__init__()
+        self.bad, self.times = bad, times
+
+    def record(self, results):
+        if self.bad in results and self.times:
+            self.times -= 1
+            raise StoreError("this one cannot be stored")
+        return super().record(results)
+
+
+async def test_one_result_that_cannot_be_stored_holds_up_no_other():
+    notebook = Picky(2, times=7)
+    await recording(notebook, [1, 2, 3])
+    assert notebook.batches == [[1], [3], [2]]
+
+
+async def test_what_the_store_raises_beside_its_own_errors_is_survived():
+    notebook = Notebook(RuntimeError("bug"))
+    assert await recording(notebook, [1]) == [[1]]
+
+
+async def test_whoever_is_told_cannot_end_the_recording(caplog):
+    async def offload(function, *args):
+        return function(*args)
+
+    def raise_first(batch, _recorded):
+        if batch == [1]:
+            raise RuntimeError("bug")
+        done.set()
+
+    done = asyncio.Event()
+    recorder = Recorder(Notebook(), offload, raise_first)
+    running = asyncio.create_task(recorder.run())
+    recorder.add(1)
+    while recorder.unrecorded:
+        await asyncio.sleep(0)
+    recorder.add(2)
+    await asyncio.wait_for(done.wait(), 5)
+    running.cancel()
+    assert "telling of recorded results failed" in caplog.text
