@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -97,6 +98,7 @@ class Database:
         self._now = now
         self._rolled_back = rolled_back
         self._lock = threading.RLock()
+        self._emptying = threading.Lock()
         self._opened: _Opened | None = None
         self._times_opened = 0
         self._forking = False
@@ -151,15 +153,19 @@ class Database:
 
     def empty_log(self) -> None:
         """Move the write-ahead log into the file and cut it, so that no older copy of a page is left."""
-        with explaining(self.path):
+        deadline = time.monotonic() + _PATIENCE
+        with self._emptying, explaining(self.path):
             connection = self._connect()
             try:
-                connection.execute("PRAGMA busy_timeout = 1000")  # emits wait along with it
-                busy, _, _ = connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()
+                # Emits wait along with each try, and come between two.
+                connection.execute("PRAGMA busy_timeout = 200")
+                while connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    if time.monotonic() > deadline:
+                        sentence = f"a connection still reads older pages of {self.path}; erase again later"
+                        raise StoreError(sentence, name="path")
+                    time.sleep(0.02)
             finally:
                 connection.close()
-        if busy:
-            raise StoreError(f"a connection still reads older pages of {self.path}; erase again later", name="path")
 
     def close(self) -> None:
         """Finish queued writes and close; the next use opens again."""
@@ -183,6 +189,7 @@ class Database:
         """Start afresh; whatever could not be closed is kept, since closing it here would harm the parent."""
         _inherited.append((self._lock, self._opened))
         self._lock = threading.RLock()
+        self._emptying = threading.Lock()
         self._opened = None
 
     def _open(self) -> _Opened:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from unihooks._mapping import PayloadMapping
@@ -44,6 +46,20 @@ class ErasingRules:
         assert scene.attempts(two.id) == []
         scene.clock.advance(DAY)
         assert scene.claim() == []
+
+    def test_results_that_arrive_while_events_are_erased_leave_nothing_that_was_said(self, scene: Scene) -> None:
+        scene.active()
+        events = [scene.emit(payload={"a": 1}) for _ in range(24)]
+        scene.plan()
+        claimed = scene.claim()
+        with ThreadPoolExecutor(8) as pool:
+            recording = [pool.submit(scene.deliver, one) for one in claimed]
+            erasing = [pool.submit(scene.erase, one) for one in events]
+            assert sum(one.result() for one in erasing) == len(events)
+            accepted = sum(len(one.result().accepted) for one in recording)
+        attempts = [attempt for one in claimed for attempt in scene.attempts(one.id)]
+        assert len(attempts) == accepted
+        assert {(attempt.response_body, attempt.request_headers) for attempt in attempts} <= {(b"", ())}
 
     def test_an_event_erased_before_it_was_planned_is_never_sent(self, scene: Scene) -> None:
         scene.active()
