@@ -11,7 +11,7 @@ import senders
 from attrs import evolve, frozen
 from receiver import Receiver
 from senders import BODY, SECRET, Task
-from tables import Row, Table, percentile
+from tables import Row, Table, percentile, say
 
 SQLITE = "SQLite, synchronous=FULL"
 
@@ -21,7 +21,7 @@ class Size:
     """Say how much is sent."""
 
     rounds: int = 5
-    deliveries: int = 20_000
+    deliveries: int = 12_000
     warm: int = 2_000
     httpx: int = 500
     emits: int = 20_000
@@ -64,6 +64,7 @@ def _deliveries(table: Table, receiver: Receiver, task: Task, size: Size) -> Non
             figures = senders.run(sender, mine, receiver.count)
             _check(table, receiver, name, mine, figures)
             runs[name].append(figures)
+            say(f"{name}: {figures['cpu']:.0f} us CPU, {figures['rate']:,.0f}/s")
     _show_deliveries(table, runs)
 
 
@@ -157,12 +158,14 @@ def _receipts(table: Table, receiver: Receiver, task: Task, size: Size) -> None:
     for _ in range(min(size.rounds, 3)):
         ours.append(_waits(table, receiver, task, latencies.receipts, SECRET))
         theirs.append(_waits(table, receiver, task, latencies.insert_and_post, None))
-    for part, limit in ((0.5, None), (0.99, 3)):
+    note = "same process; reference: durable insert, then aiohttp"
+    for part in (0.5, 0.99):
         mine, other = (median(percentile(one, part) for one in some) for some in (ours, theirs))
-        note = "same process; reference: durable insert, then aiohttp" + ("; limit 3 ms" if limit is None else "")
-        table.check(f"emit to receipt p50: {mine:.1f} ms", good=part > 0.5 or mine <= 3 or size is SMALL)
         what = f"emit to receipt at 100/s, p{part * 100:.0f}"
-        table.add(Row(what=what, where=SQLITE, value=mine, reference=other, limit=limit, note=note))
+        if part == 0.5:
+            table.add(Row(what=what, where=SQLITE, value=mine, limit=3, note=f"{note}: {other:.1f} ms"))
+        else:
+            table.add(Row(what=what, where=SQLITE, value=mine, reference=other, limit=3, note=note))
 
 
 def _waits(table: Table, receiver: Receiver, task: Task, sender: Callable[..., Any], secret: str | None) -> list[float]:

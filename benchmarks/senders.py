@@ -11,17 +11,19 @@ import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import frozen
 from receiver import wait_for
 
 from unihooks import Dispatcher, EventSubscription, Secret, TargetPolicy, Webhook
 from unihooks.stores import SQLiteStore
+
+T = TypeVar("T")
 
 ENDPOINTS = 10
 IN_FLIGHT = 64
@@ -199,7 +201,7 @@ async def _post_many(task: Task, post: Callable[[str], Any], how_many: int) -> N
     await asyncio.gather(*(poster() for _ in range(IN_FLIGHT)))
 
 
-def run_loop(task: Task, main: Callable[[], Any]) -> Any:
+def run_loop(task: Task, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine function in the kind of loop that the task wants."""
     factory = None
     if task.uvloop:

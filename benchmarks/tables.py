@@ -56,7 +56,7 @@ class Table:
     def add(self, row: Row) -> None:
         """Add a row and show it at once."""
         self.rows.append(row)
-        print(f"  {row.what}, {row.where}: {row.value:.3g} {row.unit}", file=sys.stderr, flush=True)
+        say(f"{row.what}, {row.where}: {row.value:.3g} {row.unit}")
 
     def check(self, what: str, *, good: bool) -> None:
         """Note a run that is not correct: its figures mean nothing."""
@@ -71,6 +71,11 @@ class Table:
             print(f"| {' | '.join(_cells(row))} |")
         for problem in self.problems:
             print(f"PROBLEM {problem}")
+
+
+def say(line: str) -> None:
+    """Show how far it is; the table goes to the standard output, this does not."""
+    print(f"  {line}", file=sys.stderr, flush=True)
 
 
 def write_json(path: str, tables: Sequence[Table]) -> None:

@@ -1,0 +1,43 @@
+"""Runs of the benchmarks that are short enough for every day: what they check holds, whatever they measure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench.py"
+
+
+def _run(folder, *arguments):
+    """Run them small; return the rows by what was measured."""
+    figures = folder / "figures.json"
+    command = [sys.executable, str(SCRIPT), *arguments, "--small", "--json", str(figures)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    [table] = json.loads(figures.read_text())["tables"]
+    return [row["what"] for row in table["rows"]]
+
+
+@pytest.mark.slow
+def test_claims_lease_the_healthy_and_planning_stays_in_batches_beside_much_else(tmp_path):
+    rows = _run(tmp_path, "scale", "--store", "sqlite")
+    assert sum(row.startswith("claim 256 beside") for row in rows) == 3
+    assert sum(row.startswith("plan with fan-out") for row in rows) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_the_same_holds_on_postgresql(tmp_path):
+    rows = _run(tmp_path, "scale", "--store", "postgresql")
+    assert sum(row.startswith("claim 256 beside") for row in rows) == 3
+
+
+@pytest.mark.slow
+def test_what_the_receiver_counts_is_what_the_log_says_and_every_signature_is_valid(tmp_path):
+    rows = _run(tmp_path, "pipeline")
+    assert sum(row.startswith("delivery, fan-out") for row in rows) == 4
+    assert sum(row.startswith("emit to receipt") for row in rows) == 2
