@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from typing import Any
 
 from unihooks._times import SECOND
 from unihooks.abc import Claimed, Lease, Room, Work
@@ -72,10 +73,13 @@ UPDATE unihooks.deliveries AS d SET due_at = %(now)s, token = NULL FROM held
 WHERE d.tenant = held.tenant AND d.id = held.id
 """
 # Lanes are locked before their rows are looked at: what another transaction has added to them is then seen.
+# A lane is locked even where it stays: a claim that settles it meanwhile has to see the new rows.
 LOCK_LANES = """
-SELECT 1 FROM unihooks.lanes WHERE endpoint_id = ANY(%(endpoints)s) ORDER BY endpoint_id FOR NO KEY UPDATE
+SELECT 1 FROM unihooks.lanes WHERE endpoint_id = ANY(CAST(%(endpoints)s AS text[]))
+ORDER BY endpoint_id FOR NO KEY UPDATE
 """
 _SETTLE = """
+WITH settled AS (
 UPDATE unihooks.lanes AS l SET next_due_at = found.due_at FROM (
     SELECT k.endpoint_id, (
         SELECT d.due_at FROM unihooks.deliveries AS d
@@ -83,8 +87,9 @@ UPDATE unihooks.lanes AS l SET next_due_at = found.due_at FROM (
     ) AS due_at FROM unnest(CAST(%(endpoints)s AS text[])) AS k (endpoint_id)
 ) AS found
 WHERE l.endpoint_id = found.endpoint_id AND l.next_due_at IS DISTINCT FROM found.due_at
+RETURNING 1) SELECT count(*) FROM settled
 """
-_LOWER = """
+LOWER = """
 UPDATE unihooks.lanes AS l SET next_due_at = k.due_at
 FROM json_to_recordset(CAST(%(due)s AS json)) AS k (endpoint_id text, due_at bigint)
 WHERE l.endpoint_id = k.endpoint_id AND (l.next_due_at IS NULL OR l.next_due_at > k.due_at)
@@ -149,15 +154,17 @@ def release(it: Statements, claimed: Sequence[Claimed]) -> None:
 def lower_next_due(it: Statements, due: Mapping[str, int]) -> None:
     """Let lanes be due by these times at the latest."""
     if due:
-        # Locked even where nothing changes: a claim that settles the lane meanwhile has to see the new rows.
-        it.fetch(LOCK_LANES, endpoints=list(due))
-        it.run(_LOWER, due=keyed("endpoint_id, due_at", due.items()))
+        it.fetch_last(LOCK_LANES, LOWER, "SELECT 1", **lowered(due))
+
+
+def lowered(due: Mapping[str, int]) -> dict[str, Any]:
+    """Return what LOCK_LANES and LOWER take."""
+    return {"endpoints": list(due), "due": keyed("endpoint_id, due_at", due.items())}
 
 
 def _settle(it: Statements, endpoint_ids: list[str]) -> None:
     if endpoint_ids:
-        it.fetch(LOCK_LANES, endpoints=endpoint_ids)
-        it.run(_SETTLE, endpoints=endpoint_ids)
+        it.fetch_last(LOCK_LANES, _SETTLE, endpoints=endpoint_ids)
 
 
 def _lease_due(it: Statements, lanes: Iterable[_Lane], lease: Lease, room: Room) -> list[Row]:

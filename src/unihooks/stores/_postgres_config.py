@@ -23,6 +23,7 @@ SELECT {function}(key) FROM (
 """
 _CHANGING = _LOCK.format(function="pg_advisory_xact_lock")
 _READING = _LOCK.format(function="pg_advisory_xact_lock_shared")
+_STAMPS = "SELECT tenant, stamp FROM unihooks.tenants WHERE tenant = ANY(%(tenants)s)"
 _RAISE_STAMP = """
 INSERT INTO unihooks.tenants AS t (tenant, stamp) VALUES (%(tenant)s, 1)
 ON CONFLICT (tenant) DO UPDATE SET stamp = t.stamp + 1
@@ -80,9 +81,10 @@ def change_alone(it: Statements, tenants: Iterable[str]) -> None:
     it.fetch(_CHANGING, schema=it.schema.name, tenants=list(tenants))
 
 
-def plan_along(it: Statements, tenants: Iterable[str]) -> None:
-    """Wait until nobody changes these tenants' configuration; until the transaction ends."""
-    it.fetch(_READING, schema=it.schema.name, tenants=list(tenants))
+def plan_along(it: Statements, tenants: Iterable[str]) -> dict[str, int]:
+    """Wait until nobody changes these tenants' configuration; until the transaction ends. Return their stamps."""
+    found = it.fetch_last(_READING, _STAMPS, schema=it.schema.name, tenants=list(tenants))
+    return dict.fromkeys(tenants, 0) | dict(found)
 
 
 def server_time(it: Statements) -> int:
@@ -190,8 +192,7 @@ def destinations(it: Statements, endpoint_ids: Collection[str]) -> dict[str, Des
 
 def stamps(it: Statements, tenants: Collection[str]) -> dict[str, int]:
     """Return each tenant's stamp; 0 for an unknown one."""
-    statement = "SELECT tenant, stamp FROM unihooks.tenants WHERE tenant = ANY(%(tenants)s)"
-    return dict.fromkeys(tenants, 0) | dict(it.fetch(statement, tenants=list(tenants)))
+    return dict.fromkeys(tenants, 0) | dict(it.fetch(_STAMPS, tenants=list(tenants)))
 
 
 def _raise_stamp(it: Statements, tenant: str) -> None:

@@ -13,10 +13,10 @@ from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event
 from unihooks._times import SECOND
 from unihooks.abc import Claimed, Ended, Lease, Planned, Room
 from unihooks.stores._postgres_bodies import Body, event_bodies, keep_bodies
-from unihooks.stores._postgres_claims import lower_next_due
-from unihooks.stores._postgres_config import plan_along, stamps
+from unihooks.stores._postgres_claims import LOCK_LANES, LOWER, lowered
+from unihooks.stores._postgres_config import plan_along
 from unihooks.stores._postgres_deliveries import delivery_row, insert_deliveries
-from unihooks.stores._postgres_statements import Row, Statements, as_json, keyed
+from unihooks.stores._postgres_statements import Row, Statements, keyed
 from unihooks.stores._postgres_subscribers import Subscribers
 from unihooks.stores._rows import failed_to_map
 from unihooks.stores._turns import in_turn
@@ -26,7 +26,7 @@ _DELIVERIES_PER_PLAN = 1_000
 _BYTES_PER_PLAN = 8 * 1024 * 1024
 
 # By what is new alone, never by an id or time that was reached: an older event may commit later.
-_TENANTS = """
+_EVENTS = """
 WITH RECURSIVE turns (tenant) AS (
     (SELECT tenant FROM unihooks.events
      WHERE planned_at IS NULL AND tenant > %(after)s ORDER BY tenant LIMIT 1)
@@ -34,15 +34,13 @@ WITH RECURSIVE turns (tenant) AS (
     SELECT (SELECT e.tenant FROM unihooks.events AS e
             WHERE e.planned_at IS NULL AND e.tenant > turns.tenant ORDER BY e.tenant LIMIT 1)
     FROM turns WHERE turns.tenant IS NOT NULL
-)
-SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT %(tenants)s
-"""
-_EVENTS = """
+), served AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT %(tenants)s)
 SELECT e.tenant, e.id, e.product, e.event_type, octet_length(e.body), e.created_at, e.plan_cursor
-FROM json_array_elements_text(CAST(%(tenants)s AS json)) AS k (tenant) CROSS JOIN LATERAL (
-    SELECT * FROM unihooks.events WHERE tenant = k.tenant AND planned_at IS NULL
-    ORDER BY id LIMIT %(each)s FOR NO KEY UPDATE SKIP LOCKED
-) AS e
+FROM served CROSS JOIN LATERAL (
+    SELECT * FROM unihooks.events WHERE tenant = served.tenant AND planned_at IS NULL
+    ORDER BY id LIMIT (SELECT ceil(CAST(%(limit)s AS numeric) / count(*)) FROM served)
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS e ORDER BY e.tenant, e.id
 """
 _MARK = """
 WITH found AS (SELECT * FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (tenant text, id text, cursor text))
@@ -119,29 +117,25 @@ class Plans:
         chosen = self._choose(it, limit)
         if not chosen:
             return Planned(more=_more(it))
-        tenants = {item.event.tenant for item in chosen}
         # The events are claimed; a change that was made before they were emitted is seen from here on.
-        plan_along(it, tenants)
-        current = stamps(it, tenants)
+        current = plan_along(it, {item.event.tenant for item in chosen})
         chosen = list(self._matched(it, chosen, current))
         made = Made(lease, deepcopy(room), it.now)
         _deliver(it, chosen, current, made)
         keep_bodies(it, made.bodies)
         inserted = insert_deliveries(it, made.rows)
-        events = _mark(it, chosen)
-        lower_next_due(it, made.due)
+        more = _mark(it, chosen, made)
+        events = sum(item.cursor is None for item in chosen)
         claimed = [item for item in made.claimed if item.id in inserted]
         failed = [item for item in made.failed if item.delivery_id in inserted]
-        return Planned(events=events, deliveries=len(inserted), claimed=claimed, failed=failed, more=_more(it))
+        return Planned(events=events, deliveries=len(inserted), claimed=claimed, failed=failed, more=more)
 
     def _choose(self, it: Statements, limit: int) -> list[Chosen]:
         with self._lock:
             after = self._after
-        tenants = _tenants(it, after)
-        if not tenants:
-            return []
-        # With many tenants a little less than asked for, so that few events are locked in vain.
-        rows = it.fetch(_EVENTS, tenants=as_json(tenants), each=-(-limit // len(tenants)))
+        rows = _new_events(it, after, limit)
+        if after and not rows:
+            rows = _new_events(it, "", limit)
         chosen: list[Chosen] = []
         size = 0
         for row in list(in_turn(rows, lambda row: row[0]))[:limit]:
@@ -151,7 +145,8 @@ class Plans:
             chosen.append(Chosen(NewEvent(row[1], row[0], row[2], row[3], b"", row[5]), row[4], row[6], []))
         served = {item.event.tenant for item in chosen}
         with self._lock:
-            self._after = next((tenant for tenant in reversed(tenants) if tenant in served), tenants[-1])
+            everyone = not after and len(served) < min(limit, _TENANTS_PER_PLAN)
+            self._after = "" if everyone else max(served, default="")
         return chosen
 
     def _matched(self, it: Statements, chosen: list[Chosen], current: dict[str, int]) -> Iterator[Chosen]:
@@ -170,11 +165,9 @@ class Plans:
             yield item
 
 
-def _tenants(it: Statements, after: str) -> list[str]:
-    rows = it.fetch(_TENANTS, after=after, tenants=_TENANTS_PER_PLAN)
-    if len(rows) < _TENANTS_PER_PLAN and after:
-        rows += it.fetch(_TENANTS, after="", tenants=_TENANTS_PER_PLAN)
-    return list(dict.fromkeys(row[0] for row in rows))[:_TENANTS_PER_PLAN]
+def _new_events(it: Statements, after: str, limit: int) -> list[Row]:
+    # Of each of many tenants a little, so that few events are locked in vain.
+    return it.fetch(_EVENTS, after=after, tenants=_TENANTS_PER_PLAN, limit=limit)
 
 
 def _deliver(it: Statements, chosen: Iterable[Chosen], current: dict[str, int], made: Made) -> None:
@@ -195,10 +188,12 @@ def _open_lanes(subscribers: list[Subscriber]) -> set[str]:
     }
 
 
-def _mark(it: Statements, chosen: list[Chosen]) -> int:
+def _mark(it: Statements, chosen: list[Chosen], made: Made) -> bool:
+    """Mark the events as planned, lower their lanes, and return whether there are more events."""
     rows = keyed("tenant, id, cursor", [(item.event.tenant, item.event.id, item.cursor) for item in chosen])
-    it.run(_MARK, rows=rows, now=it.now)
-    return sum(item.cursor is None for item in chosen)
+    lower = (LOCK_LANES, LOWER) if made.due else ()
+    given = lowered(made.due) if made.due else {}
+    return bool(it.fetch_last(_MARK, *lower, _MORE, rows=rows, now=it.now, **given)[0][0])
 
 
 def _more(it: Statements) -> bool:

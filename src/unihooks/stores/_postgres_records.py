@@ -37,7 +37,7 @@ SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, 
     held_base = coalesce(d.held_base, (
         SELECT held_total_us FROM unihooks.lanes AS l WHERE l.endpoint_id = news.endpoint_id), 0),
     reason = news.reason, finished_at = news.finished_at
-FROM json_to_recordset(CAST(%(rows)s AS json)) AS news (tenant text, id text, endpoint_id text, state text,
+FROM json_to_recordset(CAST(%(news)s AS json)) AS news (tenant text, id text, endpoint_id text, state text,
     due_at bigint, number integer, first_at bigint, reason text, finished_at bigint)
 WHERE d.tenant = news.tenant AND d.id = news.id
 """
@@ -56,7 +56,7 @@ _ATTEMPT = (
 )
 _LANES = """
 SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
-WHERE endpoint_id = ANY(%(endpoints)s) ORDER BY endpoint_id FOR NO KEY UPDATE
+WHERE endpoint_id = ANY(CAST(%(endpoints)s AS text[])) ORDER BY endpoint_id FOR NO KEY UPDATE
 """
 _SET_LANES = """
 UPDATE unihooks.lanes AS l
@@ -70,7 +70,7 @@ _LANE = "endpoint_id, failing_since, failures, last_success_at, last_failure_at,
 _COUNTED = "endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_100_ms, up_to_1_s, up_to_5_s"
 _COUNT = f"""
 INSERT INTO unihooks.hours AS h ({_COUNTED})
-SELECT {_COUNTED} FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (endpoint_id text, hour bigint,
+SELECT {_COUNTED} FROM json_to_recordset(CAST(%(counts)s AS json)) AS r (endpoint_id text, hour bigint,
     attempts bigint, delivered bigint, failed bigint, duration_us bigint, up_to_100_ms bigint, up_to_1_s bigint,
     up_to_5_s bigint)
 ON CONFLICT (endpoint_id, hour) DO UPDATE SET attempts = h.attempts + excluded.attempts,
@@ -112,10 +112,12 @@ def record(it: Statements, results: Sequence[Result]) -> Recorded:
     accepted = _accepted(it, results)
     if not accepted:
         return Recorded(accepted=frozenset())
-    due = _move_on(it, accepted)
     _add_attempts(it, accepted)
-    _count(it, accepted)
-    reasons = _note_health(it, accepted, due)
+    news, due = _news(it, accepted)
+    endpoint_ids = list({item.claimed.endpoint_id for item in accepted})
+    counts = keyed(_COUNTED, _counts(accepted, it.now))
+    lanes = it.fetch_last(_MOVE_ON, _COUNT, _LANES, news=news, counts=counts, endpoints=endpoint_ids)
+    reasons = _note_health(it, accepted, lanes, due)
     disabled = _disable(it, [pair for pair in reasons if pair[0].claimed.tenant in alone])
     return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
 
@@ -141,7 +143,8 @@ def _accepted(it: Statements, results: Sequence[Result]) -> list[Result]:
     return [results[position] for position in sorted(first.values())]
 
 
-def _move_on(it: Statements, accepted: Iterable[Result]) -> dict[str, int]:
+def _news(it: Statements, accepted: Iterable[Result]) -> tuple[str, dict[str, int]]:
+    """Return what _MOVE_ON takes, and from when on each lane is due."""
     rows: list[_rows.Row] = []
     due: dict[str, int] = {}
     for item in accepted:
@@ -162,8 +165,7 @@ def _move_on(it: Statements, accepted: Iterable[Result]) -> dict[str, int]:
                 None if pending else it.now,
             )
         )
-    it.run(_MOVE_ON, rows=keyed(_NEWS, rows))
-    return due
+    return keyed(_NEWS, rows), due
 
 
 def _add_attempts(it: Statements, accepted: Sequence[Result]) -> None:
@@ -187,7 +189,7 @@ def _add_attempts(it: Statements, accepted: Sequence[Result]) -> None:
     it.run(_ADD_ATTEMPTS, rows=keyed(_ATTEMPT, rows), bodies=bodies)
 
 
-def _count(it: Statements, accepted: Iterable[Result]) -> None:
+def _counts(accepted: Iterable[Result], now: int) -> list[_rows.Row]:
     counts: dict[str, list[int]] = {}
     for item in accepted:
         duration = item.attempt.duration_us
@@ -200,13 +202,13 @@ def _count(it: Statements, accepted: Iterable[Result]) -> None:
         for position, at_most in enumerate(_DURATIONS, start=4):
             count[position] += duration <= at_most
     # In the order of ids, as everything that locks.
-    rows = [(endpoint_id, it.now // HOUR, *counts[endpoint_id]) for endpoint_id in sorted(counts)]
-    it.run(_COUNT, rows=keyed(_COUNTED, rows))
+    return [(endpoint_id, now // HOUR, *counts[endpoint_id]) for endpoint_id in sorted(counts)]
 
 
-def _note_health(it: Statements, accepted: Iterable[Result], due: dict[str, int]) -> list[tuple[Result, str]]:
-    endpoint_ids = list({item.claimed.endpoint_id for item in accepted})
-    lanes = {row[0]: _Health(*row[1:]) for row in it.fetch(_LANES, endpoints=endpoint_ids)}
+def _note_health(
+    it: Statements, accepted: Iterable[Result], found: Iterable[_rows.Row], due: dict[str, int]
+) -> list[tuple[Result, str]]:
+    lanes = {row[0]: _Health(*row[1:]) for row in found}
     reasons = []
     for item in accepted:
         health = lanes.get(item.claimed.endpoint_id)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from unihooks.stores._postgres_errors import driver
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -57,6 +59,16 @@ class Statements:
         """Return the first row, if there is one."""
         rows = self.fetch(statement, **parameters)
         return rows[0] if rows else None
+
+    def fetch_last(self, *statements: str, **parameters: Any) -> list[Row]:
+        """Run statements in one round trip, each seeing what is there when it begins; return the last's rows."""
+        text = ";".join(self.schema.placed(statement) for statement in statements)
+        with driver().ClientCursor(self._connection) as cursor:
+            cursor.execute(text.encode(), parameters)
+            while cursor.nextset():
+                pass
+            rows: list[Row] = cursor.fetchall()
+            return rows
 
     def run(self, statement: str, /, **parameters: Any) -> int:
         """Return how many rows a statement changed."""
