@@ -108,17 +108,15 @@ async def test_whoever_is_told_cannot_end_the_recording(caplog):
         return function(*args)
 
     def raise_first(batch, _recorded):
+        told.put_nowait(batch)
         if batch == [1]:
             raise RuntimeError("bug")
-        done.set()
 
-    done = asyncio.Event()
+    told = asyncio.Queue()
     recorder = Recorder(Notebook(), offload, raise_first)
     running = asyncio.create_task(recorder.run())
-    recorder.add(1)
-    while recorder.unrecorded:
-        await asyncio.sleep(0)
-    recorder.add(2)
-    await asyncio.wait_for(done.wait(), 5)
+    for number in (1, 2):
+        recorder.add(number)
+        assert await asyncio.wait_for(told.get(), 5) == [number]
     running.cancel()
     assert "telling of recorded results failed" in caplog.text
