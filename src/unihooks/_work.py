@@ -1,0 +1,185 @@
+"""The values that travel between workers and a store: leases, claimed deliveries, results.
+
+They are made for every delivery, so they are plain and hold microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from attrs import Factory, define, frozen
+
+from unihooks._models import DeliveryState
+
+HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
+ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
+WEBHOOK_DELETED = "the webhook was deleted"
+FAILING_TOO_LONG = "nothing but failures for 5 days"
+ERASED = "the event was erased"
+
+
+@frozen(kw_only=True)
+class Lease:
+    """Be a worker's right to send: `token` (unique per claim) for `seconds`."""
+
+    token: int
+    seconds: float
+
+
+@define
+class Room:
+    """Say how many more deliveries a worker can take, in all and per endpoint.
+
+    Made by the worker for one call; the store takes from it and leaves the
+    rest of the due deliveries alone.
+    """
+
+    total: int
+    per_endpoint: int
+    taken: Mapping[str, int] = Factory(dict)
+    _given: dict[str, int] = Factory(dict)
+
+    def left(self, endpoint_id: str) -> int:
+        """Return how many more this endpoint can have."""
+        used = self.taken.get(endpoint_id, 0) + self._given.get(endpoint_id, 0)
+        return max(0, min(self.per_endpoint - used, self.total))
+
+    def take(self, endpoint_id: str) -> bool:
+        """Take one place for the endpoint if there is one."""
+        if self.left(endpoint_id) == 0:
+            return False
+        self._given[endpoint_id] = self._given.get(endpoint_id, 0) + 1
+        self.total -= 1
+        return True
+
+
+@frozen
+class Claimed:
+    """Be a delivery that a worker has leased, with all that sending it needs but the destination.
+
+    `elapsed_us` is the time since the first attempt without the time held (0
+    before the first). `stamp` is the configuration stamp of the tenant.
+    """
+
+    tenant: str
+    id: str
+    event_id: str
+    webhook_id: str
+    endpoint_id: str
+    product: str
+    event_type: str
+    body: bytes
+    warnings: tuple[str, ...]
+    attempt_count: int
+    elapsed_us: int
+    token: int
+    stamp: int
+
+
+@frozen(kw_only=True)
+class Ended:
+    """Be a delivery that needs no more attempts: delivered, or failed for a reason."""
+
+    tenant: str
+    webhook_id: str
+    endpoint_id: str
+    event_id: str
+    delivery_id: str
+    state: DeliveryState
+    reason: str | None
+
+
+@frozen(kw_only=True)
+class Planned:
+    """Be what one call of `plan` did.
+
+    `events` counts the events that are planned now, `deliveries` the rows
+    made, `claimed` those of them leased to the caller, `failed` those whose
+    mapping failed. `more` says that events are left to plan.
+    """
+
+    events: int = 0
+    deliveries: int = 0
+    claimed: Sequence[Claimed] = ()
+    failed: Sequence[Ended] = ()
+    more: bool = False
+
+
+@frozen(kw_only=True)
+class Work:
+    """Be a glance at what there is to do; made by reads alone.
+
+    `next_due` is the earliest time at which an open lane may have a due
+    delivery: never later than the true one, and None when there is none.
+    """
+
+    new_events: bool
+    next_due: int | None
+
+
+@frozen
+class AttemptRow:
+    """Be an attempt as it is stored; the header texts are JSON arrays of pairs, secrets redacted."""
+
+    number: int
+    url: str
+    started_at: int
+    duration_us: int
+    status_code: int | None
+    error: str | None
+    request_headers: str
+    response_headers: str
+    response_body: bytes
+    warnings: tuple[str, ...] = ()
+
+
+@frozen
+class Result:
+    """Be the outcome of one attempt of a claimed delivery.
+
+    `state` is delivered, failed (with `reason`), or pending with `retry_in_us`.
+    `disable` is a reason to disable the endpoint, provided that it still has
+    the attempt's URL.
+    """
+
+    claimed: Claimed
+    attempt: AttemptRow
+    state: DeliveryState
+    retry_in_us: int | None = None
+    reason: str | None = None
+    disable: str | None = None
+
+
+@frozen(kw_only=True)
+class Recorded:
+    """Be what one call of `record` did.
+
+    `accepted` are the ids of the deliveries whose lease still was the
+    caller's; `disabled` are (tenant, webhook id, endpoint id) of endpoints
+    that were disabled.
+    """
+
+    accepted: Collection[str]
+    disabled: Sequence[tuple[str, str, str]] = ()
+
+
+@frozen(kw_only=True)
+class WorkerSeen:
+    """Be a sign of life of a worker."""
+
+    id: str
+    host: str
+    pid: int
+    seen_at: int
+
+
+@frozen(kw_only=True)
+class Figures:
+    """Be the state of the queue: a count each, and the time of the oldest event that is not planned."""
+
+    oldest_unplanned: int | None
+    due: int
+    held: int
+    in_flight: int
+    failing_endpoints: int
+    workers: Sequence[WorkerSeen]
