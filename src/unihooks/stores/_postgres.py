@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
-from weakref import finalize
+from weakref import WeakMethod, finalize
 
 from unihooks._models import Attempt, Delivery, Event, Webhook
 from unihooks._planning import NewEvent
@@ -63,9 +63,13 @@ class PostgresStore(Store):
     def __init__(self, dsn: str, *, schema: str = "unihooks", migrate: bool = True, max_connections: int = 8) -> None:
         driver()
         self._database = Database(dsn, _checked_schema(schema), migrate=migrate, size=max_connections)
+        self._start_afresh()
+        self._database.forked = WeakMethod(self._start_afresh)
+        finalize(self, self._database.close)
+
+    def _start_afresh(self) -> None:
         self._claims = Claims()
         self._plans = Plans()
-        finalize(self, self._database.close)
 
     def __repr__(self) -> str:
         return f"PostgresStore(schema={self._database.schema.name!r})"

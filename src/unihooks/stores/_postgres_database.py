@@ -68,6 +68,7 @@ class Database:
         self._migrates = migrate
         self._lock = threading.RLock()
         self._opened: _Opened | None = None
+        self.forked: Callable[[], Callable[[], None] | None] = lambda: None
         _databases.add(self)
 
     @property
@@ -139,6 +140,8 @@ class Database:
         _inherited.append((self._lock, self._opened))
         self._lock = threading.RLock()
         self._opened = None
+        if start_afresh := self.forked():
+            start_afresh()
 
     def ready(self) -> None:
         """Create or check the schema, once in each process."""

@@ -19,6 +19,7 @@ _POLL_DEAF = 0.1
 _LISTEN_SECONDS = 0.5
 _CONNECT_AGAIN_SECONDS = 2.0
 _BETWEEN_NOTIFIES = 0.005
+_STOP_SECONDS = 2.0
 
 
 class Signals:
@@ -56,7 +57,8 @@ class Signals:
             threads = list(self._threads.values())
         for thread in threads:
             if thread is not threading.current_thread():
-                thread.join()
+                # It may be waiting for a server that does not answer.
+                thread.join(_STOP_SECONDS)
 
     def _ensure(self, name: str, target: Any) -> None:
         if name in self._threads:
