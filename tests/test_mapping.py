@@ -3,6 +3,7 @@
 import copy
 import pickle
 import random
+import time
 
 import pytest
 from hypothesis import given, reject
@@ -349,3 +350,25 @@ def test_copies_of_a_mapping_work_like_it():
         assert twin == mapping
         assert twin.preview({"x": [{"y": 1}]}).result == {"x": [{}]}
         assert twin.preview({"x": [{"y": 1}]}).unmatched == ()
+
+
+@given(mappings(), payloads)
+def test_preview_finds_what_each_rule_alone_would_find(mapping, payload):
+    def exists(value, path):
+        if not path:
+            return True
+        return any(exists(child, path[1:]) for at, child in places(value) if covers(path[:1], (at,)))
+
+    def places(value):
+        return value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+
+    rules = dict.fromkeys([*mapping.remove, *mapping.rename])
+    missing = tuple(text for text in rules if not exists(payload, parse_path(text)))
+    assert mapping.preview(payload).unmatched == missing
+
+
+def test_a_preview_of_many_rules_and_a_large_payload_takes_one_walk():
+    mapping = PayloadMapping(remove=[f"[*][*].missing{number}" for number in range(100)])
+    begun = time.process_time()
+    assert len(mapping.preview([[0] * 4] * 25_000).unmatched) == 100
+    assert time.process_time() - begun < 3

@@ -170,7 +170,9 @@ class PayloadMapping:
         Preview(result={}, unmatched=('b',), warnings=())
         """
         result, warnings = self.apply(payload)
-        unmatched = (rule.text for rule in self._rules if not _exists(payload, rule.path))
+        found: set[Path] = set()
+        _look(payload, [_wanted(self._rules)], found)
+        unmatched = (rule.text for rule in self._rules if rule.path not in found)
         return Preview(result=result, unmatched=tuple(dict.fromkeys(unmatched)), warnings=warnings)
 
 
@@ -299,23 +301,49 @@ def _mapped_array(value: list[Any] | tuple[Any, ...], node: _Node, warnings: dic
     return result
 
 
-def _exists(value: Any, path: Path) -> bool:
-    if not path:
-        return True
-    step, *rest = path
-    return any(_exists(child, tuple(rest)) for child in _children(value, step))
+@attrs.define
+class _Wanted:
+    """Hold a place that rules name, as they write it: `path` when a rule ends here, and the places below."""
+
+    path: Path | None = None
+    below: dict[Step, _Wanted] = attrs.field(factory=dict)
 
 
-def _children(value: Any, step: Step) -> Iterable[Any]:
+def _wanted(rules: Iterable[_Rule]) -> _Wanted:
+    root = _Wanted()
+    for rule in rules:
+        place = root
+        for step in rule.path:
+            place = place.below.setdefault(step, _Wanted())
+        place.path = rule.path
+    return root
+
+
+def _look(value: Any, wanted: list[_Wanted], found: set[Path]) -> None:
+    """Find which of the wanted paths exist in a value: one walk for all rules, since customers write them."""
+    if not wanted or not isinstance(value, (dict, list, tuple)) or not value:
+        return
+    anywhere = [one.below[ANY] for one in wanted if ANY in one.below]
+    found.update(one.path for one in anywhere if one.path)
+    named = {step for one in wanted for step in one.below if step is not ANY and _has(value, step)}
+    for step in named:
+        here = [one.below[step] for one in wanted if step in one.below]
+        found.update(one.path for one in here if one.path)
+        _look(_part(value, step), here + anywhere, found)
+    if any(one.below for one in anywhere):
+        for step, child in value.items() if isinstance(value, dict) else enumerate(value):
+            if step not in named:
+                _look(child, anywhere, found)
+
+
+def _part(value: Any, step: Step) -> Any:
+    return value[step]
+
+
+def _has(value: Any, step: Step) -> bool:
     if isinstance(value, dict):
-        if step is ANY:
-            return value.values()
-        return [value[step]] if isinstance(step, str) and step in value else []
-    if isinstance(value, (list, tuple)):
-        if step is ANY:
-            return value
-        return [value[step]] if isinstance(step, int) and step < len(value) else []
-    return []
+        return isinstance(step, str) and step in value
+    return isinstance(step, int) and step < len(value)
 
 
 _SHOWN = 160
