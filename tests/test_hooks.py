@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from itertools import product
 
+import httpx
 import pytest
 
 from unihooks import DeliveryState, EndpointState
@@ -166,6 +168,20 @@ def test_a_hook_is_not_called_for_what_cannot_be_read_any_more(new_dispatcher, h
     assert told.deliveries == told.endpoints == []
 
 
+def test_a_result_that_was_dropped_is_not_told(new_dispatcher, host, told):
+    def cancel_first(_request):
+        dispatcher.log.cancel(host.only().id)
+        return httpx.Response(204)
+
+    dispatcher = new_dispatcher(
+        transport=httpx.MockTransport(cancel_first), targets=None, on_delivery=told.deliveries.append
+    )
+    host.webhook()
+    host.emit()
+    assert dispatcher.drain().delivered == 0
+    assert told.deliveries == []
+
+
 def test_an_endpoint_that_was_removed_meanwhile_is_not_told(new_dispatcher, host, told, monkeypatch):
     dispatcher = new_dispatcher(on_endpoint_disabled=told.endpoints.append)
     webhook = host.webhook("/gone", "/other")
@@ -204,3 +220,30 @@ def _webhook():
     from unihooks import Webhook
 
     return Webhook(name="n", endpoints=["https://example.com/"])
+
+
+@pytest.mark.parametrize(
+    "kind, error",
+    [
+        *product(["sync", "async"], [StopIteration, SystemExit, asyncio.CancelledError]),
+        # In the event loop's own thread it would be the user's.
+        ("sync", KeyboardInterrupt),
+    ],
+)
+def test_whatever_a_hook_raises_neither_ends_the_worker_nor_the_hooks(new_dispatcher, host, told, error, kind):
+    def note(delivery):
+        told.deliveries.append(delivery)
+        raise error
+
+    async def anote(delivery):
+        note(delivery)
+
+    dispatcher = new_dispatcher(on_delivery=note if kind == "sync" else anote)
+    host.webhook()
+    for _ in range(2):
+        host.emit()
+        assert dispatcher.drain().delivered == 1
+    host.emit()
+    host.emit()
+    dispatcher.drain()
+    assert len(told.deliveries) == 4

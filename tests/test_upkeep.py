@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -41,6 +41,18 @@ async def test_the_first_chores_are_due_at_once_and_the_next_after_30_s(host, up
     assert not upkeep.is_due()
     host.clock.advance(0.1)
     assert upkeep.is_due()
+    await upkeep.finish()
+
+
+async def test_a_clock_that_was_put_back_does_not_put_the_chores_off(new_dispatcher):
+    moments = [datetime(2026, 1, 2, tzinfo=UTC)]
+    upkeep = Upkeep(new_dispatcher(clock=lambda: moments[-1]).settings, offload)
+    await upkeep.when_due()
+    await done(upkeep)
+    moments.append(datetime(2026, 1, 1, tzinfo=UTC))
+    assert upkeep.is_due()
+    await upkeep.when_due()
+    assert not upkeep.is_due()
     await upkeep.finish()
 
 

@@ -6,7 +6,9 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
@@ -262,6 +264,10 @@ def test_lease_and_grace_follow_a_shorter_deadline(new_dispatcher):
     assert (Worker(new_dispatcher())._limits.lease, Worker(new_dispatcher())._limits.grace) == (30, 22)
 
 
+def test_one_endpoint_cannot_have_more_than_all(new_dispatcher):
+    assert Worker(new_dispatcher(), concurrency=4)._limits.per_endpoint == 4
+
+
 @pytest.mark.parametrize(
     "bad", [{"lease": 24.9}, {"grace": 21.9}, {"concurrency": 0}, {"per_endpoint": 0}], ids=lambda bad: next(iter(bad))
 )
@@ -294,3 +300,25 @@ def test_no_more_than_concurrency_are_in_flight(new_dispatcher):
         while len(dispatcher.log.deliveries(state="delivered", limit=250)) < 10 * len(events):
             threading.Event().wait(0.01)
     assert most[0] == 3
+
+
+def test_a_clock_that_fails_for_a_while_does_not_end_the_worker(receiver, tmp_path):
+    broken = threading.Event()
+
+    def clock():
+        if broken.is_set():
+            raise RuntimeError("no time")
+        return datetime.now(UTC)
+
+    store = SQLiteStore(tmp_path / "clock.db")
+    options = {"targets": receiver.targets, "ssl_context": receiver.ssl_context, "clock": clock}
+    with Dispatcher(store, **options) as dispatcher, dispatcher.running():
+        subscriptions = [EventSubscription("chat", "*")]
+        dispatcher.webhooks.add(
+            Webhook(name="n", endpoints=[receiver.url_for("/in")], subscriptions=subscriptions, status="active")
+        )
+        broken.set()
+        time.sleep(0.3)
+        broken.clear()
+        dispatcher.emit("chat", "x", {})
+        receiver.wait_for(1)

@@ -90,6 +90,11 @@ class Hooks:
                 answer = await self.offload(_contained, hook, subject)
                 if inspect.isawaitable(answer):
                     await answer
+        except asyncio.CancelledError:
+            # One that nobody asked for comes from within the hook.
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            _logger.exception(_RAISED)
         except (Exception, SystemExit):
             _logger.exception(_RAISED)
 

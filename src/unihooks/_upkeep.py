@@ -43,7 +43,9 @@ class Upkeep:
 
     def is_due(self) -> bool:
         """Say whether it is time again."""
-        return self.settings.store.now() >= self._next and (self._task is None or self._task.done())
+        # A clock that was put back must not put the chores off.
+        due = not self._next - 2 * _EVERY_US <= self.settings.store.now() < self._next
+        return due and (self._task is None or self._task.done())
 
     async def when_due(self) -> None:
         """Start the chores in the background if it is time."""
@@ -69,6 +71,9 @@ class Upkeep:
             await self.offload(partial(self.settings.store.beat, self.worker_id, gone=True))
         except StoreError as error:
             _logger.error("the end of this worker cannot be noted: %s", error)  # noqa: TRY400
+        except Exception:
+            # What is in flight has yet to be finished and recorded.
+            _logger.exception("the end of this worker cannot be noted")
 
     async def _beat_and_clean(self) -> None:
         try:
@@ -78,6 +83,8 @@ class Upkeep:
             await self._forget_keys()
         except StoreError as error:
             _logger.error("upkeep failed and will be tried again: %s", error)  # noqa: TRY400
+        except Exception:
+            _logger.exception("upkeep failed and will be tried again")
 
     async def _expire(self) -> None:
         await self._in_batches(self.settings.store.expire_held, HELD_AT_MOST_US)

@@ -191,3 +191,25 @@ async def test_names_that_hang_for_the_first_time_do_not_hold_up_others_either()
 def test_system_gives_each_address_once():
     assert "127.0.0.1" in system_addresses("localhost", 443)
     assert len(set(system_addresses("localhost", 443))) == len(system_addresses("localhost", 443))
+
+
+@pytest.mark.parametrize("error", [StopIteration, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+async def test_whatever_a_resolver_raises_the_name_is_looked_up_again(hostile, made, error):
+    failed = []
+
+    def resolver(host, port):
+        if not failed:
+            failed.append(host)
+            raise error
+        return ["127.0.0.1"]
+
+    transport = made(policy(resolver))
+    begun = time.monotonic()
+    assert (await send(transport, hostile.url("ok"))).error == NOT_REACHABLE
+    assert time.monotonic() - begun < 2
+    assert (await send(transport, hostile.url("ok"))).status_code == 204
+
+
+async def test_a_resolver_may_give_any_iterable_and_nonsense_is_no_address(hostile, made):
+    assert (await send(made(policy(lambda host, port: iter(["127.0.0.1"]))), hostile.url("ok"))).status_code == 204
+    assert (await send(made(policy(lambda host, port: 5)), hostile.url("ok"))).error == NOT_REACHABLE

@@ -68,9 +68,13 @@ class Lookups:
         found: Sequence[str] | None = None
         error: Exception | None = None
         try:
-            found = self._look(host, port)
-        except Exception as exc:  # noqa: BLE001 - a resolver of the host's may raise anything
-            error = exc
+            found = list(self._look(host, port))
+        except BaseException as exc:  # noqa: BLE001 - a resolver of the host's may raise anything
+            # Some may not be put into a future, and none may end the thread: the name would wait for ever.
+            if isinstance(exc, Exception) and not isinstance(exc, StopIteration):
+                error = exc
+            else:
+                error = RuntimeError(f"the resolver raised {type(exc).__name__}")
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
             self._loop.call_soon_threadsafe(self._end, key, future, found, error)
 
