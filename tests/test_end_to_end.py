@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from unihooks import (
     DeliveryState,
     Dispatcher,
@@ -77,3 +79,30 @@ async def test_an_async_host_awaits_every_step(receiver: Receiver, tmp_path):
         result = await dispatcher.adrain()
 
     assert (result.planned, result.attempted, result.delivered, result.failed) == (1, 1, 1, 0)
+
+
+class Name(str, enum.Enum):  # noqa: UP042 - the older kind, which formats as its name
+    PRODUCT = "chat"
+    EVENT = "message.received"
+    TENANT = "acme"
+    HEADER = "X-Key"
+    VALUE = "s3cr3t"
+
+
+def test_members_of_text_enums_are_sent_as_their_values(host):
+    webhook = host.webhook(
+        tenant=Name.TENANT,
+        subscriptions=[EventSubscription(Name.PRODUCT, Name.EVENT)],
+        headers={Name.HEADER: Name.VALUE},
+    )
+    host.dispatcher.webhooks.send_test(
+        webhook.id, tenant=Name.TENANT, product=Name.PRODUCT, event_type=Name.EVENT, payload={}
+    )
+    event = host.dispatcher.emit(Name.PRODUCT, Name.EVENT, {}, tenant=Name.TENANT)
+    host.dispatcher.drain()
+    assert f"{webhook.tenant} {event.tenant} {event.product} {event.event_type}" == "acme acme chat message.received"
+    for request in host.received():
+        assert request.headers["unihooks-product"] == "chat"
+        assert request.headers["unihooks-event"] == "message.received"
+        assert request.headers["x-key"] == "s3cr3t"
+    assert len(host.received()) == 2

@@ -16,10 +16,11 @@ EVERY_EVENT = "*"
 """The event type of a subscription to all events of a product."""
 
 
-def check_name(kind: str, value: object) -> None:
-    """Refuse a product or event type that could not be sent as a header value.
+def check_name(kind: str, value: object) -> str:
+    """Return a product or event type as plain text; refuse what could not be sent as a header value.
 
     >>> check_name("event type", "message.received")
+    'message.received'
     >>> check_name("event type", "message received")
     Traceback (most recent call last):
     ...
@@ -29,6 +30,8 @@ def check_name(kind: str, value: object) -> None:
         shown = repr(value)[:_SHOWN]
         message = f"the {kind} {shown} is malformed; use 1 to 128 of letters, digits and ._:/-"
         raise UnknownEventType(message, name=kind.replace(" ", "_"))
+    # A member of a `(str, Enum)` is its value here, but formats as its name.
+    return str.__str__(value)
 
 
 def check_subscription(product: object, event_type: object) -> None:

@@ -287,11 +287,9 @@ class Dispatcher:
         await self.aclose()
 
     def _new_event(self, product: str, event_type: str, payload: Any, tenant: str, key: str | None) -> NewEvent:
-        check_tenant(tenant)
-        if self.catalog is None:
-            check_name("product", product)
-            check_name("event type", event_type)
-        else:
+        tenant = check_tenant(tenant)
+        product, event_type = check_name("product", product), check_name("event type", event_type)
+        if self.catalog is not None:
             self.catalog.check(product, event_type)
         body = _payload.encode(payload)
         if self.catalog is not None:

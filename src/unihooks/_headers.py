@@ -68,7 +68,7 @@ use another name.
             key = _checked_name(name)
             if key in self._entries:
                 _refuse(name, "is given twice; keep one ('_' counts as '-').")
-            self._entries[key] = name, _checked_value(name, value)
+            self._entries[key] = str.__str__(name), _checked_value(name, value)
         _check_total(self)
 
     def __getitem__(self, name: str) -> Secret:

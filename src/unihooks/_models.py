@@ -68,9 +68,9 @@ class EventSubscription:
     event_type: str
 
     def __attrs_post_init__(self) -> None:
-        check_name("product", self.product)
-        if self.event_type != EVERY_EVENT:
-            check_name("event_type", self.event_type)
+        object.__setattr__(self, "product", check_name("product", self.product))
+        every = self.event_type == EVERY_EVENT
+        object.__setattr__(self, "event_type", EVERY_EVENT if every else check_name("event_type", self.event_type))
 
 
 @frozen
@@ -325,7 +325,7 @@ class Page(Sequence[T], Generic[T]):
 def check_tenant(tenant: object) -> str:
     """Return the tenant, or raise InvalidWebhook if it is not a text of 1 to 256 characters."""
     if isinstance(tenant, str) and 1 <= len(tenant) <= _MAX_TENANT and storable(tenant):
-        return tenant
+        return str.__str__(tenant)
     raise InvalidWebhook("tenant must be a text of 1 to 256 characters without NUL and lone surrogates", name="tenant")
 
 

@@ -49,7 +49,7 @@ class Secret:
     ) -> None:
         if not isinstance(value, str):
             raise InvalidWebhook("A secret is text; pass a str.", name="secret")
-        self._value = value
+        self._value = str.__str__(value)
         self._expires_at = _utc(expires_at, "expires_at")
         self._created_at = _utc(created_at, "created_at")
 

@@ -98,7 +98,7 @@ def sign(message_id: str, timestamp: int | datetime, body: bytes | str, secrets:
     """
     if not isinstance(message_id, str):
         raise InvalidPayload("A message id is text; pass a str.", name="message_id")
-    return Signer(secrets).sign(message_id, _seconds(timestamp), _bytes(body))
+    return Signer(secrets).sign(str.__str__(message_id), _seconds(timestamp), _bytes(body))
 
 
 def verify(

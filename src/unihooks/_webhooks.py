@@ -72,7 +72,7 @@ class Webhooks:
         It is inactive unless it was built with `status=WebhookStatus.ACTIVE`.
         A secret is made when none is given.
         """
-        check_tenant(tenant)
+        tenant = check_tenant(tenant)
         _check_webhook(webhook)
         _check_lasting(webhook.secrets[:1])
         now = self._settings.store.now()
@@ -185,6 +185,7 @@ class Webhooks:
         Works for inactive webhooks. The payload is the catalog's example when
         none is given. Nothing is retried and nothing is kept in the log.
         """
+        product, event_type = check_name("product", product), check_name("event type", event_type)
         webhook = self.get(webhook_id, tenant=tenant)
         chosen = webhook.endpoints if endpoint_id is None else (_find_endpoint(webhook, endpoint_id),)
         body = _payload.encode(self._test_payload(product, event_type, payload))
@@ -260,12 +261,9 @@ class Webhooks:
                 self._catalog.check_subscription(one.product, one.event_type)
 
     def _test_payload(self, product: str, event_type: str, payload: Any) -> Any:
-        if self._catalog is None:
-            check_name("product", product)
-            check_name("event type", event_type)
-        elif payload is None:
+        if self._catalog is not None and payload is None:
             payload = self._catalog.check(product, event_type).example
-        else:
+        elif self._catalog is not None:
             self._catalog.check_payload(product, event_type, payload)
         if payload is None:
             raise InvalidPayload("there is no example for this event type; give a payload to send", name="payload")
