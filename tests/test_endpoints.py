@@ -100,10 +100,3 @@ def test_without_a_policy_other_texts_are_refused(url):
     with pytest.raises(TargetRefused) as refused:
         normaliser(None)(url)
     assert refused.value.name == "url"
-
-
-def test_an_endpoint_given_by_id_may_lose_its_description():
-    current = [Endpoint("https://a.example.com/", id="ep_1", description="old")]
-    (kept,) = matched_endpoints([Endpoint("https://a.example.com/")], current, str, 0)
-    (cleared,) = matched_endpoints([Endpoint("https://a.example.com/", id="ep_1")], current, str, 0)
-    assert (kept.description, cleared.description) == ("old", "")

@@ -50,9 +50,7 @@ def matched_endpoints(
         if match is None:
             endpoints.append(Endpoint(url, id=new_id("ep_", now), description=item.description))
         else:
-            # Given by URL alone it keeps its description; given by id it says what it is to be.
-            description = item.description if item.id else item.description or match.description
-            endpoints.append(evolve(match, url=url, description=description))
+            endpoints.append(evolve(match, url=url, description=item.description or match.description))
     _refuse_doubles(endpoints)
     return tuple(endpoints)
 
