@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from postgres_server import wait_for
 
 from unihooks._ids import new_id
 from unihooks._models import ActiveInterval, Endpoint, EventSubscription, Webhook
@@ -24,27 +23,8 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def new_store(postgres_dsn, schema):
-    stores = []
-
-    def make(dsn=postgres_dsn, **options):
-        stores.append(PostgresStore(dsn, **{"schema": schema, **options}))
-        return stores[-1]
-
-    yield make
-    for store in stores:
-        store.close()
-
-
-@pytest.fixture
 def store(new_store):
     return new_store()
-
-
-@pytest.fixture
-def admin(postgres_dsn):
-    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
-        yield connection
 
 
 def make_event(store, *, tenant="default", body=b'{"n":1}', **more):
@@ -371,40 +351,6 @@ class TestPlanning:
         claimed = store.claim(Lease(token=2, seconds=30), Room(4, 2))
         assert len(claimed) == 4
         assert {item.tenant for item in claimed} == {"busy", "calm"}
-
-
-class TestSignals:
-    def test_emit_elsewhere_is_heard_at_once(self, new_store):
-        one, two = new_store(), new_store()
-        emit(two)
-        one.change_token()
-        wait_for(lambda: one._database._unchecked().signals._listening)
-        heard = one.change_token()[0]
-        emit(two)
-        wait_for(lambda: one.change_token()[0] != heard, 2)
-
-    def test_wake_is_heard_as_well(self, new_store):
-        one, two = new_store(), new_store()
-        one.change_token()
-        wait_for(lambda: one._database._unchecked().signals._listening)
-        heard = one.change_token()[0]
-        two.wake()
-        wait_for(lambda: one.change_token()[0] != heard, 2)
-
-    def test_without_a_listener_the_token_changes_so_that_workers_poll(self):
-        store = PostgresStore("postgresql://127.0.0.1:1/none")
-        token = store.change_token()
-        wait_for(lambda: store.change_token() != token, 1)
-        store.close()
-
-    def test_listener_that_was_cut_listens_again(self, store, admin):
-        emit(store)
-        store.change_token()
-        signals = store._database._unchecked().signals
-        wait_for(lambda: signals._listening)
-        cut_all(admin)
-        wait_for(lambda: not signals._listening, 5)
-        wait_for(lambda: signals._listening, 10)
 
 
 def deactivated(store, current):

@@ -1,0 +1,50 @@
+"""Workers of other processes hear of work at once on PostgreSQL, and poll where they cannot hear."""
+
+from __future__ import annotations
+
+import pytest
+from postgres_server import wait_for
+from test_postgres import cut_all, emit
+
+from unihooks.stores import PostgresStore
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def store(new_store):
+    return new_store()
+
+
+class TestSignals:
+    def test_emit_elsewhere_is_heard_at_once(self, new_store):
+        one, two = new_store(), new_store()
+        emit(two)
+        one.change_token()
+        wait_for(lambda: one._database._unchecked().signals._listening)
+        heard = one.change_token()[0]
+        emit(two)
+        wait_for(lambda: one.change_token()[0] != heard, 2)
+
+    def test_wake_is_heard_as_well(self, new_store):
+        one, two = new_store(), new_store()
+        one.change_token()
+        wait_for(lambda: one._database._unchecked().signals._listening)
+        heard = one.change_token()[0]
+        two.wake()
+        wait_for(lambda: one.change_token()[0] != heard, 2)
+
+    def test_without_a_listener_the_token_changes_so_that_workers_poll(self):
+        store = PostgresStore("postgresql://127.0.0.1:1/none")
+        token = store.change_token()
+        wait_for(lambda: store.change_token() != token, 1)
+        store.close()
+
+    def test_listener_that_was_cut_listens_again(self, store, admin):
+        emit(store)
+        store.change_token()
+        signals = store._database._unchecked().signals
+        wait_for(lambda: signals._listening)
+        cut_all(admin)
+        wait_for(lambda: not signals._listening, 5)
+        wait_for(lambda: signals._listening, 10)
