@@ -322,3 +322,13 @@ def test_a_clock_that_fails_for_a_while_does_not_end_the_worker(receiver, tmp_pa
         broken.clear()
         dispatcher.emit("chat", "x", {})
         receiver.wait_for(1)
+
+
+def test_a_worker_thread_that_ends_says_so(dispatcher, caplog, monkeypatch):
+    def run(worker):
+        raise SystemExit
+
+    monkeypatch.setattr(Worker, "run", run)
+    with dispatcher.running():
+        pass
+    assert "the worker of this process has ended" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Callable, Coroutine
@@ -19,6 +20,7 @@ PER_ENDPOINT = 32
 _LEASE_BEYOND_DEADLINE = 10.0
 _GRACE_BEYOND_DEADLINE = 2.0
 _LEAST_LEASE_BEYOND_DEADLINE = 5.0
+_logger = logging.getLogger("unihooks.worker")
 
 
 class Worker:
@@ -93,7 +95,7 @@ class WorkerThread:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._thread = threading.Thread(target=worker.run, name="unihooks-worker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="unihooks-worker", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -103,6 +105,13 @@ class WorkerThread:
         """End the worker in order and wait for it."""
         self._worker.stop()
         self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._worker.run()
+        except BaseException:
+            # Nobody waits for this thread while it works, and Python keeps quiet about a SystemExit in it.
+            _logger.exception("the worker of this process has ended; nothing is sent until another one runs")
 
 
 async def drain(settings: Settings, timeout: float) -> DrainResult:

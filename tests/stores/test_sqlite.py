@@ -398,3 +398,20 @@ class TestProcesses:
         assert os.waitpid(child, 0)[1] == 0
         emit(store, make_event(store))
         assert len(store.list_events("default", EventFilter(), Window(limit=10))) == 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted there")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_deleted_or_replaced_takes_no_more_events(store, path, replaced):
+    emit(store, make_event(store))
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink()
+    if replaced:
+        path.write_bytes(b"")
+    with pytest.raises(StoreError, match="deleted or replaced"):
+        emit(store, make_event(store))
+    with pytest.raises(StoreError, match="deleted or replaced"):
+        add_webhook(store)
+    store.close()
+    emit(store, make_event(store))
+    assert len(store.list_events("default", EventFilter(), Window(limit=9))) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from unihooks._planning import NewEvent
 from unihooks.abc import EmitOutcome
+from unihooks.exceptions import StoreError
 from unihooks.stores._sqlite_errors import explained
 from unihooks.stores._sqlite_events import insert_events
 
@@ -50,6 +52,7 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection, path: str, rolled_back: Callable[[], None]) -> None:
         self._connection = connection
         self._path = path
+        self._file = _file_at(path)
         self._rolled_back = rolled_back
         self._ready = threading.Condition()
         self._emits: deque[_Emit] = deque()
@@ -123,7 +126,7 @@ class Writer:
         deadline = time.monotonic() + _PATIENCE
         begun = False
         if emits:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             begun = True
             self._insert(emits)
         while self._calls:
@@ -132,13 +135,23 @@ class Writer:
                 continue
             done.append(job)
             if not begun:
-                self._connection.execute("BEGIN IMMEDIATE")
+                self._begin()
                 begun = True
             self._call(job)
             if time.monotonic() > deadline:
                 break
         if begun:
             self._connection.execute("COMMIT")
+
+    def _begin(self) -> None:
+        # SQLite would go on writing to a file that nobody can find any more.
+        if _file_at(self._path) != self._file:
+            raise StoreError(
+                f"the database {self._path} was deleted or replaced while in use; "
+                "put the right file there, then close the store or restart",
+                name="path",
+            )
+        self._connection.execute("BEGIN IMMEDIATE")
 
     def _insert(self, emits: list[_Emit]) -> None:
         outcomes = iter(insert_events(self._connection, [event for job in emits for event in job.events]))
@@ -167,6 +180,14 @@ class Writer:
         failure = explained(error, self._path)
         failure.__cause__ = error
         return failure
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - an absolute text is at hand
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _resolve(done: list[_Emit | _Call]) -> None:
