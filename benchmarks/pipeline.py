@@ -92,7 +92,8 @@ def _show_deliveries(table: Table, runs: dict[str, Runs]) -> None:
         mine = runs[name]
         ratios = [other / one["cpu"] for other, one in zip(best, mine, strict=True)]
         spread = f"rounds {min(ratios):.2f} to {max(ratios):.2f}"
-        note = f"{_middle(mine, 'rate'):,.0f}/s; {spread}; {_middle(mine, 'rss'):.0f} MiB"
+        parts = ", ".join(f"{part} {_middle(mine, part):.0f}" for part in ("loop", "writer", "host"))
+        note = f"{parts} us; {_middle(mine, 'rate'):,.0f}/s; {spread}; {_middle(mine, 'rss'):.0f} MiB"
         table.add(
             Row(
                 what=f"delivery, fan-out {name}; reference / value",

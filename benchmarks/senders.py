@@ -10,6 +10,7 @@ import sqlite3
 import ssl
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
@@ -86,12 +87,23 @@ class Meter:
     def __init__(self) -> None:
         self._wall = time.perf_counter()
         self._cpu = time.process_time()
+        self._threads = _cpu_of_threads()
 
     def read(self, per: int) -> dict[str, float]:
         """Return the rate per second, the CPU microseconds of each, and the process's peak memory in MiB."""
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return {"rate": per / wall, "cpu": cpu / per * 1e6, "rss": peak}
+
+    def read_threads(self, per: int) -> dict[str, float]:
+        """Return the CPU microseconds of each in the worker's event loop, in the store's writer, and in the host."""
+        used = {name: (cpu - self._threads.get(name, 0.0)) / per * 1e6 for name, cpu in _cpu_of_threads().items()}
+        return {"loop": used["unihooks-worker"], "writer": used["unihooks-sqlite-writer"], "host": used["MainThread"]}
+
+
+def _cpu_of_threads() -> dict[str, float]:
+    threads = [(one.name, one.ident) for one in threading.enumerate()]
+    return {name: time.clock_gettime(time.pthread_getcpuclockid(ident)) for name, ident in threads if ident}
 
 
 # The durable pipeline.
@@ -108,8 +120,9 @@ def durable(task: Task, count: Any) -> dict[str, float]:
                 meter = Meter()
                 _emit(dispatcher, task, task.count, task.warm, count)
                 wait_for(count, task.warm + task.count)
+                threads = meter.read_threads(task.count)
             figures = meter.read(task.count)
-        return {**figures, **_log(path)}
+        return {**figures, **threads, **_log(path)}
 
 
 @contextmanager
