@@ -796,3 +796,20 @@ def test_secrets_are_shown_nowhere(host, caplog):
     assert host.received()[0].headers["authorization"] == f"Bearer {header}"
     assert header not in shown
     assert key.removeprefix("whsec_")[:20] not in shown
+
+
+def test_an_end_that_fails_still_closes_the_transport(new_dispatcher, host, monkeypatch):
+    closed = []
+
+    class Transport(httpx.MockTransport):
+        async def aclose(self):
+            closed.append(self)
+
+    async def fail(engine):
+        raise RuntimeError("no end")
+
+    dispatcher = new_dispatcher(transport=lambda: Transport(lambda request: httpx.Response(204)), targets=None)
+    monkeypatch.setattr(Engine, "_finish", fail)
+    with pytest.raises(RuntimeError, match="no end"):
+        dispatcher.drain()
+    assert len(closed) == 1

@@ -93,13 +93,14 @@ class Engine:
 
     async def __aexit__(self, *_: object) -> None:
         self._settings.wakers.discard(self.wake)
-        await self._finish()
-        self._recording.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._recording
-        await self._hooks.finish(max(_HOOKS_AT_LEAST_SECONDS, self._ends_at - time.monotonic()))
-        await self._transport.aclose()
-        self._pool.shutdown(wait=False)
+        try:
+            await self._finish()
+            await self._hooks.finish(max(_HOOKS_AT_LEAST_SECONDS, self._ends_at - time.monotonic()))
+        finally:
+            # Also when a second cancellation cuts the ordered end short.
+            self._recording.cancel()
+            self._pool.shutdown(wait=False)
+            await self._transport.aclose()
 
     def wake(self) -> None:
         """Look for work now. May be called from any thread; after a fork it does nothing."""
