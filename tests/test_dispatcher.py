@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -361,7 +362,7 @@ def test_targets_none_needs_a_transport():
         Dispatcher(MemoryStore(), targets=None)
 
 
-@pytest.mark.parametrize("deadline", [0, -1, 601, float("nan")])
+@pytest.mark.parametrize("deadline", [0, -1, 601, float("nan"), timedelta(seconds=20)])
 def test_a_deadline_that_makes_no_sense_is_refused(deadline):
     with pytest.raises(ValueError, match="deadline"):
         Dispatcher(MemoryStore(), deadline=deadline)
@@ -371,6 +372,18 @@ def test_a_retention_of_nothing_is_refused():
     with pytest.raises(ValueError, match="retention"):
         Dispatcher(MemoryStore(), retention=timedelta(0))
     Dispatcher(MemoryStore(), retention=None)
+
+
+@pytest.mark.parametrize("name", ["retention", "idempotency_window", "retries"])
+def test_an_option_of_another_type_is_refused_with_an_example(name):
+    with pytest.raises(TypeError, match=rf"{name} must be a .*, such as"):
+        Dispatcher(MemoryStore(), **{name: 30})
+
+
+@pytest.mark.parametrize("path", ["webhooks.db", Path("webhooks.db")])
+def test_a_path_in_place_of_a_store_is_refused(path):
+    with pytest.raises(TypeError, match=r"SQLiteStore\(.*'webhooks.db'"):
+        Dispatcher(path)
 
 
 def test_the_systems_authorities_are_trusted_unless_others_are_given(new_dispatcher, host):

@@ -172,7 +172,8 @@ class Catalog:
 def _unknown(kind: str, wanted: str, known: dict[str, Any], name: str) -> UnknownEventType:
     near = get_close_matches(str(wanted), list(known))
     hint = "did you mean " + " or ".join(map(repr, near)) + "?" if near else "add it to the catalog"
-    return UnknownEventType(f"{str(wanted)!r} is not a {kind}; {hint}", name=name)
+    article = "an" if kind.startswith("e") else "a"
+    return UnknownEventType(f"{str(wanted)!r} is not {article} {kind}; {hint}", name=name)
 
 
 def _snapshot(value: Any, name: str) -> Any:

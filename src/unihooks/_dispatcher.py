@@ -100,6 +100,7 @@ class Dispatcher:
         webhooks_per_tenant: int = 100_000,
         endpoints_per_webhook: int = 1_000,
     ) -> None:
+        _check_kinds(store, retries)
         new_transport = transport_maker(transport, targets, ssl_context)
         _check_times(deadline, retention=retention, idempotency_window=idempotency_window)
         if clock is not None:
@@ -332,10 +333,19 @@ class _Patrol:
             )
 
 
-def _check_times(deadline: float, **kept: timedelta | None) -> None:
-    if not 0 < deadline <= 600:  # noqa: PLR2004
+def _check_kinds(store: object, retries: object) -> None:
+    if isinstance(store, str | bytes | os.PathLike):
+        raise TypeError(f"store must be a store, such as SQLiteStore({os.fspath(store)!r}), not a path")
+    if not isinstance(retries, RetryPolicy):
+        raise TypeError(f"retries must be a RetryPolicy, such as RetryPolicy.from_delays([10, 60]), not {retries!r}")
+
+
+def _check_times(deadline: object, **kept: object) -> None:
+    if not isinstance(deadline, int | float) or not 0 < deadline <= 600:  # noqa: PLR2004
         raise ValueError(f"deadline must be more than 0 and at most 600 seconds, not {deadline!r}")
     for name, age in kept.items():
+        if not isinstance(age, timedelta | None):
+            raise TypeError(f"{name} must be a timedelta, such as timedelta(days=30), or None, not {age!r}")
         if age is not None and age <= timedelta(0):
             raise ValueError(f"{name} must be longer than nothing; None keeps everything")
 

@@ -43,11 +43,11 @@ def erase(store: Store, tenant: str, event_ids: Iterable[str] | None, before: da
     return erased
 
 
-def _edge(store: Store, older_than: timedelta | datetime) -> int:
-    if not isinstance(older_than, timedelta):
+def _edge(store: Store, older_than: object) -> int:
+    if isinstance(older_than, datetime):
         return _aware("older_than", older_than)
-    if older_than < timedelta(0):
-        raise InvalidWebhook("older_than must be an age, such as timedelta(days=30)", name="older_than")
+    if not isinstance(older_than, timedelta) or older_than < timedelta(0):
+        raise InvalidWebhook("older_than must be an age, such as timedelta(days=30), or a datetime", name="older_than")
     return store.now() - (optional_microseconds(older_than) or 0)
 
 

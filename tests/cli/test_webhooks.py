@@ -29,7 +29,7 @@ def test_list_narrows_and_pages(run, run_json, past):
 
 def test_empty_list_is_said_on_stderr(run, past):
     result = run("webhooks", "list", "--tenant", "nobody", "--sqlite", past.path)
-    assert result.stderr == "nothing there\n"
+    assert result.stderr == "nothing there for the tenant 'nobody'\n"
     assert result.exit_code == 0
 
 

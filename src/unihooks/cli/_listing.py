@@ -9,7 +9,7 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from unihooks._models import Page
-from unihooks.cli._tables import Column, console, show_rows
+from unihooks.cli._tables import Column, console, plain, show_rows
 from unihooks.cli._values import every_page, page_value, write_json
 
 T = TypeVar("T")
@@ -38,7 +38,8 @@ def show_listing(
         return
     show_rows(columns, map(row, page), out=console())
     if not page:
-        click.echo("nothing there", err=True)
+        tenant = click.get_current_context().params["tenant"]
+        click.echo(f"nothing there for the tenant {plain(tenant)!r}", err=True)
     for name, place in (("next", page.next), ("previous", page.previous)):
         if place:
             click.echo(f"{name} page: --cursor {place}", err=True)
