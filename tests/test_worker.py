@@ -214,7 +214,7 @@ def test_what_outlasts_the_grace_is_cancelled_and_given_back(new_dispatcher, hos
     thread = threading.Thread(target=worker.run)
     thread.start()
     host.emit()
-    host.receiver.wait_for(1)
+    host.receiver.wait_for(1, timeout=30)
     worker.stop()
     thread.join(10)
     assert not thread.is_alive()
