@@ -37,6 +37,9 @@ def driver() -> Any:
 def explained(error: psycopg.Error) -> StoreError:
     """Return the StoreError for an error of our own connections."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "://" in text:
+        # The driver quotes a dsn that it cannot read, password and all.
+        text = "the dsn cannot be read; correct it"
     sentence = _SENTENCES.get(error.sqlstate or "")
     if sentence is not None:
         return StoreError(f"{sentence} ({text})", name="dsn")
