@@ -35,9 +35,7 @@ _BY_INDEX = (
     "enable_mergejoin = off",
     "jit = off",
 )
-_WRITE = "; ".join(
-    ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", *[f"SET LOCAL {setting}" for setting in _BY_INDEX]]
-)
+_WRITE = "; ".join(["BEGIN ISOLATION LEVEL READ COMMITTED", *[f"SET LOCAL {setting}" for setting in _BY_INDEX]])
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TRIES = 5
 

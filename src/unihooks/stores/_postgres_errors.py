@@ -18,7 +18,7 @@ _SENTENCES = {
     "53100": "the server's disk is full; free space on it",
     "53300": "the server has no connection left; raise its max_connections or run fewer processes",
     "55P03": "another transaction holds this idempotency key; commit it, or pass its connection",
-    "25006": "the server is read-only; connect to its primary",
+    "25006": "the server is read-only; connect to its primary, or lift default_transaction_read_only",
 }
 # Deadlocks and failed serialisation: the transaction is gone whole, and works when it is run again.
 _TRANSIENT = ("40001", "40P01")

@@ -78,7 +78,7 @@ def insert_once(
     first = {(event.tenant, event.idempotency_key): event for event in reversed(events)}
     # In the order of keys, so that batches wait for one another in one direction only.
     rows, bodies = _parameters([first[key] for key in sorted(first)], own_times=own_times)
-    it.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+    it.run("BEGIN ISOLATION LEVEL READ COMMITTED")
     it.run("SET LOCAL lock_timeout = '5s'")
     statement = f"{_INSERT}{_ONCE} RETURNING tenant, idempotency_key, id, digest, created_at"
     found = {(row[0], row[1]): row[2:] for row in it.fetch(statement, rows=rows, bodies=bodies)}
