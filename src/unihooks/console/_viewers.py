@@ -1,0 +1,56 @@
+"""Say who looks at the console, for which tenant, and what they may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from unihooks._models import check_tenant
+
+
+class Permission(StrEnum):
+    """Be one thing that a viewer may do."""
+
+    READ = "read"
+    """See webhooks, their log and the event catalogue."""
+    WRITE = "write"
+    """Add, change, switch and delete webhooks."""
+    SEND = "send"
+    """Send test events, replay and cancel deliveries."""
+    SECRETS = "secrets"
+    """Reveal and rotate signing secrets."""
+    OPERATE = "operate"
+    """See the state of all tenants."""
+
+
+def _to_permissions(value: Iterable[Permission | str]) -> frozenset[Permission]:
+    if isinstance(value, str):
+        raise TypeError("permissions must be a set of Permission, not a single text")
+    return frozenset(Permission(one) for one in value)
+
+
+def _to_tenant(value: object) -> str:
+    return check_tenant(value)
+
+
+@frozen
+class Viewer:
+    """Be the person whom the host has let in; `name` is shown in the header.
+
+    >>> Viewer("acme", "Ada").may(Permission.WRITE)
+    True
+    >>> Viewer("acme", "Ada", {"read"}).may(Permission.WRITE)
+    False
+    """
+
+    tenant: str = field(converter=_to_tenant)
+    name: str = field(default="", converter=str)
+    permissions: frozenset[Permission] = field(
+        default=frozenset(Permission) - {Permission.OPERATE}, converter=_to_permissions
+    )
+
+    def may(self, permission: Permission) -> bool:
+        """Say whether the viewer has the permission."""
+        return permission in self.permissions
