@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from unihooks._mapping import PayloadMapping
-from unihooks._models import DeliveryState
+from unihooks._models import DeliveryState, Event, Webhook
 from unihooks._times import SECOND
 from unihooks.exceptions import Conflict
 from unihooks.testing._store_scene import ACME, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
@@ -56,39 +56,31 @@ class LogRules:
         assert ids(scene.events(since=at - SECOND, until=at, event_type="paid")) == [paid.id]
         assert scene.events(since=at + 1) == []
 
-    def test_deliveries_are_narrowed(self, scene: Scene) -> None:
-        one, two = scene.active(), scene.active(OTHER_URL)
-        first = scene.emit("paid")
-        scene.plan()
-        scene.deliver(*[item for item in scene.claim() if item.webhook_id == one.id])
-        scene.clock.advance(1)
-        at = scene.store.now()
-        second = scene.emit("refunded")
-        scene.plan()
-        scene.deactivate(two)
-
-        def found(**narrow: Any) -> set[tuple[str, str]]:
-            return {(item.event_id, item.webhook_id) for item in scene.deliveries(**narrow)}
-
+    def test_deliveries_are_narrowed_by_what_they_belong_to(self, scene: Scene) -> None:
+        one, two, first, second = _one_delivered_then_one_held(scene)
         both = {(first.id, one.id), (first.id, two.id), (second.id, one.id), (second.id, two.id)}
-        assert found() == both
+        assert _found(scene) == both
         wanted = scene.deliveries()[-1]
         assert scene.deliveries(delivery_id=wanted.id) == [wanted]
-        assert found(delivery_id="dlv_none") == set()
-        assert found(webhook_id=one.id) == {(first.id, one.id), (second.id, one.id)}
-        assert found(endpoint_id=two.endpoints[0].id) == {(first.id, two.id), (second.id, two.id)}
-        assert found(event_id=first.id) == {(first.id, one.id), (first.id, two.id)}
-        assert found(product="shop") == both
-        assert found(product="stock") == set()
-        assert found(event_type="refunded") == {(second.id, one.id), (second.id, two.id)}
-        assert found(state=DeliveryState.DELIVERED) == {(first.id, one.id)}
-        assert found(held=True) == {(first.id, two.id), (second.id, two.id)}
-        assert found(held=False) == {(first.id, one.id), (second.id, one.id)}
-        assert found(held=False, state=DeliveryState.PENDING) == {(second.id, one.id)}
-        assert found(since=at) == {(second.id, one.id), (second.id, two.id)}
-        assert found(until=at) == {(first.id, one.id), (first.id, two.id)}
-        assert found(until=at, since=at) == set()
+        assert _found(scene, delivery_id="dlv_none") == set()
+        assert _found(scene, webhook_id=one.id) == {(first.id, one.id), (second.id, one.id)}
+        assert _found(scene, endpoint_id=two.endpoints[0].id) == {(first.id, two.id), (second.id, two.id)}
+        assert _found(scene, event_id=first.id) == {(first.id, one.id), (first.id, two.id)}
+        assert _found(scene, product="shop") == both
+        assert _found(scene, product="stock") == set()
+        assert _found(scene, event_type="refunded") == {(second.id, one.id), (second.id, two.id)}
         assert scene.deliveries("other") == []
+
+    def test_deliveries_are_narrowed_by_state_and_time(self, scene: Scene) -> None:
+        one, two, first, second = _one_delivered_then_one_held(scene)
+        at = scene.store.now()
+        assert _found(scene, state=DeliveryState.DELIVERED) == {(first.id, one.id)}
+        assert _found(scene, held=True) == {(first.id, two.id), (second.id, two.id)}
+        assert _found(scene, held=False) == {(first.id, one.id), (second.id, one.id)}
+        assert _found(scene, held=False, state=DeliveryState.PENDING) == {(second.id, one.id)}
+        assert _found(scene, since=at) == {(second.id, one.id), (second.id, two.id)}
+        assert _found(scene, until=at) == {(first.id, one.id), (first.id, two.id)}
+        assert _found(scene, until=at, since=at) == set()
 
     # Replay.
 
@@ -200,3 +192,20 @@ class LogRules:
             with pytest.raises(Conflict):
                 scene.store.cancel(ACME, one.id, "again")
         assert scene.deliveries() == before
+
+
+def _one_delivered_then_one_held(scene: Scene) -> tuple[Webhook, Webhook, Event, Event]:
+    """Bring two events, a second apart, to two webhooks: the first is delivered to one, all to the other are held."""
+    one, two = scene.active(), scene.active(OTHER_URL)
+    first = scene.emit("paid")
+    scene.plan()
+    scene.deliver(*[item for item in scene.claim() if item.webhook_id == one.id])
+    scene.clock.advance(1)
+    second = scene.emit("refunded")
+    scene.plan()
+    scene.deactivate(two)
+    return one, two, first, second
+
+
+def _found(scene: Scene, **narrow: Any) -> set[tuple[str, str]]:
+    return {(item.event_id, item.webhook_id) for item in scene.deliveries(**narrow)}
