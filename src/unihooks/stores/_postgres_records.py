@@ -12,11 +12,11 @@ from unihooks._models import DeliveryState
 from unihooks._times import SECOND
 from unihooks.abc import FAILING_TOO_LONG, Recorded, Result
 from unihooks.stores import _rows
+from unihooks.stores._hours import COLUMNS, COUNTS, hour_rows
 from unihooks.stores._postgres_config import change_alone, disable_endpoint
 from unihooks.stores._postgres_statements import Statements, as_json, keyed, packed
 
 FAILING_LIMIT = 5 * 24 * 3600 * SECOND
-HOUR = 3600 * SECOND
 
 _FAILING = """
 SELECT DISTINCT tenant FROM unihooks.lanes WHERE endpoint_id = ANY(%(endpoints)s) AND failing_since <= %(limit)s
@@ -67,19 +67,12 @@ FROM json_to_recordset(CAST(%(rows)s AS json)) AS k (endpoint_id text, failing_s
 WHERE l.endpoint_id = k.endpoint_id
 """
 _LANE = "endpoint_id, failing_since, failures, last_success_at, last_failure_at, due_at"
-_COUNTED = "endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_100_ms, up_to_1_s, up_to_5_s"
 _COUNT = f"""
-INSERT INTO unihooks.hours AS h ({_COUNTED})
-SELECT {_COUNTED} FROM json_to_recordset(CAST(%(counts)s AS json)) AS r (endpoint_id text, hour bigint,
-    attempts bigint, delivered bigint, failed bigint, duration_us bigint, up_to_100_ms bigint, up_to_1_s bigint,
-    up_to_5_s bigint)
-ON CONFLICT (endpoint_id, hour) DO UPDATE SET attempts = h.attempts + excluded.attempts,
-    delivered = h.delivered + excluded.delivered, failed = h.failed + excluded.failed,
-    duration_us = h.duration_us + excluded.duration_us, up_to_100_ms = h.up_to_100_ms + excluded.up_to_100_ms,
-    up_to_1_s = h.up_to_1_s + excluded.up_to_1_s, up_to_5_s = h.up_to_5_s + excluded.up_to_5_s
+INSERT INTO unihooks.hours AS h ({COLUMNS})
+SELECT {COLUMNS} FROM json_to_recordset(CAST(%(counts)s AS json))
+    AS r (endpoint_id text, hour bigint, {", ".join(f"{name} bigint" for name in COUNTS)})
+ON CONFLICT (endpoint_id, hour) DO UPDATE SET {", ".join(f"{name} = h.{name} + excluded.{name}" for name in COUNTS)}
 """
-# The bounds of the columns up_to_...
-_DURATIONS = (SECOND // 10, SECOND, 5 * SECOND)
 
 
 @define
@@ -115,7 +108,7 @@ def record(it: Statements, results: Sequence[Result]) -> Recorded:
     _add_attempts(it, accepted)
     news, due = _news(it, accepted)
     endpoint_ids = list({item.claimed.endpoint_id for item in accepted})
-    counts = keyed(_COUNTED, _counts(accepted, it.now))
+    counts = keyed(COLUMNS, hour_rows(accepted, it.now))
     lanes = it.fetch_last(_MOVE_ON, _COUNT, _LANES, news=news, counts=counts, endpoints=endpoint_ids)
     reasons = _note_health(it, accepted, lanes, due)
     disabled = _disable(it, [pair for pair in reasons if pair[0].claimed.tenant in alone])
@@ -187,22 +180,6 @@ def _add_attempts(it: Statements, accepted: Sequence[Result]) -> None:
         for item, place in zip(accepted, places, strict=True)
     ]
     it.run(_ADD_ATTEMPTS, rows=keyed(_ATTEMPT, rows), bodies=bodies)
-
-
-def _counts(accepted: Iterable[Result], now: int) -> list[_rows.Row]:
-    counts: dict[str, list[int]] = {}
-    for item in accepted:
-        duration = item.attempt.duration_us
-        delivered = item.state is DeliveryState.DELIVERED
-        count = counts.setdefault(item.claimed.endpoint_id, [0] * 7)
-        count[0] += 1
-        count[1] += delivered
-        count[2] += not delivered
-        count[3] += duration
-        for position, at_most in enumerate(_DURATIONS, start=4):
-            count[position] += duration <= at_most
-    # In the order of ids, as everything that locks.
-    return [(endpoint_id, now // HOUR, *counts[endpoint_id]) for endpoint_id in sorted(counts)]
 
 
 def _note_health(

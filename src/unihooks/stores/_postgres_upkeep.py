@@ -7,7 +7,7 @@ import socket
 
 from unihooks._times import SECOND
 from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
-from unihooks.stores._postgres_records import HOUR
+from unihooks.stores._hours import HOUR
 from unihooks.stores._postgres_statements import Statements
 
 _SEEN_WITHIN = 60 * SECOND

@@ -11,12 +11,12 @@ from unihooks._models import DeliveryState
 from unihooks._times import SECOND
 from unihooks.abc import FAILING_TOO_LONG, Recorded, Result
 from unihooks.stores import _rows
+from unihooks.stores._hours import COLUMNS, COUNTS, hour_rows
 from unihooks.stores._sqlite_claims import lower_next_due
 from unihooks.stores._sqlite_config import disable_endpoint
 from unihooks.stores._sqlite_statements import as_json, fetch_json, with_values
 
 FAILING_LIMIT = 5 * 24 * 3600 * SECOND
-HOUR = 3600 * SECOND
 
 _ACCEPTED = """
 SELECT json_group_array(json_extract(k.value, '$[3]')) FROM json_each(?) AS k
@@ -43,19 +43,10 @@ _SET_HEALTH = """
 UPDATE main.unihooks_lanes SET failing_since = ?, failures = ?, last_success_at = ?, last_failure_at = ?
 WHERE endpoint_id = ?
 """
-_COUNT = """
-INSERT INTO main.unihooks_hours (
-    endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_100_ms, up_to_1_s, up_to_5_s
+_COUNT = f"INSERT INTO main.unihooks_hours ({COLUMNS})"
+_COUNT_MORE = "ON CONFLICT (endpoint_id, hour) DO UPDATE SET " + ", ".join(
+    f"{name} = {name} + excluded.{name}" for name in COUNTS
 )
-"""
-_COUNT_MORE = """
-ON CONFLICT (endpoint_id, hour) DO UPDATE SET attempts = attempts + excluded.attempts,
-    delivered = delivered + excluded.delivered, failed = failed + excluded.failed,
-    duration_us = duration_us + excluded.duration_us, up_to_100_ms = up_to_100_ms + excluded.up_to_100_ms,
-    up_to_1_s = up_to_1_s + excluded.up_to_1_s, up_to_5_s = up_to_5_s + excluded.up_to_5_s
-"""
-# The bounds of the columns up_to_...
-_DURATIONS = (SECOND // 10, SECOND, 5 * SECOND)
 _URL = "SELECT url FROM main.unihooks_endpoints WHERE id = ?"
 
 
@@ -87,7 +78,7 @@ def record(connection: sqlite3.Connection, results: Sequence[Result], now: int) 
         return Recorded(accepted=frozenset())
     _move_on(connection, accepted, now)
     with_values(connection, _ADD_ATTEMPTS, [_attempt_row(item) for item in accepted])
-    _count(connection, accepted, now)
+    with_values(connection, _COUNT, hour_rows(accepted, now), _COUNT_MORE)
     reasons = _note_health(connection, accepted, now)
     disabled = _disable(connection, reasons, now)
     return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
@@ -143,22 +134,6 @@ def _attempt_row(item: Result) -> _rows.Row:
         attempt.response_body,
         as_json(attempt.warnings) if attempt.warnings else "[]",
     )
-
-
-def _count(connection: sqlite3.Connection, accepted: Iterable[Result], now: int) -> None:
-    counts: dict[str, list[int]] = {}
-    for item in accepted:
-        duration = item.attempt.duration_us
-        delivered = item.state is DeliveryState.DELIVERED
-        count = counts.setdefault(item.claimed.endpoint_id, [0] * 7)
-        count[0] += 1
-        count[1] += delivered
-        count[2] += not delivered
-        count[3] += duration
-        for position, at_most in enumerate(_DURATIONS, start=4):
-            count[position] += duration <= at_most
-    rows = [(endpoint_id, now // HOUR, *count) for endpoint_id, count in counts.items()]
-    with_values(connection, _COUNT, rows, _COUNT_MORE)
 
 
 def _note_health(connection: sqlite3.Connection, accepted: Iterable[Result], now: int) -> list[tuple[Result, str]]:

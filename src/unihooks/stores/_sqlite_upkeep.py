@@ -8,7 +8,7 @@ import sqlite3
 
 from unihooks._times import SECOND
 from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
-from unihooks.stores._sqlite_records import HOUR
+from unihooks.stores._hours import HOUR
 from unihooks.stores._sqlite_statements import as_json
 
 _SEEN_WITHIN = 60 * SECOND

@@ -188,9 +188,14 @@ CREATE TABLE unihooks.hours (
     delivered bigint NOT NULL,
     failed bigint NOT NULL,
     duration_us bigint NOT NULL,
+    up_to_50_ms bigint NOT NULL,
     up_to_100_ms bigint NOT NULL,
-    up_to_1_s bigint NOT NULL,
-    up_to_5_s bigint NOT NULL,
+    up_to_250_ms bigint NOT NULL,
+    up_to_500_ms bigint NOT NULL,
+    up_to_1000_ms bigint NOT NULL,
+    up_to_2000_ms bigint NOT NULL,
+    up_to_5000_ms bigint NOT NULL,
+    up_to_10000_ms bigint NOT NULL,
     PRIMARY KEY (endpoint_id, hour)
 ) WITH (fillfactor = 50, autovacuum_vacuum_cost_delay = 0);
 

@@ -176,9 +176,14 @@ CREATE TABLE main.unihooks_hours (
     delivered INTEGER NOT NULL,
     failed INTEGER NOT NULL,
     duration_us INTEGER NOT NULL,
+    up_to_50_ms INTEGER NOT NULL,
     up_to_100_ms INTEGER NOT NULL,
-    up_to_1_s INTEGER NOT NULL,
-    up_to_5_s INTEGER NOT NULL,
+    up_to_250_ms INTEGER NOT NULL,
+    up_to_500_ms INTEGER NOT NULL,
+    up_to_1000_ms INTEGER NOT NULL,
+    up_to_2000_ms INTEGER NOT NULL,
+    up_to_5000_ms INTEGER NOT NULL,
+    up_to_10000_ms INTEGER NOT NULL,
     PRIMARY KEY (endpoint_id, hour)
 ) WITHOUT ROWID;
 
