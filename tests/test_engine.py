@@ -764,6 +764,20 @@ def test_what_is_no_transport_is_a_type_error():
 # Secrets.
 
 
+def test_a_receiver_that_echoes_what_it_got_puts_no_secret_into_the_log(host):
+    basic, key = "Basic dXNlcjpjNG5hcnk=", "c4nary-k3y"
+    webhook = host.webhook("/a", headers={"Authorization": basic, "X-Key": key, "X-Short": "1"})
+    echo = f'{{"authorization": "{basic}", "token": "dXNlcjpjNG5hcnk=", "key": "{key}", "n": 1}}'
+    host.receiver.always(Answer(500, headers={"X-Echo": f"key={key}"}, body=echo.encode()))
+    host.emit()
+    host.dispatcher.drain()
+    kept = host.dispatcher.log.attempts(host.only().id)
+    shown = host.dispatcher.webhooks.send_test(webhook.id, product="chat", event_type="x", payload=1)
+    for attempt in [*kept, *shown]:
+        assert attempt.response_body == b'{"authorization": "***", "token": "***", "key": "***", "n": 1}'
+        assert dict(attempt.response_headers)["x-echo"] == "key=***"
+
+
 def test_secrets_are_shown_nowhere(host, caplog):
     header, key = "c4nary-h3ader", "whsec_" + "Y2FuYXJ5" * 5
     logging.getLogger().setLevel(logging.DEBUG)

@@ -24,6 +24,10 @@ def event(body=b'{"text": "hi"}', at=1_000, mark=MIDDLE):
     return NewEvent(f"evt_{mark}", "acme", "chat", "x", body, at)
 
 
+def plan(new, subscribers, now=1_000):
+    return plan_event(new, subscribers, now=now)
+
+
 def one(webhook_id="wh_1", *, mapping=None, endpoints=("ep_1",), since=0, until=None, marks=("0" * 26, "")):
     interval = ActiveInterval(
         activated_at=since,
@@ -36,25 +40,25 @@ def one(webhook_id="wh_1", *, mapping=None, endpoints=("ep_1",), since=0, until=
 
 
 def test_without_a_mapping_the_events_own_bytes_are_sent():
-    assert plan_event(event(), [one(endpoints=("ep_1", "ep_2"))]) == [PlannedBody("wh_1", ("ep_1", "ep_2"))]
+    assert plan(event(), [one(endpoints=("ep_1", "ep_2"))]) == [PlannedBody("wh_1", ("ep_1", "ep_2"))]
 
 
 def test_a_mapping_renders_once_per_webhook():
     mapping = PayloadMapping(rename={"text": "body"})
-    (planned,) = plan_event(event(), [one(mapping=mapping, endpoints=("ep_1", "ep_2"))])
+    (planned,) = plan(event(), [one(mapping=mapping, endpoints=("ep_1", "ep_2"))])
     assert (planned.body, planned.endpoint_ids, planned.failure) == (b'{"body":"hi"}', ("ep_1", "ep_2"), None)
 
 
 def test_a_payload_is_not_decoded_for_nobody(monkeypatch):
     monkeypatch.setattr("unihooks._payload.decode", None)
     mapping = PayloadMapping(remove=["text"])
-    assert plan_event(event(), [one(mapping=mapping, until=500), one("wh_2")]) == [PlannedBody("wh_2", ("ep_1",))]
+    assert plan(event(), [one(mapping=mapping, until=500), one("wh_2")]) == [PlannedBody("wh_2", ("ep_1",))]
 
 
 def test_a_mapping_that_fails_plans_a_failure_and_no_body():
     too_long = PayloadMapping(rename={"items[*].a": "x" * 100})
     body = b'{"items":[' + b",".join([b'{"a":1}'] * 10_000) + b"]}"
-    failed, fine = plan_event(event(body), [one(mapping=too_long), one("wh_2")])
+    failed, fine = plan(event(body), [one(mapping=too_long), one("wh_2")])
     assert failed.body is None
     assert failed.failure.startswith("the payload mapping failed: ")
     assert fine == PlannedBody("wh_2", ("ep_1",))
@@ -66,21 +70,26 @@ def test_a_mapping_that_fails_plans_a_failure_and_no_body():
 )
 def test_an_event_belongs_to_the_interval_in_which_it_was_made(at, planned):
     webhook = one(since=1_000, until=2_000, marks=("0" * 26, "1" * 26))
-    assert bool(plan_event(event(at=at), [webhook])) is planned
+    assert bool(plan(event(at=at), [webhook])) is planned
 
 
 def test_within_one_microsecond_the_order_of_making_decides():
     before, after = "4" * 26, "6" * 26
-    assert plan_event(event(), [one(since=1_000, marks=(before, ""))])
-    assert not plan_event(event(), [one(since=1_000, marks=(after, ""))])
-    assert plan_event(event(), [one(since=0, until=1_000, marks=(before, after))])
-    assert not plan_event(event(), [one(since=0, until=1_000, marks=(before, before))])
+    assert plan(event(), [one(since=1_000, marks=(before, ""))])
+    assert not plan(event(), [one(since=1_000, marks=(after, ""))])
+    assert plan(event(), [one(since=0, until=1_000, marks=(before, after))])
+    assert not plan(event(), [one(since=0, until=1_000, marks=(before, before))])
+
+
+@pytest.mark.parametrize("ahead, planned", [(100_000, False), (100_001, True)])
+def test_an_activation_that_lies_ahead_has_happened_before_the_clock_was_set_back(ahead, planned):
+    assert bool(plan(event(), [one(since=1_000 + ahead)])) is planned
 
 
 @pytest.mark.parametrize("disabled_at, planned", [(None, True), (999, False), (1_000, False), (1_001, True)])
 def test_what_was_emitted_before_an_endpoint_was_disabled_is_planned(disabled_at, planned):
     webhook = one(endpoints=(SubscribedEndpoint("ep_1", disabled_at),))
-    assert bool(plan_event(event(), [webhook])) is planned
+    assert bool(plan(event(), [webhook])) is planned
 
 
 def test_recovering_asks_neither_interval_nor_state():

@@ -309,8 +309,8 @@ class Engine:
             answer.status_code,
             answer.error,
             shown,
-            _outcomes.shown_headers(answer.headers),
-            answer.body,
+            _outcomes.shown_headers(answer.headers, prepared.redacted),
+            prepared.redacted(answer.body),
             (*claimed.warnings, *answer.warnings),
         )
         return Result(claimed, attempt, decision.state, decision.retry_in_us, decision.reason, decision.disable)

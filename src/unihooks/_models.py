@@ -20,6 +20,8 @@ EVERY_EVENT = "*"
 _MAX_NAME = 200
 _MAX_DESCRIPTION = 2_000
 _MAX_TENANT = 256
+# Clocks are set back by steps of more than this; smaller differences are slewed away.
+_LEAST_STEP_US = 100_000
 
 
 class WebhookStatus(StrEnum):
@@ -118,9 +120,14 @@ class ActiveInterval:
     deactivated_at: int | None = None
     deactivated_mark: str = ""
 
-    def contains(self, at: int, mark: str) -> bool:
-        """Say whether an event of the time `at` with the id `mark` lies in the interval."""
-        if (at, mark[4:]) < (self.activated_at, self.activated_mark[4:]):
+    def contains(self, at: int, mark: str, *, now: int) -> bool:
+        """Say whether an event of the time `at` with the id `mark` lies in the interval.
+
+        A beginning that lies ahead of `now` is the sign of a clock that was set
+        back. It has happened all the same, and no event may be lost by it.
+        """
+        set_back = self.activated_at > now + _LEAST_STEP_US
+        if not set_back and (at, mark[4:]) < (self.activated_at, self.activated_mark[4:]):
             return False
         return self.deactivated_at is None or (at, mark[4:]) < (self.deactivated_at, self.deactivated_mark[4:])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
@@ -65,11 +65,11 @@ def decide(answer: Answer, *, attempt: int, elapsed_us: int, retries: RetryPolic
     return Decision(DeliveryState.PENDING, retry_in_us=round(delay * SECOND), reason=_why(answer))
 
 
-def shown_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
-    """Return raw response headers as JSON text for the log."""
+def shown_headers(headers: Sequence[tuple[bytes, bytes]], redacted: Callable[[bytes], bytes]) -> str:
+    """Return raw response headers as JSON text for the log, without what is to be redacted."""
     if not headers:
         return "[]"
-    return json.dumps([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+    return json.dumps([(redacted(name).decode("latin-1"), redacted(value).decode("latin-1")) for name, value in headers])
 
 
 def _why(answer: Answer) -> str:

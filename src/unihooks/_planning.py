@@ -75,10 +75,12 @@ def subscriber(webhook: Webhook) -> Subscriber | None:
     return Subscriber(webhook.id, webhook.interval, webhook.mapping, endpoints)
 
 
-def plan_event(event: NewEvent, subscribers: Iterable[Subscriber]) -> list[PlannedBody]:
-    """Return what each subscriber gets of the event; map once per webhook."""
+def plan_event(event: NewEvent, subscribers: Iterable[Subscriber], *, now: int) -> list[PlannedBody]:
+    """Return what each subscriber gets of the event, planned at `now`; map once per webhook."""
     due = [
-        (one, _open_endpoints(one, event)) for one in subscribers if one.interval.contains(event.created_at, event.id)
+        (one, _open_endpoints(one, event))
+        for one in subscribers
+        if one.interval.contains(event.created_at, event.id, now=now)
     ]
     mapped = any(one.mapping for one, endpoint_ids in due if endpoint_ids)
     payload = _payload.decode(event.body) if mapped else None

@@ -17,6 +17,8 @@ from unihooks._times import SECOND, from_us, to_us
 
 USER_AGENT = f"unihooks/{version('unihooks')}"
 REDACTED = "***"
+# Shorter values would blot out parts of answers by chance.
+_LEAST_HIDDEN = 6
 
 
 @frozen(kw_only=True)
@@ -38,8 +40,9 @@ class PreparedDestination:
     """Be a destination with all that does not change between attempts made ready.
 
     `start` and `end` are the parts of the head around what changes. `shown` is
-    the beginning of the headers' JSON text. `expires_at` is when a secret in it
-    expires (microseconds), None if none does.
+    the beginning of the headers' JSON text. `hidden` is what no log may show of
+    an answer. `expires_at` is when a secret in it expires (microseconds), None
+    if none does.
     """
 
     destination: Destination
@@ -49,7 +52,15 @@ class PreparedDestination:
     end: str = field(repr=False)  # with the values of custom headers
     signer: Signer = field(repr=False)
     shown: str
+    hidden: tuple[bytes, ...] = field(repr=False)
     expires_at: int | None
+
+    def redacted(self, text: bytes) -> bytes:
+        """Return what a receiver answered without the values of custom headers, which some echo."""
+        for value in self.hidden:
+            if value in text:
+                text = text.replace(value, REDACTED.encode())
+        return text
 
 
 @frozen
@@ -101,6 +112,7 @@ def prepare(destination: Destination, now: int) -> PreparedDestination:
         end=f"{_lines([webhook, *destination.headers.revealed()])}\r\n",
         signer=Signer(secrets),
         shown=json.dumps(shown)[:-1],
+        hidden=_hidden(destination.headers),
         expires_at=_first_expiry(secrets),
     )
 
@@ -127,6 +139,14 @@ def build_request(
         f'["unihooks-product", "{product}"], ["unihooks-event", "{event_type}"]]'
     )
     return RenderedRequest(prepared, head.encode("ascii"), body, deadline), shown
+
+
+def _hidden(headers: HeaderSet) -> tuple[bytes, ...]:
+    values = {value for _, value in headers.revealed()}
+    # Of "Bearer s3cr3t" a receiver may echo the second word alone.
+    words = {value.rpartition(" ")[2] for value in values}
+    found = [one.encode("ascii") for one in values | words if len(one) >= _LEAST_HIDDEN]
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def _lines(headers: Iterable[tuple[str, str]]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 
 from unihooks._targets import TargetPolicy
-from unihooks.transport import HTTPTransport
+from unihooks.transport import HTTPTransport, default_context
 
 NewTransport = Callable[[], httpx.AsyncBaseTransport]
 HostTransport = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
@@ -45,7 +45,7 @@ def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None) -> NewTransp
 
     def make() -> httpx.AsyncBaseTransport:
         if not shared:
-            shared.append(ssl.create_default_context())
+            shared.append(default_context())
         return HTTPTransport(targets, ssl_context=shared[0])
 
     return make

@@ -188,7 +188,7 @@ class MemoryStore(Store):
 
     def _plan_one(self, event: EventRow) -> list[DeliveryRow]:
         now = self.now()
-        bodies = plan_event(event.new, self._tables.subscribers(event.new))
+        bodies = plan_event(event.new, self._tables.subscribers(event.new), now=now)
         event.planned = True
         return [row for planned in bodies for row in self._tables.add_deliveries(event, planned, now)]
 

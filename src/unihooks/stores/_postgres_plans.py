@@ -83,7 +83,7 @@ class Made:
     def deliver(self, item: Chosen, event: NewEvent, stamp: int) -> None:
         """Make what an event leads to."""
         open_lanes = _open_lanes(item.subscribers)
-        for body in plan_event(event, item.subscribers):
+        for body in plan_event(event, item.subscribers, now=self.now):
             if body.body is not None:
                 self.bodies.append((event.id, body.webhook_id, body.body, body.warnings))
             for endpoint_id in body.endpoint_ids:

@@ -219,7 +219,7 @@ def _deliver(
     for item in matched:
         event = evolve(item.event, body=payloads[item.event.tenant, item.event.id])
         open_lanes = _open_lanes(item.subscribers)
-        for body in plan_event(event, item.subscribers):
+        for body in plan_event(event, item.subscribers, now=made.now):
             if body.body is not None:
                 bodies.append((event.id, body.webhook_id, body.body, body.warnings))
             for endpoint_id in body.endpoint_ids:

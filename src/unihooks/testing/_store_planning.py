@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from attrs import evolve
 
@@ -116,6 +117,12 @@ class PlanningRules:
             scene.emit()
             assert scene.plan().deliveries == 1
             scene.deactivate(webhook)
+
+    def test_a_clock_that_is_set_back_after_the_activation_loses_no_event(self, scene: Scene) -> None:
+        scene.active()
+        scene.store.use_clock(lambda: scene.clock() - timedelta(hours=1))
+        scene.emit()
+        assert scene.plan().deliveries == 1
 
     def test_what_was_emitted_before_the_activation_is_not_planned(self, scene: Scene) -> None:
         webhook = scene.inactive()

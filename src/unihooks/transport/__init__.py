@@ -5,5 +5,6 @@ from __future__ import annotations
 from unihooks.transport._errors import NOT_REACHABLE, AttemptError
 from unihooks.transport._exchange import Exchange, exchange
 from unihooks.transport._http import HTTPTransport
+from unihooks.transport._tls import default_context
 
-__all__ = ["NOT_REACHABLE", "AttemptError", "Exchange", "HTTPTransport", "exchange"]
+__all__ = ["NOT_REACHABLE", "AttemptError", "Exchange", "HTTPTransport", "default_context", "exchange"]
