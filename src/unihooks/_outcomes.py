@@ -69,7 +69,7 @@ def shown_headers(headers: Sequence[tuple[bytes, bytes]], redacted: Callable[[by
     """Return raw response headers as JSON text for the log, without what is to be redacted."""
     if not headers:
         return "[]"
-    return json.dumps([(redacted(name).decode("latin-1"), redacted(value).decode("latin-1")) for name, value in headers])
+    return json.dumps([[redacted(part).decode("latin-1") for part in header] for header in headers])
 
 
 def _why(answer: Answer) -> str:
