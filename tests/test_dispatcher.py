@@ -338,6 +338,17 @@ def test_emit_warns_once_when_the_oldest_event_waits_for_more_than_60_s(host, ca
     assert len(caplog.records) == 1
 
 
+async def test_emit_that_is_stored_does_not_fail_for_what_comes_after(host, store, monkeypatch):
+    def fail():
+        raise StoreError("gone", name="store")
+
+    monkeypatch.setattr(store, "oldest_unplanned", fail)
+    host.emit(1)
+    host.clock.advance(60)
+    await host.dispatcher.aemit("chat", "message.received", 2)
+    assert [event.payload for event in host.dispatcher.log.events()] == [2, 1]
+
+
 def test_emit_does_not_warn_while_events_are_planned(host, caplog):
     for _ in range(5):
         host.emit()

@@ -32,7 +32,7 @@ from unihooks._twins import awaitable
 from unihooks._webhooks import Bounds, Webhooks
 from unihooks._worker import Worker, WorkerThread, drain, run_in_new_loop
 from unihooks.abc import Figures, Hook, Settings, Store, WorkerSeen
-from unihooks.exceptions import InvalidPayload
+from unihooks.exceptions import InvalidPayload, StoreError
 
 _MAX_KEY = 256
 _UNPLANNED_TOO_LONG_US = 60 * SECOND
@@ -109,6 +109,7 @@ class Dispatcher:
         self.egress_ips = (egress_ips,) if isinstance(egress_ips, str) else tuple(egress_ips)
         self._store = store
         self._patrol = _Patrol(store)
+        self._knows_time = False
         self._settings = Settings(
             store=store,
             retries=retries,
@@ -169,11 +170,18 @@ class Dispatcher:
         idempotency_key: str | None = None,
     ) -> Event:
         """Do what `emit` does without blocking the event loop; `connection` may be asynchronous."""
+        if not self._knows_time:
+            # A server may have to be asked for it the first time.
+            await asyncio.to_thread(self._store.now)
+            self._knows_time = True
         new = self._new_event(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
             return evolve(await self._store.aemit_on(connection, new), payload=payload)
         outcomes = await asyncio.wrap_future(self._store.submit_events([new]))
-        return self._emitted(outcomes, [payload])[0]
+        [event] = self._settled(outcomes, [payload])
+        if self._patrol.is_due(event):
+            await asyncio.to_thread(self._patrol.look, event)
+        return event
 
     def emit_many(self, events: Iterable[tuple[str, str, Any]], *, tenant: str = "default") -> list[Event]:
         """Emit (product, event type, payload) triples together: one commit, all of them or none.
@@ -300,14 +308,18 @@ class Dispatcher:
         return NewEvent(new_id("evt_", now), tenant, product, event_type, body, now, _check_key(key), digest)
 
     def _emitted(self, outcomes: Sequence[Event | Exception], payloads: Sequence[Any]) -> list[Event]:
+        events = self._settled(outcomes, payloads)
+        if events and self._patrol.is_due(events[-1]):
+            self._patrol.look(events[-1])
+        return events
+
+    def _settled(self, outcomes: Sequence[Event | Exception], payloads: Sequence[Any]) -> list[Event]:
         events: list[Event] = []
         for outcome, payload in zip(outcomes, payloads, strict=True):
             if isinstance(outcome, Exception):
                 raise outcome
             events.append(evolve(outcome, payload=payload))
         self._settings.wake()
-        if events:
-            self._patrol.look(to_us(events[-1].created_at))
         return events
 
 
@@ -319,11 +331,17 @@ class _Patrol:
         self._next_look = 0
         self._warned = False
 
-    def look(self, now: int) -> None:
-        if self._warned or now < self._next_look:
-            return
+    def is_due(self, event: Event) -> bool:
+        return not self._warned and to_us(event.created_at) >= self._next_look
+
+    def look(self, event: Event) -> None:
+        now = to_us(event.created_at)
         self._next_look = now + _LOOK_EVERY_US
-        oldest = self._store.oldest_unplanned()
+        try:
+            oldest = self._store.oldest_unplanned()
+        except StoreError:
+            # The event is stored: trouble that came after it is not the emit's.
+            return
         if oldest is not None and now - oldest > _UNPLANNED_TOO_LONG_US:
             self._warned = True
             _logger.warning(

@@ -7,12 +7,22 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from unihooks._models import Attempt, Delivery, DeliveryState, Event, Page, check_filters, check_id, check_tenant
+from unihooks._models import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Event,
+    Page,
+    check_filters,
+    check_id,
+    check_tenant,
+    not_found,
+)
 from unihooks._pages import paginate
 from unihooks._times import to_us
 from unihooks._twins import awaitable
 from unihooks.abc import DeliveryFilter, EventFilter, Settings
-from unihooks.exceptions import InvalidWebhook, NotFound
+from unihooks.exceptions import InvalidWebhook
 
 CANCELLED_BY_HAND = "cancelled by hand"
 _RECOVER_BATCH = 200
@@ -55,7 +65,7 @@ class Log:
         narrow = EventFilter(event_id=check_id("event", event_id))
         store = self._settings.store
         page = paginate(lambda window: store.list_events(tenant, narrow, window), _id_of, limit=1, cursor=None)
-        return _only(page, "event", event_id)
+        return _only(page, "event", event_id, tenant)
 
     def deliveries(
         self,
@@ -101,7 +111,7 @@ class Log:
         narrow = DeliveryFilter(delivery_id=check_id("delivery", delivery_id))
         store = self._settings.store
         page = paginate(lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=1, cursor=None)
-        return _only(page, "delivery", delivery_id)
+        return _only(page, "delivery", delivery_id, tenant)
 
     def attempts(
         self, delivery_id: str, *, tenant: str = "default", limit: int = 50, cursor: str | None = None
@@ -171,10 +181,10 @@ def _number_of(attempt: Attempt) -> str:
     return str(attempt.number)
 
 
-def _only(page: Page[T], kind: str, wanted: str) -> T:
+def _only(page: Page[T], kind: str, wanted: str, tenant: str) -> T:
     if page.items:
         return page.items[0]
-    raise NotFound(f"there is no {kind} {wanted!r} for this tenant", name=f"{kind}_id")
+    raise not_found(kind, wanted, tenant)
 
 
 def _state(value: object) -> DeliveryState:

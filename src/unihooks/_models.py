@@ -340,7 +340,14 @@ def check_id(kind: str, value: object) -> str:
     """Return an identifier, or raise NotFound if no store could ever have given it."""
     if isinstance(value, str) and storable(value):
         return value
-    raise NotFound(f"there is no {kind} with this id for this tenant", name=f"{kind}_id")
+    shown = repr(value) if isinstance(value, str) else f"with a {type(value).__name__} for an id"
+    raise NotFound(f"there is no {kind} {shown}; pass `{kind}.id`", name=f"{kind}_id")
+
+
+def not_found(kind: str, id_: str, tenant: str) -> NotFound:
+    """Return the error for an id that means nothing to this tenant, whoever else may have it."""
+    sentence = f"there is no {kind} {id_!r} of tenant {tenant!r}; pass `{kind}.id`, and the tenant that it belongs to"
+    return NotFound(sentence, name=f"{kind}_id")
 
 
 def check_filters(**texts: object) -> None:

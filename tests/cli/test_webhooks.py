@@ -58,7 +58,7 @@ def test_show_tells_all_but_values(run, run_json, past):
 def test_unknown_webhook_is_not_found(run, past):
     result = run("webhooks", "show", "wh_nothing", "--sqlite", past.path)
     assert result.exit_code == 1
-    assert "no such webhook" in result.stderr
+    assert "there is no webhook" in result.stderr
     assert run("webhooks", "show", past.webhook.id, "--tenant", "other", "--sqlite", past.path).exit_code == 1
 
 

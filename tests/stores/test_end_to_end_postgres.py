@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from functools import wraps
 
 import psycopg
 import pytest
 
 from unihooks import Dispatcher, EventSubscription, Webhook, Worker
 from unihooks.stores import PostgresStore
+from unihooks.stores._postgres_pool import Pool
 
 pytestmark = pytest.mark.postgres
 
@@ -71,3 +74,22 @@ async def test_aemit_and_a_worker_in_the_hosts_event_loop(new_dispatcher, receiv
     result = await dispatcher.adrain(timeout=10)
     assert (result.planned, result.delivered) == (2, 4)
     assert Worker(dispatcher)
+
+
+async def test_event_loop_never_waits_for_the_server(new_dispatcher, receiver, monkeypatch):
+    subscribe(new_dispatcher(), receiver)
+    dispatcher = new_dispatcher()
+    monkeypatch.setattr(psycopg, "connect", refusing(threading.get_ident(), psycopg.connect))
+    monkeypatch.setattr(Pool, "lent", refusing(threading.get_ident(), Pool.lent))
+    await dispatcher.aemit("chat", "message.received", {"n": 1})
+    assert (await dispatcher.adrain(timeout=10)).delivered == 2
+    assert [event.payload for event in await dispatcher.log.aevents()] == [{"n": 1}]
+
+
+def refusing(thread, function):
+    @wraps(function)
+    def call(*args, **options):
+        assert threading.get_ident() != thread, "the event loop waits for the server"
+        return function(*args, **options)
+
+    return call

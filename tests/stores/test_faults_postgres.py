@@ -64,8 +64,11 @@ class Crew:
         self.store.close()
 
     def idle(self):
+        # In this order: what is planned in between is counted.
+        if self.store.work().new_events:
+            return False
         figures = self.store.figures()
-        return not figures.due and not figures.in_flight and not self.store.work().new_events
+        return not figures.due and not figures.in_flight
 
     def judge(self, deaths):
         """Check that all that was emitted is delivered and recorded once; return how often something was sent again."""

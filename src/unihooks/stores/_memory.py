@@ -15,7 +15,6 @@ from unihooks._models import Attempt, Delivery, DeliveryState, Event, Webhook
 from unihooks._planning import NewEvent, PlannedBody, plan_event, recover_event, subscriber
 from unihooks._times import SECOND, Clock, system_clock, to_us
 from unihooks.abc import (
-    ERASED,
     HELD_TOO_LONG,
     WEBHOOK_DELETED,
     Claimed,
@@ -35,10 +34,11 @@ from unihooks.abc import (
     Work,
     WorkerSeen,
 )
-from unihooks.exceptions import Conflict, UnihooksError
+from unihooks.exceptions import UnihooksError
 from unihooks.stores._memory_listing import delivery_fits, event_fits, page, webhook_fits
 from unihooks.stores._memory_rows import DeliveryRow, EventRow, Lane, serve_in_turn
 from unihooks.stores._memory_tables import Tables
+from unihooks.stores._refusals import check_replayable, not_pending, too_many_webhooks
 
 _SEEN_WITHIN = 60 * SECOND
 
@@ -80,7 +80,7 @@ class MemoryStore(Store):
         """Store a complete webhook."""
         with self._lock:
             if sum(one.tenant == webhook.tenant for one in self._tables.webhooks.values()) >= at_most:
-                raise Conflict(f"a tenant has at most {at_most} webhooks; delete one first", name="webhooks")
+                raise too_many_webhooks(at_most)
             self._tables.put_webhook(webhook, self.now())
 
     def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
@@ -325,12 +325,11 @@ class MemoryStore(Store):
         """Make a new delivery, due now, with the stored body of this one."""
         with self._lock:
             row = self._tables.delivery(tenant, delivery_id)
-            if self._tables.events[row.event.id].erased:
-                raise Conflict(f"{ERASED}; there is nothing to send", name="event_id")
-            if row.endpoint_id not in self._tables.lanes:
-                raise Conflict("the endpoint of this delivery is gone; there is nowhere to send it", name="endpoint")
-            if row.body is None:
-                raise Conflict("the payload mapping had failed; mend it, then recover the webhook", name="mapping")
+            check_replayable(
+                is_erased=self._tables.events[row.event.id].erased,
+                has_endpoint=row.endpoint_id in self._tables.lanes,
+                has_body=row.body is not None,
+            )
             return self._shown(self._repeat(row, PlannedBody(row.webhook_id, (), row.body, row.warnings)))
 
     def _repeat(self, row: DeliveryRow, planned: PlannedBody) -> DeliveryRow:
@@ -342,7 +341,7 @@ class MemoryStore(Store):
         with self._lock:
             row = self._tables.delivery(tenant, delivery_id)
             if not row.pending:
-                raise Conflict(f"the delivery is {row.state}; only a pending one can be cancelled", name="state")
+                raise not_pending(self._shown(row))
             row.end(DeliveryState.CANCELLED, reason)
             return self._shown(row)
 

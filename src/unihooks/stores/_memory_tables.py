@@ -8,12 +8,22 @@ from collections.abc import Iterable
 from attrs import define, evolve, field
 
 from unihooks._ids import new_id
-from unihooks._models import EVERY_EVENT, DeliveryState, Endpoint, EndpointState, Event, EventSubscription, Webhook
+from unihooks._models import (
+    EVERY_EVENT,
+    DeliveryState,
+    Endpoint,
+    EndpointState,
+    Event,
+    EventSubscription,
+    Webhook,
+    not_found,
+)
 from unihooks._planning import NewEvent, PlannedBody, Subscriber, subscriber
 from unihooks._times import from_us
 from unihooks.abc import ENDPOINT_REMOVED, WorkerSeen
-from unihooks.exceptions import IdempotencyConflict, NotFound, StoreError
+from unihooks.exceptions import StoreError
 from unihooks.stores._memory_rows import DeliveryRow, EventRow, Lane
+from unihooks.stores._refusals import key_was_used
 
 _Subscribers = dict[EventSubscription, list[Subscriber]]
 
@@ -37,18 +47,14 @@ class Tables:
         """Return a webhook of the tenant, or raise `NotFound`."""
         webhook = self.webhooks.get(webhook_id)
         if webhook is None or webhook.tenant != tenant:
-            raise NotFound(
-                f"there is no webhook {webhook_id!r}; list the tenant's webhooks for their ids", name="webhook_id"
-            )
+            raise not_found("webhook", webhook_id, tenant)
         return webhook
 
     def delivery(self, tenant: str, delivery_id: str) -> DeliveryRow:
         """Return a delivery of the tenant, or raise `NotFound`."""
         row = self.deliveries.get(delivery_id)
         if row is None or row.event.tenant != tenant:
-            raise NotFound(
-                f"there is no delivery {delivery_id!r}; list the tenant's deliveries for their ids", name="delivery_id"
-            )
+            raise not_found("delivery", delivery_id, tenant)
         return row
 
     def held(self, row: DeliveryRow) -> bool:
@@ -205,6 +211,5 @@ class Tables:
 
 def _same_event(first: EventRow, event: NewEvent) -> Event:
     if first.new.digest != event.digest:
-        message = "the idempotency key was used for another event; use a new key for each event"
-        raise IdempotencyConflict(message, name="idempotency_key")
+        raise key_was_used()
     return first.to_event(payload=False)

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from unihooks._models import Webhook
+from unihooks._models import Webhook, not_found
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
-from unihooks.exceptions import Conflict, NotFound
 from unihooks.stores import _rows
 from unihooks.stores._postgres_statements import NOW, Statements
+from unihooks.stores._refusals import too_many_webhooks
 
 # Changes of a tenant's configuration exclude one another and whatever makes deliveries for it: what
 # planning inserts for an endpoint is then there before the endpoint goes, or not made at all.
@@ -97,7 +97,7 @@ def add_webhook(it: Statements, webhook: Webhook, at_most: int) -> None:
     change_alone(it, [webhook.tenant])
     count = it.fetch("SELECT count(*) FROM unihooks.webhooks WHERE tenant = %(tenant)s", tenant=webhook.tenant)
     if count[0][0] >= at_most:
-        raise Conflict(f"the tenant has {at_most} webhooks, which is the limit; delete one first", name="webhooks")
+        raise too_many_webhooks(at_most)
     _insert(it, webhook)
     _add_lanes(it, webhook, [item.id for item in webhook.endpoints])
     _raise_stamp(it, webhook.tenant)
@@ -108,7 +108,7 @@ def get_webhook(it: Statements, tenant: str, webhook_id: str) -> Webhook:
     statement = f"SELECT {_rows.WEBHOOK_COLUMNS} FROM unihooks.webhooks WHERE tenant = %(tenant)s AND id = %(id)s"
     rows = it.fetch(statement, tenant=tenant, id=webhook_id)
     if not rows:
-        raise NotFound("there is no such webhook", name="webhook_id")
+        raise not_found("webhook", webhook_id, tenant)
     return _complete(it, rows)[0]
 
 

@@ -13,12 +13,12 @@ from attrs import define, field
 
 from unihooks._planning import NewEvent
 from unihooks.abc import EmitOutcome
-from unihooks.exceptions import StoreError
 from unihooks.stores._postgres_errors import driver, explained, is_of_one_row, is_outage, is_transient
 from unihooks.stores._postgres_events import insert_once, insert_plain
 from unihooks.stores._postgres_pool import Pool
 from unihooks.stores._postgres_statements import Schema, Statements
 from unihooks.stores._postgres_time import ServerTime, steady
+from unihooks.stores._refusals import cannot_be_stored
 
 if TYPE_CHECKING:
     import psycopg
@@ -169,7 +169,7 @@ class _Lane:
             if not is_of_one_row(error):
                 raise
             if len(events) == 1:
-                return [_failure(error)]
+                return [cannot_be_stored(error)]
         return [outcome for event in events for outcome in self._inserted([event])]
 
     def _try(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
@@ -205,9 +205,3 @@ class _Lane:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _failure(error: Exception) -> StoreError:
-    failure = StoreError(f"the event cannot be stored: {error}", name="event")
-    failure.__cause__ = error
-    return failure

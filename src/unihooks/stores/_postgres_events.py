@@ -9,10 +9,10 @@ from typing import Any
 
 from unihooks._models import Event
 from unihooks._planning import NewEvent
-from unihooks._times import from_us
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import IdempotencyConflict
 from unihooks.stores._postgres_statements import NOW, Statements, keyed, packed
+from unihooks.stores._rows import event_of, stored_event
 
 _COLUMNS = "tenant, id, product, event_type, body, created_at, idempotency_key, digest"
 # One moment for the whole statement; a time that is given is that of a clock of the host's.
@@ -104,15 +104,7 @@ def parameters_on_host(event: NewEvent, store_id: str, *, own_times: bool) -> di
 def stored(event: NewEvent, row: Sequence[Any]) -> Event:
     """Return the event that an INSERT answered for (id, digest, created_at), which may be an earlier one."""
     id_, digest, created_at = row
-    if event.idempotency_key is not None and bytes(digest or b"") != event.digest:
-        sentence = "the idempotency key was used for another event; use a new key for new content"
-        raise IdempotencyConflict(sentence, name="idempotency_key")
-    return event_of(event, id_, created_at)
-
-
-def event_of(event: NewEvent, id_: str, created_at: int) -> Event:
-    """Return a stored event without its payload."""
-    return Event(id_, event.tenant, event.product, event.event_type, None, from_us(created_at))
+    return stored_event(event, id_, digest, created_at)
 
 
 def _outcome(event: NewEvent, row: Sequence[Any]) -> EmitOutcome:

@@ -7,15 +7,15 @@ from __future__ import annotations
 from typing import Any
 
 from unihooks._ids import new_id
-from unihooks._models import Attempt, Delivery, Event
+from unihooks._models import Attempt, Delivery, Event, not_found
 from unihooks._planning import NewEvent, PlannedBody
-from unihooks.abc import ERASED, DeliveryFilter, EventFilter, Window
-from unihooks.exceptions import Conflict, NotFound
+from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores import _rows
 from unihooks.stores._postgres_claims import lower_next_due
 from unihooks.stores._postgres_config import plan_along
 from unihooks.stores._postgres_deliveries import delivery_row, insert_deliveries
 from unihooks.stores._postgres_statements import Statements
+from unihooks.stores._refusals import check_replayable, not_pending
 
 _DELIVERIES = """
 SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
@@ -91,7 +91,7 @@ def get_delivery(it: Statements, tenant: str, delivery_id: str) -> Delivery:
     """Return the delivery or raise NotFound."""
     row = it.fetch_one(f"{_DELIVERIES} AND d.id = %(id)s", tenant=tenant, id=delivery_id)
     if row is None:
-        raise NotFound("there is no such delivery", name="delivery_id")
+        raise not_found("delivery", delivery_id, tenant)
     return _rows.to_delivery(row)
 
 
@@ -100,14 +100,10 @@ def replay(it: Statements, tenant: str, delivery_id: str) -> Delivery:
     plan_along(it, [tenant])
     row = it.fetch_one(_REPLAYED, tenant=tenant, id=delivery_id)
     if row is None:
-        raise NotFound("there is no such delivery", name="delivery_id")
+        raise not_found("delivery", delivery_id, tenant)
     event_id, webhook_id, endpoint_id, product, event_type, body_of, size = row
-    if size == 0:
-        raise Conflict(f"{ERASED}; there is nothing to send", name="event_id")
-    if not it.fetch("SELECT 1 FROM unihooks.endpoints WHERE id = %(id)s", id=endpoint_id):
-        raise Conflict("the endpoint of this delivery is gone; there is nowhere to send it", name="endpoint_id")
-    if body_of == "none":
-        raise Conflict("the payload mapping failed, so there is no body; correct it and recover", name="delivery_id")
+    there = bool(it.fetch("SELECT 1 FROM unihooks.endpoints WHERE id = %(id)s", id=endpoint_id))
+    check_replayable(is_erased=size == 0, has_endpoint=there, has_body=body_of != "none")
     event = NewEvent(event_id, tenant, product, event_type, b"", it.now)
     body = PlannedBody(webhook_id, (endpoint_id,), b"" if body_of == "webhook" else None)
     new = new_id("dlv_", it.now)
@@ -120,7 +116,7 @@ def cancel(it: Statements, tenant: str, delivery_id: str, reason: str) -> Delive
     """Cancel a pending delivery."""
     get_delivery(it, tenant, delivery_id)
     if it.run(_CANCEL, tenant=tenant, id=delivery_id, reason=reason, now=it.now) == 0:
-        raise Conflict("the delivery is not pending any more; there is nothing to cancel", name="delivery_id")
+        raise not_pending(get_delivery(it, tenant, delivery_id))
     return get_delivery(it, tenant, delivery_id)
 
 

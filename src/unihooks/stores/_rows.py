@@ -26,6 +26,7 @@ from unihooks._planning import NewEvent, PlannedBody, SubscribedEndpoint, Subscr
 from unihooks._secrets import Secret
 from unihooks._times import from_us, optional_from_us, to_us
 from unihooks.abc import Ended
+from unihooks.stores._refusals import key_was_used
 
 Row = tuple[Any, ...]
 
@@ -42,6 +43,18 @@ ATTEMPT_COLUMNS = (
     "delivery_id, number, url, started_at, duration_us, status_code, error, "
     "request_headers, response_headers, response_body, warnings"
 )
+
+
+def stored_event(event: NewEvent, id_: str, digest: bytes | None, created_at: int) -> Event:
+    """Return the event that an INSERT answered for, which may be an earlier one of the same key."""
+    if event.idempotency_key is not None and bytes(digest or b"") != event.digest:
+        raise key_was_used()
+    return event_of(event, id_, created_at)
+
+
+def event_of(event: NewEvent, id_: str, created_at: int) -> Event:
+    """Return a stored event without its payload."""
+    return Event(id_, event.tenant, event.product, event.event_type, None, from_us(created_at))
 
 
 def webhook_row(webhook: Webhook) -> Row:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection
 
-from unihooks._models import Webhook
+from unihooks._models import Webhook, not_found
 from unihooks._secrets import Secret
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
-from unihooks.exceptions import Conflict, NotFound
 from unihooks.stores import _rows
+from unihooks.stores._refusals import too_many_webhooks
 from unihooks.stores._sqlite_statements import as_json, with_values
 
 _RAISE_STAMP = """
@@ -56,7 +56,7 @@ def add_webhook(connection: sqlite3.Connection, webhook: Webhook, at_most: int, 
     """Store a new webhook with its lanes."""
     count = connection.execute("SELECT count(*) FROM main.unihooks_webhooks WHERE tenant = ?", (webhook.tenant,))
     if count.fetchone()[0] >= at_most:
-        raise Conflict(f"the tenant has {at_most} webhooks, which is the limit; delete one first", name="webhooks")
+        raise too_many_webhooks(at_most)
     _insert(connection, webhook)
     for endpoint in webhook.endpoints:
         _add_lane(connection, webhook, endpoint.id, is_open=webhook.active and endpoint.enabled, now=now)
@@ -68,7 +68,7 @@ def get_webhook(connection: sqlite3.Connection, tenant: str, webhook_id: str) ->
     statement = f"SELECT {_rows.WEBHOOK_COLUMNS} FROM main.unihooks_webhooks WHERE tenant = ? AND id = ?"
     row = connection.execute(statement, (tenant, webhook_id)).fetchone()
     if row is None:
-        raise NotFound("there is no such webhook", name="webhook_id")
+        raise not_found("webhook", webhook_id, tenant)
     return _complete(connection, row)
 
 

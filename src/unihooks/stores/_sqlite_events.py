@@ -10,9 +10,10 @@ from typing import Any
 
 from unihooks._models import Event
 from unihooks._planning import NewEvent
-from unihooks._times import from_us
 from unihooks.abc import EmitOutcome
-from unihooks.exceptions import IdempotencyConflict, StoreError
+from unihooks.exceptions import IdempotencyConflict
+from unihooks.stores._refusals import cannot_be_stored
+from unihooks.stores._rows import event_of, stored_event
 from unihooks.stores._sqlite_statements import chunks, with_values
 
 _COLUMNS = "tenant, id, product, event_type, body, created_at, idempotency_key, digest"
@@ -45,10 +46,7 @@ def parameters(event: NewEvent) -> dict[str, Any]:
 def stored(event: NewEvent, row: tuple[Any, ...]) -> Event:
     """Return the event that an INSERT answered for, which may be an earlier one of the same key."""
     event_id, digest, created_at = row
-    if event.idempotency_key is not None and digest != event.digest:
-        sentence = "the idempotency key was used for another event; use a new key for new content"
-        raise IdempotencyConflict(sentence, name="idempotency_key")
-    return _event(event, event_id.decode(), created_at)
+    return stored_event(event, event_id.decode(), digest, created_at)
 
 
 def insert_events(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> list[EmitOutcome]:
@@ -64,9 +62,9 @@ def _insert_together(connection: sqlite3.Connection, piece: Sequence[NewEvent]) 
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of one event
         _raise_if_over(connection, error)
         if len(piece) == 1:
-            return [_failure(error)]
+            return [cannot_be_stored(error)]
         return [outcome for event in piece for outcome in _insert_together(connection, [event])]
-    return [_event(event, event.id, event.created_at) for event in piece]
+    return [event_of(event, event.id, event.created_at) for event in piece]
 
 
 def _insert_once(connection: sqlite3.Connection, event: NewEvent) -> EmitOutcome:
@@ -76,7 +74,7 @@ def _insert_once(connection: sqlite3.Connection, event: NewEvent) -> EmitOutcome
         return conflict
     except Exception as error:  # noqa: BLE001 - likewise
         _raise_if_over(connection, error)
-        return _failure(error)
+        return cannot_be_stored(error)
 
 
 def _raise_if_over(connection: sqlite3.Connection, error: Exception) -> None:
@@ -84,12 +82,6 @@ def _raise_if_over(connection: sqlite3.Connection, error: Exception) -> None:
     lasting = not isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.ProgrammingError)
     if isinstance(error, sqlite3.Error) and (lasting or not connection.in_transaction):
         raise error
-
-
-def _failure(error: Exception) -> StoreError:
-    failure = StoreError(f"the event cannot be stored: {error}", name="event")
-    failure.__cause__ = error
-    return failure
 
 
 def _row(event: NewEvent) -> tuple[Any, ...]:
@@ -103,7 +95,3 @@ def _row(event: NewEvent) -> tuple[Any, ...]:
         event.idempotency_key,
         event.digest,
     )
-
-
-def _event(event: NewEvent, event_id: str, created_at: int) -> Event:
-    return Event(event_id, event.tenant, event.product, event.event_type, None, from_us(created_at))

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from unihooks._ids import new_id
-from unihooks._models import Attempt, Delivery, Event
+from unihooks._models import Attempt, Delivery, Event, not_found
 from unihooks._planning import NewEvent, PlannedBody
-from unihooks.abc import ERASED, DeliveryFilter, EventFilter, Window
-from unihooks.exceptions import Conflict, NotFound
+from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores import _rows
+from unihooks.stores._refusals import check_replayable, not_pending
 from unihooks.stores._sqlite_claims import lower_next_due
 from unihooks.stores._sqlite_plans import delivery_row, insert_deliveries
 
@@ -99,7 +99,7 @@ def get_delivery(connection: sqlite3.Connection, tenant: str, delivery_id: str) 
     parameters = {"tenant": tenant, "id": delivery_id}
     row = connection.execute(f"{_DELIVERIES} AND d.id = :id", parameters).fetchone()
     if row is None:
-        raise NotFound("there is no such delivery", name="delivery_id")
+        raise not_found("delivery", delivery_id, tenant)
     return _rows.to_delivery(row)
 
 
@@ -107,14 +107,10 @@ def replay(connection: sqlite3.Connection, tenant: str, delivery_id: str, now: i
     """Make a new delivery with the stored body of this one."""
     row = connection.execute(_REPLAYED, (tenant, delivery_id)).fetchone()
     if row is None:
-        raise NotFound("there is no such delivery", name="delivery_id")
+        raise not_found("delivery", delivery_id, tenant)
     event_id, webhook_id, endpoint_id, product, event_type, body_of, size = row
-    if size == 0:
-        raise Conflict(f"{ERASED}; there is nothing to send", name="event_id")
-    if not _exists(connection, endpoint_id):
-        raise Conflict("the endpoint of this delivery is gone; there is nowhere to send it", name="endpoint_id")
-    if body_of == "none":
-        raise Conflict("the payload mapping failed, so there is no body; correct it and recover", name="delivery_id")
+    there = _exists(connection, endpoint_id)
+    check_replayable(is_erased=size == 0, has_endpoint=there, has_body=body_of != "none")
     event = NewEvent(event_id, tenant, product, event_type, b"", now)
     body = PlannedBody(webhook_id, (endpoint_id,), b"" if body_of == "webhook" else None)
     new = new_id("dlv_", now)
@@ -128,7 +124,7 @@ def cancel(connection: sqlite3.Connection, tenant: str, delivery_id: str, reason
     get_delivery(connection, tenant, delivery_id)
     parameters = {"tenant": tenant, "id": delivery_id, "reason": reason, "now": now}
     if connection.execute(_CANCEL, parameters).rowcount == 0:
-        raise Conflict("the delivery is not pending any more; there is nothing to cancel", name="delivery_id")
+        raise not_pending(get_delivery(connection, tenant, delivery_id))
     return get_delivery(connection, tenant, delivery_id)
 
 

@@ -115,7 +115,7 @@ class RecordingDispatcher:
 def _repeated(first: Event, event: Event) -> Event:
     if _content(first) != _content(event):
         raise IdempotencyConflict(
-            "the idempotency key was used before with another event; use one key per event",
+            "the idempotency key was used for another event; use a new key for new content",
             name="idempotency_key",
         )
     return first

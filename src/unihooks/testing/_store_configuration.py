@@ -256,16 +256,18 @@ class ConfigurationRules:
         if tenant == ACME:
             webhook, delivery = evolve(webhook, id="whk_nobodys"), evolve(delivery, id="dlv_nobodys")
         store = scene.store
-        verbs: list[Callable[[], object]] = [
-            lambda: store.get_webhook(tenant, webhook.id),
-            lambda: store.revise_webhook(tenant, webhook.id, lambda current: current),
-            lambda: store.delete_webhook(tenant, webhook.id),
-            lambda: store.list_attempts(tenant, delivery.id, Window(limit=1)),
-            lambda: store.replay(tenant, delivery.id),
-            lambda: store.cancel(tenant, delivery.id, "no"),
-            lambda: store.recover(tenant, webhook.id, 0, 1, after="", limit=1),
+        verbs: list[tuple[str, Callable[[], object]]] = [
+            ("webhook", lambda: store.get_webhook(tenant, webhook.id)),
+            ("webhook", lambda: store.revise_webhook(tenant, webhook.id, lambda current: current)),
+            ("webhook", lambda: store.delete_webhook(tenant, webhook.id)),
+            ("delivery", lambda: store.list_attempts(tenant, delivery.id, Window(limit=1))),
+            ("delivery", lambda: store.replay(tenant, delivery.id)),
+            ("delivery", lambda: store.cancel(tenant, delivery.id, "no")),
+            ("webhook", lambda: store.recover(tenant, webhook.id, 0, 1, after="", limit=1)),
         ]
-        for verb in verbs:
-            with pytest.raises(NotFound):
+        for kind, verb in verbs:
+            id_ = webhook.id if kind == "webhook" else delivery.id
+            with pytest.raises(NotFound, match=f"there is no {kind} '{id_}' of tenant '{tenant}'; pass") as caught:
                 verb()
+            assert caught.value.name == f"{kind}_id"
         assert len(scene.claim()) == 1

@@ -143,13 +143,13 @@ class LogRules:
             scene.revise(webhook, endpoints=webhook.endpoints[1:])
         else:
             scene.store.delete_webhook(ACME, webhook.id)
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict, match="the endpoint of this delivery is gone"):
             scene.store.replay(ACME, delivery.id)
         assert len(scene.deliveries()) == 2
 
     def test_a_replay_of_what_was_never_mapped_is_a_conflict(self, scene: Scene) -> None:
         scene.active(mapping=TOO_LONG)
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict, match="the payload mapping failed"):
             scene.store.replay(ACME, scene.pending(payload=LONG).id)
 
     # Cancel.
@@ -189,7 +189,7 @@ class LogRules:
         scene.store.cancel(ACME, cancelled.id, "by hand")
         before = scene.deliveries()
         for one in before:
-            with pytest.raises(Conflict):
+            with pytest.raises(Conflict, match=f"the delivery is {one.state}; only a pending one can be cancelled"):
                 scene.store.cancel(ACME, one.id, "again")
         assert scene.deliveries() == before
 
