@@ -4,6 +4,7 @@ from unihooks._catalog import Catalog, EventType, Product
 from unihooks._dispatcher import Dispatcher, Stats
 from unihooks._engine import DrainResult
 from unihooks._headers import HeaderSet
+from unihooks._log import Log
 from unihooks._mapping import PayloadMapping, Preview
 from unihooks._models import (
     Attempt,
@@ -21,6 +22,7 @@ from unihooks._retries import RetryPolicy
 from unihooks._secrets import Secret
 from unihooks._signing import VerifiedMessage, sign, verify
 from unihooks._targets import TargetPolicy
+from unihooks._webhooks import Webhooks
 from unihooks._worker import Worker
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "EventSubscription",
     "EventType",
     "HeaderSet",
+    "Log",
     "Page",
     "PayloadMapping",
     "Preview",
@@ -47,6 +50,7 @@ __all__ = [
     "VerifiedMessage",
     "Webhook",
     "WebhookStatus",
+    "Webhooks",
     "Worker",
     "sign",
     "verify",

@@ -79,6 +79,10 @@ class Dispatcher:
         egress_ips: The addresses your requests come from, for customers' allow-lists.
         webhooks_per_tenant: How many webhooks one tenant may have.
         endpoints_per_webhook: How many endpoints one webhook may have.
+
+    Attributes:
+        webhooks: Add, change, list and test webhooks: see `Webhooks`.
+        log: Read events, deliveries and attempts, and act on them: see `Log`.
     """
 
     def __init__(

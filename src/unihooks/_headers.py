@@ -52,8 +52,8 @@ class HeaderSet(Mapping[str, Secret]):
     [('Authorization', 'Bearer s3cr3t')]
     >>> HeaderSet({"Host": "example.org"})
     Traceback (most recent call last):
-    unihooks.exceptions.InvalidHeader: Header Host is set by unihooks or not allowed; \
-use another name.
+    unihooks.exceptions.InvalidHeader: header Host is set by unihooks or not allowed; \
+use another name
 
     Raises:
         InvalidHeader: A name or value is malformed, reserved, repeated or too
@@ -67,7 +67,7 @@ use another name.
         for name, value in _pairs(headers):
             key = _checked_name(name)
             if key in self._entries:
-                _refuse(name, "is given twice; keep one ('_' counts as '-').")
+                _refuse(name, "is given twice; keep one ('_' counts as '-')")
             self._entries[key] = str.__str__(name), _checked_value(name, value)
         _check_total(self)
 
@@ -105,21 +105,21 @@ def _pairs(headers: Pairs) -> Iterable[tuple[str, str | Secret]]:
     try:
         return [(name, value) for name, value in headers]
     except (TypeError, ValueError):
-        sentence = "Headers are a mapping of names to values, or pairs of name and value."
+        sentence = "headers are a mapping of names to values, or pairs of name and value"
         raise InvalidHeader(sentence, name="headers") from None
 
 
 def _checked_name(name: object) -> str:
     if not isinstance(name, str):
-        raise InvalidHeader("A header name is text; pass a str.", name="headers")
+        raise InvalidHeader("a header name is text; pass a str", name="headers")
     if not _TOKEN.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         _refuse(
             _abridged(name),
-            f"is not a valid name; use at most {MAX_NAME_LENGTH} ASCII letters, digits and '-'.",
+            f"is not a valid name; use at most {MAX_NAME_LENGTH} ASCII letters, digits and '-'",
         )
     key = _folded(name)
     if key in _RESERVED or key.startswith(_RESERVED_PREFIXES):
-        _refuse(name, "is set by unihooks or not allowed; use another name.")
+        _refuse(name, "is set by unihooks or not allowed; use another name")
     return key
 
 
@@ -127,25 +127,25 @@ def _checked_value(name: str, value: str | Secret) -> Secret:
     secret = value if isinstance(value, Secret) else _secret(name, value)
     text = secret.reveal()
     if not _VALUE.fullmatch(text):
-        _refuse(name, "needs a value of visible ASCII characters, with blanks only inside.")
+        _refuse(name, "needs a value of visible ASCII characters, with blanks only inside")
     if len(text) > MAX_VALUE_LENGTH:
-        _refuse(name, f"has too long a value; at most {MAX_VALUE_LENGTH} characters are accepted.")
+        _refuse(name, f"has too long a value; at most {MAX_VALUE_LENGTH} characters are accepted")
     return secret
 
 
 def _secret(name: str, value: object) -> Secret:
     if not isinstance(value, str):
-        _refuse(name, "needs a value of text; pass a str.")
+        _refuse(name, "needs a value of text; pass a str")
     return Secret(value)
 
 
 def _check_total(headers: HeaderSet) -> None:
     pairs = headers.revealed()
     if len(pairs) > MAX_HEADERS:
-        sentence = f"There are too many headers; at most {MAX_HEADERS} are accepted."
+        sentence = f"there are too many headers; at most {MAX_HEADERS} are accepted"
         raise InvalidHeader(sentence, name="headers")
     if sum(len(name) + len(value) for name, value in pairs) > MAX_TOTAL_LENGTH:
-        sentence = f"The headers are too long; {MAX_TOTAL_LENGTH} characters in all are accepted."
+        sentence = f"the headers are too long; {MAX_TOTAL_LENGTH} characters in all are accepted"
         raise InvalidHeader(sentence, name="headers")
 
 
@@ -160,4 +160,4 @@ def _abridged(name: str) -> str:
 
 
 def _refuse(name: str, sentence: str) -> NoReturn:
-    raise InvalidHeader(f"Header {name} {sentence}", name=name)
+    raise InvalidHeader(f"header {name} {sentence}", name=name)

@@ -48,7 +48,7 @@ class Secret:
         created_at: datetime | None = None,
     ) -> None:
         if not isinstance(value, str):
-            raise InvalidWebhook("A secret is text; pass a str.", name="secret")
+            raise InvalidWebhook("a secret is text; pass a str", name="secret")
         self._value = str.__str__(value)
         self._expires_at = _utc(expires_at, "expires_at")
         self._created_at = _utc(created_at, "created_at")
@@ -107,7 +107,7 @@ class _Redacted(Secret):
 
     def reveal(self) -> str:
         """Raise, because the text is gone."""
-        sentence = "This secret was pickled, which redacts it; load it from the store again."
+        sentence = "this secret was pickled, which redacts it; load it from the store again"
         raise UnihooksError(sentence, name="secret")
 
     def __eq__(self, other: object) -> bool:
@@ -130,12 +130,12 @@ def check_signing_secret(secret: str | Secret) -> None:
     >>> check_signing_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     >>> check_signing_secret("whsec_short")
     Traceback (most recent call last):
-    unihooks.exceptions.InvalidWebhook: After whsec_ there must be padded \
-base64 of 24 to 64 random bytes.
+    unihooks.exceptions.InvalidWebhook: after whsec_ there must be padded \
+base64 of 24 to 64 random bytes
     """
     prefix, _ = decode_key(secret)
     if prefix == PUBLIC_PREFIX:
-        sentence = f"A {PUBLIC_PREFIX} key can only verify; sign with its {PRIVATE_PREFIX} key."
+        sentence = f"a {PUBLIC_PREFIX} key can only verify; sign with its {PRIVATE_PREFIX} key"
         raise InvalidWebhook(sentence, name="secret")
 
 
@@ -155,7 +155,7 @@ def decode_key(secret: str | Secret) -> tuple[str, bytes]:
         raw = b""
     # Before Python 3.13, surplus padding passes as valid.
     if len(raw) not in lengths or len(key) % 4:
-        raise InvalidWebhook(f"After {prefix} there must be padded {form}.", name="secret")
+        raise InvalidWebhook(f"after {prefix} there must be padded {form}", name="secret")
     return prefix, raw
 
 
@@ -164,7 +164,7 @@ def _prefix(text: object) -> str:
         for prefix in _KEY_LENGTHS:
             if text.startswith(prefix):
                 return prefix
-    sentence = f"A signing secret is text that starts with {SECRET_PREFIX} or {PRIVATE_PREFIX}."
+    sentence = f"a signing secret is text that starts with {SECRET_PREFIX} or {PRIVATE_PREFIX}"
     raise InvalidWebhook(sentence, name="secret")
 
 
@@ -173,7 +173,7 @@ def _utc(time: object, name: str) -> datetime | None:
         return None
     if isinstance(time, datetime) and time.utcoffset() is not None:
         return time.astimezone(UTC)
-    raise InvalidWebhook(f"{name} must be a datetime with a time zone.", name=name)
+    raise InvalidWebhook(f"{name} must be a datetime with a time zone", name=name)
 
 
 def _encoded(value: str) -> bytes:

@@ -35,6 +35,7 @@ Headers = Mapping[Any, Any] | Iterable[tuple[str | bytes, str | bytes]]
 _MESSAGE_ID = re.compile(r"[!-\-/-~]{1,255}")  # visible ASCII without the dot
 _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,10}")
 _SEED_LENGTH = 32
+_ALL_HEADERS = "pass all headers of the request as they came"
 
 
 @attrs.frozen
@@ -65,13 +66,13 @@ class Signer:
     def __init__(self, secrets: Secrets) -> None:
         self._keys = _keys(secrets)
         if not all(key.signs for key in self._keys):
-            sentence = f"A {PUBLIC_PREFIX} key can only verify; sign with its {PRIVATE_PREFIX} key."
+            sentence = f"a {PUBLIC_PREFIX} key can only verify; sign with its {PRIVATE_PREFIX} key"
             raise InvalidWebhook(sentence, name="secrets")
 
     def sign(self, message_id: str, timestamp: int, body: bytes) -> str:
         """Return the `webhook-signature` value; `timestamp` is in Unix seconds."""
         if not _MESSAGE_ID.fullmatch(message_id):
-            sentence = "A message id is 1 to 255 visible ASCII characters without a dot."
+            sentence = "a message id is 1 to 255 visible ASCII characters without a dot"
             raise InvalidPayload(sentence, name="message_id")
         content = _content(message_id, timestamp, body)
         if len(self._keys) == 1:
@@ -97,7 +98,7 @@ def sign(message_id: str, timestamp: int | datetime, body: bytes | str, secrets:
     'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='
     """
     if not isinstance(message_id, str):
-        raise InvalidPayload("A message id is text; pass a str.", name="message_id")
+        raise InvalidPayload("a message id is text; pass a str", name="message_id")
     return Signer(secrets).sign(str.__str__(message_id), _seconds(timestamp), _bytes(body))
 
 
@@ -136,7 +137,7 @@ def verify(
     'evt_1'
     >>> verify(headers, b"{...}", secret, now=moment)
     Traceback (most recent call last):
-    unihooks.exceptions.VerificationError: No signature fits; check secret and raw body.
+    unihooks.exceptions.VerificationError: no signature fits; check secret and raw body
     """
     keys, raw = _keys(secrets), _bytes(body)
     found = _message_headers(headers)
@@ -145,7 +146,7 @@ def verify(
     content = _content(message_id, timestamp, raw)
     signatures = _signatures(found)
     if not any(key.fits(signatures, content) for key in keys):
-        sentence = "No signature fits; check secret and raw body."
+        sentence = "no signature fits; check secret and raw body"
         raise VerificationError(sentence, name=SIGNATURE_HEADER)
     return VerifiedMessage(message_id, datetime.fromtimestamp(timestamp, UTC), raw)
 
@@ -209,7 +210,7 @@ class _Ed25519Key:
 def _keys(secrets: Secrets) -> list[_Key]:
     listed = [secrets] if isinstance(secrets, str | Secret) else list(secrets)
     if not listed:
-        raise InvalidWebhook("There is no secret; pass at least one.", name="secrets")
+        raise InvalidWebhook("there is no secret; pass at least one", name="secrets")
     return [_key(secret) for secret in listed]
 
 
@@ -222,14 +223,14 @@ def _ed25519_key(prefix: str, raw: bytes) -> _Ed25519Key:
     try:
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError as exc:
-        sentence = f"{PRIVATE_PREFIX} and {PUBLIC_PREFIX} keys need the extra: unihooks[crypto]."
+        sentence = f"{PRIVATE_PREFIX} and {PUBLIC_PREFIX} keys need cryptography; install unihooks[crypto]"
         raise UnihooksError(sentence, name="crypto") from exc
     if prefix == PUBLIC_PREFIX:
         return _Ed25519Key(ed25519.Ed25519PublicKey.from_public_bytes(raw))
     private = ed25519.Ed25519PrivateKey.from_private_bytes(raw[:_SEED_LENGTH])
     public = private.public_key()
     if raw[_SEED_LENGTH:] not in {b"", public.public_bytes_raw()}:
-        sentence = f"The two halves of the {PRIVATE_PREFIX} key do not belong together."
+        sentence = f"the two halves of the {PRIVATE_PREFIX} key do not belong together; paste the whole key again"
         raise InvalidWebhook(sentence, name="secret")
     return _Ed25519Key(public, private)
 
@@ -244,7 +245,7 @@ def _seconds(timestamp: object) -> int:
         timestamp = int(timestamp)
     if isinstance(timestamp, int) and _TIMESTAMP.fullmatch(str(timestamp)):
         return timestamp
-    sentence = "A timestamp is an int of Unix seconds or a datetime with a time zone."
+    sentence = "a timestamp is an int of Unix seconds or a datetime with a time zone"
     raise InvalidPayload(sentence, name="timestamp")
 
 
@@ -253,7 +254,7 @@ def _bytes(body: object) -> bytes:
         return bytes(body)
     if isinstance(body, str):
         return _encoded(body)
-    raise InvalidPayload("A body is bytes or text, exactly as sent, not parsed.", name="body")
+    raise InvalidPayload("a body is bytes or text, exactly as sent, not parsed", name="body")
 
 
 def _encoded(text: str) -> bytes:
@@ -269,7 +270,7 @@ def _message_headers(headers: Headers) -> dict[str, str]:
         if key not in {ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER}:
             continue
         if key in found:
-            raise VerificationError(f"The header {key} is given twice.", name=key)
+            raise VerificationError(f"the header {key} is given twice; treat the request as not authentic", name=key)
         found[key] = _text(value)
     return found
 
@@ -281,27 +282,27 @@ def _text(value: object) -> str:
 def _checked_id(found: Mapping[str, str]) -> str:
     message_id = found.get(ID_HEADER, "")
     if not _MESSAGE_ID.fullmatch(message_id):
-        raise VerificationError(f"The header {ID_HEADER} is missing or malformed.", name=ID_HEADER)
+        raise VerificationError(f"the header {ID_HEADER} is missing or malformed; {_ALL_HEADERS}", name=ID_HEADER)
     return message_id
 
 
 def _checked_timestamp(found: Mapping[str, str]) -> int:
     timestamp = found.get(TIMESTAMP_HEADER, "")
     if not _TIMESTAMP.fullmatch(timestamp):
-        sentence = f"The header {TIMESTAMP_HEADER} is missing or malformed."
+        sentence = f"the header {TIMESTAMP_HEADER} is missing or malformed; {_ALL_HEADERS}"
         raise VerificationError(sentence, name=TIMESTAMP_HEADER)
     return int(timestamp)
 
 
 def _check_age(timestamp: int, tolerance: float, now: datetime) -> None:
     if not abs(now.timestamp() - timestamp) <= tolerance:  # so written, NaN is refused
-        sentence = "The message is too old or too new; check the clock or the tolerance."
+        sentence = "the message is too old or too new; check the clock or the tolerance"
         raise VerificationError(sentence, name=TIMESTAMP_HEADER)
 
 
 def _signatures(found: Mapping[str, str]) -> Sequence[str]:
     signatures = found.get(SIGNATURE_HEADER, "").split()
     if not 1 <= len(signatures) <= MAX_SIGNATURES:
-        sentence = f"The header {SIGNATURE_HEADER} is missing, empty or too long."
+        sentence = f"the header {SIGNATURE_HEADER} is missing, empty or too long; {_ALL_HEADERS}"
         raise VerificationError(sentence, name=SIGNATURE_HEADER)
     return signatures

@@ -97,7 +97,7 @@ def _network(text: str | Network) -> Network:
             raise ValueError("zone")  # noqa: TRY301
         network = ip_network(str(text))
     except ValueError:
-        sentence = f"{str(text)[:50]!r} is not a network; write CIDR text such as 10.0.0.0/8."
+        sentence = f"{str(text)[:50]!r} is not a network; write CIDR text such as 10.0.0.0/8"
         raise TargetRefused(sentence, name="network") from None
     if isinstance(network, IPv6Network) and network.subnet_of(_V4_MAPPED):
         return IPv4Network((int(network[0]) & 0xFFFFFFFF, network.prefixlen - 96))
@@ -120,7 +120,7 @@ class TargetPolicy:
     'https://example.com/'
     >>> TargetPolicy().check_address("10.0.0.1")
     Traceback (most recent call last):
-    unihooks.exceptions.TargetRefused: The address is not public; use a public one.
+    unihooks.exceptions.TargetRefused: the address is not public; use a public one
     >>> TargetPolicy(allow=["10.0.0.0/8"]).check_address("10.0.0.1")
     '10.0.0.1'
     """
@@ -154,7 +154,7 @@ class TargetPolicy:
         if _NUMERIC_LABEL.fullmatch(labels[-1]):
             return self.check_address(name)
         if not all(map(_LABEL.fullmatch, labels)) or len(name) > MAX_NAME_LENGTH:
-            _refuse("The host is not a valid name; use one such as hooks.example.com.")
+            _refuse("the host is not a valid name; use one such as hooks.example.com")
         self._check_name(labels)
         return name
 
@@ -165,56 +165,56 @@ class TargetPolicy:
         """
         parsed = _parsed(address)
         if _within(parsed, self.deny):
-            _refuse("The address is in a network that is denied here; use another one.")
+            _refuse("the address is in a network that is denied here; use another one")
         if not _within(parsed, self.allow) and not _is_public(parsed):
-            _refuse("The address is not public; use a public one.")
+            _refuse("the address is not public; use a public one")
         return str(parsed)
 
     def _check_scheme(self, scheme: str) -> None:
         if scheme == "https" or (scheme == "http" and self.allow_http):
             return
-        _refuse("The URL must start with https://.")
+        _refuse("the URL must start with https://")
 
     def _check_ipv6(self, host: str) -> str:
         if ":" not in host:
-            _refuse("Brackets are for IPv6 addresses only; leave them out.")
+            _refuse("brackets are for IPv6 addresses only; leave them out")
         address = self.check_address(host[1:-1])
         return f"[{address}]" if ":" in address else address
 
     def _check_name(self, labels: list[str]) -> None:
         if labels[-1] == "localhost":
             if not any(_within(address, self.allow) for address in _LOOPBACK):
-                _refuse("The host is this machine itself; use a public name.")
+                _refuse("the host is this machine itself; use a public name")
         elif _is_private(labels) and not self.allow:
-            _refuse("The host is a name inside a private network; use a public name.")
+            _refuse("the host is a name inside a private network; use a public name")
 
 
 def _split(url: object) -> dict[str, str]:
     if not isinstance(url, str):
-        _refuse("The URL must be text; pass a str.")
+        _refuse("the URL must be text; pass a str")
     _checked_length(url)
     if not url.isprintable() or " " in url or "\\" in url:
-        _refuse("The URL holds a space, control character or backslash; percent-encode it.")
+        _refuse("the URL holds a space, control character or backslash; percent-encode it")
     match = _URL.fullmatch(url)
     if match is None:
-        _refuse("The URL must have the form https://host/path.")
+        _refuse("the URL must have the form https://host/path")
     if match["fragment"]:
-        _refuse("The URL has a fragment, which is never sent; remove # and what follows.")
+        _refuse("the URL has a fragment, which is never sent; remove # and what follows")
     return match.groupdict()
 
 
 def _checked_length(url: str) -> str:
     if len(url) > MAX_URL_LENGTH:
-        _refuse(f"The URL is too long; at most {MAX_URL_LENGTH} characters are accepted.")
+        _refuse(f"the URL is too long; at most {MAX_URL_LENGTH} characters are accepted")
     return url
 
 
 def _host_and_port(authority: str) -> tuple[str, int | None]:
     if "@" in authority:
-        _refuse("The URL holds a user name or password; send it as a custom header instead.")
+        _refuse("the URL holds a user name or password; send it as a custom header instead")
     match = _AUTHORITY.fullmatch(authority)
     if match is None or not match["host"]:
-        _refuse("The URL needs one host and, after a colon, at most one port number.")
+        _refuse("the URL needs one host and, after a colon, at most one port number")
     return match["host"], int(match["port"]) if match["port"] else None
 
 
@@ -223,7 +223,7 @@ def _checked_port(scheme: str, port: int | None) -> str:
         return ""
     if port not in _FREE_PORTS or port in _BAD_PORTS:
         default = _DEFAULT_PORTS[scheme]
-        _refuse(f"The port is not accepted; use {default} or one from 1024 up, but no well-known one.")
+        _refuse(f"the port is not accepted; use {default} or one from 1024 up, but no well-known one")
     return f":{port}"
 
 
@@ -236,7 +236,7 @@ def _normalised(host: str) -> str:
         try:
             host = idna.encode(host, uts46=True).decode("ascii")
         except UnicodeError:
-            _refuse("The host is not a valid international name; correct its spelling.")
+            _refuse("the host is not a valid international name; correct its spelling")
     return host.lower().removesuffix(".")
 
 
@@ -250,7 +250,7 @@ def _parsed(address: str) -> Address:
     except (TypeError, ValueError):
         parsed = None
     if parsed is None:
-        _refuse("The address is not a plain IPv4 or IPv6 address; write it as 192.0.2.1 or 2001:db8::1.")
+        _refuse("the address is not a plain IPv4 or IPv6 address; write it as 192.0.2.1 or 2001:db8::1")
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 

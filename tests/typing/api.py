@@ -13,10 +13,12 @@ from unihooks import (
     Endpoint,
     EventSubscription,
     HeaderSet,
+    Log,
     PayloadMapping,
     RetryPolicy,
     TargetPolicy,
     Webhook,
+    Webhooks,
     WebhookStatus,
     Worker,
     sign,
@@ -39,6 +41,8 @@ dispatcher = Dispatcher(
 )
 Dispatcher(PostgresStore("postgresql:///app", schema="unihooks"), retries=RetryPolicy.from_delays([5, 300]))
 Dispatcher(MemoryStore())
+assert_type(dispatcher.webhooks, Webhooks)
+assert_type(dispatcher.log, Log)
 
 webhook = dispatcher.webhooks.add(
     Webhook(

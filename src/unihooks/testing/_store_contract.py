@@ -42,7 +42,7 @@ class StoreContract(
     """Hold the rules of `unihooks.abc.Store` as tests.
 
     Subclass it in a test module, and override the fixture `store` so that it
-    gives an empty store and closes it afterwards:
+    gives an empty store and closes it afterwards::
 
         class TestMyStore(StoreContract):
             @pytest.fixture

@@ -26,11 +26,11 @@ _MEBIBYTE = 1024 * 1024
 class TransportContract:
     """Check a transport against a hostile receiver; subclass it and override `make_transport`.
 
-    ```python
-    class TestMyTransport(TransportContract):
-        def make_transport(self, targets, ssl_context):
-            return MyTransport(verify=ssl_context)
-    ```
+    For example::
+
+        class TestMyTransport(TransportContract):
+            def make_transport(self, targets, ssl_context):
+                return MyTransport(verify=ssl_context)
 
     The tests are asynchronous and run by anyio's pytest plugin on asyncio.
     """
