@@ -1,5 +1,23 @@
 """The webhook section that a host embeds for its customers."""
 
+try:
+    from unihooks.console._app import create_console
+except ModuleNotFoundError as error:
+    if error.name not in ("starlette", "jinja2", "markupsafe"):
+        raise
+    raise ImportError('the console needs an extra; install it with: pip install "unihooks[console]"') from error
+
+from unihooks.console._portal import only_portal_links, portal_link
+from unihooks.console._rates import Limiter, Rate, Rates
 from unihooks.console._viewers import Permission, Viewer
 
-__all__ = ["Permission", "Viewer"]
+__all__ = [
+    "Limiter",
+    "Permission",
+    "Rate",
+    "Rates",
+    "Viewer",
+    "create_console",
+    "only_portal_links",
+    "portal_link",
+]

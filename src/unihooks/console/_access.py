@@ -1,0 +1,84 @@
+"""Guard each page's function: the permission it needs, and for a form its token."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unihooks.console import _csrf
+from unihooks.console._rendering import refuse, settings_of, viewer_of
+from unihooks.console._viewers import Permission
+
+View = Callable[[Request], Awaitable[Response]]
+_MOST_BYTES = 2_000_000
+_MOST_FIELDS = 5_000
+
+
+@frozen
+class Form:
+    """Hold what a form has sent: pairs in the order of its fields."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the last value of a field."""
+        return next((value for key, value in reversed(self.pairs) if key == name), default)
+
+    def all(self, name: str) -> list[str]:
+        """Return all values of a field."""
+        return [value for key, value in self.pairs if key == name]
+
+
+Action = Callable[[Request, Form], Awaitable[Response]]
+
+
+def view(permission: Permission) -> Callable[[View], View]:
+    """Show a page only to viewers with the permission."""
+
+    def guard(function: View) -> View:
+        @wraps(function)
+        async def guarded(request: Request) -> Response:
+            if not viewer_of(request).may(permission):
+                return refuse(request, 403)
+            return await function(request)
+
+        return guarded
+
+    return guard
+
+
+def action(permission: Permission) -> Callable[[Action], View]:
+    """Run what a form asks for, only for viewers with the permission and from a form of this console."""
+
+    def guard(function: Action) -> View:
+        @wraps(function)
+        async def guarded(request: Request) -> Response:
+            if not viewer_of(request).may(permission):
+                return refuse(request, 403)
+            form = await _read(request)
+            if not _csrf.fits(form.get(_csrf.FIELD), request, viewer_of(request), settings_of(request)):
+                return refuse(request, 403, foreign=True)
+            return await function(request, form)
+
+        return guarded
+
+    return guard
+
+
+async def _read(request: Request) -> Form:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise HTTPException(413)
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise HTTPException(400) from None
+    return Form(tuple((name, value.replace("\r\n", "\n")) for name, value in pairs))

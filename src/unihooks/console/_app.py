@@ -1,0 +1,103 @@
+"""Put the console together: pages, API, assets, and what guards them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from unihooks._dispatcher import Dispatcher
+from unihooks.console._answers import SecureAnswers
+from unihooks.console._gate import Gate
+from unihooks.console._locale import LANGUAGES
+from unihooks.console._rates import Rates
+from unihooks.console._rendering import refuse
+from unihooks.console._settings import Authenticate, Branding, ConsoleSettings
+from unihooks.console.pages import page_routes
+from unihooks.exceptions import Conflict, NotFound, StoreError, UnihooksError
+
+
+def create_console(
+    dispatcher: Dispatcher,
+    *,
+    authenticate: Authenticate,
+    title: str = "Webhooks",
+    logo: str | bytes | None = None,
+    accent: str | None = None,
+    home_url: str | None = None,
+    language: str | None = None,
+    secret: str | None = None,
+    sign_in_url: str | None = None,
+    frame_ancestors: str | Sequence[str] = "'none'",
+    trusted_origins: str | Sequence[str] = (),
+    rates: Rates | None = None,
+) -> ASGIApp:
+    """Return an ASGI application to mount at any path of the host.
+
+    Args:
+        dispatcher: Whose webhooks and log it shows.
+        authenticate: Called with each request, sync or async: returns the `Viewer`, or None for a stranger.
+        title: What the section is called.
+        logo: A URL, or the bytes of an image, shown beside the title.
+        accent: The colour of buttons and links, such as `#0a7d5a`.
+        home_url: Where "back" leads: a page of the host.
+        language: `en` or `ar` for everybody; by default the viewer's choice or browser decides.
+        secret: At least 32 random characters that only the host knows; portal links need it.
+        sign_in_url: Where strangers are sent; by default they get a page with status 401.
+        frame_ancestors: Which origins may show the console in a frame; none by default.
+        trusted_origins: Origins, besides the console's own, whose pages may post to it.
+        rates: How often a tenant may send tests and replays.
+    """
+    if language is not None and language not in LANGUAGES:
+        raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, or None for the viewer's own")
+    settings = ConsoleSettings(
+        dispatcher=dispatcher,
+        authenticate=authenticate,
+        branding=Branding(title=title, logo=logo, accent=accent, home_url=home_url),
+        language=language,
+        secret=secret,
+        sign_in_url=sign_in_url,
+        frame_ancestors=frame_ancestors,
+        trusted_origins=trusted_origins,
+        rates=rates or Rates(),
+    )
+    app = Starlette(routes=page_routes(), middleware=[Middleware(Gate)], exception_handlers=_HANDLERS)
+    app.state.console = settings
+    # Outside of everything, so that the answer to a failure has the headers too.
+    return SecureAnswers(app, settings)
+
+
+async def _not_found(request: Request, _error: Exception) -> Response:
+    return refuse(request, 404)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return refuse(request, error.status_code if isinstance(error, HTTPException) else 500)
+
+
+async def _conflict(request: Request, error: Exception) -> Response:
+    return refuse(request, 409, sentence=str(error))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    return refuse(request, 400, sentence=str(error))
+
+
+async def _unavailable(request: Request, _error: Exception) -> Response:
+    # What the database said is for the operator's log, not for a customer.
+    return refuse(request, 503)
+
+
+_HANDLERS = {
+    HTTPException: _refused,
+    NotFound: _not_found,
+    Conflict: _conflict,
+    StoreError: _unavailable,
+    UnihooksError: _invalid,
+    Exception: _refused,
+}

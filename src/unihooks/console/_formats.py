@@ -1,0 +1,94 @@
+"""Show times, durations, numbers and JSON to people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from unihooks.console._locale import gettext, ngettext
+
+NOTHING = "\N{EN DASH}"
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_SECOND_MS = 1_000
+
+
+def now() -> datetime:
+    """Return the time against which ages are shown."""
+    return datetime.now(UTC)
+
+
+def moment(value: datetime | None) -> str:
+    """Show a time exactly: `2026-01-31 12:00:05 UTC`."""
+    return "" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def machine_time(value: datetime) -> str:
+    """Return the form that the attribute `datetime` takes."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def ago(value: datetime | None) -> str:
+    """Show how long ago, or how soon, a time is."""
+    if value is None:
+        return gettext("never")
+    seconds = round((now() - value).total_seconds())
+    if seconds < 0:
+        return gettext("in %(span)s") % {"span": span(timedelta(seconds=-seconds))}
+    return gettext("just now") if seconds < 5 else gettext("%(span)s ago") % {"span": span(timedelta(seconds=seconds))}  # noqa: PLR2004
+
+
+def span(value: timedelta) -> str:
+    """Show a length of time by its largest unit."""
+    seconds = int(value.total_seconds())
+    if seconds < _MINUTE:
+        return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
+    if seconds < _HOUR:
+        return ngettext("%(count)d minute", "%(count)d minutes", seconds // _MINUTE) % {"count": seconds // _MINUTE}
+    if seconds < _DAY:
+        return ngettext("%(count)d hour", "%(count)d hours", seconds // _HOUR) % {"count": seconds // _HOUR}
+    return ngettext("%(count)d day", "%(count)d days", seconds // _DAY) % {"count": seconds // _DAY}
+
+
+def milliseconds(value: float | None) -> str:
+    """Show a duration in ms, or in s when it is long."""
+    if value is None:
+        return NOTHING
+    if value >= _SECOND_MS:
+        return f"{value / _SECOND_MS:.1f} s"
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"  # noqa: PLR2004
+
+
+def percent(value: float | None) -> str:
+    """Show a share of 0 to 1 without rounding up to all."""
+    if value is None:
+        return NOTHING
+    return "100 %" if value >= 1 else f"{min(value * 100, 99.9):.1f} %"
+
+
+def number(value: int) -> str:
+    """Show a whole number in groups of three."""
+    return f"{value:,}"
+
+
+def pretty(value: Any) -> str:
+    """Show a JSON value over several lines."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def short_url(value: str) -> str:
+    """Show a URL without its scheme."""
+    return value.removeprefix("https://").removesuffix("/")
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "moment": moment,
+    "machine_time": machine_time,
+    "ago": ago,
+    "milliseconds": milliseconds,
+    "percent": percent,
+    "number": number,
+    "pretty": pretty,
+    "short_url": short_url,
+}

@@ -1,0 +1,95 @@
+"""Let in whom the host knows, and stop what did not start on a page of this console."""
+
+from __future__ import annotations
+
+import inspect
+
+from starlette._utils import get_route_path
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from unihooks.console import _csrf, _locale, _portal
+from unihooks.console._rendering import refuse, settings_of
+from unihooks.console._settings import ConsoleSettings
+from unihooks.console._viewers import Viewer
+
+_OPEN = ("/static/", "/portal")
+
+
+class Gate:
+    """Ask the host who it is, put the viewer on `request.state`, and check unsafe requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # The state of the host's request, around a mount, stays as it is.
+        scope["state"] = dict(scope.get("state", {}))
+        request = Request(scope, receive)
+        request.state.viewer = None
+        cookie = _csrf.cookie_of(request)
+        request.state.csrf_cookie = cookie or _csrf.new_cookie()
+        _locale.use(_locale.language_of(request, settings_of(request)))
+        answer = None if get_route_path(scope).startswith(_OPEN) else await _stopped(request)
+        await (answer or self._app)(scope, receive, send if cookie else _with_cookie(request, send))
+
+
+async def _stopped(request: Request) -> Response | None:
+    settings = settings_of(request)
+    viewer = await _known(request, settings)
+    if viewer is None:
+        return _unknown(request, settings)
+    request.state.viewer = viewer
+    if _csrf.is_safe(request) or _csrf.from_here(request, settings, strict=is_api(request)):
+        return None
+    return _foreign(request)
+
+
+async def _known(request: Request, settings: ConsoleSettings) -> Viewer | None:
+    found = settings.authenticate(request)
+    viewer = await found if inspect.isawaitable(found) else found
+    if viewer is not None and not isinstance(viewer, Viewer):
+        raise TypeError("authenticate must return a Viewer or None")
+    return viewer or _portal.viewer_of(request, settings)
+
+
+def _with_cookie(request: Request, send: Send) -> Send:
+    """Give a browser that has none its random value, on pages only."""
+
+    async def sending(message: Message) -> None:
+        headers = MutableHeaders(scope=message) if message["type"] == "http.response.start" else None
+        if headers is not None and headers.get("content-type", "").startswith("text/html"):
+            headers.append("set-cookie", _csrf.cookie_header(request, settings_of(request)))
+        await send(message)
+
+    return sending
+
+
+def is_api(request: Request) -> bool:
+    """Say whether the JSON API is asked, which answers errors as problem+json."""
+    return get_route_path(request.scope).startswith("/api/")
+
+
+def _unknown(request: Request, settings: ConsoleSettings) -> Response:
+    if is_api(request):
+        return _problem(401, "Unauthorized", "sign in, or send what your account gives you for the API")
+    if settings.sign_in_url is not None and _csrf.is_safe(request):
+        return RedirectResponse(settings.sign_in_url, 303)
+    return refuse(request, 401)
+
+
+def _foreign(request: Request) -> Response:
+    if is_api(request):
+        return _problem(403, "Forbidden", "the request comes from a page of another site")
+    return refuse(request, 403, foreign=True)
+
+
+def _problem(status: int, title: str, detail: str) -> Response:
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(content, status, media_type="application/problem+json")

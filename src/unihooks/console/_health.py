@@ -1,0 +1,57 @@
+"""Say in one word how an endpoint does, for the dots and bars of the pages."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from unihooks._models import Endpoint, Webhook
+from unihooks.console._locale import gettext, ngettext
+from unihooks.console._plots import Bar, Counted, stacked
+
+_SHOWN = 2
+_SPARK = {"width": 120, "height": 28}
+_WORST_FIRST = ("off", "bad", "good", "none")
+
+
+def health_word(endpoint: Endpoint) -> str:
+    """Return `off`, or `none` when nothing was sent yet."""
+    return "none" if endpoint.enabled else "off"
+
+
+@frozen
+class WebhookRow:
+    """Be a webhook as a list shows it."""
+
+    webhook: Webhook
+    _words: dict[str, str] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_words", {one.id: health_word(one) for one in self.webhook.endpoints})
+
+    def health_of(self, endpoint: Endpoint) -> str:
+        """Return the word for one of its endpoints."""
+        return self._words[endpoint.id]
+
+    @property
+    def worst_of_rest(self) -> str | None:
+        """Return the worst word among the endpoints that the list does not show, if it is a bad one."""
+        rest = {self._words[one.id] for one in self.webhook.endpoints[_SHOWN:]}
+        worst = next((word for word in _WORST_FIRST if word in rest), None)
+        return worst if worst in ("off", "bad") else None
+
+    @property
+    def bars(self) -> list[Bar]:
+        """Return the shapes of the last 24 hours."""
+        return stacked(self._hours, **_SPARK)
+
+    @property
+    def bars_label(self) -> str:
+        """Say what the shapes show."""
+        attempts = sum(one.attempts for one in self._hours)
+        failed = sum(one.failed for one in self._hours)
+        text = ngettext("%(count)d attempt", "%(count)d attempts", attempts) % {"count": attempts}
+        return gettext("%(attempts)s in 24 hours, %(failed)d failed") % {"attempts": text, "failed": failed}
+
+    @property
+    def _hours(self) -> tuple[Counted, ...]:
+        return ()

@@ -1,0 +1,120 @@
+"""Let hosts without a session send their customers in: short-lived signed links, exchanged for a short-lived cookie."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unihooks.console._settings import ConsoleSettings
+from unihooks.console._viewers import Viewer
+
+COOKIE = "unihooks_portal"
+_LINK, _SESSION = "link", "session"
+_LONGEST_LINK = timedelta(hours=24)
+_LONGEST_SESSION = timedelta(hours=24)
+
+
+def portal_link(
+    console_url: str,
+    viewer: Viewer,
+    *,
+    secret: str,
+    lifetime: timedelta = timedelta(minutes=5),
+    session: timedelta = timedelta(hours=1),
+) -> str:
+    """Return a URL that opens the console at `console_url` as this viewer.
+
+    The link works for `lifetime`, at most 24 hours; the session that it opens
+    ends after `session`, at most 24 hours. `secret` is the console's. Make one
+    per visit and hand it only to the customer whose tenant it names: whoever
+    has the link is that viewer until it expires.
+    """
+    _check(lifetime, _LONGEST_LINK, "lifetime")
+    _check(session, _LONGEST_SESSION, "session")
+    seconds = int(session.total_seconds())
+    signed = _signed(_LINK, viewer, time.time() + lifetime.total_seconds(), secret, seconds=seconds)
+    return f"{console_url.rstrip('/')}/portal?token={signed}"
+
+
+def only_portal_links(request: Request) -> None:
+    """Know nobody: the `authenticate` of a host whose customers come by portal links alone."""
+
+
+def exchange(token: str, settings: ConsoleSettings) -> tuple[str, int] | None:
+    """Return the cookie's value and its seconds for a link's token; None if it is forged or too old."""
+    if settings.secret is None:
+        return None
+    claims = _opened(_LINK, token, settings.secret)
+    if claims is None:
+        return None
+    seconds = int(claims["seconds"])
+    return _signed(_SESSION, _viewer(claims), time.time() + seconds, settings.secret), seconds
+
+
+def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | None:
+    """Return whom the request's portal cookie names, if it is genuine and still good."""
+    cookie = request.cookies.get(COOKIE)
+    if cookie is None or settings.secret is None:
+        return None
+    claims = _opened(_SESSION, cookie, settings.secret)
+    return None if claims is None else _viewer(claims)
+
+
+def set_cookie(answer: Response, request: Request, settings: ConsoleSettings, value: str, seconds: int) -> None:
+    """Give the browser its session; in a frame of another site it needs `SameSite=None`."""
+    embedded = settings.embedded
+    answer.set_cookie(
+        COOKIE,
+        value,
+        max_age=seconds,
+        path=f"{request.scope.get('root_path', '')}/",
+        httponly=True,
+        secure=embedded or request.url.scheme == "https",
+        samesite="none" if embedded else "lax",
+    )
+
+
+def _check(value: timedelta, most: timedelta, name: str) -> None:
+    if not timedelta(0) < value <= most:
+        raise ValueError(f"{name} must be more than nothing and at most 24 hours")
+
+
+def _signed(kind: str, viewer: Viewer, expires: float, secret: str, **more: int) -> str:
+    claims = {
+        "tenant": viewer.tenant,
+        "name": viewer.name,
+        "permissions": sorted(viewer.permissions),
+        "expires": int(expires),
+        **more,
+    }
+    body = _encode(json.dumps(claims, separators=(",", ":")).encode())
+    return f"{body}.{_encode(_mac(kind, body, secret))}"
+
+
+def _opened(kind: str, token: str, secret: str) -> dict[str, Any] | None:
+    body, _, mac = token.partition(".")
+    if not token.isascii() or not hmac.compare_digest(mac.encode(), _encode(_mac(kind, body, secret)).encode()):
+        return None
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return claims if claims["expires"] > time.time() else None
+
+
+def _viewer(claims: dict[str, Any]) -> Viewer:
+    return Viewer(claims["tenant"], claims["name"], frozenset(claims["permissions"]))
+
+
+def _mac(kind: str, body: str, secret: str) -> bytes:
+    # The kind is part of what is signed: a link is no cookie, and the other way round.
+    return hmac.digest(secret.encode(), f"unihooks-console-{kind}\0{body}".encode(), hashlib.sha256)
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -1,0 +1,107 @@
+"""Render templates: everything is escaped, links stay inside the mount."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from unihooks.console import _csrf, _formats, _locale
+from unihooks.console._messages import done_message
+from unihooks.console._settings import ConsoleSettings
+from unihooks.console._viewers import Permission, Viewer
+
+_FOLDER = Path(__file__).parent / "templates"
+THEMES = ("system", "light", "dark")
+THEME_COOKIE = "unihooks_theme"
+
+
+def settings_of(request: Request) -> ConsoleSettings:
+    """Return the settings of the console that answers."""
+    settings: ConsoleSettings = request.app.state.console
+    return settings
+
+
+def viewer_of(request: Request) -> Viewer:
+    """Return who asks."""
+    viewer: Viewer = request.state.viewer
+    return viewer
+
+
+def path_to(request: Request, name: str, **parts: str) -> str:
+    """Return the path of a page, below wherever the console is mounted."""
+    return f"{request.scope.get('root_path', '')}{request.app.router.url_path_for(name, **parts)}"
+
+
+def page(request: Request, template: str, *, http_status: int = 200, **values: Any) -> HTMLResponse:
+    """Render a page."""
+    text = _environment().get_template(template).render(**_surroundings(request), **values)
+    return HTMLResponse(text, http_status)
+
+
+def go_to(request: Request, name: str, *, done: str | None = None, **parts: str) -> Response:
+    """Send the browser to a page, which says what was done."""
+    where = path_to(request, name, **parts) + (f"?done={done}" if done else "")
+    # htmx would put the answer to a redirect in place of a part of this page.
+    if request.headers.get("hx-request"):
+        return Response(status_code=200, headers={"HX-Redirect": where})
+    return RedirectResponse(where, 303)
+
+
+def refuse(request: Request, status: int, **values: Any) -> HTMLResponse:
+    """Render the page that says why there is nothing else to see."""
+    return page(request, "refused.html", http_status=status, code=status, **values)
+
+
+def _surroundings(request: Request) -> dict[str, Any]:
+    viewer, settings = request.state.viewer, settings_of(request)
+    theme = request.cookies.get(THEME_COOKIE)
+    return {
+        "viewer": viewer,
+        "settings": settings,
+        "branding": settings.branding,
+        "url": _linker(request),
+        "sections": _sections(viewer),
+        "csrf": _csrf.token(request.state.csrf_cookie, viewer, settings) if viewer else "",
+        "language": _locale.current(),
+        "languages": _locale.LANGUAGES,
+        "direction": _locale.direction(),
+        "theme": theme if theme in THEMES else "system",
+        "done": done_message(request.query_params.get("done")),
+        "here": request.scope["path"],
+        "query": request.query_params,
+        "now": _formats.now(),
+    }
+
+
+def _sections(viewer: Viewer | None) -> list[tuple[str, str]]:  # noqa: ARG001
+    """Return the pages beside the list that the bar on top names."""
+    return []
+
+
+def _linker(request: Request) -> Callable[..., str]:
+    return lambda name, **parts: path_to(request, name, **parts)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+    )
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        _locale.gettext, _locale.ngettext, newstyle=True
+    )
+    environment.filters.update(_formats.FILTERS)
+    environment.globals["Permission"] = Permission
+    return environment

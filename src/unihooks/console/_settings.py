@@ -1,0 +1,118 @@
+"""Hold what the host decides about its console."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+from starlette.requests import Request
+
+from unihooks._dispatcher import Dispatcher
+from unihooks.console._rates import Rates
+from unihooks.console._viewers import Viewer
+
+Authenticate = Callable[[Request], Viewer | Awaitable[Viewer | None] | None]
+
+_ACCENT = re.compile(r"#[0-9a-fA-F]{6}")
+_SOURCE = re.compile(r"'(self|none)'|https?://[A-Za-z0-9.*:\[\]-]+")
+_LEAST_SECRET = 32
+_IMAGES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+    b"<svg": "image/svg+xml",
+    b"<?xml": "image/svg+xml",
+}
+
+
+@frozen(kw_only=True)
+class Branding:
+    """Dress the console as the host's: `logo` is a URL or an image's bytes, `accent` a colour such as `#0a7d5a`."""
+
+    title: str = "Webhooks"
+    logo: str | bytes | None = field(default=None)
+    accent: str | None = field(default=None)
+    home_url: str | None = None
+
+    @accent.validator
+    def _check_accent(self, _attribute: object, value: str | None) -> None:
+        if value is not None and not _ACCENT.fullmatch(value):
+            raise ValueError("accent must be a colour of six hex digits, such as '#0a7d5a'")
+
+    @logo.validator
+    def _check_logo(self, _attribute: object, value: str | bytes | None) -> None:
+        if isinstance(value, bytes):
+            self.logo_type  # noqa: B018 - raises for what is no image
+        elif value is not None and urlsplit(value).scheme not in ("", "http", "https"):
+            raise ValueError("logo must be an http(s) URL, a path, or the bytes of an image")
+
+    @property
+    def logo_type(self) -> str:
+        """Return the media type of a logo that was given as bytes."""
+        data = self.logo if isinstance(self.logo, bytes) else b""
+        for start, kind in _IMAGES.items():
+            if data.lstrip().startswith(start):
+                return kind
+        raise ValueError("logo must be the bytes of a PNG, JPEG, GIF, WebP or SVG image")
+
+    @property
+    def logo_origin(self) -> str | None:
+        """Return the other host that the logo comes from, if any."""
+        parts = urlsplit(self.logo) if isinstance(self.logo, str) else None
+        return f"{parts.scheme}://{parts.netloc}" if parts and parts.netloc else None
+
+    @property
+    def accent_text(self) -> str:
+        """Return black or white, whichever reads better on the accent colour."""
+        red, green, blue = (_linear(int((self.accent or "#000000")[at : at + 2], 16) / 255) for at in (1, 3, 5))
+        luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        # The contrast with white is larger than with black below this point.
+        return "#ffffff" if luminance < 0.179 else "#000000"  # noqa: PLR2004
+
+
+def _linear(part: float) -> float:
+    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004
+
+
+def _to_sources(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@frozen(kw_only=True)
+class ConsoleSettings:
+    """Hold everything that pages, the API and the gate need; it is `request.app.state.console`."""
+
+    dispatcher: Dispatcher
+    authenticate: Authenticate = field()
+    branding: Branding = field(factory=Branding)
+    language: str | None = None
+    secret: str | None = field(default=None, repr=False)
+    sign_in_url: str | None = None
+    frame_ancestors: tuple[str, ...] = field(default=("'none'",), converter=_to_sources)
+    trusted_origins: tuple[str, ...] = field(default=(), converter=_to_sources)
+    rates: Rates = field(factory=Rates)
+
+    @authenticate.validator
+    def _check_authenticate(self, _attribute: object, value: object) -> None:
+        if not callable(value):
+            raise TypeError("authenticate must be a function that takes the request and returns a Viewer or None")
+
+    @secret.validator
+    def _check_secret(self, _attribute: object, value: object) -> None:
+        if value is not None and not (isinstance(value, str) and len(value) >= _LEAST_SECRET):
+            raise ValueError(f"secret must be a random text of at least {_LEAST_SECRET} characters")
+
+    @frame_ancestors.validator
+    def _check_ancestors(self, _attribute: object, value: tuple[str, ...]) -> None:
+        if not value or not all(_SOURCE.fullmatch(one) for one in value):
+            raise ValueError(
+                "frame_ancestors takes \"'none'\", \"'self'\" or origins such as 'https://app.example.com'"
+            )
+
+    @property
+    def embedded(self) -> bool:
+        """Say whether pages of another site may show the console in a frame."""
+        return any(one.startswith("http") for one in self.frame_ancestors)

@@ -1,0 +1,14 @@
+"""The pages, one file each."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute
+
+from unihooks.console.pages import assets, portal, preferences, webhook, webhooks
+
+_PAGES = (webhooks, webhook, preferences, portal, assets)
+
+
+def page_routes() -> list[BaseRoute]:
+    """Return the routes of all pages."""
+    return [route for page in _PAGES for route in page.ROUTES]

@@ -1,0 +1,116 @@
+"""Show the list of webhooks; switch and delete them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from unihooks._catalog import EVERY_EVENT, Catalog
+from unihooks._models import EventSubscription
+from unihooks.console._access import Form, action, view
+from unihooks.console._health import WebhookRow
+from unihooks.console._locale import gettext
+from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of
+from unihooks.console._viewers import Permission
+
+_PER_PAGE = 25
+_SORTS = ("newest", "oldest", "name")
+_STATUSES = ("active", "inactive")
+_MOST_COUNTED = 250
+
+
+@view(Permission.READ)
+async def show(request: Request) -> Response:
+    """Show a page of the list, narrowed and ordered as asked."""
+    query, tenant = request.query_params, viewer_of(request).tenant
+    status, sort = _one_of(query, "status", _STATUSES), _one_of(query, "sort", _SORTS) or _SORTS[0]
+    search = query.get("search", "")[:200]
+    webhooks = settings_of(request).dispatcher.webhooks
+    found = await webhooks.alist(
+        tenant=tenant,
+        status=status,
+        search=search.replace("\0", "") or None,
+        limit=_PER_PAGE,
+        cursor=query.get("cursor"),
+    )
+    narrow: dict[str, Any] = {"search": search, "status": status or "", "sort": sort}
+    return page(
+        request,
+        "webhooks.html",
+        page=found,
+        rows=[WebhookRow(one) for one in found],
+        narrowed=bool(search or status or query.get("cursor")),
+        title_of=_titles(settings_of(request).dispatcher.catalog),
+        cursor_link=lambda cursor: f"{path_to(request, 'webhooks')}?{urlencode({**narrow, 'cursor': cursor})}",
+        **narrow,
+    )
+
+
+@action(Permission.WRITE)
+async def activate(request: Request, form: Form) -> Response:
+    """Switch a webhook on."""
+    webhook_id = request.path_params["webhook_id"]
+    await settings_of(request).dispatcher.webhooks.aactivate(webhook_id, tenant=viewer_of(request).tenant)
+    return _back(request, form, webhook_id, "activated")
+
+
+@action(Permission.WRITE)
+async def deactivate(request: Request, form: Form) -> Response:
+    """Switch a webhook off."""
+    webhook_id = request.path_params["webhook_id"]
+    await settings_of(request).dispatcher.webhooks.adeactivate(webhook_id, tenant=viewer_of(request).tenant)
+    return _back(request, form, webhook_id, "deactivated")
+
+
+@view(Permission.WRITE)
+async def ask_delete(request: Request) -> Response:
+    """Name what is lost, and ask."""
+    dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
+    webhook = await dispatcher.webhooks.aget(request.path_params["webhook_id"], tenant=tenant)
+    pending = len(await dispatcher.log.adeliveries(tenant=tenant, webhook_id=webhook.id, state="pending", limit=250))
+    return page(request, "delete.html", webhook=webhook, pending=pending, most=_MOST_COUNTED)
+
+
+@action(Permission.WRITE)
+async def delete(request: Request, form: Form) -> Response:  # noqa: ARG001
+    """Delete a webhook."""
+    webhook_id, tenant = request.path_params["webhook_id"], viewer_of(request).tenant
+    await settings_of(request).dispatcher.webhooks.adelete(webhook_id, tenant=tenant)
+    return go_to(request, "webhooks", done="deleted")
+
+
+def _one_of(query: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
+    value = query.get(name)
+    return value if value in known else None
+
+
+def _back(request: Request, form: Form, webhook_id: str, done: str) -> Response:
+    if form.get("from") == "list":
+        return go_to(request, "webhooks", done=done)
+    return go_to(request, "webhook", done=done, webhook_id=webhook_id)
+
+
+def _titles(catalog: Catalog | None) -> Callable[[EventSubscription], str]:
+    def title_of(one: EventSubscription) -> str:
+        if one.event_type == EVERY_EVENT:
+            product = catalog[one.product].title if catalog and one.product in catalog else one.product
+            return gettext("All events of %(product)s") % {"product": product}
+        if catalog is not None and one.product in catalog and one.event_type in catalog[one.product]:
+            return catalog[one.product][one.event_type].title
+        return f"{one.product} {one.event_type}"
+
+    return title_of
+
+
+ROUTES = [
+    Route("/", show, name="webhooks"),
+    Route("/webhooks/{webhook_id}/activate", activate, methods=["POST"], name="activate"),
+    Route("/webhooks/{webhook_id}/deactivate", deactivate, methods=["POST"], name="deactivate"),
+    Route("/webhooks/{webhook_id}/delete", ask_delete, methods=["GET"], name="delete"),
+    Route("/webhooks/{webhook_id}/delete", delete, methods=["POST"], name="do_delete"),
+]

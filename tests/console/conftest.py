@@ -1,0 +1,140 @@
+"""A console over a real SQLite store, asked in process as a browser would."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from html import unescape
+
+import httpx
+import pytest
+
+from unihooks import Catalog, Dispatcher, EventSubscription, HeaderSet, PayloadMapping, RetryPolicy, Webhook
+from unihooks.console import Permission, Viewer, create_console
+from unihooks.stores import SQLiteStore
+from unihooks.testing import Receiver
+
+HOST = "https://console.example.com"
+CANARY = "canary-4711-never-shown"
+
+
+class Browser:
+    """Ask the console as one viewer, keep cookies, and send forms with the token of the page before."""
+
+    def __init__(self, app, headers: dict[str, str]) -> None:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url=HOST, headers=headers, follow_redirects=True)
+
+    async def get(self, path: str, **rest) -> httpx.Response:
+        return await self.client.get(path, **rest)
+
+    async def token(self, path: str = "/") -> str:
+        return found[1] if (found := re.search(r'name="csrf" value="([0-9a-f]+)"', (await self.get(path)).text)) else ""
+
+    async def post(self, path: str, fields=(), **rest) -> httpx.Response:
+        pairs = [*(fields.items() if isinstance(fields, dict) else fields), ("csrf", await self.token())]
+        content = str(httpx.QueryParams(pairs))
+        headers = {
+            "content-type": "application/x-www-form-urlencoded",
+            "sec-fetch-site": "same-origin",
+            **rest.pop("headers", {}),
+        }
+        return await self.client.post(path, content=content, headers=headers, **rest)
+
+
+def text_of(answer: httpx.Response) -> str:
+    """Return what a person reads: no tags, blanks folded."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", answer.text)))
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    catalog = Catalog()
+    whatsapp = catalog.add_product("whatsapp", title="WhatsApp", description="Messages of your numbers")
+    whatsapp.add_event(
+        "message.received",
+        title="Message received",
+        description="Somebody wrote to you",
+        example={"sender": {"id": 7, "name": "Ada"}, "content": {"text": "Hi"}, "tags": [{"k": 1}]},
+        schema={
+            "type": "object",
+            "required": ["sender"],
+            "properties": {"sender": {"type": "object", "description": "Who wrote"}, "content": {"type": "object"}},
+        },
+    )
+    whatsapp.add_event("message.read", title="Message read", example={"id": 1})
+    catalog.add_product("sms").add_event("sent")
+    return catalog
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def dispatcher(tmp_path, catalog, receiver) -> Iterator[Dispatcher]:
+    with Dispatcher(
+        SQLiteStore(tmp_path / "webhooks.db"),
+        catalog=catalog,
+        targets=receiver.targets,
+        ssl_context=receiver.ssl_context,
+        retries=RetryPolicy.from_delays([600]),
+        egress_ips=["157.175.105.131"],
+    ) as dispatcher:
+        yield dispatcher
+
+
+@pytest.fixture
+def authenticate():
+    """Let the test's own headers say who it is."""
+
+    def viewer_from_headers(request) -> Viewer | None:
+        tenant = request.headers.get("x-tenant")
+        permissions = request.headers.get("x-permissions", "read,write,send,secrets").split(",")
+        return None if tenant is None else Viewer(tenant, "Ada", set(map(Permission, permissions)))
+
+    return viewer_from_headers
+
+
+@pytest.fixture
+def console(dispatcher, authenticate):
+    return create_console(dispatcher, authenticate=authenticate)
+
+
+@pytest.fixture
+async def browser(console) -> AsyncIterator[Browser]:
+    browser = Browser(console, {"x-tenant": "acme"})
+    yield browser
+    await browser.client.aclose()
+
+
+@pytest.fixture
+async def browse(console) -> AsyncIterator[Callable[..., Browser]]:
+    opened: list[Browser] = []
+
+    def browse(tenant: str | None = "acme", permissions: str | None = None, app=console, **headers: str) -> Browser:
+        given = {"x-tenant": tenant, "x-permissions": permissions}
+        opened.append(Browser(app, {**{name: value for name, value in given.items() if value}, **headers}))
+        return opened[-1]
+
+    yield browse
+    for one in opened:
+        await one.client.aclose()
+
+
+@pytest.fixture
+def webhook(dispatcher, receiver) -> Webhook:
+    """Give a webhook of the tenant acme, inactive."""
+    return dispatcher.webhooks.add(
+        Webhook(
+            name="CRM sync",
+            endpoints=[receiver.url_for("/hooks", host="crm.example.com")],
+            description="Copies messages",
+            subscriptions=[EventSubscription("whatsapp", "message.received")],
+            mapping=PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}),
+            headers=HeaderSet({"Authorization": f"Bearer {CANARY}"}),
+        ),
+        tenant="acme",
+    )

@@ -1,0 +1,106 @@
+"""Who gets in, what every answer carries, and which forms are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from unihooks.console import Viewer, create_console
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+async def test_stranger_gets_401_and_sees_nothing(browse, webhook):
+    answer = await browse(None).get("/")
+    assert answer.status_code == 401
+    assert webhook.name not in answer.text
+
+
+async def test_stranger_is_sent_to_the_hosts_sign_in(dispatcher, browse):
+    app = create_console(dispatcher, authenticate=lambda request: None, sign_in_url="/login")
+    answer = await browse(None, app=app).client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+async def test_authenticate_may_be_async(dispatcher, browse):
+    async def authenticate(request):
+        return Viewer("acme", "Grace")
+
+    assert "Grace" in (await browse(app=create_console(dispatcher, authenticate=authenticate)).get("/")).text
+
+
+def test_there_is_no_open_default(dispatcher):
+    with pytest.raises(TypeError):
+        create_console(dispatcher)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="authenticate must be a function"):
+        create_console(dispatcher, authenticate=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing/here", "/static/console.css", "/portal?token=x", "/static/../x"])
+async def test_every_answer_has_the_security_headers(browser, path):
+    headers = (await browser.get(path)).headers
+    assert headers["content-security-policy"] == POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == ("public, max-age=3600" if path.endswith(".css") else "no-store")
+
+
+async def test_answer_to_a_failure_has_the_security_headers_and_no_details(browse, dispatcher):
+    def authenticate(request):
+        raise RuntimeError("the session table is gone")
+
+    answer = await browse(app=create_console(dispatcher, authenticate=authenticate)).get("/")
+    assert answer.status_code == 500
+    assert answer.headers["content-security-policy"] == POLICY
+    assert "session table" not in answer.text
+
+
+async def test_form_without_its_token_changes_nothing(browser, webhook, dispatcher):
+    answer = await browser.client.post(f"/webhooks/{webhook.id}/activate", data={"csrf": "0" * 64})
+    assert answer.status_code == 403
+    assert not dispatcher.webhooks.get(webhook.id, tenant="acme").active
+
+
+async def test_token_of_another_viewer_or_browser_is_refused(browser, browse, webhook):
+    await browser.token()
+    for other in (browse(), browse("other")):
+        token = await other.token()
+        answer = await browser.client.post(f"/webhooks/{webhook.id}/activate", data={"csrf": token})
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "", "origin": "https://evil.example"},
+    ],
+)
+async def test_form_of_another_site_is_refused_even_with_a_token(browser, webhook, dispatcher, headers):
+    answer = await browser.post(f"/webhooks/{webhook.id}/activate", headers=headers)
+    assert answer.status_code == 403
+    assert not dispatcher.webhooks.get(webhook.id, tenant="acme").active
+
+
+async def test_trusted_origin_may_post(dispatcher, authenticate, browse, webhook):
+    app = create_console(dispatcher, authenticate=authenticate, trusted_origins=["https://app.example.com"])
+    headers = {"origin": "https://app.example.com", "sec-fetch-site": "same-site"}
+    assert (await browse(app=app).post(f"/webhooks/{webhook.id}/activate", headers=headers)).status_code == 200
+
+
+async def test_viewer_without_the_permission_is_refused(browse, webhook, dispatcher):
+    answer = await browse(permissions="read").post(f"/webhooks/{webhook.id}/activate")
+    assert answer.status_code == 403
+    assert not dispatcher.webhooks.get(webhook.id, tenant="acme").active
+
+
+async def test_frames_are_allowed_by_setting_only(dispatcher, authenticate, browse):
+    app = create_console(dispatcher, authenticate=authenticate, frame_ancestors=["https://app.example.com"])
+    headers = (await browse(app=app).get("/")).headers
+    assert headers["content-security-policy"].endswith("frame-ancestors https://app.example.com")
+    assert "x-frame-options" not in headers
+    with pytest.raises(ValueError, match="frame_ancestors"):
+        create_console(dispatcher, authenticate=authenticate, frame_ancestors="*; script-src *")
