@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,14 @@ from attrs import define, field
 
 from unihooks import Delivery, Dispatcher, EventSubscription, RetryPolicy, Secret, VerifiedMessage, Webhook
 from unihooks.abc import Store
-from unihooks.stores import MemoryStore, SQLiteStore
+from unihooks.stores import MemoryStore, PostgresStore, SQLiteStore
 from unihooks.testing import FakeClock, ReceivedRequest, Receiver
 
+sys.path.insert(0, str(Path(__file__).parent / "stores"))
+
+import postgres_server
+
+_numbers = count(1)
 # Signatures made at a FakeClock's time are checked without regard to their age.
 _ANY_AGE = 10**10
 
@@ -59,16 +67,47 @@ class Host:
         return delivery
 
 
-def _new_store(kind: str, folder: Path) -> Store:
-    return MemoryStore() if kind == "memory" else SQLiteStore(folder / "webhooks.db")
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """Name the database of a PostgreSQL server that is given, or started for the session."""
+    given = os.environ.get(postgres_server.VARIABLE)
+    if given:
+        yield given
+        return
+    with postgres_server.serving() as server:
+        yield server.dsn
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture
+def schema(postgres_dsn: str) -> Iterator[str]:
+    """Name a schema, and drop it afterwards."""
+    name = f"unihooks_test_{os.getpid()}_{next(_numbers)}"
+    yield name
+    drop_schema(postgres_dsn, name)
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Give each kind of store in turn, empty."""
-    store = _new_store(request.param, tmp_path)
-    yield store
-    store.close()
+    with closing(_new_store(request)) as store:
+        yield store
+
+
+def _new_store(request: pytest.FixtureRequest) -> Store:
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "sqlite":
+        return SQLiteStore(request.getfixturevalue("tmp_path") / "webhooks.db")
+    return PostgresStore(request.getfixturevalue("postgres_dsn"), schema=request.getfixturevalue("schema"))
+
+
+def drop_schema(dsn: str, name: str) -> None:
+    """Remove a schema with all that is in it."""
+    import psycopg
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
 
 
 @pytest.fixture

@@ -167,3 +167,25 @@ def test_what_has_not_started_can_be_taken_out(lanes):
     assert lanes.next() is None
     lanes.done("a", succeeded=True, seconds=FAST)
     assert lanes.load == 0
+
+
+def test_a_closed_endpoint_starts_nothing_and_has_no_room_until_it_is_opened(lanes):
+    fill(lanes, "a", 5)
+    fill(lanes, "b", 1)
+    assert started(lanes) == ["a", "b", "a"]
+    lanes.close("a")
+    lanes.done("a", succeeded=True, seconds=FAST)
+    fill(lanes, "a", 1)
+    assert started(lanes) == []
+    assert lanes.room().left("a") == 0
+    lanes.open("a")
+    assert started(lanes) == ["a", "a", "a"]
+
+
+def test_a_copy_of_a_room_takes_from_itself_alone(lanes):
+    fill(lanes, "a", 1)
+    room = lanes.room()
+    copy = room.copy()
+    assert copy.take("a")
+    assert (copy.left("a"), room.left("a")) == (0, 1)
+    assert copy.taken is room.taken

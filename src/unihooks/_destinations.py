@@ -42,6 +42,10 @@ class Destinations:
         for tenant, stamp in {(one.tenant, one.stamp) for one in claimed}:
             self._note(tenant, stamp, now)
 
+    def forget(self, endpoint_id: str) -> None:
+        """Look an endpoint up anew the next time, whatever the stamp that was last seen."""
+        self._prepared.pop(endpoint_id, None)
+
     def known(self, claimed: Claimed) -> PreparedDestination | None:
         """Return the destination if it is known to be current; None means `await find(claimed)`."""
         prepared = self._prepared.get(claimed.endpoint_id)

@@ -282,7 +282,11 @@ class Engine:
         now = self._store.now()
         answer, shown = await self._send(claimed, prepared, now, begun + self._settings.deadline)
         self._attempted += 1
-        self._recorder.add(self._conclude(claimed, prepared, answer, now, shown))
+        result = self._conclude(claimed, prepared, answer, now, shown)
+        if result.disable:
+            # What is leased for it waits until the store knows.
+            self._lanes.close(claimed.endpoint_id)
+        self._recorder.add(result)
         return answer
 
     async def _send(
@@ -340,6 +344,10 @@ class Engine:
         kept = [result for result in results if result.claimed.id in accepted]
         self._delivered += sum(result.state is DeliveryState.DELIVERED for result in kept)
         self._failed += sum(result.state is DeliveryState.FAILED for result in kept)
+        for endpoint_id in {one.claimed.endpoint_id for one in results if one.disable}:
+            self._destinations.forget(endpoint_id)
+            self._lanes.open(endpoint_id)
+        self._fill_slots()
         self._hooks.recorded(kept, recorded)
         self._wake.set()
 

@@ -49,6 +49,7 @@ class Lanes:
     _lanes: dict[str, _Lane] = field(factory=dict)
     _ready: deque[str] = field(factory=deque)
     _widths: dict[str, int] = field(factory=dict)
+    _closed: set[str] = field(factory=set)
 
     @property
     def load(self) -> int:
@@ -62,6 +63,8 @@ class Lanes:
 
     def taken(self, endpoint_id: str) -> int:
         """Return how much of the depth of one endpoint, `per_endpoint * ahead`, is not to be had."""
+        if endpoint_id in self._closed:
+            return self.per_endpoint * self.ahead
         lane = self._lanes.get(endpoint_id)
         if lane is not None:
             return lane.running + len(lane.waiting) + self._closed_depth(lane.width)
@@ -82,7 +85,7 @@ class Lanes:
         """Take the next delivery whose endpoint has a free place, endpoints in turn."""
         while self._ready and self.running < self.concurrency:
             endpoint_id = self._ready.popleft()
-            lane = self._lanes.get(endpoint_id)
+            lane = None if endpoint_id in self._closed else self._lanes.get(endpoint_id)
             if lane is None or not lane.waiting or lane.running >= lane.width:
                 continue
             lane.running += 1
@@ -107,6 +110,17 @@ class Lanes:
             self._ready.append(endpoint_id)
         elif not lane.waiting and lane.running == 0:
             del self._lanes[endpoint_id]
+
+    def close(self, endpoint_id: str) -> None:
+        """Let nothing more of an endpoint start, and none be leased, until `open`."""
+        self._closed.add(endpoint_id)
+
+    def open(self, endpoint_id: str) -> None:
+        """Undo `close`."""
+        self._closed.discard(endpoint_id)
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None and lane.waiting and lane.running < lane.width:
+            self._ready.append(endpoint_id)
 
     def take_waiting(self) -> list[Leased]:
         """Take out all deliveries that have not started."""

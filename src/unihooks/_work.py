@@ -39,6 +39,10 @@ class Room:
     taken: Mapping[str, int] = Factory(dict)
     _given: dict[str, int] = Factory(dict)
 
+    def copy(self) -> Room:
+        """Return a room of the same size; taking from one leaves the other as it is."""
+        return Room(self.total, self.per_endpoint, self.taken, dict(self._given))
+
     def left(self, endpoint_id: str) -> int:
         """Return how many more this endpoint can have."""
         used = self.taken.get(endpoint_id, 0) + self._given.get(endpoint_id, 0)

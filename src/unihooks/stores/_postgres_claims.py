@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 from unihooks._times import SECOND
@@ -111,7 +110,7 @@ class Claims:
 
     def claim(self, it: Statements, lease: Lease, room: Room) -> list[Claimed]:
         """Lease due deliveries of open lanes that have room; `room` is left as it is."""
-        room = deepcopy(room)
+        room = room.copy()
         rows: list[Row] = []
         cut = True
         while cut and not rows and room.total:

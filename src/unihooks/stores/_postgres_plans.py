@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
 
 from attrs import define, evolve, field
 
@@ -120,7 +119,7 @@ class Plans:
         # The events are claimed; a change that was made before they were emitted is seen from here on.
         current = plan_along(it, {item.event.tenant for item in chosen})
         chosen = list(self._matched(it, chosen, current))
-        made = Made(lease, deepcopy(room), it.now)
+        made = Made(lease, room.copy(), it.now)
         _deliver(it, chosen, current, made)
         keep_bodies(it, made.bodies)
         inserted = insert_deliveries(it, made.rows)
