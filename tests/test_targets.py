@@ -33,7 +33,11 @@ NORMALISED = {
     "https://example.com?a=b": "https://example.com/?a=b",
     "https://example.com/?": "https://example.com/?",
     "https://example.com/a?b=c&d=%20?e": "https://example.com/a?b=c&d=%20?e",
-    "https://example.com/a/../b//c/": "https://example.com/a/../b//c/",
+    "https://example.com/a/../b//c/": "https://example.com/b//c/",
+    "https://example.com/..": "https://example.com/",
+    "https://example.com/a/./b/..?c/../d": "https://example.com/a/?c/../d",
+    'https://example.com/a"<b>`{c}|d?e={f}': "https://example.com/a%22%3Cb%3E%60%7Bc%7D|d?e={f}",
+    "https://example.com/%2e%2e/a%zz": "https://example.com/%2e%2e/a%zz",
     "https://example.com/@me:pw": "https://example.com/@me:pw",
     "https://example.com/مرحبا?x=é": "https://example.com/%D9%85%D8%B1%D8%AD%D8%A8%D8%A7?x=%C3%A9",
     "https://münchen.example/": "https://xn--mnchen-3ya.example/",
@@ -397,6 +401,7 @@ def test_the_http_client_reads_a_checked_url_as_it_was_checked(url):
         assert parsed.raw_host.decode() == plain.hostname
         assert (parsed.scheme, parsed.port) == (plain.scheme, plain.port)
         assert parsed.host
+        assert checked.endswith(parsed.raw_path.decode())
 
 
 @given(st.ip_addresses() | st.ip_addresses(network="::ffff:0:0/96"))

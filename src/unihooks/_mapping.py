@@ -105,7 +105,7 @@ class _Rule:
 
 
 def _as_tuple(paths: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(paths, (str, bytes)) or not isinstance(paths, Iterable):
+    if isinstance(paths, (str, bytes, Mapping)) or not isinstance(paths, Iterable):
         message = 'remove takes a list of paths, such as ["sender.name"]'
         raise InvalidMapping(message, name="remove")
     return tuple(paths)
@@ -185,6 +185,8 @@ def parse_path(text: object) -> Path:
     if not isinstance(text, str):
         message = f"a path is text, not {type(text).__name__}; write it like a.b[0]"
         raise InvalidMapping(message, name=str(text))
+    if text == "$":
+        raise _bad_path(text, "is the whole payload, or a key to be written as ['$']")
     if not _is_storable(text):
         raise _bad_path(text, f"holds a lone surrogate or over {MAX_TEXT} characters")
     rest, steps = _LEAD.sub("", text), []
@@ -210,7 +212,7 @@ def _step(match: re.Match[str]) -> Step:
 
 def _bad_path(text: str, reason: str) -> InvalidMapping:
     return InvalidMapping(
-        f"the path {text[:_SHOWN]!r} {reason}; write it like a.b, a[0], a[*] or a['k.dot']", name=text
+        f"the path {text[:_SHOWN]!r} {reason}; write it like a.b, a[0], a[*] or a['k.dot']", name=text or "path"
     )
 
 

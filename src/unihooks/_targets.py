@@ -16,6 +16,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 import attrs
+import httpx
 import idna
 
 from unihooks.exceptions import TargetRefused
@@ -134,15 +135,16 @@ class TargetPolicy:
         """Return the URL in its normal form, or raise `TargetRefused`.
 
         The scheme and host come back in lower case and ASCII, without a root
-        dot or default port; an empty path is `/`; what is not ASCII in path and
-        query is percent-encoded. No name is resolved.
+        dot or default port; an empty path is `/`; dot segments are resolved and
+        what may not stand in a path or query is percent-encoded, so that the
+        result is what is sent. No name is resolved.
         """
         parts = _split(url)
         scheme = parts["scheme"].lower()
         self._check_scheme(scheme)
         host, port = _host_and_port(parts["authority"])
         location = self.check_host(host) + _checked_port(scheme, port)
-        path = _NOT_ASCII.sub(_quoted, (parts["path"] or "/") + parts["query"])
+        path = _as_sent(_NOT_ASCII.sub(_quoted, _without_dots(parts["path"] or "/") + parts["query"]))
         return _checked_length(f"{scheme}://{location}{path}")
 
     def check_host(self, host: str) -> str:
@@ -229,6 +231,22 @@ def _checked_port(scheme: str, port: int | None) -> str:
 
 def _quoted(match: re.Match[str]) -> str:
     return quote(match[0])
+
+
+def _without_dots(path: str) -> str:
+    first, *steps = path.split("/")
+    kept: list[str] = []
+    for step in steps:
+        if step == "..":
+            del kept[-1:]
+        elif step != ".":
+            kept.append(step)
+    end = [""] if steps[-1:] in ([".."], ["."]) else []
+    return "/".join([first, *kept, *end])
+
+
+def _as_sent(path: str) -> str:
+    return httpx.URL(f"https://host{path}").raw_path.decode("ascii")
 
 
 def _normalised(host: str) -> str:
