@@ -27,7 +27,7 @@ class Server:
         self._data = directory / "data"
         self._user = user
         self._settings = settings
-        self._port = _free_port()
+        self._port = free_port()
 
     @property
     def dsn(self) -> str:
@@ -110,7 +110,7 @@ def _binaries(directory: Path) -> Path:
     return package / "pginstall" / "bin"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

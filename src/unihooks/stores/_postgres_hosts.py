@@ -16,6 +16,8 @@ from unihooks.stores._postgres_statements import Schema
 _ELSEWHERE = "the connection leads to another database than the store's; pass one to the database of its dsn"
 # No such table, schema or column.
 _MISSING = ("42P01", "3F000", "42703")
+_UNPREPARED = ("26000", "42P05")
+_POOLED = "a pooler mixed up prepared statements; open the connection without them (asyncpg: statement_cache_size=0)"
 
 
 def emit_on(connection: Any, event: NewEvent, store_id: str, schema: Schema, *, own_times: bool) -> Event:
@@ -61,5 +63,7 @@ def _explaining() -> Iterator[None]:
             raise
         if _connections.sqlstate(driver_error) in _MISSING:
             raise StoreError(_ELSEWHERE, name="connection") from error
+        if _connections.sqlstate(driver_error) in _UNPREPARED:
+            raise StoreError(_POOLED, name="connection") from error
         sentence = f"the event could not be inserted on the connection: {driver_error}"
         raise StoreError(sentence, name="connection") from error

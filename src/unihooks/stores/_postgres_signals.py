@@ -18,6 +18,7 @@ _POLL_LISTENING = 0.25
 _POLL_DEAF = 0.1
 _LISTEN_SECONDS = 0.5
 _CONNECT_AGAIN_SECONDS = 2.0
+_LOOK_FOR_POOLER_SECONDS = 60.0
 _BETWEEN_NOTIFIES = 0.005
 _STOP_SECONDS = 2.0
 
@@ -71,21 +72,26 @@ class Signals:
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
+            again = _CONNECT_AGAIN_SECONDS
             with suppress(driver().Error, StoreError, OSError):
-                self._listen_once()
+                again = self._listen_once()
             self._listening = False
             # What was said meanwhile was not heard.
             self._heard += 1
-            self._stopping.wait(_CONNECT_AGAIN_SECONDS)
+            self._stopping.wait(again)
 
-    def _listen_once(self) -> None:
+    def _listen_once(self) -> float:
         with self._pool.connect() as connection:
+            if _is_pooled(connection):
+                # Heard would be others that the server's connection is lent to next, the host's among them.
+                return _LOOK_FOR_POOLER_SECONDS
             connection.execute(f"LISTEN {self._channel}".encode())
             self._heard += 1
             self._listening = True
             while not self._stopping.is_set():
                 for _ in connection.notifies(timeout=_LISTEN_SECONDS, stop_after=1):
                     self._heard += 1
+            return _CONNECT_AGAIN_SECONDS
 
     def _notify(self) -> None:
         # Nobody waits for these, so they need not reach the disk.
@@ -97,3 +103,9 @@ class Signals:
                 connection.execute(statement.encode())
             if self._stopping.wait(_BETWEEN_NOTIFIES):
                 return
+
+
+def _is_pooled(connection: Any) -> bool:
+    # A pooler stands in for the server, and cannot know which of its processes will serve.
+    [(process,)] = connection.execute(b"SELECT pg_backend_pid()").fetchall()
+    return bool(process != connection.info.backend_pid)

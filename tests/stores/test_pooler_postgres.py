@@ -1,0 +1,171 @@
+"""Everything works through a pooler in transaction mode, which lends a connection for one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pgbouncer
+import psycopg
+import pytest
+from postgres_server import wait_for
+from test_connections_postgres import HOSTS, asyncpg_steps
+from test_postgres import add_webhook, emit, make_event, plan, stored_ids
+
+from unihooks import Dispatcher, EventSubscription, Webhook
+from unihooks.abc import Lease, Room
+from unihooks.exceptions import IdempotencyConflict, StoreError
+from unihooks.stores import PostgresStore
+from unihooks.testing import StoreContract
+
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.skipif(pgbouncer.binary() is None, reason="PgBouncer is not installed (Debian: apt install pgbouncer)"),
+]
+
+
+@pytest.fixture(scope="session")
+def pooled_dsn(postgres_dsn):
+    with pgbouncer.pooling(postgres_dsn) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def store(new_store, pooled_dsn):
+    return new_store(pooled_dsn)
+
+
+class TestPooledStore(StoreContract):
+    @pytest.fixture
+    def store(self, pooled_dsn, schema):
+        store = PostgresStore(pooled_dsn, schema=schema)
+        yield store
+        store.close()
+
+
+def test_worker_polls_where_it_would_hear_nothing(store):
+    emit(store)
+    token = store.change_token()
+    wait_for(lambda: store.change_token() != token, 1)
+    signals = store._database._unchecked().signals
+    wait_for(lambda: signals._heard)
+    assert not signals._listening
+
+
+def test_nothing_is_left_behind_on_the_servers_connections(store, admin, pooled_dsn):
+    add_webhook(store)
+    store.change_token()
+    for _ in range(20):
+        emit(store, make_event(store), make_event(store, idempotency_key="k", digest=b"d"))
+        plan(store, room=5)
+        store.claim(Lease(token=2, seconds=30), Room(10, 10))
+    with ThreadPoolExecutor(pgbouncer.SERVERS) as pool:
+        for left in pool.map(lambda _: left_behind(pooled_dsn), range(pgbouncer.SERVERS)):
+            assert left == ([], [], "on", "on", [])
+
+
+def left_behind(dsn):
+    with psycopg.connect(dsn) as connection:
+        found = (
+            rows(connection, "SELECT name FROM pg_prepared_statements"),
+            rows(connection, "SELECT pg_listening_channels()"),
+            *rows(connection, "SHOW enable_seqscan"),
+            *rows(connection, "SHOW synchronous_commit"),
+            rows(connection, "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"),
+        )
+        # Long enough for each to get a server's connection of its own.
+        time.sleep(0.2)
+        return found
+
+
+def rows(connection, statement):
+    return [row[0] for row in connection.execute(statement, prepare=False).fetchall()]
+
+
+@pytest.mark.parametrize("kind", HOSTS)
+def test_hosts_transactions_emit_through_it(store, pooled_dsn, kind):
+    kept = []
+    # More sessions than servers, so that each transaction may get another one.
+    with HOSTS[kind](pooled_dsn) as one, HOSTS[kind](pooled_dsn) as two:
+        for turn in range(8):
+            for host in (one, two):
+                event = store.emit_on(host.connection, make_event(store))
+                host.run("SAVEPOINT inner_one")
+                store.emit_on(host.connection, make_event(store))
+                host.run("ROLLBACK TO SAVEPOINT inner_one")
+                if turn % 2:
+                    host.rollback()
+                else:
+                    kept.append(event.id)
+                    host.commit()
+    assert stored_ids(store) == set(kept)
+
+
+def test_asyncpg_without_its_statement_cache_emits_through_it(store, pooled_dsn):
+    import asyncpg
+
+    async def run():
+        connections = [await asyncpg.connect(pooled_dsn, statement_cache_size=0) for _ in range(5)]
+        ids = await asyncio.gather(*(emit_some(connection) for connection in connections))
+        for connection in connections:
+            await connection.close()
+        return {id_ for some in ids for id_ in some}
+
+    async def emit_some(connection):
+        host = asyncpg_steps(connection)
+        await connection.execute("BEGIN")
+        ids = []
+        for number in range(8):
+            key = f"{id(connection)} {number}"
+            event = await store.aemit_on(connection, make_event(store, idempotency_key=key, digest=b"d"))
+            with pytest.raises(IdempotencyConflict):
+                await store.aemit_on(connection, make_event(store, idempotency_key=key, digest=b"e"))
+            ids.append(event.id)
+            await host.commit()
+        await connection.execute("ROLLBACK")
+        return ids
+
+    assert stored_ids(store) == set()
+    ids = asyncio.run(run())
+    assert stored_ids(store) == ids
+
+
+def test_asyncpg_whose_statement_is_lost_is_told_what_to_do(store, pooled_dsn):
+    import asyncpg
+
+    async def run():
+        connection = await asyncpg.connect(pooled_dsn)
+        others = [await asyncpg.connect(pooled_dsn, statement_cache_size=0) for _ in range(2)]
+        try:
+            for busy in (0, 1, 2):
+                for other in others[:busy]:
+                    await other.execute("BEGIN")
+                await connection.execute("BEGIN")
+                await store.aemit_on(connection, make_event(store))
+                await connection.execute("ROLLBACK")
+                for other in others[:busy]:
+                    await other.execute("ROLLBACK")
+        finally:
+            for one in (connection, *others):
+                await one.close()
+
+    stored_ids(store)
+    with pytest.raises(StoreError, match="statement_cache_size=0"):
+        asyncio.run(run())
+
+
+def test_events_are_delivered_by_a_worker_behind_it(receiver, pooled_dsn, schema):
+    store = PostgresStore(pooled_dsn, schema=schema)
+    with Dispatcher(store, targets=receiver.targets, ssl_context=receiver.ssl_context) as dispatcher:
+        subscriptions = [EventSubscription("chat", "*")]
+        webhook = Webhook(name="CRM sync", endpoints=[receiver.url_for("/crm")], subscriptions=subscriptions)
+        dispatcher.webhooks.activate(dispatcher.webhooks.add(webhook).id)
+        with dispatcher.running(), psycopg.connect(pooled_dsn) as host:
+            ids = []
+            for number in range(20):
+                ids.append(dispatcher.emit("chat", "message.received", number, connection=host).id)
+                host.commit()
+                ids.append(dispatcher.emit("chat", "message.received", number).id)
+            requests = receiver.wait_for(40)
+    assert sorted(one.headers["webhook-id"] for one in requests) == sorted(ids)
