@@ -183,6 +183,10 @@ async def test_answer_of_our_own_transport_is_capped_too(hostile, made):
         ("close-in-headers", "the connection was closed before the headers were complete"),
         ("9000-headers", "the headers of the answer are too large"),
         ("status-999", "the answer has the impossible status 999"),
+        (
+            "broken-tls",
+            "the TLS connection broke before the headers were complete (DECRYPTION_FAILED_OR_BAD_RECORD_MAC)",
+        ),
         ("junk", "the answer does not begin with an HTTP/1.1 status line"),
     ],
 )

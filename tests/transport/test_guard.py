@@ -112,6 +112,13 @@ async def test_next_address_is_tried_when_one_is_closed(hostile, made):
     assert (await send(transport, hostile.url("ok"))).status_code == 204
 
 
+async def test_name_with_many_addresses_does_not_make_us_knock_at_all_of_them(hostile, made):
+    closed = [f"127.0.0.{number}" for number in range(2, 200)]
+    transport = made(policy(lambda host, port: [*closed, "127.0.0.1"]))
+    assert (await send(transport, hostile.url("ok"))).error == NOT_REACHABLE
+    assert hostile.connections == 0
+
+
 async def test_peer_that_is_not_the_checked_address_is_refused(hostile, made, monkeypatch):
     monkeypatch.setattr(Connection, "peer", lambda connection: "127.0.0.9")
     assert (await send(made(), hostile.url("ok"))).error == NOT_REACHABLE

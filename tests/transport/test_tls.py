@@ -84,6 +84,19 @@ async def test_answer_that_comes_before_the_request_is_not_taken(made, slow_dial
         assert (await send(made(hostile.targets), hostile.url("silence"))).error
 
 
+async def test_neither_connection_nor_session_is_kept_with_a_long_chain_of_certificates():
+    with Hostile("long") as hostile:
+        transport = HTTPTransport(hostile.targets, ssl_context=hostile.ssl_context)
+        for _ in range(2):
+            assert (await send(transport, hostile.url("ok"))).status_code == 204
+        await transport.aclose()
+    assert hostile.resumed == [False, False]
+
+
+def test_receiver_cannot_choose_a_key_exchange_that_costs_a_second():
+    assert not [cipher["name"] for cipher in default_context().get_ciphers() if cipher["kea"] == "kx-dhe"]
+
+
 def test_default_context_verifies_and_speaks_http_1_1_only():
     context = default_context()
     assert context.check_hostname

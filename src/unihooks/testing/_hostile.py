@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import functools
 import gzip
+import os
 import socket
 import ssl
 import struct
@@ -37,7 +38,8 @@ class Hostile:
 
     `certificate` is `good`, `wrong-host`, `expired`, `unknown` (an authority
     that `ssl_context` does not trust), `silent` (TLS never answers), `plain`
-    (no TLS at all) or `eager` (good, but it answers before it is asked). Use it as a context manager.
+    (no TLS at all), `eager` (good, but it answers before it is asked) or `long` (good, followed by
+    40 others that serve nothing). Use it as a context manager.
     """
 
     def __init__(self, certificate: str = "good") -> None:
@@ -202,6 +204,17 @@ def _reset(data: bytes) -> Trick:
     return play
 
 
+def _break_tls(data: bytes) -> Trick:
+    def play(connection: socket.socket) -> bool:
+        connection.sendall(data)
+        # Beneath TLS: a record that nobody can decrypt.
+        os.write(connection.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+        connection.recv(1)
+        return False
+
+    return play
+
+
 def _wait(connection: socket.socket) -> bool:
     connection.recv(1)
     return False
@@ -225,6 +238,8 @@ FAILURES: Final[dict[str, Trick]] = {
     "close-in-headers": _say(b"HTTP/1.1 200 OK\r\nContent-"),
     "reset-at-once": _reset(b""),
     "reset-in-headers": _reset(b"HTTP/1.1 200 OK\r\nContent-"),
+    "broken-tls": _break_tls(b""),
+    "broken-tls-in-headers": _break_tls(b"HTTP/1.1 200 OK\r\nContent-"),
     "silence": _wait,
     "dripping-headers": _drip(b"HTTP/1.1 200 OK\r\n", b"X"),
     "endless-headers": _flood(b"HTTP/1.1 200 OK\r\n", b"X-Flood: yes\r\n" * 512),
@@ -264,6 +279,8 @@ CUTS: Final[dict[str, Trick]] = {
     "short-body": _say(_head(b"200 OK", b"Content-Length: 5") + b"he"),
     "short-chunks": _say(_CHUNKED + b"5\r\nhe"),
     "reset-in-body": _reset(_head(b"200 OK", b"Content-Length: 5") + b"he"),
+    "reset-before-close": _reset(_OPEN_ENDED + b"he"),
+    "broken-tls-in-body": _break_tls(_OPEN_ENDED + b"he"),
     "bad-chunk-size": _say_and_wait(_CHUNKED + b"five\r\nhello\r\n0\r\n\r\n"),
     "bad-chunk-end": _say_and_wait(_CHUNKED + b"5\r\nhelloworld\r\n0\r\n\r\n"),
     "bad-trailer": _say_and_wait(_CHUNKED + b"0\r\nnonsense\r\n\r\n"),
@@ -318,5 +335,9 @@ def _server_context(certificate: str) -> ssl.SSLContext:
     until = dt.datetime(2020, 1, 2, tzinfo=dt.UTC) if certificate == "expired" else None
     since = dt.datetime(2020, 1, 1, tzinfo=dt.UTC) if certificate == "expired" else None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name, not_before=since, not_after=until).configure_cert(context)
+    issued = authority.issue_cert(name, not_before=since, not_after=until)
+    chain = issued.private_key_and_cert_chain_pem.bytes()
+    chain += authority.cert_pem.bytes() * (40 if certificate == "long" else 0)
+    with type(authority.cert_pem)(chain).tempfile() as path:
+        context.load_cert_chain(path)
     return context

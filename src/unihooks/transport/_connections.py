@@ -178,6 +178,9 @@ class Connection(asyncio.BufferedProtocol):
         elif exc is not None and parser.status is None:
             what = "headers were complete" if parser.received else "answer came"
             self._fail(ConnectionEnded(f"the connection was reset before the {what}"))
+        elif exc is not None:
+            parser.cut("the body of the answer broke off")
+            self._finish()
         else:
             self._take_eof(parser)
 

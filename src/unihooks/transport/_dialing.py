@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from unihooks._targets import TargetPolicy
 
 _MAX_SESSIONS: Final = 4096
+# Whoever owns a name could have us knock at a thousand doors of others, at each attempt.
+_MAX_DIALED: Final = 8
 _PORTS: Final = {"http": 80, "https": 443}
 
 logger = logging.getLogger("unihooks.transport")
@@ -128,7 +130,7 @@ class Dialer:
             raise NotReachable(f"{host}: no address ({type(exc).__name__})") from exc
         if not found:
             raise NotReachable(f"{host}: no address")
-        return list(dict.fromkeys([self._checked(address, host) for address in found]))
+        return list(dict.fromkeys([self._checked(address, host) for address in found]))[:_MAX_DIALED]
 
     def _checked(self, address: str, host: str) -> str:
         try:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _PLAIN_BYTES: Final = 16 * 1024
 _MAX_WIRE: Final = MAX_WIRE_BYTES + MAX_OVERHEAD_BYTES
 
+# Certificates and tickets stay in OpenSSL's memory, several times their size, for as long as the
+# connection or its session; whose take more than this are not kept.
+_MAX_KEPT_BYTES: Final = 16 * 1024
+
 # https://www.openssl.org/docs/man3.0/man3/X509_verify_cert_error_string.html
 _CERTIFICATE_FAULTS: Final = {
     9: "TLS certificate is not valid yet",
@@ -37,6 +41,8 @@ def default_context() -> ssl.SSLContext:
     """Return a context that trusts what the system trusts; it costs some 25 ms, so share it."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # With DHE the server chooses the group, and one of 10,000 bits costs a second of CPU.
+    context.set_ciphers(":".join(cipher["name"] for cipher in context.get_ciphers() if cipher["kea"] != "kx-dhe"))
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -83,8 +89,9 @@ class TLSConnection(Connection):
 
     def ask(self, data: bytes, parser: AnswerParser, started: float, deadline: float) -> asyncio.Future[None]:
         """Send a request; the future ends when the parser is done, or with an AttemptError."""
-        self._wire = 0
-        if not self._asked:
+        if self._asked:
+            self._wire = 0
+        else:
             self._asked = True
             # Tickets may be here already; anything else came before it was asked for and closes.
             self._decrypt()
@@ -151,7 +158,7 @@ class TLSConnection(Connection):
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as exc:
-            self._end(exc)
+            self._break(exc)
             return
         self._flush()
         if self._wire > _MAX_WIRE and self._parser is not None:
@@ -163,6 +170,18 @@ class TLSConnection(Connection):
         else:
             parser.cut("the answer was too long and was cut")
             self._finish()
+
+    def _break(self, exc: ssl.SSLError) -> None:
+        if self._parser is not None and self._parser.status is None:
+            self._fail(TLSFailed(f"the TLS connection broke before the headers were complete ({_reason(exc)})"))
+        else:
+            self._end(exc)
+
+    def _finish(self) -> None:
+        parser = self._parser
+        if parser is not None and self._wire - parser.received > _MAX_KEPT_BYTES:
+            parser.keep = self.session_due = False
+        super()._finish()
 
     def _flush(self) -> None:
         if self._outgoing.pending:
@@ -179,5 +198,9 @@ def _fault(exc: ssl.SSLError) -> str:
     if isinstance(exc, ssl.SSLCertVerificationError):
         fault = _CERTIFICATE_FAULTS.get(exc.verify_code)
         return fault or f"TLS certificate is not acceptable (error {exc.verify_code})"
-    # The reason is one of OpenSSL's own constants, never text of the peer.
-    return f"the TLS handshake failed ({exc.reason or type(exc).__name__})"
+    return f"the TLS handshake failed ({_reason(exc)})"
+
+
+def _reason(exc: ssl.SSLError) -> str:
+    # One of OpenSSL's own constants, never text of the peer.
+    return exc.reason or type(exc).__name__
