@@ -77,6 +77,22 @@ async def test_idle_connection_is_closed_after_its_time(hostile, made):
     assert len(transport._pool) == 0
 
 
+async def test_idle_connection_is_closed_before_its_peer_does_so(hostile, made):
+    transport = made()
+    await send(transport, hostile.url("keep-alive"))
+    transport._pool.sweep(time.monotonic() + 3.5)
+    assert len(transport._pool) == 1
+    transport._pool.sweep(time.monotonic() + 4.0)
+    assert len(transport._pool) == 0
+
+
+async def test_idle_connection_is_not_kept_for_longer_because_its_peer_waits_longer(hostile, made):
+    transport = made(idle_seconds=2.0)
+    await send(transport, hostile.url("keep-alive"))
+    transport._pool.sweep(time.monotonic() + 2.0)
+    assert len(transport._pool) == 0
+
+
 async def test_cancelled_attempt_gives_its_connection_to_nobody(hostile, made):
     transport = made()
     await send(transport, hostile.url("ok"))

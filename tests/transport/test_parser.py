@@ -273,6 +273,22 @@ def test_connection_is_kept_only_after_a_complete_answer_and_nothing_more(data, 
     assert parser.keep is keep
 
 
+@pytest.mark.parametrize(
+    "header,seconds",
+    [
+        (b"Keep-Alive: timeout=5", 5),
+        (b"keep-alive: max=9, TIMEOUT=75", 75),
+        (b"Keep-Alive: timeout=soon", None),
+        (b"Keep-Alive: timeout=99999999999999999999", None),
+        (b"Connection: keep-alive", None),
+    ],
+)
+def test_time_that_the_peer_waits_is_read(header, seconds):
+    parser = AnswerParser()
+    parser.feed(b"HTTP/1.1 204 No Content\r\n" + header + b"\r\n\r\n")
+    assert (parser.done, parser.idle_seconds) == (True, seconds)
+
+
 def test_answer_to_head_has_no_body():
     parser = AnswerParser(without_body=True)
     parser.feed(OK + b"Content-Length: 5\r\n\r\n")

@@ -10,7 +10,7 @@ from unihooks.testing._hostile import Hostile
 from unihooks.testing._transport_contract import send
 from unihooks.transport import HTTPTransport
 from unihooks.transport._dialing import Dialer
-from unihooks.transport._tls import default_context
+from unihooks.transport._tls import TLSConnection, default_context
 
 
 @pytest.fixture
@@ -50,26 +50,53 @@ async def reconnect(transport, hostile, **options):
     return await send(transport, hostile.url("ok", **options), endpoint_id="ep_1")
 
 
-async def test_session_is_resumed_by_its_endpoint(hostile, made):
-    transport = made()
+@pytest.fixture(params=["good", "tls-1.2"])
+def resuming(request):
+    with Hostile(request.param) as hostile:
+        yield hostile
+
+
+async def test_session_is_resumed_by_its_endpoint(resuming, made):
+    transport = made(resuming.targets)
     for _ in range(4):
-        assert (await reconnect(transport, hostile)).status_code == 204
-    assert hostile.resumed == [False, True, True, True]
+        assert (await reconnect(transport, resuming)).status_code == 204
+    assert resuming.resumed == [False, True, True, True]
 
 
-async def test_session_never_crosses_names(hostile, made):
-    transport = made()
-    await reconnect(transport, hostile)
-    outcome = await reconnect(transport, hostile, host="other.example.com")
+async def test_session_never_crosses_names(resuming, made):
+    transport = made(resuming.targets)
+    await reconnect(transport, resuming)
+    outcome = await reconnect(transport, resuming, host="other.example.com")
     assert outcome.error == "TLS certificate is not valid for this host"
-    assert True not in hostile.resumed
+    assert True not in resuming.resumed
 
 
-async def test_session_never_crosses_endpoints(hostile, made):
-    transport = made()
+async def test_session_never_crosses_endpoints(resuming, made):
+    transport = made(resuming.targets)
     for endpoint_id in ("a", "b"):
-        await send(transport, hostile.url("ok"), endpoint_id=endpoint_id)
-    assert hostile.resumed == [False, False]
+        await send(transport, resuming.url("ok"), endpoint_id=endpoint_id)
+    assert resuming.resumed == [False, False]
+
+
+async def test_session_ends_and_the_certificate_is_looked_at_again(resuming, made):
+    transport = made(resuming.targets)
+    await reconnect(transport, resuming)
+    transport._dialer.sessions._seconds = -1.0
+    transport._dialer.sessions._kept.clear()
+    for _ in range(2):
+        assert (await reconnect(transport, resuming)).status_code == 204
+    assert resuming.resumed == [False, False, False]
+
+
+async def test_endpoint_whose_sessions_cannot_be_resumed_is_asked_for_one_only_once(made, monkeypatch):
+    asked = []
+    monkeypatch.setattr(TLSConnection, "take_session", lambda _: asked.append(1))
+    with Hostile("ticketless") as hostile:
+        transport = made(hostile.targets)
+        for _ in range(3):
+            assert (await reconnect(transport, hostile)).status_code == 204
+    assert len(asked) == 1
+    assert hostile.resumed == [False, False, False]
 
 
 async def test_tickets_that_come_before_the_first_request_do_no_harm(hostile, made, slow_dialing):

@@ -38,8 +38,9 @@ class Hostile:
 
     `certificate` is `good`, `wrong-host`, `expired`, `unknown` (an authority
     that `ssl_context` does not trust), `silent` (TLS never answers), `plain`
-    (no TLS at all), `eager` (good, but it answers before it is asked) or `long` (good, followed by
-    40 others that serve nothing). Use it as a context manager.
+    (no TLS at all), `eager` (good, but it answers before it is asked), `long` (good, followed by
+    40 others that serve nothing), `tls-1.2` (good, but old) or `ticketless` (good, but its sessions
+    cannot be resumed). Use it as a context manager.
     """
 
     def __init__(self, certificate: str = "good") -> None:
@@ -300,6 +301,7 @@ ODDITIES: Final[dict[str, tuple[int, Trick]]] = {
     "redirect": (302, _keep(_head(b"302 Found", b"Location: /ok", _EMPTY))),
     "bomb": (200, _keep(_head(b"200 OK", b"Content-Encoding: gzip", b"Content-Length: %d" % len(_BOMB)) + _BOMB)),
     "two-answers": (500, _keep(_head(b"500 Oops", _EMPTY) + _head(b"200 OK", _EMPTY))),
+    "keep-alive": (200, _keep(_head(b"200 OK", b"Keep-Alive: max=100, timeout=5", _EMPTY))),
     "cookie": (200, _keep(_head(b"200 OK", b"Set-Cookie: a=b", _EMPTY))),
 }
 
@@ -340,4 +342,8 @@ def _server_context(certificate: str) -> ssl.SSLContext:
     chain += authority.cert_pem.bytes() * (40 if certificate == "long" else 0)
     with type(authority.cert_pem)(chain).tempfile() as path:
         context.load_cert_chain(path)
+    if certificate == "tls-1.2":
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if certificate == "ticketless":
+        context.num_tickets = 0
     return context

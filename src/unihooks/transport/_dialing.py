@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -17,12 +17,13 @@ from unihooks.exceptions import TargetRefused
 from unihooks.transport._connections import Connection, Scratch
 from unihooks.transport._errors import AttemptError, NotReachable, timed_out
 from unihooks.transport._lookups import Lookups, system_addresses
+from unihooks.transport._sessions import Sessions
 from unihooks.transport._tls import TLSConnection, default_context
 
 if TYPE_CHECKING:
     from unihooks._targets import TargetPolicy
 
-_MAX_SESSIONS: Final = 4096
+_CHECKS_KEPT: Final = 4096
 # Whoever owns a name could have us knock at a thousand doors of others, at each attempt.
 _MAX_DIALED: Final = 8
 _PORTS: Final = {"http": 80, "https": 443}
@@ -50,26 +51,6 @@ class Destination:
         return (self.endpoint_id, self.host, self.port)
 
 
-class Sessions:
-    """Remember TLS sessions strictly by endpoint, host name and port."""
-
-    def __init__(self, limit: int = _MAX_SESSIONS) -> None:
-        self._limit = limit
-        self._sessions: OrderedDict[Hashable, ssl.SSLSession] = OrderedDict()
-
-    def get(self, destination: Destination) -> ssl.SSLSession | None:
-        """Return the session of this destination, if it may still be valid."""
-        return self._sessions.get(destination.owner)
-
-    def put(self, destination: Destination, session: ssl.SSLSession | None) -> None:
-        """Remember a session, or forget the one that did not work."""
-        self._sessions.pop(destination.owner, None)
-        if session is not None:
-            self._sessions[destination.owner] = session
-            if len(self._sessions) > self._limit:
-                self._sessions.popitem(last=False)
-
-
 class Dialer:
     """Resolve, check, connect and shake hands, for one event loop."""
 
@@ -80,7 +61,9 @@ class Dialer:
         timeout: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._targets = targets
+        # They depend on the policy alone, which is frozen; what is refused is not kept.
+        self._checked_url = lru_cache(_CHECKS_KEPT)(targets.check_url)
+        self._checked_address = lru_cache(_CHECKS_KEPT)(targets.check_address)
         self._context = context
         self._timeout = timeout
         self._loop = loop
@@ -101,6 +84,13 @@ class Dialer:
             await self._secure(connection, destination, started, limit)
         return connection
 
+    def learn(self, connection: Connection, destination: Destination) -> None:
+        """Remember the session of a connection whose first answer has come, for the next one."""
+        if isinstance(connection, TLSConnection) and connection.session_due:
+            now = monotonic()
+            if self.sessions.wants(destination.owner, now):
+                self.sessions.put(destination.owner, connection.take_session(), now)
+
     def close(self) -> None:
         """Let go of the look-up threads."""
         self._lookups.close()
@@ -117,10 +107,10 @@ class Dialer:
             raise NotReachable(detail) from exc
 
     async def _allowed_addresses(self, destination: Destination) -> list[str]:
-        targets, host = self._targets, destination.host
-        targets.check_url(destination.url)
+        host = destination.host
+        self._checked_url(destination.url)
         if is_address(host):
-            return [targets.check_address(host)]
+            return [self._checked_address(host)]
         key = (destination.endpoint_id, host, destination.port)
         try:
             found = await self._lookups.addresses(key, host, destination.port)
@@ -130,11 +120,11 @@ class Dialer:
             raise NotReachable(f"{host}: no address ({type(exc).__name__})") from exc
         if not found:
             raise NotReachable(f"{host}: no address")
-        return list(dict.fromkeys([self._checked(address, host) for address in found]))[:_MAX_DIALED]
+        return list(dict.fromkeys([self._checked_of(address, host) for address in found]))[:_MAX_DIALED]
 
-    def _checked(self, address: str, host: str) -> str:
+    def _checked_of(self, address: str, host: str) -> str:
         try:
-            return self._targets.check_address(address)
+            return self._checked_address(address)
         except TargetRefused as exc:
             raise NotReachable(f"{host} has the address {address}: {exc}") from exc
 
@@ -161,7 +151,7 @@ class Dialer:
 
     def _check_peer(self, connection: Connection, address: str) -> None:
         peer = connection.peer()
-        if peer is None or self._targets.check_address(peer) != address:
+        if peer is None or self._checked_address(peer) != address:
             raise NotReachable(f"the peer is {peer} instead of {address}")
 
     def _new_connection(self, destination: Destination) -> Connection:
@@ -170,7 +160,7 @@ class Dialer:
         if self._context is None:
             self._context = default_context()
         name = destination.host.removesuffix(".")
-        session = self.sessions.get(destination)
+        session = self.sessions.get(destination.owner, monotonic())
         return TLSConnection(self._loop, self._scratch, self._context, name, session)
 
     async def _secure(self, connection: TLSConnection, destination: Destination, started: float, limit: float) -> None:
@@ -183,10 +173,11 @@ class Dialer:
         except BaseException as exc:
             connection.close()
             if isinstance(exc, AttemptError):
-                self.sessions.put(destination, None)
+                self.sessions.forget(destination.owner)
             raise
 
 
+@lru_cache(_CHECKS_KEPT)
 def is_address(host: str) -> bool:
     """Say whether a host is an IP address rather than a name."""
     try:

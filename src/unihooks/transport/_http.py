@@ -19,13 +19,15 @@ from unihooks.transport._errors import BadAnswer, ConnectionEnded
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
 from unihooks.transport._pool import IdleLimits, Pool
 from unihooks.transport._requests import read_body, render_head
-from unihooks.transport._tls import TLSConnection
 
 if TYPE_CHECKING:
     from unihooks._targets import TargetPolicy
 
 _SWEEP_SECONDS = 0.1
 _IDLE_SWEEP_SECONDS = 1.0
+
+# Gateways on the way forget a silent connection after 240 s or more, without a word to either end.
+_IDLE_SECONDS = 180.0
 
 
 class HTTPTransport(httpx.AsyncBaseTransport):
@@ -41,7 +43,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         connect_timeout: Seconds for look-up, connect and TLS together.
         max_idle: How many unused connections are kept in all.
         max_idle_per_endpoint: How many of them for one endpoint and origin.
-        idle_seconds: For how long.
+        idle_seconds: For how long at most. A receiver that announces a shorter time is believed.
         max_answer_bytes: How much of an answer is read, its framing included.
     """
 
@@ -53,7 +55,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         connect_timeout: float = 5.0,
         max_idle: int = 10_000,
         max_idle_per_endpoint: int = 64,
-        idle_seconds: float = 60.0,
+        idle_seconds: float = _IDLE_SECONDS,
         max_answer_bytes: int = MAX_WIRE_BYTES,
     ) -> None:
         self._targets = targets
@@ -97,8 +99,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         try:
             return await self._ask_over(connection, data, self._new_answer(request), started, deadline)
         finally:
-            if isinstance(connection, TLSConnection) and connection.session_due:
-                dialer.sessions.put(destination, connection.take_session())
+            dialer.learn(connection, destination)
 
     async def aclose(self) -> None:
         """Close all connections; what is under way ends with an error."""
@@ -141,7 +142,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         if self._dialer is None:
             connection.close()
         elif not connection.closed:
-            self._pool.put(connection, monotonic())
+            self._pool.put(connection, monotonic(), answer.idle_seconds)
             self._idle_ticker.start()
         return answer
 

@@ -30,6 +30,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: " + _VISIBLE + rb"*+)?
 _FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+(" + _VISIBLE + rb"*+)(?=\r\n)")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_IDLE_TIME = re.compile(rb"\btimeout=([0-9]{1,6})\b", re.IGNORECASE)
 _PREFIX = b"HTTP/1."
 _FRAMING_NAME_SIZES = frozenset({len("connection"), len("content-length"), len("transfer-encoding")})
 _MAX_STATUS = 599
@@ -44,12 +45,13 @@ class AnswerParser:
     `feed` and `eof` raise BadAnswer as long as the headers are incomplete;
     from then on `status` is set and trouble only ends the answer with a
     `warning`. `done` says that no more is wanted, `keep` that the connection
-    may carry another request. Call neither again once `done` or after an error.
+    may carry another request, `idle_seconds` how long the peer says that it
+    waits for one. Call neither again once `done` or after an error.
     """
 
     __slots__ = (
         "_body", "_chunks", "_interim", "_left", "_limit", "_pending", "_step", "_without_body",
-        "done", "head_size", "headers", "keep", "received", "status", "warning",
+        "done", "head_size", "headers", "idle_seconds", "keep", "received", "status", "warning",
     )  # fmt: skip
 
     def __init__(self, *, without_body: bool = False, limit: int = MAX_WIRE_BYTES) -> None:
@@ -61,6 +63,7 @@ class AnswerParser:
         self.received = 0
         self.done = False
         self.keep = True
+        self.idle_seconds: int | None = None
         self._without_body = without_body
         self._limit = limit
         self._pending = b""
@@ -191,6 +194,8 @@ class AnswerParser:
                 coding = _first(coding, value, "Transfer-Encoding")
             elif key == b"connection" and b"close" in value.lower():
                 self.keep = False
+            elif key == b"keep-alive" and (match := _IDLE_TIME.search(value)):
+                self.idle_seconds = int(match[1])
         self._left = -1 if length is None else _parse_length(length)
         self._chunks = None if coding is None else _chunk_reader(coding, length)
 

@@ -1,10 +1,10 @@
-"""Keep connections that may carry another request, few enough and not for long."""
+"""Keep connections that may carry another request, as long as their peers wait for one, few enough and not for ever."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 
 Key = Hashable
 
+# Of the time that a peer says it waits: what is sent at its end meets a closed connection.
+_OF_THEIR_TIME: Final = 0.8
+
 
 @attrs.frozen(kw_only=True)
 class IdleLimits:
-    """Say how many idle connections are kept, for how many seconds."""
+    """Say how many idle connections are kept, for how many seconds at most."""
 
-    total: int = 10_000
-    per_endpoint: int = 64
-    seconds: float = 60.0
+    total: int
+    per_endpoint: int
+    seconds: float
 
 
 class Pool:
@@ -46,12 +49,15 @@ class Pool:
             return connection
         return None
 
-    def put(self, connection: Connection, now: float) -> None:
-        """Keep a connection that has been answered."""
+    def put(self, connection: Connection, now: float, their_seconds: float | None = None) -> None:
+        """Keep a connection that has been answered, for less than its peer says that it waits."""
+        seconds = self._limits.seconds
+        if their_seconds is not None:
+            seconds = min(seconds, their_seconds * _OF_THEIR_TIME)
         own = self._by_key.get(connection.key)
         if own is None:
             own = self._by_key[connection.key] = OrderedDict()
-        connection.idle_until = now + self._limits.seconds
+        connection.idle_until = now + seconds
         connection.on_idle_close = self._forget
         own[connection] = self._idle[connection] = None
         if len(own) > self._limits.per_endpoint:
@@ -61,11 +67,8 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Close what has been idle for too long."""
-        while self._idle:
-            oldest = next(iter(self._idle))
-            if oldest.idle_until > now:
-                break
-            self._close(oldest)
+        for connection in [one for one in self._idle if one.idle_until <= now]:
+            self._close(connection)
 
     def close(self) -> None:
         """Close all."""

@@ -1,0 +1,62 @@
+"""Remember TLS sessions, each for the one endpoint and name that it was made with."""
+
+from __future__ import annotations
+
+import ssl
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Final
+
+import attrs
+
+# One takes some 10 KiB, most of it the peer's certificate.
+_LIMIT: Final = 4096
+
+# A certificate is looked at anew at least so often, as resuming never does it.
+_SECONDS: Final = 3600.0
+_SECONDS_WITHOUT: Final = 600.0
+
+
+@attrs.frozen
+class _Kept:
+    session: ssl.SSLSession | None
+    until: float
+
+
+class Sessions:
+    """Remember the newest sessions, and who gives none, by owner: an endpoint with its host name and port.
+
+    Times are those of `time.monotonic()`.
+    """
+
+    def __init__(self, limit: int = _LIMIT, seconds: float = _SECONDS) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, owner: Hashable, now: float) -> ssl.SSLSession | None:
+        """Return the session of this owner, if it may still be valid."""
+        kept = self._kept.get(owner)
+        return kept.session if kept is not None and now < kept.until else None
+
+    def wants(self, owner: Hashable, now: float) -> bool:
+        """Say whether a session is worth looking for, which takes as long as a fifth of a handshake."""
+        kept = self._kept.get(owner)
+        return kept is None or kept.session is not None or now >= kept.until
+
+    def put(self, owner: Hashable, session: ssl.SSLSession | None, now: float) -> None:
+        """Remember a session, or that this owner gives none that can be resumed."""
+        self.forget(owner)
+        if session is not None and (session.has_ticket or session.id):
+            self._kept[owner] = _Kept(session, now + self._seconds)
+        else:
+            self._kept[owner] = _Kept(None, now + _SECONDS_WITHOUT)
+        if len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+
+    def forget(self, owner: Hashable) -> None:
+        """Forget the session that did not work."""
+        self._kept.pop(owner, None)
