@@ -198,6 +198,10 @@ class Webhooks:
         """Show what the webhook's mapping makes of a payload."""
         return self.get(webhook_id, tenant=tenant).mapping.preview(payload)
 
+    def check_url(self, url: str) -> str:
+        """Return a URL in the form in which it would be stored, or raise `TargetRefused`; no name is resolved."""
+        return normaliser(self._targets)(url)
+
     aadd = awaitable(add)
     aget = awaitable(get)
     alist = awaitable(list)  # noqa: A003 - the method above is meant

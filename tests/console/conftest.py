@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from html import unescape
+from html.parser import HTMLParser
 
 import httpx
 import pytest
@@ -16,6 +17,50 @@ from unihooks.testing import Receiver
 
 HOST = "https://console.example.com"
 CANARY = "canary-4711-never-shown"
+
+
+class FormReader(HTMLParser):
+    """Read what a browser without JavaScript would send for the form with an id."""
+
+    def __init__(self, form_id: str) -> None:
+        super().__init__()
+        self.fields: list[tuple[str, str]] = []
+        self.buttons: list[str] = []
+        self._wanted, self._inside, self._select, self._area = form_id, False, "", ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "form":
+            self._inside = given.get("id") == self._wanted
+        name, value = given.get("name") or "", given.get("value") or ""
+        if not self._inside:
+            return
+        if tag == "button":
+            self.buttons.append(value)
+        elif tag == "input" and (given.get("type") not in ("checkbox", "radio") or "checked" in given):
+            self.fields.append((name, value))
+        elif tag == "textarea":
+            self._area = name
+            self.fields.append((name, ""))
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and "selected" in given:
+            self.fields.append((self._select, value))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "form"
+        self._area = "" if tag == "textarea" else self._area
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            name, value = self.fields[-1]
+            self.fields[-1] = (name, value + data)
+
+
+def fields_of(answer: httpx.Response, form_id: str = "draft") -> list[tuple[str, str]]:
+    reader = FormReader(form_id)
+    reader.feed(answer.text)
+    return reader.fields
 
 
 class Browser:
@@ -40,6 +85,18 @@ class Browser:
             **rest.pop("headers", {}),
         }
         return await self.client.post(path, content=content, headers=headers, **rest)
+
+    async def press(
+        self, answer: httpx.Response, go: str, changes: dict[str, str | list[str]] | None = None, form_id: str = "draft"
+    ) -> httpx.Response:
+        """Fill in a form of a page and press one of its buttons."""
+        changed = changes or {}
+        fields = [pair for pair in fields_of(answer, form_id) if pair[0] not in changed]
+        for name, values in changed.items():
+            fields += [(name, value) for value in ([values] if isinstance(values, str) else values)]
+        headers = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
+        content = str(httpx.QueryParams([*fields, ("go", go)]))
+        return await self.client.post(answer.url, content=content, headers=headers)
 
 
 def text_of(answer: httpx.Response) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from unihooks.console.pages import assets, portal, preferences, webhook, webhooks
+from unihooks.console.pages import assets, form, portal, preferences, secret, webhook, webhooks
 
-_PAGES = (webhooks, webhook, preferences, portal, assets)
+_PAGES = (webhooks, form, webhook, secret, preferences, portal, assets)
 
 
 def page_routes() -> list[BaseRoute]:

@@ -1,0 +1,191 @@
+"""Hold what a viewer has typed into the guided form so far, whichever step shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from attrs import evolve, field, frozen
+
+from unihooks._models import Webhook
+from unihooks.console import _mapping_text
+from unihooks.console._access import Form
+from unihooks.console._mapping_text import Rule
+
+STEPS = ("details", "events", "mapping", "headers", "review")
+NEW, KEEP, REPLACE, REMOVE = "new", "keep", "replace", "remove"
+_CHOICES = (NEW, KEEP, REPLACE, REMOVE)
+_MOST_ROWS = 1_100
+
+T = TypeVar("T")
+
+
+@frozen
+class EndpointField:
+    """Be one row of the endpoints; `id` is empty for a new one."""
+
+    id: str = ""
+    url: str = ""
+
+
+@frozen
+class HeaderField:
+    """Be one row of the headers; a saved one has no value here unless it is to be replaced."""
+
+    name: str = ""
+    value: str = field(default="", repr=False)
+    choice: str = NEW
+
+    @property
+    def saved(self) -> bool:
+        """Say whether the webhook has this header already."""
+        return self.choice != NEW
+
+    @property
+    def blank(self) -> bool:
+        """Say whether the row is one that nobody has filled in."""
+        return self.choice == NEW and not self.name.strip() and not self.value
+
+
+def _to_endpoints(value: Iterable[EndpointField]) -> tuple[EndpointField, ...]:
+    return tuple(value)
+
+
+def _to_headers(value: Iterable[HeaderField]) -> tuple[HeaderField, ...]:
+    return tuple(value)
+
+
+def _to_events(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
+@frozen(kw_only=True)
+class Draft:
+    """Be all fields of the form. `events` are texts of product and event type with a blank between."""
+
+    step: str = STEPS[0]
+    name: str = ""
+    description: str = ""
+    active: bool = False
+    endpoints: tuple[EndpointField, ...] = field(default=(EndpointField(),), converter=_to_endpoints)
+    events: tuple[str, ...] = field(default=(), converter=_to_events)
+    mapping: str = ""
+    headers: tuple[HeaderField, ...] = field(default=(), converter=_to_headers)
+    sample: str = ""
+    version: int = 0
+
+    def after(self) -> Draft:
+        """Go to the next step."""
+        return self._moved(1)
+
+    def before(self) -> Draft:
+        """Go to the step before."""
+        return self._moved(-1)
+
+    def _moved(self, by: int) -> Draft:
+        at = STEPS.index(self.step) + by
+        return evolve(self, step=STEPS[max(0, min(at, len(STEPS) - 1))])
+
+
+def of_webhook(webhook: Webhook) -> Draft:
+    """Return the form for a webhook as it is, without any header's value."""
+    return Draft(
+        name=webhook.name,
+        description=webhook.description,
+        active=webhook.active,
+        endpoints=[EndpointField(one.id, one.url) for one in webhook.endpoints],
+        events=[f"{one.product} {one.event_type}" for one in webhook.subscriptions],
+        mapping=_mapping_text.write(webhook.mapping),
+        headers=[HeaderField(name, "", KEEP) for name in webhook.headers],
+        version=webhook.version,
+    )
+
+
+def of_form(form: Form) -> Draft:
+    """Return what the form has sent."""
+    step, version = form.get("step"), form.get("version")
+    return Draft(
+        step=step if step in STEPS else STEPS[0],
+        name=form.get("name"),
+        description=form.get("description"),
+        active=form.get("status") == "active",
+        endpoints=_endpoints(form),
+        events=dict.fromkeys(" ".join(one.split()) for one in [*form.all("event"), *_typed(form)]),
+        mapping=form.get("mapping"),
+        headers=_headers(form),
+        sample=form.get("sample"),
+        version=int(version) if version.isascii() and version.isdigit() else 0,
+    )
+
+
+def commanded(draft: Draft, go: str, form: Form) -> Draft:
+    """Return the draft after a button that changes the form itself; other buttons change nothing here."""
+    verb, _, rest = go.partition(":")
+    command = _COMMANDS.get(verb)
+    return draft if command is None else command(draft, rest, form)
+
+
+def _typed(form: Form) -> Iterable[str]:
+    """Return the lines of events where there is no catalog to choose from."""
+    return (line for line in form.get("events_text").splitlines() if line.strip())
+
+
+def _endpoints(form: Form) -> list[EndpointField]:
+    pairs = zip(form.all("endpoint_id"), form.all("endpoint_url"), strict=False)
+    return [EndpointField(id, url.strip()) for id, url in pairs][:_MOST_ROWS] or [EndpointField()]  # noqa: A001
+
+
+def _headers(form: Form) -> list[HeaderField]:
+    triples = zip(form.all("header_name"), form.all("header_value"), form.all("header_choice"), strict=False)
+    return [HeaderField(name.strip(), value, choice if choice in _CHOICES else NEW) for name, value, choice in triples][
+        :_MOST_ROWS
+    ]
+
+
+def _to_step(draft: Draft, rest: str, _form: Form) -> Draft:
+    return evolve(draft, step=rest) if rest in STEPS else draft
+
+
+def _add_endpoint(draft: Draft, _rest: str, _form: Form) -> Draft:
+    return evolve(draft, endpoints=[*draft.endpoints, EndpointField()])
+
+
+def _drop_endpoint(draft: Draft, rest: str, _form: Form) -> Draft:
+    return evolve(draft, endpoints=_without(draft.endpoints, rest) or [EndpointField()])
+
+
+def _add_header(draft: Draft, _rest: str, _form: Form) -> Draft:
+    return evolve(draft, headers=[*draft.headers, HeaderField()])
+
+
+def _drop_header(draft: Draft, rest: str, _form: Form) -> Draft:
+    return evolve(draft, headers=_without(draft.headers, rest))
+
+
+def _remove(draft: Draft, rest: str, _form: Form) -> Draft:
+    return evolve(draft, mapping=_mapping_text.with_rule(draft.mapping, Rule(rest)))
+
+
+def _rename(draft: Draft, rest: str, form: Form) -> Draft:
+    name = form.get(f"to:{rest}").strip()
+    return evolve(draft, mapping=_mapping_text.with_rule(draft.mapping, Rule(rest, name))) if name else draft
+
+
+def _restore(draft: Draft, rest: str, _form: Form) -> Draft:
+    return evolve(draft, mapping=_mapping_text.without_path(draft.mapping, rest))
+
+
+def _without(rows: Iterable[T], at: str) -> list[T]:
+    return [row for index, row in enumerate(rows) if str(index) != at]
+
+
+_COMMANDS: dict[str, Callable[[Draft, str, Form], Draft]] = {
+    "step": _to_step,
+    "add-endpoint": _add_endpoint,
+    "drop-endpoint": _drop_endpoint,
+    "add-header": _add_header,
+    "drop-header": _drop_header,
+    "remove": _remove,
+    "rename": _rename,
+    "restore": _restore,
+}

@@ -1,0 +1,156 @@
+"""Say what is wrong with a draft, field by field, with the sentences of the library's own checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from unihooks._dispatcher import Dispatcher
+from unihooks._headers import HeaderSet
+from unihooks._mapping import PayloadMapping
+from unihooks._models import EventSubscription, Webhook, WebhookStatus
+from unihooks.console import _mapping_text
+from unihooks.console._draft import KEEP, REMOVE, Draft
+from unihooks.console._locale import gettext
+from unihooks.exceptions import InvalidWebhook, UnihooksError
+
+_ANY_URL = "https://example.com/"
+Problems = dict[str, str]
+
+
+def problems(draft: Draft, dispatcher: Dispatcher, step: str | None = None) -> Problems:
+    """Return a sentence for each wrong field of a step, or of all steps."""
+    checks = [_CHECKS[step]] if step is not None else list(_CHECKS.values())
+    return {name: sentence for check in checks for name, sentence in check(draft, dispatcher)}
+
+
+def step_of(problem: str) -> str:
+    """Return the step on which a field stands."""
+    return _STEP_OF.get(problem.partition(":")[0], "details")
+
+
+def url_problems(draft: Draft, dispatcher: Dispatcher) -> Problems:
+    """Return what is wrong with URLs, leaving out rows that are still empty."""
+    return {
+        name: sentence
+        for name, sentence in _details(draft, dispatcher)
+        if name.startswith("endpoint:") and draft.endpoints[int(name[9:])].url
+    }
+
+
+def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
+    """Return the arguments of `Webhook` or `update` that the draft stands for."""
+    from unihooks._models import Endpoint
+
+    return {
+        "name": draft.name.strip(),
+        "description": draft.description,
+        "endpoints": [Endpoint(one.url, id=one.id) for one in draft.endpoints if one.url or one.id],
+        "subscriptions": [_subscription(one) for one in draft.events],
+        "mapping": _mapping_text.read(draft.mapping),
+        "headers": _header_set(draft, current),
+    }
+
+
+def to_webhook(draft: Draft) -> Webhook:
+    """Return the new webhook that the draft stands for."""
+    status = WebhookStatus.ACTIVE if draft.active else WebhookStatus.INACTIVE
+    return Webhook(**to_fields(draft, None), status=status)
+
+
+def _header_set(draft: Draft, current: Webhook | None) -> HeaderSet:
+    saved = current.headers if current is not None else HeaderSet()
+    pairs: list[tuple[str, Any]] = []
+    for row in draft.headers:
+        if row.choice == KEEP and row.name in saved:
+            pairs.append((row.name, saved[row.name]))
+        elif row.choice not in (KEEP, REMOVE) and not row.blank:
+            pairs.append((row.name, row.value))
+    return HeaderSet(pairs)
+
+
+def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    yield from _tried("name", lambda: Webhook(name=draft.name, endpoints=[_ANY_URL]))
+    yield from _tried("description", lambda: Webhook(name="x", endpoints=[_ANY_URL], description=draft.description))
+    given = [(at, row) for at, row in enumerate(draft.endpoints) if row.url]
+    if not given:
+        yield "endpoint:0", gettext("Give at least one URL, such as https://example.com/hooks")
+    seen: dict[str, int] = {}
+    for at, row in given:
+        problem = dict(_tried(f"endpoint:{at}", lambda url=row.url: dispatcher.webhooks.check_url(url)))  # type: ignore[misc]
+        if not problem and seen.setdefault(dispatcher.webhooks.check_url(row.url), at) != at:
+            problem = {f"endpoint:{at}": gettext("This URL is given twice; leave one out")}
+        yield from problem.items()
+
+
+def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    for one in draft.events:
+        yield from _tried("events", lambda text=one: _check_subscription(text, dispatcher))  # type: ignore[misc]
+
+
+def _mapping(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    yield from _tried("mapping", lambda: _mapping_text.read(draft.mapping))
+
+
+def _headers(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    wrong = False
+    for at, row in enumerate(draft.headers):
+        if row.blank or row.choice in (KEEP, REMOVE):
+            continue
+        for problem in _tried(f"header:{at}", lambda pair=(row.name, row.value): HeaderSet([pair])):  # type: ignore[misc]
+            wrong = True
+            yield problem
+    if not wrong:
+        kept = [(row.name, "x") for row in draft.headers if row.choice == KEEP]
+        typed = [(row.name, row.value) for row in draft.headers if row.choice not in (KEEP, REMOVE) and not row.blank]
+        yield from _tried("headers", lambda: HeaderSet([*kept, *typed]))
+
+
+def _nothing(_draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    return iter(())
+
+
+def _tried(name: str, build: Callable[[], object]) -> Iterator[tuple[str, str]]:
+    try:
+        build()
+    except UnihooksError as error:
+        yield name, str(error)
+
+
+def _subscription(text: str) -> EventSubscription:
+    product, blank, event_type = text.partition(" ")
+    if not blank or " " in event_type:
+        raise InvalidWebhook(gettext("Write a product and an event type with a blank between"), name="events")
+    return EventSubscription(product, event_type)
+
+
+def _check_subscription(text: str, dispatcher: Dispatcher) -> None:
+    one = _subscription(text)
+    if dispatcher.catalog is not None:
+        dispatcher.catalog.check_subscription(one.product, one.event_type)
+
+
+def mapping_of(draft: Draft) -> PayloadMapping | None:
+    """Return the mapping, or None while it cannot be read."""
+    try:
+        return _mapping_text.read(draft.mapping)
+    except UnihooksError:
+        return None
+
+
+_CHECKS: dict[str, Callable[[Draft, Dispatcher], Iterator[tuple[str, str]]]] = {
+    "details": _details,
+    "events": _events,
+    "mapping": _mapping,
+    "headers": _headers,
+    "review": _nothing,
+}
+_STEP_OF = {
+    "events": "events",
+    "subscriptions": "events",
+    "product": "events",
+    "event_type": "events",
+    "mapping": "mapping",
+    "header": "headers",
+    "headers": "headers",
+}

@@ -1,0 +1,116 @@
+r"""Write a payload mapping as text, one rule a line, and read it back.
+
+A line is `remove PATH` or `rename PATH -> NAME`. What a line could not hold as
+it is, such as a line break in a key, is written as a JSON text.
+
+>>> write(PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}))
+'remove sender.name\nrename content.text -> body'
+>>> read("rename content.text -> body").rename["content.text"]
+'body'
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from attrs import frozen
+
+from unihooks._mapping import PayloadMapping, parse_path
+from unihooks.exceptions import InvalidMapping
+
+_ARROW = " -> "
+_LINE = re.compile(r"(?P<verb>remove|rename)\s+(?P<rest>\S.*)")
+
+
+@frozen
+class Rule:
+    """Be one rule; `name` is None for one that removes."""
+
+    path: str
+    name: str | None = None
+
+    @property
+    def line(self) -> str:
+        """Return the rule as a line."""
+        if self.name is None:
+            return f"remove {_word(self.path)}"
+        return f"rename {_word(self.path)}{_ARROW}{_word(self.name)}"
+
+
+def write(mapping: PayloadMapping) -> str:
+    """Return the mapping as text."""
+    rules = [*map(Rule, mapping.remove), *(Rule(path, name) for path, name in mapping.rename.items())]
+    return "\n".join(rule.line for rule in rules)
+
+
+def read(text: str) -> PayloadMapping:
+    """Return the mapping; `InvalidMapping` names the line that cannot be read."""
+    rules = [_rule(line, at) for at, line in _lines(text)]
+    renames: dict[str, str] = {}
+    for rule in rules:
+        if rule.name is not None and rule.path in renames:
+            raise InvalidMapping(f"{rule.path!r} is renamed twice; keep one of the lines", name="mapping")
+        if rule.name is not None:
+            renames[rule.path] = rule.name
+    return PayloadMapping(remove=dict.fromkeys(rule.path for rule in rules if rule.name is None), rename=renames)
+
+
+def readable_rules(text: str) -> list[Rule]:
+    """Return the rules of those lines that can be read."""
+    found = []
+    for at, line in _lines(text):
+        try:
+            found.append(_rule(line, at))
+        except InvalidMapping:
+            continue
+    return found
+
+
+def with_rule(text: str, rule: Rule) -> str:
+    """Return the text with this rule as the only one for its path; other lines stay, also bad ones."""
+    return "\n".join([*without_path(text, rule.path).splitlines(), rule.line])
+
+
+def without_path(text: str, path: str) -> str:
+    """Return the text without rules for this path."""
+    kept = [line for at, line in _lines(text) if not _is_about(line, at, path)]
+    return "\n".join(kept)
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    return [(at, line.strip()) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _is_about(line: str, at: int, path: str) -> bool:
+    try:
+        return parse_path(_rule(line, at).path) == parse_path(path)
+    except InvalidMapping:
+        return False
+
+
+def _rule(line: str, at: int) -> Rule:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise InvalidMapping(f"line {at}: write `remove PATH` or `rename PATH -> NAME`", name="mapping")
+    if match["verb"] == "remove":
+        return Rule(_read_word(match["rest"], at))
+    path, arrow, name = match["rest"].rpartition(_ARROW)
+    if not arrow:
+        raise InvalidMapping(f"line {at}: a rename needs an arrow: `rename PATH -> NAME`", name="mapping")
+    return Rule(_read_word(path, at), _read_word(name, at))
+
+
+def _word(text: str) -> str:
+    plain = text.isprintable() and text == text.strip() and _ARROW not in text and not text.startswith('"')
+    return text if plain and text else json.dumps(text).replace(">", r"\u003e")
+
+
+def _read_word(text: str, at: int) -> str:
+    text = text.strip()
+    if not text.startswith('"'):
+        return text
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        raise InvalidMapping(f"line {at}: the text in quotes is not closed", name="mapping") from None

@@ -1,0 +1,176 @@
+"""Add and edit a webhook in guided steps: one form, whose fields of all steps always travel together."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from unihooks._catalog import EVERY_EVENT, Catalog, EventType
+from unihooks._dispatcher import Dispatcher
+from unihooks._mapping import Preview
+from unihooks._models import Webhook
+from unihooks.console import _draft, _draft_checks, _tree
+from unihooks.console._access import Form, action, view
+from unihooks.console._draft import STEPS, Draft
+from unihooks.console._draft_checks import Problems
+from unihooks.console._locale import gettext
+from unihooks.console._mapping_text import readable_rules
+from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of
+from unihooks.console._viewers import Permission
+from unihooks.console.pages.secret import secret_page
+from unihooks.exceptions import Conflict, UnihooksError
+
+_SWITCHES = {True: "aactivate", False: "adeactivate"}
+
+
+@view(Permission.WRITE)
+async def new(request: Request) -> Response:
+    """Show the empty form."""
+    return _shown(request, Draft(), None)
+
+
+@action(Permission.WRITE)
+async def add(request: Request, form: Form) -> Response:
+    """Do what the pressed button of the form asks for; the last one adds the webhook."""
+    draft, wrong = _pressed(request, form)
+    if form.get("go") != "save" or wrong:
+        return _shown(request, draft, None, wrong)
+    try:
+        webhook = await settings_of(request).dispatcher.webhooks.aadd(
+            _draft_checks.to_webhook(draft), tenant=viewer_of(request).tenant
+        )
+    except UnihooksError as error:
+        return _shown(request, draft, None, {"": str(error)})
+    answer = secret_page(request, webhook, created=True)
+    # A reload then shows the webhook instead of sending the form again.
+    answer.headers["HX-Replace-Url"] = path_to(request, "webhook", webhook_id=webhook.id)
+    return answer
+
+
+@view(Permission.WRITE)
+async def edit(request: Request) -> Response:
+    """Show the form of a webhook as it is."""
+    webhook = await _wanted(request)
+    draft = _draft.of_webhook(webhook)
+    step = request.query_params.get("step")
+    return _shown(request, evolve(draft, step=step) if step in STEPS else draft, webhook)
+
+
+@action(Permission.WRITE)
+async def change(request: Request, form: Form) -> Response:
+    """Do what the pressed button of the form asks for; the last one saves the changes."""
+    webhook = await _wanted(request)
+    draft, wrong = _pressed(request, form)
+    if form.get("go") != "save" or wrong:
+        return _shown(request, draft, webhook, wrong)
+    try:
+        await _save(request, draft, webhook)
+    except Conflict:
+        return _shown(request, evolve(draft, version=webhook.version), webhook, {"": _conflict()})
+    except UnihooksError as error:
+        return _shown(request, draft, webhook, {"": str(error)})
+    return go_to(request, "webhook", done="saved", webhook_id=webhook.id)
+
+
+async def _wanted(request: Request) -> Webhook:
+    webhooks = settings_of(request).dispatcher.webhooks
+    return await webhooks.aget(request.path_params["webhook_id"], tenant=viewer_of(request).tenant)
+
+
+async def _save(request: Request, draft: Draft, webhook: Webhook) -> None:
+    webhooks, tenant = settings_of(request).dispatcher.webhooks, viewer_of(request).tenant
+    fields = _draft_checks.to_fields(draft, webhook)
+    await webhooks.aupdate(webhook.id, tenant=tenant, version=draft.version, **fields)
+    if draft.active != webhook.active:
+        await getattr(webhooks, _SWITCHES[draft.active])(webhook.id, tenant=tenant)
+
+
+def _conflict() -> str:
+    return gettext(
+        "Somebody else has changed this webhook since you opened it. Your values are still here: look at the webhook "
+        "in another tab, and save again to put yours in place of theirs."
+    )
+
+
+def _pressed(request: Request, form: Form) -> tuple[Draft, Problems]:
+    """Return the draft after the pressed button, and what keeps it from going on."""
+    dispatcher, go = settings_of(request).dispatcher, form.get("go")
+    draft = _draft.commanded(_draft.of_form(form), go, form)
+    if go == "save":
+        wrong = _draft_checks.problems(draft, dispatcher)
+        return (evolve(draft, step=_draft_checks.step_of(next(iter(wrong)))) if wrong else draft), wrong
+    if go == "next":
+        wrong = _draft_checks.problems(draft, dispatcher, draft.step)
+        return (draft if wrong else draft.after()), wrong
+    if go == "back":
+        return draft.before(), {}
+    return draft, {}
+
+
+def _shown(request: Request, draft: Draft, webhook: Webhook | None, wrong: Problems | None = None) -> Response:
+    dispatcher = settings_of(request).dispatcher
+    checked = {**_draft_checks.url_problems(draft, dispatcher), **(wrong or {})}
+    if draft.step in ("mapping", "review"):
+        checked = {**_draft_checks.problems(draft, dispatcher, "mapping"), **checked}
+    samples = _samples(draft, dispatcher.catalog)
+    sample = next((one for one in samples if _key(one) == draft.sample), samples[0] if samples else None)
+    return page(
+        request,
+        "form.html",
+        http_status=422 if wrong else 200,
+        draft=draft,
+        webhook=webhook,
+        problems=checked,
+        steps=STEPS,
+        reached=_reached(draft, webhook, dispatcher),
+        catalog=dispatcher.catalog,
+        strange=_strange(draft, dispatcher.catalog),
+        samples=samples,
+        sample=sample,
+        tree=_tree.rows(sample.example, readable_rules(draft.mapping)) if sample else [],
+        preview=_preview(draft, sample),
+        egress_ips=dispatcher.egress_ips,
+        key=_key,
+    )
+
+
+def _reached(draft: Draft, webhook: Webhook | None, dispatcher: Dispatcher) -> set[str]:
+    """Return the steps that are done: those before this one, or all of a saved webhook, if nothing is wrong there."""
+    steps = STEPS[:-1] if webhook else STEPS[: STEPS.index(draft.step)]
+    return {step for step in steps if not _draft_checks.problems(draft, dispatcher, step)}
+
+
+def _key(event: EventType) -> str:
+    return f"{event.product} {event.name}"
+
+
+def _samples(draft: Draft, catalog: Catalog | None) -> list[EventType]:
+    """Return the chosen event types that have an example."""
+    wanted = set(draft.events)
+    return [
+        event
+        for product in catalog or ()
+        for event in product
+        if event.example is not None and wanted & {_key(event), f"{product.name} {EVERY_EVENT}"}
+    ]
+
+
+def _strange(draft: Draft, catalog: Catalog | None) -> list[str]:
+    """Return what is chosen but not on offer, as after an event type was taken out of the catalog."""
+    offered = {key for product in catalog or () for key in (f"{product.name} {EVERY_EVENT}", *map(_key, product))}
+    return [one for one in draft.events if one not in offered]
+
+
+def _preview(draft: Draft, sample: EventType | None) -> Preview | None:
+    mapping = _draft_checks.mapping_of(draft)
+    return mapping.preview(sample.example) if mapping is not None and sample is not None else None
+
+
+ROUTES = [
+    Route("/new", new, methods=["GET"], name="new"),
+    Route("/new", add, methods=["POST"], name="add"),
+    Route("/webhooks/{webhook_id}/edit", edit, methods=["GET"], name="edit"),
+    Route("/webhooks/{webhook_id}/edit", change, methods=["POST"], name="change"),
+]

@@ -1,0 +1,93 @@
+"""Reveal and rotate the signing secret, and show how to check signatures with it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from unihooks._models import Webhook
+from unihooks.console._access import Form, action, view
+from unihooks.console._rendering import page, settings_of, viewer_of
+from unihooks.console._viewers import Permission
+
+_SNIPPETS = Path(__file__).parent.parent / "snippets"
+_LANGUAGES = {
+    "Python": "verify.py.txt",
+    "Node.js": "verify.mjs.txt",
+    "Go": "verify.go.txt",
+    "PHP": "verify.php.txt",
+    "Ruby": "verify.rb.txt",
+}
+_OVERLAPS = {"0": 0, "1": 1, "24": 24, "72": 72, "168": 168}
+
+
+@frozen
+class Snippet:
+    """Be code that checks a signature, in one language."""
+
+    language: str
+    code: str
+
+
+@cache
+def snippets() -> tuple[Snippet, ...]:
+    """Return the code in all languages."""
+    return tuple(Snippet(name, (_SNIPPETS / file).read_text(encoding="utf-8")) for name, file in _LANGUAGES.items())
+
+
+def secret_page(
+    request: Request, webhook: Webhook, *, created: bool = False, rotated: bool = False, revealed: bool = False
+) -> Response:
+    """Show the page about the secret; the secret itself only in an answer that was asked to hold it."""
+    shown = (created or rotated or revealed) and viewer_of(request).may(Permission.SECRETS)
+    return page(
+        request,
+        "secret.html",
+        webhook=webhook,
+        secrets=[(secret.reveal() if shown else None, secret) for secret in webhook.secrets],
+        shown=shown,
+        created=created,
+        rotated=rotated,
+        snippets=snippets(),
+        overlaps=_OVERLAPS,
+        egress_ips=settings_of(request).dispatcher.egress_ips,
+    )
+
+
+@view(Permission.READ)
+async def show(request: Request) -> Response:
+    """Show when the secrets were made, and the code; no secret."""
+    return secret_page(request, await _wanted(request))
+
+
+@action(Permission.SECRETS)
+async def reveal(request: Request, form: Form) -> Response:  # noqa: ARG001
+    """Show the secrets."""
+    return secret_page(request, await _wanted(request), revealed=True)
+
+
+@action(Permission.SECRETS)
+async def rotate(request: Request, form: Form) -> Response:
+    """Make a new secret, and let the old ones sign along for a while."""
+    overlap = timedelta(hours=_OVERLAPS.get(form.get("overlap"), 24))
+    webhook_id, tenant = request.path_params["webhook_id"], viewer_of(request).tenant
+    await settings_of(request).dispatcher.webhooks.arotate_secret(webhook_id, tenant=tenant, overlap=overlap)
+    return secret_page(request, await _wanted(request), rotated=True)
+
+
+async def _wanted(request: Request) -> Webhook:
+    webhooks = settings_of(request).dispatcher.webhooks
+    return await webhooks.aget(request.path_params["webhook_id"], tenant=viewer_of(request).tenant)
+
+
+ROUTES = [
+    Route("/webhooks/{webhook_id}/secret", show, name="secret"),
+    Route("/webhooks/{webhook_id}/secret/reveal", reveal, methods=["POST"], name="reveal"),
+    Route("/webhooks/{webhook_id}/secret/rotate", rotate, methods=["POST"], name="rotate"),
+]

@@ -1,0 +1,179 @@
+"""The guided form: values survive every step and refusal, and nothing needs JavaScript."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from unihooks import EventSubscription, WebhookStatus
+from unihooks.testing import Receiver
+
+from .conftest import CANARY, fields_of, text_of
+
+SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]{40,}")
+
+
+def url(receiver: Receiver, path: str = "/hooks", host: str = "crm.example.com") -> str:
+    return receiver.url_for(path, host=host)
+
+
+async def test_webhook_is_added_step_by_step_without_javascript(browser, receiver, dispatcher):
+    answer = await browser.get("/new")
+    answer = await browser.press(answer, "add-endpoint", {"name": "CRM sync", "description": "Copies"})
+    urls = [url(receiver), url(receiver, host="audit.example.com")]
+    answer = await browser.press(answer, "next", {"endpoint_url": urls})
+    answer = await browser.press(answer, "next", {"event": ["whatsapp message.received"]})
+    answer = await browser.press(answer, "remove:sender.name")
+    answer = await browser.press(answer, "rename:content.text", {"to:content.text": "body"})
+    assert '"body": "Hi"' in text_of(answer)
+    answer = await browser.press(answer, "next")
+    answer = await browser.press(answer, "add-header")
+    answer = await browser.press(answer, "next", {"header_name": "Authorization", "header_value": CANARY})
+    assert CANARY not in text_of(answer)
+    answer = await browser.press(answer, "save")
+    (webhook,) = dispatcher.webhooks.list(tenant="acme")
+    assert (webhook.name, webhook.description, webhook.status) == ("CRM sync", "Copies", WebhookStatus.INACTIVE)
+    assert [one.url for one in webhook.endpoints] == urls
+    assert webhook.subscriptions == (EventSubscription("whatsapp", "message.received"),)
+    assert (webhook.mapping.remove, dict(webhook.mapping.rename)) == (("sender.name",), {"content.text": "body"})
+    assert webhook.headers.revealed() == [("Authorization", CANARY)]
+    assert webhook.secrets[0].reveal() in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert "157.175.105.131" in answer.text
+    assert all(language in answer.text for language in ("Python", "Node.js", "Go", "PHP", "Ruby"))
+
+
+async def test_every_value_survives_going_back_and_forth(browser, receiver):
+    given = {
+        "name": "N\u00e4me <b>",
+        "description": "two\nlines",
+        "endpoint_url": url(receiver),
+        "status": "active",
+        "event": ["whatsapp message.received", "whatsapp *"],
+        "mapping": "remove a.b\nnonsense here",
+        "header_name": "X-Key",
+        "header_value": "v 1",
+        "header_choice": "new",
+    }
+    answer = await browser.press(await browser.get("/new"), "step:headers", given)
+    for go in ("back", "back", "step:review", "step:details", "add-endpoint", "drop-endpoint:1", "add-header"):
+        answer = await browser.press(answer, go)
+    fields = fields_of(answer)
+    for name, value in given.items():
+        values = [value] if isinstance(value, str) else value
+        assert set(values) <= {found for field, found in fields if field == name}, name
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"name": ""}, "a webhook needs a name"),
+        ({"endpoint_url": "http://example.com/"}, "https"),
+        ({"endpoint_url": "https://10.0.0.1/"}, "not"),
+        ({"endpoint_url": "https://me:pw@example.com/"}, "password"),
+        ({"endpoint_url": ""}, "Give at least one URL"),
+        ({"mapping": "rename a -> b\nfoo"}, "line 2"),
+        ({"mapping": "rename a[0] -> b"}, "only a named property can be renamed"),
+        ({"event": "whatsapp gone"}, "'gone' is not an event type"),
+        ({"header_name": "Host", "header_value": "x", "header_choice": "new"}, "eader Host is set by unihooks"),
+        ({"header_name": "X-A", "header_value": "", "header_choice": "new"}, "needs a value"),
+    ],
+)
+async def test_refused_values_stay_in_the_form_with_the_reason(browser, receiver, dispatcher, changes, sentence):
+    good = {"name": "CRM", "endpoint_url": url(receiver), "event": ["whatsapp message.received"]}
+    answer = await browser.press(await browser.get("/new"), "save", {**good, **changes})
+    assert answer.status_code == 422
+    assert sentence in text_of(answer)
+    fields = fields_of(answer)
+    assert all((name, value) in fields for name, value in {**good, **changes}.items() if isinstance(value, str))
+    assert not dispatcher.webhooks.list(tenant="acme")
+
+
+async def test_url_is_checked_while_typing_without_any_look_up(browser):
+    answer = await browser.press(await browser.get("/new"), "", {"endpoint_url": "https://192.168.0.1/"})
+    assert answer.status_code == 200
+    assert re.search(r'id="endpoint-0-check".*?class="problem"', answer.text, re.DOTALL)
+    answer = await browser.press(answer, "", {"endpoint_url": "https://no-such-name.example.com/"})
+    assert "This URL can be used" in text_of(answer)
+
+
+async def test_edit_keeps_replaces_and_removes_headers_without_showing_them(browser, webhook, dispatcher):
+    answer = await browser.get(f"/webhooks/{webhook.id}/edit?step=headers")
+    assert "Authorization" in answer.text
+    assert CANARY not in answer.text
+    answer = await browser.press(answer, "save", {"name": "Renamed"})
+    kept = dispatcher.webhooks.get(webhook.id, tenant="acme")
+    assert (kept.name, kept.headers.revealed()) == ("Renamed", webhook.headers.revealed())
+    answer = await browser.get(f"/webhooks/{webhook.id}/edit")
+    await browser.press(answer, "save", {"header_choice": "replace", "header_value": "new"})
+    changed = dispatcher.webhooks.get(webhook.id, tenant="acme")
+    assert changed.headers.revealed() == [("Authorization", "new")]
+    await browser.press(await browser.get(f"/webhooks/{webhook.id}/edit"), "save", {"header_choice": "remove"})
+    assert not dispatcher.webhooks.get(webhook.id, tenant="acme").headers
+
+
+async def test_edit_keeps_the_ids_of_endpoints_and_switches_the_status(browser, webhook, dispatcher, receiver):
+    answer = await browser.get(f"/webhooks/{webhook.id}/edit")
+    moved = url(receiver, "/moved")
+    await browser.press(answer, "save", {"endpoint_url": moved, "status": "active"})
+    changed = dispatcher.webhooks.get(webhook.id, tenant="acme")
+    assert [(one.id, one.url) for one in changed.endpoints] == [(webhook.endpoints[0].id, moved)]
+    assert changed.active
+
+
+async def test_stale_edit_is_refused_kindly_and_can_be_saved_again(browser, webhook, dispatcher):
+    answer = await browser.get(f"/webhooks/{webhook.id}/edit")
+    dispatcher.webhooks.update(webhook.id, tenant="acme", description="theirs")
+    answer = await browser.press(answer, "save", {"description": "mine"})
+    assert answer.status_code == 422
+    assert "Somebody else has changed this webhook" in text_of(answer)
+    assert ("description", "mine") in fields_of(answer)
+    await browser.press(answer, "save")
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme").description == "mine"
+
+
+async def test_creation_shows_no_secret_to_who_may_not_see_it(browse, receiver, dispatcher):
+    browser = browse(permissions="read,write")
+    answer = await browser.press(await browser.get("/new"), "save", {"name": "x", "endpoint_url": url(receiver)})
+    assert answer.status_code == 200
+    assert len(dispatcher.webhooks.list(tenant="acme")) == 1
+    assert not SECRET.search(answer.text)
+
+
+async def test_secret_is_shown_on_reveal_and_rotation_only(browser, browse, webhook, dispatcher):
+    secret = webhook.secrets[0].reveal()
+    page = f"/webhooks/{webhook.id}/secret"
+    assert not SECRET.search((await browser.get(page)).text)
+    answer = await browser.post(f"{page}/reveal")
+    assert secret in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    answer = await browser.post(f"{page}/rotate", {"overlap": "1"})
+    fresh, old = dispatcher.webhooks.get(webhook.id, tenant="acme").secrets
+    assert fresh.reveal() in answer.text
+    assert old.expires_at is not None
+    for path in (f"{page}/reveal", f"{page}/rotate"):
+        assert (await browse(permissions="read,write,send").post(path)).status_code == 403
+
+
+async def test_events_are_typed_where_there_is_no_catalog(browse, dispatcher, authenticate, receiver):
+    from unihooks.console import create_console
+
+    dispatcher.catalog = None
+    browser = browse(app=create_console(dispatcher, authenticate=authenticate))
+    given = {"name": "x", "endpoint_url": url(receiver), "events_text": "a b.c\n  a   * \n"}
+    answer = await browser.press(await browser.get("/new"), "step:review", given)
+    assert ("events_text", "a b.c\na *") in fields_of(answer)
+
+
+def test_mapping_text_says_what_the_mapping_says():
+    from unihooks import PayloadMapping
+    from unihooks.console._mapping_text import read, write
+
+    mapping = PayloadMapping(
+        remove=["a.b", "c[*].d", "['line\nbreak']", 'say "x"'],
+        rename={"x": "y", "z": " spaced ", "['a -> b']": "c -> d", "q": '"quoted"'},
+    )
+    again = read(write(mapping))
+    assert (again.remove, again.rename) == (mapping.remove, mapping.rename)
+    assert write(again) == write(mapping)
