@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 
+from unihooks._figures import HOUR
 from unihooks._times import SECOND
 from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
-from unihooks.stores._hours import HOUR
 from unihooks.stores._postgres_statements import Statements
 
 _SEEN_WITHIN = 60 * SECOND

@@ -1,21 +1,18 @@
-"""Read the log, and act on what it shows: replay, cancel, recover."""
+"""Read the log, and cancel what it shows."""
 
 # ruff: noqa: S608 - only names are put into statements, never values
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from typing import Any
 
-from unihooks._ids import new_id
+from unihooks._ids import first_id
 from unihooks._models import Attempt, Delivery, Event, not_found
-from unihooks._planning import NewEvent, PlannedBody
+from unihooks._times import SECOND
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores import _rows
-from unihooks.stores._refusals import check_replayable, not_pending
-from unihooks.stores._sqlite_claims import lower_next_due
-from unihooks.stores._sqlite_plans import delivery_row, insert_deliveries
+from unihooks.stores._refusals import not_pending
 
 _DELIVERIES = """
 SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
@@ -26,17 +23,17 @@ LEFT JOIN main.unihooks_endpoints AS e ON e.id = d.endpoint_id
 LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id = d.endpoint_id
 WHERE d.tenant = :tenant
 """
-# The sign keeps SQLite from walking all of a tenant where an index of few rows will do.
-_DELIVERIES_OF_ONE = _DELIVERIES.replace("d.tenant = :tenant", "+d.tenant = :tenant")
-_REPLAYED = """
-SELECT d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.body_of, length(e.body)
-FROM main.unihooks_deliveries AS d JOIN main.unihooks_events AS e ON e.tenant = d.tenant AND e.id = d.event_id
-WHERE d.tenant = ? AND d.id = ?
+_COUNTED = """
+SELECT 1 FROM main.unihooks_deliveries AS d
+LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id = d.endpoint_id
+WHERE d.tenant = :tenant
 """
 _CANCEL = """
 UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, token = NULL, finished_at = :now
 WHERE tenant = :tenant AND id = :id AND state = 'pending'
 """
+
+_DAY = 24 * 3600 * SECOND
 
 
 def list_events(connection: sqlite3.Connection, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
@@ -48,8 +45,9 @@ def list_events(connection: sqlite3.Connection, tenant: str, narrow: EventFilter
         "event_type = :event_type": narrow.event_type,
         "created_at >= :since": narrow.since,
         "created_at < :until": narrow.until,
+        **_between("evt_", "id", narrow.since, narrow.until),
     }
-    rows = _listed(connection, head, tenant, conditions, window, position="id")
+    rows = _listed(connection, *_given(head, tenant, conditions), window, position="id")
     return [_rows.to_event(row) for row in rows]
 
 
@@ -57,21 +55,23 @@ def list_deliveries(
     connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter, window: Window
 ) -> list[Delivery]:
     """Return deliveries, newest first."""
-    conditions = {
-        "d.id = :delivery_id": narrow.delivery_id,
-        "d.webhook_id = :webhook_id": narrow.webhook_id,
-        "d.endpoint_id = :endpoint_id": narrow.endpoint_id,
-        "d.event_id = :event_id": narrow.event_id,
-        "d.product = :product": narrow.product,
-        "d.event_type = :event_type": narrow.event_type,
-        "d.state = :state": narrow.state and narrow.state.value,
-        "(d.state = 'pending' AND coalesce(l.open, 1) = 0) = :held": narrow.held,
-        "d.created_at >= :since": narrow.since,
-        "d.created_at < :until": narrow.until,
-    }
-    head = _DELIVERIES_OF_ONE if narrow.webhook_id or narrow.event_id else _DELIVERIES
-    rows = _listed(connection, head, tenant, conditions, window, position="d.id")
+    rows = listed_deliveries(connection, _DELIVERIES, tenant, narrow, window)
     return [_rows.to_delivery(row) for row in rows]
+
+
+def count_deliveries(connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter, most: int) -> int:
+    """Count deliveries, at most so many."""
+    statement, parameters = _narrowed(_COUNTED, tenant, narrow)
+    statement = f"SELECT count(*) FROM ({statement} LIMIT :limit)"
+    return int(connection.execute(statement, parameters | {"limit": most}).fetchone()[0])
+
+
+def listed_deliveries(
+    connection: sqlite3.Connection, head: str, tenant: str, narrow: DeliveryFilter, window: Window
+) -> list[_rows.Row]:
+    """Return what `head` selects of deliveries `d`, with their lanes `l`, newest first."""
+    statement, parameters = _narrowed(head, tenant, narrow)
+    return _listed(connection, statement, parameters, window, position="d.id")
 
 
 def list_attempts(connection: sqlite3.Connection, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
@@ -103,22 +103,6 @@ def get_delivery(connection: sqlite3.Connection, tenant: str, delivery_id: str) 
     return _rows.to_delivery(row)
 
 
-def replay(connection: sqlite3.Connection, tenant: str, delivery_id: str, now: int) -> Delivery:
-    """Make a new delivery with the stored body of this one."""
-    row = connection.execute(_REPLAYED, (tenant, delivery_id)).fetchone()
-    if row is None:
-        raise not_found("delivery", delivery_id, tenant)
-    event_id, webhook_id, endpoint_id, product, event_type, body_of, size = row
-    there = _exists(connection, endpoint_id)
-    check_replayable(is_erased=size == 0, has_endpoint=there, has_body=body_of != "none")
-    event = NewEvent(event_id, tenant, product, event_type, b"", now)
-    body = PlannedBody(webhook_id, (endpoint_id,), b"" if body_of == "webhook" else None)
-    new = new_id("dlv_", now)
-    insert_deliveries(connection, [delivery_row(event, body, endpoint_id, new, now, replay_of=delivery_id)])
-    lower_next_due(connection, {endpoint_id: now})
-    return get_delivery(connection, tenant, new)
-
-
 def cancel(connection: sqlite3.Connection, tenant: str, delivery_id: str, reason: str, now: int) -> Delivery:
     """Cancel a pending delivery."""
     get_delivery(connection, tenant, delivery_id)
@@ -128,29 +112,49 @@ def cancel(connection: sqlite3.Connection, tenant: str, delivery_id: str, reason
     return get_delivery(connection, tenant, delivery_id)
 
 
-def _exists(connection: sqlite3.Connection, endpoint_id: str) -> bool:
-    statement = "SELECT 1 FROM main.unihooks_endpoints WHERE id = ?"
-    return connection.execute(statement, (endpoint_id,)).fetchone() is not None
+def _narrowed(head: str, tenant: str, narrow: DeliveryFilter) -> tuple[str, dict[str, Any]]:
+    conditions = {
+        "d.id = :delivery_id": narrow.delivery_id,
+        "d.webhook_id = :webhook_id": narrow.webhook_id,
+        "d.endpoint_id = :endpoint_id": narrow.endpoint_id,
+        "d.event_id = :event_id": narrow.event_id,
+        "d.product = :product": narrow.product,
+        "d.event_type = :event_type": narrow.event_type,
+        "d.state = :state": narrow.state and narrow.state.value,
+        "(d.state = 'pending' AND coalesce(l.open, 1) = 0) = :held": narrow.held,
+        "d.created_at >= :since": narrow.since,
+        "d.created_at < :until": narrow.until,
+        **_between("dlv_", "d.id", narrow.since, narrow.until),
+    }
+    if narrow.webhook_id or narrow.event_id:
+        # The sign keeps SQLite from walking all of a tenant where an index of few rows will do.
+        head = head.replace("d.tenant = :tenant", "+d.tenant = :tenant")
+    return _given(head, tenant, conditions)
+
+
+def _between(prefix: str, position: str, since: int | None, until: int | None) -> dict[str, str | None]:
+    # Identifiers begin with their time; a day's allowance saves reading all that is older, or newer.
+    return {
+        f"{position} >= :first_id": None if since is None else first_id(prefix, since - _DAY),
+        f"{position} < :last_id": None if until is None else first_id(prefix, until + _DAY),
+    }
+
+
+def _given(head: str, tenant: str, conditions: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    given = {text: value for text, value in conditions.items() if value is not None}
+    parameters = {text.rpartition(":")[2]: value for text, value in given.items()}
+    return " AND ".join([head, *given]), parameters | {"tenant": tenant}
 
 
 def _listed(
-    connection: sqlite3.Connection,
-    head: str,
-    tenant: str,
-    conditions: dict[str, Any],
-    window: Window,
-    *,
-    position: str,
-) -> Iterable[_rows.Row]:
+    connection: sqlite3.Connection, statement: str, parameters: dict[str, Any], window: Window, *, position: str
+) -> list[_rows.Row]:
     newest_first = window.newer_than is None
-    given = {
-        **conditions,
-        f"{position} < :older_than": window.older_than,
-        f"{position} > :newer_than": window.newer_than,
-    }
-    given = {text: value for text, value in given.items() if value is not None}
-    parameters = {text.rpartition(":")[2]: value for text, value in given.items()}
-    order = "DESC" if newest_first else "ASC"
-    statement = " AND ".join([head, *given]) + f" ORDER BY {position} {order} LIMIT :limit"
-    rows = connection.execute(statement, parameters | {"tenant": tenant, "limit": window.limit}).fetchall()
-    return rows if newest_first else reversed(rows)
+    if window.older_than is not None:
+        statement += f" AND {position} < :older_than"
+    if window.newer_than is not None:
+        statement += f" AND {position} > :newer_than"
+    statement += f" ORDER BY {position} {'DESC' if newest_first else 'ASC'} LIMIT :limit"
+    edges = {"older_than": window.older_than, "newer_than": window.newer_than, "limit": window.limit}
+    rows = connection.execute(statement, parameters | edges).fetchall()
+    return rows if newest_first else rows[::-1]

@@ -6,9 +6,9 @@ import os
 import socket
 import sqlite3
 
+from unihooks._figures import HOUR
 from unihooks._times import SECOND
 from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
-from unihooks.stores._hours import HOUR
 from unihooks.stores._sqlite_statements import as_json
 
 _SEEN_WITHIN = 60 * SECOND
