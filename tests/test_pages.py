@@ -25,7 +25,7 @@ def listing(rows):
 
 
 def page_of(rows, *, limit=3, cursor=None, numbered=True):
-    return paginate(listing(rows), str, limit=limit, cursor=cursor, numbered=numbered)
+    return paginate(listing(rows), str, limit=limit, cursor=cursor, kind="number" if numbered else "id")
 
 
 def test_an_empty_listing_is_a_page_without_cursors():

@@ -1,8 +1,17 @@
 """Outgoing webhooks inside your own process, database and transaction."""
 
 from unihooks._catalog import Catalog, EventType, Product
-from unihooks._dispatcher import Dispatcher, Stats
+from unihooks._dispatcher import Dispatcher
 from unihooks._engine import DrainResult
+from unihooks._figures import (
+    Activity,
+    EndpointHealth,
+    FailingEndpoint,
+    HourCount,
+    SlowEndpoint,
+    TenantFigures,
+    WebhookHealth,
+)
 from unihooks._headers import HeaderSet
 from unihooks._log import Log
 from unihooks._mapping import PayloadMapping, Preview
@@ -18,6 +27,7 @@ from unihooks._models import (
     Webhook,
     WebhookStatus,
 )
+from unihooks._overview import Overview, Stats
 from unihooks._retries import RetryPolicy
 from unihooks._secrets import Secret
 from unihooks._signing import VerifiedMessage, sign, verify
@@ -26,6 +36,7 @@ from unihooks._webhooks import Webhooks
 from unihooks._worker import Worker
 
 __all__ = [
+    "Activity",
     "Attempt",
     "Catalog",
     "Delivery",
@@ -33,22 +44,29 @@ __all__ = [
     "Dispatcher",
     "DrainResult",
     "Endpoint",
+    "EndpointHealth",
     "EndpointState",
     "Event",
     "EventSubscription",
     "EventType",
+    "FailingEndpoint",
     "HeaderSet",
+    "HourCount",
     "Log",
+    "Overview",
     "Page",
     "PayloadMapping",
     "Preview",
     "Product",
     "RetryPolicy",
     "Secret",
+    "SlowEndpoint",
     "Stats",
     "TargetPolicy",
+    "TenantFigures",
     "VerifiedMessage",
     "Webhook",
+    "WebhookHealth",
     "WebhookStatus",
     "Webhooks",
     "Worker",

@@ -13,25 +13,27 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from unihooks import _payload
 from unihooks._catalog import Catalog, check_name
 from unihooks._engine import DrainResult
+from unihooks._figures import TenantFigures
 from unihooks._forgetting import erase, prune
 from unihooks._ids import new_id
 from unihooks._log import Log
-from unihooks._models import Event, check_tenant, storable
+from unihooks._models import Event, Page, check_tenant, storable
+from unihooks._overview import Overview, Stats, overview, stats, tenants
 from unihooks._planning import NewEvent
 from unihooks._probes import Prober
 from unihooks._retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._targets import TargetPolicy
-from unihooks._times import SECOND, Clock, from_us, optional_from_us, optional_microseconds, to_us
+from unihooks._times import SECOND, Clock, from_us, optional_microseconds, to_us
 from unihooks._transports import HostTransport, transport_maker
 from unihooks._twins import awaitable
 from unihooks._webhooks import Bounds, Webhooks
 from unihooks._worker import Worker, WorkerThread, drain, run_in_new_loop
-from unihooks.abc import Figures, Hook, Settings, Store, WorkerSeen
+from unihooks.abc import Hook, Settings, Store
 from unihooks.exceptions import InvalidPayload, StoreError
 
 _MAX_KEY = 256
@@ -39,23 +41,6 @@ _UNPLANNED_TOO_LONG_US = 60 * SECOND
 _LOOK_EVERY_US = 10 * SECOND
 _DEFAULT_TARGETS = TargetPolicy()
 _logger = logging.getLogger("unihooks.dispatcher")
-
-
-@frozen(kw_only=True)
-class Stats:
-    """Be the state of the queue over all tenants.
-
-    `oldest_unplanned` is when the oldest event that no worker has planned yet
-    was emitted, None if all are. The others are counts, and the workers seen
-    within a minute.
-    """
-
-    oldest_unplanned: datetime | None
-    due: int
-    held: int
-    in_flight: int
-    failing_endpoints: int
-    workers: Sequence[WorkerSeen]
 
 
 class Dispatcher:
@@ -234,17 +219,19 @@ class Dispatcher:
 
     def stats(self) -> Stats:
         """Return the state of the queue over all tenants."""
-        figures: Figures = self._store.figures()
-        return Stats(
-            oldest_unplanned=optional_from_us(figures.oldest_unplanned),
-            due=figures.due,
-            held=figures.held,
-            in_flight=figures.in_flight,
-            failing_endpoints=figures.failing_endpoints,
-            workers=figures.workers,
-        )
+        return stats(self._store)
+
+    def overview(self) -> Overview:
+        """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""
+        return overview(self._store)
+
+    def tenants(self, *, limit: int = 50, cursor: str | None = None) -> Page[TenantFigures]:
+        """List tenants by name, with how many webhooks they have and how much is due."""
+        return tenants(self._store, limit=limit, cursor=cursor)
 
     astats = awaitable(stats)
+    aoverview = awaitable(overview)
+    atenants = awaitable(tenants)
 
     def prune(self, *, older_than: timedelta | datetime) -> int:
         """Remove events that are older, with their deliveries and attempts; return how many went.

@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from attrs import field, frozen
+from attrs import frozen
 
 from unihooks._durations import BOUNDS_MS, percentile
+from unihooks._filters import Window
 from unihooks._models import DeliveryState
 from unihooks._times import SECOND, from_us
 
@@ -74,10 +75,10 @@ class WebhookHealth:
     ago lies to the running one, 25 in all.
     """
 
-    endpoints: tuple[EndpointHealth, ...] = field(converter=tuple)
+    endpoints: tuple[EndpointHealth, ...]
     last_delivery_at: datetime | None
     last_delivery_state: DeliveryState | None
-    hours: tuple[HourCount, ...] = field(converter=tuple)
+    hours: tuple[HourCount, ...]
 
     @property
     def failing(self) -> bool:
@@ -95,7 +96,7 @@ class Activity:
     """
 
     since: datetime
-    hours: tuple[HourCount, ...] = field(converter=tuple)
+    hours: tuple[HourCount, ...]
     attempts: int
     delivered: int
     failed: int
@@ -166,8 +167,8 @@ class StoreFigures(ABC):
         """Return endpoints of all tenants by mean duration from an hour (since 1970) on, the slowest first."""
 
     @abstractmethod
-    def list_tenants(self, after: str, limit: int) -> list[TenantFigures]:
-        """Return tenants that ever had a webhook, in the order of their names, those after the name `after`."""
+    def list_tenants(self, window: Window) -> list[TenantFigures]:
+        """Return tenants that ever had a webhook, by name, the last one first; positions are names."""
 
 
 def activity(rows: Iterable[HourRow], since: int, now: int, longest_ms: float) -> Activity:
@@ -198,6 +199,4 @@ def hour_counts(rows: Iterable[HourRow], since: int, now: int) -> tuple[HourCoun
 
 
 def _hour_count(row: HourRow) -> HourCount:
-    return HourCount(
-        hour=from_us(row.hour * HOUR), attempts=row.attempts, delivered=row.delivered, failed=row.failed
-    )
+    return HourCount(hour=from_us(row.hour * HOUR), attempts=row.attempts, delivered=row.delivered, failed=row.failed)

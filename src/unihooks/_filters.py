@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from unihooks._models import DeliveryState, WebhookStatus
+from unihooks._models import DeliveryState, Webhook, WebhookStatus
 
 
 @frozen(kw_only=True)
@@ -13,19 +13,25 @@ class Window:
 
     Both are positions as given by rows' ids (an attempt's number as text). Rows
     come newest first in either case; with `newer_than` they are those next to it.
+    `by_name` (webhooks only) says that positions are those of `name_position`, and rows come last name first.
     """
 
     limit: int
     older_than: str | None = None
     newer_than: str | None = None
+    by_name: bool = False
 
 
 @frozen(kw_only=True)
 class WebhookFilter:
-    """Narrow a listing of webhooks; `search` looks in name, description and URLs, ignoring case."""
+    """Narrow a listing of webhooks; `search` looks in name, description and URLs, ignoring case.
+
+    `failing` says whether any endpoint's last attempts failed.
+    """
 
     status: WebhookStatus | None = None
     search: str | None = None
+    failing: bool | None = None
 
 
 @frozen(kw_only=True)
@@ -53,3 +59,19 @@ class DeliveryFilter:
     held: bool | None = None
     since: int | None = None
     until: int | None = None
+
+
+def name_key(name: str) -> str:
+    """Return what names are sorted by, ignoring case."""
+    return name.casefold()
+
+
+def name_position(webhook: Webhook) -> str:
+    """Return where a webhook stands in a listing by name; such texts sort as (name, id) would."""
+    return f"{name_key(webhook.name)}\0{webhook.id}"
+
+
+def split_position(position: str) -> tuple[str, str]:
+    """Return the name's key and the id from a position in a listing by name."""
+    key, _, webhook_id = position.partition("\0")
+    return key, webhook_id

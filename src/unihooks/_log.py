@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from attrs import frozen
 
@@ -15,19 +15,36 @@ from unihooks._models import (
     Page,
     check_filters,
     check_id,
+    check_number,
     check_tenant,
     not_found,
 )
 from unihooks._pages import paginate
 from unihooks._times import to_us
 from unihooks._twins import awaitable
-from unihooks.abc import DeliveryFilter, EventFilter, Settings
+from unihooks.abc import DeliveryFilter, EventFilter, Settings, Window
 from unihooks.exceptions import InvalidWebhook
 
 CANCELLED_BY_HAND = "cancelled by hand"
 _RECOVER_BATCH = 200
+_REPLAY_BATCH = 200
+_MOST = 1_000_000
 
 T = TypeVar("T", Event, Delivery)
+
+
+class DeliveryFilters(TypedDict, total=False):
+    """Be the filters of deliveries; every one that is given must fit."""
+
+    webhook_id: str | None
+    endpoint_id: str | None
+    event_id: str | None
+    product: str | None
+    event_type: str | None
+    state: DeliveryState | str | None
+    held: bool | None
+    since: datetime | None
+    until: datetime | None
 
 
 @frozen
@@ -85,24 +102,26 @@ class Log:
     ) -> Page[Delivery]:
         """List deliveries; every filter that is given must fit."""
         check_tenant(tenant)
-        check_filters(webhook_id=webhook_id, endpoint_id=endpoint_id, event_id=event_id)
-        check_filters(product=product, event_type=event_type)
-        if held not in (None, True, False):
-            raise InvalidWebhook("held must be True, False or None", name="held")
-        narrow = DeliveryFilter(
+        narrow = _narrowing(
             webhook_id=webhook_id,
             endpoint_id=endpoint_id,
             event_id=event_id,
             product=product,
             event_type=event_type,
-            state=None if state is None else _state(state),
+            state=state,
             held=held,
-            since=_moment("since", since),
-            until=_moment("until", until),
+            since=since,
+            until=until,
         )
         store = self._settings.store
         return paginate(
             lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=limit, cursor=cursor
+        )
+
+    def count(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
+        """Count the deliveries that `deliveries` lists for the same filters, up to `most`."""
+        return self._settings.store.count_deliveries(
+            check_tenant(tenant), _narrowing(**filters), check_number("most", most, at_most=_MOST)
         )
 
     def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
@@ -112,6 +131,13 @@ class Log:
         store = self._settings.store
         page = paginate(lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=1, cursor=None)
         return _only(page, "delivery", delivery_id, tenant)
+
+    def body(self, delivery_id: str, *, tenant: str = "default") -> bytes:
+        """Return the bytes that a delivery sends: the event's payload as the webhook's mapping made it.
+
+        Empty when the event was erased, or when the mapping failed and so nothing is ever sent.
+        """
+        return self._settings.store.delivery_body(check_tenant(tenant), check_id("delivery", delivery_id))
 
     def attempts(
         self, delivery_id: str, *, tenant: str = "default", limit: int = 50, cursor: str | None = None
@@ -125,7 +151,7 @@ class Log:
             _number_of,
             limit=limit,
             cursor=cursor,
-            numbered=True,
+            kind="number",
         )
 
     def replay(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
@@ -137,6 +163,24 @@ class Log:
         delivery = self._settings.store.replay(tenant, check_id("delivery", delivery_id))
         self._settings.wake()
         return delivery
+
+    def replay_all(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
+        """Replay what `deliveries` lists for the same filters, oldest first, up to `most`; return how many were made.
+
+        Left out are pending deliveries, which will be sent without, and those
+        that cannot be replayed. Made in batches: an error leaves those made before it.
+        """
+        check_tenant(tenant)
+        narrow, store, left = _narrowing(**filters), self._settings.store, check_number("most", most, at_most=_MOST)
+        newest = store.list_deliveries(tenant, narrow, Window(limit=1))
+        after: str | None = "" if newest else None
+        made = 0
+        while after is not None and made < left:
+            limit = min(_REPLAY_BATCH, left - made)
+            count, after = store.replay_many(tenant, narrow, after=after, last=newest[0].id, limit=limit)
+            made += count
+            self._settings.wake()
+        return made
 
     def cancel(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Cancel a pending delivery; `Conflict` when it is not pending."""
@@ -167,10 +211,42 @@ class Log:
     aevent = awaitable(event)
     adeliveries = awaitable(deliveries)
     adelivery = awaitable(delivery)
+    acount = awaitable(count)
+    abody = awaitable(body)
     aattempts = awaitable(attempts)
     areplay = awaitable(replay)
+    areplay_all = awaitable(replay_all)
     acancel = awaitable(cancel)
     arecover = awaitable(recover)
+
+
+def _narrowing(
+    *,
+    webhook_id: str | None = None,
+    endpoint_id: str | None = None,
+    event_id: str | None = None,
+    product: str | None = None,
+    event_type: str | None = None,
+    state: DeliveryState | str | None = None,
+    held: bool | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> DeliveryFilter:
+    check_filters(webhook_id=webhook_id, endpoint_id=endpoint_id, event_id=event_id)
+    check_filters(product=product, event_type=event_type)
+    if held not in (None, True, False):
+        raise InvalidWebhook("held must be True, False or None", name="held")
+    return DeliveryFilter(
+        webhook_id=webhook_id,
+        endpoint_id=endpoint_id,
+        event_id=event_id,
+        product=product,
+        event_type=event_type,
+        state=None if state is None else _state(state),
+        held=held,
+        since=_moment("since", since),
+        until=_moment("until", until),
+    )
 
 
 def _id_of(item: Event | Delivery) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -355,6 +355,20 @@ def check_filters(**texts: object) -> None:
     for name, value in texts.items():
         if value is not None and not (isinstance(value, str) and storable(value)):
             raise InvalidWebhook(f"{name} must be a text without NUL and lone surrogates", name=name)
+
+
+def check_number(name: str, value: object, *, at_most: int) -> int:
+    """Return a whole number from 1 on, or raise InvalidWebhook."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= at_most:
+        return value
+    raise InvalidWebhook(f"{name} must be a whole number from 1 to {at_most}", name=name)
+
+
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Raise InvalidWebhook for a value that is none of the choices."""
+    if value not in choices:
+        texts = ", ".join(repr(one) for one in choices if one is not None)
+        raise InvalidWebhook(f"{name} must be one of {texts}", name=name)
 
 
 def _check_text(name: str, value: object, *, at_most: int) -> None:

@@ -12,6 +12,8 @@ from attrs import evolve, frozen
 from unihooks import _payload
 from unihooks._catalog import Catalog, check_name
 from unihooks._endpoints import enabled, matched_endpoints, new_endpoints, normaliser
+from unihooks._figures import HOUR, Activity, WebhookHealth, activity
+from unihooks._filters import name_position
 from unihooks._ids import new_id
 from unihooks._mapping import Preview
 from unihooks._models import (
@@ -21,8 +23,10 @@ from unihooks._models import (
     Page,
     Webhook,
     WebhookStatus,
+    check_choice,
     check_filters,
     check_id,
+    check_number,
     check_tenant,
     to_status,
 )
@@ -37,6 +41,8 @@ from unihooks.exceptions import Conflict, InvalidPayload, InvalidWebhook, NotFou
 
 _CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
 _MOST_OLD_SECRETS = 10
+_MOST_HOURS = 720
+_HEALTHS = {"failing": True, "healthy": False}
 _MOST_OVERLAP = timedelta(days=7)
 
 Attempts = list[Attempt]
@@ -102,15 +108,49 @@ class Webhooks:
         tenant: str = "default",
         status: WebhookStatus | str | None = None,
         search: str | None = None,
+        health: str | None = None,
+        sort: str = "newest",
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Webhook]:
-        """List webhooks, newest first; `search` looks in name, description and URLs, ignoring case."""
+        """List webhooks: `sort` is "newest", "oldest" or "name" (ignoring case).
+
+        `search` looks in name, description and URLs, ignoring case. `health`
+        is "failing" for those with an endpoint whose last attempt failed,
+        "healthy" for the others.
+        """
         check_tenant(tenant)
         check_filters(search=search)
-        narrow = WebhookFilter(status=None if status is None else to_status(status), search=search or None)
+        check_choice("health", health, (*_HEALTHS, None))
+        check_choice("sort", sort, ("newest", "oldest", "name"))
+        narrow = WebhookFilter(
+            status=None if status is None else to_status(status),
+            search=search or None,
+            failing=None if health is None else _HEALTHS[health],
+        )
         store = self._settings.store
-        return paginate(lambda window: store.list_webhooks(tenant, narrow, window), _id_of, limit=limit, cursor=cursor)
+        return paginate(
+            lambda window: store.list_webhooks(tenant, narrow, window),
+            name_position if sort == "name" else _id_of,
+            limit=limit,
+            cursor=cursor,
+            kind="name" if sort == "name" else "id",
+            rising=sort != "newest",
+        )
+
+    def health(self, webhook_ids: Iterable[str], *, tenant: str = "default") -> dict[str, WebhookHealth]:
+        """Return how webhooks do, by id: endpoints, newest delivery, the last 24 hours; unknown ids are left out."""
+        wanted = [check_id("webhook", webhook_id) for webhook_id in webhook_ids]
+        return self._settings.store.webhook_health(check_tenant(tenant), wanted)
+
+    def activity(self, webhook_id: str, *, tenant: str = "default", hours: int = 24) -> Activity:
+        """Return what a webhook was sent in the last hours (1 to 720), with latencies."""
+        check_tenant(tenant)
+        check_id("webhook", webhook_id)
+        now = self._settings.store.now()
+        since = now - check_number("hours", hours, at_most=_MOST_HOURS) * HOUR
+        rows = self._settings.store.webhook_hours(tenant, webhook_id, since // HOUR)
+        return activity(rows, since, now, self._settings.deadline * 1000)
 
     def delete(self, webhook_id: str, *, tenant: str = "default") -> None:
         """Delete a webhook and cancel its pending deliveries; its log stays."""
@@ -205,6 +245,8 @@ class Webhooks:
     aadd = awaitable(add)
     aget = awaitable(get)
     alist = awaitable(list)  # noqa: A003 - the method above is meant
+    ahealth = awaitable(health)
+    aactivity = awaitable(activity)
     adelete = awaitable(delete)
     aupdate = awaitable(update)
     aactivate = awaitable(activate)

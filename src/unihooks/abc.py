@@ -9,7 +9,7 @@ it returns. Drivers' errors leave a store as `StoreError`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import httpx
 from attrs import frozen
 
+from unihooks._figures import StoreFigures
 from unihooks._filters import DeliveryFilter, EventFilter, WebhookFilter, Window
 from unihooks._models import Attempt, Delivery, Event, Webhook
 from unihooks._planning import NewEvent
@@ -106,7 +107,7 @@ class Emitter(Protocol):
 EmitOutcome = Event | Exception
 
 
-class Store(ABC):
+class Store(StoreFigures):
     """Keep everything; the rules that every implementation keeps stand with its verbs."""
 
     @abstractmethod
@@ -125,7 +126,7 @@ class Store(ABC):
     def close(self) -> None:
         """Finish what was handed over and free threads and connections; a later call opens them again."""
 
-    def wake(self) -> None:  # noqa: B027 - a store may have nothing to tell
+    def wake(self) -> None:
         """Let the workers of other processes look for work soon; a hint that nothing depends on. Never waits."""
 
     # Configuration. Each change raises the tenant's stamp in its transaction.
@@ -292,10 +293,28 @@ class Store(ABC):
         """Return attempts of a delivery, newest first (by number), or raise `NotFound`."""
 
     @abstractmethod
+    def count_deliveries(self, tenant: str, narrow: DeliveryFilter, most: int) -> int:
+        """Count deliveries, up to `most`."""
+
+    @abstractmethod
+    def delivery_body(self, tenant: str, delivery_id: str) -> bytes:
+        """Return the bytes that the delivery sends; empty if they were erased or never made. Or `NotFound`."""
+
+    @abstractmethod
     def replay(self, tenant: str, delivery_id: str) -> Delivery:
         """Make a new delivery, due now, with the stored body of this one, whose row stays as it is.
 
         `NotFound` if there is none; `Conflict` if its endpoint is gone or its body was never made.
+        """
+
+    @abstractmethod
+    def replay_many(
+        self, tenant: str, narrow: DeliveryFilter, *, after: str, last: str, limit: int
+    ) -> tuple[int, str | None]:
+        """Replay, oldest first, what the filter shows among up to `limit` deliveries after one id and up to `last`.
+
+        Those that are pending or cannot be replayed are left out. Return how
+        many were made and the last delivery looked at, None when there are no more.
         """
 
     @abstractmethod

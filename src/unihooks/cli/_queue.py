@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from unihooks._dispatcher import Dispatcher, Stats
+from unihooks._dispatcher import Dispatcher
+from unihooks._overview import Stats
 from unihooks._times import from_us
 from unihooks._worker import CONCURRENCY, PER_ENDPOINT, Worker
 from unihooks.cli._apps import with_app, with_dispatcher

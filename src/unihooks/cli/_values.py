@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from unihooks._dispatcher import Stats
 from unihooks._models import Attempt, Delivery, Endpoint, Event, Page, Webhook
+from unihooks._overview import Stats
 from unihooks._times import from_us
 
 T = TypeVar("T")

@@ -104,7 +104,7 @@ def to_healths(
         counted.setdefault(webhook_id, []).append(to_hour(hour))
     return {
         webhook_id: WebhookHealth(
-            endpoints=of_it,
+            endpoints=tuple(of_it),
             last_delivery_at=newest[webhook_id][0] if webhook_id in newest else None,
             last_delivery_state=newest[webhook_id][1] if webhook_id in newest else None,
             hours=hour_counts(counted.get(webhook_id, ()), first_hour(now) * HOUR, now),

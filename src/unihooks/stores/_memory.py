@@ -11,39 +11,38 @@ from itertools import count
 from operator import attrgetter
 from typing import Any, NoReturn
 
-from unihooks._models import Attempt, Delivery, DeliveryState, Event, Webhook
-from unihooks._planning import NewEvent, PlannedBody, plan_event, recover_event, subscriber
+from unihooks._filters import name_position
+from unihooks._models import DeliveryState, Event, Webhook
+from unihooks._planning import NewEvent, plan_event
 from unihooks._times import SECOND, Clock, system_clock, to_us
 from unihooks.abc import (
     HELD_TOO_LONG,
     WEBHOOK_DELETED,
     Claimed,
-    DeliveryFilter,
     Destination,
     EmitOutcome,
-    EventFilter,
-    Figures,
     Lease,
     Planned,
     Recorded,
     Result,
     Room,
-    Store,
     WebhookFilter,
     Window,
     Work,
     WorkerSeen,
 )
 from unihooks.exceptions import UnihooksError
-from unihooks.stores._memory_listing import delivery_fits, event_fits, page, webhook_fits
+from unihooks.stores._memory_figures import MemoryFigures
+from unihooks.stores._memory_listing import page, webhook_fits
+from unihooks.stores._memory_log import MemoryLog
 from unihooks.stores._memory_rows import DeliveryRow, EventRow, Lane, serve_in_turn
 from unihooks.stores._memory_tables import Tables
-from unihooks.stores._refusals import check_replayable, not_pending, too_many_webhooks
+from unihooks.stores._refusals import too_many_webhooks
 
 _SEEN_WITHIN = 60 * SECOND
 
 
-class MemoryStore(Store):
+class MemoryStore(MemoryLog, MemoryFigures):
     """Keep everything in dicts under one lock.
 
     It follows the rules of every store but durability, and belongs to the
@@ -92,7 +91,11 @@ class MemoryStore(Store):
         """Return webhooks, newest first."""
         with self._lock:
             mine = [one for one in self._tables.webhooks.values() if one.tenant == tenant]
-        return page([one for one in mine if webhook_fits(one, narrow)], window)
+            fitting = [one for one in mine if webhook_fits(one, narrow, failing=self._fails(one))]
+        return page(fitting, window, name_position if window.by_name else attrgetter("id"))
+
+    def _fails(self, webhook: Webhook) -> bool:
+        return any(self._tables.lanes[one.id].failing_since is not None for one in webhook.endpoints)
 
     def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
         """Replace a webhook by `revise(current)`."""
@@ -228,6 +231,7 @@ class MemoryStore(Store):
                 if row is None:
                     continue
                 accepted.append(row.id)
+                self._tables.count(result, self.now())
                 if self._settle(row, result):
                     disabled.append((row.event.tenant, row.webhook_id, row.endpoint_id))
         return Recorded(accepted=accepted, disabled=disabled)
@@ -274,6 +278,7 @@ class MemoryStore(Store):
             done = [one for one in old if not one.pending][:limit]
             for event in done:
                 self._tables.remove_event(event)
+            self._tables.forget_hours(older_than)
             return len(done)
 
     def forget_keys(self, older_than: int, limit: int) -> int:
@@ -295,103 +300,6 @@ class MemoryStore(Store):
             mine = [one for one in self._tables.events.values() if one.new.tenant == tenant and one.new.id > after]
             chosen = [one for one in mine if event_ids is None or one.new.id in event_ids]
             return self._tables.erase_events(sorted(chosen, key=attrgetter("new.id")), before, limit)
-
-    # The log.
-
-    def list_events(self, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
-        """Return events with their payloads, newest first."""
-        with self._lock:
-            mine = [one for one in self._tables.events.values() if one.new.tenant == tenant]
-        rows = page([one for one in mine if event_fits(one.new, narrow)], window, attrgetter("new.id"))
-        return [row.to_event(payload=True) for row in rows]
-
-    def list_deliveries(self, tenant: str, narrow: DeliveryFilter, window: Window) -> list[Delivery]:
-        """Return deliveries, newest first."""
-        with self._lock:
-            mine = [row for row in self._tables.deliveries.values() if row.event.tenant == tenant]
-            fitting = [row for row in mine if delivery_fits(row, narrow, held=self._tables.held(row))]
-            return [self._shown(row) for row in page(fitting, window)]
-
-    def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
-        """Return attempts of a delivery, newest first."""
-        with self._lock:
-            attempts = self._tables.delivery(tenant, delivery_id).to_attempts()
-        return page(attempts, window, attrgetter("number"), int)
-
-    def _shown(self, row: DeliveryRow) -> Delivery:
-        return row.to_delivery(held=self._tables.held(row))
-
-    def replay(self, tenant: str, delivery_id: str) -> Delivery:
-        """Make a new delivery, due now, with the stored body of this one."""
-        with self._lock:
-            row = self._tables.delivery(tenant, delivery_id)
-            check_replayable(
-                is_erased=self._tables.events[row.event.id].erased,
-                has_endpoint=row.endpoint_id in self._tables.lanes,
-                has_body=row.body is not None,
-            )
-            return self._shown(self._repeat(row, PlannedBody(row.webhook_id, (), row.body, row.warnings)))
-
-    def _repeat(self, row: DeliveryRow, planned: PlannedBody) -> DeliveryRow:
-        event = self._tables.events[row.event.id]
-        return self._tables.add_delivery(event, planned, row.endpoint_id, self.now(), replay_of=row.id)
-
-    def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
-        """Cancel a pending delivery."""
-        with self._lock:
-            row = self._tables.delivery(tenant, delivery_id)
-            if not row.pending:
-                raise not_pending(self._shown(row))
-            row.end(DeliveryState.CANCELLED, reason)
-            return self._shown(row)
-
-    def recover(
-        self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int
-    ) -> tuple[int, str | None]:
-        """Plan for one webhook what it missed among up to `limit` events after the id `after`."""
-        with self._lock:
-            webhook = self._tables.webhook(tenant, webhook_id)
-            narrow = EventFilter(since=since, until=until)
-            mine = [one for one in self._tables.events.values() if one.new.tenant == tenant and one.new.id > after]
-            kept = [one for one in mine if not one.erased and event_fits(one.new, narrow)]
-            fitting = sorted(kept, key=attrgetter("new.id"))
-            made = sum(self._recover_one(webhook, event) for event in fitting[:limit])
-            return made, fitting[limit - 1].new.id if len(fitting) > limit else None
-
-    def _recover_one(self, webhook: Webhook, event: EventRow) -> int:
-        one = subscriber(webhook)
-        if one is None or not any(webhook.id == each.webhook_id for each in self._tables.subscribers(event.new)):
-            return 0
-        newest = {endpoint.id: event.newest(endpoint.id) for endpoint in webhook.endpoints if endpoint.enabled}
-        missed = [endpoint_id for endpoint_id, row in newest.items() if row is None]
-        failed = [row for row in newest.values() if row is not None and row.missed]
-        afresh = recover_event(event.new, one, missed)
-        made = len(self._tables.add_deliveries(event, afresh, self.now()))
-        for row in failed:
-            body = PlannedBody(row.webhook_id, (), row.body, row.warnings) if row.body is not None else afresh
-            if body.failure is None:
-                self._repeat(row, body)
-                made += 1
-        return made
-
-    def figures(self) -> Figures:
-        """Return the state of the queue over all tenants."""
-        with self._lock:
-            now, lanes = self.now(), self._tables.lanes.values()
-            pending = [(lane, row, row.due_at or 0) for lane in lanes for row in lane.pending()]
-            return Figures(
-                oldest_unplanned=self.oldest_unplanned(),
-                due=sum(lane.open and due_at <= now for lane, _, due_at in pending),
-                held=sum(not lane.open for lane, _, _ in pending),
-                in_flight=sum(row.token is not None and due_at > now for _, row, due_at in pending),
-                failing_endpoints=sum(lane.failing_since is not None for lane in lanes),
-                workers=[one for one in self._tables.workers.values() if one.seen_at >= now - _SEEN_WITHIN],
-            )
-
-    def oldest_unplanned(self) -> int | None:
-        """Return when the oldest event that is not planned was made."""
-        with self._lock:
-            return min((waiting[0].new.created_at for waiting in self._tables.unplanned.values()), default=None)
 
 
 def _refuse_connection() -> NoReturn:

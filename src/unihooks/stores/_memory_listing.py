@@ -31,8 +31,10 @@ def page(
     return rising[::-1][: window.limit]
 
 
-def webhook_fits(webhook: Webhook, narrow: WebhookFilter) -> bool:
+def webhook_fits(webhook: Webhook, narrow: WebhookFilter, *, failing: bool) -> bool:
     """Say whether a webhook passes the filter."""
+    if narrow.failing not in {None, failing}:
+        return False
     if narrow.status is not None and webhook.status is not narrow.status:
         return False
     texts = (webhook.name, webhook.description, *(endpoint.url for endpoint in webhook.endpoints))

@@ -148,6 +148,9 @@ class Lane:
     open: bool = False
     held_us: int = 0
     failing_since: int | None = None
+    failures: int = 0
+    last_success_at: int | None = None
+    last_failure_at: int | None = None
     _queue: list[tuple[int, str, DeliveryRow]] = field(factory=list)
 
     def pending(self) -> list[DeliveryRow]:
@@ -204,10 +207,12 @@ class Lane:
 
     def _judge(self, result: Result, now: int) -> str | None:
         if result.state is DeliveryState.DELIVERED:
-            self.failing_since = None
+            self.failing_since, self.failures, self.last_success_at = None, 0, now
             return None
         if self.failing_since is None:
             self.failing_since = now
+        self.failures += 1
+        self.last_failure_at = now
         return FAILING_TOO_LONG if now - self.failing_since >= _FIVE_DAYS else None
 
     def _elapsed(self, row: DeliveryRow, now: int) -> int:

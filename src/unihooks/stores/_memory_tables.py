@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from attrs import define, evolve, field
 
+from unihooks._figures import HOUR
 from unihooks._ids import new_id
 from unihooks._models import (
     EVERY_EVENT,
@@ -20,8 +21,9 @@ from unihooks._models import (
 )
 from unihooks._planning import NewEvent, PlannedBody, Subscriber, subscriber
 from unihooks._times import from_us
-from unihooks.abc import ENDPOINT_REMOVED, WorkerSeen
+from unihooks.abc import ENDPOINT_REMOVED, Result, WorkerSeen
 from unihooks.exceptions import StoreError
+from unihooks.stores._hours import hour_rows
 from unihooks.stores._memory_rows import DeliveryRow, EventRow, Lane
 from unihooks.stores._refusals import key_was_used
 
@@ -41,6 +43,7 @@ class Tables:
     unplanned: dict[str, deque[EventRow]] = field(factory=dict)
     deliveries: dict[str, DeliveryRow] = field(factory=dict)
     workers: dict[str, WorkerSeen] = field(factory=dict)
+    hours: dict[tuple[str, int], list[int]] = field(factory=dict)
     _subscribers: dict[str, tuple[int, _Subscribers]] = field(factory=dict)
 
     def webhook(self, tenant: str, webhook_id: str) -> Webhook:
@@ -108,7 +111,7 @@ class Tables:
             for row in lane.pending():
                 row.url = endpoint.url
         if before is not None and endpoint.enabled and not before.enabled:
-            lane.failing_since = None
+            lane.failing_since, lane.failures = None, 0
         lane.set_open(now, open_=webhook.active and endpoint.enabled)
         if lane.open:
             self.open_lanes[endpoint.id] = lane
@@ -168,6 +171,16 @@ class Tables:
         else:
             self.lanes[endpoint_id].schedule(row, now)
         return row
+
+    def count(self, result: Result, now: int) -> None:
+        """Count an attempt in its hour."""
+        for endpoint_id, hour, *counts in hour_rows([result], now):
+            before = self.hours.get((endpoint_id, hour), [0] * len(counts))
+            self.hours[endpoint_id, hour] = [a + b for a, b in zip(before, counts, strict=True)]
+
+    def forget_hours(self, older_than: int) -> None:
+        """Forget what was counted before."""
+        self.hours = {key: counts for key, counts in self.hours.items() if key[1] >= older_than // HOUR}
 
     def remove_event(self, event: EventRow) -> None:
         """Remove an event with its deliveries and their attempts, and free its key."""

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 from weakref import WeakMethod, finalize
 
+from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
 from unihooks._models import Attempt, Delivery, Event, Webhook
 from unihooks._planning import NewEvent
 from unihooks._times import Clock
@@ -33,10 +34,12 @@ from unihooks.stores import (
     _postgres_claims,
     _postgres_config,
     _postgres_erasure,
+    _postgres_figures,
     _postgres_hosts,
     _postgres_log,
     _postgres_records,
     _postgres_recovery,
+    _postgres_replays,
     _postgres_upkeep,
 )
 from unihooks.stores._postgres_claims import Claims
@@ -205,8 +208,21 @@ class PostgresStore(Store):
     def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
         return self._database.read(lambda it: _postgres_log.list_attempts(it, tenant, delivery_id, window))
 
+    def count_deliveries(self, tenant: str, narrow: DeliveryFilter, most: int) -> int:
+        return self._database.read(lambda it: _postgres_log.count_deliveries(it, tenant, narrow, most))
+
+    def delivery_body(self, tenant: str, delivery_id: str) -> bytes:
+        return self._database.read(lambda it: _postgres_replays.body(it, tenant, delivery_id))
+
     def replay(self, tenant: str, delivery_id: str) -> Delivery:
-        return self._database.write(lambda it: _postgres_log.replay(it, tenant, delivery_id))
+        return self._database.write(lambda it: _postgres_replays.replay(it, tenant, delivery_id))
+
+    def replay_many(
+        self, tenant: str, narrow: DeliveryFilter, *, after: str, last: str, limit: int
+    ) -> tuple[int, str | None]:
+        return self._database.write(
+            lambda it: _postgres_replays.replay_many(it, tenant, narrow, after=after, last=last, limit=limit)
+        )
 
     def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
         return self._database.write(lambda it: _postgres_log.cancel(it, tenant, delivery_id, reason))
@@ -217,6 +233,23 @@ class PostgresStore(Store):
         return self._database.write(
             lambda it: _postgres_recovery.recover(it, tenant, webhook_id, (since, until), after=after, limit=limit)
         )
+
+    # Figures.
+
+    def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
+        return self._database.read(lambda it: _postgres_figures.webhook_health(it, tenant, webhook_ids))
+
+    def webhook_hours(self, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
+        return self._database.read(lambda it: _postgres_figures.webhook_hours(it, tenant, webhook_id, since))
+
+    def failing_endpoints(self, limit: int) -> list[FailingEndpoint]:
+        return self._database.read(lambda it: _postgres_figures.failing_endpoints(it, limit))
+
+    def slowest_endpoints(self, since: int, limit: int) -> list[SlowEndpoint]:
+        return self._database.read(lambda it: _postgres_figures.slowest_endpoints(it, since, limit))
+
+    def list_tenants(self, window: Window) -> list[TenantFigures]:
+        return self._database.read(lambda it: _postgres_figures.list_tenants(it, window))
 
     def figures(self) -> Figures:
         return self._database.read(_postgres_upkeep.figures)

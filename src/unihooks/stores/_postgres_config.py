@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from unihooks._filters import split_position
 from unihooks._models import Webhook, not_found
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
 from unihooks.stores import _rows
@@ -69,6 +70,7 @@ LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = e.id
 LEFT JOIN unihooks.tenants AS t ON t.tenant = e.tenant
 WHERE e.id = ANY(%(endpoints)s)
 """
+_FAILS = "SELECT webhook_id FROM unihooks.lanes WHERE tenant = %(tenant)s AND failing_since IS NOT NULL"
 _PARTS = {
     "endpoints": _rows.ENDPOINT_COLUMNS,
     "secrets": _rows.SECRET_COLUMNS,
@@ -113,23 +115,26 @@ def get_webhook(it: Statements, tenant: str, webhook_id: str) -> Webhook:
 
 
 def list_webhooks(it: Statements, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
-    """Return webhooks, newest first."""
-    newest_first = window.newer_than is None
-    conditions = {
+    """Return webhooks, newest or last name first."""
+    rising = window.newer_than is not None
+    edge = window.newer_than if rising else window.older_than
+    sign, order = (">", "ASC") if rising else ("<", "DESC")
+    name, id_ = split_position(edge or "") if window.by_name and edge is not None else (None, edge)
+    conditions: dict[str, tuple[str, Any]] = {
         "status": ("status = %(status)s", narrow.status and narrow.status.value),
         "search": ("position(%(search)s IN folded) > 0", narrow.search.casefold() if narrow.search else None),
-        "older": ("id < %(older)s", window.older_than),
-        "newer": ("id > %(newer)s", window.newer_than),
+        "failing": (f"(id IN ({_FAILS})) = %(failing)s", narrow.failing),
+        "name": (f"(name_key, id) {sign} (%(name)s, %(id)s)", name),
+        "id": (f"id {sign} %(id)s" if name is None else "true", id_),
     }
-    given = {name: pair for name, pair in conditions.items() if pair[1] is not None}
+    given = {key: pair for key, pair in conditions.items() if pair[1] is not None}
     narrowed = "".join(f" AND {text}" for text, _ in given.values())
     statement = f"""
     SELECT {_rows.WEBHOOK_COLUMNS} FROM unihooks.webhooks WHERE tenant = %(tenant)s{narrowed}
-    ORDER BY id {"DESC" if newest_first else "ASC"} LIMIT %(limit)s
+    ORDER BY {f"name_key {order}, " if window.by_name else ""}id {order} LIMIT %(limit)s
     """
-    values = {name: value for name, (_, value) in given.items()}
-    rows = it.fetch(statement, tenant=tenant, limit=window.limit, **values)
-    return _complete(it, rows if newest_first else rows[::-1])
+    rows = it.fetch(statement, tenant=tenant, limit=window.limit, **{key: value for key, (_, value) in given.items()})
+    return _complete(it, rows[::-1] if rising else rows)
 
 
 def revise_webhook(

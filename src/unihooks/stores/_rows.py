@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from unihooks import _payload
+from unihooks._filters import name_key
 from unihooks._headers import HeaderSet
 from unihooks._mapping import PayloadMapping
 from unihooks._models import (
@@ -32,7 +33,7 @@ Row = tuple[Any, ...]
 
 WEBHOOK_COLUMNS = (
     "id, tenant, name, description, status, mapping, headers, key_id, version, created_at, updated_at, "
-    "activated_at, activated_mark, deactivated_at, deactivated_mark"
+    "activated_at, activated_mark, deactivated_at, deactivated_mark, name_key"
 )
 ENDPOINT_COLUMNS = "id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at"
 SECRET_COLUMNS = "webhook_id, position, value, key_id, created_at, expires_at"  # noqa: S105 - names of columns
@@ -76,6 +77,7 @@ def webhook_row(webhook: Webhook) -> Row:
         interval and interval.activated_mark,
         interval and interval.deactivated_at,
         interval and interval.deactivated_mark,
+        name_key(webhook.name),
     )
 
 

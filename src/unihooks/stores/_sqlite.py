@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 from weakref import finalize
 
+from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
 from unihooks._models import Attempt, Delivery, Event, Webhook
 from unihooks._planning import NewEvent
 from unihooks._times import Clock, system_clock, to_us
@@ -33,10 +34,12 @@ from unihooks.stores import (
     _sqlite_claims,
     _sqlite_config,
     _sqlite_erasure,
+    _sqlite_figures,
     _sqlite_hosts,
     _sqlite_log,
     _sqlite_records,
     _sqlite_recovery,
+    _sqlite_replays,
     _sqlite_upkeep,
 )
 from unihooks.stores._sqlite_claims import Claims
@@ -198,8 +201,28 @@ class SQLiteStore(Store):
         with self._database.reading() as connection:
             return _sqlite_log.list_attempts(connection, tenant, delivery_id, window)
 
+    def count_deliveries(self, tenant: str, narrow: DeliveryFilter, most: int) -> int:
+        with self._database.reading() as connection:
+            return _sqlite_log.count_deliveries(connection, tenant, narrow, most)
+
+    def delivery_body(self, tenant: str, delivery_id: str) -> bytes:
+        with self._database.reading() as connection:
+            return _sqlite_replays.body(connection, tenant, delivery_id)
+
     def replay(self, tenant: str, delivery_id: str) -> Delivery:
-        replayed: Delivery = self._database.write(lambda it: _sqlite_log.replay(it, tenant, delivery_id, self.now()))
+        replayed: Delivery = self._database.write(
+            lambda it: _sqlite_replays.replay(it, tenant, delivery_id, self.now())
+        )
+        return replayed
+
+    def replay_many(
+        self, tenant: str, narrow: DeliveryFilter, *, after: str, last: str, limit: int
+    ) -> tuple[int, str | None]:
+        replayed: tuple[int, str | None] = self._database.write(
+            lambda it: _sqlite_replays.replay_many(
+                it, tenant, narrow, after=after, last=last, limit=limit, now=self.now()
+            )
+        )
         return replayed
 
     def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
@@ -217,6 +240,28 @@ class SQLiteStore(Store):
             )
         )
         return recovered
+
+    # Figures.
+
+    def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
+        with self._database.reading() as connection:
+            return _sqlite_figures.webhook_health(connection, tenant, webhook_ids, self.now())
+
+    def webhook_hours(self, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
+        with self._database.reading() as connection:
+            return _sqlite_figures.webhook_hours(connection, tenant, webhook_id, since)
+
+    def failing_endpoints(self, limit: int) -> list[FailingEndpoint]:
+        with self._database.reading() as connection:
+            return _sqlite_figures.failing_endpoints(connection, limit)
+
+    def slowest_endpoints(self, since: int, limit: int) -> list[SlowEndpoint]:
+        with self._database.reading() as connection:
+            return _sqlite_figures.slowest_endpoints(connection, since, limit)
+
+    def list_tenants(self, window: Window) -> list[TenantFigures]:
+        with self._database.reading() as connection:
+            return _sqlite_figures.list_tenants(connection, window, self.now())
 
     def figures(self) -> Figures:
         with self._database.reading() as connection:

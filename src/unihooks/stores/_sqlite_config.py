@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection
 
+from unihooks._filters import split_position
 from unihooks._models import Webhook, not_found
 from unihooks._secrets import Secret
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
@@ -51,6 +52,9 @@ LEFT JOIN main.unihooks_tenants AS t ON t.tenant = e.tenant
 WHERE e.id IN (SELECT value FROM json_each(?))
 """
 
+_FAILS = "SELECT webhook_id FROM main.unihooks_lanes WHERE tenant = :tenant AND failing_since IS NOT NULL"
+_FAILING = {None: "", True: f"AND id IN ({_FAILS})", False: f"AND id NOT IN ({_FAILS})"}
+
 
 def add_webhook(connection: sqlite3.Connection, webhook: Webhook, at_most: int, now: int) -> None:
     """Store a new webhook with its lanes."""
@@ -73,27 +77,38 @@ def get_webhook(connection: sqlite3.Connection, tenant: str, webhook_id: str) ->
 
 
 def list_webhooks(connection: sqlite3.Connection, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
-    """Return webhooks, newest first."""
-    newest_first = window.newer_than is None
+    """Return webhooks, newest or last name first."""
+    rising = window.newer_than is not None
+    edge = window.newer_than if rising else window.older_than
+    name, id_ = split_position(edge or "") if window.by_name else (None, edge)
+    order = "DESC" if not rising else "ASC"
     statement = f"""
     SELECT {_rows.WEBHOOK_COLUMNS} FROM main.unihooks_webhooks AS w
     WHERE tenant = :tenant AND (:status IS NULL OR status = :status)
-      AND (:older IS NULL OR id < :older) AND (:newer IS NULL OR id > :newer)
+      {_beyond(window, edge)}
+      {_FAILING[narrow.failing]}
       AND (:search IS NULL OR instr(unihooks_folded(name || char(10) || description), :search)
         OR EXISTS (SELECT 1 FROM main.unihooks_endpoints AS e
                    WHERE e.webhook_id = w.id AND instr(unihooks_folded(e.url), :search)))
-    ORDER BY id {"DESC" if newest_first else "ASC"} LIMIT :limit
+    ORDER BY {f"name_key {order}, " if window.by_name else ""}id {order} LIMIT :limit
     """
     parameters = {
         "tenant": tenant,
         "status": narrow.status and narrow.status.value,
         "search": narrow.search.casefold() if narrow.search else None,
-        "older": window.older_than,
-        "newer": window.newer_than,
+        "name": name,
+        "id": id_,
         "limit": window.limit,
     }
     rows = connection.execute(statement, parameters).fetchall()
-    return [_complete(connection, row) for row in (rows if newest_first else reversed(rows))]
+    return [_complete(connection, row) for row in (reversed(rows) if rising else rows)]
+
+
+def _beyond(window: Window, edge: str | None) -> str:
+    if edge is None:
+        return ""
+    sign = "<" if window.newer_than is None else ">"
+    return f"AND (name_key, id) {sign} (:name, :id)" if window.by_name else f"AND id {sign} :id"
 
 
 def revise_webhook(

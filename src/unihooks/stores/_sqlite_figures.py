@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Collection
 
 from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
+from unihooks._filters import Window
 from unihooks._models import not_found
 from unihooks.stores import _hours
 from unihooks.stores._sqlite_statements import as_json
@@ -76,7 +77,7 @@ SELECT t.tenant, (SELECT count(*) FROM main.unihooks_webhooks AS w WHERE w.tenan
         LIMIT :most
     )
 )
-FROM main.unihooks_tenants AS t WHERE t.tenant > :after ORDER BY t.tenant LIMIT :limit
+FROM main.unihooks_tenants AS t
 """
 
 
@@ -114,8 +115,13 @@ def slowest_endpoints(connection: sqlite3.Connection, since: int, limit: int) ->
     return [_hours.to_slow_endpoint(row) for row in rows]
 
 
-def list_tenants(connection: sqlite3.Connection, after: str, limit: int, now: int) -> list[TenantFigures]:
-    """Return tenants with how many webhooks they have and how much is due."""
-    parameters = {"after": after, "limit": limit, "now": now, "most": _MOST_DUE}
-    rows = connection.execute(_TENANTS, parameters)
-    return [TenantFigures(tenant=row[0], webhooks=row[1], due=row[2]) for row in rows]
+def list_tenants(connection: sqlite3.Connection, window: Window, now: int) -> list[TenantFigures]:
+    """Return tenants with how many webhooks they have and how much is due, the last name first."""
+    rising = window.newer_than is not None
+    edge = window.newer_than if rising else window.older_than
+    beyond = "" if edge is None else f"WHERE t.tenant {'>' if rising else '<'} :edge"
+    statement = f"{_TENANTS} {beyond} ORDER BY t.tenant {'ASC' if rising else 'DESC'} LIMIT :limit"
+    parameters = {"edge": edge, "limit": window.limit, "now": now, "most": _MOST_DUE}
+    rows = connection.execute(statement, parameters).fetchall()
+    found = [TenantFigures(tenant=row[0], webhooks=row[1], due=row[2]) for row in rows]
+    return found[::-1] if rising else found

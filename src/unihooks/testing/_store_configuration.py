@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -221,7 +222,7 @@ class ConfigurationRules:
             made.append(scene.inactive().id)
         newest_first = made[::-1]
 
-        def listed(**window: str) -> list[str]:
+        def listed(**window: Any) -> list[str]:
             return ids(scene.store.list_webhooks(ACME, WebhookFilter(), Window(limit=2, **window)))
 
         assert listed() == newest_first[:2]

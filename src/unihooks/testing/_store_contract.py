@@ -9,6 +9,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_configuration",
     "unihooks.testing._store_emitting",
     "unihooks.testing._store_erasing",
+    "unihooks.testing._store_figures",
     "unihooks.testing._store_history",
     "unihooks.testing._store_log",
     "unihooks.testing._store_planning",
@@ -22,6 +23,7 @@ from unihooks.testing._store_claiming import ClaimingRules  # noqa: E402
 from unihooks.testing._store_configuration import ConfigurationRules  # noqa: E402
 from unihooks.testing._store_emitting import EmittingRules  # noqa: E402
 from unihooks.testing._store_erasing import ErasingRules  # noqa: E402
+from unihooks.testing._store_figures import FiguresRules  # noqa: E402
 from unihooks.testing._store_history import HistoryRules  # noqa: E402
 from unihooks.testing._store_log import LogRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402
@@ -38,6 +40,7 @@ class StoreContract(
     LogRules,
     HistoryRules,
     ErasingRules,
+    FiguresRules,
 ):
     """Hold the rules of `unihooks.abc.Store` as tests.
 

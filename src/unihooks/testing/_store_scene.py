@@ -229,7 +229,7 @@ class Scene:
 
     # The log.
 
-    def window(self, limit: int, **edge: str) -> Window:
+    def window(self, limit: int, **edge: Any) -> Window:
         """Make a window."""
         return Window(limit=limit, **edge)
 

@@ -10,7 +10,8 @@ CREATE TABLE unihooks.tenants (
     stamp bigint NOT NULL
 ) WITH (fillfactor = 70);
 
--- Headers and secrets are plain bytes where key_id is NULL. folded is what searches look in.
+-- Headers and secrets are plain bytes where key_id is NULL. name_key is what names are sorted by,
+-- folded what searches look in.
 CREATE TABLE unihooks.webhooks (
     id text COLLATE "C" NOT NULL PRIMARY KEY,
     tenant text COLLATE "C" NOT NULL,
@@ -27,10 +28,12 @@ CREATE TABLE unihooks.webhooks (
     activated_mark text,
     deactivated_at bigint,
     deactivated_mark text,
+    name_key text COLLATE "C" NOT NULL,
     folded text NOT NULL
 );
 
 CREATE INDEX webhooks_by_tenant ON unihooks.webhooks (tenant, id);
+CREATE INDEX webhooks_by_name ON unihooks.webhooks (tenant, name_key, id);
 
 CREATE TABLE unihooks.secrets (
     webhook_id text COLLATE "C" NOT NULL,
@@ -96,6 +99,7 @@ CREATE TABLE unihooks.lanes (
 CREATE INDEX lanes_due ON unihooks.lanes (next_due_at) WHERE open AND next_due_at IS NOT NULL;
 CREATE INDEX lanes_due_by_tenant ON unihooks.lanes (tenant, next_due_at) WHERE open AND next_due_at IS NOT NULL;
 CREATE INDEX lanes_closed ON unihooks.lanes (closed_at) WHERE NOT open;
+CREATE INDEX lanes_failing ON unihooks.lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
 -- plan_cursor is the last webhook for which an event of large fan-out is planned.
 CREATE TABLE unihooks.events (

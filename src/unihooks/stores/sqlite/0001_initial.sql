@@ -9,7 +9,7 @@ CREATE TABLE main.unihooks_tenants (
     stamp INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Headers and secrets are plain bytes where key_id is NULL.
+-- Headers and secrets are plain bytes where key_id is NULL. name_key is what names are sorted by.
 CREATE TABLE main.unihooks_webhooks (
     id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -25,10 +25,12 @@ CREATE TABLE main.unihooks_webhooks (
     activated_at INTEGER,
     activated_mark TEXT,
     deactivated_at INTEGER,
-    deactivated_mark TEXT
+    deactivated_mark TEXT,
+    name_key TEXT NOT NULL
 );
 
 CREATE INDEX main.unihooks_webhooks_by_tenant ON unihooks_webhooks (tenant, id);
+CREATE INDEX main.unihooks_webhooks_by_name ON unihooks_webhooks (tenant, name_key, id);
 
 CREATE TABLE main.unihooks_secrets (
     webhook_id TEXT NOT NULL,
@@ -91,6 +93,7 @@ CREATE INDEX main.unihooks_lanes_due ON unihooks_lanes (next_due_at) WHERE open 
 CREATE INDEX main.unihooks_lanes_due_by_tenant ON unihooks_lanes (tenant, next_due_at)
     WHERE open = 1 AND next_due_at IS NOT NULL;
 CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open = 0;
+CREATE INDEX main.unihooks_lanes_failing ON unihooks_lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
 -- plan_cursor is the last webhook for which an event of large fan-out is planned.
 CREATE TABLE main.unihooks_events (

@@ -1,0 +1,250 @@
+"""What every store keeps to when it counts and measures."""
+
+# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from unihooks._figures import HOUR, HourRow, WebhookHealth
+from unihooks._filters import WebhookFilter, name_position
+from unihooks._models import DeliveryState, Webhook
+from unihooks.abc import Claimed, DeliveryFilter, Result, Window
+from unihooks.exceptions import NotFound
+from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
+
+
+class FiguresRules:
+    """Hold the rules of counts, of health and of what an operator sees."""
+
+    def test_deliveries_are_counted_as_they_are_listed_up_to_a_limit(self, scene: Scene) -> None:
+        scene.active()
+        for event_type in ("paid", "paid", "refunded"):
+            scene.pending(event_type=event_type)
+        scene.deliver(scene.claim()[0])
+
+        def counted(most: int = 10, tenant: str = ACME, **narrow: Any) -> int:
+            return scene.store.count_deliveries(tenant, DeliveryFilter(**narrow), most)
+
+        assert (counted(), counted(2), counted(tenant="other")) == (3, 2, 0)
+        assert (counted(event_type="paid"), counted(state=DeliveryState.DELIVERED)) == (2, 1)
+        assert (counted(held=True), counted(held=False)) == (0, 3)
+
+    def test_a_delivery_has_the_body_that_is_sent(self, scene: Scene) -> None:
+        plain = scene.active()
+        scene.active(mapping=evolve(plain.mapping, rename={"a": "b"}))
+        scene.emit(payload={"a": 1})
+        scene.plan()
+        bodies = {one.body: scene.store.delivery_body(ACME, one.id) for one in scene.claim()}
+        assert bodies == {b'{"a":1}': b'{"a":1}', b'{"b":1}': b'{"b":1}'}
+
+    def test_a_body_that_is_erased_or_was_never_made_is_empty(self, scene: Scene) -> None:
+        scene.active(mapping=TOO_LONG)
+        assert scene.store.delivery_body(ACME, scene.pending(payload=LONG).id) == b""
+        scene.active(OTHER_URL)
+        event = scene.emit("paid", {"a": 1})
+        scene.plan()
+        scene.erase(event)
+        erased = scene.deliveries(event_id=event.id)
+        assert [scene.store.delivery_body(ACME, one.id) for one in erased] == [b"", b""]
+
+    def test_all_that_a_filter_shows_is_replayed_oldest_first_in_batches(self, scene: Scene) -> None:
+        scene.active()
+        failed = [scene.claimed(payload={"n": n}) for n in range(5)]
+        scene.fail(*failed)
+        last = ids(failed)[-1]
+        made, after = scene.store.replay_many(
+            ACME, DeliveryFilter(state=DeliveryState.FAILED), after="", last=last, limit=3
+        )
+        assert (made, after) == (3, failed[2].id)
+        assert after is not None
+        rest = scene.store.replay_many(ACME, DeliveryFilter(), after=after, last=last, limit=3)
+        assert rest == (2, None)
+        claimed = scene.claim()
+        assert [one.body for one in claimed] == [one.body for one in failed]
+        replays = {one.id: one.replay_of for one in scene.deliveries() if one.replay_of}
+        assert [replays[one.id] for one in claimed] == ids(failed)
+
+    def test_what_is_pending_or_cannot_be_replayed_is_left_out(self, scene: Scene) -> None:
+        gone = scene.active()
+        scene.deliver(scene.claimed())
+        scene.store.delete_webhook(ACME, gone.id)
+        unmapped = scene.active(mapping=TOO_LONG)
+        scene.pending(payload=LONG)
+        scene.store.delete_webhook(ACME, unmapped.id)
+        scene.active()
+        erased, good = scene.claimed(), scene.claimed()
+        scene.deliver(erased, good)
+        [event] = scene.events(event_id=erased.event_id)
+        scene.erase(event)
+        pending = scene.pending()
+        made = scene.store.replay_many(ACME, DeliveryFilter(), after="", last=pending.id, limit=10)
+        assert made == (1, None)
+        assert [one.replay_of for one in scene.deliveries() if one.replay_of] == [good.id]
+
+    # Health.
+
+    def test_health_tells_since_when_an_endpoint_fails_and_when_it_is_tried_next(self, scene: Scene) -> None:
+        webhook = scene.active()
+        started = scene.clock()
+        scene.retry(scene.claimed(), after=60)
+        scene.clock.advance(60)
+        scene.retry(*scene.claim(), after=300)
+        health = _health(scene, webhook)
+        [endpoint] = health.endpoints
+        assert endpoint.endpoint_id == webhook.endpoints[0].id
+        assert (endpoint.failing_since, endpoint.failures) == (started, 2)
+        assert (endpoint.last_success_at, endpoint.last_failure_at) == (None, scene.clock())
+        assert endpoint.next_attempt_at == scene.clock() + timedelta(seconds=300)
+        assert (health.last_delivery_at, health.last_delivery_state) == (started, DeliveryState.PENDING)
+        assert health.failing
+
+    def test_a_success_ends_the_failing(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.retry(scene.claimed(), after=0)
+        scene.deliver(*scene.claim())
+        health = _health(scene, webhook)
+        [endpoint] = health.endpoints
+        assert (endpoint.failing_since, endpoint.failures, endpoint.next_attempt_at) == (None, 0, None)
+        assert endpoint.last_success_at == endpoint.last_failure_at == scene.clock()
+        assert health.last_delivery_state is DeliveryState.DELIVERED
+
+    def test_what_is_held_has_no_next_attempt(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        assert _health(scene, webhook).endpoints[0].next_attempt_at == scene.clock()
+        scene.deactivate(webhook)
+        assert _health(scene, webhook).endpoints[0].next_attempt_at is None
+
+    def test_health_covers_the_webhooks_of_the_tenant_alone(self, scene: Scene) -> None:
+        one, other = scene.active(URL, OTHER_URL), scene.active(tenant="other")
+        health = scene.store.webhook_health(ACME, [one.id, other.id, "whk_nobodys", one.id])
+        assert list(health) == [one.id]
+        assert [item.endpoint_id for item in health[one.id].endpoints] == [item.id for item in one.endpoints]
+        assert (health[one.id].last_delivery_at, health[one.id].last_delivery_state) == (None, None)
+
+    def test_the_last_day_is_counted_hour_by_hour(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.deliver(scene.claimed())
+        scene.clock.advance(2 * 3600)
+        scene.retry(scene.claimed(), after=0)
+        scene.deliver(*scene.claim())
+        hours = _health(scene, webhook).hours
+        counts = [(one.attempts, one.delivered, one.failed) for one in hours]
+        assert counts[-3:] == [(1, 1, 0), (0, 0, 0), (2, 1, 1)]
+        assert (len(hours), set(counts[:-3])) == (25, {(0, 0, 0)})
+        assert hours[-1].hour <= scene.clock() < hours[-1].hour + timedelta(hours=1)
+        scene.clock.advance(2 * DAY)
+        assert sum(one.attempts for one in _health(scene, webhook).hours) == 0
+
+    def test_attempts_are_counted_by_how_long_they_took(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.emit()
+        scene.emit()
+        scene.plan()
+        for claimed, milliseconds in zip(scene.claim(), (50, 51, 1_000, 12_000), strict=True):
+            scene.store.record([_took(scene, claimed, milliseconds)])
+        now = scene.store.now() // HOUR
+        duration = (50 + 51 + 1_000 + 12_000) * 1_000
+        expected = HourRow(now, 4, 4, 0, duration, (1, 2, 2, 2, 3, 3, 3, 3))
+        assert scene.store.webhook_hours(ACME, webhook.id, now) == [expected]
+        assert scene.store.webhook_hours(ACME, webhook.id, now + 1) == []
+
+    def test_activity_of_anothers_webhook_is_not_found(self, scene: Scene) -> None:
+        webhook = scene.active(tenant="other")
+        for wanted in (webhook.id, "whk_nobodys"):
+            with pytest.raises(NotFound):
+                scene.store.webhook_hours(ACME, wanted, 0)
+
+    # What an operator sees.
+
+    def test_failing_endpoints_of_all_tenants_are_listed_the_longest_failing_first(self, scene: Scene) -> None:
+        webhooks = [scene.active(name="one"), scene.active(OTHER_URL, name="two", tenant="other")]
+        for webhook in webhooks:
+            scene.retry(scene.claimed(tenant=webhook.tenant), after=900)
+            scene.clock.advance(1)
+        scene.active(name="well", tenant="third")
+        scene.deliver(scene.claimed(tenant="third"))
+        failing = scene.store.failing_endpoints(10)
+        assert [(one.tenant, one.webhook_name, one.url) for one in failing] == [
+            (ACME, "one", URL),
+            ("other", "two", OTHER_URL),
+        ]
+        assert [(one.webhook_id, one.endpoint_id) for one in failing] == [
+            (one.id, one.endpoints[0].id) for one in webhooks
+        ]
+        assert (failing[0].failing_since, failing[0].failures) == (scene.clock() - timedelta(seconds=2), 1)
+        assert scene.store.failing_endpoints(1) == failing[:1]
+
+    def test_the_slowest_endpoints_of_all_tenants_come_first(self, scene: Scene) -> None:
+        for tenant, milliseconds in ((ACME, 40), ("other", 4_000), ("third", 400)):
+            scene.active(name=tenant, tenant=tenant)
+            scene.store.record([_took(scene, scene.claimed(tenant=tenant), milliseconds)])
+        now = scene.store.now() // HOUR
+        slowest = scene.store.slowest_endpoints(now, 2)
+        assert [(one.tenant, one.attempts, one.mean_ms) for one in slowest] == [("other", 1, 4_000), ("third", 1, 400)]
+        assert 2_000 <= slowest[0].p95_ms <= 5_000
+        assert scene.store.slowest_endpoints(now + 1, 2) == []
+
+    def test_tenants_are_listed_with_their_webhooks_and_what_is_due(self, scene: Scene) -> None:
+        for tenant in ("beta", "alpha", "Gamma"):
+            scene.active(tenant=tenant)
+        scene.inactive(tenant="alpha")
+        scene.retry(scene.claimed(tenant="beta"), after=60)
+        scene.pending(tenant="alpha")
+        scene.pending(tenant="beta")
+
+        def listed(limit: int = 9, **edge: str) -> list[tuple[str, int, int]]:
+            tenants = scene.store.list_tenants(scene.window(limit, **edge))
+            return [(one.tenant, one.webhooks, one.due) for one in tenants]
+
+        assert listed() == [("beta", 1, 1), ("alpha", 2, 1), ("Gamma", 1, 0)]
+        assert listed(1, older_than="beta") == listed(1, newer_than="Gamma") == [("alpha", 2, 1)]
+
+    # Webhooks by name and health.
+
+    def test_webhooks_are_listed_by_name_within_a_window(self, scene: Scene) -> None:
+        made = [scene.inactive(name=name) for name in ("beta", "Äpfel", "Beta", "alpha", "beta two")]
+        scene.inactive(name="alpha", tenant="other")
+        last_first = sorted(made, key=name_position, reverse=True)
+        assert [one.name.casefold() for one in last_first] == ["äpfel", "beta two", "beta", "beta", "alpha"]
+
+        def listed(**edge: str) -> list[str]:
+            return ids(scene.store.list_webhooks(ACME, WebhookFilter(), Window(limit=2, by_name=True, **edge)))
+
+        positions = [name_position(one) for one in last_first]
+        assert listed() == ids(last_first[:2])
+        assert listed(older_than=positions[1]) == listed(newer_than=positions[4]) == ids(last_first[2:4])
+        assert listed(newer_than="") == ids(last_first[3:])
+        assert listed(older_than=positions[4]) == listed(newer_than=positions[0]) == []
+
+    def test_a_renamed_webhook_moves_in_a_listing_by_name(self, scene: Scene) -> None:
+        first, second = scene.inactive(name="a"), scene.inactive(name="b")
+        scene.revise(first, name="c")
+        listed = scene.store.list_webhooks(ACME, WebhookFilter(), Window(limit=9, by_name=True))
+        assert ids(listed) == [first.id, second.id]
+
+    def test_webhooks_are_narrowed_by_whether_an_endpoint_fails(self, scene: Scene) -> None:
+        failing = scene.active(URL, OTHER_URL)
+        scene.emit()
+        scene.plan()
+        claimed = scene.claim()
+        scene.deliver(claimed[0])
+        scene.retry(claimed[1])
+        well = scene.active()
+        for expected, found in ((True, failing), (False, well)):
+            narrow = WebhookFilter(failing=expected)
+            assert ids(scene.store.list_webhooks(ACME, narrow, Window(limit=9))) == [found.id]
+
+
+def _health(scene: Scene, webhook: Webhook) -> WebhookHealth:
+    return scene.store.webhook_health(webhook.tenant, [webhook.id])[webhook.id]
+
+
+def _took(scene: Scene, claimed: Claimed, milliseconds: int) -> Result:
+    result = scene.result(claimed, DeliveryState.DELIVERED)
+    return evolve(result, attempt=evolve(result.attempt, duration_us=milliseconds * 1_000))
