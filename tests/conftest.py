@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +15,6 @@ from unihooks import Delivery, Dispatcher, EventSubscription, RetryPolicy, Secre
 from unihooks.abc import Store
 from unihooks.stores import MemoryStore, PostgresStore, SQLiteStore
 from unihooks.testing import FakeClock, ReceivedRequest, Receiver
-
-sys.path.insert(0, str(Path(__file__).parent / "stores"))
-
-import postgres_server
 
 _numbers = count(1)
 # Signatures made at a FakeClock's time are checked without regard to their age.
@@ -65,17 +59,6 @@ class Host:
         """Return the one delivery there is."""
         (delivery,) = self.deliveries(**filters)
         return delivery
-
-
-@pytest.fixture(scope="session")
-def postgres_dsn() -> Iterator[str]:
-    """Name the database of a PostgreSQL server that is given, or started for the session."""
-    given = os.environ.get(postgres_server.VARIABLE)
-    if given:
-        yield given
-        return
-    with postgres_server.serving() as server:
-        yield server.dsn
 
 
 @pytest.fixture

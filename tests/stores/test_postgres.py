@@ -114,6 +114,22 @@ class TestSchema:
         assert store.migrate() == []
         assert store.migration_sql(since=_postgres_schema.SCHEMA_VERSION) == ""
 
+    @pytest.mark.parametrize("versions", [{"since": 99}, {"until": 99}, {"since": -1}, {"until": -1}])
+    def test_sql_of_a_version_that_is_not_known_is_refused(self, versions):
+        with pytest.raises(StoreError, match="versions from 0 to"):
+            _postgres_schema.migration_sql(**versions)
+
+    def test_sql_between_versions_leads_to_the_last_of_them(self, monkeypatch):
+        monkeypatch.setattr(_postgres_schema, "SCHEMA_VERSION", 3)
+        monkeypatch.setattr(_postgres_schema, "migrations", lambda: ["0001_a.sql", "0002_b.sql", "0003_c.sql"])
+        monkeypatch.setattr(_postgres_schema, "script", lambda name: f"{name};")
+        first = _postgres_schema.migration_sql(until=2)
+        assert "0002_b.sql;" in first
+        assert ", 2, CAST" in first
+        assert "0003" not in first
+        second = _postgres_schema.migration_sql("mine", since=2, until=3)
+        assert second == '-- 0003_c.sql\n0003_c.sql;\n\nUPDATE "mine".store SET schema_version = 3;\n'
+
     def test_newer_schema_is_refused(self, store, admin, schema):
         store.migrate()
         admin.execute(f"UPDATE {schema}.store SET schema_version = 99")
@@ -139,6 +155,25 @@ class TestSchema:
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(emit, stores))
         assert len(stored_ids(stores[0])) == 6
+
+
+def test_role_that_only_emits_needs_no_more_than_the_documentation_says(store, admin, schema, postgres_dsn):
+    store.migrate()
+    role = f"{schema}_host"
+    admin.execute(f"CREATE ROLE {role}")
+    try:
+        admin.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+        admin.execute(f"GRANT SELECT ON {schema}.store TO {role}")
+        admin.execute(f"GRANT SELECT, INSERT, UPDATE ON {schema}.events TO {role}")
+        with psycopg.connect(postgres_dsn) as host:
+            host.execute(f"SET ROLE {role}")
+            store.emit_on(host, make_event(store))
+            for _ in range(2):
+                store.emit_on(host, make_event(store, idempotency_key="k", digest=b"d"))
+        assert len(stored_ids(store)) == 2
+    finally:
+        admin.execute(f"DROP OWNED BY {role}")
+        admin.execute(f"DROP ROLE {role}")
 
 
 class TestConnections:

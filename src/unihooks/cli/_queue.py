@@ -28,11 +28,13 @@ def _or_print_sql(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--since", type=click.IntRange(min=0), default=0, help="With --sql: the version that is there; 0 is none."
     )
+    @click.option("--until", type=click.IntRange(min=1), help="With --sql: the version to lead to, if not the newest.")
     @wraps(command)
-    def run(*, sql: bool, schema: str, since: int, **rest: Any) -> Any:
+    def run(*, sql: bool, schema: str, since: int, until: int | None, **rest: Any) -> Any:
         if not sql:
             return command(**rest)
-        return click.echo(migration_sql(schema, since=since), nl=False)
+        versions = {"since": since} if until is None else {"since": since, "until": until}
+        return click.echo(migration_sql(schema, **versions), nl=False)
 
     return run
 

@@ -46,7 +46,7 @@ from unihooks.stores._postgres_claims import Claims
 from unihooks.stores._postgres_database import Database
 from unihooks.stores._postgres_errors import driver
 from unihooks.stores._postgres_plans import Plans
-from unihooks.stores._postgres_schema import migration_sql
+from unihooks.stores._postgres_schema import SCHEMA_VERSION, migration_sql
 from unihooks.stores._postgres_statements import Statements
 
 _LONGEST_NAME = 63
@@ -86,9 +86,9 @@ class PostgresStore(Store):
     def migrate(self) -> list[str]:
         return self._database.migrate()
 
-    def migration_sql(self, *, since: int = 0) -> str:
-        """Return the SQL that `migrate` would run on a database of version `since`; 0 is an empty one."""
-        return migration_sql(self._database.schema.name, since=since)
+    def migration_sql(self, *, since: int = 0, until: int = SCHEMA_VERSION) -> str:
+        """Return the SQL that leads a database from version `since` (0 is an empty one) to version `until`."""
+        return migration_sql(self._database.schema.name, since=since, until=until)
 
     def wake(self) -> None:
         """Let the workers of other processes look for work, as after a host's commit; a hint, never needed."""

@@ -52,24 +52,30 @@ def check(it: Statements) -> str:
     return str(it.fetch("SELECT store_id FROM unihooks.store")[0][0])
 
 
-def migration_sql(schema: str = "unihooks", *, since: int = 0) -> str:
-    """Return the SQL that leads from version `since` (0: nothing is there) to the newest.
+def migration_sql(schema: str = "unihooks", *, since: int = 0, until: int = SCHEMA_VERSION) -> str:
+    """Return the SQL that leads from version `since` (0: nothing is there) to version `until`, the newest one.
 
-    For those who run their own migrations: one script, to be run in one transaction.
+    For those who run their own migrations: one script, to be run in one
+    transaction. A migration that names `until` says the same in every later
+    release. Raises `StoreError` for a version that this release does not know.
     """
+    if not 0 <= since <= SCHEMA_VERSION or not 0 <= until <= SCHEMA_VERSION:
+        raise StoreError(f"since and until must be versions from 0 to {SCHEMA_VERSION}", name="until")
     place = Schema(schema)
-    steps = [name for name in migrations() if int(name[:4]) > since]
+    steps = [name for name in migrations() if since < int(name[:4]) <= until]
+    if not steps:
+        return ""
     parts = [f"-- {name}\n{place.renamed(script(name)).strip()}" for name in steps]
     if since == 0:
         parts.insert(0, f"CREATE SCHEMA IF NOT EXISTS {place.quoted};")
         # Each database gets an id of its own, by which emits find out whether they are in the right one.
         parts.append(
             f"INSERT INTO {place.quoted}.store (store_id, schema_version, created_at)\n"
-            f"VALUES ('sto_' || replace(CAST(gen_random_uuid() AS text), '-', ''), {SCHEMA_VERSION}, {NOW});"
+            f"VALUES ('sto_' || replace(CAST(gen_random_uuid() AS text), '-', ''), {until}, {NOW});"
         )
-    elif steps:
-        parts.append(f"UPDATE {place.quoted}.store SET schema_version = {SCHEMA_VERSION};")
-    return "\n\n".join(parts) + "\n" if parts else ""
+    else:
+        parts.append(f"UPDATE {place.quoted}.store SET schema_version = {until};")
+    return "\n\n".join(parts) + "\n"
 
 
 def script(name: str) -> str:
