@@ -113,6 +113,23 @@ def test_a_hook_may_use_the_dispatcher(new_dispatcher, host, told):
     assert told.deliveries == [{"a": 1}]
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_drain_plans_what_a_hook_emits(new_dispatcher, host, told, kind):
+    def emit_next(delivery):
+        told.deliveries.append(delivery)
+        if len(told.deliveries) < 3:
+            dispatcher.emit("chat", "message.received", {"n": len(told.deliveries)})
+
+    async def emit_next_later(delivery):
+        await asyncio.to_thread(emit_next, delivery)
+
+    dispatcher = new_dispatcher(on_delivery=emit_next if kind == "sync" else emit_next_later)
+    host.webhook()
+    host.emit()
+    assert dispatcher.drain().delivered == 3
+    assert len(told.deliveries) == 3
+
+
 def test_hooks_are_called_one_at_a_time(new_dispatcher, host, told):
     inside = threading.Lock()
 
@@ -210,7 +227,7 @@ async def test_a_hook_that_never_ends_is_given_up(new_dispatcher, caplog):
 
     dispatcher = new_dispatcher(on_endpoint_disabled=hang)
     webhook = dispatcher.webhooks.add(_webhook())
-    hooks = Hooks(dispatcher.settings, offload)
+    hooks = Hooks(dispatcher.settings, offload, lambda: None)
     hooks.recorded([], Recorded(accepted=[], disabled=[("default", webhook.id, webhook.endpoints[0].id)]))
     await hooks.finish(0.01)
     assert "did not end within" in caplog.text

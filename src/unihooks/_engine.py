@@ -82,7 +82,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(_STORE_THREADS, "unihooks-worker")
         self._transport = self._settings.new_transport()
-        self._hooks = Hooks(self._settings, self.offload)
+        self._hooks = Hooks(self._settings, self.offload, self._wake.set)
         self._destinations = Destinations(self._store, self.offload)
         self._recorder = Recorder(self._store, self.offload, self._on_recorded)
         self._upkeep = Upkeep(self._settings, self.offload)
@@ -130,7 +130,8 @@ class Engine:
         while time.monotonic() < end:
             self._blocked_until = 0.0
             await self._take_work()
-            if self._lanes.load or self._recorder.unrecorded:
+            if self._lanes.load or self._recorder.unrecorded or self._hooks.busy:
+                # A hook may emit, and that is to be planned too.
                 self._recorder.hurry()
                 await self._something_happens(end)
             elif not await self._work_is_left():

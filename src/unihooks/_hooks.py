@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
@@ -21,10 +21,14 @@ _logger = logging.getLogger("unihooks.worker")
 
 @define(eq=False)
 class Hooks:
-    """Call the host's hooks, one at a time, in the order in which things were recorded."""
+    """Call the host's hooks, one at a time, in the order in which things were recorded.
+
+    `settled` is called whenever some of them have ended.
+    """
 
     settings: Settings
     offload: OffLoad
+    settled: Callable[[], None]
     _running: set[asyncio.Task[None]] = field(factory=set)
     _turn: asyncio.Lock = field(factory=asyncio.Lock)
 
@@ -42,7 +46,12 @@ class Hooks:
         if (ended and self.settings.on_delivery) or (disabled and self.settings.on_endpoint_disabled):
             task = asyncio.create_task(self._call_all(ended, disabled))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._end)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a hook is running or waits for its turn."""
+        return bool(self._running)
 
     async def finish(self, timeout: float) -> None:
         """Wait until every hook that was started has ended; give up those that have not after `timeout` seconds."""
@@ -53,6 +62,10 @@ class Hooks:
             _logger.error("hooks of the host did not end within %g s and are given up", timeout)
         for task in late:
             task.cancel()
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self.settled()
 
     async def _call_all(self, ended: Sequence[Ended], disabled: Sequence[tuple[str, str, str]]) -> None:
         async with self._turn:

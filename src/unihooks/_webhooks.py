@@ -98,9 +98,9 @@ class Webhooks:
         self._settings.store.add_webhook(added, at_most=self._bounds.webhooks_per_tenant)
         return added
 
-    def get(self, webhook_id: str, *, tenant: str = "default") -> Webhook:
+    def get(self, id: str, *, tenant: str = "default") -> Webhook:
         """Return a webhook."""
-        return self._settings.store.get_webhook(check_tenant(tenant), check_id("webhook", webhook_id))
+        return self._settings.store.get_webhook(check_tenant(tenant), check_id("webhook", id))
 
     def list(
         self,
@@ -152,13 +152,11 @@ class Webhooks:
         rows = self._settings.store.webhook_hours(tenant, webhook_id, since // HOUR)
         return activity(rows, since, now, self._settings.deadline * 1000)
 
-    def delete(self, webhook_id: str, *, tenant: str = "default") -> None:
+    def delete(self, id: str, *, tenant: str = "default") -> None:
         """Delete a webhook and cancel its pending deliveries; its log stays."""
-        self._settings.store.delete_webhook(check_tenant(tenant), check_id("webhook", webhook_id))
+        self._settings.store.delete_webhook(check_tenant(tenant), check_id("webhook", id))
 
-    def update(
-        self, webhook_id: str, *, tenant: str = "default", version: int | None = None, **changes: Any
-    ) -> Webhook:
+    def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
         """Change name, description, endpoints, subscriptions, mapping or headers; what is left out stays.
 
         `version`, when given, must be the current one, else `Conflict`. An
@@ -170,28 +168,28 @@ class Webhooks:
         if unknown:
             name = min(unknown)
             raise InvalidWebhook(f"{name!r} cannot be changed by update; it takes {', '.join(_CHANGEABLE)}", name=name)
-        return self._revise(webhook_id, tenant, lambda current: self._changed(current, version, changes))
+        return self._revise(id, tenant, lambda current: self._changed(current, version, changes))
 
-    def activate(self, webhook_id: str, *, tenant: str = "default") -> Webhook:
+    def activate(self, id: str, *, tenant: str = "default") -> Webhook:
         """Switch a webhook on: events emitted from now on are for it, and what was held goes on."""
-        return self._revise(webhook_id, tenant, self._activated)
+        return self._revise(id, tenant, self._activated)
 
-    def deactivate(self, webhook_id: str, *, tenant: str = "default") -> Webhook:
+    def deactivate(self, id: str, *, tenant: str = "default") -> Webhook:
         """Switch a webhook off: later events are not for it, and what is pending is held."""
-        return self._revise(webhook_id, tenant, self._deactivated)
+        return self._revise(id, tenant, self._deactivated)
 
-    def enable_endpoint(self, webhook_id: str, endpoint_id: str, *, tenant: str = "default") -> Endpoint:
+    def enable_endpoint(self, id: str, endpoint_id: str, *, tenant: str = "default") -> Endpoint:
         """Put a disabled endpoint back; what was held for it goes on."""
 
         def revise(current: Webhook) -> Webhook:
             endpoint = _find_endpoint(current, endpoint_id)
             return current if endpoint.enabled else self._touched(current.with_endpoint(enabled(endpoint)))
 
-        return _find_endpoint(self._revise(webhook_id, tenant, revise), endpoint_id)
+        return _find_endpoint(self._revise(id, tenant, revise), endpoint_id)
 
     def rotate_secret(
         self,
-        webhook_id: str,
+        id: str,
         *,
         tenant: str = "default",
         overlap: timedelta | float = timedelta(hours=24),
@@ -208,11 +206,11 @@ class Webhooks:
             old = _expiring(current.secrets, now, now + lasting, fresh)
             return self._touched(evolve(current, secrets=[*_stamped([fresh], now), *old]))
 
-        return self._revise(webhook_id, tenant, revise).secrets[0]
+        return self._revise(id, tenant, revise).secrets[0]
 
     def send_test(
         self,
-        webhook_id: str,
+        id: str,
         *,
         tenant: str = "default",
         product: str,
@@ -226,7 +224,7 @@ class Webhooks:
         none is given. Nothing is retried and nothing is kept in the log.
         """
         product, event_type = check_name("product", product), check_name("event type", event_type)
-        webhook = self.get(webhook_id, tenant=tenant)
+        webhook = self.get(id, tenant=tenant)
         chosen = webhook.endpoints if endpoint_id is None else (_find_endpoint(webhook, endpoint_id),)
         body = _payload.encode(self._test_payload(product, event_type, payload))
         if webhook.mapping:
@@ -234,9 +232,9 @@ class Webhooks:
             body = _payload.encode(result)
         return self._send(webhook, chosen, product, event_type, body)
 
-    def preview(self, webhook_id: str, payload: Any, *, tenant: str = "default") -> Preview:
+    def preview(self, id: str, payload: Any, *, tenant: str = "default") -> Preview:
         """Show what the webhook's mapping makes of a payload."""
-        return self.get(webhook_id, tenant=tenant).mapping.preview(payload)
+        return self.get(id, tenant=tenant).mapping.preview(payload)
 
     def check_url(self, url: str) -> str:
         """Return a URL in the form in which it would be stored, or raise `TargetRefused`; no name is resolved."""
