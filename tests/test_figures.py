@@ -210,6 +210,16 @@ def test_an_overview_names_what_fails_and_what_is_slow(host):
     assert slow.mean_ms > 0
 
 
+def test_the_slowest_are_looked_up_once_a_minute(host):
+    webhook = host.webhook()
+    assert not host.dispatcher.overview().slowest
+    host.emit()
+    host.dispatcher.drain()
+    assert not host.dispatcher.overview().slowest
+    host.clock.advance(60)
+    assert [one.webhook_id for one in host.dispatcher.overview().slowest] == [webhook.id]
+
+
 def test_tenants_are_paged_both_ways(host):
     for tenant in ("beta", "alpha", "gamma"):
         host.webhook(tenant=tenant)

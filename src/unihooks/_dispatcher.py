@@ -23,7 +23,7 @@ from unihooks._forgetting import erase, prune
 from unihooks._ids import new_id
 from unihooks._log import Log
 from unihooks._models import Event, Page, check_tenant, storable
-from unihooks._overview import Overview, Stats, overview, stats, tenants
+from unihooks._overview import Overview, Stats, Watch, stats, tenants
 from unihooks._planning import NewEvent
 from unihooks._probes import Prober
 from unihooks._retries import DEFAULT_RETRIES, RetryPolicy
@@ -98,6 +98,7 @@ class Dispatcher:
         self.egress_ips = (egress_ips,) if isinstance(egress_ips, str) else tuple(egress_ips)
         self._store = store
         self._patrol = _Patrol(store)
+        self._watch = Watch(store)
         self._knows_time = False
         self._settings = Settings(
             store=store,
@@ -223,7 +224,7 @@ class Dispatcher:
 
     def overview(self) -> Overview:
         """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""
-        return overview(self._store)
+        return self._watch.overview()
 
     def tenants(self, *, limit: int = 50, cursor: str | None = None) -> Page[TenantFigures]:
         """List tenants by name, with how many webhooks they have and how much is due."""

@@ -10,11 +10,12 @@ from attrs import frozen
 from unihooks._figures import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint, TenantFigures
 from unihooks._models import Page
 from unihooks._pages import paginate
-from unihooks._times import optional_from_us
+from unihooks._times import SECOND, optional_from_us
 from unihooks.abc import Store, WorkerSeen
 
 _MOST_FAILING = 100
 _MOST_SLOW = 20
+_LOOK_EVERY_US = 60 * SECOND
 
 
 @frozen(kw_only=True)
@@ -39,7 +40,7 @@ class Overview:
     """Be what an operator looks at first.
 
     `failing` are up to 100 endpoints, the longest failing first; `slowest` up
-    to 20 by their mean in the last 24 hours.
+    to 20 by their mean in the last 24 hours, as of at most a minute ago.
     """
 
     stats: Stats
@@ -60,13 +61,26 @@ def stats(store: Store) -> Stats:
     )
 
 
-def overview(store: Store) -> Overview:
-    """Return the state of the queue, and the endpoints to look after."""
-    return Overview(
-        stats=stats(store),
-        failing=store.failing_endpoints(_MOST_FAILING),
-        slowest=store.slowest_endpoints(store.now() // HOUR - DAY_HOURS, _MOST_SLOW),
-    )
+class Watch:
+    """Look at everything for an operator; the slowest endpoints, a sum over many hours, at most once a minute."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._slowest: Sequence[SlowEndpoint] = ()
+        self._looked_at: int | None = None
+
+    def overview(self) -> Overview:
+        """Return the state of the queue, and the endpoints to look after."""
+        return Overview(
+            stats=stats(self._store), failing=self._store.failing_endpoints(_MOST_FAILING), slowest=self._slow()
+        )
+
+    def _slow(self) -> Sequence[SlowEndpoint]:
+        now = self._store.now()
+        if self._looked_at is None or not 0 <= now - self._looked_at < _LOOK_EVERY_US:
+            self._slowest = self._store.slowest_endpoints(now // HOUR - DAY_HOURS, _MOST_SLOW)
+            self._looked_at = now
+        return self._slowest
 
 
 def tenants(store: Store, *, limit: int, cursor: str | None) -> Page[TenantFigures]:

@@ -68,6 +68,7 @@ __all__ = [
     "Room",
     "Settings",
     "Store",
+    "StoreFigures",
     "WebhookFilter",
     "Window",
     "Work",

@@ -56,7 +56,7 @@ def list_deliveries(it: Statements, tenant: str, narrow: DeliveryFilter, window:
 
 def count_deliveries(it: Statements, tenant: str, narrow: DeliveryFilter, most: int) -> int:
     """Count deliveries, at most so many."""
-    statement, values = _narrowed(_COUNTED, tenant, narrow)
+    statement, values = _narrowed(it, _COUNTED, tenant, narrow)
     return int(it.fetch(f"SELECT count(*) FROM ({statement} LIMIT %(limit)s) AS found", limit=most, **values)[0][0])
 
 
@@ -64,7 +64,7 @@ def listed_deliveries(
     it: Statements, head: str, tenant: str, narrow: DeliveryFilter, window: Window, *, lock: str = ""
 ) -> list[_rows.Row]:
     """Return what `head` selects of deliveries `d`, with their lanes `l`, newest first."""
-    return _listed(it, *_narrowed(head, tenant, narrow), window, position="d.id", lock=lock)
+    return _listed(it, *_narrowed(it, head, tenant, narrow), window, position="d.id", lock=lock)
 
 
 def list_attempts(it: Statements, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
@@ -100,22 +100,30 @@ def cancel(it: Statements, tenant: str, delivery_id: str, reason: str) -> Delive
     return get_delivery(it, tenant, delivery_id)
 
 
-def _narrowed(head: str, tenant: str, narrow: DeliveryFilter) -> tuple[str, dict[str, Any]]:
+def _narrowed(it: Statements, head: str, tenant: str, narrow: DeliveryFilter) -> tuple[str, dict[str, Any]]:
     held = "(d.state = 'pending' AND NOT coalesce(l.open, true)) = %(held)s"
     conditions: dict[str, _Condition] = {
         "delivery_id": ("d.id = %(delivery_id)s", narrow.delivery_id),
-        "webhook_id": ("d.webhook_id = %(webhook_id)s", narrow.webhook_id),
+        "webhook_id": ("d.webhook_id = %(webhook_id)s", narrow.webhook_id or _webhook_of(it, narrow)),
         "endpoint_id": ("d.endpoint_id = %(endpoint_id)s", narrow.endpoint_id),
         "event_id": ("d.event_id = %(event_id)s", narrow.event_id),
         "product": ("d.product = %(product)s", narrow.product),
         "event_type": ("d.event_type = %(event_type)s", narrow.event_type),
-        "state": ("d.state = %(state)s", narrow.state and narrow.state.value),
+        # Not a parameter, so that the server knows which index holds such rows, whatever plan it keeps.
+        "state": (f"d.state = '{narrow.state}'", narrow.state),
         "held": (held, narrow.held),
         "since": ("d.created_at >= %(since)s", narrow.since),
         "until": ("d.created_at < %(until)s", narrow.until),
         **_between("dlv_", "d.id", narrow.since, narrow.until),
     }
     return _given(head, tenant, conditions)
+
+
+def _webhook_of(it: Statements, narrow: DeliveryFilter) -> str | None:
+    if narrow.endpoint_id is None:
+        return None
+    row = it.fetch_one("SELECT webhook_id FROM unihooks.endpoints WHERE id = %(id)s", id=narrow.endpoint_id)
+    return row[0] if row else None
 
 
 def _between(prefix: str, position: str, since: int | None, until: int | None) -> dict[str, _Condition]:

@@ -8,7 +8,7 @@ import sqlite3
 from typing import Any
 
 from unihooks._ids import first_id
-from unihooks._models import Attempt, Delivery, Event, not_found
+from unihooks._models import Attempt, Delivery, DeliveryState, Event, not_found
 from unihooks._times import SECOND
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores import _rows
@@ -28,11 +28,26 @@ SELECT 1 FROM main.unihooks_deliveries AS d
 LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id = d.endpoint_id
 WHERE d.tenant = :tenant
 """
+_COUNTED_WAITING = """
+SELECT 1 FROM main.unihooks_lanes AS l
+CROSS JOIN main.unihooks_deliveries AS d INDEXED BY unihooks_deliveries_due
+    ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
+WHERE l.tenant = :tenant AND d.tenant = :tenant
+"""
 _CANCEL = """
 UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, token = NULL, finished_at = :now
 WHERE tenant = :tenant AND id = :id AND state = 'pending'
 """
 
+# What waits, or what is held, is found through the lanes: looking at all of a tenant would take longer.
+_PENDING = """
+SELECT p.id FROM main.unihooks_lanes AS w
+CROSS JOIN main.unihooks_deliveries AS p INDEXED BY unihooks_deliveries_due
+    ON p.endpoint_id = w.endpoint_id AND p.state = 'pending'
+WHERE w.tenant = :tenant
+"""
+_HELD = f"{_PENDING} AND w.open = 0"
+_FEW = 5_000
 _DAY = 24 * 3600 * SECOND
 
 
@@ -61,7 +76,10 @@ def list_deliveries(
 
 def count_deliveries(connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter, most: int) -> int:
     """Count deliveries, at most so many."""
-    statement, parameters = _narrowed(_COUNTED, tenant, narrow)
+    if _waits(narrow):
+        statement, parameters = _given(_COUNTED_WAITING, tenant, _conditions(narrow, narrow.webhook_id))
+    else:
+        statement, parameters = _narrowed(connection, _COUNTED, tenant, narrow)
     statement = f"SELECT count(*) FROM ({statement} LIMIT :limit)"
     return int(connection.execute(statement, parameters | {"limit": most}).fetchone()[0])
 
@@ -70,7 +88,7 @@ def listed_deliveries(
     connection: sqlite3.Connection, head: str, tenant: str, narrow: DeliveryFilter, window: Window
 ) -> list[_rows.Row]:
     """Return what `head` selects of deliveries `d`, with their lanes `l`, newest first."""
-    statement, parameters = _narrowed(head, tenant, narrow)
+    statement, parameters = _narrowed(connection, head, tenant, narrow)
     return _listed(connection, statement, parameters, window, position="d.id")
 
 
@@ -112,24 +130,55 @@ def cancel(connection: sqlite3.Connection, tenant: str, delivery_id: str, reason
     return get_delivery(connection, tenant, delivery_id)
 
 
-def _narrowed(head: str, tenant: str, narrow: DeliveryFilter) -> tuple[str, dict[str, Any]]:
-    conditions = {
+def _narrowed(
+    connection: sqlite3.Connection, head: str, tenant: str, narrow: DeliveryFilter
+) -> tuple[str, dict[str, Any]]:
+    webhook_id = narrow.webhook_id or _webhook_of(connection, narrow)
+    conditions = _conditions(narrow, webhook_id)
+    if narrow.state is DeliveryState.FAILED and not narrow.event_id:
+        index = "unihooks_deliveries_failed_by_webhook" if webhook_id else "unihooks_deliveries_failed"
+        head = head.replace("AS d\n", f"AS d INDEXED BY {index}\n")
+    elif _waits(narrow):
+        conditions |= _waiting(connection, tenant, held=bool(narrow.held))
+    if webhook_id or narrow.event_id:
+        # The sign keeps SQLite from walking all of a tenant where an index of few rows will do.
+        head = head.replace("d.tenant = :tenant", "+d.tenant = :tenant")
+    return _given(head, tenant, conditions)
+
+
+def _conditions(narrow: DeliveryFilter, webhook_id: str | None) -> dict[str, Any]:
+    return {
         "d.id = :delivery_id": narrow.delivery_id,
-        "d.webhook_id = :webhook_id": narrow.webhook_id,
+        "d.webhook_id = :webhook_id": webhook_id,
         "d.endpoint_id = :endpoint_id": narrow.endpoint_id,
         "d.event_id = :event_id": narrow.event_id,
         "d.product = :product": narrow.product,
         "d.event_type = :event_type": narrow.event_type,
-        "d.state = :state": narrow.state and narrow.state.value,
+        # Not a parameter, so that SQLite knows which index holds such rows.
+        f"d.state = '{narrow.state}'": narrow.state,
         "(d.state = 'pending' AND coalesce(l.open, 1) = 0) = :held": narrow.held,
         "d.created_at >= :since": narrow.since,
         "d.created_at < :until": narrow.until,
         **_between("dlv_", "d.id", narrow.since, narrow.until),
     }
-    if narrow.webhook_id or narrow.event_id:
-        # The sign keeps SQLite from walking all of a tenant where an index of few rows will do.
-        head = head.replace("d.tenant = :tenant", "+d.tenant = :tenant")
-    return _given(head, tenant, conditions)
+
+
+def _waits(narrow: DeliveryFilter) -> bool:
+    wanted = narrow.held or narrow.state is DeliveryState.PENDING
+    return bool(wanted) and not (narrow.webhook_id or narrow.endpoint_id or narrow.event_id or narrow.delivery_id)
+
+
+def _webhook_of(connection: sqlite3.Connection, narrow: DeliveryFilter) -> str | None:
+    statement = "SELECT webhook_id FROM main.unihooks_endpoints WHERE id = ?"
+    row = narrow.endpoint_id and connection.execute(statement, (narrow.endpoint_id,)).fetchone()
+    return row[0] if row else None
+
+
+def _waiting(connection: sqlite3.Connection, tenant: str, *, held: bool) -> dict[str, bool]:
+    found = _HELD if held else _PENDING
+    count = f"SELECT count(*) FROM ({found} LIMIT :limit)"
+    few = connection.execute(count, {"tenant": tenant, "limit": _FEW + 1}).fetchone()[0] <= _FEW
+    return {f"d.id IN ({found})": True} if few else {}
 
 
 def _between(prefix: str, position: str, since: int | None, until: int | None) -> dict[str, str | None]:

@@ -165,6 +165,9 @@ CREATE TABLE unihooks.deliveries (
 
 CREATE INDEX deliveries_due ON unihooks.deliveries (endpoint_id, due_at) WHERE state = 'pending';
 CREATE INDEX deliveries_by_webhook ON unihooks.deliveries (webhook_id, id);
+-- They are few, and what customers look for.
+CREATE INDEX deliveries_failed ON unihooks.deliveries (tenant, id) WHERE state = 'failed';
+CREATE INDEX deliveries_failed_by_webhook ON unihooks.deliveries (webhook_id, id) WHERE state = 'failed';
 -- One original per event and endpoint; NULLs never collide, so any number of replays.
 CREATE UNIQUE INDEX deliveries_once
     ON unihooks.deliveries (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END));

@@ -152,6 +152,10 @@ CREATE TABLE main.unihooks_deliveries (
 CREATE INDEX main.unihooks_deliveries_due ON unihooks_deliveries (endpoint_id, due_at, token, state)
     WHERE state = 'pending';
 CREATE INDEX main.unihooks_deliveries_by_webhook ON unihooks_deliveries (webhook_id, id);
+-- They are few, and what customers look for.
+CREATE INDEX main.unihooks_deliveries_failed ON unihooks_deliveries (tenant, id, state) WHERE state = 'failed';
+CREATE INDEX main.unihooks_deliveries_failed_by_webhook ON unihooks_deliveries (webhook_id, id, state)
+    WHERE state = 'failed';
 -- One original per event and endpoint; NULLs never collide, so any number of replays.
 CREATE UNIQUE INDEX main.unihooks_deliveries_once
     ON unihooks_deliveries (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END));
