@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from unihooks._figures import EndpointHealth, WebhookHealth
 from unihooks._models import Endpoint, Webhook
 from unihooks.console._locale import gettext, ngettext
 from unihooks.console._plots import Bar, Counted, stacked
@@ -13,9 +14,13 @@ _SPARK = {"width": 120, "height": 28}
 _WORST_FIRST = ("off", "bad", "good", "none")
 
 
-def health_word(endpoint: Endpoint) -> str:
-    """Return `off`, or `none` when nothing was sent yet."""
-    return "none" if endpoint.enabled else "off"
+def health_word(endpoint: Endpoint, health: EndpointHealth | None) -> str:
+    """Return `off`, `bad`, `good`, or `none` when nothing was sent yet."""
+    if not endpoint.enabled:
+        return "off"
+    if health is None or (health.last_success_at is None and not health.failing):
+        return "none"
+    return "bad" if health.failing else "good"
 
 
 @frozen
@@ -23,14 +28,22 @@ class WebhookRow:
     """Be a webhook as a list shows it."""
 
     webhook: Webhook
+    health: WebhookHealth | None = None
     _words: dict[str, str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_words", {one.id: health_word(one) for one in self.webhook.endpoints})
+        known = {one.endpoint_id: one for one in self.health.endpoints} if self.health else {}
+        words = {one.id: health_word(one, known.get(one.id)) for one in self.webhook.endpoints}
+        object.__setattr__(self, "_words", words)
 
     def health_of(self, endpoint: Endpoint) -> str:
         """Return the word for one of its endpoints."""
         return self._words[endpoint.id]
+
+    def of(self, endpoint: Endpoint) -> EndpointHealth | None:
+        """Return the figures of one of its endpoints."""
+        found = self.health.endpoints if self.health else ()
+        return next((one for one in found if one.endpoint_id == endpoint.id), None)
 
     @property
     def worst_of_rest(self) -> str | None:
@@ -54,4 +67,4 @@ class WebhookRow:
 
     @property
     def _hours(self) -> tuple[Counted, ...]:
-        return ()
+        return self.health.hours if self.health else ()

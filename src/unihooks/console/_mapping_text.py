@@ -53,7 +53,7 @@ def read(text: str) -> PayloadMapping:
             raise InvalidMapping(f"{rule.path!r} is renamed twice; keep one of the lines", name="mapping")
         if rule.name is not None:
             renames[rule.path] = rule.name
-    return PayloadMapping(remove=dict.fromkeys(rule.path for rule in rules if rule.name is None), rename=renames)
+    return PayloadMapping(remove=[*dict.fromkeys(rule.path for rule in rules if rule.name is None)], rename=renames)
 
 
 def readable_rules(text: str) -> list[Rule]:

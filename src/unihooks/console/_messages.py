@@ -11,6 +11,7 @@ _DONE = {
     "deleted": later("The webhook is deleted. Its delivery log stays until it is past its retention."),
     "enabled": later("The endpoint is enabled again: what waited for it is on its way."),
     "replayed": later("A new delivery with the same content is on its way."),
+    "replayed_all": later("The new deliveries are on their way."),
     "cancelled": later("The delivery is cancelled: no further attempt will be made."),
     "recovered": later("What this webhook missed is planned and on its way."),
 }

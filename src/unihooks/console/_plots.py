@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from attrs import frozen
+
+from unihooks._figures import Activity, HourCount
 
 
 class Counted(Protocol):
@@ -55,3 +58,46 @@ def stacked(rows: Sequence[Counted], *, width: float, height: float, gap: float 
 def _tall(count: int, most: int, height: float) -> float:
     # Even a single one among thousands is to be seen.
     return max(round(count / most * height, 2), 1.5) if count else 0.0
+
+
+@frozen
+class Scale:
+    """Be what the axes of the bars say."""
+
+    first: datetime
+    most: int
+
+
+_GROUPS = 28
+_LATENCY_WIDTH = 190.0
+
+
+def bars_of_activity(activity: Activity) -> list[Bar]:
+    """Return the bars of a period; those of a long one sum up several hours."""
+    return stacked(_grouped(activity.hours), width=600, height=120)
+
+
+def scale_of(activity: Activity) -> Scale:
+    """Return what the axes say."""
+    return Scale(activity.hours[0].hour, max((group.attempts for group in _grouped(activity.hours)), default=0))
+
+
+def widths_of(activity: Activity) -> list[tuple[str, float | None, float]]:
+    """Return label, value and width of the bars of the percentiles."""
+    values = (("p50", activity.p50_ms), ("p95", activity.p95_ms), ("p99", activity.p99_ms))
+    most = max((value or 0.0 for _, value in values), default=0.0) or 1.0
+    return [(name, value, round((value or 0.0) / most * _LATENCY_WIDTH, 1)) for name, value in values]
+
+
+def _grouped(hours: Sequence[HourCount]) -> Sequence[HourCount]:
+    size = -(-len(hours) // _GROUPS)
+    groups = [hours[at : at + size] for at in range(0, len(hours), size)]
+    return [
+        HourCount(
+            hour=group[0].hour,
+            attempts=sum(one.attempts for one in group),
+            delivered=sum(one.delivered for one in group),
+            failed=sum(one.failed for one in group),
+        )
+        for group in groups
+    ]

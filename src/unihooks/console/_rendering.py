@@ -66,7 +66,7 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "settings": settings,
         "branding": settings.branding,
         "url": _linker(request),
-        "sections": _sections(viewer),
+        "sections": _sections(),
         "csrf": _csrf.token(request.state.csrf_cookie, viewer, settings) if viewer else "",
         "language": _locale.current(),
         "languages": _locale.LANGUAGES,
@@ -79,9 +79,9 @@ def _surroundings(request: Request) -> dict[str, Any]:
     }
 
 
-def _sections(viewer: Viewer | None) -> list[tuple[str, str]]:  # noqa: ARG001
+def _sections() -> list[tuple[str, str]]:
     """Return the pages beside the list that the bar on top names."""
-    return []
+    return [("deliveries", _locale.gettext("Deliveries")), ("catalogue", _locale.gettext("Events"))]
 
 
 def _linker(request: Request) -> Callable[..., str]:

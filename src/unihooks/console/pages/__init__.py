@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from unihooks.console.pages import assets, form, portal, preferences, secret, webhook, webhooks
+from unihooks.console.pages import (
+    assets,
+    catalogue,
+    deliveries,
+    delivery,
+    form,
+    portal,
+    preferences,
+    secret,
+    test,
+    webhook,
+    webhooks,
+)
 
-_PAGES = (webhooks, form, webhook, secret, preferences, portal, assets)
+_PAGES = (webhooks, form, webhook, deliveries, delivery, test, secret, catalogue, preferences, portal, assets)
 
 
 def page_routes() -> list[BaseRoute]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,18 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks._catalog import EVERY_EVENT, Catalog
-from unihooks._models import EventSubscription
 from unihooks.console._access import Form, action, view
 from unihooks.console._health import WebhookRow
-from unihooks.console._locale import gettext
 from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of
+from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 
 _PER_PAGE = 25
 _SORTS = ("newest", "oldest", "name")
 _STATUSES = ("active", "inactive")
-_MOST_COUNTED = 250
+_MOST_COUNTED = 10_000
 
 
 @view(Permission.READ)
@@ -35,17 +33,19 @@ async def show(request: Request) -> Response:
         tenant=tenant,
         status=status,
         search=search.replace("\0", "") or None,
+        sort=sort,
         limit=_PER_PAGE,
         cursor=query.get("cursor"),
     )
+    health = await webhooks.ahealth([one.id for one in found], tenant=tenant)
     narrow: dict[str, Any] = {"search": search, "status": status or "", "sort": sort}
     return page(
         request,
         "webhooks.html",
         page=found,
-        rows=[WebhookRow(one) for one in found],
+        rows=[WebhookRow(one, health.get(one.id)) for one in found],
         narrowed=bool(search or status or query.get("cursor")),
-        title_of=_titles(settings_of(request).dispatcher.catalog),
+        title_of=titles(settings_of(request).dispatcher.catalog),
         cursor_link=lambda cursor: f"{path_to(request, 'webhooks')}?{urlencode({**narrow, 'cursor': cursor})}",
         **narrow,
     )
@@ -72,7 +72,7 @@ async def ask_delete(request: Request) -> Response:
     """Name what is lost, and ask."""
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     webhook = await dispatcher.webhooks.aget(request.path_params["webhook_id"], tenant=tenant)
-    pending = len(await dispatcher.log.adeliveries(tenant=tenant, webhook_id=webhook.id, state="pending", limit=250))
+    pending = await dispatcher.log.acount(tenant=tenant, webhook_id=webhook.id, state="pending", most=_MOST_COUNTED)
     return page(request, "delete.html", webhook=webhook, pending=pending, most=_MOST_COUNTED)
 
 
@@ -93,18 +93,6 @@ def _back(request: Request, form: Form, webhook_id: str, done: str) -> Response:
     if form.get("from") == "list":
         return go_to(request, "webhooks", done=done)
     return go_to(request, "webhook", done=done, webhook_id=webhook_id)
-
-
-def _titles(catalog: Catalog | None) -> Callable[[EventSubscription], str]:
-    def title_of(one: EventSubscription) -> str:
-        if one.event_type == EVERY_EVENT:
-            product = catalog[one.product].title if catalog and one.product in catalog else one.product
-            return gettext("All events of %(product)s") % {"product": product}
-        if catalog is not None and one.product in catalog and one.event_type in catalog[one.product]:
-            return catalog[one.product][one.event_type].title
-        return f"{one.product} {one.event_type}"
-
-    return title_of
 
 
 ROUTES = [

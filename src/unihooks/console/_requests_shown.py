@@ -1,0 +1,97 @@
+"""Show requests and answers as text: receivers' bytes are never trusted to be anything else."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from unihooks._models import Attempt, Webhook
+from unihooks._requests import REDACTED
+from unihooks._signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from unihooks.exceptions import UnihooksError
+
+_OF_THE_CONNECTION = {"host", "content-length"}
+_KEPT = "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+
+
+def readable(data: bytes) -> str:
+    r"""Return bytes as text: JSON over several lines, what cannot be shown as a replacement character.
+
+    >>> readable(b'{"a":1}')
+    '{\n  "a": 1\n}'
+    >>> readable(b"a\x00\xff")
+    'a\ufffd\ufffd'
+    """
+    text = data.decode(errors="replace")
+    try:
+        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = text.replace("\r\n", "\n")
+    return shown(text)
+
+
+def shown(text: str) -> str:
+    """Return text without control characters, and without those that change the direction of what follows."""
+    return "".join(one if _is_shown(one) else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or character in _KEPT or unicodedata.category(character) == "Zs"
+
+
+def curl(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
+    r"""Return the request as a command; what is secret has to be filled in.
+
+    >>> print(curl("https://example.com/", [("x-key", "***"), ("a", "it's")], b"{}"))
+    curl -sS -X POST https://example.com/ \
+      -H 'x-key: FILL-IN' \
+      -H 'a: it'"'"'s' \
+      --data-raw '{}'
+    """
+    lines = [f"curl -sS -X POST {shlex.quote(shown(url))}"]
+    for name, value in headers:
+        if name.lower() not in _OF_THE_CONNECTION:
+            given = "FILL-IN" if value == REDACTED else value
+            lines.append(f"-H {shlex.quote(shown(f'{name}: {given}'))}")
+    lines.append(f"--data-raw {shlex.quote(body.decode(errors='replace'))}")
+    return " \\\n  ".join(lines)
+
+
+@frozen
+class SignatureCheck:
+    """Be the outcome of checking the signature that an attempt carried; `fits` says which secrets it was made with."""
+
+    message_id: str
+    timestamp: str
+    signatures: tuple[str, ...]
+    fits: str | None
+
+
+def check_signature(attempt: Attempt, body: bytes, webhook: Webhook | None) -> SignatureCheck | None:
+    """Check the signature of an attempt as a receiver would; None if the log does not hold what it takes.
+
+    `fits` is `current`, `old`, or None where no secret of the webhook made it (any more).
+    """
+    headers = {name.lower(): value for name, value in attempt.request_headers}
+    message_id, timestamp = headers.get(ID_HEADER), headers.get(TIMESTAMP_HEADER)
+    signatures = tuple(headers.get(SIGNATURE_HEADER, "").split())
+    if not message_id or not timestamp or not signatures or not body:
+        return None
+    return SignatureCheck(message_id, timestamp, signatures, _fitting(message_id, timestamp, body, signatures, webhook))
+
+
+def _fitting(
+    message_id: str, timestamp: str, body: bytes, signatures: Sequence[str], webhook: Webhook | None
+) -> str | None:
+    for at, secret in enumerate(webhook.secrets if webhook is not None else ()):
+        try:
+            expected = sign(message_id, int(timestamp), body, secret)
+        except (UnihooksError, ValueError, ImportError):
+            continue
+        if expected in signatures:
+            return "old" if at else "current"
+    return None

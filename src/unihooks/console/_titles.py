@@ -1,0 +1,35 @@
+"""Call events by the titles of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from unihooks._catalog import EVERY_EVENT, Catalog
+from unihooks.console._locale import gettext
+
+
+class Typed(Protocol):
+    """Be anything of a product and an event type: a subscription, an event, a delivery."""
+
+    @property
+    def product(self) -> str:
+        """Return the product."""
+
+    @property
+    def event_type(self) -> str:
+        """Return the event type."""
+
+
+def titles(catalog: Catalog | None) -> Callable[[Typed], str]:
+    """Return what names an event, or every event of a product, for people."""
+
+    def title_of(one: Typed) -> str:
+        product = catalog[one.product] if catalog is not None and one.product in catalog else None
+        if one.event_type == EVERY_EVENT:
+            return gettext("All events of %(product)s") % {"product": product.title if product else one.product}
+        if product is not None and one.event_type in product:
+            return product[one.event_type].title
+        return f"{one.product} {one.event_type}"
+
+    return title_of

@@ -1,0 +1,149 @@
+"""Send a test event, with the catalog's example or what the viewer makes of it, and show what came back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from unihooks._catalog import EVERY_EVENT, Catalog
+from unihooks._models import Webhook
+from unihooks._payload import encode
+from unihooks.console._access import Form, action, view
+from unihooks.console._formats import pretty
+from unihooks.console._locale import gettext
+from unihooks.console._rendering import page, settings_of, viewer_of
+from unihooks.console._titles import titles
+from unihooks.console._viewers import Permission
+from unihooks.console.pages.delivery import ShownAttempt, shown_attempt, too_many
+from unihooks.exceptions import UnihooksError
+
+_MOST_ENDPOINTS = 25
+
+
+@view(Permission.SEND)
+async def show(request: Request) -> Response:
+    """Show the form with the example of an event type."""
+    webhook = await _wanted(request)
+    kinds = _kinds(webhook, settings_of(request).dispatcher.catalog)
+    asked = request.query_params.get("event", "")
+    return _shown(request, webhook, asked if asked in kinds else next(iter(kinds), ""))
+
+
+@action(Permission.SEND)
+async def send(request: Request, form: Form) -> Response:
+    """Send it to the chosen endpoints, and show the answers."""
+    settings, webhook = settings_of(request), await _wanted(request)
+    event, text, endpoint_id = form.get("event"), form.get("payload"), form.get("endpoint") or None
+    chosen = 1 if endpoint_id else len(webhook.endpoints)
+    if chosen > _MOST_ENDPOINTS:
+        return _shown(request, webhook, event, text, endpoint_id, wrong=gettext("Choose one endpoint: there are many."))
+    if wait := settings.rates.tests.take(viewer_of(request).tenant, chosen):
+        return too_many(request, wait)
+    product, _, event_type = event.partition(" ")
+    try:
+        attempts = await settings.dispatcher.webhooks.asend_test(
+            webhook.id,
+            tenant=viewer_of(request).tenant,
+            product=product,
+            event_type=event_type,
+            payload=_read(text),
+            endpoint_id=endpoint_id,
+        )
+    except (UnihooksError, _NotJSON) as error:
+        return _shown(request, webhook, event, text, endpoint_id, wrong=str(error))
+    body = _body(webhook, text)
+    results = [shown_attempt(one, body, webhook) for one in attempts]
+    return _shown(request, webhook, event, text, endpoint_id, results=results)
+
+
+class _NotJSON(ValueError):
+    pass
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f"{error.lineno}:{error.colno}" if isinstance(error, json.JSONDecodeError) else "1:1"
+        raise _NotJSON(gettext("This is not JSON: look at line and column %(where)s") % {"where": where}) from None
+
+
+def _body(webhook: Webhook, text: str) -> bytes:
+    """Return the bytes that were sent."""
+    return encode(webhook.mapping.apply(_read(text))[0])
+
+
+def _kinds(webhook: Webhook, catalog: Catalog | None) -> list[str]:
+    """Return the event types that the webhook subscribes to; all on offer if it has none yet."""
+    wanted = {f"{one.product} {one.event_type}" for one in webhook.subscriptions}
+    offered = [f"{event.product} {event.name}" for product in catalog or () for event in product]
+    chosen = [one for one in offered if wanted & {one, f"{one.partition(' ')[0]} {EVERY_EVENT}"}]
+    known = [one for one in sorted(wanted) if not one.endswith(f" {EVERY_EVENT}")]
+    return chosen or (known if catalog is None else offered)
+
+
+async def _wanted(request: Request) -> Webhook:
+    webhooks = settings_of(request).dispatcher.webhooks
+    return await webhooks.aget(request.path_params["webhook_id"], tenant=viewer_of(request).tenant)
+
+
+def _example(event: str, catalog: Catalog | None) -> str:
+    product, _, name = event.partition(" ")
+    if catalog is None or product not in catalog or name not in catalog[product]:
+        return "{}"
+    example = catalog[product][name].example
+    return "{}" if example is None else pretty(example)
+
+
+def _shown(
+    request: Request,
+    webhook: Webhook,
+    event: str,
+    text: str | None = None,
+    endpoint_id: str | None = None,
+    *,
+    wrong: str | None = None,
+    results: list[ShownAttempt] | None = None,
+) -> Response:
+    catalog = settings_of(request).dispatcher.catalog
+    return page(
+        request,
+        "test.html",
+        http_status=422 if wrong else 200,
+        webhook=webhook,
+        event=event,
+        kinds=_kinds(webhook, catalog),
+        free=catalog is None,
+        payload=_example(event, catalog) if text is None else text,
+        endpoint_id=endpoint_id,
+        wrong=wrong,
+        results=results,
+        many=len(webhook.endpoints) > _MOST_ENDPOINTS,
+        name_of=_namer(catalog),
+    )
+
+
+def _namer(catalog: Catalog | None) -> Any:
+    title_of = titles(catalog)
+
+    def name_of(event: str) -> str:
+        product, _, event_type = event.partition(" ")
+        return title_of(_Kind(product, event_type))
+
+    return name_of
+
+
+class _Kind:
+    def __init__(self, product: str, event_type: str) -> None:
+        self.product = product
+        self.event_type = event_type
+
+
+ROUTES = [
+    Route("/webhooks/{webhook_id}/test", show, methods=["GET"], name="test"),
+    Route("/webhooks/{webhook_id}/test", send, methods=["POST"], name="send_test"),
+]

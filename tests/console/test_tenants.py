@@ -1,0 +1,56 @@
+"""Another tenant's ids are not found, on every route that takes one."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.routing import Route
+
+from unihooks.console.pages import page_routes
+
+ROUTES = [
+    (route.path, method) for route in page_routes() if isinstance(route, Route) for method in sorted(route.methods)
+]
+WITH_IDS = [(path, method) for path, method in ROUTES if "{" in path and method != "HEAD"]
+
+
+@pytest.mark.parametrize("path, method", WITH_IDS)
+async def test_ids_of_another_tenant_are_not_found(browse, webhook, dispatcher, path, method):
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+    dispatcher.drain(0)
+    dispatcher.drain()
+    (delivery,) = dispatcher.log.deliveries(tenant="acme")
+    filled = path.format(webhook_id=webhook.id, endpoint_id=webhook.endpoints[0].id, delivery_id=delivery.id)
+    before = dispatcher.webhooks.get(webhook.id, tenant="acme")
+    fields = {"go": "save", "name": "mine", "endpoint_url": "https://example.com/", "event": "whatsapp message.read"}
+    other = browse("other", "read,write,send,secrets,operate")
+    answer = await (other.get(filled) if method == "GET" else other.post(filled, {**fields, "payload": "{}"}))
+    assert answer.status_code == 404
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme") == before
+
+
+@pytest.mark.parametrize("path, method", [one for one in ROUTES if one[1] == "POST"])
+async def test_every_form_needs_its_token(browser, webhook, path, method):
+    filled = path.format(webhook_id=webhook.id, endpoint_id=webhook.endpoints[0].id, delivery_id="dlv_x")
+    assert (await browser.client.post(filled, data={"csrf": "x"})).status_code == 403
+
+
+@pytest.mark.parametrize("path, method", ROUTES)
+async def test_every_route_but_the_open_ones_needs_a_viewer(browse, webhook, path, method):
+    filled = path.format(webhook_id=webhook.id, endpoint_id=webhook.endpoints[0].id, delivery_id="dlv_x")
+    status = (await browse(None).client.request(method, filled)).status_code
+    if path.startswith("/static"):
+        assert status in (200, 404)
+    else:
+        assert status == 401
+
+
+async def test_filters_with_another_tenants_ids_show_nothing(browse, webhook, dispatcher):
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+    dispatcher.drain()
+    other = browse("other")
+    assert "No delivery fits" in (await other.get(f"/deliveries?webhook={webhook.id}")).text
+    assert (await other.get(f"/deliveries/replay?webhook={webhook.id}")).status_code == 404
+    await other.post("/deliveries/replay", {"webhook": webhook.id})
+    assert len(dispatcher.log.deliveries(tenant="acme")) == 1
