@@ -76,6 +76,14 @@ def test_emit_many_of_nothing_is_nothing(host):
     assert host.dispatcher.emit_many([]) == []
 
 
+@pytest.mark.parametrize("one", [("chat", "x"), ("chat", "x", 1, 2), "abc", None])
+def test_emit_many_takes_triples(host, one):
+    with pytest.raises(InvalidPayload, match="triples") as refused:
+        host.dispatcher.emit_many([("chat", "x", 1), one])
+    assert refused.value.name == "events"
+    assert not host.dispatcher.log.events()
+
+
 def test_emit_many_stores_none_if_one_is_bad(host):
     with pytest.raises(InvalidPayload):
         host.dispatcher.emit_many([("chat", "x", 1), ("chat", "x", float("nan"))])
@@ -183,10 +191,11 @@ def test_with_a_schema_a_payload_that_does_not_fit_is_refused(new_dispatcher):
 
 def test_the_same_key_and_payload_give_the_first_event(host):
     host.webhook()
-    first = host.emit({"a": 1}, idempotency_key="order-7")
+    first = host.emit({"a": 1, "b": 2}, idempotency_key="order-7")
     host.clock.advance(60)
 
-    assert host.emit({"a": 1}, idempotency_key="order-7") == first
+    assert host.emit({"a": 1, "b": 2}, idempotency_key="order-7") == first
+    assert host.emit({"b": 2, "a": 1}, idempotency_key="order-7") == first
     assert host.dispatcher.drain().attempted == 1
 
 

@@ -178,7 +178,7 @@ class Dispatcher:
 
         All are checked before the first is stored.
         """
-        triples = list(events)
+        triples = _triples(events)
         new = [self._new_event(product, event_type, payload, tenant, None) for product, event_type, payload in triples]
         outcomes = self._store.submit_events(new).result() if new else []
         return self._emitted(outcomes, [payload for _, _, payload in triples])
@@ -366,5 +366,15 @@ def _check_key(key: object) -> str | None:
     raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
 
 
+def _triples(events: Iterable[tuple[str, str, Any]]) -> list[tuple[str, str, Any]]:
+    triples: list[Any] = list(events)
+    if not all(isinstance(one, tuple | list) and len(one) == 3 for one in triples):  # noqa: PLR2004
+        raise InvalidPayload(
+            "emit_many takes (product, event type, payload) triples; give one for each event", name="events"
+        )
+    return triples
+
+
 def _digest(product: str, event_type: str, body: bytes) -> bytes:
-    return hashlib.sha256(b"\0".join((product.encode(), event_type.encode(), body))).digest()
+    parts = product.encode(), event_type.encode(), _payload.unordered(body)
+    return hashlib.sha256(b"\0".join(parts)).digest()

@@ -45,6 +45,15 @@ def encode(payload: object) -> bytes:
     return body
 
 
+def unordered(body: bytes) -> bytes:
+    r"""Sort the keys of what `encode` has made: objects that are equal then have equal bytes.
+
+    >>> unordered(b'{"b":[2,1],"a":1}')
+    b'{"a":1,"b":[2,1]}'
+    """
+    return _SORTING_ENCODER.encode(decode(body)).encode()
+
+
 def decode(body: bytes) -> Any:
     """Read what `encode` has written; anything else is `InvalidPayload`.
 
@@ -183,6 +192,7 @@ def _no_constants(name: str) -> NoReturn:
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
+_SORTING_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), sort_keys=True)
 _DECODER = json.JSONDecoder(parse_constant=_no_constants)
 _BARE_KEY = re.compile(r"[^\W\d][\w-]*")
 _FAULTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str | None]], ...] = (

@@ -80,8 +80,8 @@ def test_catalog_decides_what_is_known():
 
 
 def test_repeated_key_gives_the_first_event(recorder):
-    first = recorder.emit("shop", "order.paid", {"n": 1}, idempotency_key="k")
-    assert recorder.emit("shop", "order.paid", {"n": 1}, idempotency_key="k") is first
+    first = recorder.emit("shop", "order.paid", {"n": 1, "m": 2}, idempotency_key="k")
+    assert recorder.emit("shop", "order.paid", {"m": 2, "n": 1}, idempotency_key="k") is first
     assert recorder.events == [first]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -20,6 +21,12 @@ from unihooks.stores._sqlite_events import insert_events
 Work = Callable[[sqlite3.Connection], Any]
 
 _EVENTS_PER_GROUP = 2_000
+# Beyond this many bytes of write-ahead log, commits pause for readers to let go of it: while reads
+# overlap without end, SQLite alone never begins it anew.
+_LONG_LOG = 64 * 1024 * 1024
+_LOOK_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 5.0
+_PAUSE_MS = 200
 # Emits wait for at most this much other work, in seconds, besides the piece that is running.
 _PATIENCE = 0.002
 
@@ -58,6 +65,7 @@ class Writer:
         self._emits: deque[_Emit] = deque()
         self._calls: deque[_Call] = deque()
         self._stopping = False
+        self._next_look = 0.0
         self._thread = threading.Thread(target=self._run, name="unihooks-sqlite-writer", daemon=True)
         self._thread.start()
 
@@ -101,6 +109,7 @@ class Writer:
                 for job in done:
                     job.outcome = self._explained(error)
             _resolve(done)
+            self._shorten_log()
         self._connection.close()
 
     def _wait(self) -> bool:
@@ -151,6 +160,7 @@ class Writer:
                 "put the right file there, then close the store or restart",
                 name="path",
             )
+        self._roll_back()
         self._connection.execute("BEGIN IMMEDIATE")
 
     def _insert(self, emits: list[_Emit]) -> None:
@@ -171,8 +181,28 @@ class Writer:
         self._connection.execute("RELEASE job")
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        # The thread must go on if this fails, too; it is tried again before the next transaction.
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _shorten_log(self) -> None:
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if os.path.getsize(f"{self._path}-wal") > _LONG_LOG and not self._begin_log_anew():  # noqa: PTH202
+                self._next_look = now + _LOOK_AGAIN_SECONDS
+
+    def _begin_log_anew(self) -> bool:
+        (patience,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
+        self._connection.execute(f"PRAGMA busy_timeout = {_PAUSE_MS}")
+        try:
+            busy, _, _ = self._connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {patience}")
+        return not busy
 
     def _explained(self, error: BaseException) -> BaseException:
         if not isinstance(error, sqlite3.Error):

@@ -8,7 +8,7 @@ from typing import Any
 from unihooks._catalog import Catalog, check_name
 from unihooks._ids import new_id
 from unihooks._models import Event, check_tenant
-from unihooks._payload import decode, encode
+from unihooks._payload import decode, encode, unordered
 from unihooks._times import Clock, system_clock, to_us
 from unihooks.exceptions import IdempotencyConflict
 
@@ -122,4 +122,4 @@ def _repeated(first: Event, event: Event) -> Event:
 
 
 def _content(event: Event) -> tuple[str, str, bytes]:
-    return event.product, event.event_type, encode(event.payload)
+    return event.product, event.event_type, unordered(encode(event.payload))
