@@ -15,7 +15,7 @@ class _Sequence:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._millisecond = -1
-        self._head = ""
+        self._stem = ""
         self._tail = 0
 
     def next(self, millisecond: int) -> str:
@@ -23,11 +23,13 @@ class _Sequence:
             if millisecond == self._millisecond:
                 self._tail += 1
             else:
-                self._millisecond = millisecond
-                self._head = _encode(millisecond, _HEAD_SHIFTS)
                 # One bit is left free, so that counting up cannot overflow.
                 self._tail = int.from_bytes(os.urandom(10), "big") >> 1
-            return self._head + _encode(self._tail, _TAIL_SHIFTS)
+            # All but the last two characters stay the same for up to 1,024 identifiers.
+            if millisecond != self._millisecond or self._tail & 1023 == 0:
+                self._millisecond = millisecond
+                self._stem = _encode(millisecond, _HEAD_SHIFTS) + _encode(self._tail, _STEM_SHIFTS)
+            return self._stem + _PAIRS[self._tail & 1023]
 
 
 def _encode(number: int, shifts: tuple[int, ...]) -> str:
@@ -36,7 +38,7 @@ def _encode(number: int, shifts: tuple[int, ...]) -> str:
 
 
 _HEAD_SHIFTS = tuple(range(40, -1, -10))
-_TAIL_SHIFTS = tuple(range(70, -1, -10))
+_STEM_SHIFTS = tuple(range(70, 0, -10))
 _sequence = _Sequence()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attrs import frozen
+from attrs import define, frozen
 
 from unihooks import _payload
 from unihooks._mapping import PayloadMapping
@@ -13,7 +13,7 @@ from unihooks._times import to_us
 from unihooks.exceptions import InvalidMapping, InvalidPayload
 
 
-@frozen
+@define  # one is made for every event, and frozen ones take three times as long
 class NewEvent:
     """Be an event as it is stored; `body` is the payload's JSON, times are microseconds.
 
@@ -49,7 +49,7 @@ class Subscriber:
     endpoints: tuple[SubscribedEndpoint, ...]
 
 
-@frozen
+@define  # likewise
 class PlannedBody:
     """Be what one webhook gets of one event, and through which endpoints.
 

@@ -75,6 +75,7 @@ class SQLiteStore(Store):
             migrate=migrate,
             busy_timeout=busy_timeout,
             now=self._time.now,
+            inserted=self._plans.keep,
             rolled_back=self._plans.forget,
         )
         finalize(self, self._database.close)
@@ -183,6 +184,7 @@ class SQLiteStore(Store):
         count, last = self._database.write(
             lambda it: _sqlite_erasure.erase(it, tenant, event_ids, before, after=after, limit=limit, now=self.now())
         )
+        self._plans.forget()
         if last is None:
             self._database.empty_log()
         return count, last

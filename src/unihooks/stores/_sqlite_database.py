@@ -90,12 +90,14 @@ class Database:
         migrate: bool,
         busy_timeout: float,
         now: Callable[[], int],
+        inserted: Callable[[Sequence[NewEvent]], None],
         rolled_back: Callable[[], None],
     ) -> None:
         self.path = path
         self._migrates = migrate
         self._busy_timeout = busy_timeout
         self._now = now
+        self._inserted = inserted
         self._rolled_back = rolled_back
         self._lock = threading.RLock()
         self._emptying = threading.Lock()
@@ -216,7 +218,8 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        return _Opened(store_id, Writer(connection, self.path, self._rolled_back), _Readers(self._connect), watch)
+        writer = Writer(connection, self.path, self._inserted, self._rolled_back)
+        return _Opened(store_id, writer, _Readers(self._connect), watch)
 
     def _migrate_if_needed(self, connection: sqlite3.Connection) -> None:
         try:
@@ -234,6 +237,8 @@ class Database:
         )
         connection.create_function("unihooks_folded", 1, str.casefold, deterministic=True)
         connection.execute("PRAGMA main.synchronous = FULL")
+        # Old pages kept for a savepoint would be written to a temporary file, as much again as to the log.
+        connection.execute("PRAGMA temp_store = MEMORY")
         # What is erased or moved is overwritten: a row that grows leaves its old place.
         connection.execute("PRAGMA main.secure_delete = ON")
         connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")

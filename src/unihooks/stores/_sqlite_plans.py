@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from attrs import define, evolve, field
@@ -12,6 +12,7 @@ from unihooks._ids import new_id
 from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event
 from unihooks._times import SECOND
 from unihooks.abc import Claimed, Ended, Lease, Planned, Room
+from unihooks.stores._handover import Handover
 from unihooks.stores._rows import failed_to_map
 from unihooks.stores._sqlite_bodies import event_bodies, keep_bodies
 from unihooks.stores._sqlite_claims import lower_next_due
@@ -33,12 +34,18 @@ WITH RECURSIVE turns (tenant) AS (
 )
 SELECT json_group_array(tenant) FROM turns WHERE tenant IS NOT NULL
 """
+# The index of new events holds all of this.
 _EVENTS = """
-SELECT json_group_array(json_array(
-    e.rowid, e.tenant, e.id, e.product, e.event_type, length(e.body), e.created_at, e.plan_cursor))
-FROM json_each(:tenants) AS k CROSS JOIN main.unihooks_events AS e ON e.rowid IN (
-    SELECT rowid FROM main.unihooks_events WHERE tenant = k.value AND planned_at IS NULL ORDER BY id LIMIT :each
-)
+SELECT json_group_array((
+    SELECT json_group_array(json_array(rowid, tenant, id, plan_cursor)) FROM (
+        SELECT rowid, tenant, id, plan_cursor FROM main.unihooks_events
+        WHERE tenant = k.value AND planned_at IS NULL ORDER BY id LIMIT :each
+    )
+)) FROM json_each(:tenants) AS k
+"""
+_CONTENTS = """
+SELECT json_group_array(json_array(e.rowid, e.product, e.event_type, e.created_at, length(e.body)))
+FROM json_each(:rows) AS k CROSS JOIN main.unihooks_events AS e ON e.rowid = k.value
 """
 _EXISTING = """
 SELECT json_group_array(json_array(d.event_id, d.endpoint_id))
@@ -61,7 +68,10 @@ INSERT INTO main.unihooks_deliveries (
 
 @define
 class Chosen:
-    """Be a new event with the subscribers that it is planned for now; `cursor` is where the next call goes on."""
+    """Be a new event with the subscribers that it is planned for now; `cursor` is where the next call goes on.
+
+    The event's body is empty as long as it has not been read.
+    """
 
     row: int
     event: NewEvent
@@ -104,18 +114,25 @@ class Made:
 
 
 class Plans:
-    """Plan in turn; remember which tenant comes next, and the subscribers of late."""
+    """Plan in turn; remember which tenant comes next, and the subscribers and events of late."""
 
     def __init__(self) -> None:
         self._after = ""
         self._subscribers = Subscribers()
+        self._handover = Handover()
+
+    def keep(self, events: Iterable[NewEvent]) -> None:
+        """Take events that this process has inserted."""
+        self._handover.keep(events)
 
     def forget(self) -> None:
-        """Forget subscribers read in a transaction that did not last."""
+        """Forget what was read or inserted in a transaction that did not last."""
         self._subscribers = Subscribers()
+        self._handover.forget()
 
     def plan(self, connection: sqlite3.Connection, lease: Lease, room: Room, limit: int, *, now: int) -> Planned:
         """Plan up to `limit` new events."""
+        self._handover.is_wanted = True
         chosen = self._choose(connection, limit)
         current = stamps(connection, {item.event.tenant for item in chosen}) if chosen else {}
         chosen = list(self._matched(connection, chosen, current))
@@ -135,16 +152,32 @@ class Plans:
         if not tenants:
             return []
         each = limit if len(tenants) == 1 else -(-2 * limit // len(tenants))
-        rows = fetch_json(connection, _EVENTS, {"tenants": as_json(tenants), "each": each})
+        found = fetch_json(connection, _EVENTS, {"tenants": as_json(tenants), "each": each})
+        rows = list(in_turn([row for of_tenant in found for row in of_tenant], lambda row: row[1]))[:limit]
         chosen: list[Chosen] = []
         size = 0
-        for row in list(in_turn(rows, lambda row: row[1]))[:limit]:
-            size += row[5]
+        for item in self._with_events(connection, rows):
+            size += item.size
             if chosen and size > _BYTES_PER_PLAN:
                 break
-            chosen.append(Chosen(row[0], NewEvent(row[2], row[1], row[3], row[4], b"", row[6]), row[5], row[7], []))
+            chosen.append(item)
         served = {item.event.tenant for item in chosen}
         self._after = [tenant for tenant in tenants if tenant in served][-1]
+        return chosen
+
+    def _with_events(self, connection: sqlite3.Connection, rows: list[list[Any]]) -> list[Chosen]:
+        handed = {row[0]: self._handover.take(row[1], row[2]) for row in rows}
+        missing = as_json([row for row, event in handed.items() if event is None])
+        contents = {row[0]: row[1:] for row in fetch_json(connection, _CONTENTS, {"rows": missing})}
+        chosen = []
+        for row, tenant, id_, cursor in rows:
+            event = handed[row]
+            if event is not None:
+                chosen.append(Chosen(row, event, len(event.body), cursor, []))
+            else:
+                product, event_type, created_at, size = contents[row]
+                event = NewEvent(id_, tenant, product, event_type, b"", created_at)
+                chosen.append(Chosen(row, event, size, cursor, []))
         return chosen
 
     def _tenants(self, connection: sqlite3.Connection) -> list[str]:
@@ -213,11 +246,14 @@ def _deliver(
     connection: sqlite3.Connection, chosen: list[Chosen], current: dict[str, int], made: Made
 ) -> list[tuple[str, str, bytes, tuple[str, ...]]]:
     matched = [item for item in chosen if item.subscribers]
-    payloads = event_bodies(connection, ((item.event.tenant, item.event.id) for item in matched))
+    unread = ((item.event.tenant, item.event.id) for item in matched if not item.event.body)
+    payloads = event_bodies(connection, unread)
     existing = _existing(connection, matched)
     bodies: list[tuple[str, str, bytes, tuple[str, ...]]] = []
     for item in matched:
-        event = evolve(item.event, body=payloads[item.event.tenant, item.event.id])
+        event = item.event
+        if not event.body:
+            event = evolve(event, body=payloads[event.tenant, event.id])
         open_lanes = _open_lanes(item.subscribers)
         for body in plan_event(event, item.subscribers, now=made.now):
             if body.body is not None:

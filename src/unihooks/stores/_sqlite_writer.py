@@ -54,12 +54,22 @@ class _Call:
 
 
 class Writer:
-    """Own the one connection that writes, and the thread that uses it."""
+    """Own the one connection that writes, and the thread that uses it.
 
-    def __init__(self, connection: sqlite3.Connection, path: str, rolled_back: Callable[[], None]) -> None:
+    `inserted` is told of events within the transaction, `rolled_back` when one did not last.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: str,
+        inserted: Callable[[Sequence[NewEvent]], None],
+        rolled_back: Callable[[], None],
+    ) -> None:
         self._connection = connection
         self._path = path
         self._file = _file_at(path)
+        self._inserted = inserted
         self._rolled_back = rolled_back
         self._ready = threading.Condition()
         self._emits: deque[_Emit] = deque()
@@ -146,7 +156,7 @@ class Writer:
             if not begun:
                 self._begin()
                 begun = True
-            self._call(job)
+            self._call(job, alone=len(done) == 1)
             if time.monotonic() > deadline:
                 break
         if begun:
@@ -164,11 +174,17 @@ class Writer:
         self._connection.execute("BEGIN IMMEDIATE")
 
     def _insert(self, emits: list[_Emit]) -> None:
-        outcomes = iter(insert_events(self._connection, [event for job in emits for event in job.events]))
+        events = [event for job in emits for event in job.events]
+        outcomes = iter(insert_events(self._connection, events))
+        self._inserted(events)
         for job in emits:
             job.outcome = [next(outcomes) for _ in job.events]
 
-    def _call(self, job: _Call) -> None:
+    def _call(self, job: _Call, *, alone: bool) -> None:
+        if alone:
+            # Its error may end the transaction: a savepoint would copy every page that changes.
+            job.outcome = job.work(self._connection)
+            return
         # An error within concerns this job alone, unless SQLite has given up the whole transaction.
         self._connection.execute("SAVEPOINT job")
         try:

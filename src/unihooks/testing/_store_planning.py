@@ -70,6 +70,23 @@ class PlanningRules:
         calls = [scene.plan(2) for _ in range(3)]
         assert [(call.events, call.more) for call in calls] == [(2, True), (2, True), (1, False)]
 
+    def test_what_was_emitted_beside_a_planner_is_planned_with_its_own_bytes(self, scene: Scene) -> None:
+        scene.plan()
+        scene.active()
+        events = [scene.event(payload={"number": number}) for number in range(3)]
+        scene.submit(*events)
+        scene.deactivate(scene.active())
+        planned = scene.plan(room=10)
+        assert {one.event_id: one.body for one in planned.claimed} == {one.id: one.body for one in events}
+        assert {(one.tenant, one.product, one.event_type) for one in planned.claimed} == {(ACME, "shop", "paid")}
+
+    def test_what_was_emitted_beside_a_planner_is_planned_with_the_configuration_of_now(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.plan()
+        scene.emit("paid", {"amount": 7, "name": "Ada"})
+        scene.revise(webhook, mapping=PayloadMapping(remove=["name"]))
+        assert [one.body for one in scene.plan(room=10).claimed] == [b'{"amount":7}']
+
     def test_tenants_are_planned_in_turn(self, scene: Scene) -> None:
         scene.active(tenant="other")
         scene.submit(*[scene.event() for _ in range(20)])

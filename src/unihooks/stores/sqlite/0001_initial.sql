@@ -110,7 +110,7 @@ CREATE TABLE main.unihooks_events (
     PRIMARY KEY (tenant, id)
 );
 
-CREATE INDEX main.unihooks_events_new ON unihooks_events (tenant, id) WHERE planned_at IS NULL;
+CREATE INDEX main.unihooks_events_new ON unihooks_events (tenant, id, plan_cursor) WHERE planned_at IS NULL;
 CREATE INDEX main.unihooks_events_planned ON unihooks_events (created_at) WHERE planned_at IS NOT NULL;
 CREATE UNIQUE INDEX main.unihooks_events_once ON unihooks_events (tenant, idempotency_key)
     WHERE idempotency_key IS NOT NULL;

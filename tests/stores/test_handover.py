@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from unihooks._planning import NewEvent
+from unihooks.stores import _handover
+from unihooks.stores._handover import Handover
+
+
+def event(number: int, *, tenant: str = "acme", size: int = 10) -> NewEvent:
+    return NewEvent(f"evt_{number}", tenant, "shop", "paid", b"x" * size, 0)
+
+
+def wanted() -> Handover:
+    handover = Handover()
+    handover.is_wanted = True
+    return handover
+
+
+def test_nothing_is_kept_where_nobody_plans() -> None:
+    handover = Handover()
+    handover.keep([event(1)])
+    assert handover.take("acme", "evt_1") is None
+
+
+def test_an_event_is_handed_over_once_and_to_its_tenant_only() -> None:
+    handover, mine = wanted(), event(1)
+    handover.keep([mine])
+    assert handover.take("other", "evt_1") is None
+    assert handover.take("acme", "evt_1") is mine
+    assert handover.take("acme", "evt_1") is None
+
+
+def test_what_is_forgotten_is_not_handed_over() -> None:
+    handover = wanted()
+    handover.keep([event(1)])
+    handover.forget()
+    assert handover.take("acme", "evt_1") is None
+
+
+def test_no_more_is_kept_than_fits() -> None:
+    handover = wanted()
+    half = _handover._MOST_BYTES // 2 + 1
+    handover.keep([event(1, size=half)])
+    handover.keep([event(2, size=half)])
+    assert [handover.take("acme", f"evt_{number}") for number in (1, 2)] == [None, None]
+    handover.keep([event(3, size=half)])
+    assert handover.take("acme", "evt_3") is not None
