@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 
@@ -40,6 +41,28 @@ def test_writer_goes_on_although_a_roll_back_failed(store):
     connection.set_authorizer(None)
     emit(store, make_event(store))
     assert len(store.list_events("default", EventFilter(), Window(limit=9))) == 1
+
+
+def test_a_file_that_was_emptied_takes_no_more_events(store, path):
+    emit(store, make_event(store))
+    os.truncate(path, 0)
+    with pytest.raises(StoreError, match="emptied or replaced while in use"):
+        emit(store, make_event(store))
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_deleted_write_ahead_log_takes_no_more_events_and_an_ordered_end_saves_what_it_held(store, path, replaced):
+    emit(store, make_event(store))
+    log = path.with_name(path.name + "-wal")
+    log.unlink()
+    if replaced:
+        log.write_bytes(b"")
+    with pytest.raises(StoreError, match="-wal was deleted or replaced while in use"):
+        emit(store, make_event(store))
+    log.unlink(missing_ok=True)
+    store.close()
+    emit(store, make_event(store))
+    assert len(store.list_events("default", EventFilter(), Window(limit=9))) == 2
 
 
 @pytest.fixture
@@ -82,7 +105,12 @@ def test_reader_that_never_lets_go_delays_emits_only_now_and_then(store, path, m
     monkeypatch.setattr(_sqlite_writer, "_LONG_LOG", 0)
     monkeypatch.setattr(_sqlite_writer, "_LOOK_SECONDS", 0)
     looks = []
-    monkeypatch.setattr(_sqlite_writer.Writer, "_begin_log_anew", looks.append)
+
+    def note(writer):
+        looks.append(writer)
+        return False
+
+    monkeypatch.setattr(_sqlite_writer.Writer, "_begin_log_anew", note)
     for _ in range(5):
         emit(store, make_event(store))
     assert len(looks) == 1

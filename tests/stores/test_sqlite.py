@@ -408,9 +408,9 @@ def test_a_file_that_was_deleted_or_replaced_takes_no_more_events(store, path, r
         path.with_name(path.name + suffix).unlink()
     if replaced:
         path.write_bytes(b"")
-    with pytest.raises(StoreError, match="deleted or replaced"):
+    with pytest.raises(StoreError, match="deleted, emptied or replaced"):
         emit(store, make_event(store))
-    with pytest.raises(StoreError, match="deleted or replaced"):
+    with pytest.raises(StoreError, match="deleted, emptied or replaced"):
         add_webhook(store)
     store.close()
     emit(store, make_event(store))

@@ -122,6 +122,23 @@ async def test_exception_of_a_foreign_transport_is_named_without_its_text(error,
     assert "s3cr3t" not in caplog.text
 
 
+class Odd(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, Odd])
+async def test_whatever_a_transport_raises_is_a_failed_attempt(error):
+    async def answer(request):
+        raise error
+
+    assert (await attempt(answer)).error == f"the transport failed ({error.__name__})"
+
+
+@pytest.mark.parametrize("error", [SystemExit, Odd])
+async def test_whatever_a_body_raises_leaves_the_status(error):
+    assert (await attempt(streamed(b"a", error=error))).status_code == 200
+
+
 async def test_cancellation_from_within_a_transport_is_an_error():
     async def answer(request):
         raise asyncio.CancelledError

@@ -68,7 +68,9 @@ class Writer:
     ) -> None:
         self._connection = connection
         self._path = path
-        self._file = _file_at(path)
+        self._log = f"{path}-wal"
+        self._file_open = _file_at(path)
+        self._log_open = _file_at(self._log, may_be_empty=True)
         self._inserted = inserted
         self._rolled_back = rolled_back
         self._ready = threading.Condition()
@@ -163,15 +165,26 @@ class Writer:
             self._connection.execute("COMMIT")
 
     def _begin(self) -> None:
-        # SQLite would go on writing to a file that nobody can find any more.
-        if _file_at(self._path) != self._file:
+        self._check_files()
+        self._roll_back()
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _check_files(self) -> None:
+        # SQLite would go on writing to files that nobody can find any more.
+        if _file_at(self._path) != self._file_open:
             raise StoreError(
-                f"the database {self._path} was deleted or replaced while in use; "
+                f"the database {self._path} was deleted, emptied or replaced while in use; "
                 "put the right file there, then close the store or restart",
                 name="path",
             )
-        self._roll_back()
-        self._connection.execute("BEGIN IMMEDIATE")
+        log = _file_at(self._log, may_be_empty=True)
+        self._log_open = self._log_open or log
+        if log != self._log_open:
+            raise StoreError(
+                f"{self._log} was deleted or replaced while in use; close the store or end the process "
+                "in order, which moves what it held to the database",
+                name="path",
+            )
 
     def _insert(self, emits: list[_Emit]) -> None:
         events = [event for job in emits for event in job.events]
@@ -208,7 +221,7 @@ class Writer:
             return
         self._next_look = now + _LOOK_SECONDS
         with contextlib.suppress(OSError, sqlite3.Error):
-            if os.path.getsize(f"{self._path}-wal") > _LONG_LOG and not self._begin_log_anew():  # noqa: PTH202
+            if os.path.getsize(self._log) > _LONG_LOG and not self._begin_log_anew():  # noqa: PTH202
                 self._next_look = now + _LOOK_AGAIN_SECONDS
 
     def _begin_log_anew(self) -> bool:
@@ -228,12 +241,12 @@ class Writer:
         return failure
 
 
-def _file_at(path: str) -> tuple[int, int] | None:
+def _file_at(path: str, *, may_be_empty: bool = False) -> tuple[int, int] | None:
     try:
         found = os.stat(path)  # noqa: PTH116 - an absolute text is at hand
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return (found.st_dev, found.st_ino) if may_be_empty or found.st_size else None
 
 
 def _resolve(done: list[_Emit | _Call]) -> None:

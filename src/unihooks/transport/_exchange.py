@@ -99,6 +99,7 @@ async def _over_foreign(
         raise timed_out(0.0, "before the request was sent")
     progress = _Progress()
     task = asyncio.create_task(_follow(transport, request, progress))
+    task.add_done_callback(_bury)
     try:
         await asyncio.wait([task], timeout=max(deadline - monotonic(), 0))
         late = not task.done()
@@ -118,6 +119,15 @@ async def _over_foreign(
 
 
 async def _follow(transport: httpx.AsyncBaseTransport, request: httpx.Request, progress: _Progress) -> None:
+    try:
+        await _ask(transport, request, progress)
+    except SystemExit as exc:
+        # Out of a task it would end the event loop, and the worker with it.
+        if progress.status is None:
+            progress.error = _sentence(exc)
+
+
+async def _ask(transport: httpx.AsyncBaseTransport, request: httpx.Request, progress: _Progress) -> None:
     response = await transport.handle_async_request(request)
     try:
         _take_head(response, progress)
@@ -160,7 +170,6 @@ async def _take_body(response: httpx.Response, progress: _Progress) -> None:
 async def _abandon(task: asyncio.Task[None]) -> None:
     # A transport may swallow a cancellation; after the second one it is on its own.
     _abandoned.add(task)
-    task.add_done_callback(_bury)
     for _ in range(2):
         task.cancel()
         await asyncio.wait([task], timeout=_CLEAN_UP_SECONDS)
@@ -191,12 +200,10 @@ def _failure(task: asyncio.Task[None]) -> str:
     exc = task.exception()
     if exc is None:
         return "the transport gave no answer"
-    if not isinstance(exc, Exception):
-        raise exc
     return _sentence(exc)
 
 
-def _sentence(exc: Exception) -> str:
+def _sentence(exc: BaseException) -> str:
     if isinstance(exc, AttemptError):
         return str(exc)
     # Its text may hold a URL, a header or an internal address.
