@@ -34,11 +34,25 @@ def check_name(kind: str, value: object) -> str:
     return str.__str__(value)
 
 
-def check_subscription(product: object, event_type: object) -> None:
-    """Check the names of a subscription, where `*` stands for every event type."""
-    check_name("product", product)
-    if event_type != EVERY_EVENT:
-        check_name("event type", event_type)
+def check_subscription(product: object, event_type: object) -> tuple[str, str]:
+    """Return the names of a subscription, where `*` alone stands for every event type.
+
+    >>> check_subscription("shop", "order.*")
+    Traceback (most recent call last):
+    ...
+    unihooks.exceptions.UnknownEventType: the event type 'order.*' is malformed: only '*' alone stands for ...
+    """
+    if isinstance(product, str) and EVERY_EVENT in product:
+        message = f"the product {product[:_SHOWN]!r} is malformed: it names one product; add a subscription for each"
+        raise UnknownEventType(message, name="product")
+    product = check_name("product", product)
+    if event_type == EVERY_EVENT:
+        return product, EVERY_EVENT
+    if isinstance(event_type, str) and EVERY_EVENT in event_type:
+        shown = f"the event type {event_type[:_SHOWN]!r} is malformed"
+        message = f"{shown}: only '*' alone stands for every event of the product; use it, or name each event type"
+        raise UnknownEventType(message, name="event_type")
+    return product, check_name("event type", event_type)
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +96,8 @@ class Product:
         A schema needs the extra `unihooks[schema]`. The schema must be valid
         and must not refer to other documents; the example must fit it.
         """
-        check_name("event type", event_type)
+        event_type = check_name("event type", event_type)
+        _check_texts(title=title, description=description)
         event = EventType(
             product=self.name,
             name=event_type,
@@ -107,7 +122,7 @@ class Product:
     def __getitem__(self, event_type: str) -> EventType:
         try:
             return self._events[event_type]
-        except KeyError:
+        except (KeyError, TypeError):
             kind = f"event type of {self.name}"
             raise _unknown(kind, event_type, self._events, "event_type") from None
 
@@ -131,7 +146,8 @@ class Catalog:
 
     def add_product(self, name: str, *, title: str | None = None, description: str | None = None) -> Product:
         """Offer a product, to which event types are then added."""
-        check_name("product", name)
+        name = check_name("product", name)
+        _check_texts(title=title, description=description)
         product = Product(name=name, title=title or name, description=description)
         if self._products.setdefault(name, product) is not product:
             message = f"the catalog already has a product {name!r}; add each one once"
@@ -165,8 +181,14 @@ class Catalog:
     def __getitem__(self, product: str) -> Product:
         try:
             return self._products[product]
-        except KeyError:
+        except (KeyError, TypeError):
             raise _unknown("product", product, self._products, "product") from None
+
+
+def _check_texts(**texts: object) -> None:
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise UnknownEventType(f"{name} must be a text, or None, not {type(value).__name__}", name=name)
 
 
 def _unknown(kind: str, wanted: str, known: dict[str, Any], name: str) -> UnknownEventType:

@@ -22,7 +22,19 @@ from unihooks._figures import TenantFigures
 from unihooks._forgetting import erase, prune
 from unihooks._ids import new_id
 from unihooks._log import Log
-from unihooks._models import Event, Page, check_tenant, storable
+from unihooks._models import Event, Page, check_tenant
+from unihooks._options import (
+    check_callables,
+    check_clock,
+    check_counts,
+    check_key,
+    check_kinds,
+    check_seconds,
+    check_store,
+    check_times,
+    check_triples,
+    to_addresses,
+)
 from unihooks._overview import Overview, Stats, Watch, stats, tenants
 from unihooks._planning import NewEvent
 from unihooks._probes import Prober
@@ -34,9 +46,8 @@ from unihooks._twins import awaitable
 from unihooks._webhooks import Bounds, Webhooks
 from unihooks._worker import Worker, WorkerThread, drain, run_in_new_loop
 from unihooks.abc import Hook, Settings, Store
-from unihooks.exceptions import InvalidPayload, StoreError
+from unihooks.exceptions import StoreError
 
-_MAX_KEY = 256
 _UNPLANNED_TOO_LONG_US = 60 * SECOND
 _LOOK_EVERY_US = 10 * SECOND
 _DEFAULT_TARGETS = TargetPolicy()
@@ -89,13 +100,18 @@ class Dispatcher:
         webhooks_per_tenant: int = 100_000,
         endpoints_per_webhook: int = 1_000,
     ) -> None:
-        _check_kinds(store, retries)
+        check_store(store)
+        check_kinds(catalog=catalog, retries=retries, ssl_context=ssl_context)
+        check_clock(clock)
+        check_callables(on_delivery=on_delivery, on_endpoint_disabled=on_endpoint_disabled)
+        check_counts(webhooks_per_tenant=webhooks_per_tenant, endpoints_per_webhook=endpoints_per_webhook)
+        check_times(deadline, retention=retention, idempotency_window=idempotency_window)
         new_transport = transport_maker(transport, targets, ssl_context)
-        _check_times(deadline, retention=retention, idempotency_window=idempotency_window)
+        addresses = to_addresses(egress_ips)
         if clock is not None:
             store.use_clock(clock)
         self.catalog = catalog
-        self.egress_ips = (egress_ips,) if isinstance(egress_ips, str) else tuple(egress_ips)
+        self.egress_ips = addresses
         self._store = store
         self._patrol = _Patrol(store)
         self._watch = Watch(store)
@@ -140,9 +156,16 @@ class Dispatcher:
         With `connection`, the event is one row in the host's open transaction
         there: it is committed, or rolled back, by the host. With an
         `idempotency_key` that the tenant has used for the same event and
-        payload, the first event comes back; for another, `IdempotencyConflict`.
+        payload, the first event comes back.
 
-        Raises `UnknownEventType`, `InvalidPayload`, `StoreError`.
+        Raises:
+            UnknownEventType: The product or event type is malformed or not in the catalog.
+            InvalidPayload: The payload is not JSON, too large or does not fit its schema;
+                `name` is the path. Or the idempotency key is malformed.
+            InvalidWebhook: The tenant is not a text of 1 to 256 characters.
+            IdempotencyConflict: The key was used for another event or payload.
+            StoreError: The database cannot be used, or `connection` leads to another one.
+            TypeError: `connection` is of a kind that is not known, or asynchronous: use `aemit`.
         """
         new = self._new_event(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
@@ -176,9 +199,9 @@ class Dispatcher:
     def emit_many(self, events: Iterable[tuple[str, str, Any]], *, tenant: str = "default") -> list[Event]:
         """Emit (product, event type, payload) triples together: one commit, all of them or none.
 
-        All are checked before the first is stored.
+        All are checked before the first is stored. Raises what `emit` raises.
         """
-        triples = _triples(events)
+        triples = check_triples(events)
         new = [self._new_event(product, event_type, payload, tenant, None) for product, event_type, payload in triples]
         outcomes = self._store.submit_events(new).result() if new else []
         return self._emitted(outcomes, [payload for _, _, payload in triples])
@@ -212,10 +235,12 @@ class Dispatcher:
         It waits neither for the future nor for what other workers hold; after
         `timeout` seconds it starts nothing more and finishes what it has started.
         """
+        check_seconds("timeout", timeout, at_least=0)
         return run_in_new_loop(lambda: drain(self._settings, timeout))
 
     async def adrain(self, timeout: float = 10.0) -> DrainResult:
         """Do what `drain` does inside the running event loop."""
+        check_seconds("timeout", timeout, at_least=0)
         return await drain(self._settings, timeout)
 
     def stats(self) -> Stats:
@@ -297,7 +322,7 @@ class Dispatcher:
             self.catalog.check_payload(product, event_type, payload)
         now = self._store.now()
         digest = None if key is None else _digest(product, event_type, body)
-        return NewEvent(new_id("evt_", now), tenant, product, event_type, body, now, _check_key(key), digest)
+        return NewEvent(new_id("evt_", now), tenant, product, event_type, body, now, check_key(key), digest)
 
     def _emitted(self, outcomes: Sequence[Event | Exception], payloads: Sequence[Any]) -> list[Event]:
         events = self._settled(outcomes, payloads)
@@ -341,38 +366,6 @@ class _Patrol:
                 "`with dispatcher.running():`, `unihooks worker`, or `dispatcher.drain()`",
                 from_us(oldest).isoformat(),
             )
-
-
-def _check_kinds(store: object, retries: object) -> None:
-    if isinstance(store, str | bytes | os.PathLike):
-        raise TypeError(f"store must be a store, such as SQLiteStore({os.fspath(store)!r}), not a path")
-    if not isinstance(retries, RetryPolicy):
-        raise TypeError(f"retries must be a RetryPolicy, such as RetryPolicy.from_delays([10, 60]), not {retries!r}")
-
-
-def _check_times(deadline: object, **kept: object) -> None:
-    if not isinstance(deadline, int | float) or not 0 < deadline <= 600:  # noqa: PLR2004
-        raise ValueError(f"deadline must be more than 0 and at most 600 seconds, not {deadline!r}")
-    for name, age in kept.items():
-        if not isinstance(age, timedelta | None):
-            raise TypeError(f"{name} must be a timedelta, such as timedelta(days=30), or None, not {age!r}")
-        if age is not None and age <= timedelta(0):
-            raise ValueError(f"{name} must be longer than nothing; None keeps everything")
-
-
-def _check_key(key: object) -> str | None:
-    if key is None or (isinstance(key, str) and 1 <= len(key) <= _MAX_KEY and storable(key)):
-        return key
-    raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
-
-
-def _triples(events: Iterable[tuple[str, str, Any]]) -> list[tuple[str, str, Any]]:
-    triples: list[Any] = list(events)
-    if not all(isinstance(one, tuple | list) and len(one) == 3 for one in triples):  # noqa: PLR2004
-        raise InvalidPayload(
-            "emit_many takes (product, event type, payload) triples; give one for each event", name="events"
-        )
-    return triples
 
 
 def _digest(product: str, event_type: str, body: bytes) -> bytes:

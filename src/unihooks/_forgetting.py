@@ -48,12 +48,12 @@ def _edge(store: Store, older_than: object) -> int:
         return _aware("older_than", older_than)
     if not isinstance(older_than, timedelta) or older_than < timedelta(0):
         raise InvalidWebhook("older_than must be an age, such as timedelta(days=30), or a datetime", name="older_than")
-    return store.now() - (optional_microseconds(older_than) or 0)
+    return max(0, store.now() - (optional_microseconds(older_than) or 0))
 
 
-def _checked_ids(event_ids: Iterable[Any]) -> list[str]:
-    if isinstance(event_ids, str | bytes):
-        raise TypeError("event_ids must be a list of ids, not a single text")
+def _checked_ids(event_ids: object) -> list[str]:
+    if isinstance(event_ids, str | bytes) or not isinstance(event_ids, Iterable):
+        raise TypeError("event_ids must be a list of ids, not a single one")
     # What no store could have given as an id is simply not found.
     return sorted({one for one in event_ids if isinstance(one, str) and storable(one)})
 

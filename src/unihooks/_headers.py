@@ -71,7 +71,9 @@ use another name
             self._entries[key] = str.__str__(name), _checked_value(name, value)
         _check_total(self)
 
-    def __getitem__(self, name: str) -> Secret:
+    def __getitem__(self, name: object) -> Secret:
+        if not isinstance(name, str):
+            raise KeyError(name)
         return self._entries[_folded(name)][1]
 
     def __iter__(self) -> Iterator[str]:
@@ -103,15 +105,22 @@ def _pairs(headers: Pairs) -> Iterable[tuple[str, str | Secret]]:
     if isinstance(headers, Mapping):
         return headers.items()
     try:
-        return [(name, value) for name, value in headers]
+        return [_pair(one) for one in headers]
     except (TypeError, ValueError):
-        sentence = "headers are a mapping of names to values, or pairs of name and value"
+        sentence = "headers must be a mapping of names to values, or pairs of name and value"
         raise InvalidHeader(sentence, name="headers") from None
+
+
+def _pair(one: object) -> tuple[str, str | Secret]:
+    if not isinstance(one, tuple | list):  # a text of two characters is no pair
+        raise TypeError
+    name, value = one
+    return name, value
 
 
 def _checked_name(name: object) -> str:
     if not isinstance(name, str):
-        raise InvalidHeader("a header name is text; pass a str", name="headers")
+        raise InvalidHeader("a header name must be text; pass a str", name="headers")
     if not _TOKEN.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         _refuse(
             _abridged(name),

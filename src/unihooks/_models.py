@@ -9,14 +9,13 @@ from typing import Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
 
-from unihooks._catalog import check_name
+from unihooks._catalog import check_subscription
 from unihooks._headers import HeaderSet
 from unihooks._mapping import PayloadMapping
 from unihooks._secrets import Secret, check_signing_secret
 from unihooks._times import from_us
 from unihooks.exceptions import InvalidWebhook, NotFound
 
-EVERY_EVENT = "*"
 _MAX_NAME = 200
 _MAX_DESCRIPTION = 2_000
 _MAX_TENANT = 256
@@ -70,9 +69,9 @@ class EventSubscription:
     event_type: str
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "product", check_name("product", self.product))
-        every = self.event_type == EVERY_EVENT
-        object.__setattr__(self, "event_type", EVERY_EVENT if every else check_name("event_type", self.event_type))
+        product, event_type = check_subscription(self.product, self.event_type)
+        object.__setattr__(self, "product", product)
+        object.__setattr__(self, "event_type", event_type)
 
 
 @frozen
@@ -96,6 +95,10 @@ class Endpoint:
     def _check_url(self, _attribute: object, value: object) -> None:
         if not isinstance(value, str) or not value.strip():
             raise InvalidWebhook("an endpoint needs a URL such as 'https://example.com/hooks'", name="url")
+
+    @id.validator  # noqa: A003 - the field above is meant
+    def _check_id(self, _attribute: object, value: object) -> None:
+        _check_text("id", value, at_most=_MAX_NAME)
 
     @description.validator
     def _check_description(self, _attribute: object, value: object) -> None:

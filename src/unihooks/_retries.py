@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -85,7 +85,7 @@ class RetryPolicy:
     @classmethod
     def from_delays(
         cls,
-        delays: Sequence[float],
+        delays: Iterable[float | timedelta],
         *,
         jitter: float = 0.2,
         random: Callable[[], float] = random.random,
@@ -98,7 +98,7 @@ class RetryPolicy:
         >>> RetryPolicy.from_delays([5, 300], jitter=0).next_delay(attempt=2, elapsed=5)
         300.0
         """
-        wait = DelayList(tuple(_checked(delay) for delay in delays), _share(jitter), random)
+        wait = DelayList(_checked_all(delays), _share(jitter), random)
         return cls(wait=wait, stop=stop_after_attempt(len(wait.delays) + 1))
 
     def next_delay(
@@ -176,17 +176,24 @@ def _state(attempt: int, elapsed: float, failure: AttemptFailed) -> RetryCallSta
     return state
 
 
-def _checked(delay: float | timedelta) -> float:
-    seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
-    if not 0 <= seconds <= MAX_DELAY:
-        message = f"a delay of {delay} is not possible; give 0 to {MAX_DELAY:.0f} seconds"
+def _checked_all(delays: object) -> tuple[float, ...]:
+    if not isinstance(delays, Iterable) or isinstance(delays, str | bytes):
+        message = f"delays must be a list of seconds, such as [10, 60], not {type(delays).__name__}"
+        raise ValueError(message)  # noqa: TRY004 - every bad policy is a ValueError
+    return tuple(_checked(delay) for delay in delays)
+
+
+def _checked(delay: object) -> float:
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_DELAY:
+        message = f"a delay of {delay!r} is not possible; give 0 to {MAX_DELAY:.0f} seconds"
         raise ValueError(message)
-    return seconds
+    return float(seconds)
 
 
-def _share(jitter: float) -> float:
-    if not 0 <= jitter <= 1:
-        message = f"a jitter of {jitter} is not possible; give a share from 0 to 1, such as 0.2"
+def _share(jitter: object) -> float:
+    if not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
+        message = f"a jitter of {jitter!r} is not possible; give a share from 0 to 1, such as 0.2"
         raise ValueError(message)
     return float(jitter)
 

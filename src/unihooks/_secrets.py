@@ -48,7 +48,7 @@ class Secret:
         created_at: datetime | None = None,
     ) -> None:
         if not isinstance(value, str):
-            raise InvalidWebhook("a secret is text; pass a str", name="secret")
+            raise InvalidWebhook("a secret must be text; pass a str", name="secret")
         self._value = str.__str__(value)
         self._expires_at = _utc(expires_at, "expires_at")
         self._created_at = _utc(created_at, "created_at")
@@ -164,7 +164,7 @@ def _prefix(text: object) -> str:
         for prefix in _KEY_LENGTHS:
             if text.startswith(prefix):
                 return prefix
-    sentence = f"a signing secret is text that starts with {SECRET_PREFIX} or {PRIVATE_PREFIX}"
+    sentence = f"a signing secret must be text that starts with {SECRET_PREFIX} or {PRIVATE_PREFIX}"
     raise InvalidWebhook(sentence, name="secret")
 
 

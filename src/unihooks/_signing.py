@@ -14,6 +14,7 @@ import attrs
 
 from unihooks._secrets import PRIVATE_PREFIX, PUBLIC_PREFIX, SECRET_PREFIX, Secret, decode_key
 from unihooks.exceptions import (
+    InvalidHeader,
     InvalidPayload,
     InvalidWebhook,
     UnihooksError,
@@ -72,7 +73,7 @@ class Signer:
     def sign(self, message_id: str, timestamp: int, body: bytes) -> str:
         """Return the `webhook-signature` value; `timestamp` is in Unix seconds."""
         if not _MESSAGE_ID.fullmatch(message_id):
-            sentence = "a message id is 1 to 255 visible ASCII characters without a dot"
+            sentence = "a message id must be 1 to 255 visible ASCII characters without a dot"
             raise InvalidPayload(sentence, name="message_id")
         content = _content(message_id, timestamp, body)
         if len(self._keys) == 1:
@@ -98,7 +99,7 @@ def sign(message_id: str, timestamp: int | datetime, body: bytes | str, secrets:
     'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='
     """
     if not isinstance(message_id, str):
-        raise InvalidPayload("a message id is text; pass a str", name="message_id")
+        raise InvalidPayload("a message id must be text; pass a str", name="message_id")
     return Signer(secrets).sign(str.__str__(message_id), _seconds(timestamp), _bytes(body))
 
 
@@ -124,6 +125,7 @@ def verify(
     Raises:
         VerificationError: The message is not authentic or not fresh.
         InvalidWebhook: A secret is malformed.
+        InvalidHeader: `headers` are no headers.
 
     >>> from datetime import UTC, datetime
     >>> secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -140,6 +142,7 @@ def verify(
     unihooks.exceptions.VerificationError: no signature fits; check secret and raw body
     """
     keys, raw = _keys(secrets), _bytes(body)
+    _check_options(tolerance, now)
     found = _message_headers(headers)
     message_id, timestamp = _checked_id(found), _checked_timestamp(found)
     _check_age(timestamp, tolerance, now or datetime.now(UTC))
@@ -207,11 +210,16 @@ class _Ed25519Key:
         return True
 
 
-def _keys(secrets: Secrets) -> list[_Key]:
-    listed = [secrets] if isinstance(secrets, str | Secret) else list(secrets)
+def _keys(secrets: Secrets | None) -> list[_Key]:
+    listed = [secrets] if isinstance(secrets, str | Secret) else _listed(secrets)
     if not listed:
-        raise InvalidWebhook("there is no secret; pass at least one", name="secrets")
+        raise InvalidWebhook("there is no secret; pass at least one text such as 'whsec_...'", name="secrets")
     return [_key(secret) for secret in listed]
+
+
+def _listed(secrets: object) -> list[Any]:
+    # None is what a missing environment variable gives.
+    return list(secrets) if isinstance(secrets, Iterable) else []
 
 
 def _key(secret: str | Secret) -> _Key:
@@ -245,7 +253,7 @@ def _seconds(timestamp: object) -> int:
         timestamp = int(timestamp)
     if isinstance(timestamp, int) and _TIMESTAMP.fullmatch(str(timestamp)):
         return timestamp
-    sentence = "a timestamp is an int of Unix seconds or a datetime with a time zone"
+    sentence = "a timestamp must be an int of Unix seconds or a datetime with a time zone"
     raise InvalidPayload(sentence, name="timestamp")
 
 
@@ -254,7 +262,7 @@ def _bytes(body: object) -> bytes:
         return bytes(body)
     if isinstance(body, str):
         return _encoded(body)
-    raise InvalidPayload("a body is bytes or text, exactly as sent, not parsed", name="body")
+    raise InvalidPayload("a body must be bytes or text, exactly as sent, not parsed", name="body")
 
 
 def _encoded(text: str) -> bytes:
@@ -264,8 +272,7 @@ def _encoded(text: str) -> bytes:
 def _message_headers(headers: Headers) -> dict[str, str]:
     """Return the three headers that count; one given twice is ambiguous."""
     found: dict[str, str] = {}
-    pairs = headers.items() if hasattr(headers, "items") else headers
-    for name, value in pairs:
+    for name, value in _pairs(headers):
         key = _text(name).lower()
         if key not in {ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER}:
             continue
@@ -273,6 +280,14 @@ def _message_headers(headers: Headers) -> dict[str, str]:
             raise VerificationError(f"the header {key} is given twice; treat the request as not authentic", name=key)
         found[key] = _text(value)
     return found
+
+
+def _pairs(headers: Any) -> list[tuple[Any, Any]]:
+    try:
+        return [(name, value) for name, value in (headers.items() if hasattr(headers, "items") else headers)]
+    except (TypeError, ValueError):
+        sentence = "headers must be those of the request: a mapping, or pairs of name and value"
+        raise InvalidHeader(sentence, name="headers") from None
 
 
 def _text(value: object) -> str:
@@ -292,6 +307,13 @@ def _checked_timestamp(found: Mapping[str, str]) -> int:
         sentence = f"the header {TIMESTAMP_HEADER} is missing or malformed; {_ALL_HEADERS}"
         raise VerificationError(sentence, name=TIMESTAMP_HEADER)
     return int(timestamp)
+
+
+def _check_options(tolerance: object, now: object) -> None:
+    if not isinstance(tolerance, int | float):
+        raise TypeError(f"tolerance must be a number of seconds, such as 300, not {type(tolerance).__name__}")
+    if now is not None and not (isinstance(now, datetime) and now.utcoffset() is not None):
+        raise TypeError("now must be a datetime with a time zone, such as datetime.now(UTC), or None")
 
 
 def _check_age(timestamp: int, tolerance: float, now: datetime) -> None:

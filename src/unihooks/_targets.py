@@ -89,7 +89,11 @@ _PRIVATE_SUFFIXES = frozenset({"internal", "local", "localdomain"})
 
 
 def _networks(texts: str | Iterable[str | Network]) -> tuple[Network, ...]:
-    return tuple(map(_network, [texts] if isinstance(texts, str) else texts))
+    if isinstance(texts, str | Network):
+        texts = [texts]
+    if not isinstance(texts, Iterable):
+        raise TargetRefused("networks must be a list of CIDR texts, such as ['10.0.0.0/8']", name="network")
+    return tuple(map(_network, texts))
 
 
 def _network(text: str | Network) -> Network:
@@ -126,10 +130,20 @@ class TargetPolicy:
     '10.0.0.1'
     """
 
-    allow_http: bool = False
+    allow_http: bool = attrs.field(default=False)
     allow: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
     deny: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
-    resolver: Resolver | None = None
+    resolver: Resolver | None = attrs.field(default=None)
+
+    @allow_http.validator
+    def _check_allow_http(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, bool):  # "false" would count as true
+            raise TargetRefused("allow_http must be True or False", name="allow_http")
+
+    @resolver.validator
+    def _check_resolver(self, _attribute: object, value: object) -> None:
+        if value is not None and not callable(value):
+            raise TargetRefused("resolver must be a function resolver(host, port), or None", name="resolver")
 
     def check_url(self, url: str) -> str:
         """Return the URL in its normal form, or raise `TargetRefused`.
@@ -149,6 +163,8 @@ class TargetPolicy:
 
     def check_host(self, host: str) -> str:
         """Return a name or address as it stands in a URL, or raise `TargetRefused`."""
+        if not isinstance(host, str):
+            _refuse("the host must be text; pass a str")
         if host.startswith("["):
             return self._check_ipv6(host)
         name = _normalised(host)

@@ -22,6 +22,8 @@ def transport_maker(
     transport: HostTransport | None, targets: TargetPolicy | None, ssl_context: ssl.SSLContext | None
 ) -> NewTransport:
     """Return what makes a transport for one event loop; TypeError for what does not go together."""
+    if not isinstance(targets, TargetPolicy | None):
+        raise TypeError("targets must be a TargetPolicy, such as TargetPolicy(allow=['10.0.0.0/8']), or None")
     if transport is None:
         if targets is None:
             raise TypeError("targets=None switches the guard off; it needs a transport that guards destinations itself")

@@ -168,6 +168,7 @@ class Webhooks:
         if unknown:
             name = min(unknown)
             raise InvalidWebhook(f"{name!r} cannot be changed by update; it takes {', '.join(_CHANGEABLE)}", name=name)
+        _check_version(version)
         return self._revise(id, tenant, lambda current: self._changed(current, version, changes))
 
     def activate(self, id: str, *, tenant: str = "default") -> Webhook:
@@ -336,6 +337,11 @@ def _overlap(value: timedelta | float) -> timedelta:
 def _check_webhook(webhook: object) -> None:
     if not isinstance(webhook, Webhook):
         raise InvalidWebhook("add takes a Webhook(name=..., endpoints=[...])", name="webhook")
+
+
+def _check_version(version: object) -> None:
+    if not isinstance(version, int | None) or isinstance(version, bool):
+        raise InvalidWebhook("version must be a whole number, as in webhook.version, or None", name="version")
 
 
 def _check_lasting(current: Iterable[Secret]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from unihooks._engine import DrainResult, Engine, Limits
+from unihooks._options import check_counts, check_seconds, settings_of
 from unihooks.abc import Employer, Settings
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Worker:
         lease: float | None = None,
         grace: float | None = None,
     ) -> None:
-        self._settings = dispatcher.settings
+        self._settings = settings_of(dispatcher)
         self._limits = _limits(self._settings.deadline, concurrency, per_endpoint, lease, grace)
         self._stop: Callable[[], None] | None = None
         self._stop_asked = False
@@ -163,10 +164,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _limits(deadline: float, concurrency: int, per_endpoint: int, lease: float | None, grace: float | None) -> Limits:
     lease = deadline + _LEASE_BEYOND_DEADLINE if lease is None else lease
     grace = deadline + _GRACE_BEYOND_DEADLINE if grace is None else grace
-    if lease < deadline + _LEAST_LEASE_BEYOND_DEADLINE:
-        raise ValueError(f"lease must be at least the deadline + 5 = {deadline + 5:g} s, not {lease:g}")
-    if grace < deadline + _GRACE_BEYOND_DEADLINE:
-        raise ValueError(f"grace must be at least the deadline + 2 = {deadline + 2:g} s, not {grace:g}")
-    if concurrency < 1 or per_endpoint < 1:
-        raise ValueError("concurrency and per_endpoint must be at least 1")
+    check_seconds("lease", lease, at_least=deadline + _LEAST_LEASE_BEYOND_DEADLINE, why="the deadline + 5 = ")
+    check_seconds("grace", grace, at_least=deadline + _GRACE_BEYOND_DEADLINE, why="the deadline + 2 = ")
+    check_counts(concurrency=concurrency, per_endpoint=per_endpoint)
     return Limits(concurrency=concurrency, per_endpoint=min(per_endpoint, concurrency), lease=lease, grace=grace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
@@ -26,10 +27,14 @@ def fetch_sqlite3(connection: Any, statement: str, parameters: Parameters) -> li
 
 async def afetch_aiosqlite(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     """Fetch on aiosqlite."""
-    async with connection.cursor() as cursor:
-        cursor.row_factory = None
-        await cursor.execute(statement, parameters)
-        return list(await cursor.fetchall())
+    try:
+        async with connection.cursor() as cursor:
+            cursor.row_factory = None
+            await cursor.execute(statement, parameters)
+            return list(await cursor.fetchall())
+    except ValueError as error:
+        # aiosqlite's own word for a connection that is closed, or was never opened.
+        raise sqlite3.ProgrammingError(str(error)) from error
 
 
 def fetch_psycopg(connection: Any, statement: str, parameters: Parameters) -> list[Row]:

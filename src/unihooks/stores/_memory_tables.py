@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from attrs import define, evolve, field
 
+from unihooks._catalog import EVERY_EVENT
 from unihooks._figures import HOUR
 from unihooks._ids import new_id
 from unihooks._models import (
-    EVERY_EVENT,
     DeliveryState,
     Endpoint,
     EndpointState,

@@ -9,7 +9,7 @@ from typing import Any
 from weakref import WeakMethod, finalize
 
 from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
-from unihooks._models import Attempt, Delivery, Event, Webhook
+from unihooks._models import Attempt, Delivery, Event, Webhook, storable
 from unihooks._planning import NewEvent
 from unihooks._times import Clock
 from unihooks.abc import (
@@ -44,11 +44,12 @@ from unihooks.stores import (
 )
 from unihooks.stores._postgres_claims import Claims
 from unihooks.stores._postgres_database import Database
-from unihooks.stores._postgres_errors import driver
+from unihooks.stores._postgres_errors import driver, is_dsn
 from unihooks.stores._postgres_plans import Plans
 from unihooks.stores._postgres_schema import SCHEMA_VERSION, migration_sql
 from unihooks.stores._postgres_statements import Statements
 
+_A_DSN = "'postgresql://user@host/name'"
 _LONGEST_NAME = 63
 
 
@@ -65,7 +66,9 @@ class PostgresStore(Store):
 
     def __init__(self, dsn: str, *, schema: str = "unihooks", migrate: bool = True, max_connections: int = 8) -> None:
         driver()
-        self._database = Database(dsn, _checked_schema(schema), migrate=migrate, size=max_connections)
+        self._database = Database(
+            _checked_dsn(dsn), _checked_schema(schema), migrate=migrate, size=_checked_size(max_connections)
+        )
         self._start_afresh()
         self._database.forked = WeakMethod(self._start_afresh)
         finalize(self, self._database.close)
@@ -263,7 +266,28 @@ def _take(room: Room, claimed: Iterable[Claimed]) -> None:
         room.take(one.endpoint_id)
 
 
-def _checked_schema(schema: str) -> str:
-    if not 1 <= len(schema.encode()) <= _LONGEST_NAME or "\0" in schema or "%" in schema:
+def _checked_dsn(dsn: object) -> str:
+    if not isinstance(dsn, str):
+        # None, as from a missing environment variable, would lead to the server's default database.
+        raise TypeError(f"PostgresStore takes a dsn, such as {_A_DSN}, not {type(dsn).__name__}")
+    if not storable(dsn) or not is_dsn(dsn):
+        # Not quoted: it may hold a password.
+        raise StoreError(f"the dsn cannot be read; give one such as {_A_DSN}", name="dsn")
+    return dsn
+
+
+def _checked_size(max_connections: object) -> int:
+    if isinstance(max_connections, int) and max_connections >= 1:
+        return max_connections
+    raise ValueError(f"max_connections must be a whole number from 1 up, not {max_connections!r}")
+
+
+def _checked_schema(schema: object) -> str:
+    if (
+        not isinstance(schema, str)
+        or not storable(schema)
+        or not 1 <= len(schema.encode()) <= _LONGEST_NAME
+        or "%" in schema
+    ):
         raise StoreError(f"schema must be a name of 1 to {_LONGEST_NAME} bytes, without %", name="schema")
     return schema

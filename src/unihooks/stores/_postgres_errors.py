@@ -34,6 +34,17 @@ def driver() -> Any:
     return psycopg
 
 
+def is_dsn(text: str) -> bool:
+    """Say whether libpq can read the text."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(text)
+    except driver().ProgrammingError:
+        return False
+    return True
+
+
 def explained(error: psycopg.Error) -> StoreError:
     """Return the StoreError for an error of our own connections."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from typing import Any
 from weakref import finalize
 
 from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
-from unihooks._models import Attempt, Delivery, Event, Webhook
+from unihooks._models import Attempt, Delivery, Event, Webhook, storable
 from unihooks._planning import NewEvent
 from unihooks._times import Clock, system_clock, to_us
 from unihooks.abc import (
@@ -46,6 +47,9 @@ from unihooks.stores._sqlite_claims import Claims
 from unihooks.stores._sqlite_database import Database
 from unihooks.stores._sqlite_plans import Plans
 
+_MOST_SECONDS_BUSY = 3600
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://|(sqlite|file):", re.IGNORECASE)
+
 
 class _Time:
     """Tell the time by a clock that can be replaced."""
@@ -73,7 +77,7 @@ class SQLiteStore(Store):
         self._database = Database(
             _checked_path(path),
             migrate=migrate,
-            busy_timeout=busy_timeout,
+            busy_timeout=_checked_seconds(busy_timeout),
             now=self._time.now,
             inserted=self._plans.keep,
             rolled_back=self._plans.forget,
@@ -274,8 +278,20 @@ class SQLiteStore(Store):
             return _sqlite_upkeep.oldest_unplanned(connection)
 
 
+def _checked_seconds(busy_timeout: object) -> float:
+    if isinstance(busy_timeout, int | float) and 0 <= busy_timeout <= _MOST_SECONDS_BUSY:
+        return busy_timeout
+    raise ValueError(f"busy_timeout must be 0 to {_MOST_SECONDS_BUSY} seconds, not {busy_timeout!r}")
+
+
 def _checked_path(path: str | os.PathLike[str]) -> str:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"SQLiteStore takes a path, such as 'webhooks.db', not {type(path).__name__}")
     text = os.fspath(path)
     if text in {"", ":memory:"}:
         raise StoreError("SQLiteStore needs a file; to keep everything in memory use MemoryStore()", name="path")
+    if _URL.match(text):  # not shown, since it may hold a password
+        raise StoreError("SQLiteStore takes a path, not a URL; give the path alone, such as 'webhooks.db'", name="path")
+    if not storable(text):
+        raise StoreError("path holds a NUL or a lone surrogate; give one such as 'webhooks.db'", name="path")
     return os.path.abspath(text)  # noqa: PTH100 - a later chdir must not change the file

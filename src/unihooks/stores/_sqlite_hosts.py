@@ -14,6 +14,7 @@ from unihooks.stores import _connections
 from unihooks.stores._sqlite_errors import explained
 from unihooks.stores._sqlite_events import INSERT_ON_HOST, parameters, stored
 
+_OPEN = "pass one that is open, in the thread that made it"
 _ELSEWHERE = "the connection leads to another database than the store's; pass one to the file at {path}"
 
 
@@ -55,4 +56,7 @@ def _explaining(path: str) -> Iterator[None]:
             raise
         if "no such table" in str(driver_error):
             raise StoreError(_ELSEWHERE.format(path=path), name="connection") from error
+        if isinstance(driver_error, sqlite3.ProgrammingError):
+            reason = str(driver_error).rstrip(".")
+            raise StoreError(f"the connection cannot be used: {reason}; {_OPEN}", name="connection") from error
         raise explained(driver_error, path) from error

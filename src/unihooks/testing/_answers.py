@@ -91,4 +91,6 @@ class Script:
 
 
 def _as_answer(answer: Answer | int) -> Answer:
+    if not isinstance(answer, Answer | int):
+        raise TypeError(f"an answer must be a status such as 503, or an Answer(...), not {type(answer).__name__}")
     return answer if isinstance(answer, Answer) else Answer(answer)

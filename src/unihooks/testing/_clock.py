@@ -19,6 +19,8 @@ class FakeClock:
     """
 
     def __init__(self, start: datetime = _START) -> None:
+        if not isinstance(start, datetime):
+            raise TypeError(f"start must be an aware datetime, not {type(start).__name__}")
         if start.tzinfo is None:
             raise ValueError("start has no time zone; pass an aware datetime")
         self._now = start.astimezone(UTC)
@@ -39,6 +41,8 @@ class FakeClock:
 
     def advance(self, by: float | timedelta) -> datetime:
         """Move on by seconds or a `timedelta`; return the new time."""
+        if not isinstance(by, timedelta | int | float):
+            raise TypeError(f"a clock advances by seconds or a timedelta, not by {type(by).__name__}")
         step = by if isinstance(by, timedelta) else timedelta(seconds=by)
         if step < timedelta():
             raise ValueError("a clock does not go back; advance by zero or more")

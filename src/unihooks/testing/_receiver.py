@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from anyio import to_thread
 
@@ -37,12 +37,14 @@ class Receiver:
         names: Sequence[str] = (),
         port: int = 0,
     ) -> None:
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise TypeError("names must be a list of texts, such as ['hooks.example.org']")
         certificates = Certificates(names)
         self.ssl_context: ssl.SSLContext = certificates.client_context()
         self.targets = TargetPolicy(allow=["127.0.0.0/8", "::1/128"], resolver=self.resolve)
         self._names = {*NAMES, *names}
         self._server = Server(self._handle, certificates.server_context(), port)
-        self._script = Script(*(answers or ()))
+        self._script = Script(*_listed(answers))
         self._scripts: dict[str, Script] = {}
         self._requests: list[ReceivedRequest] = []
         self._arrived = threading.Condition()
@@ -146,3 +148,11 @@ class Receiver:
             self._arrived.notify_all()
             path = request.path.partition("?")[0]
             return self._scripts.get(path, self._script).take()
+
+
+def _listed(answers: object) -> tuple[Any, ...]:
+    if answers is None:
+        return ()
+    if not isinstance(answers, Iterable):
+        raise TypeError(f"answers must be a list, such as [503, 204], not {type(answers).__name__}")
+    return tuple(answers)

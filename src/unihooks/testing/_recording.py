@@ -8,6 +8,7 @@ from typing import Any
 from unihooks._catalog import Catalog, check_name
 from unihooks._ids import new_id
 from unihooks._models import Event, check_tenant
+from unihooks._options import check_clock, check_key, check_kinds
 from unihooks._payload import decode, encode, unordered
 from unihooks._times import Clock, system_clock, to_us
 from unihooks.exceptions import IdempotencyConflict
@@ -25,9 +26,11 @@ class RecordingDispatcher:
     {'order': 7}
     """
 
-    def __init__(self, *, catalog: Catalog | None = None, clock: Clock = system_clock) -> None:
+    def __init__(self, *, catalog: Catalog | None = None, clock: Clock | None = None) -> None:
+        check_kinds(catalog=catalog)
+        check_clock(clock)
         self._catalog = catalog
-        self._clock = clock
+        self._clock = clock or system_clock
         self._lock = threading.Lock()
         self._events: list[Event] = []
         self._by_key: dict[tuple[str, str], Event] = {}
@@ -63,13 +66,15 @@ class RecordingDispatcher:
         idempotency_key: str | None = None,
     ) -> Event:
         """Check and record the event, and return it."""
+        tenant = check_tenant(tenant)
         self._check(product, event_type, payload)
+        check_key(idempotency_key)
         now = self._clock()
         event = Event(
             id=new_id("evt_", to_us(now)),
-            tenant=check_tenant(tenant),
-            product=product,
-            event_type=event_type,
+            tenant=tenant,
+            product=str.__str__(product),
+            event_type=str.__str__(event_type),
             payload=decode(encode(payload)),
             created_at=now,
         )

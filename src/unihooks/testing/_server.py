@@ -35,6 +35,8 @@ class Server:
 
     def start(self) -> int:
         """Listen and return the port; the port stays the same after a stop."""
+        if self._thread is not None:
+            raise RuntimeError("the receiver runs already; stop it first, or use it as it is")
         listener = socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG)
         self._port = listener.getsockname()[1]
         ready = threading.Event()
