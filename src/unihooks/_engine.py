@@ -263,6 +263,10 @@ class Engine:
         except asyncio.CancelledError:
             unsent = True
             raise
+        except StoreError:
+            # Whoever takes work tells of it. Given back at once, it would come again at once.
+            unsent = True
+            await asyncio.sleep(_STORE_PATIENCE_SECONDS)
         except Exception:
             # The lease is left to run out: trying again at once would only repeat the error.
             _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
@@ -355,7 +359,12 @@ class Engine:
     async def _give_back(self) -> None:
         given_back, self._given_back = self._given_back, []
         if given_back:
-            await self.offload(self._store.release, given_back)
+            try:
+                await self.offload(self._store.release, given_back)
+            except StoreError:
+                self._given_back += given_back
+                raise
+            self._wake.set()
 
     async def _finish(self) -> None:
         """Start nothing more, let what is in flight end, record it and release the rest."""

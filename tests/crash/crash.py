@@ -2,34 +2,40 @@
 
 Run `python tests/crash/crash.py --rounds 200 --seed 7`. A round strikes one or more
 processes at a random moment. Four of five kill (SIGKILL), one after the other on one
-database file; every fifth freezes a worker (SIGSTOP) on a file of its own for about as
-long as its lease, while another takes over, and thaws it again.
+database; every fifth freezes a worker (SIGSTOP) on a database of its own for about as
+long as its lease, while another takes over, and thaws it again. With `--postgres` the
+databases are PostgreSQL's, and now and then its connections are reset, or it crashes.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import sqlite3
 import ssl
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from attrs import asdict, define, field
 from nursery import Blow, Child, Nursery
+from places import Server, serving
 from roles import ENDPOINTS, LEASE, ROLES, Scene, open_dispatcher, set_up
 from verdict import SLOWEST_ANSWER, Figures, judge
 
 from unihooks import Dispatcher, Webhook
+from unihooks.exceptions import StoreError
 from unihooks.testing import Receiver
 from unihooks.testing._answers import Answer
 
 FREEZES_AT_ONCE = 5
 SCRIPTED = 4000
+SHARE_OF_THE_SERVER = 0.3
+MOST_RESTARTS = 4
+# What could not be recorded is tried again after half a second, and a kill in that time costs more than it shows.
+RECORDED_AGAIN = 1.2
 
 
 @define
@@ -40,12 +46,14 @@ class Stage:
     receiver: Receiver
     folder: str
     seed: int
+    server: Server | None = None
 
     @contextmanager
     def scene(self, name: str) -> Iterator[Play]:
         """Set up a scene, and end all of its processes afterwards."""
         authority = "".join(map(ssl.DER_cert_to_PEM_cert, self.receiver.ssl_context.get_ca_certs(binary_form=True)))
-        scene = Scene(self.folder, name, self.receiver.port, authority)
+        dsn = self.server.address if self.server else ""
+        scene = Scene(self.folder, name, self.receiver.port, authority, dsn)
         with open_dispatcher(scene) as dispatcher:
             play = Play(self, scene, dispatcher, set_up(scene, dispatcher), random.Random(f"{self.seed} {name}"))
             try:
@@ -67,6 +75,8 @@ class Play:
     living: list[Child] = field(factory=list)
     blows: list[Blow] = field(factory=list)
     started: int = 0
+    restarts: int = 0
+    cuts: int = 0
 
     def start(self, role: str) -> Child:
         """Start a process."""
@@ -90,18 +100,6 @@ class Play:
         """Wait for a random time, in seconds."""
         time.sleep(self.rng.uniform(least, most))
 
-    def is_locked(self) -> bool:
-        """Say whether somebody keeps the database's lock for longer than a transaction takes."""
-        connection = sqlite3.connect(self.scene.database, isolation_level=None, timeout=0.3)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-        except sqlite3.OperationalError:
-            return True
-        finally:
-            connection.close()
-        return False
-
     def settle(self, seconds: float) -> bool:
         """Wait until every event is planned and no delivery is pending; return whether that came."""
         end = time.monotonic() + seconds
@@ -118,9 +116,13 @@ class Play:
         return judge(self.scene, self.dispatcher, self.webhooks, requests, self.blows)
 
     def _is_settled(self) -> bool:
-        if self.dispatcher.stats().oldest_unplanned is not None:
+        try:
+            if self.dispatcher.stats().oldest_unplanned is not None:
+                return False
+            return not self.dispatcher.log.deliveries(state="pending", limit=1).items
+        except StoreError:
+            # The server is on its way up.
             return False
-        return not self.dispatcher.log.deliveries(state="pending", limit=1).items
 
 
 def kill_rounds(stage: Stage, rounds: int) -> Figures:
@@ -130,13 +132,29 @@ def kill_rounds(stage: Stage, rounds: int) -> Figures:
         for _ in range(rounds):
             _fill(play)
             play.sleep(0.05, 0.4)
+            if stage.server and play.rng.random() < SHARE_OF_THE_SERVER:
+                _strike_the_server(stage.server, play)
+                continue
             for child in play.rng.sample(play.living, play.rng.randint(1, len(play.living))):
                 play.kill(child)
         _leave_one_worker(play)
         if not play.settle(120):
             return Figures(problems=[f"not at rest after 120 s: {play.dispatcher.stats()}"])
         play.end(play.living[0])
-        return play.judge()
+        figures = play.judge()
+        figures.restarts, figures.cuts = play.restarts, play.cuts
+        return figures
+
+
+def _strike_the_server(server: Server, play: Play) -> None:
+    """Crash it or cut its connections; then wait until what was answered meanwhile is recorded."""
+    if play.restarts < MOST_RESTARTS and play.restarts <= play.cuts:
+        server.restart()
+        play.restarts += 1
+    else:
+        server.cut()
+        play.cuts += 1
+    time.sleep(RECORDED_AGAIN)
 
 
 def _fill(play: Play) -> None:
@@ -194,7 +212,7 @@ def _freeze(play: Play, child: Child) -> None:
     """Freeze it; seldom with the database's lock in its hand, for then nobody can take over."""
     for _ in range(play.rng.choice([1, 10, 10, 10])):
         play.blows.append(child.freeze())
-        if not play.is_locked():
+        if not play.scene.place.is_locked():
             break
         child.thaw()
         play.sleep(0.0, 0.05)
@@ -217,17 +235,18 @@ def _end_either_way(play: Play, child: Child) -> None:
         play.kill(child)
 
 
-def run(rounds: int, seed: int) -> Figures:
+def run(rounds: int, seed: int, *, on_postgres: bool = False) -> Figures:
     """Run all rounds and return what they have shown."""
     figures = Figures()
     freezes = rounds // 5
     with (
         tempfile.TemporaryDirectory() as folder,
         Nursery(ROLES) as nursery,
+        serving() if on_postgres else nullcontext() as server,
         Receiver() as receiver,
         ThreadPoolExecutor(FREEZES_AT_ONCE) as pool,
     ):
-        stage = Stage(nursery, receiver, folder, seed)
+        stage = Stage(nursery, receiver, folder, seed, server)
         freezing = [pool.submit(freeze_round, stage, number) for number in range(freezes)]
         figures.add(kill_rounds(stage, rounds - freezes))
         for one in freezing:
@@ -248,11 +267,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=None, help="the one printed by a run to look at again")
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL server of its own")
     given = parser.parse_args(arguments)
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     say(f"rounds: {given.rounds}, seed: {seed}")
     began = time.monotonic()
-    figures = run(given.rounds, seed)
+    figures = run(given.rounds, seed, on_postgres=given.postgres)
     for name, value in asdict(figures).items():
         if name != "problems":
             say(f"{name.replace('_', ' ')}: {value}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-import sqlite3
 import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, define, frozen
+from places import ERRORS, Place
 
 from unihooks import (
     Dispatcher,
@@ -24,7 +24,6 @@ from unihooks import (
     _requests,
 )
 from unihooks.exceptions import StoreError
-from unihooks.stores import SQLiteStore
 
 DEADLINE = 1.0
 LEASE = DEADLINE + 5
@@ -36,17 +35,18 @@ PRODUCT, EVENT_TYPE = "crash", "something.happened"
 
 @frozen
 class Scene:
-    """Be one database file with its journal, and the receiver's paths that belong to it."""
+    """Be one database with a journal, and the receiver's paths that belong to it."""
 
     folder: str
     name: str
     port: int
     authority: str
+    dsn: str = ""
 
     @property
-    def database(self) -> str:
-        """The store's file, which is the host's own as well."""
-        return str(Path(self.folder) / f"{self.name}.db")
+    def place(self) -> Place:
+        """The store's database, which is the host's own as well."""
+        return Place(self.dsn, self.name) if self.dsn else Place(str(Path(self.folder) / f"{self.name}.db"))
 
     @property
     def journal(self) -> str:
@@ -65,7 +65,7 @@ class Scene:
 def open_dispatcher(scene: Scene) -> Dispatcher:
     """Return a new dispatcher on the scene's database."""
     return Dispatcher(
-        SQLiteStore(scene.database),
+        scene.place.store(),
         targets=TargetPolicy(allow=["127.0.0.0/8"]),
         retries=RetryPolicy.from_delays([0.1] * 200, jitter=0.2),
         ssl_context=ssl.create_default_context(cadata=scene.authority),
@@ -84,9 +84,7 @@ def set_up(scene: Scene, dispatcher: Dispatcher) -> list[Webhook]:
     added = [dispatcher.webhooks.add(webhook, tenant="default") for webhook in (plain, mapped)]
     for webhook in added:
         dispatcher.webhooks.activate(webhook.id, tenant="default")
-    connection = sqlite3.connect(scene.database)
-    connection.execute("CREATE TABLE host_orders (nonce TEXT PRIMARY KEY)")
-    connection.close()
+    scene.place.make_orders()
     return added
 
 
@@ -131,7 +129,7 @@ def _sign_as(name: str) -> None:
 def _emit_for_ever(scene: Scene, dispatcher: Dispatcher, name: str) -> None:
     rng = random.Random(name)
     journal = os.open(scene.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    connection = sqlite3.connect(scene.database, isolation_level=None, timeout=10)
+    host = _Host(scene.place, dispatcher)
     number = 0
     while True:
         nonces = [f"{name}.{number + more}" for more in range(rng.choice([1, 1, 1, 3]))]
@@ -140,9 +138,9 @@ def _emit_for_ever(scene: Scene, dispatcher: Dispatcher, name: str) -> None:
         for nonce in nonces:
             os.write(journal, f"{'join' if joined else 'try'} {nonce}\n".encode())
         try:
-            ids = _emit_joined(dispatcher, connection, nonces[0]) if joined else _emit(dispatcher, nonces)
-        except (StoreError, sqlite3.OperationalError) as error:
-            os.write(journal, f"refused {nonces[0]} {error}\n".encode())
+            ids = [host.emit(nonces[0])] if joined else _emit(dispatcher, nonces)
+        except (StoreError, *ERRORS) as error:
+            os.write(journal, f"refused {nonces[0]} {' '.join(str(error).split())}\n".encode())
         else:
             os.write(journal, "".join(f"ok {pair[0]} {pair[1]}\n" for pair in zip(nonces, ids, strict=True)).encode())
         time.sleep(rng.uniform(0.002, 0.012))
@@ -154,15 +152,26 @@ def _emit(dispatcher: Dispatcher, nonces: list[str]) -> list[str]:
     return [event.id for event in dispatcher.emit_many([(PRODUCT, EVENT_TYPE, payload_of(one)) for one in nonces])]
 
 
-def _emit_joined(dispatcher: Dispatcher, connection: sqlite3.Connection, nonce: str) -> list[str]:
-    """Emit in the host's own transaction: its row and the event come together or not at all."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        connection.execute("INSERT INTO host_orders VALUES (?)", (nonce,))
-        event = dispatcher.emit(PRODUCT, EVENT_TYPE, payload_of(nonce), connection=connection)
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    dispatcher.wake()
-    return [event.id]
+@define
+class _Host:
+    """Emit in transactions of the host's own: its row and the event come together or not at all."""
+
+    place: Place
+    dispatcher: Dispatcher
+    connection: Any = None
+
+    def emit(self, nonce: str) -> str:
+        if self.connection is None:
+            self.connection = self.place.connect()
+        try:
+            emitted = self.place.order(self.connection, nonce, lambda connection: self._emit_on(connection, nonce))
+        except BaseException:
+            # That rolls back what is open.
+            self.connection.close()
+            self.connection = None
+            raise
+        self.dispatcher.wake()
+        return emitted
+
+    def _emit_on(self, connection: Any, nonce: str) -> str:
+        return self.dispatcher.emit(PRODUCT, EVENT_TYPE, payload_of(nonce), connection=connection).id

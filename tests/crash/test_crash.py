@@ -12,11 +12,19 @@ SCRIPT = Path(__file__).with_name("crash.py")
 
 
 @pytest.mark.slow
-def test_no_event_is_lost_and_only_what_was_under_way_is_sent_again_when_processes_are_killed_or_frozen():
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--rounds", "50"], id="sqlite"),
+        pytest.param(["--rounds", "20", "--postgres"], id="postgres", marks=pytest.mark.postgres),
+    ],
+)
+def test_no_event_is_lost_and_only_what_was_under_way_is_sent_again_when_processes_are_killed_or_frozen(options):
     run = subprocess.run(
-        [sys.executable, str(SCRIPT), "--rounds", "50"], capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, str(SCRIPT), *options], capture_output=True, text=True, timeout=180, check=False
     )
     sys.stdout.write(run.stdout)
-    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.returncode == 0, run.stdout + run.stderr[-4_000:]
     assert "\nlost: 0\n" in run.stdout
     assert "\nfreezes: 0\n" not in run.stdout
+    assert ("\nrestarts: 0\n" in run.stdout) == ("--postgres" not in options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -40,6 +39,8 @@ class Figures:
     refused_emits: int = 0
     kills: int = 0
     freezes: int = 0
+    restarts: int = 0
+    cuts: int = 0
     taken_over: int = 0
     caught_in_the_write: int = 0
     problems: list[str] = field(factory=list)
@@ -159,10 +160,7 @@ def _wrong_events(
     for nonce, event_id in journal.acknowledged.items():
         if stored.get(nonce) != event_id:
             yield f"{nonce} was acknowledged as {event_id} and is stored as {stored.get(nonce)}"
-    connection = sqlite3.connect(scene.database)
-    orders = {nonce for (nonce,) in connection.execute("SELECT nonce FROM host_orders")}
-    connection.close()
-    for nonce in orders ^ (stored.keys() & journal.joined):
+    for nonce in scene.place.orders() ^ (stored.keys() & journal.joined):
         yield f"{nonce} is a row of the host or an event, not both"
     if len(deliveries) != len(events) * ENDPOINTS:
         yield f"{len(events)} events have {len(deliveries)} deliveries"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 import threading
@@ -97,27 +96,6 @@ def crew_on(dsn, schema, folder):
         yield crew
     finally:
         crew.finish()
-
-
-def test_killed_workers_and_emitters_lose_nothing(postgres_dsn, schema, tmp_path):
-    chance = random.Random(7)
-    with crew_on(postgres_dsn, schema, tmp_path) as crew:
-        workers = [crew.start() for _ in range(2)]
-        emitter = crew.start("emit")
-        kills = 0
-        for _ in range(6):
-            time.sleep(chance.uniform(0.1, 0.5))
-            victim = chance.choice([*workers, emitter])
-            crew.kill(victim)
-            if victim is emitter:
-                emitter = crew.start("emit")
-            else:
-                kills += 1
-                workers = [one for one in workers if one is not victim] + [crew.start()]
-        crew.kill(emitter)
-        wait_for(crew.idle, 30)
-        count, again = crew.judge(kills)
-    sys.stdout.write(f"{kills} workers killed: {count} deliveries, {again} sent again, 0 lost")
 
 
 def test_two_processes_share_the_work_and_record_each_delivery_once(postgres_dsn, schema, tmp_path):

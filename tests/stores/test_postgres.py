@@ -17,7 +17,7 @@ from unihooks._planning import NewEvent
 from unihooks._secrets import generate_secret
 from unihooks.abc import DeliveryFilter, EventFilter, Lease, Room, Window
 from unihooks.exceptions import NotFound, StoreError
-from unihooks.stores import PostgresStore, _postgres_schema
+from unihooks.stores import PostgresStore, _postgres_database, _postgres_schema
 
 pytestmark = pytest.mark.postgres
 
@@ -246,6 +246,23 @@ class TestConnections:
 
         assert store._database.write(work) == 7
         assert len(tries) == 3
+
+    def test_transaction_in_which_a_process_stands_still_is_ended_and_run_again(self, store, monkeypatch):
+        shorter = _postgres_database._WRITE.replace("'5s'", "'100ms'")
+        monkeypatch.setattr(_postgres_database, "_WRITE", shorter)
+        webhook = add_webhook(store)
+        tries = []
+
+        def work(it):
+            it.run("SELECT 1 FROM unihooks.webhooks FOR UPDATE")
+            tries.append(it)
+            if len(tries) == 1:
+                # Frozen, with a lock in its hand: another one waits for no longer than that.
+                store.delete_webhook("default", webhook.id)
+            return it.fetch("SELECT count(*) FROM unihooks.webhooks")[0][0]
+
+        assert store._database.write(work) == 0
+        assert len(tries) == 2
 
     def test_store_works_again_after_close(self, store):
         emit(store)

@@ -19,7 +19,7 @@ from unihooks.stores._postgres_emitter import Emitter
 from unihooks.stores._postgres_errors import driver, explained, is_outage, is_transient
 from unihooks.stores._postgres_pool import Pool
 from unihooks.stores._postgres_signals import Signals
-from unihooks.stores._postgres_statements import NOW, Schema, Statements
+from unihooks.stores._postgres_statements import BEGIN_WRITING, NOW, Schema, Statements
 from unihooks.stores._postgres_time import ServerTime, steady
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _BY_INDEX = (
     "enable_mergejoin = off",
     "jit = off",
 )
-_WRITE = "; ".join(["BEGIN ISOLATION LEVEL READ COMMITTED", *[f"SET LOCAL {setting}" for setting in _BY_INDEX]])
+_WRITE = "; ".join([BEGIN_WRITING, *[f"SET LOCAL {setting}" for setting in _BY_INDEX]])
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TRIES = 5
 

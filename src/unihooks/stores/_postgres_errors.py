@@ -20,8 +20,8 @@ _SENTENCES = {
     "55P03": "another transaction holds this idempotency key; commit it, or pass its connection",
     "25006": "the server is read-only; connect to its primary, or lift default_transaction_read_only",
 }
-# Deadlocks and failed serialisation: the transaction is gone whole, and works when it is run again.
-_TRANSIENT = ("40001", "40P01")
+# Deadlocks, failed serialisation, and a process that stood still: the transaction is gone whole, and may be run again.
+_TRANSIENT = ("40001", "40P01", "25P03")
 _DATA = ("21", "22", "23")
 
 

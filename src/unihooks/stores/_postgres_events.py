@@ -11,7 +11,7 @@ from unihooks._models import Event
 from unihooks._planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import IdempotencyConflict
-from unihooks.stores._postgres_statements import NOW, Statements, keyed, packed
+from unihooks.stores._postgres_statements import BEGIN_WRITING, NOW, Statements, keyed, packed
 from unihooks.stores._rows import event_of, stored_event
 
 _COLUMNS = "tenant, id, product, event_type, body, created_at, idempotency_key, digest"
@@ -78,8 +78,7 @@ def insert_once(
     first = {(event.tenant, event.idempotency_key): event for event in reversed(events)}
     # In the order of keys, so that batches wait for one another in one direction only.
     rows, bodies = _parameters([first[key] for key in sorted(first)], own_times=own_times)
-    it.run("BEGIN ISOLATION LEVEL READ COMMITTED")
-    it.run("SET LOCAL lock_timeout = '5s'")
+    it.run(f"{BEGIN_WRITING}; SET LOCAL lock_timeout = '5s'")
     statement = f"{_INSERT}{_ONCE} RETURNING tenant, idempotency_key, id, digest, created_at"
     found = {(row[0], row[1]): row[2:] for row in it.fetch(statement, rows=rows, bodies=bodies)}
     it.run("COMMIT")

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _CONNECT_SECONDS = 10
+# A server that vanished without a word is noticed within a minute rather than hours.
+_NOTICE_A_DEAD_SERVER = {
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 40_000,
+}
 _PATIENCE_SECONDS = 30.0
 
 
@@ -33,6 +40,8 @@ class Pool:
         given = psycopg.conninfo.conninfo_to_dict(self._dsn)
         given.setdefault("connect_timeout", _CONNECT_SECONDS)
         given.setdefault("application_name", "unihooks")
+        for name, seconds in _NOTICE_A_DEAD_SERVER.items():
+            given.setdefault(name, seconds)
         connection: Connection[Any] = psycopg.connect(
             **given, client_encoding="utf8", autocommit=True, prepare_threshold=None
         )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
+# A process that is frozen in a transaction, or has vanished, must not hold its locks until its leases have ended.
+BEGIN_WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5s'"
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))

@@ -1,0 +1,72 @@
+"""Stand between a program and a server, and break every connection at once when asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from contextlib import suppress
+
+# Closing with nothing to linger for is a reset, as from a machine that has just been switched on.
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Proxy:
+    """Pass bytes on between a port of its own and a server; `with` starts and ends it."""
+
+    def __init__(self, host, port):
+        self._server = (host, port)
+        self._writers = set()
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_):
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def reset(self):
+        """Break all connections; new ones are let in."""
+        self._loop.call_soon_threadsafe(self._reset)
+
+    def _run(self):
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self):
+        self._stop = asyncio.Event()
+        listening = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.port = listening.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        listening.close()
+        self._reset()
+
+    async def _connected(self, reader, writer):
+        with suppress(OSError):
+            up_reader, up_writer = await asyncio.open_connection(*self._server)
+            self._writers |= {writer, up_writer}
+            await asyncio.gather(_pass_on(reader, up_writer), _pass_on(up_reader, writer))
+            self._writers -= {writer, up_writer}
+        writer.close()
+
+    def _reset(self):
+        for writer in self._writers:
+            with suppress(OSError):
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            writer.transport.abort()
+        self._writers = set()
+
+
+async def _pass_on(reader, writer):
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
