@@ -44,6 +44,11 @@ class Place:
     prefix: str
     target: str
 
+    @property
+    def name(self) -> str:
+        """Return what another process needs to find it."""
+        return self.target if self.kind == "sqlite" else self.prefix[:-1]
+
     def load(self, tenant: str, *, rows: int, lanes: int, due: int, attempts: int = 0) -> None:
         """Insert `rows` pending deliveries, one due each microsecond from `due` on, into the tenant's lanes."""
         values: dict[str, Any] = {
@@ -66,6 +71,12 @@ class Place:
             for statement in statements:
                 connection.execute(statement)
             connection.commit()
+
+    def fetch(self, statement: str) -> tuple[Any, ...]:
+        """Return the first row of a query."""
+        with closing(self._connect()) as connection:
+            row: tuple[Any, ...] = connection.execute(statement).fetchone()
+            return row
 
     def settle(self) -> None:
         """Let the database do now what it would do in the background soon."""
@@ -98,8 +109,37 @@ def server(kinds: list[str]) -> Iterator[str]:
     if given:
         yield given
         return
-    with postgres_server.serving() as started:
+    # The tests' own settings trade durability for speed.
+    with postgres_server.serving(fsync="on", shared_buffers="256MB", max_connections="200") as started:
         yield started.dsn
+
+
+def server_cpu(dsn: str) -> float:
+    """Return the CPU seconds that all processes of a local server have used so far; 0 if there is none to see."""
+    if not dsn:
+        return 0.0
+    import psycopg
+
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        assert row
+        mine = _stat(row[0])
+        if mine is None or "postgres" not in mine[0]:
+            return 0.0
+        postmaster = mine[2]
+        stats = [one for pid in Path("/proc").iterdir() if pid.name.isdigit() and (one := _stat(int(pid.name)))]
+        ticks = sum(one[3] for one in stats if postmaster in one[1:3])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> tuple[str, int, int, int] | None:
+    """Return a process's name, its id, its parent's id, and the clock ticks that it and its ended children used."""
+    try:
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return None
+    fields = rest.split()
+    return name, pid, int(fields[1]), sum(map(int, fields[11:15]))
 
 
 @contextmanager
@@ -116,11 +156,22 @@ def place(kind: str, dsn: str) -> Iterator[Place]:
                 made.run("SET client_min_messages = warning", f"DROP SCHEMA {made.prefix[:-1]} CASCADE")
 
 
+def visit(kind: str, dsn: str, name: str) -> Place:
+    """Give the store that another process made."""
+    return _sqlite_at(name) if kind == "sqlite" else _postgres_at(dsn, name)
+
+
 def _sqlite(folder: str) -> Place:
-    path = str(Path(folder) / "webhooks.db")
+    return _sqlite_at(str(Path(folder) / "webhooks.db"))
+
+
+def _sqlite_at(path: str) -> Place:
     return Place("sqlite", SQLiteStore(path), "unihooks_", path)
 
 
 def _postgres(dsn: str) -> Place:
-    schema = f"unihooks_bench_{os.getpid()}_{next(_numbers)}"
+    return _postgres_at(dsn, f"unihooks_bench_{os.getpid()}_{next(_numbers)}")
+
+
+def _postgres_at(dsn: str, schema: str) -> Place:
     return Place("postgresql", PostgresStore(dsn, schema=schema), f"{schema}.", dsn)

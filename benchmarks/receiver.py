@@ -20,9 +20,25 @@ from unihooks.exceptions import VerificationError
 from unihooks.testing._certificates import Certificates
 
 ANSWER = b"HTTP/1.1 204 No Content\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\nserver: bench\r\nx-request: 1\r\n\r\n"
+LAST_ANSWER = ANSWER[:-2] + b"connection: close\r\n\r\n"
+_CLOSING = b"POST /close/"
+_HANGING = b"POST /hang/"
 _WAIT_SECONDS = 120.0
 
+# As the count: requests that hang are to be dropped.
+LET_GO = -1_000_000_000
+_LOOK_SECONDS = 0.25
+
 Arrival = tuple[float, bytes, bytes]
+
+
+@frozen
+class Address:
+    """Say where the receiver listens: one port gives TLS tickets, the other none; whom its clients have to trust."""
+
+    port: int
+    ticketless: int
+    authority: str
 
 
 @frozen
@@ -49,7 +65,7 @@ class Receiver:
 
     def __enter__(self) -> Self:
         self._process.start()
-        self.port, self.authority = self._pipe.recv()
+        self.address: Address = self._pipe.recv()
         return self
 
     def __exit__(
@@ -60,6 +76,12 @@ class Receiver:
 
     def report(self, body: bytes, secret: str | None = None) -> Report:
         """Check all that has come and forget it."""
+        report = self.glance(body, secret)
+        self.count.value = 0
+        return report
+
+    def glance(self, body: bytes, secret: str | None = None) -> Report:
+        """Do the same, but let `count` go on."""
         self._pipe.send((body, secret))
         report: Report = self._pipe.recv()
         return report
@@ -74,12 +96,24 @@ def wait_for(count: Any, expected: int) -> None:
         time.sleep(0.005)
 
 
+@frozen
+class _Inbox:
+    """Hold what has come; of equal bodies one is enough."""
+
+    count: Any
+    arrived: list[Arrival] = field(factory=list)
+    bodies: dict[bytes, bytes] = field(factory=dict)
+
+    def add(self, head: bytes, body: bytes) -> None:
+        self.arrived.append((time.monotonic(), head, self.bodies.setdefault(body, body)))
+        self.count.value += 1
+
+
 class _Conversation(asyncio.Protocol):
     """Answer whatever has a Content-Length; trust the sender, who is one of ours."""
 
-    def __init__(self, arrived: list[Arrival], count: Any) -> None:
-        self._arrived = arrived
-        self._count = count
+    def __init__(self, inbox: _Inbox) -> None:
+        self._inbox = inbox
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -92,10 +126,24 @@ class _Conversation(asyncio.Protocol):
             stop = end + 4 + _length(head)
             if len(self._buffer) < stop:
                 return
-            self._arrived.append((time.monotonic(), head, self._buffer[end + 4 : stop]))
-            self._buffer = self._buffer[stop:]
-            self._transport.write(ANSWER)
-            self._count.value += 1
+            body, self._buffer = self._buffer[end + 4 : stop], self._buffer[stop:]
+            self._answer(head, body)
+
+    def _answer(self, head: bytes, body: bytes) -> None:
+        if head.startswith(_HANGING):
+            self._hang()
+            return
+        closing = head.startswith(_CLOSING)
+        self._transport.write(LAST_ANSWER if closing else ANSWER)
+        self._inbox.add(head, body)
+        if closing:
+            self._transport.close()
+
+    def _hang(self) -> None:
+        if self._inbox.count.value < 0:
+            self._transport.abort()
+        elif not self._transport.is_closing():
+            asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._hang)
 
 
 def _length(head: bytes) -> int:
@@ -107,8 +155,10 @@ def _length(head: bytes) -> int:
 def _main(pipe: Connection, count: Any) -> None:
     certificates = Certificates()
     pem = "".join(map(ssl.DER_cert_to_PEM_cert, certificates.client_context().get_ca_certs(binary_form=True)))
+    contexts = [certificates.server_context(), certificates.server_context()]
+    contexts[1].num_tickets = 0
     with _runner() as runner:
-        runner.run(_serve(pipe, count, certificates.server_context(), pem))
+        runner.run(_serve(pipe, count, contexts, pem))
 
 
 def _runner() -> asyncio.Runner:
@@ -119,23 +169,23 @@ def _runner() -> asyncio.Runner:
     return asyncio.Runner()
 
 
-async def _serve(pipe: Connection, count: Any, context: ssl.SSLContext, pem: str) -> None:
+async def _serve(pipe: Connection, count: Any, contexts: list[ssl.SSLContext], pem: str) -> None:
     loop = asyncio.get_running_loop()
-    arrived: list[Arrival] = []
-    server = await loop.create_server(lambda: _Conversation(arrived, count), "127.0.0.1", 0, ssl=context, backlog=1024)
-    pipe.send((server.sockets[0].getsockname()[1], pem))
+    inbox = _Inbox(count)
+    ports = []
+    for context in contexts:
+        server = await loop.create_server(lambda: _Conversation(inbox), "127.0.0.1", 0, ssl=context, backlog=1024)
+        ports.append(server.sockets[0].getsockname()[1])
+    pipe.send(Address(*ports, pem))
     ended = asyncio.Event()
-    threading.Thread(target=_obey, args=(pipe, arrived, count, loop, ended), daemon=True).start()
+    threading.Thread(target=_obey, args=(pipe, inbox.arrived, loop, ended), daemon=True).start()
     await ended.wait()
 
 
-def _obey(
-    pipe: Connection, arrived: list[Arrival], count: Any, loop: asyncio.AbstractEventLoop, ended: asyncio.Event
-) -> None:
+def _obey(pipe: Connection, arrived: list[Arrival], loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
     while (asked := pipe.recv()) is not None:
-        requests = list(arrived)
-        arrived.clear()
-        count.value = 0
+        requests = arrived[:]
+        del arrived[: len(requests)]
         pipe.send(_report(requests, *asked))
     loop.call_soon_threadsafe(ended.set)
 

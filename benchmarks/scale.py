@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 
 import scenes
+import sizes
 from burst import burst
 from databases import Place, place
 from fan_out import many_webhooks
@@ -21,6 +22,7 @@ CLAIM = 256
 PER_ENDPOINT = 32
 HOUR = 3_600_000_000
 LANES = 200
+SMALL = sizes.SMALL
 
 
 def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:

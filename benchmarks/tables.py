@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sqlite3
+import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +20,11 @@ from attrs import asdict, define, field, frozen
 
 @frozen(kw_only=True)
 class Row:
-    """Be one line: a value beside the value of its reference, and the limit of their ratio or of the value."""
+    """Be one line: a value beside the value of its reference, and the limit of their ratio or of the value.
+
+    `cpu` and `db` are the CPU microseconds of each, in the processes and in the database; `runs` are the values or
+    ratios that the median was taken of.
+    """
 
     what: str
     where: str
@@ -29,6 +35,9 @@ class Row:
     limit: float | None = None
     at_least: bool = False
     note: str = ""
+    cpu: float | None = None
+    db: float | None = None
+    runs: Sequence[float] = ()
 
     @property
     def judged(self) -> float:
@@ -50,12 +59,15 @@ class Table:
     """Gather rows and what is wrong."""
 
     title: str
+    began: str = field(factory=lambda: time.strftime("%Y-%m-%d %H:%M", time.gmtime()))
+    load: list[float] = field(factory=list)
     rows: list[Row] = field(factory=list)
     problems: list[str] = field(factory=list)
 
     def add(self, row: Row) -> None:
         """Add a row and show it at once."""
         self.rows.append(row)
+        self.load.append(os.getloadavg()[0])
         say(f"{row.what}, {row.where}: {row.value:.3g} {row.unit}")
 
     def check(self, what: str, *, good: bool) -> None:
@@ -65,10 +77,10 @@ class Table:
 
     def show(self) -> None:
         """Print the table in Markdown."""
-        print(f"\n## {self.title}\n\n| what | where | value | reference | ratio | limit | |")
-        print("|---|---|---|---|---|---|---|")
+        print(f"\n## {self.title}\n\n| {' | '.join(HEADINGS)} |")
+        print("|---" * len(HEADINGS) + "|")
         for row in self.rows:
-            print(f"| {' | '.join(_cells(row))} |")
+            print(f"| {' | '.join(cells(row))} |")
         for problem in self.problems:
             print(f"PROBLEM {problem}")
 
@@ -79,15 +91,34 @@ def say(line: str) -> None:
 
 
 def write_json(path: str, tables: Sequence[Table]) -> None:
-    """Write all figures, and what they were measured on."""
-    machine = {
+    """Write all figures, and what they were measured on; tables of other suites that the file has stay."""
+    file = Path(path)
+    known = json.loads(file.read_text())["tables"] if file.exists() else []
+    titles = {table.title for table in tables}
+    kept = [table for table in known if table["title"] not in titles]
+    content = {"machine": _machine(), "tables": [*kept, *map(asdict, tables)]}
+    file.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _machine() -> dict[str, Any]:
+    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    memory = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
+    packages = {name: version(name) for name in ("unihooks", "aiohttp", "httpx", "psycopg")}
+    return {
         "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION,
+        "sqlite": sqlite3.sqlite_version,
         "system": platform.platform(),
+        "cpu": names[0] if names else platform.processor(),
         "cpus": os.cpu_count(),
-        "unihooks": version("unihooks"),
+        "memory_gib": round(memory[0] / 2**20) if memory else None,
+        **packages,
     }
-    content = {"machine": machine, "tables": [asdict(table) for table in tables]}
-    Path(path).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text().splitlines() if file.exists() else []
 
 
 def pair(what: str, where: str, base: tuple[float, float], loaded: tuple[float, float], limit: float) -> Row:
@@ -121,7 +152,11 @@ def percentile(values: Sequence[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
-def _cells(row: Row) -> list[str]:
+HEADINGS = ["what", "where", "value", "reference", "ratio", "limit", "CPU us", "database us", ""]
+
+
+def cells(row: Row) -> list[str]:
+    """Return what stands in one line of the table."""
     limit = "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:g}"
     has_ratio = row.ratio is not None or row.reference
     return [
@@ -131,5 +166,7 @@ def _cells(row: Row) -> list[str]:
         "" if row.reference is None else f"{row.reference:,.4g}",
         f"{row.judged:.2f}" if has_ratio else "",
         limit,
+        "" if row.cpu is None else f"{row.cpu:,.0f}",
+        "" if not row.db else f"{row.db:,.0f}",
         ("" if row.limit is None else "ok " if row.is_good else "MISSED ") + row.note,
     ]

@@ -1,0 +1,85 @@
+"""Send with the library: emit, plan, sign, send and log on a store with full durability."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from databases import Place, place
+from receiver import wait_for
+from tasks import IN_FLIGHT, SECRET, Meter, Task
+
+from unihooks import Dispatcher, EventSubscription, PayloadMapping, Secret, TargetPolicy, Webhook
+
+MAPPING = PayloadMapping(remove=["tags"], rename={"text": "body"})
+_AHEAD = 2_000
+_BATCH = 100
+_AHEAD_BYTES = 8_000_000
+
+
+def durable(task: Task, count: Any) -> dict[str, float]:
+    """Do all of it in one process; return what each delivery took, and what the log says."""
+    with opened(task) as (dispatcher, one):
+        with dispatcher.running(concurrency=IN_FLIGHT, per_endpoint=IN_FLIGHT):
+            emit(dispatcher, task, task.warm, 0, count)
+            wait_for(count, task.warm)
+            meter = Meter(task.dsn)
+            emit(dispatcher, task, task.count, task.warm, count)
+            wait_for(count, task.warm + task.count)
+            threads = meter.read_threads(task.count)
+        return {**meter.read(task.count), **threads, **log(one)}
+
+
+@contextmanager
+def opened(task: Task) -> Iterator[tuple[Dispatcher, Place]]:
+    """Give a dispatcher on an empty store, with the webhooks of the task."""
+    with place(task.kind, task.dsn) as one, dispatching(task, one) as dispatcher:
+        subscribe(dispatcher, task)
+        yield dispatcher, one
+
+
+@contextmanager
+def dispatching(task: Task, one: Place, **options: Any) -> Iterator[Dispatcher]:
+    """Give a dispatcher that may send to the receiver."""
+    targets = TargetPolicy(allow=["127.0.0.0/8"])
+    with Dispatcher(one.store, targets=targets, ssl_context=task.trust, **options) as dispatcher:
+        yield dispatcher
+
+
+def subscribe(dispatcher: Dispatcher, task: Task) -> None:
+    """Add webhooks, one per endpoint, that want all events or those of their own type."""
+
+    def add(number: int, url: str) -> None:
+        wanted = EventSubscription("bench", "*" if task.fan_out > 1 else f"type.{number}")
+        mapping = MAPPING if task.mapped else PayloadMapping()
+        webhook = Webhook(name=url, endpoints=[url], subscriptions=[wanted], secrets=[Secret(SECRET)], mapping=mapping)
+        dispatcher.webhooks.activate(dispatcher.webhooks.add(webhook).id)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(task.endpoints), task.urls))
+
+
+def emit(dispatcher: Dispatcher, task: Task, deliveries: int, before: int, count: Any) -> None:
+    """Emit in batches, a little ahead of the worker, as a busy host is."""
+    payload, events = task.payload, deliveries // task.fan_out
+    ahead = min(_AHEAD, _AHEAD_BYTES // (task.kilobytes * 1_000))
+    size = min(_BATCH, ahead // 4)
+    for emitted in range(0, events, size):
+        while before + emitted * task.fan_out - count.value > ahead:
+            time.sleep(0.002)
+        batch = range(emitted, min(events, emitted + size))
+        dispatcher.emit_many([("bench", f"type.{number % task.endpoints}", payload) for number in batch])
+
+
+def log(one: Place) -> dict[str, float]:
+    """Count what the log holds."""
+    row = one.fetch(f"""
+        SELECT (SELECT count(*) FROM {one.prefix}events WHERE planned_at IS NOT NULL),
+            (SELECT count(*) FROM {one.prefix}deliveries WHERE state = 'delivered'),
+            (SELECT count(*) FROM {one.prefix}deliveries),
+            (SELECT count(*) FROM {one.prefix}attempts WHERE status_code = 204)
+    """)
+    return dict(zip(("events", "delivered", "deliveries", "attempts"), row, strict=True))

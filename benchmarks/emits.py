@@ -1,0 +1,99 @@
+"""Measure emitting: how many in a second, and how long a caller waits, beside the same row inserted by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from attrs import evolve, frozen
+from deliveries import NAMES, middle
+from emitting import CALLERS, Case, Figures, batched_emits, emit_all_ways, paced_emits
+from receiver import Address
+from tables import Row, Table, percentile
+from tasks import Task, run
+
+_NOBODY = Address(9999, 9999, "")
+_LATENCY_LIMITS = ((0.5, 1.0), (0.99, 5.0))
+
+
+@frozen(kw_only=True)
+class Size:
+    """Say how long is emitted."""
+
+    rounds: int = 3
+    seconds: float = 0.4
+    paced_seconds: float = 3.0
+
+
+SMALL = Size(rounds=1, seconds=0.05, paced_seconds=0.3)
+
+
+def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
+    """Fill the table."""
+    for kind in kinds:
+        task = Task(address=_NOBODY, kind=kind, dsn=dsn if kind == "postgresql" else "", seconds=size.seconds)
+        ways = [run(emit_all_ways, task) for _ in range(size.rounds)]
+        _show_ways(table, kind, ways)
+        batches = [run(batched_emits, task) for _ in range(size.rounds)]
+        _show_batches(table, kind, batches)
+        paced = evolve(task, rates=(1_000.0,), seconds=size.paced_seconds)
+        _show_paced(table, kind, [run(paced_emits, paced) for _ in range(size.rounds)])
+
+
+def _show_ways(table: Table, kind: str, runs: Sequence[dict[Case, Figures]]) -> None:
+    for way in ("own", "host"):
+        for mode in ("sync", "async"):
+            for callers in CALLERS:
+                mine = [run[Case(callers, mode, way)] for run in runs]
+                by_hand = [run[Case(callers, mode, "by hand")] for run in runs]
+                table.add(_row(kind, Case(callers, mode, way), mine, by_hand))
+
+
+def _row(kind: str, case: Case, mine: list[Figures], by_hand: list[Figures]) -> Row:
+    ratios = [one["rate"] / other["rate"] for one, other in zip(mine, by_hand, strict=True)]
+    what = {"sync": "emit", "async": "aemit"}[case.mode]
+    saturated = kind == "sqlite" and case == Case(256, "async", "own")
+    times = ", ".join(f"{part} {middle(mine, part):.2g} ({middle(by_hand, part):.2g})" for part in ("p50", "p99"))
+    return Row(
+        what=f"{what}, {case.way} transaction, {case.callers} callers",
+        where=NAMES[kind],
+        value=middle(mine, "rate"),
+        # Against the limit the rate counts, so the ratio is only told.
+        reference=None if saturated else middle(by_hand, "rate"),
+        unit="/s",
+        ratio=None if saturated else median(ratios),
+        runs=ratios,
+        limit=20_000 if saturated else None,
+        at_least=True,
+        cpu=middle(mine, "cpu"),
+        db=middle(mine, "db"),
+        note=f"{times} ms",
+    )
+
+
+def _show_batches(table: Table, kind: str, runs: list[Figures]) -> None:
+    table.add(
+        Row(
+            what="emit_many of 100, 1 caller",
+            where=NAMES[kind],
+            value=middle(runs, "rate"),
+            unit="/s",
+            cpu=middle(runs, "cpu"),
+            db=middle(runs, "db"),
+            runs=[run["rate"] for run in runs],
+        )
+    )
+
+
+def _show_paced(table: Table, kind: str, runs: list[list[float]]) -> None:
+    for part, limit in _LATENCY_LIMITS:
+        values = [percentile(taken, part) for taken in runs]
+        table.add(
+            Row(
+                what=f"emit at 1,000/s, p{part * 100:.0f}",
+                where=NAMES[kind],
+                value=median(values),
+                limit=limit if kind == "sqlite" else None,
+                runs=values,
+            )
+        )

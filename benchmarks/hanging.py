@@ -1,0 +1,143 @@
+"""Measure what healthy endpoints notice of many that hang or whose name never resolves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from threading import Event
+from typing import Any
+
+from attrs import evolve, frozen
+from databases import place
+from deliveries import NAMES
+from latency import beats
+from receiver import LET_GO, Receiver, wait_for
+from tables import Row, Table, percentile
+from tasks import SECRET, Task, run
+
+from unihooks import Dispatcher, EventSubscription, Secret, TargetPolicy, Webhook
+
+HEALTHY = 50
+
+
+@frozen(kw_only=True)
+class Size:
+    """Say how many endpoints of each kind are ill, and how long is emitted at which rate."""
+
+    rounds: int = 3
+    ill: int = 250
+    seconds: float = 12.0
+    rate: float = 200.0
+
+
+SMALL = Size(rounds=1, ill=20, seconds=1.5)
+
+
+def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
+    """Fill the table."""
+    with Receiver() as receiver:
+        for kind in kinds:
+            task = Task(
+                address=receiver.address,
+                kind=kind,
+                dsn=dsn,
+                endpoints=HEALTHY,
+                rates=(size.rate,),
+                seconds=size.seconds,
+                uvloop=True,
+            )
+            alone: list[list[float]] = []
+            beside: list[list[float]] = []
+            for _ in range(size.rounds):
+                alone.append(_waits(table, receiver, task))
+                beside.append(_waits(table, receiver, evolve(task, ill=size.ill)))
+            _show(table, kind, size, alone, beside)
+
+
+def _waits(table: Table, receiver: Receiver, task: Task) -> list[float]:
+    began: dict[str, float] = run(deliver, task, receiver.count)
+    report = receiver.report(task.body, SECRET)
+    good = report.count == len(began) and report.wrong == 0 and report.arrivals.keys() == began.keys()
+    table.check(f"{task.ill} ill: received {report.count} of {len(began)}, wrong {report.wrong}", good=good)
+    return [(report.arrivals[id_] - at) * 1e3 for id_, at in began.items() if at]
+
+
+def _show(table: Table, kind: str, size: Size, alone: list[list[float]], beside: list[list[float]]) -> None:
+    for part in (0.5, 0.99):
+        mine, without = ([percentile(one, part) for one in waits] for waits in (beside, alone))
+        ratios = [one / other for one, other in zip(mine, without, strict=True)]
+        what = f"{HEALTHY} healthy endpoints beside {size.ill} that hang and {size.ill} without address"
+        table.add(
+            Row(
+                what=f"{what}, p{part * 100:.0f}",
+                where=NAMES[kind],
+                value=median(mine),
+                reference=median(without),
+                ratio=median(ratios),
+                runs=ratios,
+                limit=1.5 if part == 0.99 else None,
+                note=f"emit to receipt at {size.rate:.0f}/s; most {max(map(max, beside)):.0f} ms",
+            )
+        )
+
+
+def deliver(task: Task, count: Any) -> dict[str, float]:
+    """Emit to the healthy and as often to the ill; return when each of the former began, 0 for the first."""
+    ended = Event()
+
+    def resolver(host: str, port: int) -> list[str]:
+        if host.startswith("nowhere"):
+            ended.wait()
+            raise OSError("no such name")
+        return ["127.0.0.1"]
+
+    targets = TargetPolicy(allow=["127.0.0.0/8"], resolver=resolver)
+    with (
+        place(task.kind, task.dsn) as one,
+        Dispatcher(one.store, targets=targets, ssl_context=task.trust, deadline=20.0) as dispatcher,
+    ):
+        _subscribe(dispatcher, task)
+        try:
+            with dispatcher.running():
+                began = _emit_all(dispatcher, task, count)
+                # Or the worker would end in order, which is a deadline later.
+                count.value = LET_GO
+                ended.set()
+            return began
+        finally:
+            ended.set()
+
+
+def _subscribe(dispatcher: Dispatcher, task: Task) -> None:
+    def add(name: str, number: int) -> None:
+        path = "hang" if name == "hang" else "keep"
+        webhook = Webhook(
+            name=f"{name} {number}",
+            endpoints=[f"https://{name}-{number}.example.com:{task.address.port}/{path}/{number}"],
+            subscriptions=[EventSubscription("bench", f"{name}.{number}")],
+            secrets=[Secret(SECRET)],
+        )
+        dispatcher.webhooks.activate(dispatcher.webhooks.add(webhook).id)
+
+    names = {"ok": task.endpoints, "hang": task.ill, "nowhere": task.ill}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, *zip(*((name, number) for name in names for number in range(names[name])), strict=True)))
+
+
+def _emit_all(dispatcher: Dispatcher, task: Task, count: Any) -> dict[str, float]:
+    # Warm, as a worker is when others fall ill.
+    began = {_emit(dispatcher, task, "ok", number): 0.0 for number in range(task.endpoints)}
+    wait_for(count, len(began))
+    for number in beats(task.rates[0], task.seconds):
+        now = time.monotonic()
+        began[_emit(dispatcher, task, "ok", number % task.endpoints)] = now
+        if task.ill:
+            _emit(dispatcher, task, ("hang", "nowhere")[number % 2], number // 2 % task.ill)
+    wait_for(count, len(began))
+    return began
+
+
+def _emit(dispatcher: Dispatcher, task: Task, name: str, number: int) -> str:
+    return dispatcher.emit("bench", f"{name}.{number}", task.payload).id

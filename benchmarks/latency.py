@@ -1,0 +1,212 @@
+"""Measure the way from emit to receipt, beside a durable insert and a post by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, closing
+from statistics import median
+from typing import Any
+
+from attrs import evolve, frozen
+from databases import place, visit
+from deliveries import NAMES
+from durable import dispatching, opened
+from receiver import Receiver, wait_for
+from tables import Row, Table, percentile
+from tasks import SECRET, Running, Task, run, run_loop
+
+from unihooks import Worker
+
+RATES = (10.0, 100.0, 1_000.0)
+_CONNECTIONS = 8
+_LIMITS = {("sqlite", "same process"): 3.0, ("postgresql", "same process"): 5.0}
+_LIMIT_APART = 15.0
+_LIMIT_P99 = 3.0
+
+Began = dict[str, tuple[float, float]]
+
+
+@frozen(kw_only=True)
+class Size:
+    """Say how long is emitted at each rate."""
+
+    rounds: int = 3
+    seconds: float = 2.0
+
+
+SMALL = Size(rounds=1, seconds=0.3)
+
+
+def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
+    """Fill the table."""
+    senders = {"same process": (together, SECRET), "separate worker": (apart, SECRET), "by hand": (by_hand, None)}
+    with Receiver() as receiver:
+        for kind in kinds:
+            task = Task(address=receiver.address, kind=kind, dsn=dsn, rates=RATES, seconds=size.seconds, uvloop=True)
+            waits: dict[str, list[dict[float, list[float]]]] = {name: [] for name in senders}
+            for _ in range(size.rounds):
+                for name, (sender, secret) in senders.items():
+                    waits[name].append(_waits(table, receiver, task, sender, secret))
+            for name in ("same process", "separate worker"):
+                for rate in RATES:
+                    _show(table, kind, name, rate, waits)
+
+
+def _waits(
+    table: Table, receiver: Receiver, task: Task, sender: Callable[..., Any], secret: str | None
+) -> dict[float, list[float]]:
+    """Return the milliseconds of each receipt, by the rate."""
+    began: Began = run(sender, task, receiver.count)
+    report = receiver.report(task.body, secret)
+    expected = sum(int(rate * task.seconds) for rate in task.rates) + task.endpoints
+    good = report.count == expected and report.wrong == 0 and report.arrivals.keys() == began.keys()
+    table.check(f"{sender.__name__}: received {report.count} of {expected}, wrong {report.wrong}", good=good)
+    waits: dict[float, list[float]] = {rate: [] for rate in (0.0, *task.rates)}
+    for id_, (rate, at) in began.items():
+        waits[rate].append((report.arrivals[id_] - at) * 1e3)
+    return waits
+
+
+def _show(table: Table, kind: str, name: str, rate: float, waits: dict[str, list[dict[float, list[float]]]]) -> None:
+    for part in (0.5, 0.99):
+        mine, by_hand = ([percentile(one[rate], part) for one in waits[which]] for which in (name, "by hand"))
+        limit = None
+        if part == 0.99 and name == "same process":
+            limit = _LIMIT_P99
+        elif part == 0.5 and rate == 100:
+            limit = _LIMITS.get((kind, name), _LIMIT_APART)
+        note = f"by hand {median(by_hand):.1f} ms"
+        ratios = [one / other for one, other in zip(mine, by_hand, strict=True)]
+        is_ratio = part == 0.99
+        table.add(
+            Row(
+                what=f"emit to receipt at {rate:,.0f}/s, {name}, p{part * 100:.0f}",
+                where=NAMES[kind],
+                value=median(mine),
+                reference=median(by_hand) if is_ratio else None,
+                ratio=median(ratios) if is_ratio else None,
+                limit=limit,
+                runs=mine,
+                note=note,
+            )
+        )
+
+
+# Senders: each returns the rate and the moment of each event, by its id.
+
+
+def together(task: Task, count: Any) -> Began:
+    """Emit beside a worker in the same process."""
+    with opened(task) as (dispatcher, _), dispatcher.running():
+        return _emit_all(task, count, lambda number: _emit(dispatcher, task, number))
+
+
+def apart(task: Task, count: Any) -> Began:
+    """Emit beside a worker in another process."""
+    with opened(task) as (dispatcher, one), Running(work, evolve(task, store=one.name), count) as running:
+        began = _emit_all(task, count, lambda number: _emit(dispatcher, task, number))
+        running.stop()
+        running.result()
+        return began
+
+
+def work(task: Task, count: Any) -> float:
+    """Be a worker until SIGTERM; return its CPU seconds."""
+    one = visit(task.kind, task.dsn, task.store)
+    with dispatching(task, one) as dispatcher:
+        began = time.process_time()
+        Worker(dispatcher).run()
+        return time.process_time() - began
+
+
+def _emit(dispatcher: Any, task: Task, number: int) -> str:
+    id_: str = dispatcher.emit("bench", f"type.{number % task.endpoints}", task.payload).id
+    return id_
+
+
+def _emit_all(task: Task, count: Any, emit: Callable[[int], str]) -> Began:
+    began: Began = {emit(number): (0.0, time.monotonic()) for number in range(task.endpoints)}
+    wait_for(count, len(began))
+    for rate in task.rates:
+        for number in beats(rate, task.seconds):
+            now = time.monotonic()
+            began[emit(number)] = (rate, now)
+        wait_for(count, len(began))
+    return began
+
+
+def beats(rate: float, seconds: float) -> Iterator[int]:
+    """Give numbers at a steady rate."""
+    start = time.monotonic()
+    for number in range(int(rate * seconds)):
+        time.sleep(max(0.0, start + number / rate - time.monotonic()))
+        yield number
+
+
+# By hand.
+
+
+def by_hand(task: Task, count: Any) -> Began:
+    """Insert a row durably, then post with aiohttp: the least that a host could do."""
+    began: Began = {}
+    body = task.body
+
+    async def main(one: Any) -> None:
+        import aiohttp
+
+        async with AsyncExitStack() as stack:
+            insert = await _inserting(stack, one)
+            connector = aiohttp.TCPConnector(ssl=task.trust)
+            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+
+            async def send(number: int, rate: float) -> None:
+                id_ = f"{rate}-{number}"
+                began[id_] = (rate, time.monotonic())
+                await insert(body)
+                headers = {"content-type": "application/json", "webhook-id": id_}
+                async with session.post(task.urls[number % task.endpoints], data=body, headers=headers) as response:
+                    await response.read()
+
+            await asyncio.gather(*(send(number, 0.0) for number in range(task.endpoints)))
+            for rate in task.rates:
+                await _at_rate(rate, task.seconds, send)
+
+    with place(task.kind, task.dsn) as one:
+        run_loop(task, lambda: main(one))
+    return began
+
+
+async def _at_rate(rate: float, seconds: float, send: Callable[[int, float], Any]) -> None:
+    start, tasks = time.monotonic(), []
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
+        tasks.append(asyncio.create_task(send(number, rate)))
+    await asyncio.gather(*tasks)
+
+
+async def _inserting(stack: AsyncExitStack, one: Any) -> Callable[[bytes], Any]:
+    if one.kind == "sqlite":
+        connection = stack.enter_context(closing(sqlite3.connect(one.target, isolation_level=None)))
+        connection.executescript("PRAGMA synchronous = FULL; CREATE TABLE by_hand (body BLOB)")
+
+        async def insert(body: bytes) -> None:
+            connection.execute("INSERT INTO by_hand VALUES (?)", (body,))
+
+        return insert
+    import psycopg
+
+    one.run(f"CREATE TABLE {one.prefix}by_hand (body BYTEA)")
+    free: asyncio.Queue[Any] = asyncio.Queue()
+    for _ in range(_CONNECTIONS):
+        opening = await psycopg.AsyncConnection.connect(one.target, autocommit=True)
+        free.put_nowait(await stack.enter_async_context(opening))
+
+    async def insert_one(body: bytes) -> None:
+        connection = await free.get()
+        await connection.execute(f"INSERT INTO {one.prefix}by_hand VALUES (%s)", (body,))
+        free.put_nowait(connection)
+
+    return insert_one
