@@ -78,3 +78,16 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-nW", "--keep-going", "-q", "docs", "docs/_build/html")
     session.run("pytest", "README.md", "docs", *session.posargs)
     session.run("pytest", "--doctest-modules", "--doctest-ignore-import-errors", "--pyargs", "unihooks")
+
+
+@nox.session
+def messages(session: nox.Session) -> None:
+    """Extract the console's messages, merge them into the translations, and compile these."""
+    session.install(".[console]", "babel>=2.17")
+    locale, template = "src/unihooks/console/locale", f"{session.create_tmp()}/console.pot"
+    extract = ("pybabel", "extract", "-F", f"{locale}/babel.toml", "-k", "later", "--no-location", "--sort-output")
+    session.run(*extract, "-o", template, "src/unihooks/console")
+    session.run(
+        "pybabel", "update", "-i", template, "-d", locale, "-D", "console", "--no-fuzzy-matching", "--width=120"
+    )
+    session.run("pybabel", "compile", "-d", locale, "-D", "console")

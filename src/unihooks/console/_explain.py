@@ -31,7 +31,10 @@ def explain(delivery: Delivery, last: Attempt | None) -> Explanation | None:
         return _told(_CANCELLED.get(delivery.reason or "", _CANCELLED_ELSE))
     if last is None:
         return _told(_MAPPING) if delivery.state is DeliveryState.FAILED else _told(_WAITING)
-    return explain_attempt(last)
+    told = explain_attempt(last)
+    if told is None or delivery.state is not DeliveryState.FAILED:
+        return told
+    return Explanation(told.what, f"{told.advice} {gettext(_NO_RETRY)}".strip())
 
 
 def explain_attempt(attempt: Attempt) -> Explanation | None:
@@ -55,6 +58,7 @@ def _status(code: int) -> tuple[str, str]:
     return _FAMILIES.get(code // 100, _FAMILIES[4])
 
 
+_NO_RETRY = later("No retry is left: replay it once the cause is gone.")
 _HELD = (
     later("It waits: the webhook is inactive, or the endpoint is disabled."),
     later("Activate the webhook or enable the endpoint, and it goes on. After 5 days of waiting it is cancelled."),
@@ -98,7 +102,7 @@ _STATUSES = {
     ),
     408: (
         later("Your system answered 408: it waited too long for the request."),
-        later("Check the proxy in front of it; it is tried again by itself."),
+        later("Check the proxy in front of it."),
     ),
     410: (
         later("Your system answered 410: it wants nothing more at this address, so the endpoint was disabled."),
@@ -114,7 +118,7 @@ _STATUSES = {
     ),
     429: (
         later("Your system answered 429: it has too many requests."),
-        later("It is tried again later by itself, when its answer allows it."),
+        later("Let it take more, or ask for less with fewer events; the next attempt waits as long as it asks."),
     ),
 }
 _FAMILIES = {
@@ -129,12 +133,12 @@ _FAMILIES = {
     ),
     5: (
         later("Your system answered %(status)s: something went wrong inside it."),
-        later("Look at its own log of that time. It is tried again by itself while retries are left."),
+        later("Look at its own log of that time."),
     ),
 }
 _ERROR_ELSE = (
     later("The request could not be completed."),
-    later("It is tried again by itself while retries are left."),
+    later("Send a test event to see whether it works by now."),
 )
 
 

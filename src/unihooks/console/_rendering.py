@@ -66,7 +66,7 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "settings": settings,
         "branding": settings.branding,
         "url": _linker(request),
-        "sections": _sections(),
+        "sections": _sections(viewer),
         "csrf": _csrf.token(request.state.csrf_cookie, viewer, settings) if viewer else "",
         "language": _locale.current(),
         "languages": _locale.LANGUAGES,
@@ -79,9 +79,12 @@ def _surroundings(request: Request) -> dict[str, Any]:
     }
 
 
-def _sections() -> list[tuple[str, str]]:
+def _sections(viewer: Viewer | None) -> list[tuple[str, str]]:
     """Return the pages beside the list that the bar on top names."""
-    return [("deliveries", _locale.gettext("Deliveries")), ("catalogue", _locale.gettext("Events"))]
+    sections = [("deliveries", _locale.gettext("Deliveries")), ("catalogue", _locale.gettext("Events"))]
+    if viewer is not None and viewer.may(Permission.OPERATE):
+        sections.append(("operator", _locale.gettext("Operator")))
+    return sections
 
 
 def _linker(request: Request) -> Callable[..., str]:

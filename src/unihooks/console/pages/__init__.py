@@ -10,6 +10,7 @@ from unihooks.console.pages import (
     deliveries,
     delivery,
     form,
+    operator,
     portal,
     preferences,
     secret,
@@ -18,7 +19,7 @@ from unihooks.console.pages import (
     webhooks,
 )
 
-_PAGES = (webhooks, form, webhook, deliveries, delivery, test, secret, catalogue, preferences, portal, assets)
+_PAGES = (webhooks, form, webhook, deliveries, delivery, test, secret, catalogue, operator, preferences, portal, assets)
 
 
 def page_routes() -> list[BaseRoute]:

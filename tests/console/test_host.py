@@ -1,0 +1,155 @@
+"""The console inside a host: mounted at a path, branded, in its language, and never with a secret in a page."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from importlib.resources import files
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from unihooks.console import Viewer, create_console, only_portal_links, portal_link
+from unihooks.console.pages import page_routes
+
+from .conftest import CANARY, text_of
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+
+
+@pytest.fixture
+def branded(dispatcher, authenticate):
+    def make(**settings):
+        return create_console(dispatcher, authenticate=authenticate, **settings)
+
+    return make
+
+
+async def test_every_link_and_redirect_stays_inside_the_mount(console, browse, webhook):
+    browser = browse(app=Starlette(routes=[Mount("/a/b", app=console)]))
+    first = await browser.get("/a/b/")
+    assert first.status_code == 200
+    seen, waiting = {"/a/b/"}, [first]
+    while waiting:
+        page = waiting.pop()
+        for link in re.findall(r'(?:href|action|src|hx-get|hx-post)="([^"]*)"', page.text):
+            assert link.startswith(("/a/b/", "#", "?")), link
+        links = {unescape(link).partition("?")[0] for link in re.findall(r'href="(/[^"]+)"', page.text)}
+        for link in links - seen:
+            seen.add(link)
+            answer = await browser.get(link)
+            assert answer.status_code == 200, link
+            if answer.headers["content-type"].startswith("text/html"):
+                waiting.append(answer)
+    assert len(seen) > 12
+    token = re.search(r'name="csrf" value="([0-9a-f]+)"', first.text)[1]
+    answer = await browser.client.post(f"/a/b/webhooks/{webhook.id}/activate", data={"csrf": token})
+    assert answer.url.path == f"/a/b/webhooks/{webhook.id}"
+
+
+async def test_portal_cookie_is_scoped_to_the_mount(dispatcher, browse):
+    app = create_console(dispatcher, authenticate=only_portal_links, secret="s" * 32)
+    browser = browse(None, app=Starlette(routes=[Mount("/hooks", app=app)]))
+    link = portal_link("https://console.example.com/hooks/", Viewer("acme"), secret="s" * 32)
+    answer = await browser.get(link)
+    assert answer.status_code == 200
+    assert "path=/hooks/" in answer.history[0].headers["set-cookie"].lower()
+
+
+async def test_title_logo_and_accent_are_the_hosts(branded, browse):
+    browser = browse(app=branded(title="Acme <hooks>", logo=PNG, accent="#0a7d5a", home_url="/account"))
+    page = await browser.get("/")
+    assert "Acme <hooks>" in text_of(page)
+    assert 'href="/account"' in page.text
+    assert (await browser.get("/static/logo")).content == PNG
+    assert (await browser.get("/static/logo")).headers["content-type"] == "image/png"
+    assert "--primary:#0a7d5a" in (await browser.get("/static/brand.css")).text
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"accent": "red}body{display:none"},
+        {"accent": "#fff"},
+        {"logo": b"MZ\x90"},
+        {"logo": "javascript:alert(1)"},
+        {"language": "tlh"},
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(branded, settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        branded(**settings)
+
+
+async def test_logo_of_another_host_is_the_only_one_allowed(branded, browse):
+    browser = browse(app=branded(logo="https://cdn.example.com/logo.png"))
+    policy = (await browser.get("/")).headers["content-security-policy"]
+    assert "img-src 'self' data: https://cdn.example.com;" in policy
+
+
+async def test_no_page_holds_a_secret(browser, webhook, dispatcher, receiver):
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    receiver.always(500)
+    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+    dispatcher.drain()
+    (delivery,) = dispatcher.log.deliveries(tenant="acme")
+    parts = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id, "delivery_id": delivery.id}
+    paths = [
+        route.path.format(**parts) for route in page_routes() if isinstance(route, Route) and "GET" in route.methods
+    ]
+    for path in [*paths, f"/webhooks/{webhook.id}/edit?step=headers", f"/webhooks/{webhook.id}/edit?step=review"]:
+        page = (await browser.get(path)).text
+        assert CANARY not in page, path
+        assert webhook.secrets[0].reveal() not in page, path
+    sent = await browser.press(await browser.get(f"/webhooks/{webhook.id}/test"), "", form_id="send")
+    assert CANARY not in sent.text
+    assert CANARY not in (await browser.press(await browser.get(f"/webhooks/{webhook.id}/edit"), "next")).text
+
+
+async def test_theme_and_language_are_kept_in_cookies(browser):
+    answer = await browser.post("/preferences", {"theme": "dark", "back": "/events"})
+    assert answer.url.path == "/events"
+    assert '<html lang="en" dir="ltr" class="dark"' in answer.text
+    answer = await browser.post("/preferences", {"language": "ar"})
+    assert '<html lang="ar" dir="rtl"' in answer.text
+    for back in ("https://evil.example/", "//evil.example/", "/\\evil.example/"):
+        assert (await browser.post("/preferences", {"back": back})).url.host == "console.example.com"
+
+
+async def test_language_follows_setting_query_cookie_and_browser(branded, browse):
+    header = {"accept-language": "fr, ar-SA;q=0.9, en;q=0.8"}
+    assert 'lang="ar" dir="rtl"' in (await browse(**header).get("/")).text
+    assert 'lang="en"' in (await browse(**header).get("/?lang=en")).text
+    assert 'lang="en"' in (await browse(app=branded(language="en"), **header).get("/?lang=ar")).text
+    assert 'lang="en"' in (await browse(**{"accept-language": "x;q=y,,;q="}).get("/?lang=tlh")).text
+
+
+async def test_pages_have_no_inline_script_style_or_handler(browser, webhook):
+    paths = [
+        "/",
+        "/new",
+        "/deliveries",
+        "/events",
+        *(f"/webhooks/{webhook.id}{p}" for p in ("", "/edit", "/test", "/secret")),
+    ]
+    for path in paths:
+        page = (await browser.get(path)).text
+        assert not re.search(r"<script(?![^>]*\ssrc=)", page)
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|hx-on|js:", page)
+
+
+def test_assets_come_with_their_licences():
+    folder = files("unihooks.console") / "static"
+    assert "BSD" in (folder / "htmx.LICENSE.txt").read_text()
+    assert "MIT" in (folder / "basecoat.LICENSE.txt").read_text()
+    for name in ("console.css", "basecoat.css", "htmx.js", "console.js", "theme.js"):
+        assert not re.search(r"@import|url\(['\"]?(https?:)?//", (folder / name).read_text())
+
+
+async def test_operator_sees_all_tenants_and_others_do_not(browse, webhook, dispatcher):
+    answer = await browse(permissions="read,operate").get("/operator")
+    assert "acme" in text_of(answer)
+    assert "No worker was seen" in text_of(answer)
+    assert "Operator" not in text_of(await browse().get("/"))
+    assert (await browse().get("/operator")).status_code == 403

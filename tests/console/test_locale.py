@@ -1,0 +1,99 @@
+"""Every message has its Arabic translation, and what is shipped is what the translation says."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import as_file, files
+from io import BytesIO
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+
+from unihooks.console import _formats, _locale
+
+from .conftest import text_of
+
+FOLDER = files("unihooks.console") / "locale/ar/LC_MESSAGES"
+PLACE = re.compile(r"%\(\w+\)[sd]")
+METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
+OPTIONS = {
+    "**/templates/**.html": {
+        "newstyle_gettext": "true",
+        "trim_blocks": "true",
+        "lstrip_blocks": "true",
+        "silent": "false",
+        "extensions": "jinja2.ext.i18n,jinja2.ext.do",
+    }
+}
+KEYWORDS = {"_": None, "gettext": None, "later": None, "ngettext": (1, 2)}
+
+
+@pytest.fixture(scope="module")
+def arabic():
+    return read_po(BytesIO((FOLDER / "console.po").read_bytes()), locale="ar")
+
+
+def extracted():
+    with as_file(files("unihooks.console")) as folder:
+        found = extract_from_dir(folder, METHODS, OPTIONS, keywords=KEYWORDS)
+        return {message for _, _, message, _, _ in found}
+
+
+def said(catalog):
+    """Return what a catalog makes of each message; singulars stand for their plurals."""
+    return {
+        message.id[0] if message.pluralizable else message.id: tuple(message.string)
+        if message.pluralizable
+        else message.string
+        for message in catalog
+        if message.id
+    }
+
+
+def test_every_message_is_translated_and_no_other(arabic):
+    assert {message.id for message in arabic if message.id} == extracted()
+
+
+def test_every_translation_is_complete_and_keeps_its_places(arabic):
+    for message in arabic:
+        if not message.id:
+            continue
+        strings = message.string if message.pluralizable else (message.string,)
+        assert all(strings), message.id
+        assert not message.fuzzy
+        ids = message.id if message.pluralizable else (message.id,)
+        allowed = {place for one in ids for place in PLACE.findall(one)}
+        for string in strings:
+            assert set(PLACE.findall(string)) <= allowed, message.id
+        # A singular may say "one" in words; all others name the number.
+        assert message.pluralizable or set(PLACE.findall(message.string)) == allowed, message.id
+
+
+def test_compiled_messages_agree_with_their_source(arabic):
+    compiled = read_mo(BytesIO((FOLDER / "console.mo").read_bytes()))
+    assert said(compiled) == said(arabic)
+
+
+@pytest.mark.parametrize(
+    "count, text", [(1, "ثانية واحدة"), (2, "ثانيتين"), (3, "3 ثوانٍ"), (11, "11 ثانية"), (59, "59 ثانية")]
+)
+def test_arabic_numbers_take_their_own_forms(count, text):
+    from datetime import timedelta
+
+    _locale.use("ar")
+    try:
+        assert _formats.span(timedelta(seconds=count)) == text
+    finally:
+        _locale.use("en")
+
+
+async def test_arabic_pages_run_from_right_to_left_and_hold_no_english_sentence(browse, webhook):
+    browser = browse(**{"accept-language": "ar"})
+    for path in ("/", "/new", "/deliveries", "/events", f"/webhooks/{webhook.id}", f"/webhooks/{webhook.id}/secret"):
+        page = await browser.get(path)
+        assert '<html lang="ar" dir="rtl"' in page.text
+        text = re.sub(r"(?s)<(pre|code|title)[ >].*?</\1>", "", page.text)
+        assert not re.search(r"\b(the|webhook is|No|All)\b", re.sub(r"<[^>]+>", " ", text)), path
+    assert "خطافات الويب" in text_of(await browser.get("/"))
