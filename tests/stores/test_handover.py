@@ -44,3 +44,10 @@ def test_no_more_is_kept_than_fits() -> None:
     assert [handover.take("acme", f"evt_{number}") for number in (1, 2)] == [None, None]
     handover.keep([event(3, size=half)])
     assert handover.take("acme", "evt_3") is not None
+
+
+def test_small_events_that_others_plan_do_not_pile_up() -> None:
+    handover = wanted()
+    for number in range(20_000):
+        handover.keep([event(number, size=2)])
+    assert sum(handover.take("acme", f"evt_{number}") is not None for number in range(20_000)) < 10_000

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from unihooks._planning import NewEvent
 
 _MOST_BYTES = 8 * 1024 * 1024
+# What an event takes besides its body; where another process plans, small ones would pile up.
+_BYTES_AROUND_A_BODY = 1024
 
 
 class Handover:
@@ -27,7 +29,7 @@ class Handover:
             return
         for event in events:
             self._events[event.tenant, event.id] = event
-            self._size += len(event.body)
+            self._size += _weight(event)
         if self._size > _MOST_BYTES:
             self.forget()
 
@@ -35,9 +37,13 @@ class Handover:
         """Return the event if it is here, and keep it no longer."""
         event = self._events.pop((tenant, event_id), None)
         if event is not None:
-            self._size -= len(event.body)
+            self._size -= _weight(event)
         return event
 
     def forget(self) -> None:
         """Keep nothing of what was emitted so far."""
         self._events, self._size = {}, 0
+
+
+def _weight(event: NewEvent) -> int:
+    return len(event.body) + _BYTES_AROUND_A_BODY
