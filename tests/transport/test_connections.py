@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from unihooks.testing._hostile import Hostile
 from unihooks.testing._transport_contract import send
 from unihooks.transport import exchange
+from unihooks.transport._pool import idle_that_fit
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -67,6 +69,30 @@ async def test_idle_connections_of_one_endpoint_are_limited_in_number(hostile, m
     transport = made(max_idle_per_endpoint=2)
     await asyncio.gather(*[send(transport, hostile.url("ok"), seconds=3) for _ in range(8)])
     assert len(transport._pool) == 2
+
+
+def test_idle_connections_leave_the_host_files_to_open(monkeypatch):
+    resource = pytest.importorskip("resource")
+    for files, idle in [(1024, 256), (1_000_000, 10_000), (resource.RLIM_INFINITY, 10_000)]:
+        monkeypatch.setattr(resource, "getrlimit", lambda which, files=files: (files, files))
+        assert idle_that_fit() == idle
+
+
+async def test_idle_connections_are_closed_when_the_process_may_open_no_more_files(hostile, made, caplog):
+    resource = pytest.importorskip("resource")
+    transport = made()
+    for number in range(3):
+        await send(transport, hostile.url("ok"), endpoint_id=f"idle_{number}")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as next_one:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_one.fileno(), files[1]))
+        try:
+            outcome = await send(transport, hostile.url("ok"), endpoint_id="another")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, files)
+    assert outcome.status_code == 204
+    assert len(transport._pool) == 1
+    assert "ulimit -n" in caplog.text
 
 
 async def test_idle_connection_is_closed_after_its_time(hostile, made):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from time import monotonic
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _CHECKS_KEPT: Final = 4096
 # Whoever owns a name could have us knock at a thousand doors of others, at each attempt.
 _MAX_DIALED: Final = 8
+_NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+_CLOSING_SECONDS: Final = 0.01
 _PORTS: Final = {"http": 80, "https": 443}
 
 logger = logging.getLogger("unihooks.transport")
@@ -60,6 +63,7 @@ class Dialer:
         context: ssl.SSLContext | None,
         timeout: float,
         loop: asyncio.AbstractEventLoop,
+        spare_files: Callable[[], None],
     ) -> None:
         # They depend on the policy alone, which is frozen; what is refused is not kept.
         self._checked_url = lru_cache(_CHECKS_KEPT)(targets.check_url)
@@ -67,6 +71,7 @@ class Dialer:
         self._context = context
         self._timeout = timeout
         self._loop = loop
+        self._spare_files = spare_files
         self._scratch = Scratch()
         self._lookups = Lookups(targets.resolver or system_addresses, loop)
         self.sessions = Sessions()
@@ -140,6 +145,16 @@ class Dialer:
         raise NotReachable(f"{destination.host}: " + ", ".join(details))
 
     async def _connect(self, address: str, destination: Destination) -> Connection:
+        try:
+            return await self._connect_once(address, destination)
+        except OSError as exc:
+            if exc.errno not in _NO_MORE_FILES:
+                raise
+        self._spare_files()
+        await asyncio.sleep(_CLOSING_SECONDS)
+        return await self._connect_once(address, destination)
+
+    async def _connect_once(self, address: str, destination: Destination) -> Connection:
         connection = self._new_connection(destination)
         try:
             await self._loop.create_connection(lambda: connection, address, destination.port)

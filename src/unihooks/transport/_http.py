@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import ssl
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from unihooks.transport._deadlines import Ticker
 from unihooks.transport._dialing import Destination, Dialer, port_of
 from unihooks.transport._errors import BadAnswer, ConnectionEnded
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
-from unihooks.transport._pool import IdleLimits, Pool
+from unihooks.transport._pool import IdleLimits, Pool, idle_that_fit
 from unihooks.transport._requests import read_body, render_head
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ _IDLE_SWEEP_SECONDS = 1.0
 
 # Gateways on the way forget a silent connection after 240 s or more, without a word to either end.
 _IDLE_SECONDS = 180.0
+
+
+logger = logging.getLogger("unihooks.transport")
 
 
 class HTTPTransport(httpx.AsyncBaseTransport):
@@ -41,7 +45,8 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         targets: Which destinations are allowed.
         ssl_context: Whom to trust; the system's authorities unless given.
         connect_timeout: Seconds for look-up, connect and TLS together.
-        max_idle: How many unused connections are kept in all.
+        max_idle: How many unused connections are kept in all: a quarter of the files that the
+            process may open (`ulimit -n`), 10,000 at most, unless given.
         max_idle_per_endpoint: How many of them for one endpoint and origin.
         idle_seconds: For how long at most. A receiver that announces a shorter time is believed.
         max_answer_bytes: How much of an answer is read, its framing included.
@@ -53,7 +58,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         *,
         ssl_context: ssl.SSLContext | None = None,
         connect_timeout: float = 5.0,
-        max_idle: int = 10_000,
+        max_idle: int | None = None,
         max_idle_per_endpoint: int = 64,
         idle_seconds: float = _IDLE_SECONDS,
         max_answer_bytes: int = MAX_WIRE_BYTES,
@@ -62,7 +67,8 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         self._ssl_context = ssl_context
         self._connect_timeout = connect_timeout
         self._max_answer_bytes = max_answer_bytes
-        limits = IdleLimits(total=max_idle, per_endpoint=max_idle_per_endpoint, seconds=idle_seconds)
+        total = idle_that_fit() if max_idle is None else max_idle
+        limits = IdleLimits(total=total, per_endpoint=max_idle_per_endpoint, seconds=idle_seconds)
         self._pool = Pool(limits)
         self._asking: set[Connection] = set()
         self._dialer: Dialer | None = None
@@ -119,7 +125,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         self._ticker = Ticker(loop, _SWEEP_SECONDS, self._sweep)
         self._idle_ticker = Ticker(loop, _IDLE_SWEEP_SECONDS, self._sweep_idle)
-        self._dialer = Dialer(self._targets, self._ssl_context, self._connect_timeout, loop)
+        self._dialer = Dialer(self._targets, self._ssl_context, self._connect_timeout, loop, self._spare_files)
         return self._dialer
 
     async def _ask_over(
@@ -145,6 +151,12 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             self._pool.put(connection, monotonic(), answer.idle_seconds)
             self._idle_ticker.start()
         return answer
+
+    def _spare_files(self) -> None:
+        # What is idle must not be the reason why a delivery fails.
+        if len(self._pool):
+            logger.warning("this process may open no more files, so idle connections are closed; raise `ulimit -n`")
+            self._pool.close()
 
     def _sweep(self) -> bool:
         now = monotonic()

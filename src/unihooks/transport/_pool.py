@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 
 Key = Hashable
 
+_MOST_IDLE: Final = 10_000
+
+
+def idle_that_fit() -> int:
+    """Return how many idle connections leave the host enough of the files that its process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return _MOST_IDLE
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_IDLE if files == resource.RLIM_INFINITY else min(files // 4, _MOST_IDLE)
+
+
 # Of the time that a peer says it waits: what is sent at its end meets a closed connection.
 _OF_THEIR_TIME: Final = 0.8
 
