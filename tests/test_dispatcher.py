@@ -457,7 +457,7 @@ def test_a_running_worker_is_seen_and_one_that_ended_is_not(host):
         host.receiver.wait_for(1)
         (worker,) = host.dispatcher.stats().workers
         assert worker.pid > 0
-        assert worker.seen_at
+        assert worker.seen_at == host.clock.now
 
     assert not host.dispatcher.stats().workers
 

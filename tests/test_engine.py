@@ -786,14 +786,15 @@ def test_what_is_no_transport_is_a_type_error():
 def test_a_receiver_that_echoes_what_it_got_puts_no_secret_into_the_log(host):
     basic, key = "Basic dXNlcjpjNG5hcnk=", "c4nary-k3y"
     webhook = host.webhook("/a", headers={"Authorization": basic, "X-Key": key, "X-Short": "1"})
-    echo = f'{{"authorization": "{basic}", "token": "dXNlcjpjNG5hcnk=", "key": "{key}", "n": 1}}'
+    signing = webhook.secrets[0].reveal()
+    echo = f'{{"authorization": "{basic}", "token": "dXNlcjpjNG5hcnk=", "key": "{key}", "sign": "{signing}"}}'
     host.receiver.always(Answer(500, headers={"X-Echo": f"key={key}"}, body=echo.encode()))
     host.emit()
     host.dispatcher.drain()
     kept = host.dispatcher.log.attempts(host.only().id)
     shown = host.dispatcher.webhooks.send_test(webhook.id, product="chat", event_type="x", payload=1)
     for attempt in [*kept, *shown]:
-        assert attempt.response_body == b'{"authorization": "***", "token": "***", "key": "***", "n": 1}'
+        assert attempt.response_body == b'{"authorization": "***", "token": "***", "key": "***", "sign": "whsec_***"}'
         assert dict(attempt.response_headers)["x-echo"] == "key=***"
 
 

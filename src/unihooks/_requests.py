@@ -56,7 +56,7 @@ class PreparedDestination:
     expires_at: int | None
 
     def redacted(self, text: bytes) -> bytes:
-        """Return what a receiver answered without the values of custom headers, which some echo."""
+        """Return what a receiver answered without custom headers' values and signing secrets, which some echo."""
         for value in self.hidden:
             if value in text:
                 text = text.replace(value, REDACTED.encode())
@@ -112,7 +112,7 @@ def prepare(destination: Destination, now: int) -> PreparedDestination:
         end=f"{_lines([webhook, *destination.headers.revealed()])}\r\n",
         signer=Signer(secrets),
         shown=json.dumps(shown)[:-1],
-        hidden=_hidden(destination.headers),
+        hidden=_hidden(destination),
         expires_at=_first_expiry(secrets),
     )
 
@@ -141,10 +141,11 @@ def build_request(
     return RenderedRequest(prepared, head.encode("ascii"), body, deadline), shown
 
 
-def _hidden(headers: HeaderSet) -> tuple[bytes, ...]:
-    values = {value for _, value in headers.revealed()}
-    # Of "Bearer s3cr3t" a receiver may echo the second word alone.
+def _hidden(destination: Destination) -> tuple[bytes, ...]:
+    values = {value for _, value in destination.headers.revealed()}
+    # Of "Bearer s3cr3t" a receiver may echo the second word alone, of a signing secret what follows whsec_.
     words = {value.rpartition(" ")[2] for value in values}
+    words |= {secret.reveal().partition("_")[2] for secret in destination.secrets}
     found = [one.encode("ascii") for one in values | words if len(one) >= _LEAST_HIDDEN]
     return tuple(sorted(found, key=len, reverse=True))
 

@@ -8,6 +8,7 @@ three times as long to make them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from attrs import Factory, define, frozen
 
@@ -183,7 +184,7 @@ class WorkerSeen:
     id: str
     host: str
     pid: int
-    seen_at: int
+    seen_at: datetime
 
 
 @frozen(kw_only=True)

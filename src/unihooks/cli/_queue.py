@@ -13,7 +13,6 @@ import click
 
 from unihooks._dispatcher import Dispatcher
 from unihooks._overview import Stats
-from unihooks._times import from_us
 from unihooks._worker import CONCURRENCY, PER_ENDPOINT, Worker
 from unihooks.cli._apps import with_app, with_dispatcher
 from unihooks.cli._options import json_option
@@ -109,6 +108,6 @@ def _show_status(stats: Stats) -> None:
     show_fields(fields, out=out)
     if stats.workers:
         columns = [Column("worker"), Column("host", flexible=True), Column("pid"), Column("seen")]
-        rows = [[one.id, one.host, one.pid, short_time(from_us(one.seen_at))] for one in stats.workers]
+        rows = [[one.id, one.host, one.pid, short_time(one.seen_at)] for one in stats.workers]
         click.echo()
         show_rows(columns, rows, out=out)

@@ -12,7 +12,6 @@ import click
 
 from unihooks._models import Attempt, Delivery, Endpoint, Event, Page, Webhook
 from unihooks._overview import Stats
-from unihooks._times import from_us
 
 T = TypeVar("T")
 HIDDEN = "***"
@@ -134,8 +133,7 @@ def stats_value(stats: Stats) -> dict[str, Any]:
         "in_flight": stats.in_flight,
         "failing_endpoints": stats.failing_endpoints,
         "workers": [
-            {"id": one.id, "host": one.host, "pid": one.pid, "seen_at": time(from_us(one.seen_at))}
-            for one in stats.workers
+            {"id": one.id, "host": one.host, "pid": one.pid, "seen_at": time(one.seen_at)} for one in stats.workers
         ],
     }
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from unihooks._filters import name_position
 from unihooks._models import DeliveryState, Event, Webhook
 from unihooks._planning import NewEvent, plan_event
-from unihooks._times import SECOND, Clock, system_clock, to_us
+from unihooks._times import SECOND, Clock, from_us, system_clock, to_us
 from unihooks.abc import (
     HELD_TOO_LONG,
     WEBHOOK_DELETED,
@@ -255,7 +255,7 @@ class MemoryStore(MemoryLog, MemoryFigures):
 
     def beat(self, worker_id: str, *, gone: bool = False) -> None:
         """Note that this worker lives, or that it has ended."""
-        seen = WorkerSeen(id=worker_id, host=socket.gethostname(), pid=os.getpid(), seen_at=self.now())
+        seen = WorkerSeen(id=worker_id, host=socket.gethostname(), pid=os.getpid(), seen_at=from_us(self.now()))
         with self._lock:
             if gone:
                 self._tables.workers.pop(worker_id, None)

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
 from unihooks._models import Webhook
-from unihooks._times import SECOND
+from unihooks._times import SECOND, from_us
 from unihooks.abc import Figures, Store, Window
 from unihooks.stores import _hours
 from unihooks.stores._memory_listing import page
@@ -108,7 +108,7 @@ class MemoryFigures(Store):
                 held=sum(not lane.open for lane, _, _ in pending),
                 in_flight=sum(row.token is not None and due_at > now for _, row, due_at in pending),
                 failing_endpoints=sum(lane.failing_since is not None for lane in lanes),
-                workers=[one for one in self._tables.workers.values() if one.seen_at >= now - _SEEN_WITHIN],
+                workers=[one for one in self._tables.workers.values() if one.seen_at >= from_us(now - _SEEN_WITHIN)],
             )
 
     def oldest_unplanned(self) -> int | None:

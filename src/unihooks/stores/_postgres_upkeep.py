@@ -6,7 +6,7 @@ import os
 import socket
 
 from unihooks._figures import HOUR
-from unihooks._times import SECOND
+from unihooks._times import SECOND, from_us
 from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
 from unihooks.stores._postgres_statements import Statements
 
@@ -120,7 +120,7 @@ def figures(it: Statements) -> Figures:
         held=held,
         in_flight=in_flight,
         failing_endpoints=failing[0][0],
-        workers=[WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=row[3]) for row in workers],
+        workers=[WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=from_us(row[3])) for row in workers],
     )
 
 

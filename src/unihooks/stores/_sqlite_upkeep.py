@@ -7,7 +7,7 @@ import socket
 import sqlite3
 
 from unihooks._figures import HOUR
-from unihooks._times import SECOND
+from unihooks._times import SECOND, from_us
 from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
 from unihooks.stores._sqlite_statements import as_json
 
@@ -114,7 +114,7 @@ def figures(connection: sqlite3.Connection, now: int) -> Figures:
         held=held,
         in_flight=in_flight,
         failing_endpoints=failing.fetchone()[0],
-        workers=[WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=row[3]) for row in workers],
+        workers=[WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=from_us(row[3])) for row in workers],
     )
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from unihooks._models import EventSubscription
-from unihooks._times import SECOND
+from unihooks._times import SECOND, from_us
 from unihooks.abc import Claimed
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
@@ -246,7 +246,7 @@ class ClaimingRules:
         assert {one.id for one in scene.store.figures().workers} == {"one", "two"}
         scene.clock.advance(21)
         [two] = scene.store.figures().workers
-        assert (two.id, two.seen_at) == ("two", two_at)
+        assert (two.id, two.seen_at) == ("two", from_us(two_at))
         assert two.host
         assert two.pid > 0
 
