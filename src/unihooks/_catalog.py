@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from unihooks._documents import asyncapi_document, openapi_document
 from unihooks._payload import decode, encode, step
 from unihooks.exceptions import Conflict, InvalidPayload, UnknownEventType
 
@@ -171,6 +172,14 @@ class Catalog:
     def check_payload(self, product: str, event_type: str, payload: Any) -> None:
         """Refuse an unknown event type and a payload that does not fit its schema."""
         self.check(product, event_type).check_payload(payload)
+
+    def openapi(self, *, title: str = "Webhooks", version: str = "1") -> dict[str, Any]:
+        """Return an OpenAPI 3.1 document whose `webhooks` are the event types, for receivers and their tools."""
+        return openapi_document(self, title=title, version=version)
+
+    def asyncapi(self, *, title: str = "Webhooks", version: str = "1") -> dict[str, Any]:
+        """Return an AsyncAPI 3 document in which the host sends a message for each event type."""
+        return asyncapi_document(self, title=title, version=version)
 
     def __iter__(self) -> Iterator[Product]:
         return iter(tuple(self._products.values()))

@@ -23,7 +23,8 @@ from unihooks.stores._rows import Row
 
 COUNTS = ("attempts", "delivered", "failed", "duration_us", *(f"up_to_{bound}_ms" for bound in BOUNDS_MS))
 COLUMNS = ", ".join(("endpoint_id", "hour", *COUNTS))
-SUMS = ", ".join(f"sum(h.{name})" for name in COUNTS)
+SUMS = ", ".join(f"CAST(sum(h.{name}) AS bigint)" for name in COUNTS)
+OUTCOMES = ", ".join(f"CAST(sum(h.{name}) AS bigint)" for name in COUNTS[:3])
 
 # What exceeds the last bound of the histogram is taken to last up to this, the usual deadline.
 _LONGEST_MS = 20_000
@@ -47,7 +48,7 @@ def hour_rows(results: Iterable[Result], now: int) -> list[Row]:
 
 def to_hour(row: Sequence[Any]) -> HourRow:
     """Return what was counted from (hour, *COUNTS)."""
-    hour, attempts, delivered, failed, duration_us, *within = (int(value) for value in row)
+    hour, attempts, delivered, failed, duration_us, *within = row
     return HourRow(hour, attempts, delivered, failed, duration_us, tuple(within))
 
 
@@ -93,7 +94,7 @@ def to_healths(
     Rows of lanes hold webhook id, endpoint id, failing_since, failures,
     last_success_at, last_failure_at and when it is due next, in the order of
     endpoints; those of last deliveries webhook id, created_at and state; those
-    of hours webhook id, hour and COUNTS.
+    of hours webhook id, hour, attempts, delivered and failed.
     """
     endpoints: dict[str, list[EndpointHealth]] = {}
     for webhook_id, *lane in lanes:
@@ -101,7 +102,7 @@ def to_healths(
     newest = {webhook_id: (from_us(at), DeliveryState(state)) for webhook_id, at, state in last}
     counted: dict[str, list[HourRow]] = {}
     for webhook_id, *hour in hours:
-        counted.setdefault(webhook_id, []).append(to_hour(hour))
+        counted.setdefault(webhook_id, []).append(HourRow(*hour))
     return {
         webhook_id: WebhookHealth(
             endpoints=tuple(of_it),

@@ -33,7 +33,9 @@ class MemoryFigures(Store):
             found = [self._tables.webhooks[one] for one in dict.fromkeys(webhook_ids) if one in self._tables.webhooks]
             mine = [webhook for webhook in found if webhook.tenant == tenant]
             lanes = [(webhook.id, *self._lane(one.id, now)) for webhook in mine for one in webhook.endpoints]
-            hours = [(webhook.id, *hour) for webhook in mine for hour in self._hours(webhook, _hours.first_hour(now))]
+            hours = [
+                (webhook.id, *hour[:4]) for webhook in mine for hour in self._hours(webhook, _hours.first_hour(now))
+            ]
             return _hours.to_healths(lanes, self._newest({webhook.id for webhook in mine}), hours, now)
 
     def _lane(self, endpoint_id: str, now: int) -> Row:

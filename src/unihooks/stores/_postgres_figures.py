@@ -37,12 +37,14 @@ SELECT d.webhook_id, d.created_at, d.state FROM (
 ) AS newest
 JOIN unihooks.deliveries AS d ON d.tenant = %(tenant)s AND d.id = newest.id
 """
-_HOURS = f"""{_MINE}
-SELECT e.webhook_id, h.hour, {_hours.SUMS}
+_HOURS = """{mine}
+SELECT e.webhook_id, h.hour, {sums}
 FROM mine JOIN unihooks.endpoints AS e ON e.webhook_id = mine.id
 JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= %(since)s
 GROUP BY e.webhook_id, h.hour ORDER BY e.webhook_id, h.hour
 """
+_OUTCOMES = _HOURS.format(mine=_MINE, sums=_hours.OUTCOMES)
+_COUNTS = _HOURS.format(mine=_MINE, sums=_hours.SUMS)
 _FAILING = """
 SELECT l.tenant, l.webhook_id, w.name, l.endpoint_id, e.url, l.failing_since, l.failures
 FROM (
@@ -83,7 +85,7 @@ def webhook_health(it: Statements, tenant: str, webhook_ids: Collection[str]) ->
     """Return the health of those of the webhooks that the tenant has."""
     mine: dict[str, Any] = {"webhooks": list(webhook_ids), "tenant": tenant}
     lanes = it.fetch(_LANES, **mine, now=it.now)
-    hours = it.fetch(_HOURS, **mine, since=_hours.first_hour(it.now))
+    hours = it.fetch(_OUTCOMES, **mine, since=_hours.first_hour(it.now))
     return _hours.to_healths(lanes, it.fetch(_LAST, **mine), hours, it.now)
 
 
@@ -92,7 +94,7 @@ def webhook_hours(it: Statements, tenant: str, webhook_id: str, since: int) -> l
     known = "SELECT 1 FROM unihooks.webhooks WHERE id = %(id)s AND tenant = %(tenant)s"
     if not it.fetch(known, id=webhook_id, tenant=tenant):
         raise not_found("webhook", webhook_id, tenant)
-    return [_hours.to_hour(row[1:]) for row in it.fetch(_HOURS, webhooks=[webhook_id], tenant=tenant, since=since)]
+    return [_hours.to_hour(row[1:]) for row in it.fetch(_COUNTS, webhooks=[webhook_id], tenant=tenant, since=since)]
 
 
 def failing_endpoints(it: Statements, limit: int) -> list[FailingEndpoint]:

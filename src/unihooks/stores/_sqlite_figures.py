@@ -40,12 +40,14 @@ SELECT d.webhook_id, d.created_at, d.state FROM (
 ) AS newest
 CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = :tenant AND d.id = newest.id
 """
-_HOURS = f"""{_MINE}
-SELECT e.webhook_id, h.hour, {_hours.SUMS}
+_HOURS = """{mine}
+SELECT e.webhook_id, h.hour, {sums}
 FROM mine CROSS JOIN main.unihooks_endpoints AS e ON e.webhook_id = mine.id
 CROSS JOIN main.unihooks_hours AS h ON h.endpoint_id = e.id AND h.hour >= :since
 GROUP BY e.webhook_id, h.hour ORDER BY e.webhook_id, h.hour
 """
+_OUTCOMES = _HOURS.format(mine=_MINE, sums=_hours.OUTCOMES)
+_COUNTS = _HOURS.format(mine=_MINE, sums=_hours.SUMS)
 _FAILING = """
 SELECT l.tenant, l.webhook_id, w.name, l.endpoint_id, e.url, l.failing_since, l.failures
 FROM (
@@ -91,7 +93,7 @@ def webhook_health(
         "now": now,
         "since": _hours.first_hour(now),
     }
-    lanes, last, hours = (connection.execute(statement, parameters) for statement in (_LANES, _LAST, _HOURS))
+    lanes, last, hours = (connection.execute(statement, parameters) for statement in (_LANES, _LAST, _OUTCOMES))
     return _hours.to_healths(lanes, last, hours, now)
 
 
@@ -100,7 +102,7 @@ def webhook_hours(connection: sqlite3.Connection, tenant: str, webhook_id: str, 
     known = "SELECT 1 FROM main.unihooks_webhooks WHERE id = ? AND tenant = ?"
     if connection.execute(known, (webhook_id, tenant)).fetchone() is None:
         raise not_found("webhook", webhook_id, tenant)
-    rows = connection.execute(_HOURS, {"webhooks": as_json([webhook_id]), "tenant": tenant, "since": since})
+    rows = connection.execute(_COUNTS, {"webhooks": as_json([webhook_id]), "tenant": tenant, "since": since})
     return [_hours.to_hour(row[1:]) for row in rows]
 
 

@@ -1,0 +1,269 @@
+"""Describe what a catalog offers as an OpenAPI 3.1 or AsyncAPI 3 document, for receivers and their tools."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
+_NOT_OF_A_KEY = re.compile(r"[^A-Za-z0-9._-]")
+
+# Keywords whose members are schemas by name, and those whose value is data.
+_BY_NAME = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+_DATA = {"const", "enum", "default", "example", "examples"}
+
+_SIGNATURE = (
+    "Standard Webhooks: one or more signatures, separated by a space, each a version and base64. `v1` is "
+    "HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`, keyed with the base64-decoded rest of the secret "
+    "after `whsec_`; `v1a` is Ed25519. One that fits is enough. Compare in constant time, and refuse a timestamp "
+    "more than five minutes off."
+)
+_HEADERS = {
+    "webhook-id": ("The event's id, equal on retries and replays: what came before can be left out.", "evt_"),
+    "webhook-timestamp": ("When this attempt was made, in seconds since 1970.", "1700000000"),
+    "webhook-signature": (_SIGNATURE, "v1"),
+    "unihooks-product": ("The product.", ""),
+    "unihooks-event": ("The event type.", ""),
+    "unihooks-webhook": ("The id of the webhook.", "wh_"),
+}
+_ANSWERS = {
+    "2XX": "Received. Nothing else counts as success; redirects are not followed.",
+    "410": "Nothing is to be sent to this endpoint any more: it is disabled.",
+    "429": "Too many: sent again after at least a minute, or when `Retry-After` says.",
+    "default": "Not received: sent again, later and later, for about three days.",
+}
+_ABOUT = (
+    "What is sent to the endpoints of webhooks. A webhook's mapping may have removed or renamed properties of a "
+    "payload, and its custom headers are sent along."
+)
+
+
+class OfferedEvent(Protocol):
+    """Be an event type of a catalog."""
+
+    @property
+    def product(self) -> str:
+        """Return the product's name."""
+
+    @property
+    def name(self) -> str:
+        """Return the event type."""
+
+    @property
+    def title(self) -> str:
+        """Return what people call it."""
+
+    @property
+    def description(self) -> str | None:
+        """Return what it means."""
+
+    @property
+    def schema(self) -> Any:
+        """Return the JSON Schema 2020-12 of its payloads, None if there is none."""
+
+    @property
+    def example(self) -> Any:
+        """Return an example of a payload, None if there is none."""
+
+
+class OfferedProduct(Protocol):
+    """Be a product of a catalog."""
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+
+    @property
+    def title(self) -> str:
+        """Return what people call it."""
+
+    @property
+    def description(self) -> str | None:
+        """Return what it is."""
+
+    def __iter__(self) -> Iterator[OfferedEvent]:
+        """Return its event types."""
+
+
+def openapi_document(catalog: Iterable[OfferedProduct], *, title: str, version: str) -> dict[str, Any]:
+    """Return an OpenAPI 3.1 document whose `webhooks` are the event types."""
+    products = list(catalog)
+    named = _named(products)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": _ABOUT},
+        "jsonSchemaDialect": _DIALECT,
+        "tags": [_described({"name": one.name, "x-displayName": one.title}, one.description) for one in products],
+        "webhooks": {key: {"post": _operation(key, event)} for key, event in named.items()},
+        "components": {
+            "schemas": {key: _placed(event.schema, f"#/components/schemas/{key}") for key, event in named.items()},
+            "parameters": {name: _parameter(name) for name in _HEADERS},
+            "securitySchemes": {
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "webhook-signature",
+                    "description": _SIGNATURE,
+                }
+            },
+        },
+    }
+
+
+def asyncapi_document(catalog: Iterable[OfferedProduct], *, title: str, version: str) -> dict[str, Any]:
+    """Return an AsyncAPI 3 document in which the host sends one message for each event type."""
+    products = list(catalog)
+    named = _named(products)
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": title,
+            "version": version,
+            "description": _ABOUT,
+            "tags": [_described({"name": one.name}, one.description or one.title) for one in products],
+        },
+        "defaultContentType": "application/json",
+        "channels": {key: _channel(key, event) for key, event in named.items()},
+        "operations": {key: _sending(key, event) for key, event in named.items()},
+        "components": {
+            "messages": {key: _message(key, event) for key, event in named.items()},
+            "messageTraits": {"signed": {"headers": _header_schema()}},
+            "securitySchemes": {
+                "signature": {
+                    "type": "httpApiKey",
+                    "in": "header",
+                    "name": "webhook-signature",
+                    "description": _SIGNATURE,
+                }
+            },
+        },
+    }
+
+
+def _named(products: Iterable[OfferedProduct]) -> dict[str, OfferedEvent]:
+    """Return the event types by keys that both kinds of document allow."""
+    named: dict[str, OfferedEvent] = {}
+    for event in (event for product in products for event in product):
+        key = wanted = _NOT_OF_A_KEY.sub("_", f"{event.product}.{event.name}")
+        number = 1
+        while key in named:
+            number += 1
+            key = f"{wanted}_{number}"
+        named[key] = event
+    return named
+
+
+def _described(value: dict[str, Any], description: str | None) -> dict[str, Any]:
+    return value if description is None else value | {"description": description}
+
+
+# OpenAPI.
+
+
+def _operation(key: str, event: OfferedEvent) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{key}"}}
+    if event.example is not None:
+        content["examples"] = {"example": {"summary": event.title, "value": event.example}}
+    operation = {
+        "operationId": key,
+        "summary": event.title,
+        "tags": [event.product],
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in _HEADERS],
+        "requestBody": {"required": True, "content": {"application/json": content}},
+        "responses": {code: {"description": text} for code, text in _ANSWERS.items()},
+        "security": [{"signature": []}],
+        "x-product": event.product,
+        "x-event-type": event.name,
+    }
+    return _described(operation, event.description)
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": True} | _header(name)
+
+
+def _header(name: str) -> dict[str, Any]:
+    text, start = _HEADERS[name]
+    schema: dict[str, Any] = {"type": "string"}
+    if start.isdigit():
+        schema["pattern"] = "^[0-9]+$"
+    elif start:
+        schema["pattern"] = f"^{start}"
+    return {"description": text, "schema": schema}
+
+
+# AsyncAPI.
+
+
+def _channel(key: str, event: OfferedEvent) -> dict[str, Any]:
+    channel = {
+        "address": None,
+        "title": event.title,
+        "messages": {"event": {"$ref": f"#/components/messages/{key}"}},
+        "tags": [{"name": event.product}],
+    }
+    return _described(channel, event.description)
+
+
+def _sending(key: str, event: OfferedEvent) -> dict[str, Any]:
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{key}"},
+        "title": event.title,
+        "messages": [{"$ref": f"#/channels/{key}/messages/event"}],
+        "security": [{"$ref": "#/components/securitySchemes/signature"}],
+        "bindings": {"http": {"method": "POST", "bindingVersion": "0.3.0"}},
+    }
+
+
+def _message(key: str, event: OfferedEvent) -> dict[str, Any]:
+    schema = _placed(event.schema, f"#/components/messages/{key}/payload/schema")
+    message: dict[str, Any] = {
+        "name": event.name,
+        "title": event.title,
+        "contentType": "application/json",
+        "traits": [{"$ref": "#/components/messageTraits/signed"}],
+        "payload": {"schemaFormat": _SCHEMA_FORMAT, "schema": schema},
+        "x-product": event.product,
+    }
+    if isinstance(event.example, Mapping):
+        message["examples"] = [{"name": "example", "payload": event.example}]
+    return _described(message, event.description)
+
+
+def _header_schema() -> dict[str, Any]:
+    headers = {name: _header(name) for name in _HEADERS}
+    properties = {name: one["schema"] | {"description": one["description"]} for name, one in headers.items()}
+    return {"type": "object", "required": list(_HEADERS), "properties": properties}
+
+
+# Schemas inside documents.
+
+
+def _placed(schema: Any, place: str) -> Any:
+    """Return a schema as part of a document, where "#" would mean the document and not the schema."""
+    if schema is None:
+        return {}
+    if isinstance(schema, Mapping) and "$id" in schema:
+        return schema
+    return _moved(schema, place)
+
+
+def _moved(schema: Any, place: str) -> Any:
+    if isinstance(schema, list):
+        return [_moved(one, place) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    moved = {}
+    for keyword, value in schema.items():
+        if keyword in _DATA:
+            moved[keyword] = value
+        elif keyword in _BY_NAME and isinstance(value, Mapping):
+            moved[keyword] = {name: _moved(one, place) for name, one in value.items()}
+        elif keyword in ("$ref", "$dynamicRef") and (value == "#" or str(value).startswith("#/")):
+            moved[keyword] = place + value[1:]
+        else:
+            moved[keyword] = _moved(value, place)
+    return moved
