@@ -70,13 +70,8 @@ def test_429_waits_at_least_a_minute():
 
 
 def test_response_headers_are_shown_as_they_came():
-    assert shown_headers([], bytes) == "[]"
-    assert json.loads(shown_headers([(b"X-A", b'caf\xe9 "q"'), (b"X-A", b"2")], bytes)) == [
+    assert shown_headers([]) == "[]"
+    assert json.loads(shown_headers([(b"X-A", b'caf\xe9 "q"'), (b"X-A", b"2")])) == [
         ["X-A", 'caf\xe9 "q"'],
         ["X-A", "2"],
     ]
-
-
-def test_response_headers_are_shown_without_what_is_redacted():
-    shown = shown_headers([(b"X-s3cr3t", b"is s3cr3t")], lambda text: text.replace(b"s3cr3t", b"***"))
-    assert json.loads(shown) == [["X-***", "is ***"]]

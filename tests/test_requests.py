@@ -92,3 +92,11 @@ def test_what_is_prepared_shows_no_secret():
     prepared = prepare(destination(), to_us(NOW))
     assert "s3cr3t" not in repr(prepared)
     assert "QQQQ" not in repr(prepared)
+
+
+def test_answers_are_shown_without_the_values_of_custom_headers():
+    prepared = prepare(destination(), to_us(NOW))
+    assert prepared.redacted(b"you sent Bearer s3cr3t") == b"you sent ***"
+    assert prepared.redacted_headers([(b"x-s3cr3t", b"is s3cr3t")]) == [(b"x-***", b"is ***")]
+    plain = prepare(destination(headers=HeaderSet()), to_us(NOW))
+    assert plain.redacted_headers([(b"x-a", b"b")]) == [(b"x-a", b"b")]

@@ -21,7 +21,7 @@ from unihooks._hooks import Hooks
 from unihooks._lanes import Lanes, Leased
 from unihooks._models import DeliveryState
 from unihooks._recorder import Recorder
-from unihooks._requests import Message, PreparedDestination, build_request
+from unihooks._requests import Message, PreparedDestination, RenderedRequest, build_request
 from unihooks._retries import DEFAULT_RETRIES
 from unihooks._upkeep import Upkeep
 from unihooks.abc import AttemptRow, Claimed, Lease, Recorded, Result, Settings
@@ -285,7 +285,9 @@ class Engine:
         if prepared is None or not prepared.destination.open or begun > leased.start_by:
             return None
         now = self._store.now()
-        answer, shown = await self._send(claimed, prepared, now, begun + self._settings.deadline)
+        deadline = begun + self._settings.deadline
+        request, shown = self._build(claimed, prepared, now, deadline)
+        answer = _NOTHING_SENT if request is None else await exchange(self._transport, request, deadline=deadline)
         self._attempted += 1
         result = self._conclude(claimed, prepared, answer, now, shown)
         if result.disable:
@@ -294,16 +296,15 @@ class Engine:
         self._recorder.add(result)
         return answer
 
-    async def _send(
+    def _build(
         self, claimed: Claimed, prepared: PreparedDestination, now: int, deadline: float
-    ) -> tuple[Exchange, str]:
+    ) -> tuple[RenderedRequest | None, str]:
         message = Message(claimed.event_id, claimed.product, claimed.event_type, claimed.body)
         try:
-            request, shown = build_request(prepared, message, now=now, deadline=deadline)
+            return build_request(prepared, message, now=now, deadline=deadline)
         except Exception:
             _logger.exception("the request of delivery %s cannot be built", claimed.id)
-            return _NOTHING_SENT, "[]"
-        return await exchange(self._transport, request, deadline=deadline), shown
+            return None, "[]"
 
     def _conclude(
         self, claimed: Claimed, prepared: PreparedDestination, answer: Exchange, now: int, shown: str
@@ -318,16 +319,16 @@ class Engine:
             answer.status_code,
             answer.error,
             shown,
-            _outcomes.shown_headers(answer.headers, prepared.redacted),
+            _outcomes.shown_headers(prepared.redacted_headers(answer.headers)),
             prepared.redacted(answer.body),
-            (*claimed.warnings, *answer.warnings),
+            claimed.warnings + answer.warnings,
         )
         return Result(claimed, attempt, decision.state, decision.retry_in_us, decision.reason, decision.disable)
 
     def _decide(self, claimed: Claimed, answer: Exchange, duration: int) -> _outcomes.Decision:
-        came = _outcomes.Answer(status_code=answer.status_code, headers=answer.headers, error=answer.error)
-        if came.succeeded:
+        if _outcomes.is_success(answer.status_code):
             return _outcomes.DELIVERED
+        came = _outcomes.Answer(status_code=answer.status_code, headers=answer.headers, error=answer.error)
         decide = partial(
             _outcomes.decide,
             came,

@@ -34,7 +34,8 @@ class Hooks:
 
     def recorded(self, accepted: Sequence[Result], recorded: Recorded) -> None:
         """Log what ended with the results that were accepted and start the hooks for it."""
-        self.ended([_ended(one) for one in accepted if one.state is not DeliveryState.PENDING], recorded.disabled)
+        told = (DeliveryState.FAILED, DeliveryState.DELIVERED) if self.settings.on_delivery else (DeliveryState.FAILED,)
+        self.ended([_ended(one) for one in accepted if one.state in told], recorded.disabled)
 
     def ended(self, ended: Sequence[Ended], disabled: Sequence[tuple[str, str, str]] = ()) -> None:
         """Log failures and disabled endpoints and start the hooks for all of it."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from json.encoder import encode_basestring_ascii as quoted
 
 from attrs import frozen
 
@@ -26,7 +26,7 @@ class Answer:
     @property
     def succeeded(self) -> bool:
         """Say whether the answer was a 2xx, the only success."""
-        return self.status_code is not None and 200 <= self.status_code <= 299  # noqa: PLR2004
+        return is_success(self.status_code)
 
 
 @frozen
@@ -40,6 +40,11 @@ class Decision:
 
 
 DELIVERED = Decision(DeliveryState.DELIVERED)
+
+
+def is_success(status_code: int | None) -> bool:
+    """Say whether a status code, None if no answer came, means that the delivery is done: 2xx and nothing else."""
+    return status_code is not None and 200 <= status_code <= 299  # noqa: PLR2004
 
 
 def decide(answer: Answer, *, attempt: int, elapsed_us: int, retries: RetryPolicy, now: int) -> Decision:
@@ -65,11 +70,11 @@ def decide(answer: Answer, *, attempt: int, elapsed_us: int, retries: RetryPolic
     return Decision(DeliveryState.PENDING, retry_in_us=round(delay * SECOND), reason=_why(answer))
 
 
-def shown_headers(headers: Sequence[tuple[bytes, bytes]], redacted: Callable[[bytes], bytes]) -> str:
-    """Return raw response headers as JSON text for the log, without what is to be redacted."""
-    if not headers:
-        return "[]"
-    return json.dumps([[redacted(part).decode("latin-1") for part in header] for header in headers])
+def shown_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """Return raw response headers as JSON text for the log."""
+    # An encoder would be set up anew for each answer.
+    pairs = [f"[{quoted(name.decode('latin-1'))}, {quoted(value.decode('latin-1'))}]" for name, value in headers]
+    return f"[{', '.join(pairs)}]"
 
 
 def _why(answer: Answer) -> str:

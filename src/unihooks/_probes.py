@@ -60,7 +60,7 @@ class Prober:
             status_code=answer.status_code,
             error=answer.error,
             request_headers=_pairs(shown),
-            response_headers=_pairs(shown_headers(answer.headers, prepared.redacted)),
+            response_headers=_pairs(shown_headers(prepared.redacted_headers(answer.headers))),
             response_body=prepared.redacted(answer.body),
             warnings=tuple(answer.warnings),
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import version
+from typing import Any, NamedTuple
 
 import httpx
 from attrs import field, frozen
@@ -62,9 +63,14 @@ class PreparedDestination:
                 text = text.replace(value, REDACTED.encode())
         return text
 
+    def redacted_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+        """Return the headers of an answer likewise."""
+        if not self.hidden:
+            return headers
+        return [(self.redacted(name), self.redacted(value)) for name, value in headers]
 
-@frozen
-class Message:
+
+class Message(NamedTuple):
     """Be what an attempt sends: the event's identity and the body's bytes."""
 
     event_id: str
@@ -84,11 +90,20 @@ class RenderedRequest(httpx.Request):
         # httpx's own initialiser would take the headers apart once more.
         self.method = "POST"
         self.url = prepared.url
-        self.stream = httpx.ByteStream(body)
-        self.extensions = {"unihooks": {"endpoint_id": prepared.destination.endpoint_id, "deadline": deadline}}
         self.connection = prepared.connection
         self.head = head
         self.body = body
+        self._deadline = deadline
+
+    @cached_property
+    def stream(self) -> httpx.ByteStream:  # type: ignore[override]
+        """Return the body."""
+        return httpx.ByteStream(self.body)
+
+    @cached_property
+    def extensions(self) -> dict[str, Any]:  # type: ignore[override]
+        """Return what a transport of the host's may want to know."""
+        return {"unihooks": {"endpoint_id": self.connection[0], "deadline": self._deadline}}
 
     @cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override]
@@ -125,7 +140,7 @@ def build_request(
     `now` is microseconds since 1970, `deadline` a time of the monotonic clock in seconds.
     """
     timestamp = now // SECOND
-    event_id, product, event_type, body = message.event_id, message.product, message.event_type, message.body
+    event_id, product, event_type, body = message
     signature = prepared.signer.sign(event_id, timestamp, body)
     head = (
         f"{prepared.start}content-length: {len(body)}\r\n"

@@ -171,11 +171,17 @@ class _HmacKey:
     """Make and check `v1` signatures."""
 
     raw: bytes
+    _keyed: hmac.HMAC = attrs.field(init=False, eq=False)
     signs = True
 
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_keyed", hmac.new(self.raw, digestmod="sha256"))
+
     def sign(self, content: bytes) -> str:
-        digest = hmac.digest(self.raw, content, "sha256")
-        return "v1," + binascii.b2a_base64(digest, newline=False).decode("ascii")
+        # A copy need not take in the key again, and keeps the interpreter's lock, which `hmac.digest` gives away.
+        keyed = self._keyed.copy()
+        keyed.update(content)
+        return "v1," + binascii.b2a_base64(keyed.digest(), newline=False).decode("ascii")
 
     def fits(self, signatures: Iterable[str], content: bytes) -> bool:
         expected = self.sign(content).encode()

@@ -12,7 +12,7 @@ from weakref import finalize
 from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
 from unihooks._models import Attempt, Delivery, Event, Webhook, storable
 from unihooks._planning import NewEvent
-from unihooks._times import Clock, system_clock, to_us
+from unihooks._times import Clock, now_us, system_clock
 from unihooks.abc import (
     Claimed,
     DeliveryFilter,
@@ -58,7 +58,7 @@ class _Time:
         self.clock: Clock = system_clock
 
     def now(self) -> int:
-        return to_us(self.clock())
+        return now_us(self.clock)
 
 
 class SQLiteStore(Store):
