@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 
+import httpx
 import pytest
 
 from unihooks.testing import Receiver
@@ -130,3 +131,18 @@ def emit(folder, receiver):
         webhook = Webhook(name="CRM", endpoints=[receiver.url], subscriptions=subscriptions)
         dispatcher.webhooks.activate(dispatcher.webhooks.add(webhook).id)
         dispatcher.emit("whatsapp", "message.received", {"text": "Hello"})
+
+
+def test_demo_serves_the_console_until_it_is_interrupted():
+    process = subprocess.Popen([*UNIHOOKS, "demo", "--serve"], stdout=subprocess.PIPE, text=True)
+    try:
+        link = next(line.strip() for line in process.stdout if line.startswith("http://127.0.0.1:"))
+        with httpx.Client(follow_redirects=True, transport=httpx.HTTPTransport(retries=5)) as browser:
+            page = browser.get(link)
+        assert page.status_code == 200
+        assert "CRM sync" in page.text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.communicate()

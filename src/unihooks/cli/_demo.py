@@ -70,9 +70,11 @@ class Outcome:
 
 
 @click.command()
+@click.option("--serve", is_flag=True, help="Then open the console on the demo's data, until Ctrl-C.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the console; any free one by default.")
 @json_option
 @click.pass_context
-def demo(ctx: click.Context, *, as_json: bool) -> None:
+def demo(ctx: click.Context, *, serve: bool, port: int, as_json: bool) -> None:
     """Show a webhook from `emit` to receipt.
 
     A WhatsApp message arrives at two endpoints, mapped, signed and verified.
@@ -83,11 +85,29 @@ def demo(ctx: click.Context, *, as_json: bool) -> None:
     """
     story = Story(silent=as_json)
     with _receiver() as receiver, tempfile.TemporaryDirectory(prefix="unihooks-demo-") as folder:
-        outcome = run_demo(receiver, Path(folder) / "webhooks.db", story)
-    if as_json:
-        write_json(_value(outcome))
-    story.end(ok=outcome.ok, seconds=outcome.seconds)
+        path = Path(folder) / "webhooks.db"
+        outcome = run_demo(receiver, path, story)
+        if as_json:
+            write_json(_value(outcome))
+        story.end(ok=outcome.ok, seconds=outcome.seconds)
+        if serve:
+            _serve(receiver, path, port)
     ctx.exit(0 if outcome.ok else 1)
+
+
+def _serve(receiver: Receiver, path: Path, port: int) -> None:
+    """Show the demo's data in the console; an event every few seconds keeps it moving."""
+    from unihooks.cli._serving import serve_console
+
+    message = _message_received()
+    receiver.on(_AUDIT).always(503)
+    with _dispatcher(receiver, path, message.catalog) as dispatcher, dispatcher.running():
+        serve_console(
+            dispatcher,
+            tenant=TENANT,
+            port=port,
+            emit=lambda: dispatcher.emit("whatsapp", message.event.name, message.event.example, tenant=TENANT),
+        )
 
 
 def run_demo(receiver: Receiver, path: Path, story: Story) -> Outcome:
@@ -95,13 +115,7 @@ def run_demo(receiver: Receiver, path: Path, story: Story) -> Outcome:
     message = _message_received()
     # The second endpoint is down at first.
     receiver.on(_AUDIT).answer(503)
-    with Dispatcher(
-        SQLiteStore(path),
-        catalog=message.catalog,
-        targets=receiver.targets,
-        ssl_context=receiver.ssl_context,
-        retries=RetryPolicy.from_delays([FIRST_RETRY, 2 * FIRST_RETRY], jitter=0),
-    ) as dispatcher:
+    with _dispatcher(receiver, path, message.catalog) as dispatcher:
         webhook = _registered(dispatcher, receiver)
         story.registered(webhook, path)
         event = dispatcher.emit("whatsapp", message.event.name, message.event.example, tenant=TENANT)
@@ -114,6 +128,17 @@ def run_demo(receiver: Receiver, path: Path, story: Story) -> Outcome:
         story.log(outcome.event, outcome.deliveries, outcome.attempts)
     outcome.seconds = time.monotonic() - outcome.started
     return outcome
+
+
+def _dispatcher(receiver: Receiver, path: Path, catalog: Catalog) -> Dispatcher:
+    return Dispatcher(
+        SQLiteStore(path),
+        catalog=catalog,
+        targets=receiver.targets,
+        ssl_context=receiver.ssl_context,
+        retries=RetryPolicy.from_delays([FIRST_RETRY, 2 * FIRST_RETRY], jitter=0),
+        egress_ips=["127.0.0.1"],
+    )
 
 
 @frozen

@@ -125,6 +125,16 @@ def commanded(draft: Draft, go: str, form: Form) -> Draft:
     return draft if command is None else command(draft, rest, form)
 
 
+def with_typed_renames(draft: Draft, form: Form) -> Draft:
+    """Return the draft with names that were typed into the tree, as when Enter was pressed there."""
+    before = {name[4:]: value for name, value in form.pairs if name.startswith("was:")}
+    for name, value in form.pairs:
+        path = name[3:]
+        if name.startswith("to:") and value.strip() and value.strip() != before.get(path, ""):
+            draft = _rename(draft, path, form)
+    return draft
+
+
 def _typed(form: Form) -> Iterable[str]:
     """Return the lines of events where there is no catalog to choose from."""
     return (line for line in form.get("events_text").splitlines() if line.strip())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from unihooks._catalog import Catalog
 from unihooks.console._access import view
-from unihooks.console._rendering import page, settings_of
+from unihooks.console._rendering import page, refuse, settings_of
 from unihooks.console._schema import rows
 from unihooks.console._viewers import Permission
 
@@ -19,6 +23,27 @@ async def show(request: Request) -> Response:
     return page(request, "catalogue.html", catalog=catalog, rows_of=rows, search=request.query_params.get("search", ""))
 
 
+@view(Permission.READ)
+async def openapi(request: Request) -> Response:
+    """Give the OpenAPI 3.1 document of the webhooks."""
+    return _document(request, "openapi.json", lambda catalog: catalog.openapi())
+
+
+@view(Permission.READ)
+async def asyncapi(request: Request) -> Response:
+    """Give the AsyncAPI 3 document of the webhooks."""
+    return _document(request, "asyncapi.json", lambda catalog: catalog.asyncapi())
+
+
+def _document(request: Request, name: str, make: Callable[[Catalog], dict[str, Any]]) -> Response:
+    catalog = settings_of(request).dispatcher.catalog
+    if catalog is None:
+        return refuse(request, 404)
+    return JSONResponse(make(catalog), headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
 ROUTES = [
     Route("/events", show, name="catalogue"),
+    Route("/events/openapi.json", openapi, name="openapi"),
+    Route("/events/asyncapi.json", asyncapi, name="asyncapi"),
 ]

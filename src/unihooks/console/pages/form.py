@@ -101,6 +101,8 @@ def _pressed(request: Request, form: Form) -> tuple[Draft, Problems]:
     if go == "save":
         wrong = _draft_checks.problems(draft, dispatcher)
         return (evolve(draft, step=_draft_checks.step_of(next(iter(wrong)))) if wrong else draft), wrong
+    if go == "next" and (renamed := _draft.with_typed_renames(draft, form)) != draft:
+        return renamed, {}
     if go == "next":
         wrong = _draft_checks.problems(draft, dispatcher, draft.step)
         return (draft if wrong else draft.after()), wrong
