@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 
@@ -18,6 +20,31 @@ def new_store(postgres_dsn, schema):
     yield make
     for store in stores:
         store.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def place(request, tmp_path):
+    """Give each kind of database in turn, empty: the class of its stores and what they are opened with."""
+    from unihooks.stores import PostgresStore, SQLiteStore
+
+    if request.param == "sqlite":
+        return SQLiteStore, {"path": str(tmp_path / "webhooks.db")}
+    return PostgresStore, {"dsn": request.getfixturevalue("postgres_dsn"), "schema": request.getfixturevalue("schema")}
+
+
+@pytest.fixture
+def open_dispatcher(place, receiver):
+    """Open dispatchers on one database, each with a store of its own."""
+    from unihooks import Dispatcher
+
+    kind, options = place
+    with ExitStack() as stack:
+
+        def make(**more):
+            more = {"targets": receiver.targets, "ssl_context": receiver.ssl_context, **more}
+            return stack.enter_context(Dispatcher(kind(**options), **more))
+
+        yield make
 
 
 @pytest.fixture

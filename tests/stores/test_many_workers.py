@@ -1,0 +1,148 @@
+"""Worker processes of one database: they share the work, hear of changes, and end in order."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from postgres_server import wait_for
+
+from unihooks import EventSubscription, Webhook
+from unihooks.testing._answers import Answer
+
+SCRIPT = Path(__file__).with_name("worker_process.py")
+PROCESSES = 2
+# What the machine may take to notice that a second is over, and requests that were under way.
+SLACK = 0.5
+
+
+@pytest.fixture
+def start_worker(place, receiver):
+    """Start worker processes; all of them have to end in order."""
+    kind, options = place
+    authority = "".join(map(ssl.DER_cert_to_PEM_cert, receiver.ssl_context.get_ca_certs(binary_form=True)))
+    told = json.dumps({"kind": kind.__name__, "options": options, "authority": authority})
+    running = []
+
+    def start():
+        process = subprocess.Popen([sys.executable, str(SCRIPT), told], stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in running:
+        process.terminate()
+    codes = [process.wait(25) for process in running]
+    for process in running:
+        process.stdout.close()
+    assert set(codes) <= {0}
+
+
+@contextmanager
+def emitting(dispatcher):
+    """Emit all the time."""
+    stopping = threading.Event()
+
+    def emit():
+        while not stopping.wait(0.01):
+            dispatcher.emit("shop", "order.paid", {"n": 1})
+
+    thread = threading.Thread(target=emit)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def subscribe(dispatcher, *urls):
+    webhook = Webhook(name="CRM sync", endpoints=urls, subscriptions=[EventSubscription("shop", "*")])
+    return dispatcher.webhooks.activate(dispatcher.webhooks.add(webhook).id)
+
+
+def is_done(dispatcher):
+    return dispatcher.stats().oldest_unplanned is None and not dispatcher.log.deliveries(state="pending", limit=1).items
+
+
+def senders(requests):
+    return Counter(one.headers["user-agent"] for one in requests)
+
+
+def requests_to(receiver, path):
+    return [one for one in receiver.requests if one.path == path]
+
+
+@pytest.mark.slow
+def test_change_reaches_every_worker_process_within_a_second(open_dispatcher, receiver, start_worker):
+    dispatcher = open_dispatcher()
+    webhook = subscribe(dispatcher, receiver.url_for("/old"))
+    for _ in range(PROCESSES):
+        start_worker()
+    with emitting(dispatcher):
+        wait_for(lambda: len(senders(requests_to(receiver, "/old"))) == PROCESSES)
+        [endpoint] = webhook.endpoints
+        changed = dispatcher.webhooks.update(
+            webhook.id,
+            endpoints=[evolve(endpoint, url=receiver.url_for("/new"))],
+            headers={"X-Shop": "7"},
+        )
+        at = datetime.now(UTC)
+        wait_for(lambda: len(senders(requests_to(receiver, "/new"))) == PROCESSES)
+        time.sleep(1 + SLACK)
+        dispatcher.webhooks.deactivate(changed.id)
+        ended = datetime.now(UTC)
+        time.sleep(2 + SLACK)
+    late = [one for one in requests_to(receiver, "/old") if (one.received_at - at).total_seconds() > 1 + SLACK]
+    assert late == []
+    assert {one.headers.get("x-shop") for one in requests_to(receiver, "/new")} == {"7"}
+    later = [one for one in receiver.requests if (one.received_at - ended).total_seconds() > 1 + SLACK]
+    assert later == []
+
+
+@pytest.mark.slow
+def test_worker_processes_share_the_work_and_each_delivery_is_made_once(open_dispatcher, receiver, start_worker):
+    receiver.on("/crm").always(Answer(204, delay=0.01))
+    dispatcher = open_dispatcher()
+    subscribe(dispatcher, receiver.url_for("/crm"), receiver.url_for("/crm?two"))
+    for _ in range(PROCESSES):
+        start_worker()
+    events = []
+    for _ in range(20):
+        events += dispatcher.emit_many([("shop", "order.paid", {"n": number}) for number in range(20)])
+        time.sleep(0.02)
+    wait_for(lambda: is_done(dispatcher), 30)
+    sent = Counter((one.headers["webhook-id"], one.headers["unihooks-webhook"], one.path) for one in receiver.requests)
+    assert set(Counter(one.headers["webhook-id"] for one in receiver.requests).values()) == {2}
+    assert len(receiver.requests) == 2 * len(events), sent.most_common(3)
+    assert len(senders(receiver.requests)) == PROCESSES
+
+
+@pytest.mark.slow
+def test_activation_just_before_an_emit_is_seen_by_workers_whose_configuration_is_older(
+    open_dispatcher, receiver, start_worker
+):
+    one, two = open_dispatcher(), open_dispatcher()
+    webhook = subscribe(one, receiver.url_for("/crm"))
+    for _ in range(PROCESSES):
+        start_worker()
+    expected = []
+    for number in range(30):
+        one.webhooks.deactivate(webhook.id)
+        two.emit("shop", "order.paid", {"unwanted": number})
+        one.webhooks.activate(webhook.id)
+        expected.append(two.emit("shop", "order.paid", {"number": number}).id)
+        wait_for(lambda: one.stats().oldest_unplanned is None)
+    wait_for(lambda: is_done(one), 30)
+    assert sorted({request.headers["webhook-id"] for request in receiver.requests}) == sorted(expected)

@@ -1,0 +1,29 @@
+"""Be a worker in a process of its own: `python worker_process.py JSON`, which says where; SIGTERM ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import sys
+
+from unihooks import Dispatcher, TargetPolicy, Worker, _requests, stores
+
+
+def main(kind, options, authority):
+    # Requests tell by it which process made them.
+    _requests.USER_AGENT = f"worker-{os.getpid()}"
+    dispatcher = Dispatcher(
+        getattr(stores, kind)(**options),
+        targets=TargetPolicy(allow=["127.0.0.0/8"]),
+        ssl_context=ssl.create_default_context(cadata=authority),
+    )
+    with dispatcher:
+        dispatcher.stats()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        Worker(dispatcher).run()
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))
