@@ -29,7 +29,7 @@ from unihooks import (
     sign,
     verify,
 )
-from unihooks.exceptions import StoreError, UnihooksError, UnknownEventType
+from unihooks.exceptions import InvalidWebhook, StoreError, UnihooksError, UnknownEventType
 from unihooks.stores import MemoryStore, PostgresStore, SQLiteStore
 from unihooks.testing import FakeClock, Receiver, RecordingDispatcher
 
@@ -307,6 +307,15 @@ def test_a_dsn_in_place_of_a_store_is_not_quoted():
     with pytest.raises(TypeError, match="not a path or URL") as raised:
         Dispatcher("postgresql://u:s3cr3t@h/d")
     assert "s3cr3t" not in str(raised.value)
+
+
+def test_a_tenant_that_add_would_ignore_is_refused():
+    with Dispatcher(MemoryStore()) as dispatcher:
+        with pytest.raises(InvalidWebhook, match="tenant must be given to add") as raised:
+            dispatcher.webhooks.add(new_webhook(tenant="acme"))
+        assert raised.value.name == "tenant"
+        added = dispatcher.webhooks.add(new_webhook(tenant="acme"), tenant="acme")
+        assert dispatcher.webhooks.add(added, tenant="globex").tenant == "globex"
 
 
 def test_a_clock_without_a_time_zone_is_refused():

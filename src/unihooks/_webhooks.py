@@ -79,7 +79,7 @@ class Webhooks:
         A secret is made when none is given.
         """
         tenant = check_tenant(tenant)
-        _check_webhook(webhook)
+        _check_webhook(webhook, tenant)
         _check_lasting(webhook.secrets[:1])
         now = self._settings.store.now()
         moment = from_us(now)
@@ -334,9 +334,12 @@ def _overlap(value: timedelta | float) -> timedelta:
     raise InvalidWebhook("overlap must be seconds or a timedelta, from 0 to 7 days", name="overlap")
 
 
-def _check_webhook(webhook: object) -> None:
+def _check_webhook(webhook: object, tenant: str) -> None:
     if not isinstance(webhook, Webhook):
         raise InvalidWebhook("add takes a Webhook(name=..., endpoints=[...])", name="webhook")
+    # One that was stored before may be copied to another tenant.
+    if not webhook.id and webhook.tenant not in ("default", tenant):
+        raise InvalidWebhook("tenant must be given to add, as in add(webhook, tenant=...)", name="tenant")
 
 
 def _check_version(version: object) -> None:
