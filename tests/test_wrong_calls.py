@@ -318,6 +318,12 @@ def test_a_tenant_that_add_would_ignore_is_refused():
         assert dispatcher.webhooks.add(added, tenant="globex").tenant == "globex"
 
 
+def test_a_function_that_makes_no_transport_is_named():
+    dispatcher = Dispatcher(MemoryStore(), transport=lambda: "nothing", targets=None)
+    with dispatcher, pytest.raises(TypeError, match="given as transport must return"):
+        dispatcher.drain()
+
+
 def test_a_clock_without_a_time_zone_is_refused():
     with pytest.raises(TypeError, match="time zone"):
         Dispatcher(MemoryStore(), clock=datetime.now)

@@ -37,8 +37,18 @@ def transport_maker(
         borrowed = _Borrowed(transport)
         return borrowed.enter
     if callable(transport):
-        return transport
+        return _checked(transport)
     raise TypeError("transport must be an httpx.AsyncBaseTransport, or a function that makes one per event loop")
+
+
+def _checked(make: NewTransport) -> NewTransport:
+    def checked() -> httpx.AsyncBaseTransport:
+        made: object = make()
+        if isinstance(made, httpx.AsyncBaseTransport):
+            return made
+        raise TypeError(f"the function given as transport must return an httpx.AsyncBaseTransport, not {made!r:.50}")
+
+    return checked
 
 
 def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None) -> NewTransport:
