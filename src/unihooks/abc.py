@@ -19,8 +19,9 @@ from attrs import frozen
 
 from unihooks._figures import StoreFigures
 from unihooks._filters import DeliveryFilter, EventFilter, WebhookFilter, Window
+from unihooks._ids import new_id
 from unihooks._models import Attempt, Delivery, Event, Webhook
-from unihooks._planning import NewEvent
+from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event, recover_event, subscriber
 from unihooks._requests import Destination
 from unihooks._retries import RetryPolicy
 from unihooks._times import Clock
@@ -63,16 +64,22 @@ __all__ = [
     "Lease",
     "NewEvent",
     "Planned",
+    "PlannedBody",
     "Recorded",
     "Result",
     "Room",
     "Settings",
     "Store",
     "StoreFigures",
+    "Subscriber",
     "WebhookFilter",
     "Window",
     "Work",
     "WorkerSeen",
+    "new_id",
+    "plan_event",
+    "recover_event",
+    "subscriber",
 ]
 
 
@@ -207,7 +214,7 @@ class Store(StoreFigures):
         """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
 
         Events are claimed first, then the tenants' stamps and configuration
-        are read, then `_planning.plan_event` decides. Deliveries for lanes
+        are read, then `plan_event` decides. Deliveries for lanes
         that are open and have room are leased to the caller; the others are due now. A
         delivery that failed to map is stored as failed. An event is planned
         once, whoever else plans; a large fan-out may take several calls.
