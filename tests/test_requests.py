@@ -55,6 +55,13 @@ def test_a_request_has_the_promised_headers_in_order():
     assert list(request.headers)[-1] == "authorization"
 
 
+async def test_a_transport_of_the_hosts_may_read_the_body_in_any_way():
+    for read in (lambda it: it.content, lambda it: it.read(), lambda it: b"".join(it.stream)):
+        assert read(built()[0]) == b'{"a":1}'
+    request, _ = built()
+    assert await request.aread() == request.content == b'{"a":1}'
+
+
 def test_a_request_verifies():
     request, _ = built()
     assert verify(request.headers, request.read(), SECRET, tolerance=10**10).id == "evt_1"

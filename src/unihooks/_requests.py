@@ -111,6 +111,11 @@ class RenderedRequest(httpx.Request):
         lines = self.head[:-4].split(b"\r\n")[1:]
         return httpx.Headers([(name, value) for name, _, value in (line.partition(b": ") for line in lines)])
 
+    @property
+    def content(self) -> bytes:
+        """Return the body, which a host's transport may read before it is streamed."""
+        return self.body
+
 
 def prepare(destination: Destination, now: int) -> PreparedDestination:
     """Make a destination ready for many attempts; `now` decides which secrets are valid."""
