@@ -7,7 +7,7 @@ from attrs import field, frozen
 from unihooks._figures import EndpointHealth, WebhookHealth
 from unihooks._models import Endpoint, Webhook
 from unihooks.console._locale import gettext, ngettext
-from unihooks.console._plots import Bar, Counted, stacked
+from unihooks.console._plots import Counted, stacked
 
 _SHOWN = 2
 _SPARK = {"width": 120, "height": 28}
@@ -53,7 +53,7 @@ class WebhookRow:
         return worst if worst in ("off", "bad") else None
 
     @property
-    def bars(self) -> list[Bar]:
+    def bars(self) -> dict[str, str]:
         """Return the shapes of the last 24 hours."""
         return stacked(self._hours, **_SPARK)
 

@@ -27,37 +27,33 @@ class Counted(Protocol):
         """Return how many of them failed."""
 
 
-@frozen
-class Bar:
-    """Be one rectangle; `kind` says what it counts and is its class."""
+def stacked(rows: Sequence[Counted], *, width: float, height: float, gap: float = 0.25) -> dict[str, str]:
+    """Return an SVG path for each kind of bar: failures stand on successes, a quiet row is a thin line.
 
-    kind: str
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-def stacked(rows: Sequence[Counted], *, width: float, height: float, gap: float = 0.25) -> list[Bar]:
-    """Return a bar for each row, failures on top of successes; a quiet row gets a thin line."""
+    One path for all bars of a kind keeps pages with many plots small.
+    """
     most = max((row.attempts for row in rows), default=0)
     step = width / max(len(rows), 1)
-    bars: list[Bar] = []
+    wide = step * (1 - gap)
+    parts: dict[str, list[str]] = {"none": [], "good": [], "bad": []}
     for at, row in enumerate(rows):
-        x, wide = round(at * step + step * gap / 2, 2), round(step * (1 - gap), 2)
+        x = at * step + step * gap / 2
+        good, bad = _tall(row.delivered, most, height), _tall(row.failed, most, height)
+        for kind, y, tall in (("good", height - good, good), ("bad", height - good - bad, bad)):
+            if tall:
+                parts[kind].append(_bar(x, y, wide, tall))
         if not row.attempts:
-            bars.append(Bar("none", x, height - 1, wide, 1))
-            continue
-        good = _tall(row.delivered, most, height)
-        bad = _tall(row.failed, most, height)
-        bars += [Bar("good", x, round(height - good, 2), wide, good)] if row.delivered else []
-        bars += [Bar("bad", x, round(height - good - bad, 2), wide, bad)] if row.failed else []
-    return bars
+            parts["none"].append(_bar(x, height - 1, wide, 1))
+    return {kind: "".join(bars) for kind, bars in parts.items() if bars}
+
+
+def _bar(x: float, y: float, width: float, height: float) -> str:
+    return f"M{x:.5g} {y:.5g}h{width:.5g}v{height:.5g}h-{width:.5g}z"
 
 
 def _tall(count: int, most: int, height: float) -> float:
     # Even a single one among thousands is to be seen.
-    return max(round(count / most * height, 2), 1.5) if count else 0.0
+    return max(count / most * height, 1.5) if count else 0.0
 
 
 @frozen
@@ -72,7 +68,7 @@ _GROUPS = 28
 _LATENCY_WIDTH = 190.0
 
 
-def bars_of_activity(activity: Activity) -> list[Bar]:
+def bars_of_activity(activity: Activity) -> dict[str, str]:
     """Return the bars of a period; those of a long one sum up several hours."""
     return stacked(_grouped(activity.hours), width=600, height=120)
 

@@ -77,7 +77,9 @@ def list_deliveries(
 def count_deliveries(connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter, most: int) -> int:
     """Count deliveries, at most so many."""
     if _waits(narrow):
-        statement, parameters = _given(_COUNTED_WAITING, tenant, _conditions(narrow, narrow.webhook_id))
+        statement, parameters = _given(
+            _COUNTED_WAITING + _of(narrow, "l"), tenant, _conditions(narrow, narrow.webhook_id)
+        )
     else:
         statement, parameters = _narrowed(connection, _COUNTED, tenant, narrow)
     statement = f"SELECT count(*) FROM ({statement} LIMIT :limit)"
@@ -139,7 +141,7 @@ def _narrowed(
         index = "unihooks_deliveries_failed_by_webhook" if webhook_id else "unihooks_deliveries_failed"
         head = head.replace("AS d\n", f"AS d INDEXED BY {index}\n")
     elif _waits(narrow):
-        conditions |= _waiting(connection, tenant, held=bool(narrow.held))
+        conditions |= _waiting(connection, tenant, narrow)
     if webhook_id or narrow.event_id:
         # The sign keeps SQLite from walking all of a tenant where an index of few rows will do.
         head = head.replace("d.tenant = :tenant", "+d.tenant = :tenant")
@@ -165,7 +167,7 @@ def _conditions(narrow: DeliveryFilter, webhook_id: str | None) -> dict[str, Any
 
 def _waits(narrow: DeliveryFilter) -> bool:
     wanted = narrow.held or narrow.state is DeliveryState.PENDING
-    return bool(wanted) and not (narrow.webhook_id or narrow.endpoint_id or narrow.event_id or narrow.delivery_id)
+    return bool(wanted) and not (narrow.event_id or narrow.delivery_id)
 
 
 def _webhook_of(connection: sqlite3.Connection, narrow: DeliveryFilter) -> str | None:
@@ -174,11 +176,21 @@ def _webhook_of(connection: sqlite3.Connection, narrow: DeliveryFilter) -> str |
     return row[0] if row else None
 
 
-def _waiting(connection: sqlite3.Connection, tenant: str, *, held: bool) -> dict[str, bool]:
-    found = _HELD if held else _PENDING
+def _waiting(connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter) -> dict[str, bool]:
+    found = (_HELD if narrow.held else _PENDING) + _of(narrow, "w")
     count = f"SELECT count(*) FROM ({found} LIMIT :limit)"
-    few = connection.execute(count, {"tenant": tenant, "limit": _FEW + 1}).fetchone()[0] <= _FEW
+    wanted = {"tenant": tenant, "webhook_id": narrow.webhook_id, "endpoint_id": narrow.endpoint_id, "limit": _FEW + 1}
+    few = connection.execute(count, wanted).fetchone()[0] <= _FEW
     return {f"d.id IN ({found})": True} if few else {}
+
+
+def _of(narrow: DeliveryFilter, lane: str) -> str:
+    """Return the condition that leaves only the lanes of the wanted webhook or endpoint."""
+    if narrow.endpoint_id is not None:
+        return f" AND {lane}.endpoint_id = :endpoint_id"
+    if narrow.webhook_id is not None:
+        return f" AND {lane}.endpoint_id IN (SELECT id FROM main.unihooks_endpoints WHERE webhook_id = :webhook_id)"
+    return ""
 
 
 def _between(prefix: str, position: str, since: int | None, until: int | None) -> dict[str, str | None]:

@@ -16,7 +16,7 @@ from unihooks.console._viewers import Permission
 from unihooks.console.pages.delivery import too_many
 
 _PER_PAGE = 30
-_MOST_REPLAYED = 10_000
+_MOST_REPLAYED = 5_000
 
 
 @view(Permission.READ)
