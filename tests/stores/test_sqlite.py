@@ -18,7 +18,7 @@ from unihooks._planning import NewEvent
 from unihooks._secrets import generate_secret
 from unihooks.abc import DeliveryFilter, EventFilter, Lease, Room, Window
 from unihooks.exceptions import StoreError
-from unihooks.stores import SQLiteStore, _sqlite_schema, _sqlite_subscribers, _sqlite_writer
+from unihooks.stores import SQLiteStore, _sqlite_schema, _sqlite_writer, _subscribers
 
 NO_ROOM = {"total": 0, "per_endpoint": 0}
 
@@ -334,7 +334,7 @@ class TestPlanning:
         assert (planned.events, planned.more) == (33, True)
 
     def test_forgotten_subscribers_are_found_again(self, store, monkeypatch):
-        monkeypatch.setattr(_sqlite_subscribers, "_KEPT", 4)
+        monkeypatch.setattr(_subscribers, "_KEPT", 4)
         for tenant in ("a", "b"):
             add_webhook(store, tenant=tenant)
         for tenant in ("a", "b", "a", "b"):

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from unihooks._planning import NewEvent, PlannedBody
 from unihooks.stores._postgres_statements import Row, Statements, keyed
 
 _COLUMNS = (
@@ -29,35 +27,3 @@ ON CONFLICT (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END)) DO
 def insert_deliveries(it: Statements, rows: Sequence[Row]) -> set[str]:
     """Insert rows made by `delivery_row`, but no second original; return the ids of those inserted."""
     return {row[0] for row in it.fetch(_INSERT, rows=keyed(_COLUMNS, rows))} if rows else set()
-
-
-def delivery_row(
-    event: NewEvent,
-    body: PlannedBody,
-    endpoint_id: str,
-    id_: str,
-    now: int,
-    *,
-    due_at: int | None = None,
-    token: int | None = None,
-    replay_of: str | None = None,
-) -> tuple[Any, ...]:
-    """Return the row of a new delivery: pending, or failed when its body could not be made."""
-    failed = body.failure is not None
-    return (
-        event.tenant,
-        id_,
-        event.id,
-        body.webhook_id,
-        endpoint_id,
-        event.product,
-        event.event_type,
-        "none" if failed else "event" if body.body is None else "webhook",
-        "failed" if failed else "pending",
-        now if due_at is None else due_at,
-        token,
-        body.failure,
-        replay_of,
-        now,
-        now if failed else None,
-    )

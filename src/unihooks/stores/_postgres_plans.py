@@ -14,10 +14,10 @@ from unihooks.abc import Claimed, Ended, Lease, Planned, Room
 from unihooks.stores._postgres_bodies import Body, event_bodies, keep_bodies
 from unihooks.stores._postgres_claims import LOCK_LANES, LOWER, lowered
 from unihooks.stores._postgres_config import plan_along
-from unihooks.stores._postgres_deliveries import delivery_row, insert_deliveries
+from unihooks.stores._postgres_deliveries import insert_deliveries
 from unihooks.stores._postgres_statements import Row, Statements, keyed
 from unihooks.stores._postgres_subscribers import Subscribers
-from unihooks.stores._rows import failed_to_map
+from unihooks.stores._rows import delivery_row, failed_to_map
 from unihooks.stores._turns import in_turn
 
 _TENANTS_PER_PLAN = 100

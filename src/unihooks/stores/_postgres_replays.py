@@ -10,10 +10,11 @@ from unihooks.abc import DeliveryFilter, Window
 from unihooks.stores._postgres_bodies import event_bodies, mapped_bodies
 from unihooks.stores._postgres_claims import lower_next_due
 from unihooks.stores._postgres_config import plan_along
-from unihooks.stores._postgres_deliveries import delivery_row, insert_deliveries
+from unihooks.stores._postgres_deliveries import insert_deliveries
 from unihooks.stores._postgres_log import get_delivery, listed_deliveries
 from unihooks.stores._postgres_statements import Statements
 from unihooks.stores._replayed import Replayed
+from unihooks.stores._rows import delivery_row
 
 # The event stays for as long as this transaction lasts, so that it is not pruned from under its new delivery.
 _LOCK = "FOR KEY SHARE OF v"

@@ -46,6 +46,38 @@ ATTEMPT_COLUMNS = (
 )
 
 
+def delivery_row(
+    event: NewEvent,
+    body: PlannedBody,
+    endpoint_id: str,
+    id_: str,
+    now: int,
+    *,
+    due_at: int | None = None,
+    token: int | None = None,
+    replay_of: str | None = None,
+) -> tuple[Any, ...]:
+    """Return the row of a new delivery: pending, or failed when its body could not be made."""
+    failed = body.failure is not None
+    return (
+        event.tenant,
+        id_,
+        event.id,
+        body.webhook_id,
+        endpoint_id,
+        event.product,
+        event.event_type,
+        "none" if failed else "event" if body.body is None else "webhook",
+        "failed" if failed else "pending",
+        now if due_at is None else due_at,
+        token,
+        body.failure,
+        replay_of,
+        now,
+        now if failed else None,
+    )
+
+
 def stored_event(event: NewEvent, id_: str, digest: bytes | None, created_at: int) -> Event:
     """Return the event that an INSERT answered for, which may be an earlier one of the same key."""
     if event.idempotency_key is not None and bytes(digest or b"") != event.digest:

@@ -13,7 +13,7 @@ from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event
 from unihooks._times import SECOND
 from unihooks.abc import Claimed, Ended, Lease, Planned, Room
 from unihooks.stores._handover import Handover
-from unihooks.stores._rows import failed_to_map
+from unihooks.stores._rows import delivery_row, failed_to_map
 from unihooks.stores._sqlite_bodies import event_bodies, keep_bodies
 from unihooks.stores._sqlite_claims import lower_next_due
 from unihooks.stores._sqlite_config import stamps
@@ -208,38 +208,6 @@ class Plans:
 def insert_deliveries(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
     """Insert rows made by `delivery_row`."""
     with_values(connection, _INSERT, rows)
-
-
-def delivery_row(
-    event: NewEvent,
-    body: PlannedBody,
-    endpoint_id: str,
-    id_: str,
-    now: int,
-    *,
-    due_at: int | None = None,
-    token: int | None = None,
-    replay_of: str | None = None,
-) -> tuple[Any, ...]:
-    """Return the row of a new delivery: pending, or failed when its body could not be made."""
-    failed = body.failure is not None
-    return (
-        event.tenant,
-        id_,
-        event.id,
-        body.webhook_id,
-        endpoint_id,
-        event.product,
-        event.event_type,
-        "none" if failed else "event" if body.body is None else "webhook",
-        "failed" if failed else "pending",
-        now if due_at is None else due_at,
-        token,
-        body.failure,
-        replay_of,
-        now,
-        now if failed else None,
-    )
 
 
 def _deliver(
