@@ -21,9 +21,22 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "django"
 _numbers = count(1)
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request, tmp_path):
+    """Give Django's settings of a database, and the options of a store there."""
+    if request.param == "sqlite":
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "host.db"}, {}
+    from psycopg.conninfo import conninfo_to_dict
+
+    given = conninfo_to_dict(request.getfixturevalue("postgres_dsn"))
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+    settings = {theirs: given.get(ours, "") for theirs, ours in names.items()}
+    return {"ENGINE": "django.db.backends.postgresql", **settings}, {"schema": request.getfixturevalue("schema")}
+
+
 @pytest.fixture
-def using(tmp_path):
-    """Name a database of Django's in an SQLite file."""
+def using(database):
+    """Name a database of Django's."""
     from django.apps import apps
     from django.conf import settings
     from django.db import connections
@@ -33,8 +46,7 @@ def using(tmp_path):
         settings.configure(USE_TZ=True)
         apps.populate([])
     alias = f"hooks{next(_numbers)}"
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "host.db"}
-    connections.settings[alias] = ConnectionHandler({"default": database}).settings["default"]
+    connections.settings[alias] = ConnectionHandler({"default": database[0]}).settings["default"]
     yield alias
     connections[alias].close()
     del connections[alias]
@@ -42,10 +54,10 @@ def using(tmp_path):
 
 
 @pytest.fixture
-def dispatcher(using):
+def dispatcher(using, database):
     from unihooks.integrations.django import store
 
-    with Dispatcher(store(using)) as dispatcher:
+    with Dispatcher(store(using, **database[1])) as dispatcher:
         dispatcher.migrate()
         yield dispatcher
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 
 import aiosqlite
 import pytest
@@ -141,3 +143,14 @@ class TestAiosqlite:
 def test_unknown_connection_is_a_type_error_that_lists_the_known_kinds(wrong):
     with pytest.raises(TypeError, match="aiosqlite"):
         _connections.recognise(wrong)
+
+
+def test_nothing_is_imported_to_recognise_a_connection():
+    script = """
+import sqlite3, sys
+from unihooks.stores._connections import recognise
+recognise(sqlite3.connect(":memory:"))
+print([name for name in ("aiosqlite", "asyncpg", "django", "psycopg", "psycopg2", "sqlalchemy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from postgres_worker import delivered
 
 from unihooks._ids import new_id
 from unihooks._models import ActiveInterval, Endpoint, EventSubscription, Webhook
@@ -17,7 +18,7 @@ from unihooks._planning import NewEvent
 from unihooks._secrets import generate_secret
 from unihooks.abc import DeliveryFilter, EventFilter, Lease, Room, Window
 from unihooks.exceptions import NotFound, StoreError
-from unihooks.stores import PostgresStore, _postgres_database, _postgres_schema
+from unihooks.stores import PostgresStore, _postgres_database, _postgres_erasure, _postgres_schema, _postgres_upkeep
 
 pytestmark = pytest.mark.postgres
 
@@ -393,6 +394,25 @@ class TestPlanning:
         claimed = store.claim(Lease(token=2, seconds=30), Room(10, 10))
         assert sorted(item.body for item in claimed) == sorted(bodies)
 
+    @pytest.mark.parametrize("chore", [_postgres_upkeep.prune, _postgres_erasure.forget_keys])
+    def test_chore_that_is_under_way_keeps_nobody_from_emitting_planning_and_claiming(self, new_store, chore):
+        store, cleaner = new_store(), new_store()
+        add_webhook(store)
+        emit(store, *[make_event(store, idempotency_key=f"k{number}", digest=b"d") for number in range(4)])
+        record_all(store)
+
+        def work(it):
+            assert chore(it, it.now, 2) == 2
+            # Not yet committed, and holding what it holds.
+            [event] = emit(store)
+            planned = plan(store, room=10)
+            assert [one.event_id for one in planned.claimed] == [event.id]
+            store.release(planned.claimed)
+            assert len(store.claim(Lease(token=3, seconds=30), Room(10, 10))) == 1
+            assert getattr(store, chore.__name__)(it.now, 10) == 2
+
+        cleaner._database.write(work)
+
     def test_due_lane_of_another_tenant_is_claimed_beside_many(self, store):
         add_webhook(store, tenant="busy", endpoints=50)
         add_webhook(store, tenant="calm")
@@ -403,6 +423,12 @@ class TestPlanning:
         claimed = store.claim(Lease(token=2, seconds=30), Room(4, 2))
         assert len(claimed) == 4
         assert {item.tenant for item in claimed} == {"busy", "calm"}
+
+
+def record_all(store):
+    """Plan and deliver what is new."""
+    claimed = plan(store, room=10).claimed
+    assert len(store.record([delivered(store, one) for one in claimed]).accepted) == len(claimed)
 
 
 def deactivated(store, current):

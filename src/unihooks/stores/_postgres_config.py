@@ -180,19 +180,7 @@ def destinations(it: Statements, endpoint_ids: Collection[str]) -> dict[str, Des
     """Return the current destination of each endpoint that exists."""
     rows = it.fetch(_DESTINATIONS, endpoints=list(endpoint_ids))
     secrets = _parts(it, "secrets", list({row[1] for row in rows}))
-    return {
-        row[0]: Destination(
-            endpoint_id=row[0],
-            webhook_id=row[1],
-            tenant=row[2],
-            url=row[3],
-            headers=_rows.to_headers(row[4]),
-            secrets=tuple(_rows.to_secret(item) for item in secrets[row[1]]),
-            open=row[5],
-            stamp=row[6],
-        )
-        for row in rows
-    }
+    return {row[0]: _rows.to_destination(row, tuple(_rows.to_secret(item) for item in secrets[row[1]])) for row in rows}
 
 
 def stamps(it: Statements, tenants: Collection[str]) -> dict[str, int]:

@@ -26,7 +26,7 @@ from unihooks._models import (
 from unihooks._planning import NewEvent, PlannedBody, SubscribedEndpoint, Subscriber
 from unihooks._secrets import Secret
 from unihooks._times import from_us, optional_from_us, to_us
-from unihooks.abc import Ended
+from unihooks.abc import Destination, Ended
 from unihooks.stores._refusals import key_was_used
 
 Row = tuple[Any, ...]
@@ -177,6 +177,21 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
 def to_secret(row: Row) -> Secret:
     """Return the secret of a row of SECRET_COLUMNS."""
     return Secret(bytes(row[2]).decode(), created_at=optional_from_us(row[4]), expires_at=optional_from_us(row[5]))
+
+
+def to_destination(row: Row, secrets: tuple[Secret, ...]) -> Destination:
+    """Return where a delivery goes, from (endpoint id, webhook id, tenant, URL, headers, open, stamp)."""
+    endpoint_id, webhook_id, tenant, url, headers, is_open, stamp = row
+    return Destination(
+        endpoint_id=endpoint_id,
+        webhook_id=webhook_id,
+        tenant=tenant,
+        url=url,
+        headers=to_headers(headers),
+        secrets=secrets,
+        open=bool(is_open),
+        stamp=stamp,
+    )
 
 
 def to_subscriber(webhook: Row, endpoints: Sequence[Row]) -> Subscriber:

@@ -151,19 +151,7 @@ def destinations(connection: sqlite3.Connection, endpoint_ids: Collection[str]) 
     """Return the current destination of each endpoint that exists."""
     rows = connection.execute(_DESTINATIONS, (as_json(list(endpoint_ids)),)).fetchall()
     secrets = {webhook_id: _secrets(connection, webhook_id) for webhook_id in {row[1] for row in rows}}
-    return {
-        row[0]: Destination(
-            endpoint_id=row[0],
-            webhook_id=row[1],
-            tenant=row[2],
-            url=row[3],
-            headers=_rows.to_headers(row[4]),
-            secrets=secrets[row[1]],
-            open=bool(row[5]),
-            stamp=row[6],
-        )
-        for row in rows
-    }
+    return {row[0]: _rows.to_destination(row, secrets[row[1]]) for row in rows}
 
 
 def stamps(connection: sqlite3.Connection, tenants: Collection[str]) -> dict[str, int]:
