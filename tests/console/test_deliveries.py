@@ -164,3 +164,13 @@ async def test_delivery_of_a_deleted_webhook_is_still_shown(browser, sent, dispa
     page = await browser.get(f"/deliveries/{delivery.id}")
     assert page.status_code == 200
     assert "no longer has" in text_of(page)
+
+
+async def test_missed_events_are_recovered(browser, webhook, dispatcher, receiver):
+    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+    dispatcher.drain()
+    assert not dispatcher.log.deliveries(tenant="acme")
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    answer = await browser.post(f"/webhooks/{webhook.id}/recover", {"period": "1h"})
+    assert "missed is planned" in text_of(answer)
+    assert len(dispatcher.log.deliveries(tenant="acme")) == 1

@@ -78,6 +78,8 @@ async def test_page_shows_figures_health_and_settings_without_secrets(browser, w
         assert "Authorization" in text
         assert CANARY not in page.text
         assert webhook.secrets[0].reveal() not in page.text
+    assert "CRM sync" in (await browser.get("/?health=failing")).text
+    assert "CRM sync" not in (await browser.get("/?health=healthy")).text
 
 
 async def test_disabled_endpoint_is_enabled_again(browser, webhook, dispatcher, receiver):

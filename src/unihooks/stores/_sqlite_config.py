@@ -89,7 +89,7 @@ def list_webhooks(connection: sqlite3.Connection, tenant: str, narrow: WebhookFi
       {_FAILING[narrow.failing]}
       AND (:search IS NULL OR instr(unihooks_folded(name || char(10) || description), :search)
         OR EXISTS (SELECT 1 FROM main.unihooks_endpoints AS e
-                   WHERE e.webhook_id = w.id AND instr(unihooks_folded(e.url), :search)))
+                   WHERE e.webhook_id = w.id AND instr(lower(e.url), :search)))
     ORDER BY {f"name_key {order}, " if window.by_name else ""}id {order} LIMIT :limit
     """
     parameters = {

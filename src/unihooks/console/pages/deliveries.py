@@ -9,7 +9,8 @@ from starlette.routing import Route
 from unihooks._models import Webhook
 from unihooks.console import _narrowing
 from unihooks.console._access import Form, action, view
-from unihooks.console._narrowing import Narrowing
+from unihooks.console._formats import now
+from unihooks.console._narrowing import PERIODS, Narrowing
 from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
@@ -17,6 +18,8 @@ from unihooks.console.pages.delivery import too_many
 
 _PER_PAGE = 30
 _MOST_REPLAYED = 5_000
+# How many replays a recovery counts as: how many it makes is known only afterwards.
+_RECOVERY = 100
 
 
 @view(Permission.READ)
@@ -49,6 +52,18 @@ async def replay_all(request: Request, form: Form) -> Response:
         return too_many(request, wait)
     await log.areplay_all(tenant=tenant, most=_MOST_REPLAYED, **narrow.filters())
     return _back(request, narrow)
+
+
+@action(Permission.SEND)
+async def recover(request: Request, form: Form) -> Response:
+    """Plan what a webhook missed in a period, and what failed."""
+    settings, webhook = settings_of(request), await _wanted(request)
+    tenant = viewer_of(request).tenant
+    if wait := settings.rates.replays.take(tenant, _RECOVERY):
+        return too_many(request, wait)
+    since = now() - PERIODS.get(form.get("period"), PERIODS["24h"])
+    await settings.dispatcher.log.arecover(webhook.id, tenant=tenant, since=since)
+    return go_to(request, "webhook_deliveries", done="recovered", webhook_id=webhook.id)
 
 
 async def _asked(request: Request, narrow: Narrowing) -> Response:
@@ -97,4 +112,5 @@ ROUTES = [
     Route("/deliveries/replay", ask_replay, methods=["GET"], name="replay_all"),
     Route("/deliveries/replay", replay_all, methods=["POST"], name="do_replay_all"),
     Route("/webhooks/{webhook_id}/deliveries", show_of_webhook, name="webhook_deliveries"),
+    Route("/webhooks/{webhook_id}/recover", recover, methods=["POST"], name="recover"),
 ]

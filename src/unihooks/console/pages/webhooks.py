@@ -19,6 +19,7 @@ from unihooks.console._viewers import Permission
 _PER_PAGE = 25
 _SORTS = ("newest", "oldest", "name")
 _STATUSES = ("active", "inactive")
+_HEALTHS = ("failing", "healthy")
 _MOST_COUNTED = 10_000
 
 
@@ -27,24 +28,26 @@ async def show(request: Request) -> Response:
     """Show a page of the list, narrowed and ordered as asked."""
     query, tenant = request.query_params, viewer_of(request).tenant
     status, sort = _one_of(query, "status", _STATUSES), _one_of(query, "sort", _SORTS) or _SORTS[0]
+    health = _one_of(query, "health", _HEALTHS)
     search = query.get("search", "")[:200]
     webhooks = settings_of(request).dispatcher.webhooks
     found = await webhooks.alist(
         tenant=tenant,
         status=status,
+        health=health,
         search=search.replace("\0", "") or None,
         sort=sort,
         limit=_PER_PAGE,
         cursor=query.get("cursor"),
     )
-    health = await webhooks.ahealth([one.id for one in found], tenant=tenant)
-    narrow: dict[str, Any] = {"search": search, "status": status or "", "sort": sort}
+    known = await webhooks.ahealth([one.id for one in found], tenant=tenant)
+    narrow: dict[str, Any] = {"search": search, "status": status or "", "health": health or "", "sort": sort}
     return page(
         request,
         "webhooks.html",
         page=found,
-        rows=[WebhookRow(one, health.get(one.id)) for one in found],
-        narrowed=bool(search or status or query.get("cursor")),
+        rows=[WebhookRow(one, known.get(one.id)) for one in found],
+        narrowed=bool(search or status or health or query.get("cursor")),
         title_of=titles(settings_of(request).dispatcher.catalog),
         cursor_link=lambda cursor: f"{path_to(request, 'webhooks')}?{urlencode({**narrow, 'cursor': cursor})}",
         **narrow,
