@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from unihooks._lanes import Lanes, Leased
@@ -8,14 +10,14 @@ from unihooks.abc import Claimed
 FAST, SLOW = 0.01, 5.0
 
 
-def leased(endpoint_id, number=0):
-    claimed = Claimed("t", f"{endpoint_id}{number}", "e", "w", endpoint_id, "p", "x", b"", (), 0, 0, 1, 1)
+def leased(endpoint_id, number=0, tenant="t"):
+    claimed = Claimed(tenant, f"{endpoint_id}{number}", "e", "w", endpoint_id, "p", "x", b"", (), 0, 0, 1, 1)
     return Leased(claimed, 0.0)
 
 
-def fill(lanes, endpoint_id, count):
+def fill(lanes, endpoint_id, count, tenant="t"):
     for number in range(count):
-        lanes.add(leased(endpoint_id, number))
+        lanes.add(leased(endpoint_id, number, tenant))
 
 
 def started(lanes):
@@ -24,6 +26,21 @@ def started(lanes):
     while (one := lanes.next()) is not None:
         endpoints.append(one.claimed.endpoint_id)
     return endpoints
+
+
+def run(lanes, endpoint_id, *, succeeded=True, seconds=FAST, tenant="t"):
+    """Make one attempt alone."""
+    lanes.add(leased(endpoint_id, tenant=tenant))
+    assert started(lanes) == [endpoint_id]
+    lanes.done(endpoint_id, succeeded=succeeded, seconds=seconds)
+
+
+def trust(lanes, endpoint_id, tenant="t"):
+    run(lanes, endpoint_id, tenant=tenant)
+
+
+def distrust(lanes, endpoint_id, tenant="t"):
+    run(lanes, endpoint_id, tenant=tenant, succeeded=False, seconds=SLOW)
 
 
 @pytest.fixture
@@ -96,7 +113,7 @@ def test_a_width_is_remembered_while_nothing_is_due(lanes):
 
 
 def test_only_so_many_widths_are_remembered(lanes, monkeypatch):
-    monkeypatch.setattr("unihooks._lanes._WIDTHS_KEPT", 2)
+    monkeypatch.setattr("unihooks._lanes._KNOWN", 2)
     for endpoint_id in ("a", "b", "c"):
         fill(lanes, endpoint_id, 1)
         started(lanes)
@@ -147,6 +164,7 @@ def test_a_fast_endpoint_gets_leases_ahead_of_its_width():
 
 def test_a_full_worker_has_no_room():
     lanes = Lanes(concurrency=1, per_endpoint=1, ahead=2)
+    trust(lanes, "a")
     fill(lanes, "a", 2)
     assert lanes.room().total == 0
     assert lanes.room().left("b") == 0
@@ -189,3 +207,91 @@ def test_a_copy_of_a_room_takes_from_itself_alone(lanes):
     assert copy.take("a")
     assert (copy.left("a"), room.left("a")) == (0, 1)
     assert copy.taken is room.taken
+
+
+def test_tenants_take_turns_however_many_endpoints_one_has(lanes):
+    for number in range(5):
+        fill(lanes, f"a{number}", 1, tenant="wide")
+    fill(lanes, "b", 2, tenant="narrow")
+    assert started(lanes)[:4] == ["a0", "b", "a1", "b"]
+
+
+def test_endpoints_that_fail_slowly_hold_a_quarter_of_the_places_together(lanes):
+    for number in range(60):
+        distrust(lanes, f"a{number}")
+    for number in range(60):
+        fill(lanes, f"a{number}", 1)
+    assert len(started(lanes)) == 25
+    fill(lanes, "b", 1)
+    assert started(lanes) == ["b"]
+    lanes.done("a0", succeeded=False, seconds=SLOW)
+    assert len(started(lanes)) == 1
+
+
+def test_new_endpoints_leave_places_to_those_that_have_answered_fast(lanes):
+    trust(lanes, "b")
+    for number in range(200):
+        fill(lanes, f"a{number}", 1)
+    assert len(started(lanes)) == 82
+    fill(lanes, "b", 4)
+    assert started(lanes) == ["b"] * 4
+    fill(lanes, "c", 1, tenant="another")
+    assert started(lanes) == ["c"]
+
+
+def test_new_endpoints_of_one_tenant_leave_places_to_those_of_another(lanes):
+    trust(lanes, "b", tenant="other")
+    for number in range(200):
+        fill(lanes, f"a{number}", 1, tenant="wide")
+    assert 50 < len(started(lanes)) < 80
+    fill(lanes, "c", 1, tenant="other")
+    assert started(lanes) == ["c"]
+
+
+def test_a_slow_endpoint_is_trusted_again_after_some_fast_answers(lanes):
+    for number in range(30):
+        distrust(lanes, f"a{number}")
+    for number in range(30):
+        fill(lanes, f"a{number}", 1)
+    assert len(started(lanes)) == 25
+    for number in range(25):
+        lanes.done(f"a{number}", succeeded=True, seconds=FAST)
+        started(lanes)
+    for number in range(25, 30):
+        lanes.done(f"a{number}", succeeded=True, seconds=FAST)
+    for _ in range(3):
+        for number in range(30):
+            run(lanes, f"a{number}")
+    for number in range(30):
+        fill(lanes, f"a{number}", 1)
+    assert len(started(lanes)) == 30
+
+
+def test_leases_of_endpoints_that_hang_leave_room_for_the_others(lanes):
+    trust(lanes, "b")
+    for number in range(500):
+        fill(lanes, f"a{number}", 1)
+    room = lanes.room()
+    assert room.total > 0
+    assert room.left("b") > 0
+    assert room.left("a0") == room.left("another") == 0
+    assert lanes.is_short
+
+
+def test_counts_are_those_of_what_is_there_after_any_course_of_things():
+    course, lanes = random.Random(7), Lanes(concurrency=16, per_endpoint=4)
+    running = []
+    for _ in range(5_000):
+        if running and course.random() < 0.5:
+            endpoint_id = running.pop(course.randrange(len(running)))
+            lanes.done(endpoint_id, succeeded=course.random() < 0.5, seconds=course.choice([FAST, SLOW]))
+        else:
+            number = course.randrange(40)
+            lanes.add(leased(f"e{number}", tenant=f"t{number % 3}"))
+        running += started(lanes)
+        assert lanes.running == len(running) <= 16
+    while running:
+        lanes.done(running.pop(), succeeded=True, seconds=FAST)
+        running += started(lanes)
+    assert (lanes.load, lanes.room().total, lanes._doubtful) == (0, 64, type(lanes._doubtful)())
+    assert not lanes._lanes

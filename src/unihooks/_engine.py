@@ -248,7 +248,7 @@ class Engine:
         self._want_more()
 
     def _want_more(self) -> None:
-        if self._lanes.waiting <= self._lanes.running:
+        if self._lanes.is_short:
             self._blocked_until = 0.0
             self._wake.set()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Mapping
 
 from attrs import define, field
@@ -12,7 +12,13 @@ from unihooks.abc import Claimed, Room
 _FIRST_WIDTH = 2
 _SLOW = 1.0
 _SLOW_WIDTH = 4
-_WIDTHS_KEPT = 20_000
+_KNOWN = 20_000
+
+# How many fast answers make an endpoint trusted: of one that is new, of one that failed slowly.
+_DOUBTS_OF_NEW = 1
+_DOUBTS_OF_SLOW = 4
+# A tenant's share of the places for doubtful endpoints: so many times what it leaves to others.
+_TIMES_WHAT_IS_LEFT = 3
 
 
 @define
@@ -23,13 +29,59 @@ class Leased:
     start_by: float
 
 
+@define(eq=False)
+class _Line:
+    """Be endpoints that wait for a place, tenants in turn."""
+
+    tenants: OrderedDict[str, deque[str]] = field(factory=OrderedDict)
+
+    def add(self, tenant: str, endpoint_id: str) -> None:
+        """Put an endpoint behind the others of its tenant."""
+        self.tenants.setdefault(tenant, deque()).append(endpoint_id)
+
+    def take(self) -> str:
+        """Take the first endpoint of the first tenant, who then is the last."""
+        tenant, endpoints = next(iter(self.tenants.items()))
+        endpoint_id = endpoints.popleft()
+        if endpoints:
+            self.tenants.move_to_end(tenant)
+        else:
+            del self.tenants[tenant]
+        return endpoint_id
+
+
 @define
 class _Lane:
-    """Be the waiting deliveries of one endpoint and how many of it may be in flight."""
+    """Be the waiting deliveries of one endpoint, how many of it may be in flight, and where it queues for a place."""
 
+    tenant: str
     width: int
+    doubts: int
     waiting: deque[Leased] = field(factory=deque)
     running: int = 0
+    line: _Line | None = None
+
+
+@define
+class _Doubtful:
+    """Count what endpoints that are not trusted have waiting and in flight."""
+
+    waiting: int = 0
+    running: int = 0
+    slow: int = 0
+    by_tenant: Counter[str] = field(factory=Counter)
+
+    def count(self, lane: _Lane, sign: int) -> None:
+        """Add a lane as it is, or take it off before it changes."""
+        if lane.doubts == 0:
+            return
+        self.waiting += sign * len(lane.waiting)
+        self.running += sign * lane.running
+        self.by_tenant[lane.tenant] += sign * lane.running
+        if self.by_tenant[lane.tenant] == 0:
+            del self.by_tenant[lane.tenant]
+        if lane.doubts > _DOUBTS_OF_NEW:
+            self.slow += sign * lane.running
 
 
 @define
@@ -39,6 +91,9 @@ class Lanes:
     At most `concurrency` are in flight. An endpoint earns its width, up to
     `per_endpoint`, by answering well and fast, and loses it by failing slowly:
     so an endpoint that hangs holds one place, however much is due for it.
+
+    Thousands that hang hold a quarter of the places, however many they are, and an
+    eighth is for those alone that have answered fast. Tenants take turns.
     """
 
     concurrency: int
@@ -47,68 +102,92 @@ class Lanes:
     running: int = 0
     waiting: int = 0
     _lanes: dict[str, _Lane] = field(factory=dict)
-    _ready: deque[str] = field(factory=deque)
-    _widths: dict[str, int] = field(factory=dict)
+    _trusted: _Line = field(factory=_Line)
+    _new: _Line = field(factory=_Line)
+    _slow: _Line = field(factory=_Line)
+    _lines: deque[_Line] = field(init=False)
+    _doubtful: _Doubtful = field(factory=_Doubtful)
+    _known: dict[str, tuple[int, int]] = field(factory=dict)
     _closed: set[str] = field(factory=set)
+    _tenants: set[str] = field(factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        self._lines = deque((self._trusted, self._new, self._slow))
 
     @property
     def load(self) -> int:
         """Return how many deliveries are waiting or in flight."""
         return self.running + self.waiting
 
+    @property
+    def is_short(self) -> bool:
+        """Say whether little is waiting that may start soon."""
+        return self.waiting - self._doubtful.waiting <= self.running
+
     def room(self) -> Room:
         """Return how much more can be leased, ahead of what is in flight."""
-        left = max(0, self.concurrency * self.ahead - self.load)
+        # However much of doubtful endpoints is waiting, the others have room.
+        hidden = max(0, self._doubtful.waiting - self._most_doubtful_waiting)
+        left = max(0, self.concurrency * self.ahead - self.load + hidden)
         return Room(left, self.per_endpoint * self.ahead, _Taken(self))
 
     def taken(self, endpoint_id: str) -> int:
         """Return how much of the depth of one endpoint, `per_endpoint * ahead`, is not to be had."""
-        if endpoint_id in self._closed:
-            return self.per_endpoint * self.ahead
         lane = self._lanes.get(endpoint_id)
-        if lane is not None:
-            return lane.running + len(lane.waiting) + self._closed_depth(lane.width)
-        return self._closed_depth(self._widths.get(endpoint_id, self._first_width))
+        width, doubts = (lane.width, lane.doubts) if lane is not None else self._knowledge(endpoint_id)
+        if endpoint_id in self._closed or (doubts and self._doubtful.waiting >= self._most_doubtful_waiting):
+            return self.per_endpoint * self.ahead
+        held = 0 if lane is None else lane.running + len(lane.waiting)
+        return held + self._closed_depth(width)
 
     def add(self, leased: Leased) -> None:
         """Queue a delivery behind the others of its endpoint."""
-        endpoint_id = leased.claimed.endpoint_id
+        endpoint_id, tenant = leased.claimed.endpoint_id, leased.claimed.tenant
         lane = self._lanes.get(endpoint_id)
         if lane is None:
-            lane = self._lanes[endpoint_id] = _Lane(self._widths.get(endpoint_id, self._first_width))
+            lane = self._lanes[endpoint_id] = _Lane(tenant, *self._knowledge(endpoint_id))
+            if len(self._tenants) <= 1:
+                self._tenants.add(tenant)
         lane.waiting.append(leased)
         self.waiting += 1
-        if len(lane.waiting) == 1 and lane.running < lane.width:
-            self._ready.append(endpoint_id)
+        self._doubtful.waiting += lane.doubts > 0
+        if lane.line is None:
+            self._line_up(endpoint_id, lane)
 
     def next(self) -> Leased | None:
-        """Take the next delivery whose endpoint has a free place, endpoints in turn."""
-        while self._ready and self.running < self.concurrency:
-            endpoint_id = self._ready.popleft()
-            lane = None if endpoint_id in self._closed else self._lanes.get(endpoint_id)
-            if lane is None or not lane.waiting or lane.running >= lane.width:
+        """Take the next delivery whose endpoint has a free place, tenants and endpoints in turn."""
+        while self.running < self.concurrency and (line := self._next_line()) is not None:
+            endpoint_id = line.take()
+            lane = self._lanes.get(endpoint_id)
+            if lane is None or lane.line is not line:
                 continue
+            lane.line = None
+            if endpoint_id in self._closed or not lane.waiting or lane.running >= lane.width:
+                continue
+            self._doubtful.count(lane, -1)
             lane.running += 1
             self.running += 1
             self.waiting -= 1
             leased = lane.waiting.popleft()
-            if lane.waiting and lane.running < lane.width:
-                self._ready.append(endpoint_id)
+            self._doubtful.count(lane, +1)
+            self._line_up(endpoint_id, lane)
             return leased
         return None
 
     def done(self, endpoint_id: str, *, succeeded: bool, seconds: float) -> None:
         """Free the place of one delivery and learn from how it went."""
         lane = self._lanes[endpoint_id]
+        self._doubtful.count(lane, -1)
         lane.running -= 1
         self.running -= 1
         width = _next_width(lane.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
-        if width != lane.width:
-            lane.width = width
-            self._remember(endpoint_id, width)
-        if lane.waiting and lane.running < width:
-            self._ready.append(endpoint_id)
-        elif not lane.waiting and lane.running == 0:
+        doubts = _next_doubts(lane.doubts, succeeded=succeeded, seconds=seconds)
+        if (width, doubts) != (lane.width, lane.doubts):
+            lane.width, lane.doubts = width, doubts
+            self._remember(endpoint_id, lane)
+        self._doubtful.count(lane, +1)
+        self._line_up(endpoint_id, lane)
+        if not lane.waiting and lane.running == 0:
             del self._lanes[endpoint_id]
 
     def close(self, endpoint_id: str) -> None:
@@ -119,33 +198,78 @@ class Lanes:
         """Undo `close`."""
         self._closed.discard(endpoint_id)
         lane = self._lanes.get(endpoint_id)
-        if lane is not None and lane.waiting and lane.running < lane.width:
-            self._ready.append(endpoint_id)
+        if lane is not None:
+            self._line_up(endpoint_id, lane)
 
     def take_waiting(self) -> list[Leased]:
         """Take out all deliveries that have not started."""
         left = [leased for lane in self._lanes.values() for leased in lane.waiting]
         for lane in self._lanes.values():
             lane.waiting.clear()
+            lane.line = None
         self._lanes = {endpoint_id: lane for endpoint_id, lane in self._lanes.items() if lane.running}
-        self._ready.clear()
-        self.waiting = 0
+        for line in self._lines:
+            line.tenants.clear()
+        self.waiting = self._doubtful.waiting = 0
         return left
 
     @property
     def _first_width(self) -> int:
         return min(_FIRST_WIDTH, self.per_endpoint)
 
+    @property
+    def _most_doubtful_waiting(self) -> int:
+        return self.concurrency * self.ahead // 2
+
+    @property
+    def _most_doubtful(self) -> int:
+        return self.concurrency - self.concurrency // 8
+
+    @property
+    def _most_slow(self) -> int:
+        return max(1, self.concurrency // 4)
+
+    def _knowledge(self, endpoint_id: str) -> tuple[int, int]:
+        return self._known.get(endpoint_id) or (self._first_width, _DOUBTS_OF_NEW)
+
+    def _line_up(self, endpoint_id: str, lane: _Lane) -> None:
+        if lane.waiting and lane.running < lane.width:
+            line = self._trusted if lane.doubts == 0 else self._new if lane.doubts == _DOUBTS_OF_NEW else self._slow
+            if lane.line is not line:
+                lane.line = line
+                line.add(lane.tenant, endpoint_id)
+
+    def _next_line(self) -> _Line | None:
+        for _ in range(len(self._lines)):
+            line = self._lines[0]
+            self._lines.rotate(-1)
+            if line.tenants and (line is self._trusted or self._may_doubtful_start(line)):
+                return line
+        return None
+
+    def _may_doubtful_start(self, line: _Line) -> bool:
+        left = self._most_doubtful - self._doubtful.running
+        if left <= 0 or (line is self._slow and self._doubtful.slow >= self._most_slow):
+            return False
+        if len(self._tenants) <= 1:
+            # Another tenant may come.
+            return left > self.concurrency // 16
+        for tenant in line.tenants:
+            if self._doubtful.by_tenant[tenant] <= _TIMES_WHAT_IS_LEFT * left:
+                line.tenants.move_to_end(tenant, last=False)
+                return True
+        return False
+
     def _closed_depth(self, width: int) -> int:
         # Only what answers fast gets leases ahead of its width: others would end unused.
         fast = width > _SLOW_WIDTH or width == self.per_endpoint
         return self.per_endpoint * self.ahead - (width * self.ahead if fast else width)
 
-    def _remember(self, endpoint_id: str, width: int) -> None:
-        self._widths.pop(endpoint_id, None)
-        self._widths[endpoint_id] = width
-        if len(self._widths) > _WIDTHS_KEPT:
-            del self._widths[next(iter(self._widths))]
+    def _remember(self, endpoint_id: str, lane: _Lane) -> None:
+        self._known.pop(endpoint_id, None)
+        self._known[endpoint_id] = (lane.width, lane.doubts)
+        if len(self._known) > _KNOWN:
+            del self._known[next(iter(self._known))]
 
 
 class _Taken(Mapping[str, int]):
@@ -168,3 +292,9 @@ def _next_width(width: int, most: int, *, succeeded: bool, seconds: float) -> in
     if seconds > _SLOW:
         return max(1, min(width, _SLOW_WIDTH) if succeeded else width // 2)
     return min(width * 2, most) if succeeded else width
+
+
+def _next_doubts(doubts: int, *, succeeded: bool, seconds: float) -> int:
+    if seconds <= _SLOW:
+        return max(0, doubts - 1)
+    return max(doubts, _DOUBTS_OF_NEW) if succeeded else _DOUBTS_OF_SLOW
