@@ -13,13 +13,12 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from attrs import evolve
-
 from unihooks import _payload
 from unihooks._catalog import Catalog, check_name
 from unihooks._engine import DrainResult
 from unihooks._figures import TenantFigures
 from unihooks._forgetting import erase, prune
+from unihooks._gathering import Gathering
 from unihooks._ids import new_id
 from unihooks._log import Log
 from unihooks._models import Event, Page, check_tenant
@@ -113,6 +112,7 @@ class Dispatcher:
         self.catalog = catalog
         self.egress_ips = addresses
         self._store = store
+        self._gathering = Gathering(store)
         self._patrol = _Patrol(store)
         self._watch = Watch(store)
         self._knows_time = False
@@ -169,7 +169,7 @@ class Dispatcher:
         """
         new = self._new_event(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
-            return evolve(self._store.emit_on(connection, new), payload=payload)
+            return _with_payload(self._store.emit_on(connection, new), payload)
         return self._emitted([self._store.submit_events([new]).result()[0]], [payload])[0]
 
     async def aemit(
@@ -189,9 +189,8 @@ class Dispatcher:
             self._knows_time = True
         new = self._new_event(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
-            return evolve(await self._store.aemit_on(connection, new), payload=payload)
-        outcomes = await asyncio.wrap_future(self._store.submit_events([new]))
-        [event] = self._settled(outcomes, [payload])
+            return _with_payload(await self._store.aemit_on(connection, new), payload)
+        [event] = self._settled([await self._gathering.submit(new)], [payload])
         if self._patrol.is_due(event):
             await asyncio.to_thread(self._patrol.look, event)
         return event
@@ -335,9 +334,14 @@ class Dispatcher:
         for outcome, payload in zip(outcomes, payloads, strict=True):
             if isinstance(outcome, Exception):
                 raise outcome
-            events.append(evolve(outcome, payload=payload))
+            events.append(_with_payload(outcome, payload))
         self._settings.wake()
         return events
+
+
+def _with_payload(stored: Event, payload: Any) -> Event:
+    # attrs.evolve takes five times as long.
+    return Event(stored.id, stored.tenant, stored.product, stored.event_type, payload, stored.created_at)
 
 
 class _Patrol:

@@ -69,6 +69,7 @@ class Engine:
         self._limits = limits
         self._lanes = Lanes(limits.concurrency, limits.per_endpoint)
         self._wake = asyncio.Event()
+        self._waking = False
         self._slots: set[asyncio.Task[None]] = set()
         self._given_back: list[Claimed] = []
         self._starting = True
@@ -104,9 +105,15 @@ class Engine:
 
     def wake(self) -> None:
         """Look for work now. May be called from any thread; after a fork it does nothing."""
-        if os.getpid() == self._pid:
+        # Waking an event loop is a system call, and many may emit before it has looked.
+        if not self._waking and os.getpid() == self._pid:
+            self._waking = True
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._wake.set)
+                self._loop.call_soon_threadsafe(self._wake_up)
+
+    def _wake_up(self) -> None:
+        self._waking = False
+        self._wake.set()
 
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
         """Run a blocking call in one of the engine's threads."""
