@@ -265,6 +265,13 @@ class TestConnections:
         assert store._database.write(work) == 0
         assert len(tries) == 2
 
+    def test_server_that_vanishes_is_noticed_soon_unless_the_dsn_says_otherwise(self, new_store, postgres_dsn):
+        usual, own = new_store(), new_store(f"{postgres_dsn}?keepalives_idle=99&application_name=shop")
+        for store, expected in ((usual, ("20", "40000", "unihooks")), (own, ("99", "40000", "shop"))):
+            with store._database._unchecked().pool.connect() as connection:
+                given = connection.info.get_parameters()
+            assert (given["keepalives_idle"], given["tcp_user_timeout"], given["application_name"]) == expected
+
     def test_store_works_again_after_close(self, store):
         emit(store)
         store.close()
