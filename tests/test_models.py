@@ -182,7 +182,10 @@ def test_a_page_is_a_sequence():
 
 
 def test_an_attempt_succeeded_with_a_2xx_only():
-    fields = dict.fromkeys(field.name for field in attrs.fields(Attempt))
+    fields = dict.fromkeys(field.name for field in attrs.fields(Attempt)) | {
+        "request_headers": (),
+        "response_headers": (),
+    }
     for status, succeeded in [(None, False), (199, False), (200, True), (299, True), (300, False)]:
         assert Attempt(**{**fields, "status_code": status}).succeeded is succeeded
 

@@ -12,6 +12,7 @@ from unihooks._figures import (
     TenantFigures,
     WebhookHealth,
 )
+from unihooks._header_pairs import HeaderPairs
 from unihooks._headers import HeaderSet
 from unihooks._log import Log
 from unihooks._mapping import PayloadMapping, Preview
@@ -50,6 +51,7 @@ __all__ = [
     "EventSubscription",
     "EventType",
     "FailingEndpoint",
+    "HeaderPairs",
     "HeaderSet",
     "HourCount",
     "Log",

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from attrs import evolve, field, frozen
 
 from unihooks._catalog import check_subscription
+from unihooks._header_pairs import HeaderPairs
 from unihooks._headers import HeaderSet
 from unihooks._mapping import PayloadMapping
 from unihooks._secrets import Secret, check_signing_secret
@@ -288,7 +289,7 @@ class Delivery:
 class Attempt:
     """Be one HTTP request of a delivery and what came back, with secrets redacted.
 
-    `headers` are pairs of name and value. `response_body` is at most the first
+    `headers` are pairs of name and value, and give the value of a name. `response_body` is at most the first
     16 KiB, as it came over the wire. `error` is None when an answer came.
     """
 
@@ -300,8 +301,8 @@ class Attempt:
     duration_ms: float
     status_code: int | None
     error: str | None
-    request_headers: tuple[tuple[str, str], ...]
-    response_headers: tuple[tuple[str, str], ...]
+    request_headers: HeaderPairs = field(converter=HeaderPairs)
+    response_headers: HeaderPairs = field(converter=HeaderPairs)
     response_body: bytes
     warnings: tuple[str, ...]
 

@@ -15,6 +15,7 @@ from unihooks._payload import decode
 from unihooks._planning import NewEvent
 from unihooks._times import SECOND, from_us, optional_from_us
 from unihooks.abc import ERASED, FAILING_TOO_LONG, HELD_TOO_LONG, AttemptRow, Claimed, Ended, Result
+from unihooks.stores._rows import attempt_id
 
 _FIVE_DAYS = 5 * 86_400 * SECOND
 
@@ -244,7 +245,7 @@ def _current(entry: tuple[int, str, DeliveryRow]) -> bool:
 
 def _to_attempt(delivery_id: str, row: AttemptRow) -> Attempt:
     return Attempt(
-        id=f"{delivery_id}.{row.number}",
+        id=attempt_id(delivery_id, row.number),
         delivery_id=delivery_id,
         number=row.number,
         url=row.url,

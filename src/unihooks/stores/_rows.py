@@ -270,10 +270,15 @@ def to_delivery(row: Row) -> Delivery:
     )
 
 
+def attempt_id(delivery_id: str, number: int) -> str:
+    """Return the id of an attempt, which is not stored."""
+    return f"att_{delivery_id.partition('_')[2]}_{number}"
+
+
 def to_attempt(row: Row) -> Attempt:
     """Return the attempt of a row of ATTEMPT_COLUMNS."""
     return Attempt(
-        id=f"att_{row[0].partition('_')[2]}_{row[1]}",
+        id=attempt_id(row[0], row[1]),
         delivery_id=row[0],
         number=row[1],
         url=row[2],
