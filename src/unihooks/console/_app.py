@@ -13,11 +13,13 @@ from starlette.types import ASGIApp
 
 from unihooks._dispatcher import Dispatcher
 from unihooks.console._answers import SecureAnswers
-from unihooks.console._gate import Gate
+from unihooks.console._gate import Gate, is_api
 from unihooks.console._locale import LANGUAGES
 from unihooks.console._rates import Rates
 from unihooks.console._rendering import refuse
 from unihooks.console._settings import Authenticate, Branding, ConsoleSettings
+from unihooks.console.api import api_routes, no_such_path
+from unihooks.console.api._problems import problem_answer, to_problem
 from unihooks.console.pages import page_routes
 from unihooks.exceptions import Conflict, NotFound, StoreError, UnihooksError
 
@@ -66,7 +68,7 @@ def create_console(
         trusted_origins=trusted_origins,
         rates=rates or Rates(),
     )
-    app = Starlette(routes=page_routes(), middleware=[Middleware(Gate)], exception_handlers=_HANDLERS)
+    app = Starlette(routes=[*api_routes(), *page_routes()], middleware=[Middleware(Gate)], exception_handlers=_HANDLERS)
     app.state.console = settings
     # Outside of everything, so that the answer to a failure has the headers too.
     return SecureAnswers(app, settings)
@@ -77,6 +79,8 @@ async def _not_found(request: Request, _error: Exception) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
+    if is_api(request):
+        return no_such_path() if isinstance(error, HTTPException) else problem_answer(to_problem(error))
     return refuse(request, error.status_code if isinstance(error, HTTPException) else 500)
 
 

@@ -1,0 +1,37 @@
+"""The JSON API of the console: what the pages do, with the same permissions."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.types import Receive, Scope, Send
+
+from unihooks.console.api import _catalog, _deliveries, _document, _events, _operator, _secrets, _tests, _webhooks
+from unihooks.console.api._once import Once
+from unihooks.console.api._operations import Operation
+from unihooks.console.api._problems import Problem, problem_answer
+from unihooks.console.api._resource import Resource
+
+_PARTS = (_webhooks, _secrets, _tests, _deliveries, _events, _catalog, _operator)
+OPERATIONS: tuple[Operation, ...] = tuple(operation for part in _PARTS for operation in part.OPERATIONS)
+
+
+def api_routes() -> list[BaseRoute]:
+    """Return the routes of the API, all below `/api`."""
+    once = Once()
+    operations = (*OPERATIONS, _document.operation(OPERATIONS))
+    paths: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = operation
+    routes = [Route(path, Resource(methods, once)) for path, methods in paths.items()]
+    return [Mount("/api", app=Router(routes, default=_not_found, redirect_slashes=False), name="api")]
+
+
+def no_such_path() -> Response:
+    """Return the answer where there is nothing."""
+    detail = "there is no such path; /api/openapi.json names all"
+    return problem_answer(Problem(status=404, kind="not-found", title="Not found", detail=detail))
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await no_such_path()(scope, receive, send)

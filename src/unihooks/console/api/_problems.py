@@ -1,0 +1,146 @@
+"""Answer what goes wrong as problem+json (RFC 9457): typed, with the field's name, never with a secret or a trace."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+from starlette.responses import Response
+
+from unihooks.exceptions import (
+    Conflict,
+    IdempotencyConflict,
+    InvalidHeader,
+    InvalidMapping,
+    InvalidPayload,
+    InvalidWebhook,
+    NotFound,
+    StoreError,
+    TargetRefused,
+    UnihooksError,
+    UnknownEventType,
+)
+
+_MOST_SHOWN = 500
+_logger = logging.getLogger("unihooks.console")
+
+
+@frozen(kw_only=True)
+class Problem(Exception):
+    """Be what is wrong with a request: `kind` names the type, `name` the field."""
+
+    status: int
+    kind: str
+    title: str
+    detail: str
+    name: str | None = None
+    headers: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Return the members of the answer."""
+        content = {
+            "type": f"urn:unihooks:problem:{self.kind}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail[:_MOST_SHOWN],
+        }
+        return content if self.name is None else content | {"field": self.name[:_MOST_SHOWN]}
+
+
+# The first that fits; the wording is that of the error.
+_KINDS: tuple[tuple[type[UnihooksError], int, str, str], ...] = (
+    (IdempotencyConflict, 422, "idempotency-key-reused", "The idempotency key was used before"),
+    (Conflict, 409, "conflict", "Conflict"),
+    (TargetRefused, 422, "target-refused", "This destination is not allowed"),
+    (InvalidHeader, 422, "invalid-header", "A custom header is not allowed"),
+    (InvalidMapping, 422, "invalid-mapping", "The payload mapping is not well formed"),
+    (UnknownEventType, 422, "unknown-event-type", "There is no such event type"),
+    (InvalidPayload, 422, "invalid-payload", "The payload cannot be used"),
+    (InvalidWebhook, 422, "invalid-value", "A value is not allowed"),
+)
+
+
+def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Render an answer."""
+    return Response(_encoded(content), status, headers, media_type="application/json")
+
+
+def problem_answer(problem: Problem) -> Response:
+    """Render what is wrong."""
+    return Response(_encoded(problem.content), problem.status, problem.headers, media_type="application/problem+json")
+
+
+def to_problem(error: Exception) -> Problem:
+    """Return what an error means to who asked; what only the operator may know goes to the log."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, NotFound):
+        return _not_found(error)
+    for kind, status, slug, title in _KINDS:
+        if isinstance(error, kind):
+            return Problem(status=status, kind=slug, title=title, detail=error.message, name=_field(error))
+    if isinstance(error, StoreError):
+        _logger.error("the store cannot be used: %s", error)
+        return _unavailable()
+    _logger.error("a request to the console's API failed", exc_info=error)
+    return Problem(
+        status=500, kind="internal", title="Something went wrong", detail="it is in the log of who runs this; try again"
+    )
+
+
+def invalid(sentence: str, name: str | None = None) -> Problem:
+    """Return the problem of a value that is not allowed."""
+    return Problem(status=422, kind="invalid-value", title="A value is not allowed", detail=sentence, name=name)
+
+
+def malformed(sentence: str) -> Problem:
+    """Return the problem of a request that cannot be read."""
+    return Problem(status=400, kind="malformed", title="The request cannot be read", detail=sentence)
+
+
+def too_many(wait: float) -> Problem:
+    """Return the problem of a tenant that asks too often; it may ask again after so many seconds."""
+    seconds = str(max(1, math.ceil(wait)))
+    return Problem(
+        status=429,
+        kind="too-many-requests",
+        title="Too many requests",
+        detail=f"try again in {seconds} seconds",
+        headers={"retry-after": seconds},
+    )
+
+
+def _field(error: UnihooksError) -> str | None:
+    """Return the field of a body that is meant: an error's own name may lie inside of it."""
+    name = error.name
+    if isinstance(error, InvalidMapping):
+        return "mapping"
+    if isinstance(error, InvalidHeader):
+        return f"headers.{name}" if name else "headers"
+    return f"payload{name[1:]}" if name is not None and name.startswith("$") else name
+
+
+def _not_found(error: NotFound) -> Problem:
+    what = (error.name or "item").removesuffix("_id")
+    detail = f"there is no {what} with this id"
+    return Problem(status=404, kind="not-found", title="Not found", detail=detail, name=error.name)
+
+
+def _unavailable() -> Problem:
+    return Problem(
+        status=503,
+        kind="unavailable",
+        title="The database cannot be used at the moment",
+        detail="try again in a few seconds",
+        headers={"retry-after": "5"},
+    )
+
+
+def _encoded(content: Any) -> bytes:
+    # Escaped beyond ASCII: what a request holds, such as a lone surrogate, is quoted safely.
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")

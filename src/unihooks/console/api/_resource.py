@@ -1,0 +1,100 @@
+"""Answer the requests for one path: permission, content type, body, idempotency key, then the operation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from unihooks.console._rendering import settings_of, viewer_of
+from unihooks.console._viewers import Permission
+from unihooks.console.api import _once
+from unihooks.console.api._operations import Call, Operation
+from unihooks.console.api._problems import Problem, answer, problem_answer, to_problem
+from unihooks.console.api._reading import parse, read_body, read_query
+from unihooks.console.api._schemas import ref
+
+
+class Resource:
+    """Be one path with its operations by method; an ASGI application that never raises."""
+
+    def __init__(self, operations: Mapping[str, Operation], once: _once.Once) -> None:
+        self._operations = operations
+        self._once = once
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        request = Request(scope, receive)
+        try:
+            response = await self._answered(request)
+        except Exception as error:  # noqa: BLE001 - what nobody expected is an answer too
+            response = problem_answer(to_problem(error))
+        await response(scope, receive, send)
+
+    async def _answered(self, request: Request) -> Response:
+        operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            raise _not_allowed(self._operations)
+        if operation.permission is not None and not viewer_of(request).may(operation.permission):
+            raise _forbidden(operation.permission)
+        query = read_query(request, operation.query)
+        if operation.body is None:
+            call = _call(request, query=query)
+            return _rendered(operation, await operation.handle(call))
+        body = await read_body(request)
+        call = _call(request, query=query, body=parse(body, ref(operation.body)))
+        key = request.headers.get("idempotency-key") if operation.once else None
+        if key is None:
+            return _rendered(operation, await operation.handle(call))
+        digest = _once.digest_of(request.method, request.scope["path"], body)
+        return await self._answered_once(operation, call, (call.tenant, _once.checked_key(key)), digest)
+
+    async def _answered_once(self, operation: Operation, call: Call, key: _once.Key, digest: bytes) -> Response:
+        before = self._once.begin(key, digest)
+        if before is not None:
+            status, content = before
+            return answer(content, status, {"idempotency-replayed": "true"})
+        try:
+            content = await operation.handle(call)
+        except BaseException:
+            self._once.abandon(key)
+            raise
+        self._once.end(key, operation.status, content, len(json.dumps(content)))
+        return _rendered(operation, content)
+
+
+def _call(request: Request, **parts: Mapping[str, object]) -> Call:
+    return Call(
+        viewer=viewer_of(request),
+        settings=settings_of(request),
+        root=request.scope.get("root_path", ""),
+        path=request.path_params,
+        **parts,
+    )
+
+
+def _rendered(operation: Operation, content: dict[str, object]) -> Response:
+    return answer(content, operation.status)
+
+
+def _forbidden(permission: Permission) -> Problem:
+    return Problem(
+        status=403,
+        kind="forbidden",
+        title="You may not do this",
+        detail=f"it needs the permission {permission.value!r}; ask who gives it",
+    )
+
+
+def _not_allowed(operations: Mapping[str, Operation]) -> Problem:
+    allowed = ", ".join(operations)
+    return Problem(
+        status=405,
+        kind="method-not-allowed",
+        title="There is no such method here",
+        detail=f"this path has {allowed}",
+        headers={"allow": allowed},
+    )

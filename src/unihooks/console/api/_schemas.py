@@ -1,0 +1,248 @@
+"""The shapes of the API's bodies and answers, as JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+BOOLEAN: Schema = {"type": "boolean"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+TIME: Schema = {"type": "string", "format": "date-time"}
+MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
+MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9._:/-]+$"}
+EVENT_TYPE: Schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^([A-Za-z0-9._:/-]+|\\*)$"}
+STATES = ["pending", "delivered", "failed", "cancelled"]
+ANY: Schema = {"description": "Any JSON value."}
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to a component."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def list_of(schema: Schema) -> Schema:
+    """Return the schema of a list."""
+    return {"type": "array", "items": schema}
+
+
+def answered(**properties: Schema) -> Schema:
+    """Return the schema of an object in an answer: everything is there, and more may come in later versions."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def asked(*required: str, **properties: Schema) -> Schema:
+    """Return the schema of an object in a body: nothing else may be there."""
+    found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return found | {"required": list(required)} if required else found
+
+
+def page_of(name: str) -> Schema:
+    """Return the schema of one page of a listing."""
+    return answered(items=list_of(ref(name)), next=MAYBE_TEXT, previous=MAYBE_TEXT)
+
+
+_SETTINGS: dict[str, Schema] = {
+    "name": {"type": "string", "minLength": 1, "maxLength": 200},
+    "description": {"type": "string", "maxLength": 2000},
+    "endpoints": list_of({"anyOf": [TEXT, ref("EndpointGiven")]}) | {"minItems": 1},
+    "subscriptions": list_of(ref("Subscription")),
+    "mapping": ref("Mapping"),
+}
+_ENDPOINT: dict[str, Schema] = {
+    "id": TEXT,
+    "url": TEXT,
+    "description": TEXT,
+    "state": {"type": "string", "enum": ["enabled", "disabled"]},
+    "disabled_reason": MAYBE_TEXT,
+    "disabled_at": MAYBE_TIME,
+}
+_WEBHOOK: dict[str, Schema] = {
+    "id": TEXT,
+    "name": TEXT,
+    "description": TEXT,
+    "status": {"type": "string", "enum": ["active", "inactive"]},
+    "version": {"type": "integer"},
+    "endpoints": list_of(ref("Endpoint")),
+    "subscriptions": list_of(ref("Subscription")),
+    "mapping": ref("Mapping"),
+    "headers": {
+        "type": "object",
+        "description": "The names of custom headers; their values are never returned.",
+        "additionalProperties": {"type": "null"},
+    },
+    "created_at": MAYBE_TIME,
+    "updated_at": MAYBE_TIME,
+    "activated_at": MAYBE_TIME,
+    "deactivated_at": MAYBE_TIME,
+}
+_SECRET: dict[str, Schema] = {
+    "secret": {"type": "string", "format": "password"},
+    "created_at": MAYBE_TIME,
+    "expires_at": MAYBE_TIME,
+}
+_FILTERS: dict[str, Schema] = {
+    "webhook_id": TEXT,
+    "endpoint_id": TEXT,
+    "event_id": TEXT,
+    "product": TEXT,
+    "event_type": TEXT,
+    "state": {"type": "string", "enum": STATES},
+    "held": BOOLEAN,
+    "since": TIME,
+    "until": TIME,
+}
+_ENDPOINT_OF: dict[str, Schema] = {
+    "tenant": TEXT,
+    "webhook_id": TEXT,
+    "webhook_name": TEXT,
+    "endpoint_id": TEXT,
+    "url": TEXT,
+}
+
+COMPONENTS: dict[str, Schema] = {
+    "Problem": {
+        "type": "object",
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference"},
+            "title": TEXT,
+            "status": {"type": "integer"},
+            "detail": TEXT,
+            "field": {"type": "string", "description": "The field, parameter or header that is meant."},
+        },
+        "required": ["type", "title", "status", "detail"],
+    },
+    "Viewer": answered(tenant=TEXT, name=TEXT, permissions=list_of(TEXT)),
+    "Nothing": asked(),
+    # Webhooks.
+    "Endpoint": answered(**_ENDPOINT),
+    "EndpointGiven": asked("url", url=TEXT, id=TEXT, description={"type": "string", "maxLength": 2000}),
+    "Subscription": asked("product", "event_type", product=NAME, event_type=EVENT_TYPE),
+    "Mapping": asked(remove=list_of(TEXT), rename={"type": "object", "additionalProperties": TEXT}),
+    "Webhook": answered(**_WEBHOOK),
+    "WebhookCreated": answered(**_WEBHOOK, secret={"type": ["string", "null"], "format": "password"}),
+    "WebhookListed": {
+        "type": "object",
+        "properties": _WEBHOOK | {"health": ref("Health")},
+        "required": list(_WEBHOOK),
+    },
+    "WebhookPage": page_of("WebhookListed"),
+    "WebhookGiven": asked(
+        "name",
+        "endpoints",
+        **_SETTINGS,
+        headers={"type": "object", "additionalProperties": TEXT},
+        status={"type": "string", "enum": ["active", "inactive"]},
+    ),
+    "WebhookChanges": asked(
+        **_SETTINGS,
+        headers={
+            "type": "object",
+            "description": "All custom headers; null keeps the value that there is.",
+            "additionalProperties": MAYBE_TEXT,
+        },
+        version={"type": "integer", "description": "Refuse the change if this is not the current version."},
+    ),
+    "Secret": answered(**_SECRET),
+    "Secrets": answered(**_SECRET, previous=list_of(ref("Secret"))),
+    "Rotation": asked(overlap_seconds={"type": "integer", "minimum": 0, "maximum": 604_800}, secret=TEXT),
+    "Test": asked("product", "event_type", product=NAME, event_type=NAME, payload=ANY, endpoint_id=TEXT),
+    "Tested": answered(attempts=list_of(ref("Attempt"))),
+    "PayloadGiven": asked("payload", payload=ANY),
+    "MappingTried": asked("mapping", "payload", mapping=ref("Mapping"), payload=ANY),
+    "Preview": answered(result=ANY, unmatched=list_of(TEXT), warnings=list_of(TEXT)),
+    # Health and activity.
+    "HourCount": answered(hour=TIME, attempts=COUNT, delivered=COUNT, failed=COUNT),
+    "EndpointHealth": answered(
+        endpoint_id=TEXT,
+        failing_since=MAYBE_TIME,
+        failures=COUNT,
+        last_success_at=MAYBE_TIME,
+        last_failure_at=MAYBE_TIME,
+        next_attempt_at=MAYBE_TIME,
+    ),
+    "Health": answered(
+        endpoints=list_of(ref("EndpointHealth")),
+        last_delivery_at=MAYBE_TIME,
+        last_delivery_state={"type": ["string", "null"], "enum": [*STATES, None]},
+        hours=list_of(ref("HourCount")),
+    ),
+    "Activity": answered(
+        since=TIME,
+        hours=list_of(ref("HourCount")),
+        attempts=COUNT,
+        delivered=COUNT,
+        failed=COUNT,
+        success_share=MAYBE_NUMBER,
+        mean_ms=MAYBE_NUMBER,
+        p50_ms=MAYBE_NUMBER,
+        p95_ms=MAYBE_NUMBER,
+        p99_ms=MAYBE_NUMBER,
+    ),
+    # The log.
+    "Event": answered(id=TEXT, product=TEXT, event_type=TEXT, payload=ANY, created_at=TIME),
+    "EventPage": page_of("Event"),
+    "Delivery": answered(
+        id=TEXT,
+        event_id=TEXT,
+        webhook_id=TEXT,
+        endpoint_id=TEXT,
+        product=TEXT,
+        event_type=TEXT,
+        url=TEXT,
+        state={"type": "string", "enum": STATES},
+        held=BOOLEAN,
+        attempt_count=COUNT,
+        created_at=TIME,
+        next_attempt_at=MAYBE_TIME,
+        reason=MAYBE_TEXT,
+        replay_of=MAYBE_TEXT,
+    ),
+    "DeliveryPage": page_of("Delivery"),
+    "Attempt": answered(
+        id=TEXT,
+        delivery_id=TEXT,
+        number=COUNT,
+        url=TEXT,
+        started_at=TIME,
+        duration_ms={"type": "number"},
+        status_code={"type": ["integer", "null"]},
+        error=MAYBE_TEXT,
+        request_headers=list_of(list_of(TEXT)),
+        response_headers=list_of(list_of(TEXT)),
+        response_body=TEXT,
+        warnings=list_of(TEXT),
+    ),
+    "AttemptPage": page_of("Attempt"),
+    "Body": answered(body=TEXT),
+    "Counted": answered(count=COUNT, most=COUNT),
+    "Filter": asked(**_FILTERS),
+    "ReplayAll": asked("filter", filter=ref("Filter"), most={"type": "integer", "minimum": 1, "maximum": 10_000}),
+    "Replayed": answered(replayed=COUNT),
+    # The catalog.
+    "EventType": answered(name=TEXT, title=TEXT, description=MAYBE_TEXT, schema=ANY, example=ANY),
+    "Product": answered(name=TEXT, title=TEXT, description=MAYBE_TEXT, event_types=list_of(ref("EventType"))),
+    "Catalog": answered(products=list_of(ref("Product"))),
+    "Document": {"type": "object"},
+    "Sender": answered(egress_ips=list_of(TEXT)),
+    # What an operator sees.
+    "Worker": answered(id=TEXT, host=TEXT, pid={"type": "integer"}, seen_at=TIME),
+    "FailingEndpoint": answered(**_ENDPOINT_OF, failing_since=TIME, failures=COUNT),
+    "SlowEndpoint": answered(**_ENDPOINT_OF, attempts=COUNT, mean_ms={"type": "number"}, p95_ms={"type": "number"}),
+    "Stats": answered(
+        oldest_unplanned=MAYBE_TIME,
+        due=COUNT,
+        held=COUNT,
+        in_flight=COUNT,
+        failing_endpoints=COUNT,
+        workers=list_of(ref("Worker")),
+    ),
+    "Overview": answered(
+        stats=ref("Stats"), failing=list_of(ref("FailingEndpoint")), slowest=list_of(ref("SlowEndpoint"))
+    ),
+    "Tenant": answered(tenant=TEXT, webhooks=COUNT, due=COUNT),
+    "TenantPage": page_of("Tenant"),
+}

@@ -1,0 +1,70 @@
+"""Turn values into what the API answers: no tenant's name, no header's value, no secret but where it was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from unihooks._catalog import EventType, Product
+from unihooks._converters import to_json
+from unihooks._models import Page, Webhook
+from unihooks._secrets import Secret
+
+T = TypeVar("T")
+_NOT_SHOWN = ("tenant", "secrets", "headers")
+
+
+def shown(value: Any) -> dict[str, Any]:
+    """Return a value without whose it is: that is known to who asks."""
+    found: dict[str, Any] = to_json(value)
+    return {name: one for name, one in found.items() if name != "tenant"}
+
+
+def page(found: Page[T], shape: Callable[[T], dict[str, Any]] = shown) -> dict[str, Any]:
+    """Return one page of a listing."""
+    return {"items": [shape(item) for item in found], "next": found.next, "previous": found.previous}
+
+
+def webhook(value: Webhook) -> dict[str, Any]:
+    """Return a webhook, with the names of its headers alone."""
+    found = {name: one for name, one in to_json(value).items() if name not in _NOT_SHOWN}
+    return found | {
+        "headers": dict.fromkeys(value.headers),
+        "activated_at": to_json(value.activated_at),
+        "deactivated_at": to_json(value.deactivated_at),
+    }
+
+
+def secret(value: Secret) -> dict[str, Any]:
+    """Return a secret in plain text."""
+    return {
+        "secret": value.reveal(),
+        "created_at": to_json(value.created_at),
+        "expires_at": to_json(value.expires_at),
+    }
+
+
+def secrets(value: Webhook) -> dict[str, Any]:
+    """Return a webhook's secrets in plain text, the current one first."""
+    current, *previous = [secret(one) for one in value.secrets]
+    return current | {"previous": previous}
+
+
+def product(value: Product) -> dict[str, Any]:
+    """Return a product with its event types."""
+    return {
+        "name": value.name,
+        "title": value.title,
+        "description": value.description,
+        "event_types": [_event_type(one) for one in value],
+    }
+
+
+def _event_type(value: EventType) -> dict[str, Any]:
+    return {
+        "name": value.name,
+        "title": value.title,
+        "description": value.description,
+        "schema": value.schema,
+        "example": value.example,
+    }

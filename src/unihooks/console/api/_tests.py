@@ -1,0 +1,78 @@
+"""Send test events, and preview what a mapping makes of a payload."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unihooks._mapping import Preview
+from unihooks.console._viewers import Permission
+from unihooks.console.api import _shapes
+from unihooks.console.api._operations import Call, Operation
+from unihooks.console.api._problems import invalid, too_many
+from unihooks.console.api._webhooks import mapping_of
+
+_MOST_ENDPOINTS = 25
+
+
+async def tested(call: Call) -> dict[str, Any]:
+    """Send a test event, and return what came back."""
+    webhook = await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant)
+    count = len(webhook.endpoints) if "endpoint_id" not in call.body else 1
+    if count > _MOST_ENDPOINTS:
+        raise invalid(f"the webhook has {count} endpoints; choose one by its id", "endpoint_id")
+    wait = call.settings.rates.tests.take(call.tenant, count)
+    if wait:
+        raise too_many(wait)
+    attempts = await call.dispatcher.webhooks.asend_test(webhook.id, tenant=call.tenant, **call.body)
+    return {"attempts": [_shapes.shown(one) for one in attempts]}
+
+
+async def previewed(call: Call) -> dict[str, Any]:
+    """Show what the webhook's mapping makes of a payload."""
+    webhook_id, payload = call.path["webhook_id"], call.body["payload"]
+    return _shown(await call.dispatcher.webhooks.apreview(webhook_id, payload, tenant=call.tenant))
+
+
+async def tried(call: Call) -> dict[str, Any]:
+    """Show what a mapping makes of a payload."""
+    return _shown(mapping_of(call.body["mapping"]).preview(call.body["payload"]))
+
+
+def _shown(preview: Preview) -> dict[str, Any]:
+    return {"result": preview.result, "unmatched": list(preview.unmatched), "warnings": list(preview.warnings)}
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/webhooks/{webhook_id}/test",
+        id="sendTest",
+        about="Send one signed, mapped request to each endpoint, or to one, and return what came back; nothing is kept",
+        permission=Permission.SEND,
+        handle=tested,
+        answer="Tested",
+        body="Test",
+        once=True,
+        limited=True,
+    ),
+    Operation(
+        method="POST",
+        path="/webhooks/{webhook_id}/preview",
+        id="previewMapping",
+        about="Show what a webhook's mapping makes of a payload",
+        permission=Permission.READ,
+        handle=previewed,
+        answer="Preview",
+        body="PayloadGiven",
+    ),
+    Operation(
+        method="POST",
+        path="/mapping/preview",
+        id="tryMapping",
+        about="Show what a mapping makes of a payload, before it is saved",
+        permission=Permission.READ,
+        handle=tried,
+        answer="Preview",
+        body="MappingTried",
+    ),
+)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from unihooks.console import Permission
+from unihooks.console.api import OPERATIONS
+
+from .conftest import SECRET
+
+BODIES = {
+    "addWebhook": {"name": "x", "endpoints": ["https://example.com/x"]},
+    "replayDeliveries": {"filter": {}},
+    "sendTest": {"product": "chat", "event_type": "message.received"},
+    "previewMapping": {"payload": {}},
+    "tryMapping": {"mapping": {}, "payload": {}},
+    "changeWebhook": {"name": "theirs"},
+}
+EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.id)
+WITH_IDS = [one for one in OPERATIONS if "{" in one.path]
+
+
+async def asked(api, operation, **ids):
+    body = None if operation.body is None else BODIES.get(operation.id, {})
+    return await api.ask(operation.method, operation.path.format(**ids), json=body)
+
+
+@pytest.fixture
+def ids(webhook, delivery):
+    return {
+        "webhook_id": webhook.id,
+        "endpoint_id": webhook.endpoints[0].id,
+        "delivery_id": delivery.id,
+        "event_id": delivery.event_id,
+    }
+
+
+@EVERY
+async def test_every_operation_needs_its_permission(operation, viewing, ids):
+    lacking = set(Permission) - {operation.permission}
+    answer = await asked(viewing("acme", *lacking), operation, **ids)
+    if operation.permission is None:
+        assert answer.status_code == 200
+    else:
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:unihooks:problem:forbidden")
+        assert operation.permission in answer.json()["detail"]
+
+
+@EVERY
+async def test_every_operation_works_with_its_permission_alone(operation, viewing, ids, dispatcher, rates):
+    if operation.id == "cancelDelivery":
+        ids["delivery_id"] = dispatcher.log.replay(ids["delivery_id"], tenant="acme").id
+    own = [operation.permission] if operation.permission else []
+    answer = await asked(viewing("acme", *own), operation, **ids)
+    assert answer.is_success, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@EVERY
+async def test_nobody_is_let_in_without_the_host(operation, app, ids):
+    import httpx
+
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://console.example.com") as client:
+        answer = await client.request(operation.method, f"/api{operation.path.format(**ids)}", json={})
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
+
+
+@pytest.mark.parametrize("operation", WITH_IDS, ids=lambda one: one.id)
+async def test_another_tenants_ids_are_not_found(operation, viewing, ids, dispatcher):
+    before = dispatcher.webhooks.get(ids["webhook_id"], tenant="acme")
+    answer = await asked(viewing("other", *Permission), operation, **ids)
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:unihooks:problem:not-found")
+    assert SECRET not in answer.text
+    assert dispatcher.webhooks.get(ids["webhook_id"], tenant="acme") == before
+    assert len(dispatcher.log.deliveries(tenant="acme")) == 1
+
+
+@pytest.mark.parametrize("operation", WITH_IDS, ids=lambda one: one.id)
+@pytest.mark.parametrize("odd", ["nobodys", "%00", "%0A", "a%20b", "%ED%A0%80"])
+async def test_ids_that_nobody_has_are_not_found(operation, api, odd, ids):
+    answer = await asked(api, operation, **dict.fromkeys(ids, odd))
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_another_tenants_listings_are_empty(viewing, ids):
+    other = viewing("other", *Permission)
+    for path in ("/webhooks", "/deliveries", "/events"):
+        assert (await other.get(path)).json() == {"items": [], "next": None, "previous": None}
+    for narrow in ("webhook_id", "endpoint_id", "event_id"):
+        assert (await other.get("/deliveries", **{narrow: ids[narrow]})).json()["items"] == []
+    assert (await other.get("/deliveries/count")).json()["count"] == 0
+    replayed = await other.post("/deliveries/replay", {"filter": {"webhook_id": ids["webhook_id"]}})
+    assert replayed.json() == {"replayed": 0}
+
+
+# Requests that a browser sends for another site.
+
+
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.body], ids=lambda one: one.id)
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+async def test_what_a_form_can_send_is_refused(operation, api, ids, kind):
+    headers = {"content-type": kind} if kind else {}
+    answer = await api.ask(operation.method, operation.path.format(**ids), content=b"{}", headers=headers)
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "same-site"}]
+)
+async def test_pages_of_other_sites_change_nothing(api, webhook, dispatcher, headers):
+    answer = await api.ask("DELETE", f"/webhooks/{webhook.id}", headers=headers)
+    assert answer.status_code == 403
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme") == webhook

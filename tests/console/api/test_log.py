@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from unihooks.console import Permission
+
+
+async def test_deliveries_and_what_belongs_to_them_are_read(api, delivery):
+    listed = (await api.get("/deliveries", state="delivered", since="2020-01-01T00:00:00Z")).json()["items"]
+    one = (await api.get(f"/deliveries/{delivery.id}")).json()
+    assert listed == [one]
+    assert (one["state"], one["event_type"], "tenant" in one) == ("delivered", "message.received", False)
+    [attempt] = (await api.get(f"/deliveries/{delivery.id}/attempts")).json()["items"]
+    assert (attempt["status_code"], attempt["number"]) == (204, 1)
+    assert (await api.get(f"/deliveries/{delivery.id}/body")).json() == {"body": '{"text":"hi"}'}
+    event = (await api.get(f"/events/{delivery.event_id}")).json()
+    assert event["payload"] == {"text": "hi"}
+    assert (await api.get("/events", product="chat")).json()["items"] == [event]
+    assert (await api.get("/deliveries", until="2020-01-01T00:00:00+01:00")).json()["items"] == []
+
+
+async def test_deliveries_are_paged_both_ways(api, dispatcher, webhook):
+    for number in range(3):
+        dispatcher.emit("chat", "message.received", number, tenant="acme")
+    dispatcher.drain()
+    first = (await api.get("/deliveries", limit=2)).json()
+    second = (await api.get("/deliveries", limit=2, cursor=first["next"])).json()
+    assert (len(first["items"]), len(second["items"]), second["next"]) == (2, 1, None)
+    assert (await api.get("/deliveries", limit=2, cursor=second["previous"])).json()["items"] == first["items"]
+
+
+async def test_one_delivery_is_replayed(api, dispatcher, delivery, receiver):
+    answer = await api.post(f"/deliveries/{delivery.id}/replay")
+    assert (answer.status_code, answer.json()["replay_of"]) == (201, delivery.id)
+    dispatcher.drain()
+    assert len(receiver.requests) == 2
+
+
+async def test_what_a_filter_shows_is_counted_then_replayed(api, dispatcher, webhook):
+    for number in range(3):
+        dispatcher.emit("chat", "message.received", number, tenant="acme")
+    dispatcher.emit("chat", "message.sent", 4, tenant="acme")
+    dispatcher.drain()
+    narrow = {"event_type": "message.received", "state": "delivered"}
+    assert (await api.get("/deliveries/count", **narrow)).json()["count"] == 3
+    body = {"filter": narrow | {"since": "2020-01-01T00:00:00Z"}}
+    assert (await api.post("/deliveries/replay", body)).json() == {"replayed": 3}
+    assert len(dispatcher.log.deliveries(tenant="acme", state="pending")) == 3
+
+
+async def test_a_pending_delivery_is_cancelled_and_no_other(api, dispatcher, delivery):
+    replay = (await api.post(f"/deliveries/{delivery.id}/replay")).json()
+    cancelled = await api.post(f"/deliveries/{replay['id']}/cancel")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    again = await api.post(f"/deliveries/{replay['id']}/cancel")
+    assert (again.status_code, again.json()["type"]) == (409, "urn:unihooks:problem:conflict")
+
+
+async def test_a_test_event_goes_to_each_endpoint_or_to_one(api, webhook, receiver):
+    body = {"product": "chat", "event_type": "message.received"}
+    [attempt] = (await api.post(f"/webhooks/{webhook.id}/test", body)).json()["attempts"]
+    assert (attempt["status_code"], receiver.requests[0].json()) == (204, {"text": "hi"})
+    chosen = body | {"endpoint_id": webhook.endpoints[0].id, "payload": {"n": 1}}
+    assert (await api.post(f"/webhooks/{webhook.id}/test", chosen)).status_code == 200
+    assert receiver.requests[1].json() == {"n": 1}
+    unknown = await api.post(f"/webhooks/{webhook.id}/test", body | {"endpoint_id": "ep_nobodys"})
+    assert unknown.status_code == 404
+    without = await api.post(f"/webhooks/{webhook.id}/test", {"product": "chat", "event_type": "message.sent"})
+    assert (without.status_code, without.json()["field"]) == (422, "payload")
+
+
+async def test_who_asks_too_often_waits_and_nobody_else(api, viewing, delivery, receiver):
+    body = {"product": "chat", "event_type": "message.received"}
+    for path, wanted in ((f"/webhooks/{delivery.webhook_id}/test", body), (f"/deliveries/{delivery.id}/replay", {})):
+        answers = [await api.post(path, wanted) for _ in range(7)]
+        assert [one.is_success for one in answers] == [True] * 5 + [False] * 2
+        assert (answers[-1].status_code, answers[-1].json()["type"]) == (429, "urn:unihooks:problem:too-many-requests")
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+        other = await viewing("other", *Permission).post(path, wanted)
+        assert other.status_code == 404
+
+
+async def test_an_operator_sees_all_tenants(viewing, delivery, receiver, dispatcher):
+    receiver.always(500)
+    dispatcher.emit("chat", "message.received", {}, tenant="acme")
+    dispatcher.drain()
+    operator = viewing("staff", Permission.OPERATE)
+    found = (await operator.get("/overview")).json()
+    assert found["stats"]["failing_endpoints"] == 1
+    assert (found["failing"][0]["tenant"], found["failing"][0]["webhook_name"]) == ("acme", "CRM")
+    assert found["slowest"][0]["webhook_id"] == delivery.webhook_id
+    assert (await operator.get("/tenants", limit=1)).json()["items"] == [{"tenant": "acme", "webhooks": 1, "due": 0}]
+
+
+@pytest.mark.parametrize(
+    "path, field",
+    [
+        ("/deliveries?state=lost", "state"),
+        ("/deliveries?limit=0", "limit"),
+        ("/deliveries?limit=251", "limit"),
+        ("/deliveries?limit=many", "limit"),
+        ("/deliveries?cursor=none", "cursor"),
+        ("/deliveries?since=2026-01-01T00:00:00", "since"),
+        ("/deliveries?since=yesterday", "since"),
+        ("/deliveries?held=maybe", "held"),
+        ("/deliveries?colour=red", "colour"),
+        ("/deliveries?limit=1&limit=2", "limit"),
+        ("/webhooks?sort=age", "sort"),
+        ("/webhooks?search=%00", "search"),
+        ("/tenants?limit=0", "limit"),
+    ],
+)
+async def test_a_query_that_is_not_offered_is_refused(viewing, path, field):
+    answer = await viewing("acme", *Permission).get(path)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+async def test_the_document_names_the_place_where_the_api_is_mounted(dispatcher):
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from unihooks.console import create_console
+
+    from .conftest import authenticate
+
+    app = Starlette(routes=[Mount("/hooks", create_console(dispatcher, authenticate=authenticate))])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="https://x.example") as client:
+        answer = await client.get("/hooks/api/openapi.json", headers={"x-tenant": "acme"})
+    assert answer.json()["servers"] == [{"url": "/hooks/api"}]

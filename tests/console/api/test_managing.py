@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from unihooks import Endpoint, EventSubscription
+from unihooks.console import Permission
+
+from .conftest import CANARY, SECRET
+
+
+def given(receiver, **changes):
+    return {
+        "name": "CRM",
+        "endpoints": [receiver.url_for("/a"), {"url": receiver.url_for("/b"), "description": "second"}],
+        "subscriptions": [{"product": "chat", "event_type": "message.received"}],
+        "mapping": {"remove": ["secret"], "rename": {"text": "body"}},
+        "headers": {"Authorization": CANARY},
+        **changes,
+    }
+
+
+async def test_a_webhook_is_added_and_its_secret_shown_once(api, receiver, dispatcher):
+    answer = await api.post("/webhooks", given(receiver))
+    assert answer.status_code == 201
+    made = answer.json()
+    stored = dispatcher.webhooks.get(made["id"], tenant="acme")
+    assert made["secret"] == stored.secrets[0].reveal()
+    assert (stored.name, stored.status, stored.headers.revealed()) == ("CRM", "inactive", [("Authorization", CANARY)])
+    assert [one.description for one in stored.endpoints] == ["", "second"]
+    assert stored.subscriptions == (EventSubscription("chat", "message.received"),)
+    again = (await api.get(f"/webhooks/{made['id']}")).json()
+    assert again == {name: value for name, value in made.items() if name != "secret"}
+    assert again["headers"] == {"Authorization": None}
+
+
+async def test_the_secret_is_not_shown_to_who_may_not_see_it(viewing, receiver):
+    answer = await viewing("acme", Permission.WRITE).post("/webhooks", given(receiver))
+    assert (answer.status_code, answer.json()["secret"]) == (201, None)
+
+
+async def test_what_is_left_out_of_a_change_stays(api, webhook, dispatcher):
+    answer = await api.patch(f"/webhooks/{webhook.id}", {"name": "New"})
+    assert (answer.status_code, answer.json()["name"], answer.json()["version"]) == (200, "New", webhook.version + 1)
+    stored = dispatcher.webhooks.get(webhook.id, tenant="acme")
+    assert (stored.headers, stored.secrets, stored.endpoints) == (webhook.headers, webhook.secrets, webhook.endpoints)
+
+
+async def test_null_keeps_the_value_of_a_header(api, webhook, dispatcher):
+    path = f"/webhooks/{webhook.id}"
+    answer = await api.patch(path, {"headers": {"authorization": None, "X-Key": "new"}})
+    assert answer.json()["headers"] == {"authorization": None, "X-Key": None}
+    stored = dispatcher.webhooks.get(webhook.id, tenant="acme")
+    assert dict(stored.headers.revealed()) == {"authorization": CANARY, "X-Key": "new"}
+    refused = await api.patch(path, {"headers": {"X-Other": None}})
+    assert (refused.status_code, refused.json()["field"]) == (422, "headers.X-Other")
+    assert (await api.patch(path, {"headers": {}})).json()["headers"] == {}
+
+
+async def test_a_change_of_an_old_version_is_a_conflict(api, webhook):
+    for change in ({"name": "x"}, {"headers": {"Authorization": None}}):
+        answer = await api.patch(f"/webhooks/{webhook.id}", change | {"version": webhook.version - 1})
+        assert (answer.status_code, answer.json()["field"]) == (409, "version")
+
+
+async def test_an_endpoint_keeps_its_id_when_it_is_given(api, webhook, receiver):
+    endpoint = {"id": webhook.endpoints[0].id, "url": receiver.url_for("/moved")}
+    answer = await api.patch(f"/webhooks/{webhook.id}", {"endpoints": [endpoint, receiver.url_for("/more")]})
+    first, second = answer.json()["endpoints"]
+    assert (first["id"], first["url"]) == (endpoint["id"], endpoint["url"])
+    assert second["id"] != first["id"]
+
+
+async def test_a_webhook_is_switched_and_deleted(api, webhook):
+    path = f"/webhooks/{webhook.id}"
+    assert (await api.post(f"{path}/deactivate")).json()["status"] == "inactive"
+    assert (await api.post(f"{path}/activate")).json()["status"] == "active"
+    assert (await api.delete(path)).status_code == 200
+    assert (await api.get(path)).status_code == 404
+
+
+async def test_a_disabled_endpoint_is_enabled(api, webhook, receiver, dispatcher):
+    receiver.answer(410)
+    dispatcher.emit("chat", "message.received", {}, tenant="acme")
+    dispatcher.drain()
+    [endpoint] = (await api.get(f"/webhooks/{webhook.id}")).json()["endpoints"]
+    assert endpoint["state"] == "disabled"
+    enabled = await api.post(f"/webhooks/{webhook.id}/endpoints/{endpoint['id']}/enable")
+    assert (enabled.json()["state"], enabled.json()["disabled_reason"]) == ("enabled", None)
+
+
+async def test_webhooks_are_listed_narrowed_and_paged(api, receiver):
+    for name in ("bee", "ant", "cat"):
+        await api.post("/webhooks", given(receiver, name=name))
+
+    async def names(**query):
+        return [one["name"] for one in (await api.get("/webhooks", **query)).json()["items"]]
+
+    assert await names() == ["cat", "ant", "bee"]
+    assert await names(sort="name") == ["ant", "bee", "cat"]
+    assert await names(search="BEE", status="inactive") == ["bee"]
+    assert await names(status="active") == await names(health="failing") == []
+    page = (await api.get("/webhooks", sort="name", limit=2)).json()
+    assert await names(sort="name", limit=2, cursor=page["next"]) == ["cat"]
+    assert "health" not in page["items"][0]
+
+
+async def test_health_comes_with_a_listing_when_asked(api, delivery):
+    [listed] = (await api.get("/webhooks", with_health="true")).json()["items"]
+    alone = (await api.get(f"/webhooks/{listed['id']}/health")).json()
+    assert listed["health"] == alone
+    assert (alone["last_delivery_state"], len(alone["hours"])) == ("delivered", 25)
+    activity = (await api.get(f"/webhooks/{listed['id']}/activity", hours=1)).json()
+    assert (activity["attempts"], activity["success_share"]) == (1, 1.0)
+
+
+# Secrets.
+
+
+async def test_a_secret_is_revealed_and_rotated(api, webhook, dispatcher):
+    path = f"/webhooks/{webhook.id}/secret"
+    first = (await api.post(f"{path}/reveal")).json()
+    assert (first["secret"], first["previous"]) == (SECRET, [])
+    rotated = (await api.post(f"{path}/rotate", {"overlap_seconds": 60})).json()
+    assert rotated["secret"] == dispatcher.webhooks.get(webhook.id, tenant="acme").secrets[0].reveal() != SECRET
+    [old] = (await api.post(f"{path}/reveal")).json()["previous"]
+    assert old["secret"] == SECRET
+    assert old["expires_at"] is not None
+    assert (await api.post(f"{path}/rotate", {"overlap_seconds": 0})).status_code == 200
+    assert (await api.post(f"{path}/reveal")).json()["previous"] == []
+
+
+async def test_a_secret_of_ones_own_is_checked_and_never_quoted(api, webhook):
+    path = f"/webhooks/{webhook.id}/secret/rotate"
+    refused = await api.post(path, {"secret": "whsec_too-short-4711"})
+    assert refused.status_code == 422
+    assert "4711" not in refused.text
+    other = "whsec_" + "R" * 43 + "="
+    assert (await api.post(path, {"secret": other})).json()["secret"] == other
+
+
+async def test_no_answer_holds_a_secret_that_was_not_asked_for(api, viewing, webhook, delivery, receiver):
+    everything = viewing("acme", *Permission)
+    paths = (
+        "/webhooks?with_health=true", f"/webhooks/{webhook.id}", f"/webhooks/{webhook.id}/health", "/deliveries",
+        f"/deliveries/{delivery.id}", f"/deliveries/{delivery.id}/attempts", f"/deliveries/{delivery.id}/body",
+        "/events", "/overview", "/tenants", "/openapi.json", "/viewer", "/sender",
+    )  # fmt: skip
+    texts = [(await everything.get(path)).text for path in paths]
+    for path, body in (
+        (f"/webhooks/{webhook.id}/test", {"product": "chat", "event_type": "message.received"}),
+        (f"/webhooks/{webhook.id}/preview", {"payload": {}}),
+        (f"/webhooks/{webhook.id}/deactivate", {}),
+        (f"/deliveries/{delivery.id}/replay", {}),
+    ):
+        texts.append((await everything.post(path, body)).text)
+    texts.append((await everything.patch(f"/webhooks/{webhook.id}", {"name": "x"})).text)
+    for text in texts:
+        assert json.loads(text)
+        assert CANARY not in text
+        assert SECRET not in text
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    "change, field",
+    [
+        ({"name": ""}, "name"),
+        ({"name": 1}, "name"),
+        ({"endpoints": []}, "endpoints"),
+        ({"endpoints": ["http://example.com"]}, "url"),
+        ({"endpoints": [{"id": "x"}]}, "endpoints[0].url"),
+        ({"endpoints": [{"url": "https://example.com", "state": "enabled"}]}, "endpoints[0].state"),
+        ({"subscriptions": [{"product": "chat", "event_type": "nope"}]}, "event_type"),
+        ({"mapping": {"remove": ["a..b"]}}, "mapping"),
+        ({"headers": {"Host": "x"}}, "headers.Host"),
+        ({"colour": "red"}, "colour"),
+        ({"status": "on"}, "status"),
+        ({"secrets": [SECRET]}, "secrets"),
+    ],
+)
+async def test_a_refusal_names_the_field_and_stores_nothing(api, receiver, dispatcher, change, field):
+    answer = await api.post("/webhooks", given(receiver, **change))
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert CANARY not in answer.text
+    assert not dispatcher.webhooks.list(tenant="acme")
+
+
+async def test_mappings_are_previewed(api, webhook):
+    mapping = {"rename": {"text": "body"}, "remove": ["gone"]}
+    tried = await api.post("/mapping/preview", {"mapping": mapping, "payload": {"text": 1}})
+    assert (tried.json()["result"], tried.json()["unmatched"]) == ({"body": 1}, ["gone"])
+    await api.patch(f"/webhooks/{webhook.id}", {"mapping": mapping})
+    stored = await api.post(f"/webhooks/{webhook.id}/preview", {"payload": {"text": 1}})
+    assert stored.json() == tried.json()
+
+
+async def test_the_catalog_its_documents_and_the_sender_are_shown(api):
+    [product] = (await api.get("/catalog")).json()["products"]
+    assert (product["name"], product["event_types"][0]["example"]) == ("chat", {"text": "hi"})
+    assert "chat.message.received" in (await api.get("/catalog/openapi.json")).json()["webhooks"]
+    assert "chat.message.received" in (await api.get("/catalog/asyncapi.json")).json()["channels"]
+    assert (await api.get("/sender")).json() == {"egress_ips": ["192.0.2.7"]}
+    assert (await api.get("/viewer")).json() == {
+        "tenant": "acme",
+        "name": "Ada",
+        "permissions": ["read", "secrets", "send", "write"],
+    }
+
+
+def test_an_endpoint_is_built_from_a_url_alone():
+    from unihooks.console.api._webhooks import _endpoint
+
+    assert _endpoint("https://example.com") == Endpoint("https://example.com")
