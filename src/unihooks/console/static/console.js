@@ -18,6 +18,11 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("DOMContentLoaded", () => settle(document));
 document.addEventListener("htmx:after:settle", () => settle(document));
 
+// A page that nobody sees asks for nothing.
+document.addEventListener("htmx:before:request", (event) => {
+  if (document.hidden && event.detail.ctx.sourceEvent?.type === "every") event.preventDefault();
+});
+
 function settle(root) {
   // Only where a click can copy is there a button for it.
   if (navigator.clipboard) for (const button of root.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
