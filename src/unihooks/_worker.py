@@ -55,6 +55,8 @@ class Worker:
 
     async def serve(self) -> None:
         """Work inside the running event loop until cancelled or `stop()`; then finish in order."""
+        if self._stop is not None:
+            raise RuntimeError("this worker works already; make another Worker(dispatcher) to have two")
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._stop = lambda: _set_from_any_thread(loop, stopping)
@@ -64,7 +66,7 @@ class Worker:
             async with Engine(self._settings, self._limits) as engine:
                 await engine.serve(stopping)
         finally:
-            self._stop = None
+            self._stop, self._stop_asked = None, False
 
     def stop(self) -> None:
         """Ask the worker to end in order; may be called from any thread or signal handler."""

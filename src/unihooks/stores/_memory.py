@@ -162,8 +162,8 @@ class MemoryStore(MemoryLog, MemoryFigures):
     # Working.
 
     def change_token(self) -> object:
-        """Return a constant: no other process can change this store."""
-        return None
+        """Return a count of changes, by which a worker sees those that came through other dispatchers."""
+        return self._tables.changes
 
     def work(self) -> Work:
         """Return whether there are new events, and when an open lane is next due."""

@@ -44,6 +44,7 @@ class Tables:
     deliveries: dict[str, DeliveryRow] = field(factory=dict)
     workers: dict[str, WorkerSeen] = field(factory=dict)
     hours: dict[tuple[str, int], list[int]] = field(factory=dict)
+    changes: int = 0
     _subscribers: dict[str, tuple[int, _Subscribers]] = field(factory=dict)
 
     def webhook(self, tenant: str, webhook_id: str) -> Webhook:
@@ -72,6 +73,7 @@ class Tables:
         before = {} if old is None else {item.id: item for item in old.endpoints}
         self.webhooks[webhook.id] = webhook
         self.stamps[webhook.tenant] += 1
+        self.changes += 1
         for endpoint in webhook.endpoints:
             self._follow(webhook, endpoint, before.pop(endpoint.id, None), now)
         self.drop_lanes(before, ENDPOINT_REMOVED)
@@ -137,6 +139,7 @@ class Tables:
         if event.id in self.events:
             raise StoreError(f"the event id {event.id!r} is taken; make a new one", name="id")
         row = self.events[event.id] = EventRow(event)
+        self.changes += 1
         if key is not None:
             self.keys[key] = row
         self.unplanned.setdefault(event.tenant, deque()).append(row)
@@ -165,6 +168,7 @@ class Tables:
             replay_of=replay_of,
         )
         self.deliveries[row.id] = row
+        self.changes += 1
         event.deliveries.append(row)
         if planned.failure:
             row.end(DeliveryState.FAILED, planned.failure)
