@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from unihooks.console import Permission
@@ -91,6 +93,15 @@ async def test_another_tenants_listings_are_empty(viewing, ids):
     assert (await other.get("/deliveries/count")).json()["count"] == 0
     replayed = await other.post("/deliveries/replay", {"filter": {"webhook_id": ids["webhook_id"]}})
     assert replayed.json() == {"replayed": 0}
+
+
+def test_the_reference_names_every_operation_with_its_permission():
+    text = (Path(__file__).parents[3] / "docs" / "reference" / "console-api.md").read_text()
+    rows = [row.split("|") for row in text.splitlines() if row.startswith("| `")]
+    named = {(line, row[3].strip().strip("`")) for row in rows for line in row[1].strip(" `").split("`, `")}
+    assert {
+        (f"{one.method} {one.path[1:]}", one.permission.name if one.permission else "none") for one in OPERATIONS
+    } == {(line, permission) for line, permission in named if line.split(" ")[0].isupper()}
 
 
 # Requests that a browser sends for another site.
