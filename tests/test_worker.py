@@ -170,19 +170,6 @@ def test_running_ends_when_the_block_raises(host):
     assert not [thread for thread in threading.enumerate() if thread.name == "unihooks-worker"]
 
 
-def test_a_worker_notices_what_another_dispatcher_of_its_store_emits_and_activates(new_dispatcher, host):
-    webhook = host.webhook()
-    with new_dispatcher().running():
-        for count in (1, 2):
-            host.emit()
-            host.receiver.wait_for(count, timeout=10)
-        host.dispatcher.webhooks.deactivate(webhook.id, tenant=webhook.tenant)
-        replay = host.dispatcher.log.replay(host.deliveries()[0].id, tenant=webhook.tenant)
-        assert replay.held
-        host.dispatcher.webhooks.activate(webhook.id, tenant=webhook.tenant)
-        host.receiver.wait_for(3, timeout=10)
-
-
 async def test_serve_works_inside_the_hosts_loop_until_it_is_stopped(host):
     host.webhook()
     worker = Worker(host.dispatcher)

@@ -26,3 +26,14 @@ class TestMemoryStore(StoreContract):
         scene.plan()
         scene.deactivate(webhook)
         assert scene.store._tables.open_lanes == {}
+
+    def test_the_change_token_tells_a_worker_of_what_came_through_another_dispatcher(self, scene):
+        webhook = scene.inactive()
+        seen = {scene.store.change_token()}
+        scene.activate(webhook)
+        seen.add(scene.store.change_token())
+        delivery = scene.pending()
+        seen.add(scene.store.change_token())
+        scene.store.replay(delivery.tenant, delivery.id)
+        seen.add(scene.store.change_token())
+        assert len(seen) == 4
