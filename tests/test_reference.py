@@ -1,4 +1,4 @@
-"""The page of the Python API: every public name, and by its public path."""
+"""The documentation's lists are complete: every public name, by its public path, and every guide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-API = (Path(__file__).parent.parent / "docs/reference/api.md").read_text()
+DOCS = Path(__file__).parent.parent / "docs"
+API = (DOCS / "reference/api.md").read_text()
 
 
 @pytest.mark.parametrize("module", ["unihooks", "unihooks.stores", "unihooks.testing"])
@@ -20,3 +21,9 @@ def test_every_public_name_is_on_the_page(module):
 
 def test_no_private_path_is_on_the_page():
     assert "._" not in API
+
+
+def test_every_guide_is_listed_by_task():
+    listed = (DOCS / "how-to/index.md").read_text()
+    guides = {page.name for page in (DOCS / "how-to").glob("*.md")} - {"index.md"}
+    assert {name for name in guides if f"({name})" not in listed} == set()
