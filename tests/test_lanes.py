@@ -267,6 +267,16 @@ def test_a_slow_endpoint_is_trusted_again_after_some_fast_answers(lanes):
     assert len(started(lanes)) == 30
 
 
+def test_what_was_not_sent_teaches_nothing(lanes):
+    for number in range(60):
+        distrust(lanes, f"a{number}")
+        for _ in range(5):
+            run(lanes, f"a{number}", succeeded=False, seconds=None)
+    for number in range(60):
+        fill(lanes, f"a{number}", 1)
+    assert len(started(lanes)) == 25
+
+
 def test_leases_of_endpoints_that_hang_leave_room_for_the_others(lanes):
     trust(lanes, "b")
     for number in range(500):
@@ -276,6 +286,27 @@ def test_leases_of_endpoints_that_hang_leave_room_for_the_others(lanes):
     assert room.left("b") > 0
     assert room.left("a0") == room.left("another") == 0
     assert lanes.is_short
+
+
+def test_few_leases_are_taken_for_endpoints_that_fail_slowly_and_claims_look_beyond_the_others(lanes):
+    for number in range(60):
+        distrust(lanes, f"a{number}")
+    assert list(lanes.room().taken) == []
+    for number in range(25):
+        fill(lanes, f"a{number}", 1)
+    room = lanes.room()
+    assert room.left("a50") == 0
+    assert room.left("new") > 0
+    assert set(room.taken) == {f"a{number}" for number in range(60)}
+    assert len(room.taken) == 60
+
+
+def test_a_new_endpoint_of_another_tenant_has_room_beside_a_flood_of_new_ones(lanes):
+    for number in range(500):
+        fill(lanes, f"a{number}", 1)
+    assert lanes.room().left("b") == 0
+    fill(lanes, "b", 1, tenant="other")
+    assert lanes.room().left("c") > 0
 
 
 def test_counts_are_those_of_what_is_there_after_any_course_of_things():

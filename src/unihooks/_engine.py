@@ -279,7 +279,8 @@ class Engine:
             _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
         finally:
             succeeded = answer is not None and answer.error is None
-            self._lanes.done(claimed.endpoint_id, succeeded=succeeded, seconds=time.monotonic() - begun)
+            seconds = None if answer is None else time.monotonic() - begun
+            self._lanes.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
             if unsent:
                 self._given_back.append(claimed)
 

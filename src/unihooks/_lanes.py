@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from attrs import define, field
 
@@ -66,22 +66,30 @@ class _Lane:
 class _Doubtful:
     """Count what endpoints that are not trusted have waiting and in flight."""
 
-    waiting: int = 0
+    new_waiting: int = 0
+    slow_waiting: int = 0
     running: int = 0
-    slow: int = 0
+    slow_running: int = 0
     by_tenant: Counter[str] = field(factory=Counter)
+
+    @property
+    def waiting(self) -> int:
+        return self.new_waiting + self.slow_waiting
 
     def count(self, lane: _Lane, sign: int) -> None:
         """Add a lane as it is, or take it off before it changes."""
         if lane.doubts == 0:
             return
-        self.waiting += sign * len(lane.waiting)
-        self.running += sign * lane.running
-        self.by_tenant[lane.tenant] += sign * lane.running
+        running, waiting = sign * lane.running, sign * len(lane.waiting)
+        self.running += running
+        self.by_tenant[lane.tenant] += running
         if self.by_tenant[lane.tenant] == 0:
             del self.by_tenant[lane.tenant]
         if lane.doubts > _DOUBTS_OF_NEW:
-            self.slow += sign * lane.running
+            self.slow_running += running
+            self.slow_waiting += waiting
+        else:
+            self.new_waiting += waiting
 
 
 @define
@@ -108,6 +116,7 @@ class Lanes:
     _lines: deque[_Line] = field(init=False)
     _doubtful: _Doubtful = field(factory=_Doubtful)
     _known: dict[str, tuple[int, int]] = field(factory=dict)
+    _known_slow: set[str] = field(factory=set)
     _closed: set[str] = field(factory=set)
     _tenants: set[str] = field(factory=set)
 
@@ -127,7 +136,7 @@ class Lanes:
     def room(self) -> Room:
         """Return how much more can be leased, ahead of what is in flight."""
         # However much of doubtful endpoints is waiting, the others have room.
-        hidden = max(0, self._doubtful.waiting - self._most_doubtful_waiting)
+        hidden = max(0, self._doubtful.waiting - self.concurrency * self.ahead // 2)
         left = max(0, self.concurrency * self.ahead - self.load + hidden)
         return Room(left, self.per_endpoint * self.ahead, _Taken(self))
 
@@ -135,7 +144,7 @@ class Lanes:
         """Return how much of the depth of one endpoint, `per_endpoint * ahead`, is not to be had."""
         lane = self._lanes.get(endpoint_id)
         width, doubts = (lane.width, lane.doubts) if lane is not None else self._knowledge(endpoint_id)
-        if endpoint_id in self._closed or (doubts and self._doubtful.waiting >= self._most_doubtful_waiting):
+        if endpoint_id in self._closed or (doubts and self._is_full(slow=doubts > _DOUBTS_OF_NEW)):
             return self.per_endpoint * self.ahead
         held = 0 if lane is None else lane.running + len(lane.waiting)
         return held + self._closed_depth(width)
@@ -148,9 +157,10 @@ class Lanes:
             lane = self._lanes[endpoint_id] = _Lane(tenant, *self._knowledge(endpoint_id))
             if len(self._tenants) <= 1:
                 self._tenants.add(tenant)
+        self._doubtful.count(lane, -1)
         lane.waiting.append(leased)
         self.waiting += 1
-        self._doubtful.waiting += lane.doubts > 0
+        self._doubtful.count(lane, +1)
         if lane.line is None:
             self._line_up(endpoint_id, lane)
 
@@ -174,21 +184,22 @@ class Lanes:
             return leased
         return None
 
-    def done(self, endpoint_id: str, *, succeeded: bool, seconds: float) -> None:
-        """Free the place of one delivery and learn from how it went."""
+    def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
+        """Free the place of one delivery and learn from how it went; `seconds` is None if no request was made."""
         lane = self._lanes[endpoint_id]
         self._doubtful.count(lane, -1)
         lane.running -= 1
         self.running -= 1
-        width = _next_width(lane.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
-        doubts = _next_doubts(lane.doubts, succeeded=succeeded, seconds=seconds)
-        if (width, doubts) != (lane.width, lane.doubts):
-            lane.width, lane.doubts = width, doubts
-            self._remember(endpoint_id, lane)
+        if seconds is not None:
+            self._learn(endpoint_id, lane, succeeded=succeeded, seconds=seconds)
         self._doubtful.count(lane, +1)
         self._line_up(endpoint_id, lane)
         if not lane.waiting and lane.running == 0:
             del self._lanes[endpoint_id]
+
+    def without_room(self) -> Collection[str]:
+        """Return the slow endpoints if none of them can be leased: however many are due, a claim looks beyond them."""
+        return self._known_slow if self._is_full(slow=True) else ()
 
     def close(self, endpoint_id: str) -> None:
         """Let nothing more of an endpoint start, and none be leased, until `open`."""
@@ -210,16 +221,12 @@ class Lanes:
         self._lanes = {endpoint_id: lane for endpoint_id, lane in self._lanes.items() if lane.running}
         for line in self._lines:
             line.tenants.clear()
-        self.waiting = self._doubtful.waiting = 0
+        self.waiting = self._doubtful.new_waiting = self._doubtful.slow_waiting = 0
         return left
 
     @property
     def _first_width(self) -> int:
         return min(_FIRST_WIDTH, self.per_endpoint)
-
-    @property
-    def _most_doubtful_waiting(self) -> int:
-        return self.concurrency * self.ahead // 2
 
     @property
     def _most_doubtful(self) -> int:
@@ -228,6 +235,13 @@ class Lanes:
     @property
     def _most_slow(self) -> int:
         return max(1, self.concurrency // 4)
+
+    def _is_full(self, *, slow: bool) -> bool:
+        if slow:
+            # Whatever more is leased would only wait until it may not start any more.
+            return self._doubtful.slow_waiting >= self._most_slow
+        # In a tenant of its own, a new endpoint is not kept waiting by another's.
+        return self._doubtful.new_waiting >= self.concurrency * self.ahead * (1 if len(self._tenants) <= 1 else 2)
 
     def _knowledge(self, endpoint_id: str) -> tuple[int, int]:
         return self._known.get(endpoint_id) or (self._first_width, _DOUBTS_OF_NEW)
@@ -249,7 +263,7 @@ class Lanes:
 
     def _may_doubtful_start(self, line: _Line) -> bool:
         left = self._most_doubtful - self._doubtful.running
-        if left <= 0 or (line is self._slow and self._doubtful.slow >= self._most_slow):
+        if left <= 0 or (line is self._slow and self._doubtful.slow_running >= self._most_slow):
             return False
         if len(self._tenants) <= 1:
             # Another tenant may come.
@@ -265,15 +279,28 @@ class Lanes:
         fast = width > _SLOW_WIDTH or width == self.per_endpoint
         return self.per_endpoint * self.ahead - (width * self.ahead if fast else width)
 
+    def _learn(self, endpoint_id: str, lane: _Lane, *, succeeded: bool, seconds: float) -> None:
+        width = _next_width(lane.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
+        doubts = _next_doubts(lane.doubts, succeeded=succeeded, seconds=seconds)
+        if (width, doubts) != (lane.width, lane.doubts):
+            lane.width, lane.doubts = width, doubts
+            self._remember(endpoint_id, lane)
+
     def _remember(self, endpoint_id: str, lane: _Lane) -> None:
         self._known.pop(endpoint_id, None)
         self._known[endpoint_id] = (lane.width, lane.doubts)
+        if lane.doubts > _DOUBTS_OF_NEW:
+            self._known_slow.add(endpoint_id)
+        else:
+            self._known_slow.discard(endpoint_id)
         if len(self._known) > _KNOWN:
-            del self._known[next(iter(self._known))]
+            forgotten = next(iter(self._known))
+            del self._known[forgotten]
+            self._known_slow.discard(forgotten)
 
 
 class _Taken(Mapping[str, int]):
-    """Show `Lanes.taken` as a mapping, without listing every endpoint ever seen."""
+    """Show `Lanes.taken` as a mapping; of every endpoint ever seen it lists no more than must be."""
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
@@ -282,10 +309,10 @@ class _Taken(Mapping[str, int]):
         return self._lanes.taken(endpoint_id)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(())
+        return iter(tuple(self._lanes.without_room()))
 
     def __len__(self) -> int:
-        return 0
+        return len(self._lanes.without_room())
 
 
 def _next_width(width: int, most: int, *, succeeded: bool, seconds: float) -> int:
