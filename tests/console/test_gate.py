@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+from starlette.exceptions import HTTPException
 
 from unihooks.console import Viewer, create_console
 
@@ -104,3 +107,21 @@ async def test_frames_are_allowed_by_setting_only(dispatcher, authenticate, brow
     assert "x-frame-options" not in headers
     with pytest.raises(ValueError, match="frame_ancestors"):
         create_console(dispatcher, authenticate=authenticate, frame_ancestors="*; script-src *")
+
+
+async def test_authenticate_may_refuse_or_redirect_as_its_framework_does(dispatcher, browse):
+    def authenticate(request):
+        raise HTTPException(307, headers={"location": "/login"})
+
+    app = create_console(dispatcher, authenticate=authenticate)
+    for path in ("/", "/api/webhooks"):
+        answer = await browse(app=app).client.get(path, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, "/login")
+
+
+async def test_blocking_authenticate_does_not_block_the_event_loop(dispatcher, browse):
+    def authenticate(request):
+        assert threading.current_thread() is not threading.main_thread()
+        return Viewer("acme")
+
+    assert (await browse(app=create_console(dispatcher, authenticate=authenticate)).get("/")).status_code == 200

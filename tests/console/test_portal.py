@@ -102,4 +102,4 @@ async def test_cookie_works_in_a_frame_of_the_allowed_site(dispatcher, browse):
     answer = await browse(None, app=app).get(portal_link(HOST, Viewer("acme"), secret=SECRET))
     cookie = answer.history[0].headers["set-cookie"].lower()
     assert "samesite=none" in cookie
-    assert "secure" in cookie
+    assert all(part in cookie for part in ("secure", "partitioned"))

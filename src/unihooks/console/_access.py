@@ -17,7 +17,7 @@ from unihooks.console._viewers import Permission
 
 View = Callable[[Request], Awaitable[Response]]
 _MOST_BYTES = 2_000_000
-_MOST_FIELDS = 5_000
+_MOST_FIELDS = 20_000
 
 
 @frozen

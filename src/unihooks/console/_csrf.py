@@ -62,14 +62,6 @@ def new_cookie() -> str:
     return secrets.token_urlsafe(32)
 
 
-def cookie_header(request: Request, settings: ConsoleSettings) -> str:
-    """Return the `Set-Cookie` that gives a browser its random value."""
-    root = request.scope.get("root_path", "")
-    site = "None" if settings.embedded else "Lax"
-    secure = "; Secure" if settings.embedded or request.url.scheme == "https" else ""
-    return f"{COOKIE}={request.state.csrf_cookie}; Path={root}/; HttpOnly; SameSite={site}{secure}"
-
-
 def token(cookie: str, viewer: Viewer, settings: ConsoleSettings) -> str:
     """Return the token that forms of this viewer carry."""
     key = f"{cookie}\0{settings.secret or ''}".encode()

@@ -15,7 +15,6 @@ from unihooks.console._mapping_text import Rule
 STEPS = ("details", "events", "mapping", "headers", "review")
 NEW, KEEP, REPLACE, REMOVE = "new", "keep", "replace", "remove"
 _CHOICES = (NEW, KEEP, REPLACE, REMOVE)
-_MOST_ROWS = 1_100
 
 T = TypeVar("T")
 
@@ -142,14 +141,12 @@ def _typed(form: Form) -> Iterable[str]:
 
 def _endpoints(form: Form) -> list[EndpointField]:
     pairs = zip(form.all("endpoint_id"), form.all("endpoint_url"), strict=False)
-    return [EndpointField(id, url.strip()) for id, url in pairs][:_MOST_ROWS] or [EndpointField()]  # noqa: A001
+    return [EndpointField(id, url.strip()) for id, url in pairs] or [EndpointField()]  # noqa: A001
 
 
 def _headers(form: Form) -> list[HeaderField]:
     triples = zip(form.all("header_name"), form.all("header_value"), form.all("header_choice"), strict=False)
-    return [HeaderField(name.strip(), value, choice if choice in _CHOICES else NEW) for name, value, choice in triples][
-        :_MOST_ROWS
-    ]
+    return [HeaderField(name.strip(), value, choice if choice in _CHOICES else NEW) for name, value, choice in triples]
 
 
 def _to_step(draft: Draft, rest: str, _form: Form) -> Draft:

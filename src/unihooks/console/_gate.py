@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from starlette._utils import get_route_path
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unihooks.console import _csrf, _locale, _portal
+from unihooks.console._cookies import cookie_header
 from unihooks.console._rendering import refuse, settings_of
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
@@ -42,7 +46,11 @@ class Gate:
 
 async def _stopped(request: Request) -> Response | None:
     settings = settings_of(request)
-    viewer = await _known(request, settings)
+    try:
+        viewer = await _known(request, settings)
+    except HTTPException as error:
+        # A host's function may refuse, or send the browser elsewhere, in its framework's own way.
+        return _refused(request, error)
     if viewer is None:
         return _unknown(request, settings)
     request.state.viewer = viewer
@@ -52,7 +60,11 @@ async def _stopped(request: Request) -> Response | None:
 
 
 async def _known(request: Request, settings: ConsoleSettings) -> Viewer | None:
-    found = settings.authenticate(request)
+    if inspect.iscoroutinefunction(settings.authenticate):
+        found: Any = settings.authenticate(request)
+    else:
+        # It may look into a database.
+        found = await run_in_threadpool(settings.authenticate, request)
     viewer = await found if inspect.isawaitable(found) else found
     if viewer is not None and not isinstance(viewer, Viewer):
         raise TypeError("authenticate must return a Viewer or None")
@@ -65,7 +77,9 @@ def _with_cookie(request: Request, send: Send) -> Send:
     async def sending(message: Message) -> None:
         headers = MutableHeaders(scope=message) if message["type"] == "http.response.start" else None
         if headers is not None and headers.get("content-type", "").startswith("text/html"):
-            headers.append("set-cookie", _csrf.cookie_header(request, settings_of(request)))
+            headers.append(
+                "set-cookie", cookie_header(request, settings_of(request), _csrf.COOKIE, request.state.csrf_cookie)
+            )
         await send(message)
 
     return sending
@@ -74,6 +88,15 @@ def _with_cookie(request: Request, send: Send) -> Send:
 def is_api(request: Request) -> bool:
     """Say whether the JSON API is asked, which answers errors as problem+json."""
     return get_route_path(request.scope).startswith("/api/")
+
+
+def _refused(request: Request, error: HTTPException) -> Response:
+    if is_api(request):
+        answer: Response = _problem(error.status_code, error.detail, error.detail)
+    else:
+        answer = refuse(request, error.status_code)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _unknown(request: Request, settings: ConsoleSettings) -> Response:

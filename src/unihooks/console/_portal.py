@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
@@ -66,20 +65,6 @@ def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | None:
         return None
     claims = _opened(_SESSION, cookie, settings.secret)
     return None if claims is None else _viewer(claims)
-
-
-def set_cookie(answer: Response, request: Request, settings: ConsoleSettings, value: str, seconds: int) -> None:
-    """Give the browser its session; in a frame of another site it needs `SameSite=None`."""
-    embedded = settings.embedded
-    answer.set_cookie(
-        COOKIE,
-        value,
-        max_age=seconds,
-        path=f"{request.scope.get('root_path', '')}/",
-        httponly=True,
-        secure=embedded or request.url.scheme == "https",
-        samesite="none" if embedded else "lax",
-    )
 
 
 def _check(value: timedelta, most: timedelta, name: str) -> None:

@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from unihooks.console import _portal
+from unihooks.console._cookies import cookie_header
 from unihooks.console._rendering import path_to, refuse, settings_of
 
 
@@ -17,7 +18,8 @@ async def enter(request: Request) -> Response:
     if exchanged is None:
         return refuse(request, 401, expired=True)
     answer = RedirectResponse(path_to(request, "webhooks"), 303)
-    _portal.set_cookie(answer, request, settings, *exchanged)
+    value, seconds = exchanged
+    answer.headers.append("set-cookie", cookie_header(request, settings, _portal.COOKIE, value, seconds=seconds))
     return answer
 
 

@@ -26,6 +26,10 @@ document.addEventListener("htmx:before:request", (event) => {
 function settle(root) {
   // Only where a click can copy is there a button for it.
   if (navigator.clipboard) for (const button of root.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+  for (const time of root.querySelectorAll("time:not([data-local])")) {
+    time.dataset.local = "";
+    time.title += ` · ${new Date(time.dateTime).toLocaleString(document.documentElement.lang)}`;
+  }
   const wanted = root.querySelector("[data-focus]");
   if (wanted) {
     wanted.removeAttribute("data-focus");
