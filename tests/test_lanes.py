@@ -324,5 +324,9 @@ def test_counts_are_those_of_what_is_there_after_any_course_of_things():
     while running:
         lanes.done(running.pop(), succeeded=True, seconds=FAST)
         running += started(lanes)
-    assert (lanes.load, lanes.room().total, lanes._doubtful) == (0, 64, type(lanes._doubtful)())
+    assert (lanes.load, lanes.room().total, lanes._doubtful) == (0, 16 * lanes.ahead, type(lanes._doubtful)())
     assert not lanes._lanes
+
+
+def test_what_is_planned_together_has_room_but_no_endpoint_is_leased_far_ahead():
+    assert [Lanes(count, 1).ahead for count in (1, 64, 128, 512)] == [8, 8, 4, 4]

@@ -12,6 +12,7 @@ from unihooks.abc import Claimed, Room
 _FIRST_WIDTH = 2
 _SLOW = 1.0
 _SLOW_WIDTH = 4
+_PLANNED_TOGETHER = 512
 _KNOWN = 20_000
 
 # How many fast answers make an endpoint trusted: of one that is new, of one that failed slowly.
@@ -102,11 +103,13 @@ class Lanes:
 
     Thousands that hang hold a quarter of the places, however many they are, and an
     eighth is for those alone that have answered fast. Tenants take turns.
+
+    `ahead` is how many times what may be in flight is leased.
     """
 
     concurrency: int
     per_endpoint: int
-    ahead: int = 4
+    ahead: int = field()
     running: int = 0
     waiting: int = 0
     _lanes: dict[str, _Lane] = field(factory=dict)
@@ -119,6 +122,12 @@ class Lanes:
     _known_slow: set[str] = field(factory=set)
     _closed: set[str] = field(factory=set)
     _tenants: set[str] = field(factory=set)
+
+    @ahead.default
+    def _enough_ahead(self) -> int:
+        # Room for what is planned together, or much of it would have to be claimed in a second step;
+        # yet no more than even slow endpoints use before it ends.
+        return min(8, max(4, _PLANNED_TOGETHER // self.concurrency))
 
     def __attrs_post_init__(self) -> None:
         self._lines = deque((self._trusted, self._new, self._slow))

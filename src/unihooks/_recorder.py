@@ -12,7 +12,7 @@ from unihooks._destinations import OffLoad
 from unihooks.abc import Recorded, Result, Store
 from unihooks.exceptions import StoreError
 
-_GATHER_SECONDS = 0.01
+_GATHER_SECONDS = 0.02
 _BATCH = 256
 _PATIENCE_SECONDS = 0.5
 _TRIES_TOGETHER = 4
