@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sqlite3
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -20,11 +21,13 @@ from unihooks import (
     Endpoint,
     EventSubscription,
     HeaderSet,
+    Log,
     PayloadMapping,
     RetryPolicy,
     Secret,
     TargetPolicy,
     Webhook,
+    Webhooks,
     Worker,
     sign,
     verify,
@@ -168,17 +171,8 @@ CALLS = {
     "emit(idempotency_key)": lambda it, value: it.dispatcher.emit("shop", "paid*", {}, idempotency_key=value),
     "emit_many": lambda it, value: it.dispatcher.emit_many(value),
     "an event of emit_many": lambda it, value: it.dispatcher.emit_many([("shop", "paid", {}), value]),
-    "drain": lambda it, value: it.dispatcher.drain(value) if isinstance(value, str | list) else None,
-    "prune": lambda it, value: it.dispatcher.prune(older_than=value) if not isinstance(value, datetime) else None,
-    "erase(event_ids)": lambda it, value: it.dispatcher.erase(event_ids=value),
-    "erase(before)": lambda it, value: it.dispatcher.erase(before=None if isinstance(value, datetime) else value),
     "add": lambda it, value: it.dispatcher.webhooks.add(value),
     "add(tenant)": lambda it, value: it.dispatcher.webhooks.add(new_webhook(endpoints=["ftp://x"]), tenant=value),
-    "list(tenant)": lambda it, value: it.dispatcher.webhooks.list(tenant=value),
-    "list(status)": lambda it, value: it.dispatcher.webhooks.list(status=value),
-    "list(search)": lambda it, value: it.dispatcher.webhooks.list(search=value),
-    "list(limit)": lambda it, value: it.dispatcher.webhooks.list(limit=value),
-    "list(cursor)": lambda it, value: it.dispatcher.webhooks.list(cursor=value),
     "update(version)": lambda it, value: it.dispatcher.webhooks.update(it.webhook.id, version=value or 0, name="y"),
     "update(endpoints)": lambda it, value: it.dispatcher.webhooks.update(it.webhook.id, endpoints=value),
     "an endpoint's id in update": lambda it, value: it.dispatcher.webhooks.update(
@@ -200,28 +194,53 @@ CALLS = {
     "send_test(endpoint_id)": lambda it, value: it.dispatcher.webhooks.send_test(
         it.webhook.id, product="shop", event_type="paid", endpoint_id=value
     ),
-    "preview": lambda it, value: it.dispatcher.webhooks.preview(it.webhook.id, value),
-    "attempts(cursor)": lambda it, value: it.dispatcher.log.attempts(it.delivery_id, cursor=value),
     "recover(since)": lambda it, value: it.dispatcher.log.recover(
         it.webhook.id, since=None if isinstance(value, datetime) else value
     ),
     "recover(until)": lambda it, value: it.dispatcher.log.recover(it.webhook.id, since=datetime.now(UTC), until=value),
-    **{
-        f"deliveries({name})": lambda it, value, name=name: it.dispatcher.log.deliveries(**{name: value})
-        for name in (
-            *("tenant", "webhook_id", "endpoint_id", "event_id", "product", "event_type"),
-            *("state", "held", "since", "until", "limit", "cursor"),
-        )
-    },
-    **{
-        f"id of {verb}": lambda it, value, verb=verb: getattr(it.dispatcher.webhooks, verb)(value)
-        for verb in ("get", "delete", "activate", "deactivate", "rotate_secret", "update")
-    },
-    **{
-        f"id of {verb}": lambda it, value, verb=verb: getattr(it.dispatcher.log, verb)(value)
-        for verb in ("event", "delivery", "attempts", "replay", "cancel")
-    },
 }
+
+
+def verbs_and_parameters():
+    for part, kind in {"dispatcher": Dispatcher, "webhooks": Webhooks, "log": Log}.items():
+        for verb, function in vars(kind).items():
+            twin_or_private = inspect.iscoroutinefunction(function) or verb.startswith("_") or verb == "running"
+            if inspect.isfunction(function) and not twin_or_private:
+                yield from ((part, verb, name) for name in inspect.signature(function).parameters if name != "self")
+
+
+def arguments(scene, function, name, value):
+    """Return what the function needs, all of it well formed but the one that is called `name`."""
+    formed = {
+        "id": scene.webhook.id,
+        "webhook_id": scene.webhook.id,
+        "webhook_ids": [scene.webhook.id],
+        "endpoint_id": scene.webhook.endpoints[0].id,
+        "delivery_id": scene.delivery_id,
+        "event_id": "evt_none",
+        "product": "shop",
+        "event_type": "paid",
+        "payload": {},
+        "webhook": new_webhook(),
+        "events": [],
+        "since": datetime.now(UTC),
+        "older_than": timedelta(days=1),
+        "url": URL,
+    }
+    needed = [one for one in inspect.signature(function).parameters.values() if one.default is one.empty]
+    given = {one.name: formed[one.name] for one in needed if one.kind is not one.VAR_KEYWORD}
+    return given if name == "changes" else {**given, name: value}
+
+
+@pytest.mark.parametrize("call", list(verbs_and_parameters()), ids=".".join)
+def test_what_is_no_value_for_a_parameter_is_refused_with_a_sentence_and_nothing_is_stored(call, scene):
+    part, verb, name = call
+    owner = scene.dispatcher if part == "dispatcher" else getattr(scene.dispatcher, part)
+    function = getattr(owner, verb)
+    for junk in JUNK:
+        before = scene.state()
+        if assert_told(lambda junk=junk: function(**arguments(scene, function, name, junk))):
+            assert scene.state() == before
 
 
 @pytest.mark.parametrize("name", VALUES)

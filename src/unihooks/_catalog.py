@@ -175,10 +175,12 @@ class Catalog:
 
     def openapi(self, *, title: str = "Webhooks", version: str = "1") -> dict[str, Any]:
         """Return an OpenAPI 3.1 document whose `webhooks` are the event types, for receivers and their tools."""
+        _check_texts(title=title, version=version)
         return openapi_document(self, title=title, version=version)
 
     def asyncapi(self, *, title: str = "Webhooks", version: str = "1") -> dict[str, Any]:
         """Return an AsyncAPI 3 document in which the host sends a message for each event type."""
+        _check_texts(title=title, version=version)
         return asyncapi_document(self, title=title, version=version)
 
     def __iter__(self) -> Iterator[Product]:

@@ -121,7 +121,7 @@ class Log:
     def count(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
         """Count the deliveries that `deliveries` lists for the same filters, up to `most`."""
         return self._settings.store.count_deliveries(
-            check_tenant(tenant), _narrowing(**filters), check_number("most", most, at_most=_MOST)
+            check_tenant(tenant), _narrowing(**_known(filters)), check_number("most", most, at_most=_MOST)
         )
 
     def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
@@ -171,7 +171,8 @@ class Log:
         that cannot be replayed. Made in batches: an error leaves those made before it.
         """
         check_tenant(tenant)
-        narrow, store, left = _narrowing(**filters), self._settings.store, check_number("most", most, at_most=_MOST)
+        narrow, store = _narrowing(**_known(filters)), self._settings.store
+        left = check_number("most", most, at_most=_MOST)
         newest = store.list_deliveries(tenant, narrow, Window(limit=1))
         after: str | None = "" if newest else None
         made = 0
@@ -218,6 +219,14 @@ class Log:
     areplay_all = awaitable(replay_all)
     acancel = awaitable(cancel)
     arecover = awaitable(recover)
+
+
+def _known(filters: DeliveryFilters) -> DeliveryFilters:
+    names = DeliveryFilters.__annotations__
+    for name in filters:
+        if name not in names:
+            raise InvalidWebhook(f"{name!r} is no filter of deliveries; they are {', '.join(names)}", name=name)
+    return filters
 
 
 def _narrowing(

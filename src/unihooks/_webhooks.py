@@ -140,7 +140,7 @@ class Webhooks:
 
     def health(self, webhook_ids: Iterable[str], *, tenant: str = "default") -> dict[str, WebhookHealth]:
         """Return how webhooks do, by id: endpoints, newest delivery, the last 24 hours; unknown ids are left out."""
-        wanted = [check_id("webhook", webhook_id) for webhook_id in webhook_ids]
+        wanted = [check_id("webhook", webhook_id) for webhook_id in _listed(webhook_ids)]
         return self._settings.store.webhook_health(check_tenant(tenant), wanted)
 
     def activity(self, webhook_id: str, *, tenant: str = "default", hours: int = 24) -> Activity:
@@ -340,6 +340,12 @@ def _check_webhook(webhook: object, tenant: str) -> None:
     # One that was stored before may be copied to another tenant.
     if not webhook.id and webhook.tenant not in ("default", tenant):
         raise InvalidWebhook("tenant must be given to add, as in add(webhook, tenant=...)", name="tenant")
+
+
+def _listed(webhook_ids: object) -> Iterable[object]:
+    if isinstance(webhook_ids, Iterable) and not isinstance(webhook_ids, str | bytes):
+        return webhook_ids
+    raise InvalidWebhook("webhook_ids must be a list of ids, not a single one", name="webhook_ids")
 
 
 def _check_version(version: object) -> None:
