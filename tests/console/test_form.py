@@ -177,3 +177,10 @@ def test_mapping_text_says_what_the_mapping_says():
     again = read(write(mapping))
     assert (again.remove, again.rename) == (mapping.remove, mapping.rename)
     assert write(again) == write(mapping)
+
+
+async def test_refusal_inside_a_page_is_no_failed_request_for_the_browser(browser):
+    browser.client.headers["hx-request"] = "true"
+    answer = await browser.press(await browser.get("/new"), "save")
+    assert answer.status_code == 200
+    assert "data-refused" in answer.text

@@ -53,6 +53,14 @@ def go_to(request: Request, name: str, *, done: str | None = None, **parts: str)
     return RedirectResponse(where, 303)
 
 
+def refusal(request: Request) -> int:
+    """Return the status of a form that comes back with what is wrong.
+
+    htmx gets 200, since browsers write every other status into the console.
+    """
+    return 200 if request.headers.get("hx-request") else 422
+
+
 def refuse(request: Request, status: int, **values: Any) -> HTMLResponse:
     """Render the page that says why there is nothing else to see."""
     return page(request, "refused.html", http_status=status, code=status, **values)

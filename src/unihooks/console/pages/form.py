@@ -17,7 +17,7 @@ from unihooks.console._draft import STEPS, Draft
 from unihooks.console._draft_checks import Problems
 from unihooks.console._locale import gettext
 from unihooks.console._mapping_text import readable_rules
-from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of
+from unihooks.console._rendering import go_to, page, path_to, refusal, settings_of, viewer_of
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.secret import secret_page
 from unihooks.exceptions import Conflict, UnihooksError
@@ -36,7 +36,7 @@ async def add(request: Request, form: Form) -> Response:
     """Do what the pressed button of the form asks for; the last one adds the webhook."""
     draft, wrong = _pressed(request, form)
     if form.get("go") != "save" or wrong:
-        return _shown(request, draft, None, wrong)
+        return _shown(request, draft, None, wrong, focus=_focus(form, draft))
     try:
         webhook = await settings_of(request).dispatcher.webhooks.aadd(
             _draft_checks.to_webhook(draft), tenant=viewer_of(request).tenant
@@ -64,7 +64,7 @@ async def change(request: Request, form: Form) -> Response:
     webhook = await _wanted(request)
     draft, wrong = _pressed(request, form)
     if form.get("go") != "save" or wrong:
-        return _shown(request, draft, webhook, wrong)
+        return _shown(request, draft, webhook, wrong, focus=_focus(form, draft))
     try:
         await _save(request, draft, webhook)
     except Conflict:
@@ -111,7 +111,14 @@ def _pressed(request: Request, form: Form) -> tuple[Draft, Problems]:
     return draft, {}
 
 
-def _shown(request: Request, draft: Draft, webhook: Webhook | None, wrong: Problems | None = None) -> Response:
+def _focus(form: Form, draft: Draft) -> str:
+    """Return what the button leads to: the step's title, or the row that was added."""
+    return "step" if draft.step != form.get("step") else form.get("go")
+
+
+def _shown(
+    request: Request, draft: Draft, webhook: Webhook | None, wrong: Problems | None = None, *, focus: str = ""
+) -> Response:
     dispatcher = settings_of(request).dispatcher
     checked = {**_draft_checks.url_problems(draft, dispatcher), **(wrong or {})}
     if draft.step in ("mapping", "review"):
@@ -121,9 +128,11 @@ def _shown(request: Request, draft: Draft, webhook: Webhook | None, wrong: Probl
     return page(
         request,
         "form.html",
-        http_status=422 if wrong else 200,
+        http_status=refusal(request) if wrong else 200,
         draft=draft,
         webhook=webhook,
+        refused=bool(wrong),
+        focus=focus,
         problems=checked,
         steps=STEPS,
         reached=_reached(draft, webhook, dispatcher),

@@ -15,7 +15,7 @@ from unihooks._payload import encode
 from unihooks.console._access import Form, action, view
 from unihooks.console._formats import pretty
 from unihooks.console._locale import gettext
-from unihooks.console._rendering import page, settings_of, viewer_of
+from unihooks.console._rendering import page, refusal, settings_of, viewer_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.delivery import ShownAttempt, shown_attempt, too_many
@@ -113,7 +113,7 @@ def _shown(
     return page(
         request,
         "test.html",
-        http_status=422 if wrong else 200,
+        http_status=refusal(request) if wrong else 200,
         webhook=webhook,
         event=event,
         kinds=_kinds(webhook, catalog),

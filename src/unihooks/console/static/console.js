@@ -30,11 +30,17 @@ function settle(root) {
     time.dataset.local = "";
     time.title += ` · ${new Date(time.dateTime).toLocaleString(document.documentElement.lang)}`;
   }
-  const wanted = root.querySelector("[data-focus]");
-  if (wanted) {
-    wanted.removeAttribute("data-focus");
-    wanted.focus();
-  }
+  focusOn(root.querySelector("form[data-refused]"), "[aria-invalid]", "refused");
+  focusOn(root, "[data-focus]");
+}
+
+// After an answer without a new page, go on where a new page would have begun: at the refused field, step or row.
+function focusOn(place, selector, mark) {
+  const wanted = [...(place?.querySelectorAll(selector) ?? [])].find((element) => element.offsetParent);
+  if (mark && place) delete place.dataset[mark];
+  if (!wanted) return;
+  wanted.removeAttribute("data-focus");
+  wanted.focus();
 }
 
 function closeMenus(target) {
