@@ -285,7 +285,7 @@ def test_only_what_is_pending_can_be_cancelled(host):
         host.dispatcher.log.cancel(host.only().id)
 
 
-def test_a_result_that_comes_after_the_cancellation_is_dropped(host):
+def test_a_cancelled_delivery_stays_so_and_the_log_keeps_the_request_that_was_under_way(host):
     host.webhook()
     host.receiver.answer(Answer(204, delay=0.2))
     host.emit()
@@ -293,7 +293,8 @@ def test_a_result_that_comes_after_the_cancellation_is_dropped(host):
         host.receiver.wait_for(1)
         host.dispatcher.log.cancel(host.only().id)
     delivery = host.only()
-    assert (delivery.state, delivery.attempt_count) == (DeliveryState.CANCELLED, 0)
+    assert (delivery.state, delivery.attempt_count) == (DeliveryState.CANCELLED, 1)
+    assert host.dispatcher.log.attempts(delivery.id)[0].status_code == 204
 
 
 # Recovering.

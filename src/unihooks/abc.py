@@ -231,7 +231,9 @@ class Store(StoreFigures):
     def record(self, results: Sequence[Result]) -> Recorded:
         """Store attempts, states and lane health of those results whose token still holds the delivery.
 
-        A result whose token does not is dropped whole. Success clears the
+        A result whose token does not is dropped whole. Of one whose delivery
+        was cancelled meanwhile the attempt is kept, unless the event was
+        erased, and nothing else changes; it is not accepted. Success clears the
         endpoint's health; an endpoint with nothing but failures for 5 days is
         disabled (FAILING_TOO_LONG), as is one whose result says so.
         """

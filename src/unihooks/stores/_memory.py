@@ -230,6 +230,9 @@ class MemoryStore(MemoryLog, MemoryFigures):
                 row = self._leased(result.claimed)
                 if row is None:
                     continue
+                if not row.pending:
+                    row.keep(result.attempt)
+                    continue
                 accepted.append(row.id)
                 self._tables.count(result, self.now())
                 if self._settle(row, result):
@@ -250,7 +253,8 @@ class MemoryStore(MemoryLog, MemoryFigures):
     def release(self, claimed: Sequence[Claimed]) -> None:
         """Give leased deliveries back, due now."""
         with self._lock:
-            for row in filter(None, map(self._leased, claimed)):
+            held = [row for row in map(self._leased, claimed) if row is not None and row.pending]
+            for row in held:
                 self._tables.lanes[row.endpoint_id].schedule(row, self.now())
 
     def beat(self, worker_id: str, *, gone: bool = False) -> None:
@@ -268,7 +272,7 @@ class MemoryStore(MemoryLog, MemoryFigures):
             closed = [lane for lane in self._tables.lanes.values() if not lane.open and lane.closed_since < older_than]
             expired = [row for lane in closed for row in lane.pending() if row.created_at < older_than][:limit]
             for row in expired:
-                row.end(DeliveryState.CANCELLED, HELD_TOO_LONG)
+                row.cancel(HELD_TOO_LONG)
             return len(expired)
 
     def prune(self, older_than: int, limit: int) -> int:

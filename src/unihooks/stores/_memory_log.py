@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from operator import attrgetter
 
-from unihooks._models import Attempt, Delivery, DeliveryState, Event, Webhook
+from unihooks._models import Attempt, Delivery, Event, Webhook
 from unihooks._planning import PlannedBody, recover_event, subscriber
 from unihooks.abc import DeliveryFilter, EventFilter, Store, Window
 from unihooks.exceptions import Conflict
@@ -98,7 +98,7 @@ class MemoryLog(Store):
             row = self._tables.delivery(tenant, delivery_id)
             if not row.pending:
                 raise not_pending(self._shown(row))
-            row.end(DeliveryState.CANCELLED, reason)
+            row.cancel(reason)
             return self._shown(row)
 
     def recover(

@@ -87,9 +87,10 @@ class DeliveryRow:
     def erase(self, event: NewEvent) -> None:
         """Keep that there was a delivery and how its attempts ended, not what was said."""
         if self.pending:
-            self.end(DeliveryState.CANCELLED, ERASED)
+            self.cancel(ERASED)
         elif self.body is None:
             self.reason = ERASED
+        self.token = None
         self.event, self.body, self.warnings = event, None, ()
         self.attempts = [
             evolve(one, request_headers="[]", response_headers="[]", response_body=b"", warnings=())
@@ -100,6 +101,15 @@ class DeliveryRow:
         """Leave it in its last state; results that come later find no token."""
         self.state, self.reason = state, reason
         self.due_at = self.token = None
+
+    def cancel(self, reason: str) -> None:
+        """Leave it cancelled; by its token, the attempt that may be under way is still kept."""
+        self.state, self.reason, self.due_at = DeliveryState.CANCELLED, reason, None
+
+    def keep(self, attempt: AttemptRow) -> None:
+        """Let the log show a request that was under way when the delivery was cancelled."""
+        self.attempts.append(attempt)
+        self.token = None
 
     def to_ended(self) -> Ended:
         """Return what is told of a delivery that ended."""

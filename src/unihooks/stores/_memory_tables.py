@@ -83,7 +83,7 @@ class Tables:
         for endpoint_id in endpoint_ids:
             self.open_lanes.pop(endpoint_id, None)
             for row in self.lanes.pop(endpoint_id).pending():
-                row.end(DeliveryState.CANCELLED, reason)
+                row.cancel(reason)
 
     def disable(self, lane: Lane, reason: str, now: int, *, url: str | None = None) -> bool:
         """Disable the endpoint unless it is, or, with a URL, unless it has another one; return whether it was done."""

@@ -38,7 +38,7 @@ WITH found AS MATERIALIZED (
         SELECT tenant, id FROM unihooks.deliveries WHERE tenant = k.tenant AND id = k.id FOR NO KEY UPDATE
     ) AS d
 )
-UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = %(reason)s, token = NULL, finished_at = %(now)s
+UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = %(reason)s, finished_at = %(now)s
 FROM gone WHERE d.tenant = gone.tenant AND d.id = gone.id AND d.state = 'pending'
 """
 _REMEMBER_URLS = """

@@ -28,12 +28,14 @@ _EMPTY_ATTEMPTS = """
 UPDATE unihooks.attempts AS a SET request_headers = '[]', response_headers = '[]', response_body = '', warnings = '[]'
 FROM unihooks.deliveries AS d WHERE d.event_id = ANY(%(events)s) AND a.delivery_id = d.id
 """
+# What was cancelled may still be under way while it has a token; its attempt is not to be kept.
 _END_DELIVERIES = """
 UPDATE unihooks.deliveries SET
-    reason = %(reason)s, token = NULL,
+    token = NULL,
+    reason = CASE WHEN state = 'pending' OR body_of = 'none' THEN %(reason)s ELSE reason END,
     state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END,
     finished_at = CASE state WHEN 'pending' THEN %(now)s ELSE finished_at END
-WHERE event_id = ANY(%(events)s) AND (state = 'pending' OR body_of = 'none')
+WHERE event_id = ANY(%(events)s) AND (state = 'pending' OR body_of = 'none' OR token IS NOT NULL)
 """
 _FORGET_KEYS = """
 WITH old AS (

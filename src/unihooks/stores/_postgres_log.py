@@ -28,7 +28,7 @@ SELECT 1 FROM unihooks.deliveries AS d LEFT JOIN unihooks.lanes AS l ON l.endpoi
 WHERE d.tenant = %(tenant)s
 """
 _CANCEL = """
-UPDATE unihooks.deliveries SET state = 'cancelled', reason = %(reason)s, token = NULL, finished_at = %(now)s
+UPDATE unihooks.deliveries SET state = 'cancelled', reason = %(reason)s, finished_at = %(now)s
 WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'pending'
 """
 _DAY = 24 * 3600 * SECOND

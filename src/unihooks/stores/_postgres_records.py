@@ -22,12 +22,12 @@ _FAILING = """
 SELECT DISTINCT tenant FROM unihooks.lanes WHERE endpoint_id = ANY(%(endpoints)s) AND failing_since <= %(limit)s
 """
 # Locked one by one in the order of the keys, which is that of ids: the same for everyone.
-_ACCEPTED = """
+_HELD = """
 SELECT k.position FROM json_to_recordset(CAST(%(keys)s AS json))
     AS k (tenant text, id text, token bigint, position integer)
 CROSS JOIN LATERAL (
     SELECT 1 FROM unihooks.deliveries AS d
-    WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = 'pending' FOR NO KEY UPDATE
+    WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = %(state)s FOR NO KEY UPDATE
 ) AS held
 """
 _MOVE_ON = """
@@ -42,6 +42,12 @@ FROM json_to_recordset(CAST(%(news)s AS json)) AS news (tenant text, id text, en
 WHERE d.tenant = news.tenant AND d.id = news.id
 """
 _NEWS = "tenant, id, endpoint_id, state, due_at, number, first_at, reason, finished_at"
+_NOTE_ATTEMPTS = """
+UPDATE unihooks.deliveries AS d
+SET token = NULL, attempt_count = news.number, first_attempt_at = coalesce(d.first_attempt_at, news.first_at)
+FROM json_to_recordset(CAST(%(news)s AS json)) AS news (tenant text, id text, number integer, first_at bigint)
+WHERE d.tenant = news.tenant AND d.id = news.id
+"""
 _ADD_ATTEMPTS = f"""
 INSERT INTO unihooks.attempts ({_rows.ATTEMPT_COLUMNS})
 SELECT delivery_id, number, url, started_at, duration_us, status_code, error, request_headers, response_headers,
@@ -102,7 +108,9 @@ def record(it: Statements, results: Sequence[Result]) -> Recorded:
     if alone:
         # Before any row is locked: whoever changes a configuration locks in this order.
         change_alone(it, alone)
-    accepted = _accepted(it, results)
+    accepted = _held(it, results, DeliveryState.PENDING)
+    if len(accepted) < len(results):
+        _keep_attempts(it, _held(it, results, DeliveryState.CANCELLED))
     if not accepted:
         return Recorded(accepted=frozenset())
     _add_attempts(it, accepted)
@@ -124,16 +132,25 @@ def _may_disable(it: Statements, results: Sequence[Result]) -> set[str]:
     return tenants
 
 
-def _accepted(it: Statements, results: Sequence[Result]) -> list[Result]:
+def _held(it: Statements, results: Sequence[Result], state: DeliveryState) -> list[Result]:
     if not results:
         return []
     keys = sorted(
         (item.claimed.tenant, item.claimed.id, item.claimed.token, position) for position, item in enumerate(results)
     )
-    positions = sorted(row[0] for row in it.fetch(_ACCEPTED, keys=keyed("tenant, id, token, position", keys)))
+    found = it.fetch(_HELD, keys=keyed("tenant, id, token, position", keys), state=state.value)
+    positions = sorted(row[0] for row in found)
     # Of two results with one token only the first can hold the delivery.
     first = {results[position].claimed.id: position for position in reversed(positions)}
     return [results[position] for position in sorted(first.values())]
+
+
+def _keep_attempts(it: Statements, cancelled: Sequence[Result]) -> None:
+    """Let the log show the requests that were under way when their deliveries were cancelled."""
+    if cancelled:
+        _add_attempts(it, cancelled)
+        rows = [(one.claimed.tenant, one.claimed.id, one.attempt.number, one.attempt.started_at) for one in cancelled]
+        it.run(_NOTE_ATTEMPTS, news=keyed("tenant, id, number, first_at", rows))
 
 
 def _news(it: Statements, accepted: Iterable[Result]) -> tuple[str, dict[str, int]]:

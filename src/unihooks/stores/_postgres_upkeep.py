@@ -28,7 +28,7 @@ WITH old AS (
     WHERE NOT l.open AND l.closed_at < %(older_than)s AND d.created_at < %(older_than)s
     LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
 )
-UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = %(reason)s, token = NULL, finished_at = %(now)s
+UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = %(reason)s, finished_at = %(now)s
 FROM old WHERE d.tenant = old.tenant AND d.id = old.id
 """
 _OLD_EVENTS = """

@@ -19,7 +19,7 @@ _RAISE_STAMP = """
 INSERT INTO main.unihooks_tenants (tenant, stamp) VALUES (?, 1) ON CONFLICT (tenant) DO UPDATE SET stamp = stamp + 1
 """
 _CANCEL = """
-UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, token = NULL, finished_at = :now
+UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, finished_at = :now
 WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints)) AND state = 'pending'
 """
 _REMEMBER_URLS = """

@@ -35,8 +35,13 @@ _ERASE = (
     WHERE event_id IN (SELECT value FROM json_each(:events)) AND body_of = 'none'
     """,
     """
-    UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, token = NULL, finished_at = :now
+    UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, finished_at = :now
     WHERE event_id IN (SELECT value FROM json_each(:events)) AND +state = 'pending'
+    """,
+    # What was cancelled may still be under way; its attempt is not to be kept.
+    """
+    UPDATE main.unihooks_deliveries SET token = NULL
+    WHERE event_id IN (SELECT value FROM json_each(:events)) AND token IS NOT NULL
     """,
 )
 _FORGET_KEYS = """

@@ -35,7 +35,7 @@ CROSS JOIN main.unihooks_deliveries AS d INDEXED BY unihooks_deliveries_due
 WHERE l.tenant = :tenant AND d.tenant = :tenant
 """
 _CANCEL = """
-UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, token = NULL, finished_at = :now
+UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, finished_at = :now
 WHERE tenant = :tenant AND id = :id AND state = 'pending'
 """
 

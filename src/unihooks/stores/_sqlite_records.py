@@ -18,11 +18,11 @@ from unihooks.stores._sqlite_statements import as_json, fetch_json, with_values
 
 FAILING_LIMIT = 5 * 24 * 3600 * SECOND
 
-_ACCEPTED = """
+_HELD = """
 SELECT json_group_array(json_extract(k.value, '$[3]')) FROM json_each(?) AS k
 CROSS JOIN main.unihooks_deliveries AS d
     ON d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
-WHERE d.token = json_extract(k.value, '$[2]') AND d.state = 'pending'
+WHERE d.token = json_extract(k.value, '$[2]') AND d.state = ?
 """
 _MOVE_ON_HEAD = "WITH news (tenant, id, endpoint_id, state, due_at, number, first_at, reason, finished_at) AS ("
 _MOVE_ON = """)
@@ -33,6 +33,10 @@ SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, 
         SELECT held_total_us FROM main.unihooks_lanes AS l WHERE l.endpoint_id = news.endpoint_id), 0),
     reason = news.reason, finished_at = news.finished_at
 FROM news WHERE d.tenant = news.tenant AND d.id = news.id
+"""
+_NOTE_ATTEMPT = """
+UPDATE main.unihooks_deliveries
+SET token = NULL, attempt_count = ?, first_attempt_at = coalesce(first_attempt_at, ?) WHERE tenant = ? AND id = ?
 """
 _ADD_ATTEMPTS = f"INSERT INTO main.unihooks_attempts ({_rows.ATTEMPT_COLUMNS})"
 _HEALTH = """
@@ -73,7 +77,9 @@ class _Health:
 
 def record(connection: sqlite3.Connection, results: Sequence[Result], now: int) -> Recorded:
     """Store the results whose token still holds the delivery."""
-    accepted = _accepted(connection, results)
+    accepted = _held(connection, results, DeliveryState.PENDING)
+    if len(accepted) < len(results):
+        _keep_attempts(connection, _held(connection, results, DeliveryState.CANCELLED))
     if not accepted:
         return Recorded(accepted=frozenset())
     _move_on(connection, accepted, now)
@@ -84,14 +90,22 @@ def record(connection: sqlite3.Connection, results: Sequence[Result], now: int) 
     return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
 
 
-def _accepted(connection: sqlite3.Connection, results: Sequence[Result]) -> list[Result]:
+def _held(connection: sqlite3.Connection, results: Sequence[Result], state: DeliveryState) -> list[Result]:
     keys = [
         (item.claimed.tenant, item.claimed.id, item.claimed.token, position) for position, item in enumerate(results)
     ]
-    positions = sorted(fetch_json(connection, _ACCEPTED, (as_json(keys),)))
+    positions = sorted(fetch_json(connection, _HELD, (as_json(keys), state.value)))
     # Of two results with one token only the first can hold the delivery.
     first = {results[position].claimed.id: position for position in reversed(positions)}
     return [results[position] for position in sorted(first.values())]
+
+
+def _keep_attempts(connection: sqlite3.Connection, cancelled: Sequence[Result]) -> None:
+    """Let the log show the requests that were under way when their deliveries were cancelled."""
+    if cancelled:
+        with_values(connection, _ADD_ATTEMPTS, [_attempt_row(item) for item in cancelled])
+        rows = [(it.attempt.number, it.attempt.started_at, it.claimed.tenant, it.claimed.id) for it in cancelled]
+        connection.executemany(_NOTE_ATTEMPT, rows)
 
 
 def _move_on(connection: sqlite3.Connection, accepted: Iterable[Result], now: int) -> None:

@@ -18,7 +18,7 @@ INSERT INTO main.unihooks_workers (id, host, pid, seen_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, seen_at = excluded.seen_at
 """
 _EXPIRE = """
-UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, token = NULL, finished_at = :now
+UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, finished_at = :now
 WHERE (tenant, id) IN (
     SELECT d.tenant, d.id FROM main.unihooks_lanes AS l
     CROSS JOIN main.unihooks_deliveries AS d ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'

@@ -47,6 +47,17 @@ class ErasingRules:
         scene.clock.advance(DAY)
         assert scene.claim() == []
 
+    def test_erasing_what_was_cancelled_drops_the_result_that_comes_later(self, scene: Scene) -> None:
+        scene.active()
+        event = scene.emit(payload={"a": 1})
+        scene.plan()
+        [claimed] = scene.claim()
+        scene.store.cancel(ACME, claimed.id, "by hand")
+        scene.erase(event)
+        assert not scene.deliver(claimed).accepted
+        assert scene.attempts(claimed.id) == []
+        assert scene.delivery(claimed.id).reason == "by hand"
+
     def test_results_that_arrive_while_events_are_erased_leave_nothing_that_was_said(self, scene: Scene) -> None:
         scene.active()
         events = [scene.emit(payload={"a": 1}) for _ in range(24)]

@@ -163,14 +163,28 @@ class LogRules:
         assert scene.delivery(delivery.id) == cancelled
         assert scene.claim() == []
 
-    def test_a_result_that_comes_after_the_cancellation_is_dropped(self, scene: Scene) -> None:
+    def test_of_a_result_that_comes_after_the_cancellation_the_attempt_alone_is_kept(self, scene: Scene) -> None:
         scene.active()
         claimed = scene.claimed()
         scene.store.cancel(ACME, claimed.id, "by hand")
-        assert list(scene.deliver(claimed).accepted) == []
         scene.store.release([claimed])
-        assert scene.delivery(claimed.id).state is DeliveryState.CANCELLED
-        assert scene.attempts(claimed.id) == []
+        assert list(scene.deliver(claimed).accepted) == []
+        assert list(scene.deliver(claimed).accepted) == []
+        cancelled = scene.delivery(claimed.id)
+        assert (cancelled.state, cancelled.reason, cancelled.attempt_count) == (DeliveryState.CANCELLED, "by hand", 1)
+        assert [one.status_code for one in scene.attempts(claimed.id)] == [200]
+        assert scene.claim() == []
+
+    def test_a_request_under_way_to_what_is_removed_is_kept_in_the_log(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.emit()
+        scene.plan()
+        claimed = scene.claim()
+        scene.revise(webhook, endpoints=webhook.endpoints[1:])
+        scene.store.delete_webhook(ACME, webhook.id)
+        assert list(scene.deliver(*claimed).accepted) == []
+        assert {one.attempt_count for one in scene.deliveries(state=DeliveryState.CANCELLED)} == {1}
+        assert all(len(scene.attempts(one.id)) == 1 for one in claimed)
 
     def test_a_held_delivery_can_be_cancelled(self, scene: Scene) -> None:
         webhook = scene.active()
