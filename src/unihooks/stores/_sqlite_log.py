@@ -23,7 +23,9 @@ LEFT JOIN main.unihooks_endpoints AS e ON e.id = d.endpoint_id
 LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id = d.endpoint_id
 WHERE d.tenant = :tenant
 """
-_COUNTED = """
+# Without a look at the lanes, an index alone may do.
+_COUNTED = "SELECT 1 FROM main.unihooks_deliveries AS d\nWHERE d.tenant = :tenant"
+_COUNTED_UNHELD = """
 SELECT 1 FROM main.unihooks_deliveries AS d
 LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id = d.endpoint_id
 WHERE d.tenant = :tenant
@@ -47,6 +49,13 @@ CROSS JOIN main.unihooks_deliveries AS p INDEXED BY unihooks_deliveries_due
 WHERE w.tenant = :tenant
 """
 _HELD = f"{_PENDING} AND w.open = 0"
+# Where a webhook has many deliveries, those of a rare event type are found by the type.
+_OF_WEBHOOK = "SELECT 1 FROM main.unihooks_deliveries WHERE webhook_id = :webhook_id"
+_OF_TYPE = """
+SELECT 1 FROM main.unihooks_deliveries INDEXED BY unihooks_deliveries_by_type
+WHERE tenant = :tenant AND event_type = :event_type
+"""
+_FEW_ENTRIES = 10_000
 _FEW = 5_000
 _DAY = 24 * 3600 * SECOND
 
@@ -81,7 +90,8 @@ def count_deliveries(connection: sqlite3.Connection, tenant: str, narrow: Delive
             _COUNTED_WAITING + _of(narrow, "l"), tenant, _conditions(narrow, narrow.webhook_id)
         )
     else:
-        statement, parameters = _narrowed(connection, _COUNTED, tenant, narrow)
+        head = _COUNTED if narrow.held is None else _COUNTED_UNHELD
+        statement, parameters = _narrowed(connection, head, tenant, narrow)
     statement = f"SELECT count(*) FROM ({statement} LIMIT :limit)"
     return int(connection.execute(statement, parameters | {"limit": most}).fetchone()[0])
 
@@ -137,15 +147,31 @@ def _narrowed(
 ) -> tuple[str, dict[str, Any]]:
     webhook_id = narrow.webhook_id or _webhook_of(connection, narrow)
     conditions = _conditions(narrow, webhook_id)
-    if narrow.state is DeliveryState.FAILED and not narrow.event_id:
-        index = "unihooks_deliveries_failed_by_webhook" if webhook_id else "unihooks_deliveries_failed"
-        head = head.replace("AS d\n", f"AS d INDEXED BY {index}\n")
+    index = _index(connection, tenant, narrow, webhook_id)
+    if index is not None:
+        head = head.replace("AS d\n", f"AS d INDEXED BY unihooks_deliveries_{index}\n")
     elif _waits(narrow):
         conditions |= _waiting(connection, tenant, narrow)
-    if webhook_id or narrow.event_id:
+    if index != "by_type" and (webhook_id or narrow.event_id):
         # The sign keeps SQLite from walking all of a tenant where an index of few rows will do.
         head = head.replace("d.tenant = :tenant", "+d.tenant = :tenant")
     return _given(head, tenant, conditions)
+
+
+def _index(connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter, webhook_id: str | None) -> str | None:
+    """Return the index that SQLite, which keeps no statistics, would not choose by itself."""
+    if narrow.event_id or narrow.delivery_id:
+        return None
+    if narrow.state is DeliveryState.FAILED:
+        return "failed_by_webhook" if webhook_id else "failed"
+    if narrow.event_type is None or _waits(narrow):
+        return None
+    if webhook_id is None:
+        return "by_type"
+    wanted = {"tenant": tenant, "event_type": narrow.event_type, "webhook_id": webhook_id}
+    if _at_most(connection, _OF_WEBHOOK, wanted, _FEW) or not _at_most(connection, _OF_TYPE, wanted, _FEW_ENTRIES):
+        return None
+    return "by_type"
 
 
 def _conditions(narrow: DeliveryFilter, webhook_id: str | None) -> dict[str, Any]:
@@ -178,10 +204,13 @@ def _webhook_of(connection: sqlite3.Connection, narrow: DeliveryFilter) -> str |
 
 def _waiting(connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter) -> dict[str, bool]:
     found = (_HELD if narrow.held else _PENDING) + _of(narrow, "w")
-    count = f"SELECT count(*) FROM ({found} LIMIT :limit)"
-    wanted = {"tenant": tenant, "webhook_id": narrow.webhook_id, "endpoint_id": narrow.endpoint_id, "limit": _FEW + 1}
-    few = connection.execute(count, wanted).fetchone()[0] <= _FEW
-    return {f"d.id IN ({found})": True} if few else {}
+    wanted = {"tenant": tenant, "webhook_id": narrow.webhook_id, "endpoint_id": narrow.endpoint_id}
+    return {f"d.id IN ({found})": True} if _at_most(connection, found, wanted, _FEW) else {}
+
+
+def _at_most(connection: sqlite3.Connection, statement: str, parameters: dict[str, Any], count: int) -> bool:
+    counted = f"SELECT count(*) FROM ({statement} LIMIT :limit)"
+    return bool(connection.execute(counted, parameters | {"limit": count + 1}).fetchone()[0] <= count)
 
 
 def _of(narrow: DeliveryFilter, lane: str) -> str:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from attrs import evolve
 
 from unihooks._figures import HOUR, HourRow, WebhookHealth
 from unihooks._filters import WebhookFilter, name_position
-from unihooks._models import DeliveryState, Webhook
+from unihooks._models import Delivery, DeliveryState, Webhook
 from unihooks.abc import Claimed, DeliveryFilter, Result, Window
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
@@ -33,6 +34,23 @@ class FiguresRules:
         assert (counted(), counted(2), counted(tenant="other")) == (3, 2, 0)
         assert (counted(event_type="paid"), counted(state=DeliveryState.DELIVERED)) == (2, 1)
         assert (counted(held=True), counted(held=False)) == (0, 3)
+
+    def test_filters_narrow_together_as_they_do_alone(self, scene: Scene) -> None:
+        one = _all_kinds(scene)
+        every = scene.deliveries()
+        options: dict[str, list[Any]] = {
+            "webhook_id": [None, one.id],
+            "endpoint_id": [None, one.endpoints[0].id],
+            "event_id": [None, every[0].event_id],
+            "event_type": [None, "paid", "none"],
+            "state": [None, *DeliveryState],
+            "held": [None, True, False],
+        }
+        for values in product(*options.values()):
+            narrow = {name: value for name, value in zip(options, values, strict=True) if value is not None}
+            expected = [each for each in every if all(getattr(each, name) == narrow[name] for name in narrow)]
+            assert scene.deliveries(**narrow) == expected, narrow
+            assert scene.store.count_deliveries(ACME, DeliveryFilter(**narrow), 250) == len(expected), narrow
 
     def test_a_delivery_has_the_body_that_is_sent(self, scene: Scene) -> None:
         plain = scene.active()
@@ -239,6 +257,26 @@ class FiguresRules:
         for expected, found in ((True, failing), (False, well)):
             narrow = WebhookFilter(failing=expected)
             assert ids(scene.store.list_webhooks(ACME, narrow, Window(limit=9))) == [found.id]
+
+
+def _all_kinds(scene: Scene) -> Webhook:
+    """Bring deliveries in every state, some of them held, to two webhooks; return one."""
+    one, two = scene.active(URL, OTHER_URL), scene.active()
+    for event_type in ("paid", "refunded"):
+        for settle in (scene.deliver, scene.fail, scene.retry):
+            scene.emit(event_type)
+            scene.plan()
+            settle(*scene.claim())
+        for delivery in _planned(scene, event_type)[:2]:
+            scene.store.cancel(ACME, delivery.id, "by hand")
+    scene.deactivate(two)
+    return one
+
+
+def _planned(scene: Scene, event_type: str) -> list[Delivery]:
+    event = scene.emit(event_type)
+    scene.plan()
+    return scene.deliveries(event_id=event.id)
 
 
 def _health(scene: Scene, webhook: Webhook) -> WebhookHealth:

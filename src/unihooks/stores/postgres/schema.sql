@@ -165,6 +165,7 @@ CREATE TABLE unihooks.deliveries (
 
 CREATE INDEX deliveries_due ON unihooks.deliveries (endpoint_id, due_at) WHERE state = 'pending';
 CREATE INDEX deliveries_by_webhook ON unihooks.deliveries (webhook_id, id);
+CREATE INDEX deliveries_by_type ON unihooks.deliveries (tenant, event_type, id);
 -- They are few, and what customers look for.
 CREATE INDEX deliveries_failed ON unihooks.deliveries (tenant, id) WHERE state = 'failed';
 CREATE INDEX deliveries_failed_by_webhook ON unihooks.deliveries (webhook_id, id) WHERE state = 'failed';

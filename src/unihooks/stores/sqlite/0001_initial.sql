@@ -152,6 +152,8 @@ CREATE TABLE main.unihooks_deliveries (
 CREATE INDEX main.unihooks_deliveries_due ON unihooks_deliveries (endpoint_id, due_at, token, state)
     WHERE state = 'pending';
 CREATE INDEX main.unihooks_deliveries_by_webhook ON unihooks_deliveries (webhook_id, id);
+CREATE INDEX main.unihooks_deliveries_by_type
+    ON unihooks_deliveries (tenant, event_type, id, webhook_id, product);
 -- They are few, and what customers look for.
 CREATE INDEX main.unihooks_deliveries_failed ON unihooks_deliveries (tenant, id, state) WHERE state = 'failed';
 CREATE INDEX main.unihooks_deliveries_failed_by_webhook ON unihooks_deliveries (webhook_id, id, state)
