@@ -21,10 +21,27 @@ NODE = (
     "import {verify} from './verify.mjs'; import fs from 'node:fs';"
     "const [h, b, s] = JSON.parse(fs.readFileSync(0)); verify(h, Buffer.from(b), s);"
 )
+RUBY = "require 'json'; require './verify.rb'; h, b, s = JSON.parse(STDIN.read); verify(h, b, s)"
+PHP = "require 'verify.php'; [$h, $b, $s] = json_decode(stream_get_contents(STDIN), true); verify($h, $b, $s);"
+GO = """package main
+import ("encoding/json"; "net/http"; "os")
+func main() {
+  var given []json.RawMessage; var plain map[string]string; var body, secret string
+  json.NewDecoder(os.Stdin).Decode(&given)
+  json.Unmarshal(given[0], &plain); json.Unmarshal(given[1], &body); json.Unmarshal(given[2], &secret)
+  headers := http.Header{}
+  for name, value := range plain { headers.Set(name, value) }
+  if Verify(headers, []byte(body), secret) != nil { os.Exit(1) }
+}
+"""
 COMMANDS = {
     "verify.py": [sys.executable, "-c", PYTHON],
-    "verify.mjs": [shutil.which("node"), "--input-type=module", "-e", NODE],
+    "verify.mjs": ["node", "--input-type=module", "-e", NODE],
+    "verify.rb": ["ruby", "-e", RUBY],
+    "verify.php": ["php", "-r", PHP],
+    "verify.go": ["./verify"],
 }
+TOOLS = {"verify.go": "go"}
 
 
 def signed(secret=SECRET, *, at=0, message_id="evt_1", body=BODY):
@@ -33,7 +50,22 @@ def signed(secret=SECRET, *, at=0, message_id="evt_1", body=BODY):
     return {"webhook-id": message_id, "webhook-timestamp": str(now), "webhook-signature": signature}
 
 
-@pytest.mark.parametrize("file", COMMANDS)
+@pytest.fixture(scope="module", params=[*list(COMMANDS)[:-1], pytest.param("verify.go", marks=pytest.mark.slow)])
+def program(request, tmp_path_factory):
+    """Give the command that runs the code of one language, and the folder to run it in."""
+    file = request.param
+    tool = TOOLS.get(file, COMMANDS[file][0])
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    folder = tmp_path_factory.mktemp("snippet")
+    code = (files("unihooks.console") / "snippets" / f"{file}.txt").read_text()
+    (folder / file).write_text(code.replace("package webhook", "package main"))
+    if tool == "go":
+        (folder / "main.go").write_text(GO)
+        subprocess.run(["go", "build", "-o", "verify", "verify.go", "main.go"], cwd=folder, check=True)
+    return COMMANDS[file], folder
+
+
 @pytest.mark.parametrize(
     "signing, changes, genuine",
     [
@@ -47,12 +79,8 @@ def signed(secret=SECRET, *, at=0, message_id="evt_1", body=BODY):
         ({}, {"webhook-timestamp": "x"}, False),
     ],
 )
-def test_only_genuine_and_fresh_requests_pass(tmp_path, file, signing, changes, genuine):
-    headers = {**signed(**signing), **changes}
-    command = COMMANDS[file]
-    if command[0] is None:
-        pytest.skip("node is not installed")
-    (tmp_path / file).write_text((files("unihooks.console") / "snippets" / f"{file}.txt").read_text())
-    given = json.dumps([headers, BODY, SECRET])
-    done = subprocess.run(command, input=given, text=True, cwd=tmp_path, capture_output=True, check=False)
+def test_only_genuine_and_fresh_requests_pass(program, signing, changes, genuine):
+    command, folder = program
+    given = json.dumps([{**signed(**signing), **changes}, BODY, SECRET])
+    done = subprocess.run(command, input=given, text=True, cwd=folder, capture_output=True, check=False)
     assert (done.returncode == 0) is genuine, done.stderr
