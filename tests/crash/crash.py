@@ -18,11 +18,12 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from threading import Lock
 
 from attrs import asdict, define, field
 from nursery import Blow, Child, Nursery
 from places import Server, serving
-from roles import ENDPOINTS, LEASE, ROLES, Scene, open_dispatcher, set_up
+from roles import ENDPOINTS, ROLES, Scene, open_dispatcher, set_up
 from verdict import SLOWEST_ANSWER, Figures, judge
 
 from unihooks import Dispatcher, Webhook
@@ -47,6 +48,9 @@ class Stage:
     folder: str
     seed: int
     server: Server | None = None
+    # Held while the server is struck, and while this process needs it.
+    calm: Lock = field(factory=Lock)
+    outages: list[Blow] = field(factory=list)
 
     @contextmanager
     def scene(self, name: str) -> Iterator[Play]:
@@ -55,7 +59,9 @@ class Stage:
         dsn = self.server.address if self.server else ""
         scene = Scene(self.folder, name, self.receiver.port, authority, dsn)
         with open_dispatcher(scene) as dispatcher:
-            play = Play(self, scene, dispatcher, set_up(scene, dispatcher), random.Random(f"{self.seed} {name}"))
+            with self.calm:
+                webhooks = set_up(scene, dispatcher)
+            play = Play(self, scene, dispatcher, webhooks, random.Random(f"{self.seed} {name}"))
             try:
                 yield play
             finally:
@@ -113,7 +119,8 @@ class Play:
         """Compare journal, log and receiver."""
         prefix = f"/{self.scene.name}/"
         requests = [request for request in self.stage.receiver.requests if request.path.startswith(prefix)]
-        return judge(self.scene, self.dispatcher, self.webhooks, requests, self.blows)
+        with self.stage.calm:
+            return judge(self.scene, self.dispatcher, self.webhooks, requests, self.blows + self.stage.outages)
 
     def _is_settled(self) -> bool:
         try:
@@ -148,12 +155,15 @@ def kill_rounds(stage: Stage, rounds: int) -> Figures:
 
 def _strike_the_server(server: Server, play: Play) -> None:
     """Crash it or cut its connections; then wait until what was answered meanwhile is recorded."""
-    if play.restarts < MOST_RESTARTS and play.restarts <= play.cuts:
-        server.restart()
-        play.restarts += 1
-    else:
-        server.cut()
-        play.cuts += 1
+    with play.stage.calm:
+        before = time.time()
+        if play.restarts < MOST_RESTARTS and play.restarts <= play.cuts:
+            server.restart()
+            play.restarts += 1
+        else:
+            server.cut()
+            play.cuts += 1
+        play.stage.outages.append(Blow("server", "outage", before, time.time()))
     time.sleep(RECORDED_AGAIN)
 
 
@@ -222,9 +232,9 @@ def _freeze(play: Play, child: Child) -> None:
 
 def _wait_for_the_take_over(play: Play, stopped: float) -> None:
     if play.rng.random() < 0.5:
-        play.settle(LEASE + 2.5)
+        play.settle(play.scene.lease + 2.5)
     else:
-        thaw_at = stopped + play.rng.uniform(LEASE - 0.8, LEASE + 0.6)
+        thaw_at = stopped + play.scene.lease + play.rng.uniform(-0.8, 0.6)
         time.sleep(max(0.0, thaw_at - time.monotonic()))
 
 

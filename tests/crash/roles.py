@@ -27,6 +27,8 @@ from unihooks.exceptions import StoreError
 
 DEADLINE = 1.0
 LEASE = DEADLINE + 5
+# A frozen process keeps its locks in PostgreSQL for so long (seconds), and what others have leased waits.
+HELD_UP = 5
 CONCURRENCY = 16
 PER_ENDPOINT = 8
 ENDPOINTS = 3
@@ -47,6 +49,11 @@ class Scene:
     def place(self) -> Place:
         """The store's database, which is the host's own as well."""
         return Place(self.dsn, self.name) if self.dsn else Place(str(Path(self.folder) / f"{self.name}.db"))
+
+    @property
+    def lease(self) -> float:
+        """How long a lease lasts, in seconds."""
+        return LEASE + HELD_UP if self.dsn else LEASE
 
     @property
     def journal(self) -> str:
@@ -105,8 +112,9 @@ def emit(scene: dict[str, str], name: str) -> None:
 def work(scene: dict[str, str], name: str) -> None:
     """Be a worker process."""
     _sign_as(name)
-    with open_dispatcher(Scene(**scene)) as dispatcher:
-        Worker(dispatcher, concurrency=CONCURRENCY, per_endpoint=PER_ENDPOINT, lease=LEASE).run()
+    there = Scene(**scene)
+    with open_dispatcher(there) as dispatcher:
+        Worker(dispatcher, concurrency=CONCURRENCY, per_endpoint=PER_ENDPOINT, lease=there.lease).run()
 
 
 def host(scene: dict[str, str], name: str) -> None:
@@ -114,7 +122,7 @@ def host(scene: dict[str, str], name: str) -> None:
     _sign_as(name)
     there = Scene(**scene)
     dispatcher = open_dispatcher(there)
-    with dispatcher.running(concurrency=CONCURRENCY, per_endpoint=PER_ENDPOINT, lease=LEASE):
+    with dispatcher.running(concurrency=CONCURRENCY, per_endpoint=PER_ENDPOINT, lease=there.lease):
         _emit_for_ever(there, dispatcher, name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -214,25 +215,29 @@ def _caught_in_the_write(requests: Iterable[ReceivedRequest], blows: Iterable[Bl
 
 def _count_duplicates(figures: Figures, chains: Sequence[Chain], blows: Sequence[Blow]) -> None:
     """Count the requests that no attempt stands for; each was in flight or not yet recorded at a blow."""
-    struck: dict[str, list[Blow]] = defaultdict(list)
     per_blow: dict[Blow, int] = defaultdict(int)
-    for blow in blows:
-        struck[blow.name].append(blow)
     for chain in chains:
         for request in chain.unrecorded():
             figures.duplicates += 1
             at = request.received_at.timestamp()
-            after = [blow for blow in struck[_worker(request)] if at < blow.after + MACHINE]
-            age = max(0.0, after[0].after - at) if after else float("inf")
-            if age > SLOWEST_ANSWER + RECORDING + MACHINE:
+            age, blow = min(_ages(request, at, blows), key=itemgetter(0), default=(float("inf"), None))
+            if blow is None or age > SLOWEST_ANSWER + RECORDING + MACHINE:
                 figures.problems.append(
                     f"delivery {chain.delivery.id}: a request of {_worker(request)} was neither recorded "
                     f"nor within reach of a blow ({age:.3f} s)"
                 )
                 continue
-            per_blow[after[0]] += 1
+            if blow.kind != "outage":
+                per_blow[blow] += 1
             figures.oldest_duplicate_ms = max(figures.oldest_duplicate_ms, round(age * 1000))
     figures.most_duplicates_of_one_kill = max(per_blow.values(), default=0)
+
+
+def _ages(request: ReceivedRequest, at: float, blows: Iterable[Blow]) -> Iterator[tuple[float, Blow]]:
+    """Find the blows at which it may have been under way, and how old it was; all are struck when the server is."""
+    for blow in blows:
+        if blow.name in (_worker(request), "server") and at < blow.after + MACHINE:
+            yield max(0.0, (blow.before if blow.kind == "outage" else blow.after) - at), blow
 
 
 # Reading.
