@@ -20,6 +20,9 @@ from tasks import SECRET, Task, run
 from unihooks import Dispatcher, EventSubscription, Secret, TargetPolicy, Webhook
 
 HEALTHY = 50
+_EACH = 4
+_ILL_EVERY = 3
+_ILL_SECONDS = 1.0
 
 
 @frozen(kw_only=True)
@@ -84,7 +87,7 @@ def _show(table: Table, kind: str, size: Size, alone: list[list[float]], beside:
 
 
 def deliver(task: Task, count: Any) -> dict[str, float]:
-    """Emit to the healthy and as often to the ill; return when each of the former began, 0 for the first."""
+    """Emit to the healthy, and now and then to the ill; return when each of the former began, 0 for the first."""
     ended = Event()
 
     def resolver(host: str, port: int) -> list[str]:
@@ -130,13 +133,26 @@ def _emit_all(dispatcher: Dispatcher, task: Task, count: Any) -> dict[str, float
     # Warm, as a worker is when others fall ill.
     began = {_emit(dispatcher, task, "ok", number): 0.0 for number in range(task.endpoints)}
     wait_for(count, len(began))
+    _fall_ill(dispatcher, task)
     for number in beats(task.rates[0], task.seconds):
         now = time.monotonic()
         began[_emit(dispatcher, task, "ok", number % task.endpoints)] = now
-        if task.ill:
-            _emit(dispatcher, task, ("hang", "nowhere")[number % 2], number // 2 % task.ill)
+        if number % _ILL_EVERY == 0:
+            # Without them as many are emitted that nobody wants: what is compared is the sending.
+            name = ("hang", "nowhere")[number % 2] if task.ill else "unwanted"
+            _emit(dispatcher, task, name, number // _ILL_EVERY % max(1, task.ill))
     wait_for(count, len(began))
     return began
+
+
+def _fall_ill(dispatcher: Dispatcher, task: Task) -> None:
+    """Let each of the ill have more to get than may be in flight, and let that begin."""
+    for _ in range(_EACH):
+        for name in ("hang", "nowhere"):
+            dispatcher.emit_many([("bench", f"{name}.{number}", task.payload) for number in range(task.ill)])
+    while dispatcher.stats().oldest_unplanned is not None:
+        time.sleep(0.1)
+    time.sleep(_ILL_SECONDS)
 
 
 def _emit(dispatcher: Dispatcher, task: Task, name: str, number: int) -> str:

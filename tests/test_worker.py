@@ -315,6 +315,46 @@ def test_no_more_than_concurrency_are_in_flight(new_dispatcher):
     assert most[0] == 3
 
 
+def test_more_endpoints_that_hang_than_there_are_places_do_not_hold_up_a_healthy_one(new_dispatcher):
+    import httpx
+
+    hanging, released = [], []
+
+    async def answer(request):
+        if request.url.host != "ok.test" and not released:
+            hanging.append(asyncio.get_running_loop().create_future())
+            await hanging[-1]
+        return httpx.Response(204)
+
+    dispatcher = new_dispatcher(transport=httpx.MockTransport(answer), targets=None)
+
+    def add(event_type, *urls):
+        subscriptions = [EventSubscription("chat", event_type)]
+        dispatcher.webhooks.add(Webhook(name="n", endpoints=urls, subscriptions=subscriptions, status="active"))
+
+    def is_delivered(count):
+        end = time.monotonic() + 10
+        while len(dispatcher.log.deliveries(state="delivered")) < count and time.monotonic() < end:
+            threading.Event().wait(0.01)
+        return time.monotonic() < end
+
+    add("ok", "https://ok.test/")
+    add("hang", *[f"https://{number}.test/" for number in range(20)])
+    with dispatcher.running(concurrency=8, per_endpoint=8):
+        dispatcher.emit("chat", "ok", 0)
+        assert is_delivered(1)
+        dispatcher.emit_many([("chat", "hang", number) for number in range(3)])
+        while len(hanging) < 2:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.3)
+        dispatcher.emit_many([("chat", "ok", number) for number in range(9)])
+        assert is_delivered(10)
+        assert len(hanging) < 8
+        released.append(True)
+        for one in hanging:
+            one.get_loop().call_soon_threadsafe(one.set_result, None)
+
+
 def test_a_clock_that_fails_for_a_while_does_not_end_the_worker(receiver, tmp_path):
     broken = threading.Event()
 

@@ -33,6 +33,7 @@ T = TypeVar("T")
 _PLAN_EVENTS = 256
 _POLL_SECONDS = 0.01
 _BLOCKED_SECONDS = 0.1
+_BLOCKED_AT_LEAST_SECONDS = 0.02
 _STORE_PATIENCE_SECONDS = 0.5
 _STORE_THREADS = 4
 _HOOKS_AT_LEAST_SECONDS = 1.0
@@ -74,7 +75,7 @@ class Engine:
         self._given_back: list[Claimed] = []
         self._starting = True
         self._ends_at = 0.0
-        self._blocked_until = 0.0
+        self._blocked_until = self._blocked_at_least_until = 0.0
         self._next_due: int | None = None
         self._token: object = None
         self._planned = self._attempted = self._delivered = self._failed = 0
@@ -192,8 +193,11 @@ class Engine:
         if claimed:
             self._wake.set()
         else:
-            # What is due has no room here, or was taken by another worker.
-            self._blocked_until = time.monotonic() + _BLOCKED_SECONDS
+            # What is due has no room here, or was taken by another worker. To look at all of it
+            # again after each delivery of the others would delay them.
+            now = time.monotonic()
+            self._blocked_until = now + _BLOCKED_SECONDS
+            self._blocked_at_least_until = now + _BLOCKED_AT_LEAST_SECONDS
 
     def _is_due(self, moment: int | None) -> bool:
         return moment is not None and moment <= self._store.now()
@@ -256,7 +260,7 @@ class Engine:
 
     def _want_more(self) -> None:
         if self._lanes.is_short:
-            self._blocked_until = 0.0
+            self._blocked_until = min(self._blocked_until, self._blocked_at_least_until)
             self._wake.set()
 
     async def _deliver(self, leased: Leased) -> None:
