@@ -91,7 +91,7 @@ def test_worker_delivers_until_a_signal_and_exits_with_0(tmp_path, number):
         command = [*UNIHOOKS, "worker", "--app", "hooks_app:dispatcher", "--concurrency", "4"]
         worker = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            receiver.wait_for(1, timeout=20)
+            receiver.wait_for(1, timeout=60)
             worker.send_signal(number)
             output, errors = worker.communicate(timeout=20)
         finally:
