@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from unihooks._recorder import Recorder
 from unihooks._requests import Message, PreparedDestination, RenderedRequest, build_request
 from unihooks._retries import DEFAULT_RETRIES
 from unihooks._upkeep import Upkeep
+from unihooks._work import new_token
 from unihooks.abc import AttemptRow, Claimed, Lease, Recorded, Result, Settings
 from unihooks.exceptions import StoreError
 from unihooks.transport import Exchange, exchange
@@ -211,7 +211,7 @@ class Engine:
     def _new_lease(self) -> tuple[Lease, float]:
         # The clock is read before the store is asked, so the lease ends here no later than there.
         start_by = time.monotonic() + self._limits.lease - self._settings.deadline
-        return Lease(token=secrets.randbits(62), seconds=self._limits.lease), start_by
+        return Lease(token=new_token(self._upkeep.worker_id), seconds=self._limits.lease), start_by
 
     async def _rest(self) -> None:
         while not self._wake.is_set():

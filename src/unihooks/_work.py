@@ -7,10 +7,13 @@ three times as long to make them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import secrets
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from zlib import crc32
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from unihooks._models import DeliveryState
 
@@ -19,6 +22,30 @@ ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
 WEBHOOK_DELETED = "the webhook was deleted"
 FAILING_TOO_LONG = "nothing but failures for 5 days"
 ERASED = "the event was erased"
+
+
+_RANDOM_BITS = 31
+
+
+def new_token(worker_id: str) -> int:
+    """Return a token for one claim that also tells which worker holds it: 62 bits, half of them random."""
+    return holder_of(worker_id) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+
+
+def holder_of(worker_id: str) -> int:
+    """Return what `holder` says of this worker's tokens."""
+    return crc32(worker_id.encode()) >> 1
+
+
+def holder(token: int) -> int:
+    """Return the part of a token that is the same in all of one worker's."""
+    return token >> _RANDOM_BITS
+
+
+def with_leases(workers: Iterable[WorkerSeen], holders: Iterable[int]) -> list[WorkerSeen]:
+    """Tell of each worker how many leases it holds, given the holder of each lease."""
+    counts = Counter(holders)
+    return [evolve(worker, leases=counts[holder_of(worker.id)]) for worker in workers]
 
 
 @frozen(kw_only=True)
@@ -179,12 +206,13 @@ class Recorded:
 
 @frozen(kw_only=True)
 class WorkerSeen:
-    """Be a sign of life of a worker."""
+    """Be a sign of life of a worker, with how many deliveries it has leased."""
 
     id: str
     host: str
     pid: int
     seen_at: datetime
+    leases: int = 0
 
 
 @frozen(kw_only=True)

@@ -9,6 +9,7 @@ from operator import attrgetter
 from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
 from unihooks._models import Webhook
 from unihooks._times import SECOND, from_us
+from unihooks._work import holder, with_leases
 from unihooks.abc import Figures, Store, Window
 from unihooks.stores import _hours
 from unihooks.stores._memory_listing import page
@@ -104,13 +105,17 @@ class MemoryFigures(Store):
         with self._lock:
             now, lanes = self.now(), self._tables.lanes.values()
             pending = [(lane, row, row.due_at or 0) for lane in lanes for row in lane.pending()]
+            holders = [holder(row.token) for _, row, due_at in pending if row.token is not None and due_at > now]
             return Figures(
                 oldest_unplanned=self.oldest_unplanned(),
                 due=sum(lane.open and due_at <= now for lane, _, due_at in pending),
                 held=sum(not lane.open for lane, _, _ in pending),
-                in_flight=sum(row.token is not None and due_at > now for _, row, due_at in pending),
+                in_flight=len(holders),
                 failing_endpoints=sum(lane.failing_since is not None for lane in lanes),
-                workers=[one for one in self._tables.workers.values() if one.seen_at >= from_us(now - _SEEN_WITHIN)],
+                workers=with_leases(
+                    [one for one in self._tables.workers.values() if one.seen_at >= from_us(now - _SEEN_WITHIN)],
+                    holders,
+                ),
             )
 
     def oldest_unplanned(self) -> int | None:

@@ -7,6 +7,7 @@ import socket
 
 from unihooks._figures import HOUR
 from unihooks._times import SECOND, from_us
+from unihooks._work import holder, with_leases
 from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
 from unihooks.stores._postgres_statements import Statements
 
@@ -61,7 +62,7 @@ _COUNTS = """
 SELECT
     count(*) FILTER (WHERE l.open AND d.due_at <= %(now)s),
     count(*) FILTER (WHERE NOT l.open),
-    count(*) FILTER (WHERE d.token IS NOT NULL AND d.due_at > %(now)s)
+    array_agg(d.token) FILTER (WHERE d.token IS NOT NULL AND d.due_at > %(now)s)
 FROM unihooks.lanes AS l
 JOIN unihooks.deliveries AS d ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
 """
@@ -110,17 +111,19 @@ def prune(it: Statements, older_than: int, limit: int) -> int:
 
 def figures(it: Statements) -> Figures:
     """Count what is due, held and in flight, and who works."""
-    due, held, in_flight = it.fetch(_COUNTS, now=it.now)[0]
+    due, held, tokens = it.fetch(_COUNTS, now=it.now)[0]
+    holders = [holder(token) for token in tokens or ()]
     failing = it.fetch("SELECT count(*) FROM unihooks.lanes WHERE failing_since IS NOT NULL")
     seen = "SELECT id, host, pid, seen_at FROM unihooks.workers WHERE seen_at >= %(since)s ORDER BY id"
-    workers = it.fetch(seen, since=it.now - _SEEN_WITHIN)
+    rows = it.fetch(seen, since=it.now - _SEEN_WITHIN)
+    workers = [WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=from_us(row[3])) for row in rows]
     return Figures(
         oldest_unplanned=oldest_unplanned(it),
         due=due,
         held=held,
-        in_flight=in_flight,
+        in_flight=len(holders),
         failing_endpoints=failing[0][0],
-        workers=[WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=from_us(row[3])) for row in workers],
+        workers=with_leases(workers, holders),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sqlite3
 
 from unihooks._figures import HOUR
 from unihooks._times import SECOND, from_us
+from unihooks._work import holder, with_leases
 from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
 from unihooks.stores._sqlite_statements import as_json
 
@@ -52,7 +54,7 @@ _COUNTS = """
 SELECT
     coalesce(sum(l.open AND d.due_at <= :now), 0),
     coalesce(sum(NOT l.open), 0),
-    coalesce(sum(d.token IS NOT NULL AND d.due_at > :now), 0)
+    json_group_array(d.token) FILTER (WHERE d.token IS NOT NULL AND d.due_at > :now)
 FROM main.unihooks_lanes AS l
 CROSS JOIN main.unihooks_deliveries AS d INDEXED BY unihooks_deliveries_due
     ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
@@ -102,19 +104,21 @@ def prune(connection: sqlite3.Connection, older_than: int, limit: int) -> int:
 
 def figures(connection: sqlite3.Connection, now: int) -> Figures:
     """Count what is due, held and in flight, and who works."""
-    due, held, in_flight = connection.execute(_COUNTS, {"now": now}).fetchone()
+    due, held, tokens = connection.execute(_COUNTS, {"now": now}).fetchone()
+    holders = [holder(token) for token in json.loads(tokens)]
     failing = connection.execute("SELECT count(*) FROM main.unihooks_lanes WHERE failing_since IS NOT NULL")
     workers = connection.execute(
         "SELECT id, host, pid, seen_at FROM main.unihooks_workers WHERE seen_at >= ? ORDER BY id",
         (now - _SEEN_WITHIN,),
     )
+    seen = [WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=from_us(row[3])) for row in workers]
     return Figures(
         oldest_unplanned=oldest_unplanned(connection),
         due=due,
         held=held,
-        in_flight=in_flight,
+        in_flight=len(holders),
         failing_endpoints=failing.fetchone()[0],
-        workers=[WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=from_us(row[3])) for row in workers],
+        workers=with_leases(seen, holders),
     )
 
 

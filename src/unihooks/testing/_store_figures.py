@@ -14,7 +14,8 @@ from attrs import evolve
 from unihooks._figures import HOUR, HourRow, WebhookHealth
 from unihooks._filters import WebhookFilter, name_position
 from unihooks._models import Delivery, DeliveryState, Webhook
-from unihooks.abc import Claimed, DeliveryFilter, Result, Window
+from unihooks._work import new_token
+from unihooks.abc import Claimed, DeliveryFilter, Lease, Result, Room, Window
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
 
@@ -222,6 +223,18 @@ class FiguresRules:
 
         assert listed() == [("beta", 1, 1), ("alpha", 2, 1), ("Gamma", 1, 0)]
         assert listed(1, older_than="beta") == listed(1, newer_than="Gamma") == [("alpha", 2, 1)]
+
+    def test_workers_are_seen_with_the_leases_they_hold(self, scene: Scene) -> None:
+        scene.active()
+        for worker_id in ("one", "two", "idle"):
+            scene.store.beat(worker_id)
+        for worker_id, count in (("one", 2), ("two", 1)):
+            for _ in range(count):
+                scene.pending()
+                scene.store.claim(Lease(token=new_token(worker_id), seconds=30), Room(1, 1))
+        assert {one.id: one.leases for one in scene.store.figures().workers} == {"one": 2, "two": 1, "idle": 0}
+        scene.clock.advance(31)
+        assert {one.leases for one in scene.store.figures().workers} == {0}
 
     # Webhooks by name and health.
 

@@ -229,7 +229,7 @@ COMPONENTS: dict[str, Schema] = {
     "Document": {"type": "object"},
     "Sender": answered(egress_ips=list_of(TEXT)),
     # What an operator sees.
-    "Worker": answered(id=TEXT, host=TEXT, pid={"type": "integer"}, seen_at=TIME),
+    "Worker": answered(id=TEXT, host=TEXT, pid={"type": "integer"}, seen_at=TIME, leases=COUNT),
     "FailingEndpoint": answered(**_ENDPOINT_OF, failing_since=TIME, failures=COUNT),
     "SlowEndpoint": answered(**_ENDPOINT_OF, attempts=COUNT, mean_ms={"type": "number"}, p95_ms={"type": "number"}),
     "Stats": answered(
