@@ -34,7 +34,7 @@ from unihooks.testing._answers import Answer
 FREEZES_AT_ONCE = 5
 SCRIPTED = 4000
 SHARE_OF_THE_SERVER = 0.3
-MOST_RESTARTS = 4
+MOST_RESTARTS = 3
 # What could not be recorded is tried again after half a second, and a kill in that time costs more than it shows.
 RECORDED_AGAIN = 1.2
 

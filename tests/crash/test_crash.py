@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name("crash.py")
     "options",
     [
         pytest.param(["--rounds", "50"], id="sqlite"),
-        pytest.param(["--rounds", "20", "--postgres"], id="postgres", marks=pytest.mark.postgres),
+        pytest.param(["--rounds", "15", "--postgres"], id="postgres", marks=pytest.mark.postgres),
     ],
 )
 def test_no_event_is_lost_and_only_what_was_under_way_is_sent_again_when_processes_are_killed_or_frozen(options):
