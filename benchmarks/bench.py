@@ -12,17 +12,19 @@ from tables import Table, write_json
 
 KINDS = ["sqlite", "postgresql"]
 SUITES = ["emits", "deliveries", "latency", "workers", "hanging", "scale", "memory"]
+# Run when asked for by name.
+MORE = ["profile"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; return 1 if a limit is missed or a run was not correct."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("suites", nargs="*", help=f"all by default: {', '.join(SUITES)}")
+    parser.add_argument("suites", nargs="*", help=f"by default {', '.join(SUITES)}; more: {', '.join(MORE)}")
     parser.add_argument("--store", choices=KINDS, help="only this one; what compares clients stays on SQLite")
     parser.add_argument("--small", action="store_true", help="see in minutes whether it works; the figures mean little")
     parser.add_argument("--json", metavar="FILE", help="write all figures here as well, beside those of other suites")
     given = parser.parse_args(arguments)
-    if unknown := set(given.suites) - set(SUITES):
+    if unknown := set(given.suites) - {*SUITES, *MORE}:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     tables = _run_all(given.suites or SUITES, [given.store] if given.store else KINDS, given)
     missed = [row for table in tables for row in table.rows if not row.is_good]

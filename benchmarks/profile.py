@@ -1,0 +1,196 @@
+"""Show where the CPU of a delivery goes: thread by thread, step by step.
+
+A profiler that looks at every call would make code of many small calls look several times as dear as it is. So a few
+functions, each of which is a step, are measured by the CPU clock of their thread; what the measuring itself takes is
+found out first and taken off. What is left of a thread is all that has no name here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import ssl
+import threading
+from asyncio import events, selector_events
+from collections import Counter
+from collections.abc import Callable, Sequence
+from statistics import median
+from time import thread_time
+from typing import Any
+
+import durable
+from attrs import evolve, frozen
+from receiver import Receiver
+from tables import Row, Table
+from tasks import SECRET, Meter, Task, run
+
+from unihooks._engine import Engine
+from unihooks._lanes import Lanes
+from unihooks._signing import Signer
+from unihooks.stores import _sqlite_database, _sqlite_records
+from unihooks.stores._sqlite_claims import Claims
+from unihooks.stores._sqlite_plans import Plans
+from unihooks.stores._sqlite_writer import Writer
+from unihooks.transport._connections import Connection
+from unihooks.transport._parser import AnswerParser
+from unihooks.transport._pool import Pool
+from unihooks.transport._tls import TLSConnection
+
+# A step is measured without the steps that it takes inside.
+_LOOP: tuple[tuple[Any, str, str], ...] = (
+    (events.Handle, "_run", "coroutines, and all that has no line here"),
+    (selector_events._SelectorSocketTransport, "_read_ready__get_buffer", "receive (system call)"),  # noqa: SLF001
+    (Engine, "_build", "build the request"),
+    (Signer, "sign", "sign"),
+    (ssl.SSLObject, "write", "encrypt"),
+    (Connection, "_write", "send (system call)"),
+    (TLSConnection, "buffer_updated", "take what was received"),
+    (ssl.SSLObject, "read", "decrypt"),
+    (AnswerParser, "feed", "parse the answer"),
+    (Pool, "take", "lend connections"),
+    (Pool, "put", "lend connections"),
+    (Lanes, "add", "queue by endpoint"),
+    (Lanes, "next", "queue by endpoint"),
+    (Lanes, "done", "queue by endpoint"),
+    (Engine, "_conclude", "decide, and make the log's row"),
+    (Engine, "_on_recorded", "take note of what was recorded"),
+)
+_STORE: tuple[tuple[Any, str, str], ...] = (
+    (Writer, "_insert", "emit: Python"),
+    (Plans, "plan", "plan: Python"),
+    (Claims, "claim", "claim: Python"),
+    (_sqlite_records, "record", "record: Python"),
+)
+_STATEMENTS = {
+    "INSERT INTO main.unihooks_events": "emit: insert events",
+    "INSERT INTO main.unihooks_deliveries": "plan: insert deliveries",
+    "INSERT INTO main.unihooks_attempts": "record: insert attempts",
+    "WITH news": "record: move deliveries on",
+    "UPDATE main.unihooks_events": "plan: mark events",
+    "COMMIT": "commit: write and sync pages",
+}
+_OTHER = "other statements"
+
+
+@frozen(kw_only=True)
+class Size:
+    """Say how much is sent, how often."""
+
+    rounds: int = 5
+    count: int = 6_000
+    warm: int = 1_000
+
+
+SMALL = Size(rounds=1, count=400, warm=100)
+
+
+def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
+    """Fill the table."""
+    with Receiver() as receiver:
+        for fan_out in (1, 10):
+            task = Task(address=receiver.address, fan_out=fan_out, count=size.count, warm=size.warm)
+            for uvloop in (False, True):
+                _measure_one(table, receiver, evolve(task, uvloop=uvloop), size)
+
+
+def _measure_one(table: Table, receiver: Receiver, task: Task, size: Size) -> None:
+    plain, steps = [], []
+    for _ in range(size.rounds):
+        plain.append(run(durable.durable, task, receiver.count))
+        _check(table, receiver, task)
+        steps.append(run(by_steps, task, receiver.count))
+        _check(table, receiver, task)
+    where = f"fan-out {task.fan_out}{', uvloop' if task.uvloop else ''}"
+    for thread in ("host", "store", "loop"):
+        whole = median(one[thread] for one in plain)
+        table.add(Row(what=f"{thread} thread", where=where, value=whole, unit="us"))
+        names = {name for one in steps for name in one[thread]}
+        mine = {name: median(one[thread].get(name, 0.0) for one in steps) for name in names}
+        mine[_rest(thread)] = whole - sum(mine.values())
+        for name, cost in sorted(mine.items(), key=lambda item: -item[1]):
+            if cost >= 0.1:
+                table.add(Row(what=f"- {name}", where=where, value=cost, unit="us", note=f"{cost / whole:.0%}"))
+
+
+def _rest(thread: str) -> str:
+    return {"host": "emit: check, serialise, wait", "store": "queue and threads", "loop": "event loop"}[thread]
+
+
+def _check(table: Table, receiver: Receiver, task: Task) -> None:
+    report = receiver.report(task.body, SECRET)
+    good = report.count == task.warm + task.count and report.wrong == 0
+    table.check(f"received {report.count}, wrong {report.wrong}", good=good)
+
+
+def by_steps(task: Task, count: Any) -> dict[str, dict[str, float]]:
+    """Do what `durable` does; return the CPU microseconds of each step for each delivery, by thread."""
+    watches = {"loop": Watch(), "store": Watch(), "host": Watch()}
+    for owner, name, step in _LOOP:
+        setattr(owner, name, watches["loop"].around(getattr(owner, name), step))
+    for owner, name, step in _STORE:
+        setattr(owner, name, watches["store"].around(getattr(owner, name), step))
+    _measure_statements(watches["store"])
+    _forget_the_warming_up(list(watches.values()))
+    durable.durable(task, count)
+    per = task.count / 1e6
+    return {thread: {step: cost / per for step, cost in watch.own.items()} for thread, watch in watches.items()}
+
+
+def _forget_the_warming_up(watches: list[Watch]) -> None:
+    class Restarting(Meter):
+        def __init__(self, dsn: str = "") -> None:
+            for watch in watches:
+                watch.own.clear()
+            super().__init__(dsn)
+
+    durable.Meter = Restarting
+
+
+def _measure_statements(watch: Watch) -> None:
+    def named(statement: str) -> str:
+        text = statement.lstrip()
+        return next((step for start, step in _STATEMENTS.items() if text.startswith(start)), _OTHER)
+
+    class Measured(sqlite3.Connection):
+        def execute(self, statement: str, *parameters: Any) -> Any:
+            if threading.current_thread().name != "unihooks-sqlite-writer":
+                return super().execute(statement, *parameters)
+            return watch.around(super().execute, named(statement))(statement, *parameters)
+
+    connect = sqlite3.connect
+    _sqlite_database.sqlite3.connect = lambda *args, **options: connect(*args, factory=Measured, **options)
+
+
+class Watch:
+    """Add up the CPU of steps of one thread, each without those inside it."""
+
+    def __init__(self) -> None:
+        self.own: Counter[str] = Counter()
+        self._inside = 0.0
+        self._within = self._around = 0.0
+        self._calibrate()
+
+    def around(self, function: Callable[..., Any], step: str) -> Callable[..., Any]:
+        """Return the function, measured."""
+
+        def measured(*args: Any, **options: Any) -> Any:
+            outside, self._inside = self._inside, 0.0
+            began = thread_time()
+            try:
+                return function(*args, **options)
+            finally:
+                took = thread_time() - began
+                self.own[step] += took - self._inside - self._within
+                self._inside = outside + took + self._around
+
+        return measured
+
+    def _calibrate(self) -> None:
+        # Measuring nothing shows what measuring takes: within what is measured, and around it.
+        nothing = self.around(lambda: None, "nothing")
+        began = thread_time()
+        for _ in range(10_000):
+            nothing()
+        whole = thread_time() - began
+        self._within = self.own.pop("nothing") / 10_000
+        self._around = whole / 10_000 - self._within
+        self._inside = 0.0
