@@ -166,10 +166,12 @@ class Lanes:
             lane = self._lanes[endpoint_id] = _Lane(tenant, *self._knowledge(endpoint_id))
             if len(self._tenants) <= 1:
                 self._tenants.add(tenant)
-        self._doubtful.count(lane, -1)
+        if lane.doubts:
+            self._doubtful.count(lane, -1)
         lane.waiting.append(leased)
         self.waiting += 1
-        self._doubtful.count(lane, +1)
+        if lane.doubts:
+            self._doubtful.count(lane, +1)
         if lane.line is None:
             self._line_up(endpoint_id, lane)
 
@@ -183,12 +185,14 @@ class Lanes:
             lane.line = None
             if endpoint_id in self._closed or not lane.waiting or lane.running >= lane.width:
                 continue
-            self._doubtful.count(lane, -1)
+            if lane.doubts:
+                self._doubtful.count(lane, -1)
             lane.running += 1
             self.running += 1
             self.waiting -= 1
             leased = lane.waiting.popleft()
-            self._doubtful.count(lane, +1)
+            if lane.doubts:
+                self._doubtful.count(lane, +1)
             self._line_up(endpoint_id, lane)
             return leased
         return None
@@ -196,12 +200,14 @@ class Lanes:
     def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
         """Free the place of one delivery and learn from how it went; `seconds` is None if no request was made."""
         lane = self._lanes[endpoint_id]
-        self._doubtful.count(lane, -1)
+        if lane.doubts:
+            self._doubtful.count(lane, -1)
         lane.running -= 1
         self.running -= 1
         if seconds is not None:
             self._learn(endpoint_id, lane, succeeded=succeeded, seconds=seconds)
-        self._doubtful.count(lane, +1)
+        if lane.doubts:
+            self._doubtful.count(lane, +1)
         self._line_up(endpoint_id, lane)
         if not lane.waiting and lane.running == 0:
             del self._lanes[endpoint_id]
@@ -263,6 +269,8 @@ class Lanes:
                 line.add(lane.tenant, endpoint_id)
 
     def _next_line(self) -> _Line | None:
+        if not (self._new.tenants or self._slow.tenants):
+            return self._trusted if self._trusted.tenants else None
         for _ in range(len(self._lines)):
             line = self._lines[0]
             self._lines.rotate(-1)

@@ -151,7 +151,7 @@ class PayloadMapping:
         object.__setattr__(self, "_root", _compile(self._rules, count(1)))
 
     def __bool__(self) -> bool:
-        return bool(self.remove or self.rename)
+        return bool(self._rules)
 
     def apply(self, payload: Any) -> tuple[Any, tuple[str, ...]]:
         """Give the mapped payload and the warnings; the input is never changed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from unihooks import _payload
 from unihooks._mapping import PayloadMapping
@@ -41,12 +41,23 @@ class SubscribedEndpoint:
 
 @frozen
 class Subscriber:
-    """Be a webhook with a subscription that matches, as planning needs it."""
+    """Be a webhook with a subscription that matches, as planning needs it.
+
+    `enabled_ids` are those of all endpoints, None if one is disabled.
+    """
 
     webhook_id: str
     interval: ActiveInterval
     mapping: PayloadMapping
     endpoints: tuple[SubscribedEndpoint, ...]
+    enabled_ids: tuple[str, ...] | None = field(init=False)
+
+    @enabled_ids.default
+    def _ids_if_all_are_enabled(self) -> tuple[str, ...] | None:
+        # Looked at for each event, and mostly so.
+        if any(item.disabled_at is not None for item in self.endpoints):
+            return None
+        return tuple(item.id for item in self.endpoints)
 
 
 @define  # likewise
@@ -77,14 +88,16 @@ def subscriber(webhook: Webhook) -> Subscriber | None:
 
 def plan_event(event: NewEvent, subscribers: Iterable[Subscriber], *, now: int) -> list[PlannedBody]:
     """Return what each subscriber gets of the event, planned at `now`; map once per webhook."""
-    due = [
-        (one, _open_endpoints(one, event))
-        for one in subscribers
-        if one.interval.contains(event.created_at, event.id, now=now)
-    ]
-    mapped = any(one.mapping for one, endpoint_ids in due if endpoint_ids)
-    payload = _payload.decode(event.body) if mapped else None
-    return [_plan_one(one, endpoint_ids, payload) for one, endpoint_ids in due if endpoint_ids]
+    planned: list[PlannedBody] = []
+    payload: object = None
+    for one in subscribers:
+        if not one.interval.contains(event.created_at, event.id, now=now):
+            continue
+        if endpoint_ids := _open_endpoints(one, event):
+            if payload is None and one.mapping:
+                payload = _payload.decode(event.body)
+            planned.append(_plan_one(one, endpoint_ids, payload))
+    return planned
 
 
 def recover_event(event: NewEvent, one: Subscriber, endpoint_ids: Sequence[str]) -> PlannedBody:
@@ -94,6 +107,8 @@ def recover_event(event: NewEvent, one: Subscriber, endpoint_ids: Sequence[str])
 
 
 def _open_endpoints(one: Subscriber, event: NewEvent) -> tuple[str, ...]:
+    if one.enabled_ids is not None:
+        return one.enabled_ids
     # What was emitted before the endpoint was disabled is planned and held.
     return tuple(item.id for item in one.endpoints if item.disabled_at is None or event.created_at < item.disabled_at)
 
