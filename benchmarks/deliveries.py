@@ -24,9 +24,9 @@ class Size:
 
     rounds: int = 5
     rounds_of_others: int = 3
-    deliveries: int = 12_000
-    of_others: int = 6_000
-    fresh: int = 1_500
+    deliveries: int = 8_000
+    of_others: int = 4_000
+    fresh: int = 1_000
     slow: int = 500
     many: int = 1_000
 
@@ -64,7 +64,7 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
 
 
 def _main_variants(task: Task, size: Size) -> Variants:
-    task = evolve(task, count=size.deliveries, warm=2_000 if size.deliveries > 2_000 else 200)
+    task = evolve(task, count=size.deliveries, warm=1_000 if size.deliveries > 1_000 else 200)
     slow = evolve(task, count=size.slow, warm=size.slow // 10)
     fast = evolve(task, uvloop=True)
     both = ("aiohttp", "aiohttp, uvloop")

@@ -103,6 +103,7 @@ def _from_threads(task: Task, dispatcher: Dispatcher, one: Place, callers: int, 
         meter, end = Meter(task.dsn), time.monotonic() + task.seconds
 
         def repeat(number: int) -> None:
+            taken.append(_timed(call, number))
             while time.monotonic() < end:
                 taken.append(_timed(call, number))
 
@@ -167,16 +168,21 @@ def _from_tasks(task: Task, dispatcher: Dispatcher, one: Place, callers: int, wa
             meter, end = Meter(task.dsn), time.monotonic() + task.seconds
 
             async def repeat(number: int) -> None:
+                taken.append(await _atimed(call, number))
                 while time.monotonic() < end:
-                    began = time.perf_counter()
-                    await call(number)
-                    taken.append((time.perf_counter() - began) * 1e3)
+                    taken.append(await _atimed(call, number))
 
             await asyncio.gather(*map(repeat, range(callers)))
             figures = _figures(task, meter, taken)
         return {**figures, "count": len(taken) + 1}
 
     return asyncio.run(main())
+
+
+async def _atimed(call: ACall, number: int) -> float:
+    began = time.perf_counter()
+    await call(number)
+    return (time.perf_counter() - began) * 1e3
 
 
 @asynccontextmanager

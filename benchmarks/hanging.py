@@ -31,7 +31,7 @@ class Size:
 
     rounds: int = 3
     ill: int = 250
-    seconds: float = 12.0
+    seconds: float = 10.0
     rate: float = 200.0
 
 

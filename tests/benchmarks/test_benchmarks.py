@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench.py"
+RENDER = SCRIPT.with_name("render.py")
 
 
 def _run(folder, *arguments):

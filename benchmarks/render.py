@@ -1,0 +1,198 @@
+"""Put the figures of a JSON file into the page of the docs, with plots: `python benchmarks/render.py [--check]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import plots
+from attrs import fields
+from deliveries import NAMES
+from plots import Bar, shown
+from tables import Row
+
+FILE = Path(__file__).with_name("results.json")
+DOCS = Path(__file__).parents[1] / "docs" / "explanation"
+PAGE = DOCS / "benchmarks.md"
+_PLACE = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_COLUMNS = ["", "measured", "beside", "ratio", "goal", "CPU µs", "database µs", ""]
+
+Rows = list[Row]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page and its plots; with --check only say whether they are as they should be."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, default=FILE)
+    parser.add_argument("--check", action="store_true")
+    given = parser.parse_args(arguments)
+    files = render(json.loads(given.file.read_text()), PAGE.read_text())
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    if given.check:
+        print("\n".join(f"{path} is not what the figures say" for path in stale))
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(files[path])
+    return 0
+
+
+def render(figures: dict[str, Any], page: str) -> dict[Path, str]:
+    """Return the page with its figures, and the plots beside it."""
+    tables = {table["title"]: table for table in figures["tables"]}
+    rows = {title: [_row(row) for row in table["rows"]] for title, table in tables.items()}
+    parts = {title: _table(table, rows[title]) for title, table in tables.items()}
+    parts["machine"] = _machine(figures["machine"])
+    parts["goals"] = _goals([row for mine in rows.values() for row in mine])
+    text = _PLACE.sub(lambda match: match[1] + parts.get(match[2], "") + match[3], page)
+    drawn = {f"benchmarks-{name}.svg": draw(rows) for name, draw in PLOTS.items()}
+    return {PAGE: text, **{DOCS / name: svg for name, svg in drawn.items()}}
+
+
+def _row(given: dict[str, Any]) -> Row:
+    names = {field.name for field in fields(Row)}
+    mine = {name: value for name, value in given.items() if name in names}
+    return Row(**{**mine, "where": NAMES.get(given["where"], given["where"])})
+
+
+# Tables.
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    lines = [f"| {name.replace('_', ' ')} | {value} |" for name, value in machine.items()]
+    return "\n".join(["", "| | |", "|---|---|", *lines, "", ""])
+
+
+def _goals(rows: Rows) -> str:
+    lines = [
+        f"| {row.what} | {_short(row.where)} | {_tight(_judged(row))} | {_tight(_goal(row))} | {_verdict(row)} |"
+        for row in rows
+        if row.limit is not None
+    ]
+    return "\n".join(["", "| | store | measured | goal | |", "|---|---|---|---|---|", *lines, "", ""])
+
+
+def _verdict(row: Row) -> str:
+    return "reached" if row.is_good else "**missed**"
+
+
+def _tight(text: str) -> str:
+    return text.replace(" ", "\u00a0")
+
+
+def _table(table: dict[str, Any], rows: Rows) -> str:
+    load = table["load"]
+    when = f"{table['began']} UTC, load average {min(load):.1f} to {max(load):.1f} while it ran."
+    parts = ["", when, ""]
+    for where in dict.fromkeys(row.where for row in rows):
+        mine = [row for row in rows if row.where == where]
+        used = [number for number, _ in enumerate(_COLUMNS) if any(_cells(row)[number] for row in mine)]
+        heading = [where, *_COLUMNS[1:]]
+        parts += [_line(heading, used), _line(["---"] * len(_COLUMNS), used)]
+        parts += [_line(_cells(row), used) for row in mine]
+        parts.append("")
+    return "\n".join([*parts, ""])
+
+
+def _cells(row: Row) -> list[str]:
+    has_ratio = row.ratio is not None or row.reference
+    return [
+        row.what,
+        _tight(f"{shown(row.value)} {row.unit}"),
+        "" if row.reference is None else shown(row.reference),
+        f"{row.judged:.2f}" if has_ratio else "",
+        "" if row.limit is None else _tight(f"{_goal(row)} {'✓' if row.is_good else '✗'}"),
+        "" if row.cpu is None else shown(row.cpu),
+        "" if not row.db else shown(row.db),
+        row.note,
+    ]
+
+
+def _line(cells: Sequence[str], used: Iterable[int]) -> str:
+    return f"| {' | '.join(cells[number] for number in used)} |"
+
+
+def _goal(row: Row) -> str:
+    assert row.limit is not None
+    return f"{'≥' if row.at_least else '≤'} {row.limit:,.3g}" if row.limit < 1_000 else f"≥ {row.limit:,.0f}"
+
+
+def _judged(row: Row) -> str:
+    is_ratio = row.ratio is not None or row.reference
+    return f"{row.judged:.2f}" if is_ratio else f"{shown(row.value)} {row.unit}"
+
+
+# Plots.
+
+
+def _cost(rows: dict[str, Rows]) -> str:
+    chosen = [
+        row
+        for row in rows.get("deliveries", [])
+        if row.what.startswith(("post with aiohttp", "post with wrk", "delivery, fan-out")) and row.value < 1_000
+    ]
+    return plots.bars("CPU of one delivery, connections kept", "µs", [_bar(row) for row in chosen if _is_main(row)])
+
+
+def _fresh(rows: dict[str, Rows]) -> str:
+    words = ("fresh connections", "resumed sessions")
+    chosen = [row for row in rows.get("deliveries", []) if any(word in row.what for word in words)]
+    return plots.bars("CPU of one delivery over a new TLS connection", "µs", [_bar(row) for row in chosen])
+
+
+def _emits(rows: dict[str, Rows]) -> str:
+    chosen = [row for row in rows.get("emits", []) if row.what.startswith("aemit, own") or "emit_many" in row.what]
+    return plots.bars("Events that are durable in a second", "events", [_bar(row, place=True) for row in chosen])
+
+
+def _latency(rows: dict[str, Rows]) -> str:
+    drawn: list[Bar] = []
+    for row in rows.get("latency", []):
+        if " at 100/s" in row.what:
+            what = row.what.removeprefix("emit to receipt at 100/s, ")
+            drawn.append(Bar(f"{_short(row.where)}, {what}", row.value))
+            by_hand = float(row.note.split()[2])
+            drawn.append(Bar("insert and aiohttp post by hand", by_hand, ours=False))
+    return plots.bars("Emit to receipt at 100 events per second", "ms", drawn)
+
+
+def _memory(rows: dict[str, Rows]) -> str:
+    chosen = [row for row in rows.get("memory", []) if len(row.runs) > 1]
+    values = chosen[0].runs if chosen else [0.0, 0.0]
+    below = chosen[0].what.partition(" after ")[2].partition(",")[0] if chosen else ""
+    step = max(1, len(values) // 20)
+    smooth = [median(values[at : at + step]) for at in range(0, len(values), step)]
+    return plots.line("Memory of host and worker", "MiB", smooth, below or "deliveries")
+
+
+def _is_main(row: Row) -> bool:
+    return not any(word in row.what for word in ("fresh", "resumed", "endpoint", "100 KB", "connections kept"))
+
+
+def _bar(row: Row, *, place: bool = False) -> Bar:
+    label = re.sub(r"^post with |; reference / value$", "", row.what).strip()
+    ours = not row.what.startswith("post with")
+    place = place or row.what.startswith("delivery")
+    return Bar(f"{label}, {_short(row.where)}" if place and row.where else label, row.value, ours=ours)
+
+
+def _short(where: str) -> str:
+    return where.partition(",")[0]
+
+
+PLOTS: dict[str, Callable[[dict[str, Rows]], str]] = {
+    "cost": _cost,
+    "fresh": _fresh,
+    "emits": _emits,
+    "latency": _latency,
+    "memory": _memory,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
