@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import httpx
 from attrs import frozen
 
+from unihooks._answers import KeptAnswer, StoreAnswers
 from unihooks._figures import StoreFigures
 from unihooks._filters import DeliveryFilter, EventFilter, WebhookFilter, Window
 from unihooks._ids import new_id
@@ -61,6 +62,7 @@ __all__ = [
     "EventFilter",
     "Figures",
     "Hook",
+    "KeptAnswer",
     "Lease",
     "NewEvent",
     "Planned",
@@ -70,6 +72,7 @@ __all__ = [
     "Room",
     "Settings",
     "Store",
+    "StoreAnswers",
     "StoreFigures",
     "Subscriber",
     "WebhookFilter",
@@ -115,7 +118,7 @@ class Emitter(Protocol):
 EmitOutcome = Event | Exception
 
 
-class Store(StoreFigures):
+class Store(StoreFigures, StoreAnswers):
     """Keep everything; the rules that every implementation keeps stand with its verbs."""
 
     @abstractmethod

@@ -32,6 +32,7 @@ from unihooks.abc import (
     WorkerSeen,
 )
 from unihooks.exceptions import UnihooksError
+from unihooks.stores._memory_answers import MemoryAnswers
 from unihooks.stores._memory_figures import MemoryFigures
 from unihooks.stores._memory_listing import page, webhook_fits
 from unihooks.stores._memory_log import MemoryLog
@@ -42,7 +43,7 @@ from unihooks.stores._refusals import too_many_webhooks
 _SEEN_WITHIN = 60 * SECOND
 
 
-class MemoryStore(MemoryLog, MemoryFigures):
+class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
     """Keep everything in dicts under one lock.
 
     It follows the rules of every store but durability, and belongs to the
@@ -283,6 +284,7 @@ class MemoryStore(MemoryLog, MemoryFigures):
             for event in done:
                 self._tables.remove_event(event)
             self._tables.forget_hours(older_than)
+            self._tables.forget_answers(older_than)
             return len(done)
 
     def forget_keys(self, older_than: int, limit: int) -> int:

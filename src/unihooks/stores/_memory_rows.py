@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from attrs import define, evolve, field
 
+from unihooks._answers import ANSWER_AWAITED_US, ANSWER_KEPT_US, KeptAnswer
 from unihooks._models import Attempt, Delivery, DeliveryState, Event
 from unihooks._payload import decode
 from unihooks._planning import NewEvent
@@ -230,6 +231,19 @@ class Lane:
         if not row.attempts:
             return 0
         return now - row.attempts[0].started_at - (self.held_us - row.held_before)
+
+
+@define
+class AnswerRow:
+    """Be an answer, or that there is none yet."""
+
+    created_at: int
+    kept: KeptAnswer
+
+    def is_over(self, now: int) -> bool:
+        """Say whether it is to be forgotten."""
+        lasts = ANSWER_AWAITED_US if self.kept.status is None else ANSWER_KEPT_US
+        return self.created_at < now - lasts
 
 
 def serve_in_turn(lanes: Iterable[Lane], serve: Callable[[Lane], bool]) -> None:

@@ -24,7 +24,7 @@ from unihooks._times import from_us
 from unihooks.abc import ENDPOINT_REMOVED, Result, WorkerSeen
 from unihooks.exceptions import StoreError
 from unihooks.stores._hours import hour_rows
-from unihooks.stores._memory_rows import DeliveryRow, EventRow, Lane
+from unihooks.stores._memory_rows import AnswerRow, DeliveryRow, EventRow, Lane
 from unihooks.stores._refusals import key_was_used
 
 _Subscribers = dict[EventSubscription, list[Subscriber]]
@@ -44,6 +44,7 @@ class Tables:
     deliveries: dict[str, DeliveryRow] = field(factory=dict)
     workers: dict[str, WorkerSeen] = field(factory=dict)
     hours: dict[tuple[str, int], list[int]] = field(factory=dict)
+    answers: dict[str, dict[str, AnswerRow]] = field(factory=dict)
     changes: int = 0
     _subscribers: dict[str, tuple[int, _Subscribers]] = field(factory=dict)
 
@@ -186,6 +187,11 @@ class Tables:
         """Forget what was counted before."""
         self.hours = {key: counts for key, counts in self.hours.items() if key[1] >= older_than // HOUR}
 
+    def forget_answers(self, older_than: int) -> None:
+        """Forget answers that were given before."""
+        kept = {tenant: _newer(rows, older_than) for tenant, rows in self.answers.items()}
+        self.answers = {tenant: rows for tenant, rows in kept.items() if rows}
+
     def remove_event(self, event: EventRow) -> None:
         """Remove an event with its deliveries and their attempts, and free its key."""
         del self.events[event.new.id]
@@ -224,6 +230,10 @@ class Tables:
         event.planned = True
         for row in event.deliveries:
             row.erase(event.new)
+
+
+def _newer(rows: dict[str, AnswerRow], than: int) -> dict[str, AnswerRow]:
+    return {key: row for key, row in rows.items() if row.created_at >= than}
 
 
 def _same_event(first: EventRow, event: NewEvent) -> Event:

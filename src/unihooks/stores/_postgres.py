@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 from weakref import WeakMethod, finalize
 
+from unihooks._answers import ANSWERS_PER_TENANT
 from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
 from unihooks._models import Attempt, Delivery, Event, Webhook, storable
 from unihooks._planning import NewEvent
@@ -19,6 +20,7 @@ from unihooks.abc import (
     EmitOutcome,
     EventFilter,
     Figures,
+    KeptAnswer,
     Lease,
     Planned,
     Recorded,
@@ -31,6 +33,7 @@ from unihooks.abc import (
 )
 from unihooks.exceptions import StoreError
 from unihooks.stores import (
+    _postgres_answers,
     _postgres_claims,
     _postgres_config,
     _postgres_erasure,
@@ -236,6 +239,19 @@ class PostgresStore(Store):
         return self._database.write(
             lambda it: _postgres_recovery.recover(it, tenant, webhook_id, (since, until), after=after, limit=limit)
         )
+
+    # Answers.
+
+    def reserve_answer(
+        self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
+    ) -> KeptAnswer | None:
+        return self._database.write(lambda it: _postgres_answers.reserve(it, tenant, key, digest, at_most))
+
+    def keep_answer(self, tenant: str, key: str, status: int, content: bytes) -> None:
+        self._database.write(lambda it: _postgres_answers.keep(it, tenant, key, status, content))
+
+    def drop_answer(self, tenant: str, key: str) -> None:
+        self._database.write(lambda it: _postgres_answers.drop(it, tenant, key))
 
     # Figures.
 

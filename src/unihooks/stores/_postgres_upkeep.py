@@ -53,6 +53,11 @@ _PRUNE = (
     "DELETE FROM unihooks.events WHERE tenant = ANY(%(tenants)s) AND id = ANY(%(events)s)",
 )
 _PRUNE_HOURS = "DELETE FROM unihooks.hours WHERE hour < %(hour)s"
+_PRUNE_ANSWERS = """
+DELETE FROM unihooks.answers WHERE (tenant, key) IN (
+    SELECT tenant, key FROM unihooks.answers WHERE created_at < %(older_than)s FOR UPDATE SKIP LOCKED
+)
+"""
 _PRUNE_ENDPOINTS = """
 DELETE FROM unihooks.former_endpoints WHERE removed_at < %(older_than)s AND NOT EXISTS (
     SELECT 1 FROM unihooks.events WHERE planned_at IS NOT NULL AND created_at < %(older_than)s
@@ -105,6 +110,7 @@ def prune(it: Statements, older_than: int, limit: int) -> int:
         given = {"tenants": tenants} if "tenants" in statement else {}
         it.run(statement, events=events, **given)
     it.run(_PRUNE_HOURS, hour=older_than // HOUR)
+    it.run(_PRUNE_ANSWERS, older_than=older_than)
     it.run(_PRUNE_ENDPOINTS, older_than=older_than)
     return len(gone)
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 from weakref import finalize
 
+from unihooks._answers import ANSWERS_PER_TENANT
 from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
 from unihooks._models import Attempt, Delivery, Event, Webhook, storable
 from unihooks._planning import NewEvent
@@ -20,6 +21,7 @@ from unihooks.abc import (
     EmitOutcome,
     EventFilter,
     Figures,
+    KeptAnswer,
     Lease,
     Planned,
     Recorded,
@@ -32,6 +34,7 @@ from unihooks.abc import (
 )
 from unihooks.exceptions import StoreError
 from unihooks.stores import (
+    _sqlite_answers,
     _sqlite_claims,
     _sqlite_config,
     _sqlite_erasure,
@@ -246,6 +249,22 @@ class SQLiteStore(Store):
             )
         )
         return recovered
+
+    # Answers.
+
+    def reserve_answer(
+        self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
+    ) -> KeptAnswer | None:
+        found: KeptAnswer | None = self._database.write(
+            lambda it: _sqlite_answers.reserve(it, tenant, key, digest, at_most=at_most, now=self.now())
+        )
+        return found
+
+    def keep_answer(self, tenant: str, key: str, status: int, content: bytes) -> None:
+        self._database.write(lambda it: _sqlite_answers.keep(it, tenant, key, status, content))
+
+    def drop_answer(self, tenant: str, key: str) -> None:
+        self._database.write(lambda it: _sqlite_answers.drop(it, tenant, key))
 
     # Figures.
 

@@ -44,6 +44,7 @@ _PRUNE = (
     "DELETE FROM main.unihooks_bodies WHERE event_id IN (SELECT value FROM json_each(:events))",
     "DELETE FROM main.unihooks_events WHERE rowid IN (SELECT value FROM json_each(:rows))",
     "DELETE FROM main.unihooks_hours WHERE hour < :hour",
+    "DELETE FROM main.unihooks_answers WHERE created_at < :older_than",
     """
     DELETE FROM main.unihooks_former_endpoints WHERE removed_at < :older_than AND NOT EXISTS (
         SELECT 1 FROM main.unihooks_events WHERE planned_at IS NOT NULL AND created_at < :older_than

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
+    "unihooks.testing._store_answers",
     "unihooks.testing._store_claiming",
     "unihooks.testing._store_configuration",
     "unihooks.testing._store_emitting",
@@ -19,6 +20,7 @@ pytest.register_assert_rewrite(
 
 from unihooks.abc import Store  # noqa: E402 - asserts are to be rewritten first
 from unihooks.testing._clock import FakeClock  # noqa: E402
+from unihooks.testing._store_answers import AnswersRules  # noqa: E402
 from unihooks.testing._store_claiming import ClaimingRules  # noqa: E402
 from unihooks.testing._store_configuration import ConfigurationRules  # noqa: E402
 from unihooks.testing._store_emitting import EmittingRules  # noqa: E402
@@ -41,6 +43,7 @@ class StoreContract(
     HistoryRules,
     ErasingRules,
     FiguresRules,
+    AnswersRules,
 ):
     """Hold the rules of `unihooks.abc.Store` as tests.
 

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+import json
+
 import pytest
 
-from unihooks.console.api import _once
-from unihooks.console.api._once import Once
-from unihooks.console.api._problems import Problem
+from unihooks.console import create_console
+from unihooks.console.api._once import digest_of
+from unihooks.exceptions import StoreError
 
-from .conftest import SECRET
+from .conftest import SECRET, Api, authenticate
+
+OTHER = "whsec_" + "R" * 43 + "="
+JSON = {"content-type": "application/json"}
 
 
 def webhook_given(receiver):
@@ -75,50 +81,56 @@ async def test_a_key_that_cannot_be_used_is_refused(api, receiver, key):
     assert (answer.status_code, answer.json()["field"]) == (400, "idempotency-key")
 
 
-# Alone.
+# Between processes.
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-def test_a_request_that_is_under_way_is_not_begun_again():
-    once = Once()
-    assert once.begin(("acme", "one"), b"x") is None
-    with pytest.raises(Problem) as caught:
-        once.begin(("acme", "one"), b"x")
-    assert caught.value.status == 409
+async def test_another_process_knows_the_answer_too(api, dispatcher, receiver):
+    other = Api(create_console(dispatcher, authenticate=authenticate))
+    first = await api.post("/webhooks", webhook_given(receiver), **{"idempotency-key": "one"})
+    second = await other.post("/webhooks", webhook_given(receiver), **{"idempotency-key": "one"})
+    assert second.json()["id"] == first.json()["id"]
 
 
-def test_an_answer_is_remembered_for_a_day_without_its_secret():
-    once = Once(clock := Clock())
-    once.begin(("acme", "one"), b"x")
-    once.end(("acme", "one"), 201, {"id": 1, "secret": SECRET}, 10)
-    clock.now = 24 * 3600
-    assert once.begin(("acme", "one"), b"x") == (201, {"id": 1})
-    clock.now += 1
-    assert once.begin(("acme", "one"), b"x") is None
-    assert SECRET not in repr(once)
+async def test_of_requests_that_come_together_one_is_done(api, dispatcher, receiver):
+    body = webhook_given(receiver)
+    answers = await asyncio.gather(*[api.post("/webhooks", body, **{"idempotency-key": "one"}) for _ in range(5)])
+    assert {one.status_code for one in answers} <= {201, 409}
+    assert len({one.json()["id"] for one in answers if one.status_code == 201}) == 1
+    assert len(dispatcher.webhooks.list(tenant="acme")) == 1
 
 
-def test_a_tenant_with_many_keys_forgets_its_own_oldest(monkeypatch):
-    monkeypatch.setattr(_once, "_MOST_PER_TENANT", 2)
-    once = Once()
-    for key in (("other", "a"), ("acme", "1"), ("acme", "2"), ("acme", "3")):
-        once.begin(key, b"x")
-        once.end(key, 200, {}, 1)
-    assert once.begin(("acme", "1"), b"x") is None
-    assert once.begin(("other", "a"), b"x") == (200, {})
+async def test_a_request_that_is_under_way_is_not_begun_again(api, dispatcher, receiver):
+    text = json.dumps(webhook_given(receiver))
+    digest = digest_of("POST", "/api/webhooks", text.encode())
+    assert dispatcher.settings.store.reserve_answer("acme", "one", digest) is None
+    answer = await api.ask("POST", "/webhooks", content=text, headers={**JSON, "idempotency-key": "one"})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:unihooks:problem:idempotency-key-in-use")
+    assert answer.headers["retry-after"] == "1"
+    assert not dispatcher.webhooks.list(tenant="acme")
 
 
-def test_what_is_kept_is_bounded_in_bytes(monkeypatch):
-    monkeypatch.setattr(_once, "_MOST_BYTES", 10)
-    once = Once()
-    for key in (("acme", "1"), ("acme", "2")):
-        once.begin(key, b"x")
-        once.end(key, 200, {}, 6)
-    assert once.begin(("acme", "2"), b"x") == (200, {})
-    assert once.begin(("acme", "1"), b"x") is None
+async def test_a_kept_answer_holds_no_secret(api, dispatcher, webhook):
+    path = f"/webhooks/{webhook.id}/secret/rotate"
+    made = await api.post(path, {"secret": OTHER}, **{"idempotency-key": "one"})
+    assert made.json()["secret"] == OTHER
+    kept = dispatcher.settings.store.reserve_answer("acme", "one", b"")
+    assert OTHER.encode() not in kept.content
+
+
+async def test_a_large_answer_is_not_kept(api, webhook, monkeypatch, receiver):
+    monkeypatch.setattr("unihooks.console.api._once._MOST_BYTES", 10)
+    body = {"product": "chat", "event_type": "message.received"}
+    for _ in range(2):
+        answer = await api.post(f"/webhooks/{webhook.id}/test", body, **{"idempotency-key": "one"})
+        assert "idempotency-replayed" not in answer.headers
+    assert len(receiver.requests) == 2
+
+
+async def test_what_was_done_is_told_although_the_answer_cannot_be_kept(api, dispatcher, receiver, monkeypatch, caplog):
+    def fail(*_):
+        raise StoreError("no place is left")
+
+    monkeypatch.setattr(dispatcher.settings.store, "keep_answer", fail)
+    answer = await api.post("/webhooks", webhook_given(receiver), **{"idempotency-key": "one"})
+    assert answer.status_code == 201
+    assert "no place is left" in caplog.text

@@ -7,7 +7,6 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from unihooks.console.api import _catalog, _deliveries, _document, _events, _operator, _secrets, _tests, _webhooks
-from unihooks.console.api._once import Once
 from unihooks.console.api._operations import Operation
 from unihooks.console.api._problems import Problem, problem_answer
 from unihooks.console.api._resource import Resource
@@ -18,12 +17,11 @@ OPERATIONS: tuple[Operation, ...] = tuple(operation for part in _PARTS for opera
 
 def api_routes() -> list[BaseRoute]:
     """Return the routes of the API, all below `/api`."""
-    once = Once()
     operations = (*OPERATIONS, _document.operation(OPERATIONS))
     paths: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method] = operation
-    routes = [Route(path, Resource(methods, once)) for path, methods in paths.items()]
+    routes = [Route(path, Resource(methods)) for path, methods in paths.items()]
     return [Mount("/api", app=Router(routes, default=_not_found, redirect_slashes=False), name="api")]
 
 

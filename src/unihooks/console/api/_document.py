@@ -28,7 +28,7 @@ _KEY = {
     "in": "header",
     "description": (
         "A text of your own, such as a UUID: a request that is repeated with it is not done twice, and gets the first "
-        "answer again, without secrets. Remembered for a day by the process that answered."
+        "answer again, without secrets. Remembered for a day."
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }

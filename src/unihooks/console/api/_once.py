@@ -1,101 +1,70 @@
-"""Remember what was answered to a request with an idempotency key, so that a repeated one is not done twice.
+"""Answer a request with an idempotency key once: what is repeated is not done again, by whichever process.
 
-Kept in the memory of this process, within bounds, for a day. Secrets are not kept.
+The store keeps the answers, without secrets.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable
+import json
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from attrs import define, field
+from attrs import frozen
 
+from unihooks.abc import KeptAnswer, StoreAnswers
 from unihooks.console.api._problems import Problem
+from unihooks.exceptions import StoreError
 
-_MOST_PER_TENANT = 1_000
-_MOST_BYTES = 32 * 2**20
-_SECONDS = 24 * 3600
 _MOST_KEY = 255
-
-Key = tuple[str, str]
-
-
-@define
-class _Remembered:
-    digest: bytes
-    at: float
-    status: int = 0
-    content: dict[str, Any] | None = None
-    size: int = 0
+_MOST_BYTES = 64 * 1024
+_logger = logging.getLogger("unihooks.console")
 
 
-@define
+@frozen(kw_only=True)
 class Once:
-    """Tell new requests from repeated ones; the oldest are forgotten first."""
+    """Be one request that may be repeated."""
 
-    clock: Callable[[], float] = time.monotonic
-    _kept: OrderedDict[Key, _Remembered] = field(factory=OrderedDict, init=False)
-    _tenants: dict[str, OrderedDict[str, None]] = field(factory=dict, init=False)
-    _size: int = field(default=0, init=False)
-    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    store: StoreAnswers
+    tenant: str
+    key: str
+    digest: bytes
 
-    def begin(self, key: Key, digest: bytes) -> tuple[int, dict[str, Any]] | None:
-        """Return the answer that was given, or None if the request is to be done now; then end it.
+    async def answer(
+        self, status: int, do: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> tuple[int, dict[str, Any], bool]:
+        """Do it, or return what was answered before; the last says whether it was repeated."""
+        before = await asyncio.to_thread(self.store.reserve_answer, self.tenant, self.key, self.digest)
+        if before is not None:
+            return *self._repeated(before), True
+        try:
+            content = await do()
+        except Exception:
+            # What was refused may be sent again. What is cancelled goes on in its thread, so it stays reserved.
+            await asyncio.to_thread(self.store.drop_answer, self.tenant, self.key)
+            raise
+        await self._keep(status, content)
+        return status, content, False
 
-        Raises a Problem if the key was used for another request, or the first one is not done yet.
-        """
-        with self._lock:
-            self._forget_old()
-            found = self._kept.get(key)
-            if found is None:
-                self._keep(key, _Remembered(digest, self.clock()))
-                return None
-            if found.digest != digest:
-                raise _reused()
-            if found.content is None:
-                raise _under_way()
-            return found.status, found.content
+    def _repeated(self, before: KeptAnswer) -> tuple[int, dict[str, Any]]:
+        if before.digest != self.digest:
+            raise _reused()
+        if before.status is None or before.content is None:
+            raise _under_way()
+        return before.status, json.loads(before.content)
 
-    def end(self, key: Key, status: int, content: dict[str, Any], size: int) -> None:
-        """Keep what was answered, without the secret."""
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                return
-            found.status, found.size = status, size
-            found.content = {name: value for name, value in content.items() if name != "secret"}
-            self._size += size
-            while self._size > _MOST_BYTES:
-                self._drop(next(iter(self._kept)))
-
-    def abandon(self, key: Key) -> None:
-        """Forget a request that was refused: it may be sent again with the same key."""
-        with self._lock:
-            if key in self._kept:
-                self._drop(key)
-
-    def _keep(self, key: Key, new: _Remembered) -> None:
-        self._kept[key] = new
-        mine = self._tenants.setdefault(key[0], OrderedDict())
-        mine[key[1]] = None
-        if len(mine) > _MOST_PER_TENANT:
-            self._drop((key[0], next(iter(mine))))
-
-    def _forget_old(self) -> None:
-        limit = self.clock() - _SECONDS
-        while self._kept and next(iter(self._kept.values())).at < limit:
-            self._drop(next(iter(self._kept)))
-
-    def _drop(self, key: Key) -> None:
-        self._size -= self._kept.pop(key).size
-        mine = self._tenants[key[0]]
-        del mine[key[1]]
-        if not mine:
-            del self._tenants[key[0]]
+    async def _keep(self, status: int, content: dict[str, Any]) -> None:
+        kept = json.dumps({name: value for name, value in content.items() if name != "secret"}).encode()
+        try:
+            if len(kept) > _MOST_BYTES:
+                await asyncio.to_thread(self.store.drop_answer, self.tenant, self.key)
+            else:
+                await asyncio.to_thread(self.store.keep_answer, self.tenant, self.key, status, kept)
+        except StoreError as error:
+            # It was done, and who asked is told so.
+            _logger.error("an answer cannot be kept for repeated requests: %s", error)  # noqa: TRY400
 
 
 def checked_key(value: str) -> str:

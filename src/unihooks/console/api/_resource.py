@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from starlette.requests import Request
@@ -21,9 +20,8 @@ from unihooks.console.api._schemas import ref
 class Resource:
     """Be one path with its operations by method; an ASGI application that never raises."""
 
-    def __init__(self, operations: Mapping[str, Operation], once: _once.Once) -> None:
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
         self._operations = operations
-        self._once = once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -49,21 +47,14 @@ class Resource:
         key = request.headers.get("idempotency-key") if operation.once else None
         if key is None:
             return _rendered(operation, await operation.handle(call))
-        digest = _once.digest_of(request.method, request.scope["path"], body)
-        return await self._answered_once(operation, call, (call.tenant, _once.checked_key(key)), digest)
-
-    async def _answered_once(self, operation: Operation, call: Call, key: _once.Key, digest: bytes) -> Response:
-        before = self._once.begin(key, digest)
-        if before is not None:
-            status, content = before
-            return answer(content, status, {"idempotency-replayed": "true"})
-        try:
-            content = await operation.handle(call)
-        except BaseException:
-            self._once.abandon(key)
-            raise
-        self._once.end(key, operation.status, content, len(json.dumps(content)))
-        return _rendered(operation, content)
+        once = _once.Once(
+            store=call.dispatcher.settings.store,
+            tenant=call.tenant,
+            key=_once.checked_key(key),
+            digest=_once.digest_of(request.method, request.scope["path"], body),
+        )
+        status, content, repeated = await once.answer(operation.status, lambda: operation.handle(call))
+        return answer(content, status, {"idempotency-replayed": "true"} if repeated else None)
 
 
 def _call(request: Request, **parts: Mapping[str, object]) -> Call:

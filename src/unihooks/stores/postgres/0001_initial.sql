@@ -209,6 +209,19 @@ CREATE TABLE unihooks.hours (
 
 CREATE INDEX hours_by_hour ON unihooks.hours (hour);
 
+-- What was answered to requests that may be repeated; status is NULL while one is being done.
+CREATE TABLE unihooks.answers (
+    tenant text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    digest bytea NOT NULL,
+    status integer,
+    content bytea,
+    created_at bigint NOT NULL,
+    PRIMARY KEY (tenant, key)
+);
+
+CREATE INDEX answers_by_time ON unihooks.answers (created_at);
+
 CREATE TABLE unihooks.workers (
     id text COLLATE "C" NOT NULL PRIMARY KEY,
     host text NOT NULL,

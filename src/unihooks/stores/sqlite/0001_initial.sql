@@ -198,6 +198,19 @@ CREATE TABLE main.unihooks_hours (
 
 CREATE INDEX main.unihooks_hours_by_hour ON unihooks_hours (hour);
 
+-- What was answered to requests that may be repeated; status is NULL while one is being done.
+CREATE TABLE main.unihooks_answers (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    status INTEGER,
+    content BLOB,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key)
+);
+
+CREATE INDEX main.unihooks_answers_by_time ON unihooks_answers (created_at);
+
 CREATE TABLE main.unihooks_workers (
     id TEXT NOT NULL PRIMARY KEY,
     host TEXT NOT NULL,
