@@ -81,6 +81,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def e2e(session: nox.Session) -> None:
+    """Use the console in a real browser: Chromium as the system has it."""
+    session.install(".[all]", *groups("e2e"))
+    session.run("pytest", *(session.posargs or ["tests/e2e"]))
+
+
+@nox.session
 def messages(session: nox.Session) -> None:
     """Extract the console's messages, merge them into the translations, and compile these."""
     session.install(".[console]", "babel>=2.17")

@@ -109,6 +109,8 @@ async def test_replay_of_all_asks_with_the_count_first(browser, sent, dispatcher
         dispatcher.log.cancel(delivery.id, tenant="acme")
     asked = await browser.get(f"/deliveries/replay?state=cancelled&webhook={webhook.id}")
     assert "Replay 2 deliveries?" in text_of(asked)
+    arabic = await browser.get(f"/deliveries/replay?state=cancelled&webhook={webhook.id}&lang=ar")
+    assert "أتريد إعادة إرسال عمليتي تسليم؟" in text_of(arabic)
     assert len(dispatcher.log.deliveries(tenant="acme")) == 2
     answer = await browser.post("/deliveries/replay", {"state": "cancelled", "webhook": webhook.id})
     assert answer.url.path == f"/webhooks/{webhook.id}/deliveries"

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks._times import from_us
 from unihooks.console._access import view
 from unihooks.console._rendering import page, path_to, settings_of
 from unihooks.console._viewers import Permission
@@ -30,7 +29,7 @@ async def show(request: Request) -> Response:
         stats=overview.stats,
         failing=overview.failing,
         slowest=overview.slowest,
-        workers=[(one, from_us(one.seen_at)) for one in overview.stats.workers],
+        workers=overview.stats.workers,
         tenants=tenants,
         where=where,
         cursor_link=lambda cursor: f"{where}?cursor={cursor}",
