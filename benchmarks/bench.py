@@ -13,7 +13,7 @@ from tables import Table, write_json
 KINDS = ["sqlite", "postgresql"]
 SUITES = ["emits", "deliveries", "latency", "workers", "hanging", "scale", "memory"]
 # Run when asked for by name.
-MORE = ["profile"]
+MORE = ["console", "profile"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -58,3 +58,10 @@ def test_ill_endpoints_take_nothing_from_the_healthy(tmp_path):
 @pytest.mark.postgres
 def test_several_worker_processes_deliver_each_event_once(tmp_path):
     assert len(_run(tmp_path, "workers", "--store", "postgresql")) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_the_consoles_pages_are_answered_over_much(tmp_path):
+    rows = _run(tmp_path, "console")
+    assert sum("the operator's page" in row for row in rows) == 2

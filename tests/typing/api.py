@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import assert_type
+from typing import Any, assert_type
 
 from tenacity import stop_after_attempt, wait_fixed
 
@@ -14,10 +14,14 @@ from unihooks import (
     EventSubscription,
     HeaderSet,
     Log,
+    Page,
     PayloadMapping,
     RetryPolicy,
+    Stats,
     TargetPolicy,
+    TenantFigures,
     Webhook,
+    WebhookHealth,
     Webhooks,
     WebhookStatus,
     Worker,
@@ -73,6 +77,15 @@ for delivery in dispatcher.log.deliveries(tenant="acme", since=datetime.now(UTC)
     assert_type(delivery.id, str)
     for attempt in dispatcher.log.attempts(delivery.id, tenant="acme"):
         assert_type(attempt.status_code, int | None)
+
+    assert_type(dispatcher.log.body(delivery.id, tenant="acme"), bytes)
+assert_type(dispatcher.log.count(tenant="acme", state="failed"), int)
+assert_type(dispatcher.log.replay_all(tenant="acme", webhook_id=webhook.id, most=100), int)
+assert_type(dispatcher.webhooks.health([webhook.id], tenant="acme"), dict[str, WebhookHealth])
+assert_type(dispatcher.webhooks.activity(webhook.id, tenant="acme", hours=168).p95_ms, float | None)
+assert_type(dispatcher.overview().stats, Stats)
+assert_type(dispatcher.tenants(limit=10), Page[TenantFigures])
+assert_type(catalog.openapi(title="Acme"), dict[str, Any])
 
 with dispatcher.running():
     pass

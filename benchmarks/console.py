@@ -1,0 +1,136 @@
+"""Measure how long the console's pages and its API take over a store that holds much."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import httpx
+import scenes
+import sizes
+from databases import Place, place
+from sizes import Size
+from tables import Row, Table
+
+from unihooks import Catalog, Dispatcher
+from unihooks.abc import DeliveryFilter, Window
+from unihooks.console import Permission, Viewer, create_console
+
+SMALL = sizes.SMALL
+LIMIT_MS = 50
+ROUNDS = 15
+TENANT = "big"
+HOUR = 3_600_000_000
+TYPES = ("paid", "refunded", "sent", "rare")
+
+# Every fifth delivery belongs to the first webhook; two are of a type that hardly ever comes.
+_DELIVERIES = """
+WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1),
+m (i, w) AS (SELECT i, CASE WHEN i % 5 = 0 THEN 0 ELSE (i * 7) % {webhooks} END FROM n)
+INSERT INTO {prefix}deliveries (tenant, id, event_id, webhook_id, endpoint_id, product, event_type, body_of, state,
+    due_at, attempt_count, reason, created_at)
+SELECT '{tenant}', 'dlv_' || (10000000 + i), 'evt_' || (10000000 + i), 'whk_{tenant}_' || w, 'end_{tenant}_' || w,
+    'shop', CASE WHEN i IN (5, 77) THEN 'rare' WHEN i % 100 < 90 THEN 'paid' WHEN i % 100 < 99 THEN 'refunded'
+        ELSE 'sent' END,
+    'event', CASE WHEN i % 100 < 97 THEN 'delivered' WHEN i % 100 = 97 THEN 'failed' WHEN i % 100 = 98 THEN 'cancelled'
+        ELSE 'pending' END,
+    {now} + i, 1, NULL, {now} - CAST({count} - i AS bigint) * {step}
+FROM m
+"""
+_HOURS = """
+WITH RECURSIVE w (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM w WHERE i < {webhooks} - 1),
+h (k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM h WHERE k < 24)
+INSERT INTO {prefix}hours SELECT 'end_{tenant}_' || i, {hour} - k, 10, 9, 1, 1000000, 1, 2, 3, 5, 6, 8, 9, 10 FROM w, h
+"""
+_LANES = """
+UPDATE {prefix}lanes SET next_due_at = {now},
+    failing_since = CASE WHEN endpoint_id LIKE '%7' THEN {now} END WHERE tenant = '{tenant}'
+"""
+_MANY = {
+    "the list of webhooks": "/?sort=name",
+    "webhooks that fail": "/?health=failing",
+    "a search over all webhooks": "/?search=no+such+webhook",
+    "a webhook": "/webhooks/{heavy}",
+    "its deliveries": "/webhooks/{heavy}/deliveries",
+    "its deliveries of a rare type": "/webhooks/{heavy}/deliveries?event=shop+rare",
+    "deliveries": "/deliveries",
+    "failed deliveries": "/deliveries?state=failed",
+    "pending deliveries": "/deliveries?state=pending",
+    "deliveries of a rare type": "/deliveries?event=shop+rare",
+    "a delivery": "/deliveries/{delivery}",
+    "the catalogue": "/events",
+    "the operator's page": "/operator",
+    "API: webhooks with health": "/api/webhooks?with_health=true&sort=name",
+    "API: a week's activity": "/api/webhooks/{heavy}/activity?hours=168",
+    "API: failed deliveries": "/api/deliveries?state=failed",
+    "API: how many failed": "/api/deliveries/count?state=failed",
+    "API: deliveries of a rare type": "/api/deliveries?event_type=rare",
+    "API: overview": "/api/overview",
+}
+
+
+def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
+    """Fill the table."""
+    for kind in kinds:
+        with place(kind, dsn) as one:
+            delivery = _fill(one, size)
+            asyncio.run(_ask_all(table, one, size, delivery))
+
+
+def _fill(one: Place, size: Size) -> str:
+    scenes.add(one.store, [scenes.webhook(one.store, TENANT, number, *TYPES) for number in range(size.webhooks)])
+    now = one.store.now()
+    values: dict[str, Any] = {
+        "count": size.rows,
+        "webhooks": size.webhooks,
+        "prefix": one.prefix,
+        "tenant": TENANT,
+        "now": now,
+        "hour": now // HOUR,
+        "step": 30 * 24 * HOUR // size.rows,
+    }
+    one.run(*(statement.format(**values) for statement in (_DELIVERIES, _HOURS, _LANES)))
+    one.settle()
+    return _one_delivered(one, size)
+
+
+def _one_delivered(one: Place, size: Size) -> str:
+    """Bring one event to a webhook as a worker would, and return its delivery."""
+    scenes.add(one.store, [scenes.webhook(one.store, TENANT, size.webhooks, "seldom")])
+    scenes.emit(one.store, TENANT, 1, "seldom")
+    scenes.plan_all(one.store)
+    narrow = DeliveryFilter(webhook_id=f"whk_{TENANT}_{size.webhooks}")
+    [delivery] = one.store.list_deliveries(TENANT, narrow, Window(limit=2))
+    return delivery.id
+
+
+async def _ask_all(table: Table, one: Place, size: Size, delivery: str) -> None:
+    app = create_console(_dispatcher(one), authenticate=lambda _: Viewer(TENANT, "Ada", set(Permission)))
+    ids = {"heavy": f"whk_{TENANT}_0", "delivery": delivery}
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://console.example.com") as client:
+        for name, path in _MANY.items():
+            wall, cpu = await _ask(table, client, path.format(**ids))
+            what = f"{name}, of {size.webhooks:,} webhooks and {size.rows:,} deliveries"
+            table.add(Row(what=what, where=one.kind, value=wall, limit=LIMIT_MS, note=f"client CPU {cpu:.1f} ms"))
+
+
+async def _ask(table: Table, client: httpx.AsyncClient, path: str) -> tuple[float, float]:
+    times = []
+    for _ in range(ROUNDS):
+        cpu, wall = time.process_time(), time.perf_counter()
+        answer = await client.get(path)
+        times.append((time.perf_counter() - wall, time.process_time() - cpu))
+        table.check(f"{path} is answered with {answer.status_code}", good=answer.status_code == httpx.codes.OK)
+    return median(wall for wall, _ in times) * 1e3, median(cpu for _, cpu in times) * 1e3
+
+
+def _dispatcher(one: Place) -> Dispatcher:
+    catalog = Catalog()
+    shop = catalog.add_product("shop")
+    for name in (*TYPES, "seldom"):
+        shop.add_event(name, example={"id": 1})
+    return Dispatcher(one.store, catalog=catalog)
