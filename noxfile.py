@@ -45,7 +45,7 @@ def crash(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure everything side by side, or what is asked for: `nox -s bench -- emits scale --json figures.json`."""
-    session.install(".[postgres,fast,testing]", *groups("bench"))
+    session.install(".[postgres,console,fast,testing]", *groups("bench"))
     session.run("python", "benchmarks/bench.py", *session.posargs)
 
 

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from unihooks._dispatcher import Dispatcher
@@ -70,6 +71,8 @@ def create_console(
     )
     app = Starlette(routes=[*api_routes(), *page_routes()], middleware=[Middleware(Gate)], exception_handlers=_HANDLERS)
     app.state.console = settings
+    # A page has more than a hundred links, and the router would search for each.
+    app.state.paths = {str(route.name): route.path_format for route in app.routes if isinstance(route, Route | Mount)}
     # Outside of everything, so that the answer to a failure has the headers too.
     return SecureAnswers(app, settings)
 

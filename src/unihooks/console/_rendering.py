@@ -35,7 +35,7 @@ def viewer_of(request: Request) -> Viewer:
 
 def path_to(request: Request, name: str, **parts: str) -> str:
     """Return the path of a page, below wherever the console is mounted."""
-    return f"{request.scope.get('root_path', '')}{request.app.router.url_path_for(name, **parts)}"
+    return f"{request.scope.get('root_path', '')}{request.app.state.paths[name].format(**parts)}"
 
 
 def page(request: Request, template: str, *, http_status: int = 200, **values: Any) -> HTMLResponse:

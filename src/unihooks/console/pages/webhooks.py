@@ -16,7 +16,7 @@ from unihooks.console._rendering import go_to, page, path_to, settings_of, viewe
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 
-_PER_PAGE = 25
+_PER_PAGE = 20
 _SORTS = ("newest", "oldest", "name")
 _STATUSES = ("active", "inactive")
 _HEALTHS = ("failing", "healthy")
