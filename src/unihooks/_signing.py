@@ -103,6 +103,18 @@ def sign(message_id: str, timestamp: int | datetime, body: bytes | str, secrets:
     return Signer(secrets).sign(str.__str__(message_id), _seconds(timestamp), _bytes(body))
 
 
+def verification_key(secret: str | Secret) -> str:
+    """Return what a receiver checks signatures with: a `whsec_...` as it is, of a `whsk_...` only the public part.
+
+    >>> verification_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+    """
+    key = _key(secret)
+    if isinstance(key, _Ed25519Key):
+        return PUBLIC_PREFIX + base64.b64encode(key.public.public_bytes_raw()).decode()
+    return secret.reveal() if isinstance(secret, Secret) else secret
+
+
 def verify(
     headers: Headers,
     body: bytes | str,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import time
 
 import pytest
 
-from unihooks import EventSubscription, WebhookStatus
+from unihooks import EventSubscription, Webhook, WebhookStatus, sign, verify
 from unihooks.testing import Receiver
 
 from .conftest import CANARY, fields_of, text_of
@@ -184,3 +186,21 @@ async def test_refusal_inside_a_page_is_no_failed_request_for_the_browser(browse
     answer = await browser.press(await browser.get("/new"), "save")
     assert answer.status_code == 200
     assert "data-refused" in answer.text
+
+
+async def test_of_a_private_key_only_the_public_part_is_shown(browser, dispatcher, receiver):
+    private = "whsk_" + base64.b64encode(bytes(range(32))).decode()
+    added = dispatcher.webhooks.add(
+        Webhook(name="Ed25519", endpoints=[url(receiver)], secrets=[private]), tenant="acme"
+    )
+    answer = await browser.post(f"/webhooks/{added.id}/secret/reveal")
+    assert private not in answer.text
+    public = re.search(r"whpk_[A-Za-z0-9+/=]{44}", answer.text)[0]
+    body, now = b"{}", int(time.time())
+    headers = {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(now),
+        "webhook-signature": sign("evt_1", now, body, private),
+    }
+    assert verify(headers, body, public)
+    assert "Ed25519" in text_of(answer)

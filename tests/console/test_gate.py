@@ -125,3 +125,11 @@ async def test_blocking_authenticate_does_not_block_the_event_loop(dispatcher, b
         return Viewer("acme")
 
     assert (await browse(app=create_console(dispatcher, authenticate=authenticate)).get("/")).status_code == 200
+
+
+async def test_token_looks_different_on_every_page_and_stays_good(browser, webhook):
+    first, second = await browser.token(), await browser.token()
+    assert first != second
+    for token in (first, second, first):
+        answer = await browser.client.post(f"/webhooks/{webhook.id}/activate", data={"csrf": token})
+        assert answer.status_code == 200

@@ -28,6 +28,7 @@ COOKIE = "unihooks_csrf"
 FIELD = "csrf"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _COOKIE_LENGTH = 43
+_MAC_LENGTH = 32
 
 
 def is_safe(request: Request) -> bool:
@@ -63,9 +64,12 @@ def new_cookie() -> str:
 
 
 def token(cookie: str, viewer: Viewer, settings: ConsoleSettings) -> str:
-    """Return the token that forms of this viewer carry."""
-    key = f"{cookie}\0{settings.secret or ''}".encode()
-    return hmac.digest(key, f"{viewer.tenant}\0{viewer.name}".encode(), "sha256").hex()
+    """Return a token that forms of this viewer carry.
+
+    It looks different on every page, so that compressed pages tell nothing about it.
+    """
+    mask = secrets.token_bytes(_MAC_LENGTH)
+    return (mask + _xor(mask, _mac(cookie, viewer, settings))).hex()
 
 
 def fits(given: object, request: Request, viewer: Viewer, settings: ConsoleSettings) -> bool:
@@ -73,4 +77,18 @@ def fits(given: object, request: Request, viewer: Viewer, settings: ConsoleSetti
     cookie = cookie_of(request)
     if cookie is None or not isinstance(given, str):
         return False
-    return hmac.compare_digest(given.encode(), token(cookie, viewer, settings).encode())
+    try:
+        data = bytes.fromhex(given)
+    except ValueError:
+        return False
+    mac = _xor(data[:_MAC_LENGTH], data[_MAC_LENGTH:])
+    return hmac.compare_digest(mac, _mac(cookie, viewer, settings))
+
+
+def _mac(cookie: str, viewer: Viewer, settings: ConsoleSettings) -> bytes:
+    key = f"{cookie}\0{settings.secret or ''}".encode()
+    return hmac.digest(key, f"{viewer.tenant}\0{viewer.name}".encode(), "sha256")
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=False))

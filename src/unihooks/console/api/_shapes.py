@@ -9,6 +9,7 @@ from unihooks._catalog import EventType, Product
 from unihooks._converters import to_json
 from unihooks._models import Page, Webhook
 from unihooks._secrets import Secret
+from unihooks._signing import verification_key
 
 T = TypeVar("T")
 _NOT_SHOWN = ("tenant", "secrets", "headers")
@@ -36,9 +37,9 @@ def webhook(value: Webhook) -> dict[str, Any]:
 
 
 def secret(value: Secret) -> dict[str, Any]:
-    """Return a secret in plain text."""
+    """Return what checks signatures in plain text: of a private key only the public part."""
     return {
-        "secret": value.reveal(),
+        "secret": verification_key(value),
         "created_at": to_json(value.created_at),
         "expires_at": to_json(value.expires_at),
     }

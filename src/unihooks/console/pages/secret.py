@@ -12,6 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from unihooks._models import Webhook
+from unihooks._secrets import PRIVATE_PREFIX
+from unihooks._signing import verification_key
 from unihooks.console._access import Form, action, view
 from unihooks.console._rendering import page, settings_of, viewer_of
 from unihooks.console._viewers import Permission
@@ -50,7 +52,8 @@ def secret_page(
         request,
         "secret.html",
         webhook=webhook,
-        secrets=[(secret.reveal() if shown else None, secret) for secret in webhook.secrets],
+        secrets=[(verification_key(secret) if shown else None, secret) for secret in webhook.secrets],
+        with_public_key=any(secret.reveal().startswith(PRIVATE_PREFIX) for secret in webhook.secrets),
         shown=shown,
         created=created,
         rotated=rotated,
