@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 from importlib.resources import files
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from starlette.applications import Starlette
@@ -157,3 +158,45 @@ async def test_operator_sees_all_tenants_and_others_do_not(browse, webhook, disp
     assert "No worker was seen" not in text
     assert "Operator" not in text_of(await browse().get("/"))
     assert (await browse().get("/operator")).status_code == 403
+
+
+ODD = [
+    "%00",
+    "%ED%A0%80",
+    "%E2%80%AE",
+    "'\"<>",
+    "x" * 5_000,
+    "-1",
+    "0001-01-01T00:00",
+    "9999-12-31T23:59",
+    "%",
+    "\u0661",
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_odd_input_in_a_link_is_never_a_failure(browser, webhook, odd):
+    names = ["search", "status", "health", "sort", "cursor", "lang", "done"]
+    log = ["state", "event", "endpoint", "period", "from", "to", "webhook", "cursor"]
+    links = [f"/?{name}={odd}" for name in names]
+    links += [f"/webhooks/{webhook.id}{part}={odd}" for part in ("/edit?step", "/test?event", "?period")]
+    links += [f"{path}?{name}={odd}" for path in ("/deliveries", "/deliveries/replay") for name in log]
+    links += [f"/webhooks/{odd}", f"/deliveries/{odd}", f"/operator?cursor={odd}", f"/portal?token={odd}", f"/{odd}"]
+    for link in links:
+        assert (await browser.get(link)).status_code < 500, link
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_odd_input_in_a_form_is_never_a_failure(browser, webhook, odd):
+    fields = ["go", "step", "version", "name", "description", "endpoint_url", "endpoint_id", "event", "mapping"]
+    fields += ["header_name", "header_value", "header_choice", "sample", "to:sender", "events_text", "status"]
+    base = {"name": "x", "endpoint_url": "https://example.com/", "endpoint_id": "", "go": "save"}
+    odd = unquote_to_bytes(odd).decode(errors="replace")
+    for field in fields:
+        for path in ("/new", f"/webhooks/{webhook.id}/edit"):
+            assert (await browser.post(path, {**base, field: odd})).status_code < 500, field
+    for field in ("event", "endpoint", "payload"):
+        sent = {"event": "whatsapp message.received", "payload": '{"sender": {}}', field: odd}
+        assert (await browser.post(f"/webhooks/{webhook.id}/test", sent)).status_code < 500, field
+    for path, field in (("secret/rotate", "overlap"), ("recover", "period")):
+        assert (await browser.post(f"/webhooks/{webhook.id}/{path}", {field: odd})).status_code < 500
