@@ -12,7 +12,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 API = (DOCS / "reference/api.md").read_text()
 
 
-@pytest.mark.parametrize("module", ["unihooks", "unihooks.stores", "unihooks.testing"])
+@pytest.mark.parametrize("module", ["unihooks", "unihooks.console", "unihooks.stores", "unihooks.testing"])
 def test_every_public_name_is_on_the_page(module):
     names = importlib.import_module(module).__all__
     missing = [name for name in names if not re.search(rf":: {module}\.{name}\b", API)]
