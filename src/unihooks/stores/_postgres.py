@@ -163,7 +163,9 @@ class PostgresStore(Store):
         return self._database.ask(_postgres_claims.work)
 
     def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
-        planned = self._database.write(lambda it: self._plans.plan(it, lease, room, limit))
+        opening = self._plans.opening(limit)
+        after = opening[1]["after"]
+        planned = self._database.write(lambda it: self._plans.plan(it, lease, room, limit, after=after), opening)
         _take(room, planned.claimed)
         return planned
 

@@ -19,13 +19,15 @@ from unihooks.stores._postgres_emitter import Emitter
 from unihooks.stores._postgres_errors import driver, explained, is_outage, is_transient
 from unihooks.stores._postgres_pool import Pool
 from unihooks.stores._postgres_signals import Signals
-from unihooks.stores._postgres_statements import BEGIN_WRITING, NOW, Schema, Statements
+from unihooks.stores._postgres_statements import BEGIN_WRITING, NOW, Schema, Statements, fetch_sets
 from unihooks.stores._postgres_time import ServerTime, steady
 
 if TYPE_CHECKING:
     import psycopg
 
 T = TypeVar("T")
+
+Opening = tuple[str, dict[str, Any]]
 
 # Statistics lag behind a queue, and mislead the planner: every statement here has an index made for it.
 _BY_INDEX = (
@@ -84,12 +86,15 @@ class Database:
         """Take times from `clock`, or from the server."""
         self.time.clock = clock
 
-    def write(self, work: Callable[[Statements], T]) -> T:
-        """Run `work` in a transaction; one that deadlocked, and so did nothing, is run again."""
+    def write(self, work: Callable[[Statements], T], opening: Opening | None = None) -> T:
+        """Run `work` in a transaction; one that deadlocked, and so did nothing, is run again.
+
+        `opening` is a statement that begins it, with its parameters: it costs no round trip of its own.
+        """
         opened = self._open()
         for tries_left in reversed(range(_TRIES)):
             try:
-                with self._transaction(opened.pool, _WRITE) as it:
+                with self._transaction(opened.pool, _WRITE, opening) as it:
                     return work(it)
             except driver().Error as error:
                 if not (tries_left and is_transient(error)):
@@ -206,42 +211,44 @@ class Database:
             yield Statements(connection, self.schema, steady())
 
     @contextmanager
-    def _transaction(self, pool: Pool, begin: str) -> Iterator[Statements]:
-        with self._begun(pool, begin) as (connection, now):
+    def _transaction(self, pool: Pool, begin: str, opening: Opening | None = None) -> Iterator[Statements]:
+        with self._begun(pool, begin, opening) as (connection, it):
             try:
-                yield Statements(connection, self.schema, now)
+                yield it
             except BaseException:
                 _roll_back(connection)
                 raise
-            connection.execute("COMMIT")
+            # The last statements may have committed.
+            if connection.info.transaction_status:
+                connection.execute("COMMIT")
 
     @contextmanager
-    def _begun(self, pool: Pool, begin: str) -> Iterator[tuple[psycopg.Connection[Any], int]]:
+    def _begun(
+        self, pool: Pool, begin: str, opening: Opening | None
+    ) -> Iterator[tuple[psycopg.Connection[Any], Statements]]:
         """Lend a connection in a transaction; one that broke while it was idle is replaced."""
         with pool.lent() as connection:
             try:
-                now = self._begin(connection, begin)
+                it = self._begin(connection, begin, opening)
             except driver().OperationalError:
                 connection.close()
                 pool.forget_idle()
             else:
-                yield connection, now
+                yield connection, it
                 return
         with pool.lent() as connection:
-            yield connection, self._begin(connection, begin)
+            yield connection, self._begin(connection, begin, opening)
 
-    def _begin(self, connection: psycopg.Connection[Any], begin: str) -> int:
-        if self.time.clock is not None:
-            connection.execute(begin.encode())
-            return self.time.now()
+    def _begin(self, connection: psycopg.Connection[Any], begin: str, opening: Opening | None) -> Statements:
         before = steady()
         # All in one message, and so in one round trip.
-        cursor = connection.execute(f"{begin}; SELECT {NOW}".encode())
-        while cursor.nextset():
-            pass
-        told = int(cursor.fetchall()[0][0])
+        statement, parameters = opening or ("SELECT 1", {})
+        text = f"{begin}; {self.schema.placed(statement)}; SELECT {NOW}"
+        *_, rows, [(told,)] = fetch_sets(connection, text, parameters)
+        if self.time.clock is not None:
+            return Statements(connection, self.schema, self.time.now(), rows)
         self.time.learn(told, before)
-        return told
+        return Statements(connection, self.schema, told, rows)
 
 
 def _roll_back(connection: psycopg.Connection[Any]) -> None:

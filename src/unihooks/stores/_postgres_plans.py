@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -23,6 +24,8 @@ from unihooks.stores._turns import in_turn
 _TENANTS_PER_PLAN = 100
 _DELIVERIES_PER_PLAN = 1_000
 _BYTES_PER_PLAN = 8 * 1024 * 1024
+# Bodies of up to so many bytes come along; larger ones are read when it is known who wants them.
+_SMALL = 8 * 1024
 
 # By what is new alone, never by an id or time that was reached: an older event may commit later.
 _EVENTS = """
@@ -34,7 +37,8 @@ WITH RECURSIVE turns (tenant) AS (
             WHERE e.planned_at IS NULL AND e.tenant > turns.tenant ORDER BY e.tenant LIMIT 1)
     FROM turns WHERE turns.tenant IS NOT NULL
 ), served AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT %(tenants)s)
-SELECT e.tenant, e.id, e.product, e.event_type, octet_length(e.body), e.created_at, e.plan_cursor
+SELECT e.tenant, e.id, e.product, e.event_type, octet_length(e.body), e.created_at, e.plan_cursor,
+    CASE WHEN octet_length(e.body) <= %(small)s THEN e.body END
 FROM served CROSS JOIN LATERAL (
     SELECT * FROM unihooks.events WHERE tenant = served.tenant AND planned_at IS NULL
     ORDER BY id LIMIT (SELECT ceil(CAST(%(limit)s AS numeric) / count(*)) FROM served)
@@ -52,7 +56,10 @@ _MORE = "SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE planned_at IS NULL O
 
 @define
 class Chosen:
-    """Be a new event with the subscribers that it is planned for now; `cursor` is where the next call goes on."""
+    """Be a new event with the subscribers that it is planned for now; `cursor` is where the next call goes on.
+
+    The event's body is empty as long as it has not been read.
+    """
 
     event: NewEvent
     size: int
@@ -111,9 +118,14 @@ class Plans:
         self._after = ""
         self._subscribers = Subscribers()
 
-    def plan(self, it: Statements, lease: Lease, room: Room, limit: int) -> Planned:
-        """Plan up to `limit` new events; `room` is left as it is."""
-        chosen = self._choose(it, limit)
+    def opening(self, limit: int) -> tuple[str, dict[str, Any]]:
+        """Return the statement that finds new events, with its parameters."""
+        with self._lock:
+            return _EVENTS, _parameters(self._after, limit)
+
+    def plan(self, it: Statements, lease: Lease, room: Room, limit: int, *, after: str) -> Planned:
+        """Plan up to `limit` new events, found by `opening` beyond the tenant `after`; `room` is left as it is."""
+        chosen = self._choose(it, limit, after)
         if not chosen:
             return Planned(more=_more(it))
         # The events are claimed; a change that was made before they were emitted is seen from here on.
@@ -129,19 +141,18 @@ class Plans:
         failed = [item for item in made.failed if item.delivery_id in inserted]
         return Planned(events=events, deliveries=len(inserted), claimed=claimed, failed=failed, more=more)
 
-    def _choose(self, it: Statements, limit: int) -> list[Chosen]:
-        with self._lock:
-            after = self._after
-        rows = _new_events(it, after, limit)
+    def _choose(self, it: Statements, limit: int, after: str) -> list[Chosen]:
+        rows = list(it.opening)
         if after and not rows:
-            rows = _new_events(it, "", limit)
+            rows = it.fetch(_EVENTS, **_parameters("", limit))
         chosen: list[Chosen] = []
         size = 0
         for row in list(in_turn(rows, lambda row: row[0]))[:limit]:
             size += row[4]
             if chosen and size > _BYTES_PER_PLAN:
                 break
-            chosen.append(Chosen(NewEvent(row[1], row[0], row[2], row[3], b"", row[5]), row[4], row[6], []))
+            event = NewEvent(row[1], row[0], row[2], row[3], row[7] or b"", row[5])
+            chosen.append(Chosen(event, row[4], row[6], []))
         served = {item.event.tenant for item in chosen}
         with self._lock:
             everyone = not after and len(served) < min(limit, _TENANTS_PER_PLAN)
@@ -164,16 +175,19 @@ class Plans:
             yield item
 
 
-def _new_events(it: Statements, after: str, limit: int) -> list[Row]:
+def _parameters(after: str, limit: int) -> dict[str, Any]:
     # Of each of many tenants a little, so that few events are locked in vain.
-    return it.fetch(_EVENTS, after=after, tenants=_TENANTS_PER_PLAN, limit=limit)
+    return {"after": after, "tenants": _TENANTS_PER_PLAN, "limit": limit, "small": _SMALL}
 
 
 def _deliver(it: Statements, chosen: Iterable[Chosen], current: dict[str, int], made: Made) -> None:
     matched = [item for item in chosen if item.subscribers]
-    payloads = event_bodies(it, ((item.event.tenant, item.event.id) for item in matched))
+    unread = [(item.event.tenant, item.event.id) for item in matched if not item.event.body]
+    payloads = event_bodies(it, unread)
     for item in matched:
-        event = evolve(item.event, body=payloads[item.event.tenant, item.event.id])
+        event = item.event
+        if not event.body:
+            event = evolve(event, body=payloads[event.tenant, event.id])
         made.deliver(item, event, current[event.tenant])
 
 
@@ -192,7 +206,7 @@ def _mark(it: Statements, chosen: list[Chosen], made: Made) -> bool:
     rows = keyed("tenant, id, cursor", [(item.event.tenant, item.event.id, item.cursor) for item in chosen])
     lower = (LOCK_LANES, LOWER) if made.due else ()
     given = lowered(made.due) if made.due else {}
-    return bool(it.fetch_last(_MARK, *lower, _MORE, rows=rows, now=it.now, **given)[0][0])
+    return bool(it.fetch_last(_MARK, *lower, _MORE, commit=True, rows=rows, now=it.now, **given)[0][0])
 
 
 def _more(it: Statements) -> bool:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,16 @@ class Schema:
 
 
 class Statements:
-    """Be an open transaction (or a connection that commits by itself), with the time by the store's clock."""
+    """Be an open transaction (or a connection that commits by itself), with the time by the store's clock.
 
-    def __init__(self, connection: psycopg.Connection[Any], schema: Schema, now: int) -> None:
+    `opening` are the rows of the statement that came along with the BEGIN.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], schema: Schema, now: int, opening: Sequence[Row] = ()
+    ) -> None:
         self.now = now
+        self.opening = opening
         self.schema = schema
         self._connection = connection
 
@@ -62,15 +68,13 @@ class Statements:
         rows = self.fetch(statement, **parameters)
         return rows[0] if rows else None
 
-    def fetch_last(self, *statements: str, **parameters: Any) -> list[Row]:
-        """Run statements in one round trip, each seeing what is there when it begins; return the last's rows."""
+    def fetch_last(self, *statements: str, commit: bool = False, **parameters: Any) -> list[Row]:
+        """Run statements in one round trip, each seeing what is there when it begins; return the last's rows.
+
+        With `commit` the transaction ends with them.
+        """
         text = ";".join(self.schema.placed(statement) for statement in statements)
-        with driver().ClientCursor(self._connection) as cursor:
-            cursor.execute(text.encode(), parameters)
-            while cursor.nextset():
-                pass
-            rows: list[Row] = cursor.fetchall()
-            return rows
+        return fetch_sets(self._connection, f"{text};COMMIT" if commit else text, parameters)[-2 if commit else -1]
 
     def run(self, statement: str, /, **parameters: Any) -> int:
         """Return how many rows a statement changed."""
@@ -87,6 +91,18 @@ class Statements:
         )
         with self._connection.cursor() as cursor:
             cursor.execute(statement.encode(), list(chain.from_iterable(rows)))
+
+
+def fetch_sets(
+    connection: psycopg.Connection[Any], text: str, parameters: Mapping[str, Any] | None = None
+) -> list[list[Row]]:
+    """Run statements in one round trip; return the rows of each, none where there cannot be any."""
+    with driver().ClientCursor(connection) as cursor:
+        cursor.execute(text.encode(), parameters)
+        sets = [cursor.fetchall() if cursor.description else []]
+        while cursor.nextset():
+            sets.append(cursor.fetchall() if cursor.description else [])
+        return sets
 
 
 def as_json(value: object) -> str:
