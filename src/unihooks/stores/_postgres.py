@@ -175,7 +175,8 @@ class PostgresStore(Store):
         return claimed
 
     def record(self, results: Sequence[Result]) -> Recorded:
-        return self._database.write(lambda it: _postgres_records.record(it, results))
+        opening = _postgres_records.opening(results)
+        return self._database.write(lambda it: _postgres_records.record(it, results), opening)
 
     def release(self, claimed: Sequence[Claimed]) -> None:
         self._database.write(lambda it: _postgres_claims.release(it, claimed))

@@ -19,15 +19,13 @@ from unihooks.stores._postgres_emitter import Emitter
 from unihooks.stores._postgres_errors import driver, explained, is_outage, is_transient
 from unihooks.stores._postgres_pool import Pool
 from unihooks.stores._postgres_signals import Signals
-from unihooks.stores._postgres_statements import BEGIN_WRITING, NOW, Schema, Statements, fetch_sets
+from unihooks.stores._postgres_statements import BEGIN_WRITING, NOW, Opening, Schema, Statements, fetch_sets
 from unihooks.stores._postgres_time import ServerTime, steady
 
 if TYPE_CHECKING:
     import psycopg
 
 T = TypeVar("T")
-
-Opening = tuple[str, dict[str, Any]]
 
 # Statistics lag behind a queue, and mislead the planner: every statement here has an index made for it.
 _BY_INDEX = (

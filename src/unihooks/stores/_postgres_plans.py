@@ -16,7 +16,7 @@ from unihooks.stores._postgres_bodies import Body, event_bodies, keep_bodies
 from unihooks.stores._postgres_claims import LOCK_LANES, LOWER, lowered
 from unihooks.stores._postgres_config import plan_along
 from unihooks.stores._postgres_deliveries import insert_deliveries
-from unihooks.stores._postgres_statements import Row, Statements, keyed
+from unihooks.stores._postgres_statements import Opening, Row, Statements, keyed
 from unihooks.stores._postgres_subscribers import Subscribers
 from unihooks.stores._rows import delivery_row, failed_to_map
 from unihooks.stores._turns import in_turn
@@ -118,7 +118,7 @@ class Plans:
         self._after = ""
         self._subscribers = Subscribers()
 
-    def opening(self, limit: int) -> tuple[str, dict[str, Any]]:
+    def opening(self, limit: int) -> Opening:
         """Return the statement that finds new events, with its parameters."""
         with self._lock:
             return _EVENTS, _parameters(self._after, limit)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from attrs import define
 
@@ -14,7 +15,7 @@ from unihooks.abc import FAILING_TOO_LONG, Recorded, Result
 from unihooks.stores import _rows
 from unihooks.stores._hours import COLUMNS, COUNTS, hour_rows
 from unihooks.stores._postgres_config import change_alone, disable_endpoint
-from unihooks.stores._postgres_statements import Statements, as_json, keyed, packed
+from unihooks.stores._postgres_statements import Opening, Statements, as_json, keyed, packed
 
 FAILING_LIMIT = 5 * 24 * 3600 * SECOND
 
@@ -102,13 +103,21 @@ class _Health:
         return result.disable or (FAILING_TOO_LONG if too_long else None)
 
 
+def opening(results: Sequence[Result]) -> Opening | None:
+    """Return the statement that `record` may begin with, unless another has to come first."""
+    if any(item.disable or item.state is not DeliveryState.DELIVERED for item in results):
+        return None
+    return _HELD, _keys(results, DeliveryState.PENDING)
+
+
 def record(it: Statements, results: Sequence[Result]) -> Recorded:
-    """Store the results whose token still holds the delivery."""
+    """Store the results whose token still holds the delivery; `opening` came along with the BEGIN."""
     alone = _may_disable(it, results)
     if alone:
         # Before any row is locked: whoever changes a configuration locks in this order.
         change_alone(it, alone)
-    accepted = _held(it, results, DeliveryState.PENDING)
+    came_along = opening(results) is not None
+    accepted = _chosen(results, it.opening) if came_along else _held(it, results, DeliveryState.PENDING)
     if len(accepted) < len(results):
         _keep_attempts(it, _held(it, results, DeliveryState.CANCELLED))
     if not accepted:
@@ -118,7 +127,7 @@ def record(it: Statements, results: Sequence[Result]) -> Recorded:
     endpoint_ids = list({item.claimed.endpoint_id for item in accepted})
     counts = keyed(COLUMNS, hour_rows(accepted, it.now))
     lanes = it.fetch_last(_MOVE_ON, _COUNT, _LANES, news=news, counts=counts, endpoints=endpoint_ids)
-    reasons = _note_health(it, accepted, lanes, due)
+    reasons = _note_health(it, accepted, lanes, due, commit=not alone)
     disabled = _disable(it, [pair for pair in reasons if pair[0].claimed.tenant in alone])
     return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
 
@@ -133,12 +142,17 @@ def _may_disable(it: Statements, results: Sequence[Result]) -> set[str]:
 
 
 def _held(it: Statements, results: Sequence[Result], state: DeliveryState) -> list[Result]:
-    if not results:
-        return []
+    return _chosen(results, it.fetch(_HELD, **_keys(results, state))) if results else []
+
+
+def _keys(results: Sequence[Result], state: DeliveryState) -> dict[str, Any]:
     keys = sorted(
         (item.claimed.tenant, item.claimed.id, item.claimed.token, position) for position, item in enumerate(results)
     )
-    found = it.fetch(_HELD, keys=keyed("tenant, id, token, position", keys), state=state.value)
+    return {"keys": keyed("tenant, id, token, position", keys), "state": state.value}
+
+
+def _chosen(results: Sequence[Result], found: Iterable[_rows.Row]) -> list[Result]:
     positions = sorted(row[0] for row in found)
     # Of two results with one token only the first can hold the delivery.
     first = {results[position].claimed.id: position for position in reversed(positions)}
@@ -200,7 +214,7 @@ def _add_attempts(it: Statements, accepted: Sequence[Result]) -> None:
 
 
 def _note_health(
-    it: Statements, accepted: Iterable[Result], found: Iterable[_rows.Row], due: dict[str, int]
+    it: Statements, accepted: Iterable[Result], found: Iterable[_rows.Row], due: dict[str, int], *, commit: bool
 ) -> list[tuple[Result, str]]:
     lanes = {row[0]: _Health(*row[1:]) for row in found}
     reasons = []
@@ -213,7 +227,7 @@ def _note_health(
         (id_, lane.failing_since, lane.failures, lane.last_success_at, lane.last_failure_at, due.get(id_))
         for id_, lane in lanes.items()
     ]
-    it.run(_SET_LANES, rows=keyed(_LANE, rows))
+    it.fetch_last(_SET_LANES, commit=commit, rows=keyed(_LANE, rows))
     return reasons
 
 

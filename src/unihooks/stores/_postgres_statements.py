@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import psycopg
 
 Row = tuple[Any, ...]
+# A statement that comes along with the BEGIN, and its parameters.
+Opening = tuple[str, dict[str, Any]]
 
 # A process that is frozen in a transaction, or has vanished, must not hold its locks until its leases have ended.
 BEGIN_WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5s'"
