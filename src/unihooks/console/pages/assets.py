@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from unihooks.console._rendering import refuse, settings_of
 
 _FOLDER = Path(__file__).parent.parent / "static"
+_ANY_THEME = ":root,:root.dark,:root.light,html.system:not(.js)"
 _AN_HOUR = {"cache-control": "public, max-age=3600"}
 
 
@@ -21,7 +22,7 @@ async def brand(request: Request) -> Response:
     if branding.accent is None:
         return Response("", media_type="text/css", headers=_AN_HOUR)
     colours = f"--primary:{branding.accent};--primary-foreground:{branding.accent_text};--ring:{branding.accent}"
-    return Response(f":root,:root.dark,:root.light{{{colours}}}\n", media_type="text/css", headers=_AN_HOUR)
+    return Response(f"{_ANY_THEME}{{{colours}}}\n", media_type="text/css", headers=_AN_HOUR)
 
 
 async def logo(request: Request) -> Response:
