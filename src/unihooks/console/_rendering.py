@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -115,4 +116,6 @@ def _environment() -> Environment:
     )
     environment.filters.update(_formats.FILTERS)
     environment.globals["Permission"] = Permission
+    # Browsers keep assets for a while, but not beyond an upgrade.
+    environment.globals["version"] = version("unihooks")
     return environment
