@@ -65,3 +65,9 @@ def test_several_worker_processes_deliver_each_event_once(tmp_path):
 def test_the_consoles_pages_are_answered_over_much(tmp_path):
     rows = _run(tmp_path, "console")
     assert sum("the operator's page" in row for row in rows) == 2
+
+
+@pytest.mark.slow
+def test_the_profile_names_what_each_thread_does(tmp_path):
+    rows = _run(tmp_path, "profile", "--store", "sqlite")
+    assert {"host thread", "store thread", "loop thread", "- sign", "- commit: write and sync pages"} <= set(rows)
