@@ -38,12 +38,17 @@ def _run_all(suites: Sequence[str], kinds: list[str], given: argparse.Namespace)
         for suite in suites:
             module = import_module(suite)
             table = Table(suite)
-            module.measure(table, kinds, dsn, module.SMALL if given.small else module.Size())
             tables.append(table)
-            # At once, so that a suite that fails costs only itself.
-            table.show()
-            if given.json:
-                write_json(given.json, [table])
+            try:
+                module.measure(table, kinds, dsn, module.SMALL if given.small else module.Size())
+            except BaseException as error:
+                table.check(f"ended early by {type(error).__name__}", good=False)
+                raise
+            finally:
+                # What was measured is kept, whatever became of the rest.
+                table.show()
+                if given.json:
+                    write_json(given.json, [table])
     return tables
 
 

@@ -53,7 +53,7 @@ def _row(kind: str, case: Case, mine: list[Figures], by_hand: list[Figures]) -> 
     ratios = [one["rate"] / other["rate"] for one, other in zip(mine, by_hand, strict=True)]
     what = {"sync": "emit", "async": "aemit"}[case.mode]
     saturated = kind == "sqlite" and case == Case(256, "async", "own")
-    times = ", ".join(f"{part} {middle(mine, part):.2g} ({middle(by_hand, part):.2g})" for part in ("p50", "p99"))
+    times = ", ".join(f"{part} {middle(mine, part):.1f} ({middle(by_hand, part):.1f})" for part in ("p50", "p99"))
     return Row(
         what=f"{what}, {case.way} transaction, {case.callers} callers",
         where=NAMES[kind],

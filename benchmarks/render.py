@@ -21,6 +21,7 @@ FILE = Path(__file__).with_name("results.json")
 DOCS = Path(__file__).parents[1] / "docs" / "explanation"
 PAGE = DOCS / "benchmarks.md"
 _PLACE = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_EXPONENT = re.compile(r"\d(?:\.\d+)?e\+\d+")
 _COLUMNS = ["", "measured", "beside", "ratio", "goal", "CPU µs", "database µs", ""]
 
 Rows = list[Row]
@@ -88,6 +89,8 @@ def _tight(text: str) -> str:
 def _table(table: dict[str, Any], rows: Rows) -> str:
     load = table["load"]
     when = f"{table['began']} UTC, load average {min(load):.1f} to {max(load):.1f} while it ran."
+    if table["problems"]:
+        when += f" Not all went well: {'; '.join(table['problems'])}."
     parts = ["", when, ""]
     for where in dict.fromkeys(row.where for row in rows):
         mine = [row for row in rows if row.where == where]
@@ -109,7 +112,7 @@ def _cells(row: Row) -> list[str]:
         "" if row.limit is None else _tight(f"{_goal(row)} {'✓' if row.is_good else '✗'}"),
         "" if row.cpu is None else shown(row.cpu),
         "" if not row.db else shown(row.db),
-        row.note,
+        _EXPONENT.sub(lambda match: f"{float(match[0]):,.0f}", row.note),
     ]
 
 

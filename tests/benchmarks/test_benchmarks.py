@@ -71,3 +71,8 @@ def test_the_consoles_pages_are_answered_over_much(tmp_path):
 def test_the_profile_names_what_each_thread_does(tmp_path):
     rows = _run(tmp_path, "profile", "--store", "sqlite")
     assert {"host thread", "store thread", "loop thread", "- sign", "- commit: write and sync pages"} <= set(rows)
+
+
+def test_the_page_of_the_docs_shows_the_figures_that_were_kept():
+    run = subprocess.run([sys.executable, str(RENDER), "--check"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
