@@ -193,9 +193,7 @@ def _raise_stamp(it: Statements, tenant: str) -> None:
 
 
 def _insert(it: Statements, webhook: Webhook) -> None:
-    # Searches ignore case alike on every server, whatever its locale, and as the other stores do.
-    searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
-    row = (*_rows.webhook_row(webhook), "\n".join(searched).casefold())
+    row = (*_rows.webhook_row(webhook), _rows.folded(webhook))
     it.insert("webhooks", f"{_rows.WEBHOOK_COLUMNS}, folded", [row])
     it.insert("endpoints", _rows.ENDPOINT_COLUMNS, _rows.endpoint_rows(webhook))
     it.insert("secrets", _rows.SECRET_COLUMNS, _rows.secret_rows(webhook))

@@ -113,6 +113,12 @@ def webhook_row(webhook: Webhook) -> Row:
     )
 
 
+def folded(webhook: Webhook) -> str:
+    """Return what searches look in: they ignore case alike in every database, whatever its locale."""
+    searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
+    return "\n".join(searched).casefold()
+
+
 def endpoint_rows(webhook: Webhook) -> list[Row]:
     """Return ENDPOINT_COLUMNS of a webhook's endpoints."""
     return [

@@ -83,13 +83,11 @@ def list_webhooks(connection: sqlite3.Connection, tenant: str, narrow: WebhookFi
     name, id_ = split_position(edge or "") if window.by_name else (None, edge)
     order = "DESC" if not rising else "ASC"
     statement = f"""
-    SELECT {_rows.WEBHOOK_COLUMNS} FROM main.unihooks_webhooks AS w
+    SELECT {_rows.WEBHOOK_COLUMNS} FROM main.unihooks_webhooks
     WHERE tenant = :tenant AND (:status IS NULL OR status = :status)
       {_beyond(window, edge)}
       {_FAILING[narrow.failing]}
-      AND (:search IS NULL OR instr(unihooks_folded(name || char(10) || description), :search)
-        OR EXISTS (SELECT 1 FROM main.unihooks_endpoints AS e
-                   WHERE e.webhook_id = w.id AND instr(lower(e.url), :search)))
+      AND (:search IS NULL OR instr(folded, :search))
     ORDER BY {f"name_key {order}, " if window.by_name else ""}id {order} LIMIT :limit
     """
     parameters = {
@@ -166,7 +164,7 @@ def _raise_stamp(connection: sqlite3.Connection, tenant: str) -> None:
 
 def _insert(connection: sqlite3.Connection, webhook: Webhook) -> None:
     for table, columns, rows in (
-        ("webhooks", _rows.WEBHOOK_COLUMNS, [_rows.webhook_row(webhook)]),
+        ("webhooks", f"{_rows.WEBHOOK_COLUMNS}, folded", [(*_rows.webhook_row(webhook), _rows.folded(webhook))]),
         ("endpoints", _rows.ENDPOINT_COLUMNS, _rows.endpoint_rows(webhook)),
         ("secrets", _rows.SECRET_COLUMNS, _rows.secret_rows(webhook)),
         ("subscriptions", _rows.SUBSCRIPTION_COLUMNS, _rows.subscription_rows(webhook)),

@@ -235,7 +235,6 @@ class Database:
             check_same_thread=False,
             cached_statements=256,
         )
-        connection.create_function("unihooks_folded", 1, str.casefold, deterministic=True)
         connection.execute("PRAGMA main.synchronous = FULL")
         # Old pages kept for a savepoint would be written to a temporary file, as much again as to the log.
         connection.execute("PRAGMA temp_store = MEMORY")

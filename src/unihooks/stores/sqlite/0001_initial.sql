@@ -9,7 +9,8 @@ CREATE TABLE main.unihooks_tenants (
     stamp INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Headers and secrets are plain bytes where key_id is NULL. name_key is what names are sorted by.
+-- Headers and secrets are plain bytes where key_id is NULL. name_key is what names are sorted by,
+-- folded what searches look in.
 CREATE TABLE main.unihooks_webhooks (
     id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -26,7 +27,8 @@ CREATE TABLE main.unihooks_webhooks (
     activated_mark TEXT,
     deactivated_at INTEGER,
     deactivated_mark TEXT,
-    name_key TEXT NOT NULL
+    name_key TEXT NOT NULL,
+    folded TEXT NOT NULL
 );
 
 CREATE INDEX main.unihooks_webhooks_by_tenant ON unihooks_webhooks (tenant, id);
