@@ -2,7 +2,6 @@
 
 from unihooks._catalog import Catalog, EventType, Product
 from unihooks._dispatcher import Dispatcher
-from unihooks._engine import DrainResult
 from unihooks._figures import (
     Activity,
     EndpointHealth,
@@ -34,6 +33,7 @@ from unihooks._secrets import Secret
 from unihooks._signing import VerifiedMessage, sign, verify
 from unihooks._targets import TargetPolicy
 from unihooks._webhooks import Webhooks
+from unihooks._work import DrainResult
 from unihooks._worker import Worker
 
 __all__ = [

@@ -15,7 +15,6 @@ from typing import Any, Self
 
 from unihooks import _payload
 from unihooks._catalog import Catalog, check_name
-from unihooks._engine import DrainResult
 from unihooks._figures import TenantFigures
 from unihooks._forgetting import erase, prune
 from unihooks._gathering import Gathering
@@ -43,6 +42,7 @@ from unihooks._times import SECOND, Clock, from_us, optional_microseconds, to_us
 from unihooks._transports import HostTransport, transport_maker
 from unihooks._twins import awaitable
 from unihooks._webhooks import Bounds, Webhooks
+from unihooks._work import DrainResult
 from unihooks._worker import Worker, WorkerThread, drain, run_in_new_loop
 from unihooks.abc import Hook, Settings, Store
 from unihooks.exceptions import StoreError
@@ -80,6 +80,8 @@ class Dispatcher:
         log: Read events, deliveries and attempts, and act on them: see `Log`.
     """
 
+    _knows_time = False
+
     def __init__(
         self,
         store: Store,
@@ -106,16 +108,14 @@ class Dispatcher:
         check_counts(webhooks_per_tenant=webhooks_per_tenant, endpoints_per_webhook=endpoints_per_webhook)
         check_times(deadline, retention=retention, idempotency_window=idempotency_window)
         new_transport = transport_maker(transport, targets, ssl_context)
-        addresses = to_addresses(egress_ips)
+        self.egress_ips = to_addresses(egress_ips)
         if clock is not None:
             store.use_clock(clock)
         self.catalog = catalog
-        self.egress_ips = addresses
         self._store = store
         self._gathering = Gathering(store)
         self._patrol = _Patrol(store)
         self._watch = Watch(store)
-        self._knows_time = False
         self._settings = Settings(
             store=store,
             retries=retries,
@@ -125,13 +125,10 @@ class Dispatcher:
             new_transport=new_transport,
             on_delivery=on_delivery,
             on_endpoint_disabled=on_endpoint_disabled,
-            wakers=set(),
         )
         bounds = Bounds(webhooks_per_tenant=webhooks_per_tenant, endpoints_per_webhook=endpoints_per_webhook)
-        prober = Prober(self._settings)
-        self.webhooks = Webhooks(
-            settings=self._settings, targets=targets, catalog=catalog, bounds=bounds, send=prober.send
-        )
+        send = Prober(self._settings).send
+        self.webhooks = Webhooks(settings=self._settings, targets=targets, catalog=catalog, bounds=bounds, send=send)
         self.log = Log(self._settings)
 
     @property

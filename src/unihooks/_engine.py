@@ -23,7 +23,7 @@ from unihooks._recorder import Recorder
 from unihooks._requests import Message, PreparedDestination, RenderedRequest, build_request
 from unihooks._retries import DEFAULT_RETRIES
 from unihooks._upkeep import Upkeep
-from unihooks._work import new_token
+from unihooks._work import DrainResult, new_token
 from unihooks.abc import AttemptRow, Claimed, Lease, Recorded, Result, Settings
 from unihooks.exceptions import StoreError
 from unihooks.transport import Exchange, exchange
@@ -39,16 +39,6 @@ _STORE_THREADS = 4
 _HOOKS_AT_LEAST_SECONDS = 1.0
 _NOTHING_SENT = Exchange(error="the request could not be built", duration=0.0)
 _logger = logging.getLogger("unihooks.worker")
-
-
-@frozen
-class DrainResult:
-    """Be what a drain did: events planned, requests made, deliveries that were delivered, that failed for good."""
-
-    planned: int
-    attempted: int
-    delivered: int
-    failed: int
 
 
 @frozen(kw_only=True)

@@ -225,3 +225,13 @@ class Figures:
     in_flight: int
     failing_endpoints: int
     workers: Sequence[WorkerSeen]
+
+
+@frozen
+class DrainResult:
+    """Be what a drain did: events planned, requests made, deliveries that were delivered, that failed for good."""
+
+    planned: int
+    attempted: int
+    delivered: int
+    failed: int

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from unihooks._engine import DrainResult, Engine, Limits
+from unihooks._engine import Engine, Limits
 from unihooks._options import check_counts, check_seconds, settings_of
+from unihooks._work import DrainResult
 from unihooks.abc import Employer, Settings
 
 T = TypeVar("T")

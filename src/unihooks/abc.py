@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
 
 import httpx
-from attrs import frozen
+from attrs import Factory, frozen
 
 from unihooks._answers import KeptAnswer, StoreAnswers
 from unihooks._figures import StoreFigures
@@ -379,7 +379,7 @@ class Settings:
     new_transport: Callable[[], httpx.AsyncBaseTransport]
     on_delivery: Hook | None
     on_endpoint_disabled: Hook | None
-    wakers: set[Callable[[], None]]
+    wakers: set[Callable[[], None]] = Factory(set)
 
     def wake(self) -> None:
         """Let the workers of this process look for work now; a hint that nothing depends on."""
