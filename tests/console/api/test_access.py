@@ -12,6 +12,7 @@ from .conftest import SECRET
 BODIES = {
     "addWebhook": {"name": "x", "endpoints": ["https://example.com/x"]},
     "replayDeliveries": {"filter": {}},
+    "recoverDeliveries": {"since": "2020-01-01T00:00:00Z"},
     "sendTest": {"product": "chat", "event_type": "message.received"},
     "previewMapping": {"payload": {}},
     "tryMapping": {"mapping": {}, "payload": {}},

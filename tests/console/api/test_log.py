@@ -49,6 +49,17 @@ async def test_what_a_filter_shows_is_counted_then_replayed(api, dispatcher, web
     assert len(dispatcher.log.deliveries(tenant="acme", state="pending")) == 3
 
 
+async def test_what_a_webhook_missed_is_recovered(api, dispatcher, webhook):
+    dispatcher.webhooks.deactivate(webhook.id, tenant="acme")
+    dispatcher.emit("chat", "message.received", {"text": "missed"}, tenant="acme")
+    dispatcher.drain()
+    where, since = f"/webhooks/{webhook.id}/recover", {"since": "2020-01-01T00:00:00Z"}
+    refused = await api.post(where, {"since": "yesterday"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "since")
+    assert (await api.post(where, since)).json() == {"recovered": 1}
+    assert (await api.post(where, since)).status_code == 429
+
+
 async def test_a_pending_delivery_is_cancelled_and_no_other(api, dispatcher, delivery):
     replay = (await api.post(f"/deliveries/{delivery.id}/replay")).json()
     cancelled = await api.post(f"/deliveries/{replay['id']}/cancel")

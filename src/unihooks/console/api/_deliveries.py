@@ -14,6 +14,8 @@ from unihooks.console.api._reading import Query
 from unihooks.console.api._schemas import COMPONENTS
 
 _MOST = 10_000
+# How many replays a recovery counts as: how many it makes is known only afterwards.
+_RECOVERY = 100
 _ONE = "/deliveries/{delivery_id}"
 _ABOUT = {
     "held": "Pending, but waiting for its webhook to be activated or its endpoint to be enabled.",
@@ -68,6 +70,15 @@ async def replayed_all(call: Call) -> dict[str, Any]:
     return {"replayed": await call.dispatcher.log.areplay_all(tenant=call.tenant, most=most, **filters)}
 
 
+async def recovered(call: Call) -> dict[str, Any]:
+    """Plan what a webhook missed, and what failed."""
+    webhook_id = call.path["webhook_id"]
+    await call.dispatcher.webhooks.aget(webhook_id, tenant=call.tenant)
+    times = _filters(call.body)
+    _take(call, _RECOVERY)
+    return {"recovered": await call.dispatcher.log.arecover(webhook_id, tenant=call.tenant, **times)}
+
+
 async def cancelled(call: Call) -> dict[str, Any]:
     """Cancel a delivery."""
     return _shapes.shown(await call.dispatcher.log.acancel(call.path["delivery_id"], tenant=call.tenant))
@@ -114,6 +125,18 @@ OPERATIONS = (
         handle=replayed_all,
         answer="Replayed",
         body="ReplayAll",
+        once=True,
+        limited=True,
+    ),
+    Operation(
+        method="POST",
+        path="/webhooks/{webhook_id}/recover",
+        id="recoverDeliveries",
+        about="Plan what a webhook missed in a period, and again what failed; the answer says how many deliveries",
+        permission=Permission.SEND,
+        handle=recovered,
+        answer="Recovered",
+        body="Recovery",
         once=True,
         limited=True,
     ),

@@ -222,6 +222,8 @@ COMPONENTS: dict[str, Schema] = {
     "Filter": asked(**_FILTERS),
     "ReplayAll": asked("filter", filter=ref("Filter"), most={"type": "integer", "minimum": 1, "maximum": 10_000}),
     "Replayed": answered(replayed=COUNT),
+    "Recovery": asked("since", since=_FILTERS["since"], until=_FILTERS["until"]),
+    "Recovered": answered(recovered=COUNT),
     # The catalog.
     "EventType": answered(name=TEXT, title=TEXT, description=MAYBE_TEXT, schema=ANY, example=ANY),
     "Product": answered(name=TEXT, title=TEXT, description=MAYBE_TEXT, event_types=list_of(ref("EventType"))),
