@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from attrs import define, field, frozen
 
+# How many replays a recovery counts as: how many it makes is known only afterwards.
+RECOVERY = 100
 _MOST_TENANTS = 10_000
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from unihooks.console._rates import RECOVERY
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import PAGING, Call, Operation
@@ -14,8 +15,6 @@ from unihooks.console.api._reading import Query
 from unihooks.console.api._schemas import COMPONENTS
 
 _MOST = 10_000
-# How many replays a recovery counts as: how many it makes is known only afterwards.
-_RECOVERY = 100
 _ONE = "/deliveries/{delivery_id}"
 _ABOUT = {
     "held": "Pending, but waiting for its webhook to be activated or its endpoint to be enabled.",
@@ -75,7 +74,7 @@ async def recovered(call: Call) -> dict[str, Any]:
     webhook_id = call.path["webhook_id"]
     await call.dispatcher.webhooks.aget(webhook_id, tenant=call.tenant)
     times = _filters(call.body)
-    _take(call, _RECOVERY)
+    _take(call, RECOVERY)
     return {"recovered": await call.dispatcher.log.arecover(webhook_id, tenant=call.tenant, **times)}
 
 

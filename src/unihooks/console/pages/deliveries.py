@@ -11,6 +11,7 @@ from unihooks.console import _narrowing
 from unihooks.console._access import Form, action, view
 from unihooks.console._formats import now
 from unihooks.console._narrowing import PERIODS, Narrowing
+from unihooks.console._rates import RECOVERY
 from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
@@ -18,8 +19,6 @@ from unihooks.console.pages.delivery import too_many
 
 _PER_PAGE = 30
 _MOST_REPLAYED = 5_000
-# How many replays a recovery counts as: how many it makes is known only afterwards.
-_RECOVERY = 100
 
 
 @view(Permission.READ)
@@ -59,7 +58,7 @@ async def recover(request: Request, form: Form) -> Response:
     """Plan what a webhook missed in a period, and what failed."""
     settings, webhook = settings_of(request), await _wanted(request)
     tenant = viewer_of(request).tenant
-    if wait := settings.rates.replays.take(tenant, _RECOVERY):
+    if wait := settings.rates.replays.take(tenant, RECOVERY):
         return too_many(request, wait)
     since = now() - PERIODS.get(form.get("period"), PERIODS["24h"])
     await settings.dispatcher.log.arecover(webhook.id, tenant=tenant, since=since)
