@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define
 
@@ -18,21 +18,37 @@ from unihooks.stores._sqlite_statements import as_json, fetch_json, with_values
 
 FAILING_LIMIT = 5 * 24 * 3600 * SECOND
 
-_HELD = """
-SELECT json_group_array(json_extract(k.value, '$[3]')) FROM json_each(?) AS k
-CROSS JOIN main.unihooks_deliveries AS d
-    ON d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
-WHERE d.token = json_extract(k.value, '$[2]') AND d.state = ?
+# Each of these moves on only what the token still holds. What is delivered needs no time any more.
+_DELIVERED_HEAD = "WITH news (tenant, id, token, number, finished_at) AS ("
+_DELIVERED = """)
+UPDATE main.unihooks_deliveries AS d
+SET state = 'delivered', token = NULL, attempt_count = news.number, reason = NULL, finished_at = news.finished_at
+FROM news WHERE d.tenant = news.tenant AND d.id = news.id AND d.token = news.token AND d.state = 'pending'
 """
-_MOVE_ON_HEAD = "WITH news (tenant, id, endpoint_id, state, due_at, number, first_at, reason, finished_at) AS ("
+_MOVE_ON_HEAD = "WITH news (tenant, id, token, endpoint_id, state, due_at, number, first_at, reason) AS ("
 _MOVE_ON = """)
 UPDATE main.unihooks_deliveries AS d
 SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, attempt_count = news.number,
     first_attempt_at = coalesce(d.first_attempt_at, news.first_at),
     held_base = coalesce(d.held_base, (
         SELECT held_total_us FROM main.unihooks_lanes AS l WHERE l.endpoint_id = news.endpoint_id), 0),
-    reason = news.reason, finished_at = news.finished_at
-FROM news WHERE d.tenant = news.tenant AND d.id = news.id
+    reason = news.reason
+FROM news WHERE d.tenant = news.tenant AND d.id = news.id AND d.token = news.token AND d.state = 'pending'
+"""
+# The attempts of what was moved on now are not stored yet; those of what was moved on before are.
+_MOVED = """
+SELECT json_group_array(k.key) FROM json_each(?) AS k
+CROSS JOIN main.unihooks_deliveries AS d
+    ON d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
+WHERE d.attempt_count = json_extract(k.value, '$[2]') AND NOT EXISTS (
+    SELECT 1 FROM main.unihooks_attempts AS a WHERE a.delivery_id = d.id AND a.number = d.attempt_count
+)
+"""
+_CANCELLED = """
+SELECT json_group_array(k.key) FROM json_each(?) AS k
+CROSS JOIN main.unihooks_deliveries AS d
+    ON d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
+WHERE d.token = json_extract(k.value, '$[2]') AND d.state = 'cancelled'
 """
 _NOTE_ATTEMPT = """
 UPDATE main.unihooks_deliveries
@@ -77,27 +93,69 @@ class _Health:
 
 def record(connection: sqlite3.Connection, results: Sequence[Result], now: int) -> Recorded:
     """Store the results whose token still holds the delivery."""
-    accepted = _held(connection, results, DeliveryState.PENDING)
+    accepted: set[str] = set()
+    disabled: list[tuple[str, str, str]] = []
+    for distinct in _rounds(results):
+        done = _record_once(connection, distinct, now)
+        accepted.update(item.claimed.id for item in done)
+        disabled += _disable(connection, _note_health(connection, done, now), now) if done else []
+    return Recorded(accepted=accepted, disabled=disabled)
+
+
+def _rounds(results: Sequence[Result]) -> Iterator[list[Result]]:
+    """Yield the results in rounds with one for each delivery at most; nearly always there is one round."""
+    while results:
+        first: dict[str, Result] = {}
+        for item in results:
+            first.setdefault(item.claimed.id, item)
+        yield list(first.values())
+        results = [it for it in results if first[it.claimed.id] is not it] if len(first) < len(results) else []
+
+
+def _record_once(connection: sqlite3.Connection, results: list[Result], now: int) -> list[Result]:
+    accepted = _move_on(connection, results, now)
     if len(accepted) < len(results):
-        _keep_attempts(connection, _held(connection, results, DeliveryState.CANCELLED))
-    if not accepted:
-        return Recorded(accepted=frozenset())
-    _move_on(connection, accepted, now)
+        _keep_attempts(connection, _those(connection, _CANCELLED, [(it, it.claimed.token) for it in results]))
     with_values(connection, _ADD_ATTEMPTS, [_attempt_row(item) for item in accepted])
     with_values(connection, _COUNT, hour_rows(accepted, now), _COUNT_MORE)
-    reasons = _note_health(connection, accepted, now)
-    disabled = _disable(connection, reasons, now)
-    return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
+    return accepted
 
 
-def _held(connection: sqlite3.Connection, results: Sequence[Result], state: DeliveryState) -> list[Result]:
-    keys = [
-        (item.claimed.tenant, item.claimed.id, item.claimed.token, position) for position, item in enumerate(results)
-    ]
-    positions = sorted(fetch_json(connection, _HELD, (as_json(keys), state.value)))
-    # Of two results with one token only the first can hold the delivery.
-    first = {results[position].claimed.id: position for position in reversed(positions)}
-    return [results[position] for position in sorted(first.values())]
+def _move_on(connection: sqlite3.Connection, results: list[Result], now: int) -> list[Result]:
+    """Return the results that were accepted; how many they are tells whether to look which."""
+    before = connection.total_changes
+    delivered, others, due = _news(results, now)
+    with_values(connection, _DELIVERED_HEAD, delivered, _DELIVERED)
+    with_values(connection, _MOVE_ON_HEAD, others, _MOVE_ON)
+    moved = results
+    if connection.total_changes - before < len(results):
+        moved = _those(connection, _MOVED, [(it, it.attempt.number) for it in results])
+    lower_next_due(connection, due)
+    return moved
+
+
+def _news(results: list[Result], now: int) -> tuple[list[_rows.Row], list[_rows.Row], dict[str, int]]:
+    delivered: list[_rows.Row] = []
+    others: list[_rows.Row] = []
+    due: dict[str, int] = {}
+    for item in results:
+        claimed, attempt = item.claimed, item.attempt
+        key = (claimed.tenant, claimed.id, claimed.token)
+        if item.state is DeliveryState.DELIVERED:
+            delivered.append((*key, attempt.number, now))
+            continue
+        due_at = None
+        if item.state is DeliveryState.PENDING:
+            due_at = now + (item.retry_in_us or 0)
+            due[claimed.endpoint_id] = min(due.get(claimed.endpoint_id, due_at), due_at)
+        moved = (claimed.endpoint_id, item.state.value, due_at, attempt.number, attempt.started_at, item.reason)
+        others.append((*key, *moved))
+    return delivered, others, due
+
+
+def _those(connection: sqlite3.Connection, statement: str, asked: list[tuple[Result, int]]) -> list[Result]:
+    keys = as_json([(item.claimed.tenant, item.claimed.id, number) for item, number in asked])
+    return [asked[position][0] for position in sorted(fetch_json(connection, statement, (keys,)))]
 
 
 def _keep_attempts(connection: sqlite3.Connection, cancelled: Sequence[Result]) -> None:
@@ -106,31 +164,6 @@ def _keep_attempts(connection: sqlite3.Connection, cancelled: Sequence[Result]) 
         with_values(connection, _ADD_ATTEMPTS, [_attempt_row(item) for item in cancelled])
         rows = [(it.attempt.number, it.attempt.started_at, it.claimed.tenant, it.claimed.id) for it in cancelled]
         connection.executemany(_NOTE_ATTEMPT, rows)
-
-
-def _move_on(connection: sqlite3.Connection, accepted: Iterable[Result], now: int) -> None:
-    rows: list[_rows.Row] = []
-    due: dict[str, int] = {}
-    for item in accepted:
-        claimed, pending = item.claimed, item.state is DeliveryState.PENDING
-        due_at = now + (item.retry_in_us or 0) if pending else None
-        if due_at is not None:
-            due[claimed.endpoint_id] = min(due.get(claimed.endpoint_id, due_at), due_at)
-        rows.append(
-            (
-                claimed.tenant,
-                claimed.id,
-                claimed.endpoint_id,
-                item.state.value,
-                due_at,
-                item.attempt.number,
-                item.attempt.started_at,
-                item.reason,
-                None if pending else now,
-            )
-        )
-    with_values(connection, _MOVE_ON_HEAD, rows, _MOVE_ON)
-    lower_next_due(connection, due)
 
 
 def _attempt_row(item: Result) -> _rows.Row:

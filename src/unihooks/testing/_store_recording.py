@@ -121,6 +121,22 @@ class RecordingRules:
         good = scene.claimed()
         assert list(scene.deliver(gone, good).accepted) == [good.id]
 
+    def test_of_several_results_for_one_delivery_the_first_that_holds_it_counts(self, scene: Scene) -> None:
+        scene.active()
+        late, other = scene.claimed(), scene.claimed()
+        scene.clock.advance(31)
+        held = {one.id: one for one in scene.claim()}[late.id]
+        assert set(scene.deliver(late, other, held, held).accepted) == {held.id}
+        assert (len(scene.attempts(held.id)), scene.delivery(held.id).state) == (1, DeliveryState.DELIVERED)
+        assert scene.delivery(other.id).state is DeliveryState.PENDING
+
+    def test_what_was_recorded_before_is_told_from_what_is_recorded_now(self, scene: Scene) -> None:
+        scene.active()
+        before, now = scene.claimed(), scene.claimed()
+        scene.deliver(before)
+        assert list(scene.deliver(before, now).accepted) == [now.id]
+        assert [len(scene.attempts(one.id)) for one in (before, now)] == [1, 1]
+
     def test_a_released_delivery_takes_no_result_any_more(self, scene: Scene) -> None:
         scene.active()
         claimed = scene.claimed()
