@@ -23,6 +23,7 @@ from receiver import Receiver
 from tables import Row, Table
 from tasks import SECRET, Meter, Task, run
 
+from unihooks._attempts import Attempted
 from unihooks._engine import Engine
 from unihooks._lanes import Lanes
 from unihooks._signing import Signer
@@ -51,7 +52,7 @@ _LOOP: tuple[tuple[Any, str, str], ...] = (
     (Lanes, "add", "queue by endpoint"),
     (Lanes, "next", "queue by endpoint"),
     (Lanes, "done", "queue by endpoint"),
-    (Engine, "_conclude", "decide, and make the log's row"),
+    (Attempted, "result", "make the log's row"),
     (Engine, "_on_recorded", "take note of what was recorded"),
 )
 _STORE: tuple[tuple[Any, str, str], ...] = (

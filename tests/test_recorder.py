@@ -9,6 +9,13 @@ from unihooks.abc import Recorded
 from unihooks.exceptions import StoreError
 
 
+class Number(int):
+    """Be an attempt whose result is a number."""
+
+    def result(self):
+        return int(self)
+
+
 class Notebook:
     """Be what a recorder needs of a store."""
 
@@ -44,7 +51,7 @@ async def recording(notebook, results, *, hurry=False):
     recorder = Recorder(notebook, offload, on_recorded)
     running = asyncio.create_task(recorder.run())
     for result in results:
-        recorder.add(result)
+        recorder.add(Number(result))
     if hurry:
         recorder.hurry()
     await asyncio.wait_for(done.wait(), 5)
@@ -116,7 +123,7 @@ async def test_whoever_is_told_cannot_end_the_recording(caplog):
     recorder = Recorder(Notebook(), offload, raise_first)
     running = asyncio.create_task(recorder.run())
     for number in (1, 2):
-        recorder.add(number)
+        recorder.add(Number(number))
         assert await asyncio.wait_for(told.get(), 5) == [number]
     running.cancel()
     assert "telling of recorded results failed" in caplog.text

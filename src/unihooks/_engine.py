@@ -9,22 +9,20 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, Self, TypeVar
 
 from attrs import frozen
 
-from unihooks import _outcomes
+from unihooks._attempts import Attempted, decide
 from unihooks._destinations import Destinations
 from unihooks._hooks import Hooks
 from unihooks._lanes import Lanes, Leased
 from unihooks._models import DeliveryState
 from unihooks._recorder import Recorder
 from unihooks._requests import Message, PreparedDestination, RenderedRequest, build_request
-from unihooks._retries import DEFAULT_RETRIES
 from unihooks._upkeep import Upkeep
 from unihooks._work import DrainResult, new_token
-from unihooks.abc import AttemptRow, Claimed, Lease, Recorded, Result, Settings
+from unihooks.abc import Claimed, Lease, Recorded, Result, Settings
 from unihooks.exceptions import StoreError
 from unihooks.transport import Exchange, exchange
 
@@ -288,62 +286,25 @@ class Engine:
             return None
         now = self._store.now()
         deadline = begun + self._settings.deadline
-        request, shown = self._build(claimed, prepared, now, deadline)
+        request = self._build(claimed, prepared, now, deadline)
         answer = _NOTHING_SENT if request is None else await exchange(self._transport, request, deadline=deadline)
         self._attempted += 1
-        result = self._conclude(claimed, prepared, answer, now, shown)
-        if result.disable:
+        decision = decide(claimed, answer, retries=self._settings.retries, now=self._store.now())
+        if decision.disable:
             # What is leased for it waits until the store knows.
             self._lanes.close(claimed.endpoint_id)
-        self._recorder.add(result)
+        self._recorder.add(Attempted(claimed, prepared, request, answer, now, decision))
         return answer
 
     def _build(
         self, claimed: Claimed, prepared: PreparedDestination, now: int, deadline: float
-    ) -> tuple[RenderedRequest | None, str]:
+    ) -> RenderedRequest | None:
         message = Message(claimed.event_id, claimed.product, claimed.event_type, claimed.body)
         try:
             return build_request(prepared, message, now=now, deadline=deadline)
         except Exception:
             _logger.exception("the request of delivery %s cannot be built", claimed.id)
-            return None, "[]"
-
-    def _conclude(
-        self, claimed: Claimed, prepared: PreparedDestination, answer: Exchange, now: int, shown: str
-    ) -> Result:
-        duration = round(answer.duration * 1_000_000)
-        decision = self._decide(claimed, answer, duration)
-        attempt = AttemptRow(
-            claimed.attempt_count + 1,
-            prepared.destination.url,
-            now,
-            duration,
-            answer.status_code,
-            answer.error,
-            shown,
-            _outcomes.shown_headers(prepared.redacted_headers(answer.headers)),
-            prepared.redacted(answer.body),
-            claimed.warnings + answer.warnings,
-        )
-        return Result(claimed, attempt, decision.state, decision.retry_in_us, decision.reason, decision.disable)
-
-    def _decide(self, claimed: Claimed, answer: Exchange, duration: int) -> _outcomes.Decision:
-        if _outcomes.is_success(answer.status_code):
-            return _outcomes.DELIVERED
-        came = _outcomes.Answer(status_code=answer.status_code, headers=answer.headers, error=answer.error)
-        decide = partial(
-            _outcomes.decide,
-            came,
-            attempt=claimed.attempt_count + 1,
-            elapsed_us=claimed.elapsed_us + duration,
-            now=self._store.now(),
-        )
-        try:
-            return decide(retries=self._settings.retries)
-        except Exception:
-            # Wait and stop objects are the host's: what they raise must not lose the result.
-            _logger.exception("the retry policy raised; the default policy decides about delivery %s", claimed.id)
-            return decide(retries=DEFAULT_RETRIES)
+            return None
 
     # Recording and ending.
 

@@ -297,6 +297,8 @@ class Lanes:
         return self.per_endpoint * self.ahead - (width * self.ahead if fast else width)
 
     def _learn(self, endpoint_id: str, lane: _Lane, *, succeeded: bool, seconds: float) -> None:
+        if succeeded and seconds <= _SLOW and lane.width == self.per_endpoint and lane.doubts == 0:
+            return  # as nearly always: there is nothing left to learn
         width = _next_width(lane.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
         doubts = _next_doubts(lane.doubts, succeeded=succeeded, seconds=seconds)
         if (width, doubts) != (lane.width, lane.doubts):

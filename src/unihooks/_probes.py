@@ -48,7 +48,7 @@ class Prober:
         now = self._settings.store.now()
         deadline = time.monotonic() + self._settings.deadline
         prepared = prepare(_destination(webhook, endpoint), now)
-        request, shown = build_request(prepared, message, now=now, deadline=deadline)
+        request = build_request(prepared, message, now=now, deadline=deadline)
         answer = await exchange(transport, request, deadline=deadline)
         return Attempt(
             id=new_id("att_", now),
@@ -59,7 +59,7 @@ class Prober:
             duration_ms=answer.duration * 1000,
             status_code=answer.status_code,
             error=answer.error,
-            request_headers=_pairs(shown),
+            request_headers=_pairs(request.shown()),
             response_headers=_pairs(shown_headers(prepared.redacted_headers(answer.headers))),
             response_body=prepared.redacted(answer.body),
             warnings=tuple(answer.warnings),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
+from unihooks._attempts import Attempted
 from unihooks._destinations import OffLoad
 from unihooks.abc import Recorded, Result, Store
 from unihooks.exceptions import StoreError
@@ -21,7 +22,7 @@ _logger = logging.getLogger("unihooks.worker")
 
 @define(eq=False)
 class Recorder:
-    """Record results; `on_recorded(results, recorded)` is told after each batch.
+    """Record what attempts brought; `on_recorded(results, recorded)` is told after each batch.
 
     A store that cannot be written is tried again and nothing is dropped: a
     late result counts until another worker has claimed its delivery.
@@ -31,16 +32,17 @@ class Recorder:
     offload: OffLoad
     on_recorded: Callable[[list[Result], Recorded], None]
     unrecorded: int = 0
+    _attempts: list[Attempted] = field(factory=list)
     _results: list[Result] = field(factory=list)
     _some: asyncio.Event = field(factory=asyncio.Event)
     _urgent: asyncio.Event = field(factory=asyncio.Event)
 
-    def add(self, result: Result) -> None:
-        """Take a result."""
-        self._results.append(result)
+    def add(self, attempted: Attempted) -> None:
+        """Take an attempt that has ended."""
+        self._attempts.append(attempted)
         self.unrecorded += 1
         self._some.set()
-        if len(self._results) >= _BATCH:
+        if len(self._attempts) >= _BATCH:
             self._urgent.set()
 
     def hurry(self) -> None:
@@ -52,8 +54,7 @@ class Recorder:
         while True:
             await self._some.wait()
             await self._gather()
-            batch = self._results
-            self._results = []
+            batch = self._take()
             self._some.clear()
             await self._record(batch)
 
@@ -64,6 +65,18 @@ class Recorder:
         except TimeoutError:
             pass
         self._urgent.clear()
+
+    def _take(self) -> list[Result]:
+        batch, self._results = self._results, []
+        attempts, self._attempts = self._attempts, []
+        for attempted in attempts:
+            try:
+                batch.append(attempted.result())
+            except Exception:
+                # The lease runs out, and it is tried again.
+                _logger.exception("the result of delivery %s cannot be told", attempted.claimed.id)
+                self.unrecorded -= 1
+        return batch
 
     async def _record(self, batch: list[Result]) -> None:
         for _ in range(_TRIES_TOGETHER):

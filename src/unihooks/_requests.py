@@ -89,14 +89,31 @@ class RenderedRequest(httpx.Request):
     `connection` says which connections may carry it: endpoint and origin.
     """
 
-    def __init__(self, prepared: PreparedDestination, head: bytes, body: bytes, deadline: float) -> None:
+    def __init__(
+        self, prepared: PreparedDestination, message: Message, timestamp: int, signature: str, deadline: float
+    ) -> None:
         # httpx's own initialiser would take the headers apart once more.
         self.method = "POST"
         self.url = prepared.url
         self.connection = prepared.connection
-        self.head = head
-        self.body = body
+        event_id, product, event_type, self.body = message
+        self.head = (
+            f"{prepared.start}content-length: {len(self.body)}\r\n"
+            f"webhook-id: {event_id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signature}\r\n"
+            f"unihooks-product: {product}\r\nunihooks-event: {event_type}\r\n{prepared.end}"
+        ).encode("ascii")
+        self._shown = prepared.shown, message, timestamp, signature
         self._deadline = deadline
+
+    def shown(self) -> str:
+        """Return the headers as JSON text for the log, without the values of custom ones."""
+        first, (event_id, product, event_type, body), timestamp, signature = self._shown
+        # All of these are plain visible ASCII without quotes or backslashes: no JSON encoder is needed.
+        return (
+            f'{first}, ["content-length", "{len(body)}"], ["webhook-id", "{event_id}"], '
+            f'["webhook-timestamp", "{timestamp}"], ["webhook-signature", "{signature}"], '
+            f'["unihooks-product", "{product}"], ["unihooks-event", "{event_type}"]]'
+        )
 
     @cached_property
     def stream(self) -> httpx.ByteStream:  # type: ignore[override]
@@ -140,28 +157,14 @@ def prepare(destination: Destination, now: int) -> PreparedDestination:
     )
 
 
-def build_request(
-    prepared: PreparedDestination, message: Message, *, now: int, deadline: float
-) -> tuple[RenderedRequest, str]:
-    """Return the signed request of one attempt and its headers as JSON text for the log.
+def build_request(prepared: PreparedDestination, message: Message, *, now: int, deadline: float) -> RenderedRequest:
+    """Return the signed request of one attempt.
 
     `now` is microseconds since 1970, `deadline` a time of the monotonic clock in seconds.
     """
     timestamp = now // SECOND
-    event_id, product, event_type, body = message
-    signature = prepared.signer.sign(event_id, timestamp, body)
-    head = (
-        f"{prepared.start}content-length: {len(body)}\r\n"
-        f"webhook-id: {event_id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signature}\r\n"
-        f"unihooks-product: {product}\r\nunihooks-event: {event_type}\r\n{prepared.end}"
-    )
-    # All of these are plain visible ASCII without quotes or backslashes: no JSON encoder is needed.
-    shown = (
-        f'{prepared.shown}, ["content-length", "{len(body)}"], ["webhook-id", "{event_id}"], '
-        f'["webhook-timestamp", "{timestamp}"], ["webhook-signature", "{signature}"], '
-        f'["unihooks-product", "{product}"], ["unihooks-event", "{event_type}"]]'
-    )
-    return RenderedRequest(prepared, head.encode("ascii"), body, deadline), shown
+    signature = prepared.signer.sign(message.event_id, timestamp, message.body)
+    return RenderedRequest(prepared, message, timestamp, signature, deadline)
 
 
 def _hidden(destination: Destination) -> tuple[bytes, ...]:
