@@ -22,7 +22,7 @@ from unihooks import (
     Webhook,
 )
 from unihooks._engine import Engine, Limits
-from unihooks.abc import Lease, Room
+from unihooks.abc import Lease, Room, Work
 from unihooks.exceptions import StoreError
 from unihooks.stores import MemoryStore
 from unihooks.testing import Answer
@@ -541,6 +541,38 @@ def test_an_idle_worker_writes_nothing(host, tmp_path, monkeypatch):
         assert seen.wait(10)
         assert connection.execute("PRAGMA data_version").fetchone() == before
         connection.close()
+
+
+def test_what_this_process_emits_is_planned_without_a_look_first(host, monkeypatch):
+    host.webhook()
+    with host.dispatcher.running():
+        assert _wait_until(lambda: host.dispatcher.settings.wakers)
+        nothing = Work(new_events=False, next_due=None)
+        monkeypatch.setattr(type(host.dispatcher.settings.store), "work", lambda _self: nothing)
+        host.emit()
+        host.receiver.wait_for(1)
+
+
+def test_who_emits_without_end_does_not_keep_what_is_due_from_being_looked_for(host, monkeypatch):
+    looked = threading.Event()
+    planned = threading.Semaphore(0)
+    whole, plan = type(host.dispatcher.settings.store).work, type(host.dispatcher.settings.store).plan
+    monkeypatch.setattr(type(host.dispatcher.settings.store), "work", lambda self: (looked.set(), whole(self))[1])
+
+    def plan_and_be_told_again(self, *args):
+        done = plan(self, *args)
+        host.dispatcher.wake()
+        planned.release()
+        return done
+
+    with host.dispatcher.running():
+        host.emit()
+        monkeypatch.setattr(type(host.dispatcher.settings.store), "plan", plan_and_be_told_again)
+        host.dispatcher.wake()
+        for _ in range(3):
+            assert planned.acquire(timeout=5)
+        looked.clear()
+        assert looked.wait(5)
 
 
 async def test_after_a_fork_a_wake_in_the_child_does_nothing(host):

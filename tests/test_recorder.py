@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,7 +52,7 @@ async def recording(notebook, results, *, hurry=False):
     recorder = Recorder(notebook, offload, on_recorded)
     running = asyncio.create_task(recorder.run())
     for result in results:
-        recorder.add(Number(result))
+        recorder.add(result if isinstance(result, Number) else Number(result))
     if hurry:
         recorder.hurry()
     await asyncio.wait_for(done.wait(), 5)
@@ -83,6 +84,21 @@ async def test_nothing_is_dropped_when_the_store_cannot_be_written(caplog):
     notebook = Notebook(StoreError("the disk is full"), StoreError("the disk is full"))
     assert await recording(notebook, [1, 2]) == [[1, 2]] == notebook.batches
     assert "results cannot be recorded" in caplog.text
+
+
+class Untellable(Number):
+    """Be an attempt whose result cannot be made."""
+
+    claimed = SimpleNamespace(id="dlv_1")
+
+    def result(self):
+        raise RuntimeError("bug")
+
+
+async def test_an_attempt_whose_result_cannot_be_made_is_left_to_its_lease(caplog):
+    notebook = Notebook()
+    assert await recording(notebook, [1, Untellable(2), 3]) == [[1, 3]] == notebook.batches
+    assert "the result of delivery dlv_1 cannot be told" in caplog.text
 
 
 class Picky(Notebook):

@@ -58,7 +58,8 @@ class Engine:
         self._limits = limits
         self._lanes = Lanes(limits.concurrency, limits.per_endpoint)
         self._wake = asyncio.Event()
-        self._waking = False
+        self._waking = self._told = False
+        self._look_by = 0.0
         self._slots: set[asyncio.Task[None]] = set()
         self._given_back: list[Claimed] = []
         self._starting = True
@@ -102,6 +103,7 @@ class Engine:
 
     def _wake_up(self) -> None:
         self._waking = False
+        self._told = True
         self._wake.set()
 
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
@@ -152,6 +154,13 @@ class Engine:
 
     async def _take_work(self) -> None:
         self._wake.clear()
+        if self._told:
+            # Somebody has just emitted, most likely: to look first would only delay it.
+            self._told = False
+            await self._plan()
+            if time.monotonic() < self._look_by:
+                return
+        self._look_by = time.monotonic() + _POLL_SECONDS
         work = await self.offload(self._store.work)
         self._next_due = work.next_due
         if work.new_events:
