@@ -1,10 +1,11 @@
 """What the host offers, and what is refused against it."""
 
 import builtins
+from enum import Enum
 
 import pytest
 
-from unihooks._catalog import Catalog, check_name, check_subscription
+from unihooks._catalog import Catalog, check_name, check_names, check_subscription
 from unihooks.exceptions import Conflict, InvalidPayload, UnknownEventType
 
 ORDER = {
@@ -39,6 +40,8 @@ def test_well_formed_names_are_accepted(name):
 def test_malformed_names_are_refused(name, catalog):
     calls = [
         lambda: check_name("product", name),
+        lambda: check_names("shop", name),
+        lambda: check_names(name, "order.paid"),
         lambda: Catalog().add_product(name),
         lambda: Catalog().add_product("p").add_event(name),
         lambda: catalog.check("shop", name),
@@ -48,6 +51,24 @@ def test_malformed_names_are_refused(name, catalog):
     for call in calls:
         with pytest.raises(UnknownEventType, match="malformed"):
             call()
+
+
+def test_names_that_were_accepted_let_nothing_in_that_only_equals_them():
+    class Lazy:
+        def __eq__(self, other):
+            return other == "shop"
+
+        def __hash__(self):
+            return hash("shop")
+
+    class Shop(str, Enum):  # noqa: UP042 - its format is its name
+        SHOP = "shop"
+
+    for _ in range(2):
+        assert check_names("shop", "order.paid") == ("shop", "order.paid")
+        assert [type(name) for name in check_names(Shop.SHOP, "order.paid")] == [str, str]
+        with pytest.raises(UnknownEventType, match="malformed"):
+            check_names(Lazy(), "order.paid")
 
 
 def test_malformed_name_is_named_by_its_kind():

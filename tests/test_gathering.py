@@ -72,7 +72,7 @@ async def test_an_event_with_a_key_holds_up_no_other():
 async def test_a_caller_that_is_cancelled_leaves_the_others_alone():
     store = Submissions(held=Future())
     gathering = Gathering(store)
-    gone, stays = (asyncio.create_task(gathering.submit(event(number))) for number in range(2))
+    gone, stays = (asyncio.ensure_future(gathering.submit(event(number))) for number in range(2))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -33,6 +34,20 @@ def check_name(kind: str, value: object) -> str:
         raise UnknownEventType(message, name=kind.replace(" ", "_"))
     # A member of a `(str, Enum)` is its value here, but formats as its name.
     return str.__str__(value)
+
+
+def check_names(product: object, event_type: object) -> tuple[str, str]:
+    """Return a product and an event type as `check_name` does; those of late cost little."""
+    try:
+        return _names_of_late(product, event_type)
+    except TypeError:  # what cannot be remembered is no text
+        return check_name("product", product), check_name("event type", event_type)
+
+
+# By type, since equal values of two types may differ in that only one is a text.
+@lru_cache(maxsize=1024, typed=True)
+def _names_of_late(product: object, event_type: object) -> tuple[str, str]:
+    return check_name("product", product), check_name("event type", event_type)
 
 
 def check_subscription(product: object, event_type: object) -> tuple[str, str]:
@@ -157,8 +172,7 @@ class Catalog:
 
     def check(self, product: str, event_type: str) -> EventType:
         """Find an event type; `UnknownEventType` suggests what may have been meant."""
-        check_name("product", product)
-        check_name("event type", event_type)
+        check_names(product, event_type)
         return self[product][event_type]
 
     def check_subscription(self, product: str, event_type: str) -> None:

@@ -7,14 +7,14 @@ import hashlib
 import logging
 import os
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from unihooks import _payload
-from unihooks._catalog import Catalog, check_name
+from unihooks._catalog import Catalog, check_names
 from unihooks._figures import TenantFigures
 from unihooks._forgetting import erase, prune
 from unihooks._gathering import Gathering
@@ -38,17 +38,17 @@ from unihooks._planning import NewEvent
 from unihooks._probes import Prober
 from unihooks._retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._targets import TargetPolicy
-from unihooks._times import SECOND, Clock, from_us, optional_microseconds, to_us
+from unihooks._times import Clock, from_us, optional_microseconds
 from unihooks._transports import HostTransport, transport_maker
 from unihooks._twins import awaitable
 from unihooks._webhooks import Bounds, Webhooks
 from unihooks._work import DrainResult
 from unihooks._worker import Worker, WorkerThread, drain, run_in_new_loop
-from unihooks.abc import Hook, Settings, Store
+from unihooks.abc import EmitOutcome, Hook, Settings, Store
 from unihooks.exceptions import StoreError
 
-_UNPLANNED_TOO_LONG_US = 60 * SECOND
-_LOOK_EVERY_US = 10 * SECOND
+_UNPLANNED_TOO_LONG = timedelta(seconds=60)
+_LOOK_EVERY = timedelta(seconds=10)
 _DEFAULT_TARGETS = TargetPolicy()
 _logger = logging.getLogger("unihooks.dispatcher")
 
@@ -167,7 +167,9 @@ class Dispatcher:
         new = self._new_event(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
             return _with_payload(self._store.emit_on(connection, new), payload)
-        return self._emitted([self._store.submit_events([new]).result()[0]], [payload])[0]
+        event = _settled(self._store.insert_events([new])[0], payload)
+        self._told(event)
+        return event
 
     async def aemit(
         self,
@@ -187,7 +189,8 @@ class Dispatcher:
         new = self._new_event(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
             return _with_payload(await self._store.aemit_on(connection, new), payload)
-        [event] = self._settled([await self._gathering.submit(new)], [payload])
+        event = _settled(await self._gathering.submit(new), payload)
+        self._settings.wake()
         if self._patrol.is_due(event):
             await asyncio.to_thread(self._patrol.look, event)
         return event
@@ -198,9 +201,16 @@ class Dispatcher:
         All are checked before the first is stored. Raises what `emit` raises.
         """
         triples = check_triples(events)
-        new = [self._new_event(product, event_type, payload, tenant, None) for product, event_type, payload in triples]
-        outcomes = self._store.submit_events(new).result() if new else []
-        return self._emitted(outcomes, [payload for _, _, payload in triples])
+        if not triples:
+            return []
+        tenant = check_tenant(tenant)
+        checked = [self._checked(product, event_type, payload) for product, event_type, payload in triples]
+        now = self._store.now()
+        new = [NewEvent(new_id("evt_", now), tenant, *one, now) for one in checked]
+        outcomes = self._store.insert_events(new)
+        emitted = [_settled(outcome, one[2]) for outcome, one in zip(outcomes, triples, strict=True)]
+        self._told(emitted[-1])
+        return emitted
 
     aemit_many = awaitable(emit_many)
 
@@ -310,30 +320,30 @@ class Dispatcher:
 
     def _new_event(self, product: str, event_type: str, payload: Any, tenant: str, key: str | None) -> NewEvent:
         tenant = check_tenant(tenant)
-        product, event_type = check_name("product", product), check_name("event type", event_type)
-        if self.catalog is not None:
-            self.catalog.check(product, event_type)
-        body = _payload.encode(payload)
-        if self.catalog is not None:
-            self.catalog.check_payload(product, event_type, payload)
+        product, event_type, body = self._checked(product, event_type, payload)
         now = self._store.now()
         digest = None if key is None else _digest(product, event_type, body)
         return NewEvent(new_id("evt_", now), tenant, product, event_type, body, now, check_key(key), digest)
 
-    def _emitted(self, outcomes: Sequence[Event | Exception], payloads: Sequence[Any]) -> list[Event]:
-        events = self._settled(outcomes, payloads)
-        if events and self._patrol.is_due(events[-1]):
-            self._patrol.look(events[-1])
-        return events
+    def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
+        product, event_type = check_names(product, event_type)
+        if self.catalog is None:
+            return product, event_type, _payload.encode(payload)
+        kind = self.catalog.check(product, event_type)
+        body = _payload.encode(payload)
+        kind.check_payload(payload)
+        return product, event_type, body
 
-    def _settled(self, outcomes: Sequence[Event | Exception], payloads: Sequence[Any]) -> list[Event]:
-        events: list[Event] = []
-        for outcome, payload in zip(outcomes, payloads, strict=True):
-            if isinstance(outcome, Exception):
-                raise outcome
-            events.append(_with_payload(outcome, payload))
+    def _told(self, last: Event) -> None:
         self._settings.wake()
-        return events
+        if self._patrol.is_due(last):
+            self._patrol.look(last)
+
+
+def _settled(outcome: EmitOutcome, payload: Any) -> Event:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return _with_payload(outcome, payload)
 
 
 def _with_payload(stored: Event, payload: Any) -> Event:
@@ -346,21 +356,20 @@ class _Patrol:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._next_look = 0
+        self._next_look = from_us(0)
         self._warned = False
 
     def is_due(self, event: Event) -> bool:
-        return not self._warned and to_us(event.created_at) >= self._next_look
+        return not self._warned and event.created_at >= self._next_look
 
     def look(self, event: Event) -> None:
-        now = to_us(event.created_at)
-        self._next_look = now + _LOOK_EVERY_US
+        self._next_look = event.created_at + _LOOK_EVERY
         try:
             oldest = self._store.oldest_unplanned()
         except StoreError:
             # The event is stored: trouble that came after it is not the emit's.
             return
-        if oldest is not None and now - oldest > _UNPLANNED_TOO_LONG_US:
+        if oldest is not None and event.created_at - from_us(oldest) > _UNPLANNED_TOO_LONG:
             self._warned = True
             _logger.warning(
                 "an event has waited for a worker since %s; nothing is sent until one runs: use "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from attrs import define, field
 
@@ -25,12 +26,10 @@ class Gathering:
     store: Store
     _turns: dict[asyncio.AbstractEventLoop, _Turn] = field(factory=dict)
 
-    async def submit(self, event: NewEvent) -> EmitOutcome:
-        """Insert the event durably; raise what the store raises."""
+    def submit(self, event: NewEvent) -> Awaitable[EmitOutcome]:
+        """Insert the event durably; whoever awaits it gets its outcome, or what the store raises."""
         if event.idempotency_key is not None:
-            # It may have to wait for somebody's transaction, which must hold up no other.
-            outcomes = await asyncio.wrap_future(self.store.submit_events([event]))
-            return outcomes[0]
+            return self._alone(event)
         loop = asyncio.get_running_loop()
         turn = self._turns.get(loop)
         if turn is None or len(turn) >= _MOST:
@@ -38,7 +37,12 @@ class Gathering:
             loop.call_soon(self._submit, loop, turn)
         future: asyncio.Future[EmitOutcome] = loop.create_future()
         turn.append((event, future))
-        return await future
+        return future
+
+    async def _alone(self, event: NewEvent) -> EmitOutcome:
+        # It may have to wait for somebody's transaction, which must hold up no other.
+        outcomes = await asyncio.wrap_future(self.store.submit_events([event]))
+        return outcomes[0]
 
     def _submit(self, loop: asyncio.AbstractEventLoop, turn: _Turn) -> None:
         if self._turns.get(loop) is turn:

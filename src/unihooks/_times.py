@@ -31,7 +31,8 @@ def to_us(moment: datetime) -> int:
 
 def from_us(microseconds: int) -> datetime:
     """Return the aware UTC datetime of `microseconds` since 1970."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    # A keyword here takes half as long again, once for each event.
+    return _EPOCH + timedelta(0, 0, microseconds)
 
 
 def optional_microseconds(age: timedelta | None) -> int | None:

@@ -190,6 +190,10 @@ class Store(StoreFigures, StoreAnswers):
         is the first event if the digests are equal, `IdempotencyConflict` otherwise.
         """
 
+    def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        """Do what `submit_events` does and wait for its result; a store may know a cheaper way to wait."""
+        return self.submit_events(events).result()
+
     @abstractmethod
     def emit_on(self, connection: Any, event: NewEvent) -> Event:
         """Insert the event with one statement on a host's synchronous connection; never commit.

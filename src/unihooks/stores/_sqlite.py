@@ -134,6 +134,9 @@ class SQLiteStore(Store):
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
         return self._database.emit(events)
 
+    def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        return self._database.insert(events)
+
     def emit_on(self, connection: Any, event: NewEvent) -> Event:
         return _sqlite_hosts.emit_on(connection, event, self._database.store_id, self._database.path)
 

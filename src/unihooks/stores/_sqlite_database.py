@@ -129,6 +129,13 @@ class Database:
             pass
         return future
 
+    def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        """Insert events with the writer's next commit, and wait for it."""
+        while (answer := self._open().writer.insert(events)) is None:
+            pass
+        outcomes: list[EmitOutcome] = answer.result()
+        return outcomes
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection in a transaction that sees one state of the database; never waits for writes."""

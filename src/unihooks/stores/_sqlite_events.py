@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from unihooks._models import Event
@@ -14,10 +17,12 @@ from unihooks.abc import EmitOutcome
 from unihooks.exceptions import IdempotencyConflict
 from unihooks.stores._refusals import cannot_be_stored
 from unihooks.stores._rows import event_of, stored_event
-from unihooks.stores._sqlite_statements import chunks, with_values
 
 _COLUMNS = "tenant, id, product, event_type, body, created_at, idempotency_key, digest"
 _INSERT = f"INSERT INTO main.unihooks_events ({_COLUMNS})"
+_MANY, _SOME = 64, 16
+_ROW = attrgetter(*_COLUMNS.split(", "))
+_ROW_OF_PLACES = f"({', '.join('?' * len(_COLUMNS.split(', ')))})"
 _PLACES = ":tenant, :id, :product, :event_type, :body, :created_at, :idempotency_key, :digest"
 # A key that was used before answers with the first event; the update changes nothing.
 _ONCE = """ ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL
@@ -52,13 +57,30 @@ def stored(event: NewEvent, row: tuple[Any, ...]) -> Event:
 def insert_events(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> list[EmitOutcome]:
     """Insert within the open transaction; an event that cannot be stored fails alone."""
     plain = [event for event in events if event.idempotency_key is None]
-    outcomes = iter([outcome for piece in chunks(plain) for outcome in _insert_together(connection, piece)])
+    together = [outcome for piece in _pieces(plain) for outcome in _insert_together(connection, piece)]
+    if len(plain) == len(events):
+        return together
+    outcomes = iter(together)
     return [next(outcomes) if event.idempotency_key is None else _insert_once(connection, event) for event in events]
+
+
+def _pieces(events: Sequence[NewEvent]) -> Iterator[Sequence[NewEvent]]:
+    """Cut events into few pieces of few sizes: each is a statement to be compiled once, and a step to be waited for."""
+    start = 0
+    while left := len(events) - start:
+        size = _MANY if left >= _MANY else min(left, _SOME)
+        yield events[start : start + size]
+        start += size
+
+
+@cache
+def _insert_of(count: int) -> str:
+    return f"{_INSERT} VALUES {', '.join([_ROW_OF_PLACES] * count)}"
 
 
 def _insert_together(connection: sqlite3.Connection, piece: Sequence[NewEvent]) -> list[EmitOutcome]:
     try:
-        with_values(connection, _INSERT, [_row(event) for event in piece])
+        connection.execute(_insert_of(len(piece)), tuple(chain.from_iterable(map(_ROW, piece))))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of one event
         _raise_if_over(connection, error)
         if len(piece) == 1:
@@ -82,16 +104,3 @@ def _raise_if_over(connection: sqlite3.Connection, error: Exception) -> None:
     lasting = not isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.ProgrammingError)
     if isinstance(error, sqlite3.Error) and (lasting or not connection.in_transaction):
         raise error
-
-
-def _row(event: NewEvent) -> tuple[Any, ...]:
-    return (
-        event.tenant,
-        event.id,
-        event.product,
-        event.event_type,
-        event.body,
-        event.created_at,
-        event.idempotency_key,
-        event.digest,
-    )

@@ -31,14 +31,43 @@ _PAUSE_MS = 200
 _PATIENCE = 0.002
 
 
+class _Answer:
+    """Be what one thread waits for; a Future, which has to serve any number of them, takes several times as long."""
+
+    __slots__ = ("_awaited", "_value")
+
+    def __init__(self) -> None:
+        self._awaited = threading.Lock()
+        self._awaited.acquire()
+        self._value: Any = None
+
+    def set_running_or_notify_cancel(self) -> bool:
+        return True
+
+    def set_result(self, value: Any) -> None:
+        self._value = value
+        self._awaited.release()
+
+    set_exception = set_result
+
+    def result(self) -> Any:
+        self._awaited.acquire()
+        if not isinstance(self._value, BaseException):
+            return self._value
+        try:
+            raise self._value
+        finally:
+            del self  # which the error would keep, and be kept by
+
+
 class _Emit:
     """Be events to insert, and who waits for them."""
 
     __slots__ = ("events", "future", "outcome")
 
-    def __init__(self, events: Sequence[NewEvent]) -> None:
+    def __init__(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | _Answer) -> None:
         self.events = events
-        self.future: Future[list[EmitOutcome]] = Future()
+        self.future = future
         self.outcome: Any = None
 
 
@@ -49,7 +78,7 @@ class _Call:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.future: Future[Any] = Future()
+        self.future = _Answer()
         self.outcome: Any = None
 
 
@@ -83,11 +112,16 @@ class Writer:
 
     def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]] | None:
         """Queue events for insertion; None if the writer has been stopped."""
-        job = _Emit(events)
-        return job.future if self._queue(self._emits, job) else None
+        future: Future[list[EmitOutcome]] = Future()
+        return future if self._queue(self._emits, _Emit(events, future)) else None
 
-    def call(self, work: Work) -> Future[Any] | None:
-        """Queue a function of the connection; None if the writer has been stopped."""
+    def insert(self, events: Sequence[NewEvent]) -> _Answer | None:
+        """Do what `emit` does for a thread that will wait."""
+        answer = _Answer()
+        return answer if self._queue(self._emits, _Emit(events, answer)) else None
+
+    def call(self, work: Work) -> _Answer | None:
+        """Queue a function of the connection for a thread that will wait; None if the writer has been stopped."""
         job = _Call(work)
         return job.future if self._queue(self._calls, job) else None
 
@@ -152,8 +186,6 @@ class Writer:
             self._insert(emits)
         while self._calls:
             job = self._calls.popleft()
-            if not job.future.set_running_or_notify_cancel():
-                continue
             done.append(job)
             if not begun:
                 self._begin()
@@ -188,10 +220,12 @@ class Writer:
 
     def _insert(self, emits: list[_Emit]) -> None:
         events = [event for job in emits for event in job.events]
-        outcomes = iter(insert_events(self._connection, events))
+        outcomes = insert_events(self._connection, events)
         self._inserted(events)
+        start = 0
         for job in emits:
-            job.outcome = [next(outcomes) for _ in job.events]
+            job.outcome = outcomes[start : start + len(job.events)]
+            start += len(job.events)
 
     def _call(self, job: _Call, *, alone: bool) -> None:
         if alone:

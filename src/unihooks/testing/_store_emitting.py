@@ -30,6 +30,27 @@ class EmittingRules:
         assert ids(scene.submit(*reversed(events))) == ids(events[::-1])
         assert scene.submit() == []
 
+    @pytest.mark.parametrize("count", [*range(1, 18), 33, 64, 85])
+    def test_any_number_of_events_is_stored_with_all_that_they_say(self, scene: Scene, count: int) -> None:
+        events = [scene.event(f"paid.{number}", number, tenant=f"t{number}") for number in range(count)]
+        assert scene.submit(*events) == [
+            Event(one.id, one.tenant, "shop", one.event_type, None, from_us(one.created_at)) for one in events
+        ]
+        stored = [(item.id, item.event_type, item.payload) for one in events for item in scene.events(one.tenant)]
+        assert stored == [(one.id, f"paid.{number}", number) for number, one in enumerate(events)]
+
+    def test_one_who_waits_gets_the_outcomes_that_the_future_gives(self, scene: Scene) -> None:
+        one, same, other = (scene.event(idempotency_key="k", digest=digest) for digest in (b"one", b"one", b"other"))
+        last = scene.event()
+        outcomes = scene.store.insert_events([one, same, other, last])
+        assert [getattr(outcome, "id", type(outcome)) for outcome in outcomes] == [
+            one.id,
+            one.id,
+            IdempotencyConflict,
+            last.id,
+        ]
+        assert scene.store.insert_events([]) == []
+
     def test_events_that_arrive_together_are_all_stored(self, scene: Scene) -> None:
         with ThreadPoolExecutor(8) as pool:
             emitted = list(pool.map(lambda _: scene.emit().id, range(64)))

@@ -140,7 +140,7 @@ class Scene:
 
     def emit(self, event_type: str = "paid", payload: object = None, **changes: Any) -> Event:
         """Store one event."""
-        [outcome] = self.submit(self.event(event_type, payload, **changes))
+        [outcome] = self.store.insert_events([self.event(event_type, payload, **changes)])
         assert isinstance(outcome, Event), outcome
         return outcome
 
