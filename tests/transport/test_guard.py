@@ -14,6 +14,8 @@ from unihooks.testing import Receiver
 from unihooks.testing._transport_contract import send
 from unihooks.transport import NOT_REACHABLE, HTTPTransport
 from unihooks.transport._connections import Connection
+from unihooks.transport._dialing import Destination, Dialer
+from unihooks.transport._errors import NotReachable
 from unihooks.transport._lookups import DaemonThreads, Lookups, system_addresses
 
 LOOPBACK = ["127.0.0.0/8"]
@@ -176,6 +178,57 @@ async def test_threads_are_reused_bounded_and_end_when_idle():
     await asyncio.sleep(0.05)
     assert len(done) == 21
     threads.close()
+
+
+async def test_only_the_first_look_up_waits_until_its_thread_runs(monkeypatch):
+    start, starters, release = threading.Thread.start, [], threading.Event()
+    monkeypatch.setattr(
+        threading.Thread, "start", lambda thread: (starters.append(threading.get_ident()), start(thread))
+    )
+    lookups = Lookups(lambda host, port: release.wait(10) and [host], asyncio.get_running_loop())
+    hanging = [asyncio.ensure_future(lookups.addresses(number, "name", 443)) for number in range(20)]
+    await asyncio.sleep(0)
+    release.set()
+    assert await asyncio.gather(*hanging) == [["name"]] * 20
+    assert starters.count(threading.get_ident()) == 1
+    lookups.close()
+
+
+async def test_threads_that_hang_leave_one_that_takes_the_next_job():
+    threads, release, done = DaemonThreads(5, idle_seconds=0.02), threading.Event(), asyncio.Event()
+    for _ in range(4):
+        threads.submit(lambda: release.wait(10))
+    await asyncio.sleep(0.1)
+    loop = asyncio.get_running_loop()
+    threads.submit(lambda: loop.call_soon_threadsafe(done.set))
+    await asyncio.wait_for(done.wait(), 2)
+    release.set()
+    threads.close()
+
+
+async def test_attempts_that_begin_together_do_not_end_together():
+    release, ended = threading.Event(), []
+    randoms = iter([0.0, 1.0])
+    dialer = Dialer(
+        policy(lambda host, port: release.wait(10)),
+        None,
+        0.5,
+        asyncio.get_running_loop(),
+        lambda: None,
+        random=lambda: next(randoms),
+    )
+
+    async def dial(name):
+        url = f"https://{name}.example.com/"
+        there = Destination(endpoint_id=name, url=url, scheme="https", host=f"{name}.example.com", port=443)
+        with pytest.raises(NotReachable):
+            await dialer.dial(there, time.monotonic() + 10)
+        ended.append(name)
+
+    await asyncio.gather(dial("first"), dial("second"))
+    assert ended == ["second", "first"]
+    release.set()
+    dialer.close()
 
 
 async def test_names_that_hang_for_the_first_time_do_not_hold_up_others_either():

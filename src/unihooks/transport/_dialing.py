@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
+from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,8 @@ _CHECKS_KEPT: Final = 4096
 _MAX_DIALED: Final = 8
 _NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _CLOSING_SECONDS: Final = 0.01
+# Hundreds of attempts that begin together must not end together: whatever comes then would wait for all of them.
+_SPREAD: Final = 0.2
 _PORTS: Final = {"http": 80, "https": 443}
 
 logger = logging.getLogger("unihooks.transport")
@@ -64,6 +67,8 @@ class Dialer:
         timeout: float,
         loop: asyncio.AbstractEventLoop,
         spare_files: Callable[[], None],
+        *,
+        random: Callable[[], float] = random,
     ) -> None:
         # They depend on the policy alone, which is frozen; what is refused is not kept.
         self._checked_url = lru_cache(_CHECKS_KEPT)(targets.check_url)
@@ -72,6 +77,7 @@ class Dialer:
         self._timeout = timeout
         self._loop = loop
         self._spare_files = spare_files
+        self._random = random
         self._scratch = Scratch()
         self._lookups = Lookups(targets.resolver or system_addresses, loop)
         self.sessions = Sessions()
@@ -79,7 +85,7 @@ class Dialer:
     async def dial(self, destination: Destination, deadline: float) -> Connection:
         """Return a connection that is ready for a request, or raise an AttemptError."""
         started = monotonic()
-        limit = min(deadline, started + self._timeout)
+        limit = min(deadline, started + self._timeout * (1 - _SPREAD * self._random()))
         try:
             connection = await self._reach(destination, limit)
         except NotReachable as exc:

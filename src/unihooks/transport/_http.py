@@ -44,7 +44,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     Args:
         targets: Which destinations are allowed.
         ssl_context: Whom to trust; the system's authorities unless given.
-        connect_timeout: Seconds for look-up, connect and TLS together.
+        connect_timeout: Seconds for look-up, connect and TLS together, of which each attempt gets four fifths or more.
         max_idle: How many unused connections are kept in all: a quarter of the files that the
             process may open (`ulimit -n`), 10,000 at most, unless given.
         max_idle_per_endpoint: How many of them for one endpoint and origin.

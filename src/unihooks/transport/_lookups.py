@@ -99,7 +99,12 @@ class Lookups:
 
 
 class DaemonThreads:
-    """Run jobs in at most so many threads, which never keep the process from ending."""
+    """Run jobs in at most so many threads, which never keep the process from ending.
+
+    Whoever starts a thread waits until it runs, which takes milliseconds in a busy
+    process. So a thread that takes a job sees to it that another one is free, and
+    an event loop that submits never waits, but for the first.
+    """
 
     def __init__(self, limit: int, idle_seconds: float = _IDLE_SECONDS) -> None:
         self._limit = limit
@@ -107,52 +112,66 @@ class DaemonThreads:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._started = 0
-        # Threads that have no job, and jobs that have no thread; never both.
         self._free = 0
-        self._backlog = 0
 
     def submit(self, job: _Job) -> None:
         """Run the job in the next thread that is free."""
-        with self._lock:
-            if self._free:
-                self._free -= 1
-            elif self._started < self._limit:
-                self._started += 1
-                threading.Thread(target=self._run, name="unihooks-lookup", daemon=True).start()
-            else:
-                self._backlog += 1
-            self._jobs.put(job)
+        # Without the lock: its holder may be waiting for the processor.
+        self._jobs.put(job)
+        if not self._started:
+            self._start_one()
 
     def close(self) -> None:
         """End the threads after the jobs that are waiting."""
+        self._jobs.put(None)
+
+    def _start_one(self) -> None:
         with self._lock:
-            for _ in range(self._started):
-                self._jobs.put(None)
+            if self._free or self._started == self._limit:
+                return
+            self._started += 1
+            self._free += 1
+        try:
+            threading.Thread(target=self._run, name="unihooks-lookup", daemon=True).start()
+        except RuntimeError:  # the system allows no more
+            with self._lock:
+                self._started -= 1
+                self._free -= 1
+                if not self._started:
+                    raise
 
     def _run(self) -> None:
+        while (job := self._next()) is not None:
+            with self._lock:
+                self._free -= 1
+            self._start_one()
+            job()
+            with self._lock:
+                self._free += 1
+
+    def _next(self) -> _Job | None:
         while True:
             try:
                 job = self._jobs.get(timeout=self._idle_seconds)
             except queue.Empty:
                 if self._may_end():
-                    return
+                    return None
                 continue
             if job is None:
-                return
-            job()
-            self._become_free()
-
-    def _become_free(self) -> None:
-        with self._lock:
-            if self._backlog:
-                self._backlog -= 1
-            else:
-                self._free += 1
+                # The next one is to end, too.
+                self._jobs.put(None)
+            return job
 
     def _may_end(self) -> bool:
         with self._lock:
-            if not self._free:
+            if self._free == 1 < self._started:
+                # The others may never be free again.
                 return False
             self._free -= 1
             self._started -= 1
+            # Looked at last: a job that comes later finds no thread and starts one.
+            if not self._jobs.empty():
+                self._free += 1
+                self._started += 1
+                return False
             return True
