@@ -25,6 +25,11 @@ SELECT {function}(key) FROM (
 _CHANGING = _LOCK.format(function="pg_advisory_xact_lock")
 _READING = _LOCK.format(function="pg_advisory_xact_lock_shared")
 _STAMPS = "SELECT tenant, stamp FROM unihooks.tenants WHERE tenant = ANY(%(tenants)s)"
+# The same for the tenants that an earlier statement of the transaction has put into this setting, as JSON.
+PLANNED_TENANTS = "unihooks_planned.tenants"
+_SETTING = f"CAST(nullif(current_setting('{PLANNED_TENANTS}', true), '') AS json)"
+_PLANNED = f"ARRAY(SELECT json_array_elements_text({_SETTING}))"
+PLAN_ALONG = tuple(text.replace("%(tenants)s", _PLANNED) for text in (_READING, _STAMPS))
 _RAISE_STAMP = """
 INSERT INTO unihooks.tenants AS t (tenant, stamp) VALUES (%(tenant)s, 1)
 ON CONFLICT (tenant) DO UPDATE SET stamp = t.stamp + 1

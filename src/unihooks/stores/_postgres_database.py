@@ -36,6 +36,7 @@ _BY_INDEX = (
     "jit = off",
 )
 _WRITE = "; ".join([BEGIN_WRITING, *[f"SET LOCAL {setting}" for setting in _BY_INDEX]])
+_WRITE_UNSYNCED = f"{_WRITE}; SET LOCAL synchronous_commit = off"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TRIES = 5
 
@@ -84,15 +85,17 @@ class Database:
         """Take times from `clock`, or from the server."""
         self.time.clock = clock
 
-    def write(self, work: Callable[[Statements], T], opening: Opening | None = None) -> T:
+    def write(self, work: Callable[[Statements], T], opening: Opening | None = None, *, synced: bool = True) -> T:
         """Run `work` in a transaction; one that deadlocked, and so did nothing, is run again.
 
-        `opening` is a statement that begins it, with its parameters: it costs no round trip of its own.
+        `opening` are statements that begin it, with their parameters: they cost no round trip of their own.
+        One that is not `synced` reaches the disk with the next that is, or within a second.
         """
         opened = self._open()
+        begin = _WRITE if synced else _WRITE_UNSYNCED
         for tries_left in reversed(range(_TRIES)):
             try:
-                with self._transaction(opened.pool, _WRITE, opening) as it:
+                with self._transaction(opened.pool, begin, opening) as it:
                     return work(it)
             except driver().Error as error:
                 if not (tries_left and is_transient(error)):
@@ -240,9 +243,10 @@ class Database:
     def _begin(self, connection: psycopg.Connection[Any], begin: str, opening: Opening | None) -> Statements:
         before = steady()
         # All in one message, and so in one round trip.
-        statement, parameters = opening or ("SELECT 1", {})
-        text = f"{begin}; {self.schema.placed(statement)}; SELECT {NOW}"
-        *_, rows, [(told,)] = fetch_sets(connection, text, parameters)
+        statements, parameters = opening or ((), {})
+        text = ";".join([begin, *map(self.schema.placed, statements), f"SELECT {NOW}"])
+        *sets, [(told,)] = fetch_sets(connection, text, parameters)
+        rows = sets[len(sets) - len(statements) :]
         if self.time.clock is not None:
             return Statements(connection, self.schema, self.time.now(), rows)
         self.time.learn(told, before)

@@ -13,9 +13,9 @@ _COLUMNS = (
     "replay_of, created_at, finished_at"
 )
 # Recovering a webhook may have planned an event for it already.
-_INSERT = f"""
+INSERT = f"""
 INSERT INTO unihooks.deliveries ({_COLUMNS})
-SELECT {_COLUMNS} FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (
+SELECT {_COLUMNS} FROM json_to_recordset(CAST(%(deliveries)s AS json)) AS r (
     tenant text, id text, event_id text, webhook_id text, endpoint_id text, product text, event_type text,
     body_of text, state text, due_at bigint, token bigint, reason text, replay_of text, created_at bigint,
     finished_at bigint
@@ -26,4 +26,9 @@ ON CONFLICT (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END)) DO
 
 def insert_deliveries(it: Statements, rows: Sequence[Row]) -> set[str]:
     """Insert rows made by `delivery_row`, but no second original; return the ids of those inserted."""
-    return {row[0] for row in it.fetch(_INSERT, rows=keyed(_COLUMNS, rows))} if rows else set()
+    return {row[0] for row in it.fetch(INSERT, **inserted(rows))} if rows else set()
+
+
+def inserted(rows: Sequence[Row]) -> dict[str, str]:
+    """Return what INSERT takes."""
+    return {"deliveries": keyed(_COLUMNS, rows)}

@@ -1,9 +1,11 @@
 """Turn new events into deliveries, tenants in turn."""
 
+# ruff: noqa: S608 - only names are put into statements, never values
+
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
@@ -14,8 +16,8 @@ from unihooks._times import SECOND
 from unihooks.abc import Claimed, Ended, Lease, Planned, Room
 from unihooks.stores._postgres_bodies import Body, event_bodies, keep_bodies
 from unihooks.stores._postgres_claims import LOCK_LANES, LOWER, lowered
-from unihooks.stores._postgres_config import plan_along
-from unihooks.stores._postgres_deliveries import insert_deliveries
+from unihooks.stores._postgres_config import PLAN_ALONG, PLANNED_TENANTS
+from unihooks.stores._postgres_deliveries import INSERT, inserted
 from unihooks.stores._postgres_statements import Opening, Row, Statements, keyed
 from unihooks.stores._postgres_subscribers import Subscribers
 from unihooks.stores._rows import delivery_row, failed_to_map
@@ -28,7 +30,7 @@ _BYTES_PER_PLAN = 8 * 1024 * 1024
 _SMALL = 8 * 1024
 
 # By what is new alone, never by an id or time that was reached: an older event may commit later.
-_EVENTS = """
+_EVENTS = f"""
 WITH RECURSIVE turns (tenant) AS (
     (SELECT tenant FROM unihooks.events
      WHERE planned_at IS NULL AND tenant > %(after)s ORDER BY tenant LIMIT 1)
@@ -39,12 +41,15 @@ WITH RECURSIVE turns (tenant) AS (
 ), served AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT %(tenants)s)
 SELECT e.tenant, e.id, e.product, e.event_type, octet_length(e.body), e.created_at, e.plan_cursor,
     CASE WHEN octet_length(e.body) <= %(small)s THEN e.body END
-FROM served CROSS JOIN LATERAL (
+FROM (SELECT set_config('{PLANNED_TENANTS}', (SELECT CAST(json_agg(tenant) AS text) FROM served), true)) AS told
+CROSS JOIN served CROSS JOIN LATERAL (
     SELECT * FROM unihooks.events WHERE tenant = served.tenant AND planned_at IS NULL
     ORDER BY id LIMIT (SELECT ceil(CAST(%(limit)s AS numeric) / count(*)) FROM served)
     FOR NO KEY UPDATE SKIP LOCKED
 ) AS e ORDER BY e.tenant, e.id
 """
+# The events are claimed; a change that was made before they were emitted is seen from here on.
+_FIND = (_EVENTS, *PLAN_ALONG)
 _MARK = """
 WITH found AS (SELECT * FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (tenant text, id text, cursor text))
 UPDATE unihooks.events AS e SET
@@ -113,38 +118,42 @@ class Made:
 class Plans:
     """Plan in turn; remember which tenant comes next, and the subscribers of late."""
 
-    def __init__(self) -> None:
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
         self._lock = threading.Lock()
         self._after = ""
         self._subscribers = Subscribers()
 
     def opening(self, limit: int) -> Opening:
-        """Return the statement that finds new events, with its parameters."""
+        """Return the statements that find new events and their tenants' stamps, with their parameters."""
         with self._lock:
-            return _EVENTS, _parameters(self._after, limit)
+            return _FIND, self._parameters(self._after, limit)
 
     def plan(self, it: Statements, lease: Lease, room: Room, limit: int, *, after: str) -> Planned:
         """Plan up to `limit` new events, found by `opening` beyond the tenant `after`; `room` is left as it is."""
-        chosen = self._choose(it, limit, after)
+        rows, _, stamps = it.opening
+        if after and not rows:
+            rows, _, stamps = it.fetch_each(*_FIND, **self._parameters("", limit))
+        chosen = self._choose(rows, limit, after)
         if not chosen:
             return Planned(more=_more(it))
-        # The events are claimed; a change that was made before they were emitted is seen from here on.
-        current = plan_along(it, {item.event.tenant for item in chosen})
+        current = dict.fromkeys((item.event.tenant for item in chosen), 0) | dict(stamps)
         chosen = list(self._matched(it, chosen, current))
         made = Made(lease, room.copy(), it.now)
         _deliver(it, chosen, current, made)
         keep_bodies(it, made.bodies)
-        inserted = insert_deliveries(it, made.rows)
-        more = _mark(it, chosen, made)
+        kept, more = _write(it, chosen, made)
         events = sum(item.cursor is None for item in chosen)
-        claimed = [item for item in made.claimed if item.id in inserted]
-        failed = [item for item in made.failed if item.delivery_id in inserted]
-        return Planned(events=events, deliveries=len(inserted), claimed=claimed, failed=failed, more=more)
+        claimed = [item for item in made.claimed if item.id in kept]
+        failed = [item for item in made.failed if item.delivery_id in kept]
+        return Planned(events=events, deliveries=len(kept), claimed=claimed, failed=failed, more=more)
 
-    def _choose(self, it: Statements, limit: int, after: str) -> list[Chosen]:
-        rows = list(it.opening)
-        if after and not rows:
-            rows = it.fetch(_EVENTS, **_parameters("", limit))
+    def _parameters(self, after: str, limit: int) -> dict[str, Any]:
+        # Of each of many tenants a little, so that few events are locked in vain.
+        tenants = _TENANTS_PER_PLAN
+        return {"schema": self._schema, "after": after, "tenants": tenants, "limit": limit, "small": _SMALL}
+
+    def _choose(self, rows: Sequence[Row], limit: int, after: str) -> list[Chosen]:
         chosen: list[Chosen] = []
         size = 0
         for row in list(in_turn(rows, lambda row: row[0]))[:limit]:
@@ -175,11 +184,6 @@ class Plans:
             yield item
 
 
-def _parameters(after: str, limit: int) -> dict[str, Any]:
-    # Of each of many tenants a little, so that few events are locked in vain.
-    return {"after": after, "tenants": _TENANTS_PER_PLAN, "limit": limit, "small": _SMALL}
-
-
 def _deliver(it: Statements, chosen: Iterable[Chosen], current: dict[str, int], made: Made) -> None:
     matched = [item for item in chosen if item.subscribers]
     unread = [(item.event.tenant, item.event.id) for item in matched if not item.event.body]
@@ -201,12 +205,22 @@ def _open_lanes(subscribers: list[Subscriber]) -> set[str]:
     }
 
 
-def _mark(it: Statements, chosen: list[Chosen], made: Made) -> bool:
-    """Mark the events as planned, lower their lanes, and return whether there are more events."""
+def _write(it: Statements, chosen: list[Chosen], made: Made) -> tuple[set[str], bool]:
+    """Insert the deliveries, mark the events as planned, lower their lanes, and commit.
+
+    Return the ids of the deliveries inserted, and whether there are more events.
+    """
     rows = keyed("tenant, id, cursor", [(item.event.tenant, item.event.id, item.cursor) for item in chosen])
-    lower = (LOCK_LANES, LOWER) if made.due else ()
-    given = lowered(made.due) if made.due else {}
-    return bool(it.fetch_last(_MARK, *lower, _MORE, commit=True, rows=rows, now=it.now, **given)[0][0])
+    given = {"rows": rows, "now": it.now}
+    statements = [_MARK, _MORE]
+    if made.due:
+        statements[1:1] = [LOCK_LANES, LOWER]
+        given |= lowered(made.due)
+    if made.rows:
+        statements.insert(0, INSERT)
+        given |= inserted(made.rows)
+    first, *_, [(more,)] = it.fetch_each(*statements, commit=True, **given)
+    return {row[0] for row in first} if made.rows else set(), bool(more)
 
 
 def _more(it: Statements) -> bool:

@@ -107,7 +107,7 @@ def opening(results: Sequence[Result]) -> Opening | None:
     """Return the statement that `record` may begin with, unless another has to come first."""
     if any(item.disable or item.state is not DeliveryState.DELIVERED for item in results):
         return None
-    return _HELD, _keys(results, DeliveryState.PENDING)
+    return (_HELD,), _keys(results, DeliveryState.PENDING)
 
 
 def record(it: Statements, results: Sequence[Result]) -> Recorded:
@@ -117,7 +117,7 @@ def record(it: Statements, results: Sequence[Result]) -> Recorded:
         # Before any row is locked: whoever changes a configuration locks in this order.
         change_alone(it, alone)
     came_along = opening(results) is not None
-    accepted = _chosen(results, it.opening) if came_along else _held(it, results, DeliveryState.PENDING)
+    accepted = _chosen(results, it.opening[0]) if came_along else _held(it, results, DeliveryState.PENDING)
     if len(accepted) < len(results):
         _keep_attempts(it, _held(it, results, DeliveryState.CANCELLED))
     if not accepted:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import psycopg
 
 Row = tuple[Any, ...]
-# A statement that comes along with the BEGIN, and its parameters.
-Opening = tuple[str, dict[str, Any]]
+# Statements that come along with the BEGIN, and their parameters.
+Opening = tuple[tuple[str, ...], dict[str, Any]]
 
 # A process that is frozen in a transaction, or has vanished, must not hold its locks until its leases have ended.
 BEGIN_WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5s'"
@@ -48,11 +48,11 @@ class Schema:
 class Statements:
     """Be an open transaction (or a connection that commits by itself), with the time by the store's clock.
 
-    `opening` are the rows of the statement that came along with the BEGIN.
+    `opening` are the rows of each statement that came along with the BEGIN.
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], schema: Schema, now: int, opening: Sequence[Row] = ()
+        self, connection: psycopg.Connection[Any], schema: Schema, now: int, opening: Sequence[Sequence[Row]] = ()
     ) -> None:
         self.now = now
         self.opening = opening
@@ -71,12 +71,17 @@ class Statements:
         return rows[0] if rows else None
 
     def fetch_last(self, *statements: str, commit: bool = False, **parameters: Any) -> list[Row]:
-        """Run statements in one round trip, each seeing what is there when it begins; return the last's rows.
+        """Do what `fetch_each` does; return the last's rows."""
+        return self.fetch_each(*statements, commit=commit, **parameters)[-1]
+
+    def fetch_each(self, *statements: str, commit: bool = False, **parameters: Any) -> list[list[Row]]:
+        """Run statements in one round trip, each seeing what is there when it begins; return the rows of each.
 
         With `commit` the transaction ends with them.
         """
         text = ";".join(self.schema.placed(statement) for statement in statements)
-        return fetch_sets(self._connection, f"{text};COMMIT" if commit else text, parameters)[-2 if commit else -1]
+        sets = fetch_sets(self._connection, f"{text};COMMIT" if commit else text, parameters)
+        return sets[: len(statements)]
 
     def run(self, statement: str, /, **parameters: Any) -> int:
         """Return how many rows a statement changed."""
