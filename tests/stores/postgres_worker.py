@@ -26,7 +26,7 @@ def work(store, path, seconds):
         try:
             claimed = taken(store, seconds)
             for one in claimed:
-                os.write(sent, f"{one.id} {os.getpid()}\n".encode())
+                os.write(sent, f"{one.event_id}:{one.endpoint_id} {os.getpid()}\n".encode())
                 time.sleep(0.0005)
             store.record([delivered(store, one) for one in claimed])
         except StoreError:

@@ -14,7 +14,8 @@ import postgres_server
 import psycopg
 import pytest
 from postgres_server import wait_for
-from test_postgres import add_webhook, cut_all, emit, make_event
+from postgres_worker import delivered
+from test_postgres import add_webhook, cut_all, emit, make_event, plan
 
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores import PostgresStore
@@ -78,7 +79,7 @@ class Crew:
         assert set(self.emitted) <= events
         assert Counter(one.event_id for one in deliveries) == dict.fromkeys(events, 2)
         sent = Counter(line.split()[0] for line in self.sent.read_text().splitlines())
-        assert set(sent) == {one.id for one in deliveries}
+        assert set(sent) == {f"{one.event_id}:{one.endpoint_id}" for one in deliveries}
         again = sum(sent.values()) - len(sent)
         assert again <= deaths * IN_FLIGHT
         return len(deliveries), again
@@ -136,3 +137,37 @@ def test_server_that_crashes_during_load_loses_nothing(schema, tmp_path):
         wait_for(crew.idle, 30)
         count, again = crew.judge(2 * 2)
     sys.stdout.write(f"2 restarts with -m immediate: {count} deliveries, {again} sent again, 0 lost")
+
+
+@pytest.fixture
+def crashing(schema):
+    """Give a server that may crash, and a store on it that has an event."""
+    # Nothing reaches the disk that nobody waits for.
+    with postgres_server.serving(fsync="on", wal_writer_delay="10s") as server:
+        store = PostgresStore(server.dsn, schema=schema)
+        add_webhook(store)
+        emit(store)
+        yield server, store
+        store.close()
+
+
+def listed(store):
+    return store.list_deliveries("default", DeliveryFilter(), Window(limit=10))
+
+
+def test_a_plan_that_a_crash_of_the_server_takes_along_is_made_again(crashing):
+    server, store = crashing
+    assert plan(store, room=1).claimed
+    server.restart()
+    # It may have reached the disk with another, though.
+    plan(store, room=1)
+    assert [one.state for one in listed(store)] == ["pending"]
+    assert not plan(store).events
+
+
+def test_a_crash_of_the_server_takes_nothing_that_was_recorded(crashing):
+    server, store = crashing
+    store.record([delivered(store, claimed) for claimed in plan(store, room=1).claimed])
+    server.restart()
+    assert not plan(store).events
+    assert [(one.state, one.attempt_count) for one in listed(store)] == [("delivered", 1)]
