@@ -18,6 +18,7 @@ from unihooks._destinations import Destinations
 from unihooks._hooks import Hooks
 from unihooks._lanes import Lanes, Leased
 from unihooks._models import DeliveryState
+from unihooks._pauses import LONGEST, Pause
 from unihooks._recorder import Recorder
 from unihooks._requests import Message, PreparedDestination, RenderedRequest, build_request
 from unihooks._upkeep import Upkeep
@@ -30,8 +31,6 @@ T = TypeVar("T")
 
 _PLAN_EVENTS = 256
 _POLL_SECONDS = 0.01
-_BLOCKED_SECONDS = 0.1
-_BLOCKED_AT_LEAST_SECONDS = 0.02
 _STORE_PATIENCE_SECONDS = 0.5
 _STORE_THREADS = 4
 _HOOKS_AT_LEAST_SECONDS = 1.0
@@ -64,7 +63,7 @@ class Engine:
         self._given_back: list[Claimed] = []
         self._starting = True
         self._ends_at = 0.0
-        self._blocked_until = self._blocked_at_least_until = 0.0
+        self._pause = Pause()
         self._next_due: int | None = None
         self._token: object = None
         self._planned = self._attempted = self._delivered = self._failed = 0
@@ -126,7 +125,7 @@ class Engine:
         end = time.monotonic() + timeout
         await self._upkeep.once()
         while time.monotonic() < end:
-            self._blocked_until = 0.0
+            self._pause.end()
             await self._take_work()
             if self._lanes.load or self._recorder.unrecorded or self._hooks.busy:
                 # A hook may emit, and that is to be planned too.
@@ -165,7 +164,7 @@ class Engine:
         self._next_due = work.next_due
         if work.new_events:
             await self._plan()
-        if self._is_due(work.next_due) and time.monotonic() >= self._blocked_until:
+        if self._is_due(work.next_due) and self._pause.is_over(time.monotonic()):
             await self._claim()
         await self._give_back()
 
@@ -182,19 +181,17 @@ class Engine:
     async def _claim(self) -> None:
         room = self._lanes.room()
         if room.total == 0:
-            self._blocked_until = time.monotonic() + _BLOCKED_SECONDS
+            self._pause.had_no_room(time.monotonic())
             return
         lease, start_by = self._new_lease()
         claimed = await self.offload(self._store.claim, lease, room)
         self._start(claimed, start_by)
         if claimed:
+            self._pause.found()
             self._wake.set()
         else:
-            # What is due has no room here, or was taken by another worker. To look at all of it
-            # again after each delivery of the others would delay them.
-            now = time.monotonic()
-            self._blocked_until = now + _BLOCKED_SECONDS
-            self._blocked_at_least_until = now + _BLOCKED_AT_LEAST_SECONDS
+            # What is due has no room here, or was taken by another worker.
+            self._pause.found_nothing(time.monotonic())
 
     def _is_due(self, moment: int | None) -> bool:
         return moment is not None and moment <= self._store.now()
@@ -203,7 +200,7 @@ class Engine:
         work = await self.offload(self._store.work)
         if work.new_events:
             return True
-        return self._is_due(work.next_due) and time.monotonic() >= self._blocked_until
+        return self._is_due(work.next_due) and self._pause.is_over(time.monotonic())
 
     def _new_lease(self) -> tuple[Lease, float]:
         # The clock is read before the store is asked, so the lease ends here no later than there.
@@ -216,7 +213,7 @@ class Engine:
             if token != self._token:
                 self._token = token
                 return
-            if self._is_due(self._next_due) and time.monotonic() >= self._blocked_until:
+            if self._is_due(self._next_due) and self._pause.is_over(time.monotonic()):
                 return
             if self._upkeep.is_due():
                 return
@@ -230,7 +227,7 @@ class Engine:
 
     async def _something_happens(self, end: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(_BLOCKED_SECONDS, max(0.0, end - time.monotonic()))):
+            async with asyncio.timeout(min(LONGEST, max(0.0, end - time.monotonic()))):
                 await self._wake.wait()
 
     # Sending.
@@ -257,7 +254,7 @@ class Engine:
 
     def _want_more(self) -> None:
         if self._lanes.is_short:
-            self._blocked_until = min(self._blocked_until, self._blocked_at_least_until)
+            self._pause.shorten()
             self._wake.set()
 
     async def _deliver(self, leased: Leased) -> None:
