@@ -5,7 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from unihooks._ids import _restart_sequence, new_id
+from unihooks._ids import _restart_sequence, new_id, new_ids
 
 SECOND = 1_000_000
 
@@ -23,6 +23,13 @@ def test_ids_sort_by_their_times():
 def test_ids_of_one_millisecond_sort_in_the_order_of_their_making():
     ids = [new_id("x_", SECOND) for _ in range(1000)]
     assert ids == sorted(set(ids))
+
+
+def test_ids_made_together_go_on_as_if_they_were_made_one_by_one():
+    ids = [new_id("x_", SECOND), *new_ids("x_", SECOND, 3000), new_id("x_", SECOND), *new_ids("x_", SECOND, 1)]
+    assert ids == sorted(set(ids))
+    assert len(ids) == 3003
+    assert new_ids("x_", SECOND, 0) == []
 
 
 def test_ids_are_unique_between_threads():

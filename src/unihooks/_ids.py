@@ -18,18 +18,34 @@ class _Sequence:
         self._stem = ""
         self._tail = 0
 
-    def next(self, millisecond: int) -> str:
+    def next(self, prefix: str, millisecond: int) -> str:
         with self._lock:
-            if millisecond == self._millisecond:
-                self._tail += 1
-            else:
-                # One bit is left free, so that counting up cannot overflow.
-                self._tail = int.from_bytes(os.urandom(10), "big") >> 1
-            # All but the last two characters stay the same for up to 1,024 identifiers.
-            if millisecond != self._millisecond or self._tail & 1023 == 0:
-                self._millisecond = millisecond
-                self._stem = _encode(millisecond, _HEAD_SHIFTS) + _encode(self._tail, _STEM_SHIFTS)
-            return self._stem + _PAIRS[self._tail & 1023]
+            number = self._step(millisecond)
+            return prefix + self._stem + _PAIRS[number]
+
+    def several(self, prefix: str, millisecond: int, count: int) -> list[str]:
+        made: list[str] = []
+        with self._lock:
+            while len(made) < count:
+                first = self._step(millisecond)
+                last = min(first + count - len(made), len(_PAIRS))
+                stem = prefix + self._stem
+                made += [stem + pair for pair in _PAIRS[first:last]]
+                self._tail += last - first - 1
+        return made
+
+    def _step(self, millisecond: int) -> int:
+        """Go on by one; return the last two characters' number."""
+        if millisecond == self._millisecond:
+            self._tail += 1
+        else:
+            # One bit is left free, so that counting up cannot overflow.
+            self._tail = int.from_bytes(os.urandom(10), "big") >> 1
+        # All but the last two characters stay the same for up to 1,024 identifiers.
+        if millisecond != self._millisecond or self._tail & 1023 == 0:
+            self._millisecond = millisecond
+            self._stem = _encode(millisecond, _HEAD_SHIFTS) + _encode(self._tail, _STEM_SHIFTS)
+        return self._tail & 1023
 
 
 def _encode(number: int, shifts: tuple[int, ...]) -> str:
@@ -57,7 +73,12 @@ def new_id(prefix: str, at: int) -> str:
     Identifiers made by one process for the same millisecond sort in the order
     in which they were made.
     """
-    return prefix + _sequence.next(max(at, 0) // 1000)
+    return _sequence.next(prefix, max(at, 0) // 1000)
+
+
+def new_ids(prefix: str, at: int, count: int) -> list[str]:
+    """Return as many identifiers as `new_id` would make in so many calls."""
+    return _sequence.several(prefix, max(at, 0) // 1000, count)
 
 
 def first_id(prefix: str, at: int) -> str:

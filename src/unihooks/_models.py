@@ -130,6 +130,8 @@ class ActiveInterval:
         A beginning that lies ahead of `now` is the sign of a clock that was set
         back. It has happened all the same, and no event may be lost by it.
         """
+        if at > self.activated_at and self.deactivated_at is None:
+            return True  # as nearly all are
         set_back = self.activated_at > now + _LEAST_STEP_US
         if not set_back and (at, mark[4:]) < (self.activated_at, self.activated_mark[4:]):
             return False

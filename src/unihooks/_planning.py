@@ -31,35 +31,6 @@ class NewEvent:
     digest: bytes | None = None
 
 
-@frozen
-class SubscribedEndpoint:
-    """Be an endpoint as planning needs it; `disabled_at` is None while it is enabled."""
-
-    id: str
-    disabled_at: int | None = None
-
-
-@frozen
-class Subscriber:
-    """Be a webhook with a subscription that matches, as planning needs it.
-
-    `enabled_ids` are those of all endpoints, None if one is disabled.
-    """
-
-    webhook_id: str
-    interval: ActiveInterval
-    mapping: PayloadMapping
-    endpoints: tuple[SubscribedEndpoint, ...]
-    enabled_ids: tuple[str, ...] | None = field(init=False)
-
-    @enabled_ids.default
-    def _ids_if_all_are_enabled(self) -> tuple[str, ...] | None:
-        # Looked at for each event, and mostly so.
-        if any(item.disabled_at is not None for item in self.endpoints):
-            return None
-        return tuple(item.id for item in self.endpoints)
-
-
 @define  # likewise
 class PlannedBody:
     """Be what one webhook gets of one event, and through which endpoints.
@@ -73,6 +44,35 @@ class PlannedBody:
     body: bytes | None = None
     warnings: tuple[str, ...] = ()
     failure: str | None = None
+
+
+@frozen
+class SubscribedEndpoint:
+    """Be an endpoint as planning needs it; `disabled_at` is None while it is enabled."""
+
+    id: str
+    disabled_at: int | None = None
+
+
+@frozen
+class Subscriber:
+    """Be a webhook with a subscription that matches, as planning needs it.
+
+    `plain` is what it gets of every event, None if that depends on the event.
+    """
+
+    webhook_id: str
+    interval: ActiveInterval
+    mapping: PayloadMapping
+    endpoints: tuple[SubscribedEndpoint, ...]
+    plain: PlannedBody | None = field(init=False)
+
+    @plain.default
+    def _plain_if_all_events_are_alike(self) -> PlannedBody | None:
+        # Looked at for each event, and mostly so.
+        if self.mapping or not self.endpoints or any(item.disabled_at is not None for item in self.endpoints):
+            return None
+        return PlannedBody(self.webhook_id, tuple(item.id for item in self.endpoints))
 
 
 def subscriber(webhook: Webhook) -> Subscriber | None:
@@ -93,7 +93,9 @@ def plan_event(event: NewEvent, subscribers: Iterable[Subscriber], *, now: int) 
     for one in subscribers:
         if not one.interval.contains(event.created_at, event.id, now=now):
             continue
-        if endpoint_ids := _open_endpoints(one, event):
+        if one.plain is not None:
+            planned.append(one.plain)
+        elif endpoint_ids := _open_endpoints(one, event):
             if payload is None and one.mapping:
                 payload = _payload.decode(event.body)
             planned.append(_plan_one(one, endpoint_ids, payload))
@@ -107,8 +109,6 @@ def recover_event(event: NewEvent, one: Subscriber, endpoint_ids: Sequence[str])
 
 
 def _open_endpoints(one: Subscriber, event: NewEvent) -> tuple[str, ...]:
-    if one.enabled_ids is not None:
-        return one.enabled_ids
     # What was emitted before the endpoint was disabled is planned and held.
     return tuple(item.id for item in one.endpoints if item.disabled_at is None or event.created_at < item.disabled_at)
 

@@ -79,7 +79,9 @@ class Room:
 
     def take(self, endpoint_id: str) -> bool:
         """Take one place for the endpoint if there is one."""
-        left = self._own(endpoint_id)
+        left = self._left.get(endpoint_id)
+        if left is None:
+            left = self._own(endpoint_id)
         if left <= 0 or self.total <= 0:
             return False
         self._left[endpoint_id] = left - 1

@@ -29,7 +29,7 @@ class Handover:
             return
         for event in events:
             self._events[event.tenant, event.id] = event
-            self._size += _weight(event)
+            self._size += len(event.body) + _BYTES_AROUND_A_BODY
         if self._size > _MOST_BYTES:
             self.forget()
 
@@ -37,13 +37,9 @@ class Handover:
         """Return the event if it is here, and keep it no longer."""
         event = self._events.pop((tenant, event_id), None)
         if event is not None:
-            self._size -= _weight(event)
+            self._size -= len(event.body) + _BYTES_AROUND_A_BODY
         return event
 
     def forget(self) -> None:
         """Keep nothing of what was emitted so far."""
         self._events, self._size = {}, 0
-
-
-def _weight(event: NewEvent) -> int:
-    return len(event.body) + _BYTES_AROUND_A_BODY

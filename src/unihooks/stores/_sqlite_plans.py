@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 
-from unihooks._ids import new_id
-from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event
-from unihooks._times import SECOND
-from unihooks.abc import Claimed, Ended, Lease, Planned, Room
+from unihooks._planning import NewEvent, Subscriber, plan_event
+from unihooks.abc import Lease, Planned, Room
 from unihooks.stores._handover import Handover
-from unihooks.stores._rows import delivery_row, failed_to_map
 from unihooks.stores._sqlite_bodies import event_bodies, keep_bodies
 from unihooks.stores._sqlite_claims import lower_next_due
 from unihooks.stores._sqlite_config import stamps
-from unihooks.stores._sqlite_statements import as_json, fetch_json, with_values
+from unihooks.stores._sqlite_deliveries import Made
+from unihooks.stores._sqlite_statements import as_json, fetch_json
 from unihooks.stores._sqlite_subscribers import Subscribers
 from unihooks.stores._turns import in_turn
 
@@ -58,12 +57,6 @@ FROM json_each(:pairs) AS k CROSS JOIN main.unihooks_deliveries AS d
 """
 _PLANNED = "UPDATE main.unihooks_events SET planned_at = :now WHERE rowid IN (SELECT value FROM json_each(:rows))"
 _PARTLY = "UPDATE main.unihooks_events SET plan_cursor = ? WHERE rowid = ?"
-_INSERT = """
-INSERT INTO main.unihooks_deliveries (
-    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, body_of, state, due_at, token, reason,
-    replay_of, created_at, finished_at
-)
-"""
 
 
 @define
@@ -82,35 +75,30 @@ class Chosen:
 
 
 @define
-class Made:
-    """Gather what planning makes, to be written in few statements."""
+class _Wanted:
+    """Be all subscribers of a kind of event, with how many endpoints and mappings they have."""
 
-    lease: Lease
-    room: Room
-    now: int
-    until: int = field(init=False)
-    rows: list[tuple[Any, ...]] = field(factory=list)
-    claimed: list[Claimed] = field(factory=list)
-    due: dict[str, int] = field(factory=dict)
-    failed: list[Ended] = field(factory=list)
+    subscribers: list[Subscriber]
+    endpoints: int
+    mappings: int
 
-    def __attrs_post_init__(self) -> None:
-        self.until = self.now + round(self.lease.seconds * SECOND)
 
-    def add(self, event: NewEvent, body: PlannedBody, endpoint_id: str, *, is_open: bool, stamp: int) -> None:
-        """Make one delivery, leased if its lane is open and has room."""
-        id_ = new_id("dlv_", self.now)
-        if body.failure is not None:
-            self.rows.append(delivery_row(event, body, endpoint_id, id_, self.now))
-            self.failed.append(failed_to_map(event, body, endpoint_id, id_))
-            return
-        leased = is_open and self.room.take(endpoint_id)
-        due_at = self.until if leased else self.now
-        token = self.lease.token if leased else None
-        self.rows.append(delivery_row(event, body, endpoint_id, id_, self.now, due_at=due_at, token=token))
-        self.due[endpoint_id] = min(self.due.get(endpoint_id, due_at), due_at)
-        if leased:
-            self.claimed.append(_claimed(event, body, endpoint_id, id_, token=self.lease.token, stamp=stamp))
+@define
+class _Quota:
+    """Say how much more one call plans: how many deliveries, and how many bytes to map."""
+
+    deliveries: int = _DELIVERIES_PER_PLAN
+    size: int = _BYTES_PER_PLAN
+
+    @property
+    def is_used_up(self) -> bool:
+        """Say whether no more can be planned."""
+        return self.deliveries <= 0 or self.size < 0
+
+    def take(self, endpoints: int, size: int) -> None:
+        """Plan so many deliveries of so many mapped bytes; the last may go beyond the quota."""
+        self.deliveries -= endpoints
+        self.size -= size
 
 
 class Plans:
@@ -135,16 +123,16 @@ class Plans:
         self._handover.is_wanted = True
         chosen = self._choose(connection, limit)
         current = stamps(connection, {item.event.tenant for item in chosen}) if chosen else {}
-        chosen = list(self._matched(connection, chosen, current))
-        made = Made(lease, room, now)
-        bodies = _deliver(connection, chosen, current, made)
-        keep_bodies(connection, bodies)
-        insert_deliveries(connection, made.rows)
+        chosen, quota = self._matched(connection, chosen, current)
+        made = Made(lease, room, now, _DELIVERIES_PER_PLAN - quota.deliveries)
+        _deliver(connection, chosen, current, made)
+        keep_bodies(connection, made.bodies)
+        deliveries = made.write(connection)
         lower_next_due(connection, made.due)
         events = _mark(connection, chosen, now)
         more = connection.execute("SELECT 1 FROM main.unihooks_events WHERE planned_at IS NULL LIMIT 1").fetchone()
         return Planned(
-            events=events, deliveries=len(made.rows), claimed=made.claimed, failed=made.failed, more=more is not None
+            events=events, deliveries=deliveries, claimed=made.claimed, failed=made.failed, more=more is not None
         )
 
     def _choose(self, connection: sqlite3.Connection, limit: int) -> list[Chosen]:
@@ -153,7 +141,9 @@ class Plans:
             return []
         each = limit if len(tenants) == 1 else -(-2 * limit // len(tenants))
         found = fetch_json(connection, _EVENTS, {"tenants": as_json(tenants), "each": each})
-        rows = list(in_turn([row for of_tenant in found for row in of_tenant], lambda row: row[1]))[:limit]
+        rows = list(chain.from_iterable(found))
+        if len(tenants) > 1:
+            rows = list(in_turn(rows, lambda row: row[1]))[:limit]
         chosen: list[Chosen] = []
         size = 0
         for item in self._with_events(connection, rows):
@@ -166,18 +156,18 @@ class Plans:
         return chosen
 
     def _with_events(self, connection: sqlite3.Connection, rows: list[list[Any]]) -> list[Chosen]:
-        handed = {row[0]: self._handover.take(row[1], row[2]) for row in rows}
-        missing = as_json([row for row, event in handed.items() if event is None])
-        contents = {row[0]: row[1:] for row in fetch_json(connection, _CONTENTS, {"rows": missing})}
+        handed = [self._handover.take(tenant, id_) for _, tenant, id_, _ in rows]
+        missing = [row[0] for row, event in zip(rows, handed, strict=True) if event is None]
+        contents = _contents(connection, missing) if missing else {}
         chosen = []
-        for row, tenant, id_, cursor in rows:
-            event = handed[row]
+        for (row, tenant, id_, cursor), event in zip(rows, handed, strict=True):
             if event is not None:
                 chosen.append(Chosen(row, event, len(event.body), cursor, []))
             else:
                 product, event_type, created_at, size = contents[row]
-                event = NewEvent(id_, tenant, product, event_type, b"", created_at)
-                chosen.append(Chosen(row, event, size, cursor, []))
+                chosen.append(
+                    Chosen(row, NewEvent(id_, tenant, product, event_type, b"", created_at), size, cursor, [])
+                )
         return chosen
 
     def _tenants(self, connection: sqlite3.Connection) -> list[str]:
@@ -188,49 +178,59 @@ class Plans:
 
     def _matched(
         self, connection: sqlite3.Connection, chosen: list[Chosen], current: dict[str, int]
-    ) -> Iterator[Chosen]:
-        room, mapped = _DELIVERIES_PER_PLAN, 0
+    ) -> tuple[list[Chosen], _Quota]:
+        """Return the events that are planned now, each with its subscribers, and what is left of the quota."""
+        quota, matched = _Quota(), []
+        known: dict[tuple[str, ...], _Wanted | None] = {}
         for item in chosen:
-            if room <= 0 or mapped > _BYTES_PER_PLAN:
-                return
+            if quota.is_used_up:
+                break
             event = item.event
-            matching = self._subscribers.matching(connection, event, current[event.tenant], item.after)
-            for one in matching:
-                if room <= 0 or mapped > _BYTES_PER_PLAN:
-                    item.cursor = item.subscribers[-1].webhook_id if item.subscribers else item.after
-                    break
-                item.subscribers.append(one)
-                room -= len(one.endpoints)
-                mapped += item.size if one.mapping else 0
-            yield item
+            kind = (event.tenant, event.product, event.event_type, item.after)
+            if kind not in known:
+                known[kind] = self._wanted(connection, item, current[event.tenant])
+            wanted = known[kind]
+            if wanted and wanted.endpoints <= quota.deliveries and wanted.mappings * item.size <= quota.size:
+                item.subscribers = wanted.subscribers
+                quota.take(wanted.endpoints, wanted.mappings * item.size)
+            else:
+                self._match(connection, item, current[event.tenant], quota)
+            matched.append(item)
+        return matched, quota
+
+    def _wanted(self, connection: sqlite3.Connection, item: Chosen, stamp: int) -> _Wanted | None:
+        found = self._subscribers.whole(connection, item.event, stamp, item.after)
+        if found is None:
+            return None
+        return _Wanted(found, sum(len(one.endpoints) for one in found), sum(bool(one.mapping) for one in found))
+
+    def _match(self, connection: sqlite3.Connection, item: Chosen, stamp: int, quota: _Quota) -> None:
+        """Give an event as many of its subscribers as the quota has room for."""
+        for one in self._subscribers.matching(connection, item.event, stamp, item.after):
+            if quota.is_used_up:
+                item.cursor = item.subscribers[-1].webhook_id if item.subscribers else item.after
+                return
+            item.subscribers.append(one)
+            quota.take(len(one.endpoints), item.size if one.mapping else 0)
 
 
-def insert_deliveries(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
-    """Insert rows made by `delivery_row`."""
-    with_values(connection, _INSERT, rows)
+def _contents(connection: sqlite3.Connection, rows: list[int]) -> dict[int, list[Any]]:
+    return {row[0]: row[1:] for row in fetch_json(connection, _CONTENTS, {"rows": as_json(rows)})}
 
 
-def _deliver(
-    connection: sqlite3.Connection, chosen: list[Chosen], current: dict[str, int], made: Made
-) -> list[tuple[str, str, bytes, tuple[str, ...]]]:
+def _deliver(connection: sqlite3.Connection, chosen: list[Chosen], current: dict[str, int], made: Made) -> None:
     matched = [item for item in chosen if item.subscribers]
-    unread = ((item.event.tenant, item.event.id) for item in matched if not item.event.body)
+    unread = [(item.event.tenant, item.event.id) for item in matched if not item.event.body]
     payloads = event_bodies(connection, unread)
-    existing = _existing(connection, matched)
-    bodies: list[tuple[str, str, bytes, tuple[str, ...]]] = []
+    made.existing = _existing(connection, matched)
+    made.open_lanes = _open_lanes(matched)
     for item in matched:
         event = item.event
         if not event.body:
             event = evolve(event, body=payloads[event.tenant, event.id])
-        open_lanes = _open_lanes(item.subscribers)
+        stamp = current[event.tenant]
         for body in plan_event(event, item.subscribers, now=made.now):
-            if body.body is not None:
-                bodies.append((event.id, body.webhook_id, body.body, body.warnings))
-            for endpoint_id in body.endpoint_ids:
-                if (event.id, endpoint_id) not in existing:
-                    is_open = endpoint_id in open_lanes
-                    made.add(event, body, endpoint_id, is_open=is_open, stamp=current[event.tenant])
-    return bodies
+            made.add(event, body, stamp)
 
 
 def _existing(connection: sqlite3.Connection, matched: list[Chosen]) -> set[tuple[str, str]]:
@@ -250,9 +250,12 @@ def _existing(connection: sqlite3.Connection, matched: list[Chosen]) -> set[tupl
     return {(row[0], row[1]) for row in rows}
 
 
-def _open_lanes(subscribers: list[Subscriber]) -> set[str]:
+def _open_lanes(matched: list[Chosen]) -> set[str]:
+    # Events of a kind share the list of their subscribers.
+    different = {id(item.subscribers): item.subscribers for item in matched}.values()
     return {
         endpoint.id
+        for subscribers in different
         for one in subscribers
         if one.interval.deactivated_at is None
         for endpoint in one.endpoints
@@ -266,21 +269,3 @@ def _mark(connection: sqlite3.Connection, chosen: list[Chosen], now: int) -> int
     partly = [(item.cursor, item.row) for item in chosen if item.cursor is not None]
     connection.executemany(_PARTLY, partly)
     return len(done)
-
-
-def _claimed(event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, *, token: int, stamp: int) -> Claimed:
-    return Claimed(
-        event.tenant,
-        id_,
-        event.id,
-        body.webhook_id,
-        endpoint_id,
-        event.product,
-        event.event_type,
-        event.body if body.body is None else body.body,
-        body.warnings,
-        0,
-        0,
-        token,
-        stamp,
-    )

@@ -13,7 +13,7 @@ from unihooks.stores._recovery import Recovery
 from unihooks.stores._sqlite_bodies import keep_bodies
 from unihooks.stores._sqlite_claims import lower_next_due
 from unihooks.stores._sqlite_config import get_webhook
-from unihooks.stores._sqlite_plans import insert_deliveries
+from unihooks.stores._sqlite_deliveries import insert_deliveries
 from unihooks.stores._sqlite_statements import as_json
 
 _EVENTS = """

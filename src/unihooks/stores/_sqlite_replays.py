@@ -12,8 +12,8 @@ from unihooks.stores._replayed import Replayed
 from unihooks.stores._rows import delivery_row
 from unihooks.stores._sqlite_bodies import event_bodies, mapped_bodies
 from unihooks.stores._sqlite_claims import lower_next_due
+from unihooks.stores._sqlite_deliveries import insert_deliveries
 from unihooks.stores._sqlite_log import get_delivery, listed_deliveries
-from unihooks.stores._sqlite_plans import insert_deliveries
 
 _REPLAYED = """
 SELECT d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.body_of, d.state, e.id IS NOT NULL,

@@ -21,14 +21,21 @@ def chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
             start += size
 
 
-def with_values(connection: sqlite3.Connection, before: str, rows: Sequence[tuple[Any, ...]], after: str = "") -> None:
-    """Execute `before VALUES (...), (...) after` over all rows."""
+def with_values(
+    connection: sqlite3.Connection,
+    before: str,
+    rows: Sequence[tuple[Any, ...]],
+    after: str = "",
+    *,
+    shared: tuple[Any, ...] = (),
+) -> None:
+    """Execute `before VALUES (...), (...) after` over all rows; `shared` are the parameters in `before`."""
     if not rows:
         return
     one = f"({', '.join('?' * len(rows[0]))})"
     for piece in chunks(rows):
         statement = f"{before} VALUES {', '.join([one] * len(piece))} {after}"
-        connection.execute(statement, tuple(chain.from_iterable(piece)))
+        connection.execute(statement, (*shared, *chain.from_iterable(piece)))
 
 
 def fetch_json(

@@ -31,6 +31,10 @@ class Subscribers:
         """Yield the event's subscribers beyond the webhook `after`, by webhook id."""
         return self._pages.matching(event, stamp, after, lambda key: _read_page(connection, key))
 
+    def whole(self, connection: sqlite3.Connection, event: NewEvent, stamp: int, after: str) -> list[Subscriber] | None:
+        """Return all that `matching` yields, None if they are many."""
+        return self._pages.whole(event, stamp, after, lambda key: _read_page(connection, key))
+
 
 def _read_page(connection: sqlite3.Connection, key: Key) -> list[Subscriber]:
     tenant, product, event_type, after = key

@@ -38,6 +38,13 @@ class Pages:
                 return
             after = page[-1].webhook_id
 
+    def whole(
+        self, event: NewEvent, stamp: int, after: str, read: Callable[[Key], list[Subscriber]]
+    ) -> list[Subscriber] | None:
+        """Return all that `matching` yields, None if they are more than a page."""
+        page = self._page((event.tenant, event.product, event.event_type, after), stamp, read)
+        return page if len(page) < PAGE else None
+
     def _page(self, key: Key, stamp: int, read: Callable[[Key], list[Subscriber]]) -> list[Subscriber]:
         with self._lock:
             kept = self._pages.get(key)
