@@ -96,25 +96,36 @@ def step(path: str, key: str | int) -> str:
     return f"{path}.{key}" if _BARE_KEY.fullmatch(key) else f"{path}[{str(key)!r}]"
 
 
-def _descend(level: list[object], room: int) -> tuple[list[object], int]:
+def _descend(level: list[Any], room: int) -> tuple[list[Any], int]:
     """Collect what one level contains; TypeError when something there cannot be sent.
 
     `room` is counted down because shared parts can unfold to any size.
     """
-    below: list[object] = []
+    below: list[Any] = []
     for value in level:
-        if isinstance(value, str):
+        kind = type(value)
+        if kind not in _KINDS:
+            kind = _kind_of(value)
+        if kind is str:
             room -= len(value)
-        elif isinstance(value, dict):
+        elif kind is dict:
             room -= len("".join(value))  # a TypeError when a key is not text
             below += value.values()
-        elif isinstance(value, (list, tuple)):
+        elif kind is list:
             below += value
-        elif value is not None and not isinstance(value, (int, float)):
-            raise TypeError
         if len(below) > room:
             raise TypeError
     return below, room
+
+
+def _kind_of(value: object) -> type:
+    """Return the kind that a subclass counts as; TypeError when there is none."""
+    if isinstance(value, tuple):
+        return list
+    for kind in (str, dict, list, int, float):
+        if isinstance(value, kind):
+            return kind
+    raise TypeError
 
 
 def _refuse(payload: object) -> NoReturn:
@@ -207,6 +218,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=
 _rendered = _renderer(_ENCODER)
 _SORTING_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), sort_keys=True)
 _DECODER = json.JSONDecoder(parse_constant=_no_constants)
+_KINDS = frozenset((str, dict, list, int, float, bool, NoneType))
 _BARE_KEY = re.compile(r"[^\W\d][\w-]*")
 _FAULTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str | None]], ...] = (
     (dict, _key_fault),

@@ -91,7 +91,7 @@ class SQLiteStore(Store):
         self._time.clock = system_clock if clock is None else clock
 
     def now(self) -> int:
-        return self._time.now()
+        return now_us(self._time.clock)
 
     def migrate(self) -> list[str]:
         return self._database.migrate()

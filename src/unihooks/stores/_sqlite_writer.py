@@ -102,7 +102,10 @@ class Writer:
         self._log_open = _file_at(self._log, may_be_empty=True)
         self._inserted = inserted
         self._rolled_back = rolled_back
-        self._ready = threading.Condition()
+        self._gate = threading.Lock()
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._idle = False
         self._emits: deque[_Emit] = deque()
         self._calls: deque[_Call] = deque()
         self._stopping = False
@@ -127,19 +130,25 @@ class Writer:
 
     def stop(self) -> None:
         """Finish what is queued, then end the thread and close the connection."""
-        with self._ready:
+        with self._gate:
             self._stopping = True
-            self._ready.notify()
+            self._ring()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
     def _queue(self, jobs: deque[Any], job: _Emit | _Call) -> bool:
-        with self._ready:
+        with self._gate:
             if self._stopping:
                 return False
             jobs.append(job)
-            self._ready.notify()
+            self._ring()
         return True
+
+    def _ring(self) -> None:
+        # Two plain locks; a Condition's waiter would have to win the gate back from those who emit.
+        if self._idle:
+            self._idle = False
+            self._bell.release()
 
     def _run(self) -> None:
         while self._wait():
@@ -159,11 +168,13 @@ class Writer:
         self._connection.close()
 
     def _wait(self) -> bool:
-        with self._ready:
-            while not self._emits and not self._calls:
-                if self._stopping:
-                    return False
-                self._ready.wait()
+        with self._gate:
+            if self._emits or self._calls:
+                return True
+            if self._stopping:
+                return False
+            self._idle = True
+        self._bell.acquire()
         return True
 
     def _take_emits(self) -> list[_Emit]:
