@@ -140,6 +140,9 @@ class PostgresStore(Store):
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
         return self._database.emit(events)
 
+    def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        return self._database.insert(events)
+
     def emit_on(self, connection: Any, event: NewEvent) -> Event:
         _postgres_hosts.check_database(connection)
         it = self._database

@@ -116,6 +116,13 @@ class Database:
             pass
         return future
 
+    def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        """Do what `emit` does, and wait for it."""
+        while (promise := self._unchecked().emitter.insert(events)) is None:
+            pass
+        outcomes: list[EmitOutcome] = promise.result()
+        return outcomes
+
     def change_token(self) -> object:
         """Return a value that differs after changes elsewhere; never waits."""
         return self._unchecked().signals.token()

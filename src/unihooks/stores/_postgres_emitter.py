@@ -7,9 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attrs import define, field
+from attrs import define
 
 from unihooks._planning import NewEvent
 from unihooks.abc import EmitOutcome
@@ -18,6 +18,7 @@ from unihooks.stores._postgres_events import insert_once, insert_plain
 from unihooks.stores._postgres_pool import Pool
 from unihooks.stores._postgres_statements import Schema, Statements
 from unihooks.stores._postgres_time import ServerTime, steady
+from unihooks.stores._promise import Promise
 from unihooks.stores._refusals import cannot_be_stored
 
 if TYPE_CHECKING:
@@ -35,22 +36,17 @@ _Insert = Callable[..., tuple[list[EmitOutcome], int | None]]
 class _Job:
     """Be a submission of which some events are still to be inserted."""
 
-    events: Sequence[NewEvent]
     outcomes: list[Any]
     left: int
-    future: Future[list[EmitOutcome]] = field(factory=Future)
+    future: Future[list[EmitOutcome]] | Promise
 
 
-@define
-class _Item:
+class _Item(NamedTuple):
     """Be one event of a submission."""
 
     job: _Job
     position: int
-
-    @property
-    def event(self) -> NewEvent:
-        return self.job.events[self.position]
+    event: NewEvent
 
 
 class Emitter:
@@ -67,20 +63,13 @@ class Emitter:
 
     def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]] | None:
         """Queue events for insertion; None if the emitter has been stopped."""
-        job = _Job(events, [None] * len(events), len(events))
-        if not events:
-            job.future.set_result([])
-            return job.future
-        job.future.set_running_or_notify_cancel()
-        items = [_Item(job, position) for position in range(len(events))]
-        plain = [item for item in items if item.event.idempotency_key is None]
-        once = [item for item in items if item.event.idempotency_key is not None]
-        with self._gate:
-            if self._stopped:
-                return None
-            self._plain.queue(plain)
-            self._once.queue(once)
-        return job.future
+        future: Future[list[EmitOutcome]] = Future()
+        return future if self._queue(events, future) else None
+
+    def insert(self, events: Sequence[NewEvent]) -> Promise | None:
+        """Do what `emit` does for a thread that will wait."""
+        promise = Promise()
+        return promise if self._queue(events, promise) else None
 
     def settle(self, items: Sequence[_Item], outcomes: Sequence[EmitOutcome]) -> None:
         """Note outcomes, and resolve the submissions that are complete."""
@@ -105,6 +94,22 @@ class Emitter:
             self._stopped = True
         self._plain.stop()
         self._once.stop()
+
+    def _queue(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | Promise) -> bool:
+        if not events:
+            future.set_result([])
+            return True
+        future.set_running_or_notify_cancel()
+        job = _Job([None] * len(events), len(events), future)
+        items = [_Item(job, position, event) for position, event in enumerate(events)]
+        plain = [item for item in items if item.event.idempotency_key is None]
+        once = [item for item in items if item.event.idempotency_key is not None] if len(plain) < len(items) else []
+        with self._gate:
+            if self._stopped:
+                return False
+            self._plain.queue(plain)
+            self._once.queue(once)
+        return True
 
 
 class _Lane:

@@ -9,6 +9,7 @@ from typing import Any
 
 from unihooks._models import Event
 from unihooks._planning import NewEvent
+from unihooks._times import from_us
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import IdempotencyConflict
 from unihooks.stores._postgres_statements import BEGIN_WRITING, NOW, Statements, keyed, packed
@@ -64,7 +65,8 @@ def insert_plain(
     told = it.fetch(
         f"WITH added AS ({_INSERT} RETURNING created_at) SELECT max(created_at) FROM added", rows=rows, bodies=bodies
     )[0][0]
-    return [event_of(event, event.id, told) for event in events], told
+    moment = from_us(told)
+    return [Event(event.id, event.tenant, event.product, event.event_type, None, moment) for event in events], told
 
 
 def insert_once(

@@ -131,9 +131,9 @@ class Database:
 
     def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
         """Insert events with the writer's next commit, and wait for it."""
-        while (answer := self._open().writer.insert(events)) is None:
+        while (promise := self._open().writer.insert(events)) is None:
             pass
-        outcomes: list[EmitOutcome] = answer.result()
+        outcomes: list[EmitOutcome] = promise.result()
         return outcomes
 
     @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 from unihooks._planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
+from unihooks.stores._promise import Promise
 from unihooks.stores._sqlite_errors import explained
 from unihooks.stores._sqlite_events import insert_events
 
@@ -31,41 +32,12 @@ _PAUSE_MS = 200
 _PATIENCE = 0.002
 
 
-class _Answer:
-    """Be what one thread waits for; a Future, which has to serve any number of them, takes several times as long."""
-
-    __slots__ = ("_awaited", "_value")
-
-    def __init__(self) -> None:
-        self._awaited = threading.Lock()
-        self._awaited.acquire()
-        self._value: Any = None
-
-    def set_running_or_notify_cancel(self) -> bool:
-        return True
-
-    def set_result(self, value: Any) -> None:
-        self._value = value
-        self._awaited.release()
-
-    set_exception = set_result
-
-    def result(self) -> Any:
-        self._awaited.acquire()
-        if not isinstance(self._value, BaseException):
-            return self._value
-        try:
-            raise self._value
-        finally:
-            del self  # which the error would keep, and be kept by
-
-
 class _Emit:
     """Be events to insert, and who waits for them."""
 
     __slots__ = ("events", "future", "outcome")
 
-    def __init__(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | _Answer) -> None:
+    def __init__(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | Promise) -> None:
         self.events = events
         self.future = future
         self.outcome: Any = None
@@ -78,7 +50,7 @@ class _Call:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.future = _Answer()
+        self.future = Promise()
         self.outcome: Any = None
 
 
@@ -118,12 +90,12 @@ class Writer:
         future: Future[list[EmitOutcome]] = Future()
         return future if self._queue(self._emits, _Emit(events, future)) else None
 
-    def insert(self, events: Sequence[NewEvent]) -> _Answer | None:
+    def insert(self, events: Sequence[NewEvent]) -> Promise | None:
         """Do what `emit` does for a thread that will wait."""
-        answer = _Answer()
-        return answer if self._queue(self._emits, _Emit(events, answer)) else None
+        promise = Promise()
+        return promise if self._queue(self._emits, _Emit(events, promise)) else None
 
-    def call(self, work: Work) -> _Answer | None:
+    def call(self, work: Work) -> Promise | None:
         """Queue a function of the connection for a thread that will wait; None if the writer has been stopped."""
         job = _Call(work)
         return job.future if self._queue(self._calls, job) else None
