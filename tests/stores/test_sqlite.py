@@ -415,3 +415,12 @@ def test_a_file_that_was_deleted_or_replaced_takes_no_more_events(store, path, r
     store.close()
     emit(store, make_event(store))
     assert len(store.list_events("default", EventFilter(), Window(limit=9))) == 1
+
+
+def test_marking_a_large_event_as_planned_does_not_write_its_body_again(store, path):
+    add_webhook(store)
+    emit(store, make_event(store, body=b'"' + b"x" * 200_000 + b'"'))
+    log = path.with_name(path.name + "-wal")
+    before = log.stat().st_size
+    assert store.plan(Lease(token=1, seconds=30), Room(1, 1), 10).events == 1
+    assert log.stat().st_size - before < 100_000

@@ -18,8 +18,7 @@ CROSS JOIN main.unihooks_events AS e ON e.tenant = :tenant AND e.id = k.value
 """
 _ERASE = (
     """
-    UPDATE main.unihooks_events SET body = x'', idempotency_key = NULL, digest = NULL,
-        planned_at = coalesce(planned_at, :now)
+    UPDATE main.unihooks_events SET body = x'', idempotency_key = NULL, digest = NULL, planned_at = 1
     WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:events))
     """,
     "DELETE FROM main.unihooks_bodies WHERE event_id IN (SELECT value FROM json_each(:events))",

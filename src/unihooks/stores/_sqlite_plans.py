@@ -55,7 +55,7 @@ SELECT json_group_array(json_array(d.event_id, d.endpoint_id))
 FROM json_each(:pairs) AS k CROSS JOIN main.unihooks_deliveries AS d
     ON d.event_id = json_extract(k.value, '$[0]') AND d.endpoint_id = json_extract(k.value, '$[1]')
 """
-_PLANNED = "UPDATE main.unihooks_events SET planned_at = :now WHERE rowid IN (SELECT value FROM json_each(:rows))"
+_PLANNED = "UPDATE main.unihooks_events SET planned_at = 1 WHERE rowid IN (SELECT value FROM json_each(?))"
 _PARTLY = "UPDATE main.unihooks_events SET plan_cursor = ? WHERE rowid = ?"
 
 
@@ -129,7 +129,7 @@ class Plans:
         keep_bodies(connection, made.bodies)
         deliveries = made.write(connection)
         lower_next_due(connection, made.due)
-        events = _mark(connection, chosen, now)
+        events = _mark(connection, chosen)
         more = connection.execute("SELECT 1 FROM main.unihooks_events WHERE planned_at IS NULL LIMIT 1").fetchone()
         return Planned(
             events=events, deliveries=deliveries, claimed=made.claimed, failed=made.failed, more=more is not None
@@ -263,9 +263,9 @@ def _open_lanes(matched: list[Chosen]) -> set[str]:
     }
 
 
-def _mark(connection: sqlite3.Connection, chosen: list[Chosen], now: int) -> int:
+def _mark(connection: sqlite3.Connection, chosen: list[Chosen]) -> int:
     done = [item.row for item in chosen if item.cursor is None]
-    connection.execute(_PLANNED, {"now": now, "rows": as_json(done)})
+    connection.execute(_PLANNED, (as_json(done),))
     partly = [(item.cursor, item.row) for item in chosen if item.cursor is not None]
     connection.executemany(_PARTLY, partly)
     return len(done)

@@ -97,18 +97,20 @@ CREATE INDEX main.unihooks_lanes_due_by_tenant ON unihooks_lanes (tenant, next_d
 CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open = 0;
 CREATE INDEX main.unihooks_lanes_failing ON unihooks_lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
--- plan_cursor is the last webhook for which an event of large fan-out is planned.
+-- plan_cursor is the last webhook for which an event of large fan-out is planned. planned_at is NULL while
+-- an event is new, then 1, which takes as little room: a row that grew would be written anew, body and all.
+-- The body comes last, so that the rest is read without it.
 CREATE TABLE main.unihooks_events (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
     product TEXT NOT NULL,
     event_type TEXT NOT NULL,
-    body BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     planned_at INTEGER,
     plan_cursor TEXT NOT NULL DEFAULT '',
     idempotency_key TEXT,
     digest BLOB,
+    body BLOB NOT NULL,
     PRIMARY KEY (tenant, id)
 );
 
