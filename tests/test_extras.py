@@ -1,0 +1,181 @@
+"""An extra changes speed only: the same is accepted, and the same bytes are sent, with and without it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socketserver
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from unihooks import (
+    Dispatcher,
+    EventSubscription,
+    HeaderSet,
+    PayloadMapping,
+    RetryPolicy,
+    Secret,
+    TargetPolicy,
+    Webhook,
+    _ids,
+)
+from unihooks.stores import MemoryStore
+from unihooks.testing import FakeClock
+
+pytest.importorskip("uvloop")
+
+TESTS = Path(__file__).parent
+# What is accepted and what is sent. The transport's other tests, and the worker's, choose the event loop themselves.
+SUITE = [
+    "test_end_to_end.py",
+    "test_payload.py",
+    "test_mapping.py",
+    "test_headers.py",
+    "test_header_pairs.py",
+    "test_signing.py",
+    "test_requests.py",
+    "transport/test_contract.py",
+]
+ANSWERS = {
+    "/none": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "/long": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nX-One: 1\r\nX-One: 2\r\n\r\n" + b"x" * 100_000,
+    "/chunked": b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nT: 1\r\n\r\n",
+    "/old": b"HTTP/1.0 200 OK\r\n\r\nto the end",
+    "/early": b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "/busy": b"HTTP/1.1 503 Busy\r\nRetry-After: 30\r\nContent-Length: 4\r\n\r\nbusy",
+    "/short": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbroken",
+    "/bare": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+    "/folded": b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 0\r\n\r\n",
+    "/twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    "/both": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "/junk": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "/mute": b"",
+}
+LASTING = {"/none", "/long", "/chunked", "/early", "/busy"}
+PAYLOADS = [
+    {},
+    {"text": "héllo \u2028 \U0001f600 \x7f", "sender": {"name": "Ann"}, "content": {"text": "hi"}},
+    [1, -0.0, 1e-07, 1e22, 10**30, None, True, {"": [[]]}],
+    {"text": "x" * 200_000},
+]
+
+
+def test_what_is_accepted_and_sent_is_tested_without_uvloop_too(tmp_path):
+    # Found before the real one, also by processes that the tests start.
+    (tmp_path / "uvloop.py").write_text("raise ModuleNotFoundError('it is away', name='uvloop')")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+
+    def python(*arguments):
+        command = [sys.executable, *arguments]
+        environment = {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(
+            command, env=environment, cwd=TESTS.parent, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    assert "it is away" in python("-c", "import uvloop").stderr
+    run = python(
+        "-m", "pytest", "-qx", "-pno:cacheprovider", "-knot uvloop and not postgres", *(f"tests/{one}" for one in SUITE)
+    )
+    assert run.returncode == 0, run.stdout[-4000:]
+    passed = re.search(r"(\d+) passed", run.stdout)
+    assert passed
+    assert int(passed[1]) > 400
+
+
+def test_same_bytes_are_sent_and_same_answers_accepted_with_and_without_uvloop(monkeypatch):
+    with Recorder(("127.0.0.1", 0), Exchange) as recorder:
+        threading.Thread(target=recorder.serve_forever, args=(0.01,), daemon=True).start()
+        fast = recorder.record(monkeypatch)
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+        plain = recorder.record(monkeypatch)
+        recorder.shutdown()
+    assert fast.loops == {"uvloop"}
+    assert plain.loops == {"asyncio"}
+    assert fast.attempts == plain.attempts
+    assert {one[0] for one in fast.attempts} == {f"{recorder.url}{path}" for path in ANSWERS}
+    assert fast.sent == plain.sent
+    assert fast.sent.keys() == ANSWERS.keys()
+
+
+class Exchange(socketserver.StreamRequestHandler):
+    """Note what comes, byte for byte, and answer as the path wants."""
+
+    def handle(self):
+        while head := b"".join(iter(self.rfile.readline, b"\r\n")):
+            path = head.split(b" ")[1].decode()
+            length = int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1])
+            self.server.sent[path].append(head + b"\r\n" + self.rfile.read(length))
+            self.wfile.write(ANSWERS[path])
+            if path not in LASTING:
+                return
+
+
+class Recorder(socketserver.ThreadingTCPServer):
+    """Be every customer's endpoint, and note what a host sends whose time, ids and secret are always the same."""
+
+    daemon_threads = True
+    sent: dict[str, list[bytes]]
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def record(self, monkeypatch):
+        self.sent = defaultdict(list)
+        monkeypatch.setattr(_ids, "os", SimpleNamespace(urandom=bytes))
+        monkeypatch.setattr(_ids, "_sequence", _ids._Sequence())
+        loops = set()
+        clock = FakeClock()
+        targets = TargetPolicy(allow_http=True, allow=["127.0.0.0/8"])
+        retries = RetryPolicy.from_delays([60], jitter=0)
+
+        async def note(_):
+            loops.add(type(asyncio.get_running_loop()).__module__.partition(".")[0])
+
+        with Dispatcher(MemoryStore(), clock=clock, targets=targets, retries=retries, on_delivery=note) as dispatcher:
+            for path in ANSWERS:
+                self.add_webhook(dispatcher, path)
+            for payload in PAYLOADS:
+                dispatcher.emit("chat", "message.received", payload)
+            for _ in range(2):
+                dispatcher.drain()
+                clock.advance(3600)
+            deliveries = dispatcher.log.deliveries(limit=250)
+            attempts = [attempt for one in deliveries for attempt in dispatcher.log.attempts(one.id)]
+        told = sorted(
+            (
+                one.url,
+                one.delivery_id,
+                one.number,
+                one.status_code,
+                str(one.error),
+                one.request_headers,
+                one.response_headers,
+                one.response_body,
+                one.warnings,
+            )
+            for one in attempts
+        )
+        return SimpleNamespace(
+            loops=loops, attempts=told, sent={path: sorted(sent) for path, sent in self.sent.items()}
+        )
+
+    def add_webhook(self, dispatcher, path):
+        webhook = dispatcher.webhooks.add(
+            Webhook(
+                name=path,
+                endpoints=[self.url + path],
+                subscriptions=[EventSubscription("chat", "*")],
+                mapping=PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}),
+                headers=HeaderSet({"Authorization": "Bearer s3cr3t", "X-Path": path}),
+                secrets=[Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
+            )
+        )
+        dispatcher.webhooks.activate(webhook.id)
