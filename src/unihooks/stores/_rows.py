@@ -90,6 +90,19 @@ def event_of(event: NewEvent, id_: str, created_at: int) -> Event:
     return Event(id_, event.tenant, event.product, event.event_type, None, from_us(created_at))
 
 
+def events_of(events: Iterable[NewEvent]) -> list[Event]:
+    """Return stored events without their payloads."""
+    made: list[Event] = []
+    at, moment = -1, from_us(0)
+    for event in events:
+        # Those that are emitted together have one time, and turning it takes longer than all the rest.
+        if event.created_at != at:
+            at = event.created_at
+            moment = from_us(at)
+        made.append(Event(event.id, event.tenant, event.product, event.event_type, None, moment))
+    return made
+
+
 def webhook_row(webhook: Webhook) -> Row:
     """Return WEBHOOK_COLUMNS of a webhook."""
     interval = webhook.interval

@@ -22,7 +22,7 @@ INSERT INTO main.unihooks_deliveries (
 )
 """
 # What is the same in all rows is bound once.
-_INSERT_LEASED = """
+_INSERT_ALIKE = """
 INSERT INTO main.unihooks_deliveries (
     state, due_at, token, created_at, tenant, id, event_id, webhook_id, endpoint_id, product, event_type, body_of
 )
@@ -49,7 +49,8 @@ class Made:
     failed: list[Ended] = field(factory=list)
     bodies: list[tuple[str, str, bytes, tuple[str, ...]]] = field(factory=list)
     _leased: list[Row] = field(factory=list)
-    _others: list[Row] = field(factory=list)
+    _waiting: list[Row] = field(factory=list)
+    _unmapped: list[Row] = field(factory=list)
     _ids: list[str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -63,19 +64,21 @@ class Made:
             if self.existing and (event.id, endpoint_id) in self.existing:
                 continue
             id_ = self._ids.pop()
-            if body.failure is None and endpoint_id in self.open_lanes and self.room.take(endpoint_id):
-                self._lease(event, body, endpoint_id, id_, stamp)
-                continue
-            self._others.append(delivery_row(event, body, endpoint_id, id_, self.now))
             if body.failure is not None:
+                self._unmapped.append(delivery_row(event, body, endpoint_id, id_, self.now))
                 self.failed.append(failed_to_map(event, body, endpoint_id, id_))
+            elif endpoint_id in self.open_lanes and self.room.take(endpoint_id):
+                self._leased.append(_row(event, body, endpoint_id, id_))
+                self.claimed.append(_claimed(event, body, endpoint_id, id_, (self.lease.token, stamp)))
+            else:
+                self._waiting.append(_row(event, body, endpoint_id, id_))
 
     def write(self, connection: sqlite3.Connection) -> int:
         """Insert what was made; return how many deliveries that is."""
-        shared = (self.until, self.lease.token, self.now)
-        with_values(connection, _INSERT_LEASED, self._leased, ")", shared=shared)
-        insert_deliveries(connection, self._others)
-        return len(self._leased) + len(self._others)
+        with_values(connection, _INSERT_ALIKE, self._leased, ")", shared=(self.until, self.lease.token, self.now))
+        with_values(connection, _INSERT_ALIKE, self._waiting, ")", shared=(self.now, None, self.now))
+        insert_deliveries(connection, self._unmapped)
+        return len(self._leased) + len(self._waiting) + len(self._unmapped)
 
     @property
     def until(self) -> int:
@@ -86,30 +89,40 @@ class Made:
     def due(self) -> dict[str, int]:
         """Return when each endpoint's first delivery is due."""
         leased = dict.fromkeys([row[4] for row in self._leased], self.until)
-        return leased | {row[4]: self.now for row in self._others if row[8] == "pending"}
+        return leased | dict.fromkeys([row[4] for row in self._waiting], self.now)
 
-    def _lease(self, event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, stamp: int) -> None:
-        sent, body_of = (event.body, "event") if body.body is None else (body.body, "webhook")
-        tenant, event_id, webhook_id = event.tenant, event.id, body.webhook_id
-        product, event_type = event.product, event.event_type
-        self._leased.append((tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, body_of))
-        self.claimed.append(
-            Claimed(
-                tenant,
-                id_,
-                event_id,
-                webhook_id,
-                endpoint_id,
-                product,
-                event_type,
-                sent,
-                body.warnings,
-                0,
-                0,
-                self.lease.token,
-                stamp,
-            )
-        )
+
+def _row(event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str) -> Row:
+    body_of = "event" if body.body is None else "webhook"
+    return (
+        event.tenant,
+        id_,
+        event.id,
+        body.webhook_id,
+        endpoint_id,
+        event.product,
+        event.event_type,
+        body_of,
+    )
+
+
+def _claimed(event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, held: tuple[int, int]) -> Claimed:
+    token, stamp = held
+    return Claimed(
+        event.tenant,
+        id_,
+        event.id,
+        body.webhook_id,
+        endpoint_id,
+        event.product,
+        event.event_type,
+        event.body if body.body is None else body.body,
+        body.warnings,
+        0,
+        0,
+        token,
+        stamp,
+    )
 
 
 def insert_deliveries(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:

@@ -16,7 +16,7 @@ from unihooks._planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import IdempotencyConflict
 from unihooks.stores._refusals import cannot_be_stored
-from unihooks.stores._rows import event_of, stored_event
+from unihooks.stores._rows import events_of, stored_event
 
 _COLUMNS = "tenant, id, product, event_type, body, created_at, idempotency_key, digest"
 _INSERT = f"INSERT INTO main.unihooks_events ({_COLUMNS})"
@@ -86,7 +86,7 @@ def _insert_together(connection: sqlite3.Connection, piece: Sequence[NewEvent]) 
         if len(piece) == 1:
             return [cannot_be_stored(error)]
         return [outcome for event in piece for outcome in _insert_together(connection, [event])]
-    return [event_of(event, event.id, event.created_at) for event in piece]
+    return list[EmitOutcome](events_of(piece))
 
 
 def _insert_once(connection: sqlite3.Connection, event: NewEvent) -> EmitOutcome:
