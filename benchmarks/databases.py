@@ -132,6 +132,12 @@ def server_cpu(dsn: str) -> float:
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds that another process has used so far."""
+    stat = _stat(pid)
+    return 0.0 if stat is None else stat[3] / os.sysconf("SC_CLK_TCK")
+
+
 def _stat(pid: int) -> tuple[str, int, int, int] | None:
     """Return a process's name, its id, its parent's id, and the clock ticks that it and its ended children used."""
     try:

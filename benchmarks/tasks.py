@@ -101,6 +101,12 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self._process.join()
 
+    @property
+    def pid(self) -> int:
+        """Return the id of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """Send SIGTERM, as a supervisor does."""
         self._process.terminate()
