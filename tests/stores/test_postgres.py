@@ -272,6 +272,16 @@ class TestConnections:
                 given = connection.info.get_parameters()
             assert (given["keepalives_idle"], given["tcp_user_timeout"], given["application_name"]) == expected
 
+    def test_what_runs_again_and_again_is_prepared_once_on_a_connection(self, store):
+        add_webhook(store)
+        for _ in range(3):
+            emit(store)
+            store.record([delivered(store, one) for one in plan(store, room=5).claimed])
+            store.claim(Lease(token=2, seconds=30), Room(5, 5))
+        with store._database._unchecked().pool.lent() as connection:
+            prepared = connection.execute("SELECT statement FROM pg_prepared_statements").fetchall()
+        assert len({row[0] for row in prepared}) == len(prepared) > 10
+
     def test_store_works_again_after_close(self, store):
         emit(store)
         store.close()

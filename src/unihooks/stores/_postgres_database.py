@@ -251,7 +251,8 @@ class Database:
         before = steady()
         # All in one message, and so in one round trip.
         statements, parameters = opening or ((), {})
-        text = ";".join([begin, *map(self.schema.placed, statements), f"SELECT {NOW}"])
+        opened = [self.schema.called(connection, statement) for statement in statements]
+        text = ";".join([begin, *opened, f"SELECT {NOW}"])
         *sets, [(told,)] = fetch_sets(connection, text, parameters)
         rows = sets[len(sets) - len(statements) :]
         if self.time.clock is not None:

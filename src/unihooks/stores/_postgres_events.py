@@ -25,6 +25,8 @@ FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (tenant text, id text, produ
 """
 _KEYS = "tenant, id, product, event_type, start, length, created_at, idempotency_key, digest"
 _INSERT = f"INSERT INTO unihooks.events ({_COLUMNS}) {_ROWS}"
+# They all have the same time, so one row tells it.
+_INSERT_TELLING = f"WITH added AS ({_INSERT} RETURNING created_at) SELECT max(created_at) FROM added"
 _INSERT_AGAIN = f"""
 WITH added AS ({_INSERT} ON CONFLICT (tenant, id) DO NOTHING RETURNING tenant, id, created_at)
 SELECT id, created_at FROM added
@@ -61,10 +63,7 @@ def insert_plain(
     if own_times:
         it.run(_INSERT, rows=rows, bodies=bodies)
         return [event_of(event, event.id, event.created_at) for event in events], None
-    # They all have the same time, so one row tells it.
-    told = it.fetch(
-        f"WITH added AS ({_INSERT} RETURNING created_at) SELECT max(created_at) FROM added", rows=rows, bodies=bodies
-    )[0][0]
+    told = it.fetch(_INSERT_TELLING, again=True, rows=rows, bodies=bodies)[0][0]
     moment = from_us(told)
     return [Event(event.id, event.tenant, event.product, event.event_type, None, moment) for event in events], told
 

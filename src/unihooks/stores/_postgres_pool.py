@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ class Pool:
             **given, client_encoding="utf8", autocommit=True, prepare_threshold=None
         )
         connection.add_notice_handler(lambda _: None)
+        if not is_pooled(connection):
+            # Whatever is to be prepared is, by its first use; nothing else ever.
+            connection.prepare_threshold = sys.maxsize
         return connection
 
     @contextmanager
@@ -87,3 +91,9 @@ class Pool:
                     self._idle.append(connection)
                     return
         connection.close()
+
+
+def is_pooled(connection: Connection[Any]) -> bool:
+    """Say whether a pooler stands in for the server: it cannot know which of the server's processes will serve."""
+    [(process,)] = connection.execute(b"SELECT pg_backend_pid()").fetchall()
+    return bool(process != connection.info.backend_pid)

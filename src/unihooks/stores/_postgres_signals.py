@@ -11,6 +11,7 @@ from typing import Any
 from unihooks.exceptions import StoreError
 from unihooks.stores._postgres_errors import driver
 from unihooks.stores._postgres_pool import Pool
+from unihooks.stores._postgres_prepared import is_direct
 from unihooks.stores._postgres_statements import Schema
 
 # Hosts commit emits of their own without a NOTIFY, so even a listener looks now and then.
@@ -82,7 +83,7 @@ class Signals:
 
     def _listen_once(self) -> float:
         with self._pool.connect() as connection:
-            if _is_pooled(connection):
+            if not is_direct(connection):
                 # Heard would be others that the server's connection is lent to next, the host's among them.
                 return _LOOK_FOR_POOLER_SECONDS
             connection.execute(f"LISTEN {self._channel}".encode())
@@ -103,9 +104,3 @@ class Signals:
                 connection.execute(statement.encode())
             if self._stopping.wait(_BETWEEN_NOTIFIES):
                 return
-
-
-def _is_pooled(connection: Any) -> bool:
-    # A pooler stands in for the server, and cannot know which of its processes will serve.
-    [(process,)] = connection.execute(b"SELECT pg_backend_pid()").fetchall()
-    return bool(process != connection.info.backend_pid)

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from unihooks.stores._postgres_errors import driver
+from unihooks.stores._postgres_prepared import Prepared
 
 if TYPE_CHECKING:
     import psycopg
@@ -32,6 +33,7 @@ class Schema:
         self.name = name
         self.quoted = '"' + name.replace('"', '""') + '"'
         self._done: dict[str, str] = {}
+        self._prepared = Prepared()
 
     def placed(self, statement: str) -> str:
         """Return the statement for this schema."""
@@ -39,6 +41,10 @@ class Schema:
         if done is None:
             done = self._done[statement] = self.renamed(statement)
         return done
+
+    def called(self, connection: psycopg.Connection[Any], statement: str) -> str:
+        """Return the shortest text that runs the statement for this schema on the connection."""
+        return self._prepared.called(connection, self.placed(statement))
 
     def renamed(self, script: str) -> str:
         """Do what `placed` does, keeping nothing."""
@@ -59,10 +65,11 @@ class Statements:
         self.schema = schema
         self._connection = connection
 
-    def fetch(self, statement: str, /, **parameters: Any) -> list[Row]:
-        """Return the rows of a statement with %(named)s parameters."""
+    def fetch(self, statement: str, /, *, again: bool = False, **parameters: Any) -> list[Row]:
+        """Return the rows of a statement with %(named)s parameters; one that is run `again` and again is prepared."""
         with self._connection.cursor(binary=True) as cursor:
-            rows: list[Row] = cursor.execute(self.schema.placed(statement).encode(), parameters or None).fetchall()
+            text = self.schema.placed(statement).encode()
+            rows: list[Row] = cursor.execute(text, parameters or None, prepare=again).fetchall()
             return rows
 
     def fetch_one(self, statement: str, /, **parameters: Any) -> Row | None:
@@ -79,7 +86,7 @@ class Statements:
 
         With `commit` the transaction ends with them.
         """
-        text = ";".join(self.schema.placed(statement) for statement in statements)
+        text = ";".join(self.schema.called(self._connection, statement) for statement in statements)
         sets = fetch_sets(self._connection, f"{text};COMMIT" if commit else text, parameters)
         return sets[: len(statements)]
 
