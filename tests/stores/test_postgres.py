@@ -249,7 +249,7 @@ class TestConnections:
         assert len(tries) == 3
 
     def test_transaction_in_which_a_process_stands_still_is_ended_and_run_again(self, store, monkeypatch):
-        shorter = _postgres_database._WRITE.replace("'5s'", "'100ms'")
+        shorter = [text.replace("'5s'", "'100ms'") for text in _postgres_database._WRITE]
         monkeypatch.setattr(_postgres_database, "_WRITE", shorter)
         webhook = add_webhook(store)
         tries = []

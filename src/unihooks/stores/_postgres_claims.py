@@ -97,7 +97,7 @@ WHERE l.endpoint_id = k.endpoint_id AND (l.next_due_at IS NULL OR l.next_due_at 
 
 def work(it: Statements) -> Work:
     """Look whether there are new events, and when a lane is due."""
-    new_events, next_due = it.fetch(_WORK, again=True)[0]
+    new_events, next_due = it.fetch_last(_WORK)[0]
     return Work(new_events=new_events, next_due=next_due)
 
 
@@ -124,7 +124,7 @@ class Claims:
     def _due_lanes(self, it: Statements, room: Room) -> tuple[list[_Lane], bool]:
         full = sum(room.left(endpoint_id) == 0 for endpoint_id in room.taken)
         limit = room.total + full
-        lanes = [(row[0], row[1]) for row in it.fetch(_DUE_LANES, again=True, now=it.now, limit=limit)]
+        lanes = [(row[0], row[1]) for row in it.fetch_last(_DUE_LANES, now=it.now, limit=limit)]
         cut = len(lanes) == limit
         if cut:
             lanes += self._due_lanes_by_tenant(it, _LANES_PER_TENANT + full)
@@ -175,7 +175,7 @@ def _lease_due(it: Statements, lanes: Iterable[_Lane], lease: Lease, room: Room)
         each = room.total // len(asked)
         shares = {endpoint_id: min(each, room.left(endpoint_id)) for endpoint_id in asked}
         wanted = keyed("endpoint_id, share, turn", [(*item, turn) for turn, item in enumerate(shares.items())])
-        rows = it.fetch(_LEASE, again=True, lanes=wanted, now=it.now, until=until, token=lease.token)
+        rows = it.fetch_last(_LEASE, lanes=wanted, now=it.now, until=until, token=lease.token)
         # In the order of turns and due times; what was locked has room, since it was asked for by shares.
         leased += sorted((row for row in rows if room.take(row[4])), key=lambda row: (row[10], row[11]))
         counts = Counter(row[4] for row in rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unihooks.exceptions import StoreError
 from unihooks.stores._postgres_errors import driver
+from unihooks.stores._postgres_prepared import note_direct
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -48,8 +48,7 @@ class Pool:
         )
         connection.add_notice_handler(lambda _: None)
         if not is_pooled(connection):
-            # Whatever is to be prepared is, by its first use; nothing else ever.
-            connection.prepare_threshold = sys.maxsize
+            note_direct(connection)
         return connection
 
     @contextmanager

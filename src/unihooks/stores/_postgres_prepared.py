@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from attrs import frozen
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
+_direct: WeakSet[Connection[Any]] = WeakSet()
 _PARAMETER = re.compile(r"%\((\w+)\)[sb]")
 
 
@@ -24,7 +25,11 @@ class _Named:
 
 
 class Prepared:
-    """Name statements, and know which connection has prepared which."""
+    """Name statements, and know which connection has prepared which.
+
+    The driver does not do it: it prepares nothing that is sent together with
+    others, and forgets all that is prepared whenever a transaction is rolled back.
+    """
 
     def __init__(self) -> None:
         self._named: dict[str, _Named] = {}
@@ -52,9 +57,14 @@ class Prepared:
             raise
 
 
+def note_direct(connection: Connection[Any]) -> None:
+    """Say that the connection leads to the server itself: what is prepared on it stays there."""
+    _direct.add(connection)
+
+
 def is_direct(connection: Connection[Any]) -> bool:
-    """Say whether what is prepared on the connection stays there; `connect` of the pool has found out."""
-    return connection.prepare_threshold is not None
+    """Say whether that is known of the connection."""
+    return connection in _direct
 
 
 def _named(text: str, name: str) -> _Named:

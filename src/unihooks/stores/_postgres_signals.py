@@ -21,6 +21,7 @@ _LISTEN_SECONDS = 0.5
 _CONNECT_AGAIN_SECONDS = 2.0
 _LOOK_FOR_POOLER_SECONDS = 60.0
 _BETWEEN_NOTIFIES = 0.005
+_WORKER_FIRST = 0.004
 _STOP_SECONDS = 2.0
 
 
@@ -99,6 +100,9 @@ class Signals:
         statement = f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {self._channel}; COMMIT"
         while True:
             self._due.wait()
+            if self._listening:
+                # A worker of this process has been told already; it comes first.
+                self._stopping.wait(_WORKER_FIRST)
             self._due.clear()
             with suppress(driver().Error, StoreError), self._pool.lent() as connection:
                 connection.execute(statement.encode())

@@ -20,7 +20,7 @@ Row = tuple[Any, ...]
 Opening = tuple[tuple[str, ...], dict[str, Any]]
 
 # A process that is frozen in a transaction, or has vanished, must not hold its locks until its leases have ended.
-BEGIN_WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5s'"
+IDLE_AT_MOST = "5s"
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -65,11 +65,10 @@ class Statements:
         self.schema = schema
         self._connection = connection
 
-    def fetch(self, statement: str, /, *, again: bool = False, **parameters: Any) -> list[Row]:
-        """Return the rows of a statement with %(named)s parameters; one that is run `again` and again is prepared."""
+    def fetch(self, statement: str, /, **parameters: Any) -> list[Row]:
+        """Return the rows of a statement with %(named)s parameters."""
         with self._connection.cursor(binary=True) as cursor:
-            text = self.schema.placed(statement).encode()
-            rows: list[Row] = cursor.execute(text, parameters or None, prepare=again).fetchall()
+            rows: list[Row] = cursor.execute(self.schema.placed(statement).encode(), parameters or None).fetchall()
             return rows
 
     def fetch_one(self, statement: str, /, **parameters: Any) -> Row | None:
@@ -84,7 +83,8 @@ class Statements:
     def fetch_each(self, *statements: str, commit: bool = False, **parameters: Any) -> list[list[Row]]:
         """Run statements in one round trip, each seeing what is there when it begins; return the rows of each.
 
-        With `commit` the transaction ends with them.
+        They are prepared where that may be done: this is for what runs again and again. With `commit` the
+        transaction ends with them.
         """
         text = ";".join(self.schema.called(self._connection, statement) for statement in statements)
         sets = fetch_sets(self._connection, f"{text};COMMIT" if commit else text, parameters)
@@ -113,10 +113,15 @@ def fetch_sets(
     """Run statements in one round trip; return the rows of each, none where there cannot be any."""
     with driver().ClientCursor(connection) as cursor:
         cursor.execute(text.encode(), parameters)
-        sets = [cursor.fetchall() if cursor.description else []]
+        sets = [_rows(cursor)]
         while cursor.nextset():
-            sets.append(cursor.fetchall() if cursor.description else [])
+            sets.append(_rows(cursor))
         return sets
+
+
+def _rows(cursor: psycopg.Cursor[Row]) -> list[Row]:
+    # A cursor's description is made anew whenever it is looked at.
+    return [] if cursor.rownumber is None else cursor.fetchall()
 
 
 def as_json(value: object) -> str:
