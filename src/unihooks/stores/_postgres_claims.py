@@ -11,7 +11,7 @@ from unihooks._times import SECOND
 from unihooks.abc import Claimed, Lease, Room, Work
 from unihooks.stores._postgres_bodies import event_bodies, mapped_bodies
 from unihooks.stores._postgres_config import stamps
-from unihooks.stores._postgres_statements import Row, Statements, keyed
+from unihooks.stores._postgres_statements import BY_INDEX, Row, Statements, keyed, setting
 from unihooks.stores._rows import to_warnings
 from unihooks.stores._turns import in_turn
 
@@ -20,6 +20,7 @@ _Lane = tuple[str, str]
 _TENANTS_PER_CLAIM = 100
 _LANES_PER_TENANT = 4
 
+_BY_INDEX = setting(BY_INDEX)
 _WORK = """
 SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE planned_at IS NULL ORDER BY tenant, id LIMIT 1),
     (SELECT next_due_at FROM unihooks.lanes WHERE open AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1)
@@ -97,7 +98,7 @@ WHERE l.endpoint_id = k.endpoint_id AND (l.next_due_at IS NULL OR l.next_due_at 
 
 def work(it: Statements) -> Work:
     """Look whether there are new events, and when a lane is due."""
-    new_events, next_due = it.fetch_last(_WORK)[0]
+    new_events, next_due = it.fetch_last(_BY_INDEX, _WORK)[0]
     return Work(new_events=new_events, next_due=next_due)
 
 

@@ -19,7 +19,16 @@ from unihooks.stores._postgres_emitter import Emitter
 from unihooks.stores._postgres_errors import driver, explained, is_outage, is_transient
 from unihooks.stores._postgres_pool import Pool
 from unihooks.stores._postgres_signals import Signals
-from unihooks.stores._postgres_statements import IDLE_AT_MOST, NOW, Opening, Schema, Statements, fetch_sets
+from unihooks.stores._postgres_statements import (
+    BY_INDEX,
+    IDLE_AT_MOST,
+    NOW,
+    Opening,
+    Schema,
+    Statements,
+    fetch_sets,
+    setting,
+)
 from unihooks.stores._postgres_time import ServerTime, steady
 
 if TYPE_CHECKING:
@@ -27,24 +36,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Statistics lag behind a queue, and mislead the planner: every statement here has an index made for it.
-_SETTINGS = {
-    "idle_in_transaction_session_timeout": IDLE_AT_MOST,
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-}
-
-
-def _set(settings: dict[str, str]) -> str:
-    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-
-
 _NOW = f"SELECT {NOW}"
-_WRITE = ("BEGIN ISOLATION LEVEL READ COMMITTED", _set(_SETTINGS))
-_WRITE_UNSYNCED = (_WRITE[0], _set(_SETTINGS | {"synchronous_commit": "off"}))
+_KEPT = {"idle_in_transaction_session_timeout": IDLE_AT_MOST, **BY_INDEX}
+_WRITE = ("BEGIN ISOLATION LEVEL READ COMMITTED", setting(_KEPT))
+_WRITE_UNSYNCED = (_WRITE[0], setting(_KEPT | {"synchronous_commit": "off"}))
 _READ = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
 _TRIES = 5
 

@@ -21,9 +21,23 @@ Opening = tuple[tuple[str, ...], dict[str, Any]]
 
 # A process that is frozen in a transaction, or has vanished, must not hold its locks until its leases have ended.
 IDLE_AT_MOST = "5s"
+# Statistics lag behind a queue, and mislead the planner: every statement of ours has an index made for it. A plan that
+# is kept would mislead for longer.
+BY_INDEX = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+def setting(settings: Mapping[str, str]) -> str:
+    """Return the statement that makes settings until the transaction ends."""
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
 
 
 class Schema:
@@ -83,8 +97,8 @@ class Statements:
     def fetch_each(self, *statements: str, commit: bool = False, **parameters: Any) -> list[list[Row]]:
         """Run statements in one round trip, each seeing what is there when it begins; return the rows of each.
 
-        They are prepared where that may be done: this is for what runs again and again. With `commit` the
-        transaction ends with them.
+        They are prepared where that may be done: this is for what runs again and again, and by index.
+        With `commit` the transaction ends with them.
         """
         text = ";".join(self.schema.called(self._connection, statement) for statement in statements)
         sets = fetch_sets(self._connection, f"{text};COMMIT" if commit else text, parameters)
