@@ -19,11 +19,11 @@ def test_first_look_is_now_and_so_is_one_after_something_was_found():
 
 def test_looks_in_vain_become_rare_however_often_there_may_be_room():
     pause, waits = Pause(), []
-    for _ in range(5):
+    for _ in range(6):
         pause.found_nothing(0.0)
         pause.shorten()
         waits.append(next_look(pause, 0.0))
-    assert waits == [0.02, 0.04, 0.08, LONGEST, LONGEST]
+    assert waits == [0.02, 0.04, 0.08, 0.16, LONGEST, LONGEST]
     pause.found()
     pause.found_nothing(0.0)
     pause.shorten()

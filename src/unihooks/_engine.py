@@ -18,7 +18,7 @@ from unihooks._destinations import Destinations
 from unihooks._hooks import Hooks
 from unihooks._lanes import Lanes, Leased
 from unihooks._models import DeliveryState
-from unihooks._pauses import LONGEST, Pause
+from unihooks._pauses import Pause
 from unihooks._recorder import Recorder
 from unihooks._requests import Message, PreparedDestination, RenderedRequest, build_request
 from unihooks._upkeep import Upkeep
@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 _PLAN_EVENTS = 256
 _POLL_SECONDS = 0.01
+_DRAIN_SECONDS = 0.1
 _STORE_PATIENCE_SECONDS = 0.5
 _STORE_THREADS = 4
 _HOOKS_AT_LEAST_SECONDS = 1.0
@@ -227,7 +228,7 @@ class Engine:
 
     async def _something_happens(self, end: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(LONGEST, max(0.0, end - time.monotonic()))):
+            async with asyncio.timeout(min(_DRAIN_SECONDS, max(0.0, end - time.monotonic()))):
                 await self._wake.wait()
 
     # Sending.

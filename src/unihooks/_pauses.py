@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define
 
-LONGEST = 0.1
+LONGEST = 0.25
 _SHORTEST = 0.02
 
 

@@ -228,3 +228,34 @@ async def test_any_httpx_client_can_use_the_transport(hostile, made):
     async with httpx.AsyncClient(transport=made()) as client:
         response = await client.post(hostile.url("ok"), content=parts(), headers={"content-length": "11"})
         assert response.status_code == 204
+
+
+async def test_requests_that_are_late_together_are_ended_a_few_at_a_time_first_the_latest(made):
+    transport, ended, sweeps = made(), [], []
+
+    class Late:
+        def __init__(self, deadline):
+            self.deadline = deadline
+
+        def expire(self):
+            ended.append(self.deadline)
+            transport._asking.discard(self)
+
+    transport._asking.update(map(Late, range(200)))
+    while transport._sweep() is not None:
+        sweeps.append(len(ended) - sum(sweeps))
+    assert max(sweeps) <= 6
+    assert len(sweeps) <= 100
+    assert ended == list(range(200))
+
+
+async def test_those_that_are_not_late_are_not_ended(made):
+    transport = made()
+
+    class Asking:
+        deadline = time.monotonic() + 1000
+
+    asking = Asking()
+    transport._asking.add(asking)
+    assert transport._sweep() is not None
+    transport._asking.discard(asking)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 
 class Ticker:
-    """Call an action every so many seconds for as long as it returns True."""
+    """Call an action after so many seconds, and again after as many as it returns, until that is None."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, action: Callable[[], bool]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, action: Callable[[], float | None]) -> None:
         self._loop = loop
         self._seconds = seconds
         self._action = action
@@ -21,7 +21,7 @@ class Ticker:
     def start(self) -> None:
         """Begin to tick, unless it does so already."""
         if self._timer is None:
-            self._timer = self._loop.call_later(self._seconds, self._tick)
+            self._start(self._seconds)
 
     def stop(self) -> None:
         """Tick no more."""
@@ -31,5 +31,9 @@ class Ticker:
 
     def _tick(self) -> None:
         self._timer = None
-        if self._action():
-            self.start()
+        seconds = self._action()
+        if seconds is not None:
+            self._start(seconds)
+
+    def _start(self, seconds: float) -> None:
+        self._timer = self._loop.call_later(seconds, self._tick)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from unihooks._targets import TargetPolicy
 
 _SWEEP_SECONDS = 0.1
+# Each that ends lets another begin, which takes the loop a while: of hundreds that are late, a few at a time.
+_NEXT_SWEEP_SECONDS = 0.01
+_LEAST_SWEPT = 2
+_SHARE_SWEPT = 32
 _IDLE_SWEEP_SECONDS = 1.0
 
 # Gateways on the way forget a silent connection after 240 s or more, without a word to either end.
@@ -158,15 +162,19 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             logger.warning("this process may open no more files, so idle connections are closed; raise `ulimit -n`")
             self._pool.close()
 
-    def _sweep(self) -> bool:
+    def _sweep(self) -> float | None:
         now = monotonic()
-        for connection in [one for one in self._asking if one.deadline <= now]:
+        late = sorted([one for one in self._asking if one.deadline <= now], key=lambda one: one.deadline)
+        most = max(_LEAST_SWEPT, len(late) // _SHARE_SWEPT)
+        for connection in late[:most]:
             connection.expire()
-        return bool(self._asking)
+        if len(late) > most:
+            return _NEXT_SWEEP_SECONDS
+        return _SWEEP_SECONDS if self._asking else None
 
-    def _sweep_idle(self) -> bool:
+    def _sweep_idle(self) -> float | None:
         self._pool.sweep(monotonic())
-        return len(self._pool) > 0
+        return _IDLE_SWEEP_SECONDS if len(self._pool) else None
 
 
 class AnswerStream(httpx.AsyncByteStream):
