@@ -137,6 +137,18 @@ class RecordingRules:
         assert list(scene.deliver(before, now).accepted) == [now.id]
         assert [len(scene.attempts(one.id)) for one in (before, now)] == [1, 1]
 
+    def test_of_many_results_those_count_whose_token_still_holds(self, scene: Scene) -> None:
+        scene.active()
+        scene.submit(*[scene.event() for _ in range(12)])
+        cancelled, released, recorded, *good = scene.plan(room=12).claimed
+        scene.store.cancel(ACME, cancelled.id, "by hand")
+        scene.store.release([released])
+        scene.deliver(recorded)
+        assert set(scene.deliver(cancelled, released, recorded, *good).accepted) == set(ids(good))
+        assert {one.id for one in scene.deliveries(state=DeliveryState.PENDING)} == {released.id}
+        assert scene.delivery(cancelled.id).state is DeliveryState.CANCELLED
+        assert [len(scene.attempts(one.id)) for one in (cancelled, released, recorded, good[0])] == [1, 0, 1, 1]
+
     def test_a_released_delivery_takes_no_result_any_more(self, scene: Scene) -> None:
         scene.active()
         claimed = scene.claimed()
