@@ -69,6 +69,17 @@ def plan(store, *, room=0, limit=100):
     return store.plan(Lease(token=1, seconds=30), Room(room, room), limit)
 
 
+def work_for_a_while(store):
+    add_webhook(store)
+    for _ in range(12):
+        emit(store)
+        store.work()
+        store.record([delivered(store, one) for one in plan(store, room=5).claimed])
+        emit(store)
+        plan(store)
+        store.claim(Lease(token=2, seconds=0), Room(5, 5))
+
+
 def stored_ids(store):
     return {item.id for item in store.list_events("default", EventFilter(), Window(limit=5_000))}
 
@@ -249,7 +260,7 @@ class TestConnections:
         assert len(tries) == 3
 
     def test_transaction_in_which_a_process_stands_still_is_ended_and_run_again(self, store, monkeypatch):
-        shorter = _postgres_database._WRITE.replace("'5s'", "'100ms'")
+        shorter = [text.replace("'5s'", "'100ms'") for text in _postgres_database._WRITE]
         monkeypatch.setattr(_postgres_database, "_WRITE", shorter)
         webhook = add_webhook(store)
         tries = []
@@ -271,6 +282,23 @@ class TestConnections:
             with store._database._unchecked().pool.connect() as connection:
                 given = connection.info.get_parameters()
             assert (given["keepalives_idle"], given["tcp_user_timeout"], given["application_name"]) == expected
+
+    def test_what_runs_again_and_again_is_prepared_once_on_a_connection(self, store):
+        work_for_a_while(store)
+        with store._database._unchecked().pool.lent() as connection:
+            prepared = connection.execute("SELECT statement FROM pg_prepared_statements").fetchall()
+        assert len({row[0] for row in prepared}) == len(prepared) > 10
+
+    def test_plans_that_are_kept_go_by_index(self, store):
+        work_for_a_while(store)
+        with store._database._unchecked().pool.lent() as connection:
+            kept = connection.execute(
+                "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements WHERE generic_plans > 0"
+            ).fetchall()
+            calls = [f"{name}({', '.join(['NULL'] * count)})" if count else name for name, count in kept]
+            plans = [str(connection.execute(f"EXPLAIN EXECUTE {call}").fetchall()) for call in calls]
+        assert len(plans) > 10
+        assert not [plan for plan in plans if "Seq Scan" in plan]
 
     def test_store_works_again_after_close(self, store):
         emit(store)

@@ -11,7 +11,7 @@ from unihooks._times import SECOND
 from unihooks.abc import Claimed, Lease, Room, Work
 from unihooks.stores._postgres_bodies import event_bodies, mapped_bodies
 from unihooks.stores._postgres_config import stamps
-from unihooks.stores._postgres_statements import Row, Statements, keyed
+from unihooks.stores._postgres_statements import BY_INDEX, Row, Statements, keyed, setting
 from unihooks.stores._rows import to_warnings
 from unihooks.stores._turns import in_turn
 
@@ -20,6 +20,7 @@ _Lane = tuple[str, str]
 _TENANTS_PER_CLAIM = 100
 _LANES_PER_TENANT = 4
 
+_BY_INDEX = setting(BY_INDEX)
 _WORK = """
 SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE planned_at IS NULL ORDER BY tenant, id LIMIT 1),
     (SELECT next_due_at FROM unihooks.lanes WHERE open AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1)
@@ -97,7 +98,7 @@ WHERE l.endpoint_id = k.endpoint_id AND (l.next_due_at IS NULL OR l.next_due_at 
 
 def work(it: Statements) -> Work:
     """Look whether there are new events, and when a lane is due."""
-    new_events, next_due = it.fetch(_WORK)[0]
+    new_events, next_due = it.fetch_last(_BY_INDEX, _WORK)[0]
     return Work(new_events=new_events, next_due=next_due)
 
 
@@ -124,7 +125,7 @@ class Claims:
     def _due_lanes(self, it: Statements, room: Room) -> tuple[list[_Lane], bool]:
         full = sum(room.left(endpoint_id) == 0 for endpoint_id in room.taken)
         limit = room.total + full
-        lanes = [(row[0], row[1]) for row in it.fetch(_DUE_LANES, now=it.now, limit=limit)]
+        lanes = [(row[0], row[1]) for row in it.fetch_last(_DUE_LANES, now=it.now, limit=limit)]
         cut = len(lanes) == limit
         if cut:
             lanes += self._due_lanes_by_tenant(it, _LANES_PER_TENANT + full)
@@ -175,7 +176,7 @@ def _lease_due(it: Statements, lanes: Iterable[_Lane], lease: Lease, room: Room)
         each = room.total // len(asked)
         shares = {endpoint_id: min(each, room.left(endpoint_id)) for endpoint_id in asked}
         wanted = keyed("endpoint_id, share, turn", [(*item, turn) for turn, item in enumerate(shares.items())])
-        rows = it.fetch(_LEASE, lanes=wanted, now=it.now, until=until, token=lease.token)
+        rows = it.fetch_last(_LEASE, lanes=wanted, now=it.now, until=until, token=lease.token)
         # In the order of turns and due times; what was locked has room, since it was asked for by shares.
         leased += sorted((row for row in rows if room.take(row[4])), key=lambda row: (row[10], row[11]))
         counts = Counter(row[4] for row in rows)

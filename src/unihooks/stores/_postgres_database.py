@@ -19,7 +19,16 @@ from unihooks.stores._postgres_emitter import Emitter
 from unihooks.stores._postgres_errors import driver, explained, is_outage, is_transient
 from unihooks.stores._postgres_pool import Pool
 from unihooks.stores._postgres_signals import Signals
-from unihooks.stores._postgres_statements import BEGIN_WRITING, NOW, Opening, Schema, Statements, fetch_sets
+from unihooks.stores._postgres_statements import (
+    BY_INDEX,
+    IDLE_AT_MOST,
+    NOW,
+    Opening,
+    Schema,
+    Statements,
+    fetch_sets,
+    setting,
+)
 from unihooks.stores._postgres_time import ServerTime, steady
 
 if TYPE_CHECKING:
@@ -27,17 +36,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Statistics lag behind a queue, and mislead the planner: every statement here has an index made for it.
-_BY_INDEX = (
-    "enable_seqscan = off",
-    "enable_bitmapscan = off",
-    "enable_hashjoin = off",
-    "enable_mergejoin = off",
-    "jit = off",
-)
-_WRITE = "; ".join([BEGIN_WRITING, *[f"SET LOCAL {setting}" for setting in _BY_INDEX]])
-_WRITE_UNSYNCED = f"{_WRITE}; SET LOCAL synchronous_commit = off"
-_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_NOW = f"SELECT {NOW}"
+_KEPT = {"idle_in_transaction_session_timeout": IDLE_AT_MOST, **BY_INDEX}
+_WRITE = ("BEGIN ISOLATION LEVEL READ COMMITTED", setting(_KEPT))
+_WRITE_UNSYNCED = (_WRITE[0], setting(_KEPT | {"synchronous_commit": "off"}))
+_READ = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
 _TRIES = 5
 
 
@@ -192,7 +195,7 @@ class Database:
         return self._checked(pool)
 
     def _ask_time(self) -> None:
-        self.ask(lambda it: self._learn(it.fetch(f"SELECT {NOW}")[0][0], it.now))
+        self.ask(lambda it: self._learn(it.fetch(_NOW)[0][0], it.now))
 
     def _learn(self, told: int, before: int) -> None:
         self.time.learn(told, before)
@@ -219,7 +222,7 @@ class Database:
             yield Statements(connection, self.schema, steady())
 
     @contextmanager
-    def _transaction(self, pool: Pool, begin: str, opening: Opening | None = None) -> Iterator[Statements]:
+    def _transaction(self, pool: Pool, begin: Sequence[str], opening: Opening | None = None) -> Iterator[Statements]:
         with self._begun(pool, begin, opening) as (connection, it):
             try:
                 yield it
@@ -232,7 +235,7 @@ class Database:
 
     @contextmanager
     def _begun(
-        self, pool: Pool, begin: str, opening: Opening | None
+        self, pool: Pool, begin: Sequence[str], opening: Opening | None
     ) -> Iterator[tuple[psycopg.Connection[Any], Statements]]:
         """Lend a connection in a transaction; one that broke while it was idle is replaced."""
         with pool.lent() as connection:
@@ -247,12 +250,12 @@ class Database:
         with pool.lent() as connection:
             yield connection, self._begin(connection, begin, opening)
 
-    def _begin(self, connection: psycopg.Connection[Any], begin: str, opening: Opening | None) -> Statements:
+    def _begin(self, connection: psycopg.Connection[Any], begin: Sequence[str], opening: Opening | None) -> Statements:
         before = steady()
         # All in one message, and so in one round trip.
-        statements, parameters = opening or ((), {})
-        text = ";".join([begin, *map(self.schema.placed, statements), f"SELECT {NOW}"])
-        *sets, [(told,)] = fetch_sets(connection, text, parameters)
+        (first, *settings), (statements, parameters) = begin, opening or ((), {})
+        called = [self.schema.called(connection, statement) for statement in (*settings, *statements, _NOW)]
+        *sets, [(told,)] = fetch_sets(connection, ";".join([first, *called]), parameters)
         rows = sets[len(sets) - len(statements) :]
         if self.time.clock is not None:
             return Statements(connection, self.schema, self.time.now(), rows)

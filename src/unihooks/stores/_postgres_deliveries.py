@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from unihooks.stores._postgres_statements import Row, Statements, keyed
 
@@ -29,6 +30,6 @@ def insert_deliveries(it: Statements, rows: Sequence[Row]) -> set[str]:
     return {row[0] for row in it.fetch(INSERT, **inserted(rows))} if rows else set()
 
 
-def inserted(rows: Sequence[Row]) -> dict[str, str]:
+def inserted(rows: Sequence[Row]) -> dict[str, Any]:
     """Return what INSERT takes."""
     return {"deliveries": keyed(_COLUMNS, rows)}

@@ -12,19 +12,24 @@ from unihooks._planning import NewEvent
 from unihooks._times import from_us
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import IdempotencyConflict
-from unihooks.stores._postgres_statements import BEGIN_WRITING, NOW, Statements, keyed, packed
+from unihooks.stores._postgres_statements import IDLE_AT_MOST, NOW, Statements, keyed, packed
 from unihooks.stores._rows import event_of, stored_event
+
+# More are sent as they are: to write them as text takes longer than to parse and plan a statement.
+_FEW_BYTES = 16 * 1024
 
 _COLUMNS = "tenant, id, product, event_type, body, created_at, idempotency_key, digest"
 # One moment for the whole statement; a time that is given is that of a clock of the host's.
 _ROWS = f"""
-SELECT r.tenant, r.id, r.product, r.event_type, substr(%(bodies)b, r.start, r.length),
+SELECT r.tenant, r.id, r.product, r.event_type, substr(CAST(%(bodies)s AS bytea), r.start, r.length),
     coalesce(r.created_at, (SELECT {NOW})), r.idempotency_key, decode(r.digest, 'hex')
 FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (tenant text, id text, product text, event_type text,
     start integer, length integer, created_at bigint, idempotency_key text, digest text)
 """
 _KEYS = "tenant, id, product, event_type, start, length, created_at, idempotency_key, digest"
 _INSERT = f"INSERT INTO unihooks.events ({_COLUMNS}) {_ROWS}"
+# They all have the same time, so one row tells it.
+_INSERT_TELLING = f"WITH added AS ({_INSERT} RETURNING created_at) SELECT max(created_at) FROM added"
 _INSERT_AGAIN = f"""
 WITH added AS ({_INSERT} ON CONFLICT (tenant, id) DO NOTHING RETURNING tenant, id, created_at)
 SELECT id, created_at FROM added
@@ -35,6 +40,11 @@ JOIN unihooks.events AS e ON e.tenant = r.tenant AND e.id = r.id
 # A key that was used before answers with the first event; the update changes nothing.
 _ONCE = """ ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL
     DO UPDATE SET idempotency_key = excluded.idempotency_key"""
+
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; "
+    f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_AT_MOST}'"
+)
 
 INSERT_ON_HOST = f"""
 INSERT INTO unihooks.events ({_COLUMNS})
@@ -61,10 +71,8 @@ def insert_plain(
     if own_times:
         it.run(_INSERT, rows=rows, bodies=bodies)
         return [event_of(event, event.id, event.created_at) for event in events], None
-    # They all have the same time, so one row tells it.
-    told = it.fetch(
-        f"WITH added AS ({_INSERT} RETURNING created_at) SELECT max(created_at) FROM added", rows=rows, bodies=bodies
-    )[0][0]
+    fetch = it.fetch_last if len(bodies) <= _FEW_BYTES else it.fetch
+    told = fetch(_INSERT_TELLING, rows=rows, bodies=bodies)[0][0]
     moment = from_us(told)
     return [Event(event.id, event.tenant, event.product, event.event_type, None, moment) for event in events], told
 
@@ -80,7 +88,7 @@ def insert_once(
     first = {(event.tenant, event.idempotency_key): event for event in reversed(events)}
     # In the order of keys, so that batches wait for one another in one direction only.
     rows, bodies = _parameters([first[key] for key in sorted(first)], own_times=own_times)
-    it.run(f"{BEGIN_WRITING}; SET LOCAL lock_timeout = '5s'")
+    it.run(_BEGIN)
     statement = f"{_INSERT}{_ONCE} RETURNING tenant, idempotency_key, id, digest, created_at"
     found = {(row[0], row[1]): row[2:] for row in it.fetch(statement, rows=rows, bodies=bodies)}
     it.run("COMMIT")

@@ -113,7 +113,7 @@ def list_tenants(it: Statements, window: Window) -> list[TenantFigures]:
     edge = window.newer_than if rising else window.older_than
     beyond = "" if edge is None else f"WHERE t.tenant {'>' if rising else '<'} %(edge)s"
     statement = f"{_TENANTS} {beyond} ORDER BY t.tenant {'ASC' if rising else 'DESC'} LIMIT %(limit)s"
-    given = {} if edge is None else {"edge": edge}
+    given: dict[str, Any] = {} if edge is None else {"edge": edge}
     rows = it.fetch(statement, limit=window.limit, now=it.now, most=_MOST_DUE, **given)
     found = [TenantFigures(tenant=row[0], webhooks=row[1], due=row[2]) for row in rows]
     return found[::-1] if rising else found

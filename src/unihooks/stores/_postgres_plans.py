@@ -53,7 +53,8 @@ _FIND = (_EVENTS, *PLAN_ALONG)
 _MARK = """
 WITH found AS (SELECT * FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (tenant text, id text, cursor text))
 UPDATE unihooks.events AS e SET
-    planned_at = CASE WHEN found.cursor IS NULL THEN %(now)s END, plan_cursor = coalesce(found.cursor, e.plan_cursor)
+    planned_at = CASE WHEN found.cursor IS NULL THEN CAST(%(now)s AS bigint) END,
+    plan_cursor = coalesce(found.cursor, e.plan_cursor)
 FROM found WHERE e.tenant = found.tenant AND e.id = found.id
 """
 _MORE = "SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE planned_at IS NULL ORDER BY tenant, id LIMIT 1)"

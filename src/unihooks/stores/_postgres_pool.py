@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unihooks.exceptions import StoreError
 from unihooks.stores._postgres_errors import driver
+from unihooks.stores._postgres_prepared import note_direct
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -46,6 +47,8 @@ class Pool:
             **given, client_encoding="utf8", autocommit=True, prepare_threshold=None
         )
         connection.add_notice_handler(lambda _: None)
+        if not is_pooled(connection):
+            note_direct(connection)
         return connection
 
     @contextmanager
@@ -87,3 +90,9 @@ class Pool:
                     self._idle.append(connection)
                     return
         connection.close()
+
+
+def is_pooled(connection: Connection[Any]) -> bool:
+    """Say whether a pooler stands in for the server: it cannot know which of the server's processes will serve."""
+    [(process,)] = connection.execute(b"SELECT pg_backend_pid()").fetchall()
+    return bool(process != connection.info.backend_pid)

@@ -52,7 +52,7 @@ WHERE d.tenant = news.tenant AND d.id = news.id
 _ADD_ATTEMPTS = f"""
 INSERT INTO unihooks.attempts ({_rows.ATTEMPT_COLUMNS})
 SELECT delivery_id, number, url, started_at, duration_us, status_code, error, request_headers, response_headers,
-    substr(%(bodies)b, start, length), warnings
+    substr(CAST(%(bodies)s AS bytea), start, length), warnings
 FROM json_to_recordset(CAST(%(rows)s AS json)) AS r (delivery_id text, number integer, url text,
     started_at bigint, duration_us bigint, status_code integer, error text, request_headers text,
     response_headers text, start integer, length integer, warnings text)
@@ -122,11 +122,14 @@ def record(it: Statements, results: Sequence[Result]) -> Recorded:
         _keep_attempts(it, _held(it, results, DeliveryState.CANCELLED))
     if not accepted:
         return Recorded(accepted=frozenset())
-    _add_attempts(it, accepted)
     news, due = _news(it, accepted)
-    endpoint_ids = list({item.claimed.endpoint_id for item in accepted})
-    counts = keyed(COLUMNS, hour_rows(accepted, it.now))
-    lanes = it.fetch_last(_MOVE_ON, _COUNT, _LANES, news=news, counts=counts, endpoints=endpoint_ids)
+    given = {
+        **_attempts(accepted),
+        "news": news,
+        "counts": keyed(COLUMNS, hour_rows(accepted, it.now)),
+        "endpoints": list({item.claimed.endpoint_id for item in accepted}),
+    }
+    lanes = it.fetch_last(_ADD_ATTEMPTS, _MOVE_ON, _COUNT, _LANES, **given)
     reasons = _note_health(it, accepted, lanes, due, commit=not alone)
     disabled = _disable(it, [pair for pair in reasons if pair[0].claimed.tenant in alone])
     return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
@@ -162,7 +165,7 @@ def _chosen(results: Sequence[Result], found: Iterable[_rows.Row]) -> list[Resul
 def _keep_attempts(it: Statements, cancelled: Sequence[Result]) -> None:
     """Let the log show the requests that were under way when their deliveries were cancelled."""
     if cancelled:
-        _add_attempts(it, cancelled)
+        it.run(_ADD_ATTEMPTS, **_attempts(cancelled))
         rows = [(one.claimed.tenant, one.claimed.id, one.attempt.number, one.attempt.started_at) for one in cancelled]
         it.run(_NOTE_ATTEMPTS, news=keyed("tenant, id, number, first_at", rows))
 
@@ -192,7 +195,8 @@ def _news(it: Statements, accepted: Iterable[Result]) -> tuple[str, dict[str, in
     return keyed(_NEWS, rows), due
 
 
-def _add_attempts(it: Statements, accepted: Sequence[Result]) -> None:
+def _attempts(accepted: Sequence[Result]) -> dict[str, Any]:
+    """Return what _ADD_ATTEMPTS takes."""
     bodies, places = packed(item.attempt.response_body for item in accepted)
     rows = [
         (
@@ -210,7 +214,7 @@ def _add_attempts(it: Statements, accepted: Sequence[Result]) -> None:
         )
         for item, place in zip(accepted, places, strict=True)
     ]
-    it.run(_ADD_ATTEMPTS, rows=keyed(_ATTEMPT, rows), bodies=bodies)
+    return {"rows": keyed(_ATTEMPT, rows), "bodies": bodies}
 
 
 def _note_health(

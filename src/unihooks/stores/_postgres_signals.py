@@ -11,6 +11,7 @@ from typing import Any
 from unihooks.exceptions import StoreError
 from unihooks.stores._postgres_errors import driver
 from unihooks.stores._postgres_pool import Pool
+from unihooks.stores._postgres_prepared import is_direct
 from unihooks.stores._postgres_statements import Schema
 
 # Hosts commit emits of their own without a NOTIFY, so even a listener looks now and then.
@@ -20,6 +21,7 @@ _LISTEN_SECONDS = 0.5
 _CONNECT_AGAIN_SECONDS = 2.0
 _LOOK_FOR_POOLER_SECONDS = 60.0
 _BETWEEN_NOTIFIES = 0.005
+_WORKER_FIRST = 0.004
 _STOP_SECONDS = 2.0
 
 
@@ -82,7 +84,7 @@ class Signals:
 
     def _listen_once(self) -> float:
         with self._pool.connect() as connection:
-            if _is_pooled(connection):
+            if not is_direct(connection):
                 # Heard would be others that the server's connection is lent to next, the host's among them.
                 return _LOOK_FOR_POOLER_SECONDS
             connection.execute(f"LISTEN {self._channel}".encode())
@@ -98,14 +100,11 @@ class Signals:
         statement = f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {self._channel}; COMMIT"
         while True:
             self._due.wait()
+            if self._listening:
+                # A worker of this process has been told already; it comes first.
+                self._stopping.wait(_WORKER_FIRST)
             self._due.clear()
             with suppress(driver().Error, StoreError), self._pool.lent() as connection:
                 connection.execute(statement.encode())
             if self._stopping.wait(_BETWEEN_NOTIFIES):
                 return
-
-
-def _is_pooled(connection: Any) -> bool:
-    # A pooler stands in for the server, and cannot know which of its processes will serve.
-    [(process,)] = connection.execute(b"SELECT pg_backend_pid()").fetchall()
-    return bool(process != connection.info.backend_pid)

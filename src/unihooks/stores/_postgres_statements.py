@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from unihooks.stores._postgres_errors import driver
+from unihooks.stores._postgres_prepared import Prepared
 
 if TYPE_CHECKING:
     import psycopg
@@ -19,10 +20,24 @@ Row = tuple[Any, ...]
 Opening = tuple[tuple[str, ...], dict[str, Any]]
 
 # A process that is frozen in a transaction, or has vanished, must not hold its locks until its leases have ended.
-BEGIN_WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5s'"
+IDLE_AT_MOST = "5s"
+# Statistics lag behind a queue, and mislead the planner: every statement of ours has an index made for it. A plan that
+# is kept would mislead for longer.
+BY_INDEX = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+def setting(settings: Mapping[str, str]) -> str:
+    """Return the statement that makes settings until the transaction ends."""
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
 
 
 class Schema:
@@ -32,6 +47,7 @@ class Schema:
         self.name = name
         self.quoted = '"' + name.replace('"', '""') + '"'
         self._done: dict[str, str] = {}
+        self._prepared = Prepared()
 
     def placed(self, statement: str) -> str:
         """Return the statement for this schema."""
@@ -39,6 +55,10 @@ class Schema:
         if done is None:
             done = self._done[statement] = self.renamed(statement)
         return done
+
+    def called(self, connection: psycopg.Connection[Any], statement: str) -> str:
+        """Return the shortest text that runs the statement for this schema on the connection."""
+        return self._prepared.called(connection, self.placed(statement))
 
     def renamed(self, script: str) -> str:
         """Do what `placed` does, keeping nothing."""
@@ -77,9 +97,10 @@ class Statements:
     def fetch_each(self, *statements: str, commit: bool = False, **parameters: Any) -> list[list[Row]]:
         """Run statements in one round trip, each seeing what is there when it begins; return the rows of each.
 
+        They are prepared where that may be done: this is for what runs again and again, and by index.
         With `commit` the transaction ends with them.
         """
-        text = ";".join(self.schema.placed(statement) for statement in statements)
+        text = ";".join(self.schema.called(self._connection, statement) for statement in statements)
         sets = fetch_sets(self._connection, f"{text};COMMIT" if commit else text, parameters)
         return sets[: len(statements)]
 
@@ -106,10 +127,15 @@ def fetch_sets(
     """Run statements in one round trip; return the rows of each, none where there cannot be any."""
     with driver().ClientCursor(connection) as cursor:
         cursor.execute(text.encode(), parameters)
-        sets = [cursor.fetchall() if cursor.description else []]
+        sets = [_rows(cursor)]
         while cursor.nextset():
-            sets.append(cursor.fetchall() if cursor.description else [])
+            sets.append(_rows(cursor))
         return sets
+
+
+def _rows(cursor: psycopg.Cursor[Row]) -> list[Row]:
+    # A cursor's description is made anew whenever it is looked at.
+    return [] if cursor.rownumber is None else cursor.fetchall()
 
 
 def as_json(value: object) -> str:
