@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import postgres_server
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench.py"
 RENDER = SCRIPT.with_name("render.py")
 
 
-def _run(folder, *arguments):
-    """Run them small; return the rows by what was measured."""
+def _run(folder, *arguments, dsn=""):
+    """Run them small, on the tests' own server if they need one; return the rows by what was measured."""
     figures = folder / f"{arguments[0]}.json"
     command = [sys.executable, str(SCRIPT), *arguments, "--small", "--json", str(figures)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    environment = {**os.environ, postgres_server.VARIABLE: dsn}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     [table] = json.loads(figures.read_text())["tables"]
     return [row["what"] for row in table["rows"]]
@@ -32,8 +35,8 @@ def test_claims_lease_the_healthy_and_planning_stays_in_batches_beside_much_else
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_the_same_holds_on_postgresql(tmp_path):
-    rows = _run(tmp_path, "scale", "--store", "postgresql")
+def test_the_same_holds_on_postgresql(tmp_path, postgres_dsn):
+    rows = _run(tmp_path, "scale", "--store", "postgresql", dsn=postgres_dsn)
     assert sum(row.startswith("claim 256 beside") for row in rows) == 3
 
 
@@ -56,14 +59,14 @@ def test_ill_endpoints_take_nothing_from_the_healthy(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_several_worker_processes_deliver_each_event_once(tmp_path):
-    assert len(_run(tmp_path, "workers", "--store", "postgresql")) == 3
+def test_several_worker_processes_deliver_each_event_once(tmp_path, postgres_dsn):
+    assert len(_run(tmp_path, "workers", "--store", "postgresql", dsn=postgres_dsn)) == 3
 
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_the_consoles_pages_are_answered_over_much(tmp_path):
-    rows = _run(tmp_path, "console")
+def test_the_consoles_pages_are_answered_over_much(tmp_path, postgres_dsn):
+    rows = _run(tmp_path, "console", dsn=postgres_dsn)
     assert sum("the operator's page" in row for row in rows) == 2
 
 
