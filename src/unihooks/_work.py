@@ -88,6 +88,13 @@ class Room:
         self.total -= 1
         return True
 
+    def take_several(self, endpoint_id: str, count: int) -> int:
+        """Take up to `count` places for the endpoint; return how many."""
+        taken = min(count, self.left(endpoint_id))
+        self._left[endpoint_id] = self._own(endpoint_id) - taken
+        self.total -= taken
+        return taken
+
     def _own(self, endpoint_id: str) -> int:
         # `taken` may be dear to ask, so each endpoint is looked up once.
         left = self._left.get(endpoint_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +15,8 @@ from unihooks.stores._sqlite_statements import as_json, fetch_json
 from unihooks.stores._turns import in_turn
 
 _Lane = tuple[str, str]
+# Tenant, webhook id, endpoint id, and rows of id, event id, product, event type, whose body, attempts and time elapsed.
+_Due = tuple[str, str, str, list[list[Any]]]
 
 _TENANTS_PER_CLAIM = 100
 _LANES_PER_TENANT = 4
@@ -45,15 +47,15 @@ SELECT json_group_array(json_array(turns.tenant, (
 ))) FROM turns WHERE tenant IS NOT NULL
 """
 _DUE_DELIVERIES = """
-SELECT json_group_array((
+SELECT json_group_array(json_array(l.tenant, l.webhook_id, l.endpoint_id, (
     SELECT json_group_array(json_array(
-        tenant, id, event_id, webhook_id, endpoint_id, product, event_type, body_of, attempt_count,
+        id, event_id, product, event_type, body_of, attempt_count,
         coalesce(:now - first_attempt_at - (l.held_total_us - held_base), 0)))
     FROM (
         SELECT * FROM main.unihooks_deliveries
         WHERE endpoint_id = l.endpoint_id AND state = 'pending' AND due_at <= :now ORDER BY due_at LIMIT :share
     )
-))
+)))
 FROM json_each(:lanes) AS k CROSS JOIN main.unihooks_lanes AS l ON l.endpoint_id = k.value
 """
 _LEASE = """
@@ -97,15 +99,15 @@ class Claims:
 
     def claim(self, connection: sqlite3.Connection, lease: Lease, room: Room, now: int) -> list[Claimed]:
         """Lease due deliveries of open lanes that have room."""
-        rows: list[list[Any]] = []
+        leased: list[_Due] = []
         cut = True
-        while cut and not rows and room.total:
+        while cut and not leased and room.total:
             lanes, cut = self._due_lanes(connection, room, now)
-            rows = _lease_due(connection, lanes, lease, room, now)
+            leased = _lease_due(connection, lanes, lease, room, now)
             # What is looked at is settled, so another round sees other lanes.
             connection.execute(_SETTLE, (as_json([endpoint_id for endpoint_id, _ in lanes]),))
             cut = cut and bool(lanes)
-        return _claimed(connection, rows, lease)
+        return _claimed(connection, leased, lease)
 
     def _due_lanes(self, connection: sqlite3.Connection, room: Room, now: int) -> tuple[list[_Lane], bool]:
         full = sum(room.left(endpoint_id) == 0 for endpoint_id in room.taken)
@@ -139,27 +141,30 @@ def lower_next_due(connection: sqlite3.Connection, due: Mapping[str, int]) -> No
 
 def _lease_due(
     connection: sqlite3.Connection, lanes: Iterable[_Lane], lease: Lease, room: Room, now: int
-) -> list[list[Any]]:
-    leased: list[list[Any]] = []
+) -> list[_Due]:
+    leased: list[_Due] = []
     waiting = deque(endpoint_id for endpoint_id, _ in lanes)
     while waiting and room.total:
         asked = [waiting.popleft() for _ in range(min(len(waiting), room.total))]
         share = room.total // len(asked)
         parameters = {"now": now, "share": share, "lanes": as_json(asked)}
-        found = fetch_json(connection, _DUE_DELIVERIES, parameters)
-        rows = [row for of_lane in found for row in of_lane if room.take(row[4])]
-        _lease_rows(connection, rows, lease, now)
-        leased += rows
-        counts = Counter(row[4] for row in rows)
-        waiting.extend(item for item in asked if counts[item] == share and room.left(item))
+        taken: list[_Due] = []
+        for tenant, webhook_id, endpoint_id, rows in fetch_json(connection, _DUE_DELIVERIES, parameters):
+            count = room.take_several(endpoint_id, len(rows))
+            if count:
+                taken.append((tenant, webhook_id, endpoint_id, rows[:count]))
+            if count == share and room.left(endpoint_id):
+                waiting.append(endpoint_id)
+        _lease_rows(connection, taken, lease, now)
+        leased += taken
     return leased
 
 
-def _lease_rows(connection: sqlite3.Connection, rows: list[list[Any]], lease: Lease, now: int) -> None:
+def _lease_rows(connection: sqlite3.Connection, taken: list[_Due], lease: Lease, now: int) -> None:
     lease_of = {"until": now + round(lease.seconds * SECOND), "token": lease.token}
     ids: dict[str, list[str]] = {}
-    for row in rows:
-        ids.setdefault(row[0], []).append(row[1])
+    for tenant, _, _, rows in taken:
+        ids.setdefault(tenant, []).extend([row[0] for row in rows])
     few = [(tenant, one) for tenant, these in ids.items() if len(these) < _MANY for one in these]
     if few:
         connection.execute(_LEASE, {**lease_of, "keys": as_json(few)})
@@ -168,28 +173,30 @@ def _lease_rows(connection: sqlite3.Connection, rows: list[list[Any]], lease: Le
             connection.execute(_LEASE_OF_TENANT, {**lease_of, "tenant": tenant, "ids": as_json(these)})
 
 
-def _claimed(connection: sqlite3.Connection, rows: list[list[Any]], lease: Lease) -> list[Claimed]:
-    own = event_bodies(connection, ((row[0], row[2]) for row in rows if row[7] == "event"))
-    mapped = mapped_bodies(connection, ((row[2], row[3]) for row in rows if row[7] == "webhook"))
-    current = stamps(connection, {row[0] for row in rows}) if rows else {}
+def _claimed(connection: sqlite3.Connection, leased: list[_Due], lease: Lease) -> list[Claimed]:
+    own = event_bodies(connection, [(due[0], row[1]) for due in leased for row in due[3] if row[4] == "event"])
+    mapped = mapped_bodies(connection, [(row[1], due[1]) for due in leased for row in due[3] if row[4] == "webhook"])
+    current = stamps(connection, {due[0] for due in leased}) if leased else {}
     claimed = []
-    for tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, body_of, count, elapsed in rows:
-        body, warnings = mapped[event_id, webhook_id] if body_of == "webhook" else (own[tenant, event_id], ())
-        claimed.append(
-            Claimed(
-                tenant,
-                id_,
-                event_id,
-                webhook_id,
-                endpoint_id,
-                product,
-                event_type,
-                body,
-                warnings,
-                count,
-                elapsed,
-                lease.token,
-                current[tenant],
+    for tenant, webhook_id, endpoint_id, rows in leased:
+        stamp = current[tenant]
+        for id_, event_id, product, event_type, body_of, count, elapsed in rows:
+            body, warnings = mapped[event_id, webhook_id] if body_of == "webhook" else (own[tenant, event_id], ())
+            claimed.append(
+                Claimed(
+                    tenant,
+                    id_,
+                    event_id,
+                    webhook_id,
+                    endpoint_id,
+                    product,
+                    event_type,
+                    body,
+                    warnings,
+                    count,
+                    elapsed,
+                    lease.token,
+                    stamp,
+                )
             )
-        )
     return claimed
