@@ -54,6 +54,17 @@ async def test_what_is_asked_for_together_is_read_together(host, desk):
     assert desk.calls["destinations"] <= 2
 
 
+async def test_many_that_wait_do_not_go_on_in_the_same_turn(host, desk):
+    webhook = host.webhook(*(f"/{number}" for number in range(50)))
+    waiting = [asyncio.create_task(desk.url(desk.claimed(webhook, number))) for number in range(50)]
+    together, done = [], 0
+    while done < 50:
+        await asyncio.sleep(0)
+        together.append(sum(task.done() for task in waiting) - done)
+        done += together[-1]
+    assert max(together) <= 16
+
+
 async def test_a_newer_stamp_with_a_claim_shows_a_change_at_once(host, desk):
     webhook = host.webhook("/old")
     await desk.url(desk.claimed(webhook))

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -22,7 +23,8 @@ from unihooks import (
     Webhook,
 )
 from unihooks._engine import Engine, Limits
-from unihooks.abc import Lease, Room, Work
+from unihooks._lanes import Leased
+from unihooks.abc import Claimed, Lease, Room, Work
 from unihooks.exceptions import StoreError
 from unihooks.stores import MemoryStore
 from unihooks.testing import Answer
@@ -319,6 +321,25 @@ def test_a_refused_destination_is_an_attempt_with_one_constant_sentence(new_disp
         errors.add(attempt.error)
     assert len(errors) == 1
     assert not host.received()
+
+
+async def test_many_begin_a_few_in_each_turn_of_the_loop(host, monkeypatch):
+    begun, turns = [], []
+
+    async def run_slot(engine, leased):
+        begun.append(leased)
+
+    monkeypatch.setattr(Engine, "_run_slot", run_slot)
+    async with Engine(host.dispatcher.settings, LIMITS) as engine:
+        for number in range(200):
+            claimed = Claimed("t", f"dlv_{number}", "e", "w", f"ep_{number}", "p", "x", b"", (), 0, 0, 1, 1)
+            engine._lanes.add(Leased(claimed, 0.0))
+        engine._fill_slots()
+        while len(begun) < 200:
+            turns.append(len(begun))
+            await asyncio.sleep(0)
+    together = [after - before for before, after in pairwise([*turns, len(begun)])]
+    assert max(together) <= 64
 
 
 def test_one_dead_endpoint_delays_only_itself(host):

@@ -15,6 +15,7 @@ from unihooks.abc import Claimed, Store
 
 _FRESH_SECONDS = 0.8
 _KEPT = 20_000
+_TOGETHER = 16
 _logger = logging.getLogger("unihooks.worker")
 
 OffLoad = Callable[..., Awaitable[Any]]
@@ -70,9 +71,10 @@ class Destinations:
         return self._prepared.get(claimed.endpoint_id)
 
     async def _load(self) -> None:
-        # All that is asked for until the store answers goes into the next look-up together.
+        # What is asked for until the store answers goes into the next look-ups together, yet not all of it:
+        # those who wait go on at the same moment, and hundreds would hold up everybody else.
         while self._wanted:
-            wanted, self._wanted = self._wanted, {}
+            wanted = {endpoint_id: self._wanted.pop(endpoint_id) for endpoint_id in list(self._wanted)[:_TOGETHER]}
             try:
                 errors = await self._refresh(wanted)
             except Exception as error:  # noqa: BLE001 - raised by each `find` that waits

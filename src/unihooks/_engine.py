@@ -33,6 +33,7 @@ _PLAN_EVENTS = 256
 _POLL_SECONDS = 0.01
 _DRAIN_SECONDS = 0.1
 _STORE_PATIENCE_SECONDS = 0.5
+_STARTED_TOGETHER = 64
 _STORE_THREADS = 4
 _HOOKS_AT_LEAST_SECONDS = 1.0
 _NOTHING_SENT = Exchange(error="the request could not be built", duration=0.0)
@@ -63,6 +64,7 @@ class Engine:
         self._slots: set[asyncio.Task[None]] = set()
         self._given_back: list[Claimed] = []
         self._starting = True
+        self._filling = False
         self._ends_at = 0.0
         self._pause = Pause()
         self._next_due: int | None = None
@@ -241,10 +243,21 @@ class Engine:
         self._fill_slots()
 
     def _fill_slots(self) -> None:
-        while self._starting and (leased := self._lanes.next()) is not None:
+        for _ in range(_STARTED_TOGETHER):
+            leased = self._lanes.next() if self._starting else None
+            if leased is None:
+                return
             slot = self._loop.create_task(self._run_slot(leased))
             self._slots.add(slot)
             slot.add_done_callback(self._slots.discard)
+        if not self._filling:
+            # To begin hundreds at once would hold up those that are under way.
+            self._filling = True
+            self._loop.call_soon(self._fill_more)
+
+    def _fill_more(self) -> None:
+        self._filling = False
+        self._fill_slots()
 
     async def _run_slot(self, leased: Leased | None) -> None:
         while leased is not None:
