@@ -82,10 +82,12 @@ class Engine:
         self._recording = asyncio.create_task(self._recorder.run())
         self._pid = os.getpid()
         self._settings.wakers.add(self.wake)
+        self._watched = self._store.watch(self._look)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._settings.wakers.discard(self.wake)
+        self._watched()
         try:
             await self._finish()
             await self._hooks.finish(max(_HOOKS_AT_LEAST_SECONDS, self._ends_at - time.monotonic()))
@@ -102,6 +104,11 @@ class Engine:
             self._waking = True
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._wake_up)
+
+    def _look(self) -> None:
+        if os.getpid() == self._pid:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake.set)
 
     def _wake_up(self) -> None:
         self._waking = False

@@ -4,7 +4,8 @@ A store keeps configuration, events, deliveries, attempts and lanes. Its verbs
 are synchronous, work on batches and may be called from any thread. Times are
 whole microseconds since 1970 by the store's own clock (`now`). Every verb is
 one transaction: it happens whole or not at all, and has happened durably when
-it returns. Drivers' errors leave a store as `StoreError`.
+it returns (`plan` and `claim` when the next does). Drivers' errors leave a
+store as `StoreError`.
 """
 
 from __future__ import annotations
@@ -198,8 +199,7 @@ class Store(StoreFigures, StoreAnswers):
     def emit_on(self, connection: Any, event: NewEvent) -> Event:
         """Insert the event with one statement on a host's synchronous connection; never commit.
 
-        `StoreError` if the connection leads to another database, `TypeError`
-        if its kind is not known.
+        `StoreError` if the connection leads to another database, `TypeError` if its kind is not known.
         """
 
     @abstractmethod
@@ -212,6 +212,10 @@ class Store(StoreFigures, StoreAnswers):
     def change_token(self) -> object:
         """Return a value that differs after other processes committed; cheap, never waits for a lock."""
 
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002 - few stores hear of it
+        """Call `changed` in some thread when `change_token` has come to differ; return what ends that. A hint."""
+        return lambda: None
+
     @abstractmethod
     def work(self) -> Work:
         """Return whether there are new events, and when an open lane is next due."""
@@ -220,11 +224,10 @@ class Store(StoreFigures, StoreAnswers):
     def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
         """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
 
-        Events are claimed first, then the tenants' stamps and configuration
-        are read, then `plan_event` decides. Deliveries for lanes
-        that are open and have room are leased to the caller; the others are due now. A
-        delivery that failed to map is stored as failed. An event is planned
-        once, whoever else plans; a large fan-out may take several calls.
+        Events are claimed first, then the tenants' stamps and configuration are read, then `plan_event` decides.
+        Deliveries for lanes that are open and have room are leased to the caller; the others are due now. A delivery
+        that failed to map is stored as failed. An event is planned once, whoever else plans; a large fan-out may take
+        several calls.
         """
 
     @abstractmethod
@@ -238,11 +241,10 @@ class Store(StoreFigures, StoreAnswers):
     def record(self, results: Sequence[Result]) -> Recorded:
         """Store attempts, states and lane health of those results whose token still holds the delivery.
 
-        A result whose token does not is dropped whole. Of one whose delivery
-        was cancelled meanwhile the attempt is kept, unless the event was
-        erased, and nothing else changes; it is not accepted. Success clears the
-        endpoint's health; an endpoint with nothing but failures for 5 days is
-        disabled (FAILING_TOO_LONG), as is one whose result says so.
+        A result whose token does not is dropped whole. Of one whose delivery was cancelled meanwhile the attempt is
+        kept, unless the event was erased, and nothing else changes; it is not accepted. Success clears the endpoint's
+        health; an endpoint with nothing but failures for 5 days is disabled (FAILING_TOO_LONG), as is one whose
+        result says so.
         """
 
     @abstractmethod
@@ -283,9 +285,8 @@ class Store(StoreFigures, StoreAnswers):
     ) -> tuple[int, str | None]:
         """Erase what up to `limit` of the tenant's events (by id, from the id `after` on) said, for good.
 
-        The events are those of `event_ids`, or else those made before `before`.
-        An erased event keeps its row with an empty body and no key, counts as
-        planned and is never sent, replayed (`Conflict`) or recovered; listed,
+        The events are those of `event_ids`, or else those made before `before`. An erased event keeps its row with an
+        empty body and no key, counts as planned and is never sent, replayed (`Conflict`) or recovered; listed,
         its payload is None. Its mapped bodies go, its attempts lose headers,
         bodies and warnings, its pending deliveries are cancelled (ERASED; a
         result that comes later is dropped), and a reason that a failed mapping

@@ -26,6 +26,24 @@ class TestSignals:
         emit(two)
         wait_for(lambda: one.change_token()[0] != heard, 2)
 
+    def test_who_watches_is_called_for_what_other_processes_tell_alone(self, new_store):
+        one, two = new_store(), new_store()
+        calls = []
+        end = one.watch(lambda: calls.append(1))
+        one.change_token()
+        signals = one._database._unchecked().signals
+        wait_for(lambda: signals._listening)
+        for store, number in ((one, 0), (two, 1)):
+            heard = signals._heard
+            store.wake()
+            wait_for(lambda heard=heard: signals._heard != heard, 2)
+            assert wait_for(lambda number=number: len(calls) == number, 2)
+        end()
+        heard = signals._heard
+        two.wake()
+        wait_for(lambda: signals._heard != heard, 2)
+        assert len(calls) == 1
+
     def test_wake_is_heard_as_well(self, new_store):
         one, two = new_store(), new_store()
         one.change_token()

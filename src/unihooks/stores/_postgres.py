@@ -162,6 +162,9 @@ class PostgresStore(Store):
     def change_token(self) -> object:
         return self._database.change_token()
 
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        return self._database.watch(changed)
+
     def work(self) -> Work:
         return self._database.ask(_postgres_claims.work)
 

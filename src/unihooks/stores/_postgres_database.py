@@ -49,7 +49,7 @@ class _Opened:
 
     def __init__(self, database: Database, dsn: str, size: int) -> None:
         self.pool = Pool(dsn, size)
-        self.signals = Signals(self.pool, database.schema)
+        self.signals = Signals(self.pool, database.schema, database.watchers)
         self.emitter = Emitter(self.pool, database.schema, database.time, self.signals.notify)
         self.store_id: str | None = None
 
@@ -70,6 +70,7 @@ class Database:
         self._migrates = migrate
         self._lock = threading.RLock()
         self._opened: _Opened | None = None
+        self.watchers: set[Callable[[], None]] = set()
         self.forked: Callable[[], Callable[[], None] | None] = lambda: None
         _databases.add(self)
 
@@ -129,6 +130,11 @@ class Database:
     def change_token(self) -> object:
         """Return a value that differs after changes elsewhere; never waits."""
         return self._unchecked().signals.token()
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` in a thread whenever another process has told of a change; return what ends that."""
+        self.watchers.add(changed)
+        return lambda: self.watchers.discard(changed)
 
     def notify(self) -> None:
         """Let workers of other processes look for work; never waits."""

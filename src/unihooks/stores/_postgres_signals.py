@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -28,8 +29,10 @@ _STOP_SECONDS = 2.0
 class Signals:
     """Listen on one connection of its own, and notify on those of the pool, each in a thread of its own."""
 
-    def __init__(self, pool: Pool, schema: Schema) -> None:
+    def __init__(self, pool: Pool, schema: Schema, watchers: Collection[Callable[[], None]]) -> None:
         self._pool = pool
+        self._watchers = watchers
+        self._own: set[int] = set()
         # One channel per schema; its name has no quotes and is short enough whatever the schema's is.
         self._channel = f"unihooks_{hashlib.sha256(schema.name.encode()).hexdigest()[:16]}"
         self._lock = threading.Lock()
@@ -91,8 +94,12 @@ class Signals:
             self._heard += 1
             self._listening = True
             while not self._stopping.is_set():
-                for _ in connection.notifies(timeout=_LISTEN_SECONDS, stop_after=1):
+                for notice in connection.notifies(timeout=_LISTEN_SECONDS, stop_after=1):
                     self._heard += 1
+                    if notice.pid not in self._own:
+                        # What this process has told of, its workers know.
+                        for changed in tuple(self._watchers):
+                            changed()
             return _CONNECT_AGAIN_SECONDS
 
     def _notify(self) -> None:
@@ -105,6 +112,7 @@ class Signals:
                 self._stopping.wait(_WORKER_FIRST)
             self._due.clear()
             with suppress(driver().Error, StoreError), self._pool.lent() as connection:
+                self._own.add(connection.info.backend_pid)
                 connection.execute(statement.encode())
             if self._stopping.wait(_BETWEEN_NOTIFIES):
                 return
