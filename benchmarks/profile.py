@@ -65,7 +65,9 @@ _STATEMENTS = {
     "INSERT INTO main.unihooks_events": "emit: insert events",
     "INSERT INTO main.unihooks_deliveries": "plan: insert deliveries",
     "INSERT INTO main.unihooks_attempts": "record: insert attempts",
+    "UPDATE main.unihooks_deliveries\nSET state = 'delivered'": "record: move deliveries on",
     "WITH news": "record: move deliveries on",
+    "UPDATE main.unihooks_deliveries SET due_at": "claim: lease deliveries",
     "UPDATE main.unihooks_events": "plan: mark events",
     "COMMIT": "commit: write and sync pages",
 }
