@@ -59,9 +59,12 @@ _HEALTH = """
 SELECT json_group_array(json_array(l.endpoint_id, l.failing_since, l.failures, l.last_success_at, l.last_failure_at))
 FROM json_each(?) AS k CROSS JOIN main.unihooks_lanes AS l ON l.endpoint_id = k.value
 """
-_SET_HEALTH = """
-UPDATE main.unihooks_lanes SET failing_since = ?, failures = ?, last_success_at = ?, last_failure_at = ?
-WHERE endpoint_id = ?
+_HEALTH_HEAD = "WITH news (endpoint_id, failing_since, failures, last_success_at, last_failure_at) AS ("
+_SET_HEALTH = """)
+UPDATE main.unihooks_lanes AS l
+SET failing_since = news.failing_since, failures = news.failures, last_success_at = news.last_success_at,
+    last_failure_at = news.last_failure_at
+FROM news WHERE l.endpoint_id = news.endpoint_id
 """
 _COUNT = f"INSERT INTO main.unihooks_hours ({COLUMNS})"
 _COUNT_MORE = "ON CONFLICT (endpoint_id, hour) DO UPDATE SET " + ", ".join(
@@ -219,13 +222,11 @@ def _note_health(connection: sqlite3.Connection, accepted: Iterable[Result], now
         reason = health and health.note(item, now)
         if reason:
             reasons.append((item, reason))
-    connection.executemany(
-        _SET_HEALTH,
-        [
-            (lane.failing_since, lane.failures, lane.last_success_at, lane.last_failure_at, endpoint_id)
-            for endpoint_id, lane in lanes.items()
-        ],
-    )
+    rows = [
+        (endpoint_id, lane.failing_since, lane.failures, lane.last_success_at, lane.last_failure_at)
+        for endpoint_id, lane in lanes.items()
+    ]
+    with_values(connection, _HEALTH_HEAD, rows, _SET_HEALTH)
     return reasons
 
 
