@@ -45,7 +45,7 @@ def distrust(lanes, endpoint_id, tenant="t"):
 
 @pytest.fixture
 def lanes():
-    return Lanes(concurrency=100, per_endpoint=8)
+    return Lanes(concurrency=100, per_endpoint=8, ahead=5)
 
 
 def test_endpoints_are_served_in_turn(lanes):
@@ -329,4 +329,4 @@ def test_counts_are_those_of_what_is_there_after_any_course_of_things():
 
 
 def test_what_is_planned_together_has_room_but_no_endpoint_is_leased_far_ahead():
-    assert [Lanes(count, 1).ahead for count in (1, 64, 128, 512)] == [8, 8, 4, 4]
+    assert [Lanes(count, 1).ahead for count in (1, 64, 128, 512)] == [16, 16, 8, 4]

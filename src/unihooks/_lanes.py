@@ -12,7 +12,8 @@ from unihooks.abc import Claimed, Room
 _FIRST_WIDTH = 2
 _SLOW = 1.0
 _SLOW_WIDTH = 4
-_PLANNED_TOGETHER = 512
+_PLANNED_TOGETHER = 1024
+_MOST_AHEAD = 16
 _KNOWN = 20_000
 
 # How many fast answers make an endpoint trusted: of one that is new, of one that failed slowly.
@@ -126,8 +127,8 @@ class Lanes:
     @ahead.default
     def _enough_ahead(self) -> int:
         # Room for what is planned together, or much of it would have to be claimed in a second step;
-        # yet no more than even slow endpoints use before it ends.
-        return min(8, max(4, _PLANNED_TOGETHER // self.concurrency))
+        # yet no more than endpoints that take half a second each use before it ends.
+        return min(_MOST_AHEAD, max(4, _PLANNED_TOGETHER // self.concurrency))
 
     def __attrs_post_init__(self) -> None:
         self._lines = deque((self._trusted, self._new, self._slow))
