@@ -61,7 +61,7 @@ ANSWERS = {
 LASTING = {"/none", "/long", "/chunked", "/early", "/busy"}
 PAYLOADS = [
     {},
-    {"text": "héllo \u2028 \U0001f600 \x7f", "sender": {"name": "Ann"}, "content": {"text": "hi"}},
+    {"text": "héllo \u2028 \U0001f600 \x7f", "sender": {"name": "n"}, "content": {"text": "hi"}},
     [1, -0.0, 1e-07, 1e22, 10**30, None, True, {"": [[]]}],
     {"text": "x" * 200_000},
 ]

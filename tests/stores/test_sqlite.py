@@ -8,7 +8,9 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -268,6 +270,22 @@ class TestWriting:
         host.close()
         emit(store, make_event(store))
         store.close()
+
+    def test_a_lock_that_others_hold_is_tried_again_in_short_and_equal_steps(self, store, path, monkeypatch):
+        store.migrate()
+        host = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        host.execute("BEGIN IMMEDIATE")
+        naps = []
+
+        def nap(seconds):
+            naps.append(seconds)
+            if len(naps) == 20:
+                host.execute("ROLLBACK")
+
+        monkeypatch.setattr(_sqlite_writer, "time", SimpleNamespace(monotonic=time.monotonic, sleep=nap))
+        emit(store, make_event(store))
+        assert naps == [0.0005] * 20
+        host.close()
 
     def test_change_token_differs_after_a_commit_elsewhere_and_only_then(self, store, path):
         before = store.change_token()

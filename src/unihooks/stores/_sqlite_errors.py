@@ -40,6 +40,11 @@ def explained(error: sqlite3.Error, path: str) -> StoreError:
     return StoreError(sentence.format(path=path), name="path")
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Say whether somebody else holds the lock for now."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 @contextmanager
 def explaining(path: str) -> Iterator[None]:
     """Raise sqlite3's errors within as StoreError."""

@@ -16,7 +16,7 @@ from unihooks._planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
 from unihooks.stores._promise import Promise
-from unihooks.stores._sqlite_errors import explained
+from unihooks.stores._sqlite_errors import explained, is_busy
 from unihooks.stores._sqlite_events import insert_events
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -28,6 +28,7 @@ _LONG_LOG = 64 * 1024 * 1024
 _LOOK_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 5.0
 _PAUSE_MS = 200
+_BUSY_AGAIN_SECONDS = 0.0005
 # Emits wait for at most this much other work, in seconds, besides the piece that is running.
 _PATIENCE = 0.002
 
@@ -68,6 +69,10 @@ class Writer:
         rolled_back: Callable[[], None],
     ) -> None:
         self._connection = connection
+        # SQLite's own waiting sleeps ever longer, up to 100 ms: beside another process that writes all the
+        # time, that is many times what the lock is held for.
+        self._busy_seconds = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1_000
+        connection.execute("PRAGMA busy_timeout = 0")
         self._path = path
         self._log = f"{path}-wal"
         self._file_open = _file_at(path)
@@ -182,7 +187,18 @@ class Writer:
     def _begin(self) -> None:
         self._check_files()
         self._roll_back()
-        self._connection.execute("BEGIN IMMEDIATE")
+        end = time.monotonic() + self._busy_seconds
+        while not self._has_begun(is_last=time.monotonic() >= end):
+            time.sleep(_BUSY_AGAIN_SECONDS)
+
+    def _has_begun(self, *, is_last: bool) -> bool:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if is_last or not is_busy(error):
+                raise
+            return False
+        return True
 
     def _check_files(self) -> None:
         # SQLite would go on writing to files that nobody can find any more.
@@ -242,12 +258,11 @@ class Writer:
                 self._next_look = now + _LOOK_AGAIN_SECONDS
 
     def _begin_log_anew(self) -> bool:
-        (patience,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
         self._connection.execute(f"PRAGMA busy_timeout = {_PAUSE_MS}")
         try:
             busy, _, _ = self._connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()
         finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {patience}")
+            self._connection.execute("PRAGMA busy_timeout = 0")
         return not busy
 
     def _explained(self, error: BaseException) -> BaseException:
