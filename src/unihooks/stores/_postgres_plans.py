@@ -20,7 +20,7 @@ from unihooks.stores._postgres_config import PLAN_ALONG, PLANNED_TENANTS
 from unihooks.stores._postgres_deliveries import INSERT, inserted
 from unihooks.stores._postgres_statements import Opening, Row, Statements, keyed
 from unihooks.stores._postgres_subscribers import Subscribers
-from unihooks.stores._rows import delivery_row, failed_to_map
+from unihooks.stores._rows import delivery_row, failed_to_map, leased_as_planned
 from unihooks.stores._turns import in_turn
 
 _TENANTS_PER_PLAN = 100
@@ -113,7 +113,7 @@ class Made:
         self.rows.append(delivery_row(event, body, endpoint_id, id_, self.now, due_at=due_at, token=token))
         self.due[endpoint_id] = min(self.due.get(endpoint_id, due_at), due_at)
         if leased:
-            self.claimed.append(_claimed(event, body, endpoint_id, id_, (self.lease.token, stamp)))
+            self.claimed.append(leased_as_planned(event, body, endpoint_id, id_, (self.lease.token, stamp)))
 
 
 class Plans:
@@ -226,20 +226,3 @@ def _write(it: Statements, chosen: list[Chosen], made: Made) -> tuple[set[str], 
 
 def _more(it: Statements) -> bool:
     return bool(it.fetch(_MORE)[0][0])
-
-
-def _claimed(event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, marks: tuple[int, int]) -> Claimed:
-    return Claimed(
-        event.tenant,
-        id_,
-        event.id,
-        body.webhook_id,
-        endpoint_id,
-        event.product,
-        event.event_type,
-        event.body if body.body is None else body.body,
-        body.warnings,
-        0,
-        0,
-        *marks,
-    )

@@ -26,7 +26,7 @@ from unihooks._models import (
 from unihooks._planning import NewEvent, PlannedBody, SubscribedEndpoint, Subscriber
 from unihooks._secrets import Secret
 from unihooks._times import from_us, optional_from_us, to_us
-from unihooks.abc import Destination, Ended
+from unihooks.abc import Claimed, Destination, Ended
 from unihooks.stores._refusals import key_was_used
 
 Row = tuple[Any, ...]
@@ -75,6 +75,26 @@ def delivery_row(
         replay_of,
         now,
         now if failed else None,
+    )
+
+
+def leased_as_planned(
+    event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, token_and_stamp: tuple[int, int]
+) -> Claimed:
+    """Return a new delivery that is leased by the plan that makes it."""
+    return Claimed(
+        event.tenant,
+        id_,
+        event.id,
+        body.webhook_id,
+        endpoint_id,
+        event.product,
+        event.event_type,
+        event.body if body.body is None else body.body,
+        body.warnings,
+        0,
+        0,
+        *token_and_stamp,
     )
 
 

@@ -12,7 +12,7 @@ from unihooks._ids import new_ids
 from unihooks._planning import NewEvent, PlannedBody
 from unihooks._times import SECOND
 from unihooks.abc import Claimed, Ended, Lease, Room
-from unihooks.stores._rows import Row, delivery_row, failed_to_map
+from unihooks.stores._rows import Row, delivery_row, failed_to_map, leased_as_planned
 from unihooks.stores._sqlite_statements import with_values
 
 _INSERT = """
@@ -69,7 +69,7 @@ class Made:
                 self.failed.append(failed_to_map(event, body, endpoint_id, id_))
             elif endpoint_id in self.open_lanes and self.room.take(endpoint_id):
                 self._leased.append(_row(event, body, endpoint_id, id_))
-                self.claimed.append(_claimed(event, body, endpoint_id, id_, (self.lease.token, stamp)))
+                self.claimed.append(leased_as_planned(event, body, endpoint_id, id_, (self.lease.token, stamp)))
             else:
                 self._waiting.append(_row(event, body, endpoint_id, id_))
 
@@ -103,25 +103,6 @@ def _row(event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str) -> Row:
         event.product,
         event.event_type,
         body_of,
-    )
-
-
-def _claimed(event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, held: tuple[int, int]) -> Claimed:
-    token, stamp = held
-    return Claimed(
-        event.tenant,
-        id_,
-        event.id,
-        body.webhook_id,
-        endpoint_id,
-        event.product,
-        event.event_type,
-        event.body if body.body is None else body.body,
-        body.warnings,
-        0,
-        0,
-        token,
-        stamp,
     )
 
 
