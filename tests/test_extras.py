@@ -108,13 +108,19 @@ class Exchange(socketserver.StreamRequestHandler):
     """Note what comes, byte for byte, and answer as the path wants."""
 
     def handle(self):
-        while head := b"".join(iter(self.rfile.readline, b"\r\n")):
+        while head := self.head():
             path = head.split(b" ")[1].decode()
             length = int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1])
             self.server.sent[path].append(head + b"\r\n" + self.rfile.read(length))
             self.wfile.write(ANSWERS[path])
             if path not in LASTING:
                 return
+
+    def head(self):
+        lines = []
+        while (line := self.rfile.readline()) not in {b"\r\n", b""}:
+            lines.append(line)
+        return b"".join(lines)
 
 
 class Recorder(socketserver.ThreadingTCPServer):
