@@ -23,14 +23,15 @@ from receiver import Receiver
 from tables import Row, Table
 from tasks import SECRET, Meter, Task, run
 
-from unihooks._attempts import Attempted
-from unihooks._engine import Engine
-from unihooks._lanes import Lanes
-from unihooks._signing import Signer
-from unihooks.stores import _sqlite_database, _sqlite_records
-from unihooks.stores._sqlite_claims import Claims
-from unihooks.stores._sqlite_plans import Plans
-from unihooks.stores._sqlite_writer import Writer
+from unihooks._delivery.attempts import Attempted
+from unihooks._delivery.endpoint_queues import Lanes
+from unihooks._delivery.engine import Engine
+from unihooks._message.signing import Signer
+from unihooks.stores.sqlite import database as _sqlite_database
+from unihooks.stores.sqlite import records as _sqlite_records
+from unihooks.stores.sqlite.claims import Claims
+from unihooks.stores.sqlite.plans import Plans
+from unihooks.stores.sqlite.writer import Writer
 from unihooks.transport._connections import Connection
 from unihooks.transport._parser import AnswerParser
 from unihooks.transport._pool import Pool

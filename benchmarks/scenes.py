@@ -9,10 +9,10 @@ from itertools import count
 from attrs import evolve
 
 from unihooks import Endpoint, EventSubscription, Secret, Webhook
-from unihooks._ids import new_id
-from unihooks._models import ActiveInterval, DeliveryState
-from unihooks._planning import NewEvent
-from unihooks._times import from_us
+from unihooks._base.ids import new_id
+from unihooks._base.times import from_us
+from unihooks._contract.planning import NewEvent
+from unihooks._model.models import ActiveInterval, DeliveryState
 from unihooks.abc import AttemptRow, Claimed, Lease, Result, Room, Store
 
 LOTS = 1_000_000

@@ -24,8 +24,8 @@ from unihooks import (
     Secret,
     TargetPolicy,
     Webhook,
-    _ids,
 )
+from unihooks._base import ids
 from unihooks.stores import MemoryStore
 from unihooks.testing import FakeClock
 
@@ -35,12 +35,12 @@ TESTS = Path(__file__).parent
 # What is accepted and what is sent. The transport's other tests, and the worker's, choose the event loop themselves.
 SUITE = [
     "test_end_to_end.py",
-    "test_payload.py",
-    "test_mapping.py",
-    "test_headers.py",
-    "test_header_pairs.py",
-    "test_signing.py",
-    "test_requests.py",
+    "message/test_payload.py",
+    "message/test_mapping.py",
+    "message/test_headers.py",
+    "message/test_header_pairs.py",
+    "message/test_signing.py",
+    "message/test_requests.py",
     "transport/test_contract.py",
 ]
 ANSWERS = {
@@ -135,8 +135,8 @@ class Recorder(socketserver.ThreadingTCPServer):
 
     def record(self, monkeypatch):
         self.sent = defaultdict(list)
-        monkeypatch.setattr(_ids, "os", SimpleNamespace(urandom=bytes))
-        monkeypatch.setattr(_ids, "_sequence", _ids._Sequence())
+        monkeypatch.setattr(ids, "os", SimpleNamespace(urandom=bytes))
+        monkeypatch.setattr(ids, "_sequence", ids._Sequence())
         loops = set()
         clock = FakeClock()
         targets = TargetPolicy(allow_http=True, allow=["127.0.0.0/8"])

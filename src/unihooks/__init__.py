@@ -1,8 +1,7 @@
 """Outgoing webhooks inside your own process, database and transaction."""
 
-from unihooks._catalog import Catalog, EventType, Product
-from unihooks._dispatcher import Dispatcher
-from unihooks._figures import (
+from unihooks._contract.leasing import DrainResult
+from unihooks._contract.statistics import (
     Activity,
     EndpointHealth,
     FailingEndpoint,
@@ -11,11 +10,18 @@ from unihooks._figures import (
     TenantFigures,
     WebhookHealth,
 )
-from unihooks._header_pairs import HeaderPairs
-from unihooks._headers import HeaderSet
-from unihooks._log import Log
-from unihooks._mapping import PayloadMapping, Preview
-from unihooks._models import (
+from unihooks._delivery.worker import Worker
+from unihooks._dispatcher import Dispatcher
+from unihooks._management.log import Log
+from unihooks._management.overview import Overview, Stats
+from unihooks._management.webhooks import Webhooks
+from unihooks._message.header_pairs import HeaderPairs
+from unihooks._message.headers import HeaderSet
+from unihooks._message.mapping import PayloadMapping, Preview
+from unihooks._message.secrets import Secret
+from unihooks._message.signing import VerifiedMessage, sign, verify
+from unihooks._model.catalog import Catalog, EventType, Product
+from unihooks._model.models import (
     Attempt,
     Delivery,
     DeliveryState,
@@ -27,14 +33,8 @@ from unihooks._models import (
     Webhook,
     WebhookStatus,
 )
-from unihooks._overview import Overview, Stats
-from unihooks._retries import RetryPolicy
-from unihooks._secrets import Secret
-from unihooks._signing import VerifiedMessage, sign, verify
-from unihooks._targets import TargetPolicy
-from unihooks._webhooks import Webhooks
-from unihooks._work import DrainResult
-from unihooks._worker import Worker
+from unihooks._model.retries import RetryPolicy
+from unihooks._model.targets import TargetPolicy
 
 __all__ = [
     "Activity",

@@ -13,15 +13,18 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from unihooks import _payload
-from unihooks._catalog import Catalog, check_names
-from unihooks._figures import TenantFigures
-from unihooks._forgetting import erase, prune
-from unihooks._gathering import Gathering
-from unihooks._ids import new_id
-from unihooks._log import Log
-from unihooks._models import Event, Page, check_tenant
-from unihooks._options import (
+from unihooks._base.awaitable import awaitable
+from unihooks._base.ids import new_id
+from unihooks._base.times import Clock, from_us, optional_microseconds
+from unihooks._contract.leasing import DrainResult
+from unihooks._contract.planning import NewEvent
+from unihooks._contract.statistics import TenantFigures
+from unihooks._delivery.emit_batching import Gathering
+from unihooks._delivery.test_sends import Prober
+from unihooks._delivery.transports import HostTransport, transport_maker
+from unihooks._delivery.worker import Worker, WorkerThread, drain, run_in_new_loop
+from unihooks._management.log import Log
+from unihooks._management.option_checks import (
     check_callables,
     check_clock,
     check_counts,
@@ -33,17 +36,14 @@ from unihooks._options import (
     check_triples,
     to_addresses,
 )
-from unihooks._overview import Overview, Stats, Watch, stats, tenants
-from unihooks._planning import NewEvent
-from unihooks._probes import Prober
-from unihooks._retries import DEFAULT_RETRIES, RetryPolicy
-from unihooks._targets import TargetPolicy
-from unihooks._times import Clock, from_us, optional_microseconds
-from unihooks._transports import HostTransport, transport_maker
-from unihooks._twins import awaitable
-from unihooks._webhooks import Bounds, Webhooks
-from unihooks._work import DrainResult
-from unihooks._worker import Worker, WorkerThread, drain, run_in_new_loop
+from unihooks._management.overview import Overview, Stats, Watch, stats, tenants
+from unihooks._management.retention import erase, prune
+from unihooks._management.webhooks import Bounds, Webhooks
+from unihooks._message.payload import encode, unordered
+from unihooks._model.catalog import Catalog, check_names
+from unihooks._model.models import Event, Page, check_tenant
+from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
+from unihooks._model.targets import TargetPolicy
 from unihooks.abc import EmitOutcome, Hook, Settings, Store
 from unihooks.exceptions import StoreError
 
@@ -328,9 +328,9 @@ class Dispatcher:
     def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
         product, event_type = check_names(product, event_type)
         if self.catalog is None:
-            return product, event_type, _payload.encode(payload)
+            return product, event_type, encode(payload)
         kind = self.catalog.check(product, event_type)
-        body = _payload.encode(payload)
+        body = encode(payload)
         kind.check_payload(payload)
         return product, event_type, body
 
@@ -379,5 +379,5 @@ class _Patrol:
 
 
 def _digest(product: str, event_type: str, body: bytes) -> bytes:
-    parts = product.encode(), event_type.encode(), _payload.unordered(body)
+    parts = product.encode(), event_type.encode(), unordered(body)
     return hashlib.sha256(b"\0".join(parts)).digest()

@@ -18,16 +18,11 @@ from typing import Any, Protocol, runtime_checkable
 import httpx
 from attrs import Factory, frozen
 
-from unihooks._answers import KeptAnswer, StoreAnswers
-from unihooks._figures import StoreFigures
-from unihooks._filters import DeliveryFilter, EventFilter, WebhookFilter, Window
-from unihooks._ids import new_id
-from unihooks._models import Attempt, Delivery, Event, Webhook
-from unihooks._planning import NewEvent, PlannedBody, Subscriber, plan_event, recover_event, subscriber
-from unihooks._requests import Destination
-from unihooks._retries import RetryPolicy
-from unihooks._times import Clock
-from unihooks._work import (
+from unihooks._base.ids import new_id
+from unihooks._base.times import Clock
+from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
+from unihooks._contract.idempotency import KeptAnswer, StoreAnswers
+from unihooks._contract.leasing import (
     ENDPOINT_REMOVED,
     ERASED,
     FAILING_TOO_LONG,
@@ -45,6 +40,11 @@ from unihooks._work import (
     Work,
     WorkerSeen,
 )
+from unihooks._contract.planning import NewEvent, PlannedBody, Subscriber, plan_event, recover_event, subscriber
+from unihooks._contract.statistics import StoreFigures
+from unihooks._message.requests import Destination
+from unihooks._model.models import Attempt, Delivery, Event, Webhook
+from unihooks._model.retries import RetryPolicy
 
 __all__ = [
     "ENDPOINT_REMOVED",

@@ -13,16 +13,8 @@ from typing import Any
 from attrs import asdict, define, frozen
 from places import ERRORS, Place
 
-from unihooks import (
-    Dispatcher,
-    EventSubscription,
-    PayloadMapping,
-    RetryPolicy,
-    TargetPolicy,
-    Webhook,
-    Worker,
-    _requests,
-)
+from unihooks import Dispatcher, EventSubscription, PayloadMapping, RetryPolicy, TargetPolicy, Webhook, Worker
+from unihooks._message import requests
 from unihooks.exceptions import StoreError
 
 DEADLINE = 1.0
@@ -131,7 +123,7 @@ ROLES: dict[str, Callable[..., None]] = {"emit": emit, "work": work, "host": hos
 
 def _sign_as(name: str) -> None:
     # Requests, and the log's attempts, tell by it which process made them.
-    _requests.USER_AGENT = name
+    requests.USER_AGENT = name
 
 
 def _emit_for_ever(scene: Scene, dispatcher: Dispatcher, name: str) -> None:

@@ -11,9 +11,9 @@ import secrets
 import sys
 import time
 
-from unihooks._ids import new_id
-from unihooks._models import DeliveryState
-from unihooks._planning import NewEvent
+from unihooks._base.ids import new_id
+from unihooks._contract.planning import NewEvent
+from unihooks._model.models import DeliveryState
 from unihooks.abc import AttemptRow, Lease, Result, Room
 from unihooks.exceptions import StoreError
 from unihooks.stores import PostgresStore

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import pytest
 from postgres_server import wait_for
 
-from unihooks import EventSubscription, RetryPolicy, Webhook, _times
+from unihooks import EventSubscription, RetryPolicy, Webhook
+from unihooks._base import times
 from unihooks.stores import PostgresStore
 from unihooks.testing._answers import Answer
 
@@ -32,7 +33,7 @@ def step(monkeypatch):
             return datetime.now(tz) + timedelta(seconds=ahead[0])
 
     real = time.time
-    monkeypatch.setattr(_times, "datetime", Stepping)
+    monkeypatch.setattr(times, "datetime", Stepping)
     monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
     return lambda seconds: ahead.__setitem__(0, seconds)
 

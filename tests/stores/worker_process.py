@@ -7,12 +7,13 @@ import os
 import ssl
 import sys
 
-from unihooks import Dispatcher, TargetPolicy, Worker, _requests, stores
+from unihooks import Dispatcher, TargetPolicy, Worker, stores
+from unihooks._message import requests
 
 
 def main(kind, options, authority):
     # Requests tell by it which process made them.
-    _requests.USER_AGENT = f"worker-{os.getpid()}"
+    requests.USER_AGENT = f"worker-{os.getpid()}"
     dispatcher = Dispatcher(
         getattr(stores, kind)(**options),
         targets=TargetPolicy(allow=["127.0.0.0/8"]),

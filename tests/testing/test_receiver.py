@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from unihooks._signing import sign
+from unihooks._message.signing import sign
 from unihooks.exceptions import VerificationError
 from unihooks.testing import Answer, Receiver
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unihooks._catalog import Catalog
+from unihooks._model.catalog import Catalog
 from unihooks.abc import Emitter
 from unihooks.exceptions import IdempotencyConflict, InvalidPayload, InvalidWebhook, UnknownEventType
 from unihooks.testing import FakeClock, RecordingDispatcher

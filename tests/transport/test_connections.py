@@ -151,7 +151,7 @@ async def plain_server(*scripts):
 
 @pytest.fixture
 def plain(made):
-    from unihooks._targets import TargetPolicy
+    from unihooks._model.targets import TargetPolicy
 
     return made(TargetPolicy(allow_http=True, allow=["127.0.0.0/8"]))
 

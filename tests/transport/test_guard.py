@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from unihooks._targets import TargetPolicy
+from unihooks._model.targets import TargetPolicy
 from unihooks.testing import Receiver
 from unihooks.testing._transport_contract import send
 from unihooks.transport import NOT_REACHABLE, HTTPTransport

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import Factory, define, field, frozen
 
-from unihooks._catalog import Catalog, EventType
 from unihooks._dispatcher import Dispatcher
-from unihooks._headers import HeaderSet
-from unihooks._mapping import PayloadMapping
-from unihooks._models import Attempt, Delivery, Event, EventSubscription, Webhook
-from unihooks._retries import RetryPolicy
-from unihooks._signing import verify
+from unihooks._message.headers import HeaderSet
+from unihooks._message.mapping import PayloadMapping
+from unihooks._message.signing import verify
+from unihooks._model.catalog import Catalog, EventType
+from unihooks._model.models import Attempt, Delivery, Event, EventSubscription, Webhook
+from unihooks._model.retries import RetryPolicy
 from unihooks.cli._options import json_option
 from unihooks.cli._story import Story
 from unihooks.cli._values import attempt_value, delivery_value, event_value, webhook_value, write_json

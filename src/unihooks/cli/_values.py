@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from unihooks._models import Attempt, Delivery, Endpoint, Event, Page, Webhook
-from unihooks._overview import Stats
+from unihooks._management.overview import Stats
+from unihooks._model.models import Attempt, Delivery, Endpoint, Event, Page, Webhook
 
 T = TypeVar("T")
 HIDDEN = "***"

@@ -16,7 +16,7 @@ import re
 
 from attrs import frozen
 
-from unihooks._mapping import PayloadMapping, parse_path
+from unihooks._message.mapping import PayloadMapping, parse_path
 from unihooks.exceptions import InvalidMapping
 
 _ARROW = " -> "

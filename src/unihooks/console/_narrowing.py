@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from unihooks._models import DeliveryState
+from unihooks._model.models import DeliveryState
 from unihooks.console._formats import now
 
 if TYPE_CHECKING:
-    from unihooks._log import DeliveryFilters
+    from unihooks._management.log import DeliveryFilters
 
 HELD = "held"
 STATES = (*DeliveryState, HELD)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
-from unihooks._models import Attempt, Webhook
-from unihooks._requests import REDACTED
-from unihooks._signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from unihooks._message.requests import REDACTED
+from unihooks._message.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from unihooks._model.models import Attempt, Webhook
 from unihooks.exceptions import UnihooksError
 
 _OF_THE_CONNECTION = {"host", "content-length"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from unihooks._catalog import EVERY_EVENT, Catalog
+from unihooks._model.catalog import EVERY_EVENT, Catalog
 from unihooks.console._locale import gettext
 
 

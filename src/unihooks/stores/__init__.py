@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unihooks.stores._memory import MemoryStore
-    from unihooks.stores._postgres import PostgresStore
-    from unihooks.stores._postgres_schema import migration_sql
-    from unihooks.stores._sqlite import SQLiteStore
+    from unihooks.stores.postgres.schema import migration_sql
+    from unihooks.stores.postgres.store import PostgresStore
+    from unihooks.stores.sqlite.store import SQLiteStore
 
 __all__ = ["MemoryStore", "PostgresStore", "SQLiteStore", "migration_sql"]
 
 _HOMES = {
     "MemoryStore": "_memory",
-    "PostgresStore": "_postgres",
-    "SQLiteStore": "_sqlite",
-    "migration_sql": "_postgres_schema",
+    "PostgresStore": "postgres.store",
+    "SQLiteStore": "sqlite.store",
+    "migration_sql": "postgres.schema",
 }
 
 

@@ -11,10 +11,10 @@ from itertools import count
 from operator import attrgetter
 from typing import Any, NoReturn
 
-from unihooks._filters import name_position
-from unihooks._models import DeliveryState, Event, Webhook
-from unihooks._planning import NewEvent, plan_event
-from unihooks._times import SECOND, Clock, from_us, system_clock, to_us
+from unihooks._base.times import SECOND, Clock, from_us, system_clock, to_us
+from unihooks._contract.filters import name_position
+from unihooks._contract.planning import NewEvent, plan_event
+from unihooks._model.models import DeliveryState, Event, Webhook
 from unihooks.abc import (
     HELD_TOO_LONG,
     WEBHOOK_DELETED,
@@ -38,7 +38,7 @@ from unihooks.stores._memory_listing import page, webhook_fits
 from unihooks.stores._memory_log import MemoryLog
 from unihooks.stores._memory_rows import DeliveryRow, EventRow, Lane, serve_in_turn
 from unihooks.stores._memory_tables import Tables
-from unihooks.stores._refusals import too_many_webhooks
+from unihooks.stores.sql.refusals import too_many_webhooks
 
 _SEEN_WITHIN = 60 * SECOND
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from unihooks._answers import ANSWERS_PER_TENANT, KeptAnswer
+from unihooks._contract.idempotency import ANSWERS_PER_TENANT, KeptAnswer
 from unihooks.abc import Store
 from unihooks.stores._memory_rows import AnswerRow
 from unihooks.stores._memory_tables import Tables

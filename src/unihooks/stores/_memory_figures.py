@@ -6,16 +6,16 @@ import threading
 from collections.abc import Collection, Iterable
 from operator import attrgetter
 
-from unihooks._figures import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
-from unihooks._models import Webhook
-from unihooks._times import SECOND, from_us
-from unihooks._work import holder, with_leases
+from unihooks._base.times import SECOND, from_us
+from unihooks._contract.leasing import holder, with_leases
+from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
+from unihooks._model.models import Webhook
 from unihooks.abc import Figures, Store, Window
-from unihooks.stores import _hours
 from unihooks.stores._memory_listing import page
 from unihooks.stores._memory_rows import Lane
 from unihooks.stores._memory_tables import Tables
-from unihooks.stores._rows import Row
+from unihooks.stores.sql import hours as _hours
+from unihooks.stores.sql.rows import Row
 
 _SEEN_WITHIN = 60 * SECOND
 _MOST_DUE = 1_000

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from unihooks._models import Webhook
-from unihooks._planning import NewEvent
+from unihooks._contract.planning import NewEvent
+from unihooks._model.models import Webhook
 from unihooks.abc import DeliveryFilter, EventFilter, WebhookFilter, Window
 from unihooks.stores._memory_rows import DeliveryRow
 

@@ -6,14 +6,14 @@ import threading
 from contextlib import suppress
 from operator import attrgetter
 
-from unihooks._models import Attempt, Delivery, Event, Webhook
-from unihooks._planning import PlannedBody, recover_event, subscriber
+from unihooks._contract.planning import PlannedBody, recover_event, subscriber
+from unihooks._model.models import Attempt, Delivery, Event, Webhook
 from unihooks.abc import DeliveryFilter, EventFilter, Store, Window
 from unihooks.exceptions import Conflict
 from unihooks.stores._memory_listing import delivery_fits, event_fits, page
 from unihooks.stores._memory_rows import DeliveryRow, EventRow
 from unihooks.stores._memory_tables import Tables
-from unihooks.stores._refusals import check_replayable, not_pending
+from unihooks.stores.sql.refusals import check_replayable, not_pending
 
 
 class MemoryLog(Store):

@@ -10,13 +10,13 @@ from operator import attrgetter
 
 from attrs import define, evolve, field
 
-from unihooks._answers import ANSWER_AWAITED_US, ANSWER_KEPT_US, KeptAnswer
-from unihooks._models import Attempt, Delivery, DeliveryState, Event
-from unihooks._payload import decode
-from unihooks._planning import NewEvent
-from unihooks._times import SECOND, from_us, optional_from_us
+from unihooks._base.times import SECOND, from_us, optional_from_us
+from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, KeptAnswer
+from unihooks._contract.planning import NewEvent
+from unihooks._message.payload import decode
+from unihooks._model.models import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import ERASED, FAILING_TOO_LONG, HELD_TOO_LONG, AttemptRow, Claimed, Ended, Result
-from unihooks.stores._rows import attempt_id
+from unihooks.stores.sql.rows import attempt_id
 
 _FIVE_DAYS = 5 * 86_400 * SECOND
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 
 from attrs import define, evolve, field
 
-from unihooks._catalog import EVERY_EVENT
-from unihooks._figures import HOUR
-from unihooks._ids import new_id
-from unihooks._models import (
+from unihooks._base.ids import new_id
+from unihooks._base.times import from_us
+from unihooks._contract.planning import NewEvent, PlannedBody, Subscriber, subscriber
+from unihooks._contract.statistics import HOUR
+from unihooks._model.catalog import EVERY_EVENT
+from unihooks._model.models import (
     DeliveryState,
     Endpoint,
     EndpointState,
@@ -19,13 +21,11 @@ from unihooks._models import (
     Webhook,
     not_found,
 )
-from unihooks._planning import NewEvent, PlannedBody, Subscriber, subscriber
-from unihooks._times import from_us
 from unihooks.abc import ENDPOINT_REMOVED, Result, WorkerSeen
 from unihooks.exceptions import StoreError
-from unihooks.stores._hours import hour_rows
 from unihooks.stores._memory_rows import AnswerRow, DeliveryRow, EventRow, Lane
-from unihooks.stores._refusals import key_was_used
+from unihooks.stores.sql.hours import hour_rows
+from unihooks.stores.sql.refusals import key_was_used
 
 _Subscribers = dict[EventSubscription, list[Subscriber]]
 

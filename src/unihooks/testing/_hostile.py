@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
-from unihooks._targets import TargetPolicy
+from unihooks._model.targets import TargetPolicy
 from unihooks.testing._certificates import _new_authority as new_authority
 
 if TYPE_CHECKING:

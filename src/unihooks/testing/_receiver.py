@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from anyio import to_thread
 
-from unihooks._targets import TargetPolicy
+from unihooks._model.targets import TargetPolicy
 from unihooks.testing._answers import Answer, Script
 from unihooks.testing._certificates import NAMES, Certificates
 from unihooks.testing._requests import ReceivedRequest

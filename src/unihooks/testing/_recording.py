@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from unihooks._catalog import Catalog, check_name
-from unihooks._ids import new_id
-from unihooks._models import Event, check_tenant
-from unihooks._options import check_clock, check_key, check_kinds
-from unihooks._payload import decode, encode, unordered
-from unihooks._times import Clock, system_clock, to_us
+from unihooks._base.ids import new_id
+from unihooks._base.times import Clock, system_clock, to_us
+from unihooks._management.option_checks import check_clock, check_key, check_kinds
+from unihooks._message.payload import decode, encode, unordered
+from unihooks._model.catalog import Catalog, check_name
+from unihooks._model.models import Event, check_tenant
 from unihooks.exceptions import IdempotencyConflict
 
 

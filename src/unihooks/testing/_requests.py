@@ -13,8 +13,8 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from unihooks._secrets import Secret
-    from unihooks._signing import VerifiedMessage
+    from unihooks._message.secrets import Secret
+    from unihooks._message.signing import VerifiedMessage
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +45,7 @@ class ReceivedRequest:
         tolerance: float = 300,
     ) -> VerifiedMessage:
         """Check the signature as a customer would, or raise `VerificationError`."""
-        from unihooks._signing import verify
+        from unihooks._message.signing import verify
 
         return verify(self.headers, self.body, secrets, tolerance=tolerance)
 

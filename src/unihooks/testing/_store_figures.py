@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from unihooks._figures import HOUR, HourRow, WebhookHealth
-from unihooks._filters import WebhookFilter, name_position
-from unihooks._models import Delivery, DeliveryState, Webhook
-from unihooks._work import new_token
+from unihooks._contract.filters import WebhookFilter, name_position
+from unihooks._contract.leasing import new_token
+from unihooks._contract.statistics import HOUR, HourRow, WebhookHealth
+from unihooks._model.models import Delivery, DeliveryState, Webhook
 from unihooks.abc import Claimed, DeliveryFilter, Lease, Result, Room, Window
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from unihooks._mapping import PayloadMapping
-from unihooks._models import DeliveryState, Event, Webhook
-from unihooks._times import SECOND
+from unihooks._base.times import SECOND
+from unihooks._message.mapping import PayloadMapping
+from unihooks._model.models import DeliveryState, Event, Webhook
 from unihooks.exceptions import Conflict
 from unihooks.testing._store_scene import ACME, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
 

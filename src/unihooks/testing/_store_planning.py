@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from attrs import evolve
 
-from unihooks._mapping import PayloadMapping
-from unihooks._models import DeliveryState, EventSubscription
-from unihooks._times import from_us
+from unihooks._base.times import from_us
+from unihooks._message.mapping import PayloadMapping
+from unihooks._model.models import DeliveryState, EventSubscription
 from unihooks.abc import Planned
 from unihooks.testing._store_scene import ACME, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
 

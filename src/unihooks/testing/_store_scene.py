@@ -11,9 +11,13 @@ from typing import Any
 
 from attrs import evolve
 
-from unihooks._ids import new_id
-from unihooks._mapping import PayloadMapping
-from unihooks._models import (
+from unihooks._base.ids import new_id
+from unihooks._base.times import SECOND, from_us
+from unihooks._contract.planning import NewEvent
+from unihooks._message.mapping import PayloadMapping
+from unihooks._message.payload import encode
+from unihooks._message.secrets import generate_secret
+from unihooks._model.models import (
     ActiveInterval,
     Attempt,
     Delivery,
@@ -25,10 +29,6 @@ from unihooks._models import (
     Webhook,
     WebhookStatus,
 )
-from unihooks._payload import encode
-from unihooks._planning import NewEvent
-from unihooks._secrets import generate_secret
-from unihooks._times import SECOND, from_us
 from unihooks.abc import (
     AttemptRow,
     Claimed,

@@ -13,7 +13,7 @@ from time import monotonic
 import httpx
 import pytest
 
-from unihooks._targets import TargetPolicy
+from unihooks._model.targets import TargetPolicy
 from unihooks.testing._hostile import CUTS, FAILURES, ODDITIES, Hostile
 from unihooks.transport import Exchange, HTTPTransport, exchange
 

@@ -23,7 +23,7 @@ from unihooks.transport._sessions import Sessions
 from unihooks.transport._tls import TLSConnection, default_context
 
 if TYPE_CHECKING:
-    from unihooks._targets import TargetPolicy
+    from unihooks._model.targets import TargetPolicy
 
 _CHECKS_KEPT: Final = 4096
 # Whoever owns a name could have us knock at a thousand doors of others, at each attempt.

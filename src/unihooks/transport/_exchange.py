@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 import httpx
 
-from unihooks._requests import RenderedRequest
+from unihooks._message.requests import RenderedRequest
 from unihooks.transport._errors import NOT_REACHABLE, AttemptError, timed_out
 from unihooks.transport._http import HTTPTransport
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser, Headers

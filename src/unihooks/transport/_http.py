@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from unihooks._requests import RenderedRequest
+from unihooks._message.requests import RenderedRequest
 from unihooks.transport._connections import Connection
 from unihooks.transport._deadlines import Ticker
 from unihooks.transport._dialing import Destination, Dialer, port_of
@@ -22,7 +22,7 @@ from unihooks.transport._pool import IdleLimits, Pool, idle_that_fit
 from unihooks.transport._requests import read_body, render_head
 
 if TYPE_CHECKING:
-    from unihooks._targets import TargetPolicy
+    from unihooks._model.targets import TargetPolicy
 
 _SWEEP_SECONDS = 0.1
 # Each that ends lets another begin, which takes the loop a while: of hundreds that are late, a few at a time.

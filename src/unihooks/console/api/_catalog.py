@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unihooks._catalog import Catalog
+from unihooks._model.catalog import Catalog
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import Call, Operation

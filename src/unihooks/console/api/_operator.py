@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unihooks._converters import to_json
+from unihooks._model.json import to_json
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import PAGING, Call, Operation

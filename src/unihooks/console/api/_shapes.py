@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from unihooks._catalog import EventType, Product
-from unihooks._converters import to_json
-from unihooks._models import Page, Webhook
-from unihooks._secrets import Secret
-from unihooks._signing import verification_key
+from unihooks._message.secrets import Secret
+from unihooks._message.signing import verification_key
+from unihooks._model.catalog import EventType, Product
+from unihooks._model.json import to_json
+from unihooks._model.models import Page, Webhook
 
 T = TypeVar("T")
 _NOT_SHOWN = ("tenant", "secrets", "headers")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unihooks._headers import HeaderSet
-from unihooks._mapping import PayloadMapping
-from unihooks._models import Endpoint, EventSubscription, Webhook
+from unihooks._message.headers import HeaderSet
+from unihooks._message.mapping import PayloadMapping
+from unihooks._model.models import Endpoint, EventSubscription, Webhook
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import PAGING, Call, Operation

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from unihooks._catalog import Catalog
+from unihooks._model.catalog import Catalog
 from unihooks.console._access import view
 from unihooks.console._rendering import page, refuse, settings_of
 from unihooks.console._schema import rows

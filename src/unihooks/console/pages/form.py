@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks._catalog import EVERY_EVENT, Catalog, EventType
 from unihooks._dispatcher import Dispatcher
-from unihooks._mapping import Preview
-from unihooks._models import Webhook
+from unihooks._message.mapping import Preview
+from unihooks._model.catalog import EVERY_EVENT, Catalog, EventType
+from unihooks._model.models import Webhook
 from unihooks.console import _draft, _draft_checks, _tree
 from unihooks.console._access import Form, action, view
 from unihooks.console._draft import STEPS, Draft

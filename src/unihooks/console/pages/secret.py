@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks._models import Webhook
-from unihooks._secrets import PRIVATE_PREFIX
-from unihooks._signing import verification_key
+from unihooks._message.secrets import PRIVATE_PREFIX
+from unihooks._message.signing import verification_key
+from unihooks._model.models import Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._rendering import page, settings_of, viewer_of
 from unihooks.console._viewers import Permission

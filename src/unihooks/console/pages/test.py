@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks._catalog import EVERY_EVENT, Catalog
-from unihooks._models import Webhook
-from unihooks._payload import encode
+from unihooks._message.payload import encode
+from unihooks._model.catalog import EVERY_EVENT, Catalog
+from unihooks._model.models import Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._formats import pretty
 from unihooks.console._locale import gettext

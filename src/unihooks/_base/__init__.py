@@ -1,0 +1,1 @@
+"""Identifiers, times and awaitable twins: what knows nothing of webhooks."""

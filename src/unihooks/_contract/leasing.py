@@ -1,0 +1,246 @@
+"""The values that travel between workers and a store: leases, claimed deliveries, results.
+
+They are made for every delivery, so they are plain and hold microseconds. Nobody
+changes them, yet those that are made one by one are not frozen: attrs would take
+three times as long to make them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from zlib import crc32
+
+from attrs import Factory, define, evolve, frozen
+
+from unihooks._model.models import DeliveryState
+
+HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
+ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
+WEBHOOK_DELETED = "the webhook was deleted"
+FAILING_TOO_LONG = "nothing but failures for 5 days"
+ERASED = "the event was erased"
+
+
+_RANDOM_BITS = 31
+
+
+def new_token(worker_id: str) -> int:
+    """Return a token for one claim that also tells which worker holds it: 62 bits, half of them random."""
+    return holder_of(worker_id) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+
+
+def holder_of(worker_id: str) -> int:
+    """Return what `holder` says of this worker's tokens."""
+    return crc32(worker_id.encode()) >> 1
+
+
+def holder(token: int) -> int:
+    """Return the part of a token that is the same in all of one worker's."""
+    return token >> _RANDOM_BITS
+
+
+def with_leases(workers: Iterable[WorkerSeen], holders: Iterable[int]) -> list[WorkerSeen]:
+    """Tell of each worker how many leases it holds, given the holder of each lease."""
+    counts = Counter(holders)
+    return [evolve(worker, leases=counts[holder_of(worker.id)]) for worker in workers]
+
+
+@frozen(kw_only=True)
+class Lease:
+    """Be a worker's right to send: `token` (unique per claim) for `seconds`."""
+
+    token: int
+    seconds: float
+
+
+@define
+class Room:
+    """Say how many more deliveries a worker can take, in all and per endpoint.
+
+    Made by the worker for one call; the store takes from it and leaves the
+    rest of the due deliveries alone.
+    """
+
+    total: int
+    per_endpoint: int
+    taken: Mapping[str, int] = Factory(dict)
+    _left: dict[str, int] = Factory(dict)
+
+    def copy(self) -> Room:
+        """Return a room of the same size; taking from one leaves the other as it is."""
+        return Room(self.total, self.per_endpoint, self.taken, dict(self._left))
+
+    def left(self, endpoint_id: str) -> int:
+        """Return how many more this endpoint can have."""
+        return max(0, min(self._own(endpoint_id), self.total))
+
+    def take(self, endpoint_id: str) -> bool:
+        """Take one place for the endpoint if there is one."""
+        left = self._left.get(endpoint_id)
+        if left is None:
+            left = self._own(endpoint_id)
+        if left <= 0 or self.total <= 0:
+            return False
+        self._left[endpoint_id] = left - 1
+        self.total -= 1
+        return True
+
+    def take_several(self, endpoint_id: str, count: int) -> int:
+        """Take up to `count` places for the endpoint; return how many."""
+        taken = min(count, self.left(endpoint_id))
+        self._left[endpoint_id] = self._own(endpoint_id) - taken
+        self.total -= taken
+        return taken
+
+    def _own(self, endpoint_id: str) -> int:
+        # `taken` may be dear to ask, so each endpoint is looked up once.
+        left = self._left.get(endpoint_id)
+        if left is None:
+            left = self._left[endpoint_id] = self.per_endpoint - self.taken.get(endpoint_id, 0)
+        return left
+
+
+@define
+class Claimed:
+    """Be a delivery that a worker has leased, with all that sending it needs but the destination.
+
+    `elapsed_us` is the time since the first attempt without the time held (0
+    before the first). `stamp` is the configuration stamp of the tenant.
+    """
+
+    tenant: str
+    id: str
+    event_id: str
+    webhook_id: str
+    endpoint_id: str
+    product: str
+    event_type: str
+    body: bytes
+    warnings: tuple[str, ...]
+    attempt_count: int
+    elapsed_us: int
+    token: int
+    stamp: int
+
+
+@frozen(kw_only=True)
+class Ended:
+    """Be a delivery that needs no more attempts: delivered, or failed for a reason."""
+
+    tenant: str
+    webhook_id: str
+    endpoint_id: str
+    event_id: str
+    delivery_id: str
+    state: DeliveryState
+    reason: str | None
+
+
+@frozen(kw_only=True)
+class Planned:
+    """Be what one call of `plan` did.
+
+    `events` counts the events that are planned now, `deliveries` the rows
+    made, `claimed` those of them leased to the caller, `failed` those whose
+    mapping failed. `more` says that events are left to plan.
+    """
+
+    events: int = 0
+    deliveries: int = 0
+    claimed: Sequence[Claimed] = ()
+    failed: Sequence[Ended] = ()
+    more: bool = False
+
+
+@frozen(kw_only=True)
+class Work:
+    """Be a glance at what there is to do; made by reads alone.
+
+    `next_due` is the earliest time at which an open lane may have a due
+    delivery: never later than the true one, and None when there is none.
+    """
+
+    new_events: bool
+    next_due: int | None
+
+
+@define
+class AttemptRow:
+    """Be an attempt as it is stored; the header texts are JSON arrays of pairs, secrets redacted."""
+
+    number: int
+    url: str
+    started_at: int
+    duration_us: int
+    status_code: int | None
+    error: str | None
+    request_headers: str
+    response_headers: str
+    response_body: bytes
+    warnings: tuple[str, ...] = ()
+
+
+@define
+class Result:
+    """Be the outcome of one attempt of a claimed delivery.
+
+    `state` is delivered, failed (with `reason`), or pending with `retry_in_us`.
+    `disable` is a reason to disable the endpoint, provided that it still has
+    the attempt's URL.
+    """
+
+    claimed: Claimed
+    attempt: AttemptRow
+    state: DeliveryState
+    retry_in_us: int | None = None
+    reason: str | None = None
+    disable: str | None = None
+
+
+@frozen(kw_only=True)
+class Recorded:
+    """Be what one call of `record` did.
+
+    `accepted` are the ids of the deliveries whose lease still was the
+    caller's; `disabled` are (tenant, webhook id, endpoint id) of endpoints
+    that were disabled.
+    """
+
+    accepted: Collection[str]
+    disabled: Sequence[tuple[str, str, str]] = ()
+
+
+@frozen(kw_only=True)
+class WorkerSeen:
+    """Be a sign of life of a worker, with how many deliveries it has leased."""
+
+    id: str
+    host: str
+    pid: int
+    seen_at: datetime
+    leases: int = 0
+
+
+@frozen(kw_only=True)
+class Figures:
+    """Be the state of the queue: a count each, and the time of the oldest event that is not planned."""
+
+    oldest_unplanned: int | None
+    due: int
+    held: int
+    in_flight: int
+    failing_endpoints: int
+    workers: Sequence[WorkerSeen]
+
+
+@frozen
+class DrainResult:
+    """Be what a drain did: events planned, requests made, deliveries that were delivered, that failed for good."""
+
+    planned: int
+    attempted: int
+    delivered: int
+    failed: int

@@ -1,0 +1,147 @@
+"""Tell the host and the operator's log about deliveries that ended and endpoints that were disabled."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, evolve, field
+
+from unihooks._delivery.destinations import OffLoad
+from unihooks._model.models import Delivery, DeliveryState, Endpoint
+from unihooks.abc import DeliveryFilter, Ended, Hook, Recorded, Result, Settings, Window
+from unihooks.exceptions import UnihooksError
+
+_RAISED = "a hook of the host raised; the delivery itself is recorded"
+_logger = logging.getLogger("unihooks.worker")
+
+
+@define(eq=False)
+class Hooks:
+    """Call the host's hooks, one at a time, in the order in which things were recorded.
+
+    `settled` is called whenever some of them have ended.
+    """
+
+    settings: Settings
+    offload: OffLoad
+    settled: Callable[[], None]
+    _running: set[asyncio.Task[None]] = field(factory=set)
+    _turn: asyncio.Lock = field(factory=asyncio.Lock)
+
+    def recorded(self, accepted: Sequence[Result], recorded: Recorded) -> None:
+        """Log what ended with the results that were accepted and start the hooks for it."""
+        told = (DeliveryState.FAILED, DeliveryState.DELIVERED) if self.settings.on_delivery else (DeliveryState.FAILED,)
+        self.ended([_ended(one) for one in accepted if one.state in told], recorded.disabled)
+
+    def ended(self, ended: Sequence[Ended], disabled: Sequence[tuple[str, str, str]] = ()) -> None:
+        """Log failures and disabled endpoints and start the hooks for all of it."""
+        for one in ended:
+            if one.state is DeliveryState.FAILED:
+                _log_failure(one)
+        for tenant, webhook_id, endpoint_id in disabled:
+            _logger.warning("endpoint disabled: tenant=%s webhook=%s endpoint=%s", tenant, webhook_id, endpoint_id)
+        if (ended and self.settings.on_delivery) or (disabled and self.settings.on_endpoint_disabled):
+            task = asyncio.create_task(self._call_all(ended, disabled))
+            self._running.add(task)
+            task.add_done_callback(self._end)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a hook is running or waits for its turn."""
+        return bool(self._running)
+
+    async def finish(self, timeout: float) -> None:
+        """Wait until every hook that was started has ended; give up those that have not after `timeout` seconds."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(set(self._running), timeout=timeout)
+        if late:
+            _logger.error("hooks of the host did not end within %g s and are given up", timeout)
+        for task in late:
+            task.cancel()
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self.settled()
+
+    async def _call_all(self, ended: Sequence[Ended], disabled: Sequence[tuple[str, str, str]]) -> None:
+        async with self._turn:
+            if self.settings.on_delivery is not None:
+                for one in ended:
+                    await self._call(self.settings.on_delivery, await self._delivery(one))
+            if self.settings.on_endpoint_disabled is not None:
+                for where in disabled:
+                    await self._call(self.settings.on_endpoint_disabled, await self._endpoint(*where))
+
+    async def _delivery(self, one: Ended) -> Delivery | None:
+        narrow = DeliveryFilter(delivery_id=one.delivery_id)
+        try:
+            found = await self.offload(self.settings.store.list_deliveries, one.tenant, narrow, Window(limit=1))
+        except UnihooksError:
+            return None
+        return next(iter(found), None)
+
+    async def _endpoint(self, tenant: str, webhook_id: str, endpoint_id: str) -> Endpoint | None:
+        try:
+            webhook = await self.offload(self.settings.store.get_webhook, tenant, webhook_id)
+        except UnihooksError:
+            return None
+        found = webhook.endpoint(endpoint_id)
+        return None if found is None else evolve(found, webhook_id=webhook_id, tenant=tenant)
+
+    async def _call(self, hook: Hook, subject: object | None) -> None:
+        # A hook is the host's code: whatever it raises must not reach the worker.
+        if subject is None:
+            return
+        try:
+            if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
+                await hook(subject)  # type: ignore[misc]
+            else:
+                answer = await self.offload(_contained, hook, subject)
+                if inspect.isawaitable(answer):
+                    await answer
+        except asyncio.CancelledError:
+            # One that nobody asked for comes from within the hook.
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            _logger.exception(_RAISED)
+        except (Exception, SystemExit):
+            _logger.exception(_RAISED)
+
+
+def _contained(hook: Hook, subject: Any) -> Any:
+    # Called in a thread. Of what it raises, some would end the event loop and some no future can hold.
+    try:
+        return hook(subject)
+    except BaseException:
+        _logger.exception(_RAISED)
+        return None
+
+
+def _ended(result: Result) -> Ended:
+    claimed = result.claimed
+    return Ended(
+        tenant=claimed.tenant,
+        webhook_id=claimed.webhook_id,
+        endpoint_id=claimed.endpoint_id,
+        event_id=claimed.event_id,
+        delivery_id=claimed.id,
+        state=result.state,
+        reason=result.reason,
+    )
+
+
+def _log_failure(one: Ended) -> None:
+    _logger.warning(
+        "delivery failed for good: tenant=%s webhook=%s endpoint=%s event=%s delivery=%s reason=%s",
+        one.tenant,
+        one.webhook_id,
+        one.endpoint_id,
+        one.event_id,
+        one.delivery_id,
+        one.reason,
+    )

@@ -1,0 +1,107 @@
+"""Collect results of attempts and store them in batches, within 50 ms."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from attrs import define, field
+
+from unihooks._delivery.attempts import Attempted
+from unihooks._delivery.destinations import OffLoad
+from unihooks.abc import Recorded, Result, Store
+from unihooks.exceptions import StoreError
+
+_GATHER_SECONDS = 0.02
+_BATCH = 256
+_PATIENCE_SECONDS = 0.5
+_TRIES_TOGETHER = 4
+_logger = logging.getLogger("unihooks.worker")
+
+
+@define(eq=False)
+class Recorder:
+    """Record what attempts brought; `on_recorded(results, recorded)` is told after each batch.
+
+    A store that cannot be written is tried again and nothing is dropped: a
+    late result counts until another worker has claimed its delivery.
+    """
+
+    store: Store
+    offload: OffLoad
+    on_recorded: Callable[[list[Result], Recorded], None]
+    unrecorded: int = 0
+    _attempts: list[Attempted] = field(factory=list)
+    _results: list[Result] = field(factory=list)
+    _some: asyncio.Event = field(factory=asyncio.Event)
+    _urgent: asyncio.Event = field(factory=asyncio.Event)
+
+    def add(self, attempted: Attempted) -> None:
+        """Take an attempt that has ended."""
+        self._attempts.append(attempted)
+        self.unrecorded += 1
+        self._some.set()
+        if len(self._attempts) >= _BATCH:
+            self._urgent.set()
+
+    def hurry(self) -> None:
+        """Record what there is at once: nothing more is to come soon."""
+        self._urgent.set()
+
+    async def run(self) -> None:
+        """Record until cancelled."""
+        while True:
+            await self._some.wait()
+            await self._gather()
+            batch = self._take()
+            self._some.clear()
+            await self._record(batch)
+
+    async def _gather(self) -> None:
+        try:
+            async with asyncio.timeout(_GATHER_SECONDS):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+        self._urgent.clear()
+
+    def _take(self) -> list[Result]:
+        batch, self._results = self._results, []
+        attempts, self._attempts = self._attempts, []
+        for attempted in attempts:
+            try:
+                batch.append(attempted.result())
+            except Exception:
+                # The lease runs out, and it is tried again.
+                _logger.exception("the result of delivery %s cannot be told", attempted.claimed.id)
+                self.unrecorded -= 1
+        return batch
+
+    async def _record(self, batch: list[Result]) -> None:
+        for _ in range(_TRIES_TOGETHER):
+            if await self._try(batch):
+                return
+            await asyncio.sleep(_PATIENCE_SECONDS)
+        # One result that cannot be stored must not hold up the others for ever.
+        for result in batch:
+            if not await self._try([result]):
+                self._results.append(result)
+                self._some.set()
+
+    async def _try(self, batch: list[Result]) -> bool:
+        try:
+            recorded = await self.offload(self.store.record, batch)
+        except StoreError as error:
+            _logger.error("results cannot be recorded, trying again: %s", error)  # noqa: TRY400
+            return False
+        except Exception:
+            _logger.exception("results cannot be recorded, trying again")
+            return False
+        self.unrecorded -= len(batch)
+        try:
+            self.on_recorded(batch, recorded)
+        except Exception:
+            # Whoever is told must not be able to end the recording.
+            _logger.exception("telling of recorded results failed")
+        return True

@@ -1,0 +1,95 @@
+"""Give each event loop the transport that its requests go through."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+
+import httpx
+
+from unihooks._model.targets import TargetPolicy
+from unihooks.transport import HTTPTransport, default_context
+
+NewTransport = Callable[[], httpx.AsyncBaseTransport]
+HostTransport = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
+
+_logger = logging.getLogger("unihooks.worker")
+
+
+def transport_maker(
+    transport: HostTransport | None, targets: TargetPolicy | None, ssl_context: ssl.SSLContext | None
+) -> NewTransport:
+    """Return what makes a transport for one event loop; TypeError for what does not go together."""
+    if not isinstance(targets, TargetPolicy | None):
+        raise TypeError("targets must be a TargetPolicy, such as TargetPolicy(allow=['10.0.0.0/8']), or None")
+    if transport is None:
+        if targets is None:
+            raise TypeError("targets=None switches the guard off; it needs a transport that guards destinations itself")
+        return _own(targets, ssl_context)
+    if targets is not None:
+        raise TypeError(
+            "a transport of your own does not pass through the guard against internal addresses; "
+            "say that you know with targets=None, or leave transport out"
+        )
+    if isinstance(transport, httpx.AsyncBaseTransport):
+        borrowed = _Borrowed(transport)
+        return borrowed.enter
+    if callable(transport):
+        return _checked(transport)
+    raise TypeError("transport must be an httpx.AsyncBaseTransport, or a function that makes one per event loop")
+
+
+def _checked(make: NewTransport) -> NewTransport:
+    def checked() -> httpx.AsyncBaseTransport:
+        made: object = make()
+        if isinstance(made, httpx.AsyncBaseTransport):
+            return made
+        raise TypeError(f"the function given as transport must return an httpx.AsyncBaseTransport, not {made!r:.50}")
+
+    return checked
+
+
+def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None) -> NewTransport:
+    # One context serves every event loop: building one costs 25 ms.
+    shared: list[ssl.SSLContext] = [] if ssl_context is None else [ssl_context]
+
+    def make() -> httpx.AsyncBaseTransport:
+        if not shared:
+            shared.append(default_context())
+        return HTTPTransport(targets, ssl_context=shared[0])
+
+    return make
+
+
+class _Borrowed(httpx.AsyncBaseTransport):
+    """Be the host's transport for one event loop after the other.
+
+    The last one to leave closes its connections, which could not be used, nor
+    closed, once their loop is gone. Those of httpx open new ones on use.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+        self._users = 0
+        self._lock = threading.Lock()
+
+    def enter(self) -> httpx.AsyncBaseTransport:
+        """Note one more user, who is to call `aclose`."""
+        with self._lock:
+            self._users += 1
+        return self
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._users == 0
+        if last:
+            try:
+                await self._transport.aclose()
+            except Exception:
+                _logger.exception("the host's transport could not be closed")

@@ -1,0 +1,1 @@
+"""The verbs of `dispatcher.webhooks`, `dispatcher.log` and the operator."""

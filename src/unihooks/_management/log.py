@@ -1,0 +1,289 @@
+"""The log that customers and operators read: events, deliveries, attempts, and what can be done with them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from attrs import frozen
+
+from unihooks._base.awaitable import awaitable
+from unihooks._base.times import to_us
+from unihooks._management.paging import paginate
+from unihooks._model.models import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Event,
+    Page,
+    check_filters,
+    check_id,
+    check_number,
+    check_tenant,
+    not_found,
+)
+from unihooks.abc import DeliveryFilter, EventFilter, Settings, Window
+from unihooks.exceptions import InvalidWebhook
+
+CANCELLED_BY_HAND = "cancelled by hand"
+_RECOVER_BATCH = 200
+_REPLAY_BATCH = 200
+_MOST = 1_000_000
+
+T = TypeVar("T", Event, Delivery)
+
+
+class DeliveryFilters(TypedDict, total=False):
+    """Be the filters of deliveries; every one that is given must fit."""
+
+    webhook_id: str | None
+    endpoint_id: str | None
+    event_id: str | None
+    product: str | None
+    event_type: str | None
+    state: DeliveryState | str | None
+    held: bool | None
+    since: datetime | None
+    until: datetime | None
+
+
+@frozen
+class Log:
+    """Read the log and act on it. Listings come newest first; another tenant's ids are not found.
+
+    `since` is included, `until` is not; both are aware datetimes. Raises
+    `NotFound` for an unknown id, `StoreError` when the store cannot be used.
+    """
+
+    _settings: Settings
+
+    def events(
+        self,
+        *,
+        tenant: str = "default",
+        product: str | None = None,
+        event_type: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Event]:
+        """List what was emitted, with payloads."""
+        check_tenant(tenant)
+        check_filters(product=product, event_type=event_type)
+        first, last = _moment("since", since), _moment("until", until)
+        narrow = EventFilter(product=product, event_type=event_type, since=first, until=last)
+        store = self._settings.store
+        return paginate(lambda window: store.list_events(tenant, narrow, window), _id_of, limit=limit, cursor=cursor)
+
+    def event(self, event_id: str, *, tenant: str = "default") -> Event:
+        """Return one event with its payload."""
+        check_tenant(tenant)
+        narrow = EventFilter(event_id=check_id("event", event_id))
+        store = self._settings.store
+        page = paginate(lambda window: store.list_events(tenant, narrow, window), _id_of, limit=1, cursor=None)
+        return _only(page, "event", event_id, tenant)
+
+    def deliveries(
+        self,
+        *,
+        tenant: str = "default",
+        webhook_id: str | None = None,
+        endpoint_id: str | None = None,
+        event_id: str | None = None,
+        product: str | None = None,
+        event_type: str | None = None,
+        state: DeliveryState | str | None = None,
+        held: bool | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Delivery]:
+        """List deliveries; every filter that is given must fit."""
+        check_tenant(tenant)
+        narrow = _narrowing(
+            webhook_id=webhook_id,
+            endpoint_id=endpoint_id,
+            event_id=event_id,
+            product=product,
+            event_type=event_type,
+            state=state,
+            held=held,
+            since=since,
+            until=until,
+        )
+        store = self._settings.store
+        return paginate(
+            lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=limit, cursor=cursor
+        )
+
+    def count(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
+        """Count the deliveries that `deliveries` lists for the same filters, up to `most`."""
+        return self._settings.store.count_deliveries(
+            check_tenant(tenant), _narrowing(**_known(filters)), check_number("most", most, at_most=_MOST)
+        )
+
+    def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
+        """Return one delivery."""
+        check_tenant(tenant)
+        narrow = DeliveryFilter(delivery_id=check_id("delivery", delivery_id))
+        store = self._settings.store
+        page = paginate(lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=1, cursor=None)
+        return _only(page, "delivery", delivery_id, tenant)
+
+    def body(self, delivery_id: str, *, tenant: str = "default") -> bytes:
+        """Return the bytes that a delivery sends: the event's payload as the webhook's mapping made it.
+
+        Empty when the event was erased, or when the mapping failed and so nothing is ever sent.
+        """
+        return self._settings.store.delivery_body(check_tenant(tenant), check_id("delivery", delivery_id))
+
+    def attempts(
+        self, delivery_id: str, *, tenant: str = "default", limit: int = 50, cursor: str | None = None
+    ) -> Page[Attempt]:
+        """List the attempts of a delivery."""
+        check_tenant(tenant)
+        check_id("delivery", delivery_id)
+        store = self._settings.store
+        return paginate(
+            lambda window: store.list_attempts(tenant, delivery_id, window),
+            _number_of,
+            limit=limit,
+            cursor=cursor,
+            kind="number",
+        )
+
+    def replay(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
+        """Make a new delivery with the stored body and the same `webhook-id`; the original stays as it is.
+
+        `Conflict` when its endpoint is gone.
+        """
+        check_tenant(tenant)
+        delivery = self._settings.store.replay(tenant, check_id("delivery", delivery_id))
+        self._settings.wake()
+        return delivery
+
+    def replay_all(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
+        """Replay what `deliveries` lists for the same filters, oldest first, up to `most`; return how many were made.
+
+        Left out are pending deliveries, which will be sent without, and those
+        that cannot be replayed. Made in batches: an error leaves those made before it.
+        """
+        check_tenant(tenant)
+        narrow, store = _narrowing(**_known(filters)), self._settings.store
+        left = check_number("most", most, at_most=_MOST)
+        newest = store.list_deliveries(tenant, narrow, Window(limit=1))
+        after: str | None = "" if newest else None
+        made = 0
+        while after is not None and made < left:
+            limit = min(_REPLAY_BATCH, left - made)
+            count, after = store.replay_many(tenant, narrow, after=after, last=newest[0].id, limit=limit)
+            made += count
+            self._settings.wake()
+        return made
+
+    def cancel(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
+        """Cancel a pending delivery; `Conflict` when it is not pending."""
+        check_tenant(tenant)
+        return self._settings.store.cancel(tenant, check_id("delivery", delivery_id), CANCELLED_BY_HAND)
+
+    def recover(
+        self, webhook_id: str, *, tenant: str = "default", since: datetime, until: datetime | None = None
+    ) -> int:
+        """Plan what this webhook missed, and what failed, among the events made in [since, until).
+
+        Return how many deliveries were made. Safe to repeat: what is pending
+        or delivered by now is left alone.
+        """
+        check_tenant(tenant)
+        check_id("webhook", webhook_id)
+        store = self._settings.store
+        first, last = to_us(_aware("since", since)), store.now() + 1 if until is None else to_us(_aware("until", until))
+        made = 0
+        after: str | None = ""
+        while after is not None:
+            count, after = store.recover(tenant, webhook_id, first, last, after=after, limit=_RECOVER_BATCH)
+            made += count
+        self._settings.wake()
+        return made
+
+    aevents = awaitable(events)
+    aevent = awaitable(event)
+    adeliveries = awaitable(deliveries)
+    adelivery = awaitable(delivery)
+    acount = awaitable(count)
+    abody = awaitable(body)
+    aattempts = awaitable(attempts)
+    areplay = awaitable(replay)
+    areplay_all = awaitable(replay_all)
+    acancel = awaitable(cancel)
+    arecover = awaitable(recover)
+
+
+def _known(filters: DeliveryFilters) -> DeliveryFilters:
+    names = DeliveryFilters.__annotations__
+    for name in filters:
+        if name not in names:
+            raise InvalidWebhook(f"{name!r} is no filter of deliveries; they are {', '.join(names)}", name=name)
+    return filters
+
+
+def _narrowing(
+    *,
+    webhook_id: str | None = None,
+    endpoint_id: str | None = None,
+    event_id: str | None = None,
+    product: str | None = None,
+    event_type: str | None = None,
+    state: DeliveryState | str | None = None,
+    held: bool | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> DeliveryFilter:
+    check_filters(webhook_id=webhook_id, endpoint_id=endpoint_id, event_id=event_id)
+    check_filters(product=product, event_type=event_type)
+    if held not in (None, True, False):
+        raise InvalidWebhook("held must be True, False or None", name="held")
+    return DeliveryFilter(
+        webhook_id=webhook_id,
+        endpoint_id=endpoint_id,
+        event_id=event_id,
+        product=product,
+        event_type=event_type,
+        state=None if state is None else _state(state),
+        held=held,
+        since=_moment("since", since),
+        until=_moment("until", until),
+    )
+
+
+def _id_of(item: Event | Delivery) -> str:
+    return item.id
+
+
+def _number_of(attempt: Attempt) -> str:
+    return str(attempt.number)
+
+
+def _only(page: Page[T], kind: str, wanted: str, tenant: str) -> T:
+    if page.items:
+        return page.items[0]
+    raise not_found(kind, wanted, tenant)
+
+
+def _state(value: object) -> DeliveryState:
+    try:
+        return DeliveryState(str(value))
+    except ValueError:
+        raise InvalidWebhook(f"state must be one of {', '.join(DeliveryState)}", name="state") from None
+
+
+def _moment(name: str, value: datetime | None) -> int | None:
+    return None if value is None else to_us(_aware(name, value))
+
+
+def _aware(name: str, value: Any) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    raise InvalidWebhook(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)

@@ -1,0 +1,128 @@
+"""Check what a host gives to a dispatcher and a worker; each refusal says what to give instead."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from unihooks._base.times import Clock
+from unihooks._model.catalog import Catalog
+from unihooks._model.models import storable
+from unihooks._model.retries import RetryPolicy
+from unihooks.abc import Settings, Store
+from unihooks.exceptions import InvalidPayload
+
+_MAX_KEY = 256
+_MOST_SECONDS = 600
+_EXAMPLES = {
+    "catalog": (Catalog | None, "a Catalog, such as Catalog(), or None"),
+    "retries": (RetryPolicy, "a RetryPolicy, such as RetryPolicy.from_delays([10, 60])"),
+    "ssl_context": (ssl.SSLContext | None, "an ssl.SSLContext, such as ssl.create_default_context(), or None"),
+}
+
+
+def check_store(store: object) -> None:
+    """Raise TypeError for what is no store; a path or URL is not shown, since it may hold a password."""
+    if isinstance(store, Store):
+        return
+    given = "a path or URL" if isinstance(store, str | bytes | os.PathLike) else kind_of(store)
+    raise TypeError(f"store must be a store, such as SQLiteStore('webhooks.db') or PostgresStore(dsn), not {given}")
+
+
+def check_kinds(**options: object) -> None:
+    """Raise TypeError for an option of another type than it takes."""
+    for name, value in options.items():
+        kind, example = _EXAMPLES[name]
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be {example}, not {kind_of(value)}")
+
+
+def check_callables(**functions: object) -> None:
+    """Raise TypeError for what is neither a function nor None."""
+    for name, value in functions.items():
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} must be a function, or None, not {kind_of(value)}")
+
+
+def check_clock(clock: Clock | None) -> None:
+    """Raise TypeError for a clock that is no function or tells no aware time."""
+    check_callables(clock=clock)
+    now: object = datetime.now(UTC) if clock is None else clock()
+    if not isinstance(now, datetime) or now.utcoffset() is None:
+        raise TypeError("clock must return a datetime with a time zone, such as datetime.now(UTC)")
+
+
+def check_counts(**counts: object) -> None:
+    """Raise for what is no whole number from 1 up."""
+    for name, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a whole number, such as 100, not {kind_of(value)}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+def check_seconds(name: str, value: Any, *, at_least: float, why: str = "") -> None:
+    """Raise for what is no number of seconds, or too small; `why` says where the least comes from."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, such as 30, not {kind_of(value)}")
+    if not value >= at_least:  # so written, NaN is refused
+        raise ValueError(f"{name} must be at least {why}{at_least:g} s, not {value:g}")
+
+
+def check_times(deadline: object, **kept: object) -> None:
+    """Raise for a deadline or a time to keep things that makes no sense."""
+    if not isinstance(deadline, int | float) or not 0 < deadline <= _MOST_SECONDS:
+        raise ValueError(f"deadline must be more than 0 and at most {_MOST_SECONDS} seconds, not {deadline!r}")
+    for name, age in kept.items():
+        if not isinstance(age, timedelta | None):
+            raise TypeError(f"{name} must be a timedelta, such as timedelta(days=30), or None, not {age!r}")
+        if age is not None and age <= timedelta(0):
+            raise ValueError(f"{name} must be longer than nothing; None keeps everything")
+
+
+def to_addresses(value: object) -> tuple[str, ...]:
+    """Return addresses as a tuple; a single text is one."""
+    if isinstance(value, str):
+        return (value,)
+    addresses = tuple(value) if isinstance(value, Iterable) else (None,)
+    if not all(isinstance(one, str) for one in addresses):
+        raise TypeError("egress_ips must be a list of texts, such as ['192.0.2.1']")
+    return addresses
+
+
+def settings_of(employer: object) -> Settings:
+    """Return the settings of a dispatcher; TypeError for what is none, such as its store."""
+    settings = getattr(employer, "settings", None)
+    if isinstance(settings, Settings):
+        return settings
+    raise TypeError(f"a worker takes the dispatcher, as in Worker(dispatcher), not {kind_of(employer)}")
+
+
+def check_key(key: object) -> str | None:
+    """Return an idempotency key, or raise InvalidPayload for what could not be stored."""
+    if key is None or (isinstance(key, str) and 1 <= len(key) <= _MAX_KEY and storable(key)):
+        return key
+    raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
+
+
+def check_triples(events: object) -> list[tuple[Any, Any, Any]]:
+    """Return the events of `emit_many` as a list, or raise InvalidPayload."""
+    if not isinstance(events, Iterable) or isinstance(events, str | bytes):
+        raise InvalidPayload(f"events must be a list of {_TRIPLES}, not {kind_of(events)}", name="events")
+    triples = list(events)
+    for number, one in enumerate(triples):
+        if not isinstance(one, tuple | list) or len(one) != len(_TRIPLE):
+            raise InvalidPayload(f"events[{number}] is not one of {_TRIPLES}; give it as a tuple", name="events")
+    return triples
+
+
+def kind_of(value: object) -> str:
+    """Name the type of a value that was refused, for a message."""
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+_TRIPLE = ("product", "event type", "payload")
+_TRIPLES = f"({', '.join(_TRIPLE)}) triples"

@@ -1,0 +1,88 @@
+"""Show an operator the state of everything, over all tenants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import frozen
+
+from unihooks._base.times import SECOND, optional_from_us
+from unihooks._contract.statistics import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint, TenantFigures
+from unihooks._management.paging import paginate
+from unihooks._model.models import Page
+from unihooks.abc import Store, WorkerSeen
+
+_MOST_FAILING = 100
+_MOST_SLOW = 20
+_LOOK_EVERY_US = 60 * SECOND
+
+
+@frozen(kw_only=True)
+class Stats:
+    """Be the state of the queue over all tenants.
+
+    `oldest_unplanned` is when the oldest event that no worker has planned yet
+    was emitted, None if all are. The others are counts, and the workers seen
+    within a minute.
+    """
+
+    oldest_unplanned: datetime | None
+    due: int
+    held: int
+    in_flight: int
+    failing_endpoints: int
+    workers: Sequence[WorkerSeen]
+
+
+@frozen(kw_only=True)
+class Overview:
+    """Be what an operator looks at first.
+
+    `failing` are up to 100 endpoints, the longest failing first; `slowest` up
+    to 20 by their mean in the last 24 hours, as of at most a minute ago.
+    """
+
+    stats: Stats
+    failing: Sequence[FailingEndpoint]
+    slowest: Sequence[SlowEndpoint]
+
+
+def stats(store: Store) -> Stats:
+    """Return the state of the queue."""
+    figures = store.figures()
+    return Stats(
+        oldest_unplanned=optional_from_us(figures.oldest_unplanned),
+        due=figures.due,
+        held=figures.held,
+        in_flight=figures.in_flight,
+        failing_endpoints=figures.failing_endpoints,
+        workers=figures.workers,
+    )
+
+
+class Watch:
+    """Look at everything for an operator; the slowest endpoints, a sum over many hours, at most once a minute."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._slowest: Sequence[SlowEndpoint] = ()
+        self._looked_at: int | None = None
+
+    def overview(self) -> Overview:
+        """Return the state of the queue, and the endpoints to look after."""
+        return Overview(
+            stats=stats(self._store), failing=self._store.failing_endpoints(_MOST_FAILING), slowest=self._slow()
+        )
+
+    def _slow(self) -> Sequence[SlowEndpoint]:
+        now = self._store.now()
+        if self._looked_at is None or not 0 <= now - self._looked_at < _LOOK_EVERY_US:
+            self._slowest = self._store.slowest_endpoints(now // HOUR - DAY_HOURS, _MOST_SLOW)
+            self._looked_at = now
+        return self._slowest
+
+
+def tenants(store: Store, *, limit: int, cursor: str | None) -> Page[TenantFigures]:
+    """List tenants by name."""
+    return paginate(store.list_tenants, lambda one: one.tenant, limit=limit, cursor=cursor, kind="tenant", rising=True)

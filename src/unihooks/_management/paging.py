@@ -1,0 +1,80 @@
+"""Turn listings into pages with cursors in both directions."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from unihooks._model.models import Page, check_number
+from unihooks.abc import Window
+from unihooks.exceptions import InvalidWebhook
+
+T = TypeVar("T")
+
+MOST_PER_PAGE = 250
+_OLDER = "o"
+_NEWER = "n"
+_PLACES = {
+    "id": re.compile(r"[0-9A-Za-z_]+"),
+    "number": re.compile(r"[0-9]{1,9}"),
+    "tenant": re.compile(r"[^\0]+"),
+    "name": re.compile(r"[^\0]*\0[0-9A-Za-z_]+"),
+}
+
+
+def paginate(
+    fetch: Callable[[Window], list[T]],
+    position: Callable[[T], str],
+    *,
+    limit: int,
+    cursor: str | None,
+    kind: str = "id",
+    rising: bool = False,
+) -> Page[T]:
+    """Return one page; `fetch` lists a window, `position` is where an item stands in it.
+
+    A cursor is an opaque text that stands for a place between two items, so
+    pages stay right while new items arrive. `kind` says what positions are:
+    an id, a number, a tenant, or a name with an id. `rising` turns the listing round.
+    """
+    limit = check_number("limit", limit, at_most=MOST_PER_PAGE)
+    forwards, backwards = (_NEWER, _OLDER) if rising else (_OLDER, _NEWER)
+    direction, place = _read_cursor(cursor, kind) if cursor is not None else (forwards, None)
+    # One more than asked for says whether there is anything beyond the page.
+    if direction == _NEWER:
+        found = fetch(Window(limit=limit + 1, newer_than=place or "", by_name=kind == "name"))
+        items = found[-limit:]
+    else:
+        found = fetch(Window(limit=limit + 1, older_than=place, by_name=kind == "name"))
+        items = found[:limit]
+    beyond = len(found) > limit
+    after, before = (beyond, place is not None) if direction == forwards else (True, beyond)
+    return _page(items[::-1] if rising else items, position, forwards if after else "", backwards if before else "")
+
+
+def _page(items: list[T], position: Callable[[T], str], forwards: str, backwards: str) -> Page[T]:
+    if not items:
+        return Page(())
+    return Page(
+        items,
+        next=_write_cursor(forwards, position(items[-1])) if forwards else None,
+        previous=_write_cursor(backwards, position(items[0])) if backwards else None,
+    )
+
+
+def _write_cursor(direction: str, place: str) -> str:
+    return base64.urlsafe_b64encode(f"{direction}{place}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, kind: str) -> tuple[str, str]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (TypeError, ValueError, AttributeError, binascii.Error):
+        text = ""
+    direction, place = text[:1], text[1:]
+    if direction not in (_OLDER, _NEWER) or not _PLACES[kind].fullmatch(place):
+        raise InvalidWebhook("cursor is not one that a page of this listing gave", name="cursor")
+    return direction, place

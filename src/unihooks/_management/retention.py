@@ -1,0 +1,64 @@
+"""Forget on request, batch by batch: remove old events, or erase what events said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from unihooks._base.times import optional_microseconds, to_us
+from unihooks._model.models import storable
+from unihooks.abc import Store
+from unihooks.exceptions import InvalidWebhook
+
+_BATCH = 200
+_PAUSE_SECONDS = 0.005
+
+
+def prune(store: Store, older_than: timedelta | datetime) -> int:
+    """Remove events that are older, but none with a pending delivery; return how many went."""
+    edge = _edge(store, older_than)
+    removed = 0
+    while (count := store.prune(edge, _BATCH)) > 0:
+        removed += count
+        time.sleep(_PAUSE_SECONDS)  # claims and emits come between the batches
+    return removed
+
+
+def erase(store: Store, tenant: str, event_ids: Iterable[str] | None, before: datetime | None) -> int:
+    """Erase what the tenant's events said: those of these ids, or those made before a time; return how many."""
+    if (event_ids is None) == (before is None):
+        raise TypeError("erase takes either event_ids or before")
+    ids = None if event_ids is None else _checked_ids(event_ids)
+    edge = None if before is None else _aware("before", before)
+    erased, batch = 0, 0
+    after: str | None = ""
+    while after is not None:
+        # One more than a batch: the store sees that there are more.
+        some = None if ids is None else ids[batch * _BATCH : (batch + 1) * _BATCH + 1]
+        count, after = store.erase(tenant, event_ids=some, before=edge, after=after, limit=_BATCH)
+        erased, batch = erased + count, batch + 1
+        time.sleep(_PAUSE_SECONDS if after else 0)
+    return erased
+
+
+def _edge(store: Store, older_than: object) -> int:
+    if isinstance(older_than, datetime):
+        return _aware("older_than", older_than)
+    if not isinstance(older_than, timedelta) or older_than < timedelta(0):
+        raise InvalidWebhook("older_than must be an age, such as timedelta(days=30), or a datetime", name="older_than")
+    return max(0, store.now() - (optional_microseconds(older_than) or 0))
+
+
+def _checked_ids(event_ids: object) -> list[str]:
+    if isinstance(event_ids, str | bytes) or not isinstance(event_ids, Iterable):
+        raise TypeError("event_ids must be a list of ids, not a single one")
+    # What no store could have given as an id is simply not found.
+    return sorted({one for one in event_ids if isinstance(one, str) and storable(one)})
+
+
+def _aware(name: str, value: Any) -> int:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return to_us(value)
+    raise InvalidWebhook(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)

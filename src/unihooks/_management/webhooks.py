@@ -1,0 +1,375 @@
+"""Manage webhooks: add, change, switch on and off, rotate secrets, test, preview."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import evolve, frozen
+
+from unihooks._base.awaitable import awaitable
+from unihooks._base.ids import new_id
+from unihooks._base.times import from_us
+from unihooks._contract.filters import name_position
+from unihooks._contract.statistics import HOUR, Activity, WebhookHealth, activity
+from unihooks._management.paging import paginate
+from unihooks._message.mapping import Preview
+from unihooks._message.payload import decode, encode
+from unihooks._message.secrets import Secret, check_signing_secret, generate_secret
+from unihooks._message.signing import valid_secrets
+from unihooks._model.catalog import Catalog, check_name
+from unihooks._model.endpoints import enabled, matched_endpoints, new_endpoints, normaliser
+from unihooks._model.models import (
+    ActiveInterval,
+    Attempt,
+    Endpoint,
+    Page,
+    Webhook,
+    WebhookStatus,
+    check_choice,
+    check_filters,
+    check_id,
+    check_number,
+    check_tenant,
+    to_status,
+)
+from unihooks._model.targets import TargetPolicy
+from unihooks.abc import Settings, WebhookFilter
+from unihooks.exceptions import Conflict, InvalidPayload, InvalidWebhook, NotFound
+
+_CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
+_MOST_OLD_SECRETS = 10
+_MOST_HOURS = 720
+_HEALTHS = {"failing": True, "healthy": False}
+_MOST_OVERLAP = timedelta(days=7)
+
+Attempts = list[Attempt]
+SendTest = Callable[[Webhook, Iterable[Endpoint], str, str, bytes], Attempts]
+
+
+@frozen(kw_only=True)
+class Bounds:
+    """Bound what one tenant can have."""
+
+    webhooks_per_tenant: int
+    endpoints_per_webhook: int
+
+
+@frozen(kw_only=True)
+class Webhooks:
+    """Manage the webhooks of a tenant; another tenant's ids are not found.
+
+    Every change is seen by all events emitted after it returned. Raises
+    `NotFound` for an unknown id, an error that is also a `ValueError` for bad
+    input (and nothing is stored), `StoreError` when the store cannot be used.
+    """
+
+    _settings: Settings
+    _targets: TargetPolicy | None
+    _catalog: Catalog | None
+    _bounds: Bounds
+    _send: SendTest
+
+    def add(self, webhook: Webhook, *, tenant: str = "default") -> Webhook:
+        """Store a new webhook and return it with id, version, times and secrets.
+
+        It is inactive unless it was built with `status=WebhookStatus.ACTIVE`.
+        A secret is made when none is given.
+        """
+        tenant = check_tenant(tenant)
+        _check_webhook(webhook, tenant)
+        _check_lasting(webhook.secrets[:1])
+        now = self._settings.store.now()
+        moment = from_us(now)
+        added = evolve(
+            webhook,
+            id=new_id("wh_", now),
+            tenant=tenant,
+            version=1,
+            endpoints=new_endpoints(self._bounded(webhook).endpoints, normaliser(self._targets), now),
+            secrets=_stamped(webhook.secrets or (generate_secret(),), moment),
+            created_at=moment,
+            updated_at=moment,
+            interval=self._activation(now) if webhook.active else None,
+        )
+        self._check_subscriptions(added)
+        self._settings.store.add_webhook(added, at_most=self._bounds.webhooks_per_tenant)
+        return added
+
+    def get(self, id: str, *, tenant: str = "default") -> Webhook:
+        """Return a webhook."""
+        return self._settings.store.get_webhook(check_tenant(tenant), check_id("webhook", id))
+
+    def list(
+        self,
+        *,
+        tenant: str = "default",
+        status: WebhookStatus | str | None = None,
+        search: str | None = None,
+        health: str | None = None,
+        sort: str = "newest",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Webhook]:
+        """List webhooks: `sort` is "newest", "oldest" or "name" (ignoring case).
+
+        `search` looks in name, description and URLs, ignoring case. `health`
+        is "failing" for those with an endpoint whose last attempt failed,
+        "healthy" for the others.
+        """
+        check_tenant(tenant)
+        check_filters(search=search)
+        check_choice("health", health, (*_HEALTHS, None))
+        check_choice("sort", sort, ("newest", "oldest", "name"))
+        narrow = WebhookFilter(
+            status=None if status is None else to_status(status),
+            search=search or None,
+            failing=None if health is None else _HEALTHS[health],
+        )
+        store = self._settings.store
+        return paginate(
+            lambda window: store.list_webhooks(tenant, narrow, window),
+            name_position if sort == "name" else _id_of,
+            limit=limit,
+            cursor=cursor,
+            kind="name" if sort == "name" else "id",
+            rising=sort != "newest",
+        )
+
+    def health(self, webhook_ids: Iterable[str], *, tenant: str = "default") -> dict[str, WebhookHealth]:
+        """Return how webhooks do, by id: endpoints, newest delivery, the last 24 hours; unknown ids are left out."""
+        wanted = [check_id("webhook", webhook_id) for webhook_id in _listed(webhook_ids)]
+        return self._settings.store.webhook_health(check_tenant(tenant), wanted)
+
+    def activity(self, webhook_id: str, *, tenant: str = "default", hours: int = 24) -> Activity:
+        """Return what a webhook was sent in the last hours (1 to 720), with latencies."""
+        check_tenant(tenant)
+        check_id("webhook", webhook_id)
+        now = self._settings.store.now()
+        since = now - check_number("hours", hours, at_most=_MOST_HOURS) * HOUR
+        rows = self._settings.store.webhook_hours(tenant, webhook_id, since // HOUR)
+        return activity(rows, since, now, self._settings.deadline * 1000)
+
+    def delete(self, id: str, *, tenant: str = "default") -> None:
+        """Delete a webhook and cancel its pending deliveries; its log stays."""
+        self._settings.store.delete_webhook(check_tenant(tenant), check_id("webhook", id))
+
+    def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
+        """Change name, description, endpoints, subscriptions, mapping or headers; what is left out stays.
+
+        `version`, when given, must be the current one, else `Conflict`. An
+        endpoint given with an id, or with the URL of an existing one, keeps that
+        one's id, health and pending deliveries; one left out is removed and its
+        pending deliveries are cancelled.
+        """
+        unknown = set(changes) - set(_CHANGEABLE)
+        if unknown:
+            name = min(unknown)
+            raise InvalidWebhook(f"{name!r} cannot be changed by update; it takes {', '.join(_CHANGEABLE)}", name=name)
+        _check_version(version)
+        return self._revise(id, tenant, lambda current: self._changed(current, version, changes))
+
+    def activate(self, id: str, *, tenant: str = "default") -> Webhook:
+        """Switch a webhook on: events emitted from now on are for it, and what was held goes on."""
+        return self._revise(id, tenant, self._activated)
+
+    def deactivate(self, id: str, *, tenant: str = "default") -> Webhook:
+        """Switch a webhook off: later events are not for it, and what is pending is held."""
+        return self._revise(id, tenant, self._deactivated)
+
+    def enable_endpoint(self, id: str, endpoint_id: str, *, tenant: str = "default") -> Endpoint:
+        """Put a disabled endpoint back; what was held for it goes on."""
+
+        def revise(current: Webhook) -> Webhook:
+            endpoint = _find_endpoint(current, endpoint_id)
+            return current if endpoint.enabled else self._touched(current.with_endpoint(enabled(endpoint)))
+
+        return _find_endpoint(self._revise(id, tenant, revise), endpoint_id)
+
+    def rotate_secret(
+        self,
+        id: str,
+        *,
+        tenant: str = "default",
+        overlap: timedelta | float = timedelta(hours=24),
+        secret: str | Secret | None = None,
+    ) -> Secret:
+        """Make `secret`, or a new one, the signing secret; the old ones sign along for the overlap (0 to 7 days)."""
+        lasting = _overlap(overlap)
+        fresh = secret if isinstance(secret, Secret) else generate_secret() if secret is None else Secret(secret)
+        check_signing_secret(fresh)
+        _check_lasting([fresh])
+
+        def revise(current: Webhook) -> Webhook:
+            now = from_us(self._settings.store.now())
+            old = _expiring(current.secrets, now, now + lasting, fresh)
+            return self._touched(evolve(current, secrets=[*_stamped([fresh], now), *old]))
+
+        return self._revise(id, tenant, revise).secrets[0]
+
+    def send_test(
+        self,
+        id: str,
+        *,
+        tenant: str = "default",
+        product: str,
+        event_type: str,
+        payload: Any = None,
+        endpoint_id: str | None = None,
+    ) -> Attempts:
+        """Send one signed, mapped request to each endpoint, or to one, and return what came back.
+
+        Works for inactive webhooks. The payload is the catalog's example when
+        none is given. Nothing is retried and nothing is kept in the log.
+        """
+        product, event_type = check_name("product", product), check_name("event type", event_type)
+        webhook = self.get(id, tenant=tenant)
+        chosen = webhook.endpoints if endpoint_id is None else (_find_endpoint(webhook, endpoint_id),)
+        body = encode(self._test_payload(product, event_type, payload))
+        if webhook.mapping:
+            result, _ = webhook.mapping.apply(decode(body))
+            body = encode(result)
+        return self._send(webhook, chosen, product, event_type, body)
+
+    def preview(self, id: str, payload: Any, *, tenant: str = "default") -> Preview:
+        """Show what the webhook's mapping makes of a payload."""
+        return self.get(id, tenant=tenant).mapping.preview(payload)
+
+    def check_url(self, url: str) -> str:
+        """Return a URL in the form in which it would be stored, or raise `TargetRefused`; no name is resolved."""
+        return normaliser(self._targets)(url)
+
+    aadd = awaitable(add)
+    aget = awaitable(get)
+    alist = awaitable(list)  # noqa: A003 - the method above is meant
+    ahealth = awaitable(health)
+    aactivity = awaitable(activity)
+    adelete = awaitable(delete)
+    aupdate = awaitable(update)
+    aactivate = awaitable(activate)
+    adeactivate = awaitable(deactivate)
+    aenable_endpoint = awaitable(enable_endpoint)
+    arotate_secret = awaitable(rotate_secret)
+    asend_test = awaitable(send_test)
+    apreview = awaitable(preview)
+
+    def _revise(self, webhook_id: str, tenant: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+        revised = self._settings.store.revise_webhook(check_tenant(tenant), check_id("webhook", webhook_id), revise)
+        self._settings.wake()
+        return revised
+
+    def _changed(self, current: Webhook, version: int | None, changes: dict[str, Any]) -> Webhook:
+        if version is not None and version != current.version:
+            raise Conflict(
+                f"the webhook has version {current.version} by now, not {version}; read it again and repeat the change",
+                name="version",
+            )
+        changed = self._bounded(evolve(current, **changes))
+        if "endpoints" in changes:
+            now = self._settings.store.now()
+            matched = matched_endpoints(changed.endpoints, current.endpoints, normaliser(self._targets), now)
+            changed = evolve(changed, endpoints=matched)
+        if "subscriptions" in changes:
+            self._check_subscriptions(changed)
+        return self._touched(changed)
+
+    def _activated(self, current: Webhook) -> Webhook:
+        if current.active:
+            return current
+        interval = self._activation(self._settings.store.now())
+        return self._touched(evolve(current, status=WebhookStatus.ACTIVE, interval=interval))
+
+    def _deactivated(self, current: Webhook) -> Webhook:
+        if not current.active or current.interval is None:
+            return current
+        now = self._settings.store.now()
+        interval = evolve(current.interval, deactivated_at=now, deactivated_mark=new_id("mrk_", now))
+        return self._touched(evolve(current, status=WebhookStatus.INACTIVE, interval=interval))
+
+    def _activation(self, now: int) -> ActiveInterval:
+        return ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
+
+    def _touched(self, webhook: Webhook) -> Webhook:
+        return evolve(webhook, version=webhook.version + 1, updated_at=from_us(self._settings.store.now()))
+
+    def _bounded(self, webhook: Webhook) -> Webhook:
+        most = self._bounds.endpoints_per_webhook
+        if len(webhook.endpoints) > most:
+            raise InvalidWebhook(f"a webhook has at most {most} endpoints; use another webhook", name="endpoints")
+        return webhook
+
+    def _check_subscriptions(self, webhook: Webhook) -> None:
+        if self._catalog is not None:
+            for one in webhook.subscriptions:
+                self._catalog.check_subscription(one.product, one.event_type)
+
+    def _test_payload(self, product: str, event_type: str, payload: Any) -> Any:
+        if self._catalog is not None and payload is None:
+            payload = self._catalog.check(product, event_type).example
+        elif self._catalog is not None:
+            self._catalog.check_payload(product, event_type, payload)
+        if payload is None:
+            raise InvalidPayload("there is no example for this event type; give a payload to send", name="payload")
+        return payload
+
+
+def _id_of(webhook: Webhook) -> str:
+    return webhook.id
+
+
+def _find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:
+    endpoint = webhook.endpoint(endpoint_id)
+    if endpoint is None:
+        raise NotFound(f"there is no endpoint {endpoint_id!r} in this webhook", name="endpoint_id")
+    return endpoint
+
+
+def _overlap(value: timedelta | float) -> timedelta:
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        overlap = value if isinstance(value, timedelta) else timedelta(seconds=value)
+        if timedelta(0) <= overlap <= _MOST_OVERLAP:
+            return overlap
+    raise InvalidWebhook("overlap must be seconds or a timedelta, from 0 to 7 days", name="overlap")
+
+
+def _check_webhook(webhook: object, tenant: str) -> None:
+    if not isinstance(webhook, Webhook):
+        raise InvalidWebhook("add takes a Webhook(name=..., endpoints=[...])", name="webhook")
+    # One that was stored before may be copied to another tenant.
+    if not webhook.id and webhook.tenant not in ("default", tenant):
+        raise InvalidWebhook("tenant must be given to add, as in add(webhook, tenant=...)", name="tenant")
+
+
+def _listed(webhook_ids: object) -> Iterable[object]:
+    if isinstance(webhook_ids, Iterable) and not isinstance(webhook_ids, str | bytes):
+        return webhook_ids
+    raise InvalidWebhook("webhook_ids must be a list of ids, not a single one", name="webhook_ids")
+
+
+def _check_version(version: object) -> None:
+    if not isinstance(version, int | None) or isinstance(version, bool):
+        raise InvalidWebhook("version must be a whole number, as in webhook.version, or None", name="version")
+
+
+def _check_lasting(current: Iterable[Secret]) -> None:
+    # A webhook whose last secret had expired could send nothing.
+    if any(secret.expires_at is not None for secret in current):
+        raise InvalidWebhook("the current signing secret cannot expire; give it without expires_at", name="secrets")
+
+
+def _stamped(secrets: Iterable[Secret], now: datetime) -> tuple[Secret, ...]:
+    return tuple(
+        secret if secret.created_at else Secret(secret.reveal(), created_at=now, expires_at=secret.expires_at)
+        for secret in secrets
+    )
+
+
+def _expiring(secrets: Iterable[Secret], now: datetime, end: datetime, fresh: Secret) -> list[Secret]:
+    old = [
+        Secret(secret.reveal(), created_at=secret.created_at, expires_at=min(end, secret.expires_at or end))
+        for secret in valid_secrets(secrets, now)
+        if secret != fresh
+    ]
+    return valid_secrets(old, now)[:_MOST_OLD_SECRETS]

@@ -1,0 +1,172 @@
+"""Hold the custom headers of a webhook: checked names, secret values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NoReturn
+
+from unihooks._message.secrets import Secret
+from unihooks.exceptions import InvalidHeader
+
+MAX_HEADERS = 20
+MAX_NAME_LENGTH = 128
+MAX_VALUE_LENGTH = 4096
+MAX_TOTAL_LENGTH = 8192
+
+Pairs = Mapping[str, str | Secret] | Iterable[tuple[str, str | Secret]]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
+
+# fmt: off
+_RESERVED = frozenset({
+    # of the connection and the message
+    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
+    "upgrade", "http2-settings", "expect", "content-encoding", "accept-encoding", "content-type",
+    "user-agent", "date", "cookie",
+    # of signatures and traces
+    "signature", "signature-input", "content-digest", "traceparent", "tracestate",
+    # of proxies and cloud metadata services
+    "forwarded", "x-real-ip", "metadata", "metadata-flavor",
+})
+_RESERVED_PREFIXES = (
+    "proxy-", "webhook-", "unihooks-", "svix-", "ce-", "x-forwarded-", "x-amz-", "x-goog-",
+    "sec-", "x-aws-ec2-metadata-token", "x-google-",
+)
+# fmt: on
+_SHOWN_OF_A_BAD_NAME = 16
+
+
+class HeaderSet(Mapping[str, Secret]):
+    """Map header names to secret values; never changes, never shows a value.
+
+    Names are looked up without regard to case and come back as they were given,
+    in that order. Two sets are equal when they hold the same names, without
+    regard to case or order, and values.
+
+    >>> headers = HeaderSet({"Authorization": "Bearer s3cr3t"})
+    >>> headers
+    HeaderSet(Authorization)
+    >>> headers.revealed()
+    [('Authorization', 'Bearer s3cr3t')]
+    >>> HeaderSet({"Host": "example.org"})
+    Traceback (most recent call last):
+    unihooks.exceptions.InvalidHeader: header Host is set by unihooks or not allowed; \
+use another name
+
+    Raises:
+        InvalidHeader: A name or value is malformed, reserved, repeated or too
+            long, or there are too many; `name` is the header's.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, headers: Pairs = ()) -> None:
+        self._entries: dict[str, tuple[str, Secret]] = {}
+        for name, value in _pairs(headers):
+            key = _checked_name(name)
+            if key in self._entries:
+                _refuse(name, "is given twice; keep one ('_' counts as '-')")
+            self._entries[key] = str.__str__(name), _checked_value(name, value)
+        _check_total(self)
+
+    def __getitem__(self, name: object) -> Secret:
+        if not isinstance(name, str):
+            raise KeyError(name)
+        return self._entries[_folded(name)][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"HeaderSet({', '.join(self)})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HeaderSet):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values().items()))
+
+    def revealed(self) -> list[tuple[str, str]]:
+        """Return names and open values, to be sent and for nothing else."""
+        return [(name, secret.reveal()) for name, secret in self._entries.values()]
+
+    def _values(self) -> dict[str, Secret]:
+        return {key: secret for key, (_, secret) in self._entries.items()}
+
+
+def _pairs(headers: Pairs) -> Iterable[tuple[str, str | Secret]]:
+    if isinstance(headers, Mapping):
+        return headers.items()
+    try:
+        return [_pair(one) for one in headers]
+    except (TypeError, ValueError):
+        sentence = "headers must be a mapping of names to values, or pairs of name and value"
+        raise InvalidHeader(sentence, name="headers") from None
+
+
+def _pair(one: object) -> tuple[str, str | Secret]:
+    if not isinstance(one, tuple | list):  # a text of two characters is no pair
+        raise TypeError
+    name, value = one
+    return name, value
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise InvalidHeader("a header name must be text; pass a str", name="headers")
+    if not _TOKEN.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
+        _refuse(
+            _abridged(name),
+            f"is not a valid name; use at most {MAX_NAME_LENGTH} ASCII letters, digits and '-'",
+        )
+    key = _folded(name)
+    if key in _RESERVED or key.startswith(_RESERVED_PREFIXES):
+        _refuse(name, "is set by unihooks or not allowed; use another name")
+    return key
+
+
+def _checked_value(name: str, value: str | Secret) -> Secret:
+    secret = value if isinstance(value, Secret) else _secret(name, value)
+    text = secret.reveal()
+    if not _VALUE.fullmatch(text):
+        _refuse(name, "needs a value of visible ASCII characters, with blanks only inside")
+    if len(text) > MAX_VALUE_LENGTH:
+        _refuse(name, f"has too long a value; at most {MAX_VALUE_LENGTH} characters are accepted")
+    return secret
+
+
+def _secret(name: str, value: object) -> Secret:
+    if not isinstance(value, str):
+        _refuse(name, "needs a value of text; pass a str")
+    return Secret(value)
+
+
+def _check_total(headers: HeaderSet) -> None:
+    pairs = headers.revealed()
+    if len(pairs) > MAX_HEADERS:
+        sentence = f"there are too many headers; at most {MAX_HEADERS} are accepted"
+        raise InvalidHeader(sentence, name="headers")
+    if sum(len(name) + len(value) for name, value in pairs) > MAX_TOTAL_LENGTH:
+        sentence = f"the headers are too long; {MAX_TOTAL_LENGTH} characters in all are accepted"
+        raise InvalidHeader(sentence, name="headers")
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _abridged(name: str) -> str:
+    """Return only the start: what is pasted into a name may be a secret."""
+    start = _TOKEN.match(name)
+    return f"{start[0][:_SHOWN_OF_A_BAD_NAME] if start else ''}..."
+
+
+def _refuse(name: str, sentence: str) -> NoReturn:
+    raise InvalidHeader(f"header {name} {sentence}", name=name)

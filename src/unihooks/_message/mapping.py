@@ -1,0 +1,363 @@
+"""Remove and rename properties of a payload before it is sent to a customer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from itertools import combinations, count
+from typing import Any
+
+import attrs
+
+from unihooks._message.payload import check
+from unihooks.exceptions import InvalidMapping
+
+MAX_RULES = 100
+MAX_STEPS = 32
+MAX_TEXT = 2048
+
+
+MAX_NODES = 10_000
+
+
+class Wildcard(Enum):
+    """Be the step `[*]`: every element of an array, every value of an object."""
+
+    ANY = "[*]"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+ANY = Wildcard.ANY
+
+Step = str | int | Wildcard
+Path = tuple[Step, ...]
+
+
+@attrs.frozen
+class Renames(Mapping[str, str]):
+    """Hold renames by path: a mapping that cannot change and can be hashed.
+
+    >>> Renames((("content.text", "body"),)) == {"content.text": "body"}
+    True
+    """
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def __getitem__(self, path: str) -> str:
+        return dict(self.pairs)[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self.pairs))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __repr__(self) -> str:
+        return repr(dict(self.pairs))
+
+    def __eq__(self, other: object) -> bool:
+        return Mapping.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.pairs))
+
+
+@attrs.frozen(kw_only=True)
+class Preview:
+    """Show what a mapping makes of one payload: rules in `unmatched` found nothing in it."""
+
+    result: Any
+    unmatched: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@attrs.define
+class _Node:
+    """Say what happens at one place of a payload, and at the places inside it.
+
+    `below` has an entry for each key or index that some rule names; it includes
+    what wildcards ask for there. `others` is for all remaining places.
+    """
+
+    removed: bool = False
+    name: str | None = None
+    rule: str = ""
+    below: dict[Step, _Node] = attrs.field(factory=dict)
+    others: _Node | None = None
+    renamed: tuple[tuple[str, str, str], ...] = ()
+
+
+@attrs.frozen
+class _Rule:
+    """Hold one rule, with the part of its path that is still ahead while compiling."""
+
+    text: str
+    path: Path
+    name: str | None = None
+
+    def after(self, step: Step) -> _Rule | None:
+        if self.path and (self.path[0] == step or self.path[0] is ANY):
+            return attrs.evolve(self, path=self.path[1:])
+        return None
+
+
+def _as_tuple(paths: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(paths, (str, bytes, Mapping)) or not isinstance(paths, Iterable):
+        message = 'remove takes a list of paths, such as ["sender.name"]'
+        raise InvalidMapping(message, name="remove")
+    return tuple(paths)
+
+
+def _as_renames(rename: Mapping[str, str]) -> Renames:
+    if not isinstance(rename, Mapping):
+        message = 'rename takes new names by path, such as {"content.text": "body"}'  # type: ignore[unreachable]
+        raise InvalidMapping(message, name="rename")
+    return Renames(tuple(rename.items()))
+
+
+@attrs.frozen(kw_only=True)
+class PayloadMapping:
+    r"""Name by path the properties to remove, and those to rename in place.
+
+    Paths look like `a.b`, `a[0]`, `a[*]` (all elements or values), `a['k.dot']`
+    or `a\.b`, with or without a leading `$.`. All of them address the payload
+    as it was emitted; a new name is a plain key, never a path. Without rules
+    it is falsy. `InvalidMapping` carries the offending rule as `name`.
+
+    >>> mapping = PayloadMapping(remove=["sender.name"], rename={"content.text": "body"})
+    >>> result, warnings = mapping.apply(
+    ...     {"sender": {"id": 7, "name": "Ada"}, "content": {"text": "Hi"}}
+    ... )
+    >>> result
+    {'sender': {'id': 7}, 'content': {'body': 'Hi'}}
+    """
+
+    remove: tuple[str, ...] = attrs.field(default=(), converter=_as_tuple)
+    rename: Mapping[str, str] = attrs.field(factory=dict, converter=_as_renames)
+    _rules: tuple[_Rule, ...] = attrs.field(init=False, eq=False, repr=False)
+    _root: _Node = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.remove) + len(self.rename) > MAX_RULES:
+            message = f"a mapping has at most {MAX_RULES} rules; use [*] to cover several with one"
+            raise InvalidMapping(message, name="mapping")
+        rules = [_Rule(text, parse_path(text)) for text in self.remove]
+        renames = [_Rule(text, parse_path(text), name) for text, name in self.rename.items()]
+        _check_renames(renames)
+        object.__setattr__(self, "_rules", (*rules, *renames))
+        object.__setattr__(self, "_root", _compile(self._rules, count(1)))
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def apply(self, payload: Any) -> tuple[Any, tuple[str, ...]]:
+        """Give the mapped payload and the warnings; the input is never changed.
+
+        What no rule touches is shared with the input, not copied. A payload
+        that is not JSON or nested too deep is `InvalidPayload`.
+        """
+        check(payload)
+        warnings: dict[str, None] = {}
+        return _mapped(payload, self._root, warnings), tuple(warnings)
+
+    def preview(self, payload: Any) -> Preview:
+        """Apply the mapping and also tell which rules found nothing.
+
+        >>> PayloadMapping(remove=["a", "b"]).preview({"a": 1})
+        Preview(result={}, unmatched=('b',), warnings=())
+        """
+        result, warnings = self.apply(payload)
+        found: set[Path] = set()
+        _look(payload, [_wanted(self._rules)], found)
+        unmatched = (rule.text for rule in self._rules if rule.path not in found)
+        return Preview(result=result, unmatched=tuple(dict.fromkeys(unmatched)), warnings=warnings)
+
+
+def parse_path(text: object) -> Path:
+    r"""Read a path's text as steps: text is a key, a number an index, `ANY` is `[*]`.
+
+    >>> parse_path(r"$.a\.b[0]['c.d'][*].7")
+    ('a.b', 0, 'c.d', [*], '7')
+    """
+    if not isinstance(text, str):
+        message = f"a path is text, not {type(text).__name__}; write it like a.b[0]"
+        raise InvalidMapping(message, name=str(text))
+    if text == "$":
+        raise _bad_path(text, "is the whole payload, or a key to be written as ['$']")
+    if not _is_storable(text):
+        raise _bad_path(text, f"holds a lone surrogate or over {MAX_TEXT} characters")
+    rest, steps = _LEAD.sub("", text), []
+    position = 0
+    while position < len(rest):
+        match = _STEP.match(rest, position)
+        if match is None:
+            raise _bad_path(text, f"cannot be read from {rest[position:][:_SHOWN]!r} on")
+        steps.append(_step(match))
+        position = match.end()
+    if not 0 < len(steps) <= MAX_STEPS:
+        raise _bad_path(text, f"must have 1 to {MAX_STEPS} steps")
+    return tuple(steps)
+
+
+def _step(match: re.Match[str]) -> Step:
+    kind = match.lastgroup
+    found = match[kind or 0]
+    if kind == "index":
+        return int(found)
+    return ANY if kind == "any" else _ESCAPED.sub(r"\1", found)
+
+
+def _bad_path(text: str, reason: str) -> InvalidMapping:
+    return InvalidMapping(
+        f"the path {text[:_SHOWN]!r} {reason}; write it like a.b, a[0], a[*] or a['k.dot']", name=text or "path"
+    )
+
+
+def _is_storable(text: str) -> bool:
+    return len(text) <= MAX_TEXT and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _check_renames(rules: list[_Rule]) -> None:
+    for rule in rules:
+        if not isinstance(rule.path[-1], str):
+            reason = "ends in an index or wildcard; only a named property can be renamed"
+            raise InvalidMapping(f"{rule.text!r} {reason}", name=rule.text)
+        if not isinstance(rule.name, str) or not rule.name or not _is_storable(rule.name):
+            reason = f"needs a new name of 1 to {MAX_TEXT} characters without lone surrogates"
+            raise InvalidMapping(f"{rule.text!r} {reason}", name=rule.text)
+    for one, two in combinations(rules, 2):
+        _check_pair(one, two)
+
+
+def _check_pair(one: _Rule, two: _Rule) -> None:
+    """Refuse two renames that could meet in one object, so that order cannot matter."""
+    if len(one.path) != len(two.path) or not _may_meet(one.path[:-1], two.path[:-1]):
+        return
+    if one.path[-1] == two.path[-1]:
+        message = f"{one.text!r} and {two.text!r} rename the same property; keep one of them"
+        raise InvalidMapping(message, name=two.text)
+    if one.name == two.name:
+        message = f"{one.text!r} and {two.text!r} get the same new name; choose another for one"
+        raise InvalidMapping(message, name=two.text)
+
+
+def _may_meet(path: Path, other: Path) -> bool:
+    return all(a == b or a is ANY or b is ANY for a, b in zip(path, other, strict=True))
+
+
+def _compile(rules: Iterable[_Rule], counter: Iterator[int]) -> _Node:
+    """Build the node for a place from the rules that lead there."""
+    if next(counter) > MAX_NODES:
+        message = "the wildcards combine in too many ways; use fewer rules with [*]"
+        raise InvalidMapping(message, name="mapping")
+    node = _Node()
+    for rule in rules:
+        if not rule.path:
+            node.removed = node.removed or rule.name is None
+            node.name, node.rule = rule.name or node.name, rule.text
+    for step in () if node.removed else {rule.path[0]: None for rule in rules if rule.path}:
+        ahead = [after for rule in rules if (after := rule.after(step))]
+        node.below[step] = _compile(ahead, counter)
+    node.others = node.below.pop(ANY, None)
+    node.renamed = tuple(
+        (str(step), below.name, below.rule) for step, below in node.below.items() if below.name and not below.removed
+    )
+    return node
+
+
+def _mapped(value: Any, node: _Node, warnings: dict[str, None]) -> Any:
+    if isinstance(value, dict):
+        return _mapped_object(value, node, warnings)
+    if isinstance(value, (list, tuple)):
+        return _mapped_array(value, node, warnings)
+    return value
+
+
+def _mapped_object(value: dict[str, Any], node: _Node, warnings: dict[str, None]) -> dict[str, Any]:
+    taken = {name: rule for key, name, rule in node.renamed if key in value}
+    find, others, result = node.below.get, node.others, {}
+    for key, child in value.items():
+        below = find(key, others)
+        if below is not None and below.removed:
+            continue
+        if below is not None and below.name:
+            result[below.name] = _mapped(child, below, warnings)
+        elif key in taken:
+            warnings[f"renaming {taken[key]!r} to {key!r} replaced a property of that name"] = None
+        else:
+            result[key] = child if below is None else _mapped(child, below, warnings)
+    return result
+
+
+def _mapped_array(value: list[Any] | tuple[Any, ...], node: _Node, warnings: dict[str, None]) -> list[Any]:
+    result = []
+    for index, child in enumerate(value):
+        below = node.below.get(index, node.others)
+        if below is None:
+            result.append(child)
+        elif not below.removed:
+            result.append(_mapped(child, below, warnings))
+    return result
+
+
+@attrs.define
+class _Wanted:
+    """Hold a place that rules name, as they write it: `path` when a rule ends here, and the places below."""
+
+    path: Path | None = None
+    below: dict[Step, _Wanted] = attrs.field(factory=dict)
+
+
+def _wanted(rules: Iterable[_Rule]) -> _Wanted:
+    root = _Wanted()
+    for rule in rules:
+        place = root
+        for step in rule.path:
+            place = place.below.setdefault(step, _Wanted())
+        place.path = rule.path
+    return root
+
+
+def _look(value: Any, wanted: list[_Wanted], found: set[Path]) -> None:
+    """Find which of the wanted paths exist in a value: one walk for all rules, since customers write them."""
+    if not wanted or not isinstance(value, (dict, list, tuple)) or not value:
+        return
+    anywhere = [one.below[ANY] for one in wanted if ANY in one.below]
+    found.update(one.path for one in anywhere if one.path)
+    named = {step for one in wanted for step in one.below if step is not ANY and _has(value, step)}
+    for step in named:
+        here = [one.below[step] for one in wanted if step in one.below]
+        found.update(one.path for one in here if one.path)
+        _look(_part(value, step), here + anywhere, found)
+    if any(one.below for one in anywhere):
+        for step, child in value.items() if isinstance(value, dict) else enumerate(value):
+            if step not in named:
+                _look(child, anywhere, found)
+
+
+def _part(value: Any, step: Step) -> Any:
+    return value[step]
+
+
+def _has(value: Any, step: Step) -> bool:
+    if isinstance(value, dict):
+        return isinstance(step, str) and step in value
+    return isinstance(step, int) and step < len(value)
+
+
+_SHOWN = 160
+_LEAD = re.compile(r"\A\$(\.|(?=\[))")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_STEP = re.compile(
+    r"""
+    (?: ^ | (?<=.)\. ) (?! \*(?:[.\[]|\Z) ) (?P<bare> (?: [^.\[\]\\] | \\. )+ )
+    | \[ (?P<index> 0 | [1-9][0-9]{0,8} ) \]
+    | \[ (?P<any> \* ) \]
+    | \[ ' (?P<single> (?: [^'\\] | \\. )* ) ' \]
+    | \[ " (?P<double> (?: [^"\\] | \\. )* ) " \]
+    """,
+    re.VERBOSE | re.DOTALL,
+)

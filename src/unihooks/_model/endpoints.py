@@ -1,0 +1,92 @@
+"""Bring a webhook's endpoints into their stored form, and match changed ones with those that exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+import httpx
+from attrs import evolve
+
+from unihooks._base.ids import new_id
+from unihooks._model.models import Endpoint, EndpointState
+from unihooks._model.targets import TargetPolicy
+from unihooks.exceptions import InvalidWebhook, TargetRefused
+
+_HOST = re.compile(rb"[A-Za-z0-9._:-]+")
+
+
+def normaliser(targets: TargetPolicy | None) -> Callable[[str], str]:
+    """Return what checks and normalises a URL; without a policy, any http or https URL with a host will do."""
+    return _any_http_url if targets is None else targets.check_url
+
+
+def new_endpoints(given: Iterable[Endpoint], normalise: Callable[[str], str], now: int) -> tuple[Endpoint, ...]:
+    """Return new, enabled endpoints with ids and normalised URLs."""
+    endpoints = tuple(
+        Endpoint(normalise(item.url), id=new_id("ep_", now), description=item.description) for item in given
+    )
+    _refuse_doubles(endpoints)
+    return endpoints
+
+
+def matched_endpoints(
+    given: Sequence[Endpoint], current: Sequence[Endpoint], normalise: Callable[[str], str], now: int
+) -> tuple[Endpoint, ...]:
+    """Return `given` in stored form, each with the id and state of the endpoint it stands for.
+
+    One stands for another if it has its id, else if it has its normalised URL.
+    """
+    by_id = {item.id: item for item in current}
+    by_url = {item.url: item for item in current}
+    named = {item.id for item in given if item.id}
+    endpoints: list[Endpoint] = []
+    for item in given:
+        url = normalise(item.url)
+        match = _named(item, by_id) if item.id else by_url.get(url)
+        if match is not None and not item.id and match.id in named:
+            match = None
+        if match is None:
+            endpoints.append(Endpoint(url, id=new_id("ep_", now), description=item.description))
+        else:
+            endpoints.append(evolve(match, url=url, description=item.description or match.description))
+    _refuse_doubles(endpoints)
+    return tuple(endpoints)
+
+
+def enabled(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint, switched on."""
+    return evolve(endpoint, state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None)
+
+
+def disabled(endpoint: Endpoint, reason: str, at: datetime) -> Endpoint:
+    """Return the endpoint, switched off."""
+    return evolve(endpoint, state=EndpointState.DISABLED, disabled_reason=reason, disabled_at=at)
+
+
+def _named(item: Endpoint, by_id: dict[str, Endpoint]) -> Endpoint:
+    if item.id in by_id:
+        return by_id[item.id]
+    raise InvalidWebhook(
+        f"endpoint id {item.id!r} is not one of this webhook; leave the id out for a new one", name="endpoints"
+    )
+
+
+def _refuse_doubles(endpoints: Sequence[Endpoint]) -> None:
+    if len({item.url for item in endpoints}) < len(endpoints) or len({item.id for item in endpoints}) < len(endpoints):
+        raise InvalidWebhook("the same endpoint is given twice; leave one out", name="endpoints")
+
+
+def _any_http_url(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError, ValueError):
+        raise TargetRefused(
+            "the endpoint's URL cannot be read; give one such as https://example.com/hooks", name="url"
+        ) from None
+    if parsed.scheme not in ("http", "https") or not _HOST.fullmatch(parsed.raw_host):
+        raise TargetRefused("the endpoint's URL must start with https:// and name a host", name="url")
+    if parsed.userinfo:
+        raise TargetRefused("the endpoint's URL must not hold a user or password; use custom headers", name="url")
+    return str(parsed)

@@ -1,0 +1,397 @@
+"""The values that hosts and customers see: webhooks, endpoints, events, deliveries, attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from attrs import evolve, field, frozen
+
+from unihooks._base.times import from_us
+from unihooks._message.header_pairs import HeaderPairs
+from unihooks._message.headers import HeaderSet
+from unihooks._message.mapping import PayloadMapping
+from unihooks._message.secrets import Secret, check_signing_secret
+from unihooks._model.catalog import check_subscription
+from unihooks.exceptions import InvalidWebhook, NotFound
+
+_MAX_NAME = 200
+_MAX_DESCRIPTION = 2_000
+_MAX_TENANT = 256
+# Clocks are set back by steps of more than this; smaller differences are slewed away.
+_LEAST_STEP_US = 100_000
+
+
+class WebhookStatus(StrEnum):
+    """Say whether a webhook is switched on."""
+
+    INACTIVE = "inactive"
+    ACTIVE = "active"
+
+
+class EndpointState(StrEnum):
+    """Say whether an endpoint takes deliveries."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class DeliveryState(StrEnum):
+    """Say where a delivery stands; only a pending one will be attempted again."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+def to_status(value: object) -> WebhookStatus:
+    """Return the status, or raise InvalidWebhook if it is none."""
+    try:
+        return WebhookStatus(str(value))
+    except ValueError:
+        raise InvalidWebhook(f"status must be one of {', '.join(WebhookStatus)}", name="status") from None
+
+
+def _to_state(value: object) -> EndpointState:
+    try:
+        return EndpointState(str(value))
+    except ValueError:
+        raise InvalidWebhook(f"state must be one of {', '.join(EndpointState)}", name="state") from None
+
+
+@frozen
+class EventSubscription:
+    """Name the events a webhook wants; `event_type="*"` means every event of the product."""
+
+    product: str
+    event_type: str
+
+    def __attrs_post_init__(self) -> None:
+        product, event_type = check_subscription(self.product, self.event_type)
+        object.__setattr__(self, "product", product)
+        object.__setattr__(self, "event_type", event_type)
+
+
+@frozen
+class Endpoint:
+    """Be one URL of a webhook, with its own state, health and deliveries.
+
+    `webhook_id` and `tenant` are set only where an endpoint is handed out
+    without its webhook, as to the hook `on_endpoint_disabled`.
+    """
+
+    url: str = field()
+    id: str = field(default="", kw_only=True)
+    description: str = field(default="", kw_only=True)
+    state: EndpointState = field(default=EndpointState.ENABLED, kw_only=True, converter=_to_state)
+    disabled_reason: str | None = field(default=None, kw_only=True)
+    disabled_at: datetime | None = field(default=None, kw_only=True)
+    webhook_id: str = field(default="", kw_only=True, eq=False, repr=False)
+    tenant: str = field(default="", kw_only=True, eq=False, repr=False)
+
+    @url.validator
+    def _check_url(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, str) or not value.strip():
+            raise InvalidWebhook("an endpoint needs a URL such as 'https://example.com/hooks'", name="url")
+
+    @id.validator  # noqa: A003 - the field above is meant
+    def _check_id(self, _attribute: object, value: object) -> None:
+        _check_text("id", value, at_most=_MAX_NAME)
+
+    @description.validator
+    def _check_description(self, _attribute: object, value: object) -> None:
+        _check_text("description", value, at_most=_MAX_DESCRIPTION)
+
+    @property
+    def enabled(self) -> bool:
+        """Say whether the endpoint takes deliveries."""
+        return self.state is EndpointState.ENABLED
+
+
+@frozen(kw_only=True)
+class ActiveInterval:
+    """Hold the last time in which a webhook was active.
+
+    Times are microseconds since 1970. The marks are identifiers made with the
+    times: they order what one process did within the same microsecond.
+    """
+
+    activated_at: int
+    activated_mark: str
+    deactivated_at: int | None = None
+    deactivated_mark: str = ""
+
+    def contains(self, at: int, mark: str, *, now: int) -> bool:
+        """Say whether an event of the time `at` with the id `mark` lies in the interval.
+
+        A beginning that lies ahead of `now` is the sign of a clock that was set
+        back. It has happened all the same, and no event may be lost by it.
+        """
+        if at > self.activated_at and self.deactivated_at is None:
+            return True  # as nearly all are
+        set_back = self.activated_at > now + _LEAST_STEP_US
+        if not set_back and (at, mark[4:]) < (self.activated_at, self.activated_mark[4:]):
+            return False
+        return self.deactivated_at is None or (at, mark[4:]) < (self.deactivated_at, self.deactivated_mark[4:])
+
+
+def _to_endpoints(value: object) -> tuple[Endpoint, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidWebhook("endpoints must be a list of URLs, not a single text", name="endpoints")
+    return tuple(item if isinstance(item, Endpoint) else Endpoint(item) for item in value)
+
+
+def _to_subscriptions(value: object) -> tuple[EventSubscription, ...]:
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes):
+        raise InvalidWebhook("subscriptions must be a list, not a single value", name="subscriptions")
+    return tuple(dict.fromkeys(_to_subscription(item) for item in value))
+
+
+def _to_subscription(item: object) -> EventSubscription:
+    if isinstance(item, EventSubscription):
+        return item
+    raise InvalidWebhook("every subscription must be an EventSubscription(product, event_type)", name="subscriptions")
+
+
+def _to_secrets(value: object) -> tuple[Secret, ...]:
+    if isinstance(value, str | Secret):
+        value = [value]
+    if not isinstance(value, Iterable):
+        raise InvalidWebhook("secrets must be a list of texts such as 'whsec_...'", name="secrets")
+    return tuple(item if isinstance(item, Secret) else Secret(item) for item in value)
+
+
+def _to_headers(value: object) -> HeaderSet:
+    return value if isinstance(value, HeaderSet) else HeaderSet(value)  # type: ignore[arg-type]
+
+
+@frozen(kw_only=True)
+class Webhook:
+    """Be a customer's configuration: which events go to which endpoints, and how.
+
+    A webhook is inactive until it is switched on. `id`, `tenant`, `version`,
+    the times and, where none are given, `secrets` are filled in when it is
+    added. `secrets` holds the current signing secret first, then older ones
+    that are still valid.
+    """
+
+    name: str = field()
+    endpoints: tuple[Endpoint, ...] = field(converter=_to_endpoints)
+    description: str = field(default="")
+    subscriptions: tuple[EventSubscription, ...] = field(default=(), converter=_to_subscriptions)
+    mapping: PayloadMapping = field(factory=PayloadMapping)
+    headers: HeaderSet = field(factory=HeaderSet, converter=_to_headers)
+    status: WebhookStatus = field(default=WebhookStatus.INACTIVE, converter=to_status)
+    id: str = ""
+    tenant: str = "default"
+    version: int = 0
+    secrets: tuple[Secret, ...] = field(default=(), converter=_to_secrets)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    interval: ActiveInterval | None = field(default=None, repr=False)
+
+    @name.validator
+    def _check_name(self, _attribute: object, value: object) -> None:
+        _check_text("name", value, at_most=_MAX_NAME)
+        if not str(value).strip():
+            raise InvalidWebhook("a webhook needs a name; give it a short text", name="name")
+
+    @description.validator
+    def _check_description(self, _attribute: object, value: object) -> None:
+        _check_text("description", value, at_most=_MAX_DESCRIPTION)
+
+    @endpoints.validator
+    def _check_endpoints(self, _attribute: object, value: tuple[Endpoint, ...]) -> None:
+        if not value:
+            raise InvalidWebhook("a webhook needs at least one endpoint URL", name="endpoints")
+        seen: set[str] = set()
+        for endpoint in value:
+            if endpoint.url in seen:
+                raise InvalidWebhook("the same endpoint URL is given twice; leave one out", name="endpoints")
+            seen.add(endpoint.url)
+
+    @mapping.validator
+    def _check_mapping(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, PayloadMapping):
+            raise InvalidWebhook("mapping must be a PayloadMapping(remove=..., rename=...)", name="mapping")
+
+    @secrets.validator
+    def _check_secrets(self, _attribute: object, value: tuple[Secret, ...]) -> None:
+        for secret in value:
+            check_signing_secret(secret.reveal())
+
+    @property
+    def active(self) -> bool:
+        """Say whether the webhook is switched on."""
+        return self.status is WebhookStatus.ACTIVE
+
+    @property
+    def activated_at(self) -> datetime | None:
+        """Return when the webhook was last switched on."""
+        return None if self.interval is None else from_us(self.interval.activated_at)
+
+    @property
+    def deactivated_at(self) -> datetime | None:
+        """Return when the webhook was last switched off, if it is off since."""
+        if self.interval is None or self.interval.deactivated_at is None:
+            return None
+        return from_us(self.interval.deactivated_at)
+
+    def endpoint(self, endpoint_id: str) -> Endpoint | None:
+        """Return the endpoint with this id, or None."""
+        return next((item for item in self.endpoints if item.id == endpoint_id), None)
+
+    def with_endpoint(self, changed: Endpoint) -> Webhook:
+        """Return a copy in which `changed` stands for the endpoint of the same id."""
+        return evolve(self, endpoints=[changed if item.id == changed.id else item for item in self.endpoints])
+
+
+@frozen
+class Event:
+    """Be one call of `emit`; `payload` is the JSON value as it was given."""
+
+    id: str
+    tenant: str
+    product: str
+    event_type: str
+    payload: Any
+    created_at: datetime
+
+
+@frozen(kw_only=True)
+class Delivery:
+    """Be one chain of attempts of one event for one endpoint.
+
+    `held` says that a pending delivery waits for its webhook to be activated
+    or its endpoint to be enabled. `reason` says why it failed or was
+    cancelled. `replay_of` is the id of the delivery that it repeats.
+    """
+
+    id: str
+    tenant: str
+    event_id: str
+    webhook_id: str
+    endpoint_id: str
+    product: str
+    event_type: str
+    url: str
+    state: DeliveryState
+    held: bool
+    attempt_count: int
+    created_at: datetime
+    next_attempt_at: datetime | None
+    reason: str | None
+    replay_of: str | None
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """Be one HTTP request of a delivery and what came back, with secrets redacted.
+
+    `headers` are pairs of name and value, and give the value of a name. `response_body` is at most the first
+    16 KiB, as it came over the wire. `error` is None when an answer came.
+    """
+
+    id: str
+    delivery_id: str
+    number: int
+    url: str
+    started_at: datetime
+    duration_ms: float
+    status_code: int | None
+    error: str | None
+    request_headers: HeaderPairs = field(converter=HeaderPairs)
+    response_headers: HeaderPairs = field(converter=HeaderPairs)
+    response_body: bytes
+    warnings: tuple[str, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        """Say whether the answer was a 2xx, the only success."""
+        return self.status_code is not None and 200 <= self.status_code <= 299  # noqa: PLR2004
+
+
+T = TypeVar("T")
+
+
+@frozen
+class Page(Sequence[T], Generic[T]):
+    """Be one page of a listing; `next` and `previous` are cursors, None at the ends."""
+
+    items: tuple[T, ...] = field(converter=tuple)
+    next: str | None = None
+    previous: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
+
+
+def check_tenant(tenant: object) -> str:
+    """Return the tenant, or raise InvalidWebhook if it is not a text of 1 to 256 characters."""
+    if isinstance(tenant, str) and 1 <= len(tenant) <= _MAX_TENANT and storable(tenant):
+        return str.__str__(tenant)
+    raise InvalidWebhook("tenant must be a text of 1 to 256 characters without NUL and lone surrogates", name="tenant")
+
+
+def check_id(kind: str, value: object) -> str:
+    """Return an identifier, or raise NotFound if no store could ever have given it."""
+    if isinstance(value, str) and storable(value):
+        return value
+    shown = repr(value) if isinstance(value, str) else f"with a {type(value).__name__} for an id"
+    raise NotFound(f"there is no {kind} {shown}; pass `{kind}.id`", name=f"{kind}_id")
+
+
+def not_found(kind: str, id_: str, tenant: str) -> NotFound:
+    """Return the error for an id that means nothing to this tenant, whoever else may have it."""
+    sentence = f"there is no {kind} {id_!r} of tenant {tenant!r}; pass `{kind}.id`, and the tenant that it belongs to"
+    return NotFound(sentence, name=f"{kind}_id")
+
+
+def check_filters(**texts: object) -> None:
+    """Raise InvalidWebhook for a filter that is given but is no text that a store could hold."""
+    for name, value in texts.items():
+        if value is not None and not (isinstance(value, str) and storable(value)):
+            raise InvalidWebhook(f"{name} must be a text without NUL and lone surrogates", name=name)
+
+
+def check_number(name: str, value: object, *, at_most: int) -> int:
+    """Return a whole number from 1 on, or raise InvalidWebhook."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= at_most:
+        return value
+    raise InvalidWebhook(f"{name} must be a whole number from 1 to {at_most}", name=name)
+
+
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Raise InvalidWebhook for a value that is none of the choices."""
+    if value not in choices:
+        texts = ", ".join(repr(one) for one in choices if one is not None)
+        raise InvalidWebhook(f"{name} must be one of {texts}", name=name)
+
+
+def _check_text(name: str, value: object, *, at_most: int) -> None:
+    if not isinstance(value, str):
+        raise InvalidWebhook(f"{name} must be a text, not {type(value).__name__}", name=name)
+    if len(value) > at_most:
+        raise InvalidWebhook(f"{name} is longer than {at_most} characters; shorten it", name=name)
+    if not storable(value):
+        raise InvalidWebhook(f"{name} holds a NUL or a lone surrogate; remove it", name=name)
+
+
+def storable(value: str) -> bool:
+    """Say whether every database can keep the text: it has no NUL and no lone surrogate."""
+    if "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The one insert on a connection of the host's."""

@@ -1,0 +1,274 @@
+"""Open an SQLite file on first use in each process: one writer, a few readers, and a watch on changes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakSet
+
+from unihooks._contract.planning import NewEvent
+from unihooks.abc import EmitOutcome
+from unihooks.exceptions import StoreError
+from unihooks.stores.sqlite import schema as _sqlite_schema
+from unihooks.stores.sqlite.errors import explaining
+from unihooks.stores.sqlite.writer import Work, Writer
+
+_READERS_KEPT = 4
+_PATIENCE = 5.0
+_CACHE_KIB = 16 * 1024
+# Pages in the write-ahead log before they move to the file; fewer moves write a busy page less often.
+_PAGES_AHEAD = 4_000
+
+
+class _Readers:
+    """Lend connections for reading; keep a few for the next one."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._returned = threading.Condition()
+        self._idle: list[sqlite3.Connection] = []
+        self._lent = 0
+        self._closed = False
+
+    def take(self) -> sqlite3.Connection:
+        with self._returned:
+            connection = self._idle.pop() if self._idle else self._connect()
+            self._lent += 1
+        return connection
+
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        with self._returned:
+            if not self._closed and len(self._idle) < _READERS_KEPT:
+                self._idle.append(connection)
+            else:
+                connection.close()
+            self._lent -= 1
+            self._returned.notify_all()
+
+    def close(self) -> None:
+        with self._returned:
+            self._closed = True
+            self._returned.wait_for(lambda: self._lent == 0, timeout=_PATIENCE)
+            while self._idle:
+                self._idle.pop().close()
+
+
+class _Opened:
+    """Hold what is open in this process."""
+
+    def __init__(self, store_id: str, writer: Writer, readers: _Readers, watch: sqlite3.Connection) -> None:
+        self.store_id = store_id
+        self.writer = writer
+        self.readers = readers
+        self._watch = watch
+        self._watching = threading.Lock()
+
+    def data_version(self) -> int:
+        with self._watching:
+            return int(self._watch.execute("PRAGMA main.data_version").fetchone()[0])
+
+    def close(self) -> None:
+        self.writer.stop()
+        self.readers.close()
+        with self._watching:
+            self._watch.close()
+
+
+class Database:
+    """Give access to the file at `path`; opened when needed, closed before a fork, opened again after it."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        migrate: bool,
+        busy_timeout: float,
+        now: Callable[[], int],
+        inserted: Callable[[Sequence[NewEvent]], None],
+        rolled_back: Callable[[], None],
+    ) -> None:
+        self.path = path
+        self._migrates = migrate
+        self._busy_timeout = busy_timeout
+        self._now = now
+        self._inserted = inserted
+        self._rolled_back = rolled_back
+        self._lock = threading.RLock()
+        self._emptying = threading.Lock()
+        self._opened: _Opened | None = None
+        self._times_opened = 0
+        self._forking = False
+        _databases.add(self)
+
+    @property
+    def store_id(self) -> str:
+        """Return what tells this store from every other."""
+        return self._open().store_id
+
+    def data_version(self) -> tuple[int, int]:
+        """Return numbers that change with every commit; versions of one opening say nothing about another's."""
+        with explaining(self.path):
+            opened = self._open()
+            return self._times_opened, opened.data_version()
+
+    def write(self, work: Work) -> Any:
+        """Run `work` in the writer's transaction and return its result once that is durable."""
+        while (future := self._open().writer.call(work)) is None:
+            pass
+        return future.result()
+
+    def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
+        """Insert events with the writer's next commit."""
+        while (future := self._open().writer.emit(events)) is None:
+            pass
+        return future
+
+    def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        """Insert events with the writer's next commit, and wait for it."""
+        while (promise := self._open().writer.insert(events)) is None:
+            pass
+        outcomes: list[EmitOutcome] = promise.result()
+        return outcomes
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection in a transaction that sees one state of the database; never waits for writes."""
+        readers = self._open().readers
+        with explaining(self.path):
+            connection = readers.take()
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                readers.give_back(connection)
+
+    def migrate(self) -> list[str]:
+        """Bring the schema up to date now; return the names of the steps taken."""
+        with explaining(self.path):
+            connection = self._connect()
+            try:
+                _sqlite_schema.use_wal(connection, self._busy_timeout)
+                return _sqlite_schema.migrate(connection, self.path, self._now())
+            finally:
+                connection.close()
+
+    def empty_log(self) -> None:
+        """Move the write-ahead log into the file and cut it, so that no older copy of a page is left."""
+        deadline = time.monotonic() + _PATIENCE
+        with self._emptying, explaining(self.path):
+            connection = self._connect()
+            try:
+                # Emits wait along with each try, and come between two.
+                connection.execute("PRAGMA busy_timeout = 200")
+                while connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    if time.monotonic() > deadline:
+                        sentence = f"a connection still reads older pages of {self.path}; erase again later"
+                        raise StoreError(sentence, name="path")
+                    time.sleep(0.02)
+            finally:
+                connection.close()
+
+    def close(self) -> None:
+        """Finish queued writes and close; the next use opens again."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                opened.close()
+
+    def before_fork(self) -> None:
+        """Close, and let nobody open until the fork is done: SQLite must not be open across it."""
+        self._forking = self._lock.acquire(timeout=_PATIENCE)
+        if self._forking:
+            self.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Let others open again."""
+        if self._forking:
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Start afresh; whatever could not be closed is kept, since closing it here would harm the parent."""
+        _inherited.append((self._lock, self._opened))
+        self._lock = threading.RLock()
+        self._emptying = threading.Lock()
+        self._opened = None
+
+    def _open(self) -> _Opened:
+        opened = self._opened
+        if opened is not None:
+            return opened
+        with self._lock, explaining(self.path):
+            if self._opened is None:
+                self._opened = self._start()
+                self._times_opened += 1
+                self._rolled_back()
+            return self._opened
+
+    def _start(self) -> _Opened:
+        if not self._migrates and not os.path.exists(self.path):  # noqa: PTH110 - it may be bytes of any form
+            raise StoreError(f"there is no database {self.path}; run `unihooks migrate`", name="path")
+        connection = self._connect()
+        try:
+            if self._migrates:
+                _sqlite_schema.use_wal(connection, self._busy_timeout)
+                self._migrate_if_needed(connection)
+            store_id = _sqlite_schema.check(connection, self.path)
+            watch = self._connect()
+        except BaseException:
+            connection.close()
+            raise
+        writer = Writer(connection, self.path, self._inserted, self._rolled_back)
+        return _Opened(store_id, writer, _Readers(self._connect), watch)
+
+    def _migrate_if_needed(self, connection: sqlite3.Connection) -> None:
+        try:
+            _sqlite_schema.check(connection, self.path)
+        except StoreError:
+            _sqlite_schema.migrate(connection, self.path, self._now())
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute("PRAGMA main.synchronous = FULL")
+        # Old pages kept for a savepoint would be written to a temporary file, as much again as to the log.
+        connection.execute("PRAGMA temp_store = MEMORY")
+        # What is erased or moved is overwritten: a row that grows leaves its old place.
+        connection.execute("PRAGMA main.secure_delete = ON")
+        connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA main.wal_autocheckpoint = {_PAGES_AHEAD}")
+        return connection
+
+
+_databases: WeakSet[Database] = WeakSet()
+_inherited: list[object] = []
+
+
+def _before_fork() -> None:
+    for database in list(_databases):
+        database.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for database in list(_databases):
+        database.after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    for database in list(_databases):
+        database.after_fork_in_child()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,289 @@
+"""Write from one thread: whatever is queued shares a transaction, and one commit makes it durable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from unihooks._base.one_shot import Promise
+from unihooks._contract.planning import NewEvent
+from unihooks.abc import EmitOutcome
+from unihooks.exceptions import StoreError
+from unihooks.stores.sqlite.errors import explained, is_busy
+from unihooks.stores.sqlite.events import insert_events
+
+Work = Callable[[sqlite3.Connection], Any]
+
+_EVENTS_PER_GROUP = 2_000
+# Beyond this many bytes of write-ahead log, commits pause for readers to let go of it: while reads
+# overlap without end, SQLite alone never begins it anew.
+_LONG_LOG = 64 * 1024 * 1024
+_LOOK_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 5.0
+_PAUSE_MS = 200
+_BUSY_AGAIN_SECONDS = 0.0005
+# Emits wait for at most this much other work, in seconds, besides the piece that is running.
+_PATIENCE = 0.002
+
+
+class _Emit:
+    """Be events to insert, and who waits for them."""
+
+    __slots__ = ("events", "future", "outcome")
+
+    def __init__(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | Promise) -> None:
+        self.events = events
+        self.future = future
+        self.outcome: Any = None
+
+
+class _Call:
+    """Be a function to run in the transaction, and who waits for its result."""
+
+    __slots__ = ("future", "outcome", "work")
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.future = Promise()
+        self.outcome: Any = None
+
+
+class Writer:
+    """Own the one connection that writes, and the thread that uses it.
+
+    `inserted` is told of events within the transaction, `rolled_back` when one did not last.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: str,
+        inserted: Callable[[Sequence[NewEvent]], None],
+        rolled_back: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        # SQLite's own waiting sleeps ever longer, up to 100 ms: beside another process that writes all the
+        # time, that is many times what the lock is held for.
+        self._busy_seconds = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1_000
+        connection.execute("PRAGMA busy_timeout = 0")
+        self._path = path
+        self._log = f"{path}-wal"
+        self._file_open = _file_at(path)
+        self._log_open = _file_at(self._log, may_be_empty=True)
+        self._inserted = inserted
+        self._rolled_back = rolled_back
+        self._gate = threading.Lock()
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._idle = False
+        self._emits: deque[_Emit] = deque()
+        self._calls: deque[_Call] = deque()
+        self._stopping = False
+        self._next_look = 0.0
+        self._thread = threading.Thread(target=self._run, name="unihooks-sqlite-writer", daemon=True)
+        self._thread.start()
+
+    def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]] | None:
+        """Queue events for insertion; None if the writer has been stopped."""
+        future: Future[list[EmitOutcome]] = Future()
+        return future if self._queue(self._emits, _Emit(events, future)) else None
+
+    def insert(self, events: Sequence[NewEvent]) -> Promise | None:
+        """Do what `emit` does for a thread that will wait."""
+        promise = Promise()
+        return promise if self._queue(self._emits, _Emit(events, promise)) else None
+
+    def call(self, work: Work) -> Promise | None:
+        """Queue a function of the connection for a thread that will wait; None if the writer has been stopped."""
+        job = _Call(work)
+        return job.future if self._queue(self._calls, job) else None
+
+    def stop(self) -> None:
+        """Finish what is queued, then end the thread and close the connection."""
+        with self._gate:
+            self._stopping = True
+            self._ring()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _queue(self, jobs: deque[Any], job: _Emit | _Call) -> bool:
+        with self._gate:
+            if self._stopping:
+                return False
+            jobs.append(job)
+            self._ring()
+        return True
+
+    def _ring(self) -> None:
+        # Two plain locks; a Condition's waiter would have to win the gate back from those who emit.
+        if self._idle:
+            self._idle = False
+            self._bell.release()
+
+    def _run(self) -> None:
+        while self._wait():
+            emits = self._take_emits()
+            if not emits and not self._calls:
+                continue
+            done: list[_Emit | _Call] = []
+            try:
+                self._transact(emits, done)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
+                self._roll_back()
+                self._rolled_back()
+                for job in done:
+                    job.outcome = self._explained(error)
+            _resolve(done)
+            self._shorten_log()
+        self._connection.close()
+
+    def _wait(self) -> bool:
+        with self._gate:
+            if self._emits or self._calls:
+                return True
+            if self._stopping:
+                return False
+            self._idle = True
+        self._bell.acquire()
+        return True
+
+    def _take_emits(self) -> list[_Emit]:
+        taken: list[_Emit] = []
+        room = _EVENTS_PER_GROUP
+        while self._emits and room > 0:
+            job = self._emits.popleft()
+            if job.future.set_running_or_notify_cancel():
+                taken.append(job)
+                room -= len(job.events)
+        return taken
+
+    def _transact(self, emits: list[_Emit], done: list[_Emit | _Call]) -> None:
+        done.extend(emits)
+        deadline = time.monotonic() + _PATIENCE
+        begun = False
+        if emits:
+            self._begin()
+            begun = True
+            self._insert(emits)
+        while self._calls:
+            job = self._calls.popleft()
+            done.append(job)
+            if not begun:
+                self._begin()
+                begun = True
+            self._call(job, alone=len(done) == 1)
+            if time.monotonic() > deadline:
+                break
+        if begun:
+            self._connection.execute("COMMIT")
+
+    def _begin(self) -> None:
+        self._check_files()
+        self._roll_back()
+        end = time.monotonic() + self._busy_seconds
+        while not self._has_begun(is_last=time.monotonic() >= end):
+            time.sleep(_BUSY_AGAIN_SECONDS)
+
+    def _has_begun(self, *, is_last: bool) -> bool:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if is_last or not is_busy(error):
+                raise
+            return False
+        return True
+
+    def _check_files(self) -> None:
+        # SQLite would go on writing to files that nobody can find any more.
+        if _file_at(self._path) != self._file_open:
+            raise StoreError(
+                f"the database {self._path} was deleted, emptied or replaced while in use; "
+                "put the right file there, then close the store or restart",
+                name="path",
+            )
+        log = _file_at(self._log, may_be_empty=True)
+        self._log_open = self._log_open or log
+        if log != self._log_open:
+            raise StoreError(
+                f"{self._log} was deleted or replaced while in use; close the store or end the process "
+                "in order, which moves what it held to the database",
+                name="path",
+            )
+
+    def _insert(self, emits: list[_Emit]) -> None:
+        events = [event for job in emits for event in job.events]
+        outcomes = insert_events(self._connection, events)
+        self._inserted(events)
+        start = 0
+        for job in emits:
+            job.outcome = outcomes[start : start + len(job.events)]
+            start += len(job.events)
+
+    def _call(self, job: _Call, *, alone: bool) -> None:
+        if alone:
+            # Its error may end the transaction: a savepoint would copy every page that changes.
+            job.outcome = job.work(self._connection)
+            return
+        # An error within concerns this job alone, unless SQLite has given up the whole transaction.
+        self._connection.execute("SAVEPOINT job")
+        try:
+            job.outcome = job.work(self._connection)
+        except BaseException as error:
+            if not self._connection.in_transaction:
+                raise
+            self._connection.execute("ROLLBACK TO job")
+            job.outcome = self._explained(error)
+        self._connection.execute("RELEASE job")
+
+    def _roll_back(self) -> None:
+        # The thread must go on if this fails, too; it is tried again before the next transaction.
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _shorten_log(self) -> None:
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if os.path.getsize(self._log) > _LONG_LOG and not self._begin_log_anew():  # noqa: PTH202
+                self._next_look = now + _LOOK_AGAIN_SECONDS
+
+    def _begin_log_anew(self) -> bool:
+        self._connection.execute(f"PRAGMA busy_timeout = {_PAUSE_MS}")
+        try:
+            busy, _, _ = self._connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._connection.execute("PRAGMA busy_timeout = 0")
+        return not busy
+
+    def _explained(self, error: BaseException) -> BaseException:
+        if not isinstance(error, sqlite3.Error):
+            return error
+        failure = explained(error, self._path)
+        failure.__cause__ = error
+        return failure
+
+
+def _file_at(path: str, *, may_be_empty: bool = False) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - an absolute text is at hand
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if may_be_empty or found.st_size else None
+
+
+def _resolve(done: list[_Emit | _Call]) -> None:
+    for job in done:
+        if isinstance(job.outcome, BaseException):
+            job.future.set_exception(job.outcome)
+        else:
+            job.future.set_result(job.outcome)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from unihooks._base.ids import _restart_sequence, new_id, new_ids
+
+SECOND = 1_000_000
+
+
+def test_an_id_is_a_prefix_and_26_characters_of_crockfords_base_32():
+    assert re.fullmatch("evt_[0-9A-HJKMNP-TV-Z]{26}", new_id("evt_", 1_700_000_000 * SECOND))
+
+
+def test_ids_sort_by_their_times():
+    moments = [0, 1_000, 5 * SECOND, 1_700_000_000 * SECOND, 1_700_000_000 * SECOND + 1_000]
+    ids = [new_id("x_", moment) for moment in moments]
+    assert ids == sorted(ids)
+
+
+def test_ids_of_one_millisecond_sort_in_the_order_of_their_making():
+    ids = [new_id("x_", SECOND) for _ in range(1000)]
+    assert ids == sorted(set(ids))
+
+
+def test_ids_made_together_go_on_as_if_they_were_made_one_by_one():
+    ids = [new_id("x_", SECOND), *new_ids("x_", SECOND, 3000), new_id("x_", SECOND), *new_ids("x_", SECOND, 1)]
+    assert ids == sorted(set(ids))
+    assert len(ids) == 3003
+    assert new_ids("x_", SECOND, 0) == []
+
+
+def test_ids_are_unique_between_threads():
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(lambda _: new_id("x_", SECOND), range(4000)))
+    assert len(set(ids)) == 4000
+
+
+def test_a_forked_child_does_not_continue_its_parents_sequence():
+    before = new_id("x_", SECOND)
+    _restart_sequence()
+    after = new_id("x_", SECOND)
+    assert before[:12] == after[:12]
+    assert before[12:24] != after[12:24]
+
+
+def test_two_processes_make_different_ids():
+    script = "from unihooks._base.ids import new_id; print(new_id('x_', 1000))"
+    made = {subprocess.check_output([sys.executable, "-c", script]) for _ in range(2)}
+    assert len(made) == 2
+
+
+def test_a_time_before_1970_still_gives_an_id():
+    assert len(new_id("x_", -5)) == 28

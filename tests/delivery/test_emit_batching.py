@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+
+import pytest
+from attrs import define, field
+
+from unihooks._contract.planning import NewEvent
+from unihooks._delivery import emit_batching
+from unihooks._delivery.emit_batching import Gathering
+from unihooks.exceptions import StoreError
+
+pytestmark = pytest.mark.anyio
+
+
+@define(slots=False)
+class Submissions:
+    """Stand in for the store: note what comes, answer each event with its id."""
+
+    calls: list[list[NewEvent]] = field(factory=list)
+    error: Exception | None = None
+    held: Future[list[object]] | None = None
+
+    def submit_events(self, events):
+        self.calls.append(list(events))
+        if self.held is not None:
+            return self.held
+        future = Future()
+        if self.error is not None:
+            future.set_exception(self.error)
+        else:
+            future.set_result([one.id for one in events])
+        return future
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def event(number, key=None):
+    return NewEvent(f"evt_{number}", "acme", "shop", "paid", b"{}", 0, key)
+
+
+async def test_events_of_one_turn_are_submitted_together_and_each_gets_its_own_outcome():
+    store = Submissions()
+    gathering = Gathering(store)
+    assert await asyncio.gather(*[gathering.submit(event(number)) for number in range(3)]) == [
+        "evt_0",
+        "evt_1",
+        "evt_2",
+    ]
+    assert await gathering.submit(event(3)) == "evt_3"
+    assert [[one.id for one in call] for call in store.calls] == [["evt_0", "evt_1", "evt_2"], ["evt_3"]]
+
+
+async def test_no_submission_is_larger_than_the_bound():
+    store = Submissions()
+    gathering = Gathering(store)
+    await asyncio.gather(*[gathering.submit(event(number)) for number in range(emit_batching._MOST + 1)])
+    assert [len(call) for call in store.calls] == [emit_batching._MOST, 1]
+
+
+async def test_an_event_with_a_key_holds_up_no_other():
+    store = Submissions()
+    gathering = Gathering(store)
+    await asyncio.gather(gathering.submit(event(1)), gathering.submit(event(2, "key")), gathering.submit(event(3)))
+    assert sorted([one.id for one in call] for call in store.calls) == [["evt_1", "evt_3"], ["evt_2"]]
+
+
+async def test_a_caller_that_is_cancelled_leaves_the_others_alone():
+    store = Submissions(held=Future())
+    gathering = Gathering(store)
+    gone, stays = (asyncio.ensure_future(gathering.submit(event(number))) for number in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    assert [len(call) for call in store.calls] == [2]
+    store.held.set_result(["evt_0", "evt_1"])
+    assert await stays == "evt_1"
+    assert gone.cancelled()
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_the_store_raises_reaches_all(at_once):
+    error = StoreError("the database cannot be used")
+    store = Submissions(error=error)
+    if at_once:
+        store.submit_events = lambda events: (_ for _ in ()).throw(error)
+    gathering = Gathering(store)
+    outcomes = await asyncio.gather(*[gathering.submit(event(number)) for number in range(2)], return_exceptions=True)
+    assert outcomes == [error, error]
+    assert isinstance(await _failure(gathering), StoreError)
+
+
+async def _failure(gathering):
+    with pytest.raises(StoreError) as caught:
+        await gathering.submit(event(9))
+    return caught.value

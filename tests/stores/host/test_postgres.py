@@ -1,0 +1,350 @@
+"""An emit inside a host's transaction on PostgreSQL, whatever the connection looks like."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from attrs import frozen
+
+from unihooks._base.ids import new_id
+from unihooks._contract.planning import NewEvent
+from unihooks.abc import EventFilter, Window
+from unihooks.exceptions import IdempotencyConflict, StoreError
+from unihooks.stores import PostgresStore
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def store(postgres_dsn, schema):
+    store = PostgresStore(postgres_dsn, schema=schema)
+    yield store
+    store.close()
+
+
+def make_event(store, **more):
+    at = store.now()
+    return NewEvent(new_id("evt_", at), "default", "shop", "order.paid", b'{"n":"\xc3\xa9"}', at, **more)
+
+
+def stored_ids(store):
+    return [item.id for item in store.list_events("default", EventFilter(), Window(limit=10))]
+
+
+def lead_nowhere(store):
+    store.migrate()
+    store._database.ready()
+    store._database.schema.quoted = '"nowhere"'
+
+
+@frozen
+class Host:
+    """Hold a connection of a host's, and how it runs SQL of its own, commits and rolls back."""
+
+    connection: object
+    run: object
+    commit: object
+    rollback: object
+
+
+@contextmanager
+def psycopg_host(dsn):
+    import psycopg
+    from psycopg.rows import dict_row
+
+    connection = psycopg.connect(dsn, row_factory=dict_row, cursor_factory=psycopg.ClientCursor)
+    yield Host(connection, connection.execute, connection.commit, connection.rollback)
+    connection.close()
+
+
+@contextmanager
+def psycopg2_host(dsn):
+    import psycopg2
+    from psycopg2.extras import DictCursor
+
+    connection = psycopg2.connect(dsn, cursor_factory=DictCursor)
+    yield Host(connection, lambda text: connection.cursor().execute(text), connection.commit, connection.rollback)
+    connection.close()
+
+
+@contextmanager
+def sqlalchemy_engine(url, **options):
+    from sqlalchemy import create_engine
+
+    engine = create_engine(url, **options)
+    yield engine
+    engine.dispose()
+
+
+def sqlalchemy_host(driver, wrap=lambda connection: connection):
+    @contextmanager
+    def host(dsn):
+        from sqlalchemy import text
+
+        with sqlalchemy_engine(dsn.replace("postgresql:", f"postgresql+{driver}:")) as engine, engine.connect() as raw:
+            connection = wrap(raw)
+            yield Host(connection, lambda line: connection.execute(text(line)), connection.commit, connection.rollback)
+            connection.close()
+
+    return host
+
+
+def session(connection):
+    from sqlalchemy.orm import Session
+
+    return Session(connection.engine)
+
+
+def scoped(connection):
+    from sqlalchemy.orm import scoped_session, sessionmaker
+
+    return scoped_session(sessionmaker(connection.engine))
+
+
+@contextmanager
+def django_host(dsn):
+    with django_connection("postgresql", dsn) as connection:
+        connection.set_autocommit(False)
+        yield Host(connection, lambda line: execute(connection, line), connection.commit, connection.rollback)
+
+
+def execute(connection, line):
+    with connection.cursor() as cursor:
+        cursor.execute(line)
+
+
+@contextmanager
+def django_connection(vendor, name):
+    """Open a connection as Django makes it, without an application around it."""
+    from django.apps import apps
+    from django.conf import settings
+    from django.db.utils import ConnectionHandler
+
+    if not settings.configured:
+        settings.configure(USE_TZ=True)
+        apps.populate([])
+    if vendor == "sqlite3":
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": name}
+    else:
+        from psycopg.conninfo import conninfo_to_dict
+
+        given = conninfo_to_dict(name)
+        database = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": given["dbname"],
+            "USER": given.get("user", ""),
+            "PASSWORD": given.get("password", ""),
+            "HOST": given["host"],
+            "PORT": given.get("port", ""),
+        }
+    connection = ConnectionHandler({"default": database})["default"]
+    yield connection
+    connection.close()
+
+
+HOSTS = {
+    "psycopg": psycopg_host,
+    "psycopg2": psycopg2_host,
+    "sqlalchemy-psycopg": sqlalchemy_host("psycopg"),
+    "sqlalchemy-psycopg2": sqlalchemy_host("psycopg2"),
+    "session": sqlalchemy_host("psycopg", session),
+    "scoped-session": sqlalchemy_host("psycopg2", scoped),
+    "django": django_host,
+}
+
+
+@pytest.fixture(params=HOSTS)
+def host(request, postgres_dsn):
+    with HOSTS[request.param](postgres_dsn) as host:
+        yield host
+
+
+class TestSynchronous:
+    def test_event_is_stored_exactly_if_the_host_commits(self, store, host):
+        store.emit_on(host.connection, make_event(store))
+        host.rollback()
+        event = store.emit_on(host.connection, make_event(store))
+        assert stored_ids(store) == []
+        host.commit()
+        assert stored_ids(store) == [event.id]
+        [found] = store.list_events("default", EventFilter(), Window(limit=10))
+        assert (found.payload, found.created_at) == ({"n": "é"}, event.created_at)
+
+    def test_savepoint_that_is_rolled_back_takes_its_event_along(self, store, host):
+        kept = store.emit_on(host.connection, make_event(store))
+        host.run("SAVEPOINT inner_one")
+        store.emit_on(host.connection, make_event(store))
+        host.run("ROLLBACK TO SAVEPOINT inner_one")
+        host.commit()
+        assert stored_ids(store) == [kept.id]
+
+    def test_key_answers_with_the_first_event_and_a_conflict_leaves_the_transaction_usable(self, store, host):
+        first = store.emit_on(host.connection, make_event(store, idempotency_key="k", digest=b"one"))
+        again = store.emit_on(host.connection, make_event(store, idempotency_key="k", digest=b"one"))
+        assert (again.id, again.created_at) == (first.id, first.created_at)
+        with pytest.raises(IdempotencyConflict):
+            store.emit_on(host.connection, make_event(store, idempotency_key="k", digest=b"two"))
+        host.run("SELECT 1")
+        host.commit()
+        assert stored_ids(store) == [first.id]
+
+    def test_search_path_does_not_matter(self, store, host):
+        host.run("SET search_path = pg_temp")
+        event = store.emit_on(host.connection, make_event(store))
+        host.commit()
+        assert stored_ids(store) == [event.id]
+
+    def test_schema_that_is_not_there_is_another_database(self, postgres_dsn, store, host):
+        lead_nowhere(store)
+        with pytest.raises(StoreError, match="another database"):
+            store.emit_on(host.connection, make_event(store))
+        host.rollback()
+
+    def test_store_of_another_id_is_another_database(self, store, host):
+        assert not stored_ids(store)
+        store._database._opened.store_id = "sto_other"
+        with pytest.raises(StoreError, match="another database"):
+            store.emit_on(host.connection, make_event(store))
+        host.run("SELECT 1")
+        host.rollback()
+
+
+def test_autocommit_stores_at_once(store, postgres_dsn):
+    import psycopg
+
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        event = store.emit_on(connection, make_event(store))
+        assert stored_ids(store) == [event.id]
+
+
+def test_aborted_transaction_is_a_store_error(store, postgres_dsn):
+    import psycopg
+
+    with psycopg.connect(postgres_dsn) as connection:
+        with pytest.raises(psycopg.Error):
+            connection.execute("SELECT 1 / 0")
+        with pytest.raises(StoreError, match="could not be inserted"):
+            store.emit_on(connection, make_event(store))
+        connection.rollback()
+
+
+def test_sqlite_connection_is_another_database(store):
+    import sqlite3
+
+    connection = sqlite3.connect(":memory:")
+    with pytest.raises(StoreError, match="another database"):
+        store.emit_on(connection, make_event(store))
+    connection.close()
+
+
+@asynccontextmanager
+async def async_psycopg_host(dsn):
+    import psycopg
+    from psycopg.rows import dict_row
+
+    async with await psycopg.AsyncConnection.connect(dsn, row_factory=dict_row) as connection:
+        yield Host(connection, connection.execute, connection.commit, connection.rollback)
+
+
+@asynccontextmanager
+async def asyncpg_host(dsn):
+    import asyncpg
+
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("BEGIN")
+    yield asyncpg_steps(connection)
+    await connection.close()
+
+
+def asyncpg_steps(connection):
+    async def end(how):
+        await connection.execute(how)
+        await connection.execute("BEGIN")
+
+    return Host(connection, connection.execute, lambda: end("COMMIT"), lambda: end("ROLLBACK"))
+
+
+@asynccontextmanager
+async def asyncpg_pool_host(dsn):
+    import asyncpg
+
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=1) as pool, pool.acquire() as connection:
+        await connection.execute("BEGIN")
+        yield asyncpg_steps(connection)
+        await connection.execute("ROLLBACK")
+
+
+def sqlalchemy_async_host(driver, *, with_session):
+    @asynccontextmanager
+    async def host(dsn):
+        from sqlalchemy import text
+        from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+        engine = create_async_engine(dsn.replace("postgresql:", f"postgresql+{driver}:"))
+        connection = AsyncSession(engine) if with_session else await engine.connect()
+        yield Host(connection, lambda line: connection.execute(text(line)), connection.commit, connection.rollback)
+        await connection.close()
+        await engine.dispose()
+
+    return host
+
+
+ASYNC_HOSTS = {
+    "psycopg": async_psycopg_host,
+    "asyncpg": asyncpg_host,
+    "asyncpg-pool": asyncpg_pool_host,
+    "sqlalchemy-asyncpg": sqlalchemy_async_host("asyncpg", with_session=False),
+    "sqlalchemy-psycopg": sqlalchemy_async_host("psycopg", with_session=False),
+    "async-session": sqlalchemy_async_host("asyncpg", with_session=True),
+}
+
+
+@pytest.mark.parametrize("kind", ASYNC_HOSTS)
+class TestAsynchronous:
+    def test_event_is_stored_exactly_if_the_host_commits(self, store, postgres_dsn, kind):
+        async def run():
+            async with ASYNC_HOSTS[kind](postgres_dsn) as host:
+                await store.aemit_on(host.connection, make_event(store))
+                await host.rollback()
+                event = await store.aemit_on(host.connection, make_event(store))
+                await host.run("SAVEPOINT inner_one")
+                await store.aemit_on(host.connection, make_event(store))
+                await host.run("ROLLBACK TO SAVEPOINT inner_one")
+                assert await asyncio.to_thread(stored_ids, store) == []
+                await host.commit()
+            return event
+
+        event = asyncio.run(run())
+        assert stored_ids(store) == [event.id]
+
+    def test_conflict_leaves_the_transaction_usable(self, store, postgres_dsn, kind):
+        async def run():
+            async with ASYNC_HOSTS[kind](postgres_dsn) as host:
+                first = await store.aemit_on(host.connection, make_event(store, idempotency_key="k", digest=b"one"))
+                with pytest.raises(IdempotencyConflict):
+                    await store.aemit_on(host.connection, make_event(store, idempotency_key="k", digest=b"two"))
+                await host.commit()
+            return first
+
+        first = asyncio.run(run())
+        assert stored_ids(store) == [first.id]
+
+    def test_emit_without_await_is_told_to_use_aemit(self, store, postgres_dsn, kind):
+        async def run():
+            async with ASYNC_HOSTS[kind](postgres_dsn) as host:
+                with pytest.raises(TypeError, match="aemit"):
+                    store.emit_on(host.connection, make_event(store))
+
+        asyncio.run(run())
+
+    def test_other_database_is_an_error_that_says_so(self, store, postgres_dsn, kind):
+        async def run():
+            async with ASYNC_HOSTS[kind](postgres_dsn) as host:
+                lead_nowhere(store)
+                with pytest.raises(StoreError, match="another database"):
+                    await store.aemit_on(host.connection, make_event(store))
+                await host.rollback()
+
+        asyncio.run(run())

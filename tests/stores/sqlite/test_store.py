@@ -1,0 +1,447 @@
+"""The rules that SQLite adds to the contract: files, processes, locks, durability."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+
+from unihooks._base.ids import new_id
+from unihooks._contract.planning import NewEvent
+from unihooks._message.secrets import generate_secret
+from unihooks._model.models import ActiveInterval, Endpoint, EventSubscription, Webhook
+from unihooks.abc import DeliveryFilter, EventFilter, Lease, Room, Window
+from unihooks.exceptions import StoreError
+from unihooks.stores import SQLiteStore
+from unihooks.stores.sql import subscribers
+from unihooks.stores.sqlite import schema as _sqlite_schema
+from unihooks.stores.sqlite import writer
+
+NO_ROOM = {"total": 0, "per_endpoint": 0}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "webhooks.db"
+
+
+@pytest.fixture
+def store(path):
+    store = SQLiteStore(path)
+    yield store
+    store.close()
+
+
+def make_event(store, *, tenant="default", body=b'{"n":1}', **more):
+    at = store.now()
+    return NewEvent(new_id("evt_", at), tenant, "shop", "order.paid", body, at, **more)
+
+
+def emit(store, *events):
+    return store.submit_events(events).result(timeout=10)
+
+
+def add_webhook(store, *, endpoints=1, tenant="default"):
+    at = store.now()
+    id_ = new_id("whk_", at)
+    webhook = Webhook(
+        name="a webhook",
+        id=id_,
+        tenant=tenant,
+        version=1,
+        status="active",
+        interval=ActiveInterval(activated_at=at, activated_mark=id_),
+        secrets=[generate_secret()],
+        subscriptions=[EventSubscription("shop", "*")],
+        endpoints=[Endpoint(f"https://h{n}.example/", id=new_id("end_", at)) for n in range(endpoints)],
+    )
+    store.add_webhook(webhook, at_most=10_000)
+    return webhook
+
+
+def tables(path):
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+    connection.close()
+    return rows
+
+
+def run_python(code, *args):
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *map(str, args)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+EMIT_FOREVER = """
+    import sys
+    from unihooks._base.ids import new_id
+    from unihooks._contract.planning import NewEvent
+    from unihooks.stores import SQLiteStore
+
+    store = SQLiteStore(sys.argv[1])
+    for _ in range(int(sys.argv[2])):
+        event = NewEvent(new_id("evt_", store.now()), "default", "shop", "paid", b"{}", store.now())
+        print(store.submit_events([event]).result()[0].id, flush=True)
+"""
+
+WORK_UNTIL_DONE = """
+    import sys
+    from unihooks.abc import Lease, Room
+    from unihooks.stores import SQLiteStore
+
+    store = SQLiteStore(sys.argv[1])
+    more, token = True, int(sys.argv[2]) * 1_000_000
+    while more:
+        token += 1
+        planned = store.plan(Lease(token=token, seconds=60), Room(total=7, per_endpoint=3), 20)
+        claimed = store.claim(Lease(token=token + 500_000, seconds=60), Room(total=9, per_endpoint=5))
+        print(*[item.id for item in (*planned.claimed, *claimed)], flush=True)
+        more = planned.more or claimed
+"""
+
+
+class TestFile:
+    def test_memory_is_refused_and_the_memory_store_named(self):
+        with pytest.raises(StoreError, match="MemoryStore"):
+            SQLiteStore(":memory:")
+
+    def test_file_that_is_no_database_is_an_error_that_names_it(self, path):
+        path.write_bytes(b"this is a text and not a database at all" * 100)
+        with pytest.raises(StoreError, match=r"webhooks\.db is not an SQLite database"):
+            SQLiteStore(path).work()
+
+    def test_missing_directory_is_an_error_that_says_so(self, tmp_path):
+        with pytest.raises(StoreError, match="directory must exist"):
+            SQLiteStore(tmp_path / "none" / "webhooks.db").work()
+
+    def test_tables_live_beside_those_of_the_host(self, path):
+        host = sqlite3.connect(path)
+        host.execute("CREATE TABLE orders (id)")
+        host.execute("INSERT INTO orders VALUES (1)")
+        host.commit()
+        store = SQLiteStore(path)
+        emit(store, make_event(store))
+        store.close()
+        assert host.execute("SELECT * FROM orders").fetchall() == [(1,)]
+        host.close()
+        names = {name for _, name, _ in tables(path) if not name.startswith("sqlite_")}
+        assert all(name.startswith("unihooks_") for name in names - {"orders"})
+
+    def test_store_works_again_after_close(self, store):
+        emit(store, make_event(store))
+        store.close()
+        store.close()
+        emit(store, make_event(store))
+        assert len(store.list_events("default", EventFilter(), Window(limit=10))) == 2
+
+    def test_path_stays_the_same_when_the_process_changes_directory(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        store = SQLiteStore("here.db")
+        monkeypatch.chdir("/")
+        emit(store, make_event(store))
+        store.close()
+        assert (tmp_path / "here.db").exists()
+
+    def test_full_disk_fails_the_emit_and_not_the_store(self, store):
+        emit(store, make_event(store))
+        connection = store._database._open().writer._connection
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreError, match="cannot grow"):
+            emit(store, make_event(store, body=b'"' + b"x" * 200_000 + b'"'))
+        connection.execute("PRAGMA max_page_count = 1000000")
+        emit(store, make_event(store))
+        assert len(store.list_events("default", EventFilter(), Window(limit=10))) == 2
+
+
+class TestSchema:
+    def test_migrations_lead_to_the_same_schema(self, tmp_path):
+        for name, files in (("schema", ["schema.sql"]), ("steps", _sqlite_schema.migrations())):
+            connection = sqlite3.connect(tmp_path / name)
+            for statement in (statement for file in files for statement in _sqlite_schema.statements(file)):
+                connection.execute(statement)
+            connection.close()
+        assert tables(tmp_path / "schema") == tables(tmp_path / "steps")
+
+    def test_newest_migration_is_the_schema_version(self):
+        assert int(_sqlite_schema.migrations()[-1][:4]) == _sqlite_schema.SCHEMA_VERSION
+
+    def test_migrate_names_its_steps_once(self, store):
+        assert store.migrate() == ["schema"]
+        assert store.migrate() == []
+
+    def test_missing_file_without_migration_names_the_command_and_makes_no_file(self, path):
+        with pytest.raises(StoreError, match="unihooks migrate"):
+            SQLiteStore(path, migrate=False).work()
+        assert not path.exists()
+
+    def test_missing_tables_without_migration_name_the_command(self, path):
+        sqlite3.connect(path).close()
+        store = SQLiteStore(path, migrate=False)
+        with pytest.raises(StoreError, match="unihooks migrate"):
+            store.work()
+        store.migrate()
+        assert not store.work().new_events
+        store.close()
+
+    def test_newer_schema_is_refused(self, store, path):
+        store.migrate()
+        connection = sqlite3.connect(path)
+        connection.execute("UPDATE unihooks_store SET schema_version = 99")
+        connection.commit()
+        connection.close()
+        with pytest.raises(StoreError, match="install a newer unihooks"):
+            store.work()
+
+    def test_old_schema_takes_the_missing_steps_only(self, store, monkeypatch):
+        store.migrate()
+        real = _sqlite_schema.statements
+        added = {"0002_more.sql": ["CREATE TABLE main.unihooks_more (id)"]}
+        monkeypatch.setattr(_sqlite_schema, "SCHEMA_VERSION", 2)
+        monkeypatch.setattr(_sqlite_schema, "migrations", lambda: ["0001_initial.sql", *added])
+        monkeypatch.setattr(_sqlite_schema, "statements", lambda name: added.get(name) or real(name))
+        with pytest.raises(StoreError, match="has schema 1, this version needs 2; run `unihooks migrate`"):
+            SQLiteStore(store._database.path, migrate=False).work()
+        assert store.migrate() == ["0002_more"]
+        assert store.migrate() == []
+
+    def test_failing_migration_changes_nothing(self, store, path, monkeypatch):
+        monkeypatch.setattr(_sqlite_schema, "statements", lambda _: ["CREATE TABLE main.a (id)", "nonsense"])
+        with pytest.raises(StoreError, match="refused a statement"):
+            store.migrate()
+        assert tables(path) == []
+
+
+class TestWriting:
+    def test_event_that_cannot_be_stored_fails_alone(self, store):
+        good, bad, twice = make_event(store), make_event(store, body=None), make_event(store)
+        odd = make_event(store, tenant="\ud800")
+        keyed = make_event(store, body=None, idempotency_key="k", digest=b"d")
+        outcomes = emit(store, good, bad, twice, twice, odd, keyed)
+        assert [isinstance(outcome, StoreError) for outcome in outcomes] == [False, True, False, True, True, True]
+        assert {good.id, twice.id} == {
+            item.id for item in store.list_events("default", EventFilter(), Window(limit=10))
+        }
+
+    def test_failing_change_leaves_its_neighbours_alone(self, store):
+        webhook = add_webhook(store)
+        with ThreadPoolExecutor(4) as pool:
+            broken = pool.submit(store.revise_webhook, "default", webhook.id, lambda _: 1 / 0)
+            emits = [pool.submit(emit, store, make_event(store)) for _ in range(20)]
+            with pytest.raises(ZeroDivisionError):
+                broken.result()
+            assert all(emitted.result() for emitted in emits)
+        assert store.get_webhook("default", webhook.id) == webhook
+
+    def test_unexpected_error_reaches_who_waits_and_the_next_emit_works(self, store, monkeypatch):
+        store.migrate()
+        with monkeypatch.context() as broken:
+            broken.setattr(writer, "insert_events", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                emit(store, make_event(store))
+        assert emit(store, make_event(store))
+
+    def test_file_that_cannot_be_written_is_an_error_that_says_so(self, store):
+        store.migrate()
+        store.work()
+        connection = store._database._open().writer._connection
+        connection.execute("PRAGMA query_only = ON")
+        with pytest.raises(StoreError, match="make the file and its directory writable"):
+            emit(store, make_event(store))
+
+    def test_many_threads_emit_at_once(self, store):
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda _: emit(store, make_event(store)), range(200)))
+        assert len(store.list_events("default", EventFilter(), Window(limit=250))) == 200
+
+    def test_foreign_lock_is_an_error_that_says_what_to_do(self, path):
+        store = SQLiteStore(path, busy_timeout=0.05)
+        store.migrate()
+        host = sqlite3.connect(path, isolation_level=None)
+        host.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"only emit\(connection=\.\.\.\) works"):
+            emit(store, make_event(store))
+        assert not store.work().new_events
+        host.execute("ROLLBACK")
+        host.close()
+        emit(store, make_event(store))
+        store.close()
+
+    def test_a_lock_that_others_hold_is_tried_again_in_short_and_equal_steps(self, store, path, monkeypatch):
+        store.migrate()
+        host = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        host.execute("BEGIN IMMEDIATE")
+        naps = []
+
+        def nap(seconds):
+            naps.append(seconds)
+            if len(naps) == 20:
+                host.execute("ROLLBACK")
+
+        monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=time.monotonic, sleep=nap))
+        emit(store, make_event(store))
+        assert naps == [0.0005] * 20
+        host.close()
+
+    def test_change_token_differs_after_a_commit_elsewhere_and_only_then(self, store, path):
+        before = store.change_token()
+        assert store.change_token() == before
+        other = SQLiteStore(path)
+        emit(other, make_event(other))
+        other.close()
+        assert store.change_token() != before
+
+    def test_rolled_back_configuration_is_never_planned_with(self, store, monkeypatch):
+        # A plan that shares a transaction with a change must not remember the change if the commit fails.
+        emit(store, make_event(store))
+        store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
+        before = store._plans._subscribers
+        store._database._open().writer._rolled_back()
+        assert store._plans._subscribers is not before
+
+
+class TestPlanning:
+    def test_large_fan_out_takes_several_calls_and_misses_nobody(self, store):
+        webhooks = [add_webhook(store, endpoints=4) for _ in range(600)]
+        event = make_event(store)
+        emit(store, event)
+        made, calls = 0, 0
+        while True:
+            planned = store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
+            made, calls = made + planned.deliveries, calls + 1
+            assert planned.deliveries <= 1_004
+            if not planned.more:
+                break
+        assert (made, calls, planned.events) == (2_400, 3, 1)
+        found = store.list_deliveries("default", DeliveryFilter(event_id=event.id), Window(limit=5_000))
+        assert {item.endpoint_id for item in found} == {item.id for one in webhooks for item in one.endpoints}
+
+    def test_events_of_every_tenant_are_planned_beside_a_burst(self, store):
+        emit(store, *[make_event(store, tenant="a") for _ in range(2_000)])
+        for tenant in ("0", "b"):
+            add_webhook(store, tenant=tenant)
+            emit(store, make_event(store, tenant=tenant))
+        planned = store.plan(Lease(token=1, seconds=30), Room(total=10, per_endpoint=5), 100)
+        assert planned.more
+        assert {item.tenant for item in planned.claimed} == {"0", "b"}
+
+    def test_more_tenants_than_fit_one_call_take_turns(self, store):
+        for number in range(250):
+            emit(store, make_event(store, tenant=f"t{number:03}"))
+        counts = [store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 100).events for _ in range(3)]
+        assert counts == [100, 100, 50]
+
+    def test_due_lane_of_another_tenant_is_claimed_beside_many(self, store):
+        add_webhook(store, tenant="busy", endpoints=50)
+        add_webhook(store, tenant="calm")
+        emit(store, make_event(store, tenant="busy"))
+        store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
+        emit(store, make_event(store, tenant="calm"))
+        store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
+        claimed = store.claim(Lease(token=2, seconds=30), Room(total=4, per_endpoint=2))
+        assert len(claimed) == 4
+        assert {item.tenant for item in claimed} == {"busy", "calm"}
+
+    def test_one_call_holds_no_more_than_a_few_large_payloads(self, store):
+        emit(store, *[make_event(store, body=b" " * 250_000) for _ in range(50)])
+        planned = store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 100)
+        assert (planned.events, planned.more) == (33, True)
+
+    def test_forgotten_subscribers_are_found_again(self, store, monkeypatch):
+        monkeypatch.setattr(subscribers, "_KEPT", 4)
+        for tenant in ("a", "b"):
+            add_webhook(store, tenant=tenant)
+        for tenant in ("a", "b", "a", "b"):
+            emit(store, make_event(store, tenant=tenant))
+            assert store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10).deliveries == 1
+
+    def test_bytes_of_any_kind_come_back_from_a_claim(self, store):
+        add_webhook(store)
+        bodies = [b"\x00", b"", b'"\xc3\xa9"', bytes(range(256)), b"{}"]
+        emit(store, *[make_event(store, body=body) for body in bodies])
+        store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
+        claimed = store.claim(Lease(token=2, seconds=30), Room(total=10, per_endpoint=10))
+        assert sorted(item.body for item in claimed) == sorted(bodies)
+
+
+class TestProcesses:
+    def test_processes_that_start_at_once_share_a_new_file(self, path):
+        processes = [run_python(EMIT_FOREVER, path, 20) for _ in range(4)]
+        ids = {line for process in processes for line in process.communicate(timeout=60)[0].split()}
+        assert [process.returncode for process in processes] == [0] * 4
+        store = SQLiteStore(path)
+        assert {item.id for item in store.list_events("default", EventFilter(), Window(limit=250))} == ids
+        store.close()
+
+    def test_event_survives_a_kill_once_emit_has_returned(self, path):
+        process = run_python(EMIT_FOREVER, path, 1_000_000)
+        emitted = [process.stdout.readline().strip() for _ in range(50)]
+        process.send_signal(signal.SIGKILL)
+        emitted += process.communicate()[0].split()
+        store = SQLiteStore(path)
+        found = {item.id for item in store.list_events("default", EventFilter(), Window(limit=100_000))}
+        assert {id_ for id_ in emitted if len(id_) == 30} <= found
+        store.close()
+
+    def test_workers_in_several_processes_share_the_work_and_lease_nothing_twice(self, store, path):
+        add_webhook(store, endpoints=4)
+        emit(store, *[make_event(store) for _ in range(200)])
+        processes = [run_python(WORK_UNTIL_DONE, path, number) for number in (1, 2, 3)]
+        ids = [id_ for process in processes for id_ in process.communicate(timeout=60)[0].split()]
+        assert [process.returncode for process in processes] == [0] * 3
+        assert len(ids) == len(set(ids)) == 800
+
+    def test_process_that_never_closes_ends_by_itself(self, path):
+        process = run_python(EMIT_FOREVER, path, 1)
+        assert process.communicate(timeout=20)[0].startswith("evt_")
+        assert process.returncode == 0
+
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+    def test_store_used_before_a_fork_works_on_both_sides(self, store):
+        emit(store, make_event(store))
+        child = os.fork()
+        if child == 0:
+            failed = 1
+            try:
+                emit(store, make_event(store))
+                store.close()
+                failed = 0
+            finally:
+                os._exit(failed)
+        emit(store, make_event(store))
+        assert os.waitpid(child, 0)[1] == 0
+        emit(store, make_event(store))
+        assert len(store.list_events("default", EventFilter(), Window(limit=10))) == 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted there")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_deleted_or_replaced_takes_no_more_events(store, path, replaced):
+    emit(store, make_event(store))
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink()
+    if replaced:
+        path.write_bytes(b"")
+    with pytest.raises(StoreError, match="deleted, emptied or replaced"):
+        emit(store, make_event(store))
+    with pytest.raises(StoreError, match="deleted, emptied or replaced"):
+        add_webhook(store)
+    store.close()
+    emit(store, make_event(store))
+    assert len(store.list_events("default", EventFilter(), Window(limit=9))) == 1
+
+
+def test_marking_a_large_event_as_planned_does_not_write_its_body_again(store, path):
+    add_webhook(store)
+    emit(store, make_event(store, body=b'"' + b"x" * 200_000 + b'"'))
+    log = path.with_name(path.name + "-wal")
+    before = log.stat().st_size
+    assert store.plan(Lease(token=1, seconds=30), Room(1, 1), 10).events == 1
+    assert log.stat().st_size - before < 100_000
