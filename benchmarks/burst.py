@@ -12,7 +12,7 @@ import scenes
 from sizes import Opens, Size
 from tables import Row, Table, percentile
 
-from unihooks.abc import Claimed, Room, Store
+from unihooks.abc import Capacity, Claimed, Store
 
 _PER_ENDPOINT = 128
 
@@ -67,7 +67,7 @@ def _working(store: Store) -> Iterator[_Arrivals]:
 
     def work() -> None:
         while not ending.is_set():
-            room = Room(512, _PER_ENDPOINT)
+            room = Capacity(512, _PER_ENDPOINT)
             claimed = list(store.plan(scenes.lease(), room, 256).claimed)
             arrivals.note(claimed)
             more = store.claim(scenes.lease(), room)

@@ -102,8 +102,8 @@ def _one_delivered(one: Place, size: Size) -> str:
     scenes.add(one.store, [scenes.webhook(one.store, TENANT, size.webhooks, "seldom")])
     scenes.emit(one.store, TENANT, 1, "seldom")
     scenes.plan_all(one.store)
-    narrow = DeliveryFilter(webhook_id=f"whk_{TENANT}_{size.webhooks}")
-    [delivery] = one.store.list_deliveries(TENANT, narrow, Window(limit=2))
+    filters = DeliveryFilter(webhook_id=f"whk_{TENANT}_{size.webhooks}")
+    [delivery] = one.store.list_deliveries(TENANT, filters, Window(limit=2))
     return delivery.id
 
 

@@ -12,7 +12,7 @@ from databases import Place
 from sizes import Opens, Size
 from tables import Row, Table, alternate, pair
 
-from unihooks.abc import Room, Store
+from unihooks.abc import Capacity, Store
 
 
 def many_webhooks(table: Table, opens: Opens, size: Size) -> None:
@@ -71,7 +71,7 @@ def _plan_all(store: Store) -> tuple[list[int], float]:
     slowest, more = 0.0, True
     while more:
         began = time.perf_counter()
-        planned = store.plan(scenes.lease(), Room(0, 0), 256)
+        planned = store.plan(scenes.lease(), Capacity(0, 0), 256)
         slowest = max(slowest, time.perf_counter() - began)
         made.append(planned.deliveries)
         more = planned.more

@@ -24,7 +24,7 @@ from tables import Row, Table
 from tasks import SECRET, Meter, Task, run
 
 from unihooks._delivery.attempts import Attempted
-from unihooks._delivery.endpoint_queues import Lanes
+from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.engine import Engine
 from unihooks._message.signing import Signer
 from unihooks.stores.sqlite import database as _sqlite_database
@@ -50,9 +50,9 @@ _LOOP: tuple[tuple[Any, str, str], ...] = (
     (AnswerParser, "feed", "parse the answer"),
     (Pool, "take", "lend connections"),
     (Pool, "put", "lend connections"),
-    (Lanes, "add", "queue by endpoint"),
-    (Lanes, "next", "queue by endpoint"),
-    (Lanes, "done", "queue by endpoint"),
+    (EndpointQueues, "add", "queue by endpoint"),
+    (EndpointQueues, "next", "queue by endpoint"),
+    (EndpointQueues, "done", "queue by endpoint"),
     (Attempted, "result", "make the log's row"),
     (Engine, "_on_recorded", "take note of what was recorded"),
 )

@@ -14,7 +14,7 @@ from fan_out import many_webhooks
 from sizes import Opens, Size
 from tables import Table, alternate, pair
 
-from unihooks.abc import Room, Store
+from unihooks.abc import Capacity, Store
 
 HEALTHY_LANES = 64
 HEALTHY_DUE = 2_048
@@ -82,7 +82,7 @@ def _compare_claims(
 ) -> None:
     def claiming(store: Store) -> Callable[[], Callable[[], None]]:
         def claim() -> Callable[[], None]:
-            claimed = store.claim(scenes.lease(), Room(CLAIM, PER_ENDPOINT, taken or {}))
+            claimed = store.claim(scenes.lease(), Capacity(CLAIM, PER_ENDPOINT, taken or {}))
             good = len(claimed) == CLAIM and {one.tenant for one in claimed} == {"healthy"}
             table.check(f"{what}: {len(claimed)} claimed", good=good)
             return lambda: store.release(claimed)

@@ -13,7 +13,7 @@ from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
 from unihooks._contract.planning import NewEvent
 from unihooks._model.models import ActiveInterval, DeliveryState
-from unihooks.abc import AttemptRow, Claimed, Lease, Result, Room, Store
+from unihooks.abc import AttemptRow, Capacity, Claimed, Lease, Result, Store
 
 LOTS = 1_000_000
 BODY = b'{"text":"' + b"x" * 1000 + b'"}'
@@ -74,7 +74,7 @@ def plan_all(store: Store) -> list[int]:
     """Plan what is new and lease nothing; return how many deliveries each call made."""
     made = []
     while True:
-        planned = store.plan(lease(), Room(0, 0), 256)
+        planned = store.plan(lease(), Capacity(0, 0), 256)
         made.append(planned.deliveries)
         if not planned.more:
             return made

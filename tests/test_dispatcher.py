@@ -53,7 +53,7 @@ def test_emit_neither_reads_nor_matches_webhooks(host, monkeypatch):
     def refuse(*_args, **_options):
         raise AssertionError("emit looked at the configuration")
 
-    for verb in ("get_webhook", "list_webhooks", "destinations", "stamps", "plan", "claim", "work"):
+    for verb in ("get_webhook", "list_webhooks", "destinations", "config_versions", "plan", "claim", "work"):
         monkeypatch.setattr(type(host.dispatcher.settings.store), verb, refuse)
 
     host.emit()
@@ -424,7 +424,7 @@ def test_egress_ips_are_kept_for_the_hosts_pages(new_dispatcher):
         assert new_dispatcher(egress_ips=given).egress_ips == ("192.0.2.1",)
 
 
-# Figures and bounds.
+# QueueStatistics and bounds.
 
 
 def test_stats_show_the_state_of_the_queue(host):

@@ -52,7 +52,7 @@ ANSWERS = {
     "/busy": b"HTTP/1.1 503 Busy\r\nRetry-After: 30\r\nContent-Length: 4\r\n\r\nbusy",
     "/short": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbroken",
     "/bare": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
-    "/folded": b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 0\r\n\r\n",
+    "/search_text": b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 0\r\n\r\n",
     "/twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
     "/both": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "/junk": b"SSH-2.0-OpenSSH_9.2\r\n",
@@ -90,7 +90,7 @@ def test_what_is_accepted_and_sent_is_tested_without_uvloop_too(tmp_path):
 
 
 def test_same_bytes_are_sent_and_same_answers_accepted_with_and_without_uvloop(monkeypatch):
-    with Recorder(("127.0.0.1", 0), Exchange) as recorder:
+    with ResultBatcher(("127.0.0.1", 0), Exchange) as recorder:
         threading.Thread(target=recorder.serve_forever, args=(0.01,), daemon=True).start()
         fast = recorder.record(monkeypatch)
         monkeypatch.setitem(sys.modules, "uvloop", None)
@@ -123,7 +123,7 @@ class Exchange(socketserver.StreamRequestHandler):
         return b"".join(lines)
 
 
-class Recorder(socketserver.ThreadingTCPServer):
+class ResultBatcher(socketserver.ThreadingTCPServer):
     """Be every customer's endpoint, and note what a host sends whose time, ids and secret are always the same."""
 
     daemon_threads = True

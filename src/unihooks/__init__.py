@@ -7,7 +7,7 @@ from unihooks._contract.statistics import (
     FailingEndpoint,
     HourCount,
     SlowEndpoint,
-    TenantFigures,
+    TenantStatistics,
     WebhookHealth,
 )
 from unihooks._delivery.worker import Worker
@@ -65,7 +65,7 @@ __all__ = [
     "SlowEndpoint",
     "Stats",
     "TargetPolicy",
-    "TenantFigures",
+    "TenantStatistics",
     "VerifiedMessage",
     "Webhook",
     "WebhookHealth",

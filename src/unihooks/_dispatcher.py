@@ -18,9 +18,9 @@ from unihooks._base.ids import new_id
 from unihooks._base.times import Clock, from_us, optional_microseconds
 from unihooks._contract.leasing import DrainResult
 from unihooks._contract.planning import NewEvent
-from unihooks._contract.statistics import TenantFigures
-from unihooks._delivery.emit_batching import Gathering
-from unihooks._delivery.test_sends import Prober
+from unihooks._contract.statistics import TenantStatistics
+from unihooks._delivery.emit_batching import EmitBatcher
+from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
 from unihooks._delivery.worker import Worker, WorkerThread, drain, run_in_new_loop
 from unihooks._management.log import Log
@@ -113,8 +113,8 @@ class Dispatcher:
             store.use_clock(clock)
         self.catalog = catalog
         self._store = store
-        self._gathering = Gathering(store)
-        self._patrol = _Patrol(store)
+        self._gathering = EmitBatcher(store)
+        self._patrol = _NoWorkerWarning(store)
         self._watch = Watch(store)
         self._settings = Settings(
             store=store,
@@ -127,7 +127,7 @@ class Dispatcher:
             on_endpoint_disabled=on_endpoint_disabled,
         )
         bounds = Bounds(webhooks_per_tenant=webhooks_per_tenant, endpoints_per_webhook=endpoints_per_webhook)
-        send = Prober(self._settings).send
+        send = TestSender(self._settings).send
         self.webhooks = Webhooks(settings=self._settings, targets=targets, catalog=catalog, bounds=bounds, send=send)
         self.log = Log(self._settings)
 
@@ -257,7 +257,7 @@ class Dispatcher:
         """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""
         return self._watch.overview()
 
-    def tenants(self, *, limit: int = 50, cursor: str | None = None) -> Page[TenantFigures]:
+    def tenants(self, *, limit: int = 50, cursor: str | None = None) -> Page[TenantStatistics]:
         """List tenants by name, with how many webhooks they have and how much is due."""
         return tenants(self._store, limit=limit, cursor=cursor)
 
@@ -351,7 +351,7 @@ def _with_payload(stored: Event, payload: Any) -> Event:
     return Event(stored.id, stored.tenant, stored.product, stored.event_type, payload, stored.created_at)
 
 
-class _Patrol:
+class _NoWorkerWarning:
     """Warn once when nobody seems to run a worker; looks at most every 10 s."""
 
     def __init__(self, store: Store) -> None:

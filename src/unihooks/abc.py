@@ -21,7 +21,7 @@ from attrs import Factory, frozen
 from unihooks._base.ids import new_id
 from unihooks._base.times import Clock
 from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
-from unihooks._contract.idempotency import KeptAnswer, StoreAnswers
+from unihooks._contract.idempotency import IdempotencyRecord, StoreAnswers
 from unihooks._contract.leasing import (
     ENDPOINT_REMOVED,
     ERASED,
@@ -29,19 +29,19 @@ from unihooks._contract.leasing import (
     HELD_TOO_LONG,
     WEBHOOK_DELETED,
     AttemptRow,
+    Capacity,
     Claimed,
     Ended,
-    Figures,
     Lease,
     Planned,
+    QueueStatistics,
     Recorded,
     Result,
-    Room,
     Work,
     WorkerSeen,
 )
 from unihooks._contract.planning import NewEvent, PlannedBody, Subscriber, plan_event, recover_event, subscriber
-from unihooks._contract.statistics import StoreFigures
+from unihooks._contract.statistics import Statistics
 from unihooks._message.requests import Destination
 from unihooks._model.models import Attempt, Delivery, Event, Webhook
 from unihooks._model.retries import RetryPolicy
@@ -53,28 +53,28 @@ __all__ = [
     "HELD_TOO_LONG",
     "WEBHOOK_DELETED",
     "AttemptRow",
+    "Capacity",
     "Claimed",
     "DeliveryFilter",
     "Destination",
     "EmitOutcome",
     "Emitter",
-    "Employer",
     "Ended",
     "EventFilter",
-    "Figures",
+    "HasSettings",
     "Hook",
-    "KeptAnswer",
+    "IdempotencyRecord",
     "Lease",
     "NewEvent",
     "Planned",
     "PlannedBody",
+    "QueueStatistics",
     "Recorded",
     "Result",
-    "Room",
     "Settings",
+    "Statistics",
     "Store",
     "StoreAnswers",
-    "StoreFigures",
     "Subscriber",
     "WebhookFilter",
     "Window",
@@ -119,7 +119,7 @@ class Emitter(Protocol):
 EmitOutcome = Event | Exception
 
 
-class Store(StoreFigures, StoreAnswers):
+class Store(Statistics, StoreAnswers):
     """Keep everything; the rules that every implementation keeps stand with its verbs."""
 
     @abstractmethod
@@ -141,7 +141,7 @@ class Store(StoreFigures, StoreAnswers):
     def wake(self) -> None:
         """Let the workers of other processes look for work soon; a hint that nothing depends on. Never waits."""
 
-    # Configuration. Each change raises the tenant's stamp in its transaction.
+    # Configuration. Each change raises the tenant's config_version in its transaction.
 
     @abstractmethod
     def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
@@ -152,7 +152,7 @@ class Store(StoreFigures, StoreAnswers):
         """Return the webhook or raise `NotFound`."""
 
     @abstractmethod
-    def list_webhooks(self, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
+    def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
         """Return webhooks, newest first (by id)."""
 
     @abstractmethod
@@ -173,11 +173,11 @@ class Store(StoreFigures, StoreAnswers):
 
     @abstractmethod
     def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
-        """Return the current destination of each endpoint that exists, with the stamp read before it."""
+        """Return the current destination of each endpoint that exists, with the config_version read before it."""
 
     @abstractmethod
-    def stamps(self, tenants: Collection[str]) -> dict[str, int]:
-        """Return the configuration stamp of each tenant; 0 for an unknown one."""
+    def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
+        """Return the configuration config_version of each tenant; 0 for an unknown one."""
 
     # Emitting.
 
@@ -221,18 +221,18 @@ class Store(StoreFigures, StoreAnswers):
         """Return whether there are new events, and when an open lane is next due."""
 
     @abstractmethod
-    def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
+    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
         """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
 
-        Events are claimed first, then the tenants' stamps and configuration are read, then `plan_event` decides.
+        Events are claimed first, then the tenants' configuration are read, then `plan_event` decides.
         Deliveries for lanes that are open and have room are leased to the caller; the others are due now. A delivery
         that failed to map is stored as failed. An event is planned once, whoever else plans; a large fan-out may take
         several calls.
         """
 
     @abstractmethod
-    def claim(self, lease: Lease, room: Room) -> list[Claimed]:
-        """Lease due deliveries of open lanes with room, the longest due lanes first, tenants in turn.
+    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+        """Lease due deliveries of open lanes with capacity, the longest due lanes first, tenants in turn.
 
         A delivery whose lease ended is due again, whoever holds it.
         """
@@ -252,7 +252,7 @@ class Store(StoreFigures, StoreAnswers):
         """Give leased deliveries back, due now, where the token still holds them."""
 
     @abstractmethod
-    def beat(self, worker_id: str, *, gone: bool = False) -> None:
+    def heartbeat(self, worker_id: str, *, gone: bool = False) -> None:
         """Note that this worker lives, or that it has ended."""
 
     @abstractmethod
@@ -299,11 +299,11 @@ class Store(StoreFigures, StoreAnswers):
     # The log.
 
     @abstractmethod
-    def list_events(self, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
+    def list_events(self, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
         """Return events with their payloads, newest first (by id)."""
 
     @abstractmethod
-    def list_deliveries(self, tenant: str, narrow: DeliveryFilter, window: Window) -> list[Delivery]:
+    def list_deliveries(self, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
         """Return deliveries, newest first (by id)."""
 
     @abstractmethod
@@ -311,7 +311,7 @@ class Store(StoreFigures, StoreAnswers):
         """Return attempts of a delivery, newest first (by number), or raise `NotFound`."""
 
     @abstractmethod
-    def count_deliveries(self, tenant: str, narrow: DeliveryFilter, most: int) -> int:
+    def count_deliveries(self, tenant: str, filters: DeliveryFilter, most: int) -> int:
         """Count deliveries, up to `most`."""
 
     @abstractmethod
@@ -327,7 +327,7 @@ class Store(StoreFigures, StoreAnswers):
 
     @abstractmethod
     def replay_many(
-        self, tenant: str, narrow: DeliveryFilter, *, after: str, last: str, limit: int
+        self, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
     ) -> tuple[int, str | None]:
         """Replay, oldest first, what the filter shows among up to `limit` deliveries after one id and up to `last`.
 
@@ -356,7 +356,7 @@ class Store(StoreFigures, StoreAnswers):
         """
 
     @abstractmethod
-    def figures(self) -> Figures:
+    def statistics(self) -> QueueStatistics:
         """Return the state of the queue over all tenants; workers seen within 60 s."""
 
     @abstractmethod
@@ -392,7 +392,7 @@ class Settings:
             waker()
 
 
-class Employer(Protocol):
+class HasSettings(Protocol):
     """Be what a worker works for: anything that has settings, such as a dispatcher."""
 
     @property

@@ -5,12 +5,12 @@ import traceback
 
 import pytest
 
-from unihooks._base.one_shot import Promise
+from unihooks._base.one_shot import OneShot
 
 
 @pytest.mark.parametrize("early", [True, False])
 def test_who_waits_gets_the_result_whenever_it_comes(early):
-    promise = Promise()
+    promise = OneShot()
     keeper = threading.Thread(target=promise.set_result, args=([1, 2],))
     if early:
         keeper.start()
@@ -23,7 +23,7 @@ def test_who_waits_gets_the_result_whenever_it_comes(early):
 
 
 def test_an_error_is_raised_where_it_is_waited_for():
-    promise = Promise()
+    promise = OneShot()
     error = ZeroDivisionError("of the work")
     promise.set_exception(error)
     with pytest.raises(ZeroDivisionError) as caught:
@@ -32,7 +32,7 @@ def test_an_error_is_raised_where_it_is_waited_for():
 
 
 def test_an_error_does_not_keep_what_was_promised_alive():
-    promise = Promise()
+    promise = OneShot()
     promise.set_exception(ZeroDivisionError())
     try:
         promise.result()

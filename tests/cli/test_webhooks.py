@@ -70,5 +70,5 @@ def test_status_counts(run, run_json, past):
 
 
 def test_status_names_the_workers(run, past):
-    past.dispatcher.settings.store.beat("wrk_1")
+    past.dispatcher.settings.store.heartbeat("wrk_1")
     assert "wrk_1\t" in run("status", "--sqlite", past.path).stdout

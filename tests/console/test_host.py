@@ -152,7 +152,7 @@ async def test_operator_sees_all_tenants_and_others_do_not(browse, webhook, disp
     answer = await browse(permissions="read,operate").get("/operator")
     assert "acme" in text_of(answer)
     assert "No worker was seen" in text_of(answer)
-    dispatcher.settings.store.beat("wrk_1")
+    dispatcher.settings.store.heartbeat("wrk_1")
     text = text_of(await browse(permissions="read,operate").get("/operator"))
     assert "wrk_1" in text
     assert "No worker was seen" not in text

@@ -149,9 +149,9 @@ def test_what_a_filter_shows_is_counted_and_replayed(host):
     webhook = host.webhook()
     gave_up = failed(host, 5)
     log = host.dispatcher.log
-    narrow = {"state": DeliveryState.FAILED, "webhook_id": webhook.id, "until": host.clock.now}
-    assert (log.count(**narrow), log.count(most=3), log.count(tenant="other")) == (5, 3, 0)
-    assert log.replay_all(**narrow) == 5
+    filters = {"state": DeliveryState.FAILED, "webhook_id": webhook.id, "until": host.clock.now}
+    assert (log.count(**filters), log.count(most=3), log.count(tenant="other")) == (5, 3, 0)
+    assert log.replay_all(**filters) == 5
     host.dispatcher.drain()
     assert sorted(one.json()["n"] for one in host.received()) == list(range(5))
     assert [one.replay_of for one in host.deliveries(state="delivered")] == [one.id for one in gave_up]

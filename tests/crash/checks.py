@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import asdict, define, field
-from nursery import Blow
+from processes import Blow
 from roles import DEADLINE, ENDPOINTS, Scene, payload_of
 
 from unihooks import Dispatcher, Webhook

@@ -21,10 +21,10 @@ from contextlib import contextmanager, nullcontext
 from threading import Lock
 
 from attrs import asdict, define, field
-from nursery import Blow, Child, Nursery
-from places import Server, serving
+from checks import SLOWEST_ANSWER, Figures, judge
+from databases import Server, serving
+from processes import Blow, Child, Processes
 from roles import ENDPOINTS, ROLES, Scene, open_dispatcher, set_up
-from verdict import SLOWEST_ANSWER, Figures, judge
 
 from unihooks import Dispatcher, Webhook
 from unihooks.exceptions import StoreError
@@ -43,7 +43,7 @@ RECORDED_AGAIN = 1.2
 class Stage:
     """Be what all scenes of a run share."""
 
-    nursery: Nursery
+    processes: Processes
     receiver: Receiver
     folder: str
     seed: int
@@ -87,7 +87,7 @@ class Play:
     def start(self, role: str) -> Child:
         """Start a process."""
         self.started += 1
-        child = self.stage.nursery.start(role, f"{self.scene.name}-{role}-{self.started}", **self.scene.options())
+        child = self.stage.processes.start(role, f"{self.scene.name}-{role}-{self.started}", **self.scene.options())
         self.living.append(child)
         return child
 
@@ -251,12 +251,12 @@ def run(rounds: int, seed: int, *, on_postgres: bool = False) -> Figures:
     freezes = rounds // 5
     with (
         tempfile.TemporaryDirectory() as folder,
-        Nursery(ROLES) as nursery,
+        Processes(ROLES) as processes,
         serving() if on_postgres else nullcontext() as server,
         Receiver() as receiver,
         ThreadPoolExecutor(FREEZES_AT_ONCE) as pool,
     ):
-        stage = Stage(nursery, receiver, folder, seed, server)
+        stage = Stage(processes, receiver, folder, seed, server)
         freezing = [pool.submit(freeze_round, stage, number) for number in range(freezes)]
         figures.add(kill_rounds(stage, rounds - freezes))
         for one in freezing:

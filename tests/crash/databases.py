@@ -24,7 +24,7 @@ ERRORS = (sqlite3.OperationalError, psycopg.Error)
 
 
 @frozen
-class Place:
+class Database:
     """Be a database: an SQLite file, or a schema of a PostgreSQL server's with a dsn."""
 
     address: str

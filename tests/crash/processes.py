@@ -39,7 +39,7 @@ class Blow:
 class Child:
     """Be one process that may be struck at any moment."""
 
-    nursery: Nursery
+    processes: Processes
     name: str
     pid: int
 
@@ -72,14 +72,14 @@ class Child:
 
     def _wait(self, seconds: float) -> int:
         end = time.monotonic() + seconds
-        while (status := self.nursery.ask(do="reap", pid=self.pid)) is _STILL_RUNNING:
+        while (status := self.processes.ask(do="reap", pid=self.pid)) is _STILL_RUNNING:
             if time.monotonic() > end:
                 raise TimeoutError(f"{self.name} has not ended within {seconds} s")
             time.sleep(_POLL_SECONDS)
         return int(status)
 
 
-class Nursery:
+class Processes:
     """Start processes by the name of their role; make it before the first thread starts."""
 
     def __init__(self, roles: Mapping[str, Callable[..., None]]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import asdict, define, frozen
-from places import ERRORS, Place
+from databases import ERRORS, Database
 
 from unihooks import Dispatcher, EventSubscription, PayloadMapping, RetryPolicy, TargetPolicy, Webhook, Worker
 from unihooks._message import requests
@@ -38,9 +38,9 @@ class Scene:
     dsn: str = ""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Database:
         """The store's database, which is the host's own as well."""
-        return Place(self.dsn, self.name) if self.dsn else Place(str(Path(self.folder) / f"{self.name}.db"))
+        return Database(self.dsn, self.name) if self.dsn else Database(str(Path(self.folder) / f"{self.name}.db"))
 
     @property
     def lease(self) -> float:
@@ -156,7 +156,7 @@ def _emit(dispatcher: Dispatcher, nonces: list[str]) -> list[str]:
 class _Host:
     """Emit in transactions of the host's own: its row and the event come together or not at all."""
 
-    place: Place
+    place: Database
     dispatcher: Dispatcher
     connection: Any = None
 

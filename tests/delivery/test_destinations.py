@@ -24,9 +24,11 @@ class Desk:
         return await asyncio.to_thread(function, *args)
 
     def claimed(self, webhook, position=0):
-        stamp = self.store.stamps([webhook.tenant])[webhook.tenant]
+        config_version = self.store.config_versions([webhook.tenant])[webhook.tenant]
         endpoint_id = webhook.endpoints[position].id
-        return Claimed(webhook.tenant, "dlv_1", "evt_1", webhook.id, endpoint_id, "chat", "x", b"", (), 0, 0, 1, stamp)
+        return Claimed(
+            webhook.tenant, "dlv_1", "evt_1", webhook.id, endpoint_id, "chat", "x", b"", (), 0, 0, 1, config_version
+        )
 
     async def url(self, claimed):
         prepared = self.destinations.known(claimed) or await self.destinations.find(claimed)
@@ -44,7 +46,7 @@ async def test_a_destination_is_read_once_while_nothing_changes(host, desk):
     assert desk.destinations.known(claimed) is None
     for _ in range(3):
         assert await desk.url(claimed) == webhook.endpoints[0].url
-    assert desk.calls == {"stamps": 1, "destinations": 1}
+    assert desk.calls == {"config_versions": 1, "destinations": 1}
 
 
 async def test_what_is_asked_for_together_is_read_together(host, desk):
@@ -82,8 +84,8 @@ async def test_the_stamp_is_looked_at_again_when_it_is_old(host, desk, monkeypat
     await desk.url(claimed)
     monkeypatch.setattr("unihooks._delivery.destinations._FRESH_SECONDS", -1)
     assert await desk.url(claimed) == webhook.endpoints[0].url
-    # Nothing had changed: the stamp alone was read.
-    assert desk.calls == {"stamps": 2, "destinations": 1}
+    # Nothing had changed: the config_version alone was read.
+    assert desk.calls == {"config_versions": 2, "destinations": 1}
 
     moved = Endpoint(host.receiver.url_for("/new"), id=webhook.endpoints[0].id)
     host.dispatcher.webhooks.update(webhook.id, endpoints=[moved])

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from unihooks._contract.planning import NewEvent
 from unihooks._delivery import emit_batching
-from unihooks._delivery.emit_batching import Gathering
+from unihooks._delivery.emit_batching import EmitBatcher
 from unihooks.exceptions import StoreError
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ def event(number, key=None):
 
 async def test_events_of_one_turn_are_submitted_together_and_each_gets_its_own_outcome():
     store = Submissions()
-    gathering = Gathering(store)
+    gathering = EmitBatcher(store)
     assert await asyncio.gather(*[gathering.submit(event(number)) for number in range(3)]) == [
         "evt_0",
         "evt_1",
@@ -57,21 +57,21 @@ async def test_events_of_one_turn_are_submitted_together_and_each_gets_its_own_o
 
 async def test_no_submission_is_larger_than_the_bound():
     store = Submissions()
-    gathering = Gathering(store)
+    gathering = EmitBatcher(store)
     await asyncio.gather(*[gathering.submit(event(number)) for number in range(emit_batching._MOST + 1)])
     assert [len(call) for call in store.calls] == [emit_batching._MOST, 1]
 
 
 async def test_an_event_with_a_key_holds_up_no_other():
     store = Submissions()
-    gathering = Gathering(store)
+    gathering = EmitBatcher(store)
     await asyncio.gather(gathering.submit(event(1)), gathering.submit(event(2, "key")), gathering.submit(event(3)))
     assert sorted([one.id for one in call] for call in store.calls) == [["evt_1", "evt_3"], ["evt_2"]]
 
 
 async def test_a_caller_that_is_cancelled_leaves_the_others_alone():
     store = Submissions(held=Future())
-    gathering = Gathering(store)
+    gathering = EmitBatcher(store)
     gone, stays = (asyncio.ensure_future(gathering.submit(event(number))) for number in range(2))
     await asyncio.sleep(0)
     gone.cancel()
@@ -88,7 +88,7 @@ async def test_what_the_store_raises_reaches_all(at_once):
     store = Submissions(error=error)
     if at_once:
         store.submit_events = lambda events: (_ for _ in ()).throw(error)
-    gathering = Gathering(store)
+    gathering = EmitBatcher(store)
     outcomes = await asyncio.gather(*[gathering.submit(event(number)) for number in range(2)], return_exceptions=True)
     assert outcomes == [error, error]
     assert isinstance(await _failure(gathering), StoreError)

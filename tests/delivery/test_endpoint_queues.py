@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from unihooks._delivery.endpoint_queues import Lanes, Leased
+from unihooks._delivery.endpoint_queues import EndpointQueues, Leased
 from unihooks.abc import Claimed
 
 FAST, SLOW = 0.01, 5.0
@@ -45,7 +45,7 @@ def distrust(lanes, endpoint_id, tenant="t"):
 
 @pytest.fixture
 def lanes():
-    return Lanes(concurrency=100, per_endpoint=8, ahead=5)
+    return EndpointQueues(concurrency=100, per_endpoint=8, ahead=5)
 
 
 def test_endpoints_are_served_in_turn(lanes):
@@ -124,7 +124,7 @@ def test_only_so_many_widths_are_remembered(lanes, monkeypatch):
 
 
 def test_no_more_than_concurrency_are_in_flight():
-    lanes = Lanes(concurrency=3, per_endpoint=8)
+    lanes = EndpointQueues(concurrency=3, per_endpoint=8)
     for endpoint_id in "abcde":
         fill(lanes, endpoint_id, 2)
     assert started(lanes) == ["a", "b", "c"]
@@ -133,7 +133,7 @@ def test_no_more_than_concurrency_are_in_flight():
 
 
 def test_a_width_is_at_most_per_endpoint():
-    lanes = Lanes(concurrency=100, per_endpoint=1)
+    lanes = EndpointQueues(concurrency=100, per_endpoint=1)
     fill(lanes, "a", 10)
     for _ in range(5):
         assert started(lanes) == ["a"]
@@ -141,37 +141,37 @@ def test_a_width_is_at_most_per_endpoint():
 
 
 def test_room_leaves_out_what_is_taken():
-    lanes = Lanes(concurrency=4, per_endpoint=4, ahead=4)
-    assert lanes.room().total == 16
+    lanes = EndpointQueues(concurrency=4, per_endpoint=4, ahead=4)
+    assert lanes.capacity().total == 16
     fill(lanes, "a", 2)
-    room = lanes.room()
-    assert room.total == 14
+    capacity = lanes.capacity()
+    assert capacity.total == 14
     # A new endpoint gets no lease ahead of its two places.
-    assert room.left("a") == 0
-    assert room.left("b") == 2
-    assert room.take("b")
-    assert room.take("b")
-    assert not room.take("b")
-    assert room.total == 12
+    assert capacity.left("a") == 0
+    assert capacity.left("b") == 2
+    assert capacity.take("b")
+    assert capacity.take("b")
+    assert not capacity.take("b")
+    assert capacity.total == 12
 
 
 def test_a_fast_endpoint_gets_leases_ahead_of_its_width():
-    lanes = Lanes(concurrency=100, per_endpoint=2, ahead=4)
-    assert lanes.room().left("a") == 8
+    lanes = EndpointQueues(concurrency=100, per_endpoint=2, ahead=4)
+    assert lanes.capacity().left("a") == 8
     fill(lanes, "a", 3)
-    assert lanes.room().left("a") == 5
+    assert lanes.capacity().left("a") == 5
 
 
 def test_a_full_worker_has_no_room():
-    lanes = Lanes(concurrency=1, per_endpoint=1, ahead=2)
+    lanes = EndpointQueues(concurrency=1, per_endpoint=1, ahead=2)
     trust(lanes, "a")
     fill(lanes, "a", 2)
-    assert lanes.room().total == 0
-    assert lanes.room().left("b") == 0
+    assert lanes.capacity().total == 0
+    assert lanes.capacity().left("b") == 0
 
 
 def test_what_is_taken_is_never_listed(lanes):
-    taken = lanes.room().taken
+    taken = lanes.capacity().in_use
     assert (list(taken), len(taken)) == ([], 0)
 
 
@@ -195,18 +195,18 @@ def test_a_closed_endpoint_starts_nothing_and_has_no_room_until_it_is_opened(lan
     lanes.done("a", succeeded=True, seconds=FAST)
     fill(lanes, "a", 1)
     assert started(lanes) == []
-    assert lanes.room().left("a") == 0
+    assert lanes.capacity().left("a") == 0
     lanes.open("a")
     assert started(lanes) == ["a", "a", "a"]
 
 
 def test_a_copy_of_a_room_takes_from_itself_alone(lanes):
     fill(lanes, "a", 1)
-    room = lanes.room()
-    copy = room.copy()
+    capacity = lanes.capacity()
+    copy = capacity.copy()
     assert copy.take("a")
-    assert (copy.left("a"), room.left("a")) == (0, 1)
-    assert copy.taken is room.taken
+    assert (copy.left("a"), capacity.left("a")) == (0, 1)
+    assert copy.in_use is capacity.in_use
 
 
 def test_tenants_take_turns_however_many_endpoints_one_has(lanes):
@@ -281,36 +281,36 @@ def test_leases_of_endpoints_that_hang_leave_room_for_the_others(lanes):
     trust(lanes, "b")
     for number in range(500):
         fill(lanes, f"a{number}", 1)
-    room = lanes.room()
-    assert room.total > 0
-    assert room.left("b") > 0
-    assert room.left("a0") == room.left("another") == 0
+    capacity = lanes.capacity()
+    assert capacity.total > 0
+    assert capacity.left("b") > 0
+    assert capacity.left("a0") == capacity.left("another") == 0
     assert lanes.is_short
 
 
 def test_few_leases_are_taken_for_endpoints_that_fail_slowly_and_claims_look_beyond_the_others(lanes):
     for number in range(60):
         distrust(lanes, f"a{number}")
-    assert list(lanes.room().taken) == []
+    assert list(lanes.capacity().in_use) == []
     for number in range(25):
         fill(lanes, f"a{number}", 1)
-    room = lanes.room()
-    assert room.left("a50") == 0
-    assert room.left("new") > 0
-    assert set(room.taken) == {f"a{number}" for number in range(60)}
-    assert len(room.taken) == 60
+    capacity = lanes.capacity()
+    assert capacity.left("a50") == 0
+    assert capacity.left("new") > 0
+    assert set(capacity.in_use) == {f"a{number}" for number in range(60)}
+    assert len(capacity.in_use) == 60
 
 
 def test_a_new_endpoint_of_another_tenant_has_room_beside_a_flood_of_new_ones(lanes):
     for number in range(500):
         fill(lanes, f"a{number}", 1)
-    assert lanes.room().left("b") == 0
+    assert lanes.capacity().left("b") == 0
     fill(lanes, "b", 1, tenant="other")
-    assert lanes.room().left("c") > 0
+    assert lanes.capacity().left("c") > 0
 
 
 def test_counts_are_those_of_what_is_there_after_any_course_of_things():
-    course, lanes = random.Random(7), Lanes(concurrency=16, per_endpoint=4)
+    course, lanes = random.Random(7), EndpointQueues(concurrency=16, per_endpoint=4)
     running = []
     for _ in range(5_000):
         if running and course.random() < 0.5:
@@ -324,9 +324,9 @@ def test_counts_are_those_of_what_is_there_after_any_course_of_things():
     while running:
         lanes.done(running.pop(), succeeded=True, seconds=FAST)
         running += started(lanes)
-    assert (lanes.load, lanes.room().total, lanes._doubtful) == (0, 16 * lanes.ahead, type(lanes._doubtful)())
+    assert (lanes.load, lanes.capacity().total, lanes._doubtful) == (0, 16 * lanes.ahead, type(lanes._doubtful)())
     assert not lanes._lanes
 
 
 def test_what_is_planned_together_has_room_but_no_endpoint_is_leased_far_ahead():
-    assert [Lanes(count, 1).ahead for count in (1, 64, 128, 512)] == [16, 16, 8, 4]
+    assert [EndpointQueues(count, 1).ahead for count in (1, 64, 128, 512)] == [16, 16, 8, 4]

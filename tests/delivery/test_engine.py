@@ -24,7 +24,7 @@ from unihooks import (
 )
 from unihooks._delivery.endpoint_queues import Leased
 from unihooks._delivery.engine import Engine, Limits
-from unihooks.abc import Claimed, Lease, Room, Work
+from unihooks.abc import Capacity, Claimed, Lease, Work
 from unihooks.exceptions import StoreError
 from unihooks.stores import MemoryStore
 from unihooks.testing import Answer
@@ -525,7 +525,7 @@ async def test_a_late_result_counts_while_nobody_else_has_claimed(host, one_atte
 async def test_a_late_result_is_dropped_once_someone_else_has_claimed(host, one_attempt):
     def claim_as_another():
         host.clock.advance(60)
-        assert len(host.dispatcher.settings.store.claim(Lease(token=7, seconds=30), Room(10, 10))) == 1
+        assert len(host.dispatcher.settings.store.claim(Lease(token=7, seconds=30), Capacity(10, 10))) == 1
 
     await one_attempt(claim_as_another)
     assert (host.only().state, host.only().attempt_count) == (DeliveryState.PENDING, 0)
@@ -614,7 +614,7 @@ def test_what_was_in_flight_when_a_worker_died_is_sent_again_after_its_lease(hos
     host.webhook()
     host.emit()
     store = host.dispatcher.settings.store
-    (claimed,) = store.plan(Lease(token=1, seconds=30), Room(10, 10), 10).claimed
+    (claimed,) = store.plan(Lease(token=1, seconds=30), Capacity(10, 10), 10).claimed
     assert host.dispatcher.drain().attempted == 0
     host.clock.advance(30)
     assert host.dispatcher.drain().delivered == 1
@@ -624,7 +624,7 @@ def test_what_was_in_flight_when_a_worker_died_is_sent_again_after_its_lease(hos
 def test_a_worker_outlives_a_store_that_fails(host, failing, caplog):
     host.webhook()
     store = host.dispatcher.settings.store
-    left = [failing(store, verb) for verb in ("work", "plan", "record", "change_token", "beat")]
+    left = [failing(store, verb) for verb in ("work", "plan", "record", "change_token", "heartbeat")]
     with host.dispatcher.running():
         host.emit()
         host.receiver.wait_for(1)
@@ -633,7 +633,7 @@ def test_a_worker_outlives_a_store_that_fails(host, failing, caplog):
     assert "the disk is full" in caplog.text
 
 
-@pytest.mark.parametrize("verb", ["stamps", "destinations"])
+@pytest.mark.parametrize("verb", ["config_versions", "destinations"])
 def test_a_delivery_whose_destination_cannot_be_read_for_now_does_not_wait_for_its_lease(host, failing, verb):
     host.webhook()
     left = failing(host.dispatcher.settings.store, verb)
@@ -645,7 +645,7 @@ def test_a_delivery_whose_destination_cannot_be_read_for_now_does_not_wait_for_i
 
 def test_what_cannot_be_given_back_is_given_back_later(host, failing):
     host.webhook()
-    failing(host.dispatcher.settings.store, "stamps")
+    failing(host.dispatcher.settings.store, "config_versions")
     left = failing(host.dispatcher.settings.store, "release", times=2)
     with host.dispatcher.running():
         host.emit()
@@ -653,7 +653,7 @@ def test_what_cannot_be_given_back_is_given_back_later(host, failing):
     assert left[0] == 0
 
 
-@pytest.mark.parametrize("verb", ["stamps", "destinations"])
+@pytest.mark.parametrize("verb", ["config_versions", "destinations"])
 def test_a_delivery_whose_destination_causes_an_error_is_tried_again_after_its_lease(host, failing, caplog, verb):
     host.webhook()
     left = failing(host.dispatcher.settings.store, verb, error=RuntimeError("a bug"))

@@ -122,8 +122,8 @@ async def test_upkeep_outlives_a_store_that_fails(host, upkeep_of, monkeypatch, 
         raise StoreError("the disk is full")
 
     store = type(host.dispatcher.settings.store)
-    beat = store.beat
-    monkeypatch.setattr(store, "beat", fail)
+    beat = store.heartbeat
+    monkeypatch.setattr(store, "heartbeat", fail)
     upkeep = upkeep_of(host.dispatcher)
     await upkeep.when_due()
     await done(upkeep)
@@ -131,7 +131,7 @@ async def test_upkeep_outlives_a_store_that_fails(host, upkeep_of, monkeypatch, 
     assert "will be tried again" in caplog.text
     assert "cannot be noted" in caplog.text
 
-    monkeypatch.setattr(store, "beat", beat)
+    monkeypatch.setattr(store, "heartbeat", beat)
     host.clock.advance(30)
     await upkeep.when_due()
     await done(upkeep)

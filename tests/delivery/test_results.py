@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from unihooks._delivery.results import Recorder
+from unihooks._delivery.results import ResultBatcher
 from unihooks.abc import Recorded
 from unihooks.exceptions import StoreError
 
@@ -49,7 +49,7 @@ async def recording(notebook, results, *, hurry=False):
         if recorder.unrecorded == 0:
             done.set()
 
-    recorder = Recorder(notebook, offload, on_recorded)
+    recorder = ResultBatcher(notebook, offload, on_recorded)
     running = asyncio.create_task(recorder.run())
     for result in results:
         recorder.add(result if isinstance(result, Number) else Number(result))
@@ -136,7 +136,7 @@ async def test_whoever_is_told_cannot_end_the_recording(caplog):
             raise RuntimeError("bug")
 
     told = asyncio.Queue()
-    recorder = Recorder(Notebook(), offload, raise_first)
+    recorder = ResultBatcher(Notebook(), offload, raise_first)
     running = asyncio.create_task(recorder.run())
     for number in (1, 2):
         recorder.add(Number(number))

@@ -24,7 +24,7 @@ def destination(**changes):
         "headers": HeaderSet({"Authorization": "Bearer s3cr3t"}),
         "secrets": (Secret(SECRET),),
         "open": True,
-        "stamp": 1,
+        "config_version": 1,
     }
     return Destination(**{**fields, **changes})
 

@@ -14,7 +14,7 @@ import time
 from unihooks._base.ids import new_id
 from unihooks._contract.planning import NewEvent
 from unihooks._model.models import DeliveryState
-from unihooks.abc import AttemptRow, Lease, Result, Room
+from unihooks.abc import AttemptRow, Capacity, Lease, Result
 from unihooks.exceptions import StoreError
 from unihooks.stores import PostgresStore
 
@@ -42,8 +42,8 @@ def tell(*lines):
 
 def taken(store, seconds):
     lease = Lease(token=secrets.randbits(62), seconds=seconds)
-    planned = store.plan(lease, Room(10, 5), 20).claimed
-    return planned or store.claim(lease, Room(10, 5))
+    planned = store.plan(lease, Capacity(10, 5), 20).claimed
+    return planned or store.claim(lease, Capacity(10, 5))
 
 
 def delivered(store, claimed):

@@ -19,7 +19,7 @@ from unihooks import (
     RetryPolicy,
     Stats,
     TargetPolicy,
-    TenantFigures,
+    TenantStatistics,
     Webhook,
     WebhookHealth,
     Webhooks,
@@ -84,7 +84,7 @@ assert_type(dispatcher.log.replay_all(tenant="acme", webhook_id=webhook.id, most
 assert_type(dispatcher.webhooks.health([webhook.id], tenant="acme"), dict[str, WebhookHealth])
 assert_type(dispatcher.webhooks.activity(webhook.id, tenant="acme", hours=168).p95_ms, float | None)
 assert_type(dispatcher.overview().stats, Stats)
-assert_type(dispatcher.tenants(limit=10), Page[TenantFigures])
+assert_type(dispatcher.tenants(limit=10), Page[TenantStatistics])
 assert_type(catalog.openapi(title="Acme"), dict[str, Any])
 
 with dispatcher.running():

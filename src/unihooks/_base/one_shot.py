@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 
-class Promise:
+class OneShot:
     """Be a result that one thread waits for, once; a Future, which may serve many, takes several times as long."""
 
     __slots__ = ("_kept", "_value")

@@ -11,10 +11,10 @@ T = TypeVar("T")
 _NOTHING = object()
 
 
-def in_turn(items: Iterable[T], whose: Callable[[T], Hashable]) -> Iterator[T]:
+def round_robin(items: Iterable[T], whose: Callable[[T], Hashable]) -> Iterator[T]:
     """Yield one item of each owner, then the next of each; owners and their items keep their order.
 
-    >>> "".join(in_turn("aaabbc", str))
+    >>> "".join(round_robin("aaabbc", str))
     'abcaba'
     """
     owned: dict[Hashable, list[T]] = {}

@@ -14,7 +14,7 @@ ANSWER_AWAITED_US = 300 * SECOND
 
 
 @frozen
-class KeptAnswer:
+class IdempotencyRecord:
     """Be what is known of a request: its digest, and its answer; None while it is being done."""
 
     digest: bytes
@@ -28,7 +28,7 @@ class StoreAnswers(ABC):
     @abstractmethod
     def reserve_answer(
         self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
-    ) -> KeptAnswer | None:
+    ) -> IdempotencyRecord | None:
         """Return what is known of the request with this key, or None: then the caller does it, and says how it went.
 
         A request that nobody has answered after 5 minutes is forgotten, and

@@ -57,7 +57,7 @@ class Lease:
 
 
 @define
-class Room:
+class Capacity:
     """Say how many more deliveries a worker can take, in all and per endpoint.
 
     Made by the worker for one call; the store takes from it and leaves the
@@ -66,12 +66,12 @@ class Room:
 
     total: int
     per_endpoint: int
-    taken: Mapping[str, int] = Factory(dict)
+    in_use: Mapping[str, int] = Factory(dict)
     _left: dict[str, int] = Factory(dict)
 
-    def copy(self) -> Room:
+    def copy(self) -> Capacity:
         """Return a room of the same size; taking from one leaves the other as it is."""
-        return Room(self.total, self.per_endpoint, self.taken, dict(self._left))
+        return Capacity(self.total, self.per_endpoint, self.in_use, dict(self._left))
 
     def left(self, endpoint_id: str) -> int:
         """Return how many more this endpoint can have."""
@@ -99,7 +99,7 @@ class Room:
         # `taken` may be dear to ask, so each endpoint is looked up once.
         left = self._left.get(endpoint_id)
         if left is None:
-            left = self._left[endpoint_id] = self.per_endpoint - self.taken.get(endpoint_id, 0)
+            left = self._left[endpoint_id] = self.per_endpoint - self.in_use.get(endpoint_id, 0)
         return left
 
 
@@ -108,7 +108,7 @@ class Claimed:
     """Be a delivery that a worker has leased, with all that sending it needs but the destination.
 
     `elapsed_us` is the time since the first attempt without the time held (0
-    before the first). `stamp` is the configuration stamp of the tenant.
+    before the first). `config_version` is the configuration config_version of the tenant.
     """
 
     tenant: str
@@ -123,7 +123,7 @@ class Claimed:
     attempt_count: int
     elapsed_us: int
     token: int
-    stamp: int
+    config_version: int
 
 
 @frozen(kw_only=True)
@@ -225,7 +225,7 @@ class WorkerSeen:
 
 
 @frozen(kw_only=True)
-class Figures:
+class QueueStatistics:
     """Be the state of the queue: a count each, and the time of the oldest event that is not planned."""
 
     oldest_unplanned: int | None

@@ -135,7 +135,7 @@ class SlowEndpoint:
 
 
 @frozen(kw_only=True)
-class TenantFigures:
+class TenantStatistics:
     """Be how many webhooks a tenant has and how many of its deliveries are due; `due` stops at 1,000."""
 
     tenant: str
@@ -143,7 +143,7 @@ class TenantFigures:
     due: int
 
 
-class StoreFigures(ABC):
+class Statistics(ABC):
     """Be the part of a store that counts and measures; every verb only reads."""
 
     @abstractmethod
@@ -167,7 +167,7 @@ class StoreFigures(ABC):
         """Return endpoints of all tenants by mean duration from an hour (since 1970) on, the slowest first."""
 
     @abstractmethod
-    def list_tenants(self, window: Window) -> list[TenantFigures]:
+    def list_tenants(self, window: Window) -> list[TenantStatistics]:
         """Return tenants that ever had a webhook, by name, the last one first; positions are names."""
 
 

@@ -9,10 +9,10 @@ _SHORTEST = 0.02
 
 
 @define
-class Pause:
+class ClaimBackoff:
     """Be the time until the next look, in seconds of the monotonic clock.
 
-    What is due may have no room: of endpoints that hang it has none for long. To
+    What is due may have no capacity: of endpoints that hang it has none for long. To
     look at all of it after each delivery of the others would delay them, so
     looks that find nothing become rare.
     """

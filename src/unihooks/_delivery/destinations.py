@@ -26,8 +26,8 @@ class Destinations:
     """Look up where a claimed delivery goes at this moment.
 
     `offload(function, *args)` runs a blocking call in a thread. What is known
-    of a tenant is used while its stamp is the one that was last seen, and the
-    stamp is looked at again when that is 0.8 s ago.
+    of a tenant is used while its config_version is the one that was last seen, and the
+    config_version is looked at again when that is 0.8 s ago.
     """
 
     store: Store
@@ -38,13 +38,13 @@ class Destinations:
     _loading: asyncio.Task[None] | None = None
 
     def note(self, claimed: Collection[Claimed]) -> None:
-        """Learn the stamps that were read when these deliveries were claimed."""
+        """Learn the config_versions that were read when these deliveries were claimed."""
         now = time.monotonic()
-        for tenant, stamp in {(one.tenant, one.stamp) for one in claimed}:
-            self._note(tenant, stamp, now)
+        for tenant, config_version in {(one.tenant, one.config_version) for one in claimed}:
+            self._note(tenant, config_version, now)
 
     def forget(self, endpoint_id: str) -> None:
-        """Look an endpoint up anew the next time, whatever the stamp that was last seen."""
+        """Look an endpoint up anew the next time, whatever the config_version that was last seen."""
         self._prepared.pop(endpoint_id, None)
 
     def known(self, claimed: Claimed) -> PreparedDestination | None:
@@ -52,8 +52,8 @@ class Destinations:
         prepared = self._prepared.get(claimed.endpoint_id)
         if prepared is None:
             return None
-        stamp, seen = self._stamps.get(claimed.tenant, (-1, 0.0))
-        if stamp != prepared.destination.stamp or time.monotonic() - seen > _FRESH_SECONDS:
+        config_version, seen = self._stamps.get(claimed.tenant, (-1, 0.0))
+        if config_version != prepared.destination.config_version or time.monotonic() - seen > _FRESH_SECONDS:
             return None
         if prepared.expires_at is not None and prepared.expires_at <= self.store.now():
             return None
@@ -84,9 +84,9 @@ class Destinations:
 
     async def _refresh(self, wanted: dict[str, tuple[str, asyncio.Future[None]]]) -> dict[str, Exception]:
         asked = time.monotonic()
-        stamps = await self.offload(self.store.stamps, {tenant for tenant, _ in wanted.values()})
-        for tenant, stamp in stamps.items():
-            self._note(tenant, stamp, asked)
+        config_versions = await self.offload(self.store.config_versions, {tenant for tenant, _ in wanted.values()})
+        for tenant, config_version in config_versions.items():
+            self._note(tenant, config_version, asked)
         stale = [endpoint_id for endpoint_id, (tenant, _) in wanted.items() if not self._current(endpoint_id, tenant)]
         return await self._reload(stale, asked) if stale else {}
 
@@ -101,22 +101,22 @@ class Destinations:
                 self._prepared[endpoint_id] = prepare(destination, now)
             except Exception as error:  # noqa: BLE001 - one that cannot be prepared is no other's trouble
                 errors[endpoint_id] = error
-            self._note(destination.tenant, destination.stamp, asked)
+            self._note(destination.tenant, destination.config_version, asked)
         while len(self._prepared) > _KEPT:
             del self._prepared[next(iter(self._prepared))]
         return errors
 
     def _current(self, endpoint_id: str, tenant: str) -> bool:
         prepared = self._prepared.get(endpoint_id)
-        if prepared is None or prepared.destination.stamp != self._stamps.get(tenant, (-1, 0.0))[0]:
+        if prepared is None or prepared.destination.config_version != self._stamps.get(tenant, (-1, 0.0))[0]:
             return False
         return prepared.expires_at is None or prepared.expires_at > self.store.now()
 
-    def _note(self, tenant: str, stamp: int, seen: float) -> None:
+    def _note(self, tenant: str, config_version: int, seen: float) -> None:
         known, last = self._stamps.get(tenant, (-1, 0.0))
-        if stamp >= known:
+        if config_version >= known:
             self._stamps.pop(tenant, None)
-            self._stamps[tenant] = (stamp, max(seen, last))
+            self._stamps[tenant] = (config_version, max(seen, last))
         if len(self._stamps) > _KEPT:
             del self._stamps[next(iter(self._stamps))]
 

@@ -12,11 +12,11 @@ from unihooks.abc import EmitOutcome, Store
 
 _MOST = 500
 
-_Turn = list[tuple[NewEvent, "asyncio.Future[EmitOutcome]"]]
+_Tick = list[tuple[NewEvent, "asyncio.Future[EmitOutcome]"]]
 
 
 @define(eq=False)
-class Gathering:
+class EmitBatcher:
     """Submit for any number of asynchronous callers in any number of event loops.
 
     Each submission costs a hand-over to the store's thread and another one
@@ -24,7 +24,7 @@ class Gathering:
     """
 
     store: Store
-    _turns: dict[asyncio.AbstractEventLoop, _Turn] = field(factory=dict)
+    _turns: dict[asyncio.AbstractEventLoop, _Tick] = field(factory=dict)
 
     def submit(self, event: NewEvent) -> Awaitable[EmitOutcome]:
         """Insert the event durably; whoever awaits it gets its outcome, or what the store raises."""
@@ -44,7 +44,7 @@ class Gathering:
         outcomes = await asyncio.wrap_future(self.store.submit_events([event]))
         return outcomes[0]
 
-    def _submit(self, loop: asyncio.AbstractEventLoop, turn: _Turn) -> None:
+    def _submit(self, loop: asyncio.AbstractEventLoop, turn: _Tick) -> None:
         if self._turns.get(loop) is turn:
             del self._turns[loop]
         try:
@@ -55,7 +55,7 @@ class Gathering:
             asyncio.wrap_future(submitted, loop=loop).add_done_callback(lambda done: _settle(turn, done))
 
 
-def _settle(turn: _Turn, done: asyncio.Future[list[EmitOutcome]]) -> None:
+def _settle(turn: _Tick, done: asyncio.Future[list[EmitOutcome]]) -> None:
     if (error := done.exception()) is not None:
         _fail(turn, error)
         return
@@ -64,7 +64,7 @@ def _settle(turn: _Turn, done: asyncio.Future[list[EmitOutcome]]) -> None:
             future.set_result(outcome)
 
 
-def _fail(turn: _Turn, error: BaseException) -> None:
+def _fail(turn: _Tick, error: BaseException) -> None:
     for _, future in turn:
         if not future.done():
             future.set_exception(error)

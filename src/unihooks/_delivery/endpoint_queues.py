@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from attrs import define, field
 
-from unihooks.abc import Claimed, Room
+from unihooks.abc import Capacity, Claimed
 
 _FIRST_WIDTH = 2
 _SLOW = 1.0
@@ -32,7 +32,7 @@ class Leased:
 
 
 @define(eq=False)
-class _Line:
+class RoundRobin:
     """Be endpoints that wait for a place, tenants in turn."""
 
     tenants: OrderedDict[str, deque[str]] = field(factory=OrderedDict)
@@ -53,7 +53,7 @@ class _Line:
 
 
 @define
-class _Lane:
+class _Queue:
     """Be the waiting deliveries of one endpoint, how many of it may be in flight, and where it queues for a place."""
 
     tenant: str
@@ -61,7 +61,7 @@ class _Lane:
     doubts: int
     waiting: deque[Leased] = field(factory=deque)
     running: int = 0
-    line: _Line | None = None
+    line: RoundRobin | None = None
 
 
 @define
@@ -78,7 +78,7 @@ class _Doubtful:
     def waiting(self) -> int:
         return self.new_waiting + self.slow_waiting
 
-    def count(self, lane: _Lane, sign: int) -> None:
+    def count(self, lane: _Queue, sign: int) -> None:
         """Add a lane as it is, or take it off before it changes."""
         if lane.doubts == 0:
             return
@@ -95,7 +95,7 @@ class _Doubtful:
 
 
 @define
-class Lanes:
+class EndpointQueues:
     """Queue leased deliveries per endpoint.
 
     At most `concurrency` are in flight. An endpoint earns its width, up to
@@ -113,11 +113,11 @@ class Lanes:
     ahead: int = field()
     running: int = 0
     waiting: int = 0
-    _lanes: dict[str, _Lane] = field(factory=dict)
-    _trusted: _Line = field(factory=_Line)
-    _new: _Line = field(factory=_Line)
-    _slow: _Line = field(factory=_Line)
-    _lines: deque[_Line] = field(init=False)
+    _lanes: dict[str, _Queue] = field(factory=dict)
+    _trusted: RoundRobin = field(factory=RoundRobin)
+    _new: RoundRobin = field(factory=RoundRobin)
+    _slow: RoundRobin = field(factory=RoundRobin)
+    _lines: deque[RoundRobin] = field(init=False)
     _doubtful: _Doubtful = field(factory=_Doubtful)
     _known: dict[str, tuple[int, int]] = field(factory=dict)
     _known_slow: set[str] = field(factory=set)
@@ -126,7 +126,7 @@ class Lanes:
 
     @ahead.default
     def _enough_ahead(self) -> int:
-        # Room for what is planned together, or much of it would have to be claimed in a second step;
+        # Capacity for what is planned together, or much of it would have to be claimed in a second step;
         # yet no more than endpoints that take half a second each use before it ends.
         return min(_MOST_AHEAD, max(4, _PLANNED_TOGETHER // self.concurrency))
 
@@ -143,14 +143,14 @@ class Lanes:
         """Say whether little is waiting that may start soon."""
         return self.waiting - self._doubtful.waiting <= self.running
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """Return how much more can be leased, ahead of what is in flight."""
-        # However much of doubtful endpoints is waiting, the others have room.
+        # However much of doubtful endpoints is waiting, the others have capacity.
         hidden = max(0, self._doubtful.waiting - self.concurrency * self.ahead // 2)
         left = max(0, self.concurrency * self.ahead - self.load + hidden)
-        return Room(left, self.per_endpoint * self.ahead, _Taken(self))
+        return Capacity(left, self.per_endpoint * self.ahead, _Taken(self))
 
-    def taken(self, endpoint_id: str) -> int:
+    def in_use(self, endpoint_id: str) -> int:
         """Return how much of the depth of one endpoint, `per_endpoint * ahead`, is not to be had."""
         lane = self._lanes.get(endpoint_id)
         width, doubts = (lane.width, lane.doubts) if lane is not None else self._knowledge(endpoint_id)
@@ -164,7 +164,7 @@ class Lanes:
         endpoint_id, tenant = leased.claimed.endpoint_id, leased.claimed.tenant
         lane = self._lanes.get(endpoint_id)
         if lane is None:
-            lane = self._lanes[endpoint_id] = _Lane(tenant, *self._knowledge(endpoint_id))
+            lane = self._lanes[endpoint_id] = _Queue(tenant, *self._knowledge(endpoint_id))
             if len(self._tenants) <= 1:
                 self._tenants.add(tenant)
         if lane.doubts:
@@ -262,14 +262,14 @@ class Lanes:
     def _knowledge(self, endpoint_id: str) -> tuple[int, int]:
         return self._known.get(endpoint_id) or (self._first_width, _DOUBTS_OF_NEW)
 
-    def _line_up(self, endpoint_id: str, lane: _Lane) -> None:
+    def _line_up(self, endpoint_id: str, lane: _Queue) -> None:
         if lane.waiting and lane.running < lane.width:
             line = self._trusted if lane.doubts == 0 else self._new if lane.doubts == _DOUBTS_OF_NEW else self._slow
             if lane.line is not line:
                 lane.line = line
                 line.add(lane.tenant, endpoint_id)
 
-    def _next_line(self) -> _Line | None:
+    def _next_line(self) -> RoundRobin | None:
         if not (self._new.tenants or self._slow.tenants):
             return self._trusted if self._trusted.tenants else None
         for _ in range(len(self._lines)):
@@ -279,7 +279,7 @@ class Lanes:
                 return line
         return None
 
-    def _may_doubtful_start(self, line: _Line) -> bool:
+    def _may_doubtful_start(self, line: RoundRobin) -> bool:
         left = self._most_doubtful - self._doubtful.running
         if left <= 0 or (line is self._slow and self._doubtful.slow_running >= self._most_slow):
             return False
@@ -297,7 +297,7 @@ class Lanes:
         fast = width > _SLOW_WIDTH or width == self.per_endpoint
         return self.per_endpoint * self.ahead - (width * self.ahead if fast else width)
 
-    def _learn(self, endpoint_id: str, lane: _Lane, *, succeeded: bool, seconds: float) -> None:
+    def _learn(self, endpoint_id: str, lane: _Queue, *, succeeded: bool, seconds: float) -> None:
         if succeeded and seconds <= _SLOW and lane.width == self.per_endpoint and lane.doubts == 0:
             return  # as nearly always: there is nothing left to learn
         width = _next_width(lane.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
@@ -306,7 +306,7 @@ class Lanes:
             lane.width, lane.doubts = width, doubts
             self._remember(endpoint_id, lane)
 
-    def _remember(self, endpoint_id: str, lane: _Lane) -> None:
+    def _remember(self, endpoint_id: str, lane: _Queue) -> None:
         self._known.pop(endpoint_id, None)
         self._known[endpoint_id] = (lane.width, lane.doubts)
         if lane.doubts > _DOUBTS_OF_NEW:
@@ -320,13 +320,13 @@ class Lanes:
 
 
 class _Taken(Mapping[str, int]):
-    """Show `Lanes.taken` as a mapping; of every endpoint ever seen it lists no more than must be."""
+    """Show `EndpointQueues.in_use` as a mapping; of every endpoint ever seen it lists no more than must be."""
 
-    def __init__(self, lanes: Lanes) -> None:
+    def __init__(self, lanes: EndpointQueues) -> None:
         self._lanes = lanes
 
     def __getitem__(self, endpoint_id: str) -> int:
-        return self._lanes.taken(endpoint_id)
+        return self._lanes.in_use(endpoint_id)
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._lanes.without_room()))

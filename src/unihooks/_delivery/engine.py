@@ -15,12 +15,12 @@ from attrs import frozen
 
 from unihooks._contract.leasing import DrainResult, new_token
 from unihooks._delivery.attempts import Attempted, decide
-from unihooks._delivery.claim_backoff import Pause
+from unihooks._delivery.claim_backoff import ClaimBackoff
 from unihooks._delivery.destinations import Destinations
-from unihooks._delivery.endpoint_queues import Lanes, Leased
+from unihooks._delivery.endpoint_queues import EndpointQueues, Leased
 from unihooks._delivery.hooks import Hooks
 from unihooks._delivery.maintenance import Upkeep
-from unihooks._delivery.results import Recorder
+from unihooks._delivery.results import ResultBatcher
 from unihooks._message.requests import Message, PreparedDestination, RenderedRequest, build_request
 from unihooks._model.models import DeliveryState
 from unihooks.abc import Claimed, Lease, Recorded, Result, Settings
@@ -57,7 +57,7 @@ class Engine:
         self._settings = settings
         self._store = settings.store
         self._limits = limits
-        self._lanes = Lanes(limits.concurrency, limits.per_endpoint)
+        self._lanes = EndpointQueues(limits.concurrency, limits.per_endpoint)
         self._wake = asyncio.Event()
         self._waking = self._told = False
         self._look_by = 0.0
@@ -66,7 +66,7 @@ class Engine:
         self._starting = True
         self._filling = False
         self._ends_at = 0.0
-        self._pause = Pause()
+        self._pause = ClaimBackoff()
         self._next_due: int | None = None
         self._token: object = None
         self._planned = self._attempted = self._delivered = self._failed = 0
@@ -77,7 +77,7 @@ class Engine:
         self._transport = self._settings.new_transport()
         self._hooks = Hooks(self._settings, self.offload, self._wake.set)
         self._destinations = Destinations(self._store, self.offload)
-        self._recorder = Recorder(self._store, self.offload, self._on_recorded)
+        self._recorder = ResultBatcher(self._store, self.offload, self._on_recorded)
         self._upkeep = Upkeep(self._settings, self.offload)
         self._recording = asyncio.create_task(self._recorder.run())
         self._pid = os.getpid()
@@ -180,7 +180,7 @@ class Engine:
 
     async def _plan(self) -> None:
         lease, start_by = self._new_lease()
-        planned = await self.offload(self._store.plan, lease, self._lanes.room(), _PLAN_EVENTS)
+        planned = await self.offload(self._store.plan, lease, self._lanes.capacity(), _PLAN_EVENTS)
         self._planned += planned.events
         self._failed += len(planned.failed)
         self._hooks.ended(planned.failed)
@@ -189,12 +189,12 @@ class Engine:
             self._wake.set()
 
     async def _claim(self) -> None:
-        room = self._lanes.room()
-        if room.total == 0:
+        capacity = self._lanes.capacity()
+        if capacity.total == 0:
             self._pause.had_no_room(time.monotonic())
             return
         lease, start_by = self._new_lease()
-        claimed = await self.offload(self._store.claim, lease, room)
+        claimed = await self.offload(self._store.claim, lease, capacity)
         self._start(claimed, start_by)
         if claimed:
             self._pause.found()

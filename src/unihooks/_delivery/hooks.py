@@ -78,9 +78,9 @@ class Hooks:
                     await self._call(self.settings.on_endpoint_disabled, await self._endpoint(*where))
 
     async def _delivery(self, one: Ended) -> Delivery | None:
-        narrow = DeliveryFilter(delivery_id=one.delivery_id)
+        filters = DeliveryFilter(delivery_id=one.delivery_id)
         try:
-            found = await self.offload(self.settings.store.list_deliveries, one.tenant, narrow, Window(limit=1))
+            found = await self.offload(self.settings.store.list_deliveries, one.tenant, filters, Window(limit=1))
         except UnihooksError:
             return None
         return next(iter(found), None)

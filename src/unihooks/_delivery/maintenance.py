@@ -70,7 +70,7 @@ class Upkeep:
             self._task.cancel()
             await asyncio.wait([self._task])
         try:
-            await self.offload(partial(self.settings.store.beat, self.worker_id, gone=True))
+            await self.offload(partial(self.settings.store.heartbeat, self.worker_id, gone=True))
         except StoreError as error:
             _logger.error("the end of this worker cannot be noted: %s", error)  # noqa: TRY400
         except Exception:
@@ -79,7 +79,7 @@ class Upkeep:
 
     async def _beat_and_clean(self) -> None:
         try:
-            await self.offload(self.settings.store.beat, self.worker_id)
+            await self.offload(self.settings.store.heartbeat, self.worker_id)
             await self._expire()
             await self._prune()
             await self._forget_keys()

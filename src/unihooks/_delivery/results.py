@@ -21,7 +21,7 @@ _logger = logging.getLogger("unihooks.worker")
 
 
 @define(eq=False)
-class Recorder:
+class ResultBatcher:
     """Record what attempts brought; `on_recorded(results, recorded)` is told after each batch.
 
     A store that cannot be written is tried again and nothing is dropped: a

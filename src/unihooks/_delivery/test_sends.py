@@ -21,7 +21,7 @@ from unihooks.transport import exchange
 
 
 @frozen
-class Prober:
+class TestSender:
     """Send one request to each of some endpoints, all at once, and return what came back."""
 
     _settings: Settings
@@ -79,5 +79,5 @@ def _destination(webhook: Webhook, endpoint: Endpoint) -> Destination:
         headers=webhook.headers,
         secrets=webhook.secrets,
         open=True,
-        stamp=0,
+        config_version=0,
     )

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.engine import Engine, Limits
 from unihooks._management.option_checks import check_counts, check_seconds, settings_of
-from unihooks.abc import Employer, Settings
+from unihooks.abc import HasSettings, Settings
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Worker:
 
     def __init__(
         self,
-        dispatcher: Employer,
+        dispatcher: HasSettings,
         *,
         concurrency: int = CONCURRENCY,
         per_endpoint: int = PER_ENDPOINT,

@@ -72,16 +72,16 @@ class Log:
         check_tenant(tenant)
         check_filters(product=product, event_type=event_type)
         first, last = _moment("since", since), _moment("until", until)
-        narrow = EventFilter(product=product, event_type=event_type, since=first, until=last)
+        filters = EventFilter(product=product, event_type=event_type, since=first, until=last)
         store = self._settings.store
-        return paginate(lambda window: store.list_events(tenant, narrow, window), _id_of, limit=limit, cursor=cursor)
+        return paginate(lambda window: store.list_events(tenant, filters, window), _id_of, limit=limit, cursor=cursor)
 
     def event(self, event_id: str, *, tenant: str = "default") -> Event:
         """Return one event with its payload."""
         check_tenant(tenant)
-        narrow = EventFilter(event_id=check_id("event", event_id))
+        filters = EventFilter(event_id=check_id("event", event_id))
         store = self._settings.store
-        page = paginate(lambda window: store.list_events(tenant, narrow, window), _id_of, limit=1, cursor=None)
+        page = paginate(lambda window: store.list_events(tenant, filters, window), _id_of, limit=1, cursor=None)
         return _only(page, "event", event_id, tenant)
 
     def deliveries(
@@ -102,7 +102,7 @@ class Log:
     ) -> Page[Delivery]:
         """List deliveries; every filter that is given must fit."""
         check_tenant(tenant)
-        narrow = _narrowing(
+        filters = _to_delivery_filter(
             webhook_id=webhook_id,
             endpoint_id=endpoint_id,
             event_id=event_id,
@@ -115,21 +115,21 @@ class Log:
         )
         store = self._settings.store
         return paginate(
-            lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=limit, cursor=cursor
+            lambda window: store.list_deliveries(tenant, filters, window), _id_of, limit=limit, cursor=cursor
         )
 
     def count(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
         """Count the deliveries that `deliveries` lists for the same filters, up to `most`."""
         return self._settings.store.count_deliveries(
-            check_tenant(tenant), _narrowing(**_known(filters)), check_number("most", most, at_most=_MOST)
+            check_tenant(tenant), _to_delivery_filter(**_known(filters)), check_number("most", most, at_most=_MOST)
         )
 
     def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Return one delivery."""
         check_tenant(tenant)
-        narrow = DeliveryFilter(delivery_id=check_id("delivery", delivery_id))
+        filters = DeliveryFilter(delivery_id=check_id("delivery", delivery_id))
         store = self._settings.store
-        page = paginate(lambda window: store.list_deliveries(tenant, narrow, window), _id_of, limit=1, cursor=None)
+        page = paginate(lambda window: store.list_deliveries(tenant, filters, window), _id_of, limit=1, cursor=None)
         return _only(page, "delivery", delivery_id, tenant)
 
     def body(self, delivery_id: str, *, tenant: str = "default") -> bytes:
@@ -171,14 +171,14 @@ class Log:
         that cannot be replayed. Made in batches: an error leaves those made before it.
         """
         check_tenant(tenant)
-        narrow, store = _narrowing(**_known(filters)), self._settings.store
+        chosen, store = _to_delivery_filter(**_known(filters)), self._settings.store
         left = check_number("most", most, at_most=_MOST)
-        newest = store.list_deliveries(tenant, narrow, Window(limit=1))
+        newest = store.list_deliveries(tenant, chosen, Window(limit=1))
         after: str | None = "" if newest else None
         made = 0
         while after is not None and made < left:
             limit = min(_REPLAY_BATCH, left - made)
-            count, after = store.replay_many(tenant, narrow, after=after, last=newest[0].id, limit=limit)
+            count, after = store.replay_many(tenant, chosen, after=after, last=newest[0].id, limit=limit)
             made += count
             self._settings.wake()
         return made
@@ -229,7 +229,7 @@ def _known(filters: DeliveryFilters) -> DeliveryFilters:
     return filters
 
 
-def _narrowing(
+def _to_delivery_filter(
     *,
     webhook_id: str | None = None,
     endpoint_id: str | None = None,

@@ -8,7 +8,7 @@ from datetime import datetime
 from attrs import frozen
 
 from unihooks._base.times import SECOND, optional_from_us
-from unihooks._contract.statistics import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint, TenantFigures
+from unihooks._contract.statistics import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint, TenantStatistics
 from unihooks._management.paging import paginate
 from unihooks._model.models import Page
 from unihooks.abc import Store, WorkerSeen
@@ -50,7 +50,7 @@ class Overview:
 
 def stats(store: Store) -> Stats:
     """Return the state of the queue."""
-    figures = store.figures()
+    figures = store.statistics()
     return Stats(
         oldest_unplanned=optional_from_us(figures.oldest_unplanned),
         due=figures.due,
@@ -83,6 +83,6 @@ class Watch:
         return self._slowest
 
 
-def tenants(store: Store, *, limit: int, cursor: str | None) -> Page[TenantFigures]:
+def tenants(store: Store, *, limit: int, cursor: str | None) -> Page[TenantStatistics]:
     """List tenants by name."""
     return paginate(store.list_tenants, lambda one: one.tenant, limit=limit, cursor=cursor, kind="tenant", rising=True)

@@ -123,14 +123,14 @@ class Webhooks:
         check_filters(search=search)
         check_choice("health", health, (*_HEALTHS, None))
         check_choice("sort", sort, ("newest", "oldest", "name"))
-        narrow = WebhookFilter(
+        filters = WebhookFilter(
             status=None if status is None else to_status(status),
             search=search or None,
             failing=None if health is None else _HEALTHS[health],
         )
         store = self._settings.store
         return paginate(
-            lambda window: store.list_webhooks(tenant, narrow, window),
+            lambda window: store.list_webhooks(tenant, filters, window),
             name_position if sort == "name" else _id_of,
             limit=limit,
             cursor=cursor,

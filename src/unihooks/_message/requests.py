@@ -33,7 +33,7 @@ class Destination:
     headers: HeaderSet
     secrets: tuple[Secret, ...]
     open: bool
-    stamp: int
+    config_version: int
 
 
 @frozen(kw_only=True)

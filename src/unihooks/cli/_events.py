@@ -43,10 +43,10 @@ def list_events(
     **paging: Any,
 ) -> None:
     """List events, newest first."""
-    narrow: dict[str, Any] = {"product": product, "event_type": event_type, "since": since, "until": until}
+    filters: dict[str, Any] = {"product": product, "event_type": event_type, "since": since, "until": until}
 
     def fetch(limit: int, cursor: str | None) -> Page[Event]:
-        return dispatcher.log.events(tenant=tenant, limit=limit, cursor=cursor, **narrow)
+        return dispatcher.log.events(tenant=tenant, limit=limit, cursor=cursor, **filters)
 
     show_listing(fetch, _COLUMNS, _row, event_value, **paging)
 

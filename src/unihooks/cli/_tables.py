@@ -30,7 +30,7 @@ _STYLES = {
 
 @frozen
 class Column:
-    """Be a column; a flexible one may be folded, others (ids, states, times) are never cut."""
+    """Be a column; a flexible one may be search_text, others (ids, states, times) are never cut."""
 
     name: str
     flexible: bool = False

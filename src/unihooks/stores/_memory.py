@@ -18,6 +18,7 @@ from unihooks._model.models import DeliveryState, Event, Webhook
 from unihooks.abc import (
     HELD_TOO_LONG,
     WEBHOOK_DELETED,
+    Capacity,
     Claimed,
     Destination,
     EmitOutcome,
@@ -25,7 +26,6 @@ from unihooks.abc import (
     Planned,
     Recorded,
     Result,
-    Room,
     WebhookFilter,
     Window,
     Work,
@@ -88,11 +88,11 @@ class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
         with self._lock:
             return self._tables.webhook(tenant, webhook_id)
 
-    def list_webhooks(self, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
+    def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
         """Return webhooks, newest first."""
         with self._lock:
             mine = [one for one in self._tables.webhooks.values() if one.tenant == tenant]
-            fitting = [one for one in mine if webhook_fits(one, narrow, failing=self._fails(one))]
+            fitting = [one for one in mine if webhook_fits(one, filters, failing=self._fails(one))]
         return page(fitting, window, name_position if window.by_name else attrgetter("id"))
 
     def _fails(self, webhook: Webhook) -> bool:
@@ -110,7 +110,7 @@ class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
         with self._lock:
             webhook = self._tables.webhook(tenant, webhook_id)
             del self._tables.webhooks[webhook_id]
-            self._tables.stamps[tenant] += 1
+            self._tables.config_versions[tenant] += 1
             self._tables.drop_lanes([endpoint.id for endpoint in webhook.endpoints], WEBHOOK_DELETED)
 
     def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
@@ -129,13 +129,13 @@ class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
             headers=webhook.headers,
             secrets=webhook.secrets,
             open=lane.open,
-            stamp=self._tables.stamps[lane.tenant],
+            config_version=self._tables.config_versions[lane.tenant],
         )
 
-    def stamps(self, tenants: Collection[str]) -> dict[str, int]:
-        """Return the configuration stamp of each tenant."""
+    def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
+        """Return the configuration config_version of each tenant."""
         with self._lock:
-            return {tenant: self._tables.stamps[tenant] for tenant in tenants}
+            return {tenant: self._tables.config_versions[tenant] for tenant in tenants}
 
     # Emitting.
 
@@ -172,7 +172,7 @@ class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
             due = [due for lane in self._tables.open_lanes.values() if (due := lane.next_due()) is not None]
             return Work(new_events=bool(self._tables.unplanned), next_due=min(due, default=None))
 
-    def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
+    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
         """Turn up to `limit` new events into deliveries, tenants in turn."""
         unplanned = self._tables.unplanned
         events = 0
@@ -186,7 +186,7 @@ class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
                 waiting.popleft()
                 if waiting:  # behind the other tenants
                     unplanned[tenant] = waiting
-            claimed = [self._lease(row, lease) for row in made if self._has_room(row, room)]
+            claimed = [self._lease(row, lease) for row in made if self._has_room(row, capacity)]
             failed = [row.to_ended() for row in made if row.state is DeliveryState.FAILED]
             return Planned(events=events, deliveries=len(made), claimed=claimed, failed=failed, more=bool(unplanned))
 
@@ -196,24 +196,26 @@ class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
         event.planned = True
         return [row for planned in bodies for row in self._tables.add_deliveries(event, planned, now)]
 
-    def _has_room(self, row: DeliveryRow, room: Room) -> bool:
-        return row.pending and row.endpoint_id in self._tables.open_lanes and room.take(row.endpoint_id)
+    def _has_room(self, row: DeliveryRow, capacity: Capacity) -> bool:
+        return row.pending and row.endpoint_id in self._tables.open_lanes and capacity.take(row.endpoint_id)
 
     def _lease(self, row: DeliveryRow, lease: Lease) -> Claimed:
         now = self.now()
         until = now + int(lease.seconds * SECOND)
-        stamp = self._tables.stamps[row.event.tenant]
-        return self._tables.lanes[row.endpoint_id].lease(row, now=now, until=until, token=lease.token, stamp=stamp)
+        config_version = self._tables.config_versions[row.event.tenant]
+        return self._tables.lanes[row.endpoint_id].lease(
+            row, now=now, until=until, token=lease.token, config_version=config_version
+        )
 
-    def claim(self, lease: Lease, room: Room) -> list[Claimed]:
-        """Lease due deliveries of open lanes with room."""
+    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+        """Lease due deliveries of open lanes with capacity."""
         claimed: list[Claimed] = []
         with self._lock:
             now = self.now()
 
             def serve(lane: Lane) -> bool:
                 row = lane.first_due(now)
-                if row is None or not room.take(lane.endpoint_id):
+                if row is None or not capacity.take(lane.endpoint_id):
                     return False
                 claimed.append(self._lease(row, lease))
                 return True
@@ -258,7 +260,7 @@ class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
             for row in held:
                 self._tables.lanes[row.endpoint_id].schedule(row, self.now())
 
-    def beat(self, worker_id: str, *, gone: bool = False) -> None:
+    def heartbeat(self, worker_id: str, *, gone: bool = False) -> None:
         """Note that this worker lives, or that it has ended."""
         seen = WorkerSeen(id=worker_id, host=socket.gethostname(), pid=os.getpid(), seen_at=from_us(self.now()))
         with self._lock:

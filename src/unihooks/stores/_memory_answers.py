@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from unihooks._contract.idempotency import ANSWERS_PER_TENANT, KeptAnswer
+from unihooks._contract.idempotency import ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks.abc import Store
 from unihooks.stores._memory_rows import AnswerRow
 from unihooks.stores._memory_tables import Tables
@@ -18,7 +18,7 @@ class MemoryAnswers(Store):
 
     def reserve_answer(
         self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
-    ) -> KeptAnswer | None:
+    ) -> IdempotencyRecord | None:
         """Return what is known of the request, or note that it is being done."""
         with self._lock:
             now = self.now()
@@ -27,7 +27,7 @@ class MemoryAnswers(Store):
                 del mine[old]
             if key in mine:
                 return mine[key].kept
-            mine[key] = AnswerRow(now, KeptAnswer(digest, None, None))
+            mine[key] = AnswerRow(now, IdempotencyRecord(digest, None, None))
             if len(mine) > at_most:
                 del mine[next(iter(mine))]
             return None
@@ -37,7 +37,7 @@ class MemoryAnswers(Store):
         with self._lock:
             row = self._tables.answers.get(tenant, {}).get(key)
             if row is not None:
-                row.kept = KeptAnswer(row.kept.digest, status, content)
+                row.kept = IdempotencyRecord(row.kept.digest, status, content)
 
     def drop_answer(self, tenant: str, key: str) -> None:
         """Forget the request."""

@@ -8,9 +8,9 @@ from operator import attrgetter
 
 from unihooks._base.times import SECOND, from_us
 from unihooks._contract.leasing import holder, with_leases
-from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
+from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
 from unihooks._model.models import Webhook
-from unihooks.abc import Figures, Store, Window
+from unihooks.abc import QueueStatistics, Store, Window
 from unihooks.stores._memory_listing import page
 from unihooks.stores._memory_rows import Lane
 from unihooks.stores._memory_tables import Tables
@@ -88,25 +88,25 @@ class MemoryFigures(Store):
         slow = [_hours.to_slow_endpoint(row) for row in rows]
         return sorted(slow, key=lambda one: (-one.mean_ms, one.endpoint_id))[:limit]
 
-    def list_tenants(self, window: Window) -> list[TenantFigures]:
+    def list_tenants(self, window: Window) -> list[TenantStatistics]:
         """Return tenants with how many webhooks they have and how much is due, the last name first."""
         with self._lock:
-            names = [tenant for tenant, stamp in self._tables.stamps.items() if stamp]
+            names = [tenant for tenant, config_version in self._tables.config_versions.items() if config_version]
             return [self._tenant(name, self.now()) for name in page(names, window, str)]
 
-    def _tenant(self, tenant: str, now: int) -> TenantFigures:
+    def _tenant(self, tenant: str, now: int) -> TenantStatistics:
         webhooks = sum(one.tenant == tenant for one in self._tables.webhooks.values())
         lanes = [lane for lane in self._tables.open_lanes.values() if lane.tenant == tenant]
         due = sum((row.due_at or 0) <= now for lane in lanes for row in lane.pending())
-        return TenantFigures(tenant=tenant, webhooks=webhooks, due=min(due, _MOST_DUE))
+        return TenantStatistics(tenant=tenant, webhooks=webhooks, due=min(due, _MOST_DUE))
 
-    def figures(self) -> Figures:
+    def statistics(self) -> QueueStatistics:
         """Return the state of the queue over all tenants."""
         with self._lock:
             now, lanes = self.now(), self._tables.lanes.values()
             pending = [(lane, row, row.due_at or 0) for lane in lanes for row in lane.pending()]
             holders = [holder(row.token) for _, row, due_at in pending if row.token is not None and due_at > now]
-            return Figures(
+            return QueueStatistics(
                 oldest_unplanned=self.oldest_unplanned(),
                 due=sum(lane.open and due_at <= now for lane, _, due_at in pending),
                 held=sum(not lane.open for lane, _, _ in pending),

@@ -31,38 +31,38 @@ def page(
     return rising[::-1][: window.limit]
 
 
-def webhook_fits(webhook: Webhook, narrow: WebhookFilter, *, failing: bool) -> bool:
+def webhook_fits(webhook: Webhook, filters: WebhookFilter, *, failing: bool) -> bool:
     """Say whether a webhook passes the filter."""
-    if narrow.failing not in {None, failing}:
+    if filters.failing not in {None, failing}:
         return False
-    if narrow.status is not None and webhook.status is not narrow.status:
+    if filters.status is not None and webhook.status is not filters.status:
         return False
     texts = (webhook.name, webhook.description, *(endpoint.url for endpoint in webhook.endpoints))
-    return any((narrow.search or "").casefold() in text.casefold() for text in texts)
+    return any((filters.search or "").casefold() in text.casefold() for text in texts)
 
 
-def event_fits(event: NewEvent, narrow: EventFilter) -> bool:
+def event_fits(event: NewEvent, filters: EventFilter) -> bool:
     """Say whether an event passes the filter."""
     return (
-        narrow.event_id in {None, event.id}
-        and narrow.product in {None, event.product}
-        and narrow.event_type in {None, event.event_type}
-        and _within(event.created_at, narrow.since, narrow.until)
+        filters.event_id in {None, event.id}
+        and filters.product in {None, event.product}
+        and filters.event_type in {None, event.event_type}
+        and _within(event.created_at, filters.since, filters.until)
     )
 
 
-def delivery_fits(row: DeliveryRow, narrow: DeliveryFilter, *, held: bool) -> bool:
+def delivery_fits(row: DeliveryRow, filters: DeliveryFilter, *, held: bool) -> bool:
     """Say whether a delivery passes the filter."""
     return (
-        narrow.delivery_id in {None, row.id}
-        and narrow.webhook_id in {None, row.webhook_id}
-        and narrow.endpoint_id in {None, row.endpoint_id}
-        and narrow.event_id in {None, row.event.id}
-        and narrow.product in {None, row.event.product}
-        and narrow.event_type in {None, row.event.event_type}
-        and narrow.state in {None, row.state}
-        and narrow.held in {None, held}
-        and _within(row.created_at, narrow.since, narrow.until)
+        filters.delivery_id in {None, row.id}
+        and filters.webhook_id in {None, row.webhook_id}
+        and filters.endpoint_id in {None, row.endpoint_id}
+        and filters.event_id in {None, row.event.id}
+        and filters.product in {None, row.event.product}
+        and filters.event_type in {None, row.event.event_type}
+        and filters.state in {None, row.state}
+        and filters.held in {None, held}
+        and _within(row.created_at, filters.since, filters.until)
     )
 
 

@@ -22,26 +22,26 @@ class MemoryLog(Store):
     _lock: threading.RLock
     _tables: Tables
 
-    def list_events(self, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
+    def list_events(self, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
         """Return events with their payloads, newest first."""
         with self._lock:
             mine = [one for one in self._tables.events.values() if one.new.tenant == tenant]
-        rows = page([one for one in mine if event_fits(one.new, narrow)], window, attrgetter("new.id"))
+        rows = page([one for one in mine if event_fits(one.new, filters)], window, attrgetter("new.id"))
         return [row.to_event(payload=True) for row in rows]
 
-    def list_deliveries(self, tenant: str, narrow: DeliveryFilter, window: Window) -> list[Delivery]:
+    def list_deliveries(self, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
         """Return deliveries, newest first."""
         with self._lock:
-            return [self._shown(row) for row in page(self._fitting(tenant, narrow), window)]
+            return [self._shown(row) for row in page(self._fitting(tenant, filters), window)]
 
-    def count_deliveries(self, tenant: str, narrow: DeliveryFilter, most: int) -> int:
+    def count_deliveries(self, tenant: str, filters: DeliveryFilter, most: int) -> int:
         """Count deliveries, up to `most`."""
         with self._lock:
-            return min(most, len(self._fitting(tenant, narrow)))
+            return min(most, len(self._fitting(tenant, filters)))
 
-    def _fitting(self, tenant: str, narrow: DeliveryFilter) -> list[DeliveryRow]:
+    def _fitting(self, tenant: str, filters: DeliveryFilter) -> list[DeliveryRow]:
         mine = [row for row in self._tables.deliveries.values() if row.event.tenant == tenant]
-        return [row for row in mine if delivery_fits(row, narrow, held=self._tables.held(row))]
+        return [row for row in mine if delivery_fits(row, filters, held=self._tables.held(row))]
 
     def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
         """Return attempts of a delivery, newest first."""
@@ -63,11 +63,11 @@ class MemoryLog(Store):
             return self._shown(self._replayed(self._tables.delivery(tenant, delivery_id)))
 
     def replay_many(
-        self, tenant: str, narrow: DeliveryFilter, *, after: str, last: str, limit: int
+        self, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
     ) -> tuple[int, str | None]:
         """Replay what the filter shows among up to `limit` deliveries after one id and up to another."""
         with self._lock:
-            fitting = [row for row in self._fitting(tenant, narrow) if after < row.id <= last]
+            fitting = [row for row in self._fitting(tenant, filters) if after < row.id <= last]
             found = sorted(fitting, key=attrgetter("id"))[:limit]
             made = sum(self._replay_if_possible(row) for row in found)
             return made, found[-1].id if len(found) == limit else None
@@ -107,9 +107,9 @@ class MemoryLog(Store):
         """Plan for one webhook what it missed among up to `limit` events after the id `after`."""
         with self._lock:
             webhook = self._tables.webhook(tenant, webhook_id)
-            narrow = EventFilter(since=since, until=until)
+            filters = EventFilter(since=since, until=until)
             mine = [one for one in self._tables.events.values() if one.new.tenant == tenant and one.new.id > after]
-            kept = [one for one in mine if not one.erased and event_fits(one.new, narrow)]
+            kept = [one for one in mine if not one.erased and event_fits(one.new, filters)]
             fitting = sorted(kept, key=attrgetter("new.id"))
             made = sum(self._recover_one(webhook, event) for event in fitting[:limit])
             return made, fitting[limit - 1].new.id if len(fitting) > limit else None

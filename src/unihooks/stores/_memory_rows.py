@@ -11,7 +11,7 @@ from operator import attrgetter
 from attrs import define, evolve, field
 
 from unihooks._base.times import SECOND, from_us, optional_from_us
-from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, KeptAnswer
+from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, IdempotencyRecord
 from unihooks._contract.planning import NewEvent
 from unihooks._message.payload import decode
 from unihooks._model.models import Attempt, Delivery, DeliveryState, Event
@@ -187,13 +187,13 @@ class Lane:
         row.due_at, row.token = due_at, token
         heappush(self._queue, (due_at, row.id, row))
 
-    def lease(self, row: DeliveryRow, *, now: int, until: int, token: int, stamp: int) -> Claimed:
+    def lease(self, row: DeliveryRow, *, now: int, until: int, token: int, config_version: int) -> Claimed:
         """Lease the delivery to the holder of the token."""
         self.schedule(row, until, token)
         event, body = row.event, row.body or b""
         return Claimed(
             self.tenant, row.id, event.id, self.webhook_id, self.endpoint_id, event.product, event.event_type,
-            body, row.warnings, len(row.attempts), self._elapsed(row, now), token, stamp,
+            body, row.warnings, len(row.attempts), self._elapsed(row, now), token, config_version,
         )  # fmt: skip
 
     def set_open(self, now: int, *, open_: bool) -> None:
@@ -238,7 +238,7 @@ class AnswerRow:
     """Be an answer, or that there is none yet."""
 
     created_at: int
-    kept: KeptAnswer
+    kept: IdempotencyRecord
 
     def is_over(self, now: int) -> bool:
         """Say whether it is to be forgotten."""

@@ -37,7 +37,7 @@ class Tables:
     webhooks: dict[str, Webhook] = field(factory=dict)
     lanes: dict[str, Lane] = field(factory=dict)
     open_lanes: dict[str, Lane] = field(factory=dict)
-    stamps: Counter[str] = field(factory=Counter)
+    config_versions: Counter[str] = field(factory=Counter)
     events: dict[str, EventRow] = field(factory=dict)
     keys: dict[tuple[str, str], EventRow] = field(factory=dict)
     unplanned: dict[str, deque[EventRow]] = field(factory=dict)
@@ -73,7 +73,7 @@ class Tables:
         old = self.webhooks.get(webhook.id)
         before = {} if old is None else {item.id: item for item in old.endpoints}
         self.webhooks[webhook.id] = webhook
-        self.stamps[webhook.tenant] += 1
+        self.config_versions[webhook.tenant] += 1
         self.changes += 1
         for endpoint in webhook.endpoints:
             self._follow(webhook, endpoint, before.pop(endpoint.id, None), now)
@@ -98,10 +98,10 @@ class Tables:
 
     def subscribers(self, event: NewEvent) -> Iterable[Subscriber]:
         """Return the webhooks with a subscription that matches, each once."""
-        stamp = self.stamps[event.tenant]
+        config_version = self.config_versions[event.tenant]
         cached = self._subscribers.get(event.tenant)
-        if cached is None or cached[0] != stamp:
-            cached = self._subscribers[event.tenant] = (stamp, self._by_subscription(event.tenant))
+        if cached is None or cached[0] != config_version:
+            cached = self._subscribers[event.tenant] = (config_version, self._by_subscription(event.tenant))
         exact = cached[1].get(EventSubscription(event.product, event.event_type), ())
         every = cached[1].get(EventSubscription(event.product, EVERY_EVENT), ())
         return {one.webhook_id: one for one in (*exact, *every)}.values()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from unihooks._contract.idempotency import KeptAnswer
+from unihooks._contract.idempotency import IdempotencyRecord
 from unihooks.testing._store_scene import ACME, DAY, Scene
 
 ONE, OTHER = b"\x00one", b"\x00other"
@@ -18,10 +18,10 @@ class AnswersRules:
     def test_a_request_is_done_once_and_its_answer_kept_for_a_day(self, scene: Scene) -> None:
         store = scene.store
         assert store.reserve_answer(ACME, "key", ONE) is None
-        assert store.reserve_answer(ACME, "key", OTHER) == KeptAnswer(ONE, None, None)
+        assert store.reserve_answer(ACME, "key", OTHER) == IdempotencyRecord(ONE, None, None)
         store.keep_answer(ACME, "key", 201, b'{"a":1}')
         scene.clock.advance(DAY)
-        assert store.reserve_answer(ACME, "key", ONE) == KeptAnswer(ONE, 201, b'{"a":1}')
+        assert store.reserve_answer(ACME, "key", ONE) == IdempotencyRecord(ONE, 201, b'{"a":1}')
         scene.clock.advance(1)
         assert store.reserve_answer(ACME, "key", OTHER) is None
 
@@ -30,7 +30,7 @@ class AnswersRules:
         assert scene.store.reserve_answer("other", "key", OTHER) is None
         scene.store.keep_answer("other", "key", 200, b"{}")
         scene.store.drop_answer("other", "key")
-        assert scene.store.reserve_answer(ACME, "key", ONE) == KeptAnswer(ONE, None, None)
+        assert scene.store.reserve_answer(ACME, "key", ONE) == IdempotencyRecord(ONE, None, None)
 
     def test_a_request_that_was_dropped_or_never_answered_can_be_done_again(self, scene: Scene) -> None:
         assert scene.store.reserve_answer(ACME, "dropped", ONE) is None

@@ -23,7 +23,7 @@ class ClaimingRules:
         [claimed] = scene.claim()
         assert claimed == Claimed(
             ACME, scene.deliveries()[0].id, event.id, webhook.id, webhook.endpoints[0].id, "shop", "paid",
-            b'{"a":1}', (), 0, 0, claimed.token, scene.store.stamps([ACME])[ACME],
+            b'{"a":1}', (), 0, 0, claimed.token, scene.store.config_versions([ACME])[ACME],
         )  # fmt: skip
 
     def test_a_leased_delivery_is_not_claimed_again_before_its_lease_ends(self, scene: Scene) -> None:
@@ -51,7 +51,7 @@ class ClaimingRules:
     def test_what_planning_leased_is_due_again_when_its_lease_has_ended(self, scene: Scene) -> None:
         scene.active()
         scene.emit()
-        scene.plan(room=1)
+        scene.plan(capacity=1)
         scene.clock.advance(29.9)
         assert scene.claim() == []
         scene.clock.advance(0.1)
@@ -81,7 +81,7 @@ class ClaimingRules:
             claimed = [one.id for some in pool.map(claim_all, range(4)) for one in some]
         assert sorted(claimed) == sorted(ids(scene.deliveries()))
 
-    # Room and turns.
+    # Capacity and turns.
 
     def test_no_more_is_claimed_than_there_is_room_for(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
@@ -97,7 +97,7 @@ class ClaimingRules:
         full, free = ids(webhook.endpoints)
         scene.submit(*[scene.event() for _ in range(4)])
         scene.plan()
-        claimed = scene.store.claim(scene.lease(), scene.room(3, 3, {full: 3}))
+        claimed = scene.store.claim(scene.lease(), scene.capacity(3, 3, {full: 3}))
         assert [one.endpoint_id for one in claimed] == [free] * 3
 
     def test_the_longest_due_lanes_come_first(self, scene: Scene) -> None:
@@ -238,14 +238,14 @@ class ClaimingRules:
 
     def test_figures_name_the_workers_seen_within_a_minute(self, scene: Scene) -> None:
         for worker_id in ("one", "two", "three"):
-            scene.store.beat(worker_id)
-        scene.store.beat("three", gone=True)
+            scene.store.heartbeat(worker_id)
+        scene.store.heartbeat("three", gone=True)
         scene.clock.advance(40)
-        scene.store.beat("two")
+        scene.store.heartbeat("two")
         two_at = scene.store.now()
-        assert {one.id for one in scene.store.figures().workers} == {"one", "two"}
+        assert {one.id for one in scene.store.statistics().workers} == {"one", "two"}
         scene.clock.advance(21)
-        [two] = scene.store.figures().workers
+        [two] = scene.store.statistics().workers
         assert (two.id, two.seen_at) == ("two", from_us(two_at))
         assert two.host
         assert two.pid > 0
@@ -263,5 +263,5 @@ def due_by(scene: Scene, at: int) -> bool:
 
 def queue(scene: Scene) -> dict[str, int]:
     """Return the counts of the queue."""
-    figures = scene.store.figures()
+    figures = scene.store.statistics()
     return {"due": figures.due, "held": figures.held, "in_flight": figures.in_flight}

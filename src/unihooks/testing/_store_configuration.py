@@ -87,7 +87,7 @@ class ConfigurationRules:
 
     def test_an_error_in_a_revision_passes_through_and_changes_nothing(self, scene: Scene) -> None:
         webhook = scene.active()
-        stamps = scene.store.stamps([ACME])
+        config_versions = scene.store.config_versions([ACME])
 
         def revise(current: Webhook) -> Webhook:
             raise Conflict(f"{current.name} is stale", name="version")
@@ -95,7 +95,7 @@ class ConfigurationRules:
         with pytest.raises(Conflict, match="CRM sync is stale"):
             scene.store.revise_webhook(ACME, webhook.id, revise)
         assert scene.store.get_webhook(ACME, webhook.id) == webhook
-        assert scene.store.stamps([ACME]) == stamps
+        assert scene.store.config_versions([ACME]) == config_versions
         assert scene.revise(webhook, name="still works").name == "still works"
 
     def test_no_other_change_comes_between_a_revision(self, scene: Scene) -> None:
@@ -165,7 +165,7 @@ class ConfigurationRules:
         assert scene.plan().deliveries == 0
 
     def test_each_change_raises_the_stamp_of_its_tenant_alone(self, scene: Scene) -> None:
-        assert scene.store.stamps([ACME, "other"]) == {ACME: 0, "other": 0}
+        assert scene.store.config_versions([ACME, "other"]) == {ACME: 0, "other": 0}
         seen = [0]
         webhook = scene.inactive()
         changes: list[Callable[[], object]] = [
@@ -176,9 +176,9 @@ class ConfigurationRules:
         ]
         for change in changes:
             change()
-            seen.append(scene.store.stamps([ACME])[ACME])
+            seen.append(scene.store.config_versions([ACME])[ACME])
         assert seen == sorted(set(seen))
-        assert scene.store.stamps(["other"]) == {"other": 0}
+        assert scene.store.config_versions(["other"]) == {"other": 0}
 
     def test_a_destination_is_what_the_webhook_says_now(self, scene: Scene) -> None:
         webhook = scene.active(headers=HeaderSet({"X-Key": "one"}))
@@ -190,11 +190,11 @@ class ConfigurationRules:
         assert (destination.url, destination.open) == (URL, True)
         assert tuple(destination.secrets) == webhook.secrets
         assert destination.headers.revealed() == [("X-Key", "one")]
-        assert destination.stamp == scene.store.stamps([ACME])[ACME]
+        assert destination.config_version == scene.store.config_versions([ACME])[ACME]
         scene.revise(webhook, headers=HeaderSet({"X-Key": "two"}))
         later = scene.store.destinations([endpoint.id])[endpoint.id]
         assert later.headers.revealed() == [("X-Key", "two")]
-        assert later.stamp > destination.stamp
+        assert later.config_version > destination.config_version
 
     def test_a_destination_is_open_while_webhook_and_endpoint_are(self, scene: Scene) -> None:
         webhook = scene.inactive()
@@ -231,7 +231,7 @@ class ConfigurationRules:
         assert listed(newer_than=newest_first[0]) == []
 
     @pytest.mark.parametrize(
-        "narrow, names",
+        "filters, names",
         [
             (WebhookFilter(status=WebhookStatus.ACTIVE), {"audit"}),
             (WebhookFilter(status=WebhookStatus.INACTIVE), {"CRM", "odd_100%"}),
@@ -243,12 +243,12 @@ class ConfigurationRules:
             (WebhookFilter(search="crm", status=WebhookStatus.ACTIVE), set()),
         ],
     )
-    def test_webhooks_are_narrowed(self, scene: Scene, narrow: WebhookFilter, names: set[str]) -> None:
+    def test_webhooks_are_narrowed(self, scene: Scene, filters: WebhookFilter, names: set[str]) -> None:
         scene.inactive(name="CRM", description="Copies messages")
         scene.active(OTHER_URL, name="audit")
         scene.inactive(name="odd_100%")
         scene.active(OTHER_URL, name="CRM", tenant="other")
-        assert {one.name for one in scene.store.list_webhooks(ACME, narrow, Window(limit=10))} == names
+        assert {one.name for one in scene.store.list_webhooks(ACME, filters, Window(limit=10))} == names
 
     @pytest.mark.parametrize("tenant", ["other", ACME])
     def test_what_another_tenant_has_or_nobody_has_is_not_found(self, scene: Scene, tenant: str) -> None:

@@ -106,7 +106,7 @@ class EmittingRules:
         scene.submit(oldest)
         scene.clock.advance(5)
         scene.emit(tenant="other")
-        assert scene.store.oldest_unplanned() == oldest.created_at == scene.store.figures().oldest_unplanned
+        assert scene.store.oldest_unplanned() == oldest.created_at == scene.store.statistics().oldest_unplanned
         scene.plan()
         assert scene.store.oldest_unplanned() is None
-        assert scene.store.figures().oldest_unplanned is None
+        assert scene.store.statistics().oldest_unplanned is None

@@ -15,7 +15,7 @@ from unihooks._contract.filters import WebhookFilter, name_position
 from unihooks._contract.leasing import new_token
 from unihooks._contract.statistics import HOUR, HourRow, WebhookHealth
 from unihooks._model.models import Delivery, DeliveryState, Webhook
-from unihooks.abc import Claimed, DeliveryFilter, Lease, Result, Room, Window
+from unihooks.abc import Capacity, Claimed, DeliveryFilter, Lease, Result, Window
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
 
@@ -29,8 +29,8 @@ class FiguresRules:
             scene.pending(event_type=event_type)
         scene.deliver(scene.claim()[0])
 
-        def counted(most: int = 10, tenant: str = ACME, **narrow: Any) -> int:
-            return scene.store.count_deliveries(tenant, DeliveryFilter(**narrow), most)
+        def counted(most: int = 10, tenant: str = ACME, **filters: Any) -> int:
+            return scene.store.count_deliveries(tenant, DeliveryFilter(**filters), most)
 
         assert (counted(), counted(2), counted(tenant="other")) == (3, 2, 0)
         assert (counted(event_type="paid"), counted(state=DeliveryState.DELIVERED)) == (2, 1)
@@ -48,10 +48,10 @@ class FiguresRules:
             "held": [None, True, False],
         }
         for values in product(*options.values()):
-            narrow = {name: value for name, value in zip(options, values, strict=True) if value is not None}
-            expected = [each for each in every if all(getattr(each, name) == narrow[name] for name in narrow)]
-            assert scene.deliveries(**narrow) == expected, narrow
-            assert scene.store.count_deliveries(ACME, DeliveryFilter(**narrow), 250) == len(expected), narrow
+            filters = {name: value for name, value in zip(options, values, strict=True) if value is not None}
+            expected = [each for each in every if all(getattr(each, name) == filters[name] for name in filters)]
+            assert scene.deliveries(**filters) == expected, filters
+            assert scene.store.count_deliveries(ACME, DeliveryFilter(**filters), 250) == len(expected), filters
 
     def test_a_delivery_has_the_body_that_is_sent(self, scene: Scene) -> None:
         plain = scene.active()
@@ -227,14 +227,14 @@ class FiguresRules:
     def test_workers_are_seen_with_the_leases_they_hold(self, scene: Scene) -> None:
         scene.active()
         for worker_id in ("one", "two", "idle"):
-            scene.store.beat(worker_id)
+            scene.store.heartbeat(worker_id)
         for worker_id, count in (("one", 2), ("two", 1)):
             for _ in range(count):
                 scene.pending()
-                scene.store.claim(Lease(token=new_token(worker_id), seconds=30), Room(1, 1))
-        assert {one.id: one.leases for one in scene.store.figures().workers} == {"one": 2, "two": 1, "idle": 0}
+                scene.store.claim(Lease(token=new_token(worker_id), seconds=30), Capacity(1, 1))
+        assert {one.id: one.leases for one in scene.store.statistics().workers} == {"one": 2, "two": 1, "idle": 0}
         scene.clock.advance(31)
-        assert {one.leases for one in scene.store.figures().workers} == {0}
+        assert {one.leases for one in scene.store.statistics().workers} == {0}
 
     # Webhooks by name and health.
 
@@ -268,8 +268,8 @@ class FiguresRules:
         scene.retry(claimed[1])
         well = scene.active()
         for expected, found in ((True, failing), (False, well)):
-            narrow = WebhookFilter(failing=expected)
-            assert ids(scene.store.list_webhooks(ACME, narrow, Window(limit=9))) == [found.id]
+            filters = WebhookFilter(failing=expected)
+            assert ids(scene.store.list_webhooks(ACME, filters, Window(limit=9))) == [found.id]
 
 
 def _all_kinds(scene: Scene) -> Webhook:

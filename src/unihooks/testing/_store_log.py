@@ -221,5 +221,5 @@ def _one_delivered_then_one_held(scene: Scene) -> tuple[Webhook, Webhook, Event,
     return one, two, first, second
 
 
-def _found(scene: Scene, **narrow: Any) -> set[tuple[str, str]]:
-    return {(item.event_id, item.webhook_id) for item in scene.deliveries(**narrow)}
+def _found(scene: Scene, **filters: Any) -> set[tuple[str, str]]:
+    return {(item.event_id, item.webhook_id) for item in scene.deliveries(**filters)}

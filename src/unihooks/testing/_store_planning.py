@@ -52,9 +52,9 @@ class PlanningRules:
         emitted = ids(scene.submit(*[scene.event() for _ in range(40)]))
 
         def plan_all(_: int) -> list[Planned]:
-            calls = [scene.plan(3, room=100)]
+            calls = [scene.plan(3, capacity=100)]
             while calls[-1].events or calls[-1].more:
-                calls.append(scene.plan(3, room=100))
+                calls.append(scene.plan(3, capacity=100))
             return calls
 
         with ThreadPoolExecutor(4) as pool:
@@ -76,7 +76,7 @@ class PlanningRules:
         events = [scene.event(payload={"number": number}) for number in range(3)]
         scene.submit(*events)
         scene.deactivate(scene.active())
-        planned = scene.plan(room=10)
+        planned = scene.plan(capacity=10)
         assert {one.event_id: one.body for one in planned.claimed} == {one.id: one.body for one in events}
         assert {(one.tenant, one.product, one.event_type) for one in planned.claimed} == {(ACME, "shop", "paid")}
 
@@ -85,7 +85,7 @@ class PlanningRules:
         scene.plan()
         scene.emit("paid", {"amount": 7, "name": "Ada"})
         scene.revise(webhook, mapping=PayloadMapping(remove=["name"]))
-        assert [one.body for one in scene.plan(room=10).claimed] == [b'{"amount":7}']
+        assert [one.body for one in scene.plan(capacity=10).claimed] == [b'{"amount":7}']
 
     def test_tenants_are_planned_in_turn(self, scene: Scene) -> None:
         scene.active(tenant="other")
@@ -99,7 +99,7 @@ class PlanningRules:
         scene.emit()
         made, more = 0, True
         while more:
-            planned = scene.plan(1, room=10)
+            planned = scene.plan(1, capacity=10)
             made, more = made + planned.deliveries, planned.more
         assert made == 1200
         assert not scene.store.work().new_events
@@ -152,7 +152,7 @@ class PlanningRules:
         event = scene.emit()
         scene.deactivate(webhook)  # within the same microsecond
         scene.emit()
-        assert counts(scene.plan(room=10)) == (2, 1, 0)
+        assert counts(scene.plan(capacity=10)) == (2, 1, 0)
         [delivery] = scene.deliveries()
         assert (delivery.event_id, delivery.held) == (event.id, True)
 
@@ -183,7 +183,7 @@ class PlanningRules:
             endpoints=[kept],
             mapping=PayloadMapping(rename={"a": "b"}),
         )
-        [claimed] = scene.plan(room=1).claimed
+        [claimed] = scene.plan(capacity=1).claimed
         assert (claimed.endpoint_id, claimed.body) == ("end_later", b'{"b":1}')
 
     # With which bytes.
@@ -191,13 +191,13 @@ class PlanningRules:
     def test_without_a_mapping_the_events_own_bytes_are_sent(self, scene: Scene) -> None:
         scene.active()
         scene.emit(body=b'{"z":1,  "a":"\xc3\xbc"}')
-        [claimed] = scene.plan(room=1).claimed
+        [claimed] = scene.plan(capacity=1).claimed
         assert (claimed.body, tuple(claimed.warnings)) == (b'{"z":1,  "a":"\xc3\xbc"}', ())
 
     def test_the_mapped_body_and_its_warnings_are_kept(self, scene: Scene) -> None:
         webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
         first = scene.emit("paid", {"a": 1, "b": 2})
-        [claimed] = scene.plan(room=1).claimed
+        [claimed] = scene.plan(capacity=1).claimed
         assert claimed.body == b'{"b":1}'
         assert len(claimed.warnings) == 1
         scene.revise(webhook, mapping=PayloadMapping())
@@ -212,7 +212,7 @@ class PlanningRules:
         scene.active(mapping=TOO_LONG)
         scene.active()
         scene.emit("paid", LONG)
-        planned = scene.plan(room=10)
+        planned = scene.plan(capacity=10)
         assert planned.deliveries == 2
         assert len(planned.claimed) == 1
         [failed] = scene.deliveries(state=DeliveryState.FAILED)
@@ -228,7 +228,7 @@ class PlanningRules:
     def test_deliveries_are_leased_while_there_is_room_and_others_due_now(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL)
         scene.submit(*[scene.event() for _ in range(3)])
-        planned = scene.plan(room=3)
+        planned = scene.plan(capacity=3)
         assert planned.deliveries == 6
         assert len(planned.claimed) == 3
         rest = scene.claim()
@@ -239,18 +239,18 @@ class PlanningRules:
         webhook = scene.active(URL, OTHER_URL)
         full, free = ids(webhook.endpoints)
         scene.submit(*[scene.event() for _ in range(3)])
-        planned = scene.store.plan(scene.lease(), scene.room(100, 2, {full: 2}), 100)
+        planned = scene.store.plan(scene.lease(), scene.capacity(100, 2, {full: 2}), 100)
         assert [one.endpoint_id for one in planned.claimed] == [free, free]
 
     def test_what_planning_leased_is_complete_and_can_be_recorded(self, scene: Scene) -> None:
         webhook = scene.active()
         event = scene.emit("paid", {"a": 1})
-        [claimed] = scene.plan(room=1).claimed
+        [claimed] = scene.plan(capacity=1).claimed
         assert (claimed.tenant, claimed.event_id, claimed.webhook_id) == (ACME, event.id, webhook.id)
         assert claimed.endpoint_id == webhook.endpoints[0].id
         assert (claimed.product, claimed.event_type, claimed.body) == ("shop", "paid", b'{"a":1}')
         assert (claimed.attempt_count, claimed.elapsed_us) == (0, 0)
-        assert claimed.stamp == scene.store.stamps([ACME])[ACME]
+        assert claimed.config_version == scene.store.config_versions([ACME])[ACME]
         assert scene.claim() == []
         assert list(scene.deliver(claimed).accepted) == [claimed.id]
 

@@ -81,7 +81,7 @@ class RecordingRules:
     def test_many_results_are_recorded_together(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL)
         scene.submit(*[scene.event() for _ in range(50)])
-        claimed = scene.plan(room=100).claimed
+        claimed = scene.plan(capacity=100).claimed
         assert set(scene.deliver(*claimed).accepted) == set(ids(claimed))
         assert len(scene.deliveries(state=DeliveryState.DELIVERED)) == 100
         assert list(scene.store.record([]).accepted) == []
@@ -140,7 +140,7 @@ class RecordingRules:
     def test_of_many_results_those_count_whose_token_still_holds(self, scene: Scene) -> None:
         scene.active()
         scene.submit(*[scene.event() for _ in range(12)])
-        cancelled, released, recorded, *good = scene.plan(room=12).claimed
+        cancelled, released, recorded, *good = scene.plan(capacity=12).claimed
         scene.store.cancel(ACME, cancelled.id, "by hand")
         scene.store.release([released])
         scene.deliver(recorded)
@@ -195,10 +195,10 @@ class RecordingRules:
         webhook = scene.active()
         scene.pending()
         scene.retry(*scene.claim(), after=0)
-        assert scene.store.figures().failing_endpoints == 1
+        assert scene.store.statistics().failing_endpoints == 1
         scene.clock.advance(4 * DAY)
         scene.deliver(*scene.claim())
-        assert scene.store.figures().failing_endpoints == 0
+        assert scene.store.statistics().failing_endpoints == 0
         scene.pending()
         for _ in range(2):
             scene.clock.advance(2 * DAY)
@@ -250,7 +250,7 @@ class RecordingRules:
     def test_disabling_leaves_the_rest_of_the_webhook_alone(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
         scene.emit()
-        claimed = next(one for one in scene.plan(room=2).claimed if one.endpoint_id == webhook.endpoints[0].id)
+        claimed = next(one for one in scene.plan(capacity=2).claimed if one.endpoint_id == webhook.endpoints[0].id)
         scene.fail(claimed, disable="410 Gone")
         now = scene.store.get_webhook(ACME, webhook.id)
         assert (now.status, now.secrets, now.interval) == (webhook.status, webhook.secrets, webhook.interval)

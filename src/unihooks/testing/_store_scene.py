@@ -31,6 +31,7 @@ from unihooks._model.models import (
 )
 from unihooks.abc import (
     AttemptRow,
+    Capacity,
     Claimed,
     DeliveryFilter,
     EmitOutcome,
@@ -39,7 +40,6 @@ from unihooks.abc import (
     Planned,
     Recorded,
     Result,
-    Room,
     Store,
     Window,
 )
@@ -150,17 +150,17 @@ class Scene:
         """Make a lease with a token of its own."""
         return Lease(token=next(self._tokens), seconds=seconds)
 
-    def room(self, total: int, per_endpoint: int, taken: Mapping[str, int]) -> Room:
-        """Make room, part of which is taken."""
-        return Room(total, per_endpoint, taken)
+    def capacity(self, total: int, per_endpoint: int, in_use: Mapping[str, int]) -> Capacity:
+        """Make capacity, part of which is taken."""
+        return Capacity(total, per_endpoint, in_use)
 
-    def plan(self, limit: int = 100, *, room: int = 0) -> Planned:
+    def plan(self, limit: int = 100, *, capacity: int = 0) -> Planned:
         """Plan; without room all deliveries are due now and nobody's."""
-        return self.store.plan(self.lease(), Room(room, room), limit)
+        return self.store.plan(self.lease(), Capacity(capacity, capacity), limit)
 
     def claim(self, total: int = 100, per_endpoint: int = 100, *, seconds: float = 30) -> list[Claimed]:
         """Claim as one more worker would."""
-        return self.store.claim(self.lease(seconds), Room(total, per_endpoint))
+        return self.store.claim(self.lease(seconds), Capacity(total, per_endpoint))
 
     def pending(self, **event: Any) -> Delivery:
         """Emit and plan an event that leads to one delivery; return it."""
@@ -233,13 +233,13 @@ class Scene:
         """Make a window."""
         return Window(limit=limit, **edge)
 
-    def events(self, tenant: str = ACME, *, window: Window | None = None, **narrow: Any) -> list[Event]:
+    def events(self, tenant: str = ACME, *, window: Window | None = None, **filters: Any) -> list[Event]:
         """List events."""
-        return self.store.list_events(tenant, EventFilter(**narrow), window or Window(limit=250))
+        return self.store.list_events(tenant, EventFilter(**filters), window or Window(limit=250))
 
-    def deliveries(self, tenant: str = ACME, *, window: Window | None = None, **narrow: Any) -> list[Delivery]:
+    def deliveries(self, tenant: str = ACME, *, window: Window | None = None, **filters: Any) -> list[Delivery]:
         """List deliveries."""
-        return self.store.list_deliveries(tenant, DeliveryFilter(**narrow), window or Window(limit=250))
+        return self.store.list_deliveries(tenant, DeliveryFilter(**filters), window or Window(limit=250))
 
     def delivery(self, delivery_id: str, tenant: str = ACME) -> Delivery:
         """Return one delivery as it is now."""

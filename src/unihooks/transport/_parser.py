@@ -1,7 +1,7 @@
 """Read one HTTP/1.1 answer strictly, from bytes that come in any portions, without I/O.
 
 Sources: RFC 9110, RFC 9112. Where they let a recipient be lenient (bare line
-feeds, folded lines, repeated Content-Length, Content-Length beside
+feeds, search_text lines, repeated Content-Length, Content-Length beside
 Transfer-Encoding) this one refuses, because those are the ways to make two
 readers disagree about where an answer ends.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_connections_postgres import django_connection, make_event, scoped, session, sqlalchemy_engine, stored_ids
+from host_scene import django_connection, make_event, scoped, session, sqlalchemy_engine, stored_ids
 
 from unihooks.exceptions import IdempotencyConflict, StoreError
 from unihooks.stores import SQLiteStore

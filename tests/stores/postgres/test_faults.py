@@ -13,9 +13,9 @@ from pathlib import Path
 import postgres_server
 import psycopg
 import pytest
+from postgres_scene import add_webhook, cut_all, emit, make_event, plan
 from postgres_server import wait_for
 from postgres_worker import delivered
-from test_postgres import add_webhook, cut_all, emit, make_event, plan
 
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores import PostgresStore
@@ -67,7 +67,7 @@ class Crew:
         # In this order: what is planned in between is counted.
         if self.store.work().new_events:
             return False
-        figures = self.store.figures()
+        figures = self.store.statistics()
         return not figures.due and not figures.in_flight
 
     def judge(self, deaths):
@@ -85,7 +85,7 @@ class Crew:
         return len(deliveries), again
 
     def _read(self, process):
-        # A line that was cut by the kill is no promise.
+        # A line that was cut by the kill is no one_shot.
         self.emitted += [line.strip() for line in process.stdout if len(line.strip()) == 30 and line.endswith("\n")]
 
 
@@ -157,17 +157,17 @@ def listed(store):
 
 def test_a_plan_that_a_crash_of_the_server_takes_along_is_made_again(crashing):
     server, store = crashing
-    assert plan(store, room=1).claimed
+    assert plan(store, capacity=1).claimed
     server.restart()
     # It may have reached the disk with another, though.
-    plan(store, room=1)
+    plan(store, capacity=1)
     assert [one.state for one in listed(store)] == ["pending"]
     assert not plan(store).events
 
 
 def test_a_crash_of_the_server_takes_nothing_that_was_recorded(crashing):
     server, store = crashing
-    store.record([delivered(store, claimed) for claimed in plan(store, room=1).claimed])
+    store.record([delivered(store, claimed) for claimed in plan(store, capacity=1).claimed])
     server.restart()
     assert not plan(store).events
     assert [(one.state, one.attempt_count) for one in listed(store)] == [("delivered", 1)]

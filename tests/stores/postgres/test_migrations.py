@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from test_postgres import emit
+from postgres_scene import emit
 
 from unihooks.exceptions import StoreError
 from unihooks.stores import PostgresStore

@@ -14,11 +14,11 @@ import postgres_server
 import psycopg
 import pytest
 from postgres_load import Load
+from postgres_scene import add_webhook, emit, make_event, plan
 from postgres_server import wait_for
 from postgres_worker import delivered
-from test_postgres import add_webhook, emit, make_event, plan
 
-from unihooks.abc import Lease, Room
+from unihooks.abc import Capacity, Lease
 from unihooks.exceptions import StoreError
 
 pytestmark = pytest.mark.postgres
@@ -44,7 +44,7 @@ def test_each_write_on_a_read_only_server_says_what_to_do(new_store, postgres_ds
     usual = new_store()
     add_webhook(usual)
     emit(usual)
-    [claimed] = plan(usual, room=1).claimed
+    [claimed] = plan(usual, capacity=1).claimed
     emit(usual)
     plan(usual)
     emit(usual)
@@ -54,9 +54,9 @@ def test_each_write_on_a_read_only_server_says_what_to_do(new_store, postgres_ds
         lambda: stored(store),
         lambda: stored(store, once),
         lambda: plan(store),
-        lambda: store.claim(Lease(token=2, seconds=30), Room(1, 1)),
+        lambda: store.claim(Lease(token=2, seconds=30), Capacity(1, 1)),
         lambda: store.record([delivered(store, claimed)]),
-        lambda: store.beat("a worker"),
+        lambda: store.heartbeat("a worker"),
     ):
         with pytest.raises(StoreError, match=READ_ONLY):
             write()

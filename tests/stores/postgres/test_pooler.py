@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pgbouncer
 import psycopg
 import pytest
+from host_scene import HOSTS, asyncpg_steps
+from postgres_scene import add_webhook, emit, make_event, plan, stored_ids
 from postgres_server import wait_for
-from test_connections_postgres import HOSTS, asyncpg_steps
-from test_postgres import add_webhook, emit, make_event, plan, stored_ids
 
 from unihooks import Dispatcher, EventSubscription, Webhook
-from unihooks.abc import Lease, Room
+from unihooks.abc import Capacity, Lease
 from unihooks.exceptions import IdempotencyConflict, StoreError
 from unihooks.stores import PostgresStore
 from unihooks.testing import StoreContract
@@ -58,8 +58,8 @@ def test_nothing_is_left_behind_on_the_servers_connections(store, admin, pooled_
     store.change_token()
     for _ in range(20):
         emit(store, make_event(store), make_event(store, idempotency_key="k", digest=b"d"))
-        plan(store, room=5)
-        store.claim(Lease(token=2, seconds=30), Room(10, 10))
+        plan(store, capacity=5)
+        store.claim(Lease(token=2, seconds=30), Capacity(10, 10))
     with ThreadPoolExecutor(pgbouncer.SERVERS) as pool:
         for left in pool.map(lambda _: left_behind(pooled_dsn), range(pgbouncer.SERVERS)):
             assert left == ([], [], "on", "on", [])

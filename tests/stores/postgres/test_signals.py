@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from postgres_scene import cut_all, emit
 from postgres_server import wait_for
-from test_postgres import cut_all, emit
 
 from unihooks.stores import PostgresStore
 

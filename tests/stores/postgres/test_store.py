@@ -10,50 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from postgres_scene import add_webhook, cut_all, emit, make_event, plan, stored_ids
 from postgres_worker import delivered
 
 from unihooks._base.ids import new_id
-from unihooks._contract.planning import NewEvent
-from unihooks._message.secrets import generate_secret
-from unihooks._model.models import ActiveInterval, Endpoint, EventSubscription, Webhook
-from unihooks.abc import DeliveryFilter, EventFilter, Lease, Room, Window
+from unihooks._model.models import ActiveInterval
+from unihooks.abc import Capacity, DeliveryFilter, Lease, Window
 from unihooks.exceptions import NotFound, StoreError
 from unihooks.stores import PostgresStore
 from unihooks.stores.postgres import database, erasure, upkeep
 from unihooks.stores.postgres import schema as _postgres_schema
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def store(new_store):
-    return new_store()
-
-
-def make_event(store, *, tenant="default", body=b'{"n":1}', **more):
-    at = store.now()
-    return NewEvent(new_id("evt_", at), tenant, "shop", "order.paid", body, at, **more)
-
-
-def emit(store, *events):
-    return store.submit_events(events or [make_event(store)]).result(timeout=20)
-
-
-def add_webhook(store, *, endpoints=1, tenant="default", active=True):
-    at = store.now()
-    webhook = Webhook(
-        name="a webhook",
-        id=new_id("whk_", at),
-        tenant=tenant,
-        version=1,
-        status="active" if active else "inactive",
-        interval=ActiveInterval(activated_at=at, activated_mark=new_id("mrk_", at)) if active else None,
-        secrets=[generate_secret()],
-        subscriptions=[EventSubscription("shop", "*")],
-        endpoints=[Endpoint(f"https://h{n}.example/", id=new_id("end_", at)) for n in range(endpoints)],
-    )
-    store.add_webhook(webhook, at_most=10_000)
-    return webhook
 
 
 def activate(store, webhook):
@@ -67,28 +35,15 @@ def activate(store, webhook):
     return store.revise_webhook(webhook.tenant, webhook.id, revise)
 
 
-def plan(store, *, room=0, limit=100):
-    return store.plan(Lease(token=1, seconds=30), Room(room, room), limit)
-
-
 def work_for_a_while(store):
     add_webhook(store)
     for _ in range(12):
         emit(store)
         store.work()
-        store.record([delivered(store, one) for one in plan(store, room=5).claimed])
+        store.record([delivered(store, one) for one in plan(store, capacity=5).claimed])
         emit(store)
         plan(store)
-        store.claim(Lease(token=2, seconds=0), Room(5, 5))
-
-
-def stored_ids(store):
-    return {item.id for item in store.list_events("default", EventFilter(), Window(limit=5_000))}
-
-
-def cut_all(admin):
-    """End every connection but this one, as a failing network or server would."""
-    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'unihooks'")
+        store.claim(Lease(token=2, seconds=0), Capacity(5, 5))
 
 
 def shape(admin, schema):
@@ -211,7 +166,7 @@ class TestConnections:
         store = new_store(f"{postgres_dsn}?options={options}")
         add_webhook(store)
         emit(store)
-        assert len(plan(store, room=10).claimed) == 1
+        assert len(plan(store, capacity=10).claimed) == 1
 
     def test_calls_work_on_after_every_connection_was_cut(self, store, admin):
         webhook = add_webhook(store)
@@ -420,7 +375,7 @@ class TestPlanning:
         for tenant in ("0", "b"):
             add_webhook(store, tenant=tenant)
             emit(store, make_event(store, tenant=tenant))
-        planned = plan(store, room=10)
+        planned = plan(store, capacity=10)
         assert {item.tenant for item in planned.claimed} == {"0", "b"}
 
     def test_bytes_of_any_kind_come_back_from_a_claim(self, store):
@@ -428,7 +383,7 @@ class TestPlanning:
         bodies = [b"\x00", b'"\xc3\xa9"', bytes(range(256)), b"{}", b"x" * 200_000]
         emit(store, *[make_event(store, body=body) for body in bodies])
         plan(store)
-        claimed = store.claim(Lease(token=2, seconds=30), Room(10, 10))
+        claimed = store.claim(Lease(token=2, seconds=30), Capacity(10, 10))
         assert sorted(item.body for item in claimed) == sorted(bodies)
 
     @pytest.mark.parametrize("chore", [upkeep.prune, erasure.forget_keys])
@@ -442,10 +397,10 @@ class TestPlanning:
             assert chore(it, it.now, 2) == 2
             # Not yet committed, and holding what it holds.
             [event] = emit(store)
-            planned = plan(store, room=10)
+            planned = plan(store, capacity=10)
             assert [one.event_id for one in planned.claimed] == [event.id]
             store.release(planned.claimed)
-            assert len(store.claim(Lease(token=3, seconds=30), Room(10, 10))) == 1
+            assert len(store.claim(Lease(token=3, seconds=30), Capacity(10, 10))) == 1
             assert getattr(store, chore.__name__)(it.now, 10) == 2
 
         cleaner._database.write(work)
@@ -457,14 +412,14 @@ class TestPlanning:
         plan(store)
         emit(store, make_event(store, tenant="calm"))
         plan(store)
-        claimed = store.claim(Lease(token=2, seconds=30), Room(4, 2))
+        claimed = store.claim(Lease(token=2, seconds=30), Capacity(4, 2))
         assert len(claimed) == 4
         assert {item.tenant for item in claimed} == {"busy", "calm"}
 
 
 def record_all(store):
     """Plan and deliver what is new."""
-    claimed = plan(store, room=10).claimed
+    claimed = plan(store, capacity=10).claimed
     assert len(store.record([delivered(store, one) for one in claimed]).accepted) == len(claimed)
 
 

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 
 import pytest
-from test_sqlite import add_webhook, emit, make_event
+from sqlite_scene import add_webhook, emit, make_event
 
 from unihooks.abc import EventFilter, Window
 from unihooks.exceptions import StoreError

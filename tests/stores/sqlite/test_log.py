@@ -24,14 +24,14 @@ def connection(tmp_path):
     connection.close()
 
 
-def plan_of(connection, head, narrow):
-    statement, parameters = log._narrowed(connection, head, TENANT, narrow)
+def plan_of(connection, head, filters):
+    statement, parameters = log._narrowed(connection, head, TENANT, filters)
     rows = connection.execute(f"EXPLAIN QUERY PLAN {statement} ORDER BY d.id DESC LIMIT 50", parameters)
     return "\n".join(row[3] for row in rows)
 
 
 @pytest.mark.parametrize(
-    "narrow, index",
+    "filters, index",
     [
         (DeliveryFilter(), "SEARCH d USING PRIMARY KEY (tenant=?)"),
         (DeliveryFilter(state=DeliveryState.FAILED), "unihooks_deliveries_failed (tenant=?)"),
@@ -46,28 +46,28 @@ def plan_of(connection, head, narrow):
     ],
     ids=str,
 )
-def test_a_filter_has_its_index(connection, narrow, index):
-    assert index in plan_of(connection, log._DELIVERIES, narrow)
+def test_a_filter_has_its_index(connection, filters, index):
+    assert index in plan_of(connection, log._DELIVERIES, filters)
 
 
 def test_a_rare_event_type_of_a_webhook_with_many_deliveries_is_found_by_the_type(connection, monkeypatch):
     monkeypatch.setattr(log, "_FEW", -1)
-    narrow = DeliveryFilter(webhook_id="wh_1", event_type="paid")
-    assert "unihooks_deliveries_by_type" in plan_of(connection, log._DELIVERIES, narrow)
+    filters = DeliveryFilter(webhook_id="wh_1", event_type="paid")
+    assert "unihooks_deliveries_by_type" in plan_of(connection, log._DELIVERIES, filters)
     monkeypatch.setattr(log, "_FEW_ENTRIES", -1)
-    assert "unihooks_deliveries_by_webhook" in plan_of(connection, log._DELIVERIES, narrow)
+    assert "unihooks_deliveries_by_webhook" in plan_of(connection, log._DELIVERIES, filters)
 
 
 def test_many_pending_deliveries_are_not_sorted(connection, monkeypatch):
     monkeypatch.setattr(log, "_FEW", -1)
-    narrow = DeliveryFilter(state=DeliveryState.PENDING)
-    assert "SEARCH d USING PRIMARY KEY (tenant=?)" in plan_of(connection, log._DELIVERIES, narrow)
+    filters = DeliveryFilter(state=DeliveryState.PENDING)
+    assert "SEARCH d USING PRIMARY KEY (tenant=?)" in plan_of(connection, log._DELIVERIES, filters)
 
 
 @pytest.mark.parametrize(
-    "narrow",
+    "filters",
     [DeliveryFilter(state=DeliveryState.FAILED), DeliveryFilter(event_type="paid"), DeliveryFilter(webhook_id="wh_1")],
     ids=str,
 )
-def test_counting_looks_at_an_index_alone(connection, narrow):
-    assert "USING COVERING INDEX" in plan_of(connection, log._COUNTED, narrow)
+def test_counting_looks_at_an_index_alone(connection, filters):
+    assert "USING COVERING INDEX" in plan_of(connection, log._COUNTED, filters)

@@ -13,12 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from sqlite_scene import add_webhook, emit, make_event
 
-from unihooks._base.ids import new_id
-from unihooks._contract.planning import NewEvent
-from unihooks._message.secrets import generate_secret
-from unihooks._model.models import ActiveInterval, Endpoint, EventSubscription, Webhook
-from unihooks.abc import DeliveryFilter, EventFilter, Lease, Room, Window
+from unihooks.abc import Capacity, DeliveryFilter, EventFilter, Lease, Window
 from unihooks.exceptions import StoreError
 from unihooks.stores import SQLiteStore
 from unihooks.stores.sql import subscribers
@@ -26,45 +23,6 @@ from unihooks.stores.sqlite import schema as _sqlite_schema
 from unihooks.stores.sqlite import writer
 
 NO_ROOM = {"total": 0, "per_endpoint": 0}
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "webhooks.db"
-
-
-@pytest.fixture
-def store(path):
-    store = SQLiteStore(path)
-    yield store
-    store.close()
-
-
-def make_event(store, *, tenant="default", body=b'{"n":1}', **more):
-    at = store.now()
-    return NewEvent(new_id("evt_", at), tenant, "shop", "order.paid", body, at, **more)
-
-
-def emit(store, *events):
-    return store.submit_events(events).result(timeout=10)
-
-
-def add_webhook(store, *, endpoints=1, tenant="default"):
-    at = store.now()
-    id_ = new_id("whk_", at)
-    webhook = Webhook(
-        name="a webhook",
-        id=id_,
-        tenant=tenant,
-        version=1,
-        status="active",
-        interval=ActiveInterval(activated_at=at, activated_mark=id_),
-        secrets=[generate_secret()],
-        subscriptions=[EventSubscription("shop", "*")],
-        endpoints=[Endpoint(f"https://h{n}.example/", id=new_id("end_", at)) for n in range(endpoints)],
-    )
-    store.add_webhook(webhook, at_most=10_000)
-    return webhook
 
 
 def tables(path):
@@ -93,15 +51,15 @@ EMIT_FOREVER = """
 
 WORK_UNTIL_DONE = """
     import sys
-    from unihooks.abc import Lease, Room
+    from unihooks.abc import Lease, Capacity
     from unihooks.stores import SQLiteStore
 
     store = SQLiteStore(sys.argv[1])
     more, token = True, int(sys.argv[2]) * 1_000_000
     while more:
         token += 1
-        planned = store.plan(Lease(token=token, seconds=60), Room(total=7, per_endpoint=3), 20)
-        claimed = store.claim(Lease(token=token + 500_000, seconds=60), Room(total=9, per_endpoint=5))
+        planned = store.plan(Lease(token=token, seconds=60), Capacity(total=7, per_endpoint=3), 20)
+        claimed = store.claim(Lease(token=token + 500_000, seconds=60), Capacity(total=9, per_endpoint=5))
         print(*[item.id for item in (*planned.claimed, *claimed)], flush=True)
         more = planned.more or claimed
 """
@@ -301,7 +259,7 @@ class TestWriting:
     def test_rolled_back_configuration_is_never_planned_with(self, store, monkeypatch):
         # A plan that shares a transaction with a change must not remember the change if the commit fails.
         emit(store, make_event(store))
-        store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
+        store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10)
         before = store._plans._subscribers
         store._database._open().writer._rolled_back()
         assert store._plans._subscribers is not before
@@ -314,7 +272,7 @@ class TestPlanning:
         emit(store, event)
         made, calls = 0, 0
         while True:
-            planned = store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
+            planned = store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10)
             made, calls = made + planned.deliveries, calls + 1
             assert planned.deliveries <= 1_004
             if not planned.more:
@@ -328,30 +286,30 @@ class TestPlanning:
         for tenant in ("0", "b"):
             add_webhook(store, tenant=tenant)
             emit(store, make_event(store, tenant=tenant))
-        planned = store.plan(Lease(token=1, seconds=30), Room(total=10, per_endpoint=5), 100)
+        planned = store.plan(Lease(token=1, seconds=30), Capacity(total=10, per_endpoint=5), 100)
         assert planned.more
         assert {item.tenant for item in planned.claimed} == {"0", "b"}
 
     def test_more_tenants_than_fit_one_call_take_turns(self, store):
         for number in range(250):
             emit(store, make_event(store, tenant=f"t{number:03}"))
-        counts = [store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 100).events for _ in range(3)]
+        counts = [store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 100).events for _ in range(3)]
         assert counts == [100, 100, 50]
 
     def test_due_lane_of_another_tenant_is_claimed_beside_many(self, store):
         add_webhook(store, tenant="busy", endpoints=50)
         add_webhook(store, tenant="calm")
         emit(store, make_event(store, tenant="busy"))
-        store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
+        store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10)
         emit(store, make_event(store, tenant="calm"))
-        store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
-        claimed = store.claim(Lease(token=2, seconds=30), Room(total=4, per_endpoint=2))
+        store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10)
+        claimed = store.claim(Lease(token=2, seconds=30), Capacity(total=4, per_endpoint=2))
         assert len(claimed) == 4
         assert {item.tenant for item in claimed} == {"busy", "calm"}
 
     def test_one_call_holds_no_more_than_a_few_large_payloads(self, store):
         emit(store, *[make_event(store, body=b" " * 250_000) for _ in range(50)])
-        planned = store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 100)
+        planned = store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 100)
         assert (planned.events, planned.more) == (33, True)
 
     def test_forgotten_subscribers_are_found_again(self, store, monkeypatch):
@@ -360,14 +318,14 @@ class TestPlanning:
             add_webhook(store, tenant=tenant)
         for tenant in ("a", "b", "a", "b"):
             emit(store, make_event(store, tenant=tenant))
-            assert store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10).deliveries == 1
+            assert store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10).deliveries == 1
 
     def test_bytes_of_any_kind_come_back_from_a_claim(self, store):
         add_webhook(store)
         bodies = [b"\x00", b"", b'"\xc3\xa9"', bytes(range(256)), b"{}"]
         emit(store, *[make_event(store, body=body) for body in bodies])
-        store.plan(Lease(token=1, seconds=30), Room(**NO_ROOM), 10)
-        claimed = store.claim(Lease(token=2, seconds=30), Room(total=10, per_endpoint=10))
+        store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10)
+        claimed = store.claim(Lease(token=2, seconds=30), Capacity(total=10, per_endpoint=10))
         assert sorted(item.body for item in claimed) == sorted(bodies)
 
 
@@ -443,5 +401,5 @@ def test_marking_a_large_event_as_planned_does_not_write_its_body_again(store, p
     emit(store, make_event(store, body=b'"' + b"x" * 200_000 + b'"'))
     log = path.with_name(path.name + "-wal")
     before = log.stat().st_size
-    assert store.plan(Lease(token=1, seconds=30), Room(1, 1), 10).events == 1
+    assert store.plan(Lease(token=1, seconds=30), Capacity(1, 1), 10).events == 1
     assert log.stat().st_size - before < 100_000

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from unihooks.abc import KeptAnswer, StoreAnswers
+from unihooks.abc import IdempotencyRecord, StoreAnswers
 from unihooks.console.api._problems import Problem
 from unihooks.exceptions import StoreError
 
@@ -24,7 +24,7 @@ _logger = logging.getLogger("unihooks.console")
 
 
 @frozen(kw_only=True)
-class Once:
+class IdempotentRequest:
     """Be one request that may be repeated."""
 
     store: StoreAnswers
@@ -48,7 +48,7 @@ class Once:
         await self._keep(status, content)
         return status, content, False
 
-    def _repeated(self, before: KeptAnswer) -> tuple[int, dict[str, Any]]:
+    def _repeated(self, before: IdempotencyRecord) -> tuple[int, dict[str, Any]]:
         if before.digest != self.digest:
             raise _reused()
         if before.status is None or before.content is None:

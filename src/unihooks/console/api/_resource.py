@@ -47,7 +47,7 @@ class Resource:
         key = request.headers.get("idempotency-key") if operation.once else None
         if key is None:
             return _rendered(operation, await operation.handle(call))
-        once = _once.Once(
+        once = _once.IdempotentRequest(
             store=call.dispatcher.settings.store,
             tenant=call.tenant,
             key=_once.checked_key(key),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, KeptAnswer
+from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, IdempotencyRecord
 from unihooks.stores.postgres.statements import Statements
 
 # Whoever clears away at the same time is left to it: so nobody waits in a circle.
@@ -34,13 +34,13 @@ UPDATE unihooks.answers SET status = %(status)s, content = %(content)b WHERE ten
 _DROP = "DELETE FROM unihooks.answers WHERE tenant = %(tenant)s AND key = %(key)s"
 
 
-def reserve(it: Statements, tenant: str, key: str, digest: bytes, at_most: int) -> KeptAnswer | None:
+def reserve(it: Statements, tenant: str, key: str, digest: bytes, at_most: int) -> IdempotencyRecord | None:
     """Return what is known of the request, or note that it is being done."""
     it.run(_FORGET, tenant=tenant, kept_since=it.now - ANSWER_KEPT_US, awaited_since=it.now - ANSWER_AWAITED_US)
     if not it.fetch(_RESERVE, tenant=tenant, key=key, digest=digest, now=it.now):
         found = it.fetch_one(_FIND, tenant=tenant, key=key)
         # Dropped between the two statements: the caller is told that it is still being done.
-        return KeptAnswer(*found) if found else KeptAnswer(digest, None, None)
+        return IdempotencyRecord(*found) if found else IdempotencyRecord(digest, None, None)
     it.run(_TRIM, tenant=tenant, last=at_most - 1)
     return None
 

@@ -7,11 +7,11 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unihooks._base.round_robin import in_turn
+from unihooks._base.round_robin import round_robin
 from unihooks._base.times import SECOND
-from unihooks.abc import Claimed, Lease, Room, Work
+from unihooks.abc import Capacity, Claimed, Lease, Work
 from unihooks.stores.postgres.bodies import event_bodies, mapped_bodies
-from unihooks.stores.postgres.config import stamps
+from unihooks.stores.postgres.config import config_versions
 from unihooks.stores.postgres.statements import BY_INDEX, Row, Statements, keyed, setting
 from unihooks.stores.sql.rows import to_warnings
 
@@ -72,7 +72,7 @@ WITH held AS (
 UPDATE unihooks.deliveries AS d SET due_at = %(now)s, token = NULL FROM held
 WHERE d.tenant = held.tenant AND d.id = held.id
 """
-# Lanes are locked before their rows are looked at: what another transaction has added to them is then seen.
+# EndpointQueues are locked before their rows are looked at: what another transaction has added to them is then seen.
 # A lane is locked even where it stays: a claim that settles it meanwhile has to see the new rows.
 LOCK_LANES = """
 SELECT 1 FROM unihooks.lanes WHERE endpoint_id = ANY(CAST(%(endpoints)s AS text[]))
@@ -109,28 +109,28 @@ class Claims:
         self._lock = threading.Lock()
         self._after = ""
 
-    def claim(self, it: Statements, lease: Lease, room: Room) -> list[Claimed]:
+    def claim(self, it: Statements, lease: Lease, capacity: Capacity) -> list[Claimed]:
         """Lease due deliveries of open lanes that have room; `room` is left as it is."""
-        room = room.copy()
+        capacity = capacity.copy()
         rows: list[Row] = []
         cut = True
-        while cut and not rows and room.total:
-            lanes, cut = self._due_lanes(it, room)
-            rows = _lease_due(it, lanes, lease, room)
+        while cut and not rows and capacity.total:
+            lanes, cut = self._due_lanes(it, capacity)
+            rows = _lease_due(it, lanes, lease, capacity)
             # What is looked at is settled, so another round sees other lanes.
             _settle(it, [endpoint_id for endpoint_id, _ in lanes])
             cut = cut and bool(lanes)
         return _claimed(it, rows, lease)
 
-    def _due_lanes(self, it: Statements, room: Room) -> tuple[list[_Lane], bool]:
-        full = sum(room.left(endpoint_id) == 0 for endpoint_id in room.taken)
-        limit = room.total + full
+    def _due_lanes(self, it: Statements, capacity: Capacity) -> tuple[list[_Lane], bool]:
+        full = sum(capacity.left(endpoint_id) == 0 for endpoint_id in capacity.in_use)
+        limit = capacity.total + full
         lanes = [(row[0], row[1]) for row in it.fetch_last(_DUE_LANES, now=it.now, limit=limit)]
         cut = len(lanes) == limit
         if cut:
             lanes += self._due_lanes_by_tenant(it, _LANES_PER_TENANT + full)
-        with_room = [lane for lane in dict.fromkeys(lanes) if room.left(lane[0])]
-        return list(in_turn(with_room, lambda lane: lane[1])), cut
+        with_room = [lane for lane in dict.fromkeys(lanes) if capacity.left(lane[0])]
+        return list(round_robin(with_room, lambda lane: lane[1])), cut
 
     def _due_lanes_by_tenant(self, it: Statements, each: int) -> list[_Lane]:
         with self._lock:
@@ -167,27 +167,27 @@ def _settle(it: Statements, endpoint_ids: list[str]) -> None:
         it.fetch_last(LOCK_LANES, _SETTLE, endpoints=endpoint_ids)
 
 
-def _lease_due(it: Statements, lanes: Iterable[_Lane], lease: Lease, room: Room) -> list[Row]:
+def _lease_due(it: Statements, lanes: Iterable[_Lane], lease: Lease, capacity: Capacity) -> list[Row]:
     leased: list[Row] = []
     until = it.now + round(lease.seconds * SECOND)
     waiting = deque(endpoint_id for endpoint_id, _ in lanes)
-    while waiting and room.total:
-        asked = [waiting.popleft() for _ in range(min(len(waiting), room.total))]
-        each = room.total // len(asked)
-        shares = {endpoint_id: min(each, room.left(endpoint_id)) for endpoint_id in asked}
+    while waiting and capacity.total:
+        asked = [waiting.popleft() for _ in range(min(len(waiting), capacity.total))]
+        each = capacity.total // len(asked)
+        shares = {endpoint_id: min(each, capacity.left(endpoint_id)) for endpoint_id in asked}
         wanted = keyed("endpoint_id, share, turn", [(*item, turn) for turn, item in enumerate(shares.items())])
         rows = it.fetch_last(_LEASE, lanes=wanted, now=it.now, until=until, token=lease.token)
-        # In the order of turns and due times; what was locked has room, since it was asked for by shares.
-        leased += sorted((row for row in rows if room.take(row[4])), key=lambda row: (row[10], row[11]))
+        # In the order of turns and due times; what was locked has capacity, since it was asked for by shares.
+        leased += sorted((row for row in rows if capacity.take(row[4])), key=lambda row: (row[10], row[11]))
         counts = Counter(row[4] for row in rows)
-        waiting.extend(item for item in asked if counts[item] == each and room.left(item))
+        waiting.extend(item for item in asked if counts[item] == each and capacity.left(item))
     return leased
 
 
 def _claimed(it: Statements, rows: list[Row], lease: Lease) -> list[Claimed]:
     own = event_bodies(it, ((row[0], row[2]) for row in rows if row[7] == "event"))
     mapped = mapped_bodies(it, ((row[2], row[3]) for row in rows if row[7] == "webhook"))
-    current = stamps(it, {row[0] for row in rows}) if rows else {}
+    current = config_versions(it, {row[0] for row in rows}) if rows else {}
     claimed = []
     for tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, body_of, count, elapsed, *_ in rows:
         body, warnings = mapped[event_id, webhook_id] if body_of == "webhook" else (own[tenant, event_id], "[]")

@@ -1,4 +1,4 @@
-"""Keep webhooks in PostgreSQL: their rows, the tenant's stamp, and the lane of each endpoint."""
+"""Keep webhooks in PostgreSQL: their rows, the tenant's config_version, and the lane of each endpoint."""
 
 # ruff: noqa: S608 - only names are put into statements, never values
 
@@ -24,15 +24,15 @@ SELECT {function}(key) FROM (
 """
 _CHANGING = _LOCK.format(function="pg_advisory_xact_lock")
 _READING = _LOCK.format(function="pg_advisory_xact_lock_shared")
-_STAMPS = "SELECT tenant, stamp FROM unihooks.tenants WHERE tenant = ANY(%(tenants)s)"
+_CONFIG_VERSIONS = "SELECT tenant, config_version FROM unihooks.tenants WHERE tenant = ANY(%(tenants)s)"
 # The same for the tenants that an earlier statement of the transaction has put into this setting, as JSON.
 PLANNED_TENANTS = "unihooks_planned.tenants"
 _SETTING = f"CAST(nullif(current_setting('{PLANNED_TENANTS}', true), '') AS json)"
 _PLANNED = f"ARRAY(SELECT json_array_elements_text({_SETTING}))"
-PLAN_ALONG = tuple(text.replace("%(tenants)s", _PLANNED) for text in (_READING, _STAMPS))
-_RAISE_STAMP = """
-INSERT INTO unihooks.tenants AS t (tenant, stamp) VALUES (%(tenant)s, 1)
-ON CONFLICT (tenant) DO UPDATE SET stamp = t.stamp + 1
+PLAN_ALONG = tuple(text.replace("%(tenants)s", _PLANNED) for text in (_READING, _CONFIG_VERSIONS))
+_RAISE_CONFIG_VERSION = """
+INSERT INTO unihooks.tenants AS t (tenant, config_version) VALUES (%(tenant)s, 1)
+ON CONFLICT (tenant) DO UPDATE SET config_version = t.config_version + 1
 """
 # Deliveries before lanes, and each in the order of ids: all transactions lock in this order.
 _CANCEL = """
@@ -68,7 +68,7 @@ UPDATE unihooks.endpoints SET state = 'disabled', disabled_reason = %(reason)s, 
 WHERE id = %(endpoint)s AND url = %(url)s AND state = 'enabled' RETURNING tenant, webhook_id
 """
 _DESTINATIONS = """
-SELECT e.id, e.webhook_id, e.tenant, e.url, w.headers, coalesce(l.open, false), coalesce(t.stamp, 0)
+SELECT e.id, e.webhook_id, e.tenant, e.url, w.headers, coalesce(l.open, false), coalesce(t.config_version, 0)
 FROM unihooks.endpoints AS e
 JOIN unihooks.webhooks AS w ON w.id = e.webhook_id
 LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = e.id
@@ -89,8 +89,8 @@ def change_alone(it: Statements, tenants: Iterable[str]) -> None:
 
 
 def plan_along(it: Statements, tenants: Iterable[str]) -> dict[str, int]:
-    """Wait until nobody changes these tenants' configuration; until the transaction ends. Return their stamps."""
-    found = it.fetch_last(_READING, _STAMPS, schema=it.schema.name, tenants=list(tenants))
+    """Wait until nobody changes these tenants' configuration; until the transaction ends. Return its versions."""
+    found = it.fetch_last(_READING, _CONFIG_VERSIONS, schema=it.schema.name, tenants=list(tenants))
     return dict.fromkeys(tenants, 0) | dict(found)
 
 
@@ -107,7 +107,7 @@ def add_webhook(it: Statements, webhook: Webhook, at_most: int) -> None:
         raise too_many_webhooks(at_most)
     _insert(it, webhook)
     _add_lanes(it, webhook, [item.id for item in webhook.endpoints])
-    _raise_stamp(it, webhook.tenant)
+    _raise_config_version(it, webhook.tenant)
 
 
 def get_webhook(it: Statements, tenant: str, webhook_id: str) -> Webhook:
@@ -119,16 +119,16 @@ def get_webhook(it: Statements, tenant: str, webhook_id: str) -> Webhook:
     return _complete(it, rows)[0]
 
 
-def list_webhooks(it: Statements, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
+def list_webhooks(it: Statements, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
     """Return webhooks, newest or last name first."""
     rising = window.newer_than is not None
     edge = window.newer_than if rising else window.older_than
     sign, order = (">", "ASC") if rising else ("<", "DESC")
     name, id_ = split_position(edge or "") if window.by_name and edge is not None else (None, edge)
     conditions: dict[str, tuple[str, Any]] = {
-        "status": ("status = %(status)s", narrow.status and narrow.status.value),
-        "search": ("position(%(search)s IN folded) > 0", narrow.search.casefold() if narrow.search else None),
-        "failing": (f"(id IN ({_FAILS})) = %(failing)s", narrow.failing),
+        "status": ("status = %(status)s", filters.status and filters.status.value),
+        "search": ("position(%(search)s IN search_text) > 0", filters.search.casefold() if filters.search else None),
+        "failing": (f"(id IN ({_FAILS})) = %(failing)s", filters.failing),
         "name": (f"(name_key, id) {sign} (%(name)s, %(id)s)", name),
         "id": (f"id {sign} %(id)s" if name is None else "true", id_),
     }
@@ -153,7 +153,7 @@ def revise_webhook(
     _delete_rows(it, webhook_id)
     _insert(it, new)
     _fit_lanes(it, old, new, now)
-    _raise_stamp(it, tenant)
+    _raise_config_version(it, tenant)
     return new
 
 
@@ -163,7 +163,7 @@ def delete_webhook(it: Statements, tenant: str, webhook_id: str) -> None:
     old = get_webhook(it, tenant, webhook_id)
     _remove_endpoints(it, [item.id for item in old.endpoints], WEBHOOK_DELETED, it.now)
     _delete_rows(it, webhook_id)
-    _raise_stamp(it, tenant)
+    _raise_config_version(it, tenant)
 
 
 def disable_endpoint(it: Statements, endpoint_id: str, url: str, reason: str) -> tuple[str, str] | None:
@@ -177,7 +177,7 @@ def disable_endpoint(it: Statements, endpoint_id: str, url: str, reason: str) ->
     tenant, webhook_id = owner
     it.run(_CLOSE_LANE, endpoint=endpoint_id, now=it.now)
     it.run("UPDATE unihooks.webhooks SET version = version + 1 WHERE id = %(id)s", id=webhook_id)
-    _raise_stamp(it, tenant)
+    _raise_config_version(it, tenant)
     return tenant, webhook_id
 
 
@@ -188,18 +188,18 @@ def destinations(it: Statements, endpoint_ids: Collection[str]) -> dict[str, Des
     return {row[0]: _rows.to_destination(row, tuple(_rows.to_secret(item) for item in secrets[row[1]])) for row in rows}
 
 
-def stamps(it: Statements, tenants: Collection[str]) -> dict[str, int]:
-    """Return each tenant's stamp; 0 for an unknown one."""
-    return dict.fromkeys(tenants, 0) | dict(it.fetch(_STAMPS, tenants=list(tenants)))
+def config_versions(it: Statements, tenants: Collection[str]) -> dict[str, int]:
+    """Return each tenant's config_version; 0 for an unknown one."""
+    return dict.fromkeys(tenants, 0) | dict(it.fetch(_CONFIG_VERSIONS, tenants=list(tenants)))
 
 
-def _raise_stamp(it: Statements, tenant: str) -> None:
-    it.run(_RAISE_STAMP, tenant=tenant)
+def _raise_config_version(it: Statements, tenant: str) -> None:
+    it.run(_RAISE_CONFIG_VERSION, tenant=tenant)
 
 
 def _insert(it: Statements, webhook: Webhook) -> None:
-    row = (*_rows.webhook_row(webhook), _rows.folded(webhook))
-    it.insert("webhooks", f"{_rows.WEBHOOK_COLUMNS}, folded", [row])
+    row = (*_rows.webhook_row(webhook), _rows.search_text(webhook))
+    it.insert("webhooks", f"{_rows.WEBHOOK_COLUMNS}, search_text", [row])
     it.insert("endpoints", _rows.ENDPOINT_COLUMNS, _rows.endpoint_rows(webhook))
     it.insert("secrets", _rows.SECRET_COLUMNS, _rows.secret_rows(webhook))
     it.insert("subscriptions", _rows.SUBSCRIPTION_COLUMNS, _rows.subscription_rows(webhook))

@@ -122,9 +122,9 @@ class Database:
 
     def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
         """Do what `emit` does, and wait for it."""
-        while (promise := self._unchecked().emitter.insert(events)) is None:
+        while (one_shot := self._unchecked().emitter.insert(events)) is None:
             pass
-        outcomes: list[EmitOutcome] = promise.result()
+        outcomes: list[EmitOutcome] = one_shot.result()
         return outcomes
 
     def change_token(self) -> object:

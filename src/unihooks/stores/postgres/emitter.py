@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import define
 
-from unihooks._base.one_shot import Promise
+from unihooks._base.one_shot import OneShot
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.stores.postgres.errors import driver, explained, is_of_one_row, is_outage, is_transient
@@ -38,7 +38,7 @@ class _Job:
 
     outcomes: list[Any]
     left: int
-    future: Future[list[EmitOutcome]] | Promise
+    future: Future[list[EmitOutcome]] | OneShot
 
 
 class _Item(NamedTuple):
@@ -66,10 +66,10 @@ class Emitter:
         future: Future[list[EmitOutcome]] = Future()
         return future if self._queue(events, future) else None
 
-    def insert(self, events: Sequence[NewEvent]) -> Promise | None:
+    def insert(self, events: Sequence[NewEvent]) -> OneShot | None:
         """Do what `emit` does for a thread that will wait."""
-        promise = Promise()
-        return promise if self._queue(events, promise) else None
+        one_shot = OneShot()
+        return one_shot if self._queue(events, one_shot) else None
 
     def settle(self, items: Sequence[_Item], outcomes: Sequence[EmitOutcome]) -> None:
         """Note outcomes, and resolve the submissions that are complete."""
@@ -95,7 +95,7 @@ class Emitter:
         self._plain.stop()
         self._once.stop()
 
-    def _queue(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | Promise) -> bool:
+    def _queue(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | OneShot) -> bool:
         if not events:
             future.set_result([])
             return True

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from unihooks._contract.filters import Window
-from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
+from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
 from unihooks._model.models import not_found
 from unihooks.stores.postgres.statements import Statements
 from unihooks.stores.sql import hours as _hours
@@ -107,7 +107,7 @@ def slowest_endpoints(it: Statements, since: int, limit: int) -> list[SlowEndpoi
     return [_hours.to_slow_endpoint(row) for row in it.fetch(_SLOWEST, since=since, limit=limit)]
 
 
-def list_tenants(it: Statements, window: Window) -> list[TenantFigures]:
+def list_tenants(it: Statements, window: Window) -> list[TenantStatistics]:
     """Return tenants with how many webhooks they have and how much is due, the last name first."""
     rising = window.newer_than is not None
     edge = window.newer_than if rising else window.older_than
@@ -115,5 +115,5 @@ def list_tenants(it: Statements, window: Window) -> list[TenantFigures]:
     statement = f"{_TENANTS} {beyond} ORDER BY t.tenant {'ASC' if rising else 'DESC'} LIMIT %(limit)s"
     given: dict[str, Any] = {} if edge is None else {"edge": edge}
     rows = it.fetch(statement, limit=window.limit, now=it.now, most=_MOST_DUE, **given)
-    found = [TenantFigures(tenant=row[0], webhooks=row[1], due=row[2]) for row in rows]
+    found = [TenantStatistics(tenant=row[0], webhooks=row[1], due=row[2]) for row in rows]
     return found[::-1] if rising else found

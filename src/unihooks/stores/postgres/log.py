@@ -35,36 +35,36 @@ _DAY = 24 * 3600 * SECOND
 _Condition = tuple[str, Any]
 
 
-def list_events(it: Statements, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
+def list_events(it: Statements, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
     """Return events with payloads, newest first."""
     head = f"SELECT {_rows.EVENT_COLUMNS} FROM unihooks.events WHERE tenant = %(tenant)s"
     conditions: dict[str, _Condition] = {
-        "product": ("product = %(product)s", narrow.product),
-        "event_type": ("event_type = %(event_type)s", narrow.event_type),
-        "since": ("created_at >= %(since)s", narrow.since),
-        "until": ("created_at < %(until)s", narrow.until),
-        "event_id": ("id = %(event_id)s", narrow.event_id),
-        **_between("evt_", "id", narrow.since, narrow.until),
+        "product": ("product = %(product)s", filters.product),
+        "event_type": ("event_type = %(event_type)s", filters.event_type),
+        "since": ("created_at >= %(since)s", filters.since),
+        "until": ("created_at < %(until)s", filters.until),
+        "event_id": ("id = %(event_id)s", filters.event_id),
+        **_between("evt_", "id", filters.since, filters.until),
     }
     return [_rows.to_event(row) for row in _listed(it, *_given(head, tenant, conditions), window, position="id")]
 
 
-def list_deliveries(it: Statements, tenant: str, narrow: DeliveryFilter, window: Window) -> list[Delivery]:
+def list_deliveries(it: Statements, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
     """Return deliveries, newest first."""
-    return [_rows.to_delivery(row) for row in listed_deliveries(it, _DELIVERIES, tenant, narrow, window)]
+    return [_rows.to_delivery(row) for row in listed_deliveries(it, _DELIVERIES, tenant, filters, window)]
 
 
-def count_deliveries(it: Statements, tenant: str, narrow: DeliveryFilter, most: int) -> int:
+def count_deliveries(it: Statements, tenant: str, filters: DeliveryFilter, most: int) -> int:
     """Count deliveries, at most so many."""
-    statement, values = _narrowed(it, _COUNTED, tenant, narrow)
+    statement, values = _narrowed(it, _COUNTED, tenant, filters)
     return int(it.fetch(f"SELECT count(*) FROM ({statement} LIMIT %(limit)s) AS found", limit=most, **values)[0][0])
 
 
 def listed_deliveries(
-    it: Statements, head: str, tenant: str, narrow: DeliveryFilter, window: Window, *, lock: str = ""
+    it: Statements, head: str, tenant: str, filters: DeliveryFilter, window: Window, *, lock: str = ""
 ) -> list[_rows.Row]:
     """Return what `head` selects of deliveries `d`, with their lanes `l`, newest first."""
-    return _listed(it, *_narrowed(it, head, tenant, narrow), window, position="d.id", lock=lock)
+    return _listed(it, *_narrowed(it, head, tenant, filters), window, position="d.id", lock=lock)
 
 
 def list_attempts(it: Statements, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
@@ -100,30 +100,30 @@ def cancel(it: Statements, tenant: str, delivery_id: str, reason: str) -> Delive
     return get_delivery(it, tenant, delivery_id)
 
 
-def _narrowed(it: Statements, head: str, tenant: str, narrow: DeliveryFilter) -> tuple[str, dict[str, Any]]:
+def _narrowed(it: Statements, head: str, tenant: str, filters: DeliveryFilter) -> tuple[str, dict[str, Any]]:
     # Said so plainly, the server starts at the few lanes that are closed.
-    held = "d.state = 'pending' AND NOT l.open" if narrow.held else "(d.state <> 'pending' OR coalesce(l.open, true))"
+    held = "d.state = 'pending' AND NOT l.open" if filters.held else "(d.state <> 'pending' OR coalesce(l.open, true))"
     conditions: dict[str, _Condition] = {
-        "delivery_id": ("d.id = %(delivery_id)s", narrow.delivery_id),
-        "webhook_id": ("d.webhook_id = %(webhook_id)s", narrow.webhook_id or _webhook_of(it, narrow)),
-        "endpoint_id": ("d.endpoint_id = %(endpoint_id)s", narrow.endpoint_id),
-        "event_id": ("d.event_id = %(event_id)s", narrow.event_id),
-        "product": ("d.product = %(product)s", narrow.product),
-        "event_type": ("d.event_type = %(event_type)s", narrow.event_type),
+        "delivery_id": ("d.id = %(delivery_id)s", filters.delivery_id),
+        "webhook_id": ("d.webhook_id = %(webhook_id)s", filters.webhook_id or _webhook_of(it, filters)),
+        "endpoint_id": ("d.endpoint_id = %(endpoint_id)s", filters.endpoint_id),
+        "event_id": ("d.event_id = %(event_id)s", filters.event_id),
+        "product": ("d.product = %(product)s", filters.product),
+        "event_type": ("d.event_type = %(event_type)s", filters.event_type),
         # Not a parameter, so that the server knows which index holds such rows, whatever plan it keeps.
-        "state": (f"d.state = '{narrow.state}'", narrow.state),
-        "held": (held, narrow.held),
-        "since": ("d.created_at >= %(since)s", narrow.since),
-        "until": ("d.created_at < %(until)s", narrow.until),
-        **_between("dlv_", "d.id", narrow.since, narrow.until),
+        "state": (f"d.state = '{filters.state}'", filters.state),
+        "held": (held, filters.held),
+        "since": ("d.created_at >= %(since)s", filters.since),
+        "until": ("d.created_at < %(until)s", filters.until),
+        **_between("dlv_", "d.id", filters.since, filters.until),
     }
     return _given(head, tenant, conditions)
 
 
-def _webhook_of(it: Statements, narrow: DeliveryFilter) -> str | None:
-    if narrow.endpoint_id is None:
+def _webhook_of(it: Statements, filters: DeliveryFilter) -> str | None:
+    if filters.endpoint_id is None:
         return None
-    row = it.fetch_one("SELECT webhook_id FROM unihooks.endpoints WHERE id = %(id)s", id=narrow.endpoint_id)
+    row = it.fetch_one("SELECT webhook_id FROM unihooks.endpoints WHERE id = %(id)s", id=filters.endpoint_id)
     return row[0] if row else None
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from attrs import define, evolve, field
 
 from unihooks._base.ids import new_id
-from unihooks._base.round_robin import in_turn
+from unihooks._base.round_robin import round_robin
 from unihooks._base.times import SECOND
 from unihooks._contract.planning import NewEvent, PlannedBody, Subscriber, plan_event
-from unihooks.abc import Claimed, Ended, Lease, Planned, Room
+from unihooks.abc import Capacity, Claimed, Ended, Lease, Planned
 from unihooks.stores.postgres.bodies import Body, event_bodies, keep_bodies
 from unihooks.stores.postgres.claims import LOCK_LANES, LOWER, lowered
 from unihooks.stores.postgres.config import PLAN_ALONG, PLANNED_TENANTS
@@ -79,7 +79,7 @@ class Made:
     """Gather what planning makes, to be written in few statements."""
 
     lease: Lease
-    room: Room
+    capacity: Capacity
     now: int
     rows: list[Row] = field(factory=list)
     claimed: list[Claimed] = field(factory=list)
@@ -92,28 +92,28 @@ class Made:
         """Return when a lease of now ends."""
         return self.now + round(self.lease.seconds * SECOND)
 
-    def deliver(self, item: Chosen, event: NewEvent, stamp: int) -> None:
+    def deliver(self, item: Chosen, event: NewEvent, config_version: int) -> None:
         """Make what an event leads to."""
         open_lanes = _open_lanes(item.subscribers)
         for body in plan_event(event, item.subscribers, now=self.now):
             if body.body is not None:
                 self.bodies.append((event.id, body.webhook_id, body.body, body.warnings))
             for endpoint_id in body.endpoint_ids:
-                self._add(event, body, endpoint_id, is_open=endpoint_id in open_lanes, stamp=stamp)
+                self._add(event, body, endpoint_id, is_open=endpoint_id in open_lanes, config_version=config_version)
 
-    def _add(self, event: NewEvent, body: PlannedBody, endpoint_id: str, *, is_open: bool, stamp: int) -> None:
+    def _add(self, event: NewEvent, body: PlannedBody, endpoint_id: str, *, is_open: bool, config_version: int) -> None:
         id_ = new_id("dlv_", self.now)
         if body.failure is not None:
             self.rows.append(delivery_row(event, body, endpoint_id, id_, self.now))
             self.failed.append(failed_to_map(event, body, endpoint_id, id_))
             return
-        leased = is_open and self.room.take(endpoint_id)
+        leased = is_open and self.capacity.take(endpoint_id)
         due_at = self.until if leased else self.now
         token = self.lease.token if leased else None
         self.rows.append(delivery_row(event, body, endpoint_id, id_, self.now, due_at=due_at, token=token))
         self.due[endpoint_id] = min(self.due.get(endpoint_id, due_at), due_at)
         if leased:
-            self.claimed.append(leased_as_planned(event, body, endpoint_id, id_, (self.lease.token, stamp)))
+            self.claimed.append(leased_as_planned(event, body, endpoint_id, id_, (self.lease.token, config_version)))
 
 
 class Plans:
@@ -126,21 +126,21 @@ class Plans:
         self._subscribers = Subscribers()
 
     def opening(self, limit: int) -> Opening:
-        """Return the statements that find new events and their tenants' stamps, with their parameters."""
+        """Return the statements that find new events and their tenants' config_versions, with their parameters."""
         with self._lock:
             return _FIND, self._parameters(self._after, limit)
 
-    def plan(self, it: Statements, lease: Lease, room: Room, limit: int, *, after: str) -> Planned:
+    def plan(self, it: Statements, lease: Lease, capacity: Capacity, limit: int, *, after: str) -> Planned:
         """Plan up to `limit` new events, found by `opening` beyond the tenant `after`; `room` is left as it is."""
-        rows, _, stamps = it.opening
+        rows, _, config_versions = it.opening
         if after and not rows:
-            rows, _, stamps = it.fetch_each(*_FIND, **self._parameters("", limit))
+            rows, _, config_versions = it.fetch_each(*_FIND, **self._parameters("", limit))
         chosen = self._choose(rows, limit, after)
         if not chosen:
             return Planned(more=_more(it))
-        current = dict.fromkeys((item.event.tenant for item in chosen), 0) | dict(stamps)
+        current = dict.fromkeys((item.event.tenant for item in chosen), 0) | dict(config_versions)
         chosen = list(self._matched(it, chosen, current))
-        made = Made(lease, room.copy(), it.now)
+        made = Made(lease, capacity.copy(), it.now)
         _deliver(it, chosen, current, made)
         keep_bodies(it, made.bodies)
         kept, more = _write(it, chosen, made)
@@ -157,7 +157,7 @@ class Plans:
     def _choose(self, rows: Sequence[Row], limit: int, after: str) -> list[Chosen]:
         chosen: list[Chosen] = []
         size = 0
-        for row in list(in_turn(rows, lambda row: row[0]))[:limit]:
+        for row in list(round_robin(rows, lambda row: row[0]))[:limit]:
             size += row[4]
             if chosen and size > _BYTES_PER_PLAN:
                 break
@@ -170,17 +170,17 @@ class Plans:
         return chosen
 
     def _matched(self, it: Statements, chosen: list[Chosen], current: dict[str, int]) -> Iterator[Chosen]:
-        room, mapped = _DELIVERIES_PER_PLAN, 0
+        capacity, mapped = _DELIVERIES_PER_PLAN, 0
         for item in chosen:
-            if room <= 0 or mapped > _BYTES_PER_PLAN:
+            if capacity <= 0 or mapped > _BYTES_PER_PLAN:
                 return
             event = item.event
             for one in self._subscribers.matching(it, event, current[event.tenant], item.after):
-                if room <= 0 or mapped > _BYTES_PER_PLAN:
+                if capacity <= 0 or mapped > _BYTES_PER_PLAN:
                     item.cursor = item.subscribers[-1].webhook_id if item.subscribers else item.after
                     break
                 item.subscribers.append(one)
-                room -= len(one.endpoints)
+                capacity -= len(one.endpoints)
                 mapped += item.size if one.mapping else 0
             yield item
 

@@ -52,12 +52,12 @@ def replay(it: Statements, tenant: str, delivery_id: str) -> Delivery:
 
 
 def replay_many(
-    it: Statements, tenant: str, narrow: DeliveryFilter, *, after: str, last: str, limit: int
+    it: Statements, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
 ) -> tuple[int, str | None]:
     """Replay up to `limit` deliveries after one id and up to another; return how many, and where to go on."""
     plan_along(it, [tenant])
     window = Window(limit=limit, newer_than=after)
-    rows = listed_deliveries(it, _REPLAYED, tenant, narrow, window, lock=_LOCK)
+    rows = listed_deliveries(it, _REPLAYED, tenant, filters, window, lock=_LOCK)
     found = [Replayed(*row) for row in reversed(rows) if row[0] <= last]
     chosen = [one for one in found if one.worthwhile]
     insert_deliveries(it, [_row(one, tenant, new_id("dlv_", it.now), it.now) for one in chosen])
@@ -66,8 +66,8 @@ def replay_many(
 
 
 def _replayed(it: Statements, tenant: str, delivery_id: str, *, lock: str = "") -> Replayed:
-    narrow = DeliveryFilter(delivery_id=delivery_id)
-    rows = listed_deliveries(it, _REPLAYED, tenant, narrow, Window(limit=1), lock=lock)
+    filters = DeliveryFilter(delivery_id=delivery_id)
+    rows = listed_deliveries(it, _REPLAYED, tenant, filters, Window(limit=1), lock=lock)
     if not rows:
         raise not_found("delivery", delivery_id, tenant)
     return Replayed(*rows[0])

@@ -11,21 +11,21 @@ from weakref import WeakMethod, finalize
 from unihooks._base.times import Clock
 from unihooks._contract.idempotency import ANSWERS_PER_TENANT
 from unihooks._contract.planning import NewEvent
-from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
+from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
 from unihooks._model.models import Attempt, Delivery, Event, Webhook, storable
 from unihooks.abc import (
+    Capacity,
     Claimed,
     DeliveryFilter,
     Destination,
     EmitOutcome,
     EventFilter,
-    Figures,
-    KeptAnswer,
+    IdempotencyRecord,
     Lease,
     Planned,
+    QueueStatistics,
     Recorded,
     Result,
-    Room,
     Store,
     WebhookFilter,
     Window,
@@ -101,8 +101,8 @@ class PostgresStore(Store):
     def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
         return self._database.read(lambda it: config.get_webhook(it, tenant, webhook_id))
 
-    def list_webhooks(self, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
-        return self._database.read(lambda it: config.list_webhooks(it, tenant, narrow, window))
+    def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
+        return self._database.read(lambda it: config.list_webhooks(it, tenant, filters, window))
 
     def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
         def work(it: Statements) -> Webhook:
@@ -122,8 +122,8 @@ class PostgresStore(Store):
     def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
         return self._database.read(lambda it: config.destinations(it, endpoint_ids))
 
-    def stamps(self, tenants: Collection[str]) -> dict[str, int]:
-        return self._database.ask(lambda it: config.stamps(it, tenants))
+    def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
+        return self._database.ask(lambda it: config.config_versions(it, tenants))
 
     # Emitting.
 
@@ -156,20 +156,20 @@ class PostgresStore(Store):
     def work(self) -> Work:
         return self._database.ask(claims.work)
 
-    def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
+    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
         opening = self._plans.opening(limit)
         after = opening[1]["after"]
         # The sync of what is recorded later covers this, too: a server that crashes before loses no more of the
         # plan than what was in flight or not yet recorded, and that goes out again in any case.
         planned = self._database.write(
-            lambda it: self._plans.plan(it, lease, room, limit, after=after), opening, synced=False
+            lambda it: self._plans.plan(it, lease, capacity, limit, after=after), opening, synced=False
         )
-        _take(room, planned.claimed)
+        _take(capacity, planned.claimed)
         return planned
 
-    def claim(self, lease: Lease, room: Room) -> list[Claimed]:
-        claimed = self._database.write(lambda it: self._claims.claim(it, lease, room), synced=False)
-        _take(room, claimed)
+    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+        claimed = self._database.write(lambda it: self._claims.claim(it, lease, capacity), synced=False)
+        _take(capacity, claimed)
         return claimed
 
     def record(self, results: Sequence[Result]) -> Recorded:
@@ -179,8 +179,8 @@ class PostgresStore(Store):
     def release(self, claimed: Sequence[Claimed]) -> None:
         self._database.write(lambda it: claims.release(it, claimed))
 
-    def beat(self, worker_id: str, *, gone: bool = False) -> None:
-        self._database.write(lambda it: upkeep.beat(it, worker_id, gone=gone))
+    def heartbeat(self, worker_id: str, *, gone: bool = False) -> None:
+        self._database.write(lambda it: upkeep.heartbeat(it, worker_id, gone=gone))
 
     def expire_held(self, older_than: int, limit: int) -> int:
         return self._database.write(lambda it: upkeep.expire_held(it, older_than, limit))
@@ -204,17 +204,17 @@ class PostgresStore(Store):
 
     # The log.
 
-    def list_events(self, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
-        return self._database.read(lambda it: _postgres_log.list_events(it, tenant, narrow, window))
+    def list_events(self, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
+        return self._database.read(lambda it: _postgres_log.list_events(it, tenant, filters, window))
 
-    def list_deliveries(self, tenant: str, narrow: DeliveryFilter, window: Window) -> list[Delivery]:
-        return self._database.read(lambda it: _postgres_log.list_deliveries(it, tenant, narrow, window))
+    def list_deliveries(self, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
+        return self._database.read(lambda it: _postgres_log.list_deliveries(it, tenant, filters, window))
 
     def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
         return self._database.read(lambda it: _postgres_log.list_attempts(it, tenant, delivery_id, window))
 
-    def count_deliveries(self, tenant: str, narrow: DeliveryFilter, most: int) -> int:
-        return self._database.read(lambda it: _postgres_log.count_deliveries(it, tenant, narrow, most))
+    def count_deliveries(self, tenant: str, filters: DeliveryFilter, most: int) -> int:
+        return self._database.read(lambda it: _postgres_log.count_deliveries(it, tenant, filters, most))
 
     def delivery_body(self, tenant: str, delivery_id: str) -> bytes:
         return self._database.read(lambda it: replays.body(it, tenant, delivery_id))
@@ -223,10 +223,10 @@ class PostgresStore(Store):
         return self._database.write(lambda it: replays.replay(it, tenant, delivery_id))
 
     def replay_many(
-        self, tenant: str, narrow: DeliveryFilter, *, after: str, last: str, limit: int
+        self, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
     ) -> tuple[int, str | None]:
         return self._database.write(
-            lambda it: replays.replay_many(it, tenant, narrow, after=after, last=last, limit=limit)
+            lambda it: replays.replay_many(it, tenant, filters, after=after, last=last, limit=limit)
         )
 
     def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
@@ -243,7 +243,7 @@ class PostgresStore(Store):
 
     def reserve_answer(
         self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
-    ) -> KeptAnswer | None:
+    ) -> IdempotencyRecord | None:
         return self._database.write(lambda it: answers.reserve(it, tenant, key, digest, at_most))
 
     def keep_answer(self, tenant: str, key: str, status: int, content: bytes) -> None:
@@ -252,7 +252,7 @@ class PostgresStore(Store):
     def drop_answer(self, tenant: str, key: str) -> None:
         self._database.write(lambda it: answers.drop(it, tenant, key))
 
-    # Figures.
+    # QueueStatistics.
 
     def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
         return self._database.read(lambda it: _postgres_figures.webhook_health(it, tenant, webhook_ids))
@@ -266,19 +266,19 @@ class PostgresStore(Store):
     def slowest_endpoints(self, since: int, limit: int) -> list[SlowEndpoint]:
         return self._database.read(lambda it: _postgres_figures.slowest_endpoints(it, since, limit))
 
-    def list_tenants(self, window: Window) -> list[TenantFigures]:
+    def list_tenants(self, window: Window) -> list[TenantStatistics]:
         return self._database.read(lambda it: _postgres_figures.list_tenants(it, window))
 
-    def figures(self) -> Figures:
-        return self._database.read(upkeep.figures)
+    def statistics(self) -> QueueStatistics:
+        return self._database.read(upkeep.statistics)
 
     def oldest_unplanned(self) -> int | None:
         return self._database.ask(upkeep.oldest_unplanned)
 
 
-def _take(room: Room, claimed: Iterable[Claimed]) -> None:
+def _take(capacity: Capacity, claimed: Iterable[Claimed]) -> None:
     for one in claimed:
-        room.take(one.endpoint_id)
+        capacity.take(one.endpoint_id)
 
 
 def _checked_dsn(dsn: object) -> str:

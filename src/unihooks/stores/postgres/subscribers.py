@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from unihooks._contract.planning import NewEvent, Subscriber
 from unihooks.stores.postgres.statements import Row, Statements
 from unihooks.stores.sql.rows import to_subscriber
-from unihooks.stores.sql.subscribers import PAGE, Key, Pages
+from unihooks.stores.sql.subscribers import PAGE, Key, SubscriberCache
 
 # A webhook that was never active has no activated_at and wants nothing yet.
 _WEBHOOKS = """
@@ -28,11 +28,11 @@ class Subscribers:
     """Find subscribers, by what is remembered or in the database."""
 
     def __init__(self) -> None:
-        self._pages = Pages()
+        self._cache = SubscriberCache()
 
-    def matching(self, it: Statements, event: NewEvent, stamp: int, after: str) -> Iterator[Subscriber]:
+    def matching(self, it: Statements, event: NewEvent, config_version: int, after: str) -> Iterator[Subscriber]:
         """Yield the event's subscribers beyond the webhook `after`, by webhook id."""
-        return self._pages.matching(event, stamp, after, lambda key: _read_page(it, key))
+        return self._cache.matching(event, config_version, after, lambda key: _read_page(it, key))
 
 
 def _read_page(it: Statements, key: Key) -> list[Subscriber]:

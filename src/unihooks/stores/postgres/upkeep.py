@@ -8,7 +8,7 @@ import socket
 from unihooks._base.times import SECOND, from_us
 from unihooks._contract.leasing import holder, with_leases
 from unihooks._contract.statistics import HOUR
-from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
+from unihooks.abc import HELD_TOO_LONG, QueueStatistics, WorkerSeen
 from unihooks.stores.postgres.statements import Statements
 
 _SEEN_WITHIN = 60 * SECOND
@@ -86,7 +86,7 @@ SELECT min((
 """
 
 
-def beat(it: Statements, worker_id: str, *, gone: bool) -> None:
+def heartbeat(it: Statements, worker_id: str, *, gone: bool) -> None:
     """Note that a worker of this process lives or has ended; forget those that were not seen for long."""
     it.run(_FORGET, before=it.now - 60 * _SEEN_WITHIN)
     if gone:
@@ -115,7 +115,7 @@ def prune(it: Statements, older_than: int, limit: int) -> int:
     return len(gone)
 
 
-def figures(it: Statements) -> Figures:
+def statistics(it: Statements) -> QueueStatistics:
     """Count what is due, held and in flight, and who works."""
     due, held, tokens = it.fetch(_COUNTS, now=it.now)[0]
     holders = [holder(token) for token in tokens or ()]
@@ -123,7 +123,7 @@ def figures(it: Statements) -> Figures:
     seen = "SELECT id, host, pid, seen_at FROM unihooks.workers WHERE seen_at >= %(since)s ORDER BY id"
     rows = it.fetch(seen, since=it.now - _SEEN_WITHIN)
     workers = [WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=from_us(row[3])) for row in rows]
-    return Figures(
+    return QueueStatistics(
         oldest_unplanned=oldest_unplanned(it),
         due=due,
         held=held,

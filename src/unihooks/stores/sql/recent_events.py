@@ -11,7 +11,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _BYTES_AROUND_A_BODY = 1024
 
 
-class Handover:
+class RecentEvents:
     """Keep what was emitted of late, once somebody in this process plans: `is_wanted`.
 
     It saves reading and decoding, nothing else: the store still says which

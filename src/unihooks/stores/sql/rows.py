@@ -79,7 +79,7 @@ def delivery_row(
 
 
 def leased_as_planned(
-    event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, token_and_stamp: tuple[int, int]
+    event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, token_and_version: tuple[int, int]
 ) -> Claimed:
     """Return a new delivery that is leased by the plan that makes it."""
     return Claimed(
@@ -94,7 +94,7 @@ def leased_as_planned(
         body.warnings,
         0,
         0,
-        *token_and_stamp,
+        *token_and_version,
     )
 
 
@@ -146,7 +146,7 @@ def webhook_row(webhook: Webhook) -> Row:
     )
 
 
-def folded(webhook: Webhook) -> str:
+def search_text(webhook: Webhook) -> str:
     """Return what searches look in: they ignore case alike in every database, whatever its locale."""
     searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
     return "\n".join(searched).casefold()
@@ -219,8 +219,8 @@ def to_secret(row: Row) -> Secret:
 
 
 def to_destination(row: Row, secrets: tuple[Secret, ...]) -> Destination:
-    """Return where a delivery goes, from (endpoint id, webhook id, tenant, URL, headers, open, stamp)."""
-    endpoint_id, webhook_id, tenant, url, headers, is_open, stamp = row
+    """Return where a delivery goes, from (endpoint id, webhook id, tenant, URL, headers, open, config_version)."""
+    endpoint_id, webhook_id, tenant, url, headers, is_open, config_version = row
     return Destination(
         endpoint_id=endpoint_id,
         webhook_id=webhook_id,
@@ -229,7 +229,7 @@ def to_destination(row: Row, secrets: tuple[Secret, ...]) -> Destination:
         headers=to_headers(headers),
         secrets=secrets,
         open=bool(is_open),
-        stamp=stamp,
+        config_version=config_version,
     )
 
 

@@ -15,53 +15,53 @@ _KEPT = 20_000
 Key = tuple[str, str, str, str]
 
 
-class Pages:
-    """Keep pages of subscribers under the stamp of their tenant, for all threads, the least used of too many forgotten.
+class SubscriberCache:
+    """Keep pages of subscribers by their tenant's config_version, for all threads; the least used go first.
 
     `read` is called while the tenant's configuration cannot change, so what
-    it returns is what the stamp stands for, whole: up to PAGE subscribers by webhook id.
+    it returns is what the config_version stands for, whole: up to PAGE subscribers by webhook id.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pages: OrderedDict[Key, tuple[int, list[Subscriber]]] = OrderedDict()
+        self._cache: OrderedDict[Key, tuple[int, list[Subscriber]]] = OrderedDict()
         self._size = 0
 
     def matching(
-        self, event: NewEvent, stamp: int, after: str, read: Callable[[Key], list[Subscriber]]
+        self, event: NewEvent, config_version: int, after: str, read: Callable[[Key], list[Subscriber]]
     ) -> Iterator[Subscriber]:
         """Yield the event's subscribers beyond the webhook `after`, by webhook id."""
         while True:
-            page = self._page((event.tenant, event.product, event.event_type, after), stamp, read)
+            page = self._page((event.tenant, event.product, event.event_type, after), config_version, read)
             yield from page
             if len(page) < PAGE:
                 return
             after = page[-1].webhook_id
 
     def whole(
-        self, event: NewEvent, stamp: int, after: str, read: Callable[[Key], list[Subscriber]]
+        self, event: NewEvent, config_version: int, after: str, read: Callable[[Key], list[Subscriber]]
     ) -> list[Subscriber] | None:
         """Return all that `matching` yields, None if they are more than a page."""
-        page = self._page((event.tenant, event.product, event.event_type, after), stamp, read)
+        page = self._page((event.tenant, event.product, event.event_type, after), config_version, read)
         return page if len(page) < PAGE else None
 
-    def _page(self, key: Key, stamp: int, read: Callable[[Key], list[Subscriber]]) -> list[Subscriber]:
+    def _page(self, key: Key, config_version: int, read: Callable[[Key], list[Subscriber]]) -> list[Subscriber]:
         with self._lock:
-            kept = self._pages.get(key)
-            if kept is not None and kept[0] == stamp:
-                self._pages.move_to_end(key)
+            kept = self._cache.get(key)
+            if kept is not None and kept[0] == config_version:
+                self._cache.move_to_end(key)
                 return kept[1]
         page = read(key)
         with self._lock:
-            self._keep(key, stamp, page)
+            self._keep(key, config_version, page)
         return page
 
-    def _keep(self, key: Key, stamp: int, page: list[Subscriber]) -> None:
-        replaced = self._pages.pop(key, None)
+    def _keep(self, key: Key, config_version: int, page: list[Subscriber]) -> None:
+        replaced = self._cache.pop(key, None)
         self._size += _weight(page) - (_weight(replaced[1]) if replaced else 0)
-        self._pages[key] = (stamp, page)
+        self._cache[key] = (config_version, page)
         while self._size > _KEPT:
-            _, (_, forgotten) = self._pages.popitem(last=False)
+            _, (_, forgotten) = self._cache.popitem(last=False)
             self._size -= _weight(forgotten)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, KeptAnswer
+from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, IdempotencyRecord
 
 _FORGET = """
 DELETE FROM main.unihooks_answers
@@ -26,7 +26,7 @@ _DROP = "DELETE FROM main.unihooks_answers WHERE tenant = ? AND key = ?"
 
 def reserve(
     connection: sqlite3.Connection, tenant: str, key: str, digest: bytes, *, at_most: int, now: int
-) -> KeptAnswer | None:
+) -> IdempotencyRecord | None:
     """Return what is known of the request, or note that it is being done."""
     parameters = {
         "tenant": tenant,
@@ -40,7 +40,7 @@ def reserve(
     connection.execute(_FORGET, parameters)
     found = connection.execute(_FIND, parameters).fetchone()
     if found is not None:
-        return KeptAnswer(*found)
+        return IdempotencyRecord(*found)
     connection.execute(_RESERVE, parameters)
     connection.execute(_TRIM, parameters)
     return None

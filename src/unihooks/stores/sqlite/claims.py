@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unihooks._base.round_robin import in_turn
+from unihooks._base.round_robin import round_robin
 from unihooks._base.times import SECOND
-from unihooks.abc import Claimed, Lease, Room, Work
+from unihooks.abc import Capacity, Claimed, Lease, Work
 from unihooks.stores.sqlite.bodies import event_bodies, mapped_bodies
-from unihooks.stores.sqlite.config import stamps
+from unihooks.stores.sqlite.config import config_versions
 from unihooks.stores.sqlite.statements import as_json, fetch_json
 
 _Lane = tuple[str, str]
@@ -97,27 +97,27 @@ class Claims:
     def __init__(self) -> None:
         self._after = ""
 
-    def claim(self, connection: sqlite3.Connection, lease: Lease, room: Room, now: int) -> list[Claimed]:
-        """Lease due deliveries of open lanes that have room."""
+    def claim(self, connection: sqlite3.Connection, lease: Lease, capacity: Capacity, now: int) -> list[Claimed]:
+        """Lease due deliveries of open lanes that have capacity."""
         leased: list[_Due] = []
         cut = True
-        while cut and not leased and room.total:
-            lanes, cut = self._due_lanes(connection, room, now)
-            leased = _lease_due(connection, lanes, lease, room, now)
+        while cut and not leased and capacity.total:
+            lanes, cut = self._due_lanes(connection, capacity, now)
+            leased = _lease_due(connection, lanes, lease, capacity, now)
             # What is looked at is settled, so another round sees other lanes.
             connection.execute(_SETTLE, (as_json([endpoint_id for endpoint_id, _ in lanes]),))
             cut = cut and bool(lanes)
         return _claimed(connection, leased, lease)
 
-    def _due_lanes(self, connection: sqlite3.Connection, room: Room, now: int) -> tuple[list[_Lane], bool]:
-        full = sum(room.left(endpoint_id) == 0 for endpoint_id in room.taken)
-        limit = room.total + full
+    def _due_lanes(self, connection: sqlite3.Connection, capacity: Capacity, now: int) -> tuple[list[_Lane], bool]:
+        full = sum(capacity.left(endpoint_id) == 0 for endpoint_id in capacity.in_use)
+        limit = capacity.total + full
         lanes = [(row[0], row[1]) for row in fetch_json(connection, _DUE_LANES, {"now": now, "limit": limit})]
         cut = len(lanes) == limit
         if cut:
             lanes += self._due_lanes_by_tenant(connection, now, _LANES_PER_TENANT + full)
-        with_room = [lane for lane in dict.fromkeys(lanes) if room.left(lane[0])]
-        return list(in_turn(with_room, lambda lane: lane[1])), cut
+        with_room = [lane for lane in dict.fromkeys(lanes) if capacity.left(lane[0])]
+        return list(round_robin(with_room, lambda lane: lane[1])), cut
 
     def _due_lanes_by_tenant(self, connection: sqlite3.Connection, now: int, each: int) -> list[_Lane]:
         parameters = {"now": now, "after": self._after, "tenants": _TENANTS_PER_CLAIM, "each": each}
@@ -140,20 +140,20 @@ def lower_next_due(connection: sqlite3.Connection, due: Mapping[str, int]) -> No
 
 
 def _lease_due(
-    connection: sqlite3.Connection, lanes: Iterable[_Lane], lease: Lease, room: Room, now: int
+    connection: sqlite3.Connection, lanes: Iterable[_Lane], lease: Lease, capacity: Capacity, now: int
 ) -> list[_Due]:
     leased: list[_Due] = []
     waiting = deque(endpoint_id for endpoint_id, _ in lanes)
-    while waiting and room.total:
-        asked = [waiting.popleft() for _ in range(min(len(waiting), room.total))]
-        share = room.total // len(asked)
+    while waiting and capacity.total:
+        asked = [waiting.popleft() for _ in range(min(len(waiting), capacity.total))]
+        share = capacity.total // len(asked)
         parameters = {"now": now, "share": share, "lanes": as_json(asked)}
         taken: list[_Due] = []
         for tenant, webhook_id, endpoint_id, rows in fetch_json(connection, _DUE_DELIVERIES, parameters):
-            count = room.take_several(endpoint_id, len(rows))
+            count = capacity.take_several(endpoint_id, len(rows))
             if count:
                 taken.append((tenant, webhook_id, endpoint_id, rows[:count]))
-            if count == share and room.left(endpoint_id):
+            if count == share and capacity.left(endpoint_id):
                 waiting.append(endpoint_id)
         _lease_rows(connection, taken, lease, now)
         leased += taken
@@ -176,10 +176,10 @@ def _lease_rows(connection: sqlite3.Connection, taken: list[_Due], lease: Lease,
 def _claimed(connection: sqlite3.Connection, leased: list[_Due], lease: Lease) -> list[Claimed]:
     own = event_bodies(connection, [(due[0], row[1]) for due in leased for row in due[3] if row[4] == "event"])
     mapped = mapped_bodies(connection, [(row[1], due[1]) for due in leased for row in due[3] if row[4] == "webhook"])
-    current = stamps(connection, {due[0] for due in leased}) if leased else {}
+    current = config_versions(connection, {due[0] for due in leased}) if leased else {}
     claimed = []
     for tenant, webhook_id, endpoint_id, rows in leased:
-        stamp = current[tenant]
+        config_version = current[tenant]
         for id_, event_id, product, event_type, body_of, count, elapsed in rows:
             body, warnings = mapped[event_id, webhook_id] if body_of == "webhook" else (own[tenant, event_id], ())
             claimed.append(
@@ -196,7 +196,7 @@ def _claimed(connection: sqlite3.Connection, leased: list[_Due], lease: Lease) -
                     count,
                     elapsed,
                     lease.token,
-                    stamp,
+                    config_version,
                 )
             )
     return claimed

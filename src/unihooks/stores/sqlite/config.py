@@ -1,4 +1,4 @@
-"""Keep webhooks in SQLite: their rows, the tenant's stamp, and the lane of each endpoint."""
+"""Keep webhooks in SQLite: their rows, the tenant's config_version, and the lane of each endpoint."""
 
 # ruff: noqa: S608 - only names are put into statements, never values
 
@@ -15,8 +15,9 @@ from unihooks.stores.sql import rows as _rows
 from unihooks.stores.sql.refusals import too_many_webhooks
 from unihooks.stores.sqlite.statements import as_json, with_values
 
-_RAISE_STAMP = """
-INSERT INTO main.unihooks_tenants (tenant, stamp) VALUES (?, 1) ON CONFLICT (tenant) DO UPDATE SET stamp = stamp + 1
+_RAISE_CONFIG_VERSION = """
+INSERT INTO main.unihooks_tenants (tenant, config_version) VALUES (?, 1)
+ON CONFLICT (tenant) DO UPDATE SET config_version = config_version + 1
 """
 _CANCEL = """
 UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason, finished_at = :now
@@ -44,7 +45,7 @@ UPDATE main.unihooks_endpoints SET state = 'disabled', disabled_reason = :reason
 WHERE id = :endpoint AND state = 'enabled' RETURNING tenant, webhook_id
 """
 _DESTINATIONS = """
-SELECT e.id, e.webhook_id, e.tenant, e.url, w.headers, coalesce(l.open, 0), coalesce(t.stamp, 0)
+SELECT e.id, e.webhook_id, e.tenant, e.url, w.headers, coalesce(l.open, 0), coalesce(t.config_version, 0)
 FROM main.unihooks_endpoints AS e
 JOIN main.unihooks_webhooks AS w ON w.id = e.webhook_id
 LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id = e.id
@@ -64,7 +65,7 @@ def add_webhook(connection: sqlite3.Connection, webhook: Webhook, at_most: int, 
     _insert(connection, webhook)
     for endpoint in webhook.endpoints:
         _add_lane(connection, webhook, endpoint.id, is_open=webhook.active and endpoint.enabled, now=now)
-    _raise_stamp(connection, webhook.tenant)
+    _raise_config_version(connection, webhook.tenant)
 
 
 def get_webhook(connection: sqlite3.Connection, tenant: str, webhook_id: str) -> Webhook:
@@ -76,7 +77,7 @@ def get_webhook(connection: sqlite3.Connection, tenant: str, webhook_id: str) ->
     return _complete(connection, row)
 
 
-def list_webhooks(connection: sqlite3.Connection, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
+def list_webhooks(connection: sqlite3.Connection, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
     """Return webhooks, newest or last name first."""
     rising = window.newer_than is not None
     edge = window.newer_than if rising else window.older_than
@@ -86,14 +87,14 @@ def list_webhooks(connection: sqlite3.Connection, tenant: str, narrow: WebhookFi
     SELECT {_rows.WEBHOOK_COLUMNS} FROM main.unihooks_webhooks
     WHERE tenant = :tenant AND (:status IS NULL OR status = :status)
       {_beyond(window, edge)}
-      {_FAILING[narrow.failing]}
-      AND (:search IS NULL OR instr(folded, :search))
+      {_FAILING[filters.failing]}
+      AND (:search IS NULL OR instr(search_text, :search))
     ORDER BY {f"name_key {order}, " if window.by_name else ""}id {order} LIMIT :limit
     """
     parameters = {
         "tenant": tenant,
-        "status": narrow.status and narrow.status.value,
-        "search": narrow.search.casefold() if narrow.search else None,
+        "status": filters.status and filters.status.value,
+        "search": filters.search.casefold() if filters.search else None,
         "name": name,
         "id": id_,
         "limit": window.limit,
@@ -120,7 +121,7 @@ def revise_webhook(
     _delete_rows(connection, webhook_id)
     _insert(connection, new)
     _fit_lanes(connection, old, new, now)
-    _raise_stamp(connection, tenant)
+    _raise_config_version(connection, tenant)
     return new
 
 
@@ -129,7 +130,7 @@ def delete_webhook(connection: sqlite3.Connection, tenant: str, webhook_id: str,
     old = get_webhook(connection, tenant, webhook_id)
     _remove_endpoints(connection, [item.id for item in old.endpoints], WEBHOOK_DELETED, now)
     _delete_rows(connection, webhook_id)
-    _raise_stamp(connection, tenant)
+    _raise_config_version(connection, tenant)
 
 
 def disable_endpoint(connection: sqlite3.Connection, endpoint_id: str, reason: str, now: int) -> tuple[str, str] | None:
@@ -141,7 +142,7 @@ def disable_endpoint(connection: sqlite3.Connection, endpoint_id: str, reason: s
     tenant, webhook_id = rows[0]
     connection.execute(_CLOSE_LANE, {"endpoint": endpoint_id, "now": now})
     connection.execute("UPDATE main.unihooks_webhooks SET version = version + 1 WHERE id = ?", (webhook_id,))
-    _raise_stamp(connection, tenant)
+    _raise_config_version(connection, tenant)
     return tenant, webhook_id
 
 
@@ -152,19 +153,25 @@ def destinations(connection: sqlite3.Connection, endpoint_ids: Collection[str]) 
     return {row[0]: _rows.to_destination(row, secrets[row[1]]) for row in rows}
 
 
-def stamps(connection: sqlite3.Connection, tenants: Collection[str]) -> dict[str, int]:
-    """Return each tenant's stamp; 0 for an unknown one."""
-    statement = "SELECT tenant, stamp FROM main.unihooks_tenants WHERE tenant IN (SELECT value FROM json_each(?))"
+def config_versions(connection: sqlite3.Connection, tenants: Collection[str]) -> dict[str, int]:
+    """Return each tenant's config_version; 0 for an unknown one."""
+    statement = (
+        "SELECT tenant, config_version FROM main.unihooks_tenants WHERE tenant IN (SELECT value FROM json_each(?))"
+    )
     return dict.fromkeys(tenants, 0) | dict(connection.execute(statement, (as_json(list(tenants)),)).fetchall())
 
 
-def _raise_stamp(connection: sqlite3.Connection, tenant: str) -> None:
-    connection.execute(_RAISE_STAMP, (tenant,))
+def _raise_config_version(connection: sqlite3.Connection, tenant: str) -> None:
+    connection.execute(_RAISE_CONFIG_VERSION, (tenant,))
 
 
 def _insert(connection: sqlite3.Connection, webhook: Webhook) -> None:
     for table, columns, rows in (
-        ("webhooks", f"{_rows.WEBHOOK_COLUMNS}, folded", [(*_rows.webhook_row(webhook), _rows.folded(webhook))]),
+        (
+            "webhooks",
+            f"{_rows.WEBHOOK_COLUMNS}, search_text",
+            [(*_rows.webhook_row(webhook), _rows.search_text(webhook))],
+        ),
         ("endpoints", _rows.ENDPOINT_COLUMNS, _rows.endpoint_rows(webhook)),
         ("secrets", _rows.SECRET_COLUMNS, _rows.secret_rows(webhook)),
         ("subscriptions", _rows.SUBSCRIPTION_COLUMNS, _rows.subscription_rows(webhook)),

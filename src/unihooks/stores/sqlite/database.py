@@ -22,7 +22,7 @@ from unihooks.stores.sqlite.writer import Work, Writer
 _READERS_KEPT = 4
 _PATIENCE = 5.0
 _CACHE_KIB = 16 * 1024
-# Pages in the write-ahead log before they move to the file; fewer moves write a busy page less often.
+# SubscriberCache in the write-ahead log before they move to the file; fewer moves write a busy page less often.
 _PAGES_AHEAD = 4_000
 
 
@@ -131,9 +131,9 @@ class Database:
 
     def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
         """Insert events with the writer's next commit, and wait for it."""
-        while (promise := self._open().writer.insert(events)) is None:
+        while (one_shot := self._open().writer.insert(events)) is None:
             pass
-        outcomes: list[EmitOutcome] = promise.result()
+        outcomes: list[EmitOutcome] = one_shot.result()
         return outcomes
 
     @contextmanager

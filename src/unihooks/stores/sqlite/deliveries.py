@@ -11,7 +11,7 @@ from attrs import define, field
 from unihooks._base.ids import new_ids
 from unihooks._base.times import SECOND
 from unihooks._contract.planning import NewEvent, PlannedBody
-from unihooks.abc import Claimed, Ended, Lease, Room
+from unihooks.abc import Capacity, Claimed, Ended, Lease
 from unihooks.stores.sql.rows import Row, delivery_row, failed_to_map, leased_as_planned
 from unihooks.stores.sqlite.statements import with_values
 
@@ -40,7 +40,7 @@ class Made:
     """
 
     lease: Lease
-    room: Room
+    capacity: Capacity
     now: int
     most: int
     open_lanes: Collection[str] = ()
@@ -56,8 +56,8 @@ class Made:
     def __attrs_post_init__(self) -> None:
         self._ids = new_ids("dlv_", self.now, self.most)[::-1]
 
-    def add(self, event: NewEvent, body: PlannedBody, stamp: int) -> None:
-        """Make the deliveries of one webhook, leased where the lane is open and has room."""
+    def add(self, event: NewEvent, body: PlannedBody, config_version: int) -> None:
+        """Make the deliveries of one webhook, leased where the lane is open and has capacity."""
         if body.body is not None:
             self.bodies.append((event.id, body.webhook_id, body.body, body.warnings))
         for endpoint_id in body.endpoint_ids:
@@ -67,9 +67,11 @@ class Made:
             if body.failure is not None:
                 self._unmapped.append(delivery_row(event, body, endpoint_id, id_, self.now))
                 self.failed.append(failed_to_map(event, body, endpoint_id, id_))
-            elif endpoint_id in self.open_lanes and self.room.take(endpoint_id):
+            elif endpoint_id in self.open_lanes and self.capacity.take(endpoint_id):
                 self._leased.append(_row(event, body, endpoint_id, id_))
-                self.claimed.append(leased_as_planned(event, body, endpoint_id, id_, (self.lease.token, stamp)))
+                self.claimed.append(
+                    leased_as_planned(event, body, endpoint_id, id_, (self.lease.token, config_version))
+                )
             else:
                 self._waiting.append(_row(event, body, endpoint_id, id_))
 

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Collection
 
 from unihooks._contract.filters import Window
-from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
+from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
 from unihooks._model.models import not_found
 from unihooks.stores.sql import hours as _hours
 from unihooks.stores.sqlite.statements import as_json
@@ -117,7 +117,7 @@ def slowest_endpoints(connection: sqlite3.Connection, since: int, limit: int) ->
     return [_hours.to_slow_endpoint(row) for row in rows]
 
 
-def list_tenants(connection: sqlite3.Connection, window: Window, now: int) -> list[TenantFigures]:
+def list_tenants(connection: sqlite3.Connection, window: Window, now: int) -> list[TenantStatistics]:
     """Return tenants with how many webhooks they have and how much is due, the last name first."""
     rising = window.newer_than is not None
     edge = window.newer_than if rising else window.older_than
@@ -125,5 +125,5 @@ def list_tenants(connection: sqlite3.Connection, window: Window, now: int) -> li
     statement = f"{_TENANTS} {beyond} ORDER BY t.tenant {'ASC' if rising else 'DESC'} LIMIT :limit"
     parameters = {"edge": edge, "limit": window.limit, "now": now, "most": _MOST_DUE}
     rows = connection.execute(statement, parameters).fetchall()
-    found = [TenantFigures(tenant=row[0], webhooks=row[1], due=row[2]) for row in rows]
+    found = [TenantStatistics(tenant=row[0], webhooks=row[1], due=row[2]) for row in rows]
     return found[::-1] if rising else found

@@ -60,47 +60,47 @@ _FEW = 5_000
 _DAY = 24 * 3600 * SECOND
 
 
-def list_events(connection: sqlite3.Connection, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
+def list_events(connection: sqlite3.Connection, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
     """Return events with payloads, newest first."""
     head = f"SELECT {_rows.EVENT_COLUMNS} FROM main.unihooks_events WHERE tenant = :tenant"
     conditions = {
-        "id = :event_id": narrow.event_id,
-        "product = :product": narrow.product,
-        "event_type = :event_type": narrow.event_type,
-        "created_at >= :since": narrow.since,
-        "created_at < :until": narrow.until,
-        **_between("evt_", "id", narrow.since, narrow.until),
+        "id = :event_id": filters.event_id,
+        "product = :product": filters.product,
+        "event_type = :event_type": filters.event_type,
+        "created_at >= :since": filters.since,
+        "created_at < :until": filters.until,
+        **_between("evt_", "id", filters.since, filters.until),
     }
     rows = _listed(connection, *_given(head, tenant, conditions), window, position="id")
     return [_rows.to_event(row) for row in rows]
 
 
 def list_deliveries(
-    connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter, window: Window
+    connection: sqlite3.Connection, tenant: str, filters: DeliveryFilter, window: Window
 ) -> list[Delivery]:
     """Return deliveries, newest first."""
-    rows = listed_deliveries(connection, _DELIVERIES, tenant, narrow, window)
+    rows = listed_deliveries(connection, _DELIVERIES, tenant, filters, window)
     return [_rows.to_delivery(row) for row in rows]
 
 
-def count_deliveries(connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter, most: int) -> int:
+def count_deliveries(connection: sqlite3.Connection, tenant: str, filters: DeliveryFilter, most: int) -> int:
     """Count deliveries, at most so many."""
-    if _waits(narrow):
+    if _waits(filters):
         statement, parameters = _given(
-            _COUNTED_WAITING + _of(narrow, "l"), tenant, _conditions(narrow, narrow.webhook_id)
+            _COUNTED_WAITING + _of(filters, "l"), tenant, _conditions(filters, filters.webhook_id)
         )
     else:
-        head = _COUNTED if narrow.held is None else _COUNTED_UNHELD
-        statement, parameters = _narrowed(connection, head, tenant, narrow)
+        head = _COUNTED if filters.held is None else _COUNTED_UNHELD
+        statement, parameters = _narrowed(connection, head, tenant, filters)
     statement = f"SELECT count(*) FROM ({statement} LIMIT :limit)"
     return int(connection.execute(statement, parameters | {"limit": most}).fetchone()[0])
 
 
 def listed_deliveries(
-    connection: sqlite3.Connection, head: str, tenant: str, narrow: DeliveryFilter, window: Window
+    connection: sqlite3.Connection, head: str, tenant: str, filters: DeliveryFilter, window: Window
 ) -> list[_rows.Row]:
     """Return what `head` selects of deliveries `d`, with their lanes `l`, newest first."""
-    statement, parameters = _narrowed(connection, head, tenant, narrow)
+    statement, parameters = _narrowed(connection, head, tenant, filters)
     return _listed(connection, statement, parameters, window, position="d.id")
 
 
@@ -143,68 +143,68 @@ def cancel(connection: sqlite3.Connection, tenant: str, delivery_id: str, reason
 
 
 def _narrowed(
-    connection: sqlite3.Connection, head: str, tenant: str, narrow: DeliveryFilter
+    connection: sqlite3.Connection, head: str, tenant: str, filters: DeliveryFilter
 ) -> tuple[str, dict[str, Any]]:
-    webhook_id = narrow.webhook_id or _webhook_of(connection, narrow)
-    conditions = _conditions(narrow, webhook_id)
-    index = _index(connection, tenant, narrow, webhook_id)
+    webhook_id = filters.webhook_id or _webhook_of(connection, filters)
+    conditions = _conditions(filters, webhook_id)
+    index = _index(connection, tenant, filters, webhook_id)
     if index is not None:
         head = head.replace("AS d\n", f"AS d INDEXED BY unihooks_deliveries_{index}\n")
-    elif _waits(narrow):
-        conditions |= _waiting(connection, tenant, narrow)
-    if index != "by_type" and (webhook_id or narrow.event_id):
+    elif _waits(filters):
+        conditions |= _waiting(connection, tenant, filters)
+    if index != "by_type" and (webhook_id or filters.event_id):
         # The sign keeps SQLite from walking all of a tenant where an index of few rows will do.
         head = head.replace("d.tenant = :tenant", "+d.tenant = :tenant")
     return _given(head, tenant, conditions)
 
 
-def _index(connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter, webhook_id: str | None) -> str | None:
+def _index(connection: sqlite3.Connection, tenant: str, filters: DeliveryFilter, webhook_id: str | None) -> str | None:
     """Return the index that SQLite, which keeps no statistics, would not choose by itself."""
-    if narrow.event_id or narrow.delivery_id:
+    if filters.event_id or filters.delivery_id:
         return None
-    if narrow.state is DeliveryState.FAILED:
+    if filters.state is DeliveryState.FAILED:
         return "failed_by_webhook" if webhook_id else "failed"
-    if narrow.event_type is None or _waits(narrow):
+    if filters.event_type is None or _waits(filters):
         return None
     if webhook_id is None:
         return "by_type"
-    wanted = {"tenant": tenant, "event_type": narrow.event_type, "webhook_id": webhook_id}
+    wanted = {"tenant": tenant, "event_type": filters.event_type, "webhook_id": webhook_id}
     if _at_most(connection, _OF_WEBHOOK, wanted, _FEW) or not _at_most(connection, _OF_TYPE, wanted, _FEW_ENTRIES):
         return None
     return "by_type"
 
 
-def _conditions(narrow: DeliveryFilter, webhook_id: str | None) -> dict[str, Any]:
+def _conditions(filters: DeliveryFilter, webhook_id: str | None) -> dict[str, Any]:
     return {
-        "d.id = :delivery_id": narrow.delivery_id,
+        "d.id = :delivery_id": filters.delivery_id,
         "d.webhook_id = :webhook_id": webhook_id,
-        "d.endpoint_id = :endpoint_id": narrow.endpoint_id,
-        "d.event_id = :event_id": narrow.event_id,
-        "d.product = :product": narrow.product,
-        "d.event_type = :event_type": narrow.event_type,
+        "d.endpoint_id = :endpoint_id": filters.endpoint_id,
+        "d.event_id = :event_id": filters.event_id,
+        "d.product = :product": filters.product,
+        "d.event_type = :event_type": filters.event_type,
         # Not a parameter, so that SQLite knows which index holds such rows.
-        f"d.state = '{narrow.state}'": narrow.state,
-        "(d.state = 'pending' AND coalesce(l.open, 1) = 0) = :held": narrow.held,
-        "d.created_at >= :since": narrow.since,
-        "d.created_at < :until": narrow.until,
-        **_between("dlv_", "d.id", narrow.since, narrow.until),
+        f"d.state = '{filters.state}'": filters.state,
+        "(d.state = 'pending' AND coalesce(l.open, 1) = 0) = :held": filters.held,
+        "d.created_at >= :since": filters.since,
+        "d.created_at < :until": filters.until,
+        **_between("dlv_", "d.id", filters.since, filters.until),
     }
 
 
-def _waits(narrow: DeliveryFilter) -> bool:
-    wanted = narrow.held or narrow.state is DeliveryState.PENDING
-    return bool(wanted) and not (narrow.event_id or narrow.delivery_id)
+def _waits(filters: DeliveryFilter) -> bool:
+    wanted = filters.held or filters.state is DeliveryState.PENDING
+    return bool(wanted) and not (filters.event_id or filters.delivery_id)
 
 
-def _webhook_of(connection: sqlite3.Connection, narrow: DeliveryFilter) -> str | None:
+def _webhook_of(connection: sqlite3.Connection, filters: DeliveryFilter) -> str | None:
     statement = "SELECT webhook_id FROM main.unihooks_endpoints WHERE id = ?"
-    row = narrow.endpoint_id and connection.execute(statement, (narrow.endpoint_id,)).fetchone()
+    row = filters.endpoint_id and connection.execute(statement, (filters.endpoint_id,)).fetchone()
     return row[0] if row else None
 
 
-def _waiting(connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter) -> dict[str, bool]:
-    found = (_HELD if narrow.held else _PENDING) + _of(narrow, "w")
-    wanted = {"tenant": tenant, "webhook_id": narrow.webhook_id, "endpoint_id": narrow.endpoint_id}
+def _waiting(connection: sqlite3.Connection, tenant: str, filters: DeliveryFilter) -> dict[str, bool]:
+    found = (_HELD if filters.held else _PENDING) + _of(filters, "w")
+    wanted = {"tenant": tenant, "webhook_id": filters.webhook_id, "endpoint_id": filters.endpoint_id}
     return {f"d.id IN ({found})": True} if _at_most(connection, found, wanted, _FEW) else {}
 
 
@@ -213,11 +213,11 @@ def _at_most(connection: sqlite3.Connection, statement: str, parameters: dict[st
     return bool(connection.execute(counted, parameters | {"limit": count + 1}).fetchone()[0] <= count)
 
 
-def _of(narrow: DeliveryFilter, lane: str) -> str:
+def _of(filters: DeliveryFilter, lane: str) -> str:
     """Return the condition that leaves only the lanes of the wanted webhook or endpoint."""
-    if narrow.endpoint_id is not None:
+    if filters.endpoint_id is not None:
         return f" AND {lane}.endpoint_id = :endpoint_id"
-    if narrow.webhook_id is not None:
+    if filters.webhook_id is not None:
         return f" AND {lane}.endpoint_id IN (SELECT id FROM main.unihooks_endpoints WHERE webhook_id = :webhook_id)"
     return ""
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from attrs import define, evolve
 
-from unihooks._base.round_robin import in_turn
+from unihooks._base.round_robin import round_robin
 from unihooks._contract.planning import NewEvent, Subscriber, plan_event
-from unihooks.abc import Lease, Planned, Room
-from unihooks.stores.sql.recent_events import Handover
+from unihooks.abc import Capacity, Lease, Planned
+from unihooks.stores.sql.recent_events import RecentEvents
 from unihooks.stores.sqlite.bodies import event_bodies, keep_bodies
 from unihooks.stores.sqlite.claims import lower_next_due
-from unihooks.stores.sqlite.config import stamps
+from unihooks.stores.sqlite.config import config_versions
 from unihooks.stores.sqlite.deliveries import Made
 from unihooks.stores.sqlite.statements import as_json, fetch_json
 from unihooks.stores.sqlite.subscribers import Subscribers
@@ -107,24 +107,26 @@ class Plans:
     def __init__(self) -> None:
         self._after = ""
         self._subscribers = Subscribers()
-        self._handover = Handover()
+        self._recent_events = RecentEvents()
 
     def keep(self, events: Iterable[NewEvent]) -> None:
         """Take events that this process has inserted."""
-        self._handover.keep(events)
+        self._recent_events.keep(events)
 
     def forget(self) -> None:
         """Forget what was read or inserted in a transaction that did not last."""
         self._subscribers = Subscribers()
-        self._handover.forget()
+        self._recent_events.forget()
 
-    def plan(self, connection: sqlite3.Connection, lease: Lease, room: Room, limit: int, *, now: int) -> Planned:
+    def plan(
+        self, connection: sqlite3.Connection, lease: Lease, capacity: Capacity, limit: int, *, now: int
+    ) -> Planned:
         """Plan up to `limit` new events."""
-        self._handover.is_wanted = True
+        self._recent_events.is_wanted = True
         chosen = self._choose(connection, limit)
-        current = stamps(connection, {item.event.tenant for item in chosen}) if chosen else {}
+        current = config_versions(connection, {item.event.tenant for item in chosen}) if chosen else {}
         chosen, quota = self._matched(connection, chosen, current)
-        made = Made(lease, room, now, _DELIVERIES_PER_PLAN - quota.deliveries)
+        made = Made(lease, capacity, now, _DELIVERIES_PER_PLAN - quota.deliveries)
         _deliver(connection, chosen, current, made)
         keep_bodies(connection, made.bodies)
         deliveries = made.write(connection)
@@ -143,7 +145,7 @@ class Plans:
         found = fetch_json(connection, _EVENTS, {"tenants": as_json(tenants), "each": each})
         rows = list(chain.from_iterable(found))
         if len(tenants) > 1:
-            rows = list(in_turn(rows, lambda row: row[1]))[:limit]
+            rows = list(round_robin(rows, lambda row: row[1]))[:limit]
         chosen: list[Chosen] = []
         size = 0
         for item in self._with_events(connection, rows):
@@ -156,7 +158,7 @@ class Plans:
         return chosen
 
     def _with_events(self, connection: sqlite3.Connection, rows: list[list[Any]]) -> list[Chosen]:
-        handed = [self._handover.take(tenant, id_) for _, tenant, id_, _ in rows]
+        handed = [self._recent_events.take(tenant, id_) for _, tenant, id_, _ in rows]
         missing = [row[0] for row, event in zip(rows, handed, strict=True) if event is None]
         contents = _contents(connection, missing) if missing else {}
         chosen = []
@@ -198,15 +200,15 @@ class Plans:
             matched.append(item)
         return matched, quota
 
-    def _wanted(self, connection: sqlite3.Connection, item: Chosen, stamp: int) -> _Wanted | None:
-        found = self._subscribers.whole(connection, item.event, stamp, item.after)
+    def _wanted(self, connection: sqlite3.Connection, item: Chosen, config_version: int) -> _Wanted | None:
+        found = self._subscribers.whole(connection, item.event, config_version, item.after)
         if found is None:
             return None
         return _Wanted(found, sum(len(one.endpoints) for one in found), sum(bool(one.mapping) for one in found))
 
-    def _match(self, connection: sqlite3.Connection, item: Chosen, stamp: int, quota: _Quota) -> None:
+    def _match(self, connection: sqlite3.Connection, item: Chosen, config_version: int, quota: _Quota) -> None:
         """Give an event as many of its subscribers as the quota has room for."""
-        for one in self._subscribers.matching(connection, item.event, stamp, item.after):
+        for one in self._subscribers.matching(connection, item.event, config_version, item.after):
             if quota.is_used_up:
                 item.cursor = item.subscribers[-1].webhook_id if item.subscribers else item.after
                 return
@@ -228,9 +230,9 @@ def _deliver(connection: sqlite3.Connection, chosen: list[Chosen], current: dict
         event = item.event
         if not event.body:
             event = evolve(event, body=payloads[event.tenant, event.id])
-        stamp = current[event.tenant]
+        config_version = current[event.tenant]
         for body in plan_event(event, item.subscribers, now=made.now):
-            made.add(event, body, stamp)
+            made.add(event, body, config_version)
 
 
 def _existing(connection: sqlite3.Connection, matched: list[Chosen]) -> set[tuple[str, str]]:

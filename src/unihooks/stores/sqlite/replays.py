@@ -47,11 +47,11 @@ def replay(connection: sqlite3.Connection, tenant: str, delivery_id: str, now: i
 
 
 def replay_many(
-    connection: sqlite3.Connection, tenant: str, narrow: DeliveryFilter, *, after: str, last: str, limit: int, now: int
+    connection: sqlite3.Connection, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int, now: int
 ) -> tuple[int, str | None]:
     """Replay up to `limit` deliveries after one id and up to another; return how many, and where to go on."""
     window = Window(limit=limit, newer_than=after)
-    rows = listed_deliveries(connection, _REPLAYED, tenant, narrow, window)
+    rows = listed_deliveries(connection, _REPLAYED, tenant, filters, window)
     found = [Replayed(*row) for row in reversed(rows) if row[0] <= last]
     chosen = [one for one in found if one.worthwhile]
     insert_deliveries(connection, [_row(one, tenant, new_id("dlv_", now), now) for one in chosen])

@@ -12,21 +12,21 @@ from weakref import finalize
 from unihooks._base.times import Clock, now_us, system_clock
 from unihooks._contract.idempotency import ANSWERS_PER_TENANT
 from unihooks._contract.planning import NewEvent
-from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantFigures, WebhookHealth
+from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
 from unihooks._model.models import Attempt, Delivery, Event, Webhook, storable
 from unihooks.abc import (
+    Capacity,
     Claimed,
     DeliveryFilter,
     Destination,
     EmitOutcome,
     EventFilter,
-    Figures,
-    KeptAnswer,
+    IdempotencyRecord,
     Lease,
     Planned,
+    QueueStatistics,
     Recorded,
     Result,
-    Room,
     Store,
     WebhookFilter,
     Window,
@@ -98,9 +98,9 @@ class SQLiteStore(Store):
         with self._database.reading() as connection:
             return config.get_webhook(connection, tenant, webhook_id)
 
-    def list_webhooks(self, tenant: str, narrow: WebhookFilter, window: Window) -> list[Webhook]:
+    def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
         with self._database.reading() as connection:
-            return config.list_webhooks(connection, tenant, narrow, window)
+            return config.list_webhooks(connection, tenant, filters, window)
 
     def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
         revised: Webhook = self._database.write(
@@ -115,9 +115,9 @@ class SQLiteStore(Store):
         with self._database.reading() as connection:
             return config.destinations(connection, endpoint_ids)
 
-    def stamps(self, tenants: Collection[str]) -> dict[str, int]:
+    def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
         with self._database.reading() as connection:
-            return config.stamps(connection, tenants)
+            return config.config_versions(connection, tenants)
 
     # Emitting.
 
@@ -142,12 +142,12 @@ class SQLiteStore(Store):
         with self._database.reading() as connection:
             return claims.work(connection)
 
-    def plan(self, lease: Lease, room: Room, limit: int) -> Planned:
-        planned: Planned = self._database.write(lambda it: self._plans.plan(it, lease, room, limit, now=self.now()))
+    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
+        planned: Planned = self._database.write(lambda it: self._plans.plan(it, lease, capacity, limit, now=self.now()))
         return planned
 
-    def claim(self, lease: Lease, room: Room) -> list[Claimed]:
-        claimed: list[Claimed] = self._database.write(lambda it: self._claims.claim(it, lease, room, self.now()))
+    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+        claimed: list[Claimed] = self._database.write(lambda it: self._claims.claim(it, lease, capacity, self.now()))
         return claimed
 
     def record(self, results: Sequence[Result]) -> Recorded:
@@ -157,8 +157,8 @@ class SQLiteStore(Store):
     def release(self, claimed: Sequence[Claimed]) -> None:
         self._database.write(lambda it: claims.release(it, claimed, self.now()))
 
-    def beat(self, worker_id: str, *, gone: bool = False) -> None:
-        self._database.write(lambda it: upkeep.beat(it, worker_id, self.now(), gone=gone))
+    def heartbeat(self, worker_id: str, *, gone: bool = False) -> None:
+        self._database.write(lambda it: upkeep.heartbeat(it, worker_id, self.now(), gone=gone))
 
     def expire_held(self, older_than: int, limit: int) -> int:
         expired: int = self._database.write(lambda it: upkeep.expire_held(it, older_than, limit, self.now()))
@@ -191,21 +191,21 @@ class SQLiteStore(Store):
 
     # The log.
 
-    def list_events(self, tenant: str, narrow: EventFilter, window: Window) -> list[Event]:
+    def list_events(self, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
         with self._database.reading() as connection:
-            return _sqlite_log.list_events(connection, tenant, narrow, window)
+            return _sqlite_log.list_events(connection, tenant, filters, window)
 
-    def list_deliveries(self, tenant: str, narrow: DeliveryFilter, window: Window) -> list[Delivery]:
+    def list_deliveries(self, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
         with self._database.reading() as connection:
-            return _sqlite_log.list_deliveries(connection, tenant, narrow, window)
+            return _sqlite_log.list_deliveries(connection, tenant, filters, window)
 
     def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
         with self._database.reading() as connection:
             return _sqlite_log.list_attempts(connection, tenant, delivery_id, window)
 
-    def count_deliveries(self, tenant: str, narrow: DeliveryFilter, most: int) -> int:
+    def count_deliveries(self, tenant: str, filters: DeliveryFilter, most: int) -> int:
         with self._database.reading() as connection:
-            return _sqlite_log.count_deliveries(connection, tenant, narrow, most)
+            return _sqlite_log.count_deliveries(connection, tenant, filters, most)
 
     def delivery_body(self, tenant: str, delivery_id: str) -> bytes:
         with self._database.reading() as connection:
@@ -216,10 +216,10 @@ class SQLiteStore(Store):
         return replayed
 
     def replay_many(
-        self, tenant: str, narrow: DeliveryFilter, *, after: str, last: str, limit: int
+        self, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
     ) -> tuple[int, str | None]:
         replayed: tuple[int, str | None] = self._database.write(
-            lambda it: replays.replay_many(it, tenant, narrow, after=after, last=last, limit=limit, now=self.now())
+            lambda it: replays.replay_many(it, tenant, filters, after=after, last=last, limit=limit, now=self.now())
         )
         return replayed
 
@@ -243,8 +243,8 @@ class SQLiteStore(Store):
 
     def reserve_answer(
         self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
-    ) -> KeptAnswer | None:
-        found: KeptAnswer | None = self._database.write(
+    ) -> IdempotencyRecord | None:
+        found: IdempotencyRecord | None = self._database.write(
             lambda it: answers.reserve(it, tenant, key, digest, at_most=at_most, now=self.now())
         )
         return found
@@ -255,7 +255,7 @@ class SQLiteStore(Store):
     def drop_answer(self, tenant: str, key: str) -> None:
         self._database.write(lambda it: answers.drop(it, tenant, key))
 
-    # Figures.
+    # QueueStatistics.
 
     def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
         with self._database.reading() as connection:
@@ -273,13 +273,13 @@ class SQLiteStore(Store):
         with self._database.reading() as connection:
             return _sqlite_figures.slowest_endpoints(connection, since, limit)
 
-    def list_tenants(self, window: Window) -> list[TenantFigures]:
+    def list_tenants(self, window: Window) -> list[TenantStatistics]:
         with self._database.reading() as connection:
             return _sqlite_figures.list_tenants(connection, window, self.now())
 
-    def figures(self) -> Figures:
+    def statistics(self) -> QueueStatistics:
         with self._database.reading() as connection:
-            return upkeep.figures(connection, self.now())
+            return upkeep.statistics(connection, self.now())
 
     def oldest_unplanned(self) -> int | None:
         with self._database.reading() as connection:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from unihooks._contract.planning import NewEvent, Subscriber
 from unihooks.stores.sql.rows import to_subscriber
-from unihooks.stores.sql.subscribers import PAGE, Key, Pages
+from unihooks.stores.sql.subscribers import PAGE, Key, SubscriberCache
 
 # A webhook that was never active has no activated_at and wants nothing yet.
 _WEBHOOKS = """
@@ -25,15 +25,19 @@ class Subscribers:
     """Find subscribers, by what is remembered or in the database."""
 
     def __init__(self) -> None:
-        self._pages = Pages()
+        self._cache = SubscriberCache()
 
-    def matching(self, connection: sqlite3.Connection, event: NewEvent, stamp: int, after: str) -> Iterator[Subscriber]:
+    def matching(
+        self, connection: sqlite3.Connection, event: NewEvent, config_version: int, after: str
+    ) -> Iterator[Subscriber]:
         """Yield the event's subscribers beyond the webhook `after`, by webhook id."""
-        return self._pages.matching(event, stamp, after, lambda key: _read_page(connection, key))
+        return self._cache.matching(event, config_version, after, lambda key: _read_page(connection, key))
 
-    def whole(self, connection: sqlite3.Connection, event: NewEvent, stamp: int, after: str) -> list[Subscriber] | None:
+    def whole(
+        self, connection: sqlite3.Connection, event: NewEvent, config_version: int, after: str
+    ) -> list[Subscriber] | None:
         """Return all that `matching` yields, None if they are many."""
-        return self._pages.whole(event, stamp, after, lambda key: _read_page(connection, key))
+        return self._cache.whole(event, config_version, after, lambda key: _read_page(connection, key))
 
 
 def _read_page(connection: sqlite3.Connection, key: Key) -> list[Subscriber]:

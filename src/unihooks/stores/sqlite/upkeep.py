@@ -10,7 +10,7 @@ import sqlite3
 from unihooks._base.times import SECOND, from_us
 from unihooks._contract.leasing import holder, with_leases
 from unihooks._contract.statistics import HOUR
-from unihooks.abc import HELD_TOO_LONG, Figures, WorkerSeen
+from unihooks.abc import HELD_TOO_LONG, QueueStatistics, WorkerSeen
 from unihooks.stores.sqlite.statements import as_json
 
 _SEEN_WITHIN = 60 * SECOND
@@ -74,7 +74,7 @@ SELECT min((
 """
 
 
-def beat(connection: sqlite3.Connection, worker_id: str, now: int, *, gone: bool) -> None:
+def heartbeat(connection: sqlite3.Connection, worker_id: str, now: int, *, gone: bool) -> None:
     """Note that a worker of this process lives or has ended; forget those that were not seen for long."""
     connection.execute("DELETE FROM main.unihooks_workers WHERE seen_at < ?", (now - 60 * _SEEN_WITHIN,))
     if gone:
@@ -103,7 +103,7 @@ def prune(connection: sqlite3.Connection, older_than: int, limit: int) -> int:
     return len(found)
 
 
-def figures(connection: sqlite3.Connection, now: int) -> Figures:
+def statistics(connection: sqlite3.Connection, now: int) -> QueueStatistics:
     """Count what is due, held and in flight, and who works."""
     due, held, tokens = connection.execute(_COUNTS, {"now": now}).fetchone()
     holders = [holder(token) for token in json.loads(tokens)]
@@ -113,7 +113,7 @@ def figures(connection: sqlite3.Connection, now: int) -> Figures:
         (now - _SEEN_WITHIN,),
     )
     seen = [WorkerSeen(id=row[0], host=row[1], pid=row[2], seen_at=from_us(row[3])) for row in workers]
-    return Figures(
+    return QueueStatistics(
         oldest_unplanned=oldest_unplanned(connection),
         due=due,
         held=held,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from unihooks._base.one_shot import Promise
+from unihooks._base.one_shot import OneShot
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
@@ -38,7 +38,7 @@ class _Emit:
 
     __slots__ = ("events", "future", "outcome")
 
-    def __init__(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | Promise) -> None:
+    def __init__(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | OneShot) -> None:
         self.events = events
         self.future = future
         self.outcome: Any = None
@@ -51,7 +51,7 @@ class _Call:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.future = Promise()
+        self.future = OneShot()
         self.outcome: Any = None
 
 
@@ -95,12 +95,12 @@ class Writer:
         future: Future[list[EmitOutcome]] = Future()
         return future if self._queue(self._emits, _Emit(events, future)) else None
 
-    def insert(self, events: Sequence[NewEvent]) -> Promise | None:
+    def insert(self, events: Sequence[NewEvent]) -> OneShot | None:
         """Do what `emit` does for a thread that will wait."""
-        promise = Promise()
-        return promise if self._queue(self._emits, _Emit(events, promise)) else None
+        one_shot = OneShot()
+        return one_shot if self._queue(self._emits, _Emit(events, one_shot)) else None
 
-    def call(self, work: Work) -> Promise | None:
+    def call(self, work: Work) -> OneShot | None:
         """Queue a function of the connection for a thread that will wait; None if the writer has been stopped."""
         job = _Call(work)
         return job.future if self._queue(self._calls, job) else None
@@ -156,12 +156,12 @@ class Writer:
 
     def _take_emits(self) -> list[_Emit]:
         taken: list[_Emit] = []
-        room = _EVENTS_PER_GROUP
-        while self._emits and room > 0:
+        capacity = _EVENTS_PER_GROUP
+        while self._emits and capacity > 0:
             job = self._emits.popleft()
             if job.future.set_running_or_notify_cancel():
                 taken.append(job)
-                room -= len(job.events)
+                capacity -= len(job.events)
         return taken
 
     def _transact(self, emits: list[_Emit], done: list[_Emit | _Call]) -> None:

@@ -7,11 +7,11 @@ CREATE TABLE unihooks.store (
 
 CREATE TABLE unihooks.tenants (
     tenant text COLLATE "C" NOT NULL PRIMARY KEY,
-    stamp bigint NOT NULL
+    config_version bigint NOT NULL
 ) WITH (fillfactor = 70);
 
 -- Headers and secrets are plain bytes where key_id is NULL. name_key is what names are sorted by,
--- folded what searches look in.
+-- search_text what searches look in.
 CREATE TABLE unihooks.webhooks (
     id text COLLATE "C" NOT NULL PRIMARY KEY,
     tenant text COLLATE "C" NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE unihooks.webhooks (
     deactivated_at bigint,
     deactivated_mark text,
     name_key text COLLATE "C" NOT NULL,
-    folded text NOT NULL
+    search_text text NOT NULL
 );
 
 CREATE INDEX webhooks_by_tenant ON unihooks.webhooks (tenant, id);

@@ -6,11 +6,11 @@ CREATE TABLE main.unihooks_store (
 
 CREATE TABLE main.unihooks_tenants (
     tenant TEXT NOT NULL PRIMARY KEY,
-    stamp INTEGER NOT NULL
+    config_version INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- Headers and secrets are plain bytes where key_id is NULL. name_key is what names are sorted by,
--- folded what searches look in.
+-- search_text what searches look in.
 CREATE TABLE main.unihooks_webhooks (
     id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE main.unihooks_webhooks (
     deactivated_at INTEGER,
     deactivated_mark TEXT,
     name_key TEXT NOT NULL,
-    folded TEXT NOT NULL
+    search_text TEXT NOT NULL
 );
 
 CREATE INDEX main.unihooks_webhooks_by_tenant ON unihooks_webhooks (tenant, id);
@@ -98,7 +98,7 @@ CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open
 CREATE INDEX main.unihooks_lanes_failing ON unihooks_lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
 -- plan_cursor is the last webhook for which an event of large fan-out is planned. planned_at is NULL while
--- an event is new, then 1, which takes as little room: a row that grew would be written anew, body and all.
+-- an event is new, then 1, which takes as little capacity: a row that grew would be written anew, body and all.
 -- The body comes last, so that the rest is read without it.
 CREATE TABLE main.unihooks_events (
     tenant TEXT NOT NULL,

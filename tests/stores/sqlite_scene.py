@@ -1,0 +1,35 @@
+"""Steps that tests of the SQLite store share."""
+
+from __future__ import annotations
+
+from unihooks._base.ids import new_id
+from unihooks._contract.planning import NewEvent
+from unihooks._message.secrets import generate_secret
+from unihooks._model.models import ActiveInterval, Endpoint, EventSubscription, Webhook
+
+
+def make_event(store, *, tenant="default", body=b'{"n":1}', **more):
+    at = store.now()
+    return NewEvent(new_id("evt_", at), tenant, "shop", "order.paid", body, at, **more)
+
+
+def emit(store, *events):
+    return store.submit_events(events).result(timeout=10)
+
+
+def add_webhook(store, *, endpoints=1, tenant="default"):
+    at = store.now()
+    id_ = new_id("whk_", at)
+    webhook = Webhook(
+        name="a webhook",
+        id=id_,
+        tenant=tenant,
+        version=1,
+        status="active",
+        interval=ActiveInterval(activated_at=at, activated_mark=id_),
+        secrets=[generate_secret()],
+        subscriptions=[EventSubscription("shop", "*")],
+        endpoints=[Endpoint(f"https://h{n}.example/", id=new_id("end_", at)) for n in range(endpoints)],
+    )
+    store.add_webhook(webhook, at_most=10_000)
+    return webhook
