@@ -12,7 +12,8 @@ from unihooks import Endpoint, EventSubscription, Secret, Webhook
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
 from unihooks._contract.planning import NewEvent
-from unihooks._model.models import ActiveInterval, DeliveryState
+from unihooks._model.log import DeliveryState
+from unihooks._model.webhooks import ActiveInterval
 from unihooks.abc import AttemptRow, Capacity, Claimed, Lease, Result, Store
 
 LOTS = 1_000_000

@@ -21,20 +21,11 @@ from unihooks._message.mapping import PayloadMapping, Preview
 from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
 from unihooks._model.catalog import Catalog, EventType, Product
-from unihooks._model.models import (
-    Attempt,
-    Delivery,
-    DeliveryState,
-    Endpoint,
-    EndpointState,
-    Event,
-    EventSubscription,
-    Page,
-    Webhook,
-    WebhookStatus,
-)
+from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
+from unihooks._model.page import Page
 from unihooks._model.retries import RetryPolicy
 from unihooks._model.targets import TargetPolicy
+from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
 
 __all__ = [
     "Activity",

@@ -43,8 +43,9 @@ from unihooks._contract.leasing import (
 from unihooks._contract.planning import NewEvent, PlannedBody, Subscriber, plan_event, recover_event, subscriber
 from unihooks._contract.statistics import Statistics
 from unihooks._message.requests import Destination
-from unihooks._model.models import Attempt, Delivery, Event, Webhook
+from unihooks._model.log import Attempt, Delivery, Event
 from unihooks._model.retries import RetryPolicy
+from unihooks._model.webhooks import Webhook
 
 __all__ = [
     "ENDPOINT_REMOVED",

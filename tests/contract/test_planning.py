@@ -15,7 +15,7 @@ from unihooks._contract.planning import (
     recover_event,
     subscriber,
 )
-from unihooks._model.models import ActiveInterval
+from unihooks._model.webhooks import ActiveInterval
 
 MIDDLE = "5" * 26
 

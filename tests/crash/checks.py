@@ -14,7 +14,7 @@ from processes import Blow
 from roles import DEADLINE, ENDPOINTS, Scene, payload_of
 
 from unihooks import Dispatcher, Webhook
-from unihooks._model.models import Attempt, Delivery, Event
+from unihooks._model.log import Attempt, Delivery, Event
 from unihooks.testing._requests import ReceivedRequest
 
 # An answer may take so long (seconds), then its result is recorded within 50 ms. The rest is

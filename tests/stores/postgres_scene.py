@@ -5,7 +5,7 @@ from __future__ import annotations
 from unihooks._base.ids import new_id
 from unihooks._contract.planning import NewEvent
 from unihooks._message.secrets import generate_secret
-from unihooks._model.models import ActiveInterval, Endpoint, EventSubscription, Webhook
+from unihooks._model.webhooks import ActiveInterval, Endpoint, EventSubscription, Webhook
 from unihooks.abc import Capacity, EventFilter, Lease, Window
 
 

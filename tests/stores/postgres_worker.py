@@ -13,7 +13,7 @@ import time
 
 from unihooks._base.ids import new_id
 from unihooks._contract.planning import NewEvent
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 from unihooks.abc import AttemptRow, Capacity, Lease, Result
 from unihooks.exceptions import StoreError
 from unihooks.stores import PostgresStore

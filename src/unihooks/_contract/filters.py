@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from unihooks._model.models import DeliveryState, Webhook, WebhookStatus
+from unihooks._model.log import DeliveryState
+from unihooks._model.webhooks import Webhook, WebhookStatus
 
 
 @frozen(kw_only=True)

@@ -15,7 +15,7 @@ from zlib import crc32
 
 from attrs import Factory, define, evolve, frozen
 
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 
 HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
 ENDPOINT_REMOVED = "the endpoint was removed from the webhook"

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from unihooks._base.times import to_us
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import decode, encode
-from unihooks._model.models import ActiveInterval, Webhook
+from unihooks._model.webhooks import ActiveInterval, Webhook
 from unihooks.exceptions import InvalidMapping, InvalidPayload
 
 

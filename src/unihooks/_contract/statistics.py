@@ -14,7 +14,7 @@ from attrs import frozen
 from unihooks._base.times import SECOND, from_us
 from unihooks._contract.filters import Window
 from unihooks._contract.histogram import BOUNDS_MS, percentile
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 
 HOUR = 3600 * SECOND
 DAY_HOURS = 24

@@ -8,7 +8,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from attrs import frozen
 
 from unihooks._base.times import SECOND, from_us
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 from unihooks._model.retries import RetryPolicy, parse_retry_after
 
 GONE = "the endpoint answered 410 Gone"

@@ -22,7 +22,7 @@ from unihooks._delivery.hooks import Hooks
 from unihooks._delivery.maintenance import Upkeep
 from unihooks._delivery.results import ResultBatcher
 from unihooks._message.requests import Message, PreparedDestination, RenderedRequest, build_request
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 from unihooks.abc import Claimed, Lease, Recorded, Result, Settings
 from unihooks.exceptions import StoreError
 from unihooks.transport import Exchange, exchange

@@ -11,7 +11,8 @@ from typing import Any
 from attrs import define, evolve, field
 
 from unihooks._delivery.destinations import OffLoad
-from unihooks._model.models import Delivery, DeliveryState, Endpoint
+from unihooks._model.log import Delivery, DeliveryState
+from unihooks._model.webhooks import Endpoint
 from unihooks.abc import DeliveryFilter, Ended, Hook, Recorded, Result, Settings, Window
 from unihooks.exceptions import UnihooksError
 

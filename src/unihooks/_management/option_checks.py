@@ -10,7 +10,7 @@ from typing import Any
 
 from unihooks._base.times import Clock
 from unihooks._model.catalog import Catalog
-from unihooks._model.models import storable
+from unihooks._model.checks import storable
 from unihooks._model.retries import RetryPolicy
 from unihooks.abc import Settings, Store
 from unihooks.exceptions import InvalidPayload

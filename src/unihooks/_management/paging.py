@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from unihooks._model.models import Page, check_number
+from unihooks._model.checks import check_number
+from unihooks._model.page import Page
 from unihooks.abc import Window
 from unihooks.exceptions import InvalidWebhook
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from unihooks._base.times import optional_microseconds, to_us
-from unihooks._model.models import storable
+from unihooks._model.checks import storable
 from unihooks.abc import Store
 from unihooks.exceptions import InvalidWebhook
 

@@ -20,22 +20,12 @@ from unihooks._message.payload import decode, encode
 from unihooks._message.secrets import Secret, check_signing_secret, generate_secret
 from unihooks._message.signing import valid_secrets
 from unihooks._model.catalog import Catalog, check_name
+from unihooks._model.checks import check_choice, check_filters, check_id, check_number, check_tenant
 from unihooks._model.endpoints import enabled, matched_endpoints, new_endpoints, normaliser
-from unihooks._model.models import (
-    ActiveInterval,
-    Attempt,
-    Endpoint,
-    Page,
-    Webhook,
-    WebhookStatus,
-    check_choice,
-    check_filters,
-    check_id,
-    check_number,
-    check_tenant,
-    to_status,
-)
+from unihooks._model.log import Attempt
+from unihooks._model.page import Page
 from unihooks._model.targets import TargetPolicy
+from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus, to_status
 from unihooks.abc import Settings, WebhookFilter
 from unihooks.exceptions import Conflict, InvalidPayload, InvalidWebhook, NotFound
 

@@ -10,8 +10,8 @@ import httpx
 from attrs import evolve
 
 from unihooks._base.ids import new_id
-from unihooks._model.models import Endpoint, EndpointState
 from unihooks._model.targets import TargetPolicy
+from unihooks._model.webhooks import Endpoint, EndpointState
 from unihooks.exceptions import InvalidWebhook, TargetRefused
 
 _HOST = re.compile(rb"[A-Za-z0-9._:-]+")

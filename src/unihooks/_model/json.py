@@ -16,7 +16,8 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import MASK, Secret
-from unihooks._model.models import Endpoint, Page, Webhook
+from unihooks._model.page import Page
+from unihooks._model.webhooks import Endpoint, Webhook
 from unihooks.exceptions import InvalidWebhook, UnihooksError
 
 T = TypeVar("T")

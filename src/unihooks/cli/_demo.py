@@ -18,8 +18,9 @@ from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.signing import verify
 from unihooks._model.catalog import Catalog, EventType
-from unihooks._model.models import Attempt, Delivery, Event, EventSubscription, Webhook
+from unihooks._model.log import Attempt, Delivery, Event
 from unihooks._model.retries import RetryPolicy
+from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.cli._options import json_option
 from unihooks.cli._story import Story
 from unihooks.cli._values import attempt_value, delivery_value, event_value, webhook_value, write_json

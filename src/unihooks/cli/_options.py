@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 
 Command = Callable[..., Any]
 

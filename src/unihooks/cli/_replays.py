@@ -9,7 +9,7 @@ import click
 from attrs import Factory, define
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._model.models import Delivery
+from unihooks._model.log import Delivery
 from unihooks.cli._listing import counted, everything
 from unihooks.cli._values import write_json
 from unihooks.exceptions import Conflict, NotFound

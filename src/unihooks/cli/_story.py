@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from unihooks._model.models import Attempt, Delivery, Event, Webhook
+from unihooks._model.log import Attempt, Delivery, Event
+from unihooks._model.webhooks import Webhook
 from unihooks.cli._tables import Column, plain, show_fields, show_rows, table
 from unihooks.cli._values import HIDDEN, state_of, time
 

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import click
 
 from unihooks._management.overview import Stats
-from unihooks._model.models import Attempt, Delivery, Endpoint, Event, Page, Webhook
+from unihooks._model.log import Attempt, Delivery, Event
+from unihooks._model.page import Page
+from unihooks._model.webhooks import Endpoint, Webhook
 
 T = TypeVar("T")
 HIDDEN = "***"

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from attrs import evolve, field, frozen
 
-from unihooks._model.models import Webhook
+from unihooks._model.webhooks import Webhook
 from unihooks.console import _mapping_text
 from unihooks.console._access import Form
 from unihooks.console._mapping_text import Rule

@@ -8,7 +8,7 @@ from typing import Any
 from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
-from unihooks._model.models import EventSubscription, Webhook, WebhookStatus
+from unihooks._model.webhooks import EventSubscription, Webhook, WebhookStatus
 from unihooks.console import _mapping_text
 from unihooks.console._draft import KEEP, REMOVE, Draft
 from unihooks.console._locale import gettext
@@ -40,7 +40,7 @@ def url_problems(draft: Draft, dispatcher: Dispatcher) -> Problems:
 
 def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
     """Return the arguments of `Webhook` or `update` that the draft stands for."""
-    from unihooks._model.models import Endpoint
+    from unihooks._model.webhooks import Endpoint
 
     return {
         "name": draft.name.strip(),

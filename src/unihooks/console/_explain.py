@@ -8,7 +8,7 @@ from attrs import frozen
 
 from unihooks._contract.leasing import ENDPOINT_REMOVED, ERASED, HELD_TOO_LONG, WEBHOOK_DELETED
 from unihooks._management.log import CANCELLED_BY_HAND
-from unihooks._model.models import Attempt, Delivery, DeliveryState
+from unihooks._model.log import Attempt, Delivery, DeliveryState
 from unihooks.console._locale import gettext, later
 from unihooks.transport._errors import NOT_REACHABLE
 

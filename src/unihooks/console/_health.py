@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from unihooks._contract.statistics import EndpointHealth, WebhookHealth
-from unihooks._model.models import Endpoint, Webhook
+from unihooks._model.webhooks import Endpoint, Webhook
 from unihooks.console._locale import gettext, ngettext
 from unihooks.console._plots import Counted, stacked
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 from unihooks.console._formats import now
 
 if TYPE_CHECKING:

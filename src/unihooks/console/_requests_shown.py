@@ -11,7 +11,8 @@ from attrs import frozen
 
 from unihooks._message.requests import REDACTED
 from unihooks._message.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
-from unihooks._model.models import Attempt, Webhook
+from unihooks._model.log import Attempt
+from unihooks._model.webhooks import Webhook
 from unihooks.exceptions import UnihooksError
 
 _OF_THE_CONNECTION = {"host", "content-length"}

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from unihooks._model.models import check_tenant
+from unihooks._model.checks import check_tenant
 
 
 class Permission(StrEnum):

@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._model.models import Event
+from unihooks._model.log import Event
 from unihooks.abc import Store
 from unihooks.exceptions import StoreError
 

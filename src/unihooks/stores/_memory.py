@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 from unihooks._base.times import SECOND, Clock, from_us, system_clock, to_us
 from unihooks._contract.filters import name_position
 from unihooks._contract.planning import NewEvent, plan_event
-from unihooks._model.models import DeliveryState, Event, Webhook
+from unihooks._model.log import DeliveryState, Event
+from unihooks._model.webhooks import Webhook
 from unihooks.abc import (
     HELD_TOO_LONG,
     WEBHOOK_DELETED,

@@ -9,7 +9,7 @@ from operator import attrgetter
 from unihooks._base.times import SECOND, from_us
 from unihooks._contract.leasing import holder, with_leases
 from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
-from unihooks._model.models import Webhook
+from unihooks._model.webhooks import Webhook
 from unihooks.abc import QueueStatistics, Store, Window
 from unihooks.stores._memory_listing import page
 from unihooks.stores._memory_rows import Lane

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from unihooks._contract.planning import NewEvent
-from unihooks._model.models import Webhook
+from unihooks._model.webhooks import Webhook
 from unihooks.abc import DeliveryFilter, EventFilter, WebhookFilter, Window
 from unihooks.stores._memory_rows import DeliveryRow
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from operator import attrgetter
 
 from unihooks._contract.planning import PlannedBody, recover_event, subscriber
-from unihooks._model.models import Attempt, Delivery, Event, Webhook
+from unihooks._model.log import Attempt, Delivery, Event
+from unihooks._model.webhooks import Webhook
 from unihooks.abc import DeliveryFilter, EventFilter, Store, Window
 from unihooks.exceptions import Conflict
 from unihooks.stores._memory_listing import delivery_fits, event_fits, page

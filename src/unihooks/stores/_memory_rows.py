@@ -14,7 +14,7 @@ from unihooks._base.times import SECOND, from_us, optional_from_us
 from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, IdempotencyRecord
 from unihooks._contract.planning import NewEvent
 from unihooks._message.payload import decode
-from unihooks._model.models import Attempt, Delivery, DeliveryState, Event
+from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import ERASED, FAILING_TOO_LONG, HELD_TOO_LONG, AttemptRow, Claimed, Ended, Result
 from unihooks.stores.sql.rows import attempt_id
 

@@ -12,15 +12,9 @@ from unihooks._base.times import from_us
 from unihooks._contract.planning import NewEvent, PlannedBody, Subscriber, subscriber
 from unihooks._contract.statistics import HOUR
 from unihooks._model.catalog import EVERY_EVENT
-from unihooks._model.models import (
-    DeliveryState,
-    Endpoint,
-    EndpointState,
-    Event,
-    EventSubscription,
-    Webhook,
-    not_found,
-)
+from unihooks._model.checks import not_found
+from unihooks._model.log import DeliveryState, Event
+from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook
 from unihooks.abc import ENDPOINT_REMOVED, Result, WorkerSeen
 from unihooks.exceptions import StoreError
 from unihooks.stores._memory_rows import AnswerRow, DeliveryRow, EventRow, Lane

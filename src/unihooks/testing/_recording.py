@@ -10,7 +10,8 @@ from unihooks._base.times import Clock, system_clock, to_us
 from unihooks._management.option_checks import check_clock, check_key, check_kinds
 from unihooks._message.payload import decode, encode, unordered
 from unihooks._model.catalog import Catalog, check_name
-from unihooks._model.models import Event, check_tenant
+from unihooks._model.checks import check_tenant
+from unihooks._model.log import Event
 from unihooks.exceptions import IdempotencyConflict
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from unihooks._base.times import SECOND, from_us
-from unihooks._model.models import EventSubscription
+from unihooks._model.webhooks import EventSubscription
 from unihooks.abc import Claimed
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 

@@ -15,7 +15,8 @@ from attrs import evolve
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, generate_secret
-from unihooks._model.models import DeliveryState, Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
+from unihooks._model.log import DeliveryState
+from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Store, WebhookFilter, Window
 from unihooks.exceptions import Conflict, NotFound
 from unihooks.testing._clock import FakeClock

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from unihooks._base.times import from_us
-from unihooks._model.models import Event
+from unihooks._model.log import Event
 from unihooks.exceptions import IdempotencyConflict
 from unihooks.testing._store_scene import ACME, Scene, ids
 

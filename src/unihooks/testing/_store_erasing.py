@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from unihooks._message.mapping import PayloadMapping
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 from unihooks.abc import ERASED
 from unihooks.exceptions import Conflict
 from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids

@@ -14,7 +14,8 @@ from attrs import evolve
 from unihooks._contract.filters import WebhookFilter, name_position
 from unihooks._contract.leasing import new_token
 from unihooks._contract.statistics import HOUR, HourRow, WebhookHealth
-from unihooks._model.models import Delivery, DeliveryState, Webhook
+from unihooks._model.log import Delivery, DeliveryState
+from unihooks._model.webhooks import Webhook
 from unihooks.abc import Capacity, Claimed, DeliveryFilter, Lease, Result, Window
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids

@@ -8,7 +8,8 @@ import pytest
 
 from unihooks._base.times import SECOND
 from unihooks._message.mapping import PayloadMapping
-from unihooks._model.models import DeliveryState, EventSubscription
+from unihooks._model.log import DeliveryState
+from unihooks._model.webhooks import EventSubscription
 from unihooks.abc import HELD_TOO_LONG
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids

@@ -11,7 +11,8 @@ import pytest
 
 from unihooks._base.times import SECOND
 from unihooks._message.mapping import PayloadMapping
-from unihooks._model.models import DeliveryState, Event, Webhook
+from unihooks._model.log import DeliveryState, Event
+from unihooks._model.webhooks import Webhook
 from unihooks.exceptions import Conflict
 from unihooks.testing._store_scene import ACME, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
 

@@ -12,7 +12,8 @@ from attrs import evolve
 
 from unihooks._base.times import from_us
 from unihooks._message.mapping import PayloadMapping
-from unihooks._model.models import DeliveryState, EventSubscription
+from unihooks._model.log import DeliveryState
+from unihooks._model.webhooks import EventSubscription
 from unihooks.abc import Planned
 from unihooks.testing._store_scene import ACME, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
 

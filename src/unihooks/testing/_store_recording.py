@@ -9,7 +9,8 @@ from datetime import timedelta
 from attrs import evolve
 
 from unihooks._base.times import from_us
-from unihooks._model.models import DeliveryState, EndpointState
+from unihooks._model.log import DeliveryState
+from unihooks._model.webhooks import EndpointState
 from unihooks.abc import FAILING_TOO_LONG
 from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 

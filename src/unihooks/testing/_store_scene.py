@@ -17,18 +17,8 @@ from unihooks._contract.planning import NewEvent
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import encode
 from unihooks._message.secrets import generate_secret
-from unihooks._model.models import (
-    ActiveInterval,
-    Attempt,
-    Delivery,
-    DeliveryState,
-    Endpoint,
-    EndpointState,
-    Event,
-    EventSubscription,
-    Webhook,
-    WebhookStatus,
-)
+from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
+from unihooks._model.webhooks import ActiveInterval, Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
 from unihooks.abc import (
     AttemptRow,
     Capacity,

@@ -14,7 +14,7 @@ from postgres_scene import add_webhook, cut_all, emit, make_event, plan, stored_
 from postgres_worker import delivered
 
 from unihooks._base.ids import new_id
-from unihooks._model.models import ActiveInterval
+from unihooks._model.webhooks import ActiveInterval
 from unihooks.abc import Capacity, DeliveryFilter, Lease, Window
 from unihooks.exceptions import NotFound, StoreError
 from unihooks.stores import PostgresStore

@@ -9,7 +9,8 @@ from unihooks._message.secrets import Secret
 from unihooks._message.signing import verification_key
 from unihooks._model.catalog import EventType, Product
 from unihooks._model.json import to_json
-from unihooks._model.models import Page, Webhook
+from unihooks._model.page import Page
+from unihooks._model.webhooks import Webhook
 
 T = TypeVar("T")
 _NOT_SHOWN = ("tenant", "secrets", "headers")

@@ -7,7 +7,7 @@ from typing import Any
 
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
-from unihooks._model.models import Endpoint, EventSubscription, Webhook
+from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import PAGING, Call, Operation

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks._model.models import Webhook
+from unihooks._model.webhooks import Webhook
 from unihooks.console import _narrowing
 from unihooks.console._access import Form, action, view
 from unihooks.console._formats import now

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks._model.models import Attempt, Delivery, DeliveryState, Webhook
+from unihooks._model.log import Attempt, Delivery, DeliveryState
+from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._explain import Explanation, explain, explain_attempt
 from unihooks.console._rendering import go_to, page, refuse, settings_of, viewer_of

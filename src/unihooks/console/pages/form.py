@@ -10,7 +10,7 @@ from starlette.routing import Route
 from unihooks._dispatcher import Dispatcher
 from unihooks._message.mapping import Preview
 from unihooks._model.catalog import EVERY_EVENT, Catalog, EventType
-from unihooks._model.models import Webhook
+from unihooks._model.webhooks import Webhook
 from unihooks.console import _draft, _draft_checks, _tree
 from unihooks.console._access import Form, action, view
 from unihooks.console._draft import STEPS, Draft

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from unihooks._message.secrets import PRIVATE_PREFIX
 from unihooks._message.signing import verification_key
-from unihooks._model.models import Webhook
+from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._rendering import page, settings_of, viewer_of
 from unihooks.console._viewers import Permission

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from unihooks._message.payload import encode
 from unihooks._model.catalog import EVERY_EVENT, Catalog
-from unihooks._model.models import Webhook
+from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._formats import pretty
 from unihooks.console._locale import gettext

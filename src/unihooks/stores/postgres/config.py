@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from unihooks._contract.filters import split_position
-from unihooks._model.models import Webhook, not_found
+from unihooks._model.checks import not_found
+from unihooks._model.webhooks import Webhook
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
 from unihooks.stores.postgres.statements import NOW, Statements
 from unihooks.stores.sql import rows as _rows

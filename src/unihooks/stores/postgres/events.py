@@ -9,7 +9,7 @@ from typing import Any
 
 from unihooks._base.times import from_us
 from unihooks._contract.planning import NewEvent
-from unihooks._model.models import Event
+from unihooks._model.log import Event
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import IdempotencyConflict
 from unihooks.stores.postgres.statements import IDLE_AT_MOST, NOW, Statements, keyed, packed

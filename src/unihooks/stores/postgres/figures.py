@@ -9,7 +9,7 @@ from typing import Any
 
 from unihooks._contract.filters import Window
 from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
-from unihooks._model.models import not_found
+from unihooks._model.checks import not_found
 from unihooks.stores.postgres.statements import Statements
 from unihooks.stores.sql import hours as _hours
 

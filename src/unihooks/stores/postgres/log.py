@@ -8,7 +8,8 @@ from typing import Any
 
 from unihooks._base.ids import first_id
 from unihooks._base.times import SECOND
-from unihooks._model.models import Attempt, Delivery, Event, not_found
+from unihooks._model.checks import not_found
+from unihooks._model.log import Attempt, Delivery, Event
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores.postgres.statements import Statements
 from unihooks.stores.sql import rows as _rows

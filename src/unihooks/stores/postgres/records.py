@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define
 
 from unihooks._base.times import SECOND
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 from unihooks.abc import FAILING_TOO_LONG, Recorded, Result
 from unihooks.stores.postgres.config import change_alone, disable_endpoint
 from unihooks.stores.postgres.statements import Opening, Statements, as_json, keyed, packed

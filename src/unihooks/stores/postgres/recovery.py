@@ -5,7 +5,7 @@ from __future__ import annotations
 from unihooks._base.ids import first_id
 from unihooks._base.times import SECOND
 from unihooks._contract.planning import NewEvent
-from unihooks._model.models import Webhook
+from unihooks._model.webhooks import Webhook
 from unihooks.stores.postgres.bodies import keep_bodies
 from unihooks.stores.postgres.claims import lower_next_due
 from unihooks.stores.postgres.config import get_webhook, plan_along

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from unihooks._base.ids import new_id
-from unihooks._model.models import Delivery, not_found
+from unihooks._model.checks import not_found
+from unihooks._model.log import Delivery
 from unihooks.abc import DeliveryFilter, Window
 from unihooks.stores.postgres.bodies import event_bodies, mapped_bodies
 from unihooks.stores.postgres.claims import lower_next_due

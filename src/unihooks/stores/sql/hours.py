@@ -17,7 +17,7 @@ from unihooks._contract.statistics import (
     WebhookHealth,
     hour_counts,
 )
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 from unihooks.abc import Result
 from unihooks.stores.sql.rows import Row
 

@@ -6,7 +6,7 @@ from attrs import define, field
 
 from unihooks._base.ids import new_id
 from unihooks._contract.planning import NewEvent, PlannedBody, Subscriber, recover_event
-from unihooks._model.models import ActiveInterval, Webhook
+from unihooks._model.webhooks import ActiveInterval, Webhook
 from unihooks.abc import HELD_TOO_LONG
 from unihooks.stores.sql.rows import Row, delivery_row
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unihooks._model.models import Delivery
+from unihooks._model.log import Delivery
 from unihooks.abc import ERASED
 from unihooks.exceptions import Conflict, IdempotencyConflict, StoreError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from unihooks._contract.planning import NewEvent, PlannedBody
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 from unihooks.stores.sql.refusals import check_replayable
 
 

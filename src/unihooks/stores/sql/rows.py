@@ -14,18 +14,8 @@ from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import decode
 from unihooks._message.secrets import Secret
-from unihooks._model.models import (
-    ActiveInterval,
-    Attempt,
-    Delivery,
-    DeliveryState,
-    Endpoint,
-    EndpointState,
-    Event,
-    EventSubscription,
-    Webhook,
-    WebhookStatus,
-)
+from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
+from unihooks._model.webhooks import ActiveInterval, Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
 from unihooks.abc import Claimed, Destination, Ended
 from unihooks.stores.sql.refusals import key_was_used
 

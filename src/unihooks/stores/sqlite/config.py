@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 
 from unihooks._contract.filters import split_position
 from unihooks._message.secrets import Secret
-from unihooks._model.models import Webhook, not_found
+from unihooks._model.checks import not_found
+from unihooks._model.webhooks import Webhook
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
 from unihooks.stores.sql import rows as _rows
 from unihooks.stores.sql.refusals import too_many_webhooks

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from unihooks._contract.planning import NewEvent
-from unihooks._model.models import Event
+from unihooks._model.log import Event
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import IdempotencyConflict
 from unihooks.stores.sql.refusals import cannot_be_stored

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from unihooks._contract.filters import Window
 from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
-from unihooks._model.models import not_found
+from unihooks._model.checks import not_found
 from unihooks.stores.sql import hours as _hours
 from unihooks.stores.sqlite.statements import as_json
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from unihooks._contract.planning import NewEvent
-from unihooks._model.models import Event
+from unihooks._model.log import Event
 from unihooks.exceptions import StoreError
 from unihooks.stores.host import connections
 from unihooks.stores.sqlite.errors import explained

@@ -9,7 +9,8 @@ from typing import Any
 
 from unihooks._base.ids import first_id
 from unihooks._base.times import SECOND
-from unihooks._model.models import Attempt, Delivery, DeliveryState, Event, not_found
+from unihooks._model.checks import not_found
+from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores.sql import rows as _rows
 from unihooks.stores.sql.refusals import not_pending

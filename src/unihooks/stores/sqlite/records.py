@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from attrs import define
 
 from unihooks._base.times import SECOND
-from unihooks._model.models import DeliveryState
+from unihooks._model.log import DeliveryState
 from unihooks.abc import FAILING_TOO_LONG, Recorded, Result
 from unihooks.stores.sql import rows as _rows
 from unihooks.stores.sql.hours import COLUMNS, COUNTS, hour_rows

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from unihooks._base.ids import first_id
 from unihooks._base.times import SECOND
 from unihooks._contract.planning import NewEvent
-from unihooks._model.models import Webhook
+from unihooks._model.webhooks import Webhook
 from unihooks.stores.sql.recovery import Recovery
 from unihooks.stores.sqlite.bodies import keep_bodies
 from unihooks.stores.sqlite.claims import lower_next_due

@@ -6,7 +6,8 @@ import sqlite3
 from typing import Any
 
 from unihooks._base.ids import new_id
-from unihooks._model.models import Delivery, not_found
+from unihooks._model.checks import not_found
+from unihooks._model.log import Delivery
 from unihooks.abc import DeliveryFilter, Window
 from unihooks.stores.sql.replayed import Replayed
 from unihooks.stores.sql.rows import delivery_row

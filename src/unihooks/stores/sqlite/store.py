@@ -13,7 +13,9 @@ from unihooks._base.times import Clock, now_us, system_clock
 from unihooks._contract.idempotency import ANSWERS_PER_TENANT
 from unihooks._contract.planning import NewEvent
 from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
-from unihooks._model.models import Attempt, Delivery, Event, Webhook, storable
+from unihooks._model.checks import storable
+from unihooks._model.log import Attempt, Delivery, Event
+from unihooks._model.webhooks import Webhook
 from unihooks.abc import (
     Capacity,
     Claimed,

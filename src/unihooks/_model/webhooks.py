@@ -1,25 +1,23 @@
-"""The values that hosts and customers see: webhooks, endpoints, events, deliveries, attempts."""
+"""A customer's webhook: its endpoints, the events it subscribes to, and when it was active."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
 
 from unihooks._base.times import from_us
-from unihooks._message.header_pairs import HeaderPairs
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, check_signing_secret
 from unihooks._model.catalog import check_subscription
-from unihooks.exceptions import InvalidWebhook, NotFound
+from unihooks._model.checks import check_text
+from unihooks.exceptions import InvalidWebhook
 
 _MAX_NAME = 200
 _MAX_DESCRIPTION = 2_000
-_MAX_TENANT = 256
 # Clocks are set back by steps of more than this; smaller differences are slewed away.
 _LEAST_STEP_US = 100_000
 
@@ -36,15 +34,6 @@ class EndpointState(StrEnum):
 
     ENABLED = "enabled"
     DISABLED = "disabled"
-
-
-class DeliveryState(StrEnum):
-    """Say where a delivery stands; only a pending one will be attempted again."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
 
 
 def to_status(value: object) -> WebhookStatus:
@@ -99,11 +88,11 @@ class Endpoint:
 
     @id.validator  # noqa: A003 - the field above is meant
     def _check_id(self, _attribute: object, value: object) -> None:
-        _check_text("id", value, at_most=_MAX_NAME)
+        check_text("id", value, at_most=_MAX_NAME)
 
     @description.validator
     def _check_description(self, _attribute: object, value: object) -> None:
-        _check_text("description", value, at_most=_MAX_DESCRIPTION)
+        check_text("description", value, at_most=_MAX_DESCRIPTION)
 
     @property
     def enabled(self) -> bool:
@@ -195,13 +184,13 @@ class Webhook:
 
     @name.validator
     def _check_name(self, _attribute: object, value: object) -> None:
-        _check_text("name", value, at_most=_MAX_NAME)
+        check_text("name", value, at_most=_MAX_NAME)
         if not str(value).strip():
             raise InvalidWebhook("a webhook needs a name; give it a short text", name="name")
 
     @description.validator
     def _check_description(self, _attribute: object, value: object) -> None:
-        _check_text("description", value, at_most=_MAX_DESCRIPTION)
+        check_text("description", value, at_most=_MAX_DESCRIPTION)
 
     @endpoints.validator
     def _check_endpoints(self, _attribute: object, value: tuple[Endpoint, ...]) -> None:
@@ -247,151 +236,3 @@ class Webhook:
     def with_endpoint(self, changed: Endpoint) -> Webhook:
         """Return a copy in which `changed` stands for the endpoint of the same id."""
         return evolve(self, endpoints=[changed if item.id == changed.id else item for item in self.endpoints])
-
-
-@frozen
-class Event:
-    """Be one call of `emit`; `payload` is the JSON value as it was given."""
-
-    id: str
-    tenant: str
-    product: str
-    event_type: str
-    payload: Any
-    created_at: datetime
-
-
-@frozen(kw_only=True)
-class Delivery:
-    """Be one chain of attempts of one event for one endpoint.
-
-    `held` says that a pending delivery waits for its webhook to be activated
-    or its endpoint to be enabled. `reason` says why it failed or was
-    cancelled. `replay_of` is the id of the delivery that it repeats.
-    """
-
-    id: str
-    tenant: str
-    event_id: str
-    webhook_id: str
-    endpoint_id: str
-    product: str
-    event_type: str
-    url: str
-    state: DeliveryState
-    held: bool
-    attempt_count: int
-    created_at: datetime
-    next_attempt_at: datetime | None
-    reason: str | None
-    replay_of: str | None
-
-
-@frozen(kw_only=True)
-class Attempt:
-    """Be one HTTP request of a delivery and what came back, with secrets redacted.
-
-    `headers` are pairs of name and value, and give the value of a name. `response_body` is at most the first
-    16 KiB, as it came over the wire. `error` is None when an answer came.
-    """
-
-    id: str
-    delivery_id: str
-    number: int
-    url: str
-    started_at: datetime
-    duration_ms: float
-    status_code: int | None
-    error: str | None
-    request_headers: HeaderPairs = field(converter=HeaderPairs)
-    response_headers: HeaderPairs = field(converter=HeaderPairs)
-    response_body: bytes
-    warnings: tuple[str, ...]
-
-    @property
-    def succeeded(self) -> bool:
-        """Say whether the answer was a 2xx, the only success."""
-        return self.status_code is not None and 200 <= self.status_code <= 299  # noqa: PLR2004
-
-
-T = TypeVar("T")
-
-
-@frozen
-class Page(Sequence[T], Generic[T]):
-    """Be one page of a listing; `next` and `previous` are cursors, None at the ends."""
-
-    items: tuple[T, ...] = field(converter=tuple)
-    next: str | None = None
-    previous: str | None = None
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self.items)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.items[index]
-
-
-def check_tenant(tenant: object) -> str:
-    """Return the tenant, or raise InvalidWebhook if it is not a text of 1 to 256 characters."""
-    if isinstance(tenant, str) and 1 <= len(tenant) <= _MAX_TENANT and storable(tenant):
-        return str.__str__(tenant)
-    raise InvalidWebhook("tenant must be a text of 1 to 256 characters without NUL and lone surrogates", name="tenant")
-
-
-def check_id(kind: str, value: object) -> str:
-    """Return an identifier, or raise NotFound if no store could ever have given it."""
-    if isinstance(value, str) and storable(value):
-        return value
-    shown = repr(value) if isinstance(value, str) else f"with a {type(value).__name__} for an id"
-    raise NotFound(f"there is no {kind} {shown}; pass `{kind}.id`", name=f"{kind}_id")
-
-
-def not_found(kind: str, id_: str, tenant: str) -> NotFound:
-    """Return the error for an id that means nothing to this tenant, whoever else may have it."""
-    sentence = f"there is no {kind} {id_!r} of tenant {tenant!r}; pass `{kind}.id`, and the tenant that it belongs to"
-    return NotFound(sentence, name=f"{kind}_id")
-
-
-def check_filters(**texts: object) -> None:
-    """Raise InvalidWebhook for a filter that is given but is no text that a store could hold."""
-    for name, value in texts.items():
-        if value is not None and not (isinstance(value, str) and storable(value)):
-            raise InvalidWebhook(f"{name} must be a text without NUL and lone surrogates", name=name)
-
-
-def check_number(name: str, value: object, *, at_most: int) -> int:
-    """Return a whole number from 1 on, or raise InvalidWebhook."""
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= at_most:
-        return value
-    raise InvalidWebhook(f"{name} must be a whole number from 1 to {at_most}", name=name)
-
-
-def check_choice(name: str, value: object, choices: Collection[object]) -> None:
-    """Raise InvalidWebhook for a value that is none of the choices."""
-    if value not in choices:
-        texts = ", ".join(repr(one) for one in choices if one is not None)
-        raise InvalidWebhook(f"{name} must be one of {texts}", name=name)
-
-
-def _check_text(name: str, value: object, *, at_most: int) -> None:
-    if not isinstance(value, str):
-        raise InvalidWebhook(f"{name} must be a text, not {type(value).__name__}", name=name)
-    if len(value) > at_most:
-        raise InvalidWebhook(f"{name} is longer than {at_most} characters; shorten it", name=name)
-    if not storable(value):
-        raise InvalidWebhook(f"{name} holds a NUL or a lone surrogate; remove it", name=name)
-
-
-def storable(value: str) -> bool:
-    """Say whether every database can keep the text: it has no NUL and no lone surrogate."""
-    if "\0" in value:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
