@@ -19,6 +19,7 @@ CREATE TABLE unihooks.webhooks (
     description text NOT NULL,
     status text NOT NULL,
     mapping text NOT NULL,
+    rendering text COLLATE "C",
     headers bytea NOT NULL,
     key_id text,
     version bigint NOT NULL,
@@ -34,6 +35,15 @@ CREATE TABLE unihooks.webhooks (
 
 CREATE INDEX webhooks_by_tenant ON unihooks.webhooks (tenant, id);
 CREATE INDEX webhooks_by_name ON unihooks.webhooks (tenant, name_key, id);
+CREATE INDEX webhooks_by_rendering ON unihooks.webhooks (rendering) WHERE rendering IS NOT NULL;
+
+-- How webhooks turn events into bytes, each once under the hash of what it says; kept_at is when a webhook last
+-- took it up or gave it up.
+CREATE TABLE unihooks.renderings (
+    id text COLLATE "C" NOT NULL PRIMARY KEY,
+    definition text NOT NULL,
+    kept_at bigint NOT NULL
+);
 
 CREATE TABLE unihooks.secrets (
     webhook_id text COLLATE "C" NOT NULL,
@@ -101,7 +111,9 @@ CREATE INDEX lanes_due_by_tenant ON unihooks.lanes (tenant, next_due_at) WHERE o
 CREATE INDEX lanes_closed ON unihooks.lanes (closed_at) WHERE NOT open;
 CREATE INDEX lanes_failing ON unihooks.lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
--- plan_cursor is the last webhook for which an event of large fan-out is planned.
+-- An event is new until it is planned. New ones wait in the order of queued_at: one of large fan-out goes to the end
+-- of the queue after each chunk, plan_cursor being the last webhook that it is planned for. One whose planning failed
+-- plan_tries times is set aside as planned, with the reason in plan_error.
 CREATE TABLE unihooks.events (
     tenant text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -109,7 +121,10 @@ CREATE TABLE unihooks.events (
     event_type text COLLATE "C" NOT NULL,
     body bytea NOT NULL,
     created_at bigint NOT NULL,
-    planned_at bigint,
+    queued_at bigint NOT NULL,
+    planned boolean NOT NULL DEFAULT false,
+    plan_tries smallint NOT NULL DEFAULT 0,
+    plan_error text,
     plan_cursor text COLLATE "C" NOT NULL DEFAULT '',
     idempotency_key text COLLATE "C",
     digest bytea,
@@ -121,21 +136,13 @@ CREATE TABLE unihooks.events (
     autovacuum_vacuum_cost_delay = 0
 );
 
-CREATE INDEX events_new ON unihooks.events (tenant, id) WHERE planned_at IS NULL;
-CREATE INDEX events_planned ON unihooks.events (created_at) WHERE planned_at IS NOT NULL;
+CREATE INDEX events_new ON unihooks.events (tenant, queued_at, id) WHERE NOT planned;
+CREATE INDEX events_planned ON unihooks.events (created_at) WHERE planned;
 CREATE UNIQUE INDEX events_once ON unihooks.events (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX events_keyed ON unihooks.events (created_at) WHERE idempotency_key IS NOT NULL;
 
-CREATE TABLE unihooks.bodies (
-    event_id text COLLATE "C" NOT NULL,
-    webhook_id text COLLATE "C" NOT NULL,
-    body bytea NOT NULL,
-    warnings text NOT NULL,
-    PRIMARY KEY (event_id, webhook_id)
-);
-
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
--- body_of says whose bytes are sent: the event's, the webhook's mapped ones, or none.
+-- rendering is NULL where the event's own bytes are sent.
 CREATE TABLE unihooks.deliveries (
     tenant text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -144,7 +151,7 @@ CREATE TABLE unihooks.deliveries (
     endpoint_id text COLLATE "C" NOT NULL,
     product text COLLATE "C" NOT NULL,
     event_type text COLLATE "C" NOT NULL,
-    body_of text NOT NULL,
+    rendering text COLLATE "C",
     state text NOT NULL,
     due_at bigint NOT NULL,
     token bigint,
@@ -154,7 +161,6 @@ CREATE TABLE unihooks.deliveries (
     reason text,
     replay_of text COLLATE "C",
     created_at bigint NOT NULL,
-    finished_at bigint,
     PRIMARY KEY (tenant, id)
 ) WITH (
     fillfactor = 70,

@@ -18,6 +18,7 @@ CREATE TABLE main.unihooks_webhooks (
     description TEXT NOT NULL,
     status TEXT NOT NULL,
     mapping TEXT NOT NULL,
+    rendering TEXT,
     headers BLOB NOT NULL,
     key_id TEXT,
     version INTEGER NOT NULL,
@@ -33,6 +34,15 @@ CREATE TABLE main.unihooks_webhooks (
 
 CREATE INDEX main.unihooks_webhooks_by_tenant ON unihooks_webhooks (tenant, id);
 CREATE INDEX main.unihooks_webhooks_by_name ON unihooks_webhooks (tenant, name_key, id);
+CREATE INDEX main.unihooks_webhooks_by_rendering ON unihooks_webhooks (rendering) WHERE rendering IS NOT NULL;
+
+-- How webhooks turn events into bytes, each once under the hash of what it says; kept_at is when a webhook last
+-- took it up or gave it up.
+CREATE TABLE main.unihooks_renderings (
+    id TEXT NOT NULL PRIMARY KEY,
+    definition TEXT NOT NULL,
+    kept_at INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE main.unihooks_secrets (
     webhook_id TEXT NOT NULL,
@@ -97,16 +107,20 @@ CREATE INDEX main.unihooks_lanes_due_by_tenant ON unihooks_lanes (tenant, next_d
 CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open = 0;
 CREATE INDEX main.unihooks_lanes_failing ON unihooks_lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
--- plan_cursor is the last webhook for which an event of large fan-out is planned. planned_at is NULL while
--- an event is new, then 1, which takes as little capacity: a row that grew would be written anew, body and all.
--- The body comes last, so that the rest is read without it.
+-- An event is new until it is planned. New ones wait in the order of queued_at: one of large fan-out goes to the end
+-- of the queue after each chunk, plan_cursor being the last webhook that it is planned for. One whose planning failed
+-- plan_tries times is set aside as planned, with the reason in plan_error. The body comes last, so
+-- that the rest is read without it.
 CREATE TABLE main.unihooks_events (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
     product TEXT NOT NULL,
     event_type TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    planned_at INTEGER,
+    queued_at INTEGER NOT NULL,
+    planned INTEGER NOT NULL DEFAULT 0,
+    plan_tries INTEGER NOT NULL DEFAULT 0,
+    plan_error TEXT,
     plan_cursor TEXT NOT NULL DEFAULT '',
     idempotency_key TEXT,
     digest BLOB,
@@ -114,22 +128,14 @@ CREATE TABLE main.unihooks_events (
     PRIMARY KEY (tenant, id)
 );
 
-CREATE INDEX main.unihooks_events_new ON unihooks_events (tenant, id, plan_cursor) WHERE planned_at IS NULL;
-CREATE INDEX main.unihooks_events_planned ON unihooks_events (created_at) WHERE planned_at IS NOT NULL;
+CREATE INDEX main.unihooks_events_new ON unihooks_events (tenant, queued_at, id) WHERE NOT planned;
+CREATE INDEX main.unihooks_events_planned ON unihooks_events (created_at) WHERE planned;
 CREATE UNIQUE INDEX main.unihooks_events_once ON unihooks_events (tenant, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX main.unihooks_events_keyed ON unihooks_events (created_at) WHERE idempotency_key IS NOT NULL;
 
-CREATE TABLE main.unihooks_bodies (
-    event_id TEXT NOT NULL,
-    webhook_id TEXT NOT NULL,
-    body BLOB NOT NULL,
-    warnings TEXT NOT NULL,
-    PRIMARY KEY (event_id, webhook_id)
-);
-
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
--- body_of says whose bytes are sent: the event's, the webhook's mapped ones, or none.
+-- rendering is NULL where the event's own bytes are sent.
 CREATE TABLE main.unihooks_deliveries (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -138,7 +144,7 @@ CREATE TABLE main.unihooks_deliveries (
     endpoint_id TEXT NOT NULL,
     product TEXT NOT NULL,
     event_type TEXT NOT NULL,
-    body_of TEXT NOT NULL,
+    rendering TEXT,
     state TEXT NOT NULL,
     due_at INTEGER NOT NULL,
     token INTEGER,
@@ -148,7 +154,6 @@ CREATE TABLE main.unihooks_deliveries (
     reason TEXT,
     replay_of TEXT,
     created_at INTEGER NOT NULL,
-    finished_at INTEGER,
     PRIMARY KEY (tenant, id)
 ) WITHOUT ROWID;
 

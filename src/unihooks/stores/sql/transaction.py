@@ -1,0 +1,182 @@
+"""The seam between the store's logic and a database: named statements, run in a transaction.
+
+A statement's name means the same in the `.sql` files of each database, and so
+do its parameters and the columns of its rows; what differs between databases
+stands in their files alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from attrs import define, field
+
+from unihooks._base.times import Clock
+from unihooks._contract.planning import NewEvent
+from unihooks.abc import EmitOutcome
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+
+class Outcome(NamedTuple):
+    """What a statement of a pipeline gave: the rows that it returned, and how many it changed."""
+
+    rows: list[Row]
+    count: int
+
+
+@define
+class Call:
+    """A statement to run, with its parameters.
+
+    `rows` are the rows of the table parameter of a statement that declares
+    one (`-- rows: column, ...`), each in the order of those columns.
+    """
+
+    name: str
+    rows: Sequence[Row] | None = None
+    values: Mapping[str, Any] = field(factory=dict)
+
+
+@define
+class Selection:
+    """Which rows of a named SELECT to return, in which order.
+
+    `conditions` are SQL texts, the same in every database, that all hold;
+    `values` their parameters. The SELECT ends with a WHERE clause.
+    """
+
+    conditions: list[str] = field(factory=list)
+    values: dict[str, Any] = field(factory=dict)
+    order: str = ""
+    limit: int | None = None
+
+    def where(self, condition: str, **values: Any) -> None:
+        """Add a condition, unless each of its parameters is None."""
+        if all(value is None for value in values.values()):
+            return
+        self.conditions.append(condition)
+        self.values.update(values)
+
+
+class Transaction(ABC):
+    """An open transaction, with the time by the store's clock at which it began.
+
+    A list among the parameters is a set of texts or numbers: `:ids` in
+    `id = ANY(:ids)`, or `id IN (SELECT value FROM json_each(:ids))`.
+    `opening` are the outcomes of the calls that came along with its beginning.
+    """
+
+    now: int
+    opening: Sequence[Outcome]
+
+    @abstractmethod
+    def fetch(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> list[Row]:
+        """Return the rows of a statement."""
+
+    @abstractmethod
+    def run(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> int:
+        """Run a statement; return how many rows it changed. Without any `rows` of a table parameter, do nothing."""
+
+    @abstractmethod
+    def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:
+        """Run statements one after another, in one round trip where the database has any; return the outcome of each.
+
+        This is for statements that run again and again. A call whose `rows`
+        are empty is left out and gives no rows. With `commit` the transaction
+        ends durably with them; what is run afterwards is a transaction of its own.
+        """
+
+    @abstractmethod
+    def select(self, name: str, selection: Selection, /, suffix: str = "") -> list[Row]:
+        """Return the selected rows of a named SELECT; `suffix` names a text to put at the end (a lock), if there is one."""
+
+    @abstractmethod
+    def count(self, name: str, selection: Selection, /) -> int:
+        """Return how many rows `select` would give, up to the selection's limit."""
+
+    @abstractmethod
+    def time(self) -> int:
+        """Return the time at this very moment by the store's clock, in microseconds."""
+
+    def fetch_one(self, name: str, /, **values: Any) -> Row | None:
+        """Return the first row of a statement, None if there is none."""
+        rows = self.fetch(name, **values)
+        return rows[0] if rows else None
+
+
+class StoreClock(Protocol):
+    """The time by the store's clock: the host's if it has set one, else the database's own."""
+
+    clock: Clock | None
+
+    def now(self) -> int:
+        """Return the time in microseconds."""
+
+    def pinned(self, at: int) -> AbstractContextManager[None]:
+        """Let it be `at` for this thread: a change of configuration happens at one exact time."""
+
+
+class Database(ABC):
+    """A database that runs transactions, and tells what others have changed in it.
+
+    Drivers' errors leave it as `StoreError`.
+    """
+
+    time: StoreClock
+
+    @property
+    @abstractmethod
+    def store_id(self) -> str:
+        """What tells this store from every other."""
+
+    @abstractmethod
+    def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:
+        """Run `work` in a transaction and return its result once that is durable.
+
+        `opening` are calls that begin the transaction and cost no round trip
+        of their own. One that is not `synced` reaches the disk with the next that is, or within a second.
+        """
+
+    @abstractmethod
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction that sees one state of the database; never waits for writes."""
+
+    @abstractmethod
+    def ask(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work`, which is a single statement that reads."""
+
+    @abstractmethod
+    def submit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
+        """Insert events together with what others emit at the same time; never waits."""
+
+    @abstractmethod
+    def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        """Do what `submit` does, and wait for it."""
+
+    @abstractmethod
+    def change_token(self) -> object:
+        """Return a value that differs after others committed; never waits."""
+
+    @abstractmethod
+    def migrate(self) -> list[str]:
+        """Bring the schema up to date now; return the names of the steps taken."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish what is queued and close; the next use opens again."""
+
+    def notify(self) -> None:
+        """Let workers of other processes look for work; never waits."""
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002 - few databases hear of it
+        """Call `changed` whenever another process has told of a change; return what ends that."""
+        return lambda: None
+
+    def scrub(self) -> None:
+        """Remove what was erased from files that may still hold older copies of it."""
