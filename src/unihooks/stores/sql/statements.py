@@ -21,6 +21,7 @@ from importlib.resources.abc import Traversable
 from attrs import frozen
 
 from unihooks.exceptions import StoreError
+from unihooks.stores.sql.transaction import Selection
 
 _HEADER = re.compile(r"-- (name|rows|columns|bytes): (.+)")
 
@@ -36,16 +37,36 @@ class Statement:
     bytes: str | None = None
 
 
-def load(folder: Traversable) -> dict[str, Statement]:
-    """Return the statements of all `.sql` files of a folder, by name."""
-    statements: dict[str, Statement] = {}
-    for file in sorted(folder.iterdir(), key=lambda item: item.name):
-        if file.name.endswith(".sql"):
-            for statement in parse(file.read_text(encoding="utf-8")):
-                if statement.name in statements:
-                    raise StoreError(f"the statement {statement.name} is defined twice", name=statement.name)
-                statements[statement.name] = statement
-    return statements
+class Statements(dict[str, Statement]):
+    """The statements of all `.sql` files of a folder, by name."""
+
+    def __init__(self, folder: Traversable) -> None:
+        super().__init__()
+        for file in sorted(folder.iterdir(), key=lambda item: item.name):
+            if file.name.endswith(".sql"):
+                for statement in parse(file.read_text(encoding="utf-8")):
+                    if statement.name in self:
+                        raise StoreError(f"the statement {statement.name} is defined twice", name=statement.name)
+                    self[statement.name] = statement
+
+    def selecting(self, name: str, selection: Selection, suffix: str = "") -> str:
+        """Return the text of a named SELECT that returns the selected rows."""
+        texts = _Texts(self)
+        conditions = [item.format_map(texts) if "{" in item else item for item in selection.conditions]
+        order = f"ORDER BY {selection.order}" if selection.order else ""
+        limit = "" if selection.limit is None else "LIMIT :limit"
+        return " ".join([" AND ".join([self[name].text, *conditions]), order, limit, self[suffix].text if suffix else ""])
+
+
+class _Texts(dict[str, str]):
+    """The texts of statements, for conditions that quote one by its name."""
+
+    def __init__(self, statements: Statements) -> None:
+        super().__init__()
+        self._statements = statements
+
+    def __missing__(self, name: str) -> str:
+        return self._statements[name].text
 
 
 def parse(text: str) -> Iterator[Statement]:

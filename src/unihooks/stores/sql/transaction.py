@@ -20,7 +20,7 @@ from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 
 
 class Outcome(NamedTuple):
@@ -69,11 +69,13 @@ class Transaction(ABC):
 
     A list among the parameters is a set of texts or numbers: `:ids` in
     `id = ANY(:ids)`, or `id IN (SELECT value FROM json_each(:ids))`.
-    `opening` are the outcomes of the calls that came along with its beginning.
+    `opening` are the outcomes of the calls that came along with its beginning,
+    `errors` is what all errors of the driver are.
     """
 
     now: int
-    opening: Sequence[Outcome]
+    opening: Sequence[Outcome] = ()
+    errors: type[Exception]
 
     @abstractmethod
     def fetch(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> list[Row]:

@@ -1,0 +1,168 @@
+"""Run named statements on a PostgreSQL connection: several in one round trip, prepared where that may be done."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from unihooks.stores.postgres.errors import driver
+from unihooks.stores.postgres.prepared import Prepared
+from unihooks.stores.sql.statements import Statement, Statements
+from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
+
+if TYPE_CHECKING:
+    import psycopg
+
+STATEMENTS = Statements(files("unihooks.stores.postgres") / "statements")
+
+NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+
+_NAMED = re.compile(r"(?<![:\w]):(\w+)")
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_NOTHING = Outcome([], 0)
+_SETS = (set, frozenset, tuple)
+
+
+class Schema:
+    """The schema that statements run in: its name stands where they say `unihooks.`, so no search path matters."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.quoted = '"' + name.replace('"', '""') + '"'
+        self._texts: dict[str, str] = {}
+        self._prepared = Prepared()
+
+    def text(self, name: str) -> str:
+        """Return a named statement as the driver takes it."""
+        text = self._texts.get(name)
+        if text is None:
+            text = self._texts[name] = self.placed(STATEMENTS[name].text)
+        return text
+
+    def placed(self, text: str) -> str:
+        """Return a text of ours as the driver takes it: in this schema, with its kind of parameters."""
+        return _NAMED.sub(r"%(\1)s", self.renamed(text))
+
+    def renamed(self, script: str) -> str:
+        """Put the schema's name into a script."""
+        return script.replace("unihooks.", f"{self.quoted}.")
+
+    def called(self, connection: psycopg.Connection[Any], text: str) -> str:
+        """Return the shortest text that runs a statement on the connection, with the same parameters."""
+        return self._prepared.called(connection, text)
+
+
+class PostgresTransaction(Transaction):
+    """A transaction on a connection, or a connection that commits each statement by itself."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], schema: Schema, now: int, *, own_times: bool = False
+    ) -> None:
+        self.now = now
+        self.errors = driver().Error
+        self._connection = connection
+        self._schema = schema
+        self._own_times = own_times
+
+    def fetch(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> list[Row]:
+        if not STATEMENTS[name].text or (rows is not None and not rows):
+            return []
+        return self._fetch(self._schema.text(name), self._parameters(name, rows, values))
+
+    def run(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> int:
+        if not STATEMENTS[name].text or (rows is not None and not rows):
+            return 0
+        with self._connection.cursor() as cursor:
+            text = self._schema.text(name)
+            return max(cursor.execute(text.encode(), self._parameters(name, rows, values) or None).rowcount, 0)
+
+    def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:
+        made = [call for call in calls if not (call.rows is not None and not call.rows) and STATEMENTS[call.name].text]
+        texts = [self.mogrified(call) for call in made]
+        outcomes = iter(fetch_sets(self._connection, ";".join([*texts, "COMMIT"] if commit else texts)))
+        done = {id(call): next(outcomes) for call in made}
+        return [done.get(id(call), _NOTHING) for call in calls]
+
+    def select(self, name: str, selection: Selection, /, suffix: str = "") -> list[Row]:
+        text = STATEMENTS.selecting(name, selection, suffix)
+        return self._fetch(self._schema.placed(text), _bound(selection))
+
+    def count(self, name: str, selection: Selection, /) -> int:
+        text = f"SELECT count(*) FROM ({STATEMENTS.selecting(name, selection)}) AS found"  # noqa: S608 - only names
+        return int(self._fetch(self._schema.placed(text), _bound(selection))[0][0])
+
+    def time(self) -> int:
+        # A clock of the host's stands still for as long as the transaction lasts.
+        return self.now if self._own_times else int(self._fetch(f"SELECT {NOW}", {})[0][0])
+
+    def execute(self, text: str) -> None:
+        """Run a script of a migration."""
+        self._connection.execute(self._schema.renamed(text).encode())
+
+    def mogrified(self, call: Call) -> str:
+        """Return the text that runs a call, its parameters in it; prepared where that may be done."""
+        text = self._schema.called(self._connection, self._schema.text(call.name))
+        parameters = self._parameters(call.name, call.rows, call.values)
+        if not parameters:
+            return text
+        with driver().ClientCursor(self._connection) as cursor:
+            mogrified: str = cursor.mogrify(text, parameters)
+            return mogrified
+
+    def _fetch(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
+        with self._connection.cursor(binary=True) as cursor:
+            rows: list[Row] = cursor.execute(text.encode(), parameters or None).fetchall()
+            return rows
+
+    def _parameters(self, name: str, rows: Sequence[Row] | None, values: Mapping[str, Any]) -> dict[str, Any]:
+        given = {key: list(value) if value.__class__ in _SETS else value for key, value in values.items()}
+        return given if rows is None else {**given, **_table(STATEMENTS[name], rows)}
+
+
+def fetch_sets(connection: psycopg.Connection[Any], text: str) -> list[Outcome]:
+    """Run statements in one round trip; return the outcome of each."""
+    with driver().ClientCursor(connection) as cursor:
+        cursor.execute(text.encode())
+        sets = [_outcome(cursor)]
+        while cursor.nextset():
+            sets.append(_outcome(cursor))
+        return sets
+
+
+def _outcome(cursor: psycopg.Cursor[Any]) -> Outcome:
+    # A cursor's description is made anew whenever it is looked at.
+    return Outcome([] if cursor.rownumber is None else cursor.fetchall(), cursor.rowcount)
+
+
+def _bound(selection: Selection) -> dict[str, Any]:
+    given = {name: list(value) if value.__class__ in _SETS else value for name, value in selection.values.items()}
+    return given if selection.limit is None else {**given, "limit": selection.limit}
+
+
+def _table(statement: Statement, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the parameters that hold rows: JSON objects, and beside them all bytes in one piece."""
+    if statement.bytes is None:
+        return {"rows": _keyed(statement.rows, rows)}
+    place = statement.rows.index(statement.bytes)
+    names = (
+        *statement.rows[:place],
+        *statement.rows[place + 1 :],
+        f"{statement.bytes}_start",
+        f"{statement.bytes}_length",
+    )
+    pieces: list[bytes] = [row[place] for row in rows]
+    starts, start = [], 1
+    for piece in pieces:
+        starts.append(start)
+        start += len(piece)
+    packed = [
+        (*row[:place], *row[place + 1 :], at, len(piece)) for row, at, piece in zip(rows, starts, pieces, strict=True)
+    ]
+    return {"rows": _keyed(names, packed), f"{statement.bytes}_all": b"".join(pieces)}
+
+
+def _keyed(names: Sequence[str], rows: Iterable[Row]) -> str:
+    return _ENCODER.encode([dict(zip(names, row, strict=True)) for row in rows])

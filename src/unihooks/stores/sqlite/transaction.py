@@ -1,0 +1,170 @@
+"""Run named statements on an SQLite connection, over many rows in few steps.
+
+Each step gives up the interpreter's lock and has to win it back, which beside
+a busy event loop takes longer than the step itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+from itertools import chain
+from typing import Any
+
+from attrs import frozen
+
+from unihooks.stores.sql.statements import Statement, Statements
+from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
+
+STATEMENTS = Statements(files("unihooks.stores.sqlite") / "statements")
+
+# Few sizes make few statements, which are compiled once and then reused.
+_CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+_NAMED = re.compile(r"(?<![:\w]):(\w+)")
+_VALUES = re.compile(r"VALUES\s+:rows")
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_NOTHING = Outcome([], 0)
+
+
+@frozen
+class _Compiled:
+    """A statement as SQLite runs it: its text up to the rows of a VALUES, and behind them."""
+
+    statement: Statement
+    before: str
+    after: str | None
+    names: tuple[str, ...]
+    names_after: tuple[str, ...]
+
+    def text(self, count: int) -> str:
+        """Return the text for so many rows."""
+        return _with_values(self.before, self.after or "", len(self.statement.rows), count)
+
+
+class SQLiteTransaction(Transaction):
+    """A transaction on one of the store's connections."""
+
+    errors = sqlite3.Error
+
+    def __init__(self, connection: sqlite3.Connection, now: Callable[[], int]) -> None:
+        self.now = now()
+        self._time = now
+        self._connection = connection
+
+    def fetch(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> list[Row]:
+        return self._execute(name, rows, values)
+
+    def run(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> int:
+        before = self._connection.total_changes
+        self._execute(name, rows, values)
+        return self._connection.total_changes - before
+
+    def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:  # noqa: ARG002 - the writer commits
+        return [self._outcome(call) for call in calls]
+
+    def select(self, name: str, selection: Selection, /, suffix: str = "") -> list[Row]:
+        text = STATEMENTS.selecting(name, selection, suffix)
+        return self._connection.execute(text, _bound(selection.values, selection.limit)).fetchall()
+
+    def count(self, name: str, selection: Selection, /) -> int:
+        text = f"SELECT count(*) FROM ({STATEMENTS.selecting(name, selection)})"
+        return int(self._connection.execute(text, _bound(selection.values, selection.limit)).fetchone()[0])
+
+    def time(self) -> int:
+        return self._time()
+
+    def _outcome(self, call: Call) -> Outcome:
+        if call.rows is not None and not call.rows:
+            return _NOTHING
+        before = self._connection.total_changes
+        rows = self._execute(call.name, call.rows, call.values)
+        return Outcome(rows, self._connection.total_changes - before)
+
+    def _execute(self, name: str, rows: Sequence[Row] | None, values: Mapping[str, Any]) -> list[Row]:
+        compiled = _compiled(name)
+        if not compiled.before or (rows is not None and not rows):
+            return []
+        if compiled.after is not None and rows is not None:
+            return self._execute_in_chunks(compiled, rows, values)
+        given = {key: as_json(value) if value.__class__ in _SETS else value for key, value in values.items()}
+        if rows is not None:
+            given["rows"] = as_json(rows)
+        cursor = self._connection.execute(compiled.before, given)
+        return _unpacked(compiled.statement, cursor) if compiled.statement.columns else cursor.fetchall()
+
+    def _execute_in_chunks(self, compiled: _Compiled, rows: Sequence[Row], values: Mapping[str, Any]) -> list[Row]:
+        found: list[Row] = []
+        head = [_adapted(values[name]) for name in compiled.names]
+        tail = [_adapted(values[name]) for name in compiled.names_after]
+        for piece in _chunks(rows):
+            given = [*head, *chain.from_iterable(piece), *tail]
+            found += self._connection.execute(compiled.text(len(piece)), given).fetchall()
+        return found
+
+
+def as_json(value: Any) -> str:
+    """Render a parameter for json_each."""
+    return _ENCODER.encode(list(value) if value.__class__ is set or value.__class__ is frozenset else value)
+
+
+_SETS = {list, tuple, set, frozenset}
+
+
+def _adapted(value: Any) -> Any:
+    return as_json(value) if value.__class__ in _SETS else value
+
+
+def _bound(values: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
+    return {**{name: _adapted(value) for name, value in values.items()}, "limit": limit}
+
+
+@cache
+def _compiled(name: str) -> _Compiled:
+    statement = STATEMENTS[name]
+    text = statement.text
+    if statement.columns:
+        text = _in_one_step(statement)
+    found = _VALUES.search(text)
+    if found is None:
+        return _Compiled(statement, text, None, (), ())
+    before, after = text[: found.start()], text[found.end() :]
+    numbered = [_NAMED.sub("?", part) for part in (before, after)]
+    return _Compiled(statement, *numbered, tuple(_NAMED.findall(before)), tuple(_NAMED.findall(after)))
+
+
+def _in_one_step(statement: Statement) -> str:
+    """Return a SELECT of one row with an array of all rows; bytes come joined beside it, as JSON cannot hold them."""
+    columns = [f"length({name})" if name == statement.bytes else name for name in statement.columns]
+    joined = f", CAST(group_concat({statement.bytes}, '') AS BLOB)" if statement.bytes else ""
+    return f"SELECT json_group_array(json_array({', '.join(columns)})){joined} FROM (\n{statement.text}\n)"  # noqa: S608 - only names
+
+
+def _unpacked(statement: Statement, cursor: sqlite3.Cursor) -> list[Row]:
+    text, *joined = cursor.fetchone()
+    rows: list[Row] = json.loads(text)
+    if not joined:
+        return rows
+    start = 0
+    for row in rows:
+        end = start + (row[-1] or 0)
+        row[-1] = (joined[0] or b"")[start:end]  # type: ignore[index] - JSON arrays are lists
+        start = end
+    return rows
+
+
+@lru_cache(maxsize=1_000)
+def _with_values(before: str, after: str, width: int, count: int) -> str:
+    one = f"({', '.join('?' * width)})"
+    return f"{before}VALUES {', '.join([one] * count)}{after}"
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    start = 0
+    for size in _CHUNKS:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
