@@ -56,16 +56,26 @@ class Schema:
 
 
 class PostgresTransaction(Transaction):
-    """A transaction on a connection, or a connection that commits each statement by itself."""
+    """A transaction on a connection, or a connection that commits each statement by itself.
+
+    `prefix` are texts that begin each pipeline. With `own_times` the time is that of a clock of the host's.
+    """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], schema: Schema, now: int, *, own_times: bool = False
+        self,
+        connection: psycopg.Connection[Any],
+        schema: Schema,
+        now: int,
+        *,
+        own_times: bool = False,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.now = now
         self.errors = driver().Error
         self._connection = connection
         self._schema = schema
         self._own_times = own_times
+        self._prefix = prefix
 
     def fetch(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> list[Row]:
         if not STATEMENTS[name].text or (rows is not None and not rows):
@@ -82,7 +92,8 @@ class PostgresTransaction(Transaction):
     def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:
         made = [call for call in calls if not (call.rows is not None and not call.rows) and STATEMENTS[call.name].text]
         texts = [self.mogrified(call) for call in made]
-        outcomes = iter(fetch_sets(self._connection, ";".join([*texts, "COMMIT"] if commit else texts)))
+        parts = [*self._prefix, *texts, "COMMIT"] if commit else [*self._prefix, *texts]
+        outcomes = iter(fetch_sets(self._connection, ";".join(parts))[len(self._prefix) :] if texts or commit else ())
         done = {id(call): next(outcomes) for call in made}
         return [done.get(id(call), _NOTHING) for call in calls]
 

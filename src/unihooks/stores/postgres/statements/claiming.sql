@@ -1,0 +1,74 @@
+-- name: work
+SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE NOT planned ORDER BY tenant, queued_at, id LIMIT 1),
+    (SELECT next_due_at FROM unihooks.lanes WHERE open AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1)
+
+-- name: due_lanes
+SELECT endpoint_id, tenant FROM unihooks.lanes
+WHERE open AND next_due_at <= :now ORDER BY next_due_at LIMIT :limit
+
+-- name: due_lanes_by_tenant
+WITH RECURSIVE turns (tenant) AS (
+    (SELECT tenant FROM unihooks.lanes
+     WHERE open AND next_due_at IS NOT NULL AND tenant > :after ORDER BY tenant LIMIT 1)
+    UNION ALL
+    SELECT (SELECT l.tenant FROM unihooks.lanes AS l
+            WHERE l.open AND l.next_due_at IS NOT NULL AND l.tenant > turns.tenant ORDER BY l.tenant LIMIT 1)
+    FROM turns WHERE turns.tenant IS NOT NULL
+), served AS (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT :tenants)
+SELECT served.tenant, due.endpoint_id FROM served LEFT JOIN LATERAL (
+    SELECT endpoint_id FROM unihooks.lanes AS l
+    WHERE l.open AND l.tenant = served.tenant AND l.next_due_at <= :now ORDER BY l.next_due_at LIMIT :each
+) AS due ON true ORDER BY served.tenant
+
+-- A row that another worker holds is skipped; one that it has just leased is looked at again, and not due.
+-- name: due_deliveries
+-- rows: endpoint_id, share, turn
+SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, d.attempt_count,
+    coalesce(:now - d.first_attempt_at - (l.held_total_us - d.held_base), 0)
+FROM json_to_recordset(CAST(:rows AS json)) AS k (endpoint_id text, share integer, turn integer)
+JOIN unihooks.lanes AS l ON l.endpoint_id = k.endpoint_id AND l.open
+CROSS JOIN LATERAL (
+    SELECT * FROM unihooks.deliveries
+    WHERE endpoint_id = k.endpoint_id AND state = 'pending' AND due_at <= :now
+    ORDER BY due_at LIMIT k.share FOR NO KEY UPDATE SKIP LOCKED
+) AS d
+ORDER BY k.turn, d.due_at
+
+-- name: lease
+-- rows: tenant, id
+UPDATE unihooks.deliveries AS d SET due_at = :until, token = :token
+FROM json_to_recordset(CAST(:rows AS json)) AS k (tenant text, id text)
+WHERE d.tenant = k.tenant AND d.id = k.id
+
+-- Lanes are locked before their rows are looked at: what another transaction has added to them is then seen.
+-- A lane is locked even where it stays: a claim that settles it meanwhile has to see the new rows.
+-- name: lock_lanes
+SELECT 1 FROM unihooks.lanes WHERE endpoint_id = ANY(CAST(:endpoints AS text[]))
+ORDER BY endpoint_id FOR NO KEY UPDATE
+
+-- name: settle_lanes
+UPDATE unihooks.lanes AS l SET next_due_at = found.due_at FROM (
+    SELECT k.endpoint_id, (
+        SELECT d.due_at FROM unihooks.deliveries AS d
+        WHERE d.endpoint_id = k.endpoint_id AND d.state = 'pending' ORDER BY d.due_at LIMIT 1
+    ) AS due_at FROM unnest(CAST(:endpoints AS text[])) AS k (endpoint_id)
+) AS found
+WHERE l.endpoint_id = found.endpoint_id AND l.next_due_at IS DISTINCT FROM found.due_at
+
+-- name: lower_lanes
+-- rows: endpoint_id, due_at
+UPDATE unihooks.lanes AS l SET next_due_at = k.due_at
+FROM json_to_recordset(CAST(:rows AS json)) AS k (endpoint_id text, due_at bigint)
+WHERE l.endpoint_id = k.endpoint_id AND (l.next_due_at IS NULL OR l.next_due_at > k.due_at)
+
+-- name: release
+-- rows: tenant, id, token
+WITH held AS (
+    SELECT d.tenant, d.id FROM json_to_recordset(CAST(:rows AS json)) AS k (tenant text, id text, token bigint)
+    CROSS JOIN LATERAL (
+        SELECT tenant, id FROM unihooks.deliveries
+        WHERE tenant = k.tenant AND id = k.id AND token = k.token AND state = 'pending' FOR NO KEY UPDATE
+    ) AS d
+)
+UPDATE unihooks.deliveries AS d SET due_at = :now, token = NULL FROM held
+WHERE d.tenant = held.tenant AND d.id = held.id

@@ -1,0 +1,82 @@
+-- name: tenants_failing_too_long
+SELECT DISTINCT tenant FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND failing_since <= :since
+
+-- Locked one by one in the order of the keys, which is that of ids: the same for everyone.
+-- name: held_by_token
+-- rows: tenant, id, token, position
+SELECT k.position FROM json_to_recordset(CAST(:rows AS json))
+    AS k (tenant text, id text, token bigint, position integer)
+CROSS JOIN LATERAL (
+    SELECT 1 FROM unihooks.deliveries AS d
+    WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = :state FOR NO KEY UPDATE
+) AS held
+
+-- name: move_delivered
+UPDATE unihooks.deliveries SET state = 'delivered', token = NULL, attempt_count = :number, reason = NULL
+WHERE tenant = :tenant AND id = ANY(CAST(:ids AS text[]))
+
+-- name: move_on
+-- rows: tenant, id, endpoint_id, state, due_at, number, first_at, reason
+UPDATE unihooks.deliveries AS d
+SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, attempt_count = news.number,
+    first_attempt_at = coalesce(d.first_attempt_at, news.first_at),
+    held_base = coalesce(d.held_base, (
+        SELECT held_total_us FROM unihooks.lanes AS l WHERE l.endpoint_id = news.endpoint_id), 0),
+    reason = news.reason
+FROM json_to_recordset(CAST(:rows AS json)) AS news (tenant text, id text, endpoint_id text, state text,
+    due_at bigint, number integer, first_at bigint, reason text)
+WHERE d.tenant = news.tenant AND d.id = news.id
+
+-- name: note_attempts
+-- rows: tenant, id, number, first_at
+UPDATE unihooks.deliveries AS d
+SET token = NULL, attempt_count = news.number, first_attempt_at = coalesce(d.first_attempt_at, news.first_at)
+FROM json_to_recordset(CAST(:rows AS json)) AS news (tenant text, id text, number integer, first_at bigint)
+WHERE d.tenant = news.tenant AND d.id = news.id
+
+-- name: add_attempts
+-- rows: delivery_id, number, url, started_at, duration_us, status_code, error, request_headers, response_headers, response_body, warnings
+-- bytes: response_body
+INSERT INTO unihooks.attempts (
+    delivery_id, number, url, started_at, duration_us, status_code, error, request_headers, response_headers,
+    response_body, warnings
+)
+SELECT r.delivery_id, r.number, r.url, r.started_at, r.duration_us, r.status_code, r.error, r.request_headers,
+    r.response_headers, substr(CAST(:response_body_all AS bytea), r.response_body_start, r.response_body_length),
+    r.warnings
+FROM json_to_recordset(CAST(:rows AS json)) AS r (delivery_id text, number integer, url text, started_at bigint,
+    duration_us bigint, status_code integer, error text, request_headers text, response_headers text,
+    response_body_start integer, response_body_length integer, warnings text)
+
+-- name: add_hours
+-- rows: endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_50_ms, up_to_100_ms, up_to_250_ms, up_to_500_ms, up_to_1000_ms, up_to_2000_ms, up_to_5000_ms, up_to_10000_ms
+INSERT INTO unihooks.hours AS h (
+    endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_50_ms, up_to_100_ms, up_to_250_ms,
+    up_to_500_ms, up_to_1000_ms, up_to_2000_ms, up_to_5000_ms, up_to_10000_ms
+)
+SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r (endpoint_id text, hour bigint, attempts bigint,
+    delivered bigint, failed bigint, duration_us bigint, up_to_50_ms bigint, up_to_100_ms bigint,
+    up_to_250_ms bigint, up_to_500_ms bigint, up_to_1000_ms bigint, up_to_2000_ms bigint, up_to_5000_ms bigint,
+    up_to_10000_ms bigint)
+ON CONFLICT (endpoint_id, hour) DO UPDATE SET
+    attempts = h.attempts + excluded.attempts, delivered = h.delivered + excluded.delivered,
+    failed = h.failed + excluded.failed, duration_us = h.duration_us + excluded.duration_us,
+    up_to_50_ms = h.up_to_50_ms + excluded.up_to_50_ms, up_to_100_ms = h.up_to_100_ms + excluded.up_to_100_ms,
+    up_to_250_ms = h.up_to_250_ms + excluded.up_to_250_ms, up_to_500_ms = h.up_to_500_ms + excluded.up_to_500_ms,
+    up_to_1000_ms = h.up_to_1000_ms + excluded.up_to_1000_ms,
+    up_to_2000_ms = h.up_to_2000_ms + excluded.up_to_2000_ms,
+    up_to_5000_ms = h.up_to_5000_ms + excluded.up_to_5000_ms,
+    up_to_10000_ms = h.up_to_10000_ms + excluded.up_to_10000_ms
+
+-- name: lane_health
+SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
+WHERE endpoint_id = ANY(CAST(:endpoints AS text[])) ORDER BY endpoint_id FOR NO KEY UPDATE
+
+-- name: set_lanes
+-- rows: endpoint_id, failing_since, failures, last_success_at, last_failure_at, due_at
+UPDATE unihooks.lanes AS l
+SET failing_since = k.failing_since, failures = k.failures, last_success_at = k.last_success_at,
+    last_failure_at = k.last_failure_at, next_due_at = least(l.next_due_at, k.due_at)
+FROM json_to_recordset(CAST(:rows AS json)) AS k (endpoint_id text, failing_since bigint, failures bigint,
+    last_success_at bigint, last_failure_at bigint, due_at bigint)
+WHERE l.endpoint_id = k.endpoint_id

@@ -1,0 +1,160 @@
+"""Lease due deliveries by lane, and give them back."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import define, field
+
+from unihooks._base.round_robin import round_robin
+from unihooks._base.times import SECOND
+from unihooks.abc import Capacity, Claimed, Lease, Work
+from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
+
+_TENANTS_PER_CLAIM = 100
+_LANES_PER_TENANT = 4
+
+_Lane = tuple[str, str]
+
+
+def work(tx: Transaction) -> Work:
+    """Look whether there are new events, and when a lane is due."""
+    [(new_events, next_due)] = tx.pipeline(Call("work"))[0].rows
+    return Work(new_events=bool(new_events), next_due=next_due)
+
+
+class Claimer:
+    """Claim from tenants in turn; remember which comes next when there are too many for one claim."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._after = ""
+
+    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+        """Lease due deliveries of open lanes that have capacity, which is left as it is."""
+        return self._database.write(lambda tx: self._claim(tx, lease, capacity.copy()), synced=False)
+
+    def _claim(self, tx: Transaction, lease: Lease, capacity: Capacity) -> list[Claimed]:
+        while capacity.total:
+            lanes, cut = self._due_lanes(tx, capacity)
+            chosen = _choose(tx, lanes, capacity, lease)
+            is_last = bool(chosen.rows) or not cut or not lanes
+            claimed = _lease(tx, chosen, lanes, lease, commit=is_last)
+            # What was looked at is settled, so that another round sees other lanes.
+            if is_last:
+                return claimed
+        return []
+
+    def _due_lanes(self, tx: Transaction, capacity: Capacity) -> tuple[list[_Lane], bool]:
+        full = sum(capacity.left(endpoint_id) == 0 for endpoint_id in capacity.in_use)
+        limit = capacity.total + full
+        found = tx.pipeline(Call("due_lanes", values={"now": tx.now, "limit": limit}))[0].rows
+        lanes: list[_Lane] = [(endpoint_id, tenant) for endpoint_id, tenant in found]
+        cut = len(lanes) == limit
+        if cut:
+            lanes += self._due_lanes_by_tenant(tx, _LANES_PER_TENANT + full)
+        free = [lane for lane in dict.fromkeys(lanes) if capacity.left(lane[0])]
+        return list(round_robin(free, lambda lane: lane[1])), cut
+
+    def _due_lanes_by_tenant(self, tx: Transaction, each: int) -> list[_Lane]:
+        with self._lock:
+            after = self._after
+        found = tx.fetch("due_lanes_by_tenant", now=tx.now, after=after, tenants=_TENANTS_PER_CLAIM, each=each)
+        tenants = {tenant for tenant, _ in found}
+        with self._lock:
+            self._after = max(tenants) if len(tenants) == _TENANTS_PER_CLAIM else ""
+        return [(endpoint_id, tenant) for tenant, endpoint_id in found if endpoint_id is not None]
+
+
+def release(tx: Transaction, claimed: Sequence[Claimed]) -> None:
+    """Make leased deliveries due now where the token still holds them."""
+    keys = sorted((item.tenant, item.id, item.token) for item in claimed)
+    due = dict.fromkeys((item.endpoint_id for item in claimed), tx.now)
+    tx.pipeline(Call("release", keys, {"now": tx.now}), *lowering(due))
+
+
+def lower_next_due(tx: Transaction, due: Mapping[str, int]) -> None:
+    """Let lanes be due by these times at the latest."""
+    tx.pipeline(*lowering(due))
+
+
+def lowering(due: Mapping[str, int]) -> list[Call]:
+    """Return the calls that do what `lower_next_due` does, none if there is nothing to do."""
+    if not due:
+        return []
+    return [Call("lock_lanes", values={"endpoints": list(due)}), Call("lower_lanes", list(due.items()))]
+
+
+@define
+class _Chosen:
+    """Due deliveries that a claim takes, and those of them that are still to be leased."""
+
+    rows: list[Row] = field(factory=list)
+    unleased: list[Row] = field(factory=list)
+
+    def leasing(self, tx: Transaction, lease: Lease) -> Call:
+        """Return the call that leases what is not leased yet."""
+        keys = [(row[0], row[1]) for row in self.unleased]
+        self.unleased = []
+        return Call("lease", keys, {"until": tx.now + round(lease.seconds * SECOND), "token": lease.token})
+
+
+def _choose(tx: Transaction, lanes: Iterable[_Lane], capacity: Capacity, lease: Lease) -> _Chosen:
+    """Choose due deliveries of the lanes, an equal share of each, as far as there is capacity."""
+    chosen = _Chosen()
+    waiting = deque(endpoint_id for endpoint_id, _ in lanes)
+    while waiting and capacity.total:
+        if chosen.unleased:
+            # Or the next look would find them again.
+            tx.pipeline(chosen.leasing(tx, lease))
+        asked = [waiting.popleft() for _ in range(min(len(waiting), capacity.total))]
+        share = capacity.total // len(asked)
+        shares = [(endpoint_id, min(share, capacity.left(endpoint_id)), turn) for turn, endpoint_id in enumerate(asked)]
+        found = tx.pipeline(Call("due_deliveries", shares, {"now": tx.now, "share": share}))[0].rows
+        chosen.unleased = [row for row in found if capacity.take(row[4])]
+        chosen.rows += chosen.unleased
+        counts = Counter(row[4] for row in chosen.unleased)
+        waiting.extend(item for item in asked if counts[item] == share and capacity.left(item))
+    return chosen
+
+
+def _lease(tx: Transaction, chosen: _Chosen, lanes: list[_Lane], lease: Lease, *, commit: bool) -> list[Claimed]:
+    """Lease what was chosen, and let each lane that was looked at be due when its first delivery is."""
+    endpoints = {"endpoints": [endpoint_id for endpoint_id, _ in lanes]}
+    settling = [Call("lock_lanes", values=endpoints), Call("settle_lanes", values=endpoints)] if lanes else []
+    rows = chosen.rows
+    *_, bodies, versions = tx.pipeline(
+        chosen.leasing(tx, lease),
+        *settling,
+        Call("event_bodies", list(dict.fromkeys((row[0], row[2]) for row in rows))),
+        Call("config_versions", values={"tenants": list({row[0] for row in rows})}),
+        commit=commit,
+    )
+    return _claimed(rows, bodies.rows, dict(map(tuple, versions.rows)), lease.token)
+
+
+def _claimed(rows: Iterable[Row], found: Iterable[Row], config_versions: dict[str, int], token: int) -> list[Claimed]:
+    bodies = {(tenant, id_): bytes(body) for tenant, id_, body in found}
+    claimed = []
+    for tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, rendering, count, elapsed in rows:
+        claimed.append(
+            Claimed(
+                tenant,
+                id_,
+                event_id,
+                webhook_id,
+                endpoint_id,
+                product,
+                event_type,
+                bodies[tenant, event_id],
+                count,
+                elapsed,
+                token,
+                config_versions.get(tenant, 0),
+                rendering,
+            )
+        )
+    return claimed

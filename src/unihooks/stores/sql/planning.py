@@ -1,0 +1,255 @@
+"""Turn new events into deliveries, tenants in turn."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from unihooks._base.round_robin import round_robin
+from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event
+from unihooks.abc import Capacity, Lease, Planned
+from unihooks.stores.sql.claiming import lowering
+from unihooks.stores.sql.deliveries import NewDeliveries, event_bodies
+from unihooks.stores.sql.recent_events import RecentEvents
+from unihooks.stores.sql.subscribers import Subscribers
+from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
+
+_TENANTS_PER_PLAN = 100
+_DELIVERIES_PER_PLAN = 1_000
+_DELIVERIES_PER_CHUNK = 500
+_BYTES_PER_PLAN = 8 * 1024 * 1024
+_SECONDS_OF_MATCHING = 0.05
+_MOST_TRIES = 5
+_logger = logging.getLogger("unihooks.store")
+
+
+@define
+class _Chosen:
+    """A new event with what it leads to; `cursor` is where the next call goes on with it.
+
+    The event's body is empty as long as it has not been read. `failure` is
+    why it could not be planned, for the time given by `tries`.
+    """
+
+    event: NewEvent
+    size: int
+    after: str
+    tries: int
+    matches: list[Match] = field(factory=list)
+    open_lanes: frozenset[str] = frozenset()
+    cursor: str | None = None
+    failure: str | None = None
+
+
+@define
+class _Quota:
+    """How much more one call plans: deliveries, and seconds of matching."""
+
+    deliveries: int = _DELIVERIES_PER_PLAN
+    until: float = field(factory=lambda: time.monotonic() + _SECONDS_OF_MATCHING)
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nothing more can be planned."""
+        return self.deliveries <= 0 or time.monotonic() > self.until
+
+
+@define
+class _Kind:
+    """All subscribers of a kind of event, how many endpoints they have, and which of their lanes are open."""
+
+    subscribers: list[Subscriber]
+    endpoints: int = field(init=False)
+    open_lanes: frozenset[str] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.endpoints = sum(len(one.endpoints) for one in self.subscribers)
+        self.open_lanes = _open_lanes(self.subscribers)
+
+
+class Planner:
+    """Plan tenants in turn; remember which comes next, and the subscribers and events of late."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._after = ""
+        self._subscribers = Subscribers()
+        self.recent_events = RecentEvents()
+
+    def forget(self) -> None:
+        """Forget what was read or inserted in a transaction that did not last."""
+        self._subscribers = Subscribers()
+        self.recent_events.forget()
+
+    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
+        """Plan up to `limit` new events; `capacity` is left as it is."""
+        self.recent_events.is_wanted = True
+        with self._lock:
+            after = self._after
+        # The sync of what is recorded later covers this, too: a server that crashes before loses no more of the
+        # plan than what was in flight or not yet recorded, and that goes out again in any case.
+        return self._database.write(
+            lambda tx: self._plan(tx, lease, capacity.copy(), limit, after), _finding(after, limit), synced=False
+        )
+
+    def _plan(self, tx: Transaction, lease: Lease, capacity: Capacity, limit: int, after: str) -> Planned:
+        found, _, versions = tx.opening
+        if after and not found.rows:
+            found, _, versions = tx.pipeline(*_finding("", limit))
+        config_versions = _Versions((row[0], row[1]) for row in versions.rows)
+        chosen = self._match(tx, self._choose(found.rows, limit, after), config_versions)
+        if not chosen:
+            return Planned(more=bool(found.rows))
+        made = NewDeliveries(lease, capacity, tx.now, sum(len(m.endpoint_ids) for item in chosen for m in item.matches))
+        for item in chosen:
+            for match in item.matches:
+                made.add(item.event, match, item.open_lanes)
+        claimed = made.claimed(event_bodies(tx, made.without_bodies()), config_versions)
+        first, second, *_, more = tx.pipeline(
+            *made.calls(), *_marking(chosen, tx.now), *lowering(made.due), Call("more_new_events"), commit=True
+        )
+        kept = made.kept(tx, (first, second))
+        return Planned(
+            events=sum(item.cursor is None and item.failure is None for item in chosen),
+            deliveries=len(made) if kept is None else len(kept),
+            claimed=claimed if kept is None else [one for one in claimed if one.id in kept],
+            more=bool(more.rows),
+        )
+
+    def _choose(self, rows: Sequence[Row], limit: int, after: str) -> list[_Chosen]:
+        chosen: list[_Chosen] = []
+        size = 0
+        for row in list(round_robin(rows, lambda row: row[0]))[:limit]:
+            tenant, id_, product, event_type, created_at, length, cursor, tries, body = row
+            size += length
+            if chosen and size > _BYTES_PER_PLAN:
+                break
+            event = self.recent_events.take(tenant, id_)
+            if event is None:
+                event = NewEvent(id_, tenant, product, event_type, bytes(body or b""), created_at)
+            chosen.append(_Chosen(event, length, cursor, tries))
+        served = {item.event.tenant for item in chosen}
+        with self._lock:
+            everyone = not after and len(served) < min(limit, _TENANTS_PER_PLAN)
+            self._after = "" if everyone else max(served, default="")
+        return chosen
+
+    def _match(self, tx: Transaction, chosen: list[_Chosen], config_versions: dict[str, int]) -> list[_Chosen]:
+        """Give events what they lead to; return those for which there was time."""
+        quota = _Quota()
+        kinds: dict[tuple[str, ...], _Kind | None] = {}
+        for position, item in enumerate(chosen):
+            if position and quota.is_used_up:
+                return chosen[:position]
+            try:
+                self._match_one(tx, item, config_versions[item.event.tenant], quota, kinds)
+            except tx.errors:
+                raise
+            except Exception as error:  # whatever it is, it must not keep the others waiting
+                item.failure = f"{type(error).__name__}: {error}"[:500]
+                _log_failure(item)
+        return chosen
+
+    def _match_one(
+        self,
+        tx: Transaction,
+        item: _Chosen,
+        config_version: int,
+        quota: _Quota,
+        kinds: dict[tuple[str, ...], _Kind | None],
+    ) -> None:
+        event = item.event
+        key = (event.tenant, event.product, event.event_type, item.after)
+        if key not in kinds:
+            whole = self._subscribers.whole(tx, event, config_version, item.after)
+            kinds[key] = None if whole is None else _Kind(whole)
+        kind = kinds[key]
+        most = min(quota.deliveries, _DELIVERIES_PER_CHUNK)
+        if kind is not None and kind.endpoints <= most:
+            subscribers, item.open_lanes = kind.subscribers, kind.open_lanes
+            quota.deliveries -= kind.endpoints
+        else:
+            subscribers = self._chunk(tx, item, config_version, quota, most)
+            item.open_lanes = _open_lanes(subscribers)
+        item.matches = plan_event(event, subscribers, now=tx.now)
+
+    def _chunk(
+        self, tx: Transaction, item: _Chosen, config_version: int, quota: _Quota, most: int
+    ) -> list[Subscriber]:
+        """Return as many of the event's subscribers as one call plans; note where the next one goes on."""
+        subscribers: list[Subscriber] = []
+        left = most
+        for one in self._subscribers.matching(tx, item.event, config_version, item.after):
+            if left <= 0 or quota.is_used_up:
+                item.cursor = subscribers[-1].webhook_id if subscribers else item.after
+                break
+            subscribers.append(one)
+            left -= len(one.endpoints)
+            quota.deliveries -= len(one.endpoints)
+        return subscribers
+
+
+class _Versions(dict[str, int]):
+    """The configuration versions of tenants; 0 for one that never had any configuration."""
+
+    def __missing__(self, tenant: str) -> int:
+        return 0
+
+
+def _finding(after: str, limit: int) -> list[Call]:
+    """Return the calls that find new events beyond the tenant `after`, and the versions of their tenants.
+
+    The events are claimed first: a change that was made before they were emitted is then seen.
+    """
+    values: dict[str, Any] = {"after": after, "tenants": _TENANTS_PER_PLAN}
+    return [
+        Call("find_new_events", values={**values, "limit": limit}),
+        Call("share_found_configuration"),
+        Call("found_config_versions", values=values),
+    ]
+
+
+def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
+    """Return the calls that mark events as planned, send what is left of them to the end of the queue, or note a failure."""
+    whole, partly, failed = [], [], []
+    for item in chosen:
+        tenant, id_ = item.event.tenant, item.event.id
+        if item.failure is not None:
+            failed.append((tenant, id_, item.failure, item.tries + 1, item.tries + 1 >= _MOST_TRIES, now))
+        elif item.cursor is not None:
+            partly.append((tenant, id_, item.cursor, now))
+        else:
+            whole.append((tenant, id_))
+    return [
+        Call("mark_planned", whole),
+        Call("mark_partly_planned", partly),
+        Call("mark_plan_failed", failed),
+    ]
+
+
+def _open_lanes(subscribers: Iterable[Subscriber]) -> frozenset[str]:
+    return frozenset(
+        endpoint.id
+        for one in subscribers
+        if one.interval.deactivated_at is None
+        for endpoint in one.endpoints
+        if endpoint.disabled_at is None
+    )
+
+
+def _log_failure(item: _Chosen) -> None:
+    event, last = item.event, item.tries + 1 >= _MOST_TRIES
+    _logger.error(
+        "event %s of tenant %s could not be planned%s: %s",
+        event.id,
+        event.tenant,
+        " and is set aside" if last else ", it is tried again",
+        item.failure,
+        exc_info=True,
+    )

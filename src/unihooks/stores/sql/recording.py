@@ -1,0 +1,192 @@
+"""Record attempts: fence them by token, move deliveries on, and keep each lane's health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import define
+
+from unihooks._model.log import DeliveryState
+from unihooks.abc import FAILING_LIMIT_US, FAILING_TOO_LONG, AttemptRow, Recorded, Result
+from unihooks.stores.sql.configuration import disable_endpoint, lock_configuration
+from unihooks.stores.sql.statistics import hour_rows
+from unihooks.stores.sql.transaction import Call, Row, Transaction
+
+_Sent = tuple[Result, AttemptRow]
+
+
+@define
+class _Health:
+    """An endpoint's health, followed through the results of one batch in their order."""
+
+    failing_since: int | None
+    failures: int
+    last_success_at: int | None
+    last_failure_at: int | None
+
+    def note(self, result: Result, now: int) -> str | None:
+        """Count one result; return the reason to disable the endpoint, if there is one."""
+        if result.state is DeliveryState.DELIVERED:
+            self.failing_since, self.failures, self.last_success_at = None, 0, now
+            return result.disable
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        self.failures += 1
+        self.last_failure_at = now
+        too_long = now - self.failing_since >= FAILING_LIMIT_US
+        return result.disable or (FAILING_TOO_LONG if too_long else None)
+
+
+def opening(results: Sequence[Result]) -> list[Call]:
+    """Return the call that `record` begins with, unless a lock of the configuration has to come first."""
+    if any(item.disable or item.state is not DeliveryState.DELIVERED for item in results):
+        return []
+    return [_holding(results, DeliveryState.PENDING)]
+
+
+def record(tx: Transaction, results: Sequence[Result]) -> Recorded:
+    """Store the results whose token still holds the delivery; `opening` came along with the transaction's beginning."""
+    alone = _may_disable(tx, results)
+    if alone:
+        # Before any row is locked: whoever changes a configuration locks in this order.
+        lock_configuration(tx, alone)
+    outcome = tx.opening[0] if tx.opening else tx.pipeline(_holding(results, DeliveryState.PENDING))[0]
+    accepted = _held(results, outcome.rows)
+    if len(accepted) < len(results):
+        _keep_attempts(tx, results)
+    if not accepted:
+        return Recorded(accepted=frozenset())
+    disabled = _store(tx, accepted, alone)
+    return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
+
+
+def _store(tx: Transaction, accepted: list[Result], alone: set[str]) -> list[tuple[str, str, str]]:
+    sent = _sent(accepted)
+    endpoint_ids = list(dict.fromkeys(item.claimed.endpoint_id for item in accepted))
+    *_, lanes = tx.pipeline(
+        Call("add_attempts", [_attempt_row(*pair) for pair in sent]),
+        *_moving(tx, accepted),
+        Call("add_hours", hour_rows(sent, tx.now)),
+        Call("lane_health", values={"endpoints": endpoint_ids}),
+    )
+    healths = {endpoint_id: _Health(*health) for endpoint_id, *health in lanes.rows}
+    reasons = _note_health(healths, sent, tx.now)
+    due = _due(accepted, tx.now)
+    rows = [
+        (id_, one.failing_since, one.failures, one.last_success_at, one.last_failure_at, due.get(id_))
+        for id_, one in healths.items()
+    ]
+    tx.pipeline(Call("set_lanes", rows), commit=not alone)
+    return _disable(tx, [(item, reason) for item, reason in reasons if item.claimed.tenant in alone])
+
+
+def _may_disable(tx: Transaction, results: Sequence[Result]) -> set[str]:
+    """Return the tenants of which an endpoint may have to be disabled."""
+    failing = {item.claimed.endpoint_id for item in results if item.state is not DeliveryState.DELIVERED}
+    tenants = {item.claimed.tenant for item in results if item.disable}
+    if failing:
+        rows = tx.fetch("tenants_failing_too_long", endpoints=list(failing), since=tx.now - FAILING_LIMIT_US)
+        tenants.update(row[0] for row in rows)
+    return tenants
+
+
+def _holding(results: Sequence[Result], state: DeliveryState) -> Call:
+    """Return the call that finds the positions of results whose token holds their delivery, and locks that."""
+    keys = sorted(
+        (item.claimed.tenant, item.claimed.id, item.claimed.token, position) for position, item in enumerate(results)
+    )
+    return Call("held_by_token", keys, {"state": state.value})
+
+
+def _held(results: Sequence[Result], found: Iterable[Row]) -> list[Result]:
+    positions = sorted(row[0] for row in found)
+    # Of two results with one token only the first can hold the delivery.
+    first = {results[position].claimed.id: position for position in reversed(positions)}
+    return [results[position] for position in sorted(first.values())]
+
+
+def _keep_attempts(tx: Transaction, results: Sequence[Result]) -> None:
+    """Let the log show the requests that were under way when their deliveries were cancelled."""
+    cancelled = _held(results, tx.pipeline(_holding(results, DeliveryState.CANCELLED))[0].rows)
+    sent = _sent(cancelled)
+    tx.run("add_attempts", [_attempt_row(*pair) for pair in sent])
+    rows = [(item.claimed.tenant, item.claimed.id, made.number, made.started_at) for item, made in sent]
+    tx.run("note_attempts", rows)
+
+
+def _moving(tx: Transaction, accepted: Sequence[Result]) -> list[Call]:
+    """Return the calls that move deliveries on: what was delivered by its ids alone, the rest row by row."""
+    delivered: dict[tuple[str, int], list[str]] = {}
+    rows: list[Row] = []
+    for item in accepted:
+        claimed, made = item.claimed, item.attempt
+        if item.state is DeliveryState.DELIVERED and made is not None:
+            delivered.setdefault((claimed.tenant, made.number), []).append(claimed.id)
+            continue
+        due_at = _retry_at(item, tx.now) if item.state is DeliveryState.PENDING else None
+        number, started_at = (claimed.attempt_count, None) if made is None else (made.number, made.started_at)
+        rows.append(
+            (claimed.tenant, claimed.id, claimed.endpoint_id, item.state.value, due_at, number, started_at, item.reason)
+        )
+    return [
+        *(
+            Call("move_delivered", values={"tenant": tenant, "number": number, "ids": ids})
+            for (tenant, number), ids in delivered.items()
+        ),
+        Call("move_on", rows),
+    ]
+
+
+def _due(accepted: Iterable[Result], now: int) -> dict[str, int]:
+    """Return when the next retry of each endpoint is due."""
+    due: dict[str, int] = {}
+    for item in accepted:
+        if item.state is DeliveryState.PENDING:
+            endpoint_id, at = item.claimed.endpoint_id, _retry_at(item, now)
+            due[endpoint_id] = min(due.get(endpoint_id, at), at)
+    return due
+
+
+def _retry_at(item: Result, now: int) -> int:
+    return now + (item.retry_in_us or 0)
+
+
+def _sent(results: Iterable[Result]) -> list[_Sent]:
+    """Return the results of requests, each with its attempt; nothing was sent where a rendering failed."""
+    return [(item, item.attempt) for item in results if item.attempt is not None]
+
+
+def _attempt_row(item: Result, made: AttemptRow) -> Row:
+    return (
+        item.claimed.id,
+        made.number,
+        made.url,
+        made.started_at,
+        made.duration_us,
+        made.status_code,
+        made.error,
+        made.request_headers,
+        made.response_headers,
+        made.response_body,
+        made.warnings_text,
+    )
+
+
+def _note_health(healths: dict[str, _Health], sent: Iterable[_Sent], now: int) -> list[tuple[Result, str]]:
+    reasons = []
+    for item, _ in sent:
+        health = healths.get(item.claimed.endpoint_id)
+        reason = health and health.note(item, now)
+        if reason:
+            reasons.append((item, reason))
+    return reasons
+
+
+def _disable(tx: Transaction, reasons: list[tuple[Result, str]]) -> list[tuple[str, str, str]]:
+    disabled = []
+    for item, reason in reasons:
+        endpoint_id = item.claimed.endpoint_id
+        # What an old URL answered says nothing about the one that replaced it.
+        url = "" if item.attempt is None else item.attempt.url
+        owner = disable_endpoint(tx, endpoint_id, url, reason)
+        disabled += [(*owner, endpoint_id)] if owner else []
+    return disabled

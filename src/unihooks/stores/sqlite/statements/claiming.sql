@@ -1,0 +1,61 @@
+-- name: work
+SELECT EXISTS (SELECT 1 FROM main.unihooks_events WHERE NOT planned),
+    (SELECT min(next_due_at) FROM main.unihooks_lanes WHERE open = 1 AND next_due_at IS NOT NULL)
+
+-- name: due_lanes
+-- columns: endpoint_id, tenant
+SELECT endpoint_id, tenant FROM main.unihooks_lanes
+WHERE open = 1 AND next_due_at <= :now ORDER BY next_due_at LIMIT :limit
+
+-- name: due_lanes_by_tenant
+-- columns: tenant, endpoint_id
+WITH RECURSIVE turns (tenant) AS (
+    SELECT min(tenant) FROM main.unihooks_lanes WHERE open = 1 AND next_due_at IS NOT NULL AND tenant > :after
+    UNION ALL
+    SELECT (SELECT min(tenant) FROM main.unihooks_lanes
+            WHERE open = 1 AND next_due_at IS NOT NULL AND tenant > turns.tenant)
+    FROM turns WHERE tenant IS NOT NULL LIMIT :tenants
+)
+SELECT turns.tenant, l.endpoint_id FROM turns LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id IN (
+    SELECT d.endpoint_id FROM main.unihooks_lanes AS d
+    WHERE d.open = 1 AND d.tenant = turns.tenant AND d.next_due_at <= :now ORDER BY d.next_due_at LIMIT :each
+)
+WHERE turns.tenant IS NOT NULL
+
+-- name: due_deliveries
+-- rows: endpoint_id, share, turn
+-- columns: tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, attempt_count, elapsed
+SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, d.attempt_count,
+    coalesce(:now - d.first_attempt_at - (l.held_total_us - d.held_base), 0) AS elapsed
+FROM json_each(:rows) AS k
+CROSS JOIN main.unihooks_lanes AS l ON l.endpoint_id = json_extract(k.value, '$[0]') AND l.open = 1
+CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = l.tenant AND d.id IN (
+    SELECT id FROM main.unihooks_deliveries
+    WHERE endpoint_id = l.endpoint_id AND state = 'pending' AND due_at <= :now ORDER BY due_at LIMIT :share
+)
+ORDER BY k.key, d.due_at
+
+-- name: lease
+-- rows: tenant, id
+UPDATE main.unihooks_deliveries AS d SET due_at = :until, token = :token FROM json_each(:rows) AS k
+WHERE d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
+
+-- name: lock_lanes
+
+-- name: settle_lanes
+UPDATE main.unihooks_lanes SET next_due_at = (
+    SELECT min(due_at) FROM main.unihooks_deliveries
+    WHERE endpoint_id = main.unihooks_lanes.endpoint_id AND state = 'pending'
+) WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints))
+
+-- name: lower_lanes
+-- rows: endpoint_id, due_at
+UPDATE main.unihooks_lanes
+SET next_due_at = min(coalesce(next_due_at, json_extract(k.value, '$[1]')), json_extract(k.value, '$[1]'))
+FROM json_each(:rows) AS k WHERE endpoint_id = json_extract(k.value, '$[0]')
+
+-- name: release
+-- rows: tenant, id, token
+UPDATE main.unihooks_deliveries AS d SET due_at = :now, token = NULL FROM json_each(:rows) AS k
+WHERE d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
+  AND d.token = json_extract(k.value, '$[2]') AND d.state = 'pending'

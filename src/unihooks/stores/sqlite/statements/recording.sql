@@ -1,0 +1,71 @@
+-- name: tenants_failing_too_long
+SELECT DISTINCT tenant FROM main.unihooks_lanes
+WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints)) AND failing_since <= :since
+
+-- name: held_by_token
+-- rows: tenant, id, token, position
+-- columns: position
+SELECT json_extract(k.value, '$[3]') AS position FROM json_each(:rows) AS k
+CROSS JOIN main.unihooks_deliveries AS d
+    ON d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
+WHERE d.token = json_extract(k.value, '$[2]') AND +d.state = :state
+
+-- name: move_delivered
+UPDATE main.unihooks_deliveries SET state = 'delivered', token = NULL, attempt_count = :number, reason = NULL
+WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:ids))
+
+-- name: move_on
+-- rows: tenant, id, endpoint_id, state, due_at, number, first_at, reason
+WITH news (tenant, id, endpoint_id, state, due_at, number, first_at, reason) AS (VALUES :rows)
+UPDATE main.unihooks_deliveries AS d
+SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, attempt_count = news.number,
+    first_attempt_at = coalesce(d.first_attempt_at, news.first_at),
+    held_base = coalesce(d.held_base, (
+        SELECT held_total_us FROM main.unihooks_lanes AS l WHERE l.endpoint_id = news.endpoint_id), 0),
+    reason = news.reason
+FROM news WHERE d.tenant = news.tenant AND d.id = news.id
+
+-- name: note_attempts
+-- rows: tenant, id, number, first_at
+WITH news (tenant, id, number, first_at) AS (VALUES :rows)
+UPDATE main.unihooks_deliveries AS d
+SET token = NULL, attempt_count = news.number, first_attempt_at = coalesce(d.first_attempt_at, news.first_at)
+FROM news WHERE d.tenant = news.tenant AND d.id = news.id
+
+-- name: add_attempts
+-- rows: delivery_id, number, url, started_at, duration_us, status_code, error, request_headers, response_headers, response_body, warnings
+-- bytes: response_body
+INSERT INTO main.unihooks_attempts (
+    delivery_id, number, url, started_at, duration_us, status_code, error, request_headers, response_headers,
+    response_body, warnings
+)
+VALUES :rows
+
+-- name: add_hours
+-- rows: endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_50_ms, up_to_100_ms, up_to_250_ms, up_to_500_ms, up_to_1000_ms, up_to_2000_ms, up_to_5000_ms, up_to_10000_ms
+INSERT INTO main.unihooks_hours (
+    endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_50_ms, up_to_100_ms, up_to_250_ms,
+    up_to_500_ms, up_to_1000_ms, up_to_2000_ms, up_to_5000_ms, up_to_10000_ms
+)
+VALUES :rows ON CONFLICT (endpoint_id, hour) DO UPDATE SET
+    attempts = attempts + excluded.attempts, delivered = delivered + excluded.delivered,
+    failed = failed + excluded.failed, duration_us = duration_us + excluded.duration_us,
+    up_to_50_ms = up_to_50_ms + excluded.up_to_50_ms, up_to_100_ms = up_to_100_ms + excluded.up_to_100_ms,
+    up_to_250_ms = up_to_250_ms + excluded.up_to_250_ms, up_to_500_ms = up_to_500_ms + excluded.up_to_500_ms,
+    up_to_1000_ms = up_to_1000_ms + excluded.up_to_1000_ms, up_to_2000_ms = up_to_2000_ms + excluded.up_to_2000_ms,
+    up_to_5000_ms = up_to_5000_ms + excluded.up_to_5000_ms,
+    up_to_10000_ms = up_to_10000_ms + excluded.up_to_10000_ms
+
+-- name: lane_health
+-- columns: endpoint_id, failing_since, failures, last_success_at, last_failure_at
+SELECT l.endpoint_id, l.failing_since, l.failures, l.last_success_at, l.last_failure_at
+FROM json_each(:endpoints) AS k CROSS JOIN main.unihooks_lanes AS l ON l.endpoint_id = k.value
+
+-- name: set_lanes
+-- rows: endpoint_id, failing_since, failures, last_success_at, last_failure_at, due_at
+WITH news (endpoint_id, failing_since, failures, last_success_at, last_failure_at, due_at) AS (VALUES :rows)
+UPDATE main.unihooks_lanes AS l
+SET failing_since = news.failing_since, failures = news.failures, last_success_at = news.last_success_at,
+    last_failure_at = news.last_failure_at,
+    next_due_at = min(coalesce(l.next_due_at, news.due_at), coalesce(news.due_at, l.next_due_at))
+FROM news WHERE l.endpoint_id = news.endpoint_id
