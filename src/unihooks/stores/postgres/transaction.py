@@ -21,7 +21,8 @@ STATEMENTS = Statements(files("unihooks.stores.postgres") / "statements")
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+# Bytes besides those that a statement names are few: they go as hexadecimal text.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=bytes.hex)
 _NOTHING = Outcome([], 0)
 _SETS = (set, frozenset, tuple)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -28,14 +27,12 @@ def work(tx: Transaction) -> Work:
 class Claimer:
     """Claim from tenants in turn; remember which comes next when there are too many for one claim."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
         self._after = ""
 
-    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+    def claim(self, database: Database, lease: Lease, capacity: Capacity) -> list[Claimed]:
         """Lease due deliveries of open lanes that have capacity, which is left as it is."""
-        return self._database.write(lambda tx: self._claim(tx, lease, capacity.copy()), synced=False)
+        return database.write(lambda tx: self._claim(tx, lease, capacity.copy()), synced=False)
 
     def _claim(self, tx: Transaction, lease: Lease, capacity: Capacity) -> list[Claimed]:
         while capacity.total:
@@ -60,12 +57,9 @@ class Claimer:
         return list(round_robin(free, lambda lane: lane[1])), cut
 
     def _due_lanes_by_tenant(self, tx: Transaction, each: int) -> list[_Lane]:
-        with self._lock:
-            after = self._after
-        found = tx.fetch("due_lanes_by_tenant", now=tx.now, after=after, tenants=_TENANTS_PER_CLAIM, each=each)
+        found = tx.fetch("due_lanes_by_tenant", now=tx.now, after=self._after, tenants=_TENANTS_PER_CLAIM, each=each)
         tenants = {tenant for tenant, _ in found}
-        with self._lock:
-            self._after = max(tenants) if len(tenants) == _TENANTS_PER_CLAIM else ""
+        self._after = max(tenants) if len(tenants) == _TENANTS_PER_CLAIM else ""
         return [(endpoint_id, tenant) for tenant, endpoint_id in found if endpoint_id is not None]
 
 

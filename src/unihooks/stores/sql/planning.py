@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -75,26 +74,27 @@ class _Kind:
 class Planner:
     """Plan tenants in turn; remember which comes next, and the subscribers and events of late."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
         self._after = ""
         self._subscribers = Subscribers()
-        self.recent_events = RecentEvents()
+        self._recent_events = RecentEvents()
+
+    def keep(self, events: Iterable[NewEvent]) -> None:
+        """Take events that this process has inserted, which saves reading their payloads."""
+        self._recent_events.keep(events)
 
     def forget(self) -> None:
         """Forget what was read or inserted in a transaction that did not last."""
         self._subscribers = Subscribers()
-        self.recent_events.forget()
+        self._recent_events.forget()
 
-    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
+    def plan(self, database: Database, lease: Lease, capacity: Capacity, limit: int) -> Planned:
         """Plan up to `limit` new events; `capacity` is left as it is."""
-        self.recent_events.is_wanted = True
-        with self._lock:
-            after = self._after
+        self._recent_events.is_wanted = True
+        after = self._after
         # The sync of what is recorded later covers this, too: a server that crashes before loses no more of the
         # plan than what was in flight or not yet recorded, and that goes out again in any case.
-        return self._database.write(
+        return database.write(
             lambda tx: self._plan(tx, lease, capacity.copy(), limit, after), _finding(after, limit), synced=False
         )
 
@@ -130,14 +130,13 @@ class Planner:
             size += length
             if chosen and size > _BYTES_PER_PLAN:
                 break
-            event = self.recent_events.take(tenant, id_)
+            event = self._recent_events.take(tenant, id_)
             if event is None:
                 event = NewEvent(id_, tenant, product, event_type, bytes(body or b""), created_at)
             chosen.append(_Chosen(event, length, cursor, tries))
         served = {item.event.tenant for item in chosen}
-        with self._lock:
-            everyone = not after and len(served) < min(limit, _TENANTS_PER_PLAN)
-            self._after = "" if everyone else max(served, default="")
+        everyone = not after and len(served) < min(limit, _TENANTS_PER_PLAN)
+        self._after = "" if everyone else max(served, default="")
         return chosen
 
     def _match(self, tx: Transaction, chosen: list[_Chosen], config_versions: dict[str, int]) -> list[_Chosen]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from attrs import define
@@ -167,7 +168,7 @@ def _attempt_row(item: Result, made: AttemptRow) -> Row:
         made.request_headers,
         made.response_headers,
         made.response_body,
-        made.warnings_text,
+        json.dumps(made.warnings) if made.warnings else "[]",
     )
 
 

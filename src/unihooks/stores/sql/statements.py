@@ -55,7 +55,8 @@ class Statements(dict[str, Statement]):
         conditions = [item.format_map(texts) if "{" in item else item for item in selection.conditions]
         order = f"ORDER BY {selection.order}" if selection.order else ""
         limit = "" if selection.limit is None else "LIMIT :limit"
-        return " ".join([" AND ".join([self[name].text, *conditions]), order, limit, self[suffix].text if suffix else ""])
+        lock = self[suffix].text if suffix else ""
+        return " ".join([" AND ".join([self[name].text, *conditions]), order, limit, lock])
 
 
 class _Texts(dict[str, str]):
@@ -70,9 +71,9 @@ class _Texts(dict[str, str]):
 
 
 def parse(text: str) -> Iterator[Statement]:
-    """Yield the statements of a file.
+    r"""Yield the statements of a file.
 
-    >>> [one] = parse("-- name: add\\n-- rows: id, state\\nINSERT INTO t VALUES :rows\\n")
+    >>> [one] = parse("-- name: add\n-- rows: id, state\nINSERT INTO t VALUES :rows\n")
     >>> one.name, one.rows, one.text
     ('add', ('id', 'state'), 'INSERT INTO t VALUES :rows')
     """

@@ -7,15 +7,16 @@ stands in their files alone.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 from attrs import define, field
 
-from unihooks._base.times import Clock
+from unihooks._base.times import Clock, now_us, system_clock, to_us
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 
@@ -96,7 +97,7 @@ class Transaction(ABC):
 
     @abstractmethod
     def select(self, name: str, selection: Selection, /, suffix: str = "") -> list[Row]:
-        """Return the selected rows of a named SELECT; `suffix` names a text to put at the end (a lock), if there is one."""
+        """Return the selected rows of a named SELECT; `suffix` names a text to put at its end, such as a lock."""
 
     @abstractmethod
     def count(self, name: str, selection: Selection, /) -> int:
@@ -112,16 +113,32 @@ class Transaction(ABC):
         return rows[0] if rows else None
 
 
-class StoreClock(Protocol):
+class StoreClock:
     """The time by the store's clock: the host's if it has set one, else the database's own."""
 
-    clock: Clock | None
+    def __init__(self) -> None:
+        self.clock: Clock | None = None
+        self._pinned = threading.local()
 
     def now(self) -> int:
         """Return the time in microseconds."""
+        if self.clock is not None:
+            return to_us(self.clock())
+        pinned: int | None = getattr(self._pinned, "at", None)
+        return self.own_time() if pinned is None else pinned
 
-    def pinned(self, at: int) -> AbstractContextManager[None]:
+    def own_time(self) -> int:
+        """Return the time by the database's own clock, which is this machine's where it has none."""
+        return now_us(system_clock)
+
+    @contextmanager
+    def pinned(self, at: int) -> Iterator[None]:
         """Let it be `at` for this thread: a change of configuration happens at one exact time."""
+        self._pinned.at = at
+        try:
+            yield
+        finally:
+            self._pinned.at = None
 
 
 class Database(ABC):
@@ -173,12 +190,12 @@ class Database(ABC):
     def close(self) -> None:
         """Finish what is queued and close; the next use opens again."""
 
-    def notify(self) -> None:
+    def notify(self) -> None:  # noqa: B027 - few databases have anybody to tell
         """Let workers of other processes look for work; never waits."""
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002 - few databases hear of it
         """Call `changed` whenever another process has told of a change; return what ends that."""
         return lambda: None
 
-    def scrub(self) -> None:
+    def scrub(self) -> None:  # noqa: B027 - few databases leave anything
         """Remove what was erased from files that may still hold older copies of it."""

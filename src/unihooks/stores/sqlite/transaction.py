@@ -22,8 +22,8 @@ from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Trans
 
 STATEMENTS = Statements(files("unihooks.stores.sqlite") / "statements")
 
-# Few sizes make few statements, which are compiled once and then reused.
-_CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+# Few sizes make few statements, which are compiled once and then reused; few rows take one step.
+_MANY, _SEVERAL, _FEW = 256, 64, 16
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
 _VALUES = re.compile(r"VALUES\s+:rows")
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -71,7 +71,7 @@ class SQLiteTransaction(Transaction):
         return self._connection.execute(text, _bound(selection.values, selection.limit)).fetchall()
 
     def count(self, name: str, selection: Selection, /) -> int:
-        text = f"SELECT count(*) FROM ({STATEMENTS.selecting(name, selection)})"
+        text = f"SELECT count(*) FROM ({STATEMENTS.selecting(name, selection)})"  # noqa: S608 - only names
         return int(self._connection.execute(text, _bound(selection.values, selection.limit)).fetchone()[0])
 
     def time(self) -> int:
@@ -94,7 +94,7 @@ class SQLiteTransaction(Transaction):
         if rows is not None:
             given["rows"] = as_json(rows)
         cursor = self._connection.execute(compiled.before, given)
-        return _unpacked(compiled.statement, cursor) if compiled.statement.columns else cursor.fetchall()
+        return _unpacked(cursor) if compiled.statement.columns else cursor.fetchall()
 
     def _execute_in_chunks(self, compiled: _Compiled, rows: Sequence[Row], values: Mapping[str, Any]) -> list[Row]:
         found: list[Row] = []
@@ -143,7 +143,7 @@ def _in_one_step(statement: Statement) -> str:
     return f"SELECT json_group_array(json_array({', '.join(columns)})){joined} FROM (\n{statement.text}\n)"  # noqa: S608 - only names
 
 
-def _unpacked(statement: Statement, cursor: sqlite3.Cursor) -> list[Row]:
+def _unpacked(cursor: sqlite3.Cursor) -> list[Row]:
     text, *joined = cursor.fetchone()
     rows: list[Row] = json.loads(text)
     if not joined:
@@ -164,7 +164,7 @@ def _with_values(before: str, after: str, width: int, count: int) -> str:
 
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     start = 0
-    for size in _CHUNKS:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
+    while left := len(rows) - start:
+        size = _MANY if left >= _MANY else _SEVERAL if left >= _SEVERAL else min(left, _FEW)
+        yield rows[start : start + size]
+        start += size

@@ -1,0 +1,91 @@
+"""Insert events: many in one statement, each with its own outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from unihooks._base.times import from_us
+from unihooks._contract.planning import NewEvent
+from unihooks._model.log import Event
+from unihooks.abc import EmitOutcome
+from unihooks.exceptions import IdempotencyConflict
+from unihooks.stores.sql.refusals import cannot_be_stored, key_was_used
+from unihooks.stores.sql.transaction import Row, Transaction
+
+Insert = Callable[[Sequence[NewEvent]], list[EmitOutcome]]
+
+
+def one_by_one_if_refused(
+    insert: Insert, events: Sequence[NewEvent], concerns_one: Callable[[Exception], bool]
+) -> list[EmitOutcome]:
+    """Insert events together; where one of them is refused, one by one, so that it fails alone.
+
+    `concerns_one` says of an error whether it is about a single event.
+    """
+    try:
+        return insert(events)
+    except Exception as error:
+        if not concerns_one(error):
+            raise
+        if len(events) == 1:
+            return [cannot_be_stored(error)]
+    return [outcome for event in events for outcome in one_by_one_if_refused(insert, [event], concerns_one)]
+
+
+def insert_keyed(tx: Transaction, events: Sequence[NewEvent], *, own_times: bool = True) -> list[EmitOutcome]:
+    """Insert events with idempotency keys; the first of a key in the batch is inserted, or finds its like."""
+    first = {(event.tenant, event.idempotency_key): event for event in reversed(events)}
+    # In the order of keys, so that batches wait for one another in one direction only.
+    rows = [keyed_row(first[key], own_times=own_times) for key in sorted(first)]
+    found = {(row[0], row[1]): row[2:] for row in tx.fetch("add_events_once", rows)}
+    return [_outcome(event, found[event.tenant, event.idempotency_key]) for event in events]
+
+
+def keyed_row(event: NewEvent, *, own_times: bool) -> Row:
+    """Return tenant, id, product, event type, created_at (None: the database tells it), key, digest and body."""
+    created_at = event.created_at if own_times else None
+    return (
+        event.tenant,
+        event.id,
+        event.product,
+        event.event_type,
+        created_at,
+        event.idempotency_key,
+        event.digest,
+        event.body,
+    )
+
+
+def stored_event(event: NewEvent, row: Row) -> Event:
+    """Return the event that an INSERT answered for (id, digest, created_at), which may be an earlier one of its key."""
+    id_, digest, created_at = row
+    if event.idempotency_key is not None and bytes(digest or b"") != event.digest:
+        raise key_was_used()
+    # A host's connection may give texts as bytes.
+    text = id_.decode() if isinstance(id_, bytes) else id_
+    return event_of(event, text, int(created_at))
+
+
+def event_of(event: NewEvent, id_: str, created_at: int) -> Event:
+    """Return a stored event without its payload."""
+    return Event(id_, event.tenant, event.product, event.event_type, None, from_us(created_at))
+
+
+def events_of(events: Iterable[NewEvent]) -> list[EmitOutcome]:
+    """Return stored events without their payloads."""
+    made: list[EmitOutcome] = []
+    at, moment = -1, from_us(0)
+    for event in events:
+        # Those that are emitted together have one time, and turning it takes longer than all the rest.
+        if event.created_at != at:
+            at = event.created_at
+            moment = from_us(at)
+        made.append(Event(event.id, event.tenant, event.product, event.event_type, None, moment))
+    return made
+
+
+def _outcome(event: NewEvent, row: Row) -> EmitOutcome:
+    try:
+        return stored_event(event, row)
+    except IdempotencyConflict as conflict:
+        return conflict
