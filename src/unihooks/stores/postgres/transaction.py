@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 STATEMENTS = Statements(files("unihooks.stores.postgres") / "statements")
 
+# A few statements name the schema as a value.
+_NAMING_SCHEMA = frozenset(name for name, statement in STATEMENTS.items() if ":schema" in statement.text)
+
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
@@ -131,6 +134,8 @@ class PostgresTransaction(Transaction):
 
     def _parameters(self, name: str, rows: Sequence[Row] | None, values: Mapping[str, Any]) -> dict[str, Any]:
         given = {key: list(value) if value.__class__ in _SETS else value for key, value in values.items()}
+        if name in _NAMING_SCHEMA:
+            given["schema"] = self._schema.name
         return given if rows is None else {**given, **_table(STATEMENTS[name], rows)}
 
 

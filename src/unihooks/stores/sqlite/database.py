@@ -9,21 +9,29 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
+from importlib.resources import files
+from typing import TypeVar
 from weakref import WeakSet
 
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
-from unihooks.stores.sqlite import schema as _sqlite_schema
-from unihooks.stores.sqlite.errors import explaining
-from unihooks.stores.sqlite.writer import Work, Writer
+from unihooks.stores.sql.schema import Migrations, Place, check, migrate
+from unihooks.stores.sql.transaction import Call, Database, StoreClock, Transaction
+from unihooks.stores.sqlite.errors import explaining, is_busy
+from unihooks.stores.sqlite.transaction import SQLiteTransaction
+from unihooks.stores.sqlite.writer import Writer
 
 _READERS_KEPT = 4
 _PATIENCE = 5.0
 _CACHE_KIB = 16 * 1024
-# SubscriberCache in the write-ahead log before they move to the file; fewer moves write a busy page less often.
+# Pages in the write-ahead log before they move to the file; fewer moves write a busy page less often.
 _PAGES_AHEAD = 4_000
+_WAL_RETRY_SECONDS = 0.02
+
+MIGRATIONS = Migrations(files("unihooks.stores.sqlite") / "migrations")
+
+T = TypeVar("T")
 
 
 class _Readers:
@@ -80,8 +88,13 @@ class _Opened:
             self._watch.close()
 
 
-class Database:
-    """Give access to the file at `path`; opened when needed, closed before a fork, opened again after it."""
+class SQLiteDatabase(Database):
+    """The file at `path`: opened when needed, closed before a fork, opened again after it.
+
+    `inserted` is told of events within the transaction that inserts them,
+    `lost` when one did not last, or when the file was opened anew. Without
+    `durable` nothing waits for the disk.
+    """
 
     def __init__(
         self,
@@ -89,16 +102,18 @@ class Database:
         *,
         migrate: bool,
         busy_timeout: float,
-        now: Callable[[], int],
         inserted: Callable[[Sequence[NewEvent]], None],
-        rolled_back: Callable[[], None],
+        lost: Callable[[], None],
+        durable: bool = True,
     ) -> None:
         self.path = path
+        self.time = StoreClock()
+        self._place = Place(f"the database {path}", "path")
         self._migrates = migrate
         self._busy_timeout = busy_timeout
-        self._now = now
         self._inserted = inserted
-        self._rolled_back = rolled_back
+        self._lost = lost
+        self._durable = durable
         self._lock = threading.RLock()
         self._emptying = threading.Lock()
         self._opened: _Opened | None = None
@@ -108,37 +123,45 @@ class Database:
 
     @property
     def store_id(self) -> str:
-        """Return what tells this store from every other."""
         return self._open().store_id
 
-    def data_version(self) -> tuple[int, int]:
-        """Return numbers that change with every commit; versions of one opening say nothing about another's."""
+    def change_token(self) -> tuple[int, int]:
+        # Versions of one opening say nothing about another's.
         with explaining(self.path):
             opened = self._open()
             return self._times_opened, opened.data_version()
 
-    def write(self, work: Work) -> Any:
-        """Run `work` in the writer's transaction and return its result once that is durable."""
-        while (future := self._open().writer.call(work)) is None:
-            pass
-        return future.result()
+    def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:  # noqa: ARG002 - each commit is synced
+        def begun(connection: sqlite3.Connection) -> T:
+            tx = SQLiteTransaction(connection, self.time.now)
+            tx.opening = tx.pipeline(*opening)
+            return work(tx)
 
-    def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
-        """Insert events with the writer's next commit."""
+        while (one_shot := self._open().writer.call(begun)) is None:
+            pass
+        done: T = one_shot.result()
+        return done
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        with self._reading() as connection:
+            return work(SQLiteTransaction(connection, self.time.now))
+
+    def ask(self, work: Callable[[Transaction], T]) -> T:
+        return self.read(work)
+
+    def submit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
         while (future := self._open().writer.emit(events)) is None:
             pass
         return future
 
     def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        """Insert events with the writer's next commit, and wait for it."""
         while (one_shot := self._open().writer.insert(events)) is None:
             pass
         outcomes: list[EmitOutcome] = one_shot.result()
         return outcomes
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection in a transaction that sees one state of the database; never waits for writes."""
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         readers = self._open().readers
         with explaining(self.path):
             connection = readers.take()
@@ -151,17 +174,16 @@ class Database:
                 readers.give_back(connection)
 
     def migrate(self) -> list[str]:
-        """Bring the schema up to date now; return the names of the steps taken."""
         with explaining(self.path):
             connection = self._connect()
             try:
-                _sqlite_schema.use_wal(connection, self._busy_timeout)
-                return _sqlite_schema.migrate(connection, self.path, self._now())
+                self._use_wal(connection)
+                return self._migrate(connection)
             finally:
                 connection.close()
 
-    def empty_log(self) -> None:
-        """Move the write-ahead log into the file and cut it, so that no older copy of a page is left."""
+    def scrub(self) -> None:
+        # Older copies of pages are in the write-ahead log: what it holds goes into the file, and it is cut.
         deadline = time.monotonic() + _PATIENCE
         with self._emptying, explaining(self.path):
             connection = self._connect()
@@ -177,7 +199,6 @@ class Database:
                 connection.close()
 
     def close(self) -> None:
-        """Finish queued writes and close; the next use opens again."""
         with self._lock:
             opened, self._opened = self._opened, None
             if opened is not None:
@@ -209,7 +230,7 @@ class Database:
             if self._opened is None:
                 self._opened = self._start()
                 self._times_opened += 1
-                self._rolled_back()
+                self._lost()
             return self._opened
 
     def _start(self) -> _Opened:
@@ -218,21 +239,51 @@ class Database:
         connection = self._connect()
         try:
             if self._migrates:
-                _sqlite_schema.use_wal(connection, self._busy_timeout)
+                self._use_wal(connection)
                 self._migrate_if_needed(connection)
-            store_id = _sqlite_schema.check(connection, self.path)
+            store_id = check(SQLiteTransaction(connection, self.time.now), self._place)
             watch = self._connect()
         except BaseException:
             connection.close()
             raise
-        writer = Writer(connection, self.path, self._inserted, self._rolled_back)
+        writer = Writer(connection, self.path, self._inserted, self._lost)
         return _Opened(store_id, writer, _Readers(self._connect), watch)
 
     def _migrate_if_needed(self, connection: sqlite3.Connection) -> None:
         try:
-            _sqlite_schema.check(connection, self.path)
+            check(SQLiteTransaction(connection, self.time.now), self._place)
         except StoreError:
-            _sqlite_schema.migrate(connection, self.path, self._now())
+            self._migrate(connection)
+
+    def _migrate(self, connection: sqlite3.Connection) -> list[str]:
+        def run(script: str) -> None:
+            for statement in script.split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            steps = migrate(SQLiteTransaction(connection, self.time.now), MIGRATIONS, self._place, run)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return steps
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        """Switch the file to WAL, which stays; others that open it at the same time may be in the way for a moment."""
+        deadline = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                if connection.execute("PRAGMA main.journal_mode").fetchone()[0] != "wal":
+                    connection.execute("PRAGMA main.journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_WAL_RETRY_SECONDS)
+            else:
+                return
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -240,9 +291,9 @@ class Database:
             timeout=self._busy_timeout,
             isolation_level=None,
             check_same_thread=False,
-            cached_statements=256,
+            cached_statements=512,
         )
-        connection.execute("PRAGMA main.synchronous = FULL")
+        connection.execute(f"PRAGMA main.synchronous = {'FULL' if self._durable else 'OFF'}")
         # Old pages kept for a savepoint would be written to a temporary file, as much again as to the log.
         connection.execute("PRAGMA temp_store = MEMORY")
         # What is erased or moved is overwritten: a row that grows leaves its old place.
@@ -252,7 +303,7 @@ class Database:
         return connection
 
 
-_databases: WeakSet[Database] = WeakSet()
+_databases: WeakSet[SQLiteDatabase] = WeakSet()
 _inherited: list[object] = []
 
 

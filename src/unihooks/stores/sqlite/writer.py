@@ -10,17 +10,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from operator import attrgetter
 from typing import Any
 
 from unihooks._base.one_shot import OneShot
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
+from unihooks.stores.sql.emitting import events_of, insert_keyed, one_by_one_if_refused
 from unihooks.stores.sqlite.errors import explained, is_busy
-from unihooks.stores.sqlite.events import insert_events
+from unihooks.stores.sqlite.transaction import SQLiteTransaction
 
 Work = Callable[[sqlite3.Connection], Any]
 
+_ROW = attrgetter("tenant", "id", "product", "event_type", "created_at", "created_at", "body")
 _EVENTS_PER_GROUP = 2_000
 # Beyond this many bytes of write-ahead log, commits pause for readers to let go of it: while reads
 # overlap without end, SQLite alone never begins it anew.
@@ -34,7 +37,7 @@ _PATIENCE = 0.002
 
 
 class _Emit:
-    """Be events to insert, and who waits for them."""
+    """Events to insert, and who waits for them."""
 
     __slots__ = ("events", "future", "outcome")
 
@@ -45,7 +48,7 @@ class _Emit:
 
 
 class _Call:
-    """Be a function to run in the transaction, and who waits for its result."""
+    """A function to run in the transaction, and who waits for its result."""
 
     __slots__ = ("future", "outcome", "work")
 
@@ -56,9 +59,9 @@ class _Call:
 
 
 class Writer:
-    """Own the one connection that writes, and the thread that uses it.
+    """The one connection that writes, and the thread that uses it.
 
-    `inserted` is told of events within the transaction, `rolled_back` when one did not last.
+    `inserted` is told of events within the transaction, `lost` when one did not last.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Writer:
         connection: sqlite3.Connection,
         path: str,
         inserted: Callable[[Sequence[NewEvent]], None],
-        rolled_back: Callable[[], None],
+        lost: Callable[[], None],
     ) -> None:
         self._connection = connection
         # SQLite's own waiting sleeps ever longer, up to 100 ms: beside another process that writes all the
@@ -78,7 +81,7 @@ class Writer:
         self._file_open = _file_at(path)
         self._log_open = _file_at(self._log, may_be_empty=True)
         self._inserted = inserted
-        self._rolled_back = rolled_back
+        self._lost = lost
         self._gate = threading.Lock()
         self._bell = threading.Lock()
         self._bell.acquire()
@@ -137,7 +140,7 @@ class Writer:
                 self._transact(emits, done)
             except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
                 self._roll_back()
-                self._rolled_back()
+                self._lost()
                 for job in done:
                     job.outcome = self._explained(error)
             _resolve(done)
@@ -219,7 +222,7 @@ class Writer:
 
     def _insert(self, emits: list[_Emit]) -> None:
         events = [event for job in emits for event in job.events]
-        outcomes = insert_events(self._connection, events)
+        outcomes = _outcomes(self._connection, events)
         self._inserted(events)
         start = 0
         for job in emits:
@@ -287,3 +290,27 @@ def _resolve(done: list[_Emit | _Call]) -> None:
             job.future.set_exception(job.outcome)
         else:
             job.future.set_result(job.outcome)
+
+
+def _outcomes(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+    """Insert events within the open transaction; one that cannot be stored fails alone."""
+    tx = SQLiteTransaction(connection, int)
+
+    def concerns_one(error: Exception) -> bool:
+        # A full disk concerns everyone, and SQLite may have rolled back already.
+        if not isinstance(error, sqlite3.Error):
+            return True
+        lasting = isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.ProgrammingError)
+        return lasting and connection.in_transaction
+
+    def insert_plain(events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        tx.run("add_events", list(map(_ROW, events)))
+        return events_of(events)
+
+    plain = [event for event in events if event.idempotency_key is None]
+    inserted = iter(one_by_one_if_refused(insert_plain, plain, concerns_one) if plain else ())
+    if len(plain) == len(events):
+        return list(inserted)
+    keyed = [event for event in events if event.idempotency_key is not None]
+    found = iter(one_by_one_if_refused(lambda events: insert_keyed(tx, events), keyed, concerns_one))
+    return [next(inserted if event.idempotency_key is None else found) for event in events]

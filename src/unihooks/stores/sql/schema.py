@@ -1,0 +1,77 @@
+"""Create a database's tables by its numbered migrations, bring them up to date, or refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources.abc import Traversable
+from uuid import uuid4
+
+from attrs import frozen
+
+from unihooks.exceptions import StoreError
+from unihooks.stores.sql.transaction import Transaction
+
+SCHEMA_VERSION = 1
+
+
+@frozen
+class Migrations:
+    """The numbered migrations in a folder."""
+
+    folder: Traversable
+
+    def between(self, since: int, until: int = SCHEMA_VERSION) -> list[str]:
+        """Return the names of the migrations that lead from one version to another, in order."""
+        names = sorted(item.name for item in self.folder.iterdir() if item.name[:4].isdigit())
+        return [name for name in names if since < int(name[:4]) <= until]
+
+    def script(self, name: str) -> str:
+        """Return the SQL of a migration."""
+        return (self.folder / name).read_text(encoding="utf-8")
+
+
+@frozen
+class Place:
+    """Where the tables are, as errors call it: "the database webhooks.db"; `name` is the store's parameter for it."""
+
+    text: str
+    name: str
+
+    def refuse_newer(self, version: int) -> None:
+        """Raise StoreError for a schema that a newer unihooks has made."""
+        if version > SCHEMA_VERSION:
+            sentence = f"{self.text} has schema {version}, newer than {SCHEMA_VERSION}; install a newer unihooks"
+            raise StoreError(sentence, name=self.name)
+
+
+def migrate(tx: Transaction, migrations: Migrations, place: Place, run: Callable[[str], None]) -> list[str]:
+    """Bring the schema to SCHEMA_VERSION in the open transaction; `run` runs a script. Return the names of the steps."""
+    tx.fetch("lock_schema")
+    version = version_of(tx)
+    place.refuse_newer(version)
+    steps = migrations.between(version)
+    for name in steps:
+        run(migrations.script(name))
+    if version == 0:
+        tx.run("add_store", store_id=f"sto_{uuid4().hex}", version=SCHEMA_VERSION, now=tx.now)
+    elif steps:
+        tx.run("set_schema_version", version=SCHEMA_VERSION)
+    return [name.removesuffix(".sql") for name in steps]
+
+
+def check(tx: Transaction, place: Place) -> str:
+    """Return the store's id, or raise StoreError if the schema is missing, old or newer than this library."""
+    version = version_of(tx)
+    if version < SCHEMA_VERSION:
+        found = "has no unihooks tables" if version == 0 else f"has schema {version}, this version needs {SCHEMA_VERSION}"
+        raise StoreError(f"{place.text} {found}; run `unihooks migrate`", name=place.name)
+    place.refuse_newer(version)
+    return str(tx.fetch("store_id")[0][0])
+
+
+def version_of(tx: Transaction) -> int:
+    """Return the version of the schema, 0 if there is none."""
+    if not tx.fetch("store_table"):
+        return 0
+    row = tx.fetch_one("schema_version")
+    return int(row[0]) if row else 0
