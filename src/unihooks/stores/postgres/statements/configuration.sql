@@ -12,7 +12,6 @@ SELECT pg_advisory_xact_lock_shared(key) FROM (
     FROM unnest(CAST(:tenants AS text[])) AS t (tenant) ORDER BY 1
 ) AS keys
 
--- The same for the tenants that an earlier statement of the transaction has put into this setting, as JSON.
 -- name: config_versions
 SELECT tenant, config_version FROM unihooks.tenants WHERE tenant = ANY(CAST(:tenants AS text[]))
 

@@ -6,7 +6,6 @@
 -- name: config_versions
 SELECT tenant, config_version FROM main.unihooks_tenants WHERE tenant IN (SELECT value FROM json_each(:tenants))
 
--- The same for the first tenants beyond :after that have new events.
 -- name: raise_config_version
 INSERT INTO main.unihooks_tenants (tenant, config_version) VALUES (:tenant, 1)
 ON CONFLICT (tenant) DO UPDATE SET config_version = config_version + 1
