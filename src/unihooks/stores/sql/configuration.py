@@ -22,13 +22,13 @@ def lock_configuration(tx: Transaction, tenants: Collection[str]) -> None:
 def share_configuration(tx: Transaction, tenants: Collection[str]) -> dict[str, int]:
     """Wait until nobody changes these tenants' configuration; until the transaction ends. Return its versions."""
     values = {"tenants": list(tenants)}
-    found = tx.pipeline(Call("share_configuration", values=values), Call("config_versions", values=values))[-1]
-    return dict.fromkeys(tenants, 0) | dict(found.rows)
+    _, found = tx.pipeline(Call("share_configuration", values=values), Call("config_versions", values=values))
+    return _versions(tenants, found.rows)
 
 
 def config_versions(tx: Transaction, tenants: Collection[str]) -> dict[str, int]:
     """Return each tenant's config_version; 0 for an unknown one."""
-    return dict.fromkeys(tenants, 0) | dict(tx.fetch("config_versions", tenants=list(tenants)))
+    return _versions(tenants, tx.fetch("config_versions", tenants=list(tenants)))
 
 
 def add_webhook(tx: Transaction, webhook: Webhook, at_most: int) -> None:
@@ -119,6 +119,10 @@ def destinations(tx: Transaction, endpoint_ids: Collection[str]) -> dict[str, De
 def renderings(tx: Transaction, ids: Collection[str]) -> dict[str, Rendering]:
     """Return the renderings that are kept, by id."""
     return {id_: Rendering.from_definition(text) for id_, text in tx.fetch("renderings", ids=list(ids))}
+
+
+def _versions(tenants: Collection[str], rows: Iterable[Row]) -> dict[str, int]:
+    return {**dict.fromkeys(tenants, 0), **{row[0]: row[1] for row in rows}}
 
 
 def _insert(tx: Transaction, webhook: Webhook) -> None:

@@ -8,8 +8,8 @@ from unihooks.stores.sql.transaction import Transaction
 
 def reserve_answer(tx: Transaction, tenant: str, key: str, digest: bytes, at_most: int) -> IdempotencyRecord | None:
     """Return what is known of the request, or note that it is being done."""
-    times = {"kept_since": tx.now - ANSWER_KEPT_US, "awaited_since": tx.now - ANSWER_AWAITED_US}
-    tx.run("forget_answers", tenant=tenant, **times)
+    kept_since, awaited_since = tx.now - ANSWER_KEPT_US, tx.now - ANSWER_AWAITED_US
+    tx.run("forget_answers", tenant=tenant, kept_since=kept_since, awaited_since=awaited_since)
     if not tx.run("reserve_answer", tenant=tenant, key=key, digest=digest, now=tx.now):
         found = tx.fetch_one("find_answer", tenant=tenant, key=key)
         # Dropped between the two statements: the caller is told that it is still being done.
