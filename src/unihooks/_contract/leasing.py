@@ -15,7 +15,11 @@ from zlib import crc32
 
 from attrs import Factory, define, evolve, frozen
 
+from unihooks._base.times import SECOND
 from unihooks._model.log import DeliveryState
+
+# How long ago a worker that counts as running may have been seen.
+SEEN_WITHIN = 60 * SECOND
 
 HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
 ENDPOINT_REMOVED = "the endpoint was removed from the webhook"

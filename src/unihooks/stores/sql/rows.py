@@ -1,4 +1,7 @@
-"""Turn values into rows and back, alike for every SQL store."""
+"""Turn values into rows and back, alike for every database.
+
+The statements name their columns in the order that each function here tells; bytes come last.
+"""
 
 from __future__ import annotations
 
@@ -9,141 +12,43 @@ from typing import Any
 
 from unihooks._base.times import from_us, optional_from_us, to_us
 from unihooks._contract.filters import name_key
-from unihooks._contract.planning import NewEvent, PlannedBody, SubscribedEndpoint, Subscriber
+from unihooks._contract.planning import NewEvent, SubscribedEndpoint, Subscriber
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import decode
+from unihooks._message.requests import Destination
 from unihooks._message.secrets import Secret
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks._model.webhooks import ActiveInterval, Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
-from unihooks.abc import Claimed, Destination, Ended
 from unihooks.stores.sql.refusals import key_was_used
-
-Row = tuple[Any, ...]
-
-WEBHOOK_COLUMNS = (
-    "id, tenant, name, description, status, mapping, headers, key_id, version, created_at, updated_at, "
-    "activated_at, activated_mark, deactivated_at, deactivated_mark, name_key"
-)
-ENDPOINT_COLUMNS = "id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at"
-SECRET_COLUMNS = "webhook_id, position, value, key_id, created_at, expires_at"  # noqa: S105 - names of columns
-SUBSCRIPTION_COLUMNS = "tenant, product, event_type, webhook_id, position"
-# An event whose body is empty was erased: no JSON text is.
-EVENT_COLUMNS = "id, tenant, product, event_type, body, created_at"
-ATTEMPT_COLUMNS = (
-    "delivery_id, number, url, started_at, duration_us, status_code, error, "
-    "request_headers, response_headers, response_body, warnings"
-)
+from unihooks.stores.sql.transaction import Row
 
 
-def delivery_row(
-    event: NewEvent,
-    body: PlannedBody,
-    endpoint_id: str,
-    id_: str,
-    now: int,
-    *,
-    due_at: int | None = None,
-    token: int | None = None,
-    replay_of: str | None = None,
-) -> tuple[Any, ...]:
-    """Return the row of a new delivery: pending, or failed when its body could not be made."""
-    failed = body.failure is not None
-    return (
-        event.tenant,
-        id_,
-        event.id,
-        body.webhook_id,
-        endpoint_id,
-        event.product,
-        event.event_type,
-        "none" if failed else "event" if body.body is None else "webhook",
-        "failed" if failed else "pending",
-        now if due_at is None else due_at,
-        token,
-        body.failure,
-        replay_of,
-        now,
-        now if failed else None,
-    )
-
-
-def leased_as_planned(
-    event: NewEvent, body: PlannedBody, endpoint_id: str, id_: str, token_and_version: tuple[int, int]
-) -> Claimed:
-    """Return a new delivery that is leased by the plan that makes it."""
-    return Claimed(
-        event.tenant,
-        id_,
-        event.id,
-        body.webhook_id,
-        endpoint_id,
-        event.product,
-        event.event_type,
-        event.body if body.body is None else body.body,
-        body.warnings,
-        0,
-        0,
-        *token_and_version,
-    )
-
-
-def stored_event(event: NewEvent, id_: str, digest: bytes | None, created_at: int) -> Event:
-    """Return the event that an INSERT answered for, which may be an earlier one of the same key."""
-    if event.idempotency_key is not None and bytes(digest or b"") != event.digest:
-        raise key_was_used()
-    return event_of(event, id_, created_at)
-
-
-def event_of(event: NewEvent, id_: str, created_at: int) -> Event:
-    """Return a stored event without its payload."""
-    return Event(id_, event.tenant, event.product, event.event_type, None, from_us(created_at))
-
-
-def events_of(events: Iterable[NewEvent]) -> list[Event]:
-    """Return stored events without their payloads."""
-    made: list[Event] = []
-    at, moment = -1, from_us(0)
-    for event in events:
-        # Those that are emitted together have one time, and turning it takes longer than all the rest.
-        if event.created_at != at:
-            at = event.created_at
-            moment = from_us(at)
-        made.append(Event(event.id, event.tenant, event.product, event.event_type, None, moment))
-    return made
-
-
-def webhook_row(webhook: Webhook) -> Row:
-    """Return WEBHOOK_COLUMNS of a webhook."""
+def webhook_values(webhook: Webhook) -> dict[str, Any]:
+    """Return what the statement `add_webhook_row` takes, but for the rendering."""
     interval = webhook.interval
-    return (
-        webhook.id,
-        webhook.tenant,
-        webhook.name,
-        webhook.description,
-        webhook.status.value,
-        mapping_text(webhook.mapping),
-        headers_bytes(webhook.headers),
-        None,
-        webhook.version,
-        optional_to_us(webhook.created_at),
-        optional_to_us(webhook.updated_at),
-        interval and interval.activated_at,
-        interval and interval.activated_mark,
-        interval and interval.deactivated_at,
-        interval and interval.deactivated_mark,
-        name_key(webhook.name),
-    )
-
-
-def search_text(webhook: Webhook) -> str:
-    """Return what searches look in: they ignore case alike in every database, whatever its locale."""
-    searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
-    return "\n".join(searched).casefold()
+    return {
+        "id": webhook.id,
+        "tenant": webhook.tenant,
+        "name": webhook.name,
+        "description": webhook.description,
+        "status": webhook.status.value,
+        "mapping": mapping_text(webhook.mapping),
+        "headers": json.dumps(webhook.headers.revealed()).encode(),
+        "version": webhook.version,
+        "created_at": optional_to_us(webhook.created_at),
+        "updated_at": optional_to_us(webhook.updated_at),
+        "activated_at": interval and interval.activated_at,
+        "activated_mark": interval and interval.activated_mark,
+        "deactivated_at": interval and interval.deactivated_at,
+        "deactivated_mark": interval and interval.deactivated_mark,
+        "name_key": name_key(webhook.name),
+        "search_text": _search_text(webhook),
+    }
 
 
 def endpoint_rows(webhook: Webhook) -> list[Row]:
-    """Return ENDPOINT_COLUMNS of a webhook's endpoints."""
+    """Return what `add_endpoints` takes."""
     return [
         (
             item.id,
@@ -161,22 +66,21 @@ def endpoint_rows(webhook: Webhook) -> list[Row]:
 
 
 def secret_rows(webhook: Webhook) -> list[Row]:
-    """Return SECRET_COLUMNS of a webhook's secrets, the current one first."""
+    """Return what `add_secrets` takes, the current secret first."""
     return [
         (
             webhook.id,
             position,
-            item.reveal().encode(),
-            None,
             optional_to_us(item.created_at),
             optional_to_us(item.expires_at),
+            item.reveal().encode(),
         )
         for position, item in enumerate(webhook.secrets)
     ]
 
 
 def subscription_rows(webhook: Webhook) -> list[Row]:
-    """Return SUBSCRIPTION_COLUMNS of a webhook's subscriptions."""
+    """Return what `add_subscriptions` takes."""
     return [
         (webhook.tenant, item.product, item.event_type, webhook.id, position)
         for position, item in enumerate(webhook.subscriptions)
@@ -184,57 +88,64 @@ def subscription_rows(webhook: Webhook) -> list[Row]:
 
 
 def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subscriptions: Iterable[Row]) -> Webhook:
-    """Return the webhook of these rows, each in the order of position."""
+    """Return the webhook of a row of `webhooks` and of its parts' rows, each in the order of position.
+
+    A part's row has no webhook id: endpoints are (id, url, description, state, disabled_reason, disabled_at),
+    subscriptions (product, event_type), secrets what `to_secret` takes.
+    """
+    id_, tenant, name, description, status, mapping, version, created_at, updated_at, *interval, headers = row
     return Webhook(
-        id=row[0],
-        tenant=row[1],
-        name=row[2],
-        description=row[3],
-        status=WebhookStatus(row[4]),
-        mapping=to_mapping(row[5]),
-        headers=to_headers(row[6]),
-        version=row[8],
-        created_at=optional_from_us(row[9]),
-        updated_at=optional_from_us(row[10]),
-        interval=to_interval(row[11:15]),
+        id=id_,
+        tenant=tenant,
+        name=name,
+        description=description,
+        status=WebhookStatus(status),
+        mapping=to_mapping(mapping),
+        headers=to_headers(headers),
+        version=version,
+        created_at=optional_from_us(created_at),
+        updated_at=optional_from_us(updated_at),
+        interval=to_interval(*interval),
         endpoints=tuple(_to_endpoint(item) for item in endpoints),
-        secrets=tuple(to_secret(item) for item in secrets),
-        subscriptions=tuple(EventSubscription(item[1], item[2]) for item in subscriptions),
+        secrets=tuple(to_secret(*item) for item in secrets),
+        subscriptions=tuple(EventSubscription(*item) for item in subscriptions),
     )
 
 
-def to_secret(row: Row) -> Secret:
-    """Return the secret of a row of SECRET_COLUMNS."""
-    return Secret(bytes(row[2]).decode(), created_at=optional_from_us(row[4]), expires_at=optional_from_us(row[5]))
+def to_secret(created_at: int | None, expires_at: int | None, value: bytes) -> Secret:
+    """Return the secret of these columns."""
+    return Secret(
+        bytes(value).decode(), created_at=optional_from_us(created_at), expires_at=optional_from_us(expires_at)
+    )
 
 
-def to_destination(row: Row, secrets: tuple[Secret, ...]) -> Destination:
-    """Return where a delivery goes, from (endpoint id, webhook id, tenant, URL, headers, open, config_version)."""
-    endpoint_id, webhook_id, tenant, url, headers, is_open, config_version = row
+def to_destination(row: Row, secrets: Iterable[Row]) -> Destination:
+    """Return where a delivery goes, from (endpoint id, webhook id, tenant, URL, open, config_version, headers)."""
+    endpoint_id, webhook_id, tenant, url, is_open, config_version, headers = row
     return Destination(
         endpoint_id=endpoint_id,
         webhook_id=webhook_id,
         tenant=tenant,
         url=url,
         headers=to_headers(headers),
-        secrets=secrets,
+        secrets=tuple(to_secret(*item) for item in secrets),
         open=bool(is_open),
         config_version=config_version,
     )
 
 
 def to_subscriber(webhook: Row, endpoints: Sequence[Row]) -> Subscriber:
-    """Return what planning needs, from (id, mapping, interval columns) and (id, disabled_at) by id."""
-    interval = to_interval(webhook[2:6])
+    """Return what planning needs, from (id, rendering, interval columns) and (id, disabled_at) by id."""
+    id_, rendering, *columns = webhook
+    interval = to_interval(*columns)
     assert interval is not None  # noqa: S101 - planning reads webhooks that were active once
-    return Subscriber(
-        webhook[0], interval, to_mapping(webhook[1]), tuple(SubscribedEndpoint(*row) for row in endpoints)
-    )
+    return Subscriber(id_, interval, rendering, tuple(SubscribedEndpoint(*row) for row in endpoints))
 
 
-def to_interval(columns: Row) -> ActiveInterval | None:
-    """Return the interval of (activated at, mark, deactivated at, mark), None if never active."""
-    activated_at, activated_mark, deactivated_at, deactivated_mark = columns
+def to_interval(
+    activated_at: int | None, activated_mark: str, deactivated_at: int | None, deactivated_mark: str
+) -> ActiveInterval | None:
+    """Return the interval of these columns, None if never active."""
     if activated_at is None:
         return None
     return ActiveInterval(
@@ -255,71 +166,100 @@ def to_mapping(text: str) -> PayloadMapping:
     return PayloadMapping(**json.loads(text))
 
 
-def headers_bytes(headers: HeaderSet) -> bytes:
-    """Render headers with their values as JSON."""
-    return json.dumps(headers.revealed()).encode()
+def to_headers(text: bytes) -> HeaderSet:
+    """Return the headers of a webhook's column."""
+    return HeaderSet([(name, value) for name, value in json.loads(bytes(text))])
 
 
-def to_headers(body: bytes) -> HeaderSet:
-    """Return the headers that `headers_bytes` has rendered."""
-    return HeaderSet([(name, value) for name, value in json.loads(bytes(body))])
+def stored_event(event: NewEvent, id_: str, digest: bytes | None, created_at: int) -> Event:
+    """Return the event that an INSERT answered for, which may be an earlier one of the same key."""
+    if event.idempotency_key is not None and bytes(digest or b"") != event.digest:
+        raise key_was_used()
+    return event_of(event, id_, created_at)
+
+
+def event_of(event: NewEvent, id_: str, created_at: int) -> Event:
+    """Return a stored event without its payload."""
+    return Event(id_, event.tenant, event.product, event.event_type, None, from_us(created_at))
+
+
+def events_of(events: Iterable[NewEvent]) -> list[Event]:
+    """Return stored events without their payloads."""
+    made: list[Event] = []
+    at, moment = -1, from_us(0)
+    for event in events:
+        # Events that are emitted together have one time, and converting it takes longer than all the rest.
+        if event.created_at != at:
+            at = event.created_at
+            moment = from_us(at)
+        made.append(Event(event.id, event.tenant, event.product, event.event_type, None, moment))
+    return made
 
 
 def to_event(row: Row) -> Event:
-    """Return the event of a row of EVENT_COLUMNS."""
-    body = bytes(row[4])
-    return Event(row[0], row[1], row[2], row[3], decode(body) if body else None, from_us(row[5]))
+    """Return the event of (id, tenant, product, event_type, created_at, body)."""
+    id_, tenant, product, event_type, created_at, body = row
+    # An event whose body is empty was erased: no JSON text is.
+    return Event(id_, tenant, product, event_type, decode(bytes(body)) if body else None, from_us(created_at))
 
 
 def to_delivery(row: Row) -> Delivery:
     """Return a delivery.
 
-    The row holds id, tenant, event, webhook, endpoint, product, event type,
-    url, state, whether its lane is open, attempt count, created_at, due_at,
-    reason and replay_of.
+    The row holds id, tenant, event_id, webhook_id, endpoint_id, product,
+    event_type, url, state, whether its lane is open, attempt_count,
+    created_at, due_at, reason and replay_of.
     """
-    state = DeliveryState(row[8])
+    *names, text, is_open, attempt_count, created_at, due_at, reason, replay_of = row
+    id_, tenant, event_id, webhook_id, endpoint_id, product, event_type, url = names
+    state = DeliveryState(text)
     pending = state is DeliveryState.PENDING
     return Delivery(
-        id=row[0],
-        tenant=row[1],
-        event_id=row[2],
-        webhook_id=row[3],
-        endpoint_id=row[4],
-        product=row[5],
-        event_type=row[6],
-        url=row[7],
+        id=id_,
+        tenant=tenant,
+        event_id=event_id,
+        webhook_id=webhook_id,
+        endpoint_id=endpoint_id,
+        product=product,
+        event_type=event_type,
+        url=url,
         state=state,
-        held=pending and not row[9],
-        attempt_count=row[10],
-        created_at=from_us(row[11]),
-        next_attempt_at=from_us(row[12]) if pending else None,
-        reason=row[13],
-        replay_of=row[14],
+        held=pending and not is_open,
+        attempt_count=attempt_count,
+        created_at=from_us(created_at),
+        next_attempt_at=from_us(due_at) if pending else None,
+        reason=reason,
+        replay_of=replay_of,
+    )
+
+
+def to_attempt(row: Row) -> Attempt:
+    """Return an attempt.
+
+    The row holds delivery_id, number, url, started_at, duration_us,
+    status_code, error, request_headers, response_headers, warnings and
+    response_body.
+    """
+    delivery_id, number, url, started_at, duration_us, status_code, error, request, response, warnings, body = row
+    return Attempt(
+        id=attempt_id(delivery_id, number),
+        delivery_id=delivery_id,
+        number=number,
+        url=url,
+        started_at=from_us(started_at),
+        duration_ms=duration_us / 1000,
+        status_code=status_code,
+        error=error,
+        request_headers=_to_pairs(request),
+        response_headers=_to_pairs(response),
+        response_body=bytes(body),
+        warnings=to_warnings(warnings),
     )
 
 
 def attempt_id(delivery_id: str, number: int) -> str:
     """Return the id of an attempt, which is not stored."""
     return f"att_{delivery_id.partition('_')[2]}_{number}"
-
-
-def to_attempt(row: Row) -> Attempt:
-    """Return the attempt of a row of ATTEMPT_COLUMNS."""
-    return Attempt(
-        id=attempt_id(row[0], row[1]),
-        delivery_id=row[0],
-        number=row[1],
-        url=row[2],
-        started_at=from_us(row[3]),
-        duration_ms=row[4] / 1000,
-        status_code=row[5],
-        error=row[6],
-        request_headers=_to_pairs(row[7]),
-        response_headers=_to_pairs(row[8]),
-        response_body=bytes(row[9]),
-        warnings=to_warnings(row[10]),
-    )
 
 
 def to_warnings(text: str) -> tuple[str, ...]:
@@ -332,29 +272,23 @@ def optional_to_us(moment: datetime | None) -> int | None:
     return None if moment is None else to_us(moment)
 
 
+def _search_text(webhook: Webhook) -> str:
+    # Searches ignore case alike in every database, whatever its locale.
+    searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
+    return "\n".join(searched).casefold()
+
+
 def _to_endpoint(row: Row) -> Endpoint:
+    id_, url, description, state, disabled_reason, disabled_at = row
     return Endpoint(
-        row[4],
-        id=row[0],
-        description=row[5],
-        state=EndpointState(row[6]),
-        disabled_reason=row[7],
-        disabled_at=optional_from_us(row[8]),
+        url,
+        id=id_,
+        description=description,
+        state=EndpointState(state),
+        disabled_reason=disabled_reason,
+        disabled_at=optional_from_us(disabled_at),
     )
 
 
 def _to_pairs(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in json.loads(text))
-
-
-def failed_to_map(event: NewEvent, body: PlannedBody, endpoint_id: str, delivery_id: str) -> Ended:
-    """Return what is told of a delivery whose body could not be made."""
-    return Ended(
-        tenant=event.tenant,
-        webhook_id=body.webhook_id,
-        endpoint_id=endpoint_id,
-        event_id=event.id,
-        delivery_id=delivery_id,
-        state=DeliveryState.FAILED,
-        reason=body.failure,
-    )

@@ -1,69 +1,76 @@
-"""Remember who wants an event, for as long as the tenant's configuration stays the same."""
+"""Find who wants an event, and remember it for as long as the tenant's configuration stays the same."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from unihooks._contract.planning import NewEvent, Subscriber
+from unihooks.stores.sql.rows import to_subscriber
+from unihooks.stores.sql.transaction import Row, Transaction
 
-PAGE = 500
-_KEPT = 20_000
+_PAGE = 500
+_MOST_KEPT = 20_000
 
 # Tenant, product, event type, and the webhook after which the page begins.
-Key = tuple[str, str, str, str]
+_Key = tuple[str, str, str, str]
 
 
-class SubscriberCache:
-    """Keep pages of subscribers by their tenant's config_version, for all threads; the least used go first.
+class Subscribers:
+    """The subscribers of events, in pages that are kept by config_version for all threads; the least used go first.
 
-    `read` is called while the tenant's configuration cannot change, so what
-    it returns is what the config_version stands for, whole: up to PAGE subscribers by webhook id.
+    A page is read while the tenant's configuration cannot change, so it is what the config_version stands for.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._cache: OrderedDict[Key, tuple[int, list[Subscriber]]] = OrderedDict()
+        self._cache: OrderedDict[_Key, tuple[int, list[Subscriber]]] = OrderedDict()
         self._size = 0
 
-    def matching(
-        self, event: NewEvent, config_version: int, after: str, read: Callable[[Key], list[Subscriber]]
-    ) -> Iterator[Subscriber]:
+    def matching(self, tx: Transaction, event: NewEvent, config_version: int, after: str) -> Iterator[Subscriber]:
         """Yield the event's subscribers beyond the webhook `after`, by webhook id."""
         while True:
-            page = self._page((event.tenant, event.product, event.event_type, after), config_version, read)
+            page = self._page(tx, (event.tenant, event.product, event.event_type, after), config_version)
             yield from page
-            if len(page) < PAGE:
+            if len(page) < _PAGE:
                 return
             after = page[-1].webhook_id
 
-    def whole(
-        self, event: NewEvent, config_version: int, after: str, read: Callable[[Key], list[Subscriber]]
-    ) -> list[Subscriber] | None:
+    def whole(self, tx: Transaction, event: NewEvent, config_version: int, after: str) -> list[Subscriber] | None:
         """Return all that `matching` yields, None if they are more than a page."""
-        page = self._page((event.tenant, event.product, event.event_type, after), config_version, read)
-        return page if len(page) < PAGE else None
+        page = self._page(tx, (event.tenant, event.product, event.event_type, after), config_version)
+        return page if len(page) < _PAGE else None
 
-    def _page(self, key: Key, config_version: int, read: Callable[[Key], list[Subscriber]]) -> list[Subscriber]:
+    def _page(self, tx: Transaction, key: _Key, config_version: int) -> list[Subscriber]:
         with self._lock:
             kept = self._cache.get(key)
             if kept is not None and kept[0] == config_version:
                 self._cache.move_to_end(key)
                 return kept[1]
-        page = read(key)
+        page = _read_page(tx, key)
         with self._lock:
             self._keep(key, config_version, page)
         return page
 
-    def _keep(self, key: Key, config_version: int, page: list[Subscriber]) -> None:
+    def _keep(self, key: _Key, config_version: int, page: list[Subscriber]) -> None:
         replaced = self._cache.pop(key, None)
         self._size += _weight(page) - (_weight(replaced[1]) if replaced else 0)
         self._cache[key] = (config_version, page)
-        while self._size > _KEPT:
+        while self._size > _MOST_KEPT:
             _, (_, forgotten) = self._cache.popitem(last=False)
             self._size -= _weight(forgotten)
 
 
 def _weight(page: list[Subscriber]) -> int:
     return 1 + len(page) + sum(len(one.endpoints) for one in page)
+
+
+def _read_page(tx: Transaction, key: _Key) -> list[Subscriber]:
+    tenant, product, event_type, after = key
+    wanted = {"tenant": tenant, "product": product, "event_type": event_type, "after": after}
+    rows = tx.fetch("subscribers", **wanted, limit=_PAGE)
+    endpoints: dict[str, list[Row]] = {row[0]: [] for row in rows}
+    for webhook_id, *endpoint in tx.fetch("subscribed_endpoints", webhooks=list(endpoints)) if rows else ():
+        endpoints[webhook_id].append(endpoint)
+    return [to_subscriber(row, endpoints[row[0]]) for row in rows]

@@ -1,0 +1,156 @@
+-- Changes of a tenant's configuration exclude one another and whatever makes deliveries for it: what
+-- planning inserts for an endpoint is then there before the endpoint goes, or not made at all.
+-- name: lock_configuration
+SELECT pg_advisory_xact_lock(key) FROM (
+    SELECT DISTINCT hashtextextended((SELECT store_id FROM unihooks.store) || ' ' || tenant, 0) AS key
+    FROM unnest(CAST(:tenants AS text[])) AS t (tenant) ORDER BY 1
+) AS keys
+
+-- name: share_configuration
+SELECT pg_advisory_xact_lock_shared(key) FROM (
+    SELECT DISTINCT hashtextextended((SELECT store_id FROM unihooks.store) || ' ' || tenant, 0) AS key
+    FROM unnest(CAST(:tenants AS text[])) AS t (tenant) ORDER BY 1
+) AS keys
+
+-- name: config_versions
+SELECT tenant, config_version FROM unihooks.tenants WHERE tenant = ANY(CAST(:tenants AS text[]))
+
+-- name: raise_config_version
+INSERT INTO unihooks.tenants AS t (tenant, config_version) VALUES (:tenant, 1)
+ON CONFLICT (tenant) DO UPDATE SET config_version = t.config_version + 1
+
+-- name: webhooks
+SELECT w.id, w.tenant, w.name, w.description, w.status, w.mapping, w.version, w.created_at, w.updated_at,
+    w.activated_at, w.activated_mark, w.deactivated_at, w.deactivated_mark, w.headers
+FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
+
+-- name: webhook_matches_search
+position(:search IN w.search_text) > 0
+
+-- name: failing_webhooks
+SELECT webhook_id FROM unihooks.lanes WHERE tenant = :tenant AND failing_since IS NOT NULL
+
+-- name: endpoints_of_webhooks
+SELECT webhook_id, id, url, description, state, disabled_reason, disabled_at FROM unihooks.endpoints
+WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
+
+-- name: secrets_of_webhooks
+SELECT webhook_id, created_at, expires_at, value FROM unihooks.secrets
+WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
+
+-- name: subscriptions_of_webhooks
+SELECT webhook_id, product, event_type FROM unihooks.subscriptions
+WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
+
+-- name: add_webhook_row
+INSERT INTO unihooks.webhooks (
+    id, tenant, name, description, status, mapping, rendering, headers, version, created_at, updated_at,
+    activated_at, activated_mark, deactivated_at, deactivated_mark, name_key, search_text
+) VALUES (
+    :id, :tenant, :name, :description, :status, :mapping, :rendering, :headers, :version, :created_at, :updated_at,
+    :activated_at, :activated_mark, :deactivated_at, :deactivated_mark, :name_key, :search_text
+)
+
+-- name: add_endpoints
+-- rows: id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at
+INSERT INTO unihooks.endpoints
+    (id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at)
+SELECT id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at
+FROM json_to_recordset(CAST(:rows AS json)) AS r (id text, tenant text, webhook_id text, position integer, url text,
+    description text, state text, disabled_reason text, disabled_at bigint)
+
+-- name: add_secrets
+-- rows: webhook_id, position, created_at, expires_at, value
+-- bytes: value
+INSERT INTO unihooks.secrets (webhook_id, position, created_at, expires_at, value)
+SELECT webhook_id, position, created_at, expires_at,
+    substr(CAST(:value_all AS bytea), r.value_start, r.value_length)
+FROM json_to_recordset(CAST(:rows AS json)) AS r (webhook_id text, position integer, created_at bigint,
+    expires_at bigint, value_start integer, value_length integer)
+
+-- name: add_subscriptions
+-- rows: tenant, product, event_type, webhook_id, position
+INSERT INTO unihooks.subscriptions (tenant, product, event_type, webhook_id, position)
+SELECT tenant, product, event_type, webhook_id, position
+FROM json_to_recordset(CAST(:rows AS json)) AS r (tenant text, product text, event_type text, webhook_id text,
+    position integer)
+
+-- name: delete_webhook_row
+DELETE FROM unihooks.webhooks WHERE id = :webhook
+
+-- name: delete_endpoints
+DELETE FROM unihooks.endpoints WHERE webhook_id = :webhook
+
+-- name: delete_secrets
+DELETE FROM unihooks.secrets WHERE webhook_id = :webhook
+
+-- name: delete_subscriptions
+DELETE FROM unihooks.subscriptions WHERE webhook_id = :webhook
+
+-- name: raise_webhook_version
+UPDATE unihooks.webhooks SET version = version + 1 WHERE id = :webhook
+
+-- name: renderings
+SELECT id, definition FROM unihooks.renderings WHERE id = ANY(CAST(:ids AS text[]))
+
+-- name: keep_renderings
+-- rows: id, definition, kept_at
+INSERT INTO unihooks.renderings (id, definition, kept_at)
+SELECT id, definition, kept_at
+FROM json_to_recordset(CAST(:rows AS json)) AS r (id text, definition text, kept_at bigint)
+ON CONFLICT (id) DO UPDATE SET kept_at = excluded.kept_at
+
+-- name: disable_endpoint
+UPDATE unihooks.endpoints SET state = 'disabled', disabled_reason = :reason, disabled_at = :now
+WHERE id = :endpoint AND url = :url AND state = 'enabled' RETURNING tenant, webhook_id
+
+-- name: destinations
+SELECT e.id, e.webhook_id, e.tenant, e.url, coalesce(l.open, false), coalesce(t.config_version, 0), w.headers
+FROM unihooks.endpoints AS e
+JOIN unihooks.webhooks AS w ON w.id = e.webhook_id
+LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = e.id
+LEFT JOIN unihooks.tenants AS t ON t.tenant = e.tenant
+WHERE e.id = ANY(:endpoints)
+
+-- Deliveries before lanes, and each in the order of ids: all transactions lock in this order.
+-- name: cancel_deliveries_of_endpoints
+WITH found AS MATERIALIZED (
+    SELECT tenant, id FROM unihooks.deliveries WHERE endpoint_id = ANY(:endpoints) AND state = 'pending'
+), gone AS (
+    SELECT d.tenant, d.id FROM (SELECT tenant, id FROM found ORDER BY tenant, id) AS k CROSS JOIN LATERAL (
+        SELECT tenant, id FROM unihooks.deliveries WHERE tenant = k.tenant AND id = k.id FOR NO KEY UPDATE
+    ) AS d
+)
+UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason
+FROM gone WHERE d.tenant = gone.tenant AND d.id = gone.id AND d.state = 'pending'
+
+-- name: remember_urls
+INSERT INTO unihooks.former_endpoints (id, url, removed_at)
+SELECT id, url, :now FROM unihooks.endpoints WHERE id = ANY(:endpoints)
+ON CONFLICT (id) DO UPDATE SET url = excluded.url, removed_at = excluded.removed_at
+
+-- name: add_lanes
+-- rows: endpoint_id, tenant, webhook_id, open, closed_at
+INSERT INTO unihooks.lanes (endpoint_id, tenant, webhook_id, open, closed_at)
+SELECT endpoint_id, tenant, webhook_id, open, closed_at
+FROM json_to_recordset(CAST(:rows AS json)) AS r (endpoint_id text, tenant text, webhook_id text, open boolean,
+    closed_at bigint)
+ON CONFLICT (endpoint_id) DO NOTHING
+
+-- name: delete_lanes
+DELETE FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints)
+
+-- name: close_lanes
+UPDATE unihooks.lanes SET open = false, closed_at = :now
+WHERE endpoint_id = ANY(CAST(:endpoints AS text[])) AND open
+
+-- Time held counts neither for retry limits nor for the time an endpoint has been failing.
+-- name: open_lanes
+UPDATE unihooks.lanes
+SET open = true, closed_at = NULL, held_total_us = held_total_us + :now - closed_at,
+    failing_since = failing_since + :now - closed_at
+WHERE endpoint_id = ANY(CAST(:endpoints AS text[])) AND NOT open
+
+-- name: reset_health
+UPDATE unihooks.lanes SET failing_since = NULL, failures = 0
+WHERE endpoint_id = ANY(CAST(:endpoints AS text[]))

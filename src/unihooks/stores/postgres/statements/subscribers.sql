@@ -1,0 +1,11 @@
+-- A webhook that was never active has no activated_at and wants nothing yet.
+-- name: subscribers
+SELECT id, rendering, activated_at, activated_mark, deactivated_at, deactivated_mark FROM unihooks.webhooks
+WHERE activated_at IS NOT NULL AND id IN (
+    SELECT webhook_id FROM unihooks.subscriptions
+    WHERE tenant = :tenant AND product = :product AND event_type IN (:event_type, '*') AND webhook_id > :after
+)
+ORDER BY id LIMIT :limit
+
+-- name: subscribed_endpoints
+SELECT webhook_id, id, disabled_at FROM unihooks.endpoints WHERE webhook_id = ANY(:webhooks) ORDER BY id

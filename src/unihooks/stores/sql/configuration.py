@@ -1,0 +1,188 @@
+"""Keep webhooks: their rows, their tenant's config_version, and the lane of each endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from unihooks._contract.filters import split_position
+from unihooks._message.rendering import Rendering
+from unihooks._model.checks import not_found
+from unihooks._model.webhooks import Endpoint, Webhook
+from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
+from unihooks.stores.sql import rows as _rows
+from unihooks.stores.sql.refusals import too_many_webhooks
+from unihooks.stores.sql.transaction import Call, Row, Selection, Transaction
+
+
+def lock_configuration(tx: Transaction, tenants: Collection[str]) -> None:
+    """Wait until nobody else changes, or plans for, these tenants; until the transaction ends."""
+    tx.fetch("lock_configuration", tenants=list(tenants))
+
+
+def share_configuration(tx: Transaction, tenants: Collection[str]) -> dict[str, int]:
+    """Wait until nobody changes these tenants' configuration; until the transaction ends. Return its versions."""
+    values = {"tenants": list(tenants)}
+    _, found = tx.pipeline(Call("share_configuration", values=values), Call("config_versions", values=values))
+    return _versions(tenants, found.rows)
+
+
+def config_versions(tx: Transaction, tenants: Collection[str]) -> dict[str, int]:
+    """Return each tenant's config_version; 0 for an unknown one."""
+    return _versions(tenants, tx.fetch("config_versions", tenants=list(tenants)))
+
+
+def add_webhook(tx: Transaction, webhook: Webhook, at_most: int) -> None:
+    """Store a new webhook with its lanes."""
+    lock_configuration(tx, [webhook.tenant])
+    if tx.count("webhooks", Selection(values={"tenant": webhook.tenant}, limit=at_most)) >= at_most:
+        raise too_many_webhooks(at_most)
+    _insert(tx, webhook)
+    _add_lanes(tx, webhook, webhook.endpoints, tx.now)
+    _finish_change(tx, webhook.tenant, webhook)
+
+
+def get_webhook(tx: Transaction, tenant: str, webhook_id: str) -> Webhook:
+    """Return the webhook or raise NotFound."""
+    rows = tx.select("webhooks", Selection(["w.id = :id"], {"tenant": tenant, "id": webhook_id}))
+    if not rows:
+        raise not_found("webhook", webhook_id, tenant)
+    return _complete(tx, rows)[0]
+
+
+def list_webhooks(tx: Transaction, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
+    """Return webhooks, newest or last name first."""
+    selection = Selection(values={"tenant": tenant}, limit=window.limit)
+    selection.where("w.status = :status", status=filters.status and filters.status.value)
+    selection.where("{webhook_matches_search}", search=filters.search.casefold() if filters.search else None)
+    if filters.failing is not None:
+        selection.conditions.append(f"w.id {'IN' if filters.failing else 'NOT IN'} ({{failing_webhooks}})")
+    rising = window.newer_than is not None
+    edge = window.newer_than if rising else window.older_than
+    sign, order = (">", "ASC") if rising else ("<", "DESC")
+    if window.by_name:
+        selection.order = f"w.name_key {order}, w.id {order}"
+        name, id_ = (None, None) if edge is None else split_position(edge)
+        selection.where(f"(w.name_key, w.id) {sign} (:name, :id)", name=name, id=id_)
+    else:
+        selection.order = f"w.id {order}"
+        selection.where(f"w.id {sign} :id", id=edge)
+    rows = tx.select("webhooks", selection)
+    return _complete(tx, rows[::-1] if rising else rows)
+
+
+def revise_webhook(
+    tx: Transaction, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook], now: int
+) -> Webhook:
+    """Replace the webhook's rows and fit its lanes to them; the tenant is locked by `lock_configuration`."""
+    old = get_webhook(tx, tenant, webhook_id)
+    new = revise(old)
+    kept = {endpoint.id for endpoint in new.endpoints}
+    _remove_endpoints(tx, [item.id for item in old.endpoints if item.id not in kept], ENDPOINT_REMOVED, now)
+    _delete_rows(tx, webhook_id)
+    _insert(tx, new)
+    _fit_lanes(tx, old, new, now)
+    _finish_change(tx, tenant, old, new)
+    return new
+
+
+def delete_webhook(tx: Transaction, tenant: str, webhook_id: str) -> None:
+    """Remove the webhook's rows and lanes; cancel what is pending."""
+    lock_configuration(tx, [tenant])
+    old = get_webhook(tx, tenant, webhook_id)
+    _remove_endpoints(tx, [item.id for item in old.endpoints], WEBHOOK_DELETED, tx.now)
+    _delete_rows(tx, webhook_id)
+    _finish_change(tx, tenant, old)
+
+
+def disable_endpoint(tx: Transaction, endpoint_id: str, url: str, reason: str) -> tuple[str, str] | None:
+    """Disable an enabled endpoint of this URL and hold its deliveries; return its tenant and webhook if it was one.
+
+    The tenant is locked by `lock_configuration`.
+    """
+    owner = tx.fetch_one("disable_endpoint", endpoint=endpoint_id, url=url, reason=reason, now=tx.now)
+    if owner is None:
+        return None
+    tenant, webhook_id = owner
+    tx.run("close_lanes", endpoints=[endpoint_id], now=tx.now)
+    tx.run("raise_webhook_version", webhook=webhook_id)
+    _finish_change(tx, tenant)
+    return tenant, webhook_id
+
+
+def destinations(tx: Transaction, endpoint_ids: Collection[str]) -> dict[str, Destination]:
+    """Return the current destination of each endpoint that exists."""
+    rows = tx.fetch("destinations", endpoints=list(endpoint_ids))
+    secrets = _parts(tx, "secrets_of_webhooks", {webhook_id for _, webhook_id, *_ in rows})
+    return {endpoint: _rows.to_destination((endpoint, owner, *row), secrets[owner]) for endpoint, owner, *row in rows}
+
+
+def renderings(tx: Transaction, ids: Collection[str]) -> dict[str, Rendering]:
+    """Return the renderings that are kept, by id."""
+    return {id_: Rendering.from_definition(text) for id_, text in tx.fetch("renderings", ids=list(ids))}
+
+
+def _versions(tenants: Collection[str], rows: Iterable[Row]) -> dict[str, int]:
+    return {**dict.fromkeys(tenants, 0), **{row[0]: row[1] for row in rows}}
+
+
+def _insert(tx: Transaction, webhook: Webhook) -> None:
+    rendering = Rendering.of(webhook.mapping)
+    tx.run("add_webhook_row", rendering=rendering and rendering.id, **_rows.webhook_values(webhook))
+    tx.run("add_endpoints", _rows.endpoint_rows(webhook))
+    tx.run("add_secrets", _rows.secret_rows(webhook))
+    tx.run("add_subscriptions", _rows.subscription_rows(webhook))
+
+
+def _delete_rows(tx: Transaction, webhook_id: str) -> None:
+    for statement in ("delete_webhook_row", "delete_endpoints", "delete_secrets", "delete_subscriptions"):
+        tx.run(statement, webhook=webhook_id)
+
+
+def _finish_change(tx: Transaction, tenant: str, *webhooks: Webhook) -> None:
+    """Raise the config_version, and note when renderings were taken up or given up."""
+    tx.run("raise_config_version", tenant=tenant)
+    changed = {it.id: it.definition for webhook in webhooks if (it := Rendering.of(webhook.mapping)) is not None}
+    # Tenants share renderings. They are locked last and in the order of ids, so nobody waits in a circle.
+    tx.run("keep_renderings", [(id_, definition, tx.now) for id_, definition in sorted(changed.items())])
+
+
+def _remove_endpoints(tx: Transaction, endpoint_ids: list[str], reason: str, now: int) -> None:
+    if not endpoint_ids:
+        return
+    tx.run("cancel_deliveries_of_endpoints", endpoints=endpoint_ids, reason=reason)
+    tx.run("remember_urls", endpoints=endpoint_ids, now=now)
+    tx.fetch("lock_lanes", endpoints=endpoint_ids)
+    tx.run("delete_lanes", endpoints=endpoint_ids)
+
+
+def _fit_lanes(tx: Transaction, old: Webhook, new: Webhook, now: int) -> None:
+    tx.fetch("lock_lanes", endpoints=[item.id for item in new.endpoints])
+    before = {item.id: item for item in old.endpoints}
+    _add_lanes(tx, new, (item for item in new.endpoints if item.id not in before), now)
+    kept = [item for item in new.endpoints if item.id in before]
+    tx.run("reset_health", endpoints=[item.id for item in kept if item.enabled and not before[item.id].enabled])
+    tx.run("open_lanes", endpoints=[item.id for item in kept if new.active and item.enabled], now=now)
+    tx.run("close_lanes", endpoints=[item.id for item in kept if not (new.active and item.enabled)], now=now)
+
+
+def _add_lanes(tx: Transaction, webhook: Webhook, endpoints: Iterable[Endpoint], now: int) -> None:
+    rows: list[Row] = []
+    for endpoint in endpoints:
+        is_open = webhook.active and endpoint.enabled
+        rows.append((endpoint.id, webhook.tenant, webhook.id, is_open, None if is_open else now))
+    tx.run("add_lanes", rows)
+
+
+def _complete(tx: Transaction, rows: list[Row]) -> list[Webhook]:
+    ids = [row[0] for row in rows]
+    names = ("endpoints_of_webhooks", "secrets_of_webhooks", "subscriptions_of_webhooks")
+    parts = [_parts(tx, name, ids) for name in names]
+    return [_rows.to_webhook(row, *(part[row[0]] for part in parts)) for row in rows]
+
+
+def _parts(tx: Transaction, name: str, webhook_ids: Collection[str]) -> dict[str, list[Row]]:
+    """Return what belongs to each webhook, in the order of position."""
+    parts: dict[str, list[Row]] = {id_: [] for id_ in webhook_ids}
+    for owner, *row in tx.fetch(name, webhooks=list(webhook_ids)) if webhook_ids else ():
+        parts[owner].append(row)
+    return parts

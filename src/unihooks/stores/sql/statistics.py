@@ -1,0 +1,173 @@
+"""Count and measure what is kept: health, activity, what an operator looks at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+
+from unihooks._base.times import from_us, optional_from_us
+from unihooks._contract.filters import Window
+from unihooks._contract.histogram import BOUNDS_MS, bucket, percentile, up_to
+from unihooks._contract.leasing import SEEN_WITHIN, holder, with_leases
+from unihooks._contract.statistics import (
+    DAY_HOURS,
+    HOUR,
+    EndpointHealth,
+    FailingEndpoint,
+    HourRow,
+    SlowEndpoint,
+    TenantStatistics,
+    WebhookHealth,
+    hour_counts,
+)
+from unihooks._model.checks import not_found
+from unihooks._model.log import DeliveryState
+from unihooks.abc import QueueStatistics, Result, WorkerSeen
+from unihooks.stores.sql.transaction import Row, Selection, Transaction
+
+_MOST_DUE = 1_000
+# What exceeds the last bound of the histogram is taken to last up to this, the usual deadline.
+_LONGEST_MS = 20_000
+
+
+def hour_rows(results: Iterable[Result], now: int) -> list[Row]:
+    """Return what the results add to each endpoint's hour, in the order of endpoint ids.
+
+    A row holds endpoint_id, hour, attempts, delivered, failed, duration_us and
+    how many attempts were within each bound of the histogram.
+    """
+    counts: dict[str, list[int]] = {}
+    for item in results:
+        duration = item.attempt.duration_us
+        count = counts.get(item.claimed.endpoint_id)
+        if count is None:
+            count = counts[item.claimed.endpoint_id] = [0] * (4 + len(BOUNDS_MS) + 1)
+        count[0] += 1
+        count[1 if item.state is DeliveryState.DELIVERED else 2] += 1
+        count[3] += duration
+        count[4 + bucket(duration)] += 1
+    return [(one, now // HOUR, *counts[one][:4], *up_to(counts[one][4:])) for one in sorted(counts)]
+
+
+def webhook_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
+    """Return the health of those of the webhooks that the tenant has."""
+    wanted, first_hour = set(webhook_ids), tx.now // HOUR - DAY_HOURS
+    endpoints: dict[str, list[EndpointHealth]] = {}
+    for webhook_id, *lane in tx.fetch("health_of_lanes", webhooks=wanted, tenant=tenant, now=tx.now):
+        endpoints.setdefault(webhook_id, []).append(_to_endpoint_health(lane))
+    newest = {row[0]: row for row in tx.fetch("newest_deliveries", webhooks=wanted, tenant=tenant)}
+    counted: dict[str, list[HourRow]] = {}
+    for webhook_id, *hour in tx.fetch("outcomes_by_hour", webhooks=wanted, tenant=tenant, since=first_hour):
+        counted.setdefault(webhook_id, []).append(HourRow(*hour))
+    health = {}
+    for webhook_id, of_webhook in endpoints.items():
+        _, last_at, last_state = newest.get(webhook_id, (webhook_id, None, None))
+        health[webhook_id] = WebhookHealth(
+            endpoints=tuple(of_webhook),
+            last_delivery_at=optional_from_us(last_at),
+            last_delivery_state=last_state and DeliveryState(last_state),
+            hours=hour_counts(counted.get(webhook_id, ()), first_hour * HOUR, tx.now),
+        )
+    return health
+
+
+def webhook_hours(tx: Transaction, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
+    """Return what was counted for the webhook's endpoints, hour by hour."""
+    if not tx.count("webhooks", Selection(["w.id = :id"], {"tenant": tenant, "id": webhook_id}, limit=1)):
+        raise not_found("webhook", webhook_id, tenant)
+    return [_to_hour(row) for row in tx.fetch("counts_by_hour", webhook=webhook_id, since=since)]
+
+
+def failing_endpoints(tx: Transaction, limit: int) -> list[FailingEndpoint]:
+    """Return endpoints that fail, the longest failing first."""
+    found = []
+    for tenant, webhook_id, webhook_name, endpoint_id, url, failing_since, failures in tx.fetch(
+        "failing_endpoints", limit=limit
+    ):
+        found.append(
+            FailingEndpoint(
+                tenant=tenant,
+                webhook_id=webhook_id,
+                webhook_name=webhook_name,
+                endpoint_id=endpoint_id,
+                url=url,
+                failing_since=from_us(failing_since),
+                failures=failures,
+            )
+        )
+    return found
+
+
+def slowest_endpoints(tx: Transaction, since: int, limit: int) -> list[SlowEndpoint]:
+    """Return endpoints by mean duration, the slowest first."""
+    found = []
+    for tenant, webhook_id, webhook_name, endpoint_id, url, *counts in tx.fetch(
+        "slowest_endpoints", since=since, limit=limit
+    ):
+        counted = _to_hour((0, *counts))
+        found.append(
+            SlowEndpoint(
+                tenant=tenant,
+                webhook_id=webhook_id,
+                webhook_name=webhook_name,
+                endpoint_id=endpoint_id,
+                url=url,
+                attempts=counted.attempts,
+                mean_ms=counted.duration_us / counted.attempts / 1000,
+                p95_ms=percentile(counted.within, counted.attempts, 0.95, _LONGEST_MS) or 0.0,
+            )
+        )
+    return found
+
+
+def list_tenants(tx: Transaction, window: Window) -> list[TenantStatistics]:
+    """Return tenants with how many webhooks they have and how much is due, the last name first."""
+    rising = window.newer_than is not None
+    sign, order = (">", "ASC") if rising else ("<", "DESC")
+    selection = Selection(values={"now": tx.now, "most": _MOST_DUE}, order=f"t.tenant {order}", limit=window.limit)
+    selection.where(f"t.tenant {sign} :edge", edge=window.newer_than if rising else window.older_than)
+    rows = tx.select("tenants", selection)
+    found = [TenantStatistics(tenant=tenant, webhooks=webhooks, due=due) for tenant, webhooks, due in rows]
+    return found[::-1] if rising else found
+
+
+def statistics(tx: Transaction) -> QueueStatistics:
+    """Count what is due, held and in flight, and who works."""
+    [(due, held, tokens)] = tx.fetch("queue_counts", now=tx.now)
+    holders = [holder(token) for token in json.loads(tokens)]
+    workers = [
+        WorkerSeen(id=id_, host=host, pid=pid, seen_at=from_us(seen_at))
+        for id_, host, pid, seen_at in tx.fetch("workers_seen", since=tx.now - SEEN_WITHIN)
+    ]
+    [(failing,)] = tx.fetch("count_failing_endpoints")
+    return QueueStatistics(
+        oldest_unplanned=oldest_unplanned(tx),
+        due=due,
+        held=held,
+        in_flight=len(holders),
+        failing_endpoints=failing,
+        workers=with_leases(workers, holders),
+    )
+
+
+def oldest_unplanned(tx: Transaction) -> int | None:
+    """Return when the oldest new event was made, looking at the first in each tenant's queue."""
+    [(created_at,)] = tx.fetch("oldest_unplanned")
+    return None if created_at is None else int(created_at)
+
+
+def _to_hour(row: Row) -> HourRow:
+    hour, attempts, delivered, failed, duration_us, *within = row
+    return HourRow(hour, attempts, delivered, failed, duration_us, tuple(within))
+
+
+def _to_endpoint_health(row: Row) -> EndpointHealth:
+    endpoint_id, failing_since, failures, last_success_at, last_failure_at, next_at = row
+    return EndpointHealth(
+        endpoint_id=endpoint_id,
+        failing_since=optional_from_us(failing_since),
+        failures=failures,
+        last_success_at=optional_from_us(last_success_at),
+        last_failure_at=optional_from_us(last_failure_at),
+        next_attempt_at=optional_from_us(next_at),
+    )

@@ -1,0 +1,14 @@
+-- A webhook that was never active has no activated_at and wants nothing yet.
+-- name: subscribers
+-- columns: id, rendering, activated_at, activated_mark, deactivated_at, deactivated_mark
+SELECT id, rendering, activated_at, activated_mark, deactivated_at, deactivated_mark FROM main.unihooks_webhooks
+WHERE activated_at IS NOT NULL AND id IN (
+    SELECT webhook_id FROM main.unihooks_subscriptions
+    WHERE tenant = :tenant AND product = :product AND event_type IN (:event_type, '*') AND webhook_id > :after
+)
+ORDER BY id LIMIT :limit
+
+-- name: subscribed_endpoints
+-- columns: webhook_id, id, disabled_at
+SELECT webhook_id, id, disabled_at FROM main.unihooks_endpoints
+WHERE webhook_id IN (SELECT value FROM json_each(:webhooks)) ORDER BY id
