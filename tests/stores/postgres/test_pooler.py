@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pgbouncer
 import psycopg
@@ -60,12 +60,13 @@ def test_nothing_is_left_behind_on_the_servers_connections(store, admin, pooled_
         emit(store, make_event(store), make_event(store, idempotency_key="k", digest=b"d"))
         plan(store, capacity=5)
         store.claim(Lease(token=2, seconds=30), Capacity(10, 10))
+    all_looked = Barrier(pgbouncer.SERVERS)
     with ThreadPoolExecutor(pgbouncer.SERVERS) as pool:
-        for left in pool.map(lambda _: left_behind(pooled_dsn), range(pgbouncer.SERVERS)):
+        for left in pool.map(lambda _: left_behind(pooled_dsn, all_looked), range(pgbouncer.SERVERS)):
             assert left == ([], [], "on", "on", [])
 
 
-def left_behind(dsn):
+def left_behind(dsn, all_looked):
     with psycopg.connect(dsn) as connection:
         found = (
             rows(connection, "SELECT name FROM pg_prepared_statements"),
@@ -74,8 +75,8 @@ def left_behind(dsn):
             *rows(connection, "SHOW synchronous_commit"),
             rows(connection, "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"),
         )
-        # Long enough for each to get a server's connection of its own.
-        time.sleep(0.2)
+        # The transactions overlap, so that each has a server's connection of its own.
+        all_looked.wait(20)
         return found
 
 
