@@ -123,7 +123,8 @@ class PayloadMapping:
     Paths look like `a.b`, `a[0]`, `a[*]` (all elements or values), `a['k.dot']`
     or `a\.b`, with or without a leading `$.`. All of them refer to the payload
     as it was emitted; a new name is a plain key, never a path. A mapping
-    without rules is falsy. `InvalidMapping` carries the offending rule as
+    without rules is falsy. `size` is how many places its rules name, with all
+    that wildcards stand for. `InvalidMapping` carries the offending rule as
     `name`.
 
     >>> mapping = PayloadMapping(remove=["sender.name"], rename={"content.text": "body"})
@@ -138,6 +139,7 @@ class PayloadMapping:
     rename: Mapping[str, str] = attrs.field(factory=dict, converter=_as_renames)
     _rules: tuple[_Rule, ...] = attrs.field(init=False, eq=False, repr=False)
     _root: _Node = attrs.field(init=False, eq=False, repr=False)
+    size: int = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if len(self.remove) + len(self.rename) > MAX_RULES:
@@ -147,7 +149,9 @@ class PayloadMapping:
         renames = [_Rule(text, parse_path(text), name) for text, name in self.rename.items()]
         _check_renames(renames)
         object.__setattr__(self, "_rules", (*rules, *renames))
-        object.__setattr__(self, "_root", _compile(self._rules, count(1)))
+        places = count(1)
+        object.__setattr__(self, "_root", _compile(self._rules, places))
+        object.__setattr__(self, "size", next(places) - 1)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
