@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from postgres_server import wait_for
+from waiting import wait_for
 
 from unihooks import EventSubscription, Webhook
 from unihooks.testing._answers import Answer

@@ -7,7 +7,7 @@ from functools import wraps
 
 import psycopg
 import pytest
-from postgres_server import wait_for
+from waiting import wait_for
 
 from unihooks import Dispatcher, EventSubscription, Webhook, Worker
 from unihooks.stores import PostgresStore

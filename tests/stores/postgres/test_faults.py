@@ -13,8 +13,8 @@ import postgres_server
 import psycopg
 import pytest
 from postgres_scene import add_webhook, cut_all, emit, make_event, plan
-from postgres_server import wait_for
 from postgres_worker import delivered
+from waiting import wait_for
 
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores import PostgresStore

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from host_scene import HOSTS, asyncpg_steps
 from postgres_scene import add_webhook, emit, make_event, plan, stored_ids
-from postgres_server import wait_for
+from waiting import wait_for
 
 from unihooks import Dispatcher, EventSubscription, Webhook
 from unihooks.abc import Capacity, Lease
@@ -19,10 +19,11 @@ from unihooks.exceptions import IdempotencyConflict, StoreError
 from unihooks.stores import PostgresStore
 from unihooks.testing import StoreContract
 
-pytestmark = [
-    pytest.mark.postgres,
-    pytest.mark.skipif(pgbouncer.binary() is None, reason="PgBouncer is not installed (Debian: apt install pgbouncer)"),
-]
+pytestmark = pytest.mark.postgres
+
+if pgbouncer.binary() is None:
+    # Skipped as a whole, so that the summary has one line for it, not one for each test.
+    pytest.skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)", allow_module_level=True)
 
 
 @pytest.fixture(scope="session")
