@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
+import postgres_server
 import pytest
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
 
-sys.path.insert(0, str(Path(__file__).parent / "tests" / "stores"))
-
-import postgres_server
+_SHARED_DSN = pytest.StashKey[str]()
 
 
 def enter_folder(namespace: dict[str, Any]) -> None:
@@ -32,15 +30,51 @@ def leave_folder(namespace: dict[str, Any]) -> None:
     namespace["_stack"].close()
 
 
-@pytest.fixture(scope="session")
-def postgres_dsn() -> Iterator[str]:
-    """Name the database of a PostgreSQL server that is given, or started for the session."""
-    given = os.environ.get(postgres_server.VARIABLE)
-    if given:
-        yield given
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Start one PostgreSQL server for all processes of a parallel run, unless one is given."""
+    config.stash[_SHARED_DSN] = os.environ.get(postgres_server.VARIABLE, "")
+    if config.stash[_SHARED_DSN]:
         return
-    with postgres_server.serving() as server:
-        yield server.dsn
+    servers = ExitStack()
+    config.add_cleanup(servers.close)
+    # Where there is none, the tests that need it say so.
+    with suppress(RuntimeError):
+        config.stash[_SHARED_DSN] = servers.enter_context(postgres_server.serving(max_connections="300")).dsn
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of a parallel run where the server is."""
+    node.workerinput["postgres_dsn"] = node.config.stash[_SHARED_DSN]
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Name a database of a PostgreSQL server: of a given one, or of one that is started for the session."""
+    shared = getattr(request.config, "workerinput", {}).get("postgres_dsn")
+    given = os.environ.get(postgres_server.VARIABLE)
+    if shared:
+        with _own_database(shared) as dsn:
+            yield dsn
+    elif given:
+        yield given
+    else:
+        with postgres_server.serving() as server:
+            yield server.dsn
+
+
+@contextmanager
+def _own_database(dsn: str) -> Iterator[str]:
+    """Make a database, so that processes which share a server do not see each other's sessions."""
+    import psycopg
+
+    name = f"unihooks_test_{os.getpid()}"
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+    yield urlsplit(dsn)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["tests", "lint", "types", "imports", "docs"]
+nox.options.sessions = ["tests", "slow", "coverage", "lint", "types", "imports", "docs"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+# Many tests wait for a deadline or for another process: two cores have room for four at a time.
+IN_PARALLEL = ("-n", "4", "--dist", "worksteal")
 
 
 def groups(*names: str) -> list[str]:
@@ -26,13 +30,38 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests against the installed wheel and report the coverage."""
-    session.install(".[all]", *groups("tests"))
-    session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    session.run("coverage", "combine", "--quiet")
+    """Run the tests against the installed wheel, but for the slow ones, and report what they cover."""
+    run_tests(session, "-m", "not slow")
     # A part of the tests cannot reach the threshold of the whole.
-    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
+    session.run("coverage", "report", "--fail-under=0", env={"COVERAGE_FILE": coverage_file(session.name)})
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Run the slow tests: they kill processes and servers, run the benchmarks small, and start other programs."""
+    run_tests(session, "-m", "slow")
+
+
+def run_tests(session: nox.Session, *chosen: str) -> None:
+    """Run some of the tests in parallel; keep what they cover for the session `coverage`."""
+    session.install(".[all]", *groups("tests"))
+    measured = {"COVERAGE_FILE": coverage_file(session.name)}
+    session.run("coverage", "erase", env=measured)
+    session.run("coverage", "run", "-m", "pytest", *IN_PARALLEL, *chosen, *session.posargs, env=measured)
+    session.run("coverage", "combine", "--quiet", env=measured)
+
+
+def coverage_file(name: str) -> str:
+    """Return where a session keeps what it covered: a whole path, since tests change the folder."""
+    return str(Path(f".coverage-{name}").resolve())
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Hold what the sessions `tests` and `slow` covered together against the threshold."""
+    session.install("coverage>=7.10")
+    session.run("coverage", "combine", "--quiet", "--keep", coverage_file("tests"), coverage_file("slow"))
+    session.run("coverage", "report")
 
 
 @nox.session

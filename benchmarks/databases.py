@@ -102,7 +102,7 @@ def server(kinds: list[str]) -> Iterator[str]:
     if "postgresql" not in kinds:
         yield ""
         return
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "stores"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
     import postgres_server
 
     given = os.environ.get(postgres_server.VARIABLE)

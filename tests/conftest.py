@@ -23,7 +23,7 @@ _ANY_AGE = 10**10
 
 @define
 class Host:
-    """Be an application with a dispatcher, a receiver as its customers' endpoints, and a clock."""
+    """An application with a dispatcher, a receiver as its customers' endpoints, and a clock."""
 
     dispatcher: Dispatcher
     receiver: Receiver
@@ -59,6 +59,12 @@ class Host:
         """Return the one delivery there is."""
         (delivery,) = self.deliveries(**filters)
         return delivery
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run asynchronous tests on asyncio alone, also where anyio finds trio."""
+    return "asyncio"
 
 
 @pytest.fixture

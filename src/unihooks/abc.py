@@ -42,6 +42,7 @@ from unihooks._contract.leasing import (
 )
 from unihooks._contract.planning import NewEvent, PlannedBody, Subscriber, plan_event, recover_event, subscriber
 from unihooks._contract.statistics import Statistics
+from unihooks._message.rendering import Rendering
 from unihooks._message.requests import Destination
 from unihooks._model.log import Attempt, Delivery, Event
 from unihooks._model.retries import RetryPolicy
@@ -71,6 +72,7 @@ __all__ = [
     "PlannedBody",
     "QueueStatistics",
     "Recorded",
+    "Rendering",
     "Result",
     "Settings",
     "Statistics",
@@ -180,6 +182,10 @@ class Store(Statistics, StoreAnswers):
     def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
         """Return the configuration config_version of each tenant; 0 for an unknown one."""
 
+    def renderings(self, ids: Collection[str]) -> dict[str, Rendering]:  # noqa: ARG002 - until deliveries name one
+        """Return the renderings with these ids; one that is unknown is left out."""
+        return {}
+
     # Emitting.
 
     @abstractmethod
@@ -245,7 +251,7 @@ class Store(Statistics, StoreAnswers):
         A result whose token does not is dropped whole. Of one whose delivery was cancelled meanwhile the attempt is
         kept, unless the event was erased, and nothing else changes; it is not accepted. Success clears the endpoint's
         health; an endpoint with nothing but failures for 5 days is disabled (FAILING_TOO_LONG), as is one whose
-        result says so.
+        result says so. A result without an attempt fails its delivery and changes nothing else.
         """
 
     @abstractmethod

@@ -1,13 +1,13 @@
-"""Every error that unihooks raises, under one root."""
+"""The errors that unihooks raises, under one root."""
 
 from __future__ import annotations
 
 
 class UnihooksError(Exception):
-    """Be the root of all errors of this library.
+    """The root of all errors of this library.
 
-    `name` is the offending field, option or identifier where there is one; it
-    is never a secret. The message says what was wrong and what to do.
+    `name` is the offending field, option or identifier, if there is one; it is
+    never a secret. The message says what was wrong and what to do.
     """
 
     def __init__(self, message: str, *, name: str | None = None) -> None:
@@ -44,7 +44,7 @@ class UnknownEventType(UnihooksError, ValueError):
 
 
 class InvalidPayload(UnihooksError, ValueError):
-    """A payload is not JSON, too large or does not fit its schema."""
+    """A payload is not JSON, is too large, or does not match its schema."""
 
 
 class NotFound(UnihooksError, LookupError):
@@ -52,15 +52,15 @@ class NotFound(UnihooksError, LookupError):
 
 
 class Conflict(UnihooksError):
-    """What is to be changed has changed meanwhile, or is in the wrong state."""
+    """What was to be changed has changed in the meantime, or is in a state that does not allow it."""
 
 
 class IdempotencyConflict(UnihooksError):
-    """The idempotency key was used before with another payload."""
+    """The idempotency key was already used with another payload."""
 
 
 class StoreError(UnihooksError):
-    """The database cannot be used: wrong file, locked, full, too new, gone."""
+    """The database cannot be used: it is locked, full, too new, unreachable or another application's."""
 
 
 class VerificationError(UnihooksError):

@@ -79,7 +79,7 @@ async def test_every_value_survives_going_back_and_forth(browser, receiver):
         ({"mapping": "rename a[0] -> b"}, "only a named property can be renamed"),
         ({"event": "whatsapp gone"}, "'gone' is not an event type"),
         ({"header_name": "Host", "header_value": "x", "header_choice": "new"}, "eader Host is set by unihooks"),
-        ({"header_name": "X-A", "header_value": "", "header_choice": "new"}, "needs a value"),
+        ({"header_name": "X-A", "header_value": "", "header_choice": "new"}, "has an invalid value"),
     ],
 )
 async def test_refused_values_stay_in_the_form_with_the_reason(browser, receiver, dispatcher, changes, sentence):

@@ -15,7 +15,7 @@ from attrs import define, frozen
 from unihooks.abc import Store
 from unihooks.stores import PostgresStore, SQLiteStore
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "stores"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import postgres_server
 from proxy import Proxy

@@ -153,7 +153,7 @@ async def test_only_so_much_is_remembered(host, desk, monkeypatch):
     for one, webhook in zip(claimed * 2, webhooks * 2, strict=True):
         assert await desk.url(one) == webhook.endpoints[0].url
     assert len(desk.destinations._prepared) <= 2
-    assert len(desk.destinations._stamps) <= 2
+    assert len(desk.destinations._versions) <= 2
     # More at once than are remembered.
     urls = await asyncio.gather(*map(desk.url, claimed))
     assert set(urls) <= {None, *(webhook.endpoints[0].url for webhook in webhooks)}

@@ -305,7 +305,7 @@ def test_payload_nested_too_deep_is_an_own_error(levels):
     payload = 1
     for _ in range(levels):
         payload = {"a": payload}
-    with pytest.raises(InvalidPayload, match="over 64 levels"):
+    with pytest.raises(InvalidPayload, match="more than 64 levels"):
         PayloadMapping(remove=["a.b"]).apply(payload)
 
 

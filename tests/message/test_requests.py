@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from unihooks import HeaderSet, Secret, verify
@@ -107,3 +108,10 @@ def test_answers_are_shown_without_the_values_of_custom_headers():
     assert prepared.redacted_headers([(b"x-s3cr3t", b"is s3cr3t")]) == [(b"x-***", b"is ***")]
     plain = prepare(destination(headers=HeaderSet()), to_us(NOW))
     assert plain.redacted_headers([(b"x-a", b"b")]) == [(b"x-a", b"b")]
+
+
+def test_a_request_has_every_attribute_that_httpx_sets_on_its_own():
+    own = httpx.Request("POST", "https://example.com/", content=b"{}", extensions={"unihooks": {}})
+    request = built()
+    for name in vars(own).keys() - {"_content"}:  # ours is the property `content`
+        assert getattr(request, name)

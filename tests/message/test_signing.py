@@ -276,7 +276,7 @@ def test_seed_and_full_private_key_give_one_signature():
 
 def test_a_private_key_with_a_foreign_public_half_is_refused():
     raw = base64.b64decode(PRIVATE[5:])
-    with pytest.raises(InvalidWebhook, match="halves"):
+    with pytest.raises(InvalidWebhook, match="public half"):
         Signer("whsk_" + base64.b64encode(raw[:32] + bytes(32)).decode())
 
 

@@ -160,7 +160,7 @@ def test_payload_that_fits_the_schema_is_accepted(catalog, payload):
     "payload, path, reason",
     [
         ({}, "$", "'id' is a required property"),
-        ({"id": 5}, "$.id", "does not fit the schema's type: string"),
+        ({"id": 5}, "$.id", "does not match the schema's type: string"),
         ({"id": "a", "items": [{"price": "s3cr3t"}]}, "$.items[0].price", "type: number"),
         ({"id": "a", "extra": 1}, "$", "'extra' was unexpected"),
         ([], "$", "type: object"),
@@ -215,7 +215,7 @@ def test_bad_schema_is_refused_when_added(schema, reason):
 def test_reference_hidden_from_the_check_is_never_fetched():
     hidden = {"$ref": "#/x/y", "x": {"y": {"$ref": "http://127.0.0.1:9/s"}}}
     event = Catalog().add_product("p").add_event("e", schema=hidden)
-    with pytest.raises(InvalidPayload, match="lead nowhere"):
+    with pytest.raises(InvalidPayload, match="cannot be resolved"):
         event.check_payload({})
 
 

@@ -145,7 +145,7 @@ def test_too_many_requests_waits_at_least_a_minute(planned, expected):
 
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), MAX_DELAY + 1])
 def test_impossible_delay_is_refused(delay):
-    with pytest.raises(ValueError, match="give 0 to"):
+    with pytest.raises(ValueError, match="use 0 to"):
         RetryPolicy.from_delays([5, delay])
 
 

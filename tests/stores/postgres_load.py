@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 
-from postgres_server import wait_for
+from waiting import wait_for
 
 from unihooks import Dispatcher, EventSubscription, Webhook
 from unihooks.abc import DeliveryFilter, Window

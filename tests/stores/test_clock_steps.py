@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
-from postgres_server import wait_for
+from waiting import wait_for
 
 from unihooks import EventSubscription, RetryPolicy, Webhook
 from unihooks._base import times

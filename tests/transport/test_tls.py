@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from waiting import SECONDS, await_for
 
 from unihooks.testing._hostile import Hostile
 from unihooks.testing._transport_contract import send
@@ -14,16 +15,16 @@ from unihooks.transport._tls import TLSConnection, default_context
 
 
 @pytest.fixture
-def slow_dialing(monkeypatch):
+def late_requests(monkeypatch):
     """Let what the peer sends after the handshake arrive before the request goes out."""
     dial = Dialer.dial
 
-    async def dial_slowly(*args):
+    async def dial_and_wait(*args):
         connection = await dial(*args)
-        await asyncio.sleep(0.1)
+        await await_for(lambda: connection._incoming.pending)
         return connection
 
-    monkeypatch.setattr(Dialer, "dial", dial_slowly)
+    monkeypatch.setattr(Dialer, "dial", dial_and_wait)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def slow_dialing(monkeypatch):
 async def test_reason_names_what_is_wrong(certificate, reason):
     with Hostile(certificate) as hostile:
         transport = HTTPTransport(hostile.targets, ssl_context=hostile.ssl_context)
-        outcome = await send(transport, hostile.url("ok"), seconds=0.4)
+        outcome = await send(transport, hostile.url("ok"), seconds=0.4 if certificate == "silent" else SECONDS)
         await transport.aclose()
     assert outcome.error.startswith(reason)
 
@@ -99,16 +100,16 @@ async def test_endpoint_whose_sessions_cannot_be_resumed_is_asked_for_one_only_o
     assert hostile.resumed == [False, False, False]
 
 
-async def test_tickets_that_come_before_the_first_request_do_no_harm(hostile, made, slow_dialing):
+async def test_tickets_that_come_before_the_first_request_do_no_harm(hostile, made, late_requests):
     transport = made()
     for _ in range(2):
         assert (await reconnect(transport, hostile)).status_code == 204
     assert hostile.resumed == [False, True]
 
 
-async def test_answer_that_comes_before_the_request_is_not_taken(made, slow_dialing):
+async def test_answer_that_comes_before_the_request_is_not_taken(made, late_requests):
     with Hostile("eager") as hostile:
-        assert (await send(made(hostile.targets), hostile.url("silence"))).error
+        assert (await send(made(hostile.targets), hostile.url("silence"), seconds=SECONDS)).error
 
 
 async def test_neither_connection_nor_session_is_kept_with_a_long_chain_of_certificates():
@@ -133,7 +134,7 @@ def test_default_context_verifies_and_speaks_http_1_1_only():
 
 async def test_aclose_ends_what_is_under_way(hostile, made):
     transport = made()
-    asking = asyncio.create_task(send(transport, hostile.url("silence"), seconds=3))
-    await asyncio.sleep(0.2)
+    asking = asyncio.create_task(send(transport, hostile.url("silence"), seconds=SECONDS))
+    await await_for(lambda: transport._asking)
     await transport.aclose()
     assert (await asking).error

@@ -1,1 +1,1 @@
-"""Identifiers, times and awaitable twins: what knows nothing of webhooks."""
+"""Identifiers, times, threads and turns: tools that know nothing of webhooks."""

@@ -1,4 +1,4 @@
-"""Make the awaitable twin of a method that waits on I/O."""
+"""Give a method that waits on I/O an awaitable twin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def awaitable(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Return a coroutine function that runs `method` in a thread and so does not block the event loop."""
+    """Return a coroutine function that runs `method` in a thread, so that it does not block the event loop."""
 
     @wraps(method)
     async def twin(*args: P.args, **kwargs: P.kwargs) -> T:

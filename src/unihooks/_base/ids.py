@@ -1,4 +1,4 @@
-"""Time-ordered identifiers: a prefix and 26 characters of Crockford's base 32."""
+"""Time-ordered identifiers: a prefix, then 26 characters of Crockford's base 32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 
 
 class _Sequence:
-    """Hand out 26 characters: milliseconds, then random bits that only rise within one millisecond."""
+    """The source of identifiers: milliseconds, then random bits that are counted up within one millisecond."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,13 +35,13 @@ class _Sequence:
         return made
 
     def _step(self, millisecond: int) -> int:
-        """Go on by one; return the last two characters' number."""
+        """Advance by one; return the number that the last two characters stand for."""
         if millisecond == self._millisecond:
             self._tail += 1
         else:
-            # One bit is left free, so that counting up cannot overflow.
+            # The top bit stays clear, so that counting up cannot overflow.
             self._tail = int.from_bytes(os.urandom(10), "big") >> 1
-        # All but the last two characters stay the same for up to 1,024 identifiers.
+        # Up to 1,024 identifiers share all but their last two characters, so the rest is encoded once.
         if millisecond != self._millisecond or self._tail & 1023 == 0:
             self._millisecond = millisecond
             self._stem = _encode(millisecond, _HEAD_SHIFTS) + _encode(self._tail, _STEM_SHIFTS)
@@ -59,7 +59,7 @@ _sequence = _Sequence()
 
 
 def _restart_sequence() -> None:
-    # A forked child must not continue its parent's sequence, nor wait for a lock held at the fork.
+    # A forked child would repeat its parent's identifiers, and could wait forever for a lock held during the fork.
     global _sequence  # noqa: PLW0603
     _sequence = _Sequence()
 
@@ -68,19 +68,18 @@ os.register_at_fork(after_in_child=_restart_sequence)
 
 
 def new_id(prefix: str, at: int) -> str:
-    """Return `prefix` + 26 characters that sort by `at` (microseconds since 1970).
+    """Return an identifier that sorts by `at` (microseconds since 1970).
 
-    Identifiers made by one process for the same millisecond sort in the order
-    in which they were made.
+    Those that one process makes for the same millisecond sort in the order in which they were made.
     """
     return _sequence.next(prefix, max(at, 0) // 1000)
 
 
 def new_ids(prefix: str, at: int, count: int) -> list[str]:
-    """Return as many identifiers as `new_id` would make in so many calls."""
+    """Return the identifiers that `count` calls of `new_id` would make."""
     return _sequence.several(prefix, max(at, 0) // 1000, count)
 
 
 def first_id(prefix: str, at: int) -> str:
-    """Return a text before every identifier that `new_id` makes for `at` (microseconds since 1970) or later."""
+    """Return a text that sorts before every identifier made for `at` (microseconds since 1970) or later."""
     return prefix + _encode(max(at, 0) // 1000, _HEAD_SHIFTS)

@@ -1,4 +1,4 @@
-"""Wait in one thread for what another one does."""
+"""Wait in one thread for the result of another."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class OneShot:
-    """Be a result that one thread waits for, once; a Future, which may serve many, takes several times as long."""
+    """A result that one thread waits for, once; a Future can serve many threads, but takes several times as long."""
 
     __slots__ = ("_kept", "_value")
 
@@ -17,7 +17,7 @@ class OneShot:
         self._value: Any = None
 
     def set_running_or_notify_cancel(self) -> bool:
-        """Say that it is still waited for, as a Future may not be."""
+        """Return True: unlike a Future, it cannot be cancelled."""
         return True
 
     def set_result(self, value: Any) -> None:
@@ -37,4 +37,4 @@ class OneShot:
         try:
             raise self._value
         finally:
-            del self  # which the error would keep, and be kept by
+            del self  # the error's traceback would keep this frame alive, and through `self` the error itself

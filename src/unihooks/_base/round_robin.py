@@ -1,4 +1,4 @@
-"""Take turns, so that nobody's backlog stands before another's."""
+"""Take turns, so that nobody waits behind another's backlog."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOTHING = object()
 
 
 def round_robin(items: Iterable[T], whose: Callable[[T], Hashable]) -> Iterator[T]:
-    """Yield one item of each owner, then the next of each; owners and their items keep their order.
+    """Yield the first item of each owner, then the second of each, and so on; all keep their order.
 
     >>> "".join(round_robin("aaabbc", str))
     'abcaba'

@@ -1,4 +1,4 @@
-"""Time as the stores keep it: whole microseconds since 1970, UTC."""
+"""Times as the stores keep them: whole microseconds since 1970, in UTC."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def system_clock() -> datetime:
-    """Return the time of this machine, aware, in UTC."""
+    """Return this machine's time as an aware datetime in UTC."""
     return datetime.now(UTC)
 
 
 def now_us(clock: Clock) -> int:
     """Return the clock's time as microseconds since 1970."""
-    # Asked several times for each delivery; a datetime would be a detour.
+    # Called several times per delivery, so the system clock is read without making a datetime.
     return time.time_ns() // 1000 if clock is system_clock else to_us(clock())
 
 
 def to_us(moment: datetime) -> int:
-    """Return microseconds since 1970 for an aware datetime of any zone."""
+    """Return an aware datetime of any time zone as microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_us(microseconds: int) -> datetime:
-    """Return the aware UTC datetime of `microseconds` since 1970."""
-    # A keyword here takes half as long again, once for each event.
+    """Return microseconds since 1970 as an aware datetime in UTC."""
+    # Called for every event; with a keyword argument it would take half as long again.
     return _EPOCH + timedelta(0, 0, microseconds)
 
 
 def optional_microseconds(age: timedelta | None) -> int | None:
-    """Return the length of a time in microseconds, or None for None."""
+    """Return a duration in microseconds, or None for None."""
     return None if age is None else age // _MICROSECOND
 
 
 def optional_from_us(microseconds: int | None) -> datetime | None:
-    """Return `from_us`, or None for None."""
+    """Return what `from_us` does, or None for None."""
     return None if microseconds is None else from_us(microseconds)

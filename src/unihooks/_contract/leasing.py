@@ -109,10 +109,11 @@ class Capacity:
 
 @define
 class Claimed:
-    """Be a delivery that a worker has leased, with all that sending it needs but the destination.
+    """A delivery that a worker has leased, with all that sending it needs but the destination.
 
-    `elapsed_us` is the time since the first attempt without the time held (0
-    before the first). `config_version` is the configuration config_version of the tenant.
+    `body` is the event's own. `rendering` is the id of what turns it into the body that is
+    sent, None where the event's own is sent. `elapsed_us` is the time since the first attempt
+    without the time held (0 before the first). `config_version` is the tenant's.
     """
 
     tenant: str
@@ -128,6 +129,7 @@ class Claimed:
     elapsed_us: int
     token: int
     config_version: int
+    rendering: str | None = None
 
 
 @frozen(kw_only=True)
@@ -189,19 +191,27 @@ class AttemptRow:
 
 @define
 class Result:
-    """Be the outcome of one attempt of a claimed delivery.
+    """The outcome of one attempt of a claimed delivery.
 
     `state` is delivered, failed (with `reason`), or pending with `retry_in_us`.
     `disable` is a reason to disable the endpoint, provided that it still has
-    the attempt's URL.
+    the attempt's URL. `attempt` is None when the rendering failed and so nothing was
+    sent: the delivery fails, its attempt count and the endpoint's health stay as they are.
     """
 
     claimed: Claimed
-    attempt: AttemptRow
+    attempt: AttemptRow | None
     state: DeliveryState
     retry_in_us: int | None = None
     reason: str | None = None
     disable: str | None = None
+
+    @property
+    def sent(self) -> AttemptRow:
+        """The attempt, of a result that has one."""
+        if self.attempt is None:
+            raise TypeError(f"nothing was sent for delivery {self.claimed.id}")
+        return self.attempt
 
 
 @frozen(kw_only=True)

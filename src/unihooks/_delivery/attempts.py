@@ -9,6 +9,7 @@ from attrs import define
 
 from unihooks._delivery import decisions
 from unihooks._message.requests import PreparedDestination, RenderedRequest
+from unihooks._model.log import DeliveryState
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks.abc import AttemptRow, Claimed, Result
 from unihooks.transport import Exchange
@@ -18,10 +19,10 @@ _logger = logging.getLogger("unihooks.worker")
 
 @define
 class Attempted:
-    """Be one attempt: what was sent and when (microseconds since 1970), what came back and what that means.
+    """One attempt: what was sent and when (microseconds since 1970), what came back and what that means.
 
-    Its row for the log is made by `result`, many in a row: among sending and
-    reading, when other code has just been run, that takes three times as long.
+    `result` makes its row for the log, for many attempts in a row: that takes a third of the
+    time that it takes between sending and reading, after other code has run.
     """
 
     claimed: Claimed
@@ -30,6 +31,7 @@ class Attempted:
     answer: Exchange
     started_at: int
     decision: decisions.Decision
+    warnings: tuple[str, ...]
 
     def result(self) -> Result:
         """Return what the store keeps."""
@@ -44,9 +46,21 @@ class Attempted:
             "[]" if self.request is None else self.request.shown(),
             decisions.shown_headers(prepared.redacted_headers(answer.headers)),
             prepared.redacted(answer.body),
-            self.claimed.warnings + answer.warnings,
+            self.warnings + answer.warnings,
         )
         return Result(self.claimed, attempt, decision.state, decision.retry_in_us, decision.reason, decision.disable)
+
+
+@define
+class Unsent:
+    """A delivery that failed before anything was sent, because its event cannot be rendered."""
+
+    claimed: Claimed
+    reason: str
+
+    def result(self) -> Result:
+        """Return what the store keeps."""
+        return Result(self.claimed, None, DeliveryState.FAILED, reason=self.reason)
 
 
 def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: int) -> decisions.Decision:

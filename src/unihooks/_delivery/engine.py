@@ -14,13 +14,15 @@ from typing import Any, Self, TypeVar
 from attrs import frozen
 
 from unihooks._contract.leasing import DrainResult, new_token
-from unihooks._delivery.attempts import Attempted, decide
+from unihooks._delivery.attempts import Attempted, Unsent, decide
 from unihooks._delivery.claim_backoff import ClaimBackoff
 from unihooks._delivery.destinations import Destinations
 from unihooks._delivery.endpoint_queues import EndpointQueues, Leased
 from unihooks._delivery.hooks import Hooks
 from unihooks._delivery.maintenance import Upkeep
+from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import ResultBatcher
+from unihooks._message.rendering import RenderingFailed
 from unihooks._message.requests import Message, PreparedDestination, RenderedRequest, build_request
 from unihooks._model.log import DeliveryState
 from unihooks.abc import Claimed, Lease, Recorded, Result, Settings
@@ -77,6 +79,7 @@ class Engine:
         self._transport = self._settings.new_transport()
         self._hooks = Hooks(self._settings, self.offload, self._wake.set)
         self._destinations = Destinations(self._store, self.offload)
+        self._renderer = Renderer(self._store, self.offload)
         self._recorder = ResultBatcher(self._store, self.offload, self._on_recorded)
         self._upkeep = Upkeep(self._settings, self.offload)
         self._recording = asyncio.create_task(self._recorder.run())
@@ -94,6 +97,7 @@ class Engine:
         finally:
             # Also when a second cancellation cuts the ordered end short.
             self._recording.cancel()
+            self._renderer.close()
             self._pool.shutdown(wait=False)
             await self._transport.aclose()
 
@@ -274,6 +278,8 @@ class Engine:
         self._want_more()
 
     def _want_more(self) -> None:
+        if self._lanes.load == 0:
+            self._renderer.forget_bodies()
         if self._lanes.is_short:
             self._pause.shorten()
             self._wake.set()
@@ -286,11 +292,13 @@ class Engine:
         try:
             answer = await self._attempt(leased)
             unsent = answer is None
+        except RenderingFailed as failed:
+            self._recorder.add(Unsent(claimed, failed.reason))
         except asyncio.CancelledError:
             unsent = True
             raise
         except StoreError:
-            # Whoever takes work tells of it. Given back at once, it would come again at once.
+            # The loop that takes work logs this. Wait, or the delivery is claimed again at once.
             unsent = True
             await asyncio.sleep(_STORE_PATIENCE_SECONDS)
         except Exception:
@@ -305,28 +313,32 @@ class Engine:
 
     async def _attempt(self, leased: Leased) -> Exchange | None:
         claimed = leased.claimed
+        if claimed.rendering is None:
+            body, warnings = claimed.body, claimed.warnings
+        else:
+            body, warnings = await self._renderer.render(claimed, claimed.rendering)
         prepared = self._destinations.known(claimed) or await self._destinations.find(claimed)
-        # Looked at last: finding the destination may have taken its time. The deadline counts from
-        # this very look, so it never outlasts the lease, even if the process is frozen here.
+        # Looked at last, because rendering and finding the destination take their time. The deadline counts
+        # from this very look, so it never outlasts the lease, even if the process is frozen here.
         begun = time.monotonic()
         if prepared is None or not prepared.destination.open or begun > leased.start_by:
             return None
         now = self._store.now()
         deadline = begun + self._settings.deadline
-        request = self._build(claimed, prepared, now, deadline)
+        request = self._build(claimed, body, prepared, now, deadline)
         answer = _NOTHING_SENT if request is None else await exchange(self._transport, request, deadline=deadline)
         self._attempted += 1
         decision = decide(claimed, answer, retries=self._settings.retries, now=self._store.now())
         if decision.disable:
             # What is leased for it waits until the store knows.
             self._lanes.close(claimed.endpoint_id)
-        self._recorder.add(Attempted(claimed, prepared, request, answer, now, decision))
+        self._recorder.add(Attempted(claimed, prepared, request, answer, now, decision, warnings))
         return answer
 
     def _build(
-        self, claimed: Claimed, prepared: PreparedDestination, now: int, deadline: float
+        self, claimed: Claimed, body: bytes, prepared: PreparedDestination, now: int, deadline: float
     ) -> RenderedRequest | None:
-        message = Message(claimed.event_id, claimed.product, claimed.event_type, claimed.body)
+        message = Message(claimed.event_id, claimed.product, claimed.event_type, body)
         try:
             return build_request(prepared, message, now=now, deadline=deadline)
         except Exception:

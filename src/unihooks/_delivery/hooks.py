@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from unihooks._delivery.destinations import OffLoad
+from unihooks._delivery.lookups import OffLoad
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks._model.webhooks import Endpoint
 from unihooks.abc import DeliveryFilter, Ended, Hook, Recorded, Result, Settings, Window

@@ -12,7 +12,7 @@ from functools import partial
 from attrs import define, field
 
 from unihooks._base.times import SECOND
-from unihooks._delivery.destinations import OffLoad
+from unihooks._delivery.lookups import OffLoad
 from unihooks.abc import Settings
 from unihooks.exceptions import StoreError
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from unihooks._delivery.attempts import Attempted
-from unihooks._delivery.destinations import OffLoad
+from unihooks._delivery.attempts import Attempted, Unsent
+from unihooks._delivery.lookups import OffLoad
 from unihooks.abc import Recorded, Result, Store
 from unihooks.exceptions import StoreError
 
@@ -32,13 +32,13 @@ class ResultBatcher:
     offload: OffLoad
     on_recorded: Callable[[list[Result], Recorded], None]
     unrecorded: int = 0
-    _attempts: list[Attempted] = field(factory=list)
+    _attempts: list[Attempted | Unsent] = field(factory=list)
     _results: list[Result] = field(factory=list)
     _some: asyncio.Event = field(factory=asyncio.Event)
     _urgent: asyncio.Event = field(factory=asyncio.Event)
 
-    def add(self, attempted: Attempted) -> None:
-        """Take an attempt that has ended."""
+    def add(self, attempted: Attempted | Unsent) -> None:
+        """Take an attempt that has ended, or could not begin."""
         self._attempts.append(attempted)
         self.unrecorded += 1
         self._some.set()

@@ -16,7 +16,8 @@ from unihooks._contract.filters import name_position
 from unihooks._contract.statistics import HOUR, Activity, WebhookHealth, activity
 from unihooks._management.paging import paginate
 from unihooks._message.mapping import Preview
-from unihooks._message.payload import decode, encode
+from unihooks._message.payload import encode
+from unihooks._message.rendering import Rendering, RenderingFailed
 from unihooks._message.secrets import Secret, check_signing_secret, generate_secret
 from unihooks._message.signing import valid_secrets
 from unihooks._model.catalog import Catalog, check_name
@@ -217,10 +218,7 @@ class Webhooks:
         product, event_type = check_name("product", product), check_name("event type", event_type)
         webhook = self.get(id, tenant=tenant)
         chosen = webhook.endpoints if endpoint_id is None else (_find_endpoint(webhook, endpoint_id),)
-        body = encode(self._test_payload(product, event_type, payload))
-        if webhook.mapping:
-            result, _ = webhook.mapping.apply(decode(body))
-            body = encode(result)
+        body = _rendered(webhook, encode(self._test_payload(product, event_type, payload)))
         return self._send(webhook, chosen, product, event_type, body)
 
     def preview(self, id: str, payload: Any, *, tenant: str = "default") -> Preview:
@@ -314,6 +312,14 @@ def _find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:
     if endpoint is None:
         raise NotFound(f"there is no endpoint {endpoint_id!r} in this webhook", name="endpoint_id")
     return endpoint
+
+
+def _rendered(webhook: Webhook, body: bytes) -> bytes:
+    rendering = Rendering.of(webhook.mapping)
+    try:
+        return body if rendering is None else rendering.render(body).body
+    except RenderingFailed as failed:
+        raise InvalidPayload(failed.reason, name="payload") from failed
 
 
 def _overlap(value: timedelta | float) -> timedelta:

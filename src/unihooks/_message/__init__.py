@@ -1,1 +1,1 @@
-"""What goes over the wire: payload, mapping, headers, secrets and signatures; nothing here does I/O."""
+"""What goes over the wire: payload, mapping, headers, secrets, signatures and the request; nothing does I/O."""

@@ -1,4 +1,4 @@
-"""Hold the headers of a request or an answer as they were: in order, and to be looked up by name."""
+"""The headers of a request or an answer as they were: in order, and found by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class HeaderPairs(tuple[tuple[str, str], ...]):
-    """Be pairs of name and value, which can also be looked up by name, without regard to case.
+    """Pairs of name and value that can also be looked up by name, whatever its case.
 
     The values of a name that occurs several times are joined by commas.
 
@@ -33,7 +33,7 @@ class HeaderPairs(tuple[tuple[str, str], ...]):
     def __getitem__(self, key: str) -> str: ...
 
     def __getitem__(self, key: SupportsIndex | slice | str) -> object:
-        """Return the value of a name, or the pair at a place; KeyError for a name that is not there."""
+        """Return the value of a name (KeyError if there is none), or the pair at an index."""
         if not isinstance(key, str):
             return super().__getitem__(key)
         value = self.get(key)
@@ -42,7 +42,7 @@ class HeaderPairs(tuple[tuple[str, str], ...]):
         return value
 
     def __contains__(self, key: object) -> bool:
-        """Say whether a name, or a pair, is among them."""
+        """Tell whether a name or a pair is among the headers."""
         return bool(self._values(key)) if isinstance(key, str) else super().__contains__(key)
 
     def get(self, name: str, default: T | None = None) -> str | T | None:
@@ -51,7 +51,7 @@ class HeaderPairs(tuple[tuple[str, str], ...]):
         return ", ".join(values) if values else default
 
     def keys(self) -> list[str]:
-        """Return the names, each once."""
+        """Return each name once."""
         return list({name.lower(): name for name, _ in reversed(self)}.values())[::-1]
 
     def items(self) -> list[tuple[str, str]]:

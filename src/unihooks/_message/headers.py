@@ -1,4 +1,4 @@
-"""Hold the custom headers of a webhook: checked names, secret values."""
+"""The custom headers of a webhook: checked names, secret values."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
 
 # fmt: off
 _RESERVED = frozenset({
-    # of the connection and the message
+    # the connection and the message
     "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
     "upgrade", "http2-settings", "expect", "content-encoding", "accept-encoding", "content-type",
     "user-agent", "date", "cookie",
-    # of signatures and traces
+    # signatures and traces
     "signature", "signature-input", "content-digest", "traceparent", "tracestate",
-    # of proxies and cloud metadata services
+    # proxies and cloud metadata services
     "forwarded", "x-real-ip", "metadata", "metadata-flavor",
 })
 _RESERVED_PREFIXES = (
@@ -39,11 +39,11 @@ _SHOWN_OF_A_BAD_NAME = 16
 
 
 class HeaderSet(Mapping[str, Secret]):
-    """Map header names to secret values; never changes, never shows a value.
+    """An immutable mapping of header names to secret values, none of which it ever shows.
 
-    Names are looked up without regard to case and come back as they were given,
-    in that order. Two sets are equal when they hold the same names, without
-    regard to case or order, and values.
+    Look-ups ignore case; names keep their spelling and order. Two sets are
+    equal if they map the same names to the same values, whatever the case and
+    order of the names.
 
     >>> headers = HeaderSet({"Authorization": "Bearer s3cr3t"})
     >>> headers
@@ -52,12 +52,12 @@ class HeaderSet(Mapping[str, Secret]):
     [('Authorization', 'Bearer s3cr3t')]
     >>> HeaderSet({"Host": "example.org"})
     Traceback (most recent call last):
-    unihooks.exceptions.InvalidHeader: header Host is set by unihooks or not allowed; \
+    unihooks.exceptions.InvalidHeader: the header Host is set by unihooks or not allowed; \
 use another name
 
     Raises:
         InvalidHeader: A name or value is malformed, reserved, repeated or too
-            long, or there are too many; `name` is the header's.
+            long, or there are too many; `name` is the name of the header.
     """
 
     __slots__ = ("_entries",)
@@ -67,7 +67,7 @@ use another name
         for name, value in _pairs(headers):
             key = _checked_name(name)
             if key in self._entries:
-                _refuse(name, "is given twice; keep one ('_' counts as '-')")
+                _refuse(name, "is given twice; keep one of them ('_' counts as '-')")
             self._entries[key] = str.__str__(name), _checked_value(name, value)
         _check_total(self)
 
@@ -94,7 +94,7 @@ use another name
         return hash(frozenset(self._values().items()))
 
     def revealed(self) -> list[tuple[str, str]]:
-        """Return names and open values, to be sent and for nothing else."""
+        """Return names and values in plain text, for sending and nothing else."""
         return [(name, secret.reveal()) for name, secret in self._entries.values()]
 
     def _values(self) -> dict[str, Secret]:
@@ -107,12 +107,12 @@ def _pairs(headers: Pairs) -> Iterable[tuple[str, str | Secret]]:
     try:
         return [_pair(one) for one in headers]
     except (TypeError, ValueError):
-        sentence = "headers must be a mapping of names to values, or pairs of name and value"
+        sentence = "headers must be a mapping of names to values, or a list of (name, value) pairs"
         raise InvalidHeader(sentence, name="headers") from None
 
 
 def _pair(one: object) -> tuple[str, str | Secret]:
-    if not isinstance(one, tuple | list):  # a text of two characters is no pair
+    if not isinstance(one, tuple | list):  # a text of two characters would unpack too
         raise TypeError
     name, value = one
     return name, value
@@ -120,11 +120,11 @@ def _pair(one: object) -> tuple[str, str | Secret]:
 
 def _checked_name(name: object) -> str:
     if not isinstance(name, str):
-        raise InvalidHeader("a header name must be text; pass a str", name="headers")
+        raise InvalidHeader("a header name must be a str", name="headers")
     if not _TOKEN.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         _refuse(
             _abridged(name),
-            f"is not a valid name; use at most {MAX_NAME_LENGTH} ASCII letters, digits and '-'",
+            f"has an invalid name; use at most {MAX_NAME_LENGTH} ASCII letters, digits and '-'",
         )
     key = _folded(name)
     if key in _RESERVED or key.startswith(_RESERVED_PREFIXES):
@@ -136,25 +136,25 @@ def _checked_value(name: str, value: str | Secret) -> Secret:
     secret = value if isinstance(value, Secret) else _secret(name, value)
     text = secret.reveal()
     if not _VALUE.fullmatch(text):
-        _refuse(name, "needs a value of visible ASCII characters, with blanks only inside")
+        _refuse(name, "has an invalid value; use visible ASCII characters, and spaces only between them")
     if len(text) > MAX_VALUE_LENGTH:
-        _refuse(name, f"has too long a value; at most {MAX_VALUE_LENGTH} characters are accepted")
+        _refuse(name, f"has a value that is too long; use at most {MAX_VALUE_LENGTH} characters")
     return secret
 
 
 def _secret(name: str, value: object) -> Secret:
     if not isinstance(value, str):
-        _refuse(name, "needs a value of text; pass a str")
+        _refuse(name, "has a value that is not text; pass a str")
     return Secret(value)
 
 
 def _check_total(headers: HeaderSet) -> None:
     pairs = headers.revealed()
     if len(pairs) > MAX_HEADERS:
-        sentence = f"there are too many headers; at most {MAX_HEADERS} are accepted"
+        sentence = f"there are too many headers; use at most {MAX_HEADERS}"
         raise InvalidHeader(sentence, name="headers")
     if sum(len(name) + len(value) for name, value in pairs) > MAX_TOTAL_LENGTH:
-        sentence = f"the headers are too long; {MAX_TOTAL_LENGTH} characters in all are accepted"
+        sentence = f"the headers are too long; use at most {MAX_TOTAL_LENGTH} characters in all"
         raise InvalidHeader(sentence, name="headers")
 
 
@@ -163,10 +163,10 @@ def _folded(name: str) -> str:
 
 
 def _abridged(name: str) -> str:
-    """Return only the start: what is pasted into a name may be a secret."""
+    """Return the start of the name alone, since what was pasted as a name may be a secret."""
     start = _TOKEN.match(name)
     return f"{start[0][:_SHOWN_OF_A_BAD_NAME] if start else ''}..."
 
 
 def _refuse(name: str, sentence: str) -> NoReturn:
-    raise InvalidHeader(f"header {name} {sentence}", name=name)
+    raise InvalidHeader(f"the header {name} {sentence}", name=name)

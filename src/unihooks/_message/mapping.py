@@ -16,13 +16,11 @@ from unihooks.exceptions import InvalidMapping
 MAX_RULES = 100
 MAX_STEPS = 32
 MAX_TEXT = 2048
-
-
 MAX_NODES = 10_000
 
 
 class Wildcard(Enum):
-    """Be the step `[*]`: every element of an array, every value of an object."""
+    """The step `[*]`: every element of an array, every value of an object."""
 
     ANY = "[*]"
 
@@ -38,7 +36,7 @@ Path = tuple[Step, ...]
 
 @attrs.frozen
 class Renames(Mapping[str, str]):
-    """Hold renames by path: a mapping that cannot change and can be hashed.
+    """New names by path: an immutable, hashable mapping.
 
     >>> Renames((("content.text", "body"),)) == {"content.text": "body"}
     True
@@ -67,7 +65,7 @@ class Renames(Mapping[str, str]):
 
 @attrs.frozen(kw_only=True)
 class Preview:
-    """Show what a mapping makes of one payload: rules in `unmatched` found nothing in it."""
+    """What a mapping makes of one payload; the rules in `unmatched` matched nothing in it."""
 
     result: Any
     unmatched: tuple[str, ...] = ()
@@ -76,10 +74,10 @@ class Preview:
 
 @attrs.define
 class _Node:
-    """Say what happens at one place of a payload, and at the places inside it.
+    """What happens to one place of a payload, and to the places inside it.
 
-    `below` has an entry for each key or index that some rule names; it includes
-    what wildcards ask for there. `others` is for all remaining places.
+    `below` has an entry for each key or index that some rule names, in which
+    the wildcards count too. `others` is for all remaining places.
     """
 
     removed: bool = False
@@ -92,7 +90,7 @@ class _Node:
 
 @attrs.frozen
 class _Rule:
-    """Hold one rule, with the part of its path that is still ahead while compiling."""
+    """One rule; while rules are compiled, `path` is the part that is still ahead."""
 
     text: str
     path: Path
@@ -120,12 +118,14 @@ def _as_renames(rename: Mapping[str, str]) -> Renames:
 
 @attrs.frozen(kw_only=True)
 class PayloadMapping:
-    r"""Name by path the properties to remove, and those to rename in place.
+    r"""The properties of a payload to remove and to rename, each named by its path.
 
     Paths look like `a.b`, `a[0]`, `a[*]` (all elements or values), `a['k.dot']`
-    or `a\.b`, with or without a leading `$.`. All of them address the payload
-    as it was emitted; a new name is a plain key, never a path. Without rules
-    it is falsy. `InvalidMapping` carries the offending rule as `name`.
+    or `a\.b`, with or without a leading `$.`. All of them refer to the payload
+    as it was emitted; a new name is a plain key, never a path. A mapping
+    without rules is falsy. `size` is how many places its rules name, with all
+    that wildcards stand for. `InvalidMapping` carries the offending rule as
+    `name`.
 
     >>> mapping = PayloadMapping(remove=["sender.name"], rename={"content.text": "body"})
     >>> result, warnings = mapping.apply(
@@ -139,6 +139,7 @@ class PayloadMapping:
     rename: Mapping[str, str] = attrs.field(factory=dict, converter=_as_renames)
     _rules: tuple[_Rule, ...] = attrs.field(init=False, eq=False, repr=False)
     _root: _Node = attrs.field(init=False, eq=False, repr=False)
+    size: int = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if len(self.remove) + len(self.rename) > MAX_RULES:
@@ -148,23 +149,25 @@ class PayloadMapping:
         renames = [_Rule(text, parse_path(text), name) for text, name in self.rename.items()]
         _check_renames(renames)
         object.__setattr__(self, "_rules", (*rules, *renames))
-        object.__setattr__(self, "_root", _compile(self._rules, count(1)))
+        places = count(1)
+        object.__setattr__(self, "_root", _compile(self._rules, places))
+        object.__setattr__(self, "size", next(places) - 1)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def apply(self, payload: Any) -> tuple[Any, tuple[str, ...]]:
-        """Give the mapped payload and the warnings; the input is never changed.
+        """Return the mapped payload and the warnings; the input is never changed.
 
-        What no rule touches is shared with the input, not copied. A payload
-        that is not JSON or nested too deep is `InvalidPayload`.
+        What no rule touches is shared with the input, not copied. Raises
+        `InvalidPayload` if the payload is not JSON or nested too deep.
         """
         check(payload)
         warnings: dict[str, None] = {}
         return _mapped(payload, self._root, warnings), tuple(warnings)
 
     def preview(self, payload: Any) -> Preview:
-        """Apply the mapping and also tell which rules found nothing.
+        """Apply the mapping, and also tell which rules matched nothing.
 
         >>> PayloadMapping(remove=["a", "b"]).preview({"a": 1})
         Preview(result={}, unmatched=('b',), warnings=())
@@ -177,24 +180,24 @@ class PayloadMapping:
 
 
 def parse_path(text: object) -> Path:
-    r"""Read a path's text as steps: text is a key, a number an index, `ANY` is `[*]`.
+    r"""Parse a path into steps: a text is a key, a number an index, `ANY` is `[*]`.
 
     >>> parse_path(r"$.a\.b[0]['c.d'][*].7")
     ('a.b', 0, 'c.d', [*], '7')
     """
     if not isinstance(text, str):
-        message = f"a path is text, not {type(text).__name__}; write it like a.b[0]"
+        message = f"a path must be text, not {type(text).__name__}; write it like a.b[0]"
         raise InvalidMapping(message, name=str(text))
     if text == "$":
-        raise _bad_path(text, "is the whole payload, or a key to be written as ['$']")
+        raise _bad_path(text, "means the whole payload; write a key of that name as ['$']")
     if not _is_storable(text):
-        raise _bad_path(text, f"holds a lone surrogate or over {MAX_TEXT} characters")
+        raise _bad_path(text, f"has a lone surrogate or more than {MAX_TEXT} characters")
     rest, steps = _LEAD.sub("", text), []
     position = 0
     while position < len(rest):
         match = _STEP.match(rest, position)
         if match is None:
-            raise _bad_path(text, f"cannot be read from {rest[position:][:_SHOWN]!r} on")
+            raise _bad_path(text, f"cannot be parsed from {rest[position:][:_SHOWN]!r} on")
         steps.append(_step(match))
         position = match.end()
     if not 0 < len(steps) <= MAX_STEPS:
@@ -233,14 +236,14 @@ def _check_renames(rules: list[_Rule]) -> None:
 
 
 def _check_pair(one: _Rule, two: _Rule) -> None:
-    """Refuse two renames that could meet in one object, so that order cannot matter."""
+    """Refuse two renames that could conflict in one object, so that their order cannot matter."""
     if len(one.path) != len(two.path) or not _may_meet(one.path[:-1], two.path[:-1]):
         return
     if one.path[-1] == two.path[-1]:
         message = f"{one.text!r} and {two.text!r} rename the same property; keep one of them"
         raise InvalidMapping(message, name=two.text)
     if one.name == two.name:
-        message = f"{one.text!r} and {two.text!r} get the same new name; choose another for one"
+        message = f"{one.text!r} and {two.text!r} get the same new name; choose another one"
         raise InvalidMapping(message, name=two.text)
 
 
@@ -249,7 +252,7 @@ def _may_meet(path: Path, other: Path) -> bool:
 
 
 def _compile(rules: Iterable[_Rule], counter: Iterator[int]) -> _Node:
-    """Build the node for a place from the rules that lead there."""
+    """Build the node of one place from the rules that lead to it."""
     if next(counter) > MAX_NODES:
         message = "the wildcards combine in too many ways; use fewer rules with [*]"
         raise InvalidMapping(message, name="mapping")
@@ -305,7 +308,7 @@ def _mapped_array(value: list[Any] | tuple[Any, ...], node: _Node, warnings: dic
 
 @attrs.define
 class _Wanted:
-    """Hold a place that rules name, as they write it: `path` when a rule ends here, and the places below."""
+    """A place that rules name, as they write it, and the places inside it; `path` is set if a rule ends here."""
 
     path: Path | None = None
     below: dict[Step, _Wanted] = attrs.field(factory=dict)
@@ -322,7 +325,7 @@ def _wanted(rules: Iterable[_Rule]) -> _Wanted:
 
 
 def _look(value: Any, wanted: list[_Wanted], found: set[Path]) -> None:
-    """Find which of the wanted paths exist in a value: one walk for all rules, since customers write them."""
+    """Find which paths exist in a value: one walk for all rules, since customers can write many."""
     if not wanted or not isinstance(value, (dict, list, tuple)) or not value:
         return
     anywhere = [one.below[ANY] for one in wanted if ANY in one.below]

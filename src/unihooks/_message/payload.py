@@ -1,9 +1,8 @@
-"""Turn payloads into the bytes that are sent, and refuse what is not JSON."""
+"""Encode payloads as JSON, and refuse what is not JSON."""
 
 from __future__ import annotations
 
 import json
-import json.encoder
 import math
 import re
 from collections.abc import Callable
@@ -20,11 +19,11 @@ MAX_DEPTH = 64
 
 
 def encode(payload: object) -> bytes:
-    r"""Render a payload as compact UTF-8 JSON; equal input gives equal bytes everywhere.
+    r"""Encode a payload as compact JSON in UTF-8; equal input gives equal bytes everywhere.
 
-    Objects are `dict` with text keys, in their order; arrays are `list` or
-    `tuple`. Subclasses count as what they extend: a `StrEnum` is its text, an
-    `IntEnum` its number, a named tuple an array.
+    Objects are dicts with text keys, whose order is kept; arrays are lists or
+    tuples. A subclass counts as its base class: a `StrEnum` as text, an
+    `IntEnum` as a number, a named tuple as an array.
 
     >>> encode({"id": 7, "text": "héllo", "tags": ("a", "b")})
     b'{"id":7,"text":"h\xc3\xa9llo","tags":["a","b"]}'
@@ -38,7 +37,7 @@ def encode(payload: object) -> bytes:
     """
     check(payload)
     try:
-        body = _rendered(payload).encode()
+        body = _ENCODER.encode(payload).encode()
     except ValueError:
         _refuse(payload)
     if len(body) > MAX_PAYLOAD:
@@ -47,7 +46,7 @@ def encode(payload: object) -> bytes:
 
 
 def unordered(body: bytes) -> bytes:
-    r"""Sort the keys of what `encode` has made: objects that are equal then have equal bytes.
+    r"""Sort the keys in what `encode` made, so that equal objects have equal bytes.
 
     >>> unordered(b'{"b":[2,1],"a":1}')
     b'{"a":1,"b":[2,1]}'
@@ -56,7 +55,7 @@ def unordered(body: bytes) -> bytes:
 
 
 def decode(body: bytes) -> Any:
-    """Read what `encode` has written; anything else is `InvalidPayload`.
+    """Return the payload that `encode` made these bytes from, or raise `InvalidPayload`.
 
     >>> decode(b'{"id":7}')
     {'id': 7}
@@ -69,10 +68,10 @@ def decode(body: bytes) -> Any:
 
 
 def check(payload: object) -> None:
-    """Refuse wrong types and keys, too much depth and what is surely too large.
+    """Refuse wrong types and keys, too much depth, and what is certainly too large.
 
-    Cheap, because it goes level by level and looks for no path; NaN and lone
-    surrogates are left to the encoder.
+    Cheap, because it goes level by level and keeps no paths; the encoder
+    refuses NaN and lone surrogates.
     """
     level, room = [payload], MAX_PAYLOAD
     try:
@@ -86,7 +85,7 @@ def check(payload: object) -> None:
 
 
 def step(path: str, key: str | int) -> str:
-    """Extend a path by a key or an index, quoting the key where needed.
+    """Extend a path by a key, quoted where needed, or by an index.
 
     >>> step(step("$.items", 2), "unit price")
     "$.items[2]['unit price']"
@@ -97,9 +96,9 @@ def step(path: str, key: str | int) -> str:
 
 
 def _descend(level: list[Any], room: int) -> tuple[list[Any], int]:
-    """Collect what one level contains; TypeError when something there cannot be sent.
+    """Return the values one level further down; raise TypeError if something on this level cannot be sent.
 
-    `room` is counted down because shared parts can unfold to any size.
+    `room` is counted down, since a value that occurs many times is encoded many times.
     """
     below: list[Any] = []
     for value in level:
@@ -109,7 +108,7 @@ def _descend(level: list[Any], room: int) -> tuple[list[Any], int]:
         if kind is str:
             room -= len(value)
         elif kind is dict:
-            room -= len("".join(value))  # a TypeError when a key is not text
+            room -= len("".join(value))  # raises TypeError if a key is not text
             below += value.values()
         elif kind is list:
             below += value
@@ -119,7 +118,7 @@ def _descend(level: list[Any], room: int) -> tuple[list[Any], int]:
 
 
 def _kind_of(value: object) -> type:
-    """Return the kind that a subclass counts as; TypeError when there is none."""
+    """Return the type that a subclass counts as; raise TypeError if there is none."""
     if isinstance(value, tuple):
         return list
     for kind in (str, dict, list, int, float):
@@ -129,7 +128,7 @@ def _kind_of(value: object) -> type:
 
 
 def _refuse(payload: object) -> NoReturn:
-    """Find the first offending value, in reading order, and raise with its path."""
+    """Find the first offending value, in reading order, and raise InvalidPayload with its path."""
     stack: list[tuple[str, object, tuple[int, ...]]] = [("$", payload, ())]
     seen = 0
     while stack and seen + len(stack) <= MAX_PAYLOAD:
@@ -144,7 +143,7 @@ def _refuse(payload: object) -> NoReturn:
 
 def _refuse_size() -> NoReturn:
     limit = MAX_PAYLOAD // 1024
-    message = f"$: the payload is over {limit} KiB as JSON; send a link to the data instead"
+    message = f"$: the payload is larger than {limit} KiB as JSON; send a link to the data instead"
     raise InvalidPayload(message, name="$")
 
 
@@ -160,7 +159,7 @@ def _fault(value: object, above: tuple[int, ...]) -> str | None:
     if id(value) in above:
         return "it contains itself, which JSON cannot express; leave the reference out"
     if len(above) > MAX_DEPTH:
-        return f"it is nested over {MAX_DEPTH} levels deep; flatten the payload"
+        return f"it is nested more than {MAX_DEPTH} levels deep; flatten the payload"
     for kinds, fault in _FAULTS:
         if isinstance(value, kinds):
             return fault(value)
@@ -172,7 +171,7 @@ def _fault(value: object, above: tuple[int, ...]) -> str | None:
 def _key_fault(value: dict[object, object]) -> str | None:
     for key in value:
         if not isinstance(key, str):
-            return f"a key is {type(key).__name__}; JSON keys are text, convert it with str() first"
+            return f"a key is of type {type(key).__name__}; JSON keys are text, so convert it with str() first"
         if _text_fault(key):
             return f"the key {str(key)!r} holds a lone surrogate; remove or replace it"
     return None
@@ -198,24 +197,12 @@ def _int_fault(value: int) -> str | None:
     return None
 
 
-def _renderer(encoder: json.JSONEncoder) -> Callable[[object], str]:
-    """Return `encoder.encode`, or the same without making its C part anew on each call, a quarter of the whole."""
-    make = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:
-        return encoder.encode
-    escape, separators = json.encoder.encode_basestring, (encoder.key_separator, encoder.item_separator)
-    sort_keys = skip_keys = allow_nan = False
-    pieces = make(None, encoder.default, escape, None, *separators, sort_keys, skip_keys, allow_nan)
-    return lambda payload: "".join(pieces(payload, 0))
-
-
 def _no_constants(name: str) -> NoReturn:
     message = f"{name} is not JSON"
     raise ValueError(message)
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
-_rendered = _renderer(_ENCODER)
 _SORTING_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), sort_keys=True)
 _DECODER = json.JSONDecoder(parse_constant=_no_constants)
 _KINDS = frozenset((str, dict, list, int, float, bool, NoneType))

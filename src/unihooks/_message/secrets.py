@@ -1,4 +1,4 @@
-"""Hold secrets so that only `reveal` opens them, and make and check signing secrets."""
+"""Secrets that only `reveal` shows, and the making and checking of signing secrets."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _HASH_KEY = secrets.token_bytes(32)
 
 
 class Secret:
-    """Keep a text that nothing shows: not repr, str, format, JSON or a pickle.
+    """A text that nothing but `reveal` shows: not repr, str, format, JSON or a pickle.
 
-    Two secrets are equal when their texts are; times do not count. A pickled
+    Two secrets are equal if their texts are; times do not count. A pickled
     secret comes back redacted: it shows `***` and its `reveal` raises. Copies
     within the process keep the text.
 
@@ -48,23 +48,23 @@ class Secret:
         created_at: datetime | None = None,
     ) -> None:
         if not isinstance(value, str):
-            raise InvalidWebhook("a secret must be text; pass a str", name="secret")
+            raise InvalidWebhook("a secret must be a str", name="secret")
         self._value = str.__str__(value)
         self._expires_at = _utc(expires_at, "expires_at")
         self._created_at = _utc(created_at, "created_at")
 
     @property
     def expires_at(self) -> datetime | None:
-        """The time from which it no longer counts, in UTC; None means never."""
+        """The time in UTC from which it is no longer valid; None means that it never expires."""
         return self._expires_at
 
     @property
     def created_at(self) -> datetime | None:
-        """The time at which it was made, in UTC, where that is known."""
+        """The time in UTC at which it was made, or None if that is not known."""
         return self._created_at
 
     def reveal(self) -> str:
-        """Return the text; the one way to it."""
+        """Return the text."""
         return self._value
 
     def __repr__(self) -> str:
@@ -98,7 +98,7 @@ class Secret:
 
 
 class _Redacted(Secret):
-    """Be what a pickled secret becomes: equal to nothing else, and never opened."""
+    """What a pickled secret becomes: equal to nothing but itself, and without its text."""
 
     __slots__ = ()
 
@@ -107,7 +107,7 @@ class _Redacted(Secret):
 
     def reveal(self) -> str:
         """Raise, because the text is gone."""
-        sentence = "this secret was pickled, which redacts it; load it from the store again"
+        sentence = "this secret was redacted when it was pickled; load it from the store again"
         raise UnihooksError(sentence, name="secret")
 
     def __eq__(self, other: object) -> bool:
@@ -130,7 +130,7 @@ def check_signing_secret(secret: str | Secret) -> None:
     >>> check_signing_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     >>> check_signing_secret("whsec_short")
     Traceback (most recent call last):
-    unihooks.exceptions.InvalidWebhook: after whsec_ there must be padded \
+    unihooks.exceptions.InvalidWebhook: a whsec_ secret must continue with padded \
 base64 of 24 to 64 random bytes
     """
     prefix, _ = decode_key(secret)
@@ -153,9 +153,9 @@ def decode_key(secret: str | Secret) -> tuple[str, bytes]:
         raw = base64.b64decode(key, validate=True)
     except ValueError:
         raw = b""
-    # Before Python 3.13, surplus padding passes as valid.
+    # Before Python 3.13, b64decode accepts surplus padding.
     if len(raw) not in lengths or len(key) % 4:
-        raise InvalidWebhook(f"after {prefix} there must be padded {form}", name="secret")
+        raise InvalidWebhook(f"a {prefix} secret must continue with padded {form}", name="secret")
     return prefix, raw
 
 

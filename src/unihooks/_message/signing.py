@@ -1,4 +1,4 @@
-"""Sign and verify messages as Standard Webhooks 1.0.0 says."""
+"""Sign and verify messages as Standard Webhooks 1.0.0 specifies."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _ALL_HEADERS = "pass all headers of the request as they came"
 
 @attrs.frozen
 class VerifiedMessage:
-    """Be a message whose signature and age have been checked.
+    """A message whose signature and age have been checked.
 
-    `timestamp` is when the sender signed it, in UTC; `body` are the signed bytes.
+    `timestamp` is when the sender signed it, in UTC; `body` is the signed bytes.
     """
 
     id: str
@@ -52,10 +52,10 @@ class VerifiedMessage:
 
 
 class Signer:
-    """Sign many messages with the same secrets, which are decoded once.
+    """A signer of many messages with the same secrets, which are decoded once.
 
-    Each secret gives one signature, in the order given; equal signatures are
-    merged. Secrets are used whether expired or not: see `valid_secrets`.
+    Each secret makes one signature, in the order given; equal signatures are
+    merged. Expired secrets sign too: leave them out with `valid_secrets`.
 
     >>> signer = Signer("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     >>> signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
@@ -87,24 +87,24 @@ def sign(message_id: str, timestamp: int | datetime, body: bytes | str, secrets:
     Args:
         message_id: The `webhook-id`: visible ASCII without a dot.
         timestamp: The `webhook-timestamp`: Unix seconds or an aware datetime.
-        body: Exactly what is sent; text counts as its UTF-8.
+        body: Exactly what is sent; text is encoded as UTF-8.
         secrets: One or several `whsec_...` or, with the extra `crypto`, `whsk_...`.
 
     Raises:
         InvalidWebhook: A secret cannot sign.
-        InvalidPayload: Id, timestamp or body are of the wrong form.
+        InvalidPayload: The id, timestamp or body is malformed.
 
     >>> secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     >>> sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', secret)
     'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='
     """
     if not isinstance(message_id, str):
-        raise InvalidPayload("a message id must be text; pass a str", name="message_id")
+        raise InvalidPayload("a message id must be a str", name="message_id")
     return Signer(secrets).sign(str.__str__(message_id), _seconds(timestamp), _bytes(body))
 
 
 def verification_key(secret: str | Secret) -> str:
-    """Return what a receiver checks signatures with: a `whsec_...` as it is, of a `whsk_...` only the public part.
+    """Return what a receiver verifies with: a `whsec_...` unchanged, of a `whsk_...` only the public key.
 
     >>> verification_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
@@ -123,21 +123,21 @@ def verify(
     *,
     now: datetime | None = None,
 ) -> VerifiedMessage:
-    """Return the message if one of its signatures fits one of the secrets.
+    """Return the message if one of its signatures was made with one of the secrets.
 
     Args:
-        headers: Those of the request: a mapping or pairs, text or bytes; the
-            case of names does not matter.
+        headers: Those of the request, as a mapping or as pairs, text or bytes;
+            the case of names does not matter.
         body: The raw body, before any parsing.
         secrets: One or several `whsec_...` or, with the extra `crypto`,
             `whpk_...` or `whsk_...`.
         tolerance: Seconds that the message may be older or newer than `now`.
-        now: The time to compare with, aware; the present when left out.
+        now: The time to compare with, an aware datetime; by default the present.
 
     Raises:
         VerificationError: The message is not authentic or not fresh.
         InvalidWebhook: A secret is malformed.
-        InvalidHeader: `headers` are no headers.
+        InvalidHeader: `headers` is neither a mapping nor pairs.
 
     >>> from datetime import UTC, datetime
     >>> secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -151,7 +151,7 @@ def verify(
     'evt_1'
     >>> verify(headers, b"{...}", secret, now=moment)
     Traceback (most recent call last):
-    unihooks.exceptions.VerificationError: no signature fits; check secret and raw body
+    unihooks.exceptions.VerificationError: no signature matches; check the secret, and pass the raw body
     """
     keys, raw = _keys(secrets), _bytes(body)
     _check_options(tolerance, now)
@@ -161,7 +161,7 @@ def verify(
     content = _content(message_id, timestamp, raw)
     signatures = _signatures(found)
     if not any(key.fits(signatures, content) for key in keys):
-        sentence = "no signature fits; check secret and raw body"
+        sentence = "no signature matches; check the secret, and pass the raw body"
         raise VerificationError(sentence, name=SIGNATURE_HEADER)
     return VerifiedMessage(message_id, datetime.fromtimestamp(timestamp, UTC), raw)
 
@@ -180,7 +180,7 @@ class _Key(Protocol):
 
 @attrs.frozen(repr=False)
 class _HmacKey:
-    """Make and check `v1` signatures."""
+    """A key that makes and verifies `v1` signatures."""
 
     raw: bytes
     _keyed: hmac.HMAC = attrs.field(init=False, eq=False)
@@ -190,7 +190,7 @@ class _HmacKey:
         object.__setattr__(self, "_keyed", hmac.new(self.raw, digestmod="sha256"))
 
     def sign(self, content: bytes) -> str:
-        # A copy need not take in the key again, and keeps the interpreter's lock, which `hmac.digest` gives away.
+        # A copy has hashed the key already. `hmac.digest` would hash it again and release the interpreter's lock.
         keyed = self._keyed.copy()
         keyed.update(content)
         return "v1," + binascii.b2a_base64(keyed.digest(), newline=False).decode("ascii")
@@ -202,7 +202,7 @@ class _HmacKey:
 
 @attrs.frozen(repr=False, eq=False)
 class _Ed25519Key:
-    """Make, unless it is only the public part, and check `v1a` signatures."""
+    """A key that verifies `v1a` signatures and, with its private part, makes them."""
 
     public: ed25519.Ed25519PublicKey
     private: ed25519.Ed25519PrivateKey | None = None
@@ -212,7 +212,7 @@ class _Ed25519Key:
         return self.private is not None
 
     def sign(self, content: bytes) -> str:
-        assert self.private is not None  # noqa: S101 - Signer takes no key that cannot sign
+        assert self.private is not None  # noqa: S101 - Signer refuses a key that cannot sign
         return "v1a," + base64.b64encode(self.private.sign(content)).decode()
 
     def fits(self, signatures: Iterable[str], content: bytes) -> bool:
@@ -236,7 +236,7 @@ def _keys(secrets: Secrets | None) -> list[_Key]:
 
 
 def _listed(secrets: object) -> list[Any]:
-    # None is what a missing environment variable gives.
+    # A missing environment variable gives None, which must be refused like an empty list.
     return list(secrets) if isinstance(secrets, Iterable) else []
 
 
@@ -249,14 +249,17 @@ def _ed25519_key(prefix: str, raw: bytes) -> _Ed25519Key:
     try:
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError as exc:
-        sentence = f"{PRIVATE_PREFIX} and {PUBLIC_PREFIX} keys need cryptography; install unihooks[crypto]"
+        install = 'install it with: pip install "unihooks[crypto]"'
+        sentence = f"{PRIVATE_PREFIX} and {PUBLIC_PREFIX} keys need cryptography; {install}"
         raise UnihooksError(sentence, name="crypto") from exc
     if prefix == PUBLIC_PREFIX:
         return _Ed25519Key(ed25519.Ed25519PublicKey.from_public_bytes(raw))
     private = ed25519.Ed25519PrivateKey.from_private_bytes(raw[:_SEED_LENGTH])
     public = private.public_key()
     if raw[_SEED_LENGTH:] not in {b"", public.public_bytes_raw()}:
-        sentence = f"the two halves of the {PRIVATE_PREFIX} key do not belong together; paste the whole key again"
+        sentence = (
+            f"the public half of the {PRIVATE_PREFIX} key does not match its private half; paste the whole key again"
+        )
         raise InvalidWebhook(sentence, name="secret")
     return _Ed25519Key(public, private)
 
@@ -280,7 +283,7 @@ def _bytes(body: object) -> bytes:
         return bytes(body)
     if isinstance(body, str):
         return _encoded(body)
-    raise InvalidPayload("a body must be bytes or text, exactly as sent, not parsed", name="body")
+    raise InvalidPayload("a body must be bytes or text, exactly as it was sent, not parsed", name="body")
 
 
 def _encoded(text: str) -> bytes:
@@ -288,7 +291,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _message_headers(headers: Headers) -> dict[str, str]:
-    """Return the three headers that count; one given twice is ambiguous."""
+    """Return the three headers that matter; refuse one that is given twice, since it is ambiguous."""
     found: dict[str, str] = {}
     for name, value in _pairs(headers):
         key = _text(name).lower()
@@ -304,7 +307,7 @@ def _pairs(headers: Any) -> list[tuple[Any, Any]]:
     try:
         return [(name, value) for name, value in (headers.items() if hasattr(headers, "items") else headers)]
     except (TypeError, ValueError):
-        sentence = "headers must be those of the request: a mapping, or pairs of name and value"
+        sentence = "headers must be a mapping of names to values, or a list of (name, value) pairs"
         raise InvalidHeader(sentence, name="headers") from None
 
 
@@ -335,7 +338,7 @@ def _check_options(tolerance: object, now: object) -> None:
 
 
 def _check_age(timestamp: int, tolerance: float, now: datetime) -> None:
-    if not abs(now.timestamp() - timestamp) <= tolerance:  # so written, NaN is refused
+    if not abs(now.timestamp() - timestamp) <= tolerance:  # written this way, NaN is refused
         sentence = "the message is too old or too new; check the clock or the tolerance"
         raise VerificationError(sentence, name=TIMESTAMP_HEADER)
 

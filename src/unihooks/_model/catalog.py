@@ -1,4 +1,4 @@
-"""Keep the products and event types that the host offers, and check events against them."""
+"""The products and event types that the host offers, and the checks of events against them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVERY_EVENT = "*"
 
 
 def check_name(kind: str, value: object) -> str:
-    """Return a product or event type as plain text; refuse what could not be sent as a header value.
+    """Return a product or event type as plain text; refuse what cannot be sent as a header value.
 
     >>> check_name("event type", "message.received")
     'message.received'
@@ -30,50 +30,52 @@ def check_name(kind: str, value: object) -> str:
     """
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         shown = repr(value)[:_SHOWN]
-        message = f"the {kind} {shown} is malformed; use 1 to 128 of letters, digits and ._:/-"
+        message = f"the {kind} {shown} is malformed; use 1 to 128 letters, digits and ._:/-"
         raise UnknownEventType(message, name=kind.replace(" ", "_"))
-    # A member of a `(str, Enum)` is its value here, but formats as its name.
+    # A member of a `(str, Enum)` would format as its name; this gives its value.
     return str.__str__(value)
 
 
 def check_names(product: object, event_type: object) -> tuple[str, str]:
-    """Return a product and an event type as `check_name` does; those of late cost little."""
+    """Return a product and an event type as `check_name` does; recent ones come from a cache."""
     try:
-        return _names_of_late(product, event_type)
-    except TypeError:  # what cannot be remembered is no text
+        return _cached_names(product, event_type)
+    except TypeError:  # what cannot be hashed is no text
         return check_name("product", product), check_name("event type", event_type)
 
 
-# By type, since equal values of two types may differ in that only one is a text.
+# Typed, since of two equal values of different types perhaps only one is a text.
 @lru_cache(maxsize=1024, typed=True)
-def _names_of_late(product: object, event_type: object) -> tuple[str, str]:
+def _cached_names(product: object, event_type: object) -> tuple[str, str]:
     return check_name("product", product), check_name("event type", event_type)
 
 
 def check_subscription(product: object, event_type: object) -> tuple[str, str]:
-    """Return the names of a subscription, where `*` alone stands for every event type.
+    """Return the product and event type of a subscription, where `*` alone means every event type.
 
     >>> check_subscription("shop", "order.*")
     Traceback (most recent call last):
     ...
-    unihooks.exceptions.UnknownEventType: the event type 'order.*' is malformed: only '*' alone stands for ...
+    unihooks.exceptions.UnknownEventType: the event type 'order.*' is malformed: ...
     """
     if isinstance(product, str) and EVERY_EVENT in product:
-        message = f"the product {product[:_SHOWN]!r} is malformed: it names one product; add a subscription for each"
+        message = f"the product {product[:_SHOWN]!r} is malformed: a subscription names one product; add one for each"
         raise UnknownEventType(message, name="product")
     product = check_name("product", product)
     if event_type == EVERY_EVENT:
         return product, EVERY_EVENT
     if isinstance(event_type, str) and EVERY_EVENT in event_type:
         shown = f"the event type {event_type[:_SHOWN]!r} is malformed"
-        message = f"{shown}: only '*' alone stands for every event of the product; use it, or name each event type"
+        message = (
+            f"{shown}: '*' works only on its own, as every event of the product; use that, or name each event type"
+        )
         raise UnknownEventType(message, name="event_type")
     return product, check_name("event type", event_type)
 
 
 @attrs.frozen(kw_only=True)
 class EventType:
-    """Describe one kind of event; `schema` and `example` are None when not given."""
+    """One kind of event; `schema` and `example` are None if none was given."""
 
     product: str
     name: str
@@ -84,14 +86,14 @@ class EventType:
     _check: Callable[[Any], None] | None = attrs.field(default=None, eq=False, repr=False)
 
     def check_payload(self, payload: Any) -> None:
-        """Refuse a payload that does not fit the schema; without a schema all fit."""
+        """Refuse a payload that does not match the schema, if there is one."""
         if self._check is not None:
             self._check(payload)
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Product:
-    """Hold the event types of one product: iterate, look up by name, add."""
+    """A product and its event types: iterate over them, look them up by name, add more."""
 
     name: str
     title: str
@@ -107,10 +109,10 @@ class Product:
         schema: dict[str, Any] | bool | None = None,
         example: Any = None,
     ) -> EventType:
-        """Offer an event type; its payloads are checked when a JSON Schema 2020-12 is given.
+        """Offer an event type; with a JSON Schema 2020-12, its payloads are checked.
 
-        A schema needs the extra `unihooks[schema]`. The schema must be valid
-        and must not refer to other documents; the example must fit it.
+        A schema needs the extra `unihooks[schema]`. It must be valid and must
+        not refer to other documents; the example must match it.
         """
         event_type = check_name("event type", event_type)
         _check_texts(title=title, description=description)
@@ -125,7 +127,7 @@ class Product:
         )
         _check_example(event)
         if self._events.setdefault(event_type, event) is not event:
-            message = f"{self.name} already has an event type {event_type!r}; add each one once"
+            message = f"{self.name} already has an event type {event_type!r}; add it only once"
             raise Conflict(message, name=event_type)
         return event
 
@@ -145,7 +147,7 @@ class Product:
 
 @attrs.frozen(eq=False)
 class Catalog:
-    """Hold the products of the host: iterate, look up by name, add, check.
+    """The products of the host: iterate over them, look them up by name, add more, check events.
 
     >>> catalog = Catalog()
     >>> whatsapp = catalog.add_product("whatsapp", title="WhatsApp")
@@ -161,22 +163,22 @@ class Catalog:
     _products: dict[str, Product] = attrs.field(factory=dict, init=False, repr=False)
 
     def add_product(self, name: str, *, title: str | None = None, description: str | None = None) -> Product:
-        """Offer a product, to which event types are then added."""
+        """Offer a product, to which event types can then be added."""
         name = check_name("product", name)
         _check_texts(title=title, description=description)
         product = Product(name=name, title=title or name, description=description)
         if self._products.setdefault(name, product) is not product:
-            message = f"the catalog already has a product {name!r}; add each one once"
+            message = f"the catalog already has a product {name!r}; add it only once"
             raise Conflict(message, name=name)
         return product
 
     def check(self, product: str, event_type: str) -> EventType:
-        """Find an event type; `UnknownEventType` suggests what may have been meant."""
+        """Return an event type; `UnknownEventType` suggests what may have been meant."""
         check_names(product, event_type)
         return self[product][event_type]
 
     def check_subscription(self, product: str, event_type: str) -> None:
-        """Check a subscription, where `*` stands for every event of the product."""
+        """Check a subscription, where `*` means every event of the product."""
         check_subscription(product, event_type)
         if event_type == EVERY_EVENT:
             self[product]
@@ -184,7 +186,7 @@ class Catalog:
             self.check(product, event_type)
 
     def check_payload(self, product: str, event_type: str, payload: Any) -> None:
-        """Refuse an unknown event type and a payload that does not fit its schema."""
+        """Refuse an unknown event type, and a payload that does not match its schema."""
         self.check(product, event_type).check_payload(payload)
 
     def openapi(self, *, title: str = "Webhooks", version: str = "1") -> dict[str, Any]:
@@ -213,7 +215,7 @@ class Catalog:
 def _check_texts(**texts: object) -> None:
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
-            raise UnknownEventType(f"{name} must be a text, or None, not {type(value).__name__}", name=name)
+            raise UnknownEventType(f"{name} must be text or None, not {type(value).__name__}", name=name)
 
 
 def _unknown(kind: str, wanted: str, known: dict[str, Any], name: str) -> UnknownEventType:
@@ -224,7 +226,7 @@ def _unknown(kind: str, wanted: str, known: dict[str, Any], name: str) -> Unknow
 
 
 def _snapshot(value: Any, name: str) -> Any:
-    """Copy a JSON value, so that later changes by the host have no effect."""
+    """Copy a JSON value, so that changes that the host makes later have no effect."""
     if value is None:
         return None
     try:
@@ -243,7 +245,7 @@ def _check_example(event: EventType) -> None:
 
 
 def _schema_check(schema: Any) -> Callable[[Any], None]:
-    """Compile a schema; the returned function raises `InvalidPayload` for what does not fit."""
+    """Compile a schema into a function that raises `InvalidPayload` for what does not match."""
     validator = _validator(schema)
     from referencing.exceptions import Unresolvable
 
@@ -251,7 +253,7 @@ def _schema_check(schema: Any) -> Callable[[Any], None]:
         try:
             error = next(validator.iter_errors(payload), None)
         except (RecursionError, Unresolvable) as exc:
-            message = "$: the schema's references lead nowhere or never end; correct the schema"
+            message = "$: the schema's references cannot be resolved or never end; correct the schema"
             raise InvalidPayload(message, name="$") from exc
         if error is not None:
             raise _misfit(error)
@@ -272,7 +274,7 @@ def _validator(schema: Any) -> Any:
         registry = _check_references(schema)
     except (SchemaError, Unresolvable, RecursionError) as exc:
         reason = getattr(exc, "message", None) or f"{exc} cannot be resolved inside it"
-        message = f"the schema is not valid JSON Schema 2020-12: {reason}"
+        message = f"the schema is not valid JSON Schema 2020-12; correct it: {reason}"
         raise InvalidPayload(message, name="schema") from exc
     types = Draft202012Validator.TYPE_CHECKER.redefine("array", _is_array)
     extend: Callable[..., Any] = validators.extend
@@ -284,7 +286,7 @@ def _is_array(_: object, value: object) -> bool:
 
 
 def _check_references(schema: Any) -> Any:
-    """Resolve every reference now, from the schema and the standard's own; nothing is fetched."""
+    """Resolve every reference, to the schema itself or to the standard's own schemas; nothing is fetched."""
     from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
     from referencing.jsonschema import DRAFT202012
 
@@ -300,7 +302,7 @@ def _check_references(schema: Any) -> Any:
 
 
 def _misfit(error: Any) -> InvalidPayload:
-    """Say where a payload does not fit, quoting the schema and never the payload."""
+    """Return the error that says where a payload does not match, quoting the schema and never the payload."""
     path = "$"
     for key in error.absolute_path:
         path = step(path, key)
@@ -310,7 +312,7 @@ def _misfit(error: Any) -> InvalidPayload:
         reason = "the schema allows nothing here"
     else:
         rule = f"{error.validator}: {error.validator_value}"
-        reason = f"it does not fit the schema's {rule[:_SHOWN]}"
+        reason = f"it does not match the schema's {rule[:_SHOWN]}"
     return InvalidPayload(f"{path}: {reason}; correct the payload or the schema", name=path)
 
 

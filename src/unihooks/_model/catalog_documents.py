@@ -1,4 +1,4 @@
-"""Describe what a catalog offers as an OpenAPI 3.1 or AsyncAPI 3 document, for receivers and their tools."""
+"""Describe a catalog as an OpenAPI 3.1 or AsyncAPI 3 document, for receivers and their tools."""
 
 from __future__ import annotations
 
@@ -10,66 +10,42 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
 _NOT_OF_A_KEY = re.compile(r"[^A-Za-z0-9._-]")
 
-# Keywords whose members are schemas by name, and those whose value is data.
+# Keywords that hold schemas by name, and keywords whose value is data, not a schema.
 _BY_NAME = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
 _DATA = {"const", "enum", "default", "example", "examples"}
 
 _SIGNATURE = (
-    "Standard Webhooks: one or more signatures, separated by a space, each a version and base64. `v1` is "
-    "HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`, keyed with the base64-decoded rest of the secret "
-    "after `whsec_`; `v1a` is Ed25519. One that fits is enough. Compare in constant time, and refuse a timestamp "
-    "more than five minutes off."
+    "Standard Webhooks: one or more signatures, separated by spaces, each a version, a comma and base64. `v1` is "
+    "HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`; its key is what follows `whsec_` in the secret, "
+    "base64-decoded. `v1a` is Ed25519. One valid signature is enough. Compare in constant time, and refuse a "
+    "timestamp that is more than five minutes off."
 )
 _HEADERS = {
-    "webhook-id": ("The event's id, equal on retries and replays: what came before can be left out.", "evt_"),
-    "webhook-timestamp": ("When this attempt was made, in seconds since 1970.", "1700000000"),
+    "webhook-id": ("The event's id, the same on retries and replays: use it to ignore duplicates.", "evt_"),
+    "webhook-timestamp": ("The time of this attempt, in seconds since 1970.", "1700000000"),
     "webhook-signature": (_SIGNATURE, "v1"),
     "unihooks-product": ("The product.", ""),
     "unihooks-event": ("The event type.", ""),
     "unihooks-webhook": ("The id of the webhook.", "wh_"),
 }
 _ANSWERS = {
-    "2XX": "Received. Nothing else counts as success; redirects are not followed.",
-    "410": "Nothing is to be sent to this endpoint any more: it is disabled.",
-    "429": "Too many: sent again after at least a minute, or when `Retry-After` says.",
-    "default": "Not received: sent again, later and later, for about three days.",
+    "2XX": "Received. No other status counts as success; redirects are not followed.",
+    "410": "Gone: the endpoint is disabled, and nothing more is sent to it.",
+    "429": "Too many requests: sent again after a minute, or later if `Retry-After` says so.",
+    "default": "Not received: sent again at growing intervals for about three days.",
 }
 _ABOUT = (
-    "What is sent to the endpoints of webhooks. A webhook's mapping may have removed or renamed properties of a "
-    "payload, and its custom headers are sent along."
+    "What is sent to the endpoints of webhooks. A webhook's mapping may remove or rename properties of a payload, "
+    "and its custom headers are added."
 )
 
 
 class OfferedEvent(Protocol):
-    """Be an event type of a catalog."""
+    """An event type of a catalog."""
 
     @property
     def product(self) -> str:
-        """Return the product's name."""
-
-    @property
-    def name(self) -> str:
-        """Return the event type."""
-
-    @property
-    def title(self) -> str:
-        """Return what people call it."""
-
-    @property
-    def description(self) -> str | None:
-        """Return what it means."""
-
-    @property
-    def schema(self) -> Any:
-        """Return the JSON Schema 2020-12 of its payloads, None if there is none."""
-
-    @property
-    def example(self) -> Any:
-        """Return an example of a payload, None if there is none."""
-
-
-class OfferedProduct(Protocol):
-    """Be a product of a catalog."""
+        """Return the name of its product."""
 
     @property
     def name(self) -> str:
@@ -77,14 +53,38 @@ class OfferedProduct(Protocol):
 
     @property
     def title(self) -> str:
-        """Return what people call it."""
+        """Return the title for people to read."""
+
+    @property
+    def description(self) -> str | None:
+        """Return what it means."""
+
+    @property
+    def schema(self) -> Any:
+        """Return the JSON Schema 2020-12 of its payloads, or None."""
+
+    @property
+    def example(self) -> Any:
+        """Return an example of its payloads, or None."""
+
+
+class OfferedProduct(Protocol):
+    """A product of a catalog."""
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+
+    @property
+    def title(self) -> str:
+        """Return the title for people to read."""
 
     @property
     def description(self) -> str | None:
         """Return what it is."""
 
     def __iter__(self) -> Iterator[OfferedEvent]:
-        """Return its event types."""
+        """Iterate over its event types."""
 
 
 def openapi_document(catalog: Iterable[OfferedProduct], *, title: str, version: str) -> dict[str, Any]:
@@ -100,14 +100,7 @@ def openapi_document(catalog: Iterable[OfferedProduct], *, title: str, version: 
         "components": {
             "schemas": {key: _placed(event.schema, f"#/components/schemas/{key}") for key, event in named.items()},
             "parameters": {name: _parameter(name) for name in _HEADERS},
-            "securitySchemes": {
-                "signature": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "webhook-signature",
-                    "description": _SIGNATURE,
-                }
-            },
+            "securitySchemes": _security_schemes("apiKey"),
         },
     }
 
@@ -130,20 +123,13 @@ def asyncapi_document(catalog: Iterable[OfferedProduct], *, title: str, version:
         "components": {
             "messages": {key: _message(key, event) for key, event in named.items()},
             "messageTraits": {"signed": {"headers": _header_schema()}},
-            "securitySchemes": {
-                "signature": {
-                    "type": "httpApiKey",
-                    "in": "header",
-                    "name": "webhook-signature",
-                    "description": _SIGNATURE,
-                }
-            },
+            "securitySchemes": _security_schemes("httpApiKey"),
         },
     }
 
 
 def _named(products: Iterable[OfferedProduct]) -> dict[str, OfferedEvent]:
-    """Return the event types by keys that both kinds of document allow."""
+    """Return the event types under keys that both kinds of document allow."""
     named: dict[str, OfferedEvent] = {}
     for event in (event for product in products for event in product):
         key = wanted = _NOT_OF_A_KEY.sub("_", f"{event.product}.{event.name}")
@@ -157,6 +143,11 @@ def _named(products: Iterable[OfferedProduct]) -> dict[str, OfferedEvent]:
 
 def _described(value: dict[str, Any], description: str | None) -> dict[str, Any]:
     return value if description is None else value | {"description": description}
+
+
+def _security_schemes(kind: str) -> dict[str, Any]:
+    signature = {"type": kind, "in": "header", "name": "webhook-signature", "description": _SIGNATURE}
+    return {"signature": signature}
 
 
 # OpenAPI.
@@ -243,7 +234,7 @@ def _header_schema() -> dict[str, Any]:
 
 
 def _placed(schema: Any, place: str) -> Any:
-    """Return a schema as part of a document, where "#" would mean the document and not the schema."""
+    """Return a schema as part of a document, with references that start at the document's root, not the schema's."""
     if schema is None:
         return {}
     if isinstance(schema, Mapping) and "$id" in schema:

@@ -1,4 +1,4 @@
-"""Checks of what a host passes in as tenant, id, filter or text, and the errors that say what is wrong."""
+"""Checks of the tenants, ids, filters and texts that a host passes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _MAX_TENANT = 256
 
 
 def check_tenant(tenant: object) -> str:
-    """Return the tenant, or raise InvalidWebhook if it is not a text of 1 to 256 characters."""
+    """Return the tenant, or raise InvalidWebhook unless it is a text of 1 to 256 characters."""
     if isinstance(tenant, str) and 1 <= len(tenant) <= _MAX_TENANT and storable(tenant):
         return str.__str__(tenant)
-    raise InvalidWebhook("tenant must be a text of 1 to 256 characters without NUL and lone surrogates", name="tenant")
+    raise InvalidWebhook("tenant must be a text of 1 to 256 characters without NUL or lone surrogates", name="tenant")
 
 
 def check_id(kind: str, value: object) -> str:
-    """Return an identifier, or raise NotFound if no store could ever have given it."""
+    """Return an id, or raise NotFound if no store can have made it."""
     if isinstance(value, str) and storable(value):
         return value
     shown = repr(value) if isinstance(value, str) else f"with a {type(value).__name__} for an id"
@@ -25,44 +25,44 @@ def check_id(kind: str, value: object) -> str:
 
 
 def not_found(kind: str, id_: str, tenant: str) -> NotFound:
-    """Return the error for an id that means nothing to this tenant, whoever else may have it."""
-    sentence = f"there is no {kind} {id_!r} of tenant {tenant!r}; pass `{kind}.id`, and the tenant that it belongs to"
+    """Return the error for an id that this tenant does not have, whether or not another tenant has it."""
+    sentence = f"there is no {kind} {id_!r} of tenant {tenant!r}; pass `{kind}.id` and the tenant that it belongs to"
     return NotFound(sentence, name=f"{kind}_id")
 
 
 def check_filters(**texts: object) -> None:
-    """Raise InvalidWebhook for a filter that is given but is no text that a store could hold."""
+    """Raise InvalidWebhook for a filter that is neither None nor a text that a store can keep."""
     for name, value in texts.items():
         if value is not None and not (isinstance(value, str) and storable(value)):
-            raise InvalidWebhook(f"{name} must be a text without NUL and lone surrogates", name=name)
+            raise InvalidWebhook(f"{name} must be a text without NUL or lone surrogates", name=name)
 
 
 def check_number(name: str, value: object, *, at_most: int) -> int:
-    """Return a whole number from 1 on, or raise InvalidWebhook."""
+    """Return a whole number from 1 to `at_most`, or raise InvalidWebhook."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= at_most:
         return value
     raise InvalidWebhook(f"{name} must be a whole number from 1 to {at_most}", name=name)
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
-    """Raise InvalidWebhook for a value that is none of the choices."""
+    """Raise InvalidWebhook unless the value is one of the choices."""
     if value not in choices:
         texts = ", ".join(repr(one) for one in choices if one is not None)
         raise InvalidWebhook(f"{name} must be one of {texts}", name=name)
 
 
 def check_text(name: str, value: object, *, at_most: int) -> None:
-    """Raise InvalidWebhook for what is no text, too long, or cannot be stored."""
+    """Raise InvalidWebhook for what is not text, is too long, or cannot be stored."""
     if not isinstance(value, str):
         raise InvalidWebhook(f"{name} must be a text, not {type(value).__name__}", name=name)
     if len(value) > at_most:
         raise InvalidWebhook(f"{name} is longer than {at_most} characters; shorten it", name=name)
     if not storable(value):
-        raise InvalidWebhook(f"{name} holds a NUL or a lone surrogate; remove it", name=name)
+        raise InvalidWebhook(f"{name} contains a NUL or a lone surrogate; remove it", name=name)
 
 
 def storable(value: str) -> bool:
-    """Say whether every database can keep the text: it has no NUL and no lone surrogate."""
+    """Tell whether every database can keep the text, which must contain no NUL and no lone surrogate."""
     if "\0" in value:
         return False
     try:

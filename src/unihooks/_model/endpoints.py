@@ -1,4 +1,4 @@
-"""Bring a webhook's endpoints into their stored form, and match changed ones with those that exist."""
+"""Normalise a webhook's endpoints, and match those of a change with those that exist."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 
 
 def normaliser(targets: TargetPolicy | None) -> Callable[[str], str]:
-    """Return what checks and normalises a URL; without a policy, any http or https URL with a host will do."""
+    """Return the function that checks and normalises URLs; without a policy, any http(s) URL with a host passes."""
     return _any_http_url if targets is None else targets.check_url
 
 
 def new_endpoints(given: Iterable[Endpoint], normalise: Callable[[str], str], now: int) -> tuple[Endpoint, ...]:
-    """Return new, enabled endpoints with ids and normalised URLs."""
+    """Return enabled endpoints with new ids and normalised URLs."""
     endpoints = tuple(
         Endpoint(normalise(item.url), id=new_id("ep_", now), description=item.description) for item in given
     )
@@ -34,9 +34,9 @@ def new_endpoints(given: Iterable[Endpoint], normalise: Callable[[str], str], no
 def matched_endpoints(
     given: Sequence[Endpoint], current: Sequence[Endpoint], normalise: Callable[[str], str], now: int
 ) -> tuple[Endpoint, ...]:
-    """Return `given` in stored form, each with the id and state of the endpoint it stands for.
+    """Return `given` with normalised URLs, each with the id and state of the current endpoint that it matches.
 
-    One stands for another if it has its id, else if it has its normalised URL.
+    They match by id or, without an id, by normalised URL.
     """
     by_id = {item.id: item for item in current}
     by_url = {item.url: item for item in current}
@@ -56,12 +56,12 @@ def matched_endpoints(
 
 
 def enabled(endpoint: Endpoint) -> Endpoint:
-    """Return the endpoint, switched on."""
+    """Return the endpoint as enabled."""
     return evolve(endpoint, state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None)
 
 
 def disabled(endpoint: Endpoint, reason: str, at: datetime) -> Endpoint:
-    """Return the endpoint, switched off."""
+    """Return the endpoint as disabled."""
     return evolve(endpoint, state=EndpointState.DISABLED, disabled_reason=reason, disabled_at=at)
 
 
@@ -69,7 +69,7 @@ def _named(item: Endpoint, by_id: dict[str, Endpoint]) -> Endpoint:
     if item.id in by_id:
         return by_id[item.id]
     raise InvalidWebhook(
-        f"endpoint id {item.id!r} is not one of this webhook; leave the id out for a new one", name="endpoints"
+        f"this webhook has no endpoint {item.id!r}; leave the id out to add an endpoint", name="endpoints"
     )
 
 
@@ -83,10 +83,12 @@ def _any_http_url(url: str) -> str:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError, ValueError):
         raise TargetRefused(
-            "the endpoint's URL cannot be read; give one such as https://example.com/hooks", name="url"
+            "the endpoint's URL is malformed; use one such as https://example.com/hooks", name="url"
         ) from None
     if parsed.scheme not in ("http", "https") or not _HOST.fullmatch(parsed.raw_host):
         raise TargetRefused("the endpoint's URL must start with https:// and name a host", name="url")
     if parsed.userinfo:
-        raise TargetRefused("the endpoint's URL must not hold a user or password; use custom headers", name="url")
+        raise TargetRefused(
+            "the endpoint's URL must not contain a user name or password; use a custom header instead", name="url"
+        )
     return str(parsed)

@@ -1,7 +1,7 @@
-"""Convert the public values to and from JSON data; the one place that does.
+"""Convert the public values to and from JSON data.
 
-Secrets do not survive the way out: signing secrets and header values become
-`"***"`. On the way in they are plain text.
+On the way out, signing secrets and header values become `"***"`; on the way in
+they are plain text.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ T = TypeVar("T")
 def to_json(value: Any) -> Any:
     """Return JSON data (dicts, lists, text, numbers, None) for a value or a page of values.
 
-    Times become ISO 8601 text, bytes become text with what is not UTF-8 escaped.
+    Times become ISO 8601 text; bytes become text, in which what is not UTF-8 is escaped.
     """
     return _converter.unstructure(value)
 
 
 def from_json(kind: type[T], data: Any) -> T:
-    """Return a value of this kind from JSON data; wrong fields raise InvalidWebhook with the field's name."""
+    """Return a value of this kind from JSON data; a wrong field raises InvalidWebhook with its name."""
     try:
         return _converter.structure(data, kind)
     except cattrs.ForbiddenExtraKeysError as error:
@@ -46,7 +46,7 @@ def _readable(kind: type, error: Exception) -> UnihooksError:
     if isinstance(error, UnihooksError):
         return error
     if isinstance(error, KeyError):
-        return InvalidWebhook(f"the field {error.args[0]!r} is missing", name=str(error.args[0]))
+        return InvalidWebhook(f"the field {error.args[0]!r} is missing; add it", name=str(error.args[0]))
     return InvalidWebhook(
         f"this is not the JSON form of {kind.__name__}; see the reference for its fields", name=kind.__name__
     )
@@ -58,7 +58,7 @@ def _mapping_to_json(mapping: PayloadMapping) -> dict[str, Any]:
 
 def _mapping_from_json(data: Any, _: object) -> PayloadMapping:
     if not isinstance(data, Mapping) or set(data) - {"remove", "rename"}:
-        raise InvalidWebhook("mapping must be an object with remove and rename", name="mapping")
+        raise InvalidWebhook("mapping must be an object with only remove and rename", name="mapping")
     return PayloadMapping(remove=data.get("remove", ()), rename=data.get("rename", {}))
 
 
@@ -93,7 +93,7 @@ def _is_page(kind: Any) -> bool:
 
 
 def _register_webhook(converter: cattrs.Converter) -> None:
-    # An endpoint may be given as its URL alone, and inner fields stay inside.
+    # An endpoint may be given as its URL alone. Internal fields are left out.
     endpoint = make_dict_structure_fn(Endpoint, converter, _cattrs_forbid_extra_keys=True)
     converter.register_structure_hook(
         Endpoint, lambda data, kind: Endpoint(data) if isinstance(data, str) else endpoint(data, kind)

@@ -1,4 +1,4 @@
-"""What the log tells: events, their deliveries, and each attempt of a delivery."""
+"""What the log shows: events, their deliveries, and the attempts of a delivery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unihooks._message.header_pairs import HeaderPairs
 
 
 class DeliveryState(StrEnum):
-    """Say where a delivery stands; only a pending one will be attempted again."""
+    """The state of a delivery; only a pending one is attempted again."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -22,7 +22,7 @@ class DeliveryState(StrEnum):
 
 @frozen
 class Event:
-    """Be one call of `emit`; `payload` is the JSON value as it was given."""
+    """One call of `emit`; `payload` is the JSON value that it was given."""
 
     id: str
     tenant: str
@@ -34,11 +34,11 @@ class Event:
 
 @frozen(kw_only=True)
 class Delivery:
-    """Be one chain of attempts of one event for one endpoint.
+    """One chain of attempts to deliver one event to one endpoint.
 
-    `held` says that a pending delivery waits for its webhook to be activated
-    or its endpoint to be enabled. `reason` says why it failed or was
-    cancelled. `replay_of` is the id of the delivery that it repeats.
+    `held` means that a pending delivery waits until its webhook is activated
+    or its endpoint is enabled. `reason` says why it failed or was cancelled.
+    `replay_of` is the id of the delivery that it repeats.
     """
 
     id: str
@@ -60,10 +60,11 @@ class Delivery:
 
 @frozen(kw_only=True)
 class Attempt:
-    """Be one HTTP request of a delivery and what came back, with secrets redacted.
+    """One HTTP request of a delivery and what came back, with secrets redacted.
 
-    `headers` are pairs of name and value, and give the value of a name. `response_body` is at most the first
-    16 KiB, as it came over the wire. `error` is None when an answer came.
+    Headers are pairs of name and value, and can be looked up by name.
+    `response_body` is the first 16 KiB at most, as it came over the wire.
+    `error` is None if an answer came.
     """
 
     id: str
@@ -81,5 +82,5 @@ class Attempt:
 
     @property
     def succeeded(self) -> bool:
-        """Say whether the answer was a 2xx, the only success."""
+        """Tell whether the status was 2xx, the only success."""
         return self.status_code is not None and 200 <= self.status_code <= 299  # noqa: PLR2004

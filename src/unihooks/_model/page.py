@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @frozen
 class Page(Sequence[T], Generic[T]):
-    """Be one page of a listing; `next` and `previous` are cursors, None at the ends."""
+    """One page of a listing; `next` and `previous` are cursors, None at the ends."""
 
     items: tuple[T, ...] = field(converter=tuple)
     next: str | None = None

@@ -1,4 +1,4 @@
-"""Decide from stored state when, and whether, a failed delivery is tried again."""
+"""Decide from stored state whether and when a failed delivery is tried again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tenacity import Future, RetryCallState, stop_after_attempt
 from tenacity.wait import wait_base
 
 MAX_DELAY = 30 * 86_400.0
-"""No delay is longer, in seconds, whatever a policy or a receiver asks for."""
+"""The longest delay in seconds, whatever a policy or a receiver asks for."""
 
 _MINUTE = 60.0
 _HOUR = 3600.0
@@ -23,7 +23,7 @@ _DEFAULT_DELAYS = (5.0, 5 * _MINUTE, 30 * _MINUTE, *(h * _HOUR for h in (2, 5, 1
 
 
 class AttemptFailed(Exception):
-    """Be what a policy sees as the outcome's exception, for `wait_exception` and its like."""
+    """The exception that a policy sees as the outcome, for `wait_exception` and the like."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class AttemptFailed(Exception):
 
 @attrs.frozen
 class DelayList(wait_base):
-    """Wait the listed seconds after each attempt in turn, then the last again, each with jitter."""
+    """A wait of the listed seconds, one after each attempt and the last one repeated, each with jitter."""
 
     delays: tuple[float, ...]
     jitter: float = 0.2
@@ -61,10 +61,10 @@ def _callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """Say how long to wait between attempts and when to give up.
+    """How long to wait between attempts, and when to give up.
 
-    Any `tenacity` wait and stop objects will do, also combined with `+` and
-    `|`; they are evaluated on stored state and nothing sleeps.
+    Takes any `tenacity` wait and stop objects, also combined with `+` and `|`;
+    they are evaluated on stored state, and nothing sleeps.
 
     >>> from tenacity import stop_after_attempt, stop_after_delay, wait_exponential
     >>> policy = RetryPolicy(
@@ -90,10 +90,10 @@ class RetryPolicy:
         jitter: float = 0.2,
         random: Callable[[], float] = random.random,
     ) -> RetryPolicy:
-        """Wait these seconds after the first, second, ... attempt, then give up.
+        """Return a policy that waits these seconds after the first, second, ... attempt, then gives up.
 
         `jitter` is the share by which each delay varies up or down. An empty
-        list means a single attempt and no retry.
+        list means a single attempt without a retry.
 
         >>> RetryPolicy.from_delays([5, 300], jitter=0).next_delay(attempt=2, elapsed=5)
         300.0
@@ -110,10 +110,11 @@ class RetryPolicy:
         status_code: int | None = None,
         retry_after: float | None = None,
     ) -> float | None:
-        """Tell the seconds to wait after failed attempt number `attempt`; None means give up.
+        """Return the seconds to wait after attempt number `attempt` failed; None means to give up.
 
-        `elapsed` is the seconds since the first attempt without time held;
-        `retry_after` is what `parse_retry_after` made of the answer.
+        `elapsed` is the seconds since the first attempt, without the time the
+        delivery was held; `retry_after` is what `parse_retry_after` returned
+        for the answer.
         """
         state = _state(attempt, elapsed, AttemptFailed(error, status_code, retry_after))
         planned = min(max(0.0, float(self.wait(state))), MAX_DELAY)
@@ -123,13 +124,13 @@ class RetryPolicy:
 
 
 DEFAULT_RETRIES = RetryPolicy()
-"""5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, each give or take a fifth."""
+"""5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, each plus or minus a fifth."""
 
 
 def parse_retry_after(value: bytes | str, now: datetime) -> float | None:
-    """Read a Retry-After header as seconds from `now`; None when it makes no sense.
+    """Return a Retry-After header as seconds from `now`, or None if it is malformed.
 
-    Fractions are rounded up, a date that has passed is 0, a date without zone is UTC.
+    Fractions are rounded up, a date in the past is 0, and a date without a zone is UTC.
 
     >>> parse_retry_after(b"120", datetime.now(UTC))
     120.0
@@ -165,7 +166,7 @@ def _lengthened(planned: float, status_code: int | None, retry_after: float | No
 
 
 def _state(attempt: int, elapsed: float, failure: AttemptFailed) -> RetryCallState:
-    """Build what tenacity would hold after this attempt, on a clock that starts at zero."""
+    """Build the state that tenacity would have after this attempt, on a clock that starts at zero."""
     state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]
     outcome = Future(attempt)
     outcome.set_exception(failure)
@@ -186,14 +187,14 @@ def _checked_all(delays: object) -> tuple[float, ...]:
 def _checked(delay: object) -> float:
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
     if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_DELAY:
-        message = f"a delay of {delay!r} is not possible; give 0 to {MAX_DELAY:.0f} seconds"
+        message = f"{delay!r} is not a possible delay; use 0 to {MAX_DELAY:.0f} seconds"
         raise ValueError(message)
     return float(seconds)
 
 
 def _share(jitter: object) -> float:
     if not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
-        message = f"a jitter of {jitter!r} is not possible; give a share from 0 to 1, such as 0.2"
+        message = f"{jitter!r} is not a possible jitter; use a share from 0 to 1, such as 0.2"
         raise ValueError(message)
     return float(jitter)
 

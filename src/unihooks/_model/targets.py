@@ -66,7 +66,7 @@ _PRIVATE_IPV6 = tuple(
 _LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 _V4_MAPPED = IPv6Network("::ffff:0:0/96")
 
-# Of the ports from 1024 up: the WHATWG list of bad ports, Redis and memcached.
+# The ports from 1024 up that are refused: those on the WHATWG list of bad ports, Redis and memcached.
 # fmt: off
 _BAD_PORTS = frozenset({
     1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6379, 6566,
@@ -102,7 +102,7 @@ def _network(text: str | Network) -> Network:
             raise ValueError("zone")  # noqa: TRY301
         network = ip_network(str(text))
     except ValueError:
-        sentence = f"{str(text)[:50]!r} is not a network; write CIDR text such as 10.0.0.0/8"
+        sentence = f"{str(text)[:50]!r} is not a network; use CIDR text such as 10.0.0.0/8"
         raise TargetRefused(sentence, name="network") from None
     if isinstance(network, IPv6Network) and network.subnet_of(_V4_MAPPED):
         return IPv4Network((int(network[0]) & 0xFFFFFFFF, network.prefixlen - 96))
@@ -111,15 +111,16 @@ def _network(text: str | Network) -> Network:
 
 @attrs.frozen(kw_only=True)
 class TargetPolicy:
-    """Say which destinations are accepted: public HTTPS, unless told otherwise.
+    """The destinations that are accepted: public HTTPS, unless told otherwise.
 
     Args:
         allow_http: Accept `http://` as well, on port 80 or from 1024 up.
         allow: Networks, as CIDR text, that are accepted although not public.
-            Names inside private networks are then accepted too, and `localhost`
-            when loopback is among them.
+            Names of private networks are then accepted too, and `localhost` if
+            loopback is among them.
         deny: Networks that are never accepted; `deny` beats `allow`.
-        resolver: Look up a host: `resolver(host, port)` gives its addresses.
+        resolver: A function that looks up a host: `resolver(host, port)`
+            returns its addresses.
 
     >>> TargetPolicy().check_url("HTTPS://Example.com:443")
     'https://example.com/'
@@ -137,7 +138,7 @@ class TargetPolicy:
 
     @allow_http.validator
     def _check_allow_http(self, _attribute: object, value: object) -> None:
-        if not isinstance(value, bool):  # "false" would count as true
+        if not isinstance(value, bool):  # the text "false" would count as true
             raise TargetRefused("allow_http must be True or False", name="allow_http")
 
     @resolver.validator
@@ -146,12 +147,12 @@ class TargetPolicy:
             raise TargetRefused("resolver must be a function resolver(host, port), or None", name="resolver")
 
     def check_url(self, url: str) -> str:
-        """Return the URL in its normal form, or raise `TargetRefused`.
+        """Return the normalised URL, or raise `TargetRefused`.
 
-        The scheme and host come back in lower case and ASCII, without a root
-        dot or default port; an empty path is `/`; dot segments are resolved and
-        what may not stand in a path or query is percent-encoded, so that the
-        result is what is sent. No name is resolved.
+        The result is what is sent: scheme and host in lower case and ASCII,
+        without a root dot or default port; `/` for an empty path; dot segments
+        resolved, and characters not allowed in a path or query
+        percent-encoded. No name is looked up.
         """
         parts = _split(url)
         scheme = parts["scheme"].lower()
@@ -162,9 +163,9 @@ class TargetPolicy:
         return _checked_length(f"{scheme}://{location}{path}")
 
     def check_host(self, host: str) -> str:
-        """Return a name or address as it stands in a URL, or raise `TargetRefused`."""
+        """Return a host name or address as it is written in a URL, or raise `TargetRefused`."""
         if not isinstance(host, str):
-            _refuse("the host must be text; pass a str")
+            _refuse("the host must be a str")
         if host.startswith("["):
             return self._check_ipv6(host)
         name = _normalised(host)
@@ -179,11 +180,11 @@ class TargetPolicy:
     def check_address(self, address: str) -> str:
         """Return an IP address in its canonical form, or raise `TargetRefused`.
 
-        An IPv4 address inside of an IPv6 one (`::ffff:192.0.2.1`) comes out.
+        An IPv4 address inside an IPv6 one (`::ffff:192.0.2.1`) is returned as IPv4.
         """
         parsed = _parsed(address)
         if _within(parsed, self.deny):
-            _refuse("the address is in a network that is denied here; use another one")
+            _refuse("the address is in a network that is denied here; use another address")
         if not _within(parsed, self.allow) and not _is_public(parsed):
             _refuse("the address is not public; use a public one")
         return str(parsed)
@@ -195,7 +196,7 @@ class TargetPolicy:
 
     def _check_ipv6(self, host: str) -> str:
         if ":" not in host:
-            _refuse("brackets are for IPv6 addresses only; leave them out")
+            _refuse("only IPv6 addresses are written in brackets; leave them out")
         address = self.check_address(host[1:-1])
         return f"[{address}]" if ":" in address else address
 
@@ -209,30 +210,30 @@ class TargetPolicy:
 
 def _split(url: object) -> dict[str, str]:
     if not isinstance(url, str):
-        _refuse("the URL must be text; pass a str")
+        _refuse("the URL must be a str")
     _checked_length(url)
     if not url.isprintable() or " " in url or "\\" in url:
-        _refuse("the URL holds a space, control character or backslash; percent-encode it")
+        _refuse("the URL contains a space, control character or backslash; percent-encode it")
     match = _URL.fullmatch(url)
     if match is None:
         _refuse("the URL must have the form https://host/path")
     if match["fragment"]:
-        _refuse("the URL has a fragment, which is never sent; remove # and what follows")
+        _refuse("the URL has a fragment, which is never sent; remove the # and what follows it")
     return match.groupdict()
 
 
 def _checked_length(url: str) -> str:
     if len(url) > MAX_URL_LENGTH:
-        _refuse(f"the URL is too long; at most {MAX_URL_LENGTH} characters are accepted")
+        _refuse(f"the URL is too long; use at most {MAX_URL_LENGTH} characters")
     return url
 
 
 def _host_and_port(authority: str) -> tuple[str, int | None]:
     if "@" in authority:
-        _refuse("the URL holds a user name or password; send it as a custom header instead")
+        _refuse("the URL contains a user name or password; use a custom header instead")
     match = _AUTHORITY.fullmatch(authority)
     if match is None or not match["host"]:
-        _refuse("the URL needs one host and, after a colon, at most one port number")
+        _refuse("the URL must name one host, optionally followed by a colon and a port number")
     return match["host"], int(match["port"]) if match["port"] else None
 
 
@@ -241,7 +242,7 @@ def _checked_port(scheme: str, port: int | None) -> str:
         return ""
     if port not in _FREE_PORTS or port in _BAD_PORTS:
         default = _DEFAULT_PORTS[scheme]
-        _refuse(f"the port is not accepted; use {default} or one from 1024 up, but no well-known one")
+        _refuse(f"the port is not accepted; use {default}, or one from 1024 up that no well-known service uses")
     return f":{port}"
 
 
@@ -270,7 +271,7 @@ def _normalised(host: str) -> str:
         try:
             host = idna.encode(host, uts46=True).decode("ascii")
         except UnicodeError:
-            _refuse("the host is not a valid international name; correct its spelling")
+            _refuse("the host is not a valid internationalised name; correct its spelling")
     return host.lower().removesuffix(".")
 
 

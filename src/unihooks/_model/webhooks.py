@@ -1,4 +1,4 @@
-"""A customer's webhook: its endpoints, the events it subscribes to, and when it was active."""
+"""A customer's webhook, its endpoints and its subscriptions."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from unihooks.exceptions import InvalidWebhook
 
 _MAX_NAME = 200
 _MAX_DESCRIPTION = 2_000
-# Clocks are set back by steps of more than this; smaller differences are slewed away.
+# A clock that is set back jumps by more than this; smaller differences are corrected gradually.
 _LEAST_STEP_US = 100_000
 
 
 class WebhookStatus(StrEnum):
-    """Say whether a webhook is switched on."""
+    """The status of a webhook: switched on or not."""
 
     INACTIVE = "inactive"
     ACTIVE = "active"
 
 
 class EndpointState(StrEnum):
-    """Say whether an endpoint takes deliveries."""
+    """The state of an endpoint: taking deliveries or not."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
 
 
 def to_status(value: object) -> WebhookStatus:
-    """Return the status, or raise InvalidWebhook if it is none."""
+    """Return the status that the value names, or raise InvalidWebhook."""
     try:
         return WebhookStatus(str(value))
     except ValueError:
@@ -53,7 +53,7 @@ def _to_state(value: object) -> EndpointState:
 
 @frozen
 class EventSubscription:
-    """Name the events a webhook wants; `event_type="*"` means every event of the product."""
+    """The events that a webhook receives; `event_type="*"` means every event of the product."""
 
     product: str
     event_type: str
@@ -66,10 +66,10 @@ class EventSubscription:
 
 @frozen
 class Endpoint:
-    """Be one URL of a webhook, with its own state, health and deliveries.
+    """One URL of a webhook, with its own state, health and deliveries.
 
-    `webhook_id` and `tenant` are set only where an endpoint is handed out
-    without its webhook, as to the hook `on_endpoint_disabled`.
+    `webhook_id` and `tenant` are set only where an endpoint is passed without
+    its webhook, as to the hook `on_endpoint_disabled`.
     """
 
     url: str = field()
@@ -86,7 +86,7 @@ class Endpoint:
         if not isinstance(value, str) or not value.strip():
             raise InvalidWebhook("an endpoint needs a URL such as 'https://example.com/hooks'", name="url")
 
-    @id.validator  # noqa: A003 - the field above is meant
+    @id.validator  # noqa: A003 - this is the field above, not the builtin
     def _check_id(self, _attribute: object, value: object) -> None:
         check_text("id", value, at_most=_MAX_NAME)
 
@@ -96,15 +96,15 @@ class Endpoint:
 
     @property
     def enabled(self) -> bool:
-        """Say whether the endpoint takes deliveries."""
+        """Tell whether the endpoint takes deliveries."""
         return self.state is EndpointState.ENABLED
 
 
 @frozen(kw_only=True)
 class ActiveInterval:
-    """Hold the last time in which a webhook was active.
+    """The last interval in which a webhook was active.
 
-    Times are microseconds since 1970. The marks are identifiers made with the
+    Times are microseconds since 1970. The marks are identifiers made at these
     times: they order what one process did within the same microsecond.
     """
 
@@ -114,13 +114,13 @@ class ActiveInterval:
     deactivated_mark: str = ""
 
     def contains(self, at: int, mark: str, *, now: int) -> bool:
-        """Say whether an event of the time `at` with the id `mark` lies in the interval.
+        """Tell whether an event of the time `at` with the id `mark` lies in the interval.
 
-        A beginning that lies ahead of `now` is the sign of a clock that was set
-        back. It has happened all the same, and no event may be lost by it.
+        If the interval begins after `now`, the clock was set back. The webhook
+        is active all the same, so no event may be lost.
         """
         if at > self.activated_at and self.deactivated_at is None:
-            return True  # as nearly all are
+            return True  # the usual case
         set_back = self.activated_at > now + _LEAST_STEP_US
         if not set_back and (at, mark[4:]) < (self.activated_at, self.activated_mark[4:]):
             return False
@@ -129,7 +129,7 @@ class ActiveInterval:
 
 def _to_endpoints(value: object) -> tuple[Endpoint, ...]:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise InvalidWebhook("endpoints must be a list of URLs, not a single text", name="endpoints")
+        raise InvalidWebhook("endpoints must be a list of URLs, not a single value", name="endpoints")
     return tuple(item if isinstance(item, Endpoint) else Endpoint(item) for item in value)
 
 
@@ -142,7 +142,7 @@ def _to_subscriptions(value: object) -> tuple[EventSubscription, ...]:
 def _to_subscription(item: object) -> EventSubscription:
     if isinstance(item, EventSubscription):
         return item
-    raise InvalidWebhook("every subscription must be an EventSubscription(product, event_type)", name="subscriptions")
+    raise InvalidWebhook("each subscription must be an EventSubscription(product, event_type)", name="subscriptions")
 
 
 def _to_secrets(value: object) -> tuple[Secret, ...]:
@@ -159,12 +159,12 @@ def _to_headers(value: object) -> HeaderSet:
 
 @frozen(kw_only=True)
 class Webhook:
-    """Be a customer's configuration: which events go to which endpoints, and how.
+    """A customer's configuration: which events go to which endpoints, and how.
 
-    A webhook is inactive until it is switched on. `id`, `tenant`, `version`,
-    the times and, where none are given, `secrets` are filled in when it is
-    added. `secrets` holds the current signing secret first, then older ones
-    that are still valid.
+    A webhook is inactive until it is activated. `id`, `tenant`, `version`, the
+    times and, if none are given, `secrets` are filled in when it is added.
+    `secrets` holds the current signing secret first, then previous ones that
+    keep signing until they expire.
     """
 
     name: str = field()
@@ -214,17 +214,17 @@ class Webhook:
 
     @property
     def active(self) -> bool:
-        """Say whether the webhook is switched on."""
+        """Tell whether the webhook is active."""
         return self.status is WebhookStatus.ACTIVE
 
     @property
     def activated_at(self) -> datetime | None:
-        """Return when the webhook was last switched on."""
+        """Return when the webhook was last activated."""
         return None if self.interval is None else from_us(self.interval.activated_at)
 
     @property
     def deactivated_at(self) -> datetime | None:
-        """Return when the webhook was last switched off, if it is off since."""
+        """Return when the webhook was deactivated, or None while it is active."""
         if self.interval is None or self.interval.deactivated_at is None:
             return None
         return from_us(self.interval.deactivated_at)
@@ -234,5 +234,5 @@ class Webhook:
         return next((item for item in self.endpoints if item.id == endpoint_id), None)
 
     def with_endpoint(self, changed: Endpoint) -> Webhook:
-        """Return a copy in which `changed` stands for the endpoint of the same id."""
+        """Return a copy in which `changed` replaces the endpoint with the same id."""
         return evolve(self, endpoints=[changed if item.id == changed.id else item for item in self.endpoints])

@@ -235,7 +235,7 @@ class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
                 if row is None:
                     continue
                 if not row.pending:
-                    row.keep(result.attempt)
+                    row.keep(result.sent)
                     continue
                 accepted.append(row.id)
                 self._tables.count(result, self.now())
@@ -250,7 +250,7 @@ class MemoryStore(MemoryLog, MemoryAnswers, MemoryFigures):
     def _settle(self, row: DeliveryRow, result: Result) -> bool:
         now, lane = self.now(), self._tables.lanes[row.endpoint_id]
         failing = lane.settle(row, result, now)
-        if result.disable and self._tables.disable(lane, result.disable, now, url=result.attempt.url):
+        if result.disable and self._tables.disable(lane, result.disable, now, url=result.sent.url):
             return True
         return failing is not None and self._tables.disable(lane, failing, now)
 

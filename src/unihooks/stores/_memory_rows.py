@@ -210,7 +210,7 @@ class Lane:
         """Note an attempt and what follows from it; return a reason to disable the endpoint, if there is one."""
         if not row.attempts:
             row.held_before = self.held_us
-        row.attempts.append(result.attempt)
+        row.attempts.append(result.sent)
         if result.state is DeliveryState.PENDING:
             self.schedule(row, now + (result.retry_in_us or 0))
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,8 @@ import postgres_server
 import psycopg
 import pytest
 from postgres_scene import add_webhook, cut_all, emit, make_event, plan
-from postgres_server import wait_for
 from postgres_worker import delivered
+from waiting import wait_for
 
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.stores import PostgresStore
@@ -63,6 +62,11 @@ class Crew:
             self.kill(process)
         self.store.close()
 
+    def goes_on(self, count=20):
+        """Wait until more has been emitted and sent."""
+        emitted, sent = len(self.emitted) + count, self._count_sent() + count
+        wait_for(lambda: len(self.emitted) > emitted and self._count_sent() > sent, 60)
+
     def idle(self):
         # In this order: what is planned in between is counted.
         if self.store.work().new_events:
@@ -84,9 +88,14 @@ class Crew:
         assert again <= deaths * IN_FLIGHT
         return len(deliveries), again
 
+    def _count_sent(self):
+        return len(self.sent.read_text().splitlines())
+
     def _read(self, process):
-        # A line that was cut by the kill is no one_shot.
-        self.emitted += [line.strip() for line in process.stdout if len(line.strip()) == 30 and line.endswith("\n")]
+        # The kill may have cut the last line.
+        for line in process.stdout:
+            if len(line.strip()) == 30 and line.endswith("\n"):
+                self.emitted.append(line.strip())
 
 
 @contextmanager
@@ -104,7 +113,7 @@ def test_two_processes_share_the_work_and_record_each_delivery_once(postgres_dsn
         for _ in range(2):
             crew.start()
         emit(crew.store, *[make_event(crew.store) for _ in range(400)])
-        wait_for(crew.idle, 30)
+        wait_for(crew.idle, 60)
         assert crew.judge(0) == (800, 0)
         by_whom = Counter(line.split()[1] for line in crew.sent.read_text().splitlines())
     assert len(by_whom) == 2
@@ -116,10 +125,10 @@ def test_cut_connections_lose_nothing(postgres_dsn, schema, tmp_path):
         for mode in ([], [], ["emit"]):
             crew.start(*mode)
         for _ in range(8):
-            time.sleep(0.2)
+            crew.goes_on()
             cut_all(admin)
         crew.kill(crew.running[-1])
-        wait_for(crew.idle, 30)
+        wait_for(crew.idle, 60)
         # Each cut may lose the answer of one record call of each worker.
         count, again = crew.judge(8 * 2)
     sys.stdout.write(f"8 times all connections cut: {count} deliveries, {again} sent again, 0 lost")
@@ -130,11 +139,11 @@ def test_server_that_crashes_during_load_loses_nothing(schema, tmp_path):
         for mode in ([], [], ["emit"]):
             crew.start(*mode)
         for _ in range(2):
-            time.sleep(0.7)
+            crew.goes_on(60)
             server.restart()
-        time.sleep(0.7)
+        crew.goes_on()
         crew.kill(crew.running[-1])
-        wait_for(crew.idle, 30)
+        wait_for(crew.idle, 60)
         count, again = crew.judge(2 * 2)
     sys.stdout.write(f"2 restarts with -m immediate: {count} deliveries, {again} sent again, 0 lost")
 

@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from postgres_load import Load
 from postgres_scene import add_webhook, emit, make_event, plan
-from postgres_server import wait_for
 from postgres_worker import delivered
+from waiting import wait_for
 
 from unihooks.abc import Capacity, Lease
 from unihooks.exceptions import StoreError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from postgres_scene import cut_all, emit
-from postgres_server import wait_for
+from waiting import wait_for
 
 from unihooks.stores import PostgresStore
 

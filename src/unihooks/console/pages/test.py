@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from unihooks._message.payload import encode
+from unihooks._message.rendering import Rendering
 from unihooks._model.catalog import EVERY_EVENT, Catalog
 from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
@@ -74,7 +75,8 @@ def _read(text: str) -> Any:
 
 def _body(webhook: Webhook, text: str) -> bytes:
     """Return the bytes that were sent."""
-    return encode(webhook.mapping.apply(_read(text))[0])
+    body, rendering = encode(_read(text)), Rendering.of(webhook.mapping)
+    return body if rendering is None else rendering.render(body).body
 
 
 def _kinds(webhook: Webhook, catalog: Catalog | None) -> list[str]:

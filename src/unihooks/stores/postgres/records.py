@@ -166,7 +166,7 @@ def _keep_attempts(it: Statements, cancelled: Sequence[Result]) -> None:
     """Let the log show the requests that were under way when their deliveries were cancelled."""
     if cancelled:
         it.run(_ADD_ATTEMPTS, **_attempts(cancelled))
-        rows = [(one.claimed.tenant, one.claimed.id, one.attempt.number, one.attempt.started_at) for one in cancelled]
+        rows = [(one.claimed.tenant, one.claimed.id, one.sent.number, one.sent.started_at) for one in cancelled]
         it.run(_NOTE_ATTEMPTS, news=keyed("tenant, id, number, first_at", rows))
 
 
@@ -186,8 +186,8 @@ def _news(it: Statements, accepted: Iterable[Result]) -> tuple[str, dict[str, in
                 claimed.endpoint_id,
                 item.state.value,
                 due_at,
-                item.attempt.number,
-                item.attempt.started_at,
+                item.sent.number,
+                item.sent.started_at,
                 item.reason,
                 None if pending else it.now,
             )
@@ -197,20 +197,20 @@ def _news(it: Statements, accepted: Iterable[Result]) -> tuple[str, dict[str, in
 
 def _attempts(accepted: Sequence[Result]) -> dict[str, Any]:
     """Return what _ADD_ATTEMPTS takes."""
-    bodies, places = packed(item.attempt.response_body for item in accepted)
+    bodies, places = packed(item.sent.response_body for item in accepted)
     rows = [
         (
             item.claimed.id,
-            item.attempt.number,
-            item.attempt.url,
-            item.attempt.started_at,
-            item.attempt.duration_us,
-            item.attempt.status_code,
-            item.attempt.error,
-            item.attempt.request_headers,
-            item.attempt.response_headers,
+            item.sent.number,
+            item.sent.url,
+            item.sent.started_at,
+            item.sent.duration_us,
+            item.sent.status_code,
+            item.sent.error,
+            item.sent.request_headers,
+            item.sent.response_headers,
             *place,
-            as_json(item.attempt.warnings),
+            as_json(item.sent.warnings),
         )
         for item, place in zip(accepted, places, strict=True)
     ]
@@ -240,6 +240,6 @@ def _disable(it: Statements, reasons: list[tuple[Result, str]]) -> list[tuple[st
     for item, reason in reasons:
         endpoint_id = item.claimed.endpoint_id
         # What an old URL answered says nothing about the one that replaced it.
-        owner = disable_endpoint(it, endpoint_id, item.attempt.url, reason)
+        owner = disable_endpoint(it, endpoint_id, item.sent.url, reason)
         disabled += [(*owner, endpoint_id)] if owner else []
     return disabled

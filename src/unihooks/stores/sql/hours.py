@@ -34,7 +34,7 @@ def hour_rows(results: Iterable[Result], now: int) -> list[Row]:
     """Return COLUMNS of what the results add, in the order of endpoint ids."""
     counts: dict[str, list[int]] = {}
     for item in results:
-        duration = item.attempt.duration_us
+        duration = item.sent.duration_us
         delivered = item.state is DeliveryState.DELIVERED
         count = counts.get(item.claimed.endpoint_id)
         if count is None:

@@ -134,7 +134,7 @@ def _move_on(connection: sqlite3.Connection, results: list[Result], now: int) ->
     with_values(connection, _MOVE_ON_HEAD, [_news(item, now) for item in others], _MOVE_ON)
     moved = results
     if connection.total_changes - before < len(results):
-        moved = _those(connection, _MOVED, [(it, it.attempt.number) for it in results])
+        moved = _those(connection, _MOVED, [(it, it.sent.number) for it in results])
     lower_next_due(connection, _due(others, now))
     return moved
 
@@ -146,7 +146,7 @@ def _alike(results: list[Result]) -> tuple[dict[tuple[str, int, int], list[str]]
     for item in results:
         if item.state is DeliveryState.DELIVERED:
             claimed = item.claimed
-            alike.setdefault((claimed.tenant, claimed.token, item.attempt.number), []).append(item)
+            alike.setdefault((claimed.tenant, claimed.token, item.sent.number), []).append(item)
         else:
             others.append(item)
     for key in [key for key, items in alike.items() if len(items) < _ALIKE]:
@@ -155,7 +155,7 @@ def _alike(results: list[Result]) -> tuple[dict[tuple[str, int, int], list[str]]
 
 
 def _news(item: Result, now: int) -> _rows.Row:
-    claimed, attempt, pending = item.claimed, item.attempt, item.state is DeliveryState.PENDING
+    claimed, attempt, pending = item.claimed, item.sent, item.state is DeliveryState.PENDING
     return (
         claimed.tenant,
         claimed.id,
@@ -192,12 +192,12 @@ def _keep_attempts(connection: sqlite3.Connection, cancelled: Sequence[Result]) 
     """Let the log show the requests that were under way when their deliveries were cancelled."""
     if cancelled:
         with_values(connection, _ADD_ATTEMPTS, [_attempt_row(item) for item in cancelled])
-        rows = [(it.attempt.number, it.attempt.started_at, it.claimed.tenant, it.claimed.id) for it in cancelled]
+        rows = [(it.sent.number, it.sent.started_at, it.claimed.tenant, it.claimed.id) for it in cancelled]
         connection.executemany(_NOTE_ATTEMPT, rows)
 
 
 def _attempt_row(item: Result) -> _rows.Row:
-    attempt = item.attempt
+    attempt = item.sent
     return (
         item.claimed.id,
         attempt.number,
@@ -236,7 +236,7 @@ def _disable(connection: sqlite3.Connection, reasons: list[tuple[Result, str]], 
         endpoint_id = item.claimed.endpoint_id
         row = connection.execute(_URL, (endpoint_id,)).fetchone()
         # What an old URL answered says nothing about the one that replaced it.
-        if row and row[0] == item.attempt.url:
+        if row and row[0] == item.sent.url:
             owner = disable_endpoint(connection, endpoint_id, reason, now)
             disabled += [(*owner, endpoint_id)] if owner else []
     return disabled

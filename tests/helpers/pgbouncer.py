@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from postgres_server import free_port, wait_for
+from postgres_server import free_port
+from waiting import wait_for
 
 # So few that sessions are bound to share them.
 SERVERS = 3

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -20,7 +19,7 @@ _SETTINGS = {"max_connections": "60", "shared_buffers": "64MB", "log_min_message
 
 
 class Server:
-    """Run a server of its own in a temporary directory, on a private port, and never as root."""
+    """A server in a temporary directory, on a private port, that never runs as root."""
 
     def __init__(self, binaries: Path, directory: Path, user: dict[str, object], settings: dict[str, str]) -> None:
         self._binaries = binaries
@@ -114,12 +113,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_for(condition, seconds=20.0):
-    """Wait until `condition()` is true; return it, or fail."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
-    return value

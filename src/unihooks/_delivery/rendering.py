@@ -1,0 +1,149 @@
+"""Make the bodies of deliveries when they are sent, once for all endpoints of a webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from attrs import define, field
+
+from unihooks._delivery.lookups import Lookups, OffLoad
+from unihooks._message.rendering import Rendered, Rendering, RenderingFailed
+from unihooks.abc import Claimed, Store
+from unihooks.exceptions import StoreError
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_LARGE = 16 * 1024
+_THREADS = 2
+_MOST_BYTES = 4 * 1024 * 1024
+_BYTES_OF_AN_ENTRY = 500
+_MOST_PLACES = 100_000
+_logger = logging.getLogger("unihooks.worker")
+
+# An event's id and a rendering's.
+_Key = tuple[str, str]
+_Outcome = Rendered | RenderingFailed
+
+
+@define(eq=False)
+class Renderer:
+    """The bodies that renderings make of events, made in one event loop and kept while it has work.
+
+    A large body is rendered in a thread, so that the event loop goes on with other deliveries.
+    Of one tenant only one is, so that the others always find a thread or wait for one rendering at most of each.
+    """
+
+    store: Store
+    offload: OffLoad
+    _bodies: _Cache[_Key, _Outcome] = field(init=False)
+    _known: _Cache[str, Rendering] = field(init=False)
+    _lookups: Lookups[str, Rendering] = field(init=False)
+    _pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(_THREADS, "unihooks-rendering"))
+    _threads: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_THREADS))
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(factory=WeakValueDictionary)
+    _under_way: dict[_Key, asyncio.Task[_Outcome]] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._bodies = _Cache(_MOST_BYTES, _bytes)
+        self._known = _Cache(_MOST_PLACES, _places)
+        self._lookups = Lookups(self._load)
+
+    async def render(self, claimed: Claimed, rendering_id: str) -> Rendered:
+        """Return what this delivery sends, or raise `RenderingFailed`; `StoreError` if it cannot be told for now."""
+        key = claimed.event_id, rendering_id
+        rendering = self._known.get(rendering_id) or await self._find(rendering_id)
+        outcome = self._bodies.get(key)
+        if outcome is None and len(claimed.body) > _LARGE:
+            outcome = await self._shared(key, claimed, rendering)
+        elif outcome is None:
+            outcome = _outcome(rendering, claimed.body)
+            self._bodies.add(key, outcome)
+        if isinstance(outcome, RenderingFailed):
+            raise RenderingFailed(outcome.reason)
+        return outcome
+
+    def forget_bodies(self) -> None:
+        """Let go of bodies that nobody waits for: events may be erased."""
+        self._bodies.clear()
+
+    def close(self) -> None:
+        """Stop what is under way, and free the threads."""
+        for task in self._under_way.values():
+            task.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _find(self, rendering_id: str) -> Rendering:
+        rendering = await self._lookups.find(rendering_id)
+        if rendering is None:
+            _logger.error("the store has no rendering %s; the deliveries that name it wait", rendering_id)
+            raise StoreError("the store does not know how to render this delivery; it has to wait", name=rendering_id)
+        return rendering
+
+    async def _load(self, rendering_ids: Sequence[str]) -> dict[str, Rendering | Exception]:
+        found: dict[str, Rendering] = await self.offload(self.store.renderings, rendering_ids)
+        for rendering_id, rendering in found.items():
+            self._known.add(rendering_id, rendering)
+        return {**found}
+
+    async def _shared(self, key: _Key, claimed: Claimed, rendering: Rendering) -> _Outcome:
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.create_task(self._in_a_thread(key, claimed, rendering))
+            task.add_done_callback(lambda _: self._under_way.pop(key))
+        return await asyncio.shield(task)
+
+    async def _in_a_thread(self, key: _Key, claimed: Claimed, rendering: Rendering) -> _Outcome:
+        # Both queues are first come, first served. As only one of a tenant gets to the
+        # second one, tenants take threads in turns.
+        turn = self._turns.setdefault(claimed.tenant, asyncio.Lock())
+        async with turn, self._threads:
+            loop = asyncio.get_running_loop()
+            outcome = await loop.run_in_executor(self._pool, _outcome, rendering, claimed.body)
+        self._bodies.add(key, outcome)
+        return outcome
+
+
+@define(eq=False)
+class _Cache(Generic[K, V]):
+    """The newest values, up to some weight in all."""
+
+    most: int
+    weight: Callable[[V], int]
+    _kept: dict[K, V] = field(factory=dict)
+    _total: int = 0
+
+    def get(self, key: K) -> V | None:
+        return self._kept.get(key)
+
+    def add(self, key: K, value: V) -> None:
+        if key not in self._kept:
+            self._kept[key] = value
+            self._total += self.weight(value)
+        while self._total > self.most:
+            self._total -= self.weight(self._kept.pop(next(iter(self._kept))))
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self._total = 0
+
+
+def _outcome(rendering: Rendering, body: bytes) -> _Outcome:
+    try:
+        return rendering.render(body)
+    except RenderingFailed as failed:
+        return failed
+
+
+def _bytes(outcome: _Outcome) -> int:
+    body = outcome.body if isinstance(outcome, Rendered) else b""
+    return _BYTES_OF_AN_ENTRY + len(body)
+
+
+def _places(rendering: Rendering) -> int:
+    return rendering.mapping.size

@@ -1,0 +1,78 @@
+"""How a webhook turns an event into the bytes that are sent to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import NamedTuple
+
+from attrs import frozen
+
+from unihooks._message.mapping import PayloadMapping
+from unihooks._message.payload import decode, encode
+from unihooks.exceptions import InvalidMapping, InvalidPayload
+
+_ID_LENGTH = 32
+
+
+class Rendered(NamedTuple):
+    """The body that is sent, and what the customer should know about how it was made."""
+
+    body: bytes
+    warnings: tuple[str, ...] = ()
+
+
+class RenderingFailed(Exception):
+    """An event cannot be rendered, now or later; `reason` is what the delivery's log says."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@frozen
+class Rendering:
+    """What a webhook makes of an event: the same bytes each time, because nothing in it ever changes.
+
+    `definition` says all of it as JSON, and `id` is a hash of that text. Both leave
+    out what does not matter to the result, such as the order of the rules.
+
+    >>> rendering = Rendering(PayloadMapping(remove=["sender"], rename={"text": "body"}))
+    >>> rendering.definition
+    '{"mapping":{"remove":["sender"],"rename":{"text":"body"}}}'
+    >>> rendering.render(b'{"sender":"Ada","text":"Hi"}').body
+    b'{"body":"Hi"}'
+    """
+
+    mapping: PayloadMapping
+
+    @staticmethod
+    def of(mapping: PayloadMapping) -> Rendering | None:
+        """Return what a webhook with this mapping makes of events; None where it gets an event's own bytes."""
+        return Rendering(mapping) if mapping else None
+
+    @staticmethod
+    def from_definition(text: str) -> Rendering:
+        """Return the rendering that has this definition."""
+        return Rendering(PayloadMapping(**json.loads(text)["mapping"]))
+
+    @cached_property
+    def id(self) -> str:
+        """The name under which a store keeps it: equal renderings have equal names."""
+        return hashlib.sha256(self.definition.encode()).hexdigest()[:_ID_LENGTH]
+
+    @cached_property
+    def definition(self) -> str:
+        """Its canonical JSON; a part that has nothing to say is left out, so new parts change no older id."""
+        rules = {"remove": sorted(set(self.mapping.remove)), "rename": dict(self.mapping.rename)}
+        parts = {"mapping": {kind: some for kind, some in rules.items() if some}}
+        return json.dumps(parts, sort_keys=True, separators=(",", ":"))
+
+    def render(self, body: bytes) -> Rendered:
+        """Return what is sent for an event with this body, or raise `RenderingFailed`."""
+        try:
+            result, warnings = self.mapping.apply(decode(body))
+            return Rendered(encode(result), warnings)
+        except (InvalidMapping, InvalidPayload) as error:
+            raise RenderingFailed(f"the payload mapping failed: {error.message}") from error
