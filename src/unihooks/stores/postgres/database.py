@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from unihooks._base.times import Clock
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
-from unihooks.stores.postgres import schema as _postgres_schema
 from unihooks.stores.postgres.emitter import Emitter
 from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
 from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.signals import Signals
-from unihooks.stores.postgres.statements import (
-    BY_INDEX,
-    IDLE_AT_MOST,
-    NOW,
-    Opening,
-    Schema,
-    Statements,
-    fetch_sets,
-    setting,
-)
-from unihooks.stores.postgres.time import ServerTime, steady
+from unihooks.stores.postgres.transaction import NOW, STATEMENTS, PostgresTransaction, Schema, fetch_sets
+from unihooks.stores.sql.schema import Migrations, Place, check, migrate
+from unihooks.stores.sql.transaction import Call, Database, Transaction
+from unihooks.stores.postgres.time import ServerClock, steady
 
 if TYPE_CHECKING:
     import psycopg
 
 T = TypeVar("T")
 
+# A process that is frozen in a transaction, or has vanished, must not hold its locks until its leases have ended.
+IDLE_AT_MOST = "5s"
+# Statistics lag behind a queue, and mislead the planner: every statement of ours has an index made for it. A plan that
+# is kept would mislead for longer.
+_BY_INDEX = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
+
+def _setting(settings: Mapping[str, str]) -> str:
+    """Return the statement that makes settings until the transaction ends."""
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+
+
 _NOW = f"SELECT {NOW}"
-_KEPT = {"idle_in_transaction_session_timeout": IDLE_AT_MOST, **BY_INDEX}
-_WRITE = ("BEGIN ISOLATION LEVEL READ COMMITTED", setting(_KEPT))
-_WRITE_UNSYNCED = (_WRITE[0], setting(_KEPT | {"synchronous_commit": "off"}))
+_KEPT = {"idle_in_transaction_session_timeout": IDLE_AT_MOST, **_BY_INDEX}
+_WRITE = ("BEGIN ISOLATION LEVEL READ COMMITTED", _setting(_KEPT))
+_WRITE_UNSYNCED = (_WRITE[0], _setting(_KEPT | {"synchronous_commit": "off"}))
 _READ = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
+
+MIGRATIONS = Migrations(files("unihooks.stores.postgres") / "migrations")
 _TRIES = 5
 
 
 class _Opened:
     """Hold what is open in this process."""
 
-    def __init__(self, database: Database, dsn: str, size: int) -> None:
+    def __init__(self, database: PostgresDatabase, dsn: str, size: int) -> None:
         self.pool = Pool(dsn, size)
         self.signals = Signals(self.pool, database.schema, database.watchers)
         self.emitter = Emitter(self.pool, database.schema, database.time, self.signals.notify)
@@ -59,97 +72,91 @@ class _Opened:
         self.pool.close()
 
 
-class Database:
-    """Run transactions on the database at `dsn`, each on a connection that nobody else uses meanwhile."""
+class PostgresDatabase(Database):
+    """The database at `dsn`; each transaction has a connection that nobody else uses meanwhile.
 
-    def __init__(self, dsn: str, schema: str, *, migrate: bool, size: int) -> None:
+    `lost` is told when what is remembered of it is no longer so, as after a fork.
+    """
+
+    def __init__(self, dsn: str, schema: str, *, migrate: bool, size: int, lost: Callable[[], None]) -> None:
         self.schema = Schema(schema)
-        self.time = ServerTime(self._ask_time)
+        self._place = Place(f"the schema {self.schema.quoted}", "schema")
+        self.time = ServerClock(self._ask_time)
         self._dsn = dsn
         self._size = size
         self._migrates = migrate
         self._lock = threading.RLock()
         self._opened: _Opened | None = None
         self.watchers: set[Callable[[], None]] = set()
-        self.forked: Callable[[], Callable[[], None] | None] = lambda: None
+        self._lost = lost
         _databases.add(self)
 
     @property
     def store_id(self) -> str:
-        """Return what tells this store from every other."""
         return str(self._open().store_id)
 
-    @property
-    def is_ready(self) -> bool:
-        """Say whether `store_id` is known without asking the server."""
+    async def astore_id(self) -> str:
+        """Return `store_id` without blocking the event loop."""
         opened = self._opened
-        return opened is not None and opened.store_id is not None
+        if opened is None or opened.store_id is None:
+            await asyncio.to_thread(self.ready)
+        return self.store_id
 
-    def use_clock(self, clock: Clock | None) -> None:
-        """Take times from `clock`, or from the server."""
-        self.time.clock = clock
-
-    def write(self, work: Callable[[Statements], T], opening: Opening | None = None, *, synced: bool = True) -> T:
-        """Run `work` in a transaction; one that deadlocked, and so did nothing, is run again.
-
-        `opening` are statements that begin it, with their parameters: they cost no round trip of their own.
-        One that is not `synced` reaches the disk with the next that is, or within a second.
-        """
+    def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:
+        # A transaction that deadlocked did nothing, and is run again.
         opened = self._open()
         begin = _WRITE if synced else _WRITE_UNSYNCED
         for tries_left in reversed(range(_TRIES)):
             try:
-                with self._transaction(opened.pool, begin, opening) as it:
-                    return work(it)
+                with self._transaction(opened.pool, begin, opening) as tx:
+                    return work(tx)
             except driver().Error as error:
                 if not (tries_left and is_transient(error)):
                     raise explained(error) from error
         raise AssertionError  # pragma: no cover
 
-    def read(self, work: Callable[[Statements], T]) -> T:
-        """Run `work` in a transaction that sees one state of the database."""
+    def read(self, work: Callable[[Transaction], T]) -> T:
         return self._reading(lambda pool: self._transaction(pool, _READ), work)
 
-    def ask(self, work: Callable[[Statements], T]) -> T:
-        """Run `work`, which is a single statement that reads."""
+    def ask(self, work: Callable[[Transaction], T]) -> T:
         return self._reading(self._alone, work)
 
-    def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
-        """Insert events together with what others emit at the same time; never waits."""
+    def submit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
         while (future := self._unchecked().emitter.emit(events)) is None:
             pass
         return future
 
     def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        """Do what `emit` does, and wait for it."""
         while (one_shot := self._unchecked().emitter.insert(events)) is None:
             pass
         outcomes: list[EmitOutcome] = one_shot.result()
         return outcomes
 
     def change_token(self) -> object:
-        """Return a value that differs after changes elsewhere; never waits."""
         return self._unchecked().signals.token()
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call `changed` in a thread whenever another process has told of a change; return what ends that."""
         self.watchers.add(changed)
         return lambda: self.watchers.discard(changed)
 
     def notify(self) -> None:
-        """Let workers of other processes look for work; never waits."""
         self._unchecked().signals.notify()
 
     def migrate(self) -> list[str]:
-        """Bring the schema up to date now; return the names of the steps taken."""
         try:
-            with self._transaction(self._unchecked().pool, _WRITE) as it:
-                return _postgres_schema.migrate(it)
+            with self._transaction(self._unchecked().pool, _WRITE) as tx:
+
+                def run(script: str) -> None:
+                    # Asked first: IF NOT EXISTS would need the right to create one even where it is there.
+                    if not tx.fetch("has_schema"):
+                        tx.execute(f"CREATE SCHEMA {self.schema.quoted}")
+                    tx.execute(script)
+
+                return migrate(tx, MIGRATIONS, self._place, run)
         except driver().Error as error:
             raise explained(error) from error
 
     def close(self) -> None:
-        """Finish queued events and close; the next use opens again."""
         with self._lock:
             opened, self._opened = self._opened, None
         if opened is not None:
@@ -160,8 +167,7 @@ class Database:
         _inherited.append((self._lock, self._opened))
         self._lock = threading.RLock()
         self._opened = None
-        if start_afresh := self.forked():
-            start_afresh()
+        self._lost()
 
     def ready(self) -> None:
         """Create or check the schema, once in each process."""
@@ -190,8 +196,8 @@ class Database:
 
     def _checked(self, pool: Pool) -> str:
         try:
-            with self._transaction(pool, _READ) as it:
-                return _postgres_schema.check(it)
+            with self._transaction(pool, _READ) as tx:
+                return check(tx, self._place)
         except StoreError:
             if not self._migrates:
                 raise
@@ -201,37 +207,35 @@ class Database:
         return self._checked(pool)
 
     def _ask_time(self) -> None:
-        self.ask(lambda it: self._learn(it.fetch(_NOW)[0][0], it.now))
+        before = steady()
+        self.ask(lambda tx: self.time.learn(tx.time(), before))
 
-    def _learn(self, told: int, before: int) -> None:
-        self.time.learn(told, before)
-
-    def _reading(self, lend: Callable[[Pool], Any], work: Callable[[Statements], T]) -> T:
+    def _reading(self, lend: Callable[[Pool], Any], work: Callable[[PostgresTransaction], T]) -> T:
         pool = self._open().pool
         try:
             try:
-                with lend(pool) as it:
-                    return work(it)
+                with lend(pool) as tx:
+                    return work(tx)
             except driver().Error as error:
                 if not is_outage(error):
                     raise
                 # A read may be repeated; what was idle is as old as what broke.
                 pool.forget_idle()
-                with lend(pool) as it:
-                    return work(it)
+                with lend(pool) as tx:
+                    return work(tx)
         except driver().Error as error:
             raise explained(error) from error
 
     @contextmanager
-    def _alone(self, pool: Pool) -> Iterator[Statements]:
+    def _alone(self, pool: Pool) -> Iterator[PostgresTransaction]:
         with pool.lent() as connection:
-            yield Statements(connection, self.schema, steady())
+            yield PostgresTransaction(connection, self.schema, 0, prefix=(_setting(_BY_INDEX),))
 
     @contextmanager
-    def _transaction(self, pool: Pool, begin: Sequence[str], opening: Opening | None = None) -> Iterator[Statements]:
-        with self._begun(pool, begin, opening) as (connection, it):
+    def _transaction(self, pool: Pool, begin: Sequence[str], opening: Sequence[Call] = ()) -> Iterator[PostgresTransaction]:
+        with self._begun(pool, begin, opening) as (connection, tx):
             try:
-                yield it
+                yield tx
             except BaseException:
                 _roll_back(connection)
                 raise
@@ -241,32 +245,36 @@ class Database:
 
     @contextmanager
     def _begun(
-        self, pool: Pool, begin: Sequence[str], opening: Opening | None
-    ) -> Iterator[tuple[psycopg.Connection[Any], Statements]]:
+        self, pool: Pool, begin: Sequence[str], opening: Sequence[Call]
+    ) -> Iterator[tuple[psycopg.Connection[Any], PostgresTransaction]]:
         """Lend a connection in a transaction; one that broke while it was idle is replaced."""
         with pool.lent() as connection:
             try:
-                it = self._begin(connection, begin, opening)
+                tx = self._begin(connection, begin, opening)
             except driver().OperationalError:
                 connection.close()
                 pool.forget_idle()
             else:
-                yield connection, it
+                yield connection, tx
                 return
         with pool.lent() as connection:
             yield connection, self._begin(connection, begin, opening)
 
-    def _begin(self, connection: psycopg.Connection[Any], begin: Sequence[str], opening: Opening | None) -> Statements:
+    def _begin(self, connection: psycopg.Connection[Any], begin: Sequence[str], opening: Sequence[Call]) -> PostgresTransaction:
         before = steady()
+        first, *settings = begin
+        tx = PostgresTransaction(connection, self.schema, 0, own_times=self.time.clock is not None)
+        calls = [call for call in opening if STATEMENTS[call.name].text]
         # All in one message, and so in one round trip.
-        (first, *settings), (statements, parameters) = begin, opening or ((), {})
-        called = [self.schema.called(connection, statement) for statement in (*settings, *statements, _NOW)]
-        *sets, [(told,)] = fetch_sets(connection, ";".join([first, *called]), parameters)
-        rows = sets[len(sets) - len(statements) :]
-        if self.time.clock is not None:
-            return Statements(connection, self.schema, self.time.now(), rows)
-        self.time.learn(told, before)
-        return Statements(connection, self.schema, told, rows)
+        texts = [self.schema.called(connection, text) for text in settings]
+        texts += [tx.mogrified(call) for call in calls]
+        sets = fetch_sets(connection, ";".join([first, *texts, self.schema.called(connection, _NOW)]))
+        [(told,)] = sets[-1].rows
+        tx.opening = sets[1 + len(settings) : -1]
+        if self.time.clock is None:
+            self.time.learn(told, before)
+        tx.now = told if self.time.clock is None else self.time.now()
+        return tx
 
 
 def _roll_back(connection: psycopg.Connection[Any]) -> None:
@@ -277,7 +285,7 @@ def _roll_back(connection: psycopg.Connection[Any]) -> None:
         connection.close()
 
 
-_databases: WeakSet[Database] = WeakSet()
+_databases: WeakSet[PostgresDatabase] = WeakSet()
 _inherited: list[object] = []
 
 

@@ -9,21 +9,26 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attrs import define
+from attrs import define, evolve
 
 from unihooks._base.one_shot import OneShot
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.stores.postgres.errors import driver, explained, is_of_one_row, is_outage, is_transient
-from unihooks.stores.postgres.events import insert_once, insert_plain
 from unihooks.stores.postgres.pool import Pool
-from unihooks.stores.postgres.statements import Schema, Statements
-from unihooks.stores.postgres.time import ServerTime, steady
-from unihooks.stores.sql.refusals import cannot_be_stored
+from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
+from unihooks.stores.postgres.time import ServerClock, steady
+from unihooks.stores.sql.emitting import event_of, events_of, insert_keyed, one_by_one_if_refused
+from unihooks.stores.sql.transaction import Call
 
 if TYPE_CHECKING:
     import psycopg
 
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; "
+    "SET LOCAL idle_in_transaction_session_timeout = '5s'"
+)
+_FEW_BYTES = 16 * 1024
 _EVENTS_PER_GROUP = 1_000
 _BYTES_PER_GROUP = 8 * 1024 * 1024
 # An event may be sent again after the connection broke: its id makes sure that it is stored once.
@@ -34,7 +39,7 @@ _Insert = Callable[..., tuple[list[EmitOutcome], int | None]]
 
 @define(eq=False)
 class _Job:
-    """Be a submission of which some events are still to be inserted."""
+    """A submission of which some events are still to be inserted."""
 
     outcomes: list[Any]
     left: int
@@ -42,7 +47,7 @@ class _Job:
 
 
 class _Item(NamedTuple):
-    """Be one event of a submission."""
+    """One event of a submission."""
 
     job: _Job
     position: int
@@ -50,16 +55,16 @@ class _Item(NamedTuple):
 
 
 class Emitter:
-    """Keep one lane for plain events and one for those with keys, which may have to wait for a host's transaction."""
+    """One queue for plain events, and one for those with keys, which may have to wait for a host's transaction."""
 
-    def __init__(self, pool: Pool, schema: Schema, server_time: ServerTime, notify: Callable[[], None]) -> None:
+    def __init__(self, pool: Pool, schema: Schema, server_time: ServerClock, notify: Callable[[], None]) -> None:
         self._settled = threading.Lock()
         self._gate = threading.Lock()
         self._stopped = False
         self._notify = notify
         self.ready: Callable[[], None] = lambda: None
-        self._plain = _Lane(pool, schema, server_time, insert_plain, self)
-        self._once = _Lane(pool, schema, server_time, insert_once, self)
+        self._plain = _Queue(pool, schema, server_time, _insert_plain, self)
+        self._once = _Queue(pool, schema, server_time, _insert_keyed, self)
 
     def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]] | None:
         """Queue events for insertion; None if the emitter has been stopped."""
@@ -112,10 +117,10 @@ class Emitter:
         return True
 
 
-class _Lane:
-    """Own a queue, a thread, and the connection that it inserts on."""
+class _Queue:
+    """A queue, the thread that empties it, and the connection that it inserts on."""
 
-    def __init__(self, pool: Pool, schema: Schema, server_time: ServerTime, insert: _Insert, owner: Emitter) -> None:
+    def __init__(self, pool: Pool, schema: Schema, server_time: ServerClock, insert: _Insert, owner: Emitter) -> None:
         self._pool = pool
         self._schema = schema
         self._time = server_time
@@ -168,14 +173,7 @@ class _Lane:
             return taken
 
     def _inserted(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        try:
-            return self._try(events)
-        except Exception as error:
-            if not is_of_one_row(error):
-                raise
-            if len(events) == 1:
-                return [cannot_be_stored(error)]
-        return [outcome for event in events for outcome in self._inserted([event])]
+        return one_by_one_if_refused(self._try, events, is_of_one_row)
 
     def _try(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
         repeated = False
@@ -196,9 +194,9 @@ class _Lane:
             self._connection = self._pool.connect()
         before = steady()
         clock = self._time.clock
-        statements = Statements(self._connection, self._schema, 0)
+        tx = PostgresTransaction(self._connection, self._schema, 0)
         try:
-            outcomes, told = self._insert(statements, events, own_times=clock is not None, repeated=repeated)
+            outcomes, told = self._insert(tx, events, own_times=clock is not None, repeated=repeated)
         except BaseException:
             self._drop()
             raise
@@ -210,3 +208,41 @@ class _Lane:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _insert_plain(
+    tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool, repeated: bool
+) -> tuple[list[EmitOutcome], int | None]:
+    """Insert events without keys in one statement that commits by itself; return the server's time, too.
+
+    `own_times` keeps the times that the events have. `repeated` says that
+    they may be there already, from a call whose answer was lost.
+    """
+    rows = [
+        (one.tenant, one.id, one.product, one.event_type, one.created_at if own_times else None, one.body)
+        for one in events
+    ]
+    if repeated:
+        times = dict(map(tuple, tx.fetch("add_events_again", rows)))
+        return [event_of(event, event.id, times[event.id]) for event in events], None
+    # Larger ones are not prepared: to write them into the text takes longer than to parse and plan a statement.
+    is_small = sum(len(one.body) for one in events) <= _FEW_BYTES
+    found = tx.pipeline(Call("add_events", rows))[0].rows if is_small else tx.fetch("add_events", rows)
+    if own_times:
+        return events_of(events), None
+    told: int = found[0][0]
+    return events_of([evolve(event, created_at=told) for event in events]), told
+
+
+def _insert_keyed(
+    tx: PostgresTransaction,
+    events: Sequence[NewEvent],
+    *,
+    own_times: bool,
+    repeated: bool,  # noqa: ARG001 - keys repeat well
+) -> tuple[list[EmitOutcome], int | None]:
+    """Insert events with keys in one transaction."""
+    tx.execute(_BEGIN)
+    outcomes = insert_keyed(tx, events, own_times=own_times)
+    tx.execute("COMMIT")
+    return outcomes, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unihooks.exceptions import StoreError
+from unihooks.stores.host.connections import sqlstate
 
 if TYPE_CHECKING:
     import psycopg
@@ -23,6 +24,10 @@ _SENTENCES = {
 # Deadlocks, failed serialisation, and a process that stood still: the transaction is gone whole, and may be run again.
 _TRANSIENT = ("40001", "40P01", "25P03")
 _DATA = ("21", "22", "23")
+# No such table, schema or column.
+_MISSING = ("42P01", "3F000", "42703")
+_UNPREPARED = ("26000", "42P05")
+_POOLED = "a pooler mixed up prepared statements; open the connection without them (asyncpg: statement_cache_size=0)"
 
 
 def driver() -> Any:
@@ -57,6 +62,15 @@ def explained(error: psycopg.Error) -> StoreError:
     if error.sqlstate is None or is_outage(error):
         return StoreError(f"PostgreSQL cannot be reached, or the connection was lost: {text}", name="dsn")
     return StoreError(f"PostgreSQL refused a statement: {text}", name="dsn")
+
+
+def explained_on_host(error: BaseException) -> StoreError | None:
+    """Return the StoreError for an error on a host's connection, None if the tables are not there."""
+    if sqlstate(error) in _MISSING:
+        return None
+    if sqlstate(error) in _UNPREPARED:
+        return StoreError(_POOLED, name="connection")
+    return StoreError(f"the event could not be inserted on the connection: {error}", name="connection")
 
 
 def is_transient(error: psycopg.Error) -> bool:

@@ -1,55 +1,28 @@
-"""Keep everything in a schema of a PostgreSQL database, which may be the host's own."""
+"""A store in a schema of a PostgreSQL database, which may be the host's own."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Future
 from typing import Any
-from weakref import WeakMethod, finalize
 
-from unihooks._base.times import Clock
-from unihooks._contract.idempotency import ANSWERS_PER_TENANT
 from unihooks._contract.planning import NewEvent
-from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
 from unihooks._model.checks import storable
-from unihooks._model.log import Attempt, Delivery, Event
-from unihooks._model.webhooks import Webhook
-from unihooks.abc import (
-    Capacity,
-    Claimed,
-    DeliveryFilter,
-    Destination,
-    EmitOutcome,
-    EventFilter,
-    IdempotencyRecord,
-    Lease,
-    Planned,
-    QueueStatistics,
-    Recorded,
-    Result,
-    Store,
-    WebhookFilter,
-    Window,
-    Work,
-)
+from unihooks._model.log import Event
 from unihooks.exceptions import StoreError
-from unihooks.stores.postgres import answers, claims, config, erasure, hosts, records, recovery, replays, upkeep
-from unihooks.stores.postgres import figures as _postgres_figures
-from unihooks.stores.postgres import log as _postgres_log
-from unihooks.stores.postgres.claims import Claims
-from unihooks.stores.postgres.database import Database
-from unihooks.stores.postgres.errors import driver, is_dsn
-from unihooks.stores.postgres.plans import Plans
-from unihooks.stores.postgres.schema import SCHEMA_VERSION, migration_sql
-from unihooks.stores.postgres.statements import Statements
+from unihooks.stores.host.emitting import HostEmitter
+from unihooks.stores.postgres.database import MIGRATIONS, PostgresDatabase
+from unihooks.stores.postgres.errors import driver, explained_on_host, is_dsn
+from unihooks.stores.postgres.transaction import NOW, STATEMENTS, Schema
+from unihooks.stores.sql.planning import Planner
+from unihooks.stores.sql.schema import SCHEMA_VERSION
+from unihooks.stores.sql.store import SQLStore
 
 _A_DSN = "'postgresql://user@host/name'"
 _LONGEST_NAME = 63
+_ELSEWHERE = "the connection leads to another database than the store's; pass one to the database of its dsn"
 
 
-class PostgresStore(Store):
-    """Keep webhooks, events, deliveries and the log in the schema `schema` of the database at `dsn`.
+class PostgresStore(SQLStore):
+    """A store in the schema `schema` of the PostgreSQL database at `dsn`.
 
     PostgreSQL 14 and newer. `dsn` is a libpq URI or keyword string. The tables
     are created and brought up to date on first use; with `migrate=False` an
@@ -61,226 +34,63 @@ class PostgresStore(Store):
 
     def __init__(self, dsn: str, *, schema: str = "unihooks", migrate: bool = True, max_connections: int = 8) -> None:
         driver()
-        self._database = Database(
-            _checked_dsn(dsn), _checked_schema(schema), migrate=migrate, size=_checked_size(max_connections)
+        planner = Planner()
+        self._postgres = PostgresDatabase(
+            _checked_dsn(dsn),
+            _checked_schema(schema),
+            migrate=migrate,
+            size=_checked_size(max_connections),
+            lost=planner.forget,
         )
-        self._start_afresh()
-        self._database.forked = WeakMethod(self._start_afresh)
-        finalize(self, self._database.close)
-
-    def _start_afresh(self) -> None:
-        self._claims = Claims()
-        self._plans = Plans(self._database.schema.name)
+        statement = self._postgres.schema.renamed(STATEMENTS["add_event_on_host"].text)
+        self._host = HostEmitter("postgresql", statement, _ELSEWHERE, explained_on_host)
+        super().__init__(self._postgres, planner)
 
     def __repr__(self) -> str:
-        return f"PostgresStore(schema={self._database.schema.name!r})"
-
-    def use_clock(self, clock: Clock | None) -> None:
-        self._database.use_clock(clock)
-
-    def now(self) -> int:
-        return self._database.time.now()
-
-    def migrate(self) -> list[str]:
-        return self._database.migrate()
+        return f"PostgresStore(schema={self._postgres.schema.name!r})"
 
     def migration_sql(self, *, since: int = 0, until: int = SCHEMA_VERSION) -> str:
         """Return the SQL that leads a database from version `since` (0 is an empty one) to version `until`."""
-        return migration_sql(self._database.schema.name, since=since, until=until)
-
-    def wake(self) -> None:
-        """Let the workers of other processes look for work, as after a host's commit; a hint, never needed."""
-        self._database.notify()
-
-    def close(self) -> None:
-        self._database.close()
-
-    # Configuration.
-
-    def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
-        self._database.write(lambda it: config.add_webhook(it, webhook, at_most))
-
-    def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
-        return self._database.read(lambda it: config.get_webhook(it, tenant, webhook_id))
-
-    def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
-        return self._database.read(lambda it: config.list_webhooks(it, tenant, filters, window))
-
-    def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
-        def work(it: Statements) -> Webhook:
-            config.change_alone(it, [tenant])
-            # The time of the change is looked up once nobody else can change: events are for it from exactly then.
-            now = it.now if self._database.time.clock else config.server_time(it)
-            with self._database.time.pinned(now):
-                return config.revise_webhook(it, tenant, webhook_id, revise, now)
-
-        revised = self._database.write(work)
-        self._database.notify()
-        return revised
-
-    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
-        self._database.write(lambda it: config.delete_webhook(it, tenant, webhook_id))
-
-    def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
-        return self._database.read(lambda it: config.destinations(it, endpoint_ids))
-
-    def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
-        return self._database.ask(lambda it: config.config_versions(it, tenants))
-
-    # Emitting.
-
-    def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
-        return self._database.emit(events)
-
-    def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        return self._database.insert(events)
+        return migration_sql(self._postgres.schema.name, since=since, until=until)
 
     def emit_on(self, connection: Any, event: NewEvent) -> Event:
-        hosts.check_database(connection)
-        it = self._database
-        return hosts.emit_on(connection, event, it.store_id, it.schema, own_times=it.time.clock is not None)
+        self._host.check(connection)
+        return self._host.emit(connection, event, self._postgres.store_id, created_at=self._created_at(event))
 
     async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
-        hosts.check_database(connection)
-        it = self._database
-        if not it.is_ready:
-            await asyncio.to_thread(it.ready)
-        return await hosts.aemit_on(connection, event, it.store_id, it.schema, own_times=it.time.clock is not None)
+        self._host.check(connection)
+        store_id = await self._postgres.astore_id()
+        return await self._host.aemit(connection, event, store_id, created_at=self._created_at(event))
 
-    # Working.
+    def _created_at(self, event: NewEvent) -> str | None:
+        # None stands for the server's time.
+        return None if self._postgres.time.clock is None else str(event.created_at)
 
-    def change_token(self) -> object:
-        return self._database.change_token()
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        return self._database.watch(changed)
+def migration_sql(schema: str = "unihooks", *, since: int = 0, until: int = SCHEMA_VERSION) -> str:
+    """Return the SQL that leads from version `since` (0: nothing is there) to version `until`, the newest one.
 
-    def work(self) -> Work:
-        return self._database.ask(claims.work)
-
-    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
-        opening = self._plans.opening(limit)
-        after = opening[1]["after"]
-        # The sync of what is recorded later covers this, too: a server that crashes before loses no more of the
-        # plan than what was in flight or not yet recorded, and that goes out again in any case.
-        planned = self._database.write(
-            lambda it: self._plans.plan(it, lease, capacity, limit, after=after), opening, synced=False
+    For those who run their own migrations: one script, to be run in one
+    transaction. A migration that names `until` says the same in every later
+    release. Raises `StoreError` for a version that this release does not know.
+    """
+    if not 0 <= since <= SCHEMA_VERSION or not 0 <= until <= SCHEMA_VERSION:
+        raise StoreError(f"since and until must be versions from 0 to {SCHEMA_VERSION}", name="until")
+    place = Schema(_checked_schema(schema))
+    steps = MIGRATIONS.between(since, until)
+    if not steps:
+        return ""
+    parts = [f"-- {name}\n{place.renamed(MIGRATIONS.script(name)).strip()}" for name in steps]
+    if since == 0:
+        parts.insert(0, f"CREATE SCHEMA IF NOT EXISTS {place.quoted};")
+        # Each database gets an id of its own, by which emits find out whether they are in the right one.
+        parts.append(
+            f"INSERT INTO {place.quoted}.store (store_id, schema_version, created_at)\n"  # noqa: S608 - only names
+            f"VALUES ('sto_' || replace(CAST(gen_random_uuid() AS text), '-', ''), {until}, {NOW});"
         )
-        _take(capacity, planned.claimed)
-        return planned
-
-    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
-        claimed = self._database.write(lambda it: self._claims.claim(it, lease, capacity), synced=False)
-        _take(capacity, claimed)
-        return claimed
-
-    def record(self, results: Sequence[Result]) -> Recorded:
-        opening = records.opening(results)
-        return self._database.write(lambda it: records.record(it, results), opening)
-
-    def release(self, claimed: Sequence[Claimed]) -> None:
-        self._database.write(lambda it: claims.release(it, claimed))
-
-    def heartbeat(self, worker_id: str, *, gone: bool = False) -> None:
-        self._database.write(lambda it: upkeep.heartbeat(it, worker_id, gone=gone))
-
-    def expire_held(self, older_than: int, limit: int) -> int:
-        return self._database.write(lambda it: upkeep.expire_held(it, older_than, limit))
-
-    def prune(self, older_than: int, limit: int) -> int:
-        return self._database.write(lambda it: upkeep.prune(it, older_than, limit))
-
-    def forget_keys(self, older_than: int, limit: int) -> int:
-        return self._database.write(lambda it: erasure.forget_keys(it, older_than, limit))
-
-    def erase(
-        self,
-        tenant: str,
-        *,
-        event_ids: Collection[str] | None = None,
-        before: int | None = None,
-        after: str = "",
-        limit: int,
-    ) -> tuple[int, str | None]:
-        return self._database.write(lambda it: erasure.erase(it, tenant, event_ids, before, after=after, limit=limit))
-
-    # The log.
-
-    def list_events(self, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
-        return self._database.read(lambda it: _postgres_log.list_events(it, tenant, filters, window))
-
-    def list_deliveries(self, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
-        return self._database.read(lambda it: _postgres_log.list_deliveries(it, tenant, filters, window))
-
-    def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
-        return self._database.read(lambda it: _postgres_log.list_attempts(it, tenant, delivery_id, window))
-
-    def count_deliveries(self, tenant: str, filters: DeliveryFilter, most: int) -> int:
-        return self._database.read(lambda it: _postgres_log.count_deliveries(it, tenant, filters, most))
-
-    def delivery_body(self, tenant: str, delivery_id: str) -> bytes:
-        return self._database.read(lambda it: replays.body(it, tenant, delivery_id))
-
-    def replay(self, tenant: str, delivery_id: str) -> Delivery:
-        return self._database.write(lambda it: replays.replay(it, tenant, delivery_id))
-
-    def replay_many(
-        self, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
-    ) -> tuple[int, str | None]:
-        return self._database.write(
-            lambda it: replays.replay_many(it, tenant, filters, after=after, last=last, limit=limit)
-        )
-
-    def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
-        return self._database.write(lambda it: _postgres_log.cancel(it, tenant, delivery_id, reason))
-
-    def recover(
-        self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int
-    ) -> tuple[int, str | None]:
-        return self._database.write(
-            lambda it: recovery.recover(it, tenant, webhook_id, (since, until), after=after, limit=limit)
-        )
-
-    # Answers.
-
-    def reserve_answer(
-        self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
-    ) -> IdempotencyRecord | None:
-        return self._database.write(lambda it: answers.reserve(it, tenant, key, digest, at_most))
-
-    def keep_answer(self, tenant: str, key: str, status: int, content: bytes) -> None:
-        self._database.write(lambda it: answers.keep(it, tenant, key, status, content))
-
-    def drop_answer(self, tenant: str, key: str) -> None:
-        self._database.write(lambda it: answers.drop(it, tenant, key))
-
-    # QueueStatistics.
-
-    def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
-        return self._database.read(lambda it: _postgres_figures.webhook_health(it, tenant, webhook_ids))
-
-    def webhook_hours(self, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
-        return self._database.read(lambda it: _postgres_figures.webhook_hours(it, tenant, webhook_id, since))
-
-    def failing_endpoints(self, limit: int) -> list[FailingEndpoint]:
-        return self._database.read(lambda it: _postgres_figures.failing_endpoints(it, limit))
-
-    def slowest_endpoints(self, since: int, limit: int) -> list[SlowEndpoint]:
-        return self._database.read(lambda it: _postgres_figures.slowest_endpoints(it, since, limit))
-
-    def list_tenants(self, window: Window) -> list[TenantStatistics]:
-        return self._database.read(lambda it: _postgres_figures.list_tenants(it, window))
-
-    def statistics(self) -> QueueStatistics:
-        return self._database.read(upkeep.statistics)
-
-    def oldest_unplanned(self) -> int | None:
-        return self._database.ask(upkeep.oldest_unplanned)
-
-
-def _take(capacity: Capacity, claimed: Iterable[Claimed]) -> None:
-    for one in claimed:
-        capacity.take(one.endpoint_id)
+    else:
+        parts.append(f"UPDATE {place.quoted}.store SET schema_version = {until};")  # noqa: S608 - only names
+    return "\n\n".join(parts) + "\n"
 
 
 def _checked_dsn(dsn: object) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-from unihooks._base.times import Clock, to_us
+from unihooks.stores.sql.transaction import StoreClock
 
 
-class ServerTime:
-    """Follow the server's clock by what its answers say; a clock of the host's replaces it.
+class ServerClock(StoreClock):
+    """The server's clock, followed by what its answers say; a clock of the host's replaces it.
 
     Between answers this machine's steady clock counts on, so that a step of
     its wall clock changes nothing. What is told is late by a round trip at
@@ -19,18 +17,12 @@ class ServerTime:
     """
 
     def __init__(self, ask: Callable[[], object]) -> None:
-        self.clock: Clock | None = None
+        super().__init__()
         self._ask = ask
         self._offset: int | None = None
-        self._pinned = threading.local()
 
-    def now(self) -> int:
-        """Return the time in microseconds; asks the server the first time."""
-        if self.clock is not None:
-            return to_us(self.clock())
-        pinned: int | None = getattr(self._pinned, "at", None)
-        if pinned is not None:
-            return pinned
+    def own_time(self) -> int:
+        """Return the server's time in microseconds; asks it the first time."""
         if self._offset is None:
             self._ask()
         return steady() + (self._offset or 0)
@@ -39,15 +31,6 @@ class ServerTime:
         """Take note of a time that the server told after the steady moment `before`."""
         least, most = told - steady(), told - before
         self._offset = least if self._offset is None else min(max(self._offset, least), most)
-
-    @contextmanager
-    def pinned(self, at: int) -> Iterator[None]:
-        """Let it be `at` for this thread: a change of configuration happens at one exact time."""
-        self._pinned.at = at
-        try:
-            yield
-        finally:
-            self._pinned.at = None
 
 
 def steady() -> int:

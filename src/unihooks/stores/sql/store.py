@@ -8,7 +8,7 @@ from weakref import finalize
 
 from unihooks._base.times import Clock
 from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
-from unihooks._contract.idempotency import RECORDS_PER_TENANT, IdempotencyRecord
+from unihooks._contract.idempotency import ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, QueueStatistics, Recorded, Result, Work
 from unihooks._contract.planning import NewEvent
 from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
@@ -139,7 +139,7 @@ class SQLStore(Store):
         return self._database.ask(lambda tx: configuration.config_versions(tx, tenants))
 
     def reserve_answer(
-        self, tenant: str, key: str, digest: bytes, *, at_most: int = RECORDS_PER_TENANT
+        self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
     ) -> IdempotencyRecord | None:
         return self._database.write(lambda tx: idempotency.reserve(tx, tenant, key, digest, at_most))
 

@@ -23,6 +23,7 @@ _SENTENCES = {
     sqlite3.SQLITE_FULL: "the database {path} cannot grow; free space on its disk (or raise its max_page_count)",
     sqlite3.SQLITE_IOERR: "reading or writing {path} failed; check its disk",
 }
+_OPEN = "pass one that is open, in the thread that made it"
 _BUSY_SNAPSHOT = (
     "the transaction has read before and the database has changed since, so it cannot write any more; "
     "start it with BEGIN IMMEDIATE (Django: OPTIONS transaction_mode 'IMMEDIATE') and try again"
@@ -38,6 +39,16 @@ def explained(error: sqlite3.Error, path: str) -> StoreError:
     if sentence is None:
         return StoreError(f"the database {path} refused a statement: {error}", name="path")
     return StoreError(sentence.format(path=path), name="path")
+
+
+def explained_on_host(error: BaseException, path: str) -> StoreError | None:
+    """Return the StoreError for an error on a host's connection, None if the tables are not there."""
+    if "no such table" in str(error):
+        return None
+    if isinstance(error, sqlite3.ProgrammingError) or not isinstance(error, sqlite3.Error):
+        reason = str(error).rstrip(".")
+        return StoreError(f"the connection cannot be used: {reason}; {_OPEN}", name="connection")
+    return explained(error, path)
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -1,0 +1,80 @@
+"""Emit inside a host's own transaction: one insert on its connection, which is never committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import frozen
+
+from unihooks._contract.planning import NewEvent
+from unihooks._model.log import Event
+from unihooks.exceptions import StoreError
+from unihooks.stores.host.connections import afetch, driver_error, fetch, recognise
+from unihooks.stores.sql.emitting import stored_event
+
+
+@frozen
+class HostEmitter:
+    """The insert of an event on connections to one kind of database.
+
+    `elsewhere` is the sentence for a connection that leads to another
+    database than the store's. `explain` turns a driver's error into ours;
+    None says that the tables are not there, as in another database.
+    """
+
+    database: str
+    statement: str
+    elsewhere: str
+    explain: Callable[[BaseException], StoreError | None]
+
+    def check(self, connection: Any) -> None:
+        """Refuse a connection of an unknown kind, or to another kind of database."""
+        if recognise(connection).database != self.database:
+            raise self._is_elsewhere()
+
+    def emit(self, connection: Any, event: NewEvent, store_id: str, *, created_at: int | str | None) -> Event:
+        """Insert the event with one statement on a synchronous connection."""
+        with self._explaining():
+            rows = fetch(connection, self.statement, _parameters(event, store_id, created_at))
+        return self._answer(event, rows)
+
+    async def aemit(self, connection: Any, event: NewEvent, store_id: str, *, created_at: int | str | None) -> Event:
+        """Insert the event with one statement on a connection of either kind."""
+        with self._explaining():
+            rows = await afetch(connection, self.statement, _parameters(event, store_id, created_at))
+        return self._answer(event, rows)
+
+    def _answer(self, event: NewEvent, rows: list[tuple[Any, ...]]) -> Event:
+        if not rows:
+            raise self._is_elsewhere()
+        return stored_event(event, rows[0])
+
+    def _is_elsewhere(self) -> StoreError:
+        return StoreError(self.elsewhere, name="connection")
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            # SQLAlchemy and Django wrap it in errors of their own.
+            cause = driver_error(error)
+            if cause is None:
+                raise
+            raise self.explain(cause) or self._is_elsewhere() from error
+
+
+def _parameters(event: NewEvent, store_id: str, created_at: int | str | None) -> dict[str, Any]:
+    return {
+        "tenant": event.tenant,
+        "id": event.id,
+        "product": event.product,
+        "event_type": event.event_type,
+        "body": event.body,
+        "created_at": created_at,
+        "idempotency_key": event.idempotency_key,
+        "digest": event.digest,
+        "store_id": store_id,
+    }

@@ -1,0 +1,41 @@
+"""A store that is gone with its process: the SQLite store in a private temporary file, without the disk's promise."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+from weakref import finalize
+
+from unihooks._contract.planning import NewEvent
+from unihooks._model.log import Event
+from unihooks.exceptions import StoreError
+from unihooks.stores.sqlite.store import SQLiteStore
+
+_NO_CONNECTION = "MemoryStore shares no database with the host; use SQLiteStore or PostgresStore, or leave connection out"
+
+
+class MemoryStore(SQLiteStore):
+    """A store for tests and tries: nothing outlives the process, and nothing waits for the disk.
+
+    Children of a fork share it with their parent, for as long as that lives.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="unihooks-")
+        super().__init__(Path(self._folder) / "memory.db", _durable=False)
+        finalize(self, _remove, self._folder, os.getpid())
+
+    def emit_on(self, connection: Any, event: NewEvent) -> Event:  # noqa: ARG002 - there is none to the private file
+        raise StoreError(_NO_CONNECTION, name="connection")
+
+    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+        return self.emit_on(connection, event)
+
+
+def _remove(folder: str, made_in: int) -> None:
+    # A child of a fork must not take the file away from its parent.
+    if os.getpid() == made_in:
+        shutil.rmtree(folder, ignore_errors=True)
