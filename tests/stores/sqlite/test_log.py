@@ -7,27 +7,60 @@ import sqlite3
 import pytest
 
 from unihooks import DeliveryState
-from unihooks.abc import DeliveryFilter
+from unihooks.abc import DeliveryFilter, Window
 from unihooks.stores import SQLiteStore
-from unihooks.stores.sqlite import log
+from unihooks.stores.sql import log
+from unihooks.stores.sqlite.transaction import STATEMENTS, SQLiteTransaction
 
 TENANT = "acme"
+WINDOW = Window(limit=50)
+
+
+class Explained(SQLiteTransaction):
+    """A transaction that keeps the plan of the last listing or count of each name."""
+
+    def __init__(self, connection):
+        super().__init__(connection, lambda: 0)
+        self._connection = connection
+        self.plans = {}
+
+    def select(self, name, selection, suffix=""):
+        self._explain(name, selection)
+        return super().select(name, selection, suffix)
+
+    def count(self, name, selection):
+        self._explain(name, selection)
+        return super().count(name, selection)
+
+    def _explain(self, name, selection):
+        statement = f"EXPLAIN QUERY PLAN {STATEMENTS.selecting(name, selection)}"
+        rows = self._connection.execute(statement, selection.values | {"limit": selection.limit})
+        self.plans.pop(name, None)
+        self.plans[name] = "\n".join(row[3] for row in rows)
+
+    @property
+    def last_plan(self):
+        return list(self.plans.values())[-1]
 
 
 @pytest.fixture
-def connection(tmp_path):
+def tx(tmp_path):
     store = SQLiteStore(tmp_path / "webhooks.db")
     store.migrate()
     store.close()
     with sqlite3.connect(tmp_path / "webhooks.db") as connection:
-        yield connection
+        yield Explained(connection)
     connection.close()
 
 
-def plan_of(connection, head, filters):
-    statement, parameters = log._narrowed(connection, head, TENANT, filters)
-    rows = connection.execute(f"EXPLAIN QUERY PLAN {statement} ORDER BY d.id DESC LIMIT 50", parameters)
-    return "\n".join(row[3] for row in rows)
+def plan_of_listing(tx, filters):
+    log.list_deliveries(tx, TENANT, filters, WINDOW)
+    return tx.last_plan
+
+
+def plan_of_count(tx, filters):
+    log.count_deliveries(tx, TENANT, filters, 10_000)
+    return tx.last_plan
 
 
 @pytest.mark.parametrize(
@@ -46,22 +79,24 @@ def plan_of(connection, head, filters):
     ],
     ids=str,
 )
-def test_a_filter_has_its_index(connection, filters, index):
-    assert index in plan_of(connection, log._DELIVERIES, filters)
+def test_a_filter_has_its_index(tx, filters, index):
+    assert index in plan_of_listing(tx, filters)
 
 
-def test_a_rare_event_type_of_a_webhook_with_many_deliveries_is_found_by_the_type(connection, monkeypatch):
+def test_a_rare_event_type_of_a_webhook_with_many_deliveries_is_found_by_the_type(tx, monkeypatch):
     monkeypatch.setattr(log, "_FEW", -1)
     filters = DeliveryFilter(webhook_id="wh_1", event_type="paid")
-    assert "unihooks_deliveries_by_type" in plan_of(connection, log._DELIVERIES, filters)
+    assert "unihooks_deliveries_by_type" in plan_of_listing(tx, filters)
     monkeypatch.setattr(log, "_FEW_ENTRIES", -1)
-    assert "unihooks_deliveries_by_webhook" in plan_of(connection, log._DELIVERIES, filters)
+    assert "unihooks_deliveries_by_webhook" in plan_of_listing(tx, filters)
 
 
-def test_many_pending_deliveries_are_not_sorted(connection, monkeypatch):
+@pytest.mark.parametrize("filters", [DeliveryFilter(state=DeliveryState.PENDING), DeliveryFilter(held=True)], ids=str)
+def test_many_pending_deliveries_are_not_sorted(tx, monkeypatch, filters):
     monkeypatch.setattr(log, "_FEW", -1)
-    filters = DeliveryFilter(state=DeliveryState.PENDING)
-    assert "SEARCH d USING PRIMARY KEY (tenant=?)" in plan_of(connection, log._DELIVERIES, filters)
+    plan = plan_of_listing(tx, filters)
+    assert "SEARCH d USING PRIMARY KEY (tenant=?)" in plan
+    assert "TEMP B-TREE" not in plan
 
 
 @pytest.mark.parametrize(
@@ -69,5 +104,13 @@ def test_many_pending_deliveries_are_not_sorted(connection, monkeypatch):
     [DeliveryFilter(state=DeliveryState.FAILED), DeliveryFilter(event_type="paid"), DeliveryFilter(webhook_id="wh_1")],
     ids=str,
 )
-def test_counting_looks_at_an_index_alone(connection, filters):
-    assert "USING COVERING INDEX" in plan_of(connection, log._COUNTED, filters)
+@pytest.mark.parametrize("plan_of", [plan_of_listing, plan_of_count])
+def test_ids_are_found_in_an_index_alone(tx, plan_of, filters):
+    assert "USING COVERING INDEX" in plan_of(tx, filters)
+
+
+@pytest.mark.parametrize("filters", [DeliveryFilter(state=DeliveryState.PENDING), DeliveryFilter(held=True)], ids=str)
+def test_what_waits_is_counted_through_the_lanes(tx, filters):
+    plan = plan_of_count(tx, filters)
+    assert "SCAN l" in plan
+    assert "unihooks_deliveries_due (endpoint_id=?)" in plan

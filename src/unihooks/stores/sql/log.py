@@ -1,0 +1,194 @@
+"""Read the log, and cancel what it shows.
+
+SQLite keeps no statistics, so the logic names the statement whose index fits
+the filter. A listing finds its ids first, by that index alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import asdict, evolve
+
+from unihooks._base.ids import first_id
+from unihooks._base.times import DAY
+from unihooks._model.checks import not_found
+from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
+from unihooks.abc import DeliveryFilter, EventFilter, Window
+from unihooks.stores.sql.refusals import not_pending
+from unihooks.stores.sql.rows import to_attempt, to_delivery, to_event
+from unihooks.stores.sql.transaction import Row, Selection, Transaction
+
+# Not a parameter, so that the database knows which index holds such rows.
+_IN_STATE = {state: f"d.state = '{state}'" for state in DeliveryState}
+_HELD = {
+    True: "d.state = 'pending' AND EXISTS ({closed_lane})",
+    False: "(d.state <> 'pending' OR NOT EXISTS ({closed_lane}))",
+}
+_FEW_ENTRIES = 10_000
+_FEW = 5_000
+
+
+def list_events(tx: Transaction, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
+    """Return events with payloads, newest first."""
+    selection = _selection(tenant, filters, "e", "event_id", "evt_")
+    return [to_event(row) for row in _page(tx, "events", selection, window, "e.id")]
+
+
+def list_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
+    """Return deliveries, newest first."""
+    return _deliveries(tx, tenant, list_delivery_ids(tx, tenant, filters, window))
+
+
+def list_delivery_ids(tx: Transaction, tenant: str, filters: DeliveryFilter, window: Window) -> list[str]:
+    """Return the ids of deliveries, newest first."""
+    head, selection = _narrowed(tx, tenant, filters)
+    if _waits(filters):
+        lanes = _lanes(tenant, filters)
+        if _at_most(tx, "pending_deliveries", lanes, _FEW):
+            # What waits, or is held, is found through the lanes: looking at all of a tenant would take longer.
+            selection.conditions.append(f"d.id IN ({' AND '.join(['{pending_deliveries}', *lanes.conditions])})")
+            selection.values |= lanes.values
+    return [row[0] for row in _page(tx, head, selection, window, "d.id")]
+
+
+def count_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most: int) -> int:
+    """Count deliveries, at most so many."""
+    head, selection = _narrowed(tx, tenant, filters)
+    if _waits(filters):
+        lanes = _lanes(tenant, filters)
+        head = "pending_deliveries"
+        selection.conditions += lanes.conditions
+        selection.values |= lanes.values
+    selection.limit = most
+    return tx.count(head, selection)
+
+
+def list_attempts(tx: Transaction, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
+    """Return attempts of a delivery, newest first."""
+    get_delivery(tx, tenant, delivery_id)
+    selection = Selection(values={"delivery_id": delivery_id})
+    rows = _page(tx, "attempts", selection, window, "a.number", value=lambda edge: int(edge or 0))
+    return [to_attempt(row) for row in rows]
+
+
+def get_delivery(tx: Transaction, tenant: str, delivery_id: str) -> Delivery:
+    """Return the delivery or raise NotFound."""
+    found = _deliveries(tx, tenant, [delivery_id])
+    if not found:
+        raise not_found("delivery", delivery_id, tenant)
+    return found[0]
+
+
+def cancel(tx: Transaction, tenant: str, delivery_id: str, reason: str) -> Delivery:
+    """Cancel a pending delivery."""
+    cancelled = tx.run("cancel_delivery", tenant=tenant, id=delivery_id, reason=reason)
+    delivery = get_delivery(tx, tenant, delivery_id)
+    if not cancelled:
+        raise not_pending(delivery)
+    return delivery
+
+
+def ids_between(prefix: str, since: int | None, until: int | None) -> tuple[str | None, str | None]:
+    """Return the ids between which those of rows made in [since, until) lie.
+
+    An id begins with the time at which it was made, by the clock of whoever
+    made it; a day's allowance for clocks that differ saves reading all that is older, or newer.
+    """
+    first = None if since is None else first_id(prefix, since - DAY)
+    last = None if until is None else first_id(prefix, until + DAY)
+    return first, last
+
+
+def _deliveries(tx: Transaction, tenant: str, ids: Sequence[str]) -> list[Delivery]:
+    return [to_delivery(row) for row in tx.fetch("deliveries", tenant=tenant, ids=ids)] if ids else []
+
+
+def _narrowed(tx: Transaction, tenant: str, filters: DeliveryFilter) -> tuple[str, Selection]:
+    """Return the statement that finds the ids of deliveries by the right index, and what it has to select."""
+    selection = _selection(tenant, filters, "d", "delivery_id", "dlv_")
+    webhook_id = filters.webhook_id
+    if webhook_id is None and filters.endpoint_id is not None:
+        row = tx.fetch_one("webhook_of_endpoint", id=filters.endpoint_id)
+        webhook_id = row[0] if row else None
+        selection.where("d.webhook_id = :webhook_id", webhook_id=webhook_id)
+    if filters.state is not None:
+        selection.conditions.append(_IN_STATE[filters.state])
+    if filters.held is not None:
+        selection.conditions.append(_HELD[filters.held])
+    return _head(tx, tenant, filters, webhook_id), selection
+
+
+def _head(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_id: str | None) -> str:
+    plain = "delivery_ids_by_key" if webhook_id or filters.event_id else "delivery_ids"
+    if filters.event_id or filters.delivery_id:
+        return plain
+    if filters.state is DeliveryState.FAILED:
+        return "failed_delivery_ids_of_webhook" if webhook_id else "failed_delivery_ids"
+    if filters.event_type is None or _waits(filters):
+        return plain
+    # Where a webhook has many deliveries, those of a rare event type are found by the type.
+    values = {"tenant": tenant, "event_type": filters.event_type, "webhook_id": webhook_id}
+    wanted = Selection(values=values)
+    by_type = webhook_id is None or (
+        not _at_most(tx, "deliveries_of_webhook", wanted, _FEW)
+        and _at_most(tx, "delivery_ids_of_type", wanted, _FEW_ENTRIES)
+    )
+    return "delivery_ids_of_type" if by_type else plain
+
+
+def _waits(filters: DeliveryFilter) -> bool:
+    wanted = filters.held or filters.state is DeliveryState.PENDING
+    return bool(wanted) and not (filters.event_id or filters.delivery_id)
+
+
+def _lanes(tenant: str, filters: DeliveryFilter) -> Selection:
+    """Return which lanes hold what waits."""
+    lanes = Selection(values={"tenant": tenant})
+    if filters.held:
+        lanes.conditions.append("NOT l.open")
+    if filters.endpoint_id is not None:
+        lanes.where("l.endpoint_id = :endpoint_id", endpoint_id=filters.endpoint_id)
+    else:
+        lanes.where("l.endpoint_id IN ({endpoints_of_webhook})", webhook_id=filters.webhook_id)
+    return lanes
+
+
+def _selection(tenant: str, filters: EventFilter | DeliveryFilter, row: str, own_id: str, prefix: str) -> Selection:
+    """Return which rows have the filter's values; `own_id` is what the filter calls the id of a `row`."""
+    selection = Selection(values={"tenant": tenant})
+    for name, value in asdict(filters).items():
+        if name not in {"state", "held", "since", "until"}:
+            selection.where(f"{row}.{'id' if name == own_id else name} = :{name}", **{name: value})
+    selection.where(f"{row}.created_at >= :since", since=filters.since)
+    selection.where(f"{row}.created_at < :until", until=filters.until)
+    first, last = ids_between(prefix, filters.since, filters.until)
+    selection.where(f"{row}.id >= :first_id", first_id=first)
+    selection.where(f"{row}.id < :last_id", last_id=last)
+    return selection
+
+
+def _page(
+    tx: Transaction,
+    name: str,
+    selection: Selection,
+    window: Window,
+    position: str,
+    *,
+    value: Callable[[str], Any] = str,
+) -> list[Row]:
+    """Return the rows of a window, newest first."""
+    newest_first = window.newer_than is None
+    if window.older_than is not None:
+        selection.where(f"{position} < :older_than", older_than=value(window.older_than))
+    if window.newer_than is not None:
+        selection.where(f"{position} > :newer_than", newer_than=value(window.newer_than))
+    selection.order = f"{position} {'DESC' if newest_first else 'ASC'}"
+    selection.limit = window.limit
+    rows = tx.select(name, selection)
+    return rows if newest_first else rows[::-1]
+
+
+def _at_most(tx: Transaction, name: str, selection: Selection, count: int) -> bool:
+    return tx.count(name, evolve(selection, limit=count + 1)) <= count

@@ -1,0 +1,110 @@
+"""Send events again: what one delivery sent, or all that a filter shows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from attrs import frozen
+
+from unihooks._base.ids import new_ids
+from unihooks._message.rendering import Rendering
+from unihooks._model.checks import not_found
+from unihooks._model.log import Delivery, DeliveryState
+from unihooks.abc import DeliveryFilter, Window
+from unihooks.stores.sql import deliveries
+from unihooks.stores.sql.claiming import lower_next_due
+from unihooks.stores.sql.configuration import share_configuration
+from unihooks.stores.sql.log import get_delivery, list_delivery_ids
+from unihooks.stores.sql.refusals import check_replayable
+from unihooks.stores.sql.transaction import Row, Transaction
+
+
+@frozen
+class _Original:
+    """A delivery that is to be sent again, if it can be; `size` is that of its event's body."""
+
+    id: str
+    event_id: str
+    webhook_id: str
+    endpoint_id: str
+    product: str
+    event_type: str
+    rendering: str | None
+    state: str
+    attempt_count: int
+    has_endpoint: bool
+    size: int
+
+    def check(self) -> None:
+        """Raise Conflict if it cannot be sent again."""
+        check_replayable(is_erased=not self.size, has_endpoint=bool(self.has_endpoint), has_body=self._was_rendered)
+
+    @property
+    def is_worthwhile(self) -> bool:
+        """Whether it can be sent again, and will not be without."""
+        return bool(self.has_endpoint and self.size and self._was_rendered) and self.state != DeliveryState.PENDING
+
+    @property
+    def _was_rendered(self) -> bool:
+        return not failed_to_render(self.state, self.attempt_count)
+
+    def again(self) -> Row:
+        """Return what `insert_due` takes to send the same bytes."""
+        event = (self.event_id, self.webhook_id, self.endpoint_id, self.product, self.event_type)
+        return (*event, self.rendering, self.id)
+
+
+def delivery_source(tx: Transaction, tenant: str, delivery_id: str) -> tuple[bytes, Rendering | None]:
+    """Return the body of the delivery's event, empty if it was erased, and the rendering that it is sent with."""
+    found = tx.fetch_one("delivery_source", tenant=tenant, id=delivery_id)
+    if found is None:
+        raise not_found("delivery", delivery_id, tenant)
+    rendering, definition, body = found
+    return bytes(body), None if rendering is None else Rendering.from_definition(definition)
+
+
+def replay(tx: Transaction, tenant: str, delivery_id: str) -> Delivery:
+    """Make a new delivery with the rendering of this one."""
+    share_configuration(tx, [tenant])
+    originals = _originals(tx, tenant, [delivery_id])
+    if not originals:
+        raise not_found("delivery", delivery_id, tenant)
+    originals[0].check()
+    [new] = insert_due(tx, tenant, [originals[0].again()])
+    return get_delivery(tx, tenant, new)
+
+
+def replay_many(
+    tx: Transaction, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
+) -> tuple[int, str | None]:
+    """Replay up to `limit` deliveries after one id and up to another; return how many, and where to go on."""
+    share_configuration(tx, [tenant])
+    newest_first = list_delivery_ids(tx, tenant, filters, Window(limit=limit, newer_than=after))
+    ids = [id_ for id_ in reversed(newest_first) if id_ <= last]
+    chosen = [one.again() for one in _originals(tx, tenant, ids) if one.is_worthwhile]
+    return len(insert_due(tx, tenant, chosen)), ids[-1] if len(ids) == limit else None
+
+
+def insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection[str]:
+    """Insert deliveries that are due now, but no second original; return the ids of those inserted.
+
+    Rows hold event id, webhook id, endpoint id, product, event type, rendering and replay_of.
+    """
+    ids = new_ids("dlv_", tx.now, len(rows))
+    new = [
+        (tenant, id_, *event, rendering, "pending", tx.now, None, None, replay_of, tx.now)
+        for id_, (*event, rendering, replay_of) in zip(ids, rows, strict=True)
+    ]
+    inserted = deliveries.insert(tx, new)
+    lower_next_due(tx, {endpoint_id: tx.now for _, _, endpoint_id, *_ in rows})
+    return inserted
+
+
+def failed_to_render(state: str, attempt_count: int) -> bool:
+    """Whether nothing was ever sent of a delivery, because its rendering failed."""
+    return state == DeliveryState.FAILED and attempt_count == 0
+
+
+def _originals(tx: Transaction, tenant: str, ids: Sequence[str]) -> list[_Original]:
+    """Return deliveries, oldest first; their events stay for as long as this transaction lasts."""
+    return [_Original(*row) for row in tx.fetch("deliveries_to_replay", tenant=tenant, ids=ids)] if ids else []
