@@ -131,7 +131,7 @@ def list_tenants(tx: Transaction, window: Window) -> list[TenantStatistics]:
     return found[::-1] if rising else found
 
 
-def statistics(tx: Transaction) -> QueueStatistics:
+def queue(tx: Transaction) -> QueueStatistics:
     """Count what is due, held and in flight, and who works."""
     [(due, held, tokens)] = tx.fetch("queue_counts", now=tx.now)
     holders = [holder(token) for token in json.loads(tokens)]
