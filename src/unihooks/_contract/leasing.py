@@ -18,15 +18,13 @@ from attrs import Factory, define, evolve, frozen
 from unihooks._base.times import SECOND
 from unihooks._model.log import DeliveryState
 
-# How long ago a worker that counts as running may have been seen.
-SEEN_WITHIN = 60 * SECOND
-
 HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
 ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
 WEBHOOK_DELETED = "the webhook was deleted"
 FAILING_TOO_LONG = "nothing but failures for 5 days"
 ERASED = "the event was erased"
-
+# Workers tell that they live far more often.
+SEEN_WITHIN_US = 60 * SECOND
 
 _RANDOM_BITS = 31
 

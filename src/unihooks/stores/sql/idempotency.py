@@ -6,7 +6,7 @@ from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, Id
 from unihooks.stores.sql.transaction import Transaction
 
 
-def reserve_answer(tx: Transaction, tenant: str, key: str, digest: bytes, at_most: int) -> IdempotencyRecord | None:
+def reserve(tx: Transaction, tenant: str, key: str, digest: bytes, at_most: int) -> IdempotencyRecord | None:
     """Return what is known of the request, or note that it is being done."""
     kept_since, awaited_since = tx.now - ANSWER_KEPT_US, tx.now - ANSWER_AWAITED_US
     tx.run("forget_answers", tenant=tenant, kept_since=kept_since, awaited_since=awaited_since)
@@ -18,11 +18,11 @@ def reserve_answer(tx: Transaction, tenant: str, key: str, digest: bytes, at_mos
     return None
 
 
-def keep_answer(tx: Transaction, tenant: str, key: str, status: int, content: bytes) -> None:
+def keep(tx: Transaction, tenant: str, key: str, status: int, content: bytes) -> None:
     """Keep the answer."""
     tx.run("keep_answer", tenant=tenant, key=key, status=status, content=content)
 
 
-def drop_answer(tx: Transaction, tenant: str, key: str) -> None:
+def drop(tx: Transaction, tenant: str, key: str) -> None:
     """Forget the request."""
     tx.run("drop_answer", tenant=tenant, key=key)

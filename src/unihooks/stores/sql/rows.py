@@ -12,7 +12,7 @@ from typing import Any
 
 from unihooks._base.times import from_us, optional_from_us, to_us
 from unihooks._contract.filters import name_key
-from unihooks._contract.planning import NewEvent, SubscribedEndpoint, Subscriber
+from unihooks._contract.planning import SubscribedEndpoint, Subscriber
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import decode
@@ -20,7 +20,6 @@ from unihooks._message.requests import Destination
 from unihooks._message.secrets import Secret
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks._model.webhooks import ActiveInterval, Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
-from unihooks.stores.sql.refusals import key_was_used
 from unihooks.stores.sql.transaction import Row
 
 
@@ -169,31 +168,6 @@ def to_mapping(text: str) -> PayloadMapping:
 def to_headers(text: bytes) -> HeaderSet:
     """Return the headers of a webhook's column."""
     return HeaderSet([(name, value) for name, value in json.loads(bytes(text))])
-
-
-def stored_event(event: NewEvent, id_: str, digest: bytes | None, created_at: int) -> Event:
-    """Return the event that an INSERT answered for, which may be an earlier one of the same key."""
-    if event.idempotency_key is not None and bytes(digest or b"") != event.digest:
-        raise key_was_used()
-    return event_of(event, id_, created_at)
-
-
-def event_of(event: NewEvent, id_: str, created_at: int) -> Event:
-    """Return a stored event without its payload."""
-    return Event(id_, event.tenant, event.product, event.event_type, None, from_us(created_at))
-
-
-def events_of(events: Iterable[NewEvent]) -> list[Event]:
-    """Return stored events without their payloads."""
-    made: list[Event] = []
-    at, moment = -1, from_us(0)
-    for event in events:
-        # Events that are emitted together have one time, and converting it takes longer than all the rest.
-        if event.created_at != at:
-            at = event.created_at
-            moment = from_us(at)
-        made.append(Event(event.id, event.tenant, event.product, event.event_type, None, moment))
-    return made
 
 
 def to_event(row: Row) -> Event:

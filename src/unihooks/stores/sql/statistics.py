@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from unihooks._base.times import from_us, optional_from_us
 from unihooks._contract.filters import Window
 from unihooks._contract.histogram import BOUNDS_MS, bucket, percentile, up_to
-from unihooks._contract.leasing import SEEN_WITHIN, holder, with_leases
+from unihooks._contract.leasing import SEEN_WITHIN_US, holder, with_leases
 from unihooks._contract.statistics import (
     DAY_HOURS,
     HOUR,
@@ -22,7 +22,7 @@ from unihooks._contract.statistics import (
 )
 from unihooks._model.checks import not_found
 from unihooks._model.log import DeliveryState
-from unihooks.abc import QueueStatistics, Result, WorkerSeen
+from unihooks.abc import AttemptRow, QueueStatistics, Result, WorkerSeen
 from unihooks.stores.sql.transaction import Row, Selection, Transaction
 
 _MOST_DUE = 1_000
@@ -30,22 +30,21 @@ _MOST_DUE = 1_000
 _LONGEST_MS = 20_000
 
 
-def hour_rows(results: Iterable[Result], now: int) -> list[Row]:
-    """Return what the results add to each endpoint's hour, in the order of endpoint ids.
+def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int) -> list[Row]:
+    """Return what the results of requests add to each endpoint's hour, in the order of endpoint ids.
 
     A row holds endpoint_id, hour, attempts, delivered, failed, duration_us and
     how many attempts were within each bound of the histogram.
     """
     counts: dict[str, list[int]] = {}
-    for item in results:
-        duration = item.attempt.duration_us
+    for item, attempt in sent:
         count = counts.get(item.claimed.endpoint_id)
         if count is None:
             count = counts[item.claimed.endpoint_id] = [0] * (4 + len(BOUNDS_MS) + 1)
         count[0] += 1
         count[1 if item.state is DeliveryState.DELIVERED else 2] += 1
-        count[3] += duration
-        count[4 + bucket(duration)] += 1
+        count[3] += attempt.duration_us
+        count[4 + bucket(attempt.duration_us)] += 1
     return [(one, now // HOUR, *counts[one][:4], *up_to(counts[one][4:])) for one in sorted(counts)]
 
 
@@ -131,13 +130,13 @@ def list_tenants(tx: Transaction, window: Window) -> list[TenantStatistics]:
     return found[::-1] if rising else found
 
 
-def statistics(tx: Transaction) -> QueueStatistics:
+def queue(tx: Transaction) -> QueueStatistics:
     """Count what is due, held and in flight, and who works."""
     [(due, held, tokens)] = tx.fetch("queue_counts", now=tx.now)
     holders = [holder(token) for token in json.loads(tokens)]
     workers = [
         WorkerSeen(id=id_, host=host, pid=pid, seen_at=from_us(seen_at))
-        for id_, host, pid, seen_at in tx.fetch("workers_seen", since=tx.now - SEEN_WITHIN)
+        for id_, host, pid, seen_at in tx.fetch("workers_seen", since=tx.now - SEEN_WITHIN_US)
     ]
     [(failing,)] = tx.fetch("count_failing_endpoints")
     return QueueStatistics(
