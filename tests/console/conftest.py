@@ -1,4 +1,4 @@
-"""A console over a real SQLite store, asked in process as a browser would."""
+"""A console on a real SQLite store, used in process as a browser would."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CANARY = "canary-4711-never-shown"
 
 
 class FormReader(HTMLParser):
-    """Read what a browser without JavaScript would send for the form with an id."""
+    """A reader of what a browser without JavaScript would send for the form with an id."""
 
     def __init__(self, form_id: str) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def fields_of(answer: httpx.Response, form_id: str = "draft") -> list[tuple[str,
 
 
 class Browser:
-    """Ask the console as one viewer, keep cookies, and send forms with the token of the page before."""
+    """A client that uses the console as one viewer, keeps cookies, and sends forms with their token."""
 
     def __init__(self, app, headers: dict[str, str]) -> None:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -100,7 +100,7 @@ class Browser:
 
 
 def text_of(answer: httpx.Response) -> str:
-    """Return what a person reads: no tags, blanks folded."""
+    """Return what a person reads: without tags, and with white space collapsed."""
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", answer.text)))
 
 
@@ -145,7 +145,7 @@ def dispatcher(tmp_path, catalog, receiver) -> Iterator[Dispatcher]:
 
 @pytest.fixture
 def authenticate():
-    """Let the test's own headers say who it is."""
+    """Return a function that finds the viewer in the test's own headers."""
 
     def viewer_from_headers(request) -> Viewer | None:
         tenant = request.headers.get("x-tenant")
@@ -183,7 +183,7 @@ async def browse(console) -> AsyncIterator[Callable[..., Browser]]:
 
 @pytest.fixture
 def webhook(dispatcher, receiver) -> Webhook:
-    """Give a webhook of the tenant acme, inactive."""
+    """Return an inactive webhook of the tenant acme."""
     return dispatcher.webhooks.add(
         Webhook(
             name="CRM sync",

@@ -15,7 +15,7 @@ HOSTILE = b'<script>alert(1)</script><img src=x onerror="alert(2)">{{ 7*7 }}\x00
 
 @pytest.fixture
 def sent(dispatcher, webhook, receiver):
-    """Give the one delivery of an active webhook, made by a real request."""
+    """Return the one delivery of an active webhook, made by a real request."""
 
     def send(answer=204):
         receiver.always(answer)
@@ -27,24 +27,24 @@ def sent(dispatcher, webhook, receiver):
     return send
 
 
-async def test_delivered_event_shows_what_was_sent_and_that_the_signature_fits(browser, sent):
+async def test_delivered_event_shows_what_was_sent_and_that_the_signature_is_valid(browser, sent):
     text = text_of(await browser.get(f"/deliveries/{sent().id}"))
     assert "Delivered" in text
     assert '{ "sender": { "id": 1 }, "content": { "body": "Hi" } }' in text
-    assert "The signature fits the current secret." in text
+    assert "The signature is valid for the current secret." in text
     assert CANARY not in text
 
 
 @pytest.mark.parametrize(
     "answer, what, advice",
     [
-        (401, "asks for authentication", "custom headers"),
-        (404, "nothing at this address", "path"),
+        (401, "requires authentication", "custom headers"),
+        (404, "nothing at this URL", "path"),
         (301, "Redirects are never followed", "endpoint's URL"),
         (503, "answered 503", "its own log"),
-        (410, "wants nothing more", "Enable the endpoint again"),
+        (410, "wants no more", "Enable the endpoint again"),
         (Answer(drop=True), "closed the connection", "proxy"),
-        (Answer(raw=b"hello\r\n\r\n"), "not an HTTP answer", "HTTP/1.1"),
+        (Answer(raw=b"hello\r\n\r\n"), "not a valid HTTP response", "HTTP/1.1"),
     ],
 )
 async def test_failure_is_explained_in_plain_words_with_what_to_do(browser, sent, answer, what, advice):
@@ -71,7 +71,7 @@ async def test_replay_makes_a_new_delivery_and_shows_it(browser, sent, dispatche
     replay = dispatcher.log.deliveries(tenant="acme")[0]
     assert replay.replay_of == delivery.id
     assert answer.url.path == f"/deliveries/{replay.id}"
-    assert "is on its way" in text_of(answer)
+    assert "is being sent" in text_of(answer)
 
 
 async def test_pending_delivery_is_cancelled(browser, sent, dispatcher):
@@ -141,7 +141,7 @@ async def test_test_event_is_sent_mapped_and_its_result_shown(browser, webhook, 
     assert receiver.requests[1].json() == {"sender": {"id": 8}}
 
 
-@pytest.mark.parametrize("payload, reason", [("{", "not JSON"), ('{"content": {}}', "sender"), ("[NaN]", "NaN")])
+@pytest.mark.parametrize("payload, reason", [("{", "not valid JSON"), ('{"content": {}}', "sender"), ("[NaN]", "NaN")])
 async def test_test_event_with_a_bad_payload_is_refused_and_stays(browser, webhook, receiver, payload, reason):
     page = await browser.get(f"/webhooks/{webhook.id}/test")
     answer = await browser.press(page, "", {"payload": payload}, form_id="send")
@@ -174,5 +174,5 @@ async def test_missed_events_are_recovered(browser, webhook, dispatcher, receive
     assert not dispatcher.log.deliveries(tenant="acme")
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     answer = await browser.post(f"/webhooks/{webhook.id}/recover", {"period": "1h"})
-    assert "missed is planned" in text_of(answer)
+    assert "missed are being sent" in text_of(answer)
     assert len(dispatcher.log.deliveries(tenant="acme")) == 1

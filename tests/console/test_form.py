@@ -74,7 +74,7 @@ async def test_every_value_survives_going_back_and_forth(browser, receiver):
         ({"endpoint_url": "http://example.com/"}, "https"),
         ({"endpoint_url": "https://10.0.0.1/"}, "not"),
         ({"endpoint_url": "https://me:pw@example.com/"}, "password"),
-        ({"endpoint_url": ""}, "Give at least one URL"),
+        ({"endpoint_url": ""}, "Enter at least one URL"),
         ({"mapping": "rename a -> b\nfoo"}, "line 2"),
         ({"mapping": "rename a[0] -> b"}, "only a named property can be renamed"),
         ({"event": "whatsapp gone"}, "'gone' is not an event type"),

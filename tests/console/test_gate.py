@@ -6,8 +6,10 @@ import threading
 
 import pytest
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount, Router
 
 from unihooks.console import Viewer, create_console
+from unihooks.console._gate import _path_in_console
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -133,3 +135,13 @@ async def test_token_looks_different_on_every_page_and_stays_good(browser, webho
     for token in (first, second, first):
         answer = await browser.client.post(f"/webhooks/{webhook.id}/activate", data={"csrf": token})
         assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/x", "/a/static/x", "/astatic/x", "/a", "/a/", "/static", "/a/a/static/x", "/"]
+)
+@pytest.mark.parametrize("root", ["", "/a", "/a/", "/static"])
+def test_path_without_a_viewer_is_one_that_the_router_serves_without_a_viewer(root, path):
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": root}
+    match, _ = Mount("/static", Router()).matches(scope)
+    assert _path_in_console(scope).startswith("/static/") is (match is Match.FULL)

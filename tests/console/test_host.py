@@ -151,7 +151,7 @@ def test_assets_come_with_their_licences():
 async def test_operator_sees_all_tenants_and_others_do_not(browse, webhook, dispatcher):
     answer = await browse(permissions="read,operate").get("/operator")
     assert "acme" in text_of(answer)
-    assert "No worker was seen" in text_of(answer)
+    assert "No worker has been seen" in text_of(answer)
     dispatcher.settings.store.heartbeat("wrk_1")
     text = text_of(await browse(permissions="read,operate").get("/operator"))
     assert "wrk_1" in text

@@ -42,7 +42,7 @@ def extracted():
 
 
 def said(catalog):
-    """Return what a catalog makes of each message; singulars stand for their plurals."""
+    """Return the translations in a catalog by message; a singular stands for its plural."""
     return {
         message.id[0] if message.pluralizable else message.id: tuple(message.string)
         if message.pluralizable

@@ -20,7 +20,7 @@ def portal(dispatcher):
 
 @pytest.fixture
 def at(monkeypatch):
-    """Let the clock of links and sessions stand at so many seconds from now."""
+    """Set the clock of links and sessions to some seconds from now."""
     start = time.time()
     return lambda seconds: monkeypatch.setattr(_portal.time, "time", lambda: start + seconds)
 
@@ -49,7 +49,7 @@ async def test_link_and_session_end(portal, browse, at):
     assert (await browser.get(link)).status_code == 200
     at(61)
     late = await browse(None, app=portal).get(link)
-    assert (late.status_code, "has ended" in late.text) == (401, True)
+    assert (late.status_code, "has expired" in late.text) == (401, True)
     at(650)
     assert (await browser.get("/")).status_code == 200
     at(660)

@@ -52,7 +52,7 @@ def signed(secret=SECRET, *, at=0, message_id="evt_1", body=BODY):
 
 @pytest.fixture(scope="module", params=[*list(COMMANDS)[:-1], pytest.param("verify.go", marks=pytest.mark.slow)])
 def program(request, tmp_path_factory):
-    """Give the command that runs the code of one language, and the folder to run it in."""
+    """Return the command that runs the code of one language, and the folder to run it in."""
     file = request.param
     tool = TOOLS.get(file, COMMANDS[file][0])
     if shutil.which(tool) is None:

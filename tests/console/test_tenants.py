@@ -50,7 +50,7 @@ async def test_filters_with_another_tenants_ids_show_nothing(browse, webhook, di
     dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
     dispatcher.drain()
     other = browse("other")
-    assert "No delivery fits" in (await other.get(f"/deliveries?webhook={webhook.id}")).text
+    assert "No deliveries match" in (await other.get(f"/deliveries?webhook={webhook.id}")).text
     assert (await other.get(f"/deliveries/replay?webhook={webhook.id}")).status_code == 404
     await other.post("/deliveries/replay", {"webhook": webhook.id})
     assert len(dispatcher.log.deliveries(tenant="acme")) == 1

@@ -35,7 +35,7 @@ async def test_list_is_searched_filtered_sorted_and_paged(browser, dispatcher):
     found = text_of(await browser.get("/?search=HOOK 07"))
     assert "hook 07" in found
     assert "hook 08" not in found
-    assert "No webhook fits" in text_of(await browser.get("/?status=active"))
+    assert "No webhooks match" in text_of(await browser.get("/?status=active"))
     assert (await browser.get("/?cursor=nonsense")).status_code == 400
     assert (await browser.get("/?search=%00")).status_code == 200
 
@@ -104,7 +104,7 @@ async def test_names_and_descriptions_are_escaped(browser, dispatcher):
         assert "<img src=x" not in page.text
 
 
-async def test_catalogue_shows_schema_and_example_and_gives_documents(browser):
+async def test_catalog_shows_schema_and_example_and_gives_documents(browser):
     text = text_of(await browser.get("/events"))
     assert all(part in text for part in ("WhatsApp", "Message received", "Who wrote", "required", '"name": "Ada"'))
     for name, version in (("openapi", "3.1"), ("asyncapi", "3.")):

@@ -42,7 +42,7 @@ SCHEMA = {
 
 @frozen
 class Site:
-    """Be a running console below a path of a host, and what stands around it."""
+    """A console that runs below a path of a host, with its dispatcher and receiver."""
 
     url: str
     dispatcher: Dispatcher
@@ -110,7 +110,7 @@ def chromium():
 
 @pytest.fixture
 def browse(chromium, site) -> Iterator[Callable[..., object]]:
-    """Open pages as a viewer of a tenant; at the end, none may have had an error or asked another host."""
+    """Open pages as a viewer of a tenant; at the end, check that none had an error or asked another host."""
     wrong: list[str] = []
     contexts = []
 
@@ -134,7 +134,7 @@ def browse(chromium, site) -> Iterator[Callable[..., object]]:
 
 @pytest.fixture
 def shoot():
-    """Keep a picture for the documentation, when that is asked for."""
+    """Save a screenshot for the documentation, if that is asked for."""
 
     def keep(page, name: str) -> None:
         folder = os.environ.get(SCREENSHOTS)

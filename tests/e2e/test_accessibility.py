@@ -14,7 +14,7 @@ SIZES = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height
 
 @pytest.fixture
 def paths(site) -> list[str]:
-    """Give the paths of all pages, with data on them."""
+    """Return the paths of all pages, with data on them."""
     site.receiver.answer(*[204] * 8, Answer(500, body=b'{"error": "maintenance"}'), Answer(410))
     webhook = site.dispatcher.webhooks.add(
         Webhook(

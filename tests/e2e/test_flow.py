@@ -85,7 +85,7 @@ def test_from_the_empty_list_to_a_delivered_mapped_authenticated_event(site, bro
     # The list asks again by itself.
     page.locator("#results").get_by_text("Delivered").wait_for()
     page.get_by_role("link", name="Message received").click()
-    page.get_by_text("The signature fits the current secret.").wait_for(state="attached")
+    page.get_by_text("The signature is valid for the current secret.").wait_for(state="attached")
     shoot(page, "delivery")
     _test, sent = site.receiver.wait_for(2)
     assert sent.json() == MAPPED
@@ -208,7 +208,7 @@ def test_another_tenant_finds_nothing(site, browse, webhook):
 def test_theme_and_language_are_switched(site, browse, webhook, shoot):
     page = browse(color_scheme="light")
     page.goto(site.url + "/")
-    page.get_by_role("button", name="Theme: as the system").click()
+    page.get_by_role("button", name="Theme: system").click()
     page.locator("html.dark").wait_for(state="attached")
     shoot(page, "list-dark")
     page.get_by_role("button", name="العربية").click()

@@ -15,7 +15,7 @@ from unihooks.testing import Receiver
 from unihooks.testing._transport_contract import send
 from unihooks.transport import NOT_REACHABLE, HTTPTransport
 from unihooks.transport._connections import Connection
-from unihooks.transport._dialing import Destination, Dialer
+from unihooks.transport._dialing import Dialer, Target
 from unihooks.transport._errors import NotReachable
 from unihooks.transport._lookups import DaemonThreads, Lookups, system_addresses
 
@@ -233,7 +233,7 @@ async def test_attempts_that_begin_together_do_not_end_together():
 
     async def dial(name):
         url = f"https://{name}.example.com/"
-        there = Destination(endpoint_id=name, url=url, scheme="https", host=f"{name}.example.com", port=443)
+        there = Target(endpoint_id=name, url=url, scheme="https", host=f"{name}.example.com", port=443)
         with pytest.raises(NotReachable):
             await dialer.dial(there, time.monotonic() + SECONDS)
         ended.append(name)

@@ -1,4 +1,4 @@
-"""The values that say which part of a listing is wanted."""
+"""Which rows of a listing are wanted, and which page of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from unihooks._model.webhooks import Webhook, WebhookStatus
 
 @frozen(kw_only=True)
 class Window:
-    """Be a place in a newest-first listing: up to `limit` rows older than `older_than` or newer than `newer_than`.
+    """A page of a newest-first listing: up to `limit` rows older than `older_than`, or newer than `newer_than`.
 
-    Both are positions as given by rows' ids (an attempt's number as text). Rows
-    come newest first in either case; with `newer_than` they are those next to it.
-    `by_name` (webhooks only) says that positions are those of `name_position`, and rows come last name first.
+    Positions are the ids of rows (the number of an attempt, as text). Rows come
+    newest first in either case; with `newer_than` they are those nearest to it.
+    With `by_name` (webhooks only), positions are those of `name_position`, and
+    rows come in descending order of name.
     """
 
     limit: int
@@ -25,9 +26,9 @@ class Window:
 
 @frozen(kw_only=True)
 class WebhookFilter:
-    """Narrow a listing of webhooks; `search` looks in name, description and URLs, ignoring case.
+    """The webhooks wanted; `search` looks in name, description and URLs, ignoring case.
 
-    `failing` says whether any endpoint's last attempts failed.
+    A webhook is `failing` if the last attempts of any of its endpoints failed.
     """
 
     status: WebhookStatus | None = None
@@ -37,7 +38,7 @@ class WebhookFilter:
 
 @frozen(kw_only=True)
 class EventFilter:
-    """Narrow a listing of events; `since` is included, `until` is not."""
+    """The events wanted, from `since` until before `until`."""
 
     event_id: str | None = None
     product: str | None = None
@@ -48,7 +49,7 @@ class EventFilter:
 
 @frozen(kw_only=True)
 class DeliveryFilter:
-    """Narrow a listing of deliveries; `since` is included, `until` is not."""
+    """The deliveries wanted, from `since` until before `until`."""
 
     delivery_id: str | None = None
     webhook_id: str | None = None
@@ -63,16 +64,16 @@ class DeliveryFilter:
 
 
 def name_key(name: str) -> str:
-    """Return what names are sorted by, ignoring case."""
+    """Return the key by which names are sorted, ignoring case."""
     return name.casefold()
 
 
 def name_position(webhook: Webhook) -> str:
-    """Return where a webhook stands in a listing by name; such texts sort as (name, id) would."""
+    """Return a webhook's position in a listing by name; positions sort as (name, id) does."""
     return f"{name_key(webhook.name)}\0{webhook.id}"
 
 
 def split_position(position: str) -> tuple[str, str]:
-    """Return the name's key and the id from a position in a listing by name."""
+    """Return the key of the name and the id from a position in a listing by name."""
     key, _, webhook_id = position.partition("\0")
     return key, webhook_id

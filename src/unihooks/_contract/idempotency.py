@@ -1,4 +1,4 @@
-"""The part of a store that remembers answers, so that a request that is repeated is not done twice."""
+"""The part of a store that remembers answers, so that a repeated request is not carried out twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANSWER_AWAITED_US = 300 * SECOND
 
 @frozen
 class IdempotencyRecord:
-    """Be what is known of a request: its digest, and its answer; None while it is being done."""
+    """The digest of a request and its answer, which is None until the request has been carried out."""
 
     digest: bytes
     status: int | None
@@ -23,22 +23,22 @@ class IdempotencyRecord:
 
 
 class StoreAnswers(ABC):
-    """Remember answers by tenant and key: the newest 1,000 of a tenant, each for a day."""
+    """The answers to requests, by tenant and key: the newest 1,000 of a tenant, each for a day."""
 
     @abstractmethod
     def reserve_answer(
         self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
     ) -> IdempotencyRecord | None:
-        """Return what is known of the request with this key, or None: then the caller does it, and says how it went.
+        """Return the record of this key; or reserve the key and return None: then the caller carries out the request.
 
-        A request that nobody has answered after 5 minutes is forgotten, and
-        so are the oldest of a tenant with more than `at_most`.
+        A request without an answer is forgotten after 5 minutes. Of a tenant
+        with more than `at_most`, the oldest are forgotten.
         """
 
     @abstractmethod
     def keep_answer(self, tenant: str, key: str, status: int, content: bytes) -> None:
-        """Keep the answer to a request that was reserved."""
+        """Keep the answer to a request whose key was reserved."""
 
     @abstractmethod
     def drop_answer(self, tenant: str, key: str) -> None:
-        """Forget a request: whoever repeats it does it."""
+        """Forget a request, so that a repetition is carried out."""

@@ -1,6 +1,6 @@
-"""What is counted and measured: an endpoint's health, a webhook's activity, an operator's overview.
+"""What a store counts and measures: the health of endpoints, the activity of webhooks, the operator's overview.
 
-The second half of a store's contract gives these; hours are whole ones, in UTC.
+Hours are whole hours in UTC.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ DAY_HOURS = 24
 
 @frozen
 class HourRow:
-    """Be what a store counted in the hour that begins at `hour` hours since 1970.
+    """What a store counted in the hour that begins `hour` hours after 1970.
 
-    `within` says how many attempts took no longer than each of the bounds of `_durations`.
+    `within` says how many attempts took no longer than each of `BOUNDS_MS`.
     """
 
     hour: int
@@ -37,7 +37,7 @@ class HourRow:
 
 @frozen(kw_only=True)
 class HourCount:
-    """Be the attempts of one hour: how many, how many delivered, how many failed."""
+    """The number of attempts in one hour, and how many of them delivered or failed."""
 
     hour: datetime
     attempts: int
@@ -47,11 +47,11 @@ class HourCount:
 
 @frozen(kw_only=True)
 class EndpointHealth:
-    """Be how an endpoint does.
+    """The health of an endpoint.
 
-    It has been failing since `failing_since`, with `failures` attempts that
-    failed in a row; None and 0 when the last attempt succeeded.
-    `next_attempt_at` is None when nothing is pending, or it is held.
+    `failures` attempts in a row have failed, the first at `failing_since`; 0
+    and None if the last attempt succeeded. `next_attempt_at` is None if no
+    delivery is pending, or if they are held.
     """
 
     endpoint_id: str
@@ -63,16 +63,15 @@ class EndpointHealth:
 
     @property
     def failing(self) -> bool:
-        """Say whether the last attempt failed."""
+        """Tell whether the last attempt failed."""
         return self.failing_since is not None
 
 
 @frozen(kw_only=True)
 class WebhookHealth:
-    """Be how a webhook does: its endpoints in their order, its newest delivery, and its last 24 hours.
+    """The health of a webhook: its endpoints in their order, its newest delivery, and its last 24 hours.
 
-    `hours` holds one count for each hour from that in which the time 24 hours
-    ago lies to the running one, 25 in all.
+    `hours` has 25 counts: from the hour of 24 hours ago to the current hour.
     """
 
     endpoints: tuple[EndpointHealth, ...]
@@ -82,17 +81,17 @@ class WebhookHealth:
 
     @property
     def failing(self) -> bool:
-        """Say whether any endpoint fails."""
+        """Tell whether any endpoint is failing."""
         return any(endpoint.failing for endpoint in self.endpoints)
 
 
 @frozen(kw_only=True)
 class Activity:
-    """Be what a webhook's present endpoints were sent, from the hour of `since` to the running one.
+    """The attempts for a webhook's present endpoints, from the hour of `since` to the current hour.
 
-    `success_share` is the share of attempts that were delivered (0 to 1). The
-    latencies are in milliseconds; percentiles are estimates, exact to the
-    bucket of a histogram (50 ms to 10 s). All are None without attempts.
+    `success_share` is the share of attempts that delivered (0 to 1). Latencies
+    are in milliseconds; percentiles are estimated from a histogram with bounds
+    from 50 ms to 10 s. All of them are None if there were no attempts.
     """
 
     since: datetime
@@ -109,7 +108,7 @@ class Activity:
 
 @frozen(kw_only=True)
 class FailingEndpoint:
-    """Be an endpoint whose last attempts failed, with whose it is."""
+    """An endpoint whose last attempts failed, with its webhook and tenant."""
 
     tenant: str
     webhook_id: str
@@ -122,7 +121,7 @@ class FailingEndpoint:
 
 @frozen(kw_only=True)
 class SlowEndpoint:
-    """Be an endpoint and how long its attempts took, in milliseconds; `p95_ms` is an estimate."""
+    """An endpoint and the duration of its attempts in milliseconds; `p95_ms` is an estimate."""
 
     tenant: str
     webhook_id: str
@@ -136,7 +135,7 @@ class SlowEndpoint:
 
 @frozen(kw_only=True)
 class TenantStatistics:
-    """Be how many webhooks a tenant has and how many of its deliveries are due; `due` stops at 1,000."""
+    """The number of a tenant's webhooks, and of its due deliveries, which are counted up to 1,000."""
 
     tenant: str
     webhooks: int
@@ -144,35 +143,34 @@ class TenantStatistics:
 
 
 class Statistics(ABC):
-    """Be the part of a store that counts and measures; every verb only reads."""
+    """The part of a store that counts and measures; it only reads."""
 
     @abstractmethod
     def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
-        """Return the health of those of the webhooks that the tenant has."""
+        """Return the health of each of the webhooks that belongs to the tenant."""
 
     @abstractmethod
     def webhook_hours(self, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
-        """Return what was counted for the webhook's present endpoints in each hour from `since` (hours since 1970) on.
+        """Return the counts of each hour from `since` (hours since 1970), summed over the webhook's present endpoints.
 
-        Sums over endpoints, oldest first, without hours in which there was nothing; `NotFound` if there is no such
-        webhook.
+        Oldest first, without empty hours; `NotFound` if there is no such webhook.
         """
 
     @abstractmethod
     def failing_endpoints(self, limit: int) -> list[FailingEndpoint]:
-        """Return endpoints of all tenants that fail, the longest failing first."""
+        """Return the failing endpoints of all tenants, the one that has failed longest first."""
 
     @abstractmethod
     def slowest_endpoints(self, since: int, limit: int) -> list[SlowEndpoint]:
-        """Return endpoints of all tenants by mean duration from an hour (since 1970) on, the slowest first."""
+        """Return the endpoints of all tenants with the longest mean durations since an hour, the slowest first."""
 
     @abstractmethod
     def list_tenants(self, window: Window) -> list[TenantStatistics]:
-        """Return tenants that ever had a webhook, by name, the last one first; positions are names."""
+        """Return the tenants that ever had a webhook, in descending order of name; positions are names."""
 
 
 def activity(rows: Iterable[HourRow], since: int, now: int, longest_ms: float) -> Activity:
-    """Sum up what was counted in each hour from that of `since` to that of `now` (microseconds since 1970)."""
+    """Sum up the hours from that of `since` to that of `now` (microseconds since 1970)."""
     counted = list(rows)
     attempts = sum(row.attempts for row in counted)
     delivered = sum(row.delivered for row in counted)
@@ -193,7 +191,7 @@ def activity(rows: Iterable[HourRow], since: int, now: int, longest_ms: float) -
 
 
 def hour_counts(rows: Iterable[HourRow], since: int, now: int) -> tuple[HourCount, ...]:
-    """Return one count for each hour from that of `since` to that of `now`; 0 where nothing was counted."""
+    """Return a count for each hour from that of `since` to that of `now`, with zeros for empty hours."""
     counted = {row.hour: row for row in rows}
     return tuple(_hour_count(counted.get(hour, HourRow(hour))) for hour in range(since // HOUR, now // HOUR + 1))
 

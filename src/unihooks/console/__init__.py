@@ -1,4 +1,4 @@
-"""The webhook section that a host embeds for its customers."""
+"""The section of web pages that a host mounts for its customers."""
 
 try:
     from unihooks.console._app import create_console

@@ -1,4 +1,4 @@
-"""Guard each page's function: the permission it needs, and for a form its token."""
+"""Guard the function of each page: check the permission that it needs, and the token of a form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_FIELDS = 20_000
 
 @frozen
 class Form:
-    """Hold what a form has sent: pairs in the order of its fields."""
+    """The pairs that a form has sent, in the order of its fields."""
 
     pairs: tuple[tuple[str, str], ...]
 
@@ -54,7 +54,7 @@ def view(permission: Permission) -> Callable[[View], View]:
 
 
 def action(permission: Permission) -> Callable[[Action], View]:
-    """Run what a form asks for, only for viewers with the permission and from a form of this console."""
+    """Let a form do something only for viewers with the permission, and only from a page of this console."""
 
     def guard(function: Action) -> View:
         @wraps(function)
@@ -62,7 +62,7 @@ def action(permission: Permission) -> Callable[[Action], View]:
             if not viewer_of(request).may(permission):
                 return refuse(request, 403)
             form = await _read(request)
-            if not _csrf.fits(form.get(_csrf.FIELD), request, viewer_of(request), settings_of(request)):
+            if not _csrf.is_valid(form.get(_csrf.FIELD), request, viewer_of(request), settings_of(request)):
                 return refuse(request, 403, foreign=True)
             return await function(request, form)
 

@@ -9,7 +9,7 @@ from unihooks.console._settings import ConsoleSettings
 
 
 def content_security_policy(settings: ConsoleSettings) -> str:
-    """Return the policy: own files only, nothing inline, forms only to this site."""
+    """Return the policy: only the console's own files, nothing inline, and forms only to this site."""
     images = " ".join(["'self'", "data:", *filter(None, [settings.branding.logo_origin])])
     return "; ".join(
         (
@@ -26,7 +26,7 @@ def content_security_policy(settings: ConsoleSettings) -> str:
 
 
 class SecureAnswers:
-    """Wrap an application so that each of its answers carries the headers, also an error's."""
+    """An ASGI application that adds the headers to every answer of another one, errors included."""
 
     def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
         self._app = app
@@ -41,7 +41,7 @@ class SecureAnswers:
             self._headers["x-frame-options"] = "DENY"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and add the headers to its answer."""
+        """Pass the request on, and add the headers to the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -43,18 +43,18 @@ def create_console(
     """Return an ASGI application to mount at any path of the host.
 
     Args:
-        dispatcher: Whose webhooks and log it shows.
-        authenticate: Called with each request, sync or async: returns the `Viewer`, or None for a stranger.
-        title: What the section is called.
+        dispatcher: The dispatcher whose webhooks and log it shows.
+        authenticate: Called with each request, sync or async: returns the `Viewer`, or None if it knows none.
+        title: The name of the section.
         logo: A URL, or the bytes of an image, shown beside the title.
         accent: The colour of buttons and links, such as `#0a7d5a`.
-        home_url: Where "back" leads: a page of the host.
+        home_url: A page of the host that "Back" leads to.
         language: `en` or `ar` for everybody; by default the viewer's choice or browser decides.
         secret: At least 32 random characters that only the host knows; portal links need it.
-        sign_in_url: Where strangers are sent; by default they get a page with status 401.
-        frame_ancestors: Which origins may show the console in a frame; none by default.
+        sign_in_url: Where unknown viewers are sent; by default they get a page with status 401.
+        frame_ancestors: Origins that may show the console in a frame; none by default.
         trusted_origins: Origins, besides the console's own, whose pages may post to it.
-        rates: How often a tenant may send tests and replays.
+        rates: Limits on how often a tenant may send tests and replays.
     """
     if language is not None and language not in LANGUAGES:
         raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, or None for the viewer's own")
@@ -71,9 +71,9 @@ def create_console(
     )
     app = Starlette(routes=[*api_routes(), *page_routes()], middleware=[Middleware(Gate)], exception_handlers=_HANDLERS)
     app.state.console = settings
-    # A page has more than a hundred links, and the router would search for each.
+    # A page has more than a hundred links, and the router would search all routes for each of them.
     app.state.paths = {str(route.name): route.path_format for route in app.routes if isinstance(route, Route | Mount)}
-    # Outside of everything, so that the answer to a failure has the headers too.
+    # This is the outermost layer, so that answers to failures have the headers too.
     return SecureAnswers(app, settings)
 
 
@@ -96,7 +96,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _unavailable(request: Request, _error: Exception) -> Response:
-    # What the database said is for the operator's log, not for a customer.
+    # The database's message is for the operator's log, not for customers.
     return refuse(request, 503)
 
 

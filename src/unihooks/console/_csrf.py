@@ -2,15 +2,15 @@
 
 Two checks, each of which suffices in a current browser:
 
-1. Where the request says it comes from: `Sec-Fetch-Site`, else `Origin`. A
-   page under `Referrer-Policy: no-referrer` sends `Origin: null`, which says
-   nothing; without either header the token alone decides.
-2. A token in the form. It is an HMAC over the viewer, keyed with a random
-   cookie of this browser (and the host's secret, if there is one): so it is of
-   no use to another viewer or browser, and several processes need share
-   nothing. What a neighbouring domain could do, plant a cookie, fails check 1.
+1. The origin of the request: `Sec-Fetch-Site`, or else `Origin`. A page with
+   `Referrer-Policy: no-referrer` sends `Origin: null`, which says nothing.
+   Without either header the token alone decides.
+2. A token in the form: an HMAC over the viewer, keyed with a random cookie of
+   this browser (and the host's secret, if there is one). So it is of no use to
+   another viewer or browser, and processes need not share anything. A
+   neighbouring domain could plant a cookie, but its requests fail check 1.
 
-The JSON API takes no forms and so has no token: there, `Origin: null` is refused too.
+The JSON API takes no forms and so has no token: it refuses `Origin: null` too.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def is_safe(request: Request) -> bool:
 
 
 def from_here(request: Request, settings: ConsoleSettings, *, strict: bool = False) -> bool:
-    """Say whether the request may have started on a page of this console, by what the browser says.
+    """Say whether the request may have started on a page of this console, judging by the browser's headers.
 
-    `strict` refuses an origin that the browser hides.
+    `strict` refuses `Origin: null`.
     """
     origin = request.headers.get("origin")
     if origin in settings.trusted_origins:
@@ -53,7 +53,7 @@ def from_here(request: Request, settings: ConsoleSettings, *, strict: bool = Fal
 
 
 def cookie_of(request: Request) -> str | None:
-    """Return the browser's random value, if it has one of the right form."""
+    """Return the browser's random value, if it has a well-formed one."""
     value = request.cookies.get(COOKIE, "")
     return value if len(value) == _COOKIE_LENGTH and value.isascii() else None
 
@@ -64,16 +64,16 @@ def new_cookie() -> str:
 
 
 def token(cookie: str, viewer: Viewer, settings: ConsoleSettings) -> str:
-    """Return a token that forms of this viewer carry.
+    """Return the token for the forms of this viewer.
 
-    It looks different on every page, so that compressed pages tell nothing about it.
+    It is masked differently on every page, so that the length of compressed pages reveals nothing about it.
     """
     mask = secrets.token_bytes(_MAC_LENGTH)
     return (mask + _xor(mask, _mac(cookie, viewer, settings))).hex()
 
 
-def fits(given: object, request: Request, viewer: Viewer, settings: ConsoleSettings) -> bool:
-    """Say whether a token that came with a form is the viewer's."""
+def is_valid(given: object, request: Request, viewer: Viewer, settings: ConsoleSettings) -> bool:
+    """Say whether the token of a form is this viewer's."""
     cookie = cookie_of(request)
     if cookie is None or not isinstance(given, str):
         return False

@@ -1,4 +1,4 @@
-"""Hold what a viewer has typed into the guided form so far, whichever step shows."""
+"""What a viewer has entered into the guided form so far, in all of its steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @frozen
 class EndpointField:
-    """Be one row of the endpoints; `id` is empty for a new one."""
+    """One row of the endpoints; `id` is empty for a new one."""
 
     id: str = ""
     url: str = ""
@@ -29,7 +29,7 @@ class EndpointField:
 
 @frozen
 class HeaderField:
-    """Be one row of the headers; a saved one has no value here unless it is to be replaced."""
+    """One row of the headers; a saved one has no value here unless it is to be replaced."""
 
     name: str = ""
     value: str = field(default="", repr=False)
@@ -42,7 +42,7 @@ class HeaderField:
 
     @property
     def blank(self) -> bool:
-        """Say whether the row is one that nobody has filled in."""
+        """Say whether the row has not been filled in."""
         return self.choice == NEW and not self.name.strip() and not self.value
 
 
@@ -60,7 +60,7 @@ def _to_events(value: Iterable[str]) -> tuple[str, ...]:
 
 @frozen(kw_only=True)
 class Draft:
-    """Be all fields of the form. `events` are texts of product and event type with a blank between."""
+    """All fields of the form; each of `events` is a product and an event type, separated by a space."""
 
     step: str = STEPS[0]
     name: str = ""
@@ -74,11 +74,11 @@ class Draft:
     version: int = 0
 
     def after(self) -> Draft:
-        """Go to the next step."""
+        """Return the draft at the next step."""
         return self._moved(1)
 
     def before(self) -> Draft:
-        """Go to the step before."""
+        """Return the draft at the previous step."""
         return self._moved(-1)
 
     def _moved(self, by: int) -> Draft:
@@ -87,7 +87,7 @@ class Draft:
 
 
 def of_webhook(webhook: Webhook) -> Draft:
-    """Return the form for a webhook as it is, without any header's value."""
+    """Return the draft of a saved webhook, without the values of its headers."""
     return Draft(
         name=webhook.name,
         description=webhook.description,
@@ -101,7 +101,7 @@ def of_webhook(webhook: Webhook) -> Draft:
 
 
 def of_form(form: Form) -> Draft:
-    """Return what the form has sent."""
+    """Return the draft that a form has sent."""
     step, version = form.get("step"), form.get("version")
     return Draft(
         step=step if step in STEPS else STEPS[0],
@@ -118,14 +118,14 @@ def of_form(form: Form) -> Draft:
 
 
 def commanded(draft: Draft, go: str, form: Form) -> Draft:
-    """Return the draft after a button that changes the form itself; other buttons change nothing here."""
+    """Return the draft after a button that changes the form itself; other buttons leave it as it is."""
     verb, _, rest = go.partition(":")
     command = _COMMANDS.get(verb)
     return draft if command is None else command(draft, rest, form)
 
 
 def with_typed_renames(draft: Draft, form: Form) -> Draft:
-    """Return the draft with names that were typed into the tree, as when Enter was pressed there."""
+    """Return the draft with the new names that were typed into the tree, as when Enter was pressed there."""
     before = {name[4:]: value for name, value in form.pairs if name.startswith("was:")}
     for name, value in form.pairs:
         path = name[3:]
@@ -135,7 +135,7 @@ def with_typed_renames(draft: Draft, form: Form) -> Draft:
 
 
 def _typed(form: Form) -> Iterable[str]:
-    """Return the lines of events where there is no catalog to choose from."""
+    """Return the events that were typed as lines, as without a catalog."""
     return (line for line in form.get("events_text").splitlines() if line.strip())
 
 

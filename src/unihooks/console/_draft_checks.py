@@ -1,4 +1,4 @@
-"""Say what is wrong with a draft, field by field, with the sentences of the library's own checks."""
+"""Find what is wrong with a draft, field by field, in the words of the library's own checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
-from unihooks._model.webhooks import EventSubscription, Webhook, WebhookStatus
+from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, WebhookStatus
 from unihooks.console import _mapping_text
 from unihooks.console._draft import KEEP, REMOVE, Draft
 from unihooks.console._locale import gettext
@@ -19,18 +19,18 @@ Problems = dict[str, str]
 
 
 def problems(draft: Draft, dispatcher: Dispatcher, step: str | None = None) -> Problems:
-    """Return a sentence for each wrong field of a step, or of all steps."""
+    """Return a sentence for each invalid field of a step, or of all steps."""
     checks = [_CHECKS[step]] if step is not None else list(_CHECKS.values())
     return {name: sentence for check in checks for name, sentence in check(draft, dispatcher)}
 
 
 def step_of(problem: str) -> str:
-    """Return the step on which a field stands."""
+    """Return the step that has a field."""
     return _STEP_OF.get(problem.partition(":")[0], "details")
 
 
 def url_problems(draft: Draft, dispatcher: Dispatcher) -> Problems:
-    """Return what is wrong with URLs, leaving out rows that are still empty."""
+    """Return what is wrong with the URLs, except for rows that are still empty."""
     return {
         name: sentence
         for name, sentence in _details(draft, dispatcher)
@@ -39,9 +39,7 @@ def url_problems(draft: Draft, dispatcher: Dispatcher) -> Problems:
 
 
 def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
-    """Return the arguments of `Webhook` or `update` that the draft stands for."""
-    from unihooks._model.webhooks import Endpoint
-
+    """Return the arguments of `Webhook` or `update` for the draft."""
     return {
         "name": draft.name.strip(),
         "description": draft.description,
@@ -53,7 +51,7 @@ def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
 
 
 def to_webhook(draft: Draft) -> Webhook:
-    """Return the new webhook that the draft stands for."""
+    """Return the new webhook that the draft describes."""
     status = WebhookStatus.ACTIVE if draft.active else WebhookStatus.INACTIVE
     return Webhook(**to_fields(draft, None), status=status)
 
@@ -74,12 +72,12 @@ def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
     yield from _tried("description", lambda: Webhook(name="x", endpoints=[_ANY_URL], description=draft.description))
     given = [(at, row) for at, row in enumerate(draft.endpoints) if row.url]
     if not given:
-        yield "endpoint:0", gettext("Give at least one URL, such as https://example.com/hooks")
+        yield "endpoint:0", gettext("Enter at least one URL, such as https://example.com/hooks")
     seen: dict[str, int] = {}
     for at, row in given:
         problem = dict(_tried(f"endpoint:{at}", lambda url=row.url: dispatcher.webhooks.check_url(url)))  # type: ignore[misc]
         if not problem and seen.setdefault(dispatcher.webhooks.check_url(row.url), at) != at:
-            problem = {f"endpoint:{at}": gettext("This URL is given twice; leave one out")}
+            problem = {f"endpoint:{at}": gettext("This URL appears twice; remove one")}
         yield from problem.items()
 
 
@@ -120,7 +118,7 @@ def _tried(name: str, build: Callable[[], object]) -> Iterator[tuple[str, str]]:
 def _subscription(text: str) -> EventSubscription:
     product, blank, event_type = text.partition(" ")
     if not blank or " " in event_type:
-        raise InvalidWebhook(gettext("Write a product and an event type with a blank between"), name="events")
+        raise InvalidWebhook(gettext("Write a product and an event type, separated by a space"), name="events")
     return EventSubscription(product, event_type)
 
 
@@ -131,7 +129,7 @@ def _check_subscription(text: str, dispatcher: Dispatcher) -> None:
 
 
 def mapping_of(draft: Draft) -> PayloadMapping | None:
-    """Return the mapping, or None while it cannot be read."""
+    """Return the mapping, or None if it cannot be read."""
     try:
         return _mapping_text.read(draft.mapping)
     except UnihooksError:

@@ -1,4 +1,4 @@
-"""Say in plain words why a delivery stands as it does, and what to do about it."""
+"""Explain in plain words why a delivery has not arrived, and what to do about it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from unihooks.transport._errors import NOT_REACHABLE
 
 @frozen
 class Explanation:
-    """Be what happened, and what the viewer can do; `advice` may be empty."""
+    """What happened, and what the viewer can do about it; `advice` may be empty."""
 
     what: str
     advice: str = ""
 
 
 def explain(delivery: Delivery, last: Attempt | None) -> Explanation | None:
-    """Explain a delivery by its state and its last attempt; None where all is well."""
+    """Explain a delivery by its state and its last attempt; None if it was delivered."""
     if delivery.state is DeliveryState.DELIVERED:
         return None
     if delivery.held:
@@ -44,7 +44,7 @@ def explain_attempt(attempt: Attempt) -> Explanation | None:
     if attempt.status_code is not None:
         return _told(_status(attempt.status_code), status=attempt.status_code)
     error = attempt.error or ""
-    return _told(next((told for fits, told in _ERRORS if fits(error)), _ERROR_ELSE))
+    return _told(next((told for matches, told in _ERRORS if matches(error)), _ERROR_ELSE))
 
 
 def _told(sentences: tuple[str, str], **parts: object) -> Explanation:
@@ -58,87 +58,87 @@ def _status(code: int) -> tuple[str, str]:
     return _FAMILIES.get(code // 100, _FAMILIES[4])
 
 
-_NO_RETRY = later("No retry is left: replay it once the cause is gone.")
+_NO_RETRY = later("No retries are left: replay it once the cause is fixed.")
 _HELD = (
-    later("It waits: the webhook is inactive, or the endpoint is disabled."),
-    later("Activate the webhook or enable the endpoint, and it goes on. After 5 days of waiting it is cancelled."),
+    later("It is on hold: the webhook is inactive, or the endpoint is disabled."),
+    later("Activate the webhook or enable the endpoint to send it. After 5 days on hold it is cancelled."),
 )
 _WAITING = (later("It has not been attempted yet."), "")
 _MAPPING = (
-    later("The payload mapping could not be applied to this event, so nothing was sent."),
-    later("Correct the mapping. Later events follow it at once; this one can be recovered."),
+    later("The body could not be rendered from this event, so nothing was sent."),
+    later("See the reason, and correct the payload mapping. Then recover the missed events."),
 )
 _CANCELLED_ELSE = (later("It was cancelled before it could be delivered."), later("Replay it to send it again."))
 _CANCELLED = {
-    CANCELLED_BY_HAND: (later("Somebody has cancelled it."), later("Replay it to send it again.")),
+    CANCELLED_BY_HAND: (later("It was cancelled by hand."), later("Replay it to send it again.")),
     ENDPOINT_REMOVED: (later("Its endpoint was removed from the webhook."), ""),
     WEBHOOK_DELETED: (later("Its webhook was deleted."), ""),
     HELD_TOO_LONG: (
-        later("It waited for 5 days while the webhook was inactive or the endpoint disabled."),
-        later("Activate or enable first, then replay it."),
+        later("It was on hold for 5 days, as the webhook was inactive or the endpoint disabled."),
+        later("Activate the webhook or enable the endpoint, then replay it."),
     ),
-    ERASED: (later("The event was erased: its content is gone."), ""),
+    ERASED: (later("The event was erased, and its content is gone."), ""),
 }
 _STATUSES = {
     400: (
-        later("Your system answered 400: it could not read the request."),
-        later("Look at its answer below. Often it expects other properties: the payload mapping can rename them."),
+        later("Your system returned 400: it could not read the request."),
+        later("See its response below. It may expect other property names: the payload mapping can rename properties."),
     ),
     401: (
-        later("Your system answered 401: it asks for authentication."),
+        later("Your system returned 401: it requires authentication."),
         later("Check the custom headers of the webhook, such as Authorization, or the signature check."),
     ),
     403: (
-        later("Your system answered 403: it does not let the request in."),
-        later("Check the custom headers, the firewall's allow-list and the signature check."),
+        later("Your system returned 403: it refuses access."),
+        later("Check the custom headers, the allow-list of the firewall and the signature check."),
     ),
     404: (
-        later("Your system answered 404: there is nothing at this address."),
+        later("Your system returned 404: there is nothing at this URL."),
         later("Check the path of the endpoint's URL."),
     ),
     405: (
-        later("Your system answered 405: it does not take POST requests at this address."),
-        later("Check the path, and that the route takes POST."),
+        later("Your system returned 405: it does not accept POST requests at this URL."),
+        later("Check the path, and that the route accepts POST."),
     ),
     408: (
-        later("Your system answered 408: it waited too long for the request."),
+        later("Your system returned 408: it waited too long for the request."),
         later("Check the proxy in front of it."),
     ),
     410: (
-        later("Your system answered 410: it wants nothing more at this address, so the endpoint was disabled."),
-        later("Enable the endpoint again if that was not meant."),
+        later("Your system returned 410: it wants no more requests at this URL, so the endpoint was disabled."),
+        later("Enable the endpoint again if this was not intended."),
     ),
     413: (
-        later("Your system answered 413: the request is too large for it."),
+        later("Your system returned 413: the request is too large for it."),
         later("Raise its limit (a payload has at most 256 KiB), or remove properties with the payload mapping."),
     ),
     415: (
-        later("Your system answered 415: it does not take JSON."),
-        later("Let it take the content type application/json."),
+        later("Your system returned 415: it does not accept JSON."),
+        later("Make it accept the content type application/json."),
     ),
     429: (
-        later("Your system answered 429: it has too many requests."),
-        later("Let it take more, or ask for less with fewer events; the next attempt waits as long as it asks."),
+        later("Your system returned 429: it receives too many requests."),
+        later("Raise its limit, or subscribe to fewer events. The next attempt waits as long as it asks."),
     ),
 }
 _FAMILIES = {
-    1: (later("Your system answered %(status)s, which is no final answer."), later("Answer with a 2xx status.")),
+    1: (later("Your system returned %(status)s, which is not a final status."), later("Return a 2xx status.")),
     3: (
-        later("Your system answered %(status)s, a redirect. Redirects are never followed."),
-        later("Use the address that it redirects to as the endpoint's URL."),
+        later("Your system returned %(status)s, a redirect. Redirects are never followed."),
+        later("Set the endpoint's URL to the address that it redirects to."),
     ),
     4: (
-        later("Your system answered %(status)s: it refused the request."),
-        later("Look at its answer below, and at its own log of that time."),
+        later("Your system returned %(status)s: it refused the request."),
+        later("See its response below, and its own log from that time."),
     ),
     5: (
-        later("Your system answered %(status)s: something went wrong inside it."),
-        later("Look at its own log of that time."),
+        later("Your system returned %(status)s: it had an internal error."),
+        later("See its own log from that time."),
     ),
 }
 _ERROR_ELSE = (
     later("The request could not be completed."),
-    later("Send a test event to see whether it works by now."),
+    later("Send a test event to see whether it works now."),
 )
 
 
@@ -154,42 +154,42 @@ _ERRORS: tuple[tuple[Callable[[str], bool], tuple[str, str]], ...] = (
     (
         _starts(NOT_REACHABLE),
         (
-            later("The address could not be reached: its name has no public address, or nothing answers there."),
-            later("Check the host name, the port and the firewall: it must be open to our addresses on the internet."),
+            later("The endpoint could not be reached: its name has no public address, or nothing answers there."),
+            later("Check the host name, the port and the firewall, which must let our addresses in from the internet."),
         ),
     ),
     (
         _starts("timed out"),
         (
-            later("Your system took too long to answer."),
-            later("Answer with 2xx as soon as the event is stored, and do the work afterwards."),
+            later("Your system took too long to respond."),
+            later("Return a 2xx status as soon as the event is stored, and do the work afterwards."),
         ),
     ),
     (
         _holds("certificate"),
         (
-            later("The certificate of your system is not acceptable."),
-            later("Use one of a public authority that names this host, with its intermediate certificates."),
+            later("The certificate of your system was not accepted."),
+            later("Use a certificate for this host from a public authority, with its intermediate certificates."),
         ),
     ),
     (
         _holds("TLS"),
         (
-            later("No encrypted connection could be made with your system."),
-            later("Let it speak TLS 1.2 or newer on this port."),
+            later("No encrypted connection to your system could be made."),
+            later("Make it support TLS 1.2 or newer on this port."),
         ),
     ),
     (
         _holds("connection"),
         (
-            later("Your system closed the connection before it answered."),
-            later("Look at its log, and at the proxy in front of it."),
+            later("Your system closed the connection before it responded."),
+            later("See its log, and check the proxy in front of it."),
         ),
     ),
     (
         _starts("the answer"),
         (
-            later("What came back is not an HTTP answer that could be understood."),
+            later("What came back is not a valid HTTP response."),
             later("Check that the URL leads to a web server that speaks HTTP/1.1."),
         ),
     ),

@@ -15,7 +15,7 @@ _SECOND_MS = 1_000
 
 
 def now() -> datetime:
-    """Return the time against which ages are shown."""
+    """Return the time that ages are measured from."""
     return datetime.now(UTC)
 
 
@@ -25,12 +25,12 @@ def moment(value: datetime | None) -> str:
 
 
 def machine_time(value: datetime) -> str:
-    """Return the form that the attribute `datetime` takes."""
+    """Return a time for the attribute `datetime`."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def ago(value: datetime | None) -> str:
-    """Show how long ago, or how soon, a time is."""
+    """Show how long ago a time was, or how soon it comes."""
     if value is None:
         return gettext("never")
     seconds = round((now() - value).total_seconds())
@@ -40,7 +40,7 @@ def ago(value: datetime | None) -> str:
 
 
 def span(value: timedelta) -> str:
-    """Show a length of time by its largest unit."""
+    """Show a length of time in its largest unit."""
     seconds = int(value.total_seconds())
     if seconds < _MINUTE:
         return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
@@ -52,7 +52,7 @@ def span(value: timedelta) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Show a duration in ms, or in s when it is long."""
+    """Show a duration in ms, or in s from one second up."""
     if value is None:
         return NOTHING
     if value >= _SECOND_MS:
@@ -61,19 +61,19 @@ def milliseconds(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Show a share of 0 to 1 without rounding up to all."""
+    """Show a share of 0 to 1; only 1 itself is shown as 100 %."""
     if value is None:
         return NOTHING
     return "100 %" if value >= 1 else f"{min(value * 100, 99.9):.1f} %"
 
 
 def number(value: int) -> str:
-    """Show a whole number in groups of three."""
+    """Show a whole number with thousands separators."""
     return f"{value:,}"
 
 
 def pretty(value: Any) -> str:
-    """Show a JSON value over several lines."""
+    """Show a JSON value, indented."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 

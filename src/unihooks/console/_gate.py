@@ -1,11 +1,10 @@
-"""Let in whom the host knows, and stop what did not start on a page of this console."""
+"""Let in the viewers that the host knows, and refuse unsafe requests from pages of other sites."""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any
 
-from starlette._utils import get_route_path
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -23,7 +22,7 @@ _OPEN = ("/static/", "/portal")
 
 
 class Gate:
-    """Ask the host who it is, put the viewer on `request.state`, and check unsafe requests."""
+    """The middleware that asks the host for the viewer of each request and checks unsafe requests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -33,14 +32,14 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # The state of the host's request, around a mount, stays as it is.
+        # A mounted application shares the host's state, which must stay as it is.
         scope["state"] = dict(scope.get("state", {}))
         request = Request(scope, receive)
         request.state.viewer = None
         cookie = _csrf.cookie_of(request)
         request.state.csrf_cookie = cookie or _csrf.new_cookie()
         _locale.use(_locale.language_of(request, settings_of(request)))
-        answer = None if get_route_path(scope).startswith(_OPEN) else await _stopped(request)
+        answer = None if _path_in_console(scope).startswith(_OPEN) else await _stopped(request)
         await (answer or self._app)(scope, receive, send if cookie else _with_cookie(request, send))
 
 
@@ -49,7 +48,7 @@ async def _stopped(request: Request) -> Response | None:
     try:
         viewer = await _known(request, settings)
     except HTTPException as error:
-        # A host's function may refuse, or send the browser elsewhere, in its framework's own way.
+        # The host's function may refuse or redirect with Starlette's own exception.
         return _refused(request, error)
     if viewer is None:
         return _unknown(request, settings)
@@ -63,7 +62,7 @@ async def _known(request: Request, settings: ConsoleSettings) -> Viewer | None:
     if inspect.iscoroutinefunction(settings.authenticate):
         found: Any = settings.authenticate(request)
     else:
-        # It may look into a database.
+        # A plain function may block, as on a database.
         found = await run_in_threadpool(settings.authenticate, request)
     viewer = await found if inspect.isawaitable(found) else found
     if viewer is not None and not isinstance(viewer, Viewer):
@@ -72,7 +71,7 @@ async def _known(request: Request, settings: ConsoleSettings) -> Viewer | None:
 
 
 def _with_cookie(request: Request, send: Send) -> Send:
-    """Give a browser that has none its random value, on pages only."""
+    """Set the random cookie of a browser that has none, with pages only."""
 
     async def sending(message: Message) -> None:
         headers = MutableHeaders(scope=message) if message["type"] == "http.response.start" else None
@@ -86,8 +85,14 @@ def _with_cookie(request: Request, send: Send) -> Send:
 
 
 def is_api(request: Request) -> bool:
-    """Say whether the JSON API is asked, which answers errors as problem+json."""
-    return get_route_path(request.scope).startswith("/api/")
+    """Say whether a request is for the JSON API, which answers errors as problem+json."""
+    return _path_in_console(request.scope).startswith("/api/")
+
+
+def _path_in_console(scope: Scope) -> str:
+    """Return the path below wherever the console is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _refused(request: Request, error: HTTPException) -> Response:
@@ -101,7 +106,7 @@ def _refused(request: Request, error: HTTPException) -> Response:
 
 def _unknown(request: Request, settings: ConsoleSettings) -> Response:
     if is_api(request):
-        return _problem(401, "Unauthorized", "sign in, or send what your account gives you for the API")
+        return _problem(401, "Unauthorized", "sign in, or send the credentials that your account gives you for the API")
     if settings.sign_in_url is not None and _csrf.is_safe(request):
         return RedirectResponse(settings.sign_in_url, 303)
     return refuse(request, 401)

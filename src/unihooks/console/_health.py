@@ -1,4 +1,4 @@
-"""Say in one word how an endpoint does, for the dots and bars of the pages."""
+"""Describe the health of endpoints for the dots and bars of the pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORST_FIRST = ("off", "bad", "good", "none")
 
 
 def health_word(endpoint: Endpoint, health: EndpointHealth | None) -> str:
-    """Return `off`, `bad`, `good`, or `none` when nothing was sent yet."""
+    """Return `off`, `bad`, `good`, or `none` if nothing was sent yet."""
     if not endpoint.enabled:
         return "off"
     if health is None or (health.last_success_at is None and not health.failing):
@@ -25,7 +25,7 @@ def health_word(endpoint: Endpoint, health: EndpointHealth | None) -> str:
 
 @frozen
 class WebhookRow:
-    """Be a webhook as a list shows it."""
+    """A webhook as a list shows it."""
 
     webhook: Webhook
     health: WebhookHealth | None = None
@@ -37,29 +37,29 @@ class WebhookRow:
         object.__setattr__(self, "_words", words)
 
     def health_of(self, endpoint: Endpoint) -> str:
-        """Return the word for one of its endpoints."""
+        """Return the health of one of its endpoints as a word."""
         return self._words[endpoint.id]
 
     def of(self, endpoint: Endpoint) -> EndpointHealth | None:
-        """Return the figures of one of its endpoints."""
+        """Return the health of one of its endpoints, if it is known."""
         found = self.health.endpoints if self.health else ()
         return next((one for one in found if one.endpoint_id == endpoint.id), None)
 
     @property
     def worst_of_rest(self) -> str | None:
-        """Return the worst word among the endpoints that the list does not show, if it is a bad one."""
+        """Return `off` or `bad` if an endpoint that the list does not show is that."""
         rest = {self._words[one.id] for one in self.webhook.endpoints[_SHOWN:]}
         worst = next((word for word in _WORST_FIRST if word in rest), None)
         return worst if worst in ("off", "bad") else None
 
     @property
     def bars(self) -> dict[str, str]:
-        """Return the shapes of the last 24 hours."""
+        """Return the bars of the last 24 hours, as SVG paths."""
         return stacked(self._hours, **_SPARK)
 
     @property
     def bars_label(self) -> str:
-        """Say what the shapes show."""
+        """Describe the bars in words."""
         attempts = sum(one.attempts for one in self._hours)
         failed = sum(one.failed for one in self._hours)
         text = ngettext("%(count)d attempt", "%(count)d attempts", attempts) % {"count": attempts}

@@ -1,4 +1,4 @@
-"""Choose the language of an answer and translate into it, with the standard library's gettext."""
+"""Choose the language of a page and translate its messages, with the standard library's gettext."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _current: ContextVar[str] = ContextVar("unihooks_console_language", default=_DEF
 
 
 def use(language: str) -> None:
-    """Translate into this language from here on, in this request."""
+    """Set the language for the rest of this request."""
     _current.set(language)
 
 
 def current() -> str:
-    """Return the code of the language in use."""
+    """Return the code of the current language."""
     return _current.get()
 
 
@@ -42,17 +42,17 @@ def gettext(message: str) -> str:
 
 
 def ngettext(one: str, many: str, count: int) -> str:
-    """Translate a message that depends on a number."""
+    """Translate a message whose form depends on a number."""
     return _translations(current()).ngettext(one, many, count)
 
 
 def later(message: str) -> str:
-    """Mark a message that is translated where it is shown."""
+    """Mark a message for extraction; it is translated where it is shown."""
     return message
 
 
 def language_of(request: Request, settings: ConsoleSettings) -> str:
-    """Return the host's language if it has set one, else what the viewer asks for: `?lang`, cookie, browser."""
+    """Return the language that the host has set, or else the viewer's: from `?lang`, the cookie or the browser."""
     if settings.language is not None:
         return settings.language
     for wanted in (request.query_params.get("lang"), request.cookies.get(COOKIE)):

@@ -1,7 +1,8 @@
-r"""Write a payload mapping as text, one rule a line, and read it back.
+r"""Write a payload mapping as text, one rule per line, and read it back.
 
-A line is `remove PATH` or `rename PATH -> NAME`. What a line could not hold as
-it is, such as a line break in a key, is written as a JSON text.
+A line is `remove PATH` or `rename PATH -> NAME`. A path or name that does not
+fit on a line as it is, such as one with a line break, is written as a JSON
+string.
 
 >>> write(PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}))
 'remove sender.name\nrename content.text -> body'
@@ -25,7 +26,7 @@ _LINE = re.compile(r"(?P<verb>remove|rename)\s+(?P<rest>\S.*)")
 
 @frozen
 class Rule:
-    """Be one rule; `name` is None for one that removes."""
+    """One rule; `name` is None if it removes the property."""
 
     path: str
     name: str | None = None
@@ -57,7 +58,7 @@ def read(text: str) -> PayloadMapping:
 
 
 def readable_rules(text: str) -> list[Rule]:
-    """Return the rules of those lines that can be read."""
+    """Return the rules of the lines that can be read."""
     found = []
     for at, line in _lines(text):
         try:
@@ -68,7 +69,7 @@ def readable_rules(text: str) -> list[Rule]:
 
 
 def with_rule(text: str, rule: Rule) -> str:
-    """Return the text with this rule as the only one for its path; other lines stay, also bad ones."""
+    """Return the text with this rule as the only one for its path; other lines stay, even malformed ones."""
     return "\n".join([*without_path(text, rule.path).splitlines(), rule.line])
 
 

@@ -12,7 +12,7 @@ from unihooks._contract.statistics import Activity, HourCount
 
 
 class Counted(Protocol):
-    """Be the figures of one stretch of time."""
+    """The counts of one span of time."""
 
     @property
     def attempts(self) -> int:
@@ -28,9 +28,9 @@ class Counted(Protocol):
 
 
 def stacked(rows: Sequence[Counted], *, width: float, height: float, gap: float = 0.25) -> dict[str, str]:
-    """Return an SVG path for each kind of bar: failures stand on successes, a quiet row is a thin line.
+    """Return an SVG path per kind of bar: failures are stacked on successes, and an empty row is a thin line.
 
-    One path for all bars of a kind keeps pages with many plots small.
+    All bars of a kind are one path, which keeps pages with many plots small.
     """
     most = max((row.attempts for row in rows), default=0)
     step = width / max(len(rows), 1)
@@ -52,13 +52,13 @@ def _bar(x: float, y: float, width: float, height: float) -> str:
 
 
 def _tall(count: int, most: int, height: float) -> float:
-    # Even a single one among thousands is to be seen.
+    # A single failure among thousands must still be visible.
     return max(count / most * height, 1.5) if count else 0.0
 
 
 @frozen
 class Scale:
-    """Be what the axes of the bars say."""
+    """The ends of the axes."""
 
     first: datetime
     most: int
@@ -69,17 +69,17 @@ _LATENCY_WIDTH = 190.0
 
 
 def bars_of_activity(activity: Activity) -> dict[str, str]:
-    """Return the bars of a period; those of a long one sum up several hours."""
+    """Return the bars of a period; in a long one, each bar sums up several hours."""
     return stacked(_grouped(activity.hours), width=600, height=120)
 
 
 def scale_of(activity: Activity) -> Scale:
-    """Return what the axes say."""
+    """Return the start of the period and the height of the highest bar."""
     return Scale(activity.hours[0].hour, max((group.attempts for group in _grouped(activity.hours)), default=0))
 
 
 def widths_of(activity: Activity) -> list[tuple[str, float | None, float]]:
-    """Return label, value and width of the bars of the percentiles."""
+    """Return the label, value and width of each percentile's bar."""
     values = (("p50", activity.p50_ms), ("p95", activity.p95_ms), ("p99", activity.p99_ms))
     most = max((value or 0.0 for _, value in values), default=0.0) or 1.0
     return [(name, value, round((value or 0.0) / most * _LATENCY_WIDTH, 1)) for name, value in values]

@@ -1,4 +1,4 @@
-"""Let hosts without a session send their customers in: short-lived signed links, exchanged for a short-lived cookie."""
+"""Let in the customers of hosts without sessions: a short-lived signed link is exchanged for a short-lived cookie."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def portal_link(
 ) -> str:
     """Return a URL that opens the console at `console_url` as this viewer.
 
-    The link works for `lifetime`, at most 24 hours; the session that it opens
-    ends after `session`, at most 24 hours. `secret` is the console's. Make one
-    per visit and hand it only to the customer whose tenant it names: whoever
-    has the link is that viewer until it expires.
+    The link works for `lifetime`, and the session that it opens ends after
+    `session`; both are at most 24 hours. `secret` is the console's. Make a link
+    for each visit and hand it only to the customer whose tenant it names:
+    whoever has the link is that viewer until it expires.
     """
     _check(lifetime, _LONGEST_LINK, "lifetime")
     _check(session, _LONGEST_SESSION, "session")
@@ -44,11 +44,11 @@ def portal_link(
 
 
 def only_portal_links(request: Request) -> None:
-    """Know nobody: the `authenticate` of a host whose customers come by portal links alone."""
+    """Recognize nobody: the `authenticate` of a host whose customers come by portal links alone."""
 
 
 def exchange(token: str, settings: ConsoleSettings) -> tuple[str, int] | None:
-    """Return the cookie's value and its seconds for a link's token; None if it is forged or too old."""
+    """Return the value and the lifetime in seconds of the cookie for a link's token; None if forged or expired."""
     if settings.secret is None:
         return None
     claims = _opened(_LINK, token, settings.secret)
@@ -59,7 +59,7 @@ def exchange(token: str, settings: ConsoleSettings) -> tuple[str, int] | None:
 
 
 def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | None:
-    """Return whom the request's portal cookie names, if it is genuine and still good."""
+    """Return the viewer that the request's portal cookie names, if it is genuine and has not expired."""
     cookie = request.cookies.get(COOKIE)
     if cookie is None or settings.secret is None:
         return None
@@ -69,7 +69,7 @@ def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | None:
 
 def _check(value: timedelta, most: timedelta, name: str) -> None:
     if not timedelta(0) < value <= most:
-        raise ValueError(f"{name} must be more than nothing and at most 24 hours")
+        raise ValueError(f"{name} must be more than zero and at most 24 hours")
 
 
 def _signed(kind: str, viewer: Viewer, expires: float, secret: str, **more: int) -> str:
@@ -97,7 +97,7 @@ def _viewer(claims: dict[str, Any]) -> Viewer:
 
 
 def _mac(kind: str, body: str, secret: str) -> bytes:
-    # The kind is part of what is signed: a link is no cookie, and the other way round.
+    # The kind is signed too, so that a link cannot serve as a cookie, nor a cookie as a link.
     return hmac.digest(secret.encode(), f"unihooks-console-{kind}\0{body}".encode(), hashlib.sha256)
 
 

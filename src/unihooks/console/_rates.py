@@ -1,4 +1,4 @@
-"""Bound how often a tenant may make requests to endpoints: test events and replays."""
+"""Limit how often a tenant may cause requests to endpoints, by test events and replays."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from attrs import define, field, frozen
 
-# How many replays a recovery counts as: how many it makes is known only afterwards.
+# A recovery counts as this many replays, since its number of deliveries is only known afterwards.
 RECOVERY = 100
 _MOST_TENANTS = 10_000
 
 
 @frozen
 class Rate:
-    """Allow `burst` at once, refilled evenly over `seconds`."""
+    """`burst` at once, refilled evenly over `seconds`."""
 
     burst: int
     seconds: float
@@ -29,7 +29,7 @@ class _Bucket:
 
 @define
 class Limiter:
-    """Count by tenant in this process's memory: the tenant that was longest away is forgotten first."""
+    """Counts per tenant in this process's memory; the tenant that has been idle longest is forgotten first."""
 
     rate: Rate
     clock: Callable[[], float] = time.monotonic
@@ -37,10 +37,10 @@ class Limiter:
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
     def take(self, tenant: str, count: int = 1) -> float:
-        """Take `count`; return 0.0, or the seconds to wait when there are too few left and none was taken.
+        """Take `count` and return 0.0; if too few are left, take none and return the seconds to wait.
 
-        More than a full burst can be taken at once when the burst is whole:
-        the tenant then waits until the debt is paid.
+        From a full burst, more than the burst can be taken at once: the tenant
+        then waits until the debt is paid.
         """
         with self._lock:
             bucket = self._refilled(tenant)
@@ -63,7 +63,7 @@ class Limiter:
 
 @frozen(kw_only=True)
 class Rates:
-    """Hold the limits of one console, each per tenant and process."""
+    """The limits of one console, each per tenant and process."""
 
     tests: Limiter = field(factory=lambda: Limiter(Rate(30, 60)))
     replays: Limiter = field(factory=lambda: Limiter(Rate(1_000, 60)))

@@ -1,4 +1,4 @@
-"""Render templates: everything is escaped, links stay inside the mount."""
+"""Render pages from templates: all text is escaped, and links stay below the console's mount path."""
 
 from __future__ import annotations
 
@@ -12,26 +12,44 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from unihooks._model.webhooks import Webhook
 from unihooks.console import _csrf, _formats, _locale
-from unihooks.console._messages import done_message
+from unihooks.console._locale import later
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Permission, Viewer
 
 _FOLDER = Path(__file__).parent / "templates"
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "unihooks_theme"
+_DONE = {
+    "activated": later("The webhook is active: it gets all events from now on."),
+    "deactivated": later("The webhook is inactive: nothing is sent, and pending deliveries are on hold."),
+    "saved": later("Your changes are saved and apply to all events from now on."),
+    "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),
+    "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),
+    "replayed": later("A new delivery with the same content is being sent."),
+    "replayed_all": later("The new deliveries are being sent."),
+    "cancelled": later("The delivery is cancelled: there will be no further attempts."),
+    "recovered": later("The events that this webhook missed are being sent."),
+}
 
 
 def settings_of(request: Request) -> ConsoleSettings:
-    """Return the settings of the console that answers."""
+    """Return the settings of this console."""
     settings: ConsoleSettings = request.app.state.console
     return settings
 
 
 def viewer_of(request: Request) -> Viewer:
-    """Return who asks."""
+    """Return the viewer of a request."""
     viewer: Viewer = request.state.viewer
     return viewer
+
+
+async def webhook_of(request: Request) -> Webhook:
+    """Return the webhook that the path names."""
+    webhooks = settings_of(request).dispatcher.webhooks
+    return await webhooks.aget(request.path_params["webhook_id"], tenant=viewer_of(request).tenant)
 
 
 def path_to(request: Request, name: str, **parts: str) -> str:
@@ -46,24 +64,24 @@ def page(request: Request, template: str, *, http_status: int = 200, **values: A
 
 
 def go_to(request: Request, name: str, *, done: str | None = None, **parts: str) -> Response:
-    """Send the browser to a page, which says what was done."""
+    """Send the browser to a page, which then says what was done."""
     where = path_to(request, name, **parts) + (f"?done={done}" if done else "")
-    # htmx would put the answer to a redirect in place of a part of this page.
+    # htmx would follow a redirect and put the answer into a part of this page.
     if request.headers.get("hx-request"):
         return Response(status_code=200, headers={"HX-Redirect": where})
     return RedirectResponse(where, 303)
 
 
 def refusal(request: Request) -> int:
-    """Return the status of a form that comes back with what is wrong.
+    """Return the status for a form that is shown again with its errors.
 
-    htmx gets 200, since browsers write every other status into the console.
+    htmx gets 200, since browsers log any other status in their console.
     """
     return 200 if request.headers.get("hx-request") else 422
 
 
 def refuse(request: Request, status: int, **values: Any) -> HTMLResponse:
-    """Render the page that says why there is nothing else to see."""
+    """Render the page that says why a request was refused."""
     return page(request, "refused.html", http_status=status, code=status, **values)
 
 
@@ -81,16 +99,21 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "languages": _locale.LANGUAGES,
         "direction": _locale.direction(),
         "theme": theme if theme in THEMES else "system",
-        "done": done_message(request.query_params.get("done")),
+        "done": _done_message(request.query_params.get("done")),
         "here": request.scope["path"],
         "query": request.query_params,
         "now": _formats.now(),
     }
 
 
+def _done_message(code: str | None) -> str | None:
+    """Return what to say after a redirect; an unknown code is ignored, since anybody can make such a link."""
+    return _locale.gettext(_DONE[code]) if code in _DONE else None
+
+
 def _sections(viewer: Viewer | None) -> list[tuple[str, str]]:
-    """Return the pages beside the list that the bar on top names."""
-    sections = [("deliveries", _locale.gettext("Deliveries")), ("catalogue", _locale.gettext("Events"))]
+    """Return the pages that the top bar names beside the list of webhooks."""
+    sections = [("deliveries", _locale.gettext("Deliveries")), ("catalog", _locale.gettext("Events"))]
     if viewer is not None and viewer.may(Permission.OPERATE):
         sections.append(("operator", _locale.gettext("Operator")))
     return sections
@@ -116,6 +139,6 @@ def _environment() -> Environment:
     )
     environment.filters.update(_formats.FILTERS)
     environment.globals["Permission"] = Permission
-    # Browsers keep assets for a while, but not beyond an upgrade.
+    # Browsers cache assets, and must load new ones after an upgrade.
     environment.globals["version"] = version("unihooks")
     return environment

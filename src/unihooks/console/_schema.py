@@ -14,7 +14,7 @@ _MOST_DEPTH = 8
 
 @frozen
 class Property:
-    """Be one property that a schema describes."""
+    """One property that a schema describes."""
 
     path: str
     kind: str
@@ -23,7 +23,7 @@ class Property:
 
 
 def rows(schema: Any) -> list[Property]:
-    """Return the properties that a schema names, those of objects and arrays inside it too."""
+    """Return the properties that a schema names, including those of nested objects and arrays."""
     found: list[Property] = []
     for row in _inside(schema, "", 0):
         found.append(row)

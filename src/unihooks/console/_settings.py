@@ -1,4 +1,4 @@
-"""Hold what the host decides about its console."""
+"""The host's settings of its console."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _IMAGES = {
 
 @frozen(kw_only=True)
 class Branding:
-    """Dress the console as the host's: `logo` is a URL or an image's bytes, `accent` a colour such as `#0a7d5a`."""
+    """The look of the console: `logo` is a URL or an image's bytes, `accent` a colour such as `#0a7d5a`."""
 
     title: str = "Webhooks"
     logo: str | bytes | None = field(default=None)
@@ -45,7 +45,7 @@ class Branding:
     @logo.validator
     def _check_logo(self, _attribute: object, value: str | bytes | None) -> None:
         if isinstance(value, bytes):
-            self.logo_type  # noqa: B018 - raises for what is no image
+            self.logo_type  # noqa: B018 - it raises if the bytes are not an image
         elif value is not None and urlsplit(value).scheme not in ("", "http", "https"):
             raise ValueError("logo must be an http(s) URL, a path, or the bytes of an image")
 
@@ -60,16 +60,16 @@ class Branding:
 
     @property
     def logo_origin(self) -> str | None:
-        """Return the other host that the logo comes from, if any."""
+        """Return the origin of the logo if it comes from another host."""
         parts = urlsplit(self.logo) if isinstance(self.logo, str) else None
         return f"{parts.scheme}://{parts.netloc}" if parts and parts.netloc else None
 
     @property
     def accent_text(self) -> str:
-        """Return black or white, whichever reads better on the accent colour."""
+        """Return black or white, whichever has more contrast with the accent colour."""
         red, green, blue = (_linear(int((self.accent or "#000000")[at : at + 2], 16) / 255) for at in (1, 3, 5))
         luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-        # The contrast with white is larger than with black below this point.
+        # At this luminance (WCAG), black and white have the same contrast.
         return "#ffffff" if luminance < 0.179 else "#000000"  # noqa: PLR2004
 
 
@@ -83,7 +83,7 @@ def _to_sources(value: str | Sequence[str]) -> tuple[str, ...]:
 
 @frozen(kw_only=True)
 class ConsoleSettings:
-    """Hold everything that pages, the API and the gate need; it is `request.app.state.console`."""
+    """Everything that the pages, the API and the gate need; found in `request.app.state.console`."""
 
     dispatcher: Dispatcher
     authenticate: Authenticate = field()

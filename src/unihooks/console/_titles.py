@@ -1,4 +1,4 @@
-"""Call events by the titles of the catalog."""
+"""Find the titles of events in the catalog."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unihooks.console._locale import gettext
 
 
 class Typed(Protocol):
-    """Be anything of a product and an event type: a subscription, an event, a delivery."""
+    """Anything with a product and an event type: a subscription, an event, a delivery."""
 
     @property
     def product(self) -> str:
@@ -22,7 +22,7 @@ class Typed(Protocol):
 
 
 def titles(catalog: Catalog | None) -> Callable[[Typed], str]:
-    """Return what names an event, or every event of a product, for people."""
+    """Return a function that names an event, or every event of a product, for people."""
 
     def title_of(one: Typed) -> str:
         product = catalog[one.product] if catalog is not None and one.product in catalog else None

@@ -21,7 +21,7 @@ _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 @frozen(kw_only=True)
 class Row:
-    """Be one property; `rule` is the one about it, `gone` says that a property around it is removed."""
+    """One property; `rule` is the rule for it, `gone` says that a property around it is removed."""
 
     depth: int
     path: str
@@ -33,7 +33,7 @@ class Row:
 
 
 def rows(payload: Any, rules: Sequence[Rule]) -> list[Row]:
-    """Return the properties in the order of the payload, each array by its first element."""
+    """Return the properties in the order of the payload; of an array, those of its first element."""
     known = {}
     for rule in rules:
         try:

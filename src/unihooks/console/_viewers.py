@@ -1,4 +1,4 @@
-"""Say who looks at the console, for which tenant, and what they may do."""
+"""The people who use the console: their tenant, and what they may do."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from unihooks._model.checks import check_tenant
 
 
 class Permission(StrEnum):
-    """Be one thing that a viewer may do."""
+    """One thing that a viewer may do."""
 
     READ = "read"
-    """See webhooks, their log and the event catalogue."""
+    """See webhooks, their log and the event catalog."""
     WRITE = "write"
-    """Add, change, switch and delete webhooks."""
+    """Add, change, activate, deactivate and delete webhooks."""
     SEND = "send"
     """Send test events, replay and cancel deliveries."""
     SECRETS = "secrets"
@@ -37,7 +37,7 @@ def _to_tenant(value: object) -> str:
 
 @frozen
 class Viewer:
-    """Be the person whom the host has let in; `name` is shown in the header.
+    """A person whom the host has let in; `name` is shown in the top bar.
 
     >>> Viewer("acme", "Ada").may(Permission.WRITE)
     True

@@ -1,1 +1,1 @@
-"""Helpers for frameworks, one module each; the name of the module is that of the framework."""
+"""Helpers for frameworks, one module for each, named after it."""

@@ -1,4 +1,4 @@
-"""Emit in Django's transactions, and keep events in a database of Django's settings."""
+"""Emit in Django's transactions, and keep events in a database from Django's settings."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def emit(
     idempotency_key: str | None = None,
     using: str = "default",
 ) -> Event:
-    """Emit on Django's connection `using`: inside `atomic()` the event is committed, or rolled back, with the rest.
+    """Emit on Django's connection `using`: inside `atomic()`, the event commits or rolls back with the rest.
 
-    After the commit the workers of this process look at once; others find the
-    event by themselves. Outside of `atomic()` it is committed right away.
+    The commit wakes the workers of this process; those of other processes find
+    the event when they next look. Outside `atomic()`, it is committed at once.
     """
     event = dispatcher.emit(
         product,
@@ -50,7 +50,7 @@ async def aemit(
     idempotency_key: str | None = None,
     using: str = "default",
 ) -> Event:
-    """Do what `emit` does from an async view, in the thread in which Django keeps its connections."""
+    """Do what `emit` does from an async view, in the thread that has Django's connections."""
     event: Event = await sync_to_async(emit)(
         dispatcher, product, event_type, payload, tenant=tenant, idempotency_key=idempotency_key, using=using
     )
@@ -60,7 +60,7 @@ async def aemit(
 def store(using: str = "default", **options: Any) -> Store:
     """Return a store in the database `using` of Django's settings, SQLite or PostgreSQL.
 
-    `options` go to the store, such as `schema` or `migrate`. Raises
+    `options` such as `schema` or `migrate` are passed to the store. Raises
     `StoreError` for any other database.
     """
     connection = connections[using]
@@ -75,7 +75,7 @@ def store(using: str = "default", **options: Any) -> Store:
 
         return PostgresStore(make_conninfo(**_conninfo(connection.settings_dict)), **options)
     raise StoreError(
-        f"database {using!r} is {connection.vendor}; events are kept in SQLite or PostgreSQL", name="using"
+        f"the database {using!r} is {connection.vendor}; use one that is SQLite or PostgreSQL", name="using"
     )
 
 

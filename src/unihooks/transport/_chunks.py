@@ -1,4 +1,4 @@
-"""Read a chunked body strictly, from bytes that come in any portions, without I/O."""
+"""Parse a chunked body strictly, from bytes that arrive in any portions, without I/O."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _NEED_MORE = -1
 
 
 class BadChunk(Exception):
-    """The framing of the body is not what RFC 9112 section 7.1 says."""
+    """The framing of the body violates RFC 9112 section 7.1."""
 
 
 class ChunkReader:
-    """Hold where in a chunked body we are."""
+    """The position in a chunked body."""
 
     __slots__ = ("_in_trailers", "_left", "_pending", "done")
 
     def __init__(self) -> None:
         self.done = False
-        # Bytes of the current chunk with its CR LF; 0 means that a size line comes next.
+        # Bytes left of the current chunk, with its CR LF; 0 means that a size line comes next.
         self._left = 0
         self._in_trailers = False
         self._pending = b""
 
     def feed(self, data: bytes, add: Callable[[bytes], None]) -> bytes:
-        """Hand over the payload in data with `add`; return what follows the body once it is done."""
+        """Pass the payload in `data` to `add`; return what follows the body once the body has ended."""
         if self._pending:
             data = self._pending + data
             self._pending = b""

@@ -1,4 +1,4 @@
-"""Carry one request at a time over one TCP connection."""
+"""One TCP connection, which carries one request at a time."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import Any, Final, cast
 
-from unihooks.transport._errors import AttemptError, BadAnswer, ConnectionEnded, timed_out
+from unihooks.transport._errors import (
+    BODY_BROKE_OFF,
+    BODY_TOO_SLOW,
+    AttemptError,
+    BadAnswer,
+    ConnectionEnded,
+    timed_out,
+)
 from unihooks.transport._parser import AnswerParser
 
 _WIRE_BYTES: Final = 64 * 1024
-_PLAIN_BYTES: Final = 16 * 1024
+PLAIN_BYTES: Final = 16 * 1024
 
-# What TLS may add to an answer before we no longer believe that it is one.
+# More than this does not belong to TLS, so the connection is given up.
 MAX_OVERHEAD_BYTES: Final = 128 * 1024
 
 
 class Scratch:
-    """Hold the read buffers that all connections of one event loop share.
+    """The read buffers that all connections of one event loop share.
 
-    They are filled and emptied within one callback, so nothing of one
+    They are filled and emptied within one callback, so that nothing of one
     connection is left when the next one reads.
     """
 
@@ -29,15 +36,15 @@ class Scratch:
     def __init__(self) -> None:
         self.wire = bytearray(_WIRE_BYTES)
         self.wire_view = memoryview(self.wire)
-        self.plain = bytearray(_PLAIN_BYTES)
+        self.plain = bytearray(PLAIN_BYTES)
         self.plain_view = memoryview(self.plain)
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Be one connection: send a request, feed what comes back to its parser.
+    """A connection that sends a request and feeds what comes back to its parser.
 
-    `closed` is final. Bytes that arrive while no answer is awaited close it:
-    they would be taken for the answer to the next request.
+    `closed` is final. Bytes that arrive while no answer is awaited close the
+    connection, since they would be taken for the answer to the next request.
     """
 
     __slots__ = (
@@ -73,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         return waiter
 
     def expire(self) -> None:
-        """End the answer under way because its deadline has passed."""
+        """End the exchange because its deadline has passed."""
         parser = self._parser
         if parser is None:
             return
@@ -81,11 +88,11 @@ class Connection(asyncio.BufferedProtocol):
             doing = "sending the request" if self._is_sending() else "waiting for the answer"
             self._fail(timed_out(self.deadline - self._started, doing))
         else:
-            parser.cut("the body of the answer did not end in time and was cut")
+            parser.cut(BODY_TOO_SLOW)
             self._finish()
 
     def close(self) -> None:
-        """Close at once, without waiting for what is still to be sent."""
+        """Close at once, even if not everything has been sent."""
         if not self.closed:
             self.closed = True
             if self._transport is not None:
@@ -114,12 +121,12 @@ class Connection(asyncio.BufferedProtocol):
             self._feed(bytes(self._scratch.wire_view[:nbytes]))
 
     def eof_received(self) -> bool | None:
-        """Take note that the peer has stopped sending; called by the event loop."""
+        """Handle the peer's end of sending; called by the event loop."""
         self._end(None)
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take note that the connection is gone; called by the event loop."""
+        """Handle the loss of the connection; called by the event loop."""
         self._end(exc)
         self._transport = None
 
@@ -127,8 +134,8 @@ class Connection(asyncio.BufferedProtocol):
         self._write_in_time(data)
 
     def _write_in_time(self, data: bytes) -> None:
-        # A process that was frozen for long must not send what others may have taken over. So the
-        # clock is looked at as late as can be: after encrypting, right before the system call.
+        # After this process was frozen, another worker may have claimed the delivery, and sending would duplicate it.
+        # So the deadline is checked as late as possible: after encryption, right before the system call.
         if monotonic() >= self.deadline:
             self._fail(timed_out(self.deadline - self._started, "before the request was sent"))
         else:
@@ -179,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
             what = "headers were complete" if parser.received else "answer came"
             self._fail(ConnectionEnded(f"the connection was reset before the {what}"))
         elif exc is not None:
-            parser.cut("the body of the answer broke off")
+            parser.cut(BODY_BROKE_OFF)
             self._finish()
         else:
             self._take_eof(parser)

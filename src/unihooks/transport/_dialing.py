@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from unihooks._model.targets import TargetPolicy
 
 _CHECKS_KEPT: Final = 4096
-# Whoever owns a name could have us knock at a thousand doors of others, at each attempt.
+# The owner of a name can list other people's addresses under it, and each attempt would try them all.
 _MAX_DIALED: Final = 8
 _NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _CLOSING_SECONDS: Final = 0.01
-# Hundreds of attempts that begin together must not end together: whatever comes then would wait for all of them.
+# If hundreds of attempts that began together timed out together, everything else would wait for their ends.
 _SPREAD: Final = 0.2
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -38,8 +38,8 @@ logger = logging.getLogger("unihooks.transport")
 
 
 @attrs.frozen(kw_only=True)
-class Destination:
-    """Say where a connection goes and on whose behalf."""
+class Target:
+    """Where a connection goes, and for which endpoint."""
 
     endpoint_id: str | None
     url: str
@@ -51,14 +51,14 @@ class Destination:
     def owner(self) -> Hashable:
         """Return what a TLS session belongs to.
 
-        A session is resumed without a look at the certificate, so one that was
-        made with another name must never be offered.
+        A resumed session does not check the certificate again, so a session
+        that was made with another name must never be offered.
         """
         return (self.endpoint_id, self.host, self.port)
 
 
 class Dialer:
-    """Resolve, check, connect and shake hands, for one event loop."""
+    """A maker of connections for one event loop: it resolves, checks, connects and shakes hands."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Dialer:
         *,
         random: Callable[[], float] = random,
     ) -> None:
-        # They depend on the policy alone, which is frozen; what is refused is not kept.
+        # The results depend on the frozen policy alone, so they are cached; refusals are raised, and so are not.
         self._checked_url = lru_cache(_CHECKS_KEPT)(targets.check_url)
         self._checked_address = lru_cache(_CHECKS_KEPT)(targets.check_address)
         self._context = context
@@ -82,52 +82,52 @@ class Dialer:
         self._lookups = Lookups(targets.resolver or system_addresses, loop)
         self.sessions = Sessions()
 
-    async def dial(self, destination: Destination, deadline: float) -> Connection:
+    async def dial(self, target: Target, deadline: float) -> Connection:
         """Return a connection that is ready for a request, or raise an AttemptError."""
         started = monotonic()
         limit = min(deadline, started + self._timeout * (1 - _SPREAD * self._random()))
         try:
-            connection = await self._reach(destination, limit)
+            connection = await self._reach(target, limit)
         except NotReachable as exc:
-            logger.info("endpoint %s not reached: %s", destination.endpoint_id, exc.detail)
+            logger.info("endpoint %s not reached: %s", target.endpoint_id, exc.detail)
             raise
         if isinstance(connection, TLSConnection):
-            await self._secure(connection, destination, started, limit)
+            await self._secure(connection, target, started, limit)
         return connection
 
-    def learn(self, connection: Connection, destination: Destination) -> None:
-        """Remember the session of a connection whose first answer has come, for the next one."""
+    def learn(self, connection: Connection, target: Target) -> None:
+        """Keep the TLS session of a connection after its first answer, for the next connection."""
         if isinstance(connection, TLSConnection) and connection.session_due:
             now = monotonic()
-            if self.sessions.wants(destination.owner, now):
-                self.sessions.put(destination.owner, connection.take_session(), now)
+            if self.sessions.wants(target.owner, now):
+                self.sessions.put(target.owner, connection.take_session(), now)
 
     def close(self) -> None:
-        """Let go of the look-up threads."""
+        """Let the look-up threads end."""
         self._lookups.close()
 
-    async def _reach(self, destination: Destination, limit: float) -> Connection:
+    async def _reach(self, target: Target, limit: float) -> Connection:
         try:
             async with asyncio.timeout(max(limit - monotonic(), 0)):
-                addresses = await self._allowed_addresses(destination)
-                return await self._connect_to_any(addresses, destination, limit)
+                addresses = await self._allowed_addresses(target)
+                return await self._connect_to_any(addresses, target, limit)
         except TargetRefused as exc:
             raise NotReachable(str(exc)) from exc
         except TimeoutError as exc:
-            detail = f"{destination.host} port {destination.port}: timed out"
+            detail = f"{target.host} port {target.port}: timed out"
             raise NotReachable(detail) from exc
 
-    async def _allowed_addresses(self, destination: Destination) -> list[str]:
-        host = destination.host
-        self._checked_url(destination.url)
+    async def _allowed_addresses(self, target: Target) -> list[str]:
+        host = target.host
+        self._checked_url(target.url)
         if is_address(host):
             return [self._checked_address(host)]
-        key = (destination.endpoint_id, host, destination.port)
+        key = (target.endpoint_id, host, target.port)
         try:
-            found = await self._lookups.addresses(key, host, destination.port)
+            found = await self._lookups.addresses(key, host, target.port)
         except (TimeoutError, asyncio.CancelledError):
             raise
-        except Exception as exc:  # a resolver of the host's may raise anything
+        except Exception as exc:  # the host's own resolver may raise anything
             raise NotReachable(f"{host}: no address ({type(exc).__name__})") from exc
         if not found:
             raise NotReachable(f"{host}: no address")
@@ -139,31 +139,31 @@ class Dialer:
         except TargetRefused as exc:
             raise NotReachable(f"{host} has the address {address}: {exc}") from exc
 
-    async def _connect_to_any(self, addresses: Sequence[str], destination: Destination, limit: float) -> Connection:
+    async def _connect_to_any(self, addresses: Sequence[str], target: Target, limit: float) -> Connection:
         details = []
         for position, address in enumerate(addresses):
             share = (limit - monotonic()) / (len(addresses) - position)
             try:
                 async with asyncio.timeout(share if len(addresses) > 1 else None):
-                    return await self._connect(address, destination)
+                    return await self._connect(address, target)
             except OSError as exc:  # TimeoutError is one
-                details.append(f"{address} port {destination.port}: {exc.strerror or type(exc).__name__}")
-        raise NotReachable(f"{destination.host}: " + ", ".join(details))
+                details.append(f"{address} port {target.port}: {exc.strerror or type(exc).__name__}")
+        raise NotReachable(f"{target.host}: " + ", ".join(details))
 
-    async def _connect(self, address: str, destination: Destination) -> Connection:
+    async def _connect(self, address: str, target: Target) -> Connection:
         try:
-            return await self._connect_once(address, destination)
+            return await self._connect_once(address, target)
         except OSError as exc:
             if exc.errno not in _NO_MORE_FILES:
                 raise
         self._spare_files()
         await asyncio.sleep(_CLOSING_SECONDS)
-        return await self._connect_once(address, destination)
+        return await self._connect_once(address, target)
 
-    async def _connect_once(self, address: str, destination: Destination) -> Connection:
-        connection = self._new_connection(destination)
+    async def _connect_once(self, address: str, target: Target) -> Connection:
+        connection = self._new_connection(target)
         try:
-            await self._loop.create_connection(lambda: connection, address, destination.port)
+            await self._loop.create_connection(lambda: connection, address, target.port)
             self._check_peer(connection, address)
         except BaseException:
             connection.close()
@@ -175,16 +175,16 @@ class Dialer:
         if peer is None or self._checked_address(peer) != address:
             raise NotReachable(f"the peer is {peer} instead of {address}")
 
-    def _new_connection(self, destination: Destination) -> Connection:
-        if destination.scheme == "http":
+    def _new_connection(self, target: Target) -> Connection:
+        if target.scheme == "http":
             return Connection(self._loop, self._scratch)
         if self._context is None:
             self._context = default_context()
-        name = destination.host.removesuffix(".")
-        session = self.sessions.get(destination.owner, monotonic())
+        name = target.host.removesuffix(".")
+        session = self.sessions.get(target.owner, monotonic())
         return TLSConnection(self._loop, self._scratch, self._context, name, session)
 
-    async def _secure(self, connection: TLSConnection, destination: Destination, started: float, limit: float) -> None:
+    async def _secure(self, connection: TLSConnection, target: Target, started: float, limit: float) -> None:
         try:
             async with asyncio.timeout(max(limit - monotonic(), 0)):
                 await connection.shake_hands()
@@ -194,13 +194,13 @@ class Dialer:
         except BaseException as exc:
             connection.close()
             if isinstance(exc, AttemptError):
-                self.sessions.forget(destination.owner)
+                self.sessions.forget(target.owner)
             raise
 
 
 @lru_cache(_CHECKS_KEPT)
 def is_address(host: str) -> bool:
-    """Say whether a host is an IP address rather than a name."""
+    """Tell whether a host is an IP address rather than a name."""
     try:
         ip_address(host)
     except ValueError:
@@ -209,5 +209,5 @@ def is_address(host: str) -> bool:
 
 
 def port_of(scheme: str, port: int | None) -> int:
-    """Return the port that a URL means."""
+    """Return the port of a URL, explicit or not."""
     return port or _PORTS.get(scheme, 443)

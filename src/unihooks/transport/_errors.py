@@ -1,4 +1,4 @@
-"""The reasons for which an attempt fails, each with a sentence that a customer may read."""
+"""The reasons why an attempt fails or is cut short, as sentences that a customer may read."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from typing import Final
 import httpx
 
 NOT_REACHABLE: Final = "destination not allowed or not reachable"
+BODY_BROKE_OFF: Final = "the body of the answer broke off"
+BODY_TOO_SLOW: Final = "the body of the answer did not end in time and was cut"
+
+_SWITCHING_PROTOCOLS: Final = 101
+_STATUSES: Final = range(100, 600)
 
 
 class AttemptError(httpx.TransportError):
-    """Be the root of all failures of our transport; the text holds no secret and no address."""
+    """The root of all failures of our transport; their texts contain no secret and no address."""
 
 
 class NotReachable(AttemptError, httpx.ConnectError):
-    """The destination is refused, unknown or closed; which of them only the operator learns."""
+    """The destination is refused, unknown or closed; only the operator's log says which."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(NOT_REACHABLE)
@@ -22,7 +27,7 @@ class NotReachable(AttemptError, httpx.ConnectError):
 
 
 class TLSFailed(AttemptError, httpx.ConnectError):
-    """The TLS handshake failed or the certificate is not acceptable."""
+    """The TLS handshake failed, or the certificate is not acceptable."""
 
 
 class TimedOut(AttemptError, httpx.TimeoutException):
@@ -42,5 +47,19 @@ class BadRequest(AttemptError, httpx.LocalProtocolError):
 
 
 def timed_out(seconds: float, doing: str) -> TimedOut:
-    """Return the failure for a time limit of so many seconds, naming what was going on."""
+    """Return the failure for a limit of so many seconds that passed while doing something."""
     return TimedOut(f"timed out after {round(max(seconds, 0.0), 1):g} s {doing}")
+
+
+def answer_too_long(limit: int) -> str:
+    """Return the warning for an answer that was cut after `limit` bytes."""
+    return f"the answer was longer than {limit // 1024} KiB and was cut"
+
+
+def status_fault(status: int) -> str | None:
+    """Return what is wrong with a status, or None."""
+    if status not in _STATUSES:
+        return f"the answer has the impossible status {status:03d}"
+    if status == _SWITCHING_PROTOCOLS:
+        return "the answer switches protocols (status 101), which was not asked for"
+    return None

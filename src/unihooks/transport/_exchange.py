@@ -1,4 +1,4 @@
-"""Make one attempt over any transport, within one deadline, and never fail to say how it went."""
+"""Make one attempt over any transport, within one deadline, and always return how it went."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import attrs
 import httpx
 
 from unihooks._message.requests import RenderedRequest
-from unihooks.transport._errors import NOT_REACHABLE, AttemptError, timed_out
+from unihooks.transport._errors import (
+    BODY_BROKE_OFF,
+    BODY_TOO_SLOW,
+    NOT_REACHABLE,
+    AttemptError,
+    answer_too_long,
+    status_fault,
+    timed_out,
+)
 from unihooks.transport._http import HTTPTransport
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser, Headers
 
@@ -19,11 +27,7 @@ MAX_BODY_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 50
 MAX_HEADER_BYTES: Final = 1024
 
-_SWITCHING = 101
-_LATE = "the body of the answer did not end in time and was cut"
-_LONG = f"the answer was longer than {MAX_WIRE_BYTES // 1024} KiB and was cut"
-
-# What a transport gets to clean up after a cancellation, twice at most.
+# How long a cancelled transport gets to clean up, twice at most.
 _CLEAN_UP_SECONDS: Final = 0.25
 
 logger = logging.getLogger("unihooks.transport")
@@ -32,16 +36,16 @@ _abandoned: set[asyncio.Task[None]] = set()
 
 @attrs.define(kw_only=True)
 class Exchange:
-    """Be what one attempt brought: a status, or the error for which there is none.
+    """The outcome of an attempt: a status, or the error because of which there is none.
 
-    One is made for each attempt, and a frozen one would take three times as long.
+    Not frozen, since making a frozen one for each attempt takes three times as long.
 
     Args:
         status_code: None if and only if there is an error.
         headers: The first 50, of 1 KiB each at most, as they came.
         body: The first 16 KiB, not decoded.
         error: One sentence for the customer, without secrets and addresses.
-        warnings: What was wrong after the headers; it does not count as failure.
+        warnings: What was wrong after the headers; this does not count as a failure.
         duration: Seconds.
     """
 
@@ -56,17 +60,17 @@ class Exchange:
 async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, *, deadline: float) -> Exchange:
     """Send the request and return what came back by the deadline, a time of `time.monotonic()`.
 
-    Nothing is raised but CancelledError, and it ends within a second of the
-    deadline whatever the transport and the receiver do.
+    Raises nothing but CancelledError, and returns at most a second after the
+    deadline, whatever the transport and the receiver do.
     """
     started = monotonic()
     try:
         if type(transport) is HTTPTransport and _is_whole(request):
             return _of_answer(await transport.ask(request, deadline), started)
         return await _over_foreign(transport, request, started, deadline)
-    except Exception as exc:  # noqa: BLE001 - an attempt fails, the worker goes on
+    except Exception as exc:  # noqa: BLE001 - the attempt fails, the worker goes on
         error = _sentence(exc)
-        # How long an address took to refuse would make the customer's log a port scanner.
+        # With the time that an address took to refuse, customers could use their log as a port scanner.
         return Exchange(error=error, duration=0.0 if error == NOT_REACHABLE else monotonic() - started)
 
 
@@ -89,7 +93,7 @@ def _of_answer(answer: AnswerParser, started: float) -> Exchange:
 
 @attrs.define
 class _Progress:
-    """Hold what has come so far of an answer that may never be whole."""
+    """What has come so far of an answer that may never be complete."""
 
     status: int | None = None
     headers: Headers = attrs.field(factory=list)
@@ -129,7 +133,7 @@ async def _follow(transport: httpx.AsyncBaseTransport, request: httpx.Request, p
     try:
         await _ask(transport, request, progress)
     except SystemExit as exc:
-        # Out of a task it would end the event loop, and the worker with it.
+        # Raised from a task, it would end the event loop and with it the worker.
         if progress.status is None:
             progress.error = _sentence(exc)
 
@@ -148,11 +152,8 @@ def _take_head(response: httpx.Response, progress: _Progress) -> None:
     status = response.status_code
     if progress.frozen:
         return
-    if not 100 <= status <= 599:  # noqa: PLR2004
-        progress.error = f"the answer has the impossible status {status}"
-    elif status == _SWITCHING:
-        progress.error = "the answer switches protocols (status 101), which was not asked for"
-    else:
+    progress.error = status_fault(status)
+    if progress.error is None:
         progress.headers = response.headers.raw
         progress.status = status
 
@@ -166,23 +167,23 @@ async def _take_body(response: httpx.Response, progress: _Progress) -> None:
             received += len(part)
             progress.body += part[: MAX_BODY_BYTES - len(progress.body)]
             if received > MAX_WIRE_BYTES:
-                progress.warning = _LONG
+                progress.warning = answer_too_long(MAX_WIRE_BYTES)
                 return
     except AttemptError as exc:
         progress.warning = str(exc)
-    except Exception as exc:  # noqa: BLE001 - the status has decided already
-        progress.warning = f"the body of the answer broke off ({type(exc).__name__})"
+    except Exception as exc:  # noqa: BLE001 - the status has decided the outcome
+        progress.warning = f"{BODY_BROKE_OFF} ({type(exc).__name__})"
 
 
 async def _abandon(task: asyncio.Task[None]) -> None:
-    # A transport may swallow a cancellation; after the second one it is on its own.
+    # A transport may swallow a cancellation; after the second one it is left to itself.
     _abandoned.add(task)
     for _ in range(2):
         task.cancel()
         await asyncio.wait([task], timeout=_CLEAN_UP_SECONDS)
         if task.done():
             return
-    logger.warning("a transport does not stop when it is cancelled")
+    logger.warning("a transport goes on although it was cancelled; let it raise CancelledError")
 
 
 def _bury(task: asyncio.Task[None]) -> None:
@@ -194,7 +195,7 @@ def _bury(task: asyncio.Task[None]) -> None:
 def _settle(progress: _Progress, task: asyncio.Task[None], *, late: bool, limit: float) -> None:
     if late:
         if progress.status is not None:
-            progress.warning = progress.warning or _LATE
+            progress.warning = progress.warning or BODY_TOO_SLOW
         elif progress.error is None:
             progress.error = str(timed_out(limit, "waiting for the answer"))
     elif progress.status is None and progress.error is None:
@@ -213,7 +214,7 @@ def _failure(task: asyncio.Task[None]) -> str:
 def _sentence(exc: BaseException) -> str:
     if isinstance(exc, AttemptError):
         return str(exc)
-    # Its text may hold a URL, a header or an internal address.
+    # The text of the exception may contain a URL, a header or an internal address, so only its type is shown.
     logger.debug("the transport raised %s", type(exc).__name__)
     return f"the transport failed ({type(exc).__name__})"
 

@@ -1,4 +1,4 @@
-"""Send requests over connections of our own: guarded, pooled by endpoint, strictly read."""
+"""Send requests over our own connections: guarded, pooled by endpoint, strictly parsed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,46 +14,46 @@ import httpx
 
 from unihooks._message.requests import RenderedRequest
 from unihooks.transport._connections import Connection
-from unihooks.transport._deadlines import Ticker
-from unihooks.transport._dialing import Destination, Dialer, port_of
-from unihooks.transport._errors import BadAnswer, ConnectionEnded
+from unihooks.transport._dialing import Dialer, Target, port_of
+from unihooks.transport._errors import BadAnswer, BadRequest, ConnectionEnded
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
 from unihooks.transport._pool import IdleLimits, Pool, idle_that_fit
-from unihooks.transport._requests import read_body, render_head
 
 if TYPE_CHECKING:
     from unihooks._model.targets import TargetPolicy
 
 _SWEEP_SECONDS = 0.1
-# Each that ends lets another begin, which takes the loop a while: of hundreds that are late, a few at a time.
+# Each attempt that ends lets another begin, which takes the loop a while; so of hundreds, only a few end at a time.
 _NEXT_SWEEP_SECONDS = 0.01
 _LEAST_SWEPT = 2
 _SHARE_SWEPT = 32
 _IDLE_SWEEP_SECONDS = 1.0
 
-# Gateways on the way forget a silent connection after 240 s or more, without a word to either end.
+# Gateways silently drop connections that have been idle for 240 s or more.
 _IDLE_SECONDS = 180.0
-
 
 logger = logging.getLogger("unihooks.transport")
 
 
 class HTTPTransport(httpx.AsyncBaseTransport):
-    """Be an httpx transport for URLs that strangers choose.
+    """An httpx transport for URLs that strangers choose.
 
-    `request.extensions["unihooks"]` may name an `endpoint_id`, which alone may
-    reuse the connection afterwards, and a `deadline` (of `time.monotonic()`).
-    One object serves one event loop, the one in which it is first used.
+    `request.extensions["unihooks"]` may contain an `endpoint_id`, whose
+    requests alone may reuse the connection, and a `deadline` (a time of
+    `time.monotonic()`). A transport serves the event loop in which it is first
+    used.
 
     Args:
         targets: Which destinations are allowed.
-        ssl_context: Whom to trust; the system's authorities unless given.
-        connect_timeout: Seconds for look-up, connect and TLS together, of which each attempt gets four fifths or more.
-        max_idle: How many unused connections are kept in all: a quarter of the files that the
-            process may open (`ulimit -n`), 10,000 at most, unless given.
+        ssl_context: Whom to trust; by default the system's authorities.
+        connect_timeout: Seconds for look-up, connect and TLS together; each
+            attempt gets 80 to 100 % of them.
+        max_idle: How many idle connections are kept in all; by default a
+            quarter of the files that the process may open (`ulimit -n`), at
+            most 10,000.
         max_idle_per_endpoint: How many of them for one endpoint and origin.
-        idle_seconds: For how long at most. A receiver that announces a shorter time is believed.
-        max_answer_bytes: How much of an answer is read, its framing included.
+        idle_seconds: How long they are kept, or less if the receiver says so.
+        max_answer_bytes: How much of an answer is read, including its framing.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         self._dialer: Dialer | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and return its answer, complete or cut; see `ask` for the errors."""
+        """Send the request and return its answer, complete or cut short; see `ask` for the errors."""
         marks = request.extensions.get("unihooks") or {}
         answer = await self.ask(request, marks.get("deadline", math.inf))
         assert answer.status is not None  # noqa: S101
@@ -86,33 +86,33 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=answer.headers, stream=stream)
 
     async def ask(self, request: httpx.Request, deadline: float) -> AnswerParser:
-        """Send the request and return what was read; raise an AttemptError if there are no headers."""
+        """Send the request and return what was read; raise an AttemptError if no headers came."""
         started = monotonic()
         key: tuple[str | None, str, bytes, int | None]
         if type(request) is RenderedRequest:
             key, data = request.connection, request.head + request.body
         else:
-            key, data = _connection_of(request), render_head(request) + await read_body(request)
+            key, data = _connection_of(request), _rendered_head(request) + await _read_body(request)
         connection = self._pool.take(key)
         if connection is not None:
             answer = self._new_answer(request)
             try:
                 return await self._ask_over(connection, data, answer, started, deadline)
             except ConnectionEnded:
-                # It may have been closed as idle before the request got there.
+                # The receiver may have closed the idle connection before the request arrived.
                 if answer.received:
                     raise
         dialer = self._dialer or self._open()
-        destination = _destination(key[0], request.url)
-        connection = await dialer.dial(destination, deadline)
+        target = _target_of(key[0], request.url)
+        connection = await dialer.dial(target, deadline)
         connection.key = key
         try:
             return await self._ask_over(connection, data, self._new_answer(request), started, deadline)
         finally:
-            dialer.learn(connection, destination)
+            dialer.learn(connection, target)
 
     async def aclose(self) -> None:
-        """Close all connections; what is under way ends with an error."""
+        """Close all connections; requests under way end with an error."""
         self._pool.close()
         for connection in list(self._asking):
             connection.close()
@@ -127,8 +127,8 @@ class HTTPTransport(httpx.AsyncBaseTransport):
 
     def _open(self) -> Dialer:
         loop = asyncio.get_running_loop()
-        self._ticker = Ticker(loop, _SWEEP_SECONDS, self._sweep)
-        self._idle_ticker = Ticker(loop, _IDLE_SWEEP_SECONDS, self._sweep_idle)
+        self._ticker = _Ticker(loop, _SWEEP_SECONDS, self._sweep)
+        self._idle_ticker = _Ticker(loop, _IDLE_SWEEP_SECONDS, self._sweep_idle)
         self._dialer = Dialer(self._targets, self._ssl_context, self._connect_timeout, loop, self._spare_files)
         return self._dialer
 
@@ -157,9 +157,9 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         return answer
 
     def _spare_files(self) -> None:
-        # What is idle must not be the reason why a delivery fails.
+        # Idle connections must not make a delivery fail.
         if len(self._pool):
-            logger.warning("this process may open no more files, so idle connections are closed; raise `ulimit -n`")
+            logger.warning("this process cannot open more files, so idle connections are closed; raise `ulimit -n`")
             self._pool.close()
 
     def _sweep(self) -> float | None:
@@ -178,17 +178,50 @@ class HTTPTransport(httpx.AsyncBaseTransport):
 
 
 class AnswerStream(httpx.AsyncByteStream):
-    """Give the body of an answer that has been read already, and say if it was cut."""
+    """The body of an answer that has been read already."""
 
     def __init__(self, answer: AnswerParser) -> None:
         self._answer = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give the body in one piece; raise BadAnswer after it if it is not whole."""
+        """Yield the body in one piece; then raise BadAnswer if it is incomplete."""
         if body := self._answer.body:
             yield body
         if self._answer.warning is not None:
             raise BadAnswer(self._answer.warning)
+
+
+class _Ticker:
+    """A timer that calls an action after some seconds, and again after as many as it returns, until that is None.
+
+    One timer for all requests: one for each would cost several times as much.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, action: Callable[[], float | None]) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._action = action
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Start the timer, unless it is running."""
+        if self._timer is None:
+            self._start(self._seconds)
+
+    def stop(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        self._timer = None
+        seconds = self._action()
+        if seconds is not None:
+            self._start(seconds)
+
+    def _start(self, seconds: float) -> None:
+        self._timer = self._loop.call_later(seconds, self._tick)
 
 
 def _connection_of(request: httpx.Request) -> tuple[str | None, str, bytes, int | None]:
@@ -197,11 +230,36 @@ def _connection_of(request: httpx.Request) -> tuple[str | None, str, bytes, int 
     return marks.get("endpoint_id"), url.scheme, url.raw_host, url.port
 
 
-def _destination(endpoint_id: str | None, url: httpx.URL) -> Destination:
-    return Destination(
+def _target_of(endpoint_id: str | None, url: httpx.URL) -> Target:
+    return Target(
         endpoint_id=endpoint_id,
         url=str(url),
         scheme=url.scheme,
         host=url.raw_host.decode("ascii"),
         port=port_of(url.scheme, url.port),
     )
+
+
+def _rendered_head(request: httpx.Request) -> bytes:
+    headers = request.headers.raw
+    line = b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)
+    head = b"\r\n".join([line, *map(b": ".join, headers), b"", b""])
+    expected = len(headers) + 2
+    if head.count(b"\n") != expected or head.count(b"\r") != expected or b"\0" in head:
+        message = "the request has a control character in a header; remove it"
+        raise BadRequest(message)
+    return head
+
+
+async def _read_body(request: httpx.Request) -> bytes:
+    stream = request.stream
+    if isinstance(stream, httpx.ByteStream):
+        return b"".join(stream)
+    if not isinstance(stream, httpx.AsyncByteStream):
+        message = "the body of the request must be an asynchronous stream"
+        raise BadRequest(message)
+    body = b"".join([part async for part in stream])
+    if request.headers.get("transfer-encoding", "").lower() != "chunked":
+        return body
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return chunk + b"0\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Look up host names in a few threads of our own, never twice at a time for one endpoint."""
+"""Look up host names in a few threads of our own, with one look-up at a time for each endpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 Look = Callable[[str, int], Sequence[str]]
 _Job = Callable[[], None]
 
-# Only names that hang for the first time ever need so many.
+# Only many names that hang for the first time need so many.
 _THREADS: Final = 256
 _THREADS_FOR_SUSPECTS: Final = 16
 _IDLE_SECONDS: Final = 10.0
@@ -21,16 +21,16 @@ _MAX_SUSPECTS: Final = 10_000
 
 
 def system_addresses(host: str, port: int) -> list[str]:
-    """Return the addresses of a host as the operating system gives them, in its order."""
+    """Return the addresses of a host from the operating system, in its order."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Lookups:
-    """Run look-ups for one event loop.
+    """The look-ups of one event loop.
 
-    A name whose last look-up failed waits in a line of its own, so that many
-    dead names do not delay the living.
+    Names whose last look-up failed are suspects, which have a few threads of
+    their own, so that many dead names do not delay the others.
     """
 
     def __init__(self, look: Look, loop: asyncio.AbstractEventLoop) -> None:
@@ -42,14 +42,14 @@ class Lookups:
         self._running: dict[Hashable, asyncio.Future[Sequence[str]]] = {}
 
     async def addresses(self, key: Hashable, host: str, port: int) -> Sequence[str]:
-        """Return what the resolver says; whoever asks for the same key meanwhile shares it."""
+        """Return what the resolver returns; callers that ask for the same key meanwhile share the result."""
         running = self._running.get(key)
         if running is None:
             running = self._start(key, host, port)
         return await asyncio.shield(running)
 
     def close(self) -> None:
-        """Let the threads end when they have nothing more to do."""
+        """Let the threads end once they have no more to do."""
         self._threads.close()
         self._threads_for_suspects.close()
 
@@ -57,7 +57,7 @@ class Lookups:
         future: asyncio.Future[Sequence[str]] = self._loop.create_future()
         self._running[key] = future
         threads = self._threads_for_suspects if key in self._suspects else self._threads
-        # A suspect until the answer comes: who hangs must not take a second good thread.
+        # A suspect until the answer comes, so that a name that hangs does not block a second good thread.
         self._suspects[key] = None
         if len(self._suspects) > _MAX_SUSPECTS:
             del self._suspects[next(iter(self._suspects))]
@@ -69,13 +69,13 @@ class Lookups:
         error: Exception | None = None
         try:
             found = list(self._look(host, port))
-        except BaseException as exc:  # noqa: BLE001 - a resolver of the host's may raise anything
-            # Some may not be put into a future, and none may end the thread: the name would wait for ever.
+        except BaseException as exc:  # noqa: BLE001 - the host's own resolver may raise anything
+            # A future refuses some exceptions, and one that ended the thread would leave the name waiting forever.
             if isinstance(exc, Exception) and not isinstance(exc, StopIteration):
                 error = exc
             else:
                 error = RuntimeError(f"the resolver raised {type(exc).__name__}")
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
             self._loop.call_soon_threadsafe(self._end, key, future, found, error)
 
     def _end(
@@ -92,18 +92,18 @@ class Lookups:
             return
         if error is not None:
             future.set_exception(error)
-            # Those who asked may have given up: then nobody else would fetch it.
+            # If every caller has given up, nobody retrieves the exception, and asyncio would log that.
             future.exception()
         else:
             future.set_result(found or ())
 
 
 class DaemonThreads:
-    """Run jobs in at most so many threads, which never keep the process from ending.
+    """A pool of at most `limit` threads, which never keep the process from ending.
 
-    Whoever starts a thread waits until it runs, which takes milliseconds in a busy
-    process. So a thread that takes a job sees to it that another one is free, and
-    an event loop that submits never waits, but for the first.
+    Starting a thread waits until it runs, which takes milliseconds in a busy
+    process. So each thread that takes a job starts a free one if there is none,
+    and an event loop that submits jobs waits only for the first thread.
     """
 
     def __init__(self, limit: int, idle_seconds: float = _IDLE_SECONDS) -> None:
@@ -115,14 +115,14 @@ class DaemonThreads:
         self._free = 0
 
     def submit(self, job: _Job) -> None:
-        """Run the job in the next thread that is free."""
-        # Without the lock: its holder may be waiting for the processor.
+        """Run the job in the next free thread."""
+        # Not under the lock, whose holder may be waiting for the processor.
         self._jobs.put(job)
         if not self._started:
             self._start_one()
 
     def close(self) -> None:
-        """End the threads after the jobs that are waiting."""
+        """End the threads once the waiting jobs are done."""
         self._jobs.put(None)
 
     def _start_one(self) -> None:
@@ -133,7 +133,7 @@ class DaemonThreads:
             self._free += 1
         try:
             threading.Thread(target=self._run, name="unihooks-lookup", daemon=True).start()
-        except RuntimeError:  # the system allows no more
+        except RuntimeError:  # the system allows no more threads
             with self._lock:
                 self._started -= 1
                 self._free -= 1
@@ -158,18 +158,18 @@ class DaemonThreads:
                     return None
                 continue
             if job is None:
-                # The next one is to end, too.
+                # The next thread must see it too.
                 self._jobs.put(None)
             return job
 
     def _may_end(self) -> bool:
         with self._lock:
             if self._free == 1 < self._started:
-                # The others may never be free again.
+                # The others are busy, perhaps forever.
                 return False
             self._free -= 1
             self._started -= 1
-            # Looked at last: a job that comes later finds no thread and starts one.
+            # Checked last: a job that comes after this finds no thread and starts one.
             if not self._jobs.empty():
                 self._free += 1
                 self._started += 1

@@ -1,9 +1,9 @@
-"""Read one HTTP/1.1 answer strictly, from bytes that come in any portions, without I/O.
+"""Parse one HTTP/1.1 answer strictly, from bytes that arrive in any portions, without I/O.
 
-Sources: RFC 9110, RFC 9112. Where they let a recipient be lenient (bare line
-feeds, search_text lines, repeated Content-Length, Content-Length beside
-Transfer-Encoding) this one refuses, because those are the ways to make two
-readers disagree about where an answer ends.
+Sources: RFC 9110, RFC 9112. Where these allow a recipient to be lenient (bare
+line feeds, folded lines, repeated Content-Length, Content-Length beside
+Transfer-Encoding), this parser refuses, because such leniency is what makes
+two parsers disagree about where an answer ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from unihooks.transport._chunks import BadChunk, ChunkReader
-from unihooks.transport._errors import BadAnswer
+from unihooks.transport._errors import BODY_BROKE_OFF, BadAnswer, answer_too_long, status_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,27 +26,25 @@ Headers = list[tuple[bytes, bytes]]
 
 _VISIBLE = rb"[\t\x20-\x7e\x80-\xff]"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: " + _VISIBLE + rb"*+)?(?=\r\n)")
-# Possessive, or a line of spaces before a NUL would take quadratic time.
+# Possessive quantifiers: without them a line of spaces before a NUL would take quadratic time.
 _FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+(" + _VISIBLE + rb"*+)(?=\r\n)")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _IDLE_TIME = re.compile(rb"\btimeout=([0-9]{1,6})\b", re.IGNORECASE)
 _PREFIX = b"HTTP/1."
 _FRAMING_NAME_SIZES = frozenset({len("connection"), len("content-length"), len("transfer-encoding")})
-_MAX_STATUS = 599
-_SWITCHING = 101
 _FINAL = 200
 _BODILESS = frozenset({204, 304})
 
 
 class AnswerParser:
-    """Hold one answer while it comes in, and afterwards.
+    """An answer, while it arrives and afterwards.
 
-    `feed` and `eof` raise BadAnswer as long as the headers are incomplete;
-    from then on `status` is set and trouble only ends the answer with a
-    `warning`. `done` says that no more is wanted, `keep` that the connection
-    may carry another request, `idle_seconds` how long the peer says that it
-    waits for one. Call neither again once `done` or after an error.
+    While the headers are incomplete, `feed` and `eof` raise BadAnswer; then
+    `status` is set, and faults only end the answer with a `warning`. `done`
+    means that the answer has ended, `keep` that the connection may carry
+    another request, for which the peer waits `idle_seconds`. Call neither
+    `feed` nor `eof` once the answer is done or after an error.
     """
 
     __slots__ = (
@@ -70,12 +68,12 @@ class AnswerParser:
         self._interim = 0
         self._left = 0
         self._chunks: ChunkReader | None = None
-        # Unbound, or every answer would be a reference cycle.
+        # Unbound, since a bound method would make every answer a reference cycle.
         self._step: Callable[[AnswerParser, bytes], None] = AnswerParser._read_head
 
     @property
     def body(self) -> bytes:
-        """Return what came of the body, neither decoded nor decompressed."""
+        """Return what arrived of the body, neither decoded nor decompressed."""
         return bytes(self._body)
 
     def feed(self, data: bytes) -> None:
@@ -92,24 +90,24 @@ class AnswerParser:
         self.keep = False
 
     def eof(self) -> None:
-        """Take note that the peer sends nothing more."""
+        """End the answer where the peer stopped sending."""
         self.keep = False
         if self.status is None:
             what = "headers were complete" if self.received else "answer came"
             message = f"the connection was closed before the {what}"
             raise BadAnswer(message)
         if self._step is not AnswerParser._read_until_eof:
-            self.warning = "the body of the answer broke off"
+            self.warning = BODY_BROKE_OFF
         self.done = True
 
     def cut(self, warning: str) -> None:
-        """End an answer whose headers are complete, here and now."""
+        """End an answer whose headers are complete."""
         self.warning = warning
         self.keep = False
         self.done = True
 
     def _add(self, data: bytes) -> None:
-        # A body mostly comes in one piece; of many pieces a list would take far more room.
+        # Most bodies come in one piece; for many small pieces a list would take far more memory.
         if not self._body:
             self._body = data
             return
@@ -121,7 +119,7 @@ class AnswerParser:
         if self.status is None:
             message = "the headers of the answer are too large"
             raise BadAnswer(message)
-        self.cut(f"the answer was longer than {self._limit // 1024} KiB and was cut")
+        self.cut(answer_too_long(self._limit))
 
     def _read_head(self, data: bytes) -> None:
         known = len(self._pending)
@@ -167,12 +165,8 @@ class AnswerParser:
             message = "the answer does not begin with an HTTP/1.1 status line"
             raise BadAnswer(message)
         status = int(line[2])
-        if not 100 <= status <= _MAX_STATUS:  # noqa: PLR2004
-            message = f"the answer has the impossible status {status:03d}"
-            raise BadAnswer(message)
-        if status == _SWITCHING:
-            message = "the answer switches protocols (status 101), which was not asked for"
-            raise BadAnswer(message)
+        if fault := status_fault(status):
+            raise BadAnswer(fault)
         self.headers = parse_fields(data, line.end(), end)
         self._read_framing(self.headers, old=line[1] == b"0")
         if status < _FINAL and (self._left >= 0 or self._chunks is not None):
@@ -201,7 +195,7 @@ class AnswerParser:
 
     def _begin_body(self, data: bytes) -> None:
         if self._without_body or self.status in _BODILESS:
-            # A 204 that announces a body may really send one: do not read on behind it.
+            # A 204 that announces a body may really send one, so nothing more is read from this connection.
             if self.status != 304 and not self._without_body and (self._left > 0 or self._chunks):  # noqa: PLR2004
                 self.keep = False
             self._left = 0

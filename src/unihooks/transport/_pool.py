@@ -1,7 +1,8 @@
-"""Keep connections that may carry another request, as long as their peers wait for one, few enough and not for ever."""
+"""The idle connections, kept for other requests within limits of number and time."""
 
 from __future__ import annotations
 
+import resource
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final
@@ -14,25 +15,19 @@ if TYPE_CHECKING:
 Key = Hashable
 
 _MOST_IDLE: Final = 10_000
+# A request sent at the end of the time that a peer waits would meet a closed connection.
+_SHARE_OF_THEIR_TIME: Final = 0.8
 
 
 def idle_that_fit() -> int:
     """Return how many idle connections leave the host enough of the files that its process may open."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return _MOST_IDLE
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST_IDLE if files == resource.RLIM_INFINITY else min(files // 4, _MOST_IDLE)
 
 
-# Of the time that a peer says it waits: what is sent at its end meets a closed connection.
-_OF_THEIR_TIME: Final = 0.8
-
-
 @attrs.frozen(kw_only=True)
 class IdleLimits:
-    """Say how many idle connections are kept, for how many seconds at most."""
+    """How many idle connections are kept, and for how many seconds at most."""
 
     total: int
     per_endpoint: int
@@ -40,7 +35,7 @@ class IdleLimits:
 
 
 class Pool:
-    """Hold the idle connections: the newest of a key is used first, the oldest of all closed first."""
+    """The idle connections: the newest of a key is used first, the oldest of all is closed first."""
 
     def __init__(self, limits: IdleLimits) -> None:
         self._limits = limits
@@ -51,7 +46,7 @@ class Pool:
         return len(self._idle)
 
     def take(self, key: Key) -> Connection | None:
-        """Return an idle connection of this key, which is then no longer idle."""
+        """Take an idle connection with this key out of the pool."""
         own = self._by_key.get(key)
         if own:
             connection, _ = own.popitem()
@@ -63,10 +58,10 @@ class Pool:
         return None
 
     def put(self, connection: Connection, now: float, their_seconds: float | None = None) -> None:
-        """Keep a connection that has been answered, for less than its peer says that it waits."""
+        """Keep a connection after an answer, for less time than its peer says that it waits."""
         seconds = self._limits.seconds
         if their_seconds is not None:
-            seconds = min(seconds, their_seconds * _OF_THEIR_TIME)
+            seconds = min(seconds, their_seconds * _SHARE_OF_THEIR_TIME)
         own = self._by_key.get(connection.key)
         if own is None:
             own = self._by_key[connection.key] = OrderedDict()
@@ -79,12 +74,12 @@ class Pool:
             self._close(next(iter(self._idle)))
 
     def sweep(self, now: float) -> None:
-        """Close what has been idle for too long."""
+        """Close connections that have been idle for too long."""
         for connection in [one for one in self._idle if one.idle_until <= now]:
             self._close(connection)
 
     def close(self) -> None:
-        """Close all."""
+        """Close all idle connections."""
         while self._idle:
             self._close(next(iter(self._idle)))
 

@@ -1,4 +1,4 @@
-"""Remember TLS sessions, each for the one endpoint and name that it was made with."""
+"""TLS sessions to resume, each only with the endpoint and name that it was made with."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final
 
 import attrs
 
-# One takes some 10 KiB, most of it the peer's certificate.
+# A session takes about 10 KiB, most of it the peer's certificate.
 _LIMIT: Final = 4096
 
-# A certificate is looked at anew at least so often, as resuming never does it.
+# Resuming a session does not check the certificate, so a full handshake must do it at least this often.
 _SECONDS: Final = 3600.0
 _SECONDS_WITHOUT: Final = 600.0
 
@@ -24,7 +24,7 @@ class _Kept:
 
 
 class Sessions:
-    """Remember the newest sessions, and who gives none, by owner: an endpoint with its host name and port.
+    """The newest session of each owner (an endpoint with its host name and port), or a note that it gives none.
 
     Times are those of `time.monotonic()`.
     """
@@ -43,12 +43,12 @@ class Sessions:
         return kept.session if kept is not None and now < kept.until else None
 
     def wants(self, owner: Hashable, now: float) -> bool:
-        """Say whether a session is worth looking for, which takes as long as a fifth of a handshake."""
+        """Tell whether to ask for a session, which takes a fifth of the time of a handshake."""
         kept = self._kept.get(owner)
         return kept is None or kept.session is not None or now >= kept.until
 
     def put(self, owner: Hashable, session: ssl.SSLSession | None, now: float) -> None:
-        """Remember a session, or that this owner gives none that can be resumed."""
+        """Keep a session, or note that this owner gives none that can be resumed."""
         self.forget(owner)
         if session is not None and (session.has_ticket or session.id):
             self._kept[owner] = _Kept(session, now + self._seconds)
@@ -58,5 +58,5 @@ class Sessions:
             self._kept.popitem(last=False)
 
     def forget(self, owner: Hashable) -> None:
-        """Forget the session that did not work."""
+        """Forget a session that did not work."""
         self._kept.pop(owner, None)

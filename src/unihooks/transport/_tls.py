@@ -1,6 +1,6 @@
-"""Carry requests over TLS, with buffers that all connections share.
+"""A TLS connection whose buffers are shared by all connections.
 
-asyncio's own TLS keeps some 290 KiB for each connection, this keeps some 30.
+asyncio's own TLS takes about 290 KiB per connection, this about 30.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from unihooks.transport._connections import MAX_OVERHEAD_BYTES, Connection, Scratch
+from unihooks.transport._connections import MAX_OVERHEAD_BYTES, PLAIN_BYTES, Connection, Scratch
 from unihooks.transport._errors import AttemptError, TLSFailed
 from unihooks.transport._parser import MAX_WIRE_BYTES
 
 if TYPE_CHECKING:
     from unihooks.transport._parser import AnswerParser
 
-_PLAIN_BYTES: Final = 16 * 1024
 _MAX_WIRE: Final = MAX_WIRE_BYTES + MAX_OVERHEAD_BYTES
 
-# Certificates and tickets stay in OpenSSL's memory, several times their size, for as long as the
-# connection or its session; whose take more than this are not kept.
+# Certificates and tickets take several times their size in OpenSSL's memory, as long as the connection or its session
+# lives. Above this limit neither is kept.
 _MAX_KEPT_BYTES: Final = 16 * 1024
 
 # https://www.openssl.org/docs/man3.0/man3/X509_verify_cert_error_string.html
@@ -38,17 +37,17 @@ _CERTIFICATE_FAULTS: Final = {
 
 
 def default_context() -> ssl.SSLContext:
-    """Return a context that trusts what the system trusts; it costs some 25 ms, so share it."""
+    """Return a context that trusts what the system trusts; making one takes about 25 ms, so share it."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # With DHE the server chooses the group, and one of 10,000 bits costs a second of CPU.
+    # With DHE the server chooses the group, and a group of 10,000 bits costs a second of CPU.
     context.set_ciphers(":".join(cipher["name"] for cipher in context.get_ciphers() if cipher["kea"] != "kx-dhe"))
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 class TLSConnection(Connection):
-    """Be one connection whose bytes go through OpenSSL's memory BIOs."""
+    """A connection whose bytes go through OpenSSL's memory BIOs."""
 
     __slots__ = ("_asked", "_incoming", "_outgoing", "_ready", "_ssl", "_wire")
 
@@ -69,7 +68,7 @@ class TLSConnection(Connection):
         self._wire = 0
 
     def shake_hands(self) -> asyncio.Future[None]:
-        """Begin the handshake; the future ends with it, or with TLSFailed."""
+        """Start the handshake; the future ends with it, or with TLSFailed."""
         ready = self._loop.create_future()
         self._ready = ready
         if self.closed:
@@ -80,8 +79,8 @@ class TLSConnection(Connection):
 
     def take_session(self) -> ssl.SSLSession | None:
         """Return the session once, after the first answer, if it was not itself resumed."""
-        # Tickets come with or before the first answer; of a resumed connection
-        # there is nothing new to learn, and asking costs time.
+        # Tickets come with or before the first answer. A resumed connection has
+        # no new session, and asking costs time.
         if not self.session_due:
             return None
         self.session_due = False
@@ -93,7 +92,7 @@ class TLSConnection(Connection):
             self._wire = 0
         else:
             self._asked = True
-            # Tickets may be here already; anything else came before it was asked for and closes.
+            # Tickets may have arrived already. Anything else was not asked for, and closes the connection.
             self._decrypt()
         return super().ask(data, parser, started, deadline)
 
@@ -145,10 +144,10 @@ class TLSConnection(Connection):
     def _decrypt(self) -> None:
         incoming, scratch, read = self._incoming, self._scratch, self._ssl.read
         try:
-            # Bytes that are still there when the parser wants no more close the connection.
+            # Bytes that follow the end of the answer close the connection.
             while incoming.pending:
-                # With a buffer it returns the count, whatever typeshed says.
-                count: int = read(_PLAIN_BYTES, scratch.plain)  # type: ignore[assignment]
+                # Given a buffer, it returns the count, although typeshed says otherwise.
+                count: int = read(PLAIN_BYTES, scratch.plain)  # type: ignore[assignment]
                 if not count:
                     self._end(None)
                     return
@@ -202,5 +201,5 @@ def _fault(exc: ssl.SSLError) -> str:
 
 
 def _reason(exc: ssl.SSLError) -> str:
-    # One of OpenSSL's own constants, never text of the peer.
+    # `reason` is one of OpenSSL's own constants, never text from the peer.
     return exc.reason or type(exc).__name__

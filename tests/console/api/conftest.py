@@ -21,7 +21,7 @@ SECRET = "whsec_" + "Q" * 43 + "="
 
 @define
 class Api:
-    """Ask as one viewer; the host lets in whom the headers name."""
+    """A client of one viewer; the host lets in the viewer that the headers name."""
 
     app: Any
     tenant: str = "acme"
@@ -92,7 +92,7 @@ def api(app) -> Api:
 
 @pytest.fixture
 def webhook(dispatcher, receiver) -> Webhook:
-    """Give an active webhook of acme, with a header and a secret that nobody may see."""
+    """Return an active webhook of acme, with a header and a secret that nobody may see."""
     added = dispatcher.webhooks.add(
         Webhook(
             name="CRM",
@@ -108,7 +108,7 @@ def webhook(dispatcher, receiver) -> Webhook:
 
 @pytest.fixture
 def delivery(dispatcher, webhook):
-    """Give a delivery that was made."""
+    """Return a delivery that was made."""
     dispatcher.emit("chat", "message.received", {"text": "hi"}, tenant="acme")
     dispatcher.drain()
     return dispatcher.log.deliveries(tenant="acme")[0]
@@ -116,7 +116,7 @@ def delivery(dispatcher, webhook):
 
 @pytest.fixture
 def viewing(app) -> Callable[..., Api]:
-    """Give what asks as somebody else."""
+    """Return a function that makes a client of another viewer."""
 
     def asking(tenant: str = "acme", *permissions: Permission) -> Api:
         return Api(app, tenant, " ".join(permissions))

@@ -1,4 +1,4 @@
-"""Ask what the API's own document allows, and what it does not, and hold the answers against it."""
+"""Send what the API's own document allows and what it does not, and check the answers against it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRETS = {"addWebhook", "revealSecrets", "rotateSecret"}
 
 
 class Answering(httpx.AsyncBaseTransport):
-    """Answer every request; nothing leaves this process."""
+    """A transport that answers every request without leaving this process."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return httpx.Response(204)

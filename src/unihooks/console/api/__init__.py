@@ -6,18 +6,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from unihooks.console.api import _catalog, _deliveries, _document, _events, _operator, _secrets, _tests, _webhooks
+from unihooks.console.api import _catalog, _document, _log, _operator, _tests, _webhooks
 from unihooks.console.api._operations import Operation
 from unihooks.console.api._problems import Problem, problem_answer
 from unihooks.console.api._resource import Resource
 
-_PARTS = (_webhooks, _secrets, _tests, _deliveries, _events, _catalog, _operator)
+_PARTS = (_webhooks, _tests, _log, _catalog, _operator)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for part in _PARTS for operation in part.OPERATIONS)
 
 
 def api_routes() -> list[BaseRoute]:
     """Return the routes of the API, all below `/api`."""
-    operations = (*OPERATIONS, _document.operation(OPERATIONS))
+    operations = (*OPERATIONS, _document.document_operation(OPERATIONS))
     paths: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method] = operation
@@ -26,8 +26,8 @@ def api_routes() -> list[BaseRoute]:
 
 
 def no_such_path() -> Response:
-    """Return the answer where there is nothing."""
-    detail = "there is no such path; /api/openapi.json names all"
+    """Return the answer for an unknown path."""
+    detail = "there is no such path; /api/openapi.json lists them all"
     return problem_answer(Problem(status=404, kind="not-found", title="Not found", detail=detail))
 
 

@@ -1,85 +1,43 @@
-"""Show the catalog, documents made from it, where requests come from, and who asks."""
+"""Show the catalog, the documents made from it, the sender's addresses, and the viewer."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from unihooks._model.catalog import Catalog
-from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
-from unihooks.console.api._operations import Call, Operation
+from unihooks.console.api._operations import Call, operation
 
 
-async def listed(call: Call) -> dict[str, Any]:
-    """Return the products with their event types."""
+@operation("GET", "/catalog", "getCatalog", answer="Catalog")
+async def get_catalog(call: Call) -> dict[str, Any]:
+    """Return the products and event types on offer."""
     return {"products": [_shapes.product(one) for one in call.dispatcher.catalog or ()]}
 
 
-async def openapi(call: Call) -> dict[str, Any]:
-    """Return the event types as OpenAPI."""
+@operation("GET", "/catalog/openapi.json", "getCatalogAsOpenAPI", answer="Document")
+async def get_openapi(call: Call) -> dict[str, Any]:
+    """Return the event types as the `webhooks` of an OpenAPI 3.1 document."""
     return (call.dispatcher.catalog or Catalog()).openapi(title=call.settings.branding.title)
 
 
-async def asyncapi(call: Call) -> dict[str, Any]:
-    """Return the event types as AsyncAPI."""
+@operation("GET", "/catalog/asyncapi.json", "getCatalogAsAsyncAPI", answer="Document")
+async def get_asyncapi(call: Call) -> dict[str, Any]:
+    """Return the event types as an AsyncAPI 3 document."""
     return (call.dispatcher.catalog or Catalog()).asyncapi(title=call.settings.branding.title)
 
 
-async def sender(call: Call) -> dict[str, Any]:
-    """Return the addresses that requests come from."""
+@operation("GET", "/sender", "getSender", answer="Sender")
+async def get_sender(call: Call) -> dict[str, Any]:
+    """Return the IP addresses that requests come from, for allow-lists."""
     return {"egress_ips": list(call.dispatcher.egress_ips)}
 
 
-async def viewer(call: Call) -> dict[str, Any]:
-    """Return who asks."""
+@operation("GET", "/viewer", "getViewer", answer="Viewer", permission=None)
+async def get_viewer(call: Call) -> dict[str, Any]:
+    """Return who you are here, and what you may do."""
     permissions = sorted(call.viewer.permissions)
     return {"tenant": call.tenant, "name": call.viewer.name, "permissions": [str(one) for one in permissions]}
 
 
-OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/catalog",
-        id="getCatalog",
-        about="Return the products and event types on offer",
-        permission=Permission.READ,
-        handle=listed,
-        answer="Catalog",
-    ),
-    Operation(
-        method="GET",
-        path="/catalog/openapi.json",
-        id="getCatalogAsOpenAPI",
-        about="Return the event types as the `webhooks` of an OpenAPI 3.1 document",
-        permission=Permission.READ,
-        handle=openapi,
-        answer="Document",
-    ),
-    Operation(
-        method="GET",
-        path="/catalog/asyncapi.json",
-        id="getCatalogAsAsyncAPI",
-        about="Return the event types as an AsyncAPI 3 document",
-        permission=Permission.READ,
-        handle=asyncapi,
-        answer="Document",
-    ),
-    Operation(
-        method="GET",
-        path="/sender",
-        id="getSender",
-        about="Return the addresses that requests come from, for allow-lists",
-        permission=Permission.READ,
-        handle=sender,
-        answer="Sender",
-    ),
-    Operation(
-        method="GET",
-        path="/viewer",
-        id="getViewer",
-        about="Return who you are here, and what you may do",
-        permission=None,
-        handle=viewer,
-        answer="Viewer",
-    ),
-)
+OPERATIONS = (get_catalog, get_openapi, get_asyncapi, get_sender, get_viewer)

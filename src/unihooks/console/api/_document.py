@@ -7,49 +7,42 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from unihooks.console.api._operations import Call, Operation
+from unihooks.console.api._operations import Call, Operation, operation
 from unihooks.console.api._schemas import COMPONENTS, TEXT, ref
 
 _PROBLEMS = {
     "401": "Nobody is signed in.",
     "403": "The viewer lacks the permission, or the request comes from a page of another site.",
-    "404": "There is no such thing for this tenant.",
+    "404": "It does not exist, or belongs to another tenant.",
     "405": "The path has no such method.",
-    "409": "It has changed meanwhile, is in the wrong state, or the first request is still being done.",
+    "409": "It has changed in the meantime, is in the wrong state, or the first request is still running.",
     "400": "The request cannot be read.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
-    "422": "A value is not allowed; `field` says which.",
-    "429": "Too many: wait as long as `Retry-After` says.",
+    "422": "A value is not allowed; `field` names it.",
+    "429": "Too many requests: wait as long as `Retry-After` says.",
     "503": "The database cannot be used at the moment.",
 }
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": (
-        "A text of your own, such as a UUID: a request that is repeated with it is not done twice, and gets the first "
-        "answer again, without secrets. Remembered for a day."
+        "A text of your own, such as a UUID. A request that is repeated with the same key is not carried out again: it "
+        "gets the first response, without secrets. Keys are remembered for a day."
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
 
 
-def operation(operations: Sequence[Operation]) -> Operation:
+def document_operation(operations: Sequence[Operation]) -> Operation:
     """Return the operation that shows the document."""
 
-    async def shown(call: Call) -> dict[str, Any]:
-        return document((*operations, this), call.root)
+    @operation("GET", "/openapi.json", "getOpenAPI", answer="Document", permission=None)
+    async def get_document(call: Call) -> dict[str, Any]:
+        """Return this document."""
+        return document((*operations, get_document), call.root)
 
-    this = Operation(
-        method="GET",
-        path="/openapi.json",
-        id="getOpenAPI",
-        about="Return this document",
-        permission=None,
-        handle=shown,
-        answer="Document",
-    )
-    return this
+    return get_document
 
 
 def document(operations: Sequence[Operation], root: str) -> dict[str, Any]:
@@ -62,7 +55,7 @@ def document(operations: Sequence[Operation], root: str) -> dict[str, Any]:
         "info": {
             "title": "Webhooks console",
             "version": version("unihooks"),
-            "description": "What the console's pages do. Times are ISO 8601 in UTC. Who asks is known to the host.",
+            "description": "What the console's pages do. Times are ISO 8601 in UTC. The host identifies the viewer.",
         },
         "servers": [{"url": root or "/"}],
         "paths": paths,
@@ -78,8 +71,8 @@ def document(operations: Sequence[Operation], root: str) -> dict[str, Any]:
 def _described(one: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": one.id,
-        "summary": one.about,
-        "parameters": [*_in_path(one.path), *_in_query(one), *([_KEY] if one.once else [])],
+        "summary": one.summary,
+        "parameters": [*_in_path(one.path), *_in_query(one), *([_KEY] if one.keyed else [])],
         "responses": {str(one.status): _response("Done.", one.answer), **_problems(one)},
     }
     if one.permission is not None:

@@ -1,4 +1,4 @@
-"""Say what the API can do: each operation is declared once, and both answers and documents from that."""
+"""Declare what the API can do; requests are answered, and the OpenAPI document made, from these declarations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unihooks.console.api._schemas import TEXT
 
 @frozen(kw_only=True)
 class Call:
-    """Be a request whose parts are checked: who asks, the ids of the path, the query and the body."""
+    """A request whose parts have been checked: the viewer, the ids in the path, the query and the body."""
 
     viewer: Viewer
     settings: ConsoleSettings
@@ -27,7 +27,7 @@ class Call:
 
     @property
     def tenant(self) -> str:
-        """Return whose data it is about."""
+        """Return the tenant whose data is meant."""
         return self.viewer.tenant
 
     @property
@@ -41,24 +41,29 @@ Handle = Callable[[Call], Awaitable[dict[str, Any]]]
 
 @frozen(kw_only=True)
 class Operation:
-    """Be one thing that the API does.
+    """One thing that the API does.
 
-    `body` and `answer` name schemas. `once` says that an idempotency key is
-    taken, `limited` that it counts against a rate.
+    `body` and `answer` name schemas; `summary` is the docstring of `handle`.
+    `keyed` operations take an idempotency key, `limited` ones count against a
+    rate.
     """
 
     method: str
     path: str
     id: str
-    about: str
-    permission: Permission | None
     handle: Handle
     answer: str
+    permission: Permission | None = Permission.READ
     body: str | None = None
     query: tuple[Query, ...] = ()
     status: int = 200
-    once: bool = False
+    keyed: bool = False
     limited: bool = False
+
+    @property
+    def summary(self) -> str:
+        """Return what it does, in one sentence."""
+        return " ".join((self.handle.__doc__ or "").split()).removesuffix(".")
 
     @property
     def safe(self) -> bool:
@@ -66,7 +71,14 @@ class Operation:
         return self.method == "GET"
 
 
+def operation(method: str, path: str, id: str, **rest: Any) -> Callable[[Handle], Operation]:
+    """Declare the decorated function as an operation; the rest are the fields of `Operation`."""
+    return lambda handle: Operation(method=method, path=path, id=id, handle=handle, **rest)
+
+
 PAGING = (
-    Query(name="limit", about="How many items a page has.", schema={"type": "integer", "minimum": 1, "maximum": 250}),
+    Query(
+        name="limit", about="The number of items in a page.", schema={"type": "integer", "minimum": 1, "maximum": 250}
+    ),
     Query(name="cursor", about="`next` or `previous` of another page.", schema=TEXT | {"maxLength": 4096}),
 )

@@ -7,11 +7,12 @@ from typing import Any
 from unihooks._model.json import to_json
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
-from unihooks.console.api._operations import PAGING, Call, Operation
+from unihooks.console.api._operations import PAGING, Call, operation
 
 
-async def overview(call: Call) -> dict[str, Any]:
-    """Return the state of the queue, and the endpoints to look after."""
+@operation("GET", "/overview", "getOverview", answer="Overview", permission=Permission.OPERATE)
+async def get_overview(call: Call) -> dict[str, Any]:
+    """Return the state of the queue over all tenants, and the failing and the slowest endpoints."""
     found = await call.dispatcher.aoverview()
     return {
         "stats": to_json(found.stats),
@@ -20,29 +21,10 @@ async def overview(call: Call) -> dict[str, Any]:
     }
 
 
-async def tenants(call: Call) -> dict[str, Any]:
-    """List tenants."""
+@operation("GET", "/tenants", "listTenants", answer="TenantPage", permission=Permission.OPERATE, query=PAGING)
+async def list_tenants(call: Call) -> dict[str, Any]:
+    """List tenants by name, each with its number of webhooks and of due deliveries (counted up to 1,000)."""
     return _shapes.page(await call.dispatcher.atenants(**call.query), to_json)
 
 
-OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/overview",
-        id="getOverview",
-        about="Return the state of the queue over all tenants, and the failing and the slowest endpoints",
-        permission=Permission.OPERATE,
-        handle=overview,
-        answer="Overview",
-    ),
-    Operation(
-        method="GET",
-        path="/tenants",
-        id="listTenants",
-        about="List tenants by name, with how many webhooks they have and how much is due (up to 1,000)",
-        permission=Permission.OPERATE,
-        handle=tenants,
-        answer="TenantPage",
-        query=PAGING,
-    ),
-)
+OPERATIONS = (get_overview, list_tenants)

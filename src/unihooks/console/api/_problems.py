@@ -1,4 +1,4 @@
-"""Answer what goes wrong as problem+json (RFC 9457): typed, with the field's name, never with a secret or a trace."""
+"""Answer errors as problem+json (RFC 9457): typed, with the field's name, never with a secret or a traceback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _logger = logging.getLogger("unihooks.console")
 
 @frozen(kw_only=True)
 class Problem(Exception):
-    """Be what is wrong with a request: `kind` names the type, `name` the field."""
+    """What is wrong with a request: `kind` names the type, `name` the field."""
 
     status: int
     kind: str
@@ -52,7 +52,7 @@ class Problem(Exception):
         return content if self.name is None else content | {"field": self.name[:_MOST_SHOWN]}
 
 
-# The first that fits; the wording is that of the error.
+# The first class that matches counts. The detail is the error's own message.
 _KINDS: tuple[tuple[type[UnihooksError], int, str, str], ...] = (
     (IdempotencyConflict, 422, "idempotency-key-reused", "The idempotency key was used before"),
     (Conflict, 409, "conflict", "Conflict"),
@@ -76,7 +76,7 @@ def problem_answer(problem: Problem) -> Response:
 
 
 def to_problem(error: Exception) -> Problem:
-    """Return what an error means to who asked; what only the operator may know goes to the log."""
+    """Return what an error means to the caller; what only the operator may know goes to the log."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, NotFound):
@@ -89,7 +89,7 @@ def to_problem(error: Exception) -> Problem:
         return _unavailable()
     _logger.error("a request to the console's API failed", exc_info=error)
     return Problem(
-        status=500, kind="internal", title="Something went wrong", detail="it is in the log of who runs this; try again"
+        status=500, kind="internal", title="Something went wrong", detail="the operator's log has the reason; try again"
     )
 
 
@@ -104,7 +104,7 @@ def malformed(sentence: str) -> Problem:
 
 
 def too_many(wait: float) -> Problem:
-    """Return the problem of a tenant that asks too often; it may ask again after so many seconds."""
+    """Return the problem of a tenant that asks too often and may ask again after `wait` seconds."""
     seconds = str(max(1, math.ceil(wait)))
     return Problem(
         status=429,
@@ -116,7 +116,7 @@ def too_many(wait: float) -> Problem:
 
 
 def _field(error: UnihooksError) -> str | None:
-    """Return the field of a body that is meant: an error's own name may lie inside of it."""
+    """Return the field of the body that is wrong; an error names a path, rule or header inside it."""
     name = error.name
     if isinstance(error, InvalidMapping):
         return "mapping"
@@ -142,5 +142,5 @@ def _unavailable() -> Problem:
 
 
 def _encoded(content: Any) -> bytes:
-    # Escaped beyond ASCII: what a request holds, such as a lone surrogate, is quoted safely.
+    # The answer may quote the request, which may hold a lone surrogate: UTF-8 cannot encode one, ASCII escapes can.
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")

@@ -1,4 +1,4 @@
-"""Read queries and bodies, and hold them against the schemas that the API's own document shows."""
+"""Read queries and bodies, and check them against the schemas that the API's own document shows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 @frozen(kw_only=True)
 class Query:
-    """Be a parameter of a query."""
+    """A parameter of a query."""
 
     name: str
     about: str
@@ -72,14 +72,14 @@ def read_query(request: Request, queries: tuple[Query, ...]) -> dict[str, Any]:
 
 
 async def read_body(request: Request) -> bytes:
-    """Return the body of an unsafe request, which has to be JSON: no form of another site can send that."""
+    """Return the body of an unsafe request, which must be JSON, since no form of another site can send that."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(
             status=415,
             kind="unsupported-media-type",
             title="The body must be JSON",
-            detail="send content-type: application/json, with {} where there is nothing to say",
+            detail="send content-type: application/json, and {} if there is nothing to say",
         )
     body = bytearray()
     async for chunk in request.stream():
@@ -95,17 +95,17 @@ async def read_body(request: Request) -> bytes:
 
 
 def parse(body: bytes, schema: Schema) -> dict[str, Any]:
-    """Return the object that a body holds, if it fits the schema."""
+    """Return the object in a body, or raise a Problem where it does not match the schema."""
     try:
         value = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise malformed("the body is not JSON with unique names; correct it") from None
+        raise malformed("the body must be JSON, and no object may have two members of one name") from None
     check(value, schema, "")
     return dict(value)
 
 
 def check(value: Any, schema: Schema, place: str) -> None:
-    """Raise a Problem where a value does not fit; knows as much of JSON Schema as the API's own schemas need."""
+    """Raise a Problem where a value does not match; as much of JSON Schema is known as the API's schemas use."""
     while "$ref" in schema:
         schema = COMPONENTS[schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:
@@ -159,7 +159,7 @@ def _check_object(value: dict[str, Any], schema: Schema, place: str) -> None:
 
 
 def _is_one_of(value: Any, kinds: list[str]) -> bool:
-    # True and False are no numbers in JSON.
+    # Python's bool is an int, but true and false are not numbers in JSON.
     if isinstance(value, bool):
         return "boolean" in kinds
     return any(isinstance(value, _TYPES[kind]) for kind in kinds)

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from unihooks.console._rendering import settings_of, viewer_of
 from unihooks.console._viewers import Permission
-from unihooks.console.api import _once
+from unihooks.console.api import _idempotency
 from unihooks.console.api._operations import Call, Operation
 from unihooks.console.api._problems import Problem, answer, problem_answer, to_problem
 from unihooks.console.api._reading import parse, read_body, read_query
@@ -18,7 +18,7 @@ from unihooks.console.api._schemas import ref
 
 
 class Resource:
-    """Be one path with its operations by method; an ASGI application that never raises."""
+    """One path with its operations by method: an ASGI application that never raises."""
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
         self._operations = operations
@@ -28,7 +28,7 @@ class Resource:
         request = Request(scope, receive)
         try:
             response = await self._answered(request)
-        except Exception as error:  # noqa: BLE001 - what nobody expected is an answer too
+        except Exception as error:  # noqa: BLE001 - an unexpected error is answered too
             response = problem_answer(to_problem(error))
         await response(scope, receive, send)
 
@@ -44,16 +44,16 @@ class Resource:
             return _rendered(operation, await operation.handle(call))
         body = await read_body(request)
         call = _call(request, query=query, body=parse(body, ref(operation.body)))
-        key = request.headers.get("idempotency-key") if operation.once else None
+        key = request.headers.get("idempotency-key") if operation.keyed else None
         if key is None:
             return _rendered(operation, await operation.handle(call))
-        once = _once.IdempotentRequest(
+        keyed = _idempotency.IdempotentRequest(
             store=call.dispatcher.settings.store,
             tenant=call.tenant,
-            key=_once.checked_key(key),
-            digest=_once.digest_of(request.method, request.scope["path"], body),
+            key=_idempotency.checked_key(key),
+            digest=_idempotency.digest_of(request.method, request.scope["path"], body),
         )
-        status, content, repeated = await once.answer(operation.status, lambda: operation.handle(call))
+        status, content, repeated = await keyed.answer(operation.status, lambda: operation.handle(call))
         return answer(content, status, {"idempotency-replayed": "true"} if repeated else None)
 
 
@@ -76,7 +76,7 @@ def _forbidden(permission: Permission) -> Problem:
         status=403,
         kind="forbidden",
         title="You may not do this",
-        detail=f"it needs the permission {permission.value!r}; ask who gives it",
+        detail=f"it needs the permission {permission.value!r}; ask whoever manages your account",
     )
 
 
@@ -85,7 +85,7 @@ def _not_allowed(operations: Mapping[str, Operation]) -> Problem:
     return Problem(
         status=405,
         kind="method-not-allowed",
-        title="There is no such method here",
-        detail=f"this path has {allowed}",
+        title="This method is not allowed here",
+        detail=f"this path allows {allowed}",
         headers={"allow": allowed},
     )

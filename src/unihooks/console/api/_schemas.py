@@ -30,12 +30,12 @@ def list_of(schema: Schema) -> Schema:
 
 
 def answered(**properties: Schema) -> Schema:
-    """Return the schema of an object in an answer: everything is there, and more may come in later versions."""
+    """Return the schema of an object in an answer: all properties are present, and later versions may add some."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def asked(*required: str, **properties: Schema) -> Schema:
-    """Return the schema of an object in a body: nothing else may be there."""
+    """Return the schema of an object in a body: no other properties are allowed."""
     found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return found | {"required": list(required)} if required else found
 
@@ -111,7 +111,7 @@ COMPONENTS: dict[str, Schema] = {
             "title": TEXT,
             "status": {"type": "integer"},
             "detail": TEXT,
-            "field": {"type": "string", "description": "The field, parameter or header that is meant."},
+            "field": {"type": "string", "description": "The field, parameter or header that is wrong."},
         },
         "required": ["type", "title", "status", "detail"],
     },
@@ -141,7 +141,7 @@ COMPONENTS: dict[str, Schema] = {
         **_SETTINGS,
         headers={
             "type": "object",
-            "description": "All custom headers; null keeps the value that there is.",
+            "description": "All custom headers; null keeps the saved value.",
             "additionalProperties": MAYBE_TEXT,
         },
         version={"type": "integer", "description": "Refuse the change if this is not the current version."},
@@ -230,7 +230,7 @@ COMPONENTS: dict[str, Schema] = {
     "Catalog": answered(products=list_of(ref("Product"))),
     "Document": {"type": "object"},
     "Sender": answered(egress_ips=list_of(TEXT)),
-    # What an operator sees.
+    # For operators.
     "Worker": answered(id=TEXT, host=TEXT, pid={"type": "integer"}, seen_at=TIME, leases=COUNT),
     "FailingEndpoint": answered(**_ENDPOINT_OF, failing_since=TIME, failures=COUNT),
     "SlowEndpoint": answered(**_ENDPOINT_OF, attempts=COUNT, mean_ms={"type": "number"}, p95_ms={"type": "number"}),

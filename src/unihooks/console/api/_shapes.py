@@ -1,4 +1,4 @@
-"""Turn values into what the API answers: no tenant's name, no header's value, no secret but where it was asked for."""
+"""Turn values into the API's answers: without tenants and header values, and without secrets unless asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_SHOWN = ("tenant", "secrets", "headers")
 
 
 def shown(value: Any) -> dict[str, Any]:
-    """Return a value without whose it is: that is known to who asks."""
+    """Return a value without its tenant, which the caller knows."""
     found: dict[str, Any] = to_json(value)
     return {name: one for name, one in found.items() if name != "tenant"}
 
@@ -28,7 +28,7 @@ def page(found: Page[T], shape: Callable[[T], dict[str, Any]] = shown) -> dict[s
 
 
 def webhook(value: Webhook) -> dict[str, Any]:
-    """Return a webhook, with the names of its headers alone."""
+    """Return a webhook, with the names of its headers but without their values."""
     found = {name: one for name, one in to_json(value).items() if name not in _NOT_SHOWN}
     return found | {
         "headers": dict.fromkeys(value.headers),
@@ -38,7 +38,7 @@ def webhook(value: Webhook) -> dict[str, Any]:
 
 
 def secret(value: Secret) -> dict[str, Any]:
-    """Return what checks signatures in plain text: of a private key only the public part."""
+    """Return the key that checks signatures, in plain text: of a key pair only the public half."""
     return {
         "secret": verification_key(value),
         "created_at": to_json(value.created_at),
@@ -47,7 +47,7 @@ def secret(value: Secret) -> dict[str, Any]:
 
 
 def secrets(value: Webhook) -> dict[str, Any]:
-    """Return a webhook's secrets in plain text, the current one first."""
+    """Return a webhook's secrets in plain text: the current one, then `previous`."""
     current, *previous = [secret(one) for one in value.secrets]
     return current | {"previous": previous}
 

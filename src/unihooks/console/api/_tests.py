@@ -7,15 +7,25 @@ from typing import Any
 from unihooks._message.mapping import Preview
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
-from unihooks.console.api._operations import Call, Operation
+from unihooks.console.api._operations import Call, operation
 from unihooks.console.api._problems import invalid, too_many
 from unihooks.console.api._webhooks import mapping_of
 
 _MOST_ENDPOINTS = 25
 
 
-async def tested(call: Call) -> dict[str, Any]:
-    """Send a test event, and return what came back."""
+@operation(
+    "POST",
+    "/webhooks/{webhook_id}/test",
+    "sendTest",
+    answer="Tested",
+    body="Test",
+    permission=Permission.SEND,
+    keyed=True,
+    limited=True,
+)
+async def send_test(call: Call) -> dict[str, Any]:
+    """Send one signed, mapped request to each endpoint, or to one, and return the responses; nothing is kept."""
     webhook = await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant)
     count = len(webhook.endpoints) if "endpoint_id" not in call.body else 1
     if count > _MOST_ENDPOINTS:
@@ -27,14 +37,16 @@ async def tested(call: Call) -> dict[str, Any]:
     return {"attempts": [_shapes.shown(one) for one in attempts]}
 
 
-async def previewed(call: Call) -> dict[str, Any]:
-    """Show what the webhook's mapping makes of a payload."""
+@operation("POST", "/webhooks/{webhook_id}/preview", "previewMapping", answer="Preview", body="PayloadGiven")
+async def preview_mapping(call: Call) -> dict[str, Any]:
+    """Show what a webhook's mapping makes of a payload."""
     webhook_id, payload = call.path["webhook_id"], call.body["payload"]
     return _shown(await call.dispatcher.webhooks.apreview(webhook_id, payload, tenant=call.tenant))
 
 
-async def tried(call: Call) -> dict[str, Any]:
-    """Show what a mapping makes of a payload."""
+@operation("POST", "/mapping/preview", "tryMapping", answer="Preview", body="MappingTried")
+async def try_mapping(call: Call) -> dict[str, Any]:
+    """Show what a mapping makes of a payload, before it is saved."""
     return _shown(mapping_of(call.body["mapping"]).preview(call.body["payload"]))
 
 
@@ -42,37 +54,4 @@ def _shown(preview: Preview) -> dict[str, Any]:
     return {"result": preview.result, "unmatched": list(preview.unmatched), "warnings": list(preview.warnings)}
 
 
-OPERATIONS = (
-    Operation(
-        method="POST",
-        path="/webhooks/{webhook_id}/test",
-        id="sendTest",
-        about="Send one signed, mapped request to each endpoint, or to one, and return what came back; nothing is kept",
-        permission=Permission.SEND,
-        handle=tested,
-        answer="Tested",
-        body="Test",
-        once=True,
-        limited=True,
-    ),
-    Operation(
-        method="POST",
-        path="/webhooks/{webhook_id}/preview",
-        id="previewMapping",
-        about="Show what a webhook's mapping makes of a payload",
-        permission=Permission.READ,
-        handle=previewed,
-        answer="Preview",
-        body="PayloadGiven",
-    ),
-    Operation(
-        method="POST",
-        path="/mapping/preview",
-        id="tryMapping",
-        about="Show what a mapping makes of a payload, before it is saved",
-        permission=Permission.READ,
-        handle=tried,
-        answer="Preview",
-        body="MappingTried",
-    ),
-)
+OPERATIONS = (send_test, preview_mapping, try_mapping)

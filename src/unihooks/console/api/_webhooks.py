@@ -1,8 +1,9 @@
-"""Manage webhooks: list, add, change, switch, delete; their health and activity."""
+"""Manage webhooks and their secrets; show their health and activity."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from unihooks._message.headers import HeaderSet
@@ -10,18 +11,35 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
-from unihooks.console.api._operations import PAGING, Call, Operation
+from unihooks.console.api._operations import PAGING, Call, operation
 from unihooks.console.api._problems import invalid
 from unihooks.console.api._reading import Query
 from unihooks.console.api._schemas import BOOLEAN, TEXT
 
 _ONE = "/webhooks/{webhook_id}"
+_LIST_QUERY = (
+    Query(name="status", about="Only these.", schema={"type": "string", "enum": ["active", "inactive"]}),
+    Query(name="search", about="A part of the name, the description or a URL, ignoring case.", schema=TEXT),
+    Query(
+        name="health",
+        about="`failing`: the last attempt of an endpoint failed; `healthy`: none did.",
+        schema={"type": "string", "enum": ["failing", "healthy"]},
+    ),
+    Query(name="sort", about="The order.", schema={"type": "string", "enum": ["newest", "oldest", "name"]}),
+    Query(name="with_health", about="Include the health of each webhook.", schema=BOOLEAN),
+    *PAGING,
+)
+_HOURS = Query(
+    name="hours", about="How far to look back; 24 by default.", schema={"type": "integer", "minimum": 1, "maximum": 720}
+)
+_switch = partial(operation, "POST", body="Nothing", permission=Permission.WRITE, keyed=True)
 
 
-async def listed(call: Call) -> dict[str, Any]:
+@operation("GET", "/webhooks", "listWebhooks", answer="WebhookPage", query=_LIST_QUERY)
+async def list_webhooks(call: Call) -> dict[str, Any]:
     """List webhooks."""
-    narrow = {name: value for name, value in call.query.items() if name != "with_health"}
-    found = await call.dispatcher.webhooks.alist(tenant=call.tenant, **narrow)
+    filters = {name: value for name, value in call.query.items() if name != "with_health"}
+    found = await call.dispatcher.webhooks.alist(tenant=call.tenant, **filters)
     page = _shapes.page(found, _shapes.webhook)
     if call.query.get("with_health"):
         health = await call.dispatcher.webhooks.ahealth([one.id for one in found], tenant=call.tenant)
@@ -30,13 +48,18 @@ async def listed(call: Call) -> dict[str, Any]:
     return page
 
 
-async def got(call: Call) -> dict[str, Any]:
-    """Return one webhook."""
-    return _shapes.webhook(await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant))
-
-
-async def added(call: Call) -> dict[str, Any]:
-    """Add a webhook; its secret is shown to who may see secrets."""
+@operation(
+    "POST",
+    "/webhooks",
+    "addWebhook",
+    answer="WebhookCreated",
+    body="WebhookGiven",
+    permission=Permission.WRITE,
+    status=201,
+    keyed=True,
+)
+async def add_webhook(call: Call) -> dict[str, Any]:
+    """Add a webhook; this response holds its signing secret, if you may see secrets."""
     given = dict(call.body)
     headers = HeaderSet(given.pop("headers", {}))
     webhook = Webhook(**_built(given), headers=headers, status=given.get("status", "inactive"))
@@ -45,57 +68,103 @@ async def added(call: Call) -> dict[str, Any]:
     return _shapes.webhook(made) | {"secret": secret}
 
 
-async def changed(call: Call) -> dict[str, Any]:
-    """Change what is given; the rest stays."""
+@operation("GET", _ONE, "getWebhook", answer="Webhook")
+async def get_webhook(call: Call) -> dict[str, Any]:
+    """Return a webhook."""
+    return _shapes.webhook(await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant))
+
+
+@operation("PATCH", _ONE, "changeWebhook", answer="Webhook", body="WebhookChanges", permission=Permission.WRITE)
+async def change_webhook(call: Call) -> dict[str, Any]:
+    """Change a webhook: what is left out stays; endpoints, subscriptions and headers are replaced as a whole."""
     webhooks, webhook_id = call.dispatcher.webhooks, call.path["webhook_id"]
     changes = _built(call.body)
     version = call.body.get("version")
     if "headers" in call.body:
         current = await webhooks.aget(webhook_id, tenant=call.tenant)
         changes["headers"] = _headers(call.body["headers"], current.headers)
-        # The values that are kept are those of this version.
+        # The values that are kept come from this version, so a newer one must be a conflict.
         version = current.version if version is None else version
     made = await webhooks.aupdate(webhook_id, tenant=call.tenant, version=version, **changes)
     return _shapes.webhook(made)
 
 
-async def deleted(call: Call) -> dict[str, Any]:
-    """Delete a webhook."""
+@operation("DELETE", _ONE, "deleteWebhook", answer="Nothing", permission=Permission.WRITE)
+async def delete_webhook(call: Call) -> dict[str, Any]:
+    """Delete a webhook and cancel its pending deliveries; its log stays."""
     await call.dispatcher.webhooks.adelete(call.path["webhook_id"], tenant=call.tenant)
     return {}
 
 
-async def activated(call: Call) -> dict[str, Any]:
-    """Switch a webhook on."""
+@_switch(f"{_ONE}/activate", "activateWebhook", answer="Webhook")
+async def activate_webhook(call: Call) -> dict[str, Any]:
+    """Activate a webhook: it gets later events, and what was held goes on."""
     return _shapes.webhook(await call.dispatcher.webhooks.aactivate(call.path["webhook_id"], tenant=call.tenant))
 
 
-async def deactivated(call: Call) -> dict[str, Any]:
-    """Switch a webhook off."""
+@_switch(f"{_ONE}/deactivate", "deactivateWebhook", answer="Webhook")
+async def deactivate_webhook(call: Call) -> dict[str, Any]:
+    """Deactivate a webhook: it gets no later events, and what is pending is held."""
     return _shapes.webhook(await call.dispatcher.webhooks.adeactivate(call.path["webhook_id"], tenant=call.tenant))
 
 
-async def enabled(call: Call) -> dict[str, Any]:
-    """Enable an endpoint."""
+@_switch(f"{_ONE}/endpoints/{{endpoint_id}}/enable", "enableEndpoint", answer="Endpoint")
+async def enable_endpoint(call: Call) -> dict[str, Any]:
+    """Enable a disabled endpoint again; what was held for it goes on."""
     webhook_id, endpoint_id = call.path["webhook_id"], call.path["endpoint_id"]
     return _shapes.shown(await call.dispatcher.webhooks.aenable_endpoint(webhook_id, endpoint_id, tenant=call.tenant))
 
 
-async def health(call: Call) -> dict[str, Any]:
-    """Return how a webhook does."""
+@operation("GET", f"{_ONE}/health", "getHealth", answer="Health")
+async def get_health(call: Call) -> dict[str, Any]:
+    """Return the health of a webhook: its endpoints, its newest delivery, the last 24 hours."""
     webhook = await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant)
     found = await call.dispatcher.webhooks.ahealth([webhook.id], tenant=call.tenant)
     return _shapes.shown(found[webhook.id])
 
 
-async def activity(call: Call) -> dict[str, Any]:
-    """Return what a webhook was sent."""
+@operation("GET", f"{_ONE}/activity", "getActivity", answer="Activity", query=(_HOURS,))
+async def get_activity(call: Call) -> dict[str, Any]:
+    """Return the attempts of a webhook in the last hours, with latencies."""
     webhook_id, hours = call.path["webhook_id"], call.query.get("hours", 24)
     return _shapes.shown(await call.dispatcher.webhooks.aactivity(webhook_id, tenant=call.tenant, hours=hours))
 
 
+@operation(
+    "POST",
+    f"{_ONE}/secret/reveal",
+    "revealSecrets",
+    answer="Secrets",
+    body="Nothing",
+    permission=Permission.SECRETS,
+)
+async def reveal_secrets(call: Call) -> dict[str, Any]:
+    """Return the signing secrets: the current one first, then the previous ones that keep signing."""
+    return _shapes.secrets(await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant))
+
+
+@operation(
+    "POST",
+    f"{_ONE}/secret/rotate",
+    "rotateSecret",
+    answer="Secret",
+    body="Rotation",
+    permission=Permission.SECRETS,
+    keyed=True,
+)
+async def rotate_secret(call: Call) -> dict[str, Any]:
+    """Make a new signing secret and return it; previous secrets keep signing for 24 hours, or as long as asked."""
+    made = await call.dispatcher.webhooks.arotate_secret(
+        call.path["webhook_id"],
+        tenant=call.tenant,
+        overlap=call.body.get("overlap_seconds", 24 * 3600),
+        secret=call.body.get("secret"),
+    )
+    return _shapes.secret(made)
+
+
 def _built(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of the fields that are given."""
+    """Return the values of the given fields."""
     built = {name: given[name] for name in ("name", "description") if name in given}
     if "endpoints" in given:
         built["endpoints"] = [_endpoint(one) for one in given["endpoints"]]
@@ -109,7 +178,7 @@ def _built(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mapping_of(given: Mapping[str, Any]) -> PayloadMapping:
-    """Return the mapping of a body."""
+    """Return the mapping that a body describes."""
     return PayloadMapping(remove=given.get("remove", ()), rename=given.get("rename", {}))
 
 
@@ -122,128 +191,23 @@ def _endpoint(given: Any) -> Endpoint:
 def _headers(given: Mapping[str, str | None], current: HeaderSet) -> HeaderSet:
     unknown = [name for name, value in given.items() if value is None and name not in current]
     if unknown:
-        raise invalid(f"there is no header {unknown[0]!r} whose value could be kept; give one", f"headers.{unknown[0]}")
+        raise invalid(
+            f"there is no header {unknown[0]!r} whose value could be kept; give a value", f"headers.{unknown[0]}"
+        )
     return HeaderSet({name: current[name] if value is None else value for name, value in given.items()})
 
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/webhooks",
-        id="listWebhooks",
-        about="List webhooks",
-        permission=Permission.READ,
-        handle=listed,
-        answer="WebhookPage",
-        query=(
-            Query(name="status", about="Only these.", schema={"type": "string", "enum": ["active", "inactive"]}),
-            Query(name="search", about="What name, description or a URL holds, ignoring case.", schema=TEXT),
-            Query(
-                name="health",
-                about="`failing`: an endpoint's last attempt failed; `healthy`: none did.",
-                schema={"type": "string", "enum": ["failing", "healthy"]},
-            ),
-            Query(name="sort", about="The order.", schema={"type": "string", "enum": ["newest", "oldest", "name"]}),
-            Query(name="with_health", about="Tell of each webhook's health too.", schema=BOOLEAN),
-            *PAGING,
-        ),
-    ),
-    Operation(
-        method="POST",
-        path="/webhooks",
-        id="addWebhook",
-        about="Add a webhook; this answer holds its signing secret, if you may see secrets",
-        permission=Permission.WRITE,
-        handle=added,
-        answer="WebhookCreated",
-        body="WebhookGiven",
-        status=201,
-        once=True,
-    ),
-    Operation(
-        method="GET",
-        path=_ONE,
-        id="getWebhook",
-        about="Return a webhook",
-        permission=Permission.READ,
-        handle=got,
-        answer="Webhook",
-    ),
-    Operation(
-        method="PATCH",
-        path=_ONE,
-        id="changeWebhook",
-        about="Change a webhook: what is left out stays; endpoints, subscriptions and headers are given whole",
-        permission=Permission.WRITE,
-        handle=changed,
-        answer="Webhook",
-        body="WebhookChanges",
-    ),
-    Operation(
-        method="DELETE",
-        path=_ONE,
-        id="deleteWebhook",
-        about="Delete a webhook and cancel its pending deliveries; its log stays",
-        permission=Permission.WRITE,
-        handle=deleted,
-        answer="Nothing",
-    ),
-    Operation(
-        method="POST",
-        path=f"{_ONE}/activate",
-        id="activateWebhook",
-        about="Switch a webhook on: later events are for it, and what was held goes on",
-        permission=Permission.WRITE,
-        handle=activated,
-        answer="Webhook",
-        body="Nothing",
-        once=True,
-    ),
-    Operation(
-        method="POST",
-        path=f"{_ONE}/deactivate",
-        id="deactivateWebhook",
-        about="Switch a webhook off: later events are not for it, and what is pending is held",
-        permission=Permission.WRITE,
-        handle=deactivated,
-        answer="Webhook",
-        body="Nothing",
-        once=True,
-    ),
-    Operation(
-        method="POST",
-        path=f"{_ONE}/endpoints/{{endpoint_id}}/enable",
-        id="enableEndpoint",
-        about="Put a disabled endpoint back; what was held for it goes on",
-        permission=Permission.WRITE,
-        handle=enabled,
-        answer="Endpoint",
-        body="Nothing",
-        once=True,
-    ),
-    Operation(
-        method="GET",
-        path=f"{_ONE}/health",
-        id="getHealth",
-        about="Return how a webhook does: endpoints, newest delivery, the last 24 hours",
-        permission=Permission.READ,
-        handle=health,
-        answer="Health",
-    ),
-    Operation(
-        method="GET",
-        path=f"{_ONE}/activity",
-        id="getActivity",
-        about="Return what a webhook was sent in the last hours, with latencies",
-        permission=Permission.READ,
-        handle=activity,
-        answer="Activity",
-        query=(
-            Query(
-                name="hours",
-                about="How far to look back; 24.",
-                schema={"type": "integer", "minimum": 1, "maximum": 720},
-            ),
-        ),
-    ),
+    list_webhooks,
+    add_webhook,
+    get_webhook,
+    change_webhook,
+    delete_webhook,
+    activate_webhook,
+    deactivate_webhook,
+    enable_endpoint,
+    get_health,
+    get_activity,
+    reveal_secrets,
+    rotate_secret,
 )

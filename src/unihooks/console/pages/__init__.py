@@ -1,4 +1,4 @@
-"""The pages, one file each."""
+"""The pages, one file each, and what they need beside them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from starlette.routing import BaseRoute
 
 from unihooks.console.pages import (
     assets,
-    catalogue,
+    catalog,
     deliveries,
     delivery,
     form,
     operator,
-    portal,
-    preferences,
+    remembered,
     secret,
     test,
     webhook,
     webhooks,
 )
 
-_PAGES = (webhooks, form, webhook, deliveries, delivery, test, secret, catalogue, operator, preferences, portal, assets)
+_PAGES = (webhooks, form, webhook, deliveries, delivery, test, secret, catalog, operator, remembered, assets)
 
 
 def page_routes() -> list[BaseRoute]:

@@ -17,7 +17,7 @@ _AN_HOUR = {"cache-control": "public, max-age=3600"}
 
 
 async def brand(request: Request) -> Response:
-    """Give the style that carries the accent colour, for both themes."""
+    """Return the style sheet with the accent colour, for both themes."""
     branding = settings_of(request).branding
     if branding.accent is None:
         return Response("", media_type="text/css", headers=_AN_HOUR)
@@ -26,7 +26,7 @@ async def brand(request: Request) -> Response:
 
 
 async def logo(request: Request) -> Response:
-    """Give the logo that the host has given as bytes."""
+    """Return the logo that the host has passed as bytes."""
     branding = settings_of(request).branding
     if not isinstance(branding.logo, bytes):
         return refuse(request, 404)

@@ -1,4 +1,4 @@
-"""List deliveries, of the tenant or of one webhook, and replay all that a list shows."""
+"""List the deliveries of a tenant or of one webhook, and replay all that match the filters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from unihooks._model.webhooks import Webhook
-from unihooks.console import _narrowing
+from unihooks.console import _delivery_filters
 from unihooks.console._access import Form, action, view
+from unihooks.console._delivery_filters import PERIODS, ChosenFilters
 from unihooks.console._formats import now
-from unihooks.console._narrowing import PERIODS, Narrowing
 from unihooks.console._rates import RECOVERY
-from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of
+from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.delivery import too_many
@@ -23,40 +23,40 @@ _MOST_REPLAYED = 5_000
 
 @view(Permission.READ)
 async def show(request: Request) -> Response:
-    """Show deliveries of all webhooks of the tenant."""
+    """Show the deliveries of all webhooks of the tenant."""
     return await _listed(request, None)
 
 
 @view(Permission.READ)
 async def show_of_webhook(request: Request) -> Response:
-    """Show deliveries of one webhook."""
-    return await _listed(request, await _wanted(request))
+    """Show the deliveries of one webhook."""
+    return await _listed(request, await webhook_of(request))
 
 
 @view(Permission.SEND)
 async def ask_replay(request: Request) -> Response:
-    """Say how many deliveries the filters show, and ask."""
-    narrow = _narrowing.read(request.query_params)
-    return await _asked(request, narrow)
+    """Ask for confirmation, with the number of matching deliveries."""
+    filters = _delivery_filters.read(request.query_params)
+    return await _asked(request, filters)
 
 
 @action(Permission.SEND)
 async def replay_all(request: Request, form: Form) -> Response:
-    """Replay what the filters show, if that is still as much as was asked about."""
-    narrow = _narrowing.read(dict(form.pairs))
+    """Replay the matching deliveries."""
+    filters = _delivery_filters.read(dict(form.pairs))
     settings, tenant = settings_of(request), viewer_of(request).tenant
     log = settings.dispatcher.log
-    count = await log.acount(tenant=tenant, most=_MOST_REPLAYED, **narrow.filters())
+    count = await log.acount(tenant=tenant, most=_MOST_REPLAYED, **filters.for_log())
     if wait := settings.rates.replays.take(tenant, max(count, 1)):
         return too_many(request, wait)
-    await log.areplay_all(tenant=tenant, most=_MOST_REPLAYED, **narrow.filters())
-    return _back(request, narrow)
+    await log.areplay_all(tenant=tenant, most=_MOST_REPLAYED, **filters.for_log())
+    return _back(request, filters)
 
 
 @action(Permission.SEND)
 async def recover(request: Request, form: Form) -> Response:
-    """Plan what a webhook missed in a period, and what failed."""
-    settings, webhook = settings_of(request), await _wanted(request)
+    """Send what a webhook missed in a period, and what failed."""
+    settings, webhook = settings_of(request), await webhook_of(request)
     tenant = viewer_of(request).tenant
     if wait := settings.rates.replays.take(tenant, RECOVERY):
         return too_many(request, wait)
@@ -65,44 +65,40 @@ async def recover(request: Request, form: Form) -> Response:
     return go_to(request, "webhook_deliveries", done="recovered", webhook_id=webhook.id)
 
 
-async def _asked(request: Request, narrow: Narrowing) -> Response:
+async def _asked(request: Request, filters: ChosenFilters) -> Response:
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
-    webhook = await dispatcher.webhooks.aget(narrow["webhook"], tenant=tenant) if narrow["webhook"] else None
-    count = await dispatcher.log.acount(tenant=tenant, most=_MOST_REPLAYED, **narrow.filters())
-    return page(request, "replay.html", narrow=narrow, webhook=webhook, count=count, most=_MOST_REPLAYED)
+    webhook = await dispatcher.webhooks.aget(filters["webhook"], tenant=tenant) if filters["webhook"] else None
+    count = await dispatcher.log.acount(tenant=tenant, most=_MOST_REPLAYED, **filters.for_log())
+    return page(request, "replay.html", filters=filters, webhook=webhook, count=count, most=_MOST_REPLAYED)
 
 
-def _back(request: Request, narrow: Narrowing) -> Response:
-    if narrow["webhook"]:
-        return go_to(request, "webhook_deliveries", done="replayed_all", webhook_id=narrow["webhook"])
+def _back(request: Request, filters: ChosenFilters) -> Response:
+    if filters["webhook"]:
+        return go_to(request, "webhook_deliveries", done="replayed_all", webhook_id=filters["webhook"])
     return go_to(request, "deliveries", done="replayed_all")
-
-
-async def _wanted(request: Request) -> Webhook:
-    webhooks = settings_of(request).dispatcher.webhooks
-    return await webhooks.aget(request.path_params["webhook_id"], tenant=viewer_of(request).tenant)
 
 
 async def _listed(request: Request, webhook: Webhook | None) -> Response:
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
-    narrow = _narrowing.read(request.query_params)
+    filters = _delivery_filters.read(request.query_params)
     cursor = request.query_params.get("cursor")
-    filters = narrow.filters(webhook.id if webhook else None)
-    found = await dispatcher.log.adeliveries(tenant=tenant, limit=_PER_PAGE, cursor=cursor, **filters)
+    found = await dispatcher.log.adeliveries(
+        tenant=tenant, limit=_PER_PAGE, cursor=cursor, **filters.for_log(webhook.id if webhook else None)
+    )
     where = path_to(request, "webhook_deliveries", webhook_id=webhook.id) if webhook else path_to(request, "deliveries")
     return page(
         request,
         "deliveries.html",
         page=found,
         webhook=webhook,
-        narrow=narrow,
-        states=_narrowing.STATES,
+        filters=filters,
+        states=_delivery_filters.STATES,
         catalog=dispatcher.catalog,
         title_of=titles(dispatcher.catalog),
         where=where,
-        live=f"{where}{narrow.query()}" if cursor is None else "",
-        all_of_these=narrow.query(webhook=webhook.id if webhook else None),
-        cursor_link=lambda cursor: f"{where}{narrow.query(cursor=cursor)}",
+        live=f"{where}{filters.query()}" if cursor is None else "",
+        all_of_these=filters.query(webhook=webhook.id if webhook else None),
+        cursor_link=lambda cursor: f"{where}{filters.query(cursor=cursor)}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Show one delivery: what was sent, what came back, why it failed, and what can be done."""
+"""Show one delivery: the requests, the responses, why it failed, and what can be done about it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from unihooks._model.log import Attempt, Delivery, DeliveryState
 from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._explain import Explanation, explain, explain_attempt
+from unihooks.console._readable import SignatureCheck, check_signature, curl, readable, shown
 from unihooks.console._rendering import go_to, page, refuse, settings_of, viewer_of
-from unihooks.console._requests_shown import SignatureCheck, check_signature, curl, readable, shown
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.exceptions import NotFound
@@ -22,7 +22,7 @@ from unihooks.exceptions import NotFound
 
 @frozen(kw_only=True)
 class ShownAttempt:
-    """Be an attempt as the page shows it: everything is text."""
+    """An attempt as the page shows it: everything is text."""
 
     attempt: Attempt
     why: Explanation | None
@@ -80,7 +80,7 @@ async def cancel(request: Request, form: Form) -> Response:  # noqa: ARG001
 
 
 def too_many(request: Request, wait: float) -> Response:
-    """Say that the tenant has sent too much in a short time."""
+    """Refuse a tenant that has caused too many requests in a short time."""
     answer = refuse(request, 429)
     answer.headers["retry-after"] = str(int(wait) + 1)
     return answer

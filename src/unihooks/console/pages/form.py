@@ -1,4 +1,4 @@
-"""Add and edit a webhook in guided steps: one form, whose fields of all steps always travel together."""
+"""Add and edit a webhook in guided steps: one form that always sends the fields of all steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unihooks.console._draft import STEPS, Draft
 from unihooks.console._draft_checks import Problems
 from unihooks.console._locale import gettext
 from unihooks.console._mapping_text import readable_rules
-from unihooks.console._rendering import go_to, page, path_to, refusal, settings_of, viewer_of
+from unihooks.console._rendering import go_to, page, path_to, refusal, settings_of, viewer_of, webhook_of
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.secret import secret_page
 from unihooks.exceptions import Conflict, UnihooksError
@@ -33,7 +33,7 @@ async def new(request: Request) -> Response:
 
 @action(Permission.WRITE)
 async def add(request: Request, form: Form) -> Response:
-    """Do what the pressed button of the form asks for; the last one adds the webhook."""
+    """Do what the pressed button says; the last one adds the webhook."""
     draft, wrong = _pressed(request, form)
     if form.get("go") != "save" or wrong:
         return _shown(request, draft, None, wrong, focus=_focus(form, draft))
@@ -44,15 +44,15 @@ async def add(request: Request, form: Form) -> Response:
     except UnihooksError as error:
         return _shown(request, draft, None, {"": str(error)})
     answer = secret_page(request, webhook, created=True)
-    # A reload then shows the webhook instead of sending the form again.
+    # With the webhook's own URL, a reload shows the webhook instead of sending the form again.
     answer.headers["HX-Replace-Url"] = path_to(request, "webhook", webhook_id=webhook.id)
     return answer
 
 
 @view(Permission.WRITE)
 async def edit(request: Request) -> Response:
-    """Show the form of a webhook as it is."""
-    webhook = await _wanted(request)
+    """Show the form with the values of a webhook."""
+    webhook = await webhook_of(request)
     draft = _draft.of_webhook(webhook)
     step = request.query_params.get("step")
     return _shown(request, evolve(draft, step=step) if step in STEPS else draft, webhook)
@@ -60,8 +60,8 @@ async def edit(request: Request) -> Response:
 
 @action(Permission.WRITE)
 async def change(request: Request, form: Form) -> Response:
-    """Do what the pressed button of the form asks for; the last one saves the changes."""
-    webhook = await _wanted(request)
+    """Do what the pressed button says; the last one saves the changes."""
+    webhook = await webhook_of(request)
     draft, wrong = _pressed(request, form)
     if form.get("go") != "save" or wrong:
         return _shown(request, draft, webhook, wrong, focus=_focus(form, draft))
@@ -74,11 +74,6 @@ async def change(request: Request, form: Form) -> Response:
     return go_to(request, "webhook", done="saved", webhook_id=webhook.id)
 
 
-async def _wanted(request: Request) -> Webhook:
-    webhooks = settings_of(request).dispatcher.webhooks
-    return await webhooks.aget(request.path_params["webhook_id"], tenant=viewer_of(request).tenant)
-
-
 async def _save(request: Request, draft: Draft, webhook: Webhook) -> None:
     webhooks, tenant = settings_of(request).dispatcher.webhooks, viewer_of(request).tenant
     fields = _draft_checks.to_fields(draft, webhook)
@@ -89,13 +84,13 @@ async def _save(request: Request, draft: Draft, webhook: Webhook) -> None:
 
 def _conflict() -> str:
     return gettext(
-        "Somebody else has changed this webhook since you opened it. Your values are still here: look at the webhook "
-        "in another tab, and save again to put yours in place of theirs."
+        "Somebody else has changed this webhook since you opened it. Your values are still here: check the webhook in "
+        "another tab, and save again to replace their changes with yours."
     )
 
 
 def _pressed(request: Request, form: Form) -> tuple[Draft, Problems]:
-    """Return the draft after the pressed button, and what keeps it from going on."""
+    """Return the draft after the pressed button, and the problems that keep it on its step."""
     dispatcher, go = settings_of(request).dispatcher, form.get("go")
     draft = _draft.commanded(_draft.of_form(form), go, form)
     if go == "save":
@@ -112,7 +107,7 @@ def _pressed(request: Request, form: Form) -> tuple[Draft, Problems]:
 
 
 def _focus(form: Form, draft: Draft) -> str:
-    """Return what the button leads to: the step's title, or the row that was added."""
+    """Return what gets the focus: the title of a new step, or the row that was added."""
     return "step" if draft.step != form.get("step") else form.get("go")
 
 
@@ -137,7 +132,7 @@ def _shown(
         steps=STEPS,
         reached=_reached(draft, webhook, dispatcher),
         catalog=dispatcher.catalog,
-        strange=_strange(draft, dispatcher.catalog),
+        unknown=_unknown(draft, dispatcher.catalog),
         samples=samples,
         sample=sample,
         tree=_tree.rows(sample.example, readable_rules(draft.mapping)) if sample else [],
@@ -148,7 +143,7 @@ def _shown(
 
 
 def _reached(draft: Draft, webhook: Webhook | None, dispatcher: Dispatcher) -> set[str]:
-    """Return the steps that are done: those before this one, or all of a saved webhook, if nothing is wrong there."""
+    """Return the valid steps among those before this one, or among all steps of a saved webhook."""
     steps = STEPS[:-1] if webhook else STEPS[: STEPS.index(draft.step)]
     return {step for step in steps if not _draft_checks.problems(draft, dispatcher, step)}
 
@@ -168,8 +163,8 @@ def _samples(draft: Draft, catalog: Catalog | None) -> list[EventType]:
     ]
 
 
-def _strange(draft: Draft, catalog: Catalog | None) -> list[str]:
-    """Return what is chosen but not on offer, as after an event type was taken out of the catalog."""
+def _unknown(draft: Draft, catalog: Catalog | None) -> list[str]:
+    """Return the chosen events that the catalog lacks, as after an event type was removed from it."""
     offered = {key for product in catalog or () for key in (f"{product.name} {EVERY_EVENT}", *map(_key, product))}
     return [one for one in draft.events if one not in offered]
 

@@ -1,4 +1,4 @@
-"""Show an operator the state of all tenants: the queue, the workers, endpoints that fail or are slow."""
+"""Show an operator the state of all tenants: the queue, the workers, failing and slow endpoints."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from unihooks._message.secrets import PRIVATE_PREFIX
 from unihooks._message.signing import verification_key
 from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
-from unihooks.console._rendering import page, settings_of, viewer_of
+from unihooks.console._rendering import page, settings_of, viewer_of, webhook_of
 from unihooks.console._viewers import Permission
 
 _SNIPPETS = Path(__file__).parent.parent / "snippets"
@@ -31,7 +31,7 @@ _OVERLAPS = {"0": 0, "1": 1, "24": 24, "72": 72, "168": 168}
 
 @frozen
 class Snippet:
-    """Be code that checks a signature, in one language."""
+    """Code that checks a signature, in one language."""
 
     language: str
     code: str
@@ -39,14 +39,14 @@ class Snippet:
 
 @cache
 def snippets() -> tuple[Snippet, ...]:
-    """Return the code in all languages."""
+    """Return the snippets of all languages."""
     return tuple(Snippet(name, (_SNIPPETS / file).read_text(encoding="utf-8")) for name, file in _LANGUAGES.items())
 
 
 def secret_page(
     request: Request, webhook: Webhook, *, created: bool = False, rotated: bool = False, revealed: bool = False
 ) -> Response:
-    """Show the page about the secret; the secret itself only in an answer that was asked to hold it."""
+    """Render the page of the secret; the secret itself only when it was created, rotated or asked for."""
     shown = (created or rotated or revealed) and viewer_of(request).may(Permission.SECRETS)
     return page(
         request,
@@ -65,28 +65,23 @@ def secret_page(
 
 @view(Permission.READ)
 async def show(request: Request) -> Response:
-    """Show when the secrets were made, and the code; no secret."""
-    return secret_page(request, await _wanted(request))
+    """Show the ages of the secrets and the code, but no secret."""
+    return secret_page(request, await webhook_of(request))
 
 
 @action(Permission.SECRETS)
 async def reveal(request: Request, form: Form) -> Response:  # noqa: ARG001
     """Show the secrets."""
-    return secret_page(request, await _wanted(request), revealed=True)
+    return secret_page(request, await webhook_of(request), revealed=True)
 
 
 @action(Permission.SECRETS)
 async def rotate(request: Request, form: Form) -> Response:
-    """Make a new secret, and let the old ones sign along for a while."""
+    """Make a new secret; previous secrets keep signing for a while."""
     overlap = timedelta(hours=_OVERLAPS.get(form.get("overlap"), 24))
     webhook_id, tenant = request.path_params["webhook_id"], viewer_of(request).tenant
     await settings_of(request).dispatcher.webhooks.arotate_secret(webhook_id, tenant=tenant, overlap=overlap)
-    return secret_page(request, await _wanted(request), rotated=True)
-
-
-async def _wanted(request: Request) -> Webhook:
-    webhooks = settings_of(request).dispatcher.webhooks
-    return await webhooks.aget(request.path_params["webhook_id"], tenant=viewer_of(request).tenant)
+    return secret_page(request, await webhook_of(request), rotated=True)
 
 
 ROUTES = [

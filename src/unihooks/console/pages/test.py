@@ -1,4 +1,4 @@
-"""Send a test event, with the catalog's example or what the viewer makes of it, and show what came back."""
+"""Send a test event, with the catalog's example or a payload of the viewer's, and show the responses."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from starlette.routing import Route
 from unihooks._message.payload import encode
 from unihooks._message.rendering import Rendering
 from unihooks._model.catalog import EVERY_EVENT, Catalog
-from unihooks._model.webhooks import Webhook
+from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._formats import pretty
 from unihooks.console._locale import gettext
-from unihooks.console._rendering import page, refusal, settings_of, viewer_of
+from unihooks.console._rendering import page, refusal, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.delivery import ShownAttempt, shown_attempt, too_many
@@ -28,7 +28,7 @@ _MOST_ENDPOINTS = 25
 @view(Permission.SEND)
 async def show(request: Request) -> Response:
     """Show the form with the example of an event type."""
-    webhook = await _wanted(request)
+    webhook = await webhook_of(request)
     kinds = _kinds(webhook, settings_of(request).dispatcher.catalog)
     asked = request.query_params.get("event", "")
     return _shown(request, webhook, asked if asked in kinds else next(iter(kinds), ""))
@@ -36,12 +36,19 @@ async def show(request: Request) -> Response:
 
 @action(Permission.SEND)
 async def send(request: Request, form: Form) -> Response:
-    """Send it to the chosen endpoints, and show the answers."""
-    settings, webhook = settings_of(request), await _wanted(request)
+    """Send it to the chosen endpoints, and show the responses."""
+    settings, webhook = settings_of(request), await webhook_of(request)
     event, text, endpoint_id = form.get("event"), form.get("payload"), form.get("endpoint") or None
     chosen = 1 if endpoint_id else len(webhook.endpoints)
     if chosen > _MOST_ENDPOINTS:
-        return _shown(request, webhook, event, text, endpoint_id, wrong=gettext("Choose one endpoint: there are many."))
+        return _shown(
+            request,
+            webhook,
+            event,
+            text,
+            endpoint_id,
+            wrong=gettext("Choose one endpoint: there are too many for one test."),
+        )
     if wait := settings.rates.tests.take(viewer_of(request).tenant, chosen):
         return too_many(request, wait)
     product, _, event_type = event.partition(" ")
@@ -70,27 +77,22 @@ def _read(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         where = f"{error.lineno}:{error.colno}" if isinstance(error, json.JSONDecodeError) else "1:1"
-        raise _NotJSON(gettext("This is not JSON: look at line and column %(where)s") % {"where": where}) from None
+        raise _NotJSON(gettext("This is not valid JSON: see line and column %(where)s") % {"where": where}) from None
 
 
 def _body(webhook: Webhook, text: str) -> bytes:
-    """Return the bytes that were sent."""
+    """Return the body that was sent."""
     body, rendering = encode(_read(text)), Rendering.of(webhook.mapping)
     return body if rendering is None else rendering.render(body).body
 
 
 def _kinds(webhook: Webhook, catalog: Catalog | None) -> list[str]:
-    """Return the event types that the webhook subscribes to; all on offer if it has none yet."""
+    """Return the event types that the webhook subscribes to, or all on offer if it has none yet."""
     wanted = {f"{one.product} {one.event_type}" for one in webhook.subscriptions}
     offered = [f"{event.product} {event.name}" for product in catalog or () for event in product]
     chosen = [one for one in offered if wanted & {one, f"{one.partition(' ')[0]} {EVERY_EVENT}"}]
     known = [one for one in sorted(wanted) if not one.endswith(f" {EVERY_EVENT}")]
     return chosen or (known if catalog is None else offered)
-
-
-async def _wanted(request: Request) -> Webhook:
-    webhooks = settings_of(request).dispatcher.webhooks
-    return await webhooks.aget(request.path_params["webhook_id"], tenant=viewer_of(request).tenant)
 
 
 def _example(event: str, catalog: Catalog | None) -> str:
@@ -134,15 +136,9 @@ def _namer(catalog: Catalog | None) -> Any:
 
     def name_of(event: str) -> str:
         product, _, event_type = event.partition(" ")
-        return title_of(_Kind(product, event_type))
+        return title_of(EventSubscription(product, event_type))
 
     return name_of
-
-
-class _Kind:
-    def __init__(self, product: str, event_type: str) -> None:
-        self.product = product
-        self.event_type = event_type
 
 
 ROUTES = [

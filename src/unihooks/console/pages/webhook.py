@@ -1,4 +1,4 @@
-"""Show one webhook: how it does, its endpoints and its newest deliveries."""
+"""Show one webhook: its activity, its endpoints and its newest deliveries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.routing import Route
 from unihooks.console._access import Form, action, view
 from unihooks.console._health import WebhookRow
 from unihooks.console._plots import bars_of_activity, scale_of, widths_of
-from unihooks.console._rendering import go_to, page, settings_of, viewer_of
+from unihooks.console._rendering import go_to, page, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 
@@ -21,9 +21,9 @@ _NEWEST = 6
 
 @view(Permission.READ)
 async def show(request: Request) -> Response:
-    """Show the figures of a period, the endpoints, and what was sent last."""
+    """Show the statistics of a period, the endpoints, and the newest deliveries."""
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
-    webhook = await dispatcher.webhooks.aget(request.path_params["webhook_id"], tenant=tenant)
+    webhook = await webhook_of(request)
     asked = request.query_params.get("period", "")
     period = asked if asked in _HOURS else "24h"
     activity, health, newest = await asyncio.gather(
@@ -49,7 +49,7 @@ async def show(request: Request) -> Response:
 
 @action(Permission.WRITE)
 async def enable(request: Request, form: Form) -> Response:  # noqa: ARG001
-    """Put a disabled endpoint back."""
+    """Enable a disabled endpoint again."""
     webhook_id, endpoint_id = request.path_params["webhook_id"], request.path_params["endpoint_id"]
     tenant = viewer_of(request).tenant
     await settings_of(request).dispatcher.webhooks.aenable_endpoint(webhook_id, endpoint_id, tenant=tenant)

@@ -1,4 +1,4 @@
-"""Show the list of webhooks; switch and delete them."""
+"""List webhooks; activate, deactivate and delete them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from unihooks.console._access import Form, action, view
 from unihooks.console._health import WebhookRow
-from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of
+from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 
@@ -25,7 +25,7 @@ _MOST_COUNTED = 10_000
 
 @view(Permission.READ)
 async def show(request: Request) -> Response:
-    """Show a page of the list, narrowed and ordered as asked."""
+    """Show a page of the list, filtered and sorted as asked."""
     query, tenant = request.query_params, viewer_of(request).tenant
     status, sort = _one_of(query, "status", _STATUSES), _one_of(query, "sort", _SORTS) or _SORTS[0]
     health = _one_of(query, "health", _HEALTHS)
@@ -41,22 +41,22 @@ async def show(request: Request) -> Response:
         cursor=query.get("cursor"),
     )
     known = await webhooks.ahealth([one.id for one in found], tenant=tenant)
-    narrow: dict[str, Any] = {"search": search, "status": status or "", "health": health or "", "sort": sort}
+    filters: dict[str, Any] = {"search": search, "status": status or "", "health": health or "", "sort": sort}
     return page(
         request,
         "webhooks.html",
         page=found,
         rows=[WebhookRow(one, known.get(one.id)) for one in found],
-        narrowed=bool(search or status or health or query.get("cursor")),
+        filtered=bool(search or status or health or query.get("cursor")),
         title_of=titles(settings_of(request).dispatcher.catalog),
-        cursor_link=lambda cursor: f"{path_to(request, 'webhooks')}?{urlencode({**narrow, 'cursor': cursor})}",
-        **narrow,
+        cursor_link=lambda cursor: f"{path_to(request, 'webhooks')}?{urlencode({**filters, 'cursor': cursor})}",
+        **filters,
     )
 
 
 @action(Permission.WRITE)
 async def activate(request: Request, form: Form) -> Response:
-    """Switch a webhook on."""
+    """Activate a webhook."""
     webhook_id = request.path_params["webhook_id"]
     await settings_of(request).dispatcher.webhooks.aactivate(webhook_id, tenant=viewer_of(request).tenant)
     return _back(request, form, webhook_id, "activated")
@@ -64,7 +64,7 @@ async def activate(request: Request, form: Form) -> Response:
 
 @action(Permission.WRITE)
 async def deactivate(request: Request, form: Form) -> Response:
-    """Switch a webhook off."""
+    """Deactivate a webhook."""
     webhook_id = request.path_params["webhook_id"]
     await settings_of(request).dispatcher.webhooks.adeactivate(webhook_id, tenant=viewer_of(request).tenant)
     return _back(request, form, webhook_id, "deactivated")
@@ -72,9 +72,9 @@ async def deactivate(request: Request, form: Form) -> Response:
 
 @view(Permission.WRITE)
 async def ask_delete(request: Request) -> Response:
-    """Name what is lost, and ask."""
+    """Say what would be lost, and ask for confirmation."""
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
-    webhook = await dispatcher.webhooks.aget(request.path_params["webhook_id"], tenant=tenant)
+    webhook = await webhook_of(request)
     pending = await dispatcher.log.acount(tenant=tenant, webhook_id=webhook.id, state="pending", most=_MOST_COUNTED)
     return page(request, "delete.html", webhook=webhook, pending=pending, most=_MOST_COUNTED)
 

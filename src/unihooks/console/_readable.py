@@ -1,4 +1,4 @@
-"""Show requests and answers as text: receivers' bytes are never trusted to be anything else."""
+"""Show requests and responses as plain text, since receivers' bytes are not to be trusted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEPT = "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 
 
 def readable(data: bytes) -> str:
-    r"""Return bytes as text: JSON over several lines, what cannot be shown as a replacement character.
+    r"""Return bytes as text: JSON is indented, and what cannot be shown becomes a replacement character.
 
     >>> readable(b'{"a":1}')
     '{\n  "a": 1\n}'
@@ -36,7 +36,7 @@ def readable(data: bytes) -> str:
 
 
 def shown(text: str) -> str:
-    """Return text without control characters, and without those that change the direction of what follows."""
+    """Replace control characters, and those that change the direction of the text after them."""
     return "".join(one if _is_shown(one) else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
@@ -45,7 +45,7 @@ def _is_shown(character: str) -> bool:
 
 
 def curl(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
-    r"""Return the request as a command; what is secret has to be filled in.
+    r"""Return the request as a curl command; secrets have to be filled in.
 
     >>> print(curl("https://example.com/", [("x-key", "***"), ("a", "it's")], b"{}"))
     curl -sS -X POST https://example.com/ \
@@ -64,28 +64,29 @@ def curl(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
 
 @frozen
 class SignatureCheck:
-    """Be the outcome of checking the signature that an attempt carried; `fits` says which secrets it was made with."""
+    """The signature of an attempt, and the secret that made it.
+
+    `secret` is `current`, `previous`, or None if no secret of the webhook (any
+    longer) makes this signature.
+    """
 
     message_id: str
     timestamp: str
     signatures: tuple[str, ...]
-    fits: str | None
+    secret: str | None
 
 
 def check_signature(attempt: Attempt, body: bytes, webhook: Webhook | None) -> SignatureCheck | None:
-    """Check the signature of an attempt as a receiver would; None if the log does not hold what it takes.
-
-    `fits` is `current`, `old`, or None where no secret of the webhook made it (any more).
-    """
+    """Check the signature of an attempt as a receiver would; None if the log lacks a part that this needs."""
     headers = {name.lower(): value for name, value in attempt.request_headers}
     message_id, timestamp = headers.get(ID_HEADER), headers.get(TIMESTAMP_HEADER)
     signatures = tuple(headers.get(SIGNATURE_HEADER, "").split())
     if not message_id or not timestamp or not signatures or not body:
         return None
-    return SignatureCheck(message_id, timestamp, signatures, _fitting(message_id, timestamp, body, signatures, webhook))
+    return SignatureCheck(message_id, timestamp, signatures, _signer(message_id, timestamp, body, signatures, webhook))
 
 
-def _fitting(
+def _signer(
     message_id: str, timestamp: str, body: bytes, signatures: Sequence[str], webhook: Webhook | None
 ) -> str | None:
     for at, secret in enumerate(webhook.secrets if webhook is not None else ()):
@@ -94,5 +95,5 @@ def _fitting(
         except (UnihooksError, ValueError, ImportError):
             continue
         if expected in signatures:
-            return "old" if at else "current"
+            return "previous" if at else "current"
     return None

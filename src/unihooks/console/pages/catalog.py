@@ -1,4 +1,4 @@
-"""Show the products and event types on offer, and give them as documents for machines."""
+"""Show the products and event types on offer, and offer them as machine-readable documents."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from unihooks.console._viewers import Permission
 
 @view(Permission.READ)
 async def show(request: Request) -> Response:
-    """Show all event types with schema and example."""
+    """Show all event types with their schemas and examples."""
     catalog = settings_of(request).dispatcher.catalog
-    return page(request, "catalogue.html", catalog=catalog, rows_of=rows, search=request.query_params.get("search", ""))
+    return page(request, "catalog.html", catalog=catalog, rows_of=rows, search=request.query_params.get("search", ""))
 
 
 @view(Permission.READ)
 async def openapi(request: Request) -> Response:
-    """Give the OpenAPI 3.1 document of the webhooks."""
+    """Return the OpenAPI 3.1 document of the event types."""
     return _document(request, "openapi.json", lambda catalog: catalog.openapi())
 
 
 @view(Permission.READ)
 async def asyncapi(request: Request) -> Response:
-    """Give the AsyncAPI 3 document of the webhooks."""
+    """Return the AsyncAPI 3 document of the event types."""
     return _document(request, "asyncapi.json", lambda catalog: catalog.asyncapi())
 
 
@@ -43,7 +43,7 @@ def _document(request: Request, name: str, make: Callable[[Catalog], dict[str, A
 
 
 ROUTES = [
-    Route("/events", show, name="catalogue"),
+    Route("/events", show, name="catalog"),
     Route("/events/openapi.json", openapi, name="openapi"),
     Route("/events/asyncapi.json", asyncapi, name="asyncapi"),
 ]

@@ -1,4 +1,4 @@
-"""Read the filters of a list of deliveries from a query, and write them back into links."""
+"""Read the filters of a list of deliveries from a query string, and write them back into links."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _LONGEST = 300
 
 
 @frozen
-class Narrowing:
-    """Be what a viewer has chosen; a value that is none of those on offer counts as not chosen."""
+class ChosenFilters:
+    """The filters that a viewer has chosen; an unknown value counts as not chosen."""
 
     chosen: dict[str, str]
 
@@ -35,12 +35,12 @@ class Narrowing:
         return bool(self.chosen)
 
     def query(self, **more: str | None) -> str:
-        """Return the query of a link to the same filters."""
+        """Return the query string of a link with the same filters."""
         pairs = {**self.chosen, **{name: value for name, value in more.items() if value}}
         return f"?{urlencode(pairs)}" if pairs else ""
 
-    def filters(self, webhook_id: str | None = None) -> DeliveryFilters:
-        """Return the filters in the log's own words."""
+    def for_log(self, webhook_id: str | None = None) -> DeliveryFilters:
+        """Return the arguments of the log's methods."""
         product, _, event_type = self["event"].partition(" ")
         state = self["state"]
         since = now() - PERIODS[self["period"]] if self["period"] else _time(self["from"])
@@ -56,10 +56,10 @@ class Narrowing:
         }
 
 
-def read(query: Mapping[str, str]) -> Narrowing:
-    """Return the filters that a query names."""
+def read(query: Mapping[str, str]) -> ChosenFilters:
+    """Return the filters in a query."""
     given = {name: query.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
-    return Narrowing({name: value for name, value in given.items() if value and _is_known(name, value)})
+    return ChosenFilters({name: value for name, value in given.items() if value and _is_known(name, value)})
 
 
 def _is_known(name: str, value: str) -> bool:
@@ -73,7 +73,7 @@ def _is_known(name: str, value: str) -> bool:
 
 
 def _time(value: str) -> datetime | None:
-    """Read what a field of the type `datetime-local` sends, as UTC."""
+    """Read the value of a `datetime-local` field, as UTC."""
     try:
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
     except ValueError:

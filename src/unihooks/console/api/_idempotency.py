@@ -1,6 +1,6 @@
-"""Answer a request with an idempotency key once: what is repeated is not done again, by whichever process.
+"""Carry out a request with an idempotency key once, and answer repetitions from the store.
 
-The store keeps the answers, without secrets.
+The store keeps the answers, without secrets, so a repetition may reach any process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _logger = logging.getLogger("unihooks.console")
 
 @frozen(kw_only=True)
 class IdempotentRequest:
-    """Be one request that may be repeated."""
+    """A request with an idempotency key, which may be repeated."""
 
     store: StoreAnswers
     tenant: str
@@ -35,14 +35,15 @@ class IdempotentRequest:
     async def answer(
         self, status: int, do: Callable[[], Awaitable[dict[str, Any]]]
     ) -> tuple[int, dict[str, Any], bool]:
-        """Do it, or return what was answered before; the last says whether it was repeated."""
+        """Carry it out, or return the earlier answer; the last value says whether it was a repetition."""
         before = await asyncio.to_thread(self.store.reserve_answer, self.tenant, self.key, self.digest)
         if before is not None:
             return *self._repeated(before), True
         try:
             content = await do()
         except Exception:
-            # What was refused may be sent again. What is cancelled goes on in its thread, so it stays reserved.
+            # A refused request may be sent again. A cancelled one goes on in its thread, so its key stays reserved:
+            # CancelledError is no Exception.
             await asyncio.to_thread(self.store.drop_answer, self.tenant, self.key)
             raise
         await self._keep(status, content)
@@ -63,8 +64,8 @@ class IdempotentRequest:
             else:
                 await asyncio.to_thread(self.store.keep_answer, self.tenant, self.key, status, kept)
         except StoreError as error:
-            # It was done, and who asked is told so.
-            _logger.error("an answer cannot be kept for repeated requests: %s", error)  # noqa: TRY400
+            # The request was carried out, so the caller gets its answer.
+            _logger.error("could not store the answer for repeated requests: %s", error)  # noqa: TRY400
 
 
 def checked_key(value: str) -> str:
@@ -81,7 +82,7 @@ def checked_key(value: str) -> str:
 
 
 def digest_of(method: str, path: str, body: bytes) -> bytes:
-    """Return what two requests have in common exactly if they are the same."""
+    """Return a digest that two requests share only if they are the same."""
     return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
 
 
@@ -99,7 +100,7 @@ def _under_way() -> Problem:
     return Problem(
         status=409,
         kind="idempotency-key-in-use",
-        title="The first request is still being done",
+        title="The first request is still running",
         detail="wait for its answer, or repeat this in a moment",
         name="idempotency-key",
         headers={"retry-after": "1"},

@@ -1,0 +1,167 @@
+"""Read events, deliveries and attempts; replay, recover and cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from unihooks.console._rates import RECOVERY
+from unihooks.console._viewers import Permission
+from unihooks.console.api import _shapes
+from unihooks.console.api._operations import PAGING, Call, operation
+from unihooks.console.api._problems import too_many
+from unihooks.console.api._reading import Query
+from unihooks.console.api._schemas import COMPONENTS
+
+_MOST = 10_000
+_ONE = "/deliveries/{delivery_id}"
+_ABOUT = {
+    "held": "Pending, but waiting for the webhook to be activated or the endpoint to be enabled.",
+    "since": "Created at this time or later.",
+    "until": "Created before this time.",
+}
+FILTERS = tuple(
+    Query(name=name, about=_ABOUT.get(name, "Only these."), schema=schema)
+    for name, schema in COMPONENTS["Filter"]["properties"].items()
+)
+_EVENT_FILTERS = tuple(one for one in FILTERS if one.name in ("product", "event_type", "since", "until"))
+
+
+@operation("GET", "/events", "listEvents", answer="EventPage", query=(*_EVENT_FILTERS, *PAGING))
+async def list_events(call: Call) -> dict[str, Any]:
+    """List events, newest first, with payloads."""
+    return _shapes.page(await call.dispatcher.log.aevents(tenant=call.tenant, **call.query))
+
+
+@operation("GET", "/events/{event_id}", "getEvent", answer="Event")
+async def get_event(call: Call) -> dict[str, Any]:
+    """Return an event with its payload, which is null once the event was erased."""
+    return _shapes.shown(await call.dispatcher.log.aevent(call.path["event_id"], tenant=call.tenant))
+
+
+@operation("GET", "/deliveries", "listDeliveries", answer="DeliveryPage", query=(*FILTERS, *PAGING))
+async def list_deliveries(call: Call) -> dict[str, Any]:
+    """List deliveries, newest first."""
+    return _shapes.page(await call.dispatcher.log.adeliveries(tenant=call.tenant, **call.query))
+
+
+@operation("GET", "/deliveries/count", "countDeliveries", answer="Counted", query=FILTERS)
+async def count_deliveries(call: Call) -> dict[str, Any]:
+    """Count what `listDeliveries` lists for the same filters, up to 10,000; ask this before you replay."""
+    return {"count": await call.dispatcher.log.acount(tenant=call.tenant, most=_MOST, **call.query), "most": _MOST}
+
+
+@operation(
+    "POST",
+    "/deliveries/replay",
+    "replayDeliveries",
+    answer="Replayed",
+    body="ReplayAll",
+    permission=Permission.SEND,
+    keyed=True,
+    limited=True,
+)
+async def replay_deliveries(call: Call) -> dict[str, Any]:
+    """Replay the deliveries that match a filter, oldest first, up to `most`; pending and erased ones are left out."""
+    filters, most = _filters(call.body["filter"]), call.body.get("most", _MOST)
+    _take(call, await call.dispatcher.log.acount(tenant=call.tenant, most=most, **filters))
+    return {"replayed": await call.dispatcher.log.areplay_all(tenant=call.tenant, most=most, **filters)}
+
+
+@operation(
+    "POST",
+    "/webhooks/{webhook_id}/recover",
+    "recoverDeliveries",
+    answer="Recovered",
+    body="Recovery",
+    permission=Permission.SEND,
+    keyed=True,
+    limited=True,
+)
+async def recover_deliveries(call: Call) -> dict[str, Any]:
+    """Plan what a webhook missed in a period, and send again what failed; return the number of deliveries."""
+    webhook_id = call.path["webhook_id"]
+    await call.dispatcher.webhooks.aget(webhook_id, tenant=call.tenant)
+    times = _filters(call.body)
+    _take(call, RECOVERY)
+    return {"recovered": await call.dispatcher.log.arecover(webhook_id, tenant=call.tenant, **times)}
+
+
+@operation("GET", _ONE, "getDelivery", answer="Delivery")
+async def get_delivery(call: Call) -> dict[str, Any]:
+    """Return a delivery."""
+    return _shapes.shown(await call.dispatcher.log.adelivery(call.path["delivery_id"], tenant=call.tenant))
+
+
+@operation("GET", f"{_ONE}/attempts", "listAttempts", answer="AttemptPage", query=PAGING)
+async def list_attempts(call: Call) -> dict[str, Any]:
+    """List the attempts of a delivery, newest first: request and response, with secrets redacted."""
+    return _shapes.page(await call.dispatcher.log.aattempts(call.path["delivery_id"], tenant=call.tenant, **call.query))
+
+
+@operation("GET", f"{_ONE}/body", "getBody", answer="Body")
+async def get_body(call: Call) -> dict[str, Any]:
+    """Return the body that a delivery sends; it is empty if the event was erased or cannot be rendered."""
+    found = await call.dispatcher.log.abody(call.path["delivery_id"], tenant=call.tenant)
+    return {"body": found.decode()}
+
+
+@operation(
+    "POST",
+    f"{_ONE}/replay",
+    "replayDelivery",
+    answer="Delivery",
+    body="Nothing",
+    permission=Permission.SEND,
+    status=201,
+    keyed=True,
+    limited=True,
+)
+async def replay_delivery(call: Call) -> dict[str, Any]:
+    """Make a new delivery with the same body and the same `webhook-id`."""
+    delivery_id = call.path["delivery_id"]
+    # An id that is only guessed must not use up the tenant's rate, so it is looked up first.
+    await call.dispatcher.log.adelivery(delivery_id, tenant=call.tenant)
+    _take(call, 1)
+    return _shapes.shown(await call.dispatcher.log.areplay(delivery_id, tenant=call.tenant))
+
+
+@operation(
+    "POST",
+    f"{_ONE}/cancel",
+    "cancelDelivery",
+    answer="Delivery",
+    body="Nothing",
+    permission=Permission.SEND,
+    keyed=True,
+)
+async def cancel_delivery(call: Call) -> dict[str, Any]:
+    """Cancel a pending delivery."""
+    return _shapes.shown(await call.dispatcher.log.acancel(call.path["delivery_id"], tenant=call.tenant))
+
+
+def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
+    times: dict[str, datetime] = {one.name: one.read(given[one.name]) for one in FILTERS[-2:] if one.name in given}
+    return {**given, **times}
+
+
+def _take(call: Call, count: int) -> None:
+    wait = call.settings.rates.replays.take(call.tenant, max(count, 1))
+    if wait:
+        raise too_many(wait)
+
+
+OPERATIONS = (
+    list_deliveries,
+    count_deliveries,
+    replay_deliveries,
+    recover_deliveries,
+    get_delivery,
+    list_attempts,
+    get_body,
+    replay_delivery,
+    cancel_delivery,
+    list_events,
+    get_event,
+)
