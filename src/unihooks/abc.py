@@ -10,7 +10,7 @@ store as `StoreError`.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
@@ -21,10 +21,11 @@ from attrs import Factory, frozen
 from unihooks._base.ids import new_id
 from unihooks._base.times import Clock
 from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
-from unihooks._contract.idempotency import IdempotencyRecord, StoreAnswers
+from unihooks._contract.idempotency import ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks._contract.leasing import (
     ENDPOINT_REMOVED,
     ERASED,
+    FAILING_LIMIT_US,
     FAILING_TOO_LONG,
     HELD_TOO_LONG,
     WEBHOOK_DELETED,
@@ -40,8 +41,8 @@ from unihooks._contract.leasing import (
     Work,
     WorkerSeen,
 )
-from unihooks._contract.planning import NewEvent, PlannedBody, Subscriber, plan_event, recover_event, subscriber
-from unihooks._contract.statistics import Statistics
+from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event, subscriber
+from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
 from unihooks._message.rendering import Rendering
 from unihooks._message.requests import Destination
 from unihooks._model.log import Attempt, Delivery, Event
@@ -51,25 +52,29 @@ from unihooks._model.webhooks import Webhook
 __all__ = [
     "ENDPOINT_REMOVED",
     "ERASED",
+    "FAILING_LIMIT_US",
     "FAILING_TOO_LONG",
     "HELD_TOO_LONG",
     "WEBHOOK_DELETED",
     "AttemptRow",
     "Capacity",
     "Claimed",
+    "Configuration",
     "DeliveryFilter",
+    "DeliveryLog",
     "Destination",
     "EmitOutcome",
     "Emitter",
     "Ended",
     "EventFilter",
+    "EventQueue",
     "HasSettings",
     "Hook",
     "IdempotencyRecord",
     "Lease",
+    "Match",
     "NewEvent",
     "Planned",
-    "PlannedBody",
     "QueueStatistics",
     "Recorded",
     "Rendering",
@@ -77,7 +82,6 @@ __all__ = [
     "Settings",
     "Statistics",
     "Store",
-    "StoreAnswers",
     "Subscriber",
     "WebhookFilter",
     "Window",
@@ -85,7 +89,6 @@ __all__ = [
     "WorkerSeen",
     "new_id",
     "plan_event",
-    "recover_event",
     "subscriber",
 ]
 
@@ -122,71 +125,13 @@ class Emitter(Protocol):
 EmitOutcome = Event | Exception
 
 
-class Store(Statistics, StoreAnswers):
-    """Keep everything; the rules that every implementation keeps stand with its verbs."""
+class EventQueue(ABC):
+    """The way of events to results: emitting, planning, claiming and recording.
 
-    @abstractmethod
-    def use_clock(self, clock: Clock | None) -> None:
-        """Take all times from `clock`; None means the store's own (the server's, where there is one)."""
-
-    @abstractmethod
-    def now(self) -> int:
-        """Return the time by the store's clock."""
-
-    @abstractmethod
-    def migrate(self) -> list[str]:
-        """Create or bring up to date what the store needs; return the names of the steps taken."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Finish what was handed over and free threads and connections; a later call opens them again."""
-
-    def wake(self) -> None:
-        """Let the workers of other processes look for work soon; a hint that nothing depends on. Never waits."""
-
-    # Configuration. Each change raises the tenant's config_version in its transaction.
-
-    @abstractmethod
-    def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
-        """Store a complete webhook; `Conflict` (name "webhooks") when the tenant has `at_most` already."""
-
-    @abstractmethod
-    def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
-        """Return the webhook or raise `NotFound`."""
-
-    @abstractmethod
-    def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
-        """Return webhooks, newest first (by id)."""
-
-    @abstractmethod
-    def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
-        """Replace a webhook by `revise(current)`, whose errors pass through and change nothing.
-
-        No other change comes between. The lane of each endpoint is then open
-        exactly if the webhook is active and the endpoint enabled; closing and
-        opening touches no delivery. New endpoints get a lane; those left out
-        lose theirs and their pending deliveries are cancelled
-        (ENDPOINT_REMOVED). An endpoint that becomes enabled starts with fresh
-        health; time held counts for no health. Return the new webhook. `NotFound` if there is none.
-        """
-
-    @abstractmethod
-    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
-        """Delete the webhook; cancel its pending deliveries (WEBHOOK_DELETED); the log stays. Or `NotFound`."""
-
-    @abstractmethod
-    def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
-        """Return the current destination of each endpoint that exists, with the config_version read before it."""
-
-    @abstractmethod
-    def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
-        """Return the configuration config_version of each tenant; 0 for an unknown one."""
-
-    def renderings(self, ids: Collection[str]) -> dict[str, Rendering]:  # noqa: ARG002 - until deliveries name one
-        """Return the renderings with these ids; one that is unknown is left out."""
-        return {}
-
-    # Emitting.
+    An event is new until it is planned, and planned once, whoever plans. A
+    delivery that is due is leased by one worker at a time; whoever holds its
+    token decides what becomes of it.
+    """
 
     @abstractmethod
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
@@ -213,8 +158,6 @@ class Store(Statistics, StoreAnswers):
     async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
         """Do what `emit_on` does on a synchronous or asynchronous connection."""
 
-    # Working.
-
     @abstractmethod
     def change_token(self) -> object:
         """Return a value that differs after other processes committed; cheap, never waits for a lock."""
@@ -222,6 +165,9 @@ class Store(Statistics, StoreAnswers):
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002 - few stores hear of it
         """Call `changed` in some thread when `change_token` has come to differ; return what ends that. A hint."""
         return lambda: None
+
+    def wake(self) -> None:
+        """Let the workers of other processes look for work soon; a hint that nothing depends on. Never waits."""
 
     @abstractmethod
     def work(self) -> Work:
@@ -232,9 +178,10 @@ class Store(Statistics, StoreAnswers):
         """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
 
         Events are claimed first, then the tenants' configuration are read, then `plan_event` decides.
-        Deliveries for lanes that are open and have room are leased to the caller; the others are due now. A delivery
-        that failed to map is stored as failed. An event is planned once, whoever else plans; a large fan-out may take
-        several calls.
+        Deliveries for lanes that are open and have room are leased to the caller; the others are due now. An
+        event is planned once, whoever else plans; one of large fan-out takes several calls, and after each it goes to
+        the end of the queue. A call is bounded in deliveries and in time. An event whose planning fails is tried again
+        later, and set aside with the reason after five tries.
         """
 
     @abstractmethod
@@ -280,30 +227,75 @@ class Store(Statistics, StoreAnswers):
         The events stay. A key that is forgotten makes a new event.
         """
 
-    @abstractmethod
-    def erase(
-        self,
-        tenant: str,
-        *,
-        event_ids: Collection[str] | None = None,
-        before: int | None = None,
-        after: str = "",
-        limit: int,
-    ) -> tuple[int, str | None]:
-        """Erase what up to `limit` of the tenant's events (by id, from the id `after` on) said, for good.
 
-        The events are those of `event_ids`, or else those made before `before`. An erased event keeps its row with an
-        empty body and no key, counts as planned and is never sent, replayed (`Conflict`) or recovered; listed,
-        its payload is None. Its mapped bodies go, its attempts lose headers,
-        bodies and warnings, its pending deliveries are cancelled (ERASED; a
-        result that comes later is dropped), and a reason that a failed mapping
-        gave becomes ERASED. Return how many were erased now, without those
-        that were before, and the last event looked at, None when there are no
-        more. With None the bytes are gone from the store's files as well, as
-        far as the store has them in hand; `StoreError` if somebody holds them.
+class Configuration(ABC):
+    """Webhooks and what planning and sending need of them; and the answers to requests that changed them.
+
+    Each change raises the tenant's configuration version in its transaction.
+    Answers are kept by tenant and key: the newest 1,000 of a tenant, each for a day.
+    """
+
+    @abstractmethod
+    def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
+        """Store a complete webhook; `Conflict` (name "webhooks") when the tenant has `at_most` already."""
+
+    @abstractmethod
+    def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
+        """Return the webhook or raise `NotFound`."""
+
+    @abstractmethod
+    def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
+        """Return webhooks, newest first (by id)."""
+
+    @abstractmethod
+    def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+        """Replace a webhook by `revise(current)`, whose errors pass through and change nothing.
+
+        No other change comes between. The lane of each endpoint is then open
+        exactly if the webhook is active and the endpoint enabled; closing and
+        opening touches no delivery. New endpoints get a lane; those left out
+        lose theirs and their pending deliveries are cancelled
+        (ENDPOINT_REMOVED). An endpoint that becomes enabled starts with fresh
+        health; time held counts for no health. Return the new webhook. `NotFound` if there is none.
         """
 
-    # The log.
+    @abstractmethod
+    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
+        """Delete the webhook; cancel its pending deliveries (WEBHOOK_DELETED); the log stays. Or `NotFound`."""
+
+    @abstractmethod
+    def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
+        """Return the current destination of each endpoint that exists, with the config_version read before it."""
+
+    @abstractmethod
+    def renderings(self, ids: Collection[str]) -> dict[str, Rendering]:
+        """Return the renderings with these ids; one that is unknown is left out."""
+
+    @abstractmethod
+    def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
+        """Return the configuration config_version of each tenant; 0 for an unknown one."""
+
+    @abstractmethod
+    def reserve_answer(
+        self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
+    ) -> IdempotencyRecord | None:
+        """Return the record of this key; or reserve the key and return None: then the caller carries out the request.
+
+        A request without an answer is forgotten after 5 minutes. Of a tenant
+        with more than `at_most`, the oldest are forgotten.
+        """
+
+    @abstractmethod
+    def keep_answer(self, tenant: str, key: str, status: int, content: bytes) -> None:
+        """Keep the answer to a request whose key was reserved."""
+
+    @abstractmethod
+    def drop_answer(self, tenant: str, key: str) -> None:
+        """Forget a request, so that a repetition is carried out."""
+
+
+class DeliveryLog(ABC):
+    """Events, deliveries and attempts as they are read, sent again, cancelled and erased."""
 
     @abstractmethod
     def list_events(self, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
@@ -322,8 +314,11 @@ class Store(Statistics, StoreAnswers):
         """Count deliveries, up to `most`."""
 
     @abstractmethod
-    def delivery_body(self, tenant: str, delivery_id: str) -> bytes:
-        """Return the bytes that the delivery sends; empty if they were erased or never made. Or `NotFound`."""
+    def delivery_source(self, tenant: str, delivery_id: str) -> tuple[bytes, Rendering | None]:
+        """Return what the delivery's body is made from: the event's own, and the rendering if it has one.
+
+        Empty bytes if the event was erased; `NotFound` if there is no such delivery.
+        """
 
     @abstractmethod
     def replay(self, tenant: str, delivery_id: str) -> Delivery:
@@ -363,12 +358,86 @@ class Store(Statistics, StoreAnswers):
         """
 
     @abstractmethod
+    def erase(
+        self,
+        tenant: str,
+        *,
+        event_ids: Collection[str] | None = None,
+        before: int | None = None,
+        after: str = "",
+        limit: int,
+    ) -> tuple[int, str | None]:
+        """Erase what up to `limit` of the tenant's events (by id, from the id `after` on) said, for good.
+
+        The events are those of `event_ids`, or else those made before `before`. An erased event keeps its row with an
+        empty body and no key, counts as planned and is never sent, replayed (`Conflict`) or recovered; listed,
+        its payload is None. Its mapped bodies go, its attempts lose headers,
+        bodies and warnings, its pending deliveries are cancelled (ERASED; a
+        result that comes later is dropped), and a reason that a failed mapping
+        gave becomes ERASED. Return how many were erased now, without those
+        that were before, and the last event looked at, None when there are no
+        more. With None the bytes are gone from the store's files as well, as
+        far as the store has them in hand; `StoreError` if somebody holds them.
+        """
+
+
+class Statistics(ABC):
+    """What is counted and measured; every verb only reads."""
+
+    @abstractmethod
+    def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
+        """Return the health of each of the webhooks that belongs to the tenant."""
+
+    @abstractmethod
+    def webhook_hours(self, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
+        """Return the counts of each hour from `since` (hours since 1970), summed over the webhook's present endpoints.
+
+        Oldest first, without empty hours; `NotFound` if there is no such webhook.
+        """
+
+    @abstractmethod
+    def failing_endpoints(self, limit: int) -> list[FailingEndpoint]:
+        """Return the failing endpoints of all tenants, the one that has failed longest first."""
+
+    @abstractmethod
+    def slowest_endpoints(self, since: int, limit: int) -> list[SlowEndpoint]:
+        """Return the endpoints of all tenants with the longest mean durations since an hour, the slowest first."""
+
+    @abstractmethod
+    def list_tenants(self, window: Window) -> list[TenantStatistics]:
+        """Return the tenants that ever had a webhook, in descending order of name; positions are names."""
+
+    @abstractmethod
     def statistics(self) -> QueueStatistics:
         """Return the state of the queue over all tenants; workers seen within 60 s."""
 
     @abstractmethod
     def oldest_unplanned(self) -> int | None:
         """Return when the oldest event that is not planned was made; cheap."""
+
+
+class Store(EventQueue, Configuration, DeliveryLog, Statistics):
+    """A store: all four contracts, with one clock and one life.
+
+    One of somebody else's may take some of them from a store that is there,
+    and bring its own queue and log.
+    """
+
+    @abstractmethod
+    def use_clock(self, clock: Clock | None) -> None:
+        """Take all times from `clock`; None means the store's own (the server's, where there is one)."""
+
+    @abstractmethod
+    def now(self) -> int:
+        """Return the time by the store's clock."""
+
+    @abstractmethod
+    def migrate(self) -> list[str]:
+        """Create or bring up to date what the store needs; return the names of the steps taken."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish what was handed over and free threads and connections; a later call opens them again."""
 
 
 Hook = Callable[[Any], object]

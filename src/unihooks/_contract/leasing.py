@@ -22,6 +22,7 @@ HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint di
 ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
 WEBHOOK_DELETED = "the webhook was deleted"
 FAILING_TOO_LONG = "nothing but failures for 5 days"
+FAILING_LIMIT_US = 5 * 24 * 3600 * SECOND
 ERASED = "the event was erased"
 # Workers tell that they live far more often.
 SEEN_WITHIN_US = 60 * SECOND
@@ -122,7 +123,6 @@ class Claimed:
     product: str
     event_type: str
     body: bytes
-    warnings: tuple[str, ...]
     attempt_count: int
     elapsed_us: int
     token: int
@@ -148,14 +148,12 @@ class Planned:
     """Be what one call of `plan` did.
 
     `events` counts the events that are planned now, `deliveries` the rows
-    made, `claimed` those of them leased to the caller, `failed` those whose
-    mapping failed. `more` says that events are left to plan.
+    made, `claimed` those of them leased to the caller. `more` says that events are left to plan.
     """
 
     events: int = 0
     deliveries: int = 0
     claimed: Sequence[Claimed] = ()
-    failed: Sequence[Ended] = ()
     more: bool = False
 
 

@@ -80,7 +80,7 @@ def subscriber(webhook: Webhook) -> Subscriber | None:
         for item in sorted(webhook.endpoints, key=lambda item: item.id)
     )
     rendering = Rendering.of(webhook.mapping)
-    return Subscriber(webhook.id, webhook.interval, rendering and rendering.id, endpoints)
+    return Subscriber(webhook.id, webhook.interval, None if rendering is None else rendering.id, endpoints)
 
 
 def plan_event(event: NewEvent, subscribers: Iterable[Subscriber], *, now: int) -> list[Match]:

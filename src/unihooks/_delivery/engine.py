@@ -38,6 +38,7 @@ _STORE_PATIENCE_SECONDS = 0.5
 _STARTED_TOGETHER = 64
 _STORE_THREADS = 4
 _HOOKS_AT_LEAST_SECONDS = 1.0
+_NO_WARNINGS: tuple[str, ...] = ()
 _NOTHING_SENT = Exchange(error="the request could not be built", duration=0.0)
 _logger = logging.getLogger("unihooks.worker")
 
@@ -186,8 +187,6 @@ class Engine:
         lease, start_by = self._new_lease()
         planned = await self.offload(self._store.plan, lease, self._lanes.capacity(), _PLAN_EVENTS)
         self._planned += planned.events
-        self._failed += len(planned.failed)
-        self._hooks.ended(planned.failed)
         self._start(planned.claimed, start_by)
         if planned.more or planned.deliveries > len(planned.claimed):
             self._wake.set()
@@ -314,7 +313,7 @@ class Engine:
     async def _attempt(self, leased: Leased) -> Exchange | None:
         claimed = leased.claimed
         if claimed.rendering is None:
-            body, warnings = claimed.body, claimed.warnings
+            body, warnings = claimed.body, _NO_WARNINGS
         else:
             body, warnings = await self._renderer.render(claimed, claimed.rendering)
         prepared = self._destinations.known(claimed) or await self._destinations.find(claimed)

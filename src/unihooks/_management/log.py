@@ -10,6 +10,7 @@ from attrs import frozen
 from unihooks._base.awaitable import awaitable
 from unihooks._base.times import to_us
 from unihooks._management.paging import paginate
+from unihooks._message.rendering import RenderingFailed
 from unihooks._model.checks import check_filters, check_id, check_number, check_tenant, not_found
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks._model.page import Page
@@ -128,7 +129,13 @@ class Log:
 
         Empty when the event was erased, or when the mapping failed and so nothing is ever sent.
         """
-        return self._settings.store.delivery_body(check_tenant(tenant), check_id("delivery", delivery_id))
+        body, rendering = self._settings.store.delivery_source(check_tenant(tenant), check_id("delivery", delivery_id))
+        if rendering is None or not body:
+            return body
+        try:
+            return rendering.render(body).body
+        except RenderingFailed:
+            return b""
 
     def attempts(
         self, delivery_id: str, *, tenant: str = "default", limit: int = 50, cursor: str | None = None

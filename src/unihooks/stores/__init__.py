@@ -6,18 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unihooks.stores._memory import MemoryStore
-    from unihooks.stores.postgres.schema import migration_sql
-    from unihooks.stores.postgres.store import PostgresStore
+    from unihooks.stores.memory import MemoryStore
+    from unihooks.stores.postgres.store import PostgresStore, migration_sql
     from unihooks.stores.sqlite.store import SQLiteStore
 
 __all__ = ["MemoryStore", "PostgresStore", "SQLiteStore", "migration_sql"]
 
 _HOMES = {
-    "MemoryStore": "_memory",
+    "MemoryStore": "memory",
     "PostgresStore": "postgres.store",
     "SQLiteStore": "sqlite.store",
-    "migration_sql": "postgres.schema",
+    "migration_sql": "postgres.store",
 }
 
 

@@ -11,10 +11,9 @@ from weakref import finalize
 
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
-from unihooks.exceptions import StoreError
 from unihooks.stores.sqlite.store import SQLiteStore
 
-_NO_CONNECTION = "MemoryStore shares no database with the host; use SQLiteStore or PostgresStore, or leave connection out"
+_NO_CONNECTION = "a MemoryStore has no database that a connection could lead to; emit without `connection`"
 
 
 class MemoryStore(SQLiteStore):
@@ -25,11 +24,12 @@ class MemoryStore(SQLiteStore):
 
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="unihooks-")
-        super().__init__(Path(self._folder) / "memory.db", _durable=False)
+        # Made first, so that it runs last: the store closes its file before that goes.
         finalize(self, _remove, self._folder, os.getpid())
+        super().__init__(Path(self._folder) / "memory.db", _durable=False)
 
     def emit_on(self, connection: Any, event: NewEvent) -> Event:  # noqa: ARG002 - there is none to the private file
-        raise StoreError(_NO_CONNECTION, name="connection")
+        raise TypeError(_NO_CONNECTION)
 
     async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
         return self.emit_on(connection, event)

@@ -23,7 +23,7 @@ class ClaimingRules:
         [claimed] = scene.claim()
         assert claimed == Claimed(
             ACME, scene.deliveries()[0].id, event.id, webhook.id, webhook.endpoints[0].id, "shop", "paid",
-            b'{"a":1}', (), 0, 0, claimed.token, scene.store.config_versions([ACME])[ACME],
+            b'{"a":1}', 0, 0, claimed.token, scene.store.config_versions([ACME])[ACME],
         )  # fmt: skip
 
     def test_a_leased_delivery_is_not_claimed_again_before_its_lease_ends(self, scene: Scene) -> None:

@@ -12,7 +12,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._model.log import DeliveryState
 from unihooks.abc import ERASED
 from unihooks.exceptions import Conflict
-from unihooks.testing._store_scene import ACME, DAY, LONG, OTHER_URL, TOO_LONG, URL, Scene, ids
+from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
 class ErasingRules:
@@ -96,7 +96,7 @@ class ErasingRules:
 
     def test_erasing_takes_the_reason_of_a_failed_mapping_too(self, scene: Scene) -> None:
         scene.active(mapping=TOO_LONG)
-        failed = scene.pending(payload=LONG)
+        failed = scene.unrendered()
         assert scene.erase(*scene.events()) == 1
         assert (scene.delivery(failed.id).state, scene.delivery(failed.id).reason) == (DeliveryState.FAILED, ERASED)
 

@@ -52,6 +52,26 @@ class Scene:
         self.clock = clock
         self._tokens = count(1)
 
+    def body(self, claimed: Claimed) -> bytes:
+        """Return the bytes that a claimed delivery sends."""
+        if claimed.rendering is None:
+            return claimed.body
+        return self.store.renderings([claimed.rendering])[claimed.rendering].render(claimed.body).body
+
+    def rendered(self, delivery_id: str, tenant: str = ACME) -> bytes:
+        """Return the bytes that a delivery of the log sends."""
+        body, rendering = self.store.delivery_source(tenant, delivery_id)
+        return body if rendering is None else rendering.render(body).body
+
+    def unrendered(self, payload: Any = LONG) -> Delivery:
+        """Let an event's only delivery end as failed because its body cannot be made."""
+        delivery = self.pending(payload=payload)
+        claimed = next(one for one in self.claim() if one.id == delivery.id)
+        reason = "the payload mapping failed: it is too long"
+        result = Result(claimed=claimed, attempt=None, state=DeliveryState.FAILED, reason=reason)
+        assert self.store.record([result]).accepted
+        return self.delivery(delivery.id)
+
     # Configuration.
 
     def build(self, *urls: str, **changes: Any) -> Webhook:

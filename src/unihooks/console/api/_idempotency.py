@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from unihooks.abc import IdempotencyRecord, StoreAnswers
+from unihooks.abc import Configuration, IdempotencyRecord
 from unihooks.console.api._problems import Problem
 from unihooks.exceptions import StoreError
 
@@ -27,7 +27,7 @@ _logger = logging.getLogger("unihooks.console")
 class IdempotentRequest:
     """A request with an idempotency key, which may be repeated."""
 
-    store: StoreAnswers
+    store: Configuration
     tenant: str
     key: str
     digest: bytes

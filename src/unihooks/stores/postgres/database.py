@@ -19,10 +19,10 @@ from unihooks.stores.postgres.emitter import Emitter
 from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
 from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.signals import Signals
+from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import NOW, STATEMENTS, PostgresTransaction, Schema, fetch_sets
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate
 from unihooks.stores.sql.transaction import Call, Database, Transaction
-from unihooks.stores.postgres.time import ServerClock, steady
 
 if TYPE_CHECKING:
     import psycopg
@@ -81,7 +81,7 @@ class PostgresDatabase(Database):
     def __init__(self, dsn: str, schema: str, *, migrate: bool, size: int, lost: Callable[[], None]) -> None:
         self.schema = Schema(schema)
         self._place = Place(f"the schema {self.schema.quoted}", "schema")
-        self.time = ServerClock(self._ask_time)
+        self.time: ServerClock = ServerClock(self._ask_time)
         self._dsn = dsn
         self._size = size
         self._migrates = migrate
@@ -232,7 +232,9 @@ class PostgresDatabase(Database):
             yield PostgresTransaction(connection, self.schema, 0, prefix=(_setting(_BY_INDEX),))
 
     @contextmanager
-    def _transaction(self, pool: Pool, begin: Sequence[str], opening: Sequence[Call] = ()) -> Iterator[PostgresTransaction]:
+    def _transaction(
+        self, pool: Pool, begin: Sequence[str], opening: Sequence[Call] = ()
+    ) -> Iterator[PostgresTransaction]:
         with self._begun(pool, begin, opening) as (connection, tx):
             try:
                 yield tx
@@ -260,7 +262,9 @@ class PostgresDatabase(Database):
         with pool.lent() as connection:
             yield connection, self._begin(connection, begin, opening)
 
-    def _begin(self, connection: psycopg.Connection[Any], begin: Sequence[str], opening: Sequence[Call]) -> PostgresTransaction:
+    def _begin(
+        self, connection: psycopg.Connection[Any], begin: Sequence[str], opening: Sequence[Call]
+    ) -> PostgresTransaction:
         before = steady()
         first, *settings = begin
         tx = PostgresTransaction(connection, self.schema, 0, own_times=self.time.clock is not None)

@@ -16,8 +16,8 @@ from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.stores.postgres.errors import driver, explained, is_of_one_row, is_outage, is_transient
 from unihooks.stores.postgres.pool import Pool
-from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
 from unihooks.stores.postgres.time import ServerClock, steady
+from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
 from unihooks.stores.sql.emitting import event_of, events_of, insert_keyed, one_by_one_if_refused
 from unihooks.stores.sql.transaction import Call
 

@@ -13,7 +13,7 @@ from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.errors import driver
 from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.prepared import is_direct
-from unihooks.stores.postgres.statements import Schema
+from unihooks.stores.postgres.transaction import Schema
 
 # Hosts commit emits of their own without a NOTIFY, so even a listener looks now and then.
 _POLL_LISTENING = 0.25

@@ -85,7 +85,7 @@ def migration_sql(schema: str = "unihooks", *, since: int = 0, until: int = SCHE
         parts.insert(0, f"CREATE SCHEMA IF NOT EXISTS {place.quoted};")
         # Each database gets an id of its own, by which emits find out whether they are in the right one.
         parts.append(
-            f"INSERT INTO {place.quoted}.store (store_id, schema_version, created_at)\n"  # noqa: S608 - only names
+            f"INSERT INTO {place.quoted}.store (store_id, schema_version, created_at)\n"
             f"VALUES ('sto_' || replace(CAST(gen_random_uuid() AS text), '-', ''), {until}, {NOW});"
         )
     else:

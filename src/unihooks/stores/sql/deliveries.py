@@ -99,7 +99,7 @@ class NewDeliveries:
 
     def kept(self, tx: Transaction, inserted: Iterable[Outcome]) -> set[str] | None:
         """Return the ids of those that were inserted, None if all were."""
-        if sum(outcome.count for outcome in inserted) == len(self):
+        if sum(outcome.changed for outcome in inserted) == len(self):
             return None
         made = [(row[0], row[1]) for row in (*self.leased, *self.waiting)]
         return {row[0] for row in tx.fetch("existing_deliveries", made)}

@@ -178,9 +178,7 @@ class Planner:
             item.open_lanes = _open_lanes(subscribers)
         item.matches = plan_event(event, subscribers, now=tx.now)
 
-    def _chunk(
-        self, tx: Transaction, item: _Chosen, config_version: int, quota: _Quota, most: int
-    ) -> list[Subscriber]:
+    def _chunk(self, tx: Transaction, item: _Chosen, config_version: int, quota: _Quota, most: int) -> list[Subscriber]:
         """Return as many of the event's subscribers as one call plans; note where the next one goes on."""
         subscribers: list[Subscriber] = []
         left = most

@@ -63,7 +63,9 @@ def check(tx: Transaction, place: Place) -> str:
     """Return the store's id, or raise StoreError if the schema is missing, old or newer than this library."""
     version = version_of(tx)
     if version < SCHEMA_VERSION:
-        found = "has no unihooks tables" if version == 0 else f"has schema {version}, this version needs {SCHEMA_VERSION}"
+        found = (
+            "has no unihooks tables" if version == 0 else f"has schema {version}, this version needs {SCHEMA_VERSION}"
+        )
         raise StoreError(f"{place.text} {found}; run `unihooks migrate`", name=place.name)
     place.refuse_newer(version)
     return str(tx.fetch("store_id")[0][0])

@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     """What a statement of a pipeline gave: the rows that it returned, and how many it changed."""
 
     rows: list[Row]
-    count: int
+    changed: int
 
 
 @define

@@ -51,7 +51,9 @@ class SQLiteStore(SQLStore):
             f"the connection leads to another database than the store's; pass one to the file at {self._sqlite.path}"
         )
         statement = STATEMENTS["add_event_on_host"].text
-        self._host = HostEmitter("sqlite", statement, elsewhere, lambda error: explained_on_host(error, self._sqlite.path))
+        self._host = HostEmitter(
+            "sqlite", statement, elsewhere, lambda error: explained_on_host(error, self._sqlite.path)
+        )
         super().__init__(self._sqlite, planner)
 
     def emit_on(self, connection: Any, event: NewEvent) -> Event:

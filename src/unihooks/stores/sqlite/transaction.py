@@ -90,9 +90,9 @@ class SQLiteTransaction(Transaction):
             return []
         if compiled.after is not None and rows is not None:
             return self._execute_in_chunks(compiled, rows, values)
-        given = {key: as_json(value) if value.__class__ in _SETS else value for key, value in values.items()}
+        given = {key: _adapted(value) for key, value in values.items()}
         if rows is not None:
-            given["rows"] = as_json(rows)
+            given["rows"] = _ENCODER.encode(rows)
         cursor = self._connection.execute(compiled.before, given)
         return _unpacked(cursor) if compiled.statement.columns else cursor.fetchall()
 
@@ -106,16 +106,12 @@ class SQLiteTransaction(Transaction):
         return found
 
 
-def as_json(value: Any) -> str:
-    """Render a parameter for json_each."""
-    return _ENCODER.encode(list(value) if value.__class__ is set or value.__class__ is frozenset else value)
-
-
-_SETS = {list, tuple, set, frozenset}
-
-
 def _adapted(value: Any) -> Any:
-    return as_json(value) if value.__class__ in _SETS else value
+    """Return a parameter as SQLite takes it: a set of values as JSON, for json_each."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return _ENCODER.encode(value)
+    return _ENCODER.encode(list(value)) if kind is set or kind is frozenset else value
 
 
 def _bound(values: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
@@ -133,7 +129,7 @@ def _compiled(name: str) -> _Compiled:
         return _Compiled(statement, text, None, (), ())
     before, after = text[: found.start()], text[found.end() :]
     numbered = [_NAMED.sub("?", part) for part in (before, after)]
-    return _Compiled(statement, *numbered, tuple(_NAMED.findall(before)), tuple(_NAMED.findall(after)))
+    return _Compiled(statement, numbered[0], numbered[1], tuple(_NAMED.findall(before)), tuple(_NAMED.findall(after)))
 
 
 def _in_one_step(statement: Statement) -> str:
@@ -145,15 +141,13 @@ def _in_one_step(statement: Statement) -> str:
 
 def _unpacked(cursor: sqlite3.Cursor) -> list[Row]:
     text, *joined = cursor.fetchone()
-    rows: list[Row] = json.loads(text)
-    if not joined:
-        return rows
+    rows: list[list[Any]] = json.loads(text)
     start = 0
-    for row in rows:
+    for row in rows if joined else ():
         end = start + (row[-1] or 0)
-        row[-1] = (joined[0] or b"")[start:end]  # type: ignore[index] - JSON arrays are lists
+        row[-1] = (joined[0] or b"")[start:end]
         start = end
-    return rows
+    return list[Row](rows) if joined else rows  # type: ignore[return-value] # lists are rows, and copying them costs
 
 
 @lru_cache(maxsize=1_000)
