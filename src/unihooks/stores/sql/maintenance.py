@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from unihooks._contract.leasing import SEEN_WITHIN
+from unihooks._contract.leasing import SEEN_WITHIN_US
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import HELD_TOO_LONG
 from unihooks.stores.sql.transaction import Transaction
@@ -13,7 +13,7 @@ from unihooks.stores.sql.transaction import Transaction
 
 def heartbeat(tx: Transaction, worker_id: str, *, gone: bool) -> None:
     """Note that a worker of this process lives or has ended; forget those that were not seen for long."""
-    tx.run("forget_workers", before=tx.now - 60 * SEEN_WITHIN)
+    tx.run("forget_workers", before=tx.now - 60 * SEEN_WITHIN_US)
     if gone:
         tx.run("remove_worker", id=worker_id)
     else:
