@@ -37,6 +37,8 @@ SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant
 -- name: failed_delivery_ids_of_webhook
 SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant
 
+-- name: lists_by_lane
+
 -- name: pending_deliveries
 SELECT d.id FROM unihooks.lanes AS l
 JOIN unihooks.deliveries AS d ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'

@@ -41,6 +41,10 @@ SELECT d.id FROM main.unihooks_deliveries AS d INDEXED BY unihooks_deliveries_fa
 SELECT d.id FROM main.unihooks_deliveries AS d INDEXED BY unihooks_deliveries_failed_by_webhook
 WHERE +d.tenant = :tenant
 
+-- What waits, or is held, is found through the lanes: looking at all of a tenant would take longer.
+-- name: lists_by_lane
+SELECT 1
+
 -- name: pending_deliveries
 SELECT d.id FROM main.unihooks_lanes AS l
 CROSS JOIN main.unihooks_deliveries AS d INDEXED BY unihooks_deliveries_due
