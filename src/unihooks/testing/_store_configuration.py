@@ -14,6 +14,7 @@ from attrs import evolve
 
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
+from unihooks._message.rendering import Rendering
 from unihooks._message.secrets import Secret, generate_secret
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
@@ -250,6 +251,16 @@ class ConfigurationRules:
         scene.inactive(name="odd_100%")
         scene.active(OTHER_URL, name="CRM", tenant="other")
         assert {one.name for one in scene.store.list_webhooks(ACME, filters, Window(limit=10))} == names
+
+    def test_a_rendering_is_found_by_its_id_even_after_its_webhook_is_gone(self, scene: Scene) -> None:
+        first, second = (Rendering(PayloadMapping(remove=[path])) for path in ("a", "b"))
+        webhook = scene.active(mapping=first.mapping)
+        scene.active(mapping=first.mapping, tenant="other")
+        assert scene.store.renderings([first.id, second.id]) == {first.id: first}
+        scene.revise(webhook, mapping=second.mapping)
+        scene.store.delete_webhook(ACME, webhook.id)
+        assert scene.store.renderings([first.id, second.id, "unknown"]) == {first.id: first, second.id: second}
+        assert scene.store.renderings([]) == {}
 
     @pytest.mark.parametrize("tenant", ["other", ACME])
     def test_what_another_tenant_has_or_nobody_has_is_not_found(self, scene: Scene, tenant: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from unihooks._base.times import SECOND
 from unihooks._message.mapping import PayloadMapping
+from unihooks._message.rendering import Rendering
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import EventSubscription
 from unihooks.abc import HELD_TOO_LONG
@@ -224,6 +225,28 @@ class HistoryRules:
         assert scene.prune(DAY) == 0
         scene.deliver(two)
         assert scene.prune(DAY) == 1
+
+    def test_a_rendering_goes_once_no_webhook_has_it_and_no_event_of_its_time_is_left(self, scene: Scene) -> None:
+        given_up, taken_up = (Rendering(PayloadMapping(remove=[path])) for path in ("a", "b"))
+        webhook = scene.active(mapping=given_up.mapping)
+        scene.clock.advance(10 * DAY)
+        late = scene.claimed()
+        scene.revise(webhook, mapping=taken_up.mapping)
+        scene.clock.advance(2 * DAY)
+        scene.prune(DAY)
+        assert set(scene.store.renderings([given_up.id, taken_up.id])) == {given_up.id, taken_up.id}
+        scene.deliver(late)
+        scene.prune(DAY)
+        assert set(scene.store.renderings([given_up.id, taken_up.id])) == {taken_up.id}
+
+    def test_a_rendering_that_was_just_given_up_stays(self, scene: Scene) -> None:
+        rendering = Rendering(PayloadMapping(remove=["a"]))
+        webhook = scene.active(mapping=rendering.mapping)
+        scene.clock.advance(10 * DAY)
+        scene.claimed()
+        scene.store.delete_webhook(ACME, webhook.id)
+        scene.prune(DAY)
+        assert set(scene.store.renderings([rendering.id])) == {rendering.id}
 
     def test_an_event_that_is_not_planned_is_never_removed(self, scene: Scene) -> None:
         scene.emit()
