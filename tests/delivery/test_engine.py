@@ -24,6 +24,7 @@ from unihooks import (
 )
 from unihooks._delivery.endpoint_queues import Leased
 from unihooks._delivery.engine import Engine, Limits
+from unihooks._delivery.sending import Sender
 from unihooks.abc import Capacity, Claimed, Lease, Work
 from unihooks.exceptions import StoreError
 from unihooks.stores import MemoryStore
@@ -59,6 +60,7 @@ def failing(monkeypatch):
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr("unihooks._delivery.engine._STORE_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("unihooks._delivery.sending._STORE_PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr("unihooks._delivery.results._PATIENCE_SECONDS", 0.01)
 
 
@@ -326,15 +328,15 @@ def test_a_refused_destination_is_an_attempt_with_one_constant_sentence(new_disp
 async def test_many_begin_a_few_in_each_turn_of_the_loop(host, monkeypatch):
     begun, turns = [], []
 
-    async def run_slot(engine, leased):
+    async def run_slot(sender, leased):
         begun.append(leased)
 
-    monkeypatch.setattr(Engine, "_run_slot", run_slot)
+    monkeypatch.setattr(Sender, "_run_slot", run_slot)
     async with Engine(host.dispatcher.settings, LIMITS) as engine:
         for number in range(200):
             claimed = Claimed("t", f"dlv_{number}", "e", "w", f"ep_{number}", "p", "x", b"", (), 0, 0, 1, 1)
-            engine._lanes.add(Leased(claimed, 0.0))
-        engine._fill_slots()
+            engine._queues.add(Leased(claimed, 0.0))
+        engine._sender.fill_slots()
         while len(begun) < 200:
             turns.append(len(begun))
             await asyncio.sleep(0)
@@ -496,9 +498,9 @@ async def test_a_request_starts_only_while_its_lease_has_the_whole_deadline_left
     limits = Limits(concurrency=1, per_endpoint=1, lease=0.3, grace=3)
     async with Engine(dispatcher.settings, limits) as engine:
         await engine._take_work()
-        await asyncio.wait(set(engine._slots))
+        await asyncio.wait(set(engine._sender._slots))
         assert not host.received()
-        assert [one.id for one in engine._given_back] == [host.only().id]
+        assert [one.id for one in engine._sender.unsent] == [host.only().id]
 
 
 @pytest.fixture
@@ -601,7 +603,7 @@ async def test_after_a_fork_a_wake_in_the_child_does_nothing(host):
         engine._pid = -1
         host.dispatcher.wake()
         await asyncio.sleep(0)
-        assert not engine._wake.is_set()
+        assert engine._state.rests
 
 
 def test_a_worker_that_has_ended_is_not_woken(host):
@@ -693,7 +695,7 @@ def test_a_request_that_cannot_be_built_is_a_failed_attempt(host, monkeypatch, c
     def refuse(*_args, **_options):
         raise RuntimeError("no request")
 
-    monkeypatch.setattr("unihooks._delivery.engine.build_request", refuse)
+    monkeypatch.setattr("unihooks._delivery.sending.build_request", refuse)
     host.webhook()
     host.emit()
     host.dispatcher.drain()
