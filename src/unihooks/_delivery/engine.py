@@ -179,7 +179,7 @@ class Engine:
     async def _claim(self) -> None:
         capacity = self._queues.capacity()
         if capacity.total == 0:
-            self._backoff.had_no_room(time.monotonic())
+            self._backoff.had_no_capacity(time.monotonic())
             return
         lease, start_by = self._new_lease()
         claimed = await self.offload(self._store.claim, lease, capacity)
@@ -188,7 +188,7 @@ class Engine:
             self._backoff.found()
             self._state.changed()
         else:
-            # What is due has no room here, or was taken by another worker.
+            # What is due finds no capacity here, or another worker was faster.
             self._backoff.found_nothing(time.monotonic())
 
     def _is_claimable(self, next_due: int | None) -> bool:
