@@ -15,9 +15,6 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
 
-import httpx
-from attrs import Factory, frozen
-
 from unihooks._base.ids import new_id
 from unihooks._base.times import Clock
 from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
@@ -45,7 +42,6 @@ from unihooks._contract.statistics import Statistics
 from unihooks._message.rendering import Rendering
 from unihooks._message.requests import Destination
 from unihooks._model.log import Attempt, Delivery, Event
-from unihooks._model.retries import RetryPolicy
 from unihooks._model.webhooks import Webhook
 
 __all__ = [
@@ -63,8 +59,6 @@ __all__ = [
     "Emitter",
     "Ended",
     "EventFilter",
-    "HasSettings",
-    "Hook",
     "IdempotencyRecord",
     "Lease",
     "NewEvent",
@@ -74,7 +68,6 @@ __all__ = [
     "Recorded",
     "Rendering",
     "Result",
-    "Settings",
     "Statistics",
     "Store",
     "StoreAnswers",
@@ -369,39 +362,3 @@ class Store(Statistics, StoreAnswers):
     @abstractmethod
     def oldest_unplanned(self) -> int | None:
         """Return when the oldest event that is not planned was made; cheap."""
-
-
-Hook = Callable[[Any], object]
-
-
-@frozen(kw_only=True)
-class Settings:
-    """Be what a dispatcher gives its workers.
-
-    `new_transport` gives the transport for one event loop; who asked for it
-    closes it. `deadline` is seconds. `retention_us` (of events) and
-    `keys_us` (of idempotency keys) are microseconds, or None for ever.
-    """
-
-    store: Store
-    retries: RetryPolicy
-    deadline: float
-    retention_us: int | None
-    keys_us: int | None
-    new_transport: Callable[[], httpx.AsyncBaseTransport]
-    on_delivery: Hook | None
-    on_endpoint_disabled: Hook | None
-    wakers: set[Callable[[], None]] = Factory(set)
-
-    def wake(self) -> None:
-        """Let the workers of this process look for work now; a hint that nothing depends on."""
-        for waker in tuple(self.wakers):
-            waker()
-
-
-class HasSettings(Protocol):
-    """Be what a worker works for: anything that has settings, such as a dispatcher."""
-
-    @property
-    def settings(self) -> Settings:
-        """Return the settings."""

@@ -21,8 +21,9 @@ from unihooks._delivery.maintenance import Maintenance
 from unihooks._delivery.results import ResultBatcher
 from unihooks._delivery.sending import Sender
 from unihooks._delivery.work_state import Next, WorkState
+from unihooks._management.settings import Settings
 from unihooks._model.log import DeliveryState
-from unihooks.abc import Lease, Recorded, Result, Settings
+from unihooks.abc import Lease, Recorded, Result
 from unihooks.exceptions import StoreError
 
 T = TypeVar("T")

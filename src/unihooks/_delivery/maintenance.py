@@ -13,7 +13,7 @@ from attrs import define, field
 
 from unihooks._base.times import SECOND
 from unihooks._delivery.lookups import OffLoad
-from unihooks.abc import Settings
+from unihooks._management.settings import Settings
 from unihooks.exceptions import StoreError
 
 HELD_AT_MOST_US = 5 * 86_400 * SECOND

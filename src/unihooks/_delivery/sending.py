@@ -16,9 +16,10 @@ from unihooks._delivery.lookups import OffLoad
 from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import Attempted, Unsent
 from unihooks._delivery.work_state import WorkState
+from unihooks._management.settings import Settings
 from unihooks._message.rendering import Rendered, RenderingFailed
 from unihooks._message.requests import Message, PreparedDestination, RenderedRequest, build_request
-from unihooks.abc import Claimed, Settings
+from unihooks.abc import Claimed
 from unihooks.exceptions import StoreError
 from unihooks.transport import Exchange, exchange
 
