@@ -35,13 +35,14 @@ FREEZES_AT_ONCE = 5
 SCRIPTED = 4000
 SHARE_OF_THE_SERVER = 0.3
 MOST_RESTARTS = 3
-# What could not be recorded is tried again after half a second, and a kill in that time costs more than it shows.
+# A worker tries again after half a second what it could not record. A kill before then would cost many results,
+# and show nothing new.
 RECORDED_AGAIN = 1.2
 
 
 @define
 class Stage:
-    """Be what all scenes of a run share."""
+    """What all scenes of a run share."""
 
     processes: Processes
     receiver: Receiver
@@ -71,7 +72,7 @@ class Stage:
 
 @define
 class Play:
-    """Be a scene under way: its processes, and what was done to them."""
+    """A scene under way: its processes, and what was done to them."""
 
     stage: Stage
     scene: Scene
@@ -128,7 +129,7 @@ class Play:
                 return False
             return not self.dispatcher.log.deliveries(state="pending", limit=1).items
         except StoreError:
-            # The server is on its way up.
+            # The server is still starting.
             return False
 
 
