@@ -23,9 +23,10 @@ from receiver import Receiver
 from tables import Row, Table
 from tasks import SECRET, Meter, Task, run
 
-from unihooks._delivery.attempts import Attempted
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.engine import Engine
+from unihooks._delivery.results import Attempted
+from unihooks._delivery.sending import Sender
 from unihooks._message.signing import Signer
 from unihooks.stores.sqlite import database as _sqlite_database
 from unihooks.stores.sqlite import records as _sqlite_records
@@ -41,7 +42,7 @@ from unihooks.transport._tls import TLSConnection
 _LOOP: tuple[tuple[Any, str, str], ...] = (
     (events.Handle, "_run", "coroutines, and all that has no line here"),
     (selector_events._SelectorSocketTransport, "_read_ready__get_buffer", "receive (system call)"),  # noqa: SLF001
-    (Engine, "_build", "build the request"),
+    (Sender, "_sign", "build the request"),
     (Signer, "sign", "sign"),
     (ssl.SSLObject, "write", "encrypt"),
     (Connection, "_write", "send (system call)"),

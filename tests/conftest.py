@@ -10,14 +10,19 @@ from typing import Any
 
 import pytest
 from attrs import define, field
+from hypothesis import HealthCheck, settings
 
 from unihooks import Delivery, Dispatcher, EventSubscription, RetryPolicy, Secret, VerifiedMessage, Webhook
 from unihooks.abc import Store
 from unihooks.stores import MemoryStore, PostgresStore, SQLiteStore
 from unihooks.testing import FakeClock, ReceivedRequest, Receiver
 
+# How long an example takes says how busy the machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 _numbers = count(1)
-# Signatures made at a FakeClock's time are checked without regard to their age.
+# A FakeClock's time may be long ago, so the age of a signature does not count.
 _ANY_AGE = 10**10
 
 

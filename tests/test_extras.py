@@ -32,7 +32,7 @@ from unihooks.testing import FakeClock
 pytest.importorskip("uvloop")
 
 TESTS = Path(__file__).parent
-# What is accepted and what is sent. The transport's other tests, and the worker's, choose the event loop themselves.
+# The tests of what is accepted and sent. The other tests of the transport and of the worker choose the event loop.
 SUITE = [
     "test_end_to_end.py",
     "message/test_payload.py",
@@ -52,7 +52,7 @@ ANSWERS = {
     "/busy": b"HTTP/1.1 503 Busy\r\nRetry-After: 30\r\nContent-Length: 4\r\n\r\nbusy",
     "/short": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbroken",
     "/bare": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
-    "/search_text": b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 0\r\n\r\n",
+    "/folded": b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 0\r\n\r\n",
     "/twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
     "/both": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "/junk": b"SSH-2.0-OpenSSH_9.2\r\n",
@@ -67,8 +67,9 @@ PAYLOADS = [
 ]
 
 
+@pytest.mark.slow
 def test_what_is_accepted_and_sent_is_tested_without_uvloop_too(tmp_path):
-    # Found before the real one, also by processes that the tests start.
+    # Python finds this file before the real uvloop, also in the processes that the tests start.
     (tmp_path / "uvloop.py").write_text("raise ModuleNotFoundError('it is away', name='uvloop')")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
 
@@ -90,7 +91,7 @@ def test_what_is_accepted_and_sent_is_tested_without_uvloop_too(tmp_path):
 
 
 def test_same_bytes_are_sent_and_same_answers_accepted_with_and_without_uvloop(monkeypatch):
-    with ResultBatcher(("127.0.0.1", 0), Exchange) as recorder:
+    with Endpoints(("127.0.0.1", 0), Exchange) as recorder:
         threading.Thread(target=recorder.serve_forever, args=(0.01,), daemon=True).start()
         fast = recorder.record(monkeypatch)
         monkeypatch.setitem(sys.modules, "uvloop", None)
@@ -105,7 +106,7 @@ def test_same_bytes_are_sent_and_same_answers_accepted_with_and_without_uvloop(m
 
 
 class Exchange(socketserver.StreamRequestHandler):
-    """Note what comes, byte for byte, and answer as the path wants."""
+    """One connection: it notes what comes, byte for byte, and answers as the path wants."""
 
     def handle(self):
         while head := self.head():
@@ -123,8 +124,8 @@ class Exchange(socketserver.StreamRequestHandler):
         return b"".join(lines)
 
 
-class ResultBatcher(socketserver.ThreadingTCPServer):
-    """Be every customer's endpoint, and note what a host sends whose time, ids and secret are always the same."""
+class Endpoints(socketserver.ThreadingTCPServer):
+    """Every customer's endpoint: it notes what a host sends whose time, ids and secret are always the same."""
 
     daemon_threads = True
     sent: dict[str, list[bytes]]

@@ -38,6 +38,7 @@ from unihooks._management.option_checks import (
 )
 from unihooks._management.overview import Overview, Stats, Watch, stats, tenants
 from unihooks._management.retention import erase, prune
+from unihooks._management.settings import Hook, Settings
 from unihooks._management.webhooks import Bounds, Webhooks
 from unihooks._message.payload import encode, unordered
 from unihooks._model.catalog import Catalog, check_names
@@ -46,7 +47,7 @@ from unihooks._model.log import Event
 from unihooks._model.page import Page
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._model.targets import TargetPolicy
-from unihooks.abc import EmitOutcome, Hook, Settings, Store
+from unihooks.abc import EmitOutcome, Store
 from unihooks.exceptions import StoreError
 
 _UNPLANNED_TOO_LONG = timedelta(seconds=60)

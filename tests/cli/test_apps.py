@@ -55,13 +55,13 @@ def test_sqlite_wins_over_the_environment_but_not_over_app(run, folder, past):
 @pytest.mark.parametrize(
     "app,code,sentence",
     [
-        ("hooks_app", 2, "is not of the form module:attribute"),
-        ("", 2, "is not of the form"),
-        ("hooks_app:a b", 2, "is not of the form"),
+        ("hooks_app", 2, "does not have the form module:attribute"),
+        ("", 2, "does not have the form"),
+        ("hooks_app:a b", 2, "does not have the form"),
         ("nowhere:x", 2, "there is no module 'nowhere'"),
         ("hooks_app.sub:x", 2, "there is no module 'hooks_app.sub'"),
         ("hooks_app:nothing", 2, "has no attribute 'nothing'"),
-        ("hooks_app:number", 2, "is not a Dispatcher but of the type 'int'"),
+        ("hooks_app:number", 2, "must be a Dispatcher or return one, not 'int'"),
         ("hooks_app:needs", 1, "calling hooks_app:needs failed: TypeError"),
     ],
 )
@@ -101,7 +101,7 @@ def test_only_migrate_makes_a_file(run, tmp_path):
     result = run("status", "--sqlite", path)
     assert (result.exit_code, path.exists()) == (2, False)
     assert "unihooks migrate" in result.stderr
-    assert "took the step" in run("migrate", "--sqlite", path).stdout
+    assert "applied" in run("migrate", "--sqlite", path).stdout
     assert "up to date" in run("migrate", "--sqlite", path).stdout
     assert run("status", "--sqlite", path).exit_code == 0
 

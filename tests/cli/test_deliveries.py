@@ -104,7 +104,7 @@ def test_same_event_goes_to_an_endpoint_once(run, past):
     assert len(past.deliveries(state="failed", endpoint_id=one.endpoint_id)) == 3
     command = ("deliveries", "replay", "--state", "failed", "--endpoint", one.endpoint_id, "--sqlite", past.path)
     result = run(*command, input="y\n")
-    assert "Replay 2 deliveries (3 found; the same event goes to an endpoint once)?" in result.stderr
+    assert "Replay 2 deliveries (3 found; each event is sent to an endpoint once)?" in result.stderr
     assert "2 of 2 deliveries replayed" in result.stdout
 
 

@@ -29,7 +29,7 @@ def test_list_narrows_and_pages(run, run_json, past):
 
 def test_empty_list_is_said_on_stderr(run, past):
     result = run("webhooks", "list", "--tenant", "nobody", "--sqlite", past.path)
-    assert result.stderr == "nothing there for the tenant 'nobody'\n"
+    assert result.stderr == "nothing found for the tenant 'nobody'\n"
     assert result.exit_code == 0
 
 
@@ -66,7 +66,7 @@ def test_status_counts(run, run_json, past):
     past.dispatcher.log.replay(past.deliveries()[0].id)
     value = run_json("status", "--sqlite", past.path)
     assert (value["due"], value["held"], value["failing_endpoints"], value["workers"]) == (1, 0, 2, [])
-    assert "none seen within a minute" in run("status", "--sqlite", past.path).stdout
+    assert "none seen in the last minute" in run("status", "--sqlite", past.path).stdout
 
 
 def test_status_names_the_workers(run, past):

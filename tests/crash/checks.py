@@ -17,18 +17,18 @@ from unihooks import Dispatcher, Webhook
 from unihooks._model.log import Attempt, Delivery, Event
 from unihooks.testing._requests import ReceivedRequest
 
-# An answer may take so long (seconds), then its result is recorded within 50 ms. The rest is
-# for the machine: the commit itself, and its other work.
+# In seconds: an answer takes this long at most, and its result is recorded within 50 ms. A busy
+# machine may need more, for the commit itself and for its other work.
 SLOWEST_ANSWER = 0.06
 RECORDING = 0.05
 MACHINE = 1.0
-# No request may arrive later than this after its timestamp, which is in whole seconds.
+# A request arrives this many seconds after its timestamp at most; a timestamp has whole seconds.
 LATEST = 1 + DEADLINE + MACHINE
 
 
 @define(kw_only=True)
 class Figures:
-    """Count what one or more scenes have shown."""
+    """What one or more scenes have shown, counted."""
 
     events: int = 0
     deliveries: int = 0
@@ -55,7 +55,7 @@ class Figures:
 
 @define
 class Chain:
-    """Be one delivery with its attempts, oldest first, and the requests that arrived for it."""
+    """A delivery with its attempts, oldest first, and the requests that arrived for it."""
 
     delivery: Delivery
     attempts: list[Attempt]
@@ -113,7 +113,7 @@ def judge(
 
 @define
 class Journal:
-    """Be what the emitters noted: nonces tried, those of them in the host's own transaction, ids acknowledged."""
+    """What the emitters noted: nonces tried, those of them in the host's own transaction, ids acknowledged."""
 
     tried: set[str] = field(factory=set)
     joined: set[str] = field(factory=set)

@@ -35,13 +35,15 @@ FREEZES_AT_ONCE = 5
 SCRIPTED = 4000
 SHARE_OF_THE_SERVER = 0.3
 MOST_RESTARTS = 3
-# What could not be recorded is tried again after half a second, and a kill in that time costs more than it shows.
+MORE_FREEZES = 10
+# A worker tries again after half a second what it could not record. A kill before then would cost many results,
+# and show nothing new.
 RECORDED_AGAIN = 1.2
 
 
 @define
 class Stage:
-    """Be what all scenes of a run share."""
+    """What all scenes of a run share."""
 
     processes: Processes
     receiver: Receiver
@@ -71,7 +73,7 @@ class Stage:
 
 @define
 class Play:
-    """Be a scene under way: its processes, and what was done to them."""
+    """A scene under way: its processes, and what was done to them."""
 
     stage: Stage
     scene: Scene
@@ -128,7 +130,7 @@ class Play:
                 return False
             return not self.dispatcher.log.deliveries(state="pending", limit=1).items
         except StoreError:
-            # The server is on its way up.
+            # The server is still starting.
             return False
 
 
@@ -261,6 +263,11 @@ def run(rounds: int, seed: int, *, on_postgres: bool = False) -> Figures:
         figures.add(kill_rounds(stage, rounds - freezes))
         for one in freezing:
             figures.add(one.result())
+        # On a busy machine a worker may have had nothing in hand whenever it was struck.
+        for number in range(freezes, freezes + MORE_FREEZES if freezes else freezes):
+            if figures.taken_over:
+                break
+            figures.add(freeze_round(stage, number))
     if freezes and not figures.taken_over:
         figures.problems.append("no delivery was taken over from a struck worker: the run shows nothing")
     return figures

@@ -25,7 +25,7 @@ ERRORS = (sqlite3.OperationalError, psycopg.Error)
 
 @frozen
 class Database:
-    """Be a database: an SQLite file, or a schema of a PostgreSQL server's with a dsn."""
+    """A database: an SQLite file, or a schema of a PostgreSQL server that has a dsn."""
 
     address: str
     schema: str = ""
@@ -77,7 +77,7 @@ class Database:
 
 @define
 class Server:
-    """Be a PostgreSQL server that crashes and loses its connections when asked to."""
+    """A PostgreSQL server that crashes and loses its connections when asked to."""
 
     server: postgres_server.Server
     proxy: Proxy

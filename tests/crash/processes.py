@@ -27,7 +27,7 @@ _STILL_RUNNING = None
 
 @frozen
 class Blow:
-    """Be what was done to a process, and between which times (seconds since 1970) it happened."""
+    """What was done to a process, and between which times (seconds since 1970) it happened."""
 
     name: str
     kind: str
@@ -37,7 +37,7 @@ class Blow:
 
 @define
 class Child:
-    """Be one process that may be struck at any moment."""
+    """A process that may be killed or frozen at any moment."""
 
     processes: Processes
     name: str
@@ -80,7 +80,7 @@ class Child:
 
 
 class Processes:
-    """Start processes by the name of their role; make it before the first thread starts."""
+    """A starter of processes by the name of their role; make it before the first thread starts."""
 
     def __init__(self, roles: Mapping[str, Callable[..., None]]) -> None:
         self._roles = roles
@@ -122,7 +122,7 @@ def _serve(orders: socket.socket, roles: Mapping[str, Callable[..., None]]) -> N
             answer = _reap(order["pid"], living) if order["do"] == "reap" else _start(order, orders, roles)
             if order["do"] == "start":
                 living.add(answer)
-            # Whoever asked may be gone by now; then the loop ends.
+            # The process that asked may have ended by now; then the loop ends.
             with contextlib.suppress(BrokenPipeError):
                 orders.sendall(json.dumps(answer).encode() + b"\n")
     for pid in living:

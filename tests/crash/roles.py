@@ -19,7 +19,7 @@ from unihooks.exceptions import StoreError
 
 DEADLINE = 1.0
 LEASE = DEADLINE + 5
-# A frozen process keeps its locks in PostgreSQL for so long (seconds), and what others have leased waits.
+# A frozen process keeps its locks in PostgreSQL for so many seconds; until then, others cannot record.
 HELD_UP = 5
 CONCURRENCY = 16
 PER_ENDPOINT = 8
@@ -29,7 +29,7 @@ PRODUCT, EVENT_TYPE = "crash", "something.happened"
 
 @frozen
 class Scene:
-    """Be one database with a journal, and the receiver's paths that belong to it."""
+    """A database with a journal, and the receiver's paths that belong to it."""
 
     folder: str
     name: str
@@ -102,7 +102,7 @@ def emit(scene: dict[str, str], name: str) -> None:
 
 
 def work(scene: dict[str, str], name: str) -> None:
-    """Be a worker process."""
+    """Run a worker."""
     _sign_as(name)
     there = Scene(**scene)
     with open_dispatcher(there) as dispatcher:
@@ -122,7 +122,7 @@ ROLES: dict[str, Callable[..., None]] = {"emit": emit, "work": work, "host": hos
 
 
 def _sign_as(name: str) -> None:
-    # Requests, and the log's attempts, tell by it which process made them.
+    # It tells which process made a request or an attempt of the log.
     requests.USER_AGENT = name
 
 
@@ -166,7 +166,7 @@ class _Host:
         try:
             emitted = self.place.order(self.connection, nonce, lambda connection: self._emit_on(connection, nonce))
         except BaseException:
-            # That rolls back what is open.
+            # Closing the connection rolls back an open transaction.
             self.connection.close()
             self.connection = None
             raise

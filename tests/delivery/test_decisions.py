@@ -1,24 +1,25 @@
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import pytest
 
 from unihooks import DeliveryState, RetryPolicy
 from unihooks._base.times import to_us
-from unihooks._delivery.decisions import GONE, Answer, decide, shown_headers
+from unihooks._delivery.decisions import GONE, decide
+from unihooks.abc import Claimed
+from unihooks.transport import Exchange
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
 
 
-def decided(status_code=None, *, error=None, headers=(), attempt=1, elapsed=0.0, delays=(60, 600)):
+def decided(status_code=None, *, error=None, headers=(), attempt=1, elapsed=0.0, delays=(60, 600), retries=None):
+    before = attempt - 1, round(elapsed * SECOND)
     return decide(
-        Answer(status_code=status_code, headers=headers, error=error),
-        attempt=attempt,
-        elapsed_us=round(elapsed * SECOND),
-        retries=RetryPolicy.from_delays(list(delays), jitter=0),
+        Claimed("t", "dlv_1", "evt_1", "wh_1", "ep_1", "p", "x", b"", (), *before, 1, 1),
+        Exchange(status_code=status_code, headers=headers, error=error, duration=0.5),
+        retries=retries or RetryPolicy.from_delays(list(delays), jitter=0),
         now=to_us(NOW),
     )
 
@@ -69,9 +70,17 @@ def test_429_waits_at_least_a_minute():
     assert decided(429, delays=(1,)).retry_in_us == 60 * SECOND
 
 
-def test_response_headers_are_shown_as_they_came():
-    assert shown_headers([]) == "[]"
-    assert json.loads(shown_headers([(b"X-A", b'caf\xe9 "q"'), (b"X-A", b"2")])) == [
-        ["X-A", 'caf\xe9 "q"'],
-        ["X-A", "2"],
-    ]
+@pytest.mark.parametrize("elapsed, state", [(299, DeliveryState.PENDING), (299.5, DeliveryState.FAILED)])
+def test_the_time_since_the_first_attempt_counts_with_that_of_the_last(elapsed, state):
+    from tenacity import stop_after_delay, wait_fixed
+
+    retries = RetryPolicy(wait=wait_fixed(60), stop=stop_after_delay(300))
+    assert decided(500, elapsed=elapsed, retries=retries).state is state
+
+
+def test_a_retry_policy_that_raises_leaves_the_decision_to_the_default(caplog):
+    def broken(_state):
+        raise ZeroDivisionError
+
+    assert 4 * SECOND <= decided(500, retries=RetryPolicy(wait=broken)).retry_in_us <= 6 * SECOND
+    assert "the default policy decides about delivery dlv_1" in caplog.text

@@ -12,7 +12,7 @@ from unihooks.exceptions import StoreError
 
 
 class Desk:
-    """Look destinations up in a real store and count what is asked of it."""
+    """A real store that counts how often destinations are looked up in it."""
 
     def __init__(self, store):
         self.calls = Counter()
@@ -84,7 +84,7 @@ async def test_the_stamp_is_looked_at_again_when_it_is_old(host, desk, monkeypat
     await desk.url(claimed)
     monkeypatch.setattr("unihooks._delivery.destinations._FRESH_SECONDS", -1)
     assert await desk.url(claimed) == webhook.endpoints[0].url
-    # Nothing had changed: the config_version alone was read.
+    # Nothing had changed, so only the version of the configuration was read.
     assert desk.calls == {"config_versions": 2, "destinations": 1}
 
     moved = Endpoint(host.receiver.url_for("/new"), id=webhook.endpoints[0].id)
@@ -154,6 +154,6 @@ async def test_only_so_much_is_remembered(host, desk, monkeypatch):
         assert await desk.url(one) == webhook.endpoints[0].url
     assert len(desk.destinations._prepared) <= 2
     assert len(desk.destinations._versions) <= 2
-    # More at once than are remembered.
+    # These are more at once than are remembered.
     urls = await asyncio.gather(*map(desk.url, claimed))
     assert set(urls) <= {None, *(webhook.endpoints[0].url for webhook in webhooks)}

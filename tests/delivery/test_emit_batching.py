@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @define(slots=False)
 class Submissions:
-    """Stand in for the store: note what comes, answer each event with its id."""
+    """A stand-in for the store, which notes what comes and answers each event with its id."""
 
     calls: list[list[NewEvent]] = field(factory=list)
     error: Exception | None = None
@@ -32,11 +32,6 @@ class Submissions:
         else:
             future.set_result([one.id for one in events])
         return future
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 def event(number, key=None):

@@ -15,7 +15,7 @@ from unihooks.exceptions import StoreError
 
 
 class Told:
-    """Remember what a hook was called with."""
+    """A hook that remembers what it was called with."""
 
     def __init__(self):
         self.deliveries = []

@@ -1,24 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 
 import pytest
 
-from unihooks._delivery.results import ResultBatcher
+from unihooks._delivery.results import ResultBatcher, shown_headers
 from unihooks.abc import Recorded
 from unihooks.exceptions import StoreError
 
 
 class Number(int):
-    """Be an attempt whose result is a number."""
+    """An attempt whose result is a number."""
 
     def result(self):
         return int(self)
 
 
 class Notebook:
-    """Be what a recorder needs of a store."""
+    """What the batcher needs of a store."""
 
     def __init__(self, *errors):
         self.errors = list(errors)
@@ -87,7 +88,7 @@ async def test_nothing_is_dropped_when_the_store_cannot_be_written(caplog):
 
 
 class Untellable(Number):
-    """Be an attempt whose result cannot be made."""
+    """An attempt whose result cannot be made."""
 
     claimed = SimpleNamespace(id="dlv_1")
 
@@ -102,7 +103,7 @@ async def test_an_attempt_whose_result_cannot_be_made_is_left_to_its_lease(caplo
 
 
 class Picky(Notebook):
-    """Refuse, for some time, every batch that holds one certain result."""
+    """A store that refuses, for some time, every batch that holds one certain result."""
 
     def __init__(self, bad, times):
         super().__init__()
@@ -143,3 +144,11 @@ async def test_whoever_is_told_cannot_end_the_recording(caplog):
         assert await asyncio.wait_for(told.get(), 5) == [number]
     running.cancel()
     assert "telling of recorded results failed" in caplog.text
+
+
+def test_response_headers_are_shown_as_they_came():
+    assert shown_headers([]) == "[]"
+    assert json.loads(shown_headers([(b"X-A", b'caf\xe9 "q"'), (b"X-A", b"2")])) == [
+        ["X-A", 'caf\xe9 "q"'],
+        ["X-A", "2"],
+    ]

@@ -115,7 +115,7 @@ def _noting(learned):
 
 
 def test_what_the_store_cannot_render_waits_and_is_never_sent_as_it_is(host, names, monkeypatch):
-    monkeypatch.setattr("unihooks._delivery.engine._STORE_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("unihooks._delivery.sending._STORE_PATIENCE_SECONDS", 0.01)
     host.webhook()
     names.known = False
     with host.dispatcher.running():
@@ -155,8 +155,8 @@ async def test_what_is_rendered_too_late_for_its_lease_is_given_back(new_dispatc
         await engine._take_work()
         await asyncio.sleep(0.2)
         gate.set()
-        await asyncio.wait(set(engine._slots))
-        assert [one.id for one in engine._given_back] == [host.only().id]
+        await asyncio.wait(set(engine._sender._slots))
+        assert [one.id for one in engine._sender.unsent] == [host.only().id]
     assert host.received() == []
 
 

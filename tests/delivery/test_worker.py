@@ -6,11 +6,11 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from waiting import wait_for
 
 from unihooks import DeliveryState, Dispatcher, EventSubscription, Webhook, Worker
 from unihooks._delivery.worker import run_in_new_loop
@@ -86,7 +86,7 @@ def test_sigterm_finishes_what_is_in_flight_releases_the_rest_and_exits_0(dispat
     assert ended(process) == (0, "")
     states = Counter(delivery.state for delivery in dispatcher.log.deliveries())
     assert states[DeliveryState.DELIVERED] == len(receiver.requests) < 10
-    # What is left is due at once: nothing waits for a lease to end.
+    # The rest is due at once, without waiting for a lease to end.
     assert dispatcher.drain().delivered == 10 - states[DeliveryState.DELIVERED]
     assert Counter(request.json() for request in receiver.requests) == Counter(range(10))
     assert not dispatcher.stats().workers
@@ -310,8 +310,7 @@ def test_no_more_than_concurrency_are_in_flight(new_dispatcher):
     dispatcher.webhooks.add(webhook)
     with dispatcher.running(concurrency=3):
         events = dispatcher.emit_many([("chat", "x", number) for number in range(10)])
-        while len(dispatcher.log.deliveries(state="delivered", limit=250)) < 10 * len(events):
-            threading.Event().wait(0.01)
+        wait_for(lambda: len(dispatcher.log.deliveries(state="delivered", limit=250)) == 10 * len(events))
     assert most[0] == 3
 
 
@@ -332,23 +331,18 @@ def test_more_endpoints_that_hang_than_there_are_places_do_not_hold_up_a_healthy
         subscriptions = [EventSubscription("chat", event_type)]
         dispatcher.webhooks.add(Webhook(name="n", endpoints=urls, subscriptions=subscriptions, status="active"))
 
-    def is_delivered(count):
-        end = time.monotonic() + 10
-        while len(dispatcher.log.deliveries(state="delivered")) < count and time.monotonic() < end:
-            threading.Event().wait(0.01)
-        return time.monotonic() < end
+    def await_delivered(count):
+        wait_for(lambda: len(dispatcher.log.deliveries(state="delivered")) == count)
 
     add("ok", "https://ok.test/")
     add("hang", *[f"https://{number}.test/" for number in range(20)])
     with dispatcher.running(concurrency=8, per_endpoint=8):
         dispatcher.emit("chat", "ok", 0)
-        assert is_delivered(1)
+        await_delivered(1)
         dispatcher.emit_many([("chat", "hang", number) for number in range(3)])
-        while len(hanging) < 2:
-            threading.Event().wait(0.01)
-        threading.Event().wait(0.3)
+        wait_for(lambda: len(hanging) == 7)
         dispatcher.emit_many([("chat", "ok", number) for number in range(9)])
-        assert is_delivered(10)
+        await_delivered(10)
         assert len(hanging) < 8
         released.append(True)
         for one in hanging:
@@ -356,10 +350,11 @@ def test_more_endpoints_that_hang_than_there_are_places_do_not_hold_up_a_healthy
 
 
 def test_a_clock_that_fails_for_a_while_does_not_end_the_worker(receiver, tmp_path):
-    broken = threading.Event()
+    broken, asked = threading.Event(), []
 
     def clock():
         if broken.is_set():
+            asked.append(threading.current_thread())
             raise RuntimeError("no time")
         return datetime.now(UTC)
 
@@ -371,7 +366,7 @@ def test_a_clock_that_fails_for_a_while_does_not_end_the_worker(receiver, tmp_pa
             Webhook(name="n", endpoints=[receiver.url_for("/in")], subscriptions=subscriptions, status="active")
         )
         broken.set()
-        time.sleep(0.3)
+        wait_for(lambda: len(asked) > 1)
         broken.clear()
         dispatcher.emit("chat", "x", {})
         receiver.wait_for(1)

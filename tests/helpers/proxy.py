@@ -8,12 +8,12 @@ import struct
 import threading
 from contextlib import suppress
 
-# Closing with nothing to linger for is a reset, as from a machine that has just been switched on.
+# With a linger time of zero, closing sends a reset, as a machine does that has just been switched on.
 _RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Pass bytes on between a port of its own and a server; `with` starts and ends it."""
+    """A port that passes bytes on to a server and back; `with` starts and ends it."""
 
     def __init__(self, host, port):
         self._server = (host, port)

@@ -8,11 +8,11 @@ import shlex
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
+from waiting import wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "console"
 _COMMAND = re.compile(r"^(?:uvicorn|flask|python) .*$", re.MULTILINE)
@@ -37,13 +37,11 @@ def _free_port() -> int:
 
 
 def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
-    for _ in range(600):
-        assert process.poll() is None, "the host did not start"
-        try:
-            return httpx.get(f"{url}/webhooks/").status_code == 401
-        except httpx.TransportError:
-            time.sleep(0.05)
-    return False
+    assert process.poll() is None, "the host did not start"
+    try:
+        return httpx.get(f"{url}/webhooks/").status_code == 401
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture(params=HOSTS)
@@ -60,7 +58,10 @@ def host(request, tmp_path):
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        assert _answers(url, process), log.read_text()
+        try:
+            wait_for(lambda: _answers(url, process), 60)
+        except AssertionError:
+            pytest.fail(log.read_text())
         yield url
     finally:
         process.terminate()

@@ -148,6 +148,7 @@ def run_example(folder, *command):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_example_migrates_and_emits_in_its_views(tmp_path):
     run_example(tmp_path, str(EXAMPLE / "manage.py"), "migrate", "--verbosity=0")
     script = """

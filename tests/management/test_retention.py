@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from unihooks import DeliveryState, Dispatcher, EventSubscription, PayloadMapping, Webhook
-from unihooks._delivery.maintenance import Upkeep
+from unihooks._delivery.maintenance import Maintenance
 from unihooks.abc import ERASED
 from unihooks.exceptions import Conflict, InvalidWebhook, StoreError
 from unihooks.stores import SQLiteStore
@@ -126,7 +126,7 @@ async def test_a_key_makes_a_new_event_after_the_window(new_dispatcher, clock):
     first = dispatcher.emit("chat", "x", 1, idempotency_key="k")
     for seconds, same in ((3600, True), (1, False)):
         clock.advance(seconds)
-        await Upkeep(dispatcher.settings, asyncio.to_thread).once()
+        await Maintenance(dispatcher.settings, asyncio.to_thread).once()
         assert (dispatcher.emit("chat", "x", 1, idempotency_key="k") == first) is same
 
 
@@ -134,18 +134,18 @@ async def test_workers_forget_keys_by_themselves(new_dispatcher, clock):
     dispatcher = new_dispatcher(idempotency_window=timedelta(hours=1))
     dispatcher.emit("chat", "x", 1, idempotency_key="k")
     clock.advance(3601)
-    upkeep = Upkeep(dispatcher.settings, asyncio.to_thread)
-    await upkeep.when_due()
-    await asyncio.wait([upkeep._task])
+    maintenance = Maintenance(dispatcher.settings, asyncio.to_thread)
+    await maintenance.when_due()
+    await asyncio.wait([maintenance._task])
     assert dispatcher.emit("chat", "x", 2, idempotency_key="k").payload == 2
-    await upkeep.finish()
+    await maintenance.finish()
 
 
 async def test_a_window_of_none_remembers_as_long_as_the_event_is_kept(new_dispatcher, clock):
     dispatcher = new_dispatcher(idempotency_window=None, retention=None)
     first = dispatcher.emit("chat", "x", 1, idempotency_key="k")
     clock.advance(10**8)
-    await Upkeep(dispatcher.settings, asyncio.to_thread).once()
+    await Maintenance(dispatcher.settings, asyncio.to_thread).once()
     assert dispatcher.emit("chat", "x", 1, idempotency_key="k") == first
 
 

@@ -29,7 +29,7 @@ def test_what_it_makes_are_the_same_bytes_after_it_was_stored():
 
 
 def test_its_id_is_short_text_that_stays_as_it_is():
-    # It names rows in databases: another release must find them.
+    # The hash names rows in databases, and a later release must find them.
     assert Rendering(PayloadMapping(rename={"a": "b"})).id == "32dc0170f47a37ad665b6bc98c21f699"
 
 

@@ -172,7 +172,7 @@ def test_no_secret_at_all_is_refused():
 
 
 class Pairs:
-    """Iterate pairs without being a mapping, as werkzeug's headers do."""
+    """Headers that are pairs and no mapping, as werkzeug's are."""
 
     def __iter__(self):
         return iter(message().items())

@@ -1,4 +1,4 @@
-"""Be a worker in a process of its own: `python worker_process.py JSON`, which says where; SIGTERM ends it."""
+"""A worker in a process of its own: `python worker_process.py JSON`, which says where; SIGTERM ends it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unihooks._message import requests
 
 
 def main(kind, options, authority):
-    # Requests tell by it which process made them.
+    # It tells which process made a request.
     requests.USER_AGENT = f"worker-{os.getpid()}"
     dispatcher = Dispatcher(
         getattr(stores, kind)(**options),

@@ -102,8 +102,9 @@ async def test_idle_connection_is_closed_after_its_time(hostile, made):
 
 async def test_idle_connection_is_closed_before_its_peer_does_so(hostile, made):
     transport = made()
-    await send(transport, hostile.url("keep-alive"))
-    transport._pool.sweep(time.monotonic() + 3.5)
+    before = time.monotonic()
+    await send(transport, hostile.url("keep-alive"), seconds=SECONDS)
+    transport._pool.sweep(before + 3.9)
     assert len(transport._pool) == 1
     transport._pool.sweep(time.monotonic() + 4.0)
     assert len(transport._pool) == 0
@@ -111,7 +112,7 @@ async def test_idle_connection_is_closed_before_its_peer_does_so(hostile, made):
 
 async def test_idle_connection_is_not_kept_for_longer_because_its_peer_waits_longer(hostile, made):
     transport = made(idle_seconds=2.0)
-    await send(transport, hostile.url("keep-alive"))
+    await send(transport, hostile.url("keep-alive"), seconds=SECONDS)
     transport._pool.sweep(time.monotonic() + 2.0)
     assert len(transport._pool) == 0
 

@@ -73,7 +73,7 @@ class _Collector:
     def on_header(self, name, value):
         # Trailers come through the same callback.
         if not self.whole:
-            # Behind the headers that it understands it leaves the white space.
+            # It leaves white space behind the values of headers that it understands.
             self.headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self):

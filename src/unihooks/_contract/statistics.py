@@ -5,13 +5,16 @@ Hours are whole hours in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from attrs import frozen
 
 from unihooks._base.times import SECOND, from_us
+from unihooks._contract.filters import Window
 from unihooks._contract.histogram import BOUNDS_MS, percentile
+from unihooks._contract.leasing import QueueStatistics
 from unihooks._model.log import DeliveryState
 
 HOUR = 3600 * SECOND
@@ -138,6 +141,41 @@ class TenantStatistics:
     tenant: str
     webhooks: int
     due: int
+
+
+class Statistics(ABC):
+    """What is counted and measured; every verb only reads."""
+
+    @abstractmethod
+    def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
+        """Return the health of each of the webhooks that belongs to the tenant."""
+
+    @abstractmethod
+    def webhook_hours(self, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
+        """Return the counts of each hour from `since` (hours since 1970), summed over the webhook's present endpoints.
+
+        Oldest first, without empty hours; `NotFound` if there is no such webhook.
+        """
+
+    @abstractmethod
+    def failing_endpoints(self, limit: int) -> list[FailingEndpoint]:
+        """Return the failing endpoints of all tenants, the one that has failed longest first."""
+
+    @abstractmethod
+    def slowest_endpoints(self, since: int, limit: int) -> list[SlowEndpoint]:
+        """Return the endpoints of all tenants with the longest mean durations since an hour, the slowest first."""
+
+    @abstractmethod
+    def list_tenants(self, window: Window) -> list[TenantStatistics]:
+        """Return the tenants that ever had a webhook, in descending order of name; positions are names."""
+
+    @abstractmethod
+    def statistics(self) -> QueueStatistics:
+        """Return the state of the queue over all tenants; workers seen within 60 s."""
+
+    @abstractmethod
+    def oldest_unplanned(self) -> int | None:
+        """Return when the oldest event that is not planned was made; cheap."""
 
 
 def activity(rows: Iterable[HourRow], since: int, now: int, longest_ms: float) -> Activity:

@@ -1,4 +1,4 @@
-"""Decide when a worker looks for due deliveries again, after it looked and could take none."""
+"""Decide when a worker claims again, after a claim that found nothing to take."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _SHORTEST = 0.02
 
 @define
 class ClaimBackoff:
-    """Be the time until the next look, in seconds of the monotonic clock.
+    """The time until the next claim, in seconds of the monotonic clock.
 
-    What is due may have no capacity: of endpoints that hang it has none for long. To
-    look at all of it after each delivery of the others would delay them, so
-    looks that find nothing become rare.
+    Deliveries that are due may find no capacity: while their endpoints hang, for long. To claim
+    after each delivery of the other endpoints would go through them each time and delay the others,
+    so claims that find nothing become rare.
     """
 
     _until: float = 0.0
@@ -22,27 +22,27 @@ class ClaimBackoff:
     _shortest: float = _SHORTEST
 
     def is_over(self, now: float) -> bool:
-        """Say whether to look now."""
+        """Say whether to claim now."""
         return now >= self._until
 
     def found(self) -> None:
-        """Learn that the last look found something."""
+        """Learn that the last claim found something."""
         self._shortest = _SHORTEST
 
     def found_nothing(self, now: float) -> None:
-        """Learn that the last look found nothing to take."""
+        """Learn that the last claim found nothing to take."""
         self._until = now + LONGEST
         self._at_least_until = now + self._shortest
         self._shortest = min(2 * self._shortest, LONGEST)
 
-    def had_no_room(self, now: float) -> None:
-        """Learn that there was no room to look for anything."""
+    def had_no_capacity(self, now: float) -> None:
+        """Learn that there was no capacity to claim anything."""
         self._until = now + LONGEST
 
     def shorten(self) -> None:
-        """Learn that there may be room now."""
+        """Learn that there may be capacity now."""
         self._until = min(self._until, self._at_least_until)
 
     def end(self) -> None:
-        """Look now."""
+        """Claim now."""
         self._until = 0.0

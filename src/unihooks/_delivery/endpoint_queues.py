@@ -1,4 +1,4 @@
-"""Hold what a worker has leased and hand it out fairly: endpoint by endpoint, each within its width."""
+"""What a worker has leased, handed out fairly: endpoint by endpoint, each within its width."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TIMES_WHAT_IS_LEFT = 3
 
 @define
 class Leased:
-    """Be a claimed delivery and the last moment (monotonic seconds) at which its request may start."""
+    """A claimed delivery and the last moment (monotonic seconds) at which its request may start."""
 
     claimed: Claimed
     start_by: float
@@ -33,7 +33,7 @@ class Leased:
 
 @define(eq=False)
 class RoundRobin:
-    """Be endpoints that wait for a place, tenants in turn."""
+    """Endpoints that wait for a place, tenants in turn."""
 
     tenants: OrderedDict[str, deque[str]] = field(factory=OrderedDict)
 
@@ -54,19 +54,23 @@ class RoundRobin:
 
 @define
 class _Queue:
-    """Be the waiting deliveries of one endpoint, how many of it may be in flight, and where it queues for a place."""
+    """The waiting deliveries of one endpoint.
+
+    Up to `width` of them may be in flight. While one could start, the endpoint
+    waits for a place in `waits_in`.
+    """
 
     tenant: str
     width: int
     doubts: int
     waiting: deque[Leased] = field(factory=deque)
     running: int = 0
-    line: RoundRobin | None = None
+    waits_in: RoundRobin | None = None
 
 
 @define
 class _Doubtful:
-    """Count what endpoints that are not trusted have waiting and in flight."""
+    """What endpoints that are not trusted have waiting and in flight."""
 
     new_waiting: int = 0
     slow_waiting: int = 0
@@ -78,16 +82,16 @@ class _Doubtful:
     def waiting(self) -> int:
         return self.new_waiting + self.slow_waiting
 
-    def count(self, lane: _Queue, sign: int) -> None:
-        """Add a lane as it is, or take it off before it changes."""
-        if lane.doubts == 0:
+    def count(self, queue: _Queue, sign: int) -> None:
+        """Add a queue as it is (sign +1), or take it off before it changes (-1)."""
+        if queue.doubts == 0:
             return
-        running, waiting = sign * lane.running, sign * len(lane.waiting)
+        running, waiting = sign * queue.running, sign * len(queue.waiting)
         self.running += running
-        self.by_tenant[lane.tenant] += running
-        if self.by_tenant[lane.tenant] == 0:
-            del self.by_tenant[lane.tenant]
-        if lane.doubts > _DOUBTS_OF_NEW:
+        self.by_tenant[queue.tenant] += running
+        if self.by_tenant[queue.tenant] == 0:
+            del self.by_tenant[queue.tenant]
+        if queue.doubts > _DOUBTS_OF_NEW:
             self.slow_running += running
             self.slow_waiting += waiting
         else:
@@ -96,16 +100,16 @@ class _Doubtful:
 
 @define
 class EndpointQueues:
-    """Queue leased deliveries per endpoint.
+    """The queues of leased deliveries, one for each endpoint.
 
     At most `concurrency` are in flight. An endpoint earns its width, up to
     `per_endpoint`, by answering well and fast, and loses it by failing slowly:
     so an endpoint that hangs holds one place, however much is due for it.
 
-    Thousands that hang hold a quarter of the places, however many they are, and an
-    eighth is for those alone that have answered fast. Tenants take turns.
+    All endpoints that hang hold a quarter of the places together, however many they
+    are, and only endpoints that have answered fast get the last eighth. Tenants take turns.
 
-    `ahead` is how many times what may be in flight is leased.
+    A worker leases up to `ahead` times what may be in flight.
     """
 
     concurrency: int
@@ -113,11 +117,11 @@ class EndpointQueues:
     ahead: int = field()
     running: int = 0
     waiting: int = 0
-    _lanes: dict[str, _Queue] = field(factory=dict)
+    _queues: dict[str, _Queue] = field(factory=dict)
     _trusted: RoundRobin = field(factory=RoundRobin)
     _new: RoundRobin = field(factory=RoundRobin)
     _slow: RoundRobin = field(factory=RoundRobin)
-    _lines: deque[RoundRobin] = field(init=False)
+    _round_robins: deque[RoundRobin] = field(init=False)
     _doubtful: _Doubtful = field(factory=_Doubtful)
     _known: dict[str, tuple[int, int]] = field(factory=dict)
     _known_slow: set[str] = field(factory=set)
@@ -126,12 +130,12 @@ class EndpointQueues:
 
     @ahead.default
     def _enough_ahead(self) -> int:
-        # Capacity for what is planned together, or much of it would have to be claimed in a second step;
-        # yet no more than endpoints that take half a second each use before it ends.
+        # Enough for what is planned in one call, or much of it would have to be claimed in a second step. Yet no
+        # more than endpoints that take half a second each can use before the leases end.
         return min(_MOST_AHEAD, max(4, _PLANNED_TOGETHER // self.concurrency))
 
     def __attrs_post_init__(self) -> None:
-        self._lines = deque((self._trusted, self._new, self._slow))
+        self._round_robins = deque((self._trusted, self._new, self._slow))
 
     @property
     def load(self) -> int:
@@ -145,76 +149,76 @@ class EndpointQueues:
 
     def capacity(self) -> Capacity:
         """Return how much more can be leased, ahead of what is in flight."""
-        # However much of doubtful endpoints is waiting, the others have capacity.
+        # Deliveries for doubtful endpoints leave capacity to the others, however many of them are waiting.
         hidden = max(0, self._doubtful.waiting - self.concurrency * self.ahead // 2)
         left = max(0, self.concurrency * self.ahead - self.load + hidden)
-        return Capacity(left, self.per_endpoint * self.ahead, _Taken(self))
+        return Capacity(left, self.per_endpoint * self.ahead, _InUse(self))
 
     def in_use(self, endpoint_id: str) -> int:
-        """Return how much of the depth of one endpoint, `per_endpoint * ahead`, is not to be had."""
-        lane = self._lanes.get(endpoint_id)
-        width, doubts = (lane.width, lane.doubts) if lane is not None else self._knowledge(endpoint_id)
+        """Return how much of one endpoint's capacity, `per_endpoint * ahead`, cannot be leased."""
+        queue = self._queues.get(endpoint_id)
+        width, doubts = (queue.width, queue.doubts) if queue is not None else self._knowledge(endpoint_id)
         if endpoint_id in self._closed or (doubts and self._is_full(slow=doubts > _DOUBTS_OF_NEW)):
             return self.per_endpoint * self.ahead
-        held = 0 if lane is None else lane.running + len(lane.waiting)
-        return held + self._closed_depth(width)
+        held = 0 if queue is None else queue.running + len(queue.waiting)
+        return held + self._reserved(width)
 
     def add(self, leased: Leased) -> None:
         """Queue a delivery behind the others of its endpoint."""
         endpoint_id, tenant = leased.claimed.endpoint_id, leased.claimed.tenant
-        lane = self._lanes.get(endpoint_id)
-        if lane is None:
-            lane = self._lanes[endpoint_id] = _Queue(tenant, *self._knowledge(endpoint_id))
+        queue = self._queues.get(endpoint_id)
+        if queue is None:
+            queue = self._queues[endpoint_id] = _Queue(tenant, *self._knowledge(endpoint_id))
             if len(self._tenants) <= 1:
                 self._tenants.add(tenant)
-        if lane.doubts:
-            self._doubtful.count(lane, -1)
-        lane.waiting.append(leased)
+        if queue.doubts:
+            self._doubtful.count(queue, -1)
+        queue.waiting.append(leased)
         self.waiting += 1
-        if lane.doubts:
-            self._doubtful.count(lane, +1)
-        if lane.line is None:
-            self._line_up(endpoint_id, lane)
+        if queue.doubts:
+            self._doubtful.count(queue, +1)
+        if queue.waits_in is None:
+            self._enter(endpoint_id, queue)
 
     def next(self) -> Leased | None:
-        """Take the next delivery whose endpoint has a free place, tenants and endpoints in turn."""
-        while self.running < self.concurrency and (line := self._next_line()) is not None:
-            endpoint_id = line.take()
-            lane = self._lanes.get(endpoint_id)
-            if lane is None or lane.line is not line:
+        """Take the next delivery whose endpoint may have one more in flight, tenants and endpoints in turn."""
+        while self.running < self.concurrency and (round_robin := self._next_round_robin()) is not None:
+            endpoint_id = round_robin.take()
+            queue = self._queues.get(endpoint_id)
+            if queue is None or queue.waits_in is not round_robin:
                 continue
-            lane.line = None
-            if endpoint_id in self._closed or not lane.waiting or lane.running >= lane.width:
+            queue.waits_in = None
+            if endpoint_id in self._closed or not queue.waiting or queue.running >= queue.width:
                 continue
-            if lane.doubts:
-                self._doubtful.count(lane, -1)
-            lane.running += 1
+            if queue.doubts:
+                self._doubtful.count(queue, -1)
+            queue.running += 1
             self.running += 1
             self.waiting -= 1
-            leased = lane.waiting.popleft()
-            if lane.doubts:
-                self._doubtful.count(lane, +1)
-            self._line_up(endpoint_id, lane)
+            leased = queue.waiting.popleft()
+            if queue.doubts:
+                self._doubtful.count(queue, +1)
+            self._enter(endpoint_id, queue)
             return leased
         return None
 
     def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
         """Free the place of one delivery and learn from how it went; `seconds` is None if no request was made."""
-        lane = self._lanes[endpoint_id]
-        if lane.doubts:
-            self._doubtful.count(lane, -1)
-        lane.running -= 1
+        queue = self._queues[endpoint_id]
+        if queue.doubts:
+            self._doubtful.count(queue, -1)
+        queue.running -= 1
         self.running -= 1
         if seconds is not None:
-            self._learn(endpoint_id, lane, succeeded=succeeded, seconds=seconds)
-        if lane.doubts:
-            self._doubtful.count(lane, +1)
-        self._line_up(endpoint_id, lane)
-        if not lane.waiting and lane.running == 0:
-            del self._lanes[endpoint_id]
+            self._learn(endpoint_id, queue, succeeded=succeeded, seconds=seconds)
+        if queue.doubts:
+            self._doubtful.count(queue, +1)
+        self._enter(endpoint_id, queue)
+        if not queue.waiting and queue.running == 0:
+            del self._queues[endpoint_id]
 
-    def without_room(self) -> Collection[str]:
-        """Return the slow endpoints if none of them can be leased: however many are due, a claim looks beyond them."""
+    def without_capacity(self) -> Collection[str]:
+        """Return the slow endpoints if none of them can be leased: a claim looks beyond them, however many are due."""
         return self._known_slow if self._is_full(slow=True) else ()
 
     def close(self, endpoint_id: str) -> None:
@@ -224,19 +228,19 @@ class EndpointQueues:
     def open(self, endpoint_id: str) -> None:
         """Undo `close`."""
         self._closed.discard(endpoint_id)
-        lane = self._lanes.get(endpoint_id)
-        if lane is not None:
-            self._line_up(endpoint_id, lane)
+        queue = self._queues.get(endpoint_id)
+        if queue is not None:
+            self._enter(endpoint_id, queue)
 
     def take_waiting(self) -> list[Leased]:
         """Take out all deliveries that have not started."""
-        left = [leased for lane in self._lanes.values() for leased in lane.waiting]
-        for lane in self._lanes.values():
-            lane.waiting.clear()
-            lane.line = None
-        self._lanes = {endpoint_id: lane for endpoint_id, lane in self._lanes.items() if lane.running}
-        for line in self._lines:
-            line.tenants.clear()
+        left = [leased for queue in self._queues.values() for leased in queue.waiting]
+        for queue in self._queues.values():
+            queue.waiting.clear()
+            queue.waits_in = None
+        self._queues = {endpoint_id: queue for endpoint_id, queue in self._queues.items() if queue.running}
+        for round_robin in self._round_robins:
+            round_robin.tenants.clear()
         self.waiting = self._doubtful.new_waiting = self._doubtful.slow_waiting = 0
         return left
 
@@ -254,62 +258,63 @@ class EndpointQueues:
 
     def _is_full(self, *, slow: bool) -> bool:
         if slow:
-            # Whatever more is leased would only wait until it may not start any more.
+            # More leases would only end before their requests could start.
             return self._doubtful.slow_waiting >= self._most_slow
-        # In a tenant of its own, a new endpoint is not kept waiting by another's.
+        # Beside other tenants the bound is twice as high: a tenant's new endpoints keep no other's from being leased.
         return self._doubtful.new_waiting >= self.concurrency * self.ahead * (1 if len(self._tenants) <= 1 else 2)
 
     def _knowledge(self, endpoint_id: str) -> tuple[int, int]:
         return self._known.get(endpoint_id) or (self._first_width, _DOUBTS_OF_NEW)
 
-    def _line_up(self, endpoint_id: str, lane: _Queue) -> None:
-        if lane.waiting and lane.running < lane.width:
-            line = self._trusted if lane.doubts == 0 else self._new if lane.doubts == _DOUBTS_OF_NEW else self._slow
-            if lane.line is not line:
-                lane.line = line
-                line.add(lane.tenant, endpoint_id)
+    def _enter(self, endpoint_id: str, queue: _Queue) -> None:
+        if queue.waiting and queue.running < queue.width:
+            doubtful = self._new if queue.doubts == _DOUBTS_OF_NEW else self._slow
+            round_robin = doubtful if queue.doubts else self._trusted
+            if queue.waits_in is not round_robin:
+                queue.waits_in = round_robin
+                round_robin.add(queue.tenant, endpoint_id)
 
-    def _next_line(self) -> RoundRobin | None:
+    def _next_round_robin(self) -> RoundRobin | None:
         if not (self._new.tenants or self._slow.tenants):
             return self._trusted if self._trusted.tenants else None
-        for _ in range(len(self._lines)):
-            line = self._lines[0]
-            self._lines.rotate(-1)
-            if line.tenants and (line is self._trusted or self._may_doubtful_start(line)):
-                return line
+        for _ in range(len(self._round_robins)):
+            round_robin = self._round_robins[0]
+            self._round_robins.rotate(-1)
+            if round_robin.tenants and (round_robin is self._trusted or self._may_doubtful_start(round_robin)):
+                return round_robin
         return None
 
-    def _may_doubtful_start(self, line: RoundRobin) -> bool:
+    def _may_doubtful_start(self, round_robin: RoundRobin) -> bool:
         left = self._most_doubtful - self._doubtful.running
-        if left <= 0 or (line is self._slow and self._doubtful.slow_running >= self._most_slow):
+        if left <= 0 or (round_robin is self._slow and self._doubtful.slow_running >= self._most_slow):
             return False
         if len(self._tenants) <= 1:
-            # Another tenant may come.
+            # Some places are kept for another tenant, who may come at any time.
             return left > self.concurrency // 16
-        for tenant in line.tenants:
+        for tenant in round_robin.tenants:
             if self._doubtful.by_tenant[tenant] <= _TIMES_WHAT_IS_LEFT * left:
-                line.tenants.move_to_end(tenant, last=False)
+                round_robin.tenants.move_to_end(tenant, last=False)
                 return True
         return False
 
-    def _closed_depth(self, width: int) -> int:
-        # Only what answers fast gets leases ahead of its width: others would end unused.
+    def _reserved(self, width: int) -> int:
+        # Only endpoints that answer fast get leases ahead of their width: those of others would end unused.
         fast = width > _SLOW_WIDTH or width == self.per_endpoint
         return self.per_endpoint * self.ahead - (width * self.ahead if fast else width)
 
-    def _learn(self, endpoint_id: str, lane: _Queue, *, succeeded: bool, seconds: float) -> None:
-        if succeeded and seconds <= _SLOW and lane.width == self.per_endpoint and lane.doubts == 0:
-            return  # as nearly always: there is nothing left to learn
-        width = _next_width(lane.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
-        doubts = _next_doubts(lane.doubts, succeeded=succeeded, seconds=seconds)
-        if (width, doubts) != (lane.width, lane.doubts):
-            lane.width, lane.doubts = width, doubts
-            self._remember(endpoint_id, lane)
+    def _learn(self, endpoint_id: str, queue: _Queue, *, succeeded: bool, seconds: float) -> None:
+        if succeeded and seconds <= _SLOW and queue.width == self.per_endpoint and queue.doubts == 0:
+            return  # nearly always: there is nothing left to learn
+        width = _next_width(queue.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
+        doubts = _next_doubts(queue.doubts, succeeded=succeeded, seconds=seconds)
+        if (width, doubts) != (queue.width, queue.doubts):
+            queue.width, queue.doubts = width, doubts
+            self._remember(endpoint_id, queue)
 
-    def _remember(self, endpoint_id: str, lane: _Queue) -> None:
+    def _remember(self, endpoint_id: str, queue: _Queue) -> None:
         self._known.pop(endpoint_id, None)
-        self._known[endpoint_id] = (lane.width, lane.doubts)
-        if lane.doubts > _DOUBTS_OF_NEW:
+        self._known[endpoint_id] = (queue.width, queue.doubts)
+        if queue.doubts > _DOUBTS_OF_NEW:
             self._known_slow.add(endpoint_id)
         else:
             self._known_slow.discard(endpoint_id)
@@ -319,20 +324,20 @@ class EndpointQueues:
             self._known_slow.discard(forgotten)
 
 
-class _Taken(Mapping[str, int]):
-    """Show `EndpointQueues.in_use` as a mapping; of every endpoint ever seen it lists no more than must be."""
+class _InUse(Mapping[str, int]):
+    """`EndpointQueues.in_use` as a mapping; it lists only endpoints that a claim has to be told of."""
 
-    def __init__(self, lanes: EndpointQueues) -> None:
-        self._lanes = lanes
+    def __init__(self, queues: EndpointQueues) -> None:
+        self._queues = queues
 
     def __getitem__(self, endpoint_id: str) -> int:
-        return self._lanes.in_use(endpoint_id)
+        return self._queues.in_use(endpoint_id)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._lanes.without_room()))
+        return iter(tuple(self._queues.without_capacity()))
 
     def __len__(self) -> int:
-        return len(self._lanes.without_room())
+        return len(self._queues.without_capacity())
 
 
 def _next_width(width: int, most: int, *, succeeded: bool, seconds: float) -> int:

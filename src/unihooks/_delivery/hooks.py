@@ -11,9 +11,10 @@ from typing import Any
 from attrs import define, evolve, field
 
 from unihooks._delivery.lookups import OffLoad
+from unihooks._management.settings import Hook, Settings
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks._model.webhooks import Endpoint
-from unihooks.abc import DeliveryFilter, Ended, Hook, Recorded, Result, Settings, Window
+from unihooks.abc import DeliveryFilter, Ended, Recorded, Result, Window
 from unihooks.exceptions import UnihooksError
 
 _RAISED = "a hook of the host raised; the delivery itself is recorded"

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from unihooks._base.times import SECOND
 from unihooks._delivery.lookups import OffLoad
-from unihooks.abc import Settings
+from unihooks._management.settings import Settings
 from unihooks.exceptions import StoreError
 
 HELD_AT_MOST_US = 5 * 86_400 * SECOND
@@ -28,7 +28,7 @@ def _new_worker_id() -> str:
 
 
 @define(eq=False)
-class Upkeep:
+class Maintenance:
     """Run the chores every 30 s by the store's clock, in small batches beside the work."""
 
     settings: Settings
@@ -84,9 +84,9 @@ class Upkeep:
             await self._prune()
             await self._forget_keys()
         except StoreError as error:
-            _logger.error("upkeep failed and will be tried again: %s", error)  # noqa: TRY400
+            _logger.error("maintenance failed and will be tried again: %s", error)  # noqa: TRY400
         except Exception:
-            _logger.exception("upkeep failed and will be tried again")
+            _logger.exception("maintenance failed and will be tried again")
 
     async def _expire(self) -> None:
         await self._in_batches(self.settings.store.expire_held, HELD_AT_MOST_US)

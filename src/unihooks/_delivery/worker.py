@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.engine import Engine, Limits
-from unihooks._management.option_checks import check_counts, check_seconds, settings_of
-from unihooks.abc import HasSettings, Settings
+from unihooks._management.option_checks import check_counts, check_seconds, kind_of
+from unihooks._management.settings import HasSettings, Settings
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Worker:
         lease: float | None = None,
         grace: float | None = None,
     ) -> None:
-        self._settings = settings_of(dispatcher)
+        self._settings = _settings_of(dispatcher)
         self._limits = _limits(self._settings.deadline, concurrency, per_endpoint, lease, grace)
         self._stop: Callable[[], None] | None = None
         self._stop_asked = False
@@ -162,6 +162,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
         return uvloop.new_event_loop
     return None
+
+
+def _settings_of(dispatcher: object) -> Settings:
+    settings = getattr(dispatcher, "settings", None)
+    if isinstance(settings, Settings):
+        return settings
+    raise TypeError(f"a worker takes the dispatcher, as in Worker(dispatcher), not {kind_of(dispatcher)}")
 
 
 def _limits(deadline: float, concurrency: int, per_endpoint: int, lease: float | None, grace: float | None) -> Limits:

@@ -12,7 +12,7 @@ from unihooks._base.times import Clock
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import storable
 from unihooks._model.retries import RetryPolicy
-from unihooks.abc import Settings, Store
+from unihooks.abc import Store
 from unihooks.exceptions import InvalidPayload
 
 _MAX_KEY = 256
@@ -91,14 +91,6 @@ def to_addresses(value: object) -> tuple[str, ...]:
     if not all(isinstance(one, str) for one in addresses):
         raise TypeError("egress_ips must be a list of texts, such as ['192.0.2.1']")
     return addresses
-
-
-def settings_of(employer: object) -> Settings:
-    """Return the settings of a dispatcher; TypeError for what is none, such as its store."""
-    settings = getattr(employer, "settings", None)
-    if isinstance(settings, Settings):
-        return settings
-    raise TypeError(f"a worker takes the dispatcher, as in Worker(dispatcher), not {kind_of(employer)}")
 
 
 def check_key(key: object) -> str | None:

@@ -15,6 +15,7 @@ from unihooks._base.times import from_us
 from unihooks._contract.filters import name_position
 from unihooks._contract.statistics import HOUR, Activity, WebhookHealth, activity
 from unihooks._management.paging import paginate
+from unihooks._management.settings import Settings
 from unihooks._message.mapping import Preview
 from unihooks._message.payload import encode
 from unihooks._message.rendering import Rendering, RenderingFailed
@@ -27,7 +28,7 @@ from unihooks._model.log import Attempt
 from unihooks._model.page import Page
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus, to_status
-from unihooks.abc import Settings, WebhookFilter
+from unihooks.abc import WebhookFilter
 from unihooks.exceptions import Conflict, InvalidPayload, InvalidWebhook, NotFound
 
 _CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")

@@ -1,4 +1,4 @@
-"""The command `unihooks`: see it work, run a worker, read the log and replay from a terminal."""
+"""The command `unihooks`: try it, run a worker, read the log and replay from a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _USAGE_ERROR = 2
 
 
 def main() -> None:
-    """Run the command line; without its extra, say so in one sentence and exit with 2."""
+    """Run the command line; if its extra is missing, say so and exit with 2."""
     try:
         from unihooks.cli._commands import cli
     except ModuleNotFoundError as error:

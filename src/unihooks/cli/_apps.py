@@ -1,4 +1,4 @@
-"""Find the dispatcher that a command is about: an application's own, or one on an SQLite file."""
+"""Find the dispatcher that a command works on: an application's, or one on an SQLite file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Command = Callable[..., Any]
 
 
 def with_app(command: Command) -> Command:
-    """Give the command the dispatcher that `--app` names, and close it at the end."""
+    """Pass the dispatcher of `--app` to the command, and close it at the end."""
 
     @_app_option
     @wraps(command)
     def run(*, app: str | None, **rest: Any) -> Any:
         if app is None:
-            raise click.UsageError(f"say which dispatcher: --app {_FORM}, or set {VARIABLE}")
+            raise click.UsageError(f"name the dispatcher with --app {_FORM}, or set {VARIABLE}")
         with load(app) as dispatcher:
             return command(dispatcher, **rest)
 
@@ -37,14 +37,14 @@ def with_app(command: Command) -> Command:
 
 
 def with_dispatcher(command: Command) -> Command:
-    """Give the command the dispatcher of `--app` or `--sqlite`, and close it at the end."""
+    """Pass the dispatcher of `--app` or `--sqlite` to the command, and close it at the end."""
 
     @_app_option
     @click.option(
         "--sqlite",
         metavar="PATH",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="A store that is an SQLite file, in place of --app.",
+        help="An SQLite file to use instead of --app.",
     )
     @wraps(command)
     def run(*, app: str | None, sqlite: Path | None, **rest: Any) -> Any:
@@ -58,7 +58,7 @@ def load(text: str) -> Dispatcher:
     """Return the dispatcher that `module:attribute` names, or that the callable there returns."""
     module_name, _, attribute = text.partition(":")
     if not attribute or not all(part.isidentifier() for part in [*module_name.split("."), *attribute.split(".")]):
-        raise click.UsageError(f"{text!r} is not of the form {_FORM}")
+        raise click.UsageError(f"{text!r} does not have the form {_FORM}")
     found: Any = _imported(module_name)
     for part in attribute.split("."):
         try:
@@ -68,7 +68,7 @@ def load(text: str) -> Dispatcher:
     if callable(found):
         found = _guarded(found, f"calling {text}")
     if not isinstance(found, Dispatcher):
-        raise click.UsageError(f"{text} is not a Dispatcher but of the type {type(found).__name__!r}")
+        raise click.UsageError(f"{text} must be a Dispatcher or return one, not {type(found).__name__!r}")
     return found
 
 
@@ -77,21 +77,21 @@ _app_option = click.option(
     metavar="MODULE:ATTRIBUTE",
     envvar=VARIABLE,
     show_envvar=True,
-    help="A Dispatcher, or a callable that returns one.",
+    help="The dispatcher, or a callable that returns it.",
 )
 
 
 def _chosen(app: str | None, sqlite: Path | None) -> Dispatcher:
     context = click.get_current_context()
     if sqlite is None and app is None:
-        raise click.UsageError(f"say which store: --app {_FORM}, or --sqlite PATH")
+        raise click.UsageError(f"name the store with --app {_FORM}, or with --sqlite PATH")
     if sqlite is None:
         return load(str(app))
     if app is not None and context.get_parameter_source("app") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--app and --sqlite exclude each other; give one of them")
-    # Only `migrate` may create a file: for the others a path that is not there is a slip.
+        raise click.UsageError("--app and --sqlite exclude each other; use one of them")
+    # Only `migrate` creates a file; for other commands, a path that does not exist is a mistake.
     if context.info_name != "migrate" and not sqlite.exists():
-        raise click.UsageError(f"there is no file {str(sqlite)!r}; `unihooks migrate --sqlite PATH` makes one")
+        raise click.UsageError(f"there is no file {str(sqlite)!r}; `unihooks migrate --sqlite PATH` creates it")
     from unihooks.stores import SQLiteStore
 
     return Dispatcher(SQLiteStore(sqlite, migrate=False))
@@ -106,24 +106,24 @@ def _imported(module_name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and f"{module_name}.".startswith(f"{error.name}."):
             raise click.UsageError(
-                f"there is no module {error.name!r} in {folder} or among what is installed"
+                f"there is no module {error.name!r} in {folder} or among the installed packages"
             ) from None
         sentence = f"importing {module_name} failed: it needs the module {error.name!r}, which is not installed"
         raise click.ClickException(sentence) from None
 
 
 def _guarded(action: Callable[[], Any], doing: str) -> Any:
-    """Run the application's own code; what it raises becomes one sentence that says where."""
+    """Run the application's code; turn what it raises into one sentence that says where."""
     try:
         return action()
     except (ModuleNotFoundError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # noqa: BLE001  # whatever a host's module does, also sys.exit
+    except BaseException as error:  # noqa: BLE001  # the application may raise anything, also by sys.exit
         raise click.ClickException(f"{doing} failed: {type(error).__name__}: {error}{_place(error)}") from None
 
 
 def _place(error: BaseException) -> str:
-    """Say where in the application's files an error came from, if it got that far."""
+    """Return where in the application's files an error was raised, if it was."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [
         frame for frame in frames if frame.filename not in (__file__, importlib.__file__) and frame.filename[0] != "<"

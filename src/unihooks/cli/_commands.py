@@ -1,4 +1,4 @@
-"""The group of all commands, and how errors become a sentence and an exit code."""
+"""The group of all commands, which turns errors into a sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unihooks.exceptions import UnihooksError
 
 
 class _Commands(click.Group):
-    """Say a user's mistake in one sentence: exit code 2 for bad input, 1 for what failed."""
+    """A group that reports errors in one sentence, with exit code 2 for bad input and 1 for failures."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -29,7 +29,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("unihooks"), prog_name="unihooks")
 def cli() -> None:
-    """Outgoing webhooks: see them work, run a worker, read the log and replay."""
+    """Outgoing webhooks: try them, run a worker, read the log, replay deliveries."""
 
 
 for command in (demo, migrate, worker, status, webhooks, events, deliveries):

@@ -1,4 +1,4 @@
-"""Commands about deliveries: list, show, replay."""
+"""The commands for deliveries: list, show, replay."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _SHOWN_OF_BODY = 400
 
 @click.group()
 def deliveries() -> None:
-    """Read deliveries, and send again."""
+    """List, show and replay deliveries."""
 
 
 @deliveries.command("list")
@@ -61,7 +61,7 @@ def deliveries() -> None:
 def list_deliveries(dispatcher: Dispatcher, *, tenant: str, **options: Any) -> None:
     """List deliveries, newest first.
 
-    Every filter that is given must fit.
+    Shows the deliveries that match all of the filters.
     """
     filters = split_filters(options)
 
@@ -98,8 +98,8 @@ def show_delivery(dispatcher: Dispatcher, *, delivery_id: str, tenant: str, as_j
 @with_dispatcher
 @tenant_option
 @delivery_filters
-@click.option("--all", "every", is_flag=True, help="All of the tenant's deliveries, where no filter is given.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@click.option("--all", "every", is_flag=True, help="Replay all deliveries of the tenant.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def replay(
     dispatcher: Dispatcher,
@@ -111,15 +111,15 @@ def replay(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Send again, by ids or by filters.
+    """Replay deliveries, by id or by filter.
 
-    With filters it is all that `deliveries list` shows with them. Each becomes
-    a new delivery with the same body and the same webhook-id; an event that is
-    found several times for one endpoint is sent there once.
+    Filters choose what `deliveries list` shows with them. Each delivery is sent
+    again as a new delivery with the same body and the same webhook-id; if
+    several are of the same event and endpoint, it is sent once.
     """
     filters = split_filters(options)
     if bool(delivery_ids) + bool(filters) + every != 1:
-        raise click.UsageError("give either ids, or filters such as --state failed, or --all")
+        raise click.UsageError("use either ids, or filters such as --state failed, or --all")
     replay_deliveries(dispatcher, tenant=tenant, ids=delivery_ids, filters=filters, ask=not yes, as_json=as_json)
 
 
@@ -172,6 +172,8 @@ def _show_answer(attempt: Attempt) -> None:
     text = plain(attempt.response_body.decode(errors="backslashreplace"))
     if text:
         more = (
-            f" ... ({len(attempt.response_body)} bytes kept; --json shows them)" if len(text) > _SHOWN_OF_BODY else ""
+            f" ... ({len(attempt.response_body)} bytes kept; --json shows all of them)"
+            if len(text) > _SHOWN_OF_BODY
+            else ""
         )
         click.echo(f"\nlast answer's body\t{text[:_SHOWN_OF_BODY]}{more}")

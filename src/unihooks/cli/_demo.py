@@ -1,4 +1,4 @@
-"""The command `demo`: one real webhook from `emit` to two receivers, with nothing faked."""
+"""The command `demo`: one real webhook, from `emit` to two receivers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PATIENCE = 10.0
 
 @frozen(kw_only=True)
 class Arrival:
-    """Be what a receiver made of one request: `verified` says whether its signature fitted."""
+    """One request as its receiver saw it: `verified` if the signature was valid, `intact` if the content was right."""
 
     request: ReceivedRequest
     verified: bool
@@ -48,7 +48,7 @@ class Arrival:
 
 @define(kw_only=True)
 class Outcome:
-    """Hold what the demo has seen."""
+    """What the demo has seen so far."""
 
     webhook: Webhook
     event: Event
@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Say whether everything arrived, as it should, and verified."""
+        """Tell whether everything arrived as it should, and was verified."""
         return (
             len(self.arrivals) == len(self.attempts) == _REQUESTS
             and all(one.verified and one.intact for one in self.arrivals)
@@ -71,18 +71,21 @@ class Outcome:
 
 
 @click.command()
-@click.option("--serve", is_flag=True, help="Then open the console on the demo's data, until Ctrl-C.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the console; any free one by default.")
+@click.option("--serve", is_flag=True, help="Serve the console on the demo's data afterwards, until Ctrl-C.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="The port of the console; by default any free port."
+)
 @json_option
 @click.pass_context
 def demo(ctx: click.Context, *, serve: bool, port: int, as_json: bool) -> None:
     """Show a webhook from `emit` to receipt.
 
-    A WhatsApp message arrives at two endpoints, mapped, signed and verified.
+    A WhatsApp message is mapped, signed, sent to two endpoints and verified
+    there.
 
     Everything is real and stays on this machine: an SQLite file in a temporary
     folder, HTTPS with verified certificates, an endpoint that fails once, and
-    the retry. The exit code is 0 only if all of it worked.
+    a retry. The exit code is 0 only if everything worked.
     """
     story = Story(silent=as_json)
     with _receiver() as receiver, tempfile.TemporaryDirectory(prefix="unihooks-demo-") as folder:
@@ -97,7 +100,7 @@ def demo(ctx: click.Context, *, serve: bool, port: int, as_json: bool) -> None:
 
 
 def _serve(receiver: Receiver, path: Path, port: int) -> None:
-    """Show the demo's data in the console; an event every few seconds keeps it moving."""
+    """Serve the console on the demo's data, with a new event every few seconds."""
     from unihooks.cli._serving import serve_console
 
     message = _message_received()
@@ -112,9 +115,9 @@ def _serve(receiver: Receiver, path: Path, port: int) -> None:
 
 
 def run_demo(receiver: Receiver, path: Path, story: Story) -> Outcome:
-    """Play all parts against a started receiver, with the store at `path`."""
+    """Play host, customer and worker against a started receiver, with the store at `path`."""
     message = _message_received()
-    # The second endpoint is down at first.
+    # The second endpoint fails at first, so that the demo shows a retry.
     receiver.on(_AUDIT).answer(503)
     with _dispatcher(receiver, path, message.catalog) as dispatcher:
         webhook = _registered(dispatcher, receiver)
@@ -149,7 +152,7 @@ class _Message:
 
 
 def _message_received() -> _Message:
-    """Return the catalog of the demo and its one event type, with a payload as WhatsApp providers send it."""
+    """Return the demo's catalog, and the event type of a received WhatsApp message."""
     catalog = Catalog()
     listed = json.loads((files("unihooks.cli") / "catalog.json").read_text(encoding="utf-8"))
     for product in listed["products"]:
@@ -165,9 +168,7 @@ def _receiver() -> Receiver:
 
         return Receiver()
     except ImportError as error:
-        sentence = (
-            "the demo receives over HTTPS and needs an extra; install it with: pip install 'unihooks[cli,testing]'"
-        )
+        sentence = "the demo needs an extra to receive over HTTPS; install it with: pip install 'unihooks[cli,testing]'"
         raise click.ClickException(sentence) from error
 
 
@@ -187,7 +188,7 @@ def _registered(dispatcher: Dispatcher, receiver: Receiver) -> Webhook:
 
 
 def _deliver(dispatcher: Dispatcher, receiver: Receiver, outcome: Outcome, story: Story) -> None:
-    """Watch the requests arrive, check each as its receiver would, and wait for the log to agree."""
+    """Wait for the requests, check each as its receiver would, and wait until nothing is pending."""
     story.working()
     for count in range(1, _REQUESTS + 1):
         try:
@@ -229,7 +230,7 @@ def _refuses_forgery(request: ReceivedRequest, webhook: Webhook) -> bool:
 
 
 def _tried(dispatcher: Dispatcher, endpoint_id: str) -> Delivery | None:
-    """Return the delivery of an endpoint once an attempt of it is in the log."""
+    """Return the delivery of an endpoint once the log has an attempt of it."""
     (delivery,) = dispatcher.log.deliveries(tenant=TENANT, endpoint_id=endpoint_id)
     return delivery if delivery.attempt_count else None
 

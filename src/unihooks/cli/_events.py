@@ -1,4 +1,4 @@
-"""Commands about events: list, show."""
+"""The commands for events: list, show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = [Column("id"), Column("created"), Column("product", flexible=True), C
 
 @click.group()
 def events() -> None:
-    """Read what was emitted."""
+    """List and show events."""
 
 
 @events.command("list")

@@ -1,4 +1,4 @@
-"""Show a listing: one page with its cursors, or all pages with progress on stderr."""
+"""Show a listing: one page with its cursors, or all pages."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def show_listing(
     every: bool,
     as_json: bool,
 ) -> None:
-    """Show what the options ask for; `fetch(limit, cursor)` gives one page."""
+    """Show one page or all of them, as the options say; `fetch(limit, cursor)` returns a page."""
     if every and cursor is not None:
-        raise click.UsageError("--all and --cursor exclude each other; give one of them")
+        raise click.UsageError("--all and --cursor exclude each other; use one of them")
     page: Page[T] = Page(tuple(everything(fetch))) if every else fetch(limit, cursor)
     if as_json:
         write_json(page_value(page, value))
@@ -39,19 +39,19 @@ def show_listing(
     show_rows(columns, map(row, page), out=console())
     if not page:
         tenant = click.get_current_context().params["tenant"]
-        click.echo(f"nothing there for the tenant {plain(tenant)!r}", err=True)
+        click.echo(f"nothing found for the tenant {plain(tenant)!r}", err=True)
     for name, place in (("next", page.next), ("previous", page.previous)):
         if place:
             click.echo(f"{name} page: --cursor {place}", err=True)
 
 
 def everything(fetch: Fetch[T]) -> Iterator[T]:
-    """Go through all pages; a terminal shows on stderr how far it is."""
+    """Yield the items of all pages, with progress on stderr if it is a terminal."""
     return counted(every_page(lambda cursor: fetch(MOST_PER_PAGE, cursor)), "read")
 
 
 def counted(items: Iterable[T], verb: str, total: int | None = None) -> Iterator[T]:
-    """Pass the items on and show on stderr, if it is a terminal, how many there were."""
+    """Yield the items, and count them on stderr if it is a terminal."""
     columns = [SpinnerColumn(), TextColumn("{task.description} {task.completed:.0f}")]
     if total is not None:
         columns.append(TextColumn("of {task.total:.0f}"))

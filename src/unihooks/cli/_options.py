@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""The options that several commands share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AGO = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
 
 
 def moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
-    """Read a point in time: ISO 8601, UTC where no zone is given, or how long ago."""
+    """Parse a time: ISO 8601, in UTC without a zone, or how long ago."""
     if value is None:
         return None
     ago = _AGO.fullmatch(value)
@@ -27,21 +27,21 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
             return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         read = datetime.fromisoformat(value)
     except (ValueError, OverflowError):
-        sentence = f"{value!r} is no time; give 2026-05-01, 2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d"
+        sentence = f"{value!r} is not a time; use 2026-05-01, 2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d"
         raise click.BadParameter(sentence) from None
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else there.")
-tenant_option = click.option("--tenant", default="default", show_default=True, help="Whose it is.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, to stdout.")
+tenant_option = click.option("--tenant", default="default", show_default=True, help="The tenant.")
 
 
 def paging_options(command: Command) -> Command:
     """Add `--limit`, `--cursor` and `--all`."""
     options = [
-        click.option("--limit", type=click.IntRange(1, 250), default=50, show_default=True, help="Rows of a page."),
-        click.option("--cursor", metavar="TEXT", help="The page that an earlier one named as its next or previous."),
-        click.option("--all", "every", is_flag=True, help="All pages."),
+        click.option("--limit", type=click.IntRange(1, 250), default=50, show_default=True, help="Rows per page."),
+        click.option("--cursor", metavar="TEXT", help="The next or previous page, as the last page named it."),
+        click.option("--all", "every", is_flag=True, help="Show all pages."),
     ]
     return _all_of(options, command)
 
@@ -50,15 +50,18 @@ def time_options(command: Command) -> Command:
     """Add `--since` and `--until`."""
     options = [
         click.option(
-            "--since", callback=moment, metavar="TIME", help="2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d."
+            "--since",
+            callback=moment,
+            metavar="TIME",
+            help="From this time on: 2026-05-01T12:00:00Z, or how long ago: 30m, 2h, 7d.",
         ),
-        click.option("--until", callback=moment, metavar="TIME", help="Likewise; itself not included."),
+        click.option("--until", callback=moment, metavar="TIME", help="Before this time."),
     ]
     return _all_of(options, command)
 
 
 def delivery_filters(command: Command) -> Command:
-    """Add the filters of deliveries; those that are given come as one dictionary, `filters`."""
+    """Add the filters of deliveries; see `split_filters`."""
     options: list[Callable[[Command], Command]] = [
         click.option("--state", type=click.Choice([state.value for state in DeliveryState])),
         click.option("--webhook", "webhook_id", metavar="ID"),
@@ -66,7 +69,11 @@ def delivery_filters(command: Command) -> Command:
         click.option("--event", "event_id", metavar="ID"),
         click.option("--product", metavar="NAME"),
         click.option("--event-type", metavar="NAME"),
-        click.option("--held/--not-held", default=None, help="Pending ones that wait for webhook or endpoint."),
+        click.option(
+            "--held/--not-held",
+            default=None,
+            help="Pending deliveries that wait for their webhook or endpoint, or not.",
+        ),
         time_options,
     ]
     return _all_of(options, command)
@@ -76,7 +83,7 @@ FILTERS = ("state", "webhook_id", "endpoint_id", "event_id", "product", "event_t
 
 
 def split_filters(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the filters that were given out of a command's options."""
+    """Remove the filters from a command's options, and return those that are set."""
     taken = {name: options.pop(name) for name in FILTERS if name in options}
     return {name: value for name, value in taken.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Commands about the whole store: migrate, worker, status."""
+"""The commands for the whole store: migrate, worker, status."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from unihooks.stores import migration_sql
 
 
 def _or_print_sql(command: Callable[..., Any]) -> Callable[..., Any]:
-    @click.option("--sql", is_flag=True, help="Print the SQL for PostgreSQL and run nothing; needs no --app.")
-    @click.option("--schema", default="unihooks", show_default=True, help="The schema that --sql is for.")
+    @click.option("--sql", is_flag=True, help="Print the SQL for PostgreSQL and run nothing; works without --app.")
+    @click.option("--schema", default="unihooks", show_default=True, help="With --sql: the name of the schema.")
     @click.option(
-        "--since", type=click.IntRange(min=0), default=0, help="With --sql: the version that is there; 0 is none."
+        "--since", type=click.IntRange(min=0), default=0, help="With --sql: the present version, or 0 for none."
     )
-    @click.option("--until", type=click.IntRange(min=1), help="With --sql: the version to lead to, if not the newest.")
+    @click.option(
+        "--until", type=click.IntRange(min=1), help="With --sql: the version to migrate to, by default the newest."
+    )
     @wraps(command)
     def run(*, sql: bool, schema: str, since: int, until: int | None, **rest: Any) -> Any:
         if not sql:
@@ -43,41 +45,45 @@ def _or_print_sql(command: Callable[..., Any]) -> Callable[..., Any]:
 @with_dispatcher
 @json_option
 def migrate(dispatcher: Dispatcher, *, as_json: bool) -> None:
-    """Create or update the store's tables."""
+    """Create the store's tables, or bring them up to date."""
     steps = dispatcher.migrate()
     if as_json:
         write_json({"steps": steps})
     else:
-        click.echo("\n".join(f"took the step {step}" for step in steps) or "the schema is up to date")
+        click.echo("\n".join(f"applied {step}" for step in steps) or "the schema is up to date")
 
 
 @click.command()
 @with_app
 @click.option(
-    "--concurrency", type=click.IntRange(min=1), default=CONCURRENCY, show_default=True, help="Requests in flight."
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=CONCURRENCY,
+    show_default=True,
+    help="At most this many requests in flight.",
 )
 @click.option(
     "--per-endpoint",
     type=click.IntRange(min=1),
     default=PER_ENDPOINT,
     show_default=True,
-    help="Of them to one endpoint.",
+    help="At most this many of them to one endpoint.",
 )
 def worker(dispatcher: Dispatcher, *, concurrency: int, per_endpoint: int) -> None:
-    """Deliver until SIGTERM or Ctrl-C.
+    """Run a worker until SIGTERM or Ctrl-C.
 
-    Then finish what is in flight, record it, and exit with 0.
+    It then finishes and records the requests in flight, and exits with 0.
     """
     made = Worker(dispatcher, concurrency=concurrency, per_endpoint=per_endpoint)
-    # Before the worker listens itself: a signal that comes early must end it in order too.
+    # The worker handles signals only once it runs; one that comes before must stop it too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: made.stop())
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    dispatcher.stats()  # fails here, in one sentence, where the store cannot be used
-    click.echo(f"worker {os.getpid()} delivers; SIGTERM or Ctrl-C ends it in order", err=True)
+    dispatcher.stats()  # if the store cannot be used, this fails at once, in one sentence
+    click.echo(f"worker {os.getpid()} is running; stop it with SIGTERM or Ctrl-C", err=True)
     made.run()
-    click.echo(f"worker {os.getpid()} has ended in order", err=True)
+    click.echo(f"worker {os.getpid()} has stopped", err=True)
 
 
 @click.command()
@@ -86,7 +92,7 @@ def worker(dispatcher: Dispatcher, *, concurrency: int, per_endpoint: int) -> No
 def status(dispatcher: Dispatcher, *, as_json: bool) -> None:
     """Show the queue and its workers.
 
-    The counts are over all tenants, the workers those seen within a minute.
+    Counts are of all tenants; workers are those seen in the last minute.
     """
     stats = dispatcher.stats()
     if as_json:
@@ -103,7 +109,7 @@ def _show_status(stats: Stats) -> None:
         ("held deliveries", stats.held),
         ("in flight", stats.in_flight),
         ("failing endpoints", stats.failing_endpoints),
-        ("workers", len(stats.workers) or "none seen within a minute; start one: unihooks worker"),
+        ("workers", len(stats.workers) or "none seen in the last minute; start one with: unihooks worker"),
     ]
     show_fields(fields, out=out)
     if stats.workers:

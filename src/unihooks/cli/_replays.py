@@ -1,4 +1,4 @@
-"""Replay many deliveries: find, ask, send again, and say what became of each."""
+"""Replay many deliveries: find them, ask, send them again, and report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unihooks.exceptions import Conflict, NotFound
 
 @define
 class _Outcome:
-    """Hold what was done so far."""
+    """What has been done so far."""
 
     replayed: list[dict[str, str]] = Factory(list)
     refused: list[dict[str, str]] = Factory(list)
@@ -26,7 +26,7 @@ class _Outcome:
 def replay_deliveries(
     dispatcher: Dispatcher, *, tenant: str, ids: Sequence[str], filters: dict[str, Any], ask: bool, as_json: bool
 ) -> None:
-    """Replay the named deliveries, or those that the filters show; ask first if there may be many."""
+    """Replay the deliveries with these ids, or those that match the filters, after a question."""
     if ids:
         found = [dispatcher.log.delivery(one, tenant=tenant) for one in dict.fromkeys(ids)]
     else:
@@ -46,7 +46,7 @@ def replay_deliveries(
 
 
 def _once_per_endpoint(found: Iterable[Delivery]) -> list[Delivery]:
-    """Keep the newest delivery per event and endpoint: all of them would send the same bytes."""
+    """Keep the newest delivery per event and endpoint, since all of them would send the same bytes."""
     kept: dict[tuple[str, str], Delivery] = {}
     for delivery in found:
         kept.setdefault((delivery.event_id, delivery.endpoint_id), delivery)
@@ -54,12 +54,12 @@ def _once_per_endpoint(found: Iterable[Delivery]) -> list[Delivery]:
 
 
 def _question(found: int, chosen: int) -> str:
-    again = "" if found == chosen else f" ({found} found; the same event goes to an endpoint once)"
+    again = "" if found == chosen else f" ({found} found; each event is sent to an endpoint once)"
     return f"Replay {chosen} {_noun(chosen)}{again}?"
 
 
 def _replay(dispatcher: Dispatcher, tenant: str, chosen: Sequence[Delivery], outcome: _Outcome) -> None:
-    """Go from the oldest to the newest, as they were emitted."""
+    """Replay from the oldest to the newest, the order in which they were emitted."""
     for delivery in counted(reversed(chosen), "replayed", len(chosen)):
         try:
             made = dispatcher.log.replay(delivery.id, tenant=tenant)

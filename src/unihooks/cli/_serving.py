@@ -1,4 +1,4 @@
-"""Serve the console of the demo on this machine until Ctrl-C."""
+"""Serve the demo's console on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOST = "127.0.0.1"
 
 
 def serve_console(dispatcher: Dispatcher, *, tenant: str, port: int, emit: Callable[[], Any]) -> None:
-    """Print a link that opens the console as this tenant, and serve it; `emit` is called every few seconds."""
+    """Serve the console and print a link that opens it as this tenant; call `emit` every few seconds."""
     try:
         import uvicorn
 
@@ -44,7 +44,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((_HOST, port))
     except OSError as error:
-        raise click.ClickException(f"port {port} cannot be used: {error.strerror}; choose another --port") from None
+        raise click.ClickException(f"port {port} cannot be used: {error.strerror}; use another --port") from None
     with listener:
         yield listener
 

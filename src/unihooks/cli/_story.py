@@ -1,4 +1,4 @@
-"""Tell what happens in the demo, step by step, for people to read."""
+"""Print what happens in the demo, step by step."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _SHOWN_HEADERS = (
 
 
 class Story:
-    """Print each step as it happens; a silent one prints nothing.
+    """The printer of the demo's steps; a silent one prints nothing.
 
-    In a pipe lines are as long as they need to be.
+    In a pipe, lines are as long as they need to be.
     """
 
     def __init__(self, *, silent: bool = False) -> None:
@@ -44,8 +44,8 @@ class Story:
         self._headers_shown = False
 
     def registered(self, webhook: Webhook, path: Path) -> None:
-        """Tell what the customer has configured."""
-        self._step("A customer registers a webhook, and switches it on")
+        """Print what the customer has configured."""
+        self._step("A customer adds a webhook and activates it")
         self._fields(
             ("store", f"{path} (SQLite)"),
             ("webhook", webhook.id),
@@ -57,22 +57,22 @@ class Story:
         )
 
     def emitted(self, event: Event) -> None:
-        """Tell what the host has emitted."""
-        self._step("The host emits an event: it is on disk before anything is sent")
+        """Print what the host has emitted."""
+        self._step("The host emits an event, which is stored on disk before anything is sent")
         self._fields(("event", event.id), ("type", f"{event.product} {event.event_type}"))
 
     def mapped(self, before: Any, after: Any) -> None:
-        """Show what the mapping makes of the payload."""
-        self._step("The mapping makes the payload that this customer wants")
+        """Print what the mapping changes in the payload."""
+        self._step("The mapping turns the payload into the one that this customer wants")
         for mark, line in _changes(before, after):
             self._say(f"{mark} {line}", {"-": "red", "+": "green"}.get(mark, ""))
 
     def working(self) -> None:
-        """Tell that the worker starts."""
-        self._step("A worker sends it, signed, over HTTPS with verified certificates")
+        """Print that the worker starts."""
+        self._step("A worker signs it and sends it over HTTPS with verified certificates")
 
     def arrived(self, request: ReceivedRequest, *, verified: bool, seconds: float) -> None:
-        """Tell that a request has arrived, and show the headers of the first."""
+        """Print that a request has arrived, and the headers of the first one."""
         check = "signature verified" if verified else "NOT VERIFIED"
         where = f"https://{request.headers.get('host', '')}{request.path}"
         self._say(f"+{seconds:.2f} s  {where}  {len(request.body)} bytes, {check}", "green" if verified else "bold red")
@@ -84,25 +84,25 @@ class Story:
             )
 
     def failed_once(self, delivery: Delivery | None) -> None:
-        """Tell that a delivery waits for its retry."""
+        """Print that a delivery waits for its retry."""
         if delivery is None:
             self._say("no delivery waits for a retry, but one should", "bold red")
             return
         self._step(
-            "The second endpoint answered 503: its delivery waits and is tried again, the same bytes newly signed"
+            "The second endpoint answered 503, so its delivery is tried again: the same bytes with a new signature"
         )
         self._fields(("delivery", delivery.id), ("next attempt", time(delivery.next_attempt_at)))
 
     def forged(self, *, refused: bool) -> None:
-        """Tell what became of a changed body."""
+        """Print whether a forged body was refused."""
         self._say(
-            f"a body changed on the way is {'refused by verify' if refused else 'ACCEPTED'}",
+            f"a body that was changed on the way is {'refused by verify' if refused else 'ACCEPTED'}",
             "" if refused else "bold red",
         )
 
     def log(self, event: Event, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]) -> None:
-        """Show the log of all of it."""
-        self._step("The log has all of it")
+        """Print the log."""
+        self._step("The log has recorded everything")
         columns = [Column("event"), Column("type", flexible=True), Column("created")]
         self._rows(columns, [[event.id, f"{event.product} {event.event_type}", time(event.created_at)]])
         columns = [Column("delivery"), Column("state"), Column("attempts"), Column("url", flexible=True)]
@@ -115,14 +115,12 @@ class Story:
         self._rows(columns, rows)
 
     def end(self, *, ok: bool, seconds: float) -> None:
-        """Tell the outcome."""
+        """Print the outcome."""
         self._out.print()
         if ok:
-            self._say(f"Everything arrived, verified, in {seconds:.1f} s.", "bold green")
+            self._say(f"Everything arrived and was verified in {seconds:.1f} s.", "bold green")
         else:
-            self._say(
-                f"Not everything arrived as it should within {seconds:.1f} s; the log above says what.", "bold red"
-            )
+            self._say(f"Not everything arrived as it should in {seconds:.1f} s; see the log above.", "bold red")
 
     def _step(self, sentence: str) -> None:
         self._steps += 1
@@ -141,7 +139,7 @@ class Story:
 
 
 def _changes(before: Any, after: Any) -> Iterator[tuple[str, str]]:
-    """Give the lines of two payloads, each with `-`, `+` or a blank; a comma alone is no change."""
+    """Yield the lines of two payloads, each with `-`, `+` or a space; a comma alone is no change."""
     old, new = (json.dumps(one, indent=2).splitlines() for one in (before, after))
     matcher = SequenceMatcher(None, [line.rstrip(",") for line in old], [line.rstrip(",") for line in new])
     for kind, start, end, new_start, new_end in matcher.get_opcodes():

@@ -30,19 +30,19 @@ _STYLES = {
 
 @frozen
 class Column:
-    """Be a column; a flexible one may be search_text, others (ids, states, times) are never cut."""
+    """A column; a flexible one may be folded, others (ids, states, times) stay on one line."""
 
     name: str
     flexible: bool = False
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that takes all text literally; it honours NO_COLOR and the terminal's width."""
+    """Return a console that prints all text literally; it respects NO_COLOR and the terminal's width."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def plain(text: object) -> str:
-    r"""Return the text on one line without what a terminal would obey: controls, escapes, direction marks.
+    r"""Return the text on one line, with escapes for what a terminal would obey: controls, direction marks.
 
     >>> plain("two\nlines, \x1b[31mred")
     'two\\nlines, \\x1b[31mred'
@@ -53,7 +53,7 @@ def plain(text: object) -> str:
 def show_rows(
     columns: Sequence[Column], rows: Iterable[Sequence[object]], *, out: Console, aligned: bool = False
 ) -> None:
-    """Write the rows, each whole: nothing is cut anywhere; `aligned` wants blanks, not tabs, in a pipe too."""
+    """Print the rows without cutting anything; `aligned` uses spaces instead of tabs in a pipe too."""
     cells = [[plain("" if cell is None else cell) for cell in row] for row in rows]
     if not (out.is_terminal or aligned):
         _write_lines(columns, cells)
@@ -66,7 +66,7 @@ def show_rows(
 
 
 def show_fields(fields: Sequence[tuple[str, object]], *, out: Console, aligned: bool = False) -> None:
-    """Write named values, one a line; those that are None or empty are left out."""
+    """Print named values, one per line, without those that are None or empty."""
     shown = [(name, plain(value)) for name, value in fields if value not in (None, "")]
     if not (out.is_terminal or aligned):
         for name, value in shown:
@@ -81,7 +81,7 @@ def show_fields(fields: Sequence[tuple[str, object]], *, out: Console, aligned: 
 
 
 def table(columns: Sequence[Column], cells: Iterable[Sequence[str]], *, heading: bool = True) -> Table:
-    """Return a table whose cells may fold but are never cut."""
+    """Return a table whose cells may be folded but are never cut."""
     made = Table(box=None, padding=(0, _GAP, 0, 0), show_header=heading, header_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(column.name, overflow="fold", no_wrap=not column.flexible)
@@ -91,7 +91,7 @@ def table(columns: Sequence[Column], cells: Iterable[Sequence[str]], *, heading:
 
 
 def styled(text: str) -> Text:
-    """Return the text in the colour of the state that it names, if it does."""
+    """Return the text, in the colour of the state if it names one."""
     return Text(text, style=_STYLES.get(text, ""))
 
 
@@ -102,7 +102,7 @@ def _write_lines(columns: Sequence[Column], cells: Iterable[Sequence[str]]) -> N
 
 
 def _write_blocks(columns: Sequence[Column], cells: Iterable[Sequence[str]], out: Console) -> None:
-    """Write each row as a block: the first two cells on a line, the others with their names below."""
+    """Print each row as a block: the first two cells on one line, the others with their names below."""
     for row in cells:
         out.print(Text(row[0], style="bold"), styled(row[1]), overflow="fold")
         named = [
@@ -114,7 +114,7 @@ def _write_blocks(columns: Sequence[Column], cells: Iterable[Sequence[str]], out
 
 
 def _without_empty(columns: Sequence[Column], cells: list[list[str]]) -> tuple[Sequence[Column], list[list[str]]]:
-    """Leave out the columns that say nothing in any row."""
+    """Leave out the columns that are empty in every row."""
     kept = [index for index, _ in enumerate(columns) if index < _ALWAYS or any(row[index] for row in cells)]
     return [columns[index] for index in kept], [[row[index] for index in kept] for row in cells]
 

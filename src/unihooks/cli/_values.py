@@ -1,4 +1,4 @@
-"""Turn values of the library into plain JSON values and short texts, without any secret."""
+"""Turn the library's values into JSON values and short texts, without any secret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import attrs
 import click
+from attrs import AttrsInstance
 
 from unihooks._management.overview import Stats
 from unihooks._model.log import Attempt, Delivery, Event
@@ -20,7 +22,7 @@ HIDDEN = "***"
 
 
 def write_json(value: Any) -> None:
-    """Write one JSON document to stdout; ASCII, so that no terminal or encoding can spoil it."""
+    """Print one JSON document to stdout, in ASCII, which no terminal or encoding can garble."""
     click.echo(json.dumps(value, indent=2))
 
 
@@ -30,7 +32,7 @@ def page_value(page: Page[T], value: Callable[[T], Any]) -> dict[str, Any]:
 
 
 def every_page(fetch: Callable[[str | None], Page[T]]) -> Iterator[T]:
-    """Go through a listing from its newest item to its oldest."""
+    """Yield the items of all pages."""
     cursor: str | None = None
     while True:
         page = fetch(cursor)
@@ -41,7 +43,7 @@ def every_page(fetch: Callable[[str | None], Page[T]]) -> Iterator[T]:
 
 
 def webhook_value(webhook: Webhook) -> dict[str, Any]:
-    """Return a webhook; of its headers the names, of its secrets the times."""
+    """Return a webhook with only the names of its headers and the times of its secrets."""
     return {
         "id": webhook.id,
         "tenant": webhook.tenant,
@@ -77,76 +79,44 @@ def endpoint_value(endpoint: Endpoint) -> dict[str, Any]:
 
 def event_value(event: Event) -> dict[str, Any]:
     """Return an event with its payload."""
-    return {
-        "id": event.id,
-        "tenant": event.tenant,
-        "product": event.product,
-        "event_type": event.event_type,
-        "payload": event.payload,
-        "created_at": time(event.created_at),
-    }
+    return _fields(event)
 
 
 def delivery_value(delivery: Delivery) -> dict[str, Any]:
     """Return a delivery."""
-    return {
-        "id": delivery.id,
-        "tenant": delivery.tenant,
-        "event_id": delivery.event_id,
-        "webhook_id": delivery.webhook_id,
-        "endpoint_id": delivery.endpoint_id,
-        "product": delivery.product,
-        "event_type": delivery.event_type,
-        "url": safe_url(delivery.url),
-        "state": delivery.state.value,
-        "held": delivery.held,
-        "attempt_count": delivery.attempt_count,
-        "created_at": time(delivery.created_at),
-        "next_attempt_at": time(delivery.next_attempt_at),
-        "reason": delivery.reason,
-        "replay_of": delivery.replay_of,
-    }
+    return _fields(delivery) | {"url": safe_url(delivery.url)}
 
 
 def attempt_value(attempt: Attempt) -> dict[str, Any]:
-    """Return an attempt; of its request's headers the names, of the answer what was kept as text."""
-    return {
-        "id": attempt.id,
-        "delivery_id": attempt.delivery_id,
-        "number": attempt.number,
+    """Return an attempt with only the names of its headers, and the answer's body as text."""
+    return _fields(attempt) | {
         "url": safe_url(attempt.url),
-        "started_at": time(attempt.started_at),
         "duration_ms": round(attempt.duration_ms, 3),
-        "status_code": attempt.status_code,
-        "error": attempt.error,
         "request_headers": [name for name, _ in attempt.request_headers],
         "response_headers": [name for name, _ in attempt.response_headers],
         "response_body": attempt.response_body.decode(errors="backslashreplace"),
-        "warnings": list(attempt.warnings),
     }
 
 
 def stats_value(stats: Stats) -> dict[str, Any]:
     """Return the state of the queue."""
-    return {
-        "oldest_unplanned": time(stats.oldest_unplanned),
-        "due": stats.due,
-        "held": stats.held,
-        "in_flight": stats.in_flight,
-        "failing_endpoints": stats.failing_endpoints,
-        "workers": [
-            {"id": one.id, "host": one.host, "pid": one.pid, "seen_at": time(one.seen_at)} for one in stats.workers
-        ],
-    }
+    workers = [{"id": one.id, "host": one.host, "pid": one.pid, "seen_at": time(one.seen_at)} for one in stats.workers]
+    return _fields(stats) | {"workers": workers}
+
+
+def _fields(value: AttrsInstance) -> dict[str, Any]:
+    """Return the fields of a value that holds no secret, with its times as text."""
+    named = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+    return {name: time(one) if isinstance(one, datetime) else one for name, one in named.items()}
 
 
 def time(moment: datetime | None) -> str | None:
-    """Return the time in UTC as text with microseconds, as JSON has it."""
+    """Return the time in UTC as ISO 8601 text with microseconds."""
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 def short_time(moment: datetime | None) -> str:
-    """Return the time in UTC to the second, or nothing.
+    """Return the time in UTC to the second, or an empty text.
 
     >>> from datetime import UTC
     >>> short_time(datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC))
@@ -156,7 +126,7 @@ def short_time(moment: datetime | None) -> str:
 
 
 def safe_url(url: str) -> str:
-    """Return the URL without the values of its query, which may be keys.
+    """Return the URL without the values of its query, which may be secrets.
 
     >>> safe_url("https://example.com/in?key=s3cr3t&v=2")
     'https://example.com/in?key=***&v=***'
@@ -173,5 +143,5 @@ def _pairs(query: str) -> Iterator[tuple[str, str, str]]:
 
 
 def state_of(delivery: Delivery) -> str:
-    """Return the state in the words of the log."""
+    """Return the state, and whether the delivery is held."""
     return f"{delivery.state.value}, held" if delivery.held else delivery.state.value

@@ -1,4 +1,4 @@
-"""Commands about webhooks: list, show."""
+"""The commands for webhooks: list, show."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _ENDPOINT_COLUMNS = [Column("endpoint"), Column("state"), Column("url", flexible
 
 @click.group()
 def webhooks() -> None:
-    """Look at what customers configured.
+    """List and show customers' webhooks.
 
-    Secrets, header values and query values are never shown.
+    Secrets, values of headers and values in URLs' queries are never shown.
     """
 
 
@@ -37,13 +37,13 @@ def webhooks() -> None:
 @with_dispatcher
 @tenant_option
 @click.option("--status", type=click.Choice([status.value for status in WebhookStatus]))
-@click.option("--search", metavar="TEXT", help="In name, description and URLs, ignoring case.")
+@click.option("--search", metavar="TEXT", help="Search name, description and URLs, ignoring case.")
 @paging_options
 @json_option
 def list_webhooks(
     dispatcher: Dispatcher, *, tenant: str, status: str | None, search: str | None, **paging: Any
 ) -> None:
-    """List a tenant's webhooks, newest first."""
+    """List webhooks, newest first."""
 
     def fetch(limit: int, cursor: str | None) -> Page[Webhook]:
         return dispatcher.webhooks.list(tenant=tenant, status=status, search=search, limit=limit, cursor=cursor)

@@ -29,9 +29,11 @@ class MemoryStore(SQLiteStore):
         super().__init__(Path(self._folder) / "memory.db", _durable=False)
 
     def emit_on(self, connection: Any, event: NewEvent) -> Event:  # noqa: ARG002 - there is none to the private file
+        """Raise TypeError, because no connection leads to this store."""
         raise TypeError(_NO_CONNECTION)
 
     async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+        """Raise TypeError, because no connection leads to this store."""
         return self.emit_on(connection, event)
 
 

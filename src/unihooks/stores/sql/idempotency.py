@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unihooks._contract.idempotency import ANSWER_AWAITED_US, ANSWER_KEPT_US, IdempotencyRecord
+from unihooks._contract.configuration import ANSWER_AWAITED_US, ANSWER_KEPT_US, IdempotencyRecord
 from unihooks.stores.sql.transaction import Transaction
 
 

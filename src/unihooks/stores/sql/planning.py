@@ -150,7 +150,7 @@ class Planner:
                 self._match_one(tx, item, config_versions[item.event.tenant], quota, kinds)
             except tx.errors:
                 raise
-            except Exception as error:  # whatever it is, it must not keep the others waiting
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not keep the others waiting
                 item.failure = f"{type(error).__name__}: {error}"[:500]
                 _log_failure(item)
         return chosen
@@ -213,7 +213,7 @@ def _finding(after: str, limit: int) -> list[Call]:
 
 
 def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
-    """Return the calls that mark events as planned, send what is left of them to the end of the queue, or note a failure."""
+    """Return the calls that mark events as planned, or send them to the end of the queue for another time."""
     whole, partly, failed = [], [], []
     for item in chosen:
         tenant, id_ = item.event.tenant, item.event.id
@@ -248,5 +248,4 @@ def _log_failure(item: _Chosen) -> None:
         event.tenant,
         " and is set aside" if last else ", it is tried again",
         item.failure,
-        exc_info=True,
     )

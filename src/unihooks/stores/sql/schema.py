@@ -45,7 +45,7 @@ class Place:
 
 
 def migrate(tx: Transaction, migrations: Migrations, place: Place, run: Callable[[str], None]) -> list[str]:
-    """Bring the schema to SCHEMA_VERSION in the open transaction; `run` runs a script. Return the names of the steps."""
+    """Bring the schema to SCHEMA_VERSION in the open transaction; `run` runs a script. Return the steps' names."""
     tx.fetch("lock_schema")
     version = version_of(tx)
     place.refuse_newer(version)

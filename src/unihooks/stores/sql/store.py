@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from weakref import finalize
 
 from unihooks._base.times import Clock
+from unihooks._contract.configuration import ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
-from unihooks._contract.idempotency import ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, QueueStatistics, Recorded, Result, Work
 from unihooks._contract.planning import NewEvent
 from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth

@@ -1,0 +1,93 @@
+"""The contract of a store's configuration: webhooks, and answers to requests that changed them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+
+from attrs import frozen
+
+from unihooks._base.times import SECOND
+from unihooks._contract.filters import WebhookFilter, Window
+from unihooks._message.rendering import Rendering
+from unihooks._message.requests import Destination
+from unihooks._model.webhooks import Webhook
+
+ANSWERS_PER_TENANT = 1_000
+ANSWER_KEPT_US = 24 * 3600 * SECOND
+ANSWER_AWAITED_US = 300 * SECOND
+
+
+@frozen
+class IdempotencyRecord:
+    """The digest of a request and its answer, which is None until the request has been carried out."""
+
+    digest: bytes
+    status: int | None
+    content: bytes | None
+
+
+class Configuration(ABC):
+    """Webhooks and what planning and sending need of them; and the answers to requests that changed them.
+
+    Each change raises the tenant's configuration version in its transaction.
+    Answers are kept by tenant and key: the newest 1,000 of a tenant, each for a day.
+    """
+
+    @abstractmethod
+    def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
+        """Store a complete webhook; `Conflict` (name "webhooks") when the tenant has `at_most` already."""
+
+    @abstractmethod
+    def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
+        """Return the webhook or raise `NotFound`."""
+
+    @abstractmethod
+    def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
+        """Return webhooks, newest first (by id)."""
+
+    @abstractmethod
+    def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+        """Replace a webhook by `revise(current)`, whose errors pass through and change nothing.
+
+        No other change comes between. The lane of each endpoint is then open
+        exactly if the webhook is active and the endpoint enabled; closing and
+        opening touches no delivery. New endpoints get a lane; those left out
+        lose theirs and their pending deliveries are cancelled
+        (ENDPOINT_REMOVED). An endpoint that becomes enabled starts with fresh
+        health; time held counts for no health. Return the new webhook. `NotFound` if there is none.
+        """
+
+    @abstractmethod
+    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
+        """Delete the webhook; cancel its pending deliveries (WEBHOOK_DELETED); the log stays. Or `NotFound`."""
+
+    @abstractmethod
+    def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
+        """Return the current destination of each endpoint that exists, with the config_version read before it."""
+
+    @abstractmethod
+    def renderings(self, ids: Collection[str]) -> dict[str, Rendering]:
+        """Return the renderings with these ids; one that is unknown is left out."""
+
+    @abstractmethod
+    def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
+        """Return the configuration config_version of each tenant; 0 for an unknown one."""
+
+    @abstractmethod
+    def reserve_answer(
+        self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
+    ) -> IdempotencyRecord | None:
+        """Return the record of this key; or reserve the key and return None: then the caller carries out the request.
+
+        A request without an answer is forgotten after 5 minutes. Of a tenant
+        with more than `at_most`, the oldest are forgotten.
+        """
+
+    @abstractmethod
+    def keep_answer(self, tenant: str, key: str, status: int, content: bytes) -> None:
+        """Keep the answer to a request whose key was reserved."""
+
+    @abstractmethod
+    def drop_answer(self, tenant: str, key: str) -> None:
+        """Forget a request, so that a repetition is carried out."""

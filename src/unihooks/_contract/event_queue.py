@@ -1,0 +1,117 @@
+"""The contract of a store's queue: the way of events to results."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
+from unihooks._contract.planning import NewEvent
+from unihooks._model.log import Event
+
+EmitOutcome = Event | Exception
+
+
+class EventQueue(ABC):
+    """The way of events to results: emitting, planning, claiming and recording.
+
+    An event is new until it is planned, and planned once, whoever plans. A
+    delivery that is due is leased by one worker at a time; whoever holds its
+    token decides what becomes of it.
+    """
+
+    @abstractmethod
+    def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
+        """Insert the events durably, together with what others submit at the same time.
+
+        The future's result has one entry per event, in order: the stored
+        event's `Event` without payload (payload None), or the error that this
+        event alone met. With an idempotency key that the tenant has used, it
+        is the first event if the digests are equal, `IdempotencyConflict` otherwise.
+        """
+
+    def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        """Do what `submit_events` does and wait for its result; a store may know a cheaper way to wait."""
+        return self.submit_events(events).result()
+
+    @abstractmethod
+    def emit_on(self, connection: Any, event: NewEvent) -> Event:
+        """Insert the event with one statement on a host's synchronous connection; never commit.
+
+        `StoreError` if the connection leads to another database, `TypeError` if its kind is not known.
+        """
+
+    @abstractmethod
+    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+        """Do what `emit_on` does on a synchronous or asynchronous connection."""
+
+    @abstractmethod
+    def change_token(self) -> object:
+        """Return a value that differs after other processes committed; cheap, never waits for a lock."""
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002 - few stores hear of it
+        """Call `changed` in some thread when `change_token` has come to differ; return what ends that. A hint."""
+        return lambda: None
+
+    def wake(self) -> None:  # noqa: B027 - few stores have anybody to tell
+        """Let the workers of other processes look for work soon; a hint that nothing depends on. Never waits."""
+
+    @abstractmethod
+    def work(self) -> Work:
+        """Return whether there are new events, and when an open lane is next due."""
+
+    @abstractmethod
+    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
+        """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
+
+        Events are claimed first, then the tenants' configuration are read, then `plan_event` decides.
+        Deliveries for lanes that are open and have room are leased to the caller; the others are due now. An
+        event is planned once, whoever else plans; one of large fan-out takes several calls, and after each it goes to
+        the end of the queue. A call is bounded in deliveries and in time. An event whose planning fails is tried again
+        later, and set aside with the reason after five tries.
+        """
+
+    @abstractmethod
+    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+        """Lease due deliveries of open lanes with capacity, the longest due lanes first, tenants in turn.
+
+        A delivery whose lease ended is due again, whoever holds it.
+        """
+
+    @abstractmethod
+    def record(self, results: Sequence[Result]) -> Recorded:
+        """Store attempts, states and lane health of those results whose token still holds the delivery.
+
+        A result whose token does not is dropped whole. Of one whose delivery was cancelled meanwhile the attempt is
+        kept, unless the event was erased, and nothing else changes; it is not accepted. Success clears the endpoint's
+        health; an endpoint with nothing but failures for 5 days is disabled (FAILING_TOO_LONG), as is one whose
+        result says so. A result without an attempt fails its delivery and changes nothing else.
+        """
+
+    @abstractmethod
+    def release(self, claimed: Sequence[Claimed]) -> None:
+        """Give leased deliveries back, due now, where the token still holds them."""
+
+    @abstractmethod
+    def heartbeat(self, worker_id: str, *, gone: bool = False) -> None:
+        """Note that this worker lives, or that it has ended."""
+
+    @abstractmethod
+    def expire_held(self, older_than: int, limit: int) -> int:
+        """Cancel up to `limit` pending deliveries held (and stored) since before `older_than`; return how many."""
+
+    @abstractmethod
+    def prune(self, older_than: int, limit: int) -> int:
+        """Remove up to `limit` planned events made before `older_than`, with all that belongs to them.
+
+        Never one with a pending delivery. Return how many events went.
+        """
+
+    @abstractmethod
+    def forget_keys(self, older_than: int, limit: int) -> int:
+        """Forget up to `limit` idempotency keys (and digests) of events made before `older_than`; return how many.
+
+        The events stay. A key that is forgotten makes a new event.
+        """

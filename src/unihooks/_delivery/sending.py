@@ -1,0 +1,198 @@
+"""Send what a worker has leased: render, sign, send, decide, record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+import httpx
+
+from unihooks._delivery.decisions import Decision, decide
+from unihooks._delivery.destinations import Destinations
+from unihooks._delivery.endpoint_queues import EndpointQueues, Leased
+from unihooks._delivery.lookups import OffLoad
+from unihooks._delivery.rendering import Renderer
+from unihooks._delivery.results import Attempted, Unsent
+from unihooks._delivery.work_state import WorkState
+from unihooks._management.settings import Settings
+from unihooks._message.rendering import Rendered, RenderingFailed
+from unihooks._message.requests import Message, PreparedDestination, RenderedRequest, build_request
+from unihooks.abc import Claimed
+from unihooks.exceptions import StoreError
+from unihooks.transport import Exchange, exchange
+
+_STARTED_TOGETHER = 64
+_STORE_PATIENCE_SECONDS = 0.5
+_NOTHING_SENT = Exchange(error="the request could not be built", duration=0.0)
+_NO_WARNINGS: tuple[str, ...] = ()
+_logger = logging.getLogger("unihooks.worker")
+
+
+class Sender:
+    """The deliveries of a worker from their claim to their result.
+
+    `record` takes each result. `want_more` is called when little is left to
+    send. `unsent` are deliveries to be given back to the store.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        queues: EndpointQueues,
+        state: WorkState,
+        *,
+        transport: httpx.AsyncBaseTransport,
+        offload: OffLoad,
+        record: Callable[[Attempted | Unsent], None],
+        want_more: Callable[[], None],
+    ) -> None:
+        self.attempted = 0
+        self.unsent: list[Claimed] = []
+        self._settings = settings
+        self._store = settings.store
+        self._queues = queues
+        self._state = state
+        self._transport = transport
+        self._record = record
+        self._want_more = want_more
+        self._destinations = Destinations(settings.store, offload)
+        self._renderer = Renderer(settings.store, offload)
+        self._slots: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+
+    # Starting: each slot sends one delivery after the other.
+
+    def start(self, claimed: Iterable[Claimed], start_by: float) -> None:
+        """Queue deliveries whose requests may start until `start_by` (monotonic), and start what has a place."""
+        claimed = list(claimed)
+        self._destinations.note(claimed)
+        for one in claimed:
+            self._queues.add(Leased(one, start_by))
+        self.fill_slots()
+
+    def fill_slots(self) -> None:
+        """Start some of what is waiting, and the others in the next turns of the event loop."""
+        for _ in range(_STARTED_TOGETHER):
+            leased = self._next()
+            if leased is None:
+                return
+            slot = self._loop.create_task(self._run_slot(leased))
+            self._slots.add(slot)
+            slot.add_done_callback(self._slots.discard)
+        # To start hundreds at once would hold up those that are under way.
+        if self._state.schedule():
+            self._loop.call_soon(self._fill_more)
+
+    def _fill_more(self) -> None:
+        self._state.begin_turn()
+        self.fill_slots()
+
+    def _next(self) -> Leased | None:
+        return self._queues.next() if self._state.may_start else None
+
+    async def _run_slot(self, leased: Leased | None) -> None:
+        while leased is not None:
+            await self._deliver(leased)
+            leased = self._next()
+            self.fill_slots()
+        if self._queues.load == 0:
+            self._renderer.forget_bodies()
+        if self._queues.is_short:
+            self._want_more()
+
+    # One delivery.
+
+    async def _deliver(self, leased: Leased) -> None:
+        claimed = leased.claimed
+        begun = time.monotonic()
+        answer: Exchange | None = None
+        is_unsent = False
+        try:
+            answer = await self._attempt(leased)
+            is_unsent = answer is None
+        except RenderingFailed as failed:
+            self._record(Unsent(claimed, failed.reason))
+        except asyncio.CancelledError:
+            is_unsent = True
+            raise
+        except StoreError:
+            # The loop that takes work logs this. Wait, or the delivery is claimed again at once.
+            is_unsent = True
+            await asyncio.sleep(_STORE_PATIENCE_SECONDS)
+        except Exception:
+            # The lease is left to run out: trying again at once would only repeat the error.
+            _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
+        finally:
+            succeeded = answer is not None and answer.error is None
+            seconds = None if answer is None else time.monotonic() - begun
+            self._queues.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
+            if is_unsent:
+                self.unsent.append(claimed)
+
+    async def _attempt(self, leased: Leased) -> Exchange | None:
+        claimed = leased.claimed
+        if claimed.rendering is None:
+            body, warnings = claimed.body, _NO_WARNINGS
+        else:
+            body, warnings = await self._render(claimed, claimed.rendering)
+        prepared = self._destinations.known(claimed) or await self._destinations.find(claimed)
+        # Looked at last, because rendering and finding the destination take their time. The deadline counts
+        # from this very look, so it never outlasts the lease, even if the process is frozen here.
+        begun = time.monotonic()
+        if prepared is None or not prepared.destination.open or begun > leased.start_by:
+            return None
+        now, deadline = self._store.now(), begun + self._settings.deadline
+        request = self._sign(claimed, body, prepared, now, deadline)
+        answer = _NOTHING_SENT if request is None else await self._send(request, deadline)
+        decision = self._decide(claimed, answer)
+        self._record(Attempted(claimed, prepared, request, answer, now, decision, warnings))
+        return answer
+
+    def _render(self, claimed: Claimed, rendering_id: str) -> Awaitable[Rendered]:
+        return self._renderer.render(claimed, rendering_id)
+
+    def _sign(
+        self, claimed: Claimed, body: bytes, prepared: PreparedDestination, now: int, deadline: float
+    ) -> RenderedRequest | None:
+        message = Message(claimed.event_id, claimed.product, claimed.event_type, body)
+        try:
+            return build_request(prepared, message, now=now, deadline=deadline)
+        except Exception:
+            _logger.exception("the request of delivery %s cannot be built", claimed.id)
+            return None
+
+    def _send(self, request: RenderedRequest, deadline: float) -> Awaitable[Exchange]:
+        return exchange(self._transport, request, deadline=deadline)
+
+    def _decide(self, claimed: Claimed, answer: Exchange) -> Decision:
+        self.attempted += 1
+        decision = decide(claimed, answer, retries=self._settings.retries, now=self._store.now())
+        if decision.disable:
+            # What is leased for this endpoint waits until the store knows.
+            self._queues.close(claimed.endpoint_id)
+        return decision
+
+    def recorded_disabling(self, endpoint_ids: Iterable[str]) -> None:
+        """Go on with endpoints that results have asked to disable: their destinations now say what became of it."""
+        for endpoint_id in endpoint_ids:
+            self._destinations.forget(endpoint_id)
+            self._queues.open(endpoint_id)
+
+    # Ending.
+
+    async def finish(self, grace: float) -> None:
+        """Start nothing more and let what is in flight end; what has not after `grace` seconds is cut off."""
+        self._state.end()
+        self.unsent += [leased.claimed for leased in self._queues.take_waiting()]
+        if self._slots:
+            _, late = await asyncio.wait(set(self._slots), timeout=grace)
+            for slot in late:
+                slot.cancel()
+            if late:
+                await asyncio.wait(late)
+
+    def close(self) -> None:
+        """Free the threads that render."""
+        self._renderer.close()

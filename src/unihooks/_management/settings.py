@@ -1,0 +1,47 @@
+"""What a dispatcher gives to those that work for it: its workers, and the verbs of `webhooks` and `log`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httpx
+from attrs import Factory, frozen
+
+from unihooks._model.retries import RetryPolicy
+from unihooks.abc import Store
+
+Hook = Callable[[Any], object]
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The settings of a dispatcher.
+
+    `new_transport` gives the transport for one event loop; who asked for it
+    closes it. `deadline` is seconds. `retention_us` (of events) and
+    `keys_us` (of idempotency keys) are microseconds, or None for ever.
+    """
+
+    store: Store
+    retries: RetryPolicy
+    deadline: float
+    retention_us: int | None
+    keys_us: int | None
+    new_transport: Callable[[], httpx.AsyncBaseTransport]
+    on_delivery: Hook | None
+    on_endpoint_disabled: Hook | None
+    wakers: set[Callable[[], None]] = Factory(set)
+
+    def wake(self) -> None:
+        """Let the workers of this process look for work now; a hint that nothing depends on."""
+        for waker in tuple(self.wakers):
+            waker()
+
+
+class HasSettings(Protocol):
+    """What a worker works for: anything that has settings, such as a dispatcher."""
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings."""

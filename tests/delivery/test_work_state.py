@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from unihooks._delivery.work_state import Next, WorkState
+
+
+@pytest.fixture
+def state():
+    return WorkState()
+
+
+def test_it_rests_until_something_happens(state):
+    assert state.rests
+    state.changed()
+    assert not state.rests
+    assert state.take_next() is Next.LOOK
+    assert state.rests
+
+
+def test_what_happens_while_work_is_taken_is_for_the_next_time(state):
+    state.changed()
+    state.take_next()
+    state.emitted()
+    assert state.take_next() is Next.PLAN
+    assert state.take_next() is Next.REST
+
+
+def test_an_emit_of_this_process_is_planned_first_whatever_else_happens(state):
+    state.changed()
+    state.emitted()
+    state.changed()
+    assert state.take_next() is Next.PLAN
+
+
+def test_one_wake_up_is_under_way_at_a_time(state):
+    assert [state.begin_waking(), state.begin_waking()] == [True, False]
+    state.emitted()
+    assert state.begin_waking()
+
+
+def test_a_look_is_overdue_10_ms_after_the_last(state):
+    assert state.is_look_overdue(0.0)
+    state.begin_look(5.0)
+    assert not state.is_look_overdue(5.009)
+    assert state.is_look_overdue(5.011)
+
+
+def test_a_change_token_that_differs_is_noticed_once(state):
+    assert [state.has_changed(token) for token in (1, 1, 2, 2)] == [True, False, True, False]
+
+
+async def test_who_waits_goes_on_when_something_happens(state):
+    waiting = asyncio.create_task(state.wait(60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    state.changed()
+    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(state.wait(60), 5)  # it has not been taken
+    state.take_next()
+    await state.wait(0.001)
+    assert state.rests
+
+
+def test_more_is_scheduled_once_for_each_turn(state):
+    assert [state.schedule(), state.schedule()] == [True, False]
+    state.begin_turn()
+    assert state.schedule()
+    assert state.may_start
+
+
+def test_once_it_has_ended_nothing_starts_or_is_scheduled(state):
+    state.schedule()
+    state.end()
+    state.begin_turn()
+    assert not state.may_start
+    assert not state.schedule()
