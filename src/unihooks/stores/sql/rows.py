@@ -32,11 +32,11 @@ def webhook_values(webhook: Webhook) -> dict[str, Any]:
         "name": webhook.name,
         "description": webhook.description,
         "status": webhook.status.value,
-        "mapping": mapping_text(webhook.mapping),
+        "mapping": json.dumps({"remove": list(webhook.mapping.remove), "rename": dict(webhook.mapping.rename)}),
         "headers": json.dumps(webhook.headers.revealed()).encode(),
         "version": webhook.version,
-        "created_at": optional_to_us(webhook.created_at),
-        "updated_at": optional_to_us(webhook.updated_at),
+        "created_at": _optional_to_us(webhook.created_at),
+        "updated_at": _optional_to_us(webhook.updated_at),
         "activated_at": interval and interval.activated_at,
         "activated_mark": interval and interval.activated_mark,
         "deactivated_at": interval and interval.deactivated_at,
@@ -58,7 +58,7 @@ def endpoint_rows(webhook: Webhook) -> list[Row]:
             item.description,
             item.state.value,
             item.disabled_reason,
-            optional_to_us(item.disabled_at),
+            _optional_to_us(item.disabled_at),
         )
         for position, item in enumerate(webhook.endpoints)
     ]
@@ -70,8 +70,8 @@ def secret_rows(webhook: Webhook) -> list[Row]:
         (
             webhook.id,
             position,
-            optional_to_us(item.created_at),
-            optional_to_us(item.expires_at),
+            _optional_to_us(item.created_at),
+            _optional_to_us(item.expires_at),
             item.reveal().encode(),
         )
         for position, item in enumerate(webhook.secrets)
@@ -90,7 +90,7 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
     """Return the webhook of a row of `webhooks` and of its parts' rows, each in the order of position.
 
     A part's row has no webhook id: endpoints are (id, url, description, state, disabled_reason, disabled_at),
-    subscriptions (product, event_type), secrets what `to_secret` takes.
+    subscriptions (product, event_type), secrets (created_at, expires_at, value).
     """
     id_, tenant, name, description, status, mapping, version, created_at, updated_at, *interval, headers = row
     return Webhook(
@@ -99,22 +99,15 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
         name=name,
         description=description,
         status=WebhookStatus(status),
-        mapping=to_mapping(mapping),
-        headers=to_headers(headers),
+        mapping=PayloadMapping(**json.loads(mapping)),
+        headers=_to_headers(headers),
         version=version,
         created_at=optional_from_us(created_at),
         updated_at=optional_from_us(updated_at),
-        interval=to_interval(*interval),
+        interval=_to_interval(*interval),
         endpoints=tuple(_to_endpoint(item) for item in endpoints),
-        secrets=tuple(to_secret(*item) for item in secrets),
+        secrets=tuple(_to_secret(*item) for item in secrets),
         subscriptions=tuple(EventSubscription(*item) for item in subscriptions),
-    )
-
-
-def to_secret(created_at: int | None, expires_at: int | None, value: bytes) -> Secret:
-    """Return the secret of these columns."""
-    return Secret(
-        bytes(value).decode(), created_at=optional_from_us(created_at), expires_at=optional_from_us(expires_at)
     )
 
 
@@ -126,8 +119,8 @@ def to_destination(row: Row, secrets: Iterable[Row]) -> Destination:
         webhook_id=webhook_id,
         tenant=tenant,
         url=url,
-        headers=to_headers(headers),
-        secrets=tuple(to_secret(*item) for item in secrets),
+        headers=_to_headers(headers),
+        secrets=tuple(_to_secret(*item) for item in secrets),
         open=bool(is_open),
         config_version=config_version,
     )
@@ -136,44 +129,15 @@ def to_destination(row: Row, secrets: Iterable[Row]) -> Destination:
 def to_subscriber(webhook: Row, endpoints: Sequence[Row]) -> Subscriber:
     """Return what planning needs, from (id, rendering, interval columns) and (id, disabled_at) by id."""
     id_, rendering, *columns = webhook
-    interval = to_interval(*columns)
+    interval = _to_interval(*columns)
     assert interval is not None  # noqa: S101 - planning reads webhooks that were active once
     return Subscriber(id_, interval, rendering, tuple(SubscribedEndpoint(*row) for row in endpoints))
-
-
-def to_interval(
-    activated_at: int | None, activated_mark: str, deactivated_at: int | None, deactivated_mark: str
-) -> ActiveInterval | None:
-    """Return the interval of these columns, None if never active."""
-    if activated_at is None:
-        return None
-    return ActiveInterval(
-        activated_at=activated_at,
-        activated_mark=activated_mark,
-        deactivated_at=deactivated_at,
-        deactivated_mark=deactivated_mark,
-    )
-
-
-def mapping_text(mapping: PayloadMapping) -> str:
-    """Render a mapping as JSON."""
-    return json.dumps({"remove": list(mapping.remove), "rename": dict(mapping.rename)})
-
-
-def to_mapping(text: str) -> PayloadMapping:
-    """Return the mapping that `mapping_text` has rendered."""
-    return PayloadMapping(**json.loads(text))
-
-
-def to_headers(text: bytes) -> HeaderSet:
-    """Return the headers of a webhook's column."""
-    return HeaderSet([(name, value) for name, value in json.loads(bytes(text))])
 
 
 def to_event(row: Row) -> Event:
     """Return the event of (id, tenant, product, event_type, created_at, body)."""
     id_, tenant, product, event_type, created_at, body = row
-    # An event whose body is empty was erased: no JSON text is.
+    # JSON is never empty, so an empty body means that the event was erased.
     return Event(id_, tenant, product, event_type, decode(bytes(body)) if body else None, from_us(created_at))
 
 
@@ -216,7 +180,7 @@ def to_attempt(row: Row) -> Attempt:
     """
     delivery_id, number, url, started_at, duration_us, status_code, error, request, response, warnings, body = row
     return Attempt(
-        id=attempt_id(delivery_id, number),
+        id=f"att_{delivery_id.partition('_')[2]}_{number}",
         delivery_id=delivery_id,
         number=number,
         url=url,
@@ -227,29 +191,18 @@ def to_attempt(row: Row) -> Attempt:
         request_headers=_to_pairs(request),
         response_headers=_to_pairs(response),
         response_body=bytes(body),
-        warnings=to_warnings(warnings),
+        warnings=tuple(json.loads(warnings)) if warnings != "[]" else (),
     )
-
-
-def attempt_id(delivery_id: str, number: int) -> str:
-    """Return the id of an attempt, which is not stored."""
-    return f"att_{delivery_id.partition('_')[2]}_{number}"
-
-
-def to_warnings(text: str) -> tuple[str, ...]:
-    """Return warnings from their JSON."""
-    return tuple(json.loads(text)) if text != "[]" else ()
-
-
-def optional_to_us(moment: datetime | None) -> int | None:
-    """Return `to_us`, or None for None."""
-    return None if moment is None else to_us(moment)
 
 
 def _search_text(webhook: Webhook) -> str:
     # Searches ignore case alike in every database, whatever its locale.
     searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
     return "\n".join(searched).casefold()
+
+
+def _optional_to_us(moment: datetime | None) -> int | None:
+    return None if moment is None else to_us(moment)
 
 
 def _to_endpoint(row: Row) -> Endpoint:
@@ -261,6 +214,29 @@ def _to_endpoint(row: Row) -> Endpoint:
         state=EndpointState(state),
         disabled_reason=disabled_reason,
         disabled_at=optional_from_us(disabled_at),
+    )
+
+
+def _to_interval(
+    activated_at: int | None, activated_mark: str, deactivated_at: int | None, deactivated_mark: str
+) -> ActiveInterval | None:
+    if activated_at is None:
+        return None
+    return ActiveInterval(
+        activated_at=activated_at,
+        activated_mark=activated_mark,
+        deactivated_at=deactivated_at,
+        deactivated_mark=deactivated_mark,
+    )
+
+
+def _to_headers(text: bytes) -> HeaderSet:
+    return HeaderSet([(name, value) for name, value in json.loads(bytes(text))])
+
+
+def _to_secret(created_at: int | None, expires_at: int | None, value: bytes) -> Secret:
+    return Secret(
+        bytes(value).decode(), created_at=optional_from_us(created_at), expires_at=optional_from_us(expires_at)
     )
 
 
