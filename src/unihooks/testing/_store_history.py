@@ -11,7 +11,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._message.rendering import Rendering
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import EventSubscription
-from unihooks.abc import HELD_TOO_LONG
+from unihooks.abc import HELD_TOO_LONG, Claimed
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
@@ -53,6 +53,16 @@ class HistoryRules:
         assert scene.delivery(second.id).replay_of == replay.id
         scene.deliver(second)
         assert scene.recover(webhook) == 0
+
+    def test_recovering_repeats_what_was_sent_with_the_rendering_that_it_had(self, scene: Scene) -> None:
+        webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
+        failed = scene.claimed(payload={"a": 1})
+        scene.fail(failed)
+        never = scene.build(OTHER_URL).endpoints[0]
+        scene.revise(webhook, mapping=PayloadMapping(remove=["a"]), endpoints=[*webhook.endpoints, never])
+        assert scene.recover(webhook) == 2
+        claimed = {one.endpoint_id: scene.body(one) for one in scene.claim()}
+        assert claimed == {failed.endpoint_id: b'{"b":1}', never.id: b"{}"}
 
     def test_recovering_replays_what_was_held_too_long(self, scene: Scene) -> None:
         webhook = scene.active()
@@ -194,6 +204,30 @@ class HistoryRules:
         assert [scene.expire(5 * DAY, limit=3) for _ in range(3)] == [3, 2, 0]
 
     # Retention.
+
+    def test_a_rendering_goes_once_no_webhook_and_no_event_needs_it(self, scene: Scene) -> None:
+        webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
+        scene.clock.advance(10)
+        claimed = scene.claimed(payload={"a": 1})
+        assert claimed.rendering is not None
+        scene.deliver(claimed)
+        scene.clock.advance(10)
+        assert scene.prune(1) == 1
+        assert self._is_kept(scene, claimed)  # the webhook has it
+        waiting = scene.claimed(payload={"a": 1})
+        scene.revise(webhook, mapping=PayloadMapping())
+        scene.clock.advance(10)
+        assert scene.prune(1) == 0
+        assert self._is_kept(scene, claimed)  # a delivery is pending with it
+        scene.deliver(waiting)
+        assert scene.prune(10) == 0
+        assert self._is_kept(scene, claimed)  # it was given up too lately
+        scene.clock.advance(1)
+        assert scene.prune(10) == 1
+        assert not self._is_kept(scene, claimed)
+
+    def _is_kept(self, scene: Scene, claimed: Claimed) -> bool:
+        return claimed.rendering in scene.store.renderings([claimed.rendering or ""])
 
     def test_old_events_go_with_all_that_belongs_to_them(self, scene: Scene) -> None:
         scene.active()
