@@ -24,32 +24,42 @@ class NewDeliveries:
     capacity: Capacity
     now: int
     most: int
+    claimed: list[Claimed] = field(factory=list)
     leased: list[Row] = field(factory=list)
     waiting: list[Row] = field(factory=list)
-    _events: list[NewEvent] = field(factory=list)
     _ids: list[str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._ids = new_ids("dlv_", self.now, self.most)[::-1]
 
-    def add(self, event: NewEvent, match: Match, open_lanes: frozenset[str]) -> None:
+    def add(self, event: NewEvent, match: Match, open_lanes: frozenset[str], config_version: int) -> None:
         """Make a delivery for each endpoint of a match."""
+        tenant, event_id, product, event_type = event.tenant, event.id, event.product, event.event_type
+        webhook_id, rendering = match.webhook_id, match.rendering
         for endpoint_id in match.endpoint_ids:
-            row = (
-                event.tenant,
-                self._ids.pop(),
-                event.id,
-                match.webhook_id,
-                endpoint_id,
-                event.product,
-                event.event_type,
-                match.rendering,
-            )
-            if endpoint_id in open_lanes and self.capacity.take(endpoint_id):
-                self.leased.append(row)
-                self._events.append(event)
-            else:
+            id_ = self._ids.pop()
+            row = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, rendering)
+            if not (endpoint_id in open_lanes and self.capacity.take(endpoint_id)):
                 self.waiting.append(row)
+                continue
+            self.leased.append(row)
+            self.claimed.append(
+                Claimed(
+                    tenant,
+                    id_,
+                    event_id,
+                    webhook_id,
+                    endpoint_id,
+                    product,
+                    event_type,
+                    event.body,
+                    0,
+                    0,
+                    self.lease.token,
+                    config_version,
+                    rendering,
+                )
+            )
 
     def __len__(self) -> int:
         return len(self.leased) + len(self.waiting)
@@ -57,9 +67,16 @@ class NewDeliveries:
     @property
     def due(self) -> dict[str, int]:
         """When the first new delivery of each endpoint is due; that of a leased one is the end of its lease."""
-        return dict.fromkeys([row[4] for row in self.leased], self._until) | dict.fromkeys(
-            [row[4] for row in self.waiting], self.now
-        )
+        leased = dict.fromkeys([row[4] for row in self.leased], self._until)
+        return leased | dict.fromkeys([row[4] for row in self.waiting], self.now)
+
+    def read_bodies(self, tx: Transaction) -> None:
+        """Read what is leased and has not come with its event; planning looks at no body."""
+        without = [one for one in self.claimed if not one.body]
+        if without:
+            bodies = event_bodies(tx, ((one.tenant, one.event_id) for one in without))
+            for one in without:
+                one.body = bodies[one.tenant, one.event_id]
 
     def calls(self) -> list[Call]:
         """Return the calls that insert them; one that is there already, as `recover` may have made it, stays."""
@@ -67,34 +84,6 @@ class NewDeliveries:
         return [
             Call("add_planned_deliveries", self.leased, leased),
             Call("add_planned_deliveries", self.waiting, {**leased, "due_at": self.now, "token": None}),
-        ]
-
-    def without_bodies(self) -> list[tuple[str, str]]:
-        """Return tenant and id of the events whose bodies have yet to be read for what is leased."""
-        return list(dict.fromkeys((event.tenant, event.id) for event in self._events if not event.body))
-
-    def claimed(self, bodies: dict[tuple[str, str], bytes], config_versions: dict[str, int]) -> list[Claimed]:
-        """Return what is leased; `bodies` are those that were missing."""
-        token = self.lease.token
-        return [
-            Claimed(
-                tenant,
-                id_,
-                event_id,
-                webhook_id,
-                endpoint_id,
-                product,
-                event_type,
-                event.body or bodies[tenant, event_id],
-                0,
-                0,
-                token,
-                config_versions[tenant],
-                rendering,
-            )
-            for (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, rendering), event in zip(
-                self.leased, self._events, strict=True
-            )
         ]
 
     def kept(self, tx: Transaction, inserted: Iterable[Outcome]) -> set[str] | None:

@@ -13,7 +13,7 @@ from unihooks._base.round_robin import round_robin
 from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event
 from unihooks.abc import Capacity, Lease, Planned
 from unihooks.stores.sql.claiming import lowering
-from unihooks.stores.sql.deliveries import NewDeliveries, event_bodies
+from unihooks.stores.sql.deliveries import NewDeliveries
 from unihooks.stores.sql.recent_events import RecentEvents
 from unihooks.stores.sql.subscribers import Subscribers
 from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
@@ -23,6 +23,7 @@ _DELIVERIES_PER_PLAN = 1_000
 _DELIVERIES_PER_CHUNK = 500
 _BYTES_PER_PLAN = 8 * 1024 * 1024
 _SECONDS_OF_MATCHING = 0.05
+_MATCHED_BETWEEN_LOOKS = 8
 _MOST_TRIES = 5
 _logger = logging.getLogger("unihooks.store")
 
@@ -109,8 +110,8 @@ class Planner:
         made = NewDeliveries(lease, capacity, tx.now, sum(len(m.endpoint_ids) for item in chosen for m in item.matches))
         for item in chosen:
             for match in item.matches:
-                made.add(item.event, match, item.open_lanes)
-        claimed = made.claimed(event_bodies(tx, made.without_bodies()), config_versions)
+                made.add(item.event, match, item.open_lanes, config_versions[item.event.tenant])
+        made.read_bodies(tx)
         first, second, *_, more = tx.pipeline(
             *made.calls(), *_marking(chosen, tx.now), *lowering(made.due), Call("more_new_events"), commit=True
         )
@@ -118,7 +119,7 @@ class Planner:
         return Planned(
             events=sum(item.cursor is None and item.failure is None for item in chosen),
             deliveries=len(made) if kept is None else len(kept),
-            claimed=claimed if kept is None else [one for one in claimed if one.id in kept],
+            claimed=made.claimed if kept is None else [one for one in made.claimed if one.id in kept],
             more=bool(more.rows),
         )
 
@@ -144,7 +145,7 @@ class Planner:
         quota = _Quota()
         kinds: dict[tuple[str, ...], _Kind | None] = {}
         for position, item in enumerate(chosen):
-            if position and quota.is_used_up:
+            if (position and quota.deliveries <= 0) or (position % _MATCHED_BETWEEN_LOOKS == 1 and quota.is_used_up):
                 return chosen[:position]
             try:
                 self._match_one(tx, item, config_versions[item.event.tenant], quota, kinds)

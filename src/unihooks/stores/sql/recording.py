@@ -39,39 +39,78 @@ class _Health:
 
 def opening(results: Sequence[Result]) -> list[Call]:
     """Return the call that `record` begins with, unless a lock of the configuration has to come first."""
-    if any(item.disable or item.state is not DeliveryState.DELIVERED for item in results):
-        return []
-    return [_holding(results, DeliveryState.PENDING)]
+    delivered, others = _split(results)
+    return [] if others else [_delivering(delivered)]
 
 
 def record(tx: Transaction, results: Sequence[Result]) -> Recorded:
     """Store the results whose token still holds the delivery; `opening` came along with the transaction's beginning."""
-    alone = _may_disable(tx, results)
+    delivered, others = _split(results)
+    alone = _may_disable(tx, others)
     if alone:
         # Before any row is locked: whoever changes a configuration locks in this order.
         lock_configuration(tx, alone)
-    outcome = tx.opening[0] if tx.opening else tx.pipeline(_holding(results, DeliveryState.PENDING))[0]
-    accepted = _held(results, outcome.rows)
+    moved, *held = tx.opening or tx.pipeline(_delivering(delivered), _holding(others, DeliveryState.PENDING))
+    kept = _held(others, held[0].rows) if held else []
+    accepted = _in_order(results, [*_moved(tx, delivered, moved.changed), *kept])
     if len(accepted) < len(results):
         _keep_attempts(tx, results)
     if not accepted:
         return Recorded(accepted=frozenset())
-    disabled = _store(tx, accepted, alone)
+    disabled = _store(tx, accepted, kept, alone)
     return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
 
 
-def _store(tx: Transaction, accepted: list[Result], alone: set[str]) -> list[tuple[str, str, str]]:
+def _split(results: Sequence[Result]) -> tuple[Sequence[Result], Sequence[Result]]:
+    """Return the results that a single statement can record, which is nearly all, and the others."""
+    if len({item.claimed.id for item in results}) < len(results):
+        # Which of two results has been accepted only their tokens tell.
+        return [], results
+    others = [
+        item for item in results if item.state is not DeliveryState.DELIVERED or item.disable or item.attempt is None
+    ]
+    if not others:
+        return results, others
+    apart = set(map(id, others))
+    return [item for item in results if id(item) not in apart], others
+
+
+def _delivering(delivered: Sequence[Result]) -> Call:
+    """Return the call that moves on what was delivered and is still held by its token."""
+    rows = [(one.claimed.tenant, one.claimed.id, one.claimed.token, sent.number) for one, sent in _sent(delivered)]
+    return Call("deliver", sorted(rows))
+
+
+def _moved(tx: Transaction, delivered: Sequence[Result], changed: int) -> Sequence[Result]:
+    """Return the results that `_delivering` has accepted; their number tells whether to look which."""
+    if changed == len(delivered):
+        return delivered
+    keys = [(one.claimed.tenant, one.claimed.id, sent.number) for one, sent in _sent(delivered)]
+    found = {row[0] for row in tx.fetch("delivered_just_now", keys)}
+    return [item for item in delivered if item.claimed.id in found]
+
+
+def _in_order(results: Sequence[Result], accepted: Sequence[Result]) -> Sequence[Result]:
+    if len(accepted) == len(results):
+        return results
+    chosen = set(map(id, accepted))
+    return [item for item in results if id(item) in chosen]
+
+
+def _store(
+    tx: Transaction, accepted: Sequence[Result], kept: Sequence[Result], alone: set[str]
+) -> list[tuple[str, str, str]]:
     sent = _sent(accepted)
     endpoint_ids = list(dict.fromkeys(item.claimed.endpoint_id for item in accepted))
     *_, lanes = tx.pipeline(
         Call("add_attempts", [_attempt_row(*pair) for pair in sent]),
-        *_moving(tx, accepted),
+        Call("move_on", _moving(kept, tx.now)),
         Call("add_hours", hour_rows(sent, tx.now)),
         Call("lane_health", values={"endpoints": endpoint_ids}),
     )
     healths = {endpoint_id: _Health(*health) for endpoint_id, *health in lanes.rows}
     reasons = _note_health(healths, sent, tx.now)
-    due = _due(accepted, tx.now)
+    due = _due(kept, tx.now)
     rows = [
         (id_, one.failing_since, one.failures, one.last_success_at, one.last_failure_at, due.get(id_))
         for id_, one in healths.items()
@@ -114,27 +153,16 @@ def _keep_attempts(tx: Transaction, results: Sequence[Result]) -> None:
     tx.run("note_attempts", rows)
 
 
-def _moving(tx: Transaction, accepted: Sequence[Result]) -> list[Call]:
-    """Return the calls that move deliveries on: what was delivered by its ids alone, the rest row by row."""
-    delivered: dict[tuple[str, int], list[str]] = {}
+def _moving(kept: Sequence[Result], now: int) -> list[Row]:
     rows: list[Row] = []
-    for item in accepted:
+    for item in kept:
         claimed, made = item.claimed, item.attempt
-        if item.state is DeliveryState.DELIVERED and made is not None:
-            delivered.setdefault((claimed.tenant, made.number), []).append(claimed.id)
-            continue
-        due_at = _retry_at(item, tx.now) if item.state is DeliveryState.PENDING else None
+        due_at = _retry_at(item, now) if item.state is DeliveryState.PENDING else None
         number, started_at = (claimed.attempt_count, None) if made is None else (made.number, made.started_at)
         rows.append(
             (claimed.tenant, claimed.id, claimed.endpoint_id, item.state.value, due_at, number, started_at, item.reason)
         )
-    return [
-        *(
-            Call("move_delivered", values={"tenant": tenant, "number": number, "ids": ids})
-            for (tenant, number), ids in delivered.items()
-        ),
-        Call("move_on", rows),
-    ]
+    return rows
 
 
 def _due(accepted: Iterable[Result], now: int) -> dict[str, int]:

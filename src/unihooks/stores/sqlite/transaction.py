@@ -102,7 +102,8 @@ class SQLiteTransaction(Transaction):
         tail = [_adapted(values[name]) for name in compiled.names_after]
         for piece in _chunks(rows):
             given = [*head, *chain.from_iterable(piece), *tail]
-            found += self._connection.execute(compiled.text(len(piece)), given).fetchall()
+            cursor = self._connection.execute(compiled.text(len(piece)), given)
+            found += _unpacked(cursor) if compiled.statement.columns else cursor.fetchall()
         return found
 
 

@@ -11,9 +11,27 @@ CROSS JOIN LATERAL (
     WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = :state FOR NO KEY UPDATE
 ) AS held
 
--- name: move_delivered
-UPDATE unihooks.deliveries SET state = 'delivered', token = NULL, attempt_count = :number, reason = NULL
-WHERE tenant = :tenant AND id = ANY(CAST(:ids AS text[]))
+-- name: deliver
+-- rows: tenant, id, token, number
+WITH held AS (
+    SELECT k.tenant, k.id, k.number FROM json_to_recordset(CAST(:rows AS json))
+        AS k (tenant text, id text, token bigint, number integer)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM unihooks.deliveries AS d
+        WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = 'pending' FOR NO KEY UPDATE
+    ) AS locked
+)
+UPDATE unihooks.deliveries AS d SET state = 'delivered', token = NULL, attempt_count = held.number, reason = NULL
+FROM held WHERE d.tenant = held.tenant AND d.id = held.id
+
+-- The attempts of what was delivered now are not stored yet.
+-- name: delivered_just_now
+-- rows: tenant, id, number
+SELECT d.id FROM json_to_recordset(CAST(:rows AS json)) AS k (tenant text, id text, number integer)
+JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
+WHERE d.state = 'delivered' AND d.attempt_count = k.number AND NOT EXISTS (
+    SELECT 1 FROM unihooks.attempts AS a WHERE a.delivery_id = d.id AND a.number = d.attempt_count
+)
 
 -- name: move_on
 -- rows: tenant, id, endpoint_id, state, due_at, number, first_at, reason

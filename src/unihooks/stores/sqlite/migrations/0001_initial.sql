@@ -128,7 +128,7 @@ CREATE TABLE main.unihooks_events (
     PRIMARY KEY (tenant, id)
 );
 
-CREATE INDEX main.unihooks_events_new ON unihooks_events (tenant, queued_at, id) WHERE NOT planned;
+CREATE INDEX main.unihooks_events_new ON unihooks_events (tenant, queued_at) WHERE NOT planned;
 CREATE INDEX main.unihooks_events_planned ON unihooks_events (created_at) WHERE planned;
 CREATE UNIQUE INDEX main.unihooks_events_once ON unihooks_events (tenant, idempotency_key)
     WHERE idempotency_key IS NOT NULL;

@@ -37,8 +37,9 @@ ORDER BY k.key, d.due_at
 
 -- name: lease
 -- rows: tenant, id
-UPDATE main.unihooks_deliveries AS d SET due_at = :until, token = :token FROM json_each(:rows) AS k
-WHERE d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
+WITH taken (tenant, id) AS (VALUES :rows)
+UPDATE main.unihooks_deliveries AS d SET due_at = :until, token = :token FROM taken
+WHERE d.tenant = taken.tenant AND d.id = taken.id
 
 -- name: lock_lanes
 

@@ -13,9 +13,9 @@ SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, length(e.body) AS 
     NULL AS body
 FROM found CROSS JOIN main.unihooks_events AS e ON e.rowid IN (
     SELECT n.rowid FROM main.unihooks_events AS n WHERE n.tenant = found.tenant AND NOT n.planned
-    ORDER BY n.queued_at, n.id LIMIT (SELECT (:limit + count(*) - 1) / count(*) FROM found)
+    ORDER BY n.queued_at, n.rowid LIMIT (SELECT (:limit + count(*) - 1) / count(*) FROM found)
 )
-ORDER BY e.tenant, e.queued_at, e.id
+ORDER BY e.tenant, e.queued_at, e.rowid
 
 -- name: share_found_configuration
 
@@ -33,9 +33,8 @@ SELECT t.tenant, t.config_version FROM turns CROSS JOIN main.unihooks_tenants AS
 -- rows: tenant, id
 -- columns: tenant, id, body
 -- bytes: body
-SELECT e.tenant, e.id, e.body FROM json_each(:rows) AS k
-CROSS JOIN main.unihooks_events AS e
-    ON e.tenant = json_extract(k.value, '$[0]') AND e.id = json_extract(k.value, '$[1]')
+SELECT e.tenant, e.id, e.body FROM (VALUES :rows) AS k
+CROSS JOIN main.unihooks_events AS e ON e.tenant = k.column1 AND e.id = k.column2
 
 -- name: add_planned_deliveries
 -- rows: tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering
@@ -61,8 +60,8 @@ CROSS JOIN main.unihooks_deliveries AS d
 
 -- name: mark_planned
 -- rows: tenant, id
-UPDATE main.unihooks_events AS e SET planned = 1 FROM json_each(:rows) AS k
-WHERE e.tenant = json_extract(k.value, '$[0]') AND e.id = json_extract(k.value, '$[1]')
+WITH done (tenant, id) AS (VALUES :rows)
+UPDATE main.unihooks_events AS e SET planned = 1 FROM done WHERE e.tenant = done.tenant AND e.id = done.id
 
 -- name: mark_partly_planned
 -- rows: tenant, id, cursor, queued_at

@@ -5,14 +5,27 @@ WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints)) AND failing_since
 -- name: held_by_token
 -- rows: tenant, id, token, position
 -- columns: position
-SELECT json_extract(k.value, '$[3]') AS position FROM json_each(:rows) AS k
+SELECT k.column4 AS position FROM (VALUES :rows) AS k
+CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = k.column1 AND d.id = k.column2
+WHERE d.token = k.column3 AND +d.state = :state
+
+-- name: deliver
+-- rows: tenant, id, token, number
+WITH done (tenant, id, token, number) AS (VALUES :rows)
+UPDATE main.unihooks_deliveries AS d
+SET state = 'delivered', token = NULL, attempt_count = done.number, reason = NULL
+FROM done WHERE d.tenant = done.tenant AND d.id = done.id AND d.token = done.token AND +d.state = 'pending'
+
+-- The attempts of what was delivered now are not stored yet.
+-- name: delivered_just_now
+-- rows: tenant, id, number
+-- columns: id
+SELECT d.id FROM json_each(:rows) AS k
 CROSS JOIN main.unihooks_deliveries AS d
     ON d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
-WHERE d.token = json_extract(k.value, '$[2]') AND +d.state = :state
-
--- name: move_delivered
-UPDATE main.unihooks_deliveries SET state = 'delivered', token = NULL, attempt_count = :number, reason = NULL
-WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:ids))
+WHERE +d.state = 'delivered' AND d.attempt_count = json_extract(k.value, '$[2]') AND NOT EXISTS (
+    SELECT 1 FROM main.unihooks_attempts AS a WHERE a.delivery_id = d.id AND a.number = d.attempt_count
+)
 
 -- name: move_on
 -- rows: tenant, id, endpoint_id, state, due_at, number, first_at, reason
