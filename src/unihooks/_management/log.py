@@ -1,4 +1,4 @@
-"""The log that customers and operators read: events, deliveries, attempts, and what can be done with them."""
+"""The verbs of `dispatcher.log`: read events, deliveries and attempts, replay, cancel, recover."""
 
 from __future__ import annotations
 

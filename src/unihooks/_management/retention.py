@@ -1,4 +1,4 @@
-"""Forget on request, batch by batch: remove old events, or erase what events said."""
+"""Forget on request, in batches: remove old events, or erase what events said."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def erase(store: Store, tenant: str, event_ids: Iterable[str] | None, before: da
     erased, batch = 0, 0
     after: str | None = ""
     while after is not None:
-        # One more than a batch: the store sees that there are more.
+        # One more than the store erases in a call, which tells it that there are more.
         some = None if ids is None else ids[batch * _BATCH : (batch + 1) * _BATCH + 1]
         count, after = store.erase(tenant, event_ids=some, before=edge, after=after, limit=_BATCH)
         erased, batch = erased + count, batch + 1
@@ -54,7 +54,7 @@ def _edge(store: Store, older_than: object) -> int:
 def _checked_ids(event_ids: object) -> list[str]:
     if isinstance(event_ids, str | bytes) or not isinstance(event_ids, Iterable):
         raise TypeError("event_ids must be a list of ids, not a single one")
-    # What no store could have given as an id is simply not found.
+    # A text that no store accepts is the id of no event: leave it out, as unknown ids are.
     return sorted({one for one in event_ids if isinstance(one, str) and storable(one)})
 
 
