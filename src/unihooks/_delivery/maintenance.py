@@ -22,6 +22,9 @@ _BATCH = 200
 _PAUSE_SECONDS = 0.02
 _logger = logging.getLogger("unihooks.worker")
 
+# `chore(older_than, limit)` takes up to `limit` things that are older than a time, and returns how many it took.
+_Chore = Callable[[int, int], int]
+
 
 def _new_worker_id() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -55,14 +58,10 @@ class Maintenance:
 
     async def once(self) -> None:
         """Do one small batch of each chore now, without a heartbeat."""
-        store = self.settings.store
         # In a thread: the store may have to ask its server for the time.
-        now = await self.offload(store.now)
-        await self.offload(store.expire_held, now - HELD_AT_MOST_US, _BATCH)
-        if self.settings.retention_us is not None:
-            await self.offload(store.prune, now - self.settings.retention_us, _BATCH)
-        if self.settings.keys_us is not None:
-            await self.offload(store.forget_keys, now - self.settings.keys_us, _BATCH)
+        now = await self.offload(self.settings.store.now)
+        for chore, age_us in self._chores():
+            await self.offload(chore, now - age_us, _BATCH)
 
     async def finish(self) -> None:
         """Stop the chores and note that this worker has ended."""
@@ -80,25 +79,22 @@ class Maintenance:
     async def _run_chores(self) -> None:
         try:
             await self.offload(self.settings.store.heartbeat, self.worker_id)
-            await self._expire()
-            await self._prune()
-            await self._forget_keys()
+            for chore, age_us in self._chores():
+                await self._in_batches(chore, age_us)
         except StoreError as error:
             _logger.error("maintenance failed and will be tried again: %s", error)  # noqa: TRY400
         except Exception:
             _logger.exception("maintenance failed and will be tried again")
 
-    async def _expire(self) -> None:
-        await self._in_batches(self.settings.store.expire_held, HELD_AT_MOST_US)
+    def _chores(self) -> list[tuple[_Chore, int]]:
+        settings, store = self.settings, self.settings.store
+        chores = [
+            (store.expire_held, HELD_AT_MOST_US),
+            (store.prune, settings.retention_us),
+            (store.forget_keys, settings.keys_us),
+        ]
+        return [(chore, age_us) for chore, age_us in chores if age_us is not None]
 
-    async def _prune(self) -> None:
-        if self.settings.retention_us is not None:
-            await self._in_batches(self.settings.store.prune, self.settings.retention_us)
-
-    async def _forget_keys(self) -> None:
-        if self.settings.keys_us is not None:
-            await self._in_batches(self.settings.store.forget_keys, self.settings.keys_us)
-
-    async def _in_batches(self, chore: Callable[[int, int], int], age_us: int) -> None:
+    async def _in_batches(self, chore: _Chore, age_us: int) -> None:
         while await self.offload(chore, self.settings.store.now() - age_us, _BATCH) >= _BATCH:  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -8,11 +8,10 @@ from typing import Any, TypeVar, Unpack
 from attrs import frozen
 
 from unihooks._base.awaitable import awaitable
-from unihooks._base.times import to_us
 from unihooks._contract.filters import DeliveryFilters
 from unihooks._management.paging import paginate
 from unihooks._management.settings import Settings
-from unihooks._model.checks import check_filters, check_id, check_number, check_tenant, not_found
+from unihooks._model.checks import check_filters, check_id, check_moment, check_number, check_tenant, not_found
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks._model.page import Page
 from unihooks.abc import DeliveryFilter, EventFilter, Window
@@ -50,7 +49,8 @@ class Log:
         """List what was emitted, with payloads."""
         check_tenant(tenant)
         check_filters(product=product, event_type=event_type)
-        first, last = _moment("since", since), _moment("until", until)
+        first = None if since is None else check_moment("since", since)
+        last = None if until is None else check_moment("until", until)
         filters = EventFilter(product=product, event_type=event_type, since=first, until=last)
         store = self._settings.store
         return paginate(lambda window: store.list_events(tenant, filters, window), _id_of, limit=limit, cursor=cursor)
@@ -160,7 +160,8 @@ class Log:
         check_tenant(tenant)
         check_id("webhook", webhook_id)
         store = self._settings.store
-        first, last = to_us(_aware("since", since)), store.now() + 1 if until is None else to_us(_aware("until", until))
+        first = check_moment("since", since)
+        last = store.now() + 1 if until is None else check_moment("until", until)
         made = 0
         after: str | None = ""
         while after is not None:
@@ -194,7 +195,7 @@ def _converted(name: str, value: Any) -> Any:
     if name == "state":
         return _state(value)
     if name in ("since", "until"):
-        return _moment(name, value)
+        return check_moment(name, value)
     if name == "held":
         if not isinstance(value, bool):
             raise InvalidWebhook("held must be True, False or None", name="held")
@@ -222,13 +223,3 @@ def _state(value: object) -> DeliveryState:
         return DeliveryState(str(value))
     except ValueError:
         raise InvalidWebhook(f"state must be one of {', '.join(DeliveryState)}", name="state") from None
-
-
-def _moment(name: str, value: datetime | None) -> int | None:
-    return None if value is None else to_us(_aware(name, value))
-
-
-def _aware(name: str, value: Any) -> datetime:
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value
-    raise InvalidWebhook(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)
