@@ -39,7 +39,8 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def slow(session: nox.Session) -> None:
     """Run the slow tests: they kill processes and servers, run the benchmarks small, and start other programs."""
-    run_tests(session, "-m", "slow")
+    # Later than that, a test hangs and the stacks of its threads are of use.
+    run_tests(session, "-m", "slow", "-o", "faulthandler_timeout=300")
 
 
 def run_tests(session: nox.Session, *chosen: str) -> None:

@@ -1,4 +1,4 @@
-"""How the documentation is built."""
+"""The settings of the documentation."""
 
 import re
 from importlib.metadata import version as _version
@@ -23,13 +23,13 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_default_options = {"members": True}
 
-# Annotations name private modules and other projects, which are not indexed
-# here: without the network there is nothing to look them up in.
+# Annotations name private modules and other projects. The index has neither,
+# since the documentation is built without the network.
 nitpick_ignore_regex = [("py:.*", r".*")]
 
 
 def _mark_code(_app, _what, _name, _object, _options, lines):
-    # Docstrings put code between single backticks; reStructuredText wants two.
+    # Docstrings put code between single backticks, but reStructuredText needs two.
     lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)(?=(\w)?)", _doubled, line) for line in lines]
 
 
@@ -38,5 +38,5 @@ def _doubled(match):
 
 
 def setup(app):
-    """Connect what is defined here."""
+    """Connect the functions above to Sphinx."""
     app.connect("autodoc-process-docstring", _mark_code)

@@ -385,5 +385,5 @@ async def test_a_closed_asynchronous_connection_is_named(tmp_path):
 
 
 def test_a_receiver_that_runs_is_not_started_twice():
-    with Receiver() as receiver, pytest.raises(RuntimeError, match="runs already"):
+    with Receiver() as receiver, pytest.raises(RuntimeError, match="already running"):
         receiver.start()

@@ -57,7 +57,7 @@ _logger = logging.getLogger("unihooks.dispatcher")
 
 
 class Dispatcher:
-    """Emit events and everything around it; safe to share between threads, tasks and forked processes.
+    """The host's handle for everything; safe to share between threads, tasks and forked processes.
 
     Args:
         store: Where all of it is kept: SQLiteStore, PostgresStore, MemoryStore or your own.
@@ -116,8 +116,8 @@ class Dispatcher:
             store.use_clock(clock)
         self.catalog = catalog
         self._store = store
-        self._gathering = EmitBatcher(store)
-        self._patrol = _NoWorkerWarning(store)
+        self._batcher = EmitBatcher(store)
+        self._no_worker = _NoWorkerWarning(store)
         self._watch = Watch(store)
         self._settings = Settings(
             store=store,
@@ -186,16 +186,16 @@ class Dispatcher:
     ) -> Event:
         """Do what `emit` does without blocking the event loop; `connection` may be asynchronous."""
         if not self._knows_time:
-            # A server may have to be asked for it the first time.
+            # The store may have to ask its server for the time, once.
             await asyncio.to_thread(self._store.now)
             self._knows_time = True
         new = self._new_event(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
             return _with_payload(await self._store.aemit_on(connection, new), payload)
-        event = _settled(await self._gathering.submit(new), payload)
+        event = _settled(await self._batcher.submit(new), payload)
         self._settings.wake()
-        if self._patrol.is_due(event):
-            await asyncio.to_thread(self._patrol.look, event)
+        if self._no_worker.is_due(event):
+            await asyncio.to_thread(self._no_worker.look, event)
         return event
 
     def emit_many(self, events: Iterable[tuple[str, str, Any]], *, tenant: str = "default") -> list[Event]:
@@ -234,7 +234,7 @@ class Dispatcher:
         try:
             yield worker
         finally:
-            # A child that was forked inside the block has no such thread.
+            # A process that was forked inside the block has no such thread.
             if os.getpid() == process:
                 thread.stop()
 
@@ -339,8 +339,8 @@ class Dispatcher:
 
     def _told(self, last: Event) -> None:
         self._settings.wake()
-        if self._patrol.is_due(last):
-            self._patrol.look(last)
+        if self._no_worker.is_due(last):
+            self._no_worker.look(last)
 
 
 def _settled(outcome: EmitOutcome, payload: Any) -> Event:
@@ -355,7 +355,7 @@ def _with_payload(stored: Event, payload: Any) -> Event:
 
 
 class _NoWorkerWarning:
-    """Warn once when nobody seems to run a worker; looks at most every 10 s."""
+    """A warning, given once, that nobody seems to run a worker; it is looked for every 10 s at most."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -370,7 +370,7 @@ class _NoWorkerWarning:
         try:
             oldest = self._store.oldest_unplanned()
         except StoreError:
-            # The event is stored: trouble that came after it is not the emit's.
+            # The event is stored already: its emit must not fail because of this look.
             return
         if oldest is not None and event.created_at - from_us(oldest) > _UNPLANNED_TOO_LONG:
             self._warned = True

@@ -129,7 +129,7 @@ async def test_maintenance_outlives_a_store_that_fails(host, maintenance_of, mon
     await done(maintenance)
     await maintenance.finish()
     assert "will be tried again" in caplog.text
-    assert "cannot be noted" in caplog.text
+    assert "was not told that this worker has ended" in caplog.text
 
     monkeypatch.setattr(store, "heartbeat", beat)
     host.clock.advance(30)

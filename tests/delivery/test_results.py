@@ -99,7 +99,7 @@ class Untellable(Number):
 async def test_an_attempt_whose_result_cannot_be_made_is_left_to_its_lease(caplog):
     notebook = Notebook()
     assert await recording(notebook, [1, Untellable(2), 3]) == [[1, 3]] == notebook.batches
-    assert "the result of delivery dlv_1 cannot be told" in caplog.text
+    assert "the result of delivery dlv_1 cannot be made" in caplog.text
 
 
 class Picky(Notebook):
@@ -143,7 +143,7 @@ async def test_whoever_is_told_cannot_end_the_recording(caplog):
         recorder.add(Number(number))
         assert await asyncio.wait_for(told.get(), 5) == [number]
     running.cancel()
-    assert "telling of recorded results failed" in caplog.text
+    assert "the results are recorded, but what follows from them failed" in caplog.text
 
 
 def test_response_headers_are_shown_as_they_came():

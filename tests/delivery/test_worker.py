@@ -211,7 +211,7 @@ async def test_a_worker_that_works_is_not_started_twice_but_again_once_it_has_en
         serving = asyncio.create_task(worker.serve())
         await host.dispatcher.aemit("chat", "x", number)
         await host.receiver.await_for(number + 1)
-        with pytest.raises(RuntimeError, match="works already"):
+        with pytest.raises(RuntimeError, match="running already"):
             await worker.serve()
         worker.stop()
         await serving

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import attrs
 import pytest
 
 from unihooks import DeliveryState, EventSubscription, PayloadMapping
+from unihooks._contract.filters import DeliveryFilter, DeliveryFilters
 from unihooks.exceptions import Conflict, InvalidWebhook, NotFound
 from unihooks.testing import Answer
 
@@ -422,3 +424,8 @@ async def test_every_verb_has_an_awaitable_twin(host):
     assert (await log.areplay(delivery.id)).replay_of == delivery.id
     assert (await log.acancel(delivery.id)).state is DeliveryState.CANCELLED
     assert await log.arecover(webhook.id, since=event.created_at) == 0
+
+
+def test_hosts_can_filter_by_all_that_stores_filter_by():
+    given, kept = DeliveryFilters.__annotations__, {one.name for one in attrs.fields(DeliveryFilter)}
+    assert set(given) == kept - {"delivery_id"}

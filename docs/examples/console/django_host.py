@@ -41,7 +41,7 @@ urlpatterns = [path("sign-in", sign_in)]
 
 
 async def authenticate(request):
-    """Read Django's session, which its middleware has no chance to do for the console."""
+    """Read Django's session, since Django's middleware does not see the console's requests."""
     session = SessionStore(request.cookies.get(settings.SESSION_COOKIE_NAME))
     return to_viewer(await session.aget("tenant"))
 
@@ -54,7 +54,7 @@ _django, _console = get_wsgi_application(), ASGIMiddleware(console)
 
 
 def wsgi(environ, start_response):
-    """Pass what lies under /webhooks to the console and all else to Django."""
+    """Pass requests below /webhooks to the console, and all others to Django."""
     prefix, path_info = "/webhooks", environ["PATH_INFO"]
     if path_info == prefix or path_info.startswith(f"{prefix}/"):
         script_name = environ.get("SCRIPT_NAME", "") + prefix

@@ -24,7 +24,7 @@ def sign_in():
 
 
 def authenticate(request):
-    """Let Flask read its session from the request that the console got."""
+    """Let Flask read its session from the console's request."""
     with app.request_context(request.scope["wsgi_environ"]):
         return to_viewer(session.get("tenant"))
 

@@ -40,7 +40,7 @@ webhooks = create_console(dispatcher, authenticate=authenticate)
 
 @asgi("/webhooks", is_mount=True, copy_scope=True)
 async def console(scope: Scope, receive: Receive, send: Send) -> None:
-    """Give the console the path as it was asked for: Litestar takes the prefix off and adds a last slash."""
+    """Give the console the original path: Litestar removes the prefix and adds a trailing slash."""
     path = unquote(scope["raw_path"].decode())
     await webhooks({**scope, "root_path": "/webhooks", "path": path}, receive, send)
 

@@ -15,5 +15,5 @@ SECRET_KEY = "only-for-this-example-0123456789-abcdefgh"
 
 
 def to_viewer(tenant: str | None) -> Viewer | None:
-    """Return who looks: the customer who has signed in to the shop, or None for a stranger."""
+    """Return the customer who has signed in to the shop, or None for anybody else."""
     return None if tenant is None else Viewer(tenant, name=tenant)

@@ -11,7 +11,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": os.environ.get("SHOP_DATABASE", "shop.sqlite3"),
-        # A transaction that reads first and then emits would fail if a worker wrote meanwhile.
+        # A deferred transaction that reads before it emits would fail if a worker has written in between.
         "OPTIONS": {"transaction_mode": "IMMEDIATE"},
     }
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -11,14 +11,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def awaitable(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+def awaitable(
+    method: Callable[P, T], in_thread: Callable[..., Awaitable[T]] = asyncio.to_thread
+) -> Callable[P, Coroutine[Any, Any, T]]:
     """Return a coroutine function that runs `method` in a thread, so that it does not block the event loop."""
 
     @wraps(method)
     async def twin(*args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(method, *args, **kwargs)
+        return await in_thread(method, *args, **kwargs)
 
     twin.__name__ = f"a{method.__name__}"
-    twin.__qualname__ = f"{method.__qualname__.rpartition('.')[0]}.{twin.__name__}"
+    twin.__qualname__ = method.__qualname__.removesuffix(method.__name__) + twin.__name__
     twin.__doc__ = f"Do what `{method.__name__}` does without blocking the event loop."
     return twin

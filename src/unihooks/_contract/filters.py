@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TypedDict
+
 from attrs import frozen
 
 from unihooks._model.log import DeliveryState
@@ -49,7 +52,7 @@ class EventFilter:
 
 @frozen(kw_only=True)
 class DeliveryFilter:
-    """The deliveries wanted, from `since` until before `until`."""
+    """The deliveries wanted, from `since` until before `until`: `DeliveryFilters` as stores read them, or one id."""
 
     delivery_id: str | None = None
     webhook_id: str | None = None
@@ -61,6 +64,25 @@ class DeliveryFilter:
     held: bool | None = None
     since: int | None = None
     until: int | None = None
+
+
+class DeliveryFilters(TypedDict, total=False):
+    """The filters of `log.deliveries`, `count` and `replay_all`: a delivery has to match every one that is given.
+
+    `state` is a `DeliveryState` or its text. `held` says whether a pending delivery
+    waits for its webhook or endpoint. `since` is included and `until` is not; both are
+    aware datetimes, compared with when deliveries were made.
+    """
+
+    webhook_id: str | None
+    endpoint_id: str | None
+    event_id: str | None
+    product: str | None
+    event_type: str | None
+    state: DeliveryState | str | None
+    held: bool | None
+    since: datetime | None
+    until: datetime | None
 
 
 def name_key(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Hand the events that come in one turn of an event loop over to the store together."""
+"""Submit to the store together what is emitted in one tick of an event loop."""
 
 from __future__ import annotations
 
@@ -17,54 +17,53 @@ _Tick = list[tuple[NewEvent, "asyncio.Future[EmitOutcome]"]]
 
 @define(eq=False)
 class EmitBatcher:
-    """Submit for any number of asynchronous callers in any number of event loops.
+    """The events that were emitted in this tick of each event loop.
 
-    Each submission costs a hand-over to the store's thread and another one
-    back, which is more than the insert itself.
+    Each submission goes to the store's thread and back, which takes longer than the insert itself.
     """
 
     store: Store
-    _turns: dict[asyncio.AbstractEventLoop, _Tick] = field(factory=dict)
+    _ticks: dict[asyncio.AbstractEventLoop, _Tick] = field(factory=dict)
 
     def submit(self, event: NewEvent) -> Awaitable[EmitOutcome]:
-        """Insert the event durably; whoever awaits it gets its outcome, or what the store raises."""
+        """Insert the event durably; the awaitable gives its outcome, or raises what the store raises."""
         if event.idempotency_key is not None:
             return self._alone(event)
         loop = asyncio.get_running_loop()
-        turn = self._turns.get(loop)
-        if turn is None or len(turn) >= _MOST:
-            turn = self._turns[loop] = []
-            loop.call_soon(self._submit, loop, turn)
+        tick = self._ticks.get(loop)
+        if tick is None or len(tick) >= _MOST:
+            tick = self._ticks[loop] = []
+            loop.call_soon(self._submit, loop, tick)
         future: asyncio.Future[EmitOutcome] = loop.create_future()
-        turn.append((event, future))
+        tick.append((event, future))
         return future
 
     async def _alone(self, event: NewEvent) -> EmitOutcome:
-        # It may have to wait for somebody's transaction, which must hold up no other.
+        # A key may have to wait until the transaction of another event with the same key ends, and others must not.
         outcomes = await asyncio.wrap_future(self.store.submit_events([event]))
         return outcomes[0]
 
-    def _submit(self, loop: asyncio.AbstractEventLoop, turn: _Tick) -> None:
-        if self._turns.get(loop) is turn:
-            del self._turns[loop]
+    def _submit(self, loop: asyncio.AbstractEventLoop, tick: _Tick) -> None:
+        if self._ticks.get(loop) is tick:
+            del self._ticks[loop]
         try:
-            submitted = self.store.submit_events([event for event, _ in turn])
+            submitted = self.store.submit_events([event for event, _ in tick])
         except Exception as error:  # noqa: BLE001 - those who wait raise it
-            _fail(turn, error)
+            _fail(tick, error)
         else:
-            asyncio.wrap_future(submitted, loop=loop).add_done_callback(lambda done: _settle(turn, done))
+            asyncio.wrap_future(submitted, loop=loop).add_done_callback(lambda done: _settle(tick, done))
 
 
-def _settle(turn: _Tick, done: asyncio.Future[list[EmitOutcome]]) -> None:
+def _settle(tick: _Tick, done: asyncio.Future[list[EmitOutcome]]) -> None:
     if (error := done.exception()) is not None:
-        _fail(turn, error)
+        _fail(tick, error)
         return
-    for (_, future), outcome in zip(turn, done.result(), strict=True):
+    for (_, future), outcome in zip(tick, done.result(), strict=True):
         if not future.done():
             future.set_result(outcome)
 
 
-def _fail(turn: _Tick, error: BaseException) -> None:
-    for _, future in turn:
+def _fail(tick: _Tick, error: BaseException) -> None:
+    for _, future in tick:
         if not future.done():
             future.set_exception(error)

@@ -1,4 +1,4 @@
-"""Tell the host and the operator's log about deliveries that ended and endpoints that were disabled."""
+"""Report deliveries that ended and endpoints that were disabled, to the host's hooks and the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger("unihooks.worker")
 
 @define(eq=False)
 class Hooks:
-    """Call the host's hooks, one at a time, in the order in which things were recorded.
+    """The calls of the host's hooks: one at a time, in the order in which things were recorded.
 
     `settled` is called whenever some of them have ended.
     """
@@ -96,7 +96,7 @@ class Hooks:
         return None if found is None else evolve(found, webhook_id=webhook_id, tenant=tenant)
 
     async def _call(self, hook: Hook, subject: object | None) -> None:
-        # A hook is the host's code: whatever it raises must not reach the worker.
+        # A hook is the host's code: what it raises must not reach the worker.
         if subject is None:
             return
         try:
@@ -107,7 +107,7 @@ class Hooks:
                 if inspect.isawaitable(answer):
                     await answer
         except asyncio.CancelledError:
-            # One that nobody asked for comes from within the hook.
+            # If nobody has cancelled this task, the hook itself raised it.
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
             _logger.exception(_RAISED)
@@ -116,7 +116,8 @@ class Hooks:
 
 
 def _contained(hook: Hook, subject: Any) -> Any:
-    # Called in a thread. Of what it raises, some would end the event loop and some no future can hold.
+    # Called in a thread, whose errors go through a future: a SystemExit would end the event loop, and a
+    # StopIteration cannot be set on a future at all.
     try:
         return hook(subject)
     except BaseException:

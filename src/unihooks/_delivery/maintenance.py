@@ -1,4 +1,4 @@
-"""Do what must be done now and then: signs of life, what was held too long, what is past its retention."""
+"""The chores of a worker: its heartbeat, and removing what was held too long or is past its retention."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ _BATCH = 200
 _PAUSE_SECONDS = 0.02
 _logger = logging.getLogger("unihooks.worker")
 
+# `chore(older_than, limit)` takes up to `limit` things that are older than a time, and returns how many it took.
+_Chore = Callable[[int, int], int]
+
 
 def _new_worker_id() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -29,7 +32,7 @@ def _new_worker_id() -> str:
 
 @define(eq=False)
 class Maintenance:
-    """Run the chores every 30 s by the store's clock, in small batches beside the work."""
+    """The chores, every 30 s by the store's clock, in small batches while deliveries go on."""
 
     settings: Settings
     offload: OffLoad
@@ -38,12 +41,12 @@ class Maintenance:
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Make the chores due at once, with a first sign of life."""
+        """Make the chores due at once, with a first heartbeat."""
         self._next = 0
 
     def is_due(self) -> bool:
         """Say whether it is time again."""
-        # A clock that was put back must not put the chores off.
+        # If the clock was put back, the chores are due at once, not only when it has caught up.
         due = not self._next - 2 * _EVERY_US <= self.settings.store.now() < self._next
         return due and (self._task is None or self._task.done())
 
@@ -51,18 +54,14 @@ class Maintenance:
         """Start the chores in the background if it is time."""
         if self.is_due():
             self._next = self.settings.store.now() + _EVERY_US
-            self._task = asyncio.create_task(self._beat_and_clean())
+            self._task = asyncio.create_task(self._run_chores())
 
     async def once(self) -> None:
-        """Do one small batch of each chore now, without a sign of life."""
-        store = self.settings.store
-        # A server may have to be asked for the time, and that waits.
-        now = await self.offload(store.now)
-        await self.offload(store.expire_held, now - HELD_AT_MOST_US, _BATCH)
-        if self.settings.retention_us is not None:
-            await self.offload(store.prune, now - self.settings.retention_us, _BATCH)
-        if self.settings.keys_us is not None:
-            await self.offload(store.forget_keys, now - self.settings.keys_us, _BATCH)
+        """Do one small batch of each chore now, without a heartbeat."""
+        # In a thread: the store may have to ask its server for the time.
+        now = await self.offload(self.settings.store.now)
+        for chore, age_us in self._chores():
+            await self.offload(chore, now - age_us, _BATCH)
 
     async def finish(self) -> None:
         """Stop the chores and note that this worker has ended."""
@@ -72,33 +71,30 @@ class Maintenance:
         try:
             await self.offload(partial(self.settings.store.heartbeat, self.worker_id, gone=True))
         except StoreError as error:
-            _logger.error("the end of this worker cannot be noted: %s", error)  # noqa: TRY400
+            _logger.error("the store was not told that this worker has ended: %s", error)  # noqa: TRY400
         except Exception:
-            # What is in flight has yet to be finished and recorded.
-            _logger.exception("the end of this worker cannot be noted")
+            # Raised here, it would keep what is in flight from being finished and recorded.
+            _logger.exception("the store was not told that this worker has ended")
 
-    async def _beat_and_clean(self) -> None:
+    async def _run_chores(self) -> None:
         try:
             await self.offload(self.settings.store.heartbeat, self.worker_id)
-            await self._expire()
-            await self._prune()
-            await self._forget_keys()
+            for chore, age_us in self._chores():
+                await self._in_batches(chore, age_us)
         except StoreError as error:
             _logger.error("maintenance failed and will be tried again: %s", error)  # noqa: TRY400
         except Exception:
             _logger.exception("maintenance failed and will be tried again")
 
-    async def _expire(self) -> None:
-        await self._in_batches(self.settings.store.expire_held, HELD_AT_MOST_US)
+    def _chores(self) -> list[tuple[_Chore, int]]:
+        settings, store = self.settings, self.settings.store
+        chores = [
+            (store.expire_held, HELD_AT_MOST_US),
+            (store.prune, settings.retention_us),
+            (store.forget_keys, settings.keys_us),
+        ]
+        return [(chore, age_us) for chore, age_us in chores if age_us is not None]
 
-    async def _prune(self) -> None:
-        if self.settings.retention_us is not None:
-            await self._in_batches(self.settings.store.prune, self.settings.retention_us)
-
-    async def _forget_keys(self) -> None:
-        if self.settings.keys_us is not None:
-            await self._in_batches(self.settings.store.forget_keys, self.settings.keys_us)
-
-    async def _in_batches(self, chore: Callable[[int, int], int], age_us: int) -> None:
+    async def _in_batches(self, chore: _Chore, age_us: int) -> None:
         while await self.offload(chore, self.settings.store.now() - age_us, _BATCH) >= _BATCH:  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -72,7 +72,7 @@ class Unsent:
 
 def shown_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
     """Return raw response headers as JSON text for the log."""
-    # An encoder would be set up anew for each answer.
+    # Faster than `json.dumps`, which builds an encoder for each call. The escaping is the encoder's own.
     pairs = [f"[{quoted(name.decode('latin-1'))}, {quoted(value.decode('latin-1'))}]" for name, value in headers]
     return f"[{', '.join(pairs)}]"
 
@@ -81,7 +81,7 @@ def shown_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
 class ResultBatcher:
     """The results that wait to be recorded; `on_recorded(results, recorded)` is called after each batch.
 
-    A store that cannot be written is tried again and nothing is dropped: a
+    While the store cannot be written, recording is tried again and nothing is dropped: a
     late result counts until another worker has claimed its delivery.
     """
 
@@ -103,7 +103,7 @@ class ResultBatcher:
             self._urgent.set()
 
     def hurry(self) -> None:
-        """Record what there is at once: nothing more is to come soon."""
+        """Record at once, because no more results are to come soon."""
         self._urgent.set()
 
     async def run(self) -> None:
@@ -130,8 +130,8 @@ class ResultBatcher:
             try:
                 batch.append(attempted.result())
             except Exception:
-                # The lease runs out, and it is tried again.
-                _logger.exception("the result of delivery %s cannot be told", attempted.claimed.id)
+                # The lease runs out, and the delivery is attempted again.
+                _logger.exception("the result of delivery %s cannot be made", attempted.claimed.id)
                 self.unrecorded -= 1
         return batch
 
@@ -140,7 +140,7 @@ class ResultBatcher:
             if await self._try(batch):
                 return
             await asyncio.sleep(_PATIENCE_SECONDS)
-        # One result that cannot be stored must not hold up the others for ever.
+        # One result that cannot be stored must not hold up the others for ever: record them one by one.
         for result in batch:
             if not await self._try([result]):
                 self._results.append(result)
@@ -159,6 +159,6 @@ class ResultBatcher:
         try:
             self.on_recorded(batch, recorded)
         except Exception:
-            # Whoever is told must not be able to end the recording.
-            _logger.exception("telling of recorded results failed")
+            # An error of the callback must not end the recording.
+            _logger.exception("the results are recorded, but what follows from them failed")
         return True

@@ -1,4 +1,4 @@
-"""Send test requests outside the queue: one attempt per endpoint, nothing stored."""
+"""Send test requests: one attempt per endpoint, outside the queue and without a trace in the store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from unihooks.transport import exchange
 
 @frozen
 class TestSender:
-    """Send one request to each of some endpoints, all at once, and return what came back."""
+    """What sends a test request to each of some endpoints, all at the same time."""
 
     _settings: Settings
 

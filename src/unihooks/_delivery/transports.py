@@ -26,12 +26,14 @@ def transport_maker(
         raise TypeError("targets must be a TargetPolicy, such as TargetPolicy(allow=['10.0.0.0/8']), or None")
     if transport is None:
         if targets is None:
-            raise TypeError("targets=None switches the guard off; it needs a transport that guards destinations itself")
+            raise TypeError(
+                "targets=None switches the guard off; it needs a transport of yours that checks destinations itself"
+            )
         return _own(targets, ssl_context)
     if targets is not None:
         raise TypeError(
-            "a transport of your own does not pass through the guard against internal addresses; "
-            "say that you know with targets=None, or leave transport out"
+            "a transport of your own bypasses the guard against internal addresses; "
+            "confirm that with targets=None, or leave transport out"
         )
     if isinstance(transport, httpx.AsyncBaseTransport):
         borrowed = _Borrowed(transport)
@@ -52,7 +54,7 @@ def _checked(make: NewTransport) -> NewTransport:
 
 
 def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None) -> NewTransport:
-    # One context serves every event loop: building one costs 25 ms.
+    # All event loops share one context, because building one takes 25 ms.
     shared: list[ssl.SSLContext] = [] if ssl_context is None else [ssl_context]
 
     def make() -> httpx.AsyncBaseTransport:
@@ -64,10 +66,10 @@ def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None) -> NewTransp
 
 
 class _Borrowed(httpx.AsyncBaseTransport):
-    """Be the host's transport for one event loop after the other.
+    """The host's transport, lent to one event loop after the other.
 
-    The last one to leave closes its connections, which could not be used, nor
-    closed, once their loop is gone. Those of httpx open new ones on use.
+    When the last of them is done, its connections are closed: they can neither be used nor closed
+    once their loop is gone. The transports of httpx open new ones when they are used again.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
@@ -76,7 +78,7 @@ class _Borrowed(httpx.AsyncBaseTransport):
         self._lock = threading.Lock()
 
     def enter(self) -> httpx.AsyncBaseTransport:
-        """Note one more user, who is to call `aclose`."""
+        """Return this for one more event loop, which has to call `aclose`."""
         with self._lock:
             self._users += 1
         return self

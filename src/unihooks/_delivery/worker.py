@@ -26,14 +26,12 @@ _logger = logging.getLogger("unihooks.worker")
 
 
 class Worker:
-    """Deliver what the dispatcher's store holds.
+    """What plans, sends and retries the deliveries of a dispatcher; any number of workers may share a store.
 
-    `concurrency` bounds the requests in flight, `per_endpoint` those to one
-    endpoint. `lease` (seconds) is how long others leave a claimed delivery
-    alone, at least the deadline + 5; `grace` how long an ordered end may take, at
-    least the deadline + 2. Both follow the deadline when left out: + 10 and + 2.
-
-    Any number of workers, in any number of processes, may share a store.
+    At most `concurrency` requests are in flight, and at most `per_endpoint` of them to one endpoint.
+    `lease` (seconds) is how long other workers leave a claimed delivery alone: at least the
+    deadline + 5, by default the deadline + 10. `grace` (seconds) is how long an ordered end may take: at
+    least the deadline + 2, which is its default.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class Worker:
     async def serve(self) -> None:
         """Work inside the running event loop until cancelled or `stop()`; then finish in order."""
         if self._stop is not None:
-            raise RuntimeError("this worker works already; make another Worker(dispatcher) to have two")
+            raise RuntimeError("this worker is running already; for a second one, make another Worker(dispatcher)")
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._stop = lambda: _set_from_any_thread(loop, stopping)
@@ -89,13 +87,13 @@ class Worker:
 
 
 def _set_from_any_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    # A loop that has closed meanwhile has nothing left to stop.
+    # The loop may have closed meanwhile: there is nothing left to stop.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(event.set)
 
 
 class WorkerThread:
-    """Run a worker in a thread of this process; `start` and `stop` are for one thread to call."""
+    """A worker in a thread of this process; `start` and `stop` are for one thread to call."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -114,7 +112,7 @@ class WorkerThread:
         try:
             self._worker.run()
         except BaseException:
-            # Nobody waits for this thread while it works, and Python keeps quiet about a SystemExit in it.
+            # Nobody joins this thread while it works, and Python reports no SystemExit that ends a thread.
             _logger.exception("the worker of this process has ended; nothing is sent until another one runs")
 
 
@@ -126,9 +124,9 @@ async def drain(settings: Settings, timeout: float) -> DrainResult:
 
 
 def run_in_new_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function in an event loop of its own, with uvloop where it is installed.
+    """Run a coroutine function in a new event loop, uvloop's where it is installed.
 
-    Inside a running event loop it is run in a thread, and the caller waits for it.
+    Where an event loop is running already, the new one runs in a thread, and the caller waits for it.
     """
     try:
         asyncio.get_running_loop()

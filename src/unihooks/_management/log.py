@@ -1,18 +1,18 @@
-"""The log that customers and operators read: events, deliveries, attempts, and what can be done with them."""
+"""The verbs of `dispatcher.log`: read events, deliveries and attempts, replay, cancel, recover."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from attrs import frozen
 
 from unihooks._base.awaitable import awaitable
-from unihooks._base.times import to_us
+from unihooks._contract.filters import DeliveryFilters
 from unihooks._management.paging import paginate
 from unihooks._management.settings import Settings
 from unihooks._message.rendering import RenderingFailed
-from unihooks._model.checks import check_filters, check_id, check_number, check_tenant, not_found
+from unihooks._model.checks import check_filters, check_id, check_moment, check_number, check_tenant, not_found
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks._model.page import Page
 from unihooks.abc import DeliveryFilter, EventFilter, Window
@@ -26,23 +26,9 @@ _MOST = 1_000_000
 T = TypeVar("T", Event, Delivery)
 
 
-class DeliveryFilters(TypedDict, total=False):
-    """Be the filters of deliveries; every one that is given must fit."""
-
-    webhook_id: str | None
-    endpoint_id: str | None
-    event_id: str | None
-    product: str | None
-    event_type: str | None
-    state: DeliveryState | str | None
-    held: bool | None
-    since: datetime | None
-    until: datetime | None
-
-
 @frozen
 class Log:
-    """Read the log and act on it. Listings come newest first; another tenant's ids are not found.
+    """The log, and what can be done with deliveries. Listings come newest first; another tenant's ids are not found.
 
     `since` is included, `until` is not; both are aware datetimes. Raises
     `NotFound` for an unknown id, `StoreError` when the store cannot be used.
@@ -64,7 +50,8 @@ class Log:
         """List what was emitted, with payloads."""
         check_tenant(tenant)
         check_filters(product=product, event_type=event_type)
-        first, last = _moment("since", since), _moment("until", until)
+        first = None if since is None else check_moment("since", since)
+        last = None if until is None else check_moment("until", until)
         filters = EventFilter(product=product, event_type=event_type, since=first, until=last)
         store = self._settings.store
         return paginate(lambda window: store.list_events(tenant, filters, window), _id_of, limit=limit, cursor=cursor)
@@ -81,40 +68,22 @@ class Log:
         self,
         *,
         tenant: str = "default",
-        webhook_id: str | None = None,
-        endpoint_id: str | None = None,
-        event_id: str | None = None,
-        product: str | None = None,
-        event_type: str | None = None,
-        state: DeliveryState | str | None = None,
-        held: bool | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        **filters: Unpack[DeliveryFilters],
     ) -> Page[Delivery]:
-        """List deliveries; every filter that is given must fit."""
+        """List the deliveries that match all filters that are given: see `DeliveryFilters`."""
         check_tenant(tenant)
-        filters = _to_delivery_filter(
-            webhook_id=webhook_id,
-            endpoint_id=endpoint_id,
-            event_id=event_id,
-            product=product,
-            event_type=event_type,
-            state=state,
-            held=held,
-            since=since,
-            until=until,
-        )
+        chosen = _to_delivery_filter(filters)
         store = self._settings.store
         return paginate(
-            lambda window: store.list_deliveries(tenant, filters, window), _id_of, limit=limit, cursor=cursor
+            lambda window: store.list_deliveries(tenant, chosen, window), _id_of, limit=limit, cursor=cursor
         )
 
     def count(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
-        """Count the deliveries that `deliveries` lists for the same filters, up to `most`."""
+        """Count the deliveries that match the filters, as in `deliveries`, up to `most`."""
         return self._settings.store.count_deliveries(
-            check_tenant(tenant), _to_delivery_filter(**_known(filters)), check_number("most", most, at_most=_MOST)
+            check_tenant(tenant), _to_delivery_filter(filters), check_number("most", most, at_most=_MOST)
         )
 
     def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
@@ -164,13 +133,13 @@ class Log:
         return delivery
 
     def replay_all(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
-        """Replay what `deliveries` lists for the same filters, oldest first, up to `most`; return how many were made.
+        """Replay the deliveries that match the filters, oldest first, up to `most`; return how many were made.
 
-        Left out are pending deliveries, which will be sent without, and those
-        that cannot be replayed. Made in batches: an error leaves those made before it.
+        Pending deliveries are left out, since they are sent anyway, and so are those that cannot be
+        replayed. Replays are made in batches: after an error, those made before it stay.
         """
         check_tenant(tenant)
-        chosen, store = _to_delivery_filter(**_known(filters)), self._settings.store
+        chosen, store = _to_delivery_filter(filters), self._settings.store
         left = check_number("most", most, at_most=_MOST)
         newest = store.list_deliveries(tenant, chosen, Window(limit=1))
         after: str | None = "" if newest else None
@@ -198,7 +167,8 @@ class Log:
         check_tenant(tenant)
         check_id("webhook", webhook_id)
         store = self._settings.store
-        first, last = to_us(_aware("since", since)), store.now() + 1 if until is None else to_us(_aware("until", until))
+        first = check_moment("since", since)
+        last = store.now() + 1 if until is None else check_moment("until", until)
         made = 0
         after: str | None = ""
         while after is not None:
@@ -220,41 +190,25 @@ class Log:
     arecover = awaitable(recover)
 
 
-def _known(filters: DeliveryFilters) -> DeliveryFilters:
+def _to_delivery_filter(filters: DeliveryFilters) -> DeliveryFilter:
     names = DeliveryFilters.__annotations__
     for name in filters:
         if name not in names:
             raise InvalidWebhook(f"{name!r} is no filter of deliveries; they are {', '.join(names)}", name=name)
-    return filters
+    return DeliveryFilter(**{name: _converted(name, value) for name, value in filters.items() if value is not None})
 
 
-def _to_delivery_filter(
-    *,
-    webhook_id: str | None = None,
-    endpoint_id: str | None = None,
-    event_id: str | None = None,
-    product: str | None = None,
-    event_type: str | None = None,
-    state: DeliveryState | str | None = None,
-    held: bool | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> DeliveryFilter:
-    check_filters(webhook_id=webhook_id, endpoint_id=endpoint_id, event_id=event_id)
-    check_filters(product=product, event_type=event_type)
-    if held not in (None, True, False):
-        raise InvalidWebhook("held must be True, False or None", name="held")
-    return DeliveryFilter(
-        webhook_id=webhook_id,
-        endpoint_id=endpoint_id,
-        event_id=event_id,
-        product=product,
-        event_type=event_type,
-        state=None if state is None else _state(state),
-        held=held,
-        since=_moment("since", since),
-        until=_moment("until", until),
-    )
+def _converted(name: str, value: Any) -> Any:
+    if name == "state":
+        return _state(value)
+    if name in ("since", "until"):
+        return check_moment(name, value)
+    if name == "held":
+        if not isinstance(value, bool):
+            raise InvalidWebhook("held must be True, False or None", name="held")
+        return value
+    check_filters(**{name: value})
+    return value
 
 
 def _id_of(item: Event | Delivery) -> str:
@@ -276,13 +230,3 @@ def _state(value: object) -> DeliveryState:
         return DeliveryState(str(value))
     except ValueError:
         raise InvalidWebhook(f"state must be one of {', '.join(DeliveryState)}", name="state") from None
-
-
-def _moment(name: str, value: datetime | None) -> int | None:
-    return None if value is None else to_us(_aware(name, value))
-
-
-def _aware(name: str, value: Any) -> datetime:
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value
-    raise InvalidWebhook(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)

@@ -1,4 +1,4 @@
-"""Show an operator the state of everything, over all tenants."""
+"""What an operator sees: the state of everything, over all tenants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOK_EVERY_US = 60 * SECOND
 
 @frozen(kw_only=True)
 class Stats:
-    """Be the state of the queue over all tenants.
+    """The state of the queue over all tenants.
 
     `oldest_unplanned` is when the oldest event that no worker has planned yet
     was emitted, None if all are. The others are counts, and the workers seen
@@ -37,7 +37,7 @@ class Stats:
 
 @frozen(kw_only=True)
 class Overview:
-    """Be what an operator looks at first.
+    """What an operator looks at first.
 
     `failing` are up to 100 endpoints, the longest failing first; `slowest` up
     to 20 by their mean in the last 24 hours, as of at most a minute ago.
@@ -62,7 +62,7 @@ def stats(store: Store) -> Stats:
 
 
 class Watch:
-    """Look at everything for an operator; the slowest endpoints, a sum over many hours, at most once a minute."""
+    """The operator's view; its slowest endpoints, summed over many hours, are read at most once a minute."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

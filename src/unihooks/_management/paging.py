@@ -1,4 +1,4 @@
-"""Turn listings into pages with cursors in both directions."""
+"""Pages of listings, with cursors in both directions."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def paginate(
 
     A cursor is an opaque text that stands for a place between two items, so
     pages stay right while new items arrive. `kind` says what positions are:
-    an id, a number, a tenant, or a name with an id. `rising` turns the listing round.
+    an id, a number, a tenant, or a name with an id. `rising` reverses the order.
     """
     limit = check_number("limit", limit, at_most=MOST_PER_PAGE)
     forwards, backwards = (_NEWER, _OLDER) if rising else (_OLDER, _NEWER)
     direction, place = _read_cursor(cursor, kind) if cursor is not None else (forwards, None)
-    # One more than asked for says whether there is anything beyond the page.
+    # One more item than the page shows tells whether another page follows.
     if direction == _NEWER:
         found = fetch(Window(limit=limit + 1, newer_than=place or "", by_name=kind == "name"))
         items = found[-limit:]
@@ -77,5 +77,5 @@ def _read_cursor(cursor: str, kind: str) -> tuple[str, str]:
         text = ""
     direction, place = text[:1], text[1:]
     if direction not in (_OLDER, _NEWER) or not _PLACES[kind].fullmatch(place):
-        raise InvalidWebhook("cursor is not one that a page of this listing gave", name="cursor")
+        raise InvalidWebhook("cursor must be `next` or `previous` of a page of the same listing", name="cursor")
     return direction, place

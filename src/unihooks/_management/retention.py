@@ -1,14 +1,13 @@
-"""Forget on request, batch by batch: remove old events, or erase what events said."""
+"""Forget on request, in batches: remove old events, or erase what events said."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
-from unihooks._base.times import optional_microseconds, to_us
-from unihooks._model.checks import storable
+from unihooks._base.times import optional_microseconds
+from unihooks._model.checks import check_moment, storable
 from unihooks.abc import Store
 from unihooks.exceptions import InvalidWebhook
 
@@ -31,11 +30,11 @@ def erase(store: Store, tenant: str, event_ids: Iterable[str] | None, before: da
     if (event_ids is None) == (before is None):
         raise TypeError("erase takes either event_ids or before")
     ids = None if event_ids is None else _checked_ids(event_ids)
-    edge = None if before is None else _aware("before", before)
+    edge = None if before is None else check_moment("before", before)
     erased, batch = 0, 0
     after: str | None = ""
     while after is not None:
-        # One more than a batch: the store sees that there are more.
+        # One more than the store erases in a call, which tells it that there are more.
         some = None if ids is None else ids[batch * _BATCH : (batch + 1) * _BATCH + 1]
         count, after = store.erase(tenant, event_ids=some, before=edge, after=after, limit=_BATCH)
         erased, batch = erased + count, batch + 1
@@ -45,7 +44,7 @@ def erase(store: Store, tenant: str, event_ids: Iterable[str] | None, before: da
 
 def _edge(store: Store, older_than: object) -> int:
     if isinstance(older_than, datetime):
-        return _aware("older_than", older_than)
+        return check_moment("older_than", older_than)
     if not isinstance(older_than, timedelta) or older_than < timedelta(0):
         raise InvalidWebhook("older_than must be an age, such as timedelta(days=30), or a datetime", name="older_than")
     return max(0, store.now() - (optional_microseconds(older_than) or 0))
@@ -54,11 +53,5 @@ def _edge(store: Store, older_than: object) -> int:
 def _checked_ids(event_ids: object) -> list[str]:
     if isinstance(event_ids, str | bytes) or not isinstance(event_ids, Iterable):
         raise TypeError("event_ids must be a list of ids, not a single one")
-    # What no store could have given as an id is simply not found.
+    # A text that no store accepts is the id of no event: leave it out, as unknown ids are.
     return sorted({one for one in event_ids if isinstance(one, str) and storable(one)})
-
-
-def _aware(name: str, value: Any) -> int:
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return to_us(value)
-    raise InvalidWebhook(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)

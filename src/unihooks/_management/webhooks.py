@@ -1,4 +1,4 @@
-"""Manage webhooks: add, change, switch on and off, rotate secrets, test, preview."""
+"""The verbs of `dispatcher.webhooks`: add, change, switch on and off, rotate secrets, test, preview."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SendTest = Callable[[Webhook, Iterable[Endpoint], str, str, bytes], Attempts]
 
 @frozen(kw_only=True)
 class Bounds:
-    """Bound what one tenant can have."""
+    """The most that one tenant can have."""
 
     webhooks_per_tenant: int
     endpoints_per_webhook: int
@@ -51,11 +51,10 @@ class Bounds:
 
 @frozen(kw_only=True)
 class Webhooks:
-    """Manage the webhooks of a tenant; another tenant's ids are not found.
+    """The webhooks of each tenant; another tenant's ids are not found.
 
-    Every change is seen by all events emitted after it returned. Raises
-    `NotFound` for an unknown id, an error that is also a `ValueError` for bad
-    input (and nothing is stored), `StoreError` when the store cannot be used.
+    A change applies to all events that are emitted after it returned. An unknown id raises `NotFound`, bad
+    input an error that is also a `ValueError` (and nothing is stored), a store that cannot be used `StoreError`.
     """
 
     _settings: Settings
@@ -172,7 +171,7 @@ class Webhooks:
         return self._revise(id, tenant, self._deactivated)
 
     def enable_endpoint(self, id: str, endpoint_id: str, *, tenant: str = "default") -> Endpoint:
-        """Put a disabled endpoint back; what was held for it goes on."""
+        """Enable a disabled endpoint; what was held for it goes on."""
 
         def revise(current: Webhook) -> Webhook:
             endpoint = _find_endpoint(current, endpoint_id)
@@ -188,7 +187,7 @@ class Webhooks:
         overlap: timedelta | float = timedelta(hours=24),
         secret: str | Secret | None = None,
     ) -> Secret:
-        """Make `secret`, or a new one, the signing secret; the old ones sign along for the overlap (0 to 7 days)."""
+        """Sign with `secret`, or a new one, from now on; the previous ones keep signing for `overlap` (0 to 7 days)."""
         lasting = _overlap(overlap)
         fresh = secret if isinstance(secret, Secret) else generate_secret() if secret is None else Secret(secret)
         check_signing_secret(fresh)
@@ -223,7 +222,7 @@ class Webhooks:
         return self._send(webhook, chosen, product, event_type, body)
 
     def preview(self, id: str, payload: Any, *, tenant: str = "default") -> Preview:
-        """Show what the webhook's mapping makes of a payload."""
+        """Return what the webhook's mapping makes of a payload."""
         return self.get(id, tenant=tenant).mapping.preview(payload)
 
     def check_url(self, url: str) -> str:
@@ -334,7 +333,7 @@ def _overlap(value: timedelta | float) -> timedelta:
 def _check_webhook(webhook: object, tenant: str) -> None:
     if not isinstance(webhook, Webhook):
         raise InvalidWebhook("add takes a Webhook(name=..., endpoints=[...])", name="webhook")
-    # One that was stored before may be copied to another tenant.
+    # A webhook that has an id was stored before: adding it makes a copy, which may be another tenant's.
     if not webhook.id and webhook.tenant not in ("default", tenant):
         raise InvalidWebhook("tenant must be given to add, as in add(webhook, tenant=...)", name="tenant")
 
@@ -351,7 +350,7 @@ def _check_version(version: object) -> None:
 
 
 def _check_lasting(current: Iterable[Secret]) -> None:
-    # A webhook whose last secret had expired could send nothing.
+    # Without a secret that is still valid, the webhook could send nothing.
     if any(secret.expires_at is not None for secret in current):
         raise InvalidWebhook("the current signing secret cannot expire; give it without expires_at", name="secrets")
 

@@ -163,6 +163,10 @@ class PayloadMapping:
         `InvalidPayload` if the payload is not JSON or nested too deep.
         """
         check(payload)
+        return self.apply_unchecked(payload)
+
+    def apply_unchecked(self, payload: Any) -> tuple[Any, tuple[str, ...]]:
+        """Do what `apply` does with a payload that has been checked already, such as one that `decode` returned."""
         warnings: dict[str, None] = {}
         return _mapped(payload, self._root, warnings), tuple(warnings)
 

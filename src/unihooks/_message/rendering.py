@@ -72,7 +72,7 @@ class Rendering:
     def render(self, body: bytes) -> Rendered:
         """Return what is sent for an event with this body, or raise `RenderingFailed`."""
         try:
-            result, warnings = self.mapping.apply(decode(body))
+            result, warnings = self.mapping.apply_unchecked(decode(body))
             return Rendered(encode(result), warnings)
         except (InvalidMapping, InvalidPayload) as error:
             raise RenderingFailed(f"the payload mapping failed: {error.message}") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
+from unihooks._base.times import to_us
 from unihooks.exceptions import InvalidWebhook, NotFound
 
 _MAX_TENANT = 256
@@ -42,6 +44,13 @@ def check_number(name: str, value: object, *, at_most: int) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= at_most:
         return value
     raise InvalidWebhook(f"{name} must be a whole number from 1 to {at_most}", name=name)
+
+
+def check_moment(name: str, value: object) -> int:
+    """Return an aware datetime as microseconds since 1970, or raise InvalidWebhook."""
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        return to_us(value)
+    raise InvalidWebhook(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from unihooks._contract.filters import DeliveryFilters
 from unihooks._model.log import DeliveryState
 
 Command = Callable[..., Any]
@@ -79,12 +80,9 @@ def delivery_filters(command: Command) -> Command:
     return _all_of(options, command)
 
 
-FILTERS = ("state", "webhook_id", "endpoint_id", "event_id", "product", "event_type", "held", "since", "until")
-
-
 def split_filters(options: dict[str, Any]) -> dict[str, Any]:
     """Remove the filters from a command's options, and return those that are set."""
-    taken = {name: options.pop(name) for name in FILTERS if name in options}
+    taken = {name: options.pop(name) for name in DeliveryFilters.__annotations__ if name in options}
     return {name: value for name, value in taken.items() if value is not None}
 
 

@@ -13,11 +13,11 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from unihooks._dispatcher import Dispatcher
-from unihooks.console._answers import SecureAnswers
 from unihooks.console._gate import Gate, is_api
 from unihooks.console._locale import LANGUAGES
 from unihooks.console._rates import Rates
 from unihooks.console._rendering import refuse
+from unihooks.console._security_headers import SecurityHeaders
 from unihooks.console._settings import Authenticate, Branding, ConsoleSettings
 from unihooks.console.api import api_routes, no_such_path
 from unihooks.console.api._problems import problem_answer, to_problem
@@ -74,7 +74,7 @@ def create_console(
     # A page has more than a hundred links, and the router would search all routes for each of them.
     app.state.paths = {str(route.name): route.path_format for route in app.routes if isinstance(route, Route | Mount)}
     # This is the outermost layer, so that answers to failures have the headers too.
-    return SecureAnswers(app, settings)
+    return SecurityHeaders(app, settings)
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:

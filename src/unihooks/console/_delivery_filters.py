@@ -13,7 +13,7 @@ from unihooks._model.log import DeliveryState
 from unihooks.console._formats import now
 
 if TYPE_CHECKING:
-    from unihooks._management.log import DeliveryFilters
+    from unihooks._contract.filters import DeliveryFilters
 
 HELD = "held"
 STATES = (*DeliveryState, HELD)

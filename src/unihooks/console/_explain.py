@@ -26,15 +26,15 @@ def explain(delivery: Delivery, last: Attempt | None) -> Explanation | None:
     if delivery.state is DeliveryState.DELIVERED:
         return None
     if delivery.held:
-        return _told(_HELD)
+        return _explanation(_HELD)
     if delivery.state is DeliveryState.CANCELLED:
-        return _told(_CANCELLED.get(delivery.reason or "", _CANCELLED_ELSE))
+        return _explanation(_CANCELLED.get(delivery.reason or "", _CANCELLED_ELSE))
     if last is None:
-        return _told(_MAPPING) if delivery.state is DeliveryState.FAILED else _told(_WAITING)
-    told = explain_attempt(last)
-    if told is None or delivery.state is not DeliveryState.FAILED:
-        return told
-    return Explanation(told.what, f"{told.advice} {gettext(_NO_RETRY)}".strip())
+        return _explanation(_NOT_RENDERED) if delivery.state is DeliveryState.FAILED else _explanation(_WAITING)
+    found = explain_attempt(last)
+    if found is None or delivery.state is not DeliveryState.FAILED:
+        return found
+    return Explanation(found.what, f"{found.advice} {gettext(_NO_RETRY)}".strip())
 
 
 def explain_attempt(attempt: Attempt) -> Explanation | None:
@@ -42,12 +42,12 @@ def explain_attempt(attempt: Attempt) -> Explanation | None:
     if attempt.succeeded:
         return None
     if attempt.status_code is not None:
-        return _told(_status(attempt.status_code), status=attempt.status_code)
+        return _explanation(_status(attempt.status_code), status=attempt.status_code)
     error = attempt.error or ""
-    return _told(next((told for matches, told in _ERRORS if matches(error)), _ERROR_ELSE))
+    return _explanation(next((sentences for matches, sentences in _ERRORS if matches(error)), _ERROR_ELSE))
 
 
-def _told(sentences: tuple[str, str], **parts: object) -> Explanation:
+def _explanation(sentences: tuple[str, str], **parts: object) -> Explanation:
     what, advice = (gettext(one) if one else "" for one in sentences)
     return Explanation(what % parts if parts else what, advice)
 
@@ -64,7 +64,7 @@ _HELD = (
     later("Activate the webhook or enable the endpoint to send it. After 5 days on hold it is cancelled."),
 )
 _WAITING = (later("It has not been attempted yet."), "")
-_MAPPING = (
+_NOT_RENDERED = (
     later("The body could not be rendered from this event, so nothing was sent."),
     later("See the reason, and correct the payload mapping. Then recover the missed events."),
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 
+from unihooks._base.awaitable import awaitable
 from unihooks._dispatcher import Dispatcher
 from unihooks._model.log import Event
 from unihooks.abc import Store
@@ -40,21 +42,12 @@ def emit(
     return event
 
 
-async def aemit(
-    dispatcher: Dispatcher,
-    product: str,
-    event_type: str,
-    payload: Any,
-    *,
-    tenant: str = "default",
-    idempotency_key: str | None = None,
-    using: str = "default",
-) -> Event:
-    """Do what `emit` does from an async view, in the thread that has Django's connections."""
-    event: Event = await sync_to_async(emit)(
-        dispatcher, product, event_type, payload, tenant=tenant, idempotency_key=idempotency_key, using=using
-    )
-    return event
+def _in_the_thread_of_connections(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
+    # Django's connections belong to a thread, and this is the one in which Django's async views use them.
+    return sync_to_async(function)(*args, **kwargs)
+
+
+aemit = awaitable(emit, _in_the_thread_of_connections)
 
 
 def store(using: str = "default", **options: Any) -> Store:

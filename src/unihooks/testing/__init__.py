@@ -1,4 +1,4 @@
-"""What a host needs to test its webhooks; each name is imported on first use."""
+"""Tools for testing webhooks; each is imported when it is first used."""
 
 from __future__ import annotations
 

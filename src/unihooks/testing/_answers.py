@@ -14,12 +14,12 @@ _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 @attrs.frozen
 class Answer:
-    """Describe one answer of a receiver.
+    """One answer of a receiver.
 
-    `delay` is in seconds, before the first byte. `close` closes the connection
-    after the answer, `drop` closes it instead of one, and `hang` sends nothing
-    and keeps the connection open. `raw` is sent as it is, in place of a
-    rendered answer, and the connection closed after it: for badly framed ones.
+    `delay` is the time before the first byte, in seconds. `close` closes the
+    connection after the answer, `drop` closes it without an answer, and `hang`
+    sends nothing and keeps the connection open. `raw` is sent as it is instead
+    of the rest, for malformed answers; then the connection is closed.
     """
 
     status: int = 200
@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def ends_connection(self) -> bool:
-        """Whether no further request is read after this answer."""
+        """Tell whether no other request is read after this answer."""
         return self.close or self.drop or self.raw is not None
 
 
@@ -66,7 +66,7 @@ def _headers(answer: Answer) -> dict[str, str]:
 
 
 class Script:
-    """Hold the answers of one path: first the scripted ones, then always the same."""
+    """The answers of one path: first the scripted ones, then always the same one."""
 
     def __init__(self, *answers: Answer | int) -> None:
         self._lock = threading.Lock()
@@ -75,12 +75,12 @@ class Script:
         self.answer(*answers)
 
     def answer(self, *answers: Answer | int) -> None:
-        """Add the next answers, in order; a number is a status."""
+        """Add the next answers; a number is a status."""
         with self._lock:
             self._next.extend(_as_answer(answer) for answer in answers)
 
     def always(self, answer: Answer | int) -> None:
-        """Set what is answered when no scripted answer is left."""
+        """Set the answer for when no scripted answer is left."""
         with self._lock:
             self._always = _as_answer(answer)
 

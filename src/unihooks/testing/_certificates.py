@@ -13,14 +13,14 @@ NAMES = ("localhost", "127.0.0.1", "::1", "example.com", "*.example.com")
 
 
 class Certificates:
-    """Make the TLS contexts of a receiver and of its clients."""
+    """The TLS contexts of a receiver and of its clients."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        self._authority = _new_authority()
+        self._authority = new_authority()
         self._names = (*NAMES, *names)
 
     def server_context(self) -> ssl.SSLContext:
-        """Return a context with a fresh certificate for all names."""
+        """Return a context with a new certificate for all names."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._authority.issue_cert(*self._names).configure_cert(context)
         return context
@@ -32,7 +32,8 @@ class Certificates:
         return context
 
 
-def _new_authority() -> trustme.CA:
+def new_authority() -> trustme.CA:
+    """Return a new authority, or raise ImportError if the extra is missing."""
     try:
         import trustme
     except ImportError as error:

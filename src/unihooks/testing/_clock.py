@@ -9,7 +9,7 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeClock:
-    """Tell the time that a test has set; safe to share between threads.
+    """A clock that a test sets; safe to share between threads.
 
     >>> clock = FakeClock()
     >>> clock.advance(90)
@@ -30,22 +30,22 @@ class FakeClock:
         return f"FakeClock({self.now.isoformat()})"
 
     def __call__(self) -> datetime:
-        """Return the time, aware and in UTC."""
+        """Return the time as an aware datetime in UTC."""
         return self.now
 
     @property
     def now(self) -> datetime:
-        """The time, aware and in UTC."""
+        """The time as an aware datetime in UTC."""
         with self._lock:
             return self._now
 
     def advance(self, by: float | timedelta) -> datetime:
-        """Move on by seconds or a `timedelta`; return the new time."""
+        """Advance by seconds or a `timedelta`, and return the new time."""
         if not isinstance(by, timedelta | int | float):
             raise TypeError(f"a clock advances by seconds or a timedelta, not by {type(by).__name__}")
         step = by if isinstance(by, timedelta) else timedelta(seconds=by)
         if step < timedelta():
-            raise ValueError("a clock does not go back; advance by zero or more")
+            raise ValueError("a clock cannot go back; advance it by zero or more")
         with self._lock:
             self._now += step
             return self._now

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 from unihooks._model.targets import TargetPolicy
-from unihooks.testing._certificates import _new_authority as new_authority
+from unihooks.testing._certificates import new_authority
 
 if TYPE_CHECKING:
     import trustme
@@ -34,7 +34,7 @@ _OPEN_ENDED: Final = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 class Hostile:
-    """A receiver on 127.0.0.1 that does to each request, over TLS, what its path says.
+    """A receiver on 127.0.0.1 that plays the trick that the path of a request names.
 
     `certificate` is `good`, `wrong-host`, `expired`, `unknown` (an authority
     that `ssl_context` does not trust), `silent` (TLS never answers), `plain`
@@ -72,7 +72,7 @@ class Hostile:
             thread.join(timeout=5)
 
     def url(self, trick: str, host: str = "localhost") -> str:
-        """Return the URL at which this trick is played."""
+        """Return the URL that plays this trick."""
         return f"https://{host}:{self.port}/{trick}"
 
     def _start(self, work: Callable[[], None]) -> None:
@@ -96,13 +96,13 @@ class Hostile:
             if self._certificate == "silent":
                 self._stopped.wait(_HANG_SECONDS)
             elif self._context is None:
-                # Closing with something unread would send a reset.
+                # Closing with unread data would send a reset.
                 accepted.recv(65536)
                 accepted.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
                 accepted.recv(65536)
             else:
                 with self._context.wrap_socket(accepted, server_side=True) as secured:
-                    # Closing the wrapper is what ends the hanging ones, too.
+                    # From now on only closing the wrapper ends a hanging connection.
                     self._sockets.discard(accepted)
                     self._sockets.add(secured)
                     self.resumed.append(bool(secured.session_reused))
@@ -208,7 +208,7 @@ def _reset(data: bytes) -> Trick:
 def _break_tls(data: bytes) -> Trick:
     def play(connection: socket.socket) -> bool:
         connection.sendall(data)
-        # Beneath TLS: a record that nobody can decrypt.
+        # Sent beneath TLS: a record that nobody can decrypt.
         os.write(connection.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
         connection.recv(1)
         return False
@@ -223,7 +223,7 @@ def _wait(connection: socket.socket) -> bool:
 
 def _never_read(connection: socket.socket) -> bool:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    # Without an event to look for, this ends when the receiver stops.
+    # Reads nothing, and ends when the receiver stops.
     poll = select.poll()
     poll.register(connection, 0)
     poll.poll(_HANG_SECONDS * 1000)
@@ -236,7 +236,7 @@ def _head(status: bytes, *fields: bytes) -> bytes:
 
 _EMPTY: Final = b"Content-Length: 0"
 
-# The answer is no answer: an error and no status.
+# Malformed answers: an error and no status.
 FAILURES: Final[dict[str, Trick]] = {
     "close-at-once": _say(),
     "close-in-headers": _say(b"HTTP/1.1 200 OK\r\nContent-"),
@@ -268,7 +268,7 @@ FAILURES: Final[dict[str, Trick]] = {
     "status-101": _say_and_wait(_head(b"101 Switching Protocols", b"Upgrade: h2c", b"Connection: upgrade")),
 }
 
-# The headers are complete and decide; the body is cut with a warning.
+# Complete headers, which decide, and a bad body, which is cut with a warning.
 CUTS: Final[dict[str, Trick]] = {
     "endless-body": _flood(_OPEN_ENDED, _FLOOD),
     "endless-chunks": _flood(_CHUNKED, b"2000\r\n" + _FLOOD + b"\r\n"),
@@ -290,7 +290,7 @@ CUTS: Final[dict[str, Trick]] = {
     "bad-trailer": _say_and_wait(_CHUNKED + b"0\r\nnonsense\r\n\r\n"),
 }
 
-# Odd, but nothing is wrong with it: the status that is to come out.
+# Odd but correct answers, each with the expected status.
 ODDITIES: Final[dict[str, tuple[int, Trick]]] = {
     "ok": (204, _keep(_head(b"204 No Content"))),
     "ok-then-close": (204, _say(_head(b"204 No Content"))),
@@ -317,7 +317,7 @@ TRICKS: Final[dict[str, Trick]] = {
 }
 
 
-def _loopback(host: str, port: int) -> list[str]:  # noqa: ARG001 - the form that a resolver has
+def _loopback(host: str, port: int) -> list[str]:  # noqa: ARG001 - the signature of a resolver
     return ["127.0.0.1"]
 
 

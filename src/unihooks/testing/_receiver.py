@@ -19,15 +19,15 @@ from unihooks.testing._server import Server
 
 
 class Receiver:
-    """Receive webhooks over HTTPS on this machine, between `start` and `stop`.
+    """A receiver of webhooks over HTTPS on this machine, which runs between `start` and `stop`.
 
-    It listens on 127.0.0.1 only, in a thread of its own, with a certificate of
-    a throwaway authority for `localhost`, the loopback addresses,
+    It listens on 127.0.0.1 only, in a thread of its own, with a certificate
+    from a throwaway authority for `localhost`, the loopback addresses,
     `example.com`, `*.example.com` and `names`. Use it as a context manager,
-    sync or async, and give a dispatcher its `targets` and `ssl_context`: they
-    lead those names here, and no request leaves this machine.
+    sync or async, and pass its `targets` and `ssl_context` to a dispatcher:
+    these names then lead here, and no request leaves this machine.
 
-    `answers` are the first answers: each a status or an `Answer`. After them, 204.
+    `answers` are its first answers, each a status or an `Answer`; later ones are 204.
     """
 
     def __init__(
@@ -75,16 +75,16 @@ class Receiver:
         await to_thread.run_sync(self.stop)
 
     def start(self) -> None:
-        """Listen; after a `stop`, on the same port again."""
+        """Start to listen; after a `stop`, on the same port again."""
         self._port = self._server.start()
 
     def stop(self) -> None:
-        """Close the port and all connections; what was received stays."""
+        """Close the port and all connections; `requests` are kept."""
         self._server.stop()
 
     @property
     def port(self) -> int:
-        """The port, known once started."""
+        """The port, which is known after `start`."""
         return self._port
 
     @property
@@ -93,11 +93,11 @@ class Receiver:
         return self.url_for("/")
 
     def url_for(self, path: str, *, host: str = "localhost") -> str:
-        """Return the URL of a path; `host` is any name of the certificate."""
+        """Return the URL of a path; `host` is any name in the certificate."""
         return f"https://{host}:{self._port}/{path.removeprefix('/')}"
 
     def resolve(self, host: str, port: int) -> Sequence[str]:  # noqa: ARG002
-        """Resolve the names of the certificate to this machine, and no others."""
+        """Resolve the names in the certificate to this machine, and no others."""
         if host in self._names or f"*.{host.partition('.')[2]}" in self._names:
             return ["127.0.0.1"]
         raise socket.gaierror(socket.EAI_NONAME, "this receiver's certificate lacks the name")
@@ -107,11 +107,11 @@ class Receiver:
         self._script.answer(*answers)
 
     def always(self, answer: Answer | int) -> None:
-        """Set what is answered when no scripted answer is left (204 at first)."""
+        """Set the answer for when no scripted answer is left (204 at first)."""
         self._script.always(answer)
 
     def on(self, path: str) -> Script:
-        """Return the script of one path; its query does not count."""
+        """Return the script of one path, whatever the query."""
         with self._arrived:
             return self._scripts.setdefault(path, Script())
 
@@ -125,7 +125,7 @@ class Receiver:
         """Return all requests once there are `count`; `timeout` is in seconds.
 
         Raises:
-            TimeoutError: fewer have arrived in time; says how many.
+            TimeoutError: Fewer have arrived in time; the message says how many.
         """
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self._requests) >= count, timeout):

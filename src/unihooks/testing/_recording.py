@@ -1,4 +1,4 @@
-"""A dispatcher for tests of host code that only emits: it records and sends nothing."""
+"""A dispatcher for tests of code that only emits: it records events and sends nothing."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from unihooks.exceptions import IdempotencyConflict
 
 
 class RecordingDispatcher:
-    """Record events in `events`, after the checks of a real dispatcher.
+    """An `Emitter` that records events in `events`, after the checks of a real dispatcher.
 
-    It is an `Emitter`. An event emitted with `connection=` is recorded at once:
-    whether the transaction is committed is not known here.
+    An event emitted with `connection=` is recorded at once, even if the
+    transaction is rolled back later.
 
     >>> recorder = RecordingDispatcher()
     >>> event = recorder.emit("shop", "order.paid", {"order": 7}, tenant="acme")
@@ -43,7 +43,7 @@ class RecordingDispatcher:
             return list(self._events)
 
     def of(self, product: str, event_type: str, *, tenant: str | None = None) -> list[Event]:
-        """Return the events of one type, of one tenant or of all."""
+        """Return the events of one type, of one tenant or of all tenants."""
         return [
             event
             for event in self.events
@@ -66,7 +66,7 @@ class RecordingDispatcher:
         connection: Any = None,  # noqa: ARG002
         idempotency_key: str | None = None,
     ) -> Event:
-        """Check and record the event, and return it."""
+        """Check, record and return the event."""
         tenant = check_tenant(tenant)
         self._check(product, event_type, payload)
         check_key(idempotency_key)
@@ -121,7 +121,7 @@ class RecordingDispatcher:
 def _repeated(first: Event, event: Event) -> Event:
     if _content(first) != _content(event):
         raise IdempotencyConflict(
-            "the idempotency key was used for another event; use a new key for new content",
+            "the idempotency key was used for another event; use a new key for each event",
             name="idempotency_key",
         )
     return first

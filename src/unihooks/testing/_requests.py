@@ -1,4 +1,4 @@
-"""What a receiver has received, and how it is read off a connection."""
+"""The requests that a receiver receives, and how it reads them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class ReceivedRequest:
-    """Hold one request as it arrived.
+    """One request as it arrived.
 
-    `path` is the request target with its query. `headers` is a
-    case-insensitive mapping that keeps repeated names (`httpx.Headers`).
-    `connection` counts the receiver's connections from 1: equal numbers mean
-    that a connection was reused.
+    `path` includes the query. `headers` is a case-insensitive mapping that
+    keeps repeated names (`httpx.Headers`). `connection` is the number of the
+    connection, from 1: equal numbers mean that it was reused.
     """
 
     method: str
@@ -51,7 +50,7 @@ class ReceivedRequest:
 
 
 async def read_request(reader: asyncio.StreamReader, connection: int) -> ReceivedRequest | None:
-    """Return the next request of a connection, or None when there is no other."""
+    """Return the next request on a connection, or None if there is no other."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:

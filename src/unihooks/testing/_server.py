@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server over TLS, in a thread with an event loop of its own."""
+"""A small HTTP/1.1 server over TLS, in a thread with its own event loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GONE = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
 
 
 class Server:
-    """Serve `handle` on 127.0.0.1 from `start` to `stop`."""
+    """A server that answers with `handle` on 127.0.0.1, from `start` to `stop`."""
 
     def __init__(
         self,
@@ -34,9 +34,9 @@ class Server:
         self._thread: threading.Thread | None = None
 
     def start(self) -> int:
-        """Listen and return the port; the port stays the same after a stop."""
+        """Start to listen and return the port, which stays the same after a `stop`."""
         if self._thread is not None:
-            raise RuntimeError("the receiver runs already; stop it first, or use it as it is")
+            raise RuntimeError("the receiver is already running; stop it first, or use it as it is")
         listener = socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG)
         self._port = listener.getsockname()[1]
         ready = threading.Event()
@@ -50,7 +50,7 @@ class Server:
         return self._port
 
     def stop(self) -> None:
-        """Close the listener and every connection; harmless when stopped."""
+        """Close the listener and every connection; do nothing if it is stopped."""
         if self._thread is None:
             return
         self._loop.call_soon_threadsafe(self._stopping.set)
@@ -70,7 +70,7 @@ class Server:
         await asyncio.sleep(0)  # lets aborted transports close their sockets
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Own tasks: the one that asyncio makes for this call reports its cancellation.
+        # Cancelling the task that asyncio made for this call would be logged as an error, so it gets its own.
         task = asyncio.create_task(self._converse(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)

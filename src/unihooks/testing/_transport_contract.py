@@ -1,4 +1,4 @@
-"""What every transport must stand: receivers that mean harm, and one deadline."""
+"""What every transport must withstand: hostile receivers, and one deadline."""
 
 # ruff: noqa: S101, PLR2004 - a suite of tests asserts, and literals are what it expects
 
@@ -29,7 +29,7 @@ _MEBIBYTE = 1024 * 1024
 
 
 class TransportContract:
-    """Check a transport against a hostile receiver; subclass it and override `make_transport`.
+    """The tests of a transport against a hostile receiver; subclass it and override `make_transport`.
 
     For example::
 
@@ -43,7 +43,7 @@ class TransportContract:
     pytestmark = pytest.mark.anyio
 
     def make_transport(self, targets: TargetPolicy, ssl_context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
-        """Return the transport to check, which may send to `targets` and trusts `ssl_context`."""
+        """Return the transport to test, which may send to `targets` and trusts `ssl_context`."""
         return HTTPTransport(targets, ssl_context=ssl_context)
 
     @pytest.fixture
@@ -53,13 +53,13 @@ class TransportContract:
 
     @pytest.fixture
     def hostile(self) -> Iterator[Hostile]:
-        """Give a running hostile receiver."""
+        """Yield a running hostile receiver."""
         with Hostile() as hostile:
             yield hostile
 
     @pytest.fixture
     async def transport(self, hostile: Hostile) -> AsyncIterator[httpx.AsyncBaseTransport]:
-        """Give the transport, which has delivered to the receiver before."""
+        """Yield the transport, after one successful request to the receiver."""
         async with self._made(hostile) as transport:
             assert (await send(transport, hostile.url("ok"))).status_code == 204
             yield transport
@@ -68,7 +68,7 @@ class TransportContract:
     async def test_what_is_no_answer_is_an_error_with_a_reason(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
-        """What is no answer fails the attempt, and this attempt alone."""
+        """A malformed answer fails its own attempt, and no other."""
         with small_memory():
             outcome = await send(transport, hostile.url(trick))
         assert_failed(outcome)
@@ -78,7 +78,7 @@ class TransportContract:
     async def test_headers_decide_whatever_the_body_does(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
-        """A body that goes wrong is a warning, not a failure."""
+        """A bad body is a warning, not a failure."""
         with small_memory():
             outcome = await send(transport, hostile.url(trick), seconds=_HEADERS)
         assert outcome.status_code == 200
@@ -91,7 +91,7 @@ class TransportContract:
     async def test_odd_but_correct_answers_are_read(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
-        """What the standard allows has its status, without a warning."""
+        """What the standard allows counts by its status, without a warning."""
         with small_memory():
             outcome = await send(transport, hostile.url(trick), seconds=_PATIENCE)
         assert outcome.status_code == ODDITIES[trick][0]
@@ -102,7 +102,7 @@ class TransportContract:
     async def test_compressed_body_is_kept_as_it_came(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile
     ) -> None:
-        """Nothing is decompressed: 64 KiB would become 64 MiB."""
+        """Nothing is decompressed, since 64 KiB could become 64 MiB."""
         outcome = await send(transport, hostile.url("bomb"), seconds=_PATIENCE)
         assert outcome.body.startswith(b"\x1f\x8b")
         assert len(outcome.body) == 16 * 1024
@@ -116,7 +116,7 @@ class TransportContract:
 
     @pytest.mark.parametrize("certificate", ["wrong-host", "expired", "unknown", "silent", "plain"])
     async def test_no_request_goes_out_before_tls_is_verified(self, certificate: str) -> None:
-        """A certificate that does not fit, or none, fails the attempt."""
+        """A wrong certificate, or none, fails the attempt."""
         with Hostile(certificate) as hostile:
             async with self._made(hostile) as transport:
                 assert_failed(await send(transport, hostile.url("ok"), seconds=_DEADLINE))
@@ -124,19 +124,19 @@ class TransportContract:
     async def test_peer_that_never_reads_is_given_up_at_the_deadline(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile
     ) -> None:
-        """A request that does not get through ends in time."""
+        """A request that cannot be sent ends in time."""
         outcome = await send(transport, hostile.url("never-read"), body=bytes(16 * _MEBIBYTE))
         assert_failed(outcome)
         await self._assert_unharmed(transport, hostile)
 
     async def test_closed_port_is_an_error(self, transport: httpx.AsyncBaseTransport) -> None:
-        """Nobody listens there."""
+        """A refused connection fails the attempt."""
         with Hostile() as gone:
             url = gone.url("ok")
         assert_failed(await send(transport, url))
 
     async def test_error_holds_no_secret(self, transport: httpx.AsyncBaseTransport, hostile: Hostile) -> None:
-        """Neither query string nor header comes back in a reason."""
+        """No error contains the query or a header."""
         outcome = await send(transport, hostile.url("junk") + "?token=s3cr3t", headers={"authorization": "s3cr3t"})
         assert "s3cr3t" not in str(outcome.error)
 

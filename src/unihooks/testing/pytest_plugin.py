@@ -1,4 +1,4 @@
-"""Fixtures for pytest; everything is imported when a test first asks for it."""
+"""Fixtures for pytest; what they need is imported when a test first uses them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def unihooks_receiver() -> Iterator[Receiver]:
-    """Give a running HTTPS receiver."""
+    """Yield a running HTTPS receiver."""
     from unihooks.testing import Receiver
 
     with Receiver() as receiver:
@@ -24,7 +24,7 @@ def unihooks_receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def unihooks_clock() -> FakeClock:
-    """Give a clock that moves only when told to."""
+    """Return a clock that moves only when a test says so."""
     from unihooks.testing import FakeClock
 
     return FakeClock()
@@ -32,7 +32,7 @@ def unihooks_clock() -> FakeClock:
 
 @pytest.fixture
 def unihooks_recorder() -> RecordingDispatcher:
-    """Give a dispatcher that records events and sends nothing."""
+    """Return a dispatcher that records events and sends nothing."""
     from unihooks.testing import RecordingDispatcher
 
     return RecordingDispatcher()
@@ -40,7 +40,7 @@ def unihooks_recorder() -> RecordingDispatcher:
 
 @pytest.fixture
 def unihooks_store() -> MemoryStore:
-    """Give an empty store in memory."""
+    """Return an empty store in memory."""
     from unihooks.stores import MemoryStore
 
     return MemoryStore()
@@ -51,7 +51,7 @@ def unihooks_dispatcher(
     unihooks_store: MemoryStore,
     unihooks_receiver: Receiver,
 ) -> Iterator[Dispatcher]:
-    """Give a dispatcher in memory that may send to `unihooks_receiver`."""
+    """Yield a dispatcher in memory that may send to `unihooks_receiver`."""
     from unihooks._dispatcher import Dispatcher
 
     with Dispatcher(

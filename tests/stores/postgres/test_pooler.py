@@ -48,7 +48,7 @@ class TestPooledStore(StoreContract):
 def test_worker_polls_where_it_would_hear_nothing(store):
     emit(store)
     token = store.change_token()
-    wait_for(lambda: store.change_token() != token, 1)
+    wait_for(lambda: store.change_token() != token)
     signals = store._database._unchecked().signals
     wait_for(lambda: signals._heard)
     assert not signals._listening

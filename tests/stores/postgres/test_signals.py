@@ -24,7 +24,7 @@ class TestSignals:
         wait_for(lambda: one._database._unchecked().signals._listening)
         heard = one.change_token()[0]
         emit(two)
-        wait_for(lambda: one.change_token()[0] != heard, 2)
+        wait_for(lambda: one.change_token()[0] != heard)
 
     def test_who_watches_is_called_for_what_other_processes_tell_alone(self, new_store):
         one, two = new_store(), new_store()
@@ -36,12 +36,12 @@ class TestSignals:
         for store, number in ((one, 0), (two, 1)):
             heard = signals._heard
             store.wake()
-            wait_for(lambda heard=heard: signals._heard != heard, 2)
-            assert wait_for(lambda number=number: len(calls) == number, 2)
+            wait_for(lambda heard=heard: signals._heard != heard)
+            assert wait_for(lambda number=number: len(calls) == number)
         end()
         heard = signals._heard
         two.wake()
-        wait_for(lambda: signals._heard != heard, 2)
+        wait_for(lambda: signals._heard != heard)
         assert len(calls) == 1
 
     def test_wake_is_heard_as_well(self, new_store):
@@ -50,12 +50,12 @@ class TestSignals:
         wait_for(lambda: one._database._unchecked().signals._listening)
         heard = one.change_token()[0]
         two.wake()
-        wait_for(lambda: one.change_token()[0] != heard, 2)
+        wait_for(lambda: one.change_token()[0] != heard)
 
     def test_without_a_listener_the_token_changes_so_that_workers_poll(self):
         store = PostgresStore("postgresql://127.0.0.1:1/none")
         token = store.change_token()
-        wait_for(lambda: store.change_token() != token, 1)
+        wait_for(lambda: store.change_token() != token)
         store.close()
 
     def test_listener_that_was_cut_listens_again(self, store, admin):
@@ -64,5 +64,5 @@ class TestSignals:
         signals = store._database._unchecked().signals
         wait_for(lambda: signals._listening)
         cut_all(admin)
-        wait_for(lambda: not signals._listening, 5)
-        wait_for(lambda: signals._listening, 10)
+        wait_for(lambda: not signals._listening)
+        wait_for(lambda: signals._listening)

@@ -1,4 +1,4 @@
-"""The shop's dispatcher, made on first use: also what `unihooks worker` is told to run."""
+"""The shop's dispatcher, made on first use; `unihooks worker` runs it too."""
 
 import os
 from functools import cache

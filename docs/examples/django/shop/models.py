@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Order(models.Model):
-    """Be something that a customer has bought."""
+    """Something that a customer has bought."""
 
     number = models.IntegerField(unique=True)
 

@@ -9,7 +9,7 @@ from unihooks.integrations.django import emit
 
 
 def buy(request, number):
-    """Store the order and tell the customer's systems, both or neither."""
+    """Store the order and emit the event, both or neither."""
     with transaction.atomic():
         order = Order.objects.create(number=number)
         event = emit(dispatcher(), "shop", "order.paid", {"number": order.number})

@@ -28,7 +28,7 @@ def api_routes() -> list[BaseRoute]:
 def no_such_path() -> Response:
     """Return the answer for an unknown path."""
     detail = "there is no such path; /api/openapi.json lists them all"
-    return problem_answer(Problem(status=404, kind="not-found", title="Not found", detail=detail))
+    return problem_answer(Problem(404, "not-found", "Not found", detail))
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

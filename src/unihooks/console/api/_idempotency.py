@@ -73,10 +73,10 @@ def checked_key(value: str) -> str:
     if 1 <= len(value) <= _MOST_KEY and value.isascii() and value.isprintable():
         return value
     raise Problem(
-        status=400,
-        kind="invalid-idempotency-key",
-        title="The idempotency key cannot be used",
-        detail=f"send 1 to {_MOST_KEY} visible ASCII characters, such as a UUID",
+        400,
+        "invalid-idempotency-key",
+        "The idempotency key cannot be used",
+        f"send 1 to {_MOST_KEY} visible ASCII characters, such as a UUID",
         name="idempotency-key",
     )
 
@@ -88,20 +88,20 @@ def digest_of(method: str, path: str, body: bytes) -> bytes:
 
 def _reused() -> Problem:
     return Problem(
-        status=422,
-        kind="idempotency-key-reused",
-        title="The idempotency key was used before",
-        detail="it came with another request; use a new key for each",
+        422,
+        "idempotency-key-reused",
+        "The idempotency key was used before",
+        "it came with another request; use a new key for each",
         name="idempotency-key",
     )
 
 
 def _under_way() -> Problem:
     return Problem(
-        status=409,
-        kind="idempotency-key-in-use",
-        title="The first request is still running",
-        detail="wait for its answer, or repeat this in a moment",
+        409,
+        "idempotency-key-in-use",
+        "The first request is still running",
+        "wait for its answer, or repeat this in a moment",
         name="idempotency-key",
         headers={"retry-after": "1"},
     )

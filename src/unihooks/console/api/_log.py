@@ -9,7 +9,7 @@ from typing import Any
 from unihooks.console._rates import RECOVERY
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
-from unihooks.console.api._operations import PAGING, Call, operation
+from unihooks.console.api._operations import PAGING, Call, operation, sending
 from unihooks.console.api._problems import too_many
 from unihooks.console.api._reading import Query
 from unihooks.console.api._schemas import COMPONENTS
@@ -52,16 +52,7 @@ async def count_deliveries(call: Call) -> dict[str, Any]:
     return {"count": await call.dispatcher.log.acount(tenant=call.tenant, most=_MOST, **call.query), "most": _MOST}
 
 
-@operation(
-    "POST",
-    "/deliveries/replay",
-    "replayDeliveries",
-    answer="Replayed",
-    body="ReplayAll",
-    permission=Permission.SEND,
-    keyed=True,
-    limited=True,
-)
+@sending("/deliveries/replay", "replayDeliveries", answer="Replayed", body="ReplayAll")
 async def replay_deliveries(call: Call) -> dict[str, Any]:
     """Replay the deliveries that match a filter, oldest first, up to `most`; pending and erased ones are left out."""
     filters, most = _filters(call.body["filter"]), call.body.get("most", _MOST)
@@ -69,16 +60,7 @@ async def replay_deliveries(call: Call) -> dict[str, Any]:
     return {"replayed": await call.dispatcher.log.areplay_all(tenant=call.tenant, most=most, **filters)}
 
 
-@operation(
-    "POST",
-    "/webhooks/{webhook_id}/recover",
-    "recoverDeliveries",
-    answer="Recovered",
-    body="Recovery",
-    permission=Permission.SEND,
-    keyed=True,
-    limited=True,
-)
+@sending("/webhooks/{webhook_id}/recover", "recoverDeliveries", answer="Recovered", body="Recovery")
 async def recover_deliveries(call: Call) -> dict[str, Any]:
     """Plan what a webhook missed in a period, and send again what failed; return the number of deliveries."""
     webhook_id = call.path["webhook_id"]
@@ -107,17 +89,7 @@ async def get_body(call: Call) -> dict[str, Any]:
     return {"body": found.decode()}
 
 
-@operation(
-    "POST",
-    f"{_ONE}/replay",
-    "replayDelivery",
-    answer="Delivery",
-    body="Nothing",
-    permission=Permission.SEND,
-    status=201,
-    keyed=True,
-    limited=True,
-)
+@sending(f"{_ONE}/replay", "replayDelivery", answer="Delivery", body="Nothing", status=201)
 async def replay_delivery(call: Call) -> dict[str, Any]:
     """Make a new delivery with the same body and the same `webhook-id`."""
     delivery_id = call.path["delivery_id"]

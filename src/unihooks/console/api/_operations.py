@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import field, frozen
@@ -75,6 +76,9 @@ def operation(method: str, path: str, id: str, **rest: Any) -> Callable[[Handle]
     """Declare the decorated function as an operation; the rest are the fields of `Operation`."""
     return lambda handle: Operation(method=method, path=path, id=id, handle=handle, **rest)
 
+
+# An operation that makes requests to endpoints.
+sending = partial(operation, "POST", permission=Permission.SEND, keyed=True, limited=True)
 
 PAGING = (
     Query(

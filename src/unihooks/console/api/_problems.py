@@ -29,7 +29,7 @@ _MOST_SHOWN = 500
 _logger = logging.getLogger("unihooks.console")
 
 
-@frozen(kw_only=True)
+@frozen
 class Problem(Exception):
     """What is wrong with a request: `kind` names the type, `name` the field."""
 
@@ -37,8 +37,8 @@ class Problem(Exception):
     kind: str
     title: str
     detail: str
-    name: str | None = None
-    headers: Mapping[str, str] = field(factory=dict)
+    name: str | None = field(default=None, kw_only=True)
+    headers: Mapping[str, str] = field(factory=dict, kw_only=True)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -83,34 +83,32 @@ def to_problem(error: Exception) -> Problem:
         return _not_found(error)
     for kind, status, slug, title in _KINDS:
         if isinstance(error, kind):
-            return Problem(status=status, kind=slug, title=title, detail=error.message, name=_field(error))
+            return Problem(status, slug, title, error.message, name=_field(error))
     if isinstance(error, StoreError):
         _logger.error("the store cannot be used: %s", error)
         return _unavailable()
     _logger.error("a request to the console's API failed", exc_info=error)
-    return Problem(
-        status=500, kind="internal", title="Something went wrong", detail="the operator's log has the reason; try again"
-    )
+    return Problem(500, "internal", "Something went wrong", "the operator's log has the reason; try again")
 
 
 def invalid(sentence: str, name: str | None = None) -> Problem:
     """Return the problem of a value that is not allowed."""
-    return Problem(status=422, kind="invalid-value", title="A value is not allowed", detail=sentence, name=name)
+    return Problem(422, "invalid-value", "A value is not allowed", sentence, name=name)
 
 
 def malformed(sentence: str) -> Problem:
     """Return the problem of a request that cannot be read."""
-    return Problem(status=400, kind="malformed", title="The request cannot be read", detail=sentence)
+    return Problem(400, "malformed", "The request cannot be read", sentence)
 
 
 def too_many(wait: float) -> Problem:
     """Return the problem of a tenant that asks too often and may ask again after `wait` seconds."""
     seconds = str(max(1, math.ceil(wait)))
     return Problem(
-        status=429,
-        kind="too-many-requests",
-        title="Too many requests",
-        detail=f"try again in {seconds} seconds",
+        429,
+        "too-many-requests",
+        "Too many requests",
+        f"try again in {seconds} seconds",
         headers={"retry-after": seconds},
     )
 
@@ -128,15 +126,15 @@ def _field(error: UnihooksError) -> str | None:
 def _not_found(error: NotFound) -> Problem:
     what = (error.name or "item").removesuffix("_id")
     detail = f"there is no {what} with this id"
-    return Problem(status=404, kind="not-found", title="Not found", detail=detail, name=error.name)
+    return Problem(404, "not-found", "Not found", detail, name=error.name)
 
 
 def _unavailable() -> Problem:
     return Problem(
-        status=503,
-        kind="unavailable",
-        title="The database cannot be used at the moment",
-        detail="try again in a few seconds",
+        503,
+        "unavailable",
+        "The database cannot be used at the moment",
+        "try again in a few seconds",
         headers={"retry-after": "5"},
     )
 

@@ -76,20 +76,20 @@ async def read_body(request: Request) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(
-            status=415,
-            kind="unsupported-media-type",
-            title="The body must be JSON",
-            detail="send content-type: application/json, and {} if there is nothing to say",
+            415,
+            "unsupported-media-type",
+            "The body must be JSON",
+            "send content-type: application/json, and {} if there is nothing to say",
         )
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BYTES:
             raise Problem(
-                status=413,
-                kind="too-large",
-                title="The body is too large",
-                detail=f"send at most {MOST_BYTES} bytes",
+                413,
+                "too-large",
+                "The body is too large",
+                f"send at most {MOST_BYTES} bytes",
             )
     return bytes(body)
 

@@ -73,19 +73,19 @@ def _rendered(operation: Operation, content: dict[str, object]) -> Response:
 
 def _forbidden(permission: Permission) -> Problem:
     return Problem(
-        status=403,
-        kind="forbidden",
-        title="You may not do this",
-        detail=f"it needs the permission {permission.value!r}; ask whoever manages your account",
+        403,
+        "forbidden",
+        "You may not do this",
+        f"it needs the permission {permission.value!r}; ask whoever manages your account",
     )
 
 
 def _not_allowed(operations: Mapping[str, Operation]) -> Problem:
     allowed = ", ".join(operations)
     return Problem(
-        status=405,
-        kind="method-not-allowed",
-        title="This method is not allowed here",
-        detail=f"this path allows {allowed}",
+        405,
+        "method-not-allowed",
+        "This method is not allowed here",
+        f"this path allows {allowed}",
         headers={"allow": allowed},
     )

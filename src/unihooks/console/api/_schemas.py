@@ -40,6 +40,11 @@ def asked(*required: str, **properties: Schema) -> Schema:
     return found | {"required": list(required)} if required else found
 
 
+def each(schema: Schema, *names: str) -> dict[str, Schema]:
+    """Return properties that share a schema."""
+    return dict.fromkeys(names, schema)
+
+
 def page_of(name: str) -> Schema:
     """Return the schema of one page of a listing."""
     return answered(items=list_of(ref(name)), next=MAYBE_TEXT, previous=MAYBE_TEXT)
@@ -53,17 +58,13 @@ _SETTINGS: dict[str, Schema] = {
     "mapping": ref("Mapping"),
 }
 _ENDPOINT: dict[str, Schema] = {
-    "id": TEXT,
-    "url": TEXT,
-    "description": TEXT,
+    **each(TEXT, "id", "url", "description"),
     "state": {"type": "string", "enum": ["enabled", "disabled"]},
     "disabled_reason": MAYBE_TEXT,
     "disabled_at": MAYBE_TIME,
 }
 _WEBHOOK: dict[str, Schema] = {
-    "id": TEXT,
-    "name": TEXT,
-    "description": TEXT,
+    **each(TEXT, "id", "name", "description"),
     "status": {"type": "string", "enum": ["active", "inactive"]},
     "version": {"type": "integer"},
     "endpoints": list_of(ref("Endpoint")),
@@ -74,34 +75,19 @@ _WEBHOOK: dict[str, Schema] = {
         "description": "The names of custom headers; their values are never returned.",
         "additionalProperties": {"type": "null"},
     },
-    "created_at": MAYBE_TIME,
-    "updated_at": MAYBE_TIME,
-    "activated_at": MAYBE_TIME,
-    "deactivated_at": MAYBE_TIME,
+    **each(MAYBE_TIME, "created_at", "updated_at", "activated_at", "deactivated_at"),
 }
 _SECRET: dict[str, Schema] = {
     "secret": {"type": "string", "format": "password"},
-    "created_at": MAYBE_TIME,
-    "expires_at": MAYBE_TIME,
+    **each(MAYBE_TIME, "created_at", "expires_at"),
 }
 _FILTERS: dict[str, Schema] = {
-    "webhook_id": TEXT,
-    "endpoint_id": TEXT,
-    "event_id": TEXT,
-    "product": TEXT,
-    "event_type": TEXT,
+    **each(TEXT, "webhook_id", "endpoint_id", "event_id", "product", "event_type"),
     "state": {"type": "string", "enum": STATES},
     "held": BOOLEAN,
-    "since": TIME,
-    "until": TIME,
+    **each(TIME, "since", "until"),
 }
-_ENDPOINT_OF: dict[str, Schema] = {
-    "tenant": TEXT,
-    "webhook_id": TEXT,
-    "webhook_name": TEXT,
-    "endpoint_id": TEXT,
-    "url": TEXT,
-}
+_ENDPOINT_OF = each(TEXT, "tenant", "webhook_id", "webhook_name", "endpoint_id", "url")
 
 COMPONENTS: dict[str, Schema] = {
     "Problem": {
@@ -160,9 +146,7 @@ COMPONENTS: dict[str, Schema] = {
         endpoint_id=TEXT,
         failing_since=MAYBE_TIME,
         failures=COUNT,
-        last_success_at=MAYBE_TIME,
-        last_failure_at=MAYBE_TIME,
-        next_attempt_at=MAYBE_TIME,
+        **each(MAYBE_TIME, "last_success_at", "last_failure_at", "next_attempt_at"),
     ),
     "Health": answered(
         endpoints=list_of(ref("EndpointHealth")),
@@ -173,46 +157,31 @@ COMPONENTS: dict[str, Schema] = {
     "Activity": answered(
         since=TIME,
         hours=list_of(ref("HourCount")),
-        attempts=COUNT,
-        delivered=COUNT,
-        failed=COUNT,
-        success_share=MAYBE_NUMBER,
-        mean_ms=MAYBE_NUMBER,
-        p50_ms=MAYBE_NUMBER,
-        p95_ms=MAYBE_NUMBER,
-        p99_ms=MAYBE_NUMBER,
+        **each(COUNT, "attempts", "delivered", "failed"),
+        **each(MAYBE_NUMBER, "success_share", "mean_ms", "p50_ms", "p95_ms", "p99_ms"),
     ),
     # The log.
     "Event": answered(id=TEXT, product=TEXT, event_type=TEXT, payload=ANY, created_at=TIME),
     "EventPage": page_of("Event"),
     "Delivery": answered(
-        id=TEXT,
-        event_id=TEXT,
-        webhook_id=TEXT,
-        endpoint_id=TEXT,
-        product=TEXT,
-        event_type=TEXT,
-        url=TEXT,
+        **each(TEXT, "id", "event_id", "webhook_id", "endpoint_id", "product", "event_type", "url"),
         state={"type": "string", "enum": STATES},
         held=BOOLEAN,
         attempt_count=COUNT,
         created_at=TIME,
         next_attempt_at=MAYBE_TIME,
-        reason=MAYBE_TEXT,
-        replay_of=MAYBE_TEXT,
+        **each(MAYBE_TEXT, "reason", "replay_of"),
     ),
     "DeliveryPage": page_of("Delivery"),
     "Attempt": answered(
-        id=TEXT,
-        delivery_id=TEXT,
+        **each(TEXT, "id", "delivery_id"),
         number=COUNT,
         url=TEXT,
         started_at=TIME,
         duration_ms={"type": "number"},
         status_code={"type": ["integer", "null"]},
         error=MAYBE_TEXT,
-        request_headers=list_of(list_of(TEXT)),
-        response_headers=list_of(list_of(TEXT)),
+        **each(list_of(list_of(TEXT)), "request_headers", "response_headers"),
         response_body=TEXT,
         warnings=list_of(TEXT),
     ),
@@ -236,10 +205,7 @@ COMPONENTS: dict[str, Schema] = {
     "SlowEndpoint": answered(**_ENDPOINT_OF, attempts=COUNT, mean_ms={"type": "number"}, p95_ms={"type": "number"}),
     "Stats": answered(
         oldest_unplanned=MAYBE_TIME,
-        due=COUNT,
-        held=COUNT,
-        in_flight=COUNT,
-        failing_endpoints=COUNT,
+        **each(COUNT, "due", "held", "in_flight", "failing_endpoints"),
         workers=list_of(ref("Worker")),
     ),
     "Overview": answered(

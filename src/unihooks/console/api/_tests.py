@@ -5,25 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from unihooks._message.mapping import Preview
-from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
-from unihooks.console.api._operations import Call, operation
+from unihooks.console.api._operations import Call, operation, sending
 from unihooks.console.api._problems import invalid, too_many
 from unihooks.console.api._webhooks import mapping_of
 
 _MOST_ENDPOINTS = 25
 
 
-@operation(
-    "POST",
-    "/webhooks/{webhook_id}/test",
-    "sendTest",
-    answer="Tested",
-    body="Test",
-    permission=Permission.SEND,
-    keyed=True,
-    limited=True,
-)
+@sending("/webhooks/{webhook_id}/test", "sendTest", answer="Tested", body="Test")
 async def send_test(call: Call) -> dict[str, Any]:
     """Send one signed, mapped request to each endpoint, or to one, and return the responses; nothing is kept."""
     webhook = await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant)

@@ -25,7 +25,7 @@ def content_security_policy(settings: ConsoleSettings) -> str:
     )
 
 
-class SecureAnswers:
+class SecurityHeaders:
     """An ASGI application that adds the headers to every answer of another one, errors included."""
 
     def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
