@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from attrs import evolve
 from host_scene import (
     Host,
     asyncpg_steps,
@@ -21,8 +22,9 @@ pytestmark = pytest.mark.postgres
 
 def lead_nowhere(store):
     store.migrate()
-    store._database.ready()
-    store._database.schema.quoted = '"nowhere"'
+    store._postgres.ready()
+    statement = store._host.statement.replace(store._postgres.schema.quoted, '"nowhere"')
+    store._host = evolve(store._host, statement=statement)
 
 
 class TestSynchronous:
