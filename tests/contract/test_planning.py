@@ -6,15 +6,8 @@ import pytest
 
 from unihooks import Endpoint, EndpointState, PayloadMapping, Webhook
 from unihooks._base.times import to_us
-from unihooks._contract.planning import (
-    NewEvent,
-    PlannedBody,
-    SubscribedEndpoint,
-    Subscriber,
-    plan_event,
-    recover_event,
-    subscriber,
-)
+from unihooks._contract.planning import Match, NewEvent, SubscribedEndpoint, Subscriber, plan_event, subscriber
+from unihooks._message.rendering import Rendering
 from unihooks._model.webhooks import ActiveInterval
 
 MIDDLE = "5" * 26
@@ -28,7 +21,7 @@ def plan(new, subscribers, now=1_000):
     return plan_event(new, subscribers, now=now)
 
 
-def one(webhook_id="wh_1", *, mapping=None, endpoints=("ep_1",), since=0, until=None, marks=("0" * 26, "")):
+def one(webhook_id="wh_1", *, rendering=None, endpoints=("ep_1",), since=0, until=None, marks=("0" * 26, "")):
     interval = ActiveInterval(
         activated_at=since,
         activated_mark=f"mrk_{marks[0]}",
@@ -36,32 +29,29 @@ def one(webhook_id="wh_1", *, mapping=None, endpoints=("ep_1",), since=0, until=
         deactivated_mark=f"mrk_{marks[1]}" if marks[1] else "",
     )
     ends = tuple(end if isinstance(end, SubscribedEndpoint) else SubscribedEndpoint(end) for end in endpoints)
-    return Subscriber(webhook_id, interval, mapping or PayloadMapping(), ends)
+    return Subscriber(webhook_id, interval, rendering, ends)
 
 
-def test_without_a_mapping_the_events_own_bytes_are_sent():
-    assert plan(event(), [one(endpoints=("ep_1", "ep_2"))]) == [PlannedBody("wh_1", ("ep_1", "ep_2"))]
+def test_a_webhook_gets_an_event_once_for_all_its_endpoints():
+    assert plan(event(), [one(endpoints=("ep_1", "ep_2"))]) == [Match("wh_1", ("ep_1", "ep_2"))]
 
 
-def test_a_mapping_renders_once_per_webhook():
-    mapping = PayloadMapping(rename={"text": "body"})
-    (planned,) = plan(event(), [one(mapping=mapping, endpoints=("ep_1", "ep_2"))])
-    assert (planned.body, planned.endpoint_ids, planned.failure) == (b'{"body":"hi"}', ("ep_1", "ep_2"), None)
+def test_each_webhook_has_its_own_rendering_or_none():
+    assert plan(event(), [one(rendering="ren_1"), one("wh_2", endpoints=("ep_2",))]) == [
+        Match("wh_1", ("ep_1",), "ren_1"),
+        Match("wh_2", ("ep_2",)),
+    ]
 
 
-def test_a_payload_is_not_decoded_for_nobody(monkeypatch):
+def test_the_rendering_stays_where_some_endpoints_are_left_out():
+    disabled = SubscribedEndpoint("ep_2", 900)
+    assert plan(event(), [one(rendering="ren_1", endpoints=("ep_1", disabled))]) == [Match("wh_1", ("ep_1",), "ren_1")]
+
+
+def test_planning_neither_decodes_nor_renders_a_payload(monkeypatch):
     monkeypatch.setattr("unihooks._message.payload.decode", None)
-    mapping = PayloadMapping(remove=["text"])
-    assert plan(event(), [one(mapping=mapping, until=500), one("wh_2")]) == [PlannedBody("wh_2", ("ep_1",))]
-
-
-def test_a_mapping_that_fails_plans_a_failure_and_no_body():
-    too_long = PayloadMapping(rename={"items[*].a": "x" * 100})
-    body = b'{"items":[' + b",".join([b'{"a":1}'] * 10_000) + b"]}"
-    failed, fine = plan(event(body), [one(mapping=too_long), one("wh_2")])
-    assert failed.body is None
-    assert failed.failure.startswith("the payload mapping failed: ")
-    assert fine == PlannedBody("wh_2", ("ep_1",))
+    monkeypatch.setattr(Rendering, "render", None)
+    assert plan(event(b"no JSON"), [one(rendering="ren_1")])
 
 
 @pytest.mark.parametrize(
@@ -92,14 +82,13 @@ def test_what_was_emitted_before_an_endpoint_was_disabled_is_planned(disabled_at
     assert bool(plan(event(), [webhook])) is planned
 
 
-def test_recovering_asks_neither_interval_nor_state():
-    webhook = one(since=5_000, mapping=PayloadMapping(rename={"text": "body"}))
-    assert recover_event(event(), webhook, ["ep_9"]) == PlannedBody("wh_1", ("ep_9",), b'{"body":"hi"}')
-    assert recover_event(event(), one(), ["ep_9"]) == PlannedBody("wh_1", ("ep_9",))
-
-
 def test_a_webhook_that_was_never_active_plans_nothing():
     assert subscriber(Webhook(name="n", endpoints=["https://example.com"])) is None
+
+
+def test_a_webhook_without_a_mapping_has_no_rendering():
+    interval = ActiveInterval(activated_at=1, activated_mark="mrk_1")
+    assert subscriber(Webhook(name="n", endpoints=["https://example.com"], interval=interval)).rendering is None
 
 
 def test_a_subscriber_holds_what_planning_needs():
@@ -111,8 +100,10 @@ def test_a_subscriber_holds_what_planning_needs():
             Endpoint("https://b.example.com", id="ep_2", state=EndpointState.DISABLED, disabled_at=off),
             Endpoint("https://a.example.com", id="ep_1"),
         ],
+        mapping=PayloadMapping(rename={"a": "b"}),
         interval=ActiveInterval(activated_at=1, activated_mark="mrk_1"),
     )
     found = subscriber(webhook)
+    assert found.rendering == Rendering.of(webhook.mapping).id
     assert found.endpoints == (SubscribedEndpoint("ep_1"), SubscribedEndpoint("ep_2", to_us(off)))
     assert found.interval == webhook.interval

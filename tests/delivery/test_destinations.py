@@ -27,7 +27,7 @@ class Desk:
         config_version = self.store.config_versions([webhook.tenant])[webhook.tenant]
         endpoint_id = webhook.endpoints[position].id
         return Claimed(
-            webhook.tenant, "dlv_1", "evt_1", webhook.id, endpoint_id, "chat", "x", b"", (), 0, 0, 1, config_version
+            webhook.tenant, "dlv_1", "evt_1", webhook.id, endpoint_id, "chat", "x", b"", 0, 0, 1, config_version
         )
 
     async def url(self, claimed):
@@ -67,7 +67,7 @@ async def test_many_that_wait_do_not_go_on_in_the_same_turn(host, desk):
     assert max(together) <= 16
 
 
-async def test_a_newer_stamp_with_a_claim_shows_a_change_at_once(host, desk):
+async def test_a_newer_config_version_with_a_claim_shows_a_change_at_once(host, desk):
     webhook = host.webhook("/old")
     await desk.url(desk.claimed(webhook))
     moved = Endpoint(host.receiver.url_for("/new"), id=webhook.endpoints[0].id)
@@ -78,7 +78,7 @@ async def test_a_newer_stamp_with_a_claim_shows_a_change_at_once(host, desk):
     assert await desk.url(claimed) == moved.url
 
 
-async def test_the_stamp_is_looked_at_again_when_it_is_old(host, desk, monkeypatch):
+async def test_the_config_version_is_looked_at_again_when_it_is_old(host, desk, monkeypatch):
     webhook = host.webhook("/old")
     claimed = desk.claimed(webhook)
     await desk.url(claimed)
@@ -92,7 +92,7 @@ async def test_the_stamp_is_looked_at_again_when_it_is_old(host, desk, monkeypat
     assert await desk.url(claimed) == moved.url
 
 
-async def test_an_older_stamp_does_not_undo_a_newer_one(host, desk):
+async def test_an_older_config_version_does_not_undo_a_newer_one(host, desk):
     webhook = host.webhook()
     old = desk.claimed(webhook)
     host.dispatcher.webhooks.update(webhook.id, name="newer")

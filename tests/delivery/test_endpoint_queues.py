@@ -11,7 +11,7 @@ FAST, SLOW = 0.01, 5.0
 
 
 def leased(endpoint_id, number=0, tenant="t"):
-    claimed = Claimed(tenant, f"{endpoint_id}{number}", "e", "w", endpoint_id, "p", "x", b"", (), 0, 0, 1, 1)
+    claimed = Claimed(tenant, f"{endpoint_id}{number}", "e", "w", endpoint_id, "p", "x", b"", 0, 0, 1, 1)
     return Leased(claimed, 0.0)
 
 

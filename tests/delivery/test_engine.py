@@ -334,7 +334,7 @@ async def test_many_begin_a_few_in_each_turn_of_the_loop(host, monkeypatch):
     monkeypatch.setattr(Sender, "_run_slot", run_slot)
     async with Engine(host.dispatcher.settings, LIMITS) as engine:
         for number in range(200):
-            claimed = Claimed("t", f"dlv_{number}", "e", "w", f"ep_{number}", "p", "x", b"", (), 0, 0, 1, 1)
+            claimed = Claimed("t", f"dlv_{number}", "e", "w", f"ep_{number}", "p", "x", b"", 0, 0, 1, 1)
             engine._queues.add(Leased(claimed, 0.0))
         engine._sender.fill_slots()
         while len(begun) < 200:

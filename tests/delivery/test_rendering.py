@@ -50,7 +50,7 @@ class Desk:
         return function(*args)
 
     def render(self, event_id="evt_1", *, body=SMALL, by=RENAMED, tenant="t"):
-        claimed = Claimed(tenant, "dlv_1", event_id, "w", "ep_1", "p", "x", body, (), 0, 0, 1, 1, by.id)
+        claimed = Claimed(tenant, "dlv_1", event_id, "w", "ep_1", "p", "x", body, 0, 0, 1, 1, by.id)
         return self.renderer.render(claimed, by.id)
 
     def hold(self, body):

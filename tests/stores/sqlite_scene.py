@@ -17,10 +17,16 @@ def emit(store, *events):
     return store.submit_events(events).result(timeout=10)
 
 
-def add_webhook(store, *, endpoints=1, tenant="default"):
+def add_webhook(store, **options):
+    webhook = make_webhook(store, **options)
+    store.add_webhook(webhook, at_most=10_000)
+    return webhook
+
+
+def make_webhook(store, *, endpoints=1, tenant="default", product="shop", **more):
     at = store.now()
     id_ = new_id("whk_", at)
-    webhook = Webhook(
+    return Webhook(
         name="a webhook",
         id=id_,
         tenant=tenant,
@@ -28,8 +34,7 @@ def add_webhook(store, *, endpoints=1, tenant="default"):
         status="active",
         interval=ActiveInterval(activated_at=at, activated_mark=id_),
         secrets=[generate_secret()],
-        subscriptions=[EventSubscription("shop", "*")],
+        subscriptions=[EventSubscription(product, "*")],
         endpoints=[Endpoint(f"https://h{n}.example/", id=new_id("end_", at)) for n in range(endpoints)],
+        **more,
     )
-    store.add_webhook(webhook, at_most=10_000)
-    return webhook

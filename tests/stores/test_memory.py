@@ -20,13 +20,6 @@ class TestMemoryStore(StoreContract):
         with pytest.raises(TypeError, match="emit without `connection`"):
             await scene.store.aemit_on(object(), event)
 
-    def test_a_claim_does_not_walk_closed_lanes(self, scene):
-        webhook = scene.active(*[f"https://{n}.example.com/" for n in range(50)])
-        scene.emit()
-        scene.plan()
-        scene.deactivate(webhook)
-        assert scene.store._tables.open_lanes == {}
-
     def test_the_change_token_tells_a_worker_of_what_came_through_another_dispatcher(self, scene):
         webhook = scene.inactive()
         seen = {scene.store.change_token()}

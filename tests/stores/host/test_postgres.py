@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from attrs import evolve
 from host_scene import (
     Host,
     asyncpg_steps,
@@ -21,8 +22,9 @@ pytestmark = pytest.mark.postgres
 
 def lead_nowhere(store):
     store.migrate()
-    store._database.ready()
-    store._database.schema.quoted = '"nowhere"'
+    store._postgres.ready()
+    statement = store._host.statement.replace(store._postgres.schema.quoted, '"nowhere"')
+    store._host = evolve(store._host, statement=statement)
 
 
 class TestSynchronous:
@@ -68,7 +70,7 @@ class TestSynchronous:
 
     def test_store_of_another_id_is_another_database(self, store, host):
         assert not stored_ids(store)
-        store._database._opened.store_id = "sto_other"
+        store._postgres._opened.store_id = "sto_other"
         with pytest.raises(StoreError, match="another database"):
             store.emit_on(host.connection, make_event(store))
         host.run("SELECT 1")

@@ -49,7 +49,7 @@ def test_worker_polls_where_it_would_hear_nothing(store):
     emit(store)
     token = store.change_token()
     wait_for(lambda: store.change_token() != token)
-    signals = store._database._unchecked().signals
+    signals = store._postgres._unchecked().signals
     wait_for(lambda: signals._heard)
     assert not signals._listening
 

@@ -33,7 +33,7 @@ def deny_roll_backs(action, word, *_):
 
 def test_writer_goes_on_although_a_roll_back_failed(store):
     webhook = add_webhook(store)
-    connection = store._database._open().writer._connection
+    connection = store._sqlite._open().writer._connection
     connection.set_authorizer(deny_roll_backs)
     with pytest.raises(ZeroDivisionError):
         store.revise_webhook("default", webhook.id, lambda _: 1 / 0)

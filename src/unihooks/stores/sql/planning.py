@@ -184,8 +184,9 @@ class Planner:
         subscribers: list[Subscriber] = []
         left = most
         for one in self._subscribers.matching(tx, item.event, config_version, item.after):
-            if left <= 0 or quota.is_used_up:
-                item.cursor = subscribers[-1].webhook_id if subscribers else item.after
+            # At least one, however long they took to be read: the event would never get any further.
+            if subscribers and (left <= 0 or quota.is_used_up):
+                item.cursor = subscribers[-1].webhook_id
                 break
             subscribers.append(one)
             left -= len(one.endpoints)

@@ -20,7 +20,7 @@ class Migrations:
 
     folder: Traversable
 
-    def between(self, since: int, until: int = SCHEMA_VERSION) -> list[str]:
+    def between(self, since: int, until: int) -> list[str]:
         """Return the names of the migrations that lead from one version to another, in order."""
         names = sorted(item.name for item in self.folder.iterdir() if item.name[:4].isdigit())
         return [name for name in names if since < int(name[:4]) <= until]
@@ -49,7 +49,7 @@ def migrate(tx: Transaction, migrations: Migrations, place: Place, run: Callable
     tx.fetch("lock_schema")
     version = version_of(tx)
     place.refuse_newer(version)
-    steps = migrations.between(version)
+    steps = migrations.between(version, SCHEMA_VERSION)
     for name in steps:
         run(migrations.script(name))
     if version == 0:
