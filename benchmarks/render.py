@@ -150,7 +150,7 @@ def _fresh(rows: dict[str, Rows]) -> str:
 
 def _emits(rows: dict[str, Rows]) -> str:
     chosen = [row for row in rows.get("emits", []) if row.what.startswith("aemit, own") or "emit_many" in row.what]
-    return plots.bars("Events that are durable in a second", "events", [_bar(row, place=True) for row in chosen])
+    return plots.bars("Durable events per second", "events", [_bar(row, place=True) for row in chosen])
 
 
 def _latency(rows: dict[str, Rows]) -> str:
