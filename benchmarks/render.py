@@ -28,7 +28,7 @@ Rows = list[Row]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page and its plots; with --check only say whether they are as they should be."""
+    """Write the page and its plots; with --check only say whether they are up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", nargs="?", type=Path, default=FILE)
     parser.add_argument("--check", action="store_true")
