@@ -166,7 +166,7 @@ def _measure_statements(watch: Watch) -> None:
 
 
 class Watch:
-    """Add up the CPU of steps of one thread, each without those inside it."""
+    """The CPU time of the steps of one thread, each without the steps inside it."""
 
     def __init__(self) -> None:
         self.own: Counter[str] = Counter()

@@ -85,7 +85,7 @@ def run(sender: Callable[[Task, Any], Any], task: Task, count: Any = None) -> An
 
 
 class Running:
-    """Run a sender in a separate process while others run."""
+    """A sender in a separate process, which runs while others do."""
 
     def __init__(self, sender: Callable[[Task, Any], Any], task: Task, count: Any = None) -> None:
         context = multiprocessing.get_context("spawn")
