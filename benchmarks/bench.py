@@ -12,12 +12,12 @@ from tables import Table, write_json
 
 KINDS = ["sqlite", "postgresql"]
 SUITES = ["emits", "deliveries", "latency", "workers", "hanging", "scale", "memory"]
-# Run when asked for by name.
+# These only run when they are named.
 MORE = ["console", "profile"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; return 1 if a limit is missed or a run was not correct."""
+    """Run the chosen suites; return 1 if a limit is missed or a run was incorrect."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("suites", nargs="*", help=f"by default {', '.join(SUITES)}; more: {', '.join(MORE)}")
     parser.add_argument("--store", choices=KINDS, help="only this one; what compares clients stays on SQLite")
@@ -45,7 +45,7 @@ def _run_all(suites: Sequence[str], kinds: list[str], given: argparse.Namespace)
                 table.check(f"ended early by {type(error).__name__}", good=False)
                 raise
             finally:
-                # What was measured is kept, whatever became of the rest.
+                # What has been measured is saved even if a later suite fails.
                 table.show()
                 if given.json:
                     write_json(given.json, [table])

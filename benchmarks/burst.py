@@ -61,7 +61,7 @@ class _Arrivals:
 
 @contextmanager
 def _working(store: Store) -> Iterator[_Arrivals]:
-    """Plan, claim and record as a worker does whose endpoints answer at once."""
+    """Plan, claim and record like a worker whose endpoints respond immediately."""
     arrivals = _Arrivals()
     ending = threading.Event()
 

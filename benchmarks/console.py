@@ -1,4 +1,4 @@
-"""Measure how long the console's pages and its API take over a store that holds much."""
+"""Measure how long the console's pages and its API take over a large store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TENANT = "big"
 HOUR = 3_600_000_000
 TYPES = ("paid", "refunded", "sent", "rare")
 
-# Every fifth delivery belongs to the first webhook; two are of a type that hardly ever comes.
+# Every fifth delivery belongs to the first webhook; two are of a rare type.
 _DELIVERIES = """
 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1),
 m (i, w) AS (SELECT i, CASE WHEN i % 5 = 0 THEN 0 ELSE (i * 7) % {webhooks} END FROM n)
@@ -98,7 +98,7 @@ def _fill(one: Place, size: Size) -> str:
 
 
 def _one_delivered(one: Place, size: Size) -> str:
-    """Bring one event to a webhook as a worker would, and return its delivery."""
+    """Deliver one event to a webhook as a worker would, and return the delivery."""
     scenes.add(one.store, [scenes.webhook(one.store, TENANT, size.webhooks, "seldom")])
     scenes.emit(one.store, TENANT, 1, "seldom")
     scenes.plan_all(one.store)

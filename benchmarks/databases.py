@@ -1,4 +1,4 @@
-"""Open stores for measuring, and fill them with rows faster than their verbs can."""
+"""Open stores for measuring, and fill them with rows faster than their methods can."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLUMNS = """
     tenant, id, event_id, webhook_id, endpoint_id, product, event_type, body_of, state, due_at, created_at,
     attempt_count
 """
-# The same text for both databases; i / :each is the lane, so rows come in the order of the index.
+# The same text for both databases; i / :each is the lane, so rows are in the order of the index.
 _DELIVERIES = """
 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1)
 INSERT INTO {deliveries} ({columns})
@@ -37,7 +37,7 @@ _LANES = "UPDATE {lanes} SET next_due_at = {due} WHERE tenant = '{tenant}'"
 
 @frozen
 class Place:
-    """Be a store of one kind, and how to run SQL next to it."""
+    """A store of one kind, with a way to run SQL beside it."""
 
     kind: str
     store: Store
@@ -46,7 +46,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """Return what another process needs to find it."""
+        """Return what another process needs to open it."""
         return self.target if self.kind == "sqlite" else self.prefix[:-1]
 
     def load(self, tenant: str, *, rows: int, lanes: int, due: int, attempts: int = 0) -> None:
@@ -79,7 +79,7 @@ class Place:
             return row
 
     def settle(self) -> None:
-        """Let the database do now what it would do in the background soon."""
+        """Make the database do now what it would soon do in the background."""
         upkeep = ["PRAGMA wal_checkpoint(TRUNCATE)"]
         if self.kind == "postgresql":
             tables = ("deliveries", "lanes", "events")
@@ -98,7 +98,7 @@ class Place:
 
 @contextmanager
 def server(kinds: list[str]) -> Iterator[str]:
-    """Give the address of a PostgreSQL server if one is wanted: the one of the tests."""
+    """Yield the dsn of the tests' PostgreSQL server, if one is wanted."""
     if "postgresql" not in kinds:
         yield ""
         return
@@ -115,7 +115,7 @@ def server(kinds: list[str]) -> Iterator[str]:
 
 
 def server_cpu(dsn: str) -> float:
-    """Return the CPU seconds that all processes of a local server have used so far; 0 if there is none to see."""
+    """Return the CPU seconds that all processes of a local server have used so far; 0 if they cannot be seen."""
     if not dsn:
         return 0.0
     import psycopg
@@ -150,7 +150,7 @@ def _stat(pid: int) -> tuple[str, int, int, int] | None:
 
 @contextmanager
 def place(kind: str, dsn: str) -> Iterator[Place]:
-    """Give an empty store that is gone afterwards."""
+    """Yield an empty store that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="unihooks-bench-") as folder:
         made = _sqlite(folder) if kind == "sqlite" else _postgres(dsn)
         made.store.migrate()
@@ -163,7 +163,7 @@ def place(kind: str, dsn: str) -> Iterator[Place]:
 
 
 def visit(kind: str, dsn: str, name: str) -> Place:
-    """Give the store that another process made."""
+    """Yield the store that another process made."""
     return _sqlite_at(name) if kind == "sqlite" else _postgres_at(dsn, name)
 
 

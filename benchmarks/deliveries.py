@@ -1,4 +1,4 @@
-"""Measure whole deliveries beside bare clients: what each costs, and how many there are in a second."""
+"""Measure whole deliveries beside bare clients: the cost of each, and the rate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = {"sqlite": "SQLite, synchronous=FULL", "postgresql": "PostgreSQL"}
 
 @frozen(kw_only=True)
 class Size:
-    """Say how much is sent."""
+    """How much is sent."""
 
     rounds: int = 5
     rounds_of_others: int = 3
@@ -36,7 +36,7 @@ SMALL = Size(rounds=1, rounds_of_others=1, deliveries=600, of_others=600, fresh=
 
 @frozen(kw_only=True)
 class Variant:
-    """Be one way to send: `against` names those it is compared with, the cheapest of them in each round."""
+    """One way to send. It is compared with the cheapest of `against` in each round."""
 
     sender: Callable[..., Any]
     task: Task
@@ -153,7 +153,7 @@ def _rounds(table: Table, receiver: Receiver, variants: Variants, rounds: int) -
 
 
 def _check(table: Table, receiver: Receiver, name: str, one: Variant, figures: dict[str, float]) -> None:
-    """See that the receiver's count, the log's and what was emitted agree, and that every signature is valid."""
+    """Check that the counts of the receiver, the log and the emitter agree, and that every signature is valid."""
     task, is_durable = one.task, "delivered" in figures
     report = receiver.report(figures.pop("body", None) or task.body, SECRET if is_durable else None)
     expected = task.warm + task.count

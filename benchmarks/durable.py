@@ -21,7 +21,7 @@ _AHEAD_BYTES = 8_000_000
 
 
 def durable(task: Task, count: Any) -> dict[str, float]:
-    """Do all of it in one process; return what each delivery took, and what the log says."""
+    """Emit and deliver in one process; return what each delivery took, and what the log says."""
     with opened(task) as (dispatcher, one):
         with dispatcher.running(concurrency=IN_FLIGHT, per_endpoint=IN_FLIGHT):
             emit(dispatcher, task, task.warm, 0, count)
@@ -35,7 +35,7 @@ def durable(task: Task, count: Any) -> dict[str, float]:
 
 @contextmanager
 def opened(task: Task) -> Iterator[tuple[Dispatcher, Place]]:
-    """Give a dispatcher on an empty store, with the webhooks of the task."""
+    """Yield a dispatcher on an empty store, with the webhooks of the task."""
     with place(task.kind, task.dsn) as one, dispatching(task, one) as dispatcher:
         subscribe(dispatcher, task)
         yield dispatcher, one
@@ -43,14 +43,14 @@ def opened(task: Task) -> Iterator[tuple[Dispatcher, Place]]:
 
 @contextmanager
 def dispatching(task: Task, one: Place, **options: Any) -> Iterator[Dispatcher]:
-    """Give a dispatcher that may send to the receiver."""
+    """Yield a dispatcher that may send to the receiver."""
     targets = TargetPolicy(allow=["127.0.0.0/8"])
     with Dispatcher(one.store, targets=targets, ssl_context=task.trust, **options) as dispatcher:
         yield dispatcher
 
 
 def subscribe(dispatcher: Dispatcher, task: Task) -> None:
-    """Add webhooks, one per endpoint, that want all events or those of their own type."""
+    """Add webhooks, one per endpoint, that subscribe to all events or to a type of their own."""
 
     def add(number: int, url: str) -> None:
         wanted = EventSubscription("bench", "*" if task.fan_out > 1 else f"type.{number}")
@@ -63,7 +63,7 @@ def subscribe(dispatcher: Dispatcher, task: Task) -> None:
 
 
 def emit(dispatcher: Dispatcher, task: Task, deliveries: int, before: int, count: Any) -> None:
-    """Emit in batches, a little ahead of the worker, as a busy host is."""
+    """Emit in batches, a little ahead of the worker, as a busy host does."""
     payload, events = task.payload, deliveries // task.fan_out
     ahead = min(_AHEAD, _AHEAD_BYTES // (task.kilobytes * 1_000))
     size = min(_BATCH, ahead // 4)
@@ -75,7 +75,7 @@ def emit(dispatcher: Dispatcher, task: Task, deliveries: int, before: int, count
 
 
 def log(one: Place) -> dict[str, float]:
-    """Count what the log holds."""
+    """Count the log's deliveries."""
     row = one.fetch(f"""
         SELECT (SELECT count(*) FROM {one.prefix}events WHERE planned_at IS NOT NULL),
             (SELECT count(*) FROM {one.prefix}deliveries WHERE state = 'delivered'),

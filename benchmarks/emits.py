@@ -1,4 +1,4 @@
-"""Measure emitting: how many in a second, and how long a caller waits, beside the same row inserted by hand."""
+"""Measure emitting: the rate, and how long a caller waits, beside the same row inserted by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LATENCY_LIMITS = ((0.5, 1.0), (0.99, 5.0))
 
 @frozen(kw_only=True)
 class Size:
-    """Say how long is emitted."""
+    """How long to emit."""
 
     rounds: int = 3
     seconds: float = 0.4
@@ -58,7 +58,7 @@ def _row(kind: str, case: Case, mine: list[Figures], by_hand: list[Figures]) -> 
         what=f"{what}, {case.way} transaction, {case.callers} callers",
         where=NAMES[kind],
         value=middle(mine, "rate"),
-        # Against the limit the rate counts, so the ratio is only told.
+        # The limit is on the rate, so the ratio is only shown.
         reference=None if saturated else middle(by_hand, "rate"),
         unit="/s",
         ratio=None if saturated else median(ratios),

@@ -1,4 +1,4 @@
-"""Emit from many callers at once, in the library's own transaction or the host's, or insert a row by hand."""
+"""Emit from many callers at the same time, in the library's own transaction or the host's, or insert a row by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks import Meter, Task
 from unihooks import Dispatcher
 
 CALLERS = (1, 16, 256)
-# SQLite has one writer at a time, and whoever meets it busy sleeps: more connections only measure that.
+# SQLite has one writer at a time, and others sleep meanwhile: more connections would only measure the sleep.
 HOST_CONNECTIONS = {"sqlite": 1, "postgresql": 16}
 WAYS = ("own", "host", "by hand")
 
@@ -31,7 +31,7 @@ ACall = Callable[[int], Awaitable[None]]
 
 @frozen
 class Case:
-    """Be what is measured: how many callers, threads or tasks, and which way."""
+    """What is measured: how many callers, as threads or tasks, and how they emit."""
 
     callers: int
     mode: str

@@ -66,7 +66,7 @@ def _wide(table: Table, one: Place, size: Size) -> None:
 
 
 def _plan_all(store: Store) -> tuple[list[int], float]:
-    """Return how many deliveries each call made, and the seconds of the slowest."""
+    """Return the number of deliveries of each call, and the seconds of the slowest call."""
     made: list[int] = []
     slowest, more = 0.0, True
     while more:

@@ -1,4 +1,4 @@
-"""Measure what healthy endpoints notice of many that hang or whose name never resolves."""
+"""Measure how much many hanging and unresolvable endpoints delay healthy ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ILL_SECONDS = 1.0
 
 @frozen(kw_only=True)
 class Size:
-    """Say how many endpoints of each kind are ill, and how long is emitted at which rate."""
+    """How many endpoints of each kind fail, and how long to emit at which rate."""
 
     rounds: int = 3
     ill: int = 250
@@ -87,7 +87,7 @@ def _show(table: Table, kind: str, size: Size, alone: list[list[float]], beside:
 
 
 def deliver(task: Task, count: Any) -> dict[str, float]:
-    """Emit to the healthy, and now and then to the ill; return when each of the former began, 0 for the first."""
+    """Emit to the healthy endpoints, and at times to the failing; return when the former began, from 0."""
     ended = Event()
 
     def resolver(host: str, port: int) -> list[str]:
@@ -105,7 +105,7 @@ def deliver(task: Task, count: Any) -> dict[str, float]:
         try:
             with dispatcher.running():
                 began = _emit_all(dispatcher, task, count)
-                # Or the worker would end in order, which is a deadline later.
+                # Otherwise the worker would shut down gracefully, which takes a deadline.
                 count.value = LET_GO
                 ended.set()
             return began
@@ -130,7 +130,7 @@ def _subscribe(dispatcher: Dispatcher, task: Task) -> None:
 
 
 def _emit_all(dispatcher: Dispatcher, task: Task, count: Any) -> dict[str, float]:
-    # Warm, as a worker is when others fall ill.
+    # The worker is warm, as in practice when endpoints begin to fail.
     began = {_emit(dispatcher, task, "ok", number): 0.0 for number in range(task.endpoints)}
     wait_for(count, len(began))
     _fall_ill(dispatcher, task)
@@ -138,7 +138,7 @@ def _emit_all(dispatcher: Dispatcher, task: Task, count: Any) -> dict[str, float
         now = time.monotonic()
         began[_emit(dispatcher, task, "ok", number % task.endpoints)] = now
         if number % _ILL_EVERY == 0:
-            # Without them as many are emitted that nobody wants: what is compared is the sending.
+            # Without failing endpoints, nobody gets these events: the emits are the same, and only sending differs.
             name = ("hang", "nowhere")[number % 2] if task.ill else "unwanted"
             _emit(dispatcher, task, name, number // _ILL_EVERY % max(1, task.ill))
     wait_for(count, len(began))
@@ -146,7 +146,7 @@ def _emit_all(dispatcher: Dispatcher, task: Task, count: Any) -> dict[str, float
 
 
 def _fall_ill(dispatcher: Dispatcher, task: Task) -> None:
-    """Let each of the ill have more to get than may be in flight, and let that begin."""
+    """Emit more to each failing endpoint than may be in flight, and wait until its requests have begun."""
     for _ in range(_EACH):
         for name in ("hang", "nowhere"):
             dispatcher.emit_many([("bench", f"{name}.{number}", task.payload) for number in range(task.ill)])

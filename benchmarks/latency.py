@@ -1,4 +1,4 @@
-"""Measure the way from emit to receipt, beside a durable insert and a post by hand."""
+"""Measure the time from emit to receipt, beside a durable insert and a post by hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Began = dict[str, tuple[float, float]]
 
 @frozen(kw_only=True)
 class Size:
-    """Say how long is emitted at each rate."""
+    """How long to emit at each rate."""
 
     rounds: int = 3
     seconds: float = 2.0
@@ -58,7 +58,7 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
 def _waits(
     table: Table, receiver: Receiver, task: Task, sender: Callable[..., Any], secret: str | None
 ) -> dict[float, list[float]]:
-    """Return the milliseconds of each receipt, by the rate."""
+    """Return the milliseconds until each receipt, by rate."""
     began: Began = run(sender, task, receiver.count)
     report = receiver.report(task.body, secret)
     expected = sum(int(rate * task.seconds) for rate in task.rates) + task.endpoints
@@ -114,7 +114,7 @@ def apart(task: Task, count: Any) -> Began:
 
 
 def work(task: Task, count: Any) -> float:
-    """Be a worker until SIGTERM; return its CPU seconds."""
+    """Run a worker until SIGTERM; return its CPU seconds."""
     one = visit(task.kind, task.dsn, task.store)
     with dispatching(task, one) as dispatcher:
         began = time.process_time()
@@ -139,7 +139,7 @@ def _emit_all(task: Task, count: Any, emit: Callable[[int], str]) -> Began:
 
 
 def beats(rate: float, seconds: float) -> Iterator[int]:
-    """Give numbers at a steady rate."""
+    """Yield numbers at a steady rate."""
     start = time.monotonic()
     for number in range(int(rate * seconds)):
         time.sleep(max(0.0, start + number / rate - time.monotonic()))
@@ -150,7 +150,7 @@ def beats(rate: float, seconds: float) -> Iterator[int]:
 
 
 def by_hand(task: Task, count: Any) -> Began:
-    """Insert a row durably, then post with aiohttp: the least that a host could do."""
+    """Insert a row durably, then post with aiohttp: the least that a host can do."""
     began: Began = {}
     body = task.body
 

@@ -23,7 +23,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @frozen(kw_only=True)
 class Size:
-    """Say how many deliveries are made, and how many connections are kept."""
+    """How many deliveries to make, and how many connections to keep."""
 
     deliveries: int = 1_000_000
     idle: int = 10_000
@@ -54,7 +54,7 @@ def _show_growth(table: Table, receiver: Receiver, task: Task) -> None:
     with Running(many, task, receiver.count) as running:
         working = True
         while working:
-            # Or the receiver would hold all of it.
+            # Otherwise the receiver would keep all bodies.
             working = running.is_working()
             part = receiver.glance(task.body, SECRET)
             wrong, came = wrong + part.wrong, came + part.count
@@ -135,5 +135,5 @@ async def _some_at_once(numbers: range, post: Any) -> None:
 
 
 def resident() -> int:
-    """Return how many bytes of this process are in memory."""
+    """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE

@@ -1,4 +1,4 @@
-"""Deliver with django-outbound-webhooks and its own relay: durable and signed as well, from Django."""
+"""Deliver with django-outbound-webhooks and its own relay: it is durable and signed as well, from Django."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TABLES = {
 
 
 def why_not() -> str:
-    """Return why it cannot be compared with, or nothing."""
+    """Return why it cannot be compared, or nothing."""
     return "" if find_spec("django_outbound_webhooks") else "it is not installed"
 
 

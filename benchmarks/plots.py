@@ -1,4 +1,4 @@
-"""Draw bars and a line as SVG, in colours that can be read on white and on black."""
+"""Draw bars and a line as SVG, in colours that are legible on white and on black."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FONT = 'font-family="system-ui, sans-serif" font-size="14"'
 
 @frozen
 class Bar:
-    """Be one bar; ours has a colour of its own."""
+    """One bar; ours has its own colour."""
 
     label: str
     value: float
@@ -62,7 +62,7 @@ def line(title: str, unit: str, values: Sequence[float], below: str) -> str:
 
 
 def shown(value: float) -> str:
-    """Return a number with three digits that count."""
+    """Return a number with three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

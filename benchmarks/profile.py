@@ -1,8 +1,8 @@
 """Show where the CPU of a delivery goes: thread by thread, step by step.
 
-A profiler that looks at every call would make code of many small calls look several times as dear as it is. So a few
-functions, each of which is a step, are measured by the CPU clock of their thread; what the measuring itself takes is
-found out first and taken off. What is left of a thread is all that has no name here.
+A profiler that traces every call would make code with many small calls look several times as expensive as it is. So a
+few functions, each of which is a step, are measured by the CPU clock of their thread; the cost of measuring is
+determined first and subtracted. The rest of a thread is everything that has no name here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from unihooks.transport._parser import AnswerParser
 from unihooks.transport._pool import Pool
 from unihooks.transport._tls import TLSConnection
 
-# A step is measured without the steps that it takes inside.
+# A step is measured without the steps inside it.
 _LOOP: tuple[tuple[Any, str, str], ...] = (
     (events.Handle, "_run", "coroutines, and all that has no line here"),
     (selector_events._SelectorSocketTransport, "_read_ready__get_buffer", "receive (system call)"),  # noqa: SLF001
@@ -78,7 +78,7 @@ _OTHER = "other statements"
 
 @frozen(kw_only=True)
 class Size:
-    """Say how much is sent, how often."""
+    """How much to send, and how often."""
 
     rounds: int = 5
     count: int = 6_000
@@ -166,7 +166,7 @@ def _measure_statements(watch: Watch) -> None:
 
 
 class Watch:
-    """Add up the CPU of steps of one thread, each without those inside it."""
+    """The CPU time of the steps of one thread, each without the steps inside it."""
 
     def __init__(self) -> None:
         self.own: Counter[str] = Counter()
@@ -190,7 +190,7 @@ class Watch:
         return measured
 
     def _calibrate(self) -> None:
-        # Measuring nothing shows what measuring takes: within what is measured, and around it.
+        # Measuring nothing shows the cost of measuring, both inside and outside of what is measured.
         nothing = self.around(lambda: None, "nothing")
         began = thread_time()
         for _ in range(10_000):

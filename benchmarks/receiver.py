@@ -1,4 +1,4 @@
-"""Receive webhooks over HTTPS in a process of its own: count them at once, check them on demand."""
+"""Receive webhooks over HTTPS in a separate process: count them immediately, check them on demand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CLOSING = b"POST /close/"
 _HANGING = b"POST /hang/"
 _WAIT_SECONDS = 120.0
 
-# As the count: requests that hang are to be dropped.
+# A count of this value means that hanging requests are to be dropped.
 LET_GO = -1_000_000_000
 _LOOK_SECONDS = 0.25
 
@@ -34,7 +34,7 @@ Arrival = tuple[float, bytes, bytes]
 
 @frozen
 class Address:
-    """Say where the receiver listens: one port gives TLS tickets, the other none; whom its clients have to trust."""
+    """Where the receiver listens (one port issues TLS tickets, the other none), and the authority to trust."""
 
     port: int
     ticketless: int
@@ -43,9 +43,9 @@ class Address:
 
 @frozen
 class Report:
-    """Be what has come since the last report: counts, and when (by the system-wide monotonic clock) each id came first.
+    """What has arrived since the last report: counts, and when (by the system's monotonic clock) each id arrived first.
 
-    `wrong` counts bodies that are not the expected one, or, with a secret, signatures that do not fit.
+    `wrong` counts bodies that are not the expected one, or, with a secret, invalid signatures.
     """
 
     count: int
@@ -55,7 +55,7 @@ class Report:
 
 
 class Receiver:
-    """Be the handle of the process; `count` can be read by any process that it is given to."""
+    """The handle of the process; any process that gets `count` can read it."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -75,20 +75,20 @@ class Receiver:
         self._process.join()
 
     def report(self, body: bytes, secret: str | None = None) -> Report:
-        """Check all that has come and forget it."""
+        """Check all that has arrived, and forget it."""
         report = self.glance(body, secret)
         self.count.value = 0
         return report
 
     def glance(self, body: bytes, secret: str | None = None) -> Report:
-        """Do the same, but let `count` go on."""
+        """Do the same, but do not reset `count`."""
         self._pipe.send((body, secret))
         report: Report = self._pipe.recv()
         return report
 
 
 def wait_for(count: Any, expected: int) -> None:
-    """Wait until the receiver has counted so many."""
+    """Wait until the receiver has counted this many."""
     end = time.monotonic() + _WAIT_SECONDS
     while count.value < expected:
         if time.monotonic() > end:
@@ -98,7 +98,7 @@ def wait_for(count: Any, expected: int) -> None:
 
 @frozen
 class _Inbox:
-    """Hold what has come; of equal bodies one is enough."""
+    """What has arrived; equal bodies are kept once."""
 
     count: Any
     arrived: list[Arrival] = field(factory=list)
@@ -110,7 +110,7 @@ class _Inbox:
 
 
 class _Conversation(asyncio.Protocol):
-    """Answer whatever has a Content-Length; trust the sender, who is one of ours."""
+    """A server for requests with a Content-Length; it trusts the sender, which is ours."""
 
     def __init__(self, inbox: _Inbox) -> None:
         self._inbox = inbox

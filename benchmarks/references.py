@@ -1,4 +1,4 @@
-"""Post with other people's clients: nothing is kept, signed or logged."""
+"""Post with other people's clients: nothing is stored, signed or logged."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def shared_httpx(task: Task, count: Any) -> dict[str, float]:
 
 
 def own_transport(task: Task, count: Any) -> dict[str, float]:
-    """Post with the transport alone that the library brings."""
+    """Post with the library's transport alone."""
     body = task.body
 
     async def main() -> dict[str, float]:
@@ -119,7 +119,7 @@ end
 
 
 def wrk(task: Task, count: Any) -> dict[str, float]:
-    """Post as fast as wrk can for two seconds; what it began and could not end counts as the receiver's only."""
+    """Post as fast as wrk can for two seconds; requests that it could not finish count only at the receiver."""
     body = task.body.decode().replace('"', '\\"')
     with tempfile.TemporaryDirectory(prefix="unihooks-bench-") as folder:
         script = Path(folder) / "post.lua"

@@ -28,7 +28,7 @@ Rows = list[Row]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page and its plots; with --check only say whether they are as they should be."""
+    """Write the page and its plots; with --check only say whether they are up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", nargs="?", type=Path, default=FILE)
     parser.add_argument("--check", action="store_true")
@@ -150,7 +150,7 @@ def _fresh(rows: dict[str, Rows]) -> str:
 
 def _emits(rows: dict[str, Rows]) -> str:
     chosen = [row for row in rows.get("emits", []) if row.what.startswith("aemit, own") or "emit_many" in row.what]
-    return plots.bars("Events that are durable in a second", "events", [_bar(row, place=True) for row in chosen])
+    return plots.bars("Durable events per second", "events", [_bar(row, place=True) for row in chosen])
 
 
 def _latency(rows: dict[str, Rows]) -> str:

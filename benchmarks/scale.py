@@ -1,4 +1,4 @@
-"""Measure what a claim costs when the store holds much: future retries, closed lanes, full lanes."""
+"""Measure what a claim costs in a large store: with future retries, closed lanes, full lanes."""
 
 from __future__ import annotations
 

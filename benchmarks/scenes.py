@@ -1,4 +1,4 @@
-"""Drive a store as a dispatcher and a worker would, with no network between."""
+"""Drive a store as a dispatcher and a worker would, without a network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SECRET = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
 
 def lease() -> Lease:
-    """Return a lease that outlasts every run, as another worker's would."""
+    """Return a lease of another worker that outlasts every run."""
     return Lease(token=next(_tokens), seconds=3_600)
 
 
@@ -72,7 +72,7 @@ def event(store: Store, tenant: str, event_type: str = "paid") -> NewEvent:
 
 
 def plan_all(store: Store) -> list[int]:
-    """Plan what is new and lease nothing; return how many deliveries each call made."""
+    """Plan new events without leasing; return the number of deliveries of each call."""
     made = []
     while True:
         planned = store.plan(lease(), Capacity(0, 0), 256)
@@ -82,7 +82,7 @@ def plan_all(store: Store) -> list[int]:
 
 
 def deliver(store: Store, claimed: Sequence[Claimed]) -> None:
-    """Record a good answer for each."""
+    """Record a success for each."""
     now = store.now()
     attempts = [
         AttemptRow(one.attempt_count + 1, "https://example.com/", now, 900, 204, None, "[]", "[]", b"")

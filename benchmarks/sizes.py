@@ -1,4 +1,4 @@
-"""Say how much is much."""
+"""The sizes of large stores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from databases import Place
 
 @frozen(kw_only=True)
 class Size:
-    """Say how much is much."""
+    """The sizes of large stores."""
 
     rows: int = 1_000_000
     few_rows: int = 1_000

@@ -1,4 +1,4 @@
-"""Measure in alternation, print one table, and keep the figures as JSON."""
+"""Measure in alternation, print one table, and save the figures as JSON."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from attrs import asdict, define, field, frozen
 
 @frozen(kw_only=True)
 class Row:
-    """Be one line: a value beside the value of its reference, and the limit of their ratio or of the value.
+    """One line: a value beside the value of its reference, and the limit of their ratio or of the value.
 
     `cpu` and `db` are the CPU microseconds of each, in the processes and in the database; `runs` are the values or
-    ratios that the median was taken of.
+    ratios whose median it is.
     """
 
     what: str
@@ -41,14 +41,14 @@ class Row:
 
     @property
     def judged(self) -> float:
-        """Return what the limit is for."""
+        """Return the ratio or value that the limit applies to."""
         if self.ratio is not None:
             return self.ratio
         return self.value if not self.reference else self.value / self.reference
 
     @property
     def is_good(self) -> bool:
-        """Say whether the limit is kept."""
+        """Say whether the value is within the limit."""
         if self.limit is None:
             return True
         return self.judged >= self.limit if self.at_least else self.judged <= self.limit
@@ -56,7 +56,7 @@ class Row:
 
 @define
 class Table:
-    """Gather rows and what is wrong."""
+    """The rows, and what was wrong."""
 
     title: str
     began: str = field(factory=lambda: time.strftime("%Y-%m-%d %H:%M", time.gmtime()))
@@ -65,13 +65,13 @@ class Table:
     problems: list[str] = field(factory=list)
 
     def add(self, row: Row) -> None:
-        """Add a row and show it at once."""
+        """Add a row and show it immediately."""
         self.rows.append(row)
         self.load.append(os.getloadavg()[0])
         say(f"{row.what}, {row.where}: {row.value:.3g} {row.unit}")
 
     def check(self, what: str, *, good: bool) -> None:
-        """Note a run that is not correct: its figures mean nothing."""
+        """Note an incorrect run, whose figures mean nothing."""
         if not good:
             self.problems.append(what)
 
@@ -86,12 +86,12 @@ class Table:
 
 
 def say(line: str) -> None:
-    """Show how far it is; the table goes to the standard output, this does not."""
+    """Show the progress, on stderr: only the table goes to stdout."""
     print(f"  {line}", file=sys.stderr, flush=True)
 
 
 def write_json(path: str, tables: Sequence[Table]) -> None:
-    """Write all figures, and what they were measured on; tables of other suites that the file has stay."""
+    """Write all figures, and what they were measured on; tables of other suites in the file stay."""
     file = Path(path)
     known = json.loads(file.read_text())["tables"] if file.exists() else []
     titles = {table.title for table in tables}
@@ -122,8 +122,8 @@ def _lines(path: str) -> list[str]:
 
 
 def pair(what: str, where: str, base: tuple[float, float], loaded: tuple[float, float], limit: float) -> Row:
-    """Return the row of a measurement beside the one that it must not exceed much."""
-    # The client's CPU leaves out what a server does, and a file's is nearly everything.
+    """Return the row of a measurement beside the one that it must not exceed by much."""
+    # The client's CPU leaves out a server's work, but is nearly all of the work on a file.
     note = f"client CPU {loaded[1]:.2f} against {base[1]:.2f} ms"
     return Row(what=what, where=where, value=loaded[0], reference=base[0], limit=limit, note=note)
 
@@ -147,7 +147,7 @@ def alternate(rounds: int, *tasks: Callable[[], Any]) -> list[tuple[float, float
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """Return the value below which this part of them lies."""
+    """Return the percentile."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
@@ -156,7 +156,7 @@ HEADINGS = ["what", "where", "value", "reference", "ratio", "limit", "CPU us", "
 
 
 def cells(row: Row) -> list[str]:
-    """Return what stands in one line of the table."""
+    """Return the cells of one line of the table."""
     limit = "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:g}"
     has_ratio = row.ratio is not None or row.reference
     return [

@@ -1,4 +1,4 @@
-"""Say what a sender has to do, run it in a process of its own, and measure what it takes."""
+"""Describe what a sender has to do, run it in a separate process, and measure it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @frozen(kw_only=True)
 class Task:
-    """Say what a sender has to do: `count` deliveries after `warm` others, or so many seconds at each rate per second.
+    """What a sender has to do: `count` deliveries after `warm` others, or `seconds` at each of `rates` per second.
 
     `mode` is what the receiver does with a connection: it may `keep` it, close it and `resume` its session on the
     next one, or close it and give no ticket (`fresh`).
@@ -66,12 +66,12 @@ class Task:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """Return what is emitted."""
+        """Return the payload."""
         return {"id": 7, "text": "x" * (1_000 * self.kilobytes - 40), "tags": ["one", "two"]}
 
     @property
     def body(self) -> bytes:
-        """Return what has to arrive."""
+        """Return the body that must arrive."""
         payload = self.payload
         if self.mapped:
             payload = {"id": payload["id"], "body": payload["text"]}
@@ -79,13 +79,13 @@ class Task:
 
 
 def run(sender: Callable[[Task, Any], Any], task: Task, count: Any = None) -> Any:
-    """Run a sender in a process of its own; return what it returns."""
+    """Run a sender in a separate process; return its result."""
     with Running(sender, task, count) as running:
         return running.result()
 
 
 class Running:
-    """Run a sender in a process of its own while others run, too."""
+    """A sender in a separate process, which runs while others do."""
 
     def __init__(self, sender: Callable[[Task, Any], Any], task: Task, count: Any = None) -> None:
         context = multiprocessing.get_context("spawn")
@@ -112,11 +112,11 @@ class Running:
         self._process.terminate()
 
     def is_working(self) -> bool:
-        """Say whether the result is still to come, after a little wait for it."""
+        """Wait for the result a little; say whether it is still to come."""
         return not self._pipe.poll(0.2)
 
     def result(self) -> Any:
-        """Wait for what the sender returns."""
+        """Wait for the sender's result."""
         try:
             return self._pipe.recv()
         except EOFError as error:
@@ -130,7 +130,7 @@ def _main(pipe: Connection, sender: Callable[[Task, Any], Any], task: Task, coun
 
 
 class Meter:
-    """Measure the seconds, and the CPU seconds of this process and of the database, since its making."""
+    """The seconds, and the CPU seconds of this process and of the database, since it was made."""
 
     def __init__(self, dsn: str = "") -> None:
         self._dsn = dsn
@@ -140,14 +140,14 @@ class Meter:
         self._threads = _cpu_of_threads()
 
     def read(self, per: int) -> dict[str, float]:
-        """Return the rate per second, the CPU microseconds of each, and the process's peak memory in MiB."""
+        """Return the rate per second, the CPU microseconds per delivery, and the peak memory in MiB."""
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         database = server_cpu(self._dsn) - self._database
         return {"rate": per / wall, "cpu": cpu / per * 1e6, "db": database / per * 1e6, "rss": peak}
 
     def read_threads(self, per: int) -> dict[str, float]:
-        """Return the CPU microseconds of each in the worker's event loop, in the host, and in the store's threads."""
+        """Return the CPU microseconds per delivery of the worker's event loop, the host, and the store's threads."""
         used = {ident: cpu - self._threads.get(ident, ("", 0.0))[1] for ident, (_, cpu) in _cpu_of_threads().items()}
         names = {ident: name for ident, (name, _) in _cpu_of_threads().items()}
         parts = {"loop": 0.0, "host": 0.0, "store": 0.0}
@@ -165,7 +165,7 @@ def _cpu_of_threads() -> dict[int, tuple[str, float]]:
 
 
 def run_loop(task: Task, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function in the kind of loop that the task wants."""
+    """Run a coroutine function in the task's kind of event loop."""
     factory = None
     if task.uvloop:
         import uvloop

@@ -24,7 +24,7 @@ _BATCH = 500
 
 @frozen(kw_only=True)
 class Size:
-    """Say how much is sent."""
+    """How much to send."""
 
     rounds: int = 3
     warm: int = 4_000
@@ -35,7 +35,7 @@ SMALL = Size(rounds=1, warm=100, events=400)
 
 
 def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
-    """Fill the table; SQLite has one writer at a time and is not for this."""
+    """Fill the table; SQLite is left out, since it has one writer at a time."""
     if "postgresql" not in kinds:
         return
     runs: dict[int, list[dict[str, float]]] = {processes: [] for processes in PROCESSES}
@@ -75,7 +75,7 @@ def _show(table: Table, processes: int, runs: dict[int, list[dict[str, float]]])
 
 
 def with_workers(task: Task, count: Any) -> dict[str, float]:
-    """Emit, and let worker processes deliver; measured once each of them has its connections."""
+    """Emit, and let worker processes deliver; measure once each of them has its connections."""
     with opened(task) as (dispatcher, one), ExitStack() as stack:
         visitor = evolve(task, store=one.name)
         workers = [stack.enter_context(Running(deliver, visitor, count)) for _ in range(task.processes)]
@@ -104,6 +104,6 @@ def _emit(dispatcher: Dispatcher, task: Task, events: int) -> None:
 
 
 def deliver(task: Task, count: Any) -> None:
-    """Be a worker until SIGTERM, with as many requests in flight as in the other rows."""
+    """Run a worker until SIGTERM, with as many requests in flight as in the other rows."""
     with dispatching(task, visit(task.kind, task.dsn, task.store)) as dispatcher:
         Worker(dispatcher, concurrency=IN_FLIGHT, per_endpoint=IN_FLIGHT).run()

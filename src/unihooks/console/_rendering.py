@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).parent / "templates"
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "unihooks_theme"
 _DONE = {
-    "activated": later("The webhook is active: it gets all events from now on."),
+    "activated": later("The webhook is active: events from now on are sent to its endpoints."),
     "deactivated": later("The webhook is inactive: nothing is sent, and pending deliveries are on hold."),
     "saved": later("Your changes are saved and apply to all events from now on."),
     "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),

@@ -40,7 +40,7 @@ class Branding:
     @accent.validator
     def _check_accent(self, _attribute: object, value: str | None) -> None:
         if value is not None and not _ACCENT.fullmatch(value):
-            raise ValueError("accent must be a colour of six hex digits, such as '#0a7d5a'")
+            raise ValueError("accent must be a colour with six hex digits, such as '#0a7d5a'")
 
     @logo.validator
     def _check_logo(self, _attribute: object, value: str | bytes | None) -> None:
@@ -103,7 +103,7 @@ class ConsoleSettings:
     @secret.validator
     def _check_secret(self, _attribute: object, value: object) -> None:
         if value is not None and not (isinstance(value, str) and len(value) >= _LEAST_SECRET):
-            raise ValueError(f"secret must be a random text of at least {_LEAST_SECRET} characters")
+            raise ValueError(f"secret must be a random string of at least {_LEAST_SECRET} characters")
 
     @frame_ancestors.validator
     def _check_ancestors(self, _attribute: object, value: tuple[str, ...]) -> None:

@@ -27,7 +27,7 @@ class Permission(StrEnum):
 
 def _to_permissions(value: Iterable[Permission | str]) -> frozenset[Permission]:
     if isinstance(value, str):
-        raise TypeError("permissions must be a set of Permission, not a single text")
+        raise TypeError("permissions must be a set of Permission, not a single string")
     return frozenset(Permission(one) for one in value)
 
 

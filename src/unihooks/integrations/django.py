@@ -28,7 +28,7 @@ def emit(
     """Emit on Django's connection `using`: inside `atomic()`, the event commits or rolls back with the rest.
 
     The commit wakes the workers of this process; those of other processes find
-    the event when they next look. Outside `atomic()`, it is committed at once.
+    the event when they next look. Outside `atomic()`, it is committed immediately.
     """
     event = dispatcher.emit(
         product,
@@ -43,7 +43,7 @@ def emit(
 
 
 def _in_the_thread_of_connections(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
-    # Django's connections belong to a thread, and this is the one in which Django's async views use them.
+    # A connection of Django belongs to one thread; this runs in the one that async views use connections in.
     return sync_to_async(function)(*args, **kwargs)
 
 

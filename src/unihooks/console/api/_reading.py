@@ -66,7 +66,7 @@ def read_query(request: Request, queries: tuple[Query, ...]) -> dict[str, Any]:
         if name not in known:
             raise invalid(f"there is no parameter {name!r}; leave it out", name)
         if name in found:
-            raise invalid(f"{name} is given twice; give it once", name)
+            raise invalid(f"{name} appears twice; send it once", name)
         found[name] = known[name].read(text)
     return found
 
@@ -152,7 +152,7 @@ def _check_object(value: dict[str, Any], schema: Schema, place: str) -> None:
     known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     for name, item in value.items():
         if name not in known and others is False:
-            _refuse("is not known; leave it out", _inside(place, name))
+            _refuse("is unknown; leave it out", _inside(place, name))
         inner = known.get(name, others)
         if isinstance(inner, Mapping):
             check(item, inner, _inside(place, name))

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from unihooks._delivery.lookups import Lookups
+
+
+class Source:
+    """What look-ups load from: counts the calls, and answers when it is let to."""
+
+    def __init__(self):
+        self.calls = []
+        self.answers = {}
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def load(self, keys):
+        self.calls.append(list(keys))
+        await self.may_answer.wait()
+        if isinstance(self.answers, Exception):
+            raise self.answers
+        return {key: self.answers[key] for key in keys if key in self.answers}
+
+
+@pytest.fixture
+def source():
+    return Source()
+
+
+async def test_what_is_asked_for_at_the_same_time_is_loaded_together(source):
+    source.answers = {"a": 1, "b": 2}
+    lookups = Lookups(source.load)
+    assert await asyncio.gather(*map(lookups.find, ["a", "b", "a", "c"])) == [1, 2, 1, None]
+    assert source.calls == [["a", "b", "c"]]
+
+
+async def test_what_is_asked_for_meanwhile_is_loaded_next_and_anew(source):
+    source.may_answer.clear()
+    lookups = Lookups(source.load)
+    first = asyncio.create_task(lookups.find("a"))
+    while not source.calls:  # noqa: ASYNC110 - it is a task that has to get so far
+        await asyncio.sleep(0)
+    later = [asyncio.create_task(lookups.find(key)) for key in ("a", "b")]
+    await asyncio.sleep(0)
+    source.answers = {"a": 1, "b": 2}
+    source.may_answer.set()
+    assert [await first, *[await one for one in later]] == [1, 1, 2]
+    assert source.calls == [["a"], ["a", "b"]]
+
+
+async def test_an_error_of_one_key_is_raised_to_those_who_asked_for_it(source):
+    source.answers = {"a": KeyError("a"), "b": 2}
+    lookups = Lookups(source.load)
+    found = await asyncio.gather(lookups.find("a"), lookups.find("b"), return_exceptions=True)
+    assert isinstance(found[0], KeyError)
+    assert found[1] == 2
+
+
+async def test_what_the_load_raises_reaches_all_and_the_next_call_is_made(source):
+    source.answers = OSError("gone")
+    lookups = Lookups(source.load)
+    found = await asyncio.gather(lookups.find("a"), lookups.find("b"), return_exceptions=True)
+    assert [str(one) for one in found] == ["gone", "gone"]
+    source.answers = {"a": 1}
+    assert await lookups.find("a") == 1
+
+
+async def test_only_so_many_go_into_one_call(source):
+    lookups = Lookups(source.load)
+    await asyncio.gather(*map(lookups.find, range(40)))
+    assert [len(call) for call in source.calls] == [16, 16, 8]
+
+
+async def test_who_stops_waiting_ends_it_for_nobody_else(source):
+    source.may_answer.clear()
+    source.answers = {"a": 1}
+    lookups = Lookups(source.load)
+    first, second = (asyncio.create_task(lookups.find("a")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    source.may_answer.set()
+    assert await second == 1
