@@ -20,7 +20,7 @@ def _run(folder, *arguments, dsn=""):
     figures = folder / f"{arguments[0]}.json"
     command = [sys.executable, str(SCRIPT), *arguments, "--small", "--json", str(figures)]
     environment = {**os.environ, postgres_server.VARIABLE: dsn}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=540, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     [table] = json.loads(figures.read_text())["tables"]
     return [row["what"] for row in table["rows"]]

@@ -293,13 +293,17 @@ class SQLiteDatabase(Database):
             check_same_thread=False,
             cached_statements=512,
         )
-        connection.execute(f"PRAGMA main.synchronous = {'FULL' if self._durable else 'OFF'}")
-        # Old pages kept for a savepoint would be written to a temporary file, as much again as to the log.
-        connection.execute("PRAGMA temp_store = MEMORY")
-        # What is erased or moved is overwritten: a row that grows leaves its old place.
-        connection.execute("PRAGMA main.secure_delete = ON")
-        connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
-        connection.execute(f"PRAGMA main.wal_autocheckpoint = {_PAGES_AHEAD}")
+        try:
+            connection.execute(f"PRAGMA main.synchronous = {'FULL' if self._durable else 'OFF'}")
+            # Old pages kept for a savepoint would be written to a temporary file, as much again as to the log.
+            connection.execute("PRAGMA temp_store = MEMORY")
+            # What is erased or moved is overwritten: a row that grows leaves its old place.
+            connection.execute("PRAGMA main.secure_delete = ON")
+            connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
+            connection.execute(f"PRAGMA main.wal_autocheckpoint = {_PAGES_AHEAD}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
