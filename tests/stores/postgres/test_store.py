@@ -190,9 +190,9 @@ class TestConnections:
         event = make_event(store)
         keyed = make_event(store, idempotency_key="k", digest=b"d")
         emit(store, event, keyed)
-        lanes = store._postgres._unchecked().emitter
-        for lane, one in ((lanes._plain, event), (lanes._once, keyed)):
-            [outcome] = lane._once([one], repeated=True)
+        emitter = store._postgres._unchecked().emitter
+        for queue, one in ((emitter._plain, event), (emitter._keyed, keyed)):
+            [outcome] = queue._once([one], repeated=True)
             assert outcome.id == one.id
         assert stored_ids(store) == {event.id, keyed.id}
 

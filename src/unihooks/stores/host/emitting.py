@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
@@ -67,14 +67,4 @@ class HostEmitter:
 
 
 def _parameters(event: NewEvent, store_id: str, created_at: int | str | None) -> dict[str, Any]:
-    return {
-        "tenant": event.tenant,
-        "id": event.id,
-        "product": event.product,
-        "event_type": event.event_type,
-        "body": event.body,
-        "created_at": created_at,
-        "idempotency_key": event.idempotency_key,
-        "digest": event.digest,
-        "store_id": store_id,
-    }
+    return {**asdict(event), "created_at": created_at, "store_id": store_id}

@@ -1,4 +1,4 @@
-"""Give access to a PostgreSQL database: opened on first use in each process, opened anew after a restart or fork."""
+"""A PostgreSQL database: opened on first use in each process, opened anew after a restart or fork."""
 
 from __future__ import annotations
 
@@ -58,12 +58,14 @@ _TRIES = 5
 
 
 class _Opened:
-    """Hold what is open in this process."""
+    """What is open in this process."""
 
     def __init__(self, database: PostgresDatabase, dsn: str, size: int) -> None:
         self.pool = Pool(dsn, size)
         self.signals = Signals(self.pool, database.schema, database.watchers)
-        self.emitter = Emitter(self.pool, database.schema, database.time, self.signals.notify)
+        self.emitter = Emitter(
+            self.pool, database.schema, database.time, ready=database.ready, notify=self.signals.notify
+        )
         self.store_id: str | None = None
 
     def close(self) -> None:
@@ -180,9 +182,7 @@ class PostgresDatabase(Database):
         with self._lock:
             if self._opened is None:
                 driver()
-                opened = _Opened(self, self._dsn, self._size)
-                opened.emitter.ready = self.ready
-                self._opened = opened
+                self._opened = _Opened(self, self._dsn, self._size)
             return self._opened
 
     def _open(self) -> _Opened:

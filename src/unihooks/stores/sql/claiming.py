@@ -134,21 +134,7 @@ def _claimed(rows: Iterable[Row], found: Iterable[Row], config_versions: dict[st
     bodies = {(tenant, id_): bytes(body) for tenant, id_, body in found}
     claimed = []
     for tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, rendering, count, elapsed in rows:
-        claimed.append(
-            Claimed(
-                tenant,
-                id_,
-                event_id,
-                webhook_id,
-                endpoint_id,
-                product,
-                event_type,
-                bodies[tenant, event_id],
-                count,
-                elapsed,
-                token,
-                config_versions.get(tenant, 0),
-                rendering,
-            )
-        )
+        delivery = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type)
+        body, version = bodies[tenant, event_id], config_versions.get(tenant, 0)
+        claimed.append(Claimed(*delivery, body, count, elapsed, token, version, rendering))
     return claimed

@@ -1,9 +1,10 @@
-"""Keep webhooks: their rows, their tenant's config_version, and the lane of each endpoint."""
+"""Keep webhooks: their rows, their tenant's config_version, the lane of each endpoint; and answers to requests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
+from unihooks._contract.configuration import ANSWER_AWAITED_US, ANSWER_KEPT_US, ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks._contract.filters import split_position
 from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
@@ -119,6 +120,30 @@ def destinations(tx: Transaction, endpoint_ids: Collection[str]) -> dict[str, De
 def renderings(tx: Transaction, ids: Collection[str]) -> dict[str, Rendering]:
     """Return the renderings that are kept, by id."""
     return {id_: Rendering.from_definition(text) for id_, text in tx.fetch("renderings", ids=list(ids))}
+
+
+def reserve_answer(
+    tx: Transaction, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
+) -> IdempotencyRecord | None:
+    """Return what is known of the request, or note that it is being done."""
+    kept_since, awaited_since = tx.now - ANSWER_KEPT_US, tx.now - ANSWER_AWAITED_US
+    tx.run("forget_answers", tenant=tenant, kept_since=kept_since, awaited_since=awaited_since)
+    if not tx.run("reserve_answer", tenant=tenant, key=key, digest=digest, now=tx.now):
+        found = tx.fetch_one("find_answer", tenant=tenant, key=key)
+        # Dropped between the two statements: the caller is told that it is still being done.
+        return IdempotencyRecord(*found) if found else IdempotencyRecord(digest, None, None)
+    tx.run("trim_answers", tenant=tenant, at_most=at_most)
+    return None
+
+
+def keep_answer(tx: Transaction, tenant: str, key: str, status: int, content: bytes) -> None:
+    """Keep the answer."""
+    tx.run("keep_answer", tenant=tenant, key=key, status=status, content=content)
+
+
+def drop_answer(tx: Transaction, tenant: str, key: str) -> None:
+    """Forget the request."""
+    tx.run("drop_answer", tenant=tenant, key=key)
 
 
 def _versions(tenants: Collection[str], rows: Iterable[Row]) -> dict[str, int]:

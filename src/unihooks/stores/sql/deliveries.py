@@ -43,23 +43,7 @@ class NewDeliveries:
                 self.waiting.append(row)
                 continue
             self.leased.append(row)
-            self.claimed.append(
-                Claimed(
-                    tenant,
-                    id_,
-                    event_id,
-                    webhook_id,
-                    endpoint_id,
-                    product,
-                    event_type,
-                    event.body,
-                    0,
-                    0,
-                    self.lease.token,
-                    config_version,
-                    rendering,
-                )
-            )
+            self.claimed.append(Claimed(*row[:7], event.body, 0, 0, self.lease.token, config_version, rendering))
 
     def __len__(self) -> int:
         return len(self.leased) + len(self.waiting)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 
+from attrs import define
+
+from unihooks._base.one_shot import OneShot
 from unihooks._base.times import from_us
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
@@ -13,6 +17,23 @@ from unihooks.stores.sql.refusals import cannot_be_stored, key_was_used
 from unihooks.stores.sql.transaction import Row, Transaction
 
 Insert = Callable[[Sequence[NewEvent]], list[EmitOutcome]]
+
+
+@define(eq=False)
+class Submission:
+    """Events that were emitted in one call, and who waits for their outcomes."""
+
+    events: Sequence[NewEvent]
+    waiter: Future[list[EmitOutcome]] | OneShot
+
+
+def resolve(submissions: Iterable[Submission], outcomes: Sequence[EmitOutcome]) -> None:
+    """Give each its part of the outcomes of all."""
+    start = 0
+    for one in submissions:
+        end = start + len(one.events)
+        one.waiter.set_result(list(outcomes[start:end]))
+        start = end
 
 
 def one_by_one_if_refused(
@@ -36,24 +57,16 @@ def insert_keyed(tx: Transaction, events: Sequence[NewEvent], *, own_times: bool
     """Insert events with idempotency keys; the first of a key in the batch is inserted, or finds its like."""
     first = {(event.tenant, event.idempotency_key): event for event in reversed(events)}
     # In the order of keys, so that batches wait for one another in one direction only.
-    rows = [keyed_row(first[key], own_times=own_times) for key in sorted(first)]
+    rows: list[Row] = []
+    for key in sorted(first):
+        one = first[key]
+        # Without a time of its own an event gets that of the database.
+        made_at = one.created_at if own_times else None
+        rows.append(
+            (one.tenant, one.id, one.product, one.event_type, made_at, one.idempotency_key, one.digest, one.body)
+        )
     found = {(row[0], row[1]): row[2:] for row in tx.fetch("add_events_once", rows)}
     return [_outcome(event, found[event.tenant, event.idempotency_key]) for event in events]
-
-
-def keyed_row(event: NewEvent, *, own_times: bool) -> Row:
-    """Return tenant, id, product, event type, created_at (None: the database tells it), key, digest and body."""
-    created_at = event.created_at if own_times else None
-    return (
-        event.tenant,
-        event.id,
-        event.product,
-        event.event_type,
-        created_at,
-        event.idempotency_key,
-        event.digest,
-        event.body,
-    )
 
 
 def stored_event(event: NewEvent, row: Row) -> Event:

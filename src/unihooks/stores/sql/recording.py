@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from attrs import define
 
@@ -14,6 +15,10 @@ from unihooks.stores.sql.statistics import hour_rows
 from unihooks.stores.sql.transaction import Call, Row, Transaction
 
 _Sent = tuple[Result, AttemptRow]
+_ATTEMPT = attrgetter(
+    "number", "url", "started_at", "duration_us", "status_code", "error", "request_headers", "response_headers",
+    "response_body",
+)  # fmt: skip
 
 
 @define
@@ -185,19 +190,7 @@ def _sent(results: Iterable[Result]) -> list[_Sent]:
 
 
 def _attempt_row(item: Result, made: AttemptRow) -> Row:
-    return (
-        item.claimed.id,
-        made.number,
-        made.url,
-        made.started_at,
-        made.duration_us,
-        made.status_code,
-        made.error,
-        made.request_headers,
-        made.response_headers,
-        made.response_body,
-        json.dumps(made.warnings) if made.warnings else "[]",
-    )
+    return (item.claimed.id, *_ATTEMPT(made), json.dumps(made.warnings) if made.warnings else "[]")
 
 
 def _note_health(healths: dict[str, _Health], sent: Iterable[_Sent], now: int) -> list[tuple[Result, str]]:

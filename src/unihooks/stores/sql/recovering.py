@@ -34,7 +34,7 @@ class _Newest:
 
 
 def recover(
-    tx: Transaction, tenant: str, webhook_id: str, made_in: tuple[int, int], *, after: str, limit: int
+    tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int
 ) -> tuple[int, str | None]:
     """Plan what the webhook missed of the next `limit` events; return how many deliveries and where to go on."""
     share_configuration(tx, [tenant])
@@ -43,9 +43,9 @@ def recover(
         "events_to_recover",
         [(item.product, item.event_type) for item in webhook.subscriptions],
         tenant=tenant,
-        after=max(after, ids_between("evt_", *made_in)[0] or ""),
-        since=made_in[0],
-        until=made_in[1],
+        after=max(after, ids_between("evt_", since, until)[0] or ""),
+        since=since,
+        until=until,
         limit=limit,
     )
     made = insert_due(tx, tenant, list(_missed(tx, webhook, events)))

@@ -22,6 +22,17 @@ from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks._model.webhooks import ActiveInterval, Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
 from unihooks.stores.sql.transaction import Row
 
+# The columns of the statements `deliveries` and `attempts`, and of a webhook's last active interval.
+_DELIVERY = (
+    "id", "tenant", "event_id", "webhook_id", "endpoint_id", "product", "event_type", "url", "state", "open",
+    "attempt_count", "created_at", "due_at", "reason", "replay_of",
+)  # fmt: skip
+_ATTEMPT = (
+    "delivery_id", "number", "url", "started_at", "duration_us", "status_code", "error", "request_headers",
+    "response_headers", "warnings", "response_body",
+)  # fmt: skip
+_INTERVAL = ("activated_at", "activated_mark", "deactivated_at", "deactivated_mark")
+
 
 def webhook_values(webhook: Webhook) -> dict[str, Any]:
     """Return what the statement `add_webhook_row` takes, but for the rendering."""
@@ -37,10 +48,7 @@ def webhook_values(webhook: Webhook) -> dict[str, Any]:
         "version": webhook.version,
         "created_at": _optional_to_us(webhook.created_at),
         "updated_at": _optional_to_us(webhook.updated_at),
-        "activated_at": interval and interval.activated_at,
-        "activated_mark": interval and interval.activated_mark,
-        "deactivated_at": interval and interval.deactivated_at,
-        "deactivated_mark": interval and interval.deactivated_mark,
+        **{name: interval and getattr(interval, name) for name in _INTERVAL},
         "name_key": name_key(webhook.name),
         "search_text": _search_text(webhook),
     }
@@ -48,34 +56,22 @@ def webhook_values(webhook: Webhook) -> dict[str, Any]:
 
 def endpoint_rows(webhook: Webhook) -> list[Row]:
     """Return what `add_endpoints` takes."""
-    return [
-        (
-            item.id,
-            webhook.tenant,
-            webhook.id,
-            position,
-            item.url,
-            item.description,
-            item.state.value,
-            item.disabled_reason,
-            _optional_to_us(item.disabled_at),
+    rows: list[Row] = []
+    for position, one in enumerate(webhook.endpoints):
+        disabled = (one.disabled_reason, _optional_to_us(one.disabled_at))
+        rows.append(
+            (one.id, webhook.tenant, webhook.id, position, one.url, one.description, one.state.value, *disabled)
         )
-        for position, item in enumerate(webhook.endpoints)
-    ]
+    return rows
 
 
 def secret_rows(webhook: Webhook) -> list[Row]:
     """Return what `add_secrets` takes, the current secret first."""
-    return [
-        (
-            webhook.id,
-            position,
-            _optional_to_us(item.created_at),
-            _optional_to_us(item.expires_at),
-            item.reveal().encode(),
-        )
-        for position, item in enumerate(webhook.secrets)
-    ]
+    rows: list[Row] = []
+    for position, one in enumerate(webhook.secrets):
+        times = (_optional_to_us(one.created_at), _optional_to_us(one.expires_at))
+        rows.append((webhook.id, position, *times, one.reveal().encode()))
+    return rows
 
 
 def subscription_rows(webhook: Webhook) -> list[Row]:
@@ -93,15 +89,12 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
     subscriptions (product, event_type), secrets (created_at, expires_at, value).
     """
     id_, tenant, name, description, status, mapping, version, created_at, updated_at, *interval, headers = row
+    named = {"id": id_, "tenant": tenant, "name": name, "description": description, "version": version}
     return Webhook(
-        id=id_,
-        tenant=tenant,
-        name=name,
-        description=description,
+        **named,
         status=WebhookStatus(status),
         mapping=PayloadMapping(**json.loads(mapping)),
         headers=_to_headers(headers),
-        version=version,
         created_at=optional_from_us(created_at),
         updated_at=optional_from_us(updated_at),
         interval=_to_interval(*interval),
@@ -113,17 +106,11 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
 
 def to_destination(row: Row, secrets: Iterable[Row]) -> Destination:
     """Return where a delivery goes, from (endpoint id, webhook id, tenant, URL, open, config_version, headers)."""
-    endpoint_id, webhook_id, tenant, url, is_open, config_version, headers = row
-    return Destination(
-        endpoint_id=endpoint_id,
-        webhook_id=webhook_id,
-        tenant=tenant,
-        url=url,
-        headers=_to_headers(headers),
-        secrets=tuple(_to_secret(*item) for item in secrets),
-        open=bool(is_open),
-        config_version=config_version,
-    )
+    *names, is_open, config_version, headers = row
+    named = dict(zip(("endpoint_id", "webhook_id", "tenant", "url"), names, strict=True))
+    signing = tuple(_to_secret(*item) for item in secrets)
+    given = {**named, "headers": _to_headers(headers), "secrets": signing, "config_version": config_version}
+    return Destination(**given, open=bool(is_open))
 
 
 def to_subscriber(webhook: Row, endpoints: Sequence[Row]) -> Subscriber:
@@ -142,57 +129,27 @@ def to_event(row: Row) -> Event:
 
 
 def to_delivery(row: Row) -> Delivery:
-    """Return a delivery.
-
-    The row holds id, tenant, event_id, webhook_id, endpoint_id, product,
-    event_type, url, state, whether its lane is open, attempt_count,
-    created_at, due_at, reason and replay_of.
-    """
-    *names, text, is_open, attempt_count, created_at, due_at, reason, replay_of = row
-    id_, tenant, event_id, webhook_id, endpoint_id, product, event_type, url = names
-    state = DeliveryState(text)
-    pending = state is DeliveryState.PENDING
-    return Delivery(
-        id=id_,
-        tenant=tenant,
-        event_id=event_id,
-        webhook_id=webhook_id,
-        endpoint_id=endpoint_id,
-        product=product,
-        event_type=event_type,
-        url=url,
-        state=state,
-        held=pending and not is_open,
-        attempt_count=attempt_count,
-        created_at=from_us(created_at),
-        next_attempt_at=from_us(due_at) if pending else None,
-        reason=reason,
-        replay_of=replay_of,
-    )
+    """Return the delivery of a row of `deliveries`."""
+    given = dict(zip(_DELIVERY, row, strict=True))
+    state = DeliveryState(given["state"])
+    pending, is_open, due_at = state is DeliveryState.PENDING, given.pop("open"), given.pop("due_at")
+    changed = {"state": state, "held": pending and not is_open, "created_at": from_us(given["created_at"])}
+    return Delivery(**{**given, **changed, "next_attempt_at": from_us(due_at) if pending else None})
 
 
 def to_attempt(row: Row) -> Attempt:
-    """Return an attempt.
-
-    The row holds delivery_id, number, url, started_at, duration_us,
-    status_code, error, request_headers, response_headers, warnings and
-    response_body.
-    """
-    delivery_id, number, url, started_at, duration_us, status_code, error, request, response, warnings, body = row
-    return Attempt(
-        id=f"att_{delivery_id.partition('_')[2]}_{number}",
-        delivery_id=delivery_id,
-        number=number,
-        url=url,
-        started_at=from_us(started_at),
-        duration_ms=duration_us / 1000,
-        status_code=status_code,
-        error=error,
-        request_headers=_to_pairs(request),
-        response_headers=_to_pairs(response),
-        response_body=bytes(body),
-        warnings=tuple(json.loads(warnings)) if warnings != "[]" else (),
-    )
+    """Return the attempt of a row of `attempts`."""
+    given = dict(zip(_ATTEMPT, row, strict=True))
+    changed = {
+        "id": f"att_{given['delivery_id'].partition('_')[2]}_{given['number']}",
+        "started_at": from_us(given["started_at"]),
+        "duration_ms": given.pop("duration_us") / 1000,
+        "request_headers": _to_pairs(given["request_headers"]),
+        "response_headers": _to_pairs(given["response_headers"]),
+        "response_body": bytes(given["response_body"]),
+        "warnings": tuple(json.loads(given["warnings"])),
+    }
+    return Attempt(**{**given, **changed})
 
 
 def _search_text(webhook: Webhook) -> str:
@@ -206,28 +163,15 @@ def _optional_to_us(moment: datetime | None) -> int | None:
 
 
 def _to_endpoint(row: Row) -> Endpoint:
-    id_, url, description, state, disabled_reason, disabled_at = row
-    return Endpoint(
-        url,
-        id=id_,
-        description=description,
-        state=EndpointState(state),
-        disabled_reason=disabled_reason,
-        disabled_at=optional_from_us(disabled_at),
-    )
+    id_, url, description, state, reason, at = row
+    disabled = {"disabled_reason": reason, "disabled_at": optional_from_us(at)}
+    return Endpoint(url, id=id_, description=description, state=EndpointState(state), **disabled)
 
 
-def _to_interval(
-    activated_at: int | None, activated_mark: str, deactivated_at: int | None, deactivated_mark: str
-) -> ActiveInterval | None:
+def _to_interval(activated_at: int | None, *others: Any) -> ActiveInterval | None:
     if activated_at is None:
         return None
-    return ActiveInterval(
-        activated_at=activated_at,
-        activated_mark=activated_mark,
-        deactivated_at=deactivated_at,
-        deactivated_mark=deactivated_mark,
-    )
+    return ActiveInterval(**dict(zip(_INTERVAL, (activated_at, *others), strict=True)))
 
 
 def _to_headers(text: bytes) -> HeaderSet:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import finalize
 
 from unihooks._base.times import Clock
-from unihooks._contract.configuration import ANSWERS_PER_TENANT, IdempotencyRecord
-from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
-from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, QueueStatistics, Recorded, Result, Work
+from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result
 from unihooks._contract.planning import NewEvent
-from unihooks._contract.statistics import FailingEndpoint, HourRow, SlowEndpoint, TenantStatistics, WebhookHealth
-from unihooks._message.rendering import Rendering
-from unihooks._message.requests import Destination
-from unihooks._model.log import Attempt, Delivery, Event
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import EmitOutcome, Store
 from unihooks.stores.sql import (
     claiming,
     configuration,
-    erasing,
-    idempotency,
     log,
     maintenance,
     recording,
@@ -29,9 +22,40 @@ from unihooks.stores.sql import (
     replaying,
     statistics,
 )
-from unihooks.stores.sql.claiming import Claimer
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sql.transaction import Database, Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_Work = Callable[Concatenate[Transaction, P], T]
+_Verb = Callable[Concatenate[Any, P], T]
+
+
+def _writes(function: _Work[P, T]) -> _Verb[P, T]:
+    """Return the verb that does what a function does, in a transaction that is durable when the verb returns."""
+
+    def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._database.write(lambda tx: function(tx, *args, **kwargs))
+
+    return verb
+
+
+def _reads(function: _Work[P, T]) -> _Verb[P, T]:
+    """Return the verb that does what a function does, in a transaction that sees one state of the database."""
+
+    def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._database.read(lambda tx: function(tx, *args, **kwargs))
+
+    return verb
+
+
+def _asks(function: _Work[P, T]) -> _Verb[P, T]:
+    """Return the verb that does what a function does, which is a single statement that reads."""
+
+    def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._database.ask(lambda tx: function(tx, *args, **kwargs))
+
+    return verb
 
 
 class SQLStore(Store):
@@ -40,7 +64,7 @@ class SQLStore(Store):
     def __init__(self, database: Database, planner: Planner) -> None:
         self._database = database
         self._planner = planner
-        self._claimer = Claimer()
+        self._claimer = claiming.Claimer()
         finalize(self, database.close)
 
     def use_clock(self, clock: Clock | None) -> None:
@@ -72,9 +96,6 @@ class SQLStore(Store):
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         return self._database.watch(changed)
 
-    def work(self) -> Work:
-        return self._database.ask(claiming.work)
-
     def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
         planned = self._planner.plan(self._database, lease, capacity, limit)
         _take(capacity, planned.claimed)
@@ -88,31 +109,14 @@ class SQLStore(Store):
     def record(self, results: Sequence[Result]) -> Recorded:
         return self._database.write(lambda tx: recording.record(tx, results), recording.opening(results))
 
-    def release(self, claimed: Sequence[Claimed]) -> None:
-        self._database.write(lambda tx: claiming.release(tx, claimed))
-
-    def heartbeat(self, worker_id: str, *, gone: bool = False) -> None:
-        self._database.write(lambda tx: maintenance.heartbeat(tx, worker_id, gone=gone))
-
-    def expire_held(self, older_than: int, limit: int) -> int:
-        return self._database.write(lambda tx: maintenance.expire_held(tx, older_than, limit))
-
-    def prune(self, older_than: int, limit: int) -> int:
-        return self._database.write(lambda tx: maintenance.prune(tx, older_than, limit))
-
-    def forget_keys(self, older_than: int, limit: int) -> int:
-        return self._database.write(lambda tx: erasing.forget_keys(tx, older_than, limit))
+    work = _asks(claiming.work)
+    release = _writes(claiming.release)
+    heartbeat = _writes(maintenance.heartbeat)
+    expire_held = _writes(maintenance.expire_held)
+    prune = _writes(maintenance.prune)
+    forget_keys = _writes(maintenance.forget_keys)
 
     # Configuration.
-
-    def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
-        self._database.write(lambda tx: configuration.add_webhook(tx, webhook, at_most))
-
-    def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
-        return self._database.read(lambda tx: configuration.get_webhook(tx, tenant, webhook_id))
-
-    def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
-        return self._database.read(lambda tx: configuration.list_webhooks(tx, tenant, filters, window))
 
     def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
         def work(tx: Transaction) -> Webhook:
@@ -126,65 +130,18 @@ class SQLStore(Store):
         self._database.notify()
         return revised
 
-    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
-        self._database.write(lambda tx: configuration.delete_webhook(tx, tenant, webhook_id))
-
-    def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:
-        return self._database.read(lambda tx: configuration.destinations(tx, endpoint_ids))
-
-    def renderings(self, ids: Collection[str]) -> dict[str, Rendering]:
-        return self._database.ask(lambda tx: configuration.renderings(tx, ids))
-
-    def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
-        return self._database.ask(lambda tx: configuration.config_versions(tx, tenants))
-
-    def reserve_answer(
-        self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
-    ) -> IdempotencyRecord | None:
-        return self._database.write(lambda tx: idempotency.reserve(tx, tenant, key, digest, at_most))
-
-    def keep_answer(self, tenant: str, key: str, status: int, content: bytes) -> None:
-        self._database.write(lambda tx: idempotency.keep(tx, tenant, key, status, content))
-
-    def drop_answer(self, tenant: str, key: str) -> None:
-        self._database.write(lambda tx: idempotency.drop(tx, tenant, key))
+    add_webhook = _writes(configuration.add_webhook)
+    get_webhook = _reads(configuration.get_webhook)
+    list_webhooks = _reads(configuration.list_webhooks)
+    delete_webhook = _writes(configuration.delete_webhook)
+    destinations = _reads(configuration.destinations)
+    renderings = _asks(configuration.renderings)
+    config_versions = _asks(configuration.config_versions)
+    reserve_answer = _writes(configuration.reserve_answer)
+    keep_answer = _writes(configuration.keep_answer)
+    drop_answer = _writes(configuration.drop_answer)
 
     # The log.
-
-    def list_events(self, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
-        return self._database.read(lambda tx: log.list_events(tx, tenant, filters, window))
-
-    def list_deliveries(self, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
-        return self._database.read(lambda tx: log.list_deliveries(tx, tenant, filters, window))
-
-    def count_deliveries(self, tenant: str, filters: DeliveryFilter, most: int) -> int:
-        return self._database.read(lambda tx: log.count_deliveries(tx, tenant, filters, most))
-
-    def list_attempts(self, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
-        return self._database.read(lambda tx: log.list_attempts(tx, tenant, delivery_id, window))
-
-    def delivery_source(self, tenant: str, delivery_id: str) -> tuple[bytes, Rendering | None]:
-        return self._database.read(lambda tx: replaying.delivery_source(tx, tenant, delivery_id))
-
-    def replay(self, tenant: str, delivery_id: str) -> Delivery:
-        return self._database.write(lambda tx: replaying.replay(tx, tenant, delivery_id))
-
-    def replay_many(
-        self, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
-    ) -> tuple[int, str | None]:
-        return self._database.write(
-            lambda tx: replaying.replay_many(tx, tenant, filters, after=after, last=last, limit=limit)
-        )
-
-    def cancel(self, tenant: str, delivery_id: str, reason: str) -> Delivery:
-        return self._database.write(lambda tx: log.cancel(tx, tenant, delivery_id, reason))
-
-    def recover(
-        self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int
-    ) -> tuple[int, str | None]:
-        return self._database.write(
-            lambda tx: recovering.recover(tx, tenant, webhook_id, (since, until), after=after, limit=limit)
-        )
 
     def erase(
         self,
@@ -196,35 +153,32 @@ class SQLStore(Store):
         limit: int,
     ) -> tuple[int, str | None]:
         count, last = self._database.write(
-            lambda tx: erasing.erase(tx, tenant, event_ids, before, after=after, limit=limit)
+            lambda tx: maintenance.erase(tx, tenant, event_ids, before, after=after, limit=limit)
         )
         self._planner.forget()
         if last is None:
             self._database.scrub()
         return count, last
 
+    list_events = _reads(log.list_events)
+    list_deliveries = _reads(log.list_deliveries)
+    count_deliveries = _reads(log.count_deliveries)
+    list_attempts = _reads(log.list_attempts)
+    delivery_source = _reads(replaying.delivery_source)
+    replay = _writes(replaying.replay)
+    replay_many = _writes(replaying.replay_many)
+    cancel = _writes(log.cancel)
+    recover = _writes(recovering.recover)
+
     # Statistics.
 
-    def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
-        return self._database.read(lambda tx: statistics.webhook_health(tx, tenant, webhook_ids))
-
-    def webhook_hours(self, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
-        return self._database.read(lambda tx: statistics.webhook_hours(tx, tenant, webhook_id, since))
-
-    def failing_endpoints(self, limit: int) -> list[FailingEndpoint]:
-        return self._database.read(lambda tx: statistics.failing_endpoints(tx, limit))
-
-    def slowest_endpoints(self, since: int, limit: int) -> list[SlowEndpoint]:
-        return self._database.read(lambda tx: statistics.slowest_endpoints(tx, since, limit))
-
-    def list_tenants(self, window: Window) -> list[TenantStatistics]:
-        return self._database.read(lambda tx: statistics.list_tenants(tx, window))
-
-    def statistics(self) -> QueueStatistics:
-        return self._database.read(statistics.queue)
-
-    def oldest_unplanned(self) -> int | None:
-        return self._database.ask(statistics.oldest_unplanned)
+    webhook_health = _reads(statistics.webhook_health)
+    webhook_hours = _reads(statistics.webhook_hours)
+    failing_endpoints = _reads(statistics.failing_endpoints)
+    slowest_endpoints = _reads(statistics.slowest_endpoints)
+    list_tenants = _reads(statistics.list_tenants)
+    oldest_unplanned = _asks(statistics.oldest_unplanned)
+    statistics = _reads(statistics.queue)
 
 
 def _take(capacity: Capacity, claimed: Sequence[Claimed]) -> None:
