@@ -18,7 +18,7 @@ from sqlite_scene import add_webhook, emit, make_event, make_webhook
 from unihooks.abc import Capacity, DeliveryFilter, EventFilter, Lease, Window
 from unihooks.exceptions import StoreError
 from unihooks.stores import SQLiteStore
-from unihooks.stores.sql import configuration, subscribers
+from unihooks.stores.sql import configuration, planning, subscribers
 from unihooks.stores.sql import schema as _schema
 from unihooks.stores.sql.schema import Migrations
 from unihooks.stores.sqlite import database as _database
@@ -94,6 +94,22 @@ class TestFile:
         host.close()
         names = {name for _, name, _ in tables(path) if not name.startswith("sqlite_")}
         assert all(name.startswith("unihooks_") for name in names - {"orders"})
+
+    @pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
+    def test_bytes_come_back_whatever_encoding_the_host_has_chosen_for_texts(self, path, encoding):
+        host = sqlite3.connect(path)
+        host.execute(f"PRAGMA encoding = '{encoding}'")
+        host.execute("CREATE TABLE orders (id)")
+        host.close()
+        store = SQLiteStore(path)
+        webhook = add_webhook(store)
+        bodies = [b'{"a":123}', b"{}", '"é"'.encode(), b"\xff\x00\xd8"]
+        emit(store, *[make_event(store, body=body) for body in bodies])
+        store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10)
+        claimed = store.claim(Lease(token=2, seconds=30), Capacity(10, 10))
+        assert sorted(item.body for item in claimed) == sorted(bodies)
+        assert store.get_webhook("default", webhook.id) == webhook
+        store.close()
 
     def test_store_works_again_after_close(self, store):
         emit(store, make_event(store))
@@ -285,7 +301,8 @@ class Within:
 
 
 class TestPlanning:
-    def test_large_fan_out_takes_several_calls_and_misses_nobody(self, store):
+    def test_large_fan_out_takes_several_calls_and_misses_nobody(self, store, monkeypatch):
+        monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", 60)
         webhooks = [add_webhook(store, endpoints=4) for _ in range(600)]
         event = make_event(store)
         emit(store, event)
@@ -293,7 +310,7 @@ class TestPlanning:
         while True:
             planned = store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10)
             made, calls = made + planned.deliveries, calls + 1
-            assert planned.deliveries <= 500
+            assert planned.deliveries <= 503
             if not planned.more:
                 break
         assert (made, calls, planned.events) == (2_400, 5, 1)
