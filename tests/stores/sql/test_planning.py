@@ -17,6 +17,12 @@ from unihooks.stores.sql import planning, subscribers
 BAD = "bad"
 
 
+@pytest.fixture(autouse=True)
+def time_enough(monkeypatch):
+    """Let matching take its time, however busy the machine is."""
+    monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", 60)
+
+
 @pytest.fixture
 def failing(monkeypatch):
     """Let the planning of events of the type `bad` fail; return what it fails with, which may be replaced."""
@@ -140,6 +146,7 @@ def test_matching_ends_when_its_time_is_up_and_goes_on_with_the_next_call(store,
     add_webhook(store)
     events = [make_event(store) for _ in range(7)]
     emit(store, *events)
+    monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", 0.05)
     ticks = count()
     monkeypatch.setattr(planning, "time", SimpleNamespace(monotonic=lambda: next(ticks) * 0.02))
     # Looked at when a call begins, and before the second event, the fourth and so on.
