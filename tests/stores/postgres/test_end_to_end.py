@@ -59,7 +59,7 @@ def test_worker_elsewhere_hears_of_an_emit_and_need_not_poll(new_dispatcher, rec
     here, elsewhere = new_dispatcher(), new_dispatcher()
     subscribe(here, receiver)
     with elsewhere.running():
-        listener = elsewhere.settings.store._database._unchecked().signals
+        listener = elsewhere.settings.store._postgres._unchecked().signals
         wait_for(lambda: listener._listening)
         here.emit("chat", "message.received", {"n": 1})
         receiver.wait_for(2, timeout=20)

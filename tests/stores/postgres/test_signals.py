@@ -21,7 +21,7 @@ class TestSignals:
         one, two = new_store(), new_store()
         emit(two)
         one.change_token()
-        wait_for(lambda: one._database._unchecked().signals._listening)
+        wait_for(lambda: one._postgres._unchecked().signals._listening)
         heard = one.change_token()[0]
         emit(two)
         wait_for(lambda: one.change_token()[0] != heard)
@@ -31,7 +31,7 @@ class TestSignals:
         calls = []
         end = one.watch(lambda: calls.append(1))
         one.change_token()
-        signals = one._database._unchecked().signals
+        signals = one._postgres._unchecked().signals
         wait_for(lambda: signals._listening)
         for store, number in ((one, 0), (two, 1)):
             heard = signals._heard
@@ -47,7 +47,7 @@ class TestSignals:
     def test_wake_is_heard_as_well(self, new_store):
         one, two = new_store(), new_store()
         one.change_token()
-        wait_for(lambda: one._database._unchecked().signals._listening)
+        wait_for(lambda: one._postgres._unchecked().signals._listening)
         heard = one.change_token()[0]
         two.wake()
         wait_for(lambda: one.change_token()[0] != heard)
@@ -61,7 +61,7 @@ class TestSignals:
     def test_listener_that_was_cut_listens_again(self, store, admin):
         emit(store)
         store.change_token()
-        signals = store._database._unchecked().signals
+        signals = store._postgres._unchecked().signals
         wait_for(lambda: signals._listening)
         cut_all(admin)
         wait_for(lambda: not signals._listening)

@@ -68,6 +68,11 @@ WORK_UNTIL_DONE = """
 """
 
 
+def note(noted, one):
+    noted.append(one)
+    return one
+
+
 class TestFile:
     def test_memory_is_refused_and_the_memory_store_named(self):
         with pytest.raises(StoreError, match="MemoryStore"):
@@ -77,6 +82,16 @@ class TestFile:
         path.write_bytes(b"this is a text and not a database at all" * 100)
         with pytest.raises(StoreError, match=r"webhooks\.db is not an SQLite database"):
             SQLiteStore(path).work()
+
+    def test_file_that_is_no_database_is_not_kept_open(self, path, monkeypatch):
+        opened, connect = [], sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: note(opened, connect(*args, **options)))
+        path.write_bytes(b"this is a text and not a database at all" * 100)
+        with pytest.raises(StoreError):
+            SQLiteStore(path).work()
+        for connection in opened:
+            with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+                connection.execute("SELECT 1")
 
     def test_missing_directory_is_an_error_that_says_so(self, tmp_path):
         with pytest.raises(StoreError, match="directory must exist"):
