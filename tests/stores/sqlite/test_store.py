@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from attrs import evolve
 from sqlite_scene import add_webhook, emit, make_event, make_webhook
 
 from unihooks.abc import Capacity, DeliveryFilter, EventFilter, Lease, Window
@@ -331,6 +332,20 @@ class TestPlanning:
         assert (made, calls, planned.events) == (2_400, 5, 1)
         found = store.list_deliveries("default", DeliveryFilter(event_id=event.id), Window(limit=5_000))
         assert {item.endpoint_id for item in found} == {item.id for one in webhooks for item in one.endpoints}
+
+    def test_a_row_of_a_webhook_that_cannot_be_read_concerns_its_own_events_alone(self, store, path):
+        broken, sound = add_webhook(store, event_type="refunded"), add_webhook(store, event_type="order.paid")
+        host = sqlite3.connect(path)
+        host.execute("UPDATE unihooks_webhooks SET activated_at = 'never' WHERE id = ?", (broken.id,))
+        host.commit()
+        emit(store, evolve(make_event(store), event_type="refunded"), make_event(store))
+        for calls in range(5):
+            planned = store.plan(Lease(token=1, seconds=30), Capacity(1, 1), 10)
+            assert [one.webhook_id for one in planned.claimed] == ([] if calls else [sound.id])
+        assert not planned.more
+        [(error,)] = host.execute("SELECT plan_error FROM unihooks_events WHERE plan_tries = 5").fetchall()
+        assert error.startswith("TypeError: ")
+        host.close()
 
     def test_events_of_every_tenant_are_planned_beside_a_burst(self, store):
         emit(store, *[make_event(store, tenant="a") for _ in range(2_000)])
