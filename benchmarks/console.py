@@ -30,12 +30,12 @@ TYPES = ("paid", "refunded", "sent", "rare")
 _DELIVERIES = """
 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1),
 m (i, w) AS (SELECT i, CASE WHEN i % 5 = 0 THEN 0 ELSE (i * 7) % {webhooks} END FROM n)
-INSERT INTO {prefix}deliveries (tenant, id, event_id, webhook_id, endpoint_id, product, event_type, body_of, state,
+INSERT INTO {prefix}deliveries (tenant, id, event_id, webhook_id, endpoint_id, product, event_type, state,
     due_at, attempt_count, reason, created_at)
 SELECT '{tenant}', 'dlv_' || (10000000 + i), 'evt_' || (10000000 + i), 'whk_{tenant}_' || w, 'end_{tenant}_' || w,
     'shop', CASE WHEN i IN (5, 77) THEN 'rare' WHEN i % 100 < 90 THEN 'paid' WHEN i % 100 < 99 THEN 'refunded'
         ELSE 'sent' END,
-    'event', CASE WHEN i % 100 < 97 THEN 'delivered' WHEN i % 100 = 97 THEN 'failed' WHEN i % 100 = 98 THEN 'cancelled'
+    CASE WHEN i % 100 < 97 THEN 'delivered' WHEN i % 100 = 97 THEN 'failed' WHEN i % 100 = 98 THEN 'cancelled'
         ELSE 'pending' END,
     {now} + i, 1, NULL, {now} - CAST({count} - i AS bigint) * {step}
 FROM m

@@ -20,8 +20,7 @@ from unihooks.stores import PostgresStore, SQLiteStore
 _numbers = count(1)
 
 _COLUMNS = """
-    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, body_of, state, due_at, created_at,
-    attempt_count
+    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, state, due_at, created_at, attempt_count
 """
 # The same text for both databases; i / :each is the lane, so rows are in the order of the index.
 _DELIVERIES = """
@@ -29,7 +28,7 @@ WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count
 INSERT INTO {deliveries} ({columns})
 SELECT '{tenant}', 'dlv_{tenant}_' || (10000000 + i), 'evt_{tenant}_' || (10000000 + i),
     'whk_{tenant}_' || (i / {each}), 'end_{tenant}_' || (i / {each}),
-    'shop', 'paid', 'event', 'pending', {due} + i, {now}, {attempts}
+    'shop', 'paid', 'pending', {due} + i, {now}, {attempts}
 FROM n
 """
 _LANES = "UPDATE {lanes} SET next_due_at = {due} WHERE tenant = '{tenant}'"

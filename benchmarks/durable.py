@@ -77,7 +77,7 @@ def emit(dispatcher: Dispatcher, task: Task, deliveries: int, before: int, count
 def log(one: Place) -> dict[str, float]:
     """Count the log's deliveries."""
     row = one.fetch(f"""
-        SELECT (SELECT count(*) FROM {one.prefix}events WHERE planned_at IS NOT NULL),
+        SELECT (SELECT count(*) FROM {one.prefix}events WHERE planned),
             (SELECT count(*) FROM {one.prefix}deliveries WHERE state = 'delivered'),
             (SELECT count(*) FROM {one.prefix}deliveries),
             (SELECT count(*) FROM {one.prefix}attempts WHERE status_code = 204)

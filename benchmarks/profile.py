@@ -28,10 +28,10 @@ from unihooks._delivery.engine import Engine
 from unihooks._delivery.results import Attempted
 from unihooks._delivery.sending import Sender
 from unihooks._message.signing import Signer
+from unihooks.stores.sql import recording as _recording
+from unihooks.stores.sql.claiming import Claimer
+from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sqlite import database as _sqlite_database
-from unihooks.stores.sqlite import records as _sqlite_records
-from unihooks.stores.sqlite.claims import Claims
-from unihooks.stores.sqlite.plans import Plans
 from unihooks.stores.sqlite.writer import Writer
 from unihooks.transport._connections import Connection
 from unihooks.transport._parser import AnswerParser
@@ -59,18 +59,19 @@ _LOOP: tuple[tuple[Any, str, str], ...] = (
 )
 _STORE: tuple[tuple[Any, str, str], ...] = (
     (Writer, "_insert", "emit: Python"),
-    (Plans, "plan", "plan: Python"),
-    (Claims, "claim", "claim: Python"),
-    (_sqlite_records, "record", "record: Python"),
+    (Planner, "_plan", "plan: Python"),
+    (Claimer, "_claim", "claim: Python"),
+    (_recording, "record", "record: Python"),
 )
 _STATEMENTS = {
     "INSERT INTO main.unihooks_events": "emit: insert events",
     "INSERT INTO main.unihooks_deliveries": "plan: insert deliveries",
     "INSERT INTO main.unihooks_attempts": "record: insert attempts",
-    "UPDATE main.unihooks_deliveries\nSET state = 'delivered'": "record: move deliveries on",
+    "WITH done (tenant, id, token, number)": "record: move deliveries on",
+    "WITH news (endpoint_id": "record: keep the health of lanes",
     "WITH news": "record: move deliveries on",
-    "UPDATE main.unihooks_deliveries SET due_at": "claim: lease deliveries",
-    "UPDATE main.unihooks_events": "plan: mark events",
+    "WITH taken": "claim: lease deliveries",
+    "WITH done (tenant, id)": "plan: mark events",
     "COMMIT": "commit: write and sync pages",
 }
 _OTHER = "other statements"

@@ -1,4 +1,4 @@
-"""Steps that tests of the SQLite store share."""
+"""Steps that tests of the SQLite store, and of both stores, share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_webhook(store, **options):
     return webhook
 
 
-def make_webhook(store, *, endpoints=1, tenant="default", product="shop", **more):
+def make_webhook(store, *, endpoints=1, tenant="default", product="shop", event_type="*", **more):
     at = store.now()
     id_ = new_id("whk_", at)
     return Webhook(
@@ -34,7 +34,7 @@ def make_webhook(store, *, endpoints=1, tenant="default", product="shop", **more
         status="active",
         interval=ActiveInterval(activated_at=at, activated_mark=id_),
         secrets=[generate_secret()],
-        subscriptions=[EventSubscription(product, "*")],
+        subscriptions=[EventSubscription(product, event_type)],
         endpoints=[Endpoint(f"https://h{n}.example/", id=new_id("end_", at)) for n in range(endpoints)],
         **more,
     )

@@ -26,7 +26,10 @@ class MemoryStore(SQLiteStore):
         self._folder = tempfile.mkdtemp(prefix="unihooks-")
         # Made first, so that it runs last: the store closes its file before that goes.
         finalize(self, _remove, self._folder, os.getpid())
-        super().__init__(Path(self._folder) / "memory.db", _durable=False)
+        path = Path(self._folder) / "memory.db"
+        # What SQLite puts beside it has the same permissions.
+        path.touch(mode=0o600)
+        super().__init__(path, _durable=False)
 
     def emit_on(self, connection: Any, event: NewEvent) -> Event:  # noqa: ARG002 - there is none to the private file
         """Raise TypeError, because no connection leads to this store."""

@@ -3,7 +3,10 @@ import re
 import pytest
 
 from unihooks._contract.histogram import BOUNDS_MS
+from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.transaction import STATEMENTS as POSTGRES
+from unihooks.stores.sql.statements import Statement, Statements, parse
+from unihooks.stores.sql.transaction import Selection
 from unihooks.stores.sqlite.transaction import STATEMENTS as SQLITE
 
 NAMED = re.compile(r"(?<![:\w]):(\w+)")
@@ -35,6 +38,82 @@ def test_hours_are_counted_by_the_bounds_of_the_histogram(statements):
     assert list(statements["add_hours"].rows[-len(within) :]) == within
     for name in ("counts_by_hour", "slowest_endpoints"):
         assert re.findall(r"sum\(h\.(up_to_\w+)\)", statements[name].text) == within
+
+
+FILE = """\
+-- What stands before the first name is a comment.
+
+-- name: add
+-- rows: id, state ,value
+-- bytes: value
+-- Rows that are there already stay.
+INSERT INTO t (id, state, value)
+-- Nothing of this line, either.
+VALUES :rows
+
+-- name: lock
+
+-- name: all_of
+-- columns: id, value
+SELECT id, value
+FROM t  -- what follows SQL on its line is SQL
+WHERE tenant = :tenant
+"""
+
+
+def test_a_file_is_read_by_its_headers():
+    assert list(parse(FILE)) == [
+        Statement("add", "INSERT INTO t (id, state, value)\nVALUES :rows", ("id", "state", "value"), (), "value"),
+        Statement("lock", ""),
+        Statement(
+            "all_of",
+            "SELECT id, value\nFROM t  -- what follows SQL on its line is SQL\nWHERE tenant = :tenant",
+            (),
+            ("id", "value"),
+        ),
+    ]
+
+
+def test_a_file_without_names_holds_no_statements():
+    assert list(parse("-- nothing\nSELECT 1\n")) == []
+
+
+def test_the_statements_of_all_sql_files_of_a_folder_are_known(tmp_path):
+    (tmp_path / "a.sql").write_text("-- name: one\nSELECT 1\n")
+    (tmp_path / "b.sql").write_text("-- name: two\nSELECT 'é'\n", encoding="utf-8")
+    (tmp_path / "c.txt").write_text("-- name: three\nSELECT 3\n")
+    statements = Statements(tmp_path)
+    assert {name: one.text for name, one in statements.items()} == {"one": "SELECT 1", "two": "SELECT 'é'"}
+
+
+def test_a_name_that_two_files_give_is_refused(tmp_path):
+    for name in ("a.sql", "b.sql"):
+        (tmp_path / name).write_text("-- name: one\nSELECT 1\n")
+    with pytest.raises(StoreError, match="one is defined twice"):
+        Statements(tmp_path)
+
+
+def test_a_selection_becomes_one_text(tmp_path):
+    (tmp_path / "a.sql").write_text(
+        "-- name: all_of\nSELECT id FROM t WHERE a = :a\n-- name: closed\nSELECT 1 FROM l WHERE NOT open\n"
+    )
+    statements = Statements(tmp_path)
+    selection = Selection(["b = :b", "NOT EXISTS ({closed})"], {"a": 1, "b": 2}, "id DESC", 3)
+    text = statements.selecting("all_of", selection)
+    conditions = "a = :a AND b = :b AND NOT EXISTS (SELECT 1 FROM l WHERE NOT open)"
+    assert " ".join(text.split()) == f"SELECT id FROM t WHERE {conditions} ORDER BY id DESC LIMIT :limit"
+    assert statements.selecting("all_of", Selection()).strip() == "SELECT id FROM t WHERE a = :a"
+    with pytest.raises(KeyError):
+        statements.selecting("all_of", Selection(["id IN ({unknown})"]))
+
+
+def test_a_condition_holds_where_one_of_its_values_is_given():
+    selection = Selection()
+    selection.where("a = :a", a=None)
+    selection.where("b = :b", b=0)
+    selection.where("c BETWEEN :c AND :d", c=None, d=1)
+    assert selection.conditions == ["b = :b", "c BETWEEN :c AND :d"]
+    assert selection.values == {"b": 0, "c": None, "d": 1}
 
 
 def _parameters(statement):

@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from attrs import evolve
 from sqlite_scene import add_webhook, emit, make_event, make_webhook
 
 from unihooks.abc import Capacity, DeliveryFilter, EventFilter, Lease, Window
 from unihooks.exceptions import StoreError
 from unihooks.stores import SQLiteStore
-from unihooks.stores.sql import configuration, subscribers
+from unihooks.stores.sql import configuration, planning, subscribers
 from unihooks.stores.sql import schema as _schema
 from unihooks.stores.sql.schema import Migrations
 from unihooks.stores.sqlite import database as _database
@@ -109,6 +110,22 @@ class TestFile:
         host.close()
         names = {name for _, name, _ in tables(path) if not name.startswith("sqlite_")}
         assert all(name.startswith("unihooks_") for name in names - {"orders"})
+
+    @pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
+    def test_bytes_come_back_whatever_encoding_the_host_has_chosen_for_texts(self, path, encoding):
+        host = sqlite3.connect(path)
+        host.execute(f"PRAGMA encoding = '{encoding}'")
+        host.execute("CREATE TABLE orders (id)")
+        host.close()
+        store = SQLiteStore(path)
+        webhook = add_webhook(store)
+        bodies = [b'{"a":123}', b"{}", '"é"'.encode(), b"\xff\x00\xd8"]
+        emit(store, *[make_event(store, body=body) for body in bodies])
+        store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10)
+        claimed = store.claim(Lease(token=2, seconds=30), Capacity(10, 10))
+        assert sorted(item.body for item in claimed) == sorted(bodies)
+        assert store.get_webhook("default", webhook.id) == webhook
+        store.close()
 
     def test_store_works_again_after_close(self, store):
         emit(store, make_event(store))
@@ -300,7 +317,8 @@ class Within:
 
 
 class TestPlanning:
-    def test_large_fan_out_takes_several_calls_and_misses_nobody(self, store):
+    def test_large_fan_out_takes_several_calls_and_misses_nobody(self, store, monkeypatch):
+        monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", 60)
         webhooks = [add_webhook(store, endpoints=4) for _ in range(600)]
         event = make_event(store)
         emit(store, event)
@@ -308,13 +326,26 @@ class TestPlanning:
         while True:
             planned = store.plan(Lease(token=1, seconds=30), Capacity(**NO_ROOM), 10)
             made, calls = made + planned.deliveries, calls + 1
-            assert planned.deliveries <= 500
+            assert planned.deliveries <= 503
             if not planned.more:
                 break
-        # More where matching took its 50 ms.
-        assert (made, calls >= 5, planned.events) == (2_400, True, 1)
+        assert (made, calls, planned.events) == (2_400, 5, 1)
         found = store.list_deliveries("default", DeliveryFilter(event_id=event.id), Window(limit=5_000))
         assert {item.endpoint_id for item in found} == {item.id for one in webhooks for item in one.endpoints}
+
+    def test_a_row_of_a_webhook_that_cannot_be_read_concerns_its_own_events_alone(self, store, path):
+        broken, sound = add_webhook(store, event_type="refunded"), add_webhook(store, event_type="order.paid")
+        host = sqlite3.connect(path)
+        host.execute("UPDATE unihooks_webhooks SET activated_at = 'never' WHERE id = ?", (broken.id,))
+        host.commit()
+        emit(store, evolve(make_event(store), event_type="refunded"), make_event(store))
+        for calls in range(5):
+            planned = store.plan(Lease(token=1, seconds=30), Capacity(1, 1), 10)
+            assert [one.webhook_id for one in planned.claimed] == ([] if calls else [sound.id])
+        assert not planned.more
+        [(error,)] = host.execute("SELECT plan_error FROM unihooks_events WHERE plan_tries = 5").fetchall()
+        assert error.startswith("TypeError: ")
+        host.close()
 
     def test_events_of_every_tenant_are_planned_beside_a_burst(self, store):
         emit(store, *[make_event(store, tenant="a") for _ in range(2_000)])

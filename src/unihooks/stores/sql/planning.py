@@ -11,6 +11,7 @@ from attrs import define, field
 
 from unihooks._base.round_robin import round_robin
 from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event
+from unihooks._model.checks import storable
 from unihooks.abc import Capacity, Lease, Planned
 from unihooks.stores.sql.claiming import lowering
 from unihooks.stores.sql.deliveries import NewDeliveries
@@ -152,7 +153,7 @@ class Planner:
             except tx.errors:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not keep the others waiting
-                item.failure = f"{type(error).__name__}: {error}"[:500]
+                item.failure = _described(error)
                 _log_failure(item)
         return chosen
 
@@ -240,6 +241,12 @@ def _open_lanes(subscribers: Iterable[Subscriber]) -> frozenset[str]:
         for endpoint in one.endpoints
         if endpoint.disabled_at is None
     )
+
+
+def _described(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}"[:500]
+    # A database must be able to keep it.
+    return text if storable(text) else ascii(text)
 
 
 def _log_failure(item: _Chosen) -> None:

@@ -118,6 +118,7 @@ class SQLiteDatabase(Database):
         self._emptying = threading.Lock()
         self._opened: _Opened | None = None
         self._times_opened = 0
+        self._is_utf8 = True
         self._forking = False
         _databases.add(self)
 
@@ -133,7 +134,7 @@ class SQLiteDatabase(Database):
 
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:  # noqa: ARG002 - each commit is synced
         def begun(connection: sqlite3.Connection) -> T:
-            tx = SQLiteTransaction(connection, self.time.now)
+            tx = SQLiteTransaction(connection, self.time.now, is_utf8=self._is_utf8)
             tx.opening = tx.pipeline(*opening)
             return work(tx)
 
@@ -144,7 +145,7 @@ class SQLiteDatabase(Database):
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         with self._reading() as connection:
-            return work(SQLiteTransaction(connection, self.time.now))
+            return work(SQLiteTransaction(connection, self.time.now, is_utf8=self._is_utf8))
 
     def ask(self, work: Callable[[Transaction], T]) -> T:
         return self.read(work)
@@ -242,6 +243,7 @@ class SQLiteDatabase(Database):
                 self._use_wal(connection)
                 self._migrate_if_needed(connection)
             store_id = check(SQLiteTransaction(connection, self.time.now), self._place)
+            self._is_utf8 = connection.execute("PRAGMA main.encoding").fetchone()[0] == "UTF-8"
             watch = self._connect()
         except BaseException:
             connection.close()

@@ -47,13 +47,11 @@ class SQLiteStore(SQLStore):
             lost=planner.forget,
             durable=_durable,
         )
-        elsewhere = (
-            f"the connection leads to another database than the store's; pass one to the file at {self._sqlite.path}"
-        )
+        # Not of self: the store is to be gone as soon as nobody holds it.
+        path = self._sqlite.path
+        elsewhere = f"the connection leads to another database than the store's; pass one to the file at {path}"
         statement = STATEMENTS["add_event_on_host"].text
-        self._host = HostEmitter(
-            "sqlite", statement, elsewhere, lambda error: explained_on_host(error, self._sqlite.path)
-        )
+        self._host = HostEmitter("sqlite", statement, elsewhere, lambda error: explained_on_host(error, path))
         super().__init__(self._sqlite, planner)
 
     def emit_on(self, connection: Any, event: NewEvent) -> Event:

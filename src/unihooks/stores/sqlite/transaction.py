@@ -32,9 +32,13 @@ _NOTHING = Outcome([], 0)
 
 @frozen
 class _Compiled:
-    """A statement as SQLite runs it: its text up to the rows of a VALUES, and behind them."""
+    """A statement as SQLite runs it: its text up to the rows of a VALUES, and behind them.
+
+    One that is packed gives all its rows as one.
+    """
 
     statement: Statement
+    is_packed: bool
     before: str
     after: str | None
     names: tuple[str, ...]
@@ -46,14 +50,18 @@ class _Compiled:
 
 
 class SQLiteTransaction(Transaction):
-    """A transaction on one of the store's connections."""
+    """A transaction on one of the store's connections.
+
+    `is_utf8` is False where the host has made its file with texts in UTF-16.
+    """
 
     errors = sqlite3.Error
 
-    def __init__(self, connection: sqlite3.Connection, now: Callable[[], int]) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: Callable[[], int], *, is_utf8: bool = True) -> None:
         self.now = now()
         self._time = now
         self._connection = connection
+        self._is_utf8 = is_utf8
 
     def fetch(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> list[Row]:
         return self._execute(name, rows, values)
@@ -85,7 +93,7 @@ class SQLiteTransaction(Transaction):
         return Outcome(rows, self._connection.total_changes - before)
 
     def _execute(self, name: str, rows: Sequence[Row] | None, values: Mapping[str, Any]) -> list[Row]:
-        compiled = _compiled(name)
+        compiled = _compiled(name, self._is_utf8)
         if not compiled.before or (rows is not None and not rows):
             return []
         if compiled.after is not None and rows is not None:
@@ -94,7 +102,7 @@ class SQLiteTransaction(Transaction):
         if rows is not None:
             given["rows"] = _ENCODER.encode(rows)
         cursor = self._connection.execute(compiled.before, given)
-        return _unpacked(cursor) if compiled.statement.columns else cursor.fetchall()
+        return _unpacked(cursor) if compiled.is_packed else cursor.fetchall()
 
     def _execute_in_chunks(self, compiled: _Compiled, rows: Sequence[Row], values: Mapping[str, Any]) -> list[Row]:
         found: list[Row] = []
@@ -103,7 +111,7 @@ class SQLiteTransaction(Transaction):
         for piece in _chunks(rows):
             given = [*head, *chain.from_iterable(piece), *tail]
             cursor = self._connection.execute(compiled.text(len(piece)), given)
-            found += _unpacked(cursor) if compiled.statement.columns else cursor.fetchall()
+            found += _unpacked(cursor) if compiled.is_packed else cursor.fetchall()
         return found
 
 
@@ -120,17 +128,18 @@ def _bound(values: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
 
 
 @cache
-def _compiled(name: str) -> _Compiled:
+def _compiled(name: str, is_utf8: bool) -> _Compiled:  # noqa: FBT001 - a cache is faster without names
     statement = STATEMENTS[name]
-    text = statement.text
-    if statement.columns:
-        text = _in_one_step(statement)
+    # SQLite joins bytes as if they were texts, and those of UTF-16 would come out changed.
+    is_packed = bool(statement.columns) and (is_utf8 or statement.bytes is None)
+    text = _in_one_step(statement) if is_packed else statement.text
     found = _VALUES.search(text)
     if found is None:
-        return _Compiled(statement, text, None, (), ())
+        return _Compiled(statement, is_packed, text, None, (), ())
     before, after = text[: found.start()], text[found.end() :]
     numbered = [_NAMED.sub("?", part) for part in (before, after)]
-    return _Compiled(statement, numbered[0], numbered[1], tuple(_NAMED.findall(before)), tuple(_NAMED.findall(after)))
+    names = [tuple(_NAMED.findall(part)) for part in (before, after)]
+    return _Compiled(statement, is_packed, numbered[0], numbered[1], names[0], names[1])
 
 
 def _in_one_step(statement: Statement) -> str:
