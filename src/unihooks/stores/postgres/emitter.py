@@ -192,13 +192,13 @@ def _insert_with_keys(
     events: Sequence[NewEvent],
     *,
     own_times: bool,
-    repeated: bool,  # noqa: ARG001 - always may be
+    repeated: bool,
 ) -> tuple[list[EmitOutcome], int | None]:
-    """Insert events of which some have keys in one transaction, which may be repeated."""
+    """Insert events of which some have keys in one transaction."""
     plain = [event for event in events if event.idempotency_key is None]
     keyed = [event for event in events if event.idempotency_key is not None]
     tx.execute(_BEGIN)
-    inserted = iter(_insert_again(tx, plain, own_times=own_times))
+    inserted = iter(_insert_plain(tx, plain, own_times=own_times, repeated=repeated)[0] if plain else ())
     found = iter(insert_keyed(tx, keyed, own_times=own_times))
     tx.execute("COMMIT")
     return [next(inserted if event.idempotency_key is None else found) for event in events], None
