@@ -15,14 +15,15 @@ from zlib import crc32
 
 from attrs import Factory, define, evolve, frozen
 
-from unihooks._base.times import SECOND
+from unihooks._base.times import DAY, SECOND
 from unihooks._model.log import DeliveryState
 
 HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
+HELD_LIMIT_US = 5 * DAY
 ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
 WEBHOOK_DELETED = "the webhook was deleted"
 FAILING_TOO_LONG = "nothing but failures for 5 days"
-FAILING_LIMIT_US = 5 * 24 * 3600 * SECOND
+FAILING_LIMIT_US = 5 * DAY
 ERASED = "the event was erased"
 # Workers tell that they live far more often.
 SEEN_WITHIN_US = 60 * SECOND
@@ -201,13 +202,6 @@ class Result:
     retry_in_us: int | None = None
     reason: str | None = None
     disable: str | None = None
-
-    @property
-    def sent(self) -> AttemptRow:
-        """The attempt, of a result that has one."""
-        if self.attempt is None:
-            raise TypeError(f"nothing was sent for delivery {self.claimed.id}")
-        return self.attempt
 
 
 @frozen(kw_only=True)
