@@ -27,3 +27,16 @@ def test_every_guide_is_listed_by_task():
     listed = (DOCS / "how-to/index.md").read_text()
     guides = {page.name for page in (DOCS / "how-to").glob("*.md")} - {"index.md"}
     assert {name for name in guides if f"({name})" not in listed} == set()
+
+
+def test_every_package_and_file_that_the_page_of_the_structure_names_is_there():
+    page = (DOCS / "explanation/structure.md").read_text()
+    source = DOCS.parent / "src/unihooks"
+    named = {name for name in re.findall(r"`([\w/]+(?:/|\.py))`", page) if "/" in name or (source / name).exists()}
+    missing = [
+        name for name in named if not any((root / name).exists() for root in (source, source / "console", DOCS.parent))
+    ]
+    assert missing == []
+    packages = {f"{path.name}/" for path in source.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    modules = {path.name for path in source.glob("*.py")} - {"__init__.py"}
+    assert {name for name in packages | modules if f"`{name}`" not in page} == set()

@@ -15,16 +15,17 @@ from zlib import crc32
 
 from attrs import Factory, define, evolve, frozen
 
-from unihooks._base.times import SECOND
+from unihooks._base.times import DAY, SECOND
 from unihooks._model.log import DeliveryState
 
 HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
+HELD_LIMIT_US = 5 * DAY
 ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
 WEBHOOK_DELETED = "the webhook was deleted"
 FAILING_TOO_LONG = "nothing but failures for 5 days"
-FAILING_LIMIT_US = 5 * 24 * 3600 * SECOND
+FAILING_LIMIT_US = 5 * DAY
 ERASED = "the event was erased"
-# Workers tell that they live far more often.
+# A worker that lives sends a heartbeat every 30 s.
 SEEN_WITHIN_US = 60 * SECOND
 
 _RANDOM_BITS = 31
@@ -46,14 +47,14 @@ def holder(token: int) -> int:
 
 
 def with_leases(workers: Iterable[WorkerSeen], holders: Iterable[int]) -> list[WorkerSeen]:
-    """Tell of each worker how many leases it holds, given the holder of each lease."""
+    """Return the workers with how many leases each holds, given the holder of each lease."""
     counts = Counter(holders)
     return [evolve(worker, leases=counts[holder_of(worker.id)]) for worker in workers]
 
 
 @frozen(kw_only=True)
 class Lease:
-    """Be a worker's right to send: `token` (unique per claim) for `seconds`."""
+    """A worker's right to send what it claims: `token` (unique per claim) for `seconds`."""
 
     token: int
     seconds: float
@@ -61,10 +62,10 @@ class Lease:
 
 @define
 class Capacity:
-    """Say how many more deliveries a worker can take, in all and per endpoint.
+    """How many more deliveries a worker can take, in all and per endpoint.
 
-    Made by the worker for one call; the store takes from it and leaves the
-    rest of the due deliveries alone.
+    The worker makes one for each call. The store takes from it for each delivery that it
+    leases, and leaves the rest of the due deliveries alone.
     """
 
     total: int
@@ -73,7 +74,7 @@ class Capacity:
     _left: dict[str, int] = Factory(dict)
 
     def copy(self) -> Capacity:
-        """Return a room of the same size; taking from one leaves the other as it is."""
+        """Return the same capacity; taking from one leaves the other as it is."""
         return Capacity(self.total, self.per_endpoint, self.in_use, dict(self._left))
 
     def left(self, endpoint_id: str) -> int:
@@ -91,15 +92,8 @@ class Capacity:
         self.total -= 1
         return True
 
-    def take_several(self, endpoint_id: str, count: int) -> int:
-        """Take up to `count` places for the endpoint; return how many."""
-        taken = min(count, self.left(endpoint_id))
-        self._left[endpoint_id] = self._own(endpoint_id) - taken
-        self.total -= taken
-        return taken
-
     def _own(self, endpoint_id: str) -> int:
-        # `taken` may be dear to ask, so each endpoint is looked up once.
+        # Looking an endpoint up in `in_use` may be slow, so each is looked up once.
         left = self._left.get(endpoint_id)
         if left is None:
             left = self._left[endpoint_id] = self.per_endpoint - self.in_use.get(endpoint_id, 0)
@@ -132,7 +126,7 @@ class Claimed:
 
 @frozen(kw_only=True)
 class Ended:
-    """Be a delivery that needs no more attempts: delivered, or failed for a reason."""
+    """A delivery that has ended: delivered, or failed for a reason."""
 
     tenant: str
     webhook_id: str
@@ -145,10 +139,11 @@ class Ended:
 
 @frozen(kw_only=True)
 class Planned:
-    """Be what one call of `plan` did.
+    """What one call of `plan` did.
 
     `events` counts the events that are planned now, `deliveries` the rows
-    made, `claimed` those of them leased to the caller. `more` says that events are left to plan.
+    made, `claimed` those of them that are leased to the caller. `more` says
+    that events are left to plan.
     """
 
     events: int = 0
@@ -159,7 +154,7 @@ class Planned:
 
 @frozen(kw_only=True)
 class Work:
-    """Be a glance at what there is to do; made by reads alone.
+    """What there is to do, seen by reads alone.
 
     `next_due` is the earliest time at which an open lane may have a due
     delivery: never later than the true one, and None when there is none.
@@ -171,7 +166,7 @@ class Work:
 
 @define
 class AttemptRow:
-    """Be an attempt as it is stored; the header texts are JSON arrays of pairs, secrets redacted."""
+    """An attempt as it is stored; the headers are JSON arrays of pairs, without secrets."""
 
     number: int
     url: str
@@ -202,17 +197,10 @@ class Result:
     reason: str | None = None
     disable: str | None = None
 
-    @property
-    def sent(self) -> AttemptRow:
-        """The attempt, of a result that has one."""
-        if self.attempt is None:
-            raise TypeError(f"nothing was sent for delivery {self.claimed.id}")
-        return self.attempt
-
 
 @frozen(kw_only=True)
 class Recorded:
-    """Be what one call of `record` did.
+    """What one call of `record` did.
 
     `accepted` are the ids of the deliveries whose lease still was the
     caller's; `disabled` are (tenant, webhook id, endpoint id) of endpoints
@@ -225,7 +213,7 @@ class Recorded:
 
 @frozen(kw_only=True)
 class WorkerSeen:
-    """Be a sign of life of a worker, with how many deliveries it has leased."""
+    """A worker with its last heartbeat, and how many deliveries it has leased."""
 
     id: str
     host: str
@@ -236,7 +224,7 @@ class WorkerSeen:
 
 @frozen(kw_only=True)
 class QueueStatistics:
-    """Be the state of the queue: a count each, and the time of the oldest event that is not planned."""
+    """The state of the queue: counts, and the time of the oldest event that is not planned."""
 
     oldest_unplanned: int | None
     due: int
@@ -248,7 +236,7 @@ class QueueStatistics:
 
 @frozen
 class DrainResult:
-    """Be what a drain did: events planned, requests made, deliveries that were delivered, that failed for good."""
+    """What a drain did: events planned, requests made, and how many deliveries succeeded or failed for good."""
 
     planned: int
     attempted: int

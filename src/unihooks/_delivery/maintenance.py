@@ -12,11 +12,11 @@ from functools import partial
 from attrs import define, field
 
 from unihooks._base.times import SECOND
+from unihooks._contract.leasing import HELD_LIMIT_US
 from unihooks._delivery.lookups import OffLoad
 from unihooks._management.settings import Settings
 from unihooks.exceptions import StoreError
 
-HELD_AT_MOST_US = 5 * 86_400 * SECOND
 _EVERY_US = 30 * SECOND
 _BATCH = 200
 _PAUSE_SECONDS = 0.02
@@ -89,7 +89,7 @@ class Maintenance:
     def _chores(self) -> list[tuple[_Chore, int]]:
         settings, store = self.settings, self.settings.store
         chores = [
-            (store.expire_held, HELD_AT_MOST_US),
+            (store.expire_held, HELD_LIMIT_US),
             (store.prune, settings.retention_us),
             (store.forget_keys, settings.keys_us),
         ]

@@ -298,4 +298,5 @@ def _health(scene: Scene, webhook: Webhook) -> WebhookHealth:
 
 def _took(scene: Scene, claimed: Claimed, milliseconds: int) -> Result:
     result = scene.result(claimed, DeliveryState.DELIVERED)
-    return evolve(result, attempt=evolve(result.sent, duration_us=milliseconds * 1_000))
+    attempt = result.attempt and evolve(result.attempt, duration_us=milliseconds * 1_000)
+    return evolve(result, attempt=attempt)
