@@ -20,7 +20,7 @@ from unihooks.exceptions import NotFound, StoreError
 from unihooks.stores import PostgresStore
 from unihooks.stores.postgres import database
 from unihooks.stores.postgres import store as _store
-from unihooks.stores.sql import erasing, maintenance, planning
+from unihooks.stores.sql import maintenance, planning
 from unihooks.stores.sql.schema import SCHEMA_VERSION, Migrations
 from unihooks.stores.sql.transaction import Selection
 
@@ -392,7 +392,7 @@ class TestPlanning:
         claimed = store.claim(Lease(token=2, seconds=30), Capacity(10, 10))
         assert sorted(item.body for item in claimed) == sorted(bodies)
 
-    @pytest.mark.parametrize("chore", [maintenance.prune, erasing.forget_keys])
+    @pytest.mark.parametrize("chore", [maintenance.prune, maintenance.forget_keys])
     def test_chore_that_is_under_way_keeps_nobody_from_emitting_planning_and_claiming(self, new_store, chore):
         store, cleaner = new_store(), new_store()
         add_webhook(store)
