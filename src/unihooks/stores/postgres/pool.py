@@ -47,8 +47,12 @@ class Pool:
             **given, client_encoding="utf8", autocommit=True, prepare_threshold=None
         )
         connection.add_notice_handler(lambda _: None)
-        if not is_pooled(connection):
-            note_direct(connection)
+        try:
+            if not is_pooled(connection):
+                note_direct(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     @contextmanager
