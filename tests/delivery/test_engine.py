@@ -386,6 +386,19 @@ async def test_many_begin_a_few_in_each_turn_of_the_loop(host, monkeypatch):
     assert max(together) <= 64
 
 
+async def test_what_is_claimed_after_the_end_has_begun_is_given_back(host):
+    host.webhook()
+    host.emit()
+    lease = Lease(token=1, seconds=30)
+    async with Engine(host.dispatcher.settings, LIMITS) as engine:
+        await engine._sender.finish(1)
+        engine._sender.start(host.dispatcher.settings.store.plan(lease, Capacity(10, 10), 10).claimed, 1e12)
+        assert not engine._sender._slots
+    assert host.received() == []
+    # It is due at once, and not only when its lease ends.
+    assert host.dispatcher.drain().delivered == 1
+
+
 def test_an_end_that_fails_still_closes_the_transport(new_dispatcher, host, monkeypatch):
     closed = []
 

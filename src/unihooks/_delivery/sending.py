@@ -67,6 +67,9 @@ class Sender:
     def start(self, claimed: Iterable[Claimed], start_by: float) -> None:
         """Queue deliveries whose requests may start until `start_by` (monotonic), and start what has a place."""
         claimed = list(claimed)
+        if not self._state.may_start:
+            self.unsent += claimed
+            return
         self._destinations.note(claimed)
         for one in claimed:
             self._queues.add(Leased(one, start_by))
@@ -75,7 +78,7 @@ class Sender:
     def fill_slots(self) -> None:
         """Start some of what is waiting, and the others in the next turns of the event loop."""
         for _ in range(_STARTED_TOGETHER):
-            leased = self._next()
+            leased = self._queues.next()
             if leased is None:
                 return
             slot = self._loop.create_task(self._run_slot(leased))
@@ -89,13 +92,10 @@ class Sender:
         self._state.begin_turn()
         self.fill_slots()
 
-    def _next(self) -> Leased | None:
-        return self._queues.next() if self._state.may_start else None
-
     async def _run_slot(self, leased: Leased | None) -> None:
         while leased is not None:
             await self._deliver(leased)
-            leased = self._next()
+            leased = self._queues.next()
             self.fill_slots()
         if self._queues.load == 0:
             self._renderer.forget_bodies()
