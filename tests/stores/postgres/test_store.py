@@ -189,7 +189,8 @@ class TestConnections:
     def test_event_whose_answer_was_lost_is_stored_once(self, store):
         event = make_event(store)
         keyed = make_event(store, idempotency_key="k", digest=b"d")
-        emit(store, event, keyed)
+        emit(store, event)
+        emit(store, keyed)
         emitter = store._postgres._unchecked().emitter
         for queue, one in ((emitter._plain, event), (emitter._keyed, keyed)):
             [outcome] = queue._once([one], repeated=True)
