@@ -89,7 +89,7 @@ __all__ = [
 
 @runtime_checkable
 class Emitter(Protocol):
-    """Be what host code that only emits depends on."""
+    """What host code that only emits depends on."""
 
     def emit(
         self,
