@@ -1,6 +1,7 @@
 """What may be sent as a payload, and which bytes it becomes."""
 
 import json
+import sys
 from collections import OrderedDict, namedtuple
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unihooks._message.payload import MAX_DEPTH, MAX_PAYLOAD, check, decode, encode, step
+from unihooks._message.payload import _ENCODER, MAX_DEPTH, MAX_PAYLOAD, _to_text, check, decode, encode, step
 from unihooks.exceptions import InvalidPayload
 
 
@@ -201,3 +202,13 @@ def test_bytes_that_are_not_json_are_refused(body):
 )
 def test_path_step_quotes_keys_that_need_it(key, path):
     assert step("$", key) == path
+
+
+@given(payloads)
+def test_what_takes_less_time_makes_the_same_text(payload):
+    assert _to_text(payload) == _ENCODER.encode(payload)
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="only CPython has it")
+def test_the_private_part_of_the_encoder_is_there():
+    assert _to_text != _ENCODER.encode

@@ -54,19 +54,25 @@ class Renderer:
         self._known = _Cache(_MOST_PLACES, _places)
         self._lookups = Lookups(self._load)
 
+    def at_once(self, claimed: Claimed) -> Rendered | None:
+        """Return what this delivery sends if that takes no wait, None otherwise; or raise `RenderingFailed`."""
+        rendering = self._known.get(claimed.rendering or "")
+        if rendering is None or len(claimed.body) > _LARGE:
+            return None
+        key = claimed.event_id, claimed.rendering or ""
+        outcome = self._bodies.get(key)
+        if outcome is None:
+            outcome = _outcome(rendering, claimed.body)
+            self._bodies.add(key, outcome)
+        return _made(outcome)
+
     async def render(self, claimed: Claimed, rendering_id: str) -> Rendered:
         """Return what this delivery sends, or raise `RenderingFailed`; `StoreError` if it cannot be told for now."""
         key = claimed.event_id, rendering_id
         rendering = self._known.get(rendering_id) or await self._find(rendering_id)
-        outcome = self._bodies.get(key)
-        if outcome is None and len(claimed.body) > _LARGE:
-            outcome = await self._shared(key, claimed, rendering)
-        elif outcome is None:
-            outcome = _outcome(rendering, claimed.body)
-            self._bodies.add(key, outcome)
-        if isinstance(outcome, RenderingFailed):
-            raise RenderingFailed(outcome.reason)
-        return outcome
+        if len(claimed.body) <= _LARGE:
+            return self.at_once(claimed) or _made(_outcome(rendering, claimed.body))
+        return _made(self._bodies.get(key) or await self._shared(key, claimed, rendering))
 
     def forget_bodies(self) -> None:
         """Let go of bodies that nobody waits for: events may be erased."""
@@ -138,6 +144,12 @@ def _outcome(rendering: Rendering, body: bytes) -> _Outcome:
         return rendering.render(body)
     except RenderingFailed as failed:
         return failed
+
+
+def _made(outcome: _Outcome) -> Rendered:
+    if isinstance(outcome, RenderingFailed):
+        raise RenderingFailed(outcome.reason)
+    return outcome
 
 
 def _bytes(outcome: _Outcome) -> int:

@@ -17,7 +17,7 @@ from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import Attempted, Unsent
 from unihooks._delivery.work_state import WorkState
 from unihooks._management.settings import Settings
-from unihooks._message.rendering import Rendered, RenderingFailed
+from unihooks._message.rendering import RenderingFailed
 from unihooks._message.requests import Message, PreparedDestination, RenderedRequest, build_request
 from unihooks.abc import Claimed
 from unihooks.exceptions import StoreError
@@ -136,7 +136,7 @@ class Sender:
         if claimed.rendering is None:
             body, warnings = claimed.body, _NO_WARNINGS
         else:
-            body, warnings = await self._render(claimed, claimed.rendering)
+            body, warnings = self._renderer.at_once(claimed) or await self._renderer.render(claimed, claimed.rendering)
         prepared = self._destinations.known(claimed) or await self._destinations.find(claimed)
         # Looked at last, because rendering and finding the destination take their time. The deadline counts
         # from this very look, so it never outlasts the lease, even if the process is frozen here.
@@ -149,9 +149,6 @@ class Sender:
         decision = self._decide(claimed, answer)
         self._record(Attempted(claimed, prepared, request, answer, now, decision, warnings))
         return answer
-
-    def _render(self, claimed: Claimed, rendering_id: str) -> Awaitable[Rendered]:
-        return self._renderer.render(claimed, rendering_id)
 
     def _sign(
         self, claimed: Claimed, body: bytes, prepared: PreparedDestination, now: int, deadline: float

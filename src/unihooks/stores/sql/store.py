@@ -66,6 +66,7 @@ class SQLStore(Store):
         self._planner = planner
         self._claimer = claiming.Claimer()
         finalize(self, database.close)
+        self.now = database.time.now  # type: ignore[method-assign] # called several times per delivery
 
     def use_clock(self, clock: Clock | None) -> None:
         self._database.time.clock = clock

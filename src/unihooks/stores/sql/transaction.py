@@ -118,13 +118,14 @@ class StoreClock:
 
     def __init__(self) -> None:
         self.clock: Clock | None = None
-        self._pinned = threading.local()
+        self._pinned: dict[int, int] = {}
 
     def now(self) -> int:
         """Return the time in microseconds."""
         if self.clock is not None:
             return to_us(self.clock())
-        pinned: int | None = getattr(self._pinned, "at", None)
+        # Called several times per delivery, and hardly ever is anything pinned.
+        pinned = self._pinned.get(threading.get_ident()) if self._pinned else None
         return self.own_time() if pinned is None else pinned
 
     def own_time(self) -> int:
@@ -134,11 +135,11 @@ class StoreClock:
     @contextmanager
     def pinned(self, at: int) -> Iterator[None]:
         """Let it be `at` for this thread: a change of configuration happens at one exact time."""
-        self._pinned.at = at
+        self._pinned[threading.get_ident()] = at
         try:
             yield
         finally:
-            self._pinned.at = None
+            del self._pinned[threading.get_ident()]
 
 
 class Database(ABC):
