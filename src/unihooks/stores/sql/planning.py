@@ -33,12 +33,13 @@ _logger = logging.getLogger("unihooks.store")
 class _Chosen:
     """A new event with what it leads to; `cursor` is where the next call goes on with it.
 
-    The event's body is empty as long as it has not been read. `failure` is
+    The event's body is empty as long as it has not been read. `place` is
+    where the database finds its row again, if it has a shorter way than by its key. `failure` is
     why it could not be planned, for the time given by `tries`.
     """
 
     event: NewEvent
-    size: int
+    place: int
     after: str
     tries: int
     matches: list[Match] = field(factory=list)
@@ -128,14 +129,14 @@ class Planner:
         chosen: list[_Chosen] = []
         size = 0
         for row in list(round_robin(rows, lambda row: row[0]))[:limit]:
-            tenant, id_, product, event_type, created_at, length, cursor, tries, body = row
+            tenant, id_, product, event_type, created_at, length, cursor, tries, place, body = row
             size += length
             if chosen and size > _BYTES_PER_PLAN:
                 break
             event = self._recent_events.take(tenant, id_)
             if event is None:
                 event = NewEvent(id_, tenant, product, event_type, bytes(body or b""), created_at)
-            chosen.append(_Chosen(event, length, cursor, tries))
+            chosen.append(_Chosen(event, place, cursor, tries))
         served = {item.event.tenant for item in chosen}
         everyone = not after and len(served) < min(limit, _TENANTS_PER_PLAN)
         self._after = "" if everyone else max(served, default="")
@@ -149,7 +150,7 @@ class Planner:
             if (position and quota.deliveries <= 0) or (position % _MATCHED_BETWEEN_LOOKS == 1 and quota.is_used_up):
                 return chosen[:position]
             try:
-                self._match_one(tx, item, config_versions[item.event.tenant], quota, kinds)
+                self._match_one(tx, item, config_versions, quota, kinds)
             except tx.errors:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not keep the others waiting
@@ -161,29 +162,28 @@ class Planner:
         self,
         tx: Transaction,
         item: _Chosen,
-        config_version: int,
+        config_versions: dict[str, int],
         quota: _Quota,
         kinds: dict[tuple[str, ...], _Kind | None],
     ) -> None:
         event = item.event
         key = (event.tenant, event.product, event.event_type, item.after)
         if key not in kinds:
-            whole = self._subscribers.whole(tx, event, config_version, item.after)
+            whole = self._subscribers.whole(tx, event, config_versions[event.tenant], item.after)
             kinds[key] = None if whole is None else _Kind(whole)
         kind = kinds[key]
-        most = min(quota.deliveries, _DELIVERIES_PER_CHUNK)
-        if kind is not None and kind.endpoints <= most:
+        if kind is not None and kind.endpoints <= quota.deliveries and kind.endpoints <= _DELIVERIES_PER_CHUNK:
             subscribers, item.open_lanes = kind.subscribers, kind.open_lanes
             quota.deliveries -= kind.endpoints
         else:
-            subscribers = self._chunk(tx, item, config_version, quota, most)
+            subscribers = self._chunk(tx, item, config_versions[event.tenant], quota)
             item.open_lanes = _open_lanes(subscribers)
         item.matches = plan_event(event, subscribers, now=tx.now)
 
-    def _chunk(self, tx: Transaction, item: _Chosen, config_version: int, quota: _Quota, most: int) -> list[Subscriber]:
+    def _chunk(self, tx: Transaction, item: _Chosen, config_version: int, quota: _Quota) -> list[Subscriber]:
         """Return as many of the event's subscribers as one call plans; note where the next one goes on."""
         subscribers: list[Subscriber] = []
-        left = most
+        left = min(quota.deliveries, _DELIVERIES_PER_CHUNK)
         for one in self._subscribers.matching(tx, item.event, config_version, item.after):
             # At least one, however long they took to be read: the event would never get any further.
             if subscribers and (left <= 0 or quota.is_used_up):
@@ -225,7 +225,7 @@ def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
         elif item.cursor is not None:
             partly.append((tenant, id_, item.cursor, now))
         else:
-            whole.append((tenant, id_))
+            whole.append((tenant, id_, item.place))
     return [
         Call("mark_planned", whole),
         Call("mark_partly_planned", partly),

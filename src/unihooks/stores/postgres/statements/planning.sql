@@ -11,7 +11,7 @@ WITH RECURSIVE turns (tenant) AS (
     FROM turns WHERE turns.tenant IS NOT NULL
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT :tenants)
 SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, octet_length(e.body), e.plan_cursor, e.plan_tries,
-    CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
+    0, CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
 FROM (
     SELECT set_config('unihooks_planned.tenants', (SELECT CAST(json_agg(tenant) AS text) FROM found), true)
 ) AS told
@@ -68,7 +68,7 @@ SELECT d.id FROM json_to_recordset(CAST(:rows AS json)) AS k (tenant text, id te
 JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
 
 -- name: mark_planned
--- rows: tenant, id
+-- rows: tenant, id, place
 UPDATE unihooks.events AS e SET planned = true
 FROM json_to_recordset(CAST(:rows AS json)) AS k (tenant text, id text)
 WHERE e.tenant = k.tenant AND e.id = k.id

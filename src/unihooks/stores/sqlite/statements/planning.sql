@@ -2,7 +2,7 @@
 -- commit later. `found` are tenants in turn, a little of each of many.
 
 -- name: find_new_events
--- columns: tenant, id, product, event_type, created_at, size, plan_cursor, plan_tries, body
+-- columns: tenant, id, product, event_type, created_at, size, plan_cursor, plan_tries, place, body
 WITH RECURSIVE turns (tenant) AS (
     SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > :after
     UNION ALL
@@ -10,7 +10,7 @@ WITH RECURSIVE turns (tenant) AS (
     FROM turns WHERE tenant IS NOT NULL LIMIT :tenants
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL)
 SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, length(e.body) AS size, e.plan_cursor, e.plan_tries,
-    NULL AS body
+    e.rowid AS place, NULL AS body
 FROM found CROSS JOIN main.unihooks_events AS e ON e.rowid IN (
     SELECT n.rowid FROM main.unihooks_events AS n WHERE n.tenant = found.tenant AND NOT n.planned
     ORDER BY n.queued_at, n.rowid LIMIT (SELECT (:limit + count(*) - 1) / count(*) FROM found)
@@ -59,9 +59,8 @@ CROSS JOIN main.unihooks_deliveries AS d
     ON d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
 
 -- name: mark_planned
--- rows: tenant, id
-WITH done (tenant, id) AS (VALUES :rows)
-UPDATE main.unihooks_events AS e SET planned = 1 FROM done WHERE e.tenant = done.tenant AND e.id = done.id
+-- rows: tenant, id, place
+UPDATE main.unihooks_events SET planned = 1 WHERE rowid IN (SELECT json_extract(value, '$[2]') FROM json_each(:rows))
 
 -- name: mark_partly_planned
 -- rows: tenant, id, cursor, queued_at
