@@ -44,7 +44,8 @@ def emit(
 
 def _in_the_thread_of_connections(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
     # A connection of Django belongs to one thread; this runs in the one that async views use connections in.
-    return sync_to_async(function)(*args, **kwargs)
+    call: Awaitable[Any] = sync_to_async(function)(*args, **kwargs)
+    return call
 
 
 aemit = awaitable(emit, _in_the_thread_of_connections)
