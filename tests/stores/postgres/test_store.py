@@ -373,7 +373,7 @@ class TestPlanning:
             planned = plan(store)
             made, calls, more = made + planned.deliveries, calls + 1, planned.more
             assert planned.deliveries <= 540
-        assert (made, calls) == (2_400, 5)
+        assert (made, calls) == (2_400, 10)
         found = store.list_deliveries("default", DeliveryFilter(event_id=event.id), Window(limit=5_000))
         assert {item.endpoint_id for item in found} == {item.id for one in webhooks for item in one.endpoints}
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from unihooks._base.round_robin import round_robin
 from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event
@@ -21,7 +21,7 @@ from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _TENANTS_PER_PLAN = 100
 _DELIVERIES_PER_PLAN = 1_000
-_DELIVERIES_PER_CHUNK = 500
+_DELIVERIES_PER_CHUNK = 250
 _BYTES_PER_PLAN = 8 * 1024 * 1024
 _SECONDS_OF_MATCHING = 0.05
 _MATCHED_BETWEEN_LOOKS = 8
@@ -106,7 +106,8 @@ class Planner:
         if after and not found.rows:
             found, _, versions = tx.pipeline(*_finding("", limit))
         config_versions = _Versions((row[0], row[1]) for row in versions.rows)
-        chosen = self._match(tx, self._choose(found.rows, limit, after), config_versions)
+        chosen = self._match(tx, self._choose(found.rows, limit), config_versions)
+        self._take_turns(chosen, everyone=not after and len(chosen) == len(found.rows) < limit)
         if not chosen:
             return Planned(more=bool(found.rows))
         made = NewDeliveries(lease, capacity, tx.now, sum(len(m.endpoint_ids) for item in chosen for m in item.matches))
@@ -125,7 +126,7 @@ class Planner:
             more=bool(more.rows),
         )
 
-    def _choose(self, rows: Sequence[Row], limit: int, after: str) -> list[_Chosen]:
+    def _choose(self, rows: Sequence[Row], limit: int) -> list[_Chosen]:
         chosen: list[_Chosen] = []
         size = 0
         for row in list(round_robin(rows, lambda row: row[0]))[:limit]:
@@ -137,10 +138,15 @@ class Planner:
             if event is None:
                 event = NewEvent(id_, tenant, product, event_type, bytes(body or b""), created_at)
             chosen.append(_Chosen(event, place, cursor, tries))
-        served = {item.event.tenant for item in chosen}
-        everyone = not after and len(served) < min(limit, _TENANTS_PER_PLAN)
-        self._after = "" if everyone else max(served, default="")
         return chosen
+
+    def _take_turns(self, planned: Sequence[_Chosen], *, everyone: bool) -> None:
+        """Let the next call begin beyond the tenants that this one has planned for, unless that was `everyone`.
+
+        So an event that takes all deliveries of one call leaves the next one to others.
+        """
+        tenants = {item.event.tenant for item in planned}
+        self._after = "" if everyone and len(tenants) < _TENANTS_PER_PLAN else max(tenants, default="")
 
     def _match(self, tx: Transaction, chosen: list[_Chosen], config_versions: dict[str, int]) -> list[_Chosen]:
         """Give events what they lead to; return those for which there was time."""
@@ -169,7 +175,9 @@ class Planner:
         event = item.event
         key = (event.tenant, event.product, event.event_type, item.after)
         if key not in kinds:
-            whole = self._subscribers.whole(tx, event, config_versions[event.tenant], item.after)
+            whole = None
+            if " " not in item.after:
+                whole = self._subscribers.whole(tx, event, config_versions[event.tenant], item.after)
             kinds[key] = None if whole is None else _Kind(whole)
         kind = kinds[key]
         if kind is not None and kind.endpoints <= quota.deliveries and kind.endpoints <= _DELIVERIES_PER_CHUNK:
@@ -181,17 +189,26 @@ class Planner:
         item.matches = plan_event(event, subscribers, now=tx.now)
 
     def _chunk(self, tx: Transaction, item: _Chosen, config_version: int, quota: _Quota) -> list[Subscriber]:
-        """Return as many of the event's subscribers as one call plans; note where the next one goes on."""
+        """Return what one call plans of the event's subscribers, and note where the next one goes on."""
+        after, partly, last = item.after.split(" ") if " " in item.after else (item.after, "", "")
         subscribers: list[Subscriber] = []
         left = min(quota.deliveries, _DELIVERIES_PER_CHUNK)
-        for one in self._subscribers.matching(tx, item.event, config_version, item.after):
-            # At least one, however long they took to be read: the event would never get any further.
+        for one in self._subscribers.matching(tx, item.event, config_version, after):
+            # At least one endpoint, however long they took to be read: the event would never get any further.
             if subscribers and (left <= 0 or quota.is_used_up):
-                item.cursor = subscribers[-1].webhook_id
+                item.cursor = after
                 break
-            subscribers.append(one)
-            left -= len(one.endpoints)
-            quota.deliveries -= len(one.endpoints)
+            endpoints = one.endpoints
+            if one.webhook_id == partly:
+                endpoints = tuple(endpoint for endpoint in endpoints if endpoint.id > last)
+            chosen = endpoints[: max(left, 1)]
+            subscribers.append(one if len(chosen) == len(one.endpoints) else evolve(one, endpoints=chosen))
+            left -= len(chosen)
+            quota.deliveries -= len(chosen)
+            if len(chosen) < len(endpoints):
+                item.cursor = f"{after} {one.webhook_id} {chosen[-1].id}"
+                break
+            after = one.webhook_id
         return subscribers
 
 

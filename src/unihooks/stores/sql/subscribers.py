@@ -6,15 +6,31 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from attrs import frozen
+
 from unihooks._contract.planning import NewEvent, Subscriber
 from unihooks.stores.sql.rows import to_subscriber
 from unihooks.stores.sql.transaction import Row, Transaction
 
 _PAGE = 500
+_ENDPOINTS_PER_PAGE = 2_000
 _MOST_KEPT = 20_000
 
 # Tenant, product, event type, and the webhook after which the page begins.
 _Key = tuple[str, str, str, str]
+
+
+@frozen
+class _Page:
+    """Subscribers by webhook id, and whether there are any beyond them."""
+
+    subscribers: list[Subscriber]
+    is_last: bool
+
+    @property
+    def weight(self) -> int:
+        """How much of the cache it takes."""
+        return 1 + len(self.subscribers) + sum(len(one.endpoints) for one in self.subscribers)
 
 
 class Subscribers:
@@ -25,24 +41,24 @@ class Subscribers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._cache: OrderedDict[_Key, tuple[int, list[Subscriber]]] = OrderedDict()
+        self._cache: OrderedDict[_Key, tuple[int, _Page]] = OrderedDict()
         self._size = 0
 
     def matching(self, tx: Transaction, event: NewEvent, config_version: int, after: str) -> Iterator[Subscriber]:
         """Yield the event's subscribers beyond the webhook `after`, by webhook id."""
         while True:
             page = self._page(tx, (event.tenant, event.product, event.event_type, after), config_version)
-            yield from page
-            if len(page) < _PAGE:
+            yield from page.subscribers
+            if page.is_last:
                 return
-            after = page[-1].webhook_id
+            after = page.subscribers[-1].webhook_id
 
     def whole(self, tx: Transaction, event: NewEvent, config_version: int, after: str) -> list[Subscriber] | None:
         """Return all that `matching` yields, None if they are more than a page."""
         page = self._page(tx, (event.tenant, event.product, event.event_type, after), config_version)
-        return page if len(page) < _PAGE else None
+        return page.subscribers if page.is_last else None
 
-    def _page(self, tx: Transaction, key: _Key, config_version: int) -> list[Subscriber]:
+    def _page(self, tx: Transaction, key: _Key, config_version: int) -> _Page:
         with self._lock:
             kept = self._cache.get(key)
             if kept is not None and kept[0] == config_version:
@@ -53,24 +69,32 @@ class Subscribers:
             self._keep(key, config_version, page)
         return page
 
-    def _keep(self, key: _Key, config_version: int, page: list[Subscriber]) -> None:
+    def _keep(self, key: _Key, config_version: int, page: _Page) -> None:
         replaced = self._cache.pop(key, None)
-        self._size += _weight(page) - (_weight(replaced[1]) if replaced else 0)
+        self._size += page.weight - (replaced[1].weight if replaced else 0)
         self._cache[key] = (config_version, page)
         while self._size > _MOST_KEPT:
             _, (_, forgotten) = self._cache.popitem(last=False)
-            self._size -= _weight(forgotten)
+            self._size -= forgotten.weight
 
 
-def _weight(page: list[Subscriber]) -> int:
-    return 1 + len(page) + sum(len(one.endpoints) for one in page)
-
-
-def _read_page(tx: Transaction, key: _Key) -> list[Subscriber]:
+def _read_page(tx: Transaction, key: _Key) -> _Page:
     tenant, product, event_type, after = key
     wanted = {"tenant": tenant, "product": product, "event_type": event_type, "after": after}
-    rows = tx.fetch("subscribers", **wanted, limit=_PAGE)
+    found = tx.fetch("subscribers", **wanted, limit=_PAGE)
+    rows = _bounded(found)
     endpoints: dict[str, list[Row]] = {row[0]: [] for row in rows}
     for webhook_id, *endpoint in tx.fetch("subscribed_endpoints", webhooks=list(endpoints)) if rows else ():
         endpoints[webhook_id].append(endpoint)
-    return [to_subscriber(row, endpoints[row[0]]) for row in rows]
+    subscribers = [to_subscriber(row[:-1], endpoints[row[0]]) for row in rows]
+    return _Page(subscribers, is_last=len(found) < _PAGE and len(rows) == len(found))
+
+
+def _bounded(rows: list[Row]) -> list[Row]:
+    """Return as many subscribers as have few enough endpoints in all, but at least one."""
+    left = _ENDPOINTS_PER_PAGE
+    for position, (*_, endpoints) in enumerate(rows):
+        left -= endpoints
+        if left < 0 and position:
+            return rows[:position]
+    return rows

@@ -112,8 +112,8 @@ CREATE INDEX lanes_closed ON unihooks.lanes (closed_at) WHERE NOT open;
 CREATE INDEX lanes_failing ON unihooks.lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
 -- An event is new until it is planned. New ones wait in the order of queued_at: one of large fan-out goes to the end
--- of the queue after each chunk, plan_cursor being the last webhook that it is planned for. One whose planning failed
--- plan_tries times is set aside as planned, with the reason in plan_error.
+-- of the queue after each chunk; plan_cursor says up to which webhook, and up to which endpoint of the next, it has been
+-- planned. One whose planning failed plan_tries times is set aside as planned, with the reason in plan_error.
 CREATE TABLE unihooks.events (
     tenant text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,

@@ -108,9 +108,9 @@ CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open
 CREATE INDEX main.unihooks_lanes_failing ON unihooks_lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
 -- An event is new until it is planned. New ones wait in the order of queued_at: one of large fan-out goes to the end
--- of the queue after each chunk, plan_cursor being the last webhook that it is planned for. One whose planning failed
--- plan_tries times is set aside as planned, with the reason in plan_error. The body comes last, so
--- that the rest is read without it.
+-- of the queue after each chunk; plan_cursor says up to which webhook, and up to which endpoint of the next, it has been
+-- planned. One whose planning failed plan_tries times is set aside as planned, with the reason in plan_error. The body
+-- comes last, so that the rest is read without it.
 CREATE TABLE main.unihooks_events (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
