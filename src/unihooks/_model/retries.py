@@ -22,16 +22,13 @@ _HOUR = 3600.0
 _DEFAULT_DELAYS = (5.0, 5 * _MINUTE, 30 * _MINUTE, *(h * _HOUR for h in (2, 5, 10, 14, 20, 24)))
 
 
+@attrs.define
 class AttemptFailed(Exception):
     """The exception that a policy sees as the outcome, for `wait_exception` and the like."""
 
-    def __init__(
-        self, error: str | None = None, status_code: int | None = None, retry_after: float | None = None
-    ) -> None:
-        super().__init__(error, status_code, retry_after)
-        self.error = error
-        self.status_code = status_code
-        self.retry_after = retry_after
+    error: str | None = None
+    status_code: int | None = None
+    retry_after: float | None = None
 
 
 @attrs.frozen
