@@ -39,9 +39,7 @@ from unihooks._contract.leasing import (
     WorkerSeen,
 )
 from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event, subscriber
-from unihooks._contract.statistics import (
-    Statistics,
-)
+from unihooks._contract.statistics import Statistics
 from unihooks._message.rendering import Rendering
 from unihooks._message.requests import Destination
 from unihooks._model.log import Event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from unihooks._message.secrets import Secret
 from unihooks.exceptions import InvalidHeader
@@ -64,7 +64,7 @@ use another name
 
     def __init__(self, headers: Pairs = ()) -> None:
         self._entries: dict[str, tuple[str, Secret]] = {}
-        for name, value in _pairs(headers):
+        for name, value in pairs_of(headers):
             key = _checked_name(name)
             if key in self._entries:
                 _refuse(name, "is given twice; keep one of them ('_' counts as '-')")
@@ -101,17 +101,16 @@ use another name
         return {key: secret for key, (_, secret) in self._entries.items()}
 
 
-def _pairs(headers: Pairs) -> Iterable[tuple[str, str | Secret]]:
-    if isinstance(headers, Mapping):
-        return headers.items()
+def pairs_of(headers: Any) -> list[tuple[Any, Any]]:
+    """Return the pairs of a mapping or of a list of pairs, whatever they hold; refuse anything else."""
     try:
-        return [_pair(one) for one in headers]
+        return [_pair(one) for one in (headers.items() if hasattr(headers, "items") else headers)]
     except (TypeError, ValueError):
         sentence = "headers must be a mapping of names to values, or a list of (name, value) pairs"
         raise InvalidHeader(sentence, name="headers") from None
 
 
-def _pair(one: object) -> tuple[str, str | Secret]:
+def _pair(one: object) -> tuple[Any, Any]:
     if not isinstance(one, tuple | list):  # a text of two characters would unpack too
         raise TypeError
     name, value = one
@@ -122,18 +121,17 @@ def _checked_name(name: object) -> str:
     if not isinstance(name, str):
         raise InvalidHeader("a header name must be a str", name="headers")
     if not _TOKEN.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
-        _refuse(
-            _abridged(name),
-            f"has an invalid name; use at most {MAX_NAME_LENGTH} ASCII letters, digits and '-'",
-        )
+        _refuse(_abridged(name), f"has an invalid name; use at most {MAX_NAME_LENGTH} ASCII letters, digits and '-'")
     key = _folded(name)
     if key in _RESERVED or key.startswith(_RESERVED_PREFIXES):
         _refuse(name, "is set by unihooks or not allowed; use another name")
     return key
 
 
-def _checked_value(name: str, value: str | Secret) -> Secret:
-    secret = value if isinstance(value, Secret) else _secret(name, value)
+def _checked_value(name: str, value: object) -> Secret:
+    if not isinstance(value, str | Secret):
+        _refuse(name, "has a value that is not text; pass a str")
+    secret = value if isinstance(value, Secret) else Secret(value)
     text = secret.reveal()
     if not _VALUE.fullmatch(text):
         _refuse(name, "has an invalid value; use visible ASCII characters, and spaces only between them")
@@ -142,17 +140,10 @@ def _checked_value(name: str, value: str | Secret) -> Secret:
     return secret
 
 
-def _secret(name: str, value: object) -> Secret:
-    if not isinstance(value, str):
-        _refuse(name, "has a value that is not text; pass a str")
-    return Secret(value)
-
-
 def _check_total(headers: HeaderSet) -> None:
     pairs = headers.revealed()
     if len(pairs) > MAX_HEADERS:
-        sentence = f"there are too many headers; use at most {MAX_HEADERS}"
-        raise InvalidHeader(sentence, name="headers")
+        raise InvalidHeader(f"there are too many headers; use at most {MAX_HEADERS}", name="headers")
     if sum(len(name) + len(value) for name, value in pairs) > MAX_TOTAL_LENGTH:
         sentence = f"the headers are too long; use at most {MAX_TOTAL_LENGTH} characters in all"
         raise InvalidHeader(sentence, name="headers")

@@ -104,8 +104,7 @@ class _Rule:
 
 def _as_tuple(paths: Iterable[str]) -> tuple[str, ...]:
     if isinstance(paths, (str, bytes, Mapping)) or not isinstance(paths, Iterable):
-        message = 'remove takes a list of paths, such as ["sender.name"]'
-        raise InvalidMapping(message, name="remove")
+        raise InvalidMapping('remove takes a list of paths, such as ["sender.name"]', name="remove")
     return tuple(paths)
 
 
@@ -190,8 +189,7 @@ def parse_path(text: object) -> Path:
     ('a.b', 0, 'c.d', [*], '7')
     """
     if not isinstance(text, str):
-        message = f"a path must be text, not {type(text).__name__}; write it like a.b[0]"
-        raise InvalidMapping(message, name=str(text))
+        raise InvalidMapping(f"a path must be text, not {type(text).__name__}; write it like a.b[0]", name=str(text))
     if text == "$":
         raise _bad_path(text, "means the whole payload; write a key of that name as ['$']")
     if not _is_storable(text):
@@ -244,11 +242,9 @@ def _check_pair(one: _Rule, two: _Rule) -> None:
     if len(one.path) != len(two.path) or not _may_meet(one.path[:-1], two.path[:-1]):
         return
     if one.path[-1] == two.path[-1]:
-        message = f"{one.text!r} and {two.text!r} rename the same property; keep one of them"
-        raise InvalidMapping(message, name=two.text)
+        raise InvalidMapping(f"{one.text!r} and {two.text!r} rename the same property; keep one of them", name=two.text)
     if one.name == two.name:
-        message = f"{one.text!r} and {two.text!r} get the same new name; choose another one"
-        raise InvalidMapping(message, name=two.text)
+        raise InvalidMapping(f"{one.text!r} and {two.text!r} get the same new name; choose another one", name=two.text)
 
 
 def _may_meet(path: Path, other: Path) -> bool:
@@ -258,8 +254,7 @@ def _may_meet(path: Path, other: Path) -> bool:
 def _compile(rules: Iterable[_Rule], counter: Iterator[int]) -> _Node:
     """Build the node of one place from the rules that lead to it."""
     if next(counter) > MAX_NODES:
-        message = "the wildcards combine in too many ways; use fewer rules with [*]"
-        raise InvalidMapping(message, name="mapping")
+        raise InvalidMapping("the wildcards combine in too many ways; use fewer rules with [*]", name="mapping")
     node = _Node()
     for rule in rules:
         if not rule.path:

@@ -217,8 +217,7 @@ def _text_maker(encoder: json.JSONEncoder) -> Callable[[object], str]:
 
 
 def _no_constants(name: str) -> NoReturn:
-    message = f"{name} is not JSON"
-    raise ValueError(message)
+    raise ValueError(f"{name} is not JSON")
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))

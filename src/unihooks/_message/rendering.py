@@ -7,7 +7,7 @@ import json
 from functools import cached_property
 from typing import NamedTuple
 
-from attrs import frozen
+from attrs import define, frozen
 
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import decode, encode, encode_checked
@@ -24,12 +24,11 @@ class Rendered(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+@define
 class RenderingFailed(Exception):
     """An event cannot be rendered, now or later; `reason` is what the delivery's log says."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    reason: str
 
 
 @frozen

@@ -40,13 +40,7 @@ class Secret:
 
     __slots__ = ("_created_at", "_expires_at", "_value")
 
-    def __init__(
-        self,
-        value: str,
-        *,
-        expires_at: datetime | None = None,
-        created_at: datetime | None = None,
-    ) -> None:
+    def __init__(self, value: str, *, expires_at: datetime | None = None, created_at: datetime | None = None) -> None:
         if not isinstance(value, str):
             raise InvalidWebhook("a secret must be a str", name="secret")
         self._value = str.__str__(value)
@@ -79,10 +73,10 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(_encoded(self._value), _encoded(other._value))
+        return hmac.compare_digest(encoded(self._value), encoded(other._value))
 
     def __hash__(self) -> int:
-        return hash(hmac.digest(_HASH_KEY, _encoded(self._value), hashlib.sha256))
+        return hash(hmac.digest(_HASH_KEY, encoded(self._value), hashlib.sha256))
 
     def __copy__(self) -> Secret:
         return self
@@ -107,8 +101,7 @@ class _Redacted(Secret):
 
     def reveal(self) -> str:
         """Raise, because the text is gone."""
-        sentence = "this secret was redacted when it was pickled; load it from the store again"
-        raise UnihooksError(sentence, name="secret")
+        raise UnihooksError("this secret was redacted when it was pickled; load it from the store again", name="secret")
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -160,10 +153,9 @@ def decode_key(secret: str | Secret) -> tuple[str, bytes]:
 
 
 def _prefix(text: object) -> str:
-    if isinstance(text, str):
-        for prefix in _KEY_LENGTHS:
-            if text.startswith(prefix):
-                return prefix
+    for prefix in _KEY_LENGTHS:
+        if isinstance(text, str) and text.startswith(prefix):
+            return prefix
     sentence = f"a signing secret must be text that starts with {SECRET_PREFIX} or {PRIVATE_PREFIX}"
     raise InvalidWebhook(sentence, name="secret")
 
@@ -176,5 +168,6 @@ def _utc(time: object, name: str) -> datetime | None:
     raise InvalidWebhook(f"{name} must be a datetime with a time zone", name=name)
 
 
-def _encoded(value: str) -> bytes:
+def encoded(value: str) -> bytes:
+    """Return any text as bytes, even with lone surrogates."""
     return value.encode("utf-8", "surrogatepass")

@@ -8,18 +8,22 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from unihooks._message.secrets import PRIVATE_PREFIX, PUBLIC_PREFIX, SECRET_PREFIX, Secret, decode_key
-from unihooks.exceptions import (
-    InvalidHeader,
-    InvalidPayload,
-    InvalidWebhook,
-    UnihooksError,
-    VerificationError,
+from unihooks._base.times import SECOND, to_us
+from unihooks._message.headers import pairs_of
+from unihooks._message.secrets import (
+    PRIVATE_PREFIX,
+    PUBLIC_PREFIX,
+    SECRET_PREFIX,
+    Secret,
+    check_signing_secret,
+    decode_key,
+    encoded,
 )
+from unihooks.exceptions import InvalidPayload, InvalidWebhook, UnihooksError, VerificationError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -65,10 +69,10 @@ class Signer:
     __slots__ = ("_keys",)
 
     def __init__(self, secrets: Secrets) -> None:
-        self._keys = _keys(secrets)
-        if not all(key.signs for key in self._keys):
-            sentence = f"a {PUBLIC_PREFIX} key can only verify; sign with its {PRIVATE_PREFIX} key"
-            raise InvalidWebhook(sentence, name="secrets")
+        listed = _listed(secrets)
+        for secret in listed:
+            check_signing_secret(secret)
+        self._keys = [_key(secret) for secret in listed]
 
     def sign(self, message_id: str, timestamp: int, body: bytes) -> str:
         """Return the `webhook-signature` value; `timestamp` is in Unix seconds."""
@@ -116,12 +120,7 @@ def verification_key(secret: str | Secret) -> str:
 
 
 def verify(
-    headers: Headers,
-    body: bytes | str,
-    secrets: Secrets,
-    tolerance: float = 300,
-    *,
-    now: datetime | None = None,
+    headers: Headers, body: bytes | str, secrets: Secrets, tolerance: float = 300, *, now: datetime | None = None
 ) -> VerifiedMessage:
     """Return the message if one of its signatures was made with one of the secrets.
 
@@ -153,16 +152,16 @@ def verify(
     Traceback (most recent call last):
     unihooks.exceptions.VerificationError: no signature matches; check the secret, and pass the raw body
     """
-    keys, raw = _keys(secrets), _bytes(body)
+    keys, raw = [_key(secret) for secret in _listed(secrets)], _bytes(body)
     _check_options(tolerance, now)
     found = _message_headers(headers)
-    message_id, timestamp = _checked_id(found), _checked_timestamp(found)
+    message_id = _checked(found, ID_HEADER, _MESSAGE_ID)
+    timestamp = int(_checked(found, TIMESTAMP_HEADER, _TIMESTAMP))
     _check_age(timestamp, tolerance, now or datetime.now(UTC))
     content = _content(message_id, timestamp, raw)
     signatures = _signatures(found)
     if not any(key.fits(signatures, content) for key in keys):
-        sentence = "no signature matches; check the secret, and pass the raw body"
-        raise VerificationError(sentence, name=SIGNATURE_HEADER)
+        raise VerificationError("no signature matches; check the secret, and pass the raw body", name=SIGNATURE_HEADER)
     return VerifiedMessage(message_id, datetime.fromtimestamp(timestamp, UTC), raw)
 
 
@@ -171,20 +170,12 @@ def valid_secrets(secrets: Iterable[Secret], now: datetime) -> list[Secret]:
     return [s for s in secrets if s.expires_at is None or s.expires_at > now]
 
 
-class _Key(Protocol):
-    @property
-    def signs(self) -> bool: ...
-    def sign(self, content: bytes) -> str: ...
-    def fits(self, signatures: Iterable[str], content: bytes) -> bool: ...
-
-
 @attrs.frozen(repr=False)
 class _HmacKey:
     """A key that makes and verifies `v1` signatures."""
 
     raw: bytes
     _keyed: hmac.HMAC = attrs.field(init=False, eq=False)
-    signs = True
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_keyed", hmac.new(self.raw, digestmod="sha256"))
@@ -197,7 +188,7 @@ class _HmacKey:
 
     def fits(self, signatures: Iterable[str], content: bytes) -> bool:
         expected = self.sign(content).encode()
-        return any(hmac.compare_digest(expected, _encoded(given)) for given in signatures)
+        return any(hmac.compare_digest(expected, encoded(given)) for given in signatures)
 
 
 @attrs.frozen(repr=False, eq=False)
@@ -206,10 +197,6 @@ class _Ed25519Key:
 
     public: ed25519.Ed25519PublicKey
     private: ed25519.Ed25519PrivateKey | None = None
-
-    @property
-    def signs(self) -> bool:
-        return self.private is not None
 
     def sign(self, content: bytes) -> str:
         assert self.private is not None  # noqa: S101 - Signer refuses a key that cannot sign
@@ -228,19 +215,17 @@ class _Ed25519Key:
         return True
 
 
-def _keys(secrets: Secrets | None) -> list[_Key]:
-    listed = [secrets] if isinstance(secrets, str | Secret) else _listed(secrets)
+def _listed(secrets: object) -> list[Any]:
+    if isinstance(secrets, str | Secret):
+        return [secrets]
+    # A missing environment variable gives None, which must be refused like an empty list.
+    listed = list(secrets) if isinstance(secrets, Iterable) else []
     if not listed:
         raise InvalidWebhook("there is no secret; pass at least one text such as 'whsec_...'", name="secrets")
-    return [_key(secret) for secret in listed]
+    return listed
 
 
-def _listed(secrets: object) -> list[Any]:
-    # A missing environment variable gives None, which must be refused like an empty list.
-    return list(secrets) if isinstance(secrets, Iterable) else []
-
-
-def _key(secret: str | Secret) -> _Key:
+def _key(secret: str | Secret) -> _HmacKey | _Ed25519Key:
     prefix, raw = decode_key(secret)
     return _HmacKey(raw) if prefix == SECRET_PREFIX else _ed25519_key(prefix, raw)
 
@@ -270,30 +255,24 @@ def _content(message_id: str, timestamp: int, body: bytes) -> bytes:
 
 def _seconds(timestamp: object) -> int:
     if isinstance(timestamp, datetime) and timestamp.utcoffset() is not None:
-        timestamp = (timestamp - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 1
-        timestamp = int(timestamp)
+        timestamp = to_us(timestamp) // SECOND
     if isinstance(timestamp, int) and _TIMESTAMP.fullmatch(str(timestamp)):
         return timestamp
-    sentence = "a timestamp must be an int of Unix seconds or a datetime with a time zone"
-    raise InvalidPayload(sentence, name="timestamp")
+    raise InvalidPayload("a timestamp must be an int of Unix seconds or a datetime with a time zone", name="timestamp")
 
 
 def _bytes(body: object) -> bytes:
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body)
     if isinstance(body, str):
-        return _encoded(body)
+        return encoded(body)
     raise InvalidPayload("a body must be bytes or text, exactly as it was sent, not parsed", name="body")
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _message_headers(headers: Headers) -> dict[str, str]:
     """Return the three headers that matter; refuse one that is given twice, since it is ambiguous."""
     found: dict[str, str] = {}
-    for name, value in _pairs(headers):
+    for name, value in pairs_of(headers):
         key = _text(name).lower()
         if key not in {ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER}:
             continue
@@ -303,31 +282,15 @@ def _message_headers(headers: Headers) -> dict[str, str]:
     return found
 
 
-def _pairs(headers: Any) -> list[tuple[Any, Any]]:
-    try:
-        return [(name, value) for name, value in (headers.items() if hasattr(headers, "items") else headers)]
-    except (TypeError, ValueError):
-        sentence = "headers must be a mapping of names to values, or a list of (name, value) pairs"
-        raise InvalidHeader(sentence, name="headers") from None
-
-
 def _text(value: object) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def _checked_id(found: Mapping[str, str]) -> str:
-    message_id = found.get(ID_HEADER, "")
-    if not _MESSAGE_ID.fullmatch(message_id):
-        raise VerificationError(f"the header {ID_HEADER} is missing or malformed; {_ALL_HEADERS}", name=ID_HEADER)
-    return message_id
-
-
-def _checked_timestamp(found: Mapping[str, str]) -> int:
-    timestamp = found.get(TIMESTAMP_HEADER, "")
-    if not _TIMESTAMP.fullmatch(timestamp):
-        sentence = f"the header {TIMESTAMP_HEADER} is missing or malformed; {_ALL_HEADERS}"
-        raise VerificationError(sentence, name=TIMESTAMP_HEADER)
-    return int(timestamp)
+def _checked(found: Mapping[str, str], name: str, form: re.Pattern[str]) -> str:
+    value = found.get(name, "")
+    if not form.fullmatch(value):
+        raise VerificationError(f"the header {name} is missing or malformed; {_ALL_HEADERS}", name=name)
+    return value
 
 
 def _check_options(tolerance: object, now: object) -> None:

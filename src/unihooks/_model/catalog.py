@@ -127,8 +127,7 @@ class Product:
         )
         _check_example(event)
         if self._events.setdefault(event_type, event) is not event:
-            message = f"{self.name} already has an event type {event_type!r}; add it only once"
-            raise Conflict(message, name=event_type)
+            raise Conflict(f"{self.name} already has an event type {event_type!r}; add it only once", name=event_type)
         return event
 
     def __iter__(self) -> Iterator[EventType]:
@@ -168,8 +167,7 @@ class Catalog:
         _check_texts(title=title, description=description)
         product = Product(name=name, title=title or name, description=description)
         if self._products.setdefault(name, product) is not product:
-            message = f"the catalog already has a product {name!r}; add it only once"
-            raise Conflict(message, name=name)
+            raise Conflict(f"the catalog already has a product {name!r}; add it only once", name=name)
         return product
 
     def check(self, product: str, event_type: str) -> EventType:
@@ -267,8 +265,7 @@ def _validator(schema: Any) -> Any:
         from jsonschema.exceptions import SchemaError
         from referencing.exceptions import Unresolvable
     except ImportError as exc:
-        message = 'schemas need jsonschema; install it with: pip install "unihooks[schema]"'
-        raise ImportError(message) from exc
+        raise ImportError('schemas need jsonschema; install it with: pip install "unihooks[schema]"') from exc
     try:
         Draft202012Validator.check_schema(schema)
         registry = _check_references(schema)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unihooks._model.catalog import EventType, Product
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
@@ -40,54 +43,7 @@ _ABOUT = (
 )
 
 
-class OfferedEvent(Protocol):
-    """An event type of a catalog."""
-
-    @property
-    def product(self) -> str:
-        """Return the name of its product."""
-
-    @property
-    def name(self) -> str:
-        """Return its name."""
-
-    @property
-    def title(self) -> str:
-        """Return the title for people to read."""
-
-    @property
-    def description(self) -> str | None:
-        """Return what it means."""
-
-    @property
-    def schema(self) -> Any:
-        """Return the JSON Schema 2020-12 of its payloads, or None."""
-
-    @property
-    def example(self) -> Any:
-        """Return an example of its payloads, or None."""
-
-
-class OfferedProduct(Protocol):
-    """A product of a catalog."""
-
-    @property
-    def name(self) -> str:
-        """Return its name."""
-
-    @property
-    def title(self) -> str:
-        """Return the title for people to read."""
-
-    @property
-    def description(self) -> str | None:
-        """Return what it is."""
-
-    def __iter__(self) -> Iterator[OfferedEvent]:
-        """Iterate over its event types."""
-
-
-def openapi_document(catalog: Iterable[OfferedProduct], *, title: str, version: str) -> dict[str, Any]:
+def openapi_document(catalog: Iterable[Product], *, title: str, version: str) -> dict[str, Any]:
     """Return an OpenAPI 3.1 document whose `webhooks` are the event types."""
     products = list(catalog)
     named = _named(products)
@@ -105,7 +61,7 @@ def openapi_document(catalog: Iterable[OfferedProduct], *, title: str, version: 
     }
 
 
-def asyncapi_document(catalog: Iterable[OfferedProduct], *, title: str, version: str) -> dict[str, Any]:
+def asyncapi_document(catalog: Iterable[Product], *, title: str, version: str) -> dict[str, Any]:
     """Return an AsyncAPI 3 document in which the host sends one message for each event type."""
     products = list(catalog)
     named = _named(products)
@@ -128,9 +84,9 @@ def asyncapi_document(catalog: Iterable[OfferedProduct], *, title: str, version:
     }
 
 
-def _named(products: Iterable[OfferedProduct]) -> dict[str, OfferedEvent]:
+def _named(products: Iterable[Product]) -> dict[str, EventType]:
     """Return the event types under keys that both kinds of document allow."""
-    named: dict[str, OfferedEvent] = {}
+    named: dict[str, EventType] = {}
     for event in (event for product in products for event in product):
         key = wanted = _NOT_OF_A_KEY.sub("_", f"{event.product}.{event.name}")
         number = 1
@@ -153,7 +109,7 @@ def _security_schemes(kind: str) -> dict[str, Any]:
 # OpenAPI.
 
 
-def _operation(key: str, event: OfferedEvent) -> dict[str, Any]:
+def _operation(key: str, event: EventType) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{key}"}}
     if event.example is not None:
         content["examples"] = {"example": {"summary": event.title, "value": event.example}}
@@ -188,7 +144,7 @@ def _header(name: str) -> dict[str, Any]:
 # AsyncAPI.
 
 
-def _channel(key: str, event: OfferedEvent) -> dict[str, Any]:
+def _channel(key: str, event: EventType) -> dict[str, Any]:
     channel = {
         "address": None,
         "title": event.title,
@@ -198,7 +154,7 @@ def _channel(key: str, event: OfferedEvent) -> dict[str, Any]:
     return _described(channel, event.description)
 
 
-def _sending(key: str, event: OfferedEvent) -> dict[str, Any]:
+def _sending(key: str, event: EventType) -> dict[str, Any]:
     return {
         "action": "send",
         "channel": {"$ref": f"#/channels/{key}"},
@@ -209,7 +165,7 @@ def _sending(key: str, event: OfferedEvent) -> dict[str, Any]:
     }
 
 
-def _message(key: str, event: OfferedEvent) -> dict[str, Any]:
+def _message(key: str, event: EventType) -> dict[str, Any]:
     schema = _placed(event.schema, f"#/components/messages/{key}/payload/schema")
     message: dict[str, Any] = {
         "name": event.name,

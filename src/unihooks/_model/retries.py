@@ -22,19 +22,13 @@ _HOUR = 3600.0
 _DEFAULT_DELAYS = (5.0, 5 * _MINUTE, 30 * _MINUTE, *(h * _HOUR for h in (2, 5, 10, 14, 20, 24)))
 
 
+@attrs.define
 class AttemptFailed(Exception):
     """The exception that a policy sees as the outcome, for `wait_exception` and the like."""
 
-    def __init__(
-        self,
-        error: str | None = None,
-        status_code: int | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(error, status_code, retry_after)
-        self.error = error
-        self.status_code = status_code
-        self.retry_after = retry_after
+    error: str | None = None
+    status_code: int | None = None
+    retry_after: float | None = None
 
 
 @attrs.frozen
@@ -84,11 +78,7 @@ class RetryPolicy:
 
     @classmethod
     def from_delays(
-        cls,
-        delays: Iterable[float | timedelta],
-        *,
-        jitter: float = 0.2,
-        random: Callable[[], float] = random.random,
+        cls, delays: Iterable[float | timedelta], *, jitter: float = 0.2, random: Callable[[], float] = random.random
     ) -> RetryPolicy:
         """Return a policy that waits these seconds after the first, second, ... attempt, then gives up.
 
@@ -187,15 +177,13 @@ def _checked_all(delays: object) -> tuple[float, ...]:
 def _checked(delay: object) -> float:
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
     if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_DELAY:
-        message = f"{delay!r} is not a possible delay; use 0 to {MAX_DELAY:.0f} seconds"
-        raise ValueError(message)
+        raise ValueError(f"{delay!r} is not a possible delay; use 0 to {MAX_DELAY:.0f} seconds")
     return float(seconds)
 
 
 def _share(jitter: object) -> float:
     if not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
-        message = f"{jitter!r} is not a possible jitter; use a share from 0 to 1, such as 0.2"
-        raise ValueError(message)
+        raise ValueError(f"{jitter!r} is not a possible jitter; use a share from 0 to 1, such as 0.2")
     return float(jitter)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
-from unihooks._base.times import from_us
+from unihooks._base.times import from_us, optional_from_us
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, check_signing_secret
 from unihooks._model.catalog import check_subscription
 from unihooks._model.checks import check_text
 from unihooks.exceptions import InvalidWebhook
+
+E = TypeVar("E", bound=StrEnum)
 
 _MAX_NAME = 200
 _MAX_DESCRIPTION = 2_000
@@ -38,17 +41,25 @@ class EndpointState(StrEnum):
 
 def to_status(value: object) -> WebhookStatus:
     """Return the status that the value names, or raise InvalidWebhook."""
-    try:
-        return WebhookStatus(str(value))
-    except ValueError:
-        raise InvalidWebhook(f"status must be one of {', '.join(WebhookStatus)}", name="status") from None
+    return _member("status", value, WebhookStatus)
 
 
 def _to_state(value: object) -> EndpointState:
+    return _member("state", value, EndpointState)
+
+
+def _member(name: str, value: object, kind: type[E]) -> E:
     try:
-        return EndpointState(str(value))
+        return kind(str(value))
     except ValueError:
-        raise InvalidWebhook(f"state must be one of {', '.join(EndpointState)}", name="state") from None
+        raise InvalidWebhook(f"{name} must be one of {', '.join(kind)}", name=name) from None
+
+
+def _text(at_most: int) -> Callable[[object, Attribute[str], object], None]:
+    def check(_instance: object, attribute: Attribute[str], value: object) -> None:
+        check_text(attribute.name, value, at_most=at_most)
+
+    return check
 
 
 @frozen
@@ -73,8 +84,8 @@ class Endpoint:
     """
 
     url: str = field()
-    id: str = field(default="", kw_only=True)
-    description: str = field(default="", kw_only=True)
+    id: str = field(default="", kw_only=True, validator=_text(_MAX_NAME))
+    description: str = field(default="", kw_only=True, validator=_text(_MAX_DESCRIPTION))
     state: EndpointState = field(default=EndpointState.ENABLED, kw_only=True, converter=_to_state)
     disabled_reason: str | None = field(default=None, kw_only=True)
     disabled_at: datetime | None = field(default=None, kw_only=True)
@@ -85,14 +96,6 @@ class Endpoint:
     def _check_url(self, _attribute: object, value: object) -> None:
         if not isinstance(value, str) or not value.strip():
             raise InvalidWebhook("an endpoint needs a URL such as 'https://example.com/hooks'", name="url")
-
-    @id.validator  # noqa: A003 - this is the field above, not the builtin
-    def _check_id(self, _attribute: object, value: object) -> None:
-        check_text("id", value, at_most=_MAX_NAME)
-
-    @description.validator
-    def _check_description(self, _attribute: object, value: object) -> None:
-        check_text("description", value, at_most=_MAX_DESCRIPTION)
 
     @property
     def enabled(self) -> bool:
@@ -167,9 +170,9 @@ class Webhook:
     keep signing until they expire.
     """
 
-    name: str = field()
+    name: str = field(validator=_text(_MAX_NAME))
     endpoints: tuple[Endpoint, ...] = field(converter=_to_endpoints)
-    description: str = field(default="")
+    description: str = field(default="", validator=_text(_MAX_DESCRIPTION))
     subscriptions: tuple[EventSubscription, ...] = field(default=(), converter=_to_subscriptions)
     mapping: PayloadMapping = field(factory=PayloadMapping)
     headers: HeaderSet = field(factory=HeaderSet, converter=_to_headers)
@@ -184,13 +187,8 @@ class Webhook:
 
     @name.validator
     def _check_name(self, _attribute: object, value: object) -> None:
-        check_text("name", value, at_most=_MAX_NAME)
         if not str(value).strip():
             raise InvalidWebhook("a webhook needs a name; give it a short text", name="name")
-
-    @description.validator
-    def _check_description(self, _attribute: object, value: object) -> None:
-        check_text("description", value, at_most=_MAX_DESCRIPTION)
 
     @endpoints.validator
     def _check_endpoints(self, _attribute: object, value: tuple[Endpoint, ...]) -> None:
@@ -225,9 +223,7 @@ class Webhook:
     @property
     def deactivated_at(self) -> datetime | None:
         """Return when the webhook was deactivated, or None while it is active."""
-        if self.interval is None or self.interval.deactivated_at is None:
-            return None
-        return from_us(self.interval.deactivated_at)
+        return None if self.interval is None else optional_from_us(self.interval.deactivated_at)
 
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
         """Return the endpoint with this id, or None."""

@@ -31,12 +31,7 @@ def emit(
     the event when they next look. Outside `atomic()`, it is committed immediately.
     """
     event = dispatcher.emit(
-        product,
-        event_type,
-        payload,
-        tenant=tenant,
-        connection=connections[using],
-        idempotency_key=idempotency_key,
+        product, event_type, payload, tenant=tenant, connection=connections[using], idempotency_key=idempotency_key
     )
     transaction.on_commit(dispatcher.wake, using=using, robust=True)
     return event

@@ -133,12 +133,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         return self._dialer
 
     async def _ask_over(
-        self,
-        connection: Connection,
-        data: bytes,
-        answer: AnswerParser,
-        started: float,
-        deadline: float,
+        self, connection: Connection, data: bytes, answer: AnswerParser, started: float, deadline: float
     ) -> AnswerParser:
         self._asking.add(connection)
         self._ticker.start()
@@ -246,8 +241,7 @@ def _rendered_head(request: httpx.Request) -> bytes:
     head = b"\r\n".join([line, *map(b": ".join, headers), b"", b""])
     expected = len(headers) + 2
     if head.count(b"\n") != expected or head.count(b"\r") != expected or b"\0" in head:
-        message = "the request has a control character in a header; remove it"
-        raise BadRequest(message)
+        raise BadRequest("the request has a control character in a header; remove it")
     return head
 
 
@@ -256,8 +250,7 @@ async def _read_body(request: httpx.Request) -> bytes:
     if isinstance(stream, httpx.ByteStream):
         return b"".join(stream)
     if not isinstance(stream, httpx.AsyncByteStream):
-        message = "the body of the request must be an asynchronous stream"
-        raise BadRequest(message)
+        raise BadRequest("the body of the request must be an asynchronous stream")
     body = b"".join([part async for part in stream])
     if request.headers.get("transfer-encoding", "").lower() != "chunked":
         return body

@@ -79,11 +79,7 @@ class Lookups:
             self._loop.call_soon_threadsafe(self._end, key, future, found, error)
 
     def _end(
-        self,
-        key: Hashable,
-        future: asyncio.Future[Sequence[str]],
-        found: Sequence[str] | None,
-        error: Exception | None,
+        self, key: Hashable, future: asyncio.Future[Sequence[str]], found: Sequence[str] | None, error: Exception | None
     ) -> None:
         self._running.pop(key, None)
         if found:

@@ -94,8 +94,7 @@ class AnswerParser:
         self.keep = False
         if self.status is None:
             what = "headers were complete" if self.received else "answer came"
-            message = f"the connection was closed before the {what}"
-            raise BadAnswer(message)
+            raise BadAnswer(f"the connection was closed before the {what}")
         if self._step is not AnswerParser._read_until_eof:
             self.warning = BODY_BROKE_OFF
         self.done = True
@@ -117,8 +116,7 @@ class AnswerParser:
 
     def _exceed(self) -> None:
         if self.status is None:
-            message = "the headers of the answer are too large"
-            raise BadAnswer(message)
+            raise BadAnswer("the headers of the answer are too large")
         self.cut(answer_too_long(self._limit))
 
     def _read_head(self, data: bytes) -> None:
@@ -156,22 +154,19 @@ class AnswerParser:
     def _count_interim(self) -> None:
         self._interim += 1
         if self._interim > MAX_INTERIM:
-            message = f"more than {MAX_INTERIM} interim (1xx) answers came before the answer"
-            raise BadAnswer(message)
+            raise BadAnswer(f"more than {MAX_INTERIM} interim (1xx) answers came before the answer")
 
     def _parse_head(self, data: bytes, end: int) -> int:
         line = _STATUS_LINE.match(data)
         if line is None:
-            message = "the answer does not begin with an HTTP/1.1 status line"
-            raise BadAnswer(message)
+            raise BadAnswer("the answer does not begin with an HTTP/1.1 status line")
         status = int(line[2])
         if fault := status_fault(status):
             raise BadAnswer(fault)
         self.headers = parse_fields(data, line.end(), end)
         self._read_framing(self.headers, old=line[1] == b"0")
         if status < _FINAL and (self._left >= 0 or self._chunks is not None):
-            message = "an interim (1xx) answer has a body"
-            raise BadAnswer(message)
+            raise BadAnswer("an interim (1xx) answer has a body")
         return status
 
     def _read_framing(self, headers: Headers, *, old: bool) -> None:
@@ -241,12 +236,10 @@ def parse_fields(data: bytes, start: int, end: int) -> Headers:
     """Return the header fields of data[start:end], which begins and ends with CR LF."""
     lines = data.count(b"\n", start, end) - 1
     if lines > MAX_FIELDS:
-        message = f"the answer has more than {MAX_FIELDS} headers"
-        raise BadAnswer(message)
+        raise BadAnswer(f"the answer has more than {MAX_FIELDS} headers")
     fields: Headers = _FIELD.findall(data, start, end)
     if len(fields) != lines or data.find(b"\n", start) != start + 1:
-        message = "the answer has a malformed header line"
-        raise BadAnswer(message)
+        raise BadAnswer("the answer has a malformed header line")
     if data.find(b" \r\n", start, end) >= 0 or data.find(b"\t\r\n", start, end) >= 0:
         return [(name, value.rstrip(b" \t")) for name, value in fields]
     return fields
@@ -254,23 +247,19 @@ def parse_fields(data: bytes, start: int, end: int) -> Headers:
 
 def _first(known: bytes | None, value: bytes, name: str) -> bytes:
     if known is not None:
-        message = f"the answer has more than one {name}"
-        raise BadAnswer(message)
+        raise BadAnswer(f"the answer has more than one {name}")
     return value
 
 
 def _parse_length(value: bytes) -> int:
     if not _LENGTH.fullmatch(value):
-        message = "the answer has a malformed Content-Length"
-        raise BadAnswer(message)
+        raise BadAnswer("the answer has a malformed Content-Length")
     return int(value)
 
 
 def _chunk_reader(coding: bytes, length: bytes | None) -> ChunkReader:
     if length is not None:
-        message = "the answer has Content-Length beside Transfer-Encoding"
-        raise BadAnswer(message)
+        raise BadAnswer("the answer has Content-Length beside Transfer-Encoding")
     if coding.lower() != b"chunked":
-        message = "the answer has a Transfer-Encoding other than chunked"
-        raise BadAnswer(message)
+        raise BadAnswer("the answer has a Transfer-Encoding other than chunked")
     return ChunkReader()
