@@ -14,6 +14,7 @@ from unihooks._delivery.worker import Worker
 from unihooks._dispatcher import Dispatcher
 from unihooks._management.log import Log
 from unihooks._management.overview import Overview, Stats
+from unihooks._management.paging import Page
 from unihooks._management.webhooks import Webhooks
 from unihooks._message.header_pairs import HeaderPairs
 from unihooks._message.headers import HeaderSet
@@ -22,7 +23,6 @@ from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
 from unihooks._model.catalog import Catalog, EventType, Product
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
-from unihooks._model.page import Page
 from unihooks._model.retries import RetryPolicy
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus

@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Any, Self
 
 from unihooks._base.awaitable import awaitable
@@ -37,6 +36,7 @@ from unihooks._management.option_checks import (
     to_addresses,
 )
 from unihooks._management.overview import Overview, Stats, Watch, stats, tenants
+from unihooks._management.paging import Page
 from unihooks._management.retention import erase, prune
 from unihooks._management.settings import Hook, Settings
 from unihooks._management.webhooks import Bounds, Webhooks
@@ -44,7 +44,6 @@ from unihooks._message.payload import encode, unordered
 from unihooks._model.catalog import Catalog, check_names
 from unihooks._model.checks import check_tenant
 from unihooks._model.log import Event
-from unihooks._model.page import Page
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._model.targets import TargetPolicy
 from unihooks.abc import EmitOutcome, Store
@@ -308,17 +307,13 @@ class Dispatcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
     def _new_event(self, product: str, event_type: str, payload: Any, tenant: str, key: str | None) -> NewEvent:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unihooks import Page
 from unihooks._management.paging import MOST_PER_PAGE, paginate
 from unihooks.exceptions import InvalidWebhook
 
@@ -108,3 +111,18 @@ def test_positions_that_are_ids_are_read_back():
     page = paginate(fetch, str, limit=1, cursor=None)
     paginate(fetch, str, limit=1, cursor=page.next)
     assert seen[1].older_than == "evt_B2"
+
+
+def test_a_page_is_a_sequence():
+    page = Page([1, 2, 3], next="n")
+    assert isinstance(page, Sequence)
+    assert (list(page), len(page), page[0], page[1:], 2 in page) == ([1, 2, 3], 3, 1, (2, 3), True)
+    assert (page.items, page.next, page.previous) == ((1, 2, 3), "n", None)
+    assert not Page(())
+
+
+def test_a_page_is_frozen():
+    assert Page.__setattr__ is not object.__setattr__
+    name = attrs.fields(Page)[0].name
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(object.__new__(Page), name, None)

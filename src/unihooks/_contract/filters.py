@@ -51,19 +51,14 @@ class EventFilter:
 
 
 @frozen(kw_only=True)
-class DeliveryFilter:
-    """The deliveries wanted, from `since` until before `until`: `DeliveryFilters` as stores read them, or one id."""
+class DeliveryFilter(EventFilter):
+    """The deliveries wanted: `DeliveryFilters` as stores read them, or one id; the times are the deliveries' own."""
 
     delivery_id: str | None = None
     webhook_id: str | None = None
     endpoint_id: str | None = None
-    event_id: str | None = None
-    product: str | None = None
-    event_type: str | None = None
     state: DeliveryState | None = None
     held: bool | None = None
-    since: int | None = None
-    until: int | None = None
 
 
 class DeliveryFilters(TypedDict, total=False):

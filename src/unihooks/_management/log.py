@@ -9,12 +9,11 @@ from attrs import frozen
 
 from unihooks._base.awaitable import awaitable
 from unihooks._contract.filters import DeliveryFilters
-from unihooks._management.paging import paginate
+from unihooks._management.paging import Page, paginate
 from unihooks._management.settings import Settings
 from unihooks._message.rendering import RenderingFailed
 from unihooks._model.checks import check_filters, check_id, check_moment, check_number, check_tenant, not_found
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
-from unihooks._model.page import Page
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import InvalidWebhook
 

@@ -9,8 +9,7 @@ from attrs import frozen
 
 from unihooks._base.times import SECOND, optional_from_us
 from unihooks._contract.statistics import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint, TenantStatistics
-from unihooks._management.paging import paginate
-from unihooks._model.page import Page
+from unihooks._management.paging import Page, paginate
 from unihooks.abc import Store, WorkerSeen
 
 _MOST_FAILING = 100

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from attrs import field, frozen
 
 from unihooks._model.checks import check_number
-from unihooks._model.page import Page
 from unihooks.abc import Window
 from unihooks.exceptions import InvalidWebhook
 
@@ -24,6 +25,24 @@ _PLACES = {
     "tenant": re.compile(r"[^\0]+"),
     "name": re.compile(r"[^\0]*\0[0-9A-Za-z_]+"),
 }
+
+
+@frozen
+class Page(Sequence[T], Generic[T]):
+    """One page of a listing; `next` and `previous` are cursors, None at the ends."""
+
+    items: tuple[T, ...] = field(converter=tuple)
+    next: str | None = None
+    previous: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
 
 
 def paginate(

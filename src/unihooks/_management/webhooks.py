@@ -14,7 +14,7 @@ from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
 from unihooks._contract.filters import name_position
 from unihooks._contract.statistics import HOUR, Activity, WebhookHealth, activity
-from unihooks._management.paging import paginate
+from unihooks._management.paging import Page, paginate
 from unihooks._management.settings import Settings
 from unihooks._message.mapping import Preview
 from unihooks._message.payload import encode
@@ -25,7 +25,6 @@ from unihooks._model.catalog import Catalog, check_name
 from unihooks._model.checks import check_choice, check_filters, check_id, check_number, check_tenant
 from unihooks._model.endpoints import enabled, matched_endpoints, new_endpoints, normaliser
 from unihooks._model.log import Attempt
-from unihooks._model.page import Page
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus, to_status
 from unihooks.abc import WebhookFilter

@@ -44,7 +44,7 @@ _BAD_PORTS = frozenset({
 })
 # fmt: on
 _FREE_PORTS = range(1024, 65536)
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://"
@@ -208,10 +208,10 @@ def _host_and_port(authority: str) -> tuple[str, int | None]:
 
 
 def _checked_port(scheme: str, port: int | None) -> str:
-    if port in {None, _DEFAULT_PORTS[scheme]}:
+    if port in {None, DEFAULT_PORTS[scheme]}:
         return ""
     if port not in _FREE_PORTS or port in _BAD_PORTS:
-        default = _DEFAULT_PORTS[scheme]
+        default = DEFAULT_PORTS[scheme]
         _refuse(f"the port is not accepted; use {default}, or one from 1024 up that no well-known service uses")
     return f":{port}"
 

@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 
 from unihooks._dispatcher import Dispatcher
+from unihooks._management.paging import Page
 from unihooks._model.log import Attempt, Delivery
-from unihooks._model.page import Page
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
 from unihooks.cli._options import delivery_filters, json_option, paging_options, split_filters, tenant_option

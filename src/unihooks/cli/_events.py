@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from unihooks._dispatcher import Dispatcher
+from unihooks._management.paging import Page
 from unihooks._model.log import Event
-from unihooks._model.page import Page
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
 from unihooks.cli._options import json_option, paging_options, tenant_option, time_options

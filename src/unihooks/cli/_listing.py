@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from unihooks._model.page import Page
+from unihooks._management.paging import Page
 from unihooks.cli._tables import Column, console, plain, show_rows
 from unihooks.cli._values import every_page, page_value, write_json
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._model.page import Page
+from unihooks._management.paging import Page
 from unihooks._model.webhooks import Webhook, WebhookStatus
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing

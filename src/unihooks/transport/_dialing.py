@@ -11,19 +11,17 @@ from functools import lru_cache
 from ipaddress import ip_address
 from random import random
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
+from unihooks._model.targets import DEFAULT_PORTS, TargetPolicy
 from unihooks.exceptions import TargetRefused
 from unihooks.transport._connections import Connection, Scratch
 from unihooks.transport._errors import AttemptError, NotReachable, timed_out
 from unihooks.transport._lookups import Lookups, system_addresses
 from unihooks.transport._sessions import Sessions
 from unihooks.transport._tls import TLSConnection, default_context
-
-if TYPE_CHECKING:
-    from unihooks._model.targets import TargetPolicy
 
 _CHECKS_KEPT: Final = 4096
 # The owner of a name can list other people's addresses under it, and each attempt would try them all.
@@ -32,7 +30,6 @@ _NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _CLOSING_SECONDS: Final = 0.01
 # If hundreds of attempts that began together timed out together, everything else would wait for their ends.
 _SPREAD: Final = 0.2
-_PORTS: Final = {"http": 80, "https": 443}
 
 logger = logging.getLogger("unihooks.transport")
 
@@ -210,4 +207,4 @@ def is_address(host: str) -> bool:
 
 def port_of(scheme: str, port: int | None) -> int:
     """Return the port of a URL, explicit or not."""
-    return port or _PORTS.get(scheme, 443)
+    return port or DEFAULT_PORTS.get(scheme, 443)

@@ -8,19 +8,16 @@ import math
 import ssl
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import httpx
 
 from unihooks._message.requests import RenderedRequest
+from unihooks._model.targets import TargetPolicy
 from unihooks.transport._connections import Connection
 from unihooks.transport._dialing import Dialer, Target, port_of
 from unihooks.transport._errors import BadAnswer, BadRequest, ConnectionEnded
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
 from unihooks.transport._pool import IdleLimits, Pool, idle_that_fit
-
-if TYPE_CHECKING:
-    from unihooks._model.targets import TargetPolicy
 
 _SWEEP_SECONDS = 0.1
 # Each attempt that ends lets another begin, which takes the loop a while; so of hundreds, only a few end at a time.

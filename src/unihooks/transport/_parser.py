@@ -9,13 +9,11 @@ two parsers disagree about where an answer ends.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 from unihooks.transport._chunks import BadChunk, ChunkReader
 from unihooks.transport._errors import BODY_BROKE_OFF, BadAnswer, answer_too_long, status_fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MAX_WIRE_BYTES: Final = 128 * 1024
 MAX_HEAD_BYTES: Final = 32 * 1024

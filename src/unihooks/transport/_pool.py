@@ -5,12 +5,11 @@ from __future__ import annotations
 import resource
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
-if TYPE_CHECKING:
-    from unihooks.transport._connections import Connection
+from unihooks.transport._connections import Connection
 
 Key = Hashable
 

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from unihooks.transport._connections import MAX_OVERHEAD_BYTES, PLAIN_BYTES, Connection, Scratch
 from unihooks.transport._errors import AttemptError, TLSFailed
-from unihooks.transport._parser import MAX_WIRE_BYTES
-
-if TYPE_CHECKING:
-    from unihooks.transport._parser import AnswerParser
+from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
 
 _MAX_WIRE: Final = MAX_WIRE_BYTES + MAX_OVERHEAD_BYTES
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from unihooks._contract.histogram import BOUNDS_MS
+from unihooks._contract.statistics import BOUNDS_MS
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.transaction import STATEMENTS as POSTGRES
 from unihooks.stores.sql.statements import Statement, Statements, parse

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from unihooks._model.json import to_json
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
+from unihooks.console.api._json import to_json
 from unihooks.console.api._operations import PAGING, Call, operation
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from unihooks._management.paging import Page
 from unihooks._message.secrets import Secret
 from unihooks._message.signing import verification_key
 from unihooks._model.catalog import EventType, Product
-from unihooks._model.json import to_json
-from unihooks._model.page import Page
 from unihooks._model.webhooks import Webhook
+from unihooks.console.api._json import to_json
 
 T = TypeVar("T")
 _NOT_SHOWN = ("tenant", "secrets", "headers")

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 
 from unihooks._base.times import from_us, optional_from_us
 from unihooks._contract.filters import Window
-from unihooks._contract.histogram import BOUNDS_MS, bucket, percentile, up_to
 from unihooks._contract.leasing import SEEN_WITHIN_US, holder, with_leases
 from unihooks._contract.statistics import (
+    BOUNDS_MS,
     DAY_HOURS,
     HOUR,
     EndpointHealth,
@@ -18,7 +18,10 @@ from unihooks._contract.statistics import (
     SlowEndpoint,
     TenantStatistics,
     WebhookHealth,
+    bucket,
     hour_counts,
+    percentile,
+    up_to,
 )
 from unihooks._model.checks import not_found
 from unihooks._model.log import DeliveryState

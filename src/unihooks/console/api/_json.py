@@ -8,10 +8,10 @@ from typing import Any, get_origin
 import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
+from unihooks._management.paging import Page
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import MASK, Secret
-from unihooks._model.page import Page
 from unihooks._model.webhooks import Endpoint, Webhook
 
 
