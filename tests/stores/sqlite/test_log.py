@@ -24,9 +24,9 @@ class Explained(SQLiteTransaction):
         self._connection = connection
         self.plans = {}
 
-    def select(self, name, selection, suffix=""):
+    def select(self, name, selection):
         self._explain(name, selection)
-        return super().select(name, selection, suffix)
+        return super().select(name, selection)
 
     def count(self, name, selection):
         self._explain(name, selection)

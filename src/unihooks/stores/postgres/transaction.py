@@ -101,8 +101,8 @@ class PostgresTransaction(Transaction):
         done = {id(call): next(outcomes) for call in made}
         return [done.get(id(call), _NOTHING) for call in calls]
 
-    def select(self, name: str, selection: Selection, /, suffix: str = "") -> list[Row]:
-        text = STATEMENTS.selecting(name, selection, suffix)
+    def select(self, name: str, selection: Selection, /) -> list[Row]:
+        text = STATEMENTS.selecting(name, selection)
         return self._fetch(self._schema.placed(text), _bound(selection))
 
     def count(self, name: str, selection: Selection, /) -> int:

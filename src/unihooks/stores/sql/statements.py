@@ -15,7 +15,8 @@ An entry without SQL does nothing: the other database needs a step there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from attrs import frozen
@@ -23,6 +24,7 @@ from attrs import frozen
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.transaction import Selection
 
+_SHARED = files("unihooks.stores.sql") / "statements"
 _HEADER = re.compile(r"-- (name|rows|columns|bytes): (.+)")
 
 
@@ -38,25 +40,32 @@ class Statement:
 
 
 class Statements(dict[str, Statement]):
-    """The statements of all `.sql` files of a folder, by name."""
+    """The statements of a database by name: those in a folder of its own, and those that all databases share.
 
-    def __init__(self, folder: Traversable) -> None:
+    What is shared says `unihooks.webhooks` and `= ANY(:ids)`; `translate` makes of it what the database understands.
+    """
+
+    def __init__(self, folder: Traversable, translate: Callable[[str], str] = str) -> None:
         super().__init__()
-        for file in sorted(folder.iterdir(), key=lambda item: item.name):
-            if file.name.endswith(".sql"):
-                for statement in parse(file.read_text(encoding="utf-8")):
-                    if statement.name in self:
-                        raise StoreError(f"the statement {statement.name} is defined twice", name=statement.name)
-                    self[statement.name] = statement
+        for place in (folder, _SHARED):
+            for file in sorted(place.iterdir(), key=lambda item: item.name):
+                if file.name.endswith(".sql"):
+                    text = file.read_text(encoding="utf-8")
+                    self._add(parse(translate(text) if place is _SHARED else text))
 
-    def selecting(self, name: str, selection: Selection, suffix: str = "") -> str:
+    def _add(self, statements: Iterable[Statement]) -> None:
+        for statement in statements:
+            if statement.name in self:
+                raise StoreError(f"the statement {statement.name} is defined twice", name=statement.name)
+            self[statement.name] = statement
+
+    def selecting(self, name: str, selection: Selection) -> str:
         """Return the text of a named SELECT that returns the selected rows."""
         texts = _Texts(self)
         conditions = [item.format_map(texts) if "{" in item else item for item in selection.conditions]
         order = f"ORDER BY {selection.order}" if selection.order else ""
         limit = "" if selection.limit is None else "LIMIT :limit"
-        lock = self[suffix].text if suffix else ""
-        return " ".join([" AND ".join([self[name].text, *conditions]), order, limit, lock])
+        return " ".join([" AND ".join([self[name].text, *conditions]), order, limit])
 
 
 class _Texts(dict[str, str]):

@@ -92,12 +92,12 @@ class Transaction(ABC):
 
         This is for statements that run again and again. A call whose `rows`
         are empty is left out and gives no rows. With `commit` the transaction
-        ends durably with them; what is run afterwards is a transaction of its own.
+        may end with them: what is run afterwards may be a transaction of its own.
         """
 
     @abstractmethod
-    def select(self, name: str, selection: Selection, /, suffix: str = "") -> list[Row]:
-        """Return the selected rows of a named SELECT; `suffix` names a text to put at its end, such as a lock."""
+    def select(self, name: str, selection: Selection, /) -> list[Row]:
+        """Return the selected rows of a named SELECT."""
 
     @abstractmethod
     def count(self, name: str, selection: Selection, /) -> int:

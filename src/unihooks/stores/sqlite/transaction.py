@@ -20,7 +20,16 @@ from attrs import frozen
 from unihooks.stores.sql.statements import Statement, Statements
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
 
-STATEMENTS = Statements(files("unihooks.stores.sqlite") / "statements")
+_TABLE = re.compile(r"\bunihooks\.(?=\w)")
+_ANY = re.compile(r"= ANY\((:\w+)\)")
+
+
+def _translated(text: str) -> str:
+    """Return what SQLite makes of statements that all databases share."""
+    return _ANY.sub(r"IN (SELECT value FROM json_each(\1))", _TABLE.sub("main.unihooks_", text))
+
+
+STATEMENTS = Statements(files("unihooks.stores.sqlite") / "statements", _translated)
 
 # Few sizes make few statements, which are compiled once and then reused; few rows take one step.
 _MANY, _SEVERAL, _FEW = 256, 64, 16
@@ -74,8 +83,8 @@ class SQLiteTransaction(Transaction):
     def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:  # noqa: ARG002 - the writer commits
         return [self._outcome(call) for call in calls]
 
-    def select(self, name: str, selection: Selection, /, suffix: str = "") -> list[Row]:
-        text = STATEMENTS.selecting(name, selection, suffix)
+    def select(self, name: str, selection: Selection, /) -> list[Row]:
+        text = STATEMENTS.selecting(name, selection)
         return self._connection.execute(text, _bound(selection.values, selection.limit)).fetchall()
 
     def count(self, name: str, selection: Selection, /) -> int:

@@ -1,5 +1,6 @@
 -- Changes of a tenant's configuration exclude one another and whatever makes deliveries for it: what
 -- planning inserts for an endpoint is then there before the endpoint goes, or not made at all.
+
 -- name: lock_configuration
 SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT hashtextextended((SELECT store_id FROM unihooks.store) || ' ' || tenant, 0) AS key
@@ -12,44 +13,12 @@ SELECT pg_advisory_xact_lock_shared(key) FROM (
     FROM unnest(CAST(:tenants AS text[])) AS t (tenant) ORDER BY 1
 ) AS keys
 
--- name: config_versions
-SELECT tenant, config_version FROM unihooks.tenants WHERE tenant = ANY(CAST(:tenants AS text[]))
-
 -- name: raise_config_version
 INSERT INTO unihooks.tenants AS t (tenant, config_version) VALUES (:tenant, 1)
 ON CONFLICT (tenant) DO UPDATE SET config_version = t.config_version + 1
 
--- name: webhooks
-SELECT w.id, w.tenant, w.name, w.description, w.status, w.mapping, w.version, w.created_at, w.updated_at,
-    w.activated_at, w.activated_mark, w.deactivated_at, w.deactivated_mark, w.headers
-FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
-
 -- name: webhook_matches_search
 position(:search IN w.search_text) > 0
-
--- name: failing_webhooks
-SELECT webhook_id FROM unihooks.lanes WHERE tenant = :tenant AND failing_since IS NOT NULL
-
--- name: endpoints_of_webhooks
-SELECT webhook_id, id, url, description, state, disabled_reason, disabled_at FROM unihooks.endpoints
-WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
-
--- name: secrets_of_webhooks
-SELECT webhook_id, created_at, expires_at, value FROM unihooks.secrets
-WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
-
--- name: subscriptions_of_webhooks
-SELECT webhook_id, product, event_type FROM unihooks.subscriptions
-WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
-
--- name: add_webhook_row
-INSERT INTO unihooks.webhooks (
-    id, tenant, name, description, status, mapping, rendering, headers, version, created_at, updated_at,
-    activated_at, activated_mark, deactivated_at, deactivated_mark, name_key, search_text
-) VALUES (
-    :id, :tenant, :name, :description, :status, :mapping, :rendering, :headers, :version, :created_at, :updated_at,
-    :activated_at, :activated_mark, :deactivated_at, :deactivated_mark, :name_key, :search_text
-)
 
 -- name: add_endpoints
 -- rows: id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at
@@ -75,34 +44,12 @@ SELECT tenant, product, event_type, webhook_id, position
 FROM json_to_recordset(CAST(:rows AS json)) AS r (tenant text, product text, event_type text, webhook_id text,
     position integer)
 
--- name: delete_webhook_row
-DELETE FROM unihooks.webhooks WHERE id = :webhook
-
--- name: delete_endpoints
-DELETE FROM unihooks.endpoints WHERE webhook_id = :webhook
-
--- name: delete_secrets
-DELETE FROM unihooks.secrets WHERE webhook_id = :webhook
-
--- name: delete_subscriptions
-DELETE FROM unihooks.subscriptions WHERE webhook_id = :webhook
-
--- name: raise_webhook_version
-UPDATE unihooks.webhooks SET version = version + 1 WHERE id = :webhook
-
--- name: renderings
-SELECT id, definition FROM unihooks.renderings WHERE id = ANY(CAST(:ids AS text[]))
-
 -- name: keep_renderings
 -- rows: id, definition, kept_at
 INSERT INTO unihooks.renderings (id, definition, kept_at)
 SELECT id, definition, kept_at
 FROM json_to_recordset(CAST(:rows AS json)) AS r (id text, definition text, kept_at bigint)
 ON CONFLICT (id) DO UPDATE SET kept_at = excluded.kept_at
-
--- name: disable_endpoint
-UPDATE unihooks.endpoints SET state = 'disabled', disabled_reason = :reason, disabled_at = :now
-WHERE id = :endpoint AND url = :url AND state = 'enabled' RETURNING tenant, webhook_id
 
 -- name: destinations
 SELECT e.id, e.webhook_id, e.tenant, e.url, coalesce(l.open, false), coalesce(t.config_version, 0), w.headers
@@ -124,11 +71,6 @@ WITH found AS MATERIALIZED (
 UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason
 FROM gone WHERE d.tenant = gone.tenant AND d.id = gone.id AND d.state = 'pending'
 
--- name: remember_urls
-INSERT INTO unihooks.former_endpoints (id, url, removed_at)
-SELECT id, url, :now FROM unihooks.endpoints WHERE id = ANY(:endpoints)
-ON CONFLICT (id) DO UPDATE SET url = excluded.url, removed_at = excluded.removed_at
-
 -- name: add_lanes
 -- rows: endpoint_id, tenant, webhook_id, open, closed_at
 INSERT INTO unihooks.lanes (endpoint_id, tenant, webhook_id, open, closed_at)
@@ -136,9 +78,6 @@ SELECT endpoint_id, tenant, webhook_id, open, closed_at
 FROM json_to_recordset(CAST(:rows AS json)) AS r (endpoint_id text, tenant text, webhook_id text, open boolean,
     closed_at bigint)
 ON CONFLICT (endpoint_id) DO NOTHING
-
--- name: delete_lanes
-DELETE FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints)
 
 -- name: close_lanes
 UPDATE unihooks.lanes SET open = false, closed_at = :now
@@ -151,10 +90,6 @@ SET open = true, closed_at = NULL, held_total_us = held_total_us + :now - closed
     failing_since = failing_since + :now - closed_at
 WHERE endpoint_id = ANY(CAST(:endpoints AS text[])) AND NOT open
 
--- name: reset_health
-UPDATE unihooks.lanes SET failing_since = NULL, failures = 0
-WHERE endpoint_id = ANY(CAST(:endpoints AS text[]))
-
 -- Whoever clears away at the same time is left to it: so nobody waits in a circle.
 -- name: forget_answers
 DELETE FROM unihooks.answers WHERE (tenant, key) IN (
@@ -162,13 +97,6 @@ DELETE FROM unihooks.answers WHERE (tenant, key) IN (
     WHERE tenant = :tenant AND (created_at < :kept_since OR (status IS NULL AND created_at < :awaited_since))
     FOR UPDATE SKIP LOCKED
 )
-
--- name: find_answer
-SELECT digest, status, content FROM unihooks.answers WHERE tenant = :tenant AND key = :key
-
--- name: reserve_answer
-INSERT INTO unihooks.answers (tenant, key, digest, created_at) VALUES (:tenant, :key, :digest, :now)
-ON CONFLICT (tenant, key) DO NOTHING
 
 -- name: trim_answers
 DELETE FROM unihooks.answers WHERE (tenant, key) IN (
@@ -178,9 +106,3 @@ DELETE FROM unihooks.answers WHERE (tenant, key) IN (
     )
     FOR UPDATE SKIP LOCKED
 )
-
--- name: keep_answer
-UPDATE unihooks.answers SET status = :status, content = :content WHERE tenant = :tenant AND key = :key
-
--- name: drop_answer
-DELETE FROM unihooks.answers WHERE tenant = :tenant AND key = :key

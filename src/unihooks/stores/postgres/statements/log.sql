@@ -1,7 +1,3 @@
--- name: events
-SELECT e.id, e.tenant, e.product, e.event_type, e.created_at, e.body FROM unihooks.events AS e
-WHERE e.tenant = :tenant
-
 -- name: deliveries
 SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
     coalesce(e.url, (SELECT f.url FROM unihooks.former_endpoints AS f WHERE f.id = d.endpoint_id), ''),
@@ -10,20 +6,6 @@ FROM unihooks.deliveries AS d
 LEFT JOIN unihooks.endpoints AS e ON e.id = d.endpoint_id
 LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = d.endpoint_id
 WHERE d.tenant = :tenant AND d.id = ANY(:ids) ORDER BY d.id DESC
-
--- name: attempts
-SELECT a.delivery_id, a.number, a.url, a.started_at, a.duration_us, a.status_code, a.error, a.request_headers,
-    a.response_headers, a.warnings, a.response_body
-FROM unihooks.attempts AS a WHERE a.delivery_id = :delivery_id
-
--- name: cancel_delivery
-UPDATE unihooks.deliveries SET state = 'cancelled', reason = :reason
-WHERE tenant = :tenant AND id = :id AND state = 'pending'
-
--- The server chooses an index by its statistics, whatever statement finds the ids.
-
--- name: delivery_ids
-SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant
 
 -- name: delivery_ids_by_key
 SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant
@@ -47,12 +29,3 @@ WHERE l.tenant = :tenant AND d.tenant = :tenant
 -- None are counted, so that the statement for a webhook's deliveries is taken.
 -- name: deliveries_of_webhook
 SELECT d.id FROM unihooks.deliveries AS d WHERE d.webhook_id = :webhook_id AND false
-
--- name: closed_lane
-SELECT 1 FROM unihooks.lanes AS l WHERE l.endpoint_id = d.endpoint_id AND NOT l.open
-
--- name: endpoints_of_webhook
-SELECT o.id FROM unihooks.endpoints AS o WHERE o.webhook_id = :webhook_id
-
--- name: webhook_of_endpoint
-SELECT webhook_id FROM unihooks.endpoints WHERE id = :id

@@ -1,6 +1,3 @@
--- name: tenants_failing_too_long
-SELECT DISTINCT tenant FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND failing_since <= :since
-
 -- Locked one by one in the order of the keys, which is that of ids: the same for everyone.
 -- name: held_by_token
 -- rows: tenant, id, token, position

@@ -1,4 +1,5 @@
 -- The events stay for as long as this transaction lasts.
+
 -- name: events_to_recover
 -- rows: product, event_type
 SELECT e.id, e.product, e.event_type FROM unihooks.events AS e

@@ -1,10 +1,3 @@
--- name: delivery_source
-SELECT d.rendering, r.definition, e.body
-FROM unihooks.deliveries AS d
-JOIN unihooks.events AS e ON e.tenant = d.tenant AND e.id = d.event_id
-LEFT JOIN unihooks.renderings AS r ON r.id = d.rendering
-WHERE d.tenant = :tenant AND d.id = :id
-
 -- The events stay for as long as this transaction lasts, so that none is pruned from under its new delivery.
 -- name: deliveries_to_replay
 SELECT d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, d.state, d.attempt_count,

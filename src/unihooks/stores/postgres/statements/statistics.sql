@@ -83,12 +83,6 @@ SELECT
 FROM unihooks.lanes AS l
 JOIN unihooks.deliveries AS d ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
 
--- name: count_failing_endpoints
-SELECT count(*) FROM unihooks.lanes WHERE failing_since IS NOT NULL
-
--- name: workers_seen
-SELECT id, host, pid, seen_at FROM unihooks.workers WHERE seen_at >= :since ORDER BY id
-
 -- name: oldest_unplanned
 WITH RECURSIVE turns (tenant) AS (
     (SELECT tenant FROM unihooks.events WHERE NOT planned ORDER BY tenant LIMIT 1)

@@ -1,7 +1,3 @@
--- name: events
-SELECT e.id, e.tenant, e.product, e.event_type, e.created_at, e.body FROM main.unihooks_events AS e
-WHERE e.tenant = :tenant
-
 -- name: deliveries
 -- columns: id, tenant, event_id, webhook_id, endpoint_id, product, event_type, url, state, open, attempt_count, created_at, due_at, reason, replay_of
 SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
@@ -11,20 +7,6 @@ FROM main.unihooks_deliveries AS d
 LEFT JOIN main.unihooks_endpoints AS e ON e.id = d.endpoint_id
 LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id = d.endpoint_id
 WHERE d.tenant = :tenant AND d.id IN (SELECT value FROM json_each(:ids)) ORDER BY d.id DESC
-
--- name: attempts
-SELECT a.delivery_id, a.number, a.url, a.started_at, a.duration_us, a.status_code, a.error, a.request_headers,
-    a.response_headers, a.warnings, a.response_body
-FROM main.unihooks_attempts AS a WHERE a.delivery_id = :delivery_id
-
--- name: cancel_delivery
-UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason
-WHERE tenant = :tenant AND id = :id AND state = 'pending'
-
--- The statements that find the ids of deliveries differ in their index alone.
-
--- name: delivery_ids
-SELECT d.id FROM main.unihooks_deliveries AS d WHERE d.tenant = :tenant
 
 -- The sign keeps SQLite from walking all of a tenant where the index of a webhook or an event will do.
 -- name: delivery_ids_by_key
@@ -53,12 +35,3 @@ WHERE l.tenant = :tenant AND d.tenant = :tenant
 
 -- name: deliveries_of_webhook
 SELECT d.id FROM main.unihooks_deliveries AS d WHERE d.webhook_id = :webhook_id
-
--- name: closed_lane
-SELECT 1 FROM main.unihooks_lanes AS l WHERE l.endpoint_id = d.endpoint_id AND NOT l.open
-
--- name: endpoints_of_webhook
-SELECT o.id FROM main.unihooks_endpoints AS o WHERE o.webhook_id = :webhook_id
-
--- name: webhook_of_endpoint
-SELECT webhook_id FROM main.unihooks_endpoints WHERE id = :id

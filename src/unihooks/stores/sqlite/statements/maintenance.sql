@@ -1,13 +1,6 @@
 -- name: forget_workers
 DELETE FROM main.unihooks_workers WHERE seen_at < :before
 
--- name: remove_worker
-DELETE FROM main.unihooks_workers WHERE id = :id
-
--- name: heartbeat
-INSERT INTO main.unihooks_workers (id, host, pid, seen_at) VALUES (:id, :host, :pid, :now)
-ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, seen_at = excluded.seen_at
-
 -- name: expire_held
 UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason WHERE (tenant, id) IN (
     SELECT d.tenant, d.id FROM main.unihooks_lanes AS l
@@ -30,26 +23,14 @@ DELETE FROM main.unihooks_attempts WHERE delivery_id IN (
     SELECT id FROM main.unihooks_deliveries WHERE event_id IN (SELECT value FROM json_each(:events))
 )
 
--- name: prune_deliveries
-DELETE FROM main.unihooks_deliveries WHERE event_id IN (SELECT value FROM json_each(:events))
-
 -- name: prune_events
 -- rows: tenant, id
 DELETE FROM main.unihooks_events WHERE (tenant, id) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:rows)
 )
 
--- name: prune_hours
-DELETE FROM main.unihooks_hours WHERE hour < :hour
-
 -- name: prune_answers
 DELETE FROM main.unihooks_answers WHERE created_at < :older_than
-
--- The log of an event that is left shows the URL of its endpoint, whether that still exists or not.
--- name: prune_former_endpoints
-DELETE FROM main.unihooks_former_endpoints WHERE removed_at < :older_than AND NOT EXISTS (
-    SELECT 1 FROM main.unihooks_events WHERE planned AND created_at < :older_than
-)
 
 -- A delivery's rendering is one that its webhook had after its event was made.
 -- name: prune_renderings

@@ -1,7 +1,3 @@
--- name: tenants_failing_too_long
-SELECT DISTINCT tenant FROM main.unihooks_lanes
-WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints)) AND failing_since <= :since
-
 -- name: held_by_token
 -- rows: tenant, id, token, position
 -- columns: position

@@ -86,12 +86,6 @@ FROM main.unihooks_lanes AS l
 CROSS JOIN main.unihooks_deliveries AS d INDEXED BY unihooks_deliveries_due
     ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
 
--- name: count_failing_endpoints
-SELECT count(*) FROM main.unihooks_lanes WHERE failing_since IS NOT NULL
-
--- name: workers_seen
-SELECT id, host, pid, seen_at FROM main.unihooks_workers WHERE seen_at >= :since ORDER BY id
-
 -- name: oldest_unplanned
 WITH RECURSIVE turns (tenant) AS (
     SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned

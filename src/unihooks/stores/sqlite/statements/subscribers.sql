@@ -1,4 +1,5 @@
 -- A webhook that was never active has no activated_at and wants nothing yet.
+
 -- name: subscribers
 -- columns: id, rendering, activated_at, activated_mark, deactivated_at, deactivated_mark, endpoints
 SELECT id, rendering, activated_at, activated_mark, deactivated_at, deactivated_mark, coalesce((
@@ -9,8 +10,3 @@ FROM main.unihooks_webhooks WHERE activated_at IS NOT NULL AND id IN (
     WHERE tenant = :tenant AND product = :product AND event_type IN (:event_type, '*') AND webhook_id > :after
 )
 ORDER BY id LIMIT :limit
-
--- name: subscribed_endpoints
--- columns: webhook_id, id, disabled_at
-SELECT webhook_id, id, disabled_at FROM main.unihooks_endpoints
-WHERE webhook_id IN (SELECT value FROM json_each(:webhooks)) ORDER BY id

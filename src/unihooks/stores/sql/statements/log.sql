@@ -1,0 +1,25 @@
+-- name: events
+SELECT e.id, e.tenant, e.product, e.event_type, e.created_at, e.body FROM unihooks.events AS e
+WHERE e.tenant = :tenant
+
+-- name: attempts
+SELECT a.delivery_id, a.number, a.url, a.started_at, a.duration_us, a.status_code, a.error, a.request_headers,
+    a.response_headers, a.warnings, a.response_body
+FROM unihooks.attempts AS a WHERE a.delivery_id = :delivery_id
+
+-- name: cancel_delivery
+UPDATE unihooks.deliveries SET state = 'cancelled', reason = :reason
+WHERE tenant = :tenant AND id = :id AND state = 'pending'
+
+-- The statements that find the ids of deliveries differ in their index alone.
+-- name: delivery_ids
+SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant
+
+-- name: closed_lane
+SELECT 1 FROM unihooks.lanes AS l WHERE l.endpoint_id = d.endpoint_id AND NOT l.open
+
+-- name: endpoints_of_webhook
+SELECT o.id FROM unihooks.endpoints AS o WHERE o.webhook_id = :webhook_id
+
+-- name: webhook_of_endpoint
+SELECT webhook_id FROM unihooks.endpoints WHERE id = :id
