@@ -179,7 +179,10 @@ class Statistics(ABC):
 
     @abstractmethod
     def oldest_unplanned(self) -> int | None:
-        """Return when the oldest event that is not planned was made; cheap."""
+        """Return when the oldest event that is not planned was made; cheap.
+
+        One of large fan-out that has gone to the end of its tenant's queue is not looked for there.
+        """
 
 
 def activity(rows: Iterable[HourRow], since: int, now: int, longest_ms: float) -> Activity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
+from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import finalize
 
@@ -34,6 +35,7 @@ _Verb = Callable[Concatenate[Any, P], T]
 def _writes(function: _Work[P, T]) -> _Verb[P, T]:
     """Return the verb that does what a function does, in a transaction that is durable when the verb returns."""
 
+    @wraps(function)
     def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._database.write(lambda tx: function(tx, *args, **kwargs))
 
@@ -43,6 +45,7 @@ def _writes(function: _Work[P, T]) -> _Verb[P, T]:
 def _reads(function: _Work[P, T]) -> _Verb[P, T]:
     """Return the verb that does what a function does, in a transaction that sees one state of the database."""
 
+    @wraps(function)
     def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._database.read(lambda tx: function(tx, *args, **kwargs))
 
@@ -52,6 +55,7 @@ def _reads(function: _Work[P, T]) -> _Verb[P, T]:
 def _asks(function: _Work[P, T]) -> _Verb[P, T]:
     """Return the verb that does what a function does, which is a single statement that reads."""
 
+    @wraps(function)
     def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._database.ask(lambda tx: function(tx, *args, **kwargs))
 
