@@ -64,8 +64,8 @@ class Lease:
 class Capacity:
     """How many more deliveries a worker can take, in all and per endpoint.
 
-    The worker makes one for each call. The store takes from it for each delivery that it
-    leases, and leaves the rest of the due deliveries alone.
+    The worker makes one for each call. The store leases as much as a copy of it allows, and
+    leaves the rest of the due deliveries alone.
     """
 
     total: int

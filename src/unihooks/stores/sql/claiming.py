@@ -14,6 +14,7 @@ from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _TENANTS_PER_CLAIM = 100
 _LANES_PER_TENANT = 4
+_SEVERAL = 8
 
 _Lane = tuple[str, str]
 
@@ -89,11 +90,23 @@ class _Chosen:
     rows: list[Row] = field(factory=list)
     unleased: list[Row] = field(factory=list)
 
-    def leasing(self, tx: Transaction, lease: Lease) -> Call:
-        """Return the call that leases what is not leased yet."""
-        keys = [(row[0], row[1]) for row in self.unleased]
+    def leasing(self, tx: Transaction, lease: Lease) -> list[Call]:
+        """Return the calls that lease what is not leased yet."""
+        leased = {"until": tx.now + round(lease.seconds * SECOND), "token": lease.token}
+        ids: dict[str, list[str]] = {}
+        for row in self.unleased:
+            ids.setdefault(row[0], []).append(row[1])
         self.unleased = []
-        return Call("lease", keys, {"until": tx.now + round(lease.seconds * SECOND), "token": lease.token})
+        # By tenant it takes two thirds of the time where a tenant has several.
+        few = [(tenant, one) for tenant, these in ids.items() if len(these) < _SEVERAL for one in these]
+        several = {tenant: these for tenant, these in ids.items() if len(these) >= _SEVERAL}
+        return [
+            Call("lease", few, leased),
+            *(
+                Call("lease_of_tenant", values={**leased, "tenant": tenant, "ids": several[tenant]})
+                for tenant in several
+            ),
+        ]
 
 
 def _choose(tx: Transaction, lanes: Iterable[_Lane], capacity: Capacity, lease: Lease) -> _Chosen:
@@ -103,7 +116,7 @@ def _choose(tx: Transaction, lanes: Iterable[_Lane], capacity: Capacity, lease: 
     while waiting and capacity.total:
         if chosen.unleased:
             # Or the next look would find them again.
-            tx.pipeline(chosen.leasing(tx, lease))
+            tx.pipeline(*chosen.leasing(tx, lease))
         asked = [waiting.popleft() for _ in range(min(len(waiting), capacity.total))]
         share = capacity.total // len(asked)
         shares = [(endpoint_id, min(share, capacity.left(endpoint_id)), turn) for turn, endpoint_id in enumerate(asked)]
@@ -121,7 +134,7 @@ def _lease(tx: Transaction, chosen: _Chosen, lanes: list[_Lane], lease: Lease, *
     settling = [Call("lock_lanes", values=endpoints), Call("settle_lanes", values=endpoints)] if lanes else []
     rows = chosen.rows
     *_, bodies, versions = tx.pipeline(
-        chosen.leasing(tx, lease),
+        *chosen.leasing(tx, lease),
         *settling,
         Call("event_bodies", list(dict.fromkeys((row[0], row[2]) for row in rows))),
         Call("config_versions", values={"tenants": list({row[0] for row in rows})}),

@@ -102,14 +102,10 @@ class SQLStore(Store):
         return self._database.watch(changed)
 
     def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
-        planned = self._planner.plan(self._database, lease, capacity, limit)
-        _take(capacity, planned.claimed)
-        return planned
+        return self._planner.plan(self._database, lease, capacity, limit)
 
     def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
-        claimed = self._claimer.claim(self._database, lease, capacity)
-        _take(capacity, claimed)
-        return claimed
+        return self._claimer.claim(self._database, lease, capacity)
 
     def record(self, results: Sequence[Result]) -> Recorded:
         return self._database.write(lambda tx: recording.record(tx, results), recording.opening(results))
@@ -184,8 +180,3 @@ class SQLStore(Store):
     list_tenants = _reads(statistics.list_tenants)
     oldest_unplanned = _asks(statistics.oldest_unplanned)
     statistics = _reads(statistics.queue)
-
-
-def _take(capacity: Capacity, claimed: Sequence[Claimed]) -> None:
-    for one in claimed:
-        capacity.take(one.endpoint_id)
