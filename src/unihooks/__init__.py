@@ -21,8 +21,9 @@ from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping, Preview
 from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
-from unihooks._model.catalog import Catalog, EventType, Product
+from unihooks._model.catalog import Catalog
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
+from unihooks._model.products import EventType, Product
 from unihooks._model.retries import RetryPolicy
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus

@@ -41,9 +41,10 @@ from unihooks._management.retention import erase, prune
 from unihooks._management.settings import Hook, Settings
 from unihooks._management.webhooks import Bounds, Webhooks
 from unihooks._message.payload import encode, unordered
-from unihooks._model.catalog import Catalog, check_names
+from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_tenant
 from unihooks._model.log import Event
+from unihooks._model.products import check_names
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._model.targets import TargetPolicy
 from unihooks.abc import EmitOutcome, Store

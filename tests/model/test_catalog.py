@@ -5,7 +5,8 @@ from enum import Enum
 
 import pytest
 
-from unihooks._model.catalog import Catalog, check_name, check_names, check_subscription
+from unihooks._model.catalog import Catalog
+from unihooks._model.products import check_name, check_names, check_subscription
 from unihooks.exceptions import Conflict, InvalidPayload, UnknownEventType
 
 ORDER = {

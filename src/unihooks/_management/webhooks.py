@@ -21,10 +21,11 @@ from unihooks._message.payload import encode
 from unihooks._message.rendering import Rendering, RenderingFailed
 from unihooks._message.secrets import Secret, check_signing_secret, generate_secret
 from unihooks._message.signing import valid_secrets
-from unihooks._model.catalog import Catalog, check_name
+from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_choice, check_filters, check_id, check_number, check_tenant
 from unihooks._model.endpoints import enabled, matched_endpoints, new_endpoints, normaliser
 from unihooks._model.log import Attempt
+from unihooks._model.products import check_name
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus, to_status
 from unihooks.abc import WebhookFilter

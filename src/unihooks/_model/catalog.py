@@ -2,146 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from difflib import get_close_matches
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
-from unihooks._message.payload import decode, encode, step
 from unihooks._model.catalog_documents import asyncapi_document, openapi_document
-from unihooks.exceptions import Conflict, InvalidPayload, UnknownEventType
-
-EVERY_EVENT = "*"
-"""The event type of a subscription to all events of a product."""
-
-
-def check_name(kind: str, value: object) -> str:
-    """Return a product or event type as plain text; refuse what cannot be sent as a header value.
-
-    >>> check_name("event type", "message.received")
-    'message.received'
-    >>> check_name("event type", "message received")
-    Traceback (most recent call last):
-    ...
-    unihooks.exceptions.UnknownEventType: the event type 'message received' is malformed; ...
-    """
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        shown = repr(value)[:_SHOWN]
-        message = f"the {kind} {shown} is malformed; use 1 to 128 letters, digits and ._:/-"
-        raise UnknownEventType(message, name=kind.replace(" ", "_"))
-    # A member of a `(str, Enum)` would format as its name; this gives its value.
-    return str.__str__(value)
-
-
-def check_names(product: object, event_type: object) -> tuple[str, str]:
-    """Return a product and an event type as `check_name` does; recent ones come from a cache."""
-    try:
-        return _cached_names(product, event_type)
-    except TypeError:  # what cannot be hashed is no text
-        return check_name("product", product), check_name("event type", event_type)
-
-
-# Typed, since of two equal values of different types perhaps only one is a text.
-@lru_cache(maxsize=1024, typed=True)
-def _cached_names(product: object, event_type: object) -> tuple[str, str]:
-    return check_name("product", product), check_name("event type", event_type)
-
-
-def check_subscription(product: object, event_type: object) -> tuple[str, str]:
-    """Return the product and event type of a subscription, where `*` alone means every event type.
-
-    >>> check_subscription("shop", "order.*")
-    Traceback (most recent call last):
-    ...
-    unihooks.exceptions.UnknownEventType: the event type 'order.*' is malformed: ...
-    """
-    if isinstance(product, str) and EVERY_EVENT in product:
-        message = f"the product {product[:_SHOWN]!r} is malformed: a subscription names one product; add one for each"
-        raise UnknownEventType(message, name="product")
-    product = check_name("product", product)
-    if event_type == EVERY_EVENT:
-        return product, EVERY_EVENT
-    if isinstance(event_type, str) and EVERY_EVENT in event_type:
-        shown = f"the event type {event_type[:_SHOWN]!r} is malformed"
-        message = (
-            f"{shown}: '*' works only on its own, as every event of the product; use that, or name each event type"
-        )
-        raise UnknownEventType(message, name="event_type")
-    return product, check_name("event type", event_type)
-
-
-@attrs.frozen(kw_only=True)
-class EventType:
-    """One kind of event; `schema` and `example` are None if none was given."""
-
-    product: str
-    name: str
-    title: str
-    description: str | None = None
-    schema: Any = attrs.field(default=None, hash=False)
-    example: Any = attrs.field(default=None, hash=False)
-    _check: Callable[[Any], None] | None = attrs.field(default=None, eq=False, repr=False)
-
-    def check_payload(self, payload: Any) -> None:
-        """Refuse a payload that does not match the schema, if there is one."""
-        if self._check is not None:
-            self._check(payload)
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Product:
-    """A product and its event types: iterate over them, look them up by name, add more."""
-
-    name: str
-    title: str
-    description: str | None = None
-    _events: dict[str, EventType] = attrs.field(factory=dict, repr=False)
-
-    def add_event(
-        self,
-        event_type: str,
-        *,
-        title: str | None = None,
-        description: str | None = None,
-        schema: dict[str, Any] | bool | None = None,
-        example: Any = None,
-    ) -> EventType:
-        """Offer an event type; with a JSON Schema 2020-12, its payloads are checked.
-
-        A schema needs the extra `unihooks[schema]`. It must be valid and must
-        not refer to other documents; the example must match it.
-        """
-        event_type = check_name("event type", event_type)
-        _check_texts(title=title, description=description)
-        event = EventType(
-            product=self.name,
-            name=event_type,
-            title=title or event_type,
-            description=description,
-            schema=_snapshot(schema, "schema"),
-            example=_snapshot(example, "example"),
-            check=None if schema is None else _schema_check(_snapshot(schema, "schema")),
-        )
-        _check_example(event)
-        if self._events.setdefault(event_type, event) is not event:
-            raise Conflict(f"{self.name} already has an event type {event_type!r}; add it only once", name=event_type)
-        return event
-
-    def __iter__(self) -> Iterator[EventType]:
-        return iter(tuple(self._events.values()))
-
-    def __contains__(self, event_type: object) -> bool:
-        return event_type in self._events
-
-    def __getitem__(self, event_type: str) -> EventType:
-        try:
-            return self._events[event_type]
-        except (KeyError, TypeError):
-            kind = f"event type of {self.name}"
-            raise _unknown(kind, event_type, self._events, "event_type") from None
+from unihooks._model.products import (
+    EVERY_EVENT,
+    EventType,
+    Product,
+    _check_texts,
+    _unknown,
+    check_name,
+    check_names,
+    check_subscription,
+)
+from unihooks.exceptions import Conflict
 
 
 @attrs.frozen(eq=False)
@@ -208,111 +85,3 @@ class Catalog:
             return self._products[product]
         except (KeyError, TypeError):
             raise _unknown("product", product, self._products, "product") from None
-
-
-def _check_texts(**texts: object) -> None:
-    for name, value in texts.items():
-        if value is not None and not isinstance(value, str):
-            raise UnknownEventType(f"{name} must be text or None, not {type(value).__name__}", name=name)
-
-
-def _unknown(kind: str, wanted: str, known: dict[str, Any], name: str) -> UnknownEventType:
-    near = get_close_matches(str(wanted), list(known))
-    hint = "did you mean " + " or ".join(map(repr, near)) + "?" if near else "add it to the catalog"
-    article = "an" if kind.startswith("e") else "a"
-    return UnknownEventType(f"{str(wanted)!r} is not {article} {kind}; {hint}", name=name)
-
-
-def _snapshot(value: Any, name: str) -> Any:
-    """Copy a JSON value, so that changes that the host makes later have no effect."""
-    if value is None:
-        return None
-    try:
-        return decode(encode(value))
-    except InvalidPayload as exc:
-        raise InvalidPayload(f"the {name} at {exc.message}", name=f"{name}{exc.name}") from exc
-
-
-def _check_example(event: EventType) -> None:
-    if event.example is None:
-        return
-    try:
-        event.check_payload(event.example)
-    except InvalidPayload as exc:
-        raise InvalidPayload(f"the example at {exc.message}", name=f"example{exc.name}") from exc
-
-
-def _schema_check(schema: Any) -> Callable[[Any], None]:
-    """Compile a schema into a function that raises `InvalidPayload` for what does not match."""
-    validator = _validator(schema)
-    from referencing.exceptions import Unresolvable
-
-    def check(payload: Any) -> None:
-        try:
-            error = next(validator.iter_errors(payload), None)
-        except (RecursionError, Unresolvable) as exc:
-            message = "$: the schema's references cannot be resolved or never end; correct the schema"
-            raise InvalidPayload(message, name="$") from exc
-        if error is not None:
-            raise _misfit(error)
-
-    return check
-
-
-def _validator(schema: Any) -> Any:
-    try:
-        from jsonschema import Draft202012Validator, validators
-        from jsonschema.exceptions import SchemaError
-        from referencing.exceptions import Unresolvable
-    except ImportError as exc:
-        raise ImportError('schemas need jsonschema; install it with: pip install "unihooks[schema]"') from exc
-    try:
-        Draft202012Validator.check_schema(schema)
-        registry = _check_references(schema)
-    except (SchemaError, Unresolvable, RecursionError) as exc:
-        reason = getattr(exc, "message", None) or f"{exc} cannot be resolved inside it"
-        message = f"the schema is not valid JSON Schema 2020-12; correct it: {reason}"
-        raise InvalidPayload(message, name="schema") from exc
-    types = Draft202012Validator.TYPE_CHECKER.redefine("array", _is_array)
-    extend: Callable[..., Any] = validators.extend
-    return extend(Draft202012Validator, type_checker=types)(schema, registry=registry)
-
-
-def _is_array(_: object, value: object) -> bool:
-    return isinstance(value, (list, tuple))
-
-
-def _check_references(schema: Any) -> Any:
-    """Resolve every reference, to the schema itself or to the standard's own schemas; nothing is fetched."""
-    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
-    from referencing.jsonschema import DRAFT202012
-
-    resource = DRAFT202012.create_resource(schema)
-    waiting = [(resource, REGISTRY.resolver_with_root(resource))]
-    while waiting:
-        part, resolver = waiting.pop()
-        for keyword in ("$ref", "$dynamicRef"):
-            if isinstance(part.contents, dict) and keyword in part.contents:
-                resolver.lookup(part.contents[keyword])
-        waiting += [(sub, resolver.in_subresource(sub)) for sub in part.subresources()]
-    return REGISTRY
-
-
-def _misfit(error: Any) -> InvalidPayload:
-    """Return the error that says where a payload does not match, quoting the schema and never the payload."""
-    path = "$"
-    for key in error.absolute_path:
-        path = step(path, key)
-    if error.validator in _NAMES_ONLY_KEYS:
-        reason = error.message[:_SHOWN]
-    elif error.validator is None:
-        reason = "the schema allows nothing here"
-    else:
-        rule = f"{error.validator}: {error.validator_value}"
-        reason = f"it does not match the schema's {rule[:_SHOWN]}"
-    return InvalidPayload(f"{path}: {reason}; correct the payload or the schema", name=path)
-
-
-_NAME = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
-_NAMES_ONLY_KEYS = {"required", "additionalProperties", "dependentRequired"}
-_SHOWN = 160

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from unihooks._model.catalog import EventType, Product
+from unihooks._model.products import EventType, Product
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"

@@ -13,8 +13,8 @@ from unihooks._base.times import from_us, optional_from_us
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, check_signing_secret
-from unihooks._model.catalog import check_subscription
 from unihooks._model.checks import check_text
+from unihooks._model.products import check_subscription
 from unihooks.exceptions import InvalidWebhook
 
 E = TypeVar("E", bound=StrEnum)

@@ -17,8 +17,9 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.signing import verify
-from unihooks._model.catalog import Catalog, EventType
+from unihooks._model.catalog import Catalog
 from unihooks._model.log import Attempt, Delivery, Event
+from unihooks._model.products import EventType
 from unihooks._model.retries import RetryPolicy
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.cli._options import json_option

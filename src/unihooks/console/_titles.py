@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from unihooks._model.catalog import EVERY_EVENT, Catalog
+from unihooks._model.catalog import Catalog
+from unihooks._model.products import EVERY_EVENT
 from unihooks.console._locale import gettext
 
 

@@ -9,9 +9,10 @@ from unihooks._base.ids import new_id
 from unihooks._base.times import Clock, system_clock, to_us
 from unihooks._management.option_checks import check_clock, check_key, check_kinds
 from unihooks._message.payload import decode, encode, unordered
-from unihooks._model.catalog import Catalog, check_name
+from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_tenant
 from unihooks._model.log import Event
+from unihooks._model.products import check_name
 from unihooks.exceptions import IdempotencyConflict
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from unihooks._management.paging import Page
 from unihooks._message.secrets import Secret
 from unihooks._message.signing import verification_key
-from unihooks._model.catalog import EventType, Product
+from unihooks._model.products import EventType, Product
 from unihooks._model.webhooks import Webhook
 from unihooks.console.api._json import to_json
 

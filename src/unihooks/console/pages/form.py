@@ -9,7 +9,8 @@ from starlette.routing import Route
 
 from unihooks._dispatcher import Dispatcher
 from unihooks._message.mapping import Preview
-from unihooks._model.catalog import EVERY_EVENT, Catalog, EventType
+from unihooks._model.catalog import Catalog
+from unihooks._model.products import EVERY_EVENT, EventType
 from unihooks._model.webhooks import Webhook
 from unihooks.console import _draft, _draft_checks, _tree
 from unihooks.console._access import Form, action, view

@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from unihooks._message.payload import encode
 from unihooks._message.rendering import Rendering
-from unihooks._model.catalog import EVERY_EVENT, Catalog
+from unihooks._model.catalog import Catalog
+from unihooks._model.products import EVERY_EVENT
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._formats import pretty

@@ -15,7 +15,7 @@ Parameters = Mapping[str, Any]
 
 @frozen(kw_only=True)
 class Kind:
-    """Be a kind of connection: the database it speaks to, and how to fetch the rows of one statement.
+    """A kind of connection: the database it speaks to, and how to fetch the rows of one statement.
 
     `fetch` is None for a kind that works with `await` only. `ask` finds out
     the database of a kind that speaks to several.

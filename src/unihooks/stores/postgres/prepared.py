@@ -17,7 +17,7 @@ _PARAMETER = re.compile(r"%\((\w+)\)[sb]")
 
 @frozen
 class _Named:
-    """Be a statement under a name: the text that prepares it, and the one that runs it."""
+    """A statement under a name: the text that prepares it, and the one that runs it."""
 
     name: str
     prepare: bytes
