@@ -119,7 +119,8 @@ class Dispatcher:
         self._batcher = EmitBatcher(store)
         self._no_worker = _NoWorkerWarning(store)
         self._watch = Watch(store)
-        self._settings = Settings(
+        # What a worker needs of this dispatcher.
+        self.settings = Settings(
             store=store,
             retries=retries,
             deadline=float(deadline),
@@ -130,14 +131,9 @@ class Dispatcher:
             on_endpoint_disabled=on_endpoint_disabled,
         )
         bounds = Bounds(webhooks_per_tenant=webhooks_per_tenant, endpoints_per_webhook=endpoints_per_webhook)
-        send = TestSender(self._settings).send
-        self.webhooks = Webhooks(settings=self._settings, targets=targets, catalog=catalog, bounds=bounds, send=send)
-        self.log = Log(self._settings)
-
-    @property
-    def settings(self) -> Settings:
-        """Return what a worker needs of this dispatcher."""
-        return self._settings
+        send = TestSender(self.settings).send
+        self.webhooks = Webhooks(settings=self.settings, targets=targets, catalog=catalog, bounds=bounds, send=send)
+        self.log = Log(self.settings)
 
     # Emitting.
 
@@ -193,7 +189,7 @@ class Dispatcher:
         if connection is not None:
             return _with_payload(await self._store.aemit_on(connection, new), payload)
         event = _settled(await self._batcher.submit(new), payload)
-        self._settings.wake()
+        self.settings.wake()
         if self._no_worker.is_due(event):
             await asyncio.to_thread(self._no_worker.look, event)
         return event
@@ -219,7 +215,7 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Let workers look at once, as after a host's commit; a hint, never needed."""
-        self._settings.wake()
+        self.settings.wake()
         self._store.wake()
 
     # Working.
@@ -244,13 +240,12 @@ class Dispatcher:
         It waits neither for the future nor for what other workers hold; after
         `timeout` seconds it starts nothing more and finishes what it has started.
         """
-        check_seconds("timeout", timeout, at_least=0)
-        return run_in_new_loop(lambda: drain(self._settings, timeout))
+        return run_in_new_loop(lambda: self.adrain(timeout))
 
     async def adrain(self, timeout: float = 10.0) -> DrainResult:
         """Do what `drain` does inside the running event loop."""
         check_seconds("timeout", timeout, at_least=0)
-        return await drain(self._settings, timeout)
+        return await drain(self.settings, timeout)
 
     def stats(self) -> Stats:
         """Return the state of the queue over all tenants."""
@@ -334,7 +329,7 @@ class Dispatcher:
         return product, event_type, body
 
     def _told(self, last: Event) -> None:
-        self._settings.wake()
+        self.settings.wake()
         if self._no_worker.is_due(last):
             self._no_worker.look(last)
 

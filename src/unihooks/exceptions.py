@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 
 class UnihooksError(Exception):
     """The root of all errors of this library.
@@ -16,11 +18,7 @@ class UnihooksError(Exception):
         self.name = name
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.name)
-
-
-def _rebuild(kind: type[UnihooksError], message: str, name: str | None) -> UnihooksError:
-    return kind(message, name=name)
+        return partial(type(self), name=self.name), (self.message,)
 
 
 class InvalidWebhook(UnihooksError, ValueError):

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection
 
 from attrs import frozen
 
-from unihooks._base.times import SECOND
+from unihooks._base.times import DAY, SECOND
 from unihooks._contract.filters import WebhookFilter, Window
 from unihooks._message.rendering import Rendering
 from unihooks._message.requests import Destination
 from unihooks._model.webhooks import Webhook
 
 ANSWERS_PER_TENANT = 1_000
-ANSWER_KEPT_US = 24 * 3600 * SECOND
+ANSWER_KEPT_US = DAY
 ANSWER_AWAITED_US = 300 * SECOND
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from unihooks._message.payload import check
+from unihooks._message.payload import check, is_utf8
 from unihooks.exceptions import InvalidMapping
 
 MAX_RULES = 100
@@ -222,7 +222,7 @@ def _bad_path(text: str, reason: str) -> InvalidMapping:
 
 
 def _is_storable(text: str) -> bool:
-    return len(text) <= MAX_TEXT and not any("\ud800" <= character <= "\udfff" for character in text)
+    return len(text) <= MAX_TEXT and is_utf8(text)
 
 
 def _check_renames(rules: list[_Rule]) -> None:

@@ -101,6 +101,15 @@ def step(path: str, key: str | int) -> str:
     return f"{path}.{key}" if _BARE_KEY.fullmatch(key) else f"{path}[{str(key)!r}]"
 
 
+def is_utf8(text: str) -> bool:
+    """Tell whether a text can be UTF-8, which has no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _descend(level: list[Any], room: int) -> tuple[list[Any], int]:
     """Return the values one level further down; raise TypeError if something on this level cannot be sent.
 
@@ -178,17 +187,13 @@ def _key_fault(value: dict[object, object]) -> str | None:
     for key in value:
         if not isinstance(key, str):
             return f"a key is of type {type(key).__name__}; JSON keys are text, so convert it with str() first"
-        if _text_fault(key):
+        if not is_utf8(key):
             return f"the key {str(key)!r} holds a lone surrogate; remove or replace it"
     return None
 
 
 def _text_fault(text: str) -> str | None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "the text holds a lone surrogate, which is not UTF-8; remove or replace it"
-    return None
+    return None if is_utf8(text) else "the text holds a lone surrogate, which is not UTF-8; remove or replace it"
 
 
 def _float_fault(value: float) -> str | None:

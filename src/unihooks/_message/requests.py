@@ -13,11 +13,10 @@ from attrs import field, frozen
 
 from unihooks._base.times import SECOND, from_us, to_us
 from unihooks._message.headers import HeaderSet
-from unihooks._message.secrets import Secret
+from unihooks._message.secrets import MASK, Secret
 from unihooks._message.signing import Signer, valid_secrets
 
 USER_AGENT = f"unihooks/{version('unihooks')}"
-REDACTED = "***"
 # Shorter values occur in answers by chance, so redacting them would blot out unrelated text.
 _LEAST_HIDDEN = 6
 
@@ -61,7 +60,7 @@ class PreparedDestination:
         """Remove signing secrets and the values of custom headers, which some receivers echo, from an answer."""
         for value in self.hidden if text else ():
             if value in text:
-                text = text.replace(value, REDACTED.encode())
+                text = text.replace(value, MASK.encode())
         return text
 
     def redacted_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
@@ -145,7 +144,8 @@ def prepare(destination: Destination, now: int) -> PreparedDestination:
     secrets = valid_secrets(destination.secrets, from_us(now))
     first = {"host": url.netloc.decode(), "content-type": "application/json", "user-agent": USER_AGENT}
     webhook = ("unihooks-webhook", destination.webhook_id)
-    shown = [*first.items(), webhook, *((name, REDACTED) for name in destination.headers)]
+    shown = [*first.items(), webhook, *((name, MASK) for name in destination.headers)]
+    expiries = [to_us(secret.expires_at) for secret in secrets if secret.expires_at is not None]
     return PreparedDestination(
         destination=destination,
         url=url,
@@ -155,7 +155,7 @@ def prepare(destination: Destination, now: int) -> PreparedDestination:
         signer=Signer(secrets),
         shown=json.dumps(shown)[:-1],
         hidden=_hidden(destination),
-        expires_at=_first_expiry(secrets),
+        expires_at=min(expiries, default=None),
     )
 
 
@@ -180,8 +180,3 @@ def _hidden(destination: Destination) -> tuple[bytes, ...]:
 
 def _lines(headers: Iterable[tuple[str, str]]) -> str:
     return "".join([f"{name}: {value}\r\n" for name, value in headers])
-
-
-def _first_expiry(secrets: list[Secret] | tuple[Secret, ...]) -> int | None:
-    times = [to_us(secret.expires_at) for secret in secrets if secret.expires_at is not None]
-    return min(times, default=None)

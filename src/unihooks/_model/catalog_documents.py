@@ -54,7 +54,7 @@ def openapi_document(catalog: Iterable[Product], *, title: str, version: str) ->
         "webhooks": {key: {"post": _operation(key, event)} for key, event in named.items()},
         "components": {
             "schemas": {key: _placed(event.schema, f"#/components/schemas/{key}") for key, event in named.items()},
-            "parameters": {name: _parameter(name) for name in _HEADERS},
+            "parameters": {name: {"name": name, "in": "header", "required": True} | _header(name) for name in _HEADERS},
             "securitySchemes": _security_schemes("apiKey"),
         },
     }
@@ -124,10 +124,6 @@ def _operation(key: str, event: EventType) -> dict[str, Any]:
         "x-event-type": event.name,
     }
     return _described(operation, event.description)
-
-
-def _parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": True} | _header(name)
 
 
 def _header(name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from unihooks._base.times import to_us
+from unihooks._message.payload import is_utf8
 from unihooks.exceptions import InvalidWebhook, NotFound
 
 _MAX_TENANT = 256
@@ -72,10 +73,4 @@ def check_text(name: str, value: object, *, at_most: int) -> None:
 
 def storable(value: str) -> bool:
     """Tell whether every database can keep the text, which must contain no NUL and no lone surrogate."""
-    if "\0" in value:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return "\0" not in value and is_utf8(value)

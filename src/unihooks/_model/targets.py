@@ -126,11 +126,14 @@ class TargetPolicy:
         """
         parts = _split(url)
         scheme = parts["scheme"].lower()
-        self._check_scheme(scheme)
+        if scheme != "https" and not (scheme == "http" and self.allow_http):
+            _refuse("the URL must start with https://")
         host, port = _host_and_port(parts["authority"])
         location = self.check_host(host) + _checked_port(scheme, port)
-        path = _as_sent(_NOT_ASCII.sub(_quoted, _without_dots(parts["path"] or "/") + parts["query"]))
-        return _checked_length(f"{scheme}://{location}{path}")
+        path = _without_dots(parts["path"] or "/") + parts["query"]
+        path = _NOT_ASCII.sub(lambda match: quote(match[0]), path)
+        sent = httpx.URL(f"https://host{path}").raw_path.decode("ascii")
+        return _checked_length(f"{scheme}://{location}{sent}")
 
     def check_host(self, host: str) -> str:
         """Return a host name or address as it is written in a URL, or raise `TargetRefused`."""
@@ -158,11 +161,6 @@ class TargetPolicy:
         if not _within(parsed, self.allow) and not _is_public(parsed):
             _refuse("the address is not public; use a public one")
         return str(parsed)
-
-    def _check_scheme(self, scheme: str) -> None:
-        if scheme == "https" or (scheme == "http" and self.allow_http):
-            return
-        _refuse("the URL must start with https://")
 
     def _check_ipv6(self, host: str) -> str:
         if ":" not in host:
@@ -216,10 +214,6 @@ def _checked_port(scheme: str, port: int | None) -> str:
     return f":{port}"
 
 
-def _quoted(match: re.Match[str]) -> str:
-    return quote(match[0])
-
-
 def _without_dots(path: str) -> str:
     first, *steps = path.split("/")
     kept: list[str] = []
@@ -230,10 +224,6 @@ def _without_dots(path: str) -> str:
             kept.append(step)
     end = [""] if steps[-1:] in ([".."], ["."]) else []
     return "/".join([first, *kept, *end])
-
-
-def _as_sent(path: str) -> str:
-    return httpx.URL(f"https://host{path}").raw_path.decode("ascii")
 
 
 def _normalised(host: str) -> str:

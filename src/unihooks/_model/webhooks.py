@@ -194,11 +194,8 @@ class Webhook:
     def _check_endpoints(self, _attribute: object, value: tuple[Endpoint, ...]) -> None:
         if not value:
             raise InvalidWebhook("a webhook needs at least one endpoint URL", name="endpoints")
-        seen: set[str] = set()
-        for endpoint in value:
-            if endpoint.url in seen:
-                raise InvalidWebhook("the same endpoint URL is given twice; leave one out", name="endpoints")
-            seen.add(endpoint.url)
+        if len({endpoint.url for endpoint in value}) < len(value):
+            raise InvalidWebhook("the same endpoint URL is given twice; leave one out", name="endpoints")
 
     @mapping.validator
     def _check_mapping(self, _attribute: object, value: object) -> None:

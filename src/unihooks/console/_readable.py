@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
-from unihooks._message.requests import REDACTED
+from unihooks._message.secrets import MASK
 from unihooks._message.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from unihooks._model.log import Attempt
 from unihooks._model.webhooks import Webhook
@@ -56,7 +56,7 @@ def curl(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
     lines = [f"curl -sS -X POST {shlex.quote(shown(url))}"]
     for name, value in headers:
         if name.lower() not in _OF_THE_CONNECTION:
-            given = "FILL-IN" if value == REDACTED else value
+            given = "FILL-IN" if value == MASK else value
             lines.append(f"-H {shlex.quote(shown(f'{name}: {given}'))}")
     lines.append(f"--data-raw {shlex.quote(body.decode(errors='replace'))}")
     return " \\\n  ".join(lines)

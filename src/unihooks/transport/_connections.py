@@ -131,9 +131,6 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = None
 
     def _send(self, data: bytes) -> None:
-        self._write_in_time(data)
-
-    def _write_in_time(self, data: bytes) -> None:
         # After this process was frozen, another worker may have claimed the delivery, and sending would duplicate it.
         # So the deadline is checked as late as possible: after encryption, right before the system call.
         if monotonic() >= self.deadline:

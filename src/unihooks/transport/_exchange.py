@@ -66,7 +66,9 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
     started = monotonic()
     try:
         if type(transport) is HTTPTransport and _is_whole(request):
-            return _of_answer(await transport.ask(request, deadline), started)
+            answer = await transport.ask(request, deadline)
+            small = answer.head_size <= MAX_HEADER_BYTES and len(answer.headers) <= MAX_HEADERS
+            return _outcome(answer, answer.headers if small else _capped(answer.headers), started)
         return await _over_foreign(transport, request, started, deadline)
     except Exception as exc:  # noqa: BLE001 - the attempt fails, the worker goes on
         error = _sentence(exc)
@@ -78,15 +80,15 @@ def _is_whole(request: httpx.Request) -> bool:
     return type(request) is RenderedRequest or isinstance(request.stream, httpx.ByteStream)
 
 
-def _of_answer(answer: AnswerParser, started: float) -> Exchange:
-    headers = answer.headers
-    if answer.head_size > MAX_HEADER_BYTES or len(headers) > MAX_HEADERS:
-        headers = _capped(headers)
+def _outcome(
+    found: AnswerParser | _Progress, headers: Headers, started: float, *, error: str | None = None
+) -> Exchange:
     return Exchange(
-        status_code=answer.status,
+        status_code=found.status,
         headers=headers,
-        body=answer.body[:MAX_BODY_BYTES],
-        warnings=() if answer.warning is None else (answer.warning,),
+        body=bytes(found.body[:MAX_BODY_BYTES]),
+        error=error,
+        warnings=() if found.warning is None else (found.warning,),
         duration=monotonic() - started,
     )
 
@@ -119,14 +121,7 @@ async def _over_foreign(
         if not task.done():
             await _abandon(task)
     _settle(progress, task, late=late, limit=deadline - started)
-    return Exchange(
-        status_code=progress.status,
-        headers=_capped(progress.headers),
-        body=bytes(progress.body[:MAX_BODY_BYTES]),
-        error=progress.error,
-        warnings=() if progress.warning is None else (progress.warning,),
-        duration=monotonic() - started,
-    )
+    return _outcome(progress, _capped(progress.headers), started, error=progress.error)
 
 
 async def _follow(transport: httpx.AsyncBaseTransport, request: httpx.Request, progress: _Progress) -> None:

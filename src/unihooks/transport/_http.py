@@ -17,7 +17,7 @@ from unihooks.transport._connections import Connection
 from unihooks.transport._dialing import Dialer, Target, port_of
 from unihooks.transport._errors import BadAnswer, BadRequest, ConnectionEnded
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
-from unihooks.transport._pool import IdleLimits, Pool, idle_that_fit
+from unihooks.transport._pool import Pool, idle_that_fit
 
 _SWEEP_SECONDS = 0.1
 # Each attempt that ends lets another begin, which takes the loop a while; so of hundreds, only a few end at a time.
@@ -69,8 +69,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         self._connect_timeout = connect_timeout
         self._max_answer_bytes = max_answer_bytes
         total = idle_that_fit() if max_idle is None else max_idle
-        limits = IdleLimits(total=total, per_endpoint=max_idle_per_endpoint, seconds=idle_seconds)
-        self._pool = Pool(limits)
+        self._pool = Pool(total=total, per_endpoint=max_idle_per_endpoint, seconds=idle_seconds)
         self._asking: set[Connection] = set()
         self._dialer: Dialer | None = None
 
@@ -198,7 +197,7 @@ class _Ticker:
     def start(self) -> None:
         """Start the timer, unless it is running."""
         if self._timer is None:
-            self._start(self._seconds)
+            self._timer = self._loop.call_later(self._seconds, self._tick)
 
     def stop(self) -> None:
         """Stop the timer."""
@@ -210,10 +209,7 @@ class _Ticker:
         self._timer = None
         seconds = self._action()
         if seconds is not None:
-            self._start(seconds)
-
-    def _start(self, seconds: float) -> None:
-        self._timer = self._loop.call_later(seconds, self._tick)
+            self._timer = self._loop.call_later(seconds, self._tick)
 
 
 def _connection_of(request: httpx.Request) -> tuple[str | None, str, bytes, int | None]:

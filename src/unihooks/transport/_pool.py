@@ -7,11 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
-import attrs
-
 from unihooks.transport._connections import Connection
-
-Key = Hashable
 
 _MOST_IDLE: Final = 10_000
 # A request sent at the end of the time that a peer waits would meet a closed connection.
@@ -24,27 +20,23 @@ def idle_that_fit() -> int:
     return _MOST_IDLE if files == resource.RLIM_INFINITY else min(files // 4, _MOST_IDLE)
 
 
-@attrs.frozen(kw_only=True)
-class IdleLimits:
-    """How many idle connections are kept, and for how many seconds at most."""
-
-    total: int
-    per_endpoint: int
-    seconds: float
-
-
 class Pool:
-    """The idle connections: the newest of a key is used first, the oldest of all is closed first."""
+    """The idle connections: the newest of a key is used first, the oldest of all is closed first.
 
-    def __init__(self, limits: IdleLimits) -> None:
-        self._limits = limits
+    At most `total` of them are kept, `per_endpoint` of one key, and each for `seconds`.
+    """
+
+    def __init__(self, *, total: int, per_endpoint: int, seconds: float) -> None:
+        self._total = total
+        self._per_endpoint = per_endpoint
+        self._seconds = seconds
         self._idle: OrderedDict[Connection, None] = OrderedDict()
-        self._by_key: dict[Key, OrderedDict[Connection, None]] = {}
+        self._by_key: dict[Hashable, OrderedDict[Connection, None]] = {}
 
     def __len__(self) -> int:
         return len(self._idle)
 
-    def take(self, key: Key) -> Connection | None:
+    def take(self, key: Hashable) -> Connection | None:
         """Take an idle connection with this key out of the pool."""
         own = self._by_key.get(key)
         if own:
@@ -58,7 +50,7 @@ class Pool:
 
     def put(self, connection: Connection, now: float, their_seconds: float | None = None) -> None:
         """Keep a connection after an answer, for less time than its peer says that it waits."""
-        seconds = self._limits.seconds
+        seconds = self._seconds
         if their_seconds is not None:
             seconds = min(seconds, their_seconds * _SHARE_OF_THEIR_TIME)
         own = self._by_key.get(connection.key)
@@ -67,9 +59,9 @@ class Pool:
         connection.idle_until = now + seconds
         connection.on_idle_close = self._forget
         own[connection] = self._idle[connection] = None
-        if len(own) > self._limits.per_endpoint:
+        if len(own) > self._per_endpoint:
             self._close(next(iter(own)))
-        if len(self._idle) > self._limits.total:
+        if len(self._idle) > self._total:
             self._close(next(iter(self._idle)))
 
     def sweep(self, now: float) -> None:

@@ -136,7 +136,7 @@ class TLSConnection(Connection):
         except ssl.SSLError as exc:
             self._end(exc)
             return
-        self._write_in_time(self._outgoing.read())
+        super()._send(self._outgoing.read())
 
     def _decrypt(self) -> None:
         incoming, scratch, read = self._incoming, self._scratch, self._ssl.read
