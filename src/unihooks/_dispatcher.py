@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Self
 
 from unihooks._base.awaitable import awaitable
@@ -35,8 +36,8 @@ from unihooks._management.option_checks import (
     check_triples,
     to_addresses,
 )
-from unihooks._management.overview import Overview, Stats, Watch, stats, tenants
-from unihooks._management.paging import Page
+from unihooks._management.overview import Overview, Stats, Watch, stats
+from unihooks._management.paging import Page, paginate
 from unihooks._management.retention import erase, prune
 from unihooks._management.settings import Hook, Settings
 from unihooks._management.webhooks import Bounds, Webhooks
@@ -149,10 +150,9 @@ class Dispatcher:
     ) -> Event:
         """Store an event; when this returns, it survives a power cut and will be delivered.
 
-        With `connection`, the event is one row in the host's open transaction
-        there: it is committed, or rolled back, by the host. With an
-        `idempotency_key` that the tenant has used for the same event and
-        payload, the first event comes back.
+        With `connection`, the event is one row in the host's open transaction there: it is committed, or rolled back,
+        by the host. With an `idempotency_key` that the tenant has used for the same event and payload, the first event
+        comes back.
 
         Raises:
             UnknownEventType: The product or event type is malformed or not in the catalog.
@@ -257,7 +257,8 @@ class Dispatcher:
 
     def tenants(self, *, limit: int = 50, cursor: str | None = None) -> Page[TenantStatistics]:
         """List tenants by name, with how many webhooks they have and how much is due."""
-        return tenants(self._store, limit=limit, cursor=cursor)
+        fetch, position = self._store.list_tenants, attrgetter("tenant")
+        return paginate(fetch, position, limit=limit, cursor=cursor, kind="tenant", rising=True)
 
     astats = awaitable(stats)
     aoverview = awaitable(overview)
@@ -266,9 +267,8 @@ class Dispatcher:
     def prune(self, *, older_than: timedelta | datetime) -> int:
         """Remove events that are older, with their deliveries and attempts; return how many went.
 
-        `older_than` is an age or an aware time. An event that is not planned
-        or has a pending delivery stays. Workers do this by themselves for what
-        is past the dispatcher's `retention`.
+        `older_than` is an age or an aware time. An event that is not planned or has a pending delivery stays. Workers
+        do this by themselves for what is past the dispatcher's `retention`.
         """
         return prune(self._store, older_than)
 
@@ -277,11 +277,10 @@ class Dispatcher:
     ) -> int:
         """Erase what a tenant's events said, for good; return how many were erased now.
 
-        They are those of `event_ids` or those made before the aware time
-        `before`. Payloads, mapped bodies, answers and request headers go; rows
-        and counts stay. What is pending is cancelled and what is not yet
-        planned is never sent, but a request that is under way ends. Ids of
-        other tenants and unknown ones are not found, and not counted.
+        They are those of `event_ids` or those made before the aware time `before`. Payloads, mapped bodies, answers and
+        request headers go; rows and counts stay. What is pending is cancelled and what is not yet planned is never
+        sent, but a request that is under way ends. Ids of other tenants and unknown ones are not found, and not
+        counted.
 
         Raises `StoreError` when another connection still holds old copies: erase again later.
         """
@@ -320,13 +319,12 @@ class Dispatcher:
         return NewEvent(new_id("evt_", now), tenant, product, event_type, body, now, check_key(key), digest)
 
     def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
-        product, event_type = check_names(product, event_type)
         if self.catalog is None:
-            return product, event_type, encode(payload)
+            return *check_names(product, event_type), encode(payload)
         kind = self.catalog.check(product, event_type)
         body = encode(payload)
         kind.check_payload(payload)
-        return product, event_type, body
+        return kind.product, kind.name, body
 
     def _told(self, last: Event) -> None:
         self.settings.wake()

@@ -1,11 +1,9 @@
 """The contracts of the pluggable parts: the store, and the emitter that application code sees.
 
-A store keeps configuration, events, deliveries, attempts and lanes. Its verbs
-are synchronous, work on batches and may be called from any thread. Times are
-whole microseconds since 1970 by the store's own clock (`now`). Every verb is
-one transaction: it happens whole or not at all, and has happened durably when
-it returns (`plan` and `claim` when the next does). Drivers' errors leave a
-store as `StoreError`.
+A store keeps configuration, events, deliveries, attempts and lanes. Its verbs are synchronous, work on batches and may
+be called from any thread. Times are whole microseconds since 1970 by the store's own clock (`now`). Every verb is one
+transaction: it happens whole or not at all, and has happened durably when it returns (`plan` and `claim` when the next
+does). Drivers' errors leave a store as `StoreError`.
 """
 
 from __future__ import annotations
@@ -117,8 +115,7 @@ class Emitter(Protocol):
 class Store(EventQueue, Configuration, DeliveryLog, Statistics):
     """A store: all four contracts, with one clock and one life.
 
-    One of somebody else's may take some of them from a store that is there,
-    and bring its own queue and log.
+    One of somebody else's may take some of them from a store that is there, and bring its own queue and log.
     """
 
     @abstractmethod

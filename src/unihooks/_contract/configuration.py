@@ -50,12 +50,10 @@ class Configuration(ABC):
     def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
         """Replace a webhook by `revise(current)`, whose errors pass through and change nothing.
 
-        No other change comes between. The lane of each endpoint is then open
-        exactly if the webhook is active and the endpoint enabled; closing and
-        opening touches no delivery. New endpoints get a lane; those left out
-        lose theirs and their pending deliveries are cancelled
-        (ENDPOINT_REMOVED). An endpoint that becomes enabled starts with fresh
-        health; time held counts for no health. Return the new webhook. `NotFound` if there is none.
+        No other change comes between. The lane of each endpoint is then open exactly if the webhook is active and the
+        endpoint enabled; closing and opening touches no delivery. New endpoints get a lane; those left out lose theirs
+        and their pending deliveries are cancelled (ENDPOINT_REMOVED). An endpoint that becomes enabled starts with
+        fresh health; time held counts for no health. Return the new webhook. `NotFound` if there is none.
         """
 
     @abstractmethod

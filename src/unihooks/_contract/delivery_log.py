@@ -66,11 +66,10 @@ class DeliveryLog(ABC):
     ) -> tuple[int, str | None]:
         """Plan for one webhook what it missed among up to `limit` events after the id `after`.
 
-        Of events made in [since, until) that it is subscribed to, each enabled
-        endpoint gets a delivery if it never had one, or a replay if its newest
-        one failed or was held too long. One that could not be mapped is mapped
-        anew, and repeated only if that works now. Return how many were made and
-        the last event looked at, None when there are no more. `NotFound` if there is no such webhook.
+        Of events made in [since, until) that it is subscribed to, each enabled endpoint gets a delivery if it never had
+        one, or a replay if its newest one failed or was held too long. One that could not be mapped is mapped anew, and
+        repeated only if that works now. Return how many were made and the last event looked at, None when there are no
+        more. `NotFound` if there is no such webhook.
         """
 
     @abstractmethod
@@ -86,12 +85,10 @@ class DeliveryLog(ABC):
         """Erase what up to `limit` of the tenant's events (by id, from the id `after` on) said, for good.
 
         The events are those of `event_ids`, or else those made before `before`. An erased event keeps its row with an
-        empty body and no key, counts as planned and is never sent, replayed (`Conflict`) or recovered; listed,
-        its payload is None. Its mapped bodies go, its attempts lose headers,
-        bodies and warnings, its pending deliveries are cancelled (ERASED; a
-        result that comes later is dropped), and a reason that a failed mapping
-        gave becomes ERASED. Return how many were erased now, without those
-        that were before, and the last event looked at, None when there are no
-        more. With None the bytes are gone from the store's files as well, as
-        far as the store has them in hand; `StoreError` if somebody holds them.
+        empty body and no key, counts as planned and is never sent, replayed (`Conflict`) or recovered; listed, its
+        payload is None. Its mapped bodies go, its attempts lose headers, bodies and warnings, its pending deliveries
+        are cancelled (ERASED; a result that comes later is dropped), and a reason that a failed mapping gave becomes
+        ERASED. Return how many were erased now, without those that were before, and the last event looked at, None when
+        there are no more. With None the bytes are gone from the store's files as well, as far as the store has them in
+        hand; `StoreError` if somebody holds them.
         """

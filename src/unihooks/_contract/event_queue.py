@@ -17,19 +17,17 @@ EmitOutcome = Event | Exception
 class EventQueue(ABC):
     """The way of events to results: emitting, planning, claiming and recording.
 
-    An event is new until it is planned, and planned once, whoever plans. A
-    delivery that is due is leased by one worker at a time; whoever holds its
-    token decides what becomes of it.
+    An event is new until it is planned, and planned once, whoever plans. A delivery that is due is leased by one worker
+    at a time; whoever holds its token decides what becomes of it.
     """
 
     @abstractmethod
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
         """Insert the events durably, together with what others submit at the same time.
 
-        The future's result has one entry per event, in order: the stored
-        event's `Event` without payload (payload None), or the error that this
-        event alone met. With an idempotency key that the tenant has used, it
-        is the first event if the digests are equal, `IdempotencyConflict` otherwise.
+        The future's result has one entry per event, in order: the stored event's `Event` without payload (payload
+        None), or the error that this event alone met. With an idempotency key that the tenant has used, it is the first
+        event if the digests are equal, `IdempotencyConflict` otherwise.
         """
 
     def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:

@@ -15,10 +15,9 @@ from unihooks._model.webhooks import Webhook, WebhookStatus
 class Window:
     """A page of a newest-first listing: up to `limit` rows older than `older_than`, or newer than `newer_than`.
 
-    Positions are the ids of rows (the number of an attempt, as text). Rows come
-    newest first in either case; with `newer_than` they are those nearest to it.
-    With `by_name` (webhooks only), positions are those of `name_position`, and
-    rows come in descending order of name.
+    Positions are the ids of rows (the number of an attempt, as text). Rows come newest first in either case; with
+    `newer_than` they are those nearest to it. With `by_name` (webhooks only), positions are those of `name_position`,
+    and rows come in descending order of name.
     """
 
     limit: int
@@ -64,9 +63,8 @@ class DeliveryFilter(EventFilter):
 class DeliveryFilters(TypedDict, total=False):
     """The filters of `log.deliveries`, `count` and `replay_all`: a delivery has to match every one that is given.
 
-    `state` is a `DeliveryState` or its text. `held` says whether a pending delivery
-    waits for its webhook or endpoint. `since` is included and `until` is not; both are
-    aware datetimes, compared with when deliveries were made.
+    `state` is a `DeliveryState` or its text. `held` says whether a pending delivery waits for its webhook or endpoint.
+    `since` is included and `until` is not; both are aware datetimes, compared with when deliveries were made.
     """
 
     webhook_id: str | None

@@ -1,8 +1,7 @@
 """The values that travel between workers and a store: leases, claimed deliveries, results.
 
-They are made for every delivery, so they are plain and hold microseconds. Nobody
-changes them, yet those that are made one by one are not frozen: attrs would take
-three times as long to make them.
+They are made for every delivery, so they are plain and hold microseconds. Nobody changes them, yet those that are made
+one by one are not frozen: attrs would take three times as long to make them.
 """
 
 from __future__ import annotations
@@ -141,9 +140,8 @@ class Ended:
 class Planned:
     """What one call of `plan` did.
 
-    `events` counts the events that are planned now, `deliveries` the rows
-    made, `claimed` those of them that are leased to the caller. `more` says
-    that events are left to plan.
+    `events` counts the events that are planned now, `deliveries` the rows made, `claimed` those of them that are leased
+    to the caller. `more` says that events are left to plan.
     """
 
     events: int = 0
@@ -184,10 +182,9 @@ class AttemptRow:
 class Result:
     """The outcome of one attempt of a claimed delivery.
 
-    `state` is delivered, failed (with `reason`), or pending with `retry_in_us`.
-    `disable` is a reason to disable the endpoint, provided that it still has
-    the attempt's URL. `attempt` is None when the rendering failed and so nothing was
-    sent: the delivery fails, its attempt count and the endpoint's health stay as they are.
+    `state` is delivered, failed (with `reason`), or pending with `retry_in_us`. `disable` is a reason to disable the
+    endpoint, provided that it still has the attempt's URL. `attempt` is None when the rendering failed and so nothing
+    was sent: the delivery fails, its attempt count and the endpoint's health stay as they are.
     """
 
     claimed: Claimed
@@ -202,9 +199,8 @@ class Result:
 class Recorded:
     """What one call of `record` did.
 
-    `accepted` are the ids of the deliveries whose lease still was the
-    caller's; `disabled` are (tenant, webhook id, endpoint id) of endpoints
-    that were disabled.
+    `accepted` are the ids of the deliveries whose lease still was the caller's; `disabled` are (tenant, webhook id,
+    endpoint id) of endpoints that were disabled.
     """
 
     accepted: Collection[str]

@@ -15,8 +15,7 @@ from unihooks._model.webhooks import ActiveInterval, Webhook
 class NewEvent:
     """An event as it is stored; `body` is the payload's JSON, times are microseconds.
 
-    `digest` is set together with `idempotency_key`: equal digests mean the
-    same product, event type and payload.
+    `digest` is set together with `idempotency_key`: equal digests mean the same product, event type and payload.
     """
 
     id: str
@@ -53,8 +52,7 @@ class SubscribedEndpoint:
 class Subscriber:
     """A webhook with a subscription that matches, as planning needs it.
 
-    `whole` is what it gets of every event while it is active, None if that
-    depends on the event.
+    `whole` is what it gets of every event while it is active, None if that depends on the event.
     """
 
     webhook_id: str

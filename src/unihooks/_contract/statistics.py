@@ -54,9 +54,8 @@ class HourCount:
 class EndpointHealth:
     """The health of an endpoint.
 
-    `failures` attempts in a row have failed, the first at `failing_since`; 0
-    and None if the last attempt succeeded. `next_attempt_at` is None if no
-    delivery is pending, or if they are held.
+    `failures` attempts in a row have failed, the first at `failing_since`; 0 and None if the last attempt succeeded.
+    `next_attempt_at` is None if no delivery is pending, or if they are held.
     """
 
     endpoint_id: str
@@ -94,9 +93,8 @@ class WebhookHealth:
 class Activity:
     """The attempts for a webhook's present endpoints, from the hour of `since` to the current hour.
 
-    `success_share` is the share of attempts that delivered (0 to 1). Latencies
-    are in milliseconds; percentiles are estimated from a histogram with bounds
-    from 50 ms to 10 s. All of them are None if there were no attempts.
+    `success_share` is the share of attempts that delivered (0 to 1). Latencies are in milliseconds; percentiles are
+    estimated from a histogram with bounds from 50 ms to 10 s. All of them are None if there were no attempts.
     """
 
     since: datetime
@@ -229,9 +227,8 @@ def up_to(buckets: Sequence[int]) -> list[int]:
 def percentile(within: Sequence[int], total: int, share: float, longest_ms: float) -> float | None:
     """Estimate a percentile in milliseconds, such as the p95 for the share 0.95; None if `total` is 0.
 
-    `within` says how many durations are within each bound. The estimate takes
-    those of a bucket as evenly spread, and those past the last bound as evenly
-    spread up to `longest_ms`.
+    `within` says how many durations are within each bound. The estimate takes those of a bucket as evenly spread, and
+    those past the last bound as evenly spread up to `longest_ms`.
     """
     if total <= 0:
         return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar, Unpack
 
 from attrs import frozen
@@ -12,7 +14,15 @@ from unihooks._contract.filters import DeliveryFilters
 from unihooks._management.paging import Page, paginate
 from unihooks._management.settings import Settings
 from unihooks._message.rendering import RenderingFailed
-from unihooks._model.checks import check_filters, check_id, check_moment, check_number, check_tenant, not_found
+from unihooks._model.checks import (
+    check_filters,
+    check_id,
+    check_member,
+    check_moment,
+    check_number,
+    check_tenant,
+    not_found,
+)
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import InvalidWebhook
@@ -47,21 +57,15 @@ class Log:
         cursor: str | None = None,
     ) -> Page[Event]:
         """List what was emitted, with payloads."""
-        check_tenant(tenant)
-        check_filters(product=product, event_type=event_type)
-        first = None if since is None else check_moment("since", since)
-        last = None if until is None else check_moment("until", until)
-        filters = EventFilter(product=product, event_type=event_type, since=first, until=last)
-        store = self._settings.store
-        return paginate(lambda window: store.list_events(tenant, filters, window), _id_of, limit=limit, cursor=cursor)
+        filters = EventFilter(**_converted(product=product, event_type=event_type, since=since, until=until))
+        fetch = partial(self._settings.store.list_events, check_tenant(tenant), filters)
+        return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 
     def event(self, event_id: str, *, tenant: str = "default") -> Event:
         """Return one event with its payload."""
         check_tenant(tenant)
         filters = EventFilter(event_id=check_id("event", event_id))
-        store = self._settings.store
-        page = paginate(lambda window: store.list_events(tenant, filters, window), _id_of, limit=1, cursor=None)
-        return _only(page, "event", event_id, tenant)
+        return _only(self._settings.store.list_events(tenant, filters, Window(limit=1)), "event", event_id, tenant)
 
     def deliveries(
         self,
@@ -72,12 +76,8 @@ class Log:
         **filters: Unpack[DeliveryFilters],
     ) -> Page[Delivery]:
         """List the deliveries that match all filters that are given: see `DeliveryFilters`."""
-        check_tenant(tenant)
-        chosen = _to_delivery_filter(filters)
-        store = self._settings.store
-        return paginate(
-            lambda window: store.list_deliveries(tenant, chosen, window), _id_of, limit=limit, cursor=cursor
-        )
+        fetch = partial(self._settings.store.list_deliveries, check_tenant(tenant), _to_delivery_filter(filters))
+        return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 
     def count(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
         """Count the deliveries that match the filters, as in `deliveries`, up to `most`."""
@@ -89,9 +89,8 @@ class Log:
         """Return one delivery."""
         check_tenant(tenant)
         filters = DeliveryFilter(delivery_id=check_id("delivery", delivery_id))
-        store = self._settings.store
-        page = paginate(lambda window: store.list_deliveries(tenant, filters, window), _id_of, limit=1, cursor=None)
-        return _only(page, "delivery", delivery_id, tenant)
+        found = self._settings.store.list_deliveries(tenant, filters, Window(limit=1))
+        return _only(found, "delivery", delivery_id, tenant)
 
     def body(self, delivery_id: str, *, tenant: str = "default") -> bytes:
         """Return the bytes that a delivery sends: the event's payload as the webhook's mapping made it.
@@ -110,16 +109,8 @@ class Log:
         self, delivery_id: str, *, tenant: str = "default", limit: int = 50, cursor: str | None = None
     ) -> Page[Attempt]:
         """List the attempts of a delivery."""
-        check_tenant(tenant)
-        check_id("delivery", delivery_id)
-        store = self._settings.store
-        return paginate(
-            lambda window: store.list_attempts(tenant, delivery_id, window),
-            _number_of,
-            limit=limit,
-            cursor=cursor,
-            kind="number",
-        )
+        fetch = partial(self._settings.store.list_attempts, check_tenant(tenant), check_id("delivery", delivery_id))
+        return paginate(fetch, lambda attempt: str(attempt.number), limit=limit, cursor=cursor, kind="number")
 
     def replay(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Make a new delivery with the stored body and the same `webhook-id`; the original stays as it is.
@@ -160,8 +151,7 @@ class Log:
     ) -> int:
         """Plan what this webhook missed, and what failed, among the events made in [since, until).
 
-        Return how many deliveries were made. Safe to repeat: what is pending
-        or delivered by now is left alone.
+        Return how many deliveries were made. Safe to repeat: what is pending or delivered by now is left alone.
         """
         check_tenant(tenant)
         check_id("webhook", webhook_id)
@@ -194,38 +184,26 @@ def _to_delivery_filter(filters: DeliveryFilters) -> DeliveryFilter:
     for name in filters:
         if name not in names:
             raise InvalidWebhook(f"{name!r} is no filter of deliveries; they are {', '.join(names)}", name=name)
-    return DeliveryFilter(**{name: _converted(name, value) for name, value in filters.items() if value is not None})
+    return DeliveryFilter(**_converted(**filters))
 
 
-def _converted(name: str, value: Any) -> Any:
+def _converted(**filters: Any) -> dict[str, Any]:
+    return {name: _checked(name, value) for name, value in filters.items() if value is not None}
+
+
+def _checked(name: str, value: Any) -> Any:
     if name == "state":
-        return _state(value)
+        return check_member(name, value, DeliveryState)
     if name in ("since", "until"):
         return check_moment(name, value)
-    if name == "held":
-        if not isinstance(value, bool):
-            raise InvalidWebhook("held must be True, False or None", name="held")
-        return value
-    check_filters(**{name: value})
+    if name != "held":
+        check_filters(**{name: value})
+    elif not isinstance(value, bool):
+        raise InvalidWebhook("held must be True, False or None", name="held")
     return value
 
 
-def _id_of(item: Event | Delivery) -> str:
-    return item.id
-
-
-def _number_of(attempt: Attempt) -> str:
-    return str(attempt.number)
-
-
-def _only(page: Page[T], kind: str, wanted: str, tenant: str) -> T:
-    if page.items:
-        return page.items[0]
+def _only(found: list[T], kind: str, wanted: str, tenant: str) -> T:
+    if found:
+        return found[0]
     raise not_found(kind, wanted, tenant)
-
-
-def _state(value: object) -> DeliveryState:
-    try:
-        return DeliveryState(str(value))
-    except ValueError:
-        raise InvalidWebhook(f"state must be one of {', '.join(DeliveryState)}", name="state") from None

@@ -8,8 +8,7 @@ from datetime import datetime
 from attrs import frozen
 
 from unihooks._base.times import SECOND, optional_from_us
-from unihooks._contract.statistics import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint, TenantStatistics
-from unihooks._management.paging import Page, paginate
+from unihooks._contract.statistics import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint
 from unihooks.abc import Store, WorkerSeen
 
 _MOST_FAILING = 100
@@ -21,9 +20,8 @@ _LOOK_EVERY_US = 60 * SECOND
 class Stats:
     """The state of the queue over all tenants.
 
-    `oldest_unplanned` is when the oldest event that no worker has planned yet
-    was emitted, None if all are. The others are counts, and the workers seen
-    within a minute.
+    `oldest_unplanned` is when the oldest event that no worker has planned yet was emitted, None if all are. The others
+    are counts, and the workers seen within a minute.
     """
 
     oldest_unplanned: datetime | None
@@ -80,8 +78,3 @@ class Watch:
             self._slowest = self._store.slowest_endpoints(now // HOUR - DAY_HOURS, _MOST_SLOW)
             self._looked_at = now
         return self._slowest
-
-
-def tenants(store: Store, *, limit: int, cursor: str | None) -> Page[TenantStatistics]:
-    """List tenants by name."""
-    return paginate(store.list_tenants, lambda one: one.tenant, limit=limit, cursor=cursor, kind="tenant", rising=True)

@@ -56,9 +56,8 @@ def paginate(
 ) -> Page[T]:
     """Return one page; `fetch` lists a window, `position` is where an item stands in it.
 
-    A cursor is an opaque text that stands for a place between two items, so
-    pages stay right while new items arrive. `kind` says what positions are:
-    an id, a number, a tenant, or a name with an id. `rising` reverses the order.
+    A cursor is an opaque text that stands for a place between two items, so pages stay right while new items arrive.
+    `kind` says what positions are: an id, a number, a tenant, or a name with an id. `rising` reverses the order.
     """
     limit = check_number("limit", limit, at_most=MOST_PER_PAGE)
     forwards, backwards = (_NEWER, _OLDER) if rising else (_OLDER, _NEWER)

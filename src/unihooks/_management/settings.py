@@ -18,9 +18,8 @@ Hook = Callable[[Any], object]
 class Settings:
     """The settings of a dispatcher.
 
-    `new_transport` gives the transport for one event loop; who asked for it
-    closes it. `deadline` is seconds. `retention_us` (of events) and
-    `keys_us` (of idempotency keys) are microseconds, or None for ever.
+    `new_transport` gives the transport for one event loop; who asked for it closes it. `deadline` is seconds.
+    `retention_us` (of events) and `keys_us` (of idempotency keys) are microseconds, or None for ever.
     """
 
     store: Store

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from attrs import evolve, frozen
@@ -25,7 +27,7 @@ from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_choice, check_filters, check_id, check_number, check_tenant
 from unihooks._model.endpoints import enabled, matched_endpoints, new_endpoints, normaliser
 from unihooks._model.log import Attempt
-from unihooks._model.products import check_name
+from unihooks._model.products import check_names
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus, to_status
 from unihooks.abc import WebhookFilter
@@ -66,8 +68,7 @@ class Webhooks:
     def add(self, webhook: Webhook, *, tenant: str = "default") -> Webhook:
         """Store a new webhook and return it with id, version, times and secrets.
 
-        It is inactive unless it was built with `status=WebhookStatus.ACTIVE`.
-        A secret is made when none is given.
+        It is inactive unless it was built with `status=WebhookStatus.ACTIVE`. A secret is made when none is given.
         """
         tenant = check_tenant(tenant)
         _check_webhook(webhook, tenant)
@@ -83,7 +84,7 @@ class Webhooks:
             secrets=_stamped(webhook.secrets or (generate_secret(),), moment),
             created_at=moment,
             updated_at=moment,
-            interval=self._activation(now) if webhook.active else None,
+            interval=_activation(now) if webhook.active else None,
         )
         self._check_subscriptions(added)
         self._settings.store.add_webhook(added, at_most=self._bounds.webhooks_per_tenant)
@@ -106,9 +107,8 @@ class Webhooks:
     ) -> Page[Webhook]:
         """List webhooks: `sort` is "newest", "oldest" or "name" (ignoring case).
 
-        `search` looks in name, description and URLs, ignoring case. `health`
-        is "failing" for those with an endpoint whose last attempt failed,
-        "healthy" for the others.
+        `search` looks in name, description and URLs, ignoring case. `health` is "failing" for those with an endpoint
+        whose last attempt failed, "healthy" for the others.
         """
         check_tenant(tenant)
         check_filters(search=search)
@@ -119,10 +119,9 @@ class Webhooks:
             search=search or None,
             failing=None if health is None else _HEALTHS[health],
         )
-        store = self._settings.store
         return paginate(
-            lambda window: store.list_webhooks(tenant, filters, window),
-            name_position if sort == "name" else _id_of,
+            partial(self._settings.store.list_webhooks, tenant, filters),
+            name_position if sort == "name" else attrgetter("id"),
             limit=limit,
             cursor=cursor,
             kind="name" if sort == "name" else "id",
@@ -150,10 +149,9 @@ class Webhooks:
     def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
         """Change name, description, endpoints, subscriptions, mapping or headers; what is left out stays.
 
-        `version`, when given, must be the current one, else `Conflict`. An
-        endpoint given with an id, or with the URL of an existing one, keeps that
-        one's id, health and pending deliveries; one left out is removed and its
-        pending deliveries are cancelled.
+        `version`, when given, must be the current one, else `Conflict`. An endpoint given with an id, or with the URL
+        of an existing one, keeps that one's id, health and pending deliveries; one left out is removed and its pending
+        deliveries are cancelled.
         """
         unknown = set(changes) - set(_CHANGEABLE)
         if unknown:
@@ -215,7 +213,7 @@ class Webhooks:
         Works for inactive webhooks. The payload is the catalog's example when
         none is given. Nothing is retried and nothing is kept in the log.
         """
-        product, event_type = check_name("product", product), check_name("event type", event_type)
+        product, event_type = check_names(product, event_type)
         webhook = self.get(id, tenant=tenant)
         chosen = webhook.endpoints if endpoint_id is None else (_find_endpoint(webhook, endpoint_id),)
         body = _rendered(webhook, encode(self._test_payload(product, event_type, payload)))
@@ -266,8 +264,8 @@ class Webhooks:
     def _activated(self, current: Webhook) -> Webhook:
         if current.active:
             return current
-        interval = self._activation(self._settings.store.now())
-        return self._touched(evolve(current, status=WebhookStatus.ACTIVE, interval=interval))
+        active = _activation(self._settings.store.now())
+        return self._touched(evolve(current, status=WebhookStatus.ACTIVE, interval=active))
 
     def _deactivated(self, current: Webhook) -> Webhook:
         if not current.active or current.interval is None:
@@ -275,9 +273,6 @@ class Webhooks:
         now = self._settings.store.now()
         interval = evolve(current.interval, deactivated_at=now, deactivated_mark=new_id("mrk_", now))
         return self._touched(evolve(current, status=WebhookStatus.INACTIVE, interval=interval))
-
-    def _activation(self, now: int) -> ActiveInterval:
-        return ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
 
     def _touched(self, webhook: Webhook) -> Webhook:
         return evolve(webhook, version=webhook.version + 1, updated_at=from_us(self._settings.store.now()))
@@ -303,8 +298,8 @@ class Webhooks:
         return payload
 
 
-def _id_of(webhook: Webhook) -> str:
-    return webhook.id
+def _activation(now: int) -> ActiveInterval:
+    return ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
 
 
 def _find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:

@@ -41,9 +41,8 @@ _SHOWN_OF_A_BAD_NAME = 16
 class HeaderSet(Mapping[str, Secret]):
     """An immutable mapping of header names to secret values, none of which it ever shows.
 
-    Look-ups ignore case; names keep their spelling and order. Two sets are
-    equal if they map the same names to the same values, whatever the case and
-    order of the names.
+    Look-ups ignore case; names keep their spelling and order. Two sets are equal if they map the same names to the same
+    values, whatever the case and order of the names.
 
     >>> headers = HeaderSet({"Authorization": "Bearer s3cr3t"})
     >>> headers

@@ -34,7 +34,7 @@ Step = str | int | Wildcard
 Path = tuple[Step, ...]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Renames(Mapping[str, str]):
     """New names by path: an immutable, hashable mapping.
 
@@ -55,9 +55,6 @@ class Renames(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return repr(dict(self.pairs))
-
-    def __eq__(self, other: object) -> bool:
-        return Mapping.__eq__(self, other)
 
     def __hash__(self) -> int:
         return hash(frozenset(self.pairs))
@@ -119,12 +116,10 @@ def _as_renames(rename: Mapping[str, str]) -> Renames:
 class PayloadMapping:
     r"""The properties of a payload to remove and to rename, each named by its path.
 
-    Paths look like `a.b`, `a[0]`, `a[*]` (all elements or values), `a['k.dot']`
-    or `a\.b`, with or without a leading `$.`. All of them refer to the payload
-    as it was emitted; a new name is a plain key, never a path. A mapping
-    without rules is falsy. `size` is how many places its rules name, with all
-    that wildcards stand for. `InvalidMapping` carries the offending rule as
-    `name`.
+    Paths look like `a.b`, `a[0]`, `a[*]` (all elements or values), `a['k.dot']` or `a\.b`, with or without a leading
+    `$.`. All of them refer to the payload as it was emitted; a new name is a plain key, never a path. A mapping without
+    rules is falsy. `size` is how many places its rules name, with all that wildcards stand for. `InvalidMapping`
+    carries the offending rule as `name`.
 
     >>> mapping = PayloadMapping(remove=["sender.name"], rename={"content.text": "body"})
     >>> result, warnings = mapping.apply(
@@ -333,15 +328,11 @@ def _look(value: Any, wanted: list[_Wanted], found: set[Path]) -> None:
     for step in named:
         here = [one.below[step] for one in wanted if step in one.below]
         found.update(one.path for one in here if one.path)
-        _look(_part(value, step), here + anywhere, found)
+        _look(value[step], here + anywhere, found)  # type: ignore[index]  # `_has` says that it is there
     if any(one.below for one in anywhere):
         for step, child in value.items() if isinstance(value, dict) else enumerate(value):
             if step not in named:
                 _look(child, anywhere, found)
-
-
-def _part(value: Any, step: Step) -> Any:
-    return value[step]
 
 
 def _has(value: Any, step: Step) -> bool:

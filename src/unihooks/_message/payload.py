@@ -22,9 +22,8 @@ MAX_DEPTH = 64
 def encode(payload: object) -> bytes:
     r"""Encode a payload as compact JSON in UTF-8; equal input gives equal bytes everywhere.
 
-    Objects are dicts with text keys, whose order is kept; arrays are lists or
-    tuples. A subclass counts as its base class: a `StrEnum` as text, an
-    `IntEnum` as a number, a named tuple as an array.
+    Objects are dicts with text keys, whose order is kept; arrays are lists or tuples. A subclass counts as its base
+    class: a `StrEnum` as text, an `IntEnum` as a number, a named tuple as an array.
 
     >>> encode({"id": 7, "text": "héllo", "tags": ("a", "b")})
     b'{"id":7,"text":"h\xc3\xa9llo","tags":["a","b"]}'
@@ -76,8 +75,7 @@ def decode(body: bytes) -> Any:
 def check(payload: object) -> None:
     """Refuse wrong types and keys, too much depth, and what is certainly too large.
 
-    Cheap, because it goes level by level and keeps no paths; the encoder
-    refuses NaN and lone surrogates.
+    Cheap, because it goes level by level and keeps no paths; the encoder refuses NaN and lone surrogates.
     """
     level, room = [payload], MAX_PAYLOAD
     try:

@@ -39,11 +39,9 @@ class Destination:
 class PreparedDestination:
     """A destination with everything that its attempts share computed once.
 
-    `start` and `end` are the parts of the head around what changes from
-    attempt to attempt. `shown` is the beginning of the headers as JSON text,
-    for the log. `hidden` is what the log must not show of an answer.
-    `expires_at` is when the first of its secrets expires (microseconds), or
-    None.
+    `start` and `end` are the parts of the head around what changes from attempt to attempt. `shown` is the beginning of
+    the headers as JSON text, for the log. `hidden` is what the log must not show of an answer. `expires_at` is when the
+    first of its secrets expires (microseconds), or None.
     """
 
     destination: Destination

@@ -27,9 +27,8 @@ _HASH_KEY = secrets.token_bytes(32)
 class Secret:
     """A text that nothing but `reveal` shows: not repr, str, format, JSON or a pickle.
 
-    Two secrets are equal if their texts are; times do not count. A pickled
-    secret comes back redacted: it shows `***` and its `reveal` raises. Copies
-    within the process keep the text.
+    Two secrets are equal if their texts are; times do not count. A pickled secret comes back redacted: it shows `***`
+    and its `reveal` raises. Copies within the process keep the text.
 
     >>> secret = Secret("s3cr3t")
     >>> print(f"{secret} {secret!r}")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from unihooks._base.times import to_us
 from unihooks._message.payload import is_utf8
 from unihooks.exceptions import InvalidWebhook, NotFound
+
+E = TypeVar("E", bound=StrEnum)
 
 _MAX_TENANT = 256
 
@@ -59,6 +63,14 @@ def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     if value not in choices:
         texts = ", ".join(repr(one) for one in choices if one is not None)
         raise InvalidWebhook(f"{name} must be one of {texts}", name=name)
+
+
+def check_member(name: str, value: object, kind: type[E]) -> E:
+    """Return the member of an enumeration that the value names, or raise InvalidWebhook."""
+    try:
+        return kind(str(value))
+    except ValueError:
+        raise InvalidWebhook(f"{name} must be one of {', '.join(kind)}", name=name) from None
 
 
 def check_text(name: str, value: object, *, at_most: int) -> None:

@@ -36,9 +36,8 @@ class Event:
 class Delivery:
     """One chain of attempts to deliver one event to one endpoint.
 
-    `held` means that a pending delivery waits until its webhook is activated
-    or its endpoint is enabled. `reason` says why it failed or was cancelled.
-    `replay_of` is the id of the delivery that it repeats.
+    `held` means that a pending delivery waits until its webhook is activated or its endpoint is enabled. `reason` says
+    why it failed or was cancelled. `replay_of` is the id of the delivery that it repeats.
     """
 
     id: str
@@ -62,9 +61,8 @@ class Delivery:
 class Attempt:
     """One HTTP request of a delivery and what came back, with secrets redacted.
 
-    Headers are pairs of name and value, and can be looked up by name.
-    `response_body` is the first 16 KiB at most, as it came over the wire.
-    `error` is None if an answer came.
+    Headers are pairs of name and value, and can be looked up by name. `response_body` is the first 16 KiB at most, as
+    it came over the wire. `error` is None if an answer came.
     """
 
     id: str

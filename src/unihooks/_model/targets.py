@@ -119,10 +119,9 @@ class TargetPolicy:
     def check_url(self, url: str) -> str:
         """Return the normalised URL, or raise `TargetRefused`.
 
-        The result is what is sent: scheme and host in lower case and ASCII,
-        without a root dot or default port; `/` for an empty path; dot segments
-        resolved, and characters not allowed in a path or query
-        percent-encoded. No name is looked up.
+        The result is what is sent: scheme and host in lower case and ASCII, without a root dot or default port; `/` for
+        an empty path; dot segments resolved, and characters not allowed in a path or query percent-encoded. No name is
+        looked up.
         """
         parts = _split(url)
         scheme = parts["scheme"].lower()

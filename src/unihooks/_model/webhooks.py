@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
 
 from attrs import Attribute, evolve, field, frozen
 
@@ -13,11 +12,9 @@ from unihooks._base.times import from_us, optional_from_us
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, check_signing_secret
-from unihooks._model.checks import check_text
+from unihooks._model.checks import check_member, check_text
 from unihooks._model.products import check_subscription
 from unihooks.exceptions import InvalidWebhook
-
-E = TypeVar("E", bound=StrEnum)
 
 _MAX_NAME = 200
 _MAX_DESCRIPTION = 2_000
@@ -41,18 +38,11 @@ class EndpointState(StrEnum):
 
 def to_status(value: object) -> WebhookStatus:
     """Return the status that the value names, or raise InvalidWebhook."""
-    return _member("status", value, WebhookStatus)
+    return check_member("status", value, WebhookStatus)
 
 
 def _to_state(value: object) -> EndpointState:
-    return _member("state", value, EndpointState)
-
-
-def _member(name: str, value: object, kind: type[E]) -> E:
-    try:
-        return kind(str(value))
-    except ValueError:
-        raise InvalidWebhook(f"{name} must be one of {', '.join(kind)}", name=name) from None
+    return check_member("state", value, EndpointState)
 
 
 def _text(at_most: int) -> Callable[[object, Attribute[str], object], None]:
@@ -164,10 +154,9 @@ def _to_headers(value: object) -> HeaderSet:
 class Webhook:
     """A customer's configuration: which events go to which endpoints, and how.
 
-    A webhook is inactive until it is activated. `id`, `tenant`, `version`, the
-    times and, if none are given, `secrets` are filled in when it is added.
-    `secrets` holds the current signing secret first, then previous ones that
-    keep signing until they expire.
+    A webhook is inactive until it is activated. `id`, `tenant`, `version`, the times and, if none are given, `secrets`
+    are filled in when it is added. `secrets` holds the current signing secret first, then previous ones that keep
+    signing until they expire.
     """
 
     name: str = field(validator=_text(_MAX_NAME))

@@ -49,8 +49,7 @@ aemit = awaitable(emit, _in_the_thread_of_connections)
 def store(using: str = "default", **options: Any) -> Store:
     """Return a store in the database `using` of Django's settings, SQLite or PostgreSQL.
 
-    `options` such as `schema` or `migrate` are passed to the store. Raises
-    `StoreError` for any other database.
+    `options` such as `schema` or `migrate` are passed to the store. Raises `StoreError` for any other database.
     """
     connection = connections[using]
     if connection.vendor == "sqlite":
