@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
+from unihooks._base.awaitable import awaitable
 from unihooks._base.ids import new_id
 from unihooks._base.times import Clock, system_clock, to_us
 from unihooks._management.option_checks import check_clock, check_key, check_kinds
@@ -14,6 +16,10 @@ from unihooks._model.checks import check_tenant
 from unihooks._model.log import Event
 from unihooks._model.products import check_name
 from unihooks.exceptions import IdempotencyConflict
+
+
+async def _at_once(emit: Callable[..., Event], *args: Any, **options: Any) -> Event:
+    return emit(*args, **options)
 
 
 class RecordingDispatcher:
@@ -83,25 +89,7 @@ class RecordingDispatcher:
         with self._lock:
             return self._record(event, idempotency_key)
 
-    async def aemit(
-        self,
-        product: str,
-        event_type: str,
-        payload: Any,
-        *,
-        tenant: str = "default",
-        connection: Any = None,
-        idempotency_key: str | None = None,
-    ) -> Event:
-        """Do what `emit` does."""
-        return self.emit(
-            product,
-            event_type,
-            payload,
-            tenant=tenant,
-            connection=connection,
-            idempotency_key=idempotency_key,
-        )
+    aemit = awaitable(emit, _at_once)
 
     def _check(self, product: str, event_type: str, payload: Any) -> None:
         if self._catalog is None:
