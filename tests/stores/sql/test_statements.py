@@ -93,6 +93,26 @@ def test_what_all_databases_share_is_said_in_the_words_of_each():
     assert in_sqlite in SQLITE["config_versions"].text
 
 
+def test_a_database_may_say_differently_what_the_others_share(tmp_path):
+    (tmp_path / "own.sql").write_text("-- name: config_versions\nSELECT 1\n")
+    assert Statements(tmp_path)["config_versions"].text == "SELECT 1"
+
+
+def test_sqlite_joins_in_the_order_that_is_written_and_locks_no_rows():
+    own = POSTGRES["deliveries_to_replay"].text, SQLITE["deliveries_to_replay"].text
+    assert [text.count("CROSS JOIN") for text in own] == [0, 1]
+    assert [text.count("LEFT JOIN") for text in own] == [1, 1]
+    assert [text.count("FOR KEY SHARE OF e") for text in own] == [1, 0]
+    assert [POSTGRES["prune_answers"].text.count("SKIP LOCKED"), SQLITE["prune_answers"].text.count("LOCKED")] == [1, 0]
+
+
+def test_postgres_inserts_rows_with_the_types_of_their_table():
+    columns = "endpoint_id, tenant, webhook_id, open, closed_at"
+    assert SQLITE["add_lanes"].text.startswith(f"INSERT INTO main.unihooks_lanes ({columns}) VALUES :rows")
+    rows = "json_populate_recordset(CAST(NULL AS unihooks.lanes), CAST(:rows AS json))"
+    assert f"({columns})\nSELECT {columns}\nFROM {rows}" in POSTGRES["add_lanes"].text
+
+
 def test_a_name_that_two_files_give_is_refused(tmp_path):
     for name in ("a.sql", "b.sql"):
         (tmp_path / name).write_text("-- name: one\nSELECT 1\n")

@@ -16,7 +16,13 @@ from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Trans
 if TYPE_CHECKING:
     import psycopg
 
-STATEMENTS = Statements(files("unihooks.stores.postgres") / "statements")
+# The table knows the types of its columns.
+_INSERT = r"INSERT INTO (\S+) \(([^)]+)\)\s+VALUES :rows"
+_INSERT_FROM_JSON = r"""INSERT INTO \1 (\2)
+SELECT \2
+FROM json_populate_recordset(CAST(NULL AS \1), CAST(:rows AS json)) AS r"""
+
+STATEMENTS = Statements(files("unihooks.stores.postgres") / "statements", [(_INSERT, _INSERT_FROM_JSON)])
 
 # A few statements name the schema as a value.
 _NAMING_SCHEMA = frozenset(name for name, statement in STATEMENTS.items() if ":schema" in statement.text)

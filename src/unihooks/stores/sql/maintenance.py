@@ -63,7 +63,7 @@ def erase(
     told = [id_ for id_, created_at, size in found if size and (before is None or created_at < before)]
     if told:
         tx.fetch("lock_deliveries_to_erase", events=told)
-        tx.run("erase_events", tenant=tenant, events=told)
-        tx.run("erase_attempts", events=told)
+        tx.run("erase_events", tenant=tenant, events=told, nothing=b"")
+        tx.run("erase_attempts", events=told, nothing=b"")
         tx.run("erase_deliveries", events=told, reason=ERASED)
     return len(told), last

@@ -15,7 +15,7 @@ An entry without SQL does nothing: the other database needs a step there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -42,22 +42,24 @@ class Statement:
 class Statements(dict[str, Statement]):
     """The statements of a database by name: those in a folder of its own, and those that all databases share.
 
-    What is shared says `unihooks.webhooks` and `= ANY(:ids)`; `translate` makes of it what the database understands.
+    What is shared says `unihooks.webhooks`, `= ANY(:ids)` and `VALUES :rows`, and locks rows as PostgreSQL does;
+    `dialect` are patterns in it and what the database says instead. An entry of the database's own comes first.
     """
 
-    def __init__(self, folder: Traversable, translate: Callable[[str], str] = str) -> None:
+    def __init__(self, folder: Traversable, dialect: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__()
-        for place in (folder, _SHARED):
-            for file in sorted(place.iterdir(), key=lambda item: item.name):
-                if file.name.endswith(".sql"):
-                    text = file.read_text(encoding="utf-8")
-                    self._add(parse(translate(text) if place is _SHARED else text))
+        self._add(folder, ())
+        self._add(_SHARED, dialect)
 
-    def _add(self, statements: Iterable[Statement]) -> None:
-        for statement in statements:
-            if statement.name in self:
-                raise StoreError(f"the statement {statement.name} is defined twice", name=statement.name)
-            self[statement.name] = statement
+    def _add(self, folder: Traversable, dialect: Iterable[tuple[str, str]]) -> None:
+        for file in sorted(folder.iterdir(), key=lambda item: item.name):
+            text = file.read_text(encoding="utf-8") if file.name.endswith(".sql") else ""
+            for pattern, replacement in dialect:
+                text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+            for statement in parse(text):
+                if statement.name in self and folder is not _SHARED:
+                    raise StoreError(f"the statement {statement.name} is defined twice", name=statement.name)
+                self.setdefault(statement.name, statement)
 
     def selecting(self, name: str, selection: Selection) -> str:
         """Return the text of a named SELECT that returns the selected rows."""

@@ -20,16 +20,17 @@ from attrs import frozen
 from unihooks.stores.sql.statements import Statement, Statements
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
 
-_TABLE = re.compile(r"\bunihooks\.(?=\w)")
-_ANY = re.compile(r"= ANY\((:\w+)\)")
-
-
-def _translated(text: str) -> str:
-    """Return what SQLite makes of statements that all databases share."""
-    return _ANY.sub(r"IN (SELECT value FROM json_each(\1))", _TABLE.sub("main.unihooks_", text))
-
-
-STATEMENTS = Statements(files("unihooks.stores.sqlite") / "statements", _translated)
+STATEMENTS = Statements(
+    files("unihooks.stores.sqlite") / "statements",
+    [
+        (r"\bunihooks\.(?=\w)", "main.unihooks_"),
+        (r"= ANY\((:\w+)\)", r"IN (SELECT value FROM json_each(\1))"),
+        # SQLite keeps no statistics; this makes it join in the order that is written.
+        (r"(?<!LEFT )JOIN ", "CROSS JOIN "),
+        # A write transaction excludes all others, so that there is nothing to lock.
+        (r"\s+FOR (UPDATE|KEY SHARE)( OF \w)?( SKIP LOCKED)?", ""),
+    ],
+)
 
 # Few sizes make few statements, which are compiled once and then reused; few rows take one step.
 _MANY, _SEVERAL, _FEW = 256, 64, 16

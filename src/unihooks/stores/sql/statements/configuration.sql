@@ -81,3 +81,52 @@ UPDATE unihooks.answers SET status = :status, content = :content WHERE tenant = 
 
 -- name: drop_answer
 DELETE FROM unihooks.answers WHERE tenant = :tenant AND key = :key
+
+-- name: raise_config_version
+INSERT INTO unihooks.tenants AS t (tenant, config_version) VALUES (:tenant, 1)
+ON CONFLICT (tenant) DO UPDATE SET config_version = t.config_version + 1
+
+-- name: add_endpoints
+-- rows: id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at
+INSERT INTO unihooks.endpoints (id, tenant, webhook_id, position, url, description, state, disabled_reason, disabled_at)
+VALUES :rows
+
+-- name: add_subscriptions
+-- rows: tenant, product, event_type, webhook_id, position
+INSERT INTO unihooks.subscriptions (tenant, product, event_type, webhook_id, position) VALUES :rows
+
+-- name: keep_renderings
+-- rows: id, definition, kept_at
+INSERT INTO unihooks.renderings (id, definition, kept_at) VALUES :rows
+ON CONFLICT (id) DO UPDATE SET kept_at = excluded.kept_at
+
+-- name: destinations
+SELECT e.id, e.webhook_id, e.tenant, e.url, coalesce(l.open, false), coalesce(t.config_version, 0), w.headers
+FROM unihooks.endpoints AS e
+JOIN unihooks.webhooks AS w ON w.id = e.webhook_id
+LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = e.id
+LEFT JOIN unihooks.tenants AS t ON t.tenant = e.tenant
+WHERE e.id = ANY(:endpoints)
+
+-- name: add_lanes
+-- rows: endpoint_id, tenant, webhook_id, open, closed_at
+INSERT INTO unihooks.lanes (endpoint_id, tenant, webhook_id, open, closed_at) VALUES :rows
+ON CONFLICT (endpoint_id) DO NOTHING
+
+-- name: close_lanes
+UPDATE unihooks.lanes SET open = false, closed_at = :now WHERE endpoint_id = ANY(:endpoints) AND open
+
+-- Time held counts neither for retry limits nor for the time an endpoint has been failing.
+-- name: open_lanes
+UPDATE unihooks.lanes
+SET open = true, closed_at = NULL, held_total_us = held_total_us + :now - closed_at,
+    failing_since = failing_since + :now - closed_at
+WHERE endpoint_id = ANY(:endpoints) AND NOT open
+
+-- Whoever clears away at the same time is left to it: so nobody waits in a circle.
+-- name: forget_answers
+DELETE FROM unihooks.answers WHERE (tenant, key) IN (
+    SELECT tenant, key FROM unihooks.answers
+    WHERE tenant = :tenant AND (created_at < :kept_since OR (status IS NULL AND created_at < :awaited_since))
+    FOR UPDATE SKIP LOCKED
+)

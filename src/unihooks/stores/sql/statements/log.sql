@@ -23,3 +23,13 @@ SELECT o.id FROM unihooks.endpoints AS o WHERE o.webhook_id = :webhook_id
 
 -- name: webhook_of_endpoint
 SELECT webhook_id FROM unihooks.endpoints WHERE id = :id
+
+-- name: deliveries
+-- columns: id, tenant, event_id, webhook_id, endpoint_id, product, event_type, url, state, open, attempt_count, created_at, due_at, reason, replay_of
+SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
+    coalesce(e.url, (SELECT f.url FROM unihooks.former_endpoints AS f WHERE f.id = d.endpoint_id), '') AS url,
+    d.state, coalesce(l.open, true) AS open, d.attempt_count, d.created_at, d.due_at, d.reason, d.replay_of
+FROM unihooks.deliveries AS d
+LEFT JOIN unihooks.endpoints AS e ON e.id = d.endpoint_id
+LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = d.endpoint_id
+WHERE d.tenant = :tenant AND d.id = ANY(:ids) ORDER BY d.id DESC

@@ -16,3 +16,80 @@ DELETE FROM unihooks.hours WHERE hour < :hour
 DELETE FROM unihooks.former_endpoints WHERE removed_at < :older_than AND NOT EXISTS (
     SELECT 1 FROM unihooks.events WHERE planned AND created_at < :older_than
 )
+
+-- name: forget_workers
+DELETE FROM unihooks.workers WHERE id IN (
+    SELECT id FROM unihooks.workers WHERE seen_at < :before FOR UPDATE SKIP LOCKED
+)
+
+-- name: old_events
+-- columns: tenant, id
+SELECT e.tenant, e.id FROM unihooks.events AS e
+WHERE e.planned AND e.created_at < :older_than AND NOT EXISTS (
+    SELECT 1 FROM unihooks.deliveries AS d WHERE d.event_id = e.id AND d.state = 'pending'
+)
+ORDER BY e.created_at LIMIT :limit FOR UPDATE SKIP LOCKED
+
+-- name: prune_answers
+DELETE FROM unihooks.answers WHERE (tenant, key) IN (
+    SELECT tenant, key FROM unihooks.answers WHERE created_at < :older_than FOR UPDATE SKIP LOCKED
+)
+
+-- A delivery's rendering is one that its webhook had after its event was made. A webhook that takes one up again
+-- writes its row, which is then left alone.
+-- name: prune_renderings
+DELETE FROM unihooks.renderings WHERE id IN (
+    SELECT r.id FROM unihooks.renderings AS r
+    WHERE r.kept_at < :older_than
+      AND NOT EXISTS (SELECT 1 FROM unihooks.webhooks AS w WHERE w.rendering = r.id)
+      AND NOT EXISTS (SELECT 1 FROM unihooks.events WHERE planned AND created_at < :older_than)
+    FOR UPDATE OF r SKIP LOCKED
+)
+
+-- Whoever plans, replays or recovers these events has ended, or has to wait.
+-- name: next_events_to_erase
+-- columns: id, created_at, size
+SELECT id, created_at, length(body) AS size FROM unihooks.events WHERE tenant = :tenant AND id > :after
+ORDER BY id LIMIT :limit FOR UPDATE
+
+-- name: events_to_erase
+-- columns: id, created_at, size
+SELECT id, created_at, length(body) AS size FROM unihooks.events
+WHERE tenant = :tenant AND id = ANY(:events) ORDER BY id FOR UPDATE
+
+-- name: forget_keys
+WITH old AS (
+    SELECT tenant, id FROM unihooks.events WHERE idempotency_key IS NOT NULL AND created_at < :older_than
+    ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+UPDATE unihooks.events AS e SET idempotency_key = NULL, digest = NULL
+FROM old WHERE e.tenant = old.tenant AND e.id = old.id
+
+-- name: events_still_pending
+-- columns: event_id
+SELECT DISTINCT event_id FROM unihooks.deliveries WHERE event_id = ANY(:events) AND state = 'pending'
+
+-- name: prune_attempts
+DELETE FROM unihooks.attempts WHERE delivery_id IN (
+    SELECT id FROM unihooks.deliveries WHERE event_id = ANY(:events)
+)
+
+-- name: erase_events
+UPDATE unihooks.events
+SET body = :nothing, idempotency_key = NULL, digest = NULL, planned = true, plan_error = NULL
+WHERE tenant = :tenant AND id = ANY(:events)
+
+-- name: erase_attempts
+UPDATE unihooks.attempts
+SET request_headers = '[]', response_headers = '[]', response_body = :nothing, warnings = '[]'
+WHERE delivery_id IN (SELECT id FROM unihooks.deliveries WHERE event_id = ANY(:events))
+
+-- What was cancelled may still be under way while it has a token; its attempt is not to be kept.
+-- A rendering that failed may have quoted the event in its reason.
+-- name: erase_deliveries
+UPDATE unihooks.deliveries SET
+    token = NULL,
+    reason = CASE WHEN state = 'pending' OR (state = 'failed' AND attempt_count = 0) THEN :reason ELSE reason END,
+    state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END
+WHERE event_id = ANY(:events)
+  AND (state = 'pending' OR (state = 'failed' AND attempt_count = 0) OR token IS NOT NULL)

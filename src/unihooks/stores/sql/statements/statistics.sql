@@ -3,3 +3,71 @@ SELECT count(*) FROM unihooks.lanes WHERE failing_since IS NOT NULL
 
 -- name: workers_seen
 SELECT id, host, pid, seen_at FROM unihooks.workers WHERE seen_at >= :since ORDER BY id
+
+-- name: health_of_lanes
+-- columns: webhook_id, id, failing_since, failures, last_success_at, last_failure_at, next_at
+SELECT e.webhook_id, e.id, l.failing_since, l.failures, l.last_success_at, l.last_failure_at,
+    CASE WHEN l.open THEN (
+        SELECT d.due_at FROM unihooks.deliveries AS d
+        WHERE d.endpoint_id = e.id AND d.state = 'pending' AND (d.token IS NULL OR d.due_at <= :now)
+        ORDER BY d.due_at LIMIT 1
+    ) END AS next_at
+FROM unihooks.webhooks AS w
+JOIN unihooks.endpoints AS e ON e.webhook_id = w.id
+JOIN unihooks.lanes AS l ON l.endpoint_id = e.id
+WHERE w.id = ANY(:webhooks) AND w.tenant = :tenant
+ORDER BY e.webhook_id, e.position
+
+-- name: newest_deliveries
+-- columns: webhook_id, created_at, state
+SELECT d.webhook_id, d.created_at, d.state FROM (
+    SELECT (SELECT max(id) FROM unihooks.deliveries WHERE webhook_id = w.id) AS id
+    FROM unihooks.webhooks AS w WHERE w.id = ANY(:webhooks) AND w.tenant = :tenant
+) AS newest
+JOIN unihooks.deliveries AS d ON d.tenant = :tenant AND d.id = newest.id
+
+-- name: outcomes_by_hour
+-- columns: webhook_id, hour, attempts, delivered, failed
+SELECT e.webhook_id, h.hour, CAST(sum(h.attempts) AS bigint) AS attempts,
+    CAST(sum(h.delivered) AS bigint) AS delivered, CAST(sum(h.failed) AS bigint) AS failed
+FROM unihooks.webhooks AS w
+JOIN unihooks.endpoints AS e ON e.webhook_id = w.id
+JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :since
+WHERE w.id = ANY(:webhooks) AND w.tenant = :tenant
+GROUP BY e.webhook_id, h.hour ORDER BY e.webhook_id, h.hour
+
+-- name: counts_by_hour
+SELECT h.hour,
+    CAST(sum(h.attempts) AS bigint), CAST(sum(h.delivered) AS bigint), CAST(sum(h.failed) AS bigint),
+    CAST(sum(h.duration_us) AS bigint), CAST(sum(h.up_to_50_ms) AS bigint), CAST(sum(h.up_to_100_ms) AS bigint),
+    CAST(sum(h.up_to_250_ms) AS bigint), CAST(sum(h.up_to_500_ms) AS bigint), CAST(sum(h.up_to_1000_ms) AS bigint),
+    CAST(sum(h.up_to_2000_ms) AS bigint), CAST(sum(h.up_to_5000_ms) AS bigint), CAST(sum(h.up_to_10000_ms) AS bigint)
+FROM unihooks.endpoints AS e
+JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :since
+WHERE e.webhook_id = :webhook
+GROUP BY h.hour ORDER BY h.hour
+
+-- name: failing_endpoints
+SELECT l.tenant, l.webhook_id, w.name, l.endpoint_id, e.url, l.failing_since, l.failures
+FROM (
+    SELECT * FROM unihooks.lanes WHERE failing_since IS NOT NULL ORDER BY failing_since, endpoint_id LIMIT :limit
+) AS l
+JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
+JOIN unihooks.webhooks AS w ON w.id = l.webhook_id
+ORDER BY l.failing_since, l.endpoint_id
+
+-- name: slowest_endpoints
+WITH slow (id) AS (
+    SELECT l.endpoint_id FROM unihooks.lanes AS l
+    JOIN unihooks.hours AS h ON h.endpoint_id = l.endpoint_id AND h.hour >= :since
+    GROUP BY l.endpoint_id ORDER BY sum(h.duration_us) * 1.0 / sum(h.attempts) DESC, l.endpoint_id LIMIT :limit
+)
+SELECT e.tenant, e.webhook_id, w.name, e.id, e.url,
+    CAST(sum(h.attempts) AS bigint), CAST(sum(h.delivered) AS bigint), CAST(sum(h.failed) AS bigint),
+    CAST(sum(h.duration_us) AS bigint), CAST(sum(h.up_to_50_ms) AS bigint), CAST(sum(h.up_to_100_ms) AS bigint),
+    CAST(sum(h.up_to_250_ms) AS bigint), CAST(sum(h.up_to_500_ms) AS bigint), CAST(sum(h.up_to_1000_ms) AS bigint),
+    CAST(sum(h.up_to_2000_ms) AS bigint), CAST(sum(h.up_to_5000_ms) AS bigint), CAST(sum(h.up_to_10000_ms) AS bigint)
+FROM slow JOIN unihooks.endpoints AS e ON e.id = slow.id
+JOIN unihooks.webhooks AS w ON w.id = e.webhook_id
+JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :since
+GROUP BY e.id, w.name ORDER BY sum(h.duration_us) * 1.0 / sum(h.attempts) DESC, e.id

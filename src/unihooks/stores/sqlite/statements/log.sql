@@ -1,13 +1,3 @@
--- name: deliveries
--- columns: id, tenant, event_id, webhook_id, endpoint_id, product, event_type, url, state, open, attempt_count, created_at, due_at, reason, replay_of
-SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
-    coalesce(e.url, (SELECT f.url FROM main.unihooks_former_endpoints AS f WHERE f.id = d.endpoint_id), '') AS url,
-    d.state, coalesce(l.open, 1) AS open, d.attempt_count, d.created_at, d.due_at, d.reason, d.replay_of
-FROM main.unihooks_deliveries AS d
-LEFT JOIN main.unihooks_endpoints AS e ON e.id = d.endpoint_id
-LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id = d.endpoint_id
-WHERE d.tenant = :tenant AND d.id IN (SELECT value FROM json_each(:ids)) ORDER BY d.id DESC
-
 -- The sign keeps SQLite from walking all of a tenant where the index of a webhook or an event will do.
 -- name: delivery_ids_by_key
 SELECT d.id FROM main.unihooks_deliveries AS d WHERE +d.tenant = :tenant
