@@ -424,7 +424,7 @@ def test_egress_ips_are_kept_for_the_hosts_pages(new_dispatcher):
         assert new_dispatcher(egress_ips=given).egress_ips == ("192.0.2.1",)
 
 
-# QueueStatistics and bounds.
+# Stats and bounds.
 
 
 def test_stats_show_the_state_of_the_queue(host):

@@ -7,13 +7,14 @@ from unihooks._contract.statistics import (
     FailingEndpoint,
     HourCount,
     SlowEndpoint,
+    Stats,
     TenantStatistics,
     WebhookHealth,
 )
 from unihooks._delivery.worker import Worker
 from unihooks._dispatcher import Dispatcher
 from unihooks._management.log import Log
-from unihooks._management.overview import Overview, Stats
+from unihooks._management.overview import Overview
 from unihooks._management.paging import Page
 from unihooks._management.webhooks import Webhooks
 from unihooks._message.header_pairs import HeaderPairs

@@ -18,7 +18,7 @@ from unihooks._base.ids import new_id
 from unihooks._base.times import Clock, from_us, optional_microseconds
 from unihooks._contract.leasing import DrainResult
 from unihooks._contract.planning import NewEvent
-from unihooks._contract.statistics import TenantStatistics
+from unihooks._contract.statistics import Stats, TenantStatistics
 from unihooks._delivery.emit_batching import EmitBatcher
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
@@ -36,7 +36,7 @@ from unihooks._management.option_checks import (
     check_triples,
     to_addresses,
 )
-from unihooks._management.overview import Overview, Stats, Watch, stats
+from unihooks._management.overview import Overview, Watch
 from unihooks._management.paging import Page, paginate
 from unihooks._management.retention import erase, prune
 from unihooks._management.settings import Hook, Settings
@@ -249,7 +249,7 @@ class Dispatcher:
 
     def stats(self) -> Stats:
         """Return the state of the queue over all tenants."""
-        return stats(self._store)
+        return self._store.statistics()
 
     def overview(self) -> Overview:
         """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""

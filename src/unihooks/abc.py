@@ -30,14 +30,13 @@ from unihooks._contract.leasing import (
     Ended,
     Lease,
     Planned,
-    QueueStatistics,
     Recorded,
     Result,
     Work,
     WorkerSeen,
 )
 from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event, subscriber
-from unihooks._contract.statistics import Statistics
+from unihooks._contract.statistics import Statistics, Stats
 from unihooks._message.rendering import Rendering
 from unihooks._message.requests import Destination
 from unihooks._model.log import Event
@@ -66,11 +65,11 @@ __all__ = [
     "Match",
     "NewEvent",
     "Planned",
-    "QueueStatistics",
     "Recorded",
     "Rendering",
     "Result",
     "Statistics",
+    "Stats",
     "Store",
     "Subscriber",
     "WebhookFilter",

@@ -218,18 +218,6 @@ class WorkerSeen:
     leases: int = 0
 
 
-@frozen(kw_only=True)
-class QueueStatistics:
-    """The state of the queue: counts, and the time of the oldest event that is not planned."""
-
-    oldest_unplanned: int | None
-    due: int
-    held: int
-    in_flight: int
-    failing_endpoints: int
-    workers: Sequence[WorkerSeen]
-
-
 @frozen
 class DrainResult:
     """What a drain did: events planned, requests made, and how many deliveries succeeded or failed for good."""

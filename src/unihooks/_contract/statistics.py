@@ -15,7 +15,7 @@ from attrs import frozen
 
 from unihooks._base.times import SECOND, from_us
 from unihooks._contract.filters import Window
-from unihooks._contract.leasing import QueueStatistics
+from unihooks._contract.leasing import WorkerSeen
 from unihooks._model.log import DeliveryState
 
 HOUR = 3600 * SECOND
@@ -145,6 +145,23 @@ class TenantStatistics:
     due: int
 
 
+@frozen(kw_only=True)
+class Stats:
+    """The state of the queue over all tenants.
+
+    `oldest_unplanned` is when the oldest event that no worker has planned yet
+    was emitted, None if all are. The others are counts, and the workers seen
+    within a minute.
+    """
+
+    oldest_unplanned: datetime | None
+    due: int
+    held: int
+    in_flight: int
+    failing_endpoints: int
+    workers: Sequence[WorkerSeen]
+
+
 class Statistics(ABC):
     """What is counted and measured; every verb only reads."""
 
@@ -172,7 +189,7 @@ class Statistics(ABC):
         """Return the tenants that ever had a webhook, in descending order of name; positions are names."""
 
     @abstractmethod
-    def statistics(self) -> QueueStatistics:
+    def statistics(self) -> Stats:
         """Return the state of the queue over all tenants; workers seen within 60 s."""
 
     @abstractmethod

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from attrs import frozen
 
-from unihooks._base.times import SECOND, optional_from_us
-from unihooks._contract.statistics import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint
-from unihooks.abc import Store, WorkerSeen
+from unihooks._base.times import SECOND
+from unihooks._contract.statistics import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint, Stats
+from unihooks.abc import Store
 
 _MOST_FAILING = 100
 _MOST_SLOW = 20
 _LOOK_EVERY_US = 60 * SECOND
-
-
-@frozen(kw_only=True)
-class Stats:
-    """The state of the queue over all tenants.
-
-    `oldest_unplanned` is when the oldest event that no worker has planned yet was emitted, None if all are. The others
-    are counts, and the workers seen within a minute.
-    """
-
-    oldest_unplanned: datetime | None
-    due: int
-    held: int
-    in_flight: int
-    failing_endpoints: int
-    workers: Sequence[WorkerSeen]
 
 
 @frozen(kw_only=True)
@@ -45,19 +28,6 @@ class Overview:
     slowest: Sequence[SlowEndpoint]
 
 
-def stats(store: Store) -> Stats:
-    """Return the state of the queue."""
-    figures = store.statistics()
-    return Stats(
-        oldest_unplanned=optional_from_us(figures.oldest_unplanned),
-        due=figures.due,
-        held=figures.held,
-        in_flight=figures.in_flight,
-        failing_endpoints=figures.failing_endpoints,
-        workers=figures.workers,
-    )
-
-
 class Watch:
     """The operator's view; its slowest endpoints, summed over many hours, are read at most once a minute."""
 
@@ -68,9 +38,8 @@ class Watch:
 
     def overview(self) -> Overview:
         """Return the state of the queue, and the endpoints to look after."""
-        return Overview(
-            stats=stats(self._store), failing=self._store.failing_endpoints(_MOST_FAILING), slowest=self._slow()
-        )
+        store = self._store
+        return Overview(stats=store.statistics(), failing=store.failing_endpoints(_MOST_FAILING), slowest=self._slow())
 
     def _slow(self) -> Sequence[SlowEndpoint]:
         now = self._store.now()

@@ -238,17 +238,11 @@ _FAULTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str | None]], ...]
 )
 _ANY_JSON = "dict, list, text, a number, a bool or None"
 _ADVICE = {
-    "Decimal": "text or float",
-    "Fraction": "text or float",
-    "datetime": "text with .isoformat()",
-    "date": "text with .isoformat()",
-    "time": "text with .isoformat()",
+    **dict.fromkeys(("Decimal", "Fraction"), "text or float"),
+    **dict.fromkeys(("datetime", "date", "time"), "text with .isoformat()"),
     "timedelta": "seconds with .total_seconds()",
     "UUID": "text with str()",
-    "bytes": "text, such as base64,",
-    "bytearray": "text, such as base64,",
-    "memoryview": "text, such as base64,",
-    "set": "a list",
-    "frozenset": "a list",
+    **dict.fromkeys(("bytes", "bytearray", "memoryview"), "text, such as base64,"),
+    **dict.fromkeys(("set", "frozenset"), "a list"),
     "Enum": "its .value",
 }

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import secrets
 from datetime import UTC, datetime
+from typing import Any
 
 from unihooks.exceptions import InvalidWebhook, UnihooksError
 
@@ -137,8 +138,11 @@ def decode_key(secret: str | Secret) -> tuple[str, bytes]:
     >>> decode_key("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX")[1][:4]
     b'\x00\x01\x02\x03'
     """
-    text = secret.reveal() if isinstance(secret, Secret) else secret
-    prefix = _prefix(text)
+    text: Any = secret.reveal() if isinstance(secret, Secret) else secret
+    prefix = next((one for one in _KEY_LENGTHS if isinstance(text, str) and text.startswith(one)), None)
+    if prefix is None:
+        sentence = f"a signing secret must be text that starts with {SECRET_PREFIX} or {PRIVATE_PREFIX}"
+        raise InvalidWebhook(sentence, name="secret")
     lengths, form = _KEY_LENGTHS[prefix]
     key = text[len(prefix) :]
     try:
@@ -149,14 +153,6 @@ def decode_key(secret: str | Secret) -> tuple[str, bytes]:
     if len(raw) not in lengths or len(key) % 4:
         raise InvalidWebhook(f"a {prefix} secret must continue with padded {form}", name="secret")
     return prefix, raw
-
-
-def _prefix(text: object) -> str:
-    for prefix in _KEY_LENGTHS:
-        if isinstance(text, str) and text.startswith(prefix):
-            return prefix
-    sentence = f"a signing secret must be text that starts with {SECRET_PREFIX} or {PRIVATE_PREFIX}"
-    raise InvalidWebhook(sentence, name="secret")
 
 
 def _utc(time: object, name: str) -> datetime | None:

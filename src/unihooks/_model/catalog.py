@@ -12,11 +12,11 @@ from unihooks._model.products import (
     EVERY_EVENT,
     EventType,
     Product,
-    _check_texts,
-    _unknown,
     check_name,
     check_names,
     check_subscription,
+    check_texts,
+    look_up,
 )
 from unihooks.exceptions import Conflict
 
@@ -41,7 +41,7 @@ class Catalog:
     def add_product(self, name: str, *, title: str | None = None, description: str | None = None) -> Product:
         """Offer a product, to which event types can then be added."""
         name = check_name("product", name)
-        _check_texts(title=title, description=description)
+        check_texts(title=title, description=description)
         product = Product(name=name, title=title or name, description=description)
         if self._products.setdefault(name, product) is not product:
             raise Conflict(f"the catalog already has a product {name!r}; add it only once", name=name)
@@ -66,12 +66,12 @@ class Catalog:
 
     def openapi(self, *, title: str = "Webhooks", version: str = "1") -> dict[str, Any]:
         """Return an OpenAPI 3.1 document whose `webhooks` are the event types, for receivers and their tools."""
-        _check_texts(title=title, version=version)
+        check_texts(title=title, version=version)
         return openapi_document(self, title=title, version=version)
 
     def asyncapi(self, *, title: str = "Webhooks", version: str = "1") -> dict[str, Any]:
         """Return an AsyncAPI 3 document in which the host sends a message for each event type."""
-        _check_texts(title=title, version=version)
+        check_texts(title=title, version=version)
         return asyncapi_document(self, title=title, version=version)
 
     def __iter__(self) -> Iterator[Product]:
@@ -81,7 +81,4 @@ class Catalog:
         return product in self._products
 
     def __getitem__(self, product: str) -> Product:
-        try:
-            return self._products[product]
-        except (KeyError, TypeError):
-            raise _unknown("product", product, self._products, "product") from None
+        return look_up(self._products, product, "product", "product")

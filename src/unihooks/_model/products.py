@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from unihooks._message.payload import decode, encode, step
 from unihooks.exceptions import Conflict, InvalidPayload, UnknownEventType
+
+T = TypeVar("T")
 
 EVERY_EVENT = "*"
 """The event type of a subscription to all events of a product."""
@@ -114,7 +116,7 @@ class Product:
         not refer to other documents; the example must match it.
         """
         event_type = check_name("event type", event_type)
-        _check_texts(title=title, description=description)
+        check_texts(title=title, description=description)
         event = EventType(
             product=self.name,
             name=event_type,
@@ -136,24 +138,26 @@ class Product:
         return event_type in self._events
 
     def __getitem__(self, event_type: str) -> EventType:
-        try:
-            return self._events[event_type]
-        except (KeyError, TypeError):
-            kind = f"event type of {self.name}"
-            raise _unknown(kind, event_type, self._events, "event_type") from None
+        return look_up(self._events, event_type, f"event type of {self.name}", "event_type")
 
 
-def _check_texts(**texts: object) -> None:
+def check_texts(**texts: object) -> None:
+    """Raise UnknownEventType for what is neither text nor None."""
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
             raise UnknownEventType(f"{name} must be text or None, not {type(value).__name__}", name=name)
 
 
-def _unknown(kind: str, wanted: str, known: dict[str, Any], name: str) -> UnknownEventType:
+def look_up(known: dict[str, T], wanted: str, kind: str, name: str) -> T:
+    """Return what has this name, or raise UnknownEventType with the names that may have been meant."""
+    try:
+        return known[wanted]
+    except (KeyError, TypeError):
+        pass
     near = get_close_matches(str(wanted), list(known))
     hint = "did you mean " + " or ".join(map(repr, near)) + "?" if near else "add it to the catalog"
     article = "an" if kind.startswith("e") else "a"
-    return UnknownEventType(f"{str(wanted)!r} is not {article} {kind}; {hint}", name=name)
+    raise UnknownEventType(f"{str(wanted)!r} is not {article} {kind}; {hint}", name=name)
 
 
 def _snapshot(value: Any, name: str) -> Any:

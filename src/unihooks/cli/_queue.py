@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
+from unihooks._contract.statistics import Stats
 from unihooks._delivery.worker import CONCURRENCY, PER_ENDPOINT, Worker
 from unihooks._dispatcher import Dispatcher
-from unihooks._management.overview import Stats
 from unihooks.cli._apps import with_app, with_dispatcher
 from unihooks.cli._options import json_option
 from unihooks.cli._tables import Column, console, show_fields, show_rows

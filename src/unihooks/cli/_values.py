@@ -12,7 +12,7 @@ import attrs
 import click
 from attrs import AttrsInstance
 
-from unihooks._management.overview import Stats
+from unihooks._contract.statistics import Stats
 from unihooks._management.paging import Page
 from unihooks._model.log import Attempt, Delivery, Event
 from unihooks._model.webhooks import Endpoint, Webhook

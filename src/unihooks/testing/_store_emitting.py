@@ -106,7 +106,8 @@ class EmittingRules:
         scene.submit(oldest)
         scene.clock.advance(5)
         scene.emit(tenant="other")
-        assert scene.store.oldest_unplanned() == oldest.created_at == scene.store.statistics().oldest_unplanned
+        assert scene.store.oldest_unplanned() == oldest.created_at
+        assert scene.store.statistics().oldest_unplanned == from_us(oldest.created_at)
         scene.plan()
         assert scene.store.oldest_unplanned() is None
         assert scene.store.statistics().oldest_unplanned is None

@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from unihooks._model.targets import DEFAULT_PORTS, TargetPolicy
+from unihooks._model.targets import TargetPolicy
 from unihooks.exceptions import TargetRefused
 from unihooks.transport._connections import Connection, Scratch
 from unihooks.transport._errors import AttemptError, NotReachable, timed_out
@@ -203,8 +203,3 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def port_of(scheme: str, port: int | None) -> int:
-    """Return the port of a URL, explicit or not."""
-    return port or DEFAULT_PORTS.get(scheme, 443)

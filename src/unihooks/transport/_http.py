@@ -12,9 +12,9 @@ from time import monotonic
 import httpx
 
 from unihooks._message.requests import RenderedRequest
-from unihooks._model.targets import TargetPolicy
+from unihooks._model.targets import DEFAULT_PORTS, TargetPolicy
 from unihooks.transport._connections import Connection
-from unihooks.transport._dialing import Dialer, Target, port_of
+from unihooks.transport._dialing import Dialer, Target
 from unihooks.transport._errors import BadAnswer, BadRequest, ConnectionEnded
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
 from unihooks.transport._pool import Pool, idle_that_fit
@@ -224,7 +224,7 @@ def _target_of(endpoint_id: str | None, url: httpx.URL) -> Target:
         url=str(url),
         scheme=url.scheme,
         host=url.raw_host.decode("ascii"),
-        port=port_of(url.scheme, url.port),
+        port=url.port or DEFAULT_PORTS.get(url.scheme, 443),
     )
 
 

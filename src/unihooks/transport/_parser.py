@@ -132,7 +132,9 @@ class AnswerParser:
             known = 0
             if status >= _FINAL:
                 break
-            self._count_interim()
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise BadAnswer(f"more than {MAX_INTERIM} interim (1xx) answers came before the answer")
         self._pending = b""
         self.status = status
         self.head_size = end
@@ -148,11 +150,6 @@ class AnswerParser:
         else:
             return
         raise BadAnswer(message)
-
-    def _count_interim(self) -> None:
-        self._interim += 1
-        if self._interim > MAX_INTERIM:
-            raise BadAnswer(f"more than {MAX_INTERIM} interim (1xx) answers came before the answer")
 
     def _parse_head(self, data: bytes, end: int) -> int:
         line = _STATUS_LINE.match(data)

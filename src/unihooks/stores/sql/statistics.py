@@ -16,6 +16,7 @@ from unihooks._contract.statistics import (
     FailingEndpoint,
     HourRow,
     SlowEndpoint,
+    Stats,
     TenantStatistics,
     WebhookHealth,
     bucket,
@@ -25,7 +26,7 @@ from unihooks._contract.statistics import (
 )
 from unihooks._model.checks import not_found
 from unihooks._model.log import DeliveryState
-from unihooks.abc import AttemptRow, QueueStatistics, Result, WorkerSeen
+from unihooks.abc import AttemptRow, Result, WorkerSeen
 from unihooks.stores.sql.transaction import Row, Selection, Transaction
 
 _MOST_DUE = 1_000
@@ -133,7 +134,7 @@ def list_tenants(tx: Transaction, window: Window) -> list[TenantStatistics]:
     return found[::-1] if rising else found
 
 
-def queue(tx: Transaction) -> QueueStatistics:
+def queue(tx: Transaction) -> Stats:
     """Count what is due, held and in flight, and who works."""
     [(due, held, tokens)] = tx.fetch("queue_counts", now=tx.now)
     holders = [holder(token) for token in json.loads(tokens)]
@@ -142,8 +143,8 @@ def queue(tx: Transaction) -> QueueStatistics:
         for id_, host, pid, seen_at in tx.fetch("workers_seen", since=tx.now - SEEN_WITHIN_US)
     ]
     [(failing,)] = tx.fetch("count_failing_endpoints")
-    return QueueStatistics(
-        oldest_unplanned=oldest_unplanned(tx),
+    return Stats(
+        oldest_unplanned=optional_from_us(oldest_unplanned(tx)),
         due=due,
         held=held,
         in_flight=len(holders),
