@@ -13,6 +13,7 @@ from unihooks.abc import Claimed, Store
 
 _FRESH_SECONDS = 0.8
 _KEPT = 20_000
+_NEVER_SEEN = (-1, 0.0)
 
 # An endpoint's id and its tenant.
 _Key = tuple[str, str]
@@ -32,9 +33,8 @@ class Destinations:
     _versions: dict[str, tuple[int, float]] = field(factory=dict)
     _lookups: Lookups[_Key, PreparedDestination] = field(init=False)
 
-    @_lookups.default
-    def _new_lookups(self) -> Lookups[_Key, PreparedDestination]:
-        return Lookups(self._refresh)
+    def __attrs_post_init__(self) -> None:
+        self._lookups = Lookups(self._refresh)
 
     def note(self, claimed: Collection[Claimed]) -> None:
         """Learn the config_versions that were read when these deliveries were claimed."""
@@ -48,15 +48,9 @@ class Destinations:
 
     def known(self, claimed: Claimed) -> PreparedDestination | None:
         """Return the destination if it is known to be current; None means `await find(claimed)`."""
-        prepared = self._prepared.get(claimed.endpoint_id)
-        if prepared is None:
+        if time.monotonic() - self._versions.get(claimed.tenant, _NEVER_SEEN)[1] > _FRESH_SECONDS:
             return None
-        config_version, seen = self._versions.get(claimed.tenant, (-1, 0.0))
-        if config_version != prepared.destination.config_version or time.monotonic() - seen > _FRESH_SECONDS:
-            return None
-        if prepared.expires_at is not None and prepared.expires_at <= self.store.now():
-            return None
-        return prepared
+        return self._current(claimed.endpoint_id, claimed.tenant)
 
     async def find(self, claimed: Claimed) -> PreparedDestination | None:
         """Return the current destination, or None when the endpoint is gone. Raises what the store raises."""
@@ -88,14 +82,14 @@ class Destinations:
             del self._prepared[next(iter(self._prepared))]
         return errors
 
-    def _current(self, endpoint_id: str, tenant: str) -> bool:
+    def _current(self, endpoint_id: str, tenant: str) -> PreparedDestination | None:
         prepared = self._prepared.get(endpoint_id)
-        if prepared is None or prepared.destination.config_version != self._versions.get(tenant, (-1, 0.0))[0]:
-            return False
-        return prepared.expires_at is None or prepared.expires_at > self.store.now()
+        if prepared is None or prepared.destination.config_version != self._versions.get(tenant, _NEVER_SEEN)[0]:
+            return None
+        return prepared if prepared.expires_at is None or prepared.expires_at > self.store.now() else None
 
     def _note(self, tenant: str, config_version: int, seen: float) -> None:
-        known, last = self._versions.get(tenant, (-1, 0.0))
+        known, last = self._versions.get(tenant, _NEVER_SEEN)
         if config_version >= known:
             self._versions.pop(tenant, None)
             self._versions[tenant] = (config_version, max(seen, last))

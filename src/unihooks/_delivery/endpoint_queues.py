@@ -83,9 +83,7 @@ class _Doubtful:
         return self.new_waiting + self.slow_waiting
 
     def count(self, queue: _Queue, sign: int) -> None:
-        """Add a queue as it is (sign +1), or take it off before it changes (-1)."""
-        if queue.doubts == 0:
-            return
+        """Add a doubtful queue as it is (sign +1), or take it off before it changes (-1)."""
         running, waiting = sign * queue.running, sign * len(queue.waiting)
         self.running += running
         self.by_tenant[queue.tenant] += running
@@ -245,14 +243,6 @@ class EndpointQueues:
         return left
 
     @property
-    def _first_width(self) -> int:
-        return min(_FIRST_WIDTH, self.per_endpoint)
-
-    @property
-    def _most_doubtful(self) -> int:
-        return self.concurrency - self.concurrency // 8
-
-    @property
     def _most_slow(self) -> int:
         return max(1, self.concurrency // 4)
 
@@ -264,7 +254,7 @@ class EndpointQueues:
         return self._doubtful.new_waiting >= self.concurrency * self.ahead * (1 if len(self._tenants) <= 1 else 2)
 
     def _knowledge(self, endpoint_id: str) -> tuple[int, int]:
-        return self._known.get(endpoint_id) or (self._first_width, _DOUBTS_OF_NEW)
+        return self._known.get(endpoint_id) or (min(_FIRST_WIDTH, self.per_endpoint), _DOUBTS_OF_NEW)
 
     def _enter(self, endpoint_id: str, queue: _Queue) -> None:
         if queue.waiting and queue.running < queue.width:
@@ -285,7 +275,7 @@ class EndpointQueues:
         return None
 
     def _may_doubtful_start(self, round_robin: RoundRobin) -> bool:
-        left = self._most_doubtful - self._doubtful.running
+        left = self.concurrency - self.concurrency // 8 - self._doubtful.running
         if left <= 0 or (round_robin is self._slow and self._doubtful.slow_running >= self._most_slow):
             return False
         if len(self._tenants) <= 1:

@@ -15,9 +15,11 @@ from attrs import frozen
 
 from unihooks._contract.leasing import DrainResult, new_token
 from unihooks._delivery.claim_backoff import ClaimBackoff
+from unihooks._delivery.destinations import Destinations
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.hooks import Hooks
 from unihooks._delivery.maintenance import Maintenance
+from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import ResultBatcher
 from unihooks._delivery.sending import Sender
 from unihooks._delivery.work_state import Next, WorkState
@@ -68,13 +70,14 @@ class Engine:
         self._results = ResultBatcher(self._store, self.offload, self._on_recorded)
         self._maintenance = Maintenance(self._settings, self.offload)
         self._sender = Sender(
-            self._settings,
-            self._queues,
-            self._state,
+            settings=self._settings,
+            queues=self._queues,
+            state=self._state,
             transport=self._transport,
-            offload=self.offload,
             record=self._results.add,
             want_more=self._want_more,
+            destinations=Destinations(self._store, self.offload),
+            renderer=Renderer(self._store, self.offload),
         )
         self._recording = asyncio.create_task(self._results.run())
         self._pid = os.getpid()

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from attrs import define, field
@@ -26,17 +27,13 @@ _logger = logging.getLogger("unihooks.worker")
 _Chore = Callable[[int, int], int]
 
 
-def _new_worker_id() -> str:
-    return f"{os.getpid()}-{secrets.token_hex(4)}"
-
-
 @define(eq=False)
 class Maintenance:
     """The chores, every 30 s by the store's clock, in small batches while deliveries go on."""
 
     settings: Settings
     offload: OffLoad
-    worker_id: str = field(factory=_new_worker_id)
+    worker_id: str = field(factory=lambda: f"{os.getpid()}-{secrets.token_hex(4)}")
     _next: int = 0
     _task: asyncio.Task[None] | None = None
 
@@ -68,23 +65,15 @@ class Maintenance:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        try:
+        # An error raised here would keep what is in flight from being finished and recorded.
+        with _logging_errors("the store was not told that this worker has ended"):
             await self.offload(partial(self.settings.store.heartbeat, self.worker_id, gone=True))
-        except StoreError as error:
-            _logger.error("the store was not told that this worker has ended: %s", error)  # noqa: TRY400
-        except Exception:
-            # Raised here, it would keep what is in flight from being finished and recorded.
-            _logger.exception("the store was not told that this worker has ended")
 
     async def _run_chores(self) -> None:
-        try:
+        with _logging_errors("maintenance failed and will be tried again"):
             await self.offload(self.settings.store.heartbeat, self.worker_id)
             for chore, age_us in self._chores():
                 await self._in_batches(chore, age_us)
-        except StoreError as error:
-            _logger.error("maintenance failed and will be tried again: %s", error)  # noqa: TRY400
-        except Exception:
-            _logger.exception("maintenance failed and will be tried again")
 
     def _chores(self) -> list[tuple[_Chore, int]]:
         settings, store = self.settings, self.settings.store
@@ -98,3 +87,13 @@ class Maintenance:
     async def _in_batches(self, chore: _Chore, age_us: int) -> None:
         while await self.offload(chore, self.settings.store.now() - age_us, _BATCH) >= _BATCH:  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE_SECONDS)
+
+
+@contextmanager
+def _logging_errors(what_failed: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        _logger.error("%s: %s", what_failed, error)  # noqa: TRY400
+    except Exception:
+        _logger.exception(what_failed)

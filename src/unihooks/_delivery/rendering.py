@@ -51,7 +51,7 @@ class Renderer:
 
     def __attrs_post_init__(self) -> None:
         self._bodies = _Cache(_MOST_BYTES, _bytes)
-        self._known = _Cache(_MOST_PLACES, _places)
+        self._known = _Cache(_MOST_PLACES, lambda rendering: rendering.mapping.size)
         self._lookups = Lookups(self._load)
 
     def at_once(self, claimed: Claimed) -> Rendered | None:
@@ -155,7 +155,3 @@ def _made(outcome: _Outcome) -> Rendered:
 def _bytes(outcome: _Outcome) -> int:
     body = outcome.body if isinstance(outcome, Rendered) else b""
     return _BYTES_OF_AN_ENTRY + len(body)
-
-
-def _places(rendering: Rendering) -> int:
-    return rendering.mapping.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring_ascii as quoted
@@ -116,11 +117,9 @@ class ResultBatcher:
             await self._record(batch)
 
     async def _gather(self) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GATHER_SECONDS):
                 await self._urgent.wait()
-        except TimeoutError:
-            pass
         self._urgent.clear()
 
     def _take(self) -> list[Result]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 import httpx
+from attrs import define, field
 
 from unihooks._delivery.decisions import Decision, decide
 from unihooks._delivery.destinations import Destinations
 from unihooks._delivery.endpoint_queues import EndpointQueues, Leased
-from unihooks._delivery.lookups import OffLoad
 from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import Attempted, Unsent
 from unihooks._delivery.work_state import WorkState
@@ -30,6 +30,7 @@ _NO_WARNINGS: tuple[str, ...] = ()
 _logger = logging.getLogger("unihooks.worker")
 
 
+@define(eq=False, kw_only=True)
 class Sender:
     """The deliveries of a worker from their claim to their result.
 
@@ -37,30 +38,17 @@ class Sender:
     send. `unsent` are deliveries to be given back to the store.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        queues: EndpointQueues,
-        state: WorkState,
-        *,
-        transport: httpx.AsyncBaseTransport,
-        offload: OffLoad,
-        record: Callable[[Attempted | Unsent], None],
-        want_more: Callable[[], None],
-    ) -> None:
-        self.attempted = 0
-        self.unsent: list[Claimed] = []
-        self._settings = settings
-        self._store = settings.store
-        self._queues = queues
-        self._state = state
-        self._transport = transport
-        self._record = record
-        self._want_more = want_more
-        self._destinations = Destinations(settings.store, offload)
-        self._renderer = Renderer(settings.store, offload)
-        self._slots: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.get_running_loop()
+    _settings: Settings
+    _queues: EndpointQueues
+    _state: WorkState
+    _transport: httpx.AsyncBaseTransport
+    _record: Callable[[Attempted | Unsent], None]
+    _want_more: Callable[[], None]
+    _destinations: Destinations
+    _renderer: Renderer
+    attempted: int = 0
+    unsent: list[Claimed] = field(factory=list)
+    _slots: set[asyncio.Task[None]] = field(factory=set)
 
     # Starting: each slot sends one delivery after the other.
 
@@ -81,12 +69,12 @@ class Sender:
             leased = self._queues.next()
             if leased is None:
                 return
-            slot = self._loop.create_task(self._run_slot(leased))
+            slot = asyncio.create_task(self._run_slot(leased))
             self._slots.add(slot)
             slot.add_done_callback(self._slots.discard)
         # To start hundreds at once would hold up those that are under way.
         if self._state.schedule():
-            self._loop.call_soon(self._fill_more)
+            asyncio.get_running_loop().call_soon(self._fill_more)
 
     def _fill_more(self) -> None:
         self._state.begin_turn()
@@ -143,9 +131,11 @@ class Sender:
         begun = time.monotonic()
         if prepared is None or not prepared.destination.open or begun > leased.start_by:
             return None
-        now, deadline = self._store.now(), begun + self._settings.deadline
+        now, deadline = self._settings.store.now(), begun + self._settings.deadline
         request = self._sign(claimed, body, prepared, now, deadline)
-        answer = _NOTHING_SENT if request is None else await self._send(request, deadline)
+        answer = _NOTHING_SENT
+        if request is not None:
+            answer = await exchange(self._transport, request, deadline=deadline)
         decision = self._decide(claimed, answer)
         self._record(Attempted(claimed, prepared, request, answer, now, decision, warnings))
         return answer
@@ -160,12 +150,9 @@ class Sender:
             _logger.exception("the request of delivery %s cannot be built", claimed.id)
             return None
 
-    def _send(self, request: RenderedRequest, deadline: float) -> Awaitable[Exchange]:
-        return exchange(self._transport, request, deadline=deadline)
-
     def _decide(self, claimed: Claimed, answer: Exchange) -> Decision:
         self.attempted += 1
-        decision = decide(claimed, answer, retries=self._settings.retries, now=self._store.now())
+        decision = decide(claimed, answer, retries=self._settings.retries, now=self._settings.store.now())
         if decision.disable:
             # What is leased for this endpoint waits until the store knows.
             self._queues.close(claimed.endpoint_id)

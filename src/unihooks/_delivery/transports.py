@@ -6,6 +6,7 @@ import logging
 import ssl
 import threading
 from collections.abc import Callable
+from functools import cache
 
 import httpx
 
@@ -55,14 +56,8 @@ def _checked(make: NewTransport) -> NewTransport:
 
 def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None) -> NewTransport:
     # All event loops share one context, because building one takes 25 ms.
-    shared: list[ssl.SSLContext] = [] if ssl_context is None else [ssl_context]
-
-    def make() -> httpx.AsyncBaseTransport:
-        if not shared:
-            shared.append(default_context())
-        return HTTPTransport(targets, ssl_context=shared[0])
-
-    return make
+    shared = cache(lambda: ssl_context or default_context())
+    return lambda: HTTPTransport(targets, ssl_context=shared())
 
 
 class _Borrowed(httpx.AsyncBaseTransport):

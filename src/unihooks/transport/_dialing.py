@@ -117,7 +117,7 @@ class Dialer:
     async def _allowed_addresses(self, target: Target) -> list[str]:
         host = target.host
         self._checked_url(target.url)
-        if is_address(host):
+        if _is_address(host):
             return [self._checked_address(host)]
         key = (target.endpoint_id, host, target.port)
         try:
@@ -196,8 +196,7 @@ class Dialer:
 
 
 @lru_cache(_CHECKS_KEPT)
-def is_address(host: str) -> bool:
-    """Tell whether a host is an IP address rather than a name."""
+def _is_address(host: str) -> bool:
     try:
         ip_address(host)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from time import monotonic
 from typing import Final
@@ -126,31 +127,18 @@ async def _over_foreign(
 
 async def _follow(transport: httpx.AsyncBaseTransport, request: httpx.Request, progress: _Progress) -> None:
     try:
-        await _ask(transport, request, progress)
+        response = await transport.handle_async_request(request)
+        async with contextlib.aclosing(response):
+            if progress.frozen:
+                return
+            progress.error = status_fault(response.status_code)
+            if progress.error is None:
+                progress.headers, progress.status = response.headers.raw, response.status_code
+                await _take_body(response, progress)
     except SystemExit as exc:
         # Raised from a task, it would end the event loop and with it the worker.
         if progress.status is None:
             progress.error = _sentence(exc)
-
-
-async def _ask(transport: httpx.AsyncBaseTransport, request: httpx.Request, progress: _Progress) -> None:
-    response = await transport.handle_async_request(request)
-    try:
-        _take_head(response, progress)
-        if progress.error is None:
-            await _take_body(response, progress)
-    finally:
-        await response.aclose()
-
-
-def _take_head(response: httpx.Response, progress: _Progress) -> None:
-    status = response.status_code
-    if progress.frozen:
-        return
-    progress.error = status_fault(status)
-    if progress.error is None:
-        progress.headers = response.headers.raw
-        progress.status = status
 
 
 async def _take_body(response: httpx.Response, progress: _Progress) -> None:

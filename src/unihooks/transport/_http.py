@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
+import attrs
 import httpx
 
 from unihooks._message.requests import RenderedRequest
@@ -182,17 +183,17 @@ class AnswerStream(httpx.AsyncByteStream):
             raise BadAnswer(self._answer.warning)
 
 
+@attrs.define(eq=False)
 class _Ticker:
     """A timer that calls an action after some seconds, and again after as many as it returns, until that is None.
 
     One timer for all requests: one for each would cost several times as much.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, action: Callable[[], float | None]) -> None:
-        self._loop = loop
-        self._seconds = seconds
-        self._action = action
-        self._timer: asyncio.TimerHandle | None = None
+    _loop: asyncio.AbstractEventLoop
+    _seconds: float
+    _action: Callable[[], float | None]
+    _timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Start the timer, unless it is running."""

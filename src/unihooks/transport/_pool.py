@@ -24,6 +24,7 @@ class Pool:
     """The idle connections: the newest of a key is used first, the oldest of all is closed first.
 
     At most `total` of them are kept, `per_endpoint` of one key, and each for `seconds`.
+    A connection that closes while it is idle takes itself out.
     """
 
     def __init__(self, *, total: int, per_endpoint: int, seconds: float) -> None:
@@ -60,23 +61,19 @@ class Pool:
         connection.on_idle_close = self._forget
         own[connection] = self._idle[connection] = None
         if len(own) > self._per_endpoint:
-            self._close(next(iter(own)))
+            next(iter(own)).close()
         if len(self._idle) > self._total:
-            self._close(next(iter(self._idle)))
+            next(iter(self._idle)).close()
 
     def sweep(self, now: float) -> None:
         """Close connections that have been idle for too long."""
         for connection in [one for one in self._idle if one.idle_until <= now]:
-            self._close(connection)
+            connection.close()
 
     def close(self) -> None:
         """Close all idle connections."""
         while self._idle:
-            self._close(next(iter(self._idle)))
-
-    def _close(self, connection: Connection) -> None:
-        # Closing an idle connection makes it call _forget.
-        connection.close()
+            next(iter(self._idle)).close()
 
     def _forget(self, connection: Connection) -> None:
         connection.on_idle_close = None
