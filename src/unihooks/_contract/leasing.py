@@ -124,19 +124,6 @@ class Claimed:
 
 
 @frozen(kw_only=True)
-class Ended:
-    """A delivery that has ended: delivered, or failed for a reason."""
-
-    tenant: str
-    webhook_id: str
-    endpoint_id: str
-    event_id: str
-    delivery_id: str
-    state: DeliveryState
-    reason: str | None
-
-
-@frozen(kw_only=True)
 class Planned:
     """What one call of `plan` did.
 

@@ -14,9 +14,10 @@ from unihooks._delivery.lookups import OffLoad
 from unihooks._management.settings import Hook, Settings
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks._model.webhooks import Endpoint
-from unihooks.abc import DeliveryFilter, Ended, Recorded, Result, Window
+from unihooks.abc import DeliveryFilter, Recorded, Result, Window
 from unihooks.exceptions import UnihooksError
 
+_ENDED = (DeliveryState.DELIVERED, DeliveryState.FAILED)
 _RAISED = "a hook of the host raised; the delivery itself is recorded"
 _logger = logging.getLogger("unihooks.worker")
 
@@ -36,18 +37,15 @@ class Hooks:
 
     def recorded(self, accepted: Sequence[Result], recorded: Recorded) -> None:
         """Log what ended with the results that were accepted and start the hooks for it."""
-        told = (DeliveryState.FAILED, DeliveryState.DELIVERED) if self.settings.on_delivery else (DeliveryState.FAILED,)
-        self.ended([_ended(one) for one in accepted if one.state in told], recorded.disabled)
-
-    def ended(self, ended: Sequence[Ended], disabled: Sequence[tuple[str, str, str]] = ()) -> None:
-        """Log failures and disabled endpoints and start the hooks for all of it."""
-        for one in ended:
+        for one in accepted:
             if one.state is DeliveryState.FAILED:
                 _log_failure(one)
-        for tenant, webhook_id, endpoint_id in disabled:
+        for tenant, webhook_id, endpoint_id in recorded.disabled:
             _logger.warning("endpoint disabled: tenant=%s webhook=%s endpoint=%s", tenant, webhook_id, endpoint_id)
-        if (ended and self.settings.on_delivery) or (disabled and self.settings.on_endpoint_disabled):
-            task = asyncio.create_task(self._call_all(ended, disabled))
+        # Only ids wait for their turn: with the results, all their bodies would stay in memory behind slow hooks.
+        ended = [(one.claimed.tenant, one.claimed.id) for one in accepted if one.state in _ENDED]
+        if (ended and self.settings.on_delivery) or (recorded.disabled and self.settings.on_endpoint_disabled):
+            task = asyncio.create_task(self._call_all(ended, recorded.disabled))
             self._running.add(task)
             task.add_done_callback(self._end)
 
@@ -70,19 +68,19 @@ class Hooks:
         self._running.discard(task)
         self.settled()
 
-    async def _call_all(self, ended: Sequence[Ended], disabled: Sequence[tuple[str, str, str]]) -> None:
+    async def _call_all(self, ended: Sequence[tuple[str, str]], disabled: Sequence[tuple[str, str, str]]) -> None:
         async with self._turn:
             if self.settings.on_delivery is not None:
                 for one in ended:
-                    await self._call(self.settings.on_delivery, await self._delivery(one))
+                    await self._call(self.settings.on_delivery, await self._delivery(*one))
             if self.settings.on_endpoint_disabled is not None:
                 for where in disabled:
                     await self._call(self.settings.on_endpoint_disabled, await self._endpoint(*where))
 
-    async def _delivery(self, one: Ended) -> Delivery | None:
-        filters = DeliveryFilter(delivery_id=one.delivery_id)
+    async def _delivery(self, tenant: str, delivery_id: str) -> Delivery | None:
+        filters = DeliveryFilter(delivery_id=delivery_id)
         try:
-            found = await self.offload(self.settings.store.list_deliveries, one.tenant, filters, Window(limit=1))
+            found = await self.offload(self.settings.store.list_deliveries, tenant, filters, Window(limit=1))
         except UnihooksError:
             return None
         return next(iter(found), None)
@@ -125,26 +123,14 @@ def _contained(hook: Hook, subject: Any) -> Any:
         return None
 
 
-def _ended(result: Result) -> Ended:
-    claimed = result.claimed
-    return Ended(
-        tenant=claimed.tenant,
-        webhook_id=claimed.webhook_id,
-        endpoint_id=claimed.endpoint_id,
-        event_id=claimed.event_id,
-        delivery_id=claimed.id,
-        state=result.state,
-        reason=result.reason,
-    )
-
-
-def _log_failure(one: Ended) -> None:
+def _log_failure(result: Result) -> None:
+    one = result.claimed
     _logger.warning(
         "delivery failed for good: tenant=%s webhook=%s endpoint=%s event=%s delivery=%s reason=%s",
         one.tenant,
         one.webhook_id,
         one.endpoint_id,
         one.event_id,
-        one.delivery_id,
-        one.reason,
+        one.id,
+        result.reason,
     )
