@@ -23,7 +23,7 @@ from unihooks.stores.sql import configuration, planning, subscribers
 from unihooks.stores.sql import schema as _schema
 from unihooks.stores.sql.schema import Migrations
 from unihooks.stores.sqlite import database as _database
-from unihooks.stores.sqlite import writer
+from unihooks.stores.sqlite import errors, writer
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
 
 NO_ROOM = {"total": 0, "per_endpoint": 0}
@@ -272,7 +272,7 @@ class TestWriting:
             if len(naps) == 20:
                 host.execute("ROLLBACK")
 
-        monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=time.monotonic, sleep=nap))
+        monkeypatch.setattr(errors, "time", SimpleNamespace(monotonic=time.monotonic, sleep=nap))
         emit(store, make_event(store))
         assert naps == [0.0005] * 20
         host.close()

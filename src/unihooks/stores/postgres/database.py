@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet
 
-from unihooks._contract.planning import NewEvent
-from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.emitter import Emitter
 from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
@@ -22,7 +17,7 @@ from unihooks.stores.postgres.signals import Signals
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import NOW, STATEMENTS, PostgresTransaction, Schema, fetch_sets
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate
-from unihooks.stores.sql.transaction import Call, Database, Transaction
+from unihooks.stores.sql.transaction import Call, Database, Submission, Transaction
 
 if TYPE_CHECKING:
     import psycopg
@@ -81,6 +76,7 @@ class PostgresDatabase(Database):
     """
 
     def __init__(self, dsn: str, schema: str, *, migrate: bool, size: int, lost: Callable[[], None]) -> None:
+        super().__init__()
         self.schema = Schema(schema)
         self._place = Place(f"the schema {self.schema.quoted}", "schema")
         self.time: ServerClock = ServerClock(self._ask_time)
@@ -91,7 +87,6 @@ class PostgresDatabase(Database):
         self._opened: _Opened | None = None
         self.watchers: set[Callable[[], None]] = set()
         self._lost = lost
-        _databases.add(self)
 
     @property
     def store_id(self) -> str:
@@ -123,16 +118,9 @@ class PostgresDatabase(Database):
     def ask(self, work: Callable[[Transaction], T]) -> T:
         return self._reading(self._alone, work)
 
-    def submit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
-        while (future := self._unchecked().emitter.emit(events)) is None:
+    def emit(self, submission: Submission) -> None:
+        while not self._unchecked().emitter.emit(submission):
             pass
-        return future
-
-    def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        while (one_shot := self._unchecked().emitter.insert(events)) is None:
-            pass
-        outcomes: list[EmitOutcome] = one_shot.result()
-        return outcomes
 
     def change_token(self) -> object:
         return self._unchecked().signals.token()
@@ -165,7 +153,6 @@ class PostgresDatabase(Database):
             opened.close()
 
     def after_fork_in_child(self) -> None:
-        """Start afresh; what the parent has opened stays the parent's."""
         _inherited.append((self._lock, self._opened))
         self._lock = threading.RLock()
         self._opened = None
@@ -289,13 +276,4 @@ def _roll_back(connection: psycopg.Connection[Any]) -> None:
         connection.close()
 
 
-_databases: WeakSet[PostgresDatabase] = WeakSet()
 _inherited: list[object] = []
-
-
-def _after_fork_in_child() -> None:
-    for database in list(_databases):
-        database.after_fork_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

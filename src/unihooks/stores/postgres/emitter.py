@@ -6,20 +6,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from unihooks._base.one_shot import OneShot
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.stores.postgres.errors import driver, explained, is_of_one_row, is_outage, is_transient
 from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
-from unihooks.stores.sql.emitting import Submission, event_of, events_of, insert_keyed, one_by_one_if_refused, resolve
-from unihooks.stores.sql.transaction import Call, Row
+from unihooks.stores.sql.emitting import event_of, events_of, insert_keyed, one_by_one_if_refused, resolve
+from unihooks.stores.sql.transaction import Call, Row, Submission
 
 if TYPE_CHECKING:
     import psycopg
@@ -50,16 +48,15 @@ class Emitter:
         self._plain = _Queue(self, _insert_plain)
         self._keyed = _Queue(self, _insert_with_keys)
 
-    def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]] | None:
-        """Queue events for insertion; None if the emitter has been stopped."""
-        future: Future[list[EmitOutcome]] = Future()
-        future.set_running_or_notify_cancel()
-        return future if self._queue(Submission(events, future)) else None
-
-    def insert(self, events: Sequence[NewEvent]) -> OneShot | None:
-        """Do what `emit` does for a thread that will wait."""
-        one_shot = OneShot()
-        return one_shot if self._queue(Submission(events, one_shot)) else None
+    def emit(self, submission: Submission) -> bool:
+        """Queue events for insertion; False if the emitter has been stopped."""
+        plain = all(event.idempotency_key is None for event in submission.events)
+        with self._gate:
+            if self._stopped:
+                return False
+            submission.waiter.set_running_or_notify_cancel()
+            (self._plain if plain else self._keyed).add(submission)
+        return True
 
     def stop(self) -> None:
         """Finish what is queued and close the connections."""
@@ -67,14 +64,6 @@ class Emitter:
             self._stopped = True
         self._plain.stop()
         self._keyed.stop()
-
-    def _queue(self, submission: Submission) -> bool:
-        plain = all(event.idempotency_key is None for event in submission.events)
-        with self._gate:
-            if self._stopped:
-                return False
-            (self._plain if plain else self._keyed).add(submission)
-        return True
 
 
 _Insert = Callable[..., tuple[list[EmitOutcome], int | None]]

@@ -10,8 +10,8 @@ from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
 from unihooks._model.webhooks import Endpoint, Webhook
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
+from unihooks.exceptions import Conflict
 from unihooks.stores.sql import rows as _rows
-from unihooks.stores.sql.refusals import too_many_webhooks
 from unihooks.stores.sql.transaction import Call, Row, Selection, Transaction
 
 
@@ -36,7 +36,8 @@ def add_webhook(tx: Transaction, webhook: Webhook, at_most: int) -> None:
     """Store a new webhook with its lanes."""
     lock_configuration(tx, [webhook.tenant])
     if tx.count("webhooks", Selection(values={"tenant": webhook.tenant}, limit=at_most)) >= at_most:
-        raise too_many_webhooks(at_most)
+        sentence = f"the tenant has {at_most} webhooks, which is the limit; delete one first"
+        raise Conflict(sentence, name="webhooks")
     _insert(tx, webhook)
     _add_lanes(tx, webhook, webhook.endpoints, tx.now)
     _finish_change(tx, webhook.tenant, webhook)

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 
-from attrs import define
-
-from unihooks._base.one_shot import OneShot
 from unihooks._base.times import from_us
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
 from unihooks.abc import EmitOutcome
-from unihooks.exceptions import IdempotencyConflict
-from unihooks.stores.sql.refusals import cannot_be_stored, key_was_used
-from unihooks.stores.sql.transaction import Row, Transaction
+from unihooks.exceptions import IdempotencyConflict, StoreError
+from unihooks.stores.sql.transaction import Row, Submission, Transaction
 
 Insert = Callable[[Sequence[NewEvent]], list[EmitOutcome]]
-
-
-@define(eq=False)
-class Submission:
-    """Events that were emitted in one call, and who waits for their outcomes."""
-
-    events: Sequence[NewEvent]
-    waiter: Future[list[EmitOutcome]] | OneShot
 
 
 def resolve(submissions: Iterable[Submission], outcomes: Sequence[EmitOutcome]) -> None:
@@ -49,7 +36,9 @@ def one_by_one_if_refused(
         if not concerns_one(error):
             raise
         if len(events) == 1:
-            return [cannot_be_stored(error)]
+            refused = StoreError(f"the event cannot be stored: {error}", name="event")
+            refused.__cause__ = error
+            return [refused]
     return [outcome for event in events for outcome in one_by_one_if_refused(insert, [event], concerns_one)]
 
 
@@ -73,7 +62,8 @@ def stored_event(event: NewEvent, row: Row) -> Event:
     """Return the event that an INSERT answered for (id, digest, created_at), which may be an earlier one of its key."""
     id_, digest, created_at = row
     if event.idempotency_key is not None and bytes(digest or b"") != event.digest:
-        raise key_was_used()
+        sentence = "the idempotency key was used for another event; use a new key for new content"
+        raise IdempotencyConflict(sentence, name="idempotency_key")
     # A host's connection may give texts as bytes.
     text = id_.decode() if isinstance(id_, bytes) else id_
     return event_of(event, text, int(created_at))

@@ -16,7 +16,7 @@ from unihooks._base.times import DAY
 from unihooks._model.checks import not_found
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import DeliveryFilter, EventFilter, Window
-from unihooks.stores.sql.refusals import not_pending
+from unihooks.exceptions import Conflict
 from unihooks.stores.sql.rows import to_attempt, to_delivery, to_event
 from unihooks.stores.sql.transaction import Row, Selection, Transaction
 
@@ -85,7 +85,8 @@ def cancel(tx: Transaction, tenant: str, delivery_id: str, reason: str) -> Deliv
     cancelled = tx.run("cancel_delivery", tenant=tenant, id=delivery_id, reason=reason)
     delivery = get_delivery(tx, tenant, delivery_id)
     if not cancelled:
-        raise not_pending(delivery)
+        sentence = f"the delivery is {delivery.state}; only a pending one can be cancelled"
+        raise Conflict(sentence, name="delivery_id")
     return delivery
 
 

@@ -10,12 +10,12 @@ from unihooks._base.ids import new_ids
 from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
 from unihooks._model.log import Delivery, DeliveryState
-from unihooks.abc import DeliveryFilter, Window
+from unihooks.abc import ERASED, DeliveryFilter, Window
+from unihooks.exceptions import Conflict
 from unihooks.stores.sql import deliveries
 from unihooks.stores.sql.claiming import lower_next_due
 from unihooks.stores.sql.configuration import share_configuration
 from unihooks.stores.sql.log import get_delivery, list_delivery_ids
-from unihooks.stores.sql.refusals import check_replayable
 from unihooks.stores.sql.transaction import Row, Transaction
 
 
@@ -36,8 +36,14 @@ class _Original:
     size: int
 
     def check(self) -> None:
-        """Raise Conflict if it cannot be sent again."""
-        check_replayable(is_erased=not self.size, has_endpoint=bool(self.has_endpoint), has_body=self._was_rendered)
+        """Raise Conflict if its body or endpoint is not there any more, or never was."""
+        if not self.size:
+            raise Conflict(f"{ERASED}; there is nothing to send", name="event_id")
+        if not self.has_endpoint:
+            raise Conflict("the endpoint of this delivery is gone; there is nowhere to send it", name="endpoint_id")
+        if not self._was_rendered:
+            sentence = "the payload mapping failed, so there is no body; correct it and recover"
+            raise Conflict(sentence, name="delivery_id")
 
     @property
     def is_worthwhile(self) -> bool:

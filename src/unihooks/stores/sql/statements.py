@@ -25,7 +25,9 @@ from unihooks.exceptions import StoreError
 from unihooks.stores.sql.transaction import Selection
 
 _SHARED = files("unihooks.stores.sql") / "statements"
-_HEADER = re.compile(r"-- (name|rows|columns|bytes): (.+)")
+_HEADER = re.compile(r"^-- (rows|columns|bytes): (.+)$", re.MULTILINE)
+# A condition quotes a statement by its name in braces.
+_QUOTED = re.compile(r"\{(\w+)\}")
 
 
 @frozen
@@ -63,22 +65,10 @@ class Statements(dict[str, Statement]):
 
     def selecting(self, name: str, selection: Selection) -> str:
         """Return the text of a named SELECT that returns the selected rows."""
-        texts = _Texts(self)
-        conditions = [item.format_map(texts) if "{" in item else item for item in selection.conditions]
+        conditions = [_QUOTED.sub(lambda found: self[found[1]].text, item) for item in selection.conditions]
         order = f"ORDER BY {selection.order}" if selection.order else ""
         limit = "" if selection.limit is None else "LIMIT :limit"
         return " ".join([" AND ".join([self[name].text, *conditions]), order, limit])
-
-
-class _Texts(dict[str, str]):
-    """The texts of statements, for conditions that quote one by its name."""
-
-    def __init__(self, statements: Statements) -> None:
-        super().__init__()
-        self._statements = statements
-
-    def __missing__(self, name: str) -> str:
-        return self._statements[name].text
 
 
 def parse(text: str) -> Iterator[Statement]:
@@ -88,25 +78,9 @@ def parse(text: str) -> Iterator[Statement]:
     >>> one.name, one.rows, one.text
     ('add', ('id', 'state'), 'INSERT INTO t VALUES :rows')
     """
-    for entry in re.split(r"^(?=-- name: )", text, flags=re.MULTILINE):
-        if not entry.startswith("-- name: "):
-            continue
-        headers: dict[str, str] = {}
-        lines: list[str] = []
-        for line in entry.splitlines():
-            found = _HEADER.fullmatch(line)
-            if found and not lines:
-                headers[found[1]] = found[2].strip()
-            elif not line.startswith("--"):
-                lines.append(line)
-        yield Statement(
-            headers["name"],
-            "\n".join(lines).strip(),
-            _names(headers.get("rows", "")),
-            _names(headers.get("columns", "")),
-            headers.get("bytes"),
-        )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    _, *parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
+    for name, entry in zip(parts[::2], parts[1::2], strict=True):
+        lines = [line for line in entry.splitlines() if not line.startswith("--")]
+        headers = {key: tuple(re.findall(r"\w+", names)) for key, names in _HEADER.findall(entry)}
+        rows, columns = headers.get("rows", ()), headers.get("columns", ())
+        yield Statement(name, "\n".join(lines).strip(), rows, columns, *headers.get("bytes", ()))

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import finalize
 
+from unihooks._base.one_shot import OneShot
 from unihooks._base.times import Clock
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result
 from unihooks._contract.planning import NewEvent
@@ -24,7 +25,7 @@ from unihooks.stores.sql import (
     statistics,
 )
 from unihooks.stores.sql.planning import Planner
-from unihooks.stores.sql.transaction import Database, Transaction
+from unihooks.stores.sql.transaction import Database, Submission, Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,32 +33,13 @@ _Work = Callable[Concatenate[Transaction, P], T]
 _Verb = Callable[Concatenate[Any, P], T]
 
 
-def _writes(function: _Work[P, T]) -> _Verb[P, T]:
-    """Return the verb that does what a function does, in a transaction that is durable when the verb returns."""
+def _verb(kind: str, function: _Work[P, T]) -> _Verb[P, T]:
+    """Return the verb that does what a function does in a transaction of a kind: `write`, `read` or `ask`."""
 
     @wraps(function)
     def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._database.write(lambda tx: function(tx, *args, **kwargs))
-
-    return verb
-
-
-def _reads(function: _Work[P, T]) -> _Verb[P, T]:
-    """Return the verb that does what a function does, in a transaction that sees one state of the database."""
-
-    @wraps(function)
-    def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._database.read(lambda tx: function(tx, *args, **kwargs))
-
-    return verb
-
-
-def _asks(function: _Work[P, T]) -> _Verb[P, T]:
-    """Return the verb that does what a function does, which is a single statement that reads."""
-
-    @wraps(function)
-    def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._database.ask(lambda tx: function(tx, *args, **kwargs))
+        done: T = getattr(self._database, kind)(lambda tx: function(tx, *args, **kwargs))
+        return done
 
     return verb
 
@@ -87,10 +69,15 @@ class SQLStore(Store):
     # The queue.
 
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
-        return self._database.submit(events)
+        future: Future[list[EmitOutcome]] = Future()
+        self._database.emit(Submission(events, future))
+        return future
 
     def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        return self._database.insert(events)
+        waiter = OneShot()
+        self._database.emit(Submission(events, waiter))
+        outcomes: list[EmitOutcome] = waiter.result()
+        return outcomes
 
     def wake(self) -> None:
         self._database.notify()
@@ -110,12 +97,12 @@ class SQLStore(Store):
     def record(self, results: Sequence[Result]) -> Recorded:
         return self._database.write(lambda tx: recording.record(tx, results), recording.opening(results))
 
-    work = _asks(claiming.work)
-    release = _writes(claiming.release)
-    heartbeat = _writes(maintenance.heartbeat)
-    expire_held = _writes(maintenance.expire_held)
-    prune = _writes(maintenance.prune)
-    forget_keys = _writes(maintenance.forget_keys)
+    work = _verb("ask", claiming.work)
+    release = _verb("write", claiming.release)
+    heartbeat = _verb("write", maintenance.heartbeat)
+    expire_held = _verb("write", maintenance.expire_held)
+    prune = _verb("write", maintenance.prune)
+    forget_keys = _verb("write", maintenance.forget_keys)
 
     # Configuration.
 
@@ -131,16 +118,16 @@ class SQLStore(Store):
         self._database.notify()
         return revised
 
-    add_webhook = _writes(configuration.add_webhook)
-    get_webhook = _reads(configuration.get_webhook)
-    list_webhooks = _reads(configuration.list_webhooks)
-    delete_webhook = _writes(configuration.delete_webhook)
-    destinations = _reads(configuration.destinations)
-    renderings = _asks(configuration.renderings)
-    config_versions = _asks(configuration.config_versions)
-    reserve_answer = _writes(configuration.reserve_answer)
-    keep_answer = _writes(configuration.keep_answer)
-    drop_answer = _writes(configuration.drop_answer)
+    add_webhook = _verb("write", configuration.add_webhook)
+    get_webhook = _verb("read", configuration.get_webhook)
+    list_webhooks = _verb("read", configuration.list_webhooks)
+    delete_webhook = _verb("write", configuration.delete_webhook)
+    destinations = _verb("read", configuration.destinations)
+    renderings = _verb("ask", configuration.renderings)
+    config_versions = _verb("ask", configuration.config_versions)
+    reserve_answer = _verb("write", configuration.reserve_answer)
+    keep_answer = _verb("write", configuration.keep_answer)
+    drop_answer = _verb("write", configuration.drop_answer)
 
     # The log.
 
@@ -161,22 +148,22 @@ class SQLStore(Store):
             self._database.scrub()
         return count, last
 
-    list_events = _reads(log.list_events)
-    list_deliveries = _reads(log.list_deliveries)
-    count_deliveries = _reads(log.count_deliveries)
-    list_attempts = _reads(log.list_attempts)
-    delivery_source = _reads(replaying.delivery_source)
-    replay = _writes(replaying.replay)
-    replay_many = _writes(replaying.replay_many)
-    cancel = _writes(log.cancel)
-    recover = _writes(recovering.recover)
+    list_events = _verb("read", log.list_events)
+    list_deliveries = _verb("read", log.list_deliveries)
+    count_deliveries = _verb("read", log.count_deliveries)
+    list_attempts = _verb("read", log.list_attempts)
+    delivery_source = _verb("read", replaying.delivery_source)
+    replay = _verb("write", replaying.replay)
+    replay_many = _verb("write", replaying.replay_many)
+    cancel = _verb("write", log.cancel)
+    recover = _verb("write", recovering.recover)
 
     # Statistics.
 
-    webhook_health = _reads(statistics.webhook_health)
-    webhook_hours = _reads(statistics.webhook_hours)
-    failing_endpoints = _reads(statistics.failing_endpoints)
-    slowest_endpoints = _reads(statistics.slowest_endpoints)
-    list_tenants = _reads(statistics.list_tenants)
-    oldest_unplanned = _asks(statistics.oldest_unplanned)
-    statistics = _reads(statistics.queue)
+    webhook_health = _verb("read", statistics.webhook_health)
+    webhook_hours = _verb("read", statistics.webhook_hours)
+    failing_endpoints = _verb("read", statistics.failing_endpoints)
+    slowest_endpoints = _verb("read", statistics.slowest_endpoints)
+    list_tenants = _verb("read", statistics.list_tenants)
+    oldest_unplanned = _verb("ask", statistics.oldest_unplanned)
+    statistics = _verb("read", statistics.queue)

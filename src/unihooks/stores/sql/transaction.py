@@ -7,15 +7,18 @@ stands in their files alone.
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakSet
 
 from attrs import define, field
 
+from unihooks._base.one_shot import OneShot
 from unihooks._base.times import Clock, now_us, system_clock, to_us
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
@@ -42,6 +45,14 @@ class Call:
     name: str
     rows: Sequence[Row] | None = None
     values: Mapping[str, Any] = field(factory=dict)
+
+
+@define(eq=False)
+class Submission:
+    """Events that were emitted in one call, and who waits for their outcomes."""
+
+    events: Sequence[NewEvent]
+    waiter: Future[list[EmitOutcome]] | OneShot
 
 
 @define
@@ -150,6 +161,9 @@ class Database(ABC):
 
     time: StoreClock
 
+    def __init__(self) -> None:
+        _databases.add(self)
+
     @property
     @abstractmethod
     def store_id(self) -> str:
@@ -167,17 +181,13 @@ class Database(ABC):
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction that sees one state of the database; never waits for writes."""
 
-    @abstractmethod
     def ask(self, work: Callable[[Transaction], T]) -> T:
         """Run `work`, which is a single statement that reads."""
+        return self.read(work)
 
     @abstractmethod
-    def submit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
+    def emit(self, submission: Submission) -> None:
         """Insert events together with what others emit at the same time; never waits."""
-
-    @abstractmethod
-    def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        """Do what `submit` does, and wait for it."""
 
     @abstractmethod
     def change_token(self) -> object:
@@ -200,3 +210,33 @@ class Database(ABC):
 
     def scrub(self) -> None:  # noqa: B027 - few databases leave anything
         """Remove what was erased from files that may still hold older copies of it."""
+
+    def before_fork(self) -> None:  # noqa: B027 - few databases must not be open across a fork
+        """Close what must not be open while the process forks."""
+
+    def after_fork_in_parent(self) -> None:  # noqa: B027 - as above
+        """Let others open again."""
+
+    @abstractmethod
+    def after_fork_in_child(self) -> None:
+        """Start afresh; what the parent has opened stays the parent's."""
+
+
+_databases: WeakSet[Database] = WeakSet()
+
+
+def _tell(verb: Callable[[Database], None]) -> Callable[[], None]:
+    """Return what does something with every database of this process."""
+
+    def tell() -> None:
+        for database in list(_databases):
+            verb(database)
+
+    return tell
+
+
+os.register_at_fork(
+    before=_tell(lambda database: database.before_fork()),
+    after_in_parent=_tell(lambda database: database.after_fork_in_parent()),
+    after_in_child=_tell(lambda database: database.after_fork_in_child()),
+)

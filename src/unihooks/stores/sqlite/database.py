@@ -7,18 +7,17 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.resources import files
 from typing import TypeVar
-from weakref import WeakSet
+
+from attrs import field, frozen
 
 from unihooks._contract.planning import NewEvent
-from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate
-from unihooks.stores.sql.transaction import Call, Database, StoreClock, Transaction
-from unihooks.stores.sqlite.errors import explaining, is_busy
+from unihooks.stores.sql.transaction import Call, Database, StoreClock, Submission, Transaction
+from unihooks.stores.sqlite.errors import explaining, retrying
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
 from unihooks.stores.sqlite.writer import Writer
 
@@ -27,7 +26,7 @@ _PATIENCE = 5.0
 _CACHE_KIB = 16 * 1024
 # Pages in the write-ahead log before they move to the file; fewer moves write a busy page less often.
 _PAGES_AHEAD = 4_000
-_WAL_RETRY_SECONDS = 0.02
+_AGAIN_SECONDS = 0.02
 
 MIGRATIONS = Migrations(files("unihooks.stores.sqlite") / "migrations")
 
@@ -67,15 +66,15 @@ class _Readers:
                 self._idle.pop().close()
 
 
+@frozen
 class _Opened:
-    """Hold what is open in this process."""
+    """What is open in this process."""
 
-    def __init__(self, store_id: str, writer: Writer, readers: _Readers, watch: sqlite3.Connection) -> None:
-        self.store_id = store_id
-        self.writer = writer
-        self.readers = readers
-        self._watch = watch
-        self._watching = threading.Lock()
+    store_id: str
+    writer: Writer
+    readers: _Readers
+    _watch: sqlite3.Connection
+    _watching: threading.Lock = field(factory=threading.Lock)
 
     def data_version(self) -> int:
         with self._watching:
@@ -106,6 +105,7 @@ class SQLiteDatabase(Database):
         lost: Callable[[], None],
         durable: bool = True,
     ) -> None:
+        super().__init__()
         self.path = path
         self.time = StoreClock()
         self._place = Place(f"the database {path}", "path")
@@ -120,7 +120,6 @@ class SQLiteDatabase(Database):
         self._times_opened = 0
         self._is_utf8 = True
         self._forking = False
-        _databases.add(self)
 
     @property
     def store_id(self) -> str:
@@ -147,19 +146,9 @@ class SQLiteDatabase(Database):
         with self._reading() as connection:
             return work(SQLiteTransaction(connection, self.time.now, is_utf8=self._is_utf8))
 
-    def ask(self, work: Callable[[Transaction], T]) -> T:
-        return self.read(work)
-
-    def submit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
-        while (future := self._open().writer.emit(events)) is None:
+    def emit(self, submission: Submission) -> None:
+        while not self._open().writer.emit(submission):
             pass
-        return future
-
-    def insert(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        while (one_shot := self._open().writer.insert(events)) is None:
-            pass
-        outcomes: list[EmitOutcome] = one_shot.result()
-        return outcomes
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -170,34 +159,25 @@ class SQLiteDatabase(Database):
                 connection.execute("BEGIN")
                 yield connection
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                connection.rollback()
                 readers.give_back(connection)
 
     def migrate(self) -> list[str]:
-        with explaining(self.path):
-            connection = self._connect()
-            try:
-                self._use_wal(connection)
-                return self._migrate(connection)
-            finally:
-                connection.close()
+        with explaining(self.path), closing(self._connect()) as connection:
+            self._use_wal(connection)
+            return self._migrate(connection)
 
     def scrub(self) -> None:
         # Older copies of pages are in the write-ahead log: what it holds goes into the file, and it is cut.
         deadline = time.monotonic() + _PATIENCE
-        with self._emptying, explaining(self.path):
-            connection = self._connect()
-            try:
-                # Emits wait along with each try, and come between two.
-                connection.execute("PRAGMA busy_timeout = 200")
-                while connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                    if time.monotonic() > deadline:
-                        sentence = f"a connection still reads older pages of {self.path}; erase again later"
-                        raise StoreError(sentence, name="path")
-                    time.sleep(0.02)
-            finally:
-                connection.close()
+        with self._emptying, explaining(self.path), closing(self._connect()) as connection:
+            # Emits wait along with each try, and come between two.
+            connection.execute("PRAGMA busy_timeout = 200")
+            while connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > deadline:
+                    sentence = f"a connection still reads older pages of {self.path}; erase again later"
+                    raise StoreError(sentence, name="path")
+                time.sleep(_AGAIN_SECONDS)
 
     def close(self) -> None:
         with self._lock:
@@ -206,18 +186,17 @@ class SQLiteDatabase(Database):
                 opened.close()
 
     def before_fork(self) -> None:
-        """Close, and let nobody open until the fork is done: SQLite must not be open across it."""
+        # SQLite must not be open across a fork: nobody opens it until that is done.
         self._forking = self._lock.acquire(timeout=_PATIENCE)
         if self._forking:
             self.close()
 
     def after_fork_in_parent(self) -> None:
-        """Let others open again."""
         if self._forking:
             self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Start afresh; whatever could not be closed is kept, since closing it here would harm the parent."""
+        # Whatever could not be closed is kept, since closing it here would harm the parent.
         _inherited.append((self._lock, self._opened))
         self._lock = threading.RLock()
         self._emptying = threading.Lock()
@@ -241,8 +220,7 @@ class SQLiteDatabase(Database):
         try:
             if self._migrates:
                 self._use_wal(connection)
-                self._migrate_if_needed(connection)
-            store_id = check(SQLiteTransaction(connection, self.time.now), self._place)
+            store_id = self._checked(connection)
             self._is_utf8 = connection.execute("PRAGMA main.encoding").fetchone()[0] == "UTF-8"
             watch = self._connect()
         except BaseException:
@@ -251,11 +229,15 @@ class SQLiteDatabase(Database):
         writer = Writer(connection, self.path, self._inserted, self._lost)
         return _Opened(store_id, writer, _Readers(self._connect), watch)
 
-    def _migrate_if_needed(self, connection: sqlite3.Connection) -> None:
+    def _checked(self, connection: sqlite3.Connection) -> str:
+        tx = SQLiteTransaction(connection, self.time.now)
         try:
-            check(SQLiteTransaction(connection, self.time.now), self._place)
+            return check(tx, self._place)
         except StoreError:
-            self._migrate(connection)
+            if not self._migrates:
+                raise
+        self._migrate(connection)
+        return check(tx, self._place)
 
     def _migrate(self, connection: sqlite3.Connection) -> list[str]:
         def run(script: str) -> None:
@@ -264,28 +246,17 @@ class SQLiteDatabase(Database):
                     connection.execute(statement)
 
         connection.execute("BEGIN IMMEDIATE")
-        try:
-            steps = migrate(SQLiteTransaction(connection, self.time.now), MIGRATIONS, self._place, run)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return steps
+        with connection:
+            return migrate(SQLiteTransaction(connection, self.time.now), MIGRATIONS, self._place, run)
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Switch the file to WAL, which stays; others that open it at the same time may be in the way for a moment."""
-        deadline = time.monotonic() + self._busy_timeout
-        while True:
-            try:
-                if connection.execute("PRAGMA main.journal_mode").fetchone()[0] != "wal":
-                    connection.execute("PRAGMA main.journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if not is_busy(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(_WAL_RETRY_SECONDS)
-            else:
-                return
+
+        def switch() -> None:
+            if connection.execute("PRAGMA main.journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA main.journal_mode = WAL")
+
+        retrying(switch, self._busy_timeout, _AGAIN_SECONDS)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -309,23 +280,4 @@ class SQLiteDatabase(Database):
         return connection
 
 
-_databases: WeakSet[SQLiteDatabase] = WeakSet()
 _inherited: list[object] = []
-
-
-def _before_fork() -> None:
-    for database in list(_databases):
-        database.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for database in list(_databases):
-        database.after_fork_in_parent()
-
-
-def _after_fork_in_child() -> None:
-    for database in list(_databases):
-        database.after_fork_in_child()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

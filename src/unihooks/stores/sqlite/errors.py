@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from unihooks.exceptions import StoreError
@@ -32,7 +33,7 @@ _BUSY_SNAPSHOT = (
 
 def explained(error: sqlite3.Error, path: str) -> StoreError:
     """Return the StoreError for an error of our own connection to `path`."""
-    code = getattr(error, "sqlite_errorcode", None) or 0
+    code = _code(error)
     if code == sqlite3.SQLITE_BUSY_SNAPSHOT:
         return StoreError(_BUSY_SNAPSHOT, name="connection")
     sentence = _SENTENCES.get(code & 0xFF)
@@ -51,9 +52,19 @@ def explained_on_host(error: BaseException, path: str) -> StoreError | None:
     return explained(error, path)
 
 
-def is_busy(error: sqlite3.Error) -> bool:
-    """Say whether somebody else holds the lock for now."""
-    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_BUSY
+def retrying(step: Callable[[], object], seconds: float, pause: float) -> None:
+    """Do a step, and for so many seconds do it again as long as somebody else holds the lock."""
+    deadline = time.monotonic() + seconds
+    while True:
+        is_last = time.monotonic() >= deadline
+        try:
+            step()
+        except sqlite3.OperationalError as error:
+            if is_last or _code(error) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        else:
+            return
+        time.sleep(pause)
 
 
 @contextmanager
@@ -63,3 +74,7 @@ def explaining(path: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise explained(error, path) from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", None) or 0

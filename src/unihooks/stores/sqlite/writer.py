@@ -18,7 +18,8 @@ from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.emitting import events_of, insert_keyed, one_by_one_if_refused
-from unihooks.stores.sqlite.errors import explained, is_busy
+from unihooks.stores.sql.transaction import Submission
+from unihooks.stores.sqlite.errors import explained, retrying
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -36,25 +37,14 @@ _BUSY_AGAIN_SECONDS = 0.0005
 _PATIENCE = 0.002
 
 
-class _Emit:
-    """Events to insert, and who waits for them."""
+class _Job:
+    """What is to be done in the transaction, and who waits for its outcome."""
 
-    __slots__ = ("events", "future", "outcome")
+    __slots__ = ("outcome", "task", "waiter")
 
-    def __init__(self, events: Sequence[NewEvent], future: Future[list[EmitOutcome]] | OneShot) -> None:
-        self.events = events
-        self.future = future
-        self.outcome: Any = None
-
-
-class _Call:
-    """A function to run in the transaction, and who waits for its result."""
-
-    __slots__ = ("future", "outcome", "work")
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.future = OneShot()
+    def __init__(self, task: Any, waiter: Future[list[EmitOutcome]] | OneShot) -> None:
+        self.task = task
+        self.waiter = waiter
         self.outcome: Any = None
 
 
@@ -86,27 +76,21 @@ class Writer:
         self._bell = threading.Lock()
         self._bell.acquire()
         self._idle = False
-        self._emits: deque[_Emit] = deque()
-        self._calls: deque[_Call] = deque()
+        self._emits: deque[_Job] = deque()
+        self._calls: deque[_Job] = deque()
         self._stopping = False
         self._next_look = 0.0
         self._thread = threading.Thread(target=self._run, name="unihooks-sqlite-writer", daemon=True)
         self._thread.start()
 
-    def emit(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]] | None:
-        """Queue events for insertion; None if the writer has been stopped."""
-        future: Future[list[EmitOutcome]] = Future()
-        return future if self._queue(self._emits, _Emit(events, future)) else None
-
-    def insert(self, events: Sequence[NewEvent]) -> OneShot | None:
-        """Do what `emit` does for a thread that will wait."""
-        one_shot = OneShot()
-        return one_shot if self._queue(self._emits, _Emit(events, one_shot)) else None
+    def emit(self, submission: Submission) -> bool:
+        """Queue events for insertion; False if the writer has been stopped."""
+        return self._queue(self._emits, _Job(submission.events, submission.waiter))
 
     def call(self, work: Work) -> OneShot | None:
         """Queue a function of the connection for a thread that will wait; None if the writer has been stopped."""
-        job = _Call(work)
-        return job.future if self._queue(self._calls, job) else None
+        waiter = OneShot()
+        return waiter if self._queue(self._calls, _Job(work, waiter)) else None
 
     def stop(self) -> None:
         """Finish what is queued, then end the thread and close the connection."""
@@ -116,7 +100,7 @@ class Writer:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    def _queue(self, jobs: deque[Any], job: _Emit | _Call) -> bool:
+    def _queue(self, jobs: deque[_Job], job: _Job) -> bool:
         with self._gate:
             if self._stopping:
                 return False
@@ -135,7 +119,7 @@ class Writer:
             emits = self._take_emits()
             if not emits and not self._calls:
                 continue
-            done: list[_Emit | _Call] = []
+            done: list[_Job] = []
             try:
                 self._transact(emits, done)
             except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
@@ -157,17 +141,17 @@ class Writer:
         self._bell.acquire()
         return True
 
-    def _take_emits(self) -> list[_Emit]:
-        taken: list[_Emit] = []
+    def _take_emits(self) -> list[_Job]:
+        taken: list[_Job] = []
         capacity = _EVENTS_PER_GROUP
         while self._emits and capacity > 0:
             job = self._emits.popleft()
-            if job.future.set_running_or_notify_cancel():
+            if job.waiter.set_running_or_notify_cancel():
                 taken.append(job)
-                capacity -= len(job.events)
+                capacity -= len(job.task)
         return taken
 
-    def _transact(self, emits: list[_Emit], done: list[_Emit | _Call]) -> None:
+    def _transact(self, emits: list[_Job], done: list[_Job]) -> None:
         done.extend(emits)
         deadline = time.monotonic() + _PATIENCE
         begun = False
@@ -190,18 +174,7 @@ class Writer:
     def _begin(self) -> None:
         self._check_files()
         self._roll_back()
-        end = time.monotonic() + self._busy_seconds
-        while not self._has_begun(is_last=time.monotonic() >= end):
-            time.sleep(_BUSY_AGAIN_SECONDS)
-
-    def _has_begun(self, *, is_last: bool) -> bool:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if is_last or not is_busy(error):
-                raise
-            return False
-        return True
+        retrying(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._busy_seconds, _BUSY_AGAIN_SECONDS)
 
     def _check_files(self) -> None:
         # SQLite would go on writing to files that nobody can find any more.
@@ -220,24 +193,24 @@ class Writer:
                 name="path",
             )
 
-    def _insert(self, emits: list[_Emit]) -> None:
-        events = [event for job in emits for event in job.events]
+    def _insert(self, emits: list[_Job]) -> None:
+        events = [event for job in emits for event in job.task]
         outcomes = _outcomes(self._connection, events)
         self._inserted(events)
         start = 0
         for job in emits:
-            job.outcome = outcomes[start : start + len(job.events)]
-            start += len(job.events)
+            job.outcome = outcomes[start : start + len(job.task)]
+            start += len(job.task)
 
-    def _call(self, job: _Call, *, alone: bool) -> None:
+    def _call(self, job: _Job, *, alone: bool) -> None:
         if alone:
             # Its error may end the transaction: a savepoint would copy every page that changes.
-            job.outcome = job.work(self._connection)
+            job.outcome = job.task(self._connection)
             return
         # An error within concerns this job alone, unless SQLite has given up the whole transaction.
         self._connection.execute("SAVEPOINT job")
         try:
-            job.outcome = job.work(self._connection)
+            job.outcome = job.task(self._connection)
         except BaseException as error:
             if not self._connection.in_transaction:
                 raise
@@ -248,8 +221,7 @@ class Writer:
     def _roll_back(self) -> None:
         # The thread must go on if this fails, too; it is tried again before the next transaction.
         with contextlib.suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._connection.rollback()
 
     def _shorten_log(self) -> None:
         now = time.monotonic()
@@ -284,12 +256,12 @@ def _file_at(path: str, *, may_be_empty: bool = False) -> tuple[int, int] | None
     return (found.st_dev, found.st_ino) if may_be_empty or found.st_size else None
 
 
-def _resolve(done: list[_Emit | _Call]) -> None:
+def _resolve(done: list[_Job]) -> None:
     for job in done:
         if isinstance(job.outcome, BaseException):
-            job.future.set_exception(job.outcome)
+            job.waiter.set_exception(job.outcome)
         else:
-            job.future.set_result(job.outcome)
+            job.waiter.set_result(job.outcome)
 
 
 def _outcomes(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> list[EmitOutcome]:
