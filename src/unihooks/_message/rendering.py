@@ -10,11 +10,10 @@ from typing import NamedTuple
 from attrs import define, frozen
 
 from unihooks._message.mapping import PayloadMapping
-from unihooks._message.payload import decode, encode, encode_checked
+from unihooks._message.payload import decode, encode_checked
 from unihooks.exceptions import InvalidMapping, InvalidPayload
 
 _ID_LENGTH = 32
-_SMALL = 16 * 1024
 
 
 class Rendered(NamedTuple):
@@ -73,7 +72,7 @@ class Rendering:
         """Return what is sent for an event with this body, or raise `RenderingFailed`."""
         try:
             result, warnings = self.mapping.apply_unchecked(decode(body))
-            # What a mapping makes of JSON is JSON; but long names may make much more of a large body than may be sent.
-            return Rendered(encode_checked(result) if len(body) <= _SMALL else encode(result), warnings)
+            # What a mapping makes of JSON is JSON; but long names may make more of a large body than may be sent.
+            return Rendered(encode_checked(result), warnings)
         except (InvalidMapping, InvalidPayload) as error:
             raise RenderingFailed(f"the payload mapping failed: {error.message}") from error

@@ -29,7 +29,8 @@ def test_a_statement_takes_the_same_in_both_databases(name):
     sqlite, postgres = SQLITE[name], POSTGRES[name]
     assert sqlite.rows == postgres.rows
     if sqlite.text and postgres.text:
-        assert _parameters(sqlite) ^ _parameters(postgres) <= MORE.get(name, set())
+        table = {"rows", *(sqlite.rows if sqlite.list else ())}
+        assert (_parameters(sqlite) ^ _parameters(postgres)) - table <= MORE.get(name, set())
 
 
 @pytest.mark.parametrize("statements", [SQLITE, POSTGRES], ids=["sqlite", "postgres"])

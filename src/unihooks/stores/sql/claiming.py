@@ -14,7 +14,6 @@ from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _TENANTS_PER_CLAIM = 100
 _LANES_PER_TENANT = 4
-_SEVERAL = 8
 
 _Lane = tuple[str, str]
 
@@ -93,20 +92,9 @@ class _Chosen:
     def leasing(self, tx: Transaction, lease: Lease) -> list[Call]:
         """Return the calls that lease what is not leased yet."""
         leased = {"until": tx.now + round(lease.seconds * SECOND), "token": lease.token}
-        ids: dict[str, list[str]] = {}
-        for row in self.unleased:
-            ids.setdefault(row[0], []).append(row[1])
+        rows = [row[:2] for row in self.unleased]
         self.unleased = []
-        # By tenant it takes two thirds of the time where a tenant has several.
-        few = [(tenant, one) for tenant, these in ids.items() if len(these) < _SEVERAL for one in these]
-        several = {tenant: these for tenant, these in ids.items() if len(these) >= _SEVERAL}
-        return [
-            Call("lease", few, leased),
-            *(
-                Call("lease_of_tenant", values={**leased, "tenant": tenant, "ids": several[tenant]})
-                for tenant in several
-            ),
-        ]
+        return [Call("lease", rows, leased)]
 
 
 def _choose(tx: Transaction, lanes: Iterable[_Lane], capacity: Capacity, lease: Lease) -> _Chosen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from attrs import define, evolve, field
@@ -26,6 +27,9 @@ _BYTES_PER_PLAN = 8 * 1024 * 1024
 _SECONDS_OF_MATCHING = 0.05
 _MATCHED_BETWEEN_LOOKS = 8
 _MOST_TRIES = 5
+# What is found of an event where its content is looked up apart, if it is not in memory.
+_BARE = 5
+_TENANT = itemgetter(0)
 _logger = logging.getLogger("unihooks.store")
 
 
@@ -106,7 +110,7 @@ class Planner:
         if after and not found.rows:
             found, _, versions = tx.pipeline(*_finding("", limit))
         config_versions = _Versions((row[0], row[1]) for row in versions.rows)
-        chosen = self._match(tx, self._choose(found.rows, limit), config_versions)
+        chosen = self._match(tx, self._choose(tx, found.rows, limit), config_versions)
         self._take_turns(chosen, everyone=not after and len(chosen) == len(found.rows) < limit)
         if not chosen:
             return Planned(more=bool(found.rows))
@@ -126,19 +130,32 @@ class Planner:
             more=bool(more.rows),
         )
 
-    def _choose(self, rows: Sequence[Row], limit: int) -> list[_Chosen]:
+    def _choose(self, tx: Transaction, found: Sequence[Row], limit: int) -> list[_Chosen]:
+        rows = list(round_robin(found, _TENANT))[:limit]
         chosen: list[_Chosen] = []
         size = 0
-        for row in list(round_robin(rows, lambda row: row[0]))[:limit]:
-            tenant, id_, product, event_type, created_at, length, cursor, tries, place, body = row
+        for (_, _, cursor, tries, place, *_), event, length in zip(rows, *self._events(tx, rows), strict=True):
             size += length
             if chosen and size > _BYTES_PER_PLAN:
                 break
-            event = self._recent_events.take(tenant, id_)
-            if event is None:
-                event = NewEvent(id_, tenant, product, event_type, bytes(body or b""), created_at)
             chosen.append(_Chosen(event, place, cursor, tries))
         return chosen
+
+    def _events(self, tx: Transaction, rows: Sequence[Row]) -> tuple[list[NewEvent], list[int]]:
+        """Return the events of what was found, and the lengths of their bodies, which may be still to be read."""
+        recent = [self._recent_events.take(row[0], row[1]) for row in rows]
+        places = [row[4] for row, event in zip(rows, recent, strict=True) if event is None and len(row) == _BARE]
+        contents = {place: content for place, *content in tx.fetch("found_events", places=places)} if places else {}
+        events, lengths = [], []
+        for (tenant, id_, _, _, place, *content), event in zip(rows, recent, strict=True):
+            if event is not None:
+                events.append(event)
+                lengths.append(len(event.body))
+                continue
+            product, event_type, created_at, length, *body = content or contents[place]
+            events.append(NewEvent(id_, tenant, product, event_type, bytes((body and body[0]) or b""), created_at))
+            lengths.append(length)
+        return events, lengths
 
     def _take_turns(self, planned: Sequence[_Chosen], *, everyone: bool) -> None:
         """Let the next call begin beyond the tenants that this one has planned for, unless that was `everyone`.

@@ -7,6 +7,7 @@ and is none of these headers is a comment:
     -- rows: tenant, id, product         the columns of its table parameter, `:rows`
     -- columns: id, state                the columns that it returns, where a database wants to know them
     -- bytes: body                       which of its columns or rows hold bytes
+    -- list: id                          the column of its rows that it takes as a list, for rows that agree otherwise
     INSERT INTO ...
 
 An entry without SQL does nothing: the other database needs a step there.
@@ -25,7 +26,7 @@ from unihooks.exceptions import StoreError
 from unihooks.stores.sql.transaction import Selection
 
 _SHARED = files("unihooks.stores.sql") / "statements"
-_HEADER = re.compile(r"^-- (rows|columns|bytes): (.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (rows|columns|bytes|list): (.+)$", re.MULTILINE)
 # A condition quotes a statement by its name in braces.
 _QUOTED = re.compile(r"\{(\w+)\}")
 
@@ -39,6 +40,7 @@ class Statement:
     rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     bytes: str | None = None
+    list: str | None = None
 
 
 class Statements(dict[str, Statement]):
@@ -83,4 +85,5 @@ def parse(text: str) -> Iterator[Statement]:
         lines = [line for line in entry.splitlines() if not line.startswith("--")]
         headers = {key: tuple(re.findall(r"\w+", names)) for key, names in _HEADER.findall(entry)}
         rows, columns = headers.get("rows", ()), headers.get("columns", ())
-        yield Statement(name, "\n".join(lines).strip(), rows, columns, *headers.get("bytes", ()))
+        single = {key: headers[key][0] for key in ("bytes", "list") if key in headers}
+        yield Statement(name, "\n".join(lines).strip(), rows, columns, **single)

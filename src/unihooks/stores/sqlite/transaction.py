@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from attrs import frozen
@@ -109,6 +110,10 @@ class SQLiteTransaction(Transaction):
         if compiled.after is not None and rows is not None:
             return self._execute_in_chunks(compiled, rows, values)
         given = {key: _adapted(value) for key, value in values.items()}
+        if rows is not None and compiled.statement.list:
+            for alike in _alike(compiled.statement, rows):
+                self._connection.execute(compiled.before, given | alike)
+            return []
         if rows is not None:
             given["rows"] = _ENCODER.encode(rows)
         cursor = self._connection.execute(compiled.before, given)
@@ -123,6 +128,27 @@ class SQLiteTransaction(Transaction):
             cursor = self._connection.execute(compiled.text(len(piece)), given)
             found += _unpacked(cursor) if compiled.is_packed else cursor.fetchall()
         return found
+
+
+def _alike(statement: Statement, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Yield the parameters for rows that differ in one column alone, which takes half the time of a table of all."""
+    key, position = _likeness(statement.name)
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    for these in groups.values():
+        alike = dict(zip(statement.rows, these[0], strict=True))
+        yield {**alike, statement.rows[position]: _ENCODER.encode([row[position] for row in these])}
+
+
+@cache
+def _likeness(name: str) -> tuple[Callable[[Row], Any], int]:
+    """Return what rows have to agree in for a statement, and the position of what they may differ in."""
+    statement = STATEMENTS[name]
+    used = [statement.rows.index(column) for column in _NAMED.findall(statement.text) if column in statement.rows]
+    position = statement.rows.index(statement.list or "")
+    agreeing = [one for one in dict.fromkeys(used) if one != position]
+    return itemgetter(*agreeing) if agreeing else lambda _: None, position
 
 
 def _adapted(value: Any) -> Any:

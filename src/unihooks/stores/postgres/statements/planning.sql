@@ -10,8 +10,8 @@ WITH RECURSIVE turns (tenant) AS (
             WHERE NOT e.planned AND e.tenant > turns.tenant ORDER BY e.tenant LIMIT 1)
     FROM turns WHERE turns.tenant IS NOT NULL
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT :tenants)
-SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, octet_length(e.body), e.plan_cursor, e.plan_tries,
-    0, CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
+SELECT e.tenant, e.id, e.plan_cursor, e.plan_tries, 0, e.product, e.event_type, e.created_at, octet_length(e.body),
+    CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
 FROM (
     SELECT set_config('unihooks_planned.tenants', (SELECT CAST(json_agg(tenant) AS text) FROM found), true)
 ) AS told
@@ -20,6 +20,9 @@ CROSS JOIN found CROSS JOIN LATERAL (
     ORDER BY queued_at, id LIMIT (SELECT ceil(CAST(:limit AS numeric) / count(*)) FROM found)
     FOR NO KEY UPDATE SKIP LOCKED
 ) AS e ORDER BY e.tenant, e.queued_at, e.id
+
+-- What was found is here already.
+-- name: found_events
 
 -- name: share_found_configuration
 SELECT pg_advisory_xact_lock_shared(key) FROM (

@@ -37,9 +37,9 @@ ORDER BY k.key, d.due_at
 
 -- name: lease
 -- rows: tenant, id
-WITH taken (tenant, id) AS (VALUES :rows)
-UPDATE main.unihooks_deliveries AS d SET due_at = :until, token = :token FROM taken
-WHERE d.tenant = taken.tenant AND d.id = taken.id
+-- list: id
+UPDATE main.unihooks_deliveries SET due_at = :until, token = :token
+WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:id))
 
 -- name: lock_lanes
 
@@ -57,6 +57,6 @@ FROM json_each(:rows) AS k WHERE endpoint_id = json_extract(k.value, '$[0]')
 
 -- name: release
 -- rows: tenant, id, token
-UPDATE main.unihooks_deliveries AS d SET due_at = :now, token = NULL FROM json_each(:rows) AS k
-WHERE d.tenant = json_extract(k.value, '$[0]') AND d.id = json_extract(k.value, '$[1]')
-  AND d.token = json_extract(k.value, '$[2]') AND d.state = 'pending'
+-- list: id
+UPDATE main.unihooks_deliveries SET due_at = :now, token = NULL
+WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:id)) AND token = :token AND +state = 'pending'

@@ -2,20 +2,24 @@
 -- commit later. `found` are tenants in turn, a little of each of many.
 
 -- name: find_new_events
--- columns: tenant, id, product, event_type, created_at, size, plan_cursor, plan_tries, place, body
+-- columns: tenant, id, plan_cursor, plan_tries, place
 WITH RECURSIVE turns (tenant) AS (
     SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > :after
     UNION ALL
     SELECT (SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > turns.tenant)
     FROM turns WHERE tenant IS NOT NULL LIMIT :tenants
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL)
-SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, length(e.body) AS size, e.plan_cursor, e.plan_tries,
-    e.rowid AS place, NULL AS body
+SELECT e.tenant, e.id, e.plan_cursor, e.plan_tries, e.rowid AS place
 FROM found CROSS JOIN main.unihooks_events AS e ON e.rowid IN (
     SELECT n.rowid FROM main.unihooks_events AS n WHERE n.tenant = found.tenant AND NOT n.planned
     ORDER BY n.queued_at, n.rowid LIMIT (SELECT (:limit + count(*) - 1) / count(*) FROM found)
 )
 ORDER BY e.tenant, e.queued_at, e.rowid
+
+-- name: found_events
+-- columns: place, product, event_type, created_at, size
+SELECT rowid AS place, product, event_type, created_at, length(body) AS size
+FROM main.unihooks_events WHERE rowid IN (SELECT value FROM json_each(:places))
 
 -- name: share_found_configuration
 
@@ -60,7 +64,8 @@ CROSS JOIN main.unihooks_deliveries AS d
 
 -- name: mark_planned
 -- rows: tenant, id, place
-UPDATE main.unihooks_events SET planned = 1 WHERE rowid IN (SELECT json_extract(value, '$[2]') FROM json_each(:rows))
+-- list: place
+UPDATE main.unihooks_events SET planned = 1 WHERE rowid IN (SELECT value FROM json_each(:place))
 
 -- name: mark_partly_planned
 -- rows: tenant, id, cursor, queued_at

@@ -7,10 +7,9 @@ WHERE d.token = k.column3 AND +d.state = :state
 
 -- name: deliver
 -- rows: tenant, id, token, number
-WITH done (tenant, id, token, number) AS (VALUES :rows)
-UPDATE main.unihooks_deliveries AS d
-SET state = 'delivered', token = NULL, attempt_count = done.number, reason = NULL
-FROM done WHERE d.tenant = done.tenant AND d.id = done.id AND d.token = done.token AND +d.state = 'pending'
+-- list: id
+UPDATE main.unihooks_deliveries SET state = 'delivered', token = NULL, attempt_count = :number, reason = NULL
+WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:id)) AND token = :token AND +state = 'pending'
 
 -- The attempts of what was delivered now are not stored yet.
 -- name: delivered_just_now
