@@ -42,7 +42,7 @@ def test_any_number_of_rows_goes_in_and_comes_out(write, read, count):
     rows = [endpoint(number) for number in range(count)]
     assert write(lambda tx: tx.run("add_endpoints", rows)) == count
     found = read(endpoints)
-    assert [row[1] for row in found] == [row[0] for row in rows]
+    assert [row[2] for row in found] == [row[0] for row in rows]
     assert found[-1] == ("whk_1", rows[-1][0], rows[-1][4], "a description", "enabled", None, None)
 
 

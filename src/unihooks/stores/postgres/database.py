@@ -13,6 +13,7 @@ from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.emitter import Emitter
 from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
 from unihooks.stores.postgres.pool import Pool
+from unihooks.stores.postgres.prepared import called
 from unihooks.stores.postgres.signals import Signals
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import NOW, STATEMENTS, PostgresTransaction, Schema, fetch_sets
@@ -257,9 +258,9 @@ class PostgresDatabase(Database):
         tx = PostgresTransaction(connection, self.schema, 0, own_times=self.time.clock is not None)
         calls = [call for call in opening if STATEMENTS[call.name].text]
         # All in one message, and so in one round trip.
-        texts = [self.schema.called(connection, text) for text in settings]
+        texts = [called(connection, text) for text in settings]
         texts += [tx.mogrified(call) for call in calls]
-        sets = fetch_sets(connection, ";".join([first, *texts, self.schema.called(connection, _NOW)]))
+        sets = fetch_sets(connection, ";".join([first, *texts, called(connection, _NOW)]))
         [(told,)] = sets[-1].rows
         tx.opening = sets[1 + len(settings) : -1]
         if self.time.clock is None:

@@ -3,72 +3,55 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet
-
-from attrs import frozen
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-_direct: WeakSet[Connection[Any]] = WeakSet()
+# The statements that each connection has prepared; what leads to a pooler is not among these.
+_prepared: WeakKeyDictionary[Connection[Any], set[str]] = WeakKeyDictionary()
 _PARAMETER = re.compile(r"%\((\w+)\)[sb]")
 
 
-@frozen
-class _Named:
-    """A statement under a name: the text that prepares it, and the one that runs it."""
+def called(connection: Connection[Any], text: str) -> str:
+    """Return what runs a statement, with the same parameters; behind a pooler that is its own text.
 
-    name: str
-    prepare: bytes
-    execute: str
-
-
-class Prepared:
-    """Name statements, and know which connection has prepared which.
-
-    The driver does not do it: it prepares nothing that is sent together with
-    others, and forgets all that is prepared whenever a transaction is rolled back.
+    The driver does not prepare what is sent together with others, and forgets
+    all that is prepared whenever a transaction is rolled back.
     """
-
-    def __init__(self) -> None:
-        self._named: dict[str, _Named] = {}
-        self._done: WeakKeyDictionary[Connection[Any], set[str]] = WeakKeyDictionary()
-
-    def called(self, connection: Connection[Any], text: str) -> str:
-        """Return what runs the statement, with the same parameters; behind a pooler that is its own text."""
-        if not is_direct(connection):
-            return text
-        named = self._named.get(text)
-        if named is None:
-            named = self._named[text] = _named(text, f"unihooks_{len(self._named)}")
-        done = self._done.setdefault(connection, set())
-        if named.name not in done:
-            self._prepare(connection, named)
-            done.add(named.name)
-        return named.execute
-
-    def _prepare(self, connection: Connection[Any], named: _Named) -> None:
+    prepared = _prepared.get(connection)
+    if prepared is None:
+        return text
+    prepare, execute = _named(text)
+    if execute not in prepared:
         try:
-            connection.execute(named.prepare)
+            connection.execute(prepare)
         except BaseException:
             # Nobody knows now whether it is prepared there.
             connection.close()
             raise
+        prepared.add(execute)
+    return execute
 
 
 def note_direct(connection: Connection[Any]) -> None:
     """Say that the connection leads to the server itself: what is prepared on it stays there."""
-    _direct.add(connection)
+    _prepared[connection] = set()
 
 
 def is_direct(connection: Connection[Any]) -> bool:
     """Say whether that is known of the connection."""
-    return connection in _direct
+    return connection in _prepared
 
 
-def _named(text: str, name: str) -> _Named:
+@lru_cache(maxsize=1_000)
+def _named(text: str) -> tuple[bytes, str]:
+    """Return what prepares a statement, and what runs it then."""
+    name = f"unihooks_{sha256(text.encode()).hexdigest()[:16]}"
     places: dict[str, int] = {}
     body = _PARAMETER.sub(lambda found: f"${places.setdefault(found[1], len(places) + 1)}", text)
     given = f"({', '.join(f'%({place})s' for place in places)})" if places else ""
-    return _Named(name, f"PREPARE {name} AS {body}".encode(), f"EXECUTE {name}{given}")
+    return f"PREPARE {name} AS {body}".encode(), f"EXECUTE {name}{given}"

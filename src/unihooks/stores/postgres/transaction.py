@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from unihooks.stores.postgres.errors import driver
-from unihooks.stores.postgres.prepared import Prepared
+from unihooks.stores.postgres.prepared import called
 from unihooks.stores.sql.statements import Statement, Statements
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
 
@@ -43,7 +43,6 @@ class Schema:
         self.name = name
         self.quoted = '"' + name.replace('"', '""') + '"'
         self._texts: dict[str, str] = {}
-        self._prepared = Prepared()
 
     def text(self, name: str) -> str:
         """Return a named statement as the driver takes it."""
@@ -60,16 +59,14 @@ class Schema:
         """Put the schema's name into a script."""
         return script.replace("unihooks.", f"{self.quoted}.")
 
-    def called(self, connection: psycopg.Connection[Any], text: str) -> str:
-        """Return the shortest text that runs a statement on the connection, with the same parameters."""
-        return self._prepared.called(connection, text)
-
 
 class PostgresTransaction(Transaction):
     """A transaction on a connection, or a connection that commits each statement by itself.
 
     `prefix` are texts that begin each pipeline. With `own_times` the time is that of a clock of the host's.
     """
+
+    statements = STATEMENTS
 
     def __init__(
         self,
@@ -107,13 +104,8 @@ class PostgresTransaction(Transaction):
         done = {id(call): next(outcomes) for call in made}
         return [done.get(id(call), _NOTHING) for call in calls]
 
-    def select(self, name: str, selection: Selection, /) -> list[Row]:
-        text = STATEMENTS.selecting(name, selection)
-        return self._fetch(self._schema.placed(text), _bound(selection))
-
-    def count(self, name: str, selection: Selection, /) -> int:
-        text = f"SELECT count(*) FROM ({STATEMENTS.selecting(name, selection)}) AS found"  # noqa: S608 - only names
-        return int(self._fetch(self._schema.placed(text), _bound(selection))[0][0])
+    def query(self, text: str, selection: Selection, /) -> list[Row]:
+        return self._fetch(self._schema.placed(text), {**_adapted(selection.values), "limit": selection.limit})
 
     def time(self) -> int:
         # A clock of the host's stands still for as long as the transaction lasts.
@@ -125,7 +117,7 @@ class PostgresTransaction(Transaction):
 
     def mogrified(self, call: Call) -> str:
         """Return the text that runs a call, its parameters in it; prepared where that may be done."""
-        text = self._schema.called(self._connection, self._schema.text(call.name))
+        text = called(self._connection, self._schema.text(call.name))
         parameters = self._parameters(call.name, call.rows, call.values)
         if not parameters:
             return text
@@ -139,7 +131,7 @@ class PostgresTransaction(Transaction):
             return rows
 
     def _parameters(self, name: str, rows: Sequence[Row] | None, values: Mapping[str, Any]) -> dict[str, Any]:
-        given = {key: list(value) if value.__class__ in _SETS else value for key, value in values.items()}
+        given = _adapted(values)
         if name in _NAMING_SCHEMA:
             given["schema"] = self._schema.name
         return given if rows is None else {**given, **_table(STATEMENTS[name], rows)}
@@ -160,9 +152,9 @@ def _outcome(cursor: psycopg.Cursor[Any]) -> Outcome:
     return Outcome([] if cursor.rownumber is None else cursor.fetchall(), cursor.rowcount)
 
 
-def _bound(selection: Selection) -> dict[str, Any]:
-    given = {name: list(value) if value.__class__ in _SETS else value for name, value in selection.values.items()}
-    return given if selection.limit is None else {**given, "limit": selection.limit}
+def _adapted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as the driver takes them: a set of values as a list."""
+    return {name: list(value) if value.__class__ in _SETS else value for name, value in values.items()}
 
 
 def _table(statement: Statement, rows: Sequence[Row]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from unihooks._model.webhooks import Endpoint, Webhook
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
 from unihooks.exceptions import Conflict
 from unihooks.stores.sql import rows as _rows
-from unihooks.stores.sql.transaction import Call, Row, Selection, Transaction
+from unihooks.stores.sql.transaction import Call, Row, Selection, Transaction, page
 
 
 def lock_configuration(tx: Transaction, tenants: Collection[str]) -> None:
@@ -53,23 +53,16 @@ def get_webhook(tx: Transaction, tenant: str, webhook_id: str) -> Webhook:
 
 def list_webhooks(tx: Transaction, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
     """Return webhooks, newest or last name first."""
-    selection = Selection(values={"tenant": tenant}, limit=window.limit)
+    selection = Selection(values={"tenant": tenant})
     selection.where("w.status = :status", status=filters.status and filters.status.value)
     selection.where("{webhook_matches_search}", search=filters.search.casefold() if filters.search else None)
     if filters.failing is not None:
         selection.conditions.append(f"w.id {'IN' if filters.failing else 'NOT IN'} ({{failing_webhooks}})")
-    rising = window.newer_than is not None
-    edge = window.newer_than if rising else window.older_than
-    sign, order = (">", "ASC") if rising else ("<", "DESC")
     if window.by_name:
-        selection.order = f"w.name_key {order}, w.id {order}"
-        name, id_ = (None, None) if edge is None else split_position(edge)
-        selection.where(f"(w.name_key, w.id) {sign} (:name, :id)", name=name, id=id_)
+        rows = page(tx, "webhooks", selection, window, ["w.name_key", "w.id"], place=split_position)
     else:
-        selection.order = f"w.id {order}"
-        selection.where(f"w.id {sign} :id", id=edge)
-    rows = tx.select("webhooks", selection)
-    return _complete(tx, rows[::-1] if rising else rows)
+        rows = page(tx, "webhooks", selection, window, ["w.id"])
+    return _complete(tx, rows)
 
 
 def revise_webhook(

@@ -6,8 +6,7 @@ the filter. A listing finds its ids first, by that index alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from attrs import asdict, evolve
 
@@ -18,7 +17,7 @@ from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import Conflict
 from unihooks.stores.sql.rows import to_attempt, to_delivery, to_event
-from unihooks.stores.sql.transaction import Row, Selection, Transaction
+from unihooks.stores.sql.transaction import Selection, Transaction, page
 
 # Not a parameter, so that the database knows which index holds such rows.
 _IN_STATE = {state: f"d.state = '{state}'" for state in DeliveryState}
@@ -33,7 +32,7 @@ _FEW = 5_000
 def list_events(tx: Transaction, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
     """Return events with payloads, newest first."""
     selection = _selection(tenant, filters, "e", "event_id", "evt_")
-    return [to_event(row) for row in _page(tx, "events", selection, window, "e.id")]
+    return [to_event(row) for row in page(tx, "events", selection, window, ["e.id"])]
 
 
 def list_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
@@ -49,7 +48,7 @@ def list_delivery_ids(tx: Transaction, tenant: str, filters: DeliveryFilter, win
         if _at_most(tx, "pending_deliveries", lanes, _FEW):
             selection.conditions.append(f"d.id IN ({' AND '.join(['{pending_deliveries}', *lanes.conditions])})")
             selection.values |= lanes.values
-    return [row[0] for row in _page(tx, head, selection, window, "d.id")]
+    return [row[0] for row in page(tx, head, selection, window, ["d.id"])]
 
 
 def count_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most: int) -> int:
@@ -68,7 +67,7 @@ def list_attempts(tx: Transaction, tenant: str, delivery_id: str, window: Window
     """Return attempts of a delivery, newest first."""
     get_delivery(tx, tenant, delivery_id)
     selection = Selection(values={"delivery_id": delivery_id})
-    rows = _page(tx, "attempts", selection, window, "a.number", value=lambda edge: int(edge or 0))
+    rows = page(tx, "attempts", selection, window, ["a.number"], place=lambda edge: [int(edge or 0)])
     return [to_attempt(row) for row in rows]
 
 
@@ -167,27 +166,6 @@ def _selection(tenant: str, filters: EventFilter | DeliveryFilter, row: str, own
     selection.where(f"{row}.id >= :first_id", first_id=first)
     selection.where(f"{row}.id < :last_id", last_id=last)
     return selection
-
-
-def _page(
-    tx: Transaction,
-    name: str,
-    selection: Selection,
-    window: Window,
-    position: str,
-    *,
-    value: Callable[[str], Any] = str,
-) -> list[Row]:
-    """Return the rows of a window, newest first."""
-    newest_first = window.newer_than is None
-    if window.older_than is not None:
-        selection.where(f"{position} < :older_than", older_than=value(window.older_than))
-    if window.newer_than is not None:
-        selection.where(f"{position} > :newer_than", newer_than=value(window.newer_than))
-    selection.order = f"{position} {'DESC' if newest_first else 'ASC'}"
-    selection.limit = window.limit
-    rows = tx.select(name, selection)
-    return rows if newest_first else rows[::-1]
 
 
 def _at_most(tx: Transaction, name: str, selection: Selection, count: int) -> bool:

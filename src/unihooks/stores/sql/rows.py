@@ -6,11 +6,13 @@ The statements name their columns in the order that each function here tells; by
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from unihooks._base.times import from_us, optional_from_us, to_us
+from attrs import AttrsInstance, fields
+
+from unihooks._base.times import optional_from_us, to_us
 from unihooks._contract.filters import name_key
 from unihooks._contract.planning import SubscribedEndpoint, Subscriber
 from unihooks._message.headers import HeaderSet
@@ -19,18 +21,12 @@ from unihooks._message.payload import decode
 from unihooks._message.requests import Destination
 from unihooks._message.secrets import Secret
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
-from unihooks._model.webhooks import ActiveInterval, Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
+from unihooks._model.webhooks import ActiveInterval, Endpoint, EventSubscription, Webhook, WebhookStatus
 from unihooks.stores.sql.transaction import Row
 
-# The columns of the statements `deliveries` and `attempts`, and of a webhook's last active interval.
-_DELIVERY = (
-    "id", "tenant", "event_id", "webhook_id", "endpoint_id", "product", "event_type", "url", "state", "open",
-    "attempt_count", "created_at", "due_at", "reason", "replay_of",
-)  # fmt: skip
-_ATTEMPT = (
-    "delivery_id", "number", "url", "started_at", "duration_us", "status_code", "error", "request_headers",
-    "response_headers", "warnings", "response_body",
-)  # fmt: skip
+V = TypeVar("V", bound=AttrsInstance)
+
+# The columns of a webhook's last active interval.
 _INTERVAL = ("activated_at", "activated_mark", "deactivated_at", "deactivated_mark")
 
 
@@ -85,7 +81,7 @@ def subscription_rows(webhook: Webhook) -> list[Row]:
 def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subscriptions: Iterable[Row]) -> Webhook:
     """Return the webhook of a row of `webhooks` and of its parts' rows, each in the order of position.
 
-    A part's row has no webhook id: endpoints are (id, url, description, state, disabled_reason, disabled_at),
+    A part's row has no webhook id: endpoints are (url, id, description, state, disabled_reason, disabled_at),
     subscriptions (product, event_type), secrets (created_at, expires_at, value).
     """
     id_, tenant, name, description, status, mapping, version, created_at, updated_at, *interval, headers = row
@@ -98,7 +94,7 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
         created_at=optional_from_us(created_at),
         updated_at=optional_from_us(updated_at),
         interval=_to_interval(*interval),
-        endpoints=tuple(_to_endpoint(item) for item in endpoints),
+        endpoints=tuple(to_value(Endpoint, item) for item in endpoints),
         secrets=tuple(_to_secret(*item) for item in secrets),
         subscriptions=tuple(EventSubscription(*item) for item in subscriptions),
     )
@@ -121,35 +117,42 @@ def to_subscriber(webhook: Row, endpoints: Sequence[Row]) -> Subscriber:
     return Subscriber(id_, interval, rendering, tuple(SubscribedEndpoint(*row) for row in endpoints))
 
 
+def to_value(kind: type[V], row: Row, **read: Callable[[Any], Any]) -> V:
+    """Return a value whose first fields a row holds, in their order.
+
+    Fields named `..._at` or `..._since` are moments; `read` says how others are read that differ from their column.
+    """
+    values = dict(zip([one.name for one in fields(kind)[: len(row)]], row, strict=True))
+    for name, value in values.items():
+        if name in read:
+            values[name] = read[name](value)
+        elif name.endswith(("_at", "_since")):
+            values[name] = optional_from_us(value)
+    return kind(**values)
+
+
 def to_event(row: Row) -> Event:
-    """Return the event of (id, tenant, product, event_type, created_at, body)."""
-    id_, tenant, product, event_type, created_at, body = row
+    """Return the event of a row of `events`."""
     # JSON is never empty, so an empty body means that the event was erased.
-    return Event(id_, tenant, product, event_type, decode(bytes(body)) if body else None, from_us(created_at))
+    return to_value(Event, row, payload=lambda body: decode(bytes(body)) if body else None)
 
 
 def to_delivery(row: Row) -> Delivery:
     """Return the delivery of a row of `deliveries`."""
-    given = dict(zip(_DELIVERY, row, strict=True))
-    state = DeliveryState(given["state"])
-    pending, is_open, due_at = state is DeliveryState.PENDING, given.pop("open"), given.pop("due_at")
-    changed = {"state": state, "held": pending and not is_open, "created_at": from_us(given["created_at"])}
-    return Delivery(**{**given, **changed, "next_attempt_at": from_us(due_at) if pending else None})
+    return to_value(Delivery, row, state=DeliveryState, held=bool)
 
 
 def to_attempt(row: Row) -> Attempt:
     """Return the attempt of a row of `attempts`."""
-    given = dict(zip(_ATTEMPT, row, strict=True))
-    changed = {
-        "id": f"att_{given['delivery_id'].partition('_')[2]}_{given['number']}",
-        "started_at": from_us(given["started_at"]),
-        "duration_ms": given.pop("duration_us") / 1000,
-        "request_headers": _to_pairs(given["request_headers"]),
-        "response_headers": _to_pairs(given["response_headers"]),
-        "response_body": bytes(given["response_body"]),
-        "warnings": tuple(json.loads(given["warnings"])),
-    }
-    return Attempt(**{**given, **changed})
+    return to_value(
+        Attempt,
+        row,
+        duration_ms=lambda duration_us: duration_us / 1000,
+        request_headers=_to_pairs,
+        response_headers=_to_pairs,
+        response_body=bytes,
+        warnings=lambda text: tuple(json.loads(text)),
+    )
 
 
 def _search_text(webhook: Webhook) -> str:
@@ -162,12 +165,6 @@ def _optional_to_us(moment: datetime | None) -> int | None:
     return None if moment is None else to_us(moment)
 
 
-def _to_endpoint(row: Row) -> Endpoint:
-    id_, url, description, state, reason, at = row
-    disabled = {"disabled_reason": reason, "disabled_at": optional_from_us(at)}
-    return Endpoint(url, id=id_, description=description, state=EndpointState(state), **disabled)
-
-
 def _to_interval(activated_at: int | None, *others: Any) -> ActiveInterval | None:
     if activated_at is None:
         return None
@@ -175,14 +172,14 @@ def _to_interval(activated_at: int | None, *others: Any) -> ActiveInterval | Non
 
 
 def _to_headers(text: bytes) -> HeaderSet:
-    return HeaderSet([(name, value) for name, value in json.loads(bytes(text))])
+    return HeaderSet(_to_pairs(bytes(text)))
+
+
+def _to_pairs(text: str | bytes) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in json.loads(text)]
 
 
 def _to_secret(created_at: int | None, expires_at: int | None, value: bytes) -> Secret:
     return Secret(
         bytes(value).decode(), created_at=optional_from_us(created_at), expires_at=optional_from_us(expires_at)
     )
-
-
-def _to_pairs(text: str) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in json.loads(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 
-from unihooks._base.times import from_us, optional_from_us
+from unihooks._base.times import optional_from_us
 from unihooks._contract.filters import Window
 from unihooks._contract.leasing import SEEN_WITHIN_US, holder, with_leases
 from unihooks._contract.statistics import (
@@ -27,7 +27,8 @@ from unihooks._contract.statistics import (
 from unihooks._model.checks import not_found
 from unihooks._model.log import DeliveryState
 from unihooks.abc import AttemptRow, Result, WorkerSeen
-from unihooks.stores.sql.transaction import Row, Selection, Transaction
+from unihooks.stores.sql.rows import to_value
+from unihooks.stores.sql.transaction import Row, Selection, Transaction, page
 
 _MOST_DUE = 1_000
 # What exceeds the last bound of the histogram is taken to last up to this, the usual deadline.
@@ -57,7 +58,7 @@ def webhook_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -
     wanted, first_hour = set(webhook_ids), tx.now // HOUR - DAY_HOURS
     endpoints: dict[str, list[EndpointHealth]] = {}
     for webhook_id, *lane in tx.fetch("health_of_lanes", webhooks=wanted, tenant=tenant, now=tx.now):
-        endpoints.setdefault(webhook_id, []).append(_to_endpoint_health(lane))
+        endpoints.setdefault(webhook_id, []).append(to_value(EndpointHealth, lane))
     newest = {row[0]: row for row in tx.fetch("newest_deliveries", webhooks=wanted, tenant=tenant)}
     counted: dict[str, list[HourRow]] = {}
     for webhook_id, *hour in tx.fetch("outcomes_by_hour", webhooks=wanted, tenant=tenant, since=first_hour):
@@ -83,65 +84,25 @@ def webhook_hours(tx: Transaction, tenant: str, webhook_id: str, since: int) -> 
 
 def failing_endpoints(tx: Transaction, limit: int) -> list[FailingEndpoint]:
     """Return endpoints that fail, the longest failing first."""
-    found = []
-    for tenant, webhook_id, webhook_name, endpoint_id, url, failing_since, failures in tx.fetch(
-        "failing_endpoints", limit=limit
-    ):
-        found.append(
-            FailingEndpoint(
-                tenant=tenant,
-                webhook_id=webhook_id,
-                webhook_name=webhook_name,
-                endpoint_id=endpoint_id,
-                url=url,
-                failing_since=from_us(failing_since),
-                failures=failures,
-            )
-        )
-    return found
+    return [to_value(FailingEndpoint, row) for row in tx.fetch("failing_endpoints", limit=limit)]
 
 
 def slowest_endpoints(tx: Transaction, since: int, limit: int) -> list[SlowEndpoint]:
     """Return endpoints by mean duration, the slowest first."""
-    found = []
-    for tenant, webhook_id, webhook_name, endpoint_id, url, *counts in tx.fetch(
-        "slowest_endpoints", since=since, limit=limit
-    ):
-        counted = _to_hour((0, *counts))
-        found.append(
-            SlowEndpoint(
-                tenant=tenant,
-                webhook_id=webhook_id,
-                webhook_name=webhook_name,
-                endpoint_id=endpoint_id,
-                url=url,
-                attempts=counted.attempts,
-                mean_ms=counted.duration_us / counted.attempts / 1000,
-                p95_ms=percentile(counted.within, counted.attempts, 0.95, _LONGEST_MS) or 0.0,
-            )
-        )
-    return found
+    return [_to_slow_endpoint(row) for row in tx.fetch("slowest_endpoints", since=since, limit=limit)]
 
 
 def list_tenants(tx: Transaction, window: Window) -> list[TenantStatistics]:
     """Return tenants with how many webhooks they have and how much is due, the last name first."""
-    rising = window.newer_than is not None
-    sign, order = (">", "ASC") if rising else ("<", "DESC")
-    selection = Selection(values={"now": tx.now, "most": _MOST_DUE}, order=f"t.tenant {order}", limit=window.limit)
-    selection.where(f"t.tenant {sign} :edge", edge=window.newer_than if rising else window.older_than)
-    rows = tx.select("tenants", selection)
-    found = [TenantStatistics(tenant=tenant, webhooks=webhooks, due=due) for tenant, webhooks, due in rows]
-    return found[::-1] if rising else found
+    selection = Selection(values={"now": tx.now, "most": _MOST_DUE})
+    return [to_value(TenantStatistics, row) for row in page(tx, "tenants", selection, window, ["t.tenant"])]
 
 
 def queue(tx: Transaction) -> Stats:
     """Count what is due, held and in flight, and who works."""
     [(due, held, tokens)] = tx.fetch("queue_counts", now=tx.now)
     holders = [holder(token) for token in json.loads(tokens)]
-    workers = [
-        WorkerSeen(id=id_, host=host, pid=pid, seen_at=from_us(seen_at))
-        for id_, host, pid, seen_at in tx.fetch("workers_seen", since=tx.now - SEEN_WITHIN_US)
-    ]
+    workers = [to_value(WorkerSeen, row) for row in tx.fetch("workers_seen", since=tx.now - SEEN_WITHIN_US)]
     [(failing,)] = tx.fetch("count_failing_endpoints")
     return Stats(
         oldest_unplanned=optional_from_us(oldest_unplanned(tx)),
@@ -164,13 +125,16 @@ def _to_hour(row: Row) -> HourRow:
     return HourRow(hour, attempts, delivered, failed, duration_us, tuple(within))
 
 
-def _to_endpoint_health(row: Row) -> EndpointHealth:
-    endpoint_id, failing_since, failures, last_success_at, last_failure_at, next_at = row
-    return EndpointHealth(
+def _to_slow_endpoint(row: Row) -> SlowEndpoint:
+    tenant, webhook_id, webhook_name, endpoint_id, url, *counts = row
+    counted = _to_hour((0, *counts))
+    return SlowEndpoint(
+        tenant=tenant,
+        webhook_id=webhook_id,
+        webhook_name=webhook_name,
         endpoint_id=endpoint_id,
-        failing_since=optional_from_us(failing_since),
-        failures=failures,
-        last_success_at=optional_from_us(last_success_at),
-        last_failure_at=optional_from_us(last_failure_at),
-        next_attempt_at=optional_from_us(next_at),
+        url=url,
+        attempts=counted.attempts,
+        mean_ms=counted.duration_us / counted.attempts / 1000,
+        p95_ms=percentile(counted.within, counted.attempts, 0.95, _LONGEST_MS) or 0.0,
     )

@@ -13,15 +13,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from attrs import define, field
 
 from unihooks._base.one_shot import OneShot
 from unihooks._base.times import Clock, now_us, system_clock, to_us
+from unihooks._contract.filters import Window
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
+
+if TYPE_CHECKING:
+    from unihooks.stores.sql.statements import Statements
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -86,6 +90,7 @@ class Transaction(ABC):
     """
 
     now: int
+    statements: Statements
     opening: Sequence[Outcome] = ()
     errors: type[Exception]
 
@@ -106,13 +111,18 @@ class Transaction(ABC):
         may end with them: what is run afterwards may be a transaction of its own.
         """
 
-    @abstractmethod
     def select(self, name: str, selection: Selection, /) -> list[Row]:
         """Return the selected rows of a named SELECT."""
+        return self.query(self.statements.selecting(name, selection), selection)
 
-    @abstractmethod
     def count(self, name: str, selection: Selection, /) -> int:
         """Return how many rows `select` would give, up to the selection's limit."""
+        text = f"SELECT count(*) FROM ({self.statements.selecting(name, selection)}) AS found"  # noqa: S608 - only names
+        return int(self.query(text, selection)[0][0])
+
+    @abstractmethod
+    def query(self, text: str, selection: Selection, /) -> list[Row]:
+        """Return the rows of a text that takes the values and the limit of a selection."""
 
     @abstractmethod
     def time(self) -> int:
@@ -122,6 +132,32 @@ class Transaction(ABC):
         """Return the first row of a statement, None if there is none."""
         rows = self.fetch(name, **values)
         return rows[0] if rows else None
+
+
+def page(
+    tx: Transaction,
+    name: str,
+    selection: Selection,
+    window: Window,
+    columns: Sequence[str],
+    *,
+    place: Callable[[str], Sequence[Any]] = lambda edge: [edge],
+) -> list[Row]:
+    """Return the rows of a window of a named SELECT, in descending order of `columns`.
+
+    `place` returns the values of these columns at a position.
+    """
+    for bound, sign in (("older_than", "<"), ("newer_than", ">")):
+        edge = getattr(window, bound)
+        if edge is not None:
+            values = {f"{bound}_{number}": value for number, value in enumerate(place(edge))}
+            names = ", ".join(f":{one}" for one in values)
+            selection.where(f"({', '.join(columns)}) {sign} ({names})", **values)
+    rising = window.newer_than is not None
+    selection.order = ", ".join(f"{column} {'ASC' if rising else 'DESC'}" for column in columns)
+    selection.limit = window.limit
+    rows = tx.select(name, selection)
+    return rows[::-1] if rising else rows
 
 
 class StoreClock:

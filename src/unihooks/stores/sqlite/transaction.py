@@ -67,6 +67,7 @@ class SQLiteTransaction(Transaction):
     """
 
     errors = sqlite3.Error
+    statements = STATEMENTS
 
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], int], *, is_utf8: bool = True) -> None:
         self.now = now()
@@ -85,13 +86,9 @@ class SQLiteTransaction(Transaction):
     def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:  # noqa: ARG002 - the writer commits
         return [self._outcome(call) for call in calls]
 
-    def select(self, name: str, selection: Selection, /) -> list[Row]:
-        text = STATEMENTS.selecting(name, selection)
-        return self._connection.execute(text, _bound(selection.values, selection.limit)).fetchall()
-
-    def count(self, name: str, selection: Selection, /) -> int:
-        text = f"SELECT count(*) FROM ({STATEMENTS.selecting(name, selection)})"  # noqa: S608 - only names
-        return int(self._connection.execute(text, _bound(selection.values, selection.limit)).fetchone()[0])
+    def query(self, text: str, selection: Selection, /) -> list[Row]:
+        given = {name: _adapted(value) for name, value in selection.values.items()}
+        return self._connection.execute(text, {**given, "limit": selection.limit}).fetchall()
 
     def time(self) -> int:
         return self._time()
@@ -157,10 +154,6 @@ def _adapted(value: Any) -> Any:
     if kind is list or kind is tuple:
         return _ENCODER.encode(value)
     return _ENCODER.encode(list(value)) if kind is set or kind is frozenset else value
-
-
-def _bound(values: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
-    return {**{name: _adapted(value) for name, value in values.items()}, "limit": limit}
 
 
 @cache

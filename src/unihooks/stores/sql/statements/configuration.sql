@@ -10,8 +10,8 @@ FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
 SELECT webhook_id FROM unihooks.lanes WHERE tenant = :tenant AND failing_since IS NOT NULL
 
 -- name: endpoints_of_webhooks
--- columns: webhook_id, id, url, description, state, disabled_reason, disabled_at
-SELECT webhook_id, id, url, description, state, disabled_reason, disabled_at FROM unihooks.endpoints
+-- columns: webhook_id, url, id, description, state, disabled_reason, disabled_at
+SELECT webhook_id, url, id, description, state, disabled_reason, disabled_at FROM unihooks.endpoints
 WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
 
 -- name: secrets_of_webhooks

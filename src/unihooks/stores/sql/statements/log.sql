@@ -1,10 +1,10 @@
 -- name: events
-SELECT e.id, e.tenant, e.product, e.event_type, e.created_at, e.body FROM unihooks.events AS e
+SELECT e.id, e.tenant, e.product, e.event_type, e.body, e.created_at FROM unihooks.events AS e
 WHERE e.tenant = :tenant
 
 -- name: attempts
-SELECT a.delivery_id, a.number, a.url, a.started_at, a.duration_us, a.status_code, a.error, a.request_headers,
-    a.response_headers, a.warnings, a.response_body
+SELECT 'att_' || substr(a.delivery_id, 5) || '_' || a.number, a.delivery_id, a.number, a.url, a.started_at,
+    a.duration_us, a.status_code, a.error, a.request_headers, a.response_headers, a.response_body, a.warnings
 FROM unihooks.attempts AS a WHERE a.delivery_id = :delivery_id
 
 -- name: cancel_delivery
@@ -25,10 +25,11 @@ SELECT o.id FROM unihooks.endpoints AS o WHERE o.webhook_id = :webhook_id
 SELECT webhook_id FROM unihooks.endpoints WHERE id = :id
 
 -- name: deliveries
--- columns: id, tenant, event_id, webhook_id, endpoint_id, product, event_type, url, state, open, attempt_count, created_at, due_at, reason, replay_of
+-- columns: id, tenant, event_id, webhook_id, endpoint_id, product, event_type, url, state, held, attempt_count, created_at, next_attempt_at, reason, replay_of
 SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
     coalesce(e.url, (SELECT f.url FROM unihooks.former_endpoints AS f WHERE f.id = d.endpoint_id), '') AS url,
-    d.state, coalesce(l.open, true) AS open, d.attempt_count, d.created_at, d.due_at, d.reason, d.replay_of
+    d.state, d.state = 'pending' AND NOT coalesce(l.open, true) AS held, d.attempt_count, d.created_at,
+    CASE d.state WHEN 'pending' THEN d.due_at END AS next_attempt_at, d.reason, d.replay_of
 FROM unihooks.deliveries AS d
 LEFT JOIN unihooks.endpoints AS e ON e.id = d.endpoint_id
 LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = d.endpoint_id
