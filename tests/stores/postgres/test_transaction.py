@@ -47,7 +47,7 @@ def test_bytes_go_beside_the_rows_in_one_piece():
 
 def test_other_bytes_are_written_in_hexadecimal():
     statement = Statement("add", "INSERT", ("id", "digest"))
-    assert json.loads(_table(statement, [("a", b"\x01\xff")])["rows"]) == [{"id": "a", "digest": "01ff"}]
+    assert json.loads(_table(statement, [("a", b"\x01\xff")])["rows"]) == [{"id": "a", "digest": "\\x01ff"}]
 
 
 def test_statements_run_in_the_schema_of_the_store_and_keep_casts():

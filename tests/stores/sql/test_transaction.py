@@ -43,7 +43,7 @@ def test_any_number_of_rows_goes_in_and_comes_out(write, read, count):
     assert write(lambda tx: tx.run("add_endpoints", rows)) == count
     found = read(endpoints)
     assert [row[2] for row in found] == [row[0] for row in rows]
-    assert found[-1] == ("whk_1", rows[-1][0], rows[-1][4], "a description", "enabled", None, None)
+    assert found[-1] == ("whk_1", rows[-1][4], rows[-1][0], "a description", "enabled", None, None)
 
 
 def test_rows_that_a_statement_returns_come_from_all_of_them(write):

@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     import psycopg
 
 # The table knows the types of its columns.
-_INSERT = r"INSERT INTO (\S+) \(([^)]+)\)\s+VALUES :rows"
-_INSERT_FROM_JSON = r"""INSERT INTO \1 (\2)
-SELECT \2
+_INSERT = r"INSERT INTO (\S+)( AS \w+)? \(([^)]+)\)\s+VALUES :rows"
+_INSERT_FROM_JSON = r"""INSERT INTO \1\2 (\3)
+SELECT \3
 FROM json_populate_recordset(CAST(NULL AS \1), CAST(:rows AS json)) AS r"""
 
-STATEMENTS = Statements(files("unihooks.stores.postgres") / "statements", [(_INSERT, _INSERT_FROM_JSON)])
+STATEMENTS = Statements(
+    files("unihooks.stores.postgres") / "statements",
+    [
+        (_INSERT, _INSERT_FROM_JSON),
+        # These tell SQLite which index to take, and which not.
+        (r" INDEXED BY \w+", ""),
+        (r"(?<= )\+(?=\w+\.)", ""),
+    ],
+)
 
 # A few statements name the schema as a value.
 _NAMING_SCHEMA = frozenset(name for name, statement in STATEMENTS.items() if ":schema" in statement.text)
@@ -31,7 +39,7 @@ NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
 # Bytes besides those that a statement names are few: they go as hexadecimal text.
-_ENCODER = json.JSONEncoder(separators=(",", ":"), default=bytes.hex)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=lambda value: f"\\x{value.hex()}")
 _NOTHING = Outcome([], 0)
 _SETS = (set, frozenset, tuple)
 

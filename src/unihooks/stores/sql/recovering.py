@@ -41,7 +41,7 @@ def recover(
     webhook = get_webhook(tx, tenant, webhook_id)
     events = tx.fetch(
         "events_to_recover",
-        [(item.product, item.event_type) for item in webhook.subscriptions],
+        kinds=[f"{item.product} {item.event_type}" for item in webhook.subscriptions],
         tenant=tenant,
         after=max(after, ids_between("evt_", since, until)[0] or ""),
         since=since,

@@ -26,6 +26,9 @@ STATEMENTS = Statements(
     [
         (r"\bunihooks\.(?=\w)", "main.unihooks_"),
         (r"= ANY\((:\w+)\)", r"IN (SELECT value FROM json_each(\1))"),
+        # Partial indexes are taken for a condition that has their own words.
+        (r"= true\b", "= 1"),
+        (r"= false\b", "= 0"),
         # SQLite keeps no statistics; this makes it join in the order that is written.
         (r"(?<!LEFT )JOIN ", "CROSS JOIN "),
         # A write transaction excludes all others, so that there is nothing to lock.

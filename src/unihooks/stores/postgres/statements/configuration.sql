@@ -16,15 +16,6 @@ SELECT pg_advisory_xact_lock_shared(key) FROM (
 -- name: webhook_matches_search
 position(:search IN w.search_text) > 0
 
--- name: add_secrets
--- rows: webhook_id, position, created_at, expires_at, value
--- bytes: value
-INSERT INTO unihooks.secrets (webhook_id, position, created_at, expires_at, value)
-SELECT webhook_id, position, created_at, expires_at,
-    substr(CAST(:value_all AS bytea), r.value_start, r.value_length)
-FROM json_to_recordset(CAST(:rows AS json)) AS r (webhook_id text, position integer, created_at bigint,
-    expires_at bigint, value_start integer, value_length integer)
-
 -- Deliveries before lanes, and each in the order of ids: all transactions lock in this order.
 -- name: cancel_deliveries_of_endpoints
 WITH found AS MATERIALIZED (

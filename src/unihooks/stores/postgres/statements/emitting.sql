@@ -37,10 +37,10 @@ JOIN unihooks.events AS e ON e.tenant = r.tenant AND e.id = r.id
 WITH moment (now) AS MATERIALIZED (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint))
 INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, queued_at, idempotency_key, digest, body)
 SELECT r.tenant, r.id, r.product, r.event_type, coalesce(r.created_at, moment.now),
-    coalesce(r.created_at, moment.now), r.idempotency_key, decode(r.digest, 'hex'),
+    coalesce(r.created_at, moment.now), r.idempotency_key, r.digest,
     substr(CAST(:body_all AS bytea), r.body_start, r.body_length)
 FROM json_to_recordset(CAST(:rows AS json)) AS r (tenant text, id text, product text, event_type text,
-    created_at bigint, idempotency_key text, digest text, body_start integer, body_length integer) CROSS JOIN moment
+    created_at bigint, idempotency_key text, digest bytea, body_start integer, body_length integer) CROSS JOIN moment
 ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL
 DO UPDATE SET idempotency_key = excluded.idempotency_key
 RETURNING tenant, idempotency_key, id, digest, created_at

@@ -1,13 +1,3 @@
--- name: expire_held
-WITH old AS (
-    SELECT d.tenant, d.id FROM unihooks.lanes AS l
-    JOIN unihooks.deliveries AS d ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
-    WHERE NOT l.open AND l.closed_at < :older_than AND d.created_at < :older_than
-    LIMIT :limit FOR UPDATE OF d SKIP LOCKED
-)
-UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason
-FROM old WHERE d.tenant = old.tenant AND d.id = old.id
-
 -- name: prune_events
 -- rows: tenant, id
 DELETE FROM unihooks.events AS e USING json_to_recordset(CAST(:rows AS json)) AS k (tenant text, id text)

@@ -63,26 +63,6 @@ FROM json_to_recordset(CAST(:rows AS json)) AS r (delivery_id text, number integ
     duration_us bigint, status_code integer, error text, request_headers text, response_headers text,
     response_body_start integer, response_body_length integer, warnings text)
 
--- name: add_hours
--- rows: endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_50_ms, up_to_100_ms, up_to_250_ms, up_to_500_ms, up_to_1000_ms, up_to_2000_ms, up_to_5000_ms, up_to_10000_ms
-INSERT INTO unihooks.hours AS h (
-    endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_50_ms, up_to_100_ms, up_to_250_ms,
-    up_to_500_ms, up_to_1000_ms, up_to_2000_ms, up_to_5000_ms, up_to_10000_ms
-)
-SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r (endpoint_id text, hour bigint, attempts bigint,
-    delivered bigint, failed bigint, duration_us bigint, up_to_50_ms bigint, up_to_100_ms bigint,
-    up_to_250_ms bigint, up_to_500_ms bigint, up_to_1000_ms bigint, up_to_2000_ms bigint, up_to_5000_ms bigint,
-    up_to_10000_ms bigint)
-ON CONFLICT (endpoint_id, hour) DO UPDATE SET
-    attempts = h.attempts + excluded.attempts, delivered = h.delivered + excluded.delivered,
-    failed = h.failed + excluded.failed, duration_us = h.duration_us + excluded.duration_us,
-    up_to_50_ms = h.up_to_50_ms + excluded.up_to_50_ms, up_to_100_ms = h.up_to_100_ms + excluded.up_to_100_ms,
-    up_to_250_ms = h.up_to_250_ms + excluded.up_to_250_ms, up_to_500_ms = h.up_to_500_ms + excluded.up_to_500_ms,
-    up_to_1000_ms = h.up_to_1000_ms + excluded.up_to_1000_ms,
-    up_to_2000_ms = h.up_to_2000_ms + excluded.up_to_2000_ms,
-    up_to_5000_ms = h.up_to_5000_ms + excluded.up_to_5000_ms,
-    up_to_10000_ms = h.up_to_10000_ms + excluded.up_to_10000_ms
-
 -- name: lane_health
 SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
 WHERE endpoint_id = ANY(CAST(:endpoints AS text[])) ORDER BY endpoint_id FOR NO KEY UPDATE

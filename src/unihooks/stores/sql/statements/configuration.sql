@@ -130,3 +130,7 @@ DELETE FROM unihooks.answers WHERE (tenant, key) IN (
     WHERE tenant = :tenant AND (created_at < :kept_since OR (status IS NULL AND created_at < :awaited_since))
     FOR UPDATE SKIP LOCKED
 )
+
+-- name: add_secrets
+-- rows: webhook_id, position, created_at, expires_at, value
+INSERT INTO unihooks.secrets (webhook_id, position, created_at, expires_at, value) VALUES :rows

@@ -11,9 +11,29 @@ FROM unihooks.attempts AS a WHERE a.delivery_id = :delivery_id
 UPDATE unihooks.deliveries SET state = 'cancelled', reason = :reason
 WHERE tenant = :tenant AND id = :id AND state = 'pending'
 
--- The statements that find the ids of deliveries differ in their index alone.
+-- The statements that find the ids of deliveries differ in their index alone. The sign keeps SQLite from walking all
+-- of a tenant where the index of a webhook or an event will do.
 -- name: delivery_ids
 SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant
+
+-- name: delivery_ids_by_key
+SELECT d.id FROM unihooks.deliveries AS d WHERE +d.tenant = :tenant
+
+-- name: delivery_ids_of_type
+SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_by_type
+WHERE d.tenant = :tenant AND d.event_type = :event_type
+
+-- name: failed_delivery_ids
+SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_failed WHERE d.tenant = :tenant
+
+-- name: failed_delivery_ids_of_webhook
+SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_failed_by_webhook WHERE +d.tenant = :tenant
+
+-- name: pending_deliveries
+SELECT d.id FROM unihooks.lanes AS l
+JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due
+    ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
+WHERE l.tenant = :tenant AND d.tenant = :tenant
 
 -- name: closed_lane
 SELECT 1 FROM unihooks.lanes AS l WHERE l.endpoint_id = d.endpoint_id AND NOT l.open

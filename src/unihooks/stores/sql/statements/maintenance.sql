@@ -93,3 +93,13 @@ UPDATE unihooks.deliveries SET
     state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END
 WHERE event_id = ANY(:events)
   AND (state = 'pending' OR (state = 'failed' AND attempt_count = 0) OR token IS NOT NULL)
+
+-- name: expire_held
+WITH old AS (
+    SELECT d.tenant, d.id FROM unihooks.lanes AS l
+    JOIN unihooks.deliveries AS d ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
+    WHERE l.open = false AND l.closed_at < :older_than AND d.created_at < :older_than
+    LIMIT :limit FOR UPDATE OF d SKIP LOCKED
+)
+UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason
+FROM old WHERE d.tenant = old.tenant AND d.id = old.id

@@ -71,3 +71,27 @@ FROM slow JOIN unihooks.endpoints AS e ON e.id = slow.id
 JOIN unihooks.webhooks AS w ON w.id = e.webhook_id
 JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :since
 GROUP BY e.id, w.name ORDER BY sum(h.duration_us) * 1.0 / sum(h.attempts) DESC, e.id
+
+-- name: tenants
+SELECT t.tenant, (SELECT count(*) FROM unihooks.webhooks AS w WHERE w.tenant = t.tenant), (
+    SELECT count(*) FROM (
+        SELECT 1 FROM unihooks.lanes AS l INDEXED BY unihooks_lanes_due_by_tenant
+        JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due
+            ON d.endpoint_id = l.endpoint_id AND d.state = 'pending' AND d.due_at <= :now
+        WHERE l.tenant = t.tenant AND l.open = true AND l.next_due_at IS NOT NULL AND l.next_due_at <= :now
+        LIMIT :most
+    ) AS due
+)
+FROM unihooks.tenants AS t WHERE true
+
+-- name: oldest_unplanned
+WITH RECURSIVE turns (tenant) AS (
+    SELECT min(tenant) FROM unihooks.events WHERE NOT planned
+    UNION ALL
+    SELECT (SELECT min(e.tenant) FROM unihooks.events AS e WHERE NOT e.planned AND e.tenant > turns.tenant)
+    FROM turns WHERE turns.tenant IS NOT NULL
+)
+SELECT min((
+    SELECT e.created_at FROM unihooks.events AS e
+    WHERE e.tenant = turns.tenant AND NOT e.planned ORDER BY e.queued_at, e.id LIMIT 1
+)) FROM turns WHERE turns.tenant IS NOT NULL

@@ -7,12 +7,6 @@
 -- name: webhook_matches_search
 instr(w.search_text, :search) > 0
 
--- name: add_secrets
--- rows: webhook_id, position, created_at, expires_at, value
--- bytes: value
-INSERT INTO main.unihooks_secrets (webhook_id, position, created_at, expires_at, value)
-VALUES :rows
-
 -- name: cancel_deliveries_of_endpoints
 UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason
 WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints)) AND state = 'pending'

@@ -49,21 +49,6 @@ INSERT INTO main.unihooks_attempts (
 )
 VALUES :rows
 
--- name: add_hours
--- rows: endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_50_ms, up_to_100_ms, up_to_250_ms, up_to_500_ms, up_to_1000_ms, up_to_2000_ms, up_to_5000_ms, up_to_10000_ms
-INSERT INTO main.unihooks_hours (
-    endpoint_id, hour, attempts, delivered, failed, duration_us, up_to_50_ms, up_to_100_ms, up_to_250_ms,
-    up_to_500_ms, up_to_1000_ms, up_to_2000_ms, up_to_5000_ms, up_to_10000_ms
-)
-VALUES :rows ON CONFLICT (endpoint_id, hour) DO UPDATE SET
-    attempts = attempts + excluded.attempts, delivered = delivered + excluded.delivered,
-    failed = failed + excluded.failed, duration_us = duration_us + excluded.duration_us,
-    up_to_50_ms = up_to_50_ms + excluded.up_to_50_ms, up_to_100_ms = up_to_100_ms + excluded.up_to_100_ms,
-    up_to_250_ms = up_to_250_ms + excluded.up_to_250_ms, up_to_500_ms = up_to_500_ms + excluded.up_to_500_ms,
-    up_to_1000_ms = up_to_1000_ms + excluded.up_to_1000_ms, up_to_2000_ms = up_to_2000_ms + excluded.up_to_2000_ms,
-    up_to_5000_ms = up_to_5000_ms + excluded.up_to_5000_ms,
-    up_to_10000_ms = up_to_10000_ms + excluded.up_to_10000_ms
-
 -- name: lane_health
 -- columns: endpoint_id, failing_since, failures, last_success_at, last_failure_at
 SELECT l.endpoint_id, l.failing_since, l.failures, l.last_success_at, l.last_failure_at
