@@ -19,9 +19,8 @@ from unihooks.stores.sql.emitting import stored_event
 class HostEmitter:
     """The insert of an event on connections to one kind of database.
 
-    `elsewhere` is the sentence for a connection that leads to another
-    database than the store's. `explain` turns a driver's error into ours;
-    None says that the tables are not there, as in another database.
+    `elsewhere` is the sentence for a connection that leads to another database than the store's. `explain` turns a
+    driver's error into ours; None says that the tables are not there, as in another database.
     """
 
     database: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -227,7 +227,9 @@ class PostgresDatabase(Database):
             try:
                 yield tx
             except BaseException:
-                _roll_back(connection)
+                # Where this fails, the pool does not take the connection back.
+                with suppress(driver().Error):
+                    connection.execute("ROLLBACK")
                 raise
             # The last statements may have committed.
             if connection.info.transaction_status:
@@ -267,14 +269,6 @@ class PostgresDatabase(Database):
             self.time.learn(told, before)
         tx.now = told if self.time.clock is None else self.time.now()
         return tx
-
-
-def _roll_back(connection: psycopg.Connection[Any]) -> None:
-    try:
-        if not connection.closed:
-            connection.execute("ROLLBACK")
-    except driver().Error:
-        connection.close()
 
 
 _inherited: list[object] = []

@@ -43,25 +43,16 @@ class Emitter:
         self, pool: Pool, schema: Schema, clock: ServerClock, *, ready: Callable[[], None], notify: Callable[[], None]
     ) -> None:
         self.pool, self.schema, self.clock, self.ready, self.notify = pool, schema, clock, ready, notify
-        self._gate = threading.Lock()
-        self._stopped = False
         self._plain = _Queue(self, _insert_plain)
         self._keyed = _Queue(self, _insert_with_keys)
 
     def emit(self, submission: Submission) -> bool:
         """Queue events for insertion; False if the emitter has been stopped."""
         plain = all(event.idempotency_key is None for event in submission.events)
-        with self._gate:
-            if self._stopped:
-                return False
-            submission.waiter.set_running_or_notify_cancel()
-            (self._plain if plain else self._keyed).add(submission)
-        return True
+        return (self._plain if plain else self._keyed).add(submission)
 
     def stop(self) -> None:
         """Finish what is queued and close the connections."""
-        with self._gate:
-            self._stopped = True
         self._plain.stop()
         self._keyed.stop()
 
@@ -81,13 +72,17 @@ class _Queue:
         self._thread: threading.Thread | None = None
         self._connection: psycopg.Connection[Any] | None = None
 
-    def add(self, submission: Submission) -> None:
+    def add(self, submission: Submission) -> bool:
         with self._changed:
+            if self._stopping:
+                return False
+            submission.waiter.set_running_or_notify_cancel()
             self._submissions.append(submission)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="unihooks-postgres-emitter", daemon=True)
                 self._thread.start()
             self._changed.notify()
+        return True
 
     def stop(self) -> None:
         with self._changed:

@@ -24,12 +24,10 @@ _ELSEWHERE = "the connection leads to another database than the store's; pass on
 class PostgresStore(SQLStore):
     """A store in the schema `schema` of the PostgreSQL database at `dsn`.
 
-    PostgreSQL 14 and newer. `dsn` is a libpq URI or keyword string. The tables
-    are created and brought up to date on first use; with `migrate=False` an
-    old or missing schema is a `StoreError`. Any number of processes may share
-    the database; each opens up to `max_connections`, two more while it emits
-    and one more while it runs a worker. No connection keeps state on the server between transactions, so
-    poolers in transaction mode will do.
+    PostgreSQL 14 and newer. `dsn` is a libpq URI or keyword string. The tables are created and brought up to date on
+    first use; with `migrate=False` an old or missing schema is a `StoreError`. Any number of processes may share the
+    database; each opens up to `max_connections`, two more while it emits and one more while it runs a worker. No
+    connection keeps state on the server between transactions, so poolers in transaction mode will do.
     """
 
     def __init__(self, dsn: str, *, schema: str = "unihooks", migrate: bool = True, max_connections: int = 8) -> None:
@@ -70,9 +68,8 @@ class PostgresStore(SQLStore):
 def migration_sql(schema: str = "unihooks", *, since: int = 0, until: int = SCHEMA_VERSION) -> str:
     """Return the SQL that leads from version `since` (0: nothing is there) to version `until`, the newest one.
 
-    For those who run their own migrations: one script, to be run in one
-    transaction. A migration that names `until` says the same in every later
-    release. Raises `StoreError` for a version that this release does not know.
+    For those who run their own migrations: one script, to be run in one transaction. A migration that names `until`
+    says the same in every later release. Raises `StoreError` for a version that this release does not know.
     """
     if not 0 <= since <= SCHEMA_VERSION or not 0 <= until <= SCHEMA_VERSION:
         raise StoreError(f"since and until must be versions from 0 to {SCHEMA_VERSION}", name="until")

@@ -11,9 +11,8 @@ from unihooks.stores.sql.transaction import StoreClock
 class ServerClock(StoreClock):
     """The server's clock, followed by what its answers say; a clock of the host's replaces it.
 
-    Between answers this machine's steady clock counts on, so that a step of
-    its wall clock changes nothing. What is told is late by a round trip at
-    most, and hardly ever early.
+    Between answers this machine's steady clock counts on, so that a step of its wall clock changes nothing. What is
+    told is late by a round trip at most, and hardly ever early.
     """
 
     def __init__(self, ask: Callable[[], object]) -> None:

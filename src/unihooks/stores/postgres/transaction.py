@@ -169,22 +169,13 @@ def _table(statement: Statement, rows: Sequence[Row]) -> dict[str, Any]:
     """Return the parameters that hold rows: JSON objects, and beside them all bytes in one piece."""
     if statement.bytes is None:
         return {"rows": _keyed(statement.rows, rows)}
-    place = statement.rows.index(statement.bytes)
-    names = (
-        *statement.rows[:place],
-        *statement.rows[place + 1 :],
-        f"{statement.bytes}_start",
-        f"{statement.bytes}_length",
-    )
-    pieces: list[bytes] = [row[place] for row in rows]
-    starts, start = [], 1
-    for piece in pieces:
-        starts.append(start)
-        start += len(piece)
-    packed = [
-        (*row[:place], *row[place + 1 :], at, len(piece)) for row, at, piece in zip(rows, starts, pieces, strict=True)
-    ]
-    return {"rows": _keyed(names, packed), f"{statement.bytes}_all": b"".join(pieces)}
+    place, name = statement.rows.index(statement.bytes), statement.bytes
+    names = (*statement.rows[:place], f"{name}_start", f"{name}_length", *statement.rows[place + 1 :])
+    packed, start = [], 1
+    for row in rows:
+        packed.append((*row[:place], start, len(row[place]), *row[place + 1 :]))
+        start += len(row[place])
+    return {"rows": _keyed(names, packed), f"{name}_all": b"".join([row[place] for row in rows])}
 
 
 def _keyed(names: Sequence[str], rows: Iterable[Row]) -> str:

@@ -108,7 +108,10 @@ def destinations(tx: Transaction, endpoint_ids: Collection[str]) -> dict[str, De
     """Return the current destination of each endpoint that exists."""
     rows = tx.fetch("destinations", endpoints=list(endpoint_ids))
     secrets = _parts(tx, "secrets_of_webhooks", {webhook_id for _, webhook_id, *_ in rows})
-    return {endpoint: _rows.to_destination((endpoint, owner, *row), secrets[owner]) for endpoint, owner, *row in rows}
+    return {
+        endpoint: _rows.to_destination((endpoint, owner, *row), secrets.get(owner, ()))
+        for endpoint, owner, *row in rows
+    }
 
 
 def renderings(tx: Transaction, ids: Collection[str]) -> dict[str, Rendering]:
@@ -196,12 +199,9 @@ def _complete(tx: Transaction, rows: list[Row]) -> list[Webhook]:
     ids = [row[0] for row in rows]
     names = ("endpoints_of_webhooks", "secrets_of_webhooks", "subscriptions_of_webhooks")
     parts = [_parts(tx, name, ids) for name in names]
-    return [_rows.to_webhook(row, *(part[row[0]] for part in parts)) for row in rows]
+    return [_rows.to_webhook(row, *(part.get(row[0], ()) for part in parts)) for row in rows]
 
 
 def _parts(tx: Transaction, name: str, webhook_ids: Collection[str]) -> dict[str, list[Row]]:
     """Return what belongs to each webhook, in the order of position."""
-    parts: dict[str, list[Row]] = {id_: [] for id_ in webhook_ids}
-    for owner, *row in tx.fetch(name, webhooks=list(webhook_ids)) if webhook_ids else ():
-        parts[owner].append(row)
-    return parts
+    return _rows.by_owner(tx.fetch(name, webhooks=list(webhook_ids)) if webhook_ids else ())

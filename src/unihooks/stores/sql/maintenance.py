@@ -50,7 +50,13 @@ def forget_keys(tx: Transaction, older_than: int, limit: int) -> int:
 
 
 def erase(
-    tx: Transaction, tenant: str, event_ids: Collection[str] | None, before: int | None, *, after: str, limit: int
+    tx: Transaction,
+    tenant: str,
+    *,
+    event_ids: Collection[str] | None = None,
+    before: int | None = None,
+    after: str = "",
+    limit: int,
 ) -> tuple[int, str | None]:
     """Erase the next events; return how many, and where to go on."""
     if event_ids is None:

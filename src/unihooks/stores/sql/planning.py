@@ -37,9 +37,8 @@ _logger = logging.getLogger("unihooks.store")
 class _Chosen:
     """A new event with what it leads to; `cursor` is where the next call goes on with it.
 
-    The event's body is empty as long as it has not been read. `place` is
-    where the database finds its row again, if it has a shorter way than by its key. `failure` is
-    why it could not be planned, for the time given by `tries`.
+    The event's body is empty as long as it has not been read. `place` is where the database finds its row again, if it
+    has a shorter way than by its key. `failure` is why it could not be planned, for the time given by `tries`.
     """
 
     event: NewEvent

@@ -117,6 +117,14 @@ def to_subscriber(webhook: Row, endpoints: Sequence[Row]) -> Subscriber:
     return Subscriber(id_, interval, rendering, tuple(SubscribedEndpoint(*row) for row in endpoints))
 
 
+def by_owner(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return rows, but for their first column, by what that holds."""
+    owned: dict[str, list[Row]] = {}
+    for owner, *row in rows:
+        owned.setdefault(owner, []).append(row)
+    return owned
+
+
 def to_value(kind: type[V], row: Row, **read: Callable[[Any], Any]) -> V:
     """Return a value whose first fields a row holds, in their order.
 

@@ -27,7 +27,7 @@ from unihooks._contract.statistics import (
 from unihooks._model.checks import not_found
 from unihooks._model.log import DeliveryState
 from unihooks.abc import AttemptRow, Result, WorkerSeen
-from unihooks.stores.sql.rows import to_value
+from unihooks.stores.sql.rows import by_owner, to_value
 from unihooks.stores.sql.transaction import Row, Selection, Transaction, page
 
 _MOST_DUE = 1_000
@@ -56,21 +56,17 @@ def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int) -> list[Row]:
 def webhook_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
     """Return the health of those of the webhooks that the tenant has."""
     wanted, first_hour = set(webhook_ids), tx.now // HOUR - DAY_HOURS
-    endpoints: dict[str, list[EndpointHealth]] = {}
-    for webhook_id, *lane in tx.fetch("health_of_lanes", webhooks=wanted, tenant=tenant, now=tx.now):
-        endpoints.setdefault(webhook_id, []).append(to_value(EndpointHealth, lane))
-    newest = {row[0]: row for row in tx.fetch("newest_deliveries", webhooks=wanted, tenant=tenant)}
-    counted: dict[str, list[HourRow]] = {}
-    for webhook_id, *hour in tx.fetch("outcomes_by_hour", webhooks=wanted, tenant=tenant, since=first_hour):
-        counted.setdefault(webhook_id, []).append(HourRow(*hour))
+    lanes = by_owner(tx.fetch("health_of_lanes", webhooks=wanted, tenant=tenant, now=tx.now))
+    newest = {id_: newest for id_, *newest in tx.fetch("newest_deliveries", webhooks=wanted, tenant=tenant)}
+    hours = by_owner(tx.fetch("outcomes_by_hour", webhooks=wanted, tenant=tenant, since=first_hour))
     health = {}
-    for webhook_id, of_webhook in endpoints.items():
-        _, last_at, last_state = newest.get(webhook_id, (webhook_id, None, None))
+    for webhook_id, of_webhook in lanes.items():
+        last_at, last_state = newest.get(webhook_id, (None, None))
         health[webhook_id] = WebhookHealth(
-            endpoints=tuple(of_webhook),
+            endpoints=tuple(to_value(EndpointHealth, lane) for lane in of_webhook),
             last_delivery_at=optional_from_us(last_at),
             last_delivery_state=last_state and DeliveryState(last_state),
-            hours=hour_counts(counted.get(webhook_id, ()), first_hour * HOUR, tx.now),
+            hours=hour_counts([HourRow(*hour) for hour in hours.get(webhook_id, ())], first_hour * HOUR, tx.now),
         )
     return health
 
@@ -121,20 +117,11 @@ def oldest_unplanned(tx: Transaction) -> int | None:
 
 
 def _to_hour(row: Row) -> HourRow:
-    hour, attempts, delivered, failed, duration_us, *within = row
-    return HourRow(hour, attempts, delivered, failed, duration_us, tuple(within))
+    return to_value(HourRow, (*row[:5], tuple(row[5:])))
 
 
 def _to_slow_endpoint(row: Row) -> SlowEndpoint:
-    tenant, webhook_id, webhook_name, endpoint_id, url, *counts = row
-    counted = _to_hour((0, *counts))
-    return SlowEndpoint(
-        tenant=tenant,
-        webhook_id=webhook_id,
-        webhook_name=webhook_name,
-        endpoint_id=endpoint_id,
-        url=url,
-        attempts=counted.attempts,
-        mean_ms=counted.duration_us / counted.attempts / 1000,
-        p95_ms=percentile(counted.within, counted.attempts, 0.95, _LONGEST_MS) or 0.0,
-    )
+    counted = _to_hour((0, *row[5:]))
+    mean_ms = counted.duration_us / counted.attempts / 1000
+    p95_ms = percentile(counted.within, counted.attempts, 0.95, _LONGEST_MS) or 0.0
+    return to_value(SlowEndpoint, (*row[:5], counted.attempts, mean_ms, p95_ms))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -131,18 +131,8 @@ class SQLStore(Store):
 
     # The log.
 
-    def erase(
-        self,
-        tenant: str,
-        *,
-        event_ids: Collection[str] | None = None,
-        before: int | None = None,
-        after: str = "",
-        limit: int,
-    ) -> tuple[int, str | None]:
-        count, last = self._database.write(
-            lambda tx: maintenance.erase(tx, tenant, event_ids, before, after=after, limit=limit)
-        )
+    def erase(self, tenant: str, **chosen: Any) -> tuple[int, str | None]:
+        count, last = self._database.write(lambda tx: maintenance.erase(tx, tenant, **chosen))
         self._planner.forget()
         if last is None:
             self._database.scrub()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from unihooks._contract.planning import NewEvent, Subscriber
-from unihooks.stores.sql.rows import to_subscriber
+from unihooks.stores.sql.rows import by_owner, to_subscriber
 from unihooks.stores.sql.transaction import Row, Transaction
 
 _PAGE = 500
@@ -83,10 +83,8 @@ def _read_page(tx: Transaction, key: _Key) -> _Page:
     wanted = {"tenant": tenant, "product": product, "event_type": event_type, "after": after}
     found = tx.fetch("subscribers", **wanted, limit=_PAGE)
     rows = _bounded(found)
-    endpoints: dict[str, list[Row]] = {row[0]: [] for row in rows}
-    for webhook_id, *endpoint in tx.fetch("subscribed_endpoints", webhooks=list(endpoints)) if rows else ():
-        endpoints[webhook_id].append(endpoint)
-    subscribers = [to_subscriber(row[:-1], endpoints[row[0]]) for row in rows]
+    endpoints = by_owner(tx.fetch("subscribed_endpoints", webhooks=[row[0] for row in rows]) if rows else ())
+    subscribers = [to_subscriber(row[:-1], endpoints.get(row[0], ())) for row in rows]
     return _Page(subscribers, is_last=len(found) < _PAGE and len(rows) == len(found))
 
 

@@ -1,8 +1,7 @@
 """The seam between the store's logic and a database: named statements, run in a transaction.
 
-A statement's name means the same in the `.sql` files of each database, and so
-do its parameters and the columns of its rows; what differs between databases
-stands in their files alone.
+A statement's name means the same in the `.sql` files of each database, and so do its parameters and the columns of its
+rows; what differs between databases stands in their files alone.
 """
 
 from __future__ import annotations
@@ -83,10 +82,9 @@ class Selection:
 class Transaction(ABC):
     """An open transaction, with the time by the store's clock at which it began.
 
-    A list among the parameters is a set of texts or numbers: `:ids` in
-    `id = ANY(:ids)`, or `id IN (SELECT value FROM json_each(:ids))`.
-    `opening` are the outcomes of the calls that came along with its beginning,
-    `errors` is what all errors of the driver are.
+    A list among the parameters is a set of texts or numbers: `:ids` in `id = ANY(:ids)`, or `id IN (SELECT value FROM
+    json_each(:ids))`. `opening` are the outcomes of the calls that came along with its beginning, `errors` is what all
+    errors of the driver are.
     """
 
     now: int
@@ -106,9 +104,8 @@ class Transaction(ABC):
     def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:
         """Run statements one after another, in one round trip where the database has any; return the outcome of each.
 
-        This is for statements that run again and again. A call whose `rows`
-        are empty is left out and gives no rows. With `commit` the transaction
-        may end with them: what is run afterwards may be a transaction of its own.
+        This is for statements that run again and again. A call whose `rows` are empty is left out and gives no rows.
+        With `commit` the transaction may end with them: what is run afterwards may be a transaction of its own.
         """
 
     def select(self, name: str, selection: Selection, /) -> list[Row]:

@@ -43,20 +43,18 @@ class _Readers:
         self._lent = 0
         self._closed = False
 
-    def take(self) -> sqlite3.Connection:
+    @contextmanager
+    def lent(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection in a transaction."""
         with self._returned:
             connection = self._idle.pop() if self._idle else self._connect()
             self._lent += 1
-        return connection
-
-    def give_back(self, connection: sqlite3.Connection) -> None:
-        with self._returned:
-            if not self._closed and len(self._idle) < _READERS_KEPT:
-                self._idle.append(connection)
-            else:
-                connection.close()
-            self._lent -= 1
-            self._returned.notify_all()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        finally:
+            connection.rollback()
+            self._give_back(connection)
 
     def close(self) -> None:
         with self._returned:
@@ -64,6 +62,15 @@ class _Readers:
             self._returned.wait_for(lambda: self._lent == 0, timeout=_PATIENCE)
             while self._idle:
                 self._idle.pop().close()
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._returned:
+            if not self._closed and len(self._idle) < _READERS_KEPT:
+                self._idle.append(connection)
+            else:
+                connection.close()
+            self._lent -= 1
+            self._returned.notify_all()
 
 
 @frozen
@@ -90,9 +97,8 @@ class _Opened:
 class SQLiteDatabase(Database):
     """The file at `path`: opened when needed, closed before a fork, opened again after it.
 
-    `inserted` is told of events within the transaction that inserts them,
-    `lost` when one did not last, or when the file was opened anew. Without
-    `durable` nothing waits for the disk.
+    `inserted` is told of events within the transaction that inserts them, `lost` when one did not last, or when the
+    file was opened anew. Without `durable` nothing waits for the disk.
     """
 
     def __init__(
@@ -143,24 +149,12 @@ class SQLiteDatabase(Database):
         return done
 
     def read(self, work: Callable[[Transaction], T]) -> T:
-        with self._reading() as connection:
+        with explaining(self.path), self._open().readers.lent() as connection:
             return work(SQLiteTransaction(connection, self.time.now, is_utf8=self._is_utf8))
 
     def emit(self, submission: Submission) -> None:
         while not self._open().writer.emit(submission):
             pass
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        readers = self._open().readers
-        with explaining(self.path):
-            connection = readers.take()
-            try:
-                connection.execute("BEGIN")
-                yield connection
-            finally:
-                connection.rollback()
-                readers.give_back(connection)
 
     def migrate(self) -> list[str]:
         with explaining(self.path), closing(self._connect()) as connection:

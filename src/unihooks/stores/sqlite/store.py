@@ -24,10 +24,9 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://|(sqlite|file):", re.IGNORECASE)
 class SQLiteStore(SQLStore):
     """A store in the SQLite file at `path`.
 
-    The tables are created and brought up to date on first use, and the file
-    is switched to write-ahead logging; with `migrate=False` an old or missing schema is a `StoreError`. Several
-    processes may use one file. `busy_timeout` is how many seconds to wait for
-    others' locks.
+    The tables are created and brought up to date on first use, and the file is switched to write-ahead logging; with
+    `migrate=False` an old or missing schema is a `StoreError`. Several processes may use one file. `busy_timeout` is
+    how many seconds to wait for others' locks.
     """
 
     def __init__(

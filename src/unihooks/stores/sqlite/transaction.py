@@ -26,13 +26,14 @@ STATEMENTS = Statements(
     [
         (r"\bunihooks\.(?=\w)", "main.unihooks_"),
         (r"= ANY\((:\w+)\)", r"IN (SELECT value FROM json_each(\1))"),
+        (r"\bstrpos\(", "instr("),
         # Partial indexes are taken for a condition that has their own words.
         (r"= true\b", "= 1"),
         (r"= false\b", "= 0"),
         # SQLite keeps no statistics; this makes it join in the order that is written.
         (r"(?<!LEFT )JOIN ", "CROSS JOIN "),
         # A write transaction excludes all others, so that there is nothing to lock.
-        (r"\s+FOR (UPDATE|KEY SHARE)( OF \w)?( SKIP LOCKED)?", ""),
+        (r"\s+FOR (UPDATE|NO KEY UPDATE|KEY SHARE)( OF \w)?( SKIP LOCKED)?", ""),
     ],
 )
 
@@ -41,7 +42,6 @@ _MANY, _SEVERAL, _FEW = 256, 64, 16
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
 _VALUES = re.compile(r"VALUES\s+:rows")
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
-_NOTHING = Outcome([], 0)
 
 
 @frozen
@@ -57,10 +57,6 @@ class _Compiled:
     after: str | None
     names: tuple[str, ...]
     names_after: tuple[str, ...]
-
-    def text(self, count: int) -> str:
-        """Return the text for so many rows."""
-        return _with_values(self.before, self.after or "", len(self.statement.rows), count)
 
 
 class SQLiteTransaction(Transaction):
@@ -82,12 +78,10 @@ class SQLiteTransaction(Transaction):
         return self._execute(name, rows, values)
 
     def run(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> int:
-        before = self._connection.total_changes
-        self._execute(name, rows, values)
-        return self._connection.total_changes - before
+        return self._outcome(name, rows, values).changed
 
     def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:  # noqa: ARG002 - the writer commits
-        return [self._outcome(call) for call in calls]
+        return [self._outcome(call.name, call.rows, call.values) for call in calls]
 
     def query(self, text: str, selection: Selection, /) -> list[Row]:
         given = {name: _adapted(value) for name, value in selection.values.items()}
@@ -96,12 +90,10 @@ class SQLiteTransaction(Transaction):
     def time(self) -> int:
         return self._time()
 
-    def _outcome(self, call: Call) -> Outcome:
-        if call.rows is not None and not call.rows:
-            return _NOTHING
+    def _outcome(self, name: str, rows: Sequence[Row] | None, values: Mapping[str, Any]) -> Outcome:
         before = self._connection.total_changes
-        rows = self._execute(call.name, call.rows, call.values)
-        return Outcome(rows, self._connection.total_changes - before)
+        found = self._execute(name, rows, values)
+        return Outcome(found, self._connection.total_changes - before)
 
     def _execute(self, name: str, rows: Sequence[Row] | None, values: Mapping[str, Any]) -> list[Row]:
         compiled = _compiled(name, self._is_utf8)
@@ -125,7 +117,8 @@ class SQLiteTransaction(Transaction):
         tail = [_adapted(values[name]) for name in compiled.names_after]
         for piece in _chunks(rows):
             given = [*head, *chain.from_iterable(piece), *tail]
-            cursor = self._connection.execute(compiled.text(len(piece)), given)
+            text = _with_values(compiled.before, compiled.after or "", len(compiled.statement.rows), len(piece))
+            cursor = self._connection.execute(text, given)
             found += _unpacked(cursor) if compiled.is_packed else cursor.fetchall()
         return found
 

@@ -13,9 +13,6 @@ SELECT pg_advisory_xact_lock_shared(key) FROM (
     FROM unnest(CAST(:tenants AS text[])) AS t (tenant) ORDER BY 1
 ) AS keys
 
--- name: webhook_matches_search
-position(:search IN w.search_text) > 0
-
 -- Deliveries before lanes, and each in the order of ids: all transactions lock in this order.
 -- name: cancel_deliveries_of_endpoints
 WITH found AS MATERIALIZED (

@@ -63,10 +63,6 @@ FROM json_to_recordset(CAST(:rows AS json)) AS r (delivery_id text, number integ
     duration_us bigint, status_code integer, error text, request_headers text, response_headers text,
     response_body_start integer, response_body_length integer, warnings text)
 
--- name: lane_health
-SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
-WHERE endpoint_id = ANY(CAST(:endpoints AS text[])) ORDER BY endpoint_id FOR NO KEY UPDATE
-
 -- name: set_lanes
 -- rows: endpoint_id, failing_since, failures, last_success_at, last_failure_at, due_at
 UPDATE unihooks.lanes AS l

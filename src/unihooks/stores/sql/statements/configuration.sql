@@ -134,3 +134,6 @@ DELETE FROM unihooks.answers WHERE (tenant, key) IN (
 -- name: add_secrets
 -- rows: webhook_id, position, created_at, expires_at, value
 INSERT INTO unihooks.secrets (webhook_id, position, created_at, expires_at, value) VALUES :rows
+
+-- name: webhook_matches_search
+strpos(w.search_text, :search) > 0

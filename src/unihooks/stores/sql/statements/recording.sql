@@ -18,3 +18,8 @@ ON CONFLICT (endpoint_id, hour) DO UPDATE SET
     up_to_2000_ms = h.up_to_2000_ms + excluded.up_to_2000_ms,
     up_to_5000_ms = h.up_to_5000_ms + excluded.up_to_5000_ms,
     up_to_10000_ms = h.up_to_10000_ms + excluded.up_to_10000_ms
+
+-- name: lane_health
+-- columns: endpoint_id, failing_since, failures, last_success_at, last_failure_at
+SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
+WHERE endpoint_id = ANY(:endpoints) ORDER BY endpoint_id FOR NO KEY UPDATE

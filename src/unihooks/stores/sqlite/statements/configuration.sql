@@ -4,9 +4,6 @@
 
 -- name: share_configuration
 
--- name: webhook_matches_search
-instr(w.search_text, :search) > 0
-
 -- name: cancel_deliveries_of_endpoints
 UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason
 WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints)) AND state = 'pending'

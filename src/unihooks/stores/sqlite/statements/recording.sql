@@ -49,11 +49,6 @@ INSERT INTO main.unihooks_attempts (
 )
 VALUES :rows
 
--- name: lane_health
--- columns: endpoint_id, failing_since, failures, last_success_at, last_failure_at
-SELECT l.endpoint_id, l.failing_since, l.failures, l.last_success_at, l.last_failure_at
-FROM json_each(:endpoints) AS k CROSS JOIN main.unihooks_lanes AS l ON l.endpoint_id = k.value
-
 -- name: set_lanes
 -- rows: endpoint_id, failing_since, failures, last_success_at, last_failure_at, due_at
 WITH news (endpoint_id, failing_since, failures, last_success_at, last_failure_at, due_at) AS (VALUES :rows)
