@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attrs import evolve, frozen
 
 from unihooks.stores.host import drivers
-
-Row = tuple[Any, ...]
-Parameters = Mapping[str, Any]
+from unihooks.stores.host.drivers import Parameters, Row
 
 
 @frozen(kw_only=True)

@@ -127,7 +127,6 @@ class _Queue:
                     raise
                 repeated = repeated or is_outage(error)
                 last = error
-                self._drop()
         raise explained(last) from last
 
     def _once(self, events: Sequence[NewEvent], *, repeated: bool) -> list[EmitOutcome]:

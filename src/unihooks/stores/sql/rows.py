@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from attrs import AttrsInstance, fields
@@ -130,13 +131,20 @@ def to_value(kind: type[V], row: Row, **read: Callable[[Any], Any]) -> V:
 
     Fields named `..._at` or `..._since` are moments; `read` says how others are read that differ from their column.
     """
-    values = dict(zip([one.name for one in fields(kind)[: len(row)]], row, strict=True))
-    for name, value in values.items():
-        if name in read:
-            values[name] = read[name](value)
-        elif name.endswith(("_at", "_since")):
-            values[name] = optional_from_us(value)
+    names, moments = _names(kind, len(row))
+    values = dict(zip(names, row, strict=True))
+    for name in moments:
+        values[name] = optional_from_us(values[name])
+    for name, reading in read.items():
+        values[name] = reading(values[name])
     return kind(**values)
+
+
+@cache
+def _names(kind: type[AttrsInstance], count: int) -> tuple[list[str], list[str]]:
+    """Return the names of a kind's first fields, and which of them are moments."""
+    names = [one.name for one in fields(kind)[:count]]
+    return names, [name for name in names if name.endswith(("_at", "_since"))]
 
 
 def to_event(row: Row) -> Event:

@@ -37,18 +37,11 @@ class Place:
     text: str
     name: str
 
-    def refuse_newer(self, version: int) -> None:
-        """Raise StoreError for a schema that a newer unihooks has made."""
-        if version > SCHEMA_VERSION:
-            sentence = f"{self.text} has schema {version}, newer than {SCHEMA_VERSION}; install a newer unihooks"
-            raise StoreError(sentence, name=self.name)
-
 
 def migrate(tx: Transaction, migrations: Migrations, place: Place, run: Callable[[str], None]) -> list[str]:
     """Bring the schema to SCHEMA_VERSION in the open transaction; `run` runs a script. Return the steps' names."""
     tx.fetch("lock_schema")
-    version = version_of(tx)
-    place.refuse_newer(version)
+    version = version_of(tx, place)
     steps = migrations.between(version, SCHEMA_VERSION)
     for name in steps:
         run(migrations.script(name))
@@ -61,19 +54,20 @@ def migrate(tx: Transaction, migrations: Migrations, place: Place, run: Callable
 
 def check(tx: Transaction, place: Place) -> str:
     """Return the store's id, or raise StoreError if the schema is missing, old or newer than this library."""
-    version = version_of(tx)
+    version = version_of(tx, place)
     if version < SCHEMA_VERSION:
         found = (
             "has no unihooks tables" if version == 0 else f"has schema {version}, this version needs {SCHEMA_VERSION}"
         )
         raise StoreError(f"{place.text} {found}; run `unihooks migrate`", name=place.name)
-    place.refuse_newer(version)
     return str(tx.fetch("store_id")[0][0])
 
 
-def version_of(tx: Transaction) -> int:
-    """Return the version of the schema, 0 if there is none."""
-    if not tx.fetch("store_table"):
-        return 0
-    row = tx.fetch_one("schema_version")
-    return int(row[0]) if row else 0
+def version_of(tx: Transaction, place: Place) -> int:
+    """Return the version of the schema, 0 if there is none, or raise StoreError if a newer unihooks has made it."""
+    row = tx.fetch_one("schema_version") if tx.fetch("store_table") else None
+    version = int(row[0]) if row else 0
+    if version > SCHEMA_VERSION:
+        sentence = f"{place.text} has schema {version}, newer than {SCHEMA_VERSION}; install a newer unihooks"
+        raise StoreError(sentence, name=place.name)
+    return version

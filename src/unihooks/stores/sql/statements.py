@@ -46,8 +46,9 @@ class Statement:
 class Statements(dict[str, Statement]):
     """The statements of a database by name: those in a folder of its own, and those that all databases share.
 
-    What is shared says `unihooks.webhooks`, `= ANY(:ids)` and `VALUES :rows`, and locks rows as PostgreSQL does;
-    `dialect` are patterns in it and what the database says instead. An entry of the database's own comes first.
+    What is shared says `unihooks.webhooks`, `= ANY(:ids)` and `VALUES :rows`, locks rows as PostgreSQL does, and
+    chooses an index as SQLite does; `dialect` are patterns in it and what the database says instead. An entry of the
+    database's own comes first.
     """
 
     def __init__(self, folder: Traversable, dialect: Iterable[tuple[str, str]] = ()) -> None:
