@@ -7,22 +7,25 @@ import hashlib
 import logging
 import os
 import ssl
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Self
 
-from unihooks._base.awaitable import awaitable
+from attrs import evolve
+
+from unihooks._base.awaitable import awaitable, in_own_thread
 from unihooks._base.ids import new_id
 from unihooks._base.times import Clock, from_us, optional_microseconds
 from unihooks._contract.leasing import DrainResult
 from unihooks._contract.planning import NewEvent
 from unihooks._contract.statistics import Stats, TenantStatistics
 from unihooks._delivery.emit_batching import EmitBatcher
+from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
-from unihooks._delivery.worker import Worker, WorkerThread, drain, run_in_new_loop
+from unihooks._delivery.worker import Worker, WorkerThread, drain
 from unihooks._management.log import Log
 from unihooks._management.option_checks import (
     check_callables,
@@ -183,7 +186,7 @@ class Dispatcher:
         """Do what `emit` does without blocking the event loop; `connection` may be asynchronous."""
         if not self._knows_time:
             # The store may have to ask its server for the time, once.
-            await asyncio.to_thread(self._store.now)
+            await in_own_thread(self._store.now)
             self._knows_time = True
         new = self._new_event(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
@@ -191,7 +194,7 @@ class Dispatcher:
         event = _settled(await self._batcher.submit(new), payload)
         self.settings.wake()
         if self._no_worker.is_due(event):
-            await asyncio.to_thread(self._no_worker.look, event)
+            await in_own_thread(self._no_worker.look, event)
         return event
 
     def emit_many(self, events: Iterable[tuple[str, str, Any]], *, tenant: str = "default") -> list[Event]:
@@ -234,6 +237,17 @@ class Dispatcher:
             if os.getpid() == process:
                 thread.stop()
 
+    @asynccontextmanager
+    async def arunning(self, **worker_options: Any) -> AsyncIterator[Worker]:
+        """Run a worker inside the running event loop while the block runs, as in an ASGI application's lifespan."""
+        worker = Worker(self, **worker_options)
+        serving = asyncio.create_task(worker.serve(), name="unihooks-worker")
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            await serving
+
     def drain(self, timeout: float = 10.0) -> DrainResult:
         """Plan every new event and attempt what is due, then return.
 
@@ -249,7 +263,7 @@ class Dispatcher:
 
     def stats(self) -> Stats:
         """Return the state of the queue over all tenants."""
-        return self._store.statistics()
+        return evolve(self._store.statistics(), hook_calls_dropped=self.settings.hook_calls.dropped)
 
     def overview(self) -> Overview:
         """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
+import sys
 import threading
 
 import pytest
+from processes import START
 
+from unihooks import Dispatcher, EventSubscription, Webhook
 from unihooks.exceptions import StoreError
+from unihooks.stores import SQLiteStore
+from unihooks.testing import Receiver
 
 
 @pytest.fixture
@@ -48,3 +55,39 @@ def until():
         return False
 
     return until
+
+
+@pytest.fixture
+def processes(receiver: Receiver, tmp_path):
+    """Start Python processes with a dispatcher of the same file; end those that are left."""
+    authority = tmp_path / "authority.pem"
+    (certificate,) = receiver.ssl_context.get_ca_certs(binary_form=True)
+    authority.write_text(ssl.DER_cert_to_PEM_cert(certificate))
+    started = []
+
+    def start(script: str, *, before: str = "") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", f"{before}\n{START}\n{script}", str(tmp_path / "webhooks.db"), str(authority)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def dispatcher(receiver: Receiver, tmp_path):
+    """Give a dispatcher of the file that the processes use, with a webhook."""
+    store = SQLiteStore(tmp_path / "webhooks.db")
+    with Dispatcher(store, targets=receiver.targets, ssl_context=receiver.ssl_context) as dispatcher:
+        dispatcher.webhooks.add(
+            Webhook(
+                name="n",
+                endpoints=[f"https://127.0.0.1:{receiver.port}/in"],
+                subscriptions=[EventSubscription("chat", "*")],
+                status="active",
+            )
+        )
+        yield dispatcher

@@ -2,75 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
-import subprocess
-import sys
 import threading
 from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from processes import ended
 from waiting import wait_for
 
 from unihooks import DeliveryState, Dispatcher, EventSubscription, Webhook, Worker
-from unihooks._delivery.worker import run_in_new_loop
+from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks.stores import SQLiteStore
-from unihooks.testing import Answer, Receiver
-
-START = """
-import os, ssl, sys
-from unihooks import Dispatcher, TargetPolicy, Worker
-from unihooks.stores import SQLiteStore
-
-path, authority = sys.argv[1:]
-dispatcher = Dispatcher(
-    SQLiteStore(path),
-    targets=TargetPolicy(allow=["127.0.0.0/8"]),
-    ssl_context=ssl.create_default_context(cafile=authority),
-)
-"""
-
-
-@pytest.fixture
-def processes(receiver: Receiver, tmp_path):
-    """Start Python processes with a dispatcher of the same file; end those that are left."""
-    authority = tmp_path / "authority.pem"
-    (certificate,) = receiver.ssl_context.get_ca_certs(binary_form=True)
-    authority.write_text(ssl.DER_cert_to_PEM_cert(certificate))
-    started = []
-
-    def start(script: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", START + script, str(tmp_path / "webhooks.db"), str(authority)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def dispatcher(receiver: Receiver, tmp_path):
-    """Give a dispatcher of the file that the processes use, with a webhook."""
-    store = SQLiteStore(tmp_path / "webhooks.db")
-    with Dispatcher(store, targets=receiver.targets, ssl_context=receiver.ssl_context) as dispatcher:
-        dispatcher.webhooks.add(
-            Webhook(
-                name="n",
-                endpoints=[f"https://127.0.0.1:{receiver.port}/in"],
-                subscriptions=[EventSubscription("chat", "*")],
-                status="active",
-            )
-        )
-        yield dispatcher
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, errors = process.communicate(timeout=30)
-    return process.returncode, errors
-
+from unihooks.testing import Answer
 
 # Processes.
 
@@ -83,7 +26,9 @@ def test_sigterm_finishes_what_is_in_flight_releases_the_rest_and_exits_0(dispat
     receiver.wait_for(1, timeout=30)
     process.send_signal(number)
 
-    assert ended(process) == (0, "")
+    status, told = ended(process)
+    assert status == 0
+    assert told.startswith("finishing 1 request, up to 22 s; again to stop at once")
     states = Counter(delivery.state for delivery in dispatcher.log.deliveries())
     assert states[DeliveryState.DELIVERED] == len(receiver.requests) < 10
     # The rest is due at once, without waiting for a lease to end.

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from unihooks._base.threads import Threads
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# The event loop's own threads are the host's: calls that hang here must not keep it from using them.
+in_own_thread = Threads(16, "unihooks-call").run
+
 
 def awaitable(
-    method: Callable[P, T], in_thread: Callable[..., Awaitable[T]] = asyncio.to_thread
+    method: Callable[P, T], in_thread: Callable[..., Awaitable[T]] = in_own_thread
 ) -> Callable[P, Coroutine[Any, Any, T]]:
     """Return a coroutine function that runs `method` in a thread, so that it does not block the event loop."""
 

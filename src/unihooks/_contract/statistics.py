@@ -151,7 +151,8 @@ class Stats:
 
     `oldest_unplanned` is when the oldest event that no worker has planned yet
     was emitted, None if all are. The others are counts, and the workers seen
-    within a minute.
+    within a minute. `hook_calls_dropped` is of this process: calls of the
+    dispatcher's hooks that were not made, since the hooks were too slow.
     """
 
     oldest_unplanned: datetime | None
@@ -160,6 +161,7 @@ class Stats:
     in_flight: int
     failing_endpoints: int
     workers: Sequence[WorkerSeen]
+    hook_calls_dropped: int = 0
 
 
 class Statistics(ABC):

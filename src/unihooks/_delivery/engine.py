@@ -8,11 +8,12 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
 from attrs import frozen
 
+from unihooks._base.threads import Threads
 from unihooks._contract.leasing import DrainResult, new_token
 from unihooks._delivery.claim_backoff import ClaimBackoff
 from unihooks._delivery.destinations import Destinations
@@ -25,17 +26,20 @@ from unihooks._delivery.sending import Sender
 from unihooks._delivery.work_state import Next, WorkState
 from unihooks._management.settings import Settings
 from unihooks._model.log import DeliveryState
-from unihooks.abc import Lease, Recorded, Result
+from unihooks.abc import Claimed, Lease, Planned, Recorded, Result
 from unihooks.exceptions import StoreError
 
 T = TypeVar("T")
+L = TypeVar("L", Planned, list[Claimed])
 
 _PLAN_EVENTS = 256
 _POLL_SECONDS = 0.01
 _DRAIN_SECONDS = 0.1
 _STORE_PATIENCE_SECONDS = 0.5
 _STORE_THREADS = 4
-_HOOKS_AT_LEAST_SECONDS = 1.0
+_HOOKS_SECONDS = 5.0
+# What is left of the grace, whatever was in flight, for recording, releasing and the hooks.
+_LAST_SECONDS = 1.0
 _logger = logging.getLogger("unihooks.worker")
 
 
@@ -59,14 +63,15 @@ class Engine:
         self._queues = EndpointQueues(limits.concurrency, limits.per_endpoint)
         self._state = WorkState()
         self._backoff = ClaimBackoff()
-        self._ends_at = 0.0
+        self._leasing: Future[Any] | None = None
+        self._is_aborted = False
         self._planned = self._delivered = self._failed = 0
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._pool = ThreadPoolExecutor(_STORE_THREADS, "unihooks-worker")
+        self._threads = Threads(_STORE_THREADS, "unihooks-worker")
         self._transport = self._settings.new_transport()
-        self._hooks = Hooks(self._settings, self.offload, self._state.changed)
+        self._hooks = Hooks(self._settings, self._state.changed)
         self._results = ResultBatcher(self._store, self.offload, self._on_recorded)
         self._maintenance = Maintenance(self._settings, self.offload)
         self._sender = Sender(
@@ -89,14 +94,27 @@ class Engine:
         self._settings.wakers.discard(self.wake)
         self._watched()
         try:
-            await self._finish()
-            await self._hooks.finish(max(_HOOKS_AT_LEAST_SECONDS, self._ends_at - time.monotonic()))
+            if not self._is_aborted:
+                await self._finish()
         finally:
             # Also when a second cancellation cuts the ordered end short.
+            self._leave_late_answer()
             self._recording.cancel()
+            self._hooks.close()
             self._sender.close()
-            self._pool.shutdown(wait=False)
-            await self._transport.aclose()
+            self._threads.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_SECONDS):
+                    await self._transport.aclose()
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight."""
+        return self._sender.in_flight
+
+    def abort(self) -> None:
+        """Leave out the ordered end; who calls this cancels the engine's task as well."""
+        self._is_aborted = True
 
     def wake(self) -> None:
         """Look for work now. May be called from any thread; after a fork it does nothing."""
@@ -112,22 +130,30 @@ class Engine:
 
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
         """Run a blocking call in one of the engine's threads."""
-        return await self._loop.run_in_executor(self._pool, function, *args)
+        return await self._threads.run(function, *args)
 
     async def serve(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set."""
         self._maintenance.start()
-        stopped = asyncio.create_task(self._wake_when(stopping))
+        stopped = asyncio.create_task(stopping.wait())
+        working = asyncio.create_task(self._work())
         try:
-            while not stopping.is_set():
-                await self._work_once()
+            await asyncio.wait([stopped, working], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # It may be waiting for a database that hangs.
+            working.cancel()
             stopped.cancel()
-            await self._maintenance.finish()
+            await asyncio.wait([working])
 
     async def drain(self, timeout: float) -> DrainResult:
         """Plan what is new and attempt what is due; return when nothing of it is left, or at the timeout."""
-        end = time.monotonic() + timeout
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._drain_until(time.monotonic() + timeout)
+        await self._finish()
+        return DrainResult(self._planned, self._sender.attempted, self._delivered, self._failed)
+
+    async def _drain_until(self, end: float) -> None:
         await self._maintenance.once()
         while time.monotonic() < end:
             self._backoff.end()
@@ -138,10 +164,12 @@ class Engine:
                 await self._state.wait(min(_DRAIN_SECONDS, max(0.0, end - time.monotonic())))
             elif not await self._is_work_left():
                 break
-        await self._finish()
-        return DrainResult(self._planned, self._sender.attempted, self._delivered, self._failed)
 
     # Taking work.
+
+    async def _work(self) -> None:
+        while True:
+            await self._work_once()
 
     async def _work_once(self) -> None:
         try:
@@ -172,7 +200,7 @@ class Engine:
 
     async def _plan(self) -> None:
         lease, start_by = self._new_lease()
-        planned = await self.offload(self._store.plan, lease, self._queues.capacity(), _PLAN_EVENTS)
+        planned = await self._leased(self._store.plan, lease, self._queues.capacity(), _PLAN_EVENTS)
         self._planned += planned.events
         self._sender.start(planned.claimed, start_by)
         if planned.more or planned.deliveries > len(planned.claimed):
@@ -184,7 +212,7 @@ class Engine:
             self._backoff.had_no_capacity(time.monotonic())
             return
         lease, start_by = self._new_lease()
-        claimed = await self.offload(self._store.claim, lease, capacity)
+        claimed = await self._leased(self._store.claim, lease, capacity)
         self._sender.start(claimed, start_by)
         if claimed:
             self._backoff.found()
@@ -192,6 +220,17 @@ class Engine:
         else:
             # What is due finds no capacity here, or another worker was faster.
             self._backoff.found_nothing(time.monotonic())
+
+    async def _leased(self, call: Callable[..., L], *args: Any) -> L:
+        """Await a call that leases deliveries; what it leases is released if its answer comes after the end."""
+        self._leasing = leasing = self._threads.submit(call, *args)
+        try:
+            answer = await asyncio.wrap_future(leasing)
+        except Exception:
+            self._leasing = None
+            raise
+        self._leasing = None
+        return answer
 
     def _is_claimable(self, next_due: int | None) -> bool:
         is_due = next_due is not None and next_due <= self._store.now()
@@ -218,10 +257,6 @@ class Engine:
         self._backoff.shorten()
         self._state.changed()
 
-    async def _wake_when(self, stopping: asyncio.Event) -> None:
-        await stopping.wait()
-        self._state.changed()
-
     # Recording and ending.
 
     def _on_recorded(self, results: list[Result], recorded: Recorded) -> None:
@@ -239,17 +274,45 @@ class Engine:
         if unsent:
             try:
                 await self.offload(self._store.release, unsent)
-            except StoreError:
+            except (StoreError, asyncio.CancelledError):
                 self._sender.unsent += unsent
                 raise
             self._state.changed()
 
     async def _finish(self) -> None:
-        """Start nothing more, let what is in flight end, record it and release the rest."""
-        end = self._ends_at = time.monotonic() + self._limits.grace
-        await self._sender.finish(self._limits.grace)
-        while self._results.unrecorded and time.monotonic() < end + 1:
-            self._results.hurry()
-            await asyncio.sleep(0.002)
-        with contextlib.suppress(StoreError):
-            await self._release_unsent()
+        """Start nothing more, let what is in flight end, record it and release the rest; within the grace."""
+        end = self._loop.time() + self._limits.grace
+        await self._sender.finish(self._limits.grace - _LAST_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end - _LAST_SECONDS / 2):
+                await self._results.finish()
+                with contextlib.suppress(StoreError):
+                    await self._take_late_answer()
+                with contextlib.suppress(StoreError):
+                    await self._release_unsent()
+                await self._maintenance.finish()
+        if self._results.unrecorded:
+            _logger.error("%d results could not be recorded in time and are sent again", self._results.unrecorded)
+        await self._hooks.finish(min(_HOOKS_SECONDS, max(0.0, end - self._loop.time())))
+
+    async def _take_late_answer(self) -> None:
+        """Wait for what was being leased when the end came."""
+        if self._leasing is not None and not self._leasing.cancelled():
+            answer = await asyncio.shield(asyncio.wrap_future(self._leasing))
+            self._leasing = None
+            self._sender.unsent += _leased_in(answer)
+
+    def _leave_late_answer(self) -> None:
+        """Let the thread that leases release what it gets, if nobody waits for it any more."""
+        if self._leasing is not None:
+            self._leasing.add_done_callback(self._release_late)
+
+    def _release_late(self, leasing: Future[Any]) -> None:
+        # The lease runs out if this fails, too.
+        with contextlib.suppress(Exception):
+            if not leasing.cancelled():
+                self._store.release(_leased_in(leasing.result()))
+
+
+def _leased_in(answer: Planned | list[Claimed]) -> list[Claimed]:
+    return list(answer.claimed if isinstance(answer, Planned) else answer)

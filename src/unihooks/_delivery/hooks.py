@@ -3,124 +3,171 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
 
 from attrs import define, evolve, field
 
-from unihooks._delivery.lookups import OffLoad
 from unihooks._management.settings import Hook, Settings
-from unihooks._model.log import Delivery, DeliveryState
-from unihooks._model.webhooks import Endpoint
+from unihooks._model.log import DeliveryState
 from unihooks.abc import DeliveryFilter, Recorded, Result, Window
 from unihooks.exceptions import UnihooksError
 
 _ENDED = (DeliveryState.DELIVERED, DeliveryState.FAILED)
+_MOST_WAITING = 1_000
 _RAISED = "a hook of the host raised; the delivery itself is recorded"
 _logger = logging.getLogger("unihooks.worker")
+
+# A hook, what finds its argument, and where that is: only ids wait, since the results hold whole bodies.
+_Call = tuple[Hook, Callable[..., object | None], tuple[str, ...]]
 
 
 @define(eq=False)
 class Hooks:
-    """The calls of the host's hooks: one at a time, in the order in which things were recorded.
+    """The calls of the host's hooks: each at most once, in the order in which things were recorded.
 
-    `settled` is called whenever some of them have ended.
+    A daemon thread of their own makes them, one after the other, and only so
+    many wait for it: a hook that is slower than the deliveries, or never
+    returns, holds up nothing else. What is dropped for it is counted in the
+    settings. Hooks that are coroutines run in the worker's event loop.
+    `settled` is called whenever a call has ended.
     """
 
     settings: Settings
-    offload: OffLoad
     settled: Callable[[], None]
-    _running: set[asyncio.Task[None]] = field(factory=set)
-    _turn: asyncio.Lock = field(factory=asyncio.Lock)
+    _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
+    _waiting: SimpleQueue[_Call | None] = field(factory=SimpleQueue)
+    _unfinished: int = 0
+    _finished: asyncio.Event = field(factory=asyncio.Event)
+    _thread: threading.Thread | None = None
+    _awaited: Future[object] | None = None
+    _is_over: bool = False
+    _dropped: int = 0
 
     def recorded(self, accepted: Sequence[Result], recorded: Recorded) -> None:
-        """Log what ended with the results that were accepted and start the hooks for it."""
+        """Log what ended with the results that were accepted, and call the hooks for it soon."""
         for one in accepted:
             if one.state is DeliveryState.FAILED:
                 _log_failure(one)
         for tenant, webhook_id, endpoint_id in recorded.disabled:
             _logger.warning("endpoint disabled: tenant=%s webhook=%s endpoint=%s", tenant, webhook_id, endpoint_id)
-        # Only ids wait for their turn: with the results, all their bodies would stay in memory behind slow hooks.
-        ended = [(one.claimed.tenant, one.claimed.id) for one in accepted if one.state in _ENDED]
-        if (ended and self.settings.on_delivery) or (recorded.disabled and self.settings.on_endpoint_disabled):
-            task = asyncio.create_task(self._call_all(ended, recorded.disabled))
-            self._running.add(task)
-            task.add_done_callback(self._end)
+        if (hook := self.settings.on_delivery) is not None:
+            ended = ((one.claimed.tenant, one.claimed.id) for one in accepted if one.state in _ENDED)
+            self._add((hook, self._delivery, where) for where in ended)
+        if (hook := self.settings.on_endpoint_disabled) is not None:
+            self._add((hook, self._endpoint, where) for where in recorded.disabled)
 
     @property
     def busy(self) -> bool:
         """Whether a hook is running or waits for its turn."""
-        return bool(self._running)
+        return self._unfinished > 0
 
     async def finish(self, timeout: float) -> None:
-        """Wait until every hook that was started has ended; give up those that have not after `timeout` seconds."""
-        if not self._running:
+        """Wait until the calls have ended; give up those that have not after `timeout` seconds."""
+        if self.busy:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), timeout)
+        self.close()
+
+    def close(self) -> None:
+        """Call nothing more; the call that is under way is left to itself."""
+        self._is_over = True
+        given_up = 0
+        with contextlib.suppress(Empty):
+            while self._waiting.get_nowait():
+                given_up += 1
+        self._waiting.put(None)
+        if self._awaited is not None:
+            self._awaited.cancel()
+        if self.busy:
+            _logger.error("hooks of the host did not end in time; %d calls are given up", given_up)
+        self._drop(given_up)
+        self._unfinished = 0
+
+    def _add(self, calls: Iterable[_Call]) -> None:
+        for call in calls:
+            if self._is_over or self._unfinished >= _MOST_WAITING:
+                self._drop(1)
+                continue
+            self._unfinished += 1
+            self._finished.clear()
+            self._waiting.put(call)
+        if self.busy and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="unihooks-hooks", daemon=True)
+            self._thread.start()
+
+    def _drop(self, count: int) -> None:
+        if count and not self._dropped:
+            _logger.warning(
+                "hooks of the host are slower than what they are told of: calls are dropped, and counted in "
+                "stats().hook_calls_dropped; let them hand over to a queue of your own"
+            )
+        self._dropped += count
+        self.settings.hook_calls.dropped += count
+
+    # In the thread of the hooks.
+
+    def _run(self) -> None:
+        while (call := self._waiting.get()) is not None:
+            self._call(*call)
+            # The event loop may have ended before a slow hook.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._end_one)
+
+    def _call(self, hook: Hook, find: Callable[..., object | None], where: tuple[str, ...]) -> None:
+        # A hook is the host's code: what it raises, be it a SystemExit, must not end the thread.
+        try:
+            subject = find(*where)
+        except UnihooksError:
             return
-        _, late = await asyncio.wait(set(self._running), timeout=timeout)
-        if late:
-            _logger.error("hooks of the host did not end within %g s and are given up", timeout)
-        for task in late:
-            task.cancel()
+        try:
+            answer = None if subject is None else hook(subject)
+            if inspect.isawaitable(answer):
+                self._await(answer)
+        except BaseException:
+            if not self._is_over:
+                _logger.exception(_RAISED)
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self.settled()
+    def _await(self, answer: Awaitable[object]) -> None:
+        waiting = _result(answer)
+        try:
+            self._awaited = asyncio.run_coroutine_threadsafe(waiting, self._loop)
+        except RuntimeError:
+            waiting.close()
+            raise
+        if self._is_over:
+            self._awaited.cancel()
+        self._awaited.result()
 
-    async def _call_all(self, ended: Sequence[tuple[str, str]], disabled: Sequence[tuple[str, str, str]]) -> None:
-        async with self._turn:
-            if self.settings.on_delivery is not None:
-                for one in ended:
-                    await self._call(self.settings.on_delivery, await self._delivery(*one))
-            if self.settings.on_endpoint_disabled is not None:
-                for where in disabled:
-                    await self._call(self.settings.on_endpoint_disabled, await self._endpoint(*where))
-
-    async def _delivery(self, tenant: str, delivery_id: str) -> Delivery | None:
+    def _delivery(self, tenant: str, delivery_id: str) -> object | None:
         filters = DeliveryFilter(delivery_id=delivery_id)
-        try:
-            found = await self.offload(self.settings.store.list_deliveries, tenant, filters, Window(limit=1))
-        except UnihooksError:
-            return None
-        return next(iter(found), None)
+        return next(iter(self.settings.store.list_deliveries(tenant, filters, Window(limit=1))), None)
 
-    async def _endpoint(self, tenant: str, webhook_id: str, endpoint_id: str) -> Endpoint | None:
-        try:
-            webhook = await self.offload(self.settings.store.get_webhook, tenant, webhook_id)
-        except UnihooksError:
-            return None
-        found = webhook.endpoint(endpoint_id)
+    def _endpoint(self, tenant: str, webhook_id: str, endpoint_id: str) -> object | None:
+        found = self.settings.store.get_webhook(tenant, webhook_id).endpoint(endpoint_id)
         return None if found is None else evolve(found, webhook_id=webhook_id, tenant=tenant)
 
-    async def _call(self, hook: Hook, subject: object | None) -> None:
-        # A hook is the host's code: what it raises must not reach the worker.
-        if subject is None:
-            return
-        try:
-            if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
-                await hook(subject)  # type: ignore[misc]
-            else:
-                answer = await self.offload(_contained, hook, subject)
-                if inspect.isawaitable(answer):
-                    await answer
-        except asyncio.CancelledError:
-            # If nobody has cancelled this task, the hook itself raised it.
-            if (task := asyncio.current_task()) is None or task.cancelling():
-                raise
-            _logger.exception(_RAISED)
-        except (Exception, SystemExit):
-            _logger.exception(_RAISED)
+    # In the event loop again.
+
+    def _end_one(self) -> None:
+        # None is left where the rest was given up.
+        left = self._unfinished = max(0, self._unfinished - 1)
+        if not left:
+            self._finished.set()
+        self.settled()
 
 
-def _contained(hook: Hook, subject: Any) -> Any:
-    # Called in a thread, whose errors go through a future: a SystemExit would end the event loop, and a
-    # StopIteration cannot be set on a future at all.
+async def _result(answer: Awaitable[object]) -> object:
     try:
-        return hook(subject)
-    except BaseException:
-        _logger.exception(_RAISED)
-        return None
+        return await answer
+    except (SystemExit, KeyboardInterrupt) as error:
+        # It would end the event loop.
+        raise RuntimeError(f"a hook raised {type(error).__name__}") from error
 
 
 def _log_failure(result: Result) -> None:

@@ -61,10 +61,11 @@ class Maintenance:
             await self.offload(chore, now - age_us, _BATCH)
 
     async def finish(self) -> None:
-        """Stop the chores and note that this worker has ended."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        """Stop the chores and note that this worker has ended, if it was seen."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait([self._task])
         # An error raised here would keep what is in flight from being finished and recorded.
         with _logging_errors("the store was not told that this worker has ended"):
             await self.offload(partial(self.settings.store.heartbeat, self.worker_id, gone=True))

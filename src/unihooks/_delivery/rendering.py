@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from attrs import define, field
 
+from unihooks._base.threads import Threads
 from unihooks._delivery.lookups import Lookups, OffLoad
 from unihooks._message.rendering import Rendered, Rendering, RenderingFailed
 from unihooks.abc import Claimed, Store
@@ -44,7 +44,7 @@ class Renderer:
     _bodies: _Cache[_Key, _Outcome] = field(init=False)
     _known: _Cache[str, Rendering] = field(init=False)
     _lookups: Lookups[str, Rendering] = field(init=False)
-    _pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(_THREADS, "unihooks-rendering"))
+    _pool: Threads = field(factory=lambda: Threads(_THREADS, "unihooks-rendering"))
     _threads: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_THREADS))
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(factory=WeakValueDictionary)
     _under_way: dict[_Key, asyncio.Task[_Outcome]] = field(factory=dict)
@@ -82,7 +82,7 @@ class Renderer:
         """Stop what is under way, and free the threads."""
         for task in self._under_way.values():
             task.cancel()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
 
     async def _find(self, rendering_id: str) -> Rendering:
         rendering = await self._lookups.find(rendering_id)
@@ -109,8 +109,7 @@ class Renderer:
         # second one, tenants take threads in turns.
         turn = self._turns.setdefault(claimed.tenant, asyncio.Lock())
         async with turn, self._threads:
-            loop = asyncio.get_running_loop()
-            outcome = await loop.run_in_executor(self._pool, _outcome, rendering, claimed.body)
+            outcome = await self._pool.run(_outcome, rendering, claimed.body)
         self._bodies.add(key, outcome)
         return outcome
 

@@ -107,6 +107,12 @@ class ResultBatcher:
         """Record at once, because no more results are to come soon."""
         self._urgent.set()
 
+    async def finish(self) -> None:
+        """Wait until all is recorded."""
+        while self.unrecorded:
+            self.hurry()
+            await asyncio.sleep(0.002)
+
     async def run(self) -> None:
         """Record until cancelled."""
         while True:

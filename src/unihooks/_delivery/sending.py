@@ -25,6 +25,7 @@ from unihooks.transport import Exchange, exchange
 
 _STARTED_TOGETHER = 64
 _STORE_PATIENCE_SECONDS = 0.5
+_CUT_OFF_SECONDS = 0.2
 _NOTHING_SENT = Exchange(error="the request could not be built", duration=0.0)
 _NO_WARNINGS: tuple[str, ...] = ()
 _logger = logging.getLogger("unihooks.worker")
@@ -49,6 +50,11 @@ class Sender:
     attempted: int = 0
     unsent: list[Claimed] = field(factory=list)
     _slots: set[asyncio.Task[None]] = field(factory=set)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight."""
+        return len(self._slots)
 
     # Starting: each slot sends one delivery after the other.
 
@@ -175,7 +181,8 @@ class Sender:
             for slot in late:
                 slot.cancel()
             if late:
-                await asyncio.wait(late)
+                # A transport of the host's may not let itself be cancelled.
+                await asyncio.wait(late, timeout=_CUT_OFF_SECONDS)
 
     def close(self) -> None:
         """Free the threads that render."""

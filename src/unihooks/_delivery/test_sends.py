@@ -12,8 +12,8 @@ from attrs import frozen
 
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
+from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._delivery.results import shown_headers
-from unihooks._delivery.worker import run_in_new_loop
 from unihooks._management.settings import Settings
 from unihooks._message.requests import Destination, Message, build_request, prepare
 from unihooks._model.log import Attempt

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import define, field
 
 from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.engine import Engine, Limits
+from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._management.option_checks import check_counts, check_seconds, kind_of
 from unihooks._management.settings import HasSettings, Settings
-
-T = TypeVar("T")
 
 CONCURRENCY = 512
 PER_ENDPOINT = 32
 _LEASE_BEYOND_DEADLINE = 10.0
 _GRACE_BEYOND_DEADLINE = 2.0
 _LEAST_LEASE_BEYOND_DEADLINE = 5.0
+_ENDING_SECONDS = 3.0
 _logger = logging.getLogger("unihooks.worker")
 
 
@@ -45,51 +49,97 @@ class Worker:
     ) -> None:
         self._settings = _settings_of(dispatcher)
         self._limits = _limits(self._settings.deadline, concurrency, per_endpoint, lease, grace)
-        self._stop: Callable[[], None] | None = None
-        self._stop_asked = False
+        self._serving: _Serving | None = None
+        self._stop_asked = self._abort_asked = False
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then finish in order and return."""
-        run_in_new_loop(self._serve_with_signals)
+        """Work until SIGTERM or SIGINT, then finish in order and return; a second signal ends it at once.
+
+        The host's own handlers of these signals come back when it returns.
+        """
+        with _handling_signals(self._signalled):
+            try:
+                run_in_new_loop(self.serve)
+            except asyncio.CancelledError:
+                if not self._abort_asked:
+                    raise
+            finally:
+                self._abort_asked = False
 
     async def serve(self) -> None:
         """Work inside the running event loop until cancelled or `stop()`; then finish in order."""
-        if self._stop is not None:
+        if self._serving is not None:
             raise RuntimeError("this worker is running already; for a second one, make another Worker(dispatcher)")
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        self._stop = lambda: _set_from_any_thread(loop, stopping)
+        engine = Engine(self._settings, self._limits)
+        serving = self._serving = _Serving(engine)
         if self._stop_asked:
-            stopping.set()
+            serving.stopping.set()
         try:
-            async with Engine(self._settings, self._limits) as engine:
-                await engine.serve(stopping)
+            async with engine:
+                await engine.serve(serving.stopping)
         finally:
-            self._stop, self._stop_asked = None, False
+            self._serving, self._stop_asked = None, False
+
+    @property
+    def grace(self) -> float:
+        """How long an ordered end may take, in seconds."""
+        return self._limits.grace
 
     def stop(self) -> None:
         """Ask the worker to end in order; may be called from any thread or signal handler."""
         self._stop_asked = True
-        stop = self._stop
-        if stop is not None:
-            stop()
+        if (serving := self._serving) is not None:
+            serving.call(serving.stopping.set)
 
-    async def _serve_with_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        handled = [] if threading.current_thread() is not threading.main_thread() else [signal.SIGTERM, signal.SIGINT]
-        for number in handled:
-            loop.add_signal_handler(number, self.stop)
-        try:
-            await self.serve()
-        finally:
-            for number in handled:
-                loop.remove_signal_handler(number)
+    def _signalled(self, *_: object) -> None:
+        serving = self._serving
+        if not self._stop_asked:
+            count = 0 if serving is None else serving.engine.in_flight
+            requests = "1 request" if count == 1 else f"{count} requests"
+            _tell(f"finishing {requests}, up to {self._limits.grace:g} s; again to stop at once\n")
+            self.stop()
+        elif serving is not None:
+            self._abort_asked = True
+            serving.call(serving.abort)
 
 
-def _set_from_any_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    # The loop may have closed meanwhile: there is nothing left to stop.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(event.set)
+@define(eq=False)
+class _Serving:
+    """A worker at work in an event loop, as it is reached from other threads and from signal handlers."""
+
+    engine: Engine
+    stopping: asyncio.Event = field(factory=asyncio.Event)
+    _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
+    _task: asyncio.Task[Any] | None = field(factory=asyncio.current_task)
+
+    def call(self, function: Callable[[], object]) -> None:
+        # The loop may have closed meanwhile: there is nothing left to end.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function)
+
+    def abort(self) -> None:
+        self.engine.abort()
+        if self._task is not None:
+            self._task.cancel()
+
+
+@contextmanager
+def _handling_signals(handler: Callable[..., None]) -> Iterator[None]:
+    """Handle SIGTERM and SIGINT while the block runs; only the main thread can."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT) if is_main}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            # None is a handler that was not set from Python, and cannot be from here.
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)
+
+
+def _tell(text: str) -> None:
+    # Not by print(), which a signal handler may have interrupted.
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode())
 
 
 class WorkerThread:
@@ -104,9 +154,11 @@ class WorkerThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the worker in order and wait for it."""
+        """End the worker in order and wait for it, though not for ever."""
         self._worker.stop()
-        self._thread.join()
+        self._thread.join(self._worker.grace + _ENDING_SECONDS)
+        if self._thread.is_alive():
+            _logger.error("the worker of this process did not end in time; it is left to itself")
 
     def _run(self) -> None:
         try:
@@ -121,45 +173,6 @@ async def drain(settings: Settings, timeout: float) -> DrainResult:
     limits = _limits(settings.deadline, CONCURRENCY, PER_ENDPOINT, None, None)
     async with Engine(settings, limits) as engine:
         return await engine.drain(timeout)
-
-
-def run_in_new_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function in a new event loop, uvloop's where it is installed.
-
-    Where an event loop is running already, the new one runs in a thread, and the caller waits for it.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(main())
-    return _run_in_thread(main)
-
-
-def _run_in_thread(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    outcome: list[T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            outcome.append(run_in_new_loop(main))
-        except BaseException as error:  # noqa: BLE001
-            errors.append(error)
-
-    thread = threading.Thread(target=target, name="unihooks-call")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return outcome[0]
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        return uvloop.new_event_loop
-    return None
 
 
 def _settings_of(dispatcher: object) -> Settings:

@@ -6,12 +6,19 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import httpx
-from attrs import Factory, frozen
+from attrs import Factory, define, frozen
 
 from unihooks._model.retries import RetryPolicy
 from unihooks.abc import Store
 
 Hook = Callable[[Any], object]
+
+
+@define
+class HookCalls:
+    """How many calls of its hooks the workers of this process have dropped."""
+
+    dropped: int = 0
 
 
 @frozen(kw_only=True)
@@ -31,6 +38,7 @@ class Settings:
     on_delivery: Hook | None
     on_endpoint_disabled: Hook | None
     wakers: set[Callable[[], None]] = Factory(set)
+    hook_calls: HookCalls = Factory(HookCalls)
 
     def wake(self) -> None:
         """Let the workers of this process look for work now; a hint that nothing depends on."""

@@ -5,7 +5,6 @@ The store keeps the answers, without secrets, so a repetition may reach any proc
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -14,6 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
+from unihooks._base.awaitable import in_own_thread
 from unihooks.abc import Configuration, IdempotencyRecord
 from unihooks.console.api._problems import Problem
 from unihooks.exceptions import StoreError
@@ -36,7 +36,7 @@ class IdempotentRequest:
         self, status: int, do: Callable[[], Awaitable[dict[str, Any]]]
     ) -> tuple[int, dict[str, Any], bool]:
         """Carry it out, or return the earlier answer; the last value says whether it was a repetition."""
-        before = await asyncio.to_thread(self.store.reserve_answer, self.tenant, self.key, self.digest)
+        before = await in_own_thread(self.store.reserve_answer, self.tenant, self.key, self.digest)
         if before is not None:
             return *self._repeated(before), True
         try:
@@ -44,7 +44,7 @@ class IdempotentRequest:
         except Exception:
             # A refused request may be sent again. A cancelled one goes on in its thread, so its key stays reserved:
             # CancelledError is no Exception.
-            await asyncio.to_thread(self.store.drop_answer, self.tenant, self.key)
+            await in_own_thread(self.store.drop_answer, self.tenant, self.key)
             raise
         await self._keep(status, content)
         return status, content, False
@@ -60,9 +60,9 @@ class IdempotentRequest:
         kept = json.dumps({name: value for name, value in content.items() if name != "secret"}).encode()
         try:
             if len(kept) > _MOST_BYTES:
-                await asyncio.to_thread(self.store.drop_answer, self.tenant, self.key)
+                await in_own_thread(self.store.drop_answer, self.tenant, self.key)
             else:
-                await asyncio.to_thread(self.store.keep_answer, self.tenant, self.key, status, kept)
+                await in_own_thread(self.store.keep_answer, self.tenant, self.key, status, kept)
         except StoreError as error:
             # The request was carried out, so the caller gets its answer.
             _logger.error("could not store the answer for repeated requests: %s", error)  # noqa: TRY400

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from unihooks._base.awaitable import in_own_thread
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.emitter import Emitter
 from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
@@ -97,7 +97,7 @@ class PostgresDatabase(Database):
         """Return `store_id` without blocking the event loop."""
         opened = self._opened
         if opened is None or opened.store_id is None:
-            await asyncio.to_thread(self.ready)
+            await in_own_thread(self.ready)
         return self.store_id
 
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:

@@ -1,0 +1,105 @@
+"""Event loops for hosts that have none: uvloop's where it is installed, which changes speed only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+_Main = Callable[[], Coroutine[Any, Any, T]]
+
+
+def run_in_new_loop(main: _Main[T]) -> T:
+    """Run a coroutine function in a new event loop, and wait for it.
+
+    The loop has a thread of its own where an event loop is running already, and
+    where uvloop would keep to itself what a signal handler raises.
+    """
+    fast = _fast_loop()
+    is_main = threading.current_thread() is threading.main_thread()
+    if _is_loop_running() or (fast is not None and is_main):
+        return _Call(main, fast).wait()
+    with asyncio.Runner(loop_factory=fast) as runner:
+        return runner.run(main())
+
+
+class _Call(Generic[T]):
+    """A coroutine that runs in an event loop and a thread of its own."""
+
+    def __init__(self, main: _Main[T], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None) -> None:
+        self._main = main
+        self._loop_factory = loop_factory
+        self._ended = threading.Event()
+        self._cancel: Callable[[], None] = lambda: None
+        self._is_cancelled = False
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+
+    def wait(self) -> T:
+        """Return what it returns, or raise what it raises; or what a signal handler raises, once it has ended."""
+        threading.Thread(target=self._run, name="unihooks-call", daemon=True).start()
+        try:
+            self._ended.wait()
+        except BaseException:
+            self._is_cancelled = True
+            self._cancel()
+            self._ended.wait()
+            raise
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+                self._result.append(runner.run(self._cancellable()))
+        except BaseException as error:  # noqa: BLE001 - raised by `wait`
+            self._error = error
+        finally:
+            self._ended.set()
+
+    async def _cancellable(self) -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.create_task(self._main())
+
+        def cancel() -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(task.cancel)
+
+        self._cancel = cancel
+        if self._is_cancelled:
+            task.cancel()
+        return await task
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    # A loop outside Python would stop every other green thread of this one.
+    if _are_threads_patched():
+        return None
+    # Once the main thread has returned, it may be too late to import it.
+    with contextlib.suppress(ImportError, RuntimeError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
+
+
+def _are_threads_patched() -> bool:
+    """Tell whether gevent or eventlet has replaced threads."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("threading"):
+        return True
+    patcher = sys.modules.get("eventlet.patcher")
+    return patcher is not None and bool(patcher.is_monkey_patched("thread"))

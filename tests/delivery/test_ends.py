@@ -1,0 +1,288 @@
+"""What must end, ends: whatever hooks, the database or a receiver do."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+
+import pytest
+from processes import ended
+from waiting import wait_for
+
+from unihooks import DeliveryState, Dispatcher, Worker
+from unihooks.stores import MemoryStore
+from unihooks.testing import Answer
+
+HANGS = """
+import signal, threading
+from attrs import evolve
+dispatcher.settings = evolve(dispatcher.settings, on_delivery=lambda delivery: threading.Event().wait())
+"""
+
+
+class Held:
+    """A verb of a store that does its work, and keeps the answer until it may go."""
+
+    def __init__(self, verb):
+        self._verb = verb
+        self.answered = threading.Event()
+        self.may_go = threading.Event()
+
+    def __call__(self, *args):
+        answer = self._verb(*args)
+        self.answered.set()
+        self.may_go.wait(30)
+        return answer
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Keep the answers of a verb of a store."""
+    made = []
+
+    def hold(store, name):
+        made.append(Held(getattr(store, name)))
+        monkeypatch.setattr(store, name, made[-1])
+        return made[-1]
+
+    yield hold
+    for one in made:
+        one.may_go.set()
+
+
+# Hooks.
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "Worker(dispatcher).run()",
+        "done = threading.Event()\nsignal.signal(signal.SIGTERM, lambda *_: done.set())\n"
+        "with dispatcher.running():\n    done.wait()",
+        "dispatcher.drain(timeout=1)",
+    ],
+    ids=["run", "running", "drain"],
+)
+def test_a_hook_that_never_returns_keeps_no_process_alive(dispatcher, processes, receiver, script):
+    dispatcher.emit("chat", "x", 1)
+    process = processes(f"{HANGS}\n{script}")
+    receiver.wait_for(1, timeout=30)
+    if "drain" not in script:
+        process.send_signal(signal.SIGTERM)
+
+    status, told = ended(process)
+    assert status == 0
+    assert "hooks of the host did not end in time" in told
+
+
+def test_calls_that_a_slow_hook_cannot_take_are_dropped_and_counted(new_dispatcher, host, caplog):
+    may_go = threading.Event()
+    called = []
+
+    def slow(delivery):
+        may_go.wait(30)
+        called.append(delivery.id)
+
+    dispatcher = new_dispatcher(on_delivery=slow)
+    host.webhook()
+    dispatcher.emit_many([("chat", "message.received", {})] * 1_300)
+    with dispatcher.running():
+        wait_for(lambda: dispatcher.stats().hook_calls_dropped == 300)
+        may_go.set()
+    assert len(called) == len(set(called)) == 1_000
+    assert [record.message for record in caplog.records].count(
+        "hooks of the host are slower than what they are told of: calls are dropped, and counted in "
+        "stats().hook_calls_dropped; let them hand over to a queue of your own"
+    ) == 1
+
+
+# The database.
+
+
+@pytest.mark.parametrize("verb", ["plan", "work", "record", "heartbeat"])
+async def test_the_end_waits_for_no_call_of_the_store(new_dispatcher, host, held, receiver, verb):
+    dispatcher = new_dispatcher(deadline=1.0)
+    host.webhook()
+    dispatcher.emit("chat", "message.received", {})
+    hanging = held(dispatcher.settings.store, verb)
+    worker = Worker(dispatcher)
+    serving = asyncio.create_task(worker.serve())
+    await asyncio.to_thread(hanging.answered.wait, 30)
+    worker.stop()
+    # Ten times the grace of 3 s: what fails here is a hang.
+    await asyncio.wait_for(serving, 30)
+
+
+# Leases.
+
+
+@pytest.mark.parametrize("how", ["cancel", "stop"])
+@pytest.mark.parametrize("verb", ["plan", "claim"])
+async def test_what_is_leased_while_the_end_begins_is_released(new_dispatcher, host, held, receiver, verb, how):
+    dispatcher = new_dispatcher()
+    host.webhook()
+    if verb == "claim":
+        receiver.answer(Answer(500))
+        event = dispatcher.emit("chat", "message.received", {})
+        await dispatcher.adrain()
+        [failed] = dispatcher.log.deliveries(event_id=event.id)
+        host.clock.advance(3_600)
+    else:
+        dispatcher.emit_many([("chat", "message.received", {})] * 20)
+    leasing = held(dispatcher.settings.store, verb)
+    worker = Worker(dispatcher)
+    serving = asyncio.create_task(worker.serve())
+    await asyncio.to_thread(leasing.answered.wait, 30)
+    before = len(receiver.requests)
+    if how == "cancel":
+        serving.cancel()
+    else:
+        worker.stop()
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0.1, leasing.may_go.set)
+    await asyncio.wait([serving])
+
+    assert len(receiver.requests) == before
+    assert dispatcher.stats().in_flight == 0
+    assert (await dispatcher.adrain()).delivered == (1 if verb == "claim" else 20)
+
+
+async def test_what_is_leased_after_everything_was_cancelled_is_released(new_dispatcher, host, held):
+    dispatcher = new_dispatcher()
+    host.webhook()
+    dispatcher.emit_many([("chat", "message.received", {})] * 20)
+    leasing = held(dispatcher.settings.store, "plan")
+    serving = asyncio.create_task(Worker(dispatcher).serve())
+    await asyncio.to_thread(leasing.answered.wait, 30)
+    serving.cancel()
+    await asyncio.sleep(0.01)
+    serving.cancel()
+    await asyncio.wait([serving])
+    leasing.may_go.set()
+
+    await asyncio.to_thread(wait_for, lambda: dispatcher.stats().in_flight == 0)
+    assert (await dispatcher.adrain()).delivered == 20
+
+
+# Signals.
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_at_once(dispatcher, processes, receiver, number):
+    receiver.always(Answer(204, delay=15))
+    dispatcher.emit("chat", "x", 1)
+    process = processes("Worker(dispatcher).run(); print('returned')")
+    receiver.wait_for(1, timeout=30)
+    process.send_signal(number)
+    assert process.stderr.readline() == "finishing 1 request, up to 22 s; again to stop at once\n"
+    process.send_signal(number)
+
+    # The receiver would have kept an ordered end for its 15 s.
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, out) == (0, "returned\n")
+
+
+def test_the_hosts_own_signal_handlers_come_back():
+    def mine(*_):
+        pass
+
+    before = {number: signal.signal(number, mine) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        worker = Worker(Dispatcher(MemoryStore()))
+        threading.Timer(0.1, worker.stop).start()
+        worker.run()
+        assert {number: signal.getsignal(number) for number in before} == dict.fromkeys(before, mine)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+async def test_arunning_works_in_the_hosts_event_loop(new_dispatcher, host, receiver):
+    dispatcher = new_dispatcher()
+    host.webhook()
+    async with dispatcher.arunning(concurrency=10) as worker:
+        assert isinstance(worker, Worker)
+        await dispatcher.aemit("chat", "message.received", {})
+        await asyncio.to_thread(receiver.wait_for, 1, 30)
+    [delivery] = dispatcher.log.deliveries()
+    assert delivery.state is DeliveryState.DELIVERED
+    assert not dispatcher.stats().workers
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "asyncio"])
+def test_what_a_signal_handler_raises_ends_a_drain(dispatcher, processes, receiver, fast):
+    receiver.answer(Answer(204, delay=3))
+    dispatcher.emit("chat", "x", 1)
+    process = processes(
+        ("" if fast else "sys.modules['uvloop'] = None\n")
+        + """
+import signal, time
+class SoftLimit(Exception): pass
+def limit(*_): raise SoftLimit
+signal.signal(signal.SIGUSR1, limit)
+print("ready", flush=True)
+try:
+    dispatcher.drain(timeout=20)
+except SoftLimit:
+    print("raised")
+"""
+    )
+    receiver.wait_for(1, timeout=30)
+    process.send_signal(signal.SIGUSR1)
+    out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "ready\nraised\n"), errors
+
+
+# Threads.
+
+
+def test_all_works_in_a_thread_that_outlives_the_main_thread(dispatcher, processes, receiver):
+    process = processes(
+        """
+import asyncio, threading
+
+def go_on():
+    threading.main_thread().join()
+    dispatcher.emit("chat", "x", 1)
+    print(dispatcher.drain().delivered)
+    asyncio.run(dispatcher.aemit("chat", "x", 2))
+    print(asyncio.run(dispatcher.astats()).in_flight)
+    worker = Worker(dispatcher)
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    while not dispatcher.log.deliveries(state="delivered", limit=2).items[1:]:
+        pass
+    worker.stop()
+    thread.join()
+    print("ended")
+
+threading.Thread(target=go_on).start()
+"""
+    )
+    receiver.wait_for(2, timeout=30)
+    out, errors = process.communicate(timeout=30)
+    assert (out, errors, process.returncode) == ("1\n0\nended\n", "", 0)
+
+
+@pytest.mark.parametrize("script", ["dispatcher.drain()", "with dispatcher.running(): gevent.sleep(1)"])
+def test_green_threads_go_on_beside_a_worker(dispatcher, processes, receiver, script):
+    pytest.importorskip("gevent")
+    dispatcher.emit("chat", "x", 1)
+    process = processes(
+        f"""
+import gevent
+ticks = []
+def tick():
+    while True:
+        ticks.append(1)
+        gevent.sleep(0.01)
+gevent.spawn(tick)
+{script}
+print("ended", len(ticks) > 1)
+""",
+        before="from gevent import monkey; monkey.patch_all()",
+    )
+    out, errors = process.communicate(timeout=30)
+    assert (out, process.returncode) == ("ended True\n", 0), errors
+    assert len(receiver.requests) == 1
