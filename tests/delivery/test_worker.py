@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 from collections import Counter
 from datetime import UTC, datetime

@@ -93,7 +93,9 @@ class Worker:
 
     def _signalled(self, *_: object) -> None:
         serving = self._serving
-        if not self._stop_asked:
+        # Noted first: the second signal may come while the first one is being told of.
+        was_asked, self._stop_asked = self._stop_asked, True
+        if not was_asked:
             count = 0 if serving is None else serving.engine.in_flight
             requests = "1 request" if count == 1 else f"{count} requests"
             _tell(f"finishing {requests}, up to {self._limits.grace:g} s; again to stop at once\n")
