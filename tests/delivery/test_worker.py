@@ -169,7 +169,7 @@ def test_what_outlasts_the_grace_is_cancelled_and_given_back(new_dispatcher, hos
     host.receiver.answer(Answer(hang=True))
     worker = Worker(dispatcher)
     # Shorter than allowed, to be quick.
-    object.__setattr__(worker._limits, "grace", 0.1)
+    object.__setattr__(worker._limits, "grace", 1.5)
     thread = threading.Thread(target=worker.run)
     thread.start()
     host.emit()
