@@ -8,10 +8,11 @@ import threading
 
 import pytest
 from processes import ended
+from proxy import Proxy
 from waiting import wait_for
 
 from unihooks import DeliveryState, Dispatcher, Worker
-from unihooks.stores import MemoryStore
+from unihooks.stores import MemoryStore, PostgresStore
 from unihooks.testing import Answer
 
 HANGS = """
@@ -114,6 +115,28 @@ async def test_the_end_waits_for_no_call_of_the_store(new_dispatcher, host, held
     worker.stop()
     # Ten times the grace of 3 s: what fails here is a hang.
     await asyncio.wait_for(serving, 30)
+
+
+@pytest.mark.postgres
+def test_a_worker_ends_while_its_server_hangs(processes, postgres_dsn, schema):
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    server = conninfo_to_dict(postgres_dsn)
+    with Dispatcher(PostgresStore(postgres_dsn, schema=schema)) as dispatcher:
+        with Proxy(server["host"], int(server["port"])) as proxy:
+            dsn = make_conninfo(postgres_dsn, host="127.0.0.1", port=proxy.port)
+            process = processes(
+                f"""
+from unihooks.stores import PostgresStore
+store = PostgresStore({dsn!r}, schema={schema!r})
+Worker(Dispatcher(store, deadline=1)).run()
+"""
+            )
+            wait_for(lambda: dispatcher.stats().workers)
+            proxy.freeze()
+            process.send_signal(signal.SIGTERM)
+            status, _ = ended(process)
+    assert status == 0
 
 
 # Leases.
@@ -265,6 +288,27 @@ threading.Thread(target=go_on).start()
     receiver.wait_for(2, timeout=30)
     out, errors = process.communicate(timeout=30)
     assert (out, errors, process.returncode) == ("1\n0\nended\n", "", 0)
+
+
+def test_the_first_emit_may_come_as_the_process_ends(dispatcher, processes):
+    process = processes(
+        """
+import atexit
+from unihooks.exceptions import StoreError
+
+def last():
+    try:
+        print("stored", dispatcher.emit("chat", "x", 1).id)
+    except StoreError as error:
+        print("refused", error)
+
+atexit.register(last)
+"""
+    )
+    out, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    told, _, text = out.strip().partition(" ")
+    assert [event.id for event in dispatcher.log.events()] == ([text] if told == "stored" else [])
 
 
 @pytest.mark.parametrize("script", ["dispatcher.drain()", "with dispatcher.running(): gevent.sleep(1)"])

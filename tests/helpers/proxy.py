@@ -20,6 +20,7 @@ class Proxy:
         self._writers = set()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
+        self._frozen = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self):
@@ -34,6 +35,10 @@ class Proxy:
     def reset(self):
         """Break all connections; new ones are let in."""
         self._loop.call_soon_threadsafe(self._reset)
+
+    def freeze(self):
+        """Pass on nothing more, and keep all connections, as a server does that hangs."""
+        self._frozen.set()
 
     def _run(self):
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -52,8 +57,17 @@ class Proxy:
         with suppress(OSError):
             up_reader, up_writer = await asyncio.open_connection(*self._server)
             self._writers |= {writer, up_writer}
-            await asyncio.gather(_pass_on(reader, up_writer), _pass_on(up_reader, writer))
+            await asyncio.gather(self._pass_on(reader, up_writer), self._pass_on(up_reader, writer))
             self._writers -= {writer, up_writer}
+        writer.close()
+
+    async def _pass_on(self, reader, writer):
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                if self._frozen.is_set():
+                    await self._stop.wait()
+                writer.write(data)
+                await writer.drain()
         writer.close()
 
     def _reset(self):
@@ -62,11 +76,3 @@ class Proxy:
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
         self._writers = set()
-
-
-async def _pass_on(reader, writer):
-    with suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
