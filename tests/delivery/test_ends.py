@@ -122,20 +122,17 @@ def test_a_worker_ends_while_its_server_hangs(processes, postgres_dsn, schema):
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     server = conninfo_to_dict(postgres_dsn)
-    with Dispatcher(PostgresStore(postgres_dsn, schema=schema)) as dispatcher:
-        with Proxy(server["host"], int(server["port"])) as proxy:
-            dsn = make_conninfo(postgres_dsn, host="127.0.0.1", port=proxy.port)
-            process = processes(
-                f"""
-from unihooks.stores import PostgresStore
-store = PostgresStore({dsn!r}, schema={schema!r})
-Worker(Dispatcher(store, deadline=1)).run()
-"""
-            )
-            wait_for(lambda: dispatcher.stats().workers)
-            proxy.freeze()
-            process.send_signal(signal.SIGTERM)
-            status, _ = ended(process)
+    with (
+        Dispatcher(PostgresStore(postgres_dsn, schema=schema)) as dispatcher,
+        Proxy(server["host"], int(server["port"])) as proxy,
+    ):
+        dsn = make_conninfo(postgres_dsn, host="127.0.0.1", port=proxy.port)
+        store = f"PostgresStore({dsn!r}, schema={schema!r})"
+        process = processes(f"from unihooks.stores import PostgresStore\nWorker(Dispatcher({store}, deadline=1)).run()")
+        wait_for(lambda: dispatcher.stats().workers)
+        proxy.freeze()
+        process.send_signal(signal.SIGTERM)
+        status, _ = ended(process)
     assert status == 0
 
 
