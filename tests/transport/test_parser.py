@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import h11
@@ -11,7 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from unihooks.transport._errors import BadAnswer
-from unihooks.transport._parser import MAX_FIELDS, MAX_HEAD_BYTES, MAX_INTERIM, MAX_WIRE_BYTES, AnswerParser
+from unihooks.transport._parser import (
+    MAX_BODY_BYTES,
+    MAX_FIELDS,
+    MAX_HEAD_BYTES,
+    MAX_INTERIM,
+    MAX_PIECES,
+    MAX_WIRE_BYTES,
+    AnswerParser,
+)
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -32,7 +41,7 @@ def outcome(*parts):
         parser = parse(*parts, ends=True)
     except BadAnswer:
         return None
-    if parser.warning is not None:
+    if parser.warning is not None or parser.fault is not None:
         return None
     return parser.status, parser.headers, parser.body
 
@@ -220,29 +229,93 @@ def test_junk_never_raises_anything_else(data):
 @pytest.mark.parametrize(
     "head,reason",
     [
-        (b"HTTP/1.1 200 OK\nA: b\n\n", "does not end in CR LF"),
-        (OK + b"A: b\r\n c\r\n\r\n", "malformed header line"),
-        (OK + b"A : b\r\n\r\n", "malformed header line"),
-        (OK + b"A: b\0\r\n\r\n", "malformed header line"),
-        (OK + b"Content-Length: 0\r\nContent-Length: 0\r\n\r\n", "more than one Content-Length"),
-        (OK + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n", "beside Transfer-Encoding"),
-        (OK + b"Transfer-Encoding: identity\r\n\r\n", "other than chunked"),
-        (OK + b"Content-Length: -1\r\n\r\n", "malformed Content-Length"),
         (b"HTTP/1.1 999 No\r\n\r\n", "impossible status 999"),
         (b"HTTP/1.1 099 No\r\n\r\n", "impossible status 099"),
         (b"HTTP/1.1 99 No\r\n\r\n", "status line"),
+        (b"HTTP/1.1 2000 No\r\n\r\n", "status line"),
+        (b"HTTP/1.1 200OK\r\n\r\n", "status line"),
+        (b"HTTP/1.1\r\n 200 OK\r\n\r\n", "status line"),
         (b"HTTP/1.1 101 Up\r\n\r\n", "switches protocols"),
         (b"HTTP/2.0 200 OK\r\n\r\n", "status line"),
+        (b"http/1.1 200 OK\r\n\r\n", "status line"),
         (b"SSH-2.0-x\r\n", "status line"),
-        (OK + b"X: y\r\n" * (MAX_FIELDS + 1) + b"\r\n", "more than 128 headers"),
-        (OK + b"X: " + b"y" * MAX_HEAD_BYTES + b"\r\n\r\n", "too large"),
+        (b"\r\n\r\nSSH-2.0-x\r\n", "status line"),
+        (OK + b"X: " + b"y" * MAX_WIRE_BYTES + b"\r\n\r\n", "too large"),
         (b"HTTP/1.1 103 Hint\r\n\r\n" * (MAX_INTERIM + 1), "interim"),
-        (b"HTTP/1.1 103 Hint\r\nContent-Length: 5\r\n\r\nhello", "interim"),
+        (b"HTTP/1.1 103 Hint\r\nContent-Length: 5\r\n\r\nhello", "status line"),
     ],
 )
 def test_refusal_says_what_was_wrong(head, reason):
     with pytest.raises(BadAnswer, match=reason):
         parse(head)
+
+
+HELLO = b"Content-Length: 5\r\n\r\nhello"
+CHUNKED = b"5\r\nhello\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "data,fault",
+    [
+        (b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", "does not end in CR LF"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 5\n\r\nhello", "does not end in CR LF"),
+        (b"HTTP/1.1 200 OK\r\nServer: x\nContent-Length: 5\r\n\r\nhello", "does not end in CR LF"),
+        (b"HTTP/1.1 200 OK\r\r\n" + HELLO, "status line"),
+        (b"HTTP/1.1  200 OK\r\n" + HELLO, "status line"),
+        (b"HTTP/1.1\t200 OK\r\n" + HELLO, "status line"),
+        (b"HTTP/1.1 200 O\0K\r\n" + HELLO, "status line"),
+        (b"HTTP/1.2 200 OK\r\n" + HELLO, "status line"),
+        (b"\r\n" + OK + HELLO, "status line"),
+        (OK + b" folded: at once\r\n" + HELLO, "malformed header line"),
+        (OK + b"A: b\r\n c\r\n" + HELLO, "malformed header line"),
+        (OK + b"A: b\r\n\tc\r\n" + HELLO, "malformed header line"),
+        (OK + b"A: b\0\r\n" + HELLO, "malformed header line"),
+        (OK + b"A: b\rc\r\n" + HELLO, "malformed header line"),
+        (OK + b": b\r\n" + HELLO, "malformed header line"),
+        (OK + b"A\r\n" + HELLO, "malformed header line"),
+        (OK + b"A b: c\r\n" + HELLO, "malformed header line"),
+        (OK + b"X-Gr\xf6\xdfe: 1\r\n" + HELLO, "malformed header line"),
+        (OK + b"Content-Length : 5\r\n\r\nhello", "malformed header line"),
+        (OK + b"Content-Length: 5\r\n" + HELLO, "Content-Length"),
+        (OK + b"Content-Length: 9\r\n" + HELLO, "Content-Length"),
+        (OK + b"Content-Length: 5, 5\r\n\r\nhello", "Content-Length"),
+        (OK + b"Content-Length:\r\n\r\nhello", "Content-Length"),
+        (OK + b"Content-Length: -1\r\n\r\nhello", "Content-Length"),
+        (OK + b"Content-Length: 0x5\r\n\r\nhello", "Content-Length"),
+        (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nhello", "Content-Length"),
+        (OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKED, "beside Transfer-Encoding"),
+        (OK + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n" + CHUNKED, "other than chunked"),
+        (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKED, "other than chunked"),
+        (OK + b"Transfer-Encoding: identity\r\n" + HELLO, "beside Transfer-Encoding"),
+        (OK + b"X: y\r\n" * MAX_FIELDS + HELLO, "more than 128 headers"),
+        (OK + b"X: " + b"y" * MAX_HEAD_BYTES + b"\r\n" + HELLO, "larger than 32 KiB"),
+        (b"HTTP/1.1 103 Hint\nLink\n\n" + OK + HELLO, "malformed header line"),
+    ],
+)
+def test_fault_beside_the_status_is_noted_and_closes_the_connection(data, fault):
+    parser = parse(data)
+    assert (parser.status, parser.body, parser.warning) == (200, b"hello", None)
+    assert (parser.done, parser.keep) == (True, False)
+    assert re.search(fault, parser.fault)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=mutated, cuts=st.lists(st.integers(0, 1000), max_size=8))
+def test_status_and_headers_of_a_faulty_answer_do_not_depend_on_how_the_bytes_are_cut(data, cuts):
+    def seen(*parts):
+        try:
+            parser = parse(*parts, ends=True)
+        except BadAnswer as error:
+            return str(error)
+        return parser.status, parser.headers, parser.fault
+
+    assert seen(*split(data, cuts)) == seen(data)
+    assert seen(*split(data, range(len(data)))) == seen(data)
+
+
+def test_header_with_a_fault_is_read_as_most_clients_do():
+    parser = parse(OK + b"A: b\r\n  c\0d\r\nX-B : 1\r\nnonsense\r\n: none\r\nRetry-After: 9\n\r\n", ends=True)
+    assert parser.headers == [(b"A", b"b c d"), (b"X-B", b"1"), (b"Retry-After", b"9")]
 
 
 def test_nothing_at_all_and_half_an_answer_are_told_apart():
@@ -297,23 +370,62 @@ def test_answer_to_head_has_no_body():
     assert parser.body == b""
 
 
+@pytest.mark.parametrize("head", [b"Content-Length: 900000\r\n\r\n", b"\r\n", b"Content-Length: 16385\r\n\r\n"])
+def test_reading_ends_when_as_much_is_kept_as_is_shown(head):
+    parser = parse(OK + head + b"x" * 16_385)
+    assert (parser.done, parser.keep, len(parser.body)) == (True, False, MAX_BODY_BYTES)
+    assert parser.warning == "the answer was longer than 16 KiB and was cut"
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 16384\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n4000\r\n"])
+def test_body_that_is_kept_whole_is_read_to_its_end(head):
+    parser = parse(OK + head + b"x" * 16_384 + b"\r\n0\r\n\r\n" * head.startswith(b"T"))
+    assert (parser.done, parser.keep, parser.warning, len(parser.body)) == (True, True, None, MAX_BODY_BYTES)
+
+
+@pytest.mark.parametrize("piece", [b"1\r\nx\r\n", b"1;a=b\r\nx\r\n"])
+@pytest.mark.parametrize("together", [1, 3, 30_000])
+def test_reading_ends_after_256_chunks(piece, together):
+    parser = parse(OK + b"Transfer-Encoding: chunked\r\n\r\n", *[piece * together] * (30_000 // together))
+    assert (parser.done, parser.keep) == (True, False)
+    assert len(parser.body) <= MAX_PIECES < parser.pieces < MAX_PIECES + 4
+    assert parser.warning == "the answer came in more than 256 pieces and was cut"
+
+
 @pytest.mark.parametrize(
     "data",
     [
-        b"Content-Length: 900000\r\n\r\n" + b"x" * 200_000,
-        b"\r\n" + b"x" * 200_000,
-        b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 30_000,
+        b"\r\n" + b"x" * 9000,
+        b"Content-Length: 9000\r\n\r\n" + b"x" * 9000,
         b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 30_000,
     ],
 )
-def test_framing_counts_as_bytes_and_is_cut(data):
-    parser = parse(OK + data)
-    assert parser.done
-    assert not parser.keep
-    assert parser.received == MAX_WIRE_BYTES
+def test_bytes_that_come_singly_and_trailers_count_as_chunks(data):
+    parser = parse(OK + data[:40], *[data[at : at + 1] for at in range(40, 9000)])
+    assert parser.warning == "the answer came in more than 256 pieces and was cut"
+
+
+def test_answer_in_256_chunks_is_whole():
+    parser = parse(OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 254 + b"0\r\n\r\n")
+    assert (parser.done, parser.keep, parser.warning) == (True, True, None)
+
+
+def test_framing_counts_as_bytes_and_is_cut():
+    extension = b"1;a=" + b"x" * 4000 + b"\r\ny\r\n"
+    parser = parse(OK + b"Transfer-Encoding: chunked\r\n\r\n" + extension * 100)
+    assert (parser.done, parser.keep, parser.received) == (True, False, MAX_WIRE_BYTES)
     assert parser.warning == "the answer was longer than 128 KiB and was cut"
 
 
-def test_line_of_spaces_takes_no_quadratic_time():
-    with pytest.raises(BadAnswer):
-        parse(OK + b"X:" + b" " * 32_000 + b"\0\r\n\r\n")
+@pytest.mark.parametrize(
+    "data",
+    [OK + b"X:" + b" " * 32_000 + b"\0\r\n\r\n", OK + b" " * 32_000 + b"X\r\n\r\n", OK + b"a\n" * 16_000 + b"\n"],
+)
+def test_line_of_spaces_takes_no_quadratic_time(data):
+    assert parse(data, ends=True).fault
+
+
+@pytest.mark.parametrize("data", [OK + b"X: " + b"y" * 120_000 + b"\r\n\r\n", b"\r\n" * 60_000 + OK + b"\r\n"])
+def test_head_in_single_bytes_takes_no_quadratic_time(data):
+    parser = parse(*[data[at : at + 1] for at in range(len(data))])
+    assert (parser.status, parser.pieces) == (200, len(data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 
@@ -119,8 +120,7 @@ class Sender:
             # The lease is left to run out: trying again at once would only repeat the error.
             _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
         finally:
-            succeeded = answer is not None and answer.error is None
-            seconds = None if answer is None else time.monotonic() - begun
+            succeeded, seconds = _experience(answer, begun)
             self._queues.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
             if is_unsent:
                 self.unsent.append(claimed)
@@ -187,3 +187,11 @@ class Sender:
     def close(self) -> None:
         """Free the threads that render."""
         self._renderer.close()
+
+
+def _experience(answer: Exchange | None, begun: float) -> tuple[bool, float | None]:
+    """Return what the queue of the endpoint learns: whether the attempt succeeded, and after how many seconds."""
+    if answer is None:
+        return False, None
+    # An answer that is dear takes the time of the event loop, so its endpoint gets as few places as one that hangs.
+    return (False, math.inf) if answer.dear else (answer.error is None, time.monotonic() - begun)

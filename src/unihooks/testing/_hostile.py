@@ -248,9 +248,18 @@ FAILURES: Final[dict[str, Trick]] = {
     "dripping-headers": _drip(b"HTTP/1.1 200 OK\r\n", b"X"),
     "endless-headers": _flood(b"HTTP/1.1 200 OK\r\n", b"X-Flood: yes\r\n" * 512),
     "endless-header-line": _flood(b"HTTP/1.1 200 OK\r\nX: ", _FLOOD),
-    "9000-headers": _say(_head(b"200 OK", *[b"X-%d: yes" % number for number in range(9000)], _EMPTY)),
     "interim-flood": _flood(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 64),
     "interim-drip": _drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "junk": _say_and_wait(b"\x00\xff\x16\x03SSH-2.0-nonsense\r\n\r\n"),
+    "html-only": _say_and_wait(b"<html>hello</html>\r\n\r\n"),
+    "status-999": _say_and_wait(_head(b"999 Denied", _EMPTY)),
+    "status-99": _say_and_wait(_head(b"99 Odd", _EMPTY)),
+    "status-101": _say_and_wait(_head(b"101 Switching Protocols", b"Upgrade: h2c", b"Connection: upgrade")),
+}
+
+# A status that can be told, which decides, and something wrong with the headers, which is a warning.
+FAULTS: Final[dict[str, Trick]] = {
+    "9000-headers": _say(_head(b"200 OK", *[b"X-%d: yes" % number for number in range(9000)], _EMPTY)),
     "line-feeds-only": _say_and_wait(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
     "one-line-feed": _say_and_wait(b"HTTP/1.1 200 OK\r\nX: y\nContent-Length: 0\r\n\r\n"),
     "folded-header": _say_and_wait(_head(b"200 OK", b"X: a", b" b", _EMPTY)),
@@ -261,11 +270,19 @@ FAILURES: Final[dict[str, Trick]] = {
     "unknown-coding": _say_and_wait(_head(b"200 OK", b"Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n"),
     "nul-in-header": _say_and_wait(_head(b"200 OK", b"X: a\0b", _EMPTY)),
     "space-before-colon": _say_and_wait(_head(b"200 OK", b"Content-Length : 0")),
-    "junk": _say_and_wait(b"\x00\xff\x16\x03SSH-2.0-nonsense\r\n\r\n"),
-    "html-only": _say_and_wait(b"<html>hello</html>\r\n\r\n"),
-    "status-999": _say_and_wait(_head(b"999 Denied", _EMPTY)),
-    "status-99": _say_and_wait(_head(b"99 Odd", _EMPTY)),
-    "status-101": _say_and_wait(_head(b"101 Switching Protocols", b"Upgrade: h2c", b"Connection: upgrade")),
+    "no-length": _say_and_wait(_head(b"200 OK", b"Content-Length: ") + b"hello"),
+    "negative-length": _say_and_wait(_head(b"200 OK", b"Content-Length: -1") + b"hello"),
+    "listed-lengths": _say_and_wait(_head(b"200 OK", b"Content-Length: 5, 5") + b"hello"),
+    "chunked-twice": _say_and_wait(_head(b"200 OK", *[b"Transfer-Encoding: chunked"] * 2) + b"0\r\n\r\n"),
+    "identity-coding": _say(_head(b"200 OK", b"Transfer-Encoding: identity") + b"hello"),
+    "control-character": _say_and_wait(_head(b"200 OK", b"Set-Cookie: a=\x01b", _EMPTY)),
+    "empty-name": _say_and_wait(_head(b"200 OK", b": x", _EMPTY)),
+    "no-colon": _say_and_wait(_head(b"200 OK", b"Foo", _EMPTY)),
+    "odd-name": _say_and_wait(_head(b"200 OK", b"X-Gr\xf6\xdfe: 1", _EMPTY)),
+    "long-line": _say_and_wait(_head(b"200 OK", b"X: " + b"a" * 40_000, _EMPTY)),
+    "faulty-interim": _say_and_wait(b"HTTP/1.1 103 Early\nLink </x>\n\n" + _head(b"200 OK", _EMPTY)),
+    "line-before": _say_and_wait(b"\r\n" + _head(b"200 OK", _EMPTY)),
+    "odd-status-line": _say_and_wait(_head(b" 200  O\x01K", _EMPTY)),
 }
 
 # Complete headers, which decide, and a bad body, which is cut with a warning.
@@ -299,6 +316,7 @@ ODDITIES: Final[dict[str, tuple[int, Trick]]] = {
     "no-space-after-status": (200, _keep(_head(b"200", _EMPTY))),
     "http-1.0": (200, _say(b"HTTP/1.0 200 OK\r\n\r\nhello")),
     "until-close": (200, _say(_OPEN_ENDED + b"hello")),
+    "interim-with-length": (200, _keep(_head(b"103 Early Hints", _EMPTY) + _head(b"200 OK", _EMPTY))),
     "interim-once": (200, _keep(_head(b"100 Continue") + _head(b"200 OK", _EMPTY))),
     "chunked": (200, _keep(_CHUNKED + b"2;a=b\r\nhe\r\n3\r\nllo\r\n0\r\nX: y\r\n\r\n")),
     "redirect": (302, _keep(_head(b"302 Found", b"Location: /ok", _EMPTY))),
@@ -310,6 +328,7 @@ ODDITIES: Final[dict[str, tuple[int, Trick]]] = {
 
 TRICKS: Final[dict[str, Trick]] = {
     **FAILURES,
+    **FAULTS,
     **CUTS,
     **{name: trick for name, (_, trick) in ODDITIES.items()},
     "never-read": _never_read,

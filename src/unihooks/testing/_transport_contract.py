@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from unihooks._model.targets import TargetPolicy
-from unihooks.testing._hostile import CUTS, FAILURES, ODDITIES, Hostile
+from unihooks.testing._hostile import CUTS, FAILURES, FAULTS, ODDITIES, Hostile
 from unihooks.transport import Exchange, HTTPTransport, exchange
 
 _DEADLINE = 0.4
@@ -72,6 +72,16 @@ class TransportContract:
         with small_memory():
             outcome = await send(transport, hostile.url(trick))
         assert_failed(outcome)
+        await self._assert_unharmed(transport, hostile)
+
+    @pytest.mark.parametrize("trick", FAULTS)
+    async def test_fault_in_the_headers_fails_no_other_attempt(
+        self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
+    ) -> None:
+        """Such an answer may be refused; if it is read, its status counts."""
+        with small_memory():
+            outcome = await send(transport, hostile.url(trick), seconds=_HEADERS)
+        assert outcome.error or outcome.status_code == 200
         await self._assert_unharmed(transport, hostile)
 
     @pytest.mark.parametrize("trick", CUTS)

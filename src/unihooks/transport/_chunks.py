@@ -21,24 +21,29 @@ class BadChunk(Exception):
 
 
 class ChunkReader:
-    """The position in a chunked body."""
+    """The position in a chunked body; `taken` counts the chunks and trailers that the last `feed` began."""
 
-    __slots__ = ("_in_trailers", "_left", "_pending", "done")
+    __slots__ = ("_in_trailers", "_left", "_pending", "done", "taken")
 
     def __init__(self) -> None:
         self.done = False
+        self.taken = 0
         # Bytes left of the current chunk, with its CR LF; 0 means that a size line comes next.
         self._left = 0
         self._in_trailers = False
         self._pending = b""
 
-    def feed(self, data: bytes, add: Callable[[bytes], None]) -> bytes:
-        """Pass the payload in `data` to `add`; return what follows the body once the body has ended."""
+    def feed(self, data: bytes, add: Callable[[bytes], None], most: int) -> bytes:
+        """Pass the payload in `data` to `add`, but stop after more than so many chunks and trailers.
+
+        Return what follows the body once the body has ended.
+        """
+        self.taken = 0
         if self._pending:
             data = self._pending + data
             self._pending = b""
         at = 0
-        while not self.done:
+        while not self.done and self.taken <= most:
             step = self._take_data(data, at, add) if self._left else self._take_line(data, at)
             if step == _NEED_MORE:
                 self._pending = data[at:]
@@ -69,6 +74,7 @@ class ChunkReader:
                 raise BadChunk
             return _NEED_MORE
         line = data[at:end]
+        self.taken += 1
         if self._in_trailers:
             self._take_trailer(line)
         else:

@@ -56,6 +56,11 @@ def answer_too_long(limit: int) -> str:
     return f"the answer was longer than {limit // 1024} KiB and was cut"
 
 
+def too_many_pieces(most: int) -> str:
+    """Return the warning for an answer that was cut after `most` portions."""
+    return f"the answer came in more than {most} pieces and was cut"
+
+
 def status_fault(status: int) -> str | None:
     """Return what is wrong with a status, or None."""
     if status not in _STATUSES:

@@ -20,16 +20,17 @@ from unihooks.transport._errors import (
     answer_too_long,
     status_fault,
     timed_out,
+    too_many_pieces,
 )
 from unihooks.transport._http import HTTPTransport
-from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser, Headers
+from unihooks.transport._parser import MAX_BODY_BYTES, MAX_PIECES, AnswerParser, Headers
 
-MAX_BODY_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 50
 MAX_HEADER_BYTES: Final = 1024
 
 # How long a cancelled transport gets to clean up, twice at most.
 _CLEAN_UP_SECONDS: Final = 0.25
+_PIECES_OF_DEAR: Final = 64
 
 logger = logging.getLogger("unihooks.transport")
 _abandoned: set[asyncio.Task[None]] = set()
@@ -46,8 +47,9 @@ class Exchange:
         headers: The first 50, of 1 KiB each at most, as they came.
         body: The first 16 KiB, not decoded.
         error: One sentence for the customer, without secrets and addresses.
-        warnings: What was wrong after the headers; this does not count as a failure.
+        warnings: What was wrong beside the status; this does not count as a failure.
         duration: Seconds.
+        dear: Whether it came in so many pieces that reading it took long.
     """
 
     status_code: int | None = None
@@ -56,6 +58,7 @@ class Exchange:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     duration: float
+    dear: bool = False
 
 
 async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, *, deadline: float) -> Exchange:
@@ -89,9 +92,14 @@ def _outcome(
         headers=headers,
         body=bytes(found.body[:MAX_BODY_BYTES]),
         error=error,
-        warnings=() if found.warning is None else (found.warning,),
+        warnings=() if found.fault is None and found.warning is None else _sentences(found),
         duration=monotonic() - started,
+        dear=found.pieces > _PIECES_OF_DEAR,
     )
+
+
+def _sentences(found: AnswerParser | _Progress) -> tuple[str, ...]:
+    return tuple(one for one in (found.fault, found.warning) if one is not None)
 
 
 @attrs.define
@@ -101,8 +109,10 @@ class _Progress:
     status: int | None = None
     headers: Headers = attrs.field(factory=list)
     body: bytearray = attrs.field(factory=bytearray)
+    fault: None = None
     warning: str | None = None
     error: str | None = None
+    pieces: int = 0
     frozen: bool = False
 
 
@@ -148,9 +158,13 @@ async def _take_body(response: httpx.Response, progress: _Progress) -> None:
             if progress.frozen:
                 return
             received += len(part)
+            progress.pieces += 1
             progress.body += part[: MAX_BODY_BYTES - len(progress.body)]
-            if received > MAX_WIRE_BYTES:
-                progress.warning = answer_too_long(MAX_WIRE_BYTES)
+            if received > MAX_BODY_BYTES:
+                progress.warning = answer_too_long(MAX_BODY_BYTES)
+                return
+            if progress.pieces > MAX_PIECES:
+                progress.warning = too_many_pieces(MAX_PIECES)
                 return
     except AttemptError as exc:
         progress.warning = str(exc)

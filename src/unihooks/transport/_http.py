@@ -17,7 +17,7 @@ from unihooks._model.targets import DEFAULT_PORTS, TargetPolicy
 from unihooks.transport._connections import Connection
 from unihooks.transport._dialing import Dialer, Target
 from unihooks.transport._errors import BadAnswer, BadRequest, ConnectionEnded
-from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
+from unihooks.transport._parser import AnswerParser
 from unihooks.transport._pool import Pool, idle_that_fit
 
 _SWEEP_SECONDS = 0.1
@@ -51,7 +51,6 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             most 10,000.
         max_idle_per_endpoint: How many of them for one endpoint and origin.
         idle_seconds: How long they are kept, or less if the receiver says so.
-        max_answer_bytes: How much of an answer is read, including its framing.
     """
 
     def __init__(
@@ -63,12 +62,10 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         max_idle: int | None = None,
         max_idle_per_endpoint: int = 64,
         idle_seconds: float = _IDLE_SECONDS,
-        max_answer_bytes: int = MAX_WIRE_BYTES,
     ) -> None:
         self._targets = targets
         self._ssl_context = ssl_context
         self._connect_timeout = connect_timeout
-        self._max_answer_bytes = max_answer_bytes
         total = idle_that_fit() if max_idle is None else max_idle
         self._pool = Pool(total=total, per_endpoint=max_idle_per_endpoint, seconds=idle_seconds)
         self._asking: set[Connection] = set()
@@ -120,7 +117,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             self._dialer = None
 
     def _new_answer(self, request: httpx.Request) -> AnswerParser:
-        return AnswerParser(without_body=request.method == "HEAD", limit=self._max_answer_bytes)
+        return AnswerParser(without_body=request.method == "HEAD")
 
     def _open(self) -> Dialer:
         loop = asyncio.get_running_loop()

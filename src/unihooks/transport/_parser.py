@@ -1,37 +1,50 @@
-"""Parse one HTTP/1.1 answer strictly, from bytes that arrive in any portions, without I/O.
+"""Parse one HTTP/1.1 answer, from bytes that arrive in any portions, without I/O.
 
-Sources: RFC 9110, RFC 9112. Where these allow a recipient to be lenient (bare
-line feeds, folded lines, repeated Content-Length, Content-Length beside
-Transfer-Encoding), this parser refuses, because such leniency is what makes
-two parsers disagree about where an answer ends.
+Sources: RFC 9110, RFC 9112. The status counts as soon as it can be told and the head has ended. What else is wrong
+with the head is a fault: it is noted, and the connection carries no other request, because where a faulty
+answer ends is a matter of opinion.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from unihooks.transport._chunks import BadChunk, ChunkReader
-from unihooks.transport._errors import BODY_BROKE_OFF, BadAnswer, answer_too_long, status_fault
+from unihooks.transport._errors import BODY_BROKE_OFF, BadAnswer, answer_too_long, status_fault, too_many_pieces
 
+MAX_BODY_BYTES: Final = 16 * 1024
 MAX_WIRE_BYTES: Final = 128 * 1024
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_FIELDS: Final = 128
 MAX_INTERIM: Final = 16
+# Each portion of a body costs as much as a plain answer, however few bytes it has.
+MAX_PIECES: Final = 256
 
 Headers = list[tuple[bytes, bytes]]
 
 _VISIBLE = rb"[\t\x20-\x7e\x80-\xff]"
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: " + _VISIBLE + rb"*+)?(?=\r\n)")
 # Possessive quantifiers: without them a line of spaces before a NUL would take quadratic time.
-_FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+(" + _VISIBLE + rb"*+)(?=\r\n)")
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_FIELD = re.compile(rb"\r\n(" + _TOKEN + rb"):[ \t]*+(" + _VISIBLE + rb"*+)(?=\r\n)")
+
+# The same for heads with faults.
+_LOOSE_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9])[ \t]++([0-9]{3})(?=[ \t\r\n])")
+_EMPTY_LINE = re.compile(rb"\n\r{0,2}\n")
+_EMPTY_LINE_SIZE = 4
+_NAME = re.compile(_TOKEN)
+_NOT_VISIBLE = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
+
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _IDLE_TIME = re.compile(rb"\btimeout=([0-9]{1,6})\b", re.IGNORECASE)
 _PREFIX = b"HTTP/1."
 _FRAMING_NAME_SIZES = frozenset({len("connection"), len("content-length"), len("transfer-encoding")})
 _FINAL = 200
+_BAD_STATUS_LINE = "the answer has a malformed status line"
+_UNTIL_EOF = -1
+_UNKNOWN = -2
 _BODILESS = frozenset({204, 304})
 
 
@@ -39,30 +52,32 @@ class AnswerParser:
     """An answer, while it arrives and afterwards.
 
     While the headers are incomplete, `feed` and `eof` raise BadAnswer; then
-    `status` is set, and faults only end the answer with a `warning`. `done`
-    means that the answer has ended, `keep` that the connection may carry
-    another request, for which the peer waits `idle_seconds`. Call neither
-    `feed` nor `eof` once the answer is done or after an error.
+    `status` is set. `fault` is what was wrong with the headers, `warning` why
+    the body is not whole. `done` means that the answer has ended, `keep` that the
+    connection may carry another request, for which the peer waits
+    `idle_seconds`. `pieces` counts the portions in which it came.
+    Call neither `feed` nor `eof` once the answer is done or after an error.
     """
 
     __slots__ = (
-        "_body", "_chunks", "_interim", "_left", "_limit", "_pending", "_step", "_without_body",
-        "done", "head_size", "headers", "idle_seconds", "keep", "received", "status", "warning",
+        "_body", "_chunks", "_interim", "_left", "_pending", "_step", "_without_body",
+        "done", "fault", "head_size", "headers", "idle_seconds", "keep", "pieces", "received", "status", "warning",
     )  # fmt: skip
 
-    def __init__(self, *, without_body: bool = False, limit: int = MAX_WIRE_BYTES) -> None:
+    def __init__(self, *, without_body: bool = False) -> None:
         self.status: int | None = None
         self.headers: Headers = []
         self.head_size = 0
         self._body: bytes | bytearray = b""
+        self.fault: str | None = None
         self.warning: str | None = None
+        self.pieces = 0
         self.received = 0
         self.done = False
         self.keep = True
         self.idle_seconds: int | None = None
         self._without_body = without_body
-        self._limit = limit
-        self._pending = b""
+        self._pending: bytes | bytearray = b""
         self._interim = 0
         self._left = 0
         self._chunks: ChunkReader | None = None
@@ -71,21 +86,19 @@ class AnswerParser:
 
     @property
     def body(self) -> bytes:
-        """Return what arrived of the body, neither decoded nor decompressed."""
-        return bytes(self._body)
+        """Return the first 16 KiB of the body, neither decoded nor decompressed."""
+        return bytes(self._body[:MAX_BODY_BYTES])
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection."""
-        room = self._limit - self.received
-        if len(data) <= room:
-            self.received += len(data)
-            self._step(self, data)
-            return
-        self.received += room
+        room = MAX_WIRE_BYTES - self.received
+        self.pieces += 1
+        self.received += min(len(data), room)
         self._step(self, data[:room])
         if not self.done:
-            self._exceed()
-        self.keep = False
+            self._check_limits(exceeded=len(data) > room)
+        elif len(data) > room:
+            self.keep = False
 
     def eof(self) -> None:
         """End the answer where the peer stopped sending."""
@@ -107,81 +120,116 @@ class AnswerParser:
         # Most bodies come in one piece; for many small pieces a list would take far more memory.
         if not self._body:
             self._body = data
-            return
-        if isinstance(self._body, bytes):
-            self._body = bytearray(self._body)
-        self._body += data
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += data
+        if len(self._body) > MAX_BODY_BYTES:
+            self.cut(answer_too_long(MAX_BODY_BYTES))
 
-    def _exceed(self) -> None:
+    def _check_limits(self, *, exceeded: bool) -> None:
         if self.status is None:
-            raise BadAnswer("the headers of the answer are too large")
-        self.cut(answer_too_long(self._limit))
+            if exceeded:
+                raise BadAnswer("the headers of the answer are too large")
+        elif self.pieces > MAX_PIECES:
+            self.cut(too_many_pieces(MAX_PIECES))
+        elif exceeded:
+            self.cut(answer_too_long(MAX_WIRE_BYTES))
 
     def _read_head(self, data: bytes) -> None:
-        known = len(self._pending)
-        if known:
-            data = self._pending + data
-        while True:
-            end = data.find(b"\r\n\r\n", max(known - 3, 0))
-            if end < 0 or end > MAX_HEAD_BYTES:
-                self._check_unfinished(data, known)
-                self._pending = data
+        if known := len(self._pending):
+            # Searched before it is copied, or a head in single bytes would take quadratic time.
+            self._pending += data
+            if not _EMPTY_LINE.search(self._pending, max(known - _EMPTY_LINE_SIZE + 1, 0)):
+                _check_start(self._pending)
                 return
-            status = self._parse_head(data, end + 2)
-            data = data[end + 4 :]
-            known = 0
-            if status >= _FINAL:
-                break
+            data = bytes(self._pending)
+        while (rest := self._take_head(data)) is not None:
+            data = rest
+            if self.status is not None:
+                self._pending = b""
+                self._begin_body(data)
+                return
             self._interim += 1
             if self._interim > MAX_INTERIM:
                 raise BadAnswer(f"more than {MAX_INTERIM} interim (1xx) answers came before the answer")
-        self._pending = b""
-        self.status = status
-        self.head_size = end
-        self._begin_body(data)
+        data = data.lstrip(b"\r\n")
+        _check_start(data)
+        self._pending = bytearray(data)
 
-    def _check_unfinished(self, data: bytes, known: int) -> None:
-        if len(data) > MAX_HEAD_BYTES:
-            message = "the headers of the answer are too large"
-        elif data[: len(_PREFIX)] != _PREFIX[: len(data)]:
-            message = "the answer does not begin with an HTTP/1.1 status line"
-        elif _BARE_LINE_FEED.search(data, max(known - 1, 0)):
-            message = "the answer has a line that does not end in CR LF"
-        else:
-            return
-        raise BadAnswer(message)
-
-    def _parse_head(self, data: bytes, end: int) -> int:
+    def _take_head(self, data: bytes) -> bytes | None:
+        """Take one head and return what follows it, or None if it is incomplete."""
+        end = data.find(b"\r\n\r\n")
         line = _STATUS_LINE.match(data)
+        fields = None if line is None or end < 0 else parse_fields(data, line.end(), end + 2)
+        if line is None or fields is None or end > MAX_HEAD_BYTES:
+            return self._take_faulty_head(data)
+        self._take_status(line, fields, end)
+        return data[end + 4 :]
+
+    def _take_faulty_head(self, data: bytes) -> bytes | None:
+        head = data.lstrip(b"\r\n")
+        if len(head) < len(data):
+            self._note(_BAD_STATUS_LINE)
+        end = _EMPTY_LINE.search(head)
+        if end is None:
+            return None
+        line = _LOOSE_STATUS_LINE.match(head)
         if line is None:
             raise BadAnswer("the answer does not begin with an HTTP/1.1 status line")
+        lines = head[: end.start()].split(b"\n", MAX_FIELDS + 1)
+        fields, is_malformed = parse_loosely(lines[1 : MAX_FIELDS + 1])
+        self._note("the answer has a malformed header line" if is_malformed else _fault_of(lines, end.start()))
+        self._take_status(line, fields, end.start())
+        if len(lines) > MAX_FIELDS + 1 and self._left == _UNTIL_EOF:
+            self._left = _UNKNOWN
+        return head[end.end() :]
+
+    def _note(self, fault: str) -> None:
+        self.fault = self.fault or fault
+
+    def _take_status(self, line: re.Match[bytes], fields: Headers, size: int) -> None:
         status = int(line[2])
         if fault := status_fault(status):
             raise BadAnswer(fault)
-        self.headers = parse_fields(data, line.end(), end)
-        self._read_framing(self.headers, old=line[1] == b"0")
-        if status < _FINAL and (self._left >= 0 or self._chunks is not None):
-            raise BadAnswer("an interim (1xx) answer has a body")
-        return status
+        if status < _FINAL:
+            return  # an interim answer never has a body
+        self._read_framing(fields, old=line[1] == b"0")
+        self.status = status
+        self.headers = fields
+        self.head_size = size
 
     def _read_framing(self, headers: Headers, *, old: bool) -> None:
-        length: bytes | None = None
-        coding: bytes | None = None
-        self.keep = not old
+        found: dict[bytes, bytes] = {}
         for name, value in headers:
-            if len(name) not in _FRAMING_NAME_SIZES:
-                continue
-            key = name.lower()
-            if key == b"content-length":
-                length = _first(length, value, "Content-Length")
-            elif key == b"transfer-encoding":
-                coding = _first(coding, value, "Transfer-Encoding")
-            elif key == b"connection" and b"close" in value.lower():
-                self.keep = False
-            elif key == b"keep-alive" and (match := _IDLE_TIME.search(value)):
-                self.idle_seconds = int(match[1])
-        self._left = -1 if length is None else _parse_length(length)
-        self._chunks = None if coding is None else _chunk_reader(coding, length)
+            if len(name) in _FRAMING_NAME_SIZES:
+                key = name.lower()
+                found[key] = found[key] + b"," + value if key in found else value
+        self.keep = not old and b"close" not in found.get(b"connection", b"").lower()
+        if match := _IDLE_TIME.search(found.get(b"keep-alive", b"")):
+            self.idle_seconds = int(match[1])
+        length, coding = found.get(b"content-length"), found.get(b"transfer-encoding")
+        self._left = _UNTIL_EOF if length is None else self._length(length)
+        if coding is not None:
+            self._take_coding(coding, length)
+        if self.fault is not None:
+            self.keep = False
+
+    def _length(self, value: bytes) -> int:
+        if _LENGTH.fullmatch(value):
+            return int(value)
+        self._note("the answer has a malformed Content-Length, or more than one")
+        # The shortest, since nobody should wait for bytes that never come.
+        possible = [int(one) for part in value.split(b",") if _LENGTH.fullmatch(one := part.strip())]
+        return min(possible, default=_UNKNOWN)
+
+    def _take_coding(self, coding: bytes, length: bytes | None) -> None:
+        if length is not None:
+            self._note("the answer has Content-Length beside Transfer-Encoding")
+        if coding.lower() != b"chunked":
+            self._note("the answer has a Transfer-Encoding other than chunked")
+        if b"chunked" in [one.strip() for one in coding.lower().split(b",")]:
+            self._chunks = ChunkReader()
 
     def _begin_body(self, data: bytes) -> None:
         if self._without_body or self.status in _BODILESS:
@@ -192,6 +240,10 @@ class AnswerParser:
             self._step = AnswerParser._read_sized
         elif self._chunks is not None:
             self._step = AnswerParser._read_chunks
+        elif self._left == _UNKNOWN:
+            # To wait for more could take until the deadline.
+            self._left = len(data)
+            self._step = AnswerParser._read_sized
         elif self._left >= 0:
             self._step = AnswerParser._read_sized
         else:
@@ -208,7 +260,8 @@ class AnswerParser:
             left = 0
         self._left = left
         self._add(data)
-        self.done = left == 0
+        if left == 0:
+            self.done = True
 
     def _read_until_eof(self, data: bytes) -> None:
         self._add(data)
@@ -217,44 +270,60 @@ class AnswerParser:
         chunks = self._chunks
         assert chunks is not None  # noqa: S101
         try:
-            rest = chunks.feed(data, self._add)
+            rest = chunks.feed(data, self._add, MAX_PIECES - self.pieces)
         except BadChunk:
             self.cut("the body of the answer is badly framed and was cut")
             return
+        self.pieces += chunks.taken
         if chunks.done:
             self.done = True
             if rest:
                 self.keep = False
 
 
-def parse_fields(data: bytes, start: int, end: int) -> Headers:
-    """Return the header fields of data[start:end], which begins and ends with CR LF."""
+def _check_start(data: bytes | bytearray) -> None:
+    if data[: len(_PREFIX)] != _PREFIX[: len(data)]:
+        raise BadAnswer("the answer does not begin with an HTTP/1.1 status line")
+
+
+def _fault_of(lines: Sequence[bytes], size: int) -> str:
+    if size > MAX_HEAD_BYTES:
+        return f"the headers of the answer are larger than {MAX_HEAD_BYTES // 1024} KiB"
+    if len(lines) > MAX_FIELDS + 1:
+        return f"the answer has more than {MAX_FIELDS} headers"
+    if not all(line.endswith(b"\r") for line in lines):
+        return "the answer has a line that does not end in CR LF"
+    return _BAD_STATUS_LINE
+
+
+def parse_fields(data: bytes, start: int, end: int) -> Headers | None:
+    """Return the header fields of data[start:end], which begins and ends with CR LF; None if they have a fault."""
     lines = data.count(b"\n", start, end) - 1
-    if lines > MAX_FIELDS:
-        raise BadAnswer(f"the answer has more than {MAX_FIELDS} headers")
+    if lines > MAX_FIELDS or data.find(b"\n", start) != start + 1:
+        return None
     fields: Headers = _FIELD.findall(data, start, end)
-    if len(fields) != lines or data.find(b"\n", start) != start + 1:
-        raise BadAnswer("the answer has a malformed header line")
+    if len(fields) != lines:
+        return None
     if data.find(b" \r\n", start, end) >= 0 or data.find(b"\t\r\n", start, end) >= 0:
         return [(name, value.rstrip(b" \t")) for name, value in fields]
     return fields
 
 
-def _first(known: bytes | None, value: bytes, name: str) -> bytes:
-    if known is not None:
-        raise BadAnswer(f"the answer has more than one {name}")
-    return value
+def parse_loosely(lines: Iterable[bytes]) -> tuple[Headers, bool]:
+    """Return the header fields of lines as most clients read them, and whether a line is malformed.
 
-
-def _parse_length(value: bytes) -> int:
-    if not _LENGTH.fullmatch(value):
-        raise BadAnswer("the answer has a malformed Content-Length")
-    return int(value)
-
-
-def _chunk_reader(coding: bytes, length: bytes | None) -> ChunkReader:
-    if length is not None:
-        raise BadAnswer("the answer has Content-Length beside Transfer-Encoding")
-    if coding.lower() != b"chunked":
-        raise BadAnswer("the answer has a Transfer-Encoding other than chunked")
-    return ChunkReader()
+    Control characters become spaces. A folded line continues the one before it. A line without a name is left out.
+    """
+    fields: Headers = []
+    is_malformed = False
+    for line in lines:
+        text = line.removesuffix(b"\r")
+        name, colon, value = _NOT_VISIBLE.sub(b" ", text).partition(b":")
+        is_folded = text[:1] in {b" ", b"\t"}
+        is_malformed |= not (colon and _NAME.fullmatch(name)) or _NOT_VISIBLE.search(text) is not None
+        if is_folded and fields:
+            name, value = fields[-1][0], b" ".join([fields.pop()[1], (name + colon + value).strip(b" \t")])
+        elif not colon or not name.strip():
+            continue
+        fields.append((name.strip(), value.strip(b" \t")))
+    return fields, is_malformed
