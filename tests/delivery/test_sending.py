@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import pytest
 
@@ -13,6 +14,7 @@ from unihooks import (
     RetryPolicy,
     TargetPolicy,
 )
+from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks.testing import Answer
 
 
@@ -70,6 +72,39 @@ def test_everything_else_is_retried_and_no_redirect_is_followed(host, status):
     assert next_delay(host) == 60
     assert host.only().reason in (None, f"the endpoint answered {status}")
     assert len(host.received()) == 1
+
+
+@pytest.mark.parametrize(
+    "head", [b"Set-Cookie: a=\x01b\r\nContent-Length: 2\r\n", b"X: a\nContent-Length: 2\n", b"Content-Length: -2\r\n"]
+)
+def test_a_2xx_with_a_fault_in_its_headers_is_success_with_a_warning(host, head):
+    host.webhook()
+    host.receiver.answer(Answer(raw=b"HTTP/1.1 200 OK\r\n" + head + b"\r\nok"))
+    host.emit()
+    assert host.dispatcher.drain().delivered == 1
+    (attempt,) = host.dispatcher.log.attempts(host.only().id)
+    assert (attempt.status_code, attempt.error, len(attempt.warnings)) == (200, None, 1)
+    assert attempt.response_body == b"ok"
+
+
+@pytest.mark.parametrize("chunks,is_dear", [(60, False), (64, True), (1000, True)])
+def test_an_endpoint_whose_answers_come_in_many_pieces_counts_as_one_that_fails_slowly(
+    host, monkeypatch, chunks, is_dear
+):
+    learnt = []
+    done = EndpointQueues.done
+
+    def note(self, endpoint_id, *, succeeded, seconds):
+        learnt.append((succeeded, seconds == math.inf))
+        done(self, endpoint_id, succeeded=succeeded, seconds=seconds)
+
+    monkeypatch.setattr(EndpointQueues, "done", note)
+    host.webhook()
+    body = b"1\r\nx\r\n" * chunks + b"0\r\n\r\n"
+    host.receiver.answer(Answer(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body))
+    host.emit()
+    assert host.dispatcher.drain().delivered == 1
+    assert learnt == [(not is_dear, is_dear)]
 
 
 def test_a_connection_that_fails_is_retried(host):

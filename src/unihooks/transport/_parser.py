@@ -91,14 +91,18 @@ class AnswerParser:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection."""
-        room = MAX_WIRE_BYTES - self.received
         self.pieces += 1
-        self.received += min(len(data), room)
-        self._step(self, data[:room])
+        self.received += len(data)
+        if self.received <= MAX_WIRE_BYTES:
+            self._step(self, data)
+            if not self.done and self.pieces > MAX_PIECES and self.status is not None:
+                self.cut(too_many_pieces(MAX_PIECES))
+            return
+        self._step(self, data[: MAX_WIRE_BYTES - self.received])
+        self.received = MAX_WIRE_BYTES
+        self.keep = False
         if not self.done:
-            self._check_limits(exceeded=len(data) > room)
-        elif len(data) > room:
-            self.keep = False
+            self._exceed()
 
     def eof(self) -> None:
         """End the answer where the peer stopped sending."""
@@ -127,14 +131,10 @@ class AnswerParser:
         if len(self._body) > MAX_BODY_BYTES:
             self.cut(answer_too_long(MAX_BODY_BYTES))
 
-    def _check_limits(self, *, exceeded: bool) -> None:
+    def _exceed(self) -> None:
         if self.status is None:
-            if exceeded:
-                raise BadAnswer("the headers of the answer are too large")
-        elif self.pieces > MAX_PIECES:
-            self.cut(too_many_pieces(MAX_PIECES))
-        elif exceeded:
-            self.cut(answer_too_long(MAX_WIRE_BYTES))
+            raise BadAnswer("the headers of the answer are too large")
+        self.cut(too_many_pieces(MAX_PIECES) if self.pieces > MAX_PIECES else answer_too_long(MAX_WIRE_BYTES))
 
     def _read_head(self, data: bytes) -> None:
         if known := len(self._pending):
@@ -206,7 +206,7 @@ class AnswerParser:
                 key = name.lower()
                 found[key] = found[key] + b"," + value if key in found else value
         self.keep = not old and b"close" not in found.get(b"connection", b"").lower()
-        if match := _IDLE_TIME.search(found.get(b"keep-alive", b"")):
+        if b"keep-alive" in found and (match := _IDLE_TIME.search(found[b"keep-alive"])):
             self.idle_seconds = int(match[1])
         length, coding = found.get(b"content-length"), found.get(b"transfer-encoding")
         self._left = _UNTIL_EOF if length is None else self._length(length)
