@@ -117,6 +117,55 @@ async def test_idle_connection_is_not_kept_for_longer_because_its_peer_waits_lon
     assert len(transport._pool) == 0
 
 
+def aged(transport, seconds):
+    """Let the idle connections of a transport be older by so many seconds."""
+    for connection in transport._pool._idle:
+        connection.ends_at -= seconds
+        connection.idle_until = min(connection.idle_until, connection.ends_at)
+
+
+async def test_busy_connection_is_replaced_within_five_minutes(hostile, made):
+    transport = made()
+    await send(transport, hostile.url("ok"))
+    aged(transport, 200)
+    await send(transport, hostile.url("ok"))
+    assert hostile.connections == 1
+    aged(transport, 100)
+    await send(transport, hostile.url("ok"))
+    await send(transport, hostile.url("ok"))
+    assert hostile.connections == 2
+
+
+async def test_idle_connection_is_not_kept_beyond_its_five_minutes(hostile, made):
+    transport = made()
+    await send(transport, hostile.url("ok"))
+    aged(transport, 200)
+    transport._pool.sweep(time.monotonic() + 100)
+    assert len(transport._pool) == 0
+
+
+@pytest.mark.parametrize("status,kept", [(200, 1), (404, 1), (429, 1), (421, 0), (500, 0), (502, 0), (503, 0)])
+async def test_connection_that_answered_as_a_server_that_is_being_replaced_is_not_kept(plain, status, kept):
+    server, url, _ = await plain_server([b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status])
+    async with server:
+        assert (await send(plain, url, body=b"", seconds=SECONDS)).status_code == status
+        assert len(plain._pool) == kept
+        await plain.aclose()
+
+
+@pytest.mark.parametrize("trick", ["silence", "dripping-body"])
+async def test_connection_that_times_out_takes_the_idle_ones_of_its_endpoint_with_it(hostile, made, trick):
+    transport = made()
+    for endpoint_id in ("a", "b"):
+        await asyncio.gather(*[send(transport, hostile.url("ok"), endpoint_id=endpoint_id) for _ in range(4)])
+    assert len(transport._pool) == 8
+    await send(transport, hostile.url(trick), endpoint_id="a")
+    assert {connection.key[0] for connection in transport._pool._idle} == {"b"}
+    before = hostile.connections
+    assert (await send(transport, hostile.url("ok"), endpoint_id="a")).status_code == 204
+    assert hostile.connections == before + 1
+
+
 async def test_cancelled_attempt_gives_its_connection_to_nobody(hostile, made):
     transport = made()
     await send(transport, hostile.url("ok"))
@@ -235,6 +284,8 @@ async def test_requests_that_are_late_together_are_ended_a_few_at_a_time_first_t
     transport, ended, sweeps = made(), [], []
 
     class Late:
+        key = None
+
         def __init__(self, deadline):
             self.deadline = deadline
 

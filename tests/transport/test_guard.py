@@ -126,6 +126,35 @@ async def test_name_with_many_addresses_does_not_make_us_knock_at_all_of_them(ho
     assert hostile.connections == 0
 
 
+@pytest.mark.parametrize(
+    "others", [[f"::1:{number}" for number in range(1, 20)], [f"127.0.0.{number}" for number in range(2, 9)]]
+)
+async def test_working_address_is_dialled_whatever_the_number_of_dead_ones_of_the_other_family(made, hostile, others):
+    targets = TargetPolicy(allow=[*LOOPBACK, "::/64"], resolver=lambda host, port: [*others, "127.0.0.1"])
+    assert (await send(made(targets), hostile.url("ok"))).status_code == 204
+
+
+async def test_addresses_of_both_families_are_dialled_in_turn(made, hostile, monkeypatch):
+    dialled = []
+
+    async def refuse(self, address, target):
+        dialled.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(Dialer, "_connect", refuse)
+    found = [*(f"::1:{number}" for number in range(1, 8)), *(f"127.0.0.{number}" for number in range(1, 8))]
+    transport = made(TargetPolicy(allow=[*LOOPBACK, "::/64"], resolver=lambda host, port: found))
+    await send(transport, hostile.url("ok"))
+    assert dialled == ["::1:1", "127.0.0.1", "::1:2", "127.0.0.2", "::1:3", "127.0.0.3", "::1:4", "127.0.0.4"]
+
+
+async def test_next_attempt_goes_on_with_the_addresses_that_were_not_dialled(made, hostile):
+    closed = [f"127.0.0.{number}" for number in range(2, 18)]
+    transport = made(policy(lambda host, port: [*closed, "127.0.0.1"]))
+    outcomes = [await send(transport, hostile.url("ok")) for _ in range(3)]
+    assert [outcome.status_code for outcome in outcomes] == [None, None, 204]
+
+
 async def test_peer_that_is_not_the_checked_address_is_refused(hostile, made, monkeypatch):
     monkeypatch.setattr(Connection, "peer", lambda connection: "127.0.0.9")
     assert (await send(made(), hostile.url("ok"))).error == NOT_REACHABLE

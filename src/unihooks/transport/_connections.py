@@ -49,7 +49,7 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_loop", "_parser", "_scratch", "_started", "_transport", "_waiter",
-        "closed", "deadline", "idle_until", "key", "on_idle_close", "session_due",
+        "closed", "deadline", "ends_at", "idle_until", "key", "on_idle_close", "session_due",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, scratch: Scratch) -> None:
@@ -61,6 +61,7 @@ class Connection(asyncio.BufferedProtocol):
         self._started = 0.0
         self.closed = False
         self.deadline = 0.0
+        self.ends_at = 0.0
         self.idle_until = 0.0
         self.key: Hashable = None
         self.on_idle_close: Callable[[Connection], None] | None = None

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import ssl
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from random import random
@@ -15,6 +15,7 @@ from typing import Final
 
 import attrs
 
+from unihooks._base.round_robin import round_robin
 from unihooks._model.targets import TargetPolicy
 from unihooks.exceptions import TargetRefused
 from unihooks.transport._connections import Connection, Scratch
@@ -28,7 +29,10 @@ _CHECKS_KEPT: Final = 4096
 _MAX_DIALED: Final = 8
 _NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _CLOSING_SECONDS: Final = 0.01
-# If hundreds of attempts that began together timed out together, everything else would wait for their ends.
+# A busy connection would never notice that its name has moved to another address.
+_LONGEST_SECONDS: Final = 300.0
+# If hundreds of attempts that began together timed out together, everything else would wait for their ends. Nor are
+# connections that were opened together replaced all at once.
 _SPREAD: Final = 0.2
 
 logger = logging.getLogger("unihooks.transport")
@@ -76,6 +80,7 @@ class Dialer:
         self._spare_files = spare_files
         self._random = random
         self._scratch = Scratch()
+        self._next_address: dict[str, int] = {}
         self._lookups = Lookups(targets.resolver or system_addresses, loop)
         self.sessions = Sessions()
 
@@ -90,6 +95,7 @@ class Dialer:
             raise
         if isinstance(connection, TLSConnection):
             await self._secure(connection, target, started, limit)
+        connection.ends_at = started + _LONGEST_SECONDS * (1 - _SPREAD * self._random())
         return connection
 
     def learn(self, connection: Connection, target: Target) -> None:
@@ -107,12 +113,14 @@ class Dialer:
         try:
             async with asyncio.timeout(max(limit - monotonic(), 0)):
                 addresses = await self._allowed_addresses(target)
-                return await self._connect_to_any(addresses, target, limit)
+                connection = await self._connect_to_any(addresses, target, limit)
         except TargetRefused as exc:
             raise NotReachable(str(exc)) from exc
         except TimeoutError as exc:
             detail = f"{target.host} port {target.port}: timed out"
             raise NotReachable(detail) from exc
+        self._next_address.pop(target.host, None)
+        return connection
 
     async def _allowed_addresses(self, target: Target) -> list[str]:
         host = target.host
@@ -128,7 +136,18 @@ class Dialer:
             raise NotReachable(f"{host}: no address ({type(exc).__name__})") from exc
         if not found:
             raise NotReachable(f"{host}: no address")
-        return list(dict.fromkeys([self._checked_of(address, host) for address in found]))[:_MAX_DIALED]
+        return self._chosen(host, dict.fromkeys([self._checked_of(address, host) for address in found]))
+
+    def _chosen(self, host: str, addresses: Iterable[str]) -> list[str]:
+        ordered = list(round_robin(addresses, _family))
+        if len(ordered) > _MAX_DIALED:
+            # Unless one of these works, the next attempt goes on with the others.
+            start = self._next_address.pop(host, 0) % len(ordered)
+            self._next_address[host] = start + _MAX_DIALED
+            if len(self._next_address) > _CHECKS_KEPT:
+                del self._next_address[next(iter(self._next_address))]
+            ordered = ordered[start:] + ordered[:start]
+        return ordered[:_MAX_DIALED]
 
     def _checked_of(self, address: str, host: str) -> str:
         try:
@@ -193,6 +212,10 @@ class Dialer:
             if isinstance(exc, AttemptError):
                 self.sessions.forget(target.owner)
             raise
+
+
+def _family(address: str) -> bool:
+    return ":" in address
 
 
 @lru_cache(_CHECKS_KEPT)

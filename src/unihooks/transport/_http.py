@@ -30,6 +30,9 @@ _IDLE_SWEEP_SECONDS = 1.0
 # Gateways silently drop connections that have been idle for 240 s or more.
 _IDLE_SECONDS = 180.0
 
+_MISDIRECTED = 421
+_SERVER_ERROR = 500
+
 logger = logging.getLogger("unihooks.transport")
 
 
@@ -138,7 +141,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             self._asking.discard(connection)
-        if self._dialer is None:
+        if self._dialer is None or _may_be_elsewhere(answer.status):
             connection.close()
         elif not connection.closed:
             self._pool.put(connection, monotonic(), answer.idle_seconds)
@@ -156,6 +159,8 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         late = sorted([one for one in self._asking if one.deadline <= now], key=lambda one: one.deadline)
         most = max(_LEAST_SWEPT, len(late) // _SHARE_SWEPT)
         for connection in late[:most]:
+            # Its machine may be gone, and each of its other connections would cost another attempt.
+            self._pool.close_of(connection.key)
             connection.expire()
         if len(late) > most:
             return _NEXT_SWEEP_SECONDS
@@ -164,6 +169,11 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     def _sweep_idle(self) -> float | None:
         self._pool.sweep(monotonic())
         return _IDLE_SWEEP_SECONDS if len(self._pool) else None
+
+
+def _may_be_elsewhere(status: int | None) -> bool:
+    # A server that is being replaced answers so, while new connections may reach the one that works.
+    return status is not None and (status >= _SERVER_ERROR or status == _MISDIRECTED)
 
 
 class AnswerStream(httpx.AsyncByteStream):

@@ -50,14 +50,17 @@ class Pool:
         return None
 
     def put(self, connection: Connection, now: float, their_seconds: float | None = None) -> None:
-        """Keep a connection after an answer, for less time than its peer says that it waits."""
+        """Keep a connection after an answer, for less time than its peer says that it waits, unless it is too old."""
+        if connection.ends_at <= now:
+            connection.close()
+            return
         seconds = self._seconds
         if their_seconds is not None:
             seconds = min(seconds, their_seconds * _SHARE_OF_THEIR_TIME)
         own = self._by_key.get(connection.key)
         if own is None:
             own = self._by_key[connection.key] = OrderedDict()
-        connection.idle_until = now + seconds
+        connection.idle_until = min(now + seconds, connection.ends_at)
         connection.on_idle_close = self._forget
         own[connection] = self._idle[connection] = None
         if len(own) > self._per_endpoint:
@@ -68,6 +71,11 @@ class Pool:
     def sweep(self, now: float) -> None:
         """Close connections that have been idle for too long."""
         for connection in [one for one in self._idle if one.idle_until <= now]:
+            connection.close()
+
+    def close_of(self, key: Hashable) -> None:
+        """Close the idle connections with this key."""
+        for connection in list(self._by_key.get(key, ())):
             connection.close()
 
     def close(self) -> None:
