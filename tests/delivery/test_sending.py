@@ -53,6 +53,15 @@ def test_a_request_carries_the_promised_headers_then_the_webhooks_own(host):
     host.verify(request, *webhook.secrets)
 
 
+@pytest.mark.parametrize("name", ["xn--i-7iq", "r3---sn-abc"])
+def test_an_endpoint_whose_name_idna_does_not_know_is_reached(host, name):
+    host.webhook(endpoints=[host.receiver.url_for("/in", host=f"{name}.example.com")])
+    host.emit()
+    assert host.dispatcher.drain().delivered == 1
+    (request,) = host.received()
+    assert request.headers["host"] == f"{name}.example.com:{host.receiver.port}"
+
+
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 226])
 def test_2xx_is_success(host, status):
     host.webhook()

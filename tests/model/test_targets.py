@@ -44,6 +44,18 @@ NORMALISED = {
     "https://MÜNCHEN.example/": "https://xn--mnchen-3ya.example/",
     "https://xn--mnchen-3ya.example/": "https://xn--mnchen-3ya.example/",
     "https://Ｅxample。com/": "https://example.com/",
+    "https://xn--i-7iq.ws/": "https://xn--i-7iq.ws/",
+    "https://XN--LS8H.la/": "https://xn--ls8h.la/",
+    "https://xn--qq8hq8f.example/": "https://xn--qq8hq8f.example/",
+    "https://i❤.ws/": "https://xn--i-7iq.ws/",
+    "https://i❤️.ws/": "https://xn--i-7iq.ws/",
+    "https://💩.example/": "https://xn--ls8h.example/",
+    "https://my_host.xn--p1ai/": "https://my_host.xn--p1ai/",
+    "https://my_host.рф/": "https://my_host.xn--p1ai/",
+    "https://grün_blau.example/": "https://xn--grn_blau-75a.example/",
+    "https://ab--cd.xn--p1ai/": "https://ab--cd.xn--p1ai/",
+    "https://axn--b.example/": "https://axn--b.example/",
+    "https://r3---sn-abc.example/": "https://r3---sn-abc.example/",
     "https://straße.example": "https://xn--strae-oqa.example/",
     "https://موقع.وزارة-الاتصالات.مصر/": "https://xn--4gbrim.xn----ymcbaaajlc6dj7bxne2c.xn--wgbh1c/",
     "https://localhost.example.com/": "https://localhost.example.com/",
@@ -63,6 +75,9 @@ NORMALISED = {
     "https://[::ffff:8.8.8.8]/": "https://8.8.8.8/",
     "https://" + "a" * 63 + ".com/": "https://" + "a" * 63 + ".com/",
 }
+
+# A control, a space, unassigned, a surrogate, and marks that make a name read otherwise.
+NO_NAMES = ["a\x85", "a\u00a0b", "a\u3000", "a\u2028", "a\u0378", "a\U000e0fff", "a\u202eb", "a\u200bb", "a\xad"]
 
 _BAD_TEXT = [
     "",
@@ -167,7 +182,9 @@ _BAD_HOST = [
         *("exa$mple.com", "a,b.com", "a;b.com", "a'b.com", "a*b.com", "*.example.com", "a(b).com"),
         *("a=b.com", "a&b.com", "a+b.com", "a~b.com", "a|b.com", "<a>.com", "a`b.com", "{a}.com"),
         *("a" * 64 + ".com", ".".join(["a" * 60] * 5), "xn--a.com", "xn--.com", "xn--a-ÿ.com"),
-        *("ex℀mple.com", "a．．b.com", "💩.example", "\u0301a.com", "a\uff0fb.com", "⁄.com"),
+        *("xn--localhost-.com", "xn--localhost.com", "xn--0.com", "xn--99999999.com", "xn--a-❤.com"),
+        *(f"xn--{label.encode('punycode').decode()}.com" for label in NO_NAMES),
+        *("ex℀mple.com", "a．．b.com", "❤⁄.com", "\u0301a.com", "\u0301❤.com", "a\uff0fb.com", "⁄.com"),
     )
 ]
 BAD_URLS = _BAD_TEXT + _BAD_PORT + _BAD_HOST
@@ -358,6 +375,24 @@ def test_a_malformed_network_is_refused(network):
         TargetPolicy(deny=[network])
 
 
+def test_listed_ports_are_accepted_besides_the_others():
+    policy = TargetPolicy(allow_http=True, ports=[444, 6000, 25])
+    for url in ("https://example.com:444/", "http://example.com:444/", "https://example.com:6000/"):
+        assert policy.check_url(url) == url
+    assert policy.check_url("https://example.com:8443/") == "https://example.com:8443/"
+    assert policy.check_url("https://example.com:443/") == "https://example.com/"
+    refused(policy.check_url, "https://example.com:445/")
+    refused(policy.check_url, "https://10.0.0.1:444/")
+    assert TargetPolicy(ports=(port for port in (444,))) == TargetPolicy(ports={444})
+
+
+@pytest.mark.parametrize("ports", ["444", [0], [-1], [65536], [444.0], ["444"], [True, None], 444, object()])
+def test_what_is_no_list_of_ports_is_refused(ports):
+    with pytest.raises(TargetRefused, match="ports must be a list of numbers from 1 to 65535") as raised:
+        TargetPolicy(ports=ports)
+    assert raised.value.name == "ports"
+
+
 def test_a_policy_is_a_value():
     assert attrs.evolve(INTRANET, allow_http=True).deny == INTRANET.deny
     assert pickle.loads(pickle.dumps(INTRANET)) == INTRANET
@@ -400,7 +435,6 @@ def test_the_http_client_reads_a_checked_url_as_it_was_checked(url):
         parsed, plain = httpx.URL(checked), urlsplit(checked)
         assert parsed.raw_host.decode() == plain.hostname
         assert (parsed.scheme, parsed.port) == (plain.scheme, plain.port)
-        assert parsed.host
         assert checked.endswith(parsed.raw_path.decode())
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from operator import index
 from typing import NoReturn
+from unicodedata import category
 from urllib.parse import quote
 
 import attrs
@@ -43,6 +45,7 @@ _BAD_PORTS = frozenset({
     6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080, 11211,
 })
 # fmt: on
+_PORTS = frozenset(range(1, 65536))
 _FREE_PORTS = range(1024, 65536)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -57,6 +60,13 @@ _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NOT_ASCII = re.compile(r"[^\x21-\x7e]+")
 _PRIVATE_SUFFIXES = frozenset({"internal", "local", "localdomain"})
 
+_PUNYCODE = "xn--"
+# Controls, spaces and what is unassigned, by Unicode category, but for the joiners and tags that are parts of emoji.
+_NEVER_IN_NAMES = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs"})
+_JOINERS = frozenset("\u200c\u200d") | frozenset(map(chr, range(0xE0020, 0xE0080)))
+# Symbols, skin tones and the frame of a keycap.
+_EMOJI = frozenset({"Me", "Sk", "So"})
+
 
 def _networks(texts: str | Iterable[str | Network]) -> tuple[Network, ...]:
     if isinstance(texts, str | Network):
@@ -64,6 +74,16 @@ def _networks(texts: str | Iterable[str | Network]) -> tuple[Network, ...]:
     if not isinstance(texts, Iterable):
         raise TargetRefused("networks must be a list of CIDR texts, such as ['10.0.0.0/8']", name="network")
     return tuple(map(_network, texts))
+
+
+def _port_set(ports: Iterable[int] | None) -> frozenset[int]:
+    try:
+        found = frozenset(map(index, () if ports is None else ports))
+    except TypeError:
+        found = frozenset({0})
+    if not found <= _PORTS:
+        raise TargetRefused("ports must be a list of numbers from 1 to 65535, such as [444]", name="ports")
+    return found
 
 
 def _network(text: str | Network) -> Network:
@@ -89,6 +109,8 @@ class TargetPolicy:
             Names of private networks are then accepted too, and `localhost` if
             loopback is among them.
         deny: Networks that are never accepted; `deny` beats `allow`.
+        ports: Ports that are accepted besides 443 and those from 1024 up that no
+            well-known service uses.
         resolver: A function that looks up a host: `resolver(host, port)`
             returns its addresses.
 
@@ -104,6 +126,7 @@ class TargetPolicy:
     allow_http: bool = attrs.field(default=False)
     allow: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
     deny: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
+    ports: frozenset[int] = attrs.field(default=None, converter=_port_set)
     resolver: Resolver | None = attrs.field(default=None)
 
     @allow_http.validator
@@ -128,7 +151,7 @@ class TargetPolicy:
         if scheme != "https" and not (scheme == "http" and self.allow_http):
             _refuse("the URL must start with https://")
         host, port = _host_and_port(parts["authority"])
-        location = self.check_host(host) + _checked_port(scheme, port)
+        location = self.check_host(host) + self._check_port(scheme, port)
         path = _without_dots(parts["path"] or "/") + parts["query"]
         path = _NOT_ASCII.sub(lambda match: quote(match[0]), path)
         sent = httpx.URL(f"https://host{path}").raw_path.decode("ascii")
@@ -144,7 +167,7 @@ class TargetPolicy:
         labels = name.split(".")
         if _NUMERIC_LABEL.fullmatch(labels[-1]):
             return self.check_address(name)
-        if not all(map(_LABEL.fullmatch, labels)) or len(name) > MAX_NAME_LENGTH:
+        if not all(map(_is_label, labels)) or len(name) > MAX_NAME_LENGTH:
             _refuse("the host is not a valid name; use one such as hooks.example.com")
         self._check_name(labels)
         return name
@@ -160,6 +183,14 @@ class TargetPolicy:
         if not _within(parsed, self.allow) and not _is_public(parsed):
             _refuse("the address is not public; use a public one")
         return str(parsed)
+
+    def _check_port(self, scheme: str, port: int | None) -> str:
+        if port in {None, DEFAULT_PORTS[scheme]}:
+            return ""
+        if port not in self.ports and (port not in _FREE_PORTS or port in _BAD_PORTS):
+            default = DEFAULT_PORTS[scheme]
+            _refuse(f"the port is not accepted; use {default}, or one from 1024 up that no well-known service uses")
+        return f":{port}"
 
     def _check_ipv6(self, host: str) -> str:
         if ":" not in host:
@@ -204,15 +235,6 @@ def _host_and_port(authority: str) -> tuple[str, int | None]:
     return match["host"], int(match["port"]) if match["port"] else None
 
 
-def _checked_port(scheme: str, port: int | None) -> str:
-    if port in {None, DEFAULT_PORTS[scheme]}:
-        return ""
-    if port not in _FREE_PORTS or port in _BAD_PORTS:
-        default = DEFAULT_PORTS[scheme]
-        _refuse(f"the port is not accepted; use {default}, or one from 1024 up that no well-known service uses")
-    return f":{port}"
-
-
 def _without_dots(path: str) -> str:
     first, *steps = path.split("/")
     kept: list[str] = []
@@ -226,12 +248,41 @@ def _without_dots(path: str) -> str:
 
 
 def _normalised(host: str) -> str:
-    if not host.isascii() or "xn--" in host.lower():
+    if not host.isascii():
         try:
-            host = idna.encode(host, uts46=True).decode("ascii")
+            labels = idna.uts46_remap(host, std3_rules=False).split(".")
+            host = ".".join([label if label.isascii() else _in_ascii(label) for label in labels])
         except UnicodeError:
             _refuse("the host is not a valid internationalised name; correct its spelling")
     return host.lower().removesuffix(".")
+
+
+def _in_ascii(label: str) -> str:
+    # IDNA 2008 knows neither emoji nor underscores, although both are registered and resolved. All else it decides.
+    known = "".join(char for char in label if char != "_" and category(char) not in _EMOJI)
+    if known == label or label.startswith(_PUNYCODE):
+        return idna.alabel(label).decode("ascii")
+    if not known.isascii():
+        idna.alabel(known)
+    return _PUNYCODE + label.encode("punycode").decode("ascii")
+
+
+def _is_label(label: str) -> bool:
+    if not _LABEL.fullmatch(label):
+        return False
+    if not label.startswith(_PUNYCODE):
+        return True
+    encoded = label.removeprefix(_PUNYCODE).encode("ascii")
+    try:
+        decoded = encoded.decode("punycode")
+        is_canonical = decoded.encode("punycode") == encoded
+    except UnicodeError:
+        return False
+    return is_canonical and not decoded.isascii() and all(map(_may_be_in_name, decoded))
+
+
+def _may_be_in_name(char: str) -> bool:
+    return char in _JOINERS or category(char) not in _NEVER_IN_NAMES
 
 
 def _is_private(labels: list[str]) -> bool:
