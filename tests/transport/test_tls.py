@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import queue
+import shutil
+import ssl
+import subprocess
+import threading
 
 import pytest
+import trustme
 from waiting import SECONDS, await_for
 
+from unihooks._model.targets import TargetPolicy
 from unihooks.testing._hostile import Hostile
 from unihooks.testing._transport_contract import send
 from unihooks.transport import HTTPTransport
@@ -130,6 +138,83 @@ def test_default_context_verifies_and_speaks_http_1_1_only():
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
     assert context.minimum_version.name == "TLSv1_2"
+
+
+def test_default_context_writes_no_keys_into_a_file(monkeypatch, tmp_path):
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    assert default_context().keylog_filename is None
+    assert not list(tmp_path.iterdir())
+
+
+async def tls_server(issued):
+    """Serve one answer on each connection, with this certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(context)
+
+    async def serve(reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    return server, f"https://localhost:{server.sockets[0].getsockname()[1]}/ok"
+
+
+@pytest.mark.parametrize(
+    "names,error", [((), "TLS certificate is not valid for this host"), (("localhost",), None)], ids=["alone", "beside"]
+)
+async def test_common_name_alone_names_no_host(made, names, error):
+    authority, trusting = trustme.CA(), default_context()
+    authority.configure_trust(trusting)
+    targets = TargetPolicy(allow=["127.0.0.0/8"], resolver=lambda host, port: ["127.0.0.1"])
+    server, url = await tls_server(authority.issue_cert(*names, common_name="localhost"))
+    async with server, contextlib.aclosing(HTTPTransport(targets, ssl_context=trusting)) as transport:
+        assert (await send(transport, url)).error == error
+
+
+@pytest.fixture
+def renegotiating(tmp_path):
+    """Give an authority and the port of a receiver that wants a new handshake when it has got a request."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("this test needs the command openssl")
+    authority = trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "chain.pem")
+    command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", tmp_path / "chain.pem", "-tls1_2", "-state"]
+    ports = queue.Queue()
+
+    def converse(process):
+        for line in process.stdout:
+            if line.startswith(b"ACCEPT ") and b":" in line:
+                ports.put(int(line.rpartition(b":")[2]))
+            elif line.startswith(b"POST "):
+                process.stdin.write(b"R\n")
+            elif b"SSLv3/TLS write finished" in line:
+                finished.append(line)
+                if len(finished) > 1:
+                    process.stdin.write(b"Q\n")
+
+    finished = []
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, bufsize=0, **pipes) as process:
+        reading = threading.Thread(target=converse, args=(process,))
+        reading.start()
+        yield authority, ports.get(timeout=SECONDS)
+        process.kill()
+        reading.join()
+    assert len(finished) == 1
+
+
+@pytest.mark.parametrize("new_context", [default_context, lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)])
+async def test_receiver_gets_no_second_handshake(renegotiating, new_context):
+    authority, port = renegotiating
+    trusting = new_context()
+    authority.configure_trust(trusting)
+    targets = TargetPolicy(allow=["127.0.0.0/8"], resolver=lambda host, port: ["127.0.0.1"])
+    async with contextlib.aclosing(HTTPTransport(targets, ssl_context=trusting)) as transport:
+        outcome = await send(transport, f"https://localhost:{port}/", seconds=SECONDS)
+    assert outcome.error == "the TLS connection was renegotiated, which is refused"
 
 
 async def test_aclose_ends_what_is_under_way(hostile, made):

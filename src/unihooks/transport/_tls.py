@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from typing import Final
 
 from unihooks.transport._connections import MAX_OVERHEAD_BYTES, PLAIN_BYTES, Connection, Scratch
-from unihooks.transport._errors import AttemptError, TLSFailed
+from unihooks.transport._errors import BODY_BROKE_OFF, AttemptError, TLSFailed
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
 
 _MAX_WIRE: Final = MAX_WIRE_BYTES + MAX_OVERHEAD_BYTES
@@ -18,6 +19,10 @@ _MAX_WIRE: Final = MAX_WIRE_BYTES + MAX_OVERHEAD_BYTES
 # Certificates and tickets take several times their size in OpenSSL's memory, as long as the connection or its session
 # lives. Above this limit neither is kept.
 _MAX_KEPT_BYTES: Final = 16 * 1024
+
+# A new handshake at the receiver's wish costs a millisecond each time. TLS 1.3 has none, but new keys, as many as these
+# for one answer.
+_MAX_REPLIES: Final = {"TLSv1.3": 4}
 
 # https://www.openssl.org/docs/man3.0/man3/X509_verify_cert_error_string.html
 _CERTIFICATE_FAULTS: Final = {
@@ -35,8 +40,15 @@ _CERTIFICATE_FAULTS: Final = {
 
 def default_context() -> ssl.SSLContext:
     """Return a context that trusts what the system trusts; making one takes about 25 ms, so share it."""
-    context = ssl.create_default_context()
+    # `ssl.create_default_context` would write the keys of all connections into the file that SSLKEYLOGFILE names.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    if sys.version_info >= (3, 13):
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    # The standard has left this out since 2011: a common name is free text.
+    context.hostname_checks_common_name = False
     # With DHE the server chooses the group, and a group of 10,000 bits costs a second of CPU.
     context.set_ciphers(":".join(cipher["name"] for cipher in context.get_ciphers() if cipher["kea"] != "kx-dhe"))
     context.set_alpn_protocols(["http/1.1"])
@@ -46,7 +58,7 @@ def default_context() -> ssl.SSLContext:
 class TLSConnection(Connection):
     """A connection whose bytes go through OpenSSL's memory BIOs."""
 
-    __slots__ = ("_asked", "_incoming", "_outgoing", "_ready", "_ssl", "_wire")
+    __slots__ = ("_asked", "_incoming", "_outgoing", "_ready", "_replies", "_ssl", "_wire")
 
     def __init__(
         self,
@@ -62,6 +74,7 @@ class TLSConnection(Connection):
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
         self._ready: asyncio.Future[None] | None = None
         self._asked = False
+        self._replies = 0
         self._wire = 0
 
     def shake_hands(self) -> asyncio.Future[None]:
@@ -86,7 +99,7 @@ class TLSConnection(Connection):
     def ask(self, data: bytes, parser: AnswerParser, started: float, deadline: float) -> asyncio.Future[None]:
         """Send a request; the future ends when the parser is done, or with an AttemptError."""
         if self._asked:
-            self._wire = 0
+            self._wire = self._replies = 0
         else:
             self._asked = True
             # Tickets may have arrived already. Anything else was not asked for, and closes the connection.
@@ -156,15 +169,23 @@ class TLSConnection(Connection):
         except ssl.SSLError as exc:
             self._break(exc)
             return
-        self._flush()
+        if self._outgoing.pending:
+            self._reply()
         if self._wire > _MAX_WIRE and self._parser is not None:
-            self._exceed(self._parser)
+            self._give_up(AttemptError("the answer is too large"), "the answer was too long and was cut")
 
-    def _exceed(self, parser: AnswerParser) -> None:
-        if parser.status is None:
-            self._fail(AttemptError("the answer is too large"))
+    def _reply(self) -> None:
+        self._replies += 1
+        if self._replies <= _MAX_REPLIES.get(self._ssl.version() or "", 0):
+            self._flush()
         else:
-            parser.cut("the answer was too long and was cut")
+            self._give_up(TLSFailed("the TLS connection was renegotiated, which is refused"), BODY_BROKE_OFF)
+
+    def _give_up(self, error: AttemptError, warning: str) -> None:
+        if self._parser is None or self._parser.status is None:
+            self._fail(error)
+        else:
+            self._parser.cut(warning)
             self._finish()
 
     def _break(self, exc: ssl.SSLError) -> None:
