@@ -23,6 +23,7 @@ from unihooks.exceptions import (
     InvalidPayload,
     InvalidWebhook,
     NotFound,
+    StoreError,
     TargetRefused,
     UnknownEventType,
     VerificationError,
@@ -35,6 +36,14 @@ OTHER_SECRET = "whsec_" + "R" * 43 + "="
 
 def urls(webhook):
     return [endpoint.url for endpoint in webhook.endpoints]
+
+
+def health(host, webhook):
+    return host.dispatcher.webhooks.health([webhook.id])[webhook.id].endpoints
+
+
+def refusing(*_):
+    raise StoreError("the database is locked")
 
 
 # Adding and reading.
@@ -720,6 +729,24 @@ def test_a_test_goes_to_an_inactive_webhook_signed_and_mapped_and_is_not_logged(
         host.verify(request, *webhook.secrets)
     assert not host.deliveries()
     assert not host.dispatcher.log.events()
+
+
+def test_a_test_that_is_taken_lets_its_endpoint_start_with_fresh_health(host):
+    webhook = host.webhook("/a", "/b")
+    host.receiver.always(503)
+    host.emit()
+    host.dispatcher.drain()
+    assert [one.failing for one in health(host, webhook)] == [True, True]
+    host.receiver.on("/a").always(204)
+    host.dispatcher.webhooks.send_test(webhook.id, product="chat", event_type="x", payload=1)
+    assert [one.failing for one in health(host, webhook)] == [False, True]
+
+
+def test_a_test_is_told_of_while_the_store_takes_no_changes(host, monkeypatch):
+    webhook = host.webhook()
+    monkeypatch.setattr(host.dispatcher.settings.store, "clear_health", refusing)
+    (attempt,) = host.dispatcher.webhooks.send_test(webhook.id, product="chat", event_type="x", payload=1)
+    assert attempt.succeeded
 
 
 def test_a_test_may_go_to_one_endpoint(host):

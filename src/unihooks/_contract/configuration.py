@@ -52,9 +52,14 @@ class Configuration(ABC):
 
         No other change comes between. The lane of each endpoint is then open exactly if the webhook is active and the
         endpoint enabled; closing and opening touches no delivery. New endpoints get a lane; those left out lose theirs
-        and their pending deliveries are cancelled (ENDPOINT_REMOVED). An endpoint that becomes enabled starts with
-        fresh health; time held counts for no health. Return the new webhook. `NotFound` if there is none.
+        and their pending deliveries are cancelled (ENDPOINT_REMOVED). An endpoint that becomes enabled, or whose URL
+        gets another origin, starts with fresh health; time held counts for no health. Return the new webhook.
+        `NotFound` if there is none.
         """
+
+    @abstractmethod
+    def clear_health(self, endpoint_ids: Collection[str]) -> None:
+        """Let these endpoints start with fresh health, as after a test that went well; unknown ones are left out."""
 
     @abstractmethod
     def delete_webhook(self, tenant: str, webhook_id: str) -> None:

@@ -84,8 +84,9 @@ class EventQueue(ABC):
 
         A result whose token does not is dropped whole. Of one whose delivery was cancelled meanwhile the attempt is
         kept, unless the event was erased, and nothing else changes; it is not accepted. Success clears the endpoint's
-        health; an endpoint with nothing but failures for 5 days is disabled (FAILING_TOO_LONG), as is one whose
-        result says so. A result without an attempt fails its delivery and changes nothing else.
+        health, as does a failure more than FAILING_SILENCE_US after the one before. An endpoint with nothing but
+        failures for 5 days is then disabled (FAILING_TOO_LONG) by a delivery that has failed twice or is not tried
+        again, as is one whose result says so. A result without an attempt fails its delivery and changes nothing else.
         """
 
     @abstractmethod

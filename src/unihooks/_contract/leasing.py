@@ -23,6 +23,8 @@ ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
 WEBHOOK_DELETED = "the webhook was deleted"
 FAILING_TOO_LONG = "nothing but failures for 5 days"
 FAILING_LIMIT_US = 5 * DAY
+# Failures that lie further apart say nothing about the time between them.
+FAILING_SILENCE_US = 36 * 3600 * SECOND
 ERASED = "the event was erased"
 # A worker that lives sends a heartbeat every 30 s.
 SEEN_WITHIN_US = 60 * SECOND

@@ -31,7 +31,7 @@ from unihooks._model.products import check_names
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus, to_status
 from unihooks.abc import WebhookFilter
-from unihooks.exceptions import Conflict, InvalidPayload, InvalidWebhook, NotFound
+from unihooks.exceptions import Conflict, InvalidPayload, InvalidWebhook, NotFound, StoreError
 
 _CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
 _MOST_OLD_SECRETS = 10
@@ -217,7 +217,9 @@ class Webhooks:
         webhook = self.get(id, tenant=tenant)
         chosen = webhook.endpoints if endpoint_id is None else (_find_endpoint(webhook, endpoint_id),)
         body = _rendered(webhook, encode(self._test_payload(product, event_type, payload)))
-        return self._send(webhook, chosen, product, event_type, body)
+        attempts = self._send(webhook, chosen, product, event_type, body)
+        self._note_test(chosen, attempts)
+        return attempts
 
     def preview(self, id: str, payload: Any, *, tenant: str = "default") -> Preview:
         """Return what the webhook's mapping makes of a payload."""
@@ -287,6 +289,14 @@ class Webhooks:
         if self._catalog is not None:
             for one in webhook.subscriptions:
                 self._catalog.check_subscription(one.product, one.event_type)
+
+    def _note_test(self, endpoints: Iterable[Endpoint], attempts: Attempts) -> None:
+        """Let endpoints that took a test start with fresh health, so that later failures are counted from now on."""
+        good = [endpoint.id for endpoint, attempt in zip(endpoints, attempts, strict=True) if attempt.succeeded]
+        # Whoever sends a test wants the answers; if the store is busy, the next delivery that goes through does this.
+        with contextlib.suppress(StoreError):
+            if good:
+                self._settings.store.clear_health(good)
 
     def _test_payload(self, product: str, event_type: str, payload: Any) -> Any:
         if self._catalog is not None and payload is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from attrs import Attribute, evolve, field, frozen
 
@@ -91,6 +92,12 @@ class Endpoint:
     def enabled(self) -> bool:
         """Tell whether the endpoint takes deliveries."""
         return self.state is EndpointState.ENABLED
+
+    @property
+    def origin(self) -> str:
+        """The scheme, host and port of its URL: another origin is another server."""
+        scheme, place, *_ = urlsplit(self.url)
+        return f"{scheme}://{place}"
 
 
 @frozen(kw_only=True)

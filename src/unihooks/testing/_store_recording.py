@@ -179,10 +179,10 @@ class RecordingRules:
     def test_an_endpoint_with_nothing_but_failures_for_5_days_is_disabled(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.pending()
-        for days in (0, 2, 2.9):
+        for days in (0, 1.5, 1.5, 1.5):
             scene.clock.advance(days * DAY)
             assert list(scene.retry(*scene.claim(), after=0).disabled) == []
-        scene.clock.advance(0.2 * DAY)
+        scene.clock.advance(0.5 * DAY)
         recorded = scene.retry(*scene.claim(), after=0)
         [endpoint] = webhook.endpoints
         assert list(recorded.disabled) == [(ACME, webhook.id, endpoint.id)]
@@ -201,10 +201,65 @@ class RecordingRules:
         scene.deliver(*scene.claim())
         assert scene.store.statistics().failing_endpoints == 0
         scene.pending()
-        for _ in range(2):
-            scene.clock.advance(2 * DAY)
+        for _ in range(4):
+            scene.clock.advance(1 * DAY)
             scene.retry(*scene.claim(), after=0)
         assert scene.endpoint(webhook).enabled
+
+    def test_a_silence_of_more_than_36_hours_starts_the_count_of_failures_anew(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        scene.failing_for(days=4.5)
+        scene.clock.advance(1.6 * DAY)
+        scene.retry(*scene.claim(), after=0)
+        assert (scene.endpoint(webhook).enabled, scene.health(webhook).failures) == (True, 1)
+        assert scene.health(webhook).failing_since == scene.clock()
+        scene.failing_for(days=4.9)
+        assert scene.endpoint(webhook).enabled
+        scene.failing_for(days=0.1)
+        assert not scene.endpoint(webhook).enabled
+
+    def test_the_first_failure_of_a_delivery_that_is_tried_again_disables_nothing(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        scene.failing_for(days=4.9)
+        scene.cancel_all()
+        scene.clock.advance(0.2 * DAY)
+        fresh = scene.claimed()
+        assert list(scene.retry(fresh, after=0).disabled) == []
+        assert scene.endpoint(webhook).enabled
+        assert len(scene.retry(*scene.claim(), after=0).disabled) == 1
+
+    def test_the_only_failure_of_a_delivery_that_has_no_retry_left_disables(self, scene: Scene) -> None:
+        scene.active()
+        scene.pending()
+        scene.failing_for(days=4.9)
+        scene.cancel_all()
+        scene.clock.advance(0.2 * DAY)
+        assert len(scene.fail(scene.claimed()).disabled) == 1
+
+    def test_an_endpoint_with_a_new_origin_starts_with_fresh_health(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.pending()
+        scene.failing_for(days=4.9)
+        scene.revise(webhook, endpoints=[evolve(webhook.endpoints[0], url=f"{URL}/v2")])
+        assert scene.health(webhook).failing, "only the path is new"
+        scene.revise(webhook, endpoints=[evolve(webhook.endpoints[0], url=OTHER_URL)])
+        assert (scene.health(webhook).failing_since, scene.health(webhook).failures) == (None, 0)
+        scene.failing_for(days=1)
+        assert scene.endpoint(webhook).enabled
+
+    def test_health_that_is_cleared_starts_the_count_of_failures_anew(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        first, second = webhook.endpoints
+        scene.emit()
+        scene.plan()
+        scene.failing_for(days=4.9)
+        scene.store.clear_health([first.id])
+        scene.store.clear_health([])
+        assert [scene.health(webhook, one).failing for one in (first, second)] == [False, True]
+        scene.failing_for(days=0.2)
+        assert [one.enabled for one in scene.store.get_webhook(ACME, webhook.id).endpoints] == [True, False]
 
     def test_time_held_is_not_time_failing(self, scene: Scene) -> None:
         webhook = scene.active()
@@ -213,11 +268,10 @@ class RecordingRules:
         scene.deactivate(webhook)
         scene.clock.advance(6 * DAY)
         scene.activate(webhook)
-        scene.clock.advance(4 * DAY)
         scene.retry(*scene.claim(), after=0)
+        scene.failing_for(days=4.9)
         assert scene.endpoint(webhook).enabled
-        scene.clock.advance(1 * DAY)
-        scene.retry(*scene.claim(), after=0)
+        scene.failing_for(days=0.1)
         assert not scene.endpoint(webhook).enabled
 
     def test_a_result_that_says_so_disables_the_endpoint_and_holds_its_siblings(self, scene: Scene) -> None:

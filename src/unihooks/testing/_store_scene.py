@@ -14,6 +14,7 @@ from attrs import evolve
 from unihooks._base.ids import new_id
 from unihooks._base.times import SECOND, from_us
 from unihooks._contract.planning import NewEvent
+from unihooks._contract.statistics import EndpointHealth
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import encode
 from unihooks._message.secrets import generate_secret
@@ -202,6 +203,25 @@ class Scene:
         ]
         return self.store.record(results)
 
+    def failing_for(self, *, days: float) -> None:
+        """Record failures of what is due, now and each half day until the end, that are all tried again."""
+        left = days * DAY
+        while True:
+            claimed = self.claim()
+            places = self.store.destinations([one.endpoint_id for one in claimed])
+            urls = [places[one.endpoint_id].url for one in claimed]
+            self.store.record(
+                [
+                    self.result(one, DeliveryState.PENDING, url=url, retry_in_us=0)
+                    for one, url in zip(claimed, urls, strict=True)
+                ]
+            )
+            if left <= 0:
+                return
+            step = min(DAY / 2, left)
+            self.clock.advance(step)
+            left -= step
+
     def result(self, claimed: Claimed, state: DeliveryState, *, url: str = URL, **changes: Any) -> Result:
         """Make the outcome of an attempt that starts and ends now."""
         good = state is DeliveryState.DELIVERED
@@ -250,6 +270,17 @@ class Scene:
     def deliveries(self, tenant: str = ACME, *, window: Window | None = None, **filters: Any) -> list[Delivery]:
         """List deliveries."""
         return self.store.list_deliveries(tenant, DeliveryFilter(**filters), window or Window(limit=250))
+
+    def cancel_all(self) -> None:
+        """Cancel every pending delivery."""
+        for one in self.deliveries(state=DeliveryState.PENDING):
+            self.store.cancel(one.tenant, one.id, "by hand")
+
+    def health(self, webhook: Webhook, endpoint: Endpoint | None = None) -> EndpointHealth:
+        """Return the health of an endpoint of the webhook, the first by default."""
+        wanted = endpoint or webhook.endpoints[0]
+        found = self.store.webhook_health(webhook.tenant, [webhook.id])[webhook.id].endpoints
+        return next(one for one in found if one.endpoint_id == wanted.id)
 
     def delivery(self, delivery_id: str, tenant: str = ACME) -> Delivery:
         """Return one delivery as it is now."""

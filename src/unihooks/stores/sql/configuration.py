@@ -80,6 +80,14 @@ def revise_webhook(
     return new
 
 
+def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> None:
+    """Let these endpoints start with fresh health."""
+    endpoints = list(endpoint_ids)
+    tx.pipeline(
+        Call("lock_lanes", values={"endpoints": endpoints}), Call("reset_health", values={"endpoints": endpoints})
+    )
+
+
 def delete_webhook(tx: Transaction, tenant: str, webhook_id: str) -> None:
     """Remove the webhook's rows and lanes; cancel what is pending."""
     lock_configuration(tx, [tenant])
@@ -182,9 +190,13 @@ def _fit_lanes(tx: Transaction, old: Webhook, new: Webhook, now: int) -> None:
     before = {item.id: item for item in old.endpoints}
     _add_lanes(tx, new, (item for item in new.endpoints if item.id not in before), now)
     kept = [item for item in new.endpoints if item.id in before]
-    tx.run("reset_health", endpoints=[item.id for item in kept if item.enabled and not before[item.id].enabled])
+    tx.run("reset_health", endpoints=[item.id for item in kept if _starts_afresh(before[item.id], item)])
     tx.run("open_lanes", endpoints=[item.id for item in kept if new.active and item.enabled], now=now)
     tx.run("close_lanes", endpoints=[item.id for item in kept if not (new.active and item.enabled)], now=now)
+
+
+def _starts_afresh(old: Endpoint, new: Endpoint) -> bool:
+    return (new.enabled and not old.enabled) or new.origin != old.origin
 
 
 def _add_lanes(tx: Transaction, webhook: Webhook, endpoints: Iterable[Endpoint], now: int) -> None:

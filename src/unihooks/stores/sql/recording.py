@@ -9,7 +9,7 @@ from operator import attrgetter
 from attrs import define
 
 from unihooks._model.log import DeliveryState
-from unihooks.abc import FAILING_LIMIT_US, FAILING_TOO_LONG, AttemptRow, Recorded, Result
+from unihooks.abc import FAILING_LIMIT_US, FAILING_SILENCE_US, FAILING_TOO_LONG, AttemptRow, Recorded, Result
 from unihooks.stores.sql.configuration import disable_endpoint, lock_configuration
 from unihooks.stores.sql.statistics import hour_rows
 from unihooks.stores.sql.transaction import Call, Row, Transaction
@@ -30,15 +30,18 @@ class _Health:
     last_success_at: int | None
     last_failure_at: int | None
 
-    def note(self, result: Result, now: int) -> str | None:
+    def note(self, result: Result, attempt: AttemptRow, now: int) -> str | None:
         """Count one result; return the reason to disable the endpoint, if there is one."""
         if result.state is DeliveryState.DELIVERED:
             self.failing_since, self.failures, self.last_success_at = None, 0, now
             return result.disable
-        self.failing_since = now if self.failing_since is None else self.failing_since
+        if self.failing_since is None or now - (self.last_failure_at or now) > FAILING_SILENCE_US:
+            self.failing_since, self.failures = now, 0
         self.failures += 1
         self.last_failure_at = now
-        too_long = now - self.failing_since >= FAILING_LIMIT_US
+        # A single failure of a new delivery may be a hiccup, which its retry will tell.
+        is_certain = attempt.number > 1 or result.state is DeliveryState.FAILED
+        too_long = is_certain and now - self.failing_since >= FAILING_LIMIT_US
         return result.disable or (FAILING_TOO_LONG if too_long else None)
 
 
@@ -195,9 +198,9 @@ def _attempt_row(item: Result, made: AttemptRow) -> Row:
 
 def _note_health(healths: dict[str, _Health], sent: Iterable[_Sent], now: int) -> list[tuple[Result, str]]:
     reasons = []
-    for item, _ in sent:
+    for item, attempt in sent:
         health = healths.get(item.claimed.endpoint_id)
-        reason = health and health.note(item, now)
+        reason = health and health.note(item, attempt, now)
         if reason:
             reasons.append((item, reason))
     return reasons

@@ -122,6 +122,7 @@ class SQLStore(Store):
     get_webhook = _verb("read", configuration.get_webhook)
     list_webhooks = _verb("read", configuration.list_webhooks)
     delete_webhook = _verb("write", configuration.delete_webhook)
+    clear_health = _verb("write", configuration.clear_health)
     destinations = _verb("read", configuration.destinations)
     renderings = _verb("ask", configuration.renderings)
     config_versions = _verb("ask", configuration.config_versions)

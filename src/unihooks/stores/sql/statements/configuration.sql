@@ -67,7 +67,7 @@ DELETE FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints)
 
 -- name: reset_health
 UPDATE unihooks.lanes SET failing_since = NULL, failures = 0
-WHERE endpoint_id = ANY(:endpoints)
+WHERE endpoint_id = ANY(:endpoints) AND failing_since IS NOT NULL
 
 -- name: find_answer
 SELECT digest, status, content FROM unihooks.answers WHERE tenant = :tenant AND key = :key
