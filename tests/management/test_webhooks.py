@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +19,7 @@ from unihooks import (
     Webhook,
     WebhookStatus,
 )
+from unihooks._message.signing import verification_key
 from unihooks.exceptions import (
     Conflict,
     InvalidHeader,
@@ -674,6 +677,39 @@ def test_a_bad_rotation_changes_nothing(host, bad):
     assert host.dispatcher.webhooks.get(webhook.id) == webhook
 
 
+def test_rotation_keeps_the_kind_of_the_secret(host):
+    webhook = host.webhook(secrets=[Secret.generate("v1a")])
+    fresh = host.dispatcher.webhooks.rotate_secret(webhook.id, overlap=0)
+    assert fresh.reveal().startswith("whsk_")
+    host.emit()
+    host.dispatcher.drain()
+    (request,) = host.received()
+    assert request.headers["webhook-signature"].startswith("v1a,")
+    host.verify(request, verification_key(fresh))
+
+
+def test_rotation_changes_the_kind_when_it_is_given_another(host):
+    webhook = host.webhook(secrets=[Secret.generate("v1a")])
+    host.dispatcher.webhooks.rotate_secret(webhook.id, secret=SECRET)
+    assert host.dispatcher.webhooks.rotate_secret(webhook.id).reveal().startswith("whsec_")
+
+
+def test_a_secret_that_cannot_sign_here_is_refused_when_it_is_configured(host, monkeypatch):
+    private = Secret.generate("v1a").reveal()
+    foreign = "whsk_" + base64.b64encode(base64.b64decode(private[5:])[:32] + bytes(32)).decode()
+    webhook = host.webhook()
+    with pytest.raises(InvalidWebhook, match="public half"):
+        host.webhook(secrets=[SECRET, foreign])
+    with pytest.raises(InvalidWebhook, match="public half"):
+        host.dispatcher.webhooks.rotate_secret(webhook.id, secret=foreign)
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
+    with pytest.raises(InvalidWebhook, match=r"unihooks\[crypto\]"):
+        host.webhook(secrets=[private])
+    with pytest.raises(InvalidWebhook, match=r"unihooks\[crypto\]"):
+        host.dispatcher.webhooks.rotate_secret(webhook.id, secret=private)
+    assert host.dispatcher.webhooks.get(webhook.id) == webhook
+
+
 def test_the_reference_library_verifies_a_real_request(new_dispatcher, receiver, host):
     dispatcher = new_dispatcher(clock=lambda: datetime.now(UTC))
     webhook = host.webhook(secrets=[SECRET])
@@ -688,8 +724,6 @@ def test_the_reference_library_verifies_a_real_request(new_dispatcher, receiver,
 
 
 def test_an_asymmetric_secret_signs_with_v1a(host):
-    import base64
-
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()

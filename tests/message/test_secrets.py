@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unihooks._message.secrets import Secret, check_signing_secret, decode_key, generate_secret
+from unihooks._message.secrets import Secret, check_signing_secret, decode_key, kind_of
+from unihooks._message.signing import sign
 from unihooks.exceptions import InvalidWebhook, UnihooksError
 
 CANARY = "canary-3f9a"
@@ -128,8 +129,23 @@ def test_only_text_can_be_a_secret(value):
         Secret(value)
 
 
+def test_a_generated_ed25519_secret_is_a_whole_key_pair_that_signs():
+    made = Secret.generate("v1a")
+    assert (kind_of(made), kind_of(Secret.generate(kind="v1"))) == ("v1a", "v1")
+    assert len(decode_key(made)[1]) == 64
+    assert sign("evt_1", 1, b"", made).startswith("v1a,")
+    assert made != Secret.generate("v1a")
+
+
+@pytest.mark.parametrize("kind", ["v2", "", None, "whsec_", ["v1"]])
+def test_an_unknown_kind_of_secret_is_refused(kind):
+    with pytest.raises(InvalidWebhook) as raised:
+        Secret.generate(kind)
+    assert raised.value.name == "kind"
+
+
 def test_generated_secrets_are_32_random_bytes_and_differ():
-    made = {generate_secret() for _ in range(50)}
+    made = {Secret.generate() for _ in range(50)}
     assert len(made) == 50
     assert all(decode_key(secret)[0] == "whsec_" for secret in made)
     assert {len(decode_key(secret)[1]) for secret in made} == {32}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unihooks._base.ids import new_id
 from unihooks._contract.planning import NewEvent
-from unihooks._message.secrets import generate_secret
+from unihooks._message.secrets import Secret
 from unihooks._model.webhooks import ActiveInterval, Endpoint, EventSubscription, Webhook
 from unihooks.abc import Capacity, EventFilter, Lease, Window
 
@@ -27,7 +27,7 @@ def add_webhook(store, *, endpoints=1, tenant="default", active=True):
         version=1,
         status="active" if active else "inactive",
         interval=ActiveInterval(activated_at=at, activated_mark=new_id("mrk_", at)) if active else None,
-        secrets=[generate_secret()],
+        secrets=[Secret.generate()],
         subscriptions=[EventSubscription("shop", "*")],
         endpoints=[Endpoint(f"https://h{n}.example/", id=new_id("end_", at)) for n in range(endpoints)],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unihooks._base.ids import new_id
 from unihooks._contract.planning import NewEvent
-from unihooks._message.secrets import generate_secret
+from unihooks._message.secrets import Secret
 from unihooks._model.webhooks import ActiveInterval, Endpoint, EventSubscription, Webhook
 
 
@@ -33,7 +33,7 @@ def make_webhook(store, *, endpoints=1, tenant="default", product="shop", event_
         version=1,
         status="active",
         interval=ActiveInterval(activated_at=at, activated_mark=id_),
-        secrets=[generate_secret()],
+        secrets=[Secret.generate()],
         subscriptions=[EventSubscription(product, event_type)],
         endpoints=[Endpoint(f"https://h{n}.example/", id=new_id("end_", at)) for n in range(endpoints)],
         **more,

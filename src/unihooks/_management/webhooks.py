@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
@@ -21,8 +21,8 @@ from unihooks._management.settings import Settings
 from unihooks._message.mapping import Preview
 from unihooks._message.payload import encode
 from unihooks._message.rendering import Rendering, RenderingFailed
-from unihooks._message.secrets import Secret, check_signing_secret, generate_secret
-from unihooks._message.signing import valid_secrets
+from unihooks._message.secrets import Secret, kind_of
+from unihooks._message.signing import Signer, valid_secrets
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_choice, check_filters, check_id, check_number, check_tenant
 from unihooks._model.endpoints import enabled, matched_endpoints, new_endpoints, normaliser
@@ -72,7 +72,8 @@ class Webhooks:
         """
         tenant = check_tenant(tenant)
         _check_webhook(webhook, tenant)
-        _check_lasting(webhook.secrets[:1])
+        secrets = webhook.secrets or (Secret.generate(),)
+        _check_signing(secrets)
         now = self._settings.store.now()
         moment = from_us(now)
         added = evolve(
@@ -81,7 +82,7 @@ class Webhooks:
             tenant=tenant,
             version=1,
             endpoints=new_endpoints(self._bounded(webhook).endpoints, normaliser(self._targets), now),
-            secrets=_stamped(webhook.secrets or (generate_secret(),), moment),
+            secrets=_stamped(secrets, moment),
             created_at=moment,
             updated_at=moment,
             interval=_activation(now) if webhook.active else None,
@@ -185,13 +186,17 @@ class Webhooks:
         overlap: timedelta | float = timedelta(hours=24),
         secret: str | Secret | None = None,
     ) -> Secret:
-        """Sign with `secret`, or a new one, from now on; the previous ones keep signing for `overlap` (0 to 7 days)."""
+        """Sign with `secret`, or a new one, from now on; the previous ones keep signing for `overlap` (0 to 7 days).
+
+        A new one is of the same kind as the current one: `v1` (HMAC) or `v1a` (Ed25519).
+        """
         lasting = _overlap(overlap)
-        fresh = secret if isinstance(secret, Secret) else generate_secret() if secret is None else Secret(secret)
-        check_signing_secret(fresh)
-        _check_lasting([fresh])
+        given = secret if secret is None or isinstance(secret, Secret) else Secret(secret)
+        if given is not None:
+            _check_signing([given])
 
         def revise(current: Webhook) -> Webhook:
+            fresh = given or Secret.generate(kind_of(current.secrets[0]))
             now = from_us(self._settings.store.now())
             old = _expiring(current.secrets, now, now + lasting, fresh)
             return self._touched(evolve(current, secrets=[*_stamped([fresh], now), *old]))
@@ -354,9 +359,10 @@ def _check_version(version: object) -> None:
         raise InvalidWebhook("version must be a whole number, as in webhook.version, or None", name="version")
 
 
-def _check_lasting(current: Iterable[Secret]) -> None:
-    # Without a secret that is still valid, the webhook could send nothing.
-    if any(secret.expires_at is not None for secret in current):
+def _check_signing(secrets: Sequence[Secret]) -> None:
+    """Refuse secrets that could not sign: their deliveries would stay pending for ever."""
+    Signer(secrets)
+    if secrets[0].expires_at is not None:
         raise InvalidWebhook("the current signing secret cannot expire; give it without expires_at", name="secrets")
 
 

@@ -22,6 +22,9 @@ _KEY_LENGTHS = {
     PRIVATE_PREFIX: ((32, 64), "base64 of a 32-byte seed or of seed and public key"),
     PUBLIC_PREFIX: ((32,), "base64 of a 32-byte public key"),
 }
+KINDS = {SECRET_PREFIX: "v1", PRIVATE_PREFIX: "v1a"}
+"""What the signatures of a secret begin with, by the prefix of the secret."""
+
 _HASH_KEY = secrets.token_bytes(32)
 
 
@@ -46,6 +49,21 @@ class Secret:
         self._value = str.__str__(value)
         self._expires_at = _utc(expires_at, "expires_at")
         self._created_at = _utc(created_at, "created_at")
+
+    @staticmethod
+    def generate(kind: str = "v1") -> Secret:
+        """Make a signing secret: "v1" signs with HMAC-SHA256 and, with the extra `crypto`, "v1a" with Ed25519.
+
+        >>> kind_of(Secret.generate())
+        'v1'
+        """
+        if kind not in KINDS.values():
+            raise InvalidWebhook("kind must be 'v1' or 'v1a'", name="kind")
+        if kind == "v1":
+            return Secret(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
+        key = ed25519().Ed25519PrivateKey.generate()
+        raw = key.private_bytes_raw() + key.public_key().public_bytes_raw()
+        return Secret(PRIVATE_PREFIX + base64.b64encode(raw).decode())
 
     @property
     def expires_at(self) -> datetime | None:
@@ -109,14 +127,6 @@ class _Redacted(Secret):
     __hash__ = object.__hash__
 
 
-def generate_secret() -> Secret:
-    """Make a signing secret: `whsec_` and the base64 of 32 random bytes.
-
-    >>> check_signing_secret(generate_secret())
-    """
-    return Secret(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
-
-
 def check_signing_secret(secret: str | Secret) -> None:
     """Raise `InvalidWebhook` unless messages can be signed with this secret.
 
@@ -130,6 +140,22 @@ base64 of 24 to 64 random bytes
     if prefix == PUBLIC_PREFIX:
         sentence = f"a {PUBLIC_PREFIX} key can only verify; sign with its {PRIVATE_PREFIX} key"
         raise InvalidWebhook(sentence, name="secret")
+
+
+def kind_of(secret: Secret) -> str:
+    """Return which signatures a signing secret makes: "v1" or "v1a"."""
+    return KINDS[_prefix(secret.reveal())]
+
+
+def ed25519() -> Any:
+    """Return what makes and reads Ed25519 keys, or raise `InvalidWebhook` where the extra is not installed."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError as exc:
+        install = 'install it with: pip install "unihooks[crypto]"'
+        sentence = f"{PRIVATE_PREFIX} and {PUBLIC_PREFIX} keys need cryptography; {install}"
+        raise InvalidWebhook(sentence, name="crypto") from exc
+    return ed25519
 
 
 def decode_key(secret: str | Secret) -> tuple[str, bytes]:

@@ -21,12 +21,13 @@ from unihooks._message.secrets import (
     Secret,
     check_signing_secret,
     decode_key,
+    ed25519,
     encoded,
 )
-from unihooks.exceptions import InvalidPayload, InvalidWebhook, UnihooksError, VerificationError
+from unihooks.exceptions import InvalidPayload, InvalidWebhook, VerificationError
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ed25519
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 ID_HEADER = "webhook-id"
 TIMESTAMP_HEADER = "webhook-timestamp"
@@ -195,8 +196,8 @@ class _HmacKey:
 class _Ed25519Key:
     """A key that verifies `v1a` signatures and, with its private part, makes them."""
 
-    public: ed25519.Ed25519PublicKey
-    private: ed25519.Ed25519PrivateKey | None = None
+    public: Ed25519PublicKey
+    private: Ed25519PrivateKey | None = None
 
     def sign(self, content: bytes) -> str:
         assert self.private is not None  # noqa: S101 - Signer refuses a key that cannot sign
@@ -231,15 +232,10 @@ def _key(secret: str | Secret) -> _HmacKey | _Ed25519Key:
 
 
 def _ed25519_key(prefix: str, raw: bytes) -> _Ed25519Key:
-    try:
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError as exc:
-        install = 'install it with: pip install "unihooks[crypto]"'
-        sentence = f"{PRIVATE_PREFIX} and {PUBLIC_PREFIX} keys need cryptography; {install}"
-        raise UnihooksError(sentence, name="crypto") from exc
+    keys = ed25519()
     if prefix == PUBLIC_PREFIX:
-        return _Ed25519Key(ed25519.Ed25519PublicKey.from_public_bytes(raw))
-    private = ed25519.Ed25519PrivateKey.from_private_bytes(raw[:_SEED_LENGTH])
+        return _Ed25519Key(keys.Ed25519PublicKey.from_public_bytes(raw))
+    private = keys.Ed25519PrivateKey.from_private_bytes(raw[:_SEED_LENGTH])
     public = private.public_key()
     if raw[_SEED_LENGTH:] not in {b"", public.public_bytes_raw()}:
         sentence = (

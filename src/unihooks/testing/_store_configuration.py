@@ -15,7 +15,7 @@ from attrs import evolve
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.rendering import Rendering
-from unihooks._message.secrets import Secret, generate_secret
+from unihooks._message.secrets import Secret
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Store, WebhookFilter, Window
@@ -44,7 +44,7 @@ class ConfigurationRules:
         assert scene.store.get_webhook(ACME, webhook.id) == webhook
 
     def test_a_webhook_comes_back_as_it_was_stored(self, scene: Scene) -> None:
-        expiring = Secret(generate_secret().reveal(), expires_at=scene.clock() + timedelta(days=1))
+        expiring = Secret(Secret.generate().reveal(), expires_at=scene.clock() + timedelta(days=1))
         webhook = scene.inactive(
             URL,
             OTHER_URL,
@@ -53,7 +53,7 @@ class ConfigurationRules:
             subscriptions=[EventSubscription("shop", "paid"), EventSubscription("shop", "*")],
             mapping=PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}),
             headers=HeaderSet({"Authorization": "Bearer s3cr3t"}),
-            secrets=[generate_secret(), expiring],
+            secrets=[Secret.generate(), expiring],
         )
         found = scene.store.get_webhook(ACME, webhook.id)
         assert found == webhook

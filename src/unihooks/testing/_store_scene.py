@@ -17,7 +17,7 @@ from unihooks._contract.planning import NewEvent
 from unihooks._contract.statistics import EndpointHealth
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import encode
-from unihooks._message.secrets import generate_secret
+from unihooks._message.secrets import Secret
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks._model.webhooks import ActiveInterval, Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
 from unihooks.abc import (
@@ -85,7 +85,7 @@ class Scene:
             "id": new_id("whk_", now),
             "tenant": ACME,
             "version": 1,
-            "secrets": [generate_secret()],
+            "secrets": [Secret.generate()],
             "created_at": from_us(now),
             "updated_at": from_us(now),
         }
