@@ -13,7 +13,7 @@ from unihooks._contract.statistics import (
 )
 from unihooks._delivery.worker import Worker
 from unihooks._dispatcher import Dispatcher
-from unihooks._management.log import Log
+from unihooks._management.log import BulkResult, Log
 from unihooks._management.overview import Overview
 from unihooks._management.paging import Page
 from unihooks._management.webhooks import Webhooks
@@ -32,6 +32,7 @@ from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription,
 __all__ = [
     "Activity",
     "Attempt",
+    "BulkResult",
     "Catalog",
     "Delivery",
     "DeliveryState",

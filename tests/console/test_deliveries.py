@@ -123,7 +123,7 @@ async def test_replays_are_rate_limited_per_tenant(dispatcher, authenticate, bro
     app = create_console(dispatcher, authenticate=authenticate, rates=rates)
     browser, path = browse(app=app), f"/deliveries/{sent(500).id}/replay"
     assert [(await browser.post(path)).status_code for _ in range(3)] == [200, 200, 429]
-    assert (await browser.post("/deliveries/replay")).headers["retry-after"] == "61"
+    assert (await browser.post("/deliveries/replay")).headers["retry-after"] == "31"
     assert (await browse("other", app=app).post(path)).status_code == 404
     now[0] = 31
     assert (await browser.post(path)).status_code == 200
@@ -176,3 +176,22 @@ async def test_missed_events_are_recovered(browser, webhook, dispatcher, receive
     answer = await browser.post(f"/webhooks/{webhook.id}/recover", {"period": "1h"})
     assert "missed are being sent" in text_of(answer)
     assert len(dispatcher.log.deliveries(tenant="acme")) == 1
+
+
+async def test_bulk_work_beyond_the_rate_is_done_in_part_and_says_so(dispatcher, authenticate, browse, webhook):
+    dispatcher.emit_many([("whatsapp", "message.received", {"sender": {}})] * 5, tenant="acme")
+    dispatcher.drain()
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    now = [0.0]
+    rates = Rates(replays=Limiter(Rate(3, 60), clock=lambda: now[0]))
+    browser = browse(app=create_console(dispatcher, authenticate=authenticate, rates=rates))
+    answer = await browser.post(f"/webhooks/{webhook.id}/recover", {"period": "1h"})
+    assert "Some of what this webhook missed is being sent." in text_of(answer)
+    for delivery in dispatcher.log.deliveries(tenant="acme"):
+        dispatcher.log.cancel(delivery.id, tenant="acme")
+    assert len(dispatcher.log.deliveries(tenant="acme")) == 3
+    assert (await browser.post("/deliveries/replay", {"state": "cancelled"})).status_code == 429
+    now[0] = 41
+    answer = await browser.post("/deliveries/replay", {"state": "cancelled"})
+    assert "Some of the deliveries are being sent." in text_of(answer)
+    assert len(dispatcher.log.deliveries(tenant="acme", state="pending")) == 2

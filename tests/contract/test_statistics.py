@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unihooks import DeliveryState, PayloadMapping, Webhook
+from unihooks import BulkResult, DeliveryState, PayloadMapping, Webhook
 from unihooks._base.times import from_us
 from unihooks._contract.statistics import BOUNDS_MS, HOUR, HourRow, activity, bucket, hour_counts, percentile, up_to
 from unihooks.exceptions import InvalidWebhook, NotFound
@@ -128,7 +128,7 @@ async def test_figures_have_awaitable_twins(host):
     assert (await host.dispatcher.webhooks.aactivity(webhook.id)).attempts == 1
     assert await host.dispatcher.log.acount() == 1
     assert await host.dispatcher.log.abody(delivery.id) == b'{"text":"hi"}'
-    assert await host.dispatcher.log.areplay_all() == 1
+    assert await host.dispatcher.log.areplay_all() == BulkResult(made=1, more=False)
     assert (await host.dispatcher.aoverview()).stats.due == 1
     assert len(await host.dispatcher.atenants()) == 1
 
@@ -154,24 +154,38 @@ def test_what_a_filter_shows_is_counted_and_replayed(host):
     log = host.dispatcher.log
     filters = {"state": DeliveryState.FAILED, "webhook_id": webhook.id, "until": host.clock.now}
     assert (log.count(**filters), log.count(most=3), log.count(tenant="other")) == (5, 3, 0)
-    assert log.replay_all(**filters) == 5
+    assert log.replay_all(**filters).made == 5
     host.dispatcher.drain()
     assert sorted(one.json()["n"] for one in host.received()) == list(range(5))
     assert [one.replay_of for one in host.deliveries(state="delivered")] == [one.id for one in gave_up]
 
 
 def test_a_replay_of_all_does_not_replay_its_own_replays(host, monkeypatch):
-    monkeypatch.setattr("unihooks._management.log._REPLAY_BATCH", 2)
+    monkeypatch.setattr("unihooks._management.log._BATCH", 2)
     host.webhook()
     failed(host, 5)
-    assert host.dispatcher.log.replay_all() == 5
+    assert host.dispatcher.log.replay_all().made == 5
 
 
 def test_no_more_are_replayed_than_asked_for(host):
     host.webhook()
     oldest = failed(host, 3)[:2]
-    assert host.dispatcher.log.replay_all(most=2) == 2
+    log = host.dispatcher.log
+    assert log.replay_all(most=2) == BulkResult(made=2, more=True)
     assert [one.replay_of for one in host.deliveries(state="pending")] == [one.id for one in oldest]
+    assert log.replay_all(most=1) == BulkResult(made=1, more=False)
+
+
+@pytest.mark.parametrize("filters", [{}, {"state": "failed"}])
+def test_a_replay_of_all_can_be_repeated(host, filters):
+    host.webhook()
+    failed(host, 3)
+    log = host.dispatcher.log
+    assert log.replay_all(**filters) == BulkResult(made=3, more=False)
+    assert log.replay_all(**filters) == BulkResult(made=0, more=False)
+    host.dispatcher.drain()
+    assert log.replay_all(**filters) == BulkResult(made=0, more=False)
+    assert len(host.received()) == 3
 
 
 @pytest.mark.parametrize("verb", ["count", "replay_all"])

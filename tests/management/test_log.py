@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import attrs
 import pytest
 
-from unihooks import DeliveryState, EventSubscription, PayloadMapping
+from unihooks import BulkResult, DeliveryState, EventSubscription, PayloadMapping
 from unihooks._contract.filters import DeliveryFilter, DeliveryFilters
 from unihooks.exceptions import Conflict, InvalidWebhook, NotFound
 from unihooks.testing import Answer
@@ -316,11 +316,11 @@ def test_recover_plans_what_was_missed_and_what_failed_and_nothing_twice(host):
         host.clock.advance(600)
     host.receiver.clear()
 
-    assert host.dispatcher.log.recover(webhook.id, since=start) == 2
-    assert host.dispatcher.log.recover(webhook.id, since=start) == 0
+    assert host.dispatcher.log.recover(webhook.id, since=start).made == 2
+    assert host.dispatcher.log.recover(webhook.id, since=start).made == 0
     assert host.dispatcher.drain().delivered == 2
     assert sorted(request.json() for request in host.received()) == ["failed", "missed"]
-    assert host.dispatcher.log.recover(webhook.id, since=start) == 0
+    assert host.dispatcher.log.recover(webhook.id, since=start).made == 0
 
 
 def test_recover_keeps_to_its_window(host):
@@ -333,7 +333,7 @@ def test_recover_keeps_to_its_window(host):
     host.dispatcher.drain()
     host.dispatcher.webhooks.activate(webhook.id)
 
-    assert host.dispatcher.log.recover(webhook.id, since=moments[1], until=moments[2]) == 1
+    assert host.dispatcher.log.recover(webhook.id, since=moments[1], until=moments[2]).made == 1
     host.dispatcher.drain()
     assert [request.json() for request in host.received()] == ["wanted"]
 
@@ -343,7 +343,28 @@ def test_recover_goes_through_more_than_one_batch(host):
     host.dispatcher.emit_many([("chat", "x", number) for number in range(450)])
     host.dispatcher.drain()
     host.dispatcher.webhooks.activate(webhook.id)
-    assert host.dispatcher.log.recover(webhook.id, since=host.clock.now) == 450
+    assert host.dispatcher.log.recover(webhook.id, since=host.clock.now).made == 450
+
+
+def test_recover_makes_up_to_a_number_and_says_whether_there_is_more(host):
+    webhook = host.webhook("/a", "/b", active=False)
+    start = host.clock.now
+    host.dispatcher.emit_many([("chat", "x", number) for number in range(5)])
+    host.dispatcher.drain()
+    host.dispatcher.webhooks.activate(webhook.id)
+    log = host.dispatcher.log
+    assert log.recover(webhook.id, since=start, most=3) == BulkResult(made=3, more=True)
+    assert log.recover(webhook.id, since=start, most=7) == BulkResult(made=7, more=False)
+    assert log.recover(webhook.id, since=start, most=1) == BulkResult(made=0, more=False)
+    assert len({(one.event_id, one.endpoint_id) for one in host.deliveries()}) == 10
+
+
+@pytest.mark.parametrize("most", [0, -1, True, 1.5, "5", 1_000_001])
+def test_recover_refuses_a_number_that_makes_no_sense(host, most):
+    webhook = host.webhook()
+    with pytest.raises(InvalidWebhook) as refused:
+        host.dispatcher.log.recover(webhook.id, since=host.clock.now, most=most)
+    assert refused.value.name == "most"
 
 
 def test_recover_plans_what_an_endpoint_missed_while_disabled(host):
@@ -355,10 +376,10 @@ def test_recover_plans_what_an_endpoint_missed_while_disabled(host):
     host.emit("missed")
     host.dispatcher.drain()
     since = host.clock.now - timedelta(seconds=1)
-    assert host.dispatcher.log.recover(webhook.id, since=since) == 0
+    assert host.dispatcher.log.recover(webhook.id, since=since).made == 0
 
     host.dispatcher.webhooks.enable_endpoint(webhook.id, webhook.endpoints[0].id)
-    assert host.dispatcher.log.recover(webhook.id, since=since) == 2
+    assert host.dispatcher.log.recover(webhook.id, since=since).made == 2
     host.dispatcher.drain()
     assert sorted(request.json() for request in host.received("/gone")[1:]) == ["failed", "missed"]
     assert len(host.received("/fine")) == 2
@@ -423,7 +444,7 @@ async def test_every_verb_has_an_awaitable_twin(host):
     assert len(await log.aattempts(delivery.id)) == 1
     assert (await log.areplay(delivery.id)).replay_of == delivery.id
     assert (await log.acancel(delivery.id)).state is DeliveryState.CANCELLED
-    assert await log.arecover(webhook.id, since=event.created_at) == 0
+    assert (await log.arecover(webhook.id, since=event.created_at)).made == 0
 
 
 def test_hosts_can_filter_by_all_that_stores_filter_by():

@@ -8,6 +8,7 @@ from typing import Any, assert_type
 from tenacity import stop_after_attempt, wait_fixed
 
 from unihooks import (
+    BulkResult,
     Catalog,
     Dispatcher,
     Endpoint,
@@ -80,7 +81,7 @@ for delivery in dispatcher.log.deliveries(tenant="acme", since=datetime.now(UTC)
 
     assert_type(dispatcher.log.body(delivery.id, tenant="acme"), bytes)
 assert_type(dispatcher.log.count(tenant="acme", state="failed"), int)
-assert_type(dispatcher.log.replay_all(tenant="acme", webhook_id=webhook.id, most=100), int)
+assert_type(dispatcher.log.replay_all(tenant="acme", webhook_id=webhook.id, most=100), BulkResult)
 assert_type(dispatcher.webhooks.health([webhook.id], tenant="acme"), dict[str, WebhookHealth])
 assert_type(dispatcher.webhooks.activity(webhook.id, tenant="acme", hours=168).p95_ms, float | None)
 assert_type(dispatcher.overview().stats, Stats)

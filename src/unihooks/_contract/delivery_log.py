@@ -45,12 +45,13 @@ class DeliveryLog(ABC):
 
     @abstractmethod
     def replay_many(
-        self, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
+        self, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int, most: int
     ) -> tuple[int, str | None]:
         """Replay, oldest first, what the filter shows among up to `limit` deliveries after one id and up to `last`.
 
-        Those that are pending or cannot be replayed are left out. Return how
-        many were made and the last delivery looked at, None when there are no more.
+        Each event is sent to an endpoint once: what is pending, or has been delivered by a replay, is left out, as is
+        what cannot be replayed. Return how many were made, `most` of them at most, and the last delivery that is done
+        with, None when there are no more.
         """
 
     @abstractmethod
@@ -62,14 +63,14 @@ class DeliveryLog(ABC):
 
     @abstractmethod
     def recover(
-        self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int
+        self, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int, most: int
     ) -> tuple[int, str | None]:
         """Plan for one webhook what it missed among up to `limit` events after the id `after`.
 
         Of events made in [since, until) that it is subscribed to, each enabled endpoint gets a delivery if it never had
         one, or a replay if its newest one failed or was held too long. One that could not be mapped is mapped anew, and
-        repeated only if that works now. Return how many were made and the last event looked at, None when there are no
-        more. `NotFound` if there is no such webhook.
+        repeated only if that works now. Return how many were made, `most` of them at most, and the last event that is
+        done with, None when there are no more. `NotFound` if there is no such webhook.
         """
 
     @abstractmethod

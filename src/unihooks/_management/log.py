@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
@@ -28,11 +29,18 @@ from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import InvalidWebhook
 
 CANCELLED_BY_HAND = "cancelled by hand"
-_RECOVER_BATCH = 200
-_REPLAY_BATCH = 200
+_BATCH = 200
 _MOST = 1_000_000
 
 T = TypeVar("T", Event, Delivery)
+
+
+@frozen(kw_only=True)
+class BulkResult:
+    """How many deliveries a call has made; `more` says that it has left some, for another call, at its limit."""
+
+    made: int
+    more: bool
 
 
 @frozen
@@ -122,24 +130,22 @@ class Log:
         self._settings.wake()
         return delivery
 
-    def replay_all(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
-        """Replay the deliveries that match the filters, oldest first, up to `most`; return how many were made.
+    def replay_all(
+        self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]
+    ) -> BulkResult:
+        """Replay the deliveries that match the filters, oldest first, up to `most`.
 
-        Pending deliveries are left out, since they are sent anyway, and so are those that cannot be
-        replayed. Replays are made in batches: after an error, those made before it stay.
+        Each event is sent to an endpoint once. What is pending or has been delivered by a replay is left out, so the
+        call can be repeated, as is what cannot be replayed. Replays are made in batches: after an error, those made
+        before it stay.
         """
         check_tenant(tenant)
         chosen, store = _to_delivery_filter(filters), self._settings.store
-        left = check_number("most", most, at_most=_MOST)
+        check_number("most", most, at_most=_MOST)
         newest = store.list_deliveries(tenant, chosen, Window(limit=1))
-        after: str | None = "" if newest else None
-        made = 0
-        while after is not None and made < left:
-            limit = min(_REPLAY_BATCH, left - made)
-            count, after = store.replay_many(tenant, chosen, after=after, last=newest[0].id, limit=limit)
-            made += count
-            self._settings.wake()
-        return made
+        if not newest:
+            return BulkResult(made=0, more=False)
+        return self._in_batches(partial(store.replay_many, tenant, chosen, last=newest[0].id, limit=_BATCH), most)
 
     def cancel(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Cancel a pending delivery; `Conflict` when it is not pending."""
@@ -147,24 +153,25 @@ class Log:
         return self._settings.store.cancel(tenant, check_id("delivery", delivery_id), CANCELLED_BY_HAND)
 
     def recover(
-        self, webhook_id: str, *, tenant: str = "default", since: datetime, until: datetime | None = None
-    ) -> int:
-        """Plan what this webhook missed, and what failed, among the events made in [since, until).
+        self,
+        webhook_id: str,
+        *,
+        tenant: str = "default",
+        since: datetime,
+        until: datetime | None = None,
+        most: int = 10_000,
+    ) -> BulkResult:
+        """Plan what this webhook missed, and what failed, among the events made in [since, until), up to `most`.
 
-        Return how many deliveries were made. Safe to repeat: what is pending or delivered by now is left alone.
+        Safe to repeat: what is pending or delivered by now is left alone.
         """
         check_tenant(tenant)
         check_id("webhook", webhook_id)
         store = self._settings.store
         first = check_moment("since", since)
         last = store.now() + 1 if until is None else check_moment("until", until)
-        made = 0
-        after: str | None = ""
-        while after is not None:
-            count, after = store.recover(tenant, webhook_id, first, last, after=after, limit=_RECOVER_BATCH)
-            made += count
-        self._settings.wake()
-        return made
+        check_number("most", most, at_most=_MOST)
+        return self._in_batches(partial(store.recover, tenant, webhook_id, first, last, limit=_BATCH), most)
 
     aevents = awaitable(events)
     aevent = awaitable(event)
@@ -177,6 +184,18 @@ class Log:
     areplay_all = awaitable(replay_all)
     acancel = awaitable(cancel)
     arecover = awaitable(recover)
+
+    def _in_batches(self, batch: Callable[..., tuple[int, str | None]], most: int) -> BulkResult:
+        """Repeat a verb of the store until it has made `most` deliveries, and finds another, or there are no more."""
+        made, after = 0, ""
+        while True:
+            count, reached = batch(after=after, most=most - made)
+            made += count
+            if count:
+                self._settings.wake()
+            if reached is None or (not count and reached == after):
+                return BulkResult(made=made, more=reached is not None)
+            after = reached
 
 
 def _to_delivery_filter(filters: DeliveryFilters) -> DeliveryFilter:

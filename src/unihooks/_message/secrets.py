@@ -144,7 +144,7 @@ base64 of 24 to 64 random bytes
 
 def kind_of(secret: Secret) -> str:
     """Return which signatures a signing secret makes: "v1" or "v1a"."""
-    return KINDS[_prefix(secret.reveal())]
+    return KINDS[decode_key(secret)[0]]
 
 
 def ed25519() -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from attrs import define, field, frozen
 
-# A recovery counts as this many replays, since its number of deliveries is only known afterwards.
-RECOVERY = 100
+from unihooks._management.log import BulkResult
+
+_SLICE = 1_000
 _MOST_TENANTS = 10_000
 
 
@@ -50,6 +51,24 @@ class Limiter:
             bucket.left -= count
             return 0.0
 
+    def take_some(self, tenant: str, most: int) -> int:
+        """Take up to `most`, as many as are left, and return how many."""
+        with self._lock:
+            bucket = self._refilled(tenant)
+            count = max(0, min(most, int(bucket.left)))
+            bucket.left -= count
+            return count
+
+    def wait(self, tenant: str) -> float:
+        """Return the seconds until one more can be taken."""
+        with self._lock:
+            return max(0.0, 1 - self._refilled(tenant).left) * self.rate.seconds / self.rate.burst
+
+    def give_back(self, tenant: str, count: int) -> None:
+        """Give back what was taken and not used."""
+        with self._lock:
+            self._refilled(tenant).left += count
+
     def _refilled(self, tenant: str) -> _Bucket:
         now = self.clock()
         bucket = self._buckets.pop(tenant, None) or _Bucket(self.rate.burst, now)
@@ -59,6 +78,23 @@ class Limiter:
         if len(self._buckets) > _MOST_TENANTS:
             del self._buckets[next(iter(self._buckets))]
         return bucket
+
+
+async def in_slices(
+    limiter: Limiter, tenant: str, verb: Callable[..., Awaitable[BulkResult]], most: int
+) -> tuple[BulkResult, float]:
+    """Repeat a verb that makes up to `most` deliveries, charging each that it makes, as far as the limiter allows.
+
+    Return what was made, and the seconds to wait before more can be; a call that makes nothing is charged one.
+    """
+    made = 0
+    while allowed := limiter.take_some(tenant, min(most - made, _SLICE)):
+        done = await verb(tenant=tenant, most=allowed)
+        made += done.made
+        limiter.give_back(tenant, allowed - (done.made or int(not made)))
+        if not done.more or made == most:
+            return BulkResult(made=made, more=done.more), 0.0
+    return BulkResult(made=made, more=True), limiter.wait(tenant)
 
 
 @frozen(kw_only=True)

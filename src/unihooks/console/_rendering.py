@@ -29,8 +29,10 @@ _DONE = {
     "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),
     "replayed": later("A new delivery with the same content is being sent."),
     "replayed_all": later("The new deliveries are being sent."),
+    "replayed_some": later("Some of the deliveries are being sent. Replay again in a minute for the rest."),
     "cancelled": later("The delivery is cancelled: there will be no further attempts."),
     "recovered": later("The events that this webhook missed are being sent."),
+    "recovered_some": later("Some of what this webhook missed is being sent. Recover again in a minute for the rest."),
 }
 
 

@@ -276,7 +276,7 @@ class ConfigurationRules:
             ("delivery", lambda: store.list_attempts(tenant, delivery.id, Window(limit=1))),
             ("delivery", lambda: store.replay(tenant, delivery.id)),
             ("delivery", lambda: store.cancel(tenant, delivery.id, "no")),
-            ("webhook", lambda: store.recover(tenant, webhook.id, 0, 1, after="", limit=1)),
+            ("webhook", lambda: store.recover(tenant, webhook.id, 0, 1, after="", limit=1, most=1)),
         ]
         for kind, verb in verbs:
             id_ = webhook.id if kind == "webhook" else delivery.id

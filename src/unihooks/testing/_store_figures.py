@@ -77,11 +77,11 @@ class FiguresRules:
         scene.fail(*failed)
         last = ids(failed)[-1]
         made, after = scene.store.replay_many(
-            ACME, DeliveryFilter(state=DeliveryState.FAILED), after="", last=last, limit=3
+            ACME, DeliveryFilter(state=DeliveryState.FAILED), after="", last=last, limit=3, most=9
         )
         assert (made, after) == (3, failed[2].id)
         assert after is not None
-        rest = scene.store.replay_many(ACME, DeliveryFilter(), after=after, last=last, limit=3)
+        rest = scene.store.replay_many(ACME, DeliveryFilter(), after=after, last=last, limit=3, most=9)
         assert rest == (2, None)
         claimed = scene.claim()
         assert [one.body for one in claimed] == [one.body for one in failed]
@@ -101,9 +101,49 @@ class FiguresRules:
         [event] = scene.events(event_id=erased.event_id)
         scene.erase(event)
         pending = scene.pending()
-        made = scene.store.replay_many(ACME, DeliveryFilter(), after="", last=pending.id, limit=10)
+        made = scene.store.replay_many(ACME, DeliveryFilter(), after="", last=pending.id, limit=10, most=9)
         assert made == (1, None)
         assert [one.replay_of for one in scene.deliveries() if one.replay_of] == [good.id]
+
+    def test_no_more_are_replayed_than_may_be(self, scene: Scene) -> None:
+        scene.active()
+        failed = [scene.claimed() for _ in range(3)]
+        scene.fail(*failed)
+        first, second, last = ids(failed)
+
+        def replay(after: str, most: int, limit: int = 10) -> tuple[int, str | None]:
+            return scene.store.replay_many(ACME, DeliveryFilter(), after=after, last=last, limit=limit, most=most)
+
+        assert replay("", 0) == (0, "")
+        assert replay("", 2) == (2, second)
+        assert replay(second, 0) == (0, second)
+        assert replay(second, 1) == (1, None)
+        assert replay("", 0, limit=2) == (0, second)
+        assert replay("", 9) == (0, None)
+        assert first < second
+
+    def test_what_a_replay_has_delivered_or_will_is_not_replayed_again(self, scene: Scene) -> None:
+        scene.active()
+        delivered, failed = scene.claimed(), scene.claimed()
+        scene.deliver(delivered)
+        scene.fail(failed)
+
+        def replay(**filters: Any) -> int:
+            last = scene.deliveries()[0].id
+            chosen = DeliveryFilter(**filters)
+            return scene.store.replay_many(ACME, chosen, after="", last=last, limit=10, most=9)[0]
+
+        assert replay(state=DeliveryState.FAILED) == 1
+        assert replay() == 1, "what was delivered without a replay is sent again if asked for"
+        assert replay() == 0
+        again = {one.event_id: one for one in scene.claim()}
+        scene.deliver(again[delivered.event_id])
+        scene.fail(again[failed.event_id])
+        assert replay() == 1, "of an event that failed twice one delivery is made"
+        [newest] = scene.deliveries(state=DeliveryState.PENDING)
+        assert newest.replay_of == again[failed.event_id].id
+        scene.deliver(*scene.claim())
+        assert [replay(state=DeliveryState.FAILED), replay(), replay(event_id=failed.event_id)] == [0, 0, 0]
 
     # Health.
 

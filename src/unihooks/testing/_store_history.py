@@ -122,10 +122,30 @@ class HistoryRules:
         scene.submit(*[scene.event() for _ in range(7)])
         scene.plan()
         scene.activate(webhook)
-        made, last = scene.store.recover(ACME, webhook.id, 0, 2**60, after="", limit=3)
+        made, last = scene.store.recover(ACME, webhook.id, 0, 2**60, after="", limit=3, most=100)
         assert (made, last) == (3, scene.events()[4].id)
         assert scene.recover(webhook, limit=3) == 4
         assert len({one.event_id for one in scene.deliveries()}) == 7
+
+    def test_recovering_makes_no_more_than_it_may_also_within_an_event(self, scene: Scene) -> None:
+        webhook = scene.inactive(URL, OTHER_URL, f"{URL}/3")
+        scene.submit(*[scene.event() for _ in range(3)])
+        scene.plan()
+        scene.activate(webhook)
+        *_, first = ids(scene.events())
+
+        def recover(after: str | None, most: int) -> tuple[int, str | None]:
+            assert after is not None
+            return scene.store.recover(ACME, webhook.id, 0, 2**60, after=after, limit=10, most=most)
+
+        assert recover("", 0) == (0, "")
+        assert recover("", 2) == (2, "")
+        made, after = recover("", 2)
+        assert (made, after) == (2, first)
+        assert recover(after, 0) == (0, first)
+        assert recover(after, 5) == (5, None)
+        assert recover("", 0) == (0, None)
+        assert len(scene.deliveries()) == 9
 
     def test_recovering_and_planning_make_one_delivery(self, scene: Scene) -> None:
         webhook = scene.active()

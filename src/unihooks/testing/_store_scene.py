@@ -294,7 +294,9 @@ class Scene:
         """Recover in batches until there are no more events; return how many deliveries were made."""
         made, after = 0, ""
         while True:
-            more, last = self.store.recover(webhook.tenant, webhook.id, since, until, after=after, limit=limit)
+            more, last = self.store.recover(
+                webhook.tenant, webhook.id, since, until, after=after, limit=limit, most=1_000
+            )
             made += more
             if last is None:
                 return made

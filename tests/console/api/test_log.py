@@ -45,7 +45,7 @@ async def test_what_a_filter_shows_is_counted_then_replayed(api, dispatcher, web
     narrow = {"event_type": "message.received", "state": "delivered"}
     assert (await api.get("/deliveries/count", **narrow)).json()["count"] == 3
     body = {"filter": narrow | {"since": "2020-01-01T00:00:00Z"}}
-    assert (await api.post("/deliveries/replay", body)).json() == {"replayed": 3}
+    assert (await api.post("/deliveries/replay", body)).json() == {"replayed": 3, "more": False, "retry_after": 0}
     assert len(dispatcher.log.deliveries(tenant="acme", state="pending")) == 3
 
 
@@ -56,8 +56,25 @@ async def test_what_a_webhook_missed_is_recovered(api, dispatcher, webhook):
     where, since = f"/webhooks/{webhook.id}/recover", {"since": "2020-01-01T00:00:00Z"}
     refused = await api.post(where, {"since": "yesterday"})
     assert (refused.status_code, refused.json()["field"]) == (422, "since")
-    assert (await api.post(where, since)).json() == {"recovered": 1}
-    assert (await api.post(where, since)).status_code == 429
+    assert (await api.post(where, since)).json() == {"recovered": 1, "more": False, "retry_after": 0}
+    assert (await api.post(where, since)).json() == {"recovered": 0, "more": False, "retry_after": 0}
+
+
+async def test_bulk_work_is_charged_by_what_it_makes_and_goes_on_when_it_is_asked_again(api, dispatcher, webhook):
+    dispatcher.webhooks.deactivate(webhook.id, tenant="acme")
+    dispatcher.emit_many([("chat", "message.received", number) for number in range(9)], tenant="acme")
+    dispatcher.drain()
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    where, since = f"/webhooks/{webhook.id}/recover", {"since": "2020-01-01T00:00:00Z"}
+    assert (await api.post(where, since | {"most": 2})).json() == {"recovered": 2, "more": True, "retry_after": 0}
+    cut = (await api.post(where, since)).json()
+    assert (cut["recovered"], cut["more"]) == (3, True)
+    assert 1 <= cut["retry_after"] <= 12
+    refused = await api.post(where, since)
+    assert (refused.status_code, int(refused.headers["retry-after"])) == (429, cut["retry_after"])
+    replayed = await api.post("/deliveries/replay", {"filter": {}})
+    assert replayed.status_code == 429
+    assert len(dispatcher.log.deliveries(tenant="acme", state="pending")) == 5
 
 
 async def test_a_pending_delivery_is_cancelled_and_no_other(api, dispatcher, delivery):

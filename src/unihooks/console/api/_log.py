@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
+from math import ceil
 from typing import Any
 
-from unihooks.console._rates import RECOVERY
+from unihooks._management.log import BulkResult
+from unihooks.console._rates import in_slices
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import PAGING, Call, operation, sending
@@ -54,20 +57,24 @@ async def count_deliveries(call: Call) -> dict[str, Any]:
 
 @sending("/deliveries/replay", "replayDeliveries", answer="Replayed", body="ReplayAll")
 async def replay_deliveries(call: Call) -> dict[str, Any]:
-    """Replay the deliveries that match a filter, oldest first, up to `most`; pending and erased ones are left out."""
-    filters, most = _filters(call.body["filter"]), call.body.get("most", _MOST)
-    _take(call, await call.dispatcher.log.acount(tenant=call.tenant, most=most, **filters))
-    return {"replayed": await call.dispatcher.log.areplay_all(tenant=call.tenant, most=most, **filters)}
+    """Replay the deliveries that match a filter, oldest first, up to `most`.
+
+    Left out are those that are pending, erased, or were delivered by a replay. If there is `more`, send the request
+    again after `retry_after` seconds, with another idempotency key.
+    """
+    return await _in_bulk(call, "replayed", partial(call.dispatcher.log.areplay_all, **_filters(call.body["filter"])))
 
 
 @sending("/webhooks/{webhook_id}/recover", "recoverDeliveries", answer="Recovered", body="Recovery")
 async def recover_deliveries(call: Call) -> dict[str, Any]:
-    """Plan what a webhook missed in a period, and send again what failed; return the number of deliveries."""
+    """Plan what a webhook missed in a period, and send again what failed, up to `most` deliveries.
+
+    If there is `more`, send the request again after `retry_after` seconds, with another idempotency key.
+    """
     webhook_id = call.path["webhook_id"]
     await call.dispatcher.webhooks.aget(webhook_id, tenant=call.tenant)
-    times = _filters(call.body)
-    _take(call, RECOVERY)
-    return {"recovered": await call.dispatcher.log.arecover(webhook_id, tenant=call.tenant, **times)}
+    times = {name: value for name, value in _filters(call.body).items() if name != "most"}
+    return await _in_bulk(call, "recovered", partial(call.dispatcher.log.arecover, webhook_id, **times))
 
 
 @operation("GET", _ONE, "getDelivery", answer="Delivery")
@@ -116,6 +123,15 @@ async def cancel_delivery(call: Call) -> dict[str, Any]:
 def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
     times: dict[str, datetime] = {one.name: one.read(given[one.name]) for one in FILTERS[-2:] if one.name in given}
     return {**given, **times}
+
+
+async def _in_bulk(call: Call, name: str, verb: Callable[..., Awaitable[BulkResult]]) -> dict[str, Any]:
+    """Carry out a verb as far as the tenant's rate allows, and say how to go on."""
+    limiter = call.settings.rates.replays
+    done, wait = await in_slices(limiter, call.tenant, verb, call.body.get("most", _MOST))
+    if wait and not done.made:
+        raise too_many(wait)
+    return {name: done.made, "more": done.more, "retry_after": ceil(wait)}
 
 
 def _take(call: Call, count: int) -> None:

@@ -81,6 +81,7 @@ _SECRET: dict[str, Schema] = {
     "secret": {"type": "string", "format": "password"},
     **each(MAYBE_TIME, "created_at", "expires_at"),
 }
+_MOST: Schema = {"type": "integer", "minimum": 1, "maximum": 10_000}
 _FILTERS: dict[str, Schema] = {
     **each(TEXT, "webhook_id", "endpoint_id", "event_id", "product", "event_type"),
     "state": {"type": "string", "enum": STATES},
@@ -189,10 +190,10 @@ COMPONENTS: dict[str, Schema] = {
     "Body": answered(body=TEXT),
     "Counted": answered(count=COUNT, most=COUNT),
     "Filter": asked(**_FILTERS),
-    "ReplayAll": asked("filter", filter=ref("Filter"), most={"type": "integer", "minimum": 1, "maximum": 10_000}),
-    "Replayed": answered(replayed=COUNT),
-    "Recovery": asked("since", since=_FILTERS["since"], until=_FILTERS["until"]),
-    "Recovered": answered(recovered=COUNT),
+    "ReplayAll": asked("filter", filter=ref("Filter"), most=_MOST),
+    "Replayed": answered(replayed=COUNT, more=BOOLEAN, retry_after=COUNT),
+    "Recovery": asked("since", since=_FILTERS["since"], until=_FILTERS["until"], most=_MOST),
+    "Recovered": answered(recovered=COUNT, more=BOOLEAN, retry_after=COUNT),
     # The catalog.
     "EventType": answered(name=TEXT, title=TEXT, description=MAYBE_TEXT, schema=ANY, example=ANY),
     "Product": answered(name=TEXT, title=TEXT, description=MAYBE_TEXT, event_types=list_of(ref("EventType"))),

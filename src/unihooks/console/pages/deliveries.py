@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,14 +13,14 @@ from unihooks.console import _delivery_filters
 from unihooks.console._access import Form, action, view
 from unihooks.console._delivery_filters import PERIODS, ChosenFilters
 from unihooks.console._formats import now
-from unihooks.console._rates import RECOVERY
+from unihooks.console._rates import in_slices
 from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.delivery import too_many
 
 _PER_PAGE = 30
-_MOST_REPLAYED = 5_000
+_MOST_AT_ONCE = 5_000
 
 
 @view(Permission.READ)
@@ -45,12 +47,11 @@ async def replay_all(request: Request, form: Form) -> Response:
     """Replay the matching deliveries."""
     filters = _delivery_filters.read(dict(form.pairs))
     settings, tenant = settings_of(request), viewer_of(request).tenant
-    log = settings.dispatcher.log
-    count = await log.acount(tenant=tenant, most=_MOST_REPLAYED, **filters.for_log())
-    if wait := settings.rates.replays.take(tenant, max(count, 1)):
+    verb = partial(settings.dispatcher.log.areplay_all, **filters.for_log())
+    done, wait = await in_slices(settings.rates.replays, tenant, verb, _MOST_AT_ONCE)
+    if wait and not done.made:
         return too_many(request, wait)
-    await log.areplay_all(tenant=tenant, most=_MOST_REPLAYED, **filters.for_log())
-    return _back(request, filters)
+    return _back(request, filters, "replayed_some" if done.more else "replayed_all")
 
 
 @action(Permission.SEND)
@@ -58,24 +59,26 @@ async def recover(request: Request, form: Form) -> Response:
     """Send what a webhook missed in a period, and what failed."""
     settings, webhook = settings_of(request), await webhook_of(request)
     tenant = viewer_of(request).tenant
-    if wait := settings.rates.replays.take(tenant, RECOVERY):
-        return too_many(request, wait)
     since = now() - PERIODS.get(form.get("period"), PERIODS["24h"])
-    await settings.dispatcher.log.arecover(webhook.id, tenant=tenant, since=since)
-    return go_to(request, "webhook_deliveries", done="recovered", webhook_id=webhook.id)
+    verb = partial(settings.dispatcher.log.arecover, webhook.id, since=since)
+    done, wait = await in_slices(settings.rates.replays, tenant, verb, _MOST_AT_ONCE)
+    if wait and not done.made:
+        return too_many(request, wait)
+    told = "recovered_some" if done.more else "recovered"
+    return go_to(request, "webhook_deliveries", done=told, webhook_id=webhook.id)
 
 
 async def _asked(request: Request, filters: ChosenFilters) -> Response:
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     webhook = await dispatcher.webhooks.aget(filters["webhook"], tenant=tenant) if filters["webhook"] else None
-    count = await dispatcher.log.acount(tenant=tenant, most=_MOST_REPLAYED, **filters.for_log())
-    return page(request, "replay.html", filters=filters, webhook=webhook, count=count, most=_MOST_REPLAYED)
+    count = await dispatcher.log.acount(tenant=tenant, most=_MOST_AT_ONCE, **filters.for_log())
+    return page(request, "replay.html", filters=filters, webhook=webhook, count=count, most=_MOST_AT_ONCE)
 
 
-def _back(request: Request, filters: ChosenFilters) -> Response:
+def _back(request: Request, filters: ChosenFilters, done: str) -> Response:
     if filters["webhook"]:
-        return go_to(request, "webhook_deliveries", done="replayed_all", webhook_id=filters["webhook"])
-    return go_to(request, "deliveries", done="replayed_all")
+        return go_to(request, "webhook_deliveries", done=done, webhook_id=filters["webhook"])
+    return go_to(request, "deliveries", done=done)
 
 
 async def _listed(request: Request, webhook: Webhook | None) -> Response:

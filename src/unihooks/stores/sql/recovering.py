@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from attrs import frozen
 
@@ -14,6 +15,8 @@ from unihooks.stores.sql.configuration import get_webhook, share_configuration
 from unihooks.stores.sql.log import ids_between
 from unihooks.stores.sql.replaying import failed_to_render, insert_due
 from unihooks.stores.sql.transaction import Row, Transaction
+
+_DELIVERIES_PER_CALL = 1_000
 
 
 @frozen
@@ -34,11 +37,14 @@ class _Newest:
 
 
 def recover(
-    tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int
+    tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int, most: int
 ) -> tuple[int, str | None]:
     """Plan what the webhook missed of the next `limit` events; return how many deliveries and where to go on."""
     share_configuration(tx, [tenant])
     webhook = get_webhook(tx, tenant, webhook_id)
+    # However many endpoints there are, a call holds up others for no longer than it takes to plan so many deliveries.
+    most = min(most, _DELIVERIES_PER_CALL)
+    limit = max(1, min(limit, _DELIVERIES_PER_CALL // len(webhook.endpoints)))
     events = tx.fetch(
         "events_to_recover",
         kinds=[f"{item.product} {item.event_type}" for item in webhook.subscriptions],
@@ -48,8 +54,12 @@ def recover(
         until=until,
         limit=limit,
     )
-    made = insert_due(tx, tenant, list(_missed(tx, webhook, events)))
-    return len(made), events[-1][0] if len(events) == limit else None
+    missed = list(islice(_missed(tx, webhook, events), most + 1))
+    made = len(insert_due(tx, tenant, missed[:most]))
+    if len(missed) > most:
+        # The next call finds what this one has made of the first event that is not done with.
+        return made, max((event_id for event_id, *_ in events if event_id < missed[most][0]), default=after)
+    return made, events[-1][0] if len(events) == limit else None
 
 
 def _missed(tx: Transaction, webhook: Webhook, events: list[Row]) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from operator import attrgetter
 
 from attrs import frozen
 
@@ -21,7 +22,10 @@ from unihooks.stores.sql.transaction import Row, Transaction
 
 @frozen
 class _Original:
-    """A delivery that is to be sent again, if it can be; `size` is that of its event's body."""
+    """A delivery that is to be sent again, if it can be; `size` is that of its event's body.
+
+    `was_replayed` says that a replay of the same event to the same endpoint is pending, or has been delivered.
+    """
 
     id: str
     event_id: str
@@ -33,6 +37,7 @@ class _Original:
     state: str
     attempt_count: int
     has_endpoint: bool
+    was_replayed: bool
     size: int
 
     def check(self) -> None:
@@ -47,8 +52,9 @@ class _Original:
 
     @property
     def is_worthwhile(self) -> bool:
-        """Whether it can be sent again, and will not be without."""
-        return bool(self.has_endpoint and self.size and self._was_rendered) and self.state != DeliveryState.PENDING
+        """Whether it can be sent again, and is not sent without."""
+        can_be_sent = bool(self.has_endpoint and self.size and self._was_rendered)
+        return can_be_sent and not self.was_replayed and self.state != DeliveryState.PENDING
 
     @property
     def _was_rendered(self) -> bool:
@@ -81,14 +87,19 @@ def replay(tx: Transaction, tenant: str, delivery_id: str) -> Delivery:
 
 
 def replay_many(
-    tx: Transaction, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int
+    tx: Transaction, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int, most: int
 ) -> tuple[int, str | None]:
-    """Replay up to `limit` deliveries after one id and up to another; return how many, and where to go on."""
+    """Replay up to `most` of `limit` deliveries after one id and up to another; return how many, and where to go on."""
     share_configuration(tx, [tenant])
     newest_first = list_delivery_ids(tx, tenant, filters, Window(limit=limit, newer_than=after))
     ids = [id_ for id_ in reversed(newest_first) if id_ <= last]
-    chosen = [one.again() for one in _originals(tx, tenant, ids) if one.is_worthwhile]
-    return len(insert_due(tx, tenant, chosen)), ids[-1] if len(ids) == limit else None
+    worthwhile = (one for one in _originals(tx, tenant, ids) if one.is_worthwhile)
+    # The newest of each event and endpoint, since all of them would send the same bytes.
+    chosen = sorted({(one.event_id, one.endpoint_id): one for one in worthwhile}.values(), key=attrgetter("id"))
+    made = len(insert_due(tx, tenant, [one.again() for one in chosen[:most]]))
+    if len(chosen) > most:
+        return made, chosen[most - 1].id if most else after
+    return made, ids[-1] if len(ids) == limit else None
 
 
 def insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection[str]:
