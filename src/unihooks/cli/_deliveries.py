@@ -13,7 +13,7 @@ from unihooks._model.log import Attempt, Delivery
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
 from unihooks.cli._options import delivery_filters, json_option, paging_options, split_filters, tenant_option
-from unihooks.cli._replays import replay_deliveries
+from unihooks.cli._replays import replay_ids, replay_matching
 from unihooks.cli._tables import Column, console, plain, show_fields, show_rows
 from unihooks.cli._values import (
     attempt_value,
@@ -114,13 +114,17 @@ def replay(
     """Replay deliveries, by id or by filter.
 
     Filters choose what `deliveries list` shows with them. Each delivery is sent
-    again as a new delivery with the same body and the same webhook-id; if
-    several are of the same event and endpoint, it is sent once.
+    again as a new delivery with the same body and the same webhook-id. With
+    filters, each event is sent to an endpoint once, and not at all if a replay
+    of it is pending or was delivered.
     """
     filters = split_filters(options)
     if bool(delivery_ids) + bool(filters) + every != 1:
         raise click.UsageError("use either ids, or filters such as --state failed, or --all")
-    replay_deliveries(dispatcher, tenant=tenant, ids=delivery_ids, filters=filters, ask=not yes, as_json=as_json)
+    if delivery_ids:
+        replay_ids(dispatcher, tenant=tenant, ids=delivery_ids, as_json=as_json)
+    else:
+        replay_matching(dispatcher, tenant=tenant, filters=filters, ask=not yes, as_json=as_json)
 
 
 def show_attempts(attempts: list[Attempt], *, out: Console) -> None:

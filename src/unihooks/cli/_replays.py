@@ -1,18 +1,20 @@
-"""Replay many deliveries: find them, ask, send them again, and report."""
+"""Replay deliveries: those with some ids one by one, or all that match filters in bulk; and report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 from attrs import Factory, define
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._model.log import Delivery
-from unihooks.cli._listing import counted, everything
+from unihooks.cli._listing import counted
 from unihooks.cli._values import write_json
 from unihooks.exceptions import Conflict, NotFound
+
+_SLICE = 1_000
+_MOST = 1_000_000
 
 
 @define
@@ -23,50 +25,50 @@ class _Outcome:
     refused: list[dict[str, str]] = Factory(list)
 
 
-def replay_deliveries(
-    dispatcher: Dispatcher, *, tenant: str, ids: Sequence[str], filters: dict[str, Any], ask: bool, as_json: bool
-) -> None:
-    """Replay the deliveries with these ids, or those that match the filters, after a question."""
-    if ids:
-        found = [dispatcher.log.delivery(one, tenant=tenant) for one in dict.fromkeys(ids)]
-    else:
-        found = list(
-            everything(lambda limit, at: dispatcher.log.deliveries(tenant=tenant, limit=limit, cursor=at, **filters))
-        )
-    chosen = _once_per_endpoint(found)
-    if chosen and ask and not ids:
-        click.confirm(_question(len(found), len(chosen)), abort=True, err=True)
+def replay_ids(dispatcher: Dispatcher, *, tenant: str, ids: Sequence[str], as_json: bool) -> None:
+    """Replay the deliveries with these ids."""
+    chosen = [dispatcher.log.delivery(one, tenant=tenant).id for one in dict.fromkeys(ids)]
     outcome = _Outcome()
     try:
-        _replay(dispatcher, tenant, chosen, outcome)
+        for id_ in counted(chosen, "replayed", len(chosen)):
+            _replay(dispatcher, tenant, id_, outcome)
     finally:
         _report(outcome, len(chosen), as_json=as_json)
     if outcome.refused:
         click.get_current_context().exit(1)
 
 
-def _once_per_endpoint(found: Iterable[Delivery]) -> list[Delivery]:
-    """Keep the newest delivery per event and endpoint, since all of them would send the same bytes."""
-    kept: dict[tuple[str, str], Delivery] = {}
-    for delivery in found:
-        kept.setdefault((delivery.event_id, delivery.endpoint_id), delivery)
-    return list(kept.values())
+def replay_matching(dispatcher: Dispatcher, *, tenant: str, filters: dict[str, Any], ask: bool, as_json: bool) -> None:
+    """Replay all deliveries that match the filters, after a question."""
+    found = dispatcher.log.count(tenant=tenant, most=_MOST, **filters)
+    if found and ask:
+        click.confirm(f"Replay {found} {_noun(found)}? Each event is sent to an endpoint once", abort=True, err=True)
+    made = sum(1 for _ in counted(_replayed(dispatcher, tenant, filters, found), "replayed", found))
+    if as_json:
+        write_json({"found": found, "made": made})
+        return
+    click.echo(f"{made} of {found} {_noun(found)} replayed")
+    if made < found:
+        click.echo("the others are pending, were delivered by a replay, or cannot be sent any more", err=True)
 
 
-def _question(found: int, chosen: int) -> str:
-    again = "" if found == chosen else f" ({found} found; each event is sent to an endpoint once)"
-    return f"Replay {chosen} {_noun(chosen)}{again}?"
+def _replayed(dispatcher: Dispatcher, tenant: str, filters: dict[str, Any], found: int) -> Iterator[None]:
+    """Replay in slices, and yield once for each delivery that was made."""
+    made, more = 0, found > 0
+    # A replay that fails meanwhile may match as well: no more are made than were found before.
+    while more and made < found:
+        done = dispatcher.log.replay_all(tenant=tenant, most=min(_SLICE, found - made), **filters)
+        made, more = made + done.made, done.more
+        yield from [None] * done.made
 
 
-def _replay(dispatcher: Dispatcher, tenant: str, chosen: Sequence[Delivery], outcome: _Outcome) -> None:
-    """Replay from the oldest to the newest, the order in which they were emitted."""
-    for delivery in counted(reversed(chosen), "replayed", len(chosen)):
-        try:
-            made = dispatcher.log.replay(delivery.id, tenant=tenant)
-        except (Conflict, NotFound) as error:
-            outcome.refused.append({"id": delivery.id, "reason": str(error)})
-        else:
-            outcome.replayed.append({"id": made.id, "replay_of": delivery.id})
+def _replay(dispatcher: Dispatcher, tenant: str, id_: str, outcome: _Outcome) -> None:
+    try:
+        made = dispatcher.log.replay(id_, tenant=tenant)
+    except (Conflict, NotFound) as error:
+        outcome.refused.append({"id": id_, "reason": str(error)})
+    else:
+        outcome.replayed.append({"id": made.id, "replay_of": id_})
 
 
 def _report(outcome: _Outcome, chosen: int, *, as_json: bool) -> None:
