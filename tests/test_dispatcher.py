@@ -3,14 +3,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import aiosqlite
 import httpx
 import pytest
 
-from unihooks import Catalog, DeliveryState, Dispatcher, TargetPolicy, Webhook
+from unihooks import Catalog, DeliveryState, Dispatcher, Emission, TargetPolicy, Webhook
 from unihooks.abc import Emitter
 from unihooks.exceptions import (
     Conflict,
@@ -76,12 +78,60 @@ def test_emit_many_of_nothing_is_nothing(host):
     assert host.dispatcher.emit_many([]) == []
 
 
-@pytest.mark.parametrize("one", [("chat", "x"), ("chat", "x", 1, 2), "abc", None])
+@pytest.mark.parametrize("one", [("chat", "x"), ("chat", "x", 1, "key"), "abc", None])
 def test_emit_many_takes_triples(host, one):
     with pytest.raises(InvalidPayload, match="triples") as refused:
         host.dispatcher.emit_many([("chat", "x", 1), one])
     assert refused.value.name == "events"
     assert not host.dispatcher.log.events()
+
+
+def test_emit_many_takes_emissions_with_keys(host):
+    host.webhook()
+    first = host.emit({"n": 1}, idempotency_key="one")
+    again, other, plain = host.dispatcher.emit_many(
+        [
+            Emission("chat", "message.received", {"n": 1}, idempotency_key="one"),
+            Emission("chat", "message.received", {"n": 2}, "two"),
+            ("chat", "message.received", {"n": 3}),
+        ]
+    )
+    assert again == first
+    assert [one.payload for one in (again, other, plain)] == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert host.dispatcher.drain().delivered == 3
+
+
+def test_emit_many_stores_none_if_a_key_was_used_for_another_event(host):
+    host.emit(1, idempotency_key="one")
+    with pytest.raises(IdempotencyConflict):
+        host.dispatcher.emit_many([("chat", "x", 1), Emission("chat", "x", 2, "two"), Emission("chat", "x", 2, "one")])
+    assert len(host.dispatcher.log.events()) == 1
+    with pytest.raises(InvalidPayload, match="idempotency_key"):
+        host.dispatcher.emit_many([Emission("chat", "x", 2, "")])
+
+
+def test_emit_many_joins_the_hosts_transaction(tmp_path):
+    with Dispatcher(SQLiteStore(tmp_path / "host.db")) as dispatcher:
+        dispatcher.migrate()
+        with closing(sqlite3.connect(tmp_path / "host.db", isolation_level=None)) as connection:
+            for end, count in (("ROLLBACK", 0), ("COMMIT", 2)):
+                connection.execute("BEGIN IMMEDIATE")
+                events = dispatcher.emit_many([("chat", "x", 1), Emission("chat", "x", 2, "k")], connection=connection)
+                assert [event.payload for event in events] == [1, 2]
+                connection.execute(end)
+                assert len(dispatcher.log.events()) == count
+        assert dispatcher.emit_many([], connection=connection) == []
+
+
+async def test_emit_many_joins_an_asynchronous_transaction(tmp_path):
+    async with Dispatcher(SQLiteStore(tmp_path / "host.db")) as dispatcher:
+        dispatcher.migrate()
+        async with aiosqlite.connect(tmp_path / "host.db", isolation_level=None) as connection:
+            await connection.execute("BEGIN IMMEDIATE")
+            events = await dispatcher.aemit_many([("chat", "x", 1), ("chat", "x", 2)], connection=connection)
+            await connection.commit()
+        assert set(dispatcher.log.events()) == set(events)
+        assert [event.payload for event in await dispatcher.aemit_many([Emission("chat", "x", 3, "k")])] == [3]
 
 
 def test_emit_many_stores_none_if_one_is_bad(host):

@@ -13,6 +13,7 @@ from unihooks._contract.statistics import (
 )
 from unihooks._delivery.worker import Worker
 from unihooks._dispatcher import Dispatcher
+from unihooks._management.emissions import Emission
 from unihooks._management.log import BulkResult, Log
 from unihooks._management.overview import Overview
 from unihooks._management.paging import Page
@@ -38,6 +39,7 @@ __all__ = [
     "DeliveryState",
     "Dispatcher",
     "DrainResult",
+    "Emission",
     "Endpoint",
     "EndpointHealth",
     "EndpointState",

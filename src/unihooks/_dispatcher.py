@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import ssl
@@ -16,27 +15,24 @@ from typing import Any, Self
 from attrs import evolve
 
 from unihooks._base.awaitable import awaitable, in_own_thread
-from unihooks._base.ids import new_id
 from unihooks._base.times import Clock, from_us, optional_microseconds
 from unihooks._contract.leasing import DrainResult
-from unihooks._contract.planning import NewEvent
 from unihooks._contract.statistics import Stats, TenantStatistics
 from unihooks._delivery.emit_batching import EmitBatcher
 from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
 from unihooks._delivery.worker import Worker, WorkerThread, drain
+from unihooks._management.emissions import Emission, EventMaker, check_emissions
 from unihooks._management.log import Log
 from unihooks._management.option_checks import (
     check_callables,
     check_clock,
     check_counts,
-    check_key,
     check_kinds,
     check_seconds,
     check_store,
     check_times,
-    check_triples,
     to_addresses,
 )
 from unihooks._management.overview import Overview, Watch
@@ -44,11 +40,9 @@ from unihooks._management.paging import Page, paginate
 from unihooks._management.retention import erase, prune
 from unihooks._management.settings import Hook, Settings
 from unihooks._management.webhooks import Bounds, Webhooks
-from unihooks._message.payload import encode, unordered
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_tenant
 from unihooks._model.log import Event
-from unihooks._model.products import check_names
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._model.targets import TargetPolicy
 from unihooks.abc import EmitOutcome, Store
@@ -120,6 +114,7 @@ class Dispatcher:
             store.use_clock(clock)
         self.catalog = catalog
         self._store = store
+        self._maker = EventMaker(store, catalog)
         self._batcher = EmitBatcher(store)
         self._no_worker = _NoWorkerWarning(store)
         self._watch = Watch(store)
@@ -166,7 +161,7 @@ class Dispatcher:
             StoreError: The database cannot be used, or `connection` leads to another one.
             TypeError: `connection` is of a kind that is not known, or asynchronous: use `aemit`.
         """
-        new = self._new_event(product, event_type, payload, tenant, idempotency_key)
+        new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
             return _with_payload(self._store.emit_on(connection, new), payload)
         event = _settled(self._store.insert_events([new])[0], payload)
@@ -188,7 +183,7 @@ class Dispatcher:
             # The store may have to ask its server for the time, once.
             await in_own_thread(self._store.now)
             self._knows_time = True
-        new = self._new_event(product, event_type, payload, tenant, idempotency_key)
+        new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
             return _with_payload(await self._store.aemit_on(connection, new), payload)
         event = _settled(await self._batcher.submit(new), payload)
@@ -197,24 +192,42 @@ class Dispatcher:
             await in_own_thread(self._no_worker.look, event)
         return event
 
-    def emit_many(self, events: Iterable[tuple[str, str, Any]], *, tenant: str = "default") -> list[Event]:
-        """Emit (product, event type, payload) triples together: one commit, all of them or none.
+    def emit_many(
+        self,
+        events: Iterable[tuple[str, str, Any] | Emission],
+        *,
+        tenant: str = "default",
+        connection: Any = None,
+    ) -> list[Event]:
+        """Emit (product, event type, payload) triples or `Emission`s together: one commit, all of them or none.
 
-        All are checked before the first is stored. Raises what `emit` raises.
+        All are checked before the first is stored. With `connection`, they are rows in the host's open transaction
+        there, to be rolled back if this raises. Raises what `emit` raises.
         """
-        triples = check_triples(events)
-        if not triples:
+        emissions = check_emissions(events)
+        new = self._maker.make_many(emissions, tenant)
+        if connection is not None:
+            return _emitted([self._store.emit_on(connection, one) for one in new], emissions)
+        if not new:
             return []
-        tenant = check_tenant(tenant)
-        checked = [self._checked(product, event_type, payload) for product, event_type, payload in triples]
-        now = self._store.now()
-        new = [NewEvent(new_id("evt_", now), tenant, *one, now) for one in checked]
-        outcomes = self._store.insert_events(new)
-        emitted = [_settled(outcome, one[2]) for outcome, one in zip(outcomes, triples, strict=True)]
+        keyed = any(one.idempotency_key is not None for one in new)
+        emitted = _emitted(self._store.insert_together(new) if keyed else self._store.insert_events(new), emissions)
         self._told(emitted[-1])
         return emitted
 
-    aemit_many = awaitable(emit_many)
+    async def aemit_many(
+        self,
+        events: Iterable[tuple[str, str, Any] | Emission],
+        *,
+        tenant: str = "default",
+        connection: Any = None,
+    ) -> list[Event]:
+        """Do what `emit_many` does without blocking the event loop; `connection` may be asynchronous."""
+        if connection is None:
+            return await in_own_thread(self.emit_many, events, tenant=tenant)
+        emissions = check_emissions(events)
+        new = await in_own_thread(self._maker.make_many, emissions, tenant)
+        return _emitted([await self._store.aemit_on(connection, one) for one in new], emissions)
 
     def wake(self) -> None:
         """Let workers look at once, as after a host's commit; a hint, never needed."""
@@ -325,21 +338,6 @@ class Dispatcher:
     async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
-    def _new_event(self, product: str, event_type: str, payload: Any, tenant: str, key: str | None) -> NewEvent:
-        tenant = check_tenant(tenant)
-        product, event_type, body = self._checked(product, event_type, payload)
-        now = self._store.now()
-        digest = None if key is None else _digest(product, event_type, body)
-        return NewEvent(new_id("evt_", now), tenant, product, event_type, body, now, check_key(key), digest)
-
-    def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
-        if self.catalog is None:
-            return *check_names(product, event_type), encode(payload)
-        kind = self.catalog.check(product, event_type)
-        body = encode(payload)
-        kind.check_payload(payload)
-        return kind.product, kind.name, body
-
     def _told(self, last: Event) -> None:
         self.settings.wake()
         if self._no_worker.is_due(last):
@@ -350,6 +348,10 @@ def _settled(outcome: EmitOutcome, payload: Any) -> Event:
     if isinstance(outcome, Exception):
         raise outcome
     return _with_payload(outcome, payload)
+
+
+def _emitted(outcomes: Iterable[EmitOutcome], emissions: Iterable[Emission]) -> list[Event]:
+    return [_settled(outcome, one.payload) for outcome, one in zip(outcomes, emissions, strict=True)]
 
 
 def _with_payload(stored: Event, payload: Any) -> Event:
@@ -382,8 +384,3 @@ class _NoWorkerWarning:
                 "`with dispatcher.running():`, `unihooks worker`, or `dispatcher.drain()`",
                 from_us(oldest).isoformat(),
             )
-
-
-def _digest(product: str, event_type: str, body: bytes) -> bytes:
-    parts = product.encode(), event_type.encode(), unordered(body)
-    return hashlib.sha256(b"\0".join(parts)).digest()

@@ -35,6 +35,14 @@ class EventQueue(ABC):
         return self.submit_events(events).result()
 
     @abstractmethod
+    def insert_together(self, events: Sequence[NewEvent]) -> list[Event]:
+        """Insert the events durably, all of them or none; return them without payloads.
+
+        With an idempotency key that the tenant has used, it is the first event; `IdempotencyConflict` if a digest
+        differs.
+        """
+
+    @abstractmethod
     def emit_on(self, connection: Any, event: NewEvent) -> Event:
         """Insert the event with one statement on a host's synchronous connection; never commit.
 

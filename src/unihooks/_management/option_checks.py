@@ -10,12 +10,9 @@ from typing import Any
 
 from unihooks._base.times import Clock
 from unihooks._model.catalog import Catalog
-from unihooks._model.checks import storable
 from unihooks._model.retries import RetryPolicy
 from unihooks.abc import Store
-from unihooks.exceptions import InvalidPayload
 
-_MAX_KEY = 256
 _MOST_SECONDS = 600
 _EXAMPLES = {
     "catalog": (Catalog | None, "a Catalog, such as Catalog(), or None"),
@@ -93,28 +90,6 @@ def to_addresses(value: object) -> tuple[str, ...]:
     return addresses
 
 
-def check_key(key: object) -> str | None:
-    """Return an idempotency key, or raise InvalidPayload for what could not be stored."""
-    if key is None or (isinstance(key, str) and 1 <= len(key) <= _MAX_KEY and storable(key)):
-        return key
-    raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
-
-
-def check_triples(events: object) -> list[tuple[Any, Any, Any]]:
-    """Return the events of `emit_many` as a list, or raise InvalidPayload."""
-    if not isinstance(events, Iterable) or isinstance(events, str | bytes):
-        raise InvalidPayload(f"events must be a list of {_TRIPLES}, not {kind_of(events)}", name="events")
-    triples = list(events)
-    for number, one in enumerate(triples):
-        if not isinstance(one, tuple | list) or len(one) != len(_TRIPLE):
-            raise InvalidPayload(f"events[{number}] is not one of {_TRIPLES}; give it as a tuple", name="events")
-    return triples
-
-
 def kind_of(value: object) -> str:
     """Name the type of a value that was refused, for a message."""
     return "None" if value is None else f"of type {type(value).__name__}"
-
-
-_TRIPLE = ("product", "event type", "payload")
-_TRIPLES = f"({', '.join(_TRIPLE)}) triples"

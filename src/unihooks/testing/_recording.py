@@ -9,7 +9,8 @@ from typing import Any
 from unihooks._base.awaitable import awaitable
 from unihooks._base.ids import new_id
 from unihooks._base.times import Clock, system_clock, to_us
-from unihooks._management.option_checks import check_clock, check_key, check_kinds
+from unihooks._management.emissions import check_key
+from unihooks._management.option_checks import check_clock, check_kinds
 from unihooks._message.payload import decode, encode, unordered
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_tenant

@@ -7,6 +7,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from attrs import evolve
 
 from unihooks._base.times import from_us
 from unihooks._model.log import Event
@@ -50,6 +51,19 @@ class EmittingRules:
             last.id,
         ]
         assert scene.store.insert_events([]) == []
+
+    def test_events_with_keys_are_inserted_together_or_not_at_all(self, scene: Scene) -> None:
+        keyed, same, plain = scene.event(idempotency_key="k", digest=b"one"), scene.event(), scene.event()
+        same = evolve(same, idempotency_key="k", digest=b"one")
+        assert ids(scene.store.insert_together([plain, keyed, same])) == [plain.id, keyed.id, keyed.id]
+        assert sorted(ids(scene.events())) == sorted([plain.id, keyed.id])
+        other = scene.event(idempotency_key="k", digest=b"other")
+        with pytest.raises(IdempotencyConflict):
+            scene.store.insert_together([scene.event(), scene.event(idempotency_key="l", digest=b"l"), other])
+        assert len(scene.events()) == 2
+        again = evolve(scene.event(), idempotency_key="k", digest=b"one")
+        assert ids(scene.store.insert_together([again])) == [keyed.id]
+        assert scene.store.insert_together([]) == []
 
     def test_events_that_arrive_together_are_all_stored(self, scene: Scene) -> None:
         with ThreadPoolExecutor(8) as pool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from attrs import evolve
+
 from unihooks._base.times import from_us
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
@@ -46,16 +48,23 @@ def insert_keyed(tx: Transaction, events: Sequence[NewEvent], *, own_times: bool
     """Insert events with idempotency keys; the first of a key in the batch is inserted, or finds its like."""
     first = {(event.tenant, event.idempotency_key): event for event in reversed(events)}
     # In the order of keys, so that batches wait for one another in one direction only.
-    rows: list[Row] = []
-    for key in sorted(first):
-        one = first[key]
-        # Without a time of its own an event gets that of the database.
-        made_at = one.created_at if own_times else None
-        rows.append(
-            (one.tenant, one.id, one.product, one.event_type, made_at, one.idempotency_key, one.digest, one.body)
-        )
+    # Without a time of its own an event gets that of the database.
+    rows = [_row(first[key], first[key].created_at if own_times else None) for key in sorted(first)]
     found = {(row[0], row[1]): row[2:] for row in tx.fetch("add_events_once", rows)}
     return [_outcome(event, found[event.tenant, event.idempotency_key]) for event in events]
+
+
+def insert_together(tx: Transaction, events: Sequence[NewEvent]) -> list[Event]:
+    """Insert events with and without keys; raise what is wrong with any of them, which undoes the others."""
+    timed = [evolve(event, created_at=tx.now) for event in events]
+    plain = [event for event in timed if event.idempotency_key is None]
+    tx.fetch("add_events_once", [_row(event, event.created_at) for event in plain])
+    found = iter(insert_keyed(tx, [event for event in timed if event.idempotency_key is not None]))
+    outcomes = [next(found) if one.idempotency_key is not None else events_of([one])[0] for one in timed]
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return [one for one in outcomes if isinstance(one, Event)]
 
 
 def stored_event(event: NewEvent, row: Row) -> Event:
@@ -85,6 +94,10 @@ def events_of(events: Iterable[NewEvent]) -> list[EmitOutcome]:
             moment = from_us(at)
         made.append(Event(event.id, event.tenant, event.product, event.event_type, None, moment))
     return made
+
+
+def _row(one: NewEvent, made_at: int | None) -> Row:
+    return (one.tenant, one.id, one.product, one.event_type, made_at, one.idempotency_key, one.digest, one.body)
 
 
 def _outcome(event: NewEvent, row: Row) -> EmitOutcome:

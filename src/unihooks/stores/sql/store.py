@@ -12,11 +12,13 @@ from unihooks._base.one_shot import OneShot
 from unihooks._base.times import Clock
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result
 from unihooks._contract.planning import NewEvent
+from unihooks._model.log import Event
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import EmitOutcome, Store
 from unihooks.stores.sql import (
     claiming,
     configuration,
+    emitting,
     log,
     maintenance,
     recording,
@@ -78,6 +80,11 @@ class SQLStore(Store):
         self._database.emit(Submission(events, waiter))
         outcomes: list[EmitOutcome] = waiter.result()
         return outcomes
+
+    def insert_together(self, events: Sequence[NewEvent]) -> list[Event]:
+        inserted = self._database.write(lambda tx: emitting.insert_together(tx, events))
+        self._database.notify()
+        return inserted
 
     def wake(self) -> None:
         self._database.notify()

@@ -1,0 +1,96 @@
+"""What `emit` and `emit_many` are given, checked and made ready for the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import frozen
+
+from unihooks._base.ids import new_id
+from unihooks._contract.planning import NewEvent
+from unihooks._management.option_checks import kind_of
+from unihooks._message.payload import encode, unordered
+from unihooks._model.catalog import Catalog
+from unihooks._model.checks import check_tenant, storable
+from unihooks._model.products import check_names
+from unihooks.abc import Store
+from unihooks.exceptions import InvalidPayload
+
+_MAX_KEY = 256
+
+
+@frozen
+class Emission:
+    """An event for `emit_many`, with what `emit` takes for a single one."""
+
+    product: str
+    event_type: str
+    payload: Any
+    idempotency_key: str | None = None
+
+
+@frozen
+class EventMaker:
+    """What makes events of emissions, by the clock of a store and the rules of a catalog."""
+
+    _store: Store
+    _catalog: Catalog | None
+
+    def make(self, product: str, event_type: str, payload: Any, tenant: str, key: str | None) -> NewEvent:
+        """Return an event that the store can insert, or raise what is wrong with it."""
+        tenant = check_tenant(tenant)
+        checked = self._checked(product, event_type, payload)
+        return _new_event(checked, tenant, key, self._store.now())
+
+    def make_many(self, emissions: Iterable[Emission], tenant: str) -> list[NewEvent]:
+        """Do what `make` does for each, at one time."""
+        tenant = check_tenant(tenant)
+        checked = [(self._checked(one.product, one.event_type, one.payload), one.idempotency_key) for one in emissions]
+        now = self._store.now()
+        return [_new_event(event, tenant, key, now) for event, key in checked]
+
+    def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
+        if self._catalog is None:
+            return *check_names(product, event_type), encode(payload)
+        kind = self._catalog.check(product, event_type)
+        body = encode(payload)
+        kind.check_payload(payload)
+        return kind.product, kind.name, body
+
+
+def check_emissions(events: object) -> list[Emission]:
+    """Return the events of `emit_many` as a list, or raise InvalidPayload."""
+    if not isinstance(events, Iterable) or isinstance(events, str | bytes):
+        raise InvalidPayload(f"events must be a list of {_TRIPLES}, not {kind_of(events)}", name="events")
+    return [_emission(number, one) for number, one in enumerate(events)]
+
+
+def check_key(key: object) -> str | None:
+    """Return an idempotency key, or raise InvalidPayload for what could not be stored."""
+    if key is None or (isinstance(key, str) and 1 <= len(key) <= _MAX_KEY and storable(key)):
+        return key
+    raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
+
+
+def _emission(number: int, one: object) -> Emission:
+    if isinstance(one, Emission):
+        return one
+    if isinstance(one, tuple | list) and len(one) == len(_TRIPLE):
+        return Emission(*one)
+    raise InvalidPayload(f"events[{number}] is not one of {_TRIPLES}; give it as a tuple", name="events")
+
+
+def _new_event(checked: tuple[str, str, bytes], tenant: str, key: str | None, now: int) -> NewEvent:
+    digest = None if key is None else _digest(*checked)
+    return NewEvent(new_id("evt_", now), tenant, *checked, now, check_key(key), digest)
+
+
+def _digest(product: str, event_type: str, body: bytes) -> bytes:
+    parts = product.encode(), event_type.encode(), unordered(body)
+    return hashlib.sha256(b"\0".join(parts)).digest()
+
+
+_TRIPLE = ("product", "event type", "payload")
+_TRIPLES = f"({', '.join(_TRIPLE)}) triples or Emissions"
