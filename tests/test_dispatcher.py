@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
@@ -12,11 +13,21 @@ import aiosqlite
 import httpx
 import pytest
 
-from unihooks import Catalog, DeliveryState, Dispatcher, Emission, TargetPolicy, Webhook
+from unihooks import (
+    Catalog,
+    DeliveryState,
+    Dispatcher,
+    Emission,
+    EventSubscription,
+    TargetPolicy,
+    Webhook,
+    Worker,
+)
 from unihooks.abc import Emitter
 from unihooks.exceptions import (
     Conflict,
     IdempotencyConflict,
+    InvalidArgument,
     InvalidPayload,
     InvalidWebhook,
     StoreError,
@@ -72,6 +83,58 @@ def test_emit_many_returns_the_events_in_order(host):
     assert [event.payload for event in events] == list(range(20))
     assert [event.id for event in events] == sorted(event.id for event in events)
     assert host.dispatcher.drain().delivered == 20
+
+
+_VERBS = {
+    "emit": lambda it: it.emit("chat", "x", 1),
+    "emit_many": lambda it: it.emit_many([("chat", "x", 1)]),
+    "wake": lambda it: it.wake(),
+    "drain": lambda it: it.drain(),
+    "running": lambda it: it.running().__enter__(),
+    "worker": lambda it: Worker(it).run(),
+    "stats": lambda it: it.stats(),
+    "overview": lambda it: it.overview(),
+    "tenants": lambda it: it.tenants(),
+    "prune": lambda it: it.prune(older_than=timedelta(days=1)),
+    "erase": lambda it: it.erase(event_ids=["evt_1"]),
+    "migrate": lambda it: it.migrate(),
+    "add": lambda it: it.webhooks.add(Webhook(name="x", endpoints=["https://example.com/"])),
+    "list": lambda it: it.webhooks.list(),
+    "events": lambda it: it.log.events(),
+    "replay_all": lambda it: it.log.replay_all(),
+}
+
+
+@pytest.mark.parametrize("verb", _VERBS)
+def test_a_closed_dispatcher_answers_every_verb_with_an_error(tmp_path, verb):
+    dispatcher = Dispatcher(SQLiteStore(tmp_path / "hooks.db"))
+    dispatcher.emit("chat", "x", 1)
+    dispatcher.close()
+    dispatcher.close()
+    with pytest.raises(StoreError, match="this dispatcher is closed"):
+        _VERBS[verb](dispatcher)
+    assert not any(thread.name.startswith("unihooks-sqlite") for thread in threading.enumerate())
+
+
+async def test_a_closed_dispatcher_answers_its_awaitable_verbs_with_an_error(host):
+    await host.dispatcher.aclose()
+    for verb in ("aemit", "aemit_many"):
+        given = ("chat", "x", 1)
+        with pytest.raises(StoreError, match="this dispatcher is closed"):
+            await getattr(host.dispatcher, verb)(*(given if verb == "aemit" else [[given]]))
+
+
+def test_a_worker_finishes_its_work_when_its_dispatcher_is_closed_meanwhile(new_dispatcher, receiver, store):
+    dispatcher = new_dispatcher()
+    webhook = Webhook(
+        name="n", endpoints=[receiver.url], subscriptions=[EventSubscription("chat", "*")], status="active"
+    )
+    dispatcher.webhooks.add(webhook)
+    with dispatcher.running():
+        dispatcher.emit("chat", "x", 1)
+        receiver.wait_for(1)
+        dispatcher.close()
+    assert [one.state for one in new_dispatcher().log.deliveries()] == [DeliveryState.DELIVERED]
 
 
 def test_emit_many_of_nothing_is_nothing(host):
@@ -203,7 +266,7 @@ def test_a_payload_over_256_kib_is_refused(host):
 
 @pytest.mark.parametrize("tenant", ["", "t" * 257, "a\0", "\ud800", None, 5])
 def test_a_tenant_is_a_text_of_1_to_256_characters(host, tenant):
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         host.dispatcher.emit("chat", "x", 1, tenant=tenant)
     assert refused.value.name == "tenant"
 
@@ -535,10 +598,10 @@ def test_a_webhook_has_at_most_so_many_endpoints(new_dispatcher, receiver):
 # Opening and closing.
 
 
-def test_a_closed_dispatcher_opens_again_on_use(host):
+def test_the_store_of_a_closed_dispatcher_serves_another(host):
     event = host.emit()
     host.dispatcher.close()
-    assert host.dispatcher.log.event(event.id) == event
+    assert host.new_dispatcher().log.event(event.id) == event
 
 
 def test_migrate_names_the_steps_taken_and_repeats_none(host):

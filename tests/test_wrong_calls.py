@@ -32,7 +32,7 @@ from unihooks import (
     sign,
     verify,
 )
-from unihooks.exceptions import InvalidWebhook, StoreError, UnihooksError, UnknownEventType
+from unihooks.exceptions import InvalidArgument, StoreError, UnihooksError, UnknownEventType
 from unihooks.stores import MemoryStore, PostgresStore, SQLiteStore
 from unihooks.testing import FakeClock, Receiver, RecordingDispatcher
 
@@ -339,7 +339,7 @@ def test_a_dsn_in_place_of_a_store_is_not_quoted():
 
 def test_a_tenant_that_add_would_ignore_is_refused():
     with Dispatcher(MemoryStore()) as dispatcher:
-        with pytest.raises(InvalidWebhook, match="tenant must be given to add") as raised:
+        with pytest.raises(InvalidArgument, match="tenant must be given to add") as raised:
             dispatcher.webhooks.add(new_webhook(tenant="acme"))
         assert raised.value.name == "tenant"
         added = dispatcher.webhooks.add(new_webhook(tenant="acme"), tenant="acme")

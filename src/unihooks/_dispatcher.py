@@ -113,11 +113,10 @@ class Dispatcher:
         if clock is not None:
             store.use_clock(clock)
         self.catalog = catalog
-        self._store = store
         self._maker = EventMaker(store, catalog)
         self._batcher = EmitBatcher(store)
         self._no_worker = _NoWorkerWarning(store)
-        self._watch = Watch(store)
+        self._watch = Watch()
         # What a worker needs of this dispatcher.
         self.settings = Settings(
             store=store,
@@ -156,15 +155,16 @@ class Dispatcher:
             UnknownEventType: The product or event type is malformed or not in the catalog.
             InvalidPayload: The payload is not JSON, too large or does not fit its schema;
                 `name` is the path. Or the idempotency key is malformed.
-            InvalidWebhook: The tenant is not a text of 1 to 256 characters.
+            InvalidArgument: The tenant is not a text of 1 to 256 characters.
             IdempotencyConflict: The key was used for another event or payload.
             StoreError: The database cannot be used, or `connection` leads to another one.
             TypeError: `connection` is of a kind that is not known, or asynchronous: use `aemit`.
         """
+        store = self.settings.open_store
         new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
-            return _with_payload(self._store.emit_on(connection, new), payload)
-        event = _settled(self._store.insert_events([new])[0], payload)
+            return _with_payload(store.emit_on(connection, new), payload)
+        event = _settled(store.insert_events([new])[0], payload)
         self._told(event)
         return event
 
@@ -179,13 +179,14 @@ class Dispatcher:
         idempotency_key: str | None = None,
     ) -> Event:
         """Do what `emit` does without blocking the event loop; `connection` may be asynchronous."""
+        store = self.settings.open_store
         if not self._knows_time:
             # The store may have to ask its server for the time, once.
-            await in_own_thread(self._store.now)
+            await in_own_thread(store.now)
             self._knows_time = True
         new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
-            return _with_payload(await self._store.aemit_on(connection, new), payload)
+            return _with_payload(await store.aemit_on(connection, new), payload)
         event = _settled(await self._batcher.submit(new), payload)
         self.settings.wake()
         if self._no_worker.is_due(event):
@@ -204,14 +205,14 @@ class Dispatcher:
         All are checked before the first is stored. With `connection`, they are rows in the host's open transaction
         there, to be rolled back if this raises. Raises what `emit` raises.
         """
-        emissions = check_emissions(events)
+        store, emissions = self.settings.open_store, check_emissions(events)
         new = self._maker.make_many(emissions, tenant)
         if connection is not None:
-            return _emitted([self._store.emit_on(connection, one) for one in new], emissions)
+            return _emitted([store.emit_on(connection, one) for one in new], emissions)
         if not new:
             return []
         keyed = any(one.idempotency_key is not None for one in new)
-        emitted = _emitted(self._store.insert_together(new) if keyed else self._store.insert_events(new), emissions)
+        emitted = _emitted(store.insert_together(new) if keyed else store.insert_events(new), emissions)
         self._told(emitted[-1])
         return emitted
 
@@ -225,20 +226,21 @@ class Dispatcher:
         """Do what `emit_many` does without blocking the event loop; `connection` may be asynchronous."""
         if connection is None:
             return await in_own_thread(self.emit_many, events, tenant=tenant)
-        emissions = check_emissions(events)
+        store, emissions = self.settings.open_store, check_emissions(events)
         new = await in_own_thread(self._maker.make_many, emissions, tenant)
-        return _emitted([await self._store.aemit_on(connection, one) for one in new], emissions)
+        return _emitted([await store.aemit_on(connection, one) for one in new], emissions)
 
     def wake(self) -> None:
         """Let workers look at once, as after a host's commit; a hint, never needed."""
+        self.settings.open_store.wake()
         self.settings.wake()
-        self._store.wake()
 
     # Working.
 
     @contextmanager
     def running(self, **worker_options: Any) -> Iterator[Worker]:
         """Run a worker in a background thread of this process while the block runs."""
+        _ = self.settings.open_store  # here, not in the thread, is where a closed dispatcher has to raise
         worker = Worker(self, **worker_options)
         thread = WorkerThread(worker)
         thread.start()
@@ -276,15 +278,15 @@ class Dispatcher:
 
     def stats(self) -> Stats:
         """Return the state of the queue over all tenants."""
-        return evolve(self._store.statistics(), hook_calls_dropped=self.settings.hook_calls.dropped)
+        return evolve(self.settings.open_store.statistics(), hook_calls_dropped=self.settings.hook_calls.dropped)
 
     def overview(self) -> Overview:
         """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""
-        return self._watch.overview()
+        return self._watch.overview(self.settings.open_store)
 
     def tenants(self, *, limit: int = 50, cursor: str | None = None) -> Page[TenantStatistics]:
         """List tenants by name, with how many webhooks they have and how much is due."""
-        fetch, position = self._store.list_tenants, attrgetter("tenant")
+        fetch, position = self.settings.open_store.list_tenants, attrgetter("tenant")
         return paginate(fetch, position, limit=limit, cursor=cursor, kind="tenant", rising=True)
 
     astats = awaitable(stats)
@@ -297,7 +299,7 @@ class Dispatcher:
         `older_than` is an age or an aware time. An event that is not planned or has a pending delivery stays. Workers
         do this by themselves for what is past the dispatcher's `retention`.
         """
-        return prune(self._store, older_than)
+        return prune(self.settings.open_store, older_than)
 
     def erase(
         self, *, tenant: str = "default", event_ids: Iterable[str] | None = None, before: datetime | None = None
@@ -311,18 +313,19 @@ class Dispatcher:
 
         Raises `StoreError` when another connection still holds old copies: erase again later.
         """
-        return erase(self._store, check_tenant(tenant), event_ids, before)
+        return erase(self.settings.open_store, check_tenant(tenant), event_ids, before)
 
     aprune = awaitable(prune)
     aerase = awaitable(erase)
 
     def migrate(self) -> list[str]:
         """Create or bring up to date the store's schema; return the names of the steps taken."""
-        return self._store.migrate()
+        return self.settings.open_store.migrate()
 
     def close(self) -> None:
-        """Free the store's threads and connections; what was emitted is safe."""
-        self._store.close()
+        """Free the store's threads and connections; what was emitted is safe. Later calls raise `StoreError`."""
+        self.settings.is_closed = True
+        self.settings.store.close()
 
     aclose = awaitable(close)
 

@@ -45,6 +45,10 @@ class InvalidPayload(UnihooksError, ValueError):
     """A payload is not JSON, is too large, or does not match its schema."""
 
 
+class InvalidArgument(UnihooksError, ValueError):
+    """A tenant, limit, time, filter or other argument of a call is not well formed."""
+
+
 class NotFound(UnihooksError, LookupError):
     """Nothing with this id exists for this tenant."""
 

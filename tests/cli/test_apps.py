@@ -113,6 +113,14 @@ def test_migrate_prints_the_sql_for_those_who_run_their_own_migrations(run):
     assert not run("migrate", "--sql", "--since", "1").stdout
 
 
+def test_the_name_of_a_schema_is_quoted_or_refused(run):
+    assert 'CREATE TABLE "a;b".events' in run("migrate", "--sql", "--schema", "a;b").stdout
+    for name in ("", "a%", "a\nb", "x" * 64, "unihooks.x"):
+        refused = run("migrate", "--sql", "--schema", name)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert "schema must be a name" in refused.stderr
+
+
 def test_migrate_writes_its_steps_as_json(run_json, tmp_path):
     assert run_json("migrate", "--sqlite", tmp_path / "new.db")["steps"]
     assert run_json("migrate", "--sqlite", tmp_path / "new.db") == {"steps": []}

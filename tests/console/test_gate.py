@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import httpx
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount, Router
@@ -88,6 +89,15 @@ async def test_form_of_another_site_is_refused_even_with_a_token(browser, webhoo
     answer = await browser.post(f"/webhooks/{webhook.id}/activate", headers=headers)
     assert answer.status_code == 403
     assert not dispatcher.webhooks.get(webhook.id, tenant="acme").active
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//[x]:a", "https://evil.example"])
+async def test_an_old_browser_is_judged_by_its_origin_however_odd(browser, webhook, origin):
+    where = f"/webhooks/{webhook.id}/activate"
+    content = str(httpx.QueryParams({"csrf": await browser.token()}))
+    headers = {"content-type": "application/x-www-form-urlencoded", "origin": origin}
+    browser.client.headers.pop("sec-fetch-site", None)
+    assert (await browser.client.post(where, content=content, headers=headers)).status_code == 403
 
 
 async def test_trusted_origin_may_post(dispatcher, authenticate, browse, webhook):

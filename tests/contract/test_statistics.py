@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from unihooks import BulkResult, DeliveryState, PayloadMapping, Webhook
 from unihooks._base.times import from_us
 from unihooks._contract.statistics import BOUNDS_MS, HOUR, HourRow, activity, bucket, hour_counts, percentile, up_to
-from unihooks.exceptions import InvalidWebhook, NotFound
+from unihooks.exceptions import InvalidArgument, NotFound
 
 NOW = 1_000 * HOUR + HOUR // 2
 NOBODYS = "wh_0000000000000000000000NONE"
@@ -76,7 +76,7 @@ def test_another_tenants_webhook_has_neither_health_nor_activity(host):
 
 @pytest.mark.parametrize("hours", [0, 721, True, "24"])
 def test_hours_that_are_none_are_refused(host, hours):
-    with pytest.raises(InvalidWebhook) as caught:
+    with pytest.raises(InvalidArgument) as caught:
         host.dispatcher.webhooks.activity(host.webhook().id, hours=hours)
     assert caught.value.name == "hours"
 
@@ -114,7 +114,7 @@ def test_webhooks_are_narrowed_by_health(host):
 
 @pytest.mark.parametrize("options", [{"sort": "age"}, {"health": "ill"}, {"sort": "name", "cursor": "bm9uZQ"}])
 def test_a_listing_that_is_not_offered_is_refused(host, options):
-    with pytest.raises(InvalidWebhook) as caught:
+    with pytest.raises(InvalidArgument) as caught:
         host.dispatcher.webhooks.list(**options)
     assert caught.value.name in options
 
@@ -192,7 +192,7 @@ def test_a_replay_of_all_can_be_repeated(host, filters):
 def test_filters_of_counts_are_checked(host, verb):
     act = getattr(host.dispatcher.log, verb)
     for wrong in ({"most": 0}, {"state": "lost"}, {"held": "yes"}):
-        with pytest.raises(InvalidWebhook) as caught:
+        with pytest.raises(InvalidArgument) as caught:
             act(**wrong)
         assert caught.value.name in wrong
 

@@ -7,7 +7,7 @@ import pytest
 
 from unihooks import BulkResult, DeliveryState, EventSubscription, PayloadMapping
 from unihooks._contract.filters import DeliveryFilter, DeliveryFilters
-from unihooks.exceptions import Conflict, InvalidWebhook, NotFound
+from unihooks.exceptions import Conflict, InvalidArgument, NotFound
 from unihooks.testing import Answer
 
 # Listings.
@@ -172,7 +172,7 @@ def test_a_page_has_at_most_250_items(host):
     host.dispatcher.emit_many([("chat", "x", number) for number in range(260)])
     assert len(host.dispatcher.log.events()) == 50
     assert len(host.dispatcher.log.events(limit=250)) == 250
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         host.dispatcher.log.events(limit=251)
     assert refused.value.name == "limit"
 
@@ -192,7 +192,7 @@ def test_a_page_has_at_most_250_items(host):
     ],
 )
 def test_a_filter_that_cannot_be_read_is_refused_by_name(host, bad):
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         host.dispatcher.log.deliveries(**bad)
     assert refused.value.name in bad
 
@@ -203,7 +203,7 @@ def test_a_cursor_of_another_listing_is_refused_for_attempts(host):
         host.emit()
     host.dispatcher.drain()
     cursor = host.dispatcher.log.deliveries(limit=1).next
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         host.dispatcher.log.attempts(host.deliveries()[0].id, cursor=cursor)
     assert refused.value.name == "cursor"
 
@@ -362,7 +362,7 @@ def test_recover_makes_up_to_a_number_and_says_whether_there_is_more(host):
 @pytest.mark.parametrize("most", [0, -1, True, 1.5, "5", 1_000_001])
 def test_recover_refuses_a_number_that_makes_no_sense(host, most):
     webhook = host.webhook()
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         host.dispatcher.log.recover(webhook.id, since=host.clock.now, most=most)
     assert refused.value.name == "most"
 
@@ -387,7 +387,7 @@ def test_recover_plans_what_an_endpoint_missed_while_disabled(host):
 
 def test_recover_needs_an_aware_start(host):
     webhook = host.webhook()
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         host.dispatcher.log.recover(webhook.id, since=datetime(2026, 1, 1))  # noqa: DTZ001 - what is refused
     assert refused.value.name == "since"
 
@@ -418,7 +418,7 @@ def test_another_tenants_log_is_not_found(host, verb):
             verb(host.dispatcher.log, delivery, tenant=tenant)
         assert not host.dispatcher.log.events(tenant=tenant)
         assert not host.dispatcher.log.deliveries(tenant=tenant)
-    with pytest.raises(InvalidWebhook):
+    with pytest.raises(InvalidArgument):
         verb(host.dispatcher.log, delivery, tenant="")
     assert host.only(tenant="acme") == delivery
 

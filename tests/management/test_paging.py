@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from unihooks import Page
 from unihooks._management.paging import MOST_PER_PAGE, paginate
-from unihooks.exceptions import InvalidWebhook
+from unihooks.exceptions import InvalidArgument
 
 
 def listing(rows):
@@ -69,7 +69,7 @@ def test_a_page_whose_neighbours_were_removed_is_empty():
 
 @pytest.mark.parametrize("limit", [0, -1, MOST_PER_PAGE + 1, True, 1.0, "5", None])
 def test_a_limit_is_a_whole_number_from_1_to_250(limit):
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         page_of([1], limit=limit)
     assert refused.value.name == "limit"
     page_of([1], limit=1)
@@ -96,7 +96,7 @@ def cursor_of(text):
     ],
 )
 def test_a_cursor_that_no_page_gave_is_refused(cursor):
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         page_of([1], cursor=cursor)
     assert refused.value.name == "cursor"
 

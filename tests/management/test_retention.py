@@ -10,7 +10,7 @@ import pytest
 from unihooks import DeliveryState, Dispatcher, EventSubscription, PayloadMapping, Webhook
 from unihooks._delivery.maintenance import Maintenance
 from unihooks.abc import ERASED
-from unihooks.exceptions import Conflict, InvalidWebhook, StoreError
+from unihooks.exceptions import Conflict, InvalidArgument, StoreError
 from unihooks.stores import SQLiteStore
 from unihooks.testing import FakeClock
 
@@ -52,7 +52,7 @@ async def test_prune_takes_a_time_and_has_a_twin(host):
 
 @pytest.mark.parametrize("older_than", [datetime(2026, 1, 1), timedelta(days=-1), 30])  # noqa: DTZ001 - naive on purpose
 def test_prune_refuses_what_is_neither_an_age_nor_an_aware_time(host, older_than):
-    with pytest.raises(InvalidWebhook, match="older_than"):
+    with pytest.raises(InvalidArgument, match="older_than"):
         host.dispatcher.prune(older_than=older_than)
 
 
@@ -114,7 +114,7 @@ def test_erase_takes_ids_or_a_time(host):
     for wrong in ({}, {"event_ids": [], "before": datetime.now(UTC)}, {"event_ids": "evt_1"}):
         with pytest.raises(TypeError, match="event_ids"):
             host.dispatcher.erase(**wrong)
-    with pytest.raises(InvalidWebhook, match="before"):
+    with pytest.raises(InvalidArgument, match="before"):
         host.dispatcher.erase(before=datetime(2026, 1, 1))  # noqa: DTZ001 - naive on purpose
 
 

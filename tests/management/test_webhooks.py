@@ -22,6 +22,7 @@ from unihooks import (
 from unihooks._message.signing import verification_key
 from unihooks.exceptions import (
     Conflict,
+    InvalidArgument,
     InvalidHeader,
     InvalidPayload,
     InvalidWebhook,
@@ -180,7 +181,7 @@ def test_webhooks_are_listed_newest_first_and_narrowed(host):
     ],
 )
 def test_a_listing_refuses_what_it_cannot_read(host, bad):
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         host.dispatcher.webhooks.list(**bad)
     assert refused.value.name in bad
 
@@ -552,7 +553,9 @@ def test_an_endpoint_with_nothing_but_failures_for_5_days_is_disabled(new_dispat
         return dispatcher.webhooks.get(webhook.id).endpoints[0]
 
     assert state_after(timedelta(0)).enabled
-    assert state_after(timedelta(days=4, hours=23)).enabled
+    for _ in range(4):
+        assert state_after(timedelta(days=1)).enabled
+    assert state_after(timedelta(hours=23)).enabled
     disabled = state_after(timedelta(hours=1))
     assert disabled.state is EndpointState.DISABLED
     assert disabled.disabled_reason == "nothing but failures for 5 days"
@@ -671,7 +674,7 @@ def test_only_the_last_10_old_secrets_sign_along(host):
 )
 def test_a_bad_rotation_changes_nothing(host, bad):
     webhook = host.webhook()
-    with pytest.raises(InvalidWebhook) as refused:
+    with pytest.raises(InvalidArgument if "overlap" in bad else InvalidWebhook) as refused:
         host.dispatcher.webhooks.rotate_secret(webhook.id, **bad)
     assert refused.value.name
     assert host.dispatcher.webhooks.get(webhook.id) == webhook
@@ -892,7 +895,7 @@ def test_another_tenants_webhook_is_not_found(host, verb):
     for tenant in ("globex", "default"):
         with pytest.raises(NotFound):
             verb(host.dispatcher.webhooks, webhook, tenant)
-    with pytest.raises(InvalidWebhook):
+    with pytest.raises(InvalidArgument):
         verb(host.dispatcher.webhooks, webhook, "")
     assert host.dispatcher.webhooks.get(webhook.id, tenant="acme") == webhook
     assert not host.dispatcher.webhooks.list(tenant="globex")

@@ -309,6 +309,12 @@ def test_payload_nested_too_deep_is_an_own_error(levels):
         PayloadMapping(remove=["a.b"]).apply(payload)
 
 
+@pytest.mark.parametrize("payload", [{"a": float("inf")}, [float("nan")], "\ud800", {"a": b""}, "x" * 300_000])
+def test_a_preview_refuses_what_could_not_be_sent(payload):
+    with pytest.raises(InvalidPayload):
+        PayloadMapping(remove=["b"]).preview(payload)
+
+
 def test_preview_names_the_rules_that_found_nothing():
     mapping = PayloadMapping(remove=["a", "a.b", "list[*].x", "list[7]", "gone"], rename={"c.d": "e", "b": "a"})
     payload = {"a": {"b": 1}, "list": [{"x": 1}], "b": 2}

@@ -6,7 +6,7 @@ import pytest
 
 from unihooks._model.catalog import Catalog
 from unihooks.abc import Emitter
-from unihooks.exceptions import IdempotencyConflict, InvalidPayload, InvalidWebhook, UnknownEventType
+from unihooks.exceptions import IdempotencyConflict, InvalidArgument, InvalidPayload, UnknownEventType
 from unihooks.testing import FakeClock, RecordingDispatcher
 
 
@@ -66,7 +66,7 @@ def test_malformed_names_are_refused(recorder, product, event_type):
 
 
 def test_bad_tenant_is_refused(recorder):
-    with pytest.raises(InvalidWebhook):
+    with pytest.raises(InvalidArgument):
         recorder.emit("shop", "order.paid", {}, tenant="")
 
 

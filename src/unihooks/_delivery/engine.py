@@ -58,7 +58,7 @@ class Engine:
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
         self._settings = settings
-        self._store = settings.store
+        self._store = settings.open_store
         self._limits = limits
         self._queues = EndpointQueues(limits.concurrency, limits.per_endpoint)
         self._state = WorkState()

@@ -26,7 +26,7 @@ from unihooks._model.checks import (
 )
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import DeliveryFilter, EventFilter, Window
-from unihooks.exceptions import InvalidWebhook
+from unihooks.exceptions import InvalidArgument
 
 CANCELLED_BY_HAND = "cancelled by hand"
 _BATCH = 200
@@ -66,14 +66,14 @@ class Log:
     ) -> Page[Event]:
         """List what was emitted, with payloads."""
         filters = EventFilter(**_converted(product=product, event_type=event_type, since=since, until=until))
-        fetch = partial(self._settings.store.list_events, check_tenant(tenant), filters)
+        fetch = partial(self._settings.open_store.list_events, check_tenant(tenant), filters)
         return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 
     def event(self, event_id: str, *, tenant: str = "default") -> Event:
         """Return one event with its payload."""
         check_tenant(tenant)
         filters = EventFilter(event_id=check_id("event", event_id))
-        return _only(self._settings.store.list_events(tenant, filters, Window(limit=1)), "event", event_id, tenant)
+        return _only(self._settings.open_store.list_events(tenant, filters, Window(limit=1)), "event", event_id, tenant)
 
     def deliveries(
         self,
@@ -84,12 +84,12 @@ class Log:
         **filters: Unpack[DeliveryFilters],
     ) -> Page[Delivery]:
         """List the deliveries that match all filters that are given: see `DeliveryFilters`."""
-        fetch = partial(self._settings.store.list_deliveries, check_tenant(tenant), _to_delivery_filter(filters))
+        fetch = partial(self._settings.open_store.list_deliveries, check_tenant(tenant), _to_delivery_filter(filters))
         return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 
     def count(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
         """Count the deliveries that match the filters, as in `deliveries`, up to `most`."""
-        return self._settings.store.count_deliveries(
+        return self._settings.open_store.count_deliveries(
             check_tenant(tenant), _to_delivery_filter(filters), check_number("most", most, at_most=_MOST)
         )
 
@@ -97,7 +97,7 @@ class Log:
         """Return one delivery."""
         check_tenant(tenant)
         filters = DeliveryFilter(delivery_id=check_id("delivery", delivery_id))
-        found = self._settings.store.list_deliveries(tenant, filters, Window(limit=1))
+        found = self._settings.open_store.list_deliveries(tenant, filters, Window(limit=1))
         return _only(found, "delivery", delivery_id, tenant)
 
     def body(self, delivery_id: str, *, tenant: str = "default") -> bytes:
@@ -105,7 +105,9 @@ class Log:
 
         Empty when the event was erased, or when the mapping failed and so nothing is ever sent.
         """
-        body, rendering = self._settings.store.delivery_source(check_tenant(tenant), check_id("delivery", delivery_id))
+        body, rendering = self._settings.open_store.delivery_source(
+            check_tenant(tenant), check_id("delivery", delivery_id)
+        )
         if rendering is None or not body:
             return body
         try:
@@ -117,7 +119,9 @@ class Log:
         self, delivery_id: str, *, tenant: str = "default", limit: int = 50, cursor: str | None = None
     ) -> Page[Attempt]:
         """List the attempts of a delivery."""
-        fetch = partial(self._settings.store.list_attempts, check_tenant(tenant), check_id("delivery", delivery_id))
+        fetch = partial(
+            self._settings.open_store.list_attempts, check_tenant(tenant), check_id("delivery", delivery_id)
+        )
         return paginate(fetch, lambda attempt: str(attempt.number), limit=limit, cursor=cursor, kind="number")
 
     def replay(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
@@ -126,7 +130,7 @@ class Log:
         `Conflict` when its endpoint is gone.
         """
         check_tenant(tenant)
-        delivery = self._settings.store.replay(tenant, check_id("delivery", delivery_id))
+        delivery = self._settings.open_store.replay(tenant, check_id("delivery", delivery_id))
         self._settings.wake()
         return delivery
 
@@ -140,7 +144,7 @@ class Log:
         before it stay.
         """
         check_tenant(tenant)
-        chosen, store = _to_delivery_filter(filters), self._settings.store
+        chosen, store = _to_delivery_filter(filters), self._settings.open_store
         check_number("most", most, at_most=_MOST)
         newest = store.list_deliveries(tenant, chosen, Window(limit=1))
         if not newest:
@@ -150,7 +154,7 @@ class Log:
     def cancel(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Cancel a pending delivery; `Conflict` when it is not pending."""
         check_tenant(tenant)
-        return self._settings.store.cancel(tenant, check_id("delivery", delivery_id), CANCELLED_BY_HAND)
+        return self._settings.open_store.cancel(tenant, check_id("delivery", delivery_id), CANCELLED_BY_HAND)
 
     def recover(
         self,
@@ -167,7 +171,7 @@ class Log:
         """
         check_tenant(tenant)
         check_id("webhook", webhook_id)
-        store = self._settings.store
+        store = self._settings.open_store
         first = check_moment("since", since)
         last = store.now() + 1 if until is None else check_moment("until", until)
         check_number("most", most, at_most=_MOST)
@@ -202,7 +206,7 @@ def _to_delivery_filter(filters: DeliveryFilters) -> DeliveryFilter:
     names = DeliveryFilters.__annotations__
     for name in filters:
         if name not in names:
-            raise InvalidWebhook(f"{name!r} is no filter of deliveries; they are {', '.join(names)}", name=name)
+            raise InvalidArgument(f"{name!r} is no filter of deliveries; they are {', '.join(names)}", name=name)
     return DeliveryFilter(**_converted(**filters))
 
 
@@ -218,7 +222,7 @@ def _checked(name: str, value: Any) -> Any:
     if name != "held":
         check_filters(**{name: value})
     elif not isinstance(value, bool):
-        raise InvalidWebhook("held must be True, False or None", name="held")
+        raise InvalidArgument("held must be True, False or None", name="held")
     return value
 
 

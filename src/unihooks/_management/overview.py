@@ -31,19 +31,18 @@ class Overview:
 class Watch:
     """The operator's view; its slowest endpoints, summed over many hours, are read at most once a minute."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self) -> None:
         self._slowest: Sequence[SlowEndpoint] = ()
         self._looked_at: int | None = None
 
-    def overview(self) -> Overview:
+    def overview(self, store: Store) -> Overview:
         """Return the state of the queue, and the endpoints to look after."""
-        store = self._store
-        return Overview(stats=store.statistics(), failing=store.failing_endpoints(_MOST_FAILING), slowest=self._slow())
+        failing = store.failing_endpoints(_MOST_FAILING)
+        return Overview(stats=store.statistics(), failing=failing, slowest=self._slow(store))
 
-    def _slow(self) -> Sequence[SlowEndpoint]:
-        now = self._store.now()
+    def _slow(self, store: Store) -> Sequence[SlowEndpoint]:
+        now = store.now()
         if self._looked_at is None or not 0 <= now - self._looked_at < _LOOK_EVERY_US:
-            self._slowest = self._store.slowest_endpoints(now // HOUR - DAY_HOURS, _MOST_SLOW)
+            self._slowest = store.slowest_endpoints(now // HOUR - DAY_HOURS, _MOST_SLOW)
             self._looked_at = now
         return self._slowest

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from unihooks._model.checks import check_number
 from unihooks.abc import Window
-from unihooks.exceptions import InvalidWebhook
+from unihooks.exceptions import InvalidArgument
 
 T = TypeVar("T")
 
@@ -95,5 +95,5 @@ def _read_cursor(cursor: str, kind: str) -> tuple[str, str]:
         text = ""
     direction, place = text[:1], text[1:]
     if direction not in (_OLDER, _NEWER) or not _PLACES[kind].fullmatch(place):
-        raise InvalidWebhook("cursor must be `next` or `previous` of a page of the same listing", name="cursor")
+        raise InvalidArgument("cursor must be `next` or `previous` of a page of the same listing", name="cursor")
     return direction, place

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from unihooks._base.times import optional_microseconds
 from unihooks._model.checks import check_moment, storable
 from unihooks.abc import Store
-from unihooks.exceptions import InvalidWebhook
+from unihooks.exceptions import InvalidArgument
 
 _BATCH = 200
 _PAUSE_SECONDS = 0.005
@@ -46,7 +46,7 @@ def _edge(store: Store, older_than: object) -> int:
     if isinstance(older_than, datetime):
         return check_moment("older_than", older_than)
     if not isinstance(older_than, timedelta) or older_than < timedelta(0):
-        raise InvalidWebhook("older_than must be an age, such as timedelta(days=30), or a datetime", name="older_than")
+        raise InvalidArgument("older_than must be an age, such as timedelta(days=30), or a datetime", name="older_than")
     return max(0, store.now() - (optional_microseconds(older_than) or 0))
 
 

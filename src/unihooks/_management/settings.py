@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import httpx
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 
 from unihooks._model.retries import RetryPolicy
 from unihooks.abc import Store
+from unihooks.exceptions import StoreError
 
 Hook = Callable[[Any], object]
 
@@ -21,7 +22,7 @@ class HookCalls:
     dropped: int = 0
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False)
 class Settings:
     """The settings of a dispatcher.
 
@@ -39,6 +40,14 @@ class Settings:
     on_endpoint_disabled: Hook | None
     wakers: set[Callable[[], None]] = Factory(set)
     hook_calls: HookCalls = Factory(HookCalls)
+    is_closed: bool = False
+
+    @property
+    def open_store(self) -> Store:
+        """The store for a verb of the dispatcher; `StoreError` once that is closed, which workers do not mind."""
+        if self.is_closed:
+            raise StoreError("this dispatcher is closed; make another one", name="dispatcher")
+        return self.store
 
     def wake(self) -> None:
         """Let the workers of this process look for work now; a hint that nothing depends on."""

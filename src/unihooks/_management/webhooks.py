@@ -24,14 +24,14 @@ from unihooks._message.rendering import Rendering, RenderingFailed
 from unihooks._message.secrets import Secret, kind_of
 from unihooks._message.signing import Signer, valid_secrets
 from unihooks._model.catalog import Catalog
-from unihooks._model.checks import check_choice, check_filters, check_id, check_number, check_tenant
+from unihooks._model.checks import check_choice, check_filters, check_id, check_member, check_number, check_tenant
 from unihooks._model.endpoints import enabled, matched_endpoints, new_endpoints, normaliser
 from unihooks._model.log import Attempt
 from unihooks._model.products import check_names
 from unihooks._model.targets import TargetPolicy
-from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus, to_status
+from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus
 from unihooks.abc import WebhookFilter
-from unihooks.exceptions import Conflict, InvalidPayload, InvalidWebhook, NotFound, StoreError
+from unihooks.exceptions import Conflict, InvalidArgument, InvalidPayload, InvalidWebhook, NotFound, StoreError
 
 _CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
 _MOST_OLD_SECRETS = 10
@@ -74,7 +74,7 @@ class Webhooks:
         _check_webhook(webhook, tenant)
         secrets = webhook.secrets or (Secret.generate(),)
         _check_signing(secrets)
-        now = self._settings.store.now()
+        now = self._settings.open_store.now()
         moment = from_us(now)
         added = evolve(
             webhook,
@@ -88,12 +88,12 @@ class Webhooks:
             interval=_activation(now) if webhook.active else None,
         )
         self._check_subscriptions(added)
-        self._settings.store.add_webhook(added, at_most=self._bounds.webhooks_per_tenant)
+        self._settings.open_store.add_webhook(added, at_most=self._bounds.webhooks_per_tenant)
         return added
 
     def get(self, id: str, *, tenant: str = "default") -> Webhook:
         """Return a webhook."""
-        return self._settings.store.get_webhook(check_tenant(tenant), check_id("webhook", id))
+        return self._settings.open_store.get_webhook(check_tenant(tenant), check_id("webhook", id))
 
     def list(
         self,
@@ -116,12 +116,12 @@ class Webhooks:
         check_choice("health", health, (*_HEALTHS, None))
         check_choice("sort", sort, ("newest", "oldest", "name"))
         filters = WebhookFilter(
-            status=None if status is None else to_status(status),
+            status=None if status is None else check_member("status", status, WebhookStatus),
             search=search or None,
             failing=None if health is None else _HEALTHS[health],
         )
         return paginate(
-            partial(self._settings.store.list_webhooks, tenant, filters),
+            partial(self._settings.open_store.list_webhooks, tenant, filters),
             name_position if sort == "name" else attrgetter("id"),
             limit=limit,
             cursor=cursor,
@@ -132,20 +132,20 @@ class Webhooks:
     def health(self, webhook_ids: Iterable[str], *, tenant: str = "default") -> dict[str, WebhookHealth]:
         """Return how webhooks do, by id: endpoints, newest delivery, the last 24 hours; unknown ids are left out."""
         wanted = [check_id("webhook", webhook_id) for webhook_id in _listed(webhook_ids)]
-        return self._settings.store.webhook_health(check_tenant(tenant), wanted)
+        return self._settings.open_store.webhook_health(check_tenant(tenant), wanted)
 
     def activity(self, webhook_id: str, *, tenant: str = "default", hours: int = 24) -> Activity:
         """Return what a webhook was sent in the last hours (1 to 720), with latencies."""
         check_tenant(tenant)
         check_id("webhook", webhook_id)
-        now = self._settings.store.now()
+        now = self._settings.open_store.now()
         since = now - check_number("hours", hours, at_most=_MOST_HOURS) * HOUR
-        rows = self._settings.store.webhook_hours(tenant, webhook_id, since // HOUR)
+        rows = self._settings.open_store.webhook_hours(tenant, webhook_id, since // HOUR)
         return activity(rows, since, now, self._settings.deadline * 1000)
 
     def delete(self, id: str, *, tenant: str = "default") -> None:
         """Delete a webhook and cancel its pending deliveries; its log stays."""
-        self._settings.store.delete_webhook(check_tenant(tenant), check_id("webhook", id))
+        self._settings.open_store.delete_webhook(check_tenant(tenant), check_id("webhook", id))
 
     def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
         """Change name, description, endpoints, subscriptions, mapping or headers; what is left out stays.
@@ -197,7 +197,7 @@ class Webhooks:
 
         def revise(current: Webhook) -> Webhook:
             fresh = given or Secret.generate(kind_of(current.secrets[0]))
-            now = from_us(self._settings.store.now())
+            now = from_us(self._settings.open_store.now())
             old = _expiring(current.secrets, now, now + lasting, fresh)
             return self._touched(evolve(current, secrets=[*_stamped([fresh], now), *old]))
 
@@ -249,7 +249,9 @@ class Webhooks:
     apreview = awaitable(preview)
 
     def _revise(self, webhook_id: str, tenant: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
-        revised = self._settings.store.revise_webhook(check_tenant(tenant), check_id("webhook", webhook_id), revise)
+        revised = self._settings.open_store.revise_webhook(
+            check_tenant(tenant), check_id("webhook", webhook_id), revise
+        )
         self._settings.wake()
         return revised
 
@@ -261,7 +263,7 @@ class Webhooks:
             )
         changed = self._bounded(evolve(current, **changes))
         if "endpoints" in changes:
-            now = self._settings.store.now()
+            now = self._settings.open_store.now()
             matched = matched_endpoints(changed.endpoints, current.endpoints, normaliser(self._targets), now)
             changed = evolve(changed, endpoints=matched)
         if "subscriptions" in changes:
@@ -271,18 +273,18 @@ class Webhooks:
     def _activated(self, current: Webhook) -> Webhook:
         if current.active:
             return current
-        active = _activation(self._settings.store.now())
+        active = _activation(self._settings.open_store.now())
         return self._touched(evolve(current, status=WebhookStatus.ACTIVE, interval=active))
 
     def _deactivated(self, current: Webhook) -> Webhook:
         if not current.active or current.interval is None:
             return current
-        now = self._settings.store.now()
+        now = self._settings.open_store.now()
         interval = evolve(current.interval, deactivated_at=now, deactivated_mark=new_id("mrk_", now))
         return self._touched(evolve(current, status=WebhookStatus.INACTIVE, interval=interval))
 
     def _touched(self, webhook: Webhook) -> Webhook:
-        return evolve(webhook, version=webhook.version + 1, updated_at=from_us(self._settings.store.now()))
+        return evolve(webhook, version=webhook.version + 1, updated_at=from_us(self._settings.open_store.now()))
 
     def _bounded(self, webhook: Webhook) -> Webhook:
         most = self._bounds.endpoints_per_webhook
@@ -301,7 +303,7 @@ class Webhooks:
         # Whoever sends a test wants the answers; if the store is busy, the next delivery that goes through does this.
         with contextlib.suppress(StoreError):
             if good:
-                self._settings.store.clear_health(good)
+                self._settings.open_store.clear_health(good)
 
     def _test_payload(self, product: str, event_type: str, payload: Any) -> Any:
         if self._catalog is not None and payload is None:
@@ -337,7 +339,7 @@ def _overlap(value: timedelta | float) -> timedelta:
         overlap = value if isinstance(value, timedelta) else timedelta(seconds=value)
         if timedelta(0) <= overlap <= _MOST_OVERLAP:
             return overlap
-    raise InvalidWebhook("overlap must be seconds or a timedelta, from 0 to 7 days", name="overlap")
+    raise InvalidArgument("overlap must be seconds or a timedelta, from 0 to 7 days", name="overlap")
 
 
 def _check_webhook(webhook: object, tenant: str) -> None:
@@ -345,18 +347,18 @@ def _check_webhook(webhook: object, tenant: str) -> None:
         raise InvalidWebhook("add takes a Webhook(name=..., endpoints=[...])", name="webhook")
     # A webhook that has an id was stored before: adding it makes a copy, which may be another tenant's.
     if not webhook.id and webhook.tenant not in ("default", tenant):
-        raise InvalidWebhook("tenant must be given to add, as in add(webhook, tenant=...)", name="tenant")
+        raise InvalidArgument("tenant must be given to add, as in add(webhook, tenant=...)", name="tenant")
 
 
 def _listed(webhook_ids: object) -> Iterable[object]:
     if isinstance(webhook_ids, Iterable) and not isinstance(webhook_ids, str | bytes):
         return webhook_ids
-    raise InvalidWebhook("webhook_ids must be a list of ids, not a single one", name="webhook_ids")
+    raise InvalidArgument("webhook_ids must be a list of ids, not a single one", name="webhook_ids")
 
 
 def _check_version(version: object) -> None:
     if not isinstance(version, int | None) or isinstance(version, bool):
-        raise InvalidWebhook("version must be a whole number, as in webhook.version, or None", name="version")
+        raise InvalidArgument("version must be a whole number, as in webhook.version, or None", name="version")
 
 
 def _check_signing(secrets: Sequence[Secret]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from unihooks._message.payload import check, is_utf8
+from unihooks._message.payload import check, encode, is_utf8
 from unihooks.exceptions import InvalidMapping
 
 MAX_RULES = 100
@@ -165,12 +165,13 @@ class PayloadMapping:
         return _mapped(payload, self._root, warnings), tuple(warnings)
 
     def preview(self, payload: Any) -> Preview:
-        """Apply the mapping, and also tell which rules matched nothing.
+        """Apply the mapping, and also tell which rules matched nothing; refuse what could not be sent.
 
         >>> PayloadMapping(remove=["a", "b"]).preview({"a": 1})
         Preview(result={}, unmatched=('b',), warnings=())
         """
-        result, warnings = self.apply(payload)
+        encode(payload)
+        result, warnings = self.apply_unchecked(payload)
         found: set[Path] = set()
         _look(payload, [_wanted(self._rules)], found)
         unmatched = (rule.text for rule in self._rules if rule.path not in found)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from unihooks._base.times import to_us
 from unihooks._message.payload import is_utf8
-from unihooks.exceptions import InvalidWebhook, NotFound
+from unihooks.exceptions import InvalidArgument, InvalidWebhook, NotFound, UnihooksError
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -17,10 +17,10 @@ _MAX_TENANT = 256
 
 
 def check_tenant(tenant: object) -> str:
-    """Return the tenant, or raise InvalidWebhook unless it is a text of 1 to 256 characters."""
+    """Return the tenant, or raise InvalidArgument unless it is a text of 1 to 256 characters."""
     if isinstance(tenant, str) and 1 <= len(tenant) <= _MAX_TENANT and storable(tenant):
         return str.__str__(tenant)
-    raise InvalidWebhook("tenant must be a text of 1 to 256 characters without NUL or lone surrogates", name="tenant")
+    raise InvalidArgument("tenant must be a text of 1 to 256 characters without NUL or lone surrogates", name="tenant")
 
 
 def check_id(kind: str, value: object) -> str:
@@ -38,39 +38,39 @@ def not_found(kind: str, id_: str, tenant: str) -> NotFound:
 
 
 def check_filters(**texts: object) -> None:
-    """Raise InvalidWebhook for a filter that is neither None nor a text that a store can keep."""
+    """Raise InvalidArgument for a filter that is neither None nor a text that a store can keep."""
     for name, value in texts.items():
         if value is not None and not (isinstance(value, str) and storable(value)):
-            raise InvalidWebhook(f"{name} must be a text without NUL or lone surrogates", name=name)
+            raise InvalidArgument(f"{name} must be a text without NUL or lone surrogates", name=name)
 
 
 def check_number(name: str, value: object, *, at_most: int) -> int:
-    """Return a whole number from 1 to `at_most`, or raise InvalidWebhook."""
+    """Return a whole number from 1 to `at_most`, or raise InvalidArgument."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= at_most:
         return value
-    raise InvalidWebhook(f"{name} must be a whole number from 1 to {at_most}", name=name)
+    raise InvalidArgument(f"{name} must be a whole number from 1 to {at_most}", name=name)
 
 
 def check_moment(name: str, value: object) -> int:
-    """Return an aware datetime as microseconds since 1970, or raise InvalidWebhook."""
+    """Return an aware datetime as microseconds since 1970, or raise InvalidArgument."""
     if isinstance(value, datetime) and value.utcoffset() is not None:
         return to_us(value)
-    raise InvalidWebhook(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)
+    raise InvalidArgument(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
-    """Raise InvalidWebhook unless the value is one of the choices."""
+    """Raise InvalidArgument unless the value is one of the choices."""
     if value not in choices:
         texts = ", ".join(repr(one) for one in choices if one is not None)
-        raise InvalidWebhook(f"{name} must be one of {texts}", name=name)
+        raise InvalidArgument(f"{name} must be one of {texts}", name=name)
 
 
-def check_member(name: str, value: object, kind: type[E]) -> E:
-    """Return the member of an enumeration that the value names, or raise InvalidWebhook."""
+def check_member(name: str, value: object, kind: type[E], error: type[UnihooksError] = InvalidArgument) -> E:
+    """Return the member of an enumeration that the value names, or raise an error."""
     try:
         return kind(str(value))
     except ValueError:
-        raise InvalidWebhook(f"{name} must be one of {', '.join(kind)}", name=name) from None
+        raise error(f"{name} must be one of {', '.join(kind)}", name=name) from None
 
 
 def check_text(name: str, value: object, *, at_most: int) -> None:

@@ -37,13 +37,12 @@ class EndpointState(StrEnum):
     DISABLED = "disabled"
 
 
-def to_status(value: object) -> WebhookStatus:
-    """Return the status that the value names, or raise InvalidWebhook."""
-    return check_member("status", value, WebhookStatus)
+def _to_status(value: object) -> WebhookStatus:
+    return check_member("status", value, WebhookStatus, InvalidWebhook)
 
 
 def _to_state(value: object) -> EndpointState:
-    return check_member("state", value, EndpointState)
+    return check_member("state", value, EndpointState, InvalidWebhook)
 
 
 def _text(at_most: int) -> Callable[[object, Attribute[str], object], None]:
@@ -172,7 +171,7 @@ class Webhook:
     subscriptions: tuple[EventSubscription, ...] = field(default=(), converter=_to_subscriptions)
     mapping: PayloadMapping = field(factory=PayloadMapping)
     headers: HeaderSet = field(factory=HeaderSet, converter=_to_headers)
-    status: WebhookStatus = field(default=WebhookStatus.INACTIVE, converter=to_status)
+    status: WebhookStatus = field(default=WebhookStatus.INACTIVE, converter=_to_status)
     id: str = ""
     tenant: str = "default"
     version: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 _EXTRA = ("click", "rich")
@@ -17,4 +18,10 @@ def main() -> None:
             raise
         print("The command line needs an extra; install it with: pip install 'unihooks[cli]'", file=sys.stderr)  # noqa: T201
         sys.exit(_USAGE_ERROR)
-    cli(prog_name="unihooks")
+    try:
+        cli(prog_name="unihooks")
+    except OSError as error:
+        # What is left to write would fail again when the interpreter ends, this time with a traceback.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        print(f"Error: the output cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)

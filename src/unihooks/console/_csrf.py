@@ -49,7 +49,10 @@ def from_here(request: Request, settings: ConsoleSettings, *, strict: bool = Fal
         return site in ("same-origin", "none")
     if origin is None or origin == "null":
         return origin is None or not strict
-    return urlsplit(origin).netloc == request.headers.get("host")
+    try:
+        return urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:  # such as "http://["
+        return False
 
 
 def cookie_of(request: Request) -> str | None:

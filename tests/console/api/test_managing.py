@@ -189,6 +189,16 @@ async def test_a_refusal_names_the_field_and_stores_nothing(api, receiver, dispa
     assert not dispatcher.webhooks.list(tenant="acme")
 
 
+async def test_previews_refuse_what_is_no_json(api, webhook):
+    content = '{"payload": 1e400, "mapping": {"remove": ["a"]}}'
+    headers = {"content-type": "application/json"}
+    tried = await api.ask("POST", "/mapping/preview", content=content, headers=headers)
+    assert (tried.status_code, tried.json()["field"]) == (422, "payload")
+    content = '{"payload": {"a": [1e400]}}'
+    stored = await api.ask("POST", f"/webhooks/{webhook.id}/preview", content=content, headers=headers)
+    assert (stored.status_code, stored.json()["field"]) == (422, "payload.a[0]")
+
+
 async def test_mappings_are_previewed(api, webhook):
     mapping = {"rename": {"text": "body"}, "remove": ["gone"]}
     tried = await api.post("/mapping/preview", {"mapping": mapping, "payload": {"text": 1}})

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from unihooks.exceptions import (
     Conflict,
     IdempotencyConflict,
+    InvalidArgument,
     InvalidHeader,
     InvalidMapping,
     InvalidPayload,
@@ -62,6 +63,7 @@ _KINDS: tuple[tuple[type[UnihooksError], int, str, str], ...] = (
     (UnknownEventType, 422, "unknown-event-type", "There is no such event type"),
     (InvalidPayload, 422, "invalid-payload", "The payload cannot be used"),
     (InvalidWebhook, 422, "invalid-value", "A value is not allowed"),
+    (InvalidArgument, 422, "invalid-value", "A value is not allowed"),
 )
 
 

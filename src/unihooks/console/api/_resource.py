@@ -48,7 +48,7 @@ class Resource:
         if key is None:
             return _rendered(operation, await operation.handle(call))
         keyed = _idempotency.IdempotentRequest(
-            store=call.dispatcher.settings.store,
+            store=call.dispatcher.settings.open_store,
             tenant=call.tenant,
             key=_idempotency.checked_key(key),
             digest=_idempotency.digest_of(request.method, request.scope["path"], body),

@@ -111,7 +111,10 @@ def _checked_schema(schema: object) -> str:
         not isinstance(schema, str)
         or not storable(schema)
         or not 1 <= len(schema.encode()) <= _LONGEST_NAME
+        or not schema.isprintable()
         or "%" in schema
+        or "unihooks." in schema
     ):
-        raise StoreError(f"schema must be a name of 1 to {_LONGEST_NAME} bytes, without %", name="schema")
+        sentence = f"schema must be a name of 1 to {_LONGEST_NAME} bytes, without %, line breaks or 'unihooks.'"
+        raise StoreError(sentence, name="schema")
     return schema
