@@ -9,9 +9,11 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _Job = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
@@ -45,10 +47,10 @@ class Threads:
             self._start_one()
         return future
 
-    async def run(self, function: Callable[..., T], *args: Any) -> T:
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await a call in one of the threads; cancelling this does not end a call that has begun."""
         context = contextvars.copy_context()
-        return await asyncio.wrap_future(self.submit(context.run, function, *args))
+        return await asyncio.wrap_future(self.submit(partial(context.run, function, *args, **kwargs)))
 
     def close(self) -> None:
         """Begin nothing more; what has begun ends on its own."""
