@@ -31,6 +31,18 @@ def test_prune_removes_what_is_older_in_batches(host):
     assert not host.deliveries()
 
 
+def test_erasing_by_time_looks_at_no_newer_events(host, monkeypatch):
+    host.emit()
+    host.clock.advance(2 * 24 * 3_600)
+    host.dispatcher.emit_many([("chat", "x", 1)] * 1_000)
+    store = host.dispatcher.settings.store
+    erase, calls = store.erase, []
+    monkeypatch.setattr(store, "erase", lambda *args, **options: calls.append(args) or erase(*args, **options))
+
+    assert host.dispatcher.erase(before=host.clock.now - timedelta(days=1)) == 1
+    assert len(calls) == 1
+
+
 def test_prune_leaves_what_is_new_or_pending(host):
     host.receiver.answer(500)
     host.webhook()

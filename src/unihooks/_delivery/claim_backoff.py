@@ -1,4 +1,4 @@
-"""Decide when a worker claims again, after a claim that found nothing to take."""
+"""Decide when a worker claims or plans again, after finding nothing to take."""
 
 from __future__ import annotations
 

@@ -63,6 +63,8 @@ class Engine:
         self._queues = EndpointQueues(limits.concurrency, limits.per_endpoint)
         self._state = WorkState()
         self._backoff = ClaimBackoff()
+        self._plan_backoff = ClaimBackoff()
+        self._is_plan_left = False
         self._leasing: Future[Any] | None = None
         self._is_aborted = False
         self._planned = self._delivered = self._failed = 0
@@ -157,6 +159,7 @@ class Engine:
         await self._maintenance.once()
         while time.monotonic() < end:
             self._backoff.end()
+            self._plan_backoff.end()
             await self._take_work()
             if self._queues.load or self._results.unrecorded or self._hooks.busy:
                 # A hook may emit, and that is to be planned too.
@@ -164,6 +167,8 @@ class Engine:
                 await self._state.wait(min(_DRAIN_SECONDS, max(0.0, end - time.monotonic())))
             elif not await self._is_work_left():
                 break
+            elif self._is_plan_left:
+                await self._state.wait(_POLL_SECONDS)
 
     # Taking work.
 
@@ -192,7 +197,7 @@ class Engine:
         self._state.begin_look(time.monotonic())
         work = await self.offload(self._store.work)
         self._state.next_due = work.next_due
-        if work.new_events:
+        if work.new_events and self._plan_backoff.is_over(time.monotonic()):
             await self._plan()
         if self._is_claimable(work.next_due):
             await self._claim()
@@ -203,7 +208,15 @@ class Engine:
         planned = await self._leased(self._store.plan, lease, self._queues.capacity(), _PLAN_EVENTS)
         self._planned += planned.events
         self._sender.start(planned.claimed, start_by)
-        if planned.more or planned.deliveries > len(planned.claimed):
+        has_planned = bool(planned.events or planned.deliveries)
+        self._is_plan_left = planned.more and not has_planned
+        if self._is_plan_left:
+            # Another transaction holds these events, or their planning failed: they are tried again soon, then rarely.
+            self._plan_backoff.found_nothing(time.monotonic())
+            self._plan_backoff.shorten()
+        elif has_planned:
+            self._plan_backoff.found()
+        if (planned.more and has_planned) or planned.deliveries > len(planned.claimed):
             self._state.changed()
 
     async def _claim(self) -> None:
@@ -250,6 +263,8 @@ class Engine:
             if self._state.has_changed(self._store.change_token()):
                 return
             if self._is_claimable(self._state.next_due) or self._maintenance.is_due():
+                return
+            if self._is_plan_left and self._plan_backoff.is_over(time.monotonic()):
                 return
             await self._state.wait(_POLL_SECONDS)
 

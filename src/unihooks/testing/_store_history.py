@@ -11,7 +11,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._message.rendering import Rendering
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import EventSubscription
-from unihooks.abc import HELD_TOO_LONG, Claimed
+from unihooks.abc import HELD_TOO_LONG, Claimed, DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
@@ -224,6 +224,20 @@ class HistoryRules:
         assert [scene.expire(5 * DAY, limit=3) for _ in range(3)] == [3, 2, 0]
 
     # Retention.
+
+    def test_old_events_that_stay_do_not_hide_those_behind_them(self, scene: Scene) -> None:
+        webhook = scene.active()
+        for seconds in (0, 0, 1):
+            scene.clock.advance(seconds)
+            scene.submit(*[scene.event() for _ in range(4)])
+            scene.plan()
+        held = {one.event_id for one in scene.store.list_deliveries(ACME, DeliveryFilter(), Window(limit=20))}
+        scene.deactivate(webhook)
+        scene.submit(*[scene.event() for _ in range(5)])
+        scene.plan()
+        scene.clock.advance(100)
+        assert [scene.prune(50, limit=3) for _ in range(3)] == [3, 2, 0]
+        assert {one.id for one in scene.store.list_events(ACME, EventFilter(), Window(limit=20))} == held
 
     def test_a_rendering_goes_once_no_webhook_and_no_event_needs_it(self, scene: Scene) -> None:
         webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))

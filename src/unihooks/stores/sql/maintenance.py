@@ -6,10 +6,14 @@ import os
 import socket
 from collections.abc import Collection
 
+from unihooks._base.ids import first_id
+from unihooks._base.times import SECOND
 from unihooks._contract.leasing import SEEN_WITHIN_US
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
 from unihooks.stores.sql.transaction import Transaction
+
+_ID_AHEAD_US = 3_600 * SECOND
 
 
 def heartbeat(tx: Transaction, worker_id: str, *, gone: bool = False) -> None:
@@ -26,22 +30,34 @@ def expire_held(tx: Transaction, older_than: int, limit: int) -> int:
     return tx.run("expire_held", reason=HELD_TOO_LONG, older_than=older_than, limit=limit)
 
 
-def prune(tx: Transaction, older_than: int, limit: int) -> int:
-    """Remove old events with all that belongs to them, and what no event needs any more."""
-    found = tx.fetch("old_events", older_than=older_than, limit=limit)
-    # Looked at again now that they are locked: a replay may have come between.
-    pending = {id_ for (id_,) in tx.fetch("events_still_pending", events=[id_ for _, id_ in found])}
-    gone = [(tenant, id_) for tenant, id_ in found if id_ not in pending]
+# When the events were made that come next, and how many of the first moment have been left.
+Place = tuple[int, int]
+
+
+def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -> tuple[int, Place | None]:
+    """Remove old events with all that belongs to them, and in the end what no event needs any more.
+
+    Of the next `limit` old events those go that have no pending delivery. Returns how many, and where to go on.
+    """
+    after, skip = place
+    found = tx.fetch("old_events", older_than=older_than, after=after, skip=skip, limit=limit)
+    # Looked for now that they are locked, so that no replay comes between.
+    pending = {id_ for (id_,) in tx.fetch("events_still_pending", events=[row[1] for row in found])}
+    gone = [(tenant, id_) for tenant, id_, _ in found if id_ not in pending]
     events = [id_ for _, id_ in gone]
     if events:
         tx.run("prune_attempts", events=events)
         tx.run("prune_deliveries", events=events)
         tx.run("prune_events", gone)
+    if len(found) == limit:
+        last = found[-1][2]
+        left = sum(created_at == last and id_ in pending for _, id_, created_at in found)
+        return len(gone), (last, left + (skip if last == after else 0))
     tx.run("prune_hours", hour=older_than // HOUR)
     tx.run("prune_answers", older_than=older_than)
     tx.run("prune_former_endpoints", older_than=older_than)
     tx.run("prune_renderings", older_than=older_than)
-    return len(gone)
+    return len(gone), None
 
 
 def forget_keys(tx: Transaction, older_than: int, limit: int) -> int:
@@ -60,7 +76,9 @@ def erase(
 ) -> tuple[int, str | None]:
     """Erase the next events; return how many, and where to go on."""
     if event_ids is None:
-        found = tx.fetch("next_events_to_erase", tenant=tenant, after=after, limit=limit)
+        # Ids tell the time; but the time of an event is the database's, which may be a little behind.
+        end = "~" if before is None else first_id("evt_", before + _ID_AHEAD_US)
+        found = tx.fetch("next_events_to_erase", tenant=tenant, after=after, end=end, limit=limit)
         last = found[-1][0] if len(found) == limit else None
     else:
         chosen = sorted(one for one in set(event_ids) if one > after)

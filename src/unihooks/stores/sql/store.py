@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import finalize
 
@@ -104,11 +104,20 @@ class SQLStore(Store):
     def record(self, results: Sequence[Result]) -> Recorded:
         return self._database.write(lambda tx: recording.record(tx, results), recording.opening(results))
 
+    def prune(self, older_than: int, limit: int) -> int:
+        # Old events with a pending delivery may be many: they are passed over in transactions of their own.
+        removed, place = self._database.write(lambda tx: maintenance.prune(tx, older_than, limit))
+        while place is not None and removed < limit:
+            count, place = self._database.write(
+                partial(maintenance.prune, older_than=older_than, limit=limit - removed, place=place)
+            )
+            removed += count
+        return removed
+
     work = _verb("ask", claiming.work)
     release = _verb("write", claiming.release)
     heartbeat = _verb("write", maintenance.heartbeat)
     expire_held = _verb("write", maintenance.expire_held)
-    prune = _verb("write", maintenance.prune)
     forget_keys = _verb("write", maintenance.forget_keys)
 
     # Configuration.

@@ -23,12 +23,10 @@ DELETE FROM unihooks.workers WHERE id IN (
 )
 
 -- name: old_events
--- columns: tenant, id
-SELECT e.tenant, e.id FROM unihooks.events AS e
-WHERE e.planned AND e.created_at < :older_than AND NOT EXISTS (
-    SELECT 1 FROM unihooks.deliveries AS d WHERE d.event_id = e.id AND d.state = 'pending'
-)
-ORDER BY e.created_at LIMIT :limit FOR UPDATE SKIP LOCKED
+-- columns: tenant, id, created_at
+SELECT tenant, id, created_at FROM unihooks.events
+WHERE planned AND created_at >= :after AND created_at < :older_than
+ORDER BY created_at LIMIT :limit OFFSET :skip FOR UPDATE SKIP LOCKED
 
 -- name: prune_answers
 DELETE FROM unihooks.answers WHERE (tenant, key) IN (
@@ -49,8 +47,8 @@ DELETE FROM unihooks.renderings WHERE id IN (
 -- Whoever plans, replays or recovers these events has ended, or has to wait.
 -- name: next_events_to_erase
 -- columns: id, created_at, size
-SELECT id, created_at, length(body) AS size FROM unihooks.events WHERE tenant = :tenant AND id > :after
-ORDER BY id LIMIT :limit FOR UPDATE
+SELECT id, created_at, length(body) AS size FROM unihooks.events
+WHERE tenant = :tenant AND id > :after AND id < :end ORDER BY id LIMIT :limit FOR UPDATE
 
 -- name: events_to_erase
 -- columns: id, created_at, size

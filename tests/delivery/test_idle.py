@@ -1,0 +1,35 @@
+"""A worker that finds nothing to do asks rarely."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from unihooks.abc import Planned
+
+
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
+async def test_a_new_event_that_nobody_can_plan_is_looked_for_ever_more_rarely(new_dispatcher, host, monkeypatch):
+    dispatcher = new_dispatcher()
+    host.webhook()
+    store, plan, times = dispatcher.settings.store, dispatcher.settings.store.plan, []
+    loop = asyncio.get_running_loop()
+    enough = asyncio.Event()
+
+    def held(*args):
+        # As if another transaction held its row.
+        times.append(loop.time())
+        if len(times) >= 8:
+            loop.call_soon_threadsafe(enough.set)
+        return Planned(more=True)
+
+    monkeypatch.setattr(store, "plan", held)
+    async with dispatcher.arunning():
+        await dispatcher.aemit("chat", "message.received", {})
+        await asyncio.wait_for(enough.wait(), 30)
+        pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        # It begins at 20 ms and doubles up to 250 ms; the first one is what the emit has woken.
+        assert pauses[-1] > 0.2
+        monkeypatch.setattr(store, "plan", plan)
+        await asyncio.to_thread(host.receiver.wait_for, 1, 30)
