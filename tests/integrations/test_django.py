@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,39 +17,6 @@ from unihooks.exceptions import StoreError
 from unihooks.stores import SQLiteStore
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "django"
-_numbers = count(1)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request, tmp_path):
-    """Give Django's settings of a database, and the options of a store there."""
-    if request.param == "sqlite":
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "host.db"}, {}
-    from psycopg.conninfo import conninfo_to_dict
-
-    given = conninfo_to_dict(request.getfixturevalue("postgres_dsn"))
-    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
-    settings = {theirs: given.get(ours, "") for theirs, ours in names.items()}
-    return {"ENGINE": "django.db.backends.postgresql", **settings}, {"schema": request.getfixturevalue("schema")}
-
-
-@pytest.fixture
-def using(database):
-    """Name a database of Django's."""
-    from django.apps import apps
-    from django.conf import settings
-    from django.db import connections
-    from django.db.utils import ConnectionHandler
-
-    if not settings.configured:
-        settings.configure(USE_TZ=True)
-        apps.populate([])
-    alias = f"hooks{next(_numbers)}"
-    connections.settings[alias] = ConnectionHandler({"default": database[0]}).settings["default"]
-    yield alias
-    connections[alias].close()
-    del connections[alias]
-    del connections.settings[alias]
 
 
 @pytest.fixture
@@ -129,23 +95,114 @@ def test_another_database_than_the_stores_is_an_error(using, tmp_path):
 
 
 def test_the_store_follows_djangos_settings(using, tmp_path):
-    from unihooks.integrations.django import _conninfo, store
+    from unihooks.integrations._django_store import conninfo
+    from unihooks.integrations.django import store
 
     store(using).close()
     with pytest.raises(StoreError, match="SQLite or PostgreSQL"):
         store("default")  # nothing is set there
     given = {"NAME": "shop", "USER": "me", "HOST": "", "PORT": "5433", "OPTIONS": {"sslmode": "require", "pool": True}}
-    assert _conninfo(given) == {"dbname": "shop", "user": "me", "port": "5433", "sslmode": "require"}
+    assert conninfo(given) == {"dbname": "shop", "user": "me", "port": "5433", "sslmode": "require"}
 
 
-def run_example(folder, *command):
+def run_example(folder, *command, **environment):
     given = os.environ | {"SHOP_DATABASE": str(folder / "shop.sqlite3"), "DJANGO_SETTINGS_MODULE": "settings"}
-    given |= {"PYTHONPATH": str(EXAMPLE), "PYTHONDONTWRITEBYTECODE": "1"}
+    given |= {
+        "PYTHONPATH": os.pathsep.join([str(EXAMPLE), str(Path(__file__).parent), *sys.path]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, *command]
     done = subprocess.run(
-        [sys.executable, *command], check=False, cwd=folder, env=given, capture_output=True, text=True, timeout=60
+        command, check=False, cwd=folder, env=given | environment, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_database(request, tmp_path):
+    """Give what leads the example's tests to one kind of database."""
+    if request.param == "memory":
+        return {}
+    if request.param == "file":
+        return {"SHOP_TEST_DATABASE": str(tmp_path / "test.sqlite3")}
+    from psycopg.conninfo import conninfo_to_dict
+
+    given = conninfo_to_dict(request.getfixturevalue("postgres_dsn"))
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    places = {variable: str(given[name]) for name, variable in names.items() if given.get(name)}
+    return places | {"DJANGO_SETTINGS_MODULE": "settings_postgresql"}
+
+
+@pytest.mark.parametrize("way", [[], ["--parallel", "2"], ["--keepdb", "--reverse"]], ids=["", "parallel", "keepdb"])
+def test_the_examples_own_tests_pass_and_leave_nothing_open(tmp_path, test_database, way):
+    said = run_example(tmp_path, str(EXAMPLE / "manage.py"), "test", "shop", *way, **test_database)
+    assert "Ran 5 tests" in said
+    left = [path.name for path in tmp_path.glob("*.sqlite3*")]
+    assert left == (["test.sqlite3"] if test_database.get("SHOP_TEST_DATABASE") and "--keepdb" in way else [])
+
+
+def test_cases_of_djangos_own_runner_do_not_disturb_one_another(tmp_path, test_database):
+    said = run_example(tmp_path, str(EXAMPLE / "manage.py"), "test", "django_cases", "--shuffle", **test_database)
+    assert "\nOK" in said
+
+
+CASES_OF_PYTEST = """
+import pytest
+from shop.hooks import dispatcher
+from unihooks import Webhook
+
+def check(client):
+    assert (list(dispatcher().log.events()), list(dispatcher().webhooks.list())) == ([], [])
+    assert client.get("/buy/7").status_code == 200
+    dispatcher().webhooks.add(Webhook(name="CRM", endpoints=["https://crm.example.com"]))
+    assert dispatcher().drain().planned == 1
+
+@pytest.mark.parametrize("time", [1, 2])
+def test_in_a_transaction(client, unihooks_django, time):
+    check(client)
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("time", [1, 2])
+def test_committed(client, unihooks_django, time):
+    check(client)
+"""
+# What pytest-django does, for those who have their own ways.
+WITHOUT_PYTEST_DJANGO = """
+import django, pytest
+from django.test import Client
+from django.test.utils import setup_databases, setup_test_environment, teardown_databases
+
+@pytest.fixture(scope="session")
+def databases():
+    django.setup()
+    setup_test_environment()
+    made = setup_databases(0, False)
+    yield
+    teardown_databases(made, 0)
+
+@pytest.fixture
+def client(databases):
+    yield Client()
+    from shop.models import Order
+    Order.objects.all().delete()
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "django_db: of pytest-django")
+"""
+
+
+@pytest.mark.parametrize("plugin", ["pytest_django", ""])
+def test_the_fixture_of_pytest_leaves_nothing(tmp_path, test_database, plugin):
+    options = ["-q", "--color=no", "--rootdir", str(tmp_path), "-p", "unihooks.testing.pytest_plugin"]
+    if plugin:
+        pytest.importorskip(plugin)
+        options += ["-p", "pytest_django.plugin"]
+    else:
+        (tmp_path / "conftest.py").write_text(WITHOUT_PYTEST_DJANGO)
+    (tmp_path / "test_shop.py").write_text(CASES_OF_PYTEST)
+    said = run_example(tmp_path, "-m", "pytest", *options, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", **test_database)
+    assert "4 passed" in said
 
 
 @pytest.mark.slow

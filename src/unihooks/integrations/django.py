@@ -12,7 +12,9 @@ from unihooks._base.awaitable import awaitable
 from unihooks._dispatcher import Dispatcher
 from unihooks._model.log import Event
 from unihooks.abc import Store
-from unihooks.exceptions import StoreError
+from unihooks.integrations._django_store import DjangoStore, UnihooksTestMixin
+
+__all__ = ["UnihooksTestMixin", "aemit", "emit", "store"]
 
 
 def emit(
@@ -49,26 +51,7 @@ aemit = awaitable(emit, _in_the_thread_of_connections)
 def store(using: str = "default", **options: Any) -> Store:
     """Return a store in the database `using` of Django's settings, SQLite or PostgreSQL.
 
-    `options` such as `schema` or `migrate` are passed to the store. Raises `StoreError` for any other database.
+    `options` such as `schema` or `migrate` are passed to the store. It follows the settings, so it is in the test
+    runner's database while that is in place. Raises `StoreError` for any other database.
     """
-    connection = connections[using]
-    if connection.vendor == "sqlite":
-        from unihooks.stores import SQLiteStore
-
-        return SQLiteStore(connection.settings_dict["NAME"], **options)
-    if connection.vendor == "postgresql":
-        from psycopg.conninfo import make_conninfo
-
-        from unihooks.stores import PostgresStore
-
-        return PostgresStore(make_conninfo(**_conninfo(connection.settings_dict)), **options)
-    raise StoreError(
-        f"the database {using!r} is {connection.vendor}; use one that is SQLite or PostgreSQL", name="using"
-    )
-
-
-def _conninfo(settings: dict[str, Any]) -> dict[str, Any]:
-    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
-    given = {ours: settings[theirs] for theirs, ours in names.items() if settings.get(theirs)}
-    passed_on = {"service", "sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "options", "passfile"}
-    return given | {name: value for name, value in settings.get("OPTIONS", {}).items() if name in passed_on}
+    return DjangoStore(using, options)  # type: ignore[abstract] # its decorator gives it what is missing

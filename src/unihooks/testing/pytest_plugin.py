@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from unihooks._dispatcher import Dispatcher
     from unihooks.stores import MemoryStore
     from unihooks.testing import FakeClock, Receiver, RecordingDispatcher
+
+_PYTEST_DJANGO = ("django", "pytest_django", "pytest_django.plugin")
 
 
 @pytest.fixture
@@ -60,3 +63,18 @@ def unihooks_dispatcher(
         ssl_context=unihooks_receiver.ssl_context,
     ) as dispatcher:
         yield dispatcher
+
+
+@pytest.fixture
+def unihooks_django(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let each test begin and end with no webhook and no event in the stores of `unihooks.integrations.django`.
+
+    With pytest-django it brings its fixture `db`, which does as the test's mark `django_db` says.
+    """
+    if any(request.config.pluginmanager.has_plugin(name) for name in _PYTEST_DJANGO):
+        request.getfixturevalue("db")
+    # By its name: the integrations stand above these tools.
+    reset_stores = import_module("unihooks.integrations._django_store").reset_stores
+    reset_stores("__all__")
+    yield
+    reset_stores("__all__")

@@ -14,6 +14,29 @@ from unihooks.abc import ERASED, HELD_TOO_LONG
 from unihooks.stores.sql.transaction import Transaction
 
 _ID_AHEAD_US = 3_600 * SECOND
+# All tables but the one of the store itself.
+TABLES = (
+    "tenants",
+    "webhooks",
+    "renderings",
+    "secrets",
+    "endpoints",
+    "former_endpoints",
+    "subscriptions",
+    "lanes",
+    "events",
+    "deliveries",
+    "attempts",
+    "hours",
+    "answers",
+    "workers",
+)
+
+
+def clear(tx: Transaction) -> None:
+    """Remove everything but the tables."""
+    for table in TABLES:
+        tx.run(f"clear_{table}")
 
 
 def heartbeat(tx: Transaction, worker_id: str, *, gone: bool = False) -> None:

@@ -68,6 +68,11 @@ class SQLStore(Store):
     def close(self) -> None:
         self._database.close()
 
+    def clear(self) -> None:
+        """Remove all that was kept, as between two tests; the tables stay."""
+        self._database.write(maintenance.clear)
+        self._planner.forget()
+
     # The queue.
 
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:

@@ -1,0 +1,213 @@
+"""Databases on a connection of Django's, where its tests leave no other way.
+
+A `TestCase` keeps one transaction open for a whole test, and an SQLite database in memory is seen through one
+connection alone. What the store does joins the transaction, and is rolled back with it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
+
+from attrs import asdict
+
+from unihooks._contract.planning import NewEvent
+from unihooks.abc import EmitOutcome
+from unihooks.exceptions import IdempotencyConflict, StoreError
+from unihooks.stores.postgres.database import MIGRATIONS as POSTGRES_MIGRATIONS
+from unihooks.stores.postgres.errors import driver
+from unihooks.stores.postgres.errors import explained as explained_by_postgres
+from unihooks.stores.postgres.time import ServerClock, steady
+from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
+from unihooks.stores.sql.emitting import stored_event
+from unihooks.stores.sql.schema import Migrations, Place, check, migrate, version_of
+from unihooks.stores.sql.transaction import Call, Database, Outcome, Row, StoreClock, Submission, Transaction
+from unihooks.stores.sqlite.database import MIGRATIONS as SQLITE_MIGRATIONS
+from unihooks.stores.sqlite.errors import explaining
+from unihooks.stores.sqlite.transaction import SQLiteTransaction
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.1
+_RELEASE = "RELEASE SAVEPOINT unihooks"
+# How to begin, to end, and to undo: a part of a transaction, or one of its own.
+_PART = ("SAVEPOINT unihooks", _RELEASE, "ROLLBACK TO SAVEPOINT unihooks", _RELEASE)
+_WHOLE = ("BEGIN", "COMMIT", "ROLLBACK")
+
+
+class OnConnection(Database):
+    """A database whose transactions are, one at a time, parts of the one that a connection is in.
+
+    `lend` returns the driver's connection, open. `lost` is told that what is
+    remembered may have been rolled back since.
+    """
+
+    migrations: Migrations
+    place: Place
+
+    def __init__(self, lend: Callable[[], Any], *, migrates: bool, lost: Callable[[], None]) -> None:
+        super().__init__()
+        self._lend = lend
+        self._migrates = migrates
+        self._lost = lost
+        self._turn = threading.RLock()
+
+    @property
+    def store_id(self) -> str:
+        return self.write(lambda tx: str(tx.fetch("store_id")[0][0]))
+
+    async def astore_id(self) -> str:
+        """Return `store_id`; the connection is in this machine's memory, or in use by the test alone."""
+        return self.store_id
+
+    def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:  # noqa: ARG002 - nothing reaches the disk before Django commits
+        with self._turn:
+            self._lost()
+            connection = self._lend()
+            with self._within(connection) as tx:
+                if self._migrates and not version_of(tx):
+                    self._migrate(connection, tx)
+                check(tx, self.place)
+                tx.opening = tx.pipeline(*opening)
+                return work(tx)
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        return self.write(work)
+
+    def emit(self, submission: Submission) -> None:
+        try:
+            submission.waiter.set_result([self._insert(event) for event in submission.events])
+        except Exception as error:  # noqa: BLE001 - whatever it is, who waits must learn of it
+            submission.waiter.set_exception(error)
+
+    def change_token(self) -> object:
+        # What the connection itself inserts is not seen from here, so a worker looks now and then.
+        return int(time.monotonic() / _POLL_SECONDS)
+
+    def migrate(self) -> list[str]:
+        with self._turn:
+            connection = self._lend()
+            with self._within(connection) as tx:
+                return self._migrate(connection, tx)
+
+    def close(self) -> None:
+        """Leave the connection to Django."""
+
+    def after_fork_in_child(self) -> None:
+        self._turn = threading.RLock()
+
+    def _insert(self, event: NewEvent) -> EmitOutcome:
+        def work(tx: Transaction) -> EmitOutcome:
+            given = {"created_at": self.time_of(event), "store_id": tx.fetch("store_id")[0][0]}
+            return stored_event(event, tx.fetch("add_event_on_host", **(asdict(event) | given))[0])
+
+        try:
+            return self.write(work)
+        except (IdempotencyConflict, StoreError) as refused:
+            return refused
+
+    def _migrate(self, connection: Any, tx: Transaction) -> list[str]:
+        return migrate(tx, self.migrations, self.place, lambda script: self._run(connection, tx, script))
+
+    @abstractmethod
+    def time_of(self, event: NewEvent) -> int | str | None:
+        """Return the event's time as the insert on a host's connection takes it."""
+
+    @abstractmethod
+    def _within(self, connection: Any) -> AbstractContextManager[Transaction]:
+        """Yield a transaction within that of the connection, or one of its own; an error undoes it alone."""
+
+    @abstractmethod
+    def _run(self, connection: Any, tx: Transaction, script: str) -> None:
+        """Run a migration."""
+
+
+class SQLiteOnConnection(OnConnection):
+    """An SQLite database on a connection of Python's own driver."""
+
+    migrations = SQLITE_MIGRATIONS
+    place = Place("the database of Django's test", "path")
+
+    def __init__(self, lend: Callable[[], Any], *, migrates: bool, lost: Callable[[], None]) -> None:
+        super().__init__(lend, migrates=migrates, lost=lost)
+        self.time = StoreClock()
+
+    @contextmanager
+    def _within(self, connection: Any) -> Iterator[Transaction]:
+        steps = _PART if connection.in_transaction else _WHOLE
+        with explaining("of Django's test"), _between(connection.execute, *steps):
+            yield SQLiteTransaction(connection, self.time.now)
+
+    def _run(self, connection: Any, tx: Transaction, script: str) -> None:  # noqa: ARG002 - it has no scripts
+        for statement in script.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+
+    def time_of(self, event: NewEvent) -> int:
+        return event.created_at
+
+
+class PostgresOnConnection(OnConnection):
+    """A schema of a PostgreSQL database on a connection of psycopg 3."""
+
+    migrations = POSTGRES_MIGRATIONS
+
+    def __init__(self, lend: Callable[[], Any], *, schema: str, migrates: bool, lost: Callable[[], None]) -> None:
+        super().__init__(lend, migrates=migrates, lost=lost)
+        self.schema = Schema(schema)
+        self.place = Place(f"the schema {self.schema.quoted}", "schema")
+        self.time: ServerClock = ServerClock(self._ask_time)
+
+    @contextmanager
+    def _within(self, connection: Any) -> Iterator[Transaction]:
+        # Within Django's `atomic` the driver begins the transaction by itself, with the first statement.
+        alone = connection.autocommit and not connection.info.transaction_status
+        try:
+            with _between(lambda text: connection.execute(text.encode()), *(_WHOLE if alone else _PART)):
+                tx = _PostgresTransaction(connection, self.schema, 0, own_times=self.time.clock is not None)
+                tx.now = tx.time() if self.time.clock is None else self.time.now()
+                yield tx
+        except driver().Error as error:
+            raise explained_by_postgres(error) from error
+
+    def _ask_time(self) -> None:
+        before = steady()
+        self.time.learn(self.write(lambda tx: tx.time()), before)
+
+    def _run(self, connection: Any, tx: Transaction, script: str) -> None:
+        if not tx.fetch("has_schema"):
+            connection.execute(f"CREATE SCHEMA {self.schema.quoted}".encode())
+        connection.execute(self.schema.renamed(script).encode())
+
+    def time_of(self, event: NewEvent) -> str | None:
+        return None if self.time.clock is None else str(event.created_at)
+
+
+class _PostgresTransaction(PostgresTransaction):
+    """A transaction that never commits by itself."""
+
+    def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:  # noqa: ARG002
+        return super().pipeline(*calls)
+
+    def _fetch(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
+        # Django's own cursors know no binary results.
+        with driver().Cursor(self._connection) as cursor:
+            cursor.format = driver().pq.Format.BINARY
+            rows: list[Row] = cursor.execute(text.encode(), parameters or None, prepare=False).fetchall()
+            return rows
+
+
+@contextmanager
+def _between(execute: Callable[[str], object], begin: str, end: str, *undo: str) -> Iterator[None]:
+    execute(begin)
+    try:
+        yield
+    except BaseException:
+        for step in undo:
+            execute(step)
+        raise
+    execute(end)

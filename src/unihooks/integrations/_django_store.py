@@ -1,0 +1,242 @@
+"""A store that follows Django's settings: to the test runner's databases, to its clones of them, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from abc import update_abstractmethods
+from collections.abc import Callable, Collection
+from functools import wraps
+from inspect import signature
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+from django.db import connections
+from django.db.backends.base.creation import BaseDatabaseCreation
+
+from unihooks._base.times import Clock
+from unihooks.abc import Store
+from unihooks.exceptions import StoreError
+from unihooks.integrations._django_connection import PostgresOnConnection, SQLiteOnConnection
+from unihooks.stores import PostgresStore, SQLiteStore
+
+_PLACE = ("NAME", "HOST", "PORT", "USER")
+
+
+def _delegated(name: str) -> Callable[..., Any]:
+    @wraps(getattr(Store, name))
+    def verb(self: DjangoStore, /, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.current, name)(*args, **kwargs)
+
+    # `wraps` says of the copy of an abstract method that it is abstract.
+    vars(verb).pop("__isabstractmethod__", None)
+    return verb
+
+
+def _delegating(cls: type[DjangoStore]) -> type[DjangoStore]:
+    """Give a class each verb of a store that it does not have; what it does is up to the store `current`."""
+    for name in dir(Store):
+        if not name.startswith("_") and name not in vars(cls):
+            setattr(cls, name, _delegated(name))
+    return update_abstractmethods(cls)
+
+
+@_delegating
+class DjangoStore(Store):
+    """The store in a database of Django's settings, wherever they lead at the moment.
+
+    While a `TestCase` has a transaction open, and where the database is in
+    memory, it is on the connection of Django's main thread.
+    """
+
+    def __init__(self, alias: str, options: dict[str, Any]) -> None:
+        self.alias = alias
+        self._options = options
+        self._lock = threading.RLock()
+        self._wrapper: Any = connections[alias]
+        self._clock: Clock | None = None
+        self._place: list[Any] = []
+        self._opened: SQLiteStore | PostgresStore | None = None
+        self._on_connection: SQLiteStore | PostgresStore | None = None
+        # Wrong options are told of now, not on first use.
+        _new_store(self._wrapper.vendor, {"NAME": "unihooks"}, options, alias)
+        _stores.add(self)
+
+    def __repr__(self) -> str:
+        return f"store({self.alias!r})"
+
+    @property
+    def current(self) -> SQLiteStore | PostgresStore:
+        """The store that the settings lead to now."""
+        if _is_where_tests_run():
+            self._wrapper = connections[self.alias]
+        if _is_lent(self._wrapper):
+            return self._on_connection or self._make_on_connection()
+        settings = connections.settings[self.alias]
+        if self._opened is None or self._place != [settings.get(name) for name in _PLACE]:
+            return self._open(settings)
+        return self._opened
+
+    def use_clock(self, clock: Clock | None) -> None:
+        with self._lock:
+            self._clock = clock
+            for store in (self._opened, self._on_connection):
+                if store is not None:
+                    store.use_clock(clock)
+
+    def close(self) -> None:
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def reset(self) -> None:
+        """Remove all that was kept, but for what goes with the transaction of a `TestCase` anyway."""
+        if not _is_in_testcase(self._wrapper):
+            self.current.clear()
+
+    def _open(self, settings: dict[str, Any]) -> SQLiteStore | PostgresStore:
+        with self._lock:
+            place = [settings.get(name) for name in _PLACE]
+            if self._opened is None or self._place != place:
+                self.close()
+                self._opened = _new_store(self._wrapper.vendor, settings, self._options, self.alias)
+                self._opened.use_clock(self._clock)
+                self._place = place
+            return self._opened
+
+    def _make_on_connection(self) -> SQLiteStore | PostgresStore:
+        with self._lock:
+            if self._on_connection is None:
+                kind = _SQLiteOnDjango if self._wrapper.vendor == "sqlite" else _PostgresOnDjango
+                self._on_connection = kind(self._lent, self._options)
+                self._on_connection.use_clock(self._clock)
+            return self._on_connection
+
+    def _lent(self) -> Any:
+        if self._wrapper.connection is None:
+            self._wrapper.ensure_connection()
+        return self._wrapper.connection
+
+
+class _SQLiteOnDjango(SQLiteStore):
+    def __init__(self, lend: Callable[[], Any], options: dict[str, Any]) -> None:
+        super().__init__("a connection of Django's", **options)
+        database = SQLiteOnConnection(lend, migrates=options.get("migrate", True), lost=self._planner.forget)
+        self._database = self._sqlite = database  # type: ignore[assignment] # it does what emits need of the file
+        self.now = database.time.now  # type: ignore[method-assign] # as every store does
+
+
+class _PostgresOnDjango(PostgresStore):
+    def __init__(self, lend: Callable[[], Any], options: dict[str, Any]) -> None:
+        super().__init__("", **options)
+        schema, migrates = options.get("schema", "unihooks"), options.get("migrate", True)
+        database = PostgresOnConnection(lend, schema=schema, migrates=migrates, lost=self._planner.forget)
+        self._database = self._postgres = database  # type: ignore[assignment] # it does what emits need of the database
+        self.now = database.time.now  # type: ignore[method-assign] # as every store does
+
+
+def _new_store(
+    vendor: str, settings: dict[str, Any], options: dict[str, Any], alias: str
+) -> SQLiteStore | PostgresStore:
+    if vendor == "sqlite":
+        return SQLiteStore(settings["NAME"], **options)
+    if vendor == "postgresql":
+        from psycopg.conninfo import make_conninfo
+
+        return PostgresStore(make_conninfo(**conninfo(settings)), **options)
+    raise StoreError(f"the database {alias!r} is {vendor}; use one that is SQLite or PostgreSQL", name="using")
+
+
+def conninfo(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what libpq is told of the settings of a database."""
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+    given = {ours: settings[theirs] for theirs, ours in names.items() if settings.get(theirs)}
+    passed_on = {"service", "sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "options", "passfile"}
+    return given | {name: value for name, value in settings.get("OPTIONS", {}).items() if name in passed_on}
+
+
+def _is_where_tests_run() -> bool:
+    # A connection of Django's belongs to a thread, and that of a test to the main one, outside of its event loop.
+    return threading.current_thread() is threading.main_thread() and asyncio._get_running_loop() is None  # noqa: SLF001 - the public one raises
+
+
+def _is_lent(wrapper: Any) -> bool:
+    """Say whether the store has to be on the connection itself."""
+    if wrapper.vendor == "sqlite":
+        return _is_in_testcase(wrapper) or "mode=memory" in str(wrapper.settings_dict["NAME"])
+    return _is_in_testcase(wrapper) and _is_psycopg3()
+
+
+def _is_in_testcase(wrapper: Any) -> bool:
+    return any(block._from_testcase for block in wrapper.atomic_blocks)  # noqa: SLF001 - nothing else tells
+
+
+def _is_psycopg3() -> bool:
+    from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+    return bool(is_psycopg3)
+
+
+# Django's tests.
+
+_stores: WeakSet[DjangoStore] = WeakSet()
+
+
+def reset_stores(databases: Collection[str]) -> None:
+    """Remove what the stores in these databases keep; `"__all__"` are all databases, as in Django's tests."""
+    for store in list(_stores):
+        if databases == "__all__" or store.alias in databases:
+            store.reset()
+
+
+def _close_first(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let Django copy or remove a database that nobody is connected to."""
+
+    @wraps(method)
+    def closing(self: BaseDatabaseCreation, *args: Any, **kwargs: Any) -> Any:
+        for store in list(_stores):
+            store.close()
+        given = signature(method).bind(self, *args, **kwargs).arguments
+        is_kept, suffix = given.get("keepdb"), given.get("suffix")
+        if self.connection.vendor == "sqlite":
+            with self.connection.cursor() as cursor:
+                # Django copies the file alone.
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if suffix is not None and not is_kept:
+                # The processes that used a clone have left its log, which the next clone would take for its own.
+                name = self.get_test_db_clone_settings(suffix)["NAME"]
+                for end in ("-wal", "-shm"):
+                    Path(f"{name}{end}").unlink(missing_ok=True)
+        return method(self, *args, **kwargs)
+
+    return closing
+
+
+# No signal tells of these.
+for _name in ("destroy_test_db", "clone_test_db"):
+    setattr(BaseDatabaseCreation, _name, _close_first(getattr(BaseDatabaseCreation, _name)))
+
+
+class UnihooksTestMixin:
+    """A mixin for Django's test cases: no event or webhook of one test is there in the next.
+
+    It comes before Django's class. In a `TestCase` all that a dispatcher does
+    is rolled back with the test; after a `TransactionTestCase` it is removed.
+    """
+
+    databases: Collection[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Begin with nothing."""
+        reset_stores(cls.databases)
+        super().setUpClass()  # type: ignore[misc] # Django's
+
+    def __call__(self, result: Any = None) -> Any:
+        """Run the test, and leave nothing."""
+        try:
+            return super().__call__(result)  # type: ignore[misc] # Django's
+        finally:
+            reset_stores(self.databases)

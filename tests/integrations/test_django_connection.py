@@ -1,0 +1,24 @@
+"""A store on a connection of Django's keeps the contract, within the transaction of a test case."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("django")
+
+from unihooks.testing import StoreContract
+
+
+class TestStoreOnDjangosConnection(StoreContract):
+    @pytest.fixture
+    def store(self, using, database):
+        from django.db import transaction
+
+        from unihooks.integrations.django import store
+
+        atomic = transaction.atomic(using=using)
+        atomic._from_testcase = True
+        with atomic:
+            made = store(using, **database[1])
+            yield made
+            transaction.set_rollback(True, using=using)
