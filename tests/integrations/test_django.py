@@ -123,15 +123,22 @@ def run_example(folder, *command, **environment):
 def test_database(request, tmp_path):
     """Give what leads the example's tests to one kind of database."""
     if request.param == "memory":
-        return {}
-    if request.param == "file":
-        return {"SHOP_TEST_DATABASE": str(tmp_path / "test.sqlite3")}
-    from psycopg.conninfo import conninfo_to_dict
+        yield {}
+    elif request.param == "file":
+        yield {"SHOP_TEST_DATABASE": str(tmp_path / "test.sqlite3")}
+    else:
+        yield from on_postgres(request.getfixturevalue("postgres_dsn"))
 
-    given = conninfo_to_dict(request.getfixturevalue("postgres_dsn"))
+
+def on_postgres(dsn):
+    import psycopg
+
+    given = psycopg.conninfo.conninfo_to_dict(dsn)
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
     places = {variable: str(given[name]) for name, variable in names.items() if given.get(name)}
-    return places | {"DJANGO_SETTINGS_MODULE": "settings_postgresql"}
+    yield places | {"DJANGO_SETTINGS_MODULE": "settings_postgresql"}
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f'DROP DATABASE IF EXISTS "test_{given["dbname"]}"')  # which --keepdb has kept
 
 
 @pytest.mark.parametrize("way", [[], ["--parallel", "2"], ["--keepdb", "--reverse"]], ids=["", "parallel", "keepdb"])
