@@ -1,0 +1,28 @@
+"""Nothing is left of one test for the next."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from unihooks.stores.sql.maintenance import TABLES
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_every_table_is_cleared(database):
+    scripts = "".join(one.read_text() for one in (files("unihooks.stores") / database / "migrations").iterdir())
+    made = set(re.findall(r"CREATE TABLE (?:main\.unihooks_|unihooks\.)(\w+)", scripts))
+    assert made - {"store"} == set(TABLES)
+
+
+def test_clearing_leaves_the_tables_and_the_store(host, store):
+    host.webhook()
+    host.emit()
+    host.dispatcher.drain()
+    store.clear()
+    assert (list(host.dispatcher.webhooks.list()), host.deliveries()) == ([], [])
+    host.webhook()
+    host.emit()
+    assert host.dispatcher.drain().delivered == 1
