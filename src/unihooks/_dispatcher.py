@@ -81,7 +81,7 @@ class Dispatcher:
         log: Read events, deliveries and attempts, and act on them: see `Log`.
     """
 
-    _knows_time = False
+    _is_open = _knows_time = False
 
     def __init__(
         self,
@@ -180,8 +180,11 @@ class Dispatcher:
     ) -> Event:
         """Do what `emit` does without blocking the event loop; `connection` may be asynchronous."""
         store = self.settings.open_store
+        if connection is None and not self._is_open:
+            # The store may have to open its database, once, and to ask its server for the time.
+            await in_own_thread(store.ready)
+            self._is_open = True
         if not self._knows_time:
-            # The store may have to ask its server for the time, once.
             await in_own_thread(store.now)
             self._knows_time = True
         new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
@@ -319,8 +322,10 @@ class Dispatcher:
     aerase = awaitable(erase)
 
     def migrate(self) -> list[str]:
-        """Create or bring up to date the store's schema; return the names of the steps taken."""
+        """Create or bring up to date the store's schema, best at start-up; return the names of the steps taken."""
         return self.settings.open_store.migrate()
+
+    amigrate = awaitable(migrate)
 
     def close(self) -> None:
         """Free the store's threads and connections; what was emitted is safe. Later calls raise `StoreError`."""

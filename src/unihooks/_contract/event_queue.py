@@ -21,6 +21,9 @@ class EventQueue(ABC):
     at a time; whoever holds its token decides what becomes of it.
     """
 
+    def ready(self) -> None:  # noqa: B027 - few stores have anything to open
+        """Open what the first verb would open, which may take a while; `submit_events` then never waits."""
+
     @abstractmethod
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
         """Insert the events durably, together with what others submit at the same time.

@@ -60,6 +60,15 @@ class OnConnection(Database):
     def store_id(self) -> str:
         return self.write(lambda tx: str(tx.fetch("store_id")[0][0]))
 
+    @property
+    def opened_id(self) -> str:
+        """The same: there is nothing to open."""
+        return self.store_id
+
+    def id_for_host(self) -> str:
+        """Return `store_id`."""
+        return self.store_id
+
     async def astore_id(self) -> str:
         """Return `store_id`; the connection is in this machine's memory, or in use by the test alone."""
         return self.store_id

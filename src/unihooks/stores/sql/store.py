@@ -75,6 +75,9 @@ class SQLStore(Store):
 
     # The queue.
 
+    def ready(self) -> None:
+        _ = self._database.store_id
+
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
         future: Future[list[EmitOutcome]] = Future()
         self._database.emit(Submission(events, future))

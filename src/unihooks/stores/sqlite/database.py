@@ -15,9 +15,9 @@ from attrs import field, frozen
 
 from unihooks._contract.planning import NewEvent
 from unihooks.exceptions import StoreError
-from unihooks.stores.sql.schema import Migrations, Place, check, migrate
+from unihooks.stores.sql.schema import Migrations, Place, check, migrate, version_of
 from unihooks.stores.sql.transaction import Call, Database, StoreClock, Submission, Transaction
-from unihooks.stores.sqlite.errors import explaining, retrying
+from unihooks.stores.sqlite.errors import explaining, is_busy, no_tables, retrying
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
 from unihooks.stores.sqlite.writer import Writer
 
@@ -124,12 +124,37 @@ class SQLiteDatabase(Database):
         self._emptying = threading.Lock()
         self._opened: _Opened | None = None
         self._times_opened = 0
+        self._id_seen: str | None = None
         self._is_utf8 = True
         self._forking = False
 
     @property
     def store_id(self) -> str:
         return self._open().store_id
+
+    @property
+    def opened_id(self) -> str | None:
+        """`store_id` if it is known already."""
+        opened = self._opened
+        return self._id_seen if opened is None else opened.store_id
+
+    def id_for_host(self) -> str:
+        """Return `store_id` for an insert on a connection of the host, whose transaction may hold the lock.
+
+        So this never waits for the lock; where the tables are missing and cannot be made, it is a `StoreError`.
+        """
+        known = self.opened_id
+        if known is not None:
+            return known
+        self._check_is_there()
+        with explaining(self.path), closing(self._connect(0)) as connection:
+            try:
+                if self._migrates and not version_of(SQLiteTransaction(connection, self.time.now)):
+                    connection.execute("PRAGMA main.journal_mode = WAL")
+                self._id_seen = self._checked(connection)
+            except sqlite3.OperationalError as error:
+                raise (no_tables(self.path) if is_busy(error) else error) from error
+        return self._id_seen
 
     def change_token(self) -> tuple[int, int]:
         # Versions of one opening say nothing about another's.
@@ -176,6 +201,7 @@ class SQLiteDatabase(Database):
     def close(self) -> None:
         with self._lock:
             opened, self._opened = self._opened, None
+            self._id_seen = None
             if opened is not None:
                 opened.close()
 
@@ -208,8 +234,7 @@ class SQLiteDatabase(Database):
             return self._opened
 
     def _start(self) -> _Opened:
-        if not self._migrates and not os.path.exists(self.path):  # noqa: PTH110 - it may be bytes of any form
-            raise StoreError(f"there is no database {self.path}; run `unihooks migrate`", name="path")
+        self._check_is_there()
         connection = self._connect()
         try:
             if self._migrates:
@@ -222,6 +247,10 @@ class SQLiteDatabase(Database):
             raise
         writer = Writer(connection, self.path, self._inserted, self._lost)
         return _Opened(store_id, writer, _Readers(self._connect), watch)
+
+    def _check_is_there(self) -> None:
+        if not self._migrates and not os.path.exists(self.path):  # noqa: PTH110 - it may be bytes of any form
+            raise StoreError(f"there is no database {self.path}; run `unihooks migrate`", name="path")
 
     def _checked(self, connection: sqlite3.Connection) -> str:
         tx = SQLiteTransaction(connection, self.time.now)
@@ -252,10 +281,10 @@ class SQLiteDatabase(Database):
 
         retrying(switch, self._busy_timeout, _AGAIN_SECONDS)
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, busy_timeout: float | None = None) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path,
-            timeout=self._busy_timeout,
+            timeout=self._busy_timeout if busy_timeout is None else busy_timeout,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=512,

@@ -52,6 +52,17 @@ def explained_on_host(error: BaseException, path: str) -> StoreError | None:
     return explained(error, path)
 
 
+def no_tables(path: str) -> StoreError:
+    """Return the StoreError for an emit in a transaction of the host's that keeps the tables from being made."""
+    sentence = f"the tables do not exist: call dispatcher.migrate() first, before a transaction of yours locks {path}"
+    return StoreError(sentence, name="connection")
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Say whether somebody else holds the lock for now."""
+    return _code(error) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def retrying(step: Callable[[], object], seconds: float, pause: float) -> None:
     """Do a step, and for so many seconds do it again as long as somebody else holds the lock."""
     deadline = time.monotonic() + seconds
@@ -60,7 +71,7 @@ def retrying(step: Callable[[], object], seconds: float, pause: float) -> None:
         try:
             step()
         except sqlite3.OperationalError as error:
-            if is_last or _code(error) & 0xFF != sqlite3.SQLITE_BUSY:
+            if is_last or not is_busy(error):
                 raise
         else:
             return

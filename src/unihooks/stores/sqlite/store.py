@@ -6,6 +6,7 @@ import os
 import re
 from typing import Any
 
+from unihooks._base.awaitable import in_own_thread
 from unihooks._contract.planning import NewEvent
 from unihooks._model.checks import storable
 from unihooks._model.log import Event
@@ -55,11 +56,15 @@ class SQLiteStore(SQLStore):
 
     def emit_on(self, connection: Any, event: NewEvent) -> Event:
         self._host.check(connection)
-        return self._host.emit(connection, event, self._sqlite.store_id, created_at=event.created_at)
+        return self._host.emit(connection, event, self._sqlite.id_for_host(), created_at=event.created_at)
 
     async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
         self._host.check(connection)
-        return await self._host.aemit(connection, event, self._sqlite.store_id, created_at=event.created_at)
+        # To open the file, or to make the tables, takes longer than an event loop should stand still.
+        store_id = self._sqlite.opened_id
+        if store_id is None:
+            store_id = await in_own_thread(self._sqlite.id_for_host)
+        return await self._host.aemit(connection, event, store_id, created_at=event.created_at)
 
 
 def _checked_seconds(busy_timeout: object) -> float:
