@@ -78,7 +78,7 @@ class OnConnection(Database):
             self._lost()
             connection = self._lend()
             with self._within(connection) as tx:
-                if self._migrates and not version_of(tx):
+                if self._migrates and not version_of(tx, self.place):
                     self._migrate(connection, tx)
                 check(tx, self.place)
                 tx.opening = tx.pipeline(*opening)

@@ -149,7 +149,7 @@ class SQLiteDatabase(Database):
         self._check_is_there()
         with explaining(self.path), closing(self._connect(0)) as connection:
             try:
-                if self._migrates and not version_of(SQLiteTransaction(connection, self.time.now)):
+                if self._migrates and not version_of(SQLiteTransaction(connection, self.time.now), self._place):
                     connection.execute("PRAGMA main.journal_mode = WAL")
                 self._id_seen = self._checked(connection)
             except sqlite3.OperationalError as error:
