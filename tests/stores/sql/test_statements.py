@@ -5,9 +5,11 @@ import pytest
 from unihooks._contract.statistics import BOUNDS_MS
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.transaction import STATEMENTS as POSTGRES
+from unihooks.stores.postgres.transaction import Schema
 from unihooks.stores.sql.statements import Statement, Statements, parse
 from unihooks.stores.sql.transaction import Selection
 from unihooks.stores.sqlite.transaction import STATEMENTS as SQLITE
+from unihooks.stores.sqlite.transaction import _compiled
 
 NAMED = re.compile(r"(?<![:\w]):(\w+)")
 # Each database's own code runs these: how it emits in groups, and where it looks for its tables.
@@ -41,7 +43,7 @@ FILE = """\
 -- What stands before the first name is a comment.
 
 -- name: add
--- rows: id, state ,value
+-- rows: id text, state ,value bytea
 -- bytes: value
 -- Rows that are there already stay.
 INSERT INTO t (id, state, value)
@@ -60,7 +62,14 @@ WHERE tenant = :tenant
 
 def test_a_file_is_read_by_its_headers():
     assert list(parse(FILE)) == [
-        Statement("add", "INSERT INTO t (id, state, value)\nVALUES :rows", ("id", "state", "value"), (), "value"),
+        Statement(
+            "add",
+            "INSERT INTO t (id, state, value)\nVALUES :rows",
+            ("id", "state", "value"),
+            (),
+            "value",
+            typed="id text, state ,value bytea",
+        ),
         Statement("lock", ""),
         Statement(
             "all_of",
@@ -116,6 +125,22 @@ def test_postgres_inserts_rows_with_the_types_of_their_table():
     assert SQLITE["add_lanes"].text.startswith(f"INSERT INTO main.unihooks_lanes ({columns}) VALUES :rows")
     rows = "json_populate_recordset(CAST(NULL AS unihooks.lanes), CAST(:rows AS json))"
     assert f"({columns})\nSELECT {columns}\nFROM {rows}" in POSTGRES["add_lanes"].text
+
+
+def test_rows_are_a_table_in_the_words_of_each():
+    assert "FROM :rows AS k JOIN" in POSTGRES["event_bodies"].text
+    in_postgres = "FROM json_to_recordset(CAST(%(rows)s AS json)) AS k (tenant text, id text) JOIN"
+    assert in_postgres in Schema("unihooks").text("event_bodies")
+    in_sqlite = _compiled("event_bodies", is_utf8=False)
+    assert in_sqlite.before == "WITH k (tenant, id) AS ("
+    assert "FROM k CROSS JOIN" in in_sqlite.after
+
+
+def test_bytes_of_rows_are_cut_from_those_of_all_rows_in_postgres():
+    text = Schema("unihooks").text("add_attempts")
+    assert "substr(CAST(%(response_body_all)s AS bytea), response_body_start, response_body_length) AS resp" in text
+    assert "response_body_start integer, response_body_length integer, warnings text)) AS r" in text
+    assert SQLITE["add_attempts"].text.endswith(")\nVALUES :rows")
 
 
 def test_a_name_that_two_files_give_is_refused(tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from unihooks.stores.postgres.errors import driver
 from unihooks.stores.postgres.prepared import called
-from unihooks.stores.sql.statements import Statement, Statements
+from unihooks.stores.sql.statements import TABLE, Statement, Statements
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class Schema:
         """Return a named statement as the driver takes it."""
         text = self._texts.get(name)
         if text is None:
-            text = self._texts[name] = self.placed(STATEMENTS[name].text)
+            statement = STATEMENTS[name]
+            read = TABLE.sub(lambda found: _recordset(statement, found[1]), statement.text)
+            text = self._texts[name] = self.placed(read)
         return text
 
     def placed(self, text: str) -> str:
@@ -165,11 +167,23 @@ def _adapted(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if value.__class__ in _SETS else value for name, value in values.items()}
 
 
+def _recordset(statement: Statement, alias: str) -> str:
+    """Return the table of rows that `_table` gives; bytes are cut from those of all rows."""
+    rows, name = "json_to_recordset(CAST(:rows AS json))", statement.bytes
+    if name not in statement.rows:
+        return f"{rows} AS {alias} ({statement.typed})"
+    piece = f"substr(CAST(:{name}_all AS bytea), {name}_start, {name}_length) AS {name}"
+    values = ", ".join([piece if one == name else one for one in statement.rows])
+    packed = statement.typed.replace(f"{name} bytea", f"{name}_start integer, {name}_length integer")
+    return f"(SELECT {values} FROM {rows} AS r ({packed})) AS {alias}"  # noqa: S608 - only names
+
+
 def _table(statement: Statement, rows: Sequence[Row]) -> dict[str, Any]:
     """Return the parameters that hold rows: JSON objects, and beside them all bytes in one piece."""
-    if statement.bytes is None:
+    name = statement.bytes
+    if name not in statement.rows:
         return {"rows": _keyed(statement.rows, rows)}
-    place, name = statement.rows.index(statement.bytes), statement.bytes
+    place = statement.rows.index(name)
     names = (*statement.rows[:place], f"{name}_start", f"{name}_length", *statement.rows[place + 1 :])
     packed, start = [], 1
     for row in rows:

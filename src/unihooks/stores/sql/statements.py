@@ -4,7 +4,8 @@ A file holds entries of this form; a line that begins with `--` before the SQL
 and is none of these headers is a comment:
 
     -- name: add_deliveries
-    -- rows: tenant, id, product         the columns of its table parameter, `:rows`
+    -- rows: tenant text, id text        the columns of its table parameter, `VALUES :rows` or `FROM :rows AS r`,
+                                         with types as PostgreSQL has them where it cannot tell
     -- columns: id, state                the columns that it returns, where a database wants to know them
     -- bytes: body                       which of its columns or rows hold bytes
     -- list: id                          the column of its rows that it takes as a list, for rows that agree otherwise
@@ -27,13 +28,18 @@ from unihooks.stores.sql.transaction import Selection
 
 _SHARED = files("unihooks.stores.sql") / "statements"
 _HEADER = re.compile(r"^-- (rows|columns|bytes|list): (.+)$", re.MULTILINE)
+# Where a statement reads its rows.
+TABLE = re.compile(r"(?<=FROM ):rows AS (\w+)")
 # A condition quotes a statement by its name in braces.
 _QUOTED = re.compile(r"\{(\w+)\}")
 
 
 @frozen
 class Statement:
-    """A named statement; parameters stand in `text` as :named ones."""
+    """A named statement; parameters stand in `text` as :named ones.
+
+    `typed` are the columns of its rows with their types.
+    """
 
     name: str
     text: str
@@ -41,12 +47,13 @@ class Statement:
     columns: tuple[str, ...] = ()
     bytes: str | None = None
     list: str | None = None
+    typed: str = ""
 
 
 class Statements(dict[str, Statement]):
     """The statements of a database by name: those in a folder of its own, and those that all databases share.
 
-    What is shared says `unihooks.webhooks`, `= ANY(:ids)` and `VALUES :rows`, locks rows as PostgreSQL does, and
+    What is shared says `unihooks.webhooks`, `= ANY(:ids)` and `FROM :rows AS r`, locks rows as PostgreSQL does, and
     chooses an index as SQLite does; `dialect` are patterns in it and what the database says instead. An entry of the
     database's own comes first.
     """
@@ -84,7 +91,7 @@ def parse(text: str) -> Iterator[Statement]:
     _, *parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
     for name, entry in zip(parts[::2], parts[1::2], strict=True):
         lines = [line for line in entry.splitlines() if not line.startswith("--")]
-        headers = {key: tuple(re.findall(r"\w+", names)) for key, names in _HEADER.findall(entry)}
-        rows, columns = headers.get("rows", ()), headers.get("columns", ())
-        single = {key: headers[key][0] for key in ("bytes", "list") if key in headers}
-        yield Statement(name, "\n".join(lines).strip(), rows, columns, **single)
+        headers = dict(_HEADER.findall(entry))
+        typed, columns = headers.pop("rows", ""), headers.pop("columns", "")
+        rows, returned = (tuple(re.findall(r"(\w+)[^,]*", one)) for one in (typed, columns))
+        yield Statement(name, "\n".join(lines).strip(), rows, returned, typed=typed, **headers)

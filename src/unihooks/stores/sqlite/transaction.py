@@ -18,7 +18,7 @@ from typing import Any
 
 from attrs import frozen
 
-from unihooks.stores.sql.statements import Statement, Statements
+from unihooks.stores.sql.statements import TABLE, Statement, Statements
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
 
 STATEMENTS = Statements(
@@ -26,7 +26,10 @@ STATEMENTS = Statements(
     [
         (r"\bunihooks\.(?=\w)", "main.unihooks_"),
         (r"= ANY\((:\w+)\)", r"IN (SELECT value FROM json_each(\1))"),
+        (r"^SELECT r\.\* FROM :rows AS r$", "VALUES :rows"),
         (r"\bstrpos\(", "instr("),
+        (r"\bleast\(", "min("),
+        (r"\bjson_agg\(", "json_group_array("),
         # Partial indexes are taken for a condition that has their own words.
         (r"= true\b", "= 1"),
         (r"= false\b", "= 0"),
@@ -158,6 +161,8 @@ def _compiled(name: str, is_utf8: bool) -> _Compiled:  # noqa: FBT001 - a cache 
     # SQLite joins bytes as if they were texts, and those of UTF-16 would come out changed.
     is_packed = bool(statement.columns) and (is_utf8 or statement.bytes is None)
     text = _in_one_step(statement) if is_packed else statement.text
+    if table := TABLE.search(text):
+        text = f"WITH {table[1]} ({', '.join(statement.rows)}) AS (VALUES :rows)\n{TABLE.sub(table[1], text)}"
     found = _VALUES.search(text)
     if found is None:
         return _Compiled(statement, is_packed, text, None, (), ())

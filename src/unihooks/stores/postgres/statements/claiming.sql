@@ -1,11 +1,3 @@
--- name: work
-SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE NOT planned ORDER BY tenant, queued_at, id LIMIT 1),
-    (SELECT next_due_at FROM unihooks.lanes WHERE open AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1)
-
--- name: due_lanes
-SELECT endpoint_id, tenant FROM unihooks.lanes
-WHERE open AND next_due_at <= :now ORDER BY next_due_at LIMIT :limit
-
 -- name: due_lanes_by_tenant
 WITH RECURSIVE turns (tenant) AS (
     (SELECT tenant FROM unihooks.lanes
@@ -22,10 +14,10 @@ SELECT served.tenant, due.endpoint_id FROM served LEFT JOIN LATERAL (
 
 -- A row that another worker holds is skipped; one that it has just leased is looked at again, and not due.
 -- name: due_deliveries
--- rows: endpoint_id, share, turn
+-- rows: endpoint_id text, share integer, turn integer
 SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, d.attempt_count,
     coalesce(:now - d.first_attempt_at - (l.held_total_us - d.held_base), 0)
-FROM json_to_recordset(CAST(:rows AS json)) AS k (endpoint_id text, share integer, turn integer)
+FROM :rows AS k
 JOIN unihooks.lanes AS l ON l.endpoint_id = k.endpoint_id AND l.open
 CROSS JOIN LATERAL (
     SELECT * FROM unihooks.deliveries
@@ -35,9 +27,8 @@ CROSS JOIN LATERAL (
 ORDER BY k.turn, d.due_at
 
 -- name: lease
--- rows: tenant, id
-UPDATE unihooks.deliveries AS d SET due_at = :until, token = :token
-FROM json_to_recordset(CAST(:rows AS json)) AS k (tenant text, id text)
+-- rows: tenant text, id text
+UPDATE unihooks.deliveries AS d SET due_at = :until, token = :token FROM :rows AS k
 WHERE d.tenant = k.tenant AND d.id = k.id
 
 -- Lanes are locked before their rows are looked at: what another transaction has added to them is then seen.
@@ -55,16 +46,10 @@ UPDATE unihooks.lanes AS l SET next_due_at = found.due_at FROM (
 ) AS found
 WHERE l.endpoint_id = found.endpoint_id AND l.next_due_at IS DISTINCT FROM found.due_at
 
--- name: lower_lanes
--- rows: endpoint_id, due_at
-UPDATE unihooks.lanes AS l SET next_due_at = k.due_at
-FROM json_to_recordset(CAST(:rows AS json)) AS k (endpoint_id text, due_at bigint)
-WHERE l.endpoint_id = k.endpoint_id AND (l.next_due_at IS NULL OR l.next_due_at > k.due_at)
-
 -- name: release
--- rows: tenant, id, token
+-- rows: tenant text, id text, token bigint
 WITH held AS (
-    SELECT d.tenant, d.id FROM json_to_recordset(CAST(:rows AS json)) AS k (tenant text, id text, token bigint)
+    SELECT d.tenant, d.id FROM :rows AS k
     CROSS JOIN LATERAL (
         SELECT tenant, id FROM unihooks.deliveries
         WHERE tenant = k.tenant AND id = k.id AND token = k.token AND state = 'pending' FOR NO KEY UPDATE

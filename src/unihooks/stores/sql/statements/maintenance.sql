@@ -101,3 +101,7 @@ WITH old AS (
 )
 UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason
 FROM old WHERE d.tenant = old.tenant AND d.id = old.id
+
+-- name: prune_events
+-- rows: tenant text, id text
+DELETE FROM unihooks.events WHERE (tenant, id) IN (SELECT k.tenant, k.id FROM :rows AS k)

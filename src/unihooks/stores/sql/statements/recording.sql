@@ -23,3 +23,45 @@ ON CONFLICT (endpoint_id, hour) DO UPDATE SET
 -- columns: endpoint_id, failing_since, failures, last_success_at, last_failure_at
 SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
 WHERE endpoint_id = ANY(:endpoints) ORDER BY endpoint_id FOR NO KEY UPDATE
+
+-- The attempts of what was delivered now are not stored yet.
+-- name: delivered_just_now
+-- rows: tenant text, id text, number integer
+-- columns: id
+SELECT d.id FROM :rows AS k JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
+WHERE +d.state = 'delivered' AND d.attempt_count = k.number AND NOT EXISTS (
+    SELECT 1 FROM unihooks.attempts AS a WHERE a.delivery_id = d.id AND a.number = d.attempt_count
+)
+
+-- name: move_on
+-- rows: tenant text, id text, endpoint_id text, state text, due_at bigint, number integer, first_at bigint, reason text
+UPDATE unihooks.deliveries AS d
+SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, attempt_count = news.number,
+    first_attempt_at = coalesce(d.first_attempt_at, news.first_at),
+    held_base = coalesce(d.held_base, (
+        SELECT held_total_us FROM unihooks.lanes AS l WHERE l.endpoint_id = news.endpoint_id), 0),
+    reason = news.reason
+FROM :rows AS news WHERE d.tenant = news.tenant AND d.id = news.id
+
+-- name: note_attempts
+-- rows: tenant text, id text, number integer, first_at bigint
+UPDATE unihooks.deliveries AS d
+SET token = NULL, attempt_count = news.number, first_attempt_at = coalesce(d.first_attempt_at, news.first_at)
+FROM :rows AS news WHERE d.tenant = news.tenant AND d.id = news.id
+
+-- name: add_attempts
+-- rows: delivery_id text, number integer, url text, started_at bigint, duration_us bigint, status_code integer, error text, request_headers text, response_headers text, response_body bytea, warnings text
+-- bytes: response_body
+INSERT INTO unihooks.attempts (
+    delivery_id, number, url, started_at, duration_us, status_code, error, request_headers, response_headers,
+    response_body, warnings
+)
+SELECT r.* FROM :rows AS r
+
+-- name: set_lanes
+-- rows: endpoint_id text, failing_since bigint, failures bigint, last_success_at bigint, last_failure_at bigint, due_at bigint
+UPDATE unihooks.lanes AS l
+SET failing_since = news.failing_since, failures = news.failures, last_success_at = news.last_success_at,
+    last_failure_at = news.last_failure_at,
+    next_due_at = least(coalesce(l.next_due_at, news.due_at), coalesce(news.due_at, l.next_due_at))
+FROM :rows AS news WHERE l.endpoint_id = news.endpoint_id

@@ -95,3 +95,11 @@ SELECT min((
     SELECT e.created_at FROM unihooks.events AS e
     WHERE e.tenant = turns.tenant AND NOT e.planned ORDER BY e.queued_at, e.id LIMIT 1
 )) FROM turns WHERE turns.tenant IS NOT NULL
+
+-- name: queue_counts
+SELECT
+    count(*) FILTER (WHERE l.open AND d.due_at <= :now),
+    count(*) FILTER (WHERE NOT l.open),
+    coalesce(CAST(json_agg(d.token) FILTER (WHERE d.token IS NOT NULL AND d.due_at > :now) AS text), '[]')
+FROM unihooks.lanes AS l
+JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'

@@ -1,12 +1,3 @@
--- name: work
-SELECT EXISTS (SELECT 1 FROM main.unihooks_events WHERE NOT planned),
-    (SELECT min(next_due_at) FROM main.unihooks_lanes WHERE open = 1 AND next_due_at IS NOT NULL)
-
--- name: due_lanes
--- columns: endpoint_id, tenant
-SELECT endpoint_id, tenant FROM main.unihooks_lanes
-WHERE open = 1 AND next_due_at <= :now ORDER BY next_due_at LIMIT :limit
-
 -- name: due_lanes_by_tenant
 -- columns: tenant, endpoint_id
 WITH RECURSIVE turns (tenant) AS (
@@ -48,12 +39,6 @@ UPDATE main.unihooks_lanes SET next_due_at = (
     SELECT min(due_at) FROM main.unihooks_deliveries
     WHERE endpoint_id = main.unihooks_lanes.endpoint_id AND state = 'pending'
 ) WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints))
-
--- name: lower_lanes
--- rows: endpoint_id, due_at
-UPDATE main.unihooks_lanes
-SET next_due_at = min(coalesce(next_due_at, json_extract(k.value, '$[1]')), json_extract(k.value, '$[1]'))
-FROM json_each(:rows) AS k WHERE endpoint_id = json_extract(k.value, '$[0]')
 
 -- name: release
 -- rows: tenant, id, token

@@ -8,7 +8,7 @@ INSERT INTO main.unihooks_events (tenant, id, product, event_type, created_at, q
 INSERT INTO main.unihooks_events (
     tenant, id, product, event_type, created_at, queued_at, idempotency_key, digest, body
 )
-SELECT column1, column2, column3, column4, column5, column5, column6, column7, column8 FROM (VALUES :rows) WHERE true
+SELECT tenant, id, product, event_type, created_at, created_at, idempotency_key, digest, body FROM :rows AS r WHERE true
 ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL
 DO UPDATE SET idempotency_key = excluded.idempotency_key
 RETURNING tenant, idempotency_key, id, digest, created_at

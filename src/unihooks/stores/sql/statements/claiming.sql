@@ -1,0 +1,14 @@
+-- name: work
+SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE NOT planned ORDER BY tenant, queued_at LIMIT 1), (
+    SELECT next_due_at FROM unihooks.lanes WHERE open = true AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1
+)
+
+-- name: due_lanes
+-- columns: endpoint_id, tenant
+SELECT endpoint_id, tenant FROM unihooks.lanes
+WHERE open = true AND next_due_at <= :now ORDER BY next_due_at LIMIT :limit
+
+-- name: lower_lanes
+-- rows: endpoint_id text, due_at bigint
+UPDATE unihooks.lanes AS l SET next_due_at = k.due_at FROM :rows AS k
+WHERE l.endpoint_id = k.endpoint_id AND (l.next_due_at IS NULL OR l.next_due_at > k.due_at)

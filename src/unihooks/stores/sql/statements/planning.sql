@@ -1,0 +1,41 @@
+-- name: event_bodies
+-- rows: tenant text, id text
+-- columns: tenant, id, body
+-- bytes: body
+SELECT e.tenant, e.id, e.body FROM :rows AS k JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id
+
+-- name: add_planned_deliveries
+-- rows: tenant text, id text, event_id text, webhook_id text, endpoint_id text, product text, event_type text, rendering text
+INSERT INTO unihooks.deliveries (
+    state, due_at, token, created_at, tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering
+)
+SELECT 'pending', CAST(:due_at AS bigint), CAST(:token AS bigint), CAST(:now AS bigint), r.* FROM :rows AS r WHERE true
+ON CONFLICT (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END)) DO NOTHING
+
+-- name: add_deliveries
+-- rows: tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, token, reason, replay_of, created_at
+INSERT INTO unihooks.deliveries (
+    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, token, reason,
+    replay_of, created_at
+)
+VALUES :rows
+ON CONFLICT (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END)) DO NOTHING RETURNING id
+
+-- name: existing_deliveries
+-- rows: tenant text, id text
+-- columns: id
+SELECT d.id FROM :rows AS k JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
+
+-- name: mark_partly_planned
+-- rows: tenant text, id text, cursor text, queued_at bigint
+UPDATE unihooks.events AS e SET plan_cursor = k.cursor, queued_at = k.queued_at
+FROM :rows AS k WHERE e.tenant = k.tenant AND e.id = k.id
+
+-- name: mark_plan_failed
+-- rows: tenant text, id text, error text, tries smallint, planned boolean, queued_at bigint
+UPDATE unihooks.events AS e
+SET plan_error = k.error, plan_tries = k.tries, planned = k.planned, queued_at = k.queued_at
+FROM :rows AS k WHERE e.tenant = k.tenant AND e.id = k.id
+
+-- name: more_new_events
+SELECT 1 FROM unihooks.events WHERE NOT planned ORDER BY tenant, queued_at LIMIT 1
