@@ -234,7 +234,7 @@ async def test_arunning_works_in_the_hosts_event_loop(new_dispatcher, host, rece
 
 @pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "asyncio"])
 def test_what_a_signal_handler_raises_ends_a_drain(dispatcher, processes, receiver, fast):
-    receiver.answer(Answer(204, delay=3))
+    receiver.answer(Answer(204, delay=15))
     dispatcher.emit("chat", "x", 1)
     process = processes(
         ("" if fast else "sys.modules['uvloop'] = None\n")
@@ -252,8 +252,11 @@ except SoftLimit:
     )
     receiver.wait_for(1, timeout=30)
     process.send_signal(signal.SIGUSR1)
-    out, errors = process.communicate(timeout=30)
+    # The receiver would have kept an ordered end for its 15 s.
+    out, errors = process.communicate(timeout=10)
     assert (process.returncode, out) == (0, "ready\nraised\n"), errors
+    assert dispatcher.stats().in_flight == 0
+    assert dispatcher.drain().delivered == 1
 
 
 # Threads.

@@ -298,6 +298,9 @@ class Engine:
         """Start nothing more, let what is in flight end, record it and release the rest; within the grace."""
         end = self._loop.time() + self._limits.grace
         await self._sender.finish(self._limits.grace - _LAST_SECONDS)
+        if self._recording.done():
+            # All tasks of the event loop were cancelled.
+            self._recording = asyncio.create_task(self._results.run())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end - _LAST_SECONDS / 2):
                 await self._results.finish()

@@ -66,13 +66,18 @@ class _Call(Generic[T]):
     async def _cancellable(self) -> T:
         loop, task = asyncio.get_running_loop(), asyncio.create_task(self._main())
 
+        def cancel_all() -> None:
+            # As asyncio does when an exception leaves its loop: what is under way is cut off.
+            for each in asyncio.all_tasks(loop):
+                each.cancel()
+
         def cancel() -> None:
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(task.cancel)
+                loop.call_soon_threadsafe(cancel_all)
 
         self._cancel = cancel
         if self._is_cancelled:
-            task.cancel()
+            cancel_all()
         return await task
 
 

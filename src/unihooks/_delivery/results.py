@@ -120,7 +120,13 @@ class ResultBatcher:
             await self._gather()
             batch = self._take()
             self._some.clear()
-            await self._record(batch)
+            try:
+                await self._record(batch)
+            except asyncio.CancelledError:
+                # What has been recorded is refused the second time.
+                self._results += batch
+                self._some.set()
+                raise
 
     async def _gather(self) -> None:
         with contextlib.suppress(TimeoutError):
