@@ -183,6 +183,55 @@ def test_retry_after_reaches_twice_the_plan_where_that_is_longer(new_dispatcher,
     assert next_delay(host) == 14400
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_of_a_busy_endpoint_holds_back_all_its_deliveries(host, status):
+    host.webhook("/busy", "/other")
+    host.receiver.on("/busy").answer(Answer(status, headers={"Retry-After": "600"}))
+    host.emit()
+    host.dispatcher.drain()
+    for _ in range(20):
+        host.emit()
+    host.dispatcher.drain()
+    assert (len(host.received("/busy")), len(host.received("/other"))) == (1, 21)
+    host.clock.advance(599)
+    assert host.dispatcher.drain().attempted == 0
+    host.clock.advance(1)
+    assert host.dispatcher.drain().delivered == 21
+
+
+def test_retry_after_of_a_busy_endpoint_holds_back_what_is_leased_already(host):
+    host.webhook()
+    host.receiver.always(Answer(429, headers={"Retry-After": "600"}))
+    for _ in range(100):
+        host.emit()
+    assert host.dispatcher.drain().attempted <= 2
+    host.receiver.always(204)
+    host.clock.advance(600)
+    assert host.dispatcher.drain().delivered == 100
+
+
+@pytest.mark.parametrize("status", [200, 400, 500, 502])
+def test_retry_after_of_another_answer_delays_its_own_delivery_alone(host, status):
+    host.webhook()
+    host.receiver.answer(Answer(status, headers={"Retry-After": "600"}))
+    host.emit()
+    host.dispatcher.drain()
+    host.emit()
+    assert host.dispatcher.drain().delivered == 1
+
+
+def test_an_endpoint_is_held_back_for_an_hour_at_most(host):
+    host.webhook()
+    host.receiver.answer(Answer(429, headers={"Retry-After": "99999"}))
+    host.emit()
+    host.dispatcher.drain()
+    host.emit()
+    host.clock.advance(3599)
+    assert host.dispatcher.drain().attempted == 0
+    host.clock.advance(1)
+    assert host.dispatcher.drain().delivered == 2
+
+
 def test_429_waits_at_least_60_s(new_dispatcher, host):
     dispatcher = new_dispatcher(retries=RetryPolicy.from_delays([1], jitter=0))
     host.webhook()

@@ -172,7 +172,8 @@ class Result:
     """The outcome of one attempt of a claimed delivery.
 
     `state` is delivered, failed (with `reason`), or pending with `retry_in_us`. `disable` is a reason to disable the
-    endpoint, provided that it still has the attempt's URL. `attempt` is None when the rendering failed and so nothing
+    endpoint, provided that it still has the attempt's URL. `wait_us` is for how long the receiver wants no request, so
+    that no delivery of the endpoint is leased before. `attempt` is None when the rendering failed and so nothing
     was sent: the delivery fails, its attempt count and the endpoint's health stay as they are.
     """
 
@@ -182,6 +183,7 @@ class Result:
     retry_in_us: int | None = None
     reason: str | None = None
     disable: str | None = None
+    wait_us: int | None = None
 
 
 @frozen(kw_only=True)

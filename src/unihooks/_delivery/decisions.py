@@ -14,17 +14,24 @@ from unihooks.transport import Exchange
 
 GONE = "the endpoint answered 410 Gone"
 _HTTP_GONE = 410
+# Too many requests, and unavailable: with a Retry-After they are about the endpoint, not about one request.
+_BUSY = frozenset({429, 503})
+_LONGEST_WAIT_SECONDS = 3600.0
 _logger = logging.getLogger("unihooks.worker")
 
 
 @frozen
 class Decision:
-    """What happens to a delivery after an attempt, and why its endpoint is to be disabled, if it is."""
+    """What happens to a delivery after an attempt, and to its endpoint.
+
+    `disable` is why the endpoint is to be disabled, if it is; `wait_us` is for how long the receiver wants no request.
+    """
 
     state: DeliveryState
     retry_in_us: int | None = None
     reason: str | None = None
     disable: str | None = None
+    wait_us: int | None = None
 
 
 _DELIVERED = Decision(DeliveryState.DELIVERED)
@@ -47,18 +54,22 @@ def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: int
 
 def _after_failure(claimed: Claimed, answer: Exchange, retries: RetryPolicy, now: int) -> Decision:
     attempt = claimed.attempt_count + 1
+    retry_after = _retry_after(answer, now)
+    wait = 0.0 if retry_after is None or answer.status_code not in _BUSY else min(retry_after, _LONGEST_WAIT_SECONDS)
     delay = retries.next_delay(
         attempt=attempt,
         elapsed=claimed.elapsed_us / SECOND + answer.duration,
         error=answer.error,
         status_code=answer.status_code,
-        retry_after=_retry_after(answer, now),
+        retry_after=retry_after,
     )
     why = answer.error if answer.error is not None else f"the endpoint answered {answer.status_code}"
+    wait_us = round(wait * SECOND) or None
     if delay is None:
         attempts = "1 attempt" if attempt == 1 else f"{attempt} attempts"
-        return Decision(DeliveryState.FAILED, reason=f"no retry is left after {attempts}; the last: {why}")
-    return Decision(DeliveryState.PENDING, retry_in_us=round(delay * SECOND), reason=why)
+        reason = f"no retry is left after {attempts}; the last: {why}"
+        return Decision(DeliveryState.FAILED, reason=reason, wait_us=wait_us)
+    return Decision(DeliveryState.PENDING, retry_in_us=round(delay * SECOND), reason=why, wait_us=wait_us)
 
 
 def _retry_after(answer: Exchange, now: int) -> float | None:

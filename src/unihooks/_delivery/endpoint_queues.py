@@ -230,6 +230,22 @@ class EndpointQueues:
         if queue is not None:
             self._enter(endpoint_id, queue)
 
+    def take_waiting_of(self, endpoint_id: str) -> list[Leased]:
+        """Take out the deliveries of an endpoint that have not started."""
+        queue = self._queues.get(endpoint_id)
+        if queue is None:
+            return []
+        if queue.doubts:
+            self._doubtful.count(queue, -1)
+        left = list(queue.waiting)
+        queue.waiting.clear()
+        self.waiting -= len(left)
+        if queue.doubts:
+            self._doubtful.count(queue, +1)
+        if queue.running == 0:
+            del self._queues[endpoint_id]
+        return left
+
     def take_waiting(self) -> list[Leased]:
         """Take out all deliveries that have not started."""
         left = [leased for queue in self._queues.values() for leased in queue.waiting]

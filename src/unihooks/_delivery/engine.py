@@ -279,7 +279,7 @@ class Engine:
         kept = [result for result in results if result.claimed.id in accepted]
         self._delivered += sum(result.state is DeliveryState.DELIVERED for result in kept)
         self._failed += sum(result.state is DeliveryState.FAILED for result in kept)
-        self._sender.recorded_disabling({one.claimed.endpoint_id for one in results if one.disable})
+        self._sender.recorded_closing({one.claimed.endpoint_id for one in results if one.disable or one.wait_us})
         self._sender.fill_slots()
         self._hooks.recorded(kept, recorded)
         self._state.changed()

@@ -56,7 +56,15 @@ class Attempted:
             prepared.redacted(answer.body),
             self.warnings + answer.warnings,
         )
-        return Result(self.claimed, attempt, decision.state, decision.retry_in_us, decision.reason, decision.disable)
+        return Result(
+            self.claimed,
+            attempt,
+            decision.state,
+            decision.retry_in_us,
+            decision.reason,
+            decision.disable,
+            decision.wait_us,
+        )
 
 
 @define

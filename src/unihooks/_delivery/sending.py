@@ -159,15 +159,19 @@ class Sender:
     def _decide(self, claimed: Claimed, answer: Exchange) -> Decision:
         self.attempted += 1
         decision = decide(claimed, answer, retries=self._settings.retries, now=self._settings.store.now())
-        if decision.disable:
+        if decision.disable or decision.wait_us:
             # What is leased for this endpoint waits until the store knows.
             self._queues.close(claimed.endpoint_id)
         return decision
 
-    def recorded_disabling(self, endpoint_ids: Iterable[str]) -> None:
-        """Go on with endpoints that results have asked to disable: their destinations now say what became of it."""
+    def recorded_closing(self, endpoint_ids: Iterable[str]) -> None:
+        """Go on with endpoints that results have asked to disable or to leave alone: the store now says which are due.
+
+        What is leased for them goes back.
+        """
         for endpoint_id in endpoint_ids:
             self._destinations.forget(endpoint_id)
+            self.unsent += [leased.claimed for leased in self._queues.take_waiting_of(endpoint_id)]
             self._queues.open(endpoint_id)
 
     # Ending.

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from attrs import evolve
 
-from unihooks._base.times import from_us
+from unihooks._base.times import SECOND, from_us
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import EndpointState
 from unihooks.abc import FAILING_TOO_LONG
@@ -86,6 +86,82 @@ class RecordingRules:
         assert set(scene.deliver(*claimed).accepted) == set(ids(claimed))
         assert len(scene.deliveries(state=DeliveryState.DELIVERED)) == 100
         assert list(scene.store.record([]).accepted) == []
+
+    # What a receiver asks for.
+
+    def test_a_receiver_that_wants_no_request_gets_none_before_its_time(self, scene: Scene) -> None:
+        scene.active(URL, OTHER_URL)
+        scene.submit(*[scene.event() for _ in range(3)])
+        first, second, *others = sorted(scene.plan(capacity=100).claimed, key=lambda one: one.endpoint_id)
+        scene.busy(first, seconds=600)
+        scene.store.release([second, *others])
+        assert {one.endpoint_id for one in scene.claim()} == {others[-1].endpoint_id}
+        scene.clock.advance(599)
+        assert first.endpoint_id not in {one.endpoint_id for one in scene.claim()}
+        scene.clock.advance(1)
+        assert [one.endpoint_id for one in scene.claim()].count(first.endpoint_id) == 3
+
+    def test_what_is_planned_for_a_receiver_that_wants_no_request_is_not_leased(self, scene: Scene) -> None:
+        scene.active(URL, OTHER_URL)
+        scene.emit()
+        busy, other = scene.plan(capacity=100).claimed
+        scene.busy(busy, seconds=600)
+        until = scene.clock() + timedelta(seconds=600)
+        emitted = scene.emit()
+        [claimed] = scene.plan(capacity=100).claimed
+        assert claimed.endpoint_id == other.endpoint_id
+        waiting = [one for one in scene.deliveries(event_id=emitted.id) if one.endpoint_id == busy.endpoint_id]
+        assert [one.next_attempt_at for one in waiting] == [until]
+        scene.clock.advance(601)
+        scene.emit()
+        assert len(scene.plan(capacity=100).claimed) == 2
+
+    def test_a_lane_that_waits_is_due_when_its_time_has_come(self, scene: Scene) -> None:
+        scene.active()
+        for _ in range(2):
+            scene.emit()
+        claimed, other = scene.plan(capacity=100).claimed
+        scene.busy(claimed, seconds=600, last=True)
+        until = scene.store.now() + 600 * SECOND
+        scene.store.release([other])
+        assert scene.store.work().next_due == until
+        scene.clock.advance(600)
+        [claimed] = scene.claim()
+        scene.busy(claimed, seconds=600, last=True)
+        scene.clock.advance(600)
+        assert scene.claim() == []
+        assert scene.store.work().next_due is None
+
+    def test_of_two_times_that_a_receiver_asks_for_the_later_one_counts(self, scene: Scene) -> None:
+        scene.active()
+        for _ in range(3):
+            scene.emit()
+        first, second, third = scene.plan(capacity=100).claimed
+        scene.busy(first, seconds=600)
+        scene.busy(second, seconds=60)
+        scene.deliver(third)
+        scene.clock.advance(599)
+        assert scene.claim() == []
+        scene.clock.advance(1)
+        assert len(scene.claim()) == 2
+
+    def test_what_is_replayed_waits_too(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        scene.busy(claimed, seconds=600, last=True)
+        scene.store.replay(ACME, claimed.id)
+        assert scene.claim() == []
+        scene.clock.advance(600)
+        assert len(scene.claim()) == 1
+
+    def test_a_new_url_need_not_wait_for_the_old_one(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.busy(scene.claimed(), seconds=600, after=0)
+        endpoint = scene.endpoint(webhook)
+        scene.revise(webhook, endpoints=[evolve(endpoint, description="as it was")])
+        assert scene.claim() == []
+        scene.revise(webhook, endpoints=[evolve(endpoint, url=OTHER_URL)])
+        assert len(scene.claim()) == 1
 
     # Fencing.
 

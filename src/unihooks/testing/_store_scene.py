@@ -195,6 +195,13 @@ class Scene:
         wait = int(after * SECOND)
         return self.store.record([self.result(one, DeliveryState.PENDING, retry_in_us=wait) for one in claimed])
 
+    def busy(self, claimed: Claimed, *, seconds: float, after: float = 60, last: bool = False) -> Recorded:
+        """Record that the receiver wants no request for so many seconds."""
+        wait = int(seconds * SECOND)
+        state = DeliveryState.FAILED if last else DeliveryState.PENDING
+        retry_in_us = None if last else int(after * SECOND)
+        return self.store.record([self.result(claimed, state, retry_in_us=retry_in_us, wait_us=wait)])
+
     def fail(self, *claimed: Claimed, disable: str | None = None, url: str = URL) -> Recorded:
         """Record a failure for each that is the last."""
         results = [

@@ -190,7 +190,9 @@ def _fit_lanes(tx: Transaction, old: Webhook, new: Webhook, now: int) -> None:
     before = {item.id: item for item in old.endpoints}
     _add_lanes(tx, new, (item for item in new.endpoints if item.id not in before), now)
     kept = [item for item in new.endpoints if item.id in before]
-    tx.run("reset_health", endpoints=[item.id for item in kept if _starts_afresh(before[item.id], item)])
+    fresh = [item.id for item in kept if _starts_afresh(before[item.id], item)]
+    tx.run("reset_health", endpoints=fresh)
+    tx.run("end_waits", endpoints=fresh, now=now)
     tx.run("open_lanes", endpoints=[item.id for item in kept if new.active and item.enabled], now=now)
     tx.run("close_lanes", endpoints=[item.id for item in kept if not (new.active and item.enabled)], now=now)
 

@@ -114,9 +114,10 @@ class Planner:
         if not chosen:
             return Planned(more=bool(found.rows))
         made = NewDeliveries(lease, capacity, tx.now, sum(len(m.endpoint_ids) for item in chosen for m in item.matches))
+        waiting = _waiting_lanes(tx, chosen, {row[0] for row in versions.rows if (row[2] or 0) > tx.now})
         for item in chosen:
             for match in item.matches:
-                made.add(item.event, match, item.open_lanes, config_versions[item.event.tenant])
+                made.add(item.event, match, item.open_lanes - waiting, config_versions[item.event.tenant])
         made.read_bodies(tx)
         first, second, *_, more = tx.pipeline(
             *made.calls(), *_marking(chosen, tx.now), *lowering(made.due), Call("more_new_events"), commit=True
@@ -264,6 +265,15 @@ def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
         Call("mark_partly_planned", partly),
         Call("mark_plan_failed", failed),
     ]
+
+
+def _waiting_lanes(tx: Transaction, chosen: Iterable[_Chosen], tenants: set[str]) -> frozenset[str]:
+    """Return the lanes of these tenants whose receivers want no request for now."""
+    matches = [match for item in chosen if item.event.tenant in tenants for match in item.matches]
+    endpoint_ids = {endpoint_id for match in matches for endpoint_id in match.endpoint_ids}
+    if not endpoint_ids:
+        return frozenset()
+    return frozenset(row[0] for row in tx.fetch("waiting_lanes", endpoints=list(endpoint_ids), now=tx.now))
 
 
 def _open_lanes(subscribers: Iterable[Subscriber]) -> frozenset[str]:

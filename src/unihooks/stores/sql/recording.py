@@ -118,9 +118,9 @@ def _store(
     )
     healths = {endpoint_id: _Health(*health) for endpoint_id, *health in lanes.rows}
     reasons = _note_health(healths, sent, tx.now)
-    due = _due(kept, tx.now)
+    due, waits = _due(kept, tx.now), _waits(kept, tx.now)
     rows = [
-        (id_, one.failing_since, one.failures, one.last_success_at, one.last_failure_at, due.get(id_))
+        (id_, one.failing_since, one.failures, one.last_success_at, one.last_failure_at, due.get(id_), waits.get(id_))
         for id_, one in healths.items()
     ]
     tx.pipeline(Call("set_lanes", rows), commit=not alone)
@@ -181,6 +181,16 @@ def _due(accepted: Iterable[Result], now: int) -> dict[str, int]:
             endpoint_id, at = item.claimed.endpoint_id, _retry_at(item, now)
             due[endpoint_id] = min(due.get(endpoint_id, at), at)
     return due
+
+
+def _waits(accepted: Iterable[Result], now: int) -> dict[str, int]:
+    """Return until when each receiver wants no request."""
+    waits: dict[str, int] = {}
+    for item in accepted:
+        if item.wait_us:
+            endpoint_id, until = item.claimed.endpoint_id, now + item.wait_us
+            waits[endpoint_id] = max(waits.get(endpoint_id, until), until)
+    return waits
 
 
 def _retry_at(item: Result, now: int) -> int:

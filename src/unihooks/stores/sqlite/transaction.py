@@ -29,6 +29,7 @@ STATEMENTS = Statements(
         (r"^SELECT r\.\* FROM :rows AS r$", "VALUES :rows"),
         (r"\bstrpos\(", "instr("),
         (r"\bleast\(", "min("),
+        (r"\bgreatest\(", "max("),
         (r"\bjson_agg\(", "json_group_array("),
         # Partial indexes are taken for a condition that has their own words.
         (r"= true\b", "= 1"),

@@ -87,7 +87,8 @@ CREATE TABLE unihooks.subscriptions (
 
 CREATE INDEX subscriptions_by_webhook ON unihooks.subscriptions (webhook_id, position);
 
--- next_due_at is never later than the first due time of the lane's pending deliveries.
+-- next_due_at is never later than the first due time of the lane's pending deliveries, but for not_before, until when
+-- the receiver wants none.
 CREATE TABLE unihooks.lanes (
     endpoint_id text COLLATE "C" NOT NULL PRIMARY KEY,
     tenant text COLLATE "C" NOT NULL,
@@ -96,6 +97,7 @@ CREATE TABLE unihooks.lanes (
     closed_at bigint,
     held_total_us bigint NOT NULL DEFAULT 0,
     next_due_at bigint,
+    not_before bigint,
     failing_since bigint,
     failures bigint NOT NULL DEFAULT 0,
     last_success_at bigint,
@@ -108,6 +110,7 @@ CREATE TABLE unihooks.lanes (
 
 CREATE INDEX lanes_due ON unihooks.lanes (next_due_at) WHERE open AND next_due_at IS NOT NULL;
 CREATE INDEX lanes_due_by_tenant ON unihooks.lanes (tenant, next_due_at) WHERE open AND next_due_at IS NOT NULL;
+CREATE INDEX lanes_waiting ON unihooks.lanes (tenant, not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX lanes_closed ON unihooks.lanes (closed_at) WHERE NOT open;
 CREATE INDEX lanes_failing ON unihooks.lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 

@@ -18,7 +18,7 @@ SELECT served.tenant, due.endpoint_id FROM served LEFT JOIN LATERAL (
 SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, d.attempt_count,
     coalesce(:now - d.first_attempt_at - (l.held_total_us - d.held_base), 0)
 FROM :rows AS k
-JOIN unihooks.lanes AS l ON l.endpoint_id = k.endpoint_id AND l.open
+JOIN unihooks.lanes AS l ON l.endpoint_id = k.endpoint_id AND l.open AND coalesce(l.not_before, 0) <= :now
 CROSS JOIN LATERAL (
     SELECT * FROM unihooks.deliveries
     WHERE endpoint_id = k.endpoint_id AND state = 'pending' AND due_at <= :now
@@ -38,13 +38,15 @@ SELECT 1 FROM unihooks.lanes WHERE endpoint_id = ANY(CAST(:endpoints AS text[]))
 ORDER BY endpoint_id FOR NO KEY UPDATE
 
 -- name: settle_lanes
-UPDATE unihooks.lanes AS l SET next_due_at = found.due_at FROM (
+UPDATE unihooks.lanes AS l
+SET next_due_at = CASE WHEN found.due_at < l.not_before THEN l.not_before ELSE found.due_at END FROM (
     SELECT k.endpoint_id, (
         SELECT d.due_at FROM unihooks.deliveries AS d
         WHERE d.endpoint_id = k.endpoint_id AND d.state = 'pending' ORDER BY d.due_at LIMIT 1
     ) AS due_at FROM unnest(CAST(:endpoints AS text[])) AS k (endpoint_id)
 ) AS found
-WHERE l.endpoint_id = found.endpoint_id AND l.next_due_at IS DISTINCT FROM found.due_at
+WHERE l.endpoint_id = found.endpoint_id AND l.next_due_at IS DISTINCT FROM
+    CASE WHEN found.due_at < l.not_before THEN l.not_before ELSE found.due_at END
 
 -- name: release
 -- rows: tenant text, id text, token bigint

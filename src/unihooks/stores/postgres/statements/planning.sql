@@ -33,7 +33,10 @@ SELECT pg_advisory_xact_lock_shared(key) FROM (
 ) AS keys
 
 -- name: found_config_versions
-SELECT tenant, config_version FROM unihooks.tenants WHERE tenant = ANY(ARRAY(
+SELECT t.tenant, t.config_version, (
+    SELECT not_before FROM unihooks.lanes
+    WHERE tenant = t.tenant AND not_before IS NOT NULL ORDER BY not_before DESC LIMIT 1
+) FROM unihooks.tenants AS t WHERE t.tenant = ANY(ARRAY(
     SELECT json_array_elements_text(CAST(nullif(current_setting('unihooks_planned.tenants', true), '') AS json))
 ))
 

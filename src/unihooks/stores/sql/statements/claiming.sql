@@ -10,5 +10,6 @@ WHERE open = true AND next_due_at <= :now ORDER BY next_due_at LIMIT :limit
 
 -- name: lower_lanes
 -- rows: endpoint_id text, due_at bigint
-UPDATE unihooks.lanes AS l SET next_due_at = k.due_at FROM :rows AS k
-WHERE l.endpoint_id = k.endpoint_id AND (l.next_due_at IS NULL OR l.next_due_at > k.due_at)
+UPDATE unihooks.lanes AS l SET next_due_at = greatest(k.due_at, coalesce(l.not_before, 0)) FROM :rows AS k
+WHERE l.endpoint_id = k.endpoint_id
+    AND (l.next_due_at IS NULL OR l.next_due_at > greatest(k.due_at, coalesce(l.not_before, 0)))

@@ -69,6 +69,11 @@ DELETE FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints)
 UPDATE unihooks.lanes SET failing_since = NULL, failures = 0
 WHERE endpoint_id = ANY(:endpoints) AND failing_since IS NOT NULL
 
+-- What an old URL answered says nothing about the one that replaced it.
+-- name: end_waits
+UPDATE unihooks.lanes SET not_before = NULL, next_due_at = CASE WHEN next_due_at IS NOT NULL THEN :now END
+WHERE endpoint_id = ANY(:endpoints) AND not_before > :now
+
 -- name: find_answer
 SELECT digest, status, content FROM unihooks.answers WHERE tenant = :tenant AND key = :key
 

@@ -49,7 +49,8 @@ SELECT webhook_id FROM unihooks.endpoints WHERE id = :id
 SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
     coalesce(e.url, (SELECT f.url FROM unihooks.former_endpoints AS f WHERE f.id = d.endpoint_id), '') AS url,
     d.state, d.state = 'pending' AND NOT coalesce(l.open, true) AS held, d.attempt_count, d.created_at,
-    CASE d.state WHEN 'pending' THEN d.due_at END AS next_attempt_at, d.reason, d.replay_of
+    CASE WHEN d.state <> 'pending' THEN NULL WHEN d.due_at < l.not_before THEN l.not_before ELSE d.due_at
+    END AS next_attempt_at, d.reason, d.replay_of
 FROM unihooks.deliveries AS d
 LEFT JOIN unihooks.endpoints AS e ON e.id = d.endpoint_id
 LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = d.endpoint_id

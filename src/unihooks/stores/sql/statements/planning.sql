@@ -39,3 +39,7 @@ FROM :rows AS k WHERE e.tenant = k.tenant AND e.id = k.id
 
 -- name: more_new_events
 SELECT 1 FROM unihooks.events WHERE NOT planned ORDER BY tenant, queued_at LIMIT 1
+
+-- name: waiting_lanes
+-- columns: endpoint_id
+SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND not_before > :now

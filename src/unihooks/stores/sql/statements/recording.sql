@@ -59,9 +59,13 @@ INSERT INTO unihooks.attempts (
 SELECT r.* FROM :rows AS r
 
 -- name: set_lanes
--- rows: endpoint_id text, failing_since bigint, failures bigint, last_success_at bigint, last_failure_at bigint, due_at bigint
+-- rows: endpoint_id text, failing_since bigint, failures bigint, last_success_at bigint, last_failure_at bigint, due_at bigint, not_before bigint
 UPDATE unihooks.lanes AS l
 SET failing_since = news.failing_since, failures = news.failures, last_success_at = news.last_success_at,
     last_failure_at = news.last_failure_at,
-    next_due_at = least(coalesce(l.next_due_at, news.due_at), coalesce(news.due_at, l.next_due_at))
+    not_before = greatest(coalesce(l.not_before, news.not_before), coalesce(news.not_before, l.not_before)),
+    next_due_at = CASE WHEN coalesce(l.next_due_at, news.due_at) IS NOT NULL THEN greatest(
+        least(coalesce(l.next_due_at, news.due_at), coalesce(news.due_at, l.next_due_at)),
+        coalesce(l.not_before, 0), coalesce(news.not_before, 0)
+    ) END
 FROM :rows AS news WHERE l.endpoint_id = news.endpoint_id

@@ -8,7 +8,7 @@ SELECT id, host, pid, seen_at FROM unihooks.workers WHERE seen_at >= :since ORDE
 -- columns: webhook_id, id, failing_since, failures, last_success_at, last_failure_at, next_at
 SELECT e.webhook_id, e.id, l.failing_since, l.failures, l.last_success_at, l.last_failure_at,
     CASE WHEN l.open THEN (
-        SELECT d.due_at FROM unihooks.deliveries AS d
+        SELECT CASE WHEN d.due_at < l.not_before THEN l.not_before ELSE d.due_at END FROM unihooks.deliveries AS d
         WHERE d.endpoint_id = e.id AND d.state = 'pending' AND (d.token IS NULL OR d.due_at <= :now)
         ORDER BY d.due_at LIMIT 1
     ) END AS next_at

@@ -86,7 +86,8 @@ CREATE TABLE main.unihooks_subscriptions (
 
 CREATE INDEX main.unihooks_subscriptions_by_webhook ON unihooks_subscriptions (webhook_id, position);
 
--- next_due_at is never later than the first due time of the lane's pending deliveries.
+-- next_due_at is never later than the first due time of the lane's pending deliveries, but for not_before, until when
+-- the receiver wants none.
 CREATE TABLE main.unihooks_lanes (
     endpoint_id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -95,6 +96,7 @@ CREATE TABLE main.unihooks_lanes (
     closed_at INTEGER,
     held_total_us INTEGER NOT NULL DEFAULT 0,
     next_due_at INTEGER,
+    not_before INTEGER,
     failing_since INTEGER,
     failures INTEGER NOT NULL DEFAULT 0,
     last_success_at INTEGER,
@@ -104,6 +106,7 @@ CREATE TABLE main.unihooks_lanes (
 CREATE INDEX main.unihooks_lanes_due ON unihooks_lanes (next_due_at) WHERE open = 1 AND next_due_at IS NOT NULL;
 CREATE INDEX main.unihooks_lanes_due_by_tenant ON unihooks_lanes (tenant, next_due_at)
     WHERE open = 1 AND next_due_at IS NOT NULL;
+CREATE INDEX main.unihooks_lanes_waiting ON unihooks_lanes (tenant, not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open = 0;
 CREATE INDEX main.unihooks_lanes_failing ON unihooks_lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 

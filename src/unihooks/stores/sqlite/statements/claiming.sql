@@ -19,7 +19,8 @@ WHERE turns.tenant IS NOT NULL
 SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, d.attempt_count,
     coalesce(:now - d.first_attempt_at - (l.held_total_us - d.held_base), 0) AS elapsed
 FROM json_each(:rows) AS k
-CROSS JOIN main.unihooks_lanes AS l ON l.endpoint_id = json_extract(k.value, '$[0]') AND l.open = 1
+CROSS JOIN main.unihooks_lanes AS l
+    ON l.endpoint_id = json_extract(k.value, '$[0]') AND l.open = 1 AND coalesce(l.not_before, 0) <= :now
 CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = l.tenant AND d.id IN (
     SELECT id FROM main.unihooks_deliveries
     WHERE endpoint_id = l.endpoint_id AND state = 'pending' AND due_at <= :now ORDER BY due_at LIMIT :share
@@ -35,10 +36,10 @@ WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:id))
 -- name: lock_lanes
 
 -- name: settle_lanes
-UPDATE main.unihooks_lanes SET next_due_at = (
+UPDATE main.unihooks_lanes SET next_due_at = max(coalesce(not_before, 0), (
     SELECT min(due_at) FROM main.unihooks_deliveries
     WHERE endpoint_id = main.unihooks_lanes.endpoint_id AND state = 'pending'
-) WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints))
+)) WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints))
 
 -- name: release
 -- rows: tenant, id, token

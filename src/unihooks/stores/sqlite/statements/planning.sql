@@ -24,14 +24,18 @@ FROM main.unihooks_events WHERE rowid IN (SELECT value FROM json_each(:places))
 -- name: share_found_configuration
 
 -- name: found_config_versions
--- columns: tenant, config_version
+-- columns: tenant, config_version, not_before
 WITH RECURSIVE turns (tenant) AS (
     SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > :after
     UNION ALL
     SELECT (SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > turns.tenant)
     FROM turns WHERE tenant IS NOT NULL LIMIT :tenants
 )
-SELECT t.tenant, t.config_version FROM turns CROSS JOIN main.unihooks_tenants AS t ON t.tenant = turns.tenant
+SELECT t.tenant, t.config_version, (
+    SELECT not_before FROM main.unihooks_lanes
+    WHERE tenant = t.tenant AND not_before IS NOT NULL ORDER BY not_before DESC LIMIT 1
+) AS not_before
+FROM turns CROSS JOIN main.unihooks_tenants AS t ON t.tenant = turns.tenant
 
 -- name: mark_planned
 -- rows: tenant, id, place
