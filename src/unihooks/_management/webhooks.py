@@ -230,6 +230,11 @@ class Webhooks:
         """Return what the webhook's mapping makes of a payload."""
         return self.get(id, tenant=tenant).mapping.preview(payload)
 
+    @property
+    def most_endpoints(self) -> int:
+        """Return how many endpoints a webhook may have."""
+        return self._bounds.endpoints_per_webhook
+
     def check_url(self, url: str) -> str:
         """Return a URL in the form in which it would be stored, or raise `TargetRefused`; no name is resolved."""
         return normaliser(self._targets)(url)

@@ -143,12 +143,15 @@ def _kind_of(value: object) -> type:
 def _refuse(payload: object) -> NoReturn:
     """Find the first offending value, in reading order, and raise InvalidPayload with its path."""
     stack: list[tuple[str, object, tuple[int, ...]]] = [("$", payload, ())]
-    seen = 0
-    while stack and seen + len(stack) <= MAX_PAYLOAD:
+    size = 0
+    # Each value takes two bytes or more: itself, and the comma or bracket after it.
+    while stack and size + 2 * len(stack) <= MAX_PAYLOAD:
         path, value, above = stack.pop()
-        seen += 1 + (len(value) if isinstance(value, str) else 0)
+        size += 2 + (len(value) if isinstance(value, str) else 0)
         if reason := _fault(value, above):
             raise InvalidPayload(f"{path}: {reason}", name=path)
+        if isinstance(value, (dict, list, tuple)) and 2 * len(value) > MAX_PAYLOAD:
+            break
         above = (*above, id(value))
         stack += [(step(path, key), child, above) for key, child in _children(value)]
     _refuse_size()

@@ -6,17 +6,18 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import field, frozen
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from unihooks.console import _csrf
-from unihooks.console._rendering import refuse, settings_of, viewer_of
+from unihooks.console._rendering import off_the_loop, refuse, settings_of, viewer_of
 from unihooks.console._viewers import Permission
 
 View = Callable[[Request], Awaitable[Response]]
-_MOST_BYTES = 2_000_000
+# A payload of 256 KiB may take four times as much in a form.
+_MOST_BYTES = 1024 * 1024
 _MOST_FIELDS = 20_000
 
 
@@ -25,14 +26,19 @@ class Form:
     """The pairs that a form has sent, in the order of its fields."""
 
     pairs: tuple[tuple[str, str], ...]
+    _values: dict[str, list[str]] = field(init=False, eq=False, repr=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in self.pairs:
+            self._values.setdefault(name, []).append(value)
 
     def get(self, name: str, default: str = "") -> str:
         """Return the last value of a field."""
-        return next((value for key, value in reversed(self.pairs) if key == name), default)
+        return self._values.get(name, [default])[-1]
 
     def all(self, name: str) -> list[str]:
         """Return all values of a field."""
-        return [value for key, value in self.pairs if key == name]
+        return self._values.get(name, [])
 
 
 Action = Callable[[Request, Form], Awaitable[Response]]
@@ -78,7 +84,11 @@ async def _read(request: Request) -> Form:
         if len(body) > _MOST_BYTES:
             raise HTTPException(413)
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        return await off_the_loop(_parsed, bytes(body))
     except ValueError:
         raise HTTPException(400) from None
+
+
+def _parsed(body: bytes) -> Form:
+    pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     return Form(tuple((name, value.replace("\r\n", "\n")) for name, value in pairs))

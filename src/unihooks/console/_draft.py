@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from attrs import evolve, field, frozen
 
+from unihooks._dispatcher import Dispatcher
+from unihooks._message.headers import MAX_HEADERS
+from unihooks._message.mapping import MAX_RULES
 from unihooks._model.webhooks import Webhook
 from unihooks.console import _mapping_text
 from unihooks.console._access import Form
@@ -17,6 +21,24 @@ NEW, KEEP, REPLACE, REMOVE = "new", "keep", "replace", "remove"
 _CHOICES = (NEW, KEEP, REPLACE, REMOVE)
 
 T = TypeVar("T")
+_MOST_EVENTS = 1_000
+_LONGEST_VERSION = 18
+
+
+@frozen(kw_only=True)
+class Room:
+    """The most rows that the form takes; one more of each is read, so that the checks find that they are too many."""
+
+    endpoints: int
+    events: int
+    # A row may also be blank, or stand for a header that is to be removed.
+    headers: int = 2 * MAX_HEADERS
+
+    @classmethod
+    def of(cls, dispatcher: Dispatcher, webhook: Webhook | None) -> Room:
+        """Return the limits, but room for all that a webhook has already."""
+        endpoints, events = (len(webhook.endpoints), len(webhook.subscriptions)) if webhook else (0, 0)
+        return cls(endpoints=max(dispatcher.webhooks.most_endpoints, endpoints), events=max(_MOST_EVENTS, events))
 
 
 @frozen
@@ -72,6 +94,7 @@ class Draft:
     headers: tuple[HeaderField, ...] = field(default=(), converter=_to_headers)
     sample: str = ""
     version: int = 0
+    room: Room | None = None
 
     def after(self) -> Draft:
         """Return the draft at the next step."""
@@ -100,20 +123,21 @@ def of_webhook(webhook: Webhook) -> Draft:
     )
 
 
-def of_form(form: Form) -> Draft:
-    """Return the draft that a form has sent."""
+def of_form(form: Form, room: Room) -> Draft:
+    """Return the draft that a form has sent; rows that the room does not have are not even read."""
     step, version = form.get("step"), form.get("version")
     return Draft(
         step=step if step in STEPS else STEPS[0],
         name=form.get("name"),
         description=form.get("description"),
         active=form.get("status") == "active",
-        endpoints=_endpoints(form),
-        events=dict.fromkeys(" ".join(one.split()) for one in [*form.all("event"), *_typed(form)]),
+        endpoints=list(islice(_endpoints(form), room.endpoints + 1)) or [EndpointField()],
+        events=dict.fromkeys(" ".join(one.split()) for one in islice(_events(form), room.events + 1)),
         mapping=form.get("mapping"),
-        headers=_headers(form),
+        headers=islice(_headers(form), room.headers + 1),
         sample=form.get("sample"),
-        version=int(version) if version.isascii() and version.isdigit() else 0,
+        version=int(version) if version.isascii() and version.isdigit() and len(version) < _LONGEST_VERSION else 0,
+        room=room,
     )
 
 
@@ -126,27 +150,29 @@ def commanded(draft: Draft, go: str, form: Form) -> Draft:
 
 def with_typed_renames(draft: Draft, form: Form) -> Draft:
     """Return the draft with the new names that were typed into the tree, as when Enter was pressed there."""
-    before = {name[4:]: value for name, value in form.pairs if name.startswith("was:")}
-    for name, value in form.pairs:
-        path = name[3:]
-        if name.startswith("to:") and value.strip() and value.strip() != before.get(path, ""):
-            draft = _rename(draft, path, form)
-    return draft
+    typed = (
+        Rule(name[3:], new)
+        for name, value in form.pairs
+        if name.startswith("to:") and (new := value.strip()) and new != form.get(f"was:{name[3:]}")
+    )
+    rules = {rule.path: rule for rule in islice(typed, MAX_RULES + 1)}
+    return evolve(draft, mapping=_mapping_text.with_rules(draft.mapping, rules.values())) if rules else draft
 
 
-def _typed(form: Form) -> Iterable[str]:
-    """Return the events that were typed as lines, as without a catalog."""
-    return (line for line in form.get("events_text").splitlines() if line.strip())
+def _events(form: Form) -> Iterator[str]:
+    """Return the events that were chosen, and those typed as lines, as without a catalog."""
+    yield from form.all("event")
+    yield from (line for line in form.get("events_text").splitlines() if line.strip())
 
 
-def _endpoints(form: Form) -> list[EndpointField]:
+def _endpoints(form: Form) -> Iterator[EndpointField]:
     pairs = zip(form.all("endpoint_id"), form.all("endpoint_url"), strict=False)
-    return [EndpointField(id, url.strip()) for id, url in pairs] or [EndpointField()]  # noqa: A001
+    return (EndpointField(id, url.strip()) for id, url in pairs)  # noqa: A001
 
 
-def _headers(form: Form) -> list[HeaderField]:
+def _headers(form: Form) -> Iterator[HeaderField]:
     triples = zip(form.all("header_name"), form.all("header_value"), form.all("header_choice"), strict=False)
-    return [HeaderField(name.strip(), value, choice if choice in _CHOICES else NEW) for name, value, choice in triples]
+    return (HeaderField(name.strip(), value, choice if choice in _CHOICES else NEW) for name, value, choice in triples)
 
 
 def _to_step(draft: Draft, rest: str, _form: Form) -> Draft:
@@ -170,12 +196,12 @@ def _drop_header(draft: Draft, rest: str, _form: Form) -> Draft:
 
 
 def _remove(draft: Draft, rest: str, _form: Form) -> Draft:
-    return evolve(draft, mapping=_mapping_text.with_rule(draft.mapping, Rule(rest)))
+    return evolve(draft, mapping=_mapping_text.with_rules(draft.mapping, [Rule(rest)]))
 
 
 def _rename(draft: Draft, rest: str, form: Form) -> Draft:
     name = form.get(f"to:{rest}").strip()
-    return evolve(draft, mapping=_mapping_text.with_rule(draft.mapping, Rule(rest, name))) if name else draft
+    return evolve(draft, mapping=_mapping_text.with_rules(draft.mapping, [Rule(rest, name)])) if name else draft
 
 
 def _restore(draft: Draft, rest: str, _form: Form) -> Draft:

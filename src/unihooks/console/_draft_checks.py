@@ -73,15 +73,23 @@ def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
     given = [(at, row) for at, row in enumerate(draft.endpoints) if row.url]
     if not given:
         yield "endpoint:0", gettext("Enter at least one URL, such as https://example.com/hooks")
+    if draft.room is not None and len(draft.endpoints) > (most := draft.room.endpoints):
+        yield f"endpoint:{most}", gettext("A webhook has at most %(most)s endpoints; remove this one") % {"most": most}
     seen: dict[str, int] = {}
     for at, row in given:
-        problem = dict(_tried(f"endpoint:{at}", lambda url=row.url: dispatcher.webhooks.check_url(url)))  # type: ignore[misc]
-        if not problem and seen.setdefault(dispatcher.webhooks.check_url(row.url), at) != at:
-            problem = {f"endpoint:{at}": gettext("This URL appears twice; remove one")}
-        yield from problem.items()
+        try:
+            url = dispatcher.webhooks.check_url(row.url)
+        except UnihooksError as error:
+            yield f"endpoint:{at}", str(error)
+            continue
+        if seen.setdefault(url, at) != at:
+            yield f"endpoint:{at}", gettext("This URL appears twice; remove one")
 
 
 def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    if draft.room is not None and len(draft.events) > (most := draft.room.events):
+        yield "events", gettext("Choose at most %(most)s events, or all of a product") % {"most": most}
+        return
     for one in draft.events:
         yield from _tried("events", lambda text=one: _check_subscription(text, dispatcher))  # type: ignore[misc]
 

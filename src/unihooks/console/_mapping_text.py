@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 
 from attrs import frozen
 
-from unihooks._message.mapping import PayloadMapping, parse_path
+from unihooks._message.mapping import MAX_RULES, Path, PayloadMapping, parse_path
 from unihooks.exceptions import InvalidMapping
 
 _ARROW = " -> "
@@ -47,7 +48,11 @@ def write(mapping: PayloadMapping) -> str:
 
 def read(text: str) -> PayloadMapping:
     """Return the mapping; `InvalidMapping` names the line that cannot be read."""
-    rules = [_rule(line, at) for at, line in _lines(text)]
+    lines = _lines(text)
+    if len(lines) > MAX_RULES:
+        message = f"a mapping has at most {MAX_RULES} rules; use [*] to cover several with one"
+        raise InvalidMapping(message, name="mapping")
+    rules = [_rule(line, at) for at, line in lines]
     renames: dict[str, str] = {}
     for rule in rules:
         if rule.name is not None and rule.path in renames:
@@ -58,9 +63,9 @@ def read(text: str) -> PayloadMapping:
 
 
 def readable_rules(text: str) -> list[Rule]:
-    """Return the rules of the lines that can be read."""
+    """Return the rules of the lines that can be read, of as many as a mapping can have."""
     found = []
-    for at, line in _lines(text):
+    for at, line in _lines(text)[:MAX_RULES]:
         try:
             found.append(_rule(line, at))
         except InvalidMapping:
@@ -68,26 +73,40 @@ def readable_rules(text: str) -> list[Rule]:
     return found
 
 
-def with_rule(text: str, rule: Rule) -> str:
-    """Return the text with this rule as the only one for its path; other lines stay, even malformed ones."""
-    return "\n".join([*without_path(text, rule.path).splitlines(), rule.line])
+def with_rules(text: str, rules: Collection[Rule]) -> str:
+    """Return the text with these rules as the only ones for their paths; other lines stay, even malformed ones."""
+    return "\n".join([*_without(text, {_path_of(rule.path) for rule in rules}), *(rule.line for rule in rules)])
 
 
 def without_path(text: str, path: str) -> str:
     """Return the text without rules for this path."""
-    kept = [line for at, line in _lines(text) if not _is_about(line, at, path)]
-    return "\n".join(kept)
+    return "\n".join(_without(text, {_path_of(path)}))
+
+
+def _without(text: str, paths: set[Path | None]) -> list[str]:
+    """Return the lines that are not about one of the paths; too many lines are left as they are."""
+    lines = _lines(text)
+    if len(lines) > MAX_RULES:
+        return [line for _, line in lines]
+    return [line for at, line in lines if (path := _path_at(line, at)) is None or path not in paths]
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
     return [(at, line.strip()) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
-def _is_about(line: str, at: int, path: str) -> bool:
+def _path_at(line: str, at: int) -> Path | None:
     try:
-        return parse_path(_rule(line, at).path) == parse_path(path)
+        return _path_of(_rule(line, at).path)
     except InvalidMapping:
-        return False
+        return None
+
+
+def _path_of(text: str) -> Path | None:
+    try:
+        return parse_path(text)
+    except InvalidMapping:
+        return None
 
 
 def _rule(line: str, at: int) -> Rule:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from unihooks._base.threads import Threads
 from unihooks._model.webhooks import Webhook
 from unihooks.console import _csrf, _formats, _locale
 from unihooks.console._locale import later
@@ -34,6 +35,9 @@ _DONE = {
     "recovered": later("The events that this webhook missed are being sent."),
     "recovered_some": later("Some of what this webhook missed is being sent. Recover again in a minute for the rest."),
 }
+
+# Computing in more threads would take no less time, and the event loop would compete with more of them.
+off_the_loop = Threads("unihooks-console", 2).run
 
 
 def settings_of(request: Request) -> ConsoleSettings:
@@ -59,8 +63,13 @@ def path_to(request: Request, name: str, **parts: str) -> str:
     return f"{request.scope.get('root_path', '')}{request.app.state.paths[name].format(**parts)}"
 
 
-def page(request: Request, template: str, *, http_status: int = 200, **values: Any) -> HTMLResponse:
-    """Render a page."""
+async def page(request: Request, template: str, *, http_status: int = 200, **values: Any) -> HTMLResponse:
+    """Render a page, off the event loop."""
+    return await off_the_loop(rendered, request, template, http_status=http_status, **values)
+
+
+def rendered(request: Request, template: str, *, http_status: int = 200, **values: Any) -> HTMLResponse:
+    """Render a page in the calling thread."""
     text = _environment().get_template(template).render(**_surroundings(request), **values)
     return HTMLResponse(text, http_status)
 
@@ -84,7 +93,7 @@ def refusal(request: Request) -> int:
 
 def refuse(request: Request, status: int, **values: Any) -> HTMLResponse:
     """Render the page that says why a request was refused."""
-    return page(request, "refused.html", http_status=status, code=status, **values)
+    return rendered(request, "refused.html", http_status=status, code=status, **values)
 
 
 def _surroundings(request: Request) -> dict[str, Any]:

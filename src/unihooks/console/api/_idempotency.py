@@ -15,6 +15,7 @@ from attrs import frozen
 
 from unihooks._base.awaitable import in_own_thread
 from unihooks.abc import Configuration, IdempotencyRecord
+from unihooks.console._rendering import off_the_loop
 from unihooks.console.api._problems import Problem
 from unihooks.exceptions import StoreError
 
@@ -57,7 +58,7 @@ class IdempotentRequest:
         return before.status, json.loads(before.content)
 
     async def _keep(self, status: int, content: dict[str, Any]) -> None:
-        kept = json.dumps({name: value for name, value in content.items() if name != "secret"}).encode()
+        kept = await off_the_loop(_without_secret, content)
         try:
             if len(kept) > _MOST_BYTES:
                 await in_own_thread(self.store.drop_answer, self.tenant, self.key)
@@ -66,6 +67,10 @@ class IdempotentRequest:
         except StoreError as error:
             # The request was carried out, so the caller gets its answer.
             _logger.error("could not store the answer for repeated requests: %s", error)  # noqa: TRY400
+
+
+def _without_secret(content: dict[str, Any]) -> bytes:
+    return json.dumps({name: value for name, value in content.items() if name != "secret"}).encode()
 
 
 def checked_key(value: str) -> str:

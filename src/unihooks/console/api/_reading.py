@@ -15,7 +15,8 @@ from unihooks.console.api._schemas import COMPONENTS
 
 Schema = Mapping[str, Any]
 
-MOST_BYTES = 2_000_000
+# A payload of 256 KiB may take three times as much with all of its characters escaped, and a mapping comes with it.
+MOST_BYTES = 1024 * 1024
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),

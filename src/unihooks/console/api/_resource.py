@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from unihooks.console._rendering import settings_of, viewer_of
+from unihooks.console._rendering import off_the_loop, settings_of, viewer_of
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _idempotency
 from unihooks.console.api._operations import Call, Operation
@@ -41,12 +41,12 @@ class Resource:
         query = read_query(request, operation.query)
         if operation.body is None:
             call = _call(request, query=query)
-            return _rendered(operation, await operation.handle(call))
+            return await _rendered(operation, await operation.handle(call))
         body = await read_body(request)
-        call = _call(request, query=query, body=parse(body, ref(operation.body)))
+        call = _call(request, query=query, body=await off_the_loop(parse, body, ref(operation.body)))
         key = request.headers.get("idempotency-key") if operation.keyed else None
         if key is None:
-            return _rendered(operation, await operation.handle(call))
+            return await _rendered(operation, await operation.handle(call))
         keyed = _idempotency.IdempotentRequest(
             store=call.dispatcher.settings.open_store,
             tenant=call.tenant,
@@ -54,7 +54,7 @@ class Resource:
             digest=_idempotency.digest_of(request.method, request.scope["path"], body),
         )
         status, content, repeated = await keyed.answer(operation.status, lambda: operation.handle(call))
-        return answer(content, status, {"idempotency-replayed": "true"} if repeated else None)
+        return await off_the_loop(answer, content, status, {"idempotency-replayed": "true"} if repeated else None)
 
 
 def _call(request: Request, **parts: Mapping[str, object]) -> Call:
@@ -67,8 +67,8 @@ def _call(request: Request, **parts: Mapping[str, object]) -> Call:
     )
 
 
-def _rendered(operation: Operation, content: dict[str, object]) -> Response:
-    return answer(content, operation.status)
+async def _rendered(operation: Operation, content: dict[str, object]) -> Response:
+    return await off_the_loop(answer, content, operation.status)
 
 
 def _forbidden(permission: Permission) -> Problem:

@@ -54,7 +54,7 @@ _SETTINGS: dict[str, Schema] = {
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
     "description": {"type": "string", "maxLength": 2000},
     "endpoints": list_of({"anyOf": [TEXT, ref("EndpointGiven")]}) | {"minItems": 1},
-    "subscriptions": list_of(ref("Subscription")),
+    "subscriptions": list_of(ref("Subscription")) | {"maxItems": 1_000},
     "mapping": ref("Mapping"),
 }
 _ENDPOINT: dict[str, Schema] = {

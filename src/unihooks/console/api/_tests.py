@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from unihooks._message.mapping import Preview
+from unihooks.console._rendering import off_the_loop
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import Call, operation, sending
 from unihooks.console.api._problems import invalid, too_many
@@ -37,7 +39,11 @@ async def preview_mapping(call: Call) -> dict[str, Any]:
 @operation("POST", "/mapping/preview", "tryMapping", answer="Preview", body="MappingTried")
 async def try_mapping(call: Call) -> dict[str, Any]:
     """Show what a mapping makes of a payload, before it is saved."""
-    return _shown(mapping_of(call.body["mapping"]).preview(call.body["payload"]))
+    return await off_the_loop(_tried, call.body["mapping"], call.body["payload"])
+
+
+def _tried(mapping: Mapping[str, Any], payload: Any) -> dict[str, Any]:
+    return _shown(mapping_of(mapping).preview(payload))
 
 
 def _shown(preview: Preview) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
+from unihooks.console._rendering import off_the_loop
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import PAGING, Call, operation
@@ -60,10 +61,8 @@ async def list_webhooks(call: Call) -> dict[str, Any]:
 )
 async def add_webhook(call: Call) -> dict[str, Any]:
     """Add a webhook; this response holds its signing secret, if you may see secrets."""
-    given = dict(call.body)
-    headers = HeaderSet(given.pop("headers", {}))
-    webhook = Webhook(**_built(given), headers=headers, status=given.get("status", "inactive"))
-    made = await call.dispatcher.webhooks.aadd(webhook, tenant=call.tenant)
+    _check_count(call)
+    made = await call.dispatcher.webhooks.aadd(await off_the_loop(_new, call.body), tenant=call.tenant)
     secret = made.secrets[0].reveal() if call.viewer.may(Permission.SECRETS) else None
     return _shapes.webhook(made) | {"secret": secret}
 
@@ -78,7 +77,8 @@ async def get_webhook(call: Call) -> dict[str, Any]:
 async def change_webhook(call: Call) -> dict[str, Any]:
     """Change a webhook: what is left out stays; endpoints, subscriptions and headers are replaced as a whole."""
     webhooks, webhook_id = call.dispatcher.webhooks, call.path["webhook_id"]
-    changes = _built(call.body)
+    _check_count(call)
+    changes = await off_the_loop(_built, call.body)
     version = call.body.get("version")
     if "headers" in call.body:
         current = await webhooks.aget(webhook_id, tenant=call.tenant)
@@ -161,6 +161,18 @@ async def rotate_secret(call: Call) -> dict[str, Any]:
         secret=call.body.get("secret"),
     )
     return _shapes.secret(made)
+
+
+def _check_count(call: Call) -> None:
+    """Refuse too many endpoints before any of them is looked at."""
+    most = call.dispatcher.webhooks.most_endpoints
+    if len(call.body.get("endpoints", ())) > most:
+        raise invalid(f"a webhook has at most {most} endpoints; use another webhook", "endpoints")
+
+
+def _new(given: Mapping[str, Any]) -> Webhook:
+    headers = HeaderSet(given.get("headers", {}))
+    return Webhook(**_built(given), headers=headers, status=given.get("status", "inactive"))
 
 
 def _built(given: Mapping[str, Any]) -> dict[str, Any]:

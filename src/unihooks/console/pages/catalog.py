@@ -20,7 +20,8 @@ from unihooks.console._viewers import Permission
 async def show(request: Request) -> Response:
     """Show all event types with their schemas and examples."""
     catalog = settings_of(request).dispatcher.catalog
-    return page(request, "catalog.html", catalog=catalog, rows_of=rows, search=request.query_params.get("search", ""))
+    search = request.query_params.get("search", "")
+    return await page(request, "catalog.html", catalog=catalog, rows_of=rows, search=search)
 
 
 @view(Permission.READ)

@@ -72,7 +72,7 @@ async def _asked(request: Request, filters: ChosenFilters) -> Response:
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     webhook = await dispatcher.webhooks.aget(filters["webhook"], tenant=tenant) if filters["webhook"] else None
     count = await dispatcher.log.acount(tenant=tenant, most=_MOST_AT_ONCE, **filters.for_log())
-    return page(request, "replay.html", filters=filters, webhook=webhook, count=count, most=_MOST_AT_ONCE)
+    return await page(request, "replay.html", filters=filters, webhook=webhook, count=count, most=_MOST_AT_ONCE)
 
 
 def _back(request: Request, filters: ChosenFilters, done: str) -> Response:
@@ -89,7 +89,7 @@ async def _listed(request: Request, webhook: Webhook | None) -> Response:
         tenant=tenant, limit=_PER_PAGE, cursor=cursor, **filters.for_log(webhook.id if webhook else None)
     )
     where = path_to(request, "webhook_deliveries", webhook_id=webhook.id) if webhook else path_to(request, "deliveries")
-    return page(
+    return await page(
         request,
         "deliveries.html",
         page=found,

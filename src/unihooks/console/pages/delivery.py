@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from attrs import frozen
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._explain import Explanation, explain, explain_attempt
 from unihooks.console._readable import SignatureCheck, check_signature, curl, readable, shown
-from unihooks.console._rendering import go_to, page, refuse, settings_of, viewer_of
+from unihooks.console._rendering import go_to, off_the_loop, refuse, rendered, settings_of, viewer_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.exceptions import NotFound
@@ -43,21 +44,24 @@ async def show(request: Request) -> Response:
         dispatcher.log.abody(delivery.id, tenant=tenant),
         dispatcher.log.aattempts(delivery.id, tenant=tenant, cursor=request.query_params.get("cursor")),
     )
-    newest = attempts[0] if attempts else None
-    return page(
+    return await off_the_loop(
+        _shown,
         request,
-        "delivery.html",
+        body=body,
         delivery=delivery,
         webhook=webhook,
         endpoint=webhook.endpoint(delivery.endpoint_id) if webhook else None,
-        body=readable(body),
         page=attempts,
-        attempts=[shown_attempt(one, body, webhook) for one in attempts],
-        why=explain(delivery, newest),
+        why=explain(delivery, attempts[0] if attempts else None),
         cursor_link=lambda cursor: f"?cursor={cursor}",
         may_cancel=delivery.state is DeliveryState.PENDING,
         title=titles(dispatcher.catalog)(delivery),
     )
+
+
+def _shown(request: Request, *, body: bytes, **values: Any) -> Response:
+    attempts = [shown_attempt(one, body, values["webhook"]) for one in values["page"]]
+    return rendered(request, "delivery.html", body=readable(body), attempts=attempts, **values)
 
 
 @action(Permission.SEND)

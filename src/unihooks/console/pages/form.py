@@ -18,7 +18,16 @@ from unihooks.console._draft import STEPS, Draft
 from unihooks.console._draft_checks import Problems
 from unihooks.console._locale import gettext
 from unihooks.console._mapping_text import readable_rules
-from unihooks.console._rendering import go_to, page, path_to, refusal, settings_of, viewer_of, webhook_of
+from unihooks.console._rendering import (
+    go_to,
+    off_the_loop,
+    path_to,
+    refusal,
+    rendered,
+    settings_of,
+    viewer_of,
+    webhook_of,
+)
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.secret import secret_page
 from unihooks.exceptions import Conflict, UnihooksError
@@ -29,22 +38,22 @@ _SWITCHES = {True: "aactivate", False: "adeactivate"}
 @view(Permission.WRITE)
 async def new(request: Request) -> Response:
     """Show the empty form."""
-    return _shown(request, Draft(), None)
+    return await off_the_loop(_shown, request, Draft(), None)
 
 
 @action(Permission.WRITE)
 async def add(request: Request, form: Form) -> Response:
     """Do what the pressed button says; the last one adds the webhook."""
-    draft, wrong = _pressed(request, form)
-    if form.get("go") != "save" or wrong:
-        return _shown(request, draft, None, wrong, focus=_focus(form, draft))
+    draft, answer = await off_the_loop(_pressed, request, form, None)
+    if answer is not None:
+        return answer
     try:
         webhook = await settings_of(request).dispatcher.webhooks.aadd(
-            _draft_checks.to_webhook(draft), tenant=viewer_of(request).tenant
+            await off_the_loop(_draft_checks.to_webhook, draft), tenant=viewer_of(request).tenant
         )
     except UnihooksError as error:
-        return _shown(request, draft, None, {"": str(error)})
-    answer = secret_page(request, webhook, created=True)
+        return await off_the_loop(_shown, request, draft, None, {"": str(error)})
+    answer = await secret_page(request, webhook, created=True)
     # With the webhook's own URL, a reload shows the webhook instead of sending the form again.
     answer.headers["HX-Replace-Url"] = path_to(request, "webhook", webhook_id=webhook.id)
     return answer
@@ -56,28 +65,30 @@ async def edit(request: Request) -> Response:
     webhook = await webhook_of(request)
     draft = _draft.of_webhook(webhook)
     step = request.query_params.get("step")
-    return _shown(request, evolve(draft, step=step) if step in STEPS else draft, webhook)
+    return await off_the_loop(_shown, request, evolve(draft, step=step) if step in STEPS else draft, webhook)
 
 
 @action(Permission.WRITE)
 async def change(request: Request, form: Form) -> Response:
     """Do what the pressed button says; the last one saves the changes."""
     webhook = await webhook_of(request)
-    draft, wrong = _pressed(request, form)
-    if form.get("go") != "save" or wrong:
-        return _shown(request, draft, webhook, wrong, focus=_focus(form, draft))
+    draft, answer = await off_the_loop(_pressed, request, form, webhook)
+    if answer is not None:
+        return answer
     try:
         await _save(request, draft, webhook)
     except Conflict:
-        return _shown(request, evolve(draft, version=webhook.version), webhook, {"": _conflict()})
+        draft, wrong = evolve(draft, version=webhook.version), _conflict()
     except UnihooksError as error:
-        return _shown(request, draft, webhook, {"": str(error)})
-    return go_to(request, "webhook", done="saved", webhook_id=webhook.id)
+        wrong = str(error)
+    else:
+        return go_to(request, "webhook", done="saved", webhook_id=webhook.id)
+    return await off_the_loop(_shown, request, draft, webhook, {"": wrong})
 
 
 async def _save(request: Request, draft: Draft, webhook: Webhook) -> None:
     webhooks, tenant = settings_of(request).dispatcher.webhooks, viewer_of(request).tenant
-    fields = _draft_checks.to_fields(draft, webhook)
+    fields = await off_the_loop(_draft_checks.to_fields, draft, webhook)
     await webhooks.aupdate(webhook.id, tenant=tenant, version=draft.version, **fields)
     if draft.active != webhook.active:
         await getattr(webhooks, _SWITCHES[draft.active])(webhook.id, tenant=tenant)
@@ -90,10 +101,19 @@ def _conflict() -> str:
     )
 
 
-def _pressed(request: Request, form: Form) -> tuple[Draft, Problems]:
+def _pressed(request: Request, form: Form, webhook: Webhook | None) -> tuple[Draft, Response | None]:
+    """Return the draft after the pressed button, and the form as it is shown then: None if it is to be saved."""
+    dispatcher = settings_of(request).dispatcher
+    draft, wrong = _moved(_draft.of_form(form, _draft.Room.of(dispatcher, webhook)), form, dispatcher)
+    if form.get("go") == "save" and not wrong:
+        return draft, None
+    return draft, _shown(request, draft, webhook, wrong, focus=_focus(form, draft))
+
+
+def _moved(given: Draft, form: Form, dispatcher: Dispatcher) -> tuple[Draft, Problems]:
     """Return the draft after the pressed button, and the problems that keep it on its step."""
-    dispatcher, go = settings_of(request).dispatcher, form.get("go")
-    draft = _draft.commanded(_draft.of_form(form), go, form)
+    go = form.get("go")
+    draft = _draft.commanded(given, go, form)
     if go == "save":
         wrong = _draft_checks.problems(draft, dispatcher)
         return (evolve(draft, step=_draft_checks.step_of(next(iter(wrong)))) if wrong else draft), wrong
@@ -121,11 +141,12 @@ def _shown(
         checked = {**_draft_checks.problems(draft, dispatcher, "mapping"), **checked}
     samples = _samples(draft, dispatcher.catalog)
     sample = next((one for one in samples if _key(one) == draft.sample), samples[0] if samples else None)
-    return page(
+    return rendered(
         request,
         "form.html",
         http_status=refusal(request) if wrong else 200,
         draft=draft,
+        chosen=frozenset(draft.events),
         webhook=webhook,
         refused=bool(wrong),
         focus=focus,

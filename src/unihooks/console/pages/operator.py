@@ -23,7 +23,7 @@ async def show(request: Request) -> Response:
         dispatcher.aoverview(), dispatcher.atenants(limit=_PER_PAGE, cursor=request.query_params.get("cursor"))
     )
     where = path_to(request, "operator")
-    return page(
+    return await page(
         request,
         "operator.html",
         stats=overview.stats,

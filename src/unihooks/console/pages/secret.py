@@ -43,12 +43,12 @@ def snippets() -> tuple[Snippet, ...]:
     return tuple(Snippet(name, (_SNIPPETS / file).read_text(encoding="utf-8")) for name, file in _LANGUAGES.items())
 
 
-def secret_page(
+async def secret_page(
     request: Request, webhook: Webhook, *, created: bool = False, rotated: bool = False, revealed: bool = False
 ) -> Response:
     """Render the page of the secret; the secret itself only when it was created, rotated or asked for."""
     shown = (created or rotated or revealed) and viewer_of(request).may(Permission.SECRETS)
-    return page(
+    return await page(
         request,
         "secret.html",
         webhook=webhook,
@@ -66,13 +66,13 @@ def secret_page(
 @view(Permission.READ)
 async def show(request: Request) -> Response:
     """Show the ages of the secrets and the code, but no secret."""
-    return secret_page(request, await webhook_of(request))
+    return await secret_page(request, await webhook_of(request))
 
 
 @action(Permission.SECRETS)
 async def reveal(request: Request, form: Form) -> Response:  # noqa: ARG001
     """Show the secrets."""
-    return secret_page(request, await webhook_of(request), revealed=True)
+    return await secret_page(request, await webhook_of(request), revealed=True)
 
 
 @action(Permission.SECRETS)
@@ -81,7 +81,7 @@ async def rotate(request: Request, form: Form) -> Response:
     overlap = timedelta(hours=_OVERLAPS.get(form.get("overlap"), 24))
     webhook_id, tenant = request.path_params["webhook_id"], viewer_of(request).tenant
     await settings_of(request).dispatcher.webhooks.arotate_secret(webhook_id, tenant=tenant, overlap=overlap)
-    return secret_page(request, await webhook_of(request), rotated=True)
+    return await secret_page(request, await webhook_of(request), rotated=True)
 
 
 ROUTES = [

@@ -12,12 +12,13 @@ from starlette.routing import Route
 from unihooks._message.payload import encode
 from unihooks._message.rendering import Rendering
 from unihooks._model.catalog import Catalog
+from unihooks._model.log import Attempt
 from unihooks._model.products import EVERY_EVENT
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._formats import pretty
 from unihooks.console._locale import gettext
-from unihooks.console._rendering import page, refusal, settings_of, viewer_of, webhook_of
+from unihooks.console._rendering import off_the_loop, page, refusal, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.delivery import ShownAttempt, shown_attempt, too_many
@@ -32,7 +33,7 @@ async def show(request: Request) -> Response:
     webhook = await webhook_of(request)
     kinds = _kinds(webhook, settings_of(request).dispatcher.catalog)
     asked = request.query_params.get("event", "")
-    return _shown(request, webhook, asked if asked in kinds else next(iter(kinds), ""))
+    return await _shown(request, webhook, asked if asked in kinds else next(iter(kinds), ""))
 
 
 @action(Permission.SEND)
@@ -42,7 +43,7 @@ async def send(request: Request, form: Form) -> Response:
     event, text, endpoint_id = form.get("event"), form.get("payload"), form.get("endpoint") or None
     chosen = 1 if endpoint_id else len(webhook.endpoints)
     if chosen > _MOST_ENDPOINTS:
-        return _shown(
+        return await _shown(
             request,
             webhook,
             event,
@@ -59,14 +60,13 @@ async def send(request: Request, form: Form) -> Response:
             tenant=viewer_of(request).tenant,
             product=product,
             event_type=event_type,
-            payload=_read(text),
+            payload=await off_the_loop(_read, text),
             endpoint_id=endpoint_id,
         )
     except (UnihooksError, _NotJSON) as error:
-        return _shown(request, webhook, event, text, endpoint_id, wrong=str(error))
-    body = _body(webhook, text)
-    results = [shown_attempt(one, body, webhook) for one in attempts]
-    return _shown(request, webhook, event, text, endpoint_id, results=results)
+        return await _shown(request, webhook, event, text, endpoint_id, wrong=str(error))
+    results = await off_the_loop(_results, attempts, webhook, text)
+    return await _shown(request, webhook, event, text, endpoint_id, results=results)
 
 
 class _NotJSON(ValueError):
@@ -81,10 +81,11 @@ def _read(text: str) -> Any:
         raise _NotJSON(gettext("This is not valid JSON: see line and column %(where)s") % {"where": where}) from None
 
 
-def _body(webhook: Webhook, text: str) -> bytes:
-    """Return the body that was sent."""
+def _results(attempts: list[Attempt], webhook: Webhook, text: str) -> list[ShownAttempt]:
+    """Return the attempts as they are shown, with the body that was sent."""
     body, rendering = encode(_read(text)), Rendering.of(webhook.mapping)
-    return body if rendering is None else rendering.render(body).body
+    sent = body if rendering is None else rendering.render(body).body
+    return [shown_attempt(one, sent, webhook) for one in attempts]
 
 
 def _kinds(webhook: Webhook, catalog: Catalog | None) -> list[str]:
@@ -104,7 +105,7 @@ def _example(event: str, catalog: Catalog | None) -> str:
     return "{}" if example is None else pretty(example)
 
 
-def _shown(
+async def _shown(
     request: Request,
     webhook: Webhook,
     event: str,
@@ -115,7 +116,7 @@ def _shown(
     results: list[ShownAttempt] | None = None,
 ) -> Response:
     catalog = settings_of(request).dispatcher.catalog
-    return page(
+    return await page(
         request,
         "test.html",
         http_status=refusal(request) if wrong else 200,

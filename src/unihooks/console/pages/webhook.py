@@ -31,7 +31,7 @@ async def show(request: Request) -> Response:
         dispatcher.webhooks.ahealth([webhook.id], tenant=tenant),
         dispatcher.log.adeliveries(tenant=tenant, webhook_id=webhook.id, limit=_NEWEST),
     )
-    return page(
+    return await page(
         request,
         "webhook.html",
         webhook=webhook,

@@ -42,7 +42,7 @@ async def show(request: Request) -> Response:
     )
     known = await webhooks.ahealth([one.id for one in found], tenant=tenant)
     filters: dict[str, Any] = {"search": search, "status": status or "", "health": health or "", "sort": sort}
-    return page(
+    return await page(
         request,
         "webhooks.html",
         page=found,
@@ -76,7 +76,7 @@ async def ask_delete(request: Request) -> Response:
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     webhook = await webhook_of(request)
     pending = await dispatcher.log.acount(tenant=tenant, webhook_id=webhook.id, state="pending", most=_MOST_COUNTED)
-    return page(request, "delete.html", webhook=webhook, pending=pending, most=_MOST_COUNTED)
+    return await page(request, "delete.html", webhook=webhook, pending=pending, most=_MOST_COUNTED)
 
 
 @action(Permission.WRITE)
