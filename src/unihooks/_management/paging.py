@@ -74,6 +74,11 @@ def paginate(
     return _page(items[::-1] if rising else items, position, forwards if after else "", backwards if before else "")
 
 
+def leads_to_newer(cursor: str) -> bool:
+    """Tell whether a cursor that a listing has accepted leads to newer items, or to those that sort first by name."""
+    return _decoded(cursor)[:1] == _NEWER
+
+
 def _page(items: list[T], position: Callable[[T], str], forwards: str, backwards: str) -> Page[T]:
     if not items:
         return Page(())
@@ -89,11 +94,15 @@ def _write_cursor(direction: str, place: str) -> str:
 
 
 def _read_cursor(cursor: str, kind: str) -> tuple[str, str]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (TypeError, ValueError, AttributeError, binascii.Error):
-        text = ""
+    text = _decoded(cursor)
     direction, place = text[:1], text[1:]
     if direction not in (_OLDER, _NEWER) or not _PLACES[kind].fullmatch(place):
         raise InvalidArgument("cursor must be `next` or `previous` of a page of the same listing", name="cursor")
     return direction, place
+
+
+def _decoded(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (TypeError, ValueError, AttributeError, binascii.Error):
+        return ""

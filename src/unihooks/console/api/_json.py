@@ -12,6 +12,7 @@ from unihooks._management.paging import Page
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import MASK, Secret
+from unihooks._model.log import Event
 from unihooks._model.webhooks import Endpoint, Webhook
 
 
@@ -52,6 +53,9 @@ def _register_webhook(converter: cattrs.Converter) -> None:
     omitted = override(omit=True)
     endpoint = make_dict_unstructure_fn(Endpoint, converter, webhook_id=omitted, tenant=omitted)
     converter.register_unstructure_hook(Endpoint, endpoint)
+    # A payload is JSON data already, and going through it would take longer than all the rest.
+    payload = override(unstruct_hook=lambda payload: payload)
+    converter.register_unstructure_hook(Event, make_dict_unstructure_fn(Event, converter, payload=payload))
     converter.register_unstructure_hook(Webhook, make_dict_unstructure_fn(Webhook, converter, interval=omitted))
 
 

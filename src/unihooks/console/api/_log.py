@@ -13,6 +13,7 @@ from unihooks.console._rates import in_slices
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import PAGING, Call, operation, sending
+from unihooks.console.api._pages import paging, sized_page
 from unihooks.console.api._problems import too_many
 from unihooks.console.api._reading import Query
 from unihooks.console.api._schemas import COMPONENTS
@@ -33,8 +34,9 @@ _EVENT_FILTERS = tuple(one for one in FILTERS if one.name in ("product", "event_
 
 @operation("GET", "/events", "listEvents", answer="EventPage", query=(*_EVENT_FILTERS, *PAGING))
 async def list_events(call: Call) -> dict[str, Any]:
-    """List events, newest first, with payloads."""
-    return _shapes.page(await call.dispatcher.log.aevents(tenant=call.tenant, **call.query))
+    """List events, newest first, with payloads; a page ends at 1 MB, so it may have fewer items than asked for."""
+    filters, where = paging(call.query)
+    return await sized_page(partial(call.dispatcher.log.events, tenant=call.tenant, **filters), **where)
 
 
 @operation("GET", "/events/{event_id}", "getEvent", answer="Event")
@@ -85,8 +87,9 @@ async def get_delivery(call: Call) -> dict[str, Any]:
 
 @operation("GET", f"{_ONE}/attempts", "listAttempts", answer="AttemptPage", query=PAGING)
 async def list_attempts(call: Call) -> dict[str, Any]:
-    """List the attempts of a delivery, newest first: request and response, with secrets redacted."""
-    return _shapes.page(await call.dispatcher.log.aattempts(call.path["delivery_id"], tenant=call.tenant, **call.query))
+    """List the attempts of a delivery, newest first, with secrets redacted; a page ends at 1 MB."""
+    listing = partial(call.dispatcher.log.attempts, call.path["delivery_id"], tenant=call.tenant)
+    return await sized_page(listing, **call.query)
 
 
 @operation("GET", f"{_ONE}/body", "getBody", answer="Body")

@@ -13,6 +13,7 @@ from unihooks.console._rendering import off_the_loop
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import PAGING, Call, operation
+from unihooks.console.api._pages import paging, sized_page
 from unihooks.console.api._problems import invalid
 from unihooks.console.api._reading import Query
 from unihooks.console.api._schemas import BOOLEAN, TEXT
@@ -38,12 +39,12 @@ _switch = partial(operation, "POST", body="Nothing", permission=Permission.WRITE
 
 @operation("GET", "/webhooks", "listWebhooks", answer="WebhookPage", query=_LIST_QUERY)
 async def list_webhooks(call: Call) -> dict[str, Any]:
-    """List webhooks."""
-    filters = {name: value for name, value in call.query.items() if name != "with_health"}
-    found = await call.dispatcher.webhooks.alist(tenant=call.tenant, **filters)
-    page = _shapes.page(found, _shapes.webhook)
+    """List webhooks; a page ends at 1 MB."""
+    filters, where = paging({name: value for name, value in call.query.items() if name != "with_health"})
+    listing = partial(call.dispatcher.webhooks.list, tenant=call.tenant, **filters)
+    page = await sized_page(listing, _shapes.webhook, **where, rising=filters.get("sort", "newest") != "newest")
     if call.query.get("with_health"):
-        health = await call.dispatcher.webhooks.ahealth([one.id for one in found], tenant=call.tenant)
+        health = await call.dispatcher.webhooks.ahealth([one["id"] for one in page["items"]], tenant=call.tenant)
         for item in page["items"]:
             item.update({"health": _shapes.shown(health[item["id"]])} if item["id"] in health else {})
     return page
