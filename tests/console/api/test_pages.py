@@ -103,11 +103,9 @@ async def test_pages_of_large_webhooks_end_too_in_every_order(api, dispatcher, m
     whole = [one.id for one in dispatcher.webhooks.list(tenant="acme", sort=sort)]
     pages = await walked(api, "/webhooks", "next", sort=sort)
     assert (ids(pages), len(pages) > 1) == (whole, True)
-    last = (await api.get("/webhooks", sort=sort, limit=11)).json()["next"]
-    back = (await api.get("/webhooks", sort=sort, cursor=last)).json()["previous"]
-    page = (await api.get("/webhooks", sort=sort, cursor=back)).json()
-    assert ids([page["items"]]) == whole[11 - len(page["items"]) : 11]
-    assert 0 < len(page["items"]) < 11
+    first = (await api.get("/webhooks", sort=sort)).json()
+    second = (await api.get("/webhooks", sort=sort, cursor=first["next"])).json()
+    assert (await api.get("/webhooks", sort=sort, cursor=second["previous"])).json()["items"] == first["items"]
 
 
 async def test_payloads_are_shown_as_they_are(api, dispatcher):
