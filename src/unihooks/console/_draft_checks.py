@@ -12,6 +12,7 @@ from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, Webho
 from unihooks.console import _mapping_text
 from unihooks.console._draft import KEEP, REMOVE, Draft
 from unihooks.console._locale import gettext
+from unihooks.console._origins import has_new_origin
 from unihooks.exceptions import InvalidWebhook, UnihooksError
 
 _ANY_URL = "https://example.com/"
@@ -43,17 +44,27 @@ def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
     return {
         "name": draft.name.strip(),
         "description": draft.description,
-        "endpoints": [Endpoint(one.url, id=one.id) for one in draft.endpoints if one.url or one.id],
+        "endpoints": _endpoints(draft),
         "subscriptions": [_subscription(one) for one in draft.events],
         "mapping": _mapping_text.read(draft.mapping),
         "headers": _header_set(draft, current),
     }
 
 
+def reveals_headers(draft: Draft, current: Webhook, dispatcher: Dispatcher) -> bool:
+    """Tell whether the draft would send the saved value of a header to an origin that does not get it yet."""
+    kept = any(row.choice == KEEP and row.name in current.headers for row in draft.headers)
+    return kept and has_new_origin(current, _endpoints(draft), dispatcher.webhooks.check_url)
+
+
 def to_webhook(draft: Draft) -> Webhook:
     """Return the new webhook that the draft describes."""
     status = WebhookStatus.ACTIVE if draft.active else WebhookStatus.INACTIVE
     return Webhook(**to_fields(draft, None), status=status)
+
+
+def _endpoints(draft: Draft) -> list[Endpoint]:
+    return [Endpoint(one.url, id=one.id) for one in draft.endpoints if one.url or one.id]
 
 
 def _header_set(draft: Draft, current: Webhook | None) -> HeaderSet:

@@ -20,7 +20,7 @@ class Permission(StrEnum):
     SEND = "send"
     """Send test events, replay and cancel deliveries."""
     SECRETS = "secrets"
-    """Reveal and rotate signing secrets."""
+    """Reveal and rotate signing secrets, and send the saved values of headers to new origins."""
     OPERATE = "operate"
     """See the state of all tenants."""
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unihooks import Endpoint, EventSubscription
+from unihooks import Endpoint, EventSubscription, Webhook
 from unihooks.console import Permission
 
 from .conftest import CANARY, SECRET
@@ -70,6 +70,66 @@ async def test_an_endpoint_keeps_its_id_when_it_is_given(api, webhook, receiver)
     first, second = answer.json()["endpoints"]
     assert (first["id"], first["url"]) == (endpoint["id"], endpoint["url"])
     assert second["id"] != first["id"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://attacker.example.com/in",
+        "https://{host}:8443/in",
+        "https://{host}.evil.example.com/in",
+        "https://x.{host}/in",
+    ],
+)
+@pytest.mark.parametrize(
+    "headers", [{}, {"headers": {"Authorization": None}}, {"headers": {"Authorization": None, "X-A": "b"}}]
+)
+async def test_saved_header_values_go_to_no_new_origin_without_the_permission(viewing, dispatcher, url, headers):
+    webhook = added(dispatcher)
+    writer = viewing("acme", Permission.READ, Permission.WRITE, Permission.SEND)
+    url = url.format(host="crm.example.com")
+    for endpoint in (url, {"url": url, "id": webhook.endpoints[0].id}):
+        for endpoints in ([endpoint], [endpoint, {"url": "https://crm.example.com/"}]):
+            answer = await writer.patch(f"/webhooks/{webhook.id}", {"endpoints": endpoints, **headers})
+            assert (answer.status_code, answer.json()["field"]) == (403, "endpoints")
+            assert "'secrets'" in answer.json()["detail"]
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme") == webhook
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"endpoints": ["https://other.example.com/"], "headers": {"Authorization": "theirs"}},
+        {"endpoints": ["https://other.example.com/"], "headers": {"Authorization": CANARY}},
+        {"endpoints": ["https://other.example.com/"], "headers": {}},
+        {"endpoints": ["https://CRM.example.com:443/elsewhere"]},
+        {"endpoints": ["https://crm.example.com/a", "https://crm.example.com/b"], "headers": {"Authorization": None}},
+        {"headers": {"Authorization": None, "X-New": "a"}},
+    ],
+)
+async def test_what_reveals_no_saved_value_needs_no_permission(viewing, dispatcher, change):
+    writer = viewing("acme", Permission.READ, Permission.WRITE)
+    assert (await writer.patch(f"/webhooks/{added(dispatcher).id}", change)).status_code == 200
+
+
+async def test_who_may_see_secrets_may_move_a_webhook(api, dispatcher):
+    change = {"endpoints": ["https://other.example.com/"]}
+    webhook = added(dispatcher)
+    assert (await api.patch(f"/webhooks/{webhook.id}", change)).status_code == 200
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme").headers == webhook.headers
+
+
+async def test_origin_that_was_removed_is_a_new_one(viewing, dispatcher):
+    webhook = added(dispatcher, "https://old.example.com/")
+    writer = viewing("acme", Permission.READ, Permission.WRITE)
+    path = f"/webhooks/{webhook.id}"
+    assert (await writer.patch(path, {"endpoints": ["https://crm.example.com/"]})).status_code == 200
+    assert (await writer.patch(path, {"endpoints": ["https://old.example.com/"]})).status_code == 403
+
+
+def added(dispatcher, *more: str) -> Webhook:
+    webhook = Webhook(name="CRM", endpoints=["https://crm.example.com/in", *more], headers={"Authorization": CANARY})
+    return dispatcher.webhooks.add(webhook, tenant="acme")
 
 
 async def test_a_webhook_is_switched_and_deleted(api, webhook):

@@ -98,6 +98,11 @@ def invalid(sentence: str, name: str | None = None) -> Problem:
     return Problem(422, "invalid-value", "A value is not allowed", sentence, name=name)
 
 
+def forbidden(sentence: str, name: str | None = None) -> Problem:
+    """Return the problem of a viewer who lacks a permission."""
+    return Problem(403, "forbidden", "You may not do this", sentence, name=name)
+
+
 def malformed(sentence: str) -> Problem:
     """Return the problem of a request that cannot be read."""
     return Problem(400, "malformed", "The request cannot be read", sentence)

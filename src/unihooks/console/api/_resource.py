@@ -9,10 +9,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from unihooks.console._rendering import off_the_loop, settings_of, viewer_of
-from unihooks.console._viewers import Permission
 from unihooks.console.api import _idempotency
 from unihooks.console.api._operations import Call, Operation
-from unihooks.console.api._problems import Problem, answer, problem_answer, to_problem
+from unihooks.console.api._problems import Problem, answer, forbidden, problem_answer, to_problem
 from unihooks.console.api._reading import parse, read_body, read_query
 from unihooks.console.api._schemas import ref
 
@@ -37,7 +36,7 @@ class Resource:
         if operation is None:
             raise _not_allowed(self._operations)
         if operation.permission is not None and not viewer_of(request).may(operation.permission):
-            raise _forbidden(operation.permission)
+            raise forbidden(f"it needs the permission {operation.permission.value!r}; ask whoever manages your account")
         query = read_query(request, operation.query)
         if operation.body is None:
             call = _call(request, query=query)
@@ -69,15 +68,6 @@ def _call(request: Request, **parts: Mapping[str, object]) -> Call:
 
 async def _rendered(operation: Operation, content: dict[str, object]) -> Response:
     return await off_the_loop(answer, content, operation.status)
-
-
-def _forbidden(permission: Permission) -> Problem:
-    return Problem(
-        403,
-        "forbidden",
-        "You may not do this",
-        f"it needs the permission {permission.value!r}; ask whoever manages your account",
-    )
 
 
 def _not_allowed(operations: Mapping[str, Operation]) -> Problem:

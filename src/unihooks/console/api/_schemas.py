@@ -128,7 +128,7 @@ COMPONENTS: dict[str, Schema] = {
         **_SETTINGS,
         headers={
             "type": "object",
-            "description": "All custom headers; null keeps the saved value.",
+            "description": "All custom headers; null keeps the saved value; see the summary for new origins.",
             "additionalProperties": MAYBE_TEXT,
         },
         version={"type": "integer", "description": "Refuse the change if this is not the current version."},

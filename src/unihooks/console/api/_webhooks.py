@@ -9,12 +9,13 @@ from typing import Any
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
+from unihooks.console._origins import has_new_origin
 from unihooks.console._rendering import off_the_loop
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._operations import PAGING, Call, operation
 from unihooks.console.api._pages import paging, sized_page
-from unihooks.console.api._problems import invalid
+from unihooks.console.api._problems import forbidden, invalid
 from unihooks.console.api._reading import Query
 from unihooks.console.api._schemas import BOOLEAN, TEXT
 
@@ -76,14 +77,19 @@ async def get_webhook(call: Call) -> dict[str, Any]:
 
 @operation("PATCH", _ONE, "changeWebhook", answer="Webhook", body="WebhookChanges", permission=Permission.WRITE)
 async def change_webhook(call: Call) -> dict[str, Any]:
-    """Change a webhook: what is left out stays; endpoints, subscriptions and headers are replaced as a whole."""
+    """Change a webhook: what is left out stays; endpoints, subscriptions and headers are replaced as a whole.
+
+    An endpoint at another origin needs the permission `secrets`, or the values of all headers.
+    """
     webhooks, webhook_id = call.dispatcher.webhooks, call.path["webhook_id"]
     _check_count(call)
     changes = await off_the_loop(_built, call.body)
     version = call.body.get("version")
-    if "headers" in call.body:
+    if "headers" in call.body or ("endpoints" in call.body and not call.viewer.may(Permission.SECRETS)):
         current = await webhooks.aget(webhook_id, tenant=call.tenant)
-        changes["headers"] = _headers(call.body["headers"], current.headers)
+        if "headers" in call.body:
+            changes["headers"] = _headers(call.body["headers"], current.headers)
+        await _check_origins(call, current, changes)
         # The values that are kept come from this version, so a newer one must be a conflict.
         version = current.version if version is None else version
     made = await webhooks.aupdate(webhook_id, tenant=call.tenant, version=version, **changes)
@@ -169,6 +175,19 @@ def _check_count(call: Call) -> None:
     most = call.dispatcher.webhooks.most_endpoints
     if len(call.body.get("endpoints", ())) > most:
         raise invalid(f"a webhook has at most {most} endpoints; use another webhook", "endpoints")
+
+
+async def _check_origins(call: Call, current: Webhook, changes: Mapping[str, Any]) -> None:
+    """Refuse to send saved values of headers elsewhere for a viewer who may not see them."""
+    kept = None in call.body["headers"].values() if "headers" in call.body else bool(current.headers)
+    if not kept or "endpoints" not in changes or call.viewer.may(Permission.SECRETS):
+        return
+    if await off_the_loop(has_new_origin, current, changes["endpoints"], call.dispatcher.webhooks.check_url):
+        raise forbidden(
+            "an endpoint at another origin would get the saved values of headers: it needs the permission 'secrets', "
+            "or give the values of all headers again",
+            "endpoints",
+        )
 
 
 def _new(given: Mapping[str, Any]) -> Webhook:

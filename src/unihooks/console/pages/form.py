@@ -75,15 +75,24 @@ async def change(request: Request, form: Form) -> Response:
     draft, answer = await off_the_loop(_pressed, request, form, webhook)
     if answer is not None:
         return answer
+    step, wrong = draft.step, {}
     try:
-        await _save(request, draft, webhook)
+        if await _may_save(request, draft, webhook):
+            await _save(request, draft, webhook)
+            return go_to(request, "webhook", done="saved", webhook_id=webhook.id)
+        step, wrong = "headers", {"headers": _secret_values()}
     except Conflict:
-        draft, wrong = evolve(draft, version=webhook.version), _conflict()
+        draft, wrong = evolve(draft, version=webhook.version), {"": _conflict()}
     except UnihooksError as error:
-        wrong = str(error)
-    else:
-        return go_to(request, "webhook", done="saved", webhook_id=webhook.id)
-    return await off_the_loop(_shown, request, draft, webhook, {"": wrong})
+        wrong = {"": str(error)}
+    return await off_the_loop(_shown, request, evolve(draft, step=step), webhook, wrong)
+
+
+async def _may_save(request: Request, draft: Draft, webhook: Webhook) -> bool:
+    """Tell whether the viewer may see secrets, or the change sends no saved value of a header to a new origin."""
+    if viewer_of(request).may(Permission.SECRETS):
+        return True
+    return not await off_the_loop(_draft_checks.reveals_headers, draft, webhook, settings_of(request).dispatcher)
 
 
 async def _save(request: Request, draft: Draft, webhook: Webhook) -> None:
@@ -92,6 +101,13 @@ async def _save(request: Request, draft: Draft, webhook: Webhook) -> None:
     await webhooks.aupdate(webhook.id, tenant=tenant, version=draft.version, **fields)
     if draft.active != webhook.active:
         await getattr(webhooks, _SWITCHES[draft.active])(webhook.id, tenant=tenant)
+
+
+def _secret_values() -> str:
+    return gettext(
+        "An endpoint at a new address would get the saved values, which you may not see. Replace or remove them here, "
+        "or ask somebody who may see secrets to change the address."
+    )
 
 
 def _conflict() -> str:

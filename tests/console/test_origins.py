@@ -1,0 +1,46 @@
+"""Who may not see secrets cannot send the saved values of headers to a server of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import CANARY, fields_of, text_of
+
+SENTENCE = "An endpoint at a new address would get the saved values"
+
+
+@pytest.fixture
+def writer(browse):
+    return browse(permissions="read,write,send")
+
+
+def moved(receiver) -> str:
+    return receiver.url_for("/steal", host="attacker.example.com")
+
+
+async def test_new_address_needs_the_values_again_or_the_permission(writer, browser, webhook, dispatcher, receiver):
+    form = f"/webhooks/{webhook.id}/edit"
+    answer = await writer.press(await writer.get(form), "save", {"endpoint_url": moved(receiver)})
+    assert answer.status_code == 422
+    assert SENTENCE in text_of(answer)
+    assert ("step", "headers") in fields_of(answer)
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme") == webhook
+    answer = await writer.press(answer, "save", {"header_choice": "replace", "header_value": CANARY})
+    assert answer.status_code == 200
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme").endpoints[0].url == moved(receiver)
+
+
+async def test_who_may_see_secrets_may_move_them(browser, webhook, dispatcher, receiver):
+    answer = await browser.get(f"/webhooks/{webhook.id}/edit")
+    assert (await browser.press(answer, "save", {"endpoint_url": moved(receiver)})).status_code == 200
+    kept = dispatcher.webhooks.get(webhook.id, tenant="acme")
+    assert (kept.endpoints[0].url, kept.headers) == (moved(receiver), webhook.headers)
+
+
+@pytest.mark.parametrize("header", ["remove", "keep"])
+async def test_other_changes_need_no_secrets(writer, webhook, dispatcher, receiver, header):
+    url = moved(receiver) if header == "remove" else receiver.url_for("/elsewhere", host="crm.example.com")
+    answer = await writer.get(f"/webhooks/{webhook.id}/edit")
+    changes = {"endpoint_url": url, "header_choice": header, "name": "New"}
+    assert (await writer.press(answer, "save", changes)).status_code == 200
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme").endpoints[0].url == url
