@@ -100,6 +100,35 @@ async def test_an_old_browser_is_judged_by_its_origin_however_odd(browser, webho
     assert (await browser.client.post(where, content=content, headers=headers)).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://[evil",
+        "http://[::1",
+        "https://",
+        "://",
+        "",
+        "https://console.example.com/x",
+        "https://console.example.com@a",
+        "\x00",
+    ],
+)
+async def test_malformed_origin_is_a_foreign_one(browser, webhook, dispatcher, origin):
+    token = await browser.token()
+    form = {"content-type": "application/x-www-form-urlencoded", "origin": origin}
+    answer = await browser.client.post(f"/webhooks/{webhook.id}/activate", content=f"csrf={token}", headers=form)
+    assert answer.status_code == 403
+    assert not dispatcher.webhooks.get(webhook.id, tenant="acme").active
+    answer = await browser.client.post("/api/webhooks", json={}, headers={"origin": origin})
+    assert (answer.status_code, answer.json()["title"]) == (403, "Forbidden")
+
+
+async def test_malformed_host_is_no_failure(browser):
+    for host in ("[evil", "a b", "::"):
+        for path in ("/", "/new/", "/portal?token=x", "/api/viewer"):
+            assert (await browser.get(path, headers={"host": host})).status_code < 500
+
+
 async def test_trusted_origin_may_post(dispatcher, authenticate, browse, webhook):
     app = create_console(dispatcher, authenticate=authenticate, trusted_origins=["https://app.example.com"])
     headers = {"origin": "https://app.example.com", "sec-fetch-site": "same-site"}
@@ -155,3 +184,34 @@ def test_path_without_a_viewer_is_one_that_the_router_serves_without_a_viewer(ro
     scope = {"type": "http", "method": "GET", "path": path, "root_path": root}
     match, _ = Mount("/static", Router()).matches(scope)
     assert _path_in_console(scope).startswith("/static/") is (match is Match.FULL)
+
+
+@pytest.mark.parametrize(
+    "path, where",
+    [
+        ("/new/", "/new"),
+        ("/deliveries/?state=failed", "/deliveries?state=failed"),
+        ("/api", "/api/"),
+        ("//evil.example/", None),
+        ("//evil.example/new/", None),
+        ("/nothing/", None),
+    ],
+)
+@pytest.mark.parametrize("root", ["", "/hooks"])
+async def test_redirects_are_relative_whatever_host_the_request_names(console, browse, path, where, root):
+    browser = browse(app=Mount(root, app=console) if root else console)
+    answer = await browser.client.get(
+        f"https://console.example.com{root}{path}", headers={"host": "evil.example"}, follow_redirects=False
+    )
+    assert answer.headers.get("location") == (where and f"{root}{where}")
+    assert answer.status_code == (404 if where is None else 307)
+
+
+async def test_all_redirects_of_pages_are_relative(browse, webhook, console):
+    browser = browse(host="evil.example")
+    for path in (f"/webhooks/{webhook.id}/activate", "/preferences"):
+        token = await browser.token()
+        answer = await browser.client.post(
+            path, data={"csrf": token, "back": "https://evil.example/"}, follow_redirects=False
+        )
+        assert (answer.status_code, answer.headers["location"][0]) == (303, "/")

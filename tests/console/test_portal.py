@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from datetime import timedelta
 
+import httpx
 import pytest
+from starlette.routing import Mount
 
 from unihooks.console import Viewer, _portal, create_console, only_portal_links, portal_link
+
+from .conftest import text_of
 
 SECRET = "0123456789abcdef0123456789abcdef"
 HOST = "https://console.example.com"
@@ -40,6 +46,114 @@ async def test_link_of_another_tenant_shows_nothing_of_this_one(portal, browse, 
     assert webhook.name not in answer.text
 
 
+def link_for(name: str, tenant: str = "acme") -> str:
+    return portal_link(HOST, Viewer(tenant, name), secret=SECRET)
+
+
+def confirmation(answer) -> dict[str, str]:
+    return dict(re.findall(r'<input type="hidden" name="(csrf|token)" value="([^"]+)"', answer.text))
+
+
+async def test_link_asks_before_it_replaces_the_session_of_somebody_else(portal, browse, webhook):
+    browser = browse(None, app=portal)
+    await browser.get(link_for("Ada"))
+    asked = await browser.get(link_for("Mallory", "other"))
+    assert (asked.status_code, "set-cookie" in asked.headers) == (200, False)
+    assert all(name in text_of(asked) for name in ("Ada", "Mallory", "Sign in with this link?"))
+    assert "Ada" in (await browser.get("/")).text
+    answer = await browser.client.post("/portal", data=confirmation(asked))
+    assert answer.url == f"{HOST}/"
+    assert "Mallory" in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {"origin": "http://[evil"}]
+)
+async def test_other_site_cannot_answer_for_the_viewer(portal, browse, headers):
+    browser = browse(None, app=portal)
+    await browser.get(link_for("Ada"))
+    given = confirmation(await browser.get(link_for("Mallory")))
+    assert (await browser.client.post("/portal", data=given, headers=headers)).status_code == 403
+    mallory = browse(None, app=portal)
+    await mallory.get(link_for("Eve"))
+    foreign = confirmation(await mallory.get(link_for("Mallory")))
+    for data in (given | {"csrf": "00" * 64}, foreign, {"token": given["token"]}):
+        assert (await browser.client.post("/portal", data=data)).status_code == 403
+    assert "Ada" in (await browser.get("/")).text
+    # Nothing of this has used the link.
+    assert (await browser.client.post("/portal", data=given)).url == f"{HOST}/"
+
+
+async def test_link_asks_where_the_host_knows_the_viewer_too(dispatcher, authenticate, browse):
+    app = create_console(dispatcher, authenticate=authenticate, secret=SECRET)
+    answer = await browse("acme", app=app).get(link_for("Mallory", "other"))
+    assert (answer.url.path, "set-cookie" in answer.headers) == ("/portal", True)
+    assert _portal.COOKIE not in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-dest": "image", "sec-fetch-site": "cross-site"},
+        {"sec-fetch-dest": "empty"},
+        {"sec-purpose": "prefetch"},
+    ],
+)
+async def test_what_is_no_visit_signs_nobody_in_and_leaves_the_link_good(portal, browse, headers):
+    browser, link = browse(None, app=portal), link_for("Ada")
+    assert (await browser.get(link, headers=headers)).url.path == "/portal"
+    assert (await browser.client.head(link)).url.path == "/portal"
+    assert (await browser.get("/")).status_code == 401
+    assert (await browser.get(link)).url == f"{HOST}/"
+
+
+async def test_link_works_once(portal, browse, dispatcher):
+    link, first = link_for("Ada"), browse(None, app=portal)
+    assert (await first.get(link)).status_code == 200
+    # As in another process: what was used is known to the store alone.
+    again = create_console(dispatcher, authenticate=only_portal_links, secret=SECRET)
+    late = await browse(None, app=again).get(link)
+    assert (late.status_code, "has expired" in late.text) == (401, True)
+    # Whoever opened it is still that viewer, as after a reload.
+    assert (await first.get(link)).url == f"{HOST}/"
+
+
+async def test_links_of_one_viewer_and_moment_work_once_each(portal, browse):
+    for link in (link_for("Ada"), link_for("Ada")):
+        assert (await browse(None, app=portal).get(link)).status_code == 200
+
+
+async def test_link_that_many_open_at_once_lets_one_in(portal, browse):
+    link = link_for("Ada")
+    found = await asyncio.gather(*(browse(None, app=portal).get(link) for _ in range(8)))
+    assert sorted(answer.status_code for answer in found) == [200] + [401] * 7
+
+
+async def test_cookies_are_of_this_host_alone_where_the_scheme_allows(dispatcher, browse, portal):
+    answer = await browse(None, app=Mount("/hooks", app=portal)).get(
+        portal_link(f"{HOST}/hooks", Viewer("acme"), secret=SECRET)
+    )
+    cookies = [answer.history[0].headers["set-cookie"], answer.headers["set-cookie"]]
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["__Host-unihooks_portal", "__Host-unihooks_csrf"]
+    assert all("; Path=/;" in cookie and "; Secure" in cookie for cookie in cookies)
+    transport = httpx.ASGITransport(app=Mount("/hooks", app=portal))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", follow_redirects=True) as plain:
+        answer = await plain.get(portal_link("/hooks", Viewer("acme"), secret=SECRET))
+    cookie = answer.history[0].headers["set-cookie"]
+    assert cookie.startswith("unihooks_portal=")
+    assert "; Path=/hooks/;" in cookie
+    assert "Secure" not in cookie
+
+
+async def test_cookie_that_a_neighbouring_domain_could_plant_is_ignored(portal, browse):
+    browser = browse(None, app=portal)
+    await browser.get(link_for("Mallory"))
+    value = browser.client.cookies[f"__Host-{_portal.COOKIE}"]
+    browser = browse(None, app=portal)
+    browser.client.cookies.set(_portal.COOKIE, value)
+    assert (await browser.get("/")).status_code == 401
+
+
 async def test_link_and_session_end(portal, browse, at):
     link = portal_link(
         HOST, Viewer("acme"), secret=SECRET, lifetime=timedelta(seconds=60), session=timedelta(seconds=600)
@@ -68,7 +182,7 @@ async def test_forged_links_and_cookies_open_nothing(portal, browse):
         assert (await browser.get("/")).status_code == 401
     # A link's token is no session.
     browser = browse(None, app=portal)
-    browser.client.cookies.set(_portal.COOKIE, token)
+    browser.client.cookies.set(f"__Host-{_portal.COOKIE}", token)
     assert (await browser.get("/")).status_code == 401
 
 

@@ -67,7 +67,7 @@ def action(permission: Permission) -> Callable[[Action], View]:
         async def guarded(request: Request) -> Response:
             if not viewer_of(request).may(permission):
                 return refuse(request, 403)
-            form = await _read(request)
+            form = await read_form(request)
             if not _csrf.is_valid(form.get(_csrf.FIELD), request, viewer_of(request), settings_of(request)):
                 return refuse(request, 403, foreign=True)
             return await function(request, form)
@@ -77,7 +77,8 @@ def action(permission: Permission) -> Callable[[Action], View]:
     return guard
 
 
-async def _read(request: Request) -> Form:
+async def read_form(request: Request) -> Form:
+    """Return the form in the body of a request."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

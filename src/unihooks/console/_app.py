@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match, Mount, Route
+from starlette.status import HTTP_404_NOT_FOUND
 from starlette.types import ASGIApp
 
 from unihooks._dispatcher import Dispatcher
@@ -71,6 +73,8 @@ def create_console(
     )
     app = Starlette(routes=[*api_routes(), *page_routes()], middleware=[Middleware(Gate)], exception_handlers=_HANDLERS)
     app.state.console = settings
+    # Its redirects would take their host from the request.
+    app.router.redirect_slashes = False
     # A page has more than a hundred links, and the router would search all routes for each of them.
     app.state.paths = {str(route.name): route.path_format for route in app.routes if isinstance(route, Route | Mount)}
     # This is the outermost layer, so that answers to failures have the headers too.
@@ -84,7 +88,20 @@ async def _not_found(request: Request, _error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     if is_api(request):
         return no_such_path() if isinstance(error, HTTPException) else problem_answer(to_problem(error))
-    return refuse(request, error.status_code if isinstance(error, HTTPException) else 500)
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    where = _with_other_slash(request) if status == HTTP_404_NOT_FOUND else None
+    return refuse(request, status) if where is None else RedirectResponse(where, 307)
+
+
+def _with_other_slash(request: Request) -> str | None:
+    """Return the path of the page whose address has a slash at its end, or has none, where this one differs in that."""
+    path: str = request.scope["path"]
+    other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+    scope = {**request.scope, "path": other}
+    if not other or all(route.matches(scope)[0] is Match.NONE for route in request.app.routes):
+        return None
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{quote(other)}?{query}" if query else quote(other)
 
 
 async def _conflict(request: Request, error: Exception) -> Response:

@@ -7,8 +7,8 @@ Two checks, each of which suffices in a current browser:
    Without either header the token alone decides.
 2. A token in the form: an HMAC over the viewer, keyed with a random cookie of
    this browser (and the host's secret, if there is one). So it is of no use to
-   another viewer or browser, and processes need not share anything. A
-   neighbouring domain could plant a cookie, but its requests fail check 1.
+   another viewer or browser, and processes need not share anything. Over plain
+   HTTP a neighbouring domain could plant a cookie, but its requests fail check 1.
 
 The JSON API takes no forms and so has no token: it refuses `Origin: null` too.
 """
@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from unihooks.console._cookies import cookie_of
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
 
@@ -49,15 +49,13 @@ def from_here(request: Request, settings: ConsoleSettings, *, strict: bool = Fal
         return site in ("same-origin", "none")
     if origin is None or origin == "null":
         return origin is None or not strict
-    try:
-        return urlsplit(origin).netloc == request.headers.get("host")
-    except ValueError:  # such as "http://["
-        return False
+    # An origin is a scheme and a host, and nothing else.
+    return origin.partition("://")[2] == request.headers.get("host")
 
 
-def cookie_of(request: Request) -> str | None:
+def random_value(request: Request, settings: ConsoleSettings) -> str | None:
     """Return the browser's random value, if it has a well-formed one."""
-    value = request.cookies.get(COOKIE, "")
+    value = cookie_of(request, settings, COOKIE) or ""
     return value if len(value) == _COOKIE_LENGTH and value.isascii() else None
 
 
@@ -77,7 +75,7 @@ def token(cookie: str, viewer: Viewer, settings: ConsoleSettings) -> str:
 
 def is_valid(given: object, request: Request, viewer: Viewer, settings: ConsoleSettings) -> bool:
     """Say whether the token of a form is this viewer's."""
-    cookie = cookie_of(request)
+    cookie = random_value(request, settings)
     if cookie is None or not isinstance(given, str):
         return False
     try:

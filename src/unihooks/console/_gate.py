@@ -36,7 +36,7 @@ class Gate:
         scope["state"] = dict(scope.get("state", {}))
         request = Request(scope, receive)
         request.state.viewer = None
-        cookie = _csrf.cookie_of(request)
+        cookie = _csrf.random_value(request, settings_of(request))
         request.state.csrf_cookie = cookie or _csrf.new_cookie()
         _locale.use(_locale.language_of(request, settings_of(request)))
         answer = None if _path_in_console(scope).startswith(_OPEN) else await _stopped(request)
@@ -46,7 +46,7 @@ class Gate:
 async def _stopped(request: Request) -> Response | None:
     settings = settings_of(request)
     try:
-        viewer = await _known(request, settings)
+        viewer = await known_viewer(request, settings)
     except HTTPException as error:
         # The host's function may refuse or redirect with Starlette's own exception.
         return _refused(request, error)
@@ -58,7 +58,8 @@ async def _stopped(request: Request) -> Response | None:
     return _foreign(request)
 
 
-async def _known(request: Request, settings: ConsoleSettings) -> Viewer | None:
+async def known_viewer(request: Request, settings: ConsoleSettings) -> Viewer | None:
+    """Return the viewer whom the host knows, or else the one of the portal session."""
     if inspect.iscoroutinefunction(settings.authenticate):
         found: Any = settings.authenticate(request)
     else:

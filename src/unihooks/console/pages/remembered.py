@@ -2,29 +2,77 @@
 
 from __future__ import annotations
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from unihooks.console import _locale, _portal
-from unihooks.console._access import Form, action
+from unihooks.console import _csrf, _locale, _portal
+from unihooks.console._access import Form, action, read_form
 from unihooks.console._cookies import cookie_header
-from unihooks.console._rendering import THEME_COOKIE, THEMES, path_to, refuse, settings_of
-from unihooks.console._viewers import Permission
+from unihooks.console._gate import known_viewer
+from unihooks.console._rendering import THEME_COOKIE, THEMES, page, path_to, refuse, settings_of
+from unihooks.console._settings import ConsoleSettings
+from unihooks.console._viewers import Permission, Viewer
 
 _A_YEAR = 365 * 24 * 3_600
 
 
 async def enter(request: Request) -> Response:
-    """Exchange the token of a portal link for a cookie, and keep it out of the address bar."""
-    settings = settings_of(request)
-    exchanged = _portal.exchange(request.query_params.get("token", ""), settings)
-    if exchanged is None:
+    """Exchange the token of a portal link for a cookie; ask first where somebody else is signed in."""
+    settings, token = settings_of(request), request.query_params.get("token", "")
+    named = _portal.viewer_of_link(token, settings)
+    if named is None:
+        return refuse(request, 401, expired=True)
+    current = await _current(request, settings)
+    if current in (None, named) and _is_visit(request):
+        return await _signed_in(request, settings, token, again=current is not None)
+    return await page(
+        request,
+        "portal.html",
+        token=token,
+        link_csrf=_csrf.token(request.state.csrf_cookie, named, settings),
+        current=current and (current.name or current.tenant),
+        named=named.name or named.tenant,
+    )
+
+
+async def confirm(request: Request) -> Response:
+    """Sign in with a portal link after the question of `enter`."""
+    settings, form = settings_of(request), await read_form(request)
+    token = form.get("token")
+    named = _portal.viewer_of_link(token, settings)
+    if named is None:
+        return refuse(request, 401, expired=True)
+    if not _csrf.from_here(request, settings) or not _csrf.is_valid(form.get(_csrf.FIELD), request, named, settings):
+        return refuse(request, 403, foreign=True)
+    return await _signed_in(request, settings, token)
+
+
+async def _signed_in(request: Request, settings: ConsoleSettings, token: str, *, again: bool = False) -> Response:
+    """Set the cookie and keep the token out of the address bar; `again` says that its viewer is signed in already."""
+    exchanged = await _portal.exchange(token, settings)
+    if exchanged is None and not again:
         return refuse(request, 401, expired=True)
     answer = RedirectResponse(path_to(request, "webhooks"), 303)
-    value, seconds = exchanged
-    answer.headers.append("set-cookie", cookie_header(request, settings, _portal.COOKIE, value, seconds=seconds))
+    if exchanged is not None:
+        value, seconds = exchanged
+        answer.headers.append("set-cookie", cookie_header(request, settings, _portal.COOKIE, value, seconds=seconds))
     return answer
+
+
+async def _current(request: Request, settings: ConsoleSettings) -> Viewer | None:
+    try:
+        return await known_viewer(request, settings)
+    except HTTPException:
+        # The host sends strangers elsewhere.
+        return None
+
+
+def _is_visit(request: Request) -> bool:
+    """Tell whether a person opens the page: no image, script, request or prefetch of some other page."""
+    purpose, target = request.headers.get("sec-purpose"), request.headers.get("sec-fetch-dest", "document")
+    return request.method == "GET" and purpose is None and target in ("document", "iframe", "frame")
 
 
 @action(Permission.READ)
@@ -47,6 +95,7 @@ def _is_inside(path: str, root: str) -> bool:
 
 
 ROUTES = [
-    Route("/portal", enter, name="portal"),
+    Route("/portal", enter, methods=["GET"], name="portal"),
+    Route("/portal", confirm, methods=["POST"], name="enter"),
     Route("/preferences", choose, methods=["POST"], name="preferences"),
 ]
