@@ -104,13 +104,32 @@ RESERVED = [
     "x-goog-api-key", "x-goog-meta-a", "sec-fetch-site", "sec-websocket-key", "metadata",
     "metadata-flavor", "x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds",
     "x-google-metadata-request",
+    # methods, paths and hosts that frameworks take instead of the request's own
+    "x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-original-uri",
+    "x-original-host", "x-rewrite-url", "x-http-path-override", "x-http-host-override", "x-host-override",
+    "script-name", "path-info", "x-middleware-subrequest", "x-accel-redirect", "x-accel-expires", "x-sendfile",
+    "x-envoy-original-path", "x-url-scheme", "front-end-https", "x-matched-path",
+    # where the request comes from
+    "x-forwarded", "x-forward-for", "x-forwarder-for", "forwarded-for", "forwarded-proto", "x-client-ip", "client-ip",
+    "x-clientip", "true-client-ip", "cf-connecting-ip", "cf-connecting-ipv6", "cf-ipcountry", "x-cluster-client-ip",
+    "fastly-client-ip", "fly-client-ip", "x-originating-ip", "x-remote-ip", "x-remote-addr", "remote-addr",
+    "x-azure-clientip", "x-azure-socketip", "x-proxyuser-ip", "x-appengine-user-ip", "do-connecting-ip", "x-ip",
+    "x-nf-client-connection-ip", "wl-proxy-client-ip", "x-real-port", "x-amzn-trace-id",
+    # who has signed in, and with which certificate
+    "remote-user", "x-remote-user", "x-remote-groups", "x-ssl-client-cert", "ssl-client-verify", "x-client-cert",
+    "client-cert", "client-cert-chain", "x-client-certificate", "x-tls-client-cert", "x-arr-clientcert",
+    "x-auth-request-email", "x-authenticated-user", "x-ms-client-principal", "cf-access-authenticated-user-email",
+    "x-webauth-user", "x-amzn-oidc-data", "tailscale-user-login", "x-consumer-username", "x-proxy-user",
+    # the connection
+    "via", "proxy", "set-cookie", "set-cookie2", "cookie2", "alt-svc", "alt-used", "early-data", "max-forwards",
+    "cdn-loop",
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize("name", RESERVED)
 def test_a_reserved_name_is_refused_in_any_spelling(name):
-    for spelling in (name, name.upper(), name.title(), name.replace("-", "_")):
+    for spelling in (name, name.upper(), name.title(), name.replace("-", "_"), name.replace("-", ".")):
         assert refused({spelling: CANARY}).name == spelling
 
 
@@ -128,8 +147,28 @@ def test_a_reserved_name_is_refused_in_any_spelling(name):
         "Metadata-X",
         "webhook",
         "Webhooks-Token",
-        "x-forwarded",
         "Section",
+        "CF-Access-Client-Id",
+        "Fastly-Key",
+        "X-Vercel-Protection-Bypass",
+        "X-Functions-Key",
+        "Ocp-Apim-Subscription-Key",
+        "X-Consumer-Key",
+        "X-Client-Id",
+        "X-Client-Secret",
+        "X-Auth-Token",
+        "X-Auth-User",
+        "X-User",
+        "X-Vault-Token",
+        "X-Request-Id",
+        "X-Correlation-Id",
+        "X-Hub-Signature-256",
+        "X-Zip",
+        "X-Membership",
+        "X-Relationship",
+        "X-Remotely",
+        "Proxied-By",
+        "X-Viable",
         "X_Token",
         "!#$%&'*+-.^_`|~09aZ",
         "a" * 128,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
+from unihooks._message.header_names import is_reserved
 from unihooks._message.secrets import Secret
 from unihooks.exceptions import InvalidHeader
 
@@ -19,22 +20,6 @@ Pairs = Mapping[str, str | Secret] | Iterable[tuple[str, str | Secret]]
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
 
-# fmt: off
-_RESERVED = frozenset({
-    # the connection and the message
-    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
-    "upgrade", "http2-settings", "expect", "content-encoding", "accept-encoding", "content-type",
-    "user-agent", "date", "cookie",
-    # signatures and traces
-    "signature", "signature-input", "content-digest", "traceparent", "tracestate",
-    # proxies and cloud metadata services
-    "forwarded", "x-real-ip", "metadata", "metadata-flavor",
-})
-_RESERVED_PREFIXES = (
-    "proxy-", "webhook-", "unihooks-", "svix-", "ce-", "x-forwarded-", "x-amz-", "x-goog-",
-    "sec-", "x-aws-ec2-metadata-token", "x-google-",
-)
-# fmt: on
 _SHOWN_OF_A_BAD_NAME = 16
 
 
@@ -122,7 +107,7 @@ def _checked_name(name: object) -> str:
     if not _TOKEN.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         _refuse(_abridged(name), f"has an invalid name; use at most {MAX_NAME_LENGTH} ASCII letters, digits and '-'")
     key = _folded(name)
-    if key in _RESERVED or key.startswith(_RESERVED_PREFIXES):
+    if is_reserved(name):
         _refuse(name, "is set by unihooks or not allowed; use another name")
     return key
 
