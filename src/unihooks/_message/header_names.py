@@ -27,9 +27,9 @@ _PREFIXES = (
     "sec-", "x-aws-ec2-metadata-token",
     # where a request comes from, as proxies say it
     "forwarded", "x-forward", "x-real-", "real-ip", "remote-", "x-remote-", "x-client-ip", "true-client-",
-    "cf-connecting-", "cf-ip", "cf-visitor", "cf-ray", "cf-ew-", "cf-pseudo-", "fastly-client", "fastly-ff", "fastly-ssl",
-    "fly-forwarded-", "fly-region", "x-vercel-forwarded-", "x-vercel-ip-", "x-originating-", "x-azure-", "x-appengine-", "x-envoy-",
-    "cloudfront-", "akamai-origin-", "x-cluster-client-", "x-coming-from", "x-proxy",
+    "cf-connecting-", "cf-ip", "cf-visitor", "cf-ray", "cf-ew-", "cf-pseudo-", "fastly-client", "fastly-ff",
+    "fastly-ssl", "fly-forwarded-", "fly-region", "x-vercel-forwarded-", "x-vercel-ip-", "x-originating-", "x-azure-",
+    "x-appengine-", "x-envoy-", "cloudfront-", "akamai-origin-", "x-cluster-client-", "x-coming-from", "x-proxy",
     # another path, method or handler
     "x-original-", "x-rewrite-", "x-accel-", "x-sendfile", "x-lighttpd-", "x-http-path-", "x-http-destination",
     "x-middleware-", "x-invoke-", "surrogate-",
