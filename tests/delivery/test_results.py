@@ -6,9 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from unihooks._delivery.results import ResultBatcher, shown_headers
+from unihooks import HeaderSet, Secret
+from unihooks._delivery.results import ResultBatcher, redacted_answer, shown_headers
+from unihooks._message.requests import Destination, prepare
 from unihooks.abc import Recorded
 from unihooks.exceptions import StoreError
+from unihooks.transport import MAX_BODY_BYTES, MAX_HEADER_BYTES, Exchange
 
 
 class Number(int):
@@ -152,3 +155,39 @@ def test_response_headers_are_shown_as_they_came():
         ["X-A", 'caf\xe9 "q"'],
         ["X-A", "2"],
     ]
+
+
+@pytest.fixture
+def prepared():
+    """Return a destination with a header that its receiver echoes."""
+    destination = Destination(
+        endpoint_id="ep_1",
+        webhook_id="wh_1",
+        tenant="acme",
+        url="https://example.com/",
+        headers=HeaderSet({"Authorization": "Bearer tok_9f8e7d6c5b4a"}),
+        secrets=(Secret("whsec_" + "Q" * 43 + "="),),
+        open=True,
+        config_version=1,
+    )
+    return prepare(destination, 0)
+
+
+@pytest.mark.parametrize("shown", range(4, 16))
+def test_secret_that_the_end_of_a_kept_answer_cuts_is_not_shown(prepared, shown):
+    echo = b"tok_9f8e7d6c5b4a"[:shown]
+    kept = Exchange(status_code=200, body=b"x" * (MAX_BODY_BYTES - shown) + echo, duration=0.1)
+    broken = Exchange(status_code=200, body=b"you sent " + echo, warnings=("the answer broke off",), duration=0.1)
+    long = Exchange(status_code=200, headers=[(b"x", b"-" * (MAX_HEADER_BYTES - shown) + echo)], duration=0.1)
+    assert redacted_answer(prepared, kept)[1] == b"x" * (MAX_BODY_BYTES - shown) + b"***"
+    assert redacted_answer(prepared, broken)[1] == b"you sent ***"
+    assert redacted_answer(prepared, long)[0].endswith('-***"]]')
+
+
+def test_answer_without_secrets_is_kept_as_it_came(prepared):
+    headers = [(b"server", b"nginx"), (b"x-echo", b"TOK_9F8E7D6C5B4A")]
+    for _ in range(2):
+        answer = Exchange(status_code=200, headers=headers[:1], body=b"tok_9f8e", duration=0.1)
+        assert redacted_answer(prepared, answer) == ('[["server", "nginx"]]', b"tok_9f8e")
+    echoed = Exchange(status_code=200, headers=headers, duration=0.1)
+    assert redacted_answer(prepared, echoed)[0] == '[["server", "nginx"], ["x-echo", "***"]]'

@@ -16,7 +16,7 @@ from unihooks._message.requests import PreparedDestination, RenderedRequest
 from unihooks._model.log import DeliveryState
 from unihooks.abc import AttemptRow, Claimed, Recorded, Result, Store
 from unihooks.exceptions import StoreError
-from unihooks.transport import Exchange
+from unihooks.transport import MAX_BODY_BYTES, MAX_HEADER_BYTES, Exchange
 
 _GATHER_SECONDS = 0.02
 _BATCH = 256
@@ -52,8 +52,7 @@ class Attempted:
             answer.status_code,
             answer.error,
             "[]" if self.request is None else self.request.shown(),
-            shown_headers(prepared.redacted_headers(answer.headers)),
-            prepared.redacted(answer.body),
+            *redacted_answer(prepared, answer),
             self.warnings + answer.warnings,
         )
         return Result(
@@ -77,6 +76,14 @@ class Unsent:
     def result(self) -> Result:
         """Return what the store keeps."""
         return Result(self.claimed, None, DeliveryState.FAILED, reason=self.reason)
+
+
+def redacted_answer(prepared: PreparedDestination, answer: Exchange) -> tuple[str, bytes]:
+    """Return the headers of an answer as JSON text and its body, both without secrets."""
+    # A warning says that the body may have been cut before its end.
+    cut = len(answer.body) >= MAX_BODY_BYTES or bool(answer.warnings)
+    headers = prepared.redacted_headers(answer.headers, MAX_HEADER_BYTES)
+    return shown_headers(headers), prepared.redacted(answer.body, cut=cut)
 
 
 def shown_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:

@@ -13,7 +13,7 @@ from attrs import frozen
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
 from unihooks._delivery.event_loops import run_in_new_loop
-from unihooks._delivery.results import shown_headers
+from unihooks._delivery.results import redacted_answer
 from unihooks._management.settings import Settings
 from unihooks._message.requests import Destination, Message, build_request, prepare
 from unihooks._model.log import Attempt
@@ -51,6 +51,7 @@ class TestSender:
         prepared = prepare(_destination(webhook, endpoint), now)
         request = build_request(prepared, message, now=now, deadline=deadline)
         answer = await exchange(transport, request, deadline=deadline)
+        headers, body = redacted_answer(prepared, answer)
         return Attempt(
             id=new_id("att_", now),
             delivery_id="",
@@ -61,8 +62,8 @@ class TestSender:
             status_code=answer.status_code,
             error=answer.error,
             request_headers=_pairs(request.shown()),
-            response_headers=_pairs(shown_headers(prepared.redacted_headers(answer.headers))),
-            response_body=prepared.redacted(answer.body),
+            response_headers=_pairs(headers),
+            response_body=body,
             warnings=tuple(answer.warnings),
         )
 

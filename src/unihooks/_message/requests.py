@@ -13,12 +13,11 @@ from attrs import field, frozen
 
 from unihooks._base.times import SECOND, from_us, to_us
 from unihooks._message.headers import HeaderSet
+from unihooks._message.redaction import Redactor
 from unihooks._message.secrets import MASK, Secret
 from unihooks._message.signing import Signer, valid_secrets
 
 USER_AGENT = f"unihooks/{version('unihooks')}"
-# Shorter values occur in answers by chance, so redacting them would blot out unrelated text.
-_LEAST_HIDDEN = 6
 
 
 @frozen(kw_only=True)
@@ -51,24 +50,25 @@ class PreparedDestination:
     end: str = field(repr=False)  # with the values of custom headers
     signer: Signer = field(repr=False)
     shown: str
-    hidden: tuple[bytes, ...] = field(repr=False)
+    hidden: Redactor = field(repr=False)
     expires_at: int | None
 
-    def redacted(self, text: bytes) -> bytes:
-        """Remove signing secrets and the values of custom headers, which some receivers echo, from an answer."""
-        for value in self.hidden if text else ():
-            if value in text:
-                text = text.replace(value, MASK.encode())
-        return text
+    def redacted(self, text: bytes, *, cut: bool = False) -> bytes:
+        """Remove signing secrets and the values of custom headers, which some receivers echo, from an answer.
 
-    def redacted_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
-        """Remove the same from the headers of an answer."""
+        `cut` says that the answer may go on, so that it may end within one of them.
+        """
+        return self.hidden.redacted(text, cut=cut)
+
+    def redacted_headers(self, headers: Sequence[tuple[bytes, bytes]], most: int) -> Sequence[tuple[bytes, bytes]]:
+        """Remove the same from the headers of an answer, which were cut at `most` bytes each."""
         if not headers:
             return headers
         whole = b"\n".join([part for header in headers for part in header])
-        if self.redacted(whole) is whole:
+        if len(whole) < most and (whole == self.hidden.known_clean or self.redacted(whole) is whole):
+            self.hidden.known_clean = whole
             return headers
-        return [(self.redacted(name), self.redacted(value)) for name, value in headers]
+        return [(self.redacted(name), self.redacted(value, cut=len(value) >= most)) for name, value in headers]
 
 
 class Message(NamedTuple):
@@ -167,13 +167,10 @@ def build_request(prepared: PreparedDestination, message: Message, *, now: int, 
     return RenderedRequest(prepared, message, timestamp, signature, deadline)
 
 
-def _hidden(destination: Destination) -> tuple[bytes, ...]:
-    values = {value for _, value in destination.headers.revealed()}
-    # A receiver may echo only the second word of "Bearer s3cr3t", or only what follows whsec_.
-    words = {value.rpartition(" ")[2] for value in values}
-    words |= {secret.reveal().partition("_")[2] for secret in destination.secrets}
-    found = [one.encode("ascii") for one in values | words if len(one) >= _LEAST_HIDDEN]
-    return tuple(sorted(found, key=len, reverse=True))
+def _hidden(destination: Destination) -> Redactor:
+    values = [value for _, value in destination.headers.revealed()]
+    # A receiver may echo only what follows whsec_.
+    return Redactor(values, [secret.reveal().partition("_")[2] for secret in destination.secrets])
 
 
 def _lines(headers: Iterable[tuple[str, str]]) -> str:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from unihooks.transport._errors import NOT_REACHABLE, AttemptError
-from unihooks.transport._exchange import Exchange, exchange
+from unihooks.transport._exchange import MAX_BODY_BYTES, MAX_HEADER_BYTES, Exchange, exchange
 from unihooks.transport._http import HTTPTransport
 from unihooks.transport._tls import default_context
 
-__all__ = ["NOT_REACHABLE", "AttemptError", "Exchange", "HTTPTransport", "default_context", "exchange"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "MAX_HEADER_BYTES",
+    "NOT_REACHABLE",
+    "AttemptError",
+    "Exchange",
+    "HTTPTransport",
+    "default_context",
+    "exchange",
+]
