@@ -178,7 +178,7 @@ def test_secret_that_the_end_of_a_kept_answer_cuts_is_not_shown(prepared, shown)
     echo = b"tok_9f8e7d6c5b4a"[:shown]
     kept = Exchange(status_code=200, body=b"x" * (MAX_BODY_BYTES - shown) + echo, duration=0.1)
     broken = Exchange(status_code=200, body=b"you sent " + echo, warnings=("the answer broke off",), duration=0.1)
-    long = Exchange(status_code=200, headers=[(b"x", b"-" * (MAX_HEADER_BYTES - shown) + echo)], duration=0.1)
+    long = Exchange(status_code=200, headers=[(b"x-a", b"-" * (MAX_HEADER_BYTES - 3 - shown) + echo)], duration=0.1)
     assert redacted_answer(prepared, kept)[1] == b"x" * (MAX_BODY_BYTES - shown) + b"***"
     assert redacted_answer(prepared, broken)[1] == b"you sent ***"
     assert redacted_answer(prepared, long)[0].endswith('-***"]]')

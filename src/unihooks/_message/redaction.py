@@ -89,14 +89,14 @@ class Redactor:
 
 
 def _parts(value: str) -> Iterator[bytes]:
-    """Return what may be a secret in a header's value: its words, and what stands behind a name in one."""
-    scheme, *words = _BETWEEN.split(value)
-    if not words or not _SCHEME.fullmatch(scheme):
-        yield value.encode("ascii")
-        words.append(scheme)
+    """Return what may be a secret in a header's value: all but a scheme, its words, what has a name in one."""
+    scheme, blank, rest = value.partition(" ")
+    if not blank or not _SCHEME.fullmatch(scheme):
+        rest = value
     elif scheme.lower() == "basic":
-        yield from _password(words[0])
-    for word in (*words, *_QUOTED.findall(value)):
+        yield from _password(rest)
+    yield rest.encode("ascii")
+    for word in (*_BETWEEN.split(rest), *_QUOTED.findall(rest)):
         yield word.strip("\"'").encode("ascii")
         yield re.split("[=:]", word, maxsplit=1)[-1].strip("\"'").encode("ascii")
 

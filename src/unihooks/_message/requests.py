@@ -68,7 +68,9 @@ class PreparedDestination:
         if len(whole) < most and (whole == self.hidden.known_clean or self.redacted(whole) is whole):
             self.hidden.known_clean = whole
             return headers
-        return [(self.redacted(name), self.redacted(value, cut=len(value) >= most)) for name, value in headers]
+        return [
+            (self.redacted(name), self.redacted(value, cut=len(name) + len(value) >= most)) for name, value in headers
+        ]
 
 
 class Message(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from unihooks._base.threads import in_thread
+from unihooks._base.awaitable import in_own_thread
 from unihooks.console._cookies import cookie_of
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
@@ -62,7 +62,7 @@ def viewer_of_link(token: str, settings: ConsoleSettings) -> Viewer | None:
 async def exchange(token: str, settings: ConsoleSettings) -> tuple[str, int] | None:
     """Return the value and the lifetime in seconds of the cookie for a link's token, once; None if it is of no use."""
     claims = _opened(_LINK, token, settings.secret) if settings.secret is not None else None
-    if claims is None or settings.secret is None or not await in_thread(_use, token, claims, settings):
+    if claims is None or settings.secret is None or not await in_own_thread(_use, token, claims, settings):
         return None
     seconds = int(claims["seconds"])
     return _signed(_SESSION, _viewer(claims), time.time() + seconds, settings.secret), seconds

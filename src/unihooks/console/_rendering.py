@@ -37,7 +37,7 @@ _DONE = {
 }
 
 # Computing in more threads would take no less time, and the event loop would compete with more of them.
-off_the_loop = Threads("unihooks-console", 2).run
+off_the_loop = Threads(2, "unihooks-console").run
 
 
 def settings_of(request: Request) -> ConsoleSettings:

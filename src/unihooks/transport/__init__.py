@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from unihooks.transport._errors import NOT_REACHABLE, AttemptError
-from unihooks.transport._exchange import MAX_BODY_BYTES, MAX_HEADER_BYTES, Exchange, exchange
+from unihooks.transport._exchange import MAX_HEADER_BYTES, Exchange, exchange
 from unihooks.transport._http import HTTPTransport
+from unihooks.transport._parser import MAX_BODY_BYTES
 from unihooks.transport._tls import default_context
 
 __all__ = [
