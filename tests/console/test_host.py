@@ -49,13 +49,15 @@ async def test_every_link_and_redirect_stays_inside_the_mount(console, browse, w
     assert answer.url.path == f"/a/b/webhooks/{webhook.id}"
 
 
-async def test_portal_cookie_is_scoped_to_the_mount(dispatcher, browse):
+async def test_portal_opens_the_mount_with_a_cookie_of_the_host(dispatcher, browse):
     app = create_console(dispatcher, authenticate=only_portal_links, secret="s" * 32)
     browser = browse(None, app=Starlette(routes=[Mount("/hooks", app=app)]))
     link = portal_link("https://console.example.com/hooks/", Viewer("acme"), secret="s" * 32)
     answer = await browser.get(link)
     assert answer.status_code == 200
-    assert "path=/hooks/" in answer.history[0].headers["set-cookie"].lower()
+    assert answer.url.path == "/hooks/"
+    # The prefix allows no other path.
+    assert "path=/;" in answer.history[0].headers["set-cookie"].lower()
 
 
 async def test_title_logo_and_accent_are_the_hosts(branded, browse):
