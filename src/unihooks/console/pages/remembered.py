@@ -43,7 +43,8 @@ async def confirm(request: Request) -> Response:
     token = form.get("token")
     named = _portal.viewer_of_link(token, settings)
     if named is None:
-        return refuse(request, 401, expired=True) if token else refuse(request, 403, foreign=True)
+        known = await _current(request, settings)
+        return refuse(request, 403, foreign=True) if known else refuse(request, 401, expired=True)
     if not _csrf.from_here(request, settings) or not _csrf.is_valid(form.get(_csrf.FIELD), request, named, settings):
         return refuse(request, 403, foreign=True)
     return await _signed_in(request, settings, token)
