@@ -13,7 +13,9 @@ from waiting import wait_for
 from unihooks import EventSubscription, RetryPolicy, Webhook
 from unihooks._base import times
 from unihooks.stores import PostgresStore
+from unihooks.testing import FakeClock
 from unihooks.testing._answers import Answer
+from unihooks.testing._store_scene import DAY, Scene, ids
 
 HOUR = 3_600
 STEPS = (HOUR, 0, -HOUR, 0, HOUR)
@@ -111,3 +113,74 @@ def test_webhook_that_is_switched_on_before_the_clock_goes_back_gets_what_is_emi
     dispatcher.emit("shop", "order.paid", 4)
     assert dispatcher.drain().delivered == 2
     assert sorted(request.json() for request in receiver.requests) == [1, 3, 4]
+
+
+# What is due when the clock is put back.
+
+
+class Unsteady(FakeClock):
+    def put_back(self, seconds):
+        self._now -= timedelta(seconds=seconds)
+
+
+def scene_at(place, clock):
+    kind, options = place
+    store = kind(**options)
+    store.use_clock(clock)
+    return Scene(store, clock)
+
+
+def test_what_is_due_is_claimed_although_the_clock_was_put_back(place):
+    clock = Unsteady()
+    scene = scene_at(place, clock)
+    scene.active()
+    retried, leased = scene.claimed(), scene.claimed()
+    scene.retry(retried, after=60)
+    due = scene.pending()
+    clock.put_back(HOUR)
+    assert scene.store.work().next_due <= scene.store.now()
+    assert ids(scene.claim()) == [due.id]
+    clock.advance(31)
+    assert ids(scene.claim()) == [leased.id, due.id]
+    clock.advance(30)
+    assert retried.id in ids(scene.claim())
+    scene.store.close()
+
+
+def test_a_process_that_starts_after_the_clock_was_put_back_finds_what_is_due(place):
+    clock = Unsteady()
+    scene = scene_at(place, clock)
+    scene.active()
+    due = scene.pending()
+    scene.expire(5 * DAY)
+    scene.store.close()
+    clock.put_back(HOUR)
+    first, second = scene_at(place, clock), scene_at(place, clock)
+    assert first.store.work().next_due <= first.store.now()
+    before = [one.next_attempt_at for one in first.deliveries()]
+    second.store.work()
+    assert [one.next_attempt_at for one in second.deliveries()] == before
+    assert ids(second.claim()) == [due.id]
+    for one in (first, second):
+        one.store.close()
+
+
+def test_each_step_back_of_the_clock_is_taken_once_by_all_processes(place):
+    clock = Unsteady()
+    first, second = scene_at(place, clock), scene_at(place, clock)
+    first.active()
+    first.pending()
+    second.store.work()
+    first.retry(*first.claim(), after=600)
+    for steps in range(1, 4):
+        clock.put_back(HOUR)
+        for one in (first, second):
+            one.store.work()
+        [delivery] = first.deliveries()
+        assert delivery.next_attempt_at == clock() + timedelta(seconds=600), steps
+    clock.put_back(2)
+    first.store.work()
+    [delivery] = first.deliveries()
+    assert delivery.next_attempt_at == clock() + timedelta(seconds=602)
+    for one in (first, second):
+        one.store.close()

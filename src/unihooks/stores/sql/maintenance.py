@@ -11,6 +11,7 @@ from unihooks._base.times import SECOND
 from unihooks._contract.leasing import SEEN_WITHIN_US
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
+from unihooks.stores.sql.clock_steps import note_clock
 from unihooks.stores.sql.transaction import Transaction
 
 _ID_AHEAD_US = 3_600 * SECOND
@@ -50,6 +51,7 @@ def heartbeat(tx: Transaction, worker_id: str, *, gone: bool = False) -> None:
 
 def expire_held(tx: Transaction, older_than: int, limit: int) -> int:
     """Cancel deliveries held for too long."""
+    note_clock(tx)
     return tx.run("expire_held", reason=HELD_TOO_LONG, older_than=older_than, limit=limit)
 
 

@@ -264,6 +264,7 @@ def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
         Call("mark_planned", whole),
         Call("mark_partly_planned", partly),
         Call("mark_plan_failed", failed),
+        Call("note_clock_of_plan", values={"now": now}),
     ]
 
 

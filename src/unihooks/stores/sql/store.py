@@ -10,7 +10,7 @@ from weakref import finalize
 
 from unihooks._base.one_shot import OneShot
 from unihooks._base.times import Clock
-from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result
+from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
 from unihooks._model.webhooks import Webhook
@@ -26,6 +26,7 @@ from unihooks.stores.sql import (
     replaying,
     statistics,
 )
+from unihooks.stores.sql.clock_steps import ClockSteps
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sql.transaction import Database, Submission, Transaction
 
@@ -53,11 +54,13 @@ class SQLStore(Store):
         self._database = database
         self._planner = planner
         self._claimer = claiming.Claimer()
+        self._clock_steps = ClockSteps()
         finalize(self, database.close)
         self.now = database.time.now  # type: ignore[method-assign] # called several times per delivery
 
     def use_clock(self, clock: Clock | None) -> None:
         self._database.time.clock = clock
+        self._clock_steps.forget()
 
     def now(self) -> int:
         return self._database.time.now()
@@ -104,13 +107,19 @@ class SQLStore(Store):
         return self._database.watch(changed)
 
     def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
+        self._clock_steps.follow(self._database)
         return self._planner.plan(self._database, lease, capacity, limit)
 
     def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+        self._clock_steps.follow(self._database)
         return self._claimer.claim(self._database, lease, capacity)
 
     def record(self, results: Sequence[Result]) -> Recorded:
         return self._database.write(lambda tx: recording.record(tx, results), recording.opening(results))
+
+    def work(self) -> Work:
+        self._clock_steps.follow(self._database)
+        return self._database.ask(claiming.work)
 
     def prune(self, older_than: int, limit: int) -> int:
         # Old events with a pending delivery may be many: they are passed over in transactions of their own.
@@ -122,7 +131,6 @@ class SQLStore(Store):
             removed += count
         return removed
 
-    work = _verb("ask", claiming.work)
     release = _verb("write", claiming.release)
     heartbeat = _verb("write", maintenance.heartbeat)
     expire_held = _verb("write", maintenance.expire_held)

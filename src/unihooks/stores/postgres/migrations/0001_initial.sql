@@ -1,8 +1,11 @@
 -- "unihooks." stands for the schema that the store is given. Texts that are compared sort by bytes, as in Python.
+-- clock_at is the latest time that was noted, clock_steps how many times the clock was set back.
 CREATE TABLE unihooks.store (
     store_id text NOT NULL PRIMARY KEY,
     schema_version integer NOT NULL,
-    created_at bigint NOT NULL
+    created_at bigint NOT NULL,
+    clock_at bigint,
+    clock_steps integer NOT NULL DEFAULT 0
 );
 
 CREATE TABLE unihooks.tenants (

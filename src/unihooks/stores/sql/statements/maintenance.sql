@@ -105,3 +105,20 @@ FROM old WHERE d.tenant = old.tenant AND d.id = old.id
 -- name: prune_events
 -- rows: tenant text, id text
 DELETE FROM unihooks.events WHERE (tenant, id) IN (SELECT k.tenant, k.id FROM :rows AS k)
+
+-- name: clock_steps
+SELECT clock_steps, clock_at FROM unihooks.store
+
+-- name: note_clock
+UPDATE unihooks.store SET clock_at = :now WHERE clock_at IS NULL OR clock_at < :now
+
+-- name: count_clock_step
+UPDATE unihooks.store SET clock_steps = clock_steps + 1, clock_at = :now WHERE clock_steps = :counted
+
+-- Leases, too: what remains of them, and of the time until a retry, stays as it is.
+-- name: set_back_deliveries
+UPDATE unihooks.deliveries SET due_at = due_at - :back
+WHERE state = 'pending' AND due_at > :now AND endpoint_id IN (SELECT endpoint_id FROM unihooks.lanes)
+
+-- name: set_back_lanes
+UPDATE unihooks.lanes SET next_due_at = next_due_at - :back WHERE next_due_at > :now

@@ -1,7 +1,10 @@
+-- clock_at is the latest time that was noted, clock_steps how many times the clock was set back.
 CREATE TABLE main.unihooks_store (
     store_id TEXT NOT NULL PRIMARY KEY,
     schema_version INTEGER NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    clock_at INTEGER,
+    clock_steps INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 CREATE TABLE main.unihooks_tenants (

@@ -41,3 +41,7 @@ FROM turns CROSS JOIN main.unihooks_tenants AS t ON t.tenant = turns.tenant
 -- rows: tenant, id, place
 -- list: place
 UPDATE main.unihooks_events SET planned = 1 WHERE rowid IN (SELECT value FROM json_each(:place))
+
+-- Every ten seconds will do, as most calls have better things to write.
+-- name: note_clock_of_plan
+UPDATE main.unihooks_store SET clock_at = :now WHERE clock_at IS NULL OR clock_at < :now - 10000000
