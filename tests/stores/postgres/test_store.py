@@ -5,26 +5,32 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import psycopg
 import pytest
 from postgres_scene import add_webhook, cut_all, emit, make_event, plan, stored_ids
 from postgres_worker import delivered
+from waiting import wait_for
 
 from unihooks._base.ids import new_id
+from unihooks._base.times import from_us
 from unihooks._model.webhooks import ActiveInterval
 from unihooks.abc import Capacity, DeliveryFilter, Lease, Window
 from unihooks.exceptions import NotFound, StoreError
 from unihooks.stores import PostgresStore
-from unihooks.stores.postgres import database
+from unihooks.stores.postgres import database, emitter, prepared
 from unihooks.stores.postgres import store as _store
 from unihooks.stores.sql import maintenance, planning
 from unihooks.stores.sql.schema import SCHEMA_VERSION, Migrations
 from unihooks.stores.sql.transaction import Selection
 
 pytestmark = pytest.mark.postgres
+
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'unihooks'"
 
 
 def activate(store, webhook):
@@ -251,6 +257,49 @@ class TestConnections:
         with store._postgres._unchecked().pool.lent() as connection:
             prepared = connection.execute("SELECT statement FROM pg_prepared_statements").fetchall()
         assert len({row[0] for row in prepared}) == len(prepared) > 10
+
+    def test_two_statements_that_are_named_at_once_get_two_names(self, postgres_dsn, monkeypatch):
+        both = threading.Barrier(2)
+
+        class Slow:
+            def sub(self, *arguments):
+                both.wait(20)
+                return pattern.sub(*arguments)
+
+        pattern, texts = (
+            prepared._PARAMETER,
+            ["SELECT 'A', CAST(%(a)s AS integer)", "SELECT 'B', CAST(%(a)s AS integer)"],
+        )
+        monkeypatch.setattr(prepared, "_PARAMETER", Slow())
+        prepared._named.cache_clear()
+        with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
+            connections = [stack.enter_context(psycopg.connect(postgres_dsn, autocommit=True)) for _ in texts]
+            for connection in connections:
+                prepared.note_direct(connection)
+            calls = list(pool.map(prepared.called, connections, texts))
+            assert len(set(calls)) == 2
+            for connection in connections:
+                for text, letter in zip(texts, "AB", strict=True):
+                    call = prepared.called(connection, text)
+                    assert psycopg.ClientCursor(connection).execute(call, {"a": 1}).fetchall() == [(letter, 1)]
+
+    def test_an_insert_that_commits_while_its_repetition_waits_is_no_failure(
+        self, store, schema, postgres_dsn, monkeypatch
+    ):
+        emit(store)
+        event, once = make_event(store), emitter._Queue._once
+        # As after a connection that broke before the answer came: the server may be about to commit.
+        monkeypatch.setattr(emitter._Queue, "_once", lambda self, events, **_: once(self, events, repeated=True))
+        columns = "tenant, id, product, event_type, body, created_at, queued_at"
+        with psycopg.connect(postgres_dsn) as first, psycopg.connect(postgres_dsn, autocommit=True) as admin:
+            values = (event.tenant, event.id, event.product, event.event_type, event.body, 1, 1)
+            first.execute(f'INSERT INTO "{schema}".events ({columns}) VALUES (%s, %s, %s, %s, %s, %s, %s)', values)
+            submitted = store.submit_events([event])
+            wait_for(lambda: admin.execute(WAITING).fetchone())
+            first.commit()
+            [outcome] = submitted.result(timeout=20)
+        assert (outcome.id, outcome.created_at) == (event.id, from_us(1))
+        assert len(stored_ids(store)) == 2
 
     def test_plans_that_are_kept_go_by_index(self, store):
         work_for_a_while(store)

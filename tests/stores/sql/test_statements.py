@@ -13,7 +13,7 @@ from unihooks.stores.sqlite.transaction import _compiled
 
 NAMED = re.compile(r"(?<![:\w]):(\w+)")
 # Each database's own code runs these: how it emits in groups, and where it looks for its tables.
-OWN = {"add_events", "add_events_again", "has_schema", "store_table"}
+OWN = {"add_events", "add_events_again", "times_of_events", "has_schema", "store_table"}
 # What one database is told by the statement before, the other takes as parameters; and a hint that one needs.
 MORE = {"found_config_versions": {"after", "tenants"}, "due_deliveries": {"share"}}
 

@@ -188,7 +188,10 @@ def _insert_with_keys(
 
 
 def _insert_again(tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool) -> list[EmitOutcome]:
-    times = {row[0]: row[1] for row in tx.fetch("add_events_again", _rows(events, own_times=own_times))}
+    times = dict(map(tuple, tx.fetch("add_events_again", _rows(events, own_times=own_times))))
+    # Those of the lost call may have been committed while this one waited for them, which only a later look sees.
+    there = [(event.tenant, event.id) for event in events if event.id not in times]
+    times.update(map(tuple, tx.fetch("times_of_events", there)))
     return [event_of(event, event.id, times[event.id]) for event in events]
 
 

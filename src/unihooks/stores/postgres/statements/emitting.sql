@@ -11,18 +11,18 @@ WITH moment (now) AS MATERIALIZED (SELECT CAST(extract(epoch FROM clock_timestam
 )
 SELECT max(created_at) FROM added
 
--- The events may be there already, from a call whose answer was lost.
+-- The events may be there already, from a call whose answer was lost; then they are not among those returned.
 -- name: add_events_again
 -- rows: tenant text, id text, product text, event_type text, created_at bigint, body bytea
 -- bytes: body
-WITH moment (now) AS MATERIALIZED (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)), added AS (
-    INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, queued_at, body)
-    SELECT r.tenant, r.id, r.product, r.event_type, coalesce(r.created_at, moment.now),
-        coalesce(r.created_at, moment.now), r.body FROM :rows AS r CROSS JOIN moment
-    ON CONFLICT (tenant, id) DO NOTHING RETURNING id, created_at
-)
-SELECT id, created_at FROM added
-UNION ALL
+INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, queued_at, body)
+SELECT r.tenant, r.id, r.product, r.event_type, coalesce(r.created_at, moment.now),
+    coalesce(r.created_at, moment.now), r.body
+FROM :rows AS r CROSS JOIN (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS now) AS moment
+ON CONFLICT (tenant, id) DO NOTHING RETURNING id, created_at
+
+-- name: times_of_events
+-- rows: tenant text, id text
 SELECT e.id, e.created_at FROM :rows AS r JOIN unihooks.events AS e ON e.tenant = r.tenant AND e.id = r.id
 
 -- A key that was used before answers with the first event; the update changes nothing.
