@@ -62,15 +62,7 @@ class OnConnection(Database):
 
     @property
     def opened_id(self) -> str:
-        """The same: there is nothing to open."""
-        return self.store_id
-
-    def id_for_host(self) -> str:
-        """Return `store_id`."""
-        return self.store_id
-
-    async def astore_id(self) -> str:
-        """Return `store_id`; the connection is in this machine's memory, or in use by the test alone."""
+        # There is nothing to open: the connection is in this machine's memory, or in use by the test alone.
         return self.store_id
 
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:  # noqa: ARG002 - nothing reaches the disk before Django commits
@@ -111,7 +103,7 @@ class OnConnection(Database):
 
     def _insert(self, event: NewEvent) -> EmitOutcome:
         def work(tx: Transaction) -> EmitOutcome:
-            given = {"created_at": self.time_of(event), "store_id": tx.fetch("store_id")[0][0]}
+            given = {"created_at": self.time.for_host(event.created_at), "store_id": tx.fetch("store_id")[0][0]}
             return stored_event(event, tx.fetch("add_event_on_host", **(asdict(event) | given))[0])
 
         try:
@@ -121,10 +113,6 @@ class OnConnection(Database):
 
     def _migrate(self, connection: Any, tx: Transaction) -> list[str]:
         return migrate(tx, self.migrations, self.place, lambda script: self._run(connection, tx, script))
-
-    @abstractmethod
-    def time_of(self, event: NewEvent) -> int | str | None:
-        """Return the event's time as the insert on a host's connection takes it."""
 
     @abstractmethod
     def _within(self, connection: Any) -> AbstractContextManager[Transaction]:
@@ -155,9 +143,6 @@ class SQLiteOnConnection(OnConnection):
         for statement in script.split(";\n"):
             if statement.strip():
                 connection.execute(statement)
-
-    def time_of(self, event: NewEvent) -> int:
-        return event.created_at
 
 
 class PostgresOnConnection(OnConnection):
@@ -191,9 +176,6 @@ class PostgresOnConnection(OnConnection):
         if not tx.fetch("has_schema"):
             connection.execute(f"CREATE SCHEMA {self.schema.quoted}".encode())
         connection.execute(self.schema.renamed(script).encode())
-
-    def time_of(self, event: NewEvent) -> str | None:
-        return None if self.time.clock is None else str(event.created_at)
 
 
 class _PostgresTransaction(PostgresTransaction):

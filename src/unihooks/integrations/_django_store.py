@@ -124,7 +124,7 @@ class _SQLiteOnDjango(SQLiteStore):
     def __init__(self, lend: Callable[[], Any], options: dict[str, Any]) -> None:
         super().__init__("a connection of Django's", **options)
         database = SQLiteOnConnection(lend, migrates=options.get("migrate", True), lost=self._planner.forget)
-        self._database = self._sqlite = database  # type: ignore[assignment] # it does what emits need of the file
+        self._database = database
         self.now = database.time.now  # type: ignore[method-assign] # as every store does
 
 
@@ -133,7 +133,7 @@ class _PostgresOnDjango(PostgresStore):
         super().__init__("", **options)
         schema, migrates = options.get("schema", "unihooks"), options.get("migrate", True)
         database = PostgresOnConnection(lend, schema=schema, migrates=migrates, lost=self._planner.forget)
-        self._database = self._postgres = database  # type: ignore[assignment] # it does what emits need of the database
+        self._database = database
         self.now = database.time.now  # type: ignore[method-assign] # as every store does
 
 

@@ -12,7 +12,7 @@ from sqlite_scene import add_webhook, emit, make_event
 from unihooks._contract.planning import plan_event
 from unihooks.abc import Capacity, DeliveryFilter, Lease, Window
 from unihooks.exceptions import StoreError
-from unihooks.stores.sql import planning, subscribers
+from unihooks.stores.sql import caches, planning
 
 BAD = "bad"
 
@@ -176,7 +176,7 @@ def test_matching_ends_when_its_time_is_up_and_goes_on_with_the_next_call(store,
 
 def test_matching_gets_on_however_slow_it_is(store, monkeypatch):
     monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", -1)
-    monkeypatch.setattr(subscribers, "_PAGE", 2)
+    monkeypatch.setattr(caches, "_PAGE", 2)
     webhooks = [add_webhook(store) for _ in range(5)]
     first, second = make_event(store), make_event(store)
     emit(store, first, second)

@@ -19,7 +19,7 @@ from sqlite_scene import add_webhook, emit, make_event, make_webhook
 from unihooks.abc import Capacity, DeliveryFilter, EventFilter, Lease, Window
 from unihooks.exceptions import StoreError
 from unihooks.stores import SQLiteStore
-from unihooks.stores.sql import configuration, planning, subscribers
+from unihooks.stores.sql import caches, configuration, planning
 from unihooks.stores.sql import schema as _schema
 from unihooks.stores.sql.schema import Migrations
 from unihooks.stores.sqlite import database as _database
@@ -379,7 +379,7 @@ class TestPlanning:
         assert (planned.events, planned.more) == (33, True)
 
     def test_forgotten_subscribers_are_found_again(self, store, monkeypatch):
-        monkeypatch.setattr(subscribers, "_MOST_KEPT", 4)
+        monkeypatch.setattr(caches, "_MOST_KEPT", 4)
         for tenant in ("a", "b"):
             add_webhook(store, tenant=tenant)
         for tenant in ("a", "b", "a", "b"):

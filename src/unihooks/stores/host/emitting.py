@@ -8,11 +8,13 @@ from typing import Any
 
 from attrs import asdict, frozen
 
+from unihooks._base.awaitable import in_own_thread
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
 from unihooks.exceptions import StoreError
 from unihooks.stores.host.connections import afetch, driver_error, fetch, recognise
 from unihooks.stores.sql.emitting import stored_event
+from unihooks.stores.sql.store import SQLStore
 
 
 @frozen
@@ -33,16 +35,16 @@ class HostEmitter:
         if recognise(connection).database != self.database:
             raise self._is_elsewhere()
 
-    def emit(self, connection: Any, event: NewEvent, store_id: str, *, created_at: int | str | None) -> Event:
-        """Insert the event with one statement on a synchronous connection."""
+    def emit(self, connection: Any, event: NewEvent, **more: Any) -> Event:
+        """Insert the event with one statement on a synchronous connection; `more` are created_at and store_id."""
         with self._explaining():
-            rows = fetch(connection, self.statement, _parameters(event, store_id, created_at))
+            rows = fetch(connection, self.statement, asdict(event) | more)
         return self._answer(event, rows)
 
-    async def aemit(self, connection: Any, event: NewEvent, store_id: str, *, created_at: int | str | None) -> Event:
-        """Insert the event with one statement on a connection of either kind."""
+    async def aemit(self, connection: Any, event: NewEvent, **more: Any) -> Event:
+        """Do what `emit` does on a connection of either kind."""
         with self._explaining():
-            rows = await afetch(connection, self.statement, _parameters(event, store_id, created_at))
+            rows = await afetch(connection, self.statement, asdict(event) | more)
         return self._answer(event, rows)
 
     def _answer(self, event: NewEvent, rows: list[tuple[Any, ...]]) -> Event:
@@ -65,5 +67,22 @@ class HostEmitter:
             raise self.explain(cause) or self._is_elsewhere() from error
 
 
-def _parameters(event: NewEvent, store_id: str, created_at: int | str | None) -> dict[str, Any]:
-    return {**asdict(event), "created_at": created_at, "store_id": store_id}
+class HostStore(SQLStore):
+    """A store that takes events on connections of the host's, too."""
+
+    _host: HostEmitter
+
+    def emit_on(self, connection: Any, event: NewEvent) -> Event:
+        """Insert the event on a synchronous connection."""
+        self._host.check(connection)
+        created_at, store_id = self._database.time.for_host(event.created_at), self._database.id_for_host()
+        return self._host.emit(connection, event, created_at=created_at, store_id=store_id)
+
+    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+        """Insert the event on a connection of either kind."""
+        self._host.check(connection)
+        created_at, store_id = self._database.time.for_host(event.created_at), self._database.opened_id
+        if store_id is None:
+            # To open a database, or to make its tables, takes longer than an event loop should stand still.
+            store_id = await in_own_thread(self._database.id_for_host)
+        return await self._host.aemit(connection, event, created_at=created_at, store_id=store_id)

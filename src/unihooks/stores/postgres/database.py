@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from unihooks._base.awaitable import in_own_thread
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.emitter import Emitter
 from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
@@ -93,12 +92,10 @@ class PostgresDatabase(Database):
     def store_id(self) -> str:
         return str(self._open().store_id)
 
-    async def astore_id(self) -> str:
-        """Return `store_id` without blocking the event loop."""
+    @property
+    def opened_id(self) -> str | None:
         opened = self._opened
-        if opened is None or opened.store_id is None:
-            await in_own_thread(self.ready)
-        return self.store_id
+        return None if opened is None else opened.store_id
 
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:
         # A transaction that deadlocked did nothing, and is run again.

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
 
-from unihooks._contract.planning import NewEvent
 from unihooks._model.checks import storable
-from unihooks._model.log import Event
 from unihooks.exceptions import StoreError
-from unihooks.stores.host.emitting import HostEmitter
+from unihooks.stores.host.emitting import HostEmitter, HostStore
 from unihooks.stores.postgres.database import MIGRATIONS, PostgresDatabase
 from unihooks.stores.postgres.errors import driver, explained_on_host, is_dsn
 from unihooks.stores.postgres.transaction import NOW, STATEMENTS, Schema
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sql.schema import SCHEMA_VERSION
-from unihooks.stores.sql.store import SQLStore
 
 _A_DSN = "'postgresql://user@host/name'"
 _LONGEST_NAME = 63
 _ELSEWHERE = "the connection leads to another database than the store's; pass one to the database of its dsn"
 
 
-class PostgresStore(SQLStore):
+class PostgresStore(HostStore):
     """A store in the schema `schema` of the PostgreSQL database at `dsn`.
 
     PostgreSQL 14 and newer. `dsn` is a libpq URI or keyword string. The tables are created and brought up to date on
@@ -50,19 +46,6 @@ class PostgresStore(SQLStore):
     def migration_sql(self, *, since: int = 0, until: int = SCHEMA_VERSION) -> str:
         """Return the SQL that leads a database from version `since` (0 is an empty one) to version `until`."""
         return migration_sql(self._postgres.schema.name, since=since, until=until)
-
-    def emit_on(self, connection: Any, event: NewEvent) -> Event:
-        self._host.check(connection)
-        return self._host.emit(connection, event, self._postgres.store_id, created_at=self._created_at(event))
-
-    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
-        self._host.check(connection)
-        store_id = await self._postgres.astore_id()
-        return await self._host.aemit(connection, event, store_id, created_at=self._created_at(event))
-
-    def _created_at(self, event: NewEvent) -> str | None:
-        # None stands for the server's time.
-        return None if self._postgres.time.clock is None else str(event.created_at)
 
 
 def migration_sql(schema: str = "unihooks", *, since: int = 0, until: int = SCHEMA_VERSION) -> str:

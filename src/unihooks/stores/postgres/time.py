@@ -26,6 +26,10 @@ class ServerClock(StoreClock):
             self._ask()
         return steady() + (self._offset or 0)
 
+    def for_host(self, at: int) -> str | None:
+        """Return the time of an event as text; None stands for the server's own time."""
+        return None if self.clock is None else str(at)
+
     def learn(self, told: int, before: int) -> None:
         """Take note of a time that the server told after the steady moment `before`."""
         least, most = told - steady(), told - before

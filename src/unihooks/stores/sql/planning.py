@@ -14,10 +14,9 @@ from unihooks._base.round_robin import round_robin
 from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event
 from unihooks._model.checks import storable
 from unihooks.abc import Capacity, Lease, Planned
+from unihooks.stores.sql.caches import RecentEvents, Subscribers
 from unihooks.stores.sql.claiming import lowering
 from unihooks.stores.sql.deliveries import NewDeliveries
-from unihooks.stores.sql.recent_events import RecentEvents
-from unihooks.stores.sql.subscribers import Subscribers
 from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _TENANTS_PER_PLAN = 100

@@ -176,6 +176,10 @@ class StoreClock:
         """Return the time by the database's own clock, which is this machine's where it has none."""
         return now_us(system_clock)
 
+    def for_host(self, at: int) -> int | str | None:
+        """Return the time of an event as the insert on a host's connection takes it."""
+        return at
+
     @contextmanager
     def pinned(self, at: int) -> Iterator[None]:
         """Let it be `at` for this thread: a change of configuration happens at one exact time."""
@@ -201,6 +205,15 @@ class Database(ABC):
     @abstractmethod
     def store_id(self) -> str:
         """What tells this store from every other."""
+
+    @property
+    @abstractmethod
+    def opened_id(self) -> str | None:
+        """`store_id` if it is known already."""
+
+    def id_for_host(self) -> str:
+        """Return `store_id` for an insert on a connection of the host, which may be in a transaction."""
+        return self.store_id
 
     @abstractmethod
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:

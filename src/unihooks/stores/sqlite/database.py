@@ -134,15 +134,12 @@ class SQLiteDatabase(Database):
 
     @property
     def opened_id(self) -> str | None:
-        """`store_id` if it is known already."""
         opened = self._opened
         return self._id_seen if opened is None else opened.store_id
 
     def id_for_host(self) -> str:
-        """Return `store_id` for an insert on a connection of the host, whose transaction may hold the lock.
-
-        So this never waits for the lock; where the tables are missing and cannot be made, it is a `StoreError`.
-        """
+        # The host's transaction may hold the lock: so this never waits for it, and where the tables are missing and
+        # cannot be made, it is a `StoreError`.
         known = self.opened_id
         if known is not None:
             return known

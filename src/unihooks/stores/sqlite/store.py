@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
 
-from unihooks._base.awaitable import in_own_thread
-from unihooks._contract.planning import NewEvent
 from unihooks._model.checks import storable
-from unihooks._model.log import Event
 from unihooks.exceptions import StoreError
-from unihooks.stores.host.emitting import HostEmitter
+from unihooks.stores.host.emitting import HostEmitter, HostStore
 from unihooks.stores.sql.planning import Planner
-from unihooks.stores.sql.store import SQLStore
 from unihooks.stores.sqlite.database import SQLiteDatabase
 from unihooks.stores.sqlite.errors import explained_on_host
 from unihooks.stores.sqlite.transaction import STATEMENTS
@@ -22,7 +17,7 @@ _MOST_SECONDS_BUSY = 3600
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|(sqlite|file):", re.IGNORECASE)
 
 
-class SQLiteStore(SQLStore):
+class SQLiteStore(HostStore):
     """A store in the SQLite file at `path`.
 
     The tables are created and brought up to date on first use, and the file is switched to write-ahead logging; with
@@ -53,18 +48,6 @@ class SQLiteStore(SQLStore):
         statement = STATEMENTS["add_event_on_host"].text
         self._host = HostEmitter("sqlite", statement, elsewhere, lambda error: explained_on_host(error, path))
         super().__init__(self._sqlite, planner)
-
-    def emit_on(self, connection: Any, event: NewEvent) -> Event:
-        self._host.check(connection)
-        return self._host.emit(connection, event, self._sqlite.id_for_host(), created_at=event.created_at)
-
-    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
-        self._host.check(connection)
-        # To open the file, or to make the tables, takes longer than an event loop should stand still.
-        store_id = self._sqlite.opened_id
-        if store_id is None:
-            store_id = await in_own_thread(self._sqlite.id_for_host)
-        return await self._host.aemit(connection, event, store_id, created_at=event.created_at)
 
 
 def _checked_seconds(busy_timeout: object) -> float:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from unihooks._contract.planning import NewEvent
-from unihooks.stores.sql.recent_events import _MOST_BYTES, RecentEvents
+from unihooks.stores.sql.caches import _MOST_BYTES, RecentEvents
 
 
 def event(number: int, *, tenant: str = "acme", size: int = 10) -> NewEvent:

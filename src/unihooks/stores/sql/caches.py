@@ -1,10 +1,10 @@
-"""Find who wants an event, and remember it for as long as the tenant's configuration stays the same."""
+"""What planning keeps in memory: who wants an event, and the events that this process has emitted of late."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
@@ -15,6 +15,9 @@ from unihooks.stores.sql.transaction import Row, Transaction
 _PAGE = 500
 _ENDPOINTS_PER_PAGE = 2_000
 _MOST_KEPT = 20_000
+_MOST_BYTES = 8 * 1024 * 1024
+# What an event takes besides its body; where another process plans, small ones would pile up.
+_BYTES_AROUND_A_BODY = 1024
 
 # Tenant, product, event type, and the webhook after which the page begins.
 _Key = tuple[str, str, str, str]
@@ -96,3 +99,37 @@ def _bounded(rows: list[Row]) -> list[Row]:
         if left < 0 and position:
             return rows[:position]
     return rows
+
+
+class RecentEvents:
+    """Keep what was emitted of late, once somebody in this process plans: `is_wanted`.
+
+    It saves reading and decoding, nothing else: the store still says which
+    events are new, and what is not here is read from it.
+    """
+
+    def __init__(self) -> None:
+        self._events: dict[tuple[str, str], NewEvent] = {}
+        self._size = 0
+        self.is_wanted = False
+
+    def keep(self, events: Iterable[NewEvent]) -> None:
+        """Take events that were inserted."""
+        if not self.is_wanted:
+            return
+        for event in events:
+            self._events[event.tenant, event.id] = event
+            self._size += len(event.body) + _BYTES_AROUND_A_BODY
+        if self._size > _MOST_BYTES:
+            self.forget()
+
+    def take(self, tenant: str, event_id: str) -> NewEvent | None:
+        """Return the event if it is here, and keep it no longer."""
+        event = self._events.pop((tenant, event_id), None)
+        if event is not None:
+            self._size -= len(event.body) + _BYTES_AROUND_A_BODY
+        return event
+
+    def forget(self) -> None:
+        """Keep nothing of what was emitted so far."""
+        self._events, self._size = {}, 0
