@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from unihooks._model.checks import storable
 from unihooks.exceptions import StoreError
 from unihooks.stores.host.emitting import HostEmitter, HostStore
