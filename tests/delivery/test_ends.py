@@ -21,6 +21,11 @@ from attrs import evolve
 dispatcher.settings = evolve(dispatcher.settings, on_delivery=lambda delivery: threading.Event().wait())
 """
 
+PATIENT = """
+from attrs import evolve
+dispatcher.settings = evolve(dispatcher.settings, deadline=90.0)
+"""
+
 
 class Held:
     """A verb of a store that does its work, and keeps the answer until it may go."""
@@ -192,16 +197,16 @@ async def test_what_is_leased_after_everything_was_cancelled_is_released(new_dis
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_at_once(dispatcher, processes, receiver, number):
-    receiver.always(Answer(204, delay=15))
+    receiver.always(Answer(hang=True))
     dispatcher.emit("chat", "x", 1)
-    process = processes("Worker(dispatcher).run(); print('returned')")
+    process = processes(f"{PATIENT}\nWorker(dispatcher).run(); print('returned')")
     receiver.wait_for(1, timeout=30)
     process.send_signal(number)
-    assert process.stderr.readline() == "finishing 1 request, up to 22 s; again to stop at once\n"
+    assert process.stderr.readline() == "finishing 1 request, up to 92 s; again to stop at once\n"
     process.send_signal(number)
 
-    # The receiver would have kept an ordered end for its 15 s.
-    out, _ = process.communicate(timeout=10)
+    # An ordered end would take 90 s.
+    out, _ = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "returned\n")
 
 
@@ -234,10 +239,11 @@ async def test_arunning_works_in_the_hosts_event_loop(new_dispatcher, host, rece
 
 @pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "asyncio"])
 def test_what_a_signal_handler_raises_ends_a_drain(dispatcher, processes, receiver, fast):
-    receiver.answer(Answer(204, delay=15))
+    receiver.answer(Answer(hang=True))
     dispatcher.emit("chat", "x", 1)
     process = processes(
-        ("" if fast else "sys.modules['uvloop'] = None\n")
+        PATIENT
+        + ("" if fast else "sys.modules['uvloop'] = None\n")
         + """
 import signal, time
 class SoftLimit(Exception): pass
@@ -245,15 +251,15 @@ def limit(*_): raise SoftLimit
 signal.signal(signal.SIGUSR1, limit)
 print("ready", flush=True)
 try:
-    dispatcher.drain(timeout=20)
+    dispatcher.drain(timeout=90)
 except SoftLimit:
     print("raised")
 """
     )
     receiver.wait_for(1, timeout=30)
     process.send_signal(signal.SIGUSR1)
-    # The receiver would have kept an ordered end for its 15 s.
-    out, errors = process.communicate(timeout=10)
+    # An ordered end would take 90 s.
+    out, errors = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "ready\nraised\n"), errors
     assert dispatcher.stats().in_flight == 0
     assert dispatcher.drain().delivered == 1

@@ -450,7 +450,8 @@ class TestPlanning:
         record_all(store)
 
         def work(it):
-            assert chore(it, it.now, 2) == 2
+            taken = chore(it, it.now, 2)
+            assert (taken[0] if chore is maintenance.prune else taken) == 2
             # Not yet committed, and holding what it holds.
             [event] = emit(store)
             planned = plan(store, capacity=10)
