@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import CancelledError
 
 import pytest
+from waiting import SECONDS, await_for
 
-from unihooks._base.threads import Threads
+from unihooks._base.threads import DaemonThreads, Threads
 
 AFTER_THE_MAIN_THREAD = """
 import asyncio, threading
@@ -78,3 +80,71 @@ def test_calls_are_made_after_the_main_thread_has_ended():
         [sys.executable, "-c", AFTER_THE_MAIN_THREAD], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.returncode) == ("still works\n", 0), done.stderr
+
+
+async def test_threads_are_reused_bounded_and_end_when_idle():
+    threads, seen, done = DaemonThreads(2, "test", idle_seconds=0.1), set(), []
+    both_run = threading.Barrier(2)
+
+    def job():
+        both_run.wait(SECONDS)
+        seen.add(threading.get_ident())
+        done.append(1)
+
+    for _ in range(20):
+        threads.submit(job)
+    await await_for(lambda: threads._started == 0)
+    assert (len(done), len(seen)) == (20, 2)
+    threads.submit(lambda: done.append(1))
+    await await_for(lambda: len(done) == 21)
+    threads.close()
+
+
+async def test_threads_that_hang_leave_one_that_takes_the_next_job():
+    idle = []
+
+    class Watched(DaemonThreads):
+        def _may_end(self):
+            idle.append(self._started)
+            return super()._may_end()
+
+    threads, release, done = Watched(5, "test", idle_seconds=0.02), threading.Event(), asyncio.Event()
+    for _ in range(4):
+        threads.submit(release.wait)
+    # The fifth has been idle for long enough to end, twice.
+    await await_for(lambda: idle.count(5) == 2)
+    loop = asyncio.get_running_loop()
+    threads.submit(lambda: loop.call_soon_threadsafe(done.set))
+    await asyncio.wait_for(done.wait(), SECONDS)
+    release.set()
+    threads.close()
+
+
+def test_what_has_not_begun_when_threads_are_closed_is_cancelled():
+    threads, begun, release = Threads(1, "test"), threading.Event(), threading.Event()
+    running = threads.submit(lambda: (begun.set(), release.wait(SECONDS)))
+    waiting = threads.submit(print)
+    assert begun.wait(SECONDS)
+    threads.close()
+    release.set()
+    assert running.result(SECONDS)[1]
+    for late in (waiting, threads.submit(print)):
+        with pytest.raises(CancelledError):
+            late.result(SECONDS)
+
+
+async def test_awaiting_can_be_cancelled_while_a_call_hangs():
+    threads, begun, release = Threads(1, "test"), asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hang():
+        loop.call_soon_threadsafe(begun.set)
+        release.wait(SECONDS)
+
+    hanging = asyncio.create_task(threads.run(hang))
+    await begun.wait()
+    hanging.cancel()
+    await asyncio.wait([hanging])
+    assert hanging.cancelled()
+    release.set()
+    threads.close()

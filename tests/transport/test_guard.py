@@ -17,7 +17,7 @@ from unihooks.transport import NOT_REACHABLE, HTTPTransport
 from unihooks.transport._connections import Connection
 from unihooks.transport._dialing import Dialer, Target
 from unihooks.transport._errors import NotReachable
-from unihooks.transport._lookups import DaemonThreads, Lookups, system_addresses
+from unihooks.transport._lookups import Lookups, system_addresses
 
 LOOPBACK = ["127.0.0.0/8"]
 
@@ -196,24 +196,6 @@ async def test_dead_names_do_not_hold_up_the_living():
     lookups.close()
 
 
-async def test_threads_are_reused_bounded_and_end_when_idle():
-    threads, seen, done = DaemonThreads(2, idle_seconds=0.1), set(), []
-    both_run = threading.Barrier(2)
-
-    def job():
-        both_run.wait(SECONDS)
-        seen.add(threading.get_ident())
-        done.append(1)
-
-    for _ in range(20):
-        threads.submit(job)
-    await await_for(lambda: threads._started == 0)
-    assert (len(done), len(seen)) == (20, 2)
-    threads.submit(lambda: done.append(1))
-    await await_for(lambda: len(done) == 21)
-    threads.close()
-
-
 async def test_only_the_first_look_up_waits_until_its_thread_runs(monkeypatch):
     start, starters, release = threading.Thread.start, [], threading.Event()
     monkeypatch.setattr(
@@ -226,26 +208,6 @@ async def test_only_the_first_look_up_waits_until_its_thread_runs(monkeypatch):
     assert await asyncio.gather(*hanging) == [["name"]] * 20
     assert starters.count(threading.get_ident()) == 1
     lookups.close()
-
-
-async def test_threads_that_hang_leave_one_that_takes_the_next_job():
-    idle = []
-
-    class Threads(DaemonThreads):
-        def _may_end(self):
-            idle.append(self._started)
-            return super()._may_end()
-
-    threads, release, done = Threads(5, idle_seconds=0.02), threading.Event(), asyncio.Event()
-    for _ in range(4):
-        threads.submit(release.wait)
-    # The fifth has been idle for long enough to end, twice.
-    await await_for(lambda: idle.count(5) == 2)
-    loop = asyncio.get_running_loop()
-    threads.submit(lambda: loop.call_soon_threadsafe(done.set))
-    await asyncio.wait_for(done.wait(), SECONDS)
-    release.set()
-    threads.close()
 
 
 async def test_attempts_that_begin_together_do_not_end_together():

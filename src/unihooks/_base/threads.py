@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import os
 import threading
@@ -16,11 +15,93 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_Job = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
+_Job = Callable[[], None]
+
+_IDLE_SECONDS = 10.0
+
+
+class DaemonThreads:
+    """A pool of at most `limit` threads, which never keep the process from ending.
+
+    Starting a thread waits until it runs, which takes milliseconds in a busy
+    process. So each thread that takes a job starts a free one if there is none,
+    and an event loop that submits jobs waits only for the first thread.
+    """
+
+    def __init__(self, limit: int, name: str, idle_seconds: float = _IDLE_SECONDS) -> None:
+        self._limit = limit
+        self._name = name
+        self._idle_seconds = idle_seconds
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._free = 0
+
+    def submit(self, job: _Job) -> None:
+        """Run the job in the next free thread."""
+        # Not under the lock, whose holder may be waiting for the processor.
+        self._jobs.put(job)
+        if not self._started:
+            self._start_one()
+
+    def close(self) -> None:
+        """End the threads once the waiting jobs are done."""
+        self._jobs.put(None)
+
+    def _start_one(self) -> None:
+        with self._lock:
+            if self._free or self._started == self._limit:
+                return
+            self._started += 1
+            self._free += 1
+        try:
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        except RuntimeError:  # the system allows no more threads
+            with self._lock:
+                self._started -= 1
+                self._free -= 1
+                if not self._started:
+                    raise
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            with self._lock:
+                self._free -= 1
+            self._start_one()
+            job()
+            with self._lock:
+                self._free += 1
+
+    def _next(self) -> _Job | None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._idle_seconds)
+            except Empty:
+                if self._may_end():
+                    return None
+                continue
+            if job is None:
+                # The next thread must see it too.
+                self._jobs.put(None)
+            return job
+
+    def _may_end(self) -> bool:
+        with self._lock:
+            if self._free == 1 < self._started:
+                # The others are busy, perhaps forever.
+                return False
+            self._free -= 1
+            self._started -= 1
+            # Checked last: a job that comes after this finds no thread and starts one.
+            if not self._jobs.empty():
+                self._free += 1
+                self._started += 1
+                return False
+            return True
 
 
 class Threads:
-    """Daemon threads that run calls one after the other, at most `most` of them, started as they are needed.
+    """Daemon threads whose calls have results, at most `most` of them.
 
     Unlike an executor's, they work for as long as the process does, also when
     its main thread has returned; and a call that never ends does not keep the
@@ -37,14 +118,10 @@ class Threads:
         if self._process != os.getpid():
             self._start_anew()
         future: Future[T] = Future()
-        self._jobs.put((future, function, args))
-        if self._closed:
-            self._cancel_waiting()
-            return future
-        try:
-            self._idle.get_nowait()
-        except Empty:
-            self._start_one()
+        if self._is_closed:
+            future.cancel()
+        else:
+            self._pool.submit(partial(self._run, future, partial(function, *args)))
         return future
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -54,48 +131,22 @@ class Threads:
 
     def close(self) -> None:
         """Begin nothing more; what has begun ends on its own."""
-        self._closed = True
-        self._cancel_waiting()
+        self._is_closed = True
+        self._pool.close()
 
     def _start_anew(self) -> None:
         self._process = os.getpid()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        # Unlike a semaphore, it can be used in a finaliser that interrupts its own use.
-        self._idle: SimpleQueue[None] = SimpleQueue()
-        self._starting = threading.RLock()
-        self._started = 0
-        self._closed = False
+        self._pool = DaemonThreads(self._most, self._name)
+        self._is_closed = False
 
-    def _start_one(self) -> None:
-        with self._starting:
-            if self._closed or self._started >= self._most:
-                return
-            self._started += 1
-            number = self._started
-        threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True).start()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            _run(*job)
-            del job
-            self._idle.put(None)
-        # Whoever waits beside ends, too.
-        self._jobs.put(None)
-
-    def _cancel_waiting(self) -> None:
-        with contextlib.suppress(Empty):
-            while True:
-                if (job := self._jobs.get_nowait()) is not None:
-                    job[0].cancel()
-        self._jobs.put(None)
-
-
-def _run(future: Future[Any], function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = function(*args)
-    except BaseException as error:  # noqa: BLE001 - raised where the call's result is awaited
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+    def _run(self, future: Future[T], call: Callable[[], T]) -> None:
+        if self._is_closed:
+            future.cancel()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = call()
+        except BaseException as error:  # noqa: BLE001 - raised where the call's result is awaited
+            future.set_exception(error)
+        else:
+            future.set_result(result)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import socket
-import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final
 
+from unihooks._base.threads import DaemonThreads
+
 Look = Callable[[str, int], Sequence[str]]
-_Job = Callable[[], None]
 
 # Only many names that hang for the first time need so many.
 _THREADS: Final = 256
 _THREADS_FOR_SUSPECTS: Final = 16
-_IDLE_SECONDS: Final = 10.0
 _MAX_SUSPECTS: Final = 10_000
 
 
@@ -36,8 +34,8 @@ class Lookups:
     def __init__(self, look: Look, loop: asyncio.AbstractEventLoop) -> None:
         self._look = look
         self._loop = loop
-        self._threads = DaemonThreads(_THREADS)
-        self._threads_for_suspects = DaemonThreads(_THREADS_FOR_SUSPECTS)
+        self._threads = DaemonThreads(_THREADS, "unihooks-lookup")
+        self._threads_for_suspects = DaemonThreads(_THREADS_FOR_SUSPECTS, "unihooks-lookup")
         self._suspects: dict[Hashable, None] = {}
         self._running: dict[Hashable, asyncio.Future[Sequence[str]]] = {}
 
@@ -92,82 +90,3 @@ class Lookups:
             future.exception()
         else:
             future.set_result(found or ())
-
-
-class DaemonThreads:
-    """A pool of at most `limit` threads, which never keep the process from ending.
-
-    Starting a thread waits until it runs, which takes milliseconds in a busy
-    process. So each thread that takes a job starts a free one if there is none,
-    and an event loop that submits jobs waits only for the first thread.
-    """
-
-    def __init__(self, limit: int, idle_seconds: float = _IDLE_SECONDS) -> None:
-        self._limit = limit
-        self._idle_seconds = idle_seconds
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._started = 0
-        self._free = 0
-
-    def submit(self, job: _Job) -> None:
-        """Run the job in the next free thread."""
-        # Not under the lock, whose holder may be waiting for the processor.
-        self._jobs.put(job)
-        if not self._started:
-            self._start_one()
-
-    def close(self) -> None:
-        """End the threads once the waiting jobs are done."""
-        self._jobs.put(None)
-
-    def _start_one(self) -> None:
-        with self._lock:
-            if self._free or self._started == self._limit:
-                return
-            self._started += 1
-            self._free += 1
-        try:
-            threading.Thread(target=self._run, name="unihooks-lookup", daemon=True).start()
-        except RuntimeError:  # the system allows no more threads
-            with self._lock:
-                self._started -= 1
-                self._free -= 1
-                if not self._started:
-                    raise
-
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
-            with self._lock:
-                self._free -= 1
-            self._start_one()
-            job()
-            with self._lock:
-                self._free += 1
-
-    def _next(self) -> _Job | None:
-        while True:
-            try:
-                job = self._jobs.get(timeout=self._idle_seconds)
-            except queue.Empty:
-                if self._may_end():
-                    return None
-                continue
-            if job is None:
-                # The next thread must see it too.
-                self._jobs.put(None)
-            return job
-
-    def _may_end(self) -> bool:
-        with self._lock:
-            if self._free == 1 < self._started:
-                # The others are busy, perhaps forever.
-                return False
-            self._free -= 1
-            self._started -= 1
-            # Checked last: a job that comes after this finds no thread and starts one.
-            if not self._jobs.empty():
-                self._free += 1
-                self._started += 1
-                return False
-            return True
