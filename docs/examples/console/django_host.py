@@ -8,7 +8,6 @@ A worker runs beside it: (cd docs/examples/console && unihooks worker --app shop
 
 import sys
 
-from a2wsgi import ASGIMiddleware
 from django.conf import settings
 from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.core.asgi import get_asgi_application
@@ -20,6 +19,7 @@ from shop import SECRET_KEY, dispatcher, to_viewer
 from starlette.routing import Mount, Router
 
 from unihooks.console import create_console
+from unihooks.console import wsgi as to_wsgi
 
 settings.configure(
     SECRET_KEY=SECRET_KEY,
@@ -50,7 +50,7 @@ console = create_console(dispatcher, authenticate=authenticate)
 
 asgi = Router([Mount("/webhooks", console), Mount("/", get_asgi_application())])
 
-_django, _console = get_wsgi_application(), ASGIMiddleware(console)
+_django, _console = get_wsgi_application(), to_wsgi(console)
 
 
 def wsgi(environ, start_response):

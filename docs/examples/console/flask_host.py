@@ -5,12 +5,11 @@ flask --app docs/examples/console/flask_host.py run
 A worker runs beside it: (cd docs/examples/console && unihooks worker --app shop:dispatcher)
 """
 
-from a2wsgi import ASGIMiddleware
 from flask import Flask, redirect, session
 from shop import SECRET_KEY, dispatcher, to_viewer
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from unihooks.console import create_console
+from unihooks.console import create_console, wsgi
 
 app = Flask(__name__)
 app.secret_key = SECRET_KEY
@@ -29,5 +28,5 @@ def authenticate(request):
         return to_viewer(session.get("tenant"))
 
 
-console = ASGIMiddleware(create_console(dispatcher, authenticate=authenticate))
+console = wsgi(create_console(dispatcher, authenticate=authenticate))
 app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/webhooks": console})

@@ -10,6 +10,7 @@ except ModuleNotFoundError as error:
 from unihooks.console._portal import only_portal_links, portal_link
 from unihooks.console._rates import Limiter, Rate, Rates
 from unihooks.console._viewers import Permission, Viewer
+from unihooks.console._wsgi import wsgi
 
 __all__ = [
     "Limiter",
@@ -20,4 +21,5 @@ __all__ = [
     "create_console",
     "only_portal_links",
     "portal_link",
+    "wsgi",
 ]
