@@ -129,8 +129,10 @@ class Dispatcher:
             on_endpoint_disabled=on_endpoint_disabled,
         )
         bounds = Bounds(webhooks_per_tenant=webhooks_per_tenant, endpoints_per_webhook=endpoints_per_webhook)
-        send = TestSender(self.settings).send
-        self.webhooks = Webhooks(settings=self.settings, targets=targets, catalog=catalog, bounds=bounds, send=send)
+        send = TestSender(self.settings, 5).send
+        self.webhooks = Webhooks(
+            settings=self.settings, targets=targets, catalog=catalog, bounds=bounds, send=send, run=run_in_new_loop
+        )
         self.log = Log(self.settings)
 
     # Emitting.

@@ -49,6 +49,10 @@ class InvalidArgument(UnihooksError, ValueError):
     """A tenant, limit, time, filter or other argument of a call is not well formed."""
 
 
+class LimitReached(UnihooksError, ValueError):
+    """A tenant asks for more at the moment than the dispatcher's limits allow; later it may ask again."""
+
+
 class NotFound(UnihooksError, LookupError):
     """Nothing with this id exists for this tenant."""
 

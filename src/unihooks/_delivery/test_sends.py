@@ -4,42 +4,92 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import threading
 import time
-from collections.abc import Iterable
+from collections import Counter
 
 import httpx
-from attrs import frozen
+from attrs import define, field, frozen
 
+from unihooks._base.awaitable import in_own_thread
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
-from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._delivery.results import redacted_answer
 from unihooks._management.settings import Settings
+from unihooks._management.test_events import TestEvent
 from unihooks._message.requests import Destination, Message, build_request, prepare
 from unihooks._model.log import Attempt
 from unihooks._model.webhooks import Endpoint, Webhook
+from unihooks.exceptions import LimitReached
 from unihooks.transport import exchange
+
+_MOST_PATIENCE = 5.0
+_LOOK_EVERY = 0.05
+
+
+@define
+class _InFlight:
+    """How many tests of each tenant are under way in this process."""
+
+    most: int
+    _counts: Counter[str] = field(factory=Counter)
+    _lock: threading.Lock = field(factory=threading.Lock)
+    _process: int = field(factory=os.getpid)
+
+    async def enter(self, tenant: str, patience: float) -> None:
+        """Count a test, as soon as there is room for it; `LimitReached` if there is none within some seconds."""
+        end = time.monotonic() + patience
+        while not self._entered(tenant):
+            if time.monotonic() >= end:
+                sentence = (
+                    f"{self.most} tests of this tenant are under way; wait for one to end, and send this one again"
+                )
+                raise LimitReached(sentence, name="tests_in_flight")
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def leave(self, tenant: str) -> None:
+        """Count a test no longer."""
+        with self._lock:
+            self._counts[tenant] -= 1
+            if self._counts[tenant] <= 0:
+                del self._counts[tenant]
+
+    def _entered(self, tenant: str) -> bool:
+        if self._process != os.getpid():
+            # What its parent sends is not sent by a forked child.
+            self._process, self._counts, self._lock = os.getpid(), Counter(), threading.Lock()
+        with self._lock:
+            if self._counts[tenant] >= self.most:
+                return False
+            self._counts[tenant] += 1
+            return True
 
 
 @frozen
 class TestSender:
-    """What sends a test request to each of some endpoints, all at the same time."""
+    """What sends a test request to each of some endpoints, all at the same time, in the running event loop."""
 
     _settings: Settings
+    _in_flight: _InFlight = field(converter=_InFlight)
 
-    def send(
-        self, webhook: Webhook, endpoints: Iterable[Endpoint], product: str, event_type: str, body: bytes
-    ) -> list[Attempt]:
+    async def send(self, event: TestEvent) -> list[Attempt]:
         """Return an attempt per endpoint, in order."""
-        event_id = new_id("evt_", self._settings.store.now())
-        message = Message(event_id, product, event_type, body)
-        chosen = list(endpoints)
-        return run_in_new_loop(lambda: self._send_all(webhook, chosen, message))
+        tenant = event.webhook.tenant
+        await self._in_flight.enter(tenant, min(_MOST_PATIENCE, self._settings.deadline / 2))
+        try:
+            # The store may have to ask its server for the time, once.
+            now = await in_own_thread(self._settings.store.now)
+            return await self._send_all(event, new_id("evt_", now))
+        finally:
+            self._in_flight.leave(tenant)
 
-    async def _send_all(self, webhook: Webhook, endpoints: list[Endpoint], message: Message) -> list[Attempt]:
+    async def _send_all(self, event: TestEvent, event_id: str) -> list[Attempt]:
+        message = Message(event_id, event.product, event.event_type, event.body)
         transport = self._settings.new_transport()
         try:
-            return await asyncio.gather(*(self._send_one(transport, webhook, one, message) for one in endpoints))
+            sent = (self._send_one(transport, event.webhook, one, message) for one in event.endpoints)
+            return await asyncio.gather(*sent)
         finally:
             await transport.aclose()
 

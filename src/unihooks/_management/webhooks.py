@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
@@ -11,27 +11,25 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from unihooks._base.awaitable import awaitable
+from unihooks._base.awaitable import awaitable, in_own_thread
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
 from unihooks._contract.filters import name_position
 from unihooks._contract.statistics import HOUR, Activity, WebhookHealth, activity
 from unihooks._management.paging import Page, paginate
 from unihooks._management.settings import Settings
+from unihooks._management.test_events import TestEvent, find_endpoint, test_event
 from unihooks._message.mapping import Preview
-from unihooks._message.payload import encode
-from unihooks._message.rendering import Rendering, RenderingFailed
 from unihooks._message.secrets import Secret, kind_of
 from unihooks._message.signing import Signer, valid_secrets
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_choice, check_filters, check_id, check_member, check_number, check_tenant
 from unihooks._model.endpoints import enabled, matched_endpoints, new_endpoints, normaliser
 from unihooks._model.log import Attempt
-from unihooks._model.products import check_names
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus
 from unihooks.abc import WebhookFilter
-from unihooks.exceptions import Conflict, InvalidArgument, InvalidPayload, InvalidWebhook, NotFound, StoreError
+from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook, StoreError
 
 _CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
 _MOST_OLD_SECRETS = 10
@@ -40,7 +38,8 @@ _HEALTHS = {"failing": True, "healthy": False}
 _MOST_OVERLAP = timedelta(days=7)
 
 Attempts = list[Attempt]
-SendTest = Callable[[Webhook, Iterable[Endpoint], str, str, bytes], Attempts]
+SendTest = Callable[[TestEvent], Coroutine[Any, Any, Attempts]]
+RunInLoop = Callable[[Callable[[], Coroutine[Any, Any, Attempts]]], Attempts]
 
 
 @frozen(kw_only=True)
@@ -64,6 +63,7 @@ class Webhooks:
     _catalog: Catalog | None
     _bounds: Bounds
     _send: SendTest
+    _run: RunInLoop
 
     def add(self, webhook: Webhook, *, tenant: str = "default") -> Webhook:
         """Store a new webhook and return it with id, version, times and secrets.
@@ -173,10 +173,10 @@ class Webhooks:
         """Enable a disabled endpoint; what was held for it goes on."""
 
         def revise(current: Webhook) -> Webhook:
-            endpoint = _find_endpoint(current, endpoint_id)
+            endpoint = find_endpoint(current, endpoint_id)
             return current if endpoint.enabled else self._touched(current.with_endpoint(enabled(endpoint)))
 
-        return _find_endpoint(self._revise(id, tenant, revise), endpoint_id)
+        return find_endpoint(self._revise(id, tenant, revise), endpoint_id)
 
     def rotate_secret(
         self,
@@ -217,13 +217,29 @@ class Webhooks:
 
         Works for inactive webhooks. The payload is the catalog's example when
         none is given. Nothing is retried and nothing is kept in the log.
+        `LimitReached` when too many tests of the tenant are under way.
         """
-        product, event_type = check_names(product, event_type)
         webhook = self.get(id, tenant=tenant)
-        chosen = webhook.endpoints if endpoint_id is None else (_find_endpoint(webhook, endpoint_id),)
-        body = _rendered(webhook, encode(self._test_payload(product, event_type, payload)))
-        attempts = self._send(webhook, chosen, product, event_type, body)
-        self._note_test(chosen, attempts)
+        event = test_event(webhook, self._catalog, product, event_type, payload, endpoint_id)
+        attempts = self._run(lambda: self._send(event))
+        self._note_test(event, attempts)
+        return attempts
+
+    async def asend_test(
+        self,
+        id: str,
+        *,
+        tenant: str = "default",
+        product: str,
+        event_type: str,
+        payload: Any = None,
+        endpoint_id: str | None = None,
+    ) -> Attempts:
+        """Do what `send_test` does in the running event loop, without blocking it."""
+        webhook = await self.aget(id, tenant=tenant)
+        event = await in_own_thread(test_event, webhook, self._catalog, product, event_type, payload, endpoint_id)
+        attempts = await self._send(event)
+        await in_own_thread(self._note_test, event, attempts)
         return attempts
 
     def preview(self, id: str, payload: Any, *, tenant: str = "default") -> Preview:
@@ -250,7 +266,6 @@ class Webhooks:
     adeactivate = awaitable(deactivate)
     aenable_endpoint = awaitable(enable_endpoint)
     arotate_secret = awaitable(rotate_secret)
-    asend_test = awaitable(send_test)
     apreview = awaitable(preview)
 
     def _revise(self, webhook_id: str, tenant: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
@@ -302,41 +317,17 @@ class Webhooks:
             for one in webhook.subscriptions:
                 self._catalog.check_subscription(one.product, one.event_type)
 
-    def _note_test(self, endpoints: Iterable[Endpoint], attempts: Attempts) -> None:
+    def _note_test(self, event: TestEvent, attempts: Attempts) -> None:
         """Let endpoints that took a test start with fresh health, so that later failures are counted from now on."""
-        good = [endpoint.id for endpoint, attempt in zip(endpoints, attempts, strict=True) if attempt.succeeded]
+        good = [endpoint.id for endpoint, attempt in zip(event.endpoints, attempts, strict=True) if attempt.succeeded]
         # Whoever sends a test wants the answers; if the store is busy, the next delivery that goes through does this.
         with contextlib.suppress(StoreError):
             if good:
                 self._settings.open_store.clear_health(good)
 
-    def _test_payload(self, product: str, event_type: str, payload: Any) -> Any:
-        if self._catalog is not None and payload is None:
-            payload = self._catalog.check(product, event_type).example
-        elif self._catalog is not None:
-            self._catalog.check_payload(product, event_type, payload)
-        if payload is None:
-            raise InvalidPayload("there is no example for this event type; give a payload to send", name="payload")
-        return payload
-
 
 def _activation(now: int) -> ActiveInterval:
     return ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
-
-
-def _find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:
-    endpoint = webhook.endpoint(endpoint_id)
-    if endpoint is None:
-        raise NotFound(f"there is no endpoint {endpoint_id!r} in this webhook", name="endpoint_id")
-    return endpoint
-
-
-def _rendered(webhook: Webhook, body: bytes) -> bytes:
-    rendering = Rendering.of(webhook.mapping)
-    try:
-        return body if rendering is None else rendering.render(body).body
-    except RenderingFailed as failed:
-        raise InvalidPayload(failed.reason, name="payload") from failed
 
 
 def _overlap(value: timedelta | float) -> timedelta:

@@ -8,6 +8,7 @@ import pytest
 
 from unihooks import PayloadMapping
 from unihooks.console.api import _resource, _tests, _webhooks
+from unihooks.exceptions import LimitReached
 
 JSON = {"content-type": "application/json"}
 
@@ -78,3 +79,13 @@ async def test_endpoints_are_counted_before_any_of_them_is_looked_at(api, webhoo
     for answer in (await api.post("/webhooks", given), await api.patch(f"/webhooks/{webhook.id}", given)):
         assert (answer.status_code, answer.json()["field"]) == (422, "endpoints")
         assert f"at most {most} endpoints" in answer.json()["detail"]
+
+
+async def test_test_beyond_the_limit_is_to_be_sent_later(api, webhook, dispatcher, monkeypatch):
+    async def refuse(*_args, **_rest):
+        raise LimitReached("5 tests of this tenant are under way", name="tests_in_flight")
+
+    monkeypatch.setattr(type(dispatcher.webhooks), "asend_test", refuse)
+    answer = await api.post(f"/webhooks/{webhook.id}/test", {"product": "chat", "event_type": "message.sent"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+    assert answer.json()["type"] == "urn:unihooks:problem:too-many-requests"

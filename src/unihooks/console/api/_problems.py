@@ -19,6 +19,7 @@ from unihooks.exceptions import (
     InvalidMapping,
     InvalidPayload,
     InvalidWebhook,
+    LimitReached,
     NotFound,
     StoreError,
     TargetRefused,
@@ -27,6 +28,7 @@ from unihooks.exceptions import (
 )
 
 _MOST_SHOWN = 500
+_SOON = 5
 _logger = logging.getLogger("unihooks.console")
 
 
@@ -86,6 +88,8 @@ def to_problem(error: Exception) -> Problem:
     for kind, status, slug, title in _KINDS:
         if isinstance(error, kind):
             return Problem(status, slug, title, error.message, name=_field(error))
+    if isinstance(error, LimitReached):
+        return too_many(_SOON)
     if isinstance(error, StoreError):
         _logger.error("the store cannot be used: %s", error)
         return _unavailable()
