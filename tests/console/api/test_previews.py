@@ -69,7 +69,7 @@ async def test_bodies_are_read_mapped_and_answered_off_the_event_loop(api, webho
     note(monkeypatch, _resource, "answer", seen)
     await api.post("/mapping/preview", {"mapping": {}, "payload": 1})
     assert len(seen) == 3
-    assert {name.rpartition("-")[0] for name in seen} == {"unihooks-console"}
+    assert all(name.startswith("unihooks-console") for name in seen)
 
 
 async def test_endpoints_are_counted_before_any_of_them_is_looked_at(api, webhook, dispatcher, monkeypatch):
