@@ -13,7 +13,6 @@ from unihooks._contract.statistics import (
 )
 from unihooks._delivery.worker import Worker
 from unihooks._dispatcher import Dispatcher
-from unihooks._management.emissions import Emission
 from unihooks._management.log import BulkResult, Log
 from unihooks._management.overview import Overview
 from unihooks._management.paging import Page
@@ -24,7 +23,7 @@ from unihooks._message.mapping import PayloadMapping, Preview
 from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
 from unihooks._model.catalog import Catalog
-from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
+from unihooks._model.log import Attempt, Delivery, DeliveryState, Emission, Event
 from unihooks._model.products import EventType, Product
 from unihooks._model.retries import RetryPolicy
 from unihooks._model.targets import TargetPolicy

@@ -23,7 +23,7 @@ from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
 from unihooks._delivery.worker import Worker, WorkerThread, drain
-from unihooks._management.emissions import Emission, EventMaker, check_emissions
+from unihooks._management.emissions import EventMaker, check_emissions
 from unihooks._management.log import Log
 from unihooks._management.option_checks import (
     check_callables,
@@ -42,7 +42,7 @@ from unihooks._management.settings import Hook, Settings
 from unihooks._management.webhooks import Bounds, Webhooks
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_tenant
-from unihooks._model.log import Event
+from unihooks._model.log import Emission, Event
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._model.targets import TargetPolicy
 from unihooks.abc import EmitOutcome, Store

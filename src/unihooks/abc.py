@@ -9,6 +9,7 @@ does). Drivers' errors leave a store as `StoreError`.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
 
 from unihooks._base.ids import new_id
@@ -39,7 +40,7 @@ from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event,
 from unihooks._contract.statistics import Statistics, Stats
 from unihooks._message.rendering import Rendering
 from unihooks._message.requests import Destination
-from unihooks._model.log import Event
+from unihooks._model.log import Emission, Event
 
 __all__ = [
     "ENDPOINT_REMOVED",
@@ -109,6 +110,19 @@ class Emitter(Protocol):
         idempotency_key: str | None = None,
     ) -> Event:
         """Do what `emit` does without blocking the event loop."""
+
+    def emit_many(
+        self, events: Iterable[tuple[str, str, Any] | Emission], *, tenant: str = "default", connection: Any = None
+    ) -> list[Event]:
+        """Store (product, event type, payload) triples or `Emission`s durably, all of them or none."""
+
+    async def aemit_many(
+        self, events: Iterable[tuple[str, str, Any] | Emission], *, tenant: str = "default", connection: Any = None
+    ) -> list[Event]:
+        """Do what `emit_many` does without blocking the event loop."""
+
+    def wake(self) -> None:
+        """Let workers look at once, as after a commit; a hint, never needed."""
 
 
 class Store(EventQueue, Configuration, DeliveryLog, Statistics):

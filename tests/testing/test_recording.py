@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from unihooks import Dispatcher, Emission
 from unihooks._model.catalog import Catalog
 from unihooks.abc import Emitter
-from unihooks.exceptions import IdempotencyConflict, InvalidArgument, InvalidPayload, UnknownEventType
+from unihooks.exceptions import (
+    IdempotencyConflict,
+    InvalidArgument,
+    InvalidPayload,
+    UnknownEventType,
+    VerificationError,
+)
+from unihooks.stores import MemoryStore
 from unihooks.testing import FakeClock, RecordingDispatcher
 
 
 @pytest.fixture
 def recorder():
     return RecordingDispatcher()
-
-
-def test_is_an_emitter(recorder):
-    emitter: Emitter = recorder
-    assert isinstance(emitter, Emitter)
 
 
 def test_event_is_recorded_as_emitted():
@@ -103,3 +106,70 @@ def test_clear_forgets_events_and_keys(recorder):
     recorder.clear()
     recorder.emit("shop", "order.paid", {"n": 2}, idempotency_key="k")
     assert len(recorder.events) == 1
+
+
+@pytest.fixture(params=["recording", "real"])
+def emitter(request):
+    """Give an emitter of each kind, which must do the same."""
+    if request.param == "recording":
+        yield RecordingDispatcher()
+    else:
+        with Dispatcher(MemoryStore()) as dispatcher:
+            yield dispatcher
+
+
+def payloads(emitter):
+    events = emitter.events if isinstance(emitter, RecordingDispatcher) else reversed(emitter.log.events())
+    return [event.payload for event in events]
+
+
+async def test_many_are_emitted_as_a_dispatcher_does_it(emitter):
+    keyed = Emission("shop", "order.paid", 3, idempotency_key="k")
+    events = emitter.emit_many([("shop", "order.paid", 1), ["shop", "order.sent", 2], keyed, keyed])
+    assert [event.payload for event in events] == [1, 2, 3, 3]
+    assert events[2].id == events[3].id
+    assert (await emitter.aemit_many(iter([keyed])))[0].id == events[2].id
+    assert emitter.emit("shop", "order.paid", 3, idempotency_key="k").id == events[2].id
+    assert emitter.emit_many([]) == []
+    assert sorted(payloads(emitter)) == [1, 2, 3]
+    emitter.wake()
+
+
+@pytest.mark.parametrize(
+    "events, error",
+    [
+        ("shop", InvalidPayload),
+        (None, InvalidPayload),
+        ([("shop", "order.paid")], InvalidPayload),
+        ([("shop", "order.paid", 1), ("shop", "a b", 1)], UnknownEventType),
+        ([("shop", "order.paid", 1), Emission("shop", "order.paid", b"")], InvalidPayload),
+        ([("shop", "order.paid", 1), Emission("shop", "order.paid", 1, idempotency_key="")], InvalidPayload),
+        ([("shop", "order.paid", 1), Emission("shop", "order.paid", 1, idempotency_key="used")], IdempotencyConflict),
+    ],
+)
+def test_of_many_one_that_is_refused_leaves_none(emitter, events, error):
+    emitter.emit("shop", "order.paid", 0, idempotency_key="used")
+    with pytest.raises(error):
+        emitter.emit_many(events)
+    assert payloads(emitter) == [0]
+
+
+def test_both_are_emitters(emitter):
+    assert isinstance(emitter, Emitter)
+
+
+def test_many_are_recorded_whatever_the_connection(recorder):
+    recorder.emit_many([("shop", "order.paid", 1)], tenant="acme", connection=object())
+    assert [event.tenant for event in recorder.events] == ["acme"]
+
+
+def test_signatures_of_a_clock_of_the_test_can_be_verified(host, clock):
+    webhook = host.webhook()
+    host.emit()
+    clock.advance(86_400 * 1_000)
+    host.dispatcher.drain()
+    (request,) = host.received()
+    secret = webhook.secrets[0].reveal()
+    assert request.verify(secret, now=clock.now).id
+    with pytest.raises(VerificationError):
+        request.verify(secret, now=clock.advance(301))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import frozen
 
@@ -14,28 +14,25 @@ from unihooks._management.option_checks import kind_of
 from unihooks._message.payload import encode, unordered
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_tenant, storable
+from unihooks._model.log import Emission
 from unihooks._model.products import check_names
-from unihooks.abc import Store
 from unihooks.exceptions import InvalidPayload
 
 _MAX_KEY = 256
 
 
-@frozen
-class Emission:
-    """An event for `emit_many`, with what `emit` takes for a single one."""
+class HasTime(Protocol):
+    """What tells the time in microseconds, as a store does."""
 
-    product: str
-    event_type: str
-    payload: Any
-    idempotency_key: str | None = None
+    def now(self) -> int:
+        """Return it."""
 
 
 @frozen
 class EventMaker:
     """What makes events of emissions, by the clock of a store and the rules of a catalog."""
 
-    _store: Store
+    _store: HasTime
     _catalog: Catalog | None
 
     def make(self, product: str, event_type: str, payload: Any, tenant: str, key: str | None) -> NewEvent:

@@ -21,6 +21,16 @@ class DeliveryState(StrEnum):
 
 
 @frozen
+class Emission:
+    """An event for `emit_many`, with what `emit` takes for a single one."""
+
+    product: str
+    event_type: str
+    payload: Any
+    idempotency_key: str | None = None
+
+
+@frozen
 class Event:
     """One call of `emit`; `payload` is the JSON value that it was given."""
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from unihooks._base.awaitable import awaitable
-from unihooks._base.ids import new_id
-from unihooks._base.times import Clock, system_clock, to_us
-from unihooks._management.emissions import check_key
+from attrs import frozen
+
+from unihooks._base.times import Clock, from_us, system_clock, to_us
+from unihooks._contract.planning import NewEvent
+from unihooks._management.emissions import EventMaker, check_emissions
 from unihooks._management.option_checks import check_clock, check_kinds
-from unihooks._message.payload import decode, encode, unordered
+from unihooks._message.payload import decode
 from unihooks._model.catalog import Catalog
-from unihooks._model.checks import check_tenant
-from unihooks._model.log import Event
-from unihooks._model.products import check_name
+from unihooks._model.log import Emission, Event
 from unihooks.exceptions import IdempotencyConflict
 
-
-async def _at_once(emit: Callable[..., Event], *args: Any, **options: Any) -> Event:
-    return emit(*args, **options)
+# The tenant with the idempotency key, or with the id of an event that has none.
+_Key = tuple[str, str | None, str | None]
+_Kept = tuple[Event, bytes | None]
 
 
 class RecordingDispatcher:
@@ -38,17 +37,15 @@ class RecordingDispatcher:
     def __init__(self, *, catalog: Catalog | None = None, clock: Clock | None = None) -> None:
         check_kinds(catalog=catalog)
         check_clock(clock)
-        self._catalog = catalog
-        self._clock = clock or system_clock
+        self._maker = EventMaker(_Time(clock or system_clock), catalog)
         self._lock = threading.Lock()
-        self._events: list[Event] = []
-        self._by_key: dict[tuple[str, str], Event] = {}
+        self._kept: dict[_Key, _Kept] = {}
 
     @property
     def events(self) -> list[Event]:
         """All events so far, in the order in which they were emitted."""
         with self._lock:
-            return list(self._events)
+            return [event for event, _ in self._kept.values()]
 
     def of(self, product: str, event_type: str, *, tenant: str | None = None) -> list[Event]:
         """Return the events of one type, of one tenant or of all tenants."""
@@ -61,8 +58,7 @@ class RecordingDispatcher:
     def clear(self) -> None:
         """Forget the events and their idempotency keys."""
         with self._lock:
-            self._events.clear()
-            self._by_key.clear()
+            self._kept.clear()
 
     def emit(
         self,
@@ -71,51 +67,75 @@ class RecordingDispatcher:
         payload: Any,
         *,
         tenant: str = "default",
-        connection: Any = None,  # noqa: ARG002
+        connection: Any = None,
         idempotency_key: str | None = None,
     ) -> Event:
         """Check, record and return the event."""
-        tenant = check_tenant(tenant)
-        self._check(product, event_type, payload)
-        check_key(idempotency_key)
-        now = self._clock()
-        event = Event(
-            id=new_id("evt_", to_us(now)),
-            tenant=tenant,
-            product=str.__str__(product),
-            event_type=str.__str__(event_type),
-            payload=decode(encode(payload)),
-            created_at=now,
-        )
+        emission = Emission(product, event_type, payload, idempotency_key)
+        return self.emit_many([emission], tenant=tenant, connection=connection)[0]
+
+    def emit_many(
+        self,
+        events: Iterable[tuple[str, str, Any] | Emission],
+        *,
+        tenant: str = "default",
+        connection: Any = None,  # noqa: ARG002
+    ) -> list[Event]:
+        """Check, record and return the events: all of them, or none if one is refused."""
+        new = self._maker.make_many(check_emissions(events), tenant)
         with self._lock:
-            return self._record(event, idempotency_key)
+            added: dict[_Key, _Kept] = {}
+            events_of_call = [_first(self._kept, added, one) for one in new]
+            self._kept |= added
+        return events_of_call
 
-    aemit = awaitable(emit, _at_once)
+    async def aemit(
+        self,
+        product: str,
+        event_type: str,
+        payload: Any,
+        *,
+        tenant: str = "default",
+        connection: Any = None,
+        idempotency_key: str | None = None,
+    ) -> Event:
+        """Do what `emit` does."""
+        emission = Emission(product, event_type, payload, idempotency_key)
+        return self.emit_many([emission], tenant=tenant, connection=connection)[0]
 
-    def _check(self, product: str, event_type: str, payload: Any) -> None:
-        if self._catalog is None:
-            check_name("product", product)
-            check_name("event type", event_type)
-        else:
-            self._catalog.check_payload(product, event_type, payload)
+    async def aemit_many(
+        self,
+        events: Iterable[tuple[str, str, Any] | Emission],
+        *,
+        tenant: str = "default",
+        connection: Any = None,
+    ) -> list[Event]:
+        """Do what `emit_many` does."""
+        return self.emit_many(events, tenant=tenant, connection=connection)
 
-    def _record(self, event: Event, key: str | None) -> Event:
-        if key is not None:
-            first = self._by_key.setdefault((event.tenant, key), event)
-            if first is not event:
-                return _repeated(first, event)
-        self._events.append(event)
-        return event
+    def wake(self) -> None:
+        """Do nothing: no worker waits for what is recorded."""
 
 
-def _repeated(first: Event, event: Event) -> Event:
-    if _content(first) != _content(event):
-        raise IdempotencyConflict(
-            "the idempotency key was used for another event; use a new key for each event",
-            name="idempotency_key",
-        )
+@frozen
+class _Time:
+    """A store as far as it tells the time."""
+
+    clock: Clock
+
+    def now(self) -> int:
+        return to_us(self.clock())
+
+
+def _first(kept: Mapping[_Key, _Kept], added: dict[_Key, _Kept], new: NewEvent) -> Event:
+    """Return the first event of this key, which may be this one and is then added."""
+    key = (new.tenant, new.idempotency_key, None if new.idempotency_key else new.id)
+    if key not in kept:
+        made_at = from_us(new.created_at)
+        event = Event(new.id, new.tenant, new.product, new.event_type, decode(new.body), made_at)
+        added.setdefault(key, (event, new.digest))
+    first, digest = kept.get(key) or added[key]
+    if digest != new.digest:
+        sentence = "the idempotency key was used for another event; use a new key for each event"
+        raise IdempotencyConflict(sentence, name="idempotency_key")
     return first
-
-
-def _content(event: Event) -> tuple[str, str, bytes]:
-    return event.product, event.event_type, unordered(encode(event.payload))

@@ -42,11 +42,15 @@ class ReceivedRequest:
         secrets: str | Secret | Sequence[str | Secret],
         *,
         tolerance: float = 300,
+        now: datetime | None = None,
     ) -> VerifiedMessage:
-        """Check the signature as a customer would, or raise `VerificationError`."""
+        """Check the signature as a customer would, or raise `VerificationError`.
+
+        Pass `now=clock.now` for what was signed by a `FakeClock`.
+        """
         from unihooks._message.signing import verify
 
-        return verify(self.headers, self.body, secrets, tolerance=tolerance)
+        return verify(self.headers, self.body, secrets, tolerance=tolerance, now=now)
 
 
 async def read_request(reader: asyncio.StreamReader, connection: int) -> ReceivedRequest | None:
