@@ -321,6 +321,16 @@ def test_a_dsn_that_cannot_be_read_is_refused_when_the_store_is_made(dsn):
     assert "s3cr3t" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "scheme", ["postgresql+psycopg", "postgresql+asyncpg", "postgres+psycopg2", "PostgreSQL+psycopg"]
+)
+def test_a_dsn_with_the_driver_of_sqlalchemy_is_told_to_drop_it(scheme):
+    with pytest.raises(StoreError, match="drop that part") as raised:
+        PostgresStore(f"{scheme}://me:s3cr3t@host/name")
+    assert raised.value.name == "dsn"
+    assert "s3cr3t" not in str(raised.value)
+
+
 def test_no_dsn_is_a_type_error():
     with pytest.raises(TypeError, match="takes a dsn"):
         PostgresStore(None)

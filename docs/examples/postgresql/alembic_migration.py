@@ -2,14 +2,15 @@
 
 from alembic import op
 
-from unihooks.stores import migration_sql
+from unihooks.stores import migration_statements
 
 revision = "0007"
 down_revision = None  # the revision before it
 
 
 def upgrade():
-    op.execute(migration_sql(until=1))
+    for statement in migration_statements(until=1):  # asyncpg runs one at a time
+        op.execute(statement)
 
 
 def downgrade():

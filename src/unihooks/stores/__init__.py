@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unihooks.stores.memory import MemoryStore
-    from unihooks.stores.postgres.store import PostgresStore, migration_sql
+    from unihooks.stores.postgres.store import PostgresStore, migration_sql, migration_statements
     from unihooks.stores.sqlite.store import SQLiteStore
 
-__all__ = ["MemoryStore", "PostgresStore", "SQLiteStore", "migration_sql"]
+__all__ = ["MemoryStore", "PostgresStore", "SQLiteStore", "migration_sql", "migration_statements"]
 
 _HOMES = {
     "MemoryStore": "memory",
     "PostgresStore": "postgres.store",
     "SQLiteStore": "sqlite.store",
     "migration_sql": "postgres.store",
+    "migration_statements": "postgres.store",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import pytest
 from attrs import evolve
@@ -11,8 +11,11 @@ from host_scene import (
     Host,
     asyncpg_steps,
     make_event,
+    sqlalchemy_engine,
     stored_ids,
 )
+from sqlalchemy import Integer
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, scoped_session, sessionmaker
 
 from unihooks.abc import EventFilter, Window
 from unihooks.exceptions import IdempotencyConflict, StoreError
@@ -94,6 +97,97 @@ def test_aborted_transaction_is_a_store_error(store, postgres_dsn):
         with pytest.raises(StoreError, match="could not be inserted"):
             store.emit_on(connection, make_event(store))
         connection.rollback()
+
+
+def encoded_psycopg(dsn, encoding):
+    import psycopg
+
+    return psycopg.connect(dsn, client_encoding=encoding)
+
+
+def encoded_psycopg2(dsn, encoding):
+    import psycopg2
+
+    connection = psycopg2.connect(dsn)
+    connection.set_client_encoding(encoding)
+    return connection
+
+
+@pytest.mark.parametrize(
+    "connect, encoding, tenant",
+    [
+        (encoded_psycopg, "LATIN1", "Ünï"),
+        (encoded_psycopg, "SQL_ASCII", "Ünï☕"),
+        (encoded_psycopg, "EUC_JP", "acme"),
+        (encoded_psycopg2, "LATIN1", "Ünï"),
+        (encoded_psycopg2, "SQL_ASCII", "acme"),
+        (encoded_psycopg2, "EUC_JP", "acme"),
+    ],
+)
+def test_an_encoding_of_the_connection_changes_no_text(store, postgres_dsn, connect, encoding, tenant):
+    new = evolve(make_event(store, idempotency_key=f"key {tenant}", digest=b"one"), tenant=tenant)
+    with closing(connect(postgres_dsn, encoding)) as connection:
+        event = store.emit_on(connection, new)
+        assert store.emit_on(connection, new) == event
+        connection.commit()
+    assert (event.id, event.tenant) == (new.id, tenant)
+    assert [one.id for one in store.list_events(tenant, EventFilter(), Window(limit=10))] == [new.id]
+
+
+@pytest.mark.parametrize("connect", [encoded_psycopg, encoded_psycopg2])
+def test_a_text_that_the_connection_has_no_place_for_is_a_store_error(store, postgres_dsn, connect):
+    event = evolve(make_event(store), tenant="Ünï☕")
+    with closing(connect(postgres_dsn, "LATIN1")) as connection:
+        with pytest.raises(StoreError, match="client_encoding"):
+            store.emit_on(connection, event)
+        kept = store.emit_on(connection, make_event(store))
+        connection.commit()
+    assert stored_ids(store) == [kept.id]
+
+
+def test_what_sqlalchemy_itself_refuses_is_a_store_error(store, postgres_dsn):
+    with sqlalchemy_engine(with_driver(postgres_dsn)) as engine:
+        connection = engine.connect()
+        connection.close()
+        with pytest.raises(StoreError, match="closed"):
+            store.emit_on(connection, make_event(store))
+
+
+def with_driver(dsn):
+    return dsn.replace("postgresql://", "postgresql+psycopg://")
+
+
+def test_a_session_whose_engines_are_those_of_its_models_finds_the_only_one(store, postgres_dsn):
+    class Base(DeclarativeBase):
+        pass
+
+    class Order(Base):
+        __tablename__ = "orders"
+        number = mapped_column(Integer, primary_key=True)
+
+    class Other(Base):
+        __tablename__ = "others"
+        number = mapped_column(Integer, primary_key=True)
+
+    with sqlalchemy_engine(with_driver(postgres_dsn)) as engine, sqlalchemy_engine("sqlite://") as other:
+        for session in (Session(binds={Order: engine}), scoped_session(sessionmaker(binds={Order: engine}))):
+            event = store.emit_on(session, make_event(store))
+            session.commit()
+            session.close()
+            assert event.id in stored_ids(store)
+        with Session(binds={Order: engine, Other: other}) as session:
+            with pytest.raises(TypeError, match="bind_arguments"):
+                store.emit_on(session, make_event(store))
+            store.emit_on(session.connection(bind_arguments={"mapper": Order}), make_event(store))
+
+
+def test_a_connection_that_an_engine_lends_is_that_of_its_driver(store, postgres_dsn):
+    with sqlalchemy_engine(with_driver(postgres_dsn)) as engine:
+        connection = engine.raw_connection()
+        event = store.emit_on(connection, make_event(store))
+        connection.commit()
+        connection.close()
+    assert stored_ids(store) == [event.id]
 
 
 def test_sqlite_connection_is_another_database(store):

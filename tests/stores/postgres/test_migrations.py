@@ -28,6 +28,22 @@ with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() a
     with context.begin_transaction():
         context.run_migrations()
 """
+ASYNC_ALEMBIC_ENVIRONMENT = """
+import asyncio
+from alembic import context
+from sqlalchemy.ext.asyncio import create_async_engine
+
+def run(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+async def connect():
+    async with create_async_engine(context.config.get_main_option("sqlalchemy.url")).connect() as connection:
+        await connection.run_sync(run)
+
+asyncio.run(connect())
+"""
 DJANGO = """
 import os, sys
 import django
@@ -76,15 +92,18 @@ def check_up_and_down(dsn, migrate, down):
         gone.work()
 
 
-def test_alembic_runs_the_migration_of_the_documentation(dsn, tmp_path):
+@pytest.mark.parametrize(
+    "driver, environment", [("psycopg", ALEMBIC_ENVIRONMENT), ("asyncpg", ASYNC_ALEMBIC_ENVIRONMENT)]
+)
+def test_alembic_runs_the_migration_of_the_documentation(dsn, tmp_path, driver, environment):
     versions = tmp_path / "versions"
     versions.mkdir()
-    (tmp_path / "env.py").write_text(ALEMBIC_ENVIRONMENT)
+    (tmp_path / "env.py").write_text(environment)
     shutil.copy(EXAMPLES / "alembic_migration.py", versions / "0007_webhooks.py")
     url = psycopg.conninfo.conninfo_to_dict(dsn)
     address = f"{url['user']}:{url.get('password', '')}@{url['host']}:{url['port']}/{url['dbname']}"
     (tmp_path / "alembic.ini").write_text(
-        f"[alembic]\nscript_location = .\nsqlalchemy.url = postgresql+psycopg://{address}\n"
+        f"[alembic]\nscript_location = .\nsqlalchemy.url = postgresql+{driver}://{address}\n"
     )
     check_up_and_down(
         dsn,

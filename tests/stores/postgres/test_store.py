@@ -18,6 +18,7 @@ from waiting import wait_for
 
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
+from unihooks._contract.planning import NewEvent
 from unihooks._model.webhooks import ActiveInterval
 from unihooks.abc import Capacity, DeliveryFilter, Lease, Window
 from unihooks.exceptions import NotFound, StoreError
@@ -78,6 +79,11 @@ class TestSchema:
         admin.execute(store.migration_sql())
         assert shape(admin, schema) == whole
         assert whole[0]
+        admin.execute(f"DROP SCHEMA {schema} CASCADE")
+        for statement in store.migration_statements():
+            admin.execute(statement, prepare=True)  # which takes one statement alone
+        assert shape(admin, schema) == whole
+        assert store.migration_statements(since=SCHEMA_VERSION) == []
 
     def test_newest_migration_is_the_schema_version(self):
         [*_, newest] = database.MIGRATIONS.between(0, 9_999)
@@ -97,6 +103,8 @@ class TestSchema:
     def test_sql_of_a_version_that_is_not_known_is_refused(self, versions):
         with pytest.raises(StoreError, match="versions from 0 to"):
             _store.migration_sql(**versions)
+        with pytest.raises(StoreError, match="versions from 0 to"):
+            _store.migration_statements(**versions)
 
     def test_sql_between_versions_leads_to_the_last_of_them(self, monkeypatch, tmp_path):
         for name in ("0001_a.sql", "0002_b.sql", "0003_c.sql"):
@@ -135,6 +143,24 @@ class TestSchema:
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(emit, stores))
         assert len(stored_ids(stores[0])) == 6
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
+def test_a_database_that_cannot_hold_every_text_is_refused_at_first_use(admin, encoding):
+    name = f"encoded_{os.getpid()}"
+    places = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' {places}")
+    store = PostgresStore(psycopg.conninfo.make_conninfo(admin.info.dsn, dbname=name))
+    with psycopg.connect(admin.info.dsn, dbname=name) as host:
+        for verb in (store.migrate, store.work, store.now, lambda: emit(store), lambda: emit_on(store, host)):
+            with pytest.raises(StoreError, match=f"encoding is {encoding}.*ENCODING 'UTF8'"):
+                verb()
+    store.close()
+    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def emit_on(store, connection):
+    return store.emit_on(connection, NewEvent(new_id("evt_", 1), "default", "shop", "paid", b"1", 1))
 
 
 def test_role_that_only_emits_needs_no_more_than_the_documentation_says(store, admin, schema, postgres_dsn):

@@ -17,6 +17,10 @@ from attrs import evolve, frozen
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
 
+_NO_BIND = (
+    "connection is a Session that leads to no database or to several; pass its connection to the right one: "
+    "`session.connection(bind_arguments={'mapper': Order})`"
+)
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
 
 
@@ -65,11 +69,16 @@ def driver_error(error: BaseException) -> BaseException | None:
     """Return the error of the database's driver that a library has wrapped, or None if it is of another kind."""
     seen: BaseException | None = error
     while seen is not None:
-        if _is_drivers(seen):
+        if _is_of(seen, _ERRORS):
             return seen
         original = getattr(seen, "orig", None)
         seen = original if isinstance(original, BaseException) else seen.__cause__
     return None
+
+
+def library_error(error: BaseException) -> BaseException | None:
+    """Return an error that SQLAlchemy or Django raised by itself, as for a connection that is closed."""
+    return error if _is_of(error, _LIBRARY_ERRORS) else None
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -77,9 +86,9 @@ def sqlstate(error: BaseException) -> str | None:
     return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
-def _is_drivers(error: BaseException) -> bool:
+def _is_of(error: BaseException, kinds: set[tuple[str, str]]) -> bool:
     names = {(base.__module__.partition(".")[0], base.__name__) for base in type(error).__mro__}
-    return not names.isdisjoint(_ERRORS)
+    return not names.isdisjoint(kinds)
 
 
 def fetch_sqlite3(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
@@ -140,19 +149,40 @@ async def afetch_asyncpg(connection: Any, statement: str, parameters: Parameters
 def fetch_sqlalchemy(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     """Fetch on a Connection or Session of SQLAlchemy."""
     text = import_module("sqlalchemy").text
-    return [tuple(row) for row in connection.execute(text(statement), dict(parameters)).fetchall()]
+    rows = connection.execute(text(statement), dict(parameters), **_bind_arguments(connection)).fetchall()
+    return [tuple(row) for row in rows]
 
 
 async def afetch_sqlalchemy(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     """Fetch on an AsyncConnection or AsyncSession of SQLAlchemy."""
     text = import_module("sqlalchemy").text
-    return [tuple(row) for row in (await connection.execute(text(statement), dict(parameters))).fetchall()]
+    result = await connection.execute(text(statement), dict(parameters), **_bind_arguments(connection))
+    return [tuple(row) for row in result.fetchall()]
 
 
 def database_of_sqlalchemy(connection: Any) -> str:
     """Return the name of the dialect."""
-    bound = connection.get_bind() if hasattr(connection, "get_bind") else connection
-    return str(bound.dialect.name)
+    if not hasattr(connection, "get_bind"):
+        return str(connection.dialect.name)
+    bind = _bind_arguments(connection).get("bind_arguments", {}).get("bind")
+    return str((bind or connection.get_bind()).dialect.name)
+
+
+def _bind_arguments(connection: Any) -> dict[str, Any]:
+    """Return what a session needs whose engines are those of its models alone: `Session(binds={Order: engine})`."""
+    if not hasattr(connection, "get_bind"):
+        return {}
+    try:
+        connection.get_bind()
+    except import_module("sqlalchemy.exc").UnboundExecutionError:
+        session = connection.registry() if hasattr(connection, "registry") else connection
+        # The first name is that of SQLAlchemy 2.1, the second that of 2.0.
+        kept = vars(getattr(session, "sync_session", session))
+        binds = {*(kept.get("binds") or kept.get("_Session__binds") or {}).values()}
+        if len(binds) != 1:
+            raise TypeError(_NO_BIND) from None
+        return {"bind_arguments": {"bind": binds.pop()}}
+    return {}
 
 
 def fetch_django(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
@@ -195,6 +225,7 @@ _ERRORS = {
     ("asyncpg", "PostgresError"),
     ("asyncpg", "InterfaceError"),
 }
+_LIBRARY_ERRORS = {("sqlalchemy", "SQLAlchemyError"), ("django", "Error")}
 _SQLALCHEMY = Kind(name="SQLAlchemy", ask=database_of_sqlalchemy, fetch=fetch_sqlalchemy)
 _SQLALCHEMY_ASYNC = Kind(name="SQLAlchemy", ask=database_of_sqlalchemy, afetch=afetch_sqlalchemy)
 _DJANGO = Kind(name="Django", ask=database_of_django, fetch=fetch_django)
@@ -208,6 +239,12 @@ _KINDS = {
     ("asyncpg", "Connection"): _ASYNCPG,
     ("asyncpg", "PoolConnectionProxy"): _ASYNCPG,
     ("sqlalchemy", "Connection"): _SQLALCHEMY,
+    ("sqlalchemy", "PoolProxiedConnection"): Kind(
+        name="SQLAlchemy",
+        ask=lambda connection: recognise(connection.driver_connection).database,
+        fetch=lambda connection, *given: fetch(connection.driver_connection, *given),
+        afetch=lambda connection, *given: afetch(connection.driver_connection, *given),
+    ),
     ("sqlalchemy", "Session"): _SQLALCHEMY,
     ("sqlalchemy", "scoped_session"): _SQLALCHEMY,
     ("sqlalchemy", "AsyncConnection"): _SQLALCHEMY_ASYNC,

@@ -12,9 +12,11 @@ from unihooks._base.awaitable import in_own_thread
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
 from unihooks.exceptions import StoreError
-from unihooks.stores.host.connections import afetch, driver_error, fetch, recognise
+from unihooks.stores.host.connections import afetch, driver_error, fetch, library_error, recognise
 from unihooks.stores.sql.emitting import stored_event
 from unihooks.stores.sql.store import SQLStore
+
+_ENCODING = "the connection's encoding has no place for the event's texts; set its client_encoding to UTF8"
 
 
 @frozen
@@ -59,9 +61,11 @@ class HostEmitter:
     def _explaining(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeError as error:
+            raise StoreError(_ENCODING, name="connection") from error
         except Exception as error:
             # SQLAlchemy and Django wrap it in errors of their own.
-            cause = driver_error(error)
+            cause = driver_error(error) or library_error(error)
             if cause is None:
                 raise
             raise self.explain(cause) or self._is_elsewhere() from error

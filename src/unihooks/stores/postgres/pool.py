@@ -23,6 +23,7 @@ _NOTICE_A_DEAD_SERVER = {
     "tcp_user_timeout": 40_000,
 }
 _PATIENCE_SECONDS = 30.0
+_ENCODING = "UTF8"
 
 
 class Pool:
@@ -48,6 +49,7 @@ class Pool:
         )
         connection.add_notice_handler(lambda _: None)
         try:
+            _check_encoding(connection)
             if not is_pooled(connection):
                 note_direct(connection)
         except BaseException:
@@ -94,6 +96,15 @@ class Pool:
                     self._idle.append(connection)
                     return
         connection.close()
+
+
+def _check_encoding(connection: Connection[Any]) -> None:
+    encoding = connection.info.parameter_status("server_encoding") or _ENCODING
+    if encoding != _ENCODING:
+        sentence = (
+            f"the database's encoding is {encoding}, which cannot hold every text; create it with ENCODING 'UTF8'"
+        )
+        raise StoreError(sentence, name="dsn")
 
 
 def is_pooled(connection: Connection[Any]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from unihooks._model.checks import storable
 from unihooks.exceptions import StoreError
 from unihooks.stores.host.emitting import HostEmitter, HostStore
@@ -13,6 +15,7 @@ from unihooks.stores.sql.schema import SCHEMA_VERSION
 
 _A_DSN = "'postgresql://user@host/name'"
 _LONGEST_NAME = 63
+_WITH_DRIVER = re.compile(r"\s*postgres(ql)?\+\w+:", re.IGNORECASE)
 _ELSEWHERE = "the connection leads to another database than the store's; pass one to the database of its dsn"
 
 
@@ -46,6 +49,10 @@ class PostgresStore(HostStore):
         """Return the SQL that leads a database from version `since` (0 is an empty one) to version `until`."""
         return migration_sql(self._postgres.schema.name, since=since, until=until)
 
+    def migration_statements(self, *, since: int = 0, until: int = SCHEMA_VERSION) -> list[str]:
+        """Return the same statement by statement."""
+        return migration_statements(self._postgres.schema.name, since=since, until=until)
+
 
 def migration_sql(schema: str = "unihooks", *, since: int = 0, until: int = SCHEMA_VERSION) -> str:
     """Return the SQL that leads from version `since` (0: nothing is there) to version `until`, the newest one.
@@ -53,12 +60,24 @@ def migration_sql(schema: str = "unihooks", *, since: int = 0, until: int = SCHE
     For those who run their own migrations: one script, to be run in one transaction. A migration that names `until`
     says the same in every later release. Raises `StoreError` for a version that this release does not know.
     """
+    parts = _migration(schema, since, until)
+    return "\n\n".join(parts) + "\n" if parts else ""
+
+
+def migration_statements(schema: str = "unihooks", *, since: int = 0, until: int = SCHEMA_VERSION) -> list[str]:
+    """Return what `migration_sql` does statement by statement, for a driver that runs one at a time, as asyncpg."""
+    lines = "\n".join(_migration(schema, since, until)).splitlines()
+    script = "\n".join(line for line in lines if not line.startswith("--"))
+    return [statement.strip() for statement in script.split(";\n") if statement.strip()]
+
+
+def _migration(schema: str, since: int, until: int) -> list[str]:
     if not 0 <= since <= SCHEMA_VERSION or not 0 <= until <= SCHEMA_VERSION:
         raise StoreError(f"since and until must be versions from 0 to {SCHEMA_VERSION}", name="until")
     place = Schema(_checked_schema(schema))
     steps = MIGRATIONS.between(since, until)
     if not steps:
-        return ""
+        return []
     parts = [f"-- {name}\n{place.renamed(MIGRATIONS.script(name)).strip()}" for name in steps]
     if since == 0:
         parts.insert(0, f"CREATE SCHEMA IF NOT EXISTS {place.quoted};")
@@ -69,13 +88,15 @@ def migration_sql(schema: str = "unihooks", *, since: int = 0, until: int = SCHE
         )
     else:
         parts.append(f"UPDATE {place.quoted}.store SET schema_version = {until};")  # noqa: S608 - only names
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def _checked_dsn(dsn: object) -> str:
     if not isinstance(dsn, str):
         # None, as from a missing environment variable, would lead to the server's default database.
         raise TypeError(f"PostgresStore takes a dsn, such as {_A_DSN}, not {type(dsn).__name__}")
+    if _WITH_DRIVER.match(dsn):
+        raise StoreError(f"the dsn names a driver, as SQLAlchemy's do; drop that part: {_A_DSN}", name="dsn")
     if not storable(dsn) or not is_dsn(dsn):
         # Not quoted: it may hold a password.
         raise StoreError(f"the dsn cannot be read; give one such as {_A_DSN}", name="dsn")
