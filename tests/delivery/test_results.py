@@ -8,6 +8,7 @@ import pytest
 
 from unihooks import HeaderSet, Secret
 from unihooks._delivery.results import ResultBatcher, redacted_answer, shown_headers
+from unihooks._message.redaction import LONGEST
 from unihooks._message.requests import Destination, prepare
 from unihooks.abc import Recorded
 from unihooks.exceptions import StoreError
@@ -191,3 +192,7 @@ def test_answer_without_secrets_is_kept_as_it_came(prepared):
         assert redacted_answer(prepared, answer) == ('[["server", "nginx"]]', b"tok_9f8e")
     echoed = Exchange(status_code=200, headers=headers, duration=0.1)
     assert redacted_answer(prepared, echoed)[0] == '[["server", "nginx"], ["x-echo", "***"]]'
+
+
+def test_answer_as_long_as_what_is_kept_is_taken_for_a_cut_one():
+    assert LONGEST == MAX_BODY_BYTES

@@ -16,7 +16,7 @@ from unihooks._message.requests import PreparedDestination, RenderedRequest
 from unihooks._model.log import DeliveryState
 from unihooks.abc import AttemptRow, Claimed, Recorded, Result, Store
 from unihooks.exceptions import StoreError
-from unihooks.transport import MAX_BODY_BYTES, MAX_HEADER_BYTES, Exchange
+from unihooks.transport import MAX_HEADER_BYTES, Exchange
 
 _GATHER_SECONDS = 0.02
 _BATCH = 256
@@ -81,7 +81,7 @@ class Unsent:
 def redacted_answer(prepared: PreparedDestination, answer: Exchange) -> tuple[str, bytes]:
     """Return the headers of an answer as JSON text and its body, both without secrets."""
     # A warning says that the body may have been cut before its end.
-    cut = len(answer.body) >= MAX_BODY_BYTES or bool(answer.warnings)
+    cut = bool(answer.warnings)
     headers = prepared.redacted_headers(answer.headers, MAX_HEADER_BYTES)
     return shown_headers(headers), prepared.redacted(answer.body, cut=cut)
 

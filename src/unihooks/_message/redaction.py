@@ -17,6 +17,8 @@ from unihooks._message.secrets import MASK
 # Shorter values occur in answers by chance, so redacting them would blot out unrelated text.
 LEAST_HIDDEN = 6
 _LEAST_OF_A_CUT_FORM = 4
+# As much is kept of an answer, so one of this length was cut.
+LONGEST = 16 * 1024
 _LEAST_ENCODED = 8
 # An answer chooses what a pattern is tried on. A longer one could take it a second.
 _MOST_IN_A_PATTERN = 64
@@ -70,7 +72,7 @@ class Redactor:
         for anchor in self._anchors:
             if anchor in lowered:
                 spans += self._found(anchor, text, lowered)
-        spans += self._started(lowered) if cut else []
+        spans += self._started(lowered) if cut or len(text) >= LONGEST else []
         return _masked(text, spans) if spans else text
 
     def _found(self, anchor: bytes, text: bytes, lowered: bytes) -> Spans:
