@@ -13,7 +13,7 @@ from attrs import evolve
 
 from unihooks._contract.filters import WebhookFilter, name_position
 from unihooks._contract.leasing import new_token
-from unihooks._contract.statistics import HOUR, HourRow, WebhookHealth
+from unihooks._contract.statistics import BOUNDS_MS, HOUR, HourRow, WebhookHealth
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import Capacity, Claimed, DeliveryFilter, Lease, Result, Window
@@ -205,11 +205,11 @@ class FiguresRules:
         scene.emit()
         scene.emit()
         scene.plan()
-        for claimed, milliseconds in zip(scene.claim(), (50, 51, 1_000, 12_000), strict=True):
+        for claimed, milliseconds in zip(scene.claim(), (1, 3, 1_000, 70_000), strict=True):
             scene.store.record([_took(scene, claimed, milliseconds)])
         now = scene.store.now() // HOUR
-        duration = (50 + 51 + 1_000 + 12_000) * 1_000
-        expected = HourRow(now, 4, 4, 0, duration, (1, 2, 2, 2, 3, 3, 3, 3))
+        within = tuple(sum(one <= bound for one in (1, 3, 1_000, 70_000)) for bound in BOUNDS_MS)
+        expected = HourRow(now, 4, 4, 0, (1 + 3 + 1_000 + 70_000) * 1_000, within)
         assert scene.store.webhook_hours(ACME, webhook.id, now) == [expected]
         assert scene.store.webhook_hours(ACME, webhook.id, now + 1) == []
 

@@ -2,7 +2,6 @@ import re
 
 import pytest
 
-from unihooks._contract.statistics import BOUNDS_MS
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.transaction import STATEMENTS as POSTGRES
 from unihooks.stores.postgres.transaction import Schema
@@ -29,14 +28,6 @@ def test_a_statement_takes_the_same_in_both_databases(name):
     if sqlite.text and postgres.text:
         table = {"rows", *(sqlite.rows if sqlite.list else ())}
         assert (_parameters(sqlite) ^ _parameters(postgres)) - table <= MORE.get(name, set())
-
-
-@pytest.mark.parametrize("statements", [SQLITE, POSTGRES], ids=["sqlite", "postgres"])
-def test_hours_are_counted_by_the_bounds_of_the_histogram(statements):
-    within = [f"up_to_{bound}_ms" for bound in BOUNDS_MS]
-    assert list(statements["add_hours"].rows[-len(within) :]) == within
-    for name in ("counts_by_hour", "slowest_endpoints"):
-        assert re.findall(r"sum\(h\.(up_to_\w+)\)", statements[name].text) == within
 
 
 FILE = """\

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from unihooks._base.times import optional_from_us
 from unihooks._contract.filters import Window
 from unihooks._contract.leasing import SEEN_WITHIN_US, holder, with_leases
 from unihooks._contract.statistics import (
-    BOUNDS_MS,
     DAY_HOURS,
     HOUR,
     EndpointHealth,
@@ -36,21 +38,20 @@ _LONGEST_MS = 20_000
 
 
 def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int) -> list[Row]:
-    """Return what the results of requests add to each endpoint's hour, in the order of endpoint ids.
+    """Return what the results of requests add to each endpoint's hour, in the order of endpoint ids and buckets.
 
-    A row holds endpoint_id, hour, attempts, delivered, failed, duration_us and
-    how many attempts were within each bound of the histogram.
+    A row holds endpoint_id, hour, bucket, attempts, delivered, failed and duration_us.
     """
-    counts: dict[str, list[int]] = {}
+    counts: dict[tuple[str, int], list[int]] = {}
     for item, attempt in sent:
-        count = counts.get(item.claimed.endpoint_id)
+        key = item.claimed.endpoint_id, bucket(attempt.duration_us)
+        count = counts.get(key)
         if count is None:
-            count = counts[item.claimed.endpoint_id] = [0] * (4 + len(BOUNDS_MS) + 1)
+            count = counts[key] = [0, 0, 0, 0]
         count[0] += 1
         count[1 if item.state is DeliveryState.DELIVERED else 2] += 1
         count[3] += attempt.duration_us
-        count[4 + bucket(attempt.duration_us)] += 1
-    return [(one, now // HOUR, *counts[one][:4], *up_to(counts[one][4:])) for one in sorted(counts)]
+    return [(endpoint_id, now // HOUR, index, *counts[endpoint_id, index]) for endpoint_id, index in sorted(counts)]
 
 
 def webhook_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
@@ -75,7 +76,8 @@ def webhook_hours(tx: Transaction, tenant: str, webhook_id: str, since: int) -> 
     """Return what was counted for the webhook's endpoints, hour by hour."""
     if not tx.count("webhooks", Selection(["w.id = :id"], {"tenant": tenant, "id": webhook_id}, limit=1)):
         raise not_found("webhook", webhook_id, tenant)
-    return [_to_hour(row) for row in tx.fetch("counts_by_hour", webhook=webhook_id, since=since)]
+    found = tx.fetch("counts_by_hour", webhook=webhook_id, since=since)
+    return [_to_hour(hour, list(rows)) for hour, rows in groupby(found, key=itemgetter(0))]
 
 
 def failing_endpoints(tx: Transaction, limit: int) -> list[FailingEndpoint]:
@@ -85,7 +87,11 @@ def failing_endpoints(tx: Transaction, limit: int) -> list[FailingEndpoint]:
 
 def slowest_endpoints(tx: Transaction, since: int, limit: int) -> list[SlowEndpoint]:
     """Return endpoints by mean duration, the slowest first."""
-    return [_to_slow_endpoint(row) for row in tx.fetch("slowest_endpoints", since=since, limit=limit)]
+    found = tx.fetch("slowest_endpoints", since=since, limit=limit)
+    durations: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for endpoint_id, index, attempts in tx.fetch("durations", endpoints=[row[3] for row in found], since=since):
+        durations[endpoint_id][index] = attempts
+    return [_to_slow_endpoint(row, durations[row[3]]) for row in found]
 
 
 def list_tenants(tx: Transaction, window: Window) -> list[TenantStatistics]:
@@ -116,12 +122,13 @@ def oldest_unplanned(tx: Transaction) -> int | None:
     return None if created_at is None else int(created_at)
 
 
-def _to_hour(row: Row) -> HourRow:
-    return to_value(HourRow, (*row[:5], tuple(row[5:])))
+def _to_hour(hour: int, rows: Sequence[Row]) -> HourRow:
+    attempts, delivered, failed, duration_us = (sum(row[at] for row in rows) for at in range(2, 6))
+    within = up_to({row[1]: row[2] for row in rows})
+    return HourRow(hour, attempts, delivered, failed, duration_us, tuple(within))
 
 
-def _to_slow_endpoint(row: Row) -> SlowEndpoint:
-    counted = _to_hour((0, *row[5:]))
-    mean_ms = counted.duration_us / counted.attempts / 1000
-    p95_ms = percentile(counted.within, counted.attempts, 0.95, _LONGEST_MS) or 0.0
-    return to_value(SlowEndpoint, (*row[:5], counted.attempts, mean_ms, p95_ms))
+def _to_slow_endpoint(row: Row, durations: Mapping[int, int]) -> SlowEndpoint:
+    attempts, duration_us = row[5:]
+    p95_ms = percentile(up_to(durations), attempts, 0.95, _LONGEST_MS) or 0.0
+    return to_value(SlowEndpoint, (*row[:5], attempts, duration_us / attempts / 1000, p95_ms))

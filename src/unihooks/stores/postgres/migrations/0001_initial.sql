@@ -200,23 +200,16 @@ CREATE TABLE unihooks.attempts (
     PRIMARY KEY (delivery_id, number)
 );
 
--- Counts per endpoint and hour (hours since 1970), for plots; up_to_... count attempts by duration.
+-- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots.
 CREATE TABLE unihooks.hours (
     endpoint_id text COLLATE "C" NOT NULL,
     hour bigint NOT NULL,
+    bucket smallint NOT NULL,
     attempts bigint NOT NULL,
     delivered bigint NOT NULL,
     failed bigint NOT NULL,
     duration_us bigint NOT NULL,
-    up_to_50_ms bigint NOT NULL,
-    up_to_100_ms bigint NOT NULL,
-    up_to_250_ms bigint NOT NULL,
-    up_to_500_ms bigint NOT NULL,
-    up_to_1000_ms bigint NOT NULL,
-    up_to_2000_ms bigint NOT NULL,
-    up_to_5000_ms bigint NOT NULL,
-    up_to_10000_ms bigint NOT NULL,
-    PRIMARY KEY (endpoint_id, hour)
+    PRIMARY KEY (endpoint_id, hour, bucket)
 ) WITH (fillfactor = 50, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX hours_by_hour ON unihooks.hours (hour);

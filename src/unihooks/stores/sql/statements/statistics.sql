@@ -37,15 +37,13 @@ WHERE w.id = ANY(:webhooks) AND w.tenant = :tenant
 GROUP BY e.webhook_id, h.hour ORDER BY e.webhook_id, h.hour
 
 -- name: counts_by_hour
-SELECT h.hour,
+SELECT h.hour, h.bucket,
     CAST(sum(h.attempts) AS bigint), CAST(sum(h.delivered) AS bigint), CAST(sum(h.failed) AS bigint),
-    CAST(sum(h.duration_us) AS bigint), CAST(sum(h.up_to_50_ms) AS bigint), CAST(sum(h.up_to_100_ms) AS bigint),
-    CAST(sum(h.up_to_250_ms) AS bigint), CAST(sum(h.up_to_500_ms) AS bigint), CAST(sum(h.up_to_1000_ms) AS bigint),
-    CAST(sum(h.up_to_2000_ms) AS bigint), CAST(sum(h.up_to_5000_ms) AS bigint), CAST(sum(h.up_to_10000_ms) AS bigint)
+    CAST(sum(h.duration_us) AS bigint)
 FROM unihooks.endpoints AS e
 JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :since
 WHERE e.webhook_id = :webhook
-GROUP BY h.hour ORDER BY h.hour
+GROUP BY h.hour, h.bucket ORDER BY h.hour
 
 -- name: failing_endpoints
 SELECT l.tenant, l.webhook_id, w.name, l.endpoint_id, e.url, l.failing_since, l.failures
@@ -62,15 +60,16 @@ WITH slow (id) AS (
     JOIN unihooks.hours AS h ON h.endpoint_id = l.endpoint_id AND h.hour >= :since
     GROUP BY l.endpoint_id ORDER BY sum(h.duration_us) * 1.0 / sum(h.attempts) DESC, l.endpoint_id LIMIT :limit
 )
-SELECT e.tenant, e.webhook_id, w.name, e.id, e.url,
-    CAST(sum(h.attempts) AS bigint), CAST(sum(h.delivered) AS bigint), CAST(sum(h.failed) AS bigint),
-    CAST(sum(h.duration_us) AS bigint), CAST(sum(h.up_to_50_ms) AS bigint), CAST(sum(h.up_to_100_ms) AS bigint),
-    CAST(sum(h.up_to_250_ms) AS bigint), CAST(sum(h.up_to_500_ms) AS bigint), CAST(sum(h.up_to_1000_ms) AS bigint),
-    CAST(sum(h.up_to_2000_ms) AS bigint), CAST(sum(h.up_to_5000_ms) AS bigint), CAST(sum(h.up_to_10000_ms) AS bigint)
+SELECT e.tenant, e.webhook_id, w.name, e.id, e.url, CAST(sum(h.attempts) AS bigint), CAST(sum(h.duration_us) AS bigint)
 FROM slow JOIN unihooks.endpoints AS e ON e.id = slow.id
 JOIN unihooks.webhooks AS w ON w.id = e.webhook_id
 JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :since
 GROUP BY e.id, w.name ORDER BY sum(h.duration_us) * 1.0 / sum(h.attempts) DESC, e.id
+
+-- name: durations
+-- columns: endpoint_id, bucket, attempts
+SELECT endpoint_id, bucket, CAST(sum(attempts) AS bigint) AS attempts FROM unihooks.hours
+WHERE endpoint_id = ANY(:endpoints) AND hour >= :since GROUP BY endpoint_id, bucket
 
 -- name: tenants
 SELECT t.tenant, (SELECT count(*) FROM unihooks.webhooks AS w WHERE w.tenant = t.tenant), (

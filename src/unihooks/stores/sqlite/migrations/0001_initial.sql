@@ -192,23 +192,16 @@ CREATE TABLE main.unihooks_attempts (
     PRIMARY KEY (delivery_id, number)
 );
 
--- Counts per endpoint and hour (hours since 1970), for plots; up_to_... count attempts by duration.
+-- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots.
 CREATE TABLE main.unihooks_hours (
     endpoint_id TEXT NOT NULL,
     hour INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     delivered INTEGER NOT NULL,
     failed INTEGER NOT NULL,
     duration_us INTEGER NOT NULL,
-    up_to_50_ms INTEGER NOT NULL,
-    up_to_100_ms INTEGER NOT NULL,
-    up_to_250_ms INTEGER NOT NULL,
-    up_to_500_ms INTEGER NOT NULL,
-    up_to_1000_ms INTEGER NOT NULL,
-    up_to_2000_ms INTEGER NOT NULL,
-    up_to_5000_ms INTEGER NOT NULL,
-    up_to_10000_ms INTEGER NOT NULL,
-    PRIMARY KEY (endpoint_id, hour)
+    PRIMARY KEY (endpoint_id, hour, bucket)
 ) WITHOUT ROWID;
 
 CREATE INDEX main.unihooks_hours_by_hour ON unihooks_hours (hour);
