@@ -147,6 +147,21 @@ def test_what_is_due_is_claimed_although_the_clock_was_put_back(place):
     scene.store.close()
 
 
+def test_a_receiver_is_left_alone_no_longer_than_it_asked_for_although_the_clock_was_put_back(place):
+    clock = Unsteady()
+    scene = scene_at(place, clock)
+    scene.active()
+    busy = scene.claimed()
+    scene.busy(busy, seconds=600)
+    clock.put_back(HOUR)
+    assert scene.claim() == []
+    clock.advance(599)
+    assert scene.claim() == []
+    clock.advance(1)
+    assert ids(scene.claim()) == [busy.id]
+    scene.store.close()
+
+
 def test_a_process_that_starts_after_the_clock_was_put_back_finds_what_is_due(place):
     clock = Unsteady()
     scene = scene_at(place, clock)

@@ -121,4 +121,5 @@ UPDATE unihooks.deliveries SET due_at = due_at - :back
 WHERE state = 'pending' AND due_at > :now AND endpoint_id IN (SELECT endpoint_id FROM unihooks.lanes)
 
 -- name: set_back_lanes
-UPDATE unihooks.lanes SET next_due_at = next_due_at - :back WHERE next_due_at > :now
+UPDATE unihooks.lanes SET next_due_at = next_due_at - :back, not_before = not_before - :back
+WHERE next_due_at > :now OR not_before > :now
