@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -33,11 +33,12 @@ Spans = list[tuple[int, int]]
 
 @frozen
 class _Form:
-    """One form of a secret: `text` in any case, or else what `pattern` matches; `anchor` is a part of all that."""
+    """One form of a secret: `text` in any case, and what `pattern` of it matches; `anchor` is a part of all that."""
 
     anchor: bytes
     text: bytes = field(repr=False)
-    pattern: bytes | None = field(repr=False)
+    source: bytes = field(repr=False)
+    pattern: Callable[[bytes], bytes] | None = None
 
     def spans(self, text: bytes, lowered: bytes) -> Iterator[tuple[int, int]]:
         at = lowered.find(self.text)
@@ -45,7 +46,7 @@ class _Form:
             yield at, at + len(self.text)
             at = lowered.find(self.text, at + len(self.text))
         if self.pattern is not None:
-            yield from (match.span() for match in re.finditer(self.pattern, text, re.IGNORECASE))
+            yield from (match.span() for match in re.finditer(self.pattern(self.source), text, re.IGNORECASE))
 
 
 class Redactor:
@@ -114,17 +115,21 @@ def _password(encoded: str) -> Iterator[bytes]:
 
 def _plain(text: bytes) -> _Form:
     """Return the form of a text as it is, in any case, and with escaped characters."""
-    pattern = None if _RUN.fullmatch(text) else _escaped(text)
-    return _Form(_anchor(text), text.lower(), pattern)
+    return _Form(_anchor(text), text.lower(), text, None if _RUN.fullmatch(text) else _escaped)
 
 
 def _encoded(part: bytes) -> Iterator[_Form]:
     """Return its forms in hexadecimal digits and in Base64, wherever in a longer text it may have stood."""
     digits = part.hex().encode()
-    yield _Form(digits, digits, None)
+    yield _Form(digits, digits, digits)
     for core in _cores(part):
-        pattern = b"".join(_PLUS if one == b"+" else _SLASH if one == b"/" else one for one in _characters(core))
-        yield _Form(_anchor(core), core.lower(), _BASE64 + pattern + _BASE64 + rb"(?:=|%3d){0,2}")
+        yield _Form(_anchor(core), core.lower(), core, _in_base64)
+
+
+def _in_base64(core: bytes) -> bytes:
+    """Return a pattern for the Base64 of a text in either alphabet, with what its neighbours have a part in."""
+    known = b"".join(_PLUS if one == b"+" else _SLASH if one == b"/" else one for one in _characters(core))
+    return _BASE64 + known + _BASE64 + rb"(?:=|%3d){0,2}"
 
 
 def _cores(part: bytes) -> Iterator[bytes]:

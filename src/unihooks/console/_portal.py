@@ -70,7 +70,7 @@ async def exchange(token: str, settings: ConsoleSettings) -> tuple[str, int] | N
 
 def _use(token: str, claims: dict[str, Any], settings: ConsoleSettings) -> bool:
     """Tell whether the link was not used before, and note that it is now: in the store, as processes share it."""
-    store = settings.dispatcher.settings.store
+    store = settings.dispatcher.settings.open_store
     # No key of the API has such a character.
     tenant, key = claims["tenant"], f"\x1fportal link {claims['id']}"
     if store.reserve_answer(tenant, key, hashlib.sha256(token.encode()).digest()) is not None:
