@@ -92,6 +92,8 @@ class Hostile:
 
     def _serve(self, accepted: socket.socket) -> None:
         accepted.settimeout(_HANG_SECONDS)
+        # Otherwise the second of two small writes waits until the client's delayed acknowledgement of the first.
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with accepted, contextlib.suppress(OSError):
             if self._certificate == "silent":
                 self._stopped.wait(_HANG_SECONDS)

@@ -70,6 +70,8 @@ class Server:
         await asyncio.sleep(0)  # lets aborted transports close their sockets
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # asyncio sets it for sockets that name their protocol, and those of this listener do not.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Cancelling the task that asyncio made for this call would be logged as an error, so it gets its own.
         task = asyncio.create_task(self._converse(reader, writer))
         self._connections.add(task)
