@@ -139,21 +139,34 @@ class SQLStore(Store):
     # Configuration.
 
     def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+        is_secret_gone = False
+
+        def noting(old: Webhook) -> Webhook:
+            nonlocal is_secret_gone
+            new = revise(old)
+            is_secret_gone = old.headers != new.headers or not {*old.secrets} <= {*new.secrets}
+            return new
+
         def work(tx: Transaction) -> Webhook:
             configuration.lock_configuration(tx, [tenant])
             # The time of the change is looked up once nobody else can change: events are for it from exactly then.
             now = tx.time()
             with self._database.time.pinned(now):
-                return configuration.revise_webhook(tx, tenant, webhook_id, revise, now)
+                return configuration.revise_webhook(tx, tenant, webhook_id, noting, now)
 
         revised = self._database.write(work)
         self._database.notify()
+        if is_secret_gone:
+            self._database.scrub(later=True)
         return revised
+
+    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
+        self._database.write(lambda tx: configuration.delete_webhook(tx, tenant, webhook_id))
+        self._database.scrub(later=True)
 
     add_webhook = _verb("write", configuration.add_webhook)
     get_webhook = _verb("read", configuration.get_webhook)
     list_webhooks = _verb("read", configuration.list_webhooks)
-    delete_webhook = _verb("write", configuration.delete_webhook)
     clear_health = _verb("write", configuration.clear_health)
     destinations = _verb("read", configuration.destinations)
     renderings = _verb("ask", configuration.renderings)

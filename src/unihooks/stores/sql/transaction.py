@@ -254,8 +254,11 @@ class Database(ABC):
         """Call `changed` whenever another process has told of a change; return what ends that."""
         return lambda: None
 
-    def scrub(self) -> None:  # noqa: B027 - few databases leave anything
-        """Remove what was erased from files that may still hold older copies of it."""
+    def scrub(self, *, later: bool = False) -> None:  # noqa: B027 - few databases leave anything
+        """Remove what was erased from files that may still hold older copies of it.
+
+        Where a reader is in the way, that is a `StoreError`, or is done `later`.
+        """
 
     def before_fork(self) -> None:  # noqa: B027 - few databases must not be open across a fork
         """Close what must not be open while the process forks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -27,6 +28,7 @@ _CACHE_KIB = 16 * 1024
 # Pages in the write-ahead log before they move to the file; fewer moves write a busy page less often.
 _PAGES_AHEAD = 4_000
 _AGAIN_SECONDS = 0.02
+_PATIENCE_FOR_LATER = 0.5
 
 MIGRATIONS = Migrations(files("unihooks.stores.sqlite") / "migrations")
 
@@ -183,17 +185,21 @@ class SQLiteDatabase(Database):
             self._use_wal(connection)
             return self._migrate(connection)
 
-    def scrub(self) -> None:
+    def scrub(self, *, later: bool = False) -> None:
         # Older copies of pages are in the write-ahead log: what it holds goes into the file, and it is cut.
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + (_PATIENCE_FOR_LATER if later else _PATIENCE)
         with self._emptying, explaining(self.path), closing(self._connect()) as connection:
             # Emits wait along with each try, and come between two.
             connection.execute("PRAGMA busy_timeout = 200")
             while connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 if time.monotonic() > deadline:
-                    sentence = f"a connection still reads older pages of {self.path}; erase again later"
-                    raise StoreError(sentence, name="path")
+                    break
                 time.sleep(_AGAIN_SECONDS)
+            else:
+                return
+        if not later:
+            raise StoreError(f"a connection still reads older pages of {self.path}; erase again later", name="path")
+        self._open().writer.shorten_soon()
 
     def close(self) -> None:
         with self._lock:
@@ -278,7 +284,15 @@ class SQLiteDatabase(Database):
 
         retrying(switch, self._busy_timeout, _AGAIN_SECONDS)
 
+    def _make_private(self) -> None:
+        # What SQLite puts beside the file has the same mode. A file that is there is not even opened: to close it again
+        # would let go of the locks that other connections of this process hold.
+        with contextlib.suppress(OSError):
+            made = os.open(os.path.realpath(self.path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            os.close(made)
+
     def _connect(self, busy_timeout: float | None = None) -> sqlite3.Connection:
+        self._make_private()
         connection = sqlite3.connect(
             self.path,
             timeout=self._busy_timeout if busy_timeout is None else busy_timeout,

@@ -80,6 +80,7 @@ class Writer:
         self._calls: deque[_Job] = deque()
         self._stopping = False
         self._next_look = 0.0
+        self._longest_log = _LONG_LOG
         self._thread = threading.Thread(target=self._run, name="unihooks-sqlite-writer", daemon=True)
         self._thread.start()
 
@@ -99,6 +100,10 @@ class Writer:
             self._ring()
         if threading.current_thread() is not self._thread:
             self._thread.join()
+
+    def shorten_soon(self) -> None:
+        """Cut the write-ahead log, however short it is, once a commit finds no reader in the way."""
+        self._longest_log = 0
 
     def _queue(self, jobs: deque[_Job], job: _Job) -> bool:
         with self._gate:
@@ -229,8 +234,11 @@ class Writer:
             return
         self._next_look = now + _LOOK_SECONDS
         with contextlib.suppress(OSError, sqlite3.Error):
-            if os.path.getsize(self._log) > _LONG_LOG and not self._begin_log_anew():  # noqa: PTH202
-                self._next_look = now + _LOOK_AGAIN_SECONDS
+            if os.path.getsize(self._log) > self._longest_log:  # noqa: PTH202
+                if self._begin_log_anew():
+                    self._longest_log = _LONG_LOG
+                else:
+                    self._next_look = now + _LOOK_AGAIN_SECONDS
 
     def _begin_log_anew(self) -> bool:
         self._connection.execute(f"PRAGMA busy_timeout = {_PAUSE_MS}")
