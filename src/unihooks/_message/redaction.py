@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
+from itertools import islice
 from urllib.parse import quote
 
 from attrs import field, frozen
@@ -22,6 +23,8 @@ LONGEST = 16 * 1024
 _LEAST_ENCODED = 8
 # An answer chooses what a pattern is tried on. A longer one could take it a second.
 _MOST_IN_A_PATTERN = 64
+# Each costs time with every answer, and a customer chooses how many there are.
+_MOST_PARTS = 64
 _RUN = re.compile(rb"[0-9A-Za-z]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z-]*")
 _BETWEEN = re.compile(r"[\s,;]+")
@@ -55,7 +58,8 @@ class Redactor:
     __slots__ = ("_anchors", "_forms", "_plain", "known_clean")
 
     def __init__(self, values: Sequence[str], secrets: Iterable[str]) -> None:
-        parts = dict.fromkeys(part for value in values for part in _parts(value) if len(part) >= LEAST_HIDDEN)
+        every = dict.fromkeys(part for value in values for part in _parts(value) if len(part) >= LEAST_HIDDEN)
+        parts = tuple(islice(every, _MOST_PARTS))
         whole = [value.encode("ascii") for value in values if len(value) >= LEAST_HIDDEN]
         signing = [secret.encode("ascii") for secret in secrets]
         self._plain = tuple(dict.fromkeys([*whole, *parts, *signing]))
