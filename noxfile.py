@@ -9,11 +9,24 @@ import nox
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["tests", "slow", "coverage", "lint", "types", "imports", "docs"]
+nox.options.sessions = ["tests", "slow", "lowest", "coverage", "lint", "types", "imports", "docs"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # Many tests wait for a deadline or for another process: two cores have room for four at a time.
 IN_PARALLEL = ("-n", "4", "--dist", "worksteal")
+
+# What shows that a version is too old: each dependency in use, each store's contract, and the API in whole.
+LOWEST = (
+    "tests/test_end_to_end.py",
+    "tests/message",
+    "tests/model",
+    "tests/management",
+    "tests/cli",
+    "tests/console",
+    "tests/stores/sqlite/test_contract.py",
+    "tests/stores/postgres/test_contract.py",
+    "--ignore=tests/console/api/test_schemathesis.py",
+)
 
 
 def groups(*names: str) -> list[str]:
@@ -63,6 +76,22 @@ def coverage(session: nox.Session) -> None:
     session.install("coverage>=7.10")
     session.run("coverage", "combine", "--quiet", "--keep", coverage_file("tests"), coverage_file("slow"))
     session.run("coverage", "report")
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run a part of the tests with the lowest versions of all that the library needs."""
+    session.install("uv")
+    python = ("--python", str(Path(session.bin) / "python"))
+    # constraints.txt says other versions.
+    free = {"UV_CONSTRAINT": None, "PIP_CONSTRAINT": None}
+    install = ("uv", "pip", "install", "--quiet", *python)
+    session.run(*install, "--resolution", "lowest-direct", ".[all]", env=free)
+    installed = session.run("uv", "pip", "freeze", "--exclude", "unihooks", *python, silent=True) or ""
+    kept = Path(session.create_tmp()) / "lowest.txt"
+    kept.write_text("\n".join(line for line in installed.splitlines() if "==" in line), encoding="utf-8")
+    session.run(*install, "--constraints", str(kept), *groups("lowest"), env=free)
+    session.run("pytest", "-n", "2", "-m", "not slow", *(session.posargs or LOWEST))
 
 
 @nox.session
@@ -131,3 +160,15 @@ def messages(session: nox.Session) -> None:
         "pybabel", "update", "-i", template, "-d", locale, "-D", "console", "--no-fuzzy-matching", "--width=120"
     )
     session.run("pybabel", "compile", "-d", locale, "-D", "console")
+
+
+@nox.session
+def constraints(session: nox.Session) -> None:
+    """Write constraints.txt anew: the newest versions of all that is used here, which CI then tests."""
+    session.install("uv")
+    of_groups = [part for name in PYPROJECT["dependency-groups"] for part in ("--group", name)]
+    compile_all = ("uv", "pip", "compile", "--quiet", "--universal", "--upgrade", "--no-annotate", "--no-header")
+    free = {"UV_CONSTRAINT": None}
+    session.run(
+        *compile_all, "pyproject.toml", "--all-extras", *of_groups, "-p", "3.11", "-o", "constraints.txt", env=free
+    )

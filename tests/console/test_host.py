@@ -146,6 +146,7 @@ def test_assets_come_with_their_licences():
     folder = files("unihooks.console") / "static"
     assert "BSD" in (folder / "htmx.LICENSE.txt").read_text()
     assert "MIT" in (folder / "basecoat.LICENSE.txt").read_text()
+    assert "Tailwind Labs" in (folder / "tailwindcss.LICENSE.txt").read_text()
     for name in ("console.css", "basecoat.css", "htmx.js", "console.js", "theme.js"):
         assert not re.search(r"@import|url\(['\"]?(https?:)?//", (folder / name).read_text())
 
