@@ -150,8 +150,9 @@ async def test_addresses_of_both_families_are_dialled_in_turn(made, hostile, mon
 
 async def test_next_attempt_goes_on_with_the_addresses_that_were_not_dialled(made, hostile):
     closed = [f"127.0.0.{number}" for number in range(2, 18)]
-    transport = made(policy(lambda host, port: [*closed, "127.0.0.1"]))
-    outcomes = [await send(transport, hostile.url("ok")) for _ in range(3)]
+    # Each drain has a transport of its own.
+    transports = [made(policy(lambda host, port: [*closed, "127.0.0.1"])) for _ in range(3)]
+    outcomes = [await send(transport, hostile.url("ok")) for transport in transports]
     assert [outcome.status_code for outcome in outcomes] == [None, None, 204]
 
 

@@ -21,8 +21,8 @@ from unihooks._model.log import DeliveryState
 
 HOUR = 3600 * SECOND
 DAY_HOURS = 24
-# The upper bounds of the buckets in milliseconds, from 1 ms to 65 s. Each is 1.41 times the one before, so that a bucket's
-# geometric middle is off by a factor of 1.19 at most. Stores keep the numbers of buckets.
+# The upper bounds of the buckets in milliseconds, from 1 ms to 65 s. Each is 1.41 times the one before, so that the
+# geometric middle of a bucket is off by a factor of 1.19 at most. Stores keep the numbers of buckets.
 BOUNDS_MS = tuple(round(2 ** (step / 2), 3) for step in range(33))
 _BOUNDS_US = tuple(round(bound * 1_000) for bound in BOUNDS_MS)
 

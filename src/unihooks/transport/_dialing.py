@@ -35,6 +35,10 @@ _LONGEST_SECONDS: Final = 300.0
 # connections that were opened together replaced all at once.
 _SPREAD: Final = 0.2
 
+# Where the next attempt goes on among the many addresses of a host and port, in whatever event loop it is made: each
+# drain has its own.
+_next_address: dict[tuple[str, int], int] = {}
+
 logger = logging.getLogger("unihooks.transport")
 
 
@@ -80,7 +84,6 @@ class Dialer:
         self._spare_files = spare_files
         self._random = random
         self._scratch = Scratch()
-        self._next_address: dict[str, int] = {}
         self._lookups = Lookups(targets.resolver or system_addresses, loop)
         self.sessions = Sessions()
 
@@ -119,7 +122,7 @@ class Dialer:
         except TimeoutError as exc:
             detail = f"{target.host} port {target.port}: timed out"
             raise NotReachable(detail) from exc
-        self._next_address.pop(target.host, None)
+        _next_address.pop((target.host, target.port), None)
         return connection
 
     async def _allowed_addresses(self, target: Target) -> list[str]:
@@ -136,18 +139,7 @@ class Dialer:
             raise NotReachable(f"{host}: no address ({type(exc).__name__})") from exc
         if not found:
             raise NotReachable(f"{host}: no address")
-        return self._chosen(host, dict.fromkeys([self._checked_of(address, host) for address in found]))
-
-    def _chosen(self, host: str, addresses: Iterable[str]) -> list[str]:
-        ordered = list(round_robin(addresses, _family))
-        if len(ordered) > _MAX_DIALED:
-            # Unless one of these works, the next attempt goes on with the others.
-            start = self._next_address.pop(host, 0) % len(ordered)
-            self._next_address[host] = start + _MAX_DIALED
-            if len(self._next_address) > _CHECKS_KEPT:
-                del self._next_address[next(iter(self._next_address))]
-            ordered = ordered[start:] + ordered[:start]
-        return ordered[:_MAX_DIALED]
+        return _chosen((host, target.port), dict.fromkeys([self._checked_of(address, host) for address in found]))
 
     def _checked_of(self, address: str, host: str) -> str:
         try:
@@ -212,6 +204,18 @@ class Dialer:
             if isinstance(exc, AttemptError):
                 self.sessions.forget(target.owner)
             raise
+
+
+def _chosen(place: tuple[str, int], addresses: Iterable[str]) -> list[str]:
+    ordered = list(round_robin(addresses, _family))
+    if len(ordered) > _MAX_DIALED:
+        # Unless one of these works, the next attempt goes on with the others.
+        start = _next_address.pop(place, 0) % len(ordered)
+        _next_address[place] = start + _MAX_DIALED
+        if len(_next_address) > _CHECKS_KEPT:
+            _next_address.pop(next(iter(_next_address), place), None)
+        ordered = ordered[start:] + ordered[:start]
+    return ordered[:_MAX_DIALED]
 
 
 def _family(address: str) -> bool:
