@@ -11,6 +11,8 @@ MAX_LINE_BYTES: Final = 4096
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*+")
+# Most chunks come whole and without extensions, and can be read in one step.
+_PLAIN = re.compile(rb"([0-9A-Fa-f]{1,4})\r\n")
 _TRAILER = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+")
 
 _NEED_MORE = -1
@@ -44,6 +46,13 @@ class ChunkReader:
             self._pending = b""
         at = 0
         while not self.done and self.taken <= most:
+            if not (self._left or self._in_trailers) and (size := _PLAIN.match(data, at)):
+                start, end = size.end(), size.end() + int(size[1], 16)
+                if start < end and data[end : end + 2] == b"\r\n":
+                    add(data[start:end])
+                    self.taken += 1
+                    at = end + 2
+                    continue
             step = self._take_data(data, at, add) if self._left else self._take_line(data, at)
             if step == _NEED_MORE:
                 self._pending = data[at:]

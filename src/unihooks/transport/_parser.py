@@ -35,7 +35,8 @@ _LOOSE_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9])[ \t]++([0-9]{3})(?=[ \t\r\n])
 _EMPTY_LINE = re.compile(rb"\n\r{0,2}\n")
 _EMPTY_LINE_SIZE = 4
 _NAME = re.compile(_TOKEN)
-_NOT_VISIBLE = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
+_CONTROLS = bytes(range(9)) + bytes(range(10, 32)) + b"\x7f"
+_CONTROLS_TO_SPACES = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
 
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _IDLE_TIME = re.compile(rb"\btimeout=([0-9]{1,6})\b", re.IGNORECASE)
@@ -318,9 +319,10 @@ def parse_loosely(lines: Iterable[bytes]) -> tuple[Headers, bool]:
     is_malformed = False
     for line in lines:
         text = line.removesuffix(b"\r")
-        name, colon, value = _NOT_VISIBLE.sub(b" ", text).partition(b":")
+        visible = text.translate(_CONTROLS_TO_SPACES)
+        name, colon, value = visible.partition(b":")
         is_folded = text[:1] in {b" ", b"\t"}
-        is_malformed |= not (colon and _NAME.fullmatch(name)) or _NOT_VISIBLE.search(text) is not None
+        is_malformed |= visible != text or not (colon and _NAME.fullmatch(name))
         if is_folded and fields:
             name, value = fields[-1][0], b" ".join([fields.pop()[1], (name + colon + value).strip(b" \t")])
         elif not colon or not name.strip():
