@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import aiosqlite
+import attrs
 import httpx
 import pytest
 
@@ -19,11 +22,12 @@ from unihooks import (
     Dispatcher,
     Emission,
     EventSubscription,
+    Limits,
     TargetPolicy,
     Webhook,
     Worker,
 )
-from unihooks.abc import Emitter
+from unihooks.abc import Capacity, Emitter, Lease
 from unihooks.exceptions import (
     Conflict,
     IdempotencyConflict,
@@ -576,7 +580,7 @@ def test_a_running_worker_is_seen_and_one_that_ended_is_not(host):
 
 
 def test_a_tenant_has_at_most_so_many_webhooks(new_dispatcher, receiver):
-    dispatcher = new_dispatcher(webhooks_per_tenant=1)
+    dispatcher = new_dispatcher(limits=Limits(webhooks_per_tenant=1))
     dispatcher.webhooks.add(Webhook(name="first", endpoints=[receiver.url]), tenant="acme")
     with pytest.raises(Conflict) as refused:
         dispatcher.webhooks.add(Webhook(name="second", endpoints=[receiver.url]), tenant="acme")
@@ -585,7 +589,7 @@ def test_a_tenant_has_at_most_so_many_webhooks(new_dispatcher, receiver):
 
 
 def test_a_webhook_has_at_most_so_many_endpoints(new_dispatcher, receiver):
-    dispatcher = new_dispatcher(endpoints_per_webhook=2)
+    dispatcher = new_dispatcher(limits=Limits(endpoints_per_webhook=2))
     urls = [receiver.url_for(f"/{number}") for number in range(3)]
     with pytest.raises(InvalidWebhook) as refused:
         dispatcher.webhooks.add(Webhook(name="many", endpoints=urls))
@@ -593,6 +597,93 @@ def test_a_webhook_has_at_most_so_many_endpoints(new_dispatcher, receiver):
     webhook = dispatcher.webhooks.add(Webhook(name="few", endpoints=urls[:2]))
     with pytest.raises(InvalidWebhook):
         dispatcher.webhooks.update(webhook.id, endpoints=urls)
+
+
+def test_a_tenant_has_at_most_so_many_endpoints_in_all_its_webhooks(new_dispatcher, receiver):
+    webhooks = new_dispatcher(limits=Limits(endpoints_per_tenant=4)).webhooks
+    urls = [receiver.url_for(f"/{number}") for number in range(4)]
+    first = webhooks.add(Webhook(name="two", endpoints=urls[:2]))
+    with pytest.raises(Conflict) as refused:
+        webhooks.add(Webhook(name="three", endpoints=urls[:3]))
+    assert refused.value.name == "endpoints"
+    webhooks.add(Webhook(name="two more", endpoints=urls[:2]))
+    webhooks.add(Webhook(name="another's", endpoints=urls), tenant="globex")
+    with pytest.raises(Conflict) as refused:
+        webhooks.update(first.id, endpoints=urls[:3])
+    assert refused.value.name == "endpoints"
+    webhooks.update(first.id, endpoints=urls[2:])
+    webhooks.update(first.id, endpoints=urls[:1])
+    webhooks.add(Webhook(name="one", endpoints=urls[:1]))
+
+
+@pytest.mark.parametrize("limits", [{"webhooks_per_tenant": 7}, {"endpoints_per_tenant": 14}])
+def test_limits_hold_when_thirty_add_at_once(new_dispatcher, limits):
+    webhooks = new_dispatcher(limits=Limits(**limits)).webhooks
+
+    def add(number):
+        try:
+            return webhooks.add(
+                Webhook(name=f"{number}", endpoints=["https://a.example.com/", "https://b.example.com/"])
+            )
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(30) as pool:
+        added = [one for one in pool.map(add, range(30)) if one is not None]
+    assert len(added) == len(webhooks.list(limit=250)) == 7
+
+
+def test_endpoints_of_a_tenant_are_counted_when_thirty_change_at_once(new_dispatcher):
+    webhooks = new_dispatcher(limits=Limits(endpoints_per_tenant=37)).webhooks
+    made = [webhooks.add(Webhook(name=f"{number}", endpoints=["https://a.example.com/"])) for number in range(30)]
+
+    def grow(webhook):
+        with contextlib.suppress(Conflict):
+            webhooks.update(webhook.id, endpoints=["https://a.example.com/", "https://b.example.com/"])
+
+    with ThreadPoolExecutor(30) as pool:
+        list(pool.map(grow, made))
+    assert sum(len(one.endpoints) for one in webhooks.list(limit=250)) == 37
+
+
+@pytest.mark.parametrize("most, endpoints", [(4, 3), (5, 3), (6, 3), (300, 301), (602, 301)])
+def test_of_an_event_with_too_many_deliveries_the_first_are_made_and_recover_makes_the_rest(
+    new_dispatcher, clock, caplog, most, endpoints
+):
+    dispatcher = new_dispatcher(limits=Limits(deliveries_per_event=most, endpoints_per_webhook=endpoints))
+    start = clock.now
+    urls = [f"https://h{number}.example.com/" for number in range(endpoints)]
+    subscriptions = [EventSubscription("chat", "*")]
+    for name in ("first", "second"):
+        dispatcher.webhooks.add(Webhook(name=name, endpoints=urls, subscriptions=subscriptions, status="active"))
+    clock.advance(1)
+    dispatcher.emit("chat", "x", 1)
+    store = dispatcher.settings.store
+    while store.work().new_events:
+        store.plan(Lease(token=1, seconds=30), Capacity(0, 0), 10, most_per_event=most)
+    assert dispatcher.log.count() == min(most, 2 * endpoints)
+    warnings = [one for one in caplog.records if "log.recover" in one.message]
+    assert len(warnings) == (most < 2 * endpoints)
+    made = sum(dispatcher.log.recover(webhook.id, since=start).made for webhook in dispatcher.webhooks.list())
+    assert made == 2 * endpoints - min(most, 2 * endpoints)
+
+
+def test_a_worker_keeps_to_the_deliveries_per_event(new_dispatcher, receiver):
+    dispatcher = new_dispatcher(limits=Limits(deliveries_per_event=2))
+    endpoints = [receiver.url_for(f"/{number}") for number in range(3)]
+    subscriptions = [EventSubscription("chat", "*")]
+    dispatcher.webhooks.add(Webhook(name="n", endpoints=endpoints, subscriptions=subscriptions, status="active"))
+    dispatcher.emit("chat", "x", 1)
+    assert dispatcher.drain().delivered == 2
+
+
+@pytest.mark.parametrize("name", [one.name for one in attrs.fields(Limits)])
+def test_a_limit_is_a_whole_number_from_1_up(name):
+    for wrong, error in ((0, ValueError), (-1, ValueError), (True, TypeError), ("5", TypeError), (None, TypeError)):
+        with pytest.raises(error, match=name):
+            Limits(**{name: wrong})
+    with pytest.raises(TypeError, match="limits must be Limits"):
+        Dispatcher(MemoryStore(), limits={name: 1})
 
 
 # Opening and closing.

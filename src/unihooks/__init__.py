@@ -23,6 +23,7 @@ from unihooks._message.mapping import PayloadMapping, Preview
 from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
 from unihooks._model.catalog import Catalog
+from unihooks._model.limits import Limits
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Emission, Event
 from unihooks._model.products import EventType, Product
 from unihooks._model.retries import RetryPolicy
@@ -49,6 +50,7 @@ __all__ = [
     "HeaderPairs",
     "HeaderSet",
     "HourCount",
+    "Limits",
     "Log",
     "Overview",
     "Page",

@@ -28,7 +28,6 @@ from unihooks._management.log import Log
 from unihooks._management.option_checks import (
     check_callables,
     check_clock,
-    check_counts,
     check_kinds,
     check_seconds,
     check_store,
@@ -39,9 +38,10 @@ from unihooks._management.overview import Overview, Watch
 from unihooks._management.paging import Page, paginate
 from unihooks._management.retention import erase, prune
 from unihooks._management.settings import Hook, Settings
-from unihooks._management.webhooks import Bounds, Webhooks
+from unihooks._management.webhooks import Webhooks
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_tenant
+from unihooks._model.limits import Limits
 from unihooks._model.log import Emission, Event
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._model.targets import TargetPolicy
@@ -51,6 +51,7 @@ from unihooks.exceptions import StoreError
 _UNPLANNED_TOO_LONG = timedelta(seconds=60)
 _LOOK_EVERY = timedelta(seconds=10)
 _DEFAULT_TARGETS = TargetPolicy()
+_DEFAULT_LIMITS = Limits()
 _logger = logging.getLogger("unihooks.dispatcher")
 
 
@@ -73,8 +74,7 @@ class Dispatcher:
         on_delivery: Called with each `Delivery` that was delivered or failed for good.
         on_endpoint_disabled: Called with each `Endpoint` that was disabled.
         egress_ips: The addresses your requests come from, for customers' allow-lists.
-        webhooks_per_tenant: How many webhooks one tenant may have.
-        endpoints_per_webhook: How many endpoints one webhook may have.
+        limits: How much one tenant may have.
 
     Attributes:
         webhooks: Add, change, list and test webhooks: see `Webhooks`.
@@ -99,14 +99,12 @@ class Dispatcher:
         on_delivery: Hook | None = None,
         on_endpoint_disabled: Hook | None = None,
         egress_ips: Iterable[str] = (),
-        webhooks_per_tenant: int = 100_000,
-        endpoints_per_webhook: int = 1_000,
+        limits: Limits = _DEFAULT_LIMITS,
     ) -> None:
         check_store(store)
-        check_kinds(catalog=catalog, retries=retries, ssl_context=ssl_context)
+        check_kinds(catalog=catalog, retries=retries, ssl_context=ssl_context, limits=limits)
         check_clock(clock)
         check_callables(on_delivery=on_delivery, on_endpoint_disabled=on_endpoint_disabled)
-        check_counts(webhooks_per_tenant=webhooks_per_tenant, endpoints_per_webhook=endpoints_per_webhook)
         check_times(deadline, retention=retention, idempotency_window=idempotency_window)
         new_transport = transport_maker(transport, targets, ssl_context)
         self.egress_ips = to_addresses(egress_ips)
@@ -127,11 +125,11 @@ class Dispatcher:
             new_transport=new_transport,
             on_delivery=on_delivery,
             on_endpoint_disabled=on_endpoint_disabled,
+            limits=limits,
         )
-        bounds = Bounds(webhooks_per_tenant=webhooks_per_tenant, endpoints_per_webhook=endpoints_per_webhook)
-        send = TestSender(self.settings, 5).send
+        send = TestSender(self.settings, limits.tests_in_flight).send
         self.webhooks = Webhooks(
-            settings=self.settings, targets=targets, catalog=catalog, bounds=bounds, send=send, run=run_in_new_loop
+            settings=self.settings, targets=targets, catalog=catalog, send=send, run=run_in_new_loop
         )
         self.log = Log(self.settings)
 

@@ -561,6 +561,64 @@ def test_an_endpoint_with_nothing_but_failures_for_5_days_is_disabled(new_dispat
     assert disabled.disabled_reason == "nothing but failures for 5 days"
 
 
+def test_an_endpoint_is_disabled_by_hand_and_enabled_again(host):
+    webhook = host.webhook("/a", "/b")
+    first, second = webhook.endpoints
+    host.emit(1)
+    disabled = host.dispatcher.webhooks.disable_endpoint(webhook.id, first.id)
+    assert (disabled.state, disabled.disabled_reason) == (EndpointState.DISABLED, "disabled by hand")
+    assert disabled.disabled_at is not None
+    host.clock.advance(1)
+    host.emit(2)
+    host.dispatcher.drain()
+    assert sorted((one.path, one.json()) for one in host.received()) == [("/b", 1), ("/b", 2)]
+    again = host.dispatcher.webhooks.disable_endpoint(webhook.id, first.id, reason="another")
+    assert again == disabled
+    changed = host.dispatcher.webhooks.get(webhook.id)
+    assert (changed.version, changed.endpoints) == (webhook.version + 1, (disabled, second))
+
+
+def test_what_was_pending_when_an_endpoint_was_disabled_by_hand_goes_on_later(host):
+    webhook = host.webhook("/a")
+    host.emit(1)
+    host.clock.advance(1)
+    host.dispatcher.webhooks.disable_endpoint(webhook.id, webhook.endpoints[0].id)
+    host.dispatcher.drain()
+    assert host.only().held
+    host.dispatcher.webhooks.enable_endpoint(webhook.id, webhook.endpoints[0].id)
+    host.dispatcher.drain()
+    assert [one.json() for one in host.received()] == [1]
+
+
+@pytest.mark.parametrize("reason", ["x" * 201, "a\0", None, 5])
+def test_the_reason_for_disabling_is_a_short_text(host, reason):
+    webhook = host.webhook()
+    with pytest.raises(InvalidWebhook) as refused:
+        host.dispatcher.webhooks.disable_endpoint(webhook.id, webhook.endpoints[0].id, reason=reason)
+    assert refused.value.name == "reason"
+    with pytest.raises(NotFound):
+        host.dispatcher.webhooks.disable_endpoint(webhook.id, "ep_nobodys")
+
+
+async def test_an_endpoint_may_be_added_as_disabled(host):
+    url = host.receiver.url_for
+    webhook = host.webhook(endpoints=[Endpoint(url("/a"), enabled=False), Endpoint(url("/b"), enabled=True)])
+    first, second = webhook.endpoints
+    assert (first.enabled, first.disabled_reason, first.disabled_at) == (False, "added as disabled", host.clock.now)
+    assert second.enabled
+    host.clock.advance(1)
+    host.emit()
+    await host.dispatcher.adrain()
+    assert [one.path for one in host.received()] == ["/b"]
+    changed = host.dispatcher.webhooks.update(webhook.id, endpoints=[first, second, Endpoint(url("/c"), enabled=False)])
+    assert [one.enabled for one in changed.endpoints] == [False, True, False]
+    assert (await host.dispatcher.webhooks.adisable_endpoint(webhook.id, second.id)).enabled is False
+    copy = host.dispatcher.webhooks.add(changed)
+    assert all(one.enabled for one in copy.endpoints)
+    with pytest.raises(InvalidWebhook):
+        Endpoint(url("/d"), enabled="no")
+
+
 def test_one_success_starts_the_5_days_again(host):
     webhook = host.webhook()
     for answer, step in [(503, 0), (204, 4), (503, 1), (503, 4)]:

@@ -35,8 +35,11 @@ class Configuration(ABC):
     """
 
     @abstractmethod
-    def add_webhook(self, webhook: Webhook, *, at_most: int) -> None:
-        """Store a complete webhook; `Conflict` (name "webhooks") when the tenant has `at_most` already."""
+    def add_webhook(self, webhook: Webhook, *, at_most: int, endpoints: int | None = None) -> None:
+        """Store a complete webhook; `Conflict` (name "webhooks") when the tenant has `at_most` already.
+
+        `Conflict` (name "endpoints"), too, when it would have more than so many `endpoints` in all its webhooks.
+        """
 
     @abstractmethod
     def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
@@ -47,14 +50,16 @@ class Configuration(ABC):
         """Return webhooks, newest first (by id)."""
 
     @abstractmethod
-    def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+    def revise_webhook(
+        self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook], *, endpoints: int | None = None
+    ) -> Webhook:
         """Replace a webhook by `revise(current)`, whose errors pass through and change nothing.
 
         No other change comes between. The lane of each endpoint is then open exactly if the webhook is active and the
         endpoint enabled; closing and opening touches no delivery. New endpoints get a lane; those left out lose theirs
         and their pending deliveries are cancelled (ENDPOINT_REMOVED). An endpoint that becomes enabled, or whose URL
         gets another origin, starts with fresh health; time held counts for no health. Return the new webhook.
-        `NotFound` if there is none.
+        `NotFound` if there is none; `Conflict` as for `add_webhook` if it gets more endpoints than before.
         """
 
     @abstractmethod

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
-from unihooks._contract.planning import NewEvent
+from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
 
 EmitOutcome = Event | Exception
@@ -72,14 +72,15 @@ class EventQueue(ABC):
         """Return whether there are new events, and when an open lane is next due."""
 
     @abstractmethod
-    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
+    def plan(self, lease: Lease, capacity: Capacity, limit: int, *, most_per_event: int = MOST_PER_EVENT) -> Planned:
         """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
 
         Events are claimed first, then the tenants' configuration are read, then `plan_event` decides.
         Deliveries for lanes that are open and have room are leased to the caller; the others are due now. An
         event is planned once, whoever else plans; one of large fan-out takes several calls, and after each it goes to
         the end of the queue. A call is bounded in deliveries and in time. An event whose planning fails is tried again
-        later, and set aside with the reason after five tries.
+        later, and set aside with the reason after five tries. Of an event that leads to more deliveries than
+        `most_per_event`, the first are made, a warning is logged, and it is planned.
         """
 
     @abstractmethod

@@ -10,6 +10,8 @@ from unihooks._base.times import to_us
 from unihooks._message.rendering import Rendering
 from unihooks._model.webhooks import ActiveInterval, Webhook
 
+MOST_PER_EVENT = 10_000
+
 
 @define  # one is made for every event, and frozen ones take three times as long
 class NewEvent:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from attrs import frozen
@@ -44,7 +45,7 @@ _logger = logging.getLogger("unihooks.worker")
 
 
 @frozen(kw_only=True)
-class Limits:
+class WorkerLimits:
     """The bounds of a worker: requests in flight in all and per endpoint; lease and grace in seconds."""
 
     concurrency: int
@@ -56,7 +57,7 @@ class Limits:
 class Engine:
     """All that one dispatcher's worker does in one event loop; `async with` opens and closes it in order."""
 
-    def __init__(self, settings: Settings, limits: Limits) -> None:
+    def __init__(self, settings: Settings, limits: WorkerLimits) -> None:
         self._settings = settings
         self._store = settings.open_store
         self._limits = limits
@@ -205,7 +206,8 @@ class Engine:
 
     async def _plan(self) -> None:
         lease, start_by = self._new_lease()
-        planned = await self._leased(self._store.plan, lease, self._queues.capacity(), _PLAN_EVENTS)
+        plan = partial(self._store.plan, most_per_event=self._settings.limits.deliveries_per_event)
+        planned = await self._leased(plan, lease, self._queues.capacity(), _PLAN_EVENTS)
         self._planned += planned.events
         self._sender.start(planned.claimed, start_by)
         has_planned = bool(planned.events or planned.deliveries)

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import define, field
 
 from unihooks._contract.leasing import DrainResult
-from unihooks._delivery.engine import Engine, Limits
+from unihooks._delivery.engine import Engine, WorkerLimits
 from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._management.option_checks import check_counts, check_seconds, kind_of
 from unihooks._management.settings import HasSettings, Settings
@@ -184,10 +184,12 @@ def _settings_of(dispatcher: object) -> Settings:
     raise TypeError(f"a worker takes the dispatcher, as in Worker(dispatcher), not {kind_of(dispatcher)}")
 
 
-def _limits(deadline: float, concurrency: int, per_endpoint: int, lease: float | None, grace: float | None) -> Limits:
+def _limits(
+    deadline: float, concurrency: int, per_endpoint: int, lease: float | None, grace: float | None
+) -> WorkerLimits:
     lease = deadline + _LEASE_BEYOND_DEADLINE if lease is None else lease
     grace = deadline + _GRACE_BEYOND_DEADLINE if grace is None else grace
     check_seconds("lease", lease, at_least=deadline + _LEAST_LEASE_BEYOND_DEADLINE, why="the deadline + 5 = ")
     check_seconds("grace", grace, at_least=deadline + _GRACE_BEYOND_DEADLINE, why="the deadline + 2 = ")
     check_counts(concurrency=concurrency, per_endpoint=per_endpoint)
-    return Limits(concurrency=concurrency, per_endpoint=min(per_endpoint, concurrency), lease=lease, grace=grace)
+    return WorkerLimits(concurrency=concurrency, per_endpoint=min(per_endpoint, concurrency), lease=lease, grace=grace)

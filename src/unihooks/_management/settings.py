@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import httpx
 from attrs import Factory, define
 
+from unihooks._model.limits import Limits
 from unihooks._model.retries import RetryPolicy
 from unihooks.abc import Store
 from unihooks.exceptions import StoreError
@@ -38,6 +39,7 @@ class Settings:
     new_transport: Callable[[], httpx.AsyncBaseTransport]
     on_delivery: Hook | None
     on_endpoint_disabled: Hook | None
+    limits: Limits
     wakers: set[Callable[[], None]] = Factory(set)
     hook_calls: HookCalls = Factory(HookCalls)
     is_closed: bool = False

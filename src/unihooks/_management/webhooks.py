@@ -23,8 +23,16 @@ from unihooks._message.mapping import Preview
 from unihooks._message.secrets import Secret, kind_of
 from unihooks._message.signing import Signer, valid_secrets
 from unihooks._model.catalog import Catalog
-from unihooks._model.checks import check_choice, check_filters, check_id, check_member, check_number, check_tenant
-from unihooks._model.endpoints import enabled, matched_endpoints, new_endpoints, normaliser
+from unihooks._model.checks import (
+    check_choice,
+    check_filters,
+    check_id,
+    check_member,
+    check_number,
+    check_tenant,
+    check_text,
+)
+from unihooks._model.endpoints import disabled, enabled, matched_endpoints, new_endpoints, normaliser
 from unihooks._model.log import Attempt
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus
@@ -34,20 +42,13 @@ from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook, Store
 _CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
 _MOST_OLD_SECRETS = 10
 _MOST_HOURS = 720
+_MOST_REASON = 200
 _HEALTHS = {"failing": True, "healthy": False}
 _MOST_OVERLAP = timedelta(days=7)
 
 Attempts = list[Attempt]
 SendTest = Callable[[TestEvent], Coroutine[Any, Any, Attempts]]
 RunInLoop = Callable[[Callable[[], Coroutine[Any, Any, Attempts]]], Attempts]
-
-
-@frozen(kw_only=True)
-class Bounds:
-    """The most that one tenant can have."""
-
-    webhooks_per_tenant: int
-    endpoints_per_webhook: int
 
 
 @frozen(kw_only=True)
@@ -61,7 +62,6 @@ class Webhooks:
     _settings: Settings
     _targets: TargetPolicy | None
     _catalog: Catalog | None
-    _bounds: Bounds
     _send: SendTest
     _run: RunInLoop
 
@@ -88,7 +88,10 @@ class Webhooks:
             interval=_activation(now) if webhook.active else None,
         )
         self._check_subscriptions(added)
-        self._settings.open_store.add_webhook(added, at_most=self._bounds.webhooks_per_tenant)
+        limits = self._settings.limits
+        self._settings.open_store.add_webhook(
+            added, at_most=limits.webhooks_per_tenant, endpoints=limits.endpoints_per_tenant
+        )
         return added
 
     def get(self, id: str, *, tenant: str = "default") -> Webhook:
@@ -178,6 +181,21 @@ class Webhooks:
 
         return find_endpoint(self._revise(id, tenant, revise), endpoint_id)
 
+    def disable_endpoint(
+        self, id: str, endpoint_id: str, *, tenant: str = "default", reason: str = "disabled by hand"
+    ) -> Endpoint:
+        """Disable an endpoint: what is pending for it is held, and later events are not for it."""
+        check_text("reason", reason, at_most=_MOST_REASON)
+
+        def revise(current: Webhook) -> Webhook:
+            endpoint = _find_endpoint(current, endpoint_id)
+            if not endpoint.enabled:
+                return current
+            now = from_us(self._settings.open_store.now())
+            return self._touched(current.with_endpoint(disabled(endpoint, reason, now)))
+
+        return _find_endpoint(self._revise(id, tenant, revise), endpoint_id)
+
     def rotate_secret(
         self,
         id: str,
@@ -249,7 +267,7 @@ class Webhooks:
     @property
     def most_endpoints(self) -> int:
         """Return how many endpoints a webhook may have."""
-        return self._bounds.endpoints_per_webhook
+        return self._settings.limits.endpoints_per_webhook
 
     def check_url(self, url: str) -> str:
         """Return a URL in the form in which it would be stored, or raise `TargetRefused`; no name is resolved."""
@@ -265,12 +283,16 @@ class Webhooks:
     aactivate = awaitable(activate)
     adeactivate = awaitable(deactivate)
     aenable_endpoint = awaitable(enable_endpoint)
+    adisable_endpoint = awaitable(disable_endpoint)
     arotate_secret = awaitable(rotate_secret)
     apreview = awaitable(preview)
 
     def _revise(self, webhook_id: str, tenant: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
         revised = self._settings.open_store.revise_webhook(
-            check_tenant(tenant), check_id("webhook", webhook_id), revise
+            check_tenant(tenant),
+            check_id("webhook", webhook_id),
+            revise,
+            endpoints=self._settings.limits.endpoints_per_tenant,
         )
         self._settings.wake()
         return revised
@@ -307,7 +329,7 @@ class Webhooks:
         return evolve(webhook, version=webhook.version + 1, updated_at=from_us(self._settings.open_store.now()))
 
     def _bounded(self, webhook: Webhook) -> Webhook:
-        most = self._bounds.endpoints_per_webhook
+        most = self._settings.limits.endpoints_per_webhook
         if len(webhook.endpoints) > most:
             raise InvalidWebhook(f"a webhook has at most {most} endpoints; use another webhook", name="endpoints")
         return webhook

@@ -10,11 +10,15 @@ import httpx
 from attrs import evolve
 
 from unihooks._base.ids import new_id
+from unihooks._base.times import from_us
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import Endpoint, EndpointState
 from unihooks.exceptions import InvalidWebhook, TargetRefused
 
 _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
+
+
+_ADDED_DISABLED = "added as disabled"
 
 
 def normaliser(targets: TargetPolicy | None) -> Callable[[str], str]:
@@ -23,10 +27,8 @@ def normaliser(targets: TargetPolicy | None) -> Callable[[str], str]:
 
 
 def new_endpoints(given: Iterable[Endpoint], normalise: Callable[[str], str], now: int) -> tuple[Endpoint, ...]:
-    """Return enabled endpoints with new ids and normalised URLs."""
-    endpoints = tuple(
-        Endpoint(normalise(item.url), id=new_id("ep_", now), description=item.description) for item in given
-    )
+    """Return endpoints with new ids and normalised URLs, enabled unless they are given as `enabled=False`."""
+    endpoints = tuple(_new(item, normalise(item.url), now) for item in given)
     _refuse_doubles(endpoints)
     return endpoints
 
@@ -48,7 +50,7 @@ def matched_endpoints(
         if match is not None and not item.id and match.id in named:
             match = None
         if match is None:
-            endpoints.append(Endpoint(url, id=new_id("ep_", now), description=item.description))
+            endpoints.append(_new(item, url, now))
         else:
             endpoints.append(evolve(match, url=url, description=item.description or match.description))
     _refuse_doubles(endpoints)
@@ -63,6 +65,12 @@ def enabled(endpoint: Endpoint) -> Endpoint:
 def disabled(endpoint: Endpoint, reason: str, at: datetime) -> Endpoint:
     """Return the endpoint as disabled."""
     return evolve(endpoint, state=EndpointState.DISABLED, disabled_reason=reason, disabled_at=at)
+
+
+def _new(given: Endpoint, url: str, now: int) -> Endpoint:
+    endpoint = Endpoint(url, id=new_id("ep_", now), description=given.description)
+    # One that was disabled in another webhook, at some time, starts as enabled.
+    return endpoint if given.enabled or given.disabled_at else disabled(endpoint, _ADDED_DISABLED, from_us(now))
 
 
 def _named(item: Endpoint, by_id: dict[str, Endpoint]) -> Endpoint:

@@ -65,10 +65,11 @@ class EventSubscription:
         object.__setattr__(self, "event_type", event_type)
 
 
-@frozen
+@frozen(init=False)
 class Endpoint:
     """One URL of a webhook, with its own state, health and deliveries.
 
+    One that is added with `enabled=False` takes no deliveries until it is enabled.
     `webhook_id` and `tenant` are set only where an endpoint is passed without
     its webhook, as to the hook `on_endpoint_disabled`.
     """
@@ -81,6 +82,34 @@ class Endpoint:
     disabled_at: datetime | None = field(default=None, kw_only=True)
     webhook_id: str = field(default="", kw_only=True, eq=False, repr=False)
     tenant: str = field(default="", kw_only=True, eq=False, repr=False)
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        id: str = "",
+        description: str = "",
+        enabled: bool = True,
+        state: EndpointState | str | None = None,
+        disabled_reason: str | None = None,
+        disabled_at: datetime | None = None,
+        webhook_id: str = "",
+        tenant: str = "",
+    ) -> None:
+        if not isinstance(enabled, bool):
+            raise InvalidWebhook("enabled must be True or False", name="enabled")
+        if state is None:
+            state = EndpointState.ENABLED if enabled else EndpointState.DISABLED
+        self.__attrs_init__(
+            url,
+            id=id,
+            description=description,
+            state=state,
+            disabled_reason=disabled_reason,
+            disabled_at=disabled_at,
+            webhook_id=webhook_id,
+            tenant=tenant,
+        )
 
     @url.validator
     def _check_url(self, _attribute: object, value: object) -> None:

@@ -32,12 +32,13 @@ def config_versions(tx: Transaction, tenants: Collection[str]) -> dict[str, int]
     return _versions(tenants, tx.fetch("config_versions", tenants=list(tenants)))
 
 
-def add_webhook(tx: Transaction, webhook: Webhook, at_most: int) -> None:
+def add_webhook(tx: Transaction, webhook: Webhook, *, at_most: int, endpoints: int | None = None) -> None:
     """Store a new webhook with its lanes."""
     lock_configuration(tx, [webhook.tenant])
     if tx.count("webhooks", Selection(values={"tenant": webhook.tenant}, limit=at_most)) >= at_most:
         sentence = f"the tenant has {at_most} webhooks, which is the limit; delete one first"
         raise Conflict(sentence, name="webhooks")
+    _check_endpoints(tx, webhook.tenant, len(webhook.endpoints), endpoints)
     _insert(tx, webhook)
     _add_lanes(tx, webhook, webhook.endpoints, tx.now)
     _finish_change(tx, webhook.tenant, webhook)
@@ -66,11 +67,18 @@ def list_webhooks(tx: Transaction, tenant: str, filters: WebhookFilter, window: 
 
 
 def revise_webhook(
-    tx: Transaction, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook], now: int
+    tx: Transaction,
+    tenant: str,
+    webhook_id: str,
+    revise: Callable[[Webhook], Webhook],
+    *,
+    now: int,
+    endpoints: int | None = None,
 ) -> Webhook:
     """Replace the webhook's rows and fit its lanes to them; the tenant is locked by `lock_configuration`."""
     old = get_webhook(tx, tenant, webhook_id)
     new = revise(old)
+    _check_endpoints(tx, tenant, len(new.endpoints) - len(old.endpoints), endpoints)
     kept = {endpoint.id for endpoint in new.endpoints}
     _remove_endpoints(tx, [item.id for item in old.endpoints if item.id not in kept], ENDPOINT_REMOVED, now)
     _delete_rows(tx, webhook_id)
@@ -174,6 +182,15 @@ def _finish_change(tx: Transaction, tenant: str, *webhooks: Webhook) -> None:
     changed = {it.id: it.definition for webhook in webhooks if (it := Rendering.of(webhook.mapping)) is not None}
     # Tenants share renderings. They are locked last and in the order of ids, so nobody waits in a circle.
     tx.run("keep_renderings", [(id_, definition, tx.now) for id_, definition in sorted(changed.items())])
+
+
+def _check_endpoints(tx: Transaction, tenant: str, added: int, at_most: int | None) -> None:
+    if at_most is None or added <= 0:
+        return
+    [(count,)] = tx.fetch("count_endpoints", tenant=tenant)
+    if count + added > at_most:
+        sentence = f"the tenant would have more than {at_most} endpoints, which is the limit; remove some first"
+        raise Conflict(sentence, name="endpoints")
 
 
 def _remove_endpoints(tx: Transaction, endpoint_ids: list[str], reason: str, now: int) -> None:

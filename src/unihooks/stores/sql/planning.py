@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from unihooks._base.round_robin import round_robin
-from unihooks._contract.planning import Match, NewEvent, Subscriber, plan_event
+from unihooks._contract.planning import MOST_PER_EVENT, Match, NewEvent, Subscriber, plan_event
 from unihooks._model.checks import storable
 from unihooks.abc import Capacity, Lease, Planned
 from unihooks.stores.sql.caches import RecentEvents, Subscribers
@@ -37,12 +37,14 @@ class _Chosen:
     """A new event with what it leads to; `cursor` is where the next call goes on with it.
 
     The event's body is empty as long as it has not been read. `place` is where the database finds its row again, if it
-    has a shorter way than by its key. `failure` is why it could not be planned, for the time given by `tries`.
+    has a shorter way than by its key. `made` are the deliveries that it has led to so far. `failure` is why it could
+    not be planned, for the time given by `tries`.
     """
 
     event: NewEvent
     place: int
     after: str
+    made: int
     tries: int
     matches: list[Match] = field(factory=list)
     open_lanes: frozenset[str] = frozenset()
@@ -52,10 +54,15 @@ class _Chosen:
 
 @define
 class _Quota:
-    """How much more one call plans: deliveries, and seconds of matching."""
+    """How much more one call plans: deliveries, of one event at most `per_event` over all calls, and the time."""
 
+    per_event: int
     deliveries: int = _DELIVERIES_PER_PLAN
     until: float = field(factory=lambda: time.monotonic() + _SECONDS_OF_MATCHING)
+
+    def left_of(self, item: _Chosen) -> int:
+        """Return how many deliveries of an event this call may make."""
+        return min(self.deliveries, _DELIVERIES_PER_CHUNK, self.per_event - item.made)
 
     @property
     def is_used_up(self) -> bool:
@@ -83,6 +90,7 @@ class Planner:
         self._after = ""
         self._subscribers = Subscribers()
         self._recent_events = RecentEvents()
+        self._most_per_event = MOST_PER_EVENT
 
     def keep(self, events: Iterable[NewEvent]) -> None:
         """Take events that this process has inserted, which saves reading their payloads."""
@@ -93,9 +101,12 @@ class Planner:
         self._subscribers = Subscribers()
         self._recent_events.forget()
 
-    def plan(self, database: Database, lease: Lease, capacity: Capacity, limit: int) -> Planned:
+    def plan(
+        self, database: Database, lease: Lease, capacity: Capacity, limit: int, most_per_event: int = MOST_PER_EVENT
+    ) -> Planned:
         """Plan up to `limit` new events; `capacity` is left as it is."""
         self._recent_events.is_wanted = True
+        self._most_per_event = most_per_event
         after = self._after
         # The sync of what is recorded later covers this, too: a server that crashes before loses no more of the
         # plan than what was in flight or not yet recorded, and that goes out again in any case.
@@ -137,7 +148,8 @@ class Planner:
             size += length
             if chosen and size > _BYTES_PER_PLAN:
                 break
-            chosen.append(_Chosen(event, place, cursor, tries))
+            after, _, made = cursor.partition("#")
+            chosen.append(_Chosen(event, place, after, int(made or 0), tries))
         return chosen
 
     def _events(self, tx: Transaction, rows: Sequence[Row]) -> tuple[list[NewEvent], list[int]]:
@@ -166,7 +178,7 @@ class Planner:
 
     def _match(self, tx: Transaction, chosen: list[_Chosen], config_versions: dict[str, int]) -> list[_Chosen]:
         """Give events what they lead to; return those for which there was time."""
-        quota = _Quota()
+        quota = _Quota(self._most_per_event)
         kinds: dict[tuple[str, ...], _Kind | None] = {}
         for position, item in enumerate(chosen):
             if (position and quota.deliveries <= 0) or (position % _MATCHED_BETWEEN_LOOKS == 1 and quota.is_used_up):
@@ -195,20 +207,22 @@ class Planner:
             if " " not in item.after:
                 whole = self._subscribers.whole(tx, event, config_versions[event.tenant], item.after)
             kinds[key] = None if whole is None else _Kind(whole)
-        kind = kinds[key]
-        if kind is not None and kind.endpoints <= quota.deliveries and kind.endpoints <= _DELIVERIES_PER_CHUNK:
+        kind, left = kinds[key], quota.left_of(item)
+        if kind is not None and kind.endpoints <= left:
             subscribers, item.open_lanes = kind.subscribers, kind.open_lanes
             quota.deliveries -= kind.endpoints
         else:
             subscribers = self._chunk(tx, item, config_versions[event.tenant], quota)
             item.open_lanes = _open_lanes(subscribers)
         item.matches = plan_event(event, subscribers, now=tx.now)
+        if item.cursor is not None:
+            _limit(item, quota.per_event)
 
     def _chunk(self, tx: Transaction, item: _Chosen, config_version: int, quota: _Quota) -> list[Subscriber]:
         """Return what one call plans of the event's subscribers, and note where the next one goes on."""
         after, partly, last = item.after.split(" ") if " " in item.after else (item.after, "", "")
         subscribers: list[Subscriber] = []
-        left = min(quota.deliveries, _DELIVERIES_PER_CHUNK)
+        left = quota.left_of(item)
         for one in self._subscribers.matching(tx, item.event, config_version, after):
             # At least one endpoint, however long they took to be read: the event would never get any further.
             if subscribers and (left <= 0 or quota.is_used_up):
@@ -256,7 +270,7 @@ def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
         if item.failure is not None:
             failed.append((tenant, id_, item.failure, item.tries + 1, item.tries + 1 >= _MOST_TRIES, now))
         elif item.cursor is not None:
-            partly.append((tenant, id_, item.cursor, now))
+            partly.append((tenant, id_, f"{item.cursor}#{item.made}", now))
         else:
             whole.append((tenant, id_, item.place))
     return [
@@ -284,6 +298,15 @@ def _open_lanes(subscribers: Iterable[Subscriber]) -> frozenset[str]:
         for endpoint in one.endpoints
         if endpoint.disabled_at is None
     )
+
+
+def _limit(item: _Chosen, most: int) -> None:
+    """Count what a chunk has made of an event; plan no more of it where that is enough."""
+    item.made += sum(len(match.endpoint_ids) for match in item.matches)
+    if item.made >= most:
+        item.cursor = None
+        sentence = "event %s of tenant %s leads to more than %d deliveries; these are made, log.recover makes the rest"
+        _logger.warning(sentence, item.event.id, item.event.tenant, most)
 
 
 def _described(error: Exception) -> str:

@@ -11,7 +11,7 @@ from weakref import finalize
 from unihooks._base.one_shot import OneShot
 from unihooks._base.times import Clock
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
-from unihooks._contract.planning import NewEvent
+from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import EmitOutcome, Store
@@ -106,9 +106,9 @@ class SQLStore(Store):
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         return self._database.watch(changed)
 
-    def plan(self, lease: Lease, capacity: Capacity, limit: int) -> Planned:
+    def plan(self, lease: Lease, capacity: Capacity, limit: int, *, most_per_event: int = MOST_PER_EVENT) -> Planned:
         self._clock_steps.follow(self._database)
-        return self._planner.plan(self._database, lease, capacity, limit)
+        return self._planner.plan(self._database, lease, capacity, limit, most_per_event)
 
     def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
         self._clock_steps.follow(self._database)
@@ -138,7 +138,9 @@ class SQLStore(Store):
 
     # Configuration.
 
-    def revise_webhook(self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+    def revise_webhook(
+        self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook], *, endpoints: int | None = None
+    ) -> Webhook:
         is_secret_gone = False
 
         def noting(old: Webhook) -> Webhook:
@@ -152,7 +154,7 @@ class SQLStore(Store):
             # The time of the change is looked up once nobody else can change: events are for it from exactly then.
             now = tx.time()
             with self._database.time.pinned(now):
-                return configuration.revise_webhook(tx, tenant, webhook_id, noting, now)
+                return configuration.revise_webhook(tx, tenant, webhook_id, noting, now=now, endpoints=endpoints)
 
         revised = self._database.write(work)
         self._database.notify()

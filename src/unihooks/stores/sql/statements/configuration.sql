@@ -142,3 +142,6 @@ INSERT INTO unihooks.secrets (webhook_id, position, created_at, expires_at, valu
 
 -- name: webhook_matches_search
 strpos(w.search_text, :search) > 0
+
+-- name: count_endpoints
+SELECT count(*) FROM unihooks.webhooks AS w JOIN unihooks.endpoints AS e ON e.webhook_id = w.id WHERE w.tenant = :tenant

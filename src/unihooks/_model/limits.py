@@ -1,0 +1,29 @@
+"""How much one tenant may have, so that nobody takes what is everybody's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+
+def _count(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be a whole number, such as 100, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{attribute.name} must be at least 1, not {value}")
+
+
+@frozen(kw_only=True)
+class Limits:
+    """The most that one tenant may have.
+
+    Of an event that leads to more deliveries than `deliveries_per_event`, the first are made and a warning is logged;
+    `log.recover` makes the others. `tests_in_flight` counts test requests in one process.
+    """
+
+    webhooks_per_tenant: int = field(default=1_000, validator=_count)
+    endpoints_per_webhook: int = field(default=100, validator=_count)
+    endpoints_per_tenant: int = field(default=5_000, validator=_count)
+    deliveries_per_event: int = field(default=10_000, validator=_count)
+    tests_in_flight: int = field(default=5, validator=_count)
