@@ -12,7 +12,10 @@ from databases import Place, place
 from receiver import wait_for
 from tasks import IN_FLIGHT, SECRET, Meter, Task
 
-from unihooks import Dispatcher, EventSubscription, PayloadMapping, Secret, TargetPolicy, Webhook
+from unihooks import Dispatcher, EventSubscription, Limits, PayloadMapping, Secret, TargetPolicy, Webhook
+
+# The benchmarks have a webhook for each endpoint.
+LIMITS = Limits(webhooks_per_tenant=1_000_000, endpoints_per_tenant=1_000_000, deliveries_per_event=1_000_000)
 
 MAPPING = PayloadMapping(remove=["tags"], rename={"text": "body"})
 _AHEAD = 2_000
@@ -45,7 +48,7 @@ def opened(task: Task) -> Iterator[tuple[Dispatcher, Place]]:
 def dispatching(task: Task, one: Place, **options: Any) -> Iterator[Dispatcher]:
     """Yield a dispatcher that may send to the receiver."""
     targets = TargetPolicy(allow=["127.0.0.0/8"])
-    with Dispatcher(one.store, targets=targets, ssl_context=task.trust, **options) as dispatcher:
+    with Dispatcher(one.store, targets=targets, ssl_context=task.trust, limits=LIMITS, **options) as dispatcher:
         yield dispatcher
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import evolve, frozen
 from databases import place
 from deliveries import NAMES
+from durable import LIMITS
 from latency import beats
 from receiver import LET_GO, Receiver, wait_for
 from tables import Row, Table, percentile
@@ -99,7 +100,7 @@ def deliver(task: Task, count: Any) -> dict[str, float]:
     targets = TargetPolicy(allow=["127.0.0.0/8"], resolver=resolver)
     with (
         place(task.kind, task.dsn) as one,
-        Dispatcher(one.store, targets=targets, ssl_context=task.trust, deadline=20.0) as dispatcher,
+        Dispatcher(one.store, targets=targets, ssl_context=task.trust, deadline=20.0, limits=LIMITS) as dispatcher,
     ):
         _subscribe(dispatcher, task)
         try:

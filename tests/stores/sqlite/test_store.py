@@ -292,7 +292,7 @@ class TestWriting:
 
         def change_and_plan(connection):
             tx = SQLiteTransaction(connection, store.now)
-            configuration.add_webhook(tx, lost, 10)
+            configuration.add_webhook(tx, lost, at_most=10)
             planned = store._planner.plan(Within(tx), Lease(token=1, seconds=30), Capacity(1, 1), 10)
             assert [one.webhook_id for one in planned.claimed] == [lost.id]
             return 1 / 0
