@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import timedelta
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -18,10 +18,10 @@ from unihooks._contract.filters import name_position
 from unihooks._contract.statistics import HOUR, Activity, WebhookHealth, activity
 from unihooks._management.paging import Page, paginate
 from unihooks._management.settings import Settings
+from unihooks._management.signing_secrets import check_signing, checked_overlap, rotated, stamped
 from unihooks._management.test_events import TestEvent, find_endpoint, test_event
 from unihooks._message.mapping import Preview
 from unihooks._message.secrets import Secret, kind_of
-from unihooks._message.signing import Signer, valid_secrets
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import (
     check_choice,
@@ -40,11 +40,9 @@ from unihooks.abc import WebhookFilter
 from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook, StoreError
 
 _CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
-_MOST_OLD_SECRETS = 10
 _MOST_HOURS = 720
 _MOST_REASON = 200
 _HEALTHS = {"failing": True, "healthy": False}
-_MOST_OVERLAP = timedelta(days=7)
 
 Attempts = list[Attempt]
 SendTest = Callable[[TestEvent], Coroutine[Any, Any, Attempts]]
@@ -73,7 +71,7 @@ class Webhooks:
         tenant = check_tenant(tenant)
         _check_webhook(webhook, tenant)
         secrets = webhook.secrets or (Secret.generate(),)
-        _check_signing(secrets)
+        check_signing(secrets)
         now = self._settings.open_store.now()
         moment = from_us(now)
         added = evolve(
@@ -82,7 +80,7 @@ class Webhooks:
             tenant=tenant,
             version=1,
             endpoints=new_endpoints(self._bounded(webhook).endpoints, normaliser(self._targets), now),
-            secrets=_stamped(secrets, moment),
+            secrets=stamped(secrets, moment),
             created_at=moment,
             updated_at=moment,
             interval=_activation(now) if webhook.active else None,
@@ -188,13 +186,13 @@ class Webhooks:
         check_text("reason", reason, at_most=_MOST_REASON)
 
         def revise(current: Webhook) -> Webhook:
-            endpoint = _find_endpoint(current, endpoint_id)
+            endpoint = find_endpoint(current, endpoint_id)
             if not endpoint.enabled:
                 return current
             now = from_us(self._settings.open_store.now())
             return self._touched(current.with_endpoint(disabled(endpoint, reason, now)))
 
-        return _find_endpoint(self._revise(id, tenant, revise), endpoint_id)
+        return find_endpoint(self._revise(id, tenant, revise), endpoint_id)
 
     def rotate_secret(
         self,
@@ -208,16 +206,15 @@ class Webhooks:
 
         A new one is of the same kind as the current one: `v1` (HMAC) or `v1a` (Ed25519).
         """
-        lasting = _overlap(overlap)
+        lasting = checked_overlap(overlap)
         given = secret if secret is None or isinstance(secret, Secret) else Secret(secret)
         if given is not None:
-            _check_signing([given])
+            check_signing([given])
 
         def revise(current: Webhook) -> Webhook:
             fresh = given or Secret.generate(kind_of(current.secrets[0]))
             now = from_us(self._settings.open_store.now())
-            old = _expiring(current.secrets, now, now + lasting, fresh)
-            return self._touched(evolve(current, secrets=[*_stamped([fresh], now), *old]))
+            return self._touched(evolve(current, secrets=rotated(current.secrets, fresh, now, lasting)))
 
         return self._revise(id, tenant, revise).secrets[0]
 
@@ -352,14 +349,6 @@ def _activation(now: int) -> ActiveInterval:
     return ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
 
 
-def _overlap(value: timedelta | float) -> timedelta:
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        overlap = value if isinstance(value, timedelta) else timedelta(seconds=value)
-        if timedelta(0) <= overlap <= _MOST_OVERLAP:
-            return overlap
-    raise InvalidArgument("overlap must be seconds or a timedelta, from 0 to 7 days", name="overlap")
-
-
 def _check_webhook(webhook: object, tenant: str) -> None:
     if not isinstance(webhook, Webhook):
         raise InvalidWebhook("add takes a Webhook(name=..., endpoints=[...])", name="webhook")
@@ -377,26 +366,3 @@ def _listed(webhook_ids: object) -> Iterable[object]:
 def _check_version(version: object) -> None:
     if not isinstance(version, int | None) or isinstance(version, bool):
         raise InvalidArgument("version must be a whole number, as in webhook.version, or None", name="version")
-
-
-def _check_signing(secrets: Sequence[Secret]) -> None:
-    """Refuse secrets that could not sign: their deliveries would stay pending for ever."""
-    Signer(secrets)
-    if secrets[0].expires_at is not None:
-        raise InvalidWebhook("the current signing secret cannot expire; give it without expires_at", name="secrets")
-
-
-def _stamped(secrets: Iterable[Secret], now: datetime) -> tuple[Secret, ...]:
-    return tuple(
-        secret if secret.created_at else Secret(secret.reveal(), created_at=now, expires_at=secret.expires_at)
-        for secret in secrets
-    )
-
-
-def _expiring(secrets: Iterable[Secret], now: datetime, end: datetime, fresh: Secret) -> list[Secret]:
-    old = [
-        Secret(secret.reveal(), created_at=secret.created_at, expires_at=min(end, secret.expires_at or end))
-        for secret in valid_secrets(secrets, now)
-        if secret != fresh
-    ]
-    return valid_secrets(old, now)[:_MOST_OLD_SECRETS]
