@@ -16,13 +16,13 @@ from unihooks import (
     EventSubscription,
 )
 from unihooks._delivery.endpoint_queues import Leased
-from unihooks._delivery.engine import Engine, Limits
+from unihooks._delivery.engine import Engine, WorkerLimits
 from unihooks._delivery.sending import Sender
 from unihooks.abc import Capacity, Claimed, Lease, Work
 from unihooks.exceptions import StoreError
 from unihooks.testing import Answer
 
-LIMITS = Limits(concurrency=512, per_endpoint=32, lease=30, grace=22)
+LIMITS = WorkerLimits(concurrency=512, per_endpoint=32, lease=30, grace=22)
 
 
 # Draining.
@@ -146,7 +146,7 @@ async def test_a_request_starts_only_while_its_lease_has_the_whole_deadline_left
         return found(self, endpoint_ids)
 
     monkeypatch.setattr(type(store), "destinations", slow)
-    limits = Limits(concurrency=1, per_endpoint=1, lease=0.3, grace=3)
+    limits = WorkerLimits(concurrency=1, per_endpoint=1, lease=0.3, grace=3)
     async with Engine(dispatcher.settings, limits) as engine:
         await engine._take_work()
         await asyncio.wait(set(engine._sender._slots))
