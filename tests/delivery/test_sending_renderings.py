@@ -9,7 +9,7 @@ import pytest
 
 from unihooks import DeliveryState, PayloadMapping
 from unihooks._delivery.endpoint_queues import EndpointQueues
-from unihooks._delivery.engine import Engine, Limits
+from unihooks._delivery.engine import Engine, WorkerLimits
 from unihooks._message.rendering import Rendering
 
 RENAMED = PayloadMapping(rename={"text": "body"})
@@ -104,7 +104,7 @@ async def test_what_is_rendered_too_late_for_its_lease_is_given_back(new_dispatc
     monkeypatch.setattr(Rendering, "render", lambda *args: (gate.wait(10), whole(*args))[1])
     host.webhook(mapping=RENAMED)
     host.emit({"text": "x" * 20_000})
-    limits = Limits(concurrency=1, per_endpoint=1, lease=0.3, grace=3)
+    limits = WorkerLimits(concurrency=1, per_endpoint=1, lease=0.3, grace=3)
     async with Engine(dispatcher.settings, limits) as engine:
         await engine._take_work()
         await asyncio.sleep(0.2)

@@ -72,7 +72,7 @@ class EventQueue(ABC):
         """Return whether there are new events, and when an open lane is next due."""
 
     @abstractmethod
-    def plan(self, lease: Lease, capacity: Capacity, limit: int, *, most_per_event: int = MOST_PER_EVENT) -> Planned:
+    def plan(self, lease: Lease, capacity: Capacity, limit: int, most_per_event: int = MOST_PER_EVENT) -> Planned:
         """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
 
         Events are claimed first, then the tenants' configuration are read, then `plan_event` decides.

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from typing import Any, Self, TypeVar
 
 from attrs import frozen
@@ -206,8 +205,8 @@ class Engine:
 
     async def _plan(self) -> None:
         lease, start_by = self._new_lease()
-        plan = partial(self._store.plan, most_per_event=self._settings.limits.deliveries_per_event)
-        planned = await self._leased(plan, lease, self._queues.capacity(), _PLAN_EVENTS)
+        most = self._settings.limits.deliveries_per_event
+        planned = await self._leased(self._store.plan, lease, self._queues.capacity(), _PLAN_EVENTS, most)
         self._planned += planned.events
         self._sender.start(planned.claimed, start_by)
         has_planned = bool(planned.events or planned.deliveries)

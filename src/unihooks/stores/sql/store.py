@@ -106,7 +106,7 @@ class SQLStore(Store):
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         return self._database.watch(changed)
 
-    def plan(self, lease: Lease, capacity: Capacity, limit: int, *, most_per_event: int = MOST_PER_EVENT) -> Planned:
+    def plan(self, lease: Lease, capacity: Capacity, limit: int, most_per_event: int = MOST_PER_EVENT) -> Planned:
         self._clock_steps.follow(self._database)
         return self._planner.plan(self._database, lease, capacity, limit, most_per_event)
 
