@@ -122,6 +122,9 @@ def test_a_closed_dispatcher_answers_every_verb_with_an_error(tmp_path, verb):
 
 async def test_a_closed_dispatcher_answers_its_awaitable_verbs_with_an_error(host):
     await host.dispatcher.aclose()
+    with pytest.raises(StoreError, match="this dispatcher is closed"):
+        async with host.dispatcher.arunning():
+            pytest.fail("a closed dispatcher must not run")
     for verb in ("aemit", "aemit_many"):
         given = ("chat", "x", 1)
         with pytest.raises(StoreError, match="this dispatcher is closed"):

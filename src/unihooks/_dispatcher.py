@@ -258,6 +258,7 @@ class Dispatcher:
     @asynccontextmanager
     async def arunning(self, **worker_options: Any) -> AsyncIterator[Worker]:
         """Run a worker inside the running event loop while the block runs, as in an ASGI application's lifespan."""
+        _ = self.settings.open_store
         worker = Worker(self, **worker_options)
         serving = asyncio.create_task(worker.serve(), name="unihooks-worker")
         try:

@@ -71,7 +71,7 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._threads = Threads(_STORE_THREADS, "unihooks-worker")
+        self._threads = Threads(_STORE_THREADS, "unihooks-store-call")
         self._transport = self._settings.new_transport()
         self._hooks = Hooks(self._settings, self._state.changed)
         self._results = ResultBatcher(self._store, self.offload, self._on_recorded)
