@@ -13,25 +13,47 @@ class _Sequence:
     """The source of identifiers: milliseconds, then random bits that are counted up within one millisecond."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.process = os.getpid()
+        self._lock = threading.RLock()
+        self._is_counting = False
         self._millisecond = -1
         self._stem = ""
         self._tail = 0
 
     def next(self, prefix: str, millisecond: int) -> str:
         with self._lock:
-            number = self._step(millisecond)
-            return prefix + self._stem + _PAIRS[number]
+            if self._is_counting:
+                # A finaliser or a signal handler has interrupted this, and what is half counted would be used twice.
+                return _Sequence().next(prefix, millisecond)
+            self._is_counting = True
+            try:
+                number = self._step(millisecond)
+                return prefix + self._stem + _PAIRS[number]
+            except BaseException:
+                self._millisecond = -1
+                raise
+            finally:
+                self._is_counting = False
 
     def several(self, prefix: str, millisecond: int, count: int) -> list[str]:
         made: list[str] = []
         with self._lock:
-            while len(made) < count:
-                first = self._step(millisecond)
-                last = min(first + count - len(made), len(_PAIRS))
-                stem = prefix + self._stem
-                made += [stem + pair for pair in _PAIRS[first:last]]
-                self._tail += last - first - 1
+            if self._is_counting:
+                # A finaliser or a signal handler has interrupted this, and what is half counted would be used twice.
+                return _Sequence().several(prefix, millisecond, count)
+            self._is_counting = True
+            try:
+                while len(made) < count:
+                    first = self._step(millisecond)
+                    last = min(first + count - len(made), len(_PAIRS))
+                    stem = prefix + self._stem
+                    made += [stem + pair for pair in _PAIRS[first:last]]
+                    self._tail += last - first - 1
+            except BaseException:
+                self._millisecond = -1
+                raise
+            finally:
+                self._is_counting = False
         return made
 
     def _step(self, millisecond: int) -> int:
@@ -58,13 +80,12 @@ _STEM_SHIFTS = tuple(range(70, 0, -10))
 _sequence = _Sequence()
 
 
-def _restart_sequence() -> None:
+def _own_sequence() -> _Sequence:
     # A forked child would repeat its parent's identifiers, and could wait forever for a lock held during the fork.
     global _sequence  # noqa: PLW0603
-    _sequence = _Sequence()
-
-
-os.register_at_fork(after_in_child=_restart_sequence)
+    if _sequence.process != os.getpid():
+        _sequence = _Sequence()
+    return _sequence
 
 
 def new_id(prefix: str, at: int) -> str:
@@ -72,12 +93,12 @@ def new_id(prefix: str, at: int) -> str:
 
     Those that one process makes for the same millisecond sort in the order in which they were made.
     """
-    return _sequence.next(prefix, max(at, 0) // 1000)
+    return _own_sequence().next(prefix, max(at, 0) // 1000)
 
 
 def new_ids(prefix: str, at: int, count: int) -> list[str]:
     """Return the identifiers that `count` calls of `new_id` would make."""
-    return _sequence.several(prefix, max(at, 0) // 1000, count)
+    return _own_sequence().several(prefix, max(at, 0) // 1000, count)
 
 
 def first_id(prefix: str, at: int) -> str:

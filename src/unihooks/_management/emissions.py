@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from unihooks._base.ids import new_id
+from unihooks._base.ids import new_id, new_ids
 from unihooks._contract.planning import NewEvent
 from unihooks._management.option_checks import kind_of
 from unihooks._message.payload import encode, unordered
@@ -39,14 +39,16 @@ class EventMaker:
         """Return an event that the store can insert, or raise what is wrong with it."""
         tenant = check_tenant(tenant)
         checked = self._checked(product, event_type, payload)
-        return _new_event(checked, tenant, key, self._store.now())
+        now = self._store.now()
+        return _new_event(new_id("evt_", now), checked, tenant, key, now)
 
     def make_many(self, emissions: Iterable[Emission], tenant: str) -> list[NewEvent]:
         """Do what `make` does for each, at one time."""
         tenant = check_tenant(tenant)
         checked = [(self._checked(one.product, one.event_type, one.payload), one.idempotency_key) for one in emissions]
         now = self._store.now()
-        return [_new_event(event, tenant, key, now) for event, key in checked]
+        ids = new_ids("evt_", now, len(checked))
+        return [_new_event(id_, event, tenant, key, now) for id_, (event, key) in zip(ids, checked, strict=True)]
 
     def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
         if self._catalog is None:
@@ -79,9 +81,9 @@ def _emission(number: int, one: object) -> Emission:
     raise InvalidPayload(f"events[{number}] is not one of {_TRIPLES}; give it as a tuple", name="events")
 
 
-def _new_event(checked: tuple[str, str, bytes], tenant: str, key: str | None, now: int) -> NewEvent:
+def _new_event(id_: str, checked: tuple[str, str, bytes], tenant: str, key: str | None, now: int) -> NewEvent:
     digest = None if key is None else _digest(*checked)
-    return NewEvent(new_id("evt_", now), tenant, *checked, now, check_key(key), digest)
+    return NewEvent(id_, tenant, *checked, now, check_key(key), digest)
 
 
 def _digest(product: str, event_type: str, body: bytes) -> bytes:

@@ -24,7 +24,7 @@ class FakeClock:
         if start.tzinfo is None:
             raise ValueError("start has no time zone; pass an aware datetime")
         self._now = start.astimezone(UTC)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"FakeClock({self.now.isoformat()})"

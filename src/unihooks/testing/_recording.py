@@ -38,7 +38,7 @@ class RecordingDispatcher:
         check_kinds(catalog=catalog)
         check_clock(clock)
         self._maker = EventMaker(_Time(clock or system_clock), catalog)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._kept: dict[_Key, _Kept] = {}
 
     @property

@@ -73,7 +73,7 @@ class TestSynchronous:
 
     def test_store_of_another_id_is_another_database(self, store, host):
         assert not stored_ids(store)
-        store._postgres._opened.store_id = "sto_other"
+        store._postgres._unchecked().store_id = "sto_other"
         with pytest.raises(StoreError, match="another database"):
             store.emit_on(host.connection, make_event(store))
         host.run("SELECT 1")

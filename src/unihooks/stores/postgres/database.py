@@ -16,6 +16,7 @@ from unihooks.stores.postgres.prepared import called
 from unihooks.stores.postgres.signals import Signals
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import NOW, STATEMENTS, PostgresTransaction, Schema, fetch_sets
+from unihooks.stores.sql.opening import PerProcess, inside
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate
 from unihooks.stores.sql.transaction import Call, Database, Submission, Transaction
 
@@ -59,9 +60,14 @@ class _Opened:
         self.pool = Pool(dsn, size)
         self.signals = Signals(self.pool, database.schema, database.watchers)
         self.emitter = Emitter(
-            self.pool, database.schema, database.time, ready=database.ready, notify=self.signals.notify
+            self.pool,
+            database.schema,
+            database.time,
+            ready=lambda: database.check(self),
+            notify=self.signals.notify,
         )
         self.store_id: str | None = None
+        self.checking = threading.RLock()
 
     def close(self) -> None:
         self.emitter.stop()
@@ -72,7 +78,7 @@ class _Opened:
 class PostgresDatabase(Database):
     """The database at `dsn`; each transaction has a connection that nobody else uses meanwhile.
 
-    `lost` is told when what is remembered of it is no longer so, as after a fork.
+    `lost` is told when it is opened, since what is remembered of it may no longer be so, as after a fork.
     """
 
     def __init__(self, dsn: str, schema: str, *, migrate: bool, size: int, lost: Callable[[], None]) -> None:
@@ -83,8 +89,7 @@ class PostgresDatabase(Database):
         self._dsn = dsn
         self._size = size
         self._migrates = migrate
-        self._lock = threading.RLock()
-        self._opened: _Opened | None = None
+        self._process = PerProcess(self._start)
         self.watchers: set[Callable[[], None]] = set()
         self._lost = lost
 
@@ -94,7 +99,7 @@ class PostgresDatabase(Database):
 
     @property
     def opened_id(self) -> str | None:
-        opened = self._opened
+        opened = self._process.opened
         return None if opened is None else opened.store_id
 
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:
@@ -117,8 +122,8 @@ class PostgresDatabase(Database):
         return self._reading(self._alone, work)
 
     def emit(self, submission: Submission) -> None:
-        while not self._unchecked().emitter.emit(submission):
-            pass
+        while not (opened := self._unchecked()).emitter.emit(submission):
+            self._process.close(opened)
 
     def change_token(self) -> object:
         return self._unchecked().signals.token()
@@ -131,8 +136,11 @@ class PostgresDatabase(Database):
         self._unchecked().signals.notify()
 
     def migrate(self) -> list[str]:
+        return self._migrate(self._unchecked().pool)
+
+    def _migrate(self, pool: Pool) -> list[str]:
         try:
-            with self._transaction(self._unchecked().pool, _WRITE) as tx:
+            with self._transaction(pool, _WRITE) as tx:
 
                 def run(script: str) -> None:
                     # Asked first: IF NOT EXISTS would need the right to create one even where it is there.
@@ -145,38 +153,35 @@ class PostgresDatabase(Database):
             raise explained(error) from error
 
     def close(self) -> None:
-        with self._lock:
-            opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
+        self._process.close()
 
     def after_fork_in_child(self) -> None:
-        _inherited.append((self._lock, self._opened))
-        self._lock = threading.RLock()
-        self._opened = None
-        self._lost()
+        """Nothing is open in the child yet."""
 
-    def ready(self) -> None:
+    def check(self, opened: _Opened) -> None:
         """Create or check the schema, once in each process."""
-        self._open()
+        with opened.checking:
+            before, inside.is_busy = inside.is_busy, True
+            try:
+                if opened.store_id is None:
+                    opened.store_id = self._checked(opened.pool)
+            finally:
+                inside.is_busy = before
+
+    def _start(self) -> _Opened:
+        driver()
+        self._lost()
+        return _Opened(self, self._dsn, self._size)
 
     def _unchecked(self) -> _Opened:
-        opened = self._opened
-        if opened is not None:
-            return opened
-        with self._lock:
-            if self._opened is None:
-                driver()
-                self._opened = _Opened(self, self._dsn, self._size)
-            return self._opened
+        return self._process.get()
 
     def _open(self) -> _Opened:
         opened = self._unchecked()
-        if opened.store_id is not None:
-            return opened
-        with self._lock:
-            if opened.store_id is None:
-                opened.store_id = self._checked(opened.pool)
+        if opened.store_id is None:
+            if inside.is_busy:
+                inside.refuse()
+            self.check(opened)
         return opened
 
     def _checked(self, pool: Pool) -> str:
@@ -188,7 +193,7 @@ class PostgresDatabase(Database):
                 raise
         except driver().Error as error:
             raise explained(error) from error
-        self.migrate()
+        self._migrate(pool)
         return self._checked(pool)
 
     def _ask_time(self) -> None:
@@ -266,6 +271,3 @@ class PostgresDatabase(Database):
             self.time.learn(told, before)
         tx.now = told if self.time.clock is None else self.time.now()
         return tx
-
-
-_inherited: list[object] = []

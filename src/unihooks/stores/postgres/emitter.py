@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
 from unihooks.stores.sql.emitting import event_of, events_of, insert_keyed, one_by_one_if_refused, resolve
+from unihooks.stores.sql.jobs import JobThread
 from unihooks.stores.sql.transaction import Call, Row, Submission
 
 if TYPE_CHECKING:
@@ -60,61 +59,34 @@ class Emitter:
 _Insert = Callable[..., tuple[list[EmitOutcome], int | None]]
 
 
-class _Queue:
+class _Queue(JobThread[Submission]):
     """A queue, the thread that empties it, and the connection that it inserts on."""
 
     def __init__(self, emitter: Emitter, insert: _Insert) -> None:
+        super().__init__("unihooks-postgres-emitter")
         self._emitter = emitter
         self._insert = insert
-        self._changed = threading.Condition()
-        self._submissions: deque[Submission] = deque()
-        self._stopping = False
-        self._thread: threading.Thread | None = None
         self._connection: psycopg.Connection[Any] | None = None
 
-    def add(self, submission: Submission) -> bool:
-        with self._changed:
-            if self._stopping:
-                return False
-            submission.waiter.set_running_or_notify_cancel()
-            self._submissions.append(submission)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="unihooks-postgres-emitter", daemon=True)
-                self._thread.start()
-            self._changed.notify()
-        return True
+    def _work(self) -> None:
+        [line], taken = self._lines, self._taken
+        count = size = 0
+        while line and count < _EVENTS_PER_GROUP and size < _BYTES_PER_GROUP and self._take(line):
+            count += len(taken[-1].events)
+            size += sum(len(event.body or b"") for event in taken[-1].events)
+        try:
+            self._emitter.ready()
+            events = [event for one in taken for event in one.events]
+            resolve(taken, one_by_one_if_refused(self._try, events, is_of_one_row) if events else [])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is these events' outcome
+            failure = explained(error) if isinstance(error, driver().Error) else error
+            resolve(taken, [failure for one in taken for _ in one.events])
+        self._emitter.notify()
 
-    def stop(self) -> None:
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-    def _run(self) -> None:
-        while taken := self._take():
-            try:
-                self._emitter.ready()
-                events = [event for one in taken for event in one.events]
-                resolve(taken, one_by_one_if_refused(self._try, events, is_of_one_row) if events else [])
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is these events' outcome
-                failure = explained(error) if isinstance(error, driver().Error) else error
-                resolve(taken, [failure for one in taken for _ in one.events])
-            self._emitter.notify()
-        self._drop()
-
-    def _take(self) -> list[Submission]:
-        with self._changed:
-            while not self._submissions and not self._stopping:
-                self._changed.wait()
-            taken: list[Submission] = []
-            count = size = 0
-            while self._submissions and count < _EVENTS_PER_GROUP and size < _BYTES_PER_GROUP:
-                taken.append(self._submissions.popleft())
-                count += len(taken[-1].events)
-                size += sum(len(event.body or b"") for event in taken[-1].events)
-            return taken
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _try(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
         repeated = False
@@ -138,16 +110,11 @@ class _Queue:
             tx = PostgresTransaction(self._connection, self._emitter.schema, 0)
             outcomes, told = self._insert(tx, events, own_times=own_times, repeated=repeated)
         except BaseException:
-            self._drop()
+            self._close()
             raise
         if told is not None and not own_times:
             clock.learn(told, before)
         return outcomes
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def _insert_plain(

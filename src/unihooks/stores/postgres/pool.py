@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from unihooks.exceptions import StoreError
@@ -31,8 +32,11 @@ class Pool:
 
     def __init__(self, dsn: str, size: int) -> None:
         self._dsn = dsn
-        self._room = threading.BoundedSemaphore(size)
-        self._lock = threading.Lock()
+        # No locks: a finaliser that interrupts who holds one, and needs it, would wait without end.
+        self._places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(size):
+            self._places.put(None)
+        self._borrower = _Borrower()
         self._idle: list[Connection[Any]] = []
         self._closed = False
 
@@ -60,42 +64,60 @@ class Pool:
     @contextmanager
     def lent(self) -> Iterator[Connection[Any]]:
         """Lend a connection; it goes back unless it broke or is left within a transaction."""
-        if not self._room.acquire(timeout=_PATIENCE_SECONDS):
-            raise StoreError("all connections stayed busy; raise max_connections", name="max_connections")
+        # Who interrupts a borrower of this very thread must not wait for it.
+        seconds = 0 if self._borrower.has_one else _PATIENCE_SECONDS
+        places: list[None] = []
         try:
+            self._enter(places, seconds)
+            self._borrower.has_one = True
             connection = self._take()
             try:
                 yield connection
             finally:
                 self._give_back(connection)
         finally:
-            self._room.release()
+            if seconds:
+                self._borrower.has_one = False
+            for place in places:
+                self._places.put(place)
 
     def forget_idle(self) -> None:
         """Close what waits to be lent, as after the server went away."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def close(self) -> None:
         """Close what is idle now, and the rest when it comes back."""
         self._closed = True
         self.forget_idle()
 
+    def _enter(self, places: list[None], seconds: float) -> None:
+        try:
+            # One step of the interpreter, so that a signal handler that raises cannot lose the place.
+            places += map(self._places.get, [True], [seconds])
+        except Empty:
+            sentence = "all connections stayed busy; raise max_connections"
+            raise StoreError(sentence, name="max_connections") from None
+
     def _take(self) -> Connection[Any]:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        with suppress(IndexError):
+            return self._idle.pop()
         return self.connect()
 
     def _give_back(self, connection: Connection[Any]) -> None:
-        if not connection.closed and connection.info.transaction_status == 0:
-            with self._lock:
-                if not self._closed:
-                    self._idle.append(connection)
-                    return
-        connection.close()
+        if connection.closed or connection.info.transaction_status:
+            connection.close()
+            return
+        self._idle.append(connection)
+        if self._closed:
+            self.forget_idle()
+
+
+class _Borrower(threading.local):
+    """Whether this thread has a connection."""
+
+    has_one = False
 
 
 def _check_encoding(connection: Connection[Any]) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Any
+from queue import SimpleQueue
 
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.errors import driver
@@ -35,45 +35,47 @@ class Signals:
         self._own: set[int] = set()
         # One channel per schema; its name has no quotes and is short enough whatever the schema's is.
         self._channel = f"unihooks_{hashlib.sha256(schema.name.encode()).hexdigest()[:16]}"
-        self._lock = threading.Lock()
         self._heard = 0
         self._listening = False
-        self._due = threading.Event()
+        self._is_due = False
+        self._due: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
-        self._threads: dict[str, threading.Thread] = {}
+        self._threads = {
+            "listener": threading.Thread(target=self._listen, name="unihooks-postgres-listener", daemon=True),
+            "notifier": threading.Thread(target=self._notify, name="unihooks-postgres-notifier", daemon=True),
+        }
+        self._unstarted = list(self._threads)
 
     def token(self) -> object:
         """Return what differs when something was heard, and now and then without."""
-        self._ensure("listener", self._listen)
+        self._ensure("listener")
         return self._heard, int(time.monotonic() / (_POLL_LISTENING if self._listening else _POLL_DEAF))
 
     def notify(self) -> None:
         """Let others look, soon and in a transaction of its own; calls at the same time become one."""
-        if not self._due.is_set():
-            self._due.set()
-            self._ensure("notifier", self._notify)
+        if not self._is_due:
+            self._is_due = True
+            self._due.put(None)
+        self._ensure("notifier")
 
     def stop(self) -> None:
         """End the threads; what is still to be told is told, which ends the listener's waiting, too."""
-        if "listener" in self._threads:
-            self._ensure("notifier", self._notify)
+        if "listener" not in self._unstarted:
+            self._ensure("notifier")
+        self._unstarted.clear()
         self._stopping.set()
-        self._due.set()
-        with self._lock:
-            threads = list(self._threads.values())
-        for thread in threads:
-            if thread is not threading.current_thread():
-                # It may be waiting for a server that does not answer.
+        self._due.put(None)
+        for thread in self._threads.values():
+            # It may be waiting for a server that does not answer; and an interrupted start is not waited for.
+            with suppress(RuntimeError):
                 thread.join(_STOP_SECONDS)
 
-    def _ensure(self, name: str, target: Any) -> None:
-        if name in self._threads:
-            return
-        with self._lock:
-            if name not in self._threads and not self._stopping.is_set():
-                thread = threading.Thread(target=target, name=f"unihooks-postgres-{name}", daemon=True)
-                self._threads[name] = thread
-                thread.start()
+    def _ensure(self, name: str) -> None:
+        # No lock, which a finaliser might find held by what it interrupts: whoever removes the name starts the thread.
+        if name in self._unstarted:
+            with suppress(ValueError, RuntimeError):
+                self._unstarted.remove(name)
+                self._threads[name].start()
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
@@ -106,11 +108,11 @@ class Signals:
         # Nobody waits for these, so they need not reach the disk.
         statement = f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {self._channel}; COMMIT"
         while True:
-            self._due.wait()
+            self._due.get()
             if self._listening:
                 # A worker of this process has been told already; it comes first.
                 self._stopping.wait(_WORKER_FIRST)
-            self._due.clear()
+            self._is_due = False
             with suppress(driver().Error, StoreError), self._pool.lent() as connection:
                 self._own.add(connection.info.backend_pid)
                 connection.execute(statement.encode())

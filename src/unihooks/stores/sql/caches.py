@@ -43,7 +43,7 @@ class Subscribers:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._cache: OrderedDict[_Key, tuple[int, _Page]] = OrderedDict()
         self._size = 0
 

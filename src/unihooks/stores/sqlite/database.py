@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib.resources import files
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import field, frozen
 
 from unihooks._contract.planning import NewEvent
 from unihooks.exceptions import StoreError
+from unihooks.stores.sql.opening import PerProcess
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate, version_of
 from unihooks.stores.sql.transaction import Call, Database, StoreClock, Submission, Transaction
 from unihooks.stores.sqlite.errors import explaining, is_busy, no_tables, retrying
@@ -83,7 +84,7 @@ class _Opened:
     writer: Writer
     readers: _Readers
     _watch: sqlite3.Connection
-    _watching: threading.Lock = field(factory=threading.Lock)
+    _watching: Any = field(factory=threading.RLock)
 
     def data_version(self) -> int:
         with self._watching:
@@ -122,9 +123,8 @@ class SQLiteDatabase(Database):
         self._inserted = inserted
         self._lost = lost
         self._durable = durable
-        self._lock = threading.RLock()
-        self._emptying = threading.Lock()
-        self._opened: _Opened | None = None
+        self._process = PerProcess(self._start)
+        self._emptying = threading.RLock()
         self._times_opened = 0
         self._id_seen: str | None = None
         self._is_utf8 = True
@@ -136,7 +136,7 @@ class SQLiteDatabase(Database):
 
     @property
     def opened_id(self) -> str | None:
-        opened = self._opened
+        opened = self._process.opened
         return self._id_seen if opened is None else opened.store_id
 
     def id_for_host(self) -> str:
@@ -167,8 +167,8 @@ class SQLiteDatabase(Database):
             tx.opening = tx.pipeline(*opening)
             return work(tx)
 
-        while (one_shot := self._open().writer.call(begun)) is None:
-            pass
+        while (one_shot := (opened := self._open()).writer.call(begun)) is None:
+            self._process.close(opened)
         done: T = one_shot.result()
         return done
 
@@ -177,8 +177,8 @@ class SQLiteDatabase(Database):
             return work(SQLiteTransaction(connection, self.time.now, is_utf8=self._is_utf8))
 
     def emit(self, submission: Submission) -> None:
-        while not self._open().writer.emit(submission):
-            pass
+        while not (opened := self._open()).writer.emit(submission):
+            self._process.close(opened)
 
     def migrate(self) -> list[str]:
         with explaining(self.path), closing(self._connect()) as connection:
@@ -202,53 +202,41 @@ class SQLiteDatabase(Database):
         self._open().writer.shorten_soon()
 
     def close(self) -> None:
-        with self._lock:
-            opened, self._opened = self._opened, None
-            self._id_seen = None
-            if opened is not None:
-                opened.close()
+        self._id_seen = None
+        self._process.close()
 
     def before_fork(self) -> None:
         # SQLite must not be open across a fork: nobody opens it until that is done.
-        self._forking = self._lock.acquire(timeout=_PATIENCE)
+        self._forking = self._process.hold(_PATIENCE)
         if self._forking:
             self.close()
 
     def after_fork_in_parent(self) -> None:
         if self._forking:
-            self._lock.release()
+            self._process.release()
 
     def after_fork_in_child(self) -> None:
-        # Whatever could not be closed is kept, since closing it here would harm the parent.
-        _inherited.append((self._lock, self._opened))
-        self._lock = threading.RLock()
-        self._emptying = threading.Lock()
-        self._opened = None
+        self._emptying = threading.RLock()
 
     def _open(self) -> _Opened:
-        opened = self._opened
-        if opened is not None:
-            return opened
-        with self._lock, explaining(self.path):
-            if self._opened is None:
-                self._opened = self._start()
-                self._times_opened += 1
-                self._lost()
-            return self._opened
+        return self._process.get()
 
     def _start(self) -> _Opened:
         self._check_is_there()
-        connection = self._connect()
-        try:
-            if self._migrates:
-                self._use_wal(connection)
-            store_id = self._checked(connection)
-            self._is_utf8 = connection.execute("PRAGMA main.encoding").fetchone()[0] == "UTF-8"
-            watch = self._connect()
-        except BaseException:
-            connection.close()
-            raise
-        writer = Writer(connection, self.path, self._inserted, self._lost)
+        with explaining(self.path):
+            connection = self._connect()
+            try:
+                if self._migrates:
+                    self._use_wal(connection)
+                store_id = self._checked(connection)
+                self._is_utf8 = connection.execute("PRAGMA main.encoding").fetchone()[0] == "UTF-8"
+                watch = self._connect()
+            except BaseException:
+                connection.close()
+                raise
+            writer = Writer(connection, self.path, self._inserted, self._lost)
+        self._times_opened += 1
+        self._lost()
         return _Opened(store_id, writer, _Readers(self._connect), watch)
 
     def _check_is_there(self) -> None:
@@ -292,6 +280,13 @@ class SQLiteDatabase(Database):
             os.close(made)
 
     def _connect(self, busy_timeout: float | None = None) -> sqlite3.Connection:
+        if self._process.is_open_in_parent:
+            # SQLite takes the parent's locks for its own: once the parent closes the file, events would be lost.
+            raise StoreError(
+                f"{self.path} was open when this process was forked without Python's knowledge; use it only after that "
+                "(uWSGI: lazy-apps)",
+                name="path",
+            )
         self._make_private()
         connection = sqlite3.connect(
             self.path,
@@ -312,6 +307,3 @@ class SQLiteDatabase(Database):
             connection.close()
             raise
         return connection
-
-
-_inherited: list[object] = []

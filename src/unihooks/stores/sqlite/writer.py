@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from operator import attrgetter
@@ -18,6 +16,7 @@ from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.emitting import events_of, insert_keyed, one_by_one_if_refused
+from unihooks.stores.sql.jobs import JobThread, ended
 from unihooks.stores.sql.transaction import Submission
 from unihooks.stores.sqlite.errors import explained, retrying
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
@@ -48,7 +47,7 @@ class _Job:
         self.outcome: Any = None
 
 
-class Writer:
+class Writer(JobThread[_Job]):
     """The one connection that writes, and the thread that uses it.
 
     `inserted` is told of events within the transaction, `lost` when one did not last.
@@ -61,6 +60,8 @@ class Writer:
         inserted: Callable[[Sequence[NewEvent]], None],
         lost: Callable[[], None],
     ) -> None:
+        super().__init__("unihooks-sqlite-writer", lines=2)
+        self._emits, self._calls = self._lines
         self._connection = connection
         # SQLite's own waiting sleeps ever longer, up to 100 ms: beside another process that writes all the
         # time, that is many times what the lock is held for.
@@ -72,108 +73,52 @@ class Writer:
         self._log_open = _file_at(self._log, may_be_empty=True)
         self._inserted = inserted
         self._lost = lost
-        self._gate = threading.Lock()
-        self._bell = threading.Lock()
-        self._bell.acquire()
-        self._idle = False
-        self._emits: deque[_Job] = deque()
-        self._calls: deque[_Job] = deque()
-        self._stopping = False
         self._next_look = 0.0
         self._longest_log = _LONG_LOG
-        self._thread = threading.Thread(target=self._run, name="unihooks-sqlite-writer", daemon=True)
-        self._thread.start()
 
     def emit(self, submission: Submission) -> bool:
         """Queue events for insertion; False if the writer has been stopped."""
-        return self._queue(self._emits, _Job(submission.events, submission.waiter))
+        return self.add(_Job(submission.events, submission.waiter))
 
     def call(self, work: Work) -> OneShot | None:
         """Queue a function of the connection for a thread that will wait; None if the writer has been stopped."""
         waiter = OneShot()
-        return waiter if self._queue(self._calls, _Job(work, waiter)) else None
+        return waiter if self.add(_Job(work, waiter), line=1) else None
 
-    def stop(self) -> None:
-        """Finish what is queued, then end the thread and close the connection."""
-        with self._gate:
-            self._stopping = True
-            self._ring()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+    def _work(self) -> None:
+        try:
+            self._transact()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
+            self._roll_back()
+            self._lost()
+            for job in self._taken:
+                job.outcome = self._explained(error)
+        _resolve(self._taken)
+        self._shorten_log()
 
     def shorten_soon(self) -> None:
         """Cut the write-ahead log, however short it is, once a commit finds no reader in the way."""
         self._longest_log = 0
 
-    def _queue(self, jobs: deque[_Job], job: _Job) -> bool:
-        with self._gate:
-            if self._stopping:
-                return False
-            jobs.append(job)
-            self._ring()
-        return True
-
-    def _ring(self) -> None:
-        # Two plain locks; a Condition's waiter would have to win the gate back from those who emit.
-        if self._idle:
-            self._idle = False
-            self._bell.release()
-
-    def _run(self) -> None:
-        while self._wait():
-            emits = self._take_emits()
-            if not emits and not self._calls:
-                continue
-            done: list[_Job] = []
-            try:
-                self._transact(emits, done)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
-                self._roll_back()
-                self._lost()
-                for job in done:
-                    job.outcome = self._explained(error)
-            _resolve(done)
-            self._shorten_log()
+    def _close(self) -> None:
         self._connection.close()
 
-    def _wait(self) -> bool:
-        with self._gate:
-            if self._emits or self._calls:
-                return True
-            if self._stopping:
-                return False
-            self._idle = True
-        self._bell.acquire()
-        return True
-
-    def _take_emits(self) -> list[_Job]:
-        taken: list[_Job] = []
-        capacity = _EVENTS_PER_GROUP
-        while self._emits and capacity > 0:
-            job = self._emits.popleft()
-            if job.waiter.set_running_or_notify_cancel():
-                taken.append(job)
-                capacity -= len(job.task)
-        return taken
-
-    def _transact(self, emits: list[_Job], done: list[_Job]) -> None:
-        done.extend(emits)
+    def _transact(self) -> None:
         deadline = time.monotonic() + _PATIENCE
-        begun = False
-        if emits:
+        capacity = _EVENTS_PER_GROUP
+        while self._emits and capacity > 0 and self._take(self._emits):
+            capacity -= len(self._taken[-1].task)
+        if self._taken:
             self._begin()
-            begun = True
-            self._insert(emits)
-        while self._calls:
-            job = self._calls.popleft()
-            done.append(job)
-            if not begun:
+            self._insert(self._taken)
+        while self._calls and self._take(self._calls):
+            alone = len(self._taken) == 1
+            if alone:
                 self._begin()
-                begun = True
-            self._call(job, alone=len(done) == 1)
+            self._call(self._taken[-1], alone=alone)
             if time.monotonic() > deadline:
                 break
-        if begun:
+        if self._taken:
             self._connection.execute("COMMIT")
 
     def _begin(self) -> None:
@@ -249,6 +194,8 @@ class Writer:
         return not busy
 
     def _explained(self, error: BaseException) -> BaseException:
+        if not isinstance(error, Exception):
+            return ended(error)
         if not isinstance(error, sqlite3.Error):
             return error
         failure = explained(error, self._path)
