@@ -5,7 +5,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from unihooks._base.ids import _restart_sequence, new_id, new_ids
+from interruptions import interrupted
+
+from unihooks._base.ids import new_id, new_ids
 
 SECOND = 1_000_000
 
@@ -38,12 +40,20 @@ def test_ids_are_unique_between_threads():
     assert len(set(ids)) == 4000
 
 
-def test_a_forked_child_does_not_continue_its_parents_sequence():
+def test_a_forked_child_does_not_continue_its_parents_sequence(monkeypatch):
     before = new_id("x_", SECOND)
-    _restart_sequence()
+    monkeypatch.setattr("os.getpid", lambda: -1)
     after = new_id("x_", SECOND)
     assert before[:12] == after[:12]
     assert before[12:24] != after[12:24]
+
+
+def test_ids_are_unique_wherever_the_making_of_one_interrupts_that_of_others():
+    made = []
+    steps = interrupted(lambda: made.extend(new_ids("x_", SECOND, 3)), lambda: made.append(new_id("x_", SECOND)))
+    steps += interrupted(lambda: made.append(new_id("x_", SECOND)), lambda: made.extend(new_ids("x_", SECOND, 3)))
+    assert steps > 100
+    assert len(set(made)) == len(made)
 
 
 def test_two_processes_make_different_ids():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
@@ -84,6 +85,16 @@ def library_error(error: BaseException) -> BaseException | None:
 def sqlstate(error: BaseException) -> str | None:
     """Return the five characters by which PostgreSQL tells errors apart."""
     return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
+def is_within_psycopg() -> bool:
+    """Say whether this thread is in the middle of a call of psycopg 3, whose connections would wait for themselves."""
+    frame = sys._getframe() if "psycopg" in sys.modules else None  # noqa: SLF001 - inspect.currentframe does the same
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("psycopg."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_of(error: BaseException, kinds: set[tuple[str, str]]) -> bool:

@@ -12,7 +12,14 @@ from unihooks._base.awaitable import in_own_thread
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
 from unihooks.exceptions import StoreError
-from unihooks.stores.host.connections import afetch, driver_error, fetch, library_error, recognise
+from unihooks.stores.host.connections import (
+    afetch,
+    driver_error,
+    fetch,
+    is_within_psycopg,
+    library_error,
+    recognise,
+)
 from unihooks.stores.sql.emitting import stored_event
 from unihooks.stores.sql.store import SQLStore
 
@@ -39,6 +46,9 @@ class HostEmitter:
 
     def emit(self, connection: Any, event: NewEvent, **more: Any) -> Event:
         """Insert the event with one statement on a synchronous connection; `more` are created_at and store_id."""
+        if is_within_psycopg():
+            sentence = "a finaliser or a signal handler found the connection in use by this very thread"
+            raise StoreError(sentence, name="connection")
         with self._explaining():
             rows = fetch(connection, self.statement, asdict(event) | more)
         return self._answer(event, rows)

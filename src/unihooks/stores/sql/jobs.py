@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -49,6 +50,10 @@ class JobThread(ABC, Generic[J]):
         """Queue a job; False if the thread takes no more."""
         if inside.is_busy:
             inside.refuse()
+        if sys.is_finalizing():
+            raise StoreError(
+                "the interpreter is shutting down, and its threads stand still: it is too late", name="store"
+            )
         if not self._is_alive:
             self._start()
         self._lines[line].append(job)
