@@ -25,7 +25,7 @@ pytestmark = pytest.mark.postgres
 
 def lead_nowhere(store):
     store.migrate()
-    store._postgres.ready()
+    store.ready()
     statement = store._host.statement.replace(store._postgres.schema.quoted, '"nowhere"')
     store._host = evolve(store._host, statement=statement)
 

@@ -75,9 +75,9 @@ def test_a_store_that_may_not_migrate_says_so_and_makes_no_file(tmp_path, connec
 
 async def test_a_file_is_opened_beside_the_event_loop(dispatcher, connection, monkeypatch):
     opened_in = []
-    for name in ("_start", "id_for_host"):
+    for name in ("_use_wal", "id_for_host"):
         real = getattr(SQLiteDatabase, name)
-        noting = lambda self, real=real: opened_in.append(threading.get_ident()) or real(self)  # noqa: E731
+        noting = lambda *args, real=real: opened_in.append(threading.get_ident()) or real(*args)  # noqa: E731
         monkeypatch.setattr(SQLiteDatabase, name, noting)
     await dispatcher.aemit("shop", "paid", 1, connection=connection)
     await dispatcher.aemit("shop", "paid", 2)
