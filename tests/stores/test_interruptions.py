@@ -124,8 +124,8 @@ def test_a_signal_handler_that_raises_leaves_the_store_as_it_should_be(run):
         emit(), dispatcher.stats()
         interruptions = 0
         for number in itertools.count():
-            signal.setitimer(signal.ITIMER_REAL, 0.0005 + number % 97 / 40_000)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + number % 97 / 40_000)
                 while True:
                     emit(), dispatcher.stats(), emit(idempotency_key=str(len(stored)))
             except Enough:
