@@ -9,6 +9,7 @@ orders = catalog.add_product("orders", title="Orders")
 orders.add_event("order.paid", title="Order paid", example={"number": 7, "total": "12.50"})
 
 dispatcher = Dispatcher(SQLiteStore("webhooks.db"), catalog=catalog)
+dispatcher.migrate()
 
 # From the shop's configuration: random, the same in every process, and kept secret.
 SECRET_KEY = "only-for-this-example-0123456789-abcdefgh"
