@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from unihooks import EventSubscription, Webhook
+from unihooks import EventSubscription, Limits, Webhook
 from unihooks._delivery import test_sends
 from unihooks.exceptions import LimitReached
 from unihooks.testing import Answer
@@ -60,14 +59,16 @@ async def test_awaitable_twins_use_no_thread_of_the_host(dispatcher, receiver):
 
 
 async def test_awaited_test_is_sent_in_the_running_loop(dispatcher, receiver, monkeypatch):
-    webhook = await dispatcher.webhooks.aadd(Webhook(name="n", endpoints=[receiver.url_for("/hang")]))
-    receiver.on("/hang").always(Answer(hang=True))
-    before = set(threading.enumerate())
-    test = asyncio.ensure_future(dispatcher.webhooks.asend_test(webhook.id, **SENT))
-    await asyncio.to_thread(receiver.wait_for, 1, 30)
-    started = {thread.name for thread in set(threading.enumerate()) - before}
-    assert "unihooks-call" not in started
-    assert (await test)[0].error.startswith("timed out")
+    loops, exchange = [], test_sends.exchange
+
+    async def noted(*args, **kwargs):
+        loops.append(asyncio.get_running_loop())
+        return await exchange(*args, **kwargs)
+
+    monkeypatch.setattr(test_sends, "exchange", noted)
+    webhook = await dispatcher.webhooks.aadd(Webhook(name="n", endpoints=[receiver.url]))
+    assert (await dispatcher.webhooks.asend_test(webhook.id, **SENT))[0].succeeded
+    assert loops == [asyncio.get_running_loop()]
 
 
 async def test_tests_in_flight_are_limited_for_each_tenant(dispatcher, receiver, hanging, impatient):
@@ -109,3 +110,14 @@ def test_test_that_blocks_counts_with_those_that_are_awaited(dispatcher, receive
     with ThreadPoolExecutor(7) as pool:
         tests = [pool.submit(dispatcher.webhooks.send_test, hanging.id, tenant="slow", **SENT) for _ in range(7)]
     assert sum(isinstance(test.exception(), LimitReached) for test in tests) == 2
+
+
+@pytest.mark.parametrize("most", [1, 3])
+async def test_host_sets_how_many_tests_may_be_in_flight(new_dispatcher, receiver, impatient, most):
+    receiver.on("/hang").always(Answer(hang=True))
+    dispatcher = new_dispatcher(deadline=2, limits=Limits(tests_in_flight=most))
+    webhook = dispatcher.webhooks.add(Webhook(name="h", endpoints=[receiver.url_for("/hang")]))
+    tests = [dispatcher.webhooks.asend_test(webhook.id, **SENT) for _ in range(most + 2)]
+    found = await asyncio.gather(*tests, return_exceptions=True)
+    assert sum(isinstance(one, LimitReached) for one in found) == 2
+    assert requests(receiver, "/hang") == most

@@ -19,7 +19,7 @@ class Limits:
     """The most that one tenant may have.
 
     Of an event that leads to more deliveries than `deliveries_per_event`, the first are made and a warning is logged;
-    `log.recover` makes the others. `tests_in_flight` counts test requests in one process.
+    `log.recover` makes the others. `tests_in_flight` counts calls of `send_test` in one process.
     """
 
     webhooks_per_tenant: int = field(default=1_000, validator=_count)
