@@ -23,7 +23,7 @@ from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
 from unihooks._delivery.worker import Worker, WorkerThread, drain
-from unihooks._management.emissions import EventMaker, check_emissions
+from unihooks._management.emissions import EventMaker, Given, check_emissions
 from unihooks._management.log import Log
 from unihooks._management.option_checks import (
     check_callables,
@@ -111,6 +111,7 @@ class Dispatcher:
         if clock is not None:
             store.use_clock(clock)
         self.catalog = catalog
+        self._store = store
         self._maker = EventMaker(store, catalog)
         self._batcher = EmitBatcher(store)
         self._no_worker = _NoWorkerWarning(store)
@@ -331,7 +332,7 @@ class Dispatcher:
     def close(self) -> None:
         """Free the store's threads and connections; what was emitted is safe. Later calls raise `StoreError`."""
         self.settings.is_closed = True
-        self.settings.store.close()
+        self._store.close()
 
     aclose = awaitable(close)
 
@@ -359,8 +360,8 @@ def _settled(outcome: EmitOutcome, payload: Any) -> Event:
     return _with_payload(outcome, payload)
 
 
-def _emitted(outcomes: Iterable[EmitOutcome], emissions: Iterable[Emission]) -> list[Event]:
-    return [_settled(outcome, one.payload) for outcome, one in zip(outcomes, emissions, strict=True)]
+def _emitted(outcomes: Iterable[EmitOutcome], emissions: Iterable[Given]) -> list[Event]:
+    return [_settled(outcome, payload) for outcome, (_, _, payload, _) in zip(outcomes, emissions, strict=True)]
 
 
 def _with_payload(stored: Event, payload: Any) -> Event:

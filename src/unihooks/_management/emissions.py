@@ -28,6 +28,10 @@ class HasTime(Protocol):
         """Return it."""
 
 
+# Product, event type, payload and key: to make an `Emission` of each of many events would cost too much.
+Given = tuple[str, str, Any, str | None]
+
+
 @frozen
 class EventMaker:
     """What makes events of emissions, by the clock of a store and the rules of a catalog."""
@@ -42,10 +46,12 @@ class EventMaker:
         now = self._store.now()
         return _new_event(new_id("evt_", now), checked, tenant, key, now)
 
-    def make_many(self, emissions: Iterable[Emission], tenant: str) -> list[NewEvent]:
+    def make_many(self, emissions: Iterable[Given], tenant: str) -> list[NewEvent]:
         """Do what `make` does for each, at one time."""
         tenant = check_tenant(tenant)
-        checked = [(self._checked(one.product, one.event_type, one.payload), one.idempotency_key) for one in emissions]
+        checked = [
+            (self._checked(product, event_type, payload), key) for product, event_type, payload, key in emissions
+        ]
         now = self._store.now()
         ids = new_ids("evt_", now, len(checked))
         return [_new_event(id_, event, tenant, key, now) for id_, (event, key) in zip(ids, checked, strict=True)]
@@ -59,11 +65,11 @@ class EventMaker:
         return kind.product, kind.name, body
 
 
-def check_emissions(events: object) -> list[Emission]:
-    """Return the events of `emit_many` as a list, or raise InvalidPayload."""
+def check_emissions(events: object) -> list[Given]:
+    """Return what each event of `emit_many` was given, or raise InvalidPayload."""
     if not isinstance(events, Iterable) or isinstance(events, str | bytes):
         raise InvalidPayload(f"events must be a list of {_TRIPLES}, not {kind_of(events)}", name="events")
-    return [_emission(number, one) for number, one in enumerate(events)]
+    return [_given(number, one) for number, one in enumerate(events)]
 
 
 def check_key(key: object) -> str | None:
@@ -73,11 +79,11 @@ def check_key(key: object) -> str | None:
     raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
 
 
-def _emission(number: int, one: object) -> Emission:
-    if isinstance(one, Emission):
-        return one
+def _given(number: int, one: object) -> Given:
     if isinstance(one, tuple | list) and len(one) == len(_TRIPLE):
-        return Emission(*one)
+        return (*one, None)
+    if isinstance(one, Emission):
+        return one.product, one.event_type, one.payload, one.idempotency_key
     raise InvalidPayload(f"events[{number}] is not one of {_TRIPLES}; give it as a tuple", name="events")
 
 
