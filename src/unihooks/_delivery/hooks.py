@@ -125,6 +125,8 @@ class Hooks:
             subject = find(*where)
         except UnihooksError:
             return
+        if self._is_over:
+            return
         try:
             answer = None if subject is None else hook(subject)
             if inspect.isawaitable(answer):
@@ -142,7 +144,12 @@ class Hooks:
             raise
         if self._is_over:
             self._awaited.cancel()
-        self._awaited.result()
+        try:
+            self._awaited.result()
+        finally:
+            # Cancelled before it began.
+            if inspect.iscoroutine(answer) and inspect.getcoroutinestate(answer) == inspect.CORO_CREATED:
+                answer.close()
 
     def _delivery(self, tenant: str, delivery_id: str) -> object | None:
         filters = DeliveryFilter(delivery_id=delivery_id)
