@@ -44,9 +44,11 @@ def run_script(script, store):
     """Run a script that uses `dispatcher`; return what it prints. Whatever hangs is an error that says where."""
     lines = [START.format(store=store), f"faulthandler.dump_traceback_later({_PATIENCE_SECONDS}, exit=True)"]
     path = os.pathsep.join(sys.path)
+    # Measuring coverage traces every line, too, and an exception that is raised there ends it or the script.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-c", "\n".join([*lines, textwrap.dedent(script)])],
-        env=os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore"},
+        env=environment | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore"},
         capture_output=True,
         text=True,
         timeout=_PATIENCE_SECONDS + 30,
