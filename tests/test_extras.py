@@ -136,7 +136,7 @@ class Endpoints(socketserver.ThreadingTCPServer):
 
     def record(self, monkeypatch):
         self.sent = defaultdict(list)
-        monkeypatch.setattr(ids, "os", SimpleNamespace(urandom=bytes))
+        monkeypatch.setattr(ids, "os", SimpleNamespace(urandom=bytes, getpid=os.getpid))
         monkeypatch.setattr(ids, "_sequence", ids._Sequence())
         loops = set()
         clock = FakeClock()
