@@ -42,8 +42,10 @@ FROM m
 """
 _HOURS = """
 WITH RECURSIVE w (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM w WHERE i < {webhooks} - 1),
-h (k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM h WHERE k < 24)
-INSERT INTO {prefix}hours SELECT 'end_{tenant}_' || i, {hour} - k, 10, 9, 1, 1000000, 1, 2, 3, 5, 6, 8, 9, 10 FROM w, h
+h (k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM h WHERE k < 24),
+b (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM b WHERE n < 4)
+INSERT INTO {prefix}hours (endpoint_id, hour, bucket, attempts, delivered, failed, duration_us)
+SELECT 'end_{tenant}_' || i, {hour} - k, 4 + n, 2, 2 - n / 4, n / 4, 200000 FROM w, h, b
 """
 _LANES = """
 UPDATE {prefix}lanes SET next_due_at = {now},
