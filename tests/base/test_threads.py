@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError
 import pytest
 from waiting import SECONDS, await_for
 
-from unihooks._base.threads import DaemonThreads, Threads
+from unihooks._base.threads import Threads
 
 AFTER_THE_MAIN_THREAD = """
 import asyncio, threading
@@ -68,11 +68,11 @@ async def test_cancelled_call_that_still_waits_is_never_made(threads):
 
 async def test_threads_are_started_anew_after_a_fork_that_python_did_not_see(threads, monkeypatch):
     await threads.run(int)
-    before = threads._pool._jobs
+    before = threads._jobs
     here = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: here + 1)
     assert await threads.run(str, "child") == "child"
-    assert threads._pool._jobs is not before
+    assert threads._jobs is not before
 
 
 def test_calls_are_made_after_the_main_thread_has_ended():
@@ -83,7 +83,7 @@ def test_calls_are_made_after_the_main_thread_has_ended():
 
 
 async def test_threads_are_reused_bounded_and_end_when_idle():
-    threads, seen, done = DaemonThreads(2, "test", idle_seconds=0.1), set(), []
+    threads, seen, done = Threads(2, "test", idle_seconds=0.1), set(), []
     both_run = threading.Barrier(2)
 
     def job():
@@ -103,7 +103,7 @@ async def test_threads_are_reused_bounded_and_end_when_idle():
 async def test_threads_that_hang_leave_one_that_takes_the_next_job():
     idle = []
 
-    class Watched(DaemonThreads):
+    class Watched(Threads):
         def _may_end(self):
             idle.append(self._started)
             return super()._may_end()

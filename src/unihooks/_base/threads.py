@@ -20,42 +20,62 @@ _Job = Callable[[], None]
 _IDLE_SECONDS = 10.0
 
 
-class DaemonThreads:
-    """A pool of at most `limit` threads, which never keep the process from ending.
+class Threads:
+    """Daemon threads whose calls have results, at most `most` of them.
 
-    Starting a thread waits until it runs, which takes milliseconds in a busy
-    process. So each thread that takes a job starts a free one if there is none,
-    and an event loop that submits jobs waits only for the first thread.
+    Unlike an executor's, they work for as long as the process does, also when its main thread has returned; and a call
+    that never ends does not keep the process alive. In a forked child they start anew.
+
+    Starting a thread waits until it runs, which takes milliseconds in a busy process. So each thread that takes a job
+    starts a free one if there is none, and an event loop that submits calls waits only for the first thread.
     """
 
-    def __init__(self, limit: int, name: str, idle_seconds: float = _IDLE_SECONDS) -> None:
-        self._limit = limit
+    def __init__(self, most: int, name: str, idle_seconds: float = _IDLE_SECONDS) -> None:
+        self._most = most
         self._name = name
         self._idle_seconds = idle_seconds
+        self._start_anew()
+
+    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        """Run a call in the next free thread; its future is cancelled if the threads are closed before it begins."""
+        if self._process != os.getpid():
+            self._start_anew()
+        future: Future[T] = Future()
+        if self._is_closed:
+            future.cancel()
+            return future
+        # Not under the lock, whose holder may be waiting for the processor.
+        self._jobs.put(partial(self._run, future, partial(function, *args)))
+        if not self._started:
+            self._start_one()
+        return future
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Await a call in one of the threads; cancelling this does not end a call that has begun."""
+        context = contextvars.copy_context()
+        return await asyncio.wrap_future(self.submit(partial(context.run, function, *args, **kwargs)))
+
+    def close(self) -> None:
+        """Begin nothing more; what has begun ends on its own."""
+        self._is_closed = True
+        self._jobs.put(None)
+
+    def _start_anew(self) -> None:
+        self._process = os.getpid()
+        self._is_closed = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._started = 0
         self._free = 0
 
-    def submit(self, job: _Job) -> None:
-        """Run the job in the next free thread."""
-        # Not under the lock, whose holder may be waiting for the processor.
-        self._jobs.put(job)
-        if not self._started:
-            self._start_one()
-
-    def close(self) -> None:
-        """End the threads once the waiting jobs are done."""
-        self._jobs.put(None)
-
     def _start_one(self) -> None:
         with self._lock:
-            if self._free or self._started == self._limit:
+            if self._free or self._started == self._most:
                 return
             self._started += 1
             self._free += 1
         try:
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
         except RuntimeError:  # the system allows no more threads
             with self._lock:
                 self._started -= 1
@@ -63,7 +83,7 @@ class DaemonThreads:
                 if not self._started:
                     raise
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         while (job := self._next()) is not None:
             with self._lock:
                 self._free -= 1
@@ -98,46 +118,6 @@ class DaemonThreads:
                 self._started += 1
                 return False
             return True
-
-
-class Threads:
-    """Daemon threads whose calls have results, at most `most` of them.
-
-    Unlike an executor's, they work for as long as the process does, also when
-    its main thread has returned; and a call that never ends does not keep the
-    process alive. In a forked child they start anew.
-    """
-
-    def __init__(self, most: int, name: str) -> None:
-        self._most = most
-        self._name = name
-        self._start_anew()
-
-    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
-        """Run a call in one of the threads; its future is cancelled if the threads are closed before it begins."""
-        if self._process != os.getpid():
-            self._start_anew()
-        future: Future[T] = Future()
-        if self._is_closed:
-            future.cancel()
-        else:
-            self._pool.submit(partial(self._run, future, partial(function, *args)))
-        return future
-
-    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Await a call in one of the threads; cancelling this does not end a call that has begun."""
-        context = contextvars.copy_context()
-        return await asyncio.wrap_future(self.submit(partial(context.run, function, *args, **kwargs)))
-
-    def close(self) -> None:
-        """Begin nothing more; what has begun ends on its own."""
-        self._is_closed = True
-        self._pool.close()
-
-    def _start_anew(self) -> None:
-        self._process = os.getpid()
-        self._pool = DaemonThreads(self._most, self._name)
-        self._is_closed = False
 
     def _run(self, future: Future[T], call: Callable[[], T]) -> None:
         if self._is_closed:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final
 
-from unihooks._base.threads import DaemonThreads
+from unihooks._base.threads import Threads
 
 Look = Callable[[str, int], Sequence[str]]
 
@@ -34,8 +34,8 @@ class Lookups:
     def __init__(self, look: Look, loop: asyncio.AbstractEventLoop) -> None:
         self._look = look
         self._loop = loop
-        self._threads = DaemonThreads(_THREADS, "unihooks-lookup")
-        self._threads_for_suspects = DaemonThreads(_THREADS_FOR_SUSPECTS, "unihooks-lookup")
+        self._threads = Threads(_THREADS, "unihooks-lookup")
+        self._threads_for_suspects = Threads(_THREADS_FOR_SUSPECTS, "unihooks-lookup")
         self._suspects: dict[Hashable, None] = {}
         self._running: dict[Hashable, asyncio.Future[Sequence[str]]] = {}
 
@@ -59,7 +59,7 @@ class Lookups:
         self._suspects[key] = None
         if len(self._suspects) > _MAX_SUSPECTS:
             del self._suspects[next(iter(self._suspects))]
-        threads.submit(lambda: self._work(key, host, port, future))
+        threads.submit(self._work, key, host, port, future)
         return future
 
     def _work(self, key: Hashable, host: str, port: int, future: asyncio.Future[Sequence[str]]) -> None:
