@@ -15,11 +15,11 @@ from typing import Any, Self
 from attrs import evolve
 
 from unihooks._base.awaitable import awaitable, in_own_thread
+from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.times import Clock, from_us, optional_microseconds
 from unihooks._contract.leasing import DrainResult
 from unihooks._contract.statistics import Stats, TenantStatistics
 from unihooks._delivery.emit_batching import EmitBatcher
-from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
 from unihooks._delivery.worker import Worker, WorkerThread, drain

@@ -12,7 +12,7 @@ from processes import ended
 from waiting import wait_for
 
 from unihooks import DeliveryState, Dispatcher, EventSubscription, Webhook, Worker
-from unihooks._delivery.event_loops import run_in_new_loop
+from unihooks._base.event_loops import run_in_new_loop
 from unihooks.stores import SQLiteStore
 from unihooks.testing import Answer
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from attrs import define, field
 
+from unihooks._base.event_loops import run_in_new_loop
 from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.engine import Engine, WorkerLimits
-from unihooks._delivery.event_loops import run_in_new_loop
 from unihooks._management.option_checks import check_counts, check_seconds, kind_of
 from unihooks._management.settings import HasSettings, Settings
 

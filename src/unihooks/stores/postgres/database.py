@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from unihooks._base.per_process import PerProcess, inside
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.emitter import Emitter
 from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
@@ -16,7 +17,6 @@ from unihooks.stores.postgres.prepared import called
 from unihooks.stores.postgres.signals import Signals
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import NOW, STATEMENTS, PostgresTransaction, Schema, fetch_sets
-from unihooks.stores.sql.opening import PerProcess, inside
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate
 from unihooks.stores.sql.transaction import Call, Database, Submission, Transaction
 

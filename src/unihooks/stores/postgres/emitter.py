@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from unihooks._base.jobs import JobThread
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.stores.postgres.errors import driver, explained, is_of_one_row, is_outage, is_transient
@@ -15,7 +16,6 @@ from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
 from unihooks.stores.sql.emitting import event_of, events_of, insert_keyed, one_by_one_if_refused, resolve
-from unihooks.stores.sql.jobs import JobThread
 from unihooks.stores.sql.transaction import Call, Row, Submission
 
 if TYPE_CHECKING:

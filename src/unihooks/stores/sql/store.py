@@ -8,7 +8,7 @@ from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import finalize
 
-from unihooks._base.one_shot import OneShot
+from unihooks._base.jobs import OneShot
 from unihooks._base.times import Clock
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent

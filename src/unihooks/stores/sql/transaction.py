@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from attrs import define, field
 
-from unihooks._base.one_shot import OneShot
+from unihooks._base.jobs import OneShot
 from unihooks._base.times import Clock, now_us, system_clock, to_us
 from unihooks._contract.filters import Window
 from unihooks._contract.planning import NewEvent

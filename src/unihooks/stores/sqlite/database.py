@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 
+from unihooks._base.per_process import PerProcess
 from unihooks._contract.planning import NewEvent
 from unihooks.exceptions import StoreError
-from unihooks.stores.sql.opening import PerProcess
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate, version_of
 from unihooks.stores.sql.transaction import Call, Database, StoreClock, Submission, Transaction
 from unihooks.stores.sqlite.errors import explaining, is_busy, no_tables, retrying

@@ -11,12 +11,11 @@ from concurrent.futures import Future
 from operator import attrgetter
 from typing import Any
 
-from unihooks._base.one_shot import OneShot
+from unihooks._base.jobs import JobThread, OneShot, ended
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.emitting import events_of, insert_keyed, one_by_one_if_refused
-from unihooks.stores.sql.jobs import JobThread, ended
 from unihooks.stores.sql.transaction import Submission
 from unihooks.stores.sqlite.errors import explained, retrying
 from unihooks.stores.sqlite.transaction import SQLiteTransaction

@@ -12,9 +12,42 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-from unihooks._base.one_shot import OneShot
+from unihooks._base.per_process import inside
 from unihooks.exceptions import StoreError
-from unihooks.stores.sql.opening import inside
+
+
+class OneShot:
+    """A result that one thread waits for, once; a Future can serve many threads, but takes several times as long."""
+
+    __slots__ = ("_kept", "_value")
+
+    def __init__(self) -> None:
+        self._kept = threading.Lock()
+        self._kept.acquire()
+        self._value: Any = None
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Return True: unlike a Future, it cannot be cancelled."""
+        return True
+
+    def set_result(self, value: Any) -> None:
+        """Let `result` return the value."""
+        self._value = value
+        self._kept.release()
+
+    def set_exception(self, error: BaseException) -> None:
+        """Let `result` raise the error."""
+        self.set_result(error)
+
+    def result(self) -> Any:
+        """Wait for the result and return it, or raise it if it is an error."""
+        self._kept.acquire()
+        if not isinstance(self._value, BaseException):
+            return self._value
+        try:
+            raise self._value
+        finally:
+            del self  # the error's traceback would keep this frame alive, and through `self` the error itself
 
 
 class Job(Protocol):

@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 
-from unihooks._base.one_shot import OneShot
+from unihooks._base.jobs import OneShot
 
 
 @pytest.mark.parametrize("early", [True, False])
