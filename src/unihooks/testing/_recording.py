@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
-from attrs import frozen
-
-from unihooks._base.times import Clock, from_us, system_clock, to_us
+from unihooks._base.awaitable import awaitable
+from unihooks._base.times import Clock, from_us, now_us, system_clock
 from unihooks._contract.planning import NewEvent
 from unihooks._management.emissions import EventMaker, check_emissions
 from unihooks._management.option_checks import check_clock, check_kinds
@@ -17,9 +17,16 @@ from unihooks._model.catalog import Catalog
 from unihooks._model.log import Emission, Event
 from unihooks.exceptions import IdempotencyConflict
 
+T = TypeVar("T")
+
 # The tenant with the idempotency key, or with the id of an event that has none.
 _Key = tuple[str, str | None, str | None]
 _Kept = tuple[Event, bytes | None]
+
+
+async def _at_once(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    # Nothing here blocks for long.
+    return function(*args, **kwargs)
 
 
 class RecordingDispatcher:
@@ -37,7 +44,7 @@ class RecordingDispatcher:
     def __init__(self, *, catalog: Catalog | None = None, clock: Clock | None = None) -> None:
         check_kinds(catalog=catalog)
         check_clock(clock)
-        self._maker = EventMaker(_Time(clock or system_clock), catalog)
+        self._maker = EventMaker(partial(now_us, clock or system_clock), catalog)
         self._lock = threading.RLock()
         self._kept: dict[_Key, _Kept] = {}
 
@@ -89,42 +96,11 @@ class RecordingDispatcher:
             self._kept |= added
         return events_of_call
 
-    async def aemit(
-        self,
-        product: str,
-        event_type: str,
-        payload: Any,
-        *,
-        tenant: str = "default",
-        connection: Any = None,
-        idempotency_key: str | None = None,
-    ) -> Event:
-        """Do what `emit` does."""
-        emission = Emission(product, event_type, payload, idempotency_key)
-        return self.emit_many([emission], tenant=tenant, connection=connection)[0]
-
-    async def aemit_many(
-        self,
-        events: Iterable[tuple[str, str, Any] | Emission],
-        *,
-        tenant: str = "default",
-        connection: Any = None,
-    ) -> list[Event]:
-        """Do what `emit_many` does."""
-        return self.emit_many(events, tenant=tenant, connection=connection)
+    aemit = awaitable(emit, _at_once)
+    aemit_many = awaitable(emit_many, _at_once)
 
     def wake(self) -> None:
         """Do nothing: no worker waits for what is recorded."""
-
-
-@frozen
-class _Time:
-    """A store as far as it tells the time."""
-
-    clock: Clock
-
-    def now(self) -> int:
-        return to_us(self.clock())
 
 
 def _first(kept: Mapping[_Key, _Kept], added: dict[_Key, _Kept], new: NewEvent) -> Event:
