@@ -112,13 +112,15 @@ class Dispatcher:
             store.use_clock(clock)
         self.catalog = catalog
         self._store = store
-        self._maker = EventMaker(store, catalog)
+        self._maker = EventMaker(store.now, catalog)
         self._batcher = EmitBatcher(store)
         self._no_worker = _NoWorkerWarning(store)
         self._watch = Watch()
         # What a worker needs of this dispatcher.
         self.settings = Settings(
             store=store,
+            catalog=catalog,
+            targets=targets,
             retries=retries,
             deadline=float(deadline),
             retention_us=optional_microseconds(retention),
@@ -128,10 +130,7 @@ class Dispatcher:
             on_endpoint_disabled=on_endpoint_disabled,
             limits=limits,
         )
-        send = TestSender(self.settings, limits.tests_in_flight).send
-        self.webhooks = Webhooks(
-            settings=self.settings, targets=targets, catalog=catalog, send=send, run=run_in_new_loop
-        )
+        self.webhooks = Webhooks(self.settings, TestSender(self.settings).send)
         self.log = Log(self.settings)
 
     # Emitting.
@@ -283,7 +282,7 @@ class Dispatcher:
 
     def stats(self) -> Stats:
         """Return the state of the queue over all tenants."""
-        return evolve(self.settings.open_store.statistics(), hook_calls_dropped=self.settings.hook_calls.dropped)
+        return evolve(self.settings.open_store.statistics(), hook_calls_dropped=self.settings.hook_calls_dropped)
 
     def overview(self) -> Overview:
         """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""

@@ -108,7 +108,7 @@ class Hooks:
                 "stats().hook_calls_dropped; let them hand over to a queue of your own"
             )
         self._dropped += count
-        self.settings.hook_calls.dropped += count
+        self.settings.hook_calls_dropped += count
 
     # In the thread of the hooks.
 

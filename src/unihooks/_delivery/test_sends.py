@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 import httpx
-from attrs import define, field, frozen
+from attrs import define, field
 
 from unihooks._base.awaitable import in_own_thread
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
 from unihooks._delivery.results import redacted_answer
 from unihooks._management.settings import Settings
-from unihooks._management.test_events import TestEvent
+from unihooks._message.payload import encode
+from unihooks._message.rendering import Rendering, RenderingFailed
 from unihooks._message.requests import Destination, Message, build_request, prepare
+from unihooks._model.catalog import Catalog
+from unihooks._model.endpoints import find_endpoint
 from unihooks._model.log import Attempt
+from unihooks._model.products import check_names
 from unihooks._model.webhooks import Endpoint, Webhook
-from unihooks.exceptions import LimitReached
+from unihooks.exceptions import InvalidPayload, LimitReached, StoreError
 from unihooks.transport import exchange
 
 _MOST_PATIENCE = 5.0
@@ -66,30 +73,39 @@ class _InFlight:
             return True
 
 
-@frozen
 class TestSender:
-    """What sends a test request to each of some endpoints, all at the same time, in the running event loop."""
+    """What sends a made-up event to endpoints of a webhook, all at the same time, in the running event loop."""
 
-    _settings: Settings
-    _in_flight: _InFlight = field(converter=_InFlight)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._in_flight = _InFlight(settings.limits.tests_in_flight)
 
-    async def send(self, event: TestEvent) -> list[Attempt]:
-        """Return an attempt per endpoint, in order."""
-        tenant = event.webhook.tenant
-        await self._in_flight.enter(tenant, min(_MOST_PATIENCE, self._settings.deadline / 2))
+    async def send(
+        self, webhook: Webhook, product: str, event_type: str, payload: Any, endpoint_id: str | None
+    ) -> list[Attempt]:
+        """Return an attempt per endpoint, in order; without a payload, the catalog's example is sent."""
+        endpoints, message = await in_own_thread(self._prepare, webhook, product, event_type, payload, endpoint_id)
+        await self._in_flight.enter(webhook.tenant, min(_MOST_PATIENCE, self._settings.deadline / 2))
         try:
-            # The store may have to ask its server for the time, once.
-            now = await in_own_thread(self._settings.store.now)
-            return await self._send_all(event, new_id("evt_", now))
+            attempts = await self._send_all(webhook, endpoints, message)
         finally:
-            self._in_flight.leave(tenant)
+            self._in_flight.leave(webhook.tenant)
+        await in_own_thread(self._note, endpoints, attempts)
+        return attempts
 
-    async def _send_all(self, event: TestEvent, event_id: str) -> list[Attempt]:
-        message = Message(event_id, event.product, event.event_type, event.body)
+    def _prepare(
+        self, webhook: Webhook, product: str, event_type: str, payload: Any, endpoint_id: str | None
+    ) -> tuple[tuple[Endpoint, ...], Message]:
+        product, event_type = check_names(product, event_type)
+        endpoints = webhook.endpoints if endpoint_id is None else (find_endpoint(webhook, endpoint_id),)
+        body = _rendered(webhook, encode(_payload(self._settings.catalog, product, event_type, payload)))
+        # The store may have to ask its server for the time, once.
+        return endpoints, Message(new_id("evt_", self._settings.store.now()), product, event_type, body)
+
+    async def _send_all(self, webhook: Webhook, endpoints: Iterable[Endpoint], message: Message) -> list[Attempt]:
         transport = self._settings.new_transport()
         try:
-            sent = (self._send_one(transport, event.webhook, one, message) for one in event.endpoints)
-            return await asyncio.gather(*sent)
+            return await asyncio.gather(*(self._send_one(transport, webhook, one, message) for one in endpoints))
         finally:
             await transport.aclose()
 
@@ -116,6 +132,32 @@ class TestSender:
             response_body=body,
             warnings=tuple(answer.warnings),
         )
+
+    def _note(self, endpoints: Iterable[Endpoint], attempts: Iterable[Attempt]) -> None:
+        """Let endpoints that took a test start with fresh health, so that later failures are counted from now on."""
+        good = [endpoint.id for endpoint, attempt in zip(endpoints, attempts, strict=True) if attempt.succeeded]
+        # Whoever sends a test wants the answers; if the store is busy, the next delivery that goes through does this.
+        with contextlib.suppress(StoreError):
+            if good:
+                self._settings.open_store.clear_health(good)
+
+
+def _payload(catalog: Catalog | None, product: str, event_type: str, payload: Any) -> Any:
+    if catalog is not None and payload is None:
+        payload = catalog.check(product, event_type).example
+    elif catalog is not None:
+        catalog.check_payload(product, event_type, payload)
+    if payload is None:
+        raise InvalidPayload("there is no example for this event type; give a payload to send", name="payload")
+    return payload
+
+
+def _rendered(webhook: Webhook, body: bytes) -> bytes:
+    rendering = Rendering.of(webhook.mapping)
+    try:
+        return body if rendering is None else rendering.render(body).body
+    except RenderingFailed as failed:
+        raise InvalidPayload(failed.reason, name="payload") from failed
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from attrs import frozen
 
@@ -21,29 +21,22 @@ from unihooks.exceptions import InvalidPayload
 _MAX_KEY = 256
 
 
-class HasTime(Protocol):
-    """What tells the time in microseconds, as a store does."""
-
-    def now(self) -> int:
-        """Return it."""
-
-
 # Product, event type, payload and key: to make an `Emission` of each of many events would cost too much.
 Given = tuple[str, str, Any, str | None]
 
 
 @frozen
 class EventMaker:
-    """What makes events of emissions, by the clock of a store and the rules of a catalog."""
+    """What makes events of emissions, by the rules of a catalog and a clock that tells microseconds."""
 
-    _store: HasTime
+    _now: Callable[[], int]
     _catalog: Catalog | None
 
     def make(self, product: str, event_type: str, payload: Any, tenant: str, key: str | None) -> NewEvent:
         """Return an event that the store can insert, or raise what is wrong with it."""
         tenant = check_tenant(tenant)
         checked = self._checked(product, event_type, payload)
-        now = self._store.now()
+        now = self._now()
         return _new_event(new_id("evt_", now), checked, tenant, key, now)
 
     def make_many(self, emissions: Iterable[Given], tenant: str) -> list[NewEvent]:
@@ -52,7 +45,7 @@ class EventMaker:
         checked = [
             (self._checked(product, event_type, payload), key) for product, event_type, payload, key in emissions
         ]
-        now = self._store.now()
+        now = self._now()
         ids = new_ids("evt_", now, len(checked))
         return [_new_event(id_, event, tenant, key, now) for id_, (event, key) in zip(ids, checked, strict=True)]
 

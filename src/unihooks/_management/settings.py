@@ -8,19 +8,14 @@ from typing import Any, Protocol
 import httpx
 from attrs import Factory, define
 
+from unihooks._model.catalog import Catalog
 from unihooks._model.limits import Limits
 from unihooks._model.retries import RetryPolicy
+from unihooks._model.targets import TargetPolicy
 from unihooks.abc import Store
 from unihooks.exceptions import StoreError
 
 Hook = Callable[[Any], object]
-
-
-@define
-class HookCalls:
-    """How many calls of its hooks the workers of this process have dropped."""
-
-    dropped: int = 0
 
 
 @define(kw_only=True, eq=False)
@@ -29,9 +24,12 @@ class Settings:
 
     `new_transport` gives the transport for one event loop; who asked for it closes it. `deadline` is seconds.
     `retention_us` (of events) and `keys_us` (of idempotency keys) are microseconds, or None for ever.
+    `hook_calls_dropped` counts the calls of hooks that the workers of this process have dropped.
     """
 
     store: Store
+    catalog: Catalog | None
+    targets: TargetPolicy | None
     retries: RetryPolicy
     deadline: float
     retention_us: int | None
@@ -41,7 +39,7 @@ class Settings:
     on_endpoint_disabled: Hook | None
     limits: Limits
     wakers: set[Callable[[], None]] = Factory(set)
-    hook_calls: HookCalls = Factory(HookCalls)
+    hook_calls_dropped: int = 0
     is_closed: bool = False
 
     @property

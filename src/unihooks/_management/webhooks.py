@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from functools import partial
@@ -11,7 +10,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from unihooks._base.awaitable import awaitable, in_own_thread
+from unihooks._base.awaitable import awaitable
+from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
 from unihooks._contract.filters import name_position
@@ -19,10 +19,8 @@ from unihooks._contract.statistics import HOUR, Activity, WebhookHealth, activit
 from unihooks._management.paging import Page, paginate
 from unihooks._management.settings import Settings
 from unihooks._management.signing_secrets import check_signing, checked_overlap, rotated, stamped
-from unihooks._management.test_events import TestEvent, find_endpoint, test_event
 from unihooks._message.mapping import Preview
 from unihooks._message.secrets import Secret, kind_of
-from unihooks._model.catalog import Catalog
 from unihooks._model.checks import (
     check_choice,
     check_filters,
@@ -32,12 +30,11 @@ from unihooks._model.checks import (
     check_tenant,
     check_text,
 )
-from unihooks._model.endpoints import disabled, enabled, matched_endpoints, new_endpoints, normaliser
+from unihooks._model.endpoints import disabled, enabled, find_endpoint, matched_endpoints, new_endpoints, normaliser
 from unihooks._model.log import Attempt
-from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus
 from unihooks.abc import WebhookFilter
-from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook, StoreError
+from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook
 
 _CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
 _MOST_HOURS = 720
@@ -45,11 +42,10 @@ _MOST_REASON = 200
 _HEALTHS = {"failing": True, "healthy": False}
 
 Attempts = list[Attempt]
-SendTest = Callable[[TestEvent], Coroutine[Any, Any, Attempts]]
-RunInLoop = Callable[[Callable[[], Coroutine[Any, Any, Attempts]]], Attempts]
+SendTest = Callable[[Webhook, str, str, Any, str | None], Coroutine[Any, Any, Attempts]]
 
 
-@frozen(kw_only=True)
+@frozen
 class Webhooks:
     """The webhooks of each tenant; another tenant's ids are not found.
 
@@ -58,10 +54,7 @@ class Webhooks:
     """
 
     _settings: Settings
-    _targets: TargetPolicy | None
-    _catalog: Catalog | None
     _send: SendTest
-    _run: RunInLoop
 
     def add(self, webhook: Webhook, *, tenant: str = "default") -> Webhook:
         """Store a new webhook and return it with id, version, times and secrets.
@@ -79,7 +72,7 @@ class Webhooks:
             id=new_id("wh_", now),
             tenant=tenant,
             version=1,
-            endpoints=new_endpoints(self._bounded(webhook).endpoints, normaliser(self._targets), now),
+            endpoints=new_endpoints(self._bounded(webhook).endpoints, normaliser(self._settings.targets), now),
             secrets=stamped(secrets, moment),
             created_at=moment,
             updated_at=moment,
@@ -235,10 +228,7 @@ class Webhooks:
         `LimitReached` when too many tests of the tenant are under way.
         """
         webhook = self.get(id, tenant=tenant)
-        event = test_event(webhook, self._catalog, product, event_type, payload, endpoint_id)
-        attempts = self._run(lambda: self._send(event))
-        self._note_test(event, attempts)
-        return attempts
+        return run_in_new_loop(lambda: self._send(webhook, product, event_type, payload, endpoint_id))
 
     async def asend_test(
         self,
@@ -252,10 +242,7 @@ class Webhooks:
     ) -> Attempts:
         """Do what `send_test` does in the running event loop, without blocking it."""
         webhook = await self.aget(id, tenant=tenant)
-        event = await in_own_thread(test_event, webhook, self._catalog, product, event_type, payload, endpoint_id)
-        attempts = await self._send(event)
-        await in_own_thread(self._note_test, event, attempts)
-        return attempts
+        return await self._send(webhook, product, event_type, payload, endpoint_id)
 
     def preview(self, id: str, payload: Any, *, tenant: str = "default") -> Preview:
         """Return what the webhook's mapping makes of a payload."""
@@ -268,7 +255,7 @@ class Webhooks:
 
     def check_url(self, url: str) -> str:
         """Return a URL in the form in which it would be stored, or raise `TargetRefused`; no name is resolved."""
-        return normaliser(self._targets)(url)
+        return normaliser(self._settings.targets)(url)
 
     aadd = awaitable(add)
     aget = awaitable(get)
@@ -303,7 +290,7 @@ class Webhooks:
         changed = self._bounded(evolve(current, **changes))
         if "endpoints" in changes:
             now = self._settings.open_store.now()
-            matched = matched_endpoints(changed.endpoints, current.endpoints, normaliser(self._targets), now)
+            matched = matched_endpoints(changed.endpoints, current.endpoints, normaliser(self._settings.targets), now)
             changed = evolve(changed, endpoints=matched)
         if "subscriptions" in changes:
             self._check_subscriptions(changed)
@@ -332,17 +319,10 @@ class Webhooks:
         return webhook
 
     def _check_subscriptions(self, webhook: Webhook) -> None:
-        if self._catalog is not None:
+        catalog = self._settings.catalog
+        if catalog is not None:
             for one in webhook.subscriptions:
-                self._catalog.check_subscription(one.product, one.event_type)
-
-    def _note_test(self, event: TestEvent, attempts: Attempts) -> None:
-        """Let endpoints that took a test start with fresh health, so that later failures are counted from now on."""
-        good = [endpoint.id for endpoint, attempt in zip(event.endpoints, attempts, strict=True) if attempt.succeeded]
-        # Whoever sends a test wants the answers; if the store is busy, the next delivery that goes through does this.
-        with contextlib.suppress(StoreError):
-            if good:
-                self._settings.open_store.clear_health(good)
+                catalog.check_subscription(one.product, one.event_type)
 
 
 def _activation(now: int) -> ActiveInterval:

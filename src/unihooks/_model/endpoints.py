@@ -12,12 +12,10 @@ from attrs import evolve
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
 from unihooks._model.targets import TargetPolicy
-from unihooks._model.webhooks import Endpoint, EndpointState
-from unihooks.exceptions import InvalidWebhook, TargetRefused
+from unihooks._model.webhooks import Endpoint, EndpointState, Webhook
+from unihooks.exceptions import InvalidWebhook, NotFound, TargetRefused
 
 _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
-
-
 _ADDED_DISABLED = "added as disabled"
 
 
@@ -65,6 +63,14 @@ def enabled(endpoint: Endpoint) -> Endpoint:
 def disabled(endpoint: Endpoint, reason: str, at: datetime) -> Endpoint:
     """Return the endpoint as disabled."""
     return evolve(endpoint, state=EndpointState.DISABLED, disabled_reason=reason, disabled_at=at)
+
+
+def find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:
+    """Return an endpoint of a webhook, or raise NotFound."""
+    endpoint = webhook.endpoint(endpoint_id)
+    if endpoint is None:
+        raise NotFound(f"there is no endpoint {endpoint_id!r} in this webhook", name="endpoint_id")
+    return endpoint
 
 
 def _new(given: Endpoint, url: str, now: int) -> Endpoint:
