@@ -111,7 +111,6 @@ class Dispatcher:
         if clock is not None:
             store.use_clock(clock)
         self.catalog = catalog
-        self._store = store
         self._maker = EventMaker(store.now, catalog)
         self._batcher = EmitBatcher(store)
         self._no_worker = _NoWorkerWarning(store)
@@ -331,7 +330,7 @@ class Dispatcher:
     def close(self) -> None:
         """Free the store's threads and connections; what was emitted is safe. Later calls raise `StoreError`."""
         self.settings.is_closed = True
-        self._store.close()
+        self.settings.store.close()
 
     aclose = awaitable(close)
 

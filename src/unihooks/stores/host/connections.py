@@ -66,19 +66,14 @@ async def afetch(connection: Any, statement: str, parameters: Parameters) -> lis
     return fetch(connection, statement, parameters)
 
 
-def driver_error(error: BaseException) -> BaseException | None:
-    """Return the error of the database's driver that a library has wrapped, or None if it is of another kind."""
+def database_error(error: BaseException) -> BaseException | None:
+    """Return the error of the database's driver that a library has wrapped, or the library's own; None for others."""
     seen: BaseException | None = error
     while seen is not None:
         if _is_of(seen, _ERRORS):
             return seen
         original = getattr(seen, "orig", None)
         seen = original if isinstance(original, BaseException) else seen.__cause__
-    return None
-
-
-def library_error(error: BaseException) -> BaseException | None:
-    """Return an error that SQLAlchemy or Django raised by itself, as for a connection that is closed."""
     return error if _is_of(error, _LIBRARY_ERRORS) else None
 
 
@@ -236,6 +231,7 @@ _ERRORS = {
     ("asyncpg", "PostgresError"),
     ("asyncpg", "InterfaceError"),
 }
+# What they raise by themselves, as for a connection that is closed.
 _LIBRARY_ERRORS = {("sqlalchemy", "SQLAlchemyError"), ("django", "Error")}
 _SQLALCHEMY = Kind(name="SQLAlchemy", ask=database_of_sqlalchemy, fetch=fetch_sqlalchemy)
 _SQLALCHEMY_ASYNC = Kind(name="SQLAlchemy", ask=database_of_sqlalchemy, afetch=afetch_sqlalchemy)

@@ -12,14 +12,7 @@ from unihooks._base.awaitable import in_own_thread
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
 from unihooks.exceptions import StoreError
-from unihooks.stores.host.connections import (
-    afetch,
-    driver_error,
-    fetch,
-    is_within_psycopg,
-    library_error,
-    recognise,
-)
+from unihooks.stores.host.connections import afetch, database_error, fetch, is_within_psycopg, recognise
 from unihooks.stores.sql.emitting import stored_event
 from unihooks.stores.sql.store import SQLStore
 
@@ -27,7 +20,7 @@ _ENCODING = "the connection's encoding has no place for the event's texts; set i
 
 
 @frozen
-class HostEmitter:
+class HostInsert:
     """The insert of an event on connections to one kind of database.
 
     `elsewhere` is the sentence for a connection that leads to another database than the store's. `explain` turns a
@@ -39,25 +32,42 @@ class HostEmitter:
     elsewhere: str
     explain: Callable[[BaseException], StoreError | None]
 
-    def check(self, connection: Any) -> None:
-        """Refuse a connection of an unknown kind, or to another kind of database."""
-        if recognise(connection).database != self.database:
-            raise self._is_elsewhere()
 
-    def emit(self, connection: Any, event: NewEvent, **more: Any) -> Event:
-        """Insert the event with one statement on a synchronous connection; `more` are created_at and store_id."""
+class HostStore(SQLStore):
+    """A store that takes events on connections of the host's, too."""
+
+    _host: HostInsert
+
+    def emit_on(self, connection: Any, event: NewEvent) -> Event:
+        """Insert the event with one statement on a synchronous connection."""
+        self._check(connection)
+        given = self._values(event, self._database.id_for_host())
         if is_within_psycopg():
             sentence = "a finaliser or a signal handler found the connection in use by this very thread"
             raise StoreError(sentence, name="connection")
         with self._explaining():
-            rows = fetch(connection, self.statement, asdict(event) | more)
+            rows = fetch(connection, self._host.statement, given)
         return self._answer(event, rows)
 
-    async def aemit(self, connection: Any, event: NewEvent, **more: Any) -> Event:
-        """Do what `emit` does on a connection of either kind."""
+    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+        """Do what `emit_on` does on a connection of either kind."""
+        self._check(connection)
+        store_id = self._database.opened_id
+        if store_id is None:
+            # To open a database, or to make its tables, takes longer than an event loop should stand still.
+            store_id = await in_own_thread(self._database.id_for_host)
         with self._explaining():
-            rows = await afetch(connection, self.statement, asdict(event) | more)
+            rows = await afetch(connection, self._host.statement, self._values(event, store_id))
         return self._answer(event, rows)
+
+    def _check(self, connection: Any) -> None:
+        """Refuse a connection of an unknown kind, or to another kind of database."""
+        if recognise(connection).database != self._host.database:
+            raise self._is_elsewhere()
+
+    def _values(self, event: NewEvent, store_id: str) -> dict[str, Any]:
+        created_at = self._database.time.for_host(event.created_at)
+        return asdict(event) | {"created_at": created_at, "store_id": store_id}
 
     def _answer(self, event: NewEvent, rows: list[tuple[Any, ...]]) -> Event:
         if not rows:
@@ -65,7 +75,7 @@ class HostEmitter:
         return stored_event(event, rows[0])
 
     def _is_elsewhere(self) -> StoreError:
-        return StoreError(self.elsewhere, name="connection")
+        return StoreError(self._host.elsewhere, name="connection")
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -74,29 +84,7 @@ class HostEmitter:
         except UnicodeError as error:
             raise StoreError(_ENCODING, name="connection") from error
         except Exception as error:
-            # SQLAlchemy and Django wrap it in errors of their own.
-            cause = driver_error(error) or library_error(error)
+            cause = database_error(error)
             if cause is None:
                 raise
-            raise self.explain(cause) or self._is_elsewhere() from error
-
-
-class HostStore(SQLStore):
-    """A store that takes events on connections of the host's, too."""
-
-    _host: HostEmitter
-
-    def emit_on(self, connection: Any, event: NewEvent) -> Event:
-        """Insert the event on a synchronous connection."""
-        self._host.check(connection)
-        created_at, store_id = self._database.time.for_host(event.created_at), self._database.id_for_host()
-        return self._host.emit(connection, event, created_at=created_at, store_id=store_id)
-
-    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
-        """Insert the event on a connection of either kind."""
-        self._host.check(connection)
-        created_at, store_id = self._database.time.for_host(event.created_at), self._database.opened_id
-        if store_id is None:
-            # To open a database, or to make its tables, takes longer than an event loop should stand still.
-            store_id = await in_own_thread(self._database.id_for_host)
-        return await self._host.aemit(connection, event, created_at=created_at, store_id=store_id)
+            raise self._host.explain(cause) or self._is_elsewhere() from error

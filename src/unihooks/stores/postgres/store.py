@@ -6,7 +6,7 @@ import re
 
 from unihooks._model.checks import storable
 from unihooks.exceptions import StoreError
-from unihooks.stores.host.emitting import HostEmitter, HostStore
+from unihooks.stores.host.emitting import HostInsert, HostStore
 from unihooks.stores.postgres.database import MIGRATIONS, PostgresDatabase
 from unihooks.stores.postgres.errors import driver, explained_on_host, is_dsn
 from unihooks.stores.postgres.transaction import NOW, STATEMENTS, Schema
@@ -39,7 +39,7 @@ class PostgresStore(HostStore):
             lost=planner.forget,
         )
         statement = self._postgres.schema.renamed(STATEMENTS["add_event_on_host"].text)
-        self._host = HostEmitter("postgresql", statement, _ELSEWHERE, explained_on_host)
+        self._host = HostInsert("postgresql", statement, _ELSEWHERE, explained_on_host)
         super().__init__(self._postgres, planner)
 
     def __repr__(self) -> str:

@@ -15,29 +15,13 @@ from unihooks.stores.sql.clock_steps import note_clock
 from unihooks.stores.sql.transaction import Transaction
 
 _ID_AHEAD_US = 3_600 * SECOND
-# All tables but the one of the store itself.
-TABLES = (
-    "tenants",
-    "webhooks",
-    "renderings",
-    "secrets",
-    "endpoints",
-    "former_endpoints",
-    "subscriptions",
-    "lanes",
-    "events",
-    "deliveries",
-    "attempts",
-    "hours",
-    "answers",
-    "workers",
-)
 
 
 def clear(tx: Transaction) -> None:
     """Remove everything but the tables."""
-    for table in TABLES:
-        tx.run(f"clear_{table}")
+    for name in tx.statements:
+        if name.startswith("clear_"):
+            tx.run(name)
 
 
 def heartbeat(tx: Transaction, worker_id: str, *, gone: bool = False) -> None:

@@ -7,7 +7,7 @@ import re
 
 from unihooks._model.checks import storable
 from unihooks.exceptions import StoreError
-from unihooks.stores.host.emitting import HostEmitter, HostStore
+from unihooks.stores.host.emitting import HostInsert, HostStore
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sqlite.database import SQLiteDatabase
 from unihooks.stores.sqlite.errors import explained_on_host
@@ -46,7 +46,7 @@ class SQLiteStore(HostStore):
         path = self._sqlite.path
         elsewhere = f"the connection leads to another database than the store's; pass one to the file at {path}"
         statement = STATEMENTS["add_event_on_host"].text
-        self._host = HostEmitter("sqlite", statement, elsewhere, lambda error: explained_on_host(error, path))
+        self._host = HostInsert("sqlite", statement, elsewhere, lambda error: explained_on_host(error, path))
         super().__init__(self._sqlite, planner)
 
 
