@@ -164,7 +164,7 @@ class Dispatcher:
         if connection is not None:
             return _with_payload(store.emit_on(connection, new), payload)
         event = _settled(store.insert_events([new])[0], payload)
-        self._told(event)
+        self._look_for_worker(event)
         return event
 
     async def aemit(
@@ -190,7 +190,6 @@ class Dispatcher:
         if connection is not None:
             return _with_payload(await store.aemit_on(connection, new), payload)
         event = _settled(await self._batcher.submit(new), payload)
-        self.settings.wake()
         if self._no_worker.is_due(event):
             await in_own_thread(self._no_worker.look, event)
         return event
@@ -215,7 +214,7 @@ class Dispatcher:
             return []
         keyed = any(one.idempotency_key is not None for one in new)
         emitted = _emitted(store.insert_together(new) if keyed else store.insert_events(new), emissions)
-        self._told(emitted[-1])
+        self._look_for_worker(emitted[-1])
         return emitted
 
     async def aemit_many(
@@ -235,7 +234,6 @@ class Dispatcher:
     def wake(self) -> None:
         """Let workers look at once, as after a host's commit; a hint, never needed."""
         self.settings.open_store.wake()
-        self.settings.wake()
 
     # Working.
 
@@ -346,8 +344,7 @@ class Dispatcher:
     async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
-    def _told(self, last: Event) -> None:
-        self.settings.wake()
+    def _look_for_worker(self, last: Event) -> None:
         if self._no_worker.is_due(last):
             self._no_worker.look(last)
 

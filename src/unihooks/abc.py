@@ -16,7 +16,7 @@ from unihooks._base.ids import new_id
 from unihooks._base.times import Clock
 from unihooks._contract.configuration import Configuration, IdempotencyRecord
 from unihooks._contract.delivery_log import DeliveryLog
-from unihooks._contract.event_queue import EmitOutcome, EventQueue
+from unihooks._contract.event_queue import EmitOutcome, EventQueue, Watcher
 from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
 from unihooks._contract.leasing import (
     ENDPOINT_REMOVED,
@@ -73,6 +73,7 @@ __all__ = [
     "Stats",
     "Store",
     "Subscriber",
+    "Watcher",
     "WebhookFilter",
     "Window",
     "Work",

@@ -198,15 +198,15 @@ async def test_no_transaction_is_open_while_a_request_runs(tmp_path, one_attempt
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_an_idle_worker_writes_nothing(host, tmp_path, monkeypatch):
     store = type(host.dispatcher.settings.store)
-    looks, seen, change_token = [0], threading.Event(), store.change_token
+    looks, seen, peek = [0], threading.Event(), store.peek
 
     def look(self):
         looks[0] += 1
         if looks[0] % 30 == 0:
             seen.set()
-        return change_token(self)
+        return peek(self)
 
-    monkeypatch.setattr(store, "change_token", look)
+    monkeypatch.setattr(store, "peek", look)
     with host.dispatcher.running():
         assert seen.wait(10)  # by now it has noted that it lives
         connection = sqlite3.connect(tmp_path / "webhooks.db")
@@ -220,7 +220,7 @@ def test_an_idle_worker_writes_nothing(host, tmp_path, monkeypatch):
 def test_what_this_process_emits_is_planned_without_a_look_first(host, monkeypatch, until):
     host.webhook()
     with host.dispatcher.running():
-        assert until(lambda: host.dispatcher.settings.wakers)
+        assert until(lambda: host.dispatcher.settings.store._database.watchers)
         nothing = Work(new_events=False, next_due=None)
         monkeypatch.setattr(type(host.dispatcher.settings.store), "work", lambda _self: nothing)
         host.emit()
@@ -259,7 +259,7 @@ async def test_after_a_fork_a_wake_in_the_child_does_nothing(host):
 
 def test_a_worker_that_has_ended_is_not_woken(host):
     host.dispatcher.drain()
-    assert not host.dispatcher.settings.wakers
+    assert not host.dispatcher.settings.store._database.watchers
     host.dispatcher.wake()
 
 
@@ -277,7 +277,7 @@ def test_what_was_in_flight_when_a_worker_died_is_sent_again_after_its_lease(hos
 def test_a_worker_outlives_a_store_that_fails(host, failing, caplog, until):
     host.webhook()
     store = host.dispatcher.settings.store
-    left = [failing(store, verb) for verb in ("work", "plan", "record", "change_token", "heartbeat")]
+    left = [failing(store, verb) for verb in ("work", "plan", "record", "peek", "heartbeat")]
     with host.dispatcher.running():
         host.emit()
         host.receiver.wait_for(1)

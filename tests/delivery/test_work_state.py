@@ -41,15 +41,18 @@ def test_one_wake_up_is_under_way_at_a_time(state):
     assert state.begin_waking()
 
 
-def test_a_look_is_overdue_10_ms_after_the_last(state):
-    assert state.is_look_overdue(0.0)
-    state.begin_look(5.0)
-    assert not state.is_look_overdue(5.009)
-    assert state.is_look_overdue(5.011)
+def test_it_knows_when_the_first_delivery_is_due(state):
+    for at in (5, 7, 3, 4):
+        state.due_by(at)
+    assert state.next_due == 3
 
 
-def test_a_change_token_that_differs_is_noticed_once(state):
-    assert [state.has_changed(token) for token in (1, 1, 2, 2)] == [True, False, True, False]
+async def test_who_waits_goes_on_when_something_has_moved_and_still_rests(state):
+    waiting = asyncio.create_task(state.wait(60))
+    await asyncio.sleep(0)
+    state.moved()
+    await asyncio.wait_for(waiting, 5)
+    assert state.rests
 
 
 async def test_who_waits_goes_on_when_something_happens(state):
@@ -58,8 +61,7 @@ async def test_who_waits_goes_on_when_something_happens(state):
     assert not waiting.done()
     state.changed()
     await asyncio.wait_for(waiting, 5)
-    await asyncio.wait_for(state.wait(60), 5)  # it has not been taken
-    state.take_next()
+    assert state.take_next() is Next.LOOK
     await state.wait(0.001)
     assert state.rests
 

@@ -52,13 +52,13 @@ def test_an_event_is_there_exactly_if_djangos_transaction_commits(dispatcher, us
     assert emitted(dispatcher) == [2]
 
 
-def test_workers_are_woken_after_the_commit_and_not_before(dispatcher, using):
+def test_workers_are_woken_after_the_commit_and_not_before(dispatcher, using, monkeypatch):
     from django.db import transaction
 
     from unihooks.integrations.django import emit
 
     woken = []
-    dispatcher.settings.wakers.add(lambda: woken.append(emitted(dispatcher)))
+    monkeypatch.setattr(type(dispatcher.settings.store), "wake", lambda _self: woken.append(emitted(dispatcher)))
     with transaction.atomic(using=using):
         emit(dispatcher, "shop", "paid", 1, using=using)
         assert woken == []

@@ -5,13 +5,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
 
 EmitOutcome = Event | Exception
+
+
+class Watcher(Protocol):
+    """Whom a store tells that there may be work. All of it is hints, may come in any thread, and never waits."""
+
+    def emitted(self) -> None:
+        """Learn that events were inserted here, or that somebody wants workers to look."""
+
+    def changed(self) -> None:
+        """Learn that another process may have left work."""
+
+    def expected(self) -> None:
+        """Learn that work is to come that the store cannot see yet, as a host has still to commit it."""
 
 
 class EventQueue(ABC):
@@ -56,20 +69,26 @@ class EventQueue(ABC):
     async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
         """Do what `emit_on` does on a synchronous or asynchronous connection."""
 
+    @property
+    def look_seconds(self) -> tuple[float, float]:
+        """How long a worker that rests waits for its next look: at first, after work has come, and at the most."""
+        return 0.01, 0.25
+
     @abstractmethod
-    def change_token(self) -> object:
-        """Return a value that differs after other processes committed; cheap, never waits for a lock."""
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell the watcher of work from now on; return what ends that."""
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002 - few stores hear of it
-        """Call `changed` in some thread when `change_token` has come to differ; return what ends that. A hint."""
-        return lambda: None
-
-    def wake(self) -> None:  # noqa: B027 - few stores have anybody to tell
-        """Let the workers of other processes look for work soon; a hint that nothing depends on. Never waits."""
+    @abstractmethod
+    def wake(self, *, here: bool = True) -> None:
+        """Let workers look for work soon, those of this process only if `here`. Never waits."""
 
     @abstractmethod
     def work(self) -> Work:
         """Return whether there are new events, and when an open lane is next due."""
+
+    def peek(self) -> Work | None:
+        """Return what `work` does where that takes microseconds and waits for nobody, None where it would not."""
+        return None
 
     @abstractmethod
     def plan(self, lease: Lease, capacity: Capacity, limit: int, most_per_event: int = MOST_PER_EVENT) -> Planned:

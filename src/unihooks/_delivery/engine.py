@@ -14,25 +14,28 @@ from typing import Any, Self, TypeVar
 from attrs import frozen
 
 from unihooks._base.threads import Threads
+from unihooks._base.times import SECOND
 from unihooks._contract.leasing import DrainResult, new_token
-from unihooks._delivery.claim_backoff import ClaimBackoff
 from unihooks._delivery.destinations import Destinations
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.hooks import Hooks
 from unihooks._delivery.maintenance import Maintenance
+from unihooks._delivery.pacing import ClaimBackoff, Looks
 from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import ResultBatcher
 from unihooks._delivery.sending import Sender
 from unihooks._delivery.work_state import Next, WorkState
 from unihooks._management.settings import Settings
 from unihooks._model.log import DeliveryState
-from unihooks.abc import Claimed, Lease, Planned, Recorded, Result
+from unihooks.abc import Claimed, Lease, Planned, Recorded, Result, Work
 from unihooks.exceptions import StoreError
 
 T = TypeVar("T")
 L = TypeVar("L", Planned, list[Claimed])
 
 _PLAN_EVENTS = 256
+# A clock of the host's may be moved on, which no timer sees.
+_LONGEST_REST = 0.25
 _POLL_SECONDS = 0.01
 _DRAIN_SECONDS = 0.1
 _STORE_PATIENCE_SECONDS = 0.5
@@ -64,7 +67,7 @@ class Engine:
         self._state = WorkState()
         self._backoff = ClaimBackoff()
         self._plan_backoff = ClaimBackoff()
-        self._is_plan_left = False
+        self._looks = Looks()
         self._leasing: Future[Any] | None = None
         self._is_aborted = False
         self._planned = self._delivered = self._failed = 0
@@ -73,7 +76,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._threads = Threads(_STORE_THREADS, "unihooks-store-call")
         self._transport = self._settings.new_transport()
-        self._hooks = Hooks(self._settings, self._state.changed)
+        self._hooks = Hooks(self._settings, self._state.moved)
         self._results = ResultBatcher(self._store, self.offload, self._on_recorded)
         self._maintenance = Maintenance(self._settings, self.offload)
         self._sender = Sender(
@@ -88,13 +91,11 @@ class Engine:
         )
         self._recording = asyncio.create_task(self._results.run())
         self._pid = os.getpid()
-        self._settings.wakers.add(self.wake)
-        self._watched = self._store.watch(self._look)
+        self._unwatch = self._store.watch(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._settings.wakers.discard(self.wake)
-        self._watched()
+        self._unwatch()
         try:
             if not self._is_aborted:
                 await self._finish()
@@ -118,17 +119,31 @@ class Engine:
         """Leave out the ordered end; who calls this cancels the engine's task as well."""
         self._is_aborted = True
 
-    def wake(self) -> None:
-        """Look for work now. May be called from any thread; after a fork it does nothing."""
+    # What the store tells, in any thread; after a fork it concerns the parent alone.
+
+    def emitted(self) -> None:
+        """Plan what was inserted here."""
         # Waking an event loop is a system call, and many may emit before it has looked.
         if os.getpid() == self._pid and self._state.begin_waking():
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._state.emitted)
+            self._in_loop(self._state.emitted)
 
-    def _look(self) -> None:
+    def changed(self) -> None:
+        """Look for what another process has left."""
         if os.getpid() == self._pid:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._state.changed)
+            self._in_loop(self._state.changed)
+
+    def expected(self) -> None:
+        """Look repeatedly for what a host is about to commit."""
+        if os.getpid() == self._pid:
+            self._in_loop(self._expect)
+
+    def _in_loop(self, function: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function)
+
+    def _expect(self) -> None:
+        self._looks.expect(time.monotonic(), self._store.look_seconds)
+        self._state.moved()
 
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
         """Run a blocking call in one of the engine's threads."""
@@ -160,6 +175,7 @@ class Engine:
         while time.monotonic() < end:
             self._backoff.end()
             self._plan_backoff.end()
+            self._state.changed()
             await self._take_work()
             if self._queues.load or self._results.unrecorded or self._hooks.busy:
                 # A hook may emit, and that is to be planned too.
@@ -167,7 +183,8 @@ class Engine:
                 await self._state.wait(min(_DRAIN_SECONDS, max(0.0, end - time.monotonic())))
             elif not await self._is_work_left():
                 break
-            elif self._is_plan_left:
+            elif self._state.new_events:
+                # Another transaction holds them.
                 await self._state.wait(_POLL_SECONDS)
 
     # Taking work.
@@ -190,18 +207,35 @@ class Engine:
             await asyncio.sleep(_STORE_PATIENCE_SECONDS)
 
     async def _take_work(self) -> None:
-        if self._state.take_next() is Next.PLAN:
+        taken = self._state.take_next()
+        if taken is Next.PLAN:
             await self._plan()
-            if not self._state.is_look_overdue(time.monotonic()):
-                return
-        self._state.begin_look(time.monotonic())
-        work = await self.offload(self._store.work)
-        self._state.next_due = work.next_due
-        if work.new_events and self._plan_backoff.is_over(time.monotonic()):
+        # Who emits without end must not hide what others leave.
+        if taken is Next.LOOK or self._looks.is_due(time.monotonic()):
+            await self._look()
+        if self._is_plannable():
             await self._plan()
-        if self._is_claimable(work.next_due):
+        if self._is_claimable():
             await self._claim()
         await self._release_unsent()
+
+    async def _look(self) -> None:
+        work = self._peek()
+        if work is None:
+            self._note(await self.offload(self._store.work))
+
+    def _peek(self) -> Work | None:
+        """Look without a thread, where the store can."""
+        self._looks.looked(time.monotonic(), self._store.look_seconds)
+        work = self._store.peek()
+        if work is not None:
+            self._note(work)
+        return work
+
+    def _note(self, work: Work) -> None:
+        self._state.new_events, self._state.next_due = work.new_events, work.next_due
+        if work.new_events:
+            self._looks.expect(time.monotonic(), self._store.look_seconds)
 
     async def _plan(self) -> None:
         lease, start_by = self._new_lease()
@@ -209,15 +243,22 @@ class Engine:
         planned = await self._leased(self._store.plan, lease, self._queues.capacity(), _PLAN_EVENTS, most)
         self._planned += planned.events
         self._sender.start(planned.claimed, start_by)
-        has_planned = bool(planned.events or planned.deliveries)
-        self._is_plan_left = planned.more and not has_planned
-        if self._is_plan_left:
+        self._state.new_events = planned.more
+        if planned.claimed:
+            self._state.due_by(self._store.now() + round(lease.seconds * SECOND))
+        if planned.deliveries > len(planned.claimed):
+            self._state.due_by(self._store.now())
+        if planned.more or planned.deliveries > len(planned.claimed):
+            # Those of this process's events that it cannot send itself.
+            self._store.wake(here=False)
+        if planned.events or planned.deliveries:
+            self._plan_backoff.found()
+        elif planned.more:
             # Another transaction holds these events, or their planning failed: they are tried again soon, then rarely.
             self._plan_backoff.found_nothing(time.monotonic())
             self._plan_backoff.shorten()
-        elif has_planned:
-            self._plan_backoff.found()
-        if (planned.more and has_planned) or planned.deliveries > len(planned.claimed):
+        else:
+            # Whoever woke this worker meant something else, as a replay.
             self._state.changed()
 
     async def _claim(self) -> None:
@@ -246,13 +287,17 @@ class Engine:
         self._leasing = None
         return answer
 
-    def _is_claimable(self, next_due: int | None) -> bool:
+    def _is_plannable(self) -> bool:
+        return self._state.new_events and self._plan_backoff.is_over(time.monotonic())
+
+    def _is_claimable(self) -> bool:
+        next_due = self._state.next_due
         is_due = next_due is not None and next_due <= self._store.now()
         return is_due and self._backoff.is_over(time.monotonic())
 
     async def _is_work_left(self) -> bool:
-        work = await self.offload(self._store.work)
-        return work.new_events or self._is_claimable(work.next_due)
+        self._note(await self.offload(self._store.work))
+        return self._state.new_events or self._is_claimable()
 
     def _new_lease(self) -> tuple[Lease, float]:
         # The clock is read before the store is asked, so the lease ends here no later than there.
@@ -261,17 +306,27 @@ class Engine:
 
     async def _rest(self) -> None:
         while self._state.rests:
-            if self._state.has_changed(self._store.change_token()):
+            if self._looks.is_due(time.monotonic()) and self._peek() is None:
+                self._state.changed()
                 return
-            if self._is_claimable(self._state.next_due) or self._maintenance.is_due():
+            if self._is_plannable() or self._is_claimable() or self._sender.unsent or self._maintenance.is_due():
                 return
-            if self._is_plan_left and self._plan_backoff.is_over(time.monotonic()):
-                return
-            await self._state.wait(_POLL_SECONDS)
+            await self._state.wait(self._rest_seconds())
+
+    def _rest_seconds(self) -> float:
+        """Return how long nothing is to be done, unless something happens."""
+        now, state = time.monotonic(), self._state
+        until = min(self._looks.next, now + _LONGEST_REST)
+        if state.new_events:
+            until = min(until, self._plan_backoff.until)
+        if state.next_due is not None:
+            due_in = (state.next_due - self._store.now()) / SECOND
+            until = min(until, max(now + due_in, self._backoff.until))
+        return max(0.0, until - now)
 
     def _want_more(self) -> None:
         self._backoff.shorten()
-        self._state.changed()
+        self._state.moved()
 
     # Recording and ending.
 
@@ -283,7 +338,10 @@ class Engine:
         self._sender.recorded_closing({one.claimed.endpoint_id for one in results if one.disable or one.wait_us})
         self._sender.fill_slots()
         self._hooks.recorded(kept, recorded)
-        self._state.changed()
+        for result in kept:
+            if result.state is DeliveryState.PENDING:
+                self._state.due_by(self._store.now() + (result.retry_in_us or 0))
+        self._state.moved()
 
     async def _release_unsent(self) -> None:
         unsent, self._sender.unsent = self._sender.unsent, []
@@ -293,7 +351,7 @@ class Engine:
             except (StoreError, asyncio.CancelledError):
                 self._sender.unsent += unsent
                 raise
-            self._state.changed()
+            self._state.due_by(self._store.now())
 
     async def _finish(self) -> None:
         """Start nothing more, let what is in flight end, record it and release the rest; within the grace."""

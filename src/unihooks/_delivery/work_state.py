@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from enum import Enum, auto
 
 from attrs import define, field
-
-_LOOK_SECONDS = 0.01
 
 
 class Next(Enum):
@@ -37,16 +34,16 @@ class Starting(Enum):
 class WorkState:
     """The state of one worker. All of it belongs to the worker's event loop but `begin_waking`.
 
-    `next_due` is when an open lane may have a due delivery, as the store said at the last look.
+    `new_events` and `next_due`, when an open lane may have a due delivery, are what the store said at the last look
+    and what has followed from this worker's own deeds since then.
     """
 
     next: Next = Next.REST
     starting: Starting = Starting.OPEN
+    new_events: bool = False
     next_due: int | None = None
     _news: asyncio.Event = field(factory=asyncio.Event)
     _is_waking: bool = False
-    _look_by: float = 0.0
-    _change_token: object = None
 
     # What happens.
 
@@ -64,16 +61,18 @@ class WorkState:
         self._news.set()
 
     def changed(self) -> None:
-        """Learn that there may be something to do."""
+        """Learn that the store may have something to do that is not known here."""
         if self.next is Next.REST:
             self.next = Next.LOOK
         self._news.set()
 
-    def has_changed(self, change_token: object) -> bool:
-        """Say whether other processes have committed since the last time this was asked."""
-        changed = change_token != self._change_token
-        self._change_token = change_token
-        return changed
+    def moved(self) -> None:
+        """Learn that what is known may be done now: a place is free, or an attempt has ended."""
+        self._news.set()
+
+    def due_by(self, at: int) -> None:
+        """Learn that a delivery is due at a time."""
+        self.next_due = at if self.next_due is None else min(self.next_due, at)
 
     # What to do.
 
@@ -88,19 +87,15 @@ class WorkState:
         self._news.clear()
         return taken
 
-    def is_look_overdue(self, now: float) -> bool:
-        """Say whether to look now whatever else there is: who emits without end must not hide what is due."""
-        return now >= self._look_by
-
-    def begin_look(self, now: float) -> None:
-        """Note that the store is asked now (monotonic seconds)."""
-        self._look_by = now + _LOOK_SECONDS
-
     async def wait(self, seconds: float) -> None:
-        """Wait until something happens, at most so long."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
+        """Wait until something happens that has not been seen yet, at most so long."""
+        # A timer of its own costs half of what `asyncio.timeout` does, and this is what an idle worker does.
+        timer = asyncio.get_running_loop().call_later(seconds, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            timer.cancel()
+            self._news.clear()
 
     # What may start.
 

@@ -131,7 +131,7 @@ class Log:
         """
         check_tenant(tenant)
         delivery = self._settings.open_store.replay(tenant, check_id("delivery", delivery_id))
-        self._settings.wake()
+        self._settings.open_store.wake()
         return delivery
 
     def replay_all(
@@ -196,7 +196,7 @@ class Log:
             count, reached = batch(after=after, most=most - made)
             made += count
             if count:
-                self._settings.wake()
+                self._settings.open_store.wake()
             if reached is None or (not count and reached == after):
                 return BulkResult(made=made, more=reached is not None)
             after = reached

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import httpx
-from attrs import Factory, define
+from attrs import define
 
 from unihooks._model.catalog import Catalog
 from unihooks._model.limits import Limits
@@ -38,7 +38,6 @@ class Settings:
     on_delivery: Hook | None
     on_endpoint_disabled: Hook | None
     limits: Limits
-    wakers: set[Callable[[], None]] = Factory(set)
     hook_calls_dropped: int = 0
     is_closed: bool = False
 
@@ -48,11 +47,6 @@ class Settings:
         if self.is_closed:
             raise StoreError("this dispatcher is closed; make another one", name="dispatcher")
         return self.store
-
-    def wake(self) -> None:
-        """Let the workers of this process look for work now; a hint that nothing depends on."""
-        for waker in tuple(self.wakers):
-            waker()
 
 
 class HasSettings(Protocol):

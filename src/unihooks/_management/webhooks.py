@@ -278,7 +278,7 @@ class Webhooks:
             revise,
             endpoints=self._settings.limits.endpoints_per_tenant,
         )
-        self._settings.wake()
+        self._settings.open_store.wake()
         return revised
 
     def _changed(self, current: Webhook, version: int | None, changes: dict[str, Any]) -> Webhook:

@@ -7,7 +7,6 @@ connection alone. What the store does joins the transaction, and is rolled back 
 from __future__ import annotations
 
 import threading
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -32,7 +31,6 @@ from unihooks.stores.sqlite.transaction import SQLiteTransaction
 
 T = TypeVar("T")
 
-_POLL_SECONDS = 0.1
 _RELEASE = "RELEASE SAVEPOINT unihooks"
 # How to begin, to end, and to undo: a part of a transaction, or one of its own.
 _PART = ("SAVEPOINT unihooks", _RELEASE, "ROLLBACK TO SAVEPOINT unihooks", _RELEASE)
@@ -84,10 +82,6 @@ class OnConnection(Database):
             submission.waiter.set_result([self._insert(event) for event in submission.events])
         except Exception as error:  # noqa: BLE001 - whatever it is, who waits must learn of it
             submission.waiter.set_exception(error)
-
-    def change_token(self) -> object:
-        # What the connection itself inserts is not seen from here, so a worker looks now and then.
-        return int(time.monotonic() / _POLL_SECONDS)
 
     def migrate(self) -> list[str]:
         with self._turn:

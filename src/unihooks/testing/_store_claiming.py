@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from unihooks._base.times import SECOND, from_us
 from unihooks._model.webhooks import EventSubscription
-from unihooks.abc import Claimed
+from unihooks.abc import Claimed, Watcher
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
 
@@ -250,9 +251,40 @@ class ClaimingRules:
         assert two.host
         assert two.pid > 0
 
-    def test_the_change_token_differs_only_after_changes(self, scene: Scene) -> None:
+    def test_a_peek_shows_what_there_is_to_do_or_nothing_at_all(self, scene: Scene) -> None:
         scene.active()
-        assert scene.store.change_token() == scene.store.change_token()
+        for _ in range(2):
+            work = scene.store.work()
+            assert scene.store.peek() in (None, work)
+            scene.submit(scene.event())
+
+    def test_a_watcher_is_told_of_what_is_emitted_and_of_who_wants_work_to_be_looked_for(self, scene: Scene) -> None:
+        watcher = Told()
+        unwatch = scene.store.watch(watcher)
+        scene.submit(scene.event())
+        assert watcher.times.acquire(timeout=10)
+        scene.store.wake()
+        assert watcher.times.acquire(timeout=10)
+        unwatch()
+        scene.store.wake()
+        assert not watcher.times.acquire(blocking=False)
+
+    def test_a_worker_looks_at_least_every_second(self, scene: Scene) -> None:
+        first, most = scene.store.look_seconds
+        assert 0 < first <= most <= 1
+
+
+class Told(Watcher):
+    """A watcher that counts what it is told."""
+
+    def __init__(self) -> None:
+        self.times = threading.Semaphore(0)
+
+    def emitted(self) -> None:
+        """Count it."""
+        self.times.release()
+
+    changed = expected = emitted
 
 
 def due_by(scene: Scene, at: int) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
-from postgres_scene import cut_all, emit
+from postgres_scene import cut_all, emit, make_event
 from waiting import wait_for
-
-from unihooks.stores import PostgresStore
 
 pytestmark = pytest.mark.postgres
 
@@ -16,51 +15,67 @@ def store(new_store):
     return new_store()
 
 
+class Watching:
+    """A watcher that notes what it is told."""
+
+    def __init__(self, store):
+        self.told = []
+        store.watch(self)
+        # Whoever asks how long it may wait wants to hear of work.
+        assert store.look_seconds == (0.01, 0.25)
+        wait_for(lambda: store._postgres._unchecked().signals._listening)
+        assert store.look_seconds == (0.01, 1.0)
+
+    def emitted(self):
+        self.told.append("emitted")
+
+    def changed(self):
+        self.told.append("changed")
+
+    def expected(self):
+        self.told.append("expected")
+
+
 class TestSignals:
     def test_emit_elsewhere_is_heard_at_once(self, new_store):
         one, two = new_store(), new_store()
+        watching = Watching(one)
         emit(two)
-        one.change_token()
-        wait_for(lambda: one._postgres._unchecked().signals._listening)
-        heard = one.change_token()[0]
-        emit(two)
-        wait_for(lambda: one.change_token()[0] != heard)
+        wait_for(lambda: watching.told == ["changed"])
 
-    def test_who_watches_is_called_for_what_other_processes_tell_alone(self, new_store):
+    def test_wake_elsewhere_is_heard_as_well(self, new_store):
         one, two = new_store(), new_store()
-        calls = []
-        end = one.watch(lambda: calls.append(1))
-        one.change_token()
-        signals = one._postgres._unchecked().signals
-        wait_for(lambda: signals._listening)
-        for store, number in ((one, 0), (two, 1)):
-            heard = signals._heard
-            store.wake()
-            wait_for(lambda heard=heard: signals._heard != heard)
-            assert wait_for(lambda number=number: len(calls) == number)
-        end()
-        heard = signals._heard
+        watching = Watching(one)
         two.wake()
-        wait_for(lambda: signals._heard != heard)
-        assert len(calls) == 1
+        wait_for(lambda: watching.told == ["changed"])
 
-    def test_wake_is_heard_as_well(self, new_store):
+    def test_what_this_process_emits_is_for_its_own_worker_alone(self, new_store):
         one, two = new_store(), new_store()
-        one.change_token()
-        wait_for(lambda: one._postgres._unchecked().signals._listening)
-        heard = one.change_token()[0]
-        two.wake()
-        wait_for(lambda: one.change_token()[0] != heard)
+        watching, other = Watching(one), Watching(two)
+        emit(one)
+        wait_for(lambda: watching.told == ["emitted"])
+        # Its worker says so when it cannot take it all.
+        one.wake(here=False)
+        wait_for(lambda: other.told)
+        assert (watching.told, other.told) == (["emitted"], ["changed"])
 
-    def test_without_a_listener_the_token_changes_so_that_workers_poll(self):
-        store = PostgresStore("postgresql://127.0.0.1:1/none")
-        token = store.change_token()
-        wait_for(lambda: store.change_token() != token)
-        store.close()
+    def test_who_wakes_tells_the_workers_of_this_process_and_others(self, new_store):
+        one, two = new_store(), new_store()
+        watching, other = Watching(one), Watching(two)
+        one.wake()
+        wait_for(lambda: other.told)
+        assert (watching.told, other.told) == (["emitted"], ["changed"])
+
+    def test_an_emit_in_a_transaction_of_the_host_is_expected(self, store, postgres_dsn):
+        store.ready()
+        watching = Watching(store)
+        with psycopg.connect(postgres_dsn) as connection:
+            store.emit_on(connection, make_event(store))
+        assert watching.told == ["expected"]
 
     def test_listener_that_was_cut_listens_again(self, store, admin):
         emit(store)
-        store.change_token()
+        assert store.look_seconds
         signals = store._postgres._unchecked().signals
         wait_for(lambda: signals._listening)
         cut_all(admin)

@@ -277,13 +277,21 @@ class TestWriting:
         assert naps == [0.0005] * 20
         host.close()
 
-    def test_change_token_differs_after_a_commit_elsewhere_and_only_then(self, store, path):
-        before = store.change_token()
-        assert store.change_token() == before
+    def test_a_peek_shows_what_another_process_has_committed(self, store, path):
+        assert store.peek() is None  # the clock is to be looked at first
+        assert not store.work().new_events
+        assert not store.peek().new_events
         other = SQLiteStore(path)
         emit(other, make_event(other))
         other.close()
-        assert store.change_token() != before
+        assert store.peek().new_events
+
+    def test_a_peek_does_not_wait_for_a_lock(self, store, path):
+        one, two = (sqlite3.connect(path, isolation_level=None, timeout=0) for _ in range(2))
+        one.execute("BEGIN IMMEDIATE")
+        assert store._database.peek(lambda _tx: two.execute("BEGIN IMMEDIATE")) is None
+        one.close()
+        two.close()
 
     def test_rolled_back_configuration_is_never_planned_with(self, store):
         # A plan that shares a transaction with a change must not remember the change if the commit fails.

@@ -72,6 +72,7 @@ class HostStore(SQLStore):
     def _answer(self, event: NewEvent, rows: list[tuple[Any, ...]]) -> Event:
         if not rows:
             raise self._is_elsewhere()
+        self._database.expect()
         return stored_event(event, rows[0])
 
     def _is_elsewhere(self) -> StoreError:

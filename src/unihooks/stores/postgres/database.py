@@ -64,7 +64,7 @@ class _Opened:
             database.schema,
             database.time,
             ready=lambda: database.check(self),
-            notify=self.signals.notify,
+            emitted=database.emitted,
         )
         self.store_id: str | None = None
         self.checking = threading.RLock()
@@ -90,7 +90,6 @@ class PostgresDatabase(Database):
         self._size = size
         self._migrates = migrate
         self._process = PerProcess(self._start)
-        self.watchers: set[Callable[[], None]] = set()
         self._lost = lost
 
     @property
@@ -125,12 +124,14 @@ class PostgresDatabase(Database):
         while not (opened := self._unchecked()).emitter.emit(submission):
             self._process.close(opened)
 
-    def change_token(self) -> object:
-        return self._unchecked().signals.token()
+    @property
+    def look_seconds(self) -> tuple[float, float]:  # type: ignore[override] # it depends on what can be heard
+        return self._unchecked().signals.look_seconds
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        self.watchers.add(changed)
-        return lambda: self.watchers.discard(changed)
+    def emitted(self) -> None:
+        if not self.watchers:
+            self.notify()
+        super().emitted()
 
     def notify(self) -> None:
         self._unchecked().signals.notify()

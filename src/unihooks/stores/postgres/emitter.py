@@ -35,13 +35,13 @@ _BEGIN = (
 class Emitter:
     """One queue for plain events, and one for those with keys, which may have to wait for a host's transaction.
 
-    `ready` is called before anything is inserted, `notify` when something was.
+    `ready` is called before anything is inserted, `emitted` when something was.
     """
 
     def __init__(
-        self, pool: Pool, schema: Schema, clock: ServerClock, *, ready: Callable[[], None], notify: Callable[[], None]
+        self, pool: Pool, schema: Schema, clock: ServerClock, *, ready: Callable[[], None], emitted: Callable[[], None]
     ) -> None:
-        self.pool, self.schema, self.clock, self.ready, self.notify = pool, schema, clock, ready, notify
+        self.pool, self.schema, self.clock, self.ready, self.emitted = pool, schema, clock, ready, emitted
         self._plain = _Queue(self, _insert_plain)
         self._keyed = _Queue(self, _insert_with_keys)
 
@@ -81,7 +81,7 @@ class _Queue(JobThread[Submission]):
         except Exception as error:  # noqa: BLE001 - whatever it is, it is these events' outcome
             failure = explained(error) if isinstance(error, driver().Error) else error
             resolve(taken, [failure for one in taken for _ in one.events])
-        self._emitter.notify()
+        self._emitter.emitted()
 
     def _close(self) -> None:
         if self._connection is not None:

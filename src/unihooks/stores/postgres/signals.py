@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from queue import SimpleQueue
 
+from unihooks.abc import Watcher
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.errors import driver
 from unihooks.stores.postgres.pool import Pool
@@ -16,9 +16,9 @@ from unihooks.stores.postgres.prepared import is_direct
 from unihooks.stores.postgres.transaction import Schema
 
 # Hosts commit emits of their own without a NOTIFY, so even a listener looks now and then.
-_POLL_LISTENING = 0.25
-_POLL_DEAF = 0.1
-_LISTEN_SECONDS = 0.5
+_LOOKS_LISTENING = (0.01, 1.0)
+_LOOKS_DEAF = (0.01, 0.25)
+_LISTEN_SECONDS = 5.0
 _CONNECT_AGAIN_SECONDS = 2.0
 _LOOK_FOR_POOLER_SECONDS = 60.0
 _BETWEEN_NOTIFIES = 0.005
@@ -29,7 +29,7 @@ _STOP_SECONDS = 2.0
 class Signals:
     """Listen on one connection of its own, and notify on those of the pool, each in a thread of its own."""
 
-    def __init__(self, pool: Pool, schema: Schema, watchers: Collection[Callable[[], None]]) -> None:
+    def __init__(self, pool: Pool, schema: Schema, watchers: Collection[Watcher]) -> None:
         self._pool = pool
         self._watchers = watchers
         self._own: set[int] = set()
@@ -46,10 +46,11 @@ class Signals:
         }
         self._unstarted = list(self._threads)
 
-    def token(self) -> object:
-        """Return what differs when something was heard, and now and then without."""
+    @property
+    def look_seconds(self) -> tuple[float, float]:
+        """How long a worker may wait between looks; whoever asks is one, so that from now on somebody listens."""
         self._ensure("listener")
-        return self._heard, int(time.monotonic() / (_POLL_LISTENING if self._listening else _POLL_DEAF))
+        return _LOOKS_LISTENING if self._listening else _LOOKS_DEAF
 
     def notify(self) -> None:
         """Let others look, soon and in a transaction of its own; calls at the same time become one."""
@@ -100,8 +101,8 @@ class Signals:
                     self._heard += 1
                     if notice.pid not in self._own:
                         # What this process has told of, its workers know.
-                        for changed in tuple(self._watchers):
-                            changed()
+                        for watcher in tuple(self._watchers):
+                            watcher.changed()
             return _CONNECT_AGAIN_SECONDS
 
     def _notify(self) -> None:

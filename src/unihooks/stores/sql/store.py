@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial, wraps
+from math import inf
+from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import finalize
 
@@ -14,7 +16,7 @@ from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Record
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
 from unihooks._model.webhooks import Webhook
-from unihooks.abc import EmitOutcome, Store
+from unihooks.abc import EmitOutcome, Store, Watcher
 from unihooks.stores.sql import (
     claiming,
     configuration,
@@ -29,6 +31,8 @@ from unihooks.stores.sql import (
 from unihooks.stores.sql.clock_steps import ClockSteps
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sql.transaction import Database, Submission, Transaction
+
+_SECONDS_BETWEEN_WORK = 1.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,6 +59,7 @@ class SQLStore(Store):
         self._planner = planner
         self._claimer = claiming.Claimer()
         self._clock_steps = ClockSteps()
+        self._worked_at = -inf
         finalize(self, database.close)
         self.now = database.time.now  # type: ignore[method-assign] # called several times per delivery
 
@@ -94,17 +99,22 @@ class SQLStore(Store):
 
     def insert_together(self, events: Sequence[NewEvent]) -> list[Event]:
         inserted = self._database.write(lambda tx: emitting.insert_together(tx, events))
-        self._database.notify()
+        self._database.emitted()
         return inserted
 
-    def wake(self) -> None:
+    @property
+    def look_seconds(self) -> tuple[float, float]:
+        return self._database.look_seconds
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        watchers = self._database.watchers
+        watchers.add(watcher)
+        return lambda: watchers.discard(watcher)
+
+    def wake(self, *, here: bool = True) -> None:
+        if here:
+            self._database.emitted()
         self._database.notify()
-
-    def change_token(self) -> object:
-        return self._database.change_token()
-
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        return self._database.watch(changed)
 
     def plan(self, lease: Lease, capacity: Capacity, limit: int, most_per_event: int = MOST_PER_EVENT) -> Planned:
         self._clock_steps.follow(self._database)
@@ -119,7 +129,14 @@ class SQLStore(Store):
 
     def work(self) -> Work:
         self._clock_steps.follow(self._database)
+        self._worked_at = monotonic()
         return self._database.ask(claiming.work)
+
+    def peek(self) -> Work | None:
+        # Only `work` can follow a clock that was set back.
+        if monotonic() > self._worked_at + _SECONDS_BETWEEN_WORK:
+            return None
+        return self._database.peek(claiming.work)
 
     def prune(self, older_than: int, limit: int) -> int:
         # Old events with a pending delivery may be many: they are passed over in transactions of their own.
@@ -157,7 +174,6 @@ class SQLStore(Store):
                 return configuration.revise_webhook(tx, tenant, webhook_id, noting, now=now, endpoints=endpoints)
 
         revised = self._database.write(work)
-        self._database.notify()
         if is_secret_gone:
             self._database.scrub(later=True)
         return revised

@@ -21,7 +21,7 @@ from unihooks._base.jobs import OneShot
 from unihooks._base.times import Clock, now_us, system_clock, to_us
 from unihooks._contract.filters import Window
 from unihooks._contract.planning import NewEvent
-from unihooks.abc import EmitOutcome
+from unihooks.abc import EmitOutcome, Watcher
 
 if TYPE_CHECKING:
     from unihooks.stores.sql.statements import Statements
@@ -200,6 +200,7 @@ class Database(ABC):
 
     def __init__(self) -> None:
         _databases.add(self)
+        self.watchers: set[Watcher] = set()
 
     @property
     @abstractmethod
@@ -235,9 +236,11 @@ class Database(ABC):
     def emit(self, submission: Submission) -> None:
         """Insert events together with what others emit at the same time; never waits."""
 
-    @abstractmethod
-    def change_token(self) -> object:
-        """Return a value that differs after others committed; never waits."""
+    look_seconds = (0.01, 0.25)
+
+    def peek(self, work: Callable[[Transaction], T]) -> T | None:  # noqa: ARG002 - few databases are that near
+        """Run `work`, a single statement that reads, if that takes microseconds and waits for nobody."""
+        return None
 
     @abstractmethod
     def migrate(self) -> list[str]:
@@ -247,12 +250,18 @@ class Database(ABC):
     def close(self) -> None:
         """Finish what is queued and close; the next use opens again."""
 
-    def notify(self) -> None:  # noqa: B027 - few databases have anybody to tell
-        """Let workers of other processes look for work; never waits."""
+    def emitted(self) -> None:
+        """Let the workers of this process plan what was inserted; never waits."""
+        for watcher in tuple(self.watchers):
+            watcher.emitted()
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002 - few databases hear of it
-        """Call `changed` whenever another process has told of a change; return what ends that."""
-        return lambda: None
+    def expect(self) -> None:
+        """Let the workers of this process look repeatedly for what a host will commit; never waits."""
+        for watcher in tuple(self.watchers):
+            watcher.expected()
+
+    def notify(self) -> None:  # noqa: B027 - few databases have anybody to tell
+        """Let the workers of other processes look for work; never waits."""
 
     def scrub(self, *, later: bool = False) -> None:  # noqa: B027 - few databases leave anything
         """Remove what was erased from files that may still hold older copies of it.

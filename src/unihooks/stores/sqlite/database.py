@@ -1,4 +1,4 @@
-"""Open an SQLite file on first use in each process: one writer, a few readers, and a watch on changes."""
+"""Open an SQLite file on first use in each process: one writer, a few readers, and a look-out for others' events."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ class _Opened:
     _watch: sqlite3.Connection
     _watching: Any = field(factory=threading.RLock)
 
-    def data_version(self) -> int:
+    def peek(self, work: Callable[[Transaction], T], now: Callable[[], int]) -> T:
         with self._watching:
-            return int(self._watch.execute("PRAGMA main.data_version").fetchone()[0])
+            return work(SQLiteTransaction(self._watch, now))
 
     def close(self) -> None:
         self.writer.stop()
@@ -103,6 +103,9 @@ class SQLiteDatabase(Database):
     `inserted` is told of events within the transaction that inserts them, `lost` when one did not last, or when the
     file was opened anew. Without `durable` nothing waits for the disk.
     """
+
+    # Nobody tells of what other processes commit.
+    look_seconds = (0.01, 0.08)
 
     def __init__(
         self,
@@ -125,7 +128,6 @@ class SQLiteDatabase(Database):
         self._durable = durable
         self._process = PerProcess(self._start)
         self._emptying = threading.RLock()
-        self._times_opened = 0
         self._id_seen: str | None = None
         self._is_utf8 = True
         self._forking = False
@@ -155,11 +157,14 @@ class SQLiteDatabase(Database):
                 raise (no_tables(self.path) if is_busy(error) else error) from error
         return self._id_seen
 
-    def change_token(self) -> tuple[int, int]:
-        # Versions of one opening say nothing about another's.
+    def peek(self, work: Callable[[Transaction], T]) -> T | None:
         with explaining(self.path):
-            opened = self._open()
-            return self._times_opened, opened.data_version()
+            try:
+                return self._open().peek(work, self.time.now)
+            except sqlite3.OperationalError as error:
+                if is_busy(error):
+                    return None
+                raise
 
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:  # noqa: ARG002 - each commit is synced
         def begun(connection: sqlite3.Connection) -> T:
@@ -230,12 +235,11 @@ class SQLiteDatabase(Database):
                     self._use_wal(connection)
                 store_id = self._checked(connection)
                 self._is_utf8 = connection.execute("PRAGMA main.encoding").fetchone()[0] == "UTF-8"
-                watch = self._connect()
+                watch = self._connect(0)
             except BaseException:
                 connection.close()
                 raise
-            writer = Writer(connection, self.path, self._inserted, self._lost)
-        self._times_opened += 1
+            writer = Writer(connection, self.path, self._inserted, self._lost, self.emitted)
         self._lost()
         return _Opened(store_id, writer, _Readers(self._connect), watch)
 

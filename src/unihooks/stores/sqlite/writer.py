@@ -49,7 +49,7 @@ class _Job:
 class Writer(JobThread[_Job]):
     """The one connection that writes, and the thread that uses it.
 
-    `inserted` is told of events within the transaction, `lost` when one did not last.
+    `inserted` is told of events within the transaction, `lost` when one did not last, `emitted` when one did.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Writer(JobThread[_Job]):
         path: str,
         inserted: Callable[[Sequence[NewEvent]], None],
         lost: Callable[[], None],
+        emitted: Callable[[], None],
     ) -> None:
         super().__init__("unihooks-sqlite-writer", lines=2)
         self._emits, self._calls = self._lines
@@ -72,6 +73,7 @@ class Writer(JobThread[_Job]):
         self._log_open = _file_at(self._log, may_be_empty=True)
         self._inserted = inserted
         self._lost = lost
+        self._emitted = emitted
         self._next_look = 0.0
         self._longest_log = _LONG_LOG
 
@@ -85,14 +87,17 @@ class Writer(JobThread[_Job]):
         return waiter if self.add(_Job(work, waiter), line=1) else None
 
     def _work(self) -> None:
+        has_inserted = False
         try:
-            self._transact()
+            has_inserted = self._transact()
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
             self._roll_back()
             self._lost()
             for job in self._taken:
                 job.outcome = self._explained(error)
         _resolve(self._taken)
+        if has_inserted:
+            self._emitted()
         self._shorten_log()
 
     def shorten_soon(self) -> None:
@@ -102,12 +107,14 @@ class Writer(JobThread[_Job]):
     def _close(self) -> None:
         self._connection.close()
 
-    def _transact(self) -> None:
+    def _transact(self) -> bool:
+        """Do what is queued; return whether that inserted events."""
         deadline = time.monotonic() + _PATIENCE
         capacity = _EVENTS_PER_GROUP
         while self._emits and capacity > 0 and self._take(self._emits):
             capacity -= len(self._taken[-1].task)
-        if self._taken:
+        has_inserted = bool(self._taken)
+        if has_inserted:
             self._begin()
             self._insert(self._taken)
         while self._calls and self._take(self._calls):
@@ -119,6 +126,7 @@ class Writer(JobThread[_Job]):
                 break
         if self._taken:
             self._connection.execute("COMMIT")
+        return has_inserted
 
     def _begin(self) -> None:
         self._check_files()

@@ -1,8 +1,8 @@
-"""The time between claims."""
+"""The time between claims, and between looks."""
 
 from __future__ import annotations
 
-from unihooks._delivery.claim_backoff import LONGEST, ClaimBackoff
+from unihooks._delivery.pacing import LONGEST, ClaimBackoff, Looks
 
 
 def next_claim(backoff: ClaimBackoff, now: float) -> float:
@@ -43,3 +43,22 @@ def test_the_backoff_can_be_ended():
     backoff.found_nothing(5.0)
     backoff.end()
     assert backoff.is_over(0.0)
+
+
+def test_looks_in_vain_become_rare_and_what_is_found_or_expected_ends_that():
+    looks, bounds, pauses = Looks(), (0.01, 0.08), []
+    assert looks.is_due(5.0)
+    for _ in range(5):
+        looks.looked(5.0, bounds)
+        pauses.append(round(looks.next - 5.0, 3))
+    assert pauses == [0.01, 0.02, 0.04, 0.08, 0.08]
+    looks.expect(5.0, bounds)
+    assert not looks.is_due(5.009)
+    assert looks.is_due(5.011)
+
+
+def test_what_is_expected_does_not_put_off_a_look_that_is_nearer():
+    looks = Looks()
+    looks.looked(5.0, (0.01, 0.08))
+    looks.expect(5.008, (0.01, 0.08))
+    assert looks.is_due(5.011)

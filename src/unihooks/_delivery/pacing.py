@@ -1,4 +1,4 @@
-"""Decide when a worker claims or plans again, after finding nothing to take."""
+"""Decide when a worker asks the store again: for what others have left, and after finding nothing to take."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ class ClaimBackoff:
     _until: float = 0.0
     _at_least_until: float = 0.0
     _shortest: float = _SHORTEST
+
+    @property
+    def until(self) -> float:
+        """When to claim again."""
+        return self._until
 
     def is_over(self, now: float) -> bool:
         """Say whether to claim now."""
@@ -46,3 +51,29 @@ class ClaimBackoff:
     def end(self) -> None:
         """Claim now."""
         self._until = 0.0
+
+
+@define
+class Looks:
+    """The time of the next look for what other processes have left, in seconds of the monotonic clock.
+
+    Where there was some, more is likely to come; after looks in vain it is looked for ever more rarely.
+    """
+
+    next: float = 0.0
+    _pause: float = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Say whether to look now."""
+        return now >= self.next
+
+    def looked(self, now: float, bounds: tuple[float, float]) -> None:
+        """Learn that a look is under way; `bounds` are the shortest and the longest pause until the next one."""
+        shortest, longest = bounds
+        self._pause = min(max(2 * self._pause, shortest), longest)
+        self.next = now + self._pause
+
+    def expect(self, now: float, bounds: tuple[float, float]) -> None:
+        """Learn that there is something, or soon will be."""
+        self._pause = bounds[0]
+        self.next = min(self.next, now + self._pause)
