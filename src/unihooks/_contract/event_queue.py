@@ -69,9 +69,8 @@ class EventQueue(ABC):
     async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
         """Do what `emit_on` does on a synchronous or asynchronous connection."""
 
-    @property
     def look_seconds(self) -> tuple[float, float]:
-        """How long a worker that rests waits for its next look: at first, after work has come, and at the most."""
+        """Return how long a worker at rest waits for its next look: just after work has come, and at the most."""
         return 0.01, 0.25
 
     @abstractmethod

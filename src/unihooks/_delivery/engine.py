@@ -142,7 +142,7 @@ class Engine:
             self._loop.call_soon_threadsafe(function)
 
     def _expect(self) -> None:
-        self._looks.expect(time.monotonic(), self._store.look_seconds)
+        self._looks.expect(time.monotonic(), self._store.look_seconds())
         self._state.moved()
 
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
@@ -226,7 +226,7 @@ class Engine:
 
     def _peek(self) -> Work | None:
         """Look without a thread, where the store can."""
-        self._looks.looked(time.monotonic(), self._store.look_seconds)
+        self._looks.looked(time.monotonic(), self._store.look_seconds())
         work = self._store.peek()
         if work is not None:
             self._note(work)
@@ -235,7 +235,7 @@ class Engine:
     def _note(self, work: Work) -> None:
         self._state.new_events, self._state.next_due = work.new_events, work.next_due
         if work.new_events:
-            self._looks.expect(time.monotonic(), self._store.look_seconds)
+            self._looks.expect(time.monotonic(), self._store.look_seconds())
 
     async def _plan(self) -> None:
         lease, start_by = self._new_lease()

@@ -82,6 +82,8 @@ class OnConnection(Database):
             submission.waiter.set_result([self._insert(event) for event in submission.events])
         except Exception as error:  # noqa: BLE001 - whatever it is, who waits must learn of it
             submission.waiter.set_exception(error)
+        else:
+            self.emitted()
 
     def migrate(self) -> list[str]:
         with self._turn:

@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.backends.base.creation import BaseDatabaseCreation
 
 from unihooks._base.times import Clock
-from unihooks.abc import Store
+from unihooks.abc import Store, Watcher
 from unihooks.exceptions import StoreError
 from unihooks.integrations._django_connection import PostgresOnConnection, SQLiteOnConnection
 from unihooks.stores import PostgresStore, SQLiteStore
@@ -59,6 +59,7 @@ class DjangoStore(Store):
         self._place: list[Any] = []
         self._opened: SQLiteStore | PostgresStore | None = None
         self._on_connection: SQLiteStore | PostgresStore | None = None
+        self._watchers: set[Watcher] = set()
         # Wrong options are told of now, not on first use.
         _new_store(self._wrapper.vendor, {"NAME": "unihooks"}, options, alias)
         _stores.add(self)
@@ -85,6 +86,10 @@ class DjangoStore(Store):
                 if store is not None:
                     store.use_clock(clock)
 
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        self._watchers.add(watcher)
+        return lambda: self._watchers.discard(watcher)
+
     def close(self) -> None:
         with self._lock:
             opened, self._opened = self._opened, None
@@ -103,6 +108,7 @@ class DjangoStore(Store):
                 self.close()
                 self._opened = _new_store(self._wrapper.vendor, settings, self._options, self.alias)
                 self._opened.use_clock(self._clock)
+                self._opened.watched_by(self._watchers)
                 self._place = place
             return self._opened
 
@@ -112,6 +118,7 @@ class DjangoStore(Store):
                 kind = _SQLiteOnDjango if self._wrapper.vendor == "sqlite" else _PostgresOnDjango
                 self._on_connection = kind(self._lent, self._options)
                 self._on_connection.use_clock(self._clock)
+                self._on_connection.watched_by(self._watchers)
             return self._on_connection
 
     def _lent(self) -> Any:

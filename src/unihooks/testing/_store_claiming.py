@@ -270,7 +270,7 @@ class ClaimingRules:
         assert not watcher.times.acquire(blocking=False)
 
     def test_a_worker_looks_at_least_every_second(self, scene: Scene) -> None:
-        first, most = scene.store.look_seconds
+        first, most = scene.store.look_seconds()
         assert 0 < first <= most <= 1
 
 

@@ -47,7 +47,7 @@ class TestPooledStore(StoreContract):
 
 def test_worker_polls_where_it_would_hear_nothing(store):
     emit(store)
-    assert store.look_seconds == (0.01, 0.25)
+    assert store.look_seconds() == (0.01, 0.25)
     signals = store._postgres._unchecked().signals
     wait_for(lambda: signals._heard)
     assert not signals._listening
@@ -55,7 +55,7 @@ def test_worker_polls_where_it_would_hear_nothing(store):
 
 def test_nothing_is_left_behind_on_the_servers_connections(store, admin, pooled_dsn):
     add_webhook(store)
-    assert store.look_seconds
+    assert store.look_seconds()
     for _ in range(20):
         emit(store, make_event(store), make_event(store, idempotency_key="k", digest=b"d"))
         plan(store, capacity=5)

@@ -354,7 +354,7 @@ class TestConnections:
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
     def test_store_used_before_a_fork_works_on_both_sides(self, store):
         emit(store)
-        assert store.look_seconds
+        assert store.look_seconds()
         child = os.fork()
         if child == 0:
             failed = 1

@@ -287,6 +287,7 @@ class TestWriting:
         assert store.peek().new_events
 
     def test_a_peek_does_not_wait_for_a_lock(self, store, path):
+        store.work()
         one, two = (sqlite3.connect(path, isolation_level=None, timeout=0) for _ in range(2))
         one.execute("BEGIN IMMEDIATE")
         assert store._database.peek(lambda _tx: two.execute("BEGIN IMMEDIATE")) is None

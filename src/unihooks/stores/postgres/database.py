@@ -124,9 +124,8 @@ class PostgresDatabase(Database):
         while not (opened := self._unchecked()).emitter.emit(submission):
             self._process.close(opened)
 
-    @property
-    def look_seconds(self) -> tuple[float, float]:  # type: ignore[override] # it depends on what can be heard
-        return self._unchecked().signals.look_seconds
+    def look_seconds(self) -> tuple[float, float]:
+        return self._unchecked().signals.look_seconds()
 
     def emitted(self) -> None:
         if not self.watchers:

@@ -46,9 +46,8 @@ class Signals:
         }
         self._unstarted = list(self._threads)
 
-    @property
     def look_seconds(self) -> tuple[float, float]:
-        """How long a worker may wait between looks; whoever asks is one, so that from now on somebody listens."""
+        """Return how long a worker may rest between looks; who asks is one, so from now on somebody listens."""
         self._ensure("listener")
         return _LOOKS_LISTENING if self._listening else _LOOKS_DEAF
 

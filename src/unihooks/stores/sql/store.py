@@ -102,14 +102,17 @@ class SQLStore(Store):
         self._database.emitted()
         return inserted
 
-    @property
     def look_seconds(self) -> tuple[float, float]:
-        return self._database.look_seconds
+        return self._database.look_seconds()
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         watchers = self._database.watchers
         watchers.add(watcher)
         return lambda: watchers.discard(watcher)
+
+    def watched_by(self, watchers: set[Watcher]) -> None:
+        """Tell these watchers, whichever they come to be."""
+        self._database.watchers = watchers
 
     def wake(self, *, here: bool = True) -> None:
         if here:

@@ -236,7 +236,9 @@ class Database(ABC):
     def emit(self, submission: Submission) -> None:
         """Insert events together with what others emit at the same time; never waits."""
 
-    look_seconds = (0.01, 0.25)
+    def look_seconds(self) -> tuple[float, float]:
+        """Return how long a worker may rest between looks: just after work has come, and at the most."""
+        return 0.01, 0.25
 
     def peek(self, work: Callable[[Transaction], T]) -> T | None:  # noqa: ARG002 - few databases are that near
         """Run `work`, a single statement that reads, if that takes microseconds and waits for nobody."""

@@ -104,9 +104,6 @@ class SQLiteDatabase(Database):
     file was opened anew. Without `durable` nothing waits for the disk.
     """
 
-    # Nobody tells of what other processes commit.
-    look_seconds = (0.01, 0.08)
-
     def __init__(
         self,
         path: str,
@@ -156,6 +153,10 @@ class SQLiteDatabase(Database):
             except sqlite3.OperationalError as error:
                 raise (no_tables(self.path) if is_busy(error) else error) from error
         return self._id_seen
+
+    def look_seconds(self) -> tuple[float, float]:
+        # Nobody tells of what other processes commit.
+        return 0.01, 0.08
 
     def peek(self, work: Callable[[Transaction], T]) -> T | None:
         with explaining(self.path):
