@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import count
@@ -64,6 +65,14 @@ class Host:
         """Return the one delivery there is."""
         (delivery,) = self.deliveries(**filters)
         return delivery
+
+
+@pytest.fixture(autouse=True)
+def tracer() -> Iterator[None]:
+    """Refuse a test that takes the tracer away: what all tests after it cover would not be measured."""
+    before = sys.gettrace()
+    yield
+    assert sys.gettrace() is before
 
 
 @pytest.fixture(scope="session")

@@ -90,11 +90,13 @@ def interrupted(call, other, every=1):
                     other()
             return step
 
+        # Whoever measures coverage or debugs traces, too.
+        tracer = sys.gettrace()
         sys.settrace(step)
         try:
             call()
         finally:
-            sys.settrace(None)
+            sys.settrace(tracer)
         if left > 0:
             return number
     return 0

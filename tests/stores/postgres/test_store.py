@@ -464,7 +464,9 @@ class TestPlanning:
         add_webhook(store)
         bodies = [b"\x00", b'"\xc3\xa9"', bytes(range(256)), b"{}", b"x" * 200_000]
         emit(store, *[make_event(store, body=body) for body in bodies])
-        plan(store)
+        # On a busy machine, one call has not the time for all.
+        while plan(store).more:
+            pass
         claimed = store.claim(Lease(token=2, seconds=30), Capacity(10, 10))
         assert sorted(item.body for item in claimed) == sorted(bodies)
 
