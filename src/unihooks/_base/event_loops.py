@@ -7,6 +7,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -34,34 +35,30 @@ class _Call(Generic[T]):
     def __init__(self, main: _Main[T], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None) -> None:
         self._main = main
         self._loop_factory = loop_factory
-        self._ended = threading.Event()
+        self._outcome: Future[T] = Future()
         self._cancel: Callable[[], None] = lambda: None
         self._is_cancelled = False
-        self._result: list[T] = []
-        self._error: BaseException | None = None
 
     def wait(self) -> T:
         """Return what it returns, or raise what it raises; or what a signal handler raises, once it has ended."""
         threading.Thread(target=self._run, name="unihooks-call", daemon=True).start()
         try:
-            self._ended.wait()
+            self._outcome.exception()
         except BaseException:
             self._is_cancelled = True
             self._cancel()
-            self._ended.wait()
+            self._outcome.exception()
             raise
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
+        return self._outcome.result()
 
     def _run(self) -> None:
         try:
             with asyncio.Runner(loop_factory=self._loop_factory) as runner:
-                self._result.append(runner.run(self._cancellable()))
+                result = runner.run(self._cancellable())
         except BaseException as error:  # noqa: BLE001 - raised by `wait`
-            self._error = error
-        finally:
-            self._ended.set()
+            self._outcome.set_exception(error)
+        else:
+            self._outcome.set_result(result)
 
     async def _cancellable(self) -> T:
         loop, task = asyncio.get_running_loop(), asyncio.create_task(self._main())

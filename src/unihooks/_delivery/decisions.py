@@ -54,7 +54,8 @@ def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: int
 
 def _after_failure(claimed: Claimed, answer: Exchange, retries: RetryPolicy, now: int) -> Decision:
     attempt = claimed.attempt_count + 1
-    retry_after = _retry_after(answer, now)
+    waits = (value for name, value in answer.headers if name.lower() == b"retry-after")
+    retry_after = next((parse_retry_after(value, from_us(now)) for value in waits), None)
     wait = 0.0 if retry_after is None or answer.status_code not in _BUSY else min(retry_after, _LONGEST_WAIT_SECONDS)
     delay = retries.next_delay(
         attempt=attempt,
@@ -70,10 +71,3 @@ def _after_failure(claimed: Claimed, answer: Exchange, retries: RetryPolicy, now
         reason = f"no retry is left after {attempts}; the last: {why}"
         return Decision(DeliveryState.FAILED, reason=reason, wait_us=wait_us)
     return Decision(DeliveryState.PENDING, retry_in_us=round(delay * SECOND), reason=why, wait_us=wait_us)
-
-
-def _retry_after(answer: Exchange, now: int) -> float | None:
-    for name, value in answer.headers:
-        if name.lower() == b"retry-after":
-            return parse_retry_after(value, from_us(now))
-    return None

@@ -48,11 +48,8 @@ class Lookups(Generic[K, V]):
             except Exception as error:  # noqa: BLE001 - raised by each `find` that waits
                 answers = dict.fromkeys(taken, error)
             for key, found in taken.items():
-                _settle(found, answers.get(key))
-
-
-def _settle(found: asyncio.Future[V | None], answer: V | Exception | None) -> None:
-    if isinstance(answer, Exception):
-        found.set_exception(answer)
-    else:
-        found.set_result(answer)
+                answer = answers.get(key)
+                if isinstance(answer, Exception):
+                    found.set_exception(answer)
+                else:
+                    found.set_result(answer)

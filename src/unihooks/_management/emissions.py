@@ -81,13 +81,11 @@ def _given(number: int, one: object) -> Given:
 
 
 def _new_event(id_: str, checked: tuple[str, str, bytes], tenant: str, key: str | None, now: int) -> NewEvent:
-    digest = None if key is None else _digest(*checked)
+    digest = None
+    if key is not None:
+        product, event_type, body = checked
+        digest = hashlib.sha256(b"\0".join([product.encode(), event_type.encode(), unordered(body)])).digest()
     return NewEvent(id_, tenant, *checked, now, check_key(key), digest)
-
-
-def _digest(product: str, event_type: str, body: bytes) -> bytes:
-    parts = product.encode(), event_type.encode(), unordered(body)
-    return hashlib.sha256(b"\0".join(parts)).digest()
 
 
 _TRIPLE = ("product", "event type", "payload")

@@ -210,13 +210,9 @@ def _validator(schema: Any) -> Any:
         reason = getattr(exc, "message", None) or f"{exc} cannot be resolved inside it"
         message = f"the schema is not valid JSON Schema 2020-12; correct it: {reason}"
         raise InvalidPayload(message, name="schema") from exc
-    types = Draft202012Validator.TYPE_CHECKER.redefine("array", _is_array)
+    types = Draft202012Validator.TYPE_CHECKER.redefine("array", lambda _, value: isinstance(value, (list, tuple)))
     extend: Callable[..., Any] = validators.extend
     return extend(Draft202012Validator, type_checker=types)(schema, registry=registry)
-
-
-def _is_array(_: object, value: object) -> bool:
-    return isinstance(value, (list, tuple))
 
 
 def _check_references(schema: Any) -> Any:

@@ -97,18 +97,17 @@ def _is_of(error: BaseException, kinds: set[tuple[str, str]]) -> bool:
     return not names.isdisjoint(kinds)
 
 
-def fetch_sqlite3(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
-    """Fetch on sqlite3, whatever factories the connection has."""
+def _fetch_sqlite3(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     cursor = connection.cursor()
     try:
+        # Whatever factories the connection has.
         cursor.row_factory = None
         return list(cursor.execute(statement, parameters).fetchall())
     finally:
         cursor.close()
 
 
-async def afetch_aiosqlite(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
-    """Fetch on aiosqlite."""
+async def _afetch_aiosqlite(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     try:
         async with connection.cursor() as cursor:
             cursor.row_factory = None
@@ -119,18 +118,17 @@ async def afetch_aiosqlite(connection: Any, statement: str, parameters: Paramete
         raise sqlite3.ProgrammingError(str(error)) from error
 
 
-def fetch_psycopg(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
-    """Fetch on psycopg 3 with a plain cursor, whatever factories the connection has, and nothing prepared."""
+def _fetch_psycopg(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     import psycopg
     from psycopg.rows import tuple_row
 
+    # A plain cursor, whatever factories the connection has, and nothing prepared.
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         cursor.execute(with_percent(statement), parameters, prepare=False)
         return cursor.fetchall()
 
 
-async def afetch_psycopg(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
-    """Fetch on psycopg 3's asynchronous connection."""
+async def _afetch_psycopg(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     import psycopg
     from psycopg.rows import tuple_row
 
@@ -139,35 +137,30 @@ async def afetch_psycopg(connection: Any, statement: str, parameters: Parameters
         return await cursor.fetchall()
 
 
-def fetch_psycopg2(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
-    """Fetch on psycopg2 with a plain cursor."""
+def _fetch_psycopg2(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     with connection.cursor(cursor_factory=import_module("psycopg2.extensions").cursor) as cursor:
         cursor.execute(with_percent(statement), parameters)
         return list(cursor.fetchall())
 
 
-async def afetch_asyncpg(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
-    """Fetch on asyncpg's connection, or a pool's."""
+async def _afetch_asyncpg(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     numbered, names = with_numbers(statement)
     return [tuple(row) for row in await connection.fetch(numbered, *[parameters[name] for name in names])]
 
 
-def fetch_sqlalchemy(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
-    """Fetch on a Connection or Session of SQLAlchemy."""
+def _fetch_sqlalchemy(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     text = import_module("sqlalchemy").text
     rows = connection.execute(text(statement), dict(parameters), **_bind_arguments(connection)).fetchall()
     return [tuple(row) for row in rows]
 
 
-async def afetch_sqlalchemy(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
-    """Fetch on an AsyncConnection or AsyncSession of SQLAlchemy."""
+async def _afetch_sqlalchemy(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     text = import_module("sqlalchemy").text
     result = await connection.execute(text(statement), dict(parameters), **_bind_arguments(connection))
     return [tuple(row) for row in result.fetchall()]
 
 
-def database_of_sqlalchemy(connection: Any) -> str:
-    """Return the name of the dialect."""
+def _database_of_sqlalchemy(connection: Any) -> str:
     if not hasattr(connection, "get_bind"):
         return str(connection.dialect.name)
     bind = _bind_arguments(connection).get("bind_arguments", {}).get("bind")
@@ -191,16 +184,10 @@ def _bind_arguments(connection: Any) -> dict[str, Any]:
     return {}
 
 
-def fetch_django(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
-    """Fetch on one of Django's connections."""
+def _fetch_django(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(with_percent(statement), dict(parameters))
         return list(cursor.fetchall())
-
-
-def database_of_django(connection: Any) -> str:
-    """Return Django's name of the database's vendor."""
-    return str(connection.vendor)
 
 
 @lru_cache(maxsize=64)
@@ -233,16 +220,16 @@ _ERRORS = {
 }
 # What they raise by themselves, as for a connection that is closed.
 _LIBRARY_ERRORS = {("sqlalchemy", "SQLAlchemyError"), ("django", "Error")}
-_SQLALCHEMY = Kind(name="SQLAlchemy", ask=database_of_sqlalchemy, fetch=fetch_sqlalchemy)
-_SQLALCHEMY_ASYNC = Kind(name="SQLAlchemy", ask=database_of_sqlalchemy, afetch=afetch_sqlalchemy)
-_DJANGO = Kind(name="Django", ask=database_of_django, fetch=fetch_django)
-_ASYNCPG = Kind(name="asyncpg", database="postgresql", afetch=afetch_asyncpg)
+_SQLALCHEMY = Kind(name="SQLAlchemy", ask=_database_of_sqlalchemy, fetch=_fetch_sqlalchemy)
+_SQLALCHEMY_ASYNC = Kind(name="SQLAlchemy", ask=_database_of_sqlalchemy, afetch=_afetch_sqlalchemy)
+_DJANGO = Kind(name="Django", ask=lambda connection: str(connection.vendor), fetch=_fetch_django)
+_ASYNCPG = Kind(name="asyncpg", database="postgresql", afetch=_afetch_asyncpg)
 _KINDS = {
-    ("sqlite3", "Connection"): Kind(name="sqlite3", database="sqlite", fetch=fetch_sqlite3),
-    ("aiosqlite", "Connection"): Kind(name="aiosqlite", database="sqlite", afetch=afetch_aiosqlite),
-    ("psycopg", "Connection"): Kind(name="psycopg", database="postgresql", fetch=fetch_psycopg),
-    ("psycopg", "AsyncConnection"): Kind(name="psycopg", database="postgresql", afetch=afetch_psycopg),
-    ("psycopg2", "connection"): Kind(name="psycopg2", database="postgresql", fetch=fetch_psycopg2),
+    ("sqlite3", "Connection"): Kind(name="sqlite3", database="sqlite", fetch=_fetch_sqlite3),
+    ("aiosqlite", "Connection"): Kind(name="aiosqlite", database="sqlite", afetch=_afetch_aiosqlite),
+    ("psycopg", "Connection"): Kind(name="psycopg", database="postgresql", fetch=_fetch_psycopg),
+    ("psycopg", "AsyncConnection"): Kind(name="psycopg", database="postgresql", afetch=_afetch_psycopg),
+    ("psycopg2", "connection"): Kind(name="psycopg2", database="postgresql", fetch=_fetch_psycopg2),
     ("asyncpg", "Connection"): _ASYNCPG,
     ("asyncpg", "PoolConnectionProxy"): _ASYNCPG,
     ("sqlalchemy", "Connection"): _SQLALCHEMY,
