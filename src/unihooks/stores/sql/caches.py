@@ -102,7 +102,7 @@ def _bounded(rows: list[Row]) -> list[Row]:
 
 
 class RecentEvents:
-    """Keep what was emitted of late, once somebody in this process plans: `is_wanted`.
+    """The events that were emitted of late, once somebody in this process plans: `is_wanted`.
 
     It saves reading and decoding, nothing else: the store still says which
     events are new, and what is not here is read from it.
