@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python benchmarks/bench.py [suite ...] [--small] [--json FILE]`."""
+"""Run the benchmarks: `python benchmarks/bench.py [suite ...] [--small] [--set NAME=VALUE ...] [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
+from attrs import evolve
 from databases import server
 from tables import Table, write_json
 
 KINDS = ["sqlite", "postgresql"]
-SUITES = ["emits", "deliveries", "latency", "workers", "hanging", "scale", "memory"]
+SUITES = ["emits", "deliveries", "latency", "light", "workers", "hanging", "scale", "memory"]
 # These only run when they are named.
-MORE = ["console", "profile"]
+MORE = ["console", "profile", "trace", "versions"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", choices=KINDS, help="only this one; what compares clients stays on SQLite")
     parser.add_argument("--small", action="store_true", help="see in minutes whether it works; the figures mean little")
     parser.add_argument("--json", metavar="FILE", help="write all figures here as well, beside those of other suites")
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="change a size of the suites")
     given = parser.parse_args(arguments)
     if unknown := set(given.suites) - {*SUITES, *MORE}:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
@@ -40,7 +43,7 @@ def _run_all(suites: Sequence[str], kinds: list[str], given: argparse.Namespace)
             table = Table(suite)
             tables.append(table)
             try:
-                module.measure(table, kinds, dsn, module.SMALL if given.small else module.Size())
+                module.measure(table, kinds, dsn, _size(module, given))
             except BaseException as error:
                 table.check(f"ended early by {type(error).__name__}", good=False)
                 raise
@@ -50,6 +53,13 @@ def _run_all(suites: Sequence[str], kinds: list[str], given: argparse.Namespace)
                 if given.json:
                     write_json(given.json, [table])
     return tables
+
+
+def _size(module: Any, given: argparse.Namespace) -> Any:
+    size = module.SMALL if given.small else module.Size()
+    changes = dict(change.split("=", 1) for change in given.set)
+    mine = {name: value for name, value in changes.items() if hasattr(size, name)}
+    return evolve(size, **{name: type(getattr(size, name))(value) for name, value in mine.items()})
 
 
 if __name__ == "__main__":

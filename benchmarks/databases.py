@@ -77,6 +77,12 @@ class Place:
             row: tuple[Any, ...] = connection.execute(statement).fetchone()
             return row
 
+    def written(self) -> int:
+        """Return how far a server's log has been written, in bytes; a file's is written by the workers themselves."""
+        if self.kind == "sqlite":
+            return 0
+        return int(self.fetch("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')")[0])
+
     def settle(self) -> None:
         """Make the database do now what it would soon do in the background."""
         upkeep = ["PRAGMA wal_checkpoint(TRUNCATE)"]
@@ -101,8 +107,8 @@ def server(kinds: list[str]) -> Iterator[str]:
     if "postgresql" not in kinds:
         yield ""
         return
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
-    import postgres_server
+    with with_helpers():
+        import postgres_server
 
     given = os.environ.get(postgres_server.VARIABLE)
     if given:
@@ -111,6 +117,17 @@ def server(kinds: list[str]) -> Iterator[str]:
     # The tests' own settings trade durability for speed.
     with postgres_server.serving(fsync="on", shared_buffers="256MB", max_connections="200") as started:
         yield started.dsn
+
+
+@contextmanager
+def with_helpers() -> Iterator[None]:
+    """Let the tests' helpers be imported, which start servers."""
+    folder = str(Path(__file__).parents[1] / "tests" / "helpers")
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def server_cpu(dsn: str) -> float:

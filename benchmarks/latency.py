@@ -158,7 +158,7 @@ def by_hand(task: Task, count: Any) -> Began:
         import aiohttp
 
         async with AsyncExitStack() as stack:
-            insert = await _inserting(stack, one)
+            insert = await inserting(stack, one)
             connector = aiohttp.TCPConnector(ssl=task.trust)
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
 
@@ -187,7 +187,8 @@ async def _at_rate(rate: float, seconds: float, send: Callable[[int, float], Any
     await asyncio.gather(*tasks)
 
 
-async def _inserting(stack: AsyncExitStack, one: Any) -> Callable[[bytes], Any]:
+async def inserting(stack: AsyncExitStack, one: Any, *, pooled: bool = False) -> Callable[[bytes], Any]:
+    """Return a function that inserts a row durably, on connections that are open as long as the stack."""
     if one.kind == "sqlite":
         connection = stack.enter_context(closing(sqlite3.connect(one.target, isolation_level=None)))
         connection.executescript("PRAGMA synchronous = FULL; CREATE TABLE by_hand (body BLOB)")
@@ -200,8 +201,10 @@ async def _inserting(stack: AsyncExitStack, one: Any) -> Callable[[bytes], Any]:
 
     one.run(f"CREATE TABLE {one.prefix}by_hand (body BYTEA)")
     free: asyncio.Queue[Any] = asyncio.Queue()
+    # Prepared statements stay in a connection to the server, and a pooler gives each transaction another one.
+    options: dict[str, Any] = {"prepare_threshold": None} if pooled else {}
     for _ in range(_CONNECTIONS):
-        opening = await psycopg.AsyncConnection.connect(one.target, autocommit=True)
+        opening = await psycopg.AsyncConnection.connect(one.target, autocommit=True, **options)
         free.put_nowait(await stack.enter_async_context(opening))
 
     async def insert_one(body: bytes) -> None:

@@ -29,7 +29,7 @@ class Task:
     """What a sender has to do: `count` deliveries after `warm` others, or `seconds` at each of `rates` per second.
 
     `mode` is what the receiver does with a connection: it may `keep` it, close it and `resume` its session on the
-    next one, or close it and give no ticket (`fresh`).
+    next one, or close it and give no ticket (`fresh`). `source` is where another version of the library is.
     """
 
     address: Address
@@ -48,6 +48,7 @@ class Task:
     store: str = ""
     processes: int = 1
     ill: int = 0
+    source: str = ""
 
     @property
     def urls(self) -> list[str]:
@@ -92,9 +93,13 @@ class Running:
         self._name = sender.__name__
         self._pipe, self._theirs = context.Pipe()
         self._process = context.Process(target=_main, args=(self._theirs, sender, task, count))
+        self._sources = [task.source] if task.source else []
 
     def __enter__(self) -> Self:
+        # The new process looks for modules where this one does when it starts.
+        sys.path[:0] = self._sources
         self._process.start()
+        del sys.path[: len(self._sources)]
         self._theirs.close()
         return self
 

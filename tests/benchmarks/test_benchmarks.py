@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pgbouncer
 import postgres_server
 import pytest
 
@@ -50,6 +51,27 @@ def test_what_the_receiver_counts_is_what_the_log_says_and_every_signature_is_va
 def test_every_row_that_was_emitted_is_kept_and_every_event_arrives(tmp_path):
     assert any(row.startswith("aemit, host transaction") for row in _run(tmp_path, "emits", "--store", "sqlite"))
     assert sum(row.startswith("emit to receipt") for row in _run(tmp_path, "latency", "--store", "sqlite")) == 12
+
+
+@pytest.mark.slow
+def test_every_event_of_a_light_load_arrives_and_a_worker_is_watched_at_rest(tmp_path):
+    rows = _run(tmp_path, "light", "--store", "sqlite")
+    assert sum(row.startswith("event at ") for row in rows) == 4
+    assert sum(row.startswith(("idle worker, CPU", "first event")) for row in rows) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_light_load_is_measured_on_postgresql_and_behind_a_pooler_where_there_is_one(tmp_path, postgres_dsn):
+    rows = _run(tmp_path, "light", "--store", "postgresql", dsn=postgres_dsn)
+    stores = 2 if pgbouncer.binary() else 1
+    assert sum(row.startswith("idle worker, CPU") for row in rows) == stores
+
+
+@pytest.mark.slow
+def test_a_version_is_compared_with_another_one(tmp_path):
+    rows = _run(tmp_path, "versions", "--store", "sqlite")
+    assert sum(row.endswith(", against before") for row in rows) == 4
 
 
 @pytest.mark.slow

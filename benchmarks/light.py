@@ -1,0 +1,213 @@
+"""Measure rest and light load: what an idle worker takes, and what an event costs that comes alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from statistics import median
+
+import psycopg
+from attrs import evolve, field, frozen
+from databases import with_helpers
+from deliveries import NAMES
+from light_senders import PACERS, SENDERS, Idle, Light, LightTask, each_second, idle
+from receiver import Receiver
+from tables import Row, Table, percentile, say
+from tasks import SECRET, run
+from usage import Used, Watched, children, parent
+
+RATES = (25.0, 100.0, 400.0)
+POOLED = "pooled"
+WHERE = {**NAMES, POOLED: "PostgreSQL behind PgBouncer"}
+# In milliseconds of CPU per second.
+IDLE_LIMITS = {"sqlite": 2.0, "postgresql": 1.0, POOLED: 4.0}
+_FIRST_LIMIT = 100.0
+_OURS = ("same process", "separate worker")
+_WEBHOOKS = 5
+_BASELINE_SECONDS = 15.0
+
+
+@frozen(kw_only=True)
+class Size:
+    """How long to emit at each rate, and how long to watch an idle worker."""
+
+    rounds: int = 2
+    seconds: float = 4.0
+    idle: float = 60.0
+    rates: Sequence[float] = RATES
+
+
+SMALL = Size(rounds=1, seconds=0.2, idle=0.5, rates=(25.0, 100.0))
+
+
+@frozen(kw_only=True)
+class Measured:
+    """One run at one rate: what an event took beyond keeping the pace, and the milliseconds until each receipt."""
+
+    used: Used
+    waits: Sequence[float]
+
+    def wait(self, part: float) -> float:
+        """Return a percentile."""
+        return percentile(self.waits, part) if self.waits else 0.0
+
+
+@frozen
+class Bench:
+    """The receiver, the stores by name, and what has been measured so far, by store, sender and rate."""
+
+    table: Table
+    receiver: Receiver
+    tasks: dict[str, LightTask]
+    paces: dict[str, Light] = field(factory=dict)
+    runs: dict[tuple[str, str, float], list[Measured]] = field(factory=dict)
+
+    def measure(self, store: str, sender: str, rates: Sequence[float], source: str = "") -> None:
+        """Let one sender emit at each rate; keep what was measured, apart from that of other sources."""
+        task = evolve(self.tasks[store], rates=tuple(rates), source=source)
+        light: Light = run(SENDERS[sender], task, self.receiver.count)
+        arrivals = self._arrivals(store, sender, task, light)
+        pace = self._pace(sender, task)
+        for rate in rates:
+            waits = [(arrivals[id_] - at) * 1e3 for id_, (kept, at) in light.began.items() if kept == rate]
+            measured = Measured(used=light.each[rate] - pace.each[rate], waits=waits)
+            self.runs.setdefault((store, source + sender, rate), []).append(measured)
+            say(f"{store}, {source}{sender}, {rate:.0f}/s: {measured.used.total * 1e6:,.0f} us")
+
+    def _pace(self, sender: str, task: LightTask) -> Light:
+        known = self.paces.get(sender)
+        if known is None or not set(task.rates) <= known.each.keys():
+            known = self.paces[sender] = run(PACERS[sender], task)
+        return known
+
+    def _arrivals(self, store: str, sender: str, task: LightTask, light: Light) -> dict[str, float]:
+        report = self.receiver.report(task.body, None if sender == "by hand" else SECRET)
+        expected = len(light.began)
+        good = report.count == expected and report.wrong == 0 and report.arrivals.keys() == light.began.keys()
+        told = f"{store}, {sender}: received {report.count} of {expected}, wrong {report.wrong}"
+        self.table.check(told, good=good)
+        return dict.fromkeys(light.began, 0.0) | report.arrivals
+
+
+def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
+    """Fill the table."""
+    with opened(table, kinds, dsn, size.seconds) as bench:
+        for number in range(size.rounds):
+            for store in bench.tasks:
+                # A pooler changes what a step costs, not how that grows.
+                rates = [rate for rate in size.rates if store != POOLED or rate == 100]
+                for sender in list(SENDERS)[:: -1 if number % 2 else 1]:
+                    bench.measure(store, sender, rates)
+        for store in bench.tasks:
+            _rest(bench, store, size)
+            _show(bench, store)
+
+
+@contextmanager
+def opened(table: Table, kinds: Sequence[str], dsn: str, seconds: float) -> Iterator[Bench]:
+    """Yield what measures on the stores of these kinds, and behind a pooler if one is installed."""
+    with ExitStack() as stack:
+        receiver = stack.enter_context(Receiver())
+        task = LightTask(address=receiver.address, seconds=seconds, uvloop=True)
+        tasks = {}
+        if "sqlite" in kinds:
+            tasks["sqlite"] = task
+        if "postgresql" in kinds:
+            tasks["postgresql"] = evolve(task, kind="postgresql", dsn=dsn, postmaster=_postmaster(dsn))
+            with with_helpers():
+                import pgbouncer
+            if pgbouncer.binary():
+                pooled = stack.enter_context(pgbouncer.pooling(dsn))
+                [process] = children(os.getpid(), "pgbouncer")
+                tasks[POOLED] = evolve(tasks["postgresql"], dsn=pooled, pooler=process)
+        yield Bench(table, receiver, tasks)
+
+
+def _postmaster(dsn: str) -> int:
+    """Return the id of the process that has started the server's others; 0 if they cannot be seen."""
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        assert row
+        return parent(row[0], "postgres")
+
+
+def rest(bench: Bench, store: str, seconds: float, source: str = "") -> Idle:
+    """Return what an idle worker takes in milliseconds of CPU per second, the database's own upkeep left out."""
+    task = evolve(bench.tasks[store], endpoints=_WEBHOOKS, seconds=seconds, source=source)
+    upkeep = each_second(Watched(ours=[], postmaster=task.postmaster), min(seconds, _BASELINE_SECONDS))
+    found: Idle = run(idle, task, bench.receiver.count)
+    bench.receiver.report(task.body, SECRET)
+    return evolve(found, used=found.used - upkeep, upkeep=upkeep)
+
+
+def _rest(bench: Bench, store: str, size: Size) -> None:
+    found = rest(bench, store, size.idle)
+    used = found.used
+    parts = [f"worker {used.cpu * 1e3:.1f}"]
+    if bench.tasks[store].postmaster:
+        parts.append(f"database {used.db * 1e3:.1f} (beside {found.upkeep.db * 1e3:.1f} without a worker)")
+    if bench.tasks[store].pooler:
+        parts.append(f"pooler {used.pooler * 1e3:.1f}")
+    switches = f"{used.switches:.0f} switches of threads per second"
+    bench.table.add(
+        Row(
+            what=f"idle worker, CPU over {size.idle:.0f} s",
+            where=WHERE[store],
+            value=used.total * 1e3,
+            unit="ms/s",
+            limit=IDLE_LIMITS[store],
+            note=f"{', '.join(parts)}; {switches}; {found.written:,.0f} bytes written per second",
+        )
+    )
+    bench.table.add(
+        Row(
+            what="first event after this silence, emit to receipt, separate worker",
+            where=WHERE[store],
+            value=max(found.firsts) * 1e3,
+            limit=_FIRST_LIMIT,
+            runs=[one * 1e3 for one in found.firsts],
+            note="the slowest of a few, each after some seconds more",
+        )
+    )
+
+
+def _show(bench: Bench, store: str) -> None:
+    for kept, sender, rate in bench.runs:
+        if kept == store and sender in _OURS:
+            bench.table.add(_row(bench, store, sender, rate))
+
+
+def _row(bench: Bench, store: str, sender: str, rate: float) -> Row:
+    mine, by_hand = bench.runs[store, sender, rate], bench.runs[store, "by hand", rate]
+    ratios = [one.used.total / other.used.total for one, other in zip(mine, by_hand, strict=True)]
+    return Row(
+        what=f"event at {rate:,.0f}/s, {sender}",
+        where=WHERE[store],
+        value=middle(mine, "total") * 1e6,
+        reference=middle(by_hand, "total") * 1e6,
+        ratio=median(ratios),
+        unit="us CPU",
+        cpu=middle(mine, "cpu") * 1e6,
+        db=middle(mine, "db") * 1e6,
+        runs=ratios,
+        note=_note(mine, by_hand, has_server=bool(bench.tasks[store].postmaster)),
+    )
+
+
+def _note(mine: Sequence[Measured], by_hand: Sequence[Measured], *, has_server: bool) -> str:
+    switches = f"{middle(mine, 'switches'):.0f} ({middle(by_hand, 'switches'):.0f}) switches"
+    if has_server:
+        switches += f", database {middle(mine, 'db_switches'):.0f} ({middle(by_hand, 'db_switches'):.0f})"
+    waits = [
+        f"p{part * 100:.0f} {median(one.wait(part) for one in mine):.1f} "
+        f"({median(one.wait(part) for one in by_hand):.1f})"
+        for part in (0.5, 0.99)
+    ]
+    pooler = f"; pooler {middle(mine, 'pooler') * 1e6:.0f} us" if middle(mine, "pooler") else ""
+    return f"{switches}; {', '.join(waits)} ms{pooler}"
+
+
+def middle(runs: Sequence[Measured], name: str) -> float:
+    """Return the median of one of the figures."""
+    return median(getattr(one.used, name) for one in runs)
