@@ -1,8 +1,9 @@
-"""Send events again: what one delivery sent, or all that a filter shows."""
+"""Send events again: what one delivery sent, all that a filter shows, or what a webhook missed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
 
 from attrs import frozen
@@ -11,13 +12,16 @@ from unihooks._base.ids import new_ids
 from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
 from unihooks._model.log import Delivery, DeliveryState
-from unihooks.abc import ERASED, DeliveryFilter, Window
+from unihooks._model.webhooks import Webhook
+from unihooks.abc import ERASED, HELD_TOO_LONG, DeliveryFilter, Window
 from unihooks.exceptions import Conflict
 from unihooks.stores.sql import deliveries
 from unihooks.stores.sql.claiming import lower_next_due
-from unihooks.stores.sql.configuration import share_configuration
-from unihooks.stores.sql.log import get_delivery, list_delivery_ids
+from unihooks.stores.sql.configuration import get_webhook, share_configuration
+from unihooks.stores.sql.log import get_delivery, ids_between, list_delivery_ids
 from unihooks.stores.sql.transaction import Row, Transaction
+
+_DELIVERIES_PER_CALL = 1_000
 
 
 @frozen
@@ -58,12 +62,29 @@ class _Original:
 
     @property
     def _was_rendered(self) -> bool:
-        return not failed_to_render(self.state, self.attempt_count)
+        return not _failed_to_render(self.state, self.attempt_count)
 
     def again(self) -> Row:
-        """Return what `insert_due` takes to send the same bytes."""
+        """Return what `_insert_due` takes to send the same bytes."""
         event = (self.event_id, self.webhook_id, self.endpoint_id, self.product, self.event_type)
         return (*event, self.rendering, self.id)
+
+
+@frozen
+class _Newest:
+    """The newest delivery of an event to an endpoint."""
+
+    id: str
+    state: str
+    reason: str | None
+    rendering: str | None
+    attempt_count: int
+
+    @property
+    def was_missed(self) -> bool:
+        """Whether it failed or was held for too long."""
+        held_too_long = self.state == DeliveryState.CANCELLED and self.reason == HELD_TOO_LONG
+        return held_too_long or self.state == DeliveryState.FAILED
 
 
 def delivery_source(tx: Transaction, tenant: str, delivery_id: str) -> tuple[bytes, Rendering | None]:
@@ -82,7 +103,7 @@ def replay(tx: Transaction, tenant: str, delivery_id: str) -> Delivery:
     if not originals:
         raise not_found("delivery", delivery_id, tenant)
     originals[0].check()
-    [new] = insert_due(tx, tenant, [originals[0].again()])
+    [new] = _insert_due(tx, tenant, [originals[0].again()])
     return get_delivery(tx, tenant, new)
 
 
@@ -96,13 +117,39 @@ def replay_many(
     worthwhile = (one for one in _originals(tx, tenant, ids) if one.is_worthwhile)
     # The newest of each event and endpoint, since all of them would send the same bytes.
     chosen = sorted({(one.event_id, one.endpoint_id): one for one in worthwhile}.values(), key=attrgetter("id"))
-    made = len(insert_due(tx, tenant, [one.again() for one in chosen[:most]]))
+    made = len(_insert_due(tx, tenant, [one.again() for one in chosen[:most]]))
     if len(chosen) > most:
         return made, chosen[most - 1].id if most else after
     return made, ids[-1] if len(ids) == limit else None
 
 
-def insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection[str]:
+def recover(
+    tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int, most: int
+) -> tuple[int, str | None]:
+    """Plan what the webhook missed of the next `limit` events; return how many deliveries and where to go on."""
+    share_configuration(tx, [tenant])
+    webhook = get_webhook(tx, tenant, webhook_id)
+    # However many endpoints there are, a call holds up others for no longer than it takes to plan so many deliveries.
+    most = min(most, _DELIVERIES_PER_CALL)
+    limit = max(1, min(limit, _DELIVERIES_PER_CALL // len(webhook.endpoints)))
+    events = tx.fetch(
+        "events_to_recover",
+        kinds=[f"{item.product} {item.event_type}" for item in webhook.subscriptions],
+        tenant=tenant,
+        after=max(after, ids_between("evt_", since, until)[0] or ""),
+        since=since,
+        until=until,
+        limit=limit,
+    )
+    missed = list(islice(_missed(tx, webhook, events), most + 1))
+    made = len(_insert_due(tx, tenant, missed[:most]))
+    if len(missed) > most:
+        # The next call finds what this one has made of the first event that is not done with.
+        return made, max((event_id for event_id, *_ in events if event_id < missed[most][0]), default=after)
+    return made, events[-1][0] if len(events) == limit else None
+
+
+def _insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection[str]:
     """Insert deliveries that are due now, but no second original; return the ids of those inserted.
 
     Rows hold event id, webhook id, endpoint id, product, event type, rendering and replay_of.
@@ -117,7 +164,7 @@ def insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection[
     return inserted
 
 
-def failed_to_render(state: str, attempt_count: int) -> bool:
+def _failed_to_render(state: str, attempt_count: int) -> bool:
     """Whether nothing was ever sent of a delivery, because its rendering failed."""
     return state == DeliveryState.FAILED and attempt_count == 0
 
@@ -125,3 +172,24 @@ def failed_to_render(state: str, attempt_count: int) -> bool:
 def _originals(tx: Transaction, tenant: str, ids: Sequence[str]) -> list[_Original]:
     """Return deliveries, oldest first; their events stay for as long as this transaction lasts."""
     return [_Original(*row) for row in tx.fetch("deliveries_to_replay", tenant=tenant, ids=ids)] if ids else []
+
+
+def _missed(tx: Transaction, webhook: Webhook, events: list[Row]) -> Iterator[Row]:
+    """Yield what `_insert_due` takes for each delivery that is missing of these events."""
+    rendering = Rendering.of(webhook.mapping)
+    today = rendering and rendering.id
+    ids = [event_id for event_id, *_ in events]
+    found = tx.fetch("deliveries_of_events", events=ids, webhook_id=webhook.id) if ids else []
+    # They come oldest first.
+    newest = {(event_id, endpoint_id): _Newest(*delivery) for event_id, endpoint_id, *delivery in found}
+    for event_id, product, event_type in events:
+        for endpoint_id in (item.id for item in webhook.endpoints if item.enabled):
+            to = (event_id, webhook.id, endpoint_id, product, event_type)
+            last = newest.get((event_id, endpoint_id))
+            if last is None:
+                yield (*to, today, None)
+            elif last.was_missed and not _failed_to_render(last.state, last.attempt_count):
+                yield (*to, last.rendering, last.id)
+            elif last.was_missed and last.rendering != today:
+                # A rendering that failed would fail again, and add nothing to the log.
+                yield (*to, today, last.id)

@@ -24,7 +24,6 @@ from unihooks.stores.sql import (
     log,
     maintenance,
     recording,
-    recovering,
     replaying,
     statistics,
 )
@@ -213,7 +212,7 @@ class SQLStore(Store):
     replay = _verb("write", replaying.replay)
     replay_many = _verb("write", replaying.replay_many)
     cancel = _verb("write", log.cancel)
-    recover = _verb("write", recovering.recover)
+    recover = _verb("write", replaying.recover)
 
     # Statistics.
 
