@@ -7,12 +7,11 @@ one by one are not frozen: attrs would take three times as long to make them.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from zlib import crc32
 
-from attrs import Factory, define, evolve, frozen
+from attrs import Factory, define, frozen
 
 from unihooks._base.times import DAY, SECOND
 from unihooks._model.log import DeliveryState
@@ -45,12 +44,6 @@ def holder_of(worker_id: str) -> int:
 def holder(token: int) -> int:
     """Return the part of a token that is the same in all of one worker's."""
     return token >> _RANDOM_BITS
-
-
-def with_leases(workers: Iterable[WorkerSeen], holders: Iterable[int]) -> list[WorkerSeen]:
-    """Return the workers with how many leases each holds, given the holder of each lease."""
-    counts = Counter(holders)
-    return [evolve(worker, leases=counts[holder_of(worker.id)]) for worker in workers]
 
 
 @frozen(kw_only=True)

@@ -228,11 +228,11 @@ def activity(rows: Iterable[HourRow], since: int, now: int, longest_ms: float) -
 def hour_counts(rows: Iterable[HourRow], since: int, now: int) -> tuple[HourCount, ...]:
     """Return a count for each hour from that of `since` to that of `now`, with zeros for empty hours."""
     counted = {row.hour: row for row in rows}
-    return tuple(_hour_count(counted.get(hour, HourRow(hour))) for hour in range(since // HOUR, now // HOUR + 1))
-
-
-def _hour_count(row: HourRow) -> HourCount:
-    return HourCount(hour=from_us(row.hour * HOUR), attempts=row.attempts, delivered=row.delivered, failed=row.failed)
+    hours = (counted.get(hour, HourRow(hour)) for hour in range(since // HOUR, now // HOUR + 1))
+    return tuple(
+        HourCount(hour=from_us(row.hour * HOUR), attempts=row.attempts, delivered=row.delivered, failed=row.failed)
+        for row in hours
+    )
 
 
 def bucket(duration_us: int) -> int:

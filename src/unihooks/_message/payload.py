@@ -148,7 +148,7 @@ def _refuse(payload: object) -> NoReturn:
     while stack and size + 2 * len(stack) <= MAX_PAYLOAD:
         path, value, above = stack.pop()
         size += 2 + (len(value) if isinstance(value, str) else 0)
-        if reason := _fault(value, above):
+        if reason := _nesting_fault(value, above) or _fault(value):
             raise InvalidPayload(f"{path}: {reason}", name=path)
         if isinstance(value, (dict, list, tuple)) and 2 * len(value) > MAX_PAYLOAD:
             break
@@ -171,34 +171,38 @@ def _children(value: Any) -> list[tuple[str | int, object]]:
     return []
 
 
-def _fault(value: object, above: tuple[int, ...]) -> str | None:
+def _nesting_fault(value: object, above: tuple[int, ...]) -> str | None:
     if id(value) in above:
         return "it contains itself, which JSON cannot express; leave the reference out"
     if len(above) > MAX_DEPTH:
         return f"it is nested more than {MAX_DEPTH} levels deep; flatten the payload"
-    for kinds, fault in _FAULTS:
-        if isinstance(value, kinds):
-            return fault(value)
-    names = (kind.__name__ for kind in type(value).__mro__)
-    advice = next((_ADVICE[name] for name in names if name in _ADVICE), _ANY_JSON)
-    return f"{type(value).__name__} is not JSON; convert it to {advice} first"
-
-
-def _key_fault(value: dict[object, object]) -> str | None:
-    for key in value:
-        if not isinstance(key, str):
-            return f"a key is of type {type(key).__name__}; JSON keys are text, so convert it with str() first"
-        if not is_utf8(key):
-            return f"the key {str(key)!r} holds a lone surrogate; remove or replace it"
     return None
 
 
-def _text_fault(text: str) -> str | None:
-    return None if is_utf8(text) else "the text holds a lone surrogate, which is not UTF-8; remove or replace it"
+def _fault(value: object) -> str | None:
+    match value:
+        case dict():
+            fault = next(filter(None, map(_key_fault, value)), None)
+        case str():
+            surrogate = "the text holds a lone surrogate, which is not UTF-8; remove or replace it"
+            fault = None if is_utf8(value) else surrogate
+        case float():
+            fault = None if math.isfinite(value) else "NaN and Infinity are not JSON; use None or text instead"
+        case int():
+            fault = _int_fault(value)
+        case list() | tuple() | None:
+            fault = None
+        case _:
+            names = (kind.__name__ for kind in type(value).__mro__)
+            advice = next((_ADVICE[name] for name in names if name in _ADVICE), _ANY_JSON)
+            fault = f"{type(value).__name__} is not JSON; convert it to {advice} first"
+    return fault
 
 
-def _float_fault(value: float) -> str | None:
-    return None if math.isfinite(value) else "NaN and Infinity are not JSON; use None or text instead"
+def _key_fault(key: object) -> str | None:
+    if not isinstance(key, str):
+        return f"a key is of type {type(key).__name__}; JSON keys are text, so convert it with str() first"
+    return None if is_utf8(key) else f"the key {str(key)!r} holds a lone surrogate; remove or replace it"
 
 
 def _int_fault(value: int) -> str | None:
@@ -232,13 +236,6 @@ _SORTING_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, se
 _DECODER = json.JSONDecoder(parse_constant=_no_constants)
 _KINDS = frozenset((str, dict, list, int, float, bool, NoneType))
 _BARE_KEY = re.compile(r"[^\W\d][\w-]*")
-_FAULTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str | None]], ...] = (
-    (dict, _key_fault),
-    (str, _text_fault),
-    (float, _float_fault),
-    (int, _int_fault),
-    ((list, tuple, NoneType), lambda _: None),
-)
 _ANY_JSON = "dict, list, text, a number, a bool or None"
 _ADVICE = {
     **dict.fromkeys(("Decimal", "Fraction"), "text or float"),

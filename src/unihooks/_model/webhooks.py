@@ -164,13 +164,11 @@ def _to_endpoints(value: object) -> tuple[Endpoint, ...]:
 def _to_subscriptions(value: object) -> tuple[EventSubscription, ...]:
     if not isinstance(value, Iterable) or isinstance(value, str | bytes):
         raise InvalidWebhook("subscriptions must be a list, not a single value", name="subscriptions")
-    return tuple(dict.fromkeys(_to_subscription(item) for item in value))
-
-
-def _to_subscription(item: object) -> EventSubscription:
-    if isinstance(item, EventSubscription):
-        return item
-    raise InvalidWebhook("each subscription must be an EventSubscription(product, event_type)", name="subscriptions")
+    given = list(value)
+    if not all(isinstance(item, EventSubscription) for item in given):
+        sentence = "each subscription must be an EventSubscription(product, event_type)"
+        raise InvalidWebhook(sentence, name="subscriptions")
+    return tuple(dict.fromkeys(given))
 
 
 def _to_secrets(value: object) -> tuple[Secret, ...]:

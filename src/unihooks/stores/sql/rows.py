@@ -34,6 +34,7 @@ _INTERVAL = ("activated_at", "activated_mark", "deactivated_at", "deactivated_ma
 def webhook_values(webhook: Webhook) -> dict[str, Any]:
     """Return what the statement `add_webhook_row` takes, but for the rendering."""
     interval = webhook.interval
+    searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
     return {
         "id": webhook.id,
         "tenant": webhook.tenant,
@@ -47,7 +48,8 @@ def webhook_values(webhook: Webhook) -> dict[str, Any]:
         "updated_at": _optional_to_us(webhook.updated_at),
         **{name: interval and getattr(interval, name) for name in _INTERVAL},
         "name_key": name_key(webhook.name),
-        "search_text": _search_text(webhook),
+        # Searches ignore case alike in every database, whatever its locale.
+        "search_text": "\n".join(searched).casefold(),
     }
 
 
@@ -169,12 +171,6 @@ def to_attempt(row: Row) -> Attempt:
         response_body=bytes,
         warnings=lambda text: tuple(json.loads(text)),
     )
-
-
-def _search_text(webhook: Webhook) -> str:
-    # Searches ignore case alike in every database, whatever its locale.
-    searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
-    return "\n".join(searched).casefold()
 
 
 def _optional_to_us(moment: datetime | None) -> int | None:

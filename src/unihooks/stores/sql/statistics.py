@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
+from attrs import evolve
+
 from unihooks._base.times import optional_from_us
 from unihooks._contract.filters import Window
-from unihooks._contract.leasing import SEEN_WITHIN_US, holder, with_leases
+from unihooks._contract.leasing import SEEN_WITHIN_US, holder, holder_of
 from unihooks._contract.statistics import (
     DAY_HOURS,
     HOUR,
@@ -103,16 +105,16 @@ def list_tenants(tx: Transaction, window: Window) -> list[TenantStatistics]:
 def queue(tx: Transaction) -> Stats:
     """Count what is due, held and in flight, and who works."""
     [(due, held, tokens)] = tx.fetch("queue_counts", now=tx.now)
-    holders = [holder(token) for token in json.loads(tokens)]
+    leases = Counter(holder(token) for token in json.loads(tokens))
     workers = [to_value(WorkerSeen, row) for row in tx.fetch("workers_seen", since=tx.now - SEEN_WITHIN_US)]
     [(failing,)] = tx.fetch("count_failing_endpoints")
     return Stats(
         oldest_unplanned=optional_from_us(oldest_unplanned(tx)),
         due=due,
         held=held,
-        in_flight=len(holders),
+        in_flight=leases.total(),
         failing_endpoints=failing,
-        workers=with_leases(workers, holders),
+        workers=[evolve(worker, leases=leases[holder_of(worker.id)]) for worker in workers],
     )
 
 
