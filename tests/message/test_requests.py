@@ -115,3 +115,16 @@ def test_a_request_has_every_attribute_that_httpx_sets_on_its_own():
     request = built()
     for name in vars(own).keys() - {"_content"}:  # ours is the property `content`
         assert getattr(request, name)
+
+
+@pytest.mark.parametrize("host", ["example.com", "a_b.x-1.example.co", "xn--bcher-kva.example", "127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("port", ["", ":443", ":80", ":8443"])
+@pytest.mark.parametrize("path", ["/", "/in?a=1&b=%20/..", "/a.b/.c/..d?", "/a/../b", "/%zz%2f{}|^`", "/a?x'y", "/é"])
+def test_a_url_that_need_not_be_parsed_is_sent_as_httpx_sends_it(host, port, path):
+    for scheme in ("https", "http"):
+        url = httpx.URL(f"{scheme}://{host}{port}{path}")
+        request = built(url=f"{scheme}://{host}{port}{path}")
+        assert request.url == url
+        assert request.prepared.address == str(url)
+        assert request.connection == ("ep_1", url.scheme, url.raw_host, url.port)
+        assert request.head.startswith(b"POST %b HTTP/1.1\r\nhost: %b\r\n" % (url.raw_path, url.netloc))

@@ -188,8 +188,8 @@ async def test_dead_names_do_not_hold_up_the_living():
     )
     suspects = [f"dead-{number}" for number in range(100)]
     lookups._suspects.update(dict.fromkeys(suspects))
-    hanging = [asyncio.ensure_future(lookups.addresses(name, "dead", 443)) for name in suspects]
-    assert await asyncio.wait_for(lookups.addresses("ep", "alive", 443), SECONDS) == ["192.0.2.1"]
+    hanging = [asyncio.ensure_future(lookups.addresses(name, "dead", 443, SECONDS)) for name in suspects]
+    assert await asyncio.wait_for(lookups.addresses("ep", "alive", 443, SECONDS), SECONDS) == ["192.0.2.1"]
     release.set()
     for task in hanging:
         task.cancel()
@@ -203,7 +203,7 @@ async def test_only_the_first_look_up_waits_until_its_thread_runs(monkeypatch):
         threading.Thread, "start", lambda thread: (starters.append(threading.get_ident()), start(thread))
     )
     lookups = Lookups(lambda host, port: release.wait() and [host], asyncio.get_running_loop())
-    hanging = [asyncio.ensure_future(lookups.addresses(number, "name", 443)) for number in range(20)]
+    hanging = [asyncio.ensure_future(lookups.addresses(number, "name", 443, SECONDS)) for number in range(20)]
     await asyncio.sleep(0)
     release.set()
     assert await asyncio.gather(*hanging) == [["name"]] * 20
@@ -243,9 +243,9 @@ async def test_names_that_hang_for_the_first_time_do_not_hold_up_others_either()
         return release.wait() if host == "dead" else ["192.0.2.1"]
 
     lookups = Lookups(look, asyncio.get_running_loop())
-    hanging = [asyncio.ensure_future(lookups.addresses(number, "dead", 443)) for number in range(200)]
+    hanging = [asyncio.ensure_future(lookups.addresses(number, "dead", 443, SECONDS)) for number in range(200)]
     await asyncio.sleep(0)
-    assert await asyncio.wait_for(lookups.addresses("ep", "alive", 443), SECONDS) == ["192.0.2.1"]
+    assert await asyncio.wait_for(lookups.addresses("ep", "alive", 443, SECONDS), SECONDS) == ["192.0.2.1"]
     release.set()
     for task in hanging:
         task.cancel()

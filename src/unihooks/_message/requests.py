@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -18,6 +19,12 @@ from unihooks._message.secrets import MASK, Secret
 from unihooks._message.signing import Signer, valid_secrets
 
 USER_AGENT = f"unihooks/{version('unihooks')}"
+# A URL that httpx would send as it is. To parse one there takes as long as all else that prepares a destination.
+_PLAIN_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<netloc>(?P<host>(?:[a-z0-9_-]+\.)*[a-z_][a-z0-9_-]*)(?::(?P<port>[1-9][0-9]{0,4}))?)"
+    r"(?P<path>/(?!.*/\.)[!$-;=@-Z_a-z~]*(?:\?[!$-;=?-Z_a-z~]*)?)"
+)
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 
 @frozen(kw_only=True)
@@ -38,27 +45,38 @@ class Destination:
 class PreparedDestination:
     """A destination with everything that its attempts share computed once.
 
-    `start` and `end` are the parts of the head around what changes from attempt to attempt. `shown` is the beginning of
-    the headers as JSON text, for the log. `hidden` is what the log must not show of an answer. `expires_at` is when the
-    first of its secrets expires (microseconds), or None.
+    `address` is its URL as it is sent. `start` and `end` are the parts of the head around what changes from attempt to
+    attempt. `shown` is the beginning of the headers as JSON text, for the log. `expires_at` is when the first of its
+    secrets expires (microseconds), or None.
     """
 
     destination: Destination
-    url: httpx.URL
-    connection: tuple[str, str, bytes, int | None]
+    address: str
+    connection: tuple[str | None, str, bytes, int | None]
     start: str
     end: str = field(repr=False)  # with the values of custom headers
     signer: Signer = field(repr=False)
     shown: str
-    hidden: Redactor = field(repr=False)
     expires_at: int | None
+
+    @cached_property
+    def url(self) -> httpx.URL:
+        """Return the URL as only another transport than ours needs it."""
+        return httpx.URL(self.address)
+
+    @cached_property
+    def hidden(self) -> Redactor:
+        """Return what finds secrets in an answer; an endpoint that never answers needs none."""
+        values = [value for _, value in self.destination.headers.revealed()]
+        # A receiver may echo only what follows whsec_.
+        return Redactor(values, [secret.reveal().partition("_")[2] for secret in self.destination.secrets])
 
     def redacted(self, text: bytes, *, cut: bool = False) -> bytes:
         """Remove signing secrets and the values of custom headers, which some receivers echo, from an answer.
 
         `cut` says that the answer may go on, so that it may end within one of them.
         """
-        return self.hidden.redacted(text, cut=cut)
+        return self.hidden.redacted(text, cut=cut) if text else text
 
     def redacted_headers(self, headers: Sequence[tuple[bytes, bytes]], most: int) -> Sequence[tuple[bytes, bytes]]:
         """Remove the same from the headers of an answer, which were cut at `most` bytes each."""
@@ -95,7 +113,7 @@ class RenderedRequest(httpx.Request):
         # httpx's own initialiser would parse the headers again, which makes a request cost five times as much. So it is
         # not called; a test compares the attributes here with those that it sets.
         self.method = "POST"
-        self.url = prepared.url
+        self.prepared = prepared
         self.connection = prepared.connection
         event_id, product, event_type, self.body = message
         self.head = (
@@ -115,6 +133,11 @@ class RenderedRequest(httpx.Request):
             f'["webhook-timestamp", "{timestamp}"], ["webhook-signature", "{signature}"], '
             f'["unihooks-product", "{product}"], ["unihooks-event", "{event_type}"]]'
         )
+
+    @cached_property
+    def url(self) -> httpx.URL:  # type: ignore[override]
+        """Return the URL."""
+        return self.prepared.url
 
     @cached_property
     def stream(self) -> httpx.ByteStream:  # type: ignore[override]
@@ -140,23 +163,42 @@ class RenderedRequest(httpx.Request):
 
 def prepare(destination: Destination, now: int) -> PreparedDestination:
     """Make a destination ready for many attempts; `now` decides which secrets are valid."""
-    url = httpx.URL(destination.url)
+    parts = _parts_of(destination.url)
     secrets = valid_secrets(destination.secrets, from_us(now))
-    first = {"host": url.netloc.decode(), "content-type": "application/json", "user-agent": USER_AGENT}
+    first = {"host": parts.netloc, "content-type": "application/json", "user-agent": USER_AGENT}
     webhook = ("unihooks-webhook", destination.webhook_id)
     shown = [*first.items(), webhook, *((name, MASK) for name in destination.headers)]
     expiries = [to_us(secret.expires_at) for secret in secrets if secret.expires_at is not None]
     return PreparedDestination(
         destination=destination,
-        url=url,
-        connection=(destination.endpoint_id, url.scheme, url.raw_host, url.port),
-        start=f"POST {url.raw_path.decode()} HTTP/1.1\r\n{_lines(first.items())}",
+        address=parts.address,
+        connection=(destination.endpoint_id, parts.scheme, parts.host, parts.port),
+        start=f"POST {parts.path} HTTP/1.1\r\n{_lines(first.items())}",
         end=f"{_lines([webhook, *destination.headers.revealed()])}\r\n",
         signer=Signer(secrets),
         shown=json.dumps(shown)[:-1],
-        hidden=_hidden(destination),
         expires_at=min(expiries, default=None),
     )
+
+
+class _Parts(NamedTuple):
+    """A URL as httpx sends it; `port` is None for the default one, `path` has the query."""
+
+    address: str
+    scheme: str
+    host: bytes
+    port: int | None
+    netloc: str
+    path: str
+
+
+def _parts_of(address: str) -> _Parts:
+    plain = _PLAIN_URL.fullmatch(address)
+    if plain is None or plain["port"] == _DEFAULT_PORTS[plain["scheme"]]:
+        url = httpx.URL(address)
+        return _Parts(str(url), url.scheme, url.raw_host, url.port, url.netloc.decode(), url.raw_path.decode())
+    port = int(plain["port"]) if plain["port"] else None
+    return _Parts(address, plain["scheme"], plain["host"].encode(), port, plain["netloc"], plain["path"])
 
 
 def build_request(prepared: PreparedDestination, message: Message, *, now: int, deadline: float) -> RenderedRequest:
@@ -167,12 +209,6 @@ def build_request(prepared: PreparedDestination, message: Message, *, now: int, 
     timestamp = now // SECOND
     signature = prepared.signer.sign(message.event_id, timestamp, message.body)
     return RenderedRequest(prepared, message, timestamp, signature, deadline)
-
-
-def _hidden(destination: Destination) -> Redactor:
-    values = [value for _, value in destination.headers.revealed()]
-    # A receiver may echo only what follows whsec_.
-    return Redactor(values, [secret.reveal().partition("_")[2] for secret in destination.secrets])
 
 
 def _lines(headers: Iterable[tuple[str, str]]) -> str:

@@ -114,31 +114,28 @@ class Dialer:
 
     async def _reach(self, target: Target, limit: float) -> Connection:
         try:
+            addresses = await self._allowed_addresses(target, limit)
             async with asyncio.timeout(max(limit - monotonic(), 0)):
-                addresses = await self._allowed_addresses(target)
                 connection = await self._connect_to_any(addresses, target, limit)
         except TargetRefused as exc:
             raise NotReachable(str(exc)) from exc
         except TimeoutError as exc:
-            detail = f"{target.host} port {target.port}: timed out"
-            raise NotReachable(detail) from exc
+            raise NotReachable(f"{target.host} port {target.port}: timed out") from exc
         _next_address.pop((target.host, target.port), None)
         return connection
 
-    async def _allowed_addresses(self, target: Target) -> list[str]:
+    async def _allowed_addresses(self, target: Target, limit: float) -> list[str]:
         host = target.host
         self._checked_url(target.url)
         if _is_address(host):
             return [self._checked_address(host)]
         key = (target.endpoint_id, host, target.port)
         try:
-            found = await self._lookups.addresses(key, host, target.port)
-        except (TimeoutError, asyncio.CancelledError):
-            raise
+            found = await self._lookups.addresses(key, host, target.port, max(limit - monotonic(), 0))
         except Exception as exc:  # the host's own resolver may raise anything
             raise NotReachable(f"{host}: no address ({type(exc).__name__})") from exc
         if not found:
-            raise NotReachable(f"{host}: no address")
+            raise NotReachable(f"{host}: no address" if found is not None else f"{host}: the look-up timed out")
         return _chosen((host, target.port), dict.fromkeys([self._checked_of(address, host) for address in found]))
 
     def _checked_of(self, address: str, host: str) -> str:
@@ -152,7 +149,9 @@ class Dialer:
         for position, address in enumerate(addresses):
             share = (limit - monotonic()) / (len(addresses) - position)
             try:
-                async with asyncio.timeout(share if len(addresses) > 1 else None):
+                if len(addresses) == 1:
+                    return await self._connect(address, target)
+                async with asyncio.timeout(share):
                     return await self._connect(address, target)
             except OSError as exc:  # TimeoutError is one
                 details.append(f"{address} port {target.port}: {exc.strerror or type(exc).__name__}")
@@ -186,16 +185,16 @@ class Dialer:
     def _new_connection(self, target: Target) -> Connection:
         if target.scheme == "http":
             return Connection(self._loop, self._scratch)
-        if self._context is None:
-            self._context = default_context()
-        name = target.host.removesuffix(".")
-        session = self.sessions.get(target.owner, monotonic())
-        return TLSConnection(self._loop, self._scratch, self._context, name, session)
+        return TLSConnection(self._loop, self._scratch)
 
     async def _secure(self, connection: TLSConnection, target: Target, started: float, limit: float) -> None:
         try:
+            if self._context is None:
+                self._context = default_context()
+            name = target.host.removesuffix(".")
+            session = self.sessions.get(target.owner, monotonic())
             async with asyncio.timeout(max(limit - monotonic(), 0)):
-                await connection.shake_hands()
+                await connection.shake_hands(self._context, name, session)
         except TimeoutError as exc:
             connection.close()
             raise timed_out(limit - started, "during the TLS handshake") from exc

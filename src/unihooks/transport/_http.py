@@ -100,7 +100,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
                 if answer.received:
                     raise
         dialer = self._dialer or self._open()
-        target = _target_of(key[0], request.url)
+        target = _target_of(key, request)
         connection = await dialer.dial(target, deadline)
         connection.key = key
         try:
@@ -226,13 +226,14 @@ def _connection_of(request: httpx.Request) -> tuple[str | None, str, bytes, int 
     return marks.get("endpoint_id"), url.scheme, url.raw_host, url.port
 
 
-def _target_of(endpoint_id: str | None, url: httpx.URL) -> Target:
+def _target_of(key: tuple[str | None, str, bytes, int | None], request: httpx.Request) -> Target:
+    endpoint_id, scheme, host, port = key
     return Target(
         endpoint_id=endpoint_id,
-        url=str(url),
-        scheme=url.scheme,
-        host=url.raw_host.decode("ascii"),
-        port=url.port or DEFAULT_PORTS.get(url.scheme, 443),
+        url=request.prepared.address if type(request) is RenderedRequest else str(request.url),
+        scheme=scheme,
+        host=host.decode("ascii"),
+        port=port or DEFAULT_PORTS.get(scheme, 443),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final
 
@@ -24,6 +25,9 @@ def system_addresses(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+Result = Sequence[str] | Exception
+
+
 class Lookups:
     """The look-ups of one event loop.
 
@@ -37,56 +41,71 @@ class Lookups:
         self._threads = Threads(_THREADS, "unihooks-lookup")
         self._threads_for_suspects = Threads(_THREADS_FOR_SUSPECTS, "unihooks-lookup")
         self._suspects: dict[Hashable, None] = {}
-        self._running: dict[Hashable, asyncio.Future[Sequence[str]]] = {}
+        # Who waits for which look-up. Those who have given up are taken out, for a name may hang for hours.
+        self._waiting: dict[Hashable, set[asyncio.Future[Result | None]]] = {}
+        self._ended: deque[tuple[Hashable, Result]] = deque()
+        self._is_waking = False
 
-    async def addresses(self, key: Hashable, host: str, port: int) -> Sequence[str]:
-        """Return what the resolver returns; callers that ask for the same key meanwhile share the result."""
-        running = self._running.get(key)
-        if running is None:
-            running = self._start(key, host, port)
-        return await asyncio.shield(running)
+    async def addresses(self, key: Hashable, host: str, port: int, seconds: float) -> Sequence[str] | None:
+        """Return what the resolver returns, or raise its error; None if it takes longer than so many seconds.
+
+        Callers that ask for the same key meanwhile share the result.
+        """
+        if key not in self._waiting:
+            self._start(key, host, port)
+        waiting = self._waiting[key]
+        waiter: asyncio.Future[Result | None] = self._loop.create_future()
+        waiting.add(waiter)
+        # One timer is much cheaper than to cancel the task and to turn that into an error, and hundreds may end so.
+        timer = self._loop.call_later(seconds, _settle, waiter, None)
+        try:
+            result = await waiter
+        finally:
+            timer.cancel()
+            waiting.discard(waiter)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def close(self) -> None:
         """Let the threads end once they have no more to do."""
         self._threads.close()
         self._threads_for_suspects.close()
 
-    def _start(self, key: Hashable, host: str, port: int) -> asyncio.Future[Sequence[str]]:
-        future: asyncio.Future[Sequence[str]] = self._loop.create_future()
-        self._running[key] = future
+    def _start(self, key: Hashable, host: str, port: int) -> None:
+        self._waiting[key] = set()
         threads = self._threads_for_suspects if key in self._suspects else self._threads
         # A suspect until the answer comes, so that a name that hangs does not block a second good thread.
         self._suspects[key] = None
         if len(self._suspects) > _MAX_SUSPECTS:
             del self._suspects[next(iter(self._suspects))]
-        threads.submit(self._work, key, host, port, future)
-        return future
+        threads.submit(self._work, key, host, port)
 
-    def _work(self, key: Hashable, host: str, port: int, future: asyncio.Future[Sequence[str]]) -> None:
-        found: Sequence[str] | None = None
-        error: Exception | None = None
+    def _work(self, key: Hashable, host: str, port: int) -> None:
+        result: Result
         try:
-            found = list(self._look(host, port))
-        except BaseException as exc:  # noqa: BLE001 - the host's own resolver may raise anything
-            # A future refuses some exceptions, and one that ended the thread would leave the name waiting forever.
-            if isinstance(exc, Exception) and not isinstance(exc, StopIteration):
-                error = exc
-            else:
-                error = RuntimeError(f"the resolver raised {type(exc).__name__}")
-        with contextlib.suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._end, key, future, found, error)
+            result = list(self._look(host, port))
+        except Exception as exc:  # noqa: BLE001 - the host's own resolver may raise anything
+            result = exc
+        except BaseException as exc:  # noqa: BLE001 - it must neither end this thread nor the event loop
+            result = RuntimeError(f"the resolver raised {type(exc).__name__}")
+        self._ended.append((key, result))
+        # To wake the event loop is a system call, and many look-ups may end before it has seen to the first.
+        if not self._is_waking:
+            self._is_waking = True
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
+                self._loop.call_soon_threadsafe(self._end)
 
-    def _end(
-        self, key: Hashable, future: asyncio.Future[Sequence[str]], found: Sequence[str] | None, error: Exception | None
-    ) -> None:
-        self._running.pop(key, None)
-        if found:
-            self._suspects.pop(key, None)
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-            # If every caller has given up, nobody retrieves the exception, and asyncio would log that.
-            future.exception()
-        else:
-            future.set_result(found or ())
+    def _end(self) -> None:
+        self._is_waking = False
+        while self._ended:
+            key, result = self._ended.popleft()
+            if not isinstance(result, Exception) and result:
+                self._suspects.pop(key, None)
+            for waiter in self._waiting.pop(key):
+                _settle(waiter, result)
+
+
+def _settle(waiter: asyncio.Future[Result | None], result: Result | None) -> None:
+    if not waiter.done():
+        waiter.set_result(result)

@@ -60,25 +60,21 @@ class TLSConnection(Connection):
 
     __slots__ = ("_asked", "_incoming", "_outgoing", "_ready", "_replies", "_ssl", "_wire")
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        scratch: Scratch,
-        context: ssl.SSLContext,
-        name: str,
-        session: ssl.SSLSession | None,
-    ) -> None:
+    _ssl: ssl.SSLObject
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, scratch: Scratch) -> None:
         super().__init__(loop, scratch)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
         self._ready: asyncio.Future[None] | None = None
         self._asked = False
         self._replies = 0
         self._wire = 0
 
-    def shake_hands(self) -> asyncio.Future[None]:
+    def shake_hands(self, context: ssl.SSLContext, name: str, session: ssl.SSLSession | None) -> asyncio.Future[None]:
         """Start the handshake; the future ends with it, or with TLSFailed."""
+        # Made no earlier, since for an address that does not answer it would be made in vain.
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
         ready = self._loop.create_future()
         self._ready = ready
         if self.closed:
