@@ -113,6 +113,31 @@ async def test_only_a_large_body_is_rendered_in_a_thread(desk):
     assert elsewhere.name.startswith("unihooks-rendering")
 
 
+async def test_a_large_body_is_rendered_at_once_where_another_one_was_quick(desk):
+    for number in range(3):
+        await desk.render(f"evt_{number}", body=large(number))
+    assert desk.threads[0].name.startswith("unihooks-rendering")
+    assert desk.threads[1:] == [threading.current_thread()] * 2
+
+
+async def test_a_large_body_is_rendered_in_a_thread_where_another_one_was_slow(desk):
+    await desk.render("evt_1", body=large(1))
+    await desk.render("evt_2", body=b'{"a":[' + b"1," * 20_000 + b"1]}")
+    await desk.render("evt_3", body=large(3))
+    names = [thread.name for thread in desk.threads]
+    assert names[1] == threading.current_thread().name
+    assert names[2].startswith("unihooks-rendering")
+
+
+async def test_it_is_also_learned_from_what_fails(desk):
+    known = await desk.renderer._find(HUGE.id)
+    known.most_at_once = len(MANY_ITEMS)
+    with pytest.raises(RenderingFailed):
+        await desk.render(body=MANY_ITEMS, by=HUGE)
+    assert desk.threads == [threading.current_thread()]
+    assert known.most_at_once < len(MANY_ITEMS)
+
+
 async def test_renderings_are_read_once_and_together(desk):
     await asyncio.gather(desk.render("evt_1"), desk.render("evt_2"), desk.render("evt_3", by=HUGE))
     await desk.render("evt_4")

@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unihooks._message.payload import _ENCODER, MAX_DEPTH, MAX_PAYLOAD, _to_text, check, decode, encode, step
+from unihooks._message.payload import (
+    _ENCODER,
+    MAX_DEPTH,
+    MAX_PAYLOAD,
+    _long_texts_to_text,
+    _to_text,
+    check,
+    decode,
+    encode,
+    has_long_texts,
+    step,
+)
 from unihooks.exceptions import InvalidPayload
 
 
@@ -24,6 +35,18 @@ class Level(IntEnum):
     HIGH = 3
 
 
+class Deaf(str):
+    """A text that answers wrongly, as some classes of templates do."""
+
+    __slots__ = ()
+
+    def __contains__(self, part):
+        return False
+
+    def replace(self, *_):
+        return self
+
+
 class Plain(Enum):
     A = "a"
 
@@ -33,6 +56,10 @@ Point = namedtuple("Point", "x y")  # noqa: PYI024 - a host may have one
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 payloads = st.recursive(scalars | texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=20)
+
+
+# Long enough to be escaped in another way, with characters to escape in the beginning, further on, or nowhere.
+long_texts = st.builds(lambda a, b, c, d: a + b * 1_500 + c + "." * 5_000 + d, texts, texts, texts, texts)
 
 
 def nested(levels, innermost=None):
@@ -50,6 +77,38 @@ def test_what_is_encoded_is_decoded_to_the_same(payload):
 def test_bytes_are_those_of_compact_utf8_json(payload):
     expected = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
     assert encode(payload) == expected.encode()
+
+
+@given(st.lists(long_texts, max_size=2) | st.dictionaries(long_texts, payloads, max_size=2) | long_texts)
+def test_bytes_are_the_same_where_texts_are_long(payload):
+    expected = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    assert encode(payload) == _long_texts_to_text(payload).encode() == expected.encode()
+    assert decode(encode(payload)) == payload
+
+
+@pytest.mark.parametrize("character", [*map(chr, range(32)), '"', "\\", "\x7f", "\u2028", "é", "\U0001f600"])
+@pytest.mark.parametrize("count", [1, 3_000])
+def test_each_character_is_escaped_in_a_long_text(character, count):
+    text = "x" * 5_000 + character * count + "y" * 5_000
+    assert encode({"a": text}) == json.dumps({"a": text}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_what_a_class_of_text_says_of_itself_changes_nothing():
+    text = 'x"\n' * 1_000 + "x" * 50_000
+    assert encode([Deaf(text)]) == encode([text])
+
+
+def test_a_long_text_with_a_lone_surrogate_is_refused():
+    with pytest.raises(InvalidPayload, match=r"^\$\.a: the text holds a lone surrogate"):
+        encode({"a": "x" * 5_000 + "\ud800"})
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [({"a": "x" * 20_000}, True), (["short"] * 5_000, False), ("x" * 1_000, False), ({"a": 'x"' * 9_000}, False)],
+)
+def test_it_is_seen_whether_a_body_consists_of_long_texts(payload, expected):
+    assert has_long_texts(encode(payload)) is expected
 
 
 def test_key_order_is_kept():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -20,6 +21,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _LARGE = 16 * 1024
+_SECONDS_AT_ONCE = 0.0003
 _THREADS = 2
 _MOST_BYTES = 4 * 1024 * 1024
 _BYTES_OF_AN_ENTRY = 500
@@ -31,19 +33,41 @@ _Key = tuple[str, str]
 _Outcome = Rendered | RenderingFailed
 
 
+@define
+class _Known:
+    """A rendering, and up to which size of body it seems to be quick enough for the event loop."""
+
+    rendering: Rendering
+    most_at_once: int = _LARGE
+
+    def render(self, body: bytes) -> _Outcome:
+        """Return what is made of a body; learn from how long a large one takes."""
+        if len(body) <= _LARGE:
+            return _outcome(self.rendering, body)
+        # By the clock of the thread, since others may have the processor, or the interpreter, in between.
+        begun = time.thread_time()
+        outcome = _outcome(self.rendering, body)
+        quick = int(_SECONDS_AT_ONCE * len(body) / max(time.thread_time() - begun, 1e-9))
+        # Bodies of other events may be slower: so it falls at once, and rises in steps.
+        most = 2 * max(self.most_at_once, len(body)) if isinstance(outcome, Rendered) else self.most_at_once
+        self.most_at_once = max(_LARGE, min(quick, most))
+        return outcome
+
+
 @define(eq=False)
 class Renderer:
     """The bodies that renderings make of events, made in one event loop and kept while it has work.
 
-    A large body is rendered in a thread, so that the event loop goes on with other deliveries.
-    Of one tenant only one is, so that the others always find a thread or wait for one rendering at most of each.
+    A large body that is not known to be quick is rendered in a thread: a call to the JSON decoder is as long as its
+    body has values, and the event loop goes on with other deliveries. Of one tenant only one is, so that the others
+    always find a thread or wait for one rendering at most of each.
     """
 
     store: Store
     offload: OffLoad
     _bodies: _Cache[_Key, _Outcome] = field(init=False)
-    _known: _Cache[str, Rendering] = field(init=False)
-    _lookups: Lookups[str, Rendering] = field(init=False)
+    _known: _Cache[str, _Known] = field(init=False)
+    _lookups: Lookups[str, _Known] = field(init=False)
     _pool: Threads = field(factory=lambda: Threads(_THREADS, "unihooks-rendering"))
     _threads: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_THREADS))
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(factory=WeakValueDictionary)
@@ -51,28 +75,29 @@ class Renderer:
 
     def __attrs_post_init__(self) -> None:
         self._bodies = _Cache(_MOST_BYTES, _bytes)
-        self._known = _Cache(_MOST_PLACES, lambda rendering: rendering.mapping.size)
+        self._known = _Cache(_MOST_PLACES, lambda known: known.rendering.mapping.size)
         self._lookups = Lookups(self._load)
 
     def at_once(self, claimed: Claimed) -> Rendered | None:
         """Return what this delivery sends if that takes no wait, None otherwise; or raise `RenderingFailed`."""
-        rendering = self._known.get(claimed.rendering or "")
-        if rendering is None or len(claimed.body) > _LARGE:
-            return None
-        key = claimed.event_id, claimed.rendering or ""
-        outcome = self._bodies.get(key)
-        if outcome is None:
-            outcome = _outcome(rendering, claimed.body)
-            self._bodies.add(key, outcome)
-        return _made(outcome)
+        rendering_id = claimed.rendering or ""
+        known = self._known.get(rendering_id)
+        return None if known is None else self._quickly(claimed, known, (claimed.event_id, rendering_id))
 
     async def render(self, claimed: Claimed, rendering_id: str) -> Rendered:
         """Return what this delivery sends, or raise `RenderingFailed`; `StoreError` if it cannot be told for now."""
         key = claimed.event_id, rendering_id
-        rendering = self._known.get(rendering_id) or await self._find(rendering_id)
-        if len(claimed.body) <= _LARGE:
-            return self.at_once(claimed) or _made(_outcome(rendering, claimed.body))
-        return _made(self._bodies.get(key) or await self._shared(key, claimed, rendering))
+        known = self._known.get(rendering_id) or await self._find(rendering_id)
+        return self._quickly(claimed, known, key) or _made(await self._shared(key, claimed, known))
+
+    def _quickly(self, claimed: Claimed, known: _Known, key: _Key) -> Rendered | None:
+        outcome = self._bodies.get(key)
+        if outcome is None:
+            if len(claimed.body) > known.most_at_once:
+                return None
+            outcome = known.render(claimed.body)
+            self._bodies.add(key, outcome)
+        return _made(outcome)
 
     def forget_bodies(self) -> None:
         """Let go of bodies that nobody waits for: events may be erased."""
@@ -84,32 +109,33 @@ class Renderer:
             task.cancel()
         self._pool.close()
 
-    async def _find(self, rendering_id: str) -> Rendering:
-        rendering = await self._lookups.find(rendering_id)
-        if rendering is None:
+    async def _find(self, rendering_id: str) -> _Known:
+        known = await self._lookups.find(rendering_id)
+        if known is None:
             _logger.error("the store has no rendering %s; the deliveries that name it wait", rendering_id)
             raise StoreError("the store does not know how to render this delivery; it has to wait", name=rendering_id)
-        return rendering
+        return known
 
-    async def _load(self, rendering_ids: Sequence[str]) -> dict[str, Rendering | Exception]:
-        found: dict[str, Rendering] = await self.offload(self.store.renderings, rendering_ids)
-        for rendering_id, rendering in found.items():
-            self._known.add(rendering_id, rendering)
+    async def _load(self, rendering_ids: Sequence[str]) -> dict[str, _Known | Exception]:
+        renderings: dict[str, Rendering] = await self.offload(self.store.renderings, rendering_ids)
+        found = {rendering_id: _Known(rendering) for rendering_id, rendering in renderings.items()}
+        for rendering_id, known in found.items():
+            self._known.add(rendering_id, known)
         return {**found}
 
-    async def _shared(self, key: _Key, claimed: Claimed, rendering: Rendering) -> _Outcome:
+    async def _shared(self, key: _Key, claimed: Claimed, known: _Known) -> _Outcome:
         task = self._under_way.get(key)
         if task is None:
-            task = self._under_way[key] = asyncio.create_task(self._in_a_thread(key, claimed, rendering))
+            task = self._under_way[key] = asyncio.create_task(self._in_a_thread(key, claimed, known))
             task.add_done_callback(lambda _: self._under_way.pop(key))
         return await asyncio.shield(task)
 
-    async def _in_a_thread(self, key: _Key, claimed: Claimed, rendering: Rendering) -> _Outcome:
+    async def _in_a_thread(self, key: _Key, claimed: Claimed, known: _Known) -> _Outcome:
         # Both queues are first come, first served. As only one of a tenant gets to the
         # second one, tenants take threads in turns.
         turn = self._turns.setdefault(claimed.tenant, asyncio.Lock())
         async with turn, self._threads:
-            outcome = await self._pool.run(_outcome, rendering, claimed.body)
+            outcome = await self._pool.run(known.render, claimed.body)
         self._bodies.add(key, outcome)
         return outcome
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from attrs import define, frozen
 
 from unihooks._message.mapping import PayloadMapping
-from unihooks._message.payload import decode, encode_checked
+from unihooks._message.payload import decode, encode_checked, has_long_texts
 from unihooks.exceptions import InvalidMapping, InvalidPayload
 
 _ID_LENGTH = 32
@@ -73,6 +73,6 @@ class Rendering:
         try:
             result, warnings = self.mapping.apply_unchecked(decode(body))
             # What a mapping makes of JSON is JSON; but long names may make more of a large body than may be sent.
-            return Rendered(encode_checked(result), warnings)
+            return Rendered(encode_checked(result, has_long_texts=has_long_texts(body)), warnings)
         except (InvalidMapping, InvalidPayload) as error:
             raise RenderingFailed(f"the payload mapping failed: {error.message}") from error
