@@ -116,12 +116,12 @@ def _walk(payload: object) -> bool:
         for _ in range(MAX_DEPTH + 1):
             below, left = _descend(level, room)
             has_long_texts = has_long_texts or room - left > _LONG * len(level)
-            level, room = below, left
-            if not level:
+            if not below:
                 return has_long_texts
+            level, room = below, left
     except TypeError:
         pass
-    _refuse(payload)
+    return _refuse(payload)
 
 
 def _descend(level: list[Any], room: int) -> tuple[list[Any], int]:
@@ -261,6 +261,7 @@ def _no_constants(name: str) -> NoReturn:
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
 _escape = json.encoder.encode_basestring
+# The backslash comes first, since the others are replaced by texts that begin with one.
 _COMMON = '\\"\n'
 _ESCAPES = {character: _escape(character)[1:-1] for character in (*_COMMON, *map(chr, range(32)))}
 _LONG = 1_000
