@@ -66,10 +66,9 @@ class OnConnection(Database):
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:  # noqa: ARG002 - nothing reaches the disk before Django commits
         with self._turn:
             self._lost()
-            connection = self._lend()
-            with self._within(connection) as tx:
+            with self._within(self._lend()) as tx:
                 if self._migrates and not version_of(tx, self.place):
-                    self._migrate(connection, tx)
+                    migrate(tx, self.migrations, self.place)
                 check(tx, self.place)
                 tx.opening = tx.pipeline(*opening)
                 return work(tx)
@@ -86,10 +85,8 @@ class OnConnection(Database):
             self.emitted()
 
     def migrate(self) -> list[str]:
-        with self._turn:
-            connection = self._lend()
-            with self._within(connection) as tx:
-                return self._migrate(connection, tx)
+        with self._turn, self._within(self._lend()) as tx:
+            return migrate(tx, self.migrations, self.place)
 
     def close(self) -> None:
         """Leave the connection to Django."""
@@ -107,16 +104,9 @@ class OnConnection(Database):
         except (IdempotencyConflict, StoreError) as refused:
             return refused
 
-    def _migrate(self, connection: Any, tx: Transaction) -> list[str]:
-        return migrate(tx, self.migrations, self.place, lambda script: self._run(connection, tx, script))
-
     @abstractmethod
     def _within(self, connection: Any) -> AbstractContextManager[Transaction]:
         """Yield a transaction within that of the connection, or one of its own; an error undoes it alone."""
-
-    @abstractmethod
-    def _run(self, connection: Any, tx: Transaction, script: str) -> None:
-        """Run a migration."""
 
 
 class SQLiteOnConnection(OnConnection):
@@ -134,11 +124,6 @@ class SQLiteOnConnection(OnConnection):
         steps = _PART if connection.in_transaction else _WHOLE
         with explaining("of Django's test"), _between(connection.execute, *steps):
             yield SQLiteTransaction(connection, self.time.now)
-
-    def _run(self, connection: Any, tx: Transaction, script: str) -> None:  # noqa: ARG002 - it has no scripts
-        for statement in script.split(";\n"):
-            if statement.strip():
-                connection.execute(statement)
 
 
 class PostgresOnConnection(OnConnection):
@@ -167,11 +152,6 @@ class PostgresOnConnection(OnConnection):
     def _ask_time(self) -> None:
         before = steady()
         self.time.learn(self.write(lambda tx: tx.time()), before)
-
-    def _run(self, connection: Any, tx: Transaction, script: str) -> None:
-        if not tx.fetch("has_schema"):
-            connection.execute(f"CREATE SCHEMA {self.schema.quoted}".encode())
-        connection.execute(self.schema.renamed(script).encode())
 
 
 class _PostgresTransaction(PostgresTransaction):

@@ -141,14 +141,7 @@ class PostgresDatabase(Database):
     def _migrate(self, pool: Pool) -> list[str]:
         try:
             with self._transaction(pool, _WRITE) as tx:
-
-                def run(script: str) -> None:
-                    # Asked first: IF NOT EXISTS would need the right to create one even where it is there.
-                    if not tx.fetch("has_schema"):
-                        tx.execute(f"CREATE SCHEMA {self.schema.quoted}")
-                    tx.execute(script)
-
-                return migrate(tx, MIGRATIONS, self._place, run)
+                return migrate(tx, MIGRATIONS, self._place)
         except driver().Error as error:
             raise explained(error) from error
 

@@ -117,12 +117,18 @@ class PostgresTransaction(Transaction):
     def query(self, text: str, selection: Selection, /) -> list[Row]:
         return self._fetch(self._schema.placed(text), {**_adapted(selection.values), "limit": selection.limit})
 
+    def script(self, text: str, /) -> None:
+        # Asked first: IF NOT EXISTS would need the right to create one even where it is there.
+        if not self.fetch("has_schema"):
+            self.execute(f"CREATE SCHEMA {self._schema.quoted}")
+        self.execute(text)
+
     def time(self) -> int:
         # A clock of the host's stands still for as long as the transaction lasts.
         return self.now if self._own_times else int(self._fetch(f"SELECT {NOW}", {})[0][0])
 
     def execute(self, text: str) -> None:
-        """Run a script of a migration."""
+        """Run a text of ours, which may be several statements."""
         self._connection.execute(self._schema.renamed(text).encode())
 
     def mogrified(self, call: Call) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.resources.abc import Traversable
 from uuid import uuid4
 
@@ -38,13 +37,13 @@ class Place:
     name: str
 
 
-def migrate(tx: Transaction, migrations: Migrations, place: Place, run: Callable[[str], None]) -> list[str]:
-    """Bring the schema to SCHEMA_VERSION in the open transaction; `run` runs a script. Return the steps' names."""
+def migrate(tx: Transaction, migrations: Migrations, place: Place) -> list[str]:
+    """Bring the schema to SCHEMA_VERSION in the open transaction; return the names of the steps."""
     tx.fetch("lock_schema")
     version = version_of(tx, place)
     steps = migrations.between(version, SCHEMA_VERSION)
     for name in steps:
-        run(migrations.script(name))
+        tx.script(migrations.script(name))
     if version == 0:
         tx.run("add_store", store_id=f"sto_{uuid4().hex}", version=SCHEMA_VERSION, now=tx.now)
     elif steps:

@@ -122,6 +122,10 @@ class Transaction(ABC):
         """Return the rows of a text that takes the values and the limit of a selection."""
 
     @abstractmethod
+    def script(self, text: str, /) -> None:
+        """Run the statements of a migration."""
+
+    @abstractmethod
     def time(self) -> int:
         """Return the time at this very moment by the store's clock, in microseconds."""
 

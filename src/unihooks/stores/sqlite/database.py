@@ -259,14 +259,9 @@ class SQLiteDatabase(Database):
         return check(tx, self._place)
 
     def _migrate(self, connection: sqlite3.Connection) -> list[str]:
-        def run(script: str) -> None:
-            for statement in script.split(";\n"):
-                if statement.strip():
-                    connection.execute(statement)
-
         connection.execute("BEGIN IMMEDIATE")
         with connection:
-            return migrate(SQLiteTransaction(connection, self.time.now), MIGRATIONS, self._place, run)
+            return migrate(SQLiteTransaction(connection, self.time.now), MIGRATIONS, self._place)
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Switch the file to WAL, which stays; others that open it at the same time may be in the way for a moment."""

@@ -91,6 +91,11 @@ class SQLiteTransaction(Transaction):
         given = {name: _adapted(value) for name, value in selection.values.items()}
         return self._connection.execute(text, {**given, "limit": selection.limit}).fetchall()
 
+    def script(self, text: str, /) -> None:
+        for statement in text.split(";\n"):
+            if statement.strip():
+                self._connection.execute(statement)
+
     def time(self) -> int:
         return self._time()
 
