@@ -17,6 +17,8 @@ from tasks import SECRET, Task, run
 
 NAMES = {"sqlite": "SQLite, synchronous=FULL", "postgresql": "PostgreSQL"}
 
+_LIMITS = {"100 KB": 0.4}
+
 
 @frozen(kw_only=True)
 class Size:
@@ -73,7 +75,7 @@ def _main_variants(task: Task, size: Size) -> Variants:
         "aiohttp, uvloop": Variant(sender=bare_aiohttp, task=fast),
         "one httpx.AsyncClient": Variant(sender=shared_httpx, task=slow),
         "fan-out 1": Variant(sender=durable, task=task, against=both, limit=0.8),
-        "fan-out 1, uvloop": Variant(sender=durable, task=fast, against=both, limit=1.0),
+        "fan-out 1, uvloop": Variant(sender=durable, task=fast, against=both, limit=0.85),
         "fan-out 10": Variant(sender=durable, task=evolve(task, fan_out=10), against=both, limit=0.8),
         "fan-out 10, uvloop": Variant(sender=durable, task=evolve(fast, fan_out=10), against=both, limit=1.0),
     }
@@ -100,7 +102,7 @@ def _shapes(task: Task, size: Size) -> Variants:
     }.items():
         reference = f"aiohttp, {name}"
         variants[reference] = Variant(sender=bare_aiohttp, task=mine)
-        variants[name] = Variant(sender=durable, task=mine, against=(reference,))
+        variants[name] = Variant(sender=durable, task=mine, against=(reference,), limit=_LIMITS.get(name))
     with_mapping = evolve(task, mapped=True)
     variants["10 endpoints, with mapping"] = Variant(
         sender=durable, task=with_mapping, against=("aiohttp, 10 endpoints",)

@@ -81,7 +81,7 @@ def _show(table: Table, kind: str, size: Size, alone: list[list[float]], beside:
                 reference=median(without),
                 ratio=median(ratios),
                 runs=ratios,
-                limit=1.5 if part == 0.99 else None,
+                limit=1.3 if part == 0.99 else None,
                 note=f"emit to receipt at {size.rate:.0f}/s; most {max(map(max, beside)):.0f} ms",
             )
         )

@@ -25,6 +25,7 @@ _CONNECTIONS = 8
 _LIMITS = {("sqlite", "same process"): 3.0, ("postgresql", "same process"): 5.0}
 _LIMIT_APART = 15.0
 _LIMIT_P99 = 3.0
+_LIMIT_P99_LIGHT = 2.5
 
 Began = dict[str, tuple[float, float]]
 
@@ -75,7 +76,7 @@ def _show(table: Table, kind: str, name: str, rate: float, waits: dict[str, list
         mine, by_hand = ([percentile(one[rate], part) for one in waits[which]] for which in (name, "by hand"))
         limit = None
         if part == 0.99 and name == "same process":
-            limit = _LIMIT_P99
+            limit = _LIMIT_P99_LIGHT if rate == 100 else _LIMIT_P99
         elif part == 0.5 and rate == 100:
             limit = _LIMITS.get((kind, name), _LIMIT_APART)
         note = f"by hand {median(by_hand):.1f} ms"

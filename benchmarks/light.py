@@ -23,6 +23,8 @@ WHERE = {**NAMES, POOLED: "PostgreSQL behind PgBouncer"}
 # In milliseconds of CPU per second.
 IDLE_LIMITS = {"sqlite": 2.0, "postgresql": 1.0, POOLED: 4.0}
 _FIRST_LIMIT = 100.0
+_SWITCHES_LIMIT = 16.0
+_LIMITED_RATE = 100.0
 _OURS = ("same process", "separate worker")
 _WEBHOOKS = 5
 _BASELINE_SECONDS = 15.0
@@ -96,7 +98,7 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
         for number in range(size.rounds):
             for store in bench.tasks:
                 # A pooler changes what a step costs, not how that grows.
-                rates = [rate for rate in size.rates if store != POOLED or rate == 100]
+                rates = [rate for rate in size.rates if store != POOLED or rate == _LIMITED_RATE]
                 for sender in list(SENDERS)[:: -1 if number % 2 else 1]:
                     bench.measure(store, sender, rates)
         for store in bench.tasks:
@@ -176,6 +178,22 @@ def _show(bench: Bench, store: str) -> None:
     for kept, sender, rate in bench.runs:
         if kept == store and sender in _OURS:
             bench.table.add(_row(bench, store, sender, rate))
+    for sender in _OURS:
+        if (store, sender, _LIMITED_RATE) in bench.runs:
+            bench.table.add(_switches(bench, store, sender))
+
+
+def _switches(bench: Bench, store: str, sender: str) -> Row:
+    mine, by_hand = (bench.runs[store, one, _LIMITED_RATE] for one in (sender, "by hand"))
+    return Row(
+        what=f"switches of threads for an event at {_LIMITED_RATE:.0f}/s, {sender}",
+        where=WHERE[store],
+        value=middle(mine, "switches"),
+        unit="",
+        limit=_SWITCHES_LIMIT,
+        runs=[one.used.switches for one in mine],
+        note=f"by hand {middle(by_hand, 'switches'):.0f}",
+    )
 
 
 def _row(bench: Bench, store: str, sender: str, rate: float) -> Row:

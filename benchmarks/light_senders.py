@@ -60,13 +60,13 @@ class Idle:
 def together(task: LightTask, count: Any) -> Light:
     """Emit beside a worker in the same process."""
     with opened(task) as (dispatcher, _), dispatcher.running():
-        return _at_rates(task, count, task.watched(), lambda number: _emit(dispatcher, task, number))
+        return _at_rates(task, count, task.watched(), lambda number: emit_one(dispatcher, task, number))
 
 
 def apart(task: LightTask, count: Any) -> Light:
     """Emit beside a worker in another process."""
     with opened(task) as (dispatcher, one), _worker(task, one.name, count) as worker:
-        return _at_rates(task, count, task.watched(worker), lambda number: _emit(dispatcher, task, number))
+        return _at_rates(task, count, task.watched(worker), lambda number: emit_one(dispatcher, task, number))
 
 
 def paced(task: LightTask, count: Any) -> Light:
@@ -78,7 +78,7 @@ def idle(task: LightTask, count: Any) -> Idle:
     """Watch a worker process that has delivered a little and has nothing more to do; then emit to it now and then."""
     with opened(task) as (dispatcher, one), _worker(task, one.name, count) as worker:
         for number in range(task.endpoints):
-            _emit(dispatcher, task, number)
+            emit_one(dispatcher, task, number)
         wait_for(count, task.endpoints)
         time.sleep(_QUIET_SECONDS)
         written = one.written() + written_by(worker)
@@ -92,7 +92,7 @@ def _first(dispatcher: Dispatcher, task: LightTask, count: Any, number: int) -> 
     if number:
         time.sleep(_QUIET_SECONDS)
     expected, began = count.value + 1, time.monotonic()
-    _emit(dispatcher, task, number)
+    emit_one(dispatcher, task, number)
     while count.value < expected and time.monotonic() < began + _PATIENCE_SECONDS:
         time.sleep(0.0005)
     return time.monotonic() - began
@@ -119,7 +119,8 @@ def _worker(task: LightTask, store: str, count: Any) -> Iterator[int]:
         running.result()
 
 
-def _emit(dispatcher: Dispatcher, task: Task, number: int) -> str:
+def emit_one(dispatcher: Dispatcher, task: Task, number: int) -> str:
+    """Emit an event for one of the endpoints; return its id."""
     return dispatcher.emit("bench", f"type.{number % task.endpoints}", task.payload).id
 
 

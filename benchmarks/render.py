@@ -22,6 +22,8 @@ DOCS = Path(__file__).parents[1] / "docs" / "explanation"
 PAGE = DOCS / "benchmarks.md"
 _PLACE = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _EXPONENT = re.compile(r"\d(?:\.\d+)?e\+\d+")
+# The goals of these stand first.
+FIRST = ["light", "versions", "latency", "hanging", "deliveries"]
 _COLUMNS = ["", "measured", "beside", "ratio", "goal", "CPU µs", "database µs", ""]
 
 Rows = list[Row]
@@ -49,7 +51,8 @@ def render(figures: dict[str, Any], page: str) -> dict[Path, str]:
     rows = {title: [_row(row) for row in table["rows"]] for title, table in tables.items()}
     parts = {title: _table(table, rows[title]) for title, table in tables.items()}
     parts["machine"] = _machine(figures["machine"])
-    parts["goals"] = _goals([row for mine in rows.values() for row in mine])
+    order = sorted(rows, key=lambda title: FIRST.index(title) if title in FIRST else len(FIRST))
+    parts["goals"] = _goals([row for title in order for row in rows[title]])
     text = _PLACE.sub(lambda match: match[1] + parts.get(match[2], "") + match[3], page)
     drawn = {f"benchmarks-{name}.svg": draw(rows) for name, draw in PLOTS.items()}
     return {PAGE: text, **{DOCS / name: svg for name, svg in drawn.items()}}
@@ -106,7 +109,7 @@ def _cells(row: Row) -> list[str]:
     has_ratio = row.ratio is not None or row.reference
     return [
         row.what,
-        _tight(f"{shown(row.value)} {row.unit}"),
+        _tight(f"{shown(row.value)} {row.unit}".strip()),
         "" if row.reference is None else shown(row.reference),
         f"{row.judged:.2f}" if has_ratio else "",
         "" if row.limit is None else _tight(f"{_goal(row)} {'✓' if row.is_good else '✗'}"),
@@ -127,7 +130,7 @@ def _goal(row: Row) -> str:
 
 def _judged(row: Row) -> str:
     is_ratio = row.ratio is not None or row.reference
-    return f"{row.judged:.2f}" if is_ratio else f"{shown(row.value)} {row.unit}"
+    return f"{row.judged:.2f}" if is_ratio else f"{shown(row.value)} {row.unit}".strip()
 
 
 # Plots.

@@ -69,6 +69,14 @@ def test_light_load_is_measured_on_postgresql_and_behind_a_pooler_where_there_is
 
 
 @pytest.mark.slow
+@pytest.mark.postgres
+def test_one_event_is_followed_from_emit_to_recorded(tmp_path, postgres_dsn):
+    rows = _run(tmp_path, "trace", dsn=postgres_dsn)
+    assert {"when emit returns", "when it is leased", "when it is recorded", "switches of threads"} <= set(rows)
+    assert {"transactions", "calls", "round trips", "synced writes of the server's log"} <= set(rows)
+
+
+@pytest.mark.slow
 def test_a_version_is_compared_with_another_one(tmp_path):
     rows = _run(tmp_path, "versions", "--store", "sqlite")
     assert sum(row.endswith(", against before") for row in rows) == 4
