@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
 
 from attrs import define, evolve, field
 
+from unihooks._base.threads import Threads
 from unihooks._management.settings import Hook, Settings
 from unihooks._model.log import DeliveryState
 from unihooks.abc import DeliveryFilter, Recorded, Result, Window
@@ -41,10 +40,9 @@ class Hooks:
     settings: Settings
     settled: Callable[[], None]
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
-    _waiting: SimpleQueue[_Call | None] = field(factory=SimpleQueue)
-    _unfinished: int = 0
+    _thread: Threads = field(factory=lambda: Threads(1, "unihooks-hooks"))
+    _calls: set[Future[None]] = field(factory=set)
     _finished: asyncio.Event = field(factory=asyncio.Event)
-    _thread: threading.Thread | None = None
     _awaited: Future[object] | None = None
     _is_over: bool = False
     _dropped: int = 0
@@ -65,7 +63,7 @@ class Hooks:
     @property
     def busy(self) -> bool:
         """Whether a hook is running or waits for its turn."""
-        return self._unfinished > 0
+        return bool(self._calls)
 
     async def finish(self, timeout: float) -> None:
         """Wait until the calls have ended; give up those that have not after `timeout` seconds."""
@@ -77,29 +75,24 @@ class Hooks:
     def close(self) -> None:
         """Call nothing more; the call that is under way is left to itself."""
         self._is_over = True
-        given_up = 0
-        with contextlib.suppress(Empty):
-            while self._waiting.get_nowait():
-                given_up += 1
-        self._waiting.put(None)
+        given_up = sum(call.cancel() for call in tuple(self._calls))
+        self._thread.close()
         if self._awaited is not None:
             self._awaited.cancel()
         if self.busy:
             _logger.error("hooks of the host did not end in time; %d calls are given up", given_up)
         self._drop(given_up)
-        self._unfinished = 0
+        self._calls.clear()
 
     def _add(self, calls: Iterable[_Call]) -> None:
         for call in calls:
-            if self._is_over or self._unfinished >= _MOST_WAITING:
+            if self._is_over or len(self._calls) >= _MOST_WAITING:
                 self._drop(1)
                 continue
-            self._unfinished += 1
             self._finished.clear()
-            self._waiting.put(call)
-        if self.busy and self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="unihooks-hooks", daemon=True)
-            self._thread.start()
+            made = self._thread.submit(self._call, *call)
+            self._calls.add(made)
+            made.add_done_callback(self._tell_end)
 
     def _drop(self, count: int) -> None:
         if count and not self._dropped:
@@ -112,15 +105,7 @@ class Hooks:
 
     # In the thread of the hooks.
 
-    def _run(self) -> None:
-        while (call := self._waiting.get()) is not None:
-            self._call(*call)
-            # The event loop may have ended before a slow hook.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._end_one)
-
     def _call(self, hook: Hook, find: Callable[..., object | None], where: tuple[str, ...]) -> None:
-        # A hook is the host's code: what it raises, be it a SystemExit, must not end the thread.
         try:
             subject = find(*where)
         except UnihooksError:
@@ -131,7 +116,7 @@ class Hooks:
             answer = None if subject is None else hook(subject)
             if inspect.isawaitable(answer):
                 self._await(answer)
-        except BaseException:
+        except BaseException:  # it is the host's code, which may raise a SystemExit
             if not self._is_over:
                 _logger.exception(_RAISED)
 
@@ -159,12 +144,16 @@ class Hooks:
         found = self.settings.store.get_webhook(tenant, webhook_id).endpoint(endpoint_id)
         return None if found is None else evolve(found, webhook_id=webhook_id, tenant=tenant)
 
+    def _tell_end(self, made: Future[None]) -> None:
+        # The event loop may have ended before a slow hook.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end_one, made)
+
     # In the event loop again.
 
-    def _end_one(self) -> None:
-        # None is left where the rest was given up.
-        left = self._unfinished = max(0, self._unfinished - 1)
-        if not left:
+    def _end_one(self, made: Future[None]) -> None:
+        self._calls.discard(made)
+        if not self._calls:
             self._finished.set()
         self.settled()
 
