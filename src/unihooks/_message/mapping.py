@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import combinations, count
 from typing import Any
@@ -173,7 +174,7 @@ class PayloadMapping:
         encode(payload)
         result, warnings = self.apply_unchecked(payload)
         found: set[Path] = set()
-        _look(payload, [_wanted(self._rules)], found)
+        _look(payload, self._rules, 0, found)
         unmatched = (rule.text for rule in self._rules if rule.path not in found)
         return Preview(result=result, unmatched=tuple(dict.fromkeys(unmatched)), warnings=warnings)
 
@@ -301,45 +302,23 @@ def _mapped_array(value: list[Any] | tuple[Any, ...], node: _Node, warnings: dic
     return result
 
 
-@attrs.define
-class _Wanted:
-    """A place that rules name, as they write it, and the places inside it; `path` is set if a rule ends here."""
+def _look(value: Any, rules: Sequence[_Rule], depth: int, found: set[Path]) -> None:
+    """Find which of the rules that lead into a value end within it: one walk for all, since customers can write many.
 
-    path: Path | None = None
-    below: dict[Step, _Wanted] = attrs.field(factory=dict)
-
-
-def _wanted(rules: Iterable[_Rule]) -> _Wanted:
-    root = _Wanted()
-    for rule in rules:
-        place = root
-        for step in rule.path:
-            place = place.below.setdefault(step, _Wanted())
-        place.path = rule.path
-    return root
-
-
-def _look(value: Any, wanted: list[_Wanted], found: set[Path]) -> None:
-    """Find which paths exist in a value: one walk for all rules, since customers can write many."""
-    if not wanted or not isinstance(value, (dict, list, tuple)) or not value:
+    `depth` is how many steps lead to the value.
+    """
+    if not rules or not isinstance(value, (dict, list, tuple)) or not value:
         return
-    anywhere = [one.below[ANY] for one in wanted if ANY in one.below]
-    found.update(one.path for one in anywhere if one.path)
-    named = {step for one in wanted for step in one.below if step is not ANY and _has(value, step)}
-    for step in named:
-        here = [one.below[step] for one in wanted if step in one.below]
-        found.update(one.path for one in here if one.path)
-        _look(value[step], here + anywhere, found)  # type: ignore[index]  # `_has` says that it is there
-    if any(one.below for one in anywhere):
-        for step, child in value.items() if isinstance(value, dict) else enumerate(value):
-            if step not in named:
-                _look(child, anywhere, found)
-
-
-def _has(value: Any, step: Step) -> bool:
-    if isinstance(value, dict):
-        return isinstance(step, str) and step in value
-    return isinstance(step, int) and step < len(value)
+    children: dict[Step, Any] = dict(value.items() if isinstance(value, dict) else enumerate(value))
+    deeper: defaultdict[Step, list[_Rule]] = defaultdict(list)
+    for rule in rules:
+        step = rule.path[depth]
+        if len(rule.path) > depth + 1:
+            deeper[step].append(rule)
+        elif step is ANY or step in children:
+            found.add(rule.path)
+    for step in children if ANY in deeper else deeper.keys() & children.keys():
+        _look(children[step], [*deeper.get(step, ()), *deeper.get(ANY, ())], depth + 1, found)
 
 
 _SHOWN = 160
