@@ -23,7 +23,7 @@ from unihooks.transport._errors import (
     too_many_pieces,
 )
 from unihooks.transport._http import HTTPTransport
-from unihooks.transport._parser import MAX_BODY_BYTES, MAX_PIECES, AnswerParser, Headers
+from unihooks.transport._parser import MAX_BODY_BYTES, MAX_PIECES, Headers
 
 MAX_HEADERS: Final = 50
 MAX_HEADER_BYTES: Final = 1024
@@ -72,7 +72,14 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
         if type(transport) is HTTPTransport and _is_whole(request):
             answer = await transport.ask(request, deadline)
             small = answer.head_size <= MAX_HEADER_BYTES and len(answer.headers) <= MAX_HEADERS
-            return _outcome(answer, answer.headers if small else _capped(answer.headers), started)
+            return Exchange(
+                status_code=answer.status,
+                headers=answer.headers if small else _capped(answer.headers),
+                body=answer.body,
+                warnings=tuple([one for one in (answer.fault, answer.warning) if one is not None]),
+                duration=monotonic() - started,
+                dear=answer.pieces > _PIECES_OF_DEAR,
+            )
         return await _over_foreign(transport, request, started, deadline)
     except Exception as exc:  # noqa: BLE001 - the attempt fails, the worker goes on
         error = _sentence(exc)
@@ -84,92 +91,59 @@ def _is_whole(request: httpx.Request) -> bool:
     return type(request) is RenderedRequest or isinstance(request.stream, httpx.ByteStream)
 
 
-def _outcome(
-    found: AnswerParser | _Progress, headers: Headers, started: float, *, error: str | None = None
-) -> Exchange:
-    return Exchange(
-        status_code=found.status,
-        headers=headers,
-        body=bytes(found.body[:MAX_BODY_BYTES]),
-        error=error,
-        warnings=() if found.fault is None and found.warning is None else _sentences(found),
-        duration=monotonic() - started,
-        dear=found.pieces > _PIECES_OF_DEAR,
-    )
-
-
-def _sentences(found: AnswerParser | _Progress) -> tuple[str, ...]:
-    return tuple(one for one in (found.fault, found.warning) if one is not None)
-
-
-@attrs.define
-class _Progress:
-    """What has come so far of an answer that may never be complete."""
-
-    status: int | None = None
-    headers: Headers = attrs.field(factory=list)
-    body: bytearray = attrs.field(factory=bytearray)
-    fault: None = None
-    warning: str | None = None
-    error: str | None = None
-    pieces: int = 0
-    frozen: bool = False
-
-
 async def _over_foreign(
     transport: httpx.AsyncBaseTransport, request: httpx.Request, started: float, deadline: float
 ) -> Exchange:
     if started >= deadline:
         raise timed_out(0.0, "before the request was sent")
-    progress = _Progress()
+    progress = Exchange(duration=0.0)
     task = asyncio.create_task(_follow(transport, request, progress))
     task.add_done_callback(_bury)
     try:
         await asyncio.wait([task], timeout=max(deadline - monotonic(), 0))
         late = not task.done()
     finally:
-        progress.frozen = True
+        # What a transport adds although it is cancelled comes too late.
+        found = attrs.evolve(progress)
         if not task.done():
             await _abandon(task)
-    _settle(progress, task, late=late, limit=deadline - started)
-    return _outcome(progress, _capped(progress.headers), started, error=progress.error)
+    _settle(found, task, late=late, limit=deadline - started)
+    found.headers, found.duration = _capped(found.headers), monotonic() - started
+    return found
 
 
-async def _follow(transport: httpx.AsyncBaseTransport, request: httpx.Request, progress: _Progress) -> None:
+async def _follow(transport: httpx.AsyncBaseTransport, request: httpx.Request, progress: Exchange) -> None:
     try:
         response = await transport.handle_async_request(request)
         async with contextlib.aclosing(response):
-            if progress.frozen:
-                return
             progress.error = status_fault(response.status_code)
             if progress.error is None:
-                progress.headers, progress.status = response.headers.raw, response.status_code
+                progress.headers, progress.status_code = response.headers.raw, response.status_code
                 await _take_body(response, progress)
     except SystemExit as exc:
         # Raised from a task, it would end the event loop and with it the worker.
-        if progress.status is None:
+        if progress.status_code is None:
             progress.error = _sentence(exc)
 
 
-async def _take_body(response: httpx.Response, progress: _Progress) -> None:
-    received = 0
+async def _take_body(response: httpx.Response, progress: Exchange) -> None:
+    received = pieces = 0
     try:
         async for part in response.stream:  # type: ignore[union-attr]
-            if progress.frozen:
-                return
             received += len(part)
-            progress.pieces += 1
+            pieces += 1
+            progress.dear = pieces > _PIECES_OF_DEAR
             progress.body += part[: MAX_BODY_BYTES - len(progress.body)]
             if received > MAX_BODY_BYTES:
-                progress.warning = answer_too_long(MAX_BODY_BYTES)
+                progress.warnings = (answer_too_long(MAX_BODY_BYTES),)
                 return
-            if progress.pieces > MAX_PIECES:
-                progress.warning = too_many_pieces(MAX_PIECES)
+            if pieces > MAX_PIECES:
+                progress.warnings = (too_many_pieces(MAX_PIECES),)
                 return
     except AttemptError as exc:
-        progress.warning = str(exc)
+        progress.warnings = (str(exc),)
     except Exception as exc:  # noqa: BLE001 - the status has decided the outcome
-        progress.warning = f"{BODY_BROKE_OFF} ({type(exc).__name__})"
+        progress.warnings = (f"{BODY_BROKE_OFF} ({type(exc).__name__})",)
 
 
 async def _abandon(task: asyncio.Task[None]) -> None:
@@ -189,13 +163,13 @@ def _bury(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
-def _settle(progress: _Progress, task: asyncio.Task[None], *, late: bool, limit: float) -> None:
+def _settle(progress: Exchange, task: asyncio.Task[None], *, late: bool, limit: float) -> None:
     if late:
-        if progress.status is not None:
-            progress.warning = progress.warning or BODY_TOO_SLOW
+        if progress.status_code is not None:
+            progress.warnings = progress.warnings or (BODY_TOO_SLOW,)
         elif progress.error is None:
             progress.error = str(timed_out(limit, "waiting for the answer"))
-    elif progress.status is None and progress.error is None:
+    elif progress.status_code is None and progress.error is None:
         progress.error = _failure(task)
 
 
