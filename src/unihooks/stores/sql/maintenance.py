@@ -19,9 +19,7 @@ _ID_AHEAD_US = 3_600 * SECOND
 
 def clear(tx: Transaction) -> None:
     """Remove everything but the tables."""
-    for name in tx.statements:
-        if name.startswith("clear_"):
-            tx.run(name)
+    tx.script(tx.statements["clear"].text)
 
 
 def heartbeat(tx: Transaction, worker_id: str, *, gone: bool = False) -> None:

@@ -123,7 +123,7 @@ class Transaction(ABC):
 
     @abstractmethod
     def script(self, text: str, /) -> None:
-        """Run the statements of a migration."""
+        """Run statements without parameters, each of which ends a line: a migration, say."""
 
     @abstractmethod
     def time(self) -> int:
