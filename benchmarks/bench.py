@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", choices=KINDS, help="only this one; what compares clients stays on SQLite")
     parser.add_argument("--small", action="store_true", help="see in minutes whether it works; the figures mean little")
     parser.add_argument("--json", metavar="FILE", help="write all figures here as well, beside those of other suites")
+    parser.add_argument("--label", default="", help="keep the figures under this name, beside others: before")
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="change a size of the suites")
     given = parser.parse_args(arguments)
     if unknown := set(given.suites) - {*SUITES, *MORE}:
@@ -40,7 +41,7 @@ def _run_all(suites: Sequence[str], kinds: list[str], given: argparse.Namespace)
     with server(kinds) as dsn:
         for suite in suites:
             module = import_module(suite)
-            table = Table(suite)
+            table = Table(f"{suite}-{given.label}" if given.label else suite)
             tables.append(table)
             try:
                 module.measure(table, kinds, dsn, _size(module, given))

@@ -27,7 +27,7 @@ _SWITCHES_LIMIT = 16.0
 _LIMITED_RATE = 100.0
 _OURS = ("same process", "separate worker")
 _WEBHOOKS = 5
-_BASELINE_SECONDS = 15.0
+_BASELINE_SECONDS = 10.0
 
 
 @frozen(kw_only=True)
@@ -35,7 +35,7 @@ class Size:
     """How long to emit at each rate, and how long to watch an idle worker."""
 
     rounds: int = 2
-    seconds: float = 4.0
+    seconds: float = 3.0
     idle: float = 60.0
     rates: Sequence[float] = RATES
 

@@ -97,8 +97,7 @@ class Probes:
                 try:
                     return super().execute(statement, *parameters)
                 finally:
-                    verb = statement.split(None, 1)[0].upper()
-                    probes._note("transaction" if verb == "COMMIT" else f"statement: {verb}", began)
+                    probes._note("transaction" if statement == "COMMIT" else "statement", began)
 
         return Noted
 

@@ -1,4 +1,7 @@
-"""Put the figures of a JSON file into the page of the docs, with plots: `python benchmarks/render.py [--check]`."""
+"""Put the figures of a JSON file into the pages of the docs, with plots: `python benchmarks/render.py [--check]`.
+
+Figures that were kept with the label `before` stand beside the others.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,13 @@ from tables import Row
 
 FILE = Path(__file__).with_name("results.json")
 DOCS = Path(__file__).parents[1] / "docs" / "explanation"
-PAGE = DOCS / "benchmarks.md"
+PAGES = [DOCS / "benchmarks.md", DOCS / "budget.md"]
 _PLACE = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _EXPONENT = re.compile(r"\d(?:\.\d+)?e\+\d+")
 # The goals of these stand first.
 FIRST = ["light", "versions", "latency", "hanging", "deliveries"]
-_COLUMNS = ["", "measured", "beside", "ratio", "goal", "CPU µs", "database µs", ""]
+_BEFORE = "-before"
+_COLUMNS = ["", "measured", "before", "beside", "ratio", "goal", "CPU µs", "database µs", ""]
 
 Rows = list[Row]
 
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", nargs="?", type=Path, default=FILE)
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args(arguments)
-    files = render(json.loads(given.file.read_text()), PAGE.read_text())
+    files = render(json.loads(given.file.read_text()), {page: page.read_text() for page in PAGES})
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     if given.check:
         print("\n".join(f"{path} is not what the figures say" for path in stale))
@@ -45,17 +49,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def render(figures: dict[str, Any], page: str) -> dict[Path, str]:
-    """Return the page with its figures, and the plots beside it."""
+def render(figures: dict[str, Any], pages: dict[Path, str]) -> dict[Path, str]:
+    """Return the pages with their figures, and the plots beside them."""
     tables = {table["title"]: table for table in figures["tables"]}
-    rows = {title: [_row(row) for row in table["rows"]] for title, table in tables.items()}
-    parts = {title: _table(table, rows[title]) for title, table in tables.items()}
+    every = {title: [_row(row) for row in table["rows"]] for title, table in tables.items()}
+    before = {title.removesuffix(_BEFORE): rows for title, rows in every.items() if title.endswith(_BEFORE)}
+    rows = {title: mine for title, mine in every.items() if not title.endswith(_BEFORE)}
+    parts = {title: _table(tables[title], mine, before.get(title, [])) for title, mine in rows.items()}
     parts["machine"] = _machine(figures["machine"])
     order = sorted(rows, key=lambda title: FIRST.index(title) if title in FIRST else len(FIRST))
     parts["goals"] = _goals([row for title in order for row in rows[title]])
-    text = _PLACE.sub(lambda match: match[1] + parts.get(match[2], "") + match[3], page)
+    parts["trace"] = _steps(rows.get("trace", []), before.get("trace", []))
+    texts = {
+        page: _PLACE.sub(lambda match: match[1] + parts.get(match[2], "") + match[3], pages[page]) for page in pages
+    }
     drawn = {f"benchmarks-{name}.svg": draw(rows) for name, draw in PLOTS.items()}
-    return {PAGE: text, **{DOCS / name: svg for name, svg in drawn.items()}}
+    return {**texts, **{DOCS / name: svg for name, svg in drawn.items()}}
 
 
 def _row(given: dict[str, Any]) -> Row:
@@ -89,27 +98,42 @@ def _tight(text: str) -> str:
     return text.replace(" ", "\u00a0")
 
 
-def _table(table: dict[str, Any], rows: Rows) -> str:
+def _table(table: dict[str, Any], rows: Rows, before: Rows) -> str:
     load = table["load"]
     when = f"{table['began']} UTC, load average {min(load):.1f} to {max(load):.1f} while it ran."
     if table["problems"]:
         when += f" Not all went well: {'; '.join(table['problems'])}."
     parts = ["", when, ""]
+    known = {(row.what, row.where): row for row in before}
     for where in dict.fromkeys(row.where for row in rows):
-        mine = [row for row in rows if row.where == where]
-        used = [number for number, _ in enumerate(_COLUMNS) if any(_cells(row)[number] for row in mine)]
+        lines = [_cells(row, known.get((row.what, where))) for row in rows if row.where == where]
+        used = [number for number, _ in enumerate(_COLUMNS) if any(line[number] for line in lines)]
         heading = [where, *_COLUMNS[1:]]
         parts += [_line(heading, used), _line(["---"] * len(_COLUMNS), used)]
-        parts += [_line(_cells(row), used) for row in mine]
+        parts += [_line(line, used) for line in lines]
         parts.append("")
     return "\n".join([*parts, ""])
 
 
-def _cells(row: Row) -> list[str]:
+def _steps(rows: Rows, before: Rows) -> str:
+    """Return a table with a column for each place, and in each cell what was before beside what is."""
+    places = list(dict.fromkeys(row.where for row in [*rows, *before]))
+    cells = {
+        (row.what, row.where, number): shown(row.value) for number, mine in enumerate((before, rows)) for row in mine
+    }
+    lines = ["", f"| {' | '.join(['', *places])} |", f"|{'---|' * (len(places) + 1)}"]
+    for what in dict.fromkeys(row.what for row in [*rows, *before]):
+        values = [" → ".join(cells.get((what, place, number), "0") for number in (0, 1)) for place in places]
+        lines.append(f"| {what} | {' | '.join(map(_tight, values))} |")
+    return "\n".join([*lines, "", ""])
+
+
+def _cells(row: Row, before: Row | None) -> list[str]:
     has_ratio = row.ratio is not None or row.reference
     return [
         row.what,
-        _tight(f"{shown(row.value)} {row.unit}".strip()),
+        _measured(row),
+        "" if before is None else _measured(before),
         "" if row.reference is None else shown(row.reference),
         f"{row.judged:.2f}" if has_ratio else "",
         "" if row.limit is None else _tight(f"{_goal(row)} {'✓' if row.is_good else '✗'}"),
@@ -117,6 +141,10 @@ def _cells(row: Row) -> list[str]:
         "" if not row.db else shown(row.db),
         _EXPONENT.sub(lambda match: f"{float(match[0]):,.0f}", row.note),
     ]
+
+
+def _measured(row: Row) -> str:
+    return _tight(f"{shown(row.value)} {row.unit}".strip())
 
 
 def _line(cells: Sequence[str], used: Iterable[int]) -> str:
@@ -130,7 +158,7 @@ def _goal(row: Row) -> str:
 
 def _judged(row: Row) -> str:
     is_ratio = row.ratio is not None or row.reference
-    return f"{row.judged:.2f}" if is_ratio else f"{shown(row.value)} {row.unit}".strip()
+    return f"{row.judged:.2f}" if is_ratio else _measured(row)
 
 
 # Plots.
