@@ -28,6 +28,8 @@ _EXPONENT = re.compile(r"\d(?:\.\d+)?e\+\d+")
 # The goals of these stand first.
 FIRST = ["light", "versions", "latency", "hanging", "deliveries"]
 _BEFORE = "-before"
+_SECTIONS = ["when", "switches", "of", "calls", "round", "statements", "transactions", "synced"]
+_FEW = 0.05
 _COLUMNS = ["", "measured", "before", "beside", "ratio", "goal", "CPU µs", "database µs", ""]
 
 Rows = list[Row]
@@ -117,15 +119,24 @@ def _table(table: dict[str, Any], rows: Rows, before: Rows) -> str:
 
 def _steps(rows: Rows, before: Rows) -> str:
     """Return a table with a column for each place, and in each cell what was before beside what is."""
+    known = [{(row.what, row.where): row.value for row in mine} for mine in (before, rows) if mine]
     places = list(dict.fromkeys(row.where for row in [*rows, *before]))
-    cells = {
-        (row.what, row.where, number): shown(row.value) for number, mine in enumerate((before, rows)) for row in mine
-    }
-    lines = ["", f"| {' | '.join(['', *places])} |", f"|{'---|' * (len(places) + 1)}"]
-    for what in dict.fromkeys(row.what for row in [*rows, *before]):
-        values = [" → ".join(cells.get((what, place, number), "0") for number in (0, 1)) for place in places]
-        lines.append(f"| {what} | {' | '.join(map(_tight, values))} |")
-    return "\n".join([*lines, "", ""])
+    lines = [f"| {' | '.join(['', *map(_short_place, places)])} |", f"|{'---|' * (len(places) + 1)}"]
+    for what in sorted(dict.fromkeys(row.what for row in [*rows, *before]), key=_section):
+        values = [[one.get((what, place), 0.0) for one in known] for place in places]
+        if any(value >= _FEW for pair in values for value in pair):
+            cells = [_tight(" → ".join(map(shown, pair))) if any(pair) else "" for pair in values]
+            lines.append(f"| {what} | {' | '.join(cells)} |")
+    return "\n".join(["", *lines, "", ""])
+
+
+def _section(what: str) -> int:
+    return _SECTIONS.index(what.removeprefix("- ").split(" ")[0].rstrip(":"))
+
+
+def _short_place(where: str) -> str:
+    store, _, how = where.rpartition(", ")
+    return f"{_short(store)}, {how}"
 
 
 def _cells(row: Row, before: Row | None) -> list[str]:
