@@ -28,7 +28,7 @@ _ENCODING = "UTF8"
 
 
 class Pool:
-    """Lend connections to threads, at most `size` at a time."""
+    """Connections that are lent to threads, at most `size` at a time."""
 
     def __init__(self, dsn: str, size: int) -> None:
         self._dsn = dsn

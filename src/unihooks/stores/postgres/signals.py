@@ -27,7 +27,7 @@ _STOP_SECONDS = 2.0
 
 
 class Signals:
-    """Listen on one connection of its own, and notify on those of the pool, each in a thread of its own."""
+    """A listener on a connection of its own and a notifier on those of the pool, each in a thread of its own."""
 
     def __init__(self, pool: Pool, schema: Schema, watchers: Collection[Watcher]) -> None:
         self._pool = pool

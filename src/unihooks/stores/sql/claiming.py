@@ -25,7 +25,7 @@ def work(tx: Transaction) -> Work:
 
 
 class Claimer:
-    """Claim from tenants in turn; remember which comes next when there are too many for one claim."""
+    """What claims from tenants in turn; it remembers which comes next when there are too many for one claim."""
 
     def __init__(self) -> None:
         self._after = ""

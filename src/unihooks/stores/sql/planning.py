@@ -84,7 +84,7 @@ class _Kind:
 
 
 class Planner:
-    """Plan tenants in turn; remember which comes next, and the subscribers and events of late."""
+    """What plans tenants in turn; it remembers which comes next, and the subscribers and events of late."""
 
     def __init__(self) -> None:
         self._after = ""

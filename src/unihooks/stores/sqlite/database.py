@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class _Readers:
-    """Lend connections for reading; keep a few for the next one."""
+    """Connections that are lent for reading; a few are kept for the next one."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
