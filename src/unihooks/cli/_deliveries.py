@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 from rich.console import Console
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._management.paging import Page
 from unihooks._model.log import Attempt, Delivery
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
@@ -63,11 +63,7 @@ def list_deliveries(dispatcher: Dispatcher, *, tenant: str, **options: Any) -> N
 
     Shows the deliveries that match all of the filters.
     """
-    filters = split_filters(options)
-
-    def fetch(limit: int, cursor: str | None) -> Page[Delivery]:
-        return dispatcher.log.deliveries(tenant=tenant, limit=limit, cursor=cursor, **filters)
-
+    fetch = partial(dispatcher.log.deliveries, tenant=tenant, **split_filters(options))
     show_listing(fetch, _COLUMNS, _row, delivery_value, **options)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import click
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._management.paging import Page
 from unihooks._model.log import Event
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
@@ -44,11 +44,9 @@ def list_events(
     **paging: Any,
 ) -> None:
     """List events, newest first."""
-    filters: dict[str, Any] = {"product": product, "event_type": event_type, "since": since, "until": until}
-
-    def fetch(limit: int, cursor: str | None) -> Page[Event]:
-        return dispatcher.log.events(tenant=tenant, limit=limit, cursor=cursor, **filters)
-
+    fetch = partial(
+        dispatcher.log.events, tenant=tenant, product=product, event_type=event_type, since=since, until=until
+    )
     show_listing(fetch, _COLUMNS, _row, event_value, **paging)
 
 

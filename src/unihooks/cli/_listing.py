@@ -13,7 +13,7 @@ from unihooks.cli._tables import Column, console, plain, show_rows
 from unihooks.cli._values import every_page, page_value, write_json
 
 T = TypeVar("T")
-Fetch = Callable[[int, str | None], Page[T]]
+Fetch = Callable[..., Page[T]]
 
 MOST_PER_PAGE = 250
 
@@ -29,10 +29,10 @@ def show_listing(
     every: bool,
     as_json: bool,
 ) -> None:
-    """Show one page or all of them, as the options say; `fetch(limit, cursor)` returns a page."""
+    """Show one page or all of them, as the options say; `fetch(limit=..., cursor=...)` returns a page."""
     if every and cursor is not None:
         raise click.UsageError("--all and --cursor exclude each other; use one of them")
-    page: Page[T] = Page(tuple(everything(fetch))) if every else fetch(limit, cursor)
+    page: Page[T] = Page(tuple(everything(fetch))) if every else fetch(limit=limit, cursor=cursor)
     if as_json:
         write_json(page_value(page, value))
         return
@@ -47,7 +47,7 @@ def show_listing(
 
 def everything(fetch: Fetch[T]) -> Iterator[T]:
     """Yield the items of all pages, with progress on stderr if it is a terminal."""
-    return counted(every_page(lambda cursor: fetch(MOST_PER_PAGE, cursor)), "read")
+    return counted(every_page(lambda cursor: fetch(limit=MOST_PER_PAGE, cursor=cursor)), "read")
 
 
 def counted(items: Iterable[T], verb: str, total: int | None = None) -> Iterator[T]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._management.paging import Page
 from unihooks._model.webhooks import Webhook, WebhookStatus
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
@@ -44,10 +44,7 @@ def list_webhooks(
     dispatcher: Dispatcher, *, tenant: str, status: str | None, search: str | None, **paging: Any
 ) -> None:
     """List webhooks, newest first."""
-
-    def fetch(limit: int, cursor: str | None) -> Page[Webhook]:
-        return dispatcher.webhooks.list(tenant=tenant, status=status, search=search, limit=limit, cursor=cursor)
-
+    fetch = partial(dispatcher.webhooks.list, tenant=tenant, status=status, search=search)
     show_listing(fetch, _COLUMNS, _row, webhook_value, **paging)
 
 
