@@ -17,7 +17,7 @@ from waiting import SECONDS, await_for
 from unihooks._model.targets import TargetPolicy
 from unihooks.testing._hostile import Hostile
 from unihooks.testing._transport_contract import send
-from unihooks.transport import HTTPTransport
+from unihooks.transport import HTTPTransport, _sessions
 from unihooks.transport._dialing import Dialer
 from unihooks.transport._tls import TLSConnection, default_context
 
@@ -87,10 +87,10 @@ async def test_session_never_crosses_endpoints(resuming, made):
     assert resuming.resumed == [False, False]
 
 
-async def test_session_ends_and_the_certificate_is_looked_at_again(resuming, made):
+async def test_session_ends_and_the_certificate_is_looked_at_again(resuming, made, monkeypatch):
     transport = made(resuming.targets)
     await reconnect(transport, resuming)
-    transport._dialer.sessions._seconds = -1.0
+    monkeypatch.setattr(_sessions, "_SECONDS", -1.0)
     transport._dialer.sessions._kept.clear()
     for _ in range(2):
         assert (await reconnect(transport, resuming)).status_code == 204

@@ -29,13 +29,8 @@ class Sessions:
     Times are those of `time.monotonic()`.
     """
 
-    def __init__(self, limit: int = _LIMIT, seconds: float = _SECONDS) -> None:
-        self._limit = limit
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._kept)
 
     def get(self, owner: Hashable, now: float) -> ssl.SSLSession | None:
         """Return the session of this owner, if it may still be valid."""
@@ -51,10 +46,10 @@ class Sessions:
         """Keep a session, or note that this owner gives none that can be resumed."""
         self.forget(owner)
         if session is not None and (session.has_ticket or session.id):
-            self._kept[owner] = _Kept(session, now + self._seconds)
+            self._kept[owner] = _Kept(session, now + _SECONDS)
         else:
             self._kept[owner] = _Kept(None, now + _SECONDS_WITHOUT)
-        if len(self._kept) > self._limit:
+        if len(self._kept) > _LIMIT:
             self._kept.popitem(last=False)
 
     def forget(self, owner: Hashable) -> None:
