@@ -6,6 +6,7 @@ connection alone. What the store does joins the transaction, and is rolled back 
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,7 +53,7 @@ class OnConnection(Database):
         self._lend = lend
         self._migrates = migrates
         self._lost = lost
-        self._turn = threading.RLock()
+        self._turns: dict[int, AbstractContextManager[Any]] = {}
 
     @property
     def store_id(self) -> str:
@@ -91,8 +92,10 @@ class OnConnection(Database):
     def close(self) -> None:
         """Leave the connection to Django."""
 
-    def after_fork_in_child(self) -> None:
-        self._turn = threading.RLock()
+    @property
+    def _turn(self) -> AbstractContextManager[Any]:
+        # A forked child could wait forever for a lock held during the fork.
+        return self._turns.setdefault(os.getpid(), threading.RLock())
 
     def _insert(self, event: NewEvent) -> EmitOutcome:
         def work(tx: Transaction) -> EmitOutcome:

@@ -148,9 +148,6 @@ class PostgresDatabase(Database):
     def close(self) -> None:
         self._process.close()
 
-    def after_fork_in_child(self) -> None:
-        """Nothing is open in the child yet."""
-
     def check(self, opened: _Opened) -> None:
         """Create or check the schema, once in each process."""
         with opened.checking:

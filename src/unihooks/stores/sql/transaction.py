@@ -279,11 +279,7 @@ class Database(ABC):
         """Close what must not be open while the process forks."""
 
     def after_fork_in_parent(self) -> None:  # noqa: B027 - as above
-        """Let others open again."""
-
-    @abstractmethod
-    def after_fork_in_child(self) -> None:
-        """Start afresh; what the parent has opened stays the parent's."""
+        """Let others open again. In the child nothing is open: `PerProcess` sees to that."""
 
 
 _databases: WeakSet[Database] = WeakSet()
@@ -302,5 +298,4 @@ def _tell(verb: Callable[[Database], None]) -> Callable[[], None]:
 os.register_at_fork(
     before=_tell(lambda database: database.before_fork()),
     after_in_parent=_tell(lambda database: database.after_fork_in_parent()),
-    after_in_child=_tell(lambda database: database.after_fork_in_child()),
 )

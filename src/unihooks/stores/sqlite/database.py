@@ -84,6 +84,7 @@ class _Opened:
     writer: Writer
     readers: _Readers
     _watch: sqlite3.Connection
+    emptying: Any = field(factory=threading.RLock)
     _watching: Any = field(factory=threading.RLock)
 
     def peek(self, work: Callable[[Transaction], T], now: Callable[[], int]) -> T:
@@ -124,7 +125,6 @@ class SQLiteDatabase(Database):
         self._lost = lost
         self._durable = durable
         self._process = PerProcess(self._start)
-        self._emptying = threading.RLock()
         self._id_seen: str | None = None
         self._is_utf8 = True
         self._forking = False
@@ -194,7 +194,7 @@ class SQLiteDatabase(Database):
     def scrub(self, *, later: bool = False) -> None:
         # Older copies of pages are in the write-ahead log: what it holds goes into the file, and it is cut.
         deadline = time.monotonic() + (_PATIENCE_FOR_LATER if later else _PATIENCE)
-        with self._emptying, explaining(self.path), closing(self._connect()) as connection:
+        with self._open().emptying, explaining(self.path), closing(self._connect()) as connection:
             # Emits wait along with each try, and come between two.
             connection.execute("PRAGMA busy_timeout = 200")
             while connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()[0]:
@@ -220,9 +220,6 @@ class SQLiteDatabase(Database):
     def after_fork_in_parent(self) -> None:
         if self._forking:
             self._process.release()
-
-    def after_fork_in_child(self) -> None:
-        self._emptying = threading.RLock()
 
     def _open(self) -> _Opened:
         return self._process.get()
