@@ -91,7 +91,9 @@ class _Queue(JobThread[Submission]):
     def _try(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
         repeated = False
         for wait in _WAITS:
-            time.sleep(wait)
+            if wait:
+                # Not for nothing: that would let other threads go first.
+                time.sleep(wait)
             try:
                 return self._once(events, repeated=repeated)
             except driver().Error as error:
