@@ -192,7 +192,7 @@ def _switches(bench: Bench, store: str, sender: str) -> Row:
         unit="",
         limit=_SWITCHES_LIMIT,
         runs=[one.used.switches for one in mine],
-        note=f"by hand {middle(by_hand, 'switches'):.0f}",
+        note=f"{middle(mine, 'preempted'):.0f} since another was due; by hand {middle(by_hand, 'switches'):.0f}",
     )
 
 

@@ -16,12 +16,16 @@ _WHOLE_PROCESS = 2
 
 @frozen(kw_only=True)
 class Used:
-    """CPU seconds and switches of threads (voluntary or not): of our processes, the database's and the pooler's."""
+    """CPU seconds and switches of threads: of our processes, the database's and the pooler's.
+
+    Of the switches, some were because another thread was due (`preempted`); the others, because a thread waited.
+    """
 
     cpu: float = 0.0
     db: float = 0.0
     pooler: float = 0.0
     switches: float = 0.0
+    preempted: float = 0.0
     db_switches: float = 0.0
 
     @property
@@ -53,6 +57,7 @@ class Watched:
             db=sum(map(cpu_of, servers)) + _ended(self.postmaster),
             pooler=cpu_of(self.pooler),
             switches=sum(map(switches_of, self.ours)),
+            preempted=sum(switches_of(pid, "nonvoluntary") for pid in self.ours),
             db_switches=sum(map(switches_of, servers)),
         )
 
@@ -65,14 +70,14 @@ def cpu_of(pid: int) -> float:
         return 0.0
 
 
-def switches_of(pid: int) -> int:
-    """Return how often threads that are alive were switched."""
-    return sum(switches_by_thread(pid).values())
+def switches_of(pid: int, kind: str = "") -> int:
+    """Return how often threads that are alive were switched, in all or in one of the kernel's kinds."""
+    return sum(_switches(task / "status", kind) for task in _tasks(pid))
 
 
 def switches_by_thread(pid: int) -> dict[int, int]:
-    """Return the same for each thread, by its id in the kernel."""
-    return {int(task.name): _switches(task / "status") for task in _tasks(pid)}
+    """Return how often each thread was switched, by its id in the kernel."""
+    return {int(task.name): _switches(task / "status", "") for task in _tasks(pid)}
 
 
 def children(pid: int, name: str = "") -> list[int]:
@@ -100,8 +105,9 @@ def _tasks(pid: int) -> list[Path]:
         return []
 
 
-def _switches(status: Path) -> int:
-    return sum(int(line.split()[1]) for line in _read(status).splitlines() if "ctxt_switches:" in line)
+def _switches(status: Path, kind: str) -> int:
+    lines = _read(status).splitlines()
+    return sum(int(line.split()[1]) for line in lines if "_ctxt_switches:" in line and line.startswith(kind))
 
 
 def _ended(pid: int) -> float:
