@@ -192,19 +192,16 @@ class PostgresDatabase(Database):
 
     def _reading(self, lend: Callable[[Pool], Any], work: Callable[[PostgresTransaction], T]) -> T:
         pool = self._open().pool
-        try:
+        for is_last in (False, True):
             try:
                 with lend(pool) as tx:
                     return work(tx)
             except driver().Error as error:
-                if not is_outage(error):
-                    raise
+                if is_last or not is_outage(error):
+                    raise explained(error) from error
                 # A read may be repeated; what was idle is as old as what broke.
                 pool.forget_idle()
-                with lend(pool) as tx:
-                    return work(tx)
-        except driver().Error as error:
-            raise explained(error) from error
+        raise AssertionError  # pragma: no cover
 
     @contextmanager
     def _alone(self, pool: Pool) -> Iterator[PostgresTransaction]:

@@ -1,9 +1,10 @@
-"""Keep the database in order: workers' signs of life, deliveries held too long, what is too old or is to be erased."""
+"""Keep the database in order: the clock, workers' signs of life, what is held too long, too old, or to be erased."""
 
 from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Collection
 
 from unihooks._base.ids import first_id
@@ -11,10 +12,42 @@ from unihooks._base.times import SECOND
 from unihooks._contract.leasing import SEEN_WITHIN_US
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
-from unihooks.stores.sql.clock_steps import note_clock
-from unihooks.stores.sql.transaction import Transaction
+from unihooks.stores.sql.transaction import Database, Transaction
 
 _ID_AHEAD_US = 3_600 * SECOND
+# What is due waits for a smaller step; clocks that are corrected gradually, or differ a little, take none.
+_LEAST_STEP_US = 5 * SECOND
+
+
+class ClockSteps:
+    """The latest time that this process knows of, and how many steps back it has seen counted in the database.
+
+    A process that starts after a step knows of the time before from what workers note every 30 s.
+    """
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, with another clock."""
+        self._latest: int | None = None
+        self._counted = 0
+
+    def follow(self, database: Database) -> None:
+        """Look at the clock; if it was set back, set back what is pending by as much."""
+        now, latest = database.time.now(), self._latest
+        if latest is not None and now >= latest - _LEAST_STEP_US:
+            self._latest = max(now, latest)
+            return
+        with self._gate:
+            if self._latest is None:
+                [(self._counted, noted_at)] = database.read(lambda tx: tx.fetch("clock_steps"))
+                self._latest = max(now, noted_at or 0)
+            back = self._latest - now
+            if back > _LEAST_STEP_US:
+                self._counted = database.write(lambda tx: _set_back(tx, self._counted, back))
+                self._latest = now
 
 
 def clear(tx: Transaction) -> None:
@@ -33,7 +66,8 @@ def heartbeat(tx: Transaction, worker_id: str, *, gone: bool = False) -> None:
 
 def expire_held(tx: Transaction, older_than: int, limit: int) -> int:
     """Cancel deliveries held for too long."""
-    note_clock(tx)
+    # Processes that start later know the time by this.
+    tx.run("note_clock", now=tx.now)
     return tx.run("expire_held", reason=HELD_TOO_LONG, older_than=older_than, limit=limit)
 
 
@@ -98,3 +132,12 @@ def erase(
         tx.run("erase_attempts", events=told, nothing=b"")
         tx.run("erase_deliveries", events=told, reason=ERASED)
     return len(told), last
+
+
+def _set_back(tx: Transaction, counted: int, back: int) -> int:
+    """Set back all that is pending, unless another process has done so; return how many steps are counted now."""
+    if not tx.run("count_clock_step", counted=counted, now=tx.now):
+        return int(tx.fetch("clock_steps")[0][0])
+    tx.run("set_back_deliveries", now=tx.now, back=back)
+    tx.run("set_back_lanes", now=tx.now, back=back)
+    return counted + 1

@@ -27,7 +27,6 @@ from unihooks.stores.sql import (
     replaying,
     statistics,
 )
-from unihooks.stores.sql.clock_steps import ClockSteps
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sql.transaction import Database, Submission, Transaction
 
@@ -57,7 +56,7 @@ class SQLStore(Store):
         self._database = database
         self._planner = planner
         self._claimer = claiming.Claimer()
-        self._clock_steps = ClockSteps()
+        self._clock_steps = maintenance.ClockSteps()
         self._worked_at = -inf
         finalize(self, database.close)
         self.now = database.time.now  # type: ignore[method-assign] # called several times per delivery
