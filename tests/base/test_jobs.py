@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import sys
 import threading
 import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
-from unihooks._base.jobs import OneShot
+from unihooks._base import jobs
+from unihooks._base.jobs import JobThread, OneShot
+from unihooks._base.per_process import inside
+from unihooks.exceptions import StoreError
+
+OUTCOME_UNKNOWN = "a thread of the store ended.* whether this was stored is not known"
+PATIENCE = 20
 
 
 @pytest.mark.parametrize("early", [True, False])
@@ -39,3 +48,148 @@ def test_an_error_does_not_keep_what_was_promised_alive():
     except ZeroDivisionError as error:
         inside = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
     assert inside == [{}]
+
+
+class Numbers(JobThread):
+    """A thread that gives each job its number, or raises what is asked for instead."""
+
+    is_closed = False
+
+    def __init__(self):
+        super().__init__("unihooks-numbers")
+        self.may_work = threading.Event()
+        self.may_work.set()
+
+    def put(self, waiter, *, number=0):
+        assert self.add(SimpleNamespace(waiter=waiter, number=number))
+        return waiter
+
+    def _work(self):
+        self.may_work.wait(PATIENCE)
+        while self._take(self._lines[0]):
+            job = self._taken[-1]
+            if isinstance(job.number, BaseException):
+                raise job.number
+            job.waiter.set_result(job.number)
+
+    def _close(self):
+        self.is_closed = True
+
+
+class Deaf(OneShot):
+    """A waiter at which an exception ends the thread that tells it of another."""
+
+    def set_exception(self, error):
+        if threading.current_thread().name == "unihooks-numbers":
+            raise SystemExit
+        super().set_exception(error)
+
+
+@pytest.fixture(autouse=True)
+def short_looks(monkeypatch):
+    monkeypatch.setattr(jobs, "_LOOK_SECONDS", 0.05)
+
+
+@pytest.fixture
+def numbers():
+    made = Numbers()
+    yield made
+    made.may_work.set()
+    made.stop()
+
+
+def in_a_thread(call):
+    """Call in a thread; return a future of the result."""
+    pool = ThreadPoolExecutor(1)
+    done = pool.submit(call)
+    pool.shutdown(wait=False)
+    return done
+
+
+def test_jobs_are_done_in_order_by_a_thread_that_ends_when_asked(numbers):
+    assert [numbers.put(OneShot(), number=one).result() for one in range(3)] == [0, 1, 2]
+    assert numbers.put(Future(), number=3).result(PATIENCE) == 3
+    numbers.stop()
+    assert numbers.is_closed
+    assert not numbers.add(SimpleNamespace(waiter=OneShot()))
+
+
+def test_what_is_never_used_is_closed_without_a_thread(numbers):
+    numbers.stop()
+    assert numbers.is_closed
+    assert not numbers._thread.is_alive()
+
+
+def test_cancelled_jobs_are_left_out(numbers):
+    numbers.may_work.clear()
+    first, cancelled, last = numbers.put(OneShot(), number=1), numbers.put(Future()), numbers.put(OneShot(), number=3)
+    assert cancelled.cancel()
+    numbers.may_work.set()
+    assert (first.result(), last.result()) == (1, 3)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_that_ends_the_thread_is_told_to_all_who_wait(numbers):
+    numbers.may_work.clear()
+    waiting = [numbers.put(OneShot(), number=SystemExit(3)), numbers.put(OneShot()), numbers.put(Future())]
+    numbers.may_work.set()
+    for one in waiting:
+        with pytest.raises(StoreError, match=OUTCOME_UNKNOWN) as caught:
+            one.result()
+        assert isinstance(caught.value.__cause__, SystemExit)
+
+
+def test_nobody_waits_for_a_thread_that_is_gone_before_it_could_work(numbers, monkeypatch):
+    monkeypatch.setattr(numbers._thread, "run", lambda: None)
+    waiting = in_a_thread(numbers.put(OneShot()).result)
+    with pytest.raises(StoreError, match=OUTCOME_UNKNOWN):
+        waiting.result(PATIENCE)
+    assert not numbers.add(SimpleNamespace(waiter=OneShot()))
+
+
+def test_a_future_is_told_at_the_next_use_of_a_thread_that_is_gone(numbers, monkeypatch):
+    monkeypatch.setattr(numbers._thread, "run", lambda: None)
+    waiting = numbers.put(Future())
+    numbers._thread.join()
+    assert not numbers.add(SimpleNamespace(waiter=Future()))
+    with pytest.raises(StoreError, match=OUTCOME_UNKNOWN):
+        waiting.result(PATIENCE)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_where_a_second_exception_ends_the_thread_that_tells_of_the_first(numbers):
+    numbers.may_work.clear()
+    numbers.put(OneShot(), number=SystemExit())
+    waiting = [in_a_thread(numbers.put(kind()).result) for kind in (Deaf, OneShot)]
+    future = numbers.put(Future())
+    numbers.may_work.set()
+    for one in waiting:
+        with pytest.raises(StoreError, match=OUTCOME_UNKNOWN):
+            one.result(PATIENCE)
+    with pytest.raises(StoreError, match=OUTCOME_UNKNOWN):
+        future.result(PATIENCE)
+    in_a_thread(numbers.stop).result(PATIENCE)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()], ids=repr)
+def test_a_thread_that_cannot_be_started_is_an_error_and_takes_no_more(numbers, monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(numbers._thread, "start", fail)
+    with pytest.raises(StoreError if isinstance(error, RuntimeError) else KeyboardInterrupt):
+        numbers.put(OneShot())
+    assert not inside.is_busy
+    assert not numbers.add(SimpleNamespace(waiter=OneShot()))
+    in_a_thread(numbers.stop).result(PATIENCE)
+
+
+def test_the_thread_itself_is_refused_and_so_is_who_comes_too_late(numbers, monkeypatch):
+    numbers.put(OneShot()).result()
+    monkeypatch.setattr(inside, "is_busy", True)
+    with pytest.raises(StoreError, match="interrupted the store's own work"):
+        numbers.put(OneShot())
+    monkeypatch.setattr(inside, "is_busy", False)
+    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+    with pytest.raises(StoreError, match="too late"):
+        numbers.put(OneShot())

@@ -89,6 +89,24 @@ async def test_what_the_store_raises_reaches_all(at_once):
     assert isinstance(await _failure(gathering), StoreError)
 
 
+async def test_what_interrupts_a_submission_leaves_nobody_waiting(monkeypatch):
+    class Enough(BaseException):
+        pass
+
+    def interrupted(_):
+        raise Enough
+
+    reported = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_exception_handler", reported.append)
+    store = Submissions()
+    store.submit_events = interrupted
+    waiting = [EmitBatcher(store).submit(event(number)) for number in range(2)]
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
+    assert {type(one) for one in outcomes} == {StoreError}
+    assert "interrupted by Enough(); whether this was stored is not known" in str(outcomes[0])
+    assert isinstance(reported[0]["exception"], Enough)
+
+
 async def _failure(gathering):
     with pytest.raises(StoreError) as caught:
         await gathering.submit(event(9))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,16 +15,21 @@ from typing import Any, Generic, Protocol, TypeVar
 from unihooks._base.per_process import inside
 from unihooks.exceptions import StoreError
 
+_LOOK_SECONDS = 1.0
+_START_SECONDS = 0.001
+_NOTHING = object()
+
 
 class OneShot:
     """A result that one thread waits for, once; a Future can serve many threads, but takes several times as long."""
 
-    __slots__ = ("_kept", "_value")
+    __slots__ = ("_kept", "_value", "by")
 
     def __init__(self) -> None:
         self._kept = threading.Lock()
         self._kept.acquire()
-        self._value: Any = None
+        self._value: Any = _NOTHING
+        self.by: JobThread[Any] | None = None
 
     def set_running_or_notify_cancel(self) -> bool:
         """Return True: unlike a Future, it cannot be cancelled."""
@@ -36,12 +41,14 @@ class OneShot:
         self._kept.release()
 
     def set_exception(self, error: BaseException) -> None:
-        """Let `result` raise the error."""
-        self.set_result(error)
+        """Let `result` raise the error, unless there is a value already."""
+        self.set_result(error if self._value is _NOTHING else self._value)
 
     def result(self) -> Any:
         """Wait for the result and return it, or raise it if it is an error."""
-        self._kept.acquire()
+        while not self._kept.acquire(timeout=_LOOK_SECONDS):
+            if self.by is not None:
+                self.by.look()
         if not isinstance(self._value, BaseException):
             return self._value
         try:
@@ -70,10 +77,10 @@ class JobThread(ABC, Generic[J]):
 
     def __init__(self, name: str, lines: int = 1) -> None:
         self.is_ended = False
-        self._is_alive = False
+        # Settled: it has been started, or never will be.
+        self._is_settled = self._is_at_work = False
         self._lines: tuple[deque[J], ...] = tuple(deque() for _ in range(lines))
         self._bell: SimpleQueue[None] = SimpleQueue()
-        self._gone: SimpleQueue[None] = SimpleQueue()
         # What the thread is at; whoever waits for one of these has not been told of its outcome.
         self._taken: list[J] = []
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
@@ -87,8 +94,10 @@ class JobThread(ABC, Generic[J]):
             raise StoreError(
                 "the interpreter is shutting down, and its threads stand still: it is too late", name="store"
             )
-        if not self._is_alive:
+        if not self._is_at_work:
             self._start()
+        if isinstance(job.waiter, OneShot):
+            job.waiter.by = self
         self._lines[line].append(job)
         self._bell.put(None)
         if self.is_ended:
@@ -107,11 +116,19 @@ class JobThread(ABC, Generic[J]):
             self._bell.put(None)
             # A finaliser in the thread itself, or a signal handler while it starts, would wait for ever.
             if not inside.is_busy:
-                self._gone.get()
+                while not self._is_settled:
+                    time.sleep(_START_SECONDS)
                 with contextlib.suppress(RuntimeError):
                     self._thread.join()
+                self.look()
         else:
+            self._is_settled = True
             self._close()
+
+    def look(self) -> None:
+        """Tell those who wait if the thread is gone: an exception may end it anywhere, even where it tells them."""
+        if self._is_settled and not self._thread.is_alive():
+            self._end(None)
 
     @abstractmethod
     def _work(self) -> None:
@@ -141,11 +158,14 @@ class JobThread(ABC, Generic[J]):
         inside.is_busy = True
         try:
             self._unstarted.pop().start()
+            self._is_settled = True
         except IndexError:
-            """Somebody else is starting it."""
+            # Somebody else is starting it, or it was gone before it could work.
+            self.look()
         except BaseException as error:
-            self._fail(error, ())
-            self._gone.put(None)
+            self.is_ended = self._is_settled = True
+            self._bell.put(None)
+            self.look()
             if isinstance(error, RuntimeError):
                 raise StoreError(f"the store's thread cannot be started: {error}", name="store") from error
             raise
@@ -153,20 +173,16 @@ class JobThread(ABC, Generic[J]):
             inside.is_busy = False
 
     def _live(self) -> None:
-        inside.is_busy = True
-        self._is_alive = True
+        inside.is_busy = self._is_at_work = True
         try:
             while self._wait():
                 self._work()
                 self._taken.clear()
         except BaseException as error:
-            self._fail(error, self._taken)
+            self._end(error)
             raise
         finally:
-            try:
-                self._close()
-            finally:
-                self._gone.put(None)
+            self._close()
 
     def _wait(self) -> bool:
         while not any(self._lines):
@@ -175,24 +191,22 @@ class JobThread(ABC, Generic[J]):
             self._bell.get()
         return True
 
-    def _fail(self, error: BaseException, taken: Iterable[J]) -> None:
+    def _end(self, error: BaseException | None) -> None:
         self.is_ended = True
-        self._bell.put(None)
-        jobs = [*taken]
         for line in self._lines:
             with contextlib.suppress(IndexError):
                 while True:
-                    jobs.append(line.popleft())
-        for job in jobs:
+                    self._taken += map(deque.popleft, [line])
+        for job in [*self._taken]:
             with contextlib.suppress(Exception):
                 job.waiter.set_exception(ended(error))
 
 
-def ended(error: BaseException) -> StoreError:
+def ended(error: BaseException | None) -> StoreError:
     """Return what those are told who wait for a thread that an error has ended."""
+    how = "" if error is None else f" with {error!r}"
     failure = StoreError(
-        f"a thread of the store ended with {error!r}; whether this was stored is not known: look, then try again",
-        name="store",
+        f"a thread of the store ended{how}; whether this was stored is not known: look, then try again", name="store"
     )
     failure.__cause__ = error
     return failure

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome, Store
+from unihooks.exceptions import StoreError
 
 _MOST = 500
 
@@ -50,6 +51,10 @@ class EmitBatcher:
             submitted = self.store.submit_events([event for event, _ in tick])
         except Exception as error:  # noqa: BLE001 - those who wait raise it
             _fail(tick, error)
+        except BaseException as error:
+            # It ends the event loop, in which those who wait may go on.
+            _fail(tick, _interrupted(error))
+            raise
         else:
             asyncio.wrap_future(submitted, loop=loop).add_done_callback(lambda done: _settle(tick, done))
 
@@ -61,6 +66,15 @@ def _settle(tick: _Tick, done: asyncio.Future[list[EmitOutcome]]) -> None:
     for (_, future), outcome in zip(tick, done.result(), strict=True):
         if not future.done():
             future.set_result(outcome)
+
+
+def _interrupted(error: BaseException) -> StoreError:
+    failure = StoreError(
+        f"emitting was interrupted by {error!r}; whether this was stored is not known: look, then try again",
+        name="store",
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def _fail(tick: _Tick, error: BaseException) -> None:

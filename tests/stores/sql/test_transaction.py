@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unihooks.exceptions import StoreError
-from unihooks.stores.sql.transaction import Call, Selection
+from unihooks.stores.sql.transaction import Call, Selection, StoreClock
 
 
 @pytest.fixture
@@ -191,3 +191,12 @@ def test_errors_of_the_driver_are_known_and_become_store_errors(write, read):
 def test_a_transaction_knows_when_it_began_and_what_time_it_is(write):
     began, later = write(lambda tx: (tx.now, tx.time()))
     assert 0 <= later - began < 10_000_000
+
+
+def test_a_time_pinned_within_another_ends_first():
+    clock = StoreClock()
+    with clock.pinned(1):
+        with clock.pinned(2):
+            assert clock.now() == 2
+        assert clock.now() == 1
+    assert clock.now() > 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from attrs import evolve
+from interruptions import interrupted
 from sqlite_scene import add_webhook, emit, make_event, make_webhook
 
 from unihooks.abc import Capacity, DeliveryFilter, EventFilter, Lease, Window
@@ -478,3 +480,26 @@ def test_marking_a_large_event_as_planned_does_not_write_its_body_again(store, p
     before = log.stat().st_size
     assert store.plan(Lease(token=1, seconds=30), Capacity(1, 1), 10).events == 1
     assert log.stat().st_size - before < 100_000
+
+
+def test_a_handler_that_raises_while_a_connection_is_lent_leaves_none_lent(store):
+    class Enough(Exception):
+        pass
+
+    readers = store._database._open().readers
+    is_lending = False
+
+    def lend():
+        nonlocal is_lending
+        with contextlib.suppress(Enough):
+            is_lending = True
+            with readers.lent():
+                is_lending = False
+        is_lending = False
+
+    def enough():
+        if is_lending:
+            raise Enough
+
+    assert interrupted(lend, enough) > 50
+    assert not readers._lent

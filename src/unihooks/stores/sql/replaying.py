@@ -98,7 +98,7 @@ def delivery_source(tx: Transaction, tenant: str, delivery_id: str) -> tuple[byt
 
 def replay(tx: Transaction, tenant: str, delivery_id: str) -> Delivery:
     """Make a new delivery with the rendering of this one."""
-    share_configuration(tx, [tenant])
+    _lock(tx, tenant)
     originals = _originals(tx, tenant, [delivery_id])
     if not originals:
         raise not_found("delivery", delivery_id, tenant)
@@ -111,7 +111,7 @@ def replay_many(
     tx: Transaction, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int, most: int
 ) -> tuple[int, str | None]:
     """Replay up to `most` of `limit` deliveries after one id and up to another; return how many, and where to go on."""
-    share_configuration(tx, [tenant])
+    _lock(tx, tenant)
     newest_first = list_delivery_ids(tx, tenant, filters, Window(limit=limit, newer_than=after))
     ids = [id_ for id_ in reversed(newest_first) if id_ <= last]
     worthwhile = (one for one in _originals(tx, tenant, ids) if one.is_worthwhile)
@@ -167,6 +167,12 @@ def _insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection
 def _failed_to_render(state: str, attempt_count: int) -> bool:
     """Whether nothing was ever sent of a delivery, because its rendering failed."""
     return state == DeliveryState.FAILED and attempt_count == 0
+
+
+def _lock(tx: Transaction, tenant: str) -> None:
+    """Wait until nobody else replays for this tenant: two at once would not see each other's, and send both."""
+    tx.fetch("lock_replays", tenant=tenant)
+    share_configuration(tx, [tenant])
 
 
 def _originals(tx: Transaction, tenant: str, ids: Sequence[str]) -> list[_Original]:

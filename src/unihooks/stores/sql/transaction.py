@@ -187,11 +187,16 @@ class StoreClock:
     @contextmanager
     def pinned(self, at: int) -> Iterator[None]:
         """Let it be `at` for this thread: a change of configuration happens at one exact time."""
-        self._pinned[threading.get_ident()] = at
+        thread = threading.get_ident()
+        outer = self._pinned.get(thread)
+        self._pinned[thread] = at
         try:
             yield
         finally:
-            del self._pinned[threading.get_ident()]
+            if outer is None:
+                del self._pinned[thread]
+            else:
+                self._pinned[thread] = outer
 
 
 class Database(ABC):

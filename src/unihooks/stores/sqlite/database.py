@@ -43,36 +43,38 @@ class _Readers:
         self._connect = connect
         self._returned = threading.Condition()
         self._idle: list[sqlite3.Connection] = []
-        self._lent = 0
+        self._lent: set[sqlite3.Connection] = set()
         self._closed = False
 
     @contextmanager
     def lent(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection in a transaction."""
-        with self._returned:
-            connection = self._idle.pop() if self._idle else self._connect()
-            self._lent += 1
+        connection = None
         try:
+            with self._returned:
+                connection = self._idle.pop() if self._idle else self._connect()
+                self._lent.add(connection)
             connection.execute("BEGIN")
             yield connection
         finally:
-            connection.rollback()
-            self._give_back(connection)
+            if connection is not None:
+                self._give_back(connection)
 
     def close(self) -> None:
         with self._returned:
             self._closed = True
-            self._returned.wait_for(lambda: self._lent == 0, timeout=_PATIENCE)
+            self._returned.wait_for(lambda: not self._lent, timeout=_PATIENCE)
             while self._idle:
                 self._idle.pop().close()
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
+        connection.rollback()
         with self._returned:
+            self._lent.discard(connection)
             if not self._closed and len(self._idle) < _READERS_KEPT:
                 self._idle.append(connection)
             else:
                 connection.close()
-            self._lent -= 1
             self._returned.notify_all()
 
 

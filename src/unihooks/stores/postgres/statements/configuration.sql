@@ -13,6 +13,11 @@ SELECT pg_advisory_xact_lock_shared(key) FROM (
     FROM unnest(CAST(:tenants AS text[])) AS t (tenant) ORDER BY 1
 ) AS keys
 
+-- name: lock_replays
+SELECT pg_advisory_xact_lock(
+    hashtextextended((SELECT store_id FROM unihooks.store) || ' replays ' || CAST(:tenant AS text), 0)
+)
+
 -- Deliveries before lanes, and each in the order of ids: all transactions lock in this order.
 -- name: cancel_deliveries_of_endpoints
 WITH found AS MATERIALIZED (

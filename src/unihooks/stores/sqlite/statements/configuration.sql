@@ -4,6 +4,8 @@
 
 -- name: share_configuration
 
+-- name: lock_replays
+
 -- name: cancel_deliveries_of_endpoints
 UPDATE main.unihooks_deliveries SET state = 'cancelled', reason = :reason
 WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints)) AND state = 'pending'
