@@ -6,14 +6,12 @@ rows; what differs between databases stands in their files alone.
 
 from __future__ import annotations
 
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from weakref import WeakSet
 
 from attrs import define, field
 
@@ -208,7 +206,6 @@ class Database(ABC):
     time: StoreClock
 
     def __init__(self) -> None:
-        _databases.add(self)
         self.watchers: set[Watcher] = set()
 
     @property
@@ -279,28 +276,3 @@ class Database(ABC):
 
         Where a reader is in the way, that is a `StoreError`, or is done `later`.
         """
-
-    def before_fork(self) -> None:  # noqa: B027 - few databases must not be open across a fork
-        """Close what must not be open while the process forks."""
-
-    def after_fork_in_parent(self) -> None:  # noqa: B027 - as above
-        """Let others open again. In the child nothing is open: `PerProcess` sees to that."""
-
-
-_databases: WeakSet[Database] = WeakSet()
-
-
-def _tell(verb: Callable[[Database], None]) -> Callable[[], None]:
-    """Return what does something with every database of this process."""
-
-    def tell() -> None:
-        for database in list(_databases):
-            verb(database)
-
-    return tell
-
-
-os.register_at_fork(
-    before=_tell(lambda database: database.before_fork()),
-    after_in_parent=_tell(lambda database: database.after_fork_in_parent()),
-)

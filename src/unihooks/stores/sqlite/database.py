@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib.resources import files
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from attrs import field, frozen
 
@@ -130,6 +131,7 @@ class SQLiteDatabase(Database):
         self._id_seen: str | None = None
         self._is_utf8 = True
         self._forking = False
+        _databases.add(self)
 
     @property
     def store_id(self) -> str:
@@ -306,3 +308,19 @@ class SQLiteDatabase(Database):
             connection.close()
             raise
         return connection
+
+
+_databases: WeakSet[SQLiteDatabase] = WeakSet()
+
+
+def _before_fork() -> None:
+    for database in list(_databases):
+        database.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for database in list(_databases):
+        database.after_fork_in_parent()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
