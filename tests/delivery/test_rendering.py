@@ -50,13 +50,16 @@ class Desk:
         return function(*args)
 
     def render(self, event_id="evt_1", *, body=SMALL, by=RENAMED, tenant="t"):
-        claimed = Claimed(tenant, "dlv_1", event_id, "w", "ep_1", "p", "x", body, 0, 0, 1, 1, by.id)
-        return self.renderer.render(claimed, by.id)
+        return self.renderer.render(claimed(event_id, body, by.id, tenant), by.id)
 
     def hold(self, body):
         """Hold up the rendering of this body until the event that is returned is set."""
         self.gates[body] = threading.Event()
         return self.gates[body]
+
+
+def claimed(event_id, body=SMALL, rendering_id=RENAMED.id, tenant="t"):
+    return Claimed(tenant, "dlv_1", event_id, "w", "ep_1", "p", "x", body, 0, 0, 1, 1, rendering_id)
 
 
 @pytest.fixture
@@ -136,6 +139,29 @@ async def test_it_is_also_learned_from_what_fails(desk):
         await desk.render(body=MANY_ITEMS, by=HUGE)
     assert desk.threads == [threading.current_thread()]
     assert known.most_at_once < len(MANY_ITEMS)
+
+
+async def test_small_bodies_are_rendered_ahead_where_the_rendering_is_known(desk):
+    one, failing, big, plain = (
+        claimed("evt_1"), claimed("evt_2", b"["), claimed("evt_3", LARGE), claimed("evt_4", b"{}", None)
+    )  # fmt: skip
+    desk.renderer.prepare([one])
+    assert not desk.rendered
+    await desk.render("evt_0")
+    desk.rendered.clear()
+    desk.renderer.prepare([one, failing, big, plain])
+    assert desk.rendered == {SMALL: 1, b"[": 1}
+    assert desk.renderer.at_once(one) == Rendered(b'{"b":1}')
+    with pytest.raises(RenderingFailed):
+        desk.renderer.at_once(failing)
+    assert desk.rendered == {SMALL: 1, b"[": 1}
+
+
+async def test_rendering_ahead_takes_a_short_time_only(desk, monkeypatch):
+    await desk.render("evt_0")
+    monkeypatch.setattr("unihooks._delivery.rendering._SECONDS_AHEAD", -1)
+    desk.renderer.prepare([claimed(f"evt_{number}") for number in range(1, 9)])
+    assert desk.rendered == {SMALL: 2}
 
 
 async def test_renderings_are_read_once_and_together(desk):

@@ -66,6 +66,7 @@ class Sender:
             self.unsent += claimed
             return
         self._destinations.note(claimed)
+        self._renderer.prepare(claimed)
         for one in claimed:
             self._queues.add(Leased(one, start_by))
         self.fill_slots()
