@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from pathlib import Path
+
 import psycopg
 import pytest
 from postgres_scene import cut_all, emit, make_event
@@ -42,6 +46,21 @@ class TestSignals:
         watching = Watching(one)
         emit(two)
         wait_for(lambda: "changed" in watching.told)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only there the kernel counts a thread's switches")
+    def test_a_listener_that_hears_nothing_does_not_wake(self, store):
+        Watching(store)
+        status = Path(f"/proc/self/task/{store._postgres._unchecked().signals._threads['listener'].native_id}/status")
+
+        def waited():
+            return next(
+                int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("voluntary")
+            )
+
+        time.sleep(0.1)
+        before = waited()
+        time.sleep(0.5)
+        assert waited() - before < 3
 
     def test_wake_elsewhere_is_heard_as_well(self, new_store):
         one, two = new_store(), new_store()

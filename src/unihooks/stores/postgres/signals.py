@@ -7,6 +7,7 @@ import threading
 from collections.abc import Collection
 from contextlib import suppress
 from queue import SimpleQueue
+from selectors import EVENT_READ, DefaultSelector
 
 from unihooks.abc import Watcher
 from unihooks.exceptions import StoreError
@@ -96,13 +97,20 @@ class Signals:
             self._heard += 1
             self._listening = True
             while not self._stopping.is_set():
-                for notice in connection.notifies(timeout=_LISTEN_SECONDS, stop_after=1):
-                    self._heard += 1
-                    if notice.pid not in self._own:
-                        # What this process has told of, its workers know.
-                        for watcher in tuple(self._watchers):
-                            watcher.changed()
+                for notice in connection.notifies(timeout=0):
+                    self._hear(notice.pid)
+                # The driver's own wait would wake ten times a second.
+                with DefaultSelector() as selector:
+                    selector.register(connection, EVENT_READ)
+                    selector.select(_LISTEN_SECONDS)
             return _CONNECT_AGAIN_SECONDS
+
+    def _hear(self, pid: int) -> None:
+        self._heard += 1
+        if pid not in self._own:
+            # What this process has told of, its workers know.
+            for watcher in tuple(self._watchers):
+                watcher.changed()
 
     def _notify(self) -> None:
         # Nobody waits for these, so they need not reach the disk.
