@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from unihooks import PayloadMapping
+from unihooks._delivery import rendering
 from unihooks._delivery.rendering import Renderer
 from unihooks._message.rendering import Rendered, Rendering, RenderingFailed
 from unihooks.abc import Claimed
@@ -116,7 +117,8 @@ async def test_only_a_large_body_is_rendered_in_a_thread(desk):
     assert elsewhere.name.startswith("unihooks-rendering")
 
 
-async def test_a_large_body_is_rendered_at_once_where_another_one_was_quick(desk):
+async def test_a_large_body_is_rendered_at_once_where_another_one_was_quick(desk, monkeypatch):
+    monkeypatch.setattr(rendering, "_SECONDS_AT_ONCE", 60)
     for number in range(3):
         await desk.render(f"evt_{number}", body=large(number))
     assert desk.threads[0].name.startswith("unihooks-rendering")
@@ -124,12 +126,12 @@ async def test_a_large_body_is_rendered_at_once_where_another_one_was_quick(desk
 
 
 async def test_a_large_body_is_rendered_in_a_thread_where_another_one_was_slow(desk):
-    await desk.render("evt_1", body=large(1))
-    await desk.render("evt_2", body=b'{"a":[' + b"1," * 20_000 + b"1]}")
-    await desk.render("evt_3", body=large(3))
-    names = [thread.name for thread in desk.threads]
-    assert names[1] == threading.current_thread().name
-    assert names[2].startswith("unihooks-rendering")
+    known = await desk.renderer._find(RENAMED.id)
+    known.most_at_once = 300_000
+    await desk.render("evt_1", body=b'{"a":[' + b"1," * 100_000 + b"1]}")
+    await desk.render("evt_2", body=b'{"a":[' + b"1," * 99_999 + b"1]}")
+    assert desk.threads[0] is threading.current_thread()
+    assert desk.threads[1].name.startswith("unihooks-rendering")
 
 
 async def test_it_is_also_learned_from_what_fails(desk):
@@ -159,7 +161,7 @@ async def test_small_bodies_are_rendered_ahead_where_the_rendering_is_known(desk
 
 async def test_rendering_ahead_takes_a_short_time_only(desk, monkeypatch):
     await desk.render("evt_0")
-    monkeypatch.setattr("unihooks._delivery.rendering._SECONDS_AHEAD", -1)
+    monkeypatch.setattr(rendering, "_SECONDS_AHEAD", -1)
     desk.renderer.prepare([claimed(f"evt_{number}") for number in range(1, 9)])
     assert desk.rendered == {SMALL: 2}
 
