@@ -104,10 +104,10 @@ def test_what_is_prepared_shows_no_secret():
 
 def test_answers_are_shown_without_the_values_of_custom_headers():
     prepared = prepare(destination(), to_us(NOW))
-    assert prepared.redacted(b"you sent Bearer s3cr3t") == b"you sent ***"
-    assert prepared.redacted_headers([(b"x-s3cr3t", b"is s3cr3t")], 1024) == [(b"x-***", b"is ***")]
+    assert prepared.hidden.redacted(b"you sent Bearer s3cr3t") == b"you sent ***"
+    assert prepared.hidden.redacted_headers([(b"x-s3cr3t", b"is s3cr3t")], 1024) == [(b"x-***", b"is ***")]
     plain = prepare(destination(headers=HeaderSet()), to_us(NOW))
-    assert plain.redacted_headers([(b"x-a", b"b")], 1024) == [(b"x-a", b"b")]
+    assert plain.hidden.redacted_headers([(b"x-a", b"b")], 1024) == [(b"x-a", b"b")]
 
 
 def test_a_request_has_every_attribute_that_httpx_sets_on_its_own():

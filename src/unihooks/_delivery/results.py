@@ -80,10 +80,12 @@ class Unsent:
 
 def redacted_answer(prepared: PreparedDestination, answer: Exchange) -> tuple[str, bytes]:
     """Return the headers of an answer as JSON text and its body, both without secrets."""
+    if not (answer.headers or answer.body):
+        # An endpoint that never answers needs nothing that finds secrets.
+        return "[]", b""
+    headers = prepared.hidden.redacted_headers(answer.headers, MAX_HEADER_BYTES)
     # A warning says that the body may have been cut before its end.
-    cut = bool(answer.warnings)
-    headers = prepared.redacted_headers(answer.headers, MAX_HEADER_BYTES)
-    return shown_headers(headers), prepared.redacted(answer.body, cut=cut)
+    return shown_headers(headers), prepared.hidden.redacted(answer.body, cut=bool(answer.warnings))
 
 
 def shown_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:

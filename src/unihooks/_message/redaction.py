@@ -55,7 +55,7 @@ class _Form:
 class Redactor:
     """What must not be shown of an answer: values of headers, with their parts, and signing secrets."""
 
-    __slots__ = ("_anchors", "_forms", "_plain", "known_clean")
+    __slots__ = ("_anchors", "_forms", "_known_clean", "_plain")
 
     def __init__(self, values: Sequence[str], secrets: Iterable[str]) -> None:
         every = dict.fromkeys(part for value in values for part in _parts(value) if len(part) >= LEAST_HIDDEN)
@@ -66,7 +66,7 @@ class Redactor:
         self._forms = (*map(_plain, self._plain), *(form for part in parts for form in _encoded(part)))
         self._anchors = tuple(dict.fromkeys(form.anchor for form in self._forms))
         # The headers that were looked at last: under load an endpoint sends the same ones again and again.
-        self.known_clean = b""
+        self._known_clean = b""
 
     def redacted(self, text: bytes, *, cut: bool = False) -> bytes:
         """Return the text with `***` in place of secrets; one that was `cut` may end with the start of one."""
@@ -79,6 +79,16 @@ class Redactor:
                 spans += self._found(anchor, text, lowered)
         spans += self._started(lowered) if cut or len(text) >= LONGEST else []
         return _masked(text, spans) if spans else text
+
+    def redacted_headers(self, headers: Sequence[tuple[bytes, bytes]], most: int) -> Sequence[tuple[bytes, bytes]]:
+        """Do the same with the headers of an answer, which were cut at `most` bytes each."""
+        whole = b"\n".join([part for header in headers for part in header])
+        if len(whole) < most and (whole == self._known_clean or self.redacted(whole) is whole):
+            self._known_clean = whole
+            return headers
+        return [
+            (self.redacted(name), self.redacted(value, cut=len(name) + len(value) >= most)) for name, value in headers
+        ]
 
     def _found(self, anchor: bytes, text: bytes, lowered: bytes) -> Spans:
         return [span for form in self._forms if form.anchor == anchor for span in form.spans(text, lowered)]

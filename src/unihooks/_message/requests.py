@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -66,29 +66,10 @@ class PreparedDestination:
 
     @cached_property
     def hidden(self) -> Redactor:
-        """Return what finds secrets in an answer; an endpoint that never answers needs none."""
+        """Return what removes from an answer the secrets and values of headers that some receivers echo."""
         values = [value for _, value in self.destination.headers.revealed()]
         # A receiver may echo only what follows whsec_.
         return Redactor(values, [secret.reveal().partition("_")[2] for secret in self.destination.secrets])
-
-    def redacted(self, text: bytes, *, cut: bool = False) -> bytes:
-        """Remove signing secrets and the values of custom headers, which some receivers echo, from an answer.
-
-        `cut` says that the answer may go on, so that it may end within one of them.
-        """
-        return self.hidden.redacted(text, cut=cut) if text else text
-
-    def redacted_headers(self, headers: Sequence[tuple[bytes, bytes]], most: int) -> Sequence[tuple[bytes, bytes]]:
-        """Remove the same from the headers of an answer, which were cut at `most` bytes each."""
-        if not headers:
-            return headers
-        whole = b"\n".join([part for header in headers for part in header])
-        if len(whole) < most and (whole == self.hidden.known_clean or self.redacted(whole) is whole):
-            self.hidden.known_clean = whole
-            return headers
-        return [
-            (self.redacted(name), self.redacted(value, cut=len(name) + len(value) >= most)) for name, value in headers
-        ]
 
 
 class Message(NamedTuple):
