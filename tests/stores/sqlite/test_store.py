@@ -129,6 +129,19 @@ class TestFile:
         assert store.get_webhook("default", webhook.id) == webhook
         store.close()
 
+    @pytest.mark.parametrize("page_size", [512, 4_096, 65_536])
+    def test_pages_move_to_the_file_after_as_many_bytes_whatever_their_size(self, path, page_size):
+        host = sqlite3.connect(path)
+        host.execute(f"PRAGMA page_size = {page_size}")
+        host.execute("CREATE TABLE orders (id)")
+        host.close()
+        store = SQLiteStore(path)
+        emit(store, make_event(store))
+        connection = store._sqlite._open().writer._connection
+        assert connection.execute("PRAGMA page_size").fetchone()[0] == page_size
+        assert connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0] * page_size == 16 * 1024 * 1024
+        store.close()
+
     def test_store_works_again_after_close(self, store):
         emit(store, make_event(store))
         store.close()

@@ -27,8 +27,8 @@ from unihooks.stores.sqlite.writer import Writer
 _READERS_KEPT = 4
 _PATIENCE = 5.0
 _CACHE_KIB = 16 * 1024
-# Pages in the write-ahead log before they move to the file; fewer moves write a busy page less often.
-_PAGES_AHEAD = 4_000
+# Bytes in the write-ahead log before they move to the file; fewer moves write a busy page less often.
+_BYTES_AHEAD = 16 * 1024 * 1024
 _AGAIN_SECONDS = 0.02
 _PATIENCE_FOR_LATER = 0.5
 
@@ -303,7 +303,8 @@ class SQLiteDatabase(Database):
             # What is erased or moved is overwritten: a row that grows leaves its old place.
             connection.execute("PRAGMA main.secure_delete = ON")
             connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
-            connection.execute(f"PRAGMA main.wal_autocheckpoint = {_PAGES_AHEAD}")
+            page_size = connection.execute("PRAGMA main.page_size").fetchone()[0]
+            connection.execute(f"PRAGMA main.wal_autocheckpoint = {_BYTES_AHEAD // page_size}")
         except BaseException:
             connection.close()
             raise
