@@ -12,7 +12,6 @@ from processes import ended
 from waiting import wait_for
 
 from unihooks import DeliveryState, Dispatcher, EventSubscription, Webhook, Worker
-from unihooks._base.event_loops import run_in_new_loop
 from unihooks.stores import SQLiteStore
 from unihooks.testing import Answer
 
@@ -200,18 +199,6 @@ def test_everything_works_with_and_without_uvloop(new_dispatcher, host, monkeypa
         host.receiver.wait_for(2)
     assert dispatcher.webhooks.send_test(webhook.id, product="chat", event_type="x", payload=1)[0].succeeded
     assert loops == [kind, kind]
-
-
-async def test_run_in_new_loop_inside_a_loop_passes_results_and_errors_on():
-    async def answer():
-        return threading.current_thread().name
-
-    async def fail():
-        raise KeyError("here")
-
-    assert run_in_new_loop(answer) == "unihooks-call"
-    with pytest.raises(KeyError, match="here"):
-        run_in_new_loop(fail)
 
 
 # Limits.

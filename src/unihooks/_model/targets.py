@@ -281,11 +281,8 @@ def _is_label(label: str) -> bool:
         is_canonical = decoded.encode("punycode") == encoded
     except UnicodeError:
         return False
-    return is_canonical and not decoded.isascii() and all(map(_may_be_in_name, decoded))
-
-
-def _may_be_in_name(char: str) -> bool:
-    return char in _JOINERS or category(char) not in _NEVER_IN_NAMES
+    may_be_in_names = (char in _JOINERS or category(char) not in _NEVER_IN_NAMES for char in decoded)
+    return is_canonical and not decoded.isascii() and all(may_be_in_names)
 
 
 def _is_private(labels: list[str]) -> bool:

@@ -173,17 +173,13 @@ def _is_lent(wrapper: Any) -> bool:
     """Say whether the store has to be on the connection itself."""
     if wrapper.vendor == "sqlite":
         return _is_in_testcase(wrapper) or "mode=memory" in str(wrapper.settings_dict["NAME"])
-    return _is_in_testcase(wrapper) and _is_psycopg3()
+    from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+    return _is_in_testcase(wrapper) and bool(is_psycopg3)
 
 
 def _is_in_testcase(wrapper: Any) -> bool:
     return any(block._from_testcase for block in wrapper.atomic_blocks)  # noqa: SLF001 - nothing else tells
-
-
-def _is_psycopg3() -> bool:
-    from django.db.backends.postgresql.psycopg_any import is_psycopg3
-
-    return bool(is_psycopg3)
 
 
 # Django's tests.
