@@ -130,18 +130,15 @@ class DjangoStore(Store):
 class _SQLiteOnDjango(SQLiteStore):
     def __init__(self, lend: Callable[[], Any], options: dict[str, Any]) -> None:
         super().__init__("a connection of Django's", **options)
-        database = SQLiteOnConnection(lend, migrates=options.get("migrate", True), lost=self._planner.forget)
-        self._database = database
-        self.now = database.time.now  # type: ignore[method-assign] # as every store does
+        migrates = options.get("migrate", True)
+        self._use(SQLiteOnConnection(lend, migrates=migrates, lost=self._planner.forget))
 
 
 class _PostgresOnDjango(PostgresStore):
     def __init__(self, lend: Callable[[], Any], options: dict[str, Any]) -> None:
         super().__init__("", **options)
         schema, migrates = options.get("schema", "unihooks"), options.get("migrate", True)
-        database = PostgresOnConnection(lend, schema=schema, migrates=migrates, lost=self._planner.forget)
-        self._database = database
-        self.now = database.time.now  # type: ignore[method-assign] # as every store does
+        self._use(PostgresOnConnection(lend, schema=schema, migrates=migrates, lost=self._planner.forget))
 
 
 def _new_store(

@@ -53,12 +53,15 @@ class SQLStore(Store):
     """A store over the transactions of a database; what is left to a kind of database is how it is opened."""
 
     def __init__(self, database: Database, planner: Planner) -> None:
-        self._database = database
+        self._use(database)
         self._planner = planner
         self._claimer = claiming.Claimer()
         self._clock_steps = maintenance.ClockSteps()
         self._worked_at = -inf
         finalize(self, database.close)
+
+    def _use(self, database: Database) -> None:
+        self._database = database
         self.now = database.time.now  # type: ignore[method-assign] # called several times per delivery
 
     def use_clock(self, clock: Clock | None) -> None:
