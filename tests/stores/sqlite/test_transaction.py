@@ -39,6 +39,12 @@ SELECT id, text FROM t ORDER BY id DESC
 -- bytes: value
 SELECT id, value FROM t ORDER BY id
 
+-- name: grouped
+-- groups: odd; id, text
+SELECT json_group_array(json_array(odd.value, (
+    SELECT json_group_array(json_array(id, text)) FROM t WHERE id % 2 = odd.value
+))) FROM json_each('[0, 1]') AS odd
+
 -- name: nothing
 """
 
@@ -61,7 +67,7 @@ def add(tx, count, **more):
 
 
 @pytest.mark.parametrize(
-    "count, sizes", [(1, [1]), (16, [16]), (17, [16, 1]), (100, [64, 16, 16, 4]), (600, [256, 256, 64, 16, 8])]
+    "count, sizes", [(1, [1]), (16, [16]), (17, [16, 1]), (100, [64, 32, 4]), (600, [256, 256, 64, 16, 8])]
 )
 def test_rows_go_in_chunks_of_few_sizes(tx, count, sizes):
     assert len(add(tx, count, most=10_000)) == count
@@ -80,8 +86,13 @@ def test_many_rows_come_back_in_one_step(tx):
     assert len(tx.steps) == 1
 
 
+def test_groups_come_back_as_rows_that_share_what_they_agree_in(tx):
+    add(tx, 4, most=3)
+    assert [list(row) for row in tx.fetch("grouped")] == [[0, 100, "t0!"], [0, 102, "t2!"], [1, 101, "t1!"]]
+
+
 def test_no_rows_come_back_as_none(tx):
-    assert tx.fetch("texts") == tx.fetch("values") == []
+    assert tx.fetch("texts") == tx.fetch("values") == tx.fetch("grouped") == []
 
 
 def test_bytes_come_back_beside_the_other_columns(tx):

@@ -92,7 +92,7 @@ class _Chosen:
     def leasing(self, tx: Transaction, lease: Lease) -> list[Call]:
         """Return the calls that lease what is not leased yet."""
         leased = {"until": tx.now + round(lease.seconds * SECOND), "token": lease.token}
-        rows = [row[:2] for row in self.unleased]
+        rows = [(row[0], row[3]) for row in self.unleased]
         self.unleased = []
         return [Call("lease", rows, leased)]
 
@@ -109,9 +109,9 @@ def _choose(tx: Transaction, lanes: Iterable[_Lane], capacity: Capacity, lease: 
         share = capacity.total // len(asked)
         shares = [(endpoint_id, min(share, capacity.left(endpoint_id)), turn) for turn, endpoint_id in enumerate(asked)]
         found = tx.pipeline(Call("due_deliveries", shares, {"now": tx.now, "share": share}))[0].rows
-        chosen.unleased = [row for row in found if capacity.take(row[4])]
+        chosen.unleased = [row for row in found if capacity.take(row[2])]
         chosen.rows += chosen.unleased
-        counts = Counter(row[4] for row in chosen.unleased)
+        counts = Counter([row[2] for row in chosen.unleased])
         waiting.extend(item for item in asked if counts[item] == share and capacity.left(item))
     return chosen
 
@@ -124,7 +124,7 @@ def _lease(tx: Transaction, chosen: _Chosen, lanes: list[_Lane], lease: Lease, *
     *_, bodies, versions = tx.pipeline(
         *chosen.leasing(tx, lease),
         *settling,
-        Call("event_bodies", list(dict.fromkeys((row[0], row[2]) for row in rows))),
+        Call("event_bodies", list(dict.fromkeys((row[0], row[4]) for row in rows))),
         Call("config_versions", values={"tenants": list({row[0] for row in rows})}),
         commit=commit,
     )
@@ -134,7 +134,7 @@ def _lease(tx: Transaction, chosen: _Chosen, lanes: list[_Lane], lease: Lease, *
 def _claimed(rows: Iterable[Row], found: Iterable[Row], config_versions: dict[str, int], token: int) -> list[Claimed]:
     bodies = {(tenant, id_): bytes(body) for tenant, id_, body in found}
     claimed = []
-    for tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, rendering, count, elapsed in rows:
+    for tenant, webhook_id, endpoint_id, id_, event_id, product, event_type, rendering, count, elapsed in rows:
         delivery = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type)
         body, version = bodies[tenant, event_id], config_versions.get(tenant, 0)
         claimed.append(Claimed(*delivery, body, count, elapsed, token, version, rendering))

@@ -32,18 +32,20 @@ class NewDeliveries:
     def __attrs_post_init__(self) -> None:
         self._ids = new_ids("dlv_", self.now, self.most)[::-1]
 
-    def add(self, event: NewEvent, match: Match, open_lanes: frozenset[str], config_version: int) -> None:
-        """Make a delivery for each endpoint of a match."""
+    def add(self, event: NewEvent, matches: Iterable[Match], open_lanes: frozenset[str], config_version: int) -> None:
+        """Make a delivery for each endpoint of an event's matches."""
         tenant, event_id, product, event_type = event.tenant, event.id, event.product, event.event_type
-        webhook_id, rendering = match.webhook_id, match.rendering
-        for endpoint_id in match.endpoint_ids:
-            id_ = self._ids.pop()
-            row = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, rendering)
-            if not (endpoint_id in open_lanes and self.capacity.take(endpoint_id)):
-                self.waiting.append(row)
-                continue
-            self.leased.append(row)
-            self.claimed.append(Claimed(*row[:7], event.body, 0, 0, self.lease.token, config_version, rendering))
+        take, token = self.capacity.take, self.lease.token
+        for match in matches:
+            webhook_id, rendering = match.webhook_id, match.rendering
+            for endpoint_id in match.endpoint_ids:
+                id_ = self._ids.pop()
+                row = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, rendering)
+                if not (endpoint_id in open_lanes and take(endpoint_id)):
+                    self.waiting.append(row)
+                    continue
+                self.leased.append(row)
+                self.claimed.append(Claimed(*row[:7], event.body, 0, 0, token, config_version, rendering))
 
     def __len__(self) -> int:
         return len(self.leased) + len(self.waiting)

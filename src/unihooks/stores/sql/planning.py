@@ -46,7 +46,7 @@ class _Chosen:
     after: str
     made: int
     tries: int
-    matches: list[Match] = field(factory=list)
+    matches: Sequence[Match] = ()
     open_lanes: frozenset[str] = frozenset()
     cursor: str | None = None
     failure: str | None = None
@@ -126,8 +126,8 @@ class Planner:
         made = NewDeliveries(lease, capacity, tx.now, sum(len(m.endpoint_ids) for item in chosen for m in item.matches))
         waiting = _waiting_lanes(tx, chosen, {row[0] for row in versions.rows if (row[2] or 0) > tx.now})
         for item in chosen:
-            for match in item.matches:
-                made.add(item.event, match, item.open_lanes - waiting, config_versions[item.event.tenant])
+            open_lanes = item.open_lanes - waiting if waiting else item.open_lanes
+            made.add(item.event, item.matches, open_lanes, config_versions[item.event.tenant])
         made.read_bodies(tx)
         first, second, *_, more = tx.pipeline(
             *made.calls(), *_marking(chosen, tx.now), *lowering(made.due), Call("more_new_events"), commit=True
@@ -144,12 +144,12 @@ class Planner:
         rows = list(round_robin(found, _TENANT))[:limit]
         chosen: list[_Chosen] = []
         size = 0
-        for (_, _, cursor, tries, place, *_), event, length in zip(rows, *self._events(tx, rows), strict=True):
+        for row, event, length in zip(rows, *self._events(tx, rows), strict=True):
             size += length
             if chosen and size > _BYTES_PER_PLAN:
                 break
-            after, _, made = cursor.partition("#")
-            chosen.append(_Chosen(event, place, after, int(made or 0), tries))
+            after, _, made = row[2].partition("#")
+            chosen.append(_Chosen(event, row[4], after, int(made or 0), row[3]))
         return chosen
 
     def _events(self, tx: Transaction, rows: Sequence[Row]) -> tuple[list[NewEvent], list[int]]:
@@ -158,11 +158,12 @@ class Planner:
         places = [row[4] for row, event in zip(rows, recent, strict=True) if event is None and len(row) == _BARE]
         contents = {place: content for place, *content in tx.fetch("found_events", places=places)} if places else {}
         events, lengths = [], []
-        for (tenant, id_, _, _, place, *content), event in zip(rows, recent, strict=True):
+        for row, event in zip(rows, recent, strict=True):
             if event is not None:
                 events.append(event)
                 lengths.append(len(event.body))
                 continue
+            tenant, id_, _, _, place, *content = row
             product, event_type, created_at, length, *body = content or contents[place]
             events.append(NewEvent(id_, tenant, product, event_type, bytes((body and body[0]) or b""), created_at))
             lengths.append(length)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter, itemgetter
 
 from attrs import define
 
@@ -86,7 +86,10 @@ def _split(results: Sequence[Result]) -> tuple[Sequence[Result], Sequence[Result
 def _delivering(delivered: Sequence[Result]) -> Call:
     """Return the call that moves on what was delivered and is still held by its token."""
     rows = [(one.claimed.tenant, one.claimed.id, one.claimed.token, sent.number) for one, sent in _sent(delivered)]
-    return Call("deliver", sorted(rows))
+    # In the order of keys, in two steps: that takes half the time.
+    rows.sort(key=itemgetter(1))
+    rows.sort(key=itemgetter(0))
+    return Call("deliver", rows)
 
 
 def _moved(tx: Transaction, delivered: Sequence[Result], changed: int) -> Sequence[Result]:
@@ -108,16 +111,18 @@ def _in_order(results: Sequence[Result], accepted: Sequence[Result]) -> Sequence
 def _store(
     tx: Transaction, accepted: Sequence[Result], kept: Sequence[Result], alone: set[str]
 ) -> list[tuple[str, str, str]]:
-    sent = _sent(accepted)
+    if not kept:
+        tx.pipeline(*_succeeding(accepted, tx.now), commit=True)
+        return []
     endpoint_ids = list(dict.fromkeys(item.claimed.endpoint_id for item in accepted))
     *_, lanes = tx.pipeline(
-        Call("add_attempts", [_attempt_row(*pair) for pair in sent]),
+        Call("add_attempts", [_attempt_row(*pair) for pair in _sent(accepted)]),
         Call("move_on", _moving(kept, tx.now)),
-        Call("add_hours", hour_rows(sent, tx.now)),
+        Call("add_hours", hour_rows(_sent(accepted), tx.now)),
         Call("lane_health", values={"endpoints": endpoint_ids}),
     )
     healths = {endpoint_id: _Health(*health) for endpoint_id, *health in lanes.rows}
-    reasons = _note_health(healths, sent, tx.now)
+    reasons = _note_health(healths, _sent(accepted), tx.now)
     due, waits = _due(kept, tx.now), _waits(kept, tx.now)
     rows = [
         (id_, one.failing_since, one.failures, one.last_success_at, one.last_failure_at, due.get(id_), waits.get(id_))
@@ -125,6 +130,17 @@ def _store(
     ]
     tx.pipeline(Call("set_lanes", rows), commit=not alone)
     return _disable(tx, [(item, reason) for item, reason in reasons if item.claimed.tenant in alone])
+
+
+def _succeeding(delivered: Sequence[Result], now: int) -> list[Call]:
+    """Return the calls that keep attempts which all succeeded, and what follows from them."""
+    endpoints = {"endpoints": list({item.claimed.endpoint_id for item in delivered})}
+    return [
+        Call("add_attempts", [_attempt_row(*pair) for pair in _sent(delivered)]),
+        Call("add_hours", hour_rows(_sent(delivered), now)),
+        Call("lock_lanes", values=endpoints),
+        Call("note_success", values={**endpoints, "now": now}),
+    ]
 
 
 def _may_disable(tx: Transaction, results: Sequence[Result]) -> set[str]:
@@ -155,9 +171,8 @@ def _held(results: Sequence[Result], found: Iterable[Row]) -> list[Result]:
 def _keep_attempts(tx: Transaction, results: Sequence[Result]) -> None:
     """Let the log show the requests that were under way when their deliveries were cancelled."""
     cancelled = _held(results, tx.pipeline(_holding(results, DeliveryState.CANCELLED))[0].rows)
-    sent = _sent(cancelled)
-    tx.run("add_attempts", [_attempt_row(*pair) for pair in sent])
-    rows = [(item.claimed.tenant, item.claimed.id, made.number, made.started_at) for item, made in sent]
+    tx.run("add_attempts", [_attempt_row(*pair) for pair in _sent(cancelled)])
+    rows = [(item.claimed.tenant, item.claimed.id, made.number, made.started_at) for item, made in _sent(cancelled)]
     tx.run("note_attempts", rows)
 
 
@@ -197,9 +212,12 @@ def _retry_at(item: Result, now: int) -> int:
     return now + (item.retry_in_us or 0)
 
 
-def _sent(results: Iterable[Result]) -> list[_Sent]:
-    """Return the results of requests, each with its attempt; nothing was sent where a rendering failed."""
-    return [(item, item.attempt) for item in results if item.attempt is not None]
+def _sent(results: Iterable[Result]) -> Iterator[_Sent]:
+    """Yield the results of requests, each with its attempt; nothing was sent where a rendering failed."""
+    # A list of as many pairs would make the garbage collector run.
+    for item in results:
+        if item.attempt is not None:
+            yield item, item.attempt
 
 
 def _attempt_row(item: Result, made: AttemptRow) -> Row:

@@ -7,6 +7,8 @@ and is none of these headers is a comment:
     -- rows: tenant text, id text        the columns of its table parameter, `VALUES :rows` or `FROM :rows AS r`,
                                          with types as PostgreSQL has them where it cannot tell
     -- columns: id, state                the columns that it returns, where a database wants to know them
+    -- groups: tenant; id, state         its columns, where it returns one JSON array, with an array of rows for each
+                                         of what comes before the semicolon
     -- bytes: body                       which of its columns or rows hold bytes
     -- list: id                          the column of its rows that it takes as a list, for rows that agree otherwise
     INSERT INTO ...
@@ -27,7 +29,7 @@ from unihooks.exceptions import StoreError
 from unihooks.stores.sql.transaction import Selection
 
 _SHARED = files("unihooks.stores.sql") / "statements"
-_HEADER = re.compile(r"^-- (rows|columns|bytes|list): (.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (rows|columns|groups|bytes|list): (.+)$", re.MULTILINE)
 # Where a statement reads its rows.
 TABLE = re.compile(r"(?<=FROM ):rows AS (\w+)")
 # A condition quotes a statement by its name in braces.
@@ -48,6 +50,7 @@ class Statement:
     bytes: str | None = None
     list: str | None = None
     typed: str = ""
+    groups: str = ""
 
 
 class Statements(dict[str, Statement]):

@@ -44,16 +44,19 @@ def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int) -> list[Row]:
 
     A row holds endpoint_id, hour, bucket, attempts, delivered, failed and duration_us.
     """
-    counts: dict[tuple[str, int], list[int]] = {}
+    durations: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    failed: Counter[tuple[str, int]] = Counter()
     for item, attempt in sent:
         key = item.claimed.endpoint_id, bucket(attempt.duration_us)
-        count = counts.get(key)
-        if count is None:
-            count = counts[key] = [0, 0, 0, 0]
-        count[0] += 1
-        count[1 if item.state is DeliveryState.DELIVERED else 2] += 1
-        count[3] += attempt.duration_us
-    return [(endpoint_id, now // HOUR, index, *counts[endpoint_id, index]) for endpoint_id, index in sorted(counts)]
+        durations[key].append(attempt.duration_us)
+        if item.state is not DeliveryState.DELIVERED:
+            failed[key] += 1
+    hour = now // HOUR
+    rows: list[Row] = []
+    for (endpoint_id, index), these in sorted(durations.items()):
+        lost = failed.get((endpoint_id, index), 0)
+        rows.append((endpoint_id, hour, index, len(these), len(these) - lost, lost, sum(these)))
+    return rows
 
 
 def webhook_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:

@@ -42,7 +42,7 @@ STATEMENTS = Statements(
 )
 
 # Few sizes make few statements, which are compiled once and then reused; few rows take one step.
-_MANY, _SEVERAL, _FEW = 256, 64, 16
+_SIZES, _FEW = (256, 128, 64, 32), 16
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
 _VALUES = re.compile(r"VALUES\s+:rows")
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -118,6 +118,8 @@ class SQLiteTransaction(Transaction):
         if rows is not None:
             given["rows"] = _ENCODER.encode(rows)
         cursor = self._connection.execute(compiled.before, given)
+        if compiled.statement.groups:
+            return _ungrouped(cursor)
         return _unpacked(cursor) if compiled.is_packed else cursor.fetchall()
 
     def _execute_in_chunks(self, compiled: _Compiled, rows: Sequence[Row], values: Mapping[str, Any]) -> list[Row]:
@@ -196,6 +198,15 @@ def _unpacked(cursor: sqlite3.Cursor) -> list[Row]:
     return list[Row](rows) if joined else rows  # type: ignore[return-value] # lists are rows, and copying them costs
 
 
+def _ungrouped(cursor: sqlite3.Cursor) -> list[Row]:
+    found: list[Row] = []
+    for *head, rows in json.loads(cursor.fetchone()[0]):
+        for row in rows:
+            row[:0] = head
+        found += rows
+    return found
+
+
 @lru_cache(maxsize=1_000)
 def _with_values(before: str, after: str, width: int, count: int) -> str:
     one = f"({', '.join('?' * width)})"
@@ -205,6 +216,6 @@ def _with_values(before: str, after: str, width: int, count: int) -> str:
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     start = 0
     while left := len(rows) - start:
-        size = _MANY if left >= _MANY else _SEVERAL if left >= _SEVERAL else min(left, _FEW)
+        size = next((size for size in _SIZES if left >= size), min(left, _FEW))
         yield rows[start : start + size]
         start += size

@@ -15,6 +15,10 @@ ON CONFLICT (endpoint_id, hour, bucket) DO UPDATE SET
 SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
 WHERE endpoint_id = ANY(:endpoints) ORDER BY endpoint_id FOR NO KEY UPDATE
 
+-- name: note_success
+UPDATE unihooks.lanes SET failing_since = NULL, failures = 0, last_success_at = :now
+WHERE endpoint_id = ANY(:endpoints)
+
 -- The attempts of what was delivered now are not stored yet.
 -- name: delivered_just_now
 -- rows: tenant text, id text, number integer

@@ -15,17 +15,19 @@ WHERE turns.tenant IS NOT NULL
 
 -- name: due_deliveries
 -- rows: endpoint_id, share, turn
--- columns: tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, attempt_count, elapsed
-SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, d.attempt_count,
-    coalesce(:now - d.first_attempt_at - (l.held_total_us - d.held_base), 0) AS elapsed
+-- groups: tenant, webhook_id, endpoint_id; id, event_id, product, event_type, rendering, attempt_count, elapsed
+SELECT json_group_array(json_array(l.tenant, l.webhook_id, l.endpoint_id, (
+    SELECT json_group_array(json_array(
+        id, event_id, product, event_type, rendering, attempt_count,
+        coalesce(:now - first_attempt_at - (l.held_total_us - held_base), 0)
+    )) FROM (
+        SELECT * FROM main.unihooks_deliveries
+        WHERE endpoint_id = l.endpoint_id AND state = 'pending' AND due_at <= :now ORDER BY due_at LIMIT :share
+    )
+)))
 FROM json_each(:rows) AS k
 CROSS JOIN main.unihooks_lanes AS l
     ON l.endpoint_id = json_extract(k.value, '$[0]') AND l.open = 1 AND coalesce(l.not_before, 0) <= :now
-CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = l.tenant AND d.id IN (
-    SELECT id FROM main.unihooks_deliveries
-    WHERE endpoint_id = l.endpoint_id AND state = 'pending' AND due_at <= :now ORDER BY due_at LIMIT :share
-)
-ORDER BY k.key, d.due_at
 
 -- name: lease
 -- rows: tenant, id

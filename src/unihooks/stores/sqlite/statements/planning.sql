@@ -2,19 +2,20 @@
 -- commit later. `found` are tenants in turn, a little of each of many.
 
 -- name: find_new_events
--- columns: tenant, id, plan_cursor, plan_tries, place
+-- groups: tenant; id, plan_cursor, plan_tries, place
 WITH RECURSIVE turns (tenant) AS (
     SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > :after
     UNION ALL
     SELECT (SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > turns.tenant)
     FROM turns WHERE tenant IS NOT NULL LIMIT :tenants
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL)
-SELECT e.tenant, e.id, e.plan_cursor, e.plan_tries, e.rowid AS place
-FROM found CROSS JOIN main.unihooks_events AS e ON e.rowid IN (
-    SELECT n.rowid FROM main.unihooks_events AS n WHERE n.tenant = found.tenant AND NOT n.planned
-    ORDER BY n.queued_at, n.rowid LIMIT (SELECT (:limit + count(*) - 1) / count(*) FROM found)
-)
-ORDER BY e.tenant, e.queued_at, e.rowid
+SELECT json_group_array(json_array(tenant, (
+    SELECT json_group_array(json_array(id, plan_cursor, plan_tries, place)) FROM (
+        SELECT id, plan_cursor, plan_tries, rowid AS place FROM main.unihooks_events AS n
+        WHERE n.tenant = found.tenant AND NOT n.planned
+        ORDER BY n.queued_at, n.rowid LIMIT (SELECT (:limit + count(*) - 1) / count(*) FROM found)
+    )
+))) FROM found
 
 -- name: found_events
 -- columns: place, product, event_type, created_at, size
