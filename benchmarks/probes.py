@@ -17,7 +17,7 @@ from unihooks._contract.event_queue import EventQueue
 from unihooks.stores import PostgresStore, SQLiteStore
 
 # What a host calls on a connection of its own, and what takes no time.
-_LEFT_OUT = {"emit_on", "aemit_on", "watch", "ready", "look_seconds"}
+_LEFT_OUT = {"emit_on", "aemit_on", "watch", "ready", "look_seconds", "submit"}
 
 _KINDS = {"MainThread": "main", "worker": "event loop", "call": "event loop", "store-call": "store calls"}
 
