@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -212,7 +212,17 @@ class PostgresDatabase(Database):
     def _transaction(
         self, pool: Pool, begin: Sequence[str], opening: Sequence[Call] = ()
     ) -> Iterator[PostgresTransaction]:
-        with self._begun(pool, begin, opening) as (connection, tx):
+        with ExitStack() as lent:
+            connection = lent.enter_context(pool.lent())
+            try:
+                tx = self._begin(connection, begin, opening)
+            except driver().OperationalError:
+                # It broke while it was idle, as others may have.
+                connection.close()
+                pool.forget_idle()
+                lent.close()
+                connection = lent.enter_context(pool.lent())
+                tx = self._begin(connection, begin, opening)
             try:
                 yield tx
             except BaseException:
@@ -223,23 +233,6 @@ class PostgresDatabase(Database):
             # The last statements may have committed.
             if connection.info.transaction_status:
                 connection.execute("COMMIT")
-
-    @contextmanager
-    def _begun(
-        self, pool: Pool, begin: Sequence[str], opening: Sequence[Call]
-    ) -> Iterator[tuple[psycopg.Connection[Any], PostgresTransaction]]:
-        """Lend a connection in a transaction; one that broke while it was idle is replaced."""
-        with pool.lent() as connection:
-            try:
-                tx = self._begin(connection, begin, opening)
-            except driver().OperationalError:
-                connection.close()
-                pool.forget_idle()
-            else:
-                yield connection, tx
-                return
-        with pool.lent() as connection:
-            yield connection, self._begin(connection, begin, opening)
 
     def _begin(
         self, connection: psycopg.Connection[Any], begin: Sequence[str], opening: Sequence[Call]
