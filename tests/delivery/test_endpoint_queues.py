@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -10,9 +11,19 @@ from unihooks.abc import Claimed
 FAST, SLOW = 0.01, 5.0
 
 
-def leased(endpoint_id, number=0, tenant="t"):
-    claimed = Claimed(tenant, f"{endpoint_id}{number}", "e", "w", endpoint_id, "p", "x", b"", 0, 0, 1, 1)
-    return Leased(claimed, 0.0)
+class Clock:
+    """A monotonic clock that stands still until it is moved."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def leased(endpoint_id, number=0, tenant="t", event="e"):
+    claimed = Claimed(tenant, f"{endpoint_id}{number}", event, "w", endpoint_id, "p", "x", b"", 0, 0, 1, 1)
+    return Leased(claimed, math.inf)
 
 
 def fill(queues, endpoint_id, count, tenant="t"):
@@ -41,11 +52,17 @@ def trust(queues, endpoint_id, tenant="t"):
 
 def distrust(queues, endpoint_id, tenant="t"):
     run(queues, endpoint_id, tenant=tenant, succeeded=False, seconds=SLOW)
+    queues.clock.now += SLOW
 
 
 @pytest.fixture
-def queues():
-    return EndpointQueues(concurrency=100, per_endpoint=8, ahead=5)
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def queues(clock):
+    return EndpointQueues(concurrency=100, per_endpoint=8, ahead=5, clock=clock)
 
 
 def test_endpoints_are_served_in_turn(queues):
@@ -113,7 +130,7 @@ def test_a_width_is_remembered_while_nothing_is_due(queues):
 
 
 def test_only_so_many_widths_are_remembered(queues, monkeypatch):
-    monkeypatch.setattr("unihooks._delivery.endpoint_queues._KNOWN", 2)
+    monkeypatch.setattr("unihooks._delivery.experience._KNOWN", 2)
     for endpoint_id in ("a", "b", "c"):
         fill(queues, endpoint_id, 1)
         started(queues)
@@ -228,11 +245,20 @@ def test_endpoints_that_fail_slowly_hold_a_quarter_of_the_places_together(queues
     assert len(started(queues)) == 1
 
 
+def started_within(queues, seconds):
+    """Start what may start in so many seconds, in which nothing answers."""
+    endpoints = []
+    for _ in range(round(seconds * 20)):
+        endpoints += started(queues)
+        queues.clock.now += 0.05
+    return endpoints
+
+
 def test_new_endpoints_leave_places_to_those_that_have_answered_fast(queues):
     trust(queues, "b")
     for number in range(200):
         fill(queues, f"a{number}", 1)
-    assert len(started(queues)) == 82
+    assert 70 < len(started_within(queues, 60)) < 88
     fill(queues, "b", 4)
     assert started(queues) == ["b"] * 4
     fill(queues, "c", 1, tenant="another")
@@ -243,9 +269,107 @@ def test_new_endpoints_of_one_tenant_leave_places_to_those_of_another(queues):
     trust(queues, "b", tenant="other")
     for number in range(200):
         fill(queues, f"a{number}", 1, tenant="wide")
-    assert 50 < len(started(queues)) < 80
+    assert 50 < len(started_within(queues, 60)) < 80
     fill(queues, "c", 1, tenant="other")
     assert started(queues) == ["c"]
+
+
+def test_of_thousands_that_were_never_reached_few_begin_at_once_and_more_after_fast_answers():
+    queues = EndpointQueues(concurrency=512, per_endpoint=32, clock=Clock())
+    for number in range(2_000):
+        fill(queues, f"a{number}", 1)
+    running = started(queues)
+    assert len(running) == 59
+    for turn in range(3):
+        for endpoint_id in running:
+            queues.done(endpoint_id, succeeded=turn == 1, seconds=FAST)
+        running = started(queues)
+    # As many as may be in flight, less the places for others.
+    assert len(running) == 416
+
+
+def test_a_healthy_endpoint_is_reached_soon_beside_thousands_that_hang():
+    clock = Clock()
+    queues = EndpointQueues(concurrency=512, per_endpoint=32, clock=clock)
+    for number in range(2_000):
+        queues.add(leased(f"hangs{number}", event="e"))
+    ends, waits, healthy = [], {}, {}
+    for turn in range(6_020):
+        clock.now = turn / 100
+        if turn % 50 == 49:
+            # One after another they get their first event.
+            healthy[f"answers{turn}"] = clock.now
+            queues.add(leased(f"answers{turn}", event=f"e{turn:04}"))
+        for at, endpoint_id, seconds in [one for one in ends if one[0] <= clock.now]:
+            ends.remove((at, endpoint_id, seconds))
+            queues.done(endpoint_id, succeeded=endpoint_id in healthy, seconds=seconds)
+        for endpoint_id in started(queues):
+            seconds = FAST if endpoint_id in healthy else 20.0
+            ends.append((clock.now + seconds, endpoint_id, seconds))
+            if endpoint_id in healthy:
+                waits[endpoint_id] = clock.now - healthy[endpoint_id]
+    assert len(waits) == len(healthy) == 120
+    assert max(waits.values()) <= 1.0
+
+
+def test_a_tenant_with_little_in_flight_does_not_wait_for_the_first_contacts_of_others():
+    queues = EndpointQueues(concurrency=512, per_endpoint=32, clock=Clock())
+    for number in range(2_000):
+        fill(queues, f"a{number}", 1, tenant="wide")
+    started(queues)
+    fill(queues, "b", 1, tenant="narrow")
+    assert started(queues) == ["b"]
+
+
+def test_while_few_may_begin_the_newest_takes_turns_with_the_oldest_and_each_has_one_place(queues, clock):
+    for number in range(40):
+        queues.add(leased(f"a{number:02}", event=f"e{99 - number}"))
+    started(queues)
+    queues.add(leased("newest", event="e999"))
+    queues.add(leased("newest", 1, event="e999"))
+    clock.now += 0.5
+    assert "newest" in started(queues)[:2]
+    assert "newest" not in started_within(queues, 1)
+
+
+def test_after_a_pause_an_endpoint_that_was_never_reached_may_begin(queues, clock):
+    assert queues.pause is None
+    for number in range(40):
+        fill(queues, f"a{number}", 1)
+    started(queues)
+    assert 0 < queues.pause < 1
+    clock.now += queues.pause + 0.001
+    assert len(started(queues)) == 1
+
+
+def test_what_waits_for_a_first_contact_until_its_lease_ends_is_handed_back(queues, clock):
+    for number in range(40):
+        queues.add(Leased(leased(f"a{number}").claimed, start_by=10.0))
+    assert len(started(queues)) == 11
+    clock.now = 11.0
+    assert started(queues) == []
+    assert len(queues.expired) == 29
+    assert (queues.running, queues.waiting) == (11, 0)
+
+
+def test_what_was_given_up_before_a_request_lets_another_begin(queues):
+    for number in range(40):
+        fill(queues, f"a{number}", 1)
+    first, *_ = started(queues)
+    queues.done(first, succeeded=False, seconds=None)
+    assert len(started(queues)) == 1
+
+
+def test_while_many_wait_what_was_just_emitted_has_capacity_but_claims_look_beyond_the_others(queues):
+    for number in range(100):
+        fill(queues, f"a{number}", 1)
+    running = started(queues)
+    claiming, planning = queues.capacity(), queues.capacity(planning=True)
+    assert claiming.left("b") == 0
+    waiting = {f"a{number}" for number in range(100)} - set(running)
+    assert set(claiming.in_use) == waiting
+    assert planning.left(next(iter(waiting))) == 0
+    assert [planning.left(f"b{number}") for number in range(51)] == [2] * 50 + [0]
 
 
 def test_a_slow_endpoint_is_trusted_again_after_some_fast_answers(queues):

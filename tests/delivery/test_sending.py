@@ -386,6 +386,21 @@ def test_one_dead_endpoint_delays_only_itself(host, until):
         host.receiver.stop()  # ends what hangs
 
 
+def test_endpoints_that_hang_at_first_delay_no_healthy_one_of_their_tenant(host, until):
+    paths = [f"/dead/{number}" for number in range(60)]
+    for path in paths:
+        host.receiver.on(path).always(Answer(hang=True))
+    host.webhook(*paths, subscriptions=[EventSubscription("chat", "message.received")])
+    host.webhook("/alive", subscriptions=[EventSubscription("chat", "message.edited")])
+    with host.dispatcher.running(concurrency=32):
+        host.emit()
+        # More of them than there are places for.
+        assert until(lambda: len(host.received()) >= 4)
+        host.dispatcher.emit("chat", "message.edited", 1)
+        assert until(lambda: host.received("/alive"), timeout=10)
+        host.receiver.stop()  # ends what hangs
+
+
 def test_a_burst_of_one_tenant_does_not_delay_another(host, until):
     host.webhook("/burst", tenant="busy")
     host.webhook("/single", tenant="quiet")

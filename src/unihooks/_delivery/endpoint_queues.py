@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from attrs import define, field
 
+from unihooks._delivery.experience import DOUBTS_OF_NEW, SLOW, Experience, next_doubts, next_width
+from unihooks._delivery.first_contacts import FirstContacts
+from unihooks._delivery.round_robins import ByAge, RoundRobin
 from unihooks.abc import Capacity, Claimed
 
-_FIRST_WIDTH = 2
-_SLOW = 1.0
-_SLOW_WIDTH = 4
 _PLANNED_TOGETHER = 1024
 _MOST_AHEAD = 16
-_KNOWN = 20_000
-
-# How many fast answers make an endpoint trusted: of one that is new, of one that failed slowly.
-_DOUBTS_OF_NEW = 1
-_DOUBTS_OF_SLOW = 4
 # A tenant's share of the places for doubtful endpoints: so many times what it leaves to others.
 _TIMES_WHAT_IS_LEFT = 3
 
@@ -29,27 +25,6 @@ class Leased:
 
     claimed: Claimed
     start_by: float
-
-
-@define(eq=False)
-class RoundRobin:
-    """Endpoints that wait for a place, tenants in turn."""
-
-    tenants: OrderedDict[str, deque[str]] = field(factory=OrderedDict)
-
-    def add(self, tenant: str, endpoint_id: str) -> None:
-        """Put an endpoint behind the others of its tenant."""
-        self.tenants.setdefault(tenant, deque()).append(endpoint_id)
-
-    def take(self) -> str:
-        """Take the first endpoint of the first tenant, who then is the last."""
-        tenant, endpoints = next(iter(self.tenants.items()))
-        endpoint_id = endpoints.popleft()
-        if endpoints:
-            self.tenants.move_to_end(tenant)
-        else:
-            del self.tenants[tenant]
-        return endpoint_id
 
 
 @define
@@ -63,6 +38,7 @@ class _Queue:
     tenant: str
     width: int
     doubts: int
+    is_unreached: bool
     waiting: deque[Leased] = field(factory=deque)
     running: int = 0
     waits_in: RoundRobin | None = None
@@ -72,6 +48,7 @@ class _Queue:
 class _Doubtful:
     """What endpoints that are not trusted have waiting and in flight."""
 
+    unreached_waiting: int = 0
     new_waiting: int = 0
     slow_waiting: int = 0
     running: int = 0
@@ -80,7 +57,7 @@ class _Doubtful:
 
     @property
     def waiting(self) -> int:
-        return self.new_waiting + self.slow_waiting
+        return self.unreached_waiting + self.new_waiting + self.slow_waiting
 
     def count(self, queue: _Queue, sign: int) -> None:
         """Add a doubtful queue as it is (sign +1), or take it off before it changes (-1)."""
@@ -89,9 +66,11 @@ class _Doubtful:
         self.by_tenant[queue.tenant] += running
         if self.by_tenant[queue.tenant] == 0:
             del self.by_tenant[queue.tenant]
-        if queue.doubts > _DOUBTS_OF_NEW:
+        if queue.doubts > DOUBTS_OF_NEW:
             self.slow_running += running
             self.slow_waiting += waiting
+        elif queue.is_unreached:
+            self.unreached_waiting += waiting
         else:
             self.new_waiting += waiting
 
@@ -105,24 +84,30 @@ class EndpointQueues:
     so an endpoint that hangs holds one place, however much is due for it.
 
     All endpoints that hang hold a quarter of the places together, however many they
-    are, and only endpoints that have answered fast get the last eighth. Tenants take turns.
+    are, and only endpoints that have answered fast get the last eighth. Of many that were
+    never reached, only a few begin at once: they may hang as well. Tenants take turns.
 
-    A worker leases up to `ahead` times what may be in flight.
+    A worker leases up to `ahead` times what may be in flight. `expired` is what waited too long for a request.
     """
 
     concurrency: int
     per_endpoint: int
     ahead: int = field()
+    clock: Callable[[], float] = time.monotonic
+    expired: list[Leased] = field(factory=list)
     running: int = 0
     waiting: int = 0
     _queues: dict[str, _Queue] = field(factory=dict)
     _trusted: RoundRobin = field(factory=RoundRobin)
+    _unreached: ByAge = field(factory=ByAge)
     _new: RoundRobin = field(factory=RoundRobin)
     _slow: RoundRobin = field(factory=RoundRobin)
     _round_robins: deque[RoundRobin] = field(init=False)
+    _most_doubtful: int = field(init=False)
+    _most_slow: int = field(init=False)
+    _first_contacts: FirstContacts = field(init=False)
     _doubtful: _Doubtful = field(factory=_Doubtful)
-    _known: dict[str, tuple[int, int]] = field(factory=dict)
-    _known_slow: set[str] = field(factory=set)
+    _experience: Experience = field(init=False)
     _closed: set[str] = field(factory=set)
     _tenants: set[str] = field(factory=set)
 
@@ -133,7 +118,10 @@ class EndpointQueues:
         return min(_MOST_AHEAD, max(4, _PLANNED_TOGETHER // self.concurrency))
 
     def __attrs_post_init__(self) -> None:
-        self._round_robins = deque((self._trusted, self._new, self._slow))
+        self._round_robins = deque((self._trusted, self._unreached, self._new, self._slow))
+        self._experience = Experience(self.per_endpoint)
+        self._most_doubtful, self._most_slow = self.concurrency - self.concurrency // 8, max(1, self.concurrency // 4)
+        self._first_contacts = FirstContacts(self._left_for_first_contacts, self.clock)
 
     @property
     def load(self) -> int:
@@ -145,28 +133,42 @@ class EndpointQueues:
         """Say whether little is waiting that may start soon."""
         return self.waiting - self._doubtful.waiting <= self.running
 
-    def capacity(self) -> Capacity:
-        """Return how much more can be leased, ahead of what is in flight."""
+    @property
+    def pause(self) -> float | None:
+        """After how many seconds an endpoint that was never reached may begin, None if that is no matter of time."""
+        left = self._left_for_first_contacts
+        is_paced = self._unreached.tenants and left > 0 and self.running < self.concurrency
+        return (self._first_contacts.seconds(left) or None) if is_paced else None
+
+    def capacity(self, *, planning: bool = False) -> Capacity:
+        """Return how much more can be leased, ahead of what is in flight; `planning`: of what was emitted just now."""
         # Deliveries for doubtful endpoints leave capacity to the others, however many of them are waiting.
         hidden = max(0, self._doubtful.waiting - self.concurrency * self.ahead // 2)
         left = max(0, self.concurrency * self.ahead - self.load + hidden)
-        return Capacity(left, self.per_endpoint * self.ahead, _InUse(self))
+        return Capacity(left, self.per_endpoint * self.ahead, _InUse(self, self._left_for_unreached(planning=planning)))
 
     def in_use(self, endpoint_id: str) -> int:
         """Return how much of one endpoint's capacity, `per_endpoint * ahead`, cannot be leased."""
         queue = self._queues.get(endpoint_id)
-        width, doubts = (queue.width, queue.doubts) if queue is not None else self._knowledge(endpoint_id)
-        if endpoint_id in self._closed or (doubts and self._is_full(slow=doubts > _DOUBTS_OF_NEW)):
+        known = self._experience.of(endpoint_id) if queue is None else (queue.width, queue.doubts, queue.is_unreached)
+        width, doubts, is_unreached = known
+        is_full = doubts and not is_unreached and self._is_full(slow=doubts > DOUBTS_OF_NEW)
+        if is_full or endpoint_id in self._closed:
             return self.per_endpoint * self.ahead
         held = 0 if queue is None else queue.running + len(queue.waiting)
         return held + self._reserved(width)
+
+    def is_unreached(self, endpoint_id: str) -> bool:
+        """Say whether no request to this endpoint has ended yet."""
+        queue = self._queues.get(endpoint_id)
+        return self._experience.of(endpoint_id)[2] if queue is None else queue.is_unreached
 
     def add(self, leased: Leased) -> None:
         """Queue a delivery behind the others of its endpoint."""
         endpoint_id, tenant = leased.claimed.endpoint_id, leased.claimed.tenant
         queue = self._queues.get(endpoint_id)
         if queue is None:
-            queue = self._queues[endpoint_id] = _Queue(tenant, *self._knowledge(endpoint_id))
+            queue = self._queues[endpoint_id] = _Queue(tenant, *self._experience.of(endpoint_id))
             if len(self._tenants) <= 1:
                 self._tenants.add(tenant)
         if queue.doubts:
@@ -181,7 +183,7 @@ class EndpointQueues:
     def next(self) -> Leased | None:
         """Take the next delivery whose endpoint may have one more in flight, tenants and endpoints in turn."""
         while self.running < self.concurrency and (round_robin := self._next_round_robin()) is not None:
-            endpoint_id = round_robin.take()
+            endpoint_id = self._take_unreached() if round_robin is self._unreached else round_robin.take()
             queue = self._queues.get(endpoint_id)
             if queue is None or queue.waits_in is not round_robin:
                 continue
@@ -189,15 +191,16 @@ class EndpointQueues:
             if endpoint_id in self._closed or not queue.waiting or queue.running >= queue.width:
                 continue
             if queue.doubts:
-                self._doubtful.count(queue, -1)
-            queue.running += 1
-            self.running += 1
-            self.waiting -= 1
-            leased = queue.waiting.popleft()
-            if queue.doubts:
-                self._doubtful.count(queue, +1)
+                leased = self._start_doubtful(queue)
+            else:
+                leased = queue.waiting.popleft()
+                queue.running += 1
+                self.running += 1
+                self.waiting -= 1
             self._enter(endpoint_id, queue)
-            return leased
+            if leased is not None:
+                return leased
+            self._drop_if_idle(endpoint_id, queue)
         return None
 
     def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
@@ -209,15 +212,18 @@ class EndpointQueues:
         self.running -= 1
         if seconds is not None:
             self._learn(endpoint_id, queue, succeeded=succeeded, seconds=seconds)
+        elif queue.is_unreached:
+            self._first_contacts.gave_up()
         if queue.doubts:
             self._doubtful.count(queue, +1)
         self._enter(endpoint_id, queue)
-        if not queue.waiting and queue.running == 0:
-            del self._queues[endpoint_id]
+        self._drop_if_idle(endpoint_id, queue)
 
     def without_capacity(self) -> Collection[str]:
-        """Return the slow endpoints if none of them can be leased: a claim looks beyond them, however many are due."""
-        return self._known_slow if self._is_full(slow=True) else ()
+        """Return endpoints of which none can be leased: a claim looks beyond them, however many are due."""
+        slow = self._experience.slow if self._is_full(slow=True) else ()
+        unreached = self._unreached.endpoint_ids if self._first_contacts.is_scarce else ()
+        return {*slow, *unreached} if slow and unreached else slow or unreached
 
     def close(self, endpoint_id: str) -> None:
         """Let nothing more of an endpoint start, and none be leased, until `open`."""
@@ -255,12 +261,13 @@ class EndpointQueues:
         self._queues = {endpoint_id: queue for endpoint_id, queue in self._queues.items() if queue.running}
         for round_robin in self._round_robins:
             round_robin.tenants.clear()
-        self.waiting = self._doubtful.new_waiting = self._doubtful.slow_waiting = 0
+        self.waiting = self._doubtful.unreached_waiting = self._doubtful.new_waiting = self._doubtful.slow_waiting = 0
         return left
 
     @property
-    def _most_slow(self) -> int:
-        return max(1, self.concurrency // 4)
+    def _left_for_first_contacts(self) -> int:
+        # Some places are kept for another tenant, who may come at any time.
+        return self._most_doubtful - self.concurrency // 16 - self._doubtful.running
 
     def _is_full(self, *, slow: bool) -> bool:
         if slow:
@@ -269,19 +276,55 @@ class EndpointQueues:
         # Beside other tenants the bound is twice as high: a tenant's new endpoints keep no other's from being leased.
         return self._doubtful.new_waiting >= self.concurrency * self.ahead * (1 if len(self._tenants) <= 1 else 2)
 
-    def _knowledge(self, endpoint_id: str) -> tuple[int, int]:
-        return self._known.get(endpoint_id) or (min(_FIRST_WIDTH, self.per_endpoint), _DOUBTS_OF_NEW)
+    def _left_for_unreached(self, *, planning: bool) -> int:
+        waiting, most = self._doubtful.unreached_waiting, self.concurrency * self.ahead
+        if not self._first_contacts.is_scarce:
+            # Beside other tenants the bound is twice as high, as for new ones.
+            return most * (1 if len(self._tenants) <= 1 else 2) - waiting
+        # More leases would only end before their requests could start. What was emitted just now has a chance even so.
+        return max(self.concurrency // 4 - waiting, min(self.concurrency // 2, 2 * most - waiting) if planning else 0)
 
     def _enter(self, endpoint_id: str, queue: _Queue) -> None:
-        if queue.waiting and queue.running < queue.width:
-            doubtful = self._new if queue.doubts == _DOUBTS_OF_NEW else self._slow
-            round_robin = doubtful if queue.doubts else self._trusted
+        # Of those that were never reached, each holds a single place while many wait.
+        width = 1 if queue.is_unreached and self._first_contacts.is_scarce else queue.width
+        if queue.waiting and queue.running < width:
+            round_robin = self._round_robin_of(queue) if queue.doubts else self._trusted
             if queue.waits_in is not round_robin:
                 queue.waits_in = round_robin
-                round_robin.add(queue.tenant, endpoint_id)
+                if round_robin is self._unreached:
+                    self._unreached.add_in_order(queue.tenant, endpoint_id, queue.waiting[0].claimed.event_id)
+                else:
+                    round_robin.add(queue.tenant, endpoint_id)
+
+    def _round_robin_of(self, queue: _Queue) -> RoundRobin:
+        if queue.is_unreached:
+            return self._unreached
+        return self._new if queue.doubts == DOUBTS_OF_NEW else self._slow
+
+    def _take_unreached(self) -> str:
+        return self._unreached.take(newest=self._first_contacts.is_newest_next(len(self._unreached.tenants)))
+
+    def _start_doubtful(self, queue: _Queue) -> Leased | None:
+        """Start the next delivery of a doubtful queue; None if its lease ended while it waited."""
+        self._doubtful.count(queue, -1)
+        leased = queue.waiting.popleft()
+        self.waiting -= 1
+        if has_expired := queue.is_unreached and leased.start_by < self.clock():
+            self.expired.append(leased)
+        else:
+            queue.running += 1
+            self.running += 1
+            if queue.is_unreached:
+                self._first_contacts.begin()
+        self._doubtful.count(queue, +1)
+        return None if has_expired else leased
+
+    def _drop_if_idle(self, endpoint_id: str, queue: _Queue) -> None:
+        if not queue.waiting and queue.running == 0:
+            del self._queues[endpoint_id]
 
     def _next_round_robin(self) -> RoundRobin | None:
-        if not (self._new.tenants or self._slow.tenants):
+        if not (self._unreached.tenants or self._new.tenants or self._slow.tenants):
             return self._trusted if self._trusted.tenants else None
         for _ in range(len(self._round_robins)):
             round_robin = self._round_robins[0]
@@ -291,7 +334,9 @@ class EndpointQueues:
         return None
 
     def _may_doubtful_start(self, round_robin: RoundRobin) -> bool:
-        left = self.concurrency - self.concurrency // 8 - self._doubtful.running
+        left = self._most_doubtful - self._doubtful.running
+        if round_robin is self._unreached and not self._may_unreached_start():
+            return False
         if left <= 0 or (round_robin is self._slow and self._doubtful.slow_running >= self._most_slow):
             return False
         if len(self._tenants) <= 1:
@@ -303,56 +348,53 @@ class EndpointQueues:
                 return True
         return False
 
+    def _may_unreached_start(self) -> bool:
+        if self._first_contacts.may_begin(max(0, self._left_for_first_contacts)):
+            return True
+        # A tenant who has hardly any in flight does not wait for those of others.
+        for tenant in self._unreached.tenants:
+            if self._doubtful.by_tenant[tenant] < self.concurrency // 64:
+                self._unreached.tenants.move_to_end(tenant, last=False)
+                return True
+        return False
+
     def _reserved(self, width: int) -> int:
         # Only endpoints that answer fast get leases ahead of their width: those of others would end unused.
-        fast = width > _SLOW_WIDTH or width == self.per_endpoint
-        return self.per_endpoint * self.ahead - (width * self.ahead if fast else width)
+        is_fast = self._experience.is_fast(width)
+        return self.per_endpoint * self.ahead - (width * self.ahead if is_fast else width)
 
     def _learn(self, endpoint_id: str, queue: _Queue, *, succeeded: bool, seconds: float) -> None:
-        if succeeded and seconds <= _SLOW and queue.width == self.per_endpoint and queue.doubts == 0:
+        if succeeded and seconds <= SLOW and queue.width == self.per_endpoint and queue.doubts == 0:
             return  # nearly always: there is nothing left to learn
-        width = _next_width(queue.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
-        doubts = _next_doubts(queue.doubts, succeeded=succeeded, seconds=seconds)
-        if (width, doubts) != (queue.width, queue.doubts):
-            queue.width, queue.doubts = width, doubts
-            self._remember(endpoint_id, queue)
-
-    def _remember(self, endpoint_id: str, queue: _Queue) -> None:
-        self._known.pop(endpoint_id, None)
-        self._known[endpoint_id] = (queue.width, queue.doubts)
-        if queue.doubts > _DOUBTS_OF_NEW:
-            self._known_slow.add(endpoint_id)
-        else:
-            self._known_slow.discard(endpoint_id)
-        if len(self._known) > _KNOWN:
-            forgotten = next(iter(self._known))
-            del self._known[forgotten]
-            self._known_slow.discard(forgotten)
+        width = next_width(queue.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
+        doubts = next_doubts(queue.doubts, succeeded=succeeded, seconds=seconds)
+        if queue.is_unreached or (width, doubts) != (queue.width, queue.doubts):
+            if queue.is_unreached and seconds <= SLOW:
+                self._first_contacts.answered(self._left_for_first_contacts)
+            queue.width, queue.doubts, queue.is_unreached = width, doubts, False
+            self._experience.keep(endpoint_id, width, doubts)
 
 
 class _InUse(Mapping[str, int]):
-    """`EndpointQueues.in_use` as a mapping; it lists only endpoints that a claim has to be told of."""
+    """`EndpointQueues.in_use` as a mapping; it lists only endpoints that a claim has to be told of.
 
-    def __init__(self, queues: EndpointQueues) -> None:
+    It lets through at most `unreached` endpoints that were never reached.
+    """
+
+    def __init__(self, queues: EndpointQueues, unreached: int) -> None:
         self._queues = queues
+        self._unreached = unreached
+        self._full = frozenset(queues.without_capacity())
 
     def __getitem__(self, endpoint_id: str) -> int:
+        if self._queues.is_unreached(endpoint_id):
+            self._unreached -= endpoint_id not in self._full
+            if endpoint_id in self._full or self._unreached < 0:
+                return self._queues.per_endpoint * self._queues.ahead
         return self._queues.in_use(endpoint_id)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._queues.without_capacity()))
+        return iter(self._full)
 
     def __len__(self) -> int:
-        return len(self._queues.without_capacity())
-
-
-def _next_width(width: int, most: int, *, succeeded: bool, seconds: float) -> int:
-    if seconds > _SLOW:
-        return max(1, min(width, _SLOW_WIDTH) if succeeded else width // 2)
-    return min(width * 2, most) if succeeded else width
-
-
-def _next_doubts(doubts: int, *, succeeded: bool, seconds: float) -> int:
-    if seconds <= _SLOW:
-        return max(0, doubts - 1)
-    return max(doubts, _DOUBTS_OF_NEW) if succeeded else _DOUBTS_OF_SLOW
+        return len(self._full)

@@ -240,7 +240,7 @@ class Engine:
     async def _plan(self) -> None:
         lease, start_by = self._new_lease()
         most = self._settings.limits.deliveries_per_event
-        planned = await self._leased(self._store.plan, lease, self._queues.capacity(), _PLAN_EVENTS, most)
+        planned = await self._leased(self._store.plan, lease, self._queues.capacity(planning=True), _PLAN_EVENTS, most)
         self._planned += planned.events
         self._sender.start(planned.claimed, start_by)
         self._state.new_events = planned.more

@@ -51,6 +51,7 @@ class Sender:
     attempted: int = 0
     unsent: list[Claimed] = field(factory=list)
     _slots: set[asyncio.Task[None]] = field(factory=set)
+    _timer: asyncio.TimerHandle | None = None
 
     @property
     def in_flight(self) -> int:
@@ -76,6 +77,7 @@ class Sender:
         for _ in range(_STARTED_TOGETHER):
             leased = self._queues.next()
             if leased is None:
+                self._await_first_contacts()
                 return
             slot = asyncio.create_task(self._run_slot(leased))
             self._slots.add(slot)
@@ -86,6 +88,19 @@ class Sender:
 
     def _fill_more(self) -> None:
         self._state.begin_turn()
+        self.fill_slots()
+
+    def _await_first_contacts(self) -> None:
+        """Go on in time with endpoints that were never reached, and let go of those whose leases ended meanwhile."""
+        if self._queues.expired:
+            self.unsent += [leased.claimed for leased in self._queues.expired]
+            self._queues.expired.clear()
+            self._want_more()
+        if self._timer is None and (pause := self._queues.pause) is not None:
+            self._timer = asyncio.get_running_loop().call_later(pause, self._begin_first_contacts)
+
+    def _begin_first_contacts(self) -> None:
+        self._timer = None
         self.fill_slots()
 
     async def _run_slot(self, leased: Leased | None) -> None:
@@ -180,6 +195,8 @@ class Sender:
     async def finish(self, grace: float) -> None:
         """Start nothing more and let what is in flight end; what has not after `grace` seconds is cut off."""
         self._state.end()
+        if self._timer is not None:
+            self._timer.cancel()
         self.unsent += [leased.claimed for leased in self._queues.take_waiting()]
         if self._slots:
             _, late = await asyncio.wait(set(self._slots), timeout=grace)

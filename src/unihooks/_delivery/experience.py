@@ -1,0 +1,63 @@
+"""What a worker knows of endpoints from how their attempts went."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+SLOW = 1.0
+"""An answer that takes longer, in seconds, is a slow one."""
+
+# How many fast answers make an endpoint trusted: of one that is new, of one that failed slowly.
+DOUBTS_OF_NEW = 1
+_DOUBTS_OF_SLOW = 4
+_FIRST_WIDTH = 2
+_SLOW_WIDTH = 4
+_KNOWN = 20_000
+
+
+@define
+class Experience:
+    """The widths and doubts of endpoints, up to so many: how many requests may be in flight, and how trusted it is.
+
+    `slow` are the endpoints that have failed slowly and have not been trusted since.
+    """
+
+    per_endpoint: int
+    slow: set[str] = field(factory=set)
+    _known: dict[str, tuple[int, int]] = field(factory=dict)
+
+    def of(self, endpoint_id: str) -> tuple[int, int, bool]:
+        """Return the width and the doubts, and whether the endpoint was never reached."""
+        known = self._known.get(endpoint_id)
+        return (min(_FIRST_WIDTH, self.per_endpoint), DOUBTS_OF_NEW, True) if known is None else (*known, False)
+
+    def keep(self, endpoint_id: str, width: int, doubts: int) -> None:
+        """Keep what has been learnt, in place of what was known longest if that is too much."""
+        self._known.pop(endpoint_id, None)
+        self._known[endpoint_id] = (width, doubts)
+        if doubts > DOUBTS_OF_NEW:
+            self.slow.add(endpoint_id)
+        else:
+            self.slow.discard(endpoint_id)
+        if len(self._known) > _KNOWN:
+            forgotten = next(iter(self._known))
+            del self._known[forgotten]
+            self.slow.discard(forgotten)
+
+    def is_fast(self, width: int) -> bool:
+        """Say whether an endpoint of this width may be leased ahead."""
+        return width > _SLOW_WIDTH or width == self.per_endpoint
+
+
+def next_width(width: int, most: int, *, succeeded: bool, seconds: float) -> int:
+    """Return the width after an attempt: twice as many after a fast success, half after a slow failure."""
+    if seconds > SLOW:
+        return max(1, min(width, _SLOW_WIDTH) if succeeded else width // 2)
+    return min(width * 2, most) if succeeded else width
+
+
+def next_doubts(doubts: int, *, succeeded: bool, seconds: float) -> int:
+    """Return how many fast answers are to come before the endpoint is trusted."""
+    if seconds <= SLOW:
+        return max(0, doubts - 1)
+    return max(doubts, DOUBTS_OF_NEW) if succeeded else _DOUBTS_OF_SLOW
