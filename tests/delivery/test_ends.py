@@ -317,7 +317,11 @@ atexit.register(last)
     assert [event.id for event in dispatcher.log.events()] == ([text] if told == "stored" else [])
 
 
-@pytest.mark.parametrize("script", ["dispatcher.drain()", "with dispatcher.running(): gevent.sleep(1)"])
+@pytest.mark.parametrize(
+    "script",
+    ["dispatcher.drain()", "with dispatcher.running():\n    while not delivered(): gevent.sleep(0.01)"],
+    ids=["drain", "running"],
+)
 def test_green_threads_go_on_beside_a_worker(dispatcher, processes, receiver, script):
     pytest.importorskip("gevent")
     dispatcher.emit("chat", "x", 1)
@@ -330,6 +334,8 @@ def tick():
         ticks.append(1)
         gevent.sleep(0.01)
 gevent.spawn(tick)
+def delivered():
+    return dispatcher.log.deliveries(state="delivered")
 {script}
 print("ended", len(ticks) > 1)
 """,

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import httpx
 import pytest
+from waiting import SECONDS
 
 import unihooks
 from unihooks import (
@@ -209,11 +210,11 @@ def test_an_idle_worker_writes_nothing(host, tmp_path, monkeypatch):
 
     monkeypatch.setattr(store, "peek", look)
     with host.dispatcher.running():
-        assert seen.wait(10)  # by now it has noted that it lives
+        assert seen.wait(SECONDS)  # by now it has noted that it lives
         connection = sqlite3.connect(tmp_path / "webhooks.db")
         before = connection.execute("PRAGMA data_version").fetchone()
         seen.clear()
-        assert seen.wait(10)
+        assert seen.wait(SECONDS)
         assert connection.execute("PRAGMA data_version").fetchone() == before
         connection.close()
 
@@ -245,9 +246,9 @@ def test_who_emits_without_end_does_not_keep_what_is_due_from_being_looked_for(h
         monkeypatch.setattr(type(host.dispatcher.settings.store), "plan", plan_and_be_told_again)
         host.dispatcher.wake()
         for _ in range(3):
-            assert planned.acquire(timeout=5)
+            assert planned.acquire(timeout=SECONDS)
         looked.clear()
-        assert looked.wait(5)
+        assert looked.wait(SECONDS)
 
 
 async def test_after_a_fork_a_wake_in_the_child_does_nothing(host):

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 
 import pytest
+from waiting import await_for
 
 from unihooks import PayloadMapping
 from unihooks._delivery import rendering
@@ -84,12 +85,6 @@ async def desk(monkeypatch):
 
 def large(number):
     return b'{"n":%d,"text":"' % number + b"x" * 20_000 + b'"}'
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - it is a thread that changes it
-            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
@@ -201,7 +196,7 @@ async def test_what_the_store_raises_reaches_all_who_wait(desk):
 async def test_large_bodies_of_one_tenant_leave_a_thread_to_others(desk):
     gates = [desk.hold(large(number)) for number in range(3)]
     busy = [asyncio.create_task(desk.render(f"evt_{number}", body=large(number))) for number in range(3)]
-    await until(lambda: desk.rendered)
+    await await_for(lambda: desk.rendered)
     assert await desk.render("evt_9", body=large(9), tenant="quiet")
     assert len(desk.rendered) == 2
     for gate in gates:
@@ -218,7 +213,7 @@ async def test_tenants_take_threads_in_turns(desk):
 
     gates = [desk.hold(large(1)), desk.hold(large(2))]
     blocking = [asyncio.create_task(render(f"blocker {number}", number)) for number in (1, 2)]
-    await until(lambda: len(desk.rendered) == 2)
+    await await_for(lambda: len(desk.rendered) == 2)
     waiting = [asyncio.create_task(render("busy", number)) for number in range(10, 15)]
     await asyncio.sleep(0)
     waiting += [asyncio.create_task(render("quiet", number)) for number in (20, 21)]
@@ -233,7 +228,7 @@ async def test_tenants_take_threads_in_turns(desk):
 async def test_one_who_stops_waiting_does_not_end_it_for_others(desk):
     gate = desk.hold(LARGE)
     first, second = (asyncio.create_task(desk.render(body=LARGE)) for _ in range(2))
-    await until(lambda: desk.rendered)
+    await await_for(lambda: desk.rendered)
     first.cancel()
     gate.set()
     assert (await second).body

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from waiting import SECONDS
 
 from unihooks._delivery.work_state import Next, WorkState
 
@@ -51,7 +52,7 @@ async def test_who_waits_goes_on_when_something_has_moved_and_still_rests(state)
     waiting = asyncio.create_task(state.wait(60))
     await asyncio.sleep(0)
     state.moved()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, SECONDS)
     assert state.rests
 
 
@@ -60,7 +61,7 @@ async def test_who_waits_goes_on_when_something_happens(state):
     await asyncio.sleep(0)
     assert not waiting.done()
     state.changed()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, SECONDS)
     assert state.take_next() is Next.LOOK
     await state.wait(0.001)
     assert state.rests

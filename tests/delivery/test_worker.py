@@ -226,15 +226,17 @@ def test_limits_that_make_no_sense_are_refused(new_dispatcher, bad):
 def test_no_more_than_concurrency_are_in_flight(new_dispatcher):
     import httpx
 
-    running, most, lock = [0], [0], threading.Lock()
+    running, most, three = [0], [0], asyncio.Event()
 
     async def answer(_request):
-        with lock:
-            running[0] += 1
-            most[0] = max(most[0], running[0])
-        await asyncio.sleep(0.005)
-        with lock:
-            running[0] -= 1
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        if running[0] == 3:
+            three.set()
+        await three.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        running[0] -= 1
         return httpx.Response(204)
 
     dispatcher = new_dispatcher(transport=httpx.MockTransport(answer), targets=None)
