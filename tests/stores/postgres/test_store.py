@@ -229,6 +229,15 @@ class TestConnections:
             assert outcome.id == one.id
         assert stored_ids(store) == {event.id, keyed.id}
 
+    def test_store_that_is_closed_while_it_inserts_tells_of_it_and_ends_in_order(self, store, monkeypatch):
+        raised = []
+        monkeypatch.setattr(threading, "excepthook", lambda told: raised.append(told.exc_value))
+        emit(store)
+        submitted = store.submit_events([make_event(store)])
+        store.close()
+        assert len(submitted.result(30)) == 1
+        assert raised == []
+
     def test_transaction_that_broke_is_an_error_and_the_next_call_works(self, store, admin):
         webhook = add_webhook(store)
 

@@ -64,7 +64,7 @@ class _Opened:
             database.schema,
             database.time,
             ready=lambda: database.check(self),
-            emitted=database.emitted,
+            emitted=lambda: database.emitted(self.signals),
         )
         self.store_id: str | None = None
         self.checking = threading.RLock()
@@ -127,9 +127,10 @@ class PostgresDatabase(Database):
     def look_seconds(self) -> tuple[float, float]:
         return self._unchecked().signals.look_seconds()
 
-    def emitted(self) -> None:
+    def emitted(self, signals: Signals | None = None) -> None:
         if not self.watchers:
-            self.notify()
+            # Those of the thread that inserts: what it belongs to may have been closed, and opens no other.
+            (signals or self._unchecked().signals).notify()
         super().emitted()
 
     def notify(self) -> None:
