@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 
 import pytest
 
@@ -114,6 +115,17 @@ def test_an_endpoint_whose_answers_come_in_many_pieces_counts_as_one_that_fails_
     host.emit()
     assert host.dispatcher.drain().delivered == 1
     assert learnt == [(not is_dear, is_dear)]
+
+
+def test_the_place_of_an_answer_in_many_pieces_stays_taken_for_a_while(host, monkeypatch):
+    monkeypatch.setattr("unihooks._delivery.sending._DEAR_SECONDS", 0.5)
+    host.webhook()
+    body = b"1\r\nx\r\n" * 100 + b"0\r\n\r\n"
+    host.receiver.answer(Answer(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body))
+    host.emit()
+    began = time.monotonic()
+    assert host.dispatcher.drain().delivered == 1
+    assert time.monotonic() - began >= 0.5
 
 
 def test_a_connection_that_fails_is_retried(host):

@@ -15,6 +15,7 @@ from unihooks.testing._hostile import Hostile
 from unihooks.testing._transport_contract import send
 from unihooks.transport import exchange
 from unihooks.transport._pool import idle_that_fit
+from unihooks.transport._tls import TLSConnection
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -311,3 +312,20 @@ async def test_those_that_are_not_late_are_not_ended(made):
     transport._asking.add(asking)
     assert transport._sweep() is not None
     transport._asking.discard(asking)
+
+
+async def test_an_answer_in_many_portions_is_read_at_intervals(hostile, made, monkeypatch):
+    portions = []
+    took = TLSConnection.buffer_updated
+
+    def count(connection, nbytes):
+        portions.append(nbytes)
+        took(connection, nbytes)
+
+    monkeypatch.setattr(TLSConnection, "buffer_updated", count)
+    monkeypatch.setattr("unihooks.testing._hostile._DRIP_SECONDS", 0.002)
+    outcome = await send(made(), hostile.url("dripping-chunks"), seconds=SECONDS)
+    assert outcome.status_code == 200
+    assert outcome.warnings == ("the answer came in more than 256 pieces and was cut",)
+    # Three of the handshake, 16 as they come, and those that gathered meanwhile.
+    assert len(portions) < 60

@@ -27,6 +27,7 @@ from unihooks.transport import Exchange, exchange
 _STARTED_TOGETHER = 64
 _STORE_PATIENCE_SECONDS = 0.5
 _CUT_OFF_SECONDS = 0.2
+_DEAR_SECONDS = 1.0
 _NOTHING_SENT = Exchange(error="the request could not be built", duration=0.0)
 _NO_WARNINGS: tuple[str, ...] = ()
 _logger = logging.getLogger("unihooks.worker")
@@ -136,10 +137,21 @@ class Sender:
             # The lease is left to run out: trying again at once would only repeat the error.
             _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
         finally:
-            succeeded, seconds = _experience(answer, begun)
-            self._queues.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
+            if answer is not None and answer.dear:
+                # Such answers take the time of the event loop. While its place stays taken, no other one begins there.
+                asyncio.get_running_loop().call_later(_DEAR_SECONDS, self._free_dear, claimed.endpoint_id)
+            else:
+                seconds = None if answer is None else time.monotonic() - begun
+                succeeded = answer is not None and answer.error is None
+                self._queues.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
             if is_unsent:
                 self.unsent.append(claimed)
+
+    def _free_dear(self, endpoint_id: str) -> None:
+        # The endpoint gets as few places as one that hangs.
+        self._queues.done(endpoint_id, succeeded=False, seconds=math.inf)
+        self.fill_slots()
+        self._want_more()
 
     async def _attempt(self, leased: Leased) -> Exchange | None:
         claimed = leased.claimed
@@ -209,11 +221,3 @@ class Sender:
     def close(self) -> None:
         """Free the threads that render."""
         self._renderer.close()
-
-
-def _experience(answer: Exchange | None, begun: float) -> tuple[bool, float | None]:
-    """Return what the queue of the endpoint learns: whether the attempt succeeded, and after how many seconds."""
-    if answer is None:
-        return False, None
-    # An answer that is dear takes the time of the event loop, so its endpoint gets as few places as one that hangs.
-    return (False, math.inf) if answer.dear else (answer.error is None, time.monotonic() - begun)

@@ -20,6 +20,11 @@ from unihooks.transport._parser import AnswerParser
 _WIRE_BYTES: Final = 64 * 1024
 PLAIN_BYTES: Final = 16 * 1024
 
+# Each portion that is received costs a turn of the event loop, as much as a plain answer. Whoever sends more of them
+# than these is read at intervals, so that the others gather in the meantime.
+_PORTIONS_AT_ONCE: Final = 16
+_GATHERING_SECONDS: Final = 0.1
+
 # More than this does not belong to TLS, so the connection is given up.
 MAX_OVERHEAD_BYTES: Final = 128 * 1024
 
@@ -48,7 +53,7 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_loop", "_parser", "_scratch", "_started", "_transport", "_waiter",
+        "_loop", "_parser", "_portions", "_scratch", "_started", "_transport", "_waiter",
         "closed", "deadline", "ends_at", "idle_until", "key", "on_idle_close", "session_due",
     )  # fmt: skip
 
@@ -59,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         self._parser: AnswerParser | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._started = 0.0
+        self._portions = 0
         self.closed = False
         self.deadline = 0.0
         self.ends_at = 0.0
@@ -73,6 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiter = waiter
         self._parser = parser
         self._started = started
+        self._portions = 0
         self.deadline = deadline
         if self.closed:
             self._fail(ConnectionEnded("the connection was closed before an answer came"))
@@ -120,6 +127,7 @@ class Connection(asyncio.BufferedProtocol):
         """Take the bytes that were read; called by the event loop."""
         if not self.closed:
             self._feed(bytes(self._scratch.wire_view[:nbytes]))
+            self._count_portion()
 
     def eof_received(self) -> bool | None:
         """Handle the peer's end of sending; called by the event loop."""
@@ -142,6 +150,16 @@ class Connection(asyncio.BufferedProtocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
+
+    def _count_portion(self) -> None:
+        self._portions += 1
+        if self._portions > _PORTIONS_AT_ONCE and self._transport is not None and not self.closed:
+            self._transport.pause_reading()
+            self._loop.call_later(_GATHERING_SECONDS, self._go_on_reading)
+
+    def _go_on_reading(self) -> None:
+        if self._transport is not None and not self.closed:
+            self._transport.resume_reading()
 
     def _is_sending(self) -> bool:
         return self._transport is not None and self._transport.get_write_buffer_size() > 0

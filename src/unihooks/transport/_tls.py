@@ -114,6 +114,7 @@ class TLSConnection(Connection):
             self._decrypt()
         elif self._asked or self._wire > MAX_OVERHEAD_BYTES:
             self.close()
+        self._count_portion()
 
     def _go_on(self, ready: asyncio.Future[None]) -> None:
         try:
