@@ -84,7 +84,10 @@ def test_output_that_cannot_be_written_is_one_sentence(command):
 
 
 APP = """
+import atexit
+import gc
 import ssl
+import sys
 from unihooks import Dispatcher, TargetPolicy
 from unihooks.stores import SQLiteStore
 
@@ -92,6 +95,7 @@ def resolve(host, port):
     return ["127.0.0.1"]
 
 def dispatcher():
+    atexit.register(lambda: print(f"frozen: {gc.get_freeze_count() > 1000}", file=sys.stderr))
     context = ssl.create_default_context(cafile="authority.pem")
     return Dispatcher(SQLiteStore("webhooks.db"), targets=TargetPolicy(allow=["127.0.0.0/8"]), ssl_context=context)
 """
@@ -115,6 +119,8 @@ def test_worker_delivers_until_a_signal_and_exits_with_0(tmp_path, number):
             worker.kill()
     assert worker.returncode == 0
     assert "has stopped" in errors
+    # What the application has loaded takes no part in garbage collections.
+    assert "frozen: True" in errors
     assert not output
     value = json.loads(run("deliveries", "list", "--sqlite", tmp_path / "webhooks.db", "--json").stdout)
     assert [one["state"] for one in value["items"]] == ["delivered"]
