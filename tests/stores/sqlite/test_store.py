@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -300,6 +301,19 @@ class TestWriting:
         emit(other, make_event(other))
         other.close()
         assert store.peek().new_events
+
+    def test_a_peek_asks_anew_only_after_another_connection_has_committed(self, store, path):
+        store.now()
+        asked = []
+
+        def look(_tx):
+            asked.append(len(asked))
+            return len(asked)
+
+        assert [store._database.peek(look) for _ in range(3)] == [1, 1, 1]
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("CREATE TABLE theirs (a)")
+        assert [store._database.peek(look) for _ in range(2)] == [2, 2]
 
     def test_a_peek_does_not_wait_for_a_lock(self, store, path):
         store.work()

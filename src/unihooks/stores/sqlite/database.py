@@ -89,10 +89,18 @@ class _Opened:
     _watch: sqlite3.Connection
     emptying: Any = field(factory=threading.RLock)
     _watching: Any = field(factory=threading.RLock)
+    _peeked: dict[Any, tuple[Any, Any]] = field(factory=dict)
 
     def peek(self, work: Callable[[Transaction], T], now: Callable[[], int]) -> T:
+        """Return what a look at the file says; it is the same until another connection commits."""
         with self._watching:
-            return work(SQLiteTransaction(self._watch, now))
+            version = self._watch.execute("PRAGMA main.data_version").fetchone()
+            seen = self._peeked.get(work)
+            if seen is None or seen[0] != version:
+                # The version was read first: what is committed from then on makes the next look a new one.
+                seen = self._peeked[work] = (version, work(SQLiteTransaction(self._watch, now)))
+            found: T = seen[1]
+            return found
 
     def close(self) -> None:
         self.writer.stop()
