@@ -58,9 +58,10 @@ class Destinations:
 
     async def _refresh(self, wanted: Sequence[_Key]) -> dict[_Key, PreparedDestination | Exception]:
         asked = time.monotonic()
-        config_versions = await self.offload(self.store.config_versions, {tenant for _, tenant in wanted})
-        for tenant, config_version in config_versions.items():
-            self._note(tenant, config_version, asked)
+        # What is read anew comes with the config_version.
+        if tenants := {tenant for endpoint_id, tenant in wanted if endpoint_id in self._prepared}:
+            for tenant, config_version in (await self.offload(self.store.config_versions, tenants)).items():
+                self._note(tenant, config_version, asked)
         stale = [endpoint_id for endpoint_id, tenant in wanted if not self._current(endpoint_id, tenant)]
         errors = await self._reload(stale, asked) if stale else {}
         answers = {key: errors.get(key[0]) or self._prepared.get(key[0]) for key in wanted}
