@@ -188,6 +188,8 @@ async def test_what_is_leased_after_everything_was_cancelled_is_released(new_dis
     await asyncio.wait([serving])
     leasing.may_go.set()
 
+    # A store with a thread of its own commits the plan only now.
+    await asyncio.to_thread(wait_for, lambda: dispatcher.stats().oldest_unplanned is None)
     await asyncio.to_thread(wait_for, lambda: dispatcher.stats().in_flight == 0)
     assert (await dispatcher.adrain()).delivered == 20
 

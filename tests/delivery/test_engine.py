@@ -253,7 +253,7 @@ def test_who_emits_without_end_does_not_keep_what_is_due_from_being_looked_for(h
 
 async def test_after_a_fork_a_wake_in_the_child_does_nothing(host):
     async with Engine(host.dispatcher.settings, LIMITS) as engine:
-        engine._pid = -1
+        engine._taker._pid = -1
         host.dispatcher.wake()
         await asyncio.sleep(0)
         assert engine._state.rests

@@ -88,7 +88,7 @@ class JobThread(ABC, Generic[J]):
 
     def add(self, job: J, line: int = 0) -> bool:
         """Queue a job; False if the thread takes no more."""
-        if inside.is_busy:
+        if inside.is_busy and isinstance(job.waiter, OneShot):
             inside.refuse()
         if sys.is_finalizing():
             raise StoreError(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
 
+T = TypeVar("T")
 EmitOutcome = Event | Exception
 
 
@@ -36,6 +37,10 @@ class EventQueue(ABC):
 
     def ready(self) -> None:  # noqa: B027 - few stores have anything to open
         """Open what the first verb would open, which may take a while; `submit_events` then never waits."""
+
+    def submit(self, verb: Callable[..., T], *args: Any) -> Future[T] | None:  # noqa: ARG002 - few stores have one
+        """Begin `plan`, `claim`, `record` or `release` in the store's own thread; None if it has none for it."""
+        return None
 
     @abstractmethod
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:

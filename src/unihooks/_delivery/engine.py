@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,28 +13,23 @@ from typing import Any, Self, TypeVar
 from attrs import frozen
 
 from unihooks._base.threads import Threads
-from unihooks._base.times import SECOND
-from unihooks._contract.leasing import DrainResult, new_token
+from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.destinations import Destinations
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.hooks import Hooks
 from unihooks._delivery.maintenance import Maintenance
-from unihooks._delivery.pacing import ClaimBackoff, Looks
 from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import ResultBatcher
 from unihooks._delivery.sending import Sender
-from unihooks._delivery.work_state import Next, WorkState
+from unihooks._delivery.taking import Taker
+from unihooks._delivery.work_state import WorkState
 from unihooks._management.settings import Settings
 from unihooks._model.log import DeliveryState
-from unihooks.abc import Claimed, Lease, Planned, Recorded, Result, Work
+from unihooks.abc import Recorded, Result
 from unihooks.exceptions import StoreError
 
 T = TypeVar("T")
-L = TypeVar("L", Planned, list[Claimed])
 
-_PLAN_EVENTS = 256
-# A clock of the host's may be moved on, which no timer sees.
-_LONGEST_REST = 0.25
 _POLL_SECONDS = 0.01
 _DRAIN_SECONDS = 0.1
 _STORE_PATIENCE_SECONDS = 0.5
@@ -65,19 +59,15 @@ class Engine:
         self._limits = limits
         self._queues = EndpointQueues(limits.concurrency, limits.per_endpoint)
         self._state = WorkState()
-        self._backoff = ClaimBackoff()
-        self._plan_backoff = ClaimBackoff()
-        self._looks = Looks()
-        self._leasing: Future[Any] | None = None
-        self._is_aborted = False
-        self._planned = self._delivered = self._failed = 0
+        self._is_aborted = self._is_draining = False
+        self._delivered = self._failed = 0
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._threads = Threads(_STORE_THREADS, "unihooks-store-call")
         self._transport = self._settings.new_transport()
         self._hooks = Hooks(self._settings, self._state.moved)
-        self._results = ResultBatcher(self._store, self.offload, self._on_recorded)
+        self._results = ResultBatcher(self._store, self.write, self._on_recorded)
         self._maintenance = Maintenance(self._settings, self.offload)
         self._sender = Sender(
             settings=self._settings,
@@ -90,8 +80,17 @@ class Engine:
             renderer=Renderer(self._store, self.offload),
         )
         self._recording = asyncio.create_task(self._results.run())
-        self._pid = os.getpid()
-        self._unwatch = self._store.watch(self)
+        self._taker = Taker(
+            settings=self._settings,
+            lease_seconds=self._limits.lease,
+            worker_id=self._maintenance.worker_id,
+            queues=self._queues,
+            state=self._state,
+            sender=self._sender,
+            calls=self,
+            chores_due=self._maintenance.is_due,
+        )
+        self._unwatch = self._store.watch(self._taker)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -101,7 +100,7 @@ class Engine:
                 await self._finish()
         finally:
             # Also when a second cancellation cuts the ordered end short.
-            self._leave_late_answer()
+            self._taker.leave_late_answer()
             self._recording.cancel()
             self._hooks.close()
             self._sender.close()
@@ -119,31 +118,13 @@ class Engine:
         """Leave out the ordered end; who calls this cancels the engine's task as well."""
         self._is_aborted = True
 
-    # What the store tells, in any thread; after a fork it concerns the parent alone.
+    async def write(self, verb: Callable[..., T], *args: Any) -> T:
+        """Run a verb of the store that writes, in a thread of the store's or of the engine's."""
+        return await asyncio.wrap_future(self.begin(verb, *args))
 
-    def emitted(self) -> None:
-        """Plan what was inserted here."""
-        # Waking an event loop is a system call, and many may emit before it has looked.
-        if os.getpid() == self._pid and self._state.begin_waking():
-            self._in_loop(self._state.emitted)
-
-    def changed(self) -> None:
-        """Look for what another process has left."""
-        if os.getpid() == self._pid:
-            self._in_loop(self._state.changed)
-
-    def expected(self) -> None:
-        """Look repeatedly for what a host is about to commit."""
-        if os.getpid() == self._pid:
-            self._in_loop(self._expect)
-
-    def _in_loop(self, function: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function)
-
-    def _expect(self) -> None:
-        self._looks.expect(time.monotonic(), self._store.look_seconds())
-        self._state.moved()
+    def begin(self, verb: Callable[..., T], *args: Any) -> Future[T]:
+        """Begin what `write` runs."""
+        return self._store.submit(verb, *args) or self._threads.submit(verb, *args)
 
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
         """Run a blocking call in one of the engine's threads."""
@@ -164,24 +145,23 @@ class Engine:
 
     async def drain(self, timeout: float) -> DrainResult:
         """Plan what is new and attempt what is due; return when nothing of it is left, or at the timeout."""
+        self._is_draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._drain_until(time.monotonic() + timeout)
         await self._finish()
-        return DrainResult(self._planned, self._sender.attempted, self._delivered, self._failed)
+        return DrainResult(self._taker.planned, self._sender.attempted, self._delivered, self._failed)
 
     async def _drain_until(self, end: float) -> None:
         await self._maintenance.once()
         while time.monotonic() < end:
-            self._backoff.end()
-            self._plan_backoff.end()
-            self._state.changed()
-            await self._take_work()
+            await self._taker.look_everywhere()
+            await self._release_unsent()
             if self._queues.load or self._results.unrecorded or self._hooks.busy:
                 # A hook may emit, and that is to be planned too.
                 self._results.hurry()
                 await self._state.wait(min(_DRAIN_SECONDS, max(0.0, end - time.monotonic())))
-            elif not await self._is_work_left():
+            elif not await self._taker.is_work_left():
                 break
             elif self._state.new_events:
                 # Another transaction holds them.
@@ -196,7 +176,7 @@ class Engine:
     async def _work_once(self) -> None:
         try:
             await self._take_work()
-            await self._rest()
+            await self._taker.rest()
             await self._maintenance.when_due()
         except StoreError as error:
             _logger.error("the store cannot be used, trying again: %s", error)  # noqa: TRY400
@@ -207,126 +187,11 @@ class Engine:
             await asyncio.sleep(_STORE_PATIENCE_SECONDS)
 
     async def _take_work(self) -> None:
-        taken = self._state.take_next()
-        if taken is Next.PLAN:
-            await self._plan()
-        # Who emits without end must not hide what others leave.
-        if taken is Next.LOOK or self._looks.is_due(time.monotonic()):
-            await self._look()
-        if self._is_plannable():
-            await self._plan()
-        if self._is_claimable():
-            await self._claim()
+        await self._taker.take()
         await self._release_unsent()
 
-    async def _look(self) -> None:
-        work = self._peek()
-        if work is None:
-            self._note(await self.offload(self._store.work))
-
-    def _peek(self) -> Work | None:
-        """Look without a thread, where the store can."""
-        self._looks.looked(time.monotonic(), self._store.look_seconds())
-        work = self._store.peek()
-        if work is not None:
-            self._note(work)
-        return work
-
-    def _note(self, work: Work) -> None:
-        self._state.new_events, self._state.next_due = work.new_events, work.next_due
-        if work.new_events:
-            self._looks.expect(time.monotonic(), self._store.look_seconds())
-
-    async def _plan(self) -> None:
-        lease, start_by = self._new_lease()
-        most = self._settings.limits.deliveries_per_event
-        planned = await self._leased(self._store.plan, lease, self._queues.capacity(planning=True), _PLAN_EVENTS, most)
-        self._planned += planned.events
-        self._sender.start(planned.claimed, start_by)
-        self._state.new_events = planned.more
-        if planned.claimed:
-            self._state.due_by(self._store.now() + round(lease.seconds * SECOND))
-        if planned.deliveries > len(planned.claimed):
-            self._state.due_by(self._store.now())
-        if planned.more or planned.deliveries > len(planned.claimed):
-            # Those of this process's events that it cannot send itself.
-            self._store.wake(here=False)
-        if planned.events or planned.deliveries:
-            self._plan_backoff.found()
-        elif planned.more:
-            # Another transaction holds these events, or their planning failed: they are tried again soon, then rarely.
-            self._plan_backoff.found_nothing(time.monotonic())
-            self._plan_backoff.shorten()
-        else:
-            # Whoever woke this worker meant something else, as a replay.
-            self._state.changed()
-
-    async def _claim(self) -> None:
-        capacity = self._queues.capacity()
-        if capacity.total == 0:
-            self._backoff.had_no_capacity(time.monotonic())
-            return
-        lease, start_by = self._new_lease()
-        claimed = await self._leased(self._store.claim, lease, capacity)
-        self._sender.start(claimed, start_by)
-        if claimed:
-            self._backoff.found()
-            self._state.changed()
-        else:
-            # What is due finds no capacity here, or another worker was faster.
-            self._backoff.found_nothing(time.monotonic())
-
-    async def _leased(self, call: Callable[..., L], *args: Any) -> L:
-        """Await a call that leases deliveries; what it leases is released if its answer comes after the end."""
-        self._leasing = leasing = self._threads.submit(call, *args)
-        try:
-            answer = await asyncio.wrap_future(leasing)
-        except Exception:
-            self._leasing = None
-            raise
-        self._leasing = None
-        return answer
-
-    def _is_plannable(self) -> bool:
-        return self._state.new_events and self._plan_backoff.is_over(time.monotonic())
-
-    def _is_claimable(self) -> bool:
-        next_due = self._state.next_due
-        is_due = next_due is not None and next_due <= self._store.now()
-        return is_due and self._backoff.is_over(time.monotonic())
-
-    async def _is_work_left(self) -> bool:
-        self._note(await self.offload(self._store.work))
-        return self._state.new_events or self._is_claimable()
-
-    def _new_lease(self) -> tuple[Lease, float]:
-        # The clock is read before the store is asked, so the lease ends here no later than there.
-        start_by = time.monotonic() + self._limits.lease - self._settings.deadline
-        return Lease(token=new_token(self._maintenance.worker_id), seconds=self._limits.lease), start_by
-
-    async def _rest(self) -> None:
-        while self._state.rests:
-            if self._looks.is_due(time.monotonic()) and self._peek() is None:
-                self._state.changed()
-                return
-            if self._is_plannable() or self._is_claimable() or self._sender.unsent or self._maintenance.is_due():
-                return
-            await self._state.wait(self._rest_seconds())
-
-    def _rest_seconds(self) -> float:
-        """Return how long nothing is to be done, unless something happens."""
-        now, state = time.monotonic(), self._state
-        until = min(self._looks.next, now + _LONGEST_REST)
-        if state.new_events:
-            until = min(until, self._plan_backoff.until)
-        if state.next_due is not None:
-            due_in = (state.next_due - self._store.now()) / SECOND
-            until = min(until, max(now + due_in, self._backoff.until))
-        return max(0.0, until - now)
-
     def _want_more(self) -> None:
-        self._backoff.shorten()
-        self._state.moved()
+        self._taker.want_more()
 
     # Recording and ending.
 
@@ -338,16 +203,17 @@ class Engine:
         self._sender.recorded_closing({one.claimed.endpoint_id for one in results if one.disable or one.wait_us})
         self._sender.fill_slots()
         self._hooks.recorded(kept, recorded)
-        for result in kept:
-            if result.state is DeliveryState.PENDING:
-                self._state.due_by(self._store.now() + (result.retry_in_us or 0))
-        self._state.moved()
+        retries = [one.retry_in_us or 0 for one in kept if one.state is DeliveryState.PENDING]
+        if retries:
+            self._state.due_by(self._store.now() + min(retries))
+        if retries or self._sender.unsent or self._is_draining:
+            self._state.moved()
 
     async def _release_unsent(self) -> None:
         unsent, self._sender.unsent = self._sender.unsent, []
         if unsent:
             try:
-                await self.offload(self._store.release, unsent)
+                await self.write(self._store.release, unsent)
             except (StoreError, asyncio.CancelledError):
                 self._sender.unsent += unsent
                 raise
@@ -364,32 +230,10 @@ class Engine:
             async with asyncio.timeout_at(end - _LAST_SECONDS / 2):
                 await self._results.finish()
                 with contextlib.suppress(StoreError):
-                    await self._take_late_answer()
+                    await self._taker.take_late_answer()
                 with contextlib.suppress(StoreError):
                     await self._release_unsent()
                 await self._maintenance.finish()
         if self._results.unrecorded:
             _logger.error("%d results could not be recorded in time and are sent again", self._results.unrecorded)
         await self._hooks.finish(min(_HOOKS_SECONDS, max(0.0, end - self._loop.time())))
-
-    async def _take_late_answer(self) -> None:
-        """Wait for what was being leased when the end came."""
-        if self._leasing is not None and not self._leasing.cancelled():
-            answer = await asyncio.shield(asyncio.wrap_future(self._leasing))
-            self._leasing = None
-            self._sender.unsent += _leased_in(answer)
-
-    def _leave_late_answer(self) -> None:
-        """Let the thread that leases release what it gets, if nobody waits for it any more."""
-        if self._leasing is not None:
-            self._leasing.add_done_callback(self._release_late)
-
-    def _release_late(self, leasing: Future[Any]) -> None:
-        # The lease runs out if this fails, too.
-        with contextlib.suppress(Exception):
-            if not leasing.cancelled():
-                self._store.release(_leased_in(leasing.result()))
-
-
-def _leased_in(answer: Planned | list[Claimed]) -> list[Claimed]:
-    return list(answer.claimed if isinstance(answer, Planned) else answer)

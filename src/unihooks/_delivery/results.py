@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 
@@ -111,6 +111,7 @@ class ResultBatcher:
     _results: list[Result] = field(factory=list)
     _some: asyncio.Event = field(factory=asyncio.Event)
     _urgent: asyncio.Event = field(factory=asyncio.Event)
+    _quiet_at: float = 0.0
 
     def add(self, attempted: Attempted | Unsent) -> None:
         """Take an attempt that has ended, or could not begin."""
@@ -144,11 +145,14 @@ class ResultBatcher:
                 self._results += batch
                 self._some.set()
                 raise
+            self._quiet_at = time.monotonic() + _GATHER_SECONDS
 
     async def _gather(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GATHER_SECONDS):
-                await self._urgent.wait()
+        """Wait for a crowd, unless nothing came of late: a result alone is recorded at once."""
+        if time.monotonic() < self._quiet_at:
+            timer = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._urgent.set)
+            await self._urgent.wait()
+            timer.cancel()
         self._urgent.clear()
 
     def _take(self) -> list[Result]:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unihooks._base.per_process import PerProcess, inside
+from unihooks._contract.planning import NewEvent
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.emitter import Emitter
 from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
@@ -16,9 +17,9 @@ from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.prepared import called
 from unihooks.stores.postgres.signals import Signals
 from unihooks.stores.postgres.time import ServerClock, steady
-from unihooks.stores.postgres.transaction import NOW, STATEMENTS, PostgresTransaction, Schema, fetch_sets
+from unihooks.stores.postgres.transaction import NOW, PostgresTransaction, Schema
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate
-from unihooks.stores.sql.transaction import Call, Database, Submission, Transaction
+from unihooks.stores.sql.transaction import Call, Database, Outcome, Submission, Transaction
 
 if TYPE_CHECKING:
     import psycopg
@@ -64,6 +65,7 @@ class _Opened:
             database.schema,
             database.time,
             ready=lambda: database.check(self),
+            inserted=database.inserted,
             emitted=lambda: database.emitted(self.signals),
         )
         self.store_id: str | None = None
@@ -78,10 +80,22 @@ class _Opened:
 class PostgresDatabase(Database):
     """The database at `dsn`; each transaction has a connection that nobody else uses meanwhile.
 
-    `lost` is told when it is opened, since what is remembered of it may no longer be so, as after a fork.
+    `inserted` is told of events that are committed; `lost` when it is opened, since what is remembered of it may no
+    longer be so, as after a fork.
     """
 
-    def __init__(self, dsn: str, schema: str, *, migrate: bool, size: int, lost: Callable[[], None]) -> None:
+    has_round_trips = True
+
+    def __init__(
+        self,
+        dsn: str,
+        schema: str,
+        *,
+        migrate: bool,
+        size: int,
+        inserted: Callable[[Sequence[NewEvent]], None],
+        lost: Callable[[], None],
+    ) -> None:
         super().__init__()
         self.schema = Schema(schema)
         self._place = Place(f"the schema {self.schema.quoted}", "schema")
@@ -90,6 +104,7 @@ class PostgresDatabase(Database):
         self._size = size
         self._migrates = migrate
         self._process = PerProcess(self._start)
+        self.inserted = inserted
         self._lost = lost
 
     @property
@@ -113,6 +128,18 @@ class PostgresDatabase(Database):
                 if not (tries_left and is_transient(error)):
                     raise explained(error) from error
         raise AssertionError  # pragma: no cover
+
+    def at_once(self, calls: Sequence[Call], *, synced: bool = True) -> list[Outcome] | None:
+        begin = _WRITE if synced else _WRITE_UNSYNCED
+        with suppress(driver().Error), self._open().pool.lent() as connection:
+            try:
+                tx = PostgresTransaction(connection, self.schema, 0)
+                return tx.between(_begun(connection, begin), calls, ["COMMIT"])[:-1]
+            except BaseException:
+                with suppress(driver().Error):
+                    connection.execute("ROLLBACK")
+                raise
+        return None
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         return self._reading(lambda pool: self._transaction(pool, _READ), work)
@@ -239,16 +266,16 @@ class PostgresDatabase(Database):
         self, connection: psycopg.Connection[Any], begin: Sequence[str], opening: Sequence[Call]
     ) -> PostgresTransaction:
         before = steady()
-        first, *settings = begin
         tx = PostgresTransaction(connection, self.schema, 0, own_times=self.time.clock is not None)
-        calls = [call for call in opening if STATEMENTS[call.name].text]
-        # All in one message, and so in one round trip.
-        texts = [called(connection, text) for text in settings]
-        texts += [tx.mogrified(call) for call in calls]
-        sets = fetch_sets(connection, ";".join([first, *texts, called(connection, _NOW)]))
-        [(told,)] = sets[-1].rows
-        tx.opening = sets[1 + len(settings) : -1]
+        *tx.opening, last = tx.between(_begun(connection, begin), opening, [called(connection, _NOW)])
+        [(told,)] = last.rows
         if self.time.clock is None:
             self.time.learn(told, before)
         tx.now = told if self.time.clock is None else self.time.now()
         return tx
+
+
+def _begun(connection: psycopg.Connection[Any], begin: Sequence[str]) -> list[str]:
+    """Return the texts that begin a transaction."""
+    first, *settings = begin
+    return [first, *(called(connection, text) for text in settings)]

@@ -35,13 +35,21 @@ _BEGIN = (
 class Emitter:
     """One queue for plain events, and one for those with keys, which may have to wait for a host's transaction.
 
-    `ready` is called before anything is inserted, `emitted` when something was.
+    `ready` is called before anything is inserted, `inserted` with plain events that were, `emitted` after all.
     """
 
     def __init__(
-        self, pool: Pool, schema: Schema, clock: ServerClock, *, ready: Callable[[], None], emitted: Callable[[], None]
+        self,
+        pool: Pool,
+        schema: Schema,
+        clock: ServerClock,
+        *,
+        ready: Callable[[], None],
+        inserted: Callable[[Sequence[NewEvent]], None],
+        emitted: Callable[[], None],
     ) -> None:
-        self.pool, self.schema, self.clock, self.ready, self.emitted = pool, schema, clock, ready, emitted
+        self.pool, self.schema, self.clock = pool, schema, clock
+        self.ready, self.inserted, self.emitted = ready, inserted, emitted
         self._plain = _Queue(self, _insert_plain)
         self._keyed = _Queue(self, _insert_with_keys)
 
@@ -110,7 +118,7 @@ class _Queue(JobThread[Submission]):
         own_times = clock.clock is not None
         try:
             tx = PostgresTransaction(self._connection, self._emitter.schema, 0)
-            outcomes, told = self._insert(tx, events, own_times=own_times, repeated=repeated)
+            outcomes, told = self._insert(tx, events, self._emitter, own_times=own_times, repeated=repeated)
         except BaseException:
             self._close()
             raise
@@ -120,12 +128,13 @@ class _Queue(JobThread[Submission]):
 
 
 def _insert_plain(
-    tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool, repeated: bool
+    tx: PostgresTransaction, events: Sequence[NewEvent], emitter: Emitter | None, *, own_times: bool, repeated: bool
 ) -> tuple[list[EmitOutcome], int | None]:
     """Insert events without keys in one statement that commits by itself; return the server's time, too.
 
     `own_times` keeps the times that the events have. `repeated` says that
-    they may be there already, from a call whose answer was lost.
+    they may be there already, from a call whose answer was lost. The emitter
+    is told of those that are committed.
     """
     if repeated:
         return _insert_again(tx, events, own_times=own_times), None
@@ -133,15 +142,18 @@ def _insert_plain(
     # Larger ones are not prepared: to write them into the text takes longer than to parse and plan a statement.
     is_small = sum(len(one.body) for one in events) <= _FEW_BYTES
     found = tx.pipeline(Call("add_events", rows))[0].rows if is_small else tx.fetch("add_events", rows)
-    if own_times:
-        return events_of(events), None
-    told: int = found[0][0]
-    return events_of([evolve(event, created_at=told) for event in events]), told
+    told: int | None = None if own_times else found[0][0]
+    if told is not None:
+        events = [evolve(event, created_at=told) for event in events]
+    if emitter is not None:
+        emitter.inserted(events)
+    return events_of(events), told
 
 
 def _insert_with_keys(
     tx: PostgresTransaction,
     events: Sequence[NewEvent],
+    _emitter: Emitter,
     *,
     own_times: bool,
     repeated: bool,
@@ -150,7 +162,7 @@ def _insert_with_keys(
     plain = [event for event in events if event.idempotency_key is None]
     keyed = [event for event in events if event.idempotency_key is not None]
     tx.execute(_BEGIN)
-    inserted = iter(_insert_plain(tx, plain, own_times=own_times, repeated=repeated)[0] if plain else ())
+    inserted = iter(_insert_plain(tx, plain, None, own_times=own_times, repeated=repeated)[0] if plain else ())
     found = iter(insert_keyed(tx, keyed, own_times=own_times))
     tx.execute("COMMIT")
     return [next(inserted if event.idempotency_key is None else found) for event in events], None

@@ -36,6 +36,7 @@ class PostgresStore(HostStore):
             _checked_schema(schema),
             migrate=migrate,
             size=_checked_size(max_connections),
+            inserted=planner.keep,
             lost=planner.forget,
         )
         statement = self._postgres.schema.renamed(STATEMENTS["add_event_on_host"].text)

@@ -107,12 +107,17 @@ class PostgresTransaction(Transaction):
             return max(cursor.execute(text.encode(), self._parameters(name, rows, values) or None).rowcount, 0)
 
     def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:
+        return self.between(self._prefix, calls, ["COMMIT"] if commit else [])[: len(calls)]
+
+    def between(self, first: Sequence[str], calls: Sequence[Call], last: Sequence[str]) -> list[Outcome]:
+        """Run calls between other texts, all in one message; return the outcomes of the calls and the last texts."""
         made = [call for call in calls if not (call.rows is not None and not call.rows) and STATEMENTS[call.name].text]
-        texts = [self.mogrified(call) for call in made]
-        parts = [*self._prefix, *texts, "COMMIT"] if commit else [*self._prefix, *texts]
-        outcomes = iter(fetch_sets(self._connection, ";".join(parts))[len(self._prefix) :] if texts or commit else ())
-        done = {id(call): next(outcomes) for call in made}
-        return [done.get(id(call), _NOTHING) for call in calls]
+        if not made and not last:
+            return [_NOTHING] * len(calls)
+        parts = [*first, *map(self.mogrified, made), *last]
+        outcomes = fetch_sets(self._connection, ";".join(parts))[len(first) :]
+        done = dict(zip(map(id, made), outcomes, strict=False))
+        return [done.get(id(call), _NOTHING) for call in calls] + outcomes[len(made) :]
 
     def query(self, text: str, selection: Selection, /) -> list[Row]:
         return self._fetch(self._schema.placed(text), {**_adapted(selection.values), "limit": selection.limit})

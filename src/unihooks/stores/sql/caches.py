@@ -61,6 +61,11 @@ class Subscribers:
         page = self._page(tx, (event.tenant, event.product, event.event_type, after), config_version)
         return page.subscribers if page.is_last else None
 
+    def known(self, event: NewEvent) -> tuple[int, list[Subscriber]] | None:
+        """Return the configuration version and all subscribers as they were read last, None unless that is kept."""
+        version, page = self._cache.get((event.tenant, event.product, event.event_type, ""), (0, None))
+        return (version, page.subscribers) if page is not None and page.is_last else None
+
     def _page(self, tx: Transaction, key: _Key, config_version: int) -> _Page:
         with self._lock:
             kept = self._cache.get(key)
@@ -122,6 +127,12 @@ class RecentEvents:
             self._size += len(event.body) + _BYTES_AROUND_A_BODY
         if self._size > _MOST_BYTES:
             self.forget()
+
+    def few(self, most: int) -> list[NewEvent]:
+        """Return all that are here, none if they are more than `most`."""
+        events = self._events
+        # One step of the interpreter, since others keep more meanwhile.
+        return list(events.values()) if len(events) <= most else []
 
     def take(self, tenant: str, event_id: str) -> NewEvent | None:
         """Return the event if it is here, and keep it no longer."""

@@ -9,7 +9,7 @@ from attrs import define, field
 from unihooks._base.ids import new_ids
 from unihooks._base.times import SECOND
 from unihooks._contract.planning import Match, NewEvent
-from unihooks.abc import Capacity, Claimed, Lease
+from unihooks.abc import Capacity, Claimed, Lease, Planned
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 
@@ -78,6 +78,11 @@ class NewDeliveries:
             return None
         made = [(row[0], row[1]) for row in (*self.leased, *self.waiting)]
         return {row[0] for row in tx.fetch("existing_deliveries", made)}
+
+    def planned(self, events: int, kept: set[str] | None, *, more: bool) -> Planned:
+        """Return what planning so many events has come to; `kept` is what `kept` returned."""
+        claimed = self.claimed if kept is None else [one for one in self.claimed if one.id in kept]
+        return Planned(events=events, deliveries=len(self if kept is None else kept), claimed=claimed, more=more)
 
     @property
     def _until(self) -> int:

@@ -26,6 +26,8 @@ _BYTES_PER_PLAN = 8 * 1024 * 1024
 _SECONDS_OF_MATCHING = 0.05
 _MATCHED_BETWEEN_LOOKS = 8
 _MOST_TRIES = 5
+_MOST_AT_ONCE = 16
+_AT_ONCE_PER_EVENT = 16
 # What is found of an event where its content is looked up apart, if it is not in memory.
 _BARE = 5
 _TENANT = itemgetter(0)
@@ -107,12 +109,48 @@ class Planner:
         """Plan up to `limit` new events; `capacity` is left as it is."""
         self._recent_events.is_wanted = True
         self._most_per_event = most_per_event
+        if database.has_round_trips and (planned := self._plan_recent(database, lease, capacity.copy())) is not None:
+            return planned
         after = self._after
         # The sync of what is recorded later covers this, too: a server that crashes before loses no more of the
         # plan than what was in flight or not yet recorded, and that goes out again in any case.
         return database.write(
             lambda tx: self._plan(tx, lease, capacity.copy(), limit, after), _finding(after, limit), synced=False
         )
+
+    def _plan_recent(self, database: Database, lease: Lease, capacity: Capacity) -> Planned | None:
+        """Plan what this process has just emitted in one round trip, if all that it takes is known here.
+
+        None where it is not, or where anything has changed.
+        """
+        events = self._recent_events.few(_MOST_AT_ONCE)
+        known = [one for event in events if (one := self._subscribers.known(event)) is not None]
+        if not known or len(known) < len(events) or max(map(_endpoints, known)) > _AT_ONCE_PER_EVENT:
+            return None
+        now = database.time.now()
+        versions = {event.tenant: version for event, (version, _) in zip(events, known, strict=True)}
+        made = NewDeliveries(lease, capacity, now, sum(map(_endpoints, known)))
+        for event, (version, subscribers) in zip(events, known, strict=True):
+            made.add(event, plan_event(event, subscribers, now=now), _open_lanes(subscribers), version)
+        keys, configuration = [(event.tenant, event.id) for event in events], list(versions.items())
+        outcomes = database.at_once(
+            [
+                Call("mark_new_events", keys, {"count": len(keys)}),
+                Call("share_configuration", values={"tenants": list(versions)}),
+                Call("hold_configuration", configuration, {"count": len(configuration), "now": now}),
+                *made.calls(),
+                *lowering(made.due),
+            ],
+            synced=False,
+        )
+        for key in keys:
+            # What could not be planned is read again.
+            self._recent_events.take(*key)
+        if outcomes is None:
+            return None
+        kept = database.ask(lambda tx: made.kept(tx, outcomes[3:5])) if len(made) else None
+        # Others tell of events of theirs.
+        return made.planned(len(events), kept, more=False)
 
     def _plan(self, tx: Transaction, lease: Lease, capacity: Capacity, limit: int, after: str) -> Planned:
         found, _, versions = tx.opening
@@ -132,13 +170,8 @@ class Planner:
         first, second, *_, more = tx.pipeline(
             *made.calls(), *_marking(chosen, tx.now), *lowering(made.due), Call("more_new_events"), commit=True
         )
-        kept = made.kept(tx, (first, second))
-        return Planned(
-            events=sum(item.cursor is None and item.failure is None for item in chosen),
-            deliveries=len(made) if kept is None else len(kept),
-            claimed=made.claimed if kept is None else [one for one in made.claimed if one.id in kept],
-            more=bool(more.rows),
-        )
+        whole = sum(item.cursor is None and item.failure is None for item in chosen)
+        return made.planned(whole, made.kept(tx, (first, second)), more=bool(more.rows))
 
     def _choose(self, tx: Transaction, found: Sequence[Row], limit: int) -> list[_Chosen]:
         rows = list(round_robin(found, _TENANT))[:limit]
@@ -289,6 +322,10 @@ def _waiting_lanes(tx: Transaction, chosen: Iterable[_Chosen], tenants: set[str]
     if not endpoint_ids:
         return frozenset()
     return frozenset(row[0] for row in tx.fetch("waiting_lanes", endpoints=list(endpoint_ids), now=tx.now))
+
+
+def _endpoints(known: tuple[int, list[Subscriber]]) -> int:
+    return sum(len(one.endpoints) for one in known[1])
 
 
 def _open_lanes(subscribers: Iterable[Subscriber]) -> frozenset[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 
-from attrs import define
+from attrs import define, evolve
 
 from unihooks._model.log import DeliveryState
 from unihooks.abc import FAILING_LIMIT_US, FAILING_SILENCE_US, FAILING_TOO_LONG, AttemptRow, Recorded, Result
@@ -43,6 +43,16 @@ class _Health:
         is_certain = attempt.number > 1 or result.state is DeliveryState.FAILED
         too_long = is_certain and now - self.failing_since >= FAILING_LIMIT_US
         return result.disable or (FAILING_TOO_LONG if too_long else None)
+
+
+def calls_if_delivered(results: Sequence[Result], now: int) -> list[Call]:
+    """Return the calls that record results that all are deliveries, and all still held; none where some are not."""
+    delivered, others = _split(results)
+    if others:
+        return []
+    calls = [evolve(_delivering(delivered), name="deliver_all"), *_succeeding(delivered, now)]
+    calls[0].values = {"count": len(delivered)}
+    return calls
 
 
 def opening(results: Sequence[Result]) -> list[Call]:

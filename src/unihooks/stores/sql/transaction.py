@@ -204,6 +204,7 @@ class Database(ABC):
     """
 
     time: StoreClock
+    has_round_trips = False
 
     def __init__(self) -> None:
         self.watchers: set[Watcher] = set()
@@ -229,6 +230,18 @@ class Database(ABC):
         `opening` are calls that begin the transaction and cost no round trip
         of their own. One that is not `synced` reaches the disk with the next that is, or within a second.
         """
+
+    def at_once(self, calls: Sequence[Call], *, synced: bool = True) -> list[Outcome] | None:  # noqa: ARG002 - as above
+        """Run calls as a whole transaction in one round trip.
+
+        An empty call has no outcome of its own. None if that brings nothing here or has failed, as where a statement
+        has not found all that it asks for: then nothing has happened that `write` would not find.
+        """
+        return None
+
+    def submit(self, call: Callable[[], T], *, synced: bool) -> Future[T] | None:  # noqa: ARG002 - few have a thread
+        """Run a call that writes in the thread that writes, all of it in one transaction; None if there is none."""
+        return None
 
     @abstractmethod
     def read(self, work: Callable[[Transaction], T]) -> T:

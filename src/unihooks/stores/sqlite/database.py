@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from weakref import WeakSet
 
 from attrs import field, frozen
 
+from unihooks._base.jobs import OneShot
 from unihooks._base.per_process import PerProcess
 from unihooks._contract.planning import NewEvent
 from unihooks.exceptions import StoreError
@@ -22,7 +24,7 @@ from unihooks.stores.sql.schema import Migrations, Place, check, migrate, versio
 from unihooks.stores.sql.transaction import Call, Database, StoreClock, Submission, Transaction
 from unihooks.stores.sqlite.errors import explaining, is_busy, no_tables, retrying
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
-from unihooks.stores.sqlite.writer import Writer
+from unihooks.stores.sqlite.writer import Work, Writer
 
 _READERS_KEPT = 4
 _PATIENCE = 5.0
@@ -138,6 +140,8 @@ class SQLiteDatabase(Database):
         self._process = PerProcess(self._start)
         self._id_seen: str | None = None
         self._is_utf8 = True
+        # What the thread that writes does within a transaction of its own is part of that.
+        self._lent: dict[int, sqlite3.Connection] = {}
         self._forking = False
         _databases.add(self)
 
@@ -179,16 +183,35 @@ class SQLiteDatabase(Database):
                     return None
                 raise
 
-    def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:  # noqa: ARG002 - each commit is synced
+    def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:
         def begun(connection: sqlite3.Connection) -> T:
             tx = SQLiteTransaction(connection, self.time.now, is_utf8=self._is_utf8)
             tx.opening = tx.pipeline(*opening)
             return work(tx)
 
-        while (one_shot := (opened := self._open()).writer.call(begun)) is None:
-            self._process.close(opened)
-        done: T = one_shot.result()
+        lent = self._lent.get(threading.get_ident())
+        if lent is not None:
+            return begun(lent)
+        waiter = OneShot()
+        self._queue(begun, waiter, is_synced=synced)
+        done: T = waiter.result()
         return done
+
+    def submit(self, call: Callable[[], T], *, synced: bool) -> Future[T]:
+        def run(connection: sqlite3.Connection) -> T:
+            self._lent[threading.get_ident()] = connection
+            try:
+                return call()
+            finally:
+                self._lent.clear()
+
+        waiter: Future[T] = Future()
+        self._queue(run, waiter, is_synced=synced)
+        return waiter
+
+    def _queue(self, work: Work, waiter: Future[Any] | OneShot, *, is_synced: bool) -> None:
+        while not (opened := self._open()).writer.call(work, waiter, is_synced=is_synced):
+            self._process.close(opened)
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         with explaining(self.path), self._open().readers.lent() as connection:

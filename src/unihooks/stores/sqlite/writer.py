@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from operator import attrgetter
@@ -31,6 +32,7 @@ _LOOK_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 5.0
 _PAUSE_MS = 200
 _BUSY_AGAIN_SECONDS = 0.0005
+_FULL = 2
 # Emits wait for at most this much other work, in seconds, besides the piece that is running.
 _PATIENCE = 0.002
 
@@ -38,11 +40,12 @@ _PATIENCE = 0.002
 class _Job:
     """What is to be done in the transaction, and who waits for its outcome."""
 
-    __slots__ = ("outcome", "task", "waiter")
+    __slots__ = ("is_synced", "outcome", "task", "waiter")
 
-    def __init__(self, task: Any, waiter: Future[list[EmitOutcome]] | OneShot) -> None:
+    def __init__(self, task: Any, waiter: Future[Any] | OneShot, *, is_synced: bool = True) -> None:
         self.task = task
         self.waiter = waiter
+        self.is_synced = is_synced
         self.outcome: Any = None
 
 
@@ -67,6 +70,8 @@ class Writer(JobThread[_Job]):
         # time, that is many times what the lock is held for.
         self._busy_seconds = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1_000
         connection.execute("PRAGMA busy_timeout = 0")
+        self._may_spare_syncs = connection.execute("PRAGMA main.synchronous").fetchone()[0] == _FULL
+        self._is_syncing = True
         self._path = path
         self._log = f"{path}-wal"
         self._file_open = _file_at(path)
@@ -81,10 +86,12 @@ class Writer(JobThread[_Job]):
         """Queue events for insertion; False if the writer has been stopped."""
         return self.add(_Job(submission.events, submission.waiter))
 
-    def call(self, work: Work) -> OneShot | None:
-        """Queue a function of the connection for a thread that will wait; None if the writer has been stopped."""
-        waiter = OneShot()
-        return waiter if self.add(_Job(work, waiter), line=1) else None
+    def call(self, work: Work, waiter: Future[Any] | OneShot, *, is_synced: bool) -> bool:
+        """Queue a function of the connection; False if the writer has been stopped.
+
+        One that need not be synced reaches the disk with the next that is.
+        """
+        return self.add(_Job(work, waiter, is_synced=is_synced), line=1)
 
     def _work(self) -> None:
         has_inserted = False
@@ -115,12 +122,12 @@ class Writer(JobThread[_Job]):
             capacity -= len(self._taken[-1].task)
         has_inserted = bool(self._taken)
         if has_inserted:
-            self._begin()
+            self._begin(is_synced=True)
             self._insert(self._taken)
-        while self._calls and self._take(self._calls):
+        while self._calls and self._may_join(self._calls) and self._take(self._calls):
             alone = len(self._taken) == 1
             if alone:
-                self._begin()
+                self._begin(is_synced=any(job.is_synced for job in (*self._taken, *self._calls)))
             self._call(self._taken[-1], alone=alone)
             if time.monotonic() > deadline:
                 break
@@ -128,9 +135,18 @@ class Writer(JobThread[_Job]):
             self._connection.execute("COMMIT")
         return has_inserted
 
-    def _begin(self) -> None:
+    def _may_join(self, calls: deque[_Job]) -> bool:
+        """Say whether the next call may be part of the transaction, if one has begun."""
+        with contextlib.suppress(IndexError):  # somebody has taken it back
+            return not self._taken or self._is_syncing or not calls[0].is_synced
+        return False
+
+    def _begin(self, *, is_synced: bool) -> None:
         self._check_files()
         self._roll_back()
+        if self._may_spare_syncs and is_synced != self._is_syncing:
+            self._connection.execute(f"PRAGMA main.synchronous = {'FULL' if is_synced else 'NORMAL'}")
+            self._is_syncing = is_synced
         retrying(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._busy_seconds, _BUSY_AGAIN_SECONDS)
 
     def _check_files(self) -> None:

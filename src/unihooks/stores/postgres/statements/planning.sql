@@ -22,6 +22,25 @@ CROSS JOIN found CROSS JOIN LATERAL (
 ) AS e ORDER BY e.tenant, e.queued_at, e.id
 
 -- What was found is here already.
+-- Errors end the whole transaction, unless all events are new and free, and nobody's configuration is another by now.
+-- name: mark_new_events
+-- rows: tenant text, id text
+WITH held AS MATERIALIZED (
+    SELECT e.tenant, e.id FROM :rows AS k CROSS JOIN LATERAL (
+        SELECT tenant, id FROM unihooks.events
+        WHERE tenant = k.tenant AND id = k.id AND NOT planned FOR UPDATE SKIP LOCKED
+    ) AS e
+), marked AS (
+    UPDATE unihooks.events AS e SET planned = true FROM held WHERE e.tenant = held.tenant AND e.id = held.id RETURNING 1
+)
+SELECT 1 / CAST(count(*) = :count AS integer) FROM marked
+
+-- name: hold_configuration
+-- rows: tenant text, config_version bigint
+SELECT 1 / CAST(count(*) = :count AS integer) FROM :rows AS k
+JOIN unihooks.tenants AS t ON t.tenant = k.tenant AND t.config_version = k.config_version
+WHERE NOT EXISTS (SELECT 1 FROM unihooks.lanes AS l WHERE l.tenant = k.tenant AND l.not_before > :now)
+
 -- name: found_events
 
 -- name: share_found_configuration

@@ -17,6 +17,12 @@ SELECT json_group_array(json_array(tenant, (
     )
 ))) FROM found
 
+-- name: mark_new_events
+-- rows: tenant, id
+
+-- name: hold_configuration
+-- rows: tenant, config_version
+
 -- name: found_events
 -- columns: place, product, event_type, created_at, size
 SELECT rowid AS place, product, event_type, created_at, length(body) AS size

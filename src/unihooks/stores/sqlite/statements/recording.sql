@@ -5,6 +5,9 @@ SELECT k.position FROM :rows AS k
 CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
 WHERE d.token = k.token AND +d.state = :state
 
+-- name: deliver_all
+-- rows: tenant, id, token, number
+
 -- name: deliver
 -- rows: tenant, id, token, number
 -- list: id

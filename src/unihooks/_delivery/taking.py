@@ -1,0 +1,316 @@
+"""Take work from the store: plan what is new, claim what is due, and rest while there is neither."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+from attrs import define, field
+
+from unihooks._base.times import SECOND
+from unihooks._contract.leasing import new_token
+from unihooks._delivery.endpoint_queues import EndpointQueues
+from unihooks._delivery.pacing import ClaimBackoff, Looks
+from unihooks._delivery.sending import Sender
+from unihooks._delivery.work_state import Next, WorkState
+from unihooks._management.settings import Settings
+from unihooks.abc import Claimed, Lease, Planned, Work
+
+T = TypeVar("T")
+
+_PLAN_EVENTS = 256
+# A clock of the host's may be moved on, which no timer sees.
+_LONGEST_REST = 0.25
+
+
+class Calls(Protocol):
+    """How a worker calls its store."""
+
+    def begin(self, verb: Callable[..., T], *args: Any) -> Future[T]:
+        """Begin a verb of the store that writes, in a thread."""
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a blocking call in a thread."""
+
+
+@define(eq=False)
+class _Invitation:
+    """What a worker at rest leaves for whoever inserts events: to begin planning them for it.
+
+    Else the worker would have to be woken first. `start_by` is when the requests of what is leased may start last.
+    """
+
+    answer: Future[Planned] = field(factory=Future)
+    start_by: float = 0.0
+
+
+@define(eq=False, kw_only=True)
+class Taker:
+    """The taking of work for one worker, as told by its store; its verbs belong to the worker's event loop.
+
+    `chores_due` says whether the worker has something else to do. `planned` counts events.
+    """
+
+    _settings: Settings
+    _lease_seconds: float
+    _worker_id: str
+    _queues: EndpointQueues
+    _state: WorkState
+    _sender: Sender
+    _calls: Calls
+    _chores_due: Callable[[], bool]
+    planned: int = 0
+    _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
+    _pid: int = field(factory=os.getpid)
+    _backoff: ClaimBackoff = field(factory=ClaimBackoff)
+    _plan_backoff: ClaimBackoff = field(factory=ClaimBackoff)
+    _looks: Looks = field(factory=Looks)
+    _invitations: deque[_Invitation] = field(factory=deque)
+    _accepted: _Invitation | None = None
+    _leasing: Future[Any] | None = None
+
+    # What the store tells, in any thread; after a fork it concerns the parent alone.
+
+    def emitted(self) -> None:
+        """Plan what was inserted here."""
+        if os.getpid() != self._pid:
+            return
+        try:
+            invitation = self._invitations.pop()
+        except IndexError:
+            # Waking an event loop is a system call, and many may emit before it has looked.
+            if self._state.begin_waking():
+                self._in_loop(self._state.emitted)
+        else:
+            self._accept(invitation)
+
+    def changed(self) -> None:
+        """Look for what another process has left."""
+        if os.getpid() == self._pid:
+            self._in_loop(self._state.changed)
+
+    def expected(self) -> None:
+        """Look repeatedly for what a host is about to commit."""
+        if os.getpid() == self._pid:
+            self._in_loop(self._expect)
+
+    def _accept(self, invitation: _Invitation) -> None:
+        """Begin to plan in this thread, and let the worker have the answer."""
+
+        def answer(planned: Future[Planned]) -> None:
+            if (error := planned.exception()) is not None:
+                invitation.answer.set_exception(error)
+            else:
+                invitation.answer.set_result(planned.result())
+            self._in_loop(self._state.moved)
+
+        # From here on whoever stops waiting for it cannot cancel it.
+        invitation.answer.set_running_or_notify_cancel()
+        try:
+            self._begin_plan(invitation).add_done_callback(answer)
+        except Exception as error:  # noqa: BLE001 - the worker raises it; who has emitted is not concerned
+            invitation.answer.set_exception(error)
+            self._in_loop(self._state.moved)
+
+    def _in_loop(self, function: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function)
+
+    def _expect(self) -> None:
+        self._looks.expect(time.monotonic(), self._settings.store.look_seconds())
+        self._state.moved()
+
+    # Taking.
+
+    async def take(self) -> None:
+        """Plan and claim once what there is."""
+        taken = self._state.take_next()
+        if self._accepted is not None:
+            await self._plan()
+        if taken is Next.PLAN:
+            await self._plan()
+        # Who emits without end must not hide what others leave.
+        if taken is Next.LOOK or self._looks.is_due(time.monotonic()):
+            await self._look()
+        if self._is_plannable():
+            await self._plan()
+        if self._is_claimable():
+            await self._claim()
+
+    async def look_everywhere(self) -> None:
+        """Plan and claim once what there is, also what was not found a moment ago."""
+        self._backoff.end()
+        self._plan_backoff.end()
+        self._state.changed()
+        await self.take()
+
+    async def is_work_left(self) -> bool:
+        """Ask the store whether there is something to plan or to claim."""
+        self._note(await self._calls.offload(self._settings.store.work))
+        return self._state.new_events or self._is_claimable()
+
+    def want_more(self) -> None:
+        """Learn that little is left to send."""
+        self._backoff.shorten()
+        if self._is_claimable():
+            self._state.moved()
+
+    async def rest(self) -> None:
+        """Return when there is something to do."""
+        while self._state.rests and self._accepted is None:
+            if self._looks.is_due(time.monotonic()) and self._peek() is None:
+                self._state.changed()
+                return
+            if self._is_plannable() or self._is_claimable() or self._sender.unsent or self._chores_due():
+                return
+            await self._wait_inviting()
+
+    async def _wait_inviting(self) -> None:
+        invitation = _Invitation()
+        self._invitations.append(invitation)
+        try:
+            await self._state.wait(self._rest_seconds())
+        finally:
+            try:
+                self._invitations.remove(invitation)
+            except ValueError:
+                self._accepted, self._leasing = invitation, invitation.answer
+
+    def _rest_seconds(self) -> float:
+        """Return how long nothing is to be done, unless something happens."""
+        now, state = time.monotonic(), self._state
+        until = min(self._looks.next, now + _LONGEST_REST)
+        if state.new_events:
+            until = min(until, self._plan_backoff.until)
+        if state.next_due is not None:
+            due_in = (state.next_due - self._settings.store.now()) / SECOND
+            until = min(until, max(now + due_in, self._backoff.until))
+        return max(0.0, until - now)
+
+    async def _look(self) -> None:
+        if self._peek() is None:
+            self._note(await self._calls.offload(self._settings.store.work))
+
+    def _peek(self) -> Work | None:
+        """Look without a thread, where the store can."""
+        self._looks.looked(time.monotonic(), self._settings.store.look_seconds())
+        work = self._settings.store.peek()
+        if work is not None:
+            self._note(work)
+        return work
+
+    def _note(self, work: Work) -> None:
+        self._state.new_events, self._state.next_due = work.new_events, work.next_due
+        if work.new_events:
+            self._looks.expect(time.monotonic(), self._settings.store.look_seconds())
+
+    def _is_plannable(self) -> bool:
+        return self._state.new_events and self._plan_backoff.is_over(time.monotonic())
+
+    def _is_claimable(self) -> bool:
+        next_due = self._state.next_due
+        is_due = next_due is not None and next_due <= self._settings.store.now()
+        return is_due and self._backoff.is_over(time.monotonic())
+
+    async def _plan(self) -> None:
+        invitation, self._accepted = self._accepted, None
+        if invitation is None:
+            invitation = _Invitation()
+            self._leasing = self._begin_plan(invitation)
+        planned: Planned = await self._leased()
+        self.planned += planned.events
+        self._sender.start(planned.claimed, invitation.start_by)
+        self._learn(planned)
+
+    def _begin_plan(self, invitation: _Invitation) -> Future[Planned]:
+        lease, invitation.start_by = self._new_lease()
+        most = self._settings.limits.deliveries_per_event
+        capacity = self._queues.capacity(planning=True)
+        return self._calls.begin(self._settings.store.plan, lease, capacity, _PLAN_EVENTS, most)
+
+    def _learn(self, planned: Planned) -> None:
+        """Note what a plan has left to do."""
+        state, store = self._state, self._settings.store
+        state.new_events = planned.more
+        if planned.claimed:
+            state.due_by(store.now() + round(self._lease_seconds * SECOND))
+        if planned.deliveries > len(planned.claimed):
+            state.due_by(store.now())
+        if planned.more or planned.deliveries > len(planned.claimed):
+            # What this process has emitted was not told to others, who may be free.
+            store.wake(here=False)
+        if planned.events or planned.deliveries:
+            self._plan_backoff.found()
+        elif planned.more:
+            # Another transaction holds these events, or their planning failed: they are tried again soon, then rarely.
+            self._plan_backoff.found_nothing(time.monotonic())
+            self._plan_backoff.shorten()
+        else:
+            # Whoever woke this worker meant something else, as a replay.
+            state.changed()
+
+    async def _claim(self) -> None:
+        capacity = self._queues.capacity()
+        if capacity.total == 0:
+            self._backoff.had_no_capacity(time.monotonic())
+            return
+        lease, start_by = self._new_lease()
+        self._leasing = self._calls.begin(self._settings.store.claim, lease, capacity)
+        claimed: list[Claimed] = await self._leased()
+        self._sender.start(claimed, start_by)
+        if claimed:
+            self._backoff.found()
+            self._state.changed()
+        else:
+            # What is due finds no capacity here, or another worker was faster.
+            self._backoff.found_nothing(time.monotonic())
+
+    def _new_lease(self) -> tuple[Lease, float]:
+        # The clock is read before the store is asked, so the lease ends here no later than there.
+        start_by = time.monotonic() + self._lease_seconds - self._settings.deadline
+        return Lease(token=new_token(self._worker_id), seconds=self._lease_seconds), start_by
+
+    # What is leased is released if its answer comes after the end.
+
+    async def _leased(self) -> Any:
+        if self._leasing is None:  # pragma: no cover - it has just been set
+            raise AssertionError
+        leasing = self._leasing
+        try:
+            answer = leasing.result() if leasing.done() else await asyncio.wrap_future(leasing)
+        except Exception:
+            self._leasing = None
+            raise
+        # Not where this is cancelled: what has been leased is then for `take_late_answer`.
+        self._leasing = None
+        return answer
+
+    async def take_late_answer(self) -> None:
+        """Wait for what was being leased when the end came, and give it back."""
+        if self._leasing is not None and not self._leasing.cancelled():
+            answer = await asyncio.shield(asyncio.wrap_future(self._leasing))
+            self._leasing = None
+            self._sender.unsent += _leased_in(answer)
+
+    def leave_late_answer(self) -> None:
+        """Let the thread that leases release what it gets, if nobody waits for it any more."""
+        if self._leasing is not None:
+            self._leasing.add_done_callback(self._release_late)
+
+    def _release_late(self, leasing: Future[Any]) -> None:
+        # The lease runs out if this fails, too.
+        with contextlib.suppress(Exception):
+            if not leasing.cancelled():
+                store, leased = self._settings.store, _leased_in(leasing.result())
+                if store.submit(store.release, leased) is None:
+                    store.release(leased)
+
+
+def _leased_in(answer: Planned | list[Claimed]) -> list[Claimed]:
+    return list(answer.claimed if isinstance(answer, Planned) else answer)

@@ -1,0 +1,87 @@
+"""What is emitted, planned and delivered here takes one round trip each, unless others have changed something."""
+
+from __future__ import annotations
+
+import pytest
+from postgres_scene import add_webhook, emit, make_event, plan
+
+from unihooks import DeliveryState
+from unihooks.abc import AttemptRow, Result, Window
+from unihooks.stores.postgres.database import PostgresDatabase
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def store(new_store):
+    store = new_store()
+    add_webhook(store)
+    # Its first plan reads who wants the events, and from then on those of this process are kept for it.
+    emit(store)
+    plan(store, capacity=10)
+    return store
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """What each try to do all at once has come to."""
+    answers, whole = [], PostgresDatabase.at_once
+
+    def noting(self, calls, **options):
+        done = whole(self, calls, **options)
+        answers.append(done is not None)
+        return done
+
+    monkeypatch.setattr(PostgresDatabase, "at_once", noting)
+    return answers
+
+
+def delivered(claimed):
+    attempt = AttemptRow(1, "https://a.example.com/", 1, 2_000, 204, None, "[]", "[]", b"", ())
+    return Result(claimed, attempt, DeliveryState.DELIVERED)
+
+
+def test_what_was_emitted_here_is_planned_and_recorded_at_once(store, answers):
+    emit(store, make_event(store), make_event(store))
+    planned = plan(store, capacity=10)
+    assert (planned.events, planned.deliveries, len(planned.claimed), planned.more) == (2, 2, 2, False)
+    assert store.record([delivered(one) for one in planned.claimed]).accepted == {one.id for one in planned.claimed}
+    assert answers == [True, True]
+    assert not store.work().new_events
+
+
+def test_what_others_have_planned_is_not_planned_again(store, new_store, answers):
+    emit(store)
+    assert plan(new_store(), capacity=10).events == 1
+    assert plan(store, capacity=10).events == 0
+    assert answers == [False]
+
+
+def test_a_configuration_that_has_changed_is_read_again(store, new_store, answers):
+    add_webhook(new_store())
+    emit(store)
+    assert plan(store, capacity=10).deliveries == 2
+    assert answers == [False]
+    emit(store)
+    assert plan(store, capacity=10).deliveries == 2
+    assert answers == [False, True]
+
+
+def test_what_is_not_free_to_be_planned_is_left(store, answers):
+    emit(store)
+    held = store._database.write
+    assert (
+        held(lambda tx: (tx.fetch("find_new_events", after="", tenants=9, limit=9), plan(store, capacity=10))[1]).events
+        == 0
+    )
+    assert plan(store, capacity=10).events == 1
+    assert answers == [False]
+
+
+def test_of_results_whose_delivery_was_given_away_none_is_recorded_at_once(store, answers):
+    emit(store, make_event(store), make_event(store))
+    kept, lost = plan(store, capacity=10).claimed
+    store.release([lost])
+    assert store.record([delivered(lost), delivered(kept)]).accepted == {kept.id}
+    assert answers == [True, False]
+    assert store.list_attempts(lost.tenant, lost.id, Window(limit=9)) == []
