@@ -75,6 +75,12 @@ def tracer() -> Iterator[None]:
     assert sys.gettrace() is before
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one call plan as much as it may on a busy machine, too."""
+    monkeypatch.setattr("unihooks.stores.sql.planning._SECONDS_OF_MATCHING", 60)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio alone, also where anyio finds trio."""

@@ -20,14 +20,14 @@ COUNT = 5
 @pytest.fixture
 def both_found(monkeypatch):
     """Let what is found be replayed only when both have found it, if they can."""
-    barrier, insert = threading.Barrier(2), replaying.insert_due
+    barrier, insert = threading.Barrier(2), replaying._insert_due
 
     def insert_due(tx, tenant, rows):
         with contextlib.suppress(threading.BrokenBarrierError):
             barrier.wait(TOGETHER_SECONDS)
         return insert(tx, tenant, rows)
 
-    monkeypatch.setattr(replaying, "insert_due", insert_due)
+    monkeypatch.setattr(replaying, "_insert_due", insert_due)
 
 
 @pytest.mark.usefixtures("both_found")
