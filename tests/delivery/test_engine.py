@@ -288,19 +288,30 @@ def test_a_worker_outlives_a_store_that_fails(host, failing, caplog, until):
     assert "the disk is full" in caplog.text
 
 
-@pytest.mark.parametrize("verb", ["config_versions", "destinations"])
-def test_a_delivery_whose_destination_cannot_be_read_for_now_does_not_wait_for_its_lease(host, failing, verb):
-    host.webhook()
-    left = failing(host.dispatcher.settings.store, verb)
-    with host.dispatcher.running():
+@pytest.fixture
+def stale(host, monkeypatch):
+    """A worker that has sent to an endpoint whose configuration has changed since."""
+    monkeypatch.setattr("unihooks._delivery.destinations._FRESH_SECONDS", -1)
+    webhook = host.webhook()
+    with host.dispatcher.running() as worker:
         host.emit()
         host.receiver.wait_for(1)
+        host.dispatcher.webhooks.update(webhook.id, description="changed")
+        yield worker
+
+
+@pytest.mark.usefixtures("stale")
+@pytest.mark.parametrize("verb", ["config_versions", "destinations"])
+def test_a_delivery_whose_destination_cannot_be_read_for_now_does_not_wait_for_its_lease(host, failing, verb):
+    left = failing(host.dispatcher.settings.store, verb)
+    host.emit()
+    host.receiver.wait_for(2)
     assert left[0] == 0
 
 
 def test_what_cannot_be_given_back_is_given_back_later(host, failing):
     host.webhook()
-    failing(host.dispatcher.settings.store, "config_versions")
+    failing(host.dispatcher.settings.store, "destinations")
     left = failing(host.dispatcher.settings.store, "release", times=2)
     with host.dispatcher.running():
         host.emit()
@@ -308,17 +319,16 @@ def test_what_cannot_be_given_back_is_given_back_later(host, failing):
     assert left[0] == 0
 
 
+@pytest.mark.usefixtures("stale")
 @pytest.mark.parametrize("verb", ["config_versions", "destinations"])
 def test_a_delivery_whose_destination_causes_an_error_is_tried_again_after_its_lease(
     host, failing, caplog, verb, until
 ):
-    host.webhook()
     left = failing(host.dispatcher.settings.store, verb, error=RuntimeError("a bug"))
-    with host.dispatcher.running():
-        host.emit()
-        assert until(lambda: left[0] == 0 and "could not be attempted" in caplog.text)
-        host.clock.advance(30)
-        host.receiver.wait_for(1)
+    host.emit()
+    assert until(lambda: left[0] == 0 and "could not be attempted" in caplog.text)
+    host.clock.advance(30)
+    host.receiver.wait_for(2)
 
 
 def test_an_error_while_taking_work_is_logged_and_survived(host, failing, caplog):
