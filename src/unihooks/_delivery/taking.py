@@ -162,25 +162,24 @@ class Taker:
             self._state.moved()
 
     async def rest(self) -> None:
-        """Return when there is something to do."""
-        while self._state.rests and self._accepted is None:
-            if self._looks.is_due(time.monotonic()) and self._peek() is None:
-                self._state.changed()
-                return
-            if self._is_plannable() or self._is_claimable() or self._sender.unsent or self._chores_due():
-                return
-            await self._wait_inviting()
-
-    async def _wait_inviting(self) -> None:
+        """Return when there is something to do; until then, let whoever inserts events begin to plan them."""
         invitation = _Invitation()
         self._invitations.append(invitation)
         try:
-            await self._state.wait(self._rest_seconds())
+            while self._state.rests and self._invitations and not self._may_take():
+                await self._state.wait(self._rest_seconds())
         finally:
             try:
                 self._invitations.remove(invitation)
             except ValueError:
                 self._accepted, self._leasing = invitation, invitation.answer
+
+    def _may_take(self) -> bool:
+        """Say whether there is something to do, after a look where that is due."""
+        if self._looks.is_due(time.monotonic()) and self._peek() is None:
+            self._state.changed()
+            return True
+        return self._is_plannable() or self._is_claimable() or bool(self._sender.unsent) or self._chores_due()
 
     def _rest_seconds(self) -> float:
         """Return how long nothing is to be done, unless something happens."""

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -30,6 +31,8 @@ from unihooks.stores.sqlite import database as _database
 from unihooks.stores.sqlite import errors, writer
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
 
+# What SQLite calls its levels of `synchronous`.
+NORMAL, FULL = 1, 2
 NO_ROOM = {"total": 0, "per_endpoint": 0}
 
 
@@ -293,6 +296,39 @@ class TestWriting:
         emit(store, make_event(store))
         assert naps == [0.0005] * 20
         host.close()
+
+    def test_only_plans_and_claims_do_not_wait_for_the_disk(self, store, monkeypatch):
+        levels, whole = [], writer.Writer._begin
+
+        def begin(self, **options):
+            whole(self, **options)
+            levels.append(self._connection.execute("PRAGMA main.synchronous").fetchone()[0])
+
+        monkeypatch.setattr(writer.Writer, "_begin", begin)
+        add_webhook(store)
+        lease, capacity = Lease(token=1, seconds=30), Capacity(10, 10)
+        for _ in range(2):
+            emit(store, make_event(store))
+            planned = store.submit(store.plan, lease, capacity, 10).result()
+            store.submit(store.claim, lease, capacity).result()
+            store.submit(store.release, planned.claimed).result()
+        assert levels == [FULL, *[FULL, NORMAL, NORMAL, FULL] * 2]
+
+    def test_what_has_to_wait_for_the_disk_does_so_beside_what_need_not(self, store):
+        store.ready()
+        began, may_end = threading.Event(), threading.Event()
+        # While this one runs, the others are queued.
+        held = store._sqlite.submit(lambda: (began.set(), may_end.wait(10)), synced=False)
+        assert began.wait(10)
+
+        def level():
+            return store._sqlite.write(lambda tx: tx._connection.execute("PRAGMA main.synchronous").fetchone()[0])
+
+        levels = [store._sqlite.submit(level, synced=synced) for synced in (False, True, False, True)]
+        may_end.set()
+        assert held.result(10)
+        assert [one.result(10) for one in levels][1::2] == [FULL, FULL]
+        assert store._sqlite.submit(level, synced=False).result(10) == NORMAL
 
     def test_a_peek_shows_what_another_process_has_committed(self, store, path):
         assert store.peek() is None  # the clock is to be looked at first

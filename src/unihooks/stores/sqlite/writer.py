@@ -145,7 +145,8 @@ class Writer(JobThread[_Job]):
         self._check_files()
         self._roll_back()
         if self._may_spare_syncs and is_synced != self._is_syncing:
-            self._connection.execute(f"PRAGMA main.synchronous = {'FULL' if is_synced else 'NORMAL'}")
+            # A script is compiled each time, which is when this pragma works.
+            self._connection.executescript(f"PRAGMA main.synchronous = {'FULL' if is_synced else 'NORMAL'}")
             self._is_syncing = is_synced
         retrying(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._busy_seconds, _BUSY_AGAIN_SECONDS)
 
