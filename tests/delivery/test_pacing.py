@@ -48,10 +48,11 @@ def test_the_backoff_can_be_ended():
 def test_looks_in_vain_become_rare_and_what_is_found_or_expected_ends_that():
     looks, bounds, pauses = Looks(), (0.01, 0.08), []
     assert looks.is_due(5.0)
-    for _ in range(5):
-        looks.looked(5.0, bounds)
-        pauses.append(round(looks.next - 5.0, 3))
-    assert pauses == [0.01, 0.02, 0.04, 0.08, 0.08]
+    looks.expect(5.0, bounds)
+    for quiet in (0.0, 0.04, 0.1, 0.2, 0.32, 3_600.0):
+        looks.looked(5.0 + quiet, bounds)
+        pauses.append(round(looks.next - 5.0 - quiet, 3))
+    assert pauses == [0.01, 0.01, 0.025, 0.05, 0.08, 0.08]
     looks.expect(5.0, bounds)
     assert not looks.is_due(5.009)
     assert looks.is_due(5.011)

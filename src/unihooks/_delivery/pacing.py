@@ -6,6 +6,7 @@ from attrs import define
 
 LONGEST = 0.25
 _SHORTEST = 0.02
+_PAUSES_OF_QUIET = 4
 
 
 @define
@@ -57,11 +58,11 @@ class ClaimBackoff:
 class Looks:
     """The time of the next look for what other processes have left, in seconds of the monotonic clock.
 
-    Where there was some, more is likely to come; after looks in vain it is looked for ever more rarely.
+    Where there was some, more is likely to come. The longer there has been none, the more rarely it is looked for.
     """
 
     next: float = 0.0
-    _pause: float = 0.0
+    _quiet_since: float = 0.0
 
     def is_due(self, now: float) -> bool:
         """Say whether to look now."""
@@ -70,10 +71,9 @@ class Looks:
     def looked(self, now: float, bounds: tuple[float, float]) -> None:
         """Learn that a look is under way; `bounds` are the shortest and the longest pause until the next one."""
         shortest, longest = bounds
-        self._pause = min(max(2 * self._pause, shortest), longest)
-        self.next = now + self._pause
+        self.next = now + min(max((now - self._quiet_since) / _PAUSES_OF_QUIET, shortest), longest)
 
     def expect(self, now: float, bounds: tuple[float, float]) -> None:
         """Learn that there is something, or soon will be."""
-        self._pause = bounds[0]
-        self.next = min(self.next, now + self._pause)
+        self._quiet_since = now
+        self.next = min(self.next, now + bounds[0])

@@ -16,7 +16,7 @@ class Next(Enum):
     LOOK = auto()
     """Ask the store what there is to do."""
     PLAN = auto()
-    """Plan new events without asking first, which would only delay them: this process has just emitted."""
+    """Plan new events without asking first, which would only delay them."""
 
 
 class Starting(Enum):
@@ -60,10 +60,10 @@ class WorkState:
         self.next = Next.PLAN
         self._news.set()
 
-    def changed(self) -> None:
+    def changed(self, then: Next = Next.LOOK) -> None:
         """Learn that the store may have something to do that is not known here."""
-        if self.next is Next.REST:
-            self.next = Next.LOOK
+        if self.next is not Next.PLAN:
+            self.next = then
         self._news.set()
 
     def moved(self) -> None:

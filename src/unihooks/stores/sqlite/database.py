@@ -172,7 +172,7 @@ class SQLiteDatabase(Database):
 
     def look_seconds(self) -> tuple[float, float]:
         # Nobody tells of what other processes commit.
-        return 0.01, 0.08
+        return 0.007, 0.08
 
     def peek(self, work: Callable[[Transaction], T]) -> T | None:
         with explaining(self.path):
