@@ -60,6 +60,7 @@ def test_looks_in_vain_become_rare_and_what_is_found_or_expected_ends_that():
 
 def test_what_is_expected_does_not_put_off_a_look_that_is_nearer():
     looks = Looks()
+    looks.expect(5.0, (0.01, 0.08))
     looks.looked(5.0, (0.01, 0.08))
     looks.expect(5.008, (0.01, 0.08))
     assert looks.is_due(5.011)

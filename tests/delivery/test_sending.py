@@ -404,12 +404,15 @@ def test_endpoints_that_hang_at_first_delay_no_healthy_one_of_their_tenant(host,
         host.receiver.on(path).always(Answer(hang=True))
     host.webhook(*paths, subscriptions=[EventSubscription("chat", "message.received")])
     host.webhook("/alive", subscriptions=[EventSubscription("chat", "message.edited")])
-    with host.dispatcher.running(concurrency=32):
+    with host.dispatcher.running(concurrency=32) as worker:
         host.emit()
         # More of them than there are places for.
         assert until(lambda: len(host.received()) >= 4)
         host.dispatcher.emit("chat", "message.edited", 1)
         assert until(lambda: host.received("/alive"), timeout=10)
+        worker.stop()
+        # A connection that is being made would be left to itself.
+        assert until(lambda: len(host.received()) > worker._serving.engine.in_flight)
         host.receiver.stop()  # ends what hangs
 
 

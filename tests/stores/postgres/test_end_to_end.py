@@ -80,11 +80,12 @@ async def test_aemit_and_a_worker_in_the_hosts_event_loop(new_dispatcher, receiv
 async def test_event_loop_never_waits_for_the_server(new_dispatcher, receiver, monkeypatch):
     subscribe(new_dispatcher(), receiver)
     dispatcher = new_dispatcher()
-    monkeypatch.setattr(psycopg, "connect", refusing(threading.get_ident(), psycopg.connect))
-    monkeypatch.setattr(Pool, "lent", refusing(threading.get_ident(), Pool.lent))
-    await dispatcher.aemit("chat", "message.received", {"n": 1})
-    assert (await dispatcher.adrain(timeout=10)).delivered == 2
-    assert [event.payload for event in await dispatcher.log.aevents()] == [{"n": 1}]
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg, "connect", refusing(threading.get_ident(), psycopg.connect))
+        patched.setattr(Pool, "lent", refusing(threading.get_ident(), Pool.lent))
+        await dispatcher.aemit("chat", "message.received", {"n": 1})
+        assert (await dispatcher.adrain(timeout=10)).delivered == 2
+        assert [event.payload for event in await dispatcher.log.aevents()] == [{"n": 1}]
 
 
 def refusing(thread, function):
