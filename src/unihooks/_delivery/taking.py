@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import time
 from collections import deque
@@ -25,8 +26,9 @@ from unihooks.abc import Claimed, Lease, Planned, Work
 T = TypeVar("T")
 
 _PLAN_EVENTS = 256
-# A clock of the host's may be moved on, which no timer sees.
 _LONGEST_REST = 0.25
+# So many looks that show nothing new come before all else is looked at, too.
+_PEEKS = 3
 
 
 class Calls(Protocol):
@@ -72,6 +74,9 @@ class Taker:
     _plan_backoff: ClaimBackoff = field(factory=ClaimBackoff)
     _looks: Looks = field(factory=Looks)
     _invitations: deque[_Invitation] = field(factory=deque)
+    _seen: Work | None = None
+    _due: float = 0.0
+    _peeks_left: int = 0
     _accepted: _Invitation | None = None
     _plans_what_others_emit: bool = False
     _leasing: Future[Any] | None = None
@@ -172,12 +177,21 @@ class Taker:
         self._invitations.append(invitation)
         try:
             while self._state.rests and self._invitations and not self._may_take():
-                await self._state.wait(self._rest_seconds())
+                await self._state.wait(self._rest_seconds(), self._rest_on)
         finally:
             try:
                 self._invitations.remove(invitation)
             except ValueError:
                 self._accepted, self._leasing = invitation, invitation.answer
+
+    def _rest_on(self) -> float | None:
+        """Return how long to rest on; None if there may be something to do, or it is time to look at everything."""
+        now, store = time.monotonic(), self._settings.store
+        if self._peeks_left <= 0 or now >= self._due or store.peek() is not self._seen:
+            return None
+        self._peeks_left -= 1
+        self._looks.looked(now, store.look_seconds())
+        return min(self._looks.next, self._due) - now
 
     def _may_take(self) -> bool:
         """Say whether there is something to do, after a look where that is due."""
@@ -187,15 +201,17 @@ class Taker:
         return self._is_plannable() or self._is_claimable() or bool(self._sender.unsent) or self._chores_due()
 
     def _rest_seconds(self) -> float:
-        """Return how long nothing is to be done, unless something happens."""
+        """Return how long nothing is to be done, unless something happens, or until the next look."""
         now, state = time.monotonic(), self._state
-        until = min(self._looks.next, now + _LONGEST_REST)
+        until = math.inf
         if state.new_events:
             until = min(until, self._plan_backoff.until)
         if state.next_due is not None:
             due_in = (state.next_due - self._settings.store.now()) / SECOND
             until = min(until, max(now + due_in, self._backoff.until))
-        return max(0.0, until - now)
+        self._due, self._peeks_left = until, 0 if self._seen is None else _PEEKS
+        # A clock of the host's may be moved on, which no timer sees.
+        return max(0.0, min(until, self._looks.next, now + _LONGEST_REST) - now)
 
     async def _look(self) -> None:
         if self._peek() is None:
@@ -204,7 +220,7 @@ class Taker:
     def _peek(self) -> Work | None:
         """Look without a thread, where the store can."""
         self._looks.looked(time.monotonic(), self._settings.store.look_seconds())
-        work = self._settings.store.peek()
+        work = self._seen = self._settings.store.peek()
         if work is not None:
             self._note(work)
         return work

@@ -30,7 +30,7 @@ from unihooks.stores.sql import (
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sql.transaction import Database, Submission, Transaction
 
-_SECONDS_BETWEEN_WORK = 1.0
+_SECONDS_BETWEEN_WORK = 10.0
 # The sync of what is recorded later covers these, too: a server that crashes before loses no more than what was in
 # flight or not yet recorded, and that goes out again in any case.
 _UNSYNCED = ("plan", "claim")

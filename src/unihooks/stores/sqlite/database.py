@@ -22,7 +22,7 @@ from unihooks._contract.planning import NewEvent
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate, version_of
 from unihooks.stores.sql.transaction import Call, Database, StoreClock, Submission, Transaction
-from unihooks.stores.sqlite.errors import explaining, is_busy, no_tables, retrying
+from unihooks.stores.sqlite.errors import explained, explaining, is_busy, no_tables, retrying
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
 from unihooks.stores.sqlite.writer import Work, Writer
 
@@ -175,13 +175,13 @@ class SQLiteDatabase(Database):
         return 0.007, 0.08
 
     def peek(self, work: Callable[[Transaction], T]) -> T | None:
-        with explaining(self.path):
-            try:
-                return self._open().peek(work, self.time.now)
-            except sqlite3.OperationalError as error:
-                if is_busy(error):
-                    return None
-                raise
+        # Without a context manager, since an idle worker does this again and again.
+        try:
+            return self._open().peek(work, self.time.now)
+        except sqlite3.Error as error:
+            if is_busy(error):
+                return None
+            raise explained(error, self.path) from error
 
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:
         def begun(connection: sqlite3.Connection) -> T:
