@@ -22,6 +22,7 @@ from unihooks._delivery.sending import Sender
 from unihooks._delivery.work_state import Next, WorkState
 from unihooks._management.settings import Settings
 from unihooks.abc import Claimed, Lease, Planned, Work
+from unihooks.exceptions import StoreError
 
 T = TypeVar("T")
 
@@ -56,7 +57,8 @@ class _Invitation:
 class Taker:
     """The taking of work for one worker, as told by its store; its verbs belong to the worker's event loop.
 
-    `chores_due` says whether the worker has something else to do. `planned` counts events.
+    `chores_due` says whether the worker has something else to do. `planned` counts events. `_seen` is what the last
+    look showed, and `_due` when there will be something to do even if it shows the same again.
     """
 
     _settings: Settings
@@ -110,7 +112,9 @@ class Taker:
         """Begin to plan in this thread, and let the worker have the answer."""
 
         def answer(planned: Future[Planned]) -> None:
-            if (error := planned.exception()) is not None:
+            if planned.cancelled():
+                invitation.answer.set_exception(StoreError("the worker has ended", name="store"))
+            elif (error := planned.exception()) is not None:
                 invitation.answer.set_exception(error)
             else:
                 invitation.answer.set_result(planned.result())
