@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from postgres_scene import add_webhook, emit, make_event, plan
 
 from unihooks import DeliveryState
-from unihooks.abc import AttemptRow, Result, Window
+from unihooks.abc import AttemptRow, Capacity, Lease, Result, Window
 from unihooks.stores.postgres.database import PostgresDatabase
 
 pytestmark = pytest.mark.postgres
@@ -34,6 +35,10 @@ def answers(monkeypatch):
 
     monkeypatch.setattr(PostgresDatabase, "at_once", noting)
     return answers
+
+
+def other(store):
+    return evolve(make_event(store), event_type="other")
 
 
 def delivered(claimed):
@@ -65,6 +70,29 @@ def test_a_configuration_that_has_changed_is_read_again(store, new_store, answer
     emit(store)
     assert plan(store, capacity=10).deliveries == 2
     assert answers == [False, True]
+
+
+def test_what_was_read_before_a_change_is_not_taken_for_current_because_something_else_is(store, new_store, answers):
+    emit(store, other(store))
+    plan(store, capacity=10)
+    add_webhook(new_store())
+    emit(store, other(store))
+    plan(store, capacity=10)
+    del answers[:]
+    # Who wants the first kind was read before the change, who wants the other one after it.
+    emit(store, make_event(store), other(store))
+    assert plan(store, capacity=10).deliveries == 4
+    assert answers == [False]
+
+
+def test_an_event_for_more_endpoints_than_are_allowed_is_planned_in_order(store, answers):
+    add_webhook(store, endpoints=3)
+    for expected in ([False], []):
+        del answers[:]
+        emit(store)
+        planned = store.plan(Lease(token=1, seconds=30), Capacity(10, 10), 10, 2)
+        assert planned.deliveries == 2
+        assert answers == expected
 
 
 def test_what_is_not_free_to_be_planned_is_left(store, answers):

@@ -125,19 +125,21 @@ class Planner:
         """
         events = self._recent_events.few(_MOST_AT_ONCE)
         known = [one for event in events if (one := self._subscribers.known(event)) is not None]
-        if not known or len(known) < len(events) or max(map(_endpoints, known)) > _AT_ONCE_PER_EVENT:
+        most = min(_AT_ONCE_PER_EVENT, self._most_per_event)
+        if not known or len(known) < len(events) or max(map(_endpoints, known)) > most:
             return None
         now = database.time.now()
-        versions = {event.tenant: version for event, (version, _) in zip(events, known, strict=True)}
+        # Of two versions of one tenant only one can be the current one, and then nothing is planned here.
+        versions = list({(event.tenant, version) for event, (version, _) in zip(events, known, strict=True)})
         made = NewDeliveries(lease, capacity, now, sum(map(_endpoints, known)))
         for event, (version, subscribers) in zip(events, known, strict=True):
             made.add(event, plan_event(event, subscribers, now=now), _open_lanes(subscribers), version)
-        keys, configuration = [(event.tenant, event.id) for event in events], list(versions.items())
+        keys = [(event.tenant, event.id) for event in events]
         outcomes = database.at_once(
             [
                 Call("mark_new_events", keys, {"count": len(keys)}),
-                Call("share_configuration", values={"tenants": list(versions)}),
-                Call("hold_configuration", configuration, {"count": len(configuration), "now": now}),
+                Call("share_configuration", values={"tenants": [tenant for tenant, _ in versions]}),
+                Call("hold_configuration", versions, {"count": len(versions), "now": now}),
                 *made.calls(),
                 *lowering(made.due),
             ],
