@@ -95,6 +95,18 @@ def test_an_event_for_more_endpoints_than_are_allowed_is_planned_in_order(store,
         assert answers == expected
 
 
+def test_an_event_that_cannot_be_planned_is_set_aside_as_always(store, answers, monkeypatch):
+    def broken(*_args, **_options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("unihooks.stores.sql.planning.plan_event", broken)
+    emit(store)
+    for _ in range(5):
+        assert plan(store, capacity=10).events == 0
+    assert not store.work().new_events
+    assert answers == []
+
+
 def test_what_is_not_free_to_be_planned_is_left(store, answers):
     emit(store)
     held = store._database.write

@@ -124,6 +124,18 @@ class Planner:
         None where it is not, or where anything has changed.
         """
         events = self._recent_events.few(_MOST_AT_ONCE)
+        try:
+            return self._plan_at_once(database, events, lease, capacity)
+        except Exception:  # noqa: BLE001 - whatever it is, it is met again where each event's errors are its own
+            return None
+        finally:
+            # What could not be planned is read again.
+            for event in events:
+                self._recent_events.take(event.tenant, event.id)
+
+    def _plan_at_once(
+        self, database: Database, events: list[NewEvent], lease: Lease, capacity: Capacity
+    ) -> Planned | None:
         known = [one for event in events if (one := self._subscribers.known(event)) is not None]
         most = min(_AT_ONCE_PER_EVENT, self._most_per_event)
         if not known or len(known) < len(events) or max(map(_endpoints, known)) > most:
@@ -145,9 +157,6 @@ class Planner:
             ],
             synced=False,
         )
-        for key in keys:
-            # What could not be planned is read again.
-            self._recent_events.take(*key)
         if outcomes is None:
             return None
         kept = database.ask(lambda tx: made.kept(tx, outcomes[3:5])) if len(made) else None
