@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+
+# Else the first event loop imports it, in its thread, and a fork meanwhile would run half of its hooks.
+import concurrent.futures.thread  # noqa: F401
 import contextlib
 import sys
 import threading
