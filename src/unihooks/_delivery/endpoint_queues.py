@@ -136,10 +136,9 @@ class EndpointQueues:
     @property
     def pause(self) -> float | None:
         """After how many seconds an endpoint that was never reached may begin, None if that is no matter of time."""
-        if not self._unreached.tenants or self.running >= self.concurrency:
-            return None
-        left = self._left_for_first_contacts
-        return (self._first_contacts.seconds(left) or None) if left > 0 else None
+        left = self._left_for_first_contacts if self._unreached.tenants else 0
+        is_paced = left > 0 and self.running < self.concurrency
+        return (self._first_contacts.seconds(left) or None) if is_paced else None
 
     def capacity(self, *, planning: bool = False) -> Capacity:
         """Return how much more can be leased, ahead of what is in flight; `planning`: of what was emitted just now."""
