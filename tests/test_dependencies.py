@@ -82,3 +82,9 @@ def test_every_import_is_declared():
     requirements = [*PROJECT["dependencies"], *(one for extra in extras for one in extra)]
     declared = {re.split(r"[\[>=<; ]", one, maxsplit=1)[0].replace("-", "_") for one in requirements}
     assert not set(imported()) - declared - sys.stdlib_module_names - OF_THE_HOST - {"unihooks"}
+
+
+def test_how_to_report_a_hole_is_said_and_goes_with_the_package():
+    headings = re.findall(r"^## (.+)$", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == ["Report a hole", "What is promised", "What is left to the host"]
+    assert "SECURITY.md" in PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]

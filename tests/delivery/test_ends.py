@@ -303,15 +303,18 @@ threading.Thread(target=go_on).start()
     assert (out, errors, process.returncode) == ("1\n0\nended\n", "", 0)
 
 
-def test_the_first_emit_may_come_as_the_process_ends(dispatcher, processes):
+@pytest.mark.parametrize(
+    "emit", ['dispatcher.emit("chat", "x", 1)', 'asyncio.run(dispatcher.aemit("chat", "x", 1))'], ids=["emit", "aemit"]
+)
+def test_the_first_emit_may_come_as_the_process_ends(dispatcher, processes, emit):
     process = processes(
-        """
-import atexit
+        f"""
+import asyncio, atexit
 from unihooks.exceptions import StoreError
 
 def last():
     try:
-        print("stored", dispatcher.emit("chat", "x", 1).id)
+        print("stored", {emit}.id)
     except StoreError as error:
         print("refused", error)
 

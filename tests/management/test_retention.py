@@ -212,3 +212,22 @@ def test_a_reader_that_holds_old_pages_is_told_of_and_erasing_again_ends_it(disp
 
     assert dispatcher.erase(event_ids=[event.id]) == 0
     assert b"canary" not in bytes_of(tmp_path)
+
+
+def test_prune_passes_over_old_events_that_stay_in_short_transactions(host, monkeypatch):
+    host.receiver.always(500)
+    host.webhook()
+    host.dispatcher.emit_many([("chat", "x", 1)] * 450)
+    host.dispatcher.drain()
+    host.clock.advance(1)
+    store = host.dispatcher.settings.store
+    write, writes = store._database.write, []
+
+    def noted(work):
+        # What an emit waits for is one of these at most.
+        writes.append(work)
+        return write(work)
+
+    monkeypatch.setattr(store._database, "write", noted)
+    assert store.prune(store.now(), 100) == 0
+    assert len(writes) == 5
