@@ -124,8 +124,8 @@ class Taker:
         invitation.answer.set_running_or_notify_cancel()
         try:
             self._begin_plan(invitation).add_done_callback(answer)
-        except Exception as error:  # noqa: BLE001 - the worker raises it; who has emitted is not concerned
-            invitation.answer.set_exception(error)
+        except Exception:  # noqa: BLE001 - as where the store is being closed; the worker then tries it itself
+            invitation.answer.set_result(Planned(more=True))
             self._in_loop(self._state.moved)
 
     def _in_loop(self, function: Callable[[], object]) -> None:
