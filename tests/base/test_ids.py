@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from interruptions import interrupted
 
-from unihooks._base.ids import new_id, new_ids
+from unihooks._base.ids import derived_id, derived_span, new_id, new_ids
 
 SECOND = 1_000_000
 
@@ -32,6 +32,31 @@ def test_ids_made_together_go_on_as_if_they_were_made_one_by_one():
     assert ids == sorted(set(ids))
     assert len(ids) == 3003
     assert new_ids("x_", SECOND, 0) == []
+
+
+def test_a_derived_id_is_the_same_each_time_and_another_for_each_key_and_parent():
+    parents = new_ids("evt_", SECOND, 20)
+    made = {derived_id("dlv_", parent, key) for parent in parents for key in "abcde"}
+    assert made == {derived_id("dlv_", parent, key) for parent in parents for key in "abcde"}
+    assert len(made) == 100
+    assert all(re.fullmatch("dlv_[0-9A-HJKMNP-TV-Z]{26}", one) for one in made)
+
+
+def test_derived_ids_sort_by_the_time_of_their_parents():
+    parents = [new_id("evt_", moment) for moment in (0, 1_000, 5 * SECOND, 1_700_000_000 * SECOND)]
+    made = [derived_id("dlv_", parent, "key") for parent in parents]
+    assert made == sorted(made)
+    assert made[-1][4:14] == parents[-1][4:14]
+
+
+def test_a_span_holds_what_is_derived_from_its_parent_and_nothing_of_those_made_together_with_it():
+    parents = new_ids("evt_", SECOND, 2_000)
+    spans = {parent: derived_span("dlv_", parent) for parent in parents}
+    ids = sorted(derived_id("dlv_", parent, key) for parent in parents for key in "abc")
+    for parent in parents[:50]:
+        first, last = spans[parent]
+        within = [one for one in ids if first < one < last]
+        assert within == sorted(derived_id("dlv_", parent, key) for key in "abc")
 
 
 def test_ids_are_unique_between_threads():

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from hashlib import sha256
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+# What each byte of a hash stands for.
+_LETTERS = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
+_HASHED = 13
 
 
 class _Sequence:
@@ -104,3 +108,19 @@ def new_ids(prefix: str, at: int, count: int) -> list[str]:
 def first_id(prefix: str, at: int) -> str:
     """Return a text that sorts before every identifier made for `at` (microseconds since 1970) or later."""
     return prefix + _encode(max(at, 0) // 1000, _HEAD_SHIFTS)
+
+
+def derived_id(prefix: str, parent: str, key: str) -> str:
+    """Return the identifier that stands for `key` under `parent`, always the same one; it sorts by the parent's time.
+
+    It begins as those of all other keys of this parent do, and as hardly any of another parent: `derived_span` tells.
+    """
+    hashed = sha256(f"{parent} {key}".encode()).digest()[:_HASHED]
+    return f"{prefix}{parent[-26:-16]}{parent[-3:]}{hashed.translate(_LETTERS).decode()}"
+
+
+def derived_span(prefix: str, parent: str) -> tuple[str, str]:
+    """Return two texts between which all identifiers derived from `parent` sort, and few others."""
+    # Ids that one process makes in one millisecond are counted up, so their last characters differ.
+    stem = f"{prefix}{parent[-26:-16]}{parent[-3:]}"
+    return stem, f"{stem}~"

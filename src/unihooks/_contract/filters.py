@@ -64,7 +64,8 @@ class DeliveryFilters(TypedDict, total=False):
     """The filters of `log.deliveries`, `count` and `replay_all`: a delivery has to match every one that is given.
 
     `state` is a `DeliveryState` or its text. `held` says whether a pending delivery waits for its webhook or endpoint.
-    `since` is included and `until` is not; both are aware datetimes, compared with when deliveries were made.
+    `since` is included and `until` is not; both are aware datetimes, compared with when deliveries were made. One
+    that was made more than a day after its event, as by `recover`, counts as made a day after it; a replay does not.
     """
 
     webhook_id: str | None

@@ -154,6 +154,41 @@ class HistoryRules:
         scene.plan()
         assert len(scene.deliveries()) == 1
 
+    def test_what_was_recovered_before_its_event_was_planned_is_sent_once(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.emit()
+        assert scene.recover(webhook) == 2
+        assert list(scene.plan(capacity=10).claimed) == []
+        one, two = scene.claim()
+        scene.deliver(one)
+        assert scene.recover(webhook) == 0
+        scene.deliver(two)
+        assert (scene.claim(), len(scene.deliveries())) == ([], 2)
+
+    def test_what_was_recovered_and_ended_before_its_event_was_planned_is_not_planned_again(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.emit()
+        scene.recover(webhook)
+        scene.deliver(*scene.claim())
+        planned = scene.plan(capacity=10)
+        assert (planned.events, planned.deliveries, list(planned.claimed)) == (1, 0, [])
+        assert [one.state for one in scene.deliveries()] == [DeliveryState.DELIVERED]
+
+    def test_what_is_recovered_days_later_counts_as_made_a_day_after_its_event(self, scene: Scene) -> None:
+        webhook = scene.inactive()
+        scene.emit()
+        scene.plan()
+        planned_at = scene.store.now()
+        scene.clock.advance(9 * DAY)
+        scene.activate(webhook)
+        assert scene.recover(webhook) == 1
+        [made] = scene.deliveries()
+        assert made.created_at == scene.clock()
+        day, second = DAY * SECOND, SECOND
+        assert scene.deliveries(since=planned_at + day - second, until=planned_at + day + second) == [made]
+        assert scene.deliveries(since=planned_at + day + second) == []
+        assert scene.deliveries(until=planned_at + day - second) == []
+
     # Held too long.
 
     def test_what_was_held_for_5_days_is_cancelled(self, scene: Scene) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from unihooks.exceptions import StoreError
+from unihooks.stores.sql.deliveries import with_spans
 from unihooks.stores.sql.transaction import Call, Selection, StoreClock
+
+TOKEN = 7
 
 
 @pytest.fixture
@@ -34,7 +37,11 @@ def deliveries(count, *, tenant="acme", state="pending"):
 
 def _delivery(number, name, tenant, state):
     what = (tenant, f"dlv_{name}", f"evt_{name}", "whk_1", "end_1", "shop", "paid", None)
-    return (*what, state, number, None, None, None, number)
+    return (*what, state, number, TOKEN, None, None, number)
+
+
+def keys(rows):
+    return [(*row[:2], TOKEN) for row in rows]
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 63, 64, 65, 256, 257, 700])
@@ -49,7 +56,7 @@ def test_any_number_of_rows_goes_in_and_comes_out(write, read, count):
 def test_rows_that_a_statement_returns_come_from_all_of_them(write):
     rows = deliveries(700)
     assert {row[0] for row in write(lambda tx: tx.fetch("add_deliveries", rows))} == {row[1] for row in rows}
-    found = write(lambda tx: tx.fetch("existing_deliveries", [row[:2] for row in [*rows, *deliveries(5, tenant="no")]]))
+    found = write(lambda tx: tx.fetch("leased_deliveries", keys([*rows, *deliveries(5, tenant="no")])))
     assert sorted(row[0] for row in found) == [row[1] for row in rows]
 
 
@@ -83,7 +90,7 @@ def test_a_parameter_may_be_a_set_of_any_kind(write, read, kind):
 def test_without_rows_nothing_is_done(write):
     def work(tx):
         assert tx.run("add_endpoints", []) == 0
-        assert tx.fetch("existing_deliveries", []) == []
+        assert tx.fetch("leased_deliveries", []) == []
         [left_out, done] = tx.pipeline(Call("add_endpoints", []), Call("add_endpoints", [endpoint(1)]))
         assert (left_out.rows, left_out.changed, done.changed) == ([], 0, 1)
 
@@ -93,7 +100,7 @@ def test_without_rows_nothing_is_done(write):
 def test_a_step_that_only_the_other_database_needs_does_nothing(write):
     def work(tx):
         # In SQLite both are without SQL; PostgreSQL finds nothing to lock.
-        for name, values in (("lock_lanes", {"endpoints": ["end_none"]}), ("events_still_pending", {"events": ["no"]})):
+        for name, values in (("lock_lanes", {"endpoints": ["end_none"]}), ("config_versions", {"tenants": ["no"]})):
             assert tx.fetch(name, **values) == []
             assert tx.run(name, **values) == 0
             [outcome] = tx.pipeline(Call(name, values=values))
@@ -107,9 +114,9 @@ def test_each_call_of_a_pipeline_has_its_outcome(write):
         return tx.pipeline(
             Call("add_deliveries", deliveries(3)),
             Call("lock_lanes", values={"endpoints": ["end_none"]}),
-            Call("existing_deliveries", [("acme", "no such delivery")]),
+            Call("leased_deliveries", [("acme", "no such delivery", TOKEN)]),
             Call("add_deliveries", deliveries(4)),
-            Call("existing_deliveries", [row[:2] for row in deliveries(2)]),
+            Call("leased_deliveries", keys(deliveries(2))),
             commit=True,
         )
 
@@ -124,7 +131,7 @@ def test_outcomes_of_the_opening_come_with_the_transaction(store, write):
     write(lambda tx: tx.run("add_deliveries", deliveries(2)))
     opening = [
         Call("lock_lanes", values={"endpoints": ["end_none"]}),
-        Call("existing_deliveries", [row[:2] for row in deliveries(2)]),
+        Call("leased_deliveries", keys(deliveries(2))),
     ]
     outcomes = store._database.write(lambda tx: list(tx.opening), opening)
     assert [row[0] for row in outcomes[-1].rows] == ["dlv_acme_00000", "dlv_acme_00001"]
@@ -132,9 +139,9 @@ def test_outcomes_of_the_opening_come_with_the_transaction(store, write):
 
 def test_run_tells_how_many_rows_changed(write):
     write(lambda tx: tx.run("add_deliveries", [*deliveries(5), *deliveries(2, tenant="other")]))
-    events = [row[2] for row in deliveries(3)]
-    assert write(lambda tx: tx.run("prune_deliveries", events=events)) == 3
-    assert write(lambda tx: tx.run("prune_deliveries", events=events)) == 0
+    events = with_spans(row[:3:2] for row in deliveries(3))
+    assert write(lambda tx: tx.run("prune_deliveries", events)) == 3
+    assert write(lambda tx: tx.run("prune_deliveries", events)) == 0
 
 
 def test_a_selection_is_made_of_conditions_an_order_and_a_limit(write, read):

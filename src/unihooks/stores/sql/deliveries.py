@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, field
 
-from unihooks._base.ids import new_ids
+from unihooks._base.ids import derived_id, derived_span
 from unihooks._base.times import SECOND
 from unihooks._contract.planning import Match, NewEvent
 from unihooks.abc import Capacity, Claimed, Lease, Planned
@@ -17,20 +17,15 @@ from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 class NewDeliveries:
     """What one call of planning makes: leased deliveries, and others that are due at once.
 
-    A delivery is leased where its lane is open and has capacity. `most` is how many there can be.
+    A delivery is leased where its lane is open and has capacity.
     """
 
     lease: Lease
     capacity: Capacity
     now: int
-    most: int
     claimed: list[Claimed] = field(factory=list)
     leased: list[Row] = field(factory=list)
     waiting: list[Row] = field(factory=list)
-    _ids: list[str] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._ids = new_ids("dlv_", self.now, self.most)[::-1]
 
     def add(self, event: NewEvent, matches: Iterable[Match], open_lanes: frozenset[str], config_version: int) -> None:
         """Make a delivery for each endpoint of an event's matches."""
@@ -39,7 +34,7 @@ class NewDeliveries:
         for match in matches:
             webhook_id, rendering = match.webhook_id, match.rendering
             for endpoint_id in match.endpoint_ids:
-                id_ = self._ids.pop()
+                id_ = original_id(event_id, endpoint_id)
                 row = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, rendering)
                 if not (endpoint_id in open_lanes and take(endpoint_id)):
                     self.waiting.append(row)
@@ -72,25 +67,36 @@ class NewDeliveries:
             Call("add_planned_deliveries", self.waiting, {**leased, "due_at": self.now, "token": None}),
         ]
 
-    def kept(self, tx: Transaction, inserted: Iterable[Outcome]) -> set[str] | None:
-        """Return the ids of those that were inserted, None if all were."""
-        if sum(outcome.changed for outcome in inserted) == len(self):
-            return None
-        made = [(row[0], row[1]) for row in (*self.leased, *self.waiting)]
-        return {row[0] for row in tx.fetch("existing_deliveries", made)}
+    def kept(self, tx: Transaction, inserted: Sequence[Outcome]) -> list[Claimed]:
+        """Return what was leased; `inserted` are the outcomes of `calls`."""
+        if not self.leased or inserted[0].changed == len(self.leased):
+            return self.claimed
+        made = [(row[0], row[1], self.lease.token) for row in self.leased]
+        kept = {row[0] for row in tx.fetch("leased_deliveries", made)}
+        return [one for one in self.claimed if one.id in kept]
 
-    def planned(self, events: int, kept: set[str] | None, *, more: bool) -> Planned:
+    def planned(self, events: int, inserted: Iterable[Outcome], kept: list[Claimed], *, more: bool) -> Planned:
         """Return what planning so many events has come to; `kept` is what `kept` returned."""
-        claimed = self.claimed if kept is None else [one for one in self.claimed if one.id in kept]
-        return Planned(events=events, deliveries=len(self if kept is None else kept), claimed=claimed, more=more)
+        made = sum(outcome.changed for outcome in inserted)
+        return Planned(events=events, deliveries=made, claimed=kept, more=more)
 
     @property
     def _until(self) -> int:
         return self.now + round(self.lease.seconds * SECOND)
 
 
+def original_id(event_id: str, endpoint_id: str) -> str:
+    """Return the id of the first delivery of an event to an endpoint, which makes sure that there is only one."""
+    return derived_id("dlv_", event_id, endpoint_id)
+
+
+def with_spans(keys: Iterable[tuple[str, str]]) -> list[Row]:
+    """Return (tenant, event id, first, last) of events: between `first` and `last` the ids of their originals lie."""
+    return [(tenant, event_id, *derived_span("dlv_", event_id)) for tenant, event_id in keys]
+
+
 def insert(tx: Transaction, rows: Sequence[Row]) -> set[str]:
-    """Insert deliveries, but no second original of an event for an endpoint; return the ids of those inserted.
+    """Insert deliveries, but none that is there already; return the ids of those inserted.
 
     Rows hold tenant, id, event id, webhook id, endpoint id, product, event
     type, rendering, state, due_at, token, reason, replay_of and created_at.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from attrs import asdict, evolve
 
-from unihooks._base.ids import first_id
+from unihooks._base.ids import derived_span, first_id
 from unihooks._base.times import DAY
 from unihooks._model.checks import not_found
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
@@ -116,12 +116,17 @@ def _narrowed(tx: Transaction, tenant: str, filters: DeliveryFilter) -> tuple[st
         selection.conditions.append(_IN_STATE[filters.state])
     if filters.held is not None:
         selection.conditions.append(_HELD[filters.held])
+    if filters.event_id is not None:
+        first, last = derived_span("dlv_", filters.event_id)
+        selection.values |= {"first_of_event": first, "last_of_event": last}
     return _head(tx, tenant, filters, webhook_id), selection
 
 
 def _head(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_id: str | None) -> str:
-    plain = "delivery_ids_by_key" if webhook_id or filters.event_id else "delivery_ids"
-    if filters.event_id or filters.delivery_id:
+    if filters.event_id is not None:
+        return "delivery_ids_of_event"
+    plain = "delivery_ids_by_key" if webhook_id else "delivery_ids"
+    if filters.delivery_id:
         return plain
     if filters.state is DeliveryState.FAILED:
         return "failed_delivery_ids_of_webhook" if webhook_id else "failed_delivery_ids"
@@ -161,7 +166,12 @@ def _selection(tenant: str, filters: EventFilter | DeliveryFilter, row: str, own
         if name not in {"state", "held", "since", "until"}:
             selection.where(f"{row}.{'id' if name == own_id else name} = :{name}", **{name: value})
     selection.where(f"{row}.created_at >= :since", since=filters.since)
-    selection.where(f"{row}.created_at < :until", until=filters.until)
+    if filters.until is not None and row == "d":
+        # What was made more than a day after its event counts as made a day after it, for both edges alike.
+        day_before = first_id(prefix, filters.until - DAY)
+        selection.where("(d.created_at < :until OR d.id < :day_before)", until=filters.until, day_before=day_before)
+    else:
+        selection.where(f"{row}.created_at < :until", until=filters.until)
     first, last = ids_between(prefix, filters.since, filters.until)
     selection.where(f"{row}.id >= :first_id", first_id=first)
     selection.where(f"{row}.id < :last_id", last_id=last)

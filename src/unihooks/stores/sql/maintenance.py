@@ -12,6 +12,7 @@ from unihooks._base.times import SECOND
 from unihooks._contract.leasing import SEEN_WITHIN_US
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
+from unihooks.stores.sql.deliveries import with_spans
 from unihooks.stores.sql.transaction import Database, Transaction
 
 _ID_AHEAD_US = 3_600 * SECOND
@@ -83,13 +84,12 @@ def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -
     after, skip = place
     found = tx.fetch("old_events", older_than=older_than, after=after, skip=skip, limit=limit)
     # Looked for now that they are locked, so that no replay comes between.
-    pending = {id_ for (id_,) in tx.fetch("events_still_pending", events=[row[1] for row in found])}
+    pending = {id_ for (id_,) in tx.fetch("events_still_pending", with_spans(row[:2] for row in found))}
     gone = [(tenant, id_) for tenant, id_, _ in found if id_ not in pending]
-    events = [id_ for _, id_ in gone]
-    if events:
-        tx.run("prune_attempts", events=events)
-        tx.run("prune_deliveries", events=events)
-        tx.run("prune_events", gone)
+    events = with_spans(gone)
+    tx.run("prune_attempts", events)
+    tx.run("prune_deliveries", events)
+    tx.run("prune_events", gone)
     if len(found) == limit:
         last = found[-1][2]
         left = sum(created_at == last and id_ in pending for _, id_, created_at in found)
@@ -127,10 +127,11 @@ def erase(
         last = chosen[limit - 1] if len(chosen) > limit else None
     told = [id_ for id_, created_at, size in found if size and (before is None or created_at < before)]
     if told:
-        tx.fetch("lock_deliveries_to_erase", events=told)
+        events = with_spans((tenant, id_) for id_ in told)
+        tx.fetch("lock_deliveries_to_erase", events)
         tx.run("erase_events", tenant=tenant, events=told, nothing=b"")
-        tx.run("erase_attempts", events=told, nothing=b"")
-        tx.run("erase_deliveries", events=told, reason=ERASED)
+        tx.run("erase_attempts", events, nothing=b"")
+        tx.run("erase_deliveries", events, reason=ERASED)
     return len(told), last
 
 

@@ -143,7 +143,7 @@ class Planner:
         now = database.time.now()
         # Of two versions of one tenant only one can be the current one, and then nothing is planned here.
         versions = list({(event.tenant, version) for event, (version, _) in zip(events, known, strict=True)})
-        made = NewDeliveries(lease, capacity, now, sum(map(_endpoints, known)))
+        made = NewDeliveries(lease, capacity, now)
         for event, (version, subscribers) in zip(events, known, strict=True):
             made.add(event, plan_event(event, subscribers, now=now), _open_lanes(subscribers), version)
         keys = [(event.tenant, event.id) for event in events]
@@ -159,9 +159,10 @@ class Planner:
         )
         if outcomes is None:
             return None
-        kept = database.ask(lambda tx: made.kept(tx, outcomes[3:5])) if len(made) else None
+        inserted = outcomes[3:5]
+        kept = database.ask(lambda tx: made.kept(tx, inserted)) if made.claimed else []
         # Others tell of events of theirs.
-        return made.planned(len(events), kept, more=False)
+        return made.planned(len(events), inserted, kept, more=False)
 
     def _plan(self, tx: Transaction, lease: Lease, capacity: Capacity, limit: int, after: str) -> Planned:
         found, _, versions = tx.opening
@@ -172,7 +173,7 @@ class Planner:
         self._take_turns(chosen, everyone=not after and len(chosen) == len(found.rows) < limit)
         if not chosen:
             return Planned(more=bool(found.rows))
-        made = NewDeliveries(lease, capacity, tx.now, sum(len(m.endpoint_ids) for item in chosen for m in item.matches))
+        made = NewDeliveries(lease, capacity, tx.now)
         waiting = _waiting_lanes(tx, chosen, {row[0] for row in versions.rows if (row[2] or 0) > tx.now})
         for item in chosen:
             open_lanes = item.open_lanes - waiting if waiting else item.open_lanes
@@ -182,7 +183,8 @@ class Planner:
             *made.calls(), *_marking(chosen, tx.now), *lowering(made.due), Call("more_new_events"), commit=True
         )
         whole = sum(item.cursor is None and item.failure is None for item in chosen)
-        return made.planned(whole, made.kept(tx, (first, second)), more=bool(more.rows))
+        inserted = (first, second)
+        return made.planned(whole, inserted, made.kept(tx, inserted), more=bool(more.rows))
 
     def _choose(self, tx: Transaction, found: Sequence[Row], limit: int) -> list[_Chosen]:
         rows = list(round_robin(found, _TENANT))[:limit]

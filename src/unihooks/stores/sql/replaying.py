@@ -22,6 +22,7 @@ from unihooks.stores.sql.log import get_delivery, ids_between, list_delivery_ids
 from unihooks.stores.sql.transaction import Row, Transaction
 
 _DELIVERIES_PER_CALL = 1_000
+_MILLISECOND = 1_000
 
 
 @frozen
@@ -150,15 +151,17 @@ def recover(
 
 
 def _insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection[str]:
-    """Insert deliveries that are due now, but no second original; return the ids of those inserted.
+    """Insert deliveries that are due now, but no second original of an event; return the ids of those inserted.
 
     Rows hold event id, webhook id, endpoint id, product, event type, rendering and replay_of.
     """
-    ids = new_ids("dlv_", tx.now, len(rows))
-    new = [
-        (tenant, id_, *event, rendering, "pending", tx.now, None, None, replay_of, tx.now)
-        for id_, (*event, rendering, replay_of) in zip(ids, rows, strict=True)
-    ]
+    # A replay in the very millisecond of its event sorts behind the original, too.
+    ids = iter(new_ids("dlv_", tx.now + _MILLISECOND, len(rows)))
+    new: list[Row] = []
+    for event_id, webhook_id, endpoint_id, *what, rendering, replay_of in rows:
+        id_ = deliveries.original_id(event_id, endpoint_id) if replay_of is None else next(ids)
+        event = (event_id, webhook_id, endpoint_id, *what)
+        new.append((tenant, id_, *event, rendering, "pending", tx.now, None, None, replay_of, tx.now))
     inserted = deliveries.insert(tx, new)
     lower_next_due(tx, {endpoint_id: tx.now for _, _, endpoint_id, *_ in rows})
     return inserted
@@ -184,10 +187,10 @@ def _missed(tx: Transaction, webhook: Webhook, events: list[Row]) -> Iterator[Ro
     """Yield what `_insert_due` takes for each delivery that is missing of these events."""
     rendering = Rendering.of(webhook.mapping)
     today = rendering and rendering.id
-    ids = [event_id for event_id, *_ in events]
-    found = tx.fetch("deliveries_of_events", events=ids, webhook_id=webhook.id) if ids else []
+    spans = deliveries.with_spans((webhook.tenant, event_id) for event_id, *_ in events)
+    found = tx.fetch("deliveries_of_events", spans, webhook_id=webhook.id)
     # They come oldest first.
-    newest = {(event_id, endpoint_id): _Newest(*delivery) for event_id, endpoint_id, *delivery in found}
+    newest = {(event_id, endpoint_id): _Newest(*delivery[:5]) for event_id, endpoint_id, *delivery in found}
     for event_id, product, event_type in events:
         for endpoint_id in (item.id for item in webhook.endpoints if item.enabled):
             to = (event_id, webhook.id, endpoint_id, product, event_type)

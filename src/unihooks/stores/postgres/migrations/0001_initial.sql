@@ -181,9 +181,8 @@ CREATE INDEX deliveries_by_type ON unihooks.deliveries (tenant, event_type, id);
 -- They are few, and what customers look for.
 CREATE INDEX deliveries_failed ON unihooks.deliveries (tenant, id) WHERE state = 'failed';
 CREATE INDEX deliveries_failed_by_webhook ON unihooks.deliveries (webhook_id, id) WHERE state = 'failed';
--- One original per event and endpoint; NULLs never collide, so any number of replays.
-CREATE UNIQUE INDEX deliveries_once
-    ON unihooks.deliveries (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END));
+-- The id of an original follows from its event and endpoint, so that there is one; a replay has a random one.
+CREATE INDEX deliveries_replayed ON unihooks.deliveries (event_id) WHERE replay_of IS NOT NULL;
 
 CREATE TABLE unihooks.attempts (
     delivery_id text COLLATE "C" NOT NULL,

@@ -12,12 +12,22 @@ UPDATE unihooks.deliveries SET state = 'cancelled', reason = :reason
 WHERE tenant = :tenant AND id = :id AND state = 'pending'
 
 -- The statements that find the ids of deliveries differ in their index alone. The sign keeps SQLite from walking all
--- of a tenant where the index of a webhook or an event will do.
+-- of a tenant where the index of a webhook will do.
 -- name: delivery_ids
 SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant
 
 -- name: delivery_ids_by_key
 SELECT d.id FROM unihooks.deliveries AS d WHERE +d.tenant = :tenant
+
+-- name: delivery_ids_of_event
+SELECT d.id FROM (
+    SELECT o.* FROM unihooks.deliveries AS o
+    WHERE o.tenant = :tenant AND o.id > :first_of_event AND o.id < :last_of_event AND o.event_id = :event_id
+      AND o.replay_of IS NULL
+    UNION ALL
+    SELECT r.* FROM unihooks.deliveries AS r
+    WHERE r.event_id = :event_id AND r.replay_of IS NOT NULL AND +r.tenant = :tenant
+) AS d WHERE true
 
 -- name: delivery_ids_of_type
 SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_by_type

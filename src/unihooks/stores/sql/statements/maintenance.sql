@@ -5,9 +5,6 @@ DELETE FROM unihooks.workers WHERE id = :id
 INSERT INTO unihooks.workers (id, host, pid, seen_at) VALUES (:id, :host, :pid, :now)
 ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, seen_at = excluded.seen_at
 
--- name: prune_deliveries
-DELETE FROM unihooks.deliveries WHERE event_id = ANY(:events)
-
 -- name: prune_hours
 DELETE FROM unihooks.hours WHERE hour < :hour
 
@@ -63,13 +60,37 @@ WITH old AS (
 UPDATE unihooks.events AS e SET idempotency_key = NULL, digest = NULL
 FROM old WHERE e.tenant = old.tenant AND e.id = old.id
 
+-- The first deliveries of an event lie between two ids; its replays have an index.
 -- name: events_still_pending
--- columns: event_id
-SELECT DISTINCT event_id FROM unihooks.deliveries WHERE event_id = ANY(:events) AND state = 'pending'
+-- rows: tenant text, id text, first text, last text
+-- columns: id
+SELECT k.id FROM :rows AS k
+WHERE EXISTS (
+    SELECT 1 FROM unihooks.deliveries AS d WHERE d.tenant = k.tenant AND d.id > k.first AND d.id < k.last
+    AND d.event_id = k.id AND +d.state = 'pending'
+) OR EXISTS (
+    SELECT 1 FROM unihooks.deliveries AS d
+    WHERE d.event_id = k.id AND d.replay_of IS NOT NULL AND +d.state = 'pending'
+)
 
 -- name: prune_attempts
+-- rows: tenant text, id text, first text, last text
 DELETE FROM unihooks.attempts WHERE delivery_id IN (
-    SELECT id FROM unihooks.deliveries WHERE event_id = ANY(:events)
+    SELECT d.id FROM :rows AS k
+    JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id > k.first AND d.id < k.last AND d.event_id = k.id
+    UNION ALL
+    SELECT d.id FROM :rows AS k
+    JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
+)
+
+-- name: prune_deliveries
+-- rows: tenant text, id text, first text, last text
+DELETE FROM unihooks.deliveries WHERE (tenant, id) IN (
+    SELECT d.tenant, d.id FROM :rows AS k
+    JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id > k.first AND d.id < k.last AND d.event_id = k.id
+    UNION ALL
+    SELECT d.tenant, d.id FROM :rows AS k
+    JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
 )
 
 -- name: erase_events
@@ -78,18 +99,32 @@ SET body = :nothing, idempotency_key = NULL, digest = NULL, planned = true, plan
 WHERE tenant = :tenant AND id = ANY(:events)
 
 -- name: erase_attempts
+-- rows: tenant text, id text, first text, last text
 UPDATE unihooks.attempts
 SET request_headers = '[]', response_headers = '[]', response_body = :nothing, warnings = '[]'
-WHERE delivery_id IN (SELECT id FROM unihooks.deliveries WHERE event_id = ANY(:events))
+WHERE delivery_id IN (
+    SELECT d.id FROM :rows AS k
+    JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id > k.first AND d.id < k.last AND d.event_id = k.id
+    UNION ALL
+    SELECT d.id FROM :rows AS k
+    JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
+)
 
 -- What was cancelled may still be under way while it has a token; its attempt is not to be kept.
 -- A rendering that failed may have quoted the event in its reason.
 -- name: erase_deliveries
+-- rows: tenant text, id text, first text, last text
 UPDATE unihooks.deliveries SET
     token = NULL,
     reason = CASE WHEN state = 'pending' OR (state = 'failed' AND attempt_count = 0) THEN :reason ELSE reason END,
     state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END
-WHERE event_id = ANY(:events)
+WHERE (tenant, id) IN (
+    SELECT d.tenant, d.id FROM :rows AS k
+    JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id > k.first AND d.id < k.last AND d.event_id = k.id
+    UNION ALL
+    SELECT d.tenant, d.id FROM :rows AS k
+    JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
+)
   AND (state = 'pending' OR (state = 'failed' AND attempt_count = 0) OR token IS NOT NULL)
 
 -- name: expire_held

@@ -10,7 +10,7 @@ INSERT INTO unihooks.deliveries (
     state, due_at, token, created_at, tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering
 )
 SELECT 'pending', CAST(:due_at AS bigint), CAST(:token AS bigint), CAST(:now AS bigint), r.* FROM :rows AS r WHERE true
-ON CONFLICT (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END)) DO NOTHING
+ON CONFLICT DO NOTHING
 
 -- name: add_deliveries
 -- rows: tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, token, reason, replay_of, created_at
@@ -19,12 +19,13 @@ INSERT INTO unihooks.deliveries (
     replay_of, created_at
 )
 VALUES :rows
-ON CONFLICT (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END)) DO NOTHING RETURNING id
+ON CONFLICT DO NOTHING RETURNING id
 
--- name: existing_deliveries
--- rows: tenant text, id text
+-- name: leased_deliveries
+-- rows: tenant text, id text, token bigint
 -- columns: id
-SELECT d.id FROM :rows AS k JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
+SELECT d.id FROM :rows AS k JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id AND d.token = k.token
+WHERE +d.state = 'pending'
 
 -- name: mark_partly_planned
 -- rows: tenant text, id text, cursor text, queued_at bigint

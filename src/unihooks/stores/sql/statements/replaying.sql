@@ -26,8 +26,16 @@ WHERE e.tenant = :tenant AND e.id > :after AND e.created_at >= :since AND e.crea
   AND (e.product || ' ' || e.event_type = ANY(:kinds) OR e.product || ' *' = ANY(:kinds))
 ORDER BY e.id LIMIT :limit FOR KEY SHARE OF e
 
+-- A replay is newer than its original, whichever clocks their ids are from.
 -- name: deliveries_of_events
+-- rows: tenant text, id text, first text, last text
 -- columns: event_id, endpoint_id, id, state, reason, rendering, attempt_count
-SELECT d.event_id, d.endpoint_id, d.id, d.state, d.reason, d.rendering, d.attempt_count
-FROM unihooks.deliveries AS d
-WHERE d.event_id = ANY(:events) AND +d.webhook_id = :webhook_id ORDER BY d.id
+SELECT d.event_id, d.endpoint_id, d.id, d.state, d.reason, d.rendering, d.attempt_count, 0 AS is_replay
+FROM :rows AS k
+JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id > k.first AND d.id < k.last AND d.event_id = k.id
+WHERE +d.webhook_id = :webhook_id AND d.replay_of IS NULL
+UNION ALL
+SELECT d.event_id, d.endpoint_id, d.id, d.state, d.reason, d.rendering, d.attempt_count, 1 AS is_replay
+FROM :rows AS k JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
+WHERE +d.webhook_id = :webhook_id
+ORDER BY is_replay, id

@@ -173,9 +173,8 @@ CREATE INDEX main.unihooks_deliveries_by_type
 CREATE INDEX main.unihooks_deliveries_failed ON unihooks_deliveries (tenant, id, state) WHERE state = 'failed';
 CREATE INDEX main.unihooks_deliveries_failed_by_webhook ON unihooks_deliveries (webhook_id, id, state)
     WHERE state = 'failed';
--- One original per event and endpoint; NULLs never collide, so any number of replays.
-CREATE UNIQUE INDEX main.unihooks_deliveries_once
-    ON unihooks_deliveries (event_id, endpoint_id, (CASE WHEN replay_of IS NULL THEN 1 END));
+-- The id of an original follows from its event and endpoint, so that there is one; a replay has a random one.
+CREATE INDEX main.unihooks_deliveries_replayed ON unihooks_deliveries (event_id) WHERE replay_of IS NOT NULL;
 
 CREATE TABLE main.unihooks_attempts (
     delivery_id TEXT NOT NULL,

@@ -1,1 +1,2 @@
 -- name: lock_deliveries_to_erase
+-- rows: tenant text, id text, first text, last text
