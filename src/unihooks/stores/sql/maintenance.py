@@ -84,7 +84,7 @@ def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -
     after, skip = place
     found = tx.fetch("old_events", older_than=older_than, after=after, skip=skip, limit=limit)
     # Looked for now that they are locked, so that no replay comes between.
-    pending = {id_ for (id_,) in tx.fetch("events_still_pending", with_spans(row[:2] for row in found))}
+    pending = {id_ for (id_,) in tx.fetch("events_still_pending", with_spans((row[0], row[1]) for row in found))}
     gone = [(tenant, id_) for tenant, id_, _ in found if id_ not in pending]
     events = with_spans(gone)
     tx.run("prune_attempts", events)

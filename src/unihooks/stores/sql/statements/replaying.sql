@@ -30,12 +30,12 @@ ORDER BY e.id LIMIT :limit FOR KEY SHARE OF e
 -- name: deliveries_of_events
 -- rows: tenant text, id text, first text, last text
 -- columns: event_id, endpoint_id, id, state, reason, rendering, attempt_count
-SELECT d.event_id, d.endpoint_id, d.id, d.state, d.reason, d.rendering, d.attempt_count, 0 AS is_replay
+SELECT d.event_id, d.endpoint_id, d.id AS id, d.state, d.reason, d.rendering, d.attempt_count, 0 AS is_replay
 FROM :rows AS k
 JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id > k.first AND d.id < k.last AND d.event_id = k.id
 WHERE +d.webhook_id = :webhook_id AND d.replay_of IS NULL
 UNION ALL
-SELECT d.event_id, d.endpoint_id, d.id, d.state, d.reason, d.rendering, d.attempt_count, 1 AS is_replay
+SELECT d.event_id, d.endpoint_id, d.id AS id, d.state, d.reason, d.rendering, d.attempt_count, 1 AS is_replay
 FROM :rows AS k JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
 WHERE +d.webhook_id = :webhook_id
 ORDER BY is_replay, id
