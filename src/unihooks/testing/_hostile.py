@@ -47,6 +47,7 @@ class Hostile:
         self.targets = TargetPolicy(allow=["127.0.0.0/8"], resolver=_loopback)
         self.ssl_context = _client_context()
         self.connections = 0
+        self.was_reset = threading.Event()
         self.resumed: list[bool] = []
         self._certificate = certificate
         self._context = None if certificate in {"silent", "plain"} else _server_context(certificate)
@@ -103,14 +104,21 @@ class Hostile:
                 accepted.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
                 accepted.recv(65536)
             else:
-                with self._context.wrap_socket(accepted, server_side=True) as secured:
-                    # From now on only closing the wrapper ends a hanging connection.
-                    self._sockets.discard(accepted)
-                    self._sockets.add(secured)
-                    self.resumed.append(bool(secured.session_reused))
-                    if self._certificate == "eager":
-                        secured.sendall(_head(b"200 OK", _EMPTY))
-                    self._converse(secured)
+                self._serve_secured(accepted, self._context)
+
+    def _serve_secured(self, accepted: socket.socket, context: ssl.SSLContext) -> None:
+        with context.wrap_socket(accepted, server_side=True) as secured:
+            # From now on only closing the wrapper ends a hanging connection.
+            self._sockets.discard(accepted)
+            self._sockets.add(secured)
+            self.resumed.append(bool(secured.session_reused))
+            if self._certificate == "eager":
+                secured.sendall(_head(b"200 OK", _EMPTY))
+            try:
+                self._converse(secured)
+            except ConnectionResetError:
+                self.was_reset.set()
+                raise
 
     def _converse(self, connection: socket.socket) -> None:
         while (path := read_request(connection)) is not None:
@@ -225,10 +233,13 @@ def _wait(connection: socket.socket) -> bool:
 
 def _never_read(connection: socket.socket) -> bool:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    # Reads nothing, and ends when the receiver stops.
+    # Reads nothing until the connection is reset, or the receiver stops.
     poll = select.poll()
     poll.register(connection, 0)
     poll.poll(_HANG_SECONDS * 1000)
+    # Beneath TLS, which would not tell a reset from an end within a record.
+    while os.read(connection.fileno(), 65536):
+        pass
     return False
 
 

@@ -139,6 +139,13 @@ class TransportContract:
         assert_failed(outcome)
         await self._assert_unharmed(transport, hostile)
 
+    async def test_request_that_was_given_up_is_not_sent_on(
+        self, transport: httpx.AsyncBaseTransport, hostile: Hostile
+    ) -> None:
+        """The connection is reset: after an orderly end the kernel would go on sending what it holds."""
+        assert_failed(await send(transport, hostile.url("never-read"), body=bytes(_MEBIBYTE // 4)))
+        assert await asyncio.to_thread(hostile.was_reset.wait, _PATIENCE)
+
     async def test_closed_port_is_an_error(self, transport: httpx.AsyncBaseTransport) -> None:
         """A refused connection fails the attempt."""
         with Hostile() as gone:

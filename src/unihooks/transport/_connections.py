@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, cast
 
@@ -24,6 +27,9 @@ PLAIN_BYTES: Final = 16 * 1024
 # than these is read at intervals, so that the others gather in the meantime.
 _PORTIONS_AT_ONCE: Final = 16
 _GATHERING_SECONDS: Final = 0.1
+
+# With a linger time of zero, closing sends a reset and drops what is queued; otherwise the kernel goes on sending it.
+_DROP_WHAT_IS_QUEUED: Final = struct.pack("ii", 1, 0)
 
 # More than this does not belong to TLS, so the connection is given up.
 MAX_OVERHEAD_BYTES: Final = 128 * 1024
@@ -100,10 +106,15 @@ class Connection(asyncio.BufferedProtocol):
             self._finish()
 
     def close(self) -> None:
-        """Close at once, even if not everything has been sent."""
+        """Close at once; a request that is under way is given up."""
+        self._close(is_given_up=self._parser is not None)
+
+    def _close(self, *, is_given_up: bool) -> None:
         if not self.closed:
             self.closed = True
             if self._transport is not None:
+                if is_given_up:
+                    _drop_what_is_queued(self._transport)
                 self._transport.abort()
             if self.on_idle_close is not None:
                 self.on_idle_close(self)
@@ -184,15 +195,16 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = self._waiter = None
         if not waiter.done():
             waiter.set_result(None)
-        if not parser.keep or self._is_sending():
-            self.close()
+        is_sending = self._is_sending()
+        if is_sending or not parser.keep:
+            self._close(is_given_up=is_sending or parser.warning is not None)
 
     def _fail(self, error: AttemptError) -> None:
         waiter = self._waiter
         self._parser = self._waiter = None
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
-        self.close()
+        self._close(is_given_up=True)
 
     def _end(self, exc: BaseException | None) -> None:
         parser = self._parser
@@ -214,3 +226,11 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(ConnectionEnded(str(error)))
         else:
             self._finish()
+
+
+def _drop_what_is_queued(transport: asyncio.Transport) -> None:
+    connected = transport.get_extra_info("socket")
+    # One that is gone already sends nothing more.
+    with suppress(OSError):
+        if connected is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_WHAT_IS_QUEUED)
