@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unihooks.exceptions import StoreError
-from unihooks.stores.sql.deliveries import with_spans
+from unihooks.stores.sql.deliveries import original_id, with_spans
 from unihooks.stores.sql.transaction import Call, Selection, StoreClock
 
 TOKEN = 7
@@ -138,7 +138,8 @@ def test_outcomes_of_the_opening_come_with_the_transaction(store, write):
 
 
 def test_run_tells_how_many_rows_changed(write):
-    write(lambda tx: tx.run("add_deliveries", [*deliveries(5), *deliveries(2, tenant="other")]))
+    rows = [(row[0], original_id(row[2], row[4]), *row[2:]) for row in deliveries(5)]
+    write(lambda tx: tx.run("add_deliveries", [*rows, *deliveries(2, tenant="other")]))
     events = with_spans(row[:3:2] for row in deliveries(3))
     assert write(lambda tx: tx.run("prune_deliveries", events)) == 3
     assert write(lambda tx: tx.run("prune_deliveries", events)) == 0
