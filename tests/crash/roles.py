@@ -154,7 +154,7 @@ def _emit(dispatcher: Dispatcher, nonces: list[str]) -> list[str]:
 
 @define
 class _Host:
-    """Emit in transactions of the host's own: its row and the event come together or not at all."""
+    """A host that emits in transactions of its own: its row and the event come together or not at all."""
 
     place: Database
     dispatcher: Dispatcher

@@ -22,7 +22,7 @@ def stored_ids(store):
 
 @frozen
 class Host:
-    """Hold a connection of a host's, and how it runs SQL of its own, commits and rolls back."""
+    """A connection of a host's, and how it runs SQL of its own, commits and rolls back."""
 
     connection: object
     run: object

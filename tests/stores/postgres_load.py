@@ -21,7 +21,7 @@ _PATIENCE = 40.0
 
 
 class Load:
-    """Emit all the time beside a worker in a thread; note what was stored and what was refused."""
+    """A thread that emits all the time beside a worker, and notes what was stored and what was refused."""
 
     def __init__(self, receiver, dsn, schema="unihooks", size=100):
         self._store = PostgresStore(dsn, schema=schema)

@@ -69,7 +69,7 @@ def with_h11(data):
 
 
 class _Collector:
-    """Collect the first answer that is not an interim one."""
+    """What a parser tells of the first answer that is not an interim one."""
 
     def __init__(self):
         self.parser = httptools.HttpResponseParser(self)

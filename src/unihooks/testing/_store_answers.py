@@ -13,7 +13,7 @@ ONE, OTHER = b"\x00one", b"\x00other"
 
 
 class AnswersRules:
-    """Hold the rules of `reserve_answer`, `keep_answer` and `drop_answer`."""
+    """The rules of `reserve_answer`, `keep_answer` and `drop_answer`."""
 
     def test_a_request_is_done_once_and_its_answer_kept_for_a_day(self, scene: Scene) -> None:
         store = scene.store

@@ -15,7 +15,7 @@ from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
 
 class ClaimingRules:
-    """Hold the rules of `claim`, `release` and `work`."""
+    """The rules of `claim`, `release` and `work`."""
 
     def test_a_due_delivery_is_claimed_with_all_that_sending_needs(self, scene: Scene) -> None:
         webhook = scene.active()

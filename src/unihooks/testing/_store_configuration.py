@@ -25,7 +25,7 @@ from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 
 
 class ConfigurationRules:
-    """Hold the rules of the verbs for webhooks."""
+    """The rules of the verbs for webhooks."""
 
     def test_all_times_come_from_the_clock_given(self, store: Store, clock: FakeClock) -> None:
         before = store.now()

@@ -45,7 +45,7 @@ class StoreContract(
     FiguresRules,
     AnswersRules,
 ):
-    """Hold the rules of `unihooks.abc.Store` as tests.
+    """The rules of `unihooks.abc.Store` as tests.
 
     Subclass it in a test module, and override the fixture `store` so that it
     gives an empty store and closes it afterwards::

@@ -16,7 +16,7 @@ from unihooks.testing._store_scene import ACME, Scene, ids
 
 
 class EmittingRules:
-    """Hold the rules of the verbs for emitting."""
+    """The rules of the verbs for emitting."""
 
     def test_an_event_is_stored_when_its_future_is_done(self, scene: Scene) -> None:
         new = scene.event("paid", {"amount": 7, "text": "Grüße"})

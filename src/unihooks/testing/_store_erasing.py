@@ -16,7 +16,7 @@ from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, S
 
 
 class ErasingRules:
-    """Hold the rules of `erase` and `forget_keys`."""
+    """The rules of `erase` and `forget_keys`."""
 
     def test_erasing_leaves_rows_and_counts_without_what_was_said(self, scene: Scene) -> None:
         scene.active(mapping=PayloadMapping(rename={"a": "b"}))

@@ -22,7 +22,7 @@ from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, S
 
 
 class FiguresRules:
-    """Hold the rules of counts, of health and of what an operator sees."""
+    """The rules of counts, of health and of what an operator sees."""
 
     def test_deliveries_are_counted_as_they_are_listed_up_to_a_limit(self, scene: Scene) -> None:
         scene.active()

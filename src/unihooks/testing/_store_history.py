@@ -17,7 +17,7 @@ from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, S
 
 
 class HistoryRules:
-    """Hold the rules of `recover`, `expire_held` and `prune`."""
+    """The rules of `recover`, `expire_held` and `prune`."""
 
     def test_recovering_plans_what_was_emitted_while_inactive(self, scene: Scene) -> None:
         webhook = scene.inactive(URL, OTHER_URL, mapping=PayloadMapping(rename={"a": "b"}))

@@ -18,7 +18,7 @@ from unihooks.testing._store_scene import ACME, OTHER_URL, TOO_LONG, URL, Scene,
 
 
 class LogRules:
-    """Hold the rules of the listings, of `replay` and of `cancel`."""
+    """The rules of the listings, of `replay` and of `cancel`."""
 
     @pytest.mark.parametrize("kind", ["events", "deliveries"])
     def test_listings_are_newest_first_within_a_window(self, scene: Scene, kind: str) -> None:

@@ -19,7 +19,7 @@ from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
 
 class PlanningRules:
-    """Hold the rules of `plan`."""
+    """The rules of `plan`."""
 
     def test_an_event_leads_to_one_delivery_per_endpoint(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)

@@ -16,7 +16,7 @@ from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 
 
 class RecordingRules:
-    """Hold the rules of `record`."""
+    """The rules of `record`."""
 
     def test_a_success_ends_the_delivery(self, scene: Scene) -> None:
         scene.active()

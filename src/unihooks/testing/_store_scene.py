@@ -46,7 +46,7 @@ EVERYTHING = (EventSubscription("shop", "*"),)
 
 
 class Scene:
-    """Hold a store, its clock, and the tokens of the workers that play in a test."""
+    """A store, its clock, and the tokens of the workers that play in a test."""
 
     def __init__(self, store: Store, clock: FakeClock) -> None:
         self.store = store

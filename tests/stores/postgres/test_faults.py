@@ -26,7 +26,7 @@ IN_FLIGHT = 10  # per worker: what it claims at a time
 
 
 class Crew:
-    """Start and kill workers and emitters of one store."""
+    """The workers and emitters of one store, as processes to start and to kill."""
 
     def __init__(self, dsn, schema, folder):
         self.store = PostgresStore(dsn, schema=schema)
