@@ -23,6 +23,7 @@ from unihooks._message.mapping import PayloadMapping, Preview
 from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
 from unihooks._model.catalog import Catalog
+from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Emission, Event
 from unihooks._model.products import EventType, Product
@@ -39,6 +40,7 @@ __all__ = [
     "DeliveryState",
     "Dispatcher",
     "DrainResult",
+    "Egress",
     "Emission",
     "Endpoint",
     "EndpointHealth",

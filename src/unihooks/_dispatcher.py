@@ -41,6 +41,7 @@ from unihooks._management.settings import Hook, Settings
 from unihooks._management.webhooks import Webhooks
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_tenant
+from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
 from unihooks._model.log import Emission, Event
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
@@ -51,6 +52,7 @@ from unihooks.exceptions import StoreError
 _UNPLANNED_TOO_LONG = timedelta(seconds=60)
 _LOOK_EVERY = timedelta(seconds=10)
 _DEFAULT_TARGETS = TargetPolicy()
+_DEFAULT_EGRESS = Egress()
 _DEFAULT_LIMITS = Limits()
 _logger = logging.getLogger("unihooks.dispatcher")
 
@@ -73,6 +75,7 @@ class Dispatcher:
             None for as long.
         on_delivery: Called with each `Delivery` that was delivered or failed for good.
         on_endpoint_disabled: Called with each `Endpoint` that was disabled.
+        egress: From which address of its machine, or through which proxy, a worker sends.
         egress_ips: The addresses your requests come from, for customers' allow-lists.
         limits: How much one tenant may have.
 
@@ -98,15 +101,16 @@ class Dispatcher:
         idempotency_window: timedelta | None = timedelta(days=30),
         on_delivery: Hook | None = None,
         on_endpoint_disabled: Hook | None = None,
+        egress: Egress = _DEFAULT_EGRESS,
         egress_ips: Iterable[str] = (),
         limits: Limits = _DEFAULT_LIMITS,
     ) -> None:
         check_store(store)
-        check_kinds(catalog=catalog, retries=retries, ssl_context=ssl_context, limits=limits)
+        check_kinds(catalog=catalog, retries=retries, ssl_context=ssl_context, egress=egress, limits=limits)
         check_clock(clock)
         check_callables(on_delivery=on_delivery, on_endpoint_disabled=on_endpoint_disabled)
         check_times(deadline, retention=retention, idempotency_window=idempotency_window)
-        new_transport = transport_maker(transport, targets, ssl_context)
+        new_transport = transport_maker(transport, targets, ssl_context, egress)
         self.egress_ips = to_addresses(egress_ips)
         if clock is not None:
             store.use_clock(clock)
@@ -120,6 +124,7 @@ class Dispatcher:
             store=store,
             catalog=catalog,
             targets=targets,
+            egress=egress,
             retries=retries,
             deadline=float(deadline),
             retention_us=optional_microseconds(retention),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from unihooks import DeliveryState
 from unihooks.console import Limiter, Rate, Rates, create_console
+from unihooks.console._explain import explain
 from unihooks.testing import Answer
+from unihooks.transport import OWN_FAULT
 
 from .conftest import CANARY, text_of
 
@@ -51,6 +54,13 @@ async def test_failure_is_explained_in_plain_words_with_what_to_do(browser, sent
     text = text_of(await browser.get(f"/deliveries/{sent(answer).id}"))
     assert what in text
     assert advice in text
+
+
+def test_a_fault_of_the_senders_own_is_told_as_such(sent):
+    waiting = evolve(sent(500), reason=OWN_FAULT)
+    for told in (explain(waiting, None), explain(evolve(waiting, attempt_count=0), None)):
+        assert told.what == "We could not reach the internet, so nothing was sent."
+    assert explain(evolve(waiting, state=DeliveryState.CANCELLED), None).what != told.what
 
 
 async def test_hostile_answers_are_text_only(browser, sent, webhook):

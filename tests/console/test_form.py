@@ -22,6 +22,7 @@ def url(receiver: Receiver, path: str = "/hooks", host: str = "crm.example.com")
 
 async def test_webhook_is_added_step_by_step_without_javascript(browser, receiver, dispatcher):
     answer = await browser.get("/new")
+    assert "157.175.105.131" in answer.text
     answer = await browser.press(answer, "add-endpoint", {"name": "CRM sync", "description": "Copies"})
     urls = [url(receiver), url(receiver, host="audit.example.com")]
     answer = await browser.press(answer, "next", {"endpoint_url": urls})

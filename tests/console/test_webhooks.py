@@ -76,6 +76,7 @@ async def test_page_shows_figures_health_and_settings_without_secrets(browser, w
         assert "1 failure in a row" in text
         assert "<svg" in page.text
         assert "Authorization" in text
+        assert "157.175.105.131" in text
         assert CANARY not in page.text
         assert webhook.secrets[0].reveal() not in page.text
     assert "CRM sync" in (await browser.get("/?health=failing")).text

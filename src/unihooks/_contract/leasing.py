@@ -166,8 +166,8 @@ class Result:
 
     `state` is delivered, failed (with `reason`), or pending with `retry_in_us`. `disable` is a reason to disable the
     endpoint, provided that it still has the attempt's URL. `wait_us` is for how long the receiver wants no request, so
-    that no delivery of the endpoint is leased before. `attempt` is None when the rendering failed and so nothing
-    was sent: the delivery fails, its attempt count and the endpoint's health stay as they are.
+    that no delivery of the endpoint is leased before. `attempt` is None when nothing was sent, since the rendering
+    failed or the request could not leave this machine: the attempt count and the endpoint's health stay as they are.
     """
 
     claimed: Claimed

@@ -68,14 +68,19 @@ class Attempted:
 
 @define
 class Unsent:
-    """A delivery that failed before anything was sent, because its event cannot be rendered."""
+    """A delivery of which nothing was sent: its event cannot be rendered, or the way out failed and it is to wait.
+
+    It is no attempt, so the endpoint's health and the delivery's retries stay as they are.
+    """
 
     claimed: Claimed
     reason: str
+    retry_in_us: int | None = None
 
     def result(self) -> Result:
         """Return what the store keeps."""
-        return Result(self.claimed, None, DeliveryState.FAILED, reason=self.reason)
+        state = DeliveryState.FAILED if self.retry_in_us is None else DeliveryState.PENDING
+        return Result(self.claimed, None, state, self.retry_in_us, self.reason)
 
 
 def redacted_answer(prepared: PreparedDestination, answer: Exchange) -> tuple[str, bytes]:

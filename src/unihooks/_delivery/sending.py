@@ -7,10 +7,12 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
+from random import uniform
 
 import httpx
 from attrs import define, field
 
+from unihooks._base.times import SECOND
 from unihooks._delivery.decisions import Decision, decide
 from unihooks._delivery.destinations import Destinations
 from unihooks._delivery.endpoint_queues import EndpointQueues, Leased
@@ -22,13 +24,16 @@ from unihooks._message.rendering import RenderingFailed
 from unihooks._message.requests import Message, PreparedDestination, RenderedRequest, build_request
 from unihooks.abc import Claimed
 from unihooks.exceptions import StoreError
-from unihooks.transport import Exchange, exchange
+from unihooks.transport import OWN_FAULT, Exchange, exchange
 
 _STARTED_TOGETHER = 64
 _STORE_PATIENCE_SECONDS = 0.5
 _CUT_OFF_SECONDS = 0.2
 _DEAR_SECONDS = 1.0
 _NOTHING_SENT = Exchange(error="the request could not be built", duration=0.0)
+_LEAST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 60.0
+_PAUSE_SPREAD = 0.2
 _NO_WARNINGS: tuple[str, ...] = ()
 _logger = logging.getLogger("unihooks.worker")
 
@@ -53,6 +58,7 @@ class Sender:
     unsent: list[Claimed] = field(factory=list)
     _slots: set[asyncio.Task[None]] = field(factory=set)
     _timer: asyncio.TimerHandle | None = None
+    _barred_since: float = 0.0
 
     @property
     def in_flight(self) -> int:
@@ -141,7 +147,7 @@ class Sender:
                 # Such answers take the time of the event loop. While its place stays taken, no other one begins there.
                 asyncio.get_running_loop().call_later(_DEAR_SECONDS, self._free_dear, claimed.endpoint_id)
             else:
-                seconds = None if answer is None else time.monotonic() - begun
+                seconds = None if answer is None or answer.own_fault else time.monotonic() - begun
                 succeeded = answer is not None and answer.error is None
                 self._queues.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
             if is_unsent:
@@ -170,9 +176,20 @@ class Sender:
         answer = _NOTHING_SENT
         if request is not None:
             answer = await exchange(self._transport, request, deadline=deadline)
+        if answer.own_fault:
+            self._record(Unsent(claimed, OWN_FAULT, self._pause_us()))
+            return answer
+        self._barred_since = 0.0
         decision = self._decide(claimed, answer)
         self._record(Attempted(claimed, prepared, request, answer, now, decision, warnings))
         return answer
+
+    def _pause_us(self) -> int:
+        """Return how long a delivery waits that could not leave this machine: the longer, the longer none can."""
+        now = time.monotonic()
+        self._barred_since = self._barred_since or now
+        seconds = min(max(now - self._barred_since, _LEAST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        return round(seconds * uniform(1 - _PAUSE_SPREAD, 1 + _PAUSE_SPREAD) * SECOND)  # noqa: S311 - no secret
 
     def _sign(
         self, claimed: Claimed, body: bytes, prepared: PreparedDestination, now: int, deadline: float

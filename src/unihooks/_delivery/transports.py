@@ -10,6 +10,7 @@ from functools import cache
 
 import httpx
 
+from unihooks._model.egress import Egress
 from unihooks._model.targets import TargetPolicy
 from unihooks.transport import HTTPTransport, default_context
 
@@ -20,7 +21,7 @@ _logger = logging.getLogger("unihooks.worker")
 
 
 def transport_maker(
-    transport: HostTransport | None, targets: TargetPolicy | None, ssl_context: ssl.SSLContext | None
+    transport: HostTransport | None, targets: TargetPolicy | None, ssl_context: ssl.SSLContext | None, egress: Egress
 ) -> NewTransport:
     """Return what makes a transport for one event loop; TypeError for what does not go together."""
     if not isinstance(targets, TargetPolicy | None):
@@ -30,7 +31,9 @@ def transport_maker(
             raise TypeError(
                 "targets=None switches the guard off; it needs a transport of yours that checks destinations itself"
             )
-        return _own(targets, ssl_context)
+        return _own(targets, ssl_context, egress)
+    if egress != Egress():
+        raise TypeError("egress is for the built-in transport; choose the way out in your own, or leave transport out")
     if targets is not None:
         raise TypeError(
             "a transport of your own bypasses the guard against internal addresses; "
@@ -54,10 +57,10 @@ def _checked(make: NewTransport) -> NewTransport:
     return checked
 
 
-def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None) -> NewTransport:
+def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None, egress: Egress) -> NewTransport:
     # All event loops share one context, because building one takes 25 ms.
     shared = cache(lambda: ssl_context or default_context())
-    return lambda: HTTPTransport(targets, ssl_context=shared())
+    return lambda: HTTPTransport(targets, ssl_context=shared(), egress=egress)
 
 
 class _Borrowed(httpx.AsyncBaseTransport):

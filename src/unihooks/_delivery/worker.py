@@ -19,6 +19,7 @@ from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.engine import Engine, WorkerLimits
 from unihooks._management.option_checks import check_counts, check_seconds, kind_of
 from unihooks._management.settings import HasSettings, Settings
+from unihooks.transport import check_bind
 
 CONCURRENCY = 512
 PER_ENDPOINT = 32
@@ -35,7 +36,8 @@ class Worker:
     At most `concurrency` requests are in flight, and at most `per_endpoint` of them to one endpoint.
     `lease` (seconds) is how long other workers leave a claimed delivery alone: at least the
     deadline + 5, by default the deadline + 10. `grace` (seconds) is how long an ordered end may take: at
-    least the deadline + 2, which is its default.
+    least the deadline + 2, which is its default. `InvalidArgument` if this machine lacks the address that the
+    dispatcher's `Egress` sends from.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Worker:
         grace: float | None = None,
     ) -> None:
         self._settings = _settings_of(dispatcher)
+        check_bind(self._settings.egress)
         self._limits = _limits(self._settings.deadline, concurrency, per_endpoint, lease, grace)
         self._serving: _Serving | None = None
         self._stop_asked = self._abort_asked = False

@@ -10,6 +10,7 @@ from typing import Any
 
 from unihooks._base.times import Clock
 from unihooks._model.catalog import Catalog
+from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
 from unihooks._model.retries import RetryPolicy
 from unihooks.abc import Store
@@ -17,6 +18,7 @@ from unihooks.abc import Store
 _MOST_SECONDS = 600
 _EXAMPLES = {
     "catalog": (Catalog | None, "a Catalog, such as Catalog(), or None"),
+    "egress": (Egress, "an Egress, such as Egress(bind='203.0.113.7')"),
     "limits": (Limits, "Limits, such as Limits(webhooks_per_tenant=100)"),
     "retries": (RetryPolicy, "a RetryPolicy, such as RetryPolicy.from_delays([10, 60])"),
     "ssl_context": (ssl.SSLContext | None, "an ssl.SSLContext, such as ssl.create_default_context(), or None"),

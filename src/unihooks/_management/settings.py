@@ -9,6 +9,7 @@ import httpx
 from attrs import define
 
 from unihooks._model.catalog import Catalog
+from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
 from unihooks._model.retries import RetryPolicy
 from unihooks._model.targets import TargetPolicy
@@ -30,6 +31,7 @@ class Settings:
     store: Store
     catalog: Catalog | None
     targets: TargetPolicy | None
+    egress: Egress
     retries: RetryPolicy
     deadline: float
     retention_us: int | None

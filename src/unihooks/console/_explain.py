@@ -10,7 +10,7 @@ from unihooks._contract.leasing import ENDPOINT_REMOVED, ERASED, HELD_TOO_LONG, 
 from unihooks._management.log import CANCELLED_BY_HAND
 from unihooks._model.log import Attempt, Delivery, DeliveryState
 from unihooks.console._locale import gettext, later
-from unihooks.transport._errors import NOT_REACHABLE
+from unihooks.transport import NOT_REACHABLE, OWN_FAULT
 
 
 @frozen
@@ -29,6 +29,8 @@ def explain(delivery: Delivery, last: Attempt | None) -> Explanation | None:
         return _explanation(_HELD)
     if delivery.state is DeliveryState.CANCELLED:
         return _explanation(_CANCELLED.get(delivery.reason or "", _CANCELLED_ELSE))
+    if delivery.state is DeliveryState.PENDING and delivery.reason == OWN_FAULT:
+        return _explanation(_OWN_FAULT)
     if last is None:
         return _explanation(_NOT_RENDERED) if delivery.state is DeliveryState.FAILED else _explanation(_WAITING)
     found = explain_attempt(last)
@@ -64,6 +66,10 @@ _HELD = (
     later("Activate the webhook or enable the endpoint to send it. After 5 days on hold it is cancelled."),
 )
 _WAITING = (later("It has not been attempted yet."), "")
+_OWN_FAULT = (
+    later("We could not reach the internet, so nothing was sent."),
+    later("There is nothing that you have to do: it is sent as soon as we can."),
+)
 _NOT_RENDERED = (
     later("The body could not be rendered from this event, so nothing was sent."),
     later("See the reason, and correct the payload mapping. Then recover the missed events."),
@@ -158,6 +164,7 @@ _ERRORS: tuple[tuple[Callable[[str], bool], tuple[str, str]], ...] = (
             later("Check the host name, the port and the firewall, which must let our addresses in from the internet."),
         ),
     ),
+    (_starts(OWN_FAULT), _OWN_FAULT),
     (
         _starts("timed out"),
         (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unihooks.transport._errors import NOT_REACHABLE, AttemptError
+from unihooks.transport._egress import check_bind
+from unihooks.transport._errors import NOT_REACHABLE, OWN_FAULT, AttemptError
 from unihooks.transport._exchange import MAX_HEADER_BYTES, Exchange, exchange
 from unihooks.transport._http import HTTPTransport
 from unihooks.transport._parser import MAX_BODY_BYTES
@@ -12,9 +13,11 @@ __all__ = [
     "MAX_BODY_BYTES",
     "MAX_HEADER_BYTES",
     "NOT_REACHABLE",
+    "OWN_FAULT",
     "AttemptError",
     "Exchange",
     "HTTPTransport",
+    "check_bind",
     "default_context",
     "exchange",
 ]

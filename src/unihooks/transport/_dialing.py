@@ -16,10 +16,12 @@ from typing import Final
 import attrs
 
 from unihooks._base.round_robin import round_robin
+from unihooks._model.egress import Egress
 from unihooks._model.targets import TargetPolicy
 from unihooks.exceptions import TargetRefused
 from unihooks.transport._connections import Connection, Scratch
-from unihooks.transport._errors import AttemptError, NotReachable, timed_out
+from unihooks.transport._egress import Way
+from unihooks.transport._errors import AttemptError, EgressFailed, NotReachable, timed_out
 from unihooks.transport._lookups import Lookups, system_addresses
 from unihooks.transport._sessions import Sessions
 from unihooks.transport._tls import TLSConnection, default_context
@@ -34,6 +36,9 @@ _LONGEST_SECONDS: Final = 300.0
 # If hundreds of attempts that began together timed out together, everything else would wait for their ends. Nor are
 # connections that were opened together replaced all at once.
 _SPREAD: Final = 0.2
+# A proxy that is down is not asked by each of many attempts, and told of now and then.
+_BARRED_SECONDS: Final = 1.0
+_TELL_AGAIN_SECONDS: Final = 60.0
 
 # Where the next attempt goes on among the many addresses of a host and port, in whatever event loop it is made: each
 # drain has its own.
@@ -73,6 +78,7 @@ class Dialer:
         loop: asyncio.AbstractEventLoop,
         spare_files: Callable[[], None],
         *,
+        egress: Egress,
         random: Callable[[], float] = random,
     ) -> None:
         # The results depend on the frozen policy alone, so they are cached; refusals are raised, and so are not.
@@ -85,16 +91,24 @@ class Dialer:
         self._random = random
         self._scratch = Scratch()
         self._lookups = Lookups(targets.resolver or system_addresses, loop)
+        self._way = Way(egress, loop, self._lookups)
+        self._barred = ""
+        self._barred_until = self._tell_again_at = 0.0
         self.sessions = Sessions()
 
     async def dial(self, target: Target, deadline: float) -> Connection:
         """Return a connection that is ready for a request, or raise an AttemptError."""
         started = monotonic()
+        if self._barred and started < self._barred_until:
+            raise EgressFailed(self._barred)
         limit = min(deadline, started + self._timeout * (1 - _SPREAD * self._random()))
         try:
             connection = await self._reach(target, limit)
         except NotReachable as exc:
             logger.info("endpoint %s not reached: %s", target.endpoint_id, exc.detail)
+            raise
+        except EgressFailed as exc:
+            self._note_barred(exc.detail)
             raise
         if isinstance(connection, TLSConnection):
             await self._secure(connection, target, started, limit)
@@ -112,6 +126,13 @@ class Dialer:
         """Let the look-up threads end."""
         self._lookups.close()
 
+    def _note_barred(self, detail: str) -> None:
+        now = monotonic()
+        self._barred, self._barred_until = detail, now + _BARRED_SECONDS
+        if now >= self._tell_again_at:
+            self._tell_again_at = now + _TELL_AGAIN_SECONDS
+            logger.error("nothing can be sent, trying again: %s", detail)
+
     async def _reach(self, target: Target, limit: float) -> Connection:
         try:
             addresses = await self._allowed_addresses(target, limit)
@@ -122,13 +143,14 @@ class Dialer:
         except TimeoutError as exc:
             raise NotReachable(f"{target.host} port {target.port}: timed out") from exc
         _next_address.pop((target.host, target.port), None)
+        self._barred = ""
         return connection
 
     async def _allowed_addresses(self, target: Target, limit: float) -> list[str]:
         host = target.host
         self._checked_url(target.url)
         if _is_address(host):
-            return [self._checked_address(host)]
+            return self._reachable([self._checked_address(host)], host)
         key = (target.endpoint_id, host, target.port)
         try:
             found = await self._lookups.addresses(key, host, target.port, max(limit - monotonic(), 0))
@@ -136,7 +158,14 @@ class Dialer:
             raise NotReachable(f"{host}: no address ({type(exc).__name__})") from exc
         if not found:
             raise NotReachable(f"{host}: no address" if found is not None else f"{host}: the look-up timed out")
-        return _chosen((host, target.port), dict.fromkeys([self._checked_of(address, host) for address in found]))
+        allowed = dict.fromkeys([self._checked_of(address, host) for address in found])
+        return _chosen((host, target.port), self._reachable(allowed, host))
+
+    def _reachable(self, addresses: Iterable[str], host: str) -> list[str]:
+        reachable = [address for address in addresses if self._way.leads_to(address)]
+        if not reachable:
+            raise NotReachable(f"{host} has no address of the family of egress.bind")
+        return reachable
 
     def _checked_of(self, address: str, host: str) -> str:
         try:
@@ -150,28 +179,29 @@ class Dialer:
             share = (limit - monotonic()) / (len(addresses) - position)
             try:
                 if len(addresses) == 1:
-                    return await self._connect(address, target)
+                    return await self._connect(address, target, share)
                 async with asyncio.timeout(share):
-                    return await self._connect(address, target)
+                    return await self._connect(address, target, share)
             except OSError as exc:  # TimeoutError is one
                 details.append(f"{address} port {target.port}: {exc.strerror or type(exc).__name__}")
         raise NotReachable(f"{target.host}: " + ", ".join(details))
 
-    async def _connect(self, address: str, target: Target) -> Connection:
+    async def _connect(self, address: str, target: Target, seconds: float) -> Connection:
         try:
-            return await self._connect_once(address, target)
+            return await self._connect_once(address, target, seconds)
         except OSError as exc:
             if exc.errno not in _NO_MORE_FILES:
                 raise
         self._spare_files()
         await asyncio.sleep(_CLOSING_SECONDS)
-        return await self._connect_once(address, target)
+        return await self._connect_once(address, target, seconds)
 
-    async def _connect_once(self, address: str, target: Target) -> Connection:
+    async def _connect_once(self, address: str, target: Target, seconds: float) -> Connection:
         connection = self._new_connection(target)
         try:
-            await self._loop.create_connection(lambda: connection, address, target.port)
-            self._check_peer(connection, address)
+            await self._way.connect(connection, address, target.port, seconds)
+            if self._way.is_direct:
+                self._check_peer(connection, address)
         except BaseException:
             connection.close()
             raise

@@ -7,6 +7,7 @@ from typing import Final
 import httpx
 
 NOT_REACHABLE: Final = "destination not allowed or not reachable"
+OWN_FAULT: Final = "the sender could not reach the internet"
 BODY_BROKE_OFF: Final = "the body of the answer broke off"
 BODY_TOO_SLOW: Final = "the body of the answer did not end in time and was cut"
 
@@ -23,6 +24,14 @@ class NotReachable(AttemptError, httpx.ConnectError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(NOT_REACHABLE)
+        self.detail = detail
+
+
+class EgressFailed(AttemptError, httpx.ProxyError):
+    """Our own way out is barred, which says nothing about the endpoint; only the operator's log says how."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(OWN_FAULT)
         self.detail = detail
 
 

@@ -17,6 +17,7 @@ from unihooks.transport._errors import (
     BODY_TOO_SLOW,
     NOT_REACHABLE,
     AttemptError,
+    EgressFailed,
     answer_too_long,
     status_fault,
     timed_out,
@@ -50,6 +51,7 @@ class Exchange:
         warnings: What was wrong beside the status; this does not count as a failure.
         duration: Seconds.
         dear: Whether it came in so many pieces that reading it took long.
+        own_fault: Whether the way out failed, which says nothing about the endpoint.
     """
 
     status_code: int | None = None
@@ -59,6 +61,7 @@ class Exchange:
     warnings: tuple[str, ...] = ()
     duration: float
     dear: bool = False
+    own_fault: bool = False
 
 
 async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, *, deadline: float) -> Exchange:
@@ -84,7 +87,8 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
     except Exception as exc:  # noqa: BLE001 - the attempt fails, the worker goes on
         error = _sentence(exc)
         # With the time that an address took to refuse, customers could use their log as a port scanner.
-        return Exchange(error=error, duration=0.0 if error == NOT_REACHABLE else monotonic() - started)
+        duration = 0.0 if error == NOT_REACHABLE else monotonic() - started
+        return Exchange(error=error, duration=duration, own_fault=isinstance(exc, EgressFailed))
 
 
 def _is_whole(request: httpx.Request) -> bool:

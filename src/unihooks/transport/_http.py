@@ -13,9 +13,11 @@ import attrs
 import httpx
 
 from unihooks._message.requests import RenderedRequest
+from unihooks._model.egress import Egress
 from unihooks._model.targets import DEFAULT_PORTS, TargetPolicy
 from unihooks.transport._connections import Connection
 from unihooks.transport._dialing import Dialer, Target
+from unihooks.transport._egress import check_bind
 from unihooks.transport._errors import BadAnswer, BadRequest, ConnectionEnded
 from unihooks.transport._parser import AnswerParser
 from unihooks.transport._pool import Pool, idle_that_fit
@@ -33,6 +35,8 @@ _IDLE_SECONDS = 180.0
 _MISDIRECTED = 421
 _SERVER_ERROR = 500
 
+_PLAIN_EGRESS = Egress()
+
 logger = logging.getLogger("unihooks.transport")
 
 
@@ -47,6 +51,8 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     Args:
         targets: Which destinations are allowed.
         ssl_context: Whom to trust; by default the system's authorities.
+        egress: From which address, or through which proxy; `InvalidArgument`
+            if this machine does not have the address.
         connect_timeout: Seconds for look-up, connect and TLS together; each
             attempt gets 80 to 100 % of them.
         max_idle: How many idle connections are kept in all; by default a
@@ -61,6 +67,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         targets: TargetPolicy,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        egress: Egress = _PLAIN_EGRESS,
         connect_timeout: float = 5.0,
         max_idle: int | None = None,
         max_idle_per_endpoint: int = 64,
@@ -68,6 +75,8 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._targets = targets
         self._ssl_context = ssl_context
+        check_bind(egress)
+        self._egress = egress
         self._connect_timeout = connect_timeout
         total = idle_that_fit() if max_idle is None else max_idle
         self._pool = Pool(total=total, per_endpoint=max_idle_per_endpoint, seconds=idle_seconds)
@@ -126,7 +135,9 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         self._ticker = _Ticker(loop, _SWEEP_SECONDS, self._sweep)
         self._idle_ticker = _Ticker(loop, _IDLE_SWEEP_SECONDS, self._sweep_idle)
-        self._dialer = Dialer(self._targets, self._ssl_context, self._connect_timeout, loop, self._spare_files)
+        self._dialer = Dialer(
+            self._targets, self._ssl_context, self._connect_timeout, loop, self._spare_files, egress=self._egress
+        )
         return self._dialer
 
     async def _ask_over(

@@ -44,6 +44,7 @@ async def show(request: Request) -> Response:
         widths=widths_of(activity),
         newest=newest,
         title_of=titles(dispatcher.catalog),
+        egress_ips=dispatcher.egress_ips,
     )
 
 
