@@ -181,7 +181,7 @@ async def test_a_proxy_that_cannot_reach_one_address_is_asked_for_the_next(made,
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    "answer,told",
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "wants another user or password"),
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "answered CONNECT with 404"),

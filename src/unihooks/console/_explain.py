@@ -29,10 +29,8 @@ def explain(delivery: Delivery, last: Attempt | None) -> Explanation | None:
         return _explanation(_HELD)
     if delivery.state is DeliveryState.CANCELLED:
         return _explanation(_CANCELLED.get(delivery.reason or "", _CANCELLED_ELSE))
-    if delivery.state is DeliveryState.PENDING and delivery.reason == OWN_FAULT:
-        return _explanation(_OWN_FAULT)
-    if last is None:
-        return _explanation(_NOT_RENDERED) if delivery.state is DeliveryState.FAILED else _explanation(_WAITING)
+    if last is None or delivery.reason == OWN_FAULT:
+        return _explanation(_UNSENT.get(delivery.reason or "", _UNSENT_ELSE[delivery.state]))
     found = explain_attempt(last)
     if found is None or delivery.state is not DeliveryState.FAILED:
         return found
@@ -74,6 +72,8 @@ _NOT_RENDERED = (
     later("The body could not be rendered from this event, so nothing was sent."),
     later("See the reason, and correct the payload mapping. Then recover the missed events."),
 )
+_UNSENT = {OWN_FAULT: _OWN_FAULT}
+_UNSENT_ELSE = {DeliveryState.PENDING: _WAITING, DeliveryState.FAILED: _NOT_RENDERED}
 _CANCELLED_ELSE = (later("It was cancelled before it could be delivered."), later("Replay it to send it again."))
 _CANCELLED = {
     CANCELLED_BY_HAND: (later("It was cancelled by hand."), later("Replay it to send it again.")),
