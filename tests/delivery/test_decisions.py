@@ -20,7 +20,7 @@ def decided(status_code=None, *, error=None, headers=(), attempt=1, elapsed=0.0,
         Claimed("t", "dlv_1", "evt_1", "wh_1", "ep_1", "p", "x", b"", *before, 1, 1),
         Exchange(status_code=status_code, headers=headers, error=error, duration=0.5),
         retries=retries or RetryPolicy.from_delays(list(delays), jitter=0),
-        now=to_us(NOW),
+        now=lambda: to_us(NOW),
     )
 
 

@@ -32,7 +32,7 @@ def test_a_delivery_that_cannot_leave_waits_without_an_attempt_and_goes_out_late
     assert (waiting.state, waiting.attempt_count, waiting.reason) == ("pending", 0, OWN_FAULT)
     assert 4 <= (waiting.next_attempt_at - host.clock.now).total_seconds() <= 6
     assert list(host.dispatcher.log.attempts(waiting.id)) == []
-    assert host.dispatcher.stats().failing == []
+    assert list(host.dispatcher.overview().failing) == []
     assert "cannot be reached" in caplog.text
     assert "s3cr3t" not in caplog.text
 

@@ -10,6 +10,7 @@ import time
 import pytest
 from waiting import SECONDS, await_for
 
+from unihooks import Egress
 from unihooks._model.targets import TargetPolicy
 from unihooks.testing import Receiver
 from unihooks.testing._transport_contract import send
@@ -137,7 +138,7 @@ async def test_working_address_is_dialled_whatever_the_number_of_dead_ones_of_th
 async def test_addresses_of_both_families_are_dialled_in_turn(made, hostile, monkeypatch):
     dialled = []
 
-    async def refuse(self, address, target):
+    async def refuse(self, address, target, seconds):
         dialled.append(address)
         raise ConnectionRefusedError
 
@@ -221,6 +222,7 @@ async def test_attempts_that_begin_together_do_not_end_together():
         asyncio.get_running_loop(),
         lambda: None,
         random=lambda: next(randoms),
+        egress=Egress(),
     )
 
     async def dial(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from attrs import frozen
 
@@ -38,18 +39,21 @@ _DELIVERED = Decision(DeliveryState.DELIVERED)
 _GONE = Decision(DeliveryState.FAILED, reason=GONE, disable=GONE)
 
 
-def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: int) -> Decision:
-    """Return what happens to the delivery, whatever the host's retry policy does: 2xx alone is success."""
+def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: Callable[[], int]) -> Decision:
+    """Return what happens to the delivery, whatever the host's retry policy does: 2xx alone is success.
+
+    `now` tells microseconds since 1970; it is asked after a failure only.
+    """
     if answer.status_code is not None and 200 <= answer.status_code <= 299:  # noqa: PLR2004
         return _DELIVERED
     if answer.status_code == _HTTP_GONE:
         return _GONE
     try:
-        return _after_failure(claimed, answer, retries, now)
+        return _after_failure(claimed, answer, retries, now())
     except Exception:
         # Wait and stop objects are the host's: what they raise must not lose the result.
         _logger.exception("the retry policy raised; the default policy decides about delivery %s", claimed.id)
-        return _after_failure(claimed, answer, DEFAULT_RETRIES, now)
+        return _after_failure(claimed, answer, DEFAULT_RETRIES, now())
 
 
 def _after_failure(claimed: Claimed, answer: Exchange, retries: RetryPolicy, now: int) -> Decision:

@@ -87,7 +87,8 @@ class EndpointQueues:
     are, and only endpoints that have answered fast get the last eighth. Of many that were
     never reached, only a few begin at once: they may hang as well. Tenants take turns.
 
-    A worker leases up to `ahead` times what may be in flight. `expired` is what waited too long for a request.
+    A worker leases up to `ahead` times what may be in flight. `unreached` are endpoints to which no request
+    has ended yet, and `expired` is what waited too long for a request.
     """
 
     concurrency: int
@@ -97,9 +98,9 @@ class EndpointQueues:
     expired: list[Leased] = field(factory=list)
     running: int = 0
     waiting: int = 0
+    unreached: ByAge = field(factory=ByAge)
     _queues: dict[str, _Queue] = field(factory=dict)
     _trusted: RoundRobin = field(factory=RoundRobin)
-    _unreached: ByAge = field(factory=ByAge)
     _new: RoundRobin = field(factory=RoundRobin)
     _slow: RoundRobin = field(factory=RoundRobin)
     _round_robins: deque[RoundRobin] = field(init=False)
@@ -118,7 +119,7 @@ class EndpointQueues:
         return min(_MOST_AHEAD, max(4, _PLANNED_TOGETHER // self.concurrency))
 
     def __attrs_post_init__(self) -> None:
-        self._round_robins = deque((self._trusted, self._unreached, self._new, self._slow))
+        self._round_robins = deque((self._trusted, self.unreached, self._new, self._slow))
         self._experience = Experience(self.per_endpoint)
         self._most_doubtful, self._most_slow = self.concurrency - self.concurrency // 8, max(1, self.concurrency // 4)
         self._first_contacts = FirstContacts(self._left_for_first_contacts, self.clock)
@@ -136,7 +137,7 @@ class EndpointQueues:
     @property
     def pause(self) -> float | None:
         """After how many seconds an endpoint that was never reached may begin, None if that is no matter of time."""
-        left = self._left_for_first_contacts if self._unreached.tenants else 0
+        left = self._left_for_first_contacts if self.unreached.tenants else 0
         is_paced = left > 0 and self.running < self.concurrency
         return (self._first_contacts.seconds(left) or None) if is_paced else None
 
@@ -183,7 +184,7 @@ class EndpointQueues:
     def next(self) -> Leased | None:
         """Take the next delivery whose endpoint may have one more in flight, tenants and endpoints in turn."""
         while self.running < self.concurrency and (round_robin := self._next_round_robin()) is not None:
-            endpoint_id = self._take_unreached() if round_robin is self._unreached else round_robin.take()
+            endpoint_id = self._take_unreached() if round_robin is self.unreached else round_robin.take()
             queue = self._queues.get(endpoint_id)
             if queue is None or queue.waits_in is not round_robin:
                 continue
@@ -200,7 +201,8 @@ class EndpointQueues:
             self._enter(endpoint_id, queue)
             if leased is not None:
                 return leased
-            self._drop_if_idle(endpoint_id, queue)
+            if not queue.waiting and queue.running == 0:
+                del self._queues[endpoint_id]
         return None
 
     def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
@@ -217,12 +219,13 @@ class EndpointQueues:
         if queue.doubts:
             self._doubtful.count(queue, +1)
         self._enter(endpoint_id, queue)
-        self._drop_if_idle(endpoint_id, queue)
+        if not queue.waiting and queue.running == 0:
+            del self._queues[endpoint_id]
 
     def without_capacity(self) -> Collection[str]:
         """Return endpoints of which none can be leased: a claim looks beyond them, however many are due."""
         slow = self._experience.slow if self._is_full(slow=True) else ()
-        unreached = self._unreached.endpoint_ids if self._first_contacts.is_scarce else ()
+        unreached = self.unreached.endpoint_ids if self._first_contacts.is_scarce else ()
         return {*slow, *unreached} if slow and unreached else slow or unreached
 
     def close(self, endpoint_id: str) -> None:
@@ -291,18 +294,18 @@ class EndpointQueues:
             round_robin = self._round_robin_of(queue) if queue.doubts else self._trusted
             if queue.waits_in is not round_robin:
                 queue.waits_in = round_robin
-                if round_robin is self._unreached:
-                    self._unreached.add_in_order(queue.tenant, endpoint_id, queue.waiting[0].claimed.event_id)
+                if round_robin is self.unreached:
+                    self.unreached.add_in_order(queue.tenant, endpoint_id, queue.waiting[0].claimed.event_id)
                 else:
                     round_robin.add(queue.tenant, endpoint_id)
 
     def _round_robin_of(self, queue: _Queue) -> RoundRobin:
         if queue.is_unreached:
-            return self._unreached
+            return self.unreached
         return self._new if queue.doubts == DOUBTS_OF_NEW else self._slow
 
     def _take_unreached(self) -> str:
-        return self._unreached.take(newest=self._first_contacts.is_newest_next(len(self._unreached.tenants)))
+        return self.unreached.take(newest=self._first_contacts.is_newest_next(len(self.unreached.tenants)))
 
     def _start_doubtful(self, queue: _Queue) -> Leased | None:
         """Start the next delivery of a doubtful queue; None if its lease ended while it waited."""
@@ -319,12 +322,8 @@ class EndpointQueues:
         self._doubtful.count(queue, +1)
         return None if has_expired else leased
 
-    def _drop_if_idle(self, endpoint_id: str, queue: _Queue) -> None:
-        if not queue.waiting and queue.running == 0:
-            del self._queues[endpoint_id]
-
     def _next_round_robin(self) -> RoundRobin | None:
-        if not (self._unreached.tenants or self._new.tenants or self._slow.tenants):
+        if not (self.unreached.tenants or self._new.tenants or self._slow.tenants):
             return self._trusted if self._trusted.tenants else None
         for _ in range(len(self._round_robins)):
             round_robin = self._round_robins[0]
@@ -335,7 +334,7 @@ class EndpointQueues:
 
     def _may_doubtful_start(self, round_robin: RoundRobin) -> bool:
         left = self._most_doubtful - self._doubtful.running
-        if round_robin is self._unreached and not self._may_unreached_start():
+        if round_robin is self.unreached and not self._may_unreached_start():
             return False
         if left <= 0 or (round_robin is self._slow and self._doubtful.slow_running >= self._most_slow):
             return False
@@ -352,9 +351,9 @@ class EndpointQueues:
         if self._first_contacts.may_begin(max(0, self._left_for_first_contacts)):
             return True
         # A tenant who has hardly any in flight does not wait for those of others.
-        for tenant in self._unreached.tenants:
+        for tenant in self.unreached.tenants:
             if self._doubtful.by_tenant[tenant] < self.concurrency // 64:
-                self._unreached.tenants.move_to_end(tenant, last=False)
+                self.unreached.tenants.move_to_end(tenant, last=False)
                 return True
         return False
 

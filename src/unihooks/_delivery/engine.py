@@ -198,8 +198,9 @@ class Engine:
     def _on_recorded(self, results: list[Result], recorded: Recorded) -> None:
         accepted = set(recorded.accepted)
         kept = [result for result in results if result.claimed.id in accepted]
-        self._delivered += sum(result.state is DeliveryState.DELIVERED for result in kept)
-        self._failed += sum(result.state is DeliveryState.FAILED for result in kept)
+        states = [result.state for result in kept]
+        self._delivered += states.count(DeliveryState.DELIVERED)
+        self._failed += states.count(DeliveryState.FAILED)
         self._sender.recorded_closing({one.claimed.endpoint_id for one in results if one.disable or one.wait_us})
         self._sender.fill_slots()
         self._hooks.recorded(kept, recorded)

@@ -84,7 +84,8 @@ class Sender:
         for _ in range(_STARTED_TOGETHER):
             leased = self._queues.next()
             if leased is None:
-                self._await_first_contacts()
+                if self._queues.unreached.tenants or self._queues.expired:
+                    self._await_first_contacts()
                 return
             slot = asyncio.create_task(self._run_slot(leased))
             self._slots.add(slot)
@@ -203,7 +204,7 @@ class Sender:
 
     def _decide(self, claimed: Claimed, answer: Exchange) -> Decision:
         self.attempted += 1
-        decision = decide(claimed, answer, retries=self._settings.retries, now=self._settings.store.now())
+        decision = decide(claimed, answer, retries=self._settings.retries, now=self._settings.store.now)
         if decision.disable or decision.wait_us:
             # What is leased for this endpoint waits until the store knows.
             self._queues.close(claimed.endpoint_id)

@@ -25,7 +25,7 @@ PLAIN_BYTES: Final = 16 * 1024
 
 # Each portion that is received costs a turn of the event loop, as much as a plain answer. Whoever sends more of them
 # than these is read at intervals, so that the others gather in the meantime.
-_PORTIONS_AT_ONCE: Final = 16
+PORTIONS_AT_ONCE: Final = 16
 _GATHERING_SECONDS: Final = 0.1
 
 # With a linger time of zero, closing sends a reset and drops what is queued; otherwise the kernel goes on sending it.
@@ -138,7 +138,9 @@ class Connection(asyncio.BufferedProtocol):
         """Take the bytes that were read; called by the event loop."""
         if not self.closed:
             self._feed(bytes(self._scratch.wire_view[:nbytes]))
-            self._count_portion()
+            self._portions += 1
+            if self._portions > PORTIONS_AT_ONCE:
+                self._read_later()
 
     def eof_received(self) -> bool | None:
         """Handle the peer's end of sending; called by the event loop."""
@@ -162,9 +164,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def _count_portion(self) -> None:
-        self._portions += 1
-        if self._portions > _PORTIONS_AT_ONCE and self._transport is not None and not self.closed:
+    def _read_later(self) -> None:
+        if self._transport is not None and not self.closed:
             self._transport.pause_reading()
             self._loop.call_later(_GATHERING_SECONDS, self._go_on_reading)
 

@@ -32,8 +32,8 @@ _IDLE_SWEEP_SECONDS = 1.0
 # Gateways silently drop connections that have been idle for 240 s or more.
 _IDLE_SECONDS = 180.0
 
-_MISDIRECTED = 421
-_SERVER_ERROR = 500
+# A server that is being replaced answers so, while new connections may reach the one that works.
+_MAY_BE_ELSEWHERE = frozenset({421, *range(500, 600)})
 
 _PLAIN_EGRESS = Egress()
 
@@ -152,7 +152,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             self._asking.discard(connection)
-        if self._dialer is None or _may_be_elsewhere(answer.status):
+        if self._dialer is None or answer.status in _MAY_BE_ELSEWHERE:
             connection.close()
         elif not connection.closed:
             self._pool.put(connection, monotonic(), answer.idle_seconds)
@@ -180,11 +180,6 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     def _sweep_idle(self) -> float | None:
         self._pool.sweep(monotonic())
         return _IDLE_SWEEP_SECONDS if len(self._pool) else None
-
-
-def _may_be_elsewhere(status: int | None) -> bool:
-    # A server that is being replaced answers so, while new connections may reach the one that works.
-    return status is not None and (status >= _SERVER_ERROR or status == _MISDIRECTED)
 
 
 class AnswerStream(httpx.AsyncByteStream):

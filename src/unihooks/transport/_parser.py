@@ -43,6 +43,7 @@ _IDLE_TIME = re.compile(rb"\btimeout=([0-9]{1,6})\b", re.IGNORECASE)
 _PREFIX = b"HTTP/1."
 _FRAMING_NAME_SIZES = frozenset({len("connection"), len("content-length"), len("transfer-encoding")})
 _FINAL = 200
+_USUAL = range(_FINAL, 600)
 _BAD_STATUS_LINE = "the answer has a malformed status line"
 _UNTIL_EOF = -1
 _UNKNOWN = -2
@@ -191,10 +192,11 @@ class AnswerParser:
 
     def _take_status(self, line: re.Match[bytes], fields: Headers, size: int) -> None:
         status = int(line[2])
-        if fault := status_fault(status):
-            raise BadAnswer(fault)
-        if status < _FINAL:
-            return  # an interim answer never has a body
+        if status not in _USUAL:
+            if fault := status_fault(status):
+                raise BadAnswer(fault)
+            if status < _FINAL:
+                return  # an interim answer never has a body
         self._read_framing(fields, old=line[1] == b"0")
         self.status = status
         self.headers = fields

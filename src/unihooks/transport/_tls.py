@@ -10,7 +10,13 @@ import ssl
 import sys
 from typing import Final
 
-from unihooks.transport._connections import MAX_OVERHEAD_BYTES, PLAIN_BYTES, Connection, Scratch
+from unihooks.transport._connections import (
+    MAX_OVERHEAD_BYTES,
+    PLAIN_BYTES,
+    PORTIONS_AT_ONCE,
+    Connection,
+    Scratch,
+)
 from unihooks.transport._errors import BODY_BROKE_OFF, AttemptError, TLSFailed
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
 
@@ -114,7 +120,9 @@ class TLSConnection(Connection):
             self._decrypt()
         elif self._asked or self._wire > MAX_OVERHEAD_BYTES:
             self.close()
-        self._count_portion()
+        self._portions += 1
+        if self._portions > PORTIONS_AT_ONCE:
+            self._read_later()
 
     def _go_on(self, ready: asyncio.Future[None]) -> None:
         try:
