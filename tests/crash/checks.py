@@ -35,6 +35,7 @@ class Figures:
     requests: int = 0
     lost: int = 0
     duplicates: int = 0
+    answers_lost: int = 0
     most_duplicates_of_one_kill: int = 0
     oldest_duplicate_ms: int = 0
     refused_emits: int = 0
@@ -63,12 +64,17 @@ class Chain:
 
     def unrecorded(self) -> list[ReceivedRequest]:
         """Return the requests that no attempt of the log stands for."""
+        known = [request for _, request in self.arrived()]
+        return [request for request in self.requests if request not in known]
+
+    def arrived(self) -> Iterator[tuple[Attempt, ReceivedRequest]]:
+        """Find the attempts of the log that arrived, each with its request."""
         left = list(self.requests)
         for attempt in self.attempts:
             request = _request_of(attempt, left)
             if request is not None:
                 left.remove(request)
-        return left
+                yield attempt, request
 
 
 def judge(
@@ -108,6 +114,7 @@ def judge(
         figures.problems += _wrong_log(chain)
         figures.taken_over += _is_taken_over(chain, blows)
     _count_duplicates(figures, chains, blows)
+    _count_lost_answers(figures, chains, [blow for blow in blows if blow.kind == "cut"])
     return figures
 
 
@@ -233,11 +240,31 @@ def _count_duplicates(figures: Figures, chains: Sequence[Chain], blows: Sequence
     figures.most_duplicates_of_one_kill = max(per_blow.values(), default=0)
 
 
+def _count_lost_answers(figures: Figures, chains: Sequence[Chain], cuts: Sequence[Blow]) -> None:
+    """Count the requests that the log has as failed although they arrived; each was under way at a cut, if any was."""
+    for chain in chains:
+        for attempt, request in chain.arrived():
+            if attempt.status_code is None:
+                figures.answers_lost += 1
+                if cuts and not any(_loses_answer(cut, request) for cut in cuts):
+                    figures.problems.append(
+                        f"delivery {chain.delivery.id}: a request of {_worker(request)} arrived and failed "
+                        f"out of reach of a cut: {attempt.error}"
+                    )
+
+
+def _loses_answer(cut: Blow, request: ReceivedRequest) -> bool:
+    at = request.received_at.timestamp()
+    is_near = cut.before - SLOWEST_ANSWER - MACHINE < at < cut.after + MACHINE
+    return is_near and cut.name in (_worker(request), "receiver")
+
+
 def _ages(request: ReceivedRequest, at: float, blows: Iterable[Blow]) -> Iterator[tuple[float, Blow]]:
     """Find the blows at which it may have been under way, and how old it was; all are struck when the server is."""
     for blow in blows:
         if blow.name in (_worker(request), "server") and at < blow.after + MACHINE:
-            yield max(0.0, (blow.before if blow.kind == "outage" else blow.after) - at), blow
+            began = blow.before if blow.kind in ("outage", "cut") else blow.after
+            yield max(0.0, began - at), blow
 
 
 # Reading.

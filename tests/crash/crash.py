@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from threading import Lock
+from typing import Any
 
 from attrs import asdict, define, field
 from checks import SLOWEST_ANSWER, Figures, judge
@@ -50,6 +51,9 @@ class Stage:
     folder: str
     seed: int
     server: Server | None = None
+    # Where the receiver is, and how many times slower than usual emitters are.
+    address: str = "127.0.0.1"
+    slower: float = 1.0
     # Held while the server is struck, and while this process needs it.
     calm: Lock = field(factory=Lock)
     outages: list[Blow] = field(factory=list)
@@ -59,7 +63,7 @@ class Stage:
         """Set up a scene, and end all of its processes afterwards."""
         authority = "".join(map(ssl.DER_cert_to_PEM_cert, self.receiver.ssl_context.get_ca_certs(binary_form=True)))
         dsn = self.server.address if self.server else ""
-        scene = Scene(self.folder, name, self.receiver.port, authority, dsn)
+        scene = Scene(self.folder, name, self.receiver.port, authority, dsn, self.address, self.slower)
         with open_dispatcher(scene) as dispatcher:
             with self.calm:
                 webhooks = set_up(scene, dispatcher)
@@ -86,10 +90,11 @@ class Play:
     restarts: int = 0
     cuts: int = 0
 
-    def start(self, role: str) -> Child:
-        """Start a process."""
+    def start(self, role: str, **more: Any) -> Child:
+        """Start a process, with more options than its scene."""
         self.started += 1
-        child = self.stage.processes.start(role, f"{self.scene.name}-{role}-{self.started}", **self.scene.options())
+        name = f"{self.scene.name}-{role}-{self.started}"
+        child = self.stage.processes.start(role, name, **self.scene.options(), **more)
         self.living.append(child)
         return child
 
@@ -289,7 +294,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     say(f"rounds: {given.rounds}, seed: {seed}")
     began = time.monotonic()
-    figures = run(given.rounds, seed, on_postgres=given.postgres)
+    return report(run(given.rounds, seed, on_postgres=given.postgres), began)
+
+
+def report(figures: Figures, began: float) -> int:
+    """Print the figures; return 1 if a promise was broken."""
     for name, value in asdict(figures).items():
         if name != "problems":
             say(f"{name.replace('_', ' ')}: {value}")

@@ -36,6 +36,9 @@ class Scene:
     port: int
     authority: str
     dsn: str = ""
+    # The receiver's, and how many times slower than usual emitters are.
+    address: str = "127.0.0.1"
+    slower: float = 1.0
 
     @property
     def place(self) -> Database:
@@ -65,7 +68,7 @@ def open_dispatcher(scene: Scene) -> Dispatcher:
     """Return a new dispatcher on the scene's database."""
     return Dispatcher(
         scene.place.store(),
-        targets=TargetPolicy(allow=["127.0.0.0/8"]),
+        targets=TargetPolicy(allow=[f"{scene.address}/32"]),
         retries=RetryPolicy.from_delays([0.1] * 200, jitter=0.2),
         ssl_context=ssl.create_default_context(cadata=scene.authority),
         deadline=DEADLINE,
@@ -74,7 +77,7 @@ def open_dispatcher(scene: Scene) -> Dispatcher:
 
 def set_up(scene: Scene, dispatcher: Dispatcher) -> list[Webhook]:
     """Register two webhooks, one with two endpoints and one with a mapping, and a table of the host's own."""
-    urls = [f"https://127.0.0.1:{scene.port}{scene.path(number)}" for number in range(ENDPOINTS)]
+    urls = [f"https://{scene.address}:{scene.port}{scene.path(number)}" for number in range(ENDPOINTS)]
     subscriptions = [EventSubscription(PRODUCT, EVENT_TYPE)]
     plain = Webhook(name="plain", endpoints=urls[:2], subscriptions=subscriptions)
     mapped = Webhook(
@@ -143,7 +146,7 @@ def _emit_for_ever(scene: Scene, dispatcher: Dispatcher, name: str) -> None:
             os.write(journal, f"refused {nonces[0]} {' '.join(str(error).split())}\n".encode())
         else:
             os.write(journal, "".join(f"ok {pair[0]} {pair[1]}\n" for pair in zip(nonces, ids, strict=True)).encode())
-        time.sleep(rng.uniform(0.002, 0.012))
+        time.sleep(rng.uniform(0.002, 0.012) * scene.slower)
 
 
 def _emit(dispatcher: Dispatcher, nonces: list[str]) -> list[str]:

@@ -15,25 +15,32 @@ from importlib.util import find_spec
 from pathlib import Path
 
 VARIABLE = "UNIHOOKS_TEST_POSTGRES"
+_LOOPBACK = "127.0.0.1"
 _SETTINGS = {"max_connections": "60", "shared_buffers": "64MB", "log_min_messages": "fatal", "fsync": "off"}
 
 
 class Server:
     """A server in a temporary directory, on a private port, that never runs as root."""
 
-    def __init__(self, binaries: Path, directory: Path, user: dict[str, object], settings: dict[str, str]) -> None:
+    def __init__(
+        self, binaries: Path, directory: Path, user: dict[str, object], settings: dict[str, str], address: str
+    ) -> None:
         self._binaries = binaries
         self._data = directory / "data"
         self._user = user
         self._settings = settings
+        self._address = address
         self._port = free_port()
 
     @property
     def dsn(self) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+        return f"postgresql://postgres@{self._address}:{self._port}/postgres"
 
     def start(self) -> None:
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        if self._address != _LOOPBACK:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all all trust\n")
         self._control("start")
 
     def restart(self) -> None:
@@ -48,7 +55,7 @@ class Server:
         settings = {
             **self._settings,
             "port": self._port,
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": self._address,
             "unix_socket_directories": "",
         }
         options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in settings.items())
@@ -65,15 +72,15 @@ class Server:
 
 
 @contextmanager
-def serving(**settings: str) -> Iterator[Server]:
-    """Start a server of our own; it is stopped whatever happens."""
+def serving(address: str = _LOOPBACK, **settings: str) -> Iterator[Server]:
+    """Start a server of our own, on loopback but in a network namespace; it is stopped whatever happens."""
     directory = Path(tempfile.mkdtemp(prefix="unihooks-postgres-"))
     user: dict[str, object] = {}
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
         user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    server = Server(_binaries(directory), directory, user, _SETTINGS | settings)
+    server = Server(_binaries(directory), directory, user, _SETTINGS | settings, address)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         server.start()

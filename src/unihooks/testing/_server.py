@@ -18,7 +18,9 @@ _GONE = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
 
 
 class Server:
-    """A server that answers with `handle` on 127.0.0.1, from `start` to `stop`."""
+    """A server that answers with `handle` at `address`, loopback's unless changed, from `start` to `stop`."""
+
+    address = "127.0.0.1"
 
     def __init__(
         self,
@@ -37,7 +39,7 @@ class Server:
         """Start to listen and return the port, which stays the same after a `stop`."""
         if self._thread is not None:
             raise RuntimeError("the receiver is already running; stop it first, or use it as it is")
-        listener = socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG)
+        listener = socket.create_server((self.address, self._port), backlog=_BACKLOG)
         self._port = listener.getsockname()[1]
         ready = threading.Event()
         self._thread = threading.Thread(
