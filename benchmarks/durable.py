@@ -80,7 +80,7 @@ def emit(dispatcher: Dispatcher, task: Task, deliveries: int, before: int, count
 def log(one: Place) -> dict[str, float]:
     """Count the log's deliveries."""
     row = one.fetch(f"""
-        SELECT (SELECT count(*) FROM {one.prefix}events WHERE planned),
+        SELECT (SELECT count(*) FROM {one.prefix}events) - (SELECT count(*) FROM {one.prefix}new_events),
             (SELECT count(*) FROM {one.prefix}deliveries WHERE state = 'delivered'),
             (SELECT count(*) FROM {one.prefix}deliveries),
             (SELECT count(*) FROM {one.prefix}attempts WHERE status_code = 204)

@@ -71,7 +71,7 @@ _STATEMENTS = {
     "WITH news (endpoint_id": "record: keep the health of lanes",
     "WITH news": "record: move deliveries on",
     "WITH taken": "claim: lease deliveries",
-    "WITH done (tenant, id)": "plan: mark events",
+    "DELETE FROM main.unihooks_new_events": "plan: take events out of the queue",
     "COMMIT": "commit: write and sync pages",
 }
 _OTHER = "other statements"

@@ -10,7 +10,7 @@ import pytest
 
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.log import DeliveryState
-from unihooks.abc import ERASED
+from unihooks.abc import ERASED, DeliveryFilter
 from unihooks.exceptions import Conflict
 from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
@@ -81,6 +81,18 @@ class ErasingRules:
         assert scene.erase(kept) == 1
         assert not scene.store.work().new_events
         assert scene.store.oldest_unplanned() is None
+
+    def test_an_event_erased_when_it_was_planned_in_part_is_planned_no_further(self, scene: Scene) -> None:
+        for _ in range(6):
+            scene.active(*[f"https://{n}.example.com/" for n in range(50)])
+        event = scene.emit(payload={"a": 1})
+        assert scene.plan(1).more
+        made = scene.store.count_deliveries(ACME, DeliveryFilter(), 1_000)
+        assert scene.erase(event) == 1
+        assert not scene.store.work().new_events
+        assert scene.plan().deliveries == 0
+        assert scene.store.count_deliveries(ACME, DeliveryFilter(), 1_000) == made
+        assert scene.claim() == []
 
     def test_an_erased_event_is_neither_replayed_nor_recovered(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL, mapping=PayloadMapping(rename={"a": "b"}))

@@ -358,6 +358,18 @@ class HistoryRules:
         scene.plan()
         assert scene.prune(DAY) == 1
 
+    def test_an_event_that_is_planned_in_part_is_never_removed(self, scene: Scene) -> None:
+        for _ in range(6):
+            scene.active(*[f"https://{n}.example.com/" for n in range(50)])
+        scene.emit()
+        assert scene.plan(1).more
+        scene.deliver(*scene.claim(1_000))
+        scene.clock.advance(DAY)
+        assert scene.prune(1) == 0
+        assert not scene.plan(1).more
+        scene.deliver(*scene.claim(1_000))
+        assert scene.prune(1) == 1
+
     def test_no_more_events_are_removed_than_asked_for(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.pending()

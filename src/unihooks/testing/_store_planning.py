@@ -106,6 +106,15 @@ class PlanningRules:
         assert not scene.store.work().new_events
         assert {len(scene.deliveries(webhook_id=one.id)) for one in webhooks} == {50}
 
+    def test_an_event_whose_key_is_used_again_is_planned_once(self, scene: Scene) -> None:
+        scene.active()
+        for _ in range(2):
+            scene.emit(idempotency_key="k", digest=b"d")
+            scene.plan()
+            scene.emit(idempotency_key="k", digest=b"d")
+            assert not scene.store.work().new_events
+        assert len(scene.deliveries()) == 1
+
     # Who gets an event.
 
     def test_an_event_goes_to_those_who_subscribed_to_it(self, scene: Scene) -> None:

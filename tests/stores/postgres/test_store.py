@@ -170,7 +170,8 @@ def test_role_that_only_emits_needs_no_more_than_the_documentation_says(store, a
     try:
         admin.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
         admin.execute(f"GRANT SELECT ON {schema}.store TO {role}")
-        admin.execute(f"GRANT SELECT, INSERT, UPDATE ON {schema}.events TO {role}")
+        admin.execute(f"GRANT SELECT, INSERT ON {schema}.events, {schema}.new_events TO {role}")
+        admin.execute(f"GRANT SELECT, INSERT, UPDATE ON {schema}.event_keys TO {role}")
         with psycopg.connect(postgres_dsn) as host:
             host.execute(f"SET ROLE {role}")
             store.emit_on(host, make_event(store))
@@ -325,10 +326,10 @@ class TestConnections:
         event, once = make_event(store), emitter._Queue._once
         # As after a connection that broke before the answer came: the server may be about to commit.
         monkeypatch.setattr(emitter._Queue, "_once", lambda self, events, **_: once(self, events, repeated=True))
-        columns = "tenant, id, product, event_type, body, created_at, queued_at"
+        columns = "tenant, id, product, event_type, body, created_at"
         with psycopg.connect(postgres_dsn) as first, psycopg.connect(postgres_dsn, autocommit=True) as admin:
-            values = (event.tenant, event.id, event.product, event.event_type, event.body, 1, 1)
-            first.execute(f'INSERT INTO "{schema}".events ({columns}) VALUES (%s, %s, %s, %s, %s, %s, %s)', values)
+            values = (event.tenant, event.id, event.product, event.event_type, event.body, 1)
+            first.execute(f'INSERT INTO "{schema}".events ({columns}) VALUES (%s, %s, %s, %s, %s, %s)', values)
             submitted = store.submit_events([event])
             wait_for(lambda: admin.execute(WAITING).fetchone())
             first.commit()
@@ -443,7 +444,7 @@ class TestPlanning:
         add_webhook(store)
         emit(store, *[make_event(store) for _ in range(4)])
         with psycopg.connect(admin.info.dsn) as other:
-            other.execute(f"SELECT 1 FROM {schema}.events ORDER BY id LIMIT 2 FOR UPDATE")
+            other.execute(f"SELECT 1 FROM {schema}.new_events ORDER BY place LIMIT 2 FOR UPDATE")
             planned = plan(store)
             assert (planned.events, planned.more) == (2, True)
         assert plan(store).events == 2

@@ -7,14 +7,17 @@ from importlib.resources import files
 
 import pytest
 
-from unihooks.stores.sqlite.transaction import STATEMENTS
+from unihooks.stores.postgres.transaction import STATEMENTS as POSTGRES
+from unihooks.stores.sqlite.transaction import STATEMENTS as SQLITE
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_every_table_is_cleared(database):
     scripts = "".join(one.read_text() for one in (files("unihooks.stores") / database / "migrations").iterdir())
     made = set(re.findall(r"CREATE TABLE (?:main\.unihooks_|unihooks\.)(\w+)", scripts))
-    assert made - {"store"} == set(re.findall(r"DELETE FROM main\.unihooks_(\w+)", STATEMENTS["clear"].text))
+    own = {"sqlite": SQLITE, "postgres": POSTGRES}[database]
+    cleared = own["clear"].text + own["clear_keys"].text
+    assert made - {"store"} == set(re.findall(r"DELETE FROM (?:main\.unihooks_|unihooks\.)(\w+)", cleared))
 
 
 def test_clearing_leaves_the_tables_and_the_store(host, store):

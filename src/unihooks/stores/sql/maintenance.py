@@ -54,6 +54,7 @@ class ClockSteps:
 def clear(tx: Transaction) -> None:
     """Remove everything but the tables."""
     tx.script(tx.statements["clear"].text)
+    tx.run("clear_keys")
 
 
 def heartbeat(tx: Transaction, worker_id: str, *, gone: bool = False) -> None:
@@ -85,11 +86,13 @@ def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -
     found = tx.fetch("old_events", older_than=older_than, after=after, skip=skip, limit=limit)
     # Looked for now that they are locked, so that no replay comes between.
     pending = {id_ for (id_,) in tx.fetch("events_still_pending", with_spans((row[0], row[1]) for row in found))}
-    gone = [(tenant, id_) for tenant, id_, _ in found if id_ not in pending]
-    events = with_spans(gone)
+    gone = [row for row in found if row[1] not in pending]
+    keys = [(tenant, id_) for tenant, id_, _ in gone]
+    events = with_spans(keys)
     tx.run("prune_attempts", events)
     tx.run("prune_deliveries", events)
-    tx.run("prune_events", gone)
+    tx.run("prune_events", keys)
+    tx.run("drop_keys", [(id_, created_at) for _, id_, created_at in gone])
     if len(found) == limit:
         last = found[-1][2]
         left = sum(created_at == last and id_ in pending for _, id_, created_at in found)
@@ -125,11 +128,14 @@ def erase(
         chosen = sorted(one for one in set(event_ids) if one > after)
         found = tx.fetch("events_to_erase", tenant=tenant, events=chosen[:limit])
         last = chosen[limit - 1] if len(chosen) > limit else None
-    told = [id_ for id_, created_at, size in found if size and (before is None or created_at < before)]
+    told = {id_: created_at for id_, created_at, size in found if size and (before is None or created_at < before)}
     if told:
+        tx.run("erase_new_events", tenant=tenant, events=list(told))
+        tx.run("erase_new_events_again", tenant=tenant, events=list(told))
+        tx.run("drop_keys", list(told.items()))
         events = with_spans((tenant, id_) for id_ in told)
         tx.fetch("lock_deliveries_to_erase", events)
-        tx.run("erase_events", tenant=tenant, events=told, nothing=b"")
+        tx.run("erase_events", tenant=tenant, events=list(told), nothing=b"")
         tx.run("erase_attempts", events, nothing=b"")
         tx.run("erase_deliveries", events, reason=ERASED)
     return len(told), last

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from unihooks._base.ids import new_ids
 from unihooks._base.round_robin import round_robin
 from unihooks._contract.planning import MOST_PER_EVENT, Match, NewEvent, Subscriber, plan_event
 from unihooks._model.checks import storable
@@ -38,13 +39,12 @@ _logger = logging.getLogger("unihooks.store")
 class _Chosen:
     """A new event with what it leads to; `cursor` is where the next call goes on with it.
 
-    The event's body is empty as long as it has not been read. `place` is where the database finds its row again, if it
-    has a shorter way than by its key. `made` are the deliveries that it has led to so far. `failure` is why it could
-    not be planned, for the time given by `tries`.
+    The event's body is empty as long as it has not been read. `place` is its place in the queue. `made` are the
+    deliveries that it has led to so far. `failure` is why it could not be planned, after as many times as `tries` says.
     """
 
     event: NewEvent
-    place: int
+    place: str
     after: str
     made: int
     tries: int
@@ -149,7 +149,7 @@ class Planner:
         keys = [(event.tenant, event.id) for event in events]
         outcomes = database.at_once(
             [
-                Call("mark_new_events", keys, {"count": len(keys)}),
+                Call("take_new_events", keys, {"count": len(keys)}),
                 Call("share_configuration", values={"tenants": [tenant for tenant, _ in versions]}),
                 Call("hold_configuration", versions, {"count": len(versions), "now": now}),
                 *made.calls(),
@@ -201,16 +201,18 @@ class Planner:
     def _events(self, tx: Transaction, rows: Sequence[Row]) -> tuple[list[NewEvent], list[int]]:
         """Return the events of what was found, and the lengths of their bodies, which may be still to be read."""
         recent = [self._recent_events.take(row[0], row[1]) for row in rows]
-        places = [row[4] for row, event in zip(rows, recent, strict=True) if event is None and len(row) == _BARE]
-        contents = {place: content for place, *content in tx.fetch("found_events", places=places)} if places else {}
+        bare = [
+            (row[0], row[1]) for row, event in zip(rows, recent, strict=True) if event is None and len(row) == _BARE
+        ]
+        contents = {(tenant, id_): content for tenant, id_, *content in tx.fetch("found_events", bare)}
         events, lengths = [], []
         for row, event in zip(rows, recent, strict=True):
             if event is not None:
                 events.append(event)
                 lengths.append(len(event.body))
                 continue
-            tenant, id_, _, _, place, *content = row
-            product, event_type, created_at, length, *body = content or contents[place]
+            tenant, id_, _, _, _, *content = row
+            product, event_type, created_at, length, *body = content or contents[tenant, id_]
             events.append(NewEvent(id_, tenant, product, event_type, bytes((body and body[0]) or b""), created_at))
             lengths.append(length)
         return events, lengths
@@ -310,20 +312,22 @@ def _finding(after: str, limit: int) -> list[Call]:
 
 
 def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
-    """Return the calls that mark events as planned, or send them to the end of the queue for another time."""
-    whole, partly, failed = [], [], []
+    """Return the calls that take events out of the queue, or send them to its end for another time."""
+    done, later, aside = [], [], []
     for item in chosen:
-        tenant, id_ = item.event.tenant, item.event.id
-        if item.failure is not None:
-            failed.append((tenant, id_, item.failure, item.tries + 1, item.tries + 1 >= _MOST_TRIES, now))
-        elif item.cursor is not None:
-            partly.append((tenant, id_, f"{item.cursor}#{item.made}", now))
+        tenant, id_, has_failed = item.event.tenant, item.event.id, item.failure is not None
+        tries, cursor = item.tries + has_failed, item.after if has_failed else item.cursor
+        if cursor is None or tries >= _MOST_TRIES:
+            done.append((tenant, item.place))
         else:
-            whole.append((tenant, id_, item.place))
+            later.append((tenant, item.place, id_, f"{cursor}#{item.made}", tries, item.failure))
+        if has_failed and tries >= _MOST_TRIES:
+            aside.append((tenant, id_, item.failure))
+    places = new_ids("evt_", now, len(later))
     return [
-        Call("mark_planned", whole),
-        Call("mark_partly_planned", partly),
-        Call("mark_plan_failed", failed),
+        Call("remove_planned", done),
+        Call("plan_later", [(*row, place) for row, place in zip(later, places, strict=True)]),
+        Call("set_aside", aside),
         Call("note_clock_of_plan", values={"now": now}),
     ]
 

@@ -23,8 +23,10 @@ from unihooks.stores.sqlite.transaction import SQLiteTransaction
 
 Work = Callable[[sqlite3.Connection], Any]
 
-_ROW = attrgetter("tenant", "id", "product", "event_type", "created_at", "created_at", "body")
+_ROW = attrgetter("tenant", "id", "product", "event_type", "created_at", "body")
 _EVENTS_PER_GROUP = 2_000
+# From this mean size on, to copy the bodies takes longer than a statement for each event.
+_LARGE_BODIES = 16 * 1024
 # Beyond this many bytes of write-ahead log, commits pause for readers to let go of it: while reads
 # overlap without end, SQLite alone never begins it anew.
 _LONG_LOG = 64 * 1024 * 1024
@@ -255,7 +257,11 @@ def _outcomes(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> lis
         return lasting and connection.in_transaction
 
     def insert_plain(events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        tx.run("add_events", list(map(_ROW, events)))
+        rows = list(map(_ROW, events))
+        # SQLite copies the rows of a statement with several of them where a trigger follows.
+        is_large = sum(len(one.body or b"") for one in events) > _LARGE_BODIES * len(events)
+        for piece in [[row] for row in rows] if is_large else [rows]:
+            tx.run("add_events", piece)
         return events_of(events)
 
     plain = [event for event in events if event.idempotency_key is None]

@@ -117,9 +117,8 @@ CREATE INDEX lanes_waiting ON unihooks.lanes (tenant, not_before) WHERE not_befo
 CREATE INDEX lanes_closed ON unihooks.lanes (closed_at) WHERE NOT open;
 CREATE INDEX lanes_failing ON unihooks.lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
--- An event is new until it is planned. New ones wait in the order of queued_at: one of large fan-out goes to the end
--- of the queue after each chunk; plan_cursor says up to which webhook, and up to which endpoint of the next, it has been
--- planned. One whose planning failed plan_tries times is set aside as planned, with the reason in plan_error.
+-- An event is written once, with its row in new_events. One that could not be planned is set aside, and plan_error says
+-- why.
 CREATE TABLE unihooks.events (
     tenant text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -127,25 +126,49 @@ CREATE TABLE unihooks.events (
     event_type text COLLATE "C" NOT NULL,
     body bytea NOT NULL,
     created_at bigint NOT NULL,
-    queued_at bigint NOT NULL,
-    planned boolean NOT NULL DEFAULT false,
-    plan_tries smallint NOT NULL DEFAULT 0,
     plan_error text,
-    plan_cursor text COLLATE "C" NOT NULL DEFAULT '',
-    idempotency_key text COLLATE "C",
-    digest bytea,
     PRIMARY KEY (tenant, id)
 ) WITH (
-    fillfactor = 85,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_analyze_scale_factor = 0.05,
     autovacuum_vacuum_cost_delay = 0
 );
 
-CREATE INDEX events_new ON unihooks.events (tenant, queued_at, id) WHERE NOT planned;
-CREATE INDEX events_planned ON unihooks.events (created_at) WHERE planned;
-CREATE UNIQUE INDEX events_once ON unihooks.events (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX events_keyed ON unihooks.events (created_at) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX events_by_time ON unihooks.events (created_at);
+
+-- An event is new as long as it has a row here, which is deleted when it is planned. New ones wait in the order of
+-- place, which is the event's id. One of large fan-out goes to the end of the queue after each chunk, as does one whose
+-- planning failed: it takes the place of an event that is made at that moment, and event_id says which one it is.
+-- plan_cursor says up to which webhook, and up to which endpoint of the next, it has been planned.
+CREATE TABLE unihooks.new_events (
+    tenant text COLLATE "C" NOT NULL,
+    place text COLLATE "C" NOT NULL,
+    event_id text COLLATE "C",
+    plan_cursor text COLLATE "C" NOT NULL DEFAULT '',
+    plan_tries smallint NOT NULL DEFAULT 0,
+    plan_error text,
+    PRIMARY KEY (tenant, place)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0,
+    vacuum_truncate = off
+);
+
+CREATE INDEX new_events_again ON unihooks.new_events (tenant, event_id) WHERE event_id IS NOT NULL;
+
+-- A key that is used again answers with the event that it was used for first.
+CREATE TABLE unihooks.event_keys (
+    tenant text COLLATE "C" NOT NULL,
+    idempotency_key text COLLATE "C" NOT NULL,
+    event_id text COLLATE "C" NOT NULL,
+    digest bytea,
+    created_at bigint NOT NULL,
+    PRIMARY KEY (tenant, idempotency_key)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+
+-- The key of an event is found by its time, which is the same here, and those that are to be forgotten are.
+CREATE INDEX event_keys_by_time ON unihooks.event_keys (created_at, event_id);
 
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
 -- rendering is NULL where the event's own bytes are sent.
@@ -197,6 +220,10 @@ CREATE TABLE unihooks.attempts (
     response_body bytea NOT NULL,
     warnings text NOT NULL,
     PRIMARY KEY (delivery_id, number)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_analyze_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0
 );
 
 -- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots.

@@ -1,13 +1,16 @@
 -- An event without a time gets that of the server: one moment for the whole statement, so that one row tells it.
+-- An event and its row in new_events are inserted together.
 
 -- name: add_events
 -- rows: tenant text, id text, product text, event_type text, created_at bigint, body bytea
 -- bytes: body
 WITH moment (now) AS MATERIALIZED (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)), added AS (
-    INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, queued_at, body)
-    SELECT r.tenant, r.id, r.product, r.event_type, coalesce(r.created_at, moment.now),
-        coalesce(r.created_at, moment.now), r.body FROM :rows AS r CROSS JOIN moment
-    RETURNING created_at
+    INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, body)
+    SELECT r.tenant, r.id, r.product, r.event_type, coalesce(r.created_at, moment.now), r.body
+    FROM :rows AS r CROSS JOIN moment
+    RETURNING tenant, id, created_at
+), queued AS (
+    INSERT INTO unihooks.new_events (tenant, place) SELECT tenant, id FROM added
 )
 SELECT max(created_at) FROM added
 
@@ -15,38 +18,61 @@ SELECT max(created_at) FROM added
 -- name: add_events_again
 -- rows: tenant text, id text, product text, event_type text, created_at bigint, body bytea
 -- bytes: body
-INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, queued_at, body)
-SELECT r.tenant, r.id, r.product, r.event_type, coalesce(r.created_at, moment.now),
-    coalesce(r.created_at, moment.now), r.body
-FROM :rows AS r CROSS JOIN (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS now) AS moment
-ON CONFLICT (tenant, id) DO NOTHING RETURNING id, created_at
+WITH added AS (
+    INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, body)
+    SELECT r.tenant, r.id, r.product, r.event_type, coalesce(r.created_at, moment.now), r.body FROM :rows AS r
+    CROSS JOIN (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS now) AS moment
+    ON CONFLICT (tenant, id) DO NOTHING RETURNING tenant, id, created_at
+), queued AS (
+    INSERT INTO unihooks.new_events (tenant, place) SELECT tenant, id FROM added
+)
+SELECT id, created_at FROM added
 
 -- name: times_of_events
 -- rows: tenant text, id text
 SELECT e.id, e.created_at FROM :rows AS r JOIN unihooks.events AS e ON e.tenant = r.tenant AND e.id = r.id
 
--- A key that was used before answers with the first event; the update changes nothing.
+-- A key that was used before answers with the first event; the update changes nothing. Where it has found a row, xmax
+-- is its own transaction.
 -- name: add_events_once
 -- rows: tenant text, id text, product text, event_type text, created_at bigint, idempotency_key text, digest bytea, body bytea
 -- bytes: body
-WITH moment (now) AS MATERIALIZED (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint))
-INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, queued_at, idempotency_key, digest, body)
-SELECT r.tenant, r.id, r.product, r.event_type, coalesce(r.created_at, moment.now),
-    coalesce(r.created_at, moment.now), r.idempotency_key, r.digest, r.body
-FROM :rows AS r CROSS JOIN moment
-ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL
-DO UPDATE SET idempotency_key = excluded.idempotency_key
-RETURNING tenant, idempotency_key, id, digest, created_at
+WITH moment (now) AS MATERIALIZED (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)), kept AS (
+    INSERT INTO unihooks.event_keys (tenant, idempotency_key, event_id, digest, created_at)
+    SELECT r.tenant, r.idempotency_key, r.id, r.digest, coalesce(r.created_at, moment.now)
+    FROM :rows AS r CROSS JOIN moment WHERE r.idempotency_key IS NOT NULL
+    ON CONFLICT (tenant, idempotency_key) DO UPDATE SET idempotency_key = excluded.idempotency_key
+    RETURNING tenant, idempotency_key, event_id, digest, created_at, xmax = 0 AS is_new
+), added AS (
+    INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, body)
+    SELECT r.tenant, r.id, r.product, r.event_type, coalesce(r.created_at, moment.now), r.body
+    FROM :rows AS r CROSS JOIN moment
+    WHERE r.idempotency_key IS NULL OR (r.tenant, r.id) IN (SELECT tenant, event_id FROM kept WHERE is_new)
+    RETURNING tenant, id
+), queued AS (
+    INSERT INTO unihooks.new_events (tenant, place) SELECT tenant, id FROM added
+)
+SELECT tenant, idempotency_key, event_id, digest, created_at FROM kept
 
 -- The time goes as text, which no driver takes for a smaller number.
 -- name: add_event_on_host
-INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, queued_at, idempotency_key, digest, body)
-SELECT CAST(:tenant AS text), CAST(:id AS text), CAST(:product AS text), CAST(:event_type AS text), moment.at,
-    moment.at, CAST(:idempotency_key AS text), CAST(:digest AS bytea), CAST(:body AS bytea)
-FROM unihooks.store CROSS JOIN (
-    SELECT coalesce(CAST(CAST(:created_at AS text) AS bigint),
-        CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)) AS at
-) AS moment WHERE store_id = CAST(:store_id AS text)
-ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL
-DO UPDATE SET idempotency_key = excluded.idempotency_key
-RETURNING id, digest, created_at
+WITH given AS MATERIALIZED (
+    SELECT CAST(:tenant AS text) AS tenant, CAST(:id AS text) AS id, CAST(:idempotency_key AS text) AS key,
+        coalesce(CAST(CAST(:created_at AS text) AS bigint),
+            CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)) AS created_at
+    FROM unihooks.store WHERE store_id = CAST(:store_id AS text)
+), kept AS (
+    INSERT INTO unihooks.event_keys (tenant, idempotency_key, event_id, digest, created_at)
+    SELECT tenant, key, id, CAST(:digest AS bytea), created_at FROM given WHERE key IS NOT NULL
+    ON CONFLICT (tenant, idempotency_key) DO UPDATE SET idempotency_key = excluded.idempotency_key
+    RETURNING event_id, digest, created_at, xmax = 0 AS is_new
+), added AS (
+    INSERT INTO unihooks.events (tenant, id, product, event_type, created_at, body)
+    SELECT tenant, id, CAST(:product AS text), CAST(:event_type AS text), created_at, CAST(:body AS bytea)
+    FROM given WHERE key IS NULL OR EXISTS (SELECT 1 FROM kept WHERE is_new)
+    RETURNING tenant, id
+), queued AS (
+    INSERT INTO unihooks.new_events (tenant, place) SELECT tenant, id FROM added
+)
+SELECT coalesce(kept.event_id, given.id), kept.digest, coalesce(kept.created_at, given.created_at)
+FROM given LEFT JOIN kept ON true

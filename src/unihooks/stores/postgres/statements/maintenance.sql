@@ -8,3 +8,22 @@ SELECT 1 FROM unihooks.deliveries WHERE (tenant, id) IN (
     SELECT d.tenant, d.id FROM :rows AS k
     JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
 ) ORDER BY tenant, id FOR UPDATE
+
+-- name: clear_keys
+DELETE FROM unihooks.event_keys
+
+-- name: forget_keys
+WITH old AS (
+    SELECT tenant, idempotency_key FROM unihooks.event_keys WHERE created_at < :older_than
+    ORDER BY created_at, event_id LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+DELETE FROM unihooks.event_keys AS k USING old WHERE k.tenant = old.tenant AND k.idempotency_key = old.idempotency_key
+
+-- The time of a key is that of its event.
+-- name: drop_keys
+-- rows: id text, created_at bigint
+DELETE FROM unihooks.event_keys AS e USING (SELECT * FROM :rows AS k) AS k
+WHERE e.created_at = k.created_at AND e.event_id = k.id
+
+-- name: erase_events
+UPDATE unihooks.events SET body = :nothing, plan_error = NULL WHERE tenant = :tenant AND id = ANY(:events)

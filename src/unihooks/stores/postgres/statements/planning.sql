@@ -1,39 +1,39 @@
--- What is new is found by the state of its row alone, never by an id or time that was reached: an older event may
+-- What is new is found by its row in new_events alone, never by an id or time that was reached: an older event may
 -- commit later. `found` are tenants in turn, a little of each of many, so that few events are locked in vain.
 -- set_config hands the tenants over to the two statements that follow. Bodies of up to 8 KiB come along.
 
 -- name: find_new_events
 WITH RECURSIVE turns (tenant) AS (
-    (SELECT tenant FROM unihooks.events WHERE NOT planned AND tenant > :after ORDER BY tenant LIMIT 1)
+    (SELECT tenant FROM unihooks.new_events WHERE tenant > :after ORDER BY tenant LIMIT 1)
     UNION ALL
-    SELECT (SELECT e.tenant FROM unihooks.events AS e
-            WHERE NOT e.planned AND e.tenant > turns.tenant ORDER BY e.tenant LIMIT 1)
+    SELECT (SELECT n.tenant FROM unihooks.new_events AS n WHERE n.tenant > turns.tenant ORDER BY n.tenant LIMIT 1)
     FROM turns WHERE turns.tenant IS NOT NULL
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT :tenants)
-SELECT e.tenant, e.id, e.plan_cursor, e.plan_tries, 0, e.product, e.event_type, e.created_at, octet_length(e.body),
-    CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
+SELECT n.tenant, e.id, n.plan_cursor, n.plan_tries, n.place, e.product, e.event_type, e.created_at,
+    octet_length(e.body), CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
 FROM (
     SELECT set_config('unihooks_planned.tenants', (SELECT CAST(json_agg(tenant) AS text) FROM found), true)
 ) AS told
 CROSS JOIN found CROSS JOIN LATERAL (
-    SELECT * FROM unihooks.events WHERE tenant = found.tenant AND NOT planned
-    ORDER BY queued_at, id LIMIT (SELECT ceil(CAST(:limit AS numeric) / count(*)) FROM found)
-    FOR NO KEY UPDATE SKIP LOCKED
-) AS e ORDER BY e.tenant, e.queued_at, e.id
+    SELECT * FROM unihooks.new_events WHERE tenant = found.tenant
+    ORDER BY place LIMIT (SELECT ceil(CAST(:limit AS numeric) / count(*)) FROM found)
+    FOR UPDATE SKIP LOCKED
+) AS n CROSS JOIN LATERAL (
+    SELECT * FROM unihooks.events WHERE tenant = n.tenant AND id = coalesce(n.event_id, n.place) LIMIT 1
+) AS e ORDER BY n.tenant, n.place
 
--- What was found is here already.
 -- Errors end the whole transaction, unless all events are new and free, and nobody's configuration is another by now.
--- name: mark_new_events
+-- name: take_new_events
 -- rows: tenant text, id text
 WITH held AS MATERIALIZED (
-    SELECT e.tenant, e.id FROM :rows AS k CROSS JOIN LATERAL (
-        SELECT tenant, id FROM unihooks.events
-        WHERE tenant = k.tenant AND id = k.id AND NOT planned FOR UPDATE SKIP LOCKED
-    ) AS e
-), marked AS (
-    UPDATE unihooks.events AS e SET planned = true FROM held WHERE e.tenant = held.tenant AND e.id = held.id RETURNING 1
+    SELECT n.tenant, n.place FROM :rows AS k CROSS JOIN LATERAL (
+        SELECT tenant, place FROM unihooks.new_events
+        WHERE tenant = k.tenant AND place = k.id FOR UPDATE SKIP LOCKED
+    ) AS n
+), planned AS (
+    DELETE FROM unihooks.new_events AS n USING held WHERE n.tenant = held.tenant AND n.place = held.place RETURNING 1
 )
-SELECT 1 / CAST(count(*) = :count AS integer) FROM marked
+SELECT 1 / CAST(count(*) = :count AS integer) FROM planned
 
 -- name: hold_configuration
 -- rows: tenant text, config_version bigint
@@ -41,7 +41,9 @@ SELECT 1 / CAST(count(*) = :count AS integer) FROM :rows AS k
 JOIN unihooks.tenants AS t ON t.tenant = k.tenant AND t.config_version = k.config_version
 WHERE NOT EXISTS (SELECT 1 FROM unihooks.lanes AS l WHERE l.tenant = k.tenant AND l.not_before > :now)
 
+-- What was found has its content with it.
 -- name: found_events
+-- rows: tenant text, id text
 
 -- name: share_found_configuration
 SELECT pg_advisory_xact_lock_shared(key) FROM (
@@ -59,9 +61,10 @@ SELECT t.tenant, t.config_version, (
     SELECT json_array_elements_text(CAST(nullif(current_setting('unihooks_planned.tenants', true), '') AS json))
 ))
 
--- name: mark_planned
--- rows: tenant text, id text, place integer
-UPDATE unihooks.events AS e SET planned = true FROM :rows AS k WHERE e.tenant = k.tenant AND e.id = k.id
+-- name: remove_planned
+-- rows: tenant text, place text
+DELETE FROM unihooks.new_events AS n USING (SELECT * FROM :rows AS k) AS k
+WHERE n.tenant = k.tenant AND n.place = k.place
 
 -- The server's clock hardly ever steps, and one row that all workers write would hold them up.
 -- name: note_clock_of_plan

@@ -1,5 +1,5 @@
 -- name: work
-SELECT EXISTS (SELECT 1 FROM unihooks.events WHERE NOT planned ORDER BY tenant, queued_at LIMIT 1), (
+SELECT EXISTS (SELECT 1 FROM unihooks.new_events ORDER BY tenant, place LIMIT 1), (
     SELECT next_due_at FROM unihooks.lanes WHERE open = true AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1
 )
 

@@ -10,6 +10,7 @@ DELETE FROM unihooks.former_endpoints;
 DELETE FROM unihooks.subscriptions;
 DELETE FROM unihooks.lanes;
 DELETE FROM unihooks.events;
+DELETE FROM unihooks.new_events;
 DELETE FROM unihooks.deliveries;
 DELETE FROM unihooks.attempts;
 DELETE FROM unihooks.hours;

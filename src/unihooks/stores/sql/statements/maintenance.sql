@@ -11,7 +11,7 @@ DELETE FROM unihooks.hours WHERE hour < :hour
 -- The log of an event that is left shows the URL of its endpoint, whether that still exists or not.
 -- name: prune_former_endpoints
 DELETE FROM unihooks.former_endpoints WHERE removed_at < :older_than AND NOT EXISTS (
-    SELECT 1 FROM unihooks.events WHERE planned AND created_at < :older_than
+    SELECT 1 FROM unihooks.events WHERE created_at < :older_than
 )
 
 -- name: forget_workers
@@ -21,9 +21,11 @@ DELETE FROM unihooks.workers WHERE id IN (
 
 -- name: old_events
 -- columns: tenant, id, created_at
-SELECT tenant, id, created_at FROM unihooks.events
-WHERE planned AND created_at >= :after AND created_at < :older_than
-ORDER BY created_at LIMIT :limit OFFSET :skip FOR UPDATE SKIP LOCKED
+SELECT e.tenant, e.id, e.created_at FROM unihooks.events AS e
+WHERE e.created_at >= :after AND e.created_at < :older_than
+  AND NOT EXISTS (SELECT 1 FROM unihooks.new_events AS n WHERE n.tenant = e.tenant AND n.place = e.id)
+  AND NOT EXISTS (SELECT 1 FROM unihooks.new_events AS n WHERE n.tenant = e.tenant AND n.event_id = e.id)
+ORDER BY e.created_at LIMIT :limit OFFSET :skip FOR UPDATE OF e SKIP LOCKED
 
 -- name: prune_answers
 DELETE FROM unihooks.answers WHERE (tenant, key) IN (
@@ -37,11 +39,11 @@ DELETE FROM unihooks.renderings WHERE id IN (
     SELECT r.id FROM unihooks.renderings AS r
     WHERE r.kept_at < :older_than
       AND NOT EXISTS (SELECT 1 FROM unihooks.webhooks AS w WHERE w.rendering = r.id)
-      AND NOT EXISTS (SELECT 1 FROM unihooks.events WHERE planned AND created_at < :older_than)
+      AND NOT EXISTS (SELECT 1 FROM unihooks.events WHERE created_at < :older_than)
     FOR UPDATE OF r SKIP LOCKED
 )
 
--- Whoever plans, replays or recovers these events has ended, or has to wait.
+-- Whoever replays or recovers these events has ended, or has to wait.
 -- name: next_events_to_erase
 -- columns: id, created_at, size
 SELECT id, created_at, length(body) AS size FROM unihooks.events
@@ -52,13 +54,13 @@ WHERE tenant = :tenant AND id > :after AND id < :end ORDER BY id LIMIT :limit FO
 SELECT id, created_at, length(body) AS size FROM unihooks.events
 WHERE tenant = :tenant AND id = ANY(:events) ORDER BY id FOR UPDATE
 
--- name: forget_keys
-WITH old AS (
-    SELECT tenant, id FROM unihooks.events WHERE idempotency_key IS NOT NULL AND created_at < :older_than
-    ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED
-)
-UPDATE unihooks.events AS e SET idempotency_key = NULL, digest = NULL
-FROM old WHERE e.tenant = old.tenant AND e.id = old.id
+-- Whoever plans these events has ended, or finds them no more. One that is sent to the end of the queue meanwhile is
+-- there for the second statement.
+-- name: erase_new_events
+DELETE FROM unihooks.new_events WHERE tenant = :tenant AND place = ANY(:events)
+
+-- name: erase_new_events_again
+DELETE FROM unihooks.new_events WHERE tenant = :tenant AND event_id = ANY(:events)
 
 -- The first deliveries of an event lie between two ids; its replays have an index.
 -- name: events_still_pending
@@ -92,11 +94,6 @@ DELETE FROM unihooks.deliveries WHERE (tenant, id) IN (
     SELECT d.tenant, d.id FROM :rows AS k
     JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
 )
-
--- name: erase_events
-UPDATE unihooks.events
-SET body = :nothing, idempotency_key = NULL, digest = NULL, planned = true, plan_error = NULL
-WHERE tenant = :tenant AND id = ANY(:events)
 
 -- name: erase_attempts
 -- rows: tenant text, id text, first text, last text

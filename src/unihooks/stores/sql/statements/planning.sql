@@ -27,19 +27,18 @@ ON CONFLICT DO NOTHING RETURNING id
 SELECT d.id FROM :rows AS k JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id AND d.token = k.token
 WHERE +d.state = 'pending'
 
--- name: mark_partly_planned
--- rows: tenant text, id text, cursor text, queued_at bigint
-UPDATE unihooks.events AS e SET plan_cursor = k.cursor, queued_at = k.queued_at
-FROM :rows AS k WHERE e.tenant = k.tenant AND e.id = k.id
+-- name: plan_later
+-- rows: tenant text, place text, id text, cursor text, tries smallint, error text, later text
+UPDATE unihooks.new_events AS n
+SET place = k.later, event_id = k.id, plan_cursor = k.cursor, plan_tries = k.tries, plan_error = k.error
+FROM :rows AS k WHERE n.tenant = k.tenant AND n.place = k.place
 
--- name: mark_plan_failed
--- rows: tenant text, id text, error text, tries smallint, planned boolean, queued_at bigint
-UPDATE unihooks.events AS e
-SET plan_error = k.error, plan_tries = k.tries, planned = k.planned, queued_at = k.queued_at
-FROM :rows AS k WHERE e.tenant = k.tenant AND e.id = k.id
+-- name: set_aside
+-- rows: tenant text, id text, error text
+UPDATE unihooks.events AS e SET plan_error = k.error FROM :rows AS k WHERE e.tenant = k.tenant AND e.id = k.id
 
 -- name: more_new_events
-SELECT 1 FROM unihooks.events WHERE NOT planned ORDER BY tenant, queued_at LIMIT 1
+SELECT 1 FROM unihooks.new_events ORDER BY tenant, place LIMIT 1
 
 -- name: waiting_lanes
 -- columns: endpoint_id

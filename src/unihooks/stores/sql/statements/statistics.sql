@@ -85,14 +85,16 @@ FROM unihooks.tenants AS t WHERE true
 
 -- name: oldest_unplanned
 WITH RECURSIVE turns (tenant) AS (
-    SELECT min(tenant) FROM unihooks.events WHERE NOT planned
+    SELECT min(tenant) FROM unihooks.new_events
     UNION ALL
-    SELECT (SELECT min(e.tenant) FROM unihooks.events AS e WHERE NOT e.planned AND e.tenant > turns.tenant)
+    SELECT (SELECT min(n.tenant) FROM unihooks.new_events AS n WHERE n.tenant > turns.tenant)
     FROM turns WHERE turns.tenant IS NOT NULL
 )
 SELECT min((
-    SELECT e.created_at FROM unihooks.events AS e
-    WHERE e.tenant = turns.tenant AND NOT e.planned ORDER BY e.queued_at, e.id LIMIT 1
+    SELECT e.created_at FROM unihooks.events AS e WHERE e.tenant = turns.tenant AND e.id = (
+        SELECT coalesce(n.event_id, n.place) FROM unihooks.new_events AS n
+        WHERE n.tenant = turns.tenant ORDER BY n.place LIMIT 1
+    )
 )) FROM turns WHERE turns.tenant IS NOT NULL
 
 -- name: queue_counts

@@ -113,32 +113,45 @@ CREATE INDEX main.unihooks_lanes_waiting ON unihooks_lanes (tenant, not_before) 
 CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open = 0;
 CREATE INDEX main.unihooks_lanes_failing ON unihooks_lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 
--- An event is new until it is planned. New ones wait in the order of queued_at: one of large fan-out goes to the end
--- of the queue after each chunk; plan_cursor says up to which webhook, and up to which endpoint of the next, it has been
--- planned. One whose planning failed plan_tries times is set aside as planned, with the reason in plan_error. The body
--- comes last, so that the rest is read without it.
+-- An event is written once, with its row in unihooks_new_events. One that could not be planned is set aside, and
+-- plan_error says why. The body comes last, so that the rest is read without it.
 CREATE TABLE main.unihooks_events (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
     product TEXT NOT NULL,
     event_type TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    queued_at INTEGER NOT NULL,
-    planned INTEGER NOT NULL DEFAULT 0,
-    plan_tries INTEGER NOT NULL DEFAULT 0,
     plan_error TEXT,
-    plan_cursor TEXT NOT NULL DEFAULT '',
     idempotency_key TEXT,
     digest BLOB,
     body BLOB NOT NULL,
     PRIMARY KEY (tenant, id)
 );
 
-CREATE INDEX main.unihooks_events_new ON unihooks_events (tenant, queued_at) WHERE NOT planned;
-CREATE INDEX main.unihooks_events_planned ON unihooks_events (created_at) WHERE planned;
+CREATE INDEX main.unihooks_events_by_time ON unihooks_events (created_at);
 CREATE UNIQUE INDEX main.unihooks_events_once ON unihooks_events (tenant, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX main.unihooks_events_keyed ON unihooks_events (created_at) WHERE idempotency_key IS NOT NULL;
+
+-- An event is new as long as it has a row here, which is deleted when it is planned. New ones wait in the order of
+-- place, which is the event's id. One of large fan-out goes to the end of the queue after each chunk, as does one whose
+-- planning failed: it takes the place of an event that is made at that moment, and event_id says which one it is.
+-- plan_cursor says up to which webhook, and up to which endpoint of the next, it has been planned.
+CREATE TABLE main.unihooks_new_events (
+    tenant TEXT NOT NULL,
+    place TEXT NOT NULL,
+    event_id TEXT,
+    plan_cursor TEXT NOT NULL DEFAULT '',
+    plan_tries INTEGER NOT NULL DEFAULT 0,
+    plan_error TEXT,
+    PRIMARY KEY (tenant, place)
+) WITHOUT ROWID;
+
+CREATE INDEX main.unihooks_new_events_again ON unihooks_new_events (tenant, event_id) WHERE event_id IS NOT NULL;
+
+-- An insert stays one statement, also on a host's connection.
+CREATE TRIGGER main.unihooks_events_are_new AFTER INSERT ON unihooks_events
+BEGIN INSERT INTO unihooks_new_events (tenant, place) VALUES (NEW.tenant, NEW.id); END;
 
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
 -- rendering is NULL where the event's own bytes are sent.

@@ -1,41 +1,41 @@
--- What is new is found by the state of its row alone, never by an id or time that was reached: an older event may
+-- What is new is found by its row in new_events alone, never by an id or time that was reached: an older event may
 -- commit later. `found` are tenants in turn, a little of each of many.
 
 -- name: find_new_events
 -- groups: tenant; id, plan_cursor, plan_tries, place
 WITH RECURSIVE turns (tenant) AS (
-    SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > :after
+    SELECT min(tenant) FROM main.unihooks_new_events WHERE tenant > :after
     UNION ALL
-    SELECT (SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > turns.tenant)
+    SELECT (SELECT min(tenant) FROM main.unihooks_new_events WHERE tenant > turns.tenant)
     FROM turns WHERE tenant IS NOT NULL LIMIT :tenants
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL)
 SELECT json_group_array(json_array(tenant, (
-    SELECT json_group_array(json_array(id, plan_cursor, plan_tries, place)) FROM (
-        SELECT id, plan_cursor, plan_tries, rowid AS place FROM main.unihooks_events AS n
-        WHERE n.tenant = found.tenant AND NOT n.planned
-        ORDER BY n.queued_at, n.rowid LIMIT (SELECT (:limit + count(*) - 1) / count(*) FROM found)
+    SELECT json_group_array(json_array(coalesce(event_id, place), plan_cursor, plan_tries, place)) FROM (
+        SELECT event_id, plan_cursor, plan_tries, place FROM main.unihooks_new_events AS n
+        WHERE n.tenant = found.tenant ORDER BY n.place LIMIT (SELECT (:limit + count(*) - 1) / count(*) FROM found)
     )
 ))) FROM found
 
--- name: mark_new_events
+-- name: take_new_events
 -- rows: tenant, id
 
 -- name: hold_configuration
 -- rows: tenant, config_version
 
 -- name: found_events
--- columns: place, product, event_type, created_at, size
-SELECT rowid AS place, product, event_type, created_at, length(body) AS size
-FROM main.unihooks_events WHERE rowid IN (SELECT value FROM json_each(:places))
+-- rows: tenant, id
+-- columns: tenant, id, product, event_type, created_at, size
+SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, length(e.body) AS size
+FROM :rows AS k CROSS JOIN main.unihooks_events AS e ON e.tenant = k.tenant AND e.id = k.id
 
 -- name: share_found_configuration
 
 -- name: found_config_versions
 -- columns: tenant, config_version, not_before
 WITH RECURSIVE turns (tenant) AS (
-    SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > :after
+    SELECT min(tenant) FROM main.unihooks_new_events WHERE tenant > :after
     UNION ALL
-    SELECT (SELECT min(tenant) FROM main.unihooks_events WHERE NOT planned AND tenant > turns.tenant)
+    SELECT (SELECT min(tenant) FROM main.unihooks_new_events WHERE tenant > turns.tenant)
     FROM turns WHERE tenant IS NOT NULL LIMIT :tenants
 )
 SELECT t.tenant, t.config_version, (
@@ -44,10 +44,10 @@ SELECT t.tenant, t.config_version, (
 ) AS not_before
 FROM turns CROSS JOIN main.unihooks_tenants AS t ON t.tenant = turns.tenant
 
--- name: mark_planned
--- rows: tenant, id, place
+-- name: remove_planned
+-- rows: tenant, place
 -- list: place
-UPDATE main.unihooks_events SET planned = 1 WHERE rowid IN (SELECT value FROM json_each(:place))
+DELETE FROM main.unihooks_new_events WHERE tenant = :tenant AND place IN (SELECT value FROM json_each(:place))
 
 -- Every ten seconds will do, as most calls have better things to write.
 -- name: note_clock_of_plan

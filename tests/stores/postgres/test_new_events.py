@@ -1,0 +1,116 @@
+"""An event is written once: only its row in the queue, which is small, comes and goes."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+from postgres_scene import add_webhook, emit, make_event, plan
+
+from unihooks.stores.postgres.database import PostgresDatabase
+from unihooks.stores.postgres.transaction import PostgresTransaction
+from unihooks.stores.sql import planning
+
+pytestmark = pytest.mark.postgres
+
+_VERSIONS = 'SELECT id, ctid::text, xmin::text, xmax::text FROM "{}".events ORDER BY id'
+
+
+@pytest.fixture
+def versions(admin, schema):
+    """Return which versions of rows the events are at the moment."""
+    return lambda: admin.execute(_VERSIONS.format(schema)).fetchall()
+
+
+@pytest.fixture
+def queue(admin, schema):
+    """Return what is in the queue of new events."""
+    columns = "place, event_id, plan_tries"
+    return lambda: admin.execute(f'SELECT {columns} FROM "{schema}".new_events ORDER BY place').fetchall()
+
+
+@pytest.mark.parametrize("is_at_once", [True, False])
+def test_planning_leaves_the_rows_of_events_as_they_were_written(store, versions, queue, monkeypatch, is_at_once):
+    add_webhook(store)
+    emit(store)
+    plan(store, capacity=10)
+    if not is_at_once:
+        monkeypatch.setattr(PostgresDatabase, "at_once", lambda *_, **__: None)
+    events = [make_event(store) for _ in range(3)]
+    emit(store, *events)
+    before = versions()
+    assert queue() == [(one.id, None, 0) for one in events]
+    assert plan(store, capacity=10).events == 3
+    assert (versions(), queue()) == (before, [])
+
+
+def test_an_event_of_large_fan_out_stays_as_it_is_and_its_place_moves(store, versions, queue, monkeypatch):
+    monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", 60)
+    for _ in range(7):
+        add_webhook(store, endpoints=40)
+    [event] = emit(store)
+    before = versions()
+    assert plan(store).more
+    [later] = emit(store)
+    [(place, event_id, _), (_, none, _)] = queue()
+    assert (event_id, none, event.id < place < later.id) == (event.id, None, True)
+    while plan(store).more:
+        pass
+    assert versions()[:1] == before
+    assert queue() == []
+
+
+def test_an_event_is_written_again_only_when_it_is_set_aside(store, versions, queue, monkeypatch):
+    def fail(*_, **__):
+        raise LookupError("no such thing")
+
+    monkeypatch.setattr(planning, "plan_event", fail)
+    add_webhook(store)
+    [event] = emit(store)
+    before = versions()
+    for tries in range(1, 5):
+        plan(store)
+        [(_, event_id, counted)] = queue()
+        assert (event_id, counted, versions()) == (event.id, tries, before)
+    plan(store)
+    assert queue() == []
+    assert versions() != before
+
+
+def test_a_key_that_is_used_again_leaves_the_event_as_it_is(store, versions, queue, postgres_dsn):
+    once = {"idempotency_key": "k", "digest": b"d"}
+    [event] = emit(store, make_event(store, **once))
+    before = versions()
+    assert emit(store, make_event(store, **once)) == [event]
+    with psycopg.connect(postgres_dsn) as host:
+        assert store.emit_on(host, make_event(store, **once)) == event
+    assert (versions(), queue()) == (before, [(event.id, None, 0)])
+
+
+def test_planning_writes_no_payload_to_the_write_ahead_log(store, admin):
+    payload = 2_000
+    emit(store)
+    plan(store)
+    emit(store, *[make_event(store, body=b'"%s"' % (b"x%d" % n * payload)[:payload]) for n in range(100, 300)])
+    before = admin.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+    assert plan(store, limit=200).events == 200
+    [(written,)] = admin.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", before).fetchall()
+    assert written < 200 * payload / 2
+
+
+@pytest.mark.parametrize("name", ["event_bodies", "times_of_events", "plan_later", "remove_planned", "prune_events"])
+def test_rows_of_many_tenants_are_found_each_by_its_own_key(store, name):
+    events = [make_event(store, tenant=f"tenant {n}") for n in range(200) for _ in range(3)]
+    emit(store, *events)
+    keys = [(one.tenant, one.id) for one in events[::3]]
+    rows = [(*key, key[1], "", 1, None, f"{key[1]}~") for key in keys] if name == "plan_later" else keys
+
+    def buffers(tx: PostgresTransaction) -> int:
+        text = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {tx._schema.text(name)}"
+        [(told,)] = tx._connection.execute(text.encode(), tx._parameters(name, rows, {})).fetchall()
+        plan = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
+        return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+    # The number of tenants times the number of events would be 40,000 looks.
+    assert store._postgres.write(buffers) < 25 * len(keys)
