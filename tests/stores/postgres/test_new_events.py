@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from unihooks.stores.sql import planning
 
 pytestmark = pytest.mark.postgres
 
+_DELETES = re.compile(r"DELETE FROM \S+\.new_events")
 _VERSIONS = 'SELECT id, ctid::text, xmin::text, xmax::text FROM "{}".events ORDER BY id'
 
 
@@ -99,12 +101,12 @@ def test_planning_writes_no_payload_to_the_write_ahead_log(store, admin):
     assert written < 200 * payload / 2
 
 
-@pytest.mark.parametrize("name", ["event_bodies", "times_of_events", "plan_later", "remove_planned", "prune_events"])
+@pytest.mark.parametrize("name", ["event_bodies", "times_of_events", "set_aside", "prune_events"])
 def test_rows_of_many_tenants_are_found_each_by_its_own_key(store, name):
     events = [make_event(store, tenant=f"tenant {n}") for n in range(200) for _ in range(3)]
     emit(store, *events)
     keys = [(one.tenant, one.id) for one in events[::3]]
-    rows = [(*key, key[1], "", 1, None, f"{key[1]}~") for key in keys] if name == "plan_later" else keys
+    rows = [(*key, "why") for key in keys] if name == "set_aside" else keys
 
     def buffers(tx: PostgresTransaction) -> int:
         text = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {tx._schema.text(name)}"
@@ -114,3 +116,19 @@ def test_rows_of_many_tenants_are_found_each_by_its_own_key(store, name):
 
     # The number of tenants times the number of events would be 40,000 looks.
     assert store._postgres.write(buffers) < 25 * len(keys)
+
+
+def test_plans_that_are_kept_for_an_empty_queue_go_by_place_in_a_long_one(store):
+    add_webhook(store)
+    for _ in range(8):
+        emit(store)
+        plan(store, capacity=10)
+        emit(store)
+        store._planner.forget()
+        plan(store, capacity=10)
+    with store._postgres._unchecked().pool.lent() as connection:
+        kept = connection.execute("SELECT name, cardinality(parameter_types), statement FROM pg_prepared_statements")
+        calls = [f"{name}({', '.join(['NULL'] * count)})" for name, count, text in kept if _DELETES.search(text)]
+        plans = [str(connection.execute(f"EXPLAIN EXECUTE {call}").fetchall()) for call in calls]
+    assert len(plans) == 2
+    assert all("Tid Scan on new_events" in plan for plan in plans)

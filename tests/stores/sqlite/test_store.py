@@ -237,6 +237,14 @@ class TestWriting:
             item.id for item in store.list_events("default", EventFilter(), Window(limit=10))
         }
 
+    @pytest.mark.parametrize("size", [10, 20_000], ids=["small", "large"])
+    def test_event_that_cannot_be_stored_fails_alone_among_more_than_a_statement_takes(self, store, size):
+        [stored] = emit(store)
+        many = [make_event(store, body=b"x" * size) for _ in range(300)]
+        many[290] = evolve(many[290], id=stored.id)
+        outcomes = emit(store, *many)
+        assert [number for number, one in enumerate(outcomes) if isinstance(one, StoreError)] == [290]
+
     def test_failing_change_leaves_its_neighbours_alone(self, store):
         webhook = add_webhook(store)
         with ThreadPoolExecutor(4) as pool:

@@ -39,8 +39,9 @@ _logger = logging.getLogger("unihooks.store")
 class _Chosen:
     """A new event with what it leads to; `cursor` is where the next call goes on with it.
 
-    The event's body is empty as long as it has not been read. `place` is its place in the queue. `made` are the
-    deliveries that it has led to so far. `failure` is why it could not be planned, after as many times as `tries` says.
+    The event's body is empty as long as it has not been read. `place` is where the database finds its row in
+    the queue again. `made` are the deliveries that it has led to so far. `failure` is why it could not be planned, for
+    the time given by `tries`.
     """
 
     event: NewEvent

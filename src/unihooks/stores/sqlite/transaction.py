@@ -14,12 +14,14 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import frozen
 
 from unihooks.stores.sql.statements import TABLE, Statement, Statements
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
+
+T = TypeVar("T")
 
 STATEMENTS = Statements(
     files("unihooks.stores.sqlite") / "statements",
@@ -126,7 +128,7 @@ class SQLiteTransaction(Transaction):
         found: list[Row] = []
         head = [_adapted(values[name]) for name in compiled.names]
         tail = [_adapted(values[name]) for name in compiled.names_after]
-        for piece in _chunks(rows):
+        for piece in chunks(rows):
             given = [*head, *chain.from_iterable(piece), *tail]
             text = _with_values(compiled.before, compiled.after or "", len(compiled.statement.rows), len(piece))
             cursor = self._connection.execute(text, given)
@@ -213,7 +215,8 @@ def _with_values(before: str, after: str, width: int, count: int) -> str:
     return f"{before}VALUES {', '.join([one] * count)}{after}"
 
 
-def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the rows that one statement with VALUES takes, and then those of the next."""
     start = 0
     while left := len(rows) - start:
         size = next((size for size in _SIZES if left >= size), min(left, _FEW))

@@ -7,8 +7,9 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -19,7 +20,7 @@ from unihooks.exceptions import StoreError
 from unihooks.stores.sql.emitting import events_of, insert_keyed, one_by_one_if_refused
 from unihooks.stores.sql.transaction import Submission
 from unihooks.stores.sqlite.errors import explained, retrying
-from unihooks.stores.sqlite.transaction import SQLiteTransaction
+from unihooks.stores.sqlite.transaction import SQLiteTransaction, chunks
 
 Work = Callable[[sqlite3.Connection], Any]
 
@@ -245,6 +246,14 @@ def _resolve(done: list[_Job]) -> None:
             job.waiter.set_result(job.outcome)
 
 
+def _pieces(events: Sequence[NewEvent]) -> Iterable[Sequence[NewEvent]]:
+    """Return the events of one statement each."""
+    # SQLite copies the rows of a statement with several of them, since a trigger follows.
+    if sum(len(one.body or b"") for one in events) > _LARGE_BODIES * len(events):
+        return [[one] for one in events]
+    return chunks(events)
+
+
 def _outcomes(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> list[EmitOutcome]:
     """Insert events within the open transaction; one that cannot be stored fails alone."""
     tx = SQLiteTransaction(connection, int)
@@ -257,15 +266,13 @@ def _outcomes(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> lis
         return lasting and connection.in_transaction
 
     def insert_plain(events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        rows = list(map(_ROW, events))
-        # SQLite copies the rows of a statement with several of them where a trigger follows.
-        is_large = sum(len(one.body or b"") for one in events) > _LARGE_BODIES * len(events)
-        for piece in [[row] for row in rows] if is_large else [rows]:
-            tx.run("add_events", piece)
+        tx.run("add_events", list(map(_ROW, events)))
         return events_of(events)
 
     plain = [event for event in events if event.idempotency_key is None]
-    inserted = iter(one_by_one_if_refused(insert_plain, plain, concerns_one) if plain else ())
+    # What is refused undoes its own statement alone.
+    pieces = [one_by_one_if_refused(insert_plain, piece, concerns_one) for piece in _pieces(plain)]
+    inserted = chain.from_iterable(pieces)
     if len(plain) == len(events):
         return list(inserted)
     keyed = [event for event in events if event.idempotency_key is not None]

@@ -19,11 +19,15 @@ WITH old AS (
 )
 DELETE FROM unihooks.event_keys AS k USING old WHERE k.tenant = old.tenant AND k.idempotency_key = old.idempotency_key
 
--- The time of a key is that of its event.
+-- The time of a key is that of its event. Whoever emits with several keys locks them in this order, too.
 -- name: drop_keys
 -- rows: id text, created_at bigint
-DELETE FROM unihooks.event_keys AS e USING (SELECT * FROM :rows AS k) AS k
-WHERE e.created_at = k.created_at AND e.event_id = k.id
+WITH old AS (
+    SELECT e.tenant, e.idempotency_key FROM :rows AS k
+    JOIN unihooks.event_keys AS e ON e.created_at = k.created_at AND e.event_id = k.id
+    ORDER BY e.tenant, e.idempotency_key FOR UPDATE OF e
+)
+DELETE FROM unihooks.event_keys AS e USING old WHERE e.tenant = old.tenant AND e.idempotency_key = old.idempotency_key
 
 -- name: erase_events
 UPDATE unihooks.events SET body = :nothing, plan_error = NULL WHERE tenant = :tenant AND id = ANY(:events)

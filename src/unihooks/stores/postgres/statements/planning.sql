@@ -9,13 +9,13 @@ WITH RECURSIVE turns (tenant) AS (
     SELECT (SELECT n.tenant FROM unihooks.new_events AS n WHERE n.tenant > turns.tenant ORDER BY n.tenant LIMIT 1)
     FROM turns WHERE turns.tenant IS NOT NULL
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT :tenants)
-SELECT n.tenant, e.id, n.plan_cursor, n.plan_tries, n.place, e.product, e.event_type, e.created_at,
+SELECT n.tenant, e.id, n.plan_cursor, n.plan_tries, CAST(n.ctid AS text), e.product, e.event_type, e.created_at,
     octet_length(e.body), CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
 FROM (
     SELECT set_config('unihooks_planned.tenants', (SELECT CAST(json_agg(tenant) AS text) FROM found), true)
 ) AS told
 CROSS JOIN found CROSS JOIN LATERAL (
-    SELECT * FROM unihooks.new_events WHERE tenant = found.tenant
+    SELECT ctid, * FROM unihooks.new_events WHERE tenant = found.tenant
     ORDER BY place LIMIT (SELECT ceil(CAST(:limit AS numeric) / count(*)) FROM found)
     FOR UPDATE SKIP LOCKED
 ) AS n CROSS JOIN LATERAL (
@@ -25,15 +25,14 @@ CROSS JOIN found CROSS JOIN LATERAL (
 -- Errors end the whole transaction, unless all events are new and free, and nobody's configuration is another by now.
 -- name: take_new_events
 -- rows: tenant text, id text
-WITH held AS MATERIALIZED (
-    SELECT n.tenant, n.place FROM :rows AS k CROSS JOIN LATERAL (
-        SELECT tenant, place FROM unihooks.new_events
-        WHERE tenant = k.tenant AND place = k.id FOR UPDATE SKIP LOCKED
-    ) AS n
-), planned AS (
-    DELETE FROM unihooks.new_events AS n USING held WHERE n.tenant = held.tenant AND n.place = held.place RETURNING 1
+WITH taken AS (
+    DELETE FROM unihooks.new_events WHERE ctid = ANY(ARRAY(
+        SELECT n.ctid FROM :rows AS k CROSS JOIN LATERAL (
+            SELECT ctid FROM unihooks.new_events WHERE tenant = k.tenant AND place = k.id FOR UPDATE SKIP LOCKED
+        ) AS n
+    )) RETURNING 1
 )
-SELECT 1 / CAST(count(*) = :count AS integer) FROM planned
+SELECT 1 / CAST(count(*) = :count AS integer) FROM taken
 
 -- name: hold_configuration
 -- rows: tenant text, config_version bigint
@@ -61,10 +60,17 @@ SELECT t.tenant, t.config_version, (
     SELECT json_array_elements_text(CAST(nullif(current_setting('unihooks_planned.tenants', true), '') AS json))
 ))
 
+-- What was found is locked, and stays at its place in the table. A plan that was made for an empty queue and is kept
+-- would look at all of it in a long one; this one cannot.
 -- name: remove_planned
--- rows: tenant text, place text
-DELETE FROM unihooks.new_events AS n USING (SELECT * FROM :rows AS k) AS k
-WHERE n.tenant = k.tenant AND n.place = k.place
+-- rows: tenant text, place tid
+DELETE FROM unihooks.new_events WHERE ctid = ANY(ARRAY(SELECT k.place FROM :rows AS k))
+
+-- name: plan_later
+-- rows: tenant text, place tid, id text, cursor text, tries smallint, error text, later text
+UPDATE unihooks.new_events AS n
+SET place = k.later, event_id = k.id, plan_cursor = k.cursor, plan_tries = k.tries, plan_error = k.error
+FROM :rows AS k WHERE n.ctid = k.place AND n.ctid = ANY(ARRAY(SELECT k.place FROM :rows AS k))
 
 -- The server's clock hardly ever steps, and one row that all workers write would hold them up.
 -- name: note_clock_of_plan

@@ -27,12 +27,6 @@ ON CONFLICT DO NOTHING RETURNING id
 SELECT d.id FROM :rows AS k JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id = k.id AND d.token = k.token
 WHERE +d.state = 'pending'
 
--- name: plan_later
--- rows: tenant text, place text, id text, cursor text, tries smallint, error text, later text
-UPDATE unihooks.new_events AS n
-SET place = k.later, event_id = k.id, plan_cursor = k.cursor, plan_tries = k.tries, plan_error = k.error
-FROM :rows AS k WHERE n.tenant = k.tenant AND n.place = k.place
-
 -- name: set_aside
 -- rows: tenant text, id text, error text
 UPDATE unihooks.events AS e SET plan_error = k.error FROM :rows AS k WHERE e.tenant = k.tenant AND e.id = k.id

@@ -49,6 +49,12 @@ FROM turns CROSS JOIN main.unihooks_tenants AS t ON t.tenant = turns.tenant
 -- list: place
 DELETE FROM main.unihooks_new_events WHERE tenant = :tenant AND place IN (SELECT value FROM json_each(:place))
 
+-- name: plan_later
+-- rows: tenant, place, id, cursor, tries, error, later
+UPDATE main.unihooks_new_events AS n
+SET place = k.later, event_id = k.id, plan_cursor = k.cursor, plan_tries = k.tries, plan_error = k.error
+FROM :rows AS k WHERE n.tenant = k.tenant AND n.place = k.place
+
 -- Every ten seconds will do, as most calls have better things to write.
 -- name: note_clock_of_plan
 UPDATE main.unihooks_store SET clock_at = :now WHERE clock_at IS NULL OR clock_at < :now - 10000000
