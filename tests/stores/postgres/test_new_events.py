@@ -9,14 +9,18 @@ import psycopg
 import pytest
 from postgres_scene import add_webhook, emit, make_event, plan
 
-from unihooks.stores.postgres.database import PostgresDatabase
+from unihooks.stores.postgres.database import _BY_INDEX, PostgresDatabase, _setting
 from unihooks.stores.postgres.transaction import PostgresTransaction
 from unihooks.stores.sql import planning
 
 pytestmark = pytest.mark.postgres
 
-_DELETES = re.compile(r"DELETE FROM \S+\.new_events")
+_CHANGES = re.compile(r"(DELETE FROM|UPDATE) \S+\.new_events")
 _VERSIONS = 'SELECT id, ctid::text, xmin::text, xmax::text FROM "{}".events ORDER BY id'
+
+
+def fail(*_, **__):
+    raise LookupError("no such thing")
 
 
 @pytest.fixture
@@ -64,9 +68,6 @@ def test_an_event_of_large_fan_out_stays_as_it_is_and_its_place_moves(store, ver
 
 
 def test_an_event_is_written_again_only_when_it_is_set_aside(store, versions, queue, monkeypatch):
-    def fail(*_, **__):
-        raise LookupError("no such thing")
-
     monkeypatch.setattr(planning, "plan_event", fail)
     add_webhook(store)
     [event] = emit(store)
@@ -118,17 +119,22 @@ def test_rows_of_many_tenants_are_found_each_by_its_own_key(store, name):
     assert store._postgres.write(buffers) < 25 * len(keys)
 
 
-def test_plans_that_are_kept_for_an_empty_queue_go_by_place_in_a_long_one(store):
+def test_plans_that_are_made_for_an_empty_queue_look_at_no_more_of_a_long_one(store, admin, schema, monkeypatch):
     add_webhook(store)
+    admin.execute(f"VACUUM ANALYZE {schema}.new_events")
     for _ in range(8):
         emit(store)
         plan(store, capacity=10)
         emit(store)
         store._planner.forget()
         plan(store, capacity=10)
+    monkeypatch.setattr(planning, "plan_event", fail)
+    emit(store)
+    plan(store)
     with store._postgres._unchecked().pool.lent() as connection:
         kept = connection.execute("SELECT name, cardinality(parameter_types), statement FROM pg_prepared_statements")
-        calls = [f"{name}({', '.join(['NULL'] * count)})" for name, count, text in kept if _DELETES.search(text)]
+        calls = [f"{name}({', '.join(['NULL'] * count)})" for name, count, text in kept if _CHANGES.search(text)]
+        connection.execute(f"BEGIN; {_setting(_BY_INDEX)}")
         plans = [str(connection.execute(f"EXPLAIN EXECUTE {call}").fetchall()) for call in calls]
-    assert len(plans) == 2
+    assert len(plans) == 3
     assert all("Tid Scan on new_events" in plan for plan in plans)

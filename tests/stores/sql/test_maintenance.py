@@ -16,7 +16,7 @@ def test_every_table_is_cleared(database):
     scripts = "".join(one.read_text() for one in (files("unihooks.stores") / database / "migrations").iterdir())
     made = set(re.findall(r"CREATE TABLE (?:main\.unihooks_|unihooks\.)(\w+)", scripts))
     own = {"sqlite": SQLITE, "postgres": POSTGRES}[database]
-    cleared = own["clear"].text + own["clear_keys"].text
+    cleared = f"{own['clear'].text};\n{own['clear_keys'].text}"
     assert made - {"store"} == set(re.findall(r"DELETE FROM (?:main\.unihooks_|unihooks\.)(\w+)", cleared))
 
 

@@ -239,7 +239,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("size", [10, 20_000], ids=["small", "large"])
     def test_event_that_cannot_be_stored_fails_alone_among_more_than_a_statement_takes(self, store, size):
-        [stored] = emit(store)
+        [stored] = emit(store, make_event(store))
         many = [make_event(store, body=b"x" * size) for _ in range(300)]
         many[290] = evolve(many[290], id=stored.id)
         outcomes = emit(store, *many)

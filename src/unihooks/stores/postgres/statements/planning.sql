@@ -60,8 +60,7 @@ SELECT t.tenant, t.config_version, (
     SELECT json_array_elements_text(CAST(nullif(current_setting('unihooks_planned.tenants', true), '') AS json))
 ))
 
--- What was found is locked, and stays at its place in the table. A plan that was made for an empty queue and is kept
--- would look at all of it in a long one; this one cannot.
+-- What was found is locked, and therefore stays where it is in the table.
 -- name: remove_planned
 -- rows: tenant text, place tid
 DELETE FROM unihooks.new_events WHERE ctid = ANY(ARRAY(SELECT k.place FROM :rows AS k))
@@ -70,7 +69,7 @@ DELETE FROM unihooks.new_events WHERE ctid = ANY(ARRAY(SELECT k.place FROM :rows
 -- rows: tenant text, place tid, id text, cursor text, tries smallint, error text, later text
 UPDATE unihooks.new_events AS n
 SET place = k.later, event_id = k.id, plan_cursor = k.cursor, plan_tries = k.tries, plan_error = k.error
-FROM :rows AS k WHERE n.ctid = k.place AND n.ctid = ANY(ARRAY(SELECT k.place FROM :rows AS k))
+FROM :rows AS k WHERE n.ctid = k.place
 
 -- The server's clock hardly ever steps, and one row that all workers write would hold them up.
 -- name: note_clock_of_plan
