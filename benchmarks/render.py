@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import capacity
 import plots
 from attrs import fields
 from deliveries import NAMES
@@ -22,7 +23,7 @@ from tables import Row
 
 FILE = Path(__file__).with_name("results.json")
 DOCS = Path(__file__).parents[1] / "docs" / "explanation"
-PAGES = [DOCS / "benchmarks.md", DOCS / "budget.md"]
+PAGES = [DOCS / "benchmarks.md", DOCS / "budget.md", DOCS.parent / "how-to" / "scale.md"]
 _PLACE = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _EXPONENT = re.compile(r"\d(?:\.\d+)?e\+\d+")
 # The goals of these stand first.
@@ -61,6 +62,9 @@ def render(figures: dict[str, Any], pages: dict[Path, str]) -> dict[Path, str]:
     parts["machine"] = _machine(figures["machine"])
     order = sorted(rows, key=lambda title: FIRST.index(title) if title in FIRST else len(FIRST))
     parts["goals"] = _goals([row for title in order for row in rows[title]])
+    costs = capacity.costs_of(figures)
+    parts["costs"] = f"\n{capacity.described(costs)}\n\n"
+    parts["capacity"] = f"\n{capacity.table(capacity.EXAMPLES, costs)}\n\n"
     parts["trace"] = _steps(rows.get("trace", []), before.get("trace", []))
     texts = {
         page: _PLACE.sub(lambda match: match[1] + parts.get(match[2], "") + match[3], pages[page]) for page in pages

@@ -95,6 +95,13 @@ def test_several_worker_processes_deliver_each_event_once(tmp_path, postgres_dsn
 
 @pytest.mark.slow
 @pytest.mark.postgres
+def test_what_deliveries_leave_behind_is_counted_in_bytes(tmp_path, postgres_dsn):
+    rows = _run(tmp_path, "growth", dsn=postgres_dsn)
+    assert {"log of the server per delivery, fan-out 1", "tables and indexes per event, fan-out 10"} <= set(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
 def test_the_consoles_pages_are_answered_over_much(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "console", dsn=postgres_dsn)
     assert sum("the operator's page" in row for row in rows) == 2
