@@ -100,7 +100,8 @@ class OnConnection(Database):
     def _insert(self, event: NewEvent) -> EmitOutcome:
         def work(tx: Transaction) -> EmitOutcome:
             given = {"created_at": self.time.for_host(event.created_at), "store_id": tx.fetch("store_id")[0][0]}
-            return stored_event(event, tx.fetch("add_event_on_host", **(asdict(event) | given))[0])
+            name = "add_event_on_host" if event.idempotency_key is None else "add_event_on_host_once"
+            return stored_event(event, tx.fetch(name, **(asdict(event) | given))[0])
 
         try:
             return self.write(work)

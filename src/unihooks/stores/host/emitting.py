@@ -23,14 +23,20 @@ _ENCODING = "the connection's encoding has no place for the event's texts; set i
 class HostInsert:
     """The insert of an event on connections to one kind of database.
 
-    `elsewhere` is the sentence for a connection that leads to another database than the store's. `explain` turns a
-    driver's error into ours; None says that the tables are not there, as in another database.
+    `once` is the statement for an event with a key. `elsewhere` is the sentence for a connection that leads to another
+    database than the store's. `explain` turns a driver's error into ours; None says that the tables are not there, as
+    in another database.
     """
 
     database: str
     statement: str
+    once: str
     elsewhere: str
     explain: Callable[[BaseException], StoreError | None]
+
+    def for_event(self, event: NewEvent) -> str:
+        """Return the statement that inserts the event."""
+        return self.statement if event.idempotency_key is None else self.once
 
 
 class HostStore(SQLStore):
@@ -46,7 +52,7 @@ class HostStore(SQLStore):
             sentence = "a finaliser or a signal handler found the connection in use by this very thread"
             raise StoreError(sentence, name="connection")
         with self._explaining():
-            rows = fetch(connection, self._host.statement, given)
+            rows = fetch(connection, self._host.for_event(event), given)
         return self._answer(event, rows)
 
     async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
@@ -57,7 +63,7 @@ class HostStore(SQLStore):
             # To open a database, or to make its tables, takes longer than an event loop should stand still.
             store_id = await in_own_thread(self._database.id_for_host)
         with self._explaining():
-            rows = await afetch(connection, self._host.statement, self._values(event, store_id))
+            rows = await afetch(connection, self._host.for_event(event), self._values(event, store_id))
         return self._answer(event, rows)
 
     def _check(self, connection: Any) -> None:

@@ -39,8 +39,9 @@ class PostgresStore(HostStore):
             inserted=planner.keep,
             lost=planner.forget,
         )
-        statement = self._postgres.schema.renamed(STATEMENTS["add_event_on_host"].text)
-        self._host = HostInsert("postgresql", statement, _ELSEWHERE, explained_on_host)
+        names = "add_event_on_host", "add_event_on_host_once"
+        statement, once = [self._postgres.schema.renamed(STATEMENTS[name].text) for name in names]
+        self._host = HostInsert("postgresql", statement, once, _ELSEWHERE, explained_on_host)
         super().__init__(self._postgres, planner)
 
     def __repr__(self) -> str:

@@ -45,8 +45,8 @@ class SQLiteStore(HostStore):
         # Not of self: the store is to be gone as soon as nobody holds it.
         path = self._sqlite.path
         elsewhere = f"the connection leads to another database than the store's; pass one to the file at {path}"
-        statement = STATEMENTS["add_event_on_host"].text
-        self._host = HostInsert("sqlite", statement, elsewhere, lambda error: explained_on_host(error, path))
+        statement, once = STATEMENTS["add_event_on_host"].text, STATEMENTS["add_event_on_host_once"].text
+        self._host = HostInsert("sqlite", statement, once, elsewhere, lambda error: explained_on_host(error, path))
         super().__init__(self._sqlite, planner)
 
 

@@ -13,6 +13,11 @@ RETURNING tenant, idempotency_key, id, digest, created_at
 
 -- Bytes and casts come back the same whatever factories and converters the host's connection has.
 -- name: add_event_on_host
+INSERT INTO main.unihooks_events (tenant, id, product, event_type, created_at, body)
+SELECT :tenant, :id, :product, :event_type, :created_at, :body FROM main.unihooks_store WHERE store_id = :store_id
+RETURNING CAST(id AS BLOB), NULL, CAST(created_at AS INTEGER)
+
+-- name: add_event_on_host_once
 INSERT INTO main.unihooks_events (tenant, id, product, event_type, created_at, idempotency_key, digest, body)
 SELECT :tenant, :id, :product, :event_type, :created_at, :idempotency_key, :digest, :body
 FROM main.unihooks_store WHERE store_id = :store_id
