@@ -137,10 +137,12 @@ class EventQueue(ABC):
         """Cancel up to `limit` pending deliveries held (and stored) since before `older_than`; return how many."""
 
     @abstractmethod
-    def prune(self, older_than: int, limit: int) -> int:
+    def prune(self, older_than: int, limit: int, *, exact: bool = True) -> int:
         """Remove up to `limit` planned events made before `older_than`, with all that belongs to them.
 
-        Never one with a pending delivery. Return how many events went.
+        Never one with a pending delivery. Return how many events went. A store that keeps the log by days may remove a
+        whole day beyond the limit; unless it is to be `exact`, it need not count that one, and may leave what is not
+        older by a whole day.
         """
 
     @abstractmethod

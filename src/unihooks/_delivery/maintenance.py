@@ -12,13 +12,14 @@ from functools import partial
 
 from attrs import define, field
 
-from unihooks._base.times import SECOND
+from unihooks._base.times import DAY, SECOND
 from unihooks._contract.leasing import HELD_LIMIT_US
 from unihooks._delivery.lookups import OffLoad
 from unihooks._management.settings import Settings
 from unihooks.exceptions import StoreError
 
 _EVERY_US = 30 * SECOND
+_WEEK_US = 7 * DAY
 _BATCH = 200
 _PAUSE_SECONDS = 0.02
 _logger = logging.getLogger("unihooks.worker")
@@ -78,9 +79,11 @@ class Maintenance:
 
     def _chores(self) -> list[tuple[_Chore, int]]:
         settings, store = self.settings, self.settings.store
-        chores = [
+        # What is kept for weeks may be kept for a day more, so that it goes by days.
+        exact = settings.retention_us is None or settings.retention_us < _WEEK_US
+        chores: list[tuple[_Chore, int | None]] = [
             (store.expire_held, HELD_LIMIT_US),
-            (store.prune, settings.retention_us),
+            (partial(store.prune, exact=exact), settings.retention_us),
             (store.forget_keys, settings.keys_us),
         ]
         return [(chore, age_us) for chore, age_us in chores if age_us is not None]

@@ -57,7 +57,13 @@ def work_for_a_while(store):
 
 
 def shape(admin, schema):
-    """Describe the tables and indexes of a schema."""
+    """Describe the tables and indexes of a schema, but for the partitions of days."""
+    for (name,) in admin.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = CAST(%s AS regnamespace) AND relkind = 'r' "
+        "AND relname ~ '_[0-9]{8}$'",
+        (schema,),
+    ).fetchall():
+        admin.execute(f"DROP TABLE {schema}.{name}")
     columns = admin.execute(
         "SELECT table_name, ordinal_position, column_name, data_type, collation_name, is_nullable, column_default "
         "FROM information_schema.columns WHERE table_schema = %s ORDER BY 1, 2",

@@ -1,4 +1,5 @@
 import re
+from importlib.resources import files
 
 import pytest
 
@@ -13,6 +14,8 @@ from unihooks.stores.sqlite.transaction import _compiled
 NAMED = re.compile(r"(?<![:\w]):(\w+)")
 # Each database's own code runs these: how it emits in groups, and where it looks for its tables.
 OWN = {"add_events", "add_events_again", "times_of_events", "has_schema", "store_table"}
+# Only one keeps the log by days.
+OWN |= {one.name for one in parse((files("unihooks.stores.postgres") / "statements" / "days.sql").read_text())}
 # What one database is told by the statement before, the other takes as parameters; and a hint that one needs.
 MORE = {"found_config_versions": {"after", "tenants"}, "due_deliveries": {"share"}}
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unihooks._base.per_process import PerProcess, inside
 from unihooks._contract.planning import NewEvent
 from unihooks.exceptions import StoreError
+from unihooks.stores.postgres.days import Days, make_first_days
 from unihooks.stores.postgres.emitter import Emitter
 from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
 from unihooks.stores.postgres.pool import Pool
@@ -68,6 +70,7 @@ class _Opened:
             inserted=database.inserted,
             emitted=lambda: database.emitted(self.signals),
         )
+        self.days = Days(partial(database.write_on, self.pool))
         self.store_id: str | None = None
         self.checking = threading.RLock()
 
@@ -117,12 +120,17 @@ class PostgresDatabase(Database):
         return None if opened is None else opened.store_id
 
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:
+        return self.write_on(self._open().pool, work, opening, synced=synced)
+
+    def write_on(
+        self, pool: Pool, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True
+    ) -> T:
+        """Run `work` in a transaction, whatever the schema is."""
         # A transaction that deadlocked did nothing, and is run again.
-        opened = self._open()
         begin = _WRITE if synced else _WRITE_UNSYNCED
         for tries_left in reversed(range(_TRIES)):
             try:
-                with self._transaction(opened.pool, begin, opening) as tx:
+                with self._transaction(pool, begin, opening) as tx:
                     return work(tx)
             except driver().Error as error:
                 if not (tries_left and is_transient(error)):
@@ -163,13 +171,26 @@ class PostgresDatabase(Database):
     def notify(self) -> None:
         self._unchecked().signals.notify()
 
+    def prune_days(self, older_than: int, *, exact: bool) -> tuple[int, int]:
+        # Days are the server's: with a clock of the host's, as in a test, all goes without.
+        if self.time.clock is not None:
+            return 0, older_than
+        return self._open().days.prune(older_than, exact=exact)
+
     def migrate(self) -> list[str]:
-        return self._migrate(self._unchecked().pool)
+        opened = self._unchecked()
+        steps = self._migrate(opened.pool)
+        if not steps and self.time.clock is None:
+            opened.days.make()
+        return steps
 
     def _migrate(self, pool: Pool) -> list[str]:
         try:
             with self._transaction(pool, _WRITE) as tx:
-                return migrate(tx, MIGRATIONS, self._place)
+                steps = migrate(tx, MIGRATIONS, self._place)
+                if steps and self.time.clock is None:
+                    make_first_days(tx)
+                return steps
         except driver().Error as error:
             raise explained(error) from error
 

@@ -136,6 +136,10 @@ class PostgresTransaction(Transaction):
         """Run a text of ours, which may be several statements."""
         self._connection.execute(self._schema.renamed(text).encode())
 
+    def value(self, text: str) -> Any:
+        """Return the only value that a text of ours selects."""
+        return self._fetch(self._schema.renamed(text), {})[0][0]
+
     def mogrified(self, call: Call) -> str:
         """Return the text that runs a call, its parameters in it; prepared where that may be done."""
         text = called(self._connection, self._schema.text(call.name))

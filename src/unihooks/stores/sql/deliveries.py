@@ -59,12 +59,13 @@ class NewDeliveries:
             for one in without:
                 one.body = bodies[one.tenant, one.event_id]
 
-    def calls(self) -> list[Call]:
+    def calls(self, *, some_are_there: bool = False) -> list[Call]:
         """Return the calls that insert them; one that is there already, as `recover` may have made it, stays."""
         leased = {"due_at": self._until, "token": self.lease.token, "now": self.now}
+        name = "add_missing_deliveries" if some_are_there else "add_planned_deliveries"
         return [
-            Call("add_planned_deliveries", self.leased, leased),
-            Call("add_planned_deliveries", self.waiting, {**leased, "due_at": self.now, "token": None}),
+            Call(name, self.leased, leased),
+            Call(name, self.waiting, {**leased, "due_at": self.now, "token": None}),
         ]
 
     def kept(self, tx: Transaction, inserted: Sequence[Outcome]) -> list[Claimed]:

@@ -32,6 +32,7 @@ _AT_ONCE_PER_EVENT = 16
 # What is found of an event where its content is looked up apart, if it is not in memory.
 _BARE = 5
 _TENANT = itemgetter(0)
+_RECOVERED = "!"
 _logger = logging.getLogger("unihooks.store")
 
 
@@ -41,7 +42,8 @@ class _Chosen:
 
     The event's body is empty as long as it has not been read. `place` is where the database finds its row in
     the queue again. `made` are the deliveries that it has led to so far. `failure` is why it could not be planned, for
-    the time given by `tries`.
+    the time given by `tries`. `recover` may have made deliveries of it
+    where it `was_recovered`.
     """
 
     event: NewEvent
@@ -49,6 +51,7 @@ class _Chosen:
     after: str
     made: int
     tries: int
+    was_recovered: bool = False
     matches: Sequence[Match] = ()
     open_lanes: frozenset[str] = frozenset()
     cursor: str | None = None
@@ -180,8 +183,13 @@ class Planner:
             open_lanes = item.open_lanes - waiting if waiting else item.open_lanes
             made.add(item.event, item.matches, open_lanes, config_versions[item.event.tenant])
         made.read_bodies(tx)
+        some_are_there = any(item.was_recovered for item in chosen)
         first, second, *_, more = tx.pipeline(
-            *made.calls(), *_marking(chosen, tx.now), *lowering(made.due), Call("more_new_events"), commit=True
+            *made.calls(some_are_there=some_are_there),
+            *_marking(chosen, tx.now),
+            *lowering(made.due),
+            Call("more_new_events"),
+            commit=True,
         )
         whole = sum(item.cursor is None and item.failure is None for item in chosen)
         inserted = (first, second)
@@ -195,8 +203,8 @@ class Planner:
             size += length
             if chosen and size > _BYTES_PER_PLAN:
                 break
-            after, _, made = row[2].partition("#")
-            chosen.append(_Chosen(event, row[4], after, int(made or 0), row[3]))
+            after, _, made = row[2].removeprefix(_RECOVERED).partition("#")
+            chosen.append(_Chosen(event, row[4], after, int(made or 0), row[3], row[2][:1] == _RECOVERED))
         return chosen
 
     def _events(self, tx: Transaction, rows: Sequence[Row]) -> tuple[list[NewEvent], list[int]]:
@@ -321,7 +329,8 @@ def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
         if cursor is None or tries >= _MOST_TRIES:
             done.append((tenant, item.place))
         else:
-            later.append((tenant, item.place, id_, f"{cursor}#{item.made}", tries, item.failure))
+            sign = _RECOVERED if item.was_recovered else ""
+            later.append((tenant, item.place, id_, f"{sign}{cursor}#{item.made}", tries, item.failure))
         if has_failed and tries >= _MOST_TRIES:
             aside.append((tenant, id_, item.failure))
     places = new_ids("evt_", now, len(later))

@@ -68,7 +68,7 @@ def record(tx: Transaction, results: Sequence[Result]) -> Recorded:
     if alone:
         # Before any row is locked: whoever changes a configuration locks in this order.
         lock_configuration(tx, alone)
-    moved, *held = tx.opening or tx.pipeline(_delivering(delivered), _holding(others, DeliveryState.PENDING))
+    moved, *held = tx.opening or tx.pipeline(_delivering(delivered), _holding("held_by_token", others))
     kept = _held(others, held[0].rows) if held else []
     accepted = _in_order(results, [*_moved(tx, delivered, moved.changed), *kept])
     if len(accepted) < len(results):
@@ -163,12 +163,15 @@ def _may_disable(tx: Transaction, results: Sequence[Result]) -> set[str]:
     return tenants
 
 
-def _holding(results: Sequence[Result], state: DeliveryState) -> Call:
-    """Return the call that finds the positions of results whose token holds their delivery, and locks that."""
+def _holding(name: str, results: Sequence[Result]) -> Call:
+    """Return the call that finds the positions of results whose token holds their delivery, and locks that.
+
+    `name` is `held_by_token`, or `cancelled_with_token`: a delivery that was cancelled while it was under way.
+    """
     keys = sorted(
         (item.claimed.tenant, item.claimed.id, item.claimed.token, position) for position, item in enumerate(results)
     )
-    return Call("held_by_token", keys, {"state": state.value})
+    return Call(name, keys)
 
 
 def _held(results: Sequence[Result], found: Iterable[Row]) -> list[Result]:
@@ -180,7 +183,7 @@ def _held(results: Sequence[Result], found: Iterable[Row]) -> list[Result]:
 
 def _keep_attempts(tx: Transaction, results: Sequence[Result]) -> None:
     """Let the log show the requests that were under way when their deliveries were cancelled."""
-    cancelled = _held(results, tx.pipeline(_holding(results, DeliveryState.CANCELLED))[0].rows)
+    cancelled = _held(results, tx.pipeline(_holding("cancelled_with_token", results))[0].rows)
     tx.run("add_attempts", [_attempt_row(*pair) for pair in _sent(cancelled)])
     rows = [(item.claimed.tenant, item.claimed.id, made.number, made.started_at) for item, made in _sent(cancelled)]
     tx.run("note_attempts", rows)

@@ -128,7 +128,7 @@ def recover(
     tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int, most: int
 ) -> tuple[int, str | None]:
     """Plan what the webhook missed of the next `limit` events; return how many deliveries and where to go on."""
-    share_configuration(tx, [tenant])
+    _lock(tx, tenant)
     webhook = get_webhook(tx, tenant, webhook_id)
     # However many endpoints there are, a call holds up others for no longer than it takes to plan so many deliveries.
     most = min(most, _DELIVERIES_PER_CALL)
@@ -142,6 +142,9 @@ def recover(
         until=until,
         limit=limit,
     )
+    ids = [event_id for event_id, *_ in events]
+    tx.run("note_recovered", tenant=tenant, events=ids)
+    tx.run("note_recovered_again", tenant=tenant, events=ids)
     missed = list(islice(_missed(tx, webhook, events), most + 1))
     made = len(_insert_due(tx, tenant, missed[:most]))
     if len(missed) > most:
@@ -173,7 +176,7 @@ def _failed_to_render(state: str, attempt_count: int) -> bool:
 
 
 def _lock(tx: Transaction, tenant: str) -> None:
-    """Wait until nobody else replays for this tenant: two at once would not see each other's, and send both."""
+    """Wait until nobody else replays or recovers for this tenant: two would not see each other's, and send both."""
     tx.fetch("lock_replays", tenant=tenant)
     share_configuration(tx, [tenant])
 

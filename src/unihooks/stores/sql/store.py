@@ -151,7 +151,8 @@ class SQLStore(Store):
             return None
         return self._database.peek(claiming.work)
 
-    def prune(self, older_than: int, limit: int) -> int:
+    def prune(self, older_than: int, limit: int, *, exact: bool = True) -> int:
+        in_days, older_than = self._database.prune_days(older_than, exact=exact)
         # Old events with a pending delivery may be many: they are passed over in transactions of their own.
         removed, place = self._database.write(lambda tx: maintenance.prune(tx, older_than, limit))
         while place is not None and removed < limit:
@@ -159,7 +160,7 @@ class SQLStore(Store):
                 partial(maintenance.prune, older_than=older_than, limit=limit - removed, place=place)
             )
             removed += count
-        return removed
+        return removed + in_days
 
     release = _verb("write", claiming.release)
     heartbeat = _verb("write", maintenance.heartbeat)

@@ -264,6 +264,13 @@ class Database(ABC):
         """Run `work`, a single statement that reads, if that takes microseconds and waits for nobody."""
         return None
 
+    def prune_days(self, older_than: int, *, exact: bool) -> tuple[int, int]:  # noqa: ARG002 - few databases keep days
+        """Remove the log's days that are older as a whole, where they are kept apart; make those that come.
+
+        Return how many events went, and what is older than which time is still to be deleted row by row.
+        """
+        return 0, older_than
+
     @abstractmethod
     def migrate(self) -> list[str]:
         """Bring the schema up to date now; return the names of the steps taken."""

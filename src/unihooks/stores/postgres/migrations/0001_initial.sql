@@ -128,18 +128,20 @@ CREATE TABLE unihooks.events (
     created_at bigint NOT NULL,
     plan_error text,
     PRIMARY KEY (tenant, id)
-) WITH (
-    autovacuum_vacuum_scale_factor = 0.02,
-    autovacuum_analyze_scale_factor = 0.05,
-    autovacuum_vacuum_cost_delay = 0
-);
+) PARTITION BY RANGE (id);
 
 CREATE INDEX events_by_time ON unihooks.events (created_at);
+
+-- Events, deliveries that have ended, and attempts have a partition for each day, which the store makes ahead. Here go
+-- those of days that have none.
+CREATE TABLE unihooks.events_others PARTITION OF unihooks.events DEFAULT
+WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 -- An event is new as long as it has a row here, which is deleted when it is planned. New ones wait in the order of
 -- place, which is the event's id. One of large fan-out goes to the end of the queue after each chunk, as does one whose
 -- planning failed: it takes the place of an event that is made at that moment, and event_id says which one it is.
--- plan_cursor says up to which webhook, and up to which endpoint of the next, it has been planned.
+-- plan_cursor says up to which webhook, and up to which endpoint of the next, it has been planned;
+-- it begins with ! where `recover` has made deliveries of the event.
 CREATE TABLE unihooks.new_events (
     tenant text COLLATE "C" NOT NULL,
     place text COLLATE "C" NOT NULL,
@@ -171,7 +173,8 @@ CREATE TABLE unihooks.event_keys (
 CREATE INDEX event_keys_by_time ON unihooks.event_keys (created_at, event_id);
 
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
--- rendering is NULL where the event's own bytes are sent.
+-- rendering is NULL where the event's own bytes are sent. The id of an original follows from its event and endpoint, so
+-- that there is one; a replay has a random one.
 CREATE TABLE unihooks.deliveries (
     tenant text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -181,7 +184,7 @@ CREATE TABLE unihooks.deliveries (
     product text COLLATE "C" NOT NULL,
     event_type text COLLATE "C" NOT NULL,
     rendering text COLLATE "C",
-    state text NOT NULL,
+    state text COLLATE "C" NOT NULL,
     due_at bigint NOT NULL,
     token bigint,
     attempt_count integer NOT NULL DEFAULT 0,
@@ -190,22 +193,33 @@ CREATE TABLE unihooks.deliveries (
     reason text,
     replay_of text COLLATE "C",
     created_at bigint NOT NULL,
-    PRIMARY KEY (tenant, id)
-) WITH (
+    PRIMARY KEY (tenant, id, state)
+) PARTITION BY LIST (state);
+
+CREATE INDEX deliveries_by_webhook ON unihooks.deliveries (webhook_id, id);
+CREATE INDEX deliveries_replayed ON unihooks.deliveries (event_id) WHERE replay_of IS NOT NULL;
+
+-- The queue is small, and changes all the time; what has ended is written once, and kept by days.
+CREATE TABLE unihooks.deliveries_pending PARTITION OF unihooks.deliveries FOR VALUES IN ('pending')
+WITH (
     fillfactor = 70,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_analyze_scale_factor = 0.05,
     autovacuum_vacuum_cost_delay = 0
 );
 
-CREATE INDEX deliveries_due ON unihooks.deliveries (endpoint_id, due_at) WHERE state = 'pending';
-CREATE INDEX deliveries_by_webhook ON unihooks.deliveries (webhook_id, id);
-CREATE INDEX deliveries_by_type ON unihooks.deliveries (tenant, event_type, id);
+CREATE INDEX deliveries_due ON unihooks.deliveries_pending (endpoint_id, due_at);
+
+CREATE TABLE unihooks.deliveries_ended PARTITION OF unihooks.deliveries
+FOR VALUES IN ('delivered', 'failed', 'cancelled') PARTITION BY RANGE (id);
+
+CREATE INDEX deliveries_by_type ON unihooks.deliveries_ended (tenant, event_type, id);
 -- They are few, and what customers look for.
-CREATE INDEX deliveries_failed ON unihooks.deliveries (tenant, id) WHERE state = 'failed';
-CREATE INDEX deliveries_failed_by_webhook ON unihooks.deliveries (webhook_id, id) WHERE state = 'failed';
--- The id of an original follows from its event and endpoint, so that there is one; a replay has a random one.
-CREATE INDEX deliveries_replayed ON unihooks.deliveries (event_id) WHERE replay_of IS NOT NULL;
+CREATE INDEX deliveries_failed ON unihooks.deliveries_ended (tenant, id) WHERE state = 'failed';
+CREATE INDEX deliveries_failed_by_webhook ON unihooks.deliveries_ended (webhook_id, id) WHERE state = 'failed';
+
+CREATE TABLE unihooks.deliveries_others PARTITION OF unihooks.deliveries_ended DEFAULT
+WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 CREATE TABLE unihooks.attempts (
     delivery_id text COLLATE "C" NOT NULL,
@@ -220,11 +234,10 @@ CREATE TABLE unihooks.attempts (
     response_body bytea NOT NULL,
     warnings text NOT NULL,
     PRIMARY KEY (delivery_id, number)
-) WITH (
-    autovacuum_vacuum_scale_factor = 0.02,
-    autovacuum_analyze_scale_factor = 0.05,
-    autovacuum_vacuum_cost_delay = 0
-);
+) PARTITION BY RANGE (delivery_id);
+
+CREATE TABLE unihooks.attempts_others PARTITION OF unihooks.attempts DEFAULT
+WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 -- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots.
 CREATE TABLE unihooks.hours (

@@ -12,6 +12,9 @@ SELECT served.tenant, due.endpoint_id FROM served LEFT JOIN LATERAL (
     WHERE l.open AND l.tenant = served.tenant AND l.next_due_at <= :now ORDER BY l.next_due_at LIMIT :each
 ) AS due ON true ORDER BY served.tenant
 
+-- Rows of the queue are found one by one and told by their places: the plan is kept from when the queue was short, and
+-- would else read it whole.
+
 -- A row that another worker holds is skipped; one that it has just leased is looked at again, and not due.
 -- name: due_deliveries
 -- rows: endpoint_id text, share integer, turn integer
@@ -28,8 +31,11 @@ ORDER BY k.turn, d.due_at
 
 -- name: lease
 -- rows: tenant text, id text
-UPDATE unihooks.deliveries AS d SET due_at = :until, token = :token FROM :rows AS k
-WHERE d.tenant = k.tenant AND d.id = k.id
+UPDATE unihooks.deliveries_pending SET due_at = :until, token = :token WHERE ctid = ANY(ARRAY(
+    SELECT found.ctid FROM :rows AS k CROSS JOIN LATERAL (
+        SELECT ctid FROM unihooks.deliveries_pending WHERE tenant = k.tenant AND id = k.id LIMIT 1
+    ) AS found
+))
 
 -- Lanes are locked before their rows are looked at: what another transaction has added to them is then seen.
 -- A lane is locked even where it stays: a claim that settles it meanwhile has to see the new rows.
@@ -50,12 +56,9 @@ WHERE l.endpoint_id = found.endpoint_id AND l.next_due_at IS DISTINCT FROM
 
 -- name: release
 -- rows: tenant text, id text, token bigint
-WITH held AS (
-    SELECT d.tenant, d.id FROM :rows AS k
-    CROSS JOIN LATERAL (
-        SELECT tenant, id FROM unihooks.deliveries
-        WHERE tenant = k.tenant AND id = k.id AND token = k.token AND state = 'pending' FOR NO KEY UPDATE
-    ) AS d
-)
-UPDATE unihooks.deliveries AS d SET due_at = :now, token = NULL FROM held
-WHERE d.tenant = held.tenant AND d.id = held.id
+UPDATE unihooks.deliveries_pending SET due_at = :now, token = NULL WHERE ctid = ANY(ARRAY(
+    SELECT held.ctid FROM :rows AS k CROSS JOIN LATERAL (
+        SELECT ctid FROM unihooks.deliveries_pending
+        WHERE tenant = k.tenant AND id = k.id AND token = k.token FOR NO KEY UPDATE
+    ) AS held
+))

@@ -24,7 +24,8 @@ WITH found AS MATERIALIZED (
     SELECT tenant, id FROM unihooks.deliveries WHERE endpoint_id = ANY(:endpoints) AND state = 'pending'
 ), gone AS (
     SELECT d.tenant, d.id FROM (SELECT tenant, id FROM found ORDER BY tenant, id) AS k CROSS JOIN LATERAL (
-        SELECT tenant, id FROM unihooks.deliveries WHERE tenant = k.tenant AND id = k.id FOR NO KEY UPDATE
+        SELECT tenant, id FROM unihooks.deliveries
+        WHERE tenant = k.tenant AND id = k.id AND state = 'pending' FOR NO KEY UPDATE
     ) AS d
 )
 UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason

@@ -22,13 +22,14 @@ CROSS JOIN found CROSS JOIN LATERAL (
     SELECT * FROM unihooks.events WHERE tenant = n.tenant AND id = coalesce(n.event_id, n.place) LIMIT 1
 ) AS e ORDER BY n.tenant, n.place
 
--- Errors end the whole transaction, unless all events are new and free, and nobody's configuration is another by now.
+-- Errors end the whole transaction, unless all events are new, untouched and free, and nobody's configuration is another by now.
 -- name: take_new_events
 -- rows: tenant text, id text
 WITH taken AS (
     DELETE FROM unihooks.new_events WHERE ctid = ANY(ARRAY(
         SELECT n.ctid FROM :rows AS k CROSS JOIN LATERAL (
-            SELECT ctid FROM unihooks.new_events WHERE tenant = k.tenant AND place = k.id FOR UPDATE SKIP LOCKED
+            SELECT ctid FROM unihooks.new_events WHERE tenant = k.tenant AND place = k.id
+            AND plan_cursor = '' FOR UPDATE SKIP LOCKED
         ) AS n
     )) RETURNING 1
 )

@@ -1,35 +1,87 @@
+-- "pending" stands in the text, not in a parameter, so that the plan has the queue alone, and none of the days.
+
 -- Locked one by one in the order of the keys, which is that of ids: the same for everyone.
 -- name: held_by_token
 -- rows: tenant text, id text, token bigint, position integer
 SELECT k.position FROM :rows AS k
 CROSS JOIN LATERAL (
     SELECT 1 FROM unihooks.deliveries AS d
-    WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = :state FOR NO KEY UPDATE
+    WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = 'pending' FOR NO KEY UPDATE
 ) AS held
 
+-- name: cancelled_with_token
+-- rows: tenant text, id text, token bigint, position integer
+SELECT k.position FROM :rows AS k
+CROSS JOIN LATERAL (
+    SELECT 1 FROM unihooks.deliveries AS d
+    WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = 'cancelled' FOR NO KEY UPDATE
+) AS held
+
+-- A row that is deleted here is gone for whoever waits for it; one that an update moves would be an error there.
+-- Rows are found one by one and told by their places: the plan is kept from when the queue was short, and would else
+-- read it whole. Whoever holds a delivery by its token has made the next attempt.
 -- An error ends the whole transaction, unless all are moved on.
 -- name: deliver_all
 -- rows: tenant text, id text, token bigint, number integer
-WITH held AS (
-    SELECT k.tenant, k.id, k.number FROM :rows AS k
-    CROSS JOIN LATERAL (
-        SELECT 1 FROM unihooks.deliveries AS d
-        WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = 'pending' FOR NO KEY UPDATE
-    ) AS locked
+WITH gone AS (
+    DELETE FROM unihooks.deliveries_pending WHERE ctid = ANY(ARRAY(
+        SELECT held.ctid FROM :rows AS k CROSS JOIN LATERAL (
+            SELECT d.ctid FROM unihooks.deliveries_pending AS d
+            WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token FOR NO KEY UPDATE
+        ) AS held
+    )) RETURNING *
 ), moved AS (
-    UPDATE unihooks.deliveries AS d SET state = 'delivered', token = NULL, attempt_count = held.number, reason = NULL
-    FROM held WHERE d.tenant = held.tenant AND d.id = held.id RETURNING 1
+    INSERT INTO unihooks.deliveries_ended (
+        tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, attempt_count,
+        first_attempt_at, held_base, replay_of, created_at
+    )
+    SELECT tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, 'delivered', due_at,
+        attempt_count + 1, first_attempt_at, held_base, replay_of, created_at
+    FROM gone RETURNING 1
 )
 SELECT 1 / CAST(count(*) = :count AS integer) FROM moved
 
 -- name: deliver
 -- rows: tenant text, id text, token bigint, number integer
-WITH held AS (
-    SELECT k.tenant, k.id, k.number FROM :rows AS k
-    CROSS JOIN LATERAL (
-        SELECT 1 FROM unihooks.deliveries AS d
-        WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = 'pending' FOR NO KEY UPDATE
-    ) AS locked
+WITH gone AS (
+    DELETE FROM unihooks.deliveries_pending WHERE ctid = ANY(ARRAY(
+        SELECT held.ctid FROM :rows AS k CROSS JOIN LATERAL (
+            SELECT d.ctid FROM unihooks.deliveries_pending AS d
+            WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token FOR NO KEY UPDATE
+        ) AS held
+    )) RETURNING *
 )
-UPDATE unihooks.deliveries AS d SET state = 'delivered', token = NULL, attempt_count = held.number, reason = NULL
-FROM held WHERE d.tenant = held.tenant AND d.id = held.id
+INSERT INTO unihooks.deliveries_ended (
+    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, attempt_count,
+    first_attempt_at, held_base, replay_of, created_at
+)
+SELECT tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, 'delivered', due_at,
+    attempt_count + 1, first_attempt_at, held_base, replay_of, created_at
+FROM gone
+
+-- name: move_on
+-- rows: tenant text, id text, endpoint_id text, state text, due_at bigint, number integer, first_at bigint, reason text
+WITH news AS MATERIALIZED (
+    SELECT r.*, found.place, (SELECT l.held_total_us FROM unihooks.lanes AS l WHERE l.endpoint_id = r.endpoint_id)
+    FROM :rows AS r CROSS JOIN LATERAL (
+        SELECT ctid AS place FROM unihooks.deliveries_pending WHERE tenant = r.tenant AND id = r.id LIMIT 1
+    ) AS found
+), gone AS (
+    DELETE FROM unihooks.deliveries_pending
+    WHERE ctid = ANY(ARRAY(SELECT place FROM news WHERE state <> 'pending')) RETURNING ctid AS place, *
+), ended AS (
+    INSERT INTO unihooks.deliveries_ended (
+        tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, attempt_count,
+        first_attempt_at, held_base, reason, replay_of, created_at
+    )
+    SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, news.state,
+        d.due_at, news.number, coalesce(d.first_attempt_at, news.first_at),
+        coalesce(d.held_base, news.held_total_us, 0), news.reason, d.replay_of, d.created_at
+    FROM gone AS d JOIN news ON news.place = d.place
+)
+UPDATE unihooks.deliveries_pending AS d
+SET due_at = coalesce(news.due_at, d.due_at), token = NULL, attempt_count = news.number,
+    first_attempt_at = coalesce(d.first_attempt_at, news.first_at),
+    held_base = coalesce(d.held_base, news.held_total_us, 0), reason = news.reason
+FROM news
+WHERE d.ctid = ANY(ARRAY(SELECT place FROM news WHERE state = 'pending')) AND d.ctid = news.place

@@ -132,7 +132,7 @@ WITH old AS (
     LIMIT :limit FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason
-FROM old WHERE d.tenant = old.tenant AND d.id = old.id
+FROM old WHERE d.tenant = old.tenant AND d.id = old.id AND +d.state = 'pending'
 
 -- name: prune_events
 -- rows: tenant text, id text

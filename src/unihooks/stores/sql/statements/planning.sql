@@ -12,6 +12,18 @@ INSERT INTO unihooks.deliveries (
 SELECT 'pending', CAST(:due_at AS bigint), CAST(:token AS bigint), CAST(:now AS bigint), r.* FROM :rows AS r WHERE true
 ON CONFLICT DO NOTHING
 
+-- For an event of which deliveries have been made, as by `recover`, and may have ended.
+-- name: add_missing_deliveries
+-- rows: tenant text, id text, event_id text, webhook_id text, endpoint_id text, product text, event_type text, rendering text
+INSERT INTO unihooks.deliveries (
+    state, due_at, token, created_at, tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering
+)
+SELECT 'pending', CAST(:due_at AS bigint), CAST(:token AS bigint), CAST(:now AS bigint), r.* FROM :rows AS r
+WHERE NOT EXISTS (
+    SELECT 1 FROM unihooks.deliveries AS d WHERE d.tenant = r.tenant AND d.id = r.id AND +d.state <> 'pending'
+)
+ON CONFLICT DO NOTHING
+
 -- name: add_deliveries
 -- rows: tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, token, reason, replay_of, created_at
 INSERT INTO unihooks.deliveries (

@@ -36,13 +36,13 @@ SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, 
     held_base = coalesce(d.held_base, (
         SELECT held_total_us FROM unihooks.lanes AS l WHERE l.endpoint_id = news.endpoint_id), 0),
     reason = news.reason
-FROM :rows AS news WHERE d.tenant = news.tenant AND d.id = news.id
+FROM :rows AS news WHERE d.tenant = news.tenant AND d.id = news.id AND +d.state = 'pending'
 
 -- name: note_attempts
 -- rows: tenant text, id text, number integer, first_at bigint
 UPDATE unihooks.deliveries AS d
 SET token = NULL, attempt_count = news.number, first_attempt_at = coalesce(d.first_attempt_at, news.first_at)
-FROM :rows AS news WHERE d.tenant = news.tenant AND d.id = news.id
+FROM :rows AS news WHERE d.tenant = news.tenant AND d.id = news.id AND +d.state = 'cancelled'
 
 -- name: add_attempts
 -- rows: delivery_id text, number integer, url text, started_at bigint, duration_us bigint, status_code integer, error text, request_headers text, response_headers text, response_body bytea, warnings text

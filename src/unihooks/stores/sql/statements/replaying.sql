@@ -26,6 +26,16 @@ WHERE e.tenant = :tenant AND e.id > :after AND e.created_at >= :since AND e.crea
   AND (e.product || ' ' || e.event_type = ANY(:kinds) OR e.product || ' *' = ANY(:kinds))
 ORDER BY e.id LIMIT :limit FOR KEY SHARE OF e
 
+-- Whoever plans these events has ended, or finds by the sign that deliveries have been made of them. One that is sent to
+-- the end of the queue meanwhile is there for the second statement.
+-- name: note_recovered
+UPDATE unihooks.new_events SET plan_cursor = '!' || plan_cursor
+WHERE tenant = :tenant AND place = ANY(:events) AND substr(plan_cursor, 1, 1) <> '!'
+
+-- name: note_recovered_again
+UPDATE unihooks.new_events SET plan_cursor = '!' || plan_cursor
+WHERE tenant = :tenant AND event_id = ANY(:events) AND substr(plan_cursor, 1, 1) <> '!'
+
 -- A replay is newer than its original, whichever clocks their ids are from.
 -- name: deliveries_of_events
 -- rows: tenant text, id text, first text, last text

@@ -136,7 +136,8 @@ CREATE INDEX main.unihooks_events_keyed ON unihooks_events (created_at) WHERE id
 -- An event is new as long as it has a row here, which is deleted when it is planned. New ones wait in the order of
 -- place, which is the event's id. One of large fan-out goes to the end of the queue after each chunk, as does one whose
 -- planning failed: it takes the place of an event that is made at that moment, and event_id says which one it is.
--- plan_cursor says up to which webhook, and up to which endpoint of the next, it has been planned.
+-- plan_cursor says up to which webhook, and up to which endpoint of the next, it has been planned;
+-- it begins with ! where `recover` has made deliveries of the event.
 CREATE TABLE main.unihooks_new_events (
     tenant TEXT NOT NULL,
     place TEXT NOT NULL,

@@ -3,7 +3,14 @@
 -- columns: position
 SELECT k.position FROM :rows AS k
 CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
-WHERE d.token = k.token AND +d.state = :state
+WHERE d.token = k.token AND +d.state = 'pending'
+
+-- name: cancelled_with_token
+-- rows: tenant, id, token, position
+-- columns: position
+SELECT k.position FROM :rows AS k
+CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
+WHERE d.token = k.token AND +d.state = 'cancelled'
 
 -- name: deliver_all
 -- rows: tenant, id, token, number
