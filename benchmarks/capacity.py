@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from math import exp, log
@@ -17,6 +18,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 FILE = Path(__file__).with_name("results.json")
+_BUSY = re.compile(r"deliveries per second, \d+ worker process(es)?")
 _DAY = 86_400.0
 _MEASURED_PAYLOAD = 1_000
 _GROWTH = ("log of the server per delivery", "tables and indexes per delivery", "tables and indexes per event")
@@ -100,7 +102,7 @@ def costs_of(figures: dict[str, Any]) -> Costs:
         if row["where"] == "PostgreSQL"
     }
     light = {rate: rows["light", f"event at {rate}/s, separate worker"] for rate in (25, 100, 400)}
-    busy = [row for (title, what), row in rows.items() if title == "workers" and what.startswith("deliveries per")]
+    busy = [row for (title, what), row in rows.items() if title == "workers" and _BUSY.fullmatch(what)]
     alone = next(row["value"] for row in busy if "1 worker" in row["what"])
     # At fan-out 10 an event is spread over ten deliveries: the difference to fan-out 1 is nine tenths of an event.
     one, ten = (rows["growth", f"{_GROWTH[0]}, fan-out {fan_out}"]["value"] for fan_out in (1, 10))
@@ -125,7 +127,7 @@ def table(loads: Iterable[Load], costs: Costs) -> str:
         what = need(load, costs)
         lines.append(
             f"| {load.deliveries:,.0f} ({load.mean():,.0f}/s, peak x{load.peak:g}) | {_pair(what.workers)} "
-            f"| {_pair(what.database)} | {what.wal / 1e6:,.1f} MB/s | {_bytes(what.disk)} for {load.days:g} days |"
+            f"| {_pair(what.database)} | {_short(what.wal / 1e6)} MB/s | {_bytes(what.disk)} for {load.days:g} days |"
         )
     return "\n".join(lines)
 
@@ -143,7 +145,11 @@ def described(costs: Costs) -> str:
 
 
 def _pair(cores: tuple[float, float]) -> str:
-    return " / ".join(f"{one:.2g}" if one < 1 else f"{one:,.1f}" for one in cores)
+    return " / ".join(map(_short, cores))
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}" if value < 1 else f"{value:,.1f}"
 
 
 def _bytes(count: float) -> str:
