@@ -111,6 +111,13 @@ def hosts(session: nox.Session) -> None:
 
 
 @nox.session
+def failover(session: nox.Session) -> None:
+    """Kill a PostgreSQL primary and promote its standby under load; show that no event is lost."""
+    session.install(".[postgres,testing]")
+    session.run("python", "tests/crash/failover.py", *(session.posargs or ["--rounds", "5"]))
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure everything side by side, or what is asked for: `nox -s bench -- emits scale --json figures.json`."""
     session.install(".[postgres,console,fast,testing]", *groups("bench"))

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,13 +43,48 @@ class Server:
                 rules.write("host all all all trust\n")
         self._control("start")
 
+    def follow(self, primary: Server) -> None:
+        """Start as a standby of another server."""
+        self._run("pg_basebackup", "-D", self._data, "-d", primary.dsn, "-R", "-X", "stream", "-c", "fast")
+        self._control("start")
+
+    def promote(self) -> None:
+        """Let the standby be a primary from now on."""
+        self._run("pg_ctl", "-D", self._data, "-w", "-t", "60", "promote")
+
+    def kill(self) -> None:
+        """End all of it at once, as a power cut would."""
+        for process in self._processes():
+            os.kill(process, signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let all of it stand still; the system goes on keeping its connections."""
+        for process in self._processes():
+            os.kill(process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for process in reversed(self._processes()):
+            os.kill(process, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        first = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text()
+        return [first, *map(int, children.split())]
+
     def restart(self) -> None:
         """Let the server crash and come back."""
         self._control("restart", "-m", "immediate")
 
     def stop(self) -> None:
-        if (self._data / "postmaster.pid").exists():
+        if (self._data / "postmaster.pid").exists() and self._runs():
             self._control("stop", "-m", "immediate")
+
+    def _runs(self) -> bool:
+        with suppress(OSError, ValueError):
+            os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), 0)
+            return True
+        return False
 
     def _control(self, *what: str) -> None:
         settings = {
@@ -72,8 +107,11 @@ class Server:
 
 
 @contextmanager
-def serving(address: str = _LOOPBACK, **settings: str) -> Iterator[Server]:
-    """Start a server of our own, on loopback but in a network namespace; it is stopped whatever happens."""
+def serving(address: str = _LOOPBACK, *, primary: Server | None = None, **settings: str) -> Iterator[Server]:
+    """Start a server of our own, or a standby of one; it is stopped whatever happens.
+
+    It is on loopback, or on an address in a network namespace.
+    """
     directory = Path(tempfile.mkdtemp(prefix="unihooks-postgres-"))
     user: dict[str, object] = {}
     if os.geteuid() == 0:
@@ -83,7 +121,10 @@ def serving(address: str = _LOOPBACK, **settings: str) -> Iterator[Server]:
     server = Server(_binaries(directory), directory, user, _SETTINGS | settings, address)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        server.start()
+        if primary is None:
+            server.start()
+        else:
+            server.follow(primary)
         yield server
     finally:
         signal.signal(signal.SIGTERM, previous)

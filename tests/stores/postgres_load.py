@@ -46,7 +46,7 @@ class Load:
             with self.dispatcher.running(concurrency=CONCURRENCY):
                 yield
         finally:
-            self._end_emitting()
+            self.end_emitting()
             self.dispatcher.close()
 
     def goes_on(self, count=100):
@@ -56,8 +56,8 @@ class Load:
 
     def judge(self, what):
         """Check that all that was stored is delivered and recorded, and print the figures."""
-        self._end_emitting()
-        wait_for(self._idle, _PATIENCE)
+        self.end_emitting()
+        wait_for(self.is_idle, _PATIENCE)
         sent = Counter(one.headers["webhook-id"] for one in self._receiver.requests)
         again = sum(sent.values()) - len(sent)
         assert set(sent) == set(self.stored)
@@ -75,10 +75,21 @@ class Load:
             except StoreError as error:
                 self.refused.append(str(error))
 
-    def _end_emitting(self):
+    def end_emitting(self):
+        """Emit nothing more."""
         self._stopping.set()
         self._thread.join()
 
-    def _idle(self):
+    def is_listening(self):
+        """Say whether the worker is told of what others emit."""
+        return self._store._postgres._unchecked().signals._listening
+
+    def is_waiting(self):
+        """Say whether an emit has met a server that cannot be reached."""
+        plain = self._store._postgres._unchecked().emitter._plain
+        return plain.trouble != plain._silent
+
+    def is_idle(self):
+        """Say whether everything is delivered."""
         stats = self.dispatcher.stats()
         return stats.oldest_unplanned is None and stats.due == stats.in_flight == 0

@@ -1,0 +1,26 @@
+"""A run of the failover script that is short enough for every day."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("failover.py")
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_what_was_confirmed_is_delivered_when_the_primary_is_killed_and_its_standby_promoted():
+    run = subprocess.run(
+        [sys.executable, str(SCRIPT), "--rounds", "1"], capture_output=True, text=True, timeout=170, check=False
+    )
+    sys.stdout.write(run.stdout)
+    assert run.returncode == 0, run.stdout + run.stderr[-4_000:]
+    rounds = re.findall(r"(\w+): (\d+) confirmed, \d+ refused, \d+ delivered, \d+ sent again, (\d+) lost", run.stdout)
+    assert [one[0] for one in rounds] == ["synchronous", "asynchronous"]
+    assert all(int(confirmed) > 200 for _, confirmed, _ in rounds)
+    assert rounds[0][2] == "0"
