@@ -19,7 +19,7 @@ from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.times import Clock, from_us, optional_microseconds
 from unihooks._contract.leasing import DrainResult
 from unihooks._contract.statistics import Stats, TenantStatistics
-from unihooks._delivery.emit_batching import EmitBatcher
+from unihooks._delivery.emit_batching import EmitBatcher, in_time
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
 from unihooks._delivery.worker import Worker, WorkerThread, drain
@@ -161,7 +161,8 @@ class Dispatcher:
                 `name` is the path. Or the idempotency key is malformed.
             InvalidArgument: The tenant is not a text of 1 to 256 characters.
             IdempotencyConflict: The key was used for another event or payload.
-            StoreError: The database cannot be used, or `connection` leads to another one.
+            StoreError: The database cannot be used, or `connection` leads to another one. Or it has not confirmed the
+                event within the store's `emit_deadline` (10 s); it may have been stored or not.
             TypeError: `connection` is of a kind that is not known, or asynchronous: use `aemit`.
         """
         store = self.settings.open_store
@@ -186,10 +187,10 @@ class Dispatcher:
         store = self.settings.open_store
         if connection is None and not self._is_open:
             # The store may have to open its database, once, and to ask its server for the time.
-            await in_own_thread(store.ready)
+            await in_time(in_own_thread(store.ready), store.emit_deadline)
             self._is_open = True
         if not self._knows_time:
-            await in_own_thread(store.now)
+            await in_time(in_own_thread(store.now), store.emit_deadline)
             self._knows_time = True
         new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
@@ -231,7 +232,9 @@ class Dispatcher:
     ) -> list[Event]:
         """Do what `emit_many` does without blocking the event loop; `connection` may be asynchronous."""
         if connection is None:
-            return await in_own_thread(self.emit_many, events, tenant=tenant)
+            # It may have to wait for a thread, too.
+            seconds = self.settings.open_store.emit_deadline
+            return await in_time(in_own_thread(self.emit_many, events, tenant=tenant), seconds)
         store, emissions = self.settings.open_store, check_emissions(events)
         new = await in_own_thread(self._maker.make_many, emissions, tenant)
         return _emitted([await store.aemit_on(connection, one) for one in new], emissions)

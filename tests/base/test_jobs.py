@@ -4,6 +4,7 @@ import sys
 import threading
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
 from types import SimpleNamespace
 
 import pytest
@@ -47,7 +48,7 @@ def test_an_error_does_not_keep_what_was_promised_alive():
         promise.result()
     except ZeroDivisionError as error:
         inside = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
-    assert inside == [{}]
+    assert inside == [{"ends_at": inf}]
 
 
 class Numbers(JobThread):

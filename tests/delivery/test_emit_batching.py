@@ -18,6 +18,7 @@ pytestmark = pytest.mark.anyio
 class Submissions:
     """A stand-in for the store, which notes what comes and answers each event with its id."""
 
+    emit_deadline = 10.0
     calls: list[list[NewEvent]] = field(factory=list)
     error: Exception | None = None
     held: Future[list[object]] | None = None
@@ -111,3 +112,15 @@ async def _failure(gathering):
     with pytest.raises(StoreError) as caught:
         await gathering.submit(event(9))
     return caught.value
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_nobody_waits_beyond_the_stores_deadline(key):
+    store = Submissions(held=Future())
+    store.emit_deadline = 0.05
+    with pytest.raises(StoreError, match=r"not confirmed within 0\.05 s .* may have been stored or not") as caught:
+        await asyncio.wait_for(EmitBatcher(store).submit(event(1, key)), 20)
+    assert caught.value.name == "emit_deadline"
+    if key is None:
+        # What comes later is nobody's any more.
+        store.held.set_result(["evt_1"])

@@ -21,6 +21,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._frozen = threading.Event()
+        self._count = self._frozen_until = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self):
@@ -40,6 +41,10 @@ class Proxy:
         """Pass on nothing more, and keep all connections, as a server does that hangs."""
         self._frozen.set()
 
+    def freeze_open(self):
+        """Do so with the connections that are open; new ones are let in."""
+        self._frozen_until = self._count
+
     def _run(self):
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
@@ -57,14 +62,16 @@ class Proxy:
         with suppress(OSError):
             up_reader, up_writer = await asyncio.open_connection(*self._server)
             self._writers |= {writer, up_writer}
-            await asyncio.gather(self._pass_on(reader, up_writer), self._pass_on(up_reader, writer))
+            self._count += 1
+            number = self._count
+            await asyncio.gather(self._pass_on(reader, up_writer, number), self._pass_on(up_reader, writer, number))
             self._writers -= {writer, up_writer}
         writer.close()
 
-    async def _pass_on(self, reader, writer):
+    async def _pass_on(self, reader, writer, number):
         with suppress(OSError):
             while data := await reader.read(65_536):
-                if self._frozen.is_set():
+                if self._frozen.is_set() or number <= self._frozen_until:
                     await self._stop.wait()
                 writer.write(data)
                 await writer.drain()

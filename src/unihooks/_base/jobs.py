@@ -8,8 +8,11 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future
-from queue import SimpleQueue
+from contextlib import contextmanager
+from math import inf
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
 from unihooks._base.per_process import inside
@@ -18,6 +21,46 @@ from unihooks.exceptions import StoreError
 _LOOK_SECONDS = 1.0
 _START_SECONDS = 0.001
 _NOTHING = object()
+
+
+class Patience(threading.local):
+    """How long this thread waits for a database: until `ends_at`, a time of `time.monotonic()`."""
+
+    ends_at = inf
+
+    @property
+    def is_over(self) -> bool:
+        """Whether that time has come."""
+        return time.monotonic() >= self.ends_at
+
+    def seconds(self, most: float) -> float:
+        """Return how many seconds are left, but not more than that."""
+        return max(min(self.ends_at - time.monotonic(), most), 0.0)
+
+    @contextmanager
+    def unlimited(self) -> Iterator[None]:
+        """Wait for as long as it takes."""
+        before, self.ends_at = self.ends_at, inf
+        try:
+            yield
+        finally:
+            self.ends_at = before
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Wait no longer than that, nor longer than was said outside."""
+        before = self.ends_at
+        self.ends_at = min(before, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self.ends_at = before
+
+
+class Promise(Future[Any]):
+    """A future that knows by whom it is to be kept."""
+
+    by: JobThread[Any] | None = None
 
 
 class OneShot:
@@ -44,17 +87,23 @@ class OneShot:
         """Let `result` raise the error, unless there is a value already."""
         self.set_result(error if self._value is _NOTHING else self._value)
 
-    def result(self) -> Any:
-        """Wait for the result and return it, or raise it if it is an error."""
-        while not self._kept.acquire(timeout=_LOOK_SECONDS):
+    def result(self, ends_at: float = inf) -> Any:
+        """Wait for the result and return it, or raise it if it is an error; TimeoutError after `ends_at`."""
+        while not self._kept.acquire(timeout=_LOOK_SECONDS if ends_at == inf else _look_seconds(ends_at)):
             if self.by is not None:
                 self.by.look()
+            if time.monotonic() >= ends_at and self._value is _NOTHING:
+                raise TimeoutError
         if not isinstance(self._value, BaseException):
             return self._value
         try:
             raise self._value
         finally:
             del self  # the error's traceback would keep this frame alive, and through `self` the error itself
+
+
+def _look_seconds(ends_at: float) -> float:
+    return max(min(_LOOK_SECONDS, ends_at - time.monotonic()), 0.0)
 
 
 class Job(Protocol):
@@ -72,10 +121,13 @@ class JobThread(ABC, Generic[J]):
     """A thread that does what others queue in its lines; it starts with the first job.
 
     Whoever queues may be interrupted at any point by a finaliser or a signal handler that queues, too; so this needs
-    no lock, since such a one would wait for it without end.
+    no lock, since such a one would wait for it without end. `trouble` says what it waits for, to those who wait for it.
+    After `rest_seconds` without a job it rests: once, until the next one comes.
     """
 
-    def __init__(self, name: str, lines: int = 1) -> None:
+    trouble = "the store has not answered"
+
+    def __init__(self, name: str, lines: int = 1, *, rest_seconds: float | None = None) -> None:
         self.is_ended = False
         # Settled: it has been started, or never will be.
         self._is_settled = self._is_at_work = False
@@ -85,6 +137,7 @@ class JobThread(ABC, Generic[J]):
         self._taken: list[J] = []
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
         self._unstarted = [self._thread]
+        self._rest_seconds = rest_seconds
 
     def add(self, job: J, line: int = 0) -> bool:
         """Queue a job; False if the thread takes no more."""
@@ -96,7 +149,7 @@ class JobThread(ABC, Generic[J]):
             )
         if not self._is_at_work:
             self._start()
-        if isinstance(job.waiter, OneShot):
+        if isinstance(job.waiter, OneShot | Promise):
             job.waiter.by = self
         self._lines[line].append(job)
         self._bell.put(None)
@@ -184,11 +237,19 @@ class JobThread(ABC, Generic[J]):
         finally:
             self._close()
 
+    def _rest(self) -> None:
+        """Give up what is not needed until the next job."""
+
     def _wait(self) -> bool:
+        seconds = self._rest_seconds
         while not any(self._lines):
             if self.is_ended:
                 return False
-            self._bell.get()
+            try:
+                self._bell.get(timeout=seconds)
+            except Empty:
+                seconds = None
+                self._rest()
         return True
 
     def _end(self, error: BaseException | None) -> None:
@@ -210,3 +271,13 @@ def ended(error: BaseException | None) -> StoreError:
     )
     failure.__cause__ = error
     return failure
+
+
+def given_up(seconds: float, waiter: object = None) -> StoreError:
+    """Return what those are told whose events were not confirmed in time."""
+    by = getattr(waiter, "by", None)
+    return StoreError(
+        f"the event was not confirmed within {seconds:g} s ({JobThread.trouble if by is None else by.trouble}), and "
+        "may have been stored or not; repeating the call is safe with an idempotency_key: it is stored once then",
+        name="emit_deadline",
+    )

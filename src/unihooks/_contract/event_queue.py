@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
+from unihooks._base.jobs import given_up
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
@@ -32,8 +33,11 @@ class EventQueue(ABC):
     """The way of events to results: emitting, planning, claiming and recording.
 
     An event is new until it is planned, and planned once, whoever plans. A delivery that is due is leased by one worker
-    at a time; whoever holds its token decides what becomes of it.
+    at a time; whoever holds its token decides what becomes of it. Inserting events takes `emit_deadline` seconds at the
+    most: after them, whoever waits is told that they may have been stored or not.
     """
+
+    emit_deadline: float = 10.0
 
     def ready(self) -> None:  # noqa: B027 - few stores have anything to open
         """Open what the first verb would open, which may take a while; `submit_events` then never waits."""
@@ -53,7 +57,11 @@ class EventQueue(ABC):
 
     def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
         """Do what `submit_events` does and wait for its result; a store may know a cheaper way to wait."""
-        return self.submit_events(events).result()
+        submitted = self.submit_events(events)
+        try:
+            return submitted.result(self.emit_deadline)
+        except TimeoutError as error:
+            raise given_up(self.emit_deadline, submitted) from error
 
     @abstractmethod
     def insert_together(self, events: Sequence[NewEvent]) -> list[Event]:

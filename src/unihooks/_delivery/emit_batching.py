@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from concurrent.futures import Future
+from typing import TypeVar
 
 from attrs import define, field
 
+from unihooks._base.jobs import given_up
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome, Store
 from unihooks.exceptions import StoreError
 
 _MOST = 500
 
+T = TypeVar("T")
 _Tick = list[tuple[NewEvent, "asyncio.Future[EmitOutcome]"]]
 
 
@@ -41,7 +45,8 @@ class EmitBatcher:
 
     async def _alone(self, event: NewEvent) -> EmitOutcome:
         # A key may have to wait until the transaction of another event with the same key ends, and others must not.
-        outcomes = await asyncio.wrap_future(self.store.submit_events([event]))
+        submitted = self.store.submit_events([event])
+        outcomes = await in_time(asyncio.wrap_future(submitted), self.store.emit_deadline, submitted)
         return outcomes[0]
 
     def _submit(self, loop: asyncio.AbstractEventLoop, tick: _Tick) -> None:
@@ -56,10 +61,26 @@ class EmitBatcher:
             _fail(tick, _interrupted(error))
             raise
         else:
-            asyncio.wrap_future(submitted, loop=loop).add_done_callback(lambda done: _settle(tick, done))
+            late = loop.call_later(self.store.emit_deadline, self._give_up, tick, submitted)
+            asyncio.wrap_future(submitted, loop=loop).add_done_callback(lambda done: _settle(tick, done, late))
+
+    def _give_up(self, tick: _Tick, submitted: Future[list[EmitOutcome]]) -> None:
+        _fail(tick, given_up(self.store.emit_deadline, submitted))
 
 
-def _settle(tick: _Tick, done: asyncio.Future[list[EmitOutcome]]) -> None:
+async def in_time(waiting: Awaitable[T], seconds: float, submitted: object = None) -> T:
+    """Wait for what inserts events, for so many seconds at the most."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await waiting
+    except TimeoutError as error:
+        if limit.expired():
+            raise given_up(seconds, submitted) from error
+        raise
+
+
+def _settle(tick: _Tick, done: asyncio.Future[list[EmitOutcome]], late: asyncio.TimerHandle) -> None:
+    late.cancel()
     if (error := done.exception()) is not None:
         _fail(tick, error)
         return

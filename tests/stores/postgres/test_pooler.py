@@ -63,7 +63,7 @@ def test_nothing_is_left_behind_on_the_servers_connections(store, admin, pooled_
     all_looked = Barrier(pgbouncer.SERVERS)
     with ThreadPoolExecutor(pgbouncer.SERVERS) as pool:
         for left in pool.map(lambda _: left_behind(pooled_dsn, all_looked), range(pgbouncer.SERVERS)):
-            assert left == ([], [], "on", "on", [])
+            assert left == ([], [], "on", "on", "0", "0", [])
 
 
 def left_behind(dsn, all_looked):
@@ -73,6 +73,8 @@ def left_behind(dsn, all_looked):
             rows(connection, "SELECT pg_listening_channels()"),
             *rows(connection, "SHOW enable_seqscan"),
             *rows(connection, "SHOW synchronous_commit"),
+            *rows(connection, "SHOW tcp_user_timeout"),
+            *rows(connection, "SHOW client_connection_check_interval"),
             rows(connection, "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"),
         )
         # The transactions overlap, so that each has a server's connection of its own.

@@ -289,10 +289,29 @@ class TestConnections:
 
     def test_server_that_vanishes_is_noticed_soon_unless_the_dsn_says_otherwise(self, new_store, postgres_dsn):
         usual, own = new_store(), new_store(f"{postgres_dsn}?keepalives_idle=99&application_name=shop")
-        for store, expected in ((usual, ("20", "40000", "unihooks")), (own, ("99", "40000", "shop"))):
+        for store, expected in ((usual, ("10", "5000", "unihooks")), (own, ("99", "5000", "shop"))):
             with store._postgres._unchecked().pool.connect() as connection:
                 given = connection.info.get_parameters()
             assert (given["keepalives_idle"], given["tcp_user_timeout"], given["application_name"]) == expected
+
+    def test_server_notices_a_host_that_vanishes_as_soon_unless_the_dsn_says_otherwise(self, new_store, postgres_dsn):
+        options = "keepalives_count=7&options=-c%20client_connection_check_interval%3D5s"
+        usual, own, without = (
+            new_store(),
+            new_store(f"{postgres_dsn}?{options}"),
+            new_store(f"{postgres_dsn}?keepalives=0"),
+        )
+        names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+        asked = ", ".join(f"current_setting('{one}')" for one in (*names, "client_connection_check_interval"))
+        expected = {
+            usual: ("10", "3", "3", "5000", "2s"),
+            own: ("10", "3", "7", "5000", "5s"),
+        }
+        for store in (usual, own, without):
+            with store._postgres._unchecked().pool.connect() as connection:
+                [told] = connection.execute(f"SELECT {asked}").fetchall()
+            assert told == expected.get(store, told)
+        assert told[0] != "10"
 
     def test_what_runs_again_and_again_is_prepared_once_on_a_connection(self, store):
         work_for_a_while(store)
@@ -345,12 +364,14 @@ class TestConnections:
 
     def test_plans_that_are_kept_go_by_index(self, store):
         work_for_a_while(store)
-        with store._postgres._unchecked().pool.lent() as connection:
+        plans = []
+        # Who tells others of work may have had one of its own.
+        for connection in store._postgres._unchecked().pool._idle:
             kept = connection.execute(
                 "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements WHERE generic_plans > 0"
             ).fetchall()
             calls = [f"{name}({', '.join(['NULL'] * count)})" if count else name for name, count in kept]
-            plans = [str(connection.execute(f"EXPLAIN EXECUTE {call}").fetchall()) for call in calls]
+            plans += [str(connection.execute(f"EXPLAIN EXECUTE {call}").fetchall()) for call in calls]
         assert len(plans) > 5
         assert not [plan for plan in plans if "Seq Scan" in plan]
 

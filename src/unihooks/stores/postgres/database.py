@@ -14,7 +14,7 @@ from unihooks._contract.planning import NewEvent
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.days import Days, make_first_days
 from unihooks.stores.postgres.emitter import Emitter
-from unihooks.stores.postgres.errors import driver, explained, is_outage, is_transient
+from unihooks.stores.postgres.errors import driver, explained, is_outage, is_read_only, is_transient
 from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.prepared import called
 from unihooks.stores.postgres.signals import Signals
@@ -54,19 +54,21 @@ _READ = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
 
 MIGRATIONS = Migrations(files("unihooks.stores.postgres") / "migrations")
 _TRIES = 5
+_ASK_SECONDS = 10.0
+_PATIENCE_SECONDS = 60.0
 
 
 class _Opened:
     """What is open in this process."""
 
     def __init__(self, database: PostgresDatabase, dsn: str, size: int) -> None:
-        self.pool = Pool(dsn, size)
+        self.pool = Pool(dsn, size, database.patience)
         self.signals = Signals(self.pool, database.schema, database.watchers)
         self.emitter = Emitter(
             self.pool,
             database.schema,
             database.time,
-            ready=lambda: database.check(self),
+            ready=lambda: database.check_soon(self),
             inserted=database.inserted,
             emitted=lambda: database.emitted(self.signals),
         )
@@ -185,8 +187,9 @@ class PostgresDatabase(Database):
         return steps
 
     def _migrate(self, pool: Pool) -> list[str]:
+        # However short the patience of who needs the tables first: what is broken off would begin anew each time.
         try:
-            with self._transaction(pool, _WRITE) as tx:
+            with self.patience.unlimited(), self._transaction(pool, _WRITE) as tx:
                 steps = migrate(tx, MIGRATIONS, self._place)
                 if steps and self.time.clock is None:
                     make_first_days(tx)
@@ -199,13 +202,21 @@ class PostgresDatabase(Database):
 
     def check(self, opened: _Opened) -> None:
         """Create or check the schema, once in each process."""
-        with opened.checking:
-            before, inside.is_busy = inside.is_busy, True
-            try:
-                if opened.store_id is None:
-                    opened.store_id = self._checked(opened.pool)
-            finally:
-                inside.is_busy = before
+        if not opened.checking.acquire(timeout=self.patience.seconds(_PATIENCE_SECONDS)):
+            raise StoreError(f"PostgreSQL at {opened.pool.place} has not answered in time", name="dsn")
+        before, inside.is_busy = inside.is_busy, True
+        try:
+            if opened.store_id is None:
+                opened.store_id = self._checked(opened.pool)
+        finally:
+            inside.is_busy = before
+            opened.checking.release()
+
+    def check_soon(self, opened: _Opened) -> None:
+        """Do the same unless it is done, and do not wait for long."""
+        if opened.store_id is None:
+            with self.patience.within(_ASK_SECONDS):
+                self.check(opened)
 
     def _start(self) -> _Opened:
         driver()
@@ -236,8 +247,10 @@ class PostgresDatabase(Database):
         return self._checked(pool)
 
     def _ask_time(self) -> None:
-        before = steady()
-        self.ask(lambda tx: self.time.learn(tx.time(), before))
+        # The first emit of a process does this, too.
+        with self.patience.within(_ASK_SECONDS):
+            before = steady()
+            self.ask(lambda tx: self.time.learn(tx.time(), before))
 
     def _reading(self, lend: Callable[[Pool], Any], work: Callable[[PostgresTransaction], T]) -> T:
         pool = self._open().pool
@@ -249,8 +262,13 @@ class PostgresDatabase(Database):
                 if is_last or not is_outage(error):
                     raise explained(error) from error
                 # A read may be repeated; what was idle is as old as what broke.
-                pool.forget_idle()
+                self._forget(pool)
         raise AssertionError  # pragma: no cover
+
+    def _forget(self, pool: Pool) -> None:
+        """Close what is idle, and forget what was read: another server may take over, and lack what this one had."""
+        pool.forget_idle()
+        self._lost()
 
     @contextmanager
     def _alone(self, pool: Pool) -> Iterator[PostgresTransaction]:
@@ -268,16 +286,19 @@ class PostgresDatabase(Database):
             except driver().OperationalError:
                 # It broke while it was idle, as others may have.
                 connection.close()
-                pool.forget_idle()
+                self._forget(pool)
                 lent.close()
                 connection = lent.enter_context(pool.lent())
                 tx = self._begin(connection, begin, opening)
             try:
                 yield tx
-            except BaseException:
+            except BaseException as error:
                 # Where this fails, the pool does not take the connection back.
                 with suppress(driver().Error):
                     connection.execute("ROLLBACK")
+                if is_read_only(error):
+                    # Another server may be the primary by now.
+                    connection.close()
                 raise
             # The last statements may have committed.
             if connection.info.transaction_status:

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from math import inf
+from random import random
+from time import monotonic
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from unihooks._base.jobs import JobThread
+from unihooks._base.jobs import JobThread, given_up
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.stores.postgres.errors import driver, explained, is_of_one_row, is_outage, is_transient
-from unihooks.stores.postgres.pool import Pool
+from unihooks.stores.postgres.pool import REST_SECONDS, Pool
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
 from unihooks.stores.sql.emitting import event_of, events_of, insert_keyed, one_by_one_if_refused, resolve
 from unihooks.stores.sql.transaction import Call, Row, Submission
 
 if TYPE_CHECKING:
-    import psycopg
+    from unihooks.stores.postgres.connections import Connection
 
 _EVENTS_PER_GROUP = 1_000
 _BYTES_PER_GROUP = 8 * 1024 * 1024
 _FEW_BYTES = 16 * 1024
-# An event may be sent again after the connection broke: its id makes sure that it is stored once.
-_WAITS = (0.0, 0.2, 0.8, 2.0)
+# An event may be sent again after the connection broke: its id makes sure that it is stored once. The waits differ by
+# some, so that not all processes come back at once.
+_WAITS = (0.2, 0.8, 1.0)
+_SPREAD = 0.2
+# For so long a server is tried that refuses connections.
+_REFUSED_SECONDS = 3.0
+_QUICK_SECONDS = 1.0
+# A server that keeps its connection and does not answer is asked anew on another one, but once: what was asked for on
+# the first one may still be under way, as where a commit waits for a standby.
+_ANSWER_SECONDS = 6.0
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; "
     "SET LOCAL idle_in_transaction_session_timeout = '5s'"
@@ -68,59 +79,120 @@ _Insert = Callable[..., tuple[list[EmitOutcome], int | None]]
 
 
 class _Queue(JobThread[Submission]):
-    """A queue, the thread that empties it, and the connection that it inserts on."""
+    """A queue, the thread that empties it, and the connection that it inserts on.
+
+    Where the server cannot be reached, it tries again and again, together with who has come meanwhile.
+    """
 
     def __init__(self, emitter: Emitter, insert: _Insert) -> None:
-        super().__init__("unihooks-postgres-emitter")
+        super().__init__("unihooks-postgres-emitter", rest_seconds=REST_SECONDS)
         self._emitter = emitter
         self._insert = insert
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: Connection | None = None
+        self._unanswered: Connection | None = None
+        self._silent = self.trouble = f"PostgreSQL at {emitter.pool.place} has not answered"
+        self._refused_since: float | None = None
 
     def _work(self) -> None:
+        failures = 0
+        while self._gather():
+            began = monotonic()
+            try:
+                self._emitter.ready()
+                outcomes = self._inserted(repeated=failures > 0)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is these events' outcome
+                if not self._may_try_again(error, began):
+                    break
+                # Not for nothing: that would let other threads go first.
+                time.sleep(_WAITS[min(failures, len(_WAITS) - 1)] * (1 + _SPREAD * random()))  # noqa: S311 - no secret
+                failures += 1
+            else:
+                resolve(self._taken, outcomes)
+                break
+        self.trouble, self._refused_since = self._silent, None
+        self._emitter.emitted()
+
+    def _gather(self) -> bool:
+        """Take what is queued, and tell those whose time is over; False if nobody is left."""
         [line], taken = self._lines, self._taken
-        count = size = 0
+        count = sum([len(one.events) for one in taken])
+        size = sum([len(event.body or b"") for one in taken for event in one.events])
         while line and count < _EVENTS_PER_GROUP and size < _BYTES_PER_GROUP and self._take(line):
             count += len(taken[-1].events)
             size += sum(len(event.body or b"") for event in taken[-1].events)
-        try:
-            self._emitter.ready()
-            events = [event for one in taken for event in one.events]
-            resolve(taken, one_by_one_if_refused(self._try, events, is_of_one_row) if events else [])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is these events' outcome
-            failure = explained(error) if isinstance(error, driver().Error) else error
-            resolve(taken, [failure for one in taken for _ in one.events])
-        self._emitter.emitted()
+        now = monotonic()
+        for one in [one for one in taken if one.ends_at <= now]:
+            self._fail(one, given_up(one.ends_at - one.asked_at, one.waiter))
+        return bool(taken)
+
+    def _inserted(self, *, repeated: bool) -> list[EmitOutcome]:
+        events = [event for one in self._taken for event in one.events]
+        if not events:
+            return []
+        outcomes = one_by_one_if_refused(lambda some: self._once(some, repeated=repeated), events, is_of_one_row)
+        self._drop_unanswered()
+        return outcomes
+
+    def _may_try_again(self, error: Exception, began: float) -> bool:
+        """Tell those who have waited long enough; False if nobody waits any more, or nothing is to be hoped for."""
+        if not isinstance(error, driver().Error):
+            failure, is_hopeless = error, True
+        else:
+            failure, is_hopeless = explained(error), not (is_outage(error) or is_transient(error))
+            # What rests there is as old as what broke.
+            self._emitter.pool.forget_idle()
+        self.trouble = str(failure)
+        for one in [*self._taken] if is_hopeless else self._refused(began):
+            self._fail(one, failure)
+        return not is_hopeless and bool(self._taken or self._lines[0])
+
+    def _refused(self, began: float) -> list[Submission]:
+        """Return those who have tried for long enough, after an attempt that failed."""
+        now = monotonic()
+        if now - began > _QUICK_SECONDS:
+            # Nobody has refused anything.
+            self._refused_since = None
+            return []
+        if self._refused_since is None:
+            self._refused_since = began
+        return [one for one in self._taken if now - max(self._refused_since, one.asked_at) >= _REFUSED_SECONDS]
+
+    def _fail(self, one: Submission, failure: Exception) -> None:
+        resolve([one], [failure for _ in one.events])
+        self._taken.remove(one)
+
+    def _rest(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._emitter.pool.give_back(connection, as_spare=True)
 
     def _close(self) -> None:
+        self._drop_unanswered()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _try(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        repeated = False
-        for wait in _WAITS:
-            if wait:
-                # Not for nothing: that would let other threads go first.
-                time.sleep(wait)
-            try:
-                return self._once(events, repeated=repeated)
-            except driver().Error as error:
-                if not (is_outage(error) or is_transient(error)):
-                    raise
-                repeated = repeated or is_outage(error)
-                last = error
-        raise explained(last) from last
+    def _drop_unanswered(self) -> None:
+        if self._unanswered is not None:
+            self._unanswered.close()
+            self._unanswered = None
 
     def _once(self, events: Sequence[NewEvent], *, repeated: bool) -> list[EmitOutcome]:
         if self._connection is None or self._connection.closed:
-            self._connection = self._emitter.pool.connect()
+            self._connection = self._emitter.pool.take()
+        connection = self._connection
         before, clock = steady(), self._emitter.clock
         own_times = clock.clock is not None
+        connection.ends_at = inf if self._unanswered else monotonic() + _ANSWER_SECONDS
         try:
-            tx = PostgresTransaction(self._connection, self._emitter.schema, 0)
+            tx = PostgresTransaction(connection, self._emitter.schema, 0)
             outcomes, told = self._insert(tx, events, self._emitter, own_times=own_times, repeated=repeated)
         except BaseException:
-            self._close()
+            self._connection = None
+            if monotonic() >= connection.ends_at and not connection.closed:
+                self._unanswered = connection
+            else:
+                connection.close()
             raise
         if told is not None and not own_times:
             clock.learn(told, before)

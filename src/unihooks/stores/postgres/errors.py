@@ -21,6 +21,9 @@ _SENTENCES = {
     "55P03": "another transaction holds this idempotency key; commit it, or pass its connection",
     "25006": "the server is read-only; connect to its primary, or lift default_transaction_read_only",
 }
+_READ_ONLY = "25006"
+# What libpq says where the dsn asks for `target_session_attrs=read-write`.
+_NO_PRIMARY = ("session is read-only", "server is in hot standby mode")
 # Deadlocks, failed serialisation, and a process that stood still: the transaction is gone whole, and may be run again.
 _TRANSIENT = ("40001", "40P01", "25P03")
 _DATA = ("21", "22", "23")
@@ -59,6 +62,9 @@ def explained(error: psycopg.Error) -> StoreError:
     sentence = _SENTENCES.get(error.sqlstate or "")
     if sentence is not None:
         return StoreError(f"{sentence} ({text})", name="dsn")
+    if any(one in text for one in _NO_PRIMARY):
+        sentence = "no server of the dsn is a primary now; wait until one is promoted, or correct the dsn"
+        return StoreError(f"{sentence} ({text})", name="dsn")
     if error.sqlstate is None or is_outage(error):
         return StoreError(f"PostgreSQL cannot be reached, or the connection was lost: {text}", name="dsn")
     return StoreError(f"PostgreSQL refused a statement: {text}", name="dsn")
@@ -76,6 +82,11 @@ def explained_on_host(error: BaseException) -> StoreError | None:
 def is_transient(error: psycopg.Error) -> bool:
     """Say whether the same transaction may be run again."""
     return error.sqlstate in _TRANSIENT
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Say whether the server takes no writes, as a standby does."""
+    return sqlstate(error) == _READ_ONLY
 
 
 def is_outage(error: psycopg.Error) -> bool:

@@ -1,85 +1,95 @@
-"""Keep a few connections to PostgreSQL open, and replace those that broke."""
+"""Keep a few connections to PostgreSQL open, replace those that broke, and give back those that nobody needs."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING
 
+from unihooks._base.jobs import Patience
 from unihooks.exceptions import StoreError
-from unihooks.stores.postgres.errors import driver
-from unihooks.stores.postgres.prepared import note_direct
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from unihooks.stores.postgres.connections import Connection
 
-_CONNECT_SECONDS = 10
-# A server that vanished without a word is noticed within a minute rather than hours.
-_NOTICE_A_DEAD_SERVER = {
-    "keepalives_idle": 20,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 40_000,
-}
 _PATIENCE_SECONDS = 30.0
-_ENCODING = "UTF8"
+# How long a connection waits for its next use before it is closed, but for one that stays.
+REST_SECONDS = 30.0
 
 
 class Pool:
-    """Connections that are lent to threads, at most `size` at a time."""
+    """Connections that are lent to threads, at most `size` at a time, each for no longer than the thread's patience.
 
-    def __init__(self, dsn: str, size: int) -> None:
+    Those that rest are closed by who comes next, but for one.
+    """
+
+    def __init__(self, dsn: str, size: int, patience: Patience) -> None:
         self._dsn = dsn
+        self._patience = patience
         # No locks: a finaliser that interrupts who holds one, and needs it, would wait without end.
         self._places: SimpleQueue[None] = SimpleQueue()
         for _ in range(size):
             self._places.put(None)
         self._borrower = _Borrower()
-        self._idle: list[Connection[Any]] = []
+        self._idle: list[Connection] = []
         self._closed = False
 
-    def connect(self) -> Connection[Any]:
-        """Open a connection outside the pool's count; it keeps no state on the server."""
-        psycopg = driver()
-        given = psycopg.conninfo.conninfo_to_dict(self._dsn)
-        given.setdefault("connect_timeout", _CONNECT_SECONDS)
-        given.setdefault("application_name", "unihooks")
-        for name, seconds in _NOTICE_A_DEAD_SERVER.items():
-            given.setdefault(name, seconds)
-        connection: Connection[Any] = psycopg.connect(
-            **given, client_encoding="utf8", autocommit=True, prepare_threshold=None
-        )
-        connection.add_notice_handler(lambda _: None)
-        try:
-            _check_encoding(connection)
-            if not is_pooled(connection):
-                note_direct(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    @property
+    def place(self) -> str:
+        """The server's hosts and ports."""
+        from unihooks.stores.postgres.connections import place
+
+        return place(self._dsn)
+
+    def connect(self) -> Connection:
+        """Open a connection outside the pool's count."""
+        # The driver is an extra.
+        from unihooks.stores.postgres.connections import connect
+
+        return connect(self._dsn, self._patience.ends_at)
 
     @contextmanager
-    def lent(self) -> Iterator[Connection[Any]]:
+    def lent(self) -> Iterator[Connection]:
         """Lend a connection; it goes back unless it broke or is left within a transaction."""
         # Who interrupts a borrower of this very thread must not wait for it.
-        seconds = 0 if self._borrower.has_one else _PATIENCE_SECONDS
+        interrupts = self._borrower.has_one
         places: list[None] = []
         try:
-            self._enter(places, seconds)
+            self._enter(places, 0 if interrupts else self._patience.seconds(_PATIENCE_SECONDS))
             self._borrower.has_one = True
-            connection = self._take()
+            connection = self.take()
+            connection.ends_at = self._patience.ends_at
             try:
                 yield connection
             finally:
-                self._give_back(connection)
+                self.give_back(connection)
         finally:
-            if seconds:
+            if not interrupts:
                 self._borrower.has_one = False
             for place in places:
                 self._places.put(place)
+
+    def take(self) -> Connection:
+        """Take a connection that rests, or open one; it is the caller's until it is given back."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        return self.connect()
+
+    def give_back(self, connection: Connection, *, as_spare: bool = False) -> None:
+        """Let a connection rest, unless it broke, is within a transaction, or is a spare one and another one rests."""
+        if connection.closed or connection.info.transaction_status or (as_spare and self._idle):
+            connection.close()
+        else:
+            connection.ends_at, connection.rests_since = inf, monotonic()
+            self._idle.append(connection)
+        if self._closed:
+            self.forget_idle()
+        elif len(self._idle) > 1:
+            self._close_rested(monotonic() - REST_SECONDS)
 
     def forget_idle(self) -> None:
         """Close what waits to be lent, as after the server went away."""
@@ -100,36 +110,18 @@ class Pool:
             sentence = "all connections stayed busy; raise max_connections"
             raise StoreError(sentence, name="max_connections") from None
 
-    def _take(self) -> Connection[Any]:
+    def _close_rested(self, before: float) -> None:
+        # The one that has rested longest is the first, unless others take and give back meanwhile.
         with suppress(IndexError):
-            return self._idle.pop()
-        return self.connect()
-
-    def _give_back(self, connection: Connection[Any]) -> None:
-        if connection.closed or connection.info.transaction_status:
-            connection.close()
-            return
-        self._idle.append(connection)
-        if self._closed:
-            self.forget_idle()
+            while len(self._idle) > 1 and self._idle[0].rests_since < before:
+                connection = self._idle.pop(0)
+                if connection.rests_since >= before:
+                    self._idle.append(connection)
+                    return
+                connection.close()
 
 
 class _Borrower(threading.local):
     """Whether this thread has a connection."""
 
     has_one = False
-
-
-def _check_encoding(connection: Connection[Any]) -> None:
-    encoding = connection.info.parameter_status("server_encoding") or _ENCODING
-    if encoding != _ENCODING:
-        sentence = (
-            f"the database's encoding is {encoding}, which cannot hold every text; create it with ENCODING 'UTF8'"
-        )
-        raise StoreError(sentence, name="dsn")
-
-
-def is_pooled(connection: Connection[Any]) -> bool:
-    """Say whether a pooler stands in for the server: it cannot know which of the server's processes will serve."""
-    [(process,)] = connection.execute(b"SELECT pg_backend_pid()").fetchall()
-    return bool(process != connection.info.backend_pid)

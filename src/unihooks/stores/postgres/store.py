@@ -24,11 +24,20 @@ class PostgresStore(HostStore):
 
     PostgreSQL 14 and newer. `dsn` is a libpq URI or keyword string. The tables are created and brought up to date on
     first use; with `migrate=False` an old or missing schema is a `StoreError`. Any number of processes may share the
-    database; each opens up to `max_connections`, two more while it emits and one more while it runs a worker. No
-    connection keeps state on the server between transactions, so poolers in transaction mode will do.
+    database; each opens up to `max_connections`, two more while it emits and one more while it runs a worker, and gives
+    back those that rest. An emit takes `emit_deadline` seconds at the most. No connection keeps state on a pooler's
+    server between transactions, so poolers in transaction mode will do.
     """
 
-    def __init__(self, dsn: str, *, schema: str = "unihooks", migrate: bool = True, max_connections: int = 8) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "unihooks",
+        migrate: bool = True,
+        max_connections: int = 8,
+        emit_deadline: float = 10.0,
+    ) -> None:
         driver()
         planner = Planner()
         self._postgres = PostgresDatabase(
@@ -42,7 +51,7 @@ class PostgresStore(HostStore):
         names = "add_event_on_host", "add_event_on_host_once"
         statement, once = [self._postgres.schema.renamed(STATEMENTS[name].text) for name in names]
         self._host = HostInsert("postgresql", statement, once, _ELSEWHERE, explained_on_host)
-        super().__init__(self._postgres, planner)
+        super().__init__(self._postgres, planner, emit_deadline=emit_deadline)
 
     def __repr__(self) -> str:
         return f"PostgresStore(schema={self._postgres.schema.name!r})"

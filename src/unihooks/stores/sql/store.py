@@ -10,13 +10,14 @@ from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import finalize
 
-from unihooks._base.jobs import OneShot
+from unihooks._base.jobs import OneShot, Promise, given_up
 from unihooks._base.times import Clock
 from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import EmitOutcome, Store, Watcher
+from unihooks.exceptions import StoreError
 from unihooks.stores.sql import (
     claiming,
     configuration,
@@ -31,6 +32,8 @@ from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sql.transaction import Database, Submission, Transaction
 
 _SECONDS_BETWEEN_WORK = 10.0
+_LOOK_SECONDS = 2.0
+_LONGEST_DEADLINE = 600
 # The sync of what is recorded later covers these, too: a server that crashes before loses no more than what was in
 # flight or not yet recorded, and that goes out again in any case.
 _UNSYNCED = ("plan", "claim")
@@ -55,7 +58,8 @@ def _verb(kind: str, function: _Work[P, T]) -> _Verb[P, T]:
 class SQLStore(Store):
     """A store over the transactions of a database; what is left to a kind of database is how it is opened."""
 
-    def __init__(self, database: Database, planner: Planner) -> None:
+    def __init__(self, database: Database, planner: Planner, *, emit_deadline: float = 10.0) -> None:
+        self.emit_deadline = _checked_deadline(emit_deadline)
         self._use(database)
         self._planner = planner
         self._claimer = claiming.Claimer()
@@ -91,21 +95,33 @@ class SQLStore(Store):
         return self._database.submit(partial(verb, *args), synced=getattr(verb, "__name__", "") not in _UNSYNCED)
 
     def ready(self) -> None:
-        _ = self._database.store_id
+        with self._database.patience.within(self.emit_deadline):
+            _ = self._database.store_id
 
     def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
-        future: Future[list[EmitOutcome]] = Future()
-        self._database.emit(Submission(events, future))
-        return future
+        promise, now = Promise(), monotonic()
+        self._database.emit(Submission(events, promise, now, now + self.emit_deadline))
+        return promise
 
     def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
-        waiter = OneShot()
-        self._database.emit(Submission(events, waiter))
-        outcomes: list[EmitOutcome] = waiter.result()
+        waiter, now = OneShot(), monotonic()
+        ends_at = now + self.emit_deadline
+        self._database.emit(Submission(events, waiter, now, ends_at))
+        try:
+            outcomes: list[EmitOutcome] = waiter.result(ends_at)
+        except TimeoutError as error:
+            raise given_up(self.emit_deadline, waiter) from error
         return outcomes
 
     def insert_together(self, events: Sequence[NewEvent]) -> list[Event]:
-        inserted = self._database.write(lambda tx: emitting.insert_together(tx, events))
+        patience = self._database.patience
+        with patience.within(self.emit_deadline):
+            try:
+                inserted = self._database.write(lambda tx: emitting.insert_together(tx, events))
+            except StoreError as error:
+                if patience.is_over:
+                    raise given_up(self.emit_deadline) from error
+                raise
         self._database.emitted()
         return inserted
 
@@ -228,10 +244,22 @@ class SQLStore(Store):
 
     # Statistics.
 
+    def oldest_unplanned(self) -> int | None:
+        # An emit looks at this once its event is stored, and must not hang then.
+        with self._database.patience.within(_LOOK_SECONDS):
+            return self._database.ask(statistics.oldest_unplanned)
+
     webhook_health = _verb("read", statistics.webhook_health)
     webhook_hours = _verb("read", statistics.webhook_hours)
     failing_endpoints = _verb("read", statistics.failing_endpoints)
     slowest_endpoints = _verb("read", statistics.slowest_endpoints)
     list_tenants = _verb("read", statistics.list_tenants)
-    oldest_unplanned = _verb("ask", statistics.oldest_unplanned)
     statistics = _verb("read", statistics.queue)
+
+
+def _checked_deadline(emit_deadline: object) -> float:
+    if isinstance(emit_deadline, int | float) and 0 < emit_deadline <= _LONGEST_DEADLINE:
+        return emit_deadline
+    raise ValueError(
+        f"emit_deadline must be more than 0 and at most {_LONGEST_DEADLINE} seconds, not {emit_deadline!r}"
+    )

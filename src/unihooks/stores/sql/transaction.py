@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from attrs import define, field
 
-from unihooks._base.jobs import OneShot
+from unihooks._base.jobs import OneShot, Patience
 from unihooks._base.times import Clock, to_us
 from unihooks._contract.filters import Window
 from unihooks._contract.planning import NewEvent
@@ -51,10 +51,15 @@ class Call:
 
 @define(eq=False)
 class Submission:
-    """Events that were emitted in one call, and who waits for their outcomes."""
+    """Events that were emitted in one call, and who waits for their outcomes.
+
+    They were asked for at `asked_at`, and nobody waits beyond `ends_at`: times of `time.monotonic()`.
+    """
 
     events: Sequence[NewEvent]
     waiter: Future[list[EmitOutcome]] | OneShot
+    asked_at: float
+    ends_at: float
 
 
 @define
@@ -201,7 +206,7 @@ class StoreClock:
 class Database(ABC):
     """A database that runs transactions, and tells what others have changed in it.
 
-    Drivers' errors leave it as `StoreError`.
+    Drivers' errors leave it as `StoreError`. Nobody waits for it beyond this thread's `patience`.
     """
 
     time: StoreClock
@@ -209,6 +214,7 @@ class Database(ABC):
 
     def __init__(self) -> None:
         self.watchers: set[Watcher] = set()
+        self.patience = Patience()
 
     @property
     @abstractmethod

@@ -194,7 +194,10 @@ class SQLiteDatabase(Database):
             return begun(lent)
         waiter = OneShot()
         self._queue(begun, waiter, is_synced=synced)
-        done: T = waiter.result()
+        try:
+            done: T = waiter.result(self.patience.ends_at)
+        except TimeoutError as error:
+            raise StoreError(f"the database {self.path} stayed busy for too long", name="path") from error
         return done
 
     def submit(self, call: Callable[[], T], *, synced: bool) -> Future[T]:

@@ -22,7 +22,7 @@ class SQLiteStore(HostStore):
 
     The tables are created and brought up to date on first use, and the file is switched to write-ahead logging; with
     `migrate=False` an old or missing schema is a `StoreError`. Several processes may use one file. `busy_timeout` is
-    how many seconds to wait for others' locks.
+    how many seconds to wait for others' locks, `emit_deadline` how many an emit takes at the most.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class SQLiteStore(HostStore):
         *,
         migrate: bool = True,
         busy_timeout: float = 5.0,
+        emit_deadline: float = 10.0,
         _durable: bool = True,  # MemoryStore needs no disk
     ) -> None:
         planner = Planner()
@@ -47,7 +48,7 @@ class SQLiteStore(HostStore):
         elsewhere = f"the connection leads to another database than the store's; pass one to the file at {path}"
         statement, once = STATEMENTS["add_event_on_host"].text, STATEMENTS["add_event_on_host_once"].text
         self._host = HostInsert("sqlite", statement, once, elsewhere, lambda error: explained_on_host(error, path))
-        super().__init__(self._sqlite, planner)
+        super().__init__(self._sqlite, planner, emit_deadline=emit_deadline)
 
 
 def _checked_seconds(busy_timeout: object) -> float:

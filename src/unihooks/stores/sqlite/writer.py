@@ -67,6 +67,7 @@ class Writer(JobThread[_Job]):
         emitted: Callable[[], None],
     ) -> None:
         super().__init__("unihooks-sqlite-writer", lines=2)
+        self.trouble = f"the database {path} was busy"
         self._emits, self._calls = self._lines
         self._connection = connection
         # SQLite's own waiting sleeps ever longer, up to 100 ms: beside another process that writes all the
