@@ -145,3 +145,12 @@ async def test_finishing_stops_the_chores_that_run(host, maintenance_of):
     await maintenance.when_due()
     await maintenance.finish()
     assert maintenance._task.done()
+
+
+@pytest.mark.parametrize("days, is_exact", [(30, False), (7, False), (6, True)])
+async def test_what_is_kept_for_weeks_may_go_by_whole_days(store, new_dispatcher, monkeypatch, days, is_exact):
+    asked = []
+    monkeypatch.setattr(store, "prune", lambda *_, exact: asked.append(exact) or 0)
+    dispatcher = new_dispatcher(retention=timedelta(days=days))
+    await Maintenance(dispatcher.settings, offload).once()
+    assert asked == [is_exact]

@@ -16,6 +16,7 @@ from unihooks._base.times import DAY, from_us
 from unihooks.abc import AttemptRow, Capacity, DeliveryFilter, Lease, Result, Window
 from unihooks.stores import PostgresStore
 from unihooks.stores.postgres.days import _KINDS, _make_part, _name
+from unihooks.stores.sql import log
 from unihooks.stores.sql.transaction import Call
 from unihooks.testing import FakeClock
 
@@ -293,22 +294,19 @@ def test_without_a_retention_no_days_are_made(store, now, days):
 # What is hot touches few of them.
 
 
+def held_days(tx):
+    """Return the partitions of days, and those beside them, that a transaction has touched."""
+    rows = tx.value(
+        "SELECT array_agg(DISTINCT c.relname ORDER BY c.relname) FROM pg_locks AS l "
+        "JOIN pg_class AS c ON c.oid = l.relation WHERE l.pid = pg_backend_pid() AND c.relkind = 'r'"
+    )
+    return [name for name in rows or () if name.rpartition("_")[2].isdigit() or name.endswith("_others")]
+
+
 @pytest.fixture
-def locked(store, sql):
-    """Run calls in a transaction, and return the days whose partitions it has touched."""
-
-    def run(*calls):
-        def work(tx):
-            tx.pipeline(*calls)
-            rows = tx.value(
-                "SELECT array_agg(DISTINCT c.relname ORDER BY c.relname) FROM pg_locks AS l "
-                "JOIN pg_class AS c ON c.oid = l.relation WHERE l.pid = pg_backend_pid() AND c.relkind = 'r'"
-            )
-            return [name for name in rows or () if name.rpartition("_")[2].isdigit() or name.endswith("_others")]
-
-        return store._database.write(work)
-
-    return run
+def locked(store):
+    """Run a call in a transaction, and return the days whose partitions it has touched."""
+    return lambda call: store._database.write(lambda tx: (tx.pipeline(call), held_days(tx))[1])
 
 
 def test_what_workers_do_all_the_time_touches_the_queue_and_the_days_that_they_write(store, now, past, locked):
@@ -344,6 +342,38 @@ def explained(call, tx):
         text = f"EXPLAIN {tx._schema.text(call.name)}"
         cursor.execute(text, tx._parameters(call.name, call.rows, call.values))
         return "\n".join(row[0] for row in cursor.fetchall())
+
+
+def test_what_workers_look_for_touches_no_older_days(store, now, past, locked):
+    for count in range(5, 15):
+        with past(count):
+            pass
+    add_webhook(store)
+    [event] = emit(store)
+    near = {f"events_{day}" for day in ahead(now, -1)} | {"events_others"}
+    finding = Call("find_new_events", values={"after": "", "tenants": 9, "limit": 9})
+    assert set(locked(finding)) <= near
+    assert set(locked(Call("event_bodies", [("default", event.id)]))) <= near
+    plan(store)
+    [delivery] = deliveries(store)
+
+    def look_up(tx):
+        log.get_delivery(tx, "default", delivery.id)
+        return held_days(tx)
+
+    assert set(store._database.read(look_up)) <= {f"deliveries_{ahead(now)[0]}"}
+
+
+def test_an_event_of_older_days_is_planned_and_claimed_as_any_other(store, now, past, new_store):
+    with past(9):
+        add_webhook(store)
+        [event] = emit(store, make_event(store, body=b'{"n":9}'))
+    emit(store)
+    other = new_store()
+    assert plan(other).events == 2
+    claimed = claim(other)
+    assert {one.event_id: one.body for one in claimed}[event.id] == b'{"n":9}'
+    assert len(claimed) == 2
 
 
 def test_plans_stay_good_that_are_made_while_the_queue_is_short(store, now, sql):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from unihooks._base.ids import first_id
+from unihooks._base.times import DAY
 from unihooks.stores.postgres.errors import driver
 from unihooks.stores.postgres.prepared import called
 from unihooks.stores.sql.statements import TABLE, Statement, Statements
@@ -35,6 +38,11 @@ STATEMENTS = Statements(
 # A few statements name the schema as a value.
 _NAMING_SCHEMA = frozenset(name for name, statement in STATEMENTS.items() if ":schema" in statement.text)
 
+# Others ask of the last two days alone; the text, and its plan, then change each day.
+_RECENT = "{recent}"
+_OF_RECENT = frozenset(name for name, statement in STATEMENTS.items() if _RECENT in statement.text)
+_DAY_SECONDS = 86_400
+
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
@@ -50,15 +58,17 @@ class Schema:
     def __init__(self, name: str) -> None:
         self.name = name
         self.quoted = '"' + name.replace('"', '""') + '"'
-        self._texts: dict[str, str] = {}
+        self._texts: dict[tuple[str, int], str] = {}
 
     def text(self, name: str) -> str:
         """Return a named statement as the driver takes it."""
-        text = self._texts.get(name)
+        day = int(time.time()) // _DAY_SECONDS if name in _OF_RECENT else 0
+        text = self._texts.get((name, day))
         if text is None:
             statement = STATEMENTS[name]
             read = TABLE.sub(lambda found: _recordset(statement, found[1]), statement.text)
-            text = self._texts[name] = self.placed(read)
+            text = self.placed(read).replace(_RECENT, first_id("", (day - 1) * DAY))
+            self._texts[name, day] = text
         return text
 
     def placed(self, text: str) -> str:

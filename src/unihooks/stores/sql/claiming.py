@@ -10,6 +10,7 @@ from attrs import define, field
 from unihooks._base.round_robin import round_robin
 from unihooks._base.times import SECOND
 from unihooks.abc import Capacity, Claimed, Lease, Work
+from unihooks.stores.sql.deliveries import all_bodies
 from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _TENANTS_PER_CLAIM = 100
@@ -121,18 +122,20 @@ def _lease(tx: Transaction, chosen: _Chosen, lanes: list[_Lane], lease: Lease, *
     endpoints = {"endpoints": [endpoint_id for endpoint_id, _ in lanes]}
     settling = [Call("lock_lanes", values=endpoints), Call("settle_lanes", values=endpoints)] if lanes else []
     rows = chosen.rows
-    *_, bodies, versions = tx.pipeline(
+    keys = list(dict.fromkeys((row[0], row[4]) for row in rows))
+    *_, found, versions = tx.pipeline(
         *chosen.leasing(tx, lease),
         *settling,
-        Call("event_bodies", list(dict.fromkeys((row[0], row[4]) for row in rows))),
+        Call("event_bodies", keys),
         Call("config_versions", values={"tenants": list({row[0] for row in rows})}),
         commit=commit,
     )
-    return _claimed(rows, bodies.rows, dict(map(tuple, versions.rows)), lease.token)
+    return _claimed(rows, all_bodies(tx, keys, found.rows), dict(map(tuple, versions.rows)), lease.token)
 
 
-def _claimed(rows: Iterable[Row], found: Iterable[Row], config_versions: dict[str, int], token: int) -> list[Claimed]:
-    bodies = {(tenant, id_): bytes(body) for tenant, id_, body in found}
+def _claimed(
+    rows: Iterable[Row], bodies: Mapping[tuple[str, str], bytes], config_versions: dict[str, int], token: int
+) -> list[Claimed]:
     claimed = []
     for tenant, webhook_id, endpoint_id, id_, event_id, product, event_type, rendering, count, elapsed in rows:
         delivery = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type)

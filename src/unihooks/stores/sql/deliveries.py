@@ -107,5 +107,13 @@ def insert(tx: Transaction, rows: Sequence[Row]) -> set[str]:
 
 def event_bodies(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
     """Return the bodies of events, by tenant and id."""
-    rows = tx.fetch("event_bodies", list(dict.fromkeys(keys)))
-    return {(tenant, id_): bytes(body) for tenant, id_, body in rows}
+    wanted = list(dict.fromkeys(keys))
+    return all_bodies(tx, wanted, tx.fetch("event_bodies", wanted))
+
+
+def all_bodies(tx: Transaction, keys: Sequence[tuple[str, str]], found: Iterable[Row]) -> dict[tuple[str, str], bytes]:
+    """Return the bodies of events, by tenant and id; `found` is what `event_bodies` has, perhaps of late alone."""
+    bodies = {(tenant, id_): bytes(body) for tenant, id_, body in found}
+    older = [key for key in keys if key not in bodies] if len(bodies) < len(keys) else []
+    bodies.update(((tenant, id_), bytes(body)) for tenant, id_, body in tx.fetch("older_event_bodies", older))
+    return bodies

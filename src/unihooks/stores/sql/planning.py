@@ -210,6 +210,8 @@ class Planner:
     def _events(self, tx: Transaction, rows: Sequence[Row]) -> tuple[list[NewEvent], list[int]]:
         """Return the events of what was found, and the lengths of their bodies, which may be still to be read."""
         recent = [self._recent_events.take(row[0], row[1]) for row in rows]
+        # An event of an older day comes without its content, too.
+        rows = [row if row[_BARE:] and row[_BARE] is not None else row[:_BARE] for row in rows]
         bare = [
             (row[0], row[1]) for row, event in zip(rows, recent, strict=True) if event is None and len(row) == _BARE
         ]

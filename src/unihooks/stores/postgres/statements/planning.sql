@@ -1,6 +1,7 @@
 -- What is new is found by its row in new_events alone, never by an id or time that was reached: an older event may
 -- commit later. `found` are tenants in turn, a little of each of many, so that few events are locked in vain.
--- set_config hands the tenants over to the two statements that follow. Bodies of up to 8 KiB come along.
+-- set_config hands the tenants over to the two statements that follow. Bodies of up to 8 KiB come along. {recent} is the
+-- beginning of yesterday: what is older is looked up apart, so that a plan has not all the days in it.
 
 -- name: find_new_events
 WITH RECURSIVE turns (tenant) AS (
@@ -9,7 +10,7 @@ WITH RECURSIVE turns (tenant) AS (
     SELECT (SELECT n.tenant FROM unihooks.new_events AS n WHERE n.tenant > turns.tenant ORDER BY n.tenant LIMIT 1)
     FROM turns WHERE turns.tenant IS NOT NULL
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT :tenants)
-SELECT n.tenant, e.id, n.plan_cursor, n.plan_tries, CAST(n.ctid AS text), e.product, e.event_type, e.created_at,
+SELECT n.tenant, coalesce(n.event_id, n.place), n.plan_cursor, n.plan_tries, CAST(n.ctid AS text), e.product, e.event_type, e.created_at,
     octet_length(e.body), CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
 FROM (
     SELECT set_config('unihooks_planned.tenants', (SELECT CAST(json_agg(tenant) AS text) FROM found), true)
@@ -18,9 +19,10 @@ CROSS JOIN found CROSS JOIN LATERAL (
     SELECT ctid, * FROM unihooks.new_events WHERE tenant = found.tenant
     ORDER BY place LIMIT (SELECT ceil(CAST(:limit AS numeric) / count(*)) FROM found)
     FOR UPDATE SKIP LOCKED
-) AS n CROSS JOIN LATERAL (
-    SELECT * FROM unihooks.events WHERE tenant = n.tenant AND id = coalesce(n.event_id, n.place) LIMIT 1
-) AS e ORDER BY n.tenant, n.place
+) AS n LEFT JOIN LATERAL (
+    SELECT * FROM unihooks.events
+    WHERE tenant = n.tenant AND id = coalesce(n.event_id, n.place) AND id >= 'evt_{recent}' LIMIT 1
+) AS e ON true ORDER BY n.tenant, n.place
 
 -- Errors end the whole transaction, unless all events are new, untouched and free, and nobody's configuration is another by now.
 -- name: take_new_events
@@ -41,9 +43,15 @@ SELECT 1 / CAST(count(*) = :count AS integer) FROM :rows AS k
 JOIN unihooks.tenants AS t ON t.tenant = k.tenant AND t.config_version = k.config_version
 WHERE NOT EXISTS (SELECT 1 FROM unihooks.lanes AS l WHERE l.tenant = k.tenant AND l.not_before > :now)
 
--- What was found has its content with it.
 -- name: found_events
 -- rows: tenant text, id text
+SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, octet_length(e.body)
+FROM :rows AS k JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id
+
+-- name: event_bodies
+-- rows: tenant text, id text
+SELECT e.tenant, e.id, e.body FROM :rows AS k
+JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id AND e.id >= 'evt_{recent}'
 
 -- name: share_found_configuration
 SELECT pg_advisory_xact_lock_shared(key) FROM (

@@ -4,6 +4,13 @@
 -- bytes: body
 SELECT e.tenant, e.id, e.body FROM :rows AS k JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id
 
+-- Of those that `event_bodies` has not found.
+-- name: older_event_bodies
+-- rows: tenant text, id text
+-- columns: tenant, id, body
+-- bytes: body
+SELECT e.tenant, e.id, e.body FROM :rows AS k JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id
+
 -- name: add_planned_deliveries
 -- rows: tenant text, id text, event_id text, webhook_id text, endpoint_id text, product text, event_type text, rendering text
 INSERT INTO unihooks.deliveries (
