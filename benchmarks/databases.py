@@ -87,7 +87,7 @@ class Place:
         """Make the database do now what it would soon do in the background."""
         upkeep = ["PRAGMA wal_checkpoint(TRUNCATE)"]
         if self.kind == "postgresql":
-            tables = ("deliveries", "lanes", "events")
+            tables = ("deliveries", "lanes", "events", "attempts")
             upkeep = [*(f"VACUUM ANALYZE {self.prefix}{table}" for table in tables), "CHECKPOINT"]
         with closing(self._connect(autocommit=True)) as connection:
             for statement in upkeep:

@@ -102,6 +102,13 @@ def test_what_deliveries_leave_behind_is_counted_in_bytes(tmp_path, postgres_dsn
 
 @pytest.mark.slow
 @pytest.mark.postgres
+def test_what_is_old_is_removed_by_days_and_row_by_row(tmp_path, postgres_dsn):
+    rows = _run(tmp_path, "retention", dsn=postgres_dsn)
+    assert {f"time to remove {how}" for how in ("1,000 events, row by row", "2,000 events, by days")} <= set(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
 def test_the_consoles_pages_are_answered_over_much(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "console", dsn=postgres_dsn)
     assert sum("the operator's page" in row for row in rows) == 2

@@ -15,6 +15,7 @@ from unihooks import DeliveryState
 from unihooks._base.times import DAY, from_us
 from unihooks.abc import AttemptRow, Capacity, DeliveryFilter, Lease, Result, Window
 from unihooks.stores import PostgresStore
+from unihooks.stores.postgres import days as module
 from unihooks.stores.postgres.days import _KINDS, _make_part, _name
 from unihooks.stores.sql import log
 from unihooks.stores.sql.transaction import Call
@@ -169,6 +170,15 @@ def test_a_user_who_may_make_no_tables_is_told_once_and_goes_on_without(store, n
         worker.prune(0, 100)
     assert worker.prune(now - DAY, 100, exact=False) == 1
     assert [one for one in caplog.messages if "CREATE on the schema" in one] == [caplog.messages[0]]
+
+
+def test_a_table_that_would_take_long_to_be_read_is_left_alone(store, now, sql, days, caplog):
+    sql(f"DROP TABLE unihooks.events_{ahead(now)[-1]}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_READ_AT_MOST", "SET LOCAL statement_timeout = '1ms'; SELECT pg_sleep(1)")
+        store.prune(0, 100, exact=False)
+    assert days("events") == ahead(now)[:-1]
+    assert "names end in _others" in caplog.text
 
 
 # Dropping.

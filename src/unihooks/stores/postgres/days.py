@@ -28,11 +28,14 @@ _KINDS = {
     "deliveries": ("deliveries_ended", "id", "dlv_"),
     "attempts": ("attempts", "delivery_id", "dlv_"),
 }
-_BUSY, _FORBIDDEN = "55P03", "42501"
-_FORBIDDEN_SENTENCE = (
-    "the log is not kept by days, and old rows are deleted one by one: this user may not create tables, or does not "
-    "own those of unihooks; let the worker connect as their owner, with CREATE on the schema"
-)
+# While a day is attached, the table of what belongs to no day is read as a whole, and nobody else can use it.
+_READ_AT_MOST = "SET LOCAL statement_timeout = '500ms'"
+_BUSY = "55P03"
+_SENTENCES = {
+    "42501": "this user may not create tables, or does not own those of unihooks; let the worker connect as their "
+    "owner, with CREATE on the schema",
+    "57014": "too much is in the tables whose names end in _others; prune it, and let VACUUM FULL make them small",
+}
 _logger = logging.getLogger("unihooks.store")
 
 
@@ -44,7 +47,7 @@ class Days:
         self._gate = threading.Lock()
         self._next_look = 0.0
         self._rows_until = 0
-        self._is_forbidden = False
+        self._is_prevented = False
 
     def prune(self, older_than: int, *, exact: bool) -> tuple[int, int]:
         """Make the next days and drop old ones; return how many events went, and until when rows are to be deleted.
@@ -59,7 +62,7 @@ class Days:
                 removed, self._rows_until = self._turn(older_than, exact=exact)
             finally:
                 self._gate.release()
-        return removed, older_than if exact or self._is_forbidden else min(self._rows_until, older_than)
+        return removed, older_than if exact or self._is_prevented else min(self._rows_until, older_than)
 
     def make(self) -> None:
         """Make the next days, as far as this user may and nobody holds the tables for long."""
@@ -69,7 +72,7 @@ class Days:
             for kind, day in wanted:
                 if _name(day) not in there or kind not in there[_name(day)]:
                     self._write(partial(_make, kind=kind, day=day))
-            self._is_forbidden = False
+            self._is_prevented = False
 
     def _turn(self, older_than: int, *, exact: bool) -> tuple[int, int]:
         self.make()
@@ -90,15 +93,16 @@ class Days:
 
     @contextmanager
     def _trying(self) -> Iterator[None]:
-        """Leave for another time what is busy; say what is missing where it is a right."""
+        """Leave for another time what is busy; say once what prevents days otherwise."""
         try:
             yield
         except StoreError as error:
             state = getattr(error.__cause__, "sqlstate", None)
-            if state == _FORBIDDEN:
-                if not self._is_forbidden:
-                    _logger.warning("%s (%s)", _FORBIDDEN_SENTENCE, error.__cause__)
-                self._is_forbidden = True
+            if state in _SENTENCES:
+                if not self._is_prevented:
+                    sentence = "the log is not kept by days, and old rows are deleted one by one: %s (%s)"
+                    _logger.warning(sentence, _SENTENCES[state], error.__cause__)
+                self._is_prevented = True
             elif state != _BUSY:
                 raise
 
@@ -128,6 +132,7 @@ def _alone(tx: PostgresTransaction) -> bool:
 
 def _make(tx: PostgresTransaction, *, kind: str, day: int) -> None:
     if _alone(tx) and kind not in _there(tx).get(_name(day), ()):
+        tx.execute(_READ_AT_MOST)
         _make_part(tx, kind, day)
 
 
