@@ -301,6 +301,28 @@ def test_without_a_retention_no_days_are_made(store, now, days):
     assert days("events") == before
 
 
+def test_the_verbs_of_the_log_reach_every_day(store, now, past):
+    add_webhook(store, endpoints=2)
+    with past(3):
+        [event] = emit(store)
+        plan(store)
+        sent, kept = claim(store)
+        deliver(store, sent)
+        store.record([result(kept, DeliveryState.PENDING, retry_in_us=5)])
+    replay = store.replay("default", sent.id)
+    assert {one.id for one in deliveries(store, event_id=event.id)} == {sent.id, kept.id, replay.id}
+    assert store.cancel("default", kept.id, "by hand").state is DeliveryState.CANCELLED
+    assert store.erase("default", event_ids=[event.id], limit=9) == (1, None)
+    assert {one.id: one.state for one in deliveries(store)} == {
+        sent.id: "delivered",
+        kept.id: "cancelled",
+        replay.id: "cancelled",
+    }
+    assert {one.request_headers for id_ in (sent.id, kept.id) for one in attempts(store, id_)} == {()}
+    assert prune(store, now) == 1
+    assert deliveries(store) == []
+
+
 # What is hot touches few of them.
 
 

@@ -48,6 +48,7 @@ class Days:
         self._next_look = 0.0
         self._rows_until = 0
         self._is_prevented = False
+        self._told: set[str] = set()
 
     def prune(self, older_than: int, *, exact: bool) -> tuple[int, int]:
         """Make the next days and drop old ones; return how many events went, and until when rows are to be deleted.
@@ -99,10 +100,11 @@ class Days:
         except StoreError as error:
             state = getattr(error.__cause__, "sqlstate", None)
             if state in _SENTENCES:
-                if not self._is_prevented:
+                self._is_prevented = True
+                if state not in self._told:
+                    self._told.add(state)
                     sentence = "the log is not kept by days, and old rows are deleted one by one: %s (%s)"
                     _logger.warning(sentence, _SENTENCES[state], error.__cause__)
-                self._is_prevented = True
             elif state != _BUSY:
                 raise
 
