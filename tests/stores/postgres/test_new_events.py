@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from postgres_scene import add_webhook, emit, make_event, plan
+from waiting import wait_for
 
 from unihooks.stores.postgres.database import _BY_INDEX, PostgresDatabase, _setting
 from unihooks.stores.postgres.transaction import PostgresTransaction
@@ -16,6 +18,7 @@ from unihooks.stores.sql import planning
 pytestmark = pytest.mark.postgres
 
 _CHANGES = re.compile(r"(DELETE FROM|UPDATE) \S+\.new_events")
+_WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'unihooks'"
 _VERSIONS = 'SELECT id, ctid::text, xmin::text, xmax::text FROM "{}".events ORDER BY id'
 
 
@@ -138,3 +141,18 @@ def test_plans_that_are_made_for_an_empty_queue_look_at_no_more_of_a_long_one(st
         plans = [str(connection.execute(f"EXPLAIN EXECUTE {call}").fetchall()) for call in calls]
     assert len(plans) == 3
     assert all("Tid Scan on new_events" in plan for plan in plans)
+
+
+def test_an_event_that_goes_to_the_end_of_the_queue_while_it_is_erased_is_planned_no_further(
+    store, admin, schema, queue, postgres_dsn
+):
+    add_webhook(store)
+    [event] = emit(store)
+    with psycopg.connect(postgres_dsn) as planner, ThreadPoolExecutor(1) as pool:
+        planner.execute(f'UPDATE "{schema}".new_events SET place = %s, event_id = place', [f"{event.id}~"])
+        erasing = pool.submit(store.erase, event.tenant, event_ids=[event.id], limit=10)
+        wait_for(lambda: admin.execute(_WAITING).fetchone())
+        planner.commit()
+        assert erasing.result(timeout=20) == (1, None)
+    assert queue() == []
+    assert plan(store).deliveries == 0
