@@ -122,8 +122,8 @@ def test_postgres_inserts_rows_with_the_types_of_their_table():
 
 
 def test_rows_are_a_table_in_the_words_of_each():
-    assert "FROM :rows AS k JOIN" in POSTGRES["event_bodies"].text
-    in_postgres = "FROM json_to_recordset(CAST(%(rows)s AS json)) AS k (tenant text, id text) JOIN"
+    assert "FROM :rows AS k\nJOIN" in POSTGRES["event_bodies"].text
+    in_postgres = "FROM json_to_recordset(CAST(%(rows)s AS json)) AS k (tenant text, id text)\nJOIN"
     assert in_postgres in Schema("unihooks").text("event_bodies")
     in_sqlite = _compiled("event_bodies", is_utf8=False)
     assert in_sqlite.before == "WITH k (tenant, id) AS ("
