@@ -8,7 +8,7 @@ import multiprocessing
 import ssl
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
@@ -45,12 +45,14 @@ class Address:
 class Report:
     """What has arrived since the last report: counts, and when (by the system's monotonic clock) each id arrived first.
 
-    `wrong` counts bodies that are not the expected one, or, with a secret, invalid signatures.
+    `wrong` counts bodies that are not the expected one, or, with a secret, invalid signatures. `senders` counts by path
+    and user agent the second half of the requests.
     """
 
     count: int
     wrong: int
     paths: dict[str, int]
+    senders: dict[str, Counter[str]]
     arrivals: dict[str, float] = field(repr=False)
 
 
@@ -193,14 +195,18 @@ def _obey(pipe: Connection, arrived: list[Arrival], loop: asyncio.AbstractEventL
 def _report(requests: list[Arrival], body: bytes, secret: str | None) -> Report:
     wrong = 0
     paths: Counter[str] = Counter()
+    senders: defaultdict[str, Counter[str]] = defaultdict(Counter)
     arrivals: dict[str, float] = {}
-    for at, head, came in requests:
+    for number, (at, head, came) in enumerate(requests):
         first, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        paths[first.split(" ")[1]] += 1
+        path = first.split(" ")[1]
+        paths[path] += 1
+        if 2 * number >= len(requests):
+            senders[path][headers.get("user-agent", "")] += 1
         wrong += not _is_right(headers, came, body, secret)
         arrivals.setdefault(headers.get("webhook-id", ""), at)
-    return Report(len(requests), wrong, dict(paths), arrivals)
+    return Report(len(requests), wrong, dict(paths), dict(senders), arrivals)
 
 
 def _is_right(headers: dict[str, str], came: bytes, body: bytes, secret: str | None) -> bool:

@@ -29,7 +29,9 @@ class Task:
     """What a sender has to do: `count` deliveries after `warm` others, or `seconds` at each of `rates` per second.
 
     `mode` is what the receiver does with a connection: it may `keep` it, close it and `resume` its session on the
-    next one, or close it and give no ticket (`fresh`). `source` is where another version of the library is.
+    next one, or close it and give no ticket (`fresh`). `source` is where another version of the library is. `away`
+    is how the last of several workers reaches the database; where they are to be `settled`, each knows of all others
+    before anything is measured.
     """
 
     address: Address
@@ -48,6 +50,8 @@ class Task:
     store: str = ""
     processes: int = 1
     ill: int = 0
+    away: str = ""
+    settled: bool = True
     source: str = ""
 
     @property

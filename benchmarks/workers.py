@@ -1,7 +1,8 @@
-"""Measure how deliveries per second grow with worker processes on PostgreSQL."""
+"""Measure what more worker processes bring and cost on PostgreSQL: at light load, under much load, and far away."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -9,17 +10,38 @@ from statistics import median
 from typing import Any
 
 from attrs import evolve, frozen
-from databases import cpu_of, server_cpu, visit
+from databases import server_cpu, visit
 from deliveries import NAMES, middle
 from durable import dispatching, log, opened
-from receiver import Receiver, wait_for
-from tables import Row, Table, say
+from far import far
+from latency import beats
+from light_senders import emit_one
+from receiver import Receiver, Report, wait_for
+from tables import Row, Table, percentile, say
 from tasks import IN_FLIGHT, SECRET, Running, Task, run
+from usage import cpu_of
 
 from unihooks import Dispatcher, Worker
+from unihooks._message import requests
 
-PROCESSES = (1, 2, 4)
+SATURATED = (1, 2, 4, 8)
+LIGHT = (1, 4, 16)
+LIGHT_RATE = 100.0
+AWAY_SECONDS = 0.05
+_WHERE = NAMES["postgresql"]
 _BATCH = 500
+# What several workers may cost beside one, by their number, and how much longer events may take.
+_LIGHT_LIMITS = {4: 1.2, 16: 1.5}
+_LIGHT_WAITS_LIMIT = 2.0
+_MORE_LIMIT = 1.0
+_FAR_LIMIT = 0.95
+_SHARED = 4
+_SHARED_LIMIT = 0.9
+# Shares are divided once work has been waiting for a second.
+_SETTLE_SECONDS = 0.3
+
+Figures = dict[str, Any]
+Runs = dict[Any, list[Figures]]
 
 
 @frozen(kw_only=True)
@@ -29,58 +51,175 @@ class Size:
     rounds: int = 3
     warm: int = 4_000
     events: int = 12_000
+    light: float = 10.0
+    settled: bool = True
 
 
-SMALL = Size(rounds=1, warm=100, events=400)
+SMALL = Size(rounds=1, warm=100, events=400, light=1.0, settled=False)
 
 
 def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
     """Fill the table; SQLite is left out, since it has one writer at a time."""
     if "postgresql" not in kinds:
         return
-    runs: dict[int, list[dict[str, float]]] = {processes: [] for processes in PROCESSES}
-    with Receiver() as receiver:
+    with Receiver() as receiver, far(dsn, AWAY_SECONDS) as away:
         task = Task(address=receiver.address, kind="postgresql", dsn=dsn, endpoints=50, uvloop=True)
+        task = evolve(task, settled=size.settled)
+        _light(table, receiver, evolve(task, rates=(LIGHT_RATE,), seconds=size.light), size.rounds)
         task = evolve(task, warm=size.warm, count=size.events)
-        for _ in range(size.rounds):
-            for processes in PROCESSES:
-                figures = run(with_workers, evolve(task, processes=processes), receiver.count)
-                report = receiver.report(task.body, SECRET)
-                counts = {report.count, figures["delivered"], figures["attempts"], figures["events"]}
-                good = counts == {size.warm + size.events} and report.wrong == 0
-                table.check(f"{processes} processes: {report.count}, wrong {report.wrong}; {figures}", good=good)
-                say(f"{processes} processes: {figures['rate']:,.0f}/s")
-                runs[processes].append(figures)
-    for processes in PROCESSES:
-        _show(table, processes, runs)
+        _saturated(table, receiver, task, size.rounds)
+        _near_and_far(table, receiver, task, away, size.rounds)
 
 
-def _show(table: Table, processes: int, runs: dict[int, list[dict[str, float]]]) -> None:
+# At light load.
+
+
+def _light(table: Table, receiver: Receiver, task: Task, rounds: int) -> None:
+    runs: Runs = {processes: [] for processes in LIGHT}
+    for _ in range(rounds):
+        for processes in LIGHT:
+            figures = run(at_light_load, evolve(task, processes=processes), receiver.count)
+            report = receiver.report(task.body, SECRET)
+            good = report.wrong == 0 and report.count == figures["events"] == figures["delivered"]
+            table.check(f"{processes} processes: {report.count}, wrong {report.wrong}; {figures['events']}", good=good)
+            waits = [(report.arrivals.get(id_, 0.0) - at) * 1e3 for id_, at in figures.pop("began").items()]
+            runs[processes].append({**figures, "p99": percentile(waits, 0.99)})
+            last = runs[processes][-1]
+            say(f"{processes} processes at {LIGHT_RATE:.0f}/s: {last['cpu']:,.0f} us, p99 {last['p99']:.0f} ms")
+    for processes in LIGHT:
+        for name, what, unit in (("cpu", "CPU of all workers for a delivery", "us"), ("p99", "emit to receipt", "ms")):
+            table.add(_light_row(runs, processes, name, what, unit))
+
+
+def _light_row(runs: Runs, processes: int, name: str, what: str, unit: str) -> Row:
     mine, single = runs[processes], runs[1]
-    ratios = [one["rate"] / other["rate"] for one, other in zip(mine, single, strict=True)]
+    limits = _LIGHT_LIMITS if name == "cpu" else dict.fromkeys(_LIGHT_LIMITS, _LIGHT_WAITS_LIMIT)
+    return Row(
+        what=f"{what} at {LIGHT_RATE:.0f}/s, {_count(processes)}",
+        where=_WHERE,
+        value=middle(mine, name),
+        reference=middle(single, name),
+        ratio=median([one[name] / other[name] for one, other in zip(mine, single, strict=True)]),
+        unit=unit,
+        limit=limits.get(processes),
+        runs=[one[name] for one in mine],
+        db=middle(mine, "db") if name == "cpu" else None,
+        note="99 of 100 within" if name == "p99" else "",
+    )
+
+
+def at_light_load(task: Task, count: Any) -> Figures:
+    """Emit at a steady pace beside worker processes; return what they took, and when each event began."""
+    with opened(task) as (dispatcher, one), ExitStack() as stack:
+        workers = _start(stack, dispatcher, [evolve(task, store=one.name)] * task.processes, count)
+        emitted = {emit_one(dispatcher, task, number): 0.0 for number in range(task.endpoints)}
+        wait_for(count, len(emitted))
+        time.sleep(_SETTLE_SECONDS)
+        began: dict[str, float] = {}
+        database, used = server_cpu(task.dsn), sum(cpu_of(worker.pid) for worker in workers)
+        for number in beats(task.rates[0], task.seconds):
+            at = time.monotonic()
+            began[emit_one(dispatcher, task, number)] = at
+        wait_for(count, len(emitted) + len(began))
+        time.sleep(_SETTLE_SECONDS)
+        cpu, db = sum(cpu_of(worker.pid) for worker in workers) - used, server_cpu(task.dsn) - database
+        _stop(workers)
+        return {"cpu": cpu / len(began) * 1e6, "db": db / len(began) * 1e6, "began": began, **log(one)}
+
+
+# Under as much load as they can take.
+
+
+def _saturated(table: Table, receiver: Receiver, task: Task, rounds: int) -> None:
+    runs: Runs = {processes: [] for processes in SATURATED}
+    for _ in range(rounds):
+        for processes in SATURATED:
+            runs[processes].append(_measured(table, receiver, evolve(task, processes=processes), _count(processes)))
+    for processes in SATURATED:
+        _show(table, runs, processes)
+    shares = [one["share"] for one in runs[_SHARED]]
     table.add(
         Row(
-            what=f"deliveries per second, {processes} worker process{'es' if processes > 1 else ''}",
-            where=NAMES["postgresql"],
-            value=middle(mine, "rate"),
-            reference=middle(single, "rate"),
-            ratio=median(ratios),
-            unit="/s",
-            cpu=middle(mine, "cpu"),
-            db=middle(mine, "db"),
-            runs=[one["rate"] for one in mine],
-            note="receiver, workers and database share the machine",
+            what=f"requests to an endpoint that come from its main one of {_count(_SHARED)}, under load",
+            where=_WHERE,
+            value=median(shares),
+            unit="",
+            limit=_SHARED_LIMIT,
+            at_least=True,
+            runs=shares,
+            note="at the receiver, of the second half of the requests: others need no connection to it",
         )
     )
 
 
-def with_workers(task: Task, count: Any) -> dict[str, float]:
+def _measured(table: Table, receiver: Receiver, task: Task, what: str) -> Figures:
+    figures: Figures = run(with_workers, task, receiver.count)
+    report = receiver.report(task.body, SECRET)
+    counts = {report.count, figures["delivered"], figures["attempts"], figures["events"]}
+    good = counts == {task.warm + task.count} and report.wrong == 0
+    table.check(f"{what}: {report.count}, wrong {report.wrong}; {figures}", good=good)
+    figures["share"] = _main_share(report)
+    say(f"{what}: {figures['rate']:,.0f}/s, main share {figures['share']:.2f}")
+    return figures
+
+
+def _main_share(report: Report) -> float:
+    """Return which share of the requests to each endpoint comes from the worker that sends it most."""
+    return sum(max(one.values()) for one in report.senders.values()) / sum(
+        sum(one.values()) for one in report.senders.values()
+    )
+
+
+def _show(table: Table, runs: Runs, processes: int) -> None:
+    mine, single = runs[processes], runs[1]
+    fewer = runs.get(processes // 2, single) if processes == SATURATED[-1] else None
+    ratios = [one["rate"] / other["rate"] for one, other in zip(mine, fewer or single, strict=True)]
+    table.add(
+        Row(
+            what=f"deliveries per second, {_count(processes)}",
+            where=_WHERE,
+            value=middle(mine, "rate"),
+            reference=middle(fewer or single, "rate"),
+            ratio=median(ratios),
+            unit="/s",
+            limit=_MORE_LIMIT if fewer else None,
+            at_least=True,
+            cpu=middle(mine, "cpu"),
+            db=middle(mine, "db"),
+            runs=[one["rate"] for one in mine],
+            note=f"receiver, workers and database share the machine{f'; beside {processes // 2}' if fewer else ''}",
+        )
+    )
+
+
+def _near_and_far(table: Table, receiver: Receiver, task: Task, away: str, rounds: int) -> None:
+    alone, both = [], []
+    for _ in range(rounds):
+        alone.append(_measured(table, receiver, task, "a near worker"))
+        both.append(_measured(table, receiver, evolve(task, away=away, processes=2), "a near and a far worker"))
+    table.add(
+        Row(
+            what=f"deliveries per second, a worker near the database and one {AWAY_SECONDS * 1e3:.0f} ms away",
+            where=_WHERE,
+            value=middle(both, "rate"),
+            reference=middle(alone, "rate"),
+            ratio=median(two["rate"] / one["rate"] for one, two in zip(alone, both, strict=True)),
+            unit="/s",
+            limit=_FAR_LIMIT,
+            at_least=True,
+            runs=[one["rate"] for one in both],
+            note="beside the near one alone",
+        )
+    )
+
+
+def with_workers(task: Task, count: Any) -> Figures:
     """Emit, and let worker processes deliver; measure once each of them has its connections."""
     with opened(task) as (dispatcher, one), ExitStack() as stack:
-        visitor = evolve(task, store=one.name)
-        workers = [stack.enter_context(Running(deliver, visitor, count)) for _ in range(task.processes)]
-        while len(dispatcher.stats().workers) < task.processes:
-            time.sleep(0.05)
+        visitors = [evolve(task, store=one.name)] * task.processes
+        if task.away:
+            visitors[-1] = evolve(visitors[-1], dsn=task.away)
+        workers = _start(stack, dispatcher, visitors, count)
         _emit(dispatcher, task, task.warm)
         wait_for(count, task.warm)
         database, used = server_cpu(task.dsn), sum(cpu_of(worker.pid) for worker in workers)
@@ -90,11 +229,26 @@ def with_workers(task: Task, count: Any) -> dict[str, float]:
         seconds = time.perf_counter() - began
         cpu = sum(cpu_of(worker.pid) for worker in workers) - used
         per = {"cpu": cpu / task.count * 1e6, "db": (server_cpu(task.dsn) - database) / task.count * 1e6}
-        for worker in workers:
-            worker.stop()
-        for worker in workers:
-            worker.result()
+        _stop(workers)
         return {"rate": task.count / seconds, **per, **log(one)}
+
+
+def _start(stack: ExitStack, dispatcher: Dispatcher, tasks: Sequence[Task], count: Any) -> list[Running]:
+    """Start worker processes, and wait until each has sent a heartbeat that tells it of all others."""
+    workers = [stack.enter_context(Running(deliver, task, count)) for task in tasks]
+    while len(dispatcher.stats().workers) < len(tasks):
+        time.sleep(0.05)
+    last = max(one.seen_at for one in dispatcher.stats().workers)
+    while tasks[0].settled and len(tasks) > 1 and min(one.seen_at for one in dispatcher.stats().workers) <= last:
+        time.sleep(0.25)
+    return workers
+
+
+def _stop(workers: Sequence[Running]) -> None:
+    for worker in workers:
+        worker.stop()
+    for worker in workers:
+        worker.result()
 
 
 def _emit(dispatcher: Dispatcher, task: Task, events: int) -> None:
@@ -105,5 +259,11 @@ def _emit(dispatcher: Dispatcher, task: Task, events: int) -> None:
 
 def deliver(task: Task, count: Any) -> None:
     """Run a worker until SIGTERM, with as many requests in flight as in the other rows."""
+    # The receiver tells workers apart by this.
+    requests.USER_AGENT = f"worker-{os.getpid()}"
     with dispatching(task, visit(task.kind, task.dsn, task.store)) as dispatcher:
         Worker(dispatcher, concurrency=IN_FLIGHT, per_endpoint=IN_FLIGHT).run()
+
+
+def _count(processes: int) -> str:
+    return f"{processes} worker process{'es' if processes > 1 else ''}"

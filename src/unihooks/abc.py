@@ -19,6 +19,7 @@ from unihooks._contract.delivery_log import DeliveryLog
 from unihooks._contract.event_queue import EmitOutcome, EventQueue, Watcher
 from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
 from unihooks._contract.leasing import (
+    ALONE,
     ENDPOINT_REMOVED,
     ERASED,
     FAILING_LIMIT_US,
@@ -33,6 +34,7 @@ from unihooks._contract.leasing import (
     Planned,
     Recorded,
     Result,
+    Share,
     Work,
     WorkerSeen,
 )
@@ -43,6 +45,7 @@ from unihooks._message.requests import Destination
 from unihooks._model.log import Emission, Event
 
 __all__ = [
+    "ALONE",
     "ENDPOINT_REMOVED",
     "ERASED",
     "FAILING_LIMIT_US",
@@ -69,6 +72,7 @@ __all__ = [
     "Recorded",
     "Rendering",
     "Result",
+    "Share",
     "Statistics",
     "Stats",
     "Store",

@@ -224,7 +224,7 @@ def test_what_this_process_emits_is_planned_without_a_look_first(host, monkeypat
     with host.dispatcher.running():
         assert until(lambda: host.dispatcher.settings.store._database.watchers)
         nothing = Work(new_events=False, next_due=None)
-        monkeypatch.setattr(type(host.dispatcher.settings.store), "work", lambda _self: nothing)
+        monkeypatch.setattr(type(host.dispatcher.settings.store), "work", lambda _self, *_, **__: nothing)
         host.emit()
         host.receiver.wait_for(1)
 
@@ -233,7 +233,9 @@ def test_who_emits_without_end_does_not_keep_what_is_due_from_being_looked_for(h
     looked = threading.Event()
     planned = threading.Semaphore(0)
     whole, plan = type(host.dispatcher.settings.store).work, type(host.dispatcher.settings.store).plan
-    monkeypatch.setattr(type(host.dispatcher.settings.store), "work", lambda self: (looked.set(), whole(self))[1])
+    monkeypatch.setattr(
+        type(host.dispatcher.settings.store), "work", lambda self, *a, **k: (looked.set(), whole(self, *a, **k))[1]
+    )
 
     def plan_and_be_told_again(self, *args):
         done = plan(self, *args)

@@ -7,6 +7,7 @@ import pytest
 
 from unihooks import DeliveryState
 from unihooks._delivery.maintenance import Maintenance
+from unihooks.abc import ALONE
 from unihooks.exceptions import StoreError
 
 
@@ -30,18 +31,52 @@ async def done(maintenance):
         await asyncio.wait([maintenance._task])
 
 
-async def test_the_first_chores_are_due_at_once_and_the_next_after_30_s(host, maintenance_of):
-    maintenance = maintenance_of(host.dispatcher)
+async def test_the_first_heartbeat_is_due_at_once_and_the_next_when_the_store_wants_it(host, maintenance_of):
+    maintenance, seconds = maintenance_of(host.dispatcher), host.dispatcher.settings.store.heartbeat_seconds()
+    assert seconds <= 30
     assert maintenance.is_due()
     await maintenance.when_due()
     assert not maintenance.is_due()
     await done(maintenance)
     assert not maintenance.is_due()
-    host.clock.advance(29.9)
+    host.clock.advance(seconds - 0.1)
     assert not maintenance.is_due()
     host.clock.advance(0.1)
     assert maintenance.is_due()
     await maintenance.finish()
+
+
+async def test_chores_are_done_at_once_and_every_30_s_however_often_hearts_beat(host, maintenance_of, monkeypatch):
+    store, times = host.dispatcher.settings.store, []
+    expire = store.expire_held
+    monkeypatch.setattr(type(store), "heartbeat_seconds", lambda _: 10.0)
+    monkeypatch.setattr(store, "expire_held", lambda *args: (times.append(store.now()), expire(*args))[1])
+    maintenance = maintenance_of(host.dispatcher)
+    for _ in range(7):
+        assert maintenance.is_due()
+        await maintenance.when_due()
+        await done(maintenance)
+        host.clock.advance(10)
+    assert [at - times[0] for at in times] == [0, 30_000_000, 60_000_000]
+    await maintenance.finish()
+
+
+async def test_a_worker_learns_its_share_by_its_heartbeats(new_dispatcher, maintenance_of, request):
+    host = new_dispatcher()
+    workers = [maintenance_of(host) for _ in range(3)]
+    for worker in [*workers, *workers]:
+        worker.start()
+        await worker.when_due()
+        await done(worker)
+    if "postgres" in request.node.name:
+        ranks = [worker.worker_id for worker in sorted(workers, key=lambda worker: worker.share.rank)]
+        assert ranks == sorted(ranks)
+        assert {worker.share.of for worker in workers} == {3}
+    else:
+        # One process writes at a time, so nothing is divided.
+        assert {worker.share for worker in workers} == {ALONE}
+    for worker in workers:
+        await worker.finish()
 
 
 async def test_a_clock_that_was_put_back_does_not_put_the_chores_off(new_dispatcher):

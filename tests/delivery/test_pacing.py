@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unihooks._delivery.pacing import LONGEST, ClaimBackoff, Looks
+from unihooks._delivery.pacing import LONGEST, Backlog, ClaimBackoff, Looks
+from unihooks.abc import ALONE, Share
 
 
 def next_claim(backoff: ClaimBackoff, now: float) -> float:
@@ -64,3 +65,21 @@ def test_what_is_expected_does_not_put_off_a_look_that_is_nearer():
     looks.looked(5.0, (0.01, 0.08))
     looks.expect(5.008, (0.01, 0.08))
     assert looks.is_due(5.011)
+
+
+def test_a_worker_keeps_to_its_share_once_work_has_been_waiting_for_a_second_and_until_none_has_been():
+    backlog, own = Backlog(), Share(1, 4)
+    for now, is_waiting, share in (
+        (0.0, True, ALONE),
+        (0.9, True, ALONE),
+        (0.95, False, ALONE),
+        (1.2, True, ALONE),
+        (2.1, True, ALONE),
+        (2.3, True, own),
+        (2.4, False, own),
+        (3.0, True, own),
+        (3.1, False, own),
+        (4.2, False, ALONE),
+    ):
+        backlog.note(now, is_waiting=is_waiting)
+        assert backlog.share(own) == share, now

@@ -82,7 +82,7 @@ class Load:
 
     def is_listening(self):
         """Say whether the worker is told of what others emit."""
-        return self._store._postgres._unchecked().signals._listening
+        return self._store._postgres._unchecked().signals.is_listening
 
     def is_waiting(self):
         """Say whether an emit has met a server that cannot be reached."""

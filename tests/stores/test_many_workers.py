@@ -85,6 +85,9 @@ def requests_to(receiver, path):
 
 @pytest.mark.slow
 def test_change_reaches_every_worker_process_within_a_second(open_dispatcher, receiver, start_worker):
+    # So slow that one worker cannot have as many requests under way as are wanted.
+    for path in ("/old", "/new"):
+        receiver.on(path).always(Answer(204, delay=0.5))
     dispatcher = open_dispatcher()
     webhook = subscribe(dispatcher, receiver.url_for("/old"))
     for _ in range(PROCESSES):
@@ -129,7 +132,8 @@ def not_sent(dispatcher, receiver, count):
 
 @pytest.mark.slow
 def test_worker_processes_share_the_work_and_each_delivery_is_made_once(open_dispatcher, receiver, start_worker):
-    receiver.on("/crm").always(Answer(204, delay=0.01))
+    # One worker alone would take a while.
+    receiver.on("/crm").always(Answer(204, delay=0.3))
     dispatcher = open_dispatcher()
     subscribe(dispatcher, receiver.url_for("/crm"), receiver.url_for("/crm?two"))
     for _ in range(PROCESSES):

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from unihooks._base.jobs import given_up
-from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
+from unihooks._contract.leasing import ALONE, Capacity, Claimed, Lease, Planned, Recorded, Result, Share, Work
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
 
@@ -95,19 +95,31 @@ class EventQueue(ABC):
         """Let workers look for work soon, those of this process only if `here`. Never waits."""
 
     @abstractmethod
-    def work(self) -> Work:
-        """Return whether there are new events, and when an open lane is next due."""
+    def work(self, share: Share = ALONE, *, patient: bool = False) -> Work:
+        """Return whether there are new events, and when an open lane is next due.
+
+        Lanes of others are due half a second later. With `patient`, new events are left out for a moment where the
+        worker of another process is told of them.
+        """
 
     def peek(self) -> Work | None:
         """Return what `work` does where that takes microseconds and waits for nobody, None where it would not."""
         return None
 
     @abstractmethod
-    def plan(self, lease: Lease, capacity: Capacity, limit: int, most_per_event: int = MOST_PER_EVENT) -> Planned:
+    def plan(
+        self,
+        lease: Lease,
+        capacity: Capacity,
+        limit: int,
+        most_per_event: int = MOST_PER_EVENT,
+        share: Share = ALONE,
+    ) -> Planned:
         """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
 
         Events are claimed first, then the tenants' configuration are read, then `plan_event` decides.
-        Deliveries for lanes that are open and have room are leased to the caller; the others are due now. An
+        Deliveries for lanes that are open and have room are leased to the caller, unless others have something to do
+        in a lane that is not of its share; what is not leased is due now. An
         event is planned once, whoever else plans; one of large fan-out takes several calls, and after each it goes to
         the end of the queue. A call is bounded in deliveries and in time. An event whose planning fails is tried again
         later, and set aside with the reason after five tries. Of an event that leads to more deliveries than
@@ -115,10 +127,11 @@ class EventQueue(ABC):
         """
 
     @abstractmethod
-    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+    def claim(self, lease: Lease, capacity: Capacity, share: Share = ALONE) -> list[Claimed]:
         """Lease due deliveries of open lanes with capacity, the longest due lanes first, tenants in turn.
 
-        A delivery whose lease ended is due again, whoever holds it.
+        Lanes of the share come first; those of others only where they have been due for longer than half a second. A
+        delivery whose lease ended is due again, whoever holds it.
         """
 
     @abstractmethod
@@ -137,8 +150,12 @@ class EventQueue(ABC):
         """Give leased deliveries back, due now, where the token still holds them."""
 
     @abstractmethod
-    def heartbeat(self, worker_id: str, *, gone: bool = False) -> None:
-        """Note that this worker lives, or that it has ended."""
+    def heartbeat(self, worker_id: str, *, gone: bool = False) -> Share:
+        """Note that this worker lives, or that it has ended; return its share among those that are alive."""
+
+    def heartbeat_seconds(self) -> float:
+        """Return the time between two heartbeats of a worker."""
+        return 30.0
 
     @abstractmethod
     def expire_held(self, older_than: int, limit: int) -> int:
@@ -159,3 +176,10 @@ class EventQueue(ABC):
 
         The events stay. A key that is forgotten makes a new event.
         """
+
+    def fold_hours(self, older_than: int, limit: int) -> int:  # noqa: ARG002 - few stores count in parts
+        """Put together what several workers have counted apart, up to `limit` rows of hours that ended before a time.
+
+        Return how many rows there were.
+        """
+        return 0

@@ -7,8 +7,9 @@ one by one are not frozen: attrs would take three times as long to make them.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from hashlib import blake2b
 from zlib import crc32
 
 from attrs import Factory, define, frozen
@@ -25,8 +26,12 @@ FAILING_LIMIT_US = 5 * DAY
 # Failures that lie further apart say nothing about the time between them.
 FAILING_SILENCE_US = 36 * 3600 * SECOND
 ERASED = "the event was erased"
-# A worker that lives sends a heartbeat every 30 s.
+# A worker that lives sends a heartbeat every 30 s at least.
 SEEN_WITHIN_US = 60 * SECOND
+
+SLOTS = 1024
+# For how long a due lane is left to the worker that it belongs to.
+PATIENCE_US = SECOND // 2
 
 _RANDOM_BITS = 31
 
@@ -52,6 +57,41 @@ class Lease:
 
     token: int
     seconds: float
+
+
+@frozen
+class Share:
+    """A worker's part of the lanes: it is the one with this rank of so many workers that are alive.
+
+    Each lane has a slot, and each worker an equal part of the slots: while much is due, it takes that of its own lanes
+    first, and that of others only after their patience has ended. So workers hardly ever wait for each other.
+    """
+
+    rank: int = 0
+    of: int = 1
+
+    @property
+    def first_slot(self) -> int:
+        """The first of its slots."""
+        return self.rank * SLOTS // self.of
+
+    @property
+    def end_slot(self) -> int:
+        """The first slot after its last one."""
+        return (self.rank + 1) * SLOTS // self.of
+
+    def of_others(self, endpoint_ids: Iterable[str]) -> frozenset[str]:
+        """Return the endpoints whose lanes belong to others."""
+        first, end = self.first_slot, self.end_slot
+        return frozenset(one for one in endpoint_ids if not first <= slot_of(one) < end)
+
+
+ALONE = Share()
+
+
+def slot_of(endpoint_id: str) -> int:
+    """Return the slot of an endpoint's lane; ids that were made one after another have nothing in common."""
+    return int.from_bytes(blake2b(endpoint_id.encode(), digest_size=2).digest()) % SLOTS
 
 
 @define
@@ -136,12 +176,15 @@ class Planned:
 class Work:
     """What there is to do, seen by reads alone.
 
-    `next_due` is the earliest time at which an open lane may have a due
-    delivery: never later than the true one, and None when there is none.
+    `next_due` is the earliest time at which the caller may find a due delivery: never later than the true one, and None
+    when there is none. `first_due` is the same for all workers together. `is_late` says that whoever is told of new
+    events has left them for too long.
     """
 
     new_events: bool
     next_due: int | None
+    first_due: int | None = None
+    is_late: bool = False
 
 
 @define

@@ -88,7 +88,7 @@ class Engine:
             state=self._state,
             sender=self._sender,
             calls=self,
-            chores_due=self._maintenance.is_due,
+            maintenance=self._maintenance,
         )
         self._unwatch = self._store.watch(self._taker)
         return self

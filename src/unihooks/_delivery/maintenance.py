@@ -13,7 +13,7 @@ from functools import partial
 from attrs import define, field
 
 from unihooks._base.times import DAY, SECOND
-from unihooks._contract.leasing import HELD_LIMIT_US
+from unihooks._contract.leasing import ALONE, HELD_LIMIT_US, Share
 from unihooks._delivery.lookups import OffLoad
 from unihooks._management.settings import Settings
 from unihooks.exceptions import StoreError
@@ -21,6 +21,8 @@ from unihooks.exceptions import StoreError
 _EVERY_US = 30 * SECOND
 _WEEK_US = 7 * DAY
 _BATCH = 200
+# By then all is counted that was sent in an hour.
+_HOURS_END_US = 300 * SECOND
 _PAUSE_SECONDS = 0.02
 _logger = logging.getLogger("unihooks.worker")
 
@@ -30,29 +32,40 @@ _Chore = Callable[[int, int], int]
 
 @define(eq=False)
 class Maintenance:
-    """The chores, every 30 s by the store's clock, in small batches while deliveries go on."""
+    """The heartbeats, and the chores every 30 s by the store's clock, in small batches while deliveries go on.
+
+    `share` is what the last heartbeat has told of this worker's part of the work.
+    """
 
     settings: Settings
     offload: OffLoad
     worker_id: str = field(factory=lambda: f"{os.getpid()}-{secrets.token_hex(4)}")
+    share: Share = ALONE
     _next: int = 0
+    _next_heartbeat: int = 0
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Make the chores due at once, with a first heartbeat."""
-        self._next = 0
+        self._next = self._next_heartbeat = 0
 
     def is_due(self) -> bool:
-        """Say whether it is time again."""
-        # If the clock was put back, the chores are due at once, not only when it has caught up.
-        due = not self._next - 2 * _EVERY_US <= self.settings.store.now() < self._next
-        return due and (self._task is None or self._task.done())
+        """Say whether it is time again for a heartbeat, as it is before any chores."""
+        return self._is_over(self._next_heartbeat) and (self._task is None or self._task.done())
 
     async def when_due(self) -> None:
-        """Start the chores in the background if it is time."""
-        if self.is_due():
-            self._next = self.settings.store.now() + _EVERY_US
-            self._task = asyncio.create_task(self._run_chores())
+        """Start a heartbeat, and the chores after it, in the background if it is time."""
+        if not self.is_due():
+            return
+        now, chores = self.settings.store.now(), self._is_over(self._next)
+        self._next_heartbeat = now + round(self.settings.store.heartbeat_seconds() * SECOND)
+        if chores:
+            self._next = now + _EVERY_US
+        self._task = asyncio.create_task(self._run(chores=chores))
+
+    def _is_over(self, until: int) -> bool:
+        # If the clock was put back, all is due at once, not only when it has caught up.
+        return not until - 2 * _EVERY_US <= self.settings.store.now() < until
 
     async def once(self) -> None:
         """Do one small batch of each chore now, without a heartbeat."""
@@ -71,10 +84,10 @@ class Maintenance:
         with _logging_errors("the store was not told that this worker has ended"):
             await self.offload(partial(self.settings.store.heartbeat, self.worker_id, gone=True))
 
-    async def _run_chores(self) -> None:
+    async def _run(self, *, chores: bool) -> None:
         with _logging_errors("maintenance failed and will be tried again"):
-            await self.offload(self.settings.store.heartbeat, self.worker_id)
-            for chore, age_us in self._chores():
+            self.share = await self.offload(self.settings.store.heartbeat, self.worker_id)
+            for chore, age_us in self._chores() if chores else ():
                 await self._in_batches(chore, age_us)
 
     def _chores(self) -> list[tuple[_Chore, int]]:
@@ -85,6 +98,7 @@ class Maintenance:
             (store.expire_held, HELD_LIMIT_US),
             (partial(store.prune, exact=exact), settings.retention_us),
             (store.forget_keys, settings.keys_us),
+            (store.fold_hours, _HOURS_END_US),
         ]
         return [(chore, age_us) for chore, age_us in chores if age_us is not None]
 

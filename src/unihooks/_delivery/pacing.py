@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from attrs import define
 
+from unihooks.abc import ALONE, Share
+
 LONGEST = 0.25
 _SHORTEST = 0.02
 _PAUSES_OF_QUIET = 4
+# So long after it was due does work count as waiting, and so long must that last.
+OVERDUE_US = 100_000
+_LASTING = 1.0
 
 
 @define
@@ -77,3 +82,28 @@ class Looks:
         """Learn that there is something, or soon will be."""
         self._quiet_since = now
         self.next = min(self.next, now + bounds[0])
+
+
+@define
+class Backlog:
+    """Whether more is due than the workers take at once, and has been for a while; times as above.
+
+    Until then everybody takes what there is, so that nothing waits for one that rests. From then on all are awake, and
+    each keeps to its own share.
+    """
+
+    _lasts: bool = False
+    _otherwise_since: float | None = None
+
+    def note(self, now: float, *, is_waiting: bool) -> None:
+        """Learn whether work is waiting; only what stays so for a second counts."""
+        if is_waiting is self._lasts:
+            self._otherwise_since = None
+        elif self._otherwise_since is None:
+            self._otherwise_since = now
+        elif now - self._otherwise_since >= _LASTING:
+            self._lasts, self._otherwise_since = is_waiting, None
+
+    def share(self, own: Share) -> Share:
+        """Return what a worker keeps to whose share is its `own`."""
+        return own if self._lasts else ALONE

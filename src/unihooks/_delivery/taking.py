@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from attrs import define, field
@@ -17,16 +18,18 @@ from attrs import define, field
 from unihooks._base.times import SECOND
 from unihooks._contract.leasing import new_token
 from unihooks._delivery.endpoint_queues import EndpointQueues
-from unihooks._delivery.pacing import ClaimBackoff, Looks
+from unihooks._delivery.maintenance import Maintenance
+from unihooks._delivery.pacing import OVERDUE_US, Backlog, ClaimBackoff, Looks
 from unihooks._delivery.sending import Sender
 from unihooks._delivery.work_state import Next, WorkState
 from unihooks._management.settings import Settings
-from unihooks.abc import Claimed, Lease, Planned, Work
+from unihooks.abc import Claimed, Lease, Planned, Share, Work
 from unihooks.exceptions import StoreError
 
 T = TypeVar("T")
 
 _PLAN_EVENTS = 256
+_MANY_EVENTS = 64
 _LONGEST_REST = 0.25
 # So many looks that show nothing new come before all else is looked at, too.
 _PEEKS = 3
@@ -57,8 +60,8 @@ class _Invitation:
 class Taker:
     """The taking of work for one worker, as told by its store; its verbs belong to the worker's event loop.
 
-    `chores_due` says whether the worker has something else to do. `planned` counts events. `_seen` is what the last
-    look showed, and `_due` when there will be something to do even if it shows the same again.
+    `maintenance` is what else the worker has to do, and knows its share of the work. `planned` counts events. `_seen`
+    is what the last look showed, and `_due` when there will be something to do even if it shows the same again.
     """
 
     _settings: Settings
@@ -68,13 +71,14 @@ class Taker:
     _state: WorkState
     _sender: Sender
     _calls: Calls
-    _chores_due: Callable[[], bool]
+    _maintenance: Maintenance
     planned: int = 0
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     _pid: int = field(factory=os.getpid)
     _backoff: ClaimBackoff = field(factory=ClaimBackoff)
     _plan_backoff: ClaimBackoff = field(factory=ClaimBackoff)
     _looks: Looks = field(factory=Looks)
+    _backlog: Backlog = field(factory=Backlog)
     _invitations: deque[_Invitation] = field(factory=deque)
     _seen: Work | None = None
     _due: float = 0.0
@@ -202,7 +206,10 @@ class Taker:
         if self._looks.is_due(time.monotonic()) and self._peek() is None:
             self._state.changed()
             return True
-        return self._is_plannable() or self._is_claimable() or bool(self._sender.unsent) or self._chores_due()
+        return self._is_plannable() or self._is_claimable() or self._has_other_work()
+
+    def _has_other_work(self) -> bool:
+        return bool(self._sender.unsent) or self._maintenance.is_due()
 
     def _rest_seconds(self) -> float:
         """Return how long nothing is to be done, unless something happens, or until the next look."""
@@ -217,9 +224,15 @@ class Taker:
         # A clock of the host's may be moved on, which no timer sees.
         return max(0.0, min(until, self._looks.next, now + _LONGEST_REST) - now)
 
+    @property
+    def _share(self) -> Share:
+        return self._backlog.share(self._maintenance.share)
+
     async def _look(self) -> None:
         if self._peek() is None:
-            self._note(await self._calls.offload(self._settings.store.work))
+            # Whoever drains knows of no other worker, and leaves nothing.
+            patient = self._maintenance.share.of > 1
+            self._note(await self._calls.offload(partial(self._settings.store.work, self._share, patient=patient)))
 
     def _peek(self) -> Work | None:
         """Look without a thread, where the store can."""
@@ -231,6 +244,8 @@ class Taker:
 
     def _note(self, work: Work) -> None:
         self._state.new_events, self._state.next_due = work.new_events, work.next_due
+        overdue = work.first_due is not None and work.first_due < self._settings.store.now() - OVERDUE_US
+        self._backlog.note(time.monotonic(), is_waiting=overdue or work.is_late)
         if work.new_events:
             self._looks.expect(time.monotonic(), self._settings.store.look_seconds())
 
@@ -256,7 +271,7 @@ class Taker:
         lease, invitation.start_by = self._new_lease()
         most = self._settings.limits.deliveries_per_event
         capacity = self._queues.capacity(planning=True)
-        return self._calls.begin(self._settings.store.plan, lease, capacity, _PLAN_EVENTS, most)
+        return self._calls.begin(self._settings.store.plan, lease, capacity, _PLAN_EVENTS, most, self._share)
 
     def _learn(self, planned: Planned) -> None:
         """Note what a plan has left to do."""
@@ -266,6 +281,8 @@ class Taker:
             state.due_by(store.now() + round(self._lease_seconds * SECOND))
         if planned.deliveries > len(planned.claimed):
             state.due_by(store.now())
+        if planned.more and planned.events >= _MANY_EVENTS:
+            self._backlog.note(time.monotonic(), is_waiting=True)
         if planned.more or planned.deliveries > len(planned.claimed):
             # What this process has emitted was not told to others, who may be free.
             store.wake(here=False)
@@ -286,7 +303,7 @@ class Taker:
             self._backoff.had_no_capacity(time.monotonic())
             return
         lease, start_by = self._new_lease()
-        self._leasing = self._calls.begin(self._settings.store.claim, lease, capacity)
+        self._leasing = self._calls.begin(self._settings.store.claim, lease, capacity, self._share)
         claimed: list[Claimed] = await self._leased()
         self._sender.start(claimed, start_by)
         if claimed:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from unihooks._base.times import SECOND, from_us
 from unihooks._model.webhooks import EventSubscription
-from unihooks.abc import Claimed, Watcher
+from unihooks.abc import ALONE, Claimed, Share, Watcher
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
 
@@ -119,6 +119,62 @@ class ClaimingRules:
         scene.emit(tenant="other")
         scene.plan()
         assert "other" in {one.tenant for one in scene.claim(4, 4)}
+
+    # Shares.
+
+    def test_every_lane_belongs_to_exactly_one_of_the_workers_alive(self, scene: Scene) -> None:
+        endpoints = ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints)
+        for of in (1, 2, 3, 16):
+            others = [Share(rank, of).of_others(endpoints) for rank in range(of)]
+            assert sum(len(endpoints) - len(one) for one in others) == len(endpoints)
+        assert not ALONE.of_others(endpoints)
+
+    def test_a_worker_takes_lanes_of_its_own_first_and_others_after_half_a_second(self, scene: Scene) -> None:
+        endpoints = set(ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints))
+        scene.emit()
+        scene.plan()
+        one, other = Share(0, 2), Share(1, 2)
+        claimed = scene.store.claim(scene.lease(), scene.capacity(100, 100, {}), one)
+        assert {item.endpoint_id for item in claimed} == endpoints - one.of_others(endpoints) != set()
+        scene.clock.advance(0.5)
+        # Those that were leased are not due, and the rest has been left for long enough.
+        claimed = scene.store.claim(scene.lease(), scene.capacity(1, 1, {}), one)
+        claimed += scene.store.claim(scene.lease(), scene.capacity(100, 100, {}), one)
+        assert {item.endpoint_id for item in claimed} == endpoints - other.of_others(endpoints)
+
+    def test_what_others_have_left_comes_after_all_that_is_a_workers_own(self, scene: Scene) -> None:
+        endpoints = set(ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints))
+        scene.emit()
+        scene.plan()
+        scene.clock.advance(5)
+        one = Share(0, 2)
+        own = endpoints - one.of_others(endpoints)
+        claimed = scene.store.claim(scene.lease(), scene.capacity(len(own), 100, {}), one)
+        assert {item.endpoint_id for item in claimed} == own
+
+    def test_work_tells_of_lanes_of_others_half_a_second_later(self, scene: Scene) -> None:
+        [endpoint] = ids(scene.active().endpoints)
+        scene.pending()
+        due = scene.store.now()
+        shares = {bool(share.of_others([endpoint])): share for share in (Share(0, 2), Share(1, 2))}
+        work = scene.store.work(shares[False])
+        assert (work.next_due, work.first_due) == (due, due)
+        work = scene.store.work(shares[True])
+        assert (work.next_due, work.first_due) == (due + SECOND // 2, due)
+
+    def test_who_plans_leaves_lanes_of_others_that_have_something_due_to_them(self, scene: Scene) -> None:
+        endpoints = set(ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints))
+        one = Share(0, 2)
+        leased = []
+        for _ in range(2):
+            scene.emit()
+            planned = scene.store.plan(scene.lease(), scene.capacity(100, 100, {}), 100, 100, one)
+            leased.append({item.endpoint_id for item in planned.claimed})
+            scene.emit()
+            scene.plan()
+        # At first nothing was due.
+        assert leased == [endpoints, endpoints - one.of_others(endpoints)]
+        assert scene.store.work().next_due == scene.store.now()
 
     # Closed lanes.
 

@@ -213,6 +213,21 @@ class FiguresRules:
         assert scene.store.webhook_hours(ACME, webhook.id, now) == [expected]
         assert scene.store.webhook_hours(ACME, webhook.id, now + 1) == []
 
+    def test_what_workers_have_counted_apart_is_summed_up_before_and_after_it_is_put_together(
+        self, scene: Scene
+    ) -> None:
+        webhook = scene.active()
+        for worker_id in ("a", "b", "c"):
+            scene.store.heartbeat(worker_id)
+            scene.store.record([_took(scene, scene.claimed(), 3)])
+        hour = scene.store.now() // HOUR
+        [counted] = scene.store.webhook_hours(ACME, webhook.id, hour)
+        assert (counted.attempts, counted.delivered, counted.duration_us) == (3, 3, 9_000)
+        scene.clock.advance(7_200)
+        while scene.store.fold_hours(scene.store.now(), 1):
+            pass
+        assert scene.store.webhook_hours(ACME, webhook.id, hour) == [counted]
+
     def test_activity_of_anothers_webhook_is_not_found(self, scene: Scene) -> None:
         webhook = scene.active(tenant="other")
         for wanted in (webhook.id, "whk_nobodys"):

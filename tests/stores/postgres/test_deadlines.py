@@ -233,7 +233,7 @@ def test_worker_at_rest_keeps_two_connections(new_dispatcher_of, postgres_dsn, a
     dispatcher = new_dispatcher_of(psycopg.conninfo.make_conninfo(postgres_dsn, application_name=name))
     with dispatcher.running():
         signals = dispatcher.settings.store._postgres._unchecked().signals
-        wait_for(lambda: signals._listening)
+        wait_for(lambda: signals.is_listening)
         with ThreadPoolExecutor(6) as threads:
             list(threads.map(lambda _: dispatcher.webhooks.list(), range(12)))
         dispatcher.emit("shop", "paid", 1)

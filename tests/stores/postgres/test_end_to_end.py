@@ -55,12 +55,12 @@ def test_event_is_delivered_exactly_if_the_host_commits(new_dispatcher, receiver
 
 
 def test_worker_elsewhere_hears_of_an_emit_and_need_not_poll(new_dispatcher, receiver, monkeypatch):
-    monkeypatch.setattr(signals, "_LOOKS_LISTENING", (3_600.0, 3_600.0))
+    monkeypatch.setattr(signals, "_LOOKS_SHARED", (3_600.0, 3_600.0))
     here, elsewhere = new_dispatcher(), new_dispatcher()
     subscribe(here, receiver)
     with elsewhere.running():
         listener = elsewhere.settings.store._postgres._unchecked().signals
-        wait_for(lambda: listener._listening)
+        wait_for(lambda: listener._hearing is signals.Hearing.ALL)
         here.emit("chat", "message.received", {"n": 1})
         receiver.wait_for(2, timeout=20)
 

@@ -17,6 +17,7 @@ from unihooks import Dispatcher, EventSubscription, Webhook
 from unihooks.abc import Capacity, Lease
 from unihooks.exceptions import IdempotencyConflict, StoreError
 from unihooks.stores import PostgresStore
+from unihooks.stores.postgres.signals import Hearing
 from unihooks.testing import StoreContract
 
 pytestmark = pytest.mark.postgres
@@ -50,7 +51,7 @@ def test_worker_polls_where_it_would_hear_nothing(store):
     assert store.look_seconds() == (0.01, 0.25)
     signals = store._postgres._unchecked().signals
     wait_for(lambda: signals._heard)
-    assert not signals._listening
+    assert signals._hearing is Hearing.NOTHING
 
 
 def test_nothing_is_left_behind_on_the_servers_connections(store, admin, pooled_dsn):

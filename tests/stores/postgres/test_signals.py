@@ -1,17 +1,35 @@
-"""Workers of other processes hear of work at once on PostgreSQL, and poll where they cannot hear."""
+"""One worker process hears of work at once on PostgreSQL; the others poll, and take its place when it is gone."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
-from postgres_scene import cut_all, emit, make_event
+from postgres_scene import add_webhook, cut_all, emit, make_event, plan
 from waiting import wait_for
 
+from unihooks.stores.postgres.signals import _LOOKS_SHARED, Hearing
+from unihooks.testing import FakeClock
+
 pytestmark = pytest.mark.postgres
+
+LISTENING = """
+import sys, time
+from unihooks.stores import PostgresStore
+from unihooks.stores.postgres.signals import Hearing
+
+store = PostgresStore(sys.argv[1], schema=sys.argv[2])
+store.look_seconds()
+while store._postgres._unchecked().signals._hearing is not Hearing.ALL:
+    time.sleep(0.01)
+print("listening", flush=True)
+time.sleep(600)
+"""
+LISTENERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()"
 
 
 @pytest.fixture
@@ -19,16 +37,20 @@ def store(new_store):
     return new_store()
 
 
-class Watching:
-    """A watcher that notes what it is told."""
+def signals_of(store):
+    return store._postgres._unchecked().signals
 
-    def __init__(self, store):
+
+class Watching:
+    """A watcher that notes what it is told, in a process that hears of all or is relieved of that."""
+
+    def __init__(self, store, hearing=Hearing.ALL):
         self.told = []
         store.watch(self)
         # Whoever asks how long it may wait wants to hear of work.
-        assert store.look_seconds() in {(0.01, 0.25), (0.01, 1.0)}
-        wait_for(lambda: store._postgres._unchecked().signals._listening)
-        assert store.look_seconds() == (0.01, 1.0)
+        assert store.look_seconds() in {(0.01, 0.25), _LOOKS_SHARED}
+        wait_for(lambda: signals_of(store)._hearing is hearing)
+        assert store.look_seconds() == _LOOKS_SHARED
 
     def emitted(self):
         self.told.append("emitted")
@@ -40,12 +62,76 @@ class Watching:
         self.told.append("expected")
 
 
+def takes_over(store):
+    """Look, as its worker does, and say whether the store listens now."""
+    store.work(patient=True)
+    return signals_of(store)._hearing is Hearing.ALL
+
+
 class TestSignals:
     def test_emit_elsewhere_is_heard_at_once(self, new_store):
         one, two = new_store(), new_store()
         watching = Watching(one)
         emit(two)
         wait_for(lambda: "changed" in watching.told)
+
+    def test_a_notify_wakes_exactly_one_of_several_workers(self, new_store):
+        one, two, three, emitter = (new_store() for _ in range(4))
+        listener = Watching(one)
+        others = [Watching(two, Hearing.RELIEVED), Watching(three, Hearing.RELIEVED)]
+        for count in range(1, 4):
+            emit(emitter)
+            wait_for(lambda: len(listener.told) == count)  # noqa: B023 - it is over before the next one
+        assert [one.told for one in others] == [[], []]
+
+    def test_a_cut_connection_lets_another_listen(self, new_store, admin):
+        one, two, emitter = new_store(), new_store(), new_store()
+        Watching(one)
+        watching = Watching(two, Hearing.RELIEVED)
+        assert not takes_over(two)
+        [(pid,)] = admin.execute(LISTENERS)
+        admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+        # The first one connects again only after two seconds, and is relieved then.
+        wait_for(lambda: takes_over(two))
+        emit(emitter)
+        wait_for(lambda: "changed" in watching.told)
+        wait_for(lambda: signals_of(one)._hearing is Hearing.RELIEVED)
+
+    def test_a_killed_process_lets_another_listen(self, new_store, postgres_dsn, schema):
+        store = new_store()
+        store.ready()
+        command = [sys.executable, "-c", LISTENING, postgres_dsn, schema]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout.readline() == "listening\n"
+                Watching(store, Hearing.RELIEVED)
+                assert not takes_over(store)
+            finally:
+                process.kill()
+        wait_for(lambda: takes_over(store))
+
+    def test_a_relieved_worker_leaves_new_events_to_the_listener_for_a_moment(self, new_store):
+        one, two = new_store(), new_store()
+        clock = FakeClock()
+        two.use_clock(clock)
+        Watching(one)
+        Watching(two, Hearing.RELIEVED)
+        add_webhook(two)
+        emit(two)
+        assert not two.work(patient=True).new_events
+        # Whoever drains is alone, and plans what there is.
+        assert two.work().new_events
+        clock.advance(0.2)
+        assert two.work(patient=True).new_events
+        assert plan(two).events == 1
+
+    def test_a_relieved_worker_looks_itself_for_what_its_own_host_commits(self, new_store, postgres_dsn):
+        one, two = new_store(), new_store()
+        Watching(one)
+        Watching(two, Hearing.RELIEVED)
+        with psycopg.connect(postgres_dsn) as connection:
+            two.emit_on(connection, make_event(two))
+        assert two.work(patient=True).new_events
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only there the kernel counts a thread's switches")
     def test_a_listener_that_hears_nothing_does_not_wake(self, store):
@@ -70,7 +156,7 @@ class TestSignals:
 
     def test_what_this_process_emits_is_for_its_own_worker_alone(self, new_store):
         one, two = new_store(), new_store()
-        watching, other = Watching(one), Watching(two)
+        other, watching = Watching(two), Watching(one, Hearing.RELIEVED)
         emit(one)
         wait_for(lambda: watching.told == ["emitted"])
         # Its worker says so when it cannot take it all.
@@ -80,7 +166,7 @@ class TestSignals:
 
     def test_who_wakes_tells_the_workers_of_this_process_and_others(self, new_store):
         one, two = new_store(), new_store()
-        watching, other = Watching(one), Watching(two)
+        other, watching = Watching(two), Watching(one, Hearing.RELIEVED)
         one.wake()
         wait_for(lambda: other.told)
         assert (watching.told, other.told) == (["emitted"], ["changed"])
@@ -95,8 +181,15 @@ class TestSignals:
     def test_listener_that_was_cut_listens_again(self, store, admin):
         emit(store)
         assert store.look_seconds()
-        signals = store._postgres._unchecked().signals
-        wait_for(lambda: signals._listening)
+        signals = signals_of(store)
+        wait_for(lambda: signals._hearing is Hearing.ALL)
         cut_all(admin)
-        wait_for(lambda: not signals._listening)
-        wait_for(lambda: signals._listening)
+        wait_for(lambda: signals._hearing is Hearing.NOTHING)
+        wait_for(lambda: signals._hearing is Hearing.ALL)
+
+    def test_a_closed_store_lets_another_listen_at_once(self, new_store):
+        one, two = new_store(), new_store()
+        Watching(one)
+        Watching(two, Hearing.RELIEVED)
+        one.close()
+        assert wait_for(lambda: takes_over(two))

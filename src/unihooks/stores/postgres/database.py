@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib.resources import files
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unihooks._base.per_process import PerProcess, inside
@@ -56,6 +57,7 @@ MIGRATIONS = Migrations(files("unihooks.stores.postgres") / "migrations")
 _TRIES = 5
 _ASK_SECONDS = 10.0
 _PATIENCE_SECONDS = 60.0
+_EXPECTING_SECONDS = 5.0
 
 
 class _Opened:
@@ -90,6 +92,10 @@ class PostgresDatabase(Database):
     """
 
     has_round_trips = True
+    # Workers of many processes share the lanes by who is alive.
+    heartbeat_seconds = 10.0
+    hour_parts = 16
+    divides_lanes = True
 
     def __init__(
         self,
@@ -111,6 +117,7 @@ class PostgresDatabase(Database):
         self._process = PerProcess(self._start)
         self.inserted = inserted
         self._lost = lost
+        self._expecting_until = 0.0
 
     @property
     def store_id(self) -> str:
@@ -172,6 +179,18 @@ class PostgresDatabase(Database):
 
     def notify(self) -> None:
         self._unchecked().signals.notify()
+
+    @property
+    def is_relieved(self) -> bool:
+        # Nobody is told of what a host is about to commit, so this process looks for it itself.
+        return monotonic() >= self._expecting_until and self._unchecked().signals.is_relieved
+
+    def listen(self) -> None:
+        self._unchecked().signals.listen()
+
+    def expect(self) -> None:
+        self._expecting_until = monotonic() + _EXPECTING_SECONDS
+        super().expect()
 
     def prune_days(self, older_than: int, *, exact: bool) -> tuple[int, int]:
         # Days are the server's: with a clock of the host's, as in a test, all goes without.

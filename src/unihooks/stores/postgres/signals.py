@@ -1,11 +1,13 @@
-"""Wake the workers of other processes, and be woken: a hint by NOTIFY, with polling underneath."""
+"""Wake a worker of another process, and be the one that is woken: a hint by NOTIFY, with polling underneath."""
 
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 from collections.abc import Collection
 from contextlib import suppress
+from enum import Enum, auto
 from queue import SimpleQueue
 from selectors import EVENT_READ, DefaultSelector
 
@@ -16,8 +18,9 @@ from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.prepared import is_direct
 from unihooks.stores.postgres.transaction import Schema
 
-# Hosts commit emits of their own without a NOTIFY, so even a listener looks now and then.
-_LOOKS_LISTENING = (0.01, 1.0)
+# Hosts commit emits of their own without a NOTIFY, so even a listener looks now and then. The longest pause differs
+# from process to process, so that many workers do not look at the same moments.
+_LOOKS_SHARED = (0.01, random.uniform(0.8, 1.0))  # noqa: S311 - nobody gains from guessing it
 _LOOKS_DEAF = (0.01, 0.25)
 _LISTEN_SECONDS = 5.0
 _CONNECT_AGAIN_SECONDS = 2.0
@@ -27,8 +30,23 @@ _WORKER_FIRST = 0.004
 _STOP_SECONDS = 2.0
 
 
+class Hearing(Enum):
+    """What a process hears of events that others emit."""
+
+    NOTHING = auto()
+    """Nothing: there is no connection yet, or a pooler is in the way."""
+    ALL = auto()
+    """Every NOTIFY: it listens for all workers of the schema."""
+    RELIEVED = auto()
+    """Nothing, since another process listens."""
+
+
 class Signals:
-    """A listener on a connection of its own and a notifier on those of the pool, each in a thread of its own."""
+    """A listener on a connection of its own and a notifier on those of the pool, each in a thread of its own.
+
+    A NOTIFY wakes everybody who listens, and all but one would find nothing left to do. So of all processes with a
+    worker only one listens: the one whose listener holds a lock, which the server frees when that connection ends.
+    """
 
     def __init__(self, pool: Pool, schema: Schema, watchers: Collection[Watcher]) -> None:
         self._pool = pool
@@ -36,8 +54,10 @@ class Signals:
         self._own: set[int] = set()
         # One channel per schema; its name has no quotes and is short enough whatever the schema's is.
         self._channel = f"unihooks_{hashlib.sha256(schema.name.encode()).hexdigest()[:16]}"
+        self._become_listener = schema.text("become_listener").encode(), {"schema": schema.name}
         self._heard = 0
-        self._listening = False
+        self._hearing = Hearing.NOTHING
+        self._vacant = threading.Event()
         self._is_due = False
         self._due: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
@@ -50,10 +70,27 @@ class Signals:
     def look_seconds(self) -> tuple[float, float]:
         """Return how long a worker may rest between looks; who asks is one, so from now on somebody listens."""
         self._ensure("listener")
-        return _LOOKS_LISTENING if self._listening else _LOOKS_DEAF
+        return _LOOKS_DEAF if self._hearing is Hearing.NOTHING else _LOOKS_SHARED
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether this process is told of what others emit."""
+        return self._hearing is Hearing.ALL
+
+    @property
+    def is_relieved(self) -> bool:
+        """Whether another process listens, as far as is known."""
+        return self._hearing is Hearing.RELIEVED
+
+    def listen(self) -> None:
+        """Learn that nobody listens any more."""
+        self._vacant.set()
 
     def notify(self) -> None:
-        """Let others look, soon and in a transaction of its own; calls at the same time become one."""
+        """Let whoever listens look, soon and in a transaction of its own; calls at the same time become one."""
+        if self.is_listening:
+            # Nobody else does, and this process knows.
+            return
         if not self._is_due:
             self._is_due = True
             self._due.put(None)
@@ -65,6 +102,7 @@ class Signals:
             self._ensure("notifier")
         self._unstarted.clear()
         self._stopping.set()
+        self._vacant.set()
         self._due.put(None)
         for thread in self._threads.values():
             # It may be waiting for a server that does not answer; and an interrupted start is not waited for.
@@ -80,22 +118,32 @@ class Signals:
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
-            again = _CONNECT_AGAIN_SECONDS
-            with suppress(driver().Error, StoreError, OSError):
+            again: float | None = _CONNECT_AGAIN_SECONDS
+            self._vacant.clear()
+            try:
                 again = self._listen_once()
-            self._listening = False
+            except (driver().Error, StoreError, OSError):
+                self._hearing = Hearing.NOTHING
             # What was said meanwhile was not heard.
             self._heard += 1
-            self._stopping.wait(again)
+            if not self._stopping.is_set():
+                self._vacant.wait(again)
 
-    def _listen_once(self) -> float:
+    def _listen_once(self) -> float | None:
+        """Listen until the connection breaks; if that is not to be, return after how many seconds to try again."""
         with self._pool.connect() as connection:
             if not is_direct(connection):
                 # Heard would be others that the server's connection is lent to next, the host's among them.
+                self._hearing = Hearing.NOTHING
                 return _LOOK_FOR_POOLER_SECONDS
+            [(is_mine,)] = connection.execute(*self._become_listener).fetchall()
+            if not is_mine:
+                # A look finds out when the lock is free.
+                self._hearing = Hearing.RELIEVED
+                return None
             connection.execute(f"LISTEN {self._channel}".encode())
             self._heard += 1
-            self._listening = True
+            self._hearing = Hearing.ALL
             while not self._stopping.is_set():
                 for notice in connection.notifies(timeout=0):
                     self._hear(notice.pid)
@@ -117,7 +165,7 @@ class Signals:
         statement = f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {self._channel}; COMMIT"
         while True:
             self._due.get()
-            if self._listening:
+            if self._hearing is not Hearing.NOTHING:
                 # A worker of this process has been told already; it comes first.
                 self._stopping.wait(_WORKER_FIRST)
             self._is_due = False

@@ -7,22 +7,33 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import define, field
 
+from unihooks._base.ids import first_id
 from unihooks._base.round_robin import round_robin
 from unihooks._base.times import SECOND
-from unihooks.abc import Capacity, Claimed, Lease, Work
+from unihooks._contract.leasing import PATIENCE_US
+from unihooks.abc import ALONE, Capacity, Claimed, Lease, Share, Work
 from unihooks.stores.sql.deliveries import all_bodies
-from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
+from unihooks.stores.sql.transaction import Call, Database, Outcome, Row, Transaction
 
 _TENANTS_PER_CLAIM = 100
 _LANES_PER_TENANT = 4
+_EVER = 2**62
+# Places of new events are ids.
+_ALL_PLACES = "~"
 
 _Lane = tuple[str, str]
 
 
-def work(tx: Transaction) -> Work:
+def work(tx: Transaction, share: Share = ALONE) -> Work:
     """Look whether there are new events, and when a lane is due."""
-    [(new_events, next_due)] = tx.pipeline(Call("work"))[0].rows
-    return Work(new_events=bool(new_events), next_due=next_due)
+    return _to_work(tx.pipeline(_looking(share, _ALL_PLACES))[0])
+
+
+def work_of_relieved(tx: Transaction, share: Share, until: int | None) -> tuple[Work, bool]:
+    """Do what `work` does for events made before a time; say whether nobody is told of events any more."""
+    before = _ALL_PLACES if until is None else first_id("evt_", until)
+    found, vacant = tx.pipeline(_looking(share, before), Call("nobody_listens"))
+    return _to_work(found), any(is_vacant for (is_vacant,) in vacant.rows)
 
 
 class Claimer:
@@ -31,14 +42,18 @@ class Claimer:
     def __init__(self) -> None:
         self._after = ""
 
-    def claim(self, database: Database, lease: Lease, capacity: Capacity) -> list[Claimed]:
+    def claim(self, database: Database, lease: Lease, capacity: Capacity, share: Share) -> list[Claimed]:
         """Lease due deliveries of open lanes that have capacity, which is left as it is."""
-        return database.write(lambda tx: self._claim(tx, lease, capacity.copy()), synced=False)
+        return database.write(lambda tx: self._claim(tx, lease, capacity.copy(), share), synced=False)
 
-    def _claim(self, tx: Transaction, lease: Lease, capacity: Capacity) -> list[Claimed]:
+    def _claim(self, tx: Transaction, lease: Lease, capacity: Capacity, share: Share) -> list[Claimed]:
         while capacity.total:
-            lanes, cut = self._due_lanes(tx, capacity)
-            chosen = _choose(tx, lanes, capacity, lease)
+            lanes, left_by_others, cut = self._due_lanes(tx, capacity, share)
+            chosen = _Chosen()
+            _choose(tx, chosen, lanes, capacity, lease)
+            if left_by_others and capacity.total:
+                lanes += left_by_others
+                _choose(tx, chosen, left_by_others, capacity, lease)
             is_last = bool(chosen.rows) or not cut or not lanes
             claimed = _lease(tx, chosen, lanes, lease, commit=is_last)
             # What was looked at is settled, so that another round sees other lanes.
@@ -46,22 +61,33 @@ class Claimer:
                 return claimed
         return []
 
-    def _due_lanes(self, tx: Transaction, capacity: Capacity) -> tuple[list[_Lane], bool]:
+    def _due_lanes(self, tx: Transaction, capacity: Capacity, share: Share) -> tuple[list[_Lane], list[_Lane], bool]:
+        """Return due lanes of the share, those that others have left for too long, and whether there may be more."""
         full = sum(capacity.left(endpoint_id) == 0 for endpoint_id in capacity.in_use)
         limit = capacity.total + full
-        found = tx.pipeline(Call("due_lanes", values={"now": tx.now, "limit": limit}))[0].rows
-        lanes: list[_Lane] = [(endpoint_id, tenant) for endpoint_id, tenant in found]
-        cut = len(lanes) == limit
+        own = {"now": tx.now, "limit": limit, **_slots(share)}
+        late = {"now": tx.now - PATIENCE_US, "limit": limit, **_slots(ALONE)}
+        calls = [Call("due_lanes", values=values) for values in ([own, late] if share.of > 1 else [own])]
+        found, *others = [[(endpoint_id, tenant) for endpoint_id, tenant in one.rows] for one in tx.pipeline(*calls)]
+        cut = len(found) == limit
         if cut:
-            lanes += self._due_lanes_by_tenant(tx, _LANES_PER_TENANT + full)
-        free = [lane for lane in dict.fromkeys(lanes) if capacity.left(lane[0])]
-        return list(round_robin(free, lambda lane: lane[1])), cut
+            found += self._due_lanes_by_tenant(tx, _LANES_PER_TENANT + full, share)
+        known = set(found)
+        left_by_others = [lane for rows in others for lane in rows if lane not in known]
+        return _in_turn(found, capacity), _in_turn(left_by_others, capacity), cut
 
-    def _due_lanes_by_tenant(self, tx: Transaction, each: int) -> list[_Lane]:
-        found = tx.fetch("due_lanes_by_tenant", now=tx.now, after=self._after, tenants=_TENANTS_PER_CLAIM, each=each)
+    def _due_lanes_by_tenant(self, tx: Transaction, each: int, share: Share) -> list[_Lane]:
+        turn = {"tenants": _TENANTS_PER_CLAIM, "each": each, **_slots(share)}
+        found = tx.pipeline(Call("due_lanes_by_tenant", values={"now": tx.now, "after": self._after, **turn}))[0].rows
         tenants = {tenant for tenant, _ in found}
         self._after = max(tenants) if len(tenants) == _TENANTS_PER_CLAIM else ""
         return [(endpoint_id, tenant) for tenant, endpoint_id in found if endpoint_id is not None]
+
+
+def _in_turn(lanes: Iterable[_Lane], capacity: Capacity) -> list[_Lane]:
+    """Return lanes that have capacity, each once, tenants in turn."""
+    free = [lane for lane in dict.fromkeys(lanes) if capacity.left(lane[0])]
+    return list(round_robin(free, lambda lane: lane[1]))
 
 
 def release(tx: Transaction, claimed: Sequence[Claimed]) -> None:
@@ -83,6 +109,23 @@ def lowering(due: Mapping[str, int]) -> list[Call]:
     return [Call("lock_lanes", values={"endpoints": list(due)}), Call("lower_lanes", list(due.items()))]
 
 
+def _looking(share: Share, before: str) -> Call:
+    return Call("work", values={"before": before, **_slots(share)})
+
+
+def _to_work(found: Outcome) -> Work:
+    [(new_events, first_due, own_due)] = found.rows
+    next_due = first_due
+    if own_due is None or own_due > first_due:
+        # Others have it first.
+        next_due = None if first_due is None else min(first_due + PATIENCE_US, own_due or _EVER)
+    return Work(new_events=bool(new_events), next_due=next_due, first_due=first_due)
+
+
+def _slots(share: Share) -> dict[str, int]:
+    return {"first": share.first_slot, "end": share.end_slot}
+
+
 @define
 class _Chosen:
     """Due deliveries that a claim takes, and those of them that are still to be leased."""
@@ -98,9 +141,8 @@ class _Chosen:
         return [Call("lease", rows, leased)]
 
 
-def _choose(tx: Transaction, lanes: Iterable[_Lane], capacity: Capacity, lease: Lease) -> _Chosen:
+def _choose(tx: Transaction, chosen: _Chosen, lanes: Iterable[_Lane], capacity: Capacity, lease: Lease) -> None:
     """Choose due deliveries of the lanes, an equal share of each, as far as there is capacity."""
-    chosen = _Chosen()
     waiting = deque(endpoint_id for endpoint_id, _ in lanes)
     while waiting and capacity.total:
         if chosen.unleased:
@@ -114,7 +156,6 @@ def _choose(tx: Transaction, lanes: Iterable[_Lane], capacity: Capacity, lease: 
         chosen.rows += chosen.unleased
         counts = Counter([row[2] for row in chosen.unleased])
         waiting.extend(item for item in asked if counts[item] == share and capacity.left(item))
-    return chosen
 
 
 def _lease(tx: Transaction, chosen: _Chosen, lanes: list[_Lane], lease: Lease, *, commit: bool) -> list[Claimed]:
@@ -123,11 +164,12 @@ def _lease(tx: Transaction, chosen: _Chosen, lanes: list[_Lane], lease: Lease, *
     settling = [Call("lock_lanes", values=endpoints), Call("settle_lanes", values=endpoints)] if lanes else []
     rows = chosen.rows
     keys = list(dict.fromkeys((row[0], row[4]) for row in rows))
-    *_, found, versions = tx.pipeline(
+    # The lanes come last: while bodies travel to a worker that is far away, nobody waits for it.
+    _, found, versions, *_ = tx.pipeline(
         *chosen.leasing(tx, lease),
-        *settling,
         Call("event_bodies", keys),
         Call("config_versions", values={"tenants": list({row[0] for row in rows})}),
+        *settling,
         commit=commit,
     )
     return _claimed(rows, all_bodies(tx, keys, found.rows), dict(map(tuple, versions.rows)), lease.token)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from unihooks._contract.configuration import ANSWER_AWAITED_US, ANSWER_KEPT_US, ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks._contract.filters import split_position
+from unihooks._contract.leasing import slot_of
 from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
 from unihooks._model.webhooks import Endpoint, Webhook
@@ -222,7 +223,7 @@ def _add_lanes(tx: Transaction, webhook: Webhook, endpoints: Iterable[Endpoint],
     rows: list[Row] = []
     for endpoint in endpoints:
         is_open = webhook.active and endpoint.enabled
-        rows.append((endpoint.id, webhook.tenant, webhook.id, is_open, None if is_open else now))
+        rows.append((endpoint.id, webhook.tenant, webhook.id, slot_of(endpoint.id), is_open, None if is_open else now))
     tx.run("add_lanes", rows)
 
 

@@ -9,7 +9,7 @@ from attrs import define, field
 from unihooks._base.ids import derived_id, derived_span
 from unihooks._base.times import SECOND
 from unihooks._contract.planning import Match, NewEvent
-from unihooks.abc import Capacity, Claimed, Lease, Planned
+from unihooks.abc import Capacity, Claimed, Lease, Planned, Share
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 
@@ -94,6 +94,24 @@ def original_id(event_id: str, endpoint_id: str) -> str:
 def with_spans(keys: Iterable[tuple[str, str]]) -> list[Row]:
     """Return (tenant, event id, first, last) of events: between `first` and `last` the ids of their originals lie."""
     return [(tenant, event_id, *derived_span("dlv_", event_id)) for tenant, event_id in keys]
+
+
+def lanes_left_alone(
+    tx: Transaction, matches: Iterable[tuple[str, Match]], tenants: set[str], share: Share
+) -> frozenset[str]:
+    """Return the lanes of matches, each with its tenant, of which nothing is leased where it is planned.
+
+    They are those of these tenants whose receivers want no request for now, and those of others that have something
+    due: who takes that takes what is new there, too.
+    """
+    if not tenants and share.of == 1:
+        return frozenset()
+    lanes = {endpoint_id: tenant for tenant, match in matches for endpoint_id in match.endpoint_ids}
+    waiting = [endpoint_id for endpoint_id, tenant in lanes.items() if tenant in tenants]
+    others = list(share.of_others(lanes))
+    calls = [Call("waiting_lanes", values={"endpoints": waiting, "now": tx.now})] if waiting else []
+    calls += [Call("due_among", values={"endpoints": others, "now": tx.now})] if others else []
+    return frozenset(row[0] for outcome in tx.pipeline(*calls) for row in outcome.rows) if calls else frozenset()
 
 
 def insert(tx: Transaction, rows: Sequence[Row]) -> set[str]:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from unihooks._base.ids import first_id
 from unihooks._base.times import SECOND
-from unihooks._contract.leasing import SEEN_WITHIN_US
+from unihooks._contract.leasing import ALONE, SEEN_WITHIN_US, Share
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
 from unihooks.stores.sql.deliveries import with_spans
@@ -57,13 +57,18 @@ def clear(tx: Transaction) -> None:
     tx.run("clear_keys")
 
 
-def heartbeat(tx: Transaction, worker_id: str, *, gone: bool = False) -> None:
-    """Note that a worker of this process lives or has ended; forget those that were not seen for long."""
+def heartbeat(tx: Transaction, worker_id: str, *, alive_us: int, gone: bool = False) -> Share:
+    """Note that a worker of this process lives or has ended; return its share among those seen within `alive_us`.
+
+    Those that were not seen for long are forgotten.
+    """
     tx.run("forget_workers", before=tx.now - 60 * SEEN_WITHIN_US)
     if gone:
         tx.run("remove_worker", id=worker_id)
-    else:
-        tx.run("heartbeat", id=worker_id, host=socket.gethostname(), pid=os.getpid(), now=tx.now)
+        return ALONE
+    tx.run("heartbeat", id=worker_id, host=socket.gethostname(), pid=os.getpid(), now=tx.now)
+    [(rank, of)] = tx.fetch("rank", id=worker_id, since=tx.now - alive_us)
+    return Share(rank, of)
 
 
 def expire_held(tx: Transaction, older_than: int, limit: int) -> int:
@@ -107,6 +112,11 @@ def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -
 def forget_keys(tx: Transaction, older_than: int, limit: int) -> int:
     """Forget old idempotency keys."""
     return tx.run("forget_keys", older_than=older_than, limit=limit)
+
+
+def fold_hours(tx: Transaction, older_than: int, limit: int) -> int:
+    """Put the parts of hours that ended before a time together; return how many there were."""
+    return len(tx.fetch("fold_hours", before=older_than // HOUR, limit=limit))
 
 
 def erase(

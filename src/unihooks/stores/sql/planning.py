@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -14,10 +15,10 @@ from unihooks._base.ids import new_ids
 from unihooks._base.round_robin import round_robin
 from unihooks._contract.planning import MOST_PER_EVENT, Match, NewEvent, Subscriber, plan_event
 from unihooks._model.checks import storable
-from unihooks.abc import Capacity, Lease, Planned
+from unihooks.abc import ALONE, Capacity, Lease, Planned, Share
 from unihooks.stores.sql.caches import RecentEvents, Subscribers
 from unihooks.stores.sql.claiming import lowering
-from unihooks.stores.sql.deliveries import NewDeliveries
+from unihooks.stores.sql.deliveries import NewDeliveries, lanes_left_alone
 from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _TENANTS_PER_PLAN = 100
@@ -108,19 +109,27 @@ class Planner:
         self._recent_events.forget()
 
     def plan(
-        self, database: Database, lease: Lease, capacity: Capacity, limit: int, most_per_event: int = MOST_PER_EVENT
+        self,
+        database: Database,
+        lease: Lease,
+        capacity: Capacity,
+        limit: int,
+        most_per_event: int = MOST_PER_EVENT,
+        *,
+        share: Share = ALONE,
     ) -> Planned:
         """Plan up to `limit` new events; `capacity` is left as it is."""
         self._recent_events.is_wanted = True
         self._most_per_event = most_per_event
-        if database.has_round_trips and (planned := self._plan_recent(database, lease, capacity.copy())) is not None:
+        # Whoever keeps to a share has more to do than what was just emitted here.
+        at_once = database.has_round_trips and share.of == 1
+        if at_once and (planned := self._plan_recent(database, lease, capacity.copy())) is not None:
             return planned
         after = self._after
         # The sync of what is recorded later covers this, too: a server that crashes before loses no more of the
         # plan than what was in flight or not yet recorded, and that goes out again in any case.
-        return database.write(
-            lambda tx: self._plan(tx, lease, capacity.copy(), limit, after), _finding(after, limit), synced=False
-        )
+        plan = partial(self._plan, lease=lease, limit=limit, after=after, share=share)
+        return database.write(lambda tx: plan(tx, capacity=capacity.copy()), _finding(after, limit), synced=False)
 
     def _plan_recent(self, database: Database, lease: Lease, capacity: Capacity) -> Planned | None:
         """Plan what this process has just emitted in one round trip, if all that it takes is known here.
@@ -168,7 +177,9 @@ class Planner:
         # Others tell of events of theirs.
         return made.planned(len(events), inserted, kept, more=False)
 
-    def _plan(self, tx: Transaction, lease: Lease, capacity: Capacity, limit: int, after: str) -> Planned:
+    def _plan(
+        self, tx: Transaction, *, lease: Lease, capacity: Capacity, limit: int, after: str, share: Share
+    ) -> Planned:
         found, _, versions = tx.opening
         if after and not found.rows:
             found, _, versions = tx.pipeline(*_finding("", limit))
@@ -178,19 +189,24 @@ class Planner:
         if not chosen:
             return Planned(more=bool(found.rows))
         made = NewDeliveries(lease, capacity, tx.now)
-        waiting = _waiting_lanes(tx, chosen, {row[0] for row in versions.rows if (row[2] or 0) > tx.now})
+        tenants = {row[0] for row in versions.rows if (row[2] or 0) > tx.now}
+        matches = ((item.event.tenant, match) for item in chosen for match in item.matches)
+        left_alone = lanes_left_alone(tx, matches, tenants, share)
         for item in chosen:
-            open_lanes = item.open_lanes - waiting if waiting else item.open_lanes
+            open_lanes = item.open_lanes - left_alone if left_alone else item.open_lanes
             made.add(item.event, item.matches, open_lanes, config_versions[item.event.tenant])
         made.read_bodies(tx)
         some_are_there = any(item.was_recovered for item in chosen)
-        first, second, *_, more = tx.pipeline(
+        marking = _marking(chosen, tx.now)
+        # The lanes come last, so that they are locked for as short as can be.
+        first, second, *rest = tx.pipeline(
             *made.calls(some_are_there=some_are_there),
-            *_marking(chosen, tx.now),
-            *lowering(made.due),
+            *marking,
             Call("more_new_events"),
+            *lowering(made.due),
             commit=True,
         )
+        more = rest[len(marking)]
         whole = sum(item.cursor is None and item.failure is None for item in chosen)
         inserted = (first, second)
         return made.planned(whole, inserted, made.kept(tx, inserted), more=bool(more.rows))
@@ -342,15 +358,6 @@ def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
         Call("set_aside", aside),
         Call("note_clock_of_plan", values={"now": now}),
     ]
-
-
-def _waiting_lanes(tx: Transaction, chosen: Iterable[_Chosen], tenants: set[str]) -> frozenset[str]:
-    """Return the lanes of these tenants whose receivers want no request for now."""
-    matches = [match for item in chosen if item.event.tenant in tenants for match in item.matches]
-    endpoint_ids = {endpoint_id for match in matches for endpoint_id in match.endpoint_ids}
-    if not endpoint_ids:
-        return frozenset()
-    return frozenset(row[0] for row in tx.fetch("waiting_lanes", endpoints=list(endpoint_ids), now=tx.now))
 
 
 def _endpoints(known: tuple[int, list[Subscriber]]) -> int:

@@ -45,12 +45,15 @@ class _Health:
         return result.disable or (FAILING_TOO_LONG if too_long else None)
 
 
-def calls_if_delivered(results: Sequence[Result], now: int) -> list[Call]:
-    """Return the calls that record results that all are deliveries, and all still held; none where some are not."""
+def calls_if_delivered(results: Sequence[Result], now: int, part: int) -> list[Call]:
+    """Return the calls that record results that all are deliveries, and all still held; none where some are not.
+
+    `part` is where this process counts in each hour.
+    """
     delivered, others = _split(results)
     if others:
         return []
-    calls = [evolve(_delivering(delivered), name="deliver_all"), *_succeeding(delivered, now)]
+    calls = [evolve(_delivering(delivered), name="deliver_all"), *_succeeding(delivered, now, part)]
     calls[0].values = {"count": len(delivered)}
     return calls
 
@@ -61,7 +64,7 @@ def opening(results: Sequence[Result]) -> list[Call]:
     return [] if others else [_delivering(delivered)]
 
 
-def record(tx: Transaction, results: Sequence[Result]) -> Recorded:
+def record(tx: Transaction, results: Sequence[Result], part: int) -> Recorded:
     """Store the results whose token still holds the delivery; `opening` came along with the transaction's beginning."""
     delivered, others = _split(results)
     alone = _may_disable(tx, others)
@@ -75,7 +78,7 @@ def record(tx: Transaction, results: Sequence[Result]) -> Recorded:
         _keep_attempts(tx, results)
     if not accepted:
         return Recorded(accepted=frozenset())
-    disabled = _store(tx, accepted, kept, alone)
+    disabled = _store(tx, accepted, kept, alone, part)
     return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
 
 
@@ -119,16 +122,16 @@ def _in_order(results: Sequence[Result], accepted: Sequence[Result]) -> Sequence
 
 
 def _store(
-    tx: Transaction, accepted: Sequence[Result], kept: Sequence[Result], alone: set[str]
+    tx: Transaction, accepted: Sequence[Result], kept: Sequence[Result], alone: set[str], part: int
 ) -> list[tuple[str, str, str]]:
     if not kept:
-        tx.pipeline(*_succeeding(accepted, tx.now), commit=True)
+        tx.pipeline(*_succeeding(accepted, tx.now, part), commit=True)
         return []
     endpoint_ids = list(dict.fromkeys(item.claimed.endpoint_id for item in accepted))
     *_, lanes = tx.pipeline(
         Call("add_attempts", [_attempt_row(*pair) for pair in _sent(accepted)]),
         Call("move_on", _moving(kept, tx.now)),
-        Call("add_hours", hour_rows(_sent(accepted), tx.now)),
+        Call("add_hours", hour_rows(_sent(accepted), tx.now, part)),
         Call("lane_health", values={"endpoints": endpoint_ids}),
     )
     healths = {endpoint_id: _Health(*health) for endpoint_id, *health in lanes.rows}
@@ -142,14 +145,13 @@ def _store(
     return _disable(tx, [(item, reason) for item, reason in reasons if item.claimed.tenant in alone])
 
 
-def _succeeding(delivered: Sequence[Result], now: int) -> list[Call]:
+def _succeeding(delivered: Sequence[Result], now: int, part: int) -> list[Call]:
     """Return the calls that keep attempts which all succeeded, and what follows from them."""
-    endpoints = {"endpoints": list({item.claimed.endpoint_id for item in delivered})}
+    endpoints = list({item.claimed.endpoint_id for item in delivered})
     return [
         Call("add_attempts", [_attempt_row(*pair) for pair in _sent(delivered)]),
-        Call("add_hours", hour_rows(_sent(delivered), now)),
-        Call("lock_lanes", values=endpoints),
-        Call("note_success", values={**endpoints, "now": now}),
+        Call("add_hours", hour_rows(_sent(delivered), now, part)),
+        Call("note_success", values={"endpoints": endpoints, "now": now}),
     ]
 
 

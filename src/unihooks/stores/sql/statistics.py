@@ -39,10 +39,10 @@ _MOST_DUE = 1_000
 _LONGEST_MS = 20_000
 
 
-def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int) -> list[Row]:
+def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int, part: int) -> list[Row]:
     """Return what the results of requests add to each endpoint's hour, in the order of endpoint ids and buckets.
 
-    A row holds endpoint_id, hour, bucket, attempts, delivered, failed and duration_us.
+    A row holds endpoint_id, hour, bucket, part, attempts, delivered, failed and duration_us.
     """
     durations: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     failed: Counter[tuple[str, int]] = Counter()
@@ -55,7 +55,7 @@ def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int) -> list[Row]:
     rows: list[Row] = []
     for (endpoint_id, index), these in sorted(durations.items()):
         lost = failed.get((endpoint_id, index), 0)
-        rows.append((endpoint_id, hour, index, len(these), len(these) - lost, lost, sum(these)))
+        rows.append((endpoint_id, hour, index, part, len(these), len(these) - lost, lost, sum(these)))
     return rows
 
 

@@ -10,9 +10,11 @@ from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import finalize
 
+from attrs import evolve
+
 from unihooks._base.jobs import OneShot, Promise, given_up
-from unihooks._base.times import Clock
-from unihooks._contract.leasing import Capacity, Claimed, Lease, Planned, Recorded, Result, Work
+from unihooks._base.times import SECOND, Clock
+from unihooks._contract.leasing import ALONE, Capacity, Claimed, Lease, Planned, Recorded, Result, Share, Work
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
 from unihooks._model.webhooks import Webhook
@@ -34,6 +36,10 @@ from unihooks.stores.sql.transaction import Database, Submission, Transaction
 _SECONDS_BETWEEN_WORK = 10.0
 _LOOK_SECONDS = 2.0
 _LONGEST_DEADLINE = 600
+# A worker that is not seen for so many heartbeats has no share of the lanes.
+_BEATS_MISSED = 2.5
+# Whoever is told of new events plans them within milliseconds. If they wait for longer, the others help.
+_LEFT_TO_LISTENER_US = SECOND // 10
 # The sync of what is recorded later covers these, too: a server that crashes before loses no more than what was in
 # flight or not yet recorded, and that goes out again in any case.
 _UNSYNCED = ("plan", "claim")
@@ -65,6 +71,7 @@ class SQLStore(Store):
         self._claimer = claiming.Claimer()
         self._clock_steps = maintenance.ClockSteps()
         self._worked_at = -inf
+        self._part = 0
         finalize(self, database.close)
 
     def _use(self, database: Database) -> None:
@@ -128,6 +135,9 @@ class SQLStore(Store):
     def look_seconds(self) -> tuple[float, float]:
         return self._database.look_seconds()
 
+    def heartbeat_seconds(self) -> float:
+        return self._database.heartbeat_seconds
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         watchers = self._database.watchers
         watchers.add(watcher)
@@ -142,24 +152,37 @@ class SQLStore(Store):
             self._database.emitted()
         self._database.notify()
 
-    def plan(self, lease: Lease, capacity: Capacity, limit: int, most_per_event: int = MOST_PER_EVENT) -> Planned:
+    def plan(
+        self,
+        lease: Lease,
+        capacity: Capacity,
+        limit: int,
+        most_per_event: int = MOST_PER_EVENT,
+        share: Share = ALONE,
+    ) -> Planned:
         self._clock_steps.follow(self._database)
-        return self._planner.plan(self._database, lease, capacity, limit, most_per_event)
+        return self._planner.plan(self._database, lease, capacity, limit, most_per_event, share=share)
 
-    def claim(self, lease: Lease, capacity: Capacity) -> list[Claimed]:
+    def claim(self, lease: Lease, capacity: Capacity, share: Share = ALONE) -> list[Claimed]:
         self._clock_steps.follow(self._database)
-        return self._claimer.claim(self._database, lease, capacity)
+        return self._claimer.claim(self._database, lease, capacity, share)
 
     def record(self, results: Sequence[Result]) -> Recorded:
-        calls = recording.calls_if_delivered(results, self.now())
+        calls = recording.calls_if_delivered(results, self.now(), self._part)
         if calls and self._database.at_once(calls):
             return Recorded(accepted=frozenset(item.claimed.id for item in results))
-        return self._database.write(lambda tx: recording.record(tx, results), recording.opening(results))
+        return self._database.write(lambda tx: recording.record(tx, results, self._part), recording.opening(results))
 
-    def work(self) -> Work:
+    def work(self, share: Share = ALONE, *, patient: bool = False) -> Work:
         self._clock_steps.follow(self._database)
         self._worked_at = monotonic()
-        return self._database.ask(claiming.work)
+        if not self._database.is_relieved:
+            return self._database.ask(lambda tx: claiming.work(tx, share))
+        until = self.now() - _LEFT_TO_LISTENER_US if patient else None
+        work, is_vacant = self._database.ask(lambda tx: claiming.work_of_relieved(tx, share, until))
+        if is_vacant:
+            self._database.listen()
+        return evolve(work, is_late=patient and work.new_events)
 
     def peek(self) -> Work | None:
         # Only `work` can follow a clock that was set back.
@@ -179,9 +202,19 @@ class SQLStore(Store):
         return removed + in_days
 
     release = _verb("write", claiming.release)
-    heartbeat = _verb("write", maintenance.heartbeat)
+
+    def heartbeat(self, worker_id: str, *, gone: bool = False) -> Share:
+        alive_us = round(self.heartbeat_seconds() * _BEATS_MISSED * SECOND)
+        # One that is lost tells nothing that the next one does not.
+        share = self._database.write(
+            lambda tx: maintenance.heartbeat(tx, worker_id, alive_us=alive_us, gone=gone), synced=gone
+        )
+        self._part = share.rank % self._database.hour_parts
+        return share if self._database.divides_lanes else ALONE
+
     expire_held = _verb("write", maintenance.expire_held)
     forget_keys = _verb("write", maintenance.forget_keys)
+    fold_hours = _verb("write", maintenance.fold_hours)
 
     # Configuration.
 

@@ -211,6 +211,11 @@ class Database(ABC):
 
     time: StoreClock
     has_round_trips = False
+    heartbeat_seconds = 30.0
+    # How many workers count in each hour without waiting for each other, and whether each has lanes of its own: where
+    # one process writes at a time, neither brings anything.
+    hour_parts = 1
+    divides_lanes = False
 
     def __init__(self) -> None:
         self.watchers: set[Watcher] = set()
@@ -297,6 +302,14 @@ class Database(ABC):
 
     def notify(self) -> None:  # noqa: B027 - few databases have anybody to tell
         """Let the workers of other processes look for work; never waits."""
+
+    @property
+    def is_relieved(self) -> bool:
+        """Whether another process is told of events, so that this one's workers leave them to it for a moment."""
+        return False
+
+    def listen(self) -> None:  # noqa: B027 - few databases have anything to tell
+        """Learn that no process is told of events any more; never waits."""
 
     def scrub(self, *, later: bool = False) -> None:  # noqa: B027 - few databases leave anything
         """Remove what was erased from files that may still hold older copies of it.

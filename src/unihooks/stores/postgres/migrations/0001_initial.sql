@@ -91,11 +91,13 @@ CREATE TABLE unihooks.subscriptions (
 CREATE INDEX subscriptions_by_webhook ON unihooks.subscriptions (webhook_id, position);
 
 -- next_due_at is never later than the first due time of the lane's pending deliveries, but for not_before, until when
--- the receiver wants none.
+-- the receiver wants none. slot tells to which of the workers alive the lane belongs. last_success_at is exact to a
+-- second.
 CREATE TABLE unihooks.lanes (
     endpoint_id text COLLATE "C" NOT NULL PRIMARY KEY,
     tenant text COLLATE "C" NOT NULL,
     webhook_id text COLLATE "C" NOT NULL,
+    slot smallint NOT NULL,
     open boolean NOT NULL,
     closed_at bigint,
     held_total_us bigint NOT NULL DEFAULT 0,
@@ -239,19 +241,22 @@ CREATE TABLE unihooks.attempts (
 CREATE TABLE unihooks.attempts_others PARTITION OF unihooks.attempts DEFAULT
 WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
--- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots.
+-- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots. Each worker adds to
+-- rows of its own part, since workers that add to one row wait for each other; when an hour is over they become part 0.
 CREATE TABLE unihooks.hours (
     endpoint_id text COLLATE "C" NOT NULL,
     hour bigint NOT NULL,
     bucket smallint NOT NULL,
+    part smallint NOT NULL,
     attempts bigint NOT NULL,
     delivered bigint NOT NULL,
     failed bigint NOT NULL,
     duration_us bigint NOT NULL,
-    PRIMARY KEY (endpoint_id, hour, bucket)
+    PRIMARY KEY (endpoint_id, hour, bucket, part)
 ) WITH (fillfactor = 50, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX hours_by_hour ON unihooks.hours (hour);
+CREATE INDEX hours_in_parts ON unihooks.hours (hour) WHERE part > 0;
 
 -- What was answered to requests that may be repeated; status is NULL while one is being done.
 CREATE TABLE unihooks.answers (

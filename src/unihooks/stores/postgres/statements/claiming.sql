@@ -1,3 +1,11 @@
+-- The lock belongs to whose connection has taken it, until that ends.
+-- name: become_listener
+SELECT pg_try_advisory_lock(hashtextextended('unihooks listen ' || CAST(:schema AS text), 0))
+
+-- It is asked for together with a look, and given back at once.
+-- name: nobody_listens
+SELECT pg_try_advisory_xact_lock_shared(hashtextextended('unihooks listen ' || CAST(:schema AS text), 0))
+
 -- name: due_lanes_by_tenant
 WITH RECURSIVE turns (tenant) AS (
     (SELECT tenant FROM unihooks.lanes
@@ -9,7 +17,8 @@ WITH RECURSIVE turns (tenant) AS (
 ), served AS (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT :tenants)
 SELECT served.tenant, due.endpoint_id FROM served LEFT JOIN LATERAL (
     SELECT endpoint_id FROM unihooks.lanes AS l
-    WHERE l.open AND l.tenant = served.tenant AND l.next_due_at <= :now ORDER BY l.next_due_at LIMIT :each
+    WHERE l.open AND l.tenant = served.tenant AND l.next_due_at <= :now AND l.slot >= :first AND l.slot < :end
+    ORDER BY l.next_due_at LIMIT :each
 ) AS due ON true ORDER BY served.tenant
 
 -- Rows of the queue are found one by one and told by their places: the plan is kept from when the queue was short, and

@@ -1,3 +1,22 @@
+-- Whatever is counted later for these hours is put to them another time.
+-- name: fold_hours
+WITH old AS (
+    DELETE FROM unihooks.hours AS h USING (
+        SELECT endpoint_id, hour, bucket, part FROM unihooks.hours
+        WHERE part > 0 AND hour < :before LIMIT :limit FOR UPDATE SKIP LOCKED
+    ) AS p
+    WHERE h.endpoint_id = p.endpoint_id AND h.hour = p.hour AND h.bucket = p.bucket AND h.part = p.part
+    RETURNING h.*
+), folded AS (
+    INSERT INTO unihooks.hours AS h (endpoint_id, hour, bucket, part, attempts, delivered, failed, duration_us)
+    SELECT endpoint_id, hour, bucket, 0, sum(attempts), sum(delivered), sum(failed), sum(duration_us) FROM old
+    GROUP BY endpoint_id, hour, bucket ORDER BY endpoint_id, hour, bucket
+    ON CONFLICT (endpoint_id, hour, bucket, part) DO UPDATE SET
+        attempts = h.attempts + excluded.attempts, delivered = h.delivered + excluded.delivered,
+        failed = h.failed + excluded.failed, duration_us = h.duration_us + excluded.duration_us
+)
+SELECT 1 FROM old
+
 -- Locked before attempts are looked at: a result that is being recorded is in by then, and none comes later.
 -- name: lock_deliveries_to_erase
 -- rows: tenant text, id text, first text, last text

@@ -17,6 +17,17 @@ CROSS JOIN LATERAL (
     WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = 'cancelled' FOR NO KEY UPDATE
 ) AS held
 
+-- A lane that has just had another success stays as it is: workers that share it would wait for each other.
+-- name: note_success
+WITH held AS (
+    SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(CAST(:endpoints AS text[]))
+      AND (failures > 0 OR failing_since IS NOT NULL OR last_success_at IS NULL
+        OR last_success_at NOT BETWEEN CAST(:now AS bigint) - 1000000 AND CAST(:now AS bigint))
+    ORDER BY endpoint_id FOR NO KEY UPDATE
+)
+UPDATE unihooks.lanes AS l SET failing_since = NULL, failures = 0, last_success_at = CAST(:now AS bigint)
+FROM held WHERE l.endpoint_id = held.endpoint_id
+
 -- A row that is deleted here is gone for whoever waits for it; one that an update moves would be an error there.
 -- Rows are found one by one and told by their places: the plan is kept from when the queue was short, and would else
 -- read it whole. Whoever holds a delivery by its token has made the next attempt.

@@ -1,12 +1,15 @@
 -- name: work
-SELECT EXISTS (SELECT 1 FROM unihooks.new_events ORDER BY tenant, place LIMIT 1), (
+SELECT EXISTS (SELECT 1 FROM unihooks.new_events WHERE place < :before ORDER BY tenant, place LIMIT 1), (
     SELECT next_due_at FROM unihooks.lanes WHERE open = true AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1
+), (
+    SELECT next_due_at FROM unihooks.lanes
+    WHERE open = true AND next_due_at IS NOT NULL AND slot >= :first AND slot < :end ORDER BY next_due_at LIMIT 1
 )
 
 -- name: due_lanes
 -- columns: endpoint_id, tenant
 SELECT endpoint_id, tenant FROM unihooks.lanes
-WHERE open = true AND next_due_at <= :now ORDER BY next_due_at LIMIT :limit
+WHERE open = true AND next_due_at <= :now AND slot >= :first AND slot < :end ORDER BY next_due_at LIMIT :limit
 
 -- name: lower_lanes
 -- rows: endpoint_id text, due_at bigint

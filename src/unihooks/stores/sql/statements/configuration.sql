@@ -114,8 +114,8 @@ LEFT JOIN unihooks.tenants AS t ON t.tenant = e.tenant
 WHERE e.id = ANY(:endpoints)
 
 -- name: add_lanes
--- rows: endpoint_id, tenant, webhook_id, open, closed_at
-INSERT INTO unihooks.lanes (endpoint_id, tenant, webhook_id, open, closed_at) VALUES :rows
+-- rows: endpoint_id, tenant, webhook_id, slot, open, closed_at
+INSERT INTO unihooks.lanes (endpoint_id, tenant, webhook_id, slot, open, closed_at) VALUES :rows
 ON CONFLICT (endpoint_id) DO NOTHING
 
 -- name: close_lanes

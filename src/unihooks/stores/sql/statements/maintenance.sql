@@ -5,6 +5,9 @@ DELETE FROM unihooks.workers WHERE id = :id
 INSERT INTO unihooks.workers (id, host, pid, seen_at) VALUES (:id, :host, :pid, :now)
 ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, seen_at = excluded.seen_at
 
+-- name: rank
+SELECT count(*) FILTER (WHERE id < :id), count(*) FROM unihooks.workers WHERE seen_at >= :since
+
 -- name: prune_hours
 DELETE FROM unihooks.hours WHERE hour < :hour
 

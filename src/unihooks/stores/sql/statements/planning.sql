@@ -53,6 +53,10 @@ UPDATE unihooks.events AS e SET plan_error = k.error FROM :rows AS k WHERE e.ten
 -- name: more_new_events
 SELECT 1 FROM unihooks.new_events ORDER BY tenant, place LIMIT 1
 
+-- name: due_among
+-- columns: endpoint_id
+SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND next_due_at <= :now
+
 -- name: waiting_lanes
 -- columns: endpoint_id
 SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND not_before > :now

@@ -3,10 +3,10 @@ SELECT DISTINCT tenant FROM unihooks.lanes
 WHERE endpoint_id = ANY(:endpoints) AND failing_since <= :since
 
 -- name: add_hours
--- rows: endpoint_id, hour, bucket, attempts, delivered, failed, duration_us
-INSERT INTO unihooks.hours AS h (endpoint_id, hour, bucket, attempts, delivered, failed, duration_us)
+-- rows: endpoint_id, hour, bucket, part, attempts, delivered, failed, duration_us
+INSERT INTO unihooks.hours AS h (endpoint_id, hour, bucket, part, attempts, delivered, failed, duration_us)
 VALUES :rows
-ON CONFLICT (endpoint_id, hour, bucket) DO UPDATE SET
+ON CONFLICT (endpoint_id, hour, bucket, part) DO UPDATE SET
     attempts = h.attempts + excluded.attempts, delivered = h.delivered + excluded.delivered,
     failed = h.failed + excluded.failed, duration_us = h.duration_us + excluded.duration_us
 
@@ -14,10 +14,6 @@ ON CONFLICT (endpoint_id, hour, bucket) DO UPDATE SET
 -- columns: endpoint_id, failing_since, failures, last_success_at, last_failure_at
 SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
 WHERE endpoint_id = ANY(:endpoints) ORDER BY endpoint_id FOR NO KEY UPDATE
-
--- name: note_success
-UPDATE unihooks.lanes SET failing_since = NULL, failures = 0, last_success_at = :now
-WHERE endpoint_id = ANY(:endpoints)
 
 -- The attempts of what was delivered now are not stored yet.
 -- name: delivered_just_now

@@ -90,11 +90,12 @@ CREATE TABLE main.unihooks_subscriptions (
 CREATE INDEX main.unihooks_subscriptions_by_webhook ON unihooks_subscriptions (webhook_id, position);
 
 -- next_due_at is never later than the first due time of the lane's pending deliveries, but for not_before, until when
--- the receiver wants none.
+-- the receiver wants none. slot tells to which of the workers alive the lane belongs.
 CREATE TABLE main.unihooks_lanes (
     endpoint_id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
     webhook_id TEXT NOT NULL,
+    slot INTEGER NOT NULL,
     open INTEGER NOT NULL,
     closed_at INTEGER,
     held_total_us INTEGER NOT NULL DEFAULT 0,
@@ -205,16 +206,18 @@ CREATE TABLE main.unihooks_attempts (
     PRIMARY KEY (delivery_id, number)
 );
 
--- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots.
+-- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots. As one process writes
+-- at a time, all is in part 0.
 CREATE TABLE main.unihooks_hours (
     endpoint_id TEXT NOT NULL,
     hour INTEGER NOT NULL,
     bucket INTEGER NOT NULL,
+    part INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     delivered INTEGER NOT NULL,
     failed INTEGER NOT NULL,
     duration_us INTEGER NOT NULL,
-    PRIMARY KEY (endpoint_id, hour, bucket)
+    PRIMARY KEY (endpoint_id, hour, bucket, part)
 ) WITHOUT ROWID;
 
 CREATE INDEX main.unihooks_hours_by_hour ON unihooks_hours (hour);

@@ -1,3 +1,9 @@
+-- Nobody can be told of what other processes commit.
+
+-- name: become_listener
+
+-- name: nobody_listens
+
 -- name: due_lanes_by_tenant
 -- columns: tenant, endpoint_id
 WITH RECURSIVE turns (tenant) AS (
@@ -9,7 +15,8 @@ WITH RECURSIVE turns (tenant) AS (
 )
 SELECT turns.tenant, l.endpoint_id FROM turns LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id IN (
     SELECT d.endpoint_id FROM main.unihooks_lanes AS d
-    WHERE d.open = 1 AND d.tenant = turns.tenant AND d.next_due_at <= :now ORDER BY d.next_due_at LIMIT :each
+    WHERE d.open = 1 AND d.tenant = turns.tenant AND d.next_due_at <= :now AND d.slot >= :first AND d.slot < :end
+    ORDER BY d.next_due_at LIMIT :each
 )
 WHERE turns.tenant IS NOT NULL
 

@@ -12,6 +12,10 @@ SELECT k.position FROM :rows AS k
 CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
 WHERE d.token = k.token AND +d.state = 'cancelled'
 
+-- name: note_success
+UPDATE main.unihooks_lanes SET failing_since = NULL, failures = 0, last_success_at = :now
+WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints))
+
 -- name: deliver_all
 -- rows: tenant, id, token, number
 
