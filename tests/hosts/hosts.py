@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from checks import SLOWEST_ANSWER, Figures
 from crash import Play, Stage, report, say
 from network import Network, Unavailable, enter
 from processes import Blow, Child, Processes
-from roles import ENDPOINTS, ROLES
+from roles import DEADLINE, ENDPOINTS, ROLES
 
 from unihooks.testing import Receiver
 from unihooks.testing._answers import Answer
@@ -64,8 +65,9 @@ class Hosts:
     play: Play
     network: Network
     workers: dict[str, Child] = field(factory=dict)
-    cuts: int = 0
     slowest: float = 0.0
+    # Who was cut off, from when to when.
+    spans: list[tuple[str, float, float]] = field(factory=list)
 
     def start(self, role: str, name: str) -> Child:
         """Start a process on a host."""
@@ -88,10 +90,24 @@ class Hosts:
         before = time.time()
         with self.network.cut(name, other):
             yield
+        self.spans.append((name, before, time.time()))
         # Until its leases have ended, a worker may send what it had claimed before.
         after = max(time.time(), before + self.play.scene.lease) if name in WORKERS else time.time()
         self.play.blows.append(Blow(struck, "cut", before, after))
-        self.cuts += 1
+
+    def longest_silence(self) -> float:
+        """Return the longest time without a request while a worker, but not the receiver, was cut off."""
+        deaf = [(start, end + DEADLINE) for name, start, end in self.spans if name == "receiver"]
+        times = [request.received_at.timestamp() for request in self.play.stage.receiver.requests]
+        silences = [0.0]
+        for name, start, end in self.spans:
+            marks = sorted([start, *(at for at in times if start < at < end), end])
+            silences += [
+                later - earlier
+                for earlier, later in pairwise(marks)
+                if name != "receiver" and not any(first < later and earlier < last for first, last in deaf)
+            ]
+        return max(silences)
 
 
 def cut_round(hosts: Hosts, number: int) -> None:
@@ -170,8 +186,9 @@ def _play(hosts: Hosts, rounds: int) -> Figures:
         return Figures(problems=[f"not at rest after {PATIENCE:g} s: {play.dispatcher.stats()}"])
     hosts.leave_only("")
     figures = play.judge()
-    figures.cuts = hosts.cuts
+    figures.cuts = len(hosts.spans)
     say(f"most seconds until a worker went on: {hosts.slowest:.1f}")
+    say(f"most seconds without a request while a worker was cut off: {hosts.longest_silence():.1f}")
     if not figures.duplicates + figures.answers_lost:
         figures.problems.append("no cut came between a request and its record: the run shows nothing")
     return figures
