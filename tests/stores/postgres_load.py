@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from waiting import wait_for
 
 from unihooks import Dispatcher, EventSubscription, Webhook
-from unihooks.abc import DeliveryFilter, Window
+from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import StoreError
 from unihooks.stores import PostgresStore
 
@@ -79,6 +79,10 @@ class Load:
         """Emit nothing more."""
         self._stopping.set()
         self._thread.join()
+
+    def kept(self):
+        """Return the ids of the events that are in the log."""
+        return {one.id for one in self._store.list_events("default", EventFilter(), Window(limit=100_000))}
 
     def is_listening(self):
         """Say whether the worker is told of what others emit."""
