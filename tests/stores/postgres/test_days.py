@@ -424,6 +424,15 @@ def test_plans_stay_good_that_are_made_while_the_queue_is_short(store, now, sql)
         assert "Tid Scan on deliveries_pending" in found, found
         # Of its index, this would read all.
         assert "Index Cond: (state" not in found, found
+    endpoints = [one.endpoint_id for one in deliveries(store)]
+    for call in (
+        Call("due_deliveries", [(id_, 9, 0) for id_ in endpoints], {"now": now, "share": 9}),
+        Call("settle_lanes", values={"endpoints": endpoints}),
+        Call("held_by_token", [(*key[:3], 0) for key in keys]),
+    ):
+        found = store._database.write(partial(explained, call))
+        # Of its index, this would read all.
+        assert "Index Cond: (state" not in found, found
 
 
 # Rows that move to another partition.

@@ -207,7 +207,8 @@ WITH (
     fillfactor = 70,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_analyze_scale_factor = 0.05,
-    autovacuum_vacuum_cost_delay = 0
+    autovacuum_vacuum_cost_delay = 0,
+    vacuum_truncate = off
 );
 
 CREATE INDEX deliveries_due ON unihooks.deliveries_pending (endpoint_id, due_at);
