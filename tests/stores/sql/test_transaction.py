@@ -141,8 +141,9 @@ def test_run_tells_how_many_rows_changed(write):
     rows = [(row[0], original_id(row[2], row[4]), *row[2:]) for row in deliveries(5)]
     write(lambda tx: tx.run("add_deliveries", [*rows, *deliveries(2, tenant="other")]))
     events = with_spans(row[:3:2] for row in deliveries(3))
-    assert write(lambda tx: tx.run("prune_deliveries", events)) == 3
-    assert write(lambda tx: tx.run("prune_deliveries", events)) == 0
+    all_ids = {"lowest": "dlv_", "highest": "dlv_~"}
+    assert write(lambda tx: tx.run("prune_deliveries", events, **all_ids)) == 3
+    assert write(lambda tx: tx.run("prune_deliveries", events, **all_ids)) == 0
 
 
 def test_a_selection_is_made_of_conditions_an_order_and_a_limit(write, read):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from unihooks._base.ids import first_id
 from unihooks._base.times import SECOND
@@ -13,7 +13,7 @@ from unihooks._contract.leasing import ALONE, SEEN_WITHIN_US, Share
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
 from unihooks.stores.sql.deliveries import with_spans
-from unihooks.stores.sql.transaction import Database, Transaction
+from unihooks.stores.sql.transaction import Call, Database, Transaction
 
 _ID_AHEAD_US = 3_600 * SECOND
 # What is due waits for a smaller step; clocks that are corrected gradually, or differ a little, take none.
@@ -92,11 +92,7 @@ def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -
     # Looked for now that they are locked, so that no replay comes between.
     pending = {id_ for (id_,) in tx.fetch("events_still_pending", with_spans((row[0], row[1]) for row in found))}
     gone = [row for row in found if row[1] not in pending]
-    keys = [(tenant, id_) for tenant, id_, _ in gone]
-    events = with_spans(keys)
-    tx.run("prune_attempts", events)
-    tx.run("prune_deliveries", events)
-    tx.run("prune_events", keys)
+    _remove(tx, [(tenant, id_) for tenant, id_, _ in gone])
     tx.run("drop_keys", [(id_, created_at) for _, id_, created_at in gone])
     if len(found) == limit:
         last = found[-1][2]
@@ -149,6 +145,22 @@ def erase(
         tx.run("erase_attempts", events, nothing=b"")
         tx.run("erase_deliveries", events, reason=ERASED)
     return len(told), last
+
+
+def _remove(tx: Transaction, keys: Sequence[tuple[str, str]]) -> None:
+    """Remove events, by tenant and id, with their deliveries and attempts."""
+    if not keys:
+        return
+    events = with_spans(keys)
+    # A database may have to look in many days, which takes longer to plan than to do.
+    replays = tx.pipeline(Call("replays_of_events", events))[0].rows
+    tx.run("prune_attempts_of_replays", replays)
+    tx.run("prune_replays", replays)
+    bounds = {"lowest": min(row[2] for row in events), "highest": max(row[3] for row in events)}
+    tx.run("prune_attempts", events, **bounds)
+    tx.run("prune_deliveries", events, **bounds)
+    ids = [id_ for _, id_ in keys]
+    tx.run("prune_events", keys, lowest=min(ids), highest=max(ids))
 
 
 def _set_back(tx: Transaction, counted: int, back: int) -> int:

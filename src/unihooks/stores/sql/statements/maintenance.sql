@@ -78,25 +78,36 @@ WHERE EXISTS (
     WHERE d.event_id = k.id AND d.replay_of IS NOT NULL AND +d.state = 'pending'
 )
 
+-- All their originals lie between the lowest and the highest id, which leaves few days to look in. Replays lie anywhere
+-- later, and are few.
 -- name: prune_attempts
 -- rows: tenant text, id text, first text, last text
-DELETE FROM unihooks.attempts WHERE delivery_id IN (
+DELETE FROM unihooks.attempts WHERE delivery_id > :lowest AND delivery_id < :highest AND delivery_id IN (
     SELECT d.id FROM :rows AS k
     JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id > k.first AND d.id < k.last AND d.event_id = k.id
-    UNION ALL
-    SELECT d.id FROM :rows AS k
-    JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
+    WHERE d.id > :lowest AND d.id < :highest
 )
 
 -- name: prune_deliveries
 -- rows: tenant text, id text, first text, last text
-DELETE FROM unihooks.deliveries WHERE (tenant, id) IN (
+DELETE FROM unihooks.deliveries WHERE id > :lowest AND id < :highest AND (tenant, id) IN (
     SELECT d.tenant, d.id FROM :rows AS k
     JOIN unihooks.deliveries AS d ON d.tenant = k.tenant AND d.id > k.first AND d.id < k.last AND d.event_id = k.id
-    UNION ALL
-    SELECT d.tenant, d.id FROM :rows AS k
-    JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
+    WHERE d.id > :lowest AND d.id < :highest
 )
+
+-- name: replays_of_events
+-- rows: tenant text, id text, first text, last text
+-- columns: tenant, id
+SELECT d.tenant, d.id FROM :rows AS k JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
+
+-- name: prune_attempts_of_replays
+-- rows: tenant text, id text
+DELETE FROM unihooks.attempts WHERE delivery_id IN (SELECT k.id FROM :rows AS k)
+
+-- name: prune_replays
+-- rows: tenant text, id text
+DELETE FROM unihooks.deliveries WHERE (tenant, id) IN (SELECT k.tenant, k.id FROM :rows AS k)
 
 -- name: erase_attempts
 -- rows: tenant text, id text, first text, last text
@@ -139,7 +150,8 @@ FROM old WHERE d.tenant = old.tenant AND d.id = old.id AND +d.state = 'pending'
 
 -- name: prune_events
 -- rows: tenant text, id text
-DELETE FROM unihooks.events WHERE (tenant, id) IN (SELECT k.tenant, k.id FROM :rows AS k)
+DELETE FROM unihooks.events
+WHERE id >= :lowest AND id <= :highest AND (tenant, id) IN (SELECT k.tenant, k.id FROM :rows AS k)
 
 -- name: clock_steps
 SELECT clock_steps, clock_at FROM unihooks.store
