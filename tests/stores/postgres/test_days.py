@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -242,6 +243,20 @@ def test_a_new_event_of_a_day_that_goes_is_still_planned(store, now, past):
     assert [one.event_id for one in deliveries(store)] == [event.id]
 
 
+def test_what_is_needed_of_a_day_is_written_anew_only_once(store, now, past, sql):
+    with past(3) as day:
+        add_webhook(store)
+        emit(store, make_event(store), make_event(store))
+        plan(store)
+        deliver(store, claim(store)[0])
+    written = []
+    for _ in range(2):
+        prune(store, now)
+        written += sql(f"SELECT relfilenode FROM pg_class WHERE oid = 'unihooks.events_{day}'::regclass")
+    assert written[0] == written[1]
+    assert len(stored_ids(store)) == 1
+
+
 def test_a_day_of_which_much_is_needed_is_pruned_row_by_row(store, now, past, monkeypatch):
     monkeypatch.setattr("unihooks.stores.postgres.days._MOST_KEPT", 1)
     add_webhook(store)
@@ -478,3 +493,22 @@ def test_a_cancellation_that_meets_a_result_finds_it_delivered(store, admin, sch
         wait_for(lambda: admin.execute(waits).fetchone()[0])
     thread.join()
     assert refused == ["the delivery is delivered; only a pending one can be cancelled"]
+
+
+@pytest.mark.parametrize("remove", ["delete", "erase"])
+def test_what_removes_deliveries_goes_on_beside_results_of_them(store, now, remove):
+    webhook = add_webhook(store)
+    events = emit(store, *[make_event(store) for _ in range(120)])
+    plan(store, limit=200)
+    claimed = claim(store, 200)
+    with ThreadPoolExecutor(4) as pool:
+        recording = [pool.submit(deliver, store, *claimed[first : first + 4]) for first in range(0, 120, 4)]
+        if remove == "delete":
+            store.delete_webhook("default", webhook.id)
+        else:
+            store.erase("default", event_ids=[one.id for one in events], limit=200)
+        accepted = set().union(*[one.result() for one in recording])
+    found = {one.id: one.state for one in deliveries(store)}
+    assert len(found) == 120
+    assert {id_ for id_, state in found.items() if state == "delivered"} == accepted
+    assert set(found.values()) <= {"delivered", "cancelled"}

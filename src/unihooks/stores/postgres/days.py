@@ -158,7 +158,7 @@ def _empty(tx: PostgresTransaction, *, day: str, older_than: int, exact: bool) -
         return 0
     for step in ("keep_pending", "keep_events"):
         tx.execute(_text(step, **given))
-    if tx.value(_text("kept_too_much", **given)):
+    if tx.value(_text("is_day_needed", **given)):
         return 0
     before = _count(tx, given) if exact else 0
     for step in ("keep_deliveries", "keep_attempts", "empty_day", "prune_replays_of_day"):

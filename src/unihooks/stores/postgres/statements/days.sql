@@ -45,8 +45,11 @@ SELECT e.* FROM unihooks.events_{day} AS e JOIN (
 ) AS needed ON needed.tenant = e.tenant AND needed.id = e.id
 LIMIT {most} + 1
 
--- name: kept_too_much
-SELECT (SELECT count(*) FROM pg_temp.unihooks_pending) > {most} OR (SELECT count(*) FROM pg_temp.unihooks_events) > {most}
+-- Too much is needed of the day, or all.
+-- name: is_day_needed
+SELECT greatest((SELECT count(*) FROM pg_temp.unihooks_pending), needed.count) > {most} OR needed.count >= (
+    SELECT count(*) FROM (SELECT 1 FROM unihooks.events_{day} LIMIT {most} + 1) AS there
+) FROM (SELECT count(*) FROM pg_temp.unihooks_events) AS needed (count)
 
 -- The originals of an event lie between two ids. A replay of the day belongs to an event of an earlier one, most often.
 -- name: keep_deliveries
