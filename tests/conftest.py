@@ -78,7 +78,7 @@ def tracer() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let one call plan as much as it may on a busy machine, too."""
-    monkeypatch.setattr("unihooks.stores.sql.planning._SECONDS_OF_MATCHING", 60)
+    monkeypatch.setattr("unihooks.stores.sql.matching._SECONDS_OF_MATCHING", 60)
 
 
 @pytest.fixture(scope="session")

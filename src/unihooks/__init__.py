@@ -17,6 +17,7 @@ from unihooks._management.log import BulkResult, Log
 from unihooks._management.overview import Overview
 from unihooks._management.paging import Page
 from unihooks._management.webhooks import Webhooks
+from unihooks._message.conditions import Condition
 from unihooks._message.header_pairs import HeaderPairs
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping, Preview
@@ -36,6 +37,7 @@ __all__ = [
     "Attempt",
     "BulkResult",
     "Catalog",
+    "Condition",
     "Delivery",
     "DeliveryState",
     "Dispatcher",

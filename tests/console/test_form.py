@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from unihooks import EventSubscription, Webhook, WebhookStatus, sign, verify
+from unihooks import Condition, EventSubscription, Webhook, WebhookStatus, sign, verify
 from unihooks.testing import Receiver
 
 from .conftest import CANARY, fields_of, text_of
@@ -205,3 +205,49 @@ async def test_of_a_private_key_only_the_public_part_is_shown(browser, dispatche
     }
     assert verify(headers, body, public)
     assert "Ed25519" in text_of(answer)
+
+
+CONDITIONS = """whatsapp message.received
+content.text prefix "Hi"
+lines[*].amount ge 100
+
+whatsapp message.received
+sender.id in [1, 2]
+"""
+
+
+async def test_conditions_are_written_as_text_and_kept(browser, receiver, dispatcher):
+    answer = await browser.get("/new")
+    answer = await browser.press(answer, "next", {"name": "CRM sync", "endpoint_url": [url(receiver)]})
+    events = {"event": ["whatsapp message.received"], "conditions": CONDITIONS}
+    for _ in range(3):
+        answer = await browser.press(answer, "next", events)
+        events = {}
+    await browser.press(answer, "save")
+    (webhook,) = dispatcher.webhooks.list(tenant="acme")
+    first, second = webhook.subscriptions
+    assert [str(one) for one in first.where] == ['content.text prefix "Hi"', "lines[*].amount ge 100"]
+    assert second == EventSubscription("whatsapp", "message.received", [Condition("sender.id", "in", [1, 2])])
+    assert "lines[*].amount ge 100" in text_of(await browser.get(f"/webhooks/{webhook.id}"))
+    answer = await browser.get(f"/webhooks/{webhook.id}/edit")
+    await browser.press(answer, "save", {"description": "changed"})
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme").subscriptions == webhook.subscriptions
+
+
+@pytest.mark.parametrize(
+    "text,told",
+    [
+        ("whatsapp message.received\namount is 5", "line 2: write a path, an operator and a value"),
+        ("whatsapp message.received\namount lt true", "takes a number or a text"),
+        ("whatsapp message.received\na..b eq 1", "cannot be parsed"),
+        ("whatsapp", "Begin each paragraph with an event"),
+        ("whatsapp message.sent\na eq 1", "whatsapp message.sent has conditions but is not chosen above"),
+    ],
+)
+async def test_conditions_that_cannot_be_read_are_told_of_beside_their_text(browser, receiver, dispatcher, text, told):
+    answer = await browser.get("/new")
+    answer = await browser.press(answer, "next", {"name": "CRM sync", "endpoint_url": [url(receiver)]})
+    answer = await browser.press(answer, "next", {"event": ["whatsapp message.received"], "conditions": text})
+    assert told in text_of(answer)
+    assert text.splitlines()[-1] in answer.text.replace("&#34;", '"')
+    assert not dispatcher.webhooks.list(tenant="acme")

@@ -9,6 +9,7 @@ import standardwebhooks
 
 from unihooks import (
     Catalog,
+    Condition,
     DeliveryState,
     Endpoint,
     EndpointState,
@@ -901,6 +902,62 @@ def test_a_preview_shows_what_the_mapping_makes_of_a_payload(host):
     assert preview.result == {"body": "hi"}
     assert "absent" in preview.unmatched
     assert not host.received()
+
+
+def test_a_preview_tells_which_conditions_hold(host):
+    dear, gone = Condition("amount", "ge", 100), Condition("gone", "exists")
+    webhook = host.webhook(
+        subscriptions=[
+            EventSubscription("chat", "message.*", [dear, gone]),
+            EventSubscription("chat", "typing", [gone]),
+            EventSubscription("shop", "*", [dear]),
+        ]
+    )
+    preview = host.dispatcher.webhooks.preview
+    payload = {"amount": 100}
+    assert preview(webhook.id, payload, product="chat", event_type="message.received").conditions == (
+        (dear, True),
+        (gone, False),
+    )
+    assert preview(webhook.id, payload, event_type="typing").conditions == ((gone, False), (dear, True))
+    assert len(preview(webhook.id, payload).conditions) == 4
+    assert preview(webhook.id, payload, product="other").conditions == ()
+
+
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
+def test_a_preview_warns_of_conditions_that_a_schema_rules_out(new_dispatcher, host):
+    catalog = Catalog()
+    schema = {"type": "object", "properties": {"amount": {"type": "number"}}, "additionalProperties": False}
+    catalog.add_product("shop").add_event("order.paid", schema=schema)
+    dispatcher = new_dispatcher(catalog=catalog)
+    where = [Condition("amuont", "ge", 100), Condition("amount", "ge", 100)]
+    added = dispatcher.webhooks.add(
+        Webhook(name="n", endpoints=[host.receiver.url], subscriptions=[EventSubscription("shop", "order.*", where)])
+    )
+    (warning,) = dispatcher.webhooks.preview(added.id, {"amount": 1}).warnings
+    assert warning == "shop order.paid has no 'amuont' by its schema, so the condition 'amuont ge 100' finds nothing"
+
+
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
+def test_the_beginning_of_event_types_is_one_that_the_catalog_has(new_dispatcher, host):
+    catalog = Catalog()
+    catalog.add_product("shop").add_event("order.paid")
+    dispatcher = new_dispatcher(catalog=catalog)
+
+    def subscribed(event_type):
+        return Webhook(name="n", endpoints=[host.receiver.url], subscriptions=[EventSubscription("shop", event_type)])
+
+    dispatcher.webhooks.add(subscribed("order.*"))
+    with pytest.raises(UnknownEventType, match=r"no event type that 'refund\.\*' stands for"):
+        dispatcher.webhooks.add(subscribed("refund.*"))
+
+
+def test_a_webhook_gets_what_its_conditions_let_through(host):
+    host.webhook(subscriptions=[EventSubscription("chat", "message.*", [Condition("text", "prefix", "hi")])])
+    for text in ("hi there", "bye", "hi"):
+        host.emit({"text": text})
+    assert host.dispatcher.drain().delivered == 2
+    assert sorted(one.json()["text"] for one in host.received()) == ["hi", "hi there"]
 
 
 # Every verb.

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from unihooks._message.mapping import ANY, PayloadMapping, Preview, parse_path
+from unihooks._message.mapping import PayloadMapping, Preview
+from unihooks._message.paths import ANY, parse_path
 from unihooks._message.payload import MAX_DEPTH
 from unihooks.exceptions import InvalidMapping, InvalidPayload
 

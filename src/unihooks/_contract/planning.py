@@ -1,12 +1,14 @@
-"""Which deliveries an event leads to: decided without any I/O, and without a look at its payload."""
+"""Which deliveries an event leads to: decided without any I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from attrs import define, field, frozen
 
 from unihooks._base.times import to_us
+from unihooks._message.conditions import Condition
 from unihooks._message.rendering import Rendering
 from unihooks._model.webhooks import ActiveInterval, Webhook
 
@@ -54,13 +56,15 @@ class SubscribedEndpoint:
 class Subscriber:
     """A webhook with a subscription that matches, as planning needs it.
 
-    `whole` is what it gets of every event while it is active, None if that depends on the event.
+    `whole` is what it gets of every event while it is active, None if that depends on the event. `where` are the
+    conditions of its subscriptions to this kind of event, of which those of one must hold; none if it has one without.
     """
 
     webhook_id: str
     interval: ActiveInterval
     rendering: str | None
     endpoints: tuple[SubscribedEndpoint, ...]
+    where: tuple[tuple[Condition, ...], ...] = ()
     whole: Match | None = field(init=False)
 
     @whole.default
@@ -81,6 +85,17 @@ def subscriber(webhook: Webhook) -> Subscriber | None:
     )
     rendering = Rendering.of(webhook.mapping)
     return Subscriber(webhook.id, webhook.interval, None if rendering is None else rendering.id, endpoints)
+
+
+def alternatives(of_each: Iterable[tuple[Condition, ...]]) -> tuple[tuple[Condition, ...], ...]:
+    """Return the conditions of several subscriptions to one kind of event, none where one of them has none."""
+    given = tuple(dict.fromkeys(of_each))
+    return () if () in given else given
+
+
+def is_wanted(where: Iterable[tuple[Condition, ...]], payload: Any) -> bool:
+    """Say whether all conditions of one alternative hold of a payload."""
+    return any(all(one.holds(payload) for one in each) for each in where)
 
 
 def plan_event(event: NewEvent, subscribers: Iterable[Subscriber], *, now: int) -> list[Match]:

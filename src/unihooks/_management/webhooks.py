@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from operator import attrgetter
@@ -32,7 +32,8 @@ from unihooks._model.checks import (
 )
 from unihooks._model.endpoints import disabled, enabled, find_endpoint, matched_endpoints, new_endpoints, normaliser
 from unihooks._model.log import Attempt
-from unihooks._model.webhooks import ActiveInterval, Endpoint, Webhook, WebhookStatus
+from unihooks._model.products import check_name, covers
+from unihooks._model.webhooks import ActiveInterval, Endpoint, EventSubscription, Webhook, WebhookStatus
 from unihooks.abc import WebhookFilter
 from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook
 
@@ -244,9 +245,44 @@ class Webhooks:
         webhook = await self.aget(id, tenant=tenant)
         return await self._send(webhook, product, event_type, payload, endpoint_id)
 
-    def preview(self, id: str, payload: Any, *, tenant: str = "default") -> Preview:
-        """Return what the webhook's mapping makes of a payload."""
-        return self.get(id, tenant=tenant).mapping.preview(payload)
+    def preview(
+        self,
+        id: str,
+        payload: Any,
+        *,
+        tenant: str = "default",
+        product: str | None = None,
+        event_type: str | None = None,
+    ) -> Preview:
+        """Return what the webhook's mapping makes of a payload, and which of its conditions hold.
+
+        The conditions are those of the subscriptions to one event, where `product` and `event_type` are given.
+        """
+        if product is not None:
+            check_name("product", product)
+        if event_type is not None:
+            check_name("event type", event_type)
+        webhook = self.get(id, tenant=tenant)
+        subscriptions = [one for one in webhook.subscriptions if one.may_mean(product, event_type)]
+        found = webhook.mapping.preview(payload)
+        # The mapping has looked whether it is JSON.
+        held = tuple((one, one.holds(payload)) for each in subscriptions for one in each.where)
+        return evolve(found, warnings=(*found.warnings, *self._warnings(subscriptions)), conditions=held)
+
+    def _warnings(self, subscriptions: Iterable[EventSubscription]) -> Sequence[str]:
+        """Return a sentence for each condition that can never hold, by the schemas of the catalog."""
+        catalog = self._settings.catalog
+        if catalog is None:
+            return ()
+        return tuple(
+            f"{event.product} {event.name} has no {one.path!r} by its schema, so the condition '{one}' finds nothing"
+            for each in subscriptions
+            if each.where and each.product in catalog
+            for event in catalog[each.product]
+            if covers(each.event_type, event.name) and event.schema is not None
+            for one in each.where
+            if one.is_ruled_out(event.schema)
+        )
 
     @property
     def most_endpoints(self) -> int:

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import Enum
 from itertools import combinations, count
 from typing import Any
 
 import attrs
 
-from unihooks._message.payload import check, encode, is_utf8
+from unihooks._message.conditions import Condition
+from unihooks._message.paths import ANY, MAX_TEXT, Path, Step, is_storable, parse_path
+from unihooks._message.payload import check, encode
 from unihooks.exceptions import InvalidMapping
 
 MAX_RULES = 100
-MAX_STEPS = 32
-MAX_TEXT = 2048
 MAX_NODES = 10_000
-
-
-class Wildcard(Enum):
-    """The step `[*]`: every element of an array, every value of an object."""
-
-    ANY = "[*]"
-
-    def __repr__(self) -> str:
-        return self.value
-
-
-ANY = Wildcard.ANY
-
-Step = str | int | Wildcard
-Path = tuple[Step, ...]
 
 
 @attrs.frozen(eq=False)
@@ -63,11 +46,15 @@ class Renames(Mapping[str, str]):
 
 @attrs.frozen(kw_only=True)
 class Preview:
-    """What a mapping makes of one payload; the rules in `unmatched` matched nothing in it."""
+    """What a webhook makes of one payload; the rules in `unmatched` matched nothing in it.
+
+    `conditions` are those of the webhook's subscriptions, each with whether it holds.
+    """
 
     result: Any
     unmatched: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    conditions: tuple[tuple[Condition, bool], ...] = ()
 
 
 @attrs.define
@@ -179,55 +166,12 @@ class PayloadMapping:
         return Preview(result=result, unmatched=tuple(dict.fromkeys(unmatched)), warnings=warnings)
 
 
-def parse_path(text: object) -> Path:
-    r"""Parse a path into steps: a text is a key, a number an index, `ANY` is `[*]`.
-
-    >>> parse_path(r"$.a\.b[0]['c.d'][*].7")
-    ('a.b', 0, 'c.d', [*], '7')
-    """
-    if not isinstance(text, str):
-        raise InvalidMapping(f"a path must be text, not {type(text).__name__}; write it like a.b[0]", name=str(text))
-    if text == "$":
-        raise _bad_path(text, "means the whole payload; write a key of that name as ['$']")
-    if not _is_storable(text):
-        raise _bad_path(text, f"has a lone surrogate or more than {MAX_TEXT} characters")
-    rest, steps = _LEAD.sub("", text), []
-    position = 0
-    while position < len(rest):
-        match = _STEP.match(rest, position)
-        if match is None:
-            raise _bad_path(text, f"cannot be parsed from {rest[position:][:_SHOWN]!r} on")
-        steps.append(_step(match))
-        position = match.end()
-    if not 0 < len(steps) <= MAX_STEPS:
-        raise _bad_path(text, f"must have 1 to {MAX_STEPS} steps")
-    return tuple(steps)
-
-
-def _step(match: re.Match[str]) -> Step:
-    kind = match.lastgroup
-    found = match[kind or 0]
-    if kind == "index":
-        return int(found)
-    return ANY if kind == "any" else _ESCAPED.sub(r"\1", found)
-
-
-def _bad_path(text: str, reason: str) -> InvalidMapping:
-    return InvalidMapping(
-        f"the path {text[:_SHOWN]!r} {reason}; write it like a.b, a[0], a[*] or a['k.dot']", name=text or "path"
-    )
-
-
-def _is_storable(text: str) -> bool:
-    return len(text) <= MAX_TEXT and is_utf8(text)
-
-
 def _check_renames(rules: list[_Rule]) -> None:
     for rule in rules:
         if not isinstance(rule.path[-1], str):
             reason = "ends in an index or wildcard; only a named property can be renamed"
             raise InvalidMapping(f"{rule.text!r} {reason}", name=rule.text)
-        if not isinstance(rule.name, str) or not rule.name or not _is_storable(rule.name):
+        if not isinstance(rule.name, str) or not rule.name or not is_storable(rule.name):
             reason = f"needs a new name of 1 to {MAX_TEXT} characters without lone surrogates"
             raise InvalidMapping(f"{rule.text!r} {reason}", name=rule.text)
     for one, two in combinations(rules, 2):
@@ -319,18 +263,3 @@ def _look(value: Any, rules: Sequence[_Rule], depth: int, found: set[Path]) -> N
             found.add(rule.path)
     for step in children if ANY in deeper else deeper.keys() & children.keys():
         _look(children[step], [*deeper.get(step, ()), *deeper.get(ANY, ())], depth + 1, found)
-
-
-_SHOWN = 160
-_LEAD = re.compile(r"\A\$(\.|(?=\[))")
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_STEP = re.compile(
-    r"""
-    (?: ^ | (?<=.)\. ) (?! \*(?:[.\[]|\Z) ) (?P<bare> (?: [^.\[\]\\] | \\. )+ )
-    | \[ (?P<index> 0 | [1-9][0-9]{0,8} ) \]
-    | \[ (?P<any> \* ) \]
-    | \[ ' (?P<single> (?: [^'\\] | \\. )* ) ' \]
-    | \[ " (?P<double> (?: [^"\\] | \\. )* ) " \]
-    """,
-    re.VERBOSE | re.DOTALL,
-)

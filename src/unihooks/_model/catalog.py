@@ -16,9 +16,10 @@ from unihooks._model.products import (
     check_names,
     check_subscription,
     check_texts,
+    covers,
     look_up,
 )
-from unihooks.exceptions import Conflict
+from unihooks.exceptions import Conflict, UnknownEventType
 
 
 @attrs.frozen(eq=False)
@@ -53,10 +54,13 @@ class Catalog:
         return self[product][event_type]
 
     def check_subscription(self, product: str, event_type: str) -> None:
-        """Check a subscription, where `*` means every event of the product."""
+        """Check a subscription: `*` means every event of the product, `order.*` some that the product has."""
         check_subscription(product, event_type)
-        if event_type == EVERY_EVENT:
-            self[product]
+        if event_type.endswith(EVERY_EVENT):
+            offered = self[product]
+            if event_type != EVERY_EVENT and not any(covers(event_type, one.name) for one in offered):
+                sentence = f"{product} has no event type that {event_type!r} stands for; name one that it has"
+                raise UnknownEventType(sentence, name="event_type")
         else:
             self.check(product, event_type)
 

@@ -18,6 +18,8 @@ T = TypeVar("T")
 EVERY_EVENT = "*"
 """The event type of a subscription to all events of a product."""
 
+_AND_MORE = ".*"
+
 
 def check_name(kind: str, value: object) -> str:
     """Return a product or event type as plain text; refuse what cannot be sent as a header value.
@@ -52,12 +54,12 @@ def _cached_names(product: object, event_type: object) -> tuple[str, str]:
 
 
 def check_subscription(product: object, event_type: object) -> tuple[str, str]:
-    """Return the product and event type of a subscription, where `*` alone means every event type.
+    """Return the product and event type of a subscription: `*` is every event type, `order.*` some of them.
 
-    >>> check_subscription("shop", "order.*")
+    >>> check_subscription("shop", "*.paid")
     Traceback (most recent call last):
     ...
-    unihooks.exceptions.UnknownEventType: the event type 'order.*' is malformed: ...
+    unihooks.exceptions.UnknownEventType: the event type '*.paid' is malformed: ...
     """
     if isinstance(product, str) and EVERY_EVENT in product:
         message = f"the product {product[:_SHOWN]!r} is malformed: a subscription names one product; add one for each"
@@ -65,13 +67,33 @@ def check_subscription(product: object, event_type: object) -> tuple[str, str]:
     product = check_name("product", product)
     if event_type == EVERY_EVENT:
         return product, EVERY_EVENT
+    if isinstance(event_type, str) and event_type.endswith(_AND_MORE) and event_type.count(EVERY_EVENT) == 1:
+        return product, check_name("event type", event_type.removesuffix(_AND_MORE)) + _AND_MORE
     if isinstance(event_type, str) and EVERY_EVENT in event_type:
         shown = f"the event type {event_type[:_SHOWN]!r} is malformed"
         message = (
-            f"{shown}: '*' works only on its own, as every event of the product; use that, or name each event type"
+            f"{shown}: '*' stands alone, for every event of the product, or at the end, as in 'order.*'; "
+            "use that, or name each event type"
         )
         raise UnknownEventType(message, name="event_type")
     return product, check_name("event type", event_type)
+
+
+def subscribed_as(event_type: str) -> list[str]:
+    """Return the event types of subscriptions that an event of this type belongs to.
+
+    >>> subscribed_as("order.line.added")
+    ['*', 'order.line.added', 'order.*', 'order.line.*']
+    """
+    parts = event_type.split(".")
+    return [EVERY_EVENT, event_type, *(".".join(parts[:count]) + _AND_MORE for count in range(1, len(parts)))]
+
+
+def covers(subscribed: str, event_type: str) -> bool:
+    """Say whether a subscription's event type stands for this one."""
+    if subscribed.endswith(_AND_MORE):
+        return event_type.startswith(subscribed.removesuffix(EVERY_EVENT))
+    return subscribed in {EVERY_EVENT, event_type}
 
 
 @attrs.frozen(kw_only=True)

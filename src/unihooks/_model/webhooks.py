@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 from attrs import Attribute, evolve, field, frozen
 
 from unihooks._base.times import from_us, optional_from_us
+from unihooks._message.conditions import Condition, conditions
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, check_signing_secret
 from unihooks._model.checks import check_member, check_text
-from unihooks._model.products import check_subscription
+from unihooks._model.products import check_subscription, covers
 from unihooks.exceptions import InvalidWebhook
 
 _MAX_NAME = 200
@@ -54,15 +55,29 @@ def _text(at_most: int) -> Callable[[object, Attribute[str], object], None]:
 
 @frozen
 class EventSubscription:
-    """The events that a webhook receives; `event_type="*"` means every event of the product."""
+    """The events that a webhook receives.
+
+    `event_type="*"` means every event of the product, `"order.*"` every one whose type begins with `order.`. All
+    conditions in `where`, up to 20, must hold of the payload. Several subscriptions to one event are alternatives, and
+    lead to one delivery.
+
+    >>> EventSubscription("shop", "order.*", where=[Condition("amount", "ge", 100)])
+    EventSubscription(product='shop', event_type='order.*', where=(Condition('amount', 'ge', 100),))
+    """
 
     product: str
     event_type: str
+    where: tuple[Condition, ...] = field(default=(), converter=conditions)
 
     def __attrs_post_init__(self) -> None:
         product, event_type = check_subscription(self.product, self.event_type)
         object.__setattr__(self, "product", product)
         object.__setattr__(self, "event_type", event_type)
+
+    def may_mean(self, product: str | None, event_type: str | None) -> bool:
+        """Say whether it is about events of this product and type, as far as these are given."""
+        same_product = product is None or product == self.product
+        return same_product and (event_type is None or covers(self.event_type, event_type))
 
 
 @frozen(init=False)
@@ -166,7 +181,7 @@ def _to_subscriptions(value: object) -> tuple[EventSubscription, ...]:
         raise InvalidWebhook("subscriptions must be a list, not a single value", name="subscriptions")
     given = list(value)
     if not all(isinstance(item, EventSubscription) for item in given):
-        sentence = "each subscription must be an EventSubscription(product, event_type)"
+        sentence = "each subscription must be an EventSubscription(product, event_type, where=...)"
         raise InvalidWebhook(sentence, name="subscriptions")
     return tuple(dict.fromkeys(given))
 

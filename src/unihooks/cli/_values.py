@@ -51,7 +51,10 @@ def webhook_value(webhook: Webhook) -> dict[str, Any]:
         "description": webhook.description,
         "status": webhook.status.value,
         "endpoints": [endpoint_value(endpoint) for endpoint in webhook.endpoints],
-        "subscriptions": [{"product": one.product, "event_type": one.event_type} for one in webhook.subscriptions],
+        "subscriptions": [
+            {"product": one.product, "event_type": one.event_type, "where": [each.parts() for each in one.where]}
+            for one in webhook.subscriptions
+        ],
         "mapping": {"remove": list(webhook.mapping.remove), "rename": dict(webhook.mapping.rename)},
         "headers": list(webhook.headers),
         "secrets": [

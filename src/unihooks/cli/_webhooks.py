@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._model.webhooks import Webhook, WebhookStatus
+from unihooks._model.webhooks import EventSubscription, Webhook, WebhookStatus
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
 from unihooks.cli._options import json_option, paging_options, tenant_option
@@ -90,4 +90,8 @@ def _fields(webhook: Webhook) -> list[tuple[str, object]]:
 
 
 def _subscribed(webhook: Webhook) -> str:
-    return ", ".join(f"{one.product} {one.event_type}" for one in webhook.subscriptions)
+    return ", ".join(f"{one.product} {one.event_type}{_conditions(one)}" for one in webhook.subscriptions)
+
+
+def _conditions(one: EventSubscription) -> str:
+    return f" where {' and '.join(map(str, one.where))}" if one.where else ""

@@ -12,7 +12,7 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import MAX_HEADERS
 from unihooks._message.mapping import MAX_RULES
 from unihooks._model.webhooks import Webhook
-from unihooks.console import _mapping_text
+from unihooks.console import _conditions_text, _mapping_text
 from unihooks.console._access import Form
 from unihooks.console._mapping_text import Rule
 
@@ -90,6 +90,7 @@ class Draft:
     active: bool = False
     endpoints: tuple[EndpointField, ...] = field(default=(EndpointField(),), converter=_to_endpoints)
     events: tuple[str, ...] = field(default=(), converter=_to_events)
+    conditions: str = ""
     mapping: str = ""
     headers: tuple[HeaderField, ...] = field(default=(), converter=_to_headers)
     sample: str = ""
@@ -116,7 +117,8 @@ def of_webhook(webhook: Webhook) -> Draft:
         description=webhook.description,
         active=webhook.active,
         endpoints=[EndpointField(one.id, one.url) for one in webhook.endpoints],
-        events=[f"{one.product} {one.event_type}" for one in webhook.subscriptions],
+        events=dict.fromkeys(f"{one.product} {one.event_type}" for one in webhook.subscriptions),
+        conditions=_conditions_text.write(webhook.subscriptions),
         mapping=_mapping_text.write(webhook.mapping),
         headers=[HeaderField(name, "", KEEP) for name in webhook.headers],
         version=webhook.version,
@@ -133,6 +135,7 @@ def of_form(form: Form, room: Room) -> Draft:
         active=form.get("status") == "active",
         endpoints=list(islice(_endpoints(form), room.endpoints + 1)) or [EndpointField()],
         events=dict.fromkeys(" ".join(one.split()) for one in islice(_events(form), room.events + 1)),
+        conditions=form.get("conditions"),
         mapping=form.get("mapping"),
         headers=islice(_headers(form), room.headers + 1),
         sample=form.get("sample"),

@@ -9,7 +9,7 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, WebhookStatus
-from unihooks.console import _mapping_text
+from unihooks.console import _conditions_text, _mapping_text
 from unihooks.console._draft import KEEP, REMOVE, Draft
 from unihooks.console._locale import gettext
 from unihooks.console._origins import has_new_origin
@@ -45,10 +45,20 @@ def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
         "name": draft.name.strip(),
         "description": draft.description,
         "endpoints": _endpoints(draft),
-        "subscriptions": [_subscription(one) for one in draft.events],
+        "subscriptions": subscriptions(draft),
         "mapping": _mapping_text.read(draft.mapping),
         "headers": _header_set(draft, current),
     }
+
+
+def subscriptions(draft: Draft) -> list[EventSubscription]:
+    """Return a subscription to each chosen event, or several where it has alternative conditions."""
+    given = _conditions_text.read(draft.conditions)
+    found: list[EventSubscription] = []
+    for event in map(_subscription, draft.events):
+        same = [one for one in given if (one.product, one.event_type) == (event.product, event.event_type)]
+        found += same or [event]
+    return found
 
 
 def reveals_headers(draft: Draft, current: Webhook, dispatcher: Dispatcher) -> bool:
@@ -103,6 +113,7 @@ def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
         return
     for one in draft.events:
         yield from _tried("events", lambda text=one: _check_subscription(text, dispatcher))  # type: ignore[misc]
+    yield from _tried("conditions", lambda: _check_conditions(draft))
 
 
 def _mapping(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
@@ -147,6 +158,15 @@ def _check_subscription(text: str, dispatcher: Dispatcher) -> None:
         dispatcher.catalog.check_subscription(one.product, one.event_type)
 
 
+def _check_conditions(draft: Draft) -> None:
+    for one in _conditions_text.read(draft.conditions):
+        if f"{one.product} {one.event_type}" not in draft.events:
+            sentence = gettext("%(event)s has conditions but is not chosen above") % {
+                "event": f"{one.product} {one.event_type}"
+            }
+            raise InvalidWebhook(sentence, name="conditions")
+
+
 def mapping_of(draft: Draft) -> PayloadMapping | None:
     """Return the mapping, or None if it cannot be read."""
     try:
@@ -164,6 +184,7 @@ _CHECKS: dict[str, Callable[[Draft, Dispatcher], Iterator[tuple[str, str]]]] = {
 }
 _STEP_OF = {
     "events": "events",
+    "conditions": "events",
     "subscriptions": "events",
     "product": "events",
     "event_type": "events",

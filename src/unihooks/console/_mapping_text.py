@@ -18,7 +18,8 @@ from collections.abc import Collection
 
 from attrs import frozen
 
-from unihooks._message.mapping import MAX_RULES, Path, PayloadMapping, parse_path
+from unihooks._message.mapping import MAX_RULES, PayloadMapping
+from unihooks._message.paths import Path, parse_path
 from unihooks.exceptions import InvalidMapping
 
 _ARROW = " -> "

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from unihooks._message.mapping import ANY, Path, parse_path
+from unihooks._message.paths import ANY, Path, parse_path
 from unihooks.console._mapping_text import Rule
 from unihooks.exceptions import InvalidMapping
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from unihooks._message.conditions import Condition
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.rendering import Rendering
@@ -50,7 +51,12 @@ class ConfigurationRules:
             OTHER_URL,
             name="Grüße",
             description="Copies",
-            subscriptions=[EventSubscription("shop", "paid"), EventSubscription("shop", "*")],
+            subscriptions=[
+                EventSubscription("shop", "paid"),
+                EventSubscription("shop", "*", [Condition("n", "in", [1, "x", None]), Condition("a[*]", "exists")]),
+                EventSubscription("shop", "*", [Condition("n", "eq", value=True)]),
+                EventSubscription("shop", "order.*"),
+            ],
             mapping=PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}),
             headers=HeaderSet({"Authorization": "Bearer s3cr3t"}),
             secrets=[Secret.generate(), expiring],

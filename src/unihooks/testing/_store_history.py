@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from unihooks._base.times import SECOND
+from unihooks._message.conditions import Condition
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.rendering import Rendering
 from unihooks._model.log import DeliveryState
@@ -106,6 +109,27 @@ class HistoryRules:
         assert scene.recover(webhook) == 1
         assert len(scene.deliveries()) == 3
         assert start < scene.events()[0].created_at
+
+    def test_recovering_takes_the_events_whose_conditions_hold(self, scene: Scene) -> None:
+        webhook = scene.inactive(
+            subscriptions=[
+                EventSubscription("shop", "order.*", [Condition("n", "gt", 1), Condition("n", "lt", 4)]),
+                EventSubscription("shop", "order.paid", [Condition("n", "eq", 9)]),
+                EventSubscription("shop", "refunded"),
+            ]
+        )
+        kinds = [("order.paid", number) for number in (1, 2, 3, 4, 9)]
+        kinds += [("order.sent", 9), ("order.sent", 2), ("order", 2), ("refunded", 0), ("refundedly", 0)]
+        for event_type, number in kinds:
+            scene.emit(event_type, {"n": number, "text": "x" * 10_000})
+        while scene.plan().more:
+            pass
+        scene.activate(webhook)
+        assert scene.recover(webhook) == 5
+        assert scene.recover(webhook) == 0
+        found = sorted((one.event_type, json.loads(scene.rendered(one.id))["n"]) for one in scene.deliveries())
+        wanted = [("order.paid", 2), ("order.paid", 3), ("order.paid", 9), ("order.sent", 2), ("refunded", 0)]
+        assert found == wanted
 
     def test_recovering_serves_enabled_endpoints_only(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)

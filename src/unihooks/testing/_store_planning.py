@@ -11,9 +11,10 @@ from datetime import timedelta
 from attrs import evolve
 
 from unihooks._base.times import from_us
+from unihooks._message.conditions import Condition
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.log import DeliveryState
-from unihooks._model.webhooks import EventSubscription
+from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.abc import Planned
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
@@ -129,6 +130,61 @@ class PlanningRules:
         scene.emit("paid")
         scene.plan()
         assert {one.webhook_id for one in scene.deliveries()} == set(ids(wanted))
+
+    def test_an_event_goes_to_those_whose_conditions_hold(self, scene: Scene) -> None:
+        def wanting(*where: Condition, event_type: str = "paid") -> Webhook:
+            return scene.active(subscriptions=[EventSubscription("shop", event_type, where)])
+
+        dear, from_a = Condition("amount", "ge", 100), Condition("lines[*].sku", "prefix", "A-")
+        wanted = [wanting(dear), wanting(dear, from_a), wanting(from_a, event_type="*"), wanting()]
+        wanting(Condition("amount", "lt", 100))
+        wanting(dear, Condition("lines[*].sku", "eq", "B-1"))
+        wanting(Condition("gone", "exists"))
+        # One that is too large to come along with what is found to be planned, and that nobody has in memory.
+        scene.emit("paid", {"amount": 100, "lines": [{"sku": "A-1"}], "text": "x" * 20_000})
+        assert scene.plan().deliveries == 4
+        assert {one.webhook_id for one in scene.deliveries()} == set(ids(wanted))
+
+    def test_subscriptions_to_one_event_are_alternatives(self, scene: Scene) -> None:
+        def wanting(*alternatives: list[Condition]) -> Webhook:
+            return scene.active(subscriptions=[EventSubscription("shop", "paid", where) for where in alternatives])
+
+        few, many = Condition("n", "lt", 5), Condition("n", "gt", 10)
+        either, always = wanting([few], [many]), wanting([few], [])
+        for number in (1, 7, 20):
+            scene.emit("paid", {"n": number})
+        while scene.plan().more:
+            pass
+        planned = [one.webhook_id for one in scene.deliveries()]
+        assert (planned.count(either.id), planned.count(always.id)) == (2, 3)
+
+    def test_the_beginning_of_an_event_type_stands_for_all_that_begin_so(self, scene: Scene) -> None:
+        webhook = scene.active(subscriptions=[EventSubscription("shop", "order.*")])
+        for event_type in ("order.paid", "order.line.added", "order", "orders.paid", "order-paid"):
+            scene.emit(event_type)
+        while scene.plan().more:
+            pass
+        assert {one.event_type for one in scene.deliveries()} == {"order.paid", "order.line.added"}
+        assert {one.webhook_id for one in scene.deliveries()} == {webhook.id}
+
+    def test_a_change_of_conditions_that_returned_before_the_emit_is_seen(self, scene: Scene) -> None:
+        webhook = scene.active(subscriptions=[EventSubscription("shop", "paid", [Condition("n", "eq", 1)])])
+        scene.emit("paid", {"n": 2})
+        assert scene.plan().deliveries == 0
+        scene.revise(webhook, subscriptions=[EventSubscription("shop", "paid", [Condition("n", "eq", 2)])])
+        scene.emit("paid", {"n": 2})
+        assert scene.plan().deliveries == 1
+
+    def test_many_subscribers_whose_conditions_do_not_hold_keep_nobody_waiting(self, scene: Scene) -> None:
+        for _ in range(30):
+            scene.active(subscriptions=[EventSubscription("shop", "paid", [Condition("n", "eq", 1)])])
+        scene.active(subscriptions=[EventSubscription("shop", "paid", [Condition("n", "eq", 2)])])
+        scene.emit("paid", {"n": 2})
+        calls = 1
+        while scene.plan().more:
+            calls += 1
+        assert len(scene.deliveries()) == 1
+        assert calls < 40
 
     def test_several_matching_subscriptions_give_one_delivery_per_endpoint(self, scene: Scene) -> None:
         scene.active(subscriptions=[EventSubscription("shop", "*"), EventSubscription("shop", "paid")])

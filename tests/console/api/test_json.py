@@ -23,7 +23,7 @@ def a_webhook() -> Webhook:
 def test_a_webhook_becomes_json_without_its_internal_fields():
     data = json.loads(json.dumps(to_json(a_webhook())))
     assert data["name"] == "CRM sync"
-    assert data["subscriptions"] == [{"product": "whatsapp", "event_type": "*"}]
+    assert data["subscriptions"] == [{"product": "whatsapp", "event_type": "*", "where": []}]
     assert data["mapping"] == {"remove": ["sender.name"], "rename": {"content.text": "body"}}
     assert data["created_at"] == "2026-01-02T03:04:05+00:00"
     assert data["endpoints"][1].keys() == {"id", "url", "description", "state", "disabled_reason", "disabled_at"}
@@ -37,7 +37,7 @@ def test_no_secret_reaches_json():
 
 def test_a_page_becomes_its_items_and_cursors():
     assert to_json(Page([EventSubscription("a", "b")], next="n")) == {
-        "items": [{"product": "a", "event_type": "b"}],
+        "items": [{"product": "a", "event_type": "b", "where": []}],
         "next": "n",
         "previous": None,
     }

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unihooks import Endpoint, EventSubscription, Webhook
+from unihooks import Condition, Endpoint, EventSubscription, Webhook
 from unihooks.console import Permission
 
 from .conftest import CANARY, SECRET
@@ -33,6 +33,40 @@ async def test_a_webhook_is_added_and_its_secret_shown_once(api, receiver, dispa
     again = (await api.get(f"/webhooks/{made['id']}")).json()
     assert again == {name: value for name, value in made.items() if name != "secret"}
     assert again["headers"] == {"Authorization": None}
+
+
+async def test_conditions_are_set_shown_and_tried(api, receiver, dispatcher):
+    where = [{"path": "amount", "op": "ge", "value": 100}, {"path": "gone", "op": "missing"}]
+    asked = [{"product": "chat", "event_type": "message.*", "where": where}]
+    made = (await api.post("/webhooks", given(receiver, subscriptions=asked))).json()
+    assert made["subscriptions"] == asked
+    stored = dispatcher.webhooks.get(made["id"], tenant="acme")
+    conditions = [Condition("amount", "ge", 100), Condition("gone", "missing")]
+    assert stored.subscriptions == (EventSubscription("chat", "message.*", conditions),)
+    body = {"payload": {"amount": 5}, "product": "chat", "event_type": "message.received"}
+    tried = (await api.post(f"/webhooks/{made['id']}/preview", body)).json()
+    assert tried["conditions"] == [
+        {"condition": where[0], "holds": False},
+        {"condition": where[1], "holds": True},
+    ]
+
+
+@pytest.mark.parametrize(
+    "where,field",
+    [
+        ([{"path": "a..b", "op": "eq", "value": 1}], "a..b"),
+        ([{"path": "a", "op": "is", "value": 1}], "subscriptions[0].where[0].op"),
+        ([{"path": "a", "op": "lt", "value": True}], "value"),
+        ([{"path": "a", "op": "eq"}], "value"),
+        ([{"path": "a", "op": "eq", "value": 1}] * 21, "subscriptions[0].where"),
+    ],
+)
+async def test_conditions_that_make_no_sense_are_refused_and_nothing_is_stored(api, receiver, dispatcher, where, field):
+    before = len(dispatcher.webhooks.list(tenant="acme"))
+    asked = [{"product": "chat", "event_type": "message.received", "where": where}]
+    refused = await api.post("/webhooks", given(receiver, subscriptions=asked))
+    assert (refused.status_code, refused.json().get("field")) == (422, field)
+    assert len(dispatcher.webhooks.list(tenant="acme")) == before
 
 
 async def test_the_secret_is_not_shown_to_who_may_not_see_it(viewing, receiver):

@@ -25,7 +25,7 @@ from unihooks.exceptions import NotFound, StoreError
 from unihooks.stores import PostgresStore
 from unihooks.stores.postgres import database, emitter, prepared
 from unihooks.stores.postgres import store as _store
-from unihooks.stores.sql import maintenance, planning
+from unihooks.stores.sql import maintenance, matching
 from unihooks.stores.sql.schema import SCHEMA_VERSION, Migrations
 from unihooks.stores.sql.transaction import Selection
 
@@ -477,7 +477,7 @@ class TestPlanning:
         assert plan(store).events == 2
 
     def test_large_fan_out_takes_several_calls_and_misses_nobody(self, store, monkeypatch):
-        monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", 60)
+        monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", 60)
         webhooks = [add_webhook(store, endpoints=40) for _ in range(60)]
         [event] = emit(store)
         made, calls, more = 0, 0, True

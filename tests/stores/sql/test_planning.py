@@ -12,7 +12,7 @@ from sqlite_scene import add_webhook, emit, make_event
 from unihooks._contract.planning import plan_event
 from unihooks.abc import Capacity, DeliveryFilter, Lease, Window
 from unihooks.exceptions import StoreError
-from unihooks.stores.sql import caches, planning
+from unihooks.stores.sql import caches, matching
 
 BAD = "bad"
 
@@ -20,7 +20,7 @@ BAD = "bad"
 @pytest.fixture(autouse=True)
 def time_enough(monkeypatch):
     """Let matching take its time, however busy the machine is."""
-    monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", 60)
+    monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", 60)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def failing(monkeypatch):
             raise failures[0]
         return plan_event(event, *args, **options)
 
-    monkeypatch.setattr(planning, "plan_event", plan)
+    monkeypatch.setattr(matching, "plan_event", plan)
     return failures
 
 
@@ -116,7 +116,7 @@ def test_errors_of_the_database_are_no_failures_of_an_event(store, sql, monkeypa
     def fail(*args, **options):
         raise kind("no memory is left")
 
-    monkeypatch.setattr(planning, "plan_event", fail)
+    monkeypatch.setattr(matching, "plan_event", fail)
     with pytest.raises((StoreError, kind)):
         plan(store)
     assert sql("SELECT plan_tries, plan_error FROM {}new_events") == [(0, None)]
@@ -167,18 +167,18 @@ def test_matching_ends_when_its_time_is_up_and_goes_on_with_the_next_call(store,
     add_webhook(store)
     events = [make_event(store) for _ in range(7)]
     emit(store, *events)
-    monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", 0.05)
+    monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", 0.05)
     ticks = count()
-    monkeypatch.setattr(planning, "time", SimpleNamespace(monotonic=lambda: next(ticks) * 0.02))
+    monkeypatch.setattr(matching, "time", SimpleNamespace(monotonic=lambda: next(ticks) * 0.02))
     # Looked at when a call begins, and before the second event, the fourth and so on.
-    monkeypatch.setattr(planning, "_MATCHED_BETWEEN_LOOKS", 2)
+    monkeypatch.setattr(matching, "_MATCHED_BETWEEN_LOOKS", 2)
     calls = [plan(store) for _ in range(2)]
     assert [(one.events, one.more) for one in calls] == [(5, True), (2, False)]
     assert all(deliveries_of(store, event) for event in events)
 
 
 def test_matching_gets_on_however_slow_it_is(store, monkeypatch):
-    monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", -1)
+    monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", -1)
     monkeypatch.setattr(caches, "_PAGE", 2)
     webhooks = [add_webhook(store) for _ in range(5)]
     first, second = make_event(store), make_event(store)

@@ -24,7 +24,7 @@ from unihooks._base.jobs import OneShot
 from unihooks.abc import Capacity, DeliveryFilter, EventFilter, Lease, Window
 from unihooks.exceptions import StoreError
 from unihooks.stores import SQLiteStore
-from unihooks.stores.sql import caches, configuration, planning
+from unihooks.stores.sql import caches, configuration, matching
 from unihooks.stores.sql import schema as _schema
 from unihooks.stores.sql.schema import Migrations
 from unihooks.stores.sqlite import database as _database
@@ -405,7 +405,7 @@ class Within:
 
 class TestPlanning:
     def test_large_fan_out_takes_several_calls_and_misses_nobody(self, store, monkeypatch):
-        monkeypatch.setattr(planning, "_SECONDS_OF_MATCHING", 60)
+        monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", 60)
         webhooks = [add_webhook(store, endpoints=4) for _ in range(600)]
         event = make_event(store)
         emit(store, event)

@@ -9,6 +9,7 @@ import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from unihooks._management.paging import Page
+from unihooks._message.conditions import Condition
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import MASK, Secret
@@ -37,6 +38,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_unstructure_hook(Secret, lambda _: MASK)
     converter.register_unstructure_hook(HeaderSet, lambda headers: dict.fromkeys(headers, MASK))
     converter.register_unstructure_hook(PayloadMapping, _mapping_to_json)
+    converter.register_unstructure_hook(Condition, Condition.parts)
     converter.register_unstructure_hook(datetime, lambda moment: moment.isoformat())
     converter.register_unstructure_hook(bytes, lambda data: data.decode("utf-8", "backslashreplace"))
     converter.register_unstructure_hook_func(_is_page, _page_to_json)

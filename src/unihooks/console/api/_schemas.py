@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from unihooks._message.conditions import MAX_CONDITIONS, Operator
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
@@ -14,7 +16,7 @@ MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 MAYBE_TEXT: Schema = {"type": ["string", "null"]}
 MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9._:/-]+$"}
-EVENT_TYPE: Schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^([A-Za-z0-9._:/-]+|\\*)$"}
+EVENT_TYPE: Schema = NAME | {"maxLength": 130, "pattern": r"^([A-Za-z0-9._:/-]+(\.\*)?|\*)$"}
 STATES = ["pending", "delivered", "failed", "cancelled"]
 ANY: Schema = {"description": "Any JSON value."}
 
@@ -107,7 +109,14 @@ COMPONENTS: dict[str, Schema] = {
     # Webhooks.
     "Endpoint": answered(**_ENDPOINT),
     "EndpointGiven": asked("url", url=TEXT, id=TEXT, description={"type": "string", "maxLength": 2000}),
-    "Subscription": asked("product", "event_type", product=NAME, event_type=EVENT_TYPE),
+    "Condition": asked("path", "op", path=TEXT, op={"type": "string", "enum": [*Operator]}, value=ANY),
+    "Subscription": asked(
+        "product",
+        "event_type",
+        product=NAME,
+        event_type=EVENT_TYPE,
+        where=list_of(ref("Condition")) | {"maxItems": MAX_CONDITIONS},
+    ),
     "Mapping": asked(remove=list_of(TEXT), rename={"type": "object", "additionalProperties": TEXT}),
     "Webhook": answered(**_WEBHOOK),
     "WebhookCreated": answered(**_WEBHOOK, secret={"type": ["string", "null"], "format": "password"}),
@@ -138,9 +147,14 @@ COMPONENTS: dict[str, Schema] = {
     "Rotation": asked(overlap_seconds={"type": "integer", "minimum": 0, "maximum": 604_800}, secret=TEXT),
     "Test": asked("product", "event_type", product=NAME, event_type=NAME, payload=ANY, endpoint_id=TEXT),
     "Tested": answered(attempts=list_of(ref("Attempt"))),
-    "PayloadGiven": asked("payload", payload=ANY),
+    "PayloadGiven": asked("payload", payload=ANY, product=NAME, event_type=NAME),
     "MappingTried": asked("mapping", "payload", mapping=ref("Mapping"), payload=ANY),
-    "Preview": answered(result=ANY, unmatched=list_of(TEXT), warnings=list_of(TEXT)),
+    "Preview": answered(
+        result=ANY,
+        unmatched=list_of(TEXT),
+        warnings=list_of(TEXT),
+        conditions=list_of(answered(condition=ref("Condition"), holds=BOOLEAN)),
+    ),
     # Health and activity.
     "HourCount": answered(hour=TIME, attempts=COUNT, delivered=COUNT, failed=COUNT),
     "EndpointHealth": answered(

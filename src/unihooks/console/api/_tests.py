@@ -31,9 +31,8 @@ async def send_test(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/webhooks/{webhook_id}/preview", "previewMapping", answer="Preview", body="PayloadGiven")
 async def preview_mapping(call: Call) -> dict[str, Any]:
-    """Show what a webhook's mapping makes of a payload."""
-    webhook_id, payload = call.path["webhook_id"], call.body["payload"]
-    return _shown(await call.dispatcher.webhooks.apreview(webhook_id, payload, tenant=call.tenant))
+    """Show what a webhook's mapping makes of a payload, and which conditions of its subscriptions hold."""
+    return _shown(await call.dispatcher.webhooks.apreview(call.path["webhook_id"], tenant=call.tenant, **call.body))
 
 
 @operation("POST", "/mapping/preview", "tryMapping", answer="Preview", body="MappingTried")
@@ -47,7 +46,12 @@ def _tried(mapping: Mapping[str, Any], payload: Any) -> dict[str, Any]:
 
 
 def _shown(preview: Preview) -> dict[str, Any]:
-    return {"result": preview.result, "unmatched": list(preview.unmatched), "warnings": list(preview.warnings)}
+    return {
+        "result": preview.result,
+        "unmatched": list(preview.unmatched),
+        "warnings": list(preview.warnings),
+        "conditions": [{"condition": one.parts(), "holds": holds} for one, holds in preview.conditions],
+    }
 
 
 OPERATIONS = (send_test, preview_mapping, try_mapping)

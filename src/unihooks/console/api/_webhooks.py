@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from unihooks._message.conditions import Condition
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
@@ -203,12 +204,15 @@ def _built(given: Mapping[str, Any]) -> dict[str, Any]:
     if "endpoints" in given:
         built["endpoints"] = [_endpoint(one) for one in given["endpoints"]]
     if "subscriptions" in given:
-        built["subscriptions"] = [
-            EventSubscription(one["product"], one["event_type"]) for one in given["subscriptions"]
-        ]
+        built["subscriptions"] = [_subscription(one) for one in given["subscriptions"]]
     if "mapping" in given:
         built["mapping"] = mapping_of(given["mapping"])
     return built
+
+
+def _subscription(given: Mapping[str, Any]) -> EventSubscription:
+    where = [Condition(**one) for one in given.get("where", ())]
+    return EventSubscription(given["product"], given["event_type"], where)
 
 
 def mapping_of(given: Mapping[str, Any]) -> PayloadMapping:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from attrs import evolve
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,7 +12,7 @@ from starlette.routing import Route
 from unihooks._dispatcher import Dispatcher
 from unihooks._message.mapping import Preview
 from unihooks._model.catalog import Catalog
-from unihooks._model.products import EVERY_EVENT, EventType
+from unihooks._model.products import EVERY_EVENT, EventType, subscribed_as
 from unihooks._model.webhooks import Webhook
 from unihooks.console import _draft, _draft_checks, _tree
 from unihooks.console._access import Form, action, view
@@ -155,6 +157,7 @@ def _shown(
     checked = {**_draft_checks.url_problems(draft, dispatcher), **(wrong or {})}
     if draft.step in ("mapping", "review"):
         checked = {**_draft_checks.problems(draft, dispatcher, "mapping"), **checked}
+    unknown = _unknown(draft, dispatcher.catalog)
     samples = _samples(draft, dispatcher.catalog)
     sample = next((one for one in samples if _key(one) == draft.sample), samples[0] if samples else None)
     return rendered(
@@ -170,7 +173,8 @@ def _shown(
         steps=STEPS,
         reached=_reached(draft, webhook, dispatcher),
         catalog=dispatcher.catalog,
-        unknown=_unknown(draft, dispatcher.catalog),
+        unknown=unknown,
+        patterns=_patterns(draft, unknown),
         samples=samples,
         sample=sample,
         tree=_tree.rows(sample.example, readable_rules(draft.mapping)) if sample else [],
@@ -197,14 +201,22 @@ def _samples(draft: Draft, catalog: Catalog | None) -> list[EventType]:
         event
         for product in catalog or ()
         for event in product
-        if event.example is not None and wanted & {_key(event), f"{product.name} {EVERY_EVENT}"}
+        if event.example is not None and wanted & {f"{product.name} {one}" for one in subscribed_as(event.name)}
     ]
 
 
 def _unknown(draft: Draft, catalog: Catalog | None) -> list[str]:
     """Return the chosen events that the catalog lacks, as after an event type was removed from it."""
-    offered = {key for product in catalog or () for key in (f"{product.name} {EVERY_EVENT}", *map(_key, product))}
+    products = tuple(catalog or ())
+    offered = {f"{product.name} {EVERY_EVENT}" for product in products}
+    for event in (event for product in products for event in product):
+        offered |= {f"{event.product} {one}" for one in subscribed_as(event.name)}
     return [one for one in draft.events if one not in offered]
+
+
+def _patterns(draft: Draft, unknown: Collection[str]) -> list[str]:
+    """Return the chosen beginnings of event types."""
+    return [one for one in draft.events if one.endswith(f".{EVERY_EVENT}") and one not in unknown]
 
 
 def _preview(draft: Draft, sample: EventType | None) -> Preview | None:

@@ -92,8 +92,8 @@ def _kinds(webhook: Webhook, catalog: Catalog | None) -> list[str]:
     """Return the event types that the webhook subscribes to, or all on offer if it has none yet."""
     wanted = {f"{one.product} {one.event_type}" for one in webhook.subscriptions}
     offered = [f"{event.product} {event.name}" for product in catalog or () for event in product]
-    chosen = [one for one in offered if wanted & {one, f"{one.partition(' ')[0]} {EVERY_EVENT}"}]
-    known = [one for one in sorted(wanted) if not one.endswith(f" {EVERY_EVENT}")]
+    chosen = [one for one in offered if any(each.may_mean(*one.split(" ")) for each in webhook.subscriptions)]
+    known = [one for one in sorted(wanted) if not one.endswith(EVERY_EVENT)]
     return chosen or (known if catalog is None else offered)
 
 

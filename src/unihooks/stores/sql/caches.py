@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from attrs import frozen
 
 from unihooks._contract.planning import NewEvent, Subscriber
+from unihooks._model.products import subscribed_as
 from unihooks.stores.sql.rows import by_owner, to_subscriber
 from unihooks.stores.sql.transaction import Row, Transaction
 
@@ -33,7 +34,9 @@ class _Page:
     @property
     def weight(self) -> int:
         """How much of the cache it takes."""
-        return 1 + len(self.subscribers) + sum(len(one.endpoints) for one in self.subscribers)
+        return (
+            1 + len(self.subscribers) + sum(len(one.endpoints) + sum(map(len, one.where)) for one in self.subscribers)
+        )
 
 
 class Subscribers:
@@ -88,11 +91,13 @@ class Subscribers:
 
 def _read_page(tx: Transaction, key: _Key) -> _Page:
     tenant, product, event_type, after = key
-    wanted = {"tenant": tenant, "product": product, "event_type": event_type, "after": after}
-    found = tx.fetch("subscribers", **wanted, limit=_PAGE)
+    wanted = {"tenant": tenant, "product": product, "event_types": subscribed_as(event_type)}
+    found = tx.fetch("subscribers", **wanted, after=after, limit=_PAGE)
     rows = _bounded(found)
-    endpoints = by_owner(tx.fetch("subscribed_endpoints", webhooks=[row[0] for row in rows]) if rows else ())
-    subscribers = [to_subscriber(row[:-1], endpoints.get(row[0], ())) for row in rows]
+    ids = [row[0] for row in rows]
+    endpoints = by_owner(tx.fetch("subscribed_endpoints", webhooks=ids) if ids else ())
+    conditions = by_owner(tx.fetch("conditions_of_subscribers", **wanted, webhooks=ids) if ids else ())
+    subscribers = [to_subscriber(row[:-1], endpoints.get(row[0], ()), conditions.get(row[0], ())) for row in rows]
     return _Page(subscribers, is_last=len(found) < _PAGE and len(rows) == len(found))
 
 

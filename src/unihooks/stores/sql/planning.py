@@ -2,92 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from attrs import define, evolve, field
-
 from unihooks._base.ids import new_ids
 from unihooks._base.round_robin import round_robin
-from unihooks._contract.planning import MOST_PER_EVENT, Match, NewEvent, Subscriber, plan_event
-from unihooks._model.checks import storable
+from unihooks._contract.planning import MOST_PER_EVENT, NewEvent, Subscriber, plan_event
 from unihooks.abc import ALONE, Capacity, Lease, Planned, Share
 from unihooks.stores.sql.caches import RecentEvents, Subscribers
 from unihooks.stores.sql.claiming import lowering
 from unihooks.stores.sql.deliveries import NewDeliveries, lanes_left_alone
+from unihooks.stores.sql.matching import MOST_TRIES, Chosen, Matcher, open_lanes
 from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _TENANTS_PER_PLAN = 100
-_DELIVERIES_PER_PLAN = 1_000
-_DELIVERIES_PER_CHUNK = 250
 _BYTES_PER_PLAN = 8 * 1024 * 1024
-_SECONDS_OF_MATCHING = 0.05
-_MATCHED_BETWEEN_LOOKS = 8
-_MOST_TRIES = 5
 _MOST_AT_ONCE = 16
 _AT_ONCE_PER_EVENT = 16
 # What is found of an event where its content is looked up apart, if it is not in memory.
 _BARE = 5
 _TENANT = itemgetter(0)
 _RECOVERED = "!"
-_logger = logging.getLogger("unihooks.store")
-
-
-@define
-class _Chosen:
-    """A new event with what it leads to; `cursor` is where the next call goes on with it.
-
-    The event's body is empty as long as it has not been read. `place` is where the database finds its row in
-    the queue again. `made` are the deliveries that it has led to so far. `failure` is why it could not be planned, for
-    the time given by `tries`. `recover` may have made deliveries of it
-    where it `was_recovered`.
-    """
-
-    event: NewEvent
-    place: str
-    after: str
-    made: int
-    tries: int
-    was_recovered: bool = False
-    matches: Sequence[Match] = ()
-    open_lanes: frozenset[str] = frozenset()
-    cursor: str | None = None
-    failure: str | None = None
-
-
-@define
-class _Quota:
-    """How much more one call plans: deliveries, of one event at most `per_event` over all calls, and the time."""
-
-    per_event: int
-    deliveries: int = _DELIVERIES_PER_PLAN
-    until: float = field(factory=lambda: time.monotonic() + _SECONDS_OF_MATCHING)
-
-    def left_of(self, item: _Chosen) -> int:
-        """Return how many deliveries of an event this call may make."""
-        return min(self.deliveries, _DELIVERIES_PER_CHUNK, self.per_event - item.made)
-
-    @property
-    def is_used_up(self) -> bool:
-        """Whether nothing more can be planned."""
-        return self.deliveries <= 0 or time.monotonic() > self.until
-
-
-@define
-class _Kind:
-    """All subscribers of a kind of event, how many endpoints they have, and which of their lanes are open."""
-
-    subscribers: list[Subscriber]
-    endpoints: int = field(init=False)
-    open_lanes: frozenset[str] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.endpoints = sum(len(one.endpoints) for one in self.subscribers)
-        self.open_lanes = _open_lanes(self.subscribers)
 
 
 class Planner:
@@ -153,12 +90,15 @@ class Planner:
         most = min(_AT_ONCE_PER_EVENT, self._most_per_event)
         if not known or len(known) < len(events) or max(map(_endpoints, known)) > most:
             return None
+        if any(one.where for _, subscribers in known for one in subscribers):
+            # How long conditions take to be looked at depends on the payloads.
+            return None
         now = database.time.now()
         # Of two versions of one tenant only one can be the current one, and then nothing is planned here.
         versions = list({(event.tenant, version) for event, (version, _) in zip(events, known, strict=True)})
         made = NewDeliveries(lease, capacity, now)
         for event, (version, subscribers) in zip(events, known, strict=True):
-            made.add(event, plan_event(event, subscribers, now=now), _open_lanes(subscribers), version)
+            made.add(event, plan_event(event, subscribers, now=now), open_lanes(subscribers), version)
         keys = [(event.tenant, event.id) for event in events]
         outcomes = database.at_once(
             [
@@ -184,7 +124,8 @@ class Planner:
         if after and not found.rows:
             found, _, versions = tx.pipeline(*_finding("", limit))
         config_versions = _Versions((row[0], row[1]) for row in versions.rows)
-        chosen = self._match(tx, self._choose(tx, found.rows, limit), config_versions)
+        matcher = Matcher(tx, self._subscribers, config_versions, self._most_per_event)
+        chosen = matcher.match(self._choose(tx, found.rows, limit))
         self._take_turns(chosen, everyone=not after and len(chosen) == len(found.rows) < limit)
         if not chosen:
             return Planned(more=bool(found.rows))
@@ -193,8 +134,8 @@ class Planner:
         matches = ((item.event.tenant, match) for item in chosen for match in item.matches)
         left_alone = lanes_left_alone(tx, matches, tenants, share)
         for item in chosen:
-            open_lanes = item.open_lanes - left_alone if left_alone else item.open_lanes
-            made.add(item.event, item.matches, open_lanes, config_versions[item.event.tenant])
+            lanes = item.open_lanes - left_alone if left_alone else item.open_lanes
+            made.add(item.event, item.matches, lanes, config_versions[item.event.tenant])
         made.read_bodies(tx)
         some_are_there = any(item.was_recovered for item in chosen)
         marking = _marking(chosen, tx.now)
@@ -211,16 +152,16 @@ class Planner:
         inserted = (first, second)
         return made.planned(whole, inserted, made.kept(tx, inserted), more=bool(more.rows))
 
-    def _choose(self, tx: Transaction, found: Sequence[Row], limit: int) -> list[_Chosen]:
+    def _choose(self, tx: Transaction, found: Sequence[Row], limit: int) -> list[Chosen]:
         rows = list(round_robin(found, _TENANT))[:limit]
-        chosen: list[_Chosen] = []
+        chosen: list[Chosen] = []
         size = 0
         for row, event, length in zip(rows, *self._events(tx, rows), strict=True):
             size += length
             if chosen and size > _BYTES_PER_PLAN:
                 break
             after, _, made = row[2].removeprefix(_RECOVERED).partition("#")
-            chosen.append(_Chosen(event, row[4], after, int(made or 0), row[3], row[2][:1] == _RECOVERED))
+            chosen.append(Chosen(event, row[4], after, int(made or 0), row[3], row[2][:1] == _RECOVERED))
         return chosen
 
     def _events(self, tx: Transaction, rows: Sequence[Row]) -> tuple[list[NewEvent], list[int]]:
@@ -244,78 +185,13 @@ class Planner:
             lengths.append(length)
         return events, lengths
 
-    def _take_turns(self, planned: Sequence[_Chosen], *, everyone: bool) -> None:
+    def _take_turns(self, planned: Sequence[Chosen], *, everyone: bool) -> None:
         """Let the next call begin beyond the tenants that this one has planned for, unless that was `everyone`.
 
         So an event that takes all deliveries of one call leaves the next one to others.
         """
         tenants = {item.event.tenant for item in planned}
         self._after = "" if everyone and len(tenants) < _TENANTS_PER_PLAN else max(tenants, default="")
-
-    def _match(self, tx: Transaction, chosen: list[_Chosen], config_versions: dict[str, int]) -> list[_Chosen]:
-        """Give events what they lead to; return those for which there was time."""
-        quota = _Quota(self._most_per_event)
-        kinds: dict[tuple[str, ...], _Kind | None] = {}
-        for position, item in enumerate(chosen):
-            if (position and quota.deliveries <= 0) or (position % _MATCHED_BETWEEN_LOOKS == 1 and quota.is_used_up):
-                return chosen[:position]
-            try:
-                self._match_one(tx, item, config_versions, quota, kinds)
-            except tx.errors:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not keep the others waiting
-                item.failure = _described(error)
-                _log_failure(item)
-        return chosen
-
-    def _match_one(
-        self,
-        tx: Transaction,
-        item: _Chosen,
-        config_versions: dict[str, int],
-        quota: _Quota,
-        kinds: dict[tuple[str, ...], _Kind | None],
-    ) -> None:
-        event = item.event
-        key = (event.tenant, event.product, event.event_type, item.after)
-        if key not in kinds:
-            whole = None
-            if " " not in item.after:
-                whole = self._subscribers.whole(tx, event, config_versions[event.tenant], item.after)
-            kinds[key] = None if whole is None else _Kind(whole)
-        kind, left = kinds[key], quota.left_of(item)
-        if kind is not None and kind.endpoints <= left:
-            subscribers, item.open_lanes = kind.subscribers, kind.open_lanes
-            quota.deliveries -= kind.endpoints
-        else:
-            subscribers = self._chunk(tx, item, config_versions[event.tenant], quota)
-            item.open_lanes = _open_lanes(subscribers)
-        item.matches = plan_event(event, subscribers, now=tx.now)
-        if item.cursor is not None:
-            _limit(item, quota.per_event)
-
-    def _chunk(self, tx: Transaction, item: _Chosen, config_version: int, quota: _Quota) -> list[Subscriber]:
-        """Return what one call plans of the event's subscribers, and note where the next one goes on."""
-        after, partly, last = item.after.split(" ") if " " in item.after else (item.after, "", "")
-        subscribers: list[Subscriber] = []
-        left = quota.left_of(item)
-        for one in self._subscribers.matching(tx, item.event, config_version, after):
-            # At least one endpoint, however long they took to be read: the event would never get any further.
-            if subscribers and (left <= 0 or quota.is_used_up):
-                item.cursor = after
-                break
-            endpoints = one.endpoints
-            if one.webhook_id == partly:
-                endpoints = tuple(endpoint for endpoint in endpoints if endpoint.id > last)
-            chosen = endpoints[: max(left, 1)]
-            subscribers.append(one if len(chosen) == len(one.endpoints) else evolve(one, endpoints=chosen))
-            left -= len(chosen)
-            quota.deliveries -= len(chosen)
-            if len(chosen) < len(endpoints):
-                item.cursor = f"{after} {one.webhook_id} {chosen[-1].id}"
-                break
-            after = one.webhook_id
-        return subscribers
 
 
 class _Versions(dict[str, int]):
@@ -338,18 +214,18 @@ def _finding(after: str, limit: int) -> list[Call]:
     ]
 
 
-def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
+def _marking(chosen: Iterable[Chosen], now: int) -> list[Call]:
     """Return the calls that take events out of the queue, or send them to its end for another time."""
     done, later, aside = [], [], []
     for item in chosen:
         tenant, id_, has_failed = item.event.tenant, item.event.id, item.failure is not None
         tries, cursor = item.tries + has_failed, item.after if has_failed else item.cursor
-        if cursor is None or tries >= _MOST_TRIES:
+        if cursor is None or tries >= MOST_TRIES:
             done.append((tenant, item.place))
         else:
             sign = _RECOVERED if item.was_recovered else ""
             later.append((tenant, item.place, id_, f"{sign}{cursor}#{item.made}", tries, item.failure))
-        if has_failed and tries >= _MOST_TRIES:
+        if has_failed and tries >= MOST_TRIES:
             aside.append((tenant, id_, item.failure))
     places = new_ids("evt_", now, len(later))
     return [
@@ -362,39 +238,3 @@ def _marking(chosen: Iterable[_Chosen], now: int) -> list[Call]:
 
 def _endpoints(known: tuple[int, list[Subscriber]]) -> int:
     return sum(len(one.endpoints) for one in known[1])
-
-
-def _open_lanes(subscribers: Iterable[Subscriber]) -> frozenset[str]:
-    return frozenset(
-        endpoint.id
-        for one in subscribers
-        if one.interval.deactivated_at is None
-        for endpoint in one.endpoints
-        if endpoint.disabled_at is None
-    )
-
-
-def _limit(item: _Chosen, most: int) -> None:
-    """Count what a chunk has made of an event; plan no more of it where that is enough."""
-    item.made += sum(len(match.endpoint_ids) for match in item.matches)
-    if item.made >= most:
-        item.cursor = None
-        sentence = "event %s of tenant %s leads to more than %d deliveries; these are made, log.recover makes the rest"
-        _logger.warning(sentence, item.event.id, item.event.tenant, most)
-
-
-def _described(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}"[:500]
-    # A database must be able to keep it.
-    return text if storable(text) else ascii(text)
-
-
-def _log_failure(item: _Chosen) -> None:
-    event, last = item.event, item.tries + 1 >= _MOST_TRIES
-    _logger.error(
-        "event %s of tenant %s could not be planned%s: %s",
-        event.id,
-        event.tenant,
-        " and is set aside" if last else ", it is tried again",
-        item.failure,
-    )

@@ -9,10 +9,14 @@ from operator import attrgetter
 from attrs import frozen
 
 from unihooks._base.ids import new_ids
+from unihooks._contract.planning import alternatives, is_wanted
+from unihooks._message.conditions import Condition
+from unihooks._message.payload import decode
 from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
 from unihooks._model.log import Delivery, DeliveryState
-from unihooks._model.webhooks import Webhook
+from unihooks._model.products import EVERY_EVENT, covers
+from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.abc import ERASED, HELD_TOO_LONG, DeliveryFilter, Window
 from unihooks.exceptions import Conflict
 from unihooks.stores.sql import deliveries
@@ -135,7 +139,7 @@ def recover(
     limit = max(1, min(limit, _DELIVERIES_PER_CALL // len(webhook.endpoints)))
     events = tx.fetch(
         "events_to_recover",
-        kinds=[f"{item.product} {item.event_type}" for item in webhook.subscriptions],
+        [(_beginning(one),) for one in webhook.subscriptions],
         tenant=tenant,
         after=max(after, ids_between("evt_", since, until)[0] or ""),
         since=since,
@@ -145,7 +149,7 @@ def recover(
     ids = [event_id for event_id, *_ in events]
     tx.run("note_recovered", tenant=tenant, events=ids)
     tx.run("note_recovered_again", tenant=tenant, events=ids)
-    missed = list(islice(_missed(tx, webhook, events), most + 1))
+    missed = list(islice(_missed(tx, webhook, _wanted(tx, webhook, events)), most + 1))
     made = len(_insert_due(tx, tenant, missed[:most]))
     if len(missed) > most:
         # The next call finds what this one has made of the first event that is not done with.
@@ -184,6 +188,32 @@ def _lock(tx: Transaction, tenant: str) -> None:
 def _originals(tx: Transaction, tenant: str, ids: Sequence[str]) -> list[_Original]:
     """Return deliveries, oldest first; their events stay for as long as this transaction lasts."""
     return [_Original(*row) for row in tx.fetch("deliveries_to_replay", tenant=tenant, ids=ids)] if ids else []
+
+
+def _beginning(one: EventSubscription) -> str:
+    """Return what the events of a subscription begin with, as `events_to_recover` compares it."""
+    wild = one.event_type.endswith(EVERY_EVENT)
+    return f"{one.product} {one.event_type.removesuffix(EVERY_EVENT)}{'' if wild else '!'}"
+
+
+def _wanted(tx: Transaction, webhook: Webhook, events: list[Row]) -> list[Row]:
+    """Return those of the events for which the conditions of one of the webhook's subscriptions hold."""
+    if not any(one.where for one in webhook.subscriptions):
+        return events
+    where = {(product, event_type): _where(webhook, product, event_type) for _, product, event_type in events}
+    asked = [(webhook.tenant, event_id) for event_id, *kind in events if where[kind[0], kind[1]]]
+    bodies = deliveries.event_bodies(tx, asked)
+    return [
+        event
+        for event in events
+        if not (conditions := where[event[1], event[2]])
+        or is_wanted(conditions, decode(bodies[webhook.tenant, event[0]]))
+    ]
+
+
+def _where(webhook: Webhook, product: str, event_type: str) -> tuple[tuple[Condition, ...], ...]:
+    of_this_kind = (one for one in webhook.subscriptions if one.product == product)
+    return alternatives(one.where for one in of_this_kind if covers(one.event_type, event_type))
 
 
 def _missed(tx: Transaction, webhook: Webhook, events: list[Row]) -> Iterator[Row]:

@@ -15,7 +15,8 @@ from attrs import AttrsInstance, fields
 
 from unihooks._base.times import optional_from_us, to_us
 from unihooks._contract.filters import name_key
-from unihooks._contract.planning import SubscribedEndpoint, Subscriber
+from unihooks._contract.planning import SubscribedEndpoint, Subscriber, alternatives
+from unihooks._message.conditions import Condition
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import decode
@@ -27,6 +28,7 @@ from unihooks.stores.sql.transaction import Row
 
 V = TypeVar("V", bound=AttrsInstance)
 
+_NO_CONDITIONS = "[]"
 # The columns of a webhook's last active interval.
 _INTERVAL = ("activated_at", "activated_mark", "deactivated_at", "deactivated_mark")
 
@@ -76,7 +78,7 @@ def secret_rows(webhook: Webhook) -> list[Row]:
 def subscription_rows(webhook: Webhook) -> list[Row]:
     """Return what `add_subscriptions` takes."""
     return [
-        (webhook.tenant, item.product, item.event_type, webhook.id, position)
+        (webhook.tenant, item.product, item.event_type, webhook.id, position, _conditions_text(item.where))
         for position, item in enumerate(webhook.subscriptions)
     ]
 
@@ -85,7 +87,7 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
     """Return the webhook of a row of `webhooks` and of its parts' rows, each in the order of position.
 
     A part's row has no webhook id: endpoints are (url, id, description, state, disabled_reason, disabled_at),
-    subscriptions (product, event_type), secrets (created_at, expires_at, value).
+    subscriptions (product, event_type, conditions), secrets (created_at, expires_at, value).
     """
     id_, tenant, name, description, status, mapping, version, created_at, updated_at, *interval, headers = row
     named = {"id": id_, "tenant": tenant, "name": name, "description": description, "version": version}
@@ -99,7 +101,7 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
         interval=_to_interval(*interval),
         endpoints=tuple(to_value(Endpoint, item) for item in endpoints),
         secrets=tuple(_to_secret(*item) for item in secrets),
-        subscriptions=tuple(EventSubscription(*item) for item in subscriptions),
+        subscriptions=tuple(_to_subscription(*item) for item in subscriptions),
     )
 
 
@@ -112,12 +114,18 @@ def to_destination(row: Row, secrets: Iterable[Row]) -> Destination:
     return Destination(**given, open=bool(is_open))
 
 
-def to_subscriber(webhook: Row, endpoints: Sequence[Row]) -> Subscriber:
-    """Return what planning needs, from (id, rendering, interval columns) and (id, disabled_at) by id."""
+def to_subscriber(webhook: Row, endpoints: Sequence[Row], conditions: Sequence[Row]) -> Subscriber:
+    """Return what planning needs, from (id, rendering, interval columns), (id, disabled_at) by id, and (conditions)."""
     id_, rendering, *columns = webhook
     interval = _to_interval(*columns)
     assert interval is not None  # noqa: S101 - planning reads webhooks that were active once
-    return Subscriber(id_, interval, rendering, tuple(SubscribedEndpoint(*row) for row in endpoints))
+    where = alternatives(to_conditions(text) for (text,) in conditions)
+    return Subscriber(id_, interval, rendering, tuple(SubscribedEndpoint(*row) for row in endpoints), where)
+
+
+def to_conditions(text: str) -> tuple[Condition, ...]:
+    """Return the conditions that a subscription's row holds."""
+    return tuple(Condition(**parts) for parts in json.loads(text)) if text != _NO_CONDITIONS else ()
 
 
 def by_owner(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -173,6 +181,10 @@ def to_attempt(row: Row) -> Attempt:
     )
 
 
+def _conditions_text(where: Iterable[Condition]) -> str:
+    return json.dumps([one.parts() for one in where])
+
+
 def _optional_to_us(moment: datetime | None) -> int | None:
     return None if moment is None else to_us(moment)
 
@@ -185,6 +197,10 @@ def _to_interval(activated_at: int | None, *others: Any) -> ActiveInterval | Non
 
 def _to_headers(text: bytes) -> HeaderSet:
     return HeaderSet(_to_pairs(bytes(text)))
+
+
+def _to_subscription(product: str, event_type: str, conditions: str) -> EventSubscription:
+    return EventSubscription(product, event_type, to_conditions(conditions))
 
 
 def _to_pairs(text: str | bytes) -> list[tuple[str, str]]:

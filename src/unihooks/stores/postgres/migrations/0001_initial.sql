@@ -85,7 +85,8 @@ CREATE TABLE unihooks.subscriptions (
     event_type text COLLATE "C" NOT NULL,
     webhook_id text COLLATE "C" NOT NULL,
     position integer NOT NULL,
-    PRIMARY KEY (tenant, product, event_type, webhook_id)
+    conditions text NOT NULL,
+    PRIMARY KEY (tenant, product, event_type, webhook_id, position)
 );
 
 CREATE INDEX subscriptions_by_webhook ON unihooks.subscriptions (webhook_id, position);

@@ -21,8 +21,8 @@ SELECT webhook_id, created_at, expires_at, value FROM unihooks.secrets
 WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
 
 -- name: subscriptions_of_webhooks
--- columns: webhook_id, product, event_type
-SELECT webhook_id, product, event_type FROM unihooks.subscriptions
+-- columns: webhook_id, product, event_type, conditions
+SELECT webhook_id, product, event_type, conditions FROM unihooks.subscriptions
 WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
 
 -- name: add_webhook_row
@@ -97,8 +97,8 @@ INSERT INTO unihooks.endpoints (id, tenant, webhook_id, position, url, descripti
 VALUES :rows
 
 -- name: add_subscriptions
--- rows: tenant, product, event_type, webhook_id, position
-INSERT INTO unihooks.subscriptions (tenant, product, event_type, webhook_id, position) VALUES :rows
+-- rows: tenant, product, event_type, webhook_id, position, conditions
+INSERT INTO unihooks.subscriptions (tenant, product, event_type, webhook_id, position, conditions) VALUES :rows
 
 -- name: keep_renderings
 -- rows: id, definition, kept_at

@@ -18,12 +18,17 @@ JOIN unihooks.events AS e ON e.tenant = d.tenant AND e.id = d.event_id
 LEFT JOIN unihooks.endpoints AS o ON o.id = d.endpoint_id
 WHERE d.tenant = :tenant AND d.id = ANY(:ids) ORDER BY d.id FOR KEY SHARE OF e
 
--- The events stay for as long as this transaction lasts. A kind is a product and an event type, with a space between.
+-- The events stay for as long as this transaction lasts. A beginning is a product, a space, and an event type or what
+-- it begins with; a whole event type ends in '!', which is a part of none.
 -- name: events_to_recover
+-- rows: beginning text
 -- columns: id, product, event_type
 SELECT e.id, e.product, e.event_type FROM unihooks.events AS e
 WHERE e.tenant = :tenant AND e.id > :after AND e.created_at >= :since AND e.created_at < :until AND length(e.body) > 0
-  AND (e.product || ' ' || e.event_type = ANY(:kinds) OR e.product || ' *' = ANY(:kinds))
+  AND EXISTS (
+    SELECT 1 FROM :rows AS k
+    WHERE substr(e.product || ' ' || e.event_type || '!', 1, length(k.beginning)) = k.beginning
+  )
 ORDER BY e.id LIMIT :limit FOR KEY SHARE OF e
 
 -- Whoever plans these events has ended, or finds by the sign that deliveries have been made of them. One that is sent to

@@ -11,6 +11,12 @@ SELECT id, rendering, activated_at, activated_mark, deactivated_at, deactivated_
 ), 0) AS endpoints
 FROM unihooks.webhooks AS w WHERE activated_at IS NOT NULL AND id IN (
     SELECT webhook_id FROM unihooks.subscriptions
-    WHERE tenant = :tenant AND product = :product AND event_type IN (:event_type, '*') AND webhook_id > :after
+    WHERE tenant = :tenant AND product = :product AND event_type = ANY(:event_types) AND webhook_id > :after
 )
 ORDER BY id LIMIT :limit
+
+-- name: conditions_of_subscribers
+-- columns: webhook_id, conditions
+SELECT webhook_id, conditions FROM unihooks.subscriptions
+WHERE tenant = :tenant AND product = :product AND event_type = ANY(:event_types) AND webhook_id = ANY(:webhooks)
+ORDER BY webhook_id, position

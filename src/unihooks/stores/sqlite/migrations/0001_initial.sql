@@ -84,7 +84,8 @@ CREATE TABLE main.unihooks_subscriptions (
     event_type TEXT NOT NULL,
     webhook_id TEXT NOT NULL,
     position INTEGER NOT NULL,
-    PRIMARY KEY (tenant, product, event_type, webhook_id)
+    conditions TEXT NOT NULL,
+    PRIMARY KEY (tenant, product, event_type, webhook_id, position)
 ) WITHOUT ROWID;
 
 CREATE INDEX main.unihooks_subscriptions_by_webhook ON unihooks_subscriptions (webhook_id, position);

@@ -1,0 +1,266 @@
+"""What must hold of a payload before a webhook gets the event."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+
+from unihooks._message.paths import ANY, MAX_TEXT, Path, Step, is_storable, parse_path
+from unihooks.exceptions import InvalidMapping, InvalidWebhook
+
+MAX_CONDITIONS = 20
+_MAX_LISTED = 100
+
+
+class Operator(StrEnum):
+    """How a condition compares what it finds with its value."""
+
+    EQ = "eq"
+    NE = "ne"
+    IN = "in"
+    NOT_IN = "not_in"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+    PREFIX = "prefix"
+    SUFFIX = "suffix"
+    CONTAINS = "contains"
+    EXISTS = "exists"
+    MISSING = "missing"
+
+
+_NONE_GIVEN: Any = object()
+# What a schema says elsewhere, or in several ways, is not followed.
+_OPEN_ENDED = frozenset({"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "not", "prefixItems"})
+_WITHOUT_VALUE = frozenset({Operator.EXISTS, Operator.MISSING})
+_ORDERS = {Operator.LT: operator.lt, Operator.LE: operator.le, Operator.GT: operator.gt, Operator.GE: operator.ge}
+_LISTS = frozenset({Operator.IN, Operator.NOT_IN})
+_TEXTS = frozenset({Operator.PREFIX, Operator.SUFFIX})
+
+
+@frozen(init=False, repr=False)
+class Condition:
+    """One thing that must hold of a payload: what is found at `path` compares by `op` with `value`.
+
+    Paths are those of mappings; `[*]` means any element of a list, or any value of an object. `op` is one of:
+
+    - `eq`, `ne`, `in`, `not_in`: a text, number, true, false or null, or a list of them. Numbers compare by value
+      (`1.0` equals `1`), and true and false are no numbers. `ne` and `not_in` hold for a value of the same kind that
+      differs, so null, a text or a missing property is not *not 1*.
+    - `lt`, `le`, `gt`, `ge`: a number, or a text, which compares by code point.
+    - `prefix`, `suffix`: a text. `contains`: a text in a text, or a value among the elements of a list.
+    - `exists`, `missing`: take no value. Null exists.
+
+    What is of another kind never holds and is no error. `InvalidWebhook` for what makes no sense, with the offending
+    part as `name`.
+
+    >>> Condition("amount", "ge", 100).holds({"amount": 120})
+    True
+    >>> Condition("lines[*].sku", "prefix", "A-").holds({"lines": [{"sku": "B-1"}, {"sku": "A-7"}]})
+    True
+    """
+
+    path: str
+    op: Operator = field(eq=False)
+    value: Any = field(eq=False)
+    # By kind, too: 1 is not true.
+    _said: str = field()
+    _steps: Path = field(eq=False)
+    _compare: Callable[[Any], bool] = field(eq=False)
+
+    def __init__(self, path: str, op: Operator | str, value: Any = _NONE_GIVEN) -> None:
+        steps = _steps(path)
+        known = _operator(op)
+        value = _checked(known, value)
+        said = json.dumps([known.value, *([] if known in _WITHOUT_VALUE else [value])])
+        self.__attrs_init__(path, known, value, said, steps, _comparison(known, value))
+
+    def __repr__(self) -> str:
+        value = "" if self.op in _WITHOUT_VALUE else f", {_plain(self.value)!r}"
+        return f"Condition({self.path!r}, {self.op.value!r}{value})"
+
+    def __str__(self) -> str:
+        value = () if self.op in _WITHOUT_VALUE else [json.dumps(_plain(self.value), ensure_ascii=False)]
+        return " ".join([self.path, self.op.value, *value])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Condition, (self.path, self.op.value, *([] if self.op in _WITHOUT_VALUE else [self.value]))
+
+    def holds(self, payload: Any) -> bool:
+        """Say whether it holds of a payload, which is JSON; never an error."""
+        found = _found(payload, self._steps)
+        if self.op is Operator.MISSING:
+            return next(found, _NONE_GIVEN) is _NONE_GIVEN
+        return any(map(self._compare, found))
+
+    def is_ruled_out(self, schema: Any) -> bool:
+        """Say whether a JSON Schema leaves no place for what its path names."""
+        return ruled_out(self._steps, schema)
+
+    def parts(self) -> dict[str, Any]:
+        """Return it as JSON values, without a value where it takes none."""
+        value = {} if self.op in _WITHOUT_VALUE else {"value": _plain(self.value)}
+        return {"path": self.path, "op": self.op.value, **value}
+
+
+def conditions(value: object) -> tuple[Condition, ...]:
+    """Return the conditions of a subscription as a tuple, or raise `InvalidWebhook`."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InvalidWebhook("where takes a list of conditions, such as [Condition('amount', 'ge', 100)]", name="where")
+    given = tuple(value)
+    if not all(isinstance(one, Condition) for one in given):
+        raise InvalidWebhook("each part of where must be a Condition(path, op, value)", name="where")
+    if len(given) > MAX_CONDITIONS:
+        raise InvalidWebhook(f"a subscription has at most {MAX_CONDITIONS} conditions; use another one", name="where")
+    return tuple(dict.fromkeys(given))
+
+
+def ruled_out(steps: Sequence[Step], schema: Any) -> bool:
+    """Say whether a JSON Schema leaves no place for a path: an object without such a property, or no object at all."""
+    for step in steps:
+        if not isinstance(schema, dict) or schema.keys() & _OPEN_ENDED:
+            return schema is False
+        inside = "object" if isinstance(step, str) else None if step is ANY else "array"
+        kinds = schema.get("type", inside)
+        if inside is not None and inside not in (kinds if isinstance(kinds, list) else [kinds]):
+            return True
+        schema = _schema_inside(schema, step)
+    return schema is False
+
+
+def _schema_inside(schema: Mapping[str, Any], step: Step) -> Any:
+    if step is ANY:
+        return True
+    if not isinstance(step, str):
+        return schema.get("items", True)
+    properties = schema.get("properties", {})
+    if step in properties:
+        return properties[step]
+    return True if schema.get("patternProperties") else schema.get("additionalProperties", True)
+
+
+def _steps(path: object) -> Path:
+    try:
+        return parse_path(path)
+    except InvalidMapping as error:
+        raise InvalidWebhook(error.message, name=error.name) from None
+
+
+def _operator(op: object) -> Operator:
+    try:
+        return Operator(op)  # type: ignore[arg-type]
+    except ValueError:
+        names = ", ".join(one.value for one in Operator)
+        raise InvalidWebhook(f"{str(op)[:40]!r} is no operator; use one of {names}", name="op") from None
+
+
+def _checked(op: Operator, value: Any) -> Any:
+    if op in _WITHOUT_VALUE:
+        if value is not _NONE_GIVEN:
+            raise InvalidWebhook(f"{op.value} takes no value; leave it out", name="value")
+        return None
+    if value is _NONE_GIVEN:
+        raise InvalidWebhook(f"{op.value} needs a value", name="value")
+    if op in _LISTS:
+        if not isinstance(value, list | tuple | set | frozenset) or not 1 <= len(value) <= _MAX_LISTED:
+            raise InvalidWebhook(f"{op.value} takes a list of 1 to {_MAX_LISTED} values", name="value")
+        return tuple(_scalar(op, one) for one in value)
+    value = _scalar(op, value)
+    if op in _ORDERS and _kind(value) not in {"number", "text"}:
+        raise InvalidWebhook(f"{op.value} takes a number or a text, not {value!r}", name="value")
+    if op in _TEXTS and (not isinstance(value, str) or not value):
+        raise InvalidWebhook(f"{op.value} takes a text that is not empty, not {value!r}", name="value")
+    return value
+
+
+def _scalar(op: Operator, value: Any) -> Any:
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    fits = not isinstance(value, str) or is_storable(value)
+    if _kind(value) in {"list", "object", ""} or not is_finite or not fits:
+        shown = repr(value)[:40]
+        sentence = f"{op.value} takes texts of up to {MAX_TEXT} characters, numbers, true, false and null, not {shown}"
+        raise InvalidWebhook(sentence, name="value")
+    # Members of enumerations and the like are kept as what they are based on.
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+_KINDS: dict[type, str] = {
+    str: "text", bool: "bool", int: "number", float: "number", type(None): "null", list: "list", tuple: "list",
+    dict: "object",
+}  # fmt: skip
+
+
+def _kind(value: object) -> str:
+    kind = _KINDS.get(type(value))
+    if kind is not None:
+        return kind
+    return next((name for base, name in _KINDS.items() if isinstance(value, base)), "")
+
+
+def _comparison(op: Operator, value: Any) -> Callable[[Any], bool]:
+    """Return what says of a value that was found whether the condition holds."""
+    if op in _ORDERS:
+        order, kind = _ORDERS[op], _kind(value)
+        return lambda found: _kind(found) == kind and order(found, value)
+    if op in _TEXTS:
+        matches = str.startswith if op is Operator.PREFIX else str.endswith
+        return lambda found: isinstance(found, str) and matches(found, value)
+    if op in _WITHOUT_VALUE:
+        return lambda _: True
+    if op is Operator.CONTAINS:
+        return _containment(value)
+    return _membership(value if op in _LISTS else [value], negated=op in {Operator.NE, Operator.NOT_IN})
+
+
+def _membership(values: Sequence[Any], *, negated: bool) -> Callable[[Any], bool]:
+    keys = frozenset((_kind(one), one) for one in values)
+    kinds = frozenset(kind for kind, _ in keys)
+
+    def compare(found: Any) -> bool:
+        kind = _kind(found)
+        # Lists and objects cannot be looked up, and are none of the kinds.
+        return kind in kinds and ((kind, found) in keys) is not negated
+
+    return compare
+
+
+def _containment(value: Any) -> Callable[[Any], bool]:
+    is_equal = _membership([value], negated=False)
+
+    def compare(found: Any) -> bool:
+        if isinstance(found, str):
+            return isinstance(value, str) and value in found
+        return isinstance(found, list | tuple) and any(map(is_equal, found))
+
+    return compare
+
+
+def _found(value: Any, steps: Sequence[Step]) -> Iterator[Any]:
+    """Yield what a path leads to."""
+    for position, step in enumerate(steps):
+        if step is ANY:
+            inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+            rest = steps[position + 1 :]
+            if not rest:
+                yield from inside
+            for one in inside if rest else ():
+                yield from _found(one, rest)
+            return
+        if isinstance(step, str):
+            if not isinstance(value, dict) or step not in value:
+                return
+        elif not isinstance(value, list | tuple) or step >= len(value):
+            return
+        value = value[step]
+    yield value
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,78 @@
+r"""Write the conditions of subscriptions as text, and read them back.
+
+A paragraph is an event, as product and event type, and a condition a line: path, operator and value. A value is JSON,
+or a text as it is. Several paragraphs for one event are alternatives.
+
+>>> from unihooks import Condition
+>>> write([EventSubscription("shop", "order.paid", where=[Condition("amount", "ge", 100)])])
+'shop order.paid\namount ge 100'
+>>> read("shop order.paid\namount ge 100")
+[EventSubscription(product='shop', event_type='order.paid', where=(Condition('amount', 'ge', 100),))]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from unihooks._message.conditions import Condition, Operator
+from unihooks._model.webhooks import EventSubscription
+from unihooks.console._locale import gettext
+from unihooks.exceptions import InvalidWebhook, UnihooksError
+
+_CONDITION = re.compile(rf"(?P<path>\S.*?)\s+(?P<op>{'|'.join(Operator)})(?:\s+(?P<value>\S.*))?")
+_MOST_LINES = 1_000
+
+
+def write(subscriptions: Iterable[EventSubscription]) -> str:
+    """Return the text for the subscriptions to events that have conditions."""
+    given = list(subscriptions)
+    with_some = {(one.product, one.event_type) for one in given if one.where}
+    return "\n\n".join(_paragraph(one) for one in given if (one.product, one.event_type) in with_some)
+
+
+def read(text: str) -> list[EventSubscription]:
+    """Return the subscriptions that a text describes; `InvalidWebhook` names the line that cannot be read."""
+    lines = [(at, line.strip()) for at, line in enumerate(text.splitlines()[:_MOST_LINES], 1)]
+    found: list[tuple[str, list[Condition]]] = []
+    begins = True
+    for at, line in lines:
+        if line and begins:
+            found.append((line, []))
+        elif line:
+            found[-1][1].append(_condition(line, at))
+        begins = not line
+    return [_subscription(event, where) for event, where in found]
+
+
+def _paragraph(one: EventSubscription) -> str:
+    return "\n".join([f"{one.product} {one.event_type}", *map(str, one.where)])
+
+
+def _subscription(event: str, where: list[Condition]) -> EventSubscription:
+    product, blank, event_type = event.partition(" ")
+    if not blank or " " in event_type.strip():
+        sentence = gettext("Begin each paragraph with an event: a product and an event type, separated by a space")
+        raise InvalidWebhook(sentence, name="conditions")
+    return EventSubscription(product, event_type.strip(), where)
+
+
+def _condition(line: str, at: int) -> Condition:
+    match = _CONDITION.fullmatch(line)
+    if match is None:
+        sentence = gettext("line %(at)s: write a path, an operator and a value, such as amount ge 100") % {"at": at}
+        raise InvalidWebhook(sentence, name="conditions")
+    value = [] if match["value"] is None else [_value(match["value"])]
+    try:
+        return Condition(match["path"], match["op"], *value)
+    except UnihooksError as error:
+        raise InvalidWebhook(f"{at}: {error.message}", name="conditions") from None
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
