@@ -291,9 +291,7 @@ def error_of(call):
 
 @pytest.mark.parametrize("event_type", ["order*", "**", "*.paid", "order.*.*", ".*.*", "order .*"])
 def test_a_pattern_of_event_types_is_refused_with_what_to_write_instead(event_type):
-    with pytest.raises(
-        UnknownEventType, match=r"'\*' stands alone, for every event|use 1 to 128 letters"
-    ):
+    with pytest.raises(UnknownEventType, match=r"'\*' stands alone, for every event|use 1 to 128 letters"):
         EventSubscription("shop", event_type)
     with pytest.raises(UnknownEventType, match="names one product"):
         EventSubscription("*", event_type)
