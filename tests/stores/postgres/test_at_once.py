@@ -99,7 +99,8 @@ def test_an_event_that_cannot_be_planned_is_set_aside_as_always(store, answers, 
     def broken(*_args, **_options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("unihooks.stores.sql.planning.plan_event", broken)
+    for module in ("planning", "matching"):
+        monkeypatch.setattr(f"unihooks.stores.sql.{module}.plan_event", broken)
     emit(store)
     for _ in range(5):
         assert plan(store, capacity=10).events == 0
