@@ -13,7 +13,7 @@ from waiting import wait_for
 
 from unihooks.stores.postgres.database import _BY_INDEX, PostgresDatabase, _setting
 from unihooks.stores.postgres.transaction import PostgresTransaction
-from unihooks.stores.sql import matching
+from unihooks.stores.sql import matching, planning
 
 pytestmark = pytest.mark.postgres
 
@@ -71,7 +71,8 @@ def test_an_event_of_large_fan_out_stays_as_it_is_and_its_place_moves(store, ver
 
 
 def test_an_event_is_written_again_only_when_it_is_set_aside(store, versions, queue, monkeypatch):
-    monkeypatch.setattr(matching, "plan_event", fail)
+    for module in (planning, matching):
+        monkeypatch.setattr(module, "plan_event", fail)
     add_webhook(store)
     [event] = emit(store)
     before = versions()
@@ -131,7 +132,8 @@ def test_plans_that_are_made_for_an_empty_queue_look_at_no_more_of_a_long_one(st
         emit(store)
         store._planner.forget()
         plan(store, capacity=10)
-    monkeypatch.setattr(matching, "plan_event", fail)
+    for module in (planning, matching):
+        monkeypatch.setattr(module, "plan_event", fail)
     emit(store)
     plan(store)
     with store._postgres._unchecked().pool.lent() as connection:
