@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from types import SimpleNamespace
 
@@ -9,7 +10,8 @@ import pytest
 from attrs import evolve
 from sqlite_scene import add_webhook, emit, make_event
 
-from unihooks._contract.planning import plan_event
+from unihooks import Condition, EventSubscription
+from unihooks._contract.planning import is_wanted, plan_event
 from unihooks.abc import Capacity, DeliveryFilter, Lease, Window
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql import caches, matching
@@ -191,3 +193,26 @@ def test_matching_gets_on_however_slow_it_is(store, monkeypatch):
         assert calls < 20
     expected = {webhook.endpoints[0].id for webhook in webhooks}
     assert deliveries_of(store, first) == deliveries_of(store, second) == expected
+
+
+def test_conditions_that_do_not_hold_take_no_more_time_than_a_call_has(store, monkeypatch):
+    webhooks = [add_webhook(store) for _ in range(7)]
+    for number, webhook in enumerate(webhooks):
+        wanted = EventSubscription("shop", "*", [Condition("n", "eq", 1 if number == 6 else "never")])
+        store.revise_webhook(
+            "default", webhook.id, lambda current, wanted=wanted: evolve(current, subscriptions=[wanted])
+        )
+    wanting = webhooks[6]
+    looked = []
+    monkeypatch.setattr(matching, "is_wanted", lambda *args: (looked.append(args), is_wanted(*args))[1])
+    monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", -1)
+    monkeypatch.setattr(caches, "_PAGE", 2)
+    event = make_event(store)
+    emit(store, event)
+    for calls in range(1, 20):
+        planned = plan(store)
+        assert len(looked) <= calls
+        if not planned.more:
+            break
+    assert len(looked) == 7
+    assert deliveries_of(store, event) == {wanting.endpoints[0].id}
