@@ -46,7 +46,7 @@ class Report:
     """What has arrived since the last report: counts, and when (by the system's monotonic clock) each id arrived first.
 
     `wrong` counts bodies that are not the expected one, or, with a secret, invalid signatures. `senders` counts by path
-    and user agent the second half of the requests.
+    and user agent the last quarter of the requests.
     """
 
     count: int
@@ -202,7 +202,7 @@ def _report(requests: list[Arrival], body: bytes, secret: str | None) -> Report:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         path = first.split(" ")[1]
         paths[path] += 1
-        if 2 * number >= len(requests):
+        if 4 * number >= 3 * len(requests):
             senders[path][headers.get("user-agent", "")] += 1
         wrong += not _is_right(headers, came, body, secret)
         arrivals.setdefault(headers.get("webhook-id", ""), at)

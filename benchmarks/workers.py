@@ -37,7 +37,6 @@ _MORE_LIMIT = 1.0
 _FAR_LIMIT = 0.95
 _SHARED = 4
 _SHARED_LIMIT = 0.9
-# Shares are divided once work has been waiting for a second.
 _SETTLE_SECONDS = 0.3
 
 Figures = dict[str, Any]
@@ -50,7 +49,7 @@ class Size:
 
     rounds: int = 3
     warm: int = 4_000
-    events: int = 12_000
+    events: int = 20_000
     light: float = 10.0
     settled: bool = True
 
@@ -147,7 +146,7 @@ def _saturated(table: Table, receiver: Receiver, task: Task, rounds: int) -> Non
             limit=_SHARED_LIMIT,
             at_least=True,
             runs=shares,
-            note="at the receiver, of the second half of the requests: others need no connection to it",
+            note="at the receiver, of the last quarter of the requests: others need no connection to it",
         )
     )
 
