@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 from unihooks._base.ids import first_id
 from unihooks._base.times import SECOND
-from unihooks._contract.leasing import ALONE, SEEN_WITHIN_US, Share
+from unihooks._contract.leasing import SEEN_WITHIN_US
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
 from unihooks.stores.sql.deliveries import with_spans
@@ -57,18 +57,17 @@ def clear(tx: Transaction) -> None:
     tx.run("clear_keys")
 
 
-def heartbeat(tx: Transaction, worker_id: str, *, alive_us: int, gone: bool = False) -> Share:
-    """Note that a worker of this process lives or has ended; return its share among those seen within `alive_us`.
+def heartbeat(worker_id: str, now: int, *, alive_us: int, gone: bool = False) -> list[Call]:
+    """Return the calls that note that a worker of this process lives or has ended, and tell its share at last.
 
-    Those that were not seen for long are forgotten.
+    That is among the workers seen within `alive_us`. Those that were not seen for long are forgotten.
     """
-    tx.run("forget_workers", before=tx.now - 60 * SEEN_WITHIN_US)
-    if gone:
-        tx.run("remove_worker", id=worker_id)
-        return ALONE
-    tx.run("heartbeat", id=worker_id, host=socket.gethostname(), pid=os.getpid(), now=tx.now)
-    [(rank, of)] = tx.fetch("rank", id=worker_id, since=tx.now - alive_us)
-    return Share(rank, of)
+    values = {"id": worker_id, "host": socket.gethostname(), "pid": os.getpid(), "now": now}
+    return [
+        Call("forget_workers", values={"before": now - 60 * SEEN_WITHIN_US}),
+        Call("remove_worker", values={"id": worker_id}) if gone else Call("heartbeat", values=values),
+        Call("rank", values={"id": worker_id, "since": now - alive_us}),
+    ]
 
 
 def expire_held(tx: Transaction, older_than: int, limit: int) -> int:

@@ -205,10 +205,12 @@ class SQLStore(Store):
 
     def heartbeat(self, worker_id: str, *, gone: bool = False) -> Share:
         alive_us = round(self.heartbeat_seconds() * _BEATS_MISSED * SECOND)
+        calls = maintenance.heartbeat(worker_id, self.now(), alive_us=alive_us, gone=gone)
         # One that is lost tells nothing that the next one does not.
-        share = self._database.write(
-            lambda tx: maintenance.heartbeat(tx, worker_id, alive_us=alive_us, gone=gone), synced=gone
-        )
+        outcomes = self._database.at_once(calls, synced=gone)
+        if outcomes is None:
+            outcomes = self._database.write(lambda tx: tx.pipeline(*calls), synced=gone)
+        share = ALONE if gone else Share(*outcomes[-1].rows[0])
         self._part = share.rank % self._database.hour_parts
         return share if self._database.divides_lanes else ALONE
 
