@@ -37,7 +37,7 @@ def _delegated(name: str) -> Callable[..., Any]:
 def _delegating(cls: type[DjangoStore]) -> type[DjangoStore]:
     """Give a class each verb of a store that it does not have; what it does is up to the store `current`."""
     for name in dir(Store):
-        if not name.startswith("_") and name not in vars(cls):
+        if not name.startswith("_") and name not in vars(cls) and callable(getattr(Store, name)):
             setattr(cls, name, _delegated(name))
     return update_abstractmethods(cls)
 
@@ -61,7 +61,7 @@ class DjangoStore(Store):
         self._on_connection: SQLiteStore | PostgresStore | None = None
         self._watchers: set[Watcher] = set()
         # Wrong options are told of now, not on first use.
-        _new_store(self._wrapper.vendor, {"NAME": "unihooks"}, options, alias)
+        self.emit_deadline = _new_store(self._wrapper.vendor, {"NAME": "unihooks"}, options, alias).emit_deadline
         _stores.add(self)
 
     def __repr__(self) -> str:
