@@ -24,6 +24,8 @@ RECORDING = 0.05
 MACHINE = 2.5
 # A request arrives this many seconds after its timestamp at most; a timestamp has whole seconds.
 LATEST = 1 + DEADLINE + MACHINE
+_NEARLY = 0.95
+_LATE_SHARE = 0.01
 
 
 @define(kw_only=True)
@@ -241,16 +243,26 @@ def _count_duplicates(figures: Figures, chains: Sequence[Chain], blows: Sequence
 
 
 def _count_lost_answers(figures: Figures, chains: Sequence[Chain], cuts: Sequence[Blow]) -> None:
-    """Count the requests that the log has as failed although they arrived; each was under way at a cut, if any was."""
+    """Count the requests that the log has as failed although they arrived; each was under way at a cut, if any was.
+
+    On a busy machine a few answers come after the deadline.
+    """
+    late = 0
     for chain in chains:
         for attempt, request in chain.arrived():
             if attempt.status_code is None:
                 figures.answers_lost += 1
-                if cuts and not any(_loses_answer(cut, request) for cut in cuts):
+                if not cuts or any(_loses_answer(cut, request) for cut in cuts):
+                    continue
+                if attempt.duration_ms >= DEADLINE * 1000 * _NEARLY:
+                    late += 1
+                else:
                     figures.problems.append(
                         f"delivery {chain.delivery.id}: a request of {_worker(request)} arrived and failed "
                         f"out of reach of a cut: {attempt.error}"
                     )
+    if late > figures.requests * _LATE_SHARE:
+        figures.problems.append(f"{late} requests arrived and were answered too late, out of reach of a cut")
 
 
 def _loses_answer(cut: Blow, request: ReceivedRequest) -> bool:

@@ -39,6 +39,8 @@ import postgres_server  # isort: skip
 WORKERS = ("worker1", "worker2", "worker3")
 HOSTS = ("database", "receiver", *WORKERS)
 SLOWER = 10.0
+# In fewer, the cuts may all have come between a record and the next request.
+ENOUGH_ROUNDS = 4
 # A connection that was cut off sends again after ever longer pauses: the last one is as long as the cut.
 PATIENCE = 60.0
 
@@ -189,7 +191,7 @@ def _play(hosts: Hosts, rounds: int) -> Figures:
     figures.cuts = len(hosts.spans)
     say(f"most seconds until a worker went on: {hosts.slowest:.1f}")
     say(f"most seconds without a request while a worker was cut off: {hosts.longest_silence():.1f}")
-    if not figures.duplicates + figures.answers_lost:
+    if rounds >= ENOUGH_ROUNDS and not figures.duplicates + figures.answers_lost:
         figures.problems.append("no cut came between a request and its record: the run shows nothing")
     return figures
 
