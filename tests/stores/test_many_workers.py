@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import ssl
 import subprocess
 import sys
@@ -23,6 +24,7 @@ SCRIPT = Path(__file__).with_name("worker_process.py")
 PROCESSES = 2
 # Ten times as long as a change may take to reach a worker.
 PATIENCE = 10
+ON_POSTGRES = pytest.mark.parametrize("place", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
 
 
 @pytest.fixture
@@ -166,3 +168,48 @@ def test_activation_just_before_an_emit_is_seen_by_workers_whose_configuration_i
         wait_for(lambda: one.stats().oldest_unplanned is None)
     wait_for(lambda: is_done(one), 30)
     assert sorted({request.headers["webhook-id"] for request in receiver.requests}) == sorted(expected)
+
+
+@ON_POSTGRES
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="there the kernel tells which threads are stopped")
+def test_what_is_emitted_while_the_worker_that_is_told_of_it_is_frozen_another_one_sends(
+    open_dispatcher, receiver, start_worker
+):
+    dispatcher = open_dispatcher()
+    subscribe(dispatcher, receiver.url_for("/crm"))
+    workers = [start_worker() for _ in range(PROCESSES)]
+    wait_for(lambda: len(dispatcher.stats().workers) == PROCESSES)
+    dispatcher.emit("shop", "order.paid", {"n": 1})
+    [told] = receiver.wait_for(1)
+    wait_for(lambda: is_done(dispatcher))
+    frozen = next(one for one in workers if told.headers["user-agent"] == f"worker-{one.pid}")
+    frozen.send_signal(signal.SIGSTOP)
+    try:
+        dispatcher.emit("shop", "order.paid", {"n": 2})
+        [_, other] = receiver.wait_for(2)
+    finally:
+        frozen.send_signal(signal.SIGCONT)
+        # A SIGTERM that finds the main thread not yet awake goes to another thread, and does not wake the main one.
+        wait_for(lambda: is_waiting(frozen))
+    assert other.headers["user-agent"] != told.headers["user-agent"]
+
+
+def is_waiting(process):
+    """Say whether the main thread of a process runs and waits."""
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+@ON_POSTGRES
+@pytest.mark.slow
+def test_one_of_many_worker_processes_sends_what_comes_singly(open_dispatcher, receiver, start_worker):
+    dispatcher = open_dispatcher()
+    subscribe(dispatcher, receiver.url_for("/crm"))
+    for _ in range(PROCESSES):
+        start_worker()
+    wait_for(lambda: len(dispatcher.stats().workers) == PROCESSES)
+    for number in range(1, 40):
+        dispatcher.emit("shop", "order.paid", {"n": number})
+        receiver.wait_for(number)
+    # The other one looks now and then, and may find an event that waits for long on a busy machine.
+    assert max(senders(receiver.requests).values()) >= 30
