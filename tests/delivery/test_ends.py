@@ -98,6 +98,7 @@ def test_calls_that_a_slow_hook_cannot_take_are_dropped_and_counted(new_dispatch
     with dispatcher.running():
         wait_for(lambda: dispatcher.stats().hook_calls_dropped == 300)
         may_go.set()
+        wait_for(lambda: len(called) == 1_000)
     assert len(called) == len(set(called)) == 1_000
     assert [record.message for record in caplog.records].count(
         "hooks of the host are slower than what they are told of: calls are dropped, and counted in "

@@ -120,6 +120,10 @@ def test_a_signal_handler_that_raises_leaves_the_store_as_it_should_be(run):
         def handle(*_):
             raise Enough
 
+        def was_swallowed(error):
+            # While psycopg reads this setting, it takes whatever is raised for a wrong value.
+            return "bad value for connect_timeout" in str(error)
+
         signal.signal(signal.SIGALRM, handle)
         emit(), dispatcher.stats()
         interruptions = 0
@@ -130,10 +134,15 @@ def test_a_signal_handler_that_raises_leaves_the_store_as_it_should_be(run):
                     emit(), dispatcher.stats(), emit(idempotency_key=str(len(stored)))
             except Enough:
                 interruptions += 1
+            except StoreError as error:
+                if not was_swallowed(error):
+                    raise
+                interruptions += 1
             if interruptions == 400:
                 break
         emit(), dispatcher.stats()
-        assert not refused, (len(refused), refused[0])
+        wrong = [error for error in refused if not was_swallowed(error)]
+        assert not wrong, (len(wrong), wrong[0])
         assert len(set(stored)) == len(stored)
         dispatcher.close()
     """)
