@@ -44,8 +44,8 @@ _HOURS = """
 WITH RECURSIVE w (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM w WHERE i < {webhooks} - 1),
 h (k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM h WHERE k < 24),
 b (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM b WHERE n < 4)
-INSERT INTO {prefix}hours (endpoint_id, hour, bucket, attempts, delivered, failed, duration_us)
-SELECT 'end_{tenant}_' || i, {hour} - k, 4 + n, 2, 2 - n / 4, n / 4, 200000 FROM w, h, b
+INSERT INTO {prefix}hours (endpoint_id, hour, bucket, part, attempts, delivered, failed, duration_us)
+SELECT 'end_{tenant}_' || i, {hour} - k, 4 + n, 0, 2, 2 - n / 4, n / 4, 200000 FROM w, h, b
 """
 _LANES = """
 UPDATE {prefix}lanes SET next_due_at = {now},
