@@ -155,8 +155,8 @@ class PayloadMapping:
     def preview(self, payload: Any) -> Preview:
         """Apply the mapping, and also tell which rules matched nothing; refuse what could not be sent.
 
-        >>> PayloadMapping(remove=["a", "b"]).preview({"a": 1})
-        Preview(result={}, unmatched=('b',), warnings=())
+        >>> PayloadMapping(remove=["a", "b"]).preview({"a": 1}).unmatched
+        ('b',)
         """
         encode(payload)
         result, warnings = self.apply_unchecked(payload)
