@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 import psycopg
@@ -439,6 +439,22 @@ class TestEmitting:
         told = admin.execute("SELECT clock_timestamp()").fetchone()[0]
         assert abs((told - event.created_at).total_seconds()) < 5
         assert abs(store.now() / 1e6 - told.timestamp()) < 5
+
+
+def test_a_claim_ends_where_another_transaction_holds_all_that_is_due(store, postgres_dsn, schema):
+    add_webhook(store)
+    emit(store)
+    plan(store)
+    with psycopg.connect(postgres_dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(f"SELECT 1 FROM {schema}.deliveries_pending FOR UPDATE")
+        # As much as there is due may look like the first of more.
+        claiming = pool.submit(store.claim, Lease(token=2, seconds=30), Capacity(1, 1))
+        wait([claiming], 30)
+        other.rollback()
+        ended = claiming.done()
+        assert claiming.result() == []
+        assert ended
+    assert len(store.claim(Lease(token=3, seconds=30), Capacity(1, 1))) == 1
 
 
 class TestPlanning:

@@ -47,6 +47,7 @@ class Claimer:
         return database.write(lambda tx: self._claim(tx, lease, capacity.copy(), share), synced=False)
 
     def _claim(self, tx: Transaction, lease: Lease, capacity: Capacity, share: Share) -> list[Claimed]:
+        looked_at: set[_Lane] = set()
         while capacity.total:
             lanes, left_by_others, cut = self._due_lanes(tx, capacity, share)
             chosen = _Chosen()
@@ -54,11 +55,14 @@ class Claimer:
             if left_by_others and capacity.total:
                 lanes += left_by_others
                 _choose(tx, chosen, left_by_others, capacity, lease)
-            is_last = bool(chosen.rows) or not cut or not lanes
+            # A lane that is still due once it was settled has rows that another transaction holds, and that may be
+            # waiting for this one.
+            is_last = bool(chosen.rows) or not cut or looked_at.issuperset(lanes)
             claimed = _lease(tx, chosen, lanes, lease, commit=is_last)
             # What was looked at is settled, so that another round sees other lanes.
             if is_last:
                 return claimed
+            looked_at.update(lanes)
         return []
 
     def _due_lanes(self, tx: Transaction, capacity: Capacity, share: Share) -> tuple[list[_Lane], list[_Lane], bool]:
