@@ -1,0 +1,157 @@
+"""The verbs of `dispatcher.webhooks` that change a webhook: add, update, switch on and off, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import evolve, frozen
+
+from unihooks._base.awaitable import awaitable
+from unihooks._base.ids import new_id
+from unihooks._base.times import from_us
+from unihooks._management.signing_secrets import check_signing, stamped
+from unihooks._management.webhook_reading import WebhookReading
+from unihooks._message.secrets import Secret
+from unihooks._model.checks import check_id, check_tenant
+from unihooks._model.endpoints import matched_endpoints, new_endpoints, normaliser
+from unihooks._model.webhooks import ActiveInterval, Webhook, WebhookStatus
+from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook
+
+_CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
+
+
+@frozen
+class WebhookChanges(WebhookReading):
+    """The verbs of `Webhooks` that change a webhook as a whole."""
+
+    def add(self, webhook: Webhook, *, tenant: str = "default") -> Webhook:
+        """Store a new webhook and return it with id, version, times and secrets.
+
+        It is inactive unless it was built with `status=WebhookStatus.ACTIVE`. A secret is made when none is given.
+        """
+        tenant = check_tenant(tenant)
+        _check_webhook(webhook, tenant)
+        secrets = webhook.secrets or (Secret.generate(),)
+        check_signing(secrets)
+        now = self._settings.open_store.now()
+        moment = from_us(now)
+        added = evolve(
+            webhook,
+            id=new_id("wh_", now),
+            tenant=tenant,
+            version=1,
+            endpoints=new_endpoints(self._bounded(webhook).endpoints, normaliser(self._settings.targets), now),
+            secrets=stamped(secrets, moment),
+            created_at=moment,
+            updated_at=moment,
+            interval=_activation(now) if webhook.active else None,
+        )
+        self._check_subscriptions(added)
+        limits = self._settings.limits
+        self._settings.open_store.add_webhook(
+            added, at_most=limits.webhooks_per_tenant, endpoints=limits.endpoints_per_tenant
+        )
+        return added
+
+    def delete(self, id: str, *, tenant: str = "default") -> None:
+        """Delete a webhook and cancel its pending deliveries; its log stays."""
+        self._settings.open_store.delete_webhook(check_tenant(tenant), check_id("webhook", id))
+
+    def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
+        """Change name, description, endpoints, subscriptions, mapping or headers; what is left out stays.
+
+        `version`, when given, must be the current one, else `Conflict`. An endpoint given with an id, or with the URL
+        of an existing one, keeps that one's id, health and pending deliveries; one left out is removed and its pending
+        deliveries are cancelled.
+        """
+        unknown = set(changes) - set(_CHANGEABLE)
+        if unknown:
+            name = min(unknown)
+            raise InvalidWebhook(f"{name!r} cannot be changed by update; it takes {', '.join(_CHANGEABLE)}", name=name)
+        _check_version(version)
+        return self._revise(id, tenant, lambda current: self._changed(current, version, changes))
+
+    def activate(self, id: str, *, tenant: str = "default") -> Webhook:
+        """Switch a webhook on: events emitted from now on are for it, and what was held goes on."""
+        return self._revise(id, tenant, self._activated)
+
+    def deactivate(self, id: str, *, tenant: str = "default") -> Webhook:
+        """Switch a webhook off: later events are not for it, and what is pending is held."""
+        return self._revise(id, tenant, self._deactivated)
+
+    aadd = awaitable(add)
+    adelete = awaitable(delete)
+    aupdate = awaitable(update)
+    aactivate = awaitable(activate)
+    adeactivate = awaitable(deactivate)
+
+    def _revise(self, webhook_id: str, tenant: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+        revised = self._settings.open_store.revise_webhook(
+            check_tenant(tenant),
+            check_id("webhook", webhook_id),
+            revise,
+            endpoints=self._settings.limits.endpoints_per_tenant,
+        )
+        self._settings.open_store.wake()
+        return revised
+
+    def _changed(self, current: Webhook, version: int | None, changes: dict[str, Any]) -> Webhook:
+        if version is not None and version != current.version:
+            raise Conflict(
+                f"the webhook has version {current.version} by now, not {version}; read it again and repeat the change",
+                name="version",
+            )
+        changed = self._bounded(evolve(current, **changes))
+        if "endpoints" in changes:
+            now = self._settings.open_store.now()
+            matched = matched_endpoints(changed.endpoints, current.endpoints, normaliser(self._settings.targets), now)
+            changed = evolve(changed, endpoints=matched)
+        if "subscriptions" in changes:
+            self._check_subscriptions(changed)
+        return self._touched(changed)
+
+    def _activated(self, current: Webhook) -> Webhook:
+        if current.active:
+            return current
+        active = _activation(self._settings.open_store.now())
+        return self._touched(evolve(current, status=WebhookStatus.ACTIVE, interval=active))
+
+    def _deactivated(self, current: Webhook) -> Webhook:
+        if not current.active or current.interval is None:
+            return current
+        now = self._settings.open_store.now()
+        interval = evolve(current.interval, deactivated_at=now, deactivated_mark=new_id("mrk_", now))
+        return self._touched(evolve(current, status=WebhookStatus.INACTIVE, interval=interval))
+
+    def _touched(self, webhook: Webhook) -> Webhook:
+        return evolve(webhook, version=webhook.version + 1, updated_at=from_us(self._settings.open_store.now()))
+
+    def _bounded(self, webhook: Webhook) -> Webhook:
+        most = self._settings.limits.endpoints_per_webhook
+        if len(webhook.endpoints) > most:
+            raise InvalidWebhook(f"a webhook has at most {most} endpoints; use another webhook", name="endpoints")
+        return webhook
+
+    def _check_subscriptions(self, webhook: Webhook) -> None:
+        catalog = self._settings.catalog
+        if catalog is not None:
+            for one in webhook.subscriptions:
+                catalog.check_subscription(one.product, one.event_type)
+
+
+def _activation(now: int) -> ActiveInterval:
+    return ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
+
+
+def _check_webhook(webhook: object, tenant: str) -> None:
+    if not isinstance(webhook, Webhook):
+        raise InvalidWebhook("add takes a Webhook(name=..., endpoints=[...])", name="webhook")
+    # A webhook that has an id was stored before: adding it makes a copy, which may be another tenant's.
+    if not webhook.id and webhook.tenant not in ("default", tenant):
+        raise InvalidArgument("tenant must be given to add, as in add(webhook, tenant=...)", name="tenant")
+
+
+def _check_version(version: object) -> None:
+    if not isinstance(version, int | None) or isinstance(version, bool):
+        raise InvalidArgument("version must be a whole number, as in webhook.version, or None", name="version")
