@@ -154,7 +154,7 @@ def test_an_endpoint_that_hangs_is_given_up_at_the_deadline(new_dispatcher, host
 
 
 def test_the_default_schedule_takes_three_days_give_or_take_a_fifth(new_dispatcher, host):
-    dispatcher = new_dispatcher(retries=unihooks._dispatcher.DEFAULT_RETRIES)
+    dispatcher = new_dispatcher(retries=unihooks._model.retries.DEFAULT_RETRIES)
     host.webhook()
     host.receiver.always(500)
     host.emit()

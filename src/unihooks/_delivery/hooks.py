@@ -54,10 +54,10 @@ class Hooks:
                 _log_failure(one)
         for tenant, webhook_id, endpoint_id in recorded.disabled:
             _logger.warning("endpoint disabled: tenant=%s webhook=%s endpoint=%s", tenant, webhook_id, endpoint_id)
-        if (hook := self.settings.on_delivery) is not None:
+        if (hook := self.settings.hooks.on_delivery) is not None:
             ended = ((one.claimed.tenant, one.claimed.id) for one in accepted if one.state in _ENDED)
             self._add((hook, self._delivery, where) for where in ended)
-        if (hook := self.settings.on_endpoint_disabled) is not None:
+        if (hook := self.settings.hooks.on_endpoint_disabled) is not None:
             self._add((hook, self._endpoint, where) for where in recorded.disabled)
 
     @property

@@ -48,6 +48,13 @@ def check_callables(**functions: object) -> None:
             raise TypeError(f"{name} must be a function, or None, not {kind_of(value)}")
 
 
+def use_clock(store: Store, clock: Clock | None) -> None:
+    """Let a store go by the host's clock, if there is one; TypeError for what is no function or tells no aware time."""
+    check_clock(clock)
+    if clock is not None:
+        store.use_clock(clock)
+
+
 def check_clock(clock: Clock | None) -> None:
     """Raise TypeError for a clock that is no function or tells no aware time."""
     check_callables(clock=clock)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import httpx
-from attrs import define
+from attrs import Attribute, define, field, frozen
 
+from unihooks._management.option_checks import check_callables, check_kinds
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
@@ -17,6 +18,22 @@ from unihooks.abc import Store
 from unihooks.exceptions import StoreError
 
 Hook = Callable[[Any], object]
+
+
+def _function(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    check_callables(**{attribute.name: value})
+
+
+def _kind(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    check_kinds(**{attribute.name: value})
+
+
+@frozen
+class HostHooks:
+    """The host's functions that are told what happened; None where it has given none."""
+
+    on_delivery: Hook | None = field(default=None, validator=_function)
+    on_endpoint_disabled: Hook | None = field(default=None, validator=_function)
 
 
 @define(kw_only=True, eq=False)
@@ -29,17 +46,16 @@ class Settings:
     """
 
     store: Store
-    catalog: Catalog | None
+    catalog: Catalog | None = field(validator=_kind)
     targets: TargetPolicy | None
     egress: Egress
-    retries: RetryPolicy
+    retries: RetryPolicy = field(validator=_kind)
     deadline: float
     retention_us: int | None
     keys_us: int | None
     new_transport: Callable[[], httpx.AsyncBaseTransport]
-    on_delivery: Hook | None
-    on_endpoint_disabled: Hook | None
-    limits: Limits
+    hooks: HostHooks
+    limits: Limits = field(validator=_kind)
     hook_calls_dropped: int = 0
     is_closed: bool = False
 

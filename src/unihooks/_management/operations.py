@@ -1,0 +1,73 @@
+"""What an operator asks of a dispatcher: the state of everything, removing, erasing, migrating."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from operator import attrgetter
+
+from attrs import evolve
+
+from unihooks._base.awaitable import awaitable
+from unihooks._contract.statistics import Stats, TenantStatistics
+from unihooks._management.overview import Overview, Watch
+from unihooks._management.paging import Page, paginate
+from unihooks._management.retention import erase, prune
+from unihooks._management.settings import Settings
+from unihooks._model.checks import check_tenant
+
+
+class Operates:
+    """The part of a dispatcher that is the operator's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._watch = Watch()
+
+    def stats(self) -> Stats:
+        """Return the state of the queue over all tenants."""
+        return evolve(self.settings.open_store.statistics(), hook_calls_dropped=self.settings.hook_calls_dropped)
+
+    def overview(self) -> Overview:
+        """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""
+        return self._watch.overview(self.settings.open_store)
+
+    def tenants(self, *, limit: int = 50, cursor: str | None = None) -> Page[TenantStatistics]:
+        """List tenants by name, with how many webhooks they have and how much is due."""
+        fetch, position = self.settings.open_store.list_tenants, attrgetter("tenant")
+        return paginate(fetch, position, limit=limit, cursor=cursor, kind="tenant", rising=True)
+
+    astats = awaitable(stats)
+    aoverview = awaitable(overview)
+    atenants = awaitable(tenants)
+
+    def prune(self, *, older_than: timedelta | datetime) -> int:
+        """Remove events that are older, with their deliveries and attempts; return how many went.
+
+        `older_than` is an age or an aware time. An event that is not planned or has a pending delivery stays. Workers
+        do this by themselves for what is past the dispatcher's `retention`.
+        """
+        return prune(self.settings.open_store, older_than)
+
+    def erase(
+        self, *, tenant: str = "default", event_ids: Iterable[str] | None = None, before: datetime | None = None
+    ) -> int:
+        """Erase what a tenant's events said, for good; return how many were erased now.
+
+        They are those of `event_ids` or those made before the aware time `before`. Payloads, mapped bodies, answers and
+        request headers go; rows and counts stay. What is pending is cancelled and what is not yet planned is never
+        sent, but a request that is under way ends. Ids of other tenants and unknown ones are not found, and not
+        counted.
+
+        Raises `StoreError` when another connection still holds old copies: erase again later.
+        """
+        return erase(self.settings.open_store, check_tenant(tenant), event_ids, before)
+
+    aprune = awaitable(prune)
+    aerase = awaitable(erase)
+
+    def migrate(self) -> list[str]:
+        """Create or bring up to date the store's schema, best at start-up; return the names of the steps taken."""
+        return self.settings.open_store.migrate()
+
+    amigrate = awaitable(migrate)
