@@ -13,6 +13,7 @@ from unihooks._contract.statistics import (
 )
 from unihooks._delivery.worker import Worker
 from unihooks._dispatcher import Dispatcher
+from unihooks._management.jobs import Jobs
 from unihooks._management.log import BulkResult, Log
 from unihooks._management.overview import Overview
 from unihooks._management.paging import Page
@@ -25,6 +26,7 @@ from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
+from unihooks._model.jobs import Job, JobKind, JobState
 from unihooks._model.limits import Limits
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Emission, Event
 from unihooks._model.products import EventType, Product
@@ -54,6 +56,10 @@ __all__ = [
     "HeaderPairs",
     "HeaderSet",
     "HourCount",
+    "Job",
+    "JobKind",
+    "JobState",
+    "Jobs",
     "Limits",
     "Log",
     "Overview",

@@ -18,6 +18,7 @@ from unihooks._delivery.emitting import Emits
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
 from unihooks._delivery.worker import Worker, WorkerThread, drain
+from unihooks._management.jobs import Jobs
 from unihooks._management.log import Log
 from unihooks._management.operations import Operates
 from unihooks._management.option_checks import (
@@ -67,6 +68,7 @@ class Dispatcher(Emits, Operates):
     Attributes:
         webhooks: Add, change, list and test webhooks: see `Webhooks`.
         log: Read events, deliveries and attempts, and act on them: see `Log`.
+        jobs: Recover and replay many deliveries bit by bit: see `Jobs`.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Dispatcher(Emits, Operates):
         Operates.__init__(self, settings)
         self.webhooks = Webhooks(settings, TestSender(settings).send)
         self.log = Log(settings)
+        self.jobs = Jobs(settings)
 
     @contextmanager
     def running(self, **worker_options: Any) -> Iterator[Worker]:

@@ -18,6 +18,7 @@ from unihooks._contract.configuration import Configuration, IdempotencyRecord
 from unihooks._contract.delivery_log import DeliveryLog
 from unihooks._contract.event_queue import EmitOutcome, EventQueue, Watcher
 from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
+from unihooks._contract.jobs import Advanced, JobQueue, Recovery, Replays, Task
 from unihooks._contract.leasing import (
     ALONE,
     ENDPOINT_REMOVED,
@@ -53,6 +54,7 @@ __all__ = [
     "FAILING_TOO_LONG",
     "HELD_TOO_LONG",
     "WEBHOOK_DELETED",
+    "Advanced",
     "AttemptRow",
     "Capacity",
     "Claimed",
@@ -65,18 +67,22 @@ __all__ = [
     "EventFilter",
     "EventQueue",
     "IdempotencyRecord",
+    "JobQueue",
     "Lease",
     "Match",
     "NewEvent",
     "Planned",
     "Recorded",
+    "Recovery",
     "Rendering",
+    "Replays",
     "Result",
     "Share",
     "Statistics",
     "Stats",
     "Store",
     "Subscriber",
+    "Task",
     "Watcher",
     "WebhookFilter",
     "Window",
@@ -130,8 +136,8 @@ class Emitter(Protocol):
         """Let workers look at once, as after a commit; a hint, never needed."""
 
 
-class Store(EventQueue, Configuration, DeliveryLog, Statistics):
-    """A store: all four contracts, with one clock and one life.
+class Store(EventQueue, Configuration, DeliveryLog, JobQueue, Statistics):
+    """A store: all five contracts, with one clock and one life.
 
     One of somebody else's may take some of them from a store that is there, and bring its own queue and log.
     """

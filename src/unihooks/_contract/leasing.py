@@ -178,13 +178,14 @@ class Work:
 
     `next_due` is the earliest time at which the caller may find a due delivery: never later than the true one, and None
     when there is none. `first_due` is the same for all workers together. `is_late` says that whoever is told of new
-    events has left them for too long.
+    events has left them for too long, `has_jobs` that a job is unfinished.
     """
 
     new_events: bool
     next_due: int | None
     first_due: int | None = None
     is_late: bool = False
+    has_jobs: bool = False
 
 
 @define

@@ -17,6 +17,7 @@ from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.destinations import Destinations
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.hooks import Hooks
+from unihooks._delivery.job_runner import JobRunner
 from unihooks._delivery.maintenance import Maintenance
 from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import ResultBatcher
@@ -69,6 +70,7 @@ class Engine:
         self._hooks = Hooks(self._settings, self._state.moved)
         self._results = ResultBatcher(self._store, self.write, self._on_recorded)
         self._maintenance = Maintenance(self._settings, self.offload)
+        self._jobs = JobRunner(self._settings, self.offload, self._state, self._maintenance)
         self._sender = Sender(
             settings=self._settings,
             queues=self._queues,
@@ -89,6 +91,7 @@ class Engine:
             sender=self._sender,
             calls=self,
             maintenance=self._maintenance,
+            jobs=self._jobs,
         )
         self._unwatch = self._store.watch(self._taker)
         return self
@@ -102,6 +105,7 @@ class Engine:
             # Also when a second cancellation cuts the ordered end short.
             self._taker.leave_late_answer()
             self._recording.cancel()
+            self._jobs.stop()
             self._hooks.close()
             self._sender.close()
             self._threads.close()
@@ -133,6 +137,7 @@ class Engine:
     async def serve(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set."""
         self._maintenance.start()
+        self._jobs.start()
         stopped = asyncio.create_task(stopping.wait())
         working = asyncio.create_task(self._work())
         try:
@@ -161,11 +166,12 @@ class Engine:
                 # A hook may emit, and that is to be planned too.
                 self._results.hurry()
                 await self._state.wait(min(_DRAIN_SECONDS, max(0.0, end - time.monotonic())))
-            elif not await self._taker.is_work_left():
+            elif await self._taker.is_work_left():
+                if self._state.new_events:
+                    # Another transaction holds them.
+                    await self._state.wait(_POLL_SECONDS)
+            elif not (self._taker.has_jobs and await self._jobs.drain(end - time.monotonic())):
                 break
-            elif self._state.new_events:
-                # Another transaction holds them.
-                await self._state.wait(_POLL_SECONDS)
 
     # Taking work.
 
@@ -223,6 +229,7 @@ class Engine:
     async def _finish(self) -> None:
         """Start nothing more, let what is in flight end, record it and release the rest; within the grace."""
         end = self._loop.time() + self._limits.grace
+        self._jobs.stop()
         await self._sender.finish(self._limits.grace - _LAST_SECONDS)
         if self._recording.done():
             # All tasks of the event loop were cancelled.

@@ -18,6 +18,7 @@ from attrs import define, field
 from unihooks._base.times import SECOND
 from unihooks._contract.leasing import new_token
 from unihooks._delivery.endpoint_queues import EndpointQueues
+from unihooks._delivery.job_runner import JobRunner
 from unihooks._delivery.maintenance import Maintenance
 from unihooks._delivery.pacing import OVERDUE_US, Backlog, ClaimBackoff, Looks
 from unihooks._delivery.sending import Sender
@@ -60,8 +61,9 @@ class _Invitation:
 class Taker:
     """The taking of work for one worker, as told by its store; its verbs belong to the worker's event loop.
 
-    `maintenance` is what else the worker has to do, and knows its share of the work. `planned` counts events. `_seen`
-    is what the last look showed, and `_due` when there will be something to do even if it shows the same again.
+    `maintenance` is what else the worker has to do, and knows its share of the work. `planned` counts events, and
+    `has_jobs` says whether jobs are unfinished. `_seen` is what the last look showed, and `_due` when there will be
+    something to do even if it shows the same again.
     """
 
     _settings: Settings
@@ -72,7 +74,9 @@ class Taker:
     _sender: Sender
     _calls: Calls
     _maintenance: Maintenance
+    _jobs: JobRunner
     planned: int = 0
+    has_jobs: bool = False
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     _pid: int = field(factory=os.getpid)
     _backoff: ClaimBackoff = field(factory=ClaimBackoff)
@@ -244,6 +248,8 @@ class Taker:
 
     def _note(self, work: Work) -> None:
         self._state.new_events, self._state.next_due = work.new_events, work.next_due
+        self.has_jobs = work.has_jobs
+        self._jobs.saw(unfinished=work.has_jobs)
         overdue = work.first_due is not None and work.first_due < self._settings.store.now() - OVERDUE_US
         self._backlog.note(time.monotonic(), is_waiting=overdue or work.is_late)
         if work.new_events:

@@ -37,7 +37,10 @@ T = TypeVar("T", Event, Delivery)
 
 @frozen(kw_only=True)
 class BulkResult:
-    """How many deliveries a call has made; `more` says that it has left some, for another call, at its limit."""
+    """How many deliveries a call has made; `more` says that it has left some at its limit.
+
+    Another call makes them, or better a job: see `Jobs`.
+    """
 
     made: int
     more: bool
@@ -84,13 +87,13 @@ class Log:
         **filters: Unpack[DeliveryFilters],
     ) -> Page[Delivery]:
         """List the deliveries that match all filters that are given: see `DeliveryFilters`."""
-        fetch = partial(self._settings.open_store.list_deliveries, check_tenant(tenant), _to_delivery_filter(filters))
+        fetch = partial(self._settings.open_store.list_deliveries, check_tenant(tenant), to_delivery_filter(filters))
         return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 
     def count(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
         """Count the deliveries that match the filters, as in `deliveries`, up to `most`."""
         return self._settings.open_store.count_deliveries(
-            check_tenant(tenant), _to_delivery_filter(filters), check_number("most", most, at_most=_MOST)
+            check_tenant(tenant), to_delivery_filter(filters), check_number("most", most, at_most=_MOST)
         )
 
     def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
@@ -141,10 +144,10 @@ class Log:
 
         Each event is sent to an endpoint once. What is pending or has been delivered by a replay is left out, so the
         call can be repeated, as is what cannot be replayed. Replays are made in batches: after an error, those made
-        before it stay.
+        before it stay. This process makes them, at once: for more than some thousands, `jobs.replay` is the better way.
         """
         check_tenant(tenant)
-        chosen, store = _to_delivery_filter(filters), self._settings.open_store
+        chosen, store = to_delivery_filter(filters), self._settings.open_store
         check_number("most", most, at_most=_MOST)
         newest = store.list_deliveries(tenant, chosen, Window(limit=1))
         if not newest:
@@ -167,7 +170,8 @@ class Log:
     ) -> BulkResult:
         """Plan what this webhook missed, and what failed, among the events made in [since, until), up to `most`.
 
-        Safe to repeat: what is pending or delivered by now is left alone.
+        Safe to repeat: what is pending or delivered by now is left alone. This process makes them, at once: for more
+        than some thousands, `jobs.recover` is the better way.
         """
         check_tenant(tenant)
         check_id("webhook", webhook_id)
@@ -202,7 +206,7 @@ class Log:
             after = reached
 
 
-def _to_delivery_filter(filters: DeliveryFilters) -> DeliveryFilter:
+def to_delivery_filter(filters: DeliveryFilters) -> DeliveryFilter:
     names = DeliveryFilters.__annotations__
     for name in filters:
         if name not in names:

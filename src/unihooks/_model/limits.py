@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from attrs import Attribute, field, frozen
@@ -14,12 +15,23 @@ def _count(_instance: object, attribute: Attribute[Any], value: object) -> None:
         raise ValueError(f"{attribute.name} must be at least 1, not {value}")
 
 
+def _rate(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be a number, such as 100, or None, not {value!r}")
+    if not 0 < value < inf:
+        raise ValueError(f"{attribute.name} must be more than 0, not {value}")
+
+
 @frozen(kw_only=True)
 class Limits:
     """The most that one tenant may have.
 
     Of an event that leads to more deliveries than `deliveries_per_event`, the first are made and a warning is logged;
     `log.recover` makes the others. `tests_in_flight` counts calls of `send_test` in one process.
+    `jobs_per_tenant` counts unfinished jobs; `job_deliveries_per_second` bounds what all jobs of all tenants make
+    together, over all workers, in place of the pace that each worker has by itself.
     """
 
     webhooks_per_tenant: int = field(default=1_000, validator=_count)
@@ -27,3 +39,5 @@ class Limits:
     endpoints_per_tenant: int = field(default=5_000, validator=_count)
     deliveries_per_event: int = field(default=10_000, validator=_count)
     tests_in_flight: int = field(default=5, validator=_count)
+    jobs_per_tenant: int = field(default=2, validator=_count)
+    job_deliveries_per_second: float | None = field(default=None, validator=_rate)

@@ -12,6 +12,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_erasing",
     "unihooks.testing._store_figures",
     "unihooks.testing._store_history",
+    "unihooks.testing._store_jobs",
     "unihooks.testing._store_log",
     "unihooks.testing._store_planning",
     "unihooks.testing._store_recording",
@@ -27,6 +28,7 @@ from unihooks.testing._store_emitting import EmittingRules  # noqa: E402
 from unihooks.testing._store_erasing import ErasingRules  # noqa: E402
 from unihooks.testing._store_figures import FiguresRules  # noqa: E402
 from unihooks.testing._store_history import HistoryRules  # noqa: E402
+from unihooks.testing._store_jobs import JobRules  # noqa: E402
 from unihooks.testing._store_log import LogRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402
 from unihooks.testing._store_recording import RecordingRules  # noqa: E402
@@ -41,6 +43,7 @@ class StoreContract(
     RecordingRules,
     LogRules,
     HistoryRules,
+    JobRules,
     ErasingRules,
     FiguresRules,
     AnswersRules,

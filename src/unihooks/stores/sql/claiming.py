@@ -118,12 +118,12 @@ def _looking(share: Share, before: str) -> Call:
 
 
 def _to_work(found: Outcome) -> Work:
-    [(new_events, first_due, own_due)] = found.rows
+    [(new_events, first_due, own_due, has_jobs)] = found.rows
     next_due = first_due
     if own_due is None or own_due > first_due:
         # Others have it first.
         next_due = None if first_due is None else min(first_due + PATIENCE_US, own_due or _EVER)
-    return Work(new_events=bool(new_events), next_due=next_due, first_due=first_due)
+    return Work(new_events=bool(new_events), next_due=next_due, first_due=first_due, has_jobs=bool(has_jobs))
 
 
 def _slots(share: Share) -> dict[str, int]:

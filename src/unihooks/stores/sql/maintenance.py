@@ -101,6 +101,7 @@ def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -
     tx.run("prune_answers", older_than=older_than)
     tx.run("prune_former_endpoints", older_than=older_than)
     tx.run("prune_renderings", older_than=older_than)
+    tx.run("prune_jobs", older_than=older_than)
     return len(gone), None
 
 
@@ -168,4 +169,5 @@ def _set_back(tx: Transaction, counted: int, back: int) -> int:
         return int(tx.fetch("clock_steps")[0][0])
     tx.run("set_back_deliveries", now=tx.now, back=back)
     tx.run("set_back_lanes", now=tx.now, back=back)
+    tx.run("set_back_jobs", now=tx.now, back=back)
     return counted + 1

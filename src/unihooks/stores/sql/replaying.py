@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
+from typing import Any
 
 from attrs import frozen
 
@@ -26,14 +28,27 @@ from unihooks.stores.sql.log import get_delivery, ids_between, list_delivery_ids
 from unihooks.stores.sql.transaction import Row, Transaction
 
 _DELIVERIES_PER_CALL = 1_000
+# However few of a tenant's events a webhook wants, a step of a job reads no more of them.
+_EVENTS_PER_STEP = 2_000
+_ALL_EVENTS = "~"
 _MILLISECOND = 1_000
+
+
+@frozen
+class Step:
+    """What a step of a job has made, how much it has looked at, and where to go on: None at the end."""
+
+    made: int
+    done: int
+    after: str | None
 
 
 @frozen
 class _Original:
     """A delivery that is to be sent again, if it can be; `size` is that of its event's body.
 
-    `was_replayed` says that a replay of the same event to the same endpoint is pending, or has been delivered.
+    `was_replayed` says that a replay of the same event to the same endpoint is pending, or has been delivered,
+    `present` which rendering its webhook has now.
     """
 
     id: str
@@ -48,6 +63,7 @@ class _Original:
     has_endpoint: bool
     was_replayed: bool
     size: int
+    present: str | None
 
     def check(self) -> None:
         """Raise Conflict if its body or endpoint is not there any more, or never was."""
@@ -59,20 +75,21 @@ class _Original:
             sentence = "the payload mapping failed, so there is no body; correct it and recover"
             raise Conflict(sentence, name="delivery_id")
 
-    @property
-    def is_worthwhile(self) -> bool:
-        """Whether it can be sent again, and is not sent without."""
-        can_be_sent = bool(self.has_endpoint and self.size and self._was_rendered)
+    def is_worthwhile(self, *, today: bool) -> bool:
+        """Say whether it can be sent again, and is not sent without."""
+        # A rendering that failed would fail again.
+        can_be_rendered = self._was_rendered or (today and self.rendering != self.present)
+        can_be_sent = bool(self.has_endpoint and self.size and can_be_rendered)
         return can_be_sent and not self.was_replayed and self.state != DeliveryState.PENDING
 
     @property
     def _was_rendered(self) -> bool:
         return not _failed_to_render(self.state, self.attempt_count)
 
-    def again(self) -> Row:
-        """Return what `_insert_due` takes to send the same bytes."""
+    def again(self, *, today: bool = False) -> Row:
+        """Return what `_insert_due` takes to send the same bytes, or those that its webhook would send `today`."""
         event = (self.event_id, self.webhook_id, self.endpoint_id, self.product, self.event_type)
-        return (*event, self.rendering, self.id)
+        return (*event, self.present if today else self.rendering, self.id)
 
 
 @frozen
@@ -116,16 +133,33 @@ def replay_many(
     tx: Transaction, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int, most: int
 ) -> tuple[int, str | None]:
     """Replay up to `most` of `limit` deliveries after one id and up to another; return how many, and where to go on."""
+    step = replay_step(tx, tenant, filters, after=after, last=last, limit=limit, most=most)
+    return step.made, step.after
+
+
+def replay_step(
+    tx: Transaction,
+    tenant: str,
+    filters: DeliveryFilter,
+    *,
+    after: str,
+    last: str,
+    limit: int,
+    most: int,
+    today: bool = False,
+) -> Step:
+    """Do what `replay_many` does; `today` with the present renderings of the webhooks."""
     _lock(tx, tenant)
     newest_first = list_delivery_ids(tx, tenant, filters, Window(limit=limit, newer_than=after))
     ids = [id_ for id_ in reversed(newest_first) if id_ <= last]
-    worthwhile = (one for one in _originals(tx, tenant, ids) if one.is_worthwhile)
+    worthwhile = (one for one in _originals(tx, tenant, ids) if one.is_worthwhile(today=today))
     # The newest of each event and endpoint, since all of them would send the same bytes.
     chosen = sorted({(one.event_id, one.endpoint_id): one for one in worthwhile}.values(), key=attrgetter("id"))
-    made = len(_insert_due(tx, tenant, [one.again() for one in chosen[:most]]))
+    made = len(_insert_due(tx, tenant, [one.again(today=today) for one in chosen[:most]]))
     if len(chosen) > most:
-        return made, chosen[most - 1].id if most else after
-    return made, ids[-1] if len(ids) == limit else None
+        reached = chosen[most - 1].id if most else after
+        return Step(made, bisect_right(ids, reached), reached)
+    return Step(made, len(ids), ids[-1] if len(ids) == limit else None)
 
 
 def recover(
@@ -137,24 +171,62 @@ def recover(
     # However many endpoints there are, a call holds up others for no longer than it takes to plan so many deliveries.
     most = min(most, _DELIVERIES_PER_CALL)
     limit = max(1, min(limit, _DELIVERIES_PER_CALL // len(webhook.endpoints)))
-    events = tx.fetch(
-        "events_to_recover",
-        [(_beginning(one),) for one in webhook.subscriptions],
-        tenant=tenant,
-        after=max(after, ids_between("evt_", since, until)[0] or ""),
-        since=since,
-        until=until,
-        limit=limit,
-    )
-    ids = [event_id for event_id, *_ in events]
-    tx.run("note_recovered", tenant=tenant, events=ids)
-    tx.run("note_recovered_again", tenant=tenant, events=ids)
+    events = _events_to_recover(tx, webhook, since, until, after=after, limit=limit)
     missed = list(islice(_missed(tx, webhook, _wanted(tx, webhook, events)), most + 1))
     made = len(_insert_due(tx, tenant, missed[:most]))
     if len(missed) > most:
         # The next call finds what this one has made of the first event that is not done with.
         return made, max((event_id for event_id, *_ in events if event_id < missed[most][0]), default=after)
     return made, events[-1][0] if len(events) == limit else None
+
+
+def recover_step(
+    tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int, most: int
+) -> Step:
+    """Do what `recover` does for whole events, until that has made `most` deliveries or more.
+
+    An event that is done with is never looked at again, however soon its new deliveries fail.
+    """
+    _lock(tx, tenant)
+    webhook = get_webhook(tx, tenant, webhook_id)
+    limit = max(1, min(limit, _DELIVERIES_PER_CALL // len(webhook.endpoints)))
+    distant = tx.fetch_one("event_at_distance", tenant=tenant, after=after, distance=_EVENTS_PER_STEP)
+    last = distant[0] if distant else None
+    events = _events_to_recover(tx, webhook, since, until, after=after, last=last or _ALL_EVENTS, limit=limit)
+    reached = events[-1][0] if len(events) == limit else last
+    missed = list(_missed(tx, webhook, _wanted(tx, webhook, events)))
+    if len(missed) > most:
+        cut = missed[most - 1][0]
+        missed = [row for row in missed if row[0] <= cut]
+        kept = [event for event in events if event[0] <= cut]
+        if len(kept) < len(events):
+            events, reached = kept, cut
+    return Step(len(_insert_due(tx, tenant, missed)), len(events), reached)
+
+
+def count_to_recover(tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, limit: int) -> int:
+    """Count the events that a recovery looks at, up to a limit."""
+    wanted = _to_recover(get_webhook(tx, tenant, webhook_id), since, until, after="")
+    found = tx.fetch("count_events_to_recover", **wanted, limit=limit)
+    return int(found[0][0]) if found else 0
+
+
+def _to_recover(webhook: Webhook, since: int, until: int, *, after: str) -> dict[str, Any]:
+    """Return which events after an id a webhook may have missed, as statements take it."""
+    after = max(after, ids_between("evt_", since, until)[0] or "")
+    rows = [(_beginning(one),) for one in webhook.subscriptions]
+    return {"rows": rows, "tenant": webhook.tenant, "after": after, "since": since, "until": until}
+
+
+def _events_to_recover(
+    tx: Transaction, webhook: Webhook, since: int, until: int, *, after: str, limit: int, last: str = _ALL_EVENTS
+) -> list[Row]:
+    """Return the next events that a webhook may have missed; planning then looks for what is made of them."""
+    events = tx.fetch("events_to_recover", **_to_recover(webhook, since, until, after=after), last=last, limit=limit)
+    ids = [event_id for event_id, *_ in events]
+    tx.run("note_recovered", tenant=webhook.tenant, events=ids)
+    tx.run("note_recovered_again", tenant=webhook.tenant, events=ids)
+    return events
 
 
 def _insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection[str]:

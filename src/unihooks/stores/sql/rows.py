@@ -136,7 +136,7 @@ def by_owner(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return owned
 
 
-def to_value(kind: type[V], row: Row, **read: Callable[[Any], Any]) -> V:
+def to_value(kind: type[V], row: Row, /, **read: Callable[[Any], Any]) -> V:
     """Return a value whose first fields a row holds, in their order.
 
     Fields named `..._at` or `..._since` are moments; `read` says how others are read that differ from their column.

@@ -14,8 +14,10 @@ from attrs import evolve
 
 from unihooks._base.jobs import OneShot, Promise, given_up
 from unihooks._base.times import SECOND, Clock
+from unihooks._contract.jobs import Advanced, Task
 from unihooks._contract.leasing import ALONE, Capacity, Claimed, Lease, Planned, Recorded, Result, Share, Work
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
+from unihooks._model.jobs import Job
 from unihooks._model.log import Event
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import EmitOutcome, Store, Watcher
@@ -24,6 +26,7 @@ from unihooks.stores.sql import (
     claiming,
     configuration,
     emitting,
+    jobs,
     log,
     maintenance,
     recording,
@@ -276,6 +279,28 @@ class SQLStore(Store):
     replay_many = _verb("write", replaying.replay_many)
     cancel = _verb("write", log.cancel)
     recover = _verb("write", replaying.recover)
+
+    # Jobs.
+
+    def add_job(self, tenant: str, task: Task, *, at_most: int) -> Job:
+        # Counted apart, for that may take a while and needs no lock.
+        new = self._database.read(lambda tx: jobs.prepare(tx, tenant, task))
+        return self._database.write(lambda tx: jobs.add(tx, tenant, new, at_most=at_most))
+
+    def advance_jobs(self, **options: Any) -> Advanced:
+        begun: list[str] = []
+        try:
+            # One that a crash of the server undoes is done again, with all that it has made.
+            return self._database.write(lambda tx: jobs.advance(tx, begun.append, **options), synced=False)
+        except Exception as error:
+            if begun:
+                failure = error
+                self._database.write(lambda tx: jobs.note_failure(tx, begun[-1], failure))
+            raise
+
+    get_job = _verb("read", jobs.get)
+    list_jobs = _verb("read", jobs.list_jobs)
+    stop_job = _verb("write", jobs.stop)
 
     # Statistics.
 

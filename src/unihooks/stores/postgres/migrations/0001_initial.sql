@@ -279,3 +279,30 @@ CREATE TABLE unihooks.workers (
     pid integer NOT NULL,
     seen_at bigint NOT NULL
 ) WITH (fillfactor = 50);
+
+-- Work on many deliveries, which workers do in slices. task says on which, and reached up to which it is done. turn is
+-- raised with each slice, so that tenants take turns. Until next_at no job has another slice, where their rate is
+-- bounded. tries counts slices that have failed in a row.
+CREATE TABLE unihooks.jobs (
+    id text COLLATE "C" NOT NULL PRIMARY KEY,
+    tenant text COLLATE "C" NOT NULL,
+    kind text NOT NULL,
+    webhook_id text COLLATE "C",
+    task text NOT NULL,
+    state text NOT NULL,
+    reached text COLLATE "C" NOT NULL DEFAULT '',
+    done bigint NOT NULL DEFAULT 0,
+    made bigint NOT NULL DEFAULT 0,
+    total bigint NOT NULL,
+    tries integer NOT NULL DEFAULT 0,
+    turn bigint NOT NULL,
+    worked_at bigint NOT NULL,
+    next_at bigint,
+    created_at bigint NOT NULL,
+    ended_at bigint,
+    reason text
+) WITH (fillfactor = 50);
+
+CREATE INDEX jobs_by_tenant ON unihooks.jobs (tenant, id);
+CREATE INDEX jobs_unfinished ON unihooks.jobs (tenant, turn) WHERE ended_at IS NULL;
+CREATE INDEX jobs_paced ON unihooks.jobs (next_at) WHERE next_at IS NOT NULL;

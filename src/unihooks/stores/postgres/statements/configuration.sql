@@ -18,6 +18,9 @@ SELECT pg_advisory_xact_lock(
     hashtextextended((SELECT store_id FROM unihooks.store) || ' replays ' || CAST(:tenant AS text), 0)
 )
 
+-- name: lock_jobs
+SELECT pg_try_advisory_xact_lock(hashtextextended((SELECT store_id FROM unihooks.store) || ' jobs', 0))
+
 -- Deliveries before lanes, and each in the order of ids: all transactions lock in this order.
 -- name: cancel_deliveries_of_endpoints
 WITH found AS MATERIALIZED (

@@ -4,7 +4,7 @@ SELECT EXISTS (SELECT 1 FROM unihooks.new_events WHERE place < :before ORDER BY 
 ), (
     SELECT next_due_at FROM unihooks.lanes
     WHERE open = true AND next_due_at IS NOT NULL AND slot >= :first AND slot < :end ORDER BY next_due_at LIMIT 1
-)
+), EXISTS (SELECT 1 FROM unihooks.jobs WHERE ended_at IS NULL ORDER BY tenant LIMIT 1)
 
 -- name: due_lanes
 -- columns: endpoint_id, tenant

@@ -15,4 +15,5 @@ DELETE FROM unihooks.deliveries;
 DELETE FROM unihooks.attempts;
 DELETE FROM unihooks.hours;
 DELETE FROM unihooks.answers;
+DELETE FROM unihooks.jobs;
 DELETE FROM unihooks.workers

@@ -167,6 +167,9 @@ UPDATE unihooks.store SET clock_steps = clock_steps + 1, clock_at = :now WHERE c
 UPDATE unihooks.deliveries SET due_at = due_at - :back
 WHERE state = 'pending' AND due_at > :now AND endpoint_id IN (SELECT endpoint_id FROM unihooks.lanes)
 
+-- name: set_back_jobs
+UPDATE unihooks.jobs SET next_at = next_at - :back WHERE next_at > :now
+
 -- name: set_back_lanes
 UPDATE unihooks.lanes SET next_due_at = next_due_at - :back, not_before = not_before - :back
 WHERE next_due_at > :now OR not_before > :now

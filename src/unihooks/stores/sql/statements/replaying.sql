@@ -7,15 +7,16 @@ WHERE d.tenant = :tenant AND d.id = :id
 
 -- The events stay for as long as this transaction lasts, so that none is pruned from under its new delivery.
 -- name: deliveries_to_replay
--- columns: id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, attempt_count, has_endpoint, was_replayed, size
+-- columns: id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, attempt_count, has_endpoint, was_replayed, size, present
 SELECT d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, d.state, d.attempt_count,
     o.id IS NOT NULL AS has_endpoint, EXISTS (
         SELECT 1 FROM unihooks.deliveries AS r WHERE r.event_id = d.event_id AND r.endpoint_id = d.endpoint_id
         AND r.replay_of IS NOT NULL AND r.state IN ('pending', 'delivered')
-    ) AS was_replayed, length(e.body) AS size
+    ) AS was_replayed, length(e.body) AS size, w.rendering AS present
 FROM unihooks.deliveries AS d
 JOIN unihooks.events AS e ON e.tenant = d.tenant AND e.id = d.event_id
 LEFT JOIN unihooks.endpoints AS o ON o.id = d.endpoint_id
+LEFT JOIN unihooks.webhooks AS w ON w.id = d.webhook_id
 WHERE d.tenant = :tenant AND d.id = ANY(:ids) ORDER BY d.id FOR KEY SHARE OF e
 
 -- The events stay for as long as this transaction lasts. A beginning is a product, a space, and an event type or what
@@ -24,12 +25,27 @@ WHERE d.tenant = :tenant AND d.id = ANY(:ids) ORDER BY d.id FOR KEY SHARE OF e
 -- rows: beginning text
 -- columns: id, product, event_type
 SELECT e.id, e.product, e.event_type FROM unihooks.events AS e
-WHERE e.tenant = :tenant AND e.id > :after AND e.created_at >= :since AND e.created_at < :until AND length(e.body) > 0
-  AND EXISTS (
+WHERE e.tenant = :tenant AND e.id > :after AND e.id <= :last AND e.created_at >= :since AND e.created_at < :until
+  AND length(e.body) > 0 AND EXISTS (
     SELECT 1 FROM :rows AS k
     WHERE substr(e.product || ' ' || e.event_type || '!', 1, length(k.beginning)) = k.beginning
   )
 ORDER BY e.id LIMIT :limit FOR KEY SHARE OF e
+
+-- name: event_at_distance
+SELECT id FROM unihooks.events WHERE tenant = :tenant AND id > :after ORDER BY id LIMIT 1 OFFSET :distance
+
+-- name: count_events_to_recover
+-- rows: beginning text
+SELECT count(*) FROM (
+    SELECT 1 FROM unihooks.events AS e
+    WHERE e.tenant = :tenant AND e.id > :after AND e.created_at >= :since AND e.created_at < :until
+      AND length(e.body) > 0 AND EXISTS (
+        SELECT 1 FROM :rows AS k
+        WHERE substr(e.product || ' ' || e.event_type || '!', 1, length(k.beginning)) = k.beginning
+      )
+    LIMIT :limit
+) AS found
 
 -- Whoever plans these events has ended, or finds by the sign that deliveries have been made of them. One that is sent to
 -- the end of the queue meanwhile is there for the second statement.

@@ -242,3 +242,30 @@ CREATE TABLE main.unihooks_workers (
     pid INTEGER NOT NULL,
     seen_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Work on many deliveries, which workers do in slices. task says on which, and reached up to which it is done. turn is
+-- raised with each slice, so that tenants take turns. Until next_at no job has another slice, where their rate is
+-- bounded. tries counts slices that have failed in a row.
+CREATE TABLE main.unihooks_jobs (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    webhook_id TEXT,
+    task TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reached TEXT NOT NULL DEFAULT '',
+    done INTEGER NOT NULL DEFAULT 0,
+    made INTEGER NOT NULL DEFAULT 0,
+    total INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    turn INTEGER NOT NULL,
+    worked_at INTEGER NOT NULL,
+    next_at INTEGER,
+    created_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    reason TEXT
+) WITHOUT ROWID;
+
+CREATE INDEX main.unihooks_jobs_by_tenant ON unihooks_jobs (tenant, id);
+CREATE INDEX main.unihooks_jobs_unfinished ON unihooks_jobs (tenant, turn) WHERE ended_at IS NULL;
+CREATE INDEX main.unihooks_jobs_paced ON unihooks_jobs (next_at) WHERE next_at IS NOT NULL;
