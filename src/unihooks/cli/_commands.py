@@ -10,6 +10,7 @@ import click
 from unihooks.cli._deliveries import deliveries
 from unihooks.cli._demo import demo
 from unihooks.cli._events import events
+from unihooks.cli._jobs import jobs
 from unihooks.cli._queue import migrate, status, worker
 from unihooks.cli._webhooks import webhooks
 from unihooks.exceptions import UnihooksError
@@ -32,5 +33,5 @@ def cli() -> None:
     """Outgoing webhooks: try them, run a worker, read the log, replay deliveries."""
 
 
-for command in (demo, migrate, worker, status, webhooks, events, deliveries):
+for command in (demo, migrate, worker, status, webhooks, events, deliveries, jobs):
     cli.add_command(command)

@@ -9,11 +9,13 @@ import click
 from rich.console import Console
 
 from unihooks._dispatcher import Dispatcher
+from unihooks._management.jobs import RENDERINGS
 from unihooks._model.log import Attempt, Delivery
 from unihooks.cli._apps import with_dispatcher
+from unihooks.cli._jobs import wait_option
 from unihooks.cli._listing import show_listing
 from unihooks.cli._options import delivery_filters, json_option, paging_options, split_filters, tenant_option
-from unihooks.cli._replays import replay_ids, replay_matching
+from unihooks.cli._replays import replay_ids, replay_in_job, replay_matching
 from unihooks.cli._tables import Column, console, plain, show_fields, show_rows
 from unihooks.cli._values import (
     attempt_value,
@@ -96,6 +98,13 @@ def show_delivery(dispatcher: Dispatcher, *, delivery_id: str, tenant: str, as_j
 @delivery_filters
 @click.option("--all", "every", is_flag=True, help="Replay all deliveries of the tenant.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--job", is_flag=True, help="Let workers do it bit by bit: the better way for more than some thousands.")
+@click.option(
+    "--rendering",
+    type=click.Choice(RENDERINGS),
+    help="In a job: the bytes that were sent, or those that the webhook would send today.",
+)
+@wait_option
 @json_option
 def replay(
     dispatcher: Dispatcher,
@@ -107,17 +116,21 @@ def replay(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Replay deliveries, by id or by filter.
+    """Replay deliveries, by id or by filter, or let workers do it as a job.
 
     Filters choose what `deliveries list` shows with them. Each delivery is sent
     again as a new delivery with the same body and the same webhook-id. With
     filters, each event is sent to an endpoint once, and not at all if a replay
-    of it is pending or was delivered.
+    of it is pending or was delivered. --rendering and --wait mean a job, too.
     """
     filters = split_filters(options)
     if bool(delivery_ids) + bool(filters) + every != 1:
         raise click.UsageError("use either ids, or filters such as --state failed, or --all")
-    if delivery_ids:
+    if any(options.values()):
+        if delivery_ids:
+            raise click.UsageError("a job takes filters such as --state failed, or --all, and no ids")
+        replay_in_job(dispatcher, tenant=tenant, filters=filters, ask=not yes, as_json=as_json, **options)
+    elif delivery_ids:
         replay_ids(dispatcher, tenant=tenant, ids=delivery_ids, as_json=as_json)
     else:
         replay_matching(dispatcher, tenant=tenant, filters=filters, ask=not yes, as_json=as_json)

@@ -1,4 +1,4 @@
-"""Replay deliveries: those with some ids one by one, or all that match filters in bulk; and report."""
+"""Replay deliveries: those with some ids one by one, or all that match filters in bulk or as a job; and report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from attrs import Factory, define
 
 from unihooks._dispatcher import Dispatcher
+from unihooks.cli._jobs import show_started
 from unihooks.cli._listing import counted
 from unihooks.cli._values import write_json
 from unihooks.exceptions import Conflict, NotFound
@@ -40,9 +41,7 @@ def replay_ids(dispatcher: Dispatcher, *, tenant: str, ids: Sequence[str], as_js
 
 def replay_matching(dispatcher: Dispatcher, *, tenant: str, filters: dict[str, Any], ask: bool, as_json: bool) -> None:
     """Replay all deliveries that match the filters, after a question."""
-    found = dispatcher.log.count(tenant=tenant, most=_MOST, **filters)
-    if found and ask:
-        click.confirm(f"Replay {found} {_noun(found)}? Each event is sent to an endpoint once", abort=True, err=True)
+    found = _found(dispatcher, tenant, filters, ask=ask)
     made = sum(1 for _ in counted(_replayed(dispatcher, tenant, filters, found), "replayed", found))
     if as_json:
         write_json({"found": found, "made": made})
@@ -50,6 +49,31 @@ def replay_matching(dispatcher: Dispatcher, *, tenant: str, filters: dict[str, A
     click.echo(f"{made} of {found} {_noun(found)} replayed")
     if made < found:
         click.echo("the others are pending, were delivered by a replay, or cannot be sent any more", err=True)
+
+
+def replay_in_job(
+    dispatcher: Dispatcher,
+    *,
+    tenant: str,
+    filters: dict[str, Any],
+    ask: bool,
+    as_json: bool,
+    wait: bool,
+    rendering: str | None,
+    **_: bool,
+) -> None:
+    """Let workers replay all deliveries that match the filters, after a question."""
+    _found(dispatcher, tenant, filters, ask=ask)
+    job = dispatcher.jobs.replay(tenant=tenant, rendering=rendering or "sent", **filters)
+    show_started(dispatcher, job, wait=wait, as_json=as_json)
+
+
+def _found(dispatcher: Dispatcher, tenant: str, filters: dict[str, Any], *, ask: bool) -> int:
+    """Return how many deliveries match, after a question if there are any."""
+    found = dispatcher.log.count(tenant=tenant, most=_MOST, **filters)
+    if found and ask:
+        click.confirm(f"Replay {found} {_noun(found)}? Each event is sent to an endpoint once", abort=True, err=True)
+    return found
 
 
 def _replayed(dispatcher: Dispatcher, tenant: str, filters: dict[str, Any], found: int) -> Iterator[None]:

@@ -24,6 +24,9 @@ _STYLES = {
     "failed": "red",
     "disabled": "red",
     "cancelled": "dim",
+    "running": "yellow",
+    "done": "green",
+    "stopped": "dim",
     "inactive": "dim",
 }
 

@@ -14,6 +14,7 @@ from attrs import AttrsInstance
 
 from unihooks._contract.statistics import Stats
 from unihooks._management.paging import Page
+from unihooks._model.jobs import Job
 from unihooks._model.log import Attempt, Delivery, Event
 from unihooks._model.webhooks import Endpoint, Webhook
 
@@ -99,6 +100,11 @@ def attempt_value(attempt: Attempt) -> dict[str, Any]:
         "response_headers": [name for name, _ in attempt.response_headers],
         "response_body": attempt.response_body.decode(errors="backslashreplace"),
     }
+
+
+def job_value(job: Job) -> dict[str, Any]:
+    """Return a job."""
+    return _fields(job)
 
 
 def stats_value(stats: Stats) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The commands for webhooks: list, show."""
+"""The commands for webhooks: list, show, recover."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -10,8 +11,9 @@ import click
 from unihooks._dispatcher import Dispatcher
 from unihooks._model.webhooks import EventSubscription, Webhook, WebhookStatus
 from unihooks.cli._apps import with_dispatcher
+from unihooks.cli._jobs import show_started, wait_option
 from unihooks.cli._listing import show_listing
-from unihooks.cli._options import json_option, paging_options, tenant_option
+from unihooks.cli._options import json_option, paging_options, tenant_option, time_options
 from unihooks.cli._tables import Column, console, show_fields, show_rows
 from unihooks.cli._values import safe_url, short_time, webhook_value, write_json
 
@@ -27,7 +29,7 @@ _ENDPOINT_COLUMNS = [Column("endpoint"), Column("state"), Column("url", flexible
 
 @click.group()
 def webhooks() -> None:
-    """List and show customers' webhooks.
+    """List and show customers' webhooks, and send what they missed.
 
     Secrets, values of headers and values in URLs' queries are never shown.
     """
@@ -64,6 +66,34 @@ def show_webhook(dispatcher: Dispatcher, *, webhook_id: str, tenant: str, as_jso
     click.echo()
     rows = [[one.id, one.state.value, safe_url(one.url), one.disabled_reason] for one in webhook.endpoints]
     show_rows(_ENDPOINT_COLUMNS, rows, out=out)
+
+
+@webhooks.command("recover")
+@click.argument("webhook_id", metavar="ID")
+@with_dispatcher
+@tenant_option
+@time_options
+@wait_option
+@json_option
+def recover(
+    dispatcher: Dispatcher,
+    *,
+    webhook_id: str,
+    tenant: str,
+    since: datetime | None,
+    until: datetime | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Let workers send what a webhook missed, and what failed, as a job.
+
+    Of the events made from --since on, those that it was not planned for are
+    sent, and those whose last delivery failed are sent again.
+    """
+    if since is None:
+        raise click.UsageError("say from when on, such as --since 24h")
+    job = dispatcher.jobs.recover(webhook_id, tenant=tenant, since=since, until=until)
+    show_started(dispatcher, job, wait=wait, as_json=as_json)
 
 
 def _row(webhook: Webhook) -> list[object]:

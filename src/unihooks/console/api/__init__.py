@@ -6,12 +6,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from unihooks.console.api import _catalog, _document, _log, _operator, _tests, _webhooks
+from unihooks.console.api import _catalog, _document, _jobs, _log, _operator, _tests, _webhooks
 from unihooks.console.api._operations import Operation
 from unihooks.console.api._problems import Problem, problem_answer
 from unihooks.console.api._resource import Resource
 
-_PARTS = (_webhooks, _tests, _log, _catalog, _operator)
+_PARTS = (_webhooks, _tests, _log, _jobs, _catalog, _operator)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for part in _PARTS for operation in part.OPERATIONS)
 
 

@@ -64,7 +64,7 @@ async def replay_deliveries(call: Call) -> dict[str, Any]:
     Left out are those that are pending, erased, or were delivered by a replay. If there is `more`, send the request
     again after `retry_after` seconds, with another idempotency key.
     """
-    return await _in_bulk(call, "replayed", partial(call.dispatcher.log.areplay_all, **_filters(call.body["filter"])))
+    return await _in_bulk(call, "replayed", partial(call.dispatcher.log.areplay_all, **with_times(call.body["filter"])))
 
 
 @sending("/webhooks/{webhook_id}/recover", "recoverDeliveries", answer="Recovered", body="Recovery")
@@ -75,7 +75,7 @@ async def recover_deliveries(call: Call) -> dict[str, Any]:
     """
     webhook_id = call.path["webhook_id"]
     await call.dispatcher.webhooks.aget(webhook_id, tenant=call.tenant)
-    times = {name: value for name, value in _filters(call.body).items() if name != "most"}
+    times = {name: value for name, value in with_times(call.body).items() if name != "most"}
     return await _in_bulk(call, "recovered", partial(call.dispatcher.log.arecover, webhook_id, **times))
 
 
@@ -123,7 +123,8 @@ async def cancel_delivery(call: Call) -> dict[str, Any]:
     return _shapes.shown(await call.dispatcher.log.acancel(call.path["delivery_id"], tenant=call.tenant))
 
 
-def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
+def with_times(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filters, or the period, of a body, with its times read."""
     times: dict[str, datetime] = {one.name: one.read(given[one.name]) for one in FILTERS[-2:] if one.name in given}
     return {**given, **times}
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from unihooks._management.jobs import RENDERINGS
 from unihooks._message.conditions import MAX_CONDITIONS, Operator
+from unihooks._model.jobs import JobKind, JobState
 
 Schema = dict[str, Any]
 
@@ -208,6 +210,19 @@ COMPONENTS: dict[str, Schema] = {
     "Replayed": answered(replayed=COUNT, more=BOOLEAN, retry_after=COUNT),
     "Recovery": asked("since", since=_FILTERS["since"], until=_FILTERS["until"], most=_MOST),
     "Recovered": answered(recovered=COUNT, more=BOOLEAN, retry_after=COUNT),
+    # Jobs.
+    "Job": answered(
+        id=TEXT,
+        kind={"type": "string", "enum": [*JobKind]},
+        state={"type": "string", "enum": [*JobState]},
+        **each(COUNT, "done", "made", "total"),
+        created_at=TIME,
+        ended_at=MAYBE_TIME,
+        **each(MAYBE_TEXT, "reason", "webhook_id"),
+    ),
+    "JobPage": page_of("Job"),
+    "RecoveryJob": asked("webhook_id", "since", webhook_id=TEXT, since=TIME, until=TIME),
+    "ReplayJob": asked("filter", filter=ref("Filter"), rendering={"type": "string", "enum": [*RENDERINGS]}),
     # The catalog.
     "EventType": answered(name=TEXT, title=TEXT, description=MAYBE_TEXT, schema=ANY, example=ANY),
     "Product": answered(name=TEXT, title=TEXT, description=MAYBE_TEXT, event_types=list_of(ref("EventType"))),

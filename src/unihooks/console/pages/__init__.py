@@ -10,6 +10,7 @@ from unihooks.console.pages import (
     deliveries,
     delivery,
     form,
+    jobs,
     operator,
     remembered,
     secret,
@@ -18,7 +19,7 @@ from unihooks.console.pages import (
     webhooks,
 )
 
-_PAGES = (webhooks, form, webhook, deliveries, delivery, test, secret, catalog, operator, remembered, assets)
+_PAGES = (webhooks, form, webhook, deliveries, delivery, jobs, test, secret, catalog, operator, remembered, assets)
 
 
 def page_routes() -> list[BaseRoute]:

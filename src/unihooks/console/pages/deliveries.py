@@ -1,4 +1,4 @@
-"""List the deliveries of a tenant or of one webhook, and replay all that match the filters."""
+"""List the deliveries of a tenant or of one webhook, and replay all that match the filters, at once or as a job."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from unihooks._management.jobs import RENDERINGS
 from unihooks._model.webhooks import Webhook
 from unihooks.console import _delivery_filters
 from unihooks.console._access import Form, action, view
@@ -44,9 +45,12 @@ async def ask_replay(request: Request) -> Response:
 
 @action(Permission.SEND)
 async def replay_all(request: Request, form: Form) -> Response:
-    """Replay the matching deliveries."""
+    """Replay the matching deliveries, or let workers do it as a job."""
     filters = _delivery_filters.read(dict(form.pairs))
     settings, tenant = settings_of(request), viewer_of(request).tenant
+    if form.get("job") in RENDERINGS:
+        await settings.dispatcher.jobs.areplay(tenant=tenant, rendering=form.get("job"), **filters.for_log())
+        return go_to(request, "jobs", done="job_started")
     verb = partial(settings.dispatcher.log.areplay_all, **filters.for_log())
     done, wait = await in_slices(settings.rates.replays, tenant, verb, _MOST_AT_ONCE)
     if wait and not done.made:
@@ -56,10 +60,13 @@ async def replay_all(request: Request, form: Form) -> Response:
 
 @action(Permission.SEND)
 async def recover(request: Request, form: Form) -> Response:
-    """Send what a webhook missed in a period, and what failed."""
+    """Send what a webhook missed in a period, and what failed, or let workers do it as a job."""
     settings, webhook = settings_of(request), await webhook_of(request)
     tenant = viewer_of(request).tenant
     since = now() - PERIODS.get(form.get("period"), PERIODS["24h"])
+    if form.get("job"):
+        await settings.dispatcher.jobs.arecover(webhook.id, tenant=tenant, since=since)
+        return go_to(request, "jobs", done="job_started")
     verb = partial(settings.dispatcher.log.arecover, webhook.id, since=since)
     done, wait = await in_slices(settings.rates.replays, tenant, verb, _MOST_AT_ONCE)
     if wait and not done.made:

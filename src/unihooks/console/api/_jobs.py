@@ -1,0 +1,53 @@
+"""Start jobs, show how far they are, stop them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from unihooks.console._viewers import Permission
+from unihooks.console.api import _shapes
+from unihooks.console.api._log import with_times
+from unihooks.console.api._operations import PAGING, Call, operation, sending
+
+_ONE = "/jobs/{job_id}"
+
+
+@operation("GET", "/jobs", "listJobs", answer="JobPage", query=PAGING)
+async def list_jobs(call: Call) -> dict[str, Any]:
+    """List jobs, newest first: recoveries and replays that workers do bit by bit."""
+    return _shapes.page(await call.dispatcher.jobs.alist(tenant=call.tenant, **call.query))
+
+
+@operation("GET", _ONE, "getJob", answer="Job")
+async def get_job(call: Call) -> dict[str, Any]:
+    """Return a job with its progress: `done` of `total` were looked at, `made` were sent again."""
+    return _shapes.shown(await call.dispatcher.jobs.aget(call.path["job_id"], tenant=call.tenant))
+
+
+@sending("/jobs/recover", "startRecovery", answer="Job", body="RecoveryJob", status=201)
+async def start_recovery(call: Call) -> dict[str, Any]:
+    """Start a job that plans what a webhook missed in a period, and sends again what failed.
+
+    A tenant has few unfinished jobs at a time.
+    """
+    return _shapes.shown(await call.dispatcher.jobs.arecover(tenant=call.tenant, **with_times(call.body)))
+
+
+@sending("/jobs/replay", "startReplay", answer="Job", body="ReplayJob", status=201)
+async def start_replay(call: Call) -> dict[str, Any]:
+    """Start a job that replays the deliveries that match a filter: as they were sent, or as today.
+
+    A tenant has few unfinished jobs at a time.
+    """
+    start = partial(call.dispatcher.jobs.areplay, rendering=call.body.get("rendering", "sent"))
+    return _shapes.shown(await start(tenant=call.tenant, **with_times(call.body["filter"])))
+
+
+@operation("POST", f"{_ONE}/stop", "stopJob", answer="Job", body="Nothing", permission=Permission.SEND, keyed=True)
+async def stop_job(call: Call) -> dict[str, Any]:
+    """Stop a job; what it has made stays, and one that has ended stays as it is."""
+    return _shapes.shown(await call.dispatcher.jobs.astop(call.path["job_id"], tenant=call.tenant))
+
+
+OPERATIONS = (list_jobs, start_recovery, start_replay, get_job, stop_job)
