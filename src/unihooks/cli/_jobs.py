@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
+from time import sleep as _sleep
 from typing import Any
 
 import click
@@ -79,7 +78,7 @@ def show_started(dispatcher: Dispatcher, job: Job, *, wait: bool, as_json: bool)
         click.get_current_context().exit(1)
 
 
-def _waited_for(dispatcher: Dispatcher, job: Job, sleep: Callable[[float], None] = time.sleep) -> Job:
+def _waited_for(dispatcher: Dispatcher, job: Job) -> Job:
     """Return the job once it has ended, with a progress bar on stderr if that is a terminal."""
     if job.is_unfinished and not dispatcher.stats().workers:
         click.echo("no worker was seen in the last minute; start one with: unihooks worker", err=True)
@@ -88,7 +87,7 @@ def _waited_for(dispatcher: Dispatcher, job: Job, sleep: Callable[[float], None]
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task(job.kind.value, total=job.total, completed=job.done)
         while job.is_unfinished:
-            sleep(_LOOK_SECONDS)
+            _sleep(_LOOK_SECONDS)
             job = dispatcher.jobs.get(job.id, tenant=job.tenant)
             progress.update(task, total=job.total, completed=job.done)
     return job

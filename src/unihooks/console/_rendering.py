@@ -30,14 +30,10 @@ _DONE = {
     "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),
     "replayed": later("A new delivery with the same content is being sent."),
     "replayed_all": later("The new deliveries are being sent."),
-    "replayed_some": later(
-        "Some deliveries are being sent. For the rest, replay again in a minute or as a job."
-    ),
+    "replayed_some": later("Some of the deliveries are being sent. For the rest, replay later or as a job."),
     "cancelled": later("The delivery is cancelled: there will be no further attempts."),
     "recovered": later("The events that this webhook missed are being sent."),
-    "recovered_some": later(
-        "Some of what it missed is being sent. For the rest, recover it later or as a job."
-    ),
+    "recovered_some": later("Some of what this webhook missed is being sent. For the rest, recover later or as a job."),
     "job_started": later("The job waits for a worker, and goes on by itself from then on."),
     "job_stopped": later("The job is stopped. What it has sent again stays."),
 }

@@ -89,7 +89,7 @@ def to_problem(error: Exception) -> Problem:
         if isinstance(error, kind):
             return Problem(status, slug, title, error.message, name=_field(error))
     if isinstance(error, LimitReached):
-        return too_many(_SOON)
+        return too_many(_SOON, error.message)
     if isinstance(error, StoreError):
         _logger.error("the store cannot be used: %s", error)
         return _unavailable()
@@ -112,14 +112,14 @@ def malformed(sentence: str) -> Problem:
     return Problem(400, "malformed", "The request cannot be read", sentence)
 
 
-def too_many(wait: float) -> Problem:
+def too_many(wait: float, why: str | None = None) -> Problem:
     """Return the problem of a tenant that asks too often and may ask again after `wait` seconds."""
     seconds = str(max(1, math.ceil(wait)))
     return Problem(
         429,
         "too-many-requests",
         "Too many requests",
-        f"try again in {seconds} seconds",
+        why or f"try again in {seconds} seconds",
         headers={"retry-after": seconds},
     )
 

@@ -1,0 +1,190 @@
+"""Jobs in databases: slices that fail, workers that die, two at once."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from waiting import wait_for
+
+from unihooks import EventSubscription, JobState, Limits, Webhook
+from unihooks.exceptions import LimitReached
+from unihooks.stores.sql import jobs
+
+SCRIPT = Path(__file__).with_name("worker_process.py")
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def missed(dispatcher, url, count, tenant="default"):
+    webhook = Webhook(name="CRM", subscriptions=[EventSubscription("shop", "*")], endpoints=[url])
+    added = dispatcher.webhooks.add(webhook, tenant=tenant)
+    dispatcher.emit_many([("shop", "order.paid", {"n": n}) for n in range(count)], tenant=tenant)
+    dispatcher.drain()
+    return dispatcher.webhooks.activate(added.id, tenant=tenant)
+
+
+@pytest.fixture
+def start_worker(place, receiver):
+    """Start worker processes; those that are left are killed."""
+    kind, options = place
+    authority = "".join(map(ssl.DER_cert_to_PEM_cert, receiver.ssl_context.get_ca_certs(binary_form=True)))
+    told = json.dumps({"kind": kind.__name__, "options": options, "authority": authority})
+    running = []
+
+    def start():
+        process = subprocess.Popen([sys.executable, str(SCRIPT), told], stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(25)
+        process.stdout.close()
+
+
+def test_a_job_goes_on_after_workers_were_killed_and_makes_nothing_twice(open_dispatcher, start_worker, receiver):
+    dispatcher = open_dispatcher()
+    webhook = missed(dispatcher, receiver.url_for("/in"), 1_500)
+    job = dispatcher.jobs.recover(webhook.id, since=LONG_AGO)
+    for part in (100, 400, 900):
+        worker = start_worker()
+        wait_for(lambda part=part: dispatcher.jobs.get(job.id).done >= part, seconds=60)
+        worker.kill()
+    assert dispatcher.jobs.get(job.id).state is JobState.RUNNING
+    start_worker()
+    wait_for(lambda: dispatcher.jobs.get(job.id).state is JobState.DONE, seconds=60)
+    ended = dispatcher.jobs.get(job.id)
+    assert (ended.done, ended.made, ended.total) == (1_500, 1_500, 1_500)
+    wait_for(lambda: not dispatcher.log.count(state="pending"), seconds=60)
+    made = Counter(one.event_id for one in every(dispatcher))
+    assert (len(made), set(made.values())) == (1_500, {1})
+
+
+def every(dispatcher):
+    cursor = None
+    while True:
+        page = dispatcher.log.deliveries(limit=250, cursor=cursor)
+        yield from page
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def test_workers_that_advance_at_once_make_nothing_twice(open_dispatcher, receiver):
+    dispatchers = [open_dispatcher() for _ in range(4)]
+    for tenant in ("a", "b"):
+        webhook = missed(dispatchers[0], receiver.url_for("/in"), 400, tenant)
+        dispatchers[0].jobs.recover(webhook.id, tenant=tenant, since=LONG_AGO)
+
+    def advance(dispatcher):
+        made, store = 0, dispatcher.settings.store
+        while (advanced := store.advance_jobs(most=20)).more:
+            made += advanced.made
+        return made
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(advance, dispatchers)) == 800
+    for tenant in ("a", "b"):
+        [job] = dispatchers[0].jobs.list(tenant=tenant)
+        assert (job.state, job.made, dispatchers[0].log.count(tenant=tenant)) == (JobState.DONE, 400, 400)
+
+
+def test_jobs_that_are_added_at_once_keep_to_the_limit(open_dispatcher):
+    dispatchers = [open_dispatcher() for _ in range(4)]
+    dispatchers[0].migrate()
+    together = threading.Barrier(4)
+
+    def add(dispatcher):
+        together.wait(10)
+        try:
+            return dispatcher.jobs.replay()
+        except LimitReached:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(one is not None for one in pool.map(add, dispatchers)) == 2
+
+
+def test_a_job_whose_slices_fail_again_and_again_ends_as_failed_and_holds_up_no_other(
+    open_dispatcher, receiver, monkeypatch
+):
+    dispatcher = open_dispatcher()
+    for tenant in ("a", "b"):
+        webhook = missed(dispatcher, receiver.url_for("/in"), 3, tenant)
+        dispatcher.jobs.recover(webhook.id, tenant=tenant, since=LONG_AGO)
+    step = jobs.recover_step
+
+    def broken(tx, tenant, **rest):
+        made = step(tx, tenant, **rest)
+        if tenant == "a":
+            raise ZeroDivisionError(tenant)
+        return made
+
+    monkeypatch.setattr(jobs, "recover_step", broken)
+    failures = 0
+    while True:
+        try:
+            if not dispatcher.settings.store.advance_jobs(most=500).more:
+                break
+        except ZeroDivisionError:
+            failures += 1
+    bad, good = (dispatcher.jobs.list(tenant=tenant)[0] for tenant in ("a", "b"))
+    assert (bad.state, bad.made, failures) == (JobState.FAILED, 0, 10)
+    assert "ZeroDivisionError" in bad.reason
+    assert (good.state, good.made) == (JobState.DONE, 3)
+    assert dispatcher.log.count(tenant="a") == 0
+
+
+def test_a_slice_that_works_forgets_the_failures_before(open_dispatcher, receiver, monkeypatch):
+    dispatcher = open_dispatcher()
+    job = dispatcher.jobs.recover(missed(dispatcher, receiver.url_for("/in"), 40).id, since=LONG_AGO)
+    step, calls = jobs.recover_step, iter([*[False] * 9, True, *[False] * 9, *[True] * 100])
+
+    def mostly_broken(*args, **rest):
+        if next(calls):
+            return step(*args, **rest)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(jobs, "recover_step", mostly_broken)
+    for _ in range(18):
+        try:
+            dispatcher.settings.store.advance_jobs(most=10)
+        except ZeroDivisionError:
+            assert dispatcher.jobs.get(job.id).ended_at is None
+    while dispatcher.settings.store.advance_jobs(most=10).more:
+        pass
+    assert dispatcher.jobs.get(job.id).made == 40
+
+
+def test_a_slice_is_bounded_in_time(open_dispatcher, receiver, monkeypatch):
+    dispatcher = open_dispatcher(limits=Limits(deliveries_per_event=1))
+    job = dispatcher.jobs.recover(missed(dispatcher, receiver.url_for("/in"), 300).id, since=LONG_AGO)
+    monkeypatch.setattr(jobs, "_SECONDS_PER_SLICE", 0.0)
+    dispatcher.settings.store.advance_jobs(most=500)
+    assert dispatcher.jobs.get(job.id).done == 100
+
+
+def test_a_slice_reads_only_so_many_events_that_the_webhook_does_not_want(open_dispatcher, receiver, monkeypatch):
+    dispatcher = open_dispatcher()
+    monkeypatch.setattr("unihooks.stores.sql.replaying._EVENTS_PER_STEP", 10)
+    webhook = missed(dispatcher, receiver.url_for("/in"), 1)
+    dispatcher.webhooks.update(webhook.id, subscriptions=[EventSubscription("shop", "rare")])
+    dispatcher.emit_many([("shop", "order.paid", {"n": n}) for n in range(95)] + [("shop", "rare", {})])
+    job = dispatcher.jobs.recover(webhook.id, since=LONG_AGO)
+    assert job.total == 1
+    monkeypatch.setattr(jobs, "_SECONDS_PER_SLICE", 0.0)
+    slices = 0
+    while dispatcher.settings.store.advance_jobs(most=500).more:
+        slices += 1
+    assert slices >= 9
+    assert dispatcher.jobs.get(job.id).made == 1
