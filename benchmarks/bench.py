@@ -15,7 +15,7 @@ from tables import Table, write_json
 KINDS = ["sqlite", "postgresql"]
 SUITES = ["emits", "deliveries", "latency", "light", "workers", "hanging", "scale", "memory"]
 # These only run when they are named.
-MORE = ["console", "growth", "profile", "retention", "trace", "versions"]
+MORE = ["console", "growth", "profile", "recovery", "retention", "trace", "versions"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

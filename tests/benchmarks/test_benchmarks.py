@@ -69,6 +69,12 @@ def test_light_load_is_measured_on_postgresql_and_behind_a_pooler_where_there_is
 
 
 @pytest.mark.slow
+def test_live_events_are_measured_beside_a_job(tmp_path):
+    rows = _run(tmp_path, "recovery", "--store", "sqlite")
+    assert sum(row.startswith("live events beside a job") for row in rows) == 2
+
+
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_one_event_is_followed_from_emit_to_recorded(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "trace", dsn=postgres_dsn)

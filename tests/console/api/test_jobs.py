@@ -68,7 +68,7 @@ async def test_a_third_unfinished_job_is_too_many(api, missed):
         ("/jobs/job_unknown/stop", {}, 404, "job_id"),
     ],
 )
-async def test_what_is_wrong_is_told(api, missed, path, body, status, field):
+async def test_what_is_wrong_is_told(api, path, body, status, field):
     answer = await api.post(path, body)
     assert (answer.status_code, answer.json()["field"]) == (status, field)
     assert (await api.get("/jobs")).json()["items"] == []
