@@ -91,3 +91,9 @@ def test_a_third_unfinished_job_is_a_usage_error(run, past):
         past.dispatcher.jobs.replay()
     result = run("deliveries", "replay", "--all", "--job", "--yes", "--sqlite", past.path)
     assert (result.exit_code, "2 unfinished jobs" in result.stderr) == (2, True)
+
+
+def test_who_replays_many_is_told_of_jobs(run, past, monkeypatch):
+    monkeypatch.setattr("unihooks.cli._replays._MANY", 3)
+    result = run("deliveries", "replay", "--all", "--yes", "--sqlite", past.path)
+    assert (result.exit_code, "--job is the better way" in result.stderr) == (0, True)

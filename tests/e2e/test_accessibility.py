@@ -37,7 +37,8 @@ def paths(site) -> list[str]:
     own = f"/webhooks/{webhook.id}"
     steps = [f"{own}/edit?step={step}" for step in ("details", "events", "mapping", "headers", "review")]
     parts = [f"{own}{part}" for part in ("", "/deliveries", "/test", "/secret", "/delete")]
-    log = ["/deliveries", "/deliveries?to=2020-01-01T00:00", f"/deliveries/{delivery.id}", "/deliveries/replay"]
+    site.dispatcher.jobs.replay(tenant="acme", webhook_id=webhook.id, state="failed")
+    log = ["/deliveries", "/deliveries?to=2020-01-01T00:00", f"/deliveries/{delivery.id}", "/deliveries/replay", "/jobs"]
     return ["/", "/?search=nothing", "/new", *parts, *steps, *log, "/events", "/operator"]
 
 

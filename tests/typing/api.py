@@ -14,6 +14,9 @@ from unihooks import (
     Endpoint,
     EventSubscription,
     HeaderSet,
+    Job,
+    Jobs,
+    Limits,
     Log,
     Page,
     PayloadMapping,
@@ -48,6 +51,7 @@ Dispatcher(PostgresStore("postgresql:///app", schema="unihooks"), retries=RetryP
 Dispatcher(MemoryStore())
 assert_type(dispatcher.webhooks, Webhooks)
 assert_type(dispatcher.log, Log)
+assert_type(dispatcher.jobs, Jobs)
 
 webhook = dispatcher.webhooks.add(
     Webhook(
@@ -81,6 +85,9 @@ for delivery in dispatcher.log.deliveries(tenant="acme", since=datetime.now(UTC)
 
     assert_type(dispatcher.log.body(delivery.id, tenant="acme"), bytes)
 assert_type(dispatcher.log.count(tenant="acme", state="failed"), int)
+assert_type(dispatcher.jobs.replay(tenant="acme", rendering="today", state="failed"), Job)
+assert_type(dispatcher.jobs.list(), Page[Job])
+Limits(jobs_per_tenant=5, job_deliveries_per_second=50)
 assert_type(dispatcher.log.replay_all(tenant="acme", webhook_id=webhook.id, most=100), BulkResult)
 assert_type(dispatcher.webhooks.health([webhook.id], tenant="acme"), dict[str, WebhookHealth])
 assert_type(dispatcher.webhooks.activity(webhook.id, tenant="acme", hours=168).p95_ms, float | None)

@@ -16,6 +16,7 @@ from unihooks.exceptions import Conflict, NotFound
 
 _SLICE = 1_000
 _MOST = 1_000_000
+_MANY = 10_000
 
 
 @define
@@ -42,6 +43,8 @@ def replay_ids(dispatcher: Dispatcher, *, tenant: str, ids: Sequence[str], as_js
 def replay_matching(dispatcher: Dispatcher, *, tenant: str, filters: dict[str, Any], ask: bool, as_json: bool) -> None:
     """Replay all deliveries that match the filters, after a question."""
     found = _found(dispatcher, tenant, filters, ask=ask)
+    if found > _MANY:
+        click.echo("for so many, --job is the better way: workers do it, whatever happens to this command", err=True)
     made = sum(1 for _ in counted(_replayed(dispatcher, tenant, filters, found), "replayed", found))
     if as_json:
         write_json({"found": found, "made": made})
