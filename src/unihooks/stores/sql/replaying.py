@@ -30,7 +30,7 @@ from unihooks.stores.sql.transaction import Row, Transaction
 _DELIVERIES_PER_CALL = 1_000
 # However few of a tenant's events a webhook wants, a step of a job reads no more of them.
 _EVENTS_PER_STEP = 2_000
-_ALL_EVENTS = "~"
+_LAST = "~"
 _MILLISECOND = 1_000
 
 
@@ -190,9 +190,11 @@ def recover_step(
     _lock(tx, tenant)
     webhook = get_webhook(tx, tenant, webhook_id)
     limit = max(1, min(limit, _DELIVERIES_PER_CALL // len(webhook.endpoints)))
-    distant = tx.fetch_one("event_at_distance", tenant=tenant, after=after, distance=_EVENTS_PER_STEP)
+    first, end = _ids_between(since, until)
+    after = max(after, first)
+    distant = tx.fetch_one("event_at_distance", tenant=tenant, after=after, last=end, distance=_EVENTS_PER_STEP)
     last = distant[0] if distant else None
-    events = _events_to_recover(tx, webhook, since, until, after=after, last=last or _ALL_EVENTS, limit=limit)
+    events = _events_to_recover(tx, webhook, since, until, after=after, last=last or end, limit=limit)
     reached = events[-1][0] if len(events) == limit else last
     missed = list(_missed(tx, webhook, _wanted(tx, webhook, events)))
     if len(missed) > most:
@@ -206,23 +208,29 @@ def recover_step(
 
 def count_to_recover(tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, limit: int) -> int:
     """Count the events that a recovery looks at, up to a limit."""
-    wanted = _to_recover(get_webhook(tx, tenant, webhook_id), since, until, after="")
+    wanted = _to_recover(get_webhook(tx, tenant, webhook_id), since, until)
     found = tx.fetch("count_events_to_recover", **wanted, limit=limit)
     return int(found[0][0]) if found else 0
 
 
-def _to_recover(webhook: Webhook, since: int, until: int, *, after: str) -> dict[str, Any]:
-    """Return which events after an id a webhook may have missed, as statements take it."""
-    after = max(after, ids_between("evt_", since, until)[0] or "")
-    rows = [(_beginning(one),) for one in webhook.subscriptions]
-    return {"rows": rows, "tenant": webhook.tenant, "after": after, "since": since, "until": until}
+def _to_recover(webhook: Webhook, since: int, until: int, *, after: str = "", last: str = _LAST) -> dict[str, Any]:
+    """Return which events after an id, and up to another, a webhook may have missed, as statements take it."""
+    first, end = _ids_between(since, until)
+    bounds = {"after": max(after, first), "last": min(last, end), "since": since, "until": until}
+    return {"rows": [(_beginning(one),) for one in webhook.subscriptions], "tenant": webhook.tenant, **bounds}
+
+
+def _ids_between(since: int, until: int) -> tuple[str, str]:
+    first, end = ids_between("evt_", since, until)
+    return first or "", end or _LAST
 
 
 def _events_to_recover(
-    tx: Transaction, webhook: Webhook, since: int, until: int, *, after: str, limit: int, last: str = _ALL_EVENTS
+    tx: Transaction, webhook: Webhook, since: int, until: int, *, after: str, limit: int, last: str = _LAST
 ) -> list[Row]:
     """Return the next events that a webhook may have missed; planning then looks for what is made of them."""
-    events = tx.fetch("events_to_recover", **_to_recover(webhook, since, until, after=after), last=last, limit=limit)
+    wanted = _to_recover(webhook, since, until, after=after, last=last)
+    events = tx.fetch("events_to_recover", **wanted, limit=limit)
     ids = [event_id for event_id, *_ in events]
     tx.run("note_recovered", tenant=webhook.tenant, events=ids)
     tx.run("note_recovered_again", tenant=webhook.tenant, events=ids)

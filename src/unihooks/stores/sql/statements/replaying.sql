@@ -33,13 +33,14 @@ WHERE e.tenant = :tenant AND e.id > :after AND e.id <= :last AND e.created_at >=
 ORDER BY e.id LIMIT :limit FOR KEY SHARE OF e
 
 -- name: event_at_distance
-SELECT id FROM unihooks.events WHERE tenant = :tenant AND id > :after ORDER BY id LIMIT 1 OFFSET :distance
+SELECT id FROM unihooks.events WHERE tenant = :tenant AND id > :after AND id <= :last
+ORDER BY id LIMIT 1 OFFSET :distance
 
 -- name: count_events_to_recover
 -- rows: beginning text
 SELECT count(*) FROM (
     SELECT 1 FROM unihooks.events AS e
-    WHERE e.tenant = :tenant AND e.id > :after AND e.created_at >= :since AND e.created_at < :until
+    WHERE e.tenant = :tenant AND e.id > :after AND e.id <= :last AND e.created_at >= :since AND e.created_at < :until
       AND length(e.body) > 0 AND EXISTS (
         SELECT 1 FROM :rows AS k
         WHERE substr(e.product || ' ' || e.event_type || '!', 1, length(k.beginning)) = k.beginning
