@@ -5,9 +5,10 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
+from attrs import evolve
 from waiting import wait_for
 
-from unihooks import JobState
+from unihooks import JobState, Limits
 from unihooks._delivery import job_runner
 from unihooks.abc import ALONE, Advanced
 
@@ -83,9 +84,7 @@ async def test_slices_leave_time_to_others_and_make_more_where_each_takes_long( 
     host, monkeypatch, seconds, rate, most, pause
 ):
     store, clock, slept = Paces(seconds, 3), [0.0], []
-    settings = host.dispatcher.settings
-    monkeypatch.setattr(settings, "store", store)
-    monkeypatch.setattr(settings, "limits", type(settings.limits)(job_deliveries_per_second=rate))
+    settings = evolve(host.dispatcher.settings, store=store, limits=Limits(job_deliveries_per_second=rate))
     sleep = asyncio.sleep
 
     async def offload(function):

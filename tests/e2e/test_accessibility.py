@@ -38,7 +38,13 @@ def paths(site) -> list[str]:
     steps = [f"{own}/edit?step={step}" for step in ("details", "events", "mapping", "headers", "review")]
     parts = [f"{own}{part}" for part in ("", "/deliveries", "/test", "/secret", "/delete")]
     site.dispatcher.jobs.replay(tenant="acme", webhook_id=webhook.id, state="failed")
-    log = ["/deliveries", "/deliveries?to=2020-01-01T00:00", f"/deliveries/{delivery.id}", "/deliveries/replay", "/jobs"]
+    log = [
+        "/deliveries",
+        "/deliveries?to=2020-01-01T00:00",
+        f"/deliveries/{delivery.id}",
+        "/deliveries/replay",
+        "/jobs",
+    ]
     return ["/", "/?search=nothing", "/new", *parts, *steps, *log, "/events", "/operator"]
 
 
