@@ -71,7 +71,12 @@ def add(tx: Transaction, tenant: str, new: NewJob, *, at_most: int) -> Job:
         sentence = f"the tenant has {at_most} unfinished jobs, which is the limit; wait for one to end, or stop it"
         raise LimitReached(sentence, name="jobs_per_tenant")
     id_ = new_id("job_", tx.now)
-    values = {"kind": new.kind.value, "webhook_id": new.webhook_id, "task": json.dumps(new.task), "total": new.total}
+    values: dict[str, Any] = {
+        "kind": new.kind.value,
+        "webhook_id": new.webhook_id,
+        "task": json.dumps(new.task),
+        "total": new.total,
+    }
     tx.run("add_job", id=id_, tenant=tenant, **values, now=tx.now)
     return get(tx, tenant, id_)
 
