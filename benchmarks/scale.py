@@ -14,6 +14,7 @@ from fan_out import many_webhooks
 from sizes import Opens, Size
 from tables import Table, alternate, pair
 
+from unihooks import DeliveryPolicy
 from unihooks.abc import Capacity, Store
 
 HEALTHY_LANES = 64
@@ -28,7 +29,7 @@ SMALL = sizes.SMALL
 def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
     """Fill the table."""
     for kind in kinds:
-        for question in (_retries, _closed_lanes, _full_lanes, many_webhooks, burst):
+        for question in (_retries, _closed_lanes, _full_lanes, _limited_lanes, _paused_lanes, many_webhooks, burst):
             with ExitStack() as stack:
                 question(table, partial(_open, stack, kind, dsn), size)
 
@@ -65,8 +66,32 @@ def _full_lanes(table: Table, opens: Opens, size: Size) -> None:
     _compare_claims(table, what, none, many, size, limit=2, taken=taken)
 
 
-def _add_lanes(store: Store, tenant: str, *, is_open: bool = True) -> None:
-    lanes = [scenes.webhook(store, tenant, number, is_open=is_open) for number in range(LANES)]
+def _limited_lanes(table: Table, opens: Opens, size: Size) -> None:
+    none, many = opens(), opens()
+    for one, rows in ((none, 0), (many, size.rows)):
+        _add_lanes(one.store, "limited", policy=DeliveryPolicy(in_flight=1))
+        one.load("limited", rows=rows, lanes=LANES, due=one.store.now() - HOUR)
+        # What may be in flight is from here on.
+        while one.store.claim(scenes.lease(), Capacity(CLAIM, PER_ENDPOINT)):
+            pass
+    what = f"claim {CLAIM} beside {size.rows:,} due in {LANES} lanes that are at their limits, against none"
+    _compare_claims(table, what, none, many, size, limit=2)
+
+
+def _paused_lanes(table: Table, opens: Opens, size: Size) -> None:
+    none, many = opens(), opens()
+    for one, rows in ((none, 0), (many, size.rows)):
+        _add_lanes(one.store, "paused")
+        one.load("paused", rows=rows, lanes=LANES, due=one.store.now() - HOUR)
+        until = one.store.now() + HOUR
+        pause = f"pause_us = {HOUR}, probe_at = {until}, not_before = {until}, next_due_at = {until}, failures = 5"
+        one.run(f"UPDATE {one.prefix}lanes SET {pause} WHERE tenant = 'paused'")
+    what = f"claim {CLAIM} beside {size.rows:,} due in {LANES} lanes whose endpoints failed, against none"
+    _compare_claims(table, what, none, many, size, limit=2)
+
+
+def _add_lanes(store: Store, tenant: str, *, is_open: bool = True, policy: DeliveryPolicy | None = None) -> None:
+    lanes = [scenes.webhook(store, tenant, number, is_open=is_open, policy=policy) for number in range(LANES)]
     scenes.add(store, lanes)
 
 

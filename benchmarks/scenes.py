@@ -8,7 +8,7 @@ from itertools import count
 
 from attrs import evolve
 
-from unihooks import Endpoint, EventSubscription, Secret, Webhook
+from unihooks import DeliveryPolicy, Endpoint, EventSubscription, Secret, Webhook
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
 from unihooks._contract.planning import NewEvent
@@ -29,7 +29,14 @@ def lease() -> Lease:
     return Lease(token=next(_tokens), seconds=3_600)
 
 
-def webhook(store: Store, tenant: str, number: int, *types: str, is_open: bool = True) -> Webhook:
+def webhook(
+    store: Store,
+    tenant: str,
+    number: int,
+    *types: str,
+    is_open: bool = True,
+    policy: DeliveryPolicy | None = None,
+) -> Webhook:
     """Make a webhook with one endpoint, whose ids are known from its number."""
     now = store.now()
     interval = ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
@@ -47,6 +54,7 @@ def webhook(store: Store, tenant: str, number: int, *types: str, is_open: bool =
         created_at=from_us(now),
         updated_at=from_us(now),
         interval=interval,
+        policy=policy,
     )
 
 

@@ -29,6 +29,7 @@ from unihooks._model.egress import Egress
 from unihooks._model.jobs import Job, JobKind, JobState
 from unihooks._model.limits import Limits
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Emission, Event
+from unihooks._model.policy import CircuitBreaker, DeliveryPolicy
 from unihooks._model.products import EventType, Product
 from unihooks._model.retries import RetryPolicy
 from unihooks._model.targets import TargetPolicy
@@ -39,8 +40,10 @@ __all__ = [
     "Attempt",
     "BulkResult",
     "Catalog",
+    "CircuitBreaker",
     "Condition",
     "Delivery",
+    "DeliveryPolicy",
     "DeliveryState",
     "Dispatcher",
     "DrainResult",

@@ -34,6 +34,7 @@ from unihooks._management.webhooks import Webhooks
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
+from unihooks._model.policy import CircuitBreaker
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy
 from unihooks._model.targets import TargetPolicy
 from unihooks.abc import Store
@@ -41,6 +42,7 @@ from unihooks.abc import Store
 _DEFAULT_TARGETS = TargetPolicy()
 _DEFAULT_EGRESS = Egress()
 _DEFAULT_LIMITS = Limits()
+_DEFAULT_BREAKER = CircuitBreaker()
 
 
 class Dispatcher(Emits, Operates):
@@ -64,6 +66,7 @@ class Dispatcher(Emits, Operates):
         egress: From which address of its machine, or through which proxy, a worker sends.
         egress_ips: The addresses your requests come from, for customers' allow-lists.
         limits: How much one tenant may have.
+        breaker: When an endpoint that fails is left alone, and for how long; None never leaves one alone.
 
     Attributes:
         webhooks: Add, change, list and test webhooks: see `Webhooks`.
@@ -89,6 +92,7 @@ class Dispatcher(Emits, Operates):
         egress: Egress = _DEFAULT_EGRESS,
         egress_ips: Iterable[str] = (),
         limits: Limits = _DEFAULT_LIMITS,
+        breaker: CircuitBreaker | None = _DEFAULT_BREAKER,
     ) -> None:
         check_store(store)
         check_kinds(ssl_context=ssl_context, egress=egress)
@@ -109,6 +113,7 @@ class Dispatcher(Emits, Operates):
             new_transport=new_transport,
             hooks=HostHooks(on_delivery, on_endpoint_disabled),
             limits=limits,
+            breaker=breaker,
         )
         use_clock(store, clock)
         Emits.__init__(self, settings)

@@ -36,6 +36,7 @@ from unihooks._contract.leasing import (
     Recorded,
     Result,
     Share,
+    Terms,
     Work,
     WorkerSeen,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "Store",
     "Subscriber",
     "Task",
+    "Terms",
     "Watcher",
     "WebhookFilter",
     "Window",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from unihooks import DeliveryPolicy
+
 
 def test_list_is_one_line_per_webhook_in_a_pipe(run, past):
     lines = run("webhooks", "list", "--sqlite", past.path).stdout.splitlines()
@@ -53,6 +55,15 @@ def test_show_tells_all_but_values(run, run_json, past):
     assert value["headers"] == ["Authorization"]
     assert value["mapping"] == {"remove": ["sender.name"], "rename": {"content.text": "body"}}
     assert [set(one) for one in value["secrets"]] == [{"created_at", "expires_at"}]
+
+
+def test_show_tells_the_policy(run, run_json, past):
+    policy = DeliveryPolicy(retry_delays=[10, 60.5], rate=2)
+    past.dispatcher.webhooks.update(past.webhook.id, policy=policy)
+    shown = run("webhooks", "show", past.webhook.id, "--sqlite", past.path).stdout
+    assert "policy\tretry_delays 10 60.5, rate 2\n" in shown
+    value = run_json("webhooks", "show", past.webhook.id, "--sqlite", past.path)
+    assert value["policy"] == {"retry_delays": [10, 60.5], "rate": 2}
 
 
 def test_unknown_webhook_is_not_found(run, past):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from unihooks import Condition, EventSubscription, Webhook, WebhookStatus, sign, verify
+from unihooks import Condition, DeliveryPolicy, EventSubscription, Webhook, WebhookStatus, sign, verify
 from unihooks.testing import Receiver
 
 from .conftest import CANARY, fields_of, text_of
@@ -250,4 +250,47 @@ async def test_conditions_that_cannot_be_read_are_told_of_beside_their_text(brow
     answer = await browser.press(answer, "next", {"event": ["whatsapp message.received"], "conditions": text})
     assert told in text_of(answer)
     assert text.splitlines()[-1] in answer.text.replace("&#34;", '"')
+    assert not dispatcher.webhooks.list(tenant="acme")
+
+
+async def test_a_policy_is_entered_shown_and_kept(browser, receiver, dispatcher):
+    answer = await browser.get("/new")
+    policy = {"policy_retry_delays": "10, 60.5", "policy_deadline": "5", "policy_in_flight": "2", "policy_rate": "0.5"}
+    first = {"name": "CRM sync", "endpoint_url": [url(receiver)], **policy}
+    for _ in range(4):
+        answer = await browser.press(answer, "next", first)
+        first = {}
+    assert "retry_delays: 10, 60.5" in text_of(answer)
+    await browser.press(answer, "save")
+    (webhook,) = dispatcher.webhooks.list(tenant="acme")
+    assert webhook.policy == DeliveryPolicy(retry_delays=[10, 60.5], deadline=5, in_flight=2, rate=0.5)
+    assert "in_flight: 2" in text_of(await browser.get(f"/webhooks/{webhook.id}"))
+    answer = await browser.get(f"/webhooks/{webhook.id}/edit")
+    answer = await browser.press(answer, "save", {"description": "changed"})
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme").policy == webhook.policy
+    answer = await browser.get(f"/webhooks/{webhook.id}/edit")
+    await browser.press(answer, "save", {**dict.fromkeys(policy, ""), "policy_retry_delays": "none"})
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme").policy == DeliveryPolicy(retry_delays=[])
+
+
+@pytest.mark.parametrize(
+    "entered, told",
+    [
+        (("rate", "0"), "rate must be at least 0.01"),
+        (("rate", "fast"), "Enter a number"),
+        (("rate", "10001"), "rate is at most 10000"),
+        (("in_flight", "1.5"), "Enter a number"),
+        (("deadline", "nan"), "deadline must be at least 1"),
+        (("burst", "5"), "burst needs a rate"),
+        (("retry_delays", "10, soon"), "Enter numbers, such as 10"),
+    ],
+)
+async def test_a_policy_that_cannot_be_read_is_told_of_beside_its_field(browser, receiver, dispatcher, entered, told):
+    field, text = entered
+    answer = await browser.get("/new")
+    fields = {"name": "CRM sync", "endpoint_url": [url(receiver)], f"policy_{field}": text}
+    answer = await browser.press(answer, "next", fields)
+    assert told in text_of(answer)
+    assert f'id="policy-{field}-problem"' in answer.text
+    assert f'value="{text}"' in answer.text
     assert not dispatcher.webhooks.list(tenant="acme")

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from unihooks._delivery.endpoint_queues import EndpointQueues, Leased
+from unihooks._delivery.endpoint_queues import EndpointQueues
+from unihooks._delivery.waiting import Leased
 from unihooks.abc import Claimed
 
 FAST, SLOW = 0.01, 5.0

@@ -29,7 +29,7 @@ class Notebook:
         self.errors = list(errors)
         self.batches = []
 
-    def record(self, results):
+    def record(self, results, breaker=None):
         if self.errors:
             raise self.errors.pop()
         self.batches.append(list(results))
@@ -113,7 +113,7 @@ class Picky(Notebook):
         super().__init__()
         self.bad, self.times = bad, times
 
-    def record(self, results):
+    def record(self, results, breaker=None):
         if self.bad in results and self.times:
             self.times -= 1
             raise StoreError("this one cannot be stored")

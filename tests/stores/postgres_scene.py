@@ -18,7 +18,7 @@ def emit(store, *events):
     return store.submit_events(events or [make_event(store)]).result(timeout=20)
 
 
-def add_webhook(store, *, endpoints=1, tenant="default", active=True):
+def add_webhook(store, *, endpoints=1, tenant="default", active=True, policy=None):
     at = store.now()
     webhook = Webhook(
         name="a webhook",
@@ -30,6 +30,7 @@ def add_webhook(store, *, endpoints=1, tenant="default", active=True):
         secrets=[Secret.generate()],
         subscriptions=[EventSubscription("shop", "*")],
         endpoints=[Endpoint(f"https://h{n}.example/", id=new_id("end_", at)) for n in range(endpoints)],
+        policy=policy,
     )
     store.add_webhook(webhook, at_most=10_000)
     return webhook

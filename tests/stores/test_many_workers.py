@@ -11,17 +11,21 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from datetime import timedelta
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 from waiting import wait_for
 
-from unihooks import EventSubscription, Webhook
+from unihooks import DeliveryPolicy, EventSubscription, Webhook
 from unihooks.testing._answers import Answer
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
 PROCESSES = 2
+# Deliveries a second, and for how many seconds they are counted.
+RATE, SECONDS = 20, 6
 # Ten times as long as a change may take to reach a worker.
 PATIENCE = 10
 ON_POSTGRES = pytest.mark.parametrize("place", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
@@ -68,8 +72,8 @@ def emitting(dispatcher):
         thread.join()
 
 
-def subscribe(dispatcher, *urls):
-    webhook = Webhook(name="CRM sync", endpoints=urls, subscriptions=[EventSubscription("shop", "*")])
+def subscribe(dispatcher, *urls, **fields):
+    webhook = Webhook(name="CRM sync", endpoints=urls, subscriptions=[EventSubscription("shop", "*")], **fields)
     return dispatcher.webhooks.activate(dispatcher.webhooks.add(webhook).id)
 
 
@@ -213,3 +217,42 @@ def test_one_of_many_worker_processes_sends_what_comes_singly(open_dispatcher, r
         receiver.wait_for(number)
     # The other one looks now and then, and may find an event that waits for long on a busy machine.
     assert max(senders(receiver.requests).values()) >= 30
+
+
+@pytest.mark.slow
+def test_limits_hold_over_all_worker_processes_together(open_dispatcher, receiver, start_worker):
+    receiver.on("/few").always(Answer(204, delay=0.05))
+    receiver.on("/down").always(503)
+    dispatcher = open_dispatcher()
+    paced = subscribe(dispatcher, receiver.url_for("/paced"), policy=DeliveryPolicy(rate=RATE))
+    few = subscribe(dispatcher, receiver.url_for("/few"), policy=DeliveryPolicy(in_flight=2))
+    down = subscribe(dispatcher, receiver.url_for("/down"))
+    for _ in range(3):
+        start_worker()
+    dispatcher.emit_many([("shop", "order.paid", {"n": number}) for number in range(RATE * (SECONDS + 3))])
+    wait_for(lambda: len(requests_to(receiver, "/paced")) >= RATE * (SECONDS + 2), 10 * SECONDS)
+    starts = sorted(one.started_at for one in attempts_of(dispatcher, paced))
+    # The first second's worth goes at once.
+    until = starts[0] + timedelta(seconds=SECONDS)
+    count = sum(one < until for one in starts) - RATE
+    assert abs(count - RATE * SECONDS) <= 0.05 * RATE * SECONDS + 1
+    assert 1 <= most_at_once(attempts_of(dispatcher, few)) <= 2
+    # Each worker learns of the pause at the latest when it has failed as often by itself.
+    assert len(attempts_of(dispatcher, down)) <= 3 * 7
+
+
+def attempts_of(dispatcher, webhook):
+    found, cursor = [], None
+    while True:
+        page = dispatcher.log.deliveries(webhook_id=webhook.id, limit=250, cursor=cursor)
+        found += [one for each in page if each.attempt_count for one in dispatcher.log.attempts(each.id)]
+        cursor = page.next
+        if cursor is None:
+            return found
+
+
+def most_at_once(attempts):
+    """Return how many attempts were under way at one time."""
+    edges = [(one.started_at, 1) for one in attempts]
+    edges += [(one.started_at + timedelta(milliseconds=one.duration_ms), -1) for one in attempts]
+    return max(accumulate(step for _, step in sorted(edges)))

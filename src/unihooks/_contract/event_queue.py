@@ -11,6 +11,7 @@ from unihooks._base.jobs import given_up
 from unihooks._contract.leasing import ALONE, Capacity, Claimed, Lease, Planned, Recorded, Result, Share, Work
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.log import Event
+from unihooks._model.policy import CircuitBreaker
 
 T = TypeVar("T")
 EmitOutcome = Event | Exception
@@ -118,9 +119,9 @@ class EventQueue(ABC):
         """Turn up to `limit` new events into deliveries, tenants in turn, and mark them planned.
 
         Events are claimed first, then the tenants' configuration are read, then `plan_event` decides.
-        Deliveries for lanes that are open and have room are leased to the caller, unless others have something to do
-        in a lane that is not of its share; what is not leased is due now. An
-        event is planned once, whoever else plans; one of large fan-out takes several calls, and after each it goes to
+        Deliveries for lanes that are open, and have room and neither limits nor a pause, are leased to the caller,
+        unless others have something to do in a lane that is not of its share; what is not leased is due now. An event
+        is planned once, whoever else plans; one of large fan-out takes several calls, and after each it goes to
         the end of the queue. A call is bounded in deliveries and in time. An event whose planning fails is tried again
         later, and set aside with the reason after five tries. Of an event that leads to more deliveries than
         `most_per_event`, the first are made, a warning is logged, and it is planned.
@@ -132,10 +133,14 @@ class EventQueue(ABC):
 
         Lanes of the share come first; those of others only where they have been due for longer than half a second. A
         delivery whose lease ended is due again, whoever holds it.
+
+        A lane with limits lets go only so many, over all workers: a token for each, which come at the policy's `rate`
+        and of which up to its burst are kept, and no more leased at once than `in_flight`. A lane in a pause lets none
+        go, and after it one at a time, the oldest that is due, until one has succeeded.
         """
 
     @abstractmethod
-    def record(self, results: Sequence[Result]) -> Recorded:
+    def record(self, results: Sequence[Result], breaker: CircuitBreaker | None = None) -> Recorded:
         """Store attempts, states and lane health of those results whose token still holds the delivery.
 
         A result whose token does not is dropped whole. Of one whose delivery was cancelled meanwhile the attempt is
@@ -143,6 +148,8 @@ class EventQueue(ABC):
         health, as does a failure more than FAILING_SILENCE_US after the one before. An endpoint with nothing but
         failures for 5 days is then disabled (FAILING_TOO_LONG) by a delivery that has failed twice or is not tried
         again, as is one whose result says so. A result without an attempt fails its delivery and changes nothing else.
+        After as many failures in a row as the breaker bears, the lane waits for a pause of it; then `claim` leases one
+        delivery, the probe, whose failure begins the next pause. A success lets the lane go on.
         """
 
     @abstractmethod

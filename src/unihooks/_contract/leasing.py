@@ -53,10 +53,20 @@ def holder(token: int) -> int:
 
 @frozen(kw_only=True)
 class Lease:
-    """A worker's right to send what it claims: `token` (unique per claim) for `seconds`."""
+    """A worker's right to send what it claims: `token` (unique per claim) for `seconds`.
+
+    A request may take the last `deadline` seconds of it. Where a webhook has a longer deadline of its own, what is
+    claimed for it is leased for as much longer.
+    """
 
     token: int
     seconds: float
+    deadline: float = 20.0
+
+    def until(self, now: int, deadline: float | None = None) -> int:
+        """Return when it ends for a delivery that is leased now, in microseconds."""
+        longer = 0.0 if deadline is None else max(0.0, deadline - self.deadline)
+        return now + round((self.seconds + longer) * SECOND)
 
 
 @frozen
@@ -134,13 +144,33 @@ class Capacity:
         return left
 
 
+@frozen
+class Terms:
+    """On what terms a lane with limits, or whose breaker is not closed, has let a delivery go.
+
+    Its lease covers a request of `deadline` seconds. `rate` and `in_flight` are the limits that it was counted under.
+    On how a probe goes depends whether others may follow.
+    """
+
+    deadline: float
+    rate: float | None = None
+    in_flight: int | None = None
+    is_probe: bool = False
+
+    @property
+    def frees(self) -> bool:
+        """Whether another delivery of the lane may go once this one has ended."""
+        return self.is_probe or self.in_flight is not None
+
+
 @define
 class Claimed:
     """A delivery that a worker has leased, with all that sending it needs but the destination.
 
     `body` is the event's own. `rendering` is the id of what turns it into the body that is
     sent, None where the event's own is sent. `elapsed_us` is the time since the first attempt
-    without the time held (0 before the first). `config_version` is the tenant's.
+    without the time held (0 before the first). `config_version` is the tenant's. `terms` is None where the lane has
+    neither limits nor a pause.
     """
 
     tenant: str
@@ -156,6 +186,7 @@ class Claimed:
     token: int
     config_version: int
     rendering: str | None = None
+    terms: Terms | None = None
 
 
 @frozen(kw_only=True)
@@ -228,11 +259,12 @@ class Recorded:
     """What one call of `record` did.
 
     `accepted` are the ids of the deliveries whose lease still was the caller's; `disabled` are (tenant, webhook id,
-    endpoint id) of endpoints that were disabled.
+    endpoint id) of endpoints that were disabled; `paused` are endpoints whose breaker has begun a pause.
     """
 
     accepted: Collection[str]
     disabled: Sequence[tuple[str, str, str]] = ()
+    paused: Collection[str] = ()
 
 
 @frozen(kw_only=True)

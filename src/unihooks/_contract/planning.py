@@ -58,6 +58,7 @@ class Subscriber:
 
     `whole` is what it gets of every event while it is active, None if that depends on the event. `where` are the
     conditions of its subscriptions to this kind of event, of which those of one must hold; none if it has one without.
+    Where its policy `is_limited`, only `claim` leases its deliveries.
     """
 
     webhook_id: str
@@ -65,6 +66,7 @@ class Subscriber:
     rendering: str | None
     endpoints: tuple[SubscribedEndpoint, ...]
     where: tuple[tuple[Condition, ...], ...] = ()
+    is_limited: bool = False
     whole: Match | None = field(init=False)
 
     @whole.default
@@ -84,7 +86,13 @@ def subscriber(webhook: Webhook) -> Subscriber | None:
         for item in sorted(webhook.endpoints, key=lambda item: item.id)
     )
     rendering = Rendering.of(webhook.mapping)
-    return Subscriber(webhook.id, webhook.interval, None if rendering is None else rendering.id, endpoints)
+    return Subscriber(
+        webhook.id,
+        webhook.interval,
+        None if rendering is None else rendering.id,
+        endpoints,
+        is_limited=webhook.policy.is_limited,
+    )
 
 
 def alternatives(of_each: Iterable[tuple[Condition, ...]]) -> tuple[tuple[Condition, ...], ...]:

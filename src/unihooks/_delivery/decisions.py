@@ -9,8 +9,9 @@ from attrs import frozen
 
 from unihooks._base.times import SECOND, from_us
 from unihooks._model.log import DeliveryState
+from unihooks._model.policy import NO_POLICY, DeliveryPolicy
 from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy, parse_retry_after
-from unihooks.abc import Claimed
+from unihooks.abc import Claimed, Terms
 from unihooks.transport import Exchange
 
 GONE = "the endpoint answered 410 Gone"
@@ -54,6 +55,18 @@ def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: Cal
         # Wait and stop objects are the host's: what they raise must not lose the result.
         _logger.exception("the retry policy raised; the default policy decides about delivery %s", claimed.id)
         return _after_failure(claimed, answer, DEFAULT_RETRIES, now())
+
+
+def granted(claimed: Claimed, policy: DeliveryPolicy | None, seconds: float) -> float | None:
+    """Return how long a request may take: `seconds`, or what the webhook's policy says if the lease covers that.
+
+    None where the delivery was leased under other limits than there are now: then it has to be leased anew.
+    """
+    policy, terms = policy or NO_POLICY, claimed.terms or Terms(seconds)
+    has_limits = policy.rate is not None or policy.in_flight is not None
+    if has_limits and (policy.rate, policy.in_flight) != (terms.rate, terms.in_flight):
+        return None
+    return seconds if policy.deadline is None else min(policy.deadline, max(terms.deadline, seconds))
 
 
 def _after_failure(claimed: Claimed, answer: Exchange, retries: RetryPolicy, now: int) -> Decision:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from attrs import define, field
@@ -11,7 +11,8 @@ from attrs import define, field
 from unihooks._delivery.experience import DOUBTS_OF_NEW, SLOW, Experience, next_doubts, next_width
 from unihooks._delivery.first_contacts import FirstContacts
 from unihooks._delivery.round_robins import ByAge, RoundRobin
-from unihooks.abc import Capacity, Claimed
+from unihooks._delivery.waiting import Doubtful, Leased, Queue
+from unihooks.abc import Capacity
 
 _PLANNED_TOGETHER = 1024
 _MOST_AHEAD = 16
@@ -20,67 +21,11 @@ _TIMES_WHAT_IS_LEFT = 3
 
 
 @define
-class Leased:
-    """A claimed delivery and the last moment (monotonic seconds) at which its request may start."""
-
-    claimed: Claimed
-    start_by: float
-
-
-@define
-class _Queue:
-    """The waiting deliveries of one endpoint.
-
-    Up to `width` of them may be in flight. While one could start, the endpoint
-    waits for a place in `waits_in`.
-    """
-
-    tenant: str
-    width: int
-    doubts: int
-    is_unreached: bool
-    waiting: deque[Leased] = field(factory=deque)
-    running: int = 0
-    waits_in: RoundRobin | None = None
-
-
-@define
-class _Doubtful:
-    """What endpoints that are not trusted have waiting and in flight."""
-
-    unreached_waiting: int = 0
-    new_waiting: int = 0
-    slow_waiting: int = 0
-    running: int = 0
-    slow_running: int = 0
-    by_tenant: Counter[str] = field(factory=Counter)
-
-    @property
-    def waiting(self) -> int:
-        return self.unreached_waiting + self.new_waiting + self.slow_waiting
-
-    def count(self, queue: _Queue, sign: int) -> None:
-        """Add a doubtful queue as it is (sign +1), or take it off before it changes (-1)."""
-        running, waiting = sign * queue.running, sign * len(queue.waiting)
-        self.running += running
-        self.by_tenant[queue.tenant] += running
-        if self.by_tenant[queue.tenant] == 0:
-            del self.by_tenant[queue.tenant]
-        if queue.doubts > DOUBTS_OF_NEW:
-            self.slow_running += running
-            self.slow_waiting += waiting
-        elif queue.is_unreached:
-            self.unreached_waiting += waiting
-        else:
-            self.new_waiting += waiting
-
-
-@define
 class EndpointQueues:
     """The queues of leased deliveries, one for each endpoint.
 
     At most `concurrency` are in flight. An endpoint earns its width, up to
-    `per_endpoint`, by answering well and fast, and loses it by failing slowly:
+    `per_endpoint` or what its policy says, by answering well and fast, and loses it by failing slowly:
     so an endpoint that hangs holds one place, however much is due for it.
 
     All endpoints that hang hold a quarter of the places together, however many they
@@ -99,7 +44,7 @@ class EndpointQueues:
     running: int = 0
     waiting: int = 0
     unreached: ByAge = field(factory=ByAge)
-    _queues: dict[str, _Queue] = field(factory=dict)
+    _queues: dict[str, Queue] = field(factory=dict)
     _trusted: RoundRobin = field(factory=RoundRobin)
     _new: RoundRobin = field(factory=RoundRobin)
     _slow: RoundRobin = field(factory=RoundRobin)
@@ -107,7 +52,7 @@ class EndpointQueues:
     _most_doubtful: int = field(init=False)
     _most_slow: int = field(init=False)
     _first_contacts: FirstContacts = field(init=False)
-    _doubtful: _Doubtful = field(factory=_Doubtful)
+    _doubtful: Doubtful = field(factory=Doubtful)
     _experience: Experience = field(init=False)
     _closed: set[str] = field(factory=set)
     _tenants: set[str] = field(factory=set)
@@ -166,10 +111,16 @@ class EndpointQueues:
 
     def add(self, leased: Leased) -> None:
         """Queue a delivery behind the others of its endpoint."""
-        endpoint_id, tenant = leased.claimed.endpoint_id, leased.claimed.tenant
+        endpoint_id, tenant, terms = leased.claimed.endpoint_id, leased.claimed.tenant, leased.claimed.terms
+        most = self.per_endpoint
+        if terms is not None and terms.in_flight is not None:
+            most = min(terms.in_flight, self.concurrency)
         queue = self._queues.get(endpoint_id)
         if queue is None:
-            queue = self._queues[endpoint_id] = _Queue(tenant, *self._experience.of(endpoint_id))
+            width, doubts, is_unreached = self._experience.of(endpoint_id)
+            # What its policy allowed before may have been more.
+            width = min(width, most)
+            queue = self._queues[endpoint_id] = Queue(tenant, width, doubts, is_unreached, most)
             if len(self._tenants) <= 1:
                 self._tenants.add(tenant)
         if queue.doubts:
@@ -221,6 +172,16 @@ class EndpointQueues:
         self._enter(endpoint_id, queue)
         if not queue.waiting and queue.running == 0:
             del self._queues[endpoint_id]
+
+    def narrow(self, endpoint_id: str, width: int | None) -> None:
+        """Let no more of an endpoint be in flight until it has answered well again; None changes nothing."""
+        known = self._experience.of(endpoint_id)
+        if width is None or known[2] or known[0] <= width:
+            return
+        self._experience.keep(endpoint_id, width, known[1])
+        queue = self._queues.get(endpoint_id)
+        if queue is not None:
+            queue.width = min(queue.width, width)
 
     def without_capacity(self) -> Collection[str]:
         """Return endpoints of which none can be leased: a claim looks beyond them, however many are due."""
@@ -287,7 +248,7 @@ class EndpointQueues:
         # More leases would only end before their requests could start. What was emitted just now has a chance even so.
         return max(self.concurrency // 4 - waiting, min(self.concurrency // 2, 2 * most - waiting) if planning else 0)
 
-    def _enter(self, endpoint_id: str, queue: _Queue) -> None:
+    def _enter(self, endpoint_id: str, queue: Queue) -> None:
         # Of those that were never reached, each holds a single place while many wait.
         width = 1 if queue.is_unreached and self._first_contacts.is_scarce else queue.width
         if queue.waiting and queue.running < width:
@@ -299,7 +260,7 @@ class EndpointQueues:
                 else:
                     round_robin.add(queue.tenant, endpoint_id)
 
-    def _round_robin_of(self, queue: _Queue) -> RoundRobin:
+    def _round_robin_of(self, queue: Queue) -> RoundRobin:
         if queue.is_unreached:
             return self.unreached
         return self._new if queue.doubts == DOUBTS_OF_NEW else self._slow
@@ -307,7 +268,7 @@ class EndpointQueues:
     def _take_unreached(self) -> str:
         return self.unreached.take(newest=self._first_contacts.is_newest_next(len(self.unreached.tenants)))
 
-    def _start_doubtful(self, queue: _Queue) -> Leased | None:
+    def _start_doubtful(self, queue: Queue) -> Leased | None:
         """Start the next delivery of a doubtful queue; None if its lease ended while it waited."""
         self._doubtful.count(queue, -1)
         leased = queue.waiting.popleft()
@@ -362,10 +323,10 @@ class EndpointQueues:
         is_fast = self._experience.is_fast(width)
         return self.per_endpoint * self.ahead - (width * self.ahead if is_fast else width)
 
-    def _learn(self, endpoint_id: str, queue: _Queue, *, succeeded: bool, seconds: float) -> None:
-        if succeeded and seconds <= SLOW and queue.width == self.per_endpoint and queue.doubts == 0:
+    def _learn(self, endpoint_id: str, queue: Queue, *, succeeded: bool, seconds: float) -> None:
+        if succeeded and seconds <= SLOW and queue.width == queue.most and queue.doubts == 0:
             return  # nearly always: there is nothing left to learn
-        width = next_width(queue.width, self.per_endpoint, succeeded=succeeded, seconds=seconds)
+        width = next_width(queue.width, queue.most, succeeded=succeeded, seconds=seconds)
         doubts = next_doubts(queue.doubts, succeeded=succeeded, seconds=seconds)
         if queue.is_unreached or (width, doubts) != (queue.width, queue.doubts):
             if queue.is_unreached and seconds <= SLOW:

@@ -68,7 +68,7 @@ class Engine:
         self._threads = Threads(_STORE_THREADS, "unihooks-store-call")
         self._transport = self._settings.new_transport()
         self._hooks = Hooks(self._settings, self._state.moved)
-        self._results = ResultBatcher(self._store, self.write, self._on_recorded)
+        self._results = ResultBatcher(self._store, self.write, self._on_recorded, self._settings.breaker)
         self._maintenance = Maintenance(self._settings, self.offload)
         self._jobs = JobRunner(self._settings, self.offload, self._state, self._maintenance)
         self._sender = Sender(
@@ -207,13 +207,17 @@ class Engine:
         states = [result.state for result in kept]
         self._delivered += states.count(DeliveryState.DELIVERED)
         self._failed += states.count(DeliveryState.FAILED)
-        self._sender.recorded_closing({one.claimed.endpoint_id for one in results if one.disable or one.wait_us})
+        self._sender.recorded(results, recorded)
         self._sender.fill_slots()
         self._hooks.recorded(kept, recorded)
         retries = [one.retry_in_us or 0 for one in kept if one.state is DeliveryState.PENDING]
         if retries:
             self._state.due_by(self._store.now() + min(retries))
-        if retries or self._sender.unsent or self._is_draining:
+        freed = [one for one in kept if one.claimed.terms is not None]
+        if freed:
+            # Their lanes may let others go.
+            self._state.due_by(self._store.now())
+        if retries or freed or self._sender.unsent or self._is_draining:
             self._state.moved()
 
     async def _release_unsent(self) -> None:

@@ -14,6 +14,7 @@ from unihooks._delivery.decisions import Decision
 from unihooks._delivery.lookups import OffLoad
 from unihooks._message.requests import PreparedDestination, RenderedRequest
 from unihooks._model.log import DeliveryState
+from unihooks._model.policy import CircuitBreaker
 from unihooks.abc import AttemptRow, Claimed, Recorded, Result, Store
 from unihooks.exceptions import StoreError
 from unihooks.transport import MAX_HEADER_BYTES, Exchange
@@ -111,6 +112,7 @@ class ResultBatcher:
     store: Store
     offload: OffLoad
     on_recorded: Callable[[list[Result], Recorded], None]
+    breaker: CircuitBreaker | None = None
     unrecorded: int = 0
     _attempts: list[Attempted | Unsent] = field(factory=list)
     _results: list[Result] = field(factory=list)
@@ -185,7 +187,7 @@ class ResultBatcher:
 
     async def _try(self, batch: list[Result]) -> bool:
         try:
-            recorded = await self.offload(self.store.record, batch)
+            recorded = await self.offload(self.store.record, batch, self.breaker)
         except StoreError as error:
             _logger.error("results cannot be recorded, trying again: %s", error)  # noqa: TRY400
             return False

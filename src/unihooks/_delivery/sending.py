@@ -13,16 +13,19 @@ import httpx
 from attrs import define, field
 
 from unihooks._base.times import SECOND
-from unihooks._delivery.decisions import Decision, decide
+from unihooks._delivery.decisions import Decision, decide, granted
 from unihooks._delivery.destinations import Destinations
-from unihooks._delivery.endpoint_queues import EndpointQueues, Leased
+from unihooks._delivery.endpoint_queues import EndpointQueues
+from unihooks._delivery.failures import FailuresInARow
 from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import Attempted, Unsent
+from unihooks._delivery.waiting import Leased
 from unihooks._delivery.work_state import WorkState
 from unihooks._management.settings import Settings
 from unihooks._message.rendering import RenderingFailed
 from unihooks._message.requests import Message, PreparedDestination, RenderedRequest, build_request
-from unihooks.abc import Claimed
+from unihooks._model.policy import DeliveryPolicy
+from unihooks.abc import Claimed, Recorded, Result
 from unihooks.exceptions import StoreError
 from unihooks.transport import OWN_FAULT, Exchange, exchange
 
@@ -59,6 +62,7 @@ class Sender:
     _slots: set[asyncio.Task[None]] = field(factory=set)
     _timer: asyncio.TimerHandle | None = None
     _barred_since: float = 0.0
+    _failures: FailuresInARow = field(factory=FailuresInARow)
 
     @property
     def in_flight(self) -> int:
@@ -151,6 +155,11 @@ class Sender:
                 seconds = None if answer is None or answer.own_fault else time.monotonic() - begun
                 succeeded = answer is not None and answer.error is None
                 self._queues.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
+            if self._failures.counts:
+                # What is under way would fail, too, before the breaker could begin a pause.
+                self._queues.narrow(
+                    claimed.endpoint_id, self._failures.left(claimed.endpoint_id, self._settings.breaker)
+                )
             if is_unsent:
                 self.unsent.append(claimed)
 
@@ -172,7 +181,13 @@ class Sender:
         begun = time.monotonic()
         if prepared is None or not prepared.destination.open or begun > leased.start_by:
             return None
-        now, deadline = self._settings.store.now(), begun + self._settings.deadline
+        policy: DeliveryPolicy | None = prepared.destination.policy
+        seconds: float | None = self._settings.deadline
+        if policy is not None or claimed.terms is not None:
+            seconds = granted(claimed, policy, self._settings.deadline)
+        if seconds is None:
+            return None
+        now, deadline = self._settings.store.now(), begun + seconds
         request = self._sign(claimed, body, prepared, now, deadline)
         answer = _NOTHING_SENT
         if request is not None:
@@ -181,7 +196,7 @@ class Sender:
             self._record(Unsent(claimed, OWN_FAULT, self._pause_us()))
             return answer
         self._barred_since = 0.0
-        decision = self._decide(claimed, answer)
+        decision = self._decide(claimed, answer, policy)
         self._record(Attempted(claimed, prepared, request, answer, now, decision, warnings))
         return answer
 
@@ -202,20 +217,24 @@ class Sender:
             _logger.exception("the request of delivery %s cannot be built", claimed.id)
             return None
 
-    def _decide(self, claimed: Claimed, answer: Exchange) -> Decision:
+    def _decide(self, claimed: Claimed, answer: Exchange, policy: DeliveryPolicy | None) -> Decision:
         self.attempted += 1
-        decision = decide(claimed, answer, retries=self._settings.retries, now=self._settings.store.now)
-        if decision.disable or decision.wait_us:
+        retries = self._settings.retries
+        if policy is not None and policy.retry_delays is not None:
+            retries = retries.with_delays(policy.retry_delays)
+        decision = decide(claimed, answer, retries=retries, now=self._settings.store.now)
+        if decision.disable or decision.wait_us or self._failures.trips(claimed, decision, self._settings.breaker):
             # What is leased for this endpoint waits until the store knows.
             self._queues.close(claimed.endpoint_id)
         return decision
 
-    def recorded_closing(self, endpoint_ids: Iterable[str]) -> None:
-        """Go on with endpoints that results have asked to disable or to leave alone: the store now says which are due.
+    def recorded(self, results: Iterable[Result], recorded: Recorded) -> None:
+        """Go on with endpoints that were to be disabled or left alone: the store now says which are due.
 
         What is leased for them goes back.
         """
-        for endpoint_id in endpoint_ids:
+        closed = {one.claimed.endpoint_id for one in results if one.disable or one.wait_us}
+        for endpoint_id in closed.union(recorded.paused, self._failures.recorded(results)):
             self._destinations.forget(endpoint_id)
             self.unsent += [leased.claimed for leased in self._queues.take_waiting_of(endpoint_id)]
             self._queues.open(endpoint_id)

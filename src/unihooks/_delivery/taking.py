@@ -322,7 +322,8 @@ class Taker:
     def _new_lease(self) -> tuple[Lease, float]:
         # The clock is read before the store is asked, so the lease ends here no later than there.
         start_by = time.monotonic() + self._lease_seconds - self._settings.deadline
-        return Lease(token=new_token(self._worker_id), seconds=self._lease_seconds), start_by
+        token, seconds = new_token(self._worker_id), self._lease_seconds
+        return Lease(token=token, seconds=seconds, deadline=self._settings.deadline), start_by
 
     # What is leased is released if its answer comes after the end.
 

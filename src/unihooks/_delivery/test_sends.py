@@ -113,7 +113,7 @@ class TestSender:
         self, transport: httpx.AsyncBaseTransport, webhook: Webhook, endpoint: Endpoint, message: Message
     ) -> Attempt:
         now = self._settings.store.now()
-        deadline = time.monotonic() + self._settings.deadline
+        deadline = time.monotonic() + (webhook.policy.deadline or self._settings.deadline)
         prepared = prepare(_destination(webhook, endpoint), now)
         request = build_request(prepared, message, now=now, deadline=deadline)
         answer = await exchange(transport, request, deadline=deadline)

@@ -12,11 +12,13 @@ from unihooks._base.times import Clock
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
+from unihooks._model.policy import CircuitBreaker
 from unihooks._model.retries import RetryPolicy
 from unihooks.abc import Store
 
 _MOST_SECONDS = 600
 _EXAMPLES = {
+    "breaker": (CircuitBreaker | None, "a CircuitBreaker, such as CircuitBreaker(failures=10), or None"),
     "catalog": (Catalog | None, "a Catalog, such as Catalog(), or None"),
     "egress": (Egress, "an Egress, such as Egress(bind='203.0.113.7')"),
     "limits": (Limits, "Limits, such as Limits(webhooks_per_tenant=100)"),

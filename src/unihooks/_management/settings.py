@@ -12,6 +12,7 @@ from unihooks._management.option_checks import check_callables, check_kinds
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
+from unihooks._model.policy import CircuitBreaker
 from unihooks._model.retries import RetryPolicy
 from unihooks._model.targets import TargetPolicy
 from unihooks.abc import Store
@@ -56,6 +57,7 @@ class Settings:
     new_transport: Callable[[], httpx.AsyncBaseTransport]
     hooks: HostHooks
     limits: Limits = field(validator=_kind)
+    breaker: CircuitBreaker | None = field(validator=_kind)
     hook_calls_dropped: int = 0
     is_closed: bool = False
 

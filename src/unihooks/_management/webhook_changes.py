@@ -18,7 +18,7 @@ from unihooks._model.endpoints import matched_endpoints, new_endpoints, normalis
 from unihooks._model.webhooks import ActiveInterval, Webhook, WebhookStatus
 from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook
 
-_CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers")
+_CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers", "policy")
 
 
 @frozen
@@ -34,6 +34,7 @@ class WebhookChanges(WebhookReading):
         _check_webhook(webhook, tenant)
         secrets = webhook.secrets or (Secret.generate(),)
         check_signing(secrets)
+        webhook.policy.check_bounds(self._settings.limits)
         now = self._settings.open_store.now()
         moment = from_us(now)
         added = evolve(
@@ -59,7 +60,7 @@ class WebhookChanges(WebhookReading):
         self._settings.open_store.delete_webhook(check_tenant(tenant), check_id("webhook", id))
 
     def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
-        """Change name, description, endpoints, subscriptions, mapping or headers; what is left out stays.
+        """Change name, description, endpoints, subscriptions, mapping, headers or policy; what is left out stays.
 
         `version`, when given, must be the current one, else `Conflict`. An endpoint given with an id, or with the URL
         of an existing one, keeps that one's id, health and pending deliveries; one left out is removed and its pending
@@ -107,6 +108,8 @@ class WebhookChanges(WebhookReading):
             now = self._settings.open_store.now()
             matched = matched_endpoints(changed.endpoints, current.endpoints, normaliser(self._settings.targets), now)
             changed = evolve(changed, endpoints=matched)
+        if "policy" in changes:
+            changed.policy.check_bounds(self._settings.limits)
         if "subscriptions" in changes:
             self._check_subscriptions(changed)
         return self._touched(changed)

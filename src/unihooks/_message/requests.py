@@ -29,7 +29,10 @@ _DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 @frozen(kw_only=True)
 class Destination:
-    """Where and how to send at this moment; `open` is False while deliveries are held."""
+    """Where and how to send at this moment; `open` is False while deliveries are held.
+
+    `policy` is the webhook's `DeliveryPolicy`, None if that leaves all to the dispatcher.
+    """
 
     endpoint_id: str
     webhook_id: str
@@ -39,6 +42,7 @@ class Destination:
     secrets: tuple[Secret, ...]
     open: bool
     config_version: int
+    policy: Any = None
 
 
 @frozen(kw_only=True)

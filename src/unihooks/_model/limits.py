@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from math import inf
 from typing import Any
 
@@ -24,6 +25,20 @@ def _rate(_instance: object, attribute: Attribute[Any], value: object) -> None:
         raise ValueError(f"{attribute.name} must be more than 0, not {value}")
 
 
+def _number(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be a number, such as 60, not {value!r}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{attribute.name} must be more than 0, not {value}")
+
+
+def _duration(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{attribute.name} must be a timedelta, such as timedelta(days=7), not {value!r}")
+    if value < timedelta(0):
+        raise ValueError(f"{attribute.name} must not be negative, not {value}")
+
+
 @frozen(kw_only=True)
 class Limits:
     """The most that one tenant may have.
@@ -32,6 +47,7 @@ class Limits:
     `log.recover` makes the others. `tests_in_flight` counts calls of `send_test` in one process.
     `jobs_per_tenant` counts unfinished jobs; `job_deliveries_per_second` bounds what all jobs of all tenants make
     together, over all workers, in place of the pace that each worker has by itself.
+    `retries`, `retry_delay`, `deadline`, `in_flight` and `rate` bound what a `DeliveryPolicy` may ask for.
     """
 
     webhooks_per_tenant: int = field(default=1_000, validator=_count)
@@ -41,3 +57,8 @@ class Limits:
     tests_in_flight: int = field(default=5, validator=_count)
     jobs_per_tenant: int = field(default=2, validator=_count)
     job_deliveries_per_second: float | None = field(default=None, validator=_rate)
+    retries: int = field(default=20, validator=_count)
+    retry_delay: timedelta = field(default=timedelta(days=7), validator=_duration)
+    deadline: float = field(default=60, validator=_number)
+    in_flight: int = field(default=1_000, validator=_count)
+    rate: float = field(default=10_000, validator=_number)

@@ -91,6 +91,11 @@ class RetryPolicy:
         wait = DelayList(_checked_all(delays), _share(jitter), random)
         return cls(wait=wait, stop=stop_after_attempt(len(wait.delays) + 1))
 
+    def with_delays(self, delays: tuple[float, ...]) -> RetryPolicy:
+        """Return a policy that waits these seconds with the jitter of this one, a fifth where it has none."""
+        wait = attrs.evolve(self.wait, delays=delays) if isinstance(self.wait, DelayList) else DelayList(delays)
+        return RetryPolicy(wait=wait, stop=stop_after_attempt(len(delays) + 1))
+
     def next_delay(
         self,
         *,

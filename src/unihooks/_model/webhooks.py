@@ -15,6 +15,7 @@ from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, check_signing_secret
 from unihooks._model.checks import check_member, check_text
+from unihooks._model.policy import NO_POLICY, DeliveryPolicy
 from unihooks._model.products import check_subscription, covers
 from unihooks.exceptions import InvalidWebhook
 
@@ -194,6 +195,10 @@ def _to_secrets(value: object) -> tuple[Secret, ...]:
     return tuple(item if isinstance(item, Secret) else Secret(item) for item in value)
 
 
+def _to_policy(value: DeliveryPolicy | None) -> DeliveryPolicy:
+    return NO_POLICY if value is None else value
+
+
 def _to_headers(value: object) -> HeaderSet:
     return value if isinstance(value, HeaderSet) else HeaderSet(value)  # type: ignore[arg-type]
 
@@ -213,6 +218,7 @@ class Webhook:
     subscriptions: tuple[EventSubscription, ...] = field(default=(), converter=_to_subscriptions)
     mapping: PayloadMapping = field(factory=PayloadMapping)
     headers: HeaderSet = field(factory=HeaderSet, converter=_to_headers)
+    policy: DeliveryPolicy = field(default=NO_POLICY, converter=_to_policy)
     status: WebhookStatus = field(default=WebhookStatus.INACTIVE, converter=_to_status)
     id: str = ""
     tenant: str = "default"
@@ -238,6 +244,11 @@ class Webhook:
     def _check_mapping(self, _attribute: object, value: object) -> None:
         if not isinstance(value, PayloadMapping):
             raise InvalidWebhook("mapping must be a PayloadMapping(remove=..., rename=...)", name="mapping")
+
+    @policy.validator
+    def _check_policy(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, DeliveryPolicy):
+            raise InvalidWebhook("policy must be a DeliveryPolicy(rate=..., in_flight=..., ...)", name="policy")
 
     @secrets.validator
     def _check_secrets(self, _attribute: object, value: tuple[Secret, ...]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from unihooks._dispatcher import Dispatcher
+from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import EventSubscription, Webhook, WebhookStatus
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._jobs import show_started, wait_option
@@ -111,12 +112,20 @@ def _fields(webhook: Webhook) -> list[tuple[str, object]]:
         ("remove", ", ".join(webhook.mapping.remove)),
         ("rename", ", ".join(f"{path} to {name}" for path, name in webhook.mapping.rename.items())),
         ("headers", ", ".join(webhook.headers)),
+        ("policy", _policy(webhook.policy)),
         ("version", webhook.version),
         ("created", short_time(webhook.created_at)),
         ("updated", short_time(webhook.updated_at)),
         ("activated", short_time(webhook.activated_at)),
         ("deactivated", short_time(webhook.deactivated_at)),
     ]
+
+
+def _policy(policy: DeliveryPolicy) -> str:
+    return ", ".join(
+        f"{name} {' '.join(f'{one:g}' for one in value) if isinstance(value, tuple) else f'{value:g}'}"
+        for name, value in policy.given().items()
+    )
 
 
 def _subscribed(webhook: Webhook) -> str:

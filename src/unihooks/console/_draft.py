@@ -12,7 +12,7 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import MAX_HEADERS
 from unihooks._message.mapping import MAX_RULES
 from unihooks._model.webhooks import Webhook
-from unihooks.console import _conditions_text, _mapping_text
+from unihooks.console import _conditions_text, _mapping_text, _policy_text
 from unihooks.console._access import Form
 from unihooks.console._mapping_text import Rule
 
@@ -91,6 +91,7 @@ class Draft:
     endpoints: tuple[EndpointField, ...] = field(default=(EndpointField(),), converter=_to_endpoints)
     events: tuple[str, ...] = field(default=(), converter=_to_events)
     conditions: str = ""
+    policy: dict[str, str] = field(factory=dict)
     mapping: str = ""
     headers: tuple[HeaderField, ...] = field(default=(), converter=_to_headers)
     sample: str = ""
@@ -119,6 +120,7 @@ def of_webhook(webhook: Webhook) -> Draft:
         endpoints=[EndpointField(one.id, one.url) for one in webhook.endpoints],
         events=dict.fromkeys(f"{one.product} {one.event_type}" for one in webhook.subscriptions),
         conditions=_conditions_text.write(webhook.subscriptions),
+        policy=_policy_text.write(webhook.policy),
         mapping=_mapping_text.write(webhook.mapping),
         headers=[HeaderField(name, "", KEEP) for name in webhook.headers],
         version=webhook.version,
@@ -136,6 +138,7 @@ def of_form(form: Form, room: Room) -> Draft:
         endpoints=list(islice(_endpoints(form), room.endpoints + 1)) or [EndpointField()],
         events=dict.fromkeys(" ".join(one.split()) for one in islice(_events(form), room.events + 1)),
         conditions=form.get("conditions"),
+        policy={name: form.get(f"policy_{name}") for name in _policy_text.FIELDS},
         mapping=form.get("mapping"),
         headers=islice(_headers(form), room.headers + 1),
         sample=form.get("sample"),

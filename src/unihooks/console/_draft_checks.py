@@ -9,7 +9,7 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, WebhookStatus
-from unihooks.console import _conditions_text, _mapping_text
+from unihooks.console import _conditions_text, _mapping_text, _policy_text
 from unihooks.console._draft import KEEP, REMOVE, Draft
 from unihooks.console._locale import gettext
 from unihooks.console._origins import has_new_origin
@@ -48,6 +48,7 @@ def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
         "subscriptions": subscriptions(draft),
         "mapping": _mapping_text.read(draft.mapping),
         "headers": _header_set(draft, current),
+        "policy": _policy_text.read(draft.policy),
     }
 
 
@@ -105,6 +106,10 @@ def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
             continue
         if seen.setdefault(url, at) != at:
             yield f"endpoint:{at}", gettext("This URL appears twice; remove one")
+    try:
+        _policy_text.read(draft.policy).check_bounds(dispatcher.settings.limits)
+    except InvalidWebhook as error:
+        yield error.name or "", str(error)
 
 
 def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_figures",
     "unihooks.testing._store_history",
     "unihooks.testing._store_jobs",
+    "unihooks.testing._store_limits",
     "unihooks.testing._store_log",
     "unihooks.testing._store_planning",
     "unihooks.testing._store_recording",
@@ -29,6 +30,7 @@ from unihooks.testing._store_erasing import ErasingRules  # noqa: E402
 from unihooks.testing._store_figures import FiguresRules  # noqa: E402
 from unihooks.testing._store_history import HistoryRules  # noqa: E402
 from unihooks.testing._store_jobs import JobRules  # noqa: E402
+from unihooks.testing._store_limits import BreakerRules, LimitRules  # noqa: E402
 from unihooks.testing._store_log import LogRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402
 from unihooks.testing._store_recording import RecordingRules  # noqa: E402
@@ -40,7 +42,9 @@ class StoreContract(
     EmittingRules,
     PlanningRules,
     ClaimingRules,
+    LimitRules,
     RecordingRules,
+    BreakerRules,
     LogRules,
     HistoryRules,
     JobRules,

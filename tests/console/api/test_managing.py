@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unihooks import Condition, Endpoint, EventSubscription, Webhook
+from unihooks import Condition, DeliveryPolicy, Endpoint, EventSubscription, Webhook
 from unihooks.console import Permission
 
 from .conftest import CANARY, SECRET
@@ -67,6 +67,37 @@ async def test_conditions_that_make_no_sense_are_refused_and_nothing_is_stored(a
     refused = await api.post("/webhooks", given(receiver, subscriptions=asked))
     assert (refused.status_code, refused.json().get("field")) == (422, field)
     assert len(dispatcher.webhooks.list(tenant="acme")) == before
+
+
+async def test_a_policy_is_set_shown_and_changed(api, receiver, dispatcher):
+    asked = {"retry_delays": [10, 60.5], "deadline": 5, "in_flight": 2, "rate": 0.5, "burst": 3}
+    made = (await api.post("/webhooks", given(receiver, policy=asked))).json()
+    assert made["policy"] == asked
+    assert dispatcher.webhooks.get(made["id"], tenant="acme").policy == DeliveryPolicy(**asked)
+    changed = await api.patch(f"/webhooks/{made['id']}", {"policy": {"rate": 2}})
+    assert changed.json()["policy"] == dict.fromkeys(asked) | {"rate": 2}
+    kept = await api.patch(f"/webhooks/{made['id']}", {"name": "New"})
+    assert kept.json()["policy"]["rate"] == 2
+
+
+@pytest.mark.parametrize(
+    "policy, field",
+    [
+        ({"rate": 0}, "rate"),
+        ({"rate": 10_001}, "rate"),
+        ({"in_flight": 0}, "policy.in_flight"),
+        ({"deadline": 61}, "deadline"),
+        ({"burst": 2}, "burst"),
+        ({"retry_delays": [1] * 21}, "retry_delays"),
+        ({"speed": 1}, "policy.speed"),
+    ],
+)
+async def test_a_policy_that_makes_no_sense_is_refused_and_nothing_is_stored(api, webhook, dispatcher, policy, field):
+    body = {"name": "n", "endpoints": [webhook.endpoints[0].url], "policy": policy}
+    refused = await api.post("/webhooks", body)
+    assert (refused.status_code, refused.json().get("field")) == (422, field)
+    assert (await api.patch(f"/webhooks/{webhook.id}", {"policy": policy})).status_code == 422
+    assert list(dispatcher.webhooks.list(tenant="acme")) == [webhook]
 
 
 async def test_the_secret_is_not_shown_to_who_may_not_see_it(viewing, receiver):

@@ -115,10 +115,10 @@ def test_hints_and_flags_are_said_in_the_words_of_each():
 
 
 def test_postgres_inserts_rows_with_the_types_of_their_table():
-    columns = "endpoint_id, tenant, webhook_id, slot, open, closed_at"
-    assert SQLITE["add_lanes"].text.startswith(f"INSERT INTO main.unihooks_lanes ({columns}) VALUES :rows")
-    rows = "json_populate_recordset(CAST(NULL AS unihooks.lanes), CAST(:rows AS json))"
-    assert f"({columns})\nSELECT {columns}\nFROM {rows}" in POSTGRES["add_lanes"].text
+    columns = "id, definition, kept_at"
+    assert SQLITE["keep_renderings"].text.startswith(f"INSERT INTO main.unihooks_renderings ({columns}) VALUES :rows")
+    rows = "json_populate_recordset(CAST(NULL AS unihooks.renderings), CAST(:rows AS json))"
+    assert f"({columns})\nSELECT {columns}\nFROM {rows}" in POSTGRES["keep_renderings"].text
 
 
 def test_rows_are_a_table_in_the_words_of_each():

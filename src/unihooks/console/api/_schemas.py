@@ -60,6 +60,7 @@ _SETTINGS: dict[str, Schema] = {
     "endpoints": list_of({"anyOf": [TEXT, ref("EndpointGiven")]}) | {"minItems": 1},
     "subscriptions": list_of(ref("Subscription")) | {"maxItems": 1_000},
     "mapping": ref("Mapping"),
+    "policy": ref("Policy"),
 }
 _ENDPOINT: dict[str, Schema] = {
     **each(TEXT, "id", "url", "description"),
@@ -74,6 +75,7 @@ _WEBHOOK: dict[str, Schema] = {
     "endpoints": list_of(ref("Endpoint")),
     "subscriptions": list_of(ref("Subscription")),
     "mapping": ref("Mapping"),
+    "policy": ref("Policy"),
     "headers": {
         "type": "object",
         "description": "The names of custom headers; their values are never returned.",
@@ -120,6 +122,11 @@ COMPONENTS: dict[str, Schema] = {
         where=list_of(ref("Condition")) | {"maxItems": MAX_CONDITIONS},
     ),
     "Mapping": asked(remove=list_of(TEXT), rename={"type": "object", "additionalProperties": TEXT}),
+    "Policy": asked(
+        retry_delays={"type": ["array", "null"], "items": {"type": "number", "minimum": 0}, "maxItems": 1_000},
+        in_flight={"type": ["integer", "null"], "minimum": 1},
+        **each(MAYBE_NUMBER, "deadline", "rate", "burst"),
+    ),
     "Webhook": answered(**_WEBHOOK),
     "WebhookCreated": answered(**_WEBHOOK, secret={"type": ["string", "null"], "format": "password"}),
     "WebhookListed": {

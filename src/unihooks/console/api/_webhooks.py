@@ -9,6 +9,7 @@ from typing import Any
 from unihooks._message.conditions import Condition
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
+from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
 from unihooks.console._origins import has_new_origin
 from unihooks.console._rendering import off_the_loop
@@ -207,6 +208,8 @@ def _built(given: Mapping[str, Any]) -> dict[str, Any]:
         built["subscriptions"] = [_subscription(one) for one in given["subscriptions"]]
     if "mapping" in given:
         built["mapping"] = mapping_of(given["mapping"])
+    if "policy" in given:
+        built["policy"] = DeliveryPolicy(**given["policy"])
     return built
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from math import ceil
 
 from attrs import define, field
 
 from unihooks._base.ids import first_id
 from unihooks._base.round_robin import round_robin
-from unihooks._base.times import SECOND
 from unihooks._contract.leasing import PATIENCE_US
 from unihooks.abc import ALONE, Capacity, Claimed, Lease, Share, Work
+from unihooks.exceptions import StoreError
 from unihooks.stores.sql.deliveries import all_bodies
+from unihooks.stores.sql.limited import freeing, leasing, lock_limited, settling, take_due
 from unihooks.stores.sql.transaction import Call, Database, Outcome, Row, Transaction
 
 _TENANTS_PER_CLAIM = 100
@@ -21,7 +24,8 @@ _EVER = 2**62
 # Places of new events are ids.
 _ALL_PLACES = "~"
 
-_Lane = tuple[str, str]
+# Its endpoint and tenant, and whether it has limits or a pause.
+_Lane = tuple[str, str, bool]
 
 
 def work(tx: Transaction, share: Share = ALONE) -> Work:
@@ -44,12 +48,26 @@ class Claimer:
 
     def claim(self, database: Database, lease: Lease, capacity: Capacity, share: Share) -> list[Claimed]:
         """Lease due deliveries of open lanes that have capacity, which is left as it is."""
-        return database.write(lambda tx: self._claim(tx, lease, capacity.copy(), share), synced=False)
+        claim = partial(self._claim, lease=lease, share=share)
+        claimed, limited, rest = database.write(lambda tx: claim(tx, capacity=capacity.copy()), synced=False)
+        if limited:
+            # Their lanes are locked before deliveries, so they have a transaction of their own: nobody waits in it.
+            try:
+                claimed += _claim_limited(database, limited, lease, rest)
+            except StoreError:
+                # What was leased before is to be sent; the next claim meets the error again.
+                if not claimed:
+                    raise
+        return claimed
 
-    def _claim(self, tx: Transaction, lease: Lease, capacity: Capacity, share: Share) -> list[Claimed]:
+    def _claim(
+        self, tx: Transaction, lease: Lease, capacity: Capacity, share: Share
+    ) -> tuple[list[Claimed], list[str], Capacity]:
+        """Lease from lanes without limits; return also the endpoints of those that have some, and what they can use."""
         looked_at: set[_Lane] = set()
         while capacity.total:
             lanes, left_by_others, cut = self._due_lanes(tx, capacity, share)
+            limited, kept = _take_limited(lanes, left_by_others, capacity)
             chosen = _Chosen()
             _choose(tx, chosen, lanes, capacity, lease)
             if left_by_others and capacity.total:
@@ -57,13 +75,14 @@ class Claimer:
                 _choose(tx, chosen, left_by_others, capacity, lease)
             # A lane that is still due once it was settled has rows that another transaction holds, and that may be
             # waiting for this one.
-            is_last = bool(chosen.rows) or not cut or looked_at.issuperset(lanes)
+            is_last = bool(chosen.rows or limited) or not cut or looked_at.issuperset(lanes)
             claimed = _lease(tx, chosen, lanes, lease, commit=is_last)
             # What was looked at is settled, so that another round sees other lanes.
             if is_last:
-                return claimed
+                capacity.total += kept
+                return claimed, limited, capacity
             looked_at.update(lanes)
-        return []
+        return [], [], capacity
 
     def _due_lanes(self, tx: Transaction, capacity: Capacity, share: Share) -> tuple[list[_Lane], list[_Lane], bool]:
         """Return due lanes of the share, those that others have left for too long, and whether there may be more."""
@@ -72,7 +91,7 @@ class Claimer:
         own = {"now": tx.now, "limit": limit, **_slots(share)}
         late = {"now": tx.now - PATIENCE_US, "limit": limit, **_slots(ALONE)}
         calls = [Call("due_lanes", values=values) for values in ([own, late] if share.of > 1 else [own])]
-        found, *others = [[(endpoint_id, tenant) for endpoint_id, tenant in one.rows] for one in tx.pipeline(*calls)]
+        found, *others = [list(map(tuple, one.rows)) for one in tx.pipeline(*calls)]
         cut = len(found) == limit
         if cut:
             found += self._due_lanes_by_tenant(tx, _LANES_PER_TENANT + full, share)
@@ -83,9 +102,9 @@ class Claimer:
     def _due_lanes_by_tenant(self, tx: Transaction, each: int, share: Share) -> list[_Lane]:
         turn = {"tenants": _TENANTS_PER_CLAIM, "each": each, **_slots(share)}
         found = tx.pipeline(Call("due_lanes_by_tenant", values={"now": tx.now, "after": self._after, **turn}))[0].rows
-        tenants = {tenant for tenant, _ in found}
+        tenants = {tenant for tenant, *_ in found}
         self._after = max(tenants) if len(tenants) == _TENANTS_PER_CLAIM else ""
-        return [(endpoint_id, tenant) for tenant, endpoint_id in found if endpoint_id is not None]
+        return [(id_, tenant, is_limited) for tenant, id_, is_limited in found if id_ is not None]
 
 
 def _in_turn(lanes: Iterable[_Lane], capacity: Capacity) -> list[_Lane]:
@@ -94,11 +113,42 @@ def _in_turn(lanes: Iterable[_Lane], capacity: Capacity) -> list[_Lane]:
     return list(round_robin(free, lambda lane: lane[1]))
 
 
+def _take_limited(lanes: list[_Lane], left_by_others: list[_Lane], capacity: Capacity) -> tuple[list[str], int]:
+    """Take lanes with limits out, and an equal share of the capacity for them; return their endpoints and the share."""
+    all_lanes = lanes + left_by_others
+    limited = [endpoint_id for endpoint_id, _, is_limited in all_lanes if is_limited]
+    if not limited:
+        return [], 0
+    for one in (lanes, left_by_others):
+        one[:] = [lane for lane in one if not lane[2]]
+    kept = ceil(capacity.total * len(limited) / len(all_lanes))
+    capacity.total -= kept
+    return limited, kept
+
+
+def _claim_limited(database: Database, endpoint_ids: list[str], lease: Lease, capacity: Capacity) -> list[Claimed]:
+    """Lease what lanes with limits let go; a delivery says on what terms."""
+
+    def work(tx: Transaction) -> list[Claimed]:
+        lanes = lock_limited(tx, endpoint_ids)
+        take_due(tx, lanes, capacity.copy())
+        rows = [row for lane in lanes for row in lane.taken]
+        claimed = _leased(tx, rows, leasing(lanes, lease, tx.now), settling(lanes, lease, tx.now), lease, commit=True)
+        terms = {lane.endpoint_id: lane.terms(lease) for lane in lanes}
+        for one in claimed:
+            one.terms = terms[one.endpoint_id]
+        return claimed
+
+    return database.write(work, synced=False)
+
+
 def release(tx: Transaction, claimed: Sequence[Claimed]) -> None:
     """Make leased deliveries due now where the token still holds them."""
     keys = sorted((item.tenant, item.id, item.token) for item in claimed)
     due = dict.fromkeys((item.endpoint_id for item in claimed), tx.now)
-    tx.pipeline(Call("release", keys, {"now": tx.now}), *lowering(due))
+    freed = freeing(claimed, tx.now, unsent=True)
+    locked = [Call("lock_lanes", values={"endpoints": list(due)})] if freed else []
+    tx.pipeline(Call("release", keys, {"now": tx.now}), *locked, *freed, *lowering(due))
 
 
 def lower_next_due(tx: Transaction, due: Mapping[str, int]) -> None:
@@ -139,7 +189,7 @@ class _Chosen:
 
     def leasing(self, tx: Transaction, lease: Lease) -> list[Call]:
         """Return the calls that lease what is not leased yet."""
-        leased = {"until": tx.now + round(lease.seconds * SECOND), "token": lease.token}
+        leased = {"until": lease.until(tx.now), "token": lease.token}
         rows = [(row[0], row[3]) for row in self.unleased]
         self.unleased = []
         return [Call("lease", rows, leased)]
@@ -147,7 +197,7 @@ class _Chosen:
 
 def _choose(tx: Transaction, chosen: _Chosen, lanes: Iterable[_Lane], capacity: Capacity, lease: Lease) -> None:
     """Choose due deliveries of the lanes, an equal share of each, as far as there is capacity."""
-    waiting = deque(endpoint_id for endpoint_id, _ in lanes)
+    waiting = deque(endpoint_id for endpoint_id, *_ in lanes)
     while waiting and capacity.total:
         if chosen.unleased:
             # Or the next look would find them again.
@@ -155,7 +205,8 @@ def _choose(tx: Transaction, chosen: _Chosen, lanes: Iterable[_Lane], capacity: 
         asked = [waiting.popleft() for _ in range(min(len(waiting), capacity.total))]
         share = capacity.total // len(asked)
         shares = [(endpoint_id, min(share, capacity.left(endpoint_id)), turn) for turn, endpoint_id in enumerate(asked)]
-        found = tx.pipeline(Call("due_deliveries", shares, {"now": tx.now, "share": share}))[0].rows
+        values = {"now": tx.now, "share": share, "is_limited": False}
+        found = tx.pipeline(Call("due_deliveries", shares, values))[0].rows
         chosen.unleased = [row for row in found if capacity.take(row[2])]
         chosen.rows += chosen.unleased
         counts = Counter([row[2] for row in chosen.unleased])
@@ -164,19 +215,27 @@ def _choose(tx: Transaction, chosen: _Chosen, lanes: Iterable[_Lane], capacity: 
 
 def _lease(tx: Transaction, chosen: _Chosen, lanes: list[_Lane], lease: Lease, *, commit: bool) -> list[Claimed]:
     """Lease what was chosen, and let each lane that was looked at be due when its first delivery is."""
-    endpoints = {"endpoints": [endpoint_id for endpoint_id, _ in lanes]}
-    settling = [Call("lock_lanes", values=endpoints), Call("settle_lanes", values=endpoints)] if lanes else []
-    rows = chosen.rows
-    keys = list(dict.fromkeys((row[0], row[4]) for row in rows))
+    endpoints = {"endpoints": [endpoint_id for endpoint_id, *_ in lanes]}
+    settled = [Call("lock_lanes", values=endpoints), Call("settle_lanes", values=endpoints)] if lanes else []
     # The lanes come last: while bodies travel to a worker that is far away, nobody waits for it.
-    _, found, versions, *_ = tx.pipeline(
-        *chosen.leasing(tx, lease),
-        Call("event_bodies", keys),
-        Call("config_versions", values={"tenants": list({row[0] for row in rows})}),
-        *settling,
-        commit=commit,
-    )
-    return _claimed(rows, all_bodies(tx, keys, found.rows), dict(map(tuple, versions.rows)), lease.token)
+    return _leased(tx, chosen.rows, chosen.leasing(tx, lease), settled, lease, commit=commit)
+
+
+def _leased(
+    tx: Transaction,
+    rows: Sequence[Row],
+    leases: Sequence[Call],
+    settled: Sequence[Call],
+    lease: Lease,
+    *,
+    commit: bool,
+) -> list[Claimed]:
+    """Lease deliveries, read what belongs to them, and settle their lanes, in one round trip."""
+    keys = list(dict.fromkeys((row[0], row[4]) for row in rows))
+    versions = Call("config_versions", values={"tenants": list({row[0] for row in rows})})
+    outcomes = tx.pipeline(*leases, Call("event_bodies", keys), versions, *settled, commit=commit)
+    found, versions_found = outcomes[len(leases) : len(leases) + 2]
+    return _claimed(rows, all_bodies(tx, keys, found.rows), dict(map(tuple, versions_found.rows)), lease.token)
 
 
 def _claimed(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
+from unihooks._base.times import SECOND
 from unihooks._contract.configuration import ANSWER_AWAITED_US, ANSWER_KEPT_US, ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks._contract.filters import split_position
 from unihooks._contract.leasing import slot_of
 from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
+from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import Endpoint, Webhook
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
 from unihooks.exceptions import Conflict
@@ -93,7 +96,7 @@ def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> None:
     """Let these endpoints start with fresh health."""
     endpoints = list(endpoint_ids)
     tx.pipeline(
-        Call("lock_lanes", values={"endpoints": endpoints}), Call("reset_health", values={"endpoints": endpoints})
+        Call("lock_lanes", values={"endpoints": endpoints}), Call("forget_failing", values={"endpoints": endpoints})
     )
 
 
@@ -209,8 +212,12 @@ def _fit_lanes(tx: Transaction, old: Webhook, new: Webhook, now: int) -> None:
     _add_lanes(tx, new, (item for item in new.endpoints if item.id not in before), now)
     kept = [item for item in new.endpoints if item.id in before]
     fresh = [item.id for item in kept if _starts_afresh(before[item.id], item)]
-    tx.run("reset_health", endpoints=fresh)
+    tx.run("reset_health", endpoints=fresh, now=now)
     tx.run("end_waits", endpoints=fresh, now=now)
+    if _limits(new.policy) != _limits(old.policy):
+        limits = dict(zip(("rate", "burst", "in_flight", "deadline_us"), _limits(new.policy), strict=True))
+        values: dict[str, Any] = {**limits, "endpoints": [item.id for item in kept]}
+        tx.run("fit_limits", now=now, **values)
     tx.run("open_lanes", endpoints=[item.id for item in kept if new.active and item.enabled], now=now)
     tx.run("close_lanes", endpoints=[item.id for item in kept if not (new.active and item.enabled)], now=now)
 
@@ -223,8 +230,15 @@ def _add_lanes(tx: Transaction, webhook: Webhook, endpoints: Iterable[Endpoint],
     rows: list[Row] = []
     for endpoint in endpoints:
         is_open = webhook.active and endpoint.enabled
-        rows.append((endpoint.id, webhook.tenant, webhook.id, slot_of(endpoint.id), is_open, None if is_open else now))
+        lane = (endpoint.id, webhook.tenant, webhook.id, slot_of(endpoint.id), is_open, None if is_open else now)
+        rows.append((*lane, *_limits(webhook.policy)))
     tx.run("add_lanes", rows)
+
+
+def _limits(policy: DeliveryPolicy) -> tuple[float | None, float | None, int | None, int | None]:
+    """Return what a lane keeps of a policy: rate, burst, requests in flight, and the deadline in microseconds."""
+    deadline_us = None if policy.deadline is None else round(policy.deadline * SECOND)
+    return policy.rate, policy.largest_burst, policy.in_flight, deadline_us
 
 
 def _complete(tx: Transaction, rows: list[Row]) -> list[Webhook]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from attrs import define, field
 
 from unihooks._base.ids import derived_id, derived_span
-from unihooks._base.times import SECOND
 from unihooks._contract.planning import Match, NewEvent
 from unihooks.abc import Capacity, Claimed, Lease, Planned, Share
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
@@ -83,7 +82,7 @@ class NewDeliveries:
 
     @property
     def _until(self) -> int:
-        return self.now + round(self.lease.seconds * SECOND)
+        return self.lease.until(self.now)
 
 
 def original_id(event_id: str, endpoint_id: str) -> str:

@@ -178,11 +178,11 @@ class _Payload:
 
 
 def open_lanes(subscribers: Iterable[Subscriber]) -> frozenset[str]:
-    """Return the lanes of subscribers that are open, as their configuration tells."""
+    """Return the lanes of subscribers that are open and have no limits, as their configuration tells."""
     return frozenset(
         endpoint.id
         for one in subscribers
-        if one.interval.deactivated_at is None
+        if one.interval.deactivated_at is None and not one.is_limited
         for endpoint in one.endpoints
         if endpoint.disabled_at is None
     )

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from unihooks._model.log import DeliveryState
+from unihooks._model.policy import CircuitBreaker
 from unihooks.abc import FAILING_LIMIT_US, FAILING_SILENCE_US, FAILING_TOO_LONG, AttemptRow, Recorded, Result
 from unihooks.stores.sql.configuration import disable_endpoint, lock_configuration
+from unihooks.stores.sql.limited import freeing
 from unihooks.stores.sql.statistics import hour_rows
 from unihooks.stores.sql.transaction import Call, Row, Transaction
 
@@ -23,26 +25,67 @@ _ATTEMPT = attrgetter(
 
 @define
 class _Health:
-    """An endpoint's health, followed through the results of one batch in their order."""
+    """An endpoint's health, followed through the results of one batch in their order.
+
+    `has_paused` says that the breaker has begun a pause, `is_relieved` that one has ended.
+    """
 
     failing_since: int | None
     failures: int
     last_success_at: int | None
     last_failure_at: int | None
+    pause_us: int | None
+    probe_at: int | None
+    breaker: CircuitBreaker | None = field(default=None, kw_only=True)
+    has_paused: bool = False
+    is_relieved: bool = False
 
     def note(self, result: Result, attempt: AttemptRow, now: int) -> str | None:
         """Count one result; return the reason to disable the endpoint, if there is one."""
         if result.state is DeliveryState.DELIVERED:
             self.failing_since, self.failures, self.last_success_at = None, 0, now
+            self._close_breaker()
             return result.disable
         if self.failing_since is None or now - (self.last_failure_at or now) > FAILING_SILENCE_US:
-            self.failing_since, self.failures = now, 0
+            self.failing_since = now
+            if self.pause_us is None:
+                self.failures = 0
         self.failures += 1
         self.last_failure_at = now
+        self._break(result, now)
         # A single failure of a new delivery may be a hiccup, which its retry will tell.
         is_certain = attempt.number > 1 or result.state is DeliveryState.FAILED
         too_long = is_certain and now - self.failing_since >= FAILING_LIMIT_US
         return result.disable or (FAILING_TOO_LONG if too_long else None)
+
+    def row(self, due_at: int | None, wait_until: int | None, now: int) -> Row:
+        """Return what `set_lanes` takes but for the endpoint; `due_at` is when the next retry is due."""
+        if self.is_relieved:
+            due_at = now if due_at is None else min(due_at, now)
+        waits = [at for at in (wait_until, self.probe_at if self.has_paused else None) if at is not None]
+        times = (self.failing_since, self.failures, self.last_success_at, self.last_failure_at)
+        return (*times, self.pause_us, self.probe_at, self.is_relieved, due_at, max(waits, default=None))
+
+    def _break(self, result: Result, now: int) -> None:
+        """Begin a pause after as many failures in a row as the breaker bears, or after that of a probe."""
+        if self.breaker is None:
+            self._close_breaker()
+            return
+        if self.pause_us is None:
+            is_due = self.failures >= self.breaker.failures
+        else:
+            # A request that was under way when the pause began says nothing new.
+            terms = result.claimed.terms
+            is_due = terms is not None and terms.is_probe and now >= (self.probe_at or 0)
+        if is_due:
+            self.pause_us = self.breaker.next_pause_us(self.pause_us)
+            self.probe_at = now + self.breaker.jittered_us(self.pause_us)
+            self.has_paused = True
+
+    def _close_breaker(self) -> None:
+        if self.pause_us is not None:
+            self.pause_us = self.probe_at = None
+            self.has_paused, self.is_relieved = False, True
 
 
 def calls_if_delivered(results: Sequence[Result], now: int, part: int) -> list[Call]:
@@ -64,7 +107,7 @@ def opening(results: Sequence[Result]) -> list[Call]:
     return [] if others else [_delivering(delivered)]
 
 
-def record(tx: Transaction, results: Sequence[Result], part: int) -> Recorded:
+def record(tx: Transaction, results: Sequence[Result], part: int, breaker: CircuitBreaker | None = None) -> Recorded:
     """Store the results whose token still holds the delivery; `opening` came along with the transaction's beginning."""
     delivered, others = _split(results)
     alone = _may_disable(tx, others)
@@ -78,8 +121,8 @@ def record(tx: Transaction, results: Sequence[Result], part: int) -> Recorded:
         _keep_attempts(tx, results)
     if not accepted:
         return Recorded(accepted=frozenset())
-    disabled = _store(tx, accepted, kept, alone, part)
-    return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled)
+    disabled, paused = _store(tx, accepted, kept, alone=alone, part=part, breaker=breaker)
+    return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled, paused=paused)
 
 
 def _split(results: Sequence[Result]) -> tuple[Sequence[Result], Sequence[Result]]:
@@ -122,11 +165,17 @@ def _in_order(results: Sequence[Result], accepted: Sequence[Result]) -> Sequence
 
 
 def _store(
-    tx: Transaction, accepted: Sequence[Result], kept: Sequence[Result], alone: set[str], part: int
-) -> list[tuple[str, str, str]]:
+    tx: Transaction,
+    accepted: Sequence[Result],
+    kept: Sequence[Result],
+    *,
+    alone: set[str],
+    part: int,
+    breaker: CircuitBreaker | None,
+) -> tuple[list[tuple[str, str, str]], list[str]]:
     if not kept:
         tx.pipeline(*_succeeding(accepted, tx.now, part), commit=True)
-        return []
+        return [], []
     endpoint_ids = list(dict.fromkeys(item.claimed.endpoint_id for item in accepted))
     *_, lanes = tx.pipeline(
         Call("add_attempts", [_attempt_row(*pair) for pair in _sent(accepted)]),
@@ -134,24 +183,27 @@ def _store(
         Call("add_hours", hour_rows(_sent(accepted), tx.now, part)),
         Call("lane_health", values={"endpoints": endpoint_ids}),
     )
-    healths = {endpoint_id: _Health(*health) for endpoint_id, *health in lanes.rows}
+    healths = {endpoint_id: _Health(*health, breaker=breaker) for endpoint_id, *health in lanes.rows}
     reasons = _note_health(healths, _sent(accepted), tx.now)
     due, waits = _due(kept, tx.now), _waits(kept, tx.now)
-    rows = [
-        (id_, one.failing_since, one.failures, one.last_success_at, one.last_failure_at, due.get(id_), waits.get(id_))
-        for id_, one in healths.items()
-    ]
-    tx.pipeline(Call("set_lanes", rows), commit=not alone)
-    return _disable(tx, [(item, reason) for item, reason in reasons if item.claimed.tenant in alone])
+    rows = [(id_, *one.row(due.get(id_), waits.get(id_), tx.now)) for id_, one in healths.items()]
+    freed = freeing((item.claimed for item in accepted), tx.now)
+    tx.pipeline(Call("set_lanes", rows), *freed, commit=not alone)
+    paused = [id_ for id_, one in healths.items() if one.has_paused]
+    return _disable(tx, [(item, reason) for item, reason in reasons if item.claimed.tenant in alone]), paused
 
 
 def _succeeding(delivered: Sequence[Result], now: int, part: int) -> list[Call]:
     """Return the calls that keep attempts which all succeeded, and what follows from them."""
     endpoints = list({item.claimed.endpoint_id for item in delivered})
+    freed = freeing([item.claimed for item in delivered], now)
     return [
         Call("add_attempts", [_attempt_row(*pair) for pair in _sent(delivered)]),
         Call("add_hours", hour_rows(_sent(delivered), now, part)),
+        # All in one order, or others who lock them would wait in a circle.
+        *([Call("lock_lanes", values={"endpoints": endpoints})] if freed else []),
         Call("note_success", values={"endpoints": endpoints, "now": now}),
+        *freed,
     ]
 
 

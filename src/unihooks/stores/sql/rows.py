@@ -23,12 +23,14 @@ from unihooks._message.payload import decode
 from unihooks._message.requests import Destination
 from unihooks._message.secrets import Secret
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
+from unihooks._model.policy import NO_POLICY, DeliveryPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, EventSubscription, Webhook, WebhookStatus
 from unihooks.stores.sql.transaction import Row
 
 V = TypeVar("V", bound=AttrsInstance)
 
 _NO_CONDITIONS = "[]"
+_NOTHING = "{}"
 # The columns of a webhook's last active interval.
 _INTERVAL = ("activated_at", "activated_mark", "deactivated_at", "deactivated_mark")
 
@@ -44,6 +46,7 @@ def webhook_values(webhook: Webhook) -> dict[str, Any]:
         "description": webhook.description,
         "status": webhook.status.value,
         "mapping": json.dumps({"remove": list(webhook.mapping.remove), "rename": dict(webhook.mapping.rename)}),
+        "policy": json.dumps(webhook.policy.given()),
         "headers": json.dumps(webhook.headers.revealed()).encode(),
         "version": webhook.version,
         "created_at": _optional_to_us(webhook.created_at),
@@ -89,12 +92,13 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
     A part's row has no webhook id: endpoints are (url, id, description, state, disabled_reason, disabled_at),
     subscriptions (product, event_type, conditions), secrets (created_at, expires_at, value).
     """
-    id_, tenant, name, description, status, mapping, version, created_at, updated_at, *interval, headers = row
+    id_, tenant, name, description, status, mapping, policy, version, created_at, updated_at, *interval, headers = row
     named = {"id": id_, "tenant": tenant, "name": name, "description": description, "version": version}
     return Webhook(
         **named,
         status=WebhookStatus(status),
         mapping=PayloadMapping(**json.loads(mapping)),
+        policy=_to_policy(policy),
         headers=_to_headers(headers),
         created_at=optional_from_us(created_at),
         updated_at=optional_from_us(updated_at),
@@ -106,21 +110,22 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
 
 
 def to_destination(row: Row, secrets: Iterable[Row]) -> Destination:
-    """Return where a delivery goes, from (endpoint id, webhook id, tenant, URL, open, config_version, headers)."""
-    *names, is_open, config_version, headers = row
+    """Return where a delivery goes: endpoint id, webhook id, tenant, URL, open, config_version, policy, headers."""
+    *names, is_open, config_version, policy, headers = row
     named = dict(zip(("endpoint_id", "webhook_id", "tenant", "url"), names, strict=True))
     signing = tuple(_to_secret(*item) for item in secrets)
     given = {**named, "headers": _to_headers(headers), "secrets": signing, "config_version": config_version}
-    return Destination(**given, open=bool(is_open))
+    return Destination(**given, open=bool(is_open), policy=_to_policy(policy) if policy != _NOTHING else None)
 
 
 def to_subscriber(webhook: Row, endpoints: Sequence[Row], conditions: Sequence[Row]) -> Subscriber:
-    """Return what planning needs, from (id, rendering, interval columns), (id, disabled_at) by id, and (conditions)."""
-    id_, rendering, *columns = webhook
+    """Return what planning needs: id, rendering, policy, interval columns; (id, disabled_at) by id; (conditions)."""
+    id_, rendering, policy, *columns = webhook
     interval = _to_interval(*columns)
     assert interval is not None  # noqa: S101 - planning reads webhooks that were active once
     where = alternatives(to_conditions(text) for (text,) in conditions)
-    return Subscriber(id_, interval, rendering, tuple(SubscribedEndpoint(*row) for row in endpoints), where)
+    places = tuple(SubscribedEndpoint(*row) for row in endpoints)
+    return Subscriber(id_, interval, rendering, places, where, is_limited=_to_policy(policy).is_limited)
 
 
 def to_conditions(text: str) -> tuple[Condition, ...]:
@@ -193,6 +198,10 @@ def _to_interval(activated_at: int | None, *others: Any) -> ActiveInterval | Non
     if activated_at is None:
         return None
     return ActiveInterval(**dict(zip(_INTERVAL, (activated_at, *others), strict=True)))
+
+
+def _to_policy(text: str) -> DeliveryPolicy:
+    return NO_POLICY if text == _NOTHING else DeliveryPolicy(**json.loads(text))
 
 
 def _to_headers(text: bytes) -> HeaderSet:

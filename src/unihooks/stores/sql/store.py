@@ -19,6 +19,7 @@ from unihooks._contract.leasing import ALONE, Capacity, Claimed, Lease, Planned,
 from unihooks._contract.planning import MOST_PER_EVENT, NewEvent
 from unihooks._model.jobs import Job
 from unihooks._model.log import Event
+from unihooks._model.policy import CircuitBreaker
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import EmitOutcome, Store, Watcher
 from unihooks.exceptions import StoreError
@@ -170,11 +171,12 @@ class SQLStore(Store):
         self._clock_steps.follow(self._database)
         return self._claimer.claim(self._database, lease, capacity, share)
 
-    def record(self, results: Sequence[Result]) -> Recorded:
+    def record(self, results: Sequence[Result], breaker: CircuitBreaker | None = None) -> Recorded:
         calls = recording.calls_if_delivered(results, self.now(), self._part)
         if calls and self._database.at_once(calls):
             return Recorded(accepted=frozenset(item.claimed.id for item in results))
-        return self._database.write(lambda tx: recording.record(tx, results, self._part), recording.opening(results))
+        record = partial(recording.record, results=results, part=self._part, breaker=breaker)
+        return self._database.write(record, recording.opening(results))
 
     def work(self, share: Share = ALONE, *, patient: bool = False) -> Work:
         self._clock_steps.follow(self._database)

@@ -22,6 +22,7 @@ CREATE TABLE unihooks.webhooks (
     description text NOT NULL,
     status text NOT NULL,
     mapping text NOT NULL,
+    policy text NOT NULL,
     rendering text COLLATE "C",
     headers bytea NOT NULL,
     key_id text,
@@ -92,8 +93,12 @@ CREATE TABLE unihooks.subscriptions (
 CREATE INDEX subscriptions_by_webhook ON unihooks.subscriptions (webhook_id, position);
 
 -- next_due_at is never later than the first due time of the lane's pending deliveries, but for not_before, until when
--- the receiver wants none. slot tells to which of the workers alive the lane belongs. last_success_at is exact to a
--- second.
+-- the receiver wants none or a pause lasts, and ready_at. slot tells to which of the workers alive the lane belongs.
+-- last_success_at is exact to a second.
+-- rate, burst, in_flight_limit and deadline_us are what the webhook's policy says, NULL where it says nothing. A token
+-- is what a delivery takes to go: there were so many at refilled_at, NULL where as many as fit. ready_at is when the
+-- limits, or the probe that is under way, let the next one go. No lease under a limit lasts beyond leased_until.
+-- pause_us is how long the breaker's present pause is, NULL while it is closed; a probe may go at probe_at.
 CREATE TABLE unihooks.lanes (
     endpoint_id text COLLATE "C" NOT NULL PRIMARY KEY,
     tenant text COLLATE "C" NOT NULL,
@@ -107,7 +112,17 @@ CREATE TABLE unihooks.lanes (
     failing_since bigint,
     failures bigint NOT NULL DEFAULT 0,
     last_success_at bigint,
-    last_failure_at bigint
+    last_failure_at bigint,
+    rate double precision,
+    burst double precision,
+    in_flight_limit integer,
+    deadline_us bigint,
+    tokens double precision,
+    refilled_at bigint,
+    ready_at bigint,
+    leased_until bigint,
+    pause_us bigint,
+    probe_at bigint
 ) WITH (
     fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0.05,
@@ -117,6 +132,7 @@ CREATE TABLE unihooks.lanes (
 CREATE INDEX lanes_due ON unihooks.lanes (next_due_at) WHERE open AND next_due_at IS NOT NULL;
 CREATE INDEX lanes_due_by_tenant ON unihooks.lanes (tenant, next_due_at) WHERE open AND next_due_at IS NOT NULL;
 CREATE INDEX lanes_waiting ON unihooks.lanes (tenant, not_before) WHERE not_before IS NOT NULL;
+CREATE INDEX lanes_paused ON unihooks.lanes (tenant) WHERE pause_us IS NOT NULL;
 CREATE INDEX lanes_closed ON unihooks.lanes (closed_at) WHERE NOT open;
 CREATE INDEX lanes_failing ON unihooks.lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 

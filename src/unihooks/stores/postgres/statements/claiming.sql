@@ -15,8 +15,9 @@ WITH RECURSIVE turns (tenant) AS (
             WHERE l.open AND l.next_due_at IS NOT NULL AND l.tenant > turns.tenant ORDER BY l.tenant LIMIT 1)
     FROM turns WHERE turns.tenant IS NOT NULL
 ), served AS (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT :tenants)
-SELECT served.tenant, due.endpoint_id FROM served LEFT JOIN LATERAL (
-    SELECT endpoint_id FROM unihooks.lanes AS l
+SELECT served.tenant, due.endpoint_id, due.is_limited FROM served LEFT JOIN LATERAL (
+    SELECT endpoint_id, coalesce(rate, in_flight_limit, deadline_us, pause_us) IS NOT NULL AS is_limited
+    FROM unihooks.lanes AS l
     WHERE l.open AND l.tenant = served.tenant AND l.next_due_at <= :now AND l.slot >= :first AND l.slot < :end
     ORDER BY l.next_due_at LIMIT :each
 ) AS due ON true ORDER BY served.tenant
@@ -31,6 +32,7 @@ SELECT d.tenant, d.webhook_id, d.endpoint_id, d.id, d.event_id, d.product, d.eve
     coalesce(:now - d.first_attempt_at - (l.held_total_us - d.held_base), 0)
 FROM :rows AS k
 JOIN unihooks.lanes AS l ON l.endpoint_id = k.endpoint_id AND l.open AND coalesce(l.not_before, 0) <= :now
+    AND (coalesce(l.rate, l.in_flight_limit, l.deadline_us, l.pause_us) IS NULL OR :is_limited)
 CROSS JOIN LATERAL (
     SELECT * FROM unihooks.deliveries
     WHERE endpoint_id = k.endpoint_id AND state = 'pending' AND due_at <= :now

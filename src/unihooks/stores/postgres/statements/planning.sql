@@ -42,6 +42,7 @@ SELECT 1 / CAST(count(*) = :count AS integer) FROM taken
 SELECT 1 / CAST(count(*) = :count AS integer) FROM :rows AS k
 JOIN unihooks.tenants AS t ON t.tenant = k.tenant AND t.config_version = k.config_version
 WHERE NOT EXISTS (SELECT 1 FROM unihooks.lanes AS l WHERE l.tenant = k.tenant AND l.not_before > :now)
+    AND NOT EXISTS (SELECT 1 FROM unihooks.lanes AS l WHERE l.tenant = k.tenant AND l.pause_us IS NOT NULL)
 
 -- name: found_events
 -- rows: tenant text, id text
@@ -61,11 +62,14 @@ SELECT pg_advisory_xact_lock_shared(key) FROM (
     ) AS t (tenant) ORDER BY 1
 ) AS keys
 
+-- Once a pause is over, too, nothing is leased but a probe.
 -- name: found_config_versions
-SELECT t.tenant, t.config_version, (
+SELECT t.tenant, t.config_version, coalesce((
+    SELECT 4611686018427387904 FROM unihooks.lanes WHERE tenant = t.tenant AND pause_us IS NOT NULL LIMIT 1
+), (
     SELECT not_before FROM unihooks.lanes
     WHERE tenant = t.tenant AND not_before IS NOT NULL ORDER BY not_before DESC LIMIT 1
-) FROM unihooks.tenants AS t WHERE t.tenant = ANY(ARRAY(
+)) FROM unihooks.tenants AS t WHERE t.tenant = ANY(ARRAY(
     SELECT json_array_elements_text(CAST(nullif(current_setting('unihooks_planned.tenants', true), '') AS json))
 ))
 

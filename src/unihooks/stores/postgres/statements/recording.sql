@@ -17,15 +17,20 @@ CROSS JOIN LATERAL (
     WHERE d.tenant = k.tenant AND d.id = k.id AND d.token = k.token AND d.state = 'cancelled' FOR NO KEY UPDATE
 ) AS held
 
--- A lane that has just had another success stays as it is: workers that share it would wait for each other.
+-- A lane that has just had another success stays as it is: workers that share it would wait for each other. The first
+-- one ends a pause.
 -- name: note_success
 WITH held AS (
     SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(CAST(:endpoints AS text[]))
-      AND (failures > 0 OR failing_since IS NOT NULL OR last_success_at IS NULL
+      AND (failures > 0 OR failing_since IS NOT NULL OR pause_us IS NOT NULL OR last_success_at IS NULL
         OR last_success_at NOT BETWEEN CAST(:now AS bigint) - 1000000 AND CAST(:now AS bigint))
     ORDER BY endpoint_id FOR NO KEY UPDATE
 )
-UPDATE unihooks.lanes AS l SET failing_since = NULL, failures = 0, last_success_at = CAST(:now AS bigint)
+UPDATE unihooks.lanes AS l SET failing_since = NULL, failures = 0, last_success_at = CAST(:now AS bigint),
+    pause_us = NULL, probe_at = NULL,
+    ready_at = CASE WHEN l.pause_us IS NULL THEN l.ready_at END,
+    not_before = CASE WHEN l.pause_us IS NULL THEN l.not_before END,
+    next_due_at = CASE WHEN l.pause_us IS NULL OR l.next_due_at IS NULL THEN l.next_due_at ELSE CAST(:now AS bigint) END
 FROM held WHERE l.endpoint_id = held.endpoint_id
 
 -- A row that is deleted here is gone for whoever waits for it; one that an update moves would be an error there.

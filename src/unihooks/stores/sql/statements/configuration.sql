@@ -2,7 +2,7 @@
 SELECT tenant, config_version FROM unihooks.tenants WHERE tenant = ANY(:tenants)
 
 -- name: webhooks
-SELECT w.id, w.tenant, w.name, w.description, w.status, w.mapping, w.version, w.created_at, w.updated_at,
+SELECT w.id, w.tenant, w.name, w.description, w.status, w.mapping, w.policy, w.version, w.created_at, w.updated_at,
     w.activated_at, w.activated_mark, w.deactivated_at, w.deactivated_mark, w.headers
 FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
 
@@ -27,10 +27,10 @@ WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
 
 -- name: add_webhook_row
 INSERT INTO unihooks.webhooks (
-    id, tenant, name, description, status, mapping, rendering, headers, version, created_at, updated_at,
+    id, tenant, name, description, status, mapping, policy, rendering, headers, version, created_at, updated_at,
     activated_at, activated_mark, deactivated_at, deactivated_mark, name_key, search_text
 ) VALUES (
-    :id, :tenant, :name, :description, :status, :mapping, :rendering, :headers, :version, :created_at, :updated_at,
+    :id, :tenant, :name, :description, :status, :mapping, :policy, :rendering, :headers, :version, :created_at, :updated_at,
     :activated_at, :activated_mark, :deactivated_at, :deactivated_mark, :name_key, :search_text
 )
 
@@ -66,8 +66,26 @@ ON CONFLICT (id) DO UPDATE SET url = excluded.url, removed_at = excluded.removed
 DELETE FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints)
 
 -- name: reset_health
-UPDATE unihooks.lanes SET failing_since = NULL, failures = 0
+UPDATE unihooks.lanes SET failing_since = NULL, failures = 0, pause_us = NULL, probe_at = NULL,
+    ready_at = CASE WHEN pause_us IS NULL THEN ready_at END,
+    not_before = CASE WHEN pause_us IS NULL THEN not_before END,
+    next_due_at = CASE WHEN pause_us IS NULL OR next_due_at IS NULL THEN next_due_at ELSE :now END
+WHERE endpoint_id = ANY(:endpoints) AND (failing_since IS NOT NULL OR pause_us IS NOT NULL)
+
+-- A test tells nothing to the breaker, which keeps its pause and the failures that led to it.
+-- name: forget_failing
+UPDATE unihooks.lanes SET failing_since = NULL, failures = CASE WHEN pause_us IS NULL THEN 0 ELSE failures END
 WHERE endpoint_id = ANY(:endpoints) AND failing_since IS NOT NULL
+
+-- What is leased already counts, and is under way for ten minutes at the most.
+-- name: fit_limits
+UPDATE unihooks.lanes SET rate = :rate, burst = :burst, in_flight_limit = :in_flight, deadline_us = :deadline_us,
+    tokens = CASE WHEN tokens > :burst THEN :burst ELSE tokens END, leased_until = :now + 600000000,
+    ready_at = CASE WHEN pause_us IS NOT NULL THEN ready_at END,
+    next_due_at = CASE WHEN next_due_at IS NOT NULL THEN greatest(
+        :now, coalesce(not_before, 0), CASE WHEN pause_us IS NULL THEN 0 ELSE coalesce(ready_at, 0) END
+    ) END
+WHERE endpoint_id = ANY(:endpoints)
 
 -- What an old URL answered says nothing about the one that replaced it.
 -- name: end_waits
@@ -106,7 +124,7 @@ INSERT INTO unihooks.renderings (id, definition, kept_at) VALUES :rows
 ON CONFLICT (id) DO UPDATE SET kept_at = excluded.kept_at
 
 -- name: destinations
-SELECT e.id, e.webhook_id, e.tenant, e.url, coalesce(l.open, false), coalesce(t.config_version, 0), w.headers
+SELECT e.id, e.webhook_id, e.tenant, e.url, coalesce(l.open, false), coalesce(t.config_version, 0), w.policy, w.headers
 FROM unihooks.endpoints AS e
 JOIN unihooks.webhooks AS w ON w.id = e.webhook_id
 LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = e.id
@@ -114,8 +132,11 @@ LEFT JOIN unihooks.tenants AS t ON t.tenant = e.tenant
 WHERE e.id = ANY(:endpoints)
 
 -- name: add_lanes
--- rows: endpoint_id, tenant, webhook_id, slot, open, closed_at
-INSERT INTO unihooks.lanes (endpoint_id, tenant, webhook_id, slot, open, closed_at) VALUES :rows
+-- rows: endpoint_id, tenant, webhook_id, slot, open, closed_at, rate, burst, in_flight_limit, deadline_us
+INSERT INTO unihooks.lanes (
+    endpoint_id, tenant, webhook_id, slot, open, closed_at, rate, burst, in_flight_limit, deadline_us
+)
+VALUES :rows
 ON CONFLICT (endpoint_id) DO NOTHING
 
 -- name: close_lanes

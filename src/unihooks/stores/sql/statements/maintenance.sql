@@ -171,5 +171,7 @@ WHERE state = 'pending' AND due_at > :now AND endpoint_id IN (SELECT endpoint_id
 UPDATE unihooks.jobs SET next_at = next_at - :back WHERE next_at > :now
 
 -- name: set_back_lanes
-UPDATE unihooks.lanes SET next_due_at = next_due_at - :back, not_before = not_before - :back
-WHERE next_due_at > :now OR not_before > :now
+UPDATE unihooks.lanes SET next_due_at = next_due_at - :back, not_before = not_before - :back,
+    probe_at = probe_at - :back, ready_at = ready_at - :back, refilled_at = refilled_at - :back,
+    leased_until = leased_until - :back
+WHERE next_due_at > :now OR not_before > :now OR ready_at > :now OR refilled_at > :now

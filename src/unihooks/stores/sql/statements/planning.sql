@@ -59,4 +59,5 @@ SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND n
 
 -- name: waiting_lanes
 -- columns: endpoint_id
-SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND not_before > :now
+SELECT endpoint_id FROM unihooks.lanes
+WHERE endpoint_id = ANY(:endpoints) AND (not_before > :now OR pause_us IS NOT NULL)

@@ -11,8 +11,8 @@ ON CONFLICT (endpoint_id, hour, bucket, part) DO UPDATE SET
     failed = h.failed + excluded.failed, duration_us = h.duration_us + excluded.duration_us
 
 -- name: lane_health
--- columns: endpoint_id, failing_since, failures, last_success_at, last_failure_at
-SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at FROM unihooks.lanes
+-- columns: endpoint_id, failing_since, failures, last_success_at, last_failure_at, pause_us, probe_at
+SELECT endpoint_id, failing_since, failures, last_success_at, last_failure_at, pause_us, probe_at FROM unihooks.lanes
 WHERE endpoint_id = ANY(:endpoints) ORDER BY endpoint_id FOR NO KEY UPDATE
 
 -- The attempts of what was delivered now are not stored yet.
@@ -49,14 +49,19 @@ INSERT INTO unihooks.attempts (
 )
 SELECT r.* FROM :rows AS r
 
+-- Where a success has ended a pause, what it has made wait goes on.
 -- name: set_lanes
--- rows: endpoint_id text, failing_since bigint, failures bigint, last_success_at bigint, last_failure_at bigint, due_at bigint, not_before bigint
+-- rows: endpoint_id text, failing_since bigint, failures bigint, last_success_at bigint, last_failure_at bigint, pause_us bigint, probe_at bigint, is_relieved boolean, due_at bigint, not_before bigint
 UPDATE unihooks.lanes AS l
 SET failing_since = news.failing_since, failures = news.failures, last_success_at = news.last_success_at,
-    last_failure_at = news.last_failure_at,
-    not_before = greatest(coalesce(l.not_before, news.not_before), coalesce(news.not_before, l.not_before)),
+    last_failure_at = news.last_failure_at, pause_us = news.pause_us, probe_at = news.probe_at,
+    ready_at = CASE WHEN NOT news.is_relieved THEN l.ready_at END,
+    not_before = CASE WHEN news.is_relieved THEN news.not_before ELSE greatest(
+        coalesce(l.not_before, news.not_before), coalesce(news.not_before, l.not_before)
+    ) END,
     next_due_at = CASE WHEN coalesce(l.next_due_at, news.due_at) IS NOT NULL THEN greatest(
         least(coalesce(l.next_due_at, news.due_at), coalesce(news.due_at, l.next_due_at)),
-        coalesce(l.not_before, 0), coalesce(news.not_before, 0)
+        CASE WHEN news.is_relieved THEN 0 ELSE greatest(coalesce(l.not_before, 0), coalesce(l.ready_at, 0)) END,
+        coalesce(news.not_before, 0)
     ) END
 FROM :rows AS news WHERE l.endpoint_id = news.endpoint_id

@@ -21,6 +21,7 @@ CREATE TABLE main.unihooks_webhooks (
     description TEXT NOT NULL,
     status TEXT NOT NULL,
     mapping TEXT NOT NULL,
+    policy TEXT NOT NULL,
     rendering TEXT,
     headers BLOB NOT NULL,
     key_id TEXT,
@@ -91,7 +92,12 @@ CREATE TABLE main.unihooks_subscriptions (
 CREATE INDEX main.unihooks_subscriptions_by_webhook ON unihooks_subscriptions (webhook_id, position);
 
 -- next_due_at is never later than the first due time of the lane's pending deliveries, but for not_before, until when
--- the receiver wants none. slot tells to which of the workers alive the lane belongs.
+-- the receiver wants none or a pause lasts, and ready_at. slot tells to which of the workers alive the lane belongs.
+-- last_success_at is exact to a second.
+-- rate, burst, in_flight_limit and deadline_us are what the webhook's policy says, NULL where it says nothing. A token
+-- is what a delivery takes to go: there were so many at refilled_at, NULL where as many as fit. ready_at is when the
+-- limits, or the probe that is under way, let the next one go. No lease under a limit lasts beyond leased_until.
+-- pause_us is how long the breaker's present pause is, NULL while it is closed; a probe may go at probe_at.
 CREATE TABLE main.unihooks_lanes (
     endpoint_id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -105,13 +111,24 @@ CREATE TABLE main.unihooks_lanes (
     failing_since INTEGER,
     failures INTEGER NOT NULL DEFAULT 0,
     last_success_at INTEGER,
-    last_failure_at INTEGER
+    last_failure_at INTEGER,
+    rate REAL,
+    burst REAL,
+    in_flight_limit INTEGER,
+    deadline_us INTEGER,
+    tokens REAL,
+    refilled_at INTEGER,
+    ready_at INTEGER,
+    leased_until INTEGER,
+    pause_us INTEGER,
+    probe_at INTEGER
 ) WITHOUT ROWID;
 
 CREATE INDEX main.unihooks_lanes_due ON unihooks_lanes (next_due_at) WHERE open = 1 AND next_due_at IS NOT NULL;
 CREATE INDEX main.unihooks_lanes_due_by_tenant ON unihooks_lanes (tenant, next_due_at)
     WHERE open = 1 AND next_due_at IS NOT NULL;
 CREATE INDEX main.unihooks_lanes_waiting ON unihooks_lanes (tenant, not_before) WHERE not_before IS NOT NULL;
+CREATE INDEX main.unihooks_lanes_paused ON unihooks_lanes (tenant) WHERE pause_us IS NOT NULL;
 CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open = 0;
 CREATE INDEX main.unihooks_lanes_failing ON unihooks_lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
 

@@ -5,7 +5,7 @@
 -- name: nobody_listens
 
 -- name: due_lanes_by_tenant
--- columns: tenant, endpoint_id
+-- columns: tenant, endpoint_id, is_limited
 WITH RECURSIVE turns (tenant) AS (
     SELECT min(tenant) FROM main.unihooks_lanes WHERE open = 1 AND next_due_at IS NOT NULL AND tenant > :after
     UNION ALL
@@ -13,7 +13,8 @@ WITH RECURSIVE turns (tenant) AS (
             WHERE open = 1 AND next_due_at IS NOT NULL AND tenant > turns.tenant)
     FROM turns WHERE tenant IS NOT NULL LIMIT :tenants
 )
-SELECT turns.tenant, l.endpoint_id FROM turns LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id IN (
+SELECT turns.tenant, l.endpoint_id, coalesce(l.rate, l.in_flight_limit, l.deadline_us, l.pause_us) IS NOT NULL AS is_limited
+FROM turns LEFT JOIN main.unihooks_lanes AS l ON l.endpoint_id IN (
     SELECT d.endpoint_id FROM main.unihooks_lanes AS d
     WHERE d.open = 1 AND d.tenant = turns.tenant AND d.next_due_at <= :now AND d.slot >= :first AND d.slot < :end
     ORDER BY d.next_due_at LIMIT :each
@@ -35,6 +36,7 @@ SELECT json_group_array(json_array(l.tenant, l.webhook_id, l.endpoint_id, (
 FROM json_each(:rows) AS k
 CROSS JOIN main.unihooks_lanes AS l
     ON l.endpoint_id = json_extract(k.value, '$[0]') AND l.open = 1 AND coalesce(l.not_before, 0) <= :now
+    AND (coalesce(l.rate, l.in_flight_limit, l.deadline_us, l.pause_us) IS NULL OR :is_limited)
 
 -- name: lease
 -- rows: tenant, id

@@ -30,6 +30,7 @@ FROM :rows AS k CROSS JOIN main.unihooks_events AS e ON e.tenant = k.tenant AND 
 
 -- name: share_found_configuration
 
+-- Once a pause is over, too, nothing is leased but a probe.
 -- name: found_config_versions
 -- columns: tenant, config_version, not_before
 WITH RECURSIVE turns (tenant) AS (
@@ -38,10 +39,12 @@ WITH RECURSIVE turns (tenant) AS (
     SELECT (SELECT min(tenant) FROM main.unihooks_new_events WHERE tenant > turns.tenant)
     FROM turns WHERE tenant IS NOT NULL LIMIT :tenants
 )
-SELECT t.tenant, t.config_version, (
+SELECT t.tenant, t.config_version, coalesce((
+    SELECT 4611686018427387904 FROM main.unihooks_lanes WHERE tenant = t.tenant AND pause_us IS NOT NULL LIMIT 1
+), (
     SELECT not_before FROM main.unihooks_lanes
     WHERE tenant = t.tenant AND not_before IS NOT NULL ORDER BY not_before DESC LIMIT 1
-) AS not_before
+)) AS not_before
 FROM turns CROSS JOIN main.unihooks_tenants AS t ON t.tenant = turns.tenant
 
 -- name: remove_planned

@@ -1,0 +1,146 @@
+"""How fast, how long and how often an endpoint is tried, and when it is left alone for a while."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from attrs import Attribute, asdict, field, frozen
+
+from unihooks._base.times import SECOND
+from unihooks._model.limits import Limits
+from unihooks.exceptions import InvalidArgument, InvalidWebhook
+
+_LEAST_DEADLINE = 1.0
+_LEAST_RATE = 0.01
+_JITTER = 0.2
+_LONGEST_PAUSE = 7 * 86_400.0
+
+
+def _to_delays(value: object) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidWebhook("retry_delays must be a list of seconds, such as [10, 60], or None", name="retry_delays")
+    delays = tuple(item.total_seconds() if isinstance(item, timedelta) else item for item in value)
+    for one in delays:
+        if not _is_number(one) or not 0 <= one < float("inf"):
+            raise InvalidWebhook(f"{one!r} is no retry delay; use seconds, 0 or more", name="retry_delays")
+    return tuple(float(one) for one in delays)
+
+
+def _number(at_least: float, example: str) -> Any:
+    def check(_instance: object, attribute: Attribute[Any], value: object) -> None:
+        if value is None:
+            return
+        if not _is_number(value) or not at_least <= value < float("inf"):  # type: ignore[operator] # it is a number
+            sentence = f"{attribute.name} must be at least {at_least:g}, such as {example}, or None"
+            raise InvalidWebhook(sentence, name=attribute.name)
+
+    return check
+
+
+@frozen(kw_only=True)
+class DeliveryPolicy:
+    """How fast, how long and how often each endpoint of a webhook is tried; None leaves it to the dispatcher.
+
+    Args:
+        retry_delays: Seconds to wait after the first, second, ... failed attempt, with the dispatcher's jitter; after
+            as many retries the delivery has failed. An empty list means a single attempt.
+        deadline: Seconds for one attempt.
+        in_flight: How many requests may be under way to one endpoint at once, over all workers.
+        rate: How many deliveries per second may go to one endpoint, over all workers.
+        burst: How many may go at once after a quiet time; the larger of 1 and `rate` by default.
+
+    >>> DeliveryPolicy(retry_delays=[10, 60], rate=5)
+    DeliveryPolicy(retry_delays=(10.0, 60.0), deadline=None, in_flight=None, rate=5, burst=None)
+    """
+
+    retry_delays: tuple[float, ...] | None = field(default=None, converter=_to_delays)
+    deadline: float | None = field(default=None, validator=_number(_LEAST_DEADLINE, "10"))
+    in_flight: int | None = field(default=None)
+    rate: float | None = field(default=None, validator=_number(_LEAST_RATE, "5"))
+    burst: float | None = field(default=None, validator=_number(1, "10"))
+
+    @in_flight.validator
+    def _check_in_flight(self, _attribute: Attribute[Any], value: object) -> None:
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise InvalidWebhook("in_flight must be a whole number from 1, such as 4, or None", name="in_flight")
+
+    @burst.validator
+    def _check_burst(self, _attribute: Attribute[Any], value: object) -> None:
+        if value is not None and self.rate is None:
+            raise InvalidWebhook("burst needs a rate: give both, or leave burst out", name="burst")
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether deliveries may have to wait for one another, or take longer than the dispatcher's deadline."""
+        return not (self.rate is None and self.in_flight is None and self.deadline is None)
+
+    @property
+    def largest_burst(self) -> float | None:
+        """How many deliveries may go at once; None without a rate."""
+        return None if self.rate is None else float(max(1.0, self.rate) if self.burst is None else self.burst)
+
+    def given(self) -> dict[str, Any]:
+        """Return what is not left to the dispatcher, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def check_bounds(self, limits: Limits) -> None:
+        """Raise InvalidWebhook for what is beyond the host's limits."""
+        delays, longest = self.retry_delays or (), limits.retry_delay.total_seconds()
+        if len(delays) > limits.retries:
+            raise InvalidWebhook(f"retry_delays may be at most {limits.retries}", name="retry_delays")
+        if max(delays, default=0) > longest:
+            raise InvalidWebhook(f"a retry delay is at most {longest:g} seconds", name="retry_delays")
+        bounds = {"deadline": limits.deadline, "in_flight": limits.in_flight, "rate": limits.rate}
+        for name, most in {**bounds, "burst": max(1.0, limits.rate)}.items():
+            if (getattr(self, name) or 0) > most:
+                raise InvalidWebhook(f"{name} is at most {most:g}", name=name)
+
+
+NO_POLICY = DeliveryPolicy()
+
+
+@frozen(kw_only=True)
+class CircuitBreaker:
+    """When an endpoint that fails is left alone, and for how long.
+
+    After so many `failures` in a row nothing is sent to it for `pause` seconds. Then one delivery goes as a probe: its
+    success lets all go on, its failure begins another pause, twice as long, up to `longest`. A pause takes up to a
+    fifth longer, so that many endpoints are not probed at once. Waiting costs no attempt.
+    """
+
+    failures: int = field(default=5)
+    pause: float = field(default=30.0)
+    longest: float = field(default=900.0)
+
+    @failures.validator
+    def _check_failures(self, _attribute: Attribute[Any], value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InvalidArgument("failures must be a whole number from 1, such as 5", name="failures")
+
+    @pause.validator
+    def _check_pause(self, _attribute: Attribute[Any], value: object) -> None:
+        if not _is_number(value) or not 0 < value <= _LONGEST_PAUSE:  # type: ignore[operator] # it is a number
+            raise InvalidArgument("pause must be a number of seconds above 0, such as 30, up to 7 days", name="pause")
+
+    @longest.validator
+    def _check_longest(self, _attribute: Attribute[Any], value: object) -> None:
+        if not _is_number(value) or not self.pause <= value <= _LONGEST_PAUSE:  # type: ignore[operator] # as above
+            raise InvalidArgument("longest must be at least pause seconds, and at most 7 days", name="longest")
+
+    def next_pause_us(self, last_us: int | None) -> int:
+        """Return how long the pause after one of `last_us` is; the first one after None."""
+        seconds = self.pause if last_us is None else min(2 * last_us / SECOND, self.longest)
+        return round(seconds * SECOND)
+
+    def jittered_us(self, pause_us: int) -> int:
+        """Return a pause with up to a fifth more."""
+        return round(pause_us * random.uniform(1, 1 + _JITTER))  # noqa: S311 - no secret
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

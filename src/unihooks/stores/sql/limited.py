@@ -1,0 +1,152 @@
+"""Lease from lanes that let only so much go: by a rate, by what is in flight, or one delivery as a breaker's probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import ceil, inf
+
+from attrs import define, field
+
+from unihooks._base.times import SECOND
+from unihooks.abc import Capacity, Claimed, Lease, Terms
+from unihooks.stores.sql.transaction import Call, Row, Transaction
+
+# Tokens that a claim is too late for are not lost, as long as it comes within so many seconds; but never a whole one.
+_LATE_SECONDS = 0.25
+_MOST_LATE = 0.9
+# Where tokens come fast, they are taken so many times a second.
+_CLAIMS_PER_SECOND = 20
+# A sum of fractions may be a little less than the whole.
+_NEARLY = 1e-6
+
+
+@define
+class LimitedLane:
+    """A locked lane, and what a claim may take of it."""
+
+    endpoint_id: str
+    rate: float | None
+    burst: float | None
+    in_flight_limit: int | None
+    deadline_us: int | None
+    tokens: float | None
+    refilled_at: int | None
+    ready_at: int | None
+    leased_until: int | None
+    is_paused: bool
+    leases: int = 0
+    first_end: int | None = None
+    taken: list[Row] = field(factory=list)
+
+    def refill(self, now: int) -> None:
+        """Add the tokens that have come since the last time."""
+        if self.rate is None or self.burst is None:
+            return
+        most = self.burst + min(_MOST_LATE, self.rate * _LATE_SECONDS)
+        if self.tokens is None or self.refilled_at is None:
+            self.tokens = self.burst
+        else:
+            self.tokens = min(most, self.tokens + max(0, now - self.refilled_at) / SECOND * self.rate)
+        self.refilled_at = now
+
+    def allowed(self, now: int) -> int:
+        """Return how many deliveries may go now."""
+        if self.is_paused and (self.ready_at or 0) > now:
+            return 0
+        most = 1 if self.is_paused else inf
+        if self.in_flight_limit is not None:
+            most = min(most, self.in_flight_limit - self.leases)
+        if self.tokens is not None and self.burst is not None and self.rate is not None:
+            most = min(most, int(self.burst), int(self.tokens + _NEARLY))
+        return int(max(0, min(most, 2**31)))
+
+    def until(self, lease: Lease, now: int) -> int:
+        """Return when the leases end that are given now."""
+        return lease.until(now, None if self.deadline_us is None else self.deadline_us / SECOND)
+
+    def terms(self, lease: Lease) -> Terms:
+        """Return on what terms its deliveries go."""
+        deadline = lease.deadline if self.deadline_us is None else self.deadline_us / SECOND
+        return Terms(deadline, self.rate, self.in_flight_limit, is_probe=self.is_paused)
+
+    def settled(self, until: int, now: int) -> Row:
+        """Return what `settle_limited` takes once `taken` is leased `until` then."""
+        count = len(self.taken)
+        if count:
+            self.leases += count
+            self.first_end = min(self.first_end or until, until)
+            self.leased_until = max(self.leased_until or 0, until)
+        if self.tokens is not None:
+            self.tokens = max(0.0, self.tokens - count)
+        ready_at = self._ready_at(until if count else None, now)
+        return self.endpoint_id, self.tokens, self.refilled_at, ready_at, self.leased_until
+
+    def _ready_at(self, until: int | None, now: int) -> int | None:
+        if self.is_paused:
+            # While a probe is under way, all others wait for how it goes.
+            return until or (self.ready_at if (self.ready_at or 0) > now else None)
+        waits = []
+        if self.in_flight_limit is not None and self.leases >= self.in_flight_limit:
+            waits.append(self.first_end)
+        if self.rate is not None and self.burst is not None and self.tokens is not None and self.tokens < 1 - _NEARLY:
+            wanted = max(1.0, min(self.burst, self.rate / _CLAIMS_PER_SECOND))
+            waits.append(now + ceil((wanted - self.tokens) / self.rate * SECOND))
+        return max((at for at in waits if at is not None), default=None)
+
+
+def lock_limited(tx: Transaction, endpoint_ids: Sequence[str]) -> list[LimitedLane]:
+    """Lock the lanes that are due and free, and look what they let go."""
+    values = {"endpoints": list(endpoint_ids), "now": tx.now}
+    lanes = [LimitedLane(*row) for row in tx.pipeline(Call("limited_lanes", values=values))[0].rows]
+    bounded = [(lane.endpoint_id, lane.leased_until or 0) for lane in lanes if lane.in_flight_limit is not None]
+    counts = {row[0]: row[1:] for row in tx.pipeline(Call("count_leases", bounded, {"now": tx.now}))[0].rows}
+    for lane in lanes:
+        lane.leases, lane.first_end = counts.get(lane.endpoint_id, (0, None))
+        lane.refill(tx.now)
+    return lanes
+
+
+def take_due(tx: Transaction, lanes: Sequence[LimitedLane], capacity: Capacity) -> None:
+    """Let each lane take what is due first, as far as it lets go and there is capacity."""
+    if not lanes:
+        return
+    share = ceil(capacity.total / len(lanes))
+    asked = [
+        (lane.endpoint_id, count, turn)
+        for turn, lane in enumerate(lanes)
+        if (count := min(share, lane.allowed(tx.now), capacity.left(lane.endpoint_id)))
+    ]
+    most = {endpoint_id: count for endpoint_id, count, _ in asked}
+    by_id = {lane.endpoint_id: lane for lane in lanes}
+    values = {"now": tx.now, "share": max(most.values(), default=0), "is_limited": True}
+    for row in tx.pipeline(Call("due_deliveries", asked, values))[0].rows:
+        lane = by_id[row[2]]
+        if len(lane.taken) < most[lane.endpoint_id] and capacity.take(lane.endpoint_id):
+            lane.taken.append(row)
+
+
+def leasing(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
+    """Return the calls that lease what the lanes have taken."""
+    by_end: dict[int, list[Row]] = {}
+    for lane in lanes:
+        by_end.setdefault(lane.until(lease, now), []).extend((row[0], row[3]) for row in lane.taken)
+    return [Call("lease", rows, {"until": until, "token": lease.token}) for until, rows in by_end.items()]
+
+
+def settling(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
+    """Return the call that lets each lane be due when its next delivery is, and may go."""
+    return [Call("settle_limited", [lane.settled(lane.until(lease, now), now) for lane in lanes])]
+
+
+def freeing(claimed: Iterable[Claimed], now: int, *, unsent: bool = False) -> list[Call]:
+    """Return the calls that let lanes go on whose deliveries have ended, or are given back `unsent`; none mostly.
+
+    The lanes are locked.
+    """
+    unused: dict[str, int] = {}
+    for one in claimed:
+        if one.terms is not None and (unsent or one.terms.frees):
+            unused[one.endpoint_id] = unused.get(one.endpoint_id, 0) + unsent
+    if not unused:
+        return []
+    return [Call("free_lanes", list(unused.items())), Call("lower_lanes", [(id_, now) for id_ in unused])]
