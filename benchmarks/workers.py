@@ -50,11 +50,12 @@ class Size:
     rounds: int = 3
     warm: int = 4_000
     events: int = 20_000
+    far: int = 40_000
     light: float = 10.0
     settled: bool = True
 
 
-SMALL = Size(rounds=1, warm=100, events=400, light=1.0, settled=False)
+SMALL = Size(rounds=1, warm=100, events=400, far=400, light=1.0, settled=False)
 
 
 def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
@@ -67,7 +68,8 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
         _light(table, receiver, evolve(task, rates=(LIGHT_RATE,), seconds=size.light), size.rounds)
         task = evolve(task, warm=size.warm, count=size.events)
         _saturated(table, receiver, task, size.rounds)
-        _near_and_far(table, receiver, task, away, size.rounds)
+        # The last batches of the far worker, which end later, are to be a small part.
+        _near_and_far(table, receiver, evolve(task, count=size.far), away, size.rounds)
 
 
 # At light load.

@@ -18,7 +18,8 @@ from unihooks.testing import Answer
 HANGS = """
 import signal, threading
 from attrs import evolve
-dispatcher.settings = evolve(dispatcher.settings, on_delivery=lambda delivery: threading.Event().wait())
+hooks = evolve(dispatcher.settings.hooks, on_delivery=lambda delivery: threading.Event().wait())
+dispatcher.settings = evolve(dispatcher.settings, hooks=hooks)
 """
 
 PATIENT = """

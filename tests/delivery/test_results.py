@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from unihooks import HeaderSet, Secret
-from unihooks._delivery.results import ResultBatcher, redacted_answer, shown_headers
+from unihooks._delivery.results import ResultBatcher, gathering, redacted_answer, shown_headers
 from unihooks._message.redaction import LONGEST
 from unihooks._message.requests import Destination, prepare
 from unihooks.abc import Recorded
@@ -71,15 +71,20 @@ async def test_results_that_come_together_are_stored_together():
     assert await recording(notebook, [1, 2, 3]) == [[1, 2, 3]] == notebook.batches
 
 
+@pytest.mark.parametrize("took, waits", [(0.001, 0.02), (0.03, 0.03), (5.0, 0.04)])
+def test_a_store_that_takes_long_gets_larger_batches(took, waits):
+    assert gathering(took) == waits
+
+
 async def test_a_full_batch_does_not_wait(monkeypatch):
-    monkeypatch.setattr("unihooks._delivery.results._GATHER_SECONDS", 60)
+    monkeypatch.setattr("unihooks._delivery.results.gathering", lambda _: 60)
     notebook = Notebook()
     await recording(notebook, list(range(256)))
     assert notebook.batches == [list(range(256))]
 
 
 async def test_a_hurried_recorder_does_not_wait(monkeypatch):
-    monkeypatch.setattr("unihooks._delivery.results._GATHER_SECONDS", 60)
+    monkeypatch.setattr("unihooks._delivery.results.gathering", lambda _: 60)
     notebook = Notebook()
     await recording(notebook, [1], hurry=True)
     assert notebook.batches == [[1]]

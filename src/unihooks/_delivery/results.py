@@ -19,7 +19,9 @@ from unihooks.abc import AttemptRow, Claimed, Recorded, Result, Store
 from unihooks.exceptions import StoreError
 from unihooks.transport import MAX_HEADER_BYTES, Exchange
 
+# A store that takes long gets larger batches: it is given as much time as it took, within these bounds.
 _GATHER_SECONDS = 0.02
+_LONGEST_GATHER_SECONDS = 0.04
 _BATCH = 256
 _PATIENCE_SECONDS = 0.5
 _TRIES_TOGETHER = 4
@@ -101,6 +103,11 @@ def shown_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
     return f"[{', '.join(pairs)}]"
 
 
+def gathering(recording_seconds: float) -> float:
+    """Return how long to wait for a crowd after a batch that took so long to record."""
+    return min(max(recording_seconds, _GATHER_SECONDS), _LONGEST_GATHER_SECONDS)
+
+
 @define(eq=False)
 class ResultBatcher:
     """The results that wait to be recorded; `on_recorded(results, recorded)` is called after each batch.
@@ -119,6 +126,7 @@ class ResultBatcher:
     _some: asyncio.Event = field(factory=asyncio.Event)
     _urgent: asyncio.Event = field(factory=asyncio.Event)
     _quiet_at: float = 0.0
+    _recording_seconds: float = 0.0
 
     def add(self, attempted: Attempted | Unsent) -> None:
         """Take an attempt that has ended, or could not begin."""
@@ -145,6 +153,7 @@ class ResultBatcher:
             await self._gather()
             batch = self._take()
             self._some.clear()
+            began = time.monotonic()
             try:
                 await self._record(batch)
             except asyncio.CancelledError:
@@ -152,12 +161,13 @@ class ResultBatcher:
                 self._results += batch
                 self._some.set()
                 raise
-            self._quiet_at = time.monotonic() + _GATHER_SECONDS
+            self._recording_seconds = time.monotonic() - began
+            self._quiet_at = began + self._recording_seconds + _GATHER_SECONDS
 
     async def _gather(self) -> None:
         """Wait for a crowd, unless nothing came of late: a result alone is recorded at once."""
         if time.monotonic() < self._quiet_at:
-            timer = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._urgent.set)
+            timer = asyncio.get_running_loop().call_later(gathering(self._recording_seconds), self._urgent.set)
             await self._urgent.wait()
             timer.cancel()
         self._urgent.clear()

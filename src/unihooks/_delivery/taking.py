@@ -314,7 +314,9 @@ class Taker:
         self._sender.start(claimed, start_by)
         if claimed:
             self._backoff.found()
-            self._state.changed()
+            if len(claimed) < capacity.total:
+                # Or there is more: the next claim will tell.
+                self._state.changed()
         else:
             # What is due finds no capacity here, or another worker was faster.
             self._backoff.found_nothing(time.monotonic())
