@@ -49,7 +49,8 @@ SELECT 'end_{tenant}_' || i, {hour} - k, 4 + n, 0, 2, 2 - n / 4, n / 4, 200000 F
 """
 _LANES = """
 UPDATE {prefix}lanes SET next_due_at = {now},
-    failing_since = CASE WHEN endpoint_id LIKE '%7' THEN {now} END WHERE tenant = '{tenant}'
+    failing_since = CASE WHEN endpoint_id LIKE '%7' THEN {now} END,
+    health = CASE WHEN endpoint_id LIKE '%7' THEN 'failing' ELSE 'healthy' END WHERE tenant = '{tenant}'
 """
 _MANY = {
     "the list of webhooks": "/?sort=name",

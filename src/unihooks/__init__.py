@@ -3,7 +3,6 @@
 from unihooks._contract.leasing import DrainResult
 from unihooks._contract.statistics import (
     Activity,
-    EndpointHealth,
     FailingEndpoint,
     HourCount,
     SlowEndpoint,
@@ -26,6 +25,7 @@ from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
+from unihooks._model.health import BreakerState, Counts, EndpointHealth, HealthState
 from unihooks._model.jobs import Job, JobKind, JobState
 from unihooks._model.limits import Limits
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Emission, Event
@@ -38,10 +38,12 @@ from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription,
 __all__ = [
     "Activity",
     "Attempt",
+    "BreakerState",
     "BulkResult",
     "Catalog",
     "CircuitBreaker",
     "Condition",
+    "Counts",
     "Delivery",
     "DeliveryPolicy",
     "DeliveryState",
@@ -58,6 +60,7 @@ __all__ = [
     "FailingEndpoint",
     "HeaderPairs",
     "HeaderSet",
+    "HealthState",
     "HourCount",
     "Job",
     "JobKind",

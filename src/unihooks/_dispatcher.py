@@ -67,6 +67,8 @@ class Dispatcher(Emits, Operates):
         egress_ips: The addresses your requests come from, for customers' allow-lists.
         limits: How much one tenant may have.
         breaker: When an endpoint that fails is left alone, and for how long; None never leaves one alone.
+        receiver_control: Whether an answer with the header `webhook-delivery: disable` disables its endpoint, and one
+            with `abort-message` ends its delivery as failed.
 
     Attributes:
         webhooks: Add, change, list and test webhooks: see `Webhooks`.
@@ -93,6 +95,7 @@ class Dispatcher(Emits, Operates):
         egress_ips: Iterable[str] = (),
         limits: Limits = _DEFAULT_LIMITS,
         breaker: CircuitBreaker | None = _DEFAULT_BREAKER,
+        receiver_control: bool = False,
     ) -> None:
         check_store(store)
         check_kinds(ssl_context=ssl_context, egress=egress)
@@ -114,6 +117,7 @@ class Dispatcher(Emits, Operates):
             hooks=HostHooks(on_delivery, on_endpoint_disabled),
             limits=limits,
             breaker=breaker,
+            receiver_control=receiver_control,
         )
         use_clock(store, clock)
         Emits.__init__(self, settings)

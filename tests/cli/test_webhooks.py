@@ -51,7 +51,12 @@ def test_show_tells_all_but_values(run, run_json, past):
     for line in ("headers\tAuthorization", "remove\tsender.name", "rename\tcontent.text to body", "status\tactive"):
         assert f"{line}\n" in shown
     assert "https://crm.example.com/hooks?key=***" in shown
+    assert "\tfailing\t0/2\t0/2\t" in shown
+    assert "\t2 failed in a row since 20" in shown
     value = run_json("webhooks", "show", past.webhook.id, "--sqlite", past.path)
+    health = value["endpoints"][0]["health"]
+    assert (health["state"], health["failures"]) == ("failing", 2)
+    assert health["last_hour"] == {"attempts": 2, "succeeded": 0}
     assert value["headers"] == ["Authorization"]
     assert value["mapping"] == {"remove": ["sender.name"], "rename": {"content.text": "body"}}
     assert [set(one) for one in value["secrets"]] == [{"created_at", "expires_at"}]

@@ -6,6 +6,7 @@ import pytest
 
 from unihooks import Endpoint, Webhook
 from unihooks.exceptions import NotFound
+from unihooks.testing import Answer
 
 from .conftest import CANARY, text_of
 
@@ -79,8 +80,12 @@ async def test_page_shows_figures_health_and_settings_without_secrets(browser, w
         assert "157.175.105.131" in text
         assert CANARY not in page.text
         assert webhook.secrets[0].reveal() not in page.text
-    assert "CRM sync" in (await browser.get("/?health=failing")).text
-    assert "CRM sync" not in (await browser.get("/?health=healthy")).text
+        assert "Degraded" in text
+        assert "last hour: 1 of 2 succeeded" in text
+        assert "24 hours: 1 of 2" in text
+    assert "CRM sync" in (await browser.get("/?health=degraded")).text
+    for other in ("failing", "healthy", "disabled"):
+        assert "CRM sync" not in (await browser.get(f"/?health={other}")).text
 
 
 async def test_disabled_endpoint_is_enabled_again(browser, webhook, dispatcher, receiver):
@@ -92,6 +97,33 @@ async def test_disabled_endpoint_is_enabled_again(browser, webhook, dispatcher, 
     (endpoint,) = webhook.endpoints
     await browser.post(f"/webhooks/{webhook.id}/endpoints/{endpoint.id}/enable")
     assert dispatcher.webhooks.get(webhook.id, tenant="acme").endpoints[0].enabled
+
+
+async def test_an_endpoint_is_disabled_for_a_reason(browser, browse, webhook, dispatcher):
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    (endpoint,) = webhook.endpoints
+    path = f"/webhooks/{webhook.id}/endpoints/{endpoint.id}/disable"
+    assert "Disable" not in text_of(await browse(permissions="read").get(f"/webhooks/{webhook.id}"))
+    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+    await browser.post(path, [("reason", " <b>it moves</b> ")])
+    dispatcher.drain()
+    shown = await browser.get(f"/webhooks/{webhook.id}")
+    assert "<b>it moves" not in shown.text
+    assert "<b>it moves</b>" in text_of(shown)
+    (delivery,) = dispatcher.log.deliveries(tenant="acme")
+    assert "the endpoint is disabled: <b>it moves</b>" in text_of(await browser.get(f"/deliveries/{delivery.id}"))
+    dispatcher.webhooks.enable_endpoint(webhook.id, endpoint.id, tenant="acme")
+    await browser.post(path)
+    (disabled,) = dispatcher.webhooks.get(webhook.id, tenant="acme").endpoints
+    assert disabled.disabled_reason == "disabled by hand"
+
+
+async def test_until_when_an_endpoint_wants_nothing_is_shown(browser, webhook, dispatcher, receiver):
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    receiver.answer(Answer(503, headers={"Retry-After": "1800"}))
+    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+    dispatcher.drain()
+    assert "nothing is sent before" in text_of(await browser.get(f"/webhooks/{webhook.id}"))
 
 
 async def test_names_and_descriptions_are_escaped(browser, dispatcher):

@@ -10,11 +10,13 @@ import standardwebhooks
 from unihooks import (
     Catalog,
     Condition,
+    Counts,
     DeliveryState,
     Endpoint,
     EndpointState,
     EventSubscription,
     HeaderSet,
+    HealthState,
     PayloadMapping,
     Secret,
     Webhook,
@@ -607,6 +609,7 @@ async def test_an_endpoint_may_be_added_as_disabled(host):
     first, second = webhook.endpoints
     assert (first.enabled, first.disabled_reason, first.disabled_at) == (False, "added as disabled", host.clock.now)
     assert second.enabled
+    assert (first.health.state, second.health.state) == ("disabled", "healthy")
     host.clock.advance(1)
     host.emit()
     await host.dispatcher.adrain()
@@ -629,6 +632,47 @@ def test_one_success_starts_the_5_days_again(host):
         host.emit()
         host.dispatcher.drain()
     assert host.dispatcher.webhooks.get(webhook.id).endpoints[0].enabled
+
+
+# Health.
+
+
+def test_an_endpoint_comes_with_its_health(host):
+    webhook = host.webhook("/good", "/bad")
+    host.receiver.on("/bad").always(503)
+    for _ in range(2):
+        host.emit()
+        host.dispatcher.drain()
+    good, bad = (one.health for one in host.dispatcher.webhooks.get(webhook.id).endpoints)
+    assert (good.state, good.last_hour, good.failures) == (HealthState.HEALTHY, Counts(2, 2), 0)
+    assert (bad.state, bad.last_hour, bad.failures) == (HealthState.FAILING, Counts(2, 0), 2)
+    assert bad.failing_since == host.clock()
+    assert (bad.breaker, bad.next_probe_at, bad.not_before) == ("closed", None, None)
+    for state, found in (("failing", [webhook.id]), ("healthy", []), ("degraded", []), ("disabled", [])):
+        assert [one.id for one in host.dispatcher.webhooks.list(health=state)] == found
+    assert [one.health for one in host.dispatcher.webhooks.activate(webhook.id).endpoints] == [good, bad]
+    with pytest.raises(InvalidArgument):
+        host.dispatcher.webhooks.list(health="well")
+
+
+def test_what_one_endpoint_asks_for_by_retry_after_is_shown_there(host):
+    webhook = host.webhook("/a", "/b")
+    host.receiver.on("/a").answer(Answer(429, headers={"Retry-After": "1800"}))
+    host.emit()
+    host.dispatcher.drain()
+    until = host.clock() + timedelta(seconds=1800)
+    assert [one.health.not_before for one in host.dispatcher.webhooks.get(webhook.id).endpoints] == [until, None]
+    waiting = {one.url.rsplit("/")[-1]: one.waiting for one in host.deliveries()}
+    assert waiting["a"].startswith(f"waits until {until:%Y-%m-%dT%H:%M:%SZ}: ")
+    assert waiting["b"] is None
+
+
+def test_the_reason_given_is_shown_where_an_endpoint_is_added_as_disabled(host):
+    given = Endpoint(host.receiver.url, enabled=False, disabled_reason="not ready")
+    webhook = host.webhook(endpoints=[given])
+    assert webhook.endpoints[0].disabled_reason == "not ready"
+    with pytest.raises(InvalidWebhook):
+        host.webhook(endpoints=[Endpoint(host.receiver.url, enabled=False, disabled_reason="x" * 201)])
 
 
 # Secrets.

@@ -10,6 +10,7 @@ from tenacity import stop_after_attempt, wait_fixed
 from unihooks import (
     BulkResult,
     Catalog,
+    Counts,
     Dispatcher,
     Endpoint,
     EventSubscription,
@@ -83,6 +84,7 @@ for delivery in dispatcher.log.deliveries(tenant="acme", since=datetime.now(UTC)
     for attempt in dispatcher.log.attempts(delivery.id, tenant="acme"):
         assert_type(attempt.status_code, int | None)
 
+    assert_type(delivery.waiting, str | None)
     assert_type(dispatcher.log.body(delivery.id, tenant="acme"), bytes)
 assert_type(dispatcher.log.count(tenant="acme", state="failed"), int)
 assert_type(dispatcher.jobs.replay(tenant="acme", rendering="today", state="failed"), Job)
@@ -90,6 +92,9 @@ assert_type(dispatcher.jobs.list(), Page[Job])
 Limits(jobs_per_tenant=5, job_deliveries_per_second=50)
 assert_type(dispatcher.log.replay_all(tenant="acme", webhook_id=webhook.id, most=100), BulkResult)
 assert_type(dispatcher.webhooks.health([webhook.id], tenant="acme"), dict[str, WebhookHealth])
+assert_type(webhook.endpoints[0].health.last_hour, Counts)
+assert_type(webhook.endpoints[0].health.failing_since, datetime | None)
+assert_type(dispatcher.webhooks.list(health="failing", limit=1), Page[Webhook])
 assert_type(dispatcher.webhooks.activity(webhook.id, tenant="acme", hours=168).p95_ms, float | None)
 assert_type(dispatcher.overview().stats, Stats)
 assert_type(dispatcher.tenants(limit=10), Page[TenantStatistics])

@@ -43,11 +43,11 @@ class Configuration(ABC):
 
     @abstractmethod
     def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
-        """Return the webhook or raise `NotFound`."""
+        """Return the webhook, with the health of its endpoints by now, or raise `NotFound`."""
 
     @abstractmethod
     def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
-        """Return webhooks, newest first (by id)."""
+        """Return webhooks, with the health of their endpoints, newest first (by id)."""
 
     @abstractmethod
     def revise_webhook(
@@ -64,7 +64,11 @@ class Configuration(ABC):
 
     @abstractmethod
     def clear_health(self, endpoint_ids: Collection[str]) -> None:
-        """Let these endpoints start with fresh health, as after a test that went well; unknown ones are left out."""
+        """Note that a test of these endpoints went well; unknown ones are left out.
+
+        They have not been failing since any time now, and those that are not healthy start with fresh health. How many
+        attempts in a row have failed stays: a test does not count for the breaker.
+        """
 
     @abstractmethod
     def delete_webhook(self, tenant: str, webhook_id: str) -> None:

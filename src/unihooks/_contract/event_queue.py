@@ -150,6 +150,8 @@ class EventQueue(ABC):
         again, as is one whose result says so. A result without an attempt fails its delivery and changes nothing else.
         After as many failures in a row as the breaker bears, the lane waits for a pause of it; then `claim` leases one
         delivery, the probe, whose failure begins the next pause. A success lets the lane go on.
+        Each change of an endpoint's health is told once, whoever records; while nothing fails, only those that were not
+        healthy are looked at.
         """
 
     @abstractmethod

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from attrs import frozen
 
+from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import Webhook, WebhookStatus
 
@@ -30,12 +31,12 @@ class Window:
 class WebhookFilter:
     """The webhooks wanted; `search` looks in name, description and URLs, ignoring case.
 
-    A webhook is `failing` if the last attempts of any of its endpoints failed.
+    One in the state of `health` has an endpoint in it, as of its last attempt; all endpoints of a healthy one are so.
     """
 
     status: WebhookStatus | None = None
     search: str | None = None
-    failing: bool | None = None
+    health: HealthState | None = None
 
 
 @frozen(kw_only=True)

@@ -10,11 +10,13 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
+from typing import NamedTuple
 from zlib import crc32
 
 from attrs import Factory, define, frozen
 
 from unihooks._base.times import DAY, SECOND
+from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 
 HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
@@ -254,17 +256,30 @@ class Result:
     wait_us: int | None = None
 
 
+class HealthChange(NamedTuple):
+    """A change of the state of an endpoint's health."""
+
+    tenant: str
+    webhook_id: str
+    endpoint_id: str
+    before: HealthState
+    after: HealthState
+
+
 @frozen(kw_only=True)
 class Recorded:
     """What one call of `record` did.
 
     `accepted` are the ids of the deliveries whose lease still was the caller's; `disabled` are (tenant, webhook id,
     endpoint id) of endpoints that were disabled; `paused` are endpoints whose breaker has begun a pause.
+    `changed_health` are the changes of endpoints that became healthy, degraded or failing; one may be among the
+    disabled, too.
     """
 
     accepted: Collection[str]
     disabled: Sequence[tuple[str, str, str]] = ()
     paused: Collection[str] = ()
+    changed_health: Sequence[HealthChange] = ()
 
 
 @frozen(kw_only=True)

@@ -17,10 +17,13 @@ from attrs import frozen
 from unihooks._base.times import SECOND, from_us
 from unihooks._contract.filters import Window
 from unihooks._contract.leasing import WorkerSeen
+from unihooks._model.health import EndpointHealth
 from unihooks._model.log import DeliveryState
 
 HOUR = 3600 * SECOND
 DAY_HOURS = 24
+# What is counted in an hour is kept apart in so many slices until the hour after it is over.
+SLICES = 12
 # The upper bounds of the buckets in milliseconds, from 1 ms to 65 s. Each is 1.41 times the one before, so that the
 # geometric middle of a bucket is off by a factor of 1.19 at most. Stores keep the numbers of buckets.
 BOUNDS_MS = tuple(round(2 ** (step / 2), 3) for step in range(33))
@@ -53,29 +56,8 @@ class HourCount:
 
 
 @frozen(kw_only=True)
-class EndpointHealth:
-    """The health of an endpoint.
-
-    `failures` attempts in a row have failed, the first at `failing_since`; 0 and None if the last attempt succeeded.
-    `next_attempt_at` is None if no delivery is pending, or if they are held.
-    """
-
-    endpoint_id: str
-    failing_since: datetime | None
-    failures: int
-    last_success_at: datetime | None
-    last_failure_at: datetime | None
-    next_attempt_at: datetime | None
-
-    @property
-    def failing(self) -> bool:
-        """Tell whether the last attempt failed."""
-        return self.failing_since is not None
-
-
-@frozen(kw_only=True)
 class WebhookHealth:
-    """The health of a webhook: its endpoints in their order, its newest delivery, and its last 24 hours.
+    """The health of a webhook: that of its endpoints in their order, its newest delivery, and its last 24 hours.
 
     `hours` has 25 counts: from the hour of 24 hours ago to the current hour.
     """
@@ -113,14 +95,17 @@ class Activity:
 
 @frozen(kw_only=True)
 class FailingEndpoint:
-    """An endpoint whose last attempts failed, with its webhook and tenant."""
+    """An endpoint whose health is failing, with its webhook and tenant.
+
+    `failures` attempts in a row have failed since `failing_since`; 0 and None if the last one succeeded.
+    """
 
     tenant: str
     webhook_id: str
     webhook_name: str
     endpoint_id: str
     url: str
-    failing_since: datetime
+    failing_since: datetime | None
     failures: int
 
 
@@ -233,6 +218,15 @@ def hour_counts(rows: Iterable[HourRow], since: int, now: int) -> tuple[HourCoun
         HourCount(hour=from_us(row.hour * HOUR), attempts=row.attempts, delivered=row.delivered, failed=row.failed)
         for row in hours
     )
+
+
+def slice_of(now: int) -> int:
+    """Return the number of the slice of its hour that a time lies in.
+
+    >>> slice_of(1_000 * HOUR + 5 * 60 * SECOND)
+    1
+    """
+    return now % HOUR // (HOUR // SLICES)
 
 
 def bucket(duration_us: int) -> int:

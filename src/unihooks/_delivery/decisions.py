@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from unihooks._base.times import SECOND, from_us
 from unihooks._model.log import DeliveryState
@@ -15,6 +15,8 @@ from unihooks.abc import Claimed, Terms
 from unihooks.transport import Exchange
 
 GONE = "the endpoint answered 410 Gone"
+DISABLE_ASKED = "the endpoint asked for it, by webhook-delivery: disable"
+ABORT_ASKED = "the endpoint asked for no further attempt"
 _HTTP_GONE = 410
 # Too many requests, and unavailable: with a Retry-After they are about the endpoint, not about one request.
 _BUSY = frozenset({429, 503})
@@ -67,6 +69,18 @@ def granted(claimed: Claimed, policy: DeliveryPolicy | None, seconds: float) -> 
     if has_limits and (policy.rate, policy.in_flight) != (terms.rate, terms.in_flight):
         return None
     return seconds if policy.deadline is None else min(policy.deadline, max(terms.deadline, seconds))
+
+
+def obeyed(decision: Decision, answer: Exchange) -> Decision:
+    """Return the decision as the receiver asks for it, by the header `webhook-delivery` of its answer."""
+    given = (value.lower().split(b",") for name, value in answer.headers if name.lower() == b"webhook-delivery")
+    asked = {one.strip() for values in given for one in values}
+    if b"abort-message" in asked and decision.state is DeliveryState.PENDING:
+        reason = f"{ABORT_ASKED}; the last: {decision.reason}"
+        decision = evolve(decision, state=DeliveryState.FAILED, retry_in_us=None, reason=reason)
+    if b"disable" in asked and decision.disable is None:
+        decision = evolve(decision, disable=DISABLE_ASKED)
+    return decision
 
 
 def _after_failure(claimed: Claimed, answer: Exchange, retries: RetryPolicy, now: int) -> Decision:

@@ -13,7 +13,7 @@ import httpx
 from attrs import define, field
 
 from unihooks._base.times import SECOND
-from unihooks._delivery.decisions import Decision, decide, granted
+from unihooks._delivery.decisions import Decision, decide, granted, obeyed
 from unihooks._delivery.destinations import Destinations
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.failures import FailuresInARow
@@ -223,6 +223,8 @@ class Sender:
         if policy is not None and policy.retry_delays is not None:
             retries = retries.with_delays(policy.retry_delays)
         decision = decide(claimed, answer, retries=retries, now=self._settings.store.now)
+        if self._settings.receiver_control:
+            decision = obeyed(decision, answer)
         if decision.disable or decision.wait_us or self._failures.trips(claimed, decision, self._settings.breaker):
             # What is leased for this endpoint waits until the store knows.
             self._queues.close(claimed.endpoint_id)

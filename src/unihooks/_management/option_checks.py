@@ -22,6 +22,7 @@ _EXAMPLES = {
     "catalog": (Catalog | None, "a Catalog, such as Catalog(), or None"),
     "egress": (Egress, "an Egress, such as Egress(bind='203.0.113.7')"),
     "limits": (Limits, "Limits, such as Limits(webhooks_per_tenant=100)"),
+    "receiver_control": (bool, "True or False"),
     "retries": (RetryPolicy, "a RetryPolicy, such as RetryPolicy.from_delays([10, 60])"),
     "ssl_context": (ssl.SSLContext | None, "an ssl.SSLContext, such as ssl.create_default_context(), or None"),
 }

@@ -43,7 +43,8 @@ class Settings:
 
     `new_transport` gives the transport for one event loop; who asked for it closes it. `deadline` is seconds.
     `retention_us` (of events) and `keys_us` (of idempotency keys) are microseconds, or None for ever.
-    `hook_calls_dropped` counts the calls of hooks that the workers of this process have dropped.
+    With `receiver_control`, answers may disable their endpoint and end their delivery. `hook_calls_dropped` counts the
+    calls of hooks that the workers of this process have dropped.
     """
 
     store: Store
@@ -58,6 +59,7 @@ class Settings:
     hooks: HostHooks
     limits: Limits = field(validator=_kind)
     breaker: CircuitBreaker | None = field(validator=_kind)
+    receiver_control: bool = field(default=False, validator=_kind)
     hook_calls_dropped: int = 0
     is_closed: bool = False
 

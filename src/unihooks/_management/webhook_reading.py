@@ -14,12 +14,12 @@ from unihooks._contract.statistics import HOUR, Activity, WebhookHealth, activit
 from unihooks._management.paging import Page, paginate
 from unihooks._management.settings import Settings
 from unihooks._model.checks import check_choice, check_filters, check_id, check_member, check_number, check_tenant
+from unihooks._model.health import HealthState
 from unihooks._model.webhooks import Webhook, WebhookStatus
 from unihooks.abc import WebhookFilter
 from unihooks.exceptions import InvalidArgument
 
 _MOST_HOURS = 720
-_HEALTHS = {"failing": True, "healthy": False}
 
 
 @frozen
@@ -38,24 +38,23 @@ class WebhookReading:
         tenant: str = "default",
         status: WebhookStatus | str | None = None,
         search: str | None = None,
-        health: str | None = None,
+        health: HealthState | str | None = None,
         sort: str = "newest",
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Webhook]:
         """List webhooks: `sort` is "newest", "oldest" or "name" (ignoring case).
 
-        `search` looks in name, description and URLs, ignoring case. `health` is "failing" for those with an endpoint
-        whose last attempt failed, "healthy" for the others.
+        `search` looks in name, description and URLs, ignoring case. `health` is "degraded", "failing" or "disabled" for
+        those with an endpoint that was so at its last attempt, "healthy" for those with none of them.
         """
         check_tenant(tenant)
         check_filters(search=search)
-        check_choice("health", health, (*_HEALTHS, None))
         check_choice("sort", sort, ("newest", "oldest", "name"))
         filters = WebhookFilter(
             status=None if status is None else check_member("status", status, WebhookStatus),
             search=search or None,
-            failing=None if health is None else _HEALTHS[health],
+            health=None if health is None else check_member("health", health, HealthState),
         )
         return paginate(
             partial(self._settings.open_store.list_webhooks, tenant, filters),

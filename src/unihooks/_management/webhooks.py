@@ -16,12 +16,10 @@ from unihooks._management.webhook_changes import WebhookChanges
 from unihooks._message.mapping import Preview
 from unihooks._message.secrets import Secret, kind_of
 from unihooks._model.checks import check_text
-from unihooks._model.endpoints import disabled, enabled, find_endpoint, normaliser
+from unihooks._model.endpoints import MOST_REASON, disabled, enabled, find_endpoint, normaliser
 from unihooks._model.log import Attempt
 from unihooks._model.products import check_name, covers
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
-
-_MOST_REASON = 200
 
 Attempts = list[Attempt]
 SendTest = Callable[[Webhook, str, str, Any, str | None], Coroutine[Any, Any, Attempts]]
@@ -50,7 +48,7 @@ class Webhooks(WebhookChanges):
         self, id: str, endpoint_id: str, *, tenant: str = "default", reason: str = "disabled by hand"
     ) -> Endpoint:
         """Disable an endpoint: what is pending for it is held, and later events are not for it."""
-        check_text("reason", reason, at_most=_MOST_REASON)
+        check_text("reason", reason, at_most=MOST_REASON)
 
         def revise(current: Webhook) -> Webhook:
             endpoint = find_endpoint(current, endpoint_id)

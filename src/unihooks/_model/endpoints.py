@@ -11,12 +11,15 @@ from attrs import evolve
 
 from unihooks._base.ids import new_id
 from unihooks._base.times import from_us
+from unihooks._model.checks import check_text
+from unihooks._model.health import EndpointHealth
 from unihooks._model.targets import TargetPolicy
 from unihooks._model.webhooks import Endpoint, EndpointState, Webhook
 from unihooks.exceptions import InvalidWebhook, NotFound, TargetRefused
 
 _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 _ADDED_DISABLED = "added as disabled"
+MOST_REASON = 200
 
 
 def normaliser(targets: TargetPolicy | None) -> Callable[[str], str]:
@@ -56,8 +59,9 @@ def matched_endpoints(
 
 
 def enabled(endpoint: Endpoint) -> Endpoint:
-    """Return the endpoint as enabled."""
-    return evolve(endpoint, state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None)
+    """Return the endpoint as enabled, with fresh health."""
+    fresh = EndpointHealth(endpoint_id=endpoint.id)
+    return evolve(endpoint, state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None, health=fresh)
 
 
 def disabled(endpoint: Endpoint, reason: str, at: datetime) -> Endpoint:
@@ -76,7 +80,11 @@ def find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:
 def _new(given: Endpoint, url: str, now: int) -> Endpoint:
     endpoint = Endpoint(url, id=new_id("ep_", now), description=given.description)
     # One that was disabled in another webhook, at some time, starts as enabled.
-    return endpoint if given.enabled or given.disabled_at else disabled(endpoint, _ADDED_DISABLED, from_us(now))
+    if given.enabled or given.disabled_at:
+        return endpoint
+    reason = given.disabled_reason or _ADDED_DISABLED
+    check_text("disabled_reason", reason, at_most=MOST_REASON)
+    return disabled(endpoint, reason, from_us(now))
 
 
 def _named(item: Endpoint, by_id: dict[str, Endpoint]) -> Endpoint:

@@ -46,8 +46,9 @@ class Event:
 class Delivery:
     """One chain of attempts to deliver one event to one endpoint.
 
-    `held` means that a pending delivery waits until its webhook is activated or its endpoint is enabled. `reason` says
-    why it failed or was cancelled. `replay_of` is the id of the delivery that it repeats.
+    `held` means that a pending delivery waits until its webhook is activated or its endpoint is enabled. `waiting` is a
+    sentence that says why a pending one waits, None if it does not. `reason` says why it failed or was cancelled, or
+    why the last attempt of a pending one failed. `replay_of` is the id of the delivery that it repeats.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Delivery:
     next_attempt_at: datetime | None
     reason: str | None
     replay_of: str | None
+    waiting: str | None = None
 
 
 @frozen(kw_only=True)

@@ -15,6 +15,7 @@ from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, check_signing_secret
 from unihooks._model.checks import check_member, check_text
+from unihooks._model.health import EndpointHealth, HealthState
 from unihooks._model.policy import NO_POLICY, DeliveryPolicy
 from unihooks._model.products import check_subscription, covers
 from unihooks.exceptions import InvalidWebhook
@@ -85,9 +86,9 @@ class EventSubscription:
 class Endpoint:
     """One URL of a webhook, with its own state, health and deliveries.
 
-    One that is added with `enabled=False` takes no deliveries until it is enabled.
-    `webhook_id` and `tenant` are set only where an endpoint is passed without
-    its webhook, as to the hook `on_endpoint_disabled`.
+    One that is added with `enabled=False` takes no deliveries until it is enabled. `health` is how it was doing when it
+    was read. `webhook_id` and `tenant` are set only where an endpoint is passed without its webhook, as to the hook
+    `on_endpoint_disabled`.
     """
 
     url: str = field()
@@ -98,6 +99,7 @@ class Endpoint:
     disabled_at: datetime | None = field(default=None, kw_only=True)
     webhook_id: str = field(default="", kw_only=True, eq=False, repr=False)
     tenant: str = field(default="", kw_only=True, eq=False, repr=False)
+    health: EndpointHealth = field(factory=EndpointHealth, kw_only=True, eq=False, repr=False)
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class Endpoint:
         disabled_at: datetime | None = None,
         webhook_id: str = "",
         tenant: str = "",
+        health: EndpointHealth | None = None,
     ) -> None:
         if not isinstance(enabled, bool):
             raise InvalidWebhook("enabled must be True or False", name="enabled")
@@ -125,6 +128,7 @@ class Endpoint:
             disabled_at=disabled_at,
             webhook_id=webhook_id,
             tenant=tenant,
+            health=_health(health or EndpointHealth(endpoint_id=id), enabled=state == EndpointState.ENABLED),
         )
 
     @url.validator
@@ -169,6 +173,12 @@ class ActiveInterval:
         if not set_back and (at, mark[4:]) < (self.activated_at, self.activated_mark[4:]):
             return False
         return self.deactivated_at is None or (at, mark[4:]) < (self.deactivated_at, self.deactivated_mark[4:])
+
+
+def _health(health: EndpointHealth, *, enabled: bool) -> EndpointHealth:
+    if enabled is not (health.state is HealthState.DISABLED):
+        return health
+    return evolve(health, state=HealthState.HEALTHY if enabled else HealthState.DISABLED)
 
 
 def _to_endpoints(value: object) -> tuple[Endpoint, ...]:

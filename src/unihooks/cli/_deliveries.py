@@ -150,7 +150,7 @@ def _row(delivery: Delivery) -> list[object]:
         short_time(delivery.next_attempt_at),
         f"{delivery.product} {delivery.event_type}",
         safe_url(delivery.url),
-        delivery.reason,
+        delivery.waiting or delivery.reason,
     ]
 
 
@@ -170,6 +170,7 @@ def _fields(delivery: Delivery) -> list[tuple[str, object]]:
     return [
         ("id", delivery.id),
         ("state", state_of(delivery)),
+        ("waiting", delivery.waiting),
         ("reason", delivery.reason),
         ("event", f"{delivery.event_id} {delivery.product} {delivery.event_type}"),
         ("webhook", delivery.webhook_id),

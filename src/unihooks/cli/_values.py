@@ -14,6 +14,7 @@ from attrs import AttrsInstance
 
 from unihooks._contract.statistics import Stats
 from unihooks._management.paging import Page
+from unihooks._model.health import EndpointHealth
 from unihooks._model.jobs import Job
 from unihooks._model.log import Attempt, Delivery, Event
 from unihooks._model.webhooks import Endpoint, Webhook
@@ -79,7 +80,13 @@ def endpoint_value(endpoint: Endpoint) -> dict[str, Any]:
         "state": endpoint.state.value,
         "disabled_reason": endpoint.disabled_reason,
         "disabled_at": time(endpoint.disabled_at),
+        "health": health_value(endpoint.health),
     }
+
+
+def health_value(health: EndpointHealth) -> dict[str, Any]:
+    """Return the health of an endpoint."""
+    return _fields(health) | {"last_hour": _fields(health.last_hour), "last_day": _fields(health.last_day)}
 
 
 def event_value(event: Event) -> dict[str, Any]:

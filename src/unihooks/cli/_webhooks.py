@@ -10,7 +10,7 @@ import click
 
 from unihooks._dispatcher import Dispatcher
 from unihooks._model.policy import DeliveryPolicy
-from unihooks._model.webhooks import EventSubscription, Webhook, WebhookStatus
+from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, WebhookStatus
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._jobs import show_started, wait_option
 from unihooks.cli._listing import show_listing
@@ -25,7 +25,16 @@ _COLUMNS = [
     Column("endpoints"),
     Column("events", flexible=True),
 ]
-_ENDPOINT_COLUMNS = [Column("endpoint"), Column("state"), Column("url", flexible=True), Column("reason", flexible=True)]
+_ENDPOINT_COLUMNS = [
+    Column("endpoint"),
+    Column("state"),
+    Column("health"),
+    Column("last hour"),
+    Column("24 hours"),
+    Column("not before"),
+    Column("url", flexible=True),
+    Column("reason", flexible=True),
+]
 
 
 @click.group()
@@ -65,8 +74,7 @@ def show_webhook(dispatcher: Dispatcher, *, webhook_id: str, tenant: str, as_jso
     out = console()
     show_fields(_fields(webhook), out=out)
     click.echo()
-    rows = [[one.id, one.state.value, safe_url(one.url), one.disabled_reason] for one in webhook.endpoints]
-    show_rows(_ENDPOINT_COLUMNS, rows, out=out)
+    show_rows(_ENDPOINT_COLUMNS, [_endpoint_row(one) for one in webhook.endpoints], out=out)
 
 
 @webhooks.command("recover")
@@ -99,6 +107,22 @@ def recover(
 
 def _row(webhook: Webhook) -> list[object]:
     return [webhook.id, webhook.status.value, webhook.name, len(webhook.endpoints), _subscribed(webhook)]
+
+
+def _endpoint_row(endpoint: Endpoint) -> list[object]:
+    health = endpoint.health
+    shares = [f"{one.succeeded}/{one.attempts}" if one.attempts else "" for one in (health.last_hour, health.last_day)]
+    figures = [health.state.value, *shares, short_time(health.not_before)]
+    return [endpoint.id, endpoint.state.value, *figures, safe_url(endpoint.url), _reason(endpoint)]
+
+
+def _reason(endpoint: Endpoint) -> str:
+    """Say why it is disabled, or since when how many attempts have failed in a row."""
+    health = endpoint.health
+    if endpoint.disabled_reason or not health.failures:
+        return endpoint.disabled_reason or ""
+    since = f" since {short_time(health.failing_since)}" if health.failing_since else ""
+    return f"{health.failures} failed in a row{since}"
 
 
 def _fields(webhook: Webhook) -> list[tuple[str, object]]:

@@ -27,6 +27,7 @@ _DONE = {
     "deactivated": later("The webhook is inactive: nothing is sent, and pending deliveries are on hold."),
     "saved": later("Your changes are saved and apply to all events from now on."),
     "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),
+    "disabled": later("The endpoint is disabled: what is pending is on hold."),
     "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),
     "replayed": later("A new delivery with the same content is being sent."),
     "replayed_all": later("The new deliveries are being sent."),

@@ -11,6 +11,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_emitting",
     "unihooks.testing._store_erasing",
     "unihooks.testing._store_figures",
+    "unihooks.testing._store_health",
     "unihooks.testing._store_history",
     "unihooks.testing._store_jobs",
     "unihooks.testing._store_limits",
@@ -28,6 +29,7 @@ from unihooks.testing._store_configuration import ConfigurationRules  # noqa: E4
 from unihooks.testing._store_emitting import EmittingRules  # noqa: E402
 from unihooks.testing._store_erasing import ErasingRules  # noqa: E402
 from unihooks.testing._store_figures import FiguresRules  # noqa: E402
+from unihooks.testing._store_health import HealthRules  # noqa: E402
 from unihooks.testing._store_history import HistoryRules  # noqa: E402
 from unihooks.testing._store_jobs import JobRules  # noqa: E402
 from unihooks.testing._store_limits import BreakerRules, LimitRules  # noqa: E402
@@ -45,6 +47,7 @@ class StoreContract(
     LimitRules,
     RecordingRules,
     BreakerRules,
+    HealthRules,
     LogRules,
     HistoryRules,
     JobRules,

@@ -291,7 +291,7 @@ class FiguresRules:
         scene.clock.advance(31)
         assert {one.leases for one in scene.store.statistics().workers} == {0}
 
-    # Webhooks by name and health.
+    # Webhooks by name.
 
     def test_webhooks_are_listed_by_name_within_a_window(self, scene: Scene) -> None:
         made = [scene.inactive(name=name) for name in ("beta", "Äpfel", "Beta", "alpha", "beta two")]
@@ -313,18 +313,6 @@ class FiguresRules:
         scene.revise(first, name="c")
         listed = scene.store.list_webhooks(ACME, WebhookFilter(), Window(limit=9, by_name=True))
         assert ids(listed) == [first.id, second.id]
-
-    def test_webhooks_are_narrowed_by_whether_an_endpoint_fails(self, scene: Scene) -> None:
-        failing = scene.active(URL, OTHER_URL)
-        scene.emit()
-        scene.plan()
-        claimed = scene.claim()
-        scene.deliver(claimed[0])
-        scene.retry(claimed[1])
-        well = scene.active()
-        for expected, found in ((True, failing), (False, well)):
-            filters = WebhookFilter(failing=expected)
-            assert ids(scene.store.list_webhooks(ACME, filters, Window(limit=9))) == [found.id]
 
 
 def _all_kinds(scene: Scene) -> Webhook:

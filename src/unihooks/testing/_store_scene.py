@@ -14,10 +14,10 @@ from attrs import evolve
 from unihooks._base.ids import new_id
 from unihooks._base.times import SECOND, from_us
 from unihooks._contract.planning import NewEvent
-from unihooks._contract.statistics import EndpointHealth
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import encode
 from unihooks._message.secrets import Secret
+from unihooks._model.health import EndpointHealth
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks._model.webhooks import ActiveInterval, Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
 from unihooks.abc import (

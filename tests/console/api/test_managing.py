@@ -6,6 +6,7 @@ import pytest
 
 from unihooks import Condition, DeliveryPolicy, Endpoint, EventSubscription, Webhook
 from unihooks.console import Permission
+from unihooks.testing import Answer
 
 from .conftest import CANARY, SECRET
 
@@ -213,6 +214,41 @@ async def test_a_disabled_endpoint_is_enabled(api, webhook, receiver, dispatcher
     assert endpoint["state"] == "disabled"
     enabled = await api.post(f"/webhooks/{webhook.id}/endpoints/{endpoint['id']}/enable")
     assert (enabled.json()["state"], enabled.json()["disabled_reason"]) == ("enabled", None)
+
+
+async def test_an_endpoint_is_disabled_for_a_reason(api, webhook):
+    [endpoint] = webhook.endpoints
+    path = f"/webhooks/{webhook.id}/endpoints/{endpoint.id}/disable"
+    disabled = (await api.post(path, {"reason": "it moves"})).json()
+    assert (disabled["state"], disabled["disabled_reason"]) == ("disabled", "it moves")
+    assert disabled["health"]["state"] == "disabled"
+    assert (await api.post(path, {"reason": "x" * 201})).status_code == 422
+    assert (await api.post(path, {"why": "x"})).status_code == 422
+    assert (await api.post(f"/webhooks/{webhook.id}/endpoints/ep_nobodys/disable")).status_code == 404
+
+
+async def test_an_endpoint_is_added_as_disabled(api, receiver):
+    endpoints = [{"url": receiver.url_for("/a"), "enabled": False}, {"url": receiver.url_for("/b"), "enabled": True}]
+    made = (await api.post("/webhooks", given(receiver, endpoints=endpoints))).json()
+    assert [one["state"] for one in made["endpoints"]] == ["disabled", "enabled"]
+
+
+async def test_the_health_of_an_endpoint_and_why_deliveries_wait_are_shown(api, webhook, receiver, dispatcher):
+    receiver.answer(Answer(503, headers={"Retry-After": "1800"}))
+    dispatcher.emit("chat", "message.received", {}, tenant="acme")
+    dispatcher.drain()
+    [endpoint] = (await api.get(f"/webhooks/{webhook.id}")).json()["endpoints"]
+    health = endpoint["health"]
+    assert (health["state"], health["failures"], health["breaker"]) == ("failing", 1, "closed")
+    assert health["last_hour"] == health["last_day"] == {"attempts": 1, "succeeded": 0}
+    assert health["not_before"] is not None
+    [failed] = (await api.get("/deliveries")).json()["items"]
+    assert failed["waiting"] is None
+    delivery = (await api.post(f"/deliveries/{failed['id']}/replay")).json()
+    assert delivery["waiting"].startswith("waits until ")
+    assert (await api.get(f"/webhooks/{webhook.id}/health")).json()["endpoints"] == [health]
+    [listed] = (await api.get("/webhooks", health="failing")).json()["items"]
+    assert listed["endpoints"] == [endpoint]
 
 
 async def test_webhooks_are_listed_narrowed_and_paged(api, receiver):

@@ -6,6 +6,7 @@ from typing import Any
 
 from unihooks._management.jobs import RENDERINGS
 from unihooks._message.conditions import MAX_CONDITIONS, Operator
+from unihooks._model.health import BreakerState, HealthState
 from unihooks._model.jobs import JobKind, JobState
 
 Schema = dict[str, Any]
@@ -20,6 +21,7 @@ MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9._:/-]+$"}
 EVENT_TYPE: Schema = NAME | {"maxLength": 130, "pattern": r"^([A-Za-z0-9._:/-]+(\.\*)?|\*)$"}
 STATES = ["pending", "delivered", "failed", "cancelled"]
+HEALTHS = [*HealthState]
 ANY: Schema = {"description": "Any JSON value."}
 
 
@@ -67,6 +69,7 @@ _ENDPOINT: dict[str, Schema] = {
     "state": {"type": "string", "enum": ["enabled", "disabled"]},
     "disabled_reason": MAYBE_TEXT,
     "disabled_at": MAYBE_TIME,
+    "health": ref("EndpointHealth"),
 }
 _WEBHOOK: dict[str, Schema] = {
     **each(TEXT, "id", "name", "description"),
@@ -112,7 +115,14 @@ COMPONENTS: dict[str, Schema] = {
     "Nothing": asked(),
     # Webhooks.
     "Endpoint": answered(**_ENDPOINT),
-    "EndpointGiven": asked("url", url=TEXT, id=TEXT, description={"type": "string", "maxLength": 2000}),
+    "EndpointGiven": asked(
+        "url",
+        url=TEXT,
+        id=TEXT,
+        description={"type": "string", "maxLength": 2000},
+        enabled=BOOLEAN | {"description": "Whether a new one takes deliveries; one that is there stays as it is."},
+    ),
+    "Disabling": asked(reason={"type": "string", "minLength": 1, "maxLength": 200}),
     "Condition": asked("path", "op", path=TEXT, op={"type": "string", "enum": [*Operator]}, value=ANY),
     "Subscription": asked(
         "product",
@@ -168,9 +178,12 @@ COMPONENTS: dict[str, Schema] = {
     "HourCount": answered(hour=TIME, attempts=COUNT, delivered=COUNT, failed=COUNT),
     "EndpointHealth": answered(
         endpoint_id=TEXT,
-        failing_since=MAYBE_TIME,
+        state={"type": "string", "enum": HEALTHS},
         failures=COUNT,
-        **each(MAYBE_TIME, "last_success_at", "last_failure_at", "next_attempt_at"),
+        failing_since=MAYBE_TIME,
+        **each(answered(attempts=COUNT, succeeded=COUNT), "last_hour", "last_day"),
+        breaker={"type": "string", "enum": [*BreakerState]},
+        **each(MAYBE_TIME, "next_probe_at", "not_before", "last_success_at", "last_failure_at", "next_attempt_at"),
     ),
     "Health": answered(
         endpoints=list_of(ref("EndpointHealth")),
@@ -194,7 +207,7 @@ COMPONENTS: dict[str, Schema] = {
         attempt_count=COUNT,
         created_at=TIME,
         next_attempt_at=MAYBE_TIME,
-        **each(MAYBE_TEXT, "reason", "replay_of"),
+        **each(MAYBE_TEXT, "reason", "replay_of", "waiting"),
     ),
     "DeliveryPage": page_of("Delivery"),
     "Attempt": answered(
@@ -238,7 +251,7 @@ COMPONENTS: dict[str, Schema] = {
     "Sender": answered(egress_ips=list_of(TEXT)),
     # For operators.
     "Worker": answered(id=TEXT, host=TEXT, pid={"type": "integer"}, seen_at=TIME, leases=COUNT),
-    "FailingEndpoint": answered(**_ENDPOINT_OF, failing_since=TIME, failures=COUNT),
+    "FailingEndpoint": answered(**_ENDPOINT_OF, failing_since=MAYBE_TIME, failures=COUNT),
     "SlowEndpoint": answered(**_ENDPOINT_OF, attempts=COUNT, mean_ms={"type": "number"}, p95_ms={"type": "number"}),
     "Stats": answered(
         oldest_unplanned=MAYBE_TIME,

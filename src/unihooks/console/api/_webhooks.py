@@ -19,7 +19,7 @@ from unihooks.console.api._operations import PAGING, Call, operation
 from unihooks.console.api._pages import paging, sized_page
 from unihooks.console.api._problems import forbidden, invalid
 from unihooks.console.api._reading import Query
-from unihooks.console.api._schemas import BOOLEAN, TEXT
+from unihooks.console.api._schemas import BOOLEAN, HEALTHS, TEXT
 
 _ONE = "/webhooks/{webhook_id}"
 _LIST_QUERY = (
@@ -27,8 +27,8 @@ _LIST_QUERY = (
     Query(name="search", about="A part of the name, the description or a URL, ignoring case.", schema=TEXT),
     Query(
         name="health",
-        about="`failing`: the last attempt of an endpoint failed; `healthy`: none did.",
-        schema={"type": "string", "enum": ["failing", "healthy"]},
+        about="Only those with an endpoint in this state at its last attempt; all endpoints of a `healthy` one are so.",
+        schema={"type": "string", "enum": HEALTHS},
     ),
     Query(name="sort", about="The order.", schema={"type": "string", "enum": ["newest", "oldest", "name"]}),
     Query(name="with_health", about="Include the health of each webhook.", schema=BOOLEAN),
@@ -124,6 +124,22 @@ async def enable_endpoint(call: Call) -> dict[str, Any]:
     """Enable a disabled endpoint again; what was held for it goes on."""
     webhook_id, endpoint_id = call.path["webhook_id"], call.path["endpoint_id"]
     return _shapes.shown(await call.dispatcher.webhooks.aenable_endpoint(webhook_id, endpoint_id, tenant=call.tenant))
+
+
+@operation(
+    "POST",
+    f"{_ONE}/endpoints/{{endpoint_id}}/disable",
+    "disableEndpoint",
+    answer="Endpoint",
+    body="Disabling",
+    permission=Permission.WRITE,
+    keyed=True,
+)
+async def disable_endpoint(call: Call) -> dict[str, Any]:
+    """Disable an endpoint, for a reason that is shown; what is pending for it is held."""
+    webhook_id, endpoint_id = call.path["webhook_id"], call.path["endpoint_id"]
+    disabling = call.dispatcher.webhooks.adisable_endpoint(webhook_id, endpoint_id, tenant=call.tenant, **call.body)
+    return _shapes.shown(await disabling)
 
 
 @operation("GET", f"{_ONE}/health", "getHealth", answer="Health")
@@ -226,7 +242,7 @@ def mapping_of(given: Mapping[str, Any]) -> PayloadMapping:
 def _endpoint(given: Any) -> Endpoint:
     if isinstance(given, str):
         return Endpoint(given)
-    return Endpoint(given["url"], id=given.get("id", ""), description=given.get("description", ""))
+    return Endpoint(**given)
 
 
 def _headers(given: Mapping[str, str | None], current: HeaderSet) -> HeaderSet:
@@ -247,6 +263,7 @@ OPERATIONS = (
     activate_webhook,
     deactivate_webhook,
     enable_endpoint,
+    disable_endpoint,
     get_health,
     get_activity,
     reveal_secrets,

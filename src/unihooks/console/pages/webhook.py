@@ -17,6 +17,7 @@ from unihooks.console._viewers import Permission
 
 _HOURS = {"1h": 1, "24h": 24, "7d": 168}
 _NEWEST = 6
+_MOST_REASON = 200
 
 
 @view(Permission.READ)
@@ -57,7 +58,19 @@ async def enable(request: Request, form: Form) -> Response:  # noqa: ARG001
     return go_to(request, "webhook", done="enabled", webhook_id=webhook_id)
 
 
+@action(Permission.WRITE)
+async def disable(request: Request, form: Form) -> Response:
+    """Disable an endpoint, for the reason that the form gives."""
+    webhook_id, endpoint_id = request.path_params["webhook_id"], request.path_params["endpoint_id"]
+    reason = form.get("reason").strip().replace("\0", "")[:_MOST_REASON]
+    given = {"reason": reason} if reason else {}
+    tenant = viewer_of(request).tenant
+    await settings_of(request).dispatcher.webhooks.adisable_endpoint(webhook_id, endpoint_id, tenant=tenant, **given)
+    return go_to(request, "webhook", done="disabled", webhook_id=webhook_id)
+
+
 ROUTES = [
     Route("/webhooks/{webhook_id}", show, name="webhook"),
+    Route("/webhooks/{webhook_id}/endpoints/{endpoint_id}/disable", disable, methods=["POST"], name="disable"),
     Route("/webhooks/{webhook_id}/endpoints/{endpoint_id}/enable", enable, methods=["POST"], name="enable"),
 ]

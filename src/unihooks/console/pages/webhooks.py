@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from unihooks._model.health import HealthState
 from unihooks.console._access import Form, action, view
 from unihooks.console._health import WebhookRow
 from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of, webhook_of
@@ -19,7 +20,7 @@ from unihooks.console._viewers import Permission
 _PER_PAGE = 20
 _SORTS = ("newest", "oldest", "name")
 _STATUSES = ("active", "inactive")
-_HEALTHS = ("failing", "healthy")
+_HEALTHS = tuple(HealthState)
 _MOST_COUNTED = 10_000
 
 

@@ -11,12 +11,19 @@ from unihooks._contract.filters import split_position
 from unihooks._contract.leasing import slot_of
 from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
+from unihooks._model.health import HealthState
 from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import Endpoint, Webhook
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
 from unihooks.exceptions import Conflict
 from unihooks.stores.sql import rows as _rows
+from unihooks.stores.sql.health import forget, with_health
 from unihooks.stores.sql.transaction import Call, Row, Selection, Transaction, page
+
+_IN_HEALTH = {
+    HealthState.HEALTHY: "w.id NOT IN ({webhooks_not_healthy}) AND NOT EXISTS ({disabled_endpoint})",
+    HealthState.DISABLED: "EXISTS ({disabled_endpoint})",
+}
 
 
 def lock_configuration(tx: Transaction, tenants: Collection[str]) -> None:
@@ -49,11 +56,8 @@ def add_webhook(tx: Transaction, webhook: Webhook, *, at_most: int, endpoints: i
 
 
 def get_webhook(tx: Transaction, tenant: str, webhook_id: str) -> Webhook:
-    """Return the webhook or raise NotFound."""
-    rows = tx.select("webhooks", Selection(["w.id = :id"], {"tenant": tenant, "id": webhook_id}))
-    if not rows:
-        raise not_found("webhook", webhook_id, tenant)
-    return _complete(tx, rows)[0]
+    """Return the webhook, with the health of its endpoints, or raise NotFound."""
+    return with_health(tx, [read_webhook(tx, tenant, webhook_id)])[0]
 
 
 def list_webhooks(tx: Transaction, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
@@ -61,13 +65,14 @@ def list_webhooks(tx: Transaction, tenant: str, filters: WebhookFilter, window: 
     selection = Selection(values={"tenant": tenant})
     selection.where("w.status = :status", status=filters.status and filters.status.value)
     selection.where("{webhook_matches_search}", search=filters.search.casefold() if filters.search else None)
-    if filters.failing is not None:
-        selection.conditions.append(f"w.id {'IN' if filters.failing else 'NOT IN'} ({{failing_webhooks}})")
+    if filters.health is not None:
+        selection.conditions.append(_IN_HEALTH.get(filters.health, "w.id IN ({webhooks_in_health})"))
+        selection.values["health"] = filters.health.value
     if window.by_name:
         rows = page(tx, "webhooks", selection, window, ["w.name_key", "w.id"], place=split_position)
     else:
         rows = page(tx, "webhooks", selection, window, ["w.id"])
-    return _complete(tx, rows)
+    return with_health(tx, _complete(tx, rows))
 
 
 def revise_webhook(
@@ -80,7 +85,7 @@ def revise_webhook(
     endpoints: int | None = None,
 ) -> Webhook:
     """Replace the webhook's rows and fit its lanes to them; the tenant is locked by `lock_configuration`."""
-    old = get_webhook(tx, tenant, webhook_id)
+    old = read_webhook(tx, tenant, webhook_id)
     new = revise(old)
     _check_endpoints(tx, tenant, len(new.endpoints) - len(old.endpoints), endpoints)
     kept = {endpoint.id for endpoint in new.endpoints}
@@ -89,21 +94,20 @@ def revise_webhook(
     _insert(tx, new)
     _fit_lanes(tx, old, new, now)
     _finish_change(tx, tenant, old, new)
-    return new
+    return with_health(tx, [new])[0]
 
 
 def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> None:
-    """Let these endpoints start with fresh health."""
-    endpoints = list(endpoint_ids)
-    tx.pipeline(
-        Call("lock_lanes", values={"endpoints": endpoints}), Call("forget_failing", values={"endpoints": endpoints})
-    )
+    """Let the failing of these endpoints be over; those that were not healthy start with fresh health."""
+    values = {"endpoints": list(endpoint_ids)}
+    forget(tx, [row[0] for row in tx.fetch("lanes_not_healthy", **values)])
+    tx.pipeline(*(Call(name, values=values) for name in ("lock_lanes", "forget_failing", "forget_outcomes")))
 
 
 def delete_webhook(tx: Transaction, tenant: str, webhook_id: str) -> None:
     """Remove the webhook's rows and lanes; cancel what is pending."""
     lock_configuration(tx, [tenant])
-    old = get_webhook(tx, tenant, webhook_id)
+    old = read_webhook(tx, tenant, webhook_id)
     _remove_endpoints(tx, [item.id for item in old.endpoints], WEBHOOK_DELETED, tx.now)
     _delete_rows(tx, webhook_id)
     _finish_change(tx, tenant, old)
@@ -163,6 +167,14 @@ def drop_answer(tx: Transaction, tenant: str, key: str) -> None:
     tx.run("drop_answer", tenant=tenant, key=key)
 
 
+def read_webhook(tx: Transaction, tenant: str, webhook_id: str) -> Webhook:
+    """Return the webhook without health, or raise NotFound."""
+    rows = tx.select("webhooks", Selection(["w.id = :id"], {"tenant": tenant, "id": webhook_id}))
+    if not rows:
+        raise not_found("webhook", webhook_id, tenant)
+    return _complete(tx, rows)[0]
+
+
 def _versions(tenants: Collection[str], rows: Iterable[Row]) -> dict[str, int]:
     return {**dict.fromkeys(tenants, 0), **{row[0]: row[1] for row in rows}}
 
@@ -207,11 +219,13 @@ def _remove_endpoints(tx: Transaction, endpoint_ids: list[str], reason: str, now
 
 
 def _fit_lanes(tx: Transaction, old: Webhook, new: Webhook, now: int) -> None:
-    tx.fetch("lock_lanes", endpoints=[item.id for item in new.endpoints])
     before = {item.id: item for item in old.endpoints}
-    _add_lanes(tx, new, (item for item in new.endpoints if item.id not in before), now)
     kept = [item for item in new.endpoints if item.id in before]
     fresh = [item.id for item in kept if _starts_afresh(before[item.id], item)]
+    # Before lanes are locked, as where results are recorded.
+    forget(tx, fresh)
+    tx.fetch("lock_lanes", endpoints=[item.id for item in new.endpoints])
+    _add_lanes(tx, new, (item for item in new.endpoints if item.id not in before), now)
     tx.run("reset_health", endpoints=fresh, now=now)
     tx.run("end_waits", endpoints=fresh, now=now)
     if _limits(new.policy) != _limits(old.policy):

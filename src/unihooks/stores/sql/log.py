@@ -101,7 +101,7 @@ def ids_between(prefix: str, since: int | None, until: int | None) -> tuple[str 
 
 
 def _deliveries(tx: Transaction, tenant: str, ids: Sequence[str]) -> list[Delivery]:
-    return [to_delivery(row) for row in tx.fetch("deliveries", tenant=tenant, ids=ids)] if ids else []
+    return [to_delivery(row, tx.now) for row in tx.fetch("deliveries", tenant=tenant, ids=ids)] if ids else []
 
 
 def _narrowed(tx: Transaction, tenant: str, filters: DeliveryFilter) -> tuple[str, Selection]:

@@ -13,6 +13,7 @@ from unihooks._contract.leasing import SEEN_WITHIN_US
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
 from unihooks.stores.sql.deliveries import with_spans
+from unihooks.stores.sql.health import keep_parts
 from unihooks.stores.sql.transaction import Call, Database, Transaction
 
 _ID_AHEAD_US = 3_600 * SECOND
@@ -112,7 +113,7 @@ def forget_keys(tx: Transaction, older_than: int, limit: int) -> int:
 
 def fold_hours(tx: Transaction, older_than: int, limit: int) -> int:
     """Put the parts of hours that ended before a time together; return how many there were."""
-    return len(tx.fetch("fold_hours", before=older_than // HOUR, limit=limit))
+    return keep_parts(tx, tx.fetch("take_parts", before=older_than // HOUR, limit=limit))
 
 
 def erase(

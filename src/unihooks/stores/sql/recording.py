@@ -1,16 +1,18 @@
-"""Record attempts: fence them by token, move deliveries on, and keep each lane's health."""
+"""Record attempts: fence them by token, move deliveries on, and note each lane's health."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from unihooks._model.log import DeliveryState
 from unihooks._model.policy import CircuitBreaker
-from unihooks.abc import FAILING_LIMIT_US, FAILING_SILENCE_US, FAILING_TOO_LONG, AttemptRow, Recorded, Result
+from unihooks.abc import FAILING_LIMIT_US, AttemptRow, Recorded, Result
+from unihooks.stores.sql import health
 from unihooks.stores.sql.configuration import disable_endpoint, lock_configuration
 from unihooks.stores.sql.limited import freeing
 from unihooks.stores.sql.statistics import hour_rows
@@ -21,71 +23,6 @@ _ATTEMPT = attrgetter(
     "number", "url", "started_at", "duration_us", "status_code", "error", "request_headers", "response_headers",
     "response_body",
 )  # fmt: skip
-
-
-@define
-class _Health:
-    """An endpoint's health, followed through the results of one batch in their order.
-
-    `has_paused` says that the breaker has begun a pause, `is_relieved` that one has ended.
-    """
-
-    failing_since: int | None
-    failures: int
-    last_success_at: int | None
-    last_failure_at: int | None
-    pause_us: int | None
-    probe_at: int | None
-    breaker: CircuitBreaker | None = field(default=None, kw_only=True)
-    has_paused: bool = False
-    is_relieved: bool = False
-
-    def note(self, result: Result, attempt: AttemptRow, now: int) -> str | None:
-        """Count one result; return the reason to disable the endpoint, if there is one."""
-        if result.state is DeliveryState.DELIVERED:
-            self.failing_since, self.failures, self.last_success_at = None, 0, now
-            self._close_breaker()
-            return result.disable
-        if self.failing_since is None or now - (self.last_failure_at or now) > FAILING_SILENCE_US:
-            self.failing_since = now
-            if self.pause_us is None:
-                self.failures = 0
-        self.failures += 1
-        self.last_failure_at = now
-        self._break(result, now)
-        # A single failure of a new delivery may be a hiccup, which its retry will tell.
-        is_certain = attempt.number > 1 or result.state is DeliveryState.FAILED
-        too_long = is_certain and now - self.failing_since >= FAILING_LIMIT_US
-        return result.disable or (FAILING_TOO_LONG if too_long else None)
-
-    def row(self, due_at: int | None, wait_until: int | None, now: int) -> Row:
-        """Return what `set_lanes` takes but for the endpoint; `due_at` is when the next retry is due."""
-        if self.is_relieved:
-            due_at = now if due_at is None else min(due_at, now)
-        waits = [at for at in (wait_until, self.probe_at if self.has_paused else None) if at is not None]
-        times = (self.failing_since, self.failures, self.last_success_at, self.last_failure_at)
-        return (*times, self.pause_us, self.probe_at, self.is_relieved, due_at, max(waits, default=None))
-
-    def _break(self, result: Result, now: int) -> None:
-        """Begin a pause after as many failures in a row as the breaker bears, or after that of a probe."""
-        if self.breaker is None:
-            self._close_breaker()
-            return
-        if self.pause_us is None:
-            is_due = self.failures >= self.breaker.failures
-        else:
-            # A request that was under way when the pause began says nothing new.
-            terms = result.claimed.terms
-            is_due = terms is not None and terms.is_probe and now >= (self.probe_at or 0)
-        if is_due:
-            self.pause_us = self.breaker.next_pause_us(self.pause_us)
-            self.probe_at = now + self.breaker.jittered_us(self.pause_us)
-            self.has_paused = True
-
-    def _close_breaker(self) -> None:
-        if self.pause_us is not None:
-            self.pause_us = self.probe_at = None
-            self.has_paused, self.is_relieved = False, True
 
 
 def calls_if_delivered(results: Sequence[Result], now: int, part: int) -> list[Call]:
@@ -121,8 +58,8 @@ def record(tx: Transaction, results: Sequence[Result], part: int, breaker: Circu
         _keep_attempts(tx, results)
     if not accepted:
         return Recorded(accepted=frozenset())
-    disabled, paused = _store(tx, accepted, kept, alone=alone, part=part, breaker=breaker)
-    return Recorded(accepted=frozenset(item.claimed.id for item in accepted), disabled=disabled, paused=paused)
+    recorded = _store(tx, accepted, kept, alone=alone, part=part, breaker=breaker)
+    return evolve(recorded, accepted=frozenset(item.claimed.id for item in accepted))
 
 
 def _split(results: Sequence[Result]) -> tuple[Sequence[Result], Sequence[Result]]:
@@ -172,37 +109,40 @@ def _store(
     alone: set[str],
     part: int,
     breaker: CircuitBreaker | None,
-) -> tuple[list[tuple[str, str, str]], list[str]]:
+) -> Recorded:
     if not kept:
-        tx.pipeline(*_succeeding(accepted, tx.now, part), commit=True)
-        return [], []
+        calls = _succeeding(accepted, tx.now, part)
+        unwell = health.noticed(calls, tx.pipeline(*calls))
+        return Recorded(accepted=(), changed_health=health.judge_lanes(tx, unwell))
     endpoint_ids = list(dict.fromkeys(item.claimed.endpoint_id for item in accepted))
-    *_, lanes = tx.pipeline(
+    *_, lanes, counted = tx.pipeline(
         Call("add_attempts", [_attempt_row(*pair) for pair in _sent(accepted)]),
         Call("move_on", _moving(kept, tx.now)),
         Call("add_hours", hour_rows(_sent(accepted), tx.now, part)),
-        Call("lane_health", values={"endpoints": endpoint_ids}),
+        *health.looking(endpoint_ids, tx.now),
     )
-    healths = {endpoint_id: _Health(*health, breaker=breaker) for endpoint_id, *health in lanes.rows}
+    healths, hours = health.followed(lanes, counted, breaker)
     reasons = _note_health(healths, _sent(accepted), tx.now)
+    changed = health.changes(healths, hours)
     due, waits = _due(kept, tx.now), _waits(kept, tx.now)
     rows = [(id_, *one.row(due.get(id_), waits.get(id_), tx.now)) for id_, one in healths.items()]
     freed = freeing((item.claimed for item in accepted), tx.now)
     tx.pipeline(Call("set_lanes", rows), *freed, commit=not alone)
+    disabled = _disable(tx, [(item, reason) for item, reason in reasons if item.claimed.tenant in alone])
     paused = [id_ for id_, one in healths.items() if one.has_paused]
-    return _disable(tx, [(item, reason) for item, reason in reasons if item.claimed.tenant in alone]), paused
+    return Recorded(accepted=(), disabled=disabled, paused=paused, changed_health=changed)
 
 
 def _succeeding(delivered: Sequence[Result], now: int, part: int) -> list[Call]:
     """Return the calls that keep attempts which all succeeded, and what follows from them."""
-    endpoints = list({item.claimed.endpoint_id for item in delivered})
+    counts = Counter([item.claimed.endpoint_id for item in delivered])
     freed = freeing([item.claimed for item in delivered], now)
     return [
         Call("add_attempts", [_attempt_row(*pair) for pair in _sent(delivered)]),
         Call("add_hours", hour_rows(_sent(delivered), now, part)),
         # All in one order, or others who lock them would wait in a circle.
-        *([Call("lock_lanes", values={"endpoints": endpoints})] if freed else []),
-        Call("note_success", values={"endpoints": endpoints, "now": now}),
+        *([Call("lock_lanes", values={"endpoints": [*counts]})] if freed else []),
+        Call("note_success", values={"endpoints": [*counts], "counts": [*counts.values()], "now": now}),
         *freed,
     ]
 
@@ -291,11 +231,11 @@ def _attempt_row(item: Result, made: AttemptRow) -> Row:
     return (item.claimed.id, *_ATTEMPT(made), json.dumps(made.warnings) if made.warnings else "[]")
 
 
-def _note_health(healths: dict[str, _Health], sent: Iterable[_Sent], now: int) -> list[tuple[Result, str]]:
+def _note_health(healths: Mapping[str, health.LaneHealth], sent: Iterable[_Sent], now: int) -> list[tuple[Result, str]]:
     reasons = []
     for item, attempt in sent:
-        health = healths.get(item.claimed.endpoint_id)
-        reason = health and health.note(item, attempt, now)
+        lane = healths.get(item.claimed.endpoint_id)
+        reason = lane and lane.note(item, attempt, now)
         if reason:
             reasons.append((item, reason))
     return reasons

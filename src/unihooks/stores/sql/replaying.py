@@ -23,7 +23,7 @@ from unihooks.abc import ERASED, HELD_TOO_LONG, DeliveryFilter, Window
 from unihooks.exceptions import Conflict
 from unihooks.stores.sql import deliveries
 from unihooks.stores.sql.claiming import lower_next_due
-from unihooks.stores.sql.configuration import get_webhook, share_configuration
+from unihooks.stores.sql.configuration import read_webhook, share_configuration
 from unihooks.stores.sql.log import get_delivery, ids_between, list_delivery_ids
 from unihooks.stores.sql.transaction import Row, Transaction
 
@@ -167,7 +167,7 @@ def recover(
 ) -> tuple[int, str | None]:
     """Plan what the webhook missed of the next `limit` events; return how many deliveries and where to go on."""
     _lock(tx, tenant)
-    webhook = get_webhook(tx, tenant, webhook_id)
+    webhook = read_webhook(tx, tenant, webhook_id)
     # However many endpoints there are, a call holds up others for no longer than it takes to plan so many deliveries.
     most = min(most, _DELIVERIES_PER_CALL)
     limit = max(1, min(limit, _DELIVERIES_PER_CALL // len(webhook.endpoints)))
@@ -188,7 +188,7 @@ def recover_step(
     An event that is done with is never looked at again, however soon its new deliveries fail.
     """
     _lock(tx, tenant)
-    webhook = get_webhook(tx, tenant, webhook_id)
+    webhook = read_webhook(tx, tenant, webhook_id)
     limit = max(1, min(limit, _DELIVERIES_PER_CALL // len(webhook.endpoints)))
     first, end = _ids_between(since, until)
     after = max(after, first)
@@ -208,7 +208,7 @@ def recover_step(
 
 def count_to_recover(tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, limit: int) -> int:
     """Count the events that a recovery looks at, up to a limit."""
-    wanted = _to_recover(get_webhook(tx, tenant, webhook_id), since, until)
+    wanted = _to_recover(read_webhook(tx, tenant, webhook_id), since, until)
     found = tx.fetch("count_events_to_recover", **wanted, limit=limit)
     return int(found[0][0]) if found else 0
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from attrs import AttrsInstance, fields
+from attrs import AttrsInstance, evolve, fields
 
 from unihooks._base.times import optional_from_us, to_us
 from unihooks._contract.filters import name_key
@@ -26,6 +26,7 @@ from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks._model.policy import NO_POLICY, DeliveryPolicy
 from unihooks._model.webhooks import ActiveInterval, Endpoint, EventSubscription, Webhook, WebhookStatus
 from unihooks.stores.sql.transaction import Row
+from unihooks.stores.sql.waiting import Wait
 
 V = TypeVar("V", bound=AttrsInstance)
 
@@ -168,9 +169,13 @@ def to_event(row: Row) -> Event:
     return to_value(Event, row, payload=lambda body: decode(bytes(body)) if body else None)
 
 
-def to_delivery(row: Row) -> Delivery:
-    """Return the delivery of a row of `deliveries`."""
-    return to_value(Delivery, row, state=DeliveryState, held=bool)
+def to_delivery(row: Row, now: int) -> Delivery:
+    """Return the delivery of a row of `deliveries`, in which the columns of `Wait` come last."""
+    count = len(fields(Wait))
+    delivery = to_value(Delivery, row[:-count], state=DeliveryState, held=bool)
+    if delivery.state is not DeliveryState.PENDING:
+        return delivery
+    return evolve(delivery, waiting=Wait(*row[-count:]).sentence(delivery, now))
 
 
 def to_attempt(row: Row) -> Attempt:

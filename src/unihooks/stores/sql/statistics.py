@@ -16,7 +16,7 @@ from unihooks._contract.leasing import SEEN_WITHIN_US, holder, holder_of
 from unihooks._contract.statistics import (
     DAY_HOURS,
     HOUR,
-    EndpointHealth,
+    SLICES,
     FailingEndpoint,
     HourRow,
     SlowEndpoint,
@@ -26,11 +26,13 @@ from unihooks._contract.statistics import (
     bucket,
     hour_counts,
     percentile,
+    slice_of,
     up_to,
 )
 from unihooks._model.checks import not_found
 from unihooks._model.log import DeliveryState
 from unihooks.abc import AttemptRow, Result, WorkerSeen
+from unihooks.stores.sql.health import endpoint_health
 from unihooks.stores.sql.rows import by_owner, to_value
 from unihooks.stores.sql.transaction import Row, Selection, Transaction, page
 
@@ -42,7 +44,8 @@ _LONGEST_MS = 20_000
 def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int, part: int) -> list[Row]:
     """Return what the results of requests add to each endpoint's hour, in the order of endpoint ids and buckets.
 
-    A row holds endpoint_id, hour, bucket, part, attempts, delivered, failed and duration_us.
+    `part` is where this process counts. A row holds endpoint_id, hour, bucket, part, attempts, delivered, failed and
+    duration_us.
     """
     durations: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     failed: Counter[tuple[str, int]] = Counter()
@@ -51,7 +54,7 @@ def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int, part: int) ->
         durations[key].append(attempt.duration_us)
         if item.state is not DeliveryState.DELIVERED:
             failed[key] += 1
-    hour = now // HOUR
+    hour, part = now // HOUR, part * SLICES + slice_of(now) + 1
     rows: list[Row] = []
     for (endpoint_id, index), these in sorted(durations.items()):
         lost = failed.get((endpoint_id, index), 0)
@@ -62,14 +65,14 @@ def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int, part: int) ->
 def webhook_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
     """Return the health of those of the webhooks that the tenant has."""
     wanted, first_hour = set(webhook_ids), tx.now // HOUR - DAY_HOURS
-    lanes = by_owner(tx.fetch("health_of_lanes", webhooks=wanted, tenant=tenant, now=tx.now))
+    endpoints = endpoint_health(tx, tenant, wanted)
     newest = {id_: newest for id_, *newest in tx.fetch("newest_deliveries", webhooks=wanted, tenant=tenant)}
     hours = by_owner(tx.fetch("outcomes_by_hour", webhooks=wanted, tenant=tenant, since=first_hour))
     health = {}
-    for webhook_id, of_webhook in lanes.items():
+    for webhook_id, of_webhook in endpoints.items():
         last_at, last_state = newest.get(webhook_id, (None, None))
         health[webhook_id] = WebhookHealth(
-            endpoints=tuple(to_value(EndpointHealth, lane) for lane in of_webhook),
+            endpoints=tuple(of_webhook),
             last_delivery_at=optional_from_us(last_at),
             last_delivery_state=last_state and DeliveryState(last_state),
             hours=hour_counts([HourRow(*hour) for hour in hours.get(webhook_id, ())], first_hour * HOUR, tx.now),

@@ -27,6 +27,7 @@ from unihooks.stores.sql import (
     claiming,
     configuration,
     emitting,
+    health,
     jobs,
     log,
     maintenance,
@@ -173,8 +174,11 @@ class SQLStore(Store):
 
     def record(self, results: Sequence[Result], breaker: CircuitBreaker | None = None) -> Recorded:
         calls = recording.calls_if_delivered(results, self.now(), self._part)
-        if calls and self._database.at_once(calls):
-            return Recorded(accepted=frozenset(item.claimed.id for item in results))
+        outcomes = self._database.at_once(calls) if calls else None
+        if outcomes:
+            unwell = health.noticed(calls, outcomes)
+            changed = self._database.write(lambda tx: health.judge_lanes(tx, unwell)) if unwell else ()
+            return Recorded(accepted=frozenset(item.claimed.id for item in results), changed_health=changed)
         record = partial(recording.record, results=results, part=self._part, breaker=breaker)
         return self._database.write(record, recording.opening(results))
 

@@ -94,7 +94,8 @@ CREATE INDEX subscriptions_by_webhook ON unihooks.subscriptions (webhook_id, pos
 
 -- next_due_at is never later than the first due time of the lane's pending deliveries, but for not_before, until when
 -- the receiver wants none or a pause lasts, and ready_at. slot tells to which of the workers alive the lane belongs.
--- last_success_at is exact to a second.
+-- last_success_at is exact to a second. outcomes are its last 20 attempts: a leading 1, then a bit for each, 1 for a
+-- success, the newest last. health is its state when that was noted last.
 -- rate, burst, in_flight_limit and deadline_us are what the webhook's policy says, NULL where it says nothing. A token
 -- is what a delivery takes to go: there were so many at refilled_at, NULL where as many as fit. ready_at is when the
 -- limits, or the probe that is under way, let the next one go. No lease under a limit lasts beyond leased_until.
@@ -122,7 +123,9 @@ CREATE TABLE unihooks.lanes (
     ready_at bigint,
     leased_until bigint,
     pause_us bigint,
-    probe_at bigint
+    probe_at bigint,
+    outcomes bigint NOT NULL DEFAULT 1,
+    health text COLLATE "C" NOT NULL DEFAULT 'healthy'
 ) WITH (
     fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0.05,
@@ -134,7 +137,7 @@ CREATE INDEX lanes_due_by_tenant ON unihooks.lanes (tenant, next_due_at) WHERE o
 CREATE INDEX lanes_waiting ON unihooks.lanes (tenant, not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX lanes_paused ON unihooks.lanes (tenant) WHERE pause_us IS NOT NULL;
 CREATE INDEX lanes_closed ON unihooks.lanes (closed_at) WHERE NOT open;
-CREATE INDEX lanes_failing ON unihooks.lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
+CREATE INDEX lanes_unhealthy ON unihooks.lanes (tenant, health) WHERE health <> 'healthy';
 
 -- An event is written once, with its row in new_events. One that could not be planned is set aside, and plan_error says
 -- why.
@@ -260,7 +263,8 @@ CREATE TABLE unihooks.attempts_others PARTITION OF unihooks.attempts DEFAULT
 WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 -- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots. Each worker adds to
--- rows of its own part, since workers that add to one row wait for each other; when an hour is over they become part 0.
+-- rows of its own part, since workers that add to one row wait for each other, and each five minutes have a part of
+-- their own, since health is about the last 60 minutes. When these are over they become part 0.
 CREATE TABLE unihooks.hours (
     endpoint_id text COLLATE "C" NOT NULL,
     hour bigint NOT NULL,

@@ -18,20 +18,32 @@ CROSS JOIN LATERAL (
 ) AS held
 
 -- A lane that has just had another success stays as it is: workers that share it would wait for each other. The first
--- one ends a pause.
+-- one ends a pause. 2097151 are 20 successes, to which more change nothing. Each endpoint has its count of successes in
+-- the same place.
 -- name: note_success
 WITH held AS (
-    SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(CAST(:endpoints AS text[]))
-      AND (failures > 0 OR failing_since IS NOT NULL OR pause_us IS NOT NULL OR last_success_at IS NULL
+    SELECT endpoint_id, health, outcomes, least(20, (CAST(:counts AS integer[]))[
+        array_position(CAST(:endpoints AS text[]), endpoint_id)
+    ]) AS more
+    FROM unihooks.lanes WHERE endpoint_id = ANY(CAST(:endpoints AS text[]))
+      AND (failures > 0 OR failing_since IS NOT NULL OR pause_us IS NOT NULL OR outcomes <> 2097151
+        OR health <> 'healthy' OR last_success_at IS NULL
         OR last_success_at NOT BETWEEN CAST(:now AS bigint) - 1000000 AND CAST(:now AS bigint))
     ORDER BY endpoint_id FOR NO KEY UPDATE
+), noted AS (
+    SELECT endpoint_id, health, (outcomes << more) | ((CAST(1 AS bigint) << more) - 1) AS outcomes FROM held
+), kept AS (
+    UPDATE unihooks.lanes AS l SET failing_since = NULL, failures = 0, last_success_at = CAST(:now AS bigint),
+        pause_us = NULL, probe_at = NULL,
+        ready_at = CASE WHEN l.pause_us IS NULL THEN l.ready_at END,
+        not_before = CASE WHEN l.pause_us IS NULL THEN l.not_before END,
+        next_due_at = CASE
+            WHEN l.pause_us IS NULL OR l.next_due_at IS NULL THEN l.next_due_at ELSE CAST(:now AS bigint)
+        END,
+        outcomes = CASE WHEN noted.outcomes > 2097151 THEN (noted.outcomes & 1048575) | 1048576 ELSE noted.outcomes END
+    FROM noted WHERE l.endpoint_id = noted.endpoint_id
 )
-UPDATE unihooks.lanes AS l SET failing_since = NULL, failures = 0, last_success_at = CAST(:now AS bigint),
-    pause_us = NULL, probe_at = NULL,
-    ready_at = CASE WHEN l.pause_us IS NULL THEN l.ready_at END,
-    not_before = CASE WHEN l.pause_us IS NULL THEN l.not_before END,
-    next_due_at = CASE WHEN l.pause_us IS NULL OR l.next_due_at IS NULL THEN l.next_due_at ELSE CAST(:now AS bigint) END
-FROM held WHERE l.endpoint_id = held.endpoint_id
+SELECT endpoint_id, health FROM noted WHERE health <> 'healthy'
 
 -- A row that is deleted here is gone for whoever waits for it; one that an update moves would be an error there.
 -- Rows are found one by one and told by their places: the plan is kept from when the queue was short, and would else

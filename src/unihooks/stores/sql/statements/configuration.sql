@@ -6,8 +6,15 @@ SELECT w.id, w.tenant, w.name, w.description, w.status, w.mapping, w.policy, w.v
     w.activated_at, w.activated_mark, w.deactivated_at, w.deactivated_mark, w.headers
 FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
 
--- name: failing_webhooks
-SELECT webhook_id FROM unihooks.lanes WHERE tenant = :tenant AND failing_since IS NOT NULL
+-- name: webhooks_in_health
+SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
+WHERE l.tenant = :tenant AND l.health <> 'healthy' AND l.health = :health AND e.state = 'enabled'
+
+-- name: webhooks_not_healthy
+SELECT l.webhook_id FROM unihooks.lanes AS l WHERE l.tenant = :tenant AND l.health <> 'healthy'
+
+-- name: disabled_endpoint
+SELECT 1 FROM unihooks.endpoints AS e WHERE e.webhook_id = w.id AND e.state = 'disabled'
 
 -- name: endpoints_of_webhooks
 -- columns: webhook_id, url, id, description, state, disabled_reason, disabled_at
@@ -66,16 +73,23 @@ ON CONFLICT (id) DO UPDATE SET url = excluded.url, removed_at = excluded.removed
 DELETE FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints)
 
 -- name: reset_health
-UPDATE unihooks.lanes SET failing_since = NULL, failures = 0, pause_us = NULL, probe_at = NULL,
+UPDATE unihooks.lanes SET failing_since = NULL, failures = 0, outcomes = 1, health = 'healthy',
+    pause_us = NULL, probe_at = NULL,
     ready_at = CASE WHEN pause_us IS NULL THEN ready_at END,
     not_before = CASE WHEN pause_us IS NULL THEN not_before END,
     next_due_at = CASE WHEN pause_us IS NULL OR next_due_at IS NULL THEN next_due_at ELSE :now END
-WHERE endpoint_id = ANY(:endpoints) AND (failing_since IS NOT NULL OR pause_us IS NOT NULL)
+WHERE endpoint_id = ANY(:endpoints) AND (outcomes > 1 OR failures > 0 OR pause_us IS NOT NULL)
 
--- A test tells nothing to the breaker, which keeps its pause and the failures that led to it.
+-- A test tells nothing to the breaker, which keeps its pause and the failures that it counts.
 -- name: forget_failing
-UPDATE unihooks.lanes SET failing_since = NULL, failures = CASE WHEN pause_us IS NULL THEN 0 ELSE failures END
-WHERE endpoint_id = ANY(:endpoints) AND failing_since IS NOT NULL
+UPDATE unihooks.lanes SET failing_since = NULL WHERE endpoint_id = ANY(:endpoints) AND failing_since IS NOT NULL
+
+-- name: forget_outcomes
+UPDATE unihooks.lanes SET outcomes = 1, health = 'healthy'
+WHERE endpoint_id = ANY(:endpoints) AND health <> 'healthy'
+
+-- name: lanes_not_healthy
+SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND health <> 'healthy'
 
 -- What is leased already counts, and is under way for ten minutes at the most.
 -- name: fit_limits

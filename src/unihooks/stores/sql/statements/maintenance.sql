@@ -175,3 +175,14 @@ UPDATE unihooks.lanes SET next_due_at = next_due_at - :back, not_before = not_be
     probe_at = probe_at - :back, ready_at = ready_at - :back, refilled_at = refilled_at - :back,
     leased_until = leased_until - :back
 WHERE next_due_at > :now OR not_before > :now OR ready_at > :now OR refilled_at > :now
+
+-- Whatever is counted later for these hours is put to them another time.
+-- name: take_parts
+DELETE FROM unihooks.hours WHERE (endpoint_id, hour, bucket, part) IN (
+    SELECT endpoint_id, hour, bucket, part FROM unihooks.hours
+    WHERE part > 0 AND hour < :before LIMIT :limit FOR UPDATE SKIP LOCKED
+) RETURNING endpoint_id, hour, bucket, attempts, delivered, failed, duration_us
+
+-- name: take_parts_of_endpoints
+DELETE FROM unihooks.hours WHERE endpoint_id = ANY(:endpoints) AND part > 0
+RETURNING endpoint_id, hour, bucket, attempts, delivered, failed, duration_us

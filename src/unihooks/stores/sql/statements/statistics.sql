@@ -1,13 +1,14 @@
 -- name: count_failing_endpoints
-SELECT count(*) FROM unihooks.lanes WHERE failing_since IS NOT NULL
+SELECT count(*) FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
+WHERE l.health <> 'healthy' AND l.health = 'failing' AND e.state = 'enabled'
 
 -- name: workers_seen
 SELECT id, host, pid, seen_at FROM unihooks.workers WHERE seen_at >= :since ORDER BY id
 
 -- name: health_of_lanes
--- columns: webhook_id, id, failing_since, failures, last_success_at, last_failure_at, next_at
-SELECT e.webhook_id, e.id, l.failing_since, l.failures, l.last_success_at, l.last_failure_at,
-    CASE WHEN l.open THEN (
+-- columns: webhook_id, id, state, failures, failing_since, not_before, probe_at, last_success_at, last_failure_at, outcomes, next_at
+SELECT e.webhook_id, e.id, e.state, l.failures, l.failing_since, l.not_before, l.probe_at, l.last_success_at,
+    l.last_failure_at, l.outcomes, CASE WHEN l.open THEN (
         SELECT CASE WHEN d.due_at < l.not_before THEN l.not_before ELSE d.due_at END FROM unihooks.deliveries AS d
         WHERE d.endpoint_id = e.id AND d.state = 'pending' AND (d.token IS NULL OR d.due_at <= :now)
         ORDER BY d.due_at LIMIT 1
@@ -17,6 +18,19 @@ JOIN unihooks.endpoints AS e ON e.webhook_id = w.id
 JOIN unihooks.lanes AS l ON l.endpoint_id = e.id
 WHERE w.id = ANY(:webhooks) AND w.tenant = :tenant
 ORDER BY e.webhook_id, e.position
+
+-- `hour` and `slice` are now; those of the hour before that are past are not of the last 60 minutes.
+-- name: counts_of_endpoints
+-- columns: endpoint_id, of_hour, succeeded_of_hour, attempts, succeeded
+SELECT c.endpoint_id,
+    CAST(coalesce(sum(c.attempts) FILTER (WHERE c.is_new), 0) AS bigint) AS of_hour,
+    CAST(coalesce(sum(c.delivered) FILTER (WHERE c.is_new), 0) AS bigint) AS succeeded_of_hour,
+    CAST(sum(c.attempts) AS bigint) AS attempts, CAST(sum(c.delivered) AS bigint) AS succeeded
+FROM (
+    SELECT h.endpoint_id, h.attempts, h.delivered,
+        h.part > 0 AND (h.hour = :hour OR (h.hour + 1 = :hour AND h.part - 1 - (h.part - 1) / 12 * 12 > :slice)) AS is_new
+    FROM unihooks.hours AS h WHERE h.endpoint_id = ANY(:endpoints) AND h.hour >= :since
+) AS c GROUP BY c.endpoint_id
 
 -- name: newest_deliveries
 -- columns: webhook_id, created_at, state
@@ -47,12 +61,11 @@ GROUP BY h.hour, h.bucket ORDER BY h.hour
 
 -- name: failing_endpoints
 SELECT l.tenant, l.webhook_id, w.name, l.endpoint_id, e.url, l.failing_since, l.failures
-FROM (
-    SELECT * FROM unihooks.lanes WHERE failing_since IS NOT NULL ORDER BY failing_since, endpoint_id LIMIT :limit
-) AS l
+FROM unihooks.lanes AS l
 JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
 JOIN unihooks.webhooks AS w ON w.id = l.webhook_id
-ORDER BY l.failing_since, l.endpoint_id
+WHERE l.health <> 'healthy' AND l.health = 'failing' AND e.state = 'enabled'
+ORDER BY coalesce(l.failing_since, l.last_failure_at), l.endpoint_id LIMIT :limit
 
 -- name: slowest_endpoints
 WITH slow (id) AS (

@@ -93,7 +93,8 @@ CREATE INDEX main.unihooks_subscriptions_by_webhook ON unihooks_subscriptions (w
 
 -- next_due_at is never later than the first due time of the lane's pending deliveries, but for not_before, until when
 -- the receiver wants none or a pause lasts, and ready_at. slot tells to which of the workers alive the lane belongs.
--- last_success_at is exact to a second.
+-- last_success_at is exact to a second. outcomes are its last 20 attempts: a leading 1, then a bit for each, 1 for a
+-- success, the newest last. health is its state when that was noted last.
 -- rate, burst, in_flight_limit and deadline_us are what the webhook's policy says, NULL where it says nothing. A token
 -- is what a delivery takes to go: there were so many at refilled_at, NULL where as many as fit. ready_at is when the
 -- limits, or the probe that is under way, let the next one go. No lease under a limit lasts beyond leased_until.
@@ -121,7 +122,9 @@ CREATE TABLE main.unihooks_lanes (
     ready_at INTEGER,
     leased_until INTEGER,
     pause_us INTEGER,
-    probe_at INTEGER
+    probe_at INTEGER,
+    outcomes INTEGER NOT NULL DEFAULT 1,
+    health TEXT NOT NULL DEFAULT 'healthy'
 ) WITHOUT ROWID;
 
 CREATE INDEX main.unihooks_lanes_due ON unihooks_lanes (next_due_at) WHERE open = 1 AND next_due_at IS NOT NULL;
@@ -130,7 +133,7 @@ CREATE INDEX main.unihooks_lanes_due_by_tenant ON unihooks_lanes (tenant, next_d
 CREATE INDEX main.unihooks_lanes_waiting ON unihooks_lanes (tenant, not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX main.unihooks_lanes_paused ON unihooks_lanes (tenant) WHERE pause_us IS NOT NULL;
 CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open = 0;
-CREATE INDEX main.unihooks_lanes_failing ON unihooks_lanes (tenant, failing_since) WHERE failing_since IS NOT NULL;
+CREATE INDEX main.unihooks_lanes_unhealthy ON unihooks_lanes (tenant, health) WHERE health <> 'healthy';
 
 -- An event is written once, with its row in unihooks_new_events. One that could not be planned is set aside, and
 -- plan_error says why. The body comes last, so that the rest is read without it.
@@ -224,8 +227,8 @@ CREATE TABLE main.unihooks_attempts (
     PRIMARY KEY (delivery_id, number)
 );
 
--- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots. As one process writes
--- at a time, all is in part 0.
+-- Counts per endpoint, hour (hours since 1970) and bucket of a histogram of durations, for plots. Each five minutes have
+-- a part of their own, from 1 on, since health is about the last 60 minutes; when these are over they become part 0.
 CREATE TABLE main.unihooks_hours (
     endpoint_id TEXT NOT NULL,
     hour INTEGER NOT NULL,
@@ -239,6 +242,7 @@ CREATE TABLE main.unihooks_hours (
 ) WITHOUT ROWID;
 
 CREATE INDEX main.unihooks_hours_by_hour ON unihooks_hours (hour);
+CREATE INDEX main.unihooks_hours_in_parts ON unihooks_hours (hour) WHERE part > 0;
 
 -- What was answered to requests that may be repeated; status is NULL while one is being done.
 CREATE TABLE main.unihooks_answers (

@@ -16,5 +16,3 @@ UPDATE main.unihooks_events SET idempotency_key = NULL, digest = NULL WHERE rowi
 -- name: erase_events
 UPDATE main.unihooks_events SET body = :nothing, idempotency_key = NULL, digest = NULL, plan_error = NULL
 WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:events))
-
--- name: fold_hours

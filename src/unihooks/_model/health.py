@@ -1,0 +1,87 @@
+"""How an endpoint is doing, and the figures behind it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import frozen
+
+_FEW = 20
+"""Where an hour has fewer attempts, the last so many count."""
+
+_HEALTHY_PERCENT = 95
+_DEGRADED_PERCENT = 50
+
+
+class HealthState(StrEnum):
+    """How an endpoint is doing."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    FAILING = "failing"
+    DISABLED = "disabled"
+
+
+class BreakerState(StrEnum):
+    """The state of an endpoint's circuit breaker: requests go, wait for a pause to end, or one goes as a probe."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+@frozen
+class Counts:
+    """The number of attempts, and how many of them succeeded."""
+
+    attempts: int = 0
+    succeeded: int = 0
+
+
+@frozen(kw_only=True)
+class EndpointHealth:
+    """The health of an endpoint.
+
+    `state` is healthy (95 % or more of the last hour's attempts succeeded), degraded (50 % or more), failing, or
+    disabled; where the hour has fewer than 20 attempts, the last 20 count, and one without any is healthy. `failures`
+    attempts in a row have failed, since `failing_since`: 0 and None if the last one succeeded. `last_hour` moves in
+    steps of five minutes, `last_day` of an hour. A new origin, enabling and a successful test begin them anew.
+
+    While the `breaker` is open, nothing is sent before `next_probe_at`; `not_before` is until when nothing is sent for
+    that reason or because the receiver asked for it by Retry-After. `next_attempt_at` is when the first pending
+    delivery is due, None if none is pending or they are held.
+    """
+
+    state: HealthState = HealthState.HEALTHY
+    failures: int = 0
+    failing_since: datetime | None = None
+    last_hour: Counts = Counts()
+    last_day: Counts = Counts()
+    breaker: BreakerState = BreakerState.CLOSED
+    next_probe_at: datetime | None = None
+    not_before: datetime | None = None
+    last_success_at: datetime | None = None
+    last_failure_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    endpoint_id: str = ""
+
+    @property
+    def failing(self) -> bool:
+        """Tell whether the state is failing."""
+        return self.state is HealthState.FAILING
+
+
+def judge(last_hour: Counts, last_attempts: Counts) -> HealthState:
+    """Return the state of an endpoint that is enabled; `last_attempts` are its last 20.
+
+    >>> judge(Counts(100, 94), Counts(20, 20))
+    <HealthState.DEGRADED: 'degraded'>
+    >>> judge(Counts(1, 1), Counts(3, 1))
+    <HealthState.FAILING: 'failing'>
+    """
+    counted = last_hour if last_hour.attempts >= _FEW else last_attempts
+    percent = 100 if counted.attempts == 0 else counted.succeeded * 100 / counted.attempts
+    if percent >= _HEALTHY_PERCENT:
+        return HealthState.HEALTHY
+    return HealthState.DEGRADED if percent >= _DEGRADED_PERCENT else HealthState.FAILING
