@@ -140,7 +140,8 @@ def judge_lanes(tx: Transaction, endpoint_ids: Collection[str]) -> list[HealthCh
     """Judge the lanes of these endpoints, which were not healthy, after a success; return what has changed."""
     if not endpoint_ids:
         return []
-    changed = changes(*followed(*tx.pipeline(*looking(endpoint_ids, tx.now))))
+    lanes, counted = tx.pipeline(*looking(endpoint_ids, tx.now))
+    changed = changes(*followed(lanes, counted))
     tx.pipeline(Call("note_health", [(one.endpoint_id, one.after.value) for one in changed]))
     return changed
 

@@ -17,7 +17,7 @@ from unihooks._model.jobs import Job, JobKind, JobState
 from unihooks._model.log import DeliveryState
 from unihooks.abc import WEBHOOK_DELETED, DeliveryFilter, Window
 from unihooks.exceptions import LimitReached, NotFound
-from unihooks.stores.sql.configuration import get_webhook
+from unihooks.stores.sql.configuration import read_webhook
 from unihooks.stores.sql.log import count_deliveries, list_delivery_ids
 from unihooks.stores.sql.replaying import Step, count_to_recover, recover_step, replay_step
 from unihooks.stores.sql.rows import to_value
@@ -54,7 +54,7 @@ def prepare(tx: Transaction, tenant: str, task: Task) -> NewJob:
         return NewJob(kind=JobKind.RECOVER, webhook_id=task.webhook_id, task=asdict(task), total=total)
     filters = task.filters
     if filters.webhook_id is not None:
-        get_webhook(tx, tenant, filters.webhook_id)
+        read_webhook(tx, tenant, filters.webhook_id)
     newest = list_delivery_ids(tx, tenant, filters, Window(limit=1))
     total = count_deliveries(tx, tenant, filters, _MOST_COUNTED) if newest else 0
     given = {name: value for name, value in asdict(filters).items() if value is not None}
@@ -147,7 +147,7 @@ class _Unfinished:
             return recover_step(tx, self.tenant, **self.task, **bounds)
         filters = self._filters()
         if filters.webhook_id is not None:
-            get_webhook(tx, self.tenant, filters.webhook_id)
+            read_webhook(tx, self.tenant, filters.webhook_id)
         return replay_step(tx, self.tenant, filters, **bounds, last=self.task["last"], today=self.task["today"])
 
     def is_crowded(self, tx: Transaction) -> bool:
