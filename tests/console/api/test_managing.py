@@ -246,7 +246,9 @@ async def test_the_health_of_an_endpoint_and_why_deliveries_wait_are_shown(api, 
     assert failed["waiting"] is None
     delivery = (await api.post(f"/deliveries/{failed['id']}/replay")).json()
     assert delivery["waiting"].startswith("waits until ")
-    assert (await api.get(f"/webhooks/{webhook.id}/health")).json()["endpoints"] == [health]
+    [endpoint] = (await api.get(f"/webhooks/{webhook.id}")).json()["endpoints"]
+    assert endpoint["health"]["next_attempt_at"] == health["not_before"]
+    assert (await api.get(f"/webhooks/{webhook.id}/health")).json()["endpoints"] == [endpoint["health"]]
     [listed] = (await api.get("/webhooks", health="failing")).json()["items"]
     assert listed["endpoints"] == [endpoint]
 
