@@ -52,18 +52,25 @@ class EventFilter:
 
 @frozen(kw_only=True)
 class DeliveryFilter(EventFilter):
-    """The deliveries wanted: `DeliveryFilters` as stores read them, or one id; the times are the deliveries' own."""
+    """The deliveries wanted: `DeliveryFilters` as stores read them, or one id; the times are the deliveries' own.
+
+    `status_code` is the lowest and the highest code wanted.
+    """
 
     delivery_id: str | None = None
     webhook_id: str | None = None
     endpoint_id: str | None = None
     state: DeliveryState | None = None
     held: bool | None = None
+    status_code: tuple[int, int] | None = None
+    search: str | None = None
 
 
 class DeliveryFilters(TypedDict, total=False):
     """The filters of `log.deliveries`, `count` and `replay_all`: a delivery has to match every one that is given.
 
+    `status_code` is what the last attempt was answered with: a code (503) or a class of them ("5xx"). `search` is how
+    the id of an event, a delivery or a webhook begins, or a URL, with or without https://.
     `state` is a `DeliveryState` or its text. `held` says whether a pending delivery waits for its webhook or endpoint.
     `since` is included and `until` is not; both are aware datetimes, compared with when deliveries were made. One
     that was made more than a day after its event, as by `recover`, counts as made a day after it; a replay does not.
@@ -76,6 +83,8 @@ class DeliveryFilters(TypedDict, total=False):
     event_type: str | None
     state: DeliveryState | str | None
     held: bool | None
+    status_code: int | str | None
+    search: str | None
     since: datetime | None
     until: datetime | None
 

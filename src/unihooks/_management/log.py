@@ -21,6 +21,7 @@ from unihooks._model.checks import (
     check_member,
     check_moment,
     check_number,
+    check_status_codes,
     check_tenant,
     not_found,
 )
@@ -215,7 +216,12 @@ def to_delivery_filter(filters: DeliveryFilters) -> DeliveryFilter:
 
 
 def _converted(**filters: Any) -> dict[str, Any]:
-    return {name: _checked(name, value) for name, value in filters.items() if value is not None}
+    return {name: _checked(name, value) for name, value in filters.items() if _is_given(name, value)}
+
+
+def _is_given(name: str, value: Any) -> bool:
+    # A search for nothing is none.
+    return value is not None and not (name == "search" and value == "")
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -223,6 +229,8 @@ def _checked(name: str, value: Any) -> Any:
         return check_member(name, value, DeliveryState)
     if name in ("since", "until"):
         return check_moment(name, value)
+    if name == "status_code":
+        return check_status_codes(name, value)
     if name != "held":
         check_filters(**{name: value})
     elif not isinstance(value, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,7 @@ from unihooks.exceptions import InvalidArgument, InvalidWebhook, NotFound, Uniho
 E = TypeVar("E", bound=StrEnum)
 
 _MAX_TENANT = 256
+_CODES = re.compile(r"[1-9](?:xx|[0-9]{2})", re.ASCII)
 
 
 def check_tenant(tenant: object) -> str:
@@ -56,6 +58,20 @@ def check_moment(name: str, value: object) -> int:
     if isinstance(value, datetime) and value.utcoffset() is not None:
         return to_us(value)
     raise InvalidArgument(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)", name=name)
+
+
+def check_status_codes(name: str, value: object) -> tuple[int, int]:
+    """Return the lowest and the highest of the status codes meant by 503, "503" or "5xx", or raise InvalidArgument."""
+    text = str(value).lower() if isinstance(value, int | str) else ""
+    if is_status_code(text):
+        lowest = int(text.replace("x", "0"))
+        return lowest, int(text.replace("x", "9"))
+    raise InvalidArgument(f"{name} must be a status code, such as 503, or a class, such as '5xx'", name=name)
+
+
+def is_status_code(text: str) -> bool:
+    """Tell whether a text is a status code or a class of them."""
+    return _CODES.fullmatch(text.lower()) is not None
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:

@@ -71,6 +71,12 @@ def delivery_filters(command: Command) -> Command:
         click.option("--product", metavar="NAME"),
         click.option("--event-type", metavar="NAME"),
         click.option(
+            "--status-code", metavar="CODE", help="What the last attempt was answered with: 503, or a class: 5xx."
+        ),
+        click.option(
+            "--search", metavar="TEXT", help="How the id of an event, a delivery or a webhook begins, or a URL."
+        ),
+        click.option(
             "--held/--not-held",
             default=None,
             help="Pending deliveries that wait for their webhook or endpoint, or not.",

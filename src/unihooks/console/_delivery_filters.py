@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
+from unihooks._model.checks import is_status_code
 from unihooks._model.log import DeliveryState
 from unihooks.console._formats import now
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 HELD = "held"
 STATES = (*DeliveryState, HELD)
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
-_FIELDS = ("state", "event", "endpoint", "period", "from", "to", "webhook")
+_FIELDS = ("search", "state", "event", "code", "endpoint", "period", "from", "to", "webhook")
 _LONGEST = 300
 
 
@@ -51,6 +52,8 @@ class ChosenFilters:
             "event_type": event_type or None,
             "state": DeliveryState.PENDING if state == HELD else state or None,
             "held": True if state == HELD else None,
+            "status_code": self["code"] or None,
+            "search": self["search"] or None,
             "since": since,
             "until": _time(self["to"]),
         }
@@ -69,6 +72,8 @@ def _is_known(name: str, value: str) -> bool:
         return value in PERIODS
     if name in ("from", "to"):
         return _time(value) is not None
+    if name == "code":
+        return is_status_code(value)
     return value.isprintable()
 
 

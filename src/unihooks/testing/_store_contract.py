@@ -19,6 +19,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_planning",
     "unihooks.testing._store_recording",
     "unihooks.testing._store_scene",
+    "unihooks.testing._store_searching",
 )
 
 from unihooks.abc import Store  # noqa: E402 - asserts are to be rewritten first
@@ -37,6 +38,7 @@ from unihooks.testing._store_log import LogRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402
 from unihooks.testing._store_recording import RecordingRules  # noqa: E402
 from unihooks.testing._store_scene import Scene  # noqa: E402
+from unihooks.testing._store_searching import SearchRules  # noqa: E402
 
 
 class StoreContract(
@@ -49,6 +51,7 @@ class StoreContract(
     BreakerRules,
     HealthRules,
     LogRules,
+    SearchRules,
     HistoryRules,
     JobRules,
     ErasingRules,

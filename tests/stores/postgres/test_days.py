@@ -373,7 +373,7 @@ def test_what_workers_do_all_the_time_touches_the_queue_and_the_days_that_they_w
     assert locked(Call("settle_lanes", values={"endpoints": [endpoint]})) == []
     assert locked(Call("release", [(*key, 9)], {"now": now})) == []
     assert locked(Call("held_by_token", [(*key, 7, 0)])) == []
-    moved = (*key, endpoint, "pending", now, 1, now, None)
+    moved = (*key, endpoint, "pending", now, 1, now, None, None)
     assert locked(Call("move_on", [moved])) == []
     row = ("default", "dlv_9", "evt_9", webhook.id, endpoint, "shop", "order.paid", None)
     assert locked(Call("add_planned_deliveries", [row], {"due_at": now, "token": None, "now": now})) == []
@@ -434,7 +434,7 @@ def test_plans_stay_good_that_are_made_while_the_queue_is_short(store, now, sql)
         ("deliver", keys, {}),
         ("lease", [key[:2] for key in keys], {"until": now, "token": 7}),
         ("release", [key[:3] for key in keys], {"now": now}),
-        ("move_on", [(*key[:2], "end_1", "pending", now, 1, now, None) for key in keys], {}),
+        ("move_on", [(*key[:2], "end_1", "pending", now, 1, now, None, None) for key in keys], {}),
     ):
         found = store._database.write(partial(explained, Call(name, rows, values)))
         assert "Tid Scan on deliveries_pending" in found, found

@@ -76,6 +76,9 @@ def plan_of_count(tx, filters):
         (DeliveryFilter(webhook_id="wh_1", event_type="paid"), "unihooks_deliveries_by_webhook (webhook_id=?)"),
         (DeliveryFilter(event_id="evt_1"), "SEARCH o USING PRIMARY KEY (tenant=? AND id>? AND id<?)"),
         (DeliveryFilter(event_id="evt_1"), "unihooks_deliveries_replayed (event_id=?)"),
+        (DeliveryFilter(status_code=(503, 503)), "COVERING INDEX unihooks_deliveries_refused (tenant=?"),
+        (DeliveryFilter(status_code=(503, 503), webhook_id="wh_1"), "unihooks_deliveries_by_webhook (webhook_id=?)"),
+        (DeliveryFilter(search="dlv_1"), "SEARCH d USING PRIMARY KEY (tenant=? AND id>? AND id<?)"),
         (DeliveryFilter(since=1, until=2), "SEARCH d USING PRIMARY KEY (tenant=? AND id>? AND id<?)"),
     ],
     ids=str,
@@ -90,6 +93,19 @@ def test_a_rare_event_type_of_a_webhook_with_many_deliveries_is_found_by_the_typ
     assert "unihooks_deliveries_by_type" in plan_of_listing(tx, filters)
     monkeypatch.setattr(log, "_FEW_ENTRIES", -1)
     assert "unihooks_deliveries_by_webhook" in plan_of_listing(tx, filters)
+
+
+def test_failures_of_a_webhook_with_many_deliveries_are_found_by_the_status_code(tx, monkeypatch):
+    monkeypatch.setattr(log, "_FEW", -1)
+    filters = DeliveryFilter(webhook_id="wh_1", status_code=(500, 599))
+    assert "unihooks_deliveries_refused (tenant=?" in plan_of_listing(tx, filters)
+
+
+@pytest.mark.parametrize("search", ["evt_1", f"evt_{'1' * 26}"])
+def test_a_search_for_an_event_looks_at_its_moment_and_at_replays(tx, search):
+    log.list_deliveries(tx, TENANT, DeliveryFilter(search=search), WINDOW)
+    assert "SEARCH d USING PRIMARY KEY (tenant=? AND id>? AND id<?)" in tx.plans["delivery_ids"]
+    assert "deliveries_replayed (event_id>? AND event_id<?)" in tx.plans["replayed_delivery_ids"]
 
 
 @pytest.mark.parametrize("filters", [DeliveryFilter(state=DeliveryState.PENDING), DeliveryFilter(held=True)], ids=str)

@@ -95,6 +95,8 @@ _FILTERS: dict[str, Schema] = {
     **each(TEXT, "webhook_id", "endpoint_id", "event_id", "product", "event_type"),
     "state": {"type": "string", "enum": STATES},
     "held": BOOLEAN,
+    "status_code": {"type": "string", "pattern": "^[1-9](xx|[0-9]{2})$"},
+    "search": {"type": "string", "minLength": 1, "maxLength": 2_048},
     **each(TIME, "since", "until"),
 }
 _ENDPOINT_OF = each(TEXT, "tenant", "webhook_id", "webhook_name", "endpoint_id", "url")

@@ -17,6 +17,7 @@ from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import Conflict
 from unihooks.stores.sql.rows import to_attempt, to_delivery, to_event
+from unihooks.stores.sql.searching import Way, ways
 from unihooks.stores.sql.transaction import Selection, Transaction, page
 
 # Not a parameter, so that the database knows which index holds such rows.
@@ -25,8 +26,13 @@ _HELD = {
     True: "d.state = 'pending' AND EXISTS ({closed_lane})",
     False: "(d.state <> 'pending' OR NOT EXISTS ({closed_lane}))",
 }
+_REFUSED = "d.status_code BETWEEN :lowest_code AND :highest_code"
+_ACCEPTED = f"(d.state = 'delivered' AND EXISTS ({{was_accepted_with}}) OR {_REFUSED})"
+_EVERY = Way()
 _FEW_ENTRIES = 10_000
 _FEW = 5_000
+_SUCCESS = 2
+_OWN_CONDITIONS = {"state", "held", "since", "until", "status_code", "search"}
 
 
 def list_events(tx: Transaction, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
@@ -42,7 +48,29 @@ def list_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, windo
 
 def list_delivery_ids(tx: Transaction, tenant: str, filters: DeliveryFilter, window: Window) -> list[str]:
     """Return the ids of deliveries, newest first."""
+    if filters.search is None:
+        return _listed(tx, tenant, filters, window)
+    found = _searched(tx, tenant, filters, window)
+    return found[-window.limit :] if window.newer_than is not None else found[: window.limit]
+
+
+def _searched(tx: Transaction, tenant: str, filters: DeliveryFilter, window: Window) -> list[str]:
+    """Return the ids of deliveries that match a search, newest first: those of each way that the window has."""
+    found: set[str] = set()
+    for way in ways(tx, tenant, filters.search or ""):
+        if way.webhook_id is None:
+            found.update(_listed(tx, tenant, filters, window, way))
+        elif filters.webhook_id in {None, way.webhook_id}:
+            found.update(_listed(tx, tenant, evolve(filters, webhook_id=way.webhook_id), window, way))
+    return sorted(found, reverse=True)
+
+
+def _listed(tx: Transaction, tenant: str, filters: DeliveryFilter, window: Window, way: Way = _EVERY) -> list[str]:
     head, selection = _narrowed(tx, tenant, filters)
+    if way.head is not None and filters.event_id is None:
+        head = way.head
+    selection.conditions += way.conditions
+    selection.values |= way.values
     if _waits(filters) and tx.fetch("lists_by_lane"):
         lanes = _lanes(tenant, filters)
         if _at_most(tx, "pending_deliveries", lanes, _FEW):
@@ -53,6 +81,8 @@ def list_delivery_ids(tx: Transaction, tenant: str, filters: DeliveryFilter, win
 
 def count_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most: int) -> int:
     """Count deliveries, at most so many."""
+    if filters.search is not None:
+        return min(most, len(_searched(tx, tenant, filters, Window(limit=most))))
     head, selection = _narrowed(tx, tenant, filters)
     if _waits(filters):
         lanes = _lanes(tenant, filters)
@@ -116,6 +146,10 @@ def _narrowed(tx: Transaction, tenant: str, filters: DeliveryFilter) -> tuple[st
         selection.conditions.append(_IN_STATE[filters.state])
     if filters.held is not None:
         selection.conditions.append(_HELD[filters.held])
+    if filters.status_code is not None:
+        lowest, highest = filters.status_code
+        selection.conditions.append(_ACCEPTED if _is_success(filters) else _REFUSED)
+        selection.values |= {"lowest_code": lowest, "highest_code": highest}
     if filters.event_id is not None:
         first, last = derived_span("dlv_", filters.event_id)
         selection.values |= {"first_of_event": first, "last_of_event": last}
@@ -130,16 +164,28 @@ def _head(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_id: str
         return plain
     if filters.state is DeliveryState.FAILED:
         return "failed_delivery_ids_of_webhook" if webhook_id else "failed_delivery_ids"
-    if filters.event_type is None or _waits(filters):
+    return plain if _waits(filters) else _head_of_few(tx, tenant, filters, webhook_id, plain)
+
+
+def _head_of_few(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_id: str | None, plain: str) -> str:
+    """Return the statement that finds what may be few among all, else the plain one."""
+    by_code = filters.status_code is not None and not _is_success(filters)
+    if filters.event_type is None and not by_code:
         return plain
-    # Where a webhook has many deliveries, those of a rare event type are found by the type.
+    # Where a webhook has many deliveries, those of a rare event type are found by the type, and failures by themselves.
     values = {"tenant": tenant, "event_type": filters.event_type, "webhook_id": webhook_id}
     wanted = Selection(values=values)
-    by_type = webhook_id is None or (
-        not _at_most(tx, "deliveries_of_webhook", wanted, _FEW)
-        and _at_most(tx, "delivery_ids_of_type", wanted, _FEW_ENTRIES)
-    )
+    if webhook_id is not None and _at_most(tx, "deliveries_of_webhook", wanted, _FEW):
+        return plain
+    if by_code:
+        return "refused_delivery_ids"
+    by_type = webhook_id is None or _at_most(tx, "delivery_ids_of_type", wanted, _FEW_ENTRIES)
     return "delivery_ids_of_type" if by_type else plain
+
+
+def _is_success(filters: DeliveryFilter) -> bool:
+    """Whether the status code that is wanted is one of those that deliver."""
+    return filters.status_code is not None and filters.status_code[0] // 100 == _SUCCESS
 
 
 def _waits(filters: DeliveryFilter) -> bool:
@@ -163,7 +209,7 @@ def _selection(tenant: str, filters: EventFilter | DeliveryFilter, row: str, own
     """Return which rows have the filter's values; `own_id` is what the filter calls the id of a `row`."""
     selection = Selection(values={"tenant": tenant})
     for name, value in asdict(filters).items():
-        if name not in {"state", "held", "since", "until"}:
+        if name not in _OWN_CONDITIONS:
             selection.where(f"{row}.{'id' if name == own_id else name} = :{name}", **{name: value})
     selection.where(f"{row}.created_at >= :since", since=filters.since)
     if filters.until is not None and row == "d":

@@ -179,7 +179,10 @@ def _keep_attempts(tx: Transaction, results: Sequence[Result]) -> None:
     """Let the log show the requests that were under way when their deliveries were cancelled."""
     cancelled = _held(results, tx.pipeline(_holding("cancelled_with_token", results))[0].rows)
     tx.run("add_attempts", [_attempt_row(*pair) for pair in _sent(cancelled)])
-    rows = [(item.claimed.tenant, item.claimed.id, made.number, made.started_at) for item, made in _sent(cancelled)]
+    rows = [
+        (item.claimed.tenant, item.claimed.id, made.number, made.started_at, made.status_code)
+        for item, made in _sent(cancelled)
+    ]
     tx.run("note_attempts", rows)
 
 
@@ -189,9 +192,9 @@ def _moving(kept: Sequence[Result], now: int) -> list[Row]:
         claimed, made = item.claimed, item.attempt
         due_at = _retry_at(item, now) if item.state is DeliveryState.PENDING else None
         number, started_at = (claimed.attempt_count, None) if made is None else (made.number, made.started_at)
-        rows.append(
-            (claimed.tenant, claimed.id, claimed.endpoint_id, item.state.value, due_at, number, started_at, item.reason)
-        )
+        status_code = None if made is None or item.state is DeliveryState.DELIVERED else made.status_code
+        last = (number, started_at, status_code)
+        rows.append((claimed.tenant, claimed.id, claimed.endpoint_id, item.state.value, due_at, *last, item.reason))
     return rows
 
 

@@ -73,12 +73,16 @@ CREATE TABLE unihooks.endpoints (
 
 CREATE INDEX endpoints_by_webhook ON unihooks.endpoints (webhook_id, position);
 
--- The log shows the URL of an endpoint that is gone.
+-- The log shows the URL of an endpoint that is gone, and finds deliveries by it.
 CREATE TABLE unihooks.former_endpoints (
     id text COLLATE "C" NOT NULL PRIMARY KEY,
+    tenant text COLLATE "C" NOT NULL,
+    webhook_id text COLLATE "C" NOT NULL,
     url text NOT NULL,
     removed_at bigint NOT NULL
 );
+
+CREATE INDEX former_endpoints_by_tenant ON unihooks.former_endpoints (tenant);
 
 CREATE TABLE unihooks.subscriptions (
     tenant text COLLATE "C" NOT NULL,
@@ -196,7 +200,8 @@ CREATE INDEX event_keys_by_time ON unihooks.event_keys (created_at, event_id);
 
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
 -- rendering is NULL where the event's own bytes are sent. The id of an original follows from its event and endpoint, so
--- that there is one; a replay has a random one.
+-- that there is one; a replay has a random one. status_code is that of the last attempt, NULL where that delivered, or
+-- had no answer.
 CREATE TABLE unihooks.deliveries (
     tenant text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -212,6 +217,7 @@ CREATE TABLE unihooks.deliveries (
     attempt_count integer NOT NULL DEFAULT 0,
     first_attempt_at bigint,
     held_base bigint,
+    status_code smallint,
     reason text,
     replay_of text COLLATE "C",
     created_at bigint NOT NULL,
@@ -220,6 +226,7 @@ CREATE TABLE unihooks.deliveries (
 
 CREATE INDEX deliveries_by_webhook ON unihooks.deliveries (webhook_id, id);
 CREATE INDEX deliveries_replayed ON unihooks.deliveries (event_id) WHERE replay_of IS NOT NULL;
+CREATE INDEX deliveries_refused ON unihooks.deliveries (tenant, id, status_code) WHERE status_code IS NOT NULL;
 
 -- The queue is small, and changes all the time; what has ended is written once, and kept by days.
 CREATE TABLE unihooks.deliveries_pending PARTITION OF unihooks.deliveries FOR VALUES IN ('pending')

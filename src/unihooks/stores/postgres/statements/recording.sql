@@ -88,7 +88,7 @@ SELECT tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rende
 FROM gone
 
 -- name: move_on
--- rows: tenant text, id text, endpoint_id text, state text, due_at bigint, number integer, first_at bigint, reason text
+-- rows: tenant text, id text, endpoint_id text, state text, due_at bigint, number integer, first_at bigint, status_code smallint, reason text
 WITH news AS MATERIALIZED (
     SELECT r.*, found.place, (SELECT l.held_total_us FROM unihooks.lanes AS l WHERE l.endpoint_id = r.endpoint_id)
     FROM :rows AS r CROSS JOIN LATERAL (
@@ -100,16 +100,18 @@ WITH news AS MATERIALIZED (
 ), ended AS (
     INSERT INTO unihooks.deliveries_ended (
         tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, attempt_count,
-        first_attempt_at, held_base, reason, replay_of, created_at
+        first_attempt_at, held_base, status_code, reason, replay_of, created_at
     )
     SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, news.state,
         d.due_at, news.number, coalesce(d.first_attempt_at, news.first_at),
-        coalesce(d.held_base, news.held_total_us, 0), news.reason, d.replay_of, d.created_at
+        coalesce(d.held_base, news.held_total_us, 0),
+        CASE WHEN news.first_at IS NULL THEN d.status_code ELSE news.status_code END, news.reason, d.replay_of, d.created_at
     FROM gone AS d JOIN news ON news.place = d.place
 )
 UPDATE unihooks.deliveries_pending AS d
 SET due_at = coalesce(news.due_at, d.due_at), token = NULL, attempt_count = news.number,
     first_attempt_at = coalesce(d.first_attempt_at, news.first_at),
-    held_base = coalesce(d.held_base, news.held_total_us, 0), reason = news.reason
+    held_base = coalesce(d.held_base, news.held_total_us, 0),
+    status_code = CASE WHEN news.first_at IS NULL THEN d.status_code ELSE news.status_code END, reason = news.reason
 FROM news
 WHERE d.ctid = ANY(ARRAY(SELECT place FROM news WHERE state = 'pending')) AND d.ctid = news.place

@@ -65,8 +65,8 @@ UPDATE unihooks.endpoints SET state = 'disabled', disabled_reason = :reason, dis
 WHERE id = :endpoint AND url = :url AND state = 'enabled' RETURNING tenant, webhook_id
 
 -- name: remember_urls
-INSERT INTO unihooks.former_endpoints (id, url, removed_at)
-SELECT id, url, :now FROM unihooks.endpoints WHERE id = ANY(:endpoints)
+INSERT INTO unihooks.former_endpoints (id, tenant, webhook_id, url, removed_at)
+SELECT id, tenant, webhook_id, url, :now FROM unihooks.endpoints WHERE id = ANY(:endpoints)
 ON CONFLICT (id) DO UPDATE SET url = excluded.url, removed_at = excluded.removed_at
 
 -- name: delete_lanes

@@ -39,6 +39,32 @@ SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_failed 
 -- name: failed_delivery_ids_of_webhook
 SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_failed_by_webhook WHERE +d.tenant = :tenant
 
+-- name: refused_delivery_ids
+SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_refused
+WHERE d.tenant = :tenant AND d.status_code IS NOT NULL
+
+-- What was delivered has the status code of its last attempt there alone.
+-- name: was_accepted_with
+SELECT 1 FROM unihooks.attempts AS a WHERE a.delivery_id = d.id AND a.number = d.attempt_count
+AND a.status_code BETWEEN :lowest_code AND :highest_code
+
+-- name: replayed_delivery_ids
+SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_replayed
+WHERE +d.tenant = :tenant AND d.replay_of IS NOT NULL
+
+-- name: is_of_endpoints
+d.endpoint_id = ANY(:endpoints)
+
+-- name: endpoints_searched
+SELECT known.webhook_id, known.id FROM (
+    SELECT e.webhook_id, e.id, lower(e.url) AS url FROM unihooks.webhooks AS w
+    JOIN unihooks.endpoints AS e ON e.webhook_id = w.id WHERE w.tenant = :tenant
+    UNION
+    SELECT f.webhook_id, f.id, lower(f.url) FROM unihooks.former_endpoints AS f WHERE f.tenant = :tenant
+) AS known
+WHERE strpos(known.url, :url) = 1 OR strpos(known.url, 'https://' || :url) = 1 OR strpos(known.url, 'http://' || :url) = 1
+    OR strpos(known.webhook_id, :id) = 1
+
 -- name: pending_deliveries
 SELECT d.id FROM unihooks.lanes AS l
 JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due

@@ -31,9 +31,10 @@ WHERE +d.state = 'delivered' AND d.attempt_count = k.number AND NOT EXISTS (
 )
 
 -- name: move_on
--- rows: tenant text, id text, endpoint_id text, state text, due_at bigint, number integer, first_at bigint, reason text
+-- rows: tenant text, id text, endpoint_id text, state text, due_at bigint, number integer, first_at bigint, status_code smallint, reason text
 UPDATE unihooks.deliveries AS d
 SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, attempt_count = news.number,
+    status_code = CASE WHEN news.first_at IS NULL THEN d.status_code ELSE news.status_code END,
     first_attempt_at = coalesce(d.first_attempt_at, news.first_at),
     held_base = coalesce(d.held_base, (
         SELECT held_total_us FROM unihooks.lanes AS l WHERE l.endpoint_id = news.endpoint_id), 0),
@@ -41,9 +42,10 @@ SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, 
 FROM :rows AS news WHERE d.tenant = news.tenant AND d.id = news.id AND +d.state = 'pending'
 
 -- name: note_attempts
--- rows: tenant text, id text, number integer, first_at bigint
+-- rows: tenant text, id text, number integer, first_at bigint, status_code smallint
 UPDATE unihooks.deliveries AS d
-SET token = NULL, attempt_count = news.number, first_attempt_at = coalesce(d.first_attempt_at, news.first_at)
+SET token = NULL, attempt_count = news.number, first_attempt_at = coalesce(d.first_attempt_at, news.first_at),
+    status_code = news.status_code
 FROM :rows AS news WHERE d.tenant = news.tenant AND d.id = news.id AND +d.state = 'cancelled'
 
 -- name: add_attempts

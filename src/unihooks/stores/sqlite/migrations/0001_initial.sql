@@ -72,12 +72,16 @@ CREATE TABLE main.unihooks_endpoints (
 
 CREATE INDEX main.unihooks_endpoints_by_webhook ON unihooks_endpoints (webhook_id, position);
 
--- The log shows the URL of an endpoint that is gone.
+-- The log shows the URL of an endpoint that is gone, and finds deliveries by it.
 CREATE TABLE main.unihooks_former_endpoints (
     id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    webhook_id TEXT NOT NULL,
     url TEXT NOT NULL,
     removed_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+CREATE INDEX main.unihooks_former_endpoints_by_tenant ON unihooks_former_endpoints (tenant);
 
 CREATE TABLE main.unihooks_subscriptions (
     tenant TEXT NOT NULL,
@@ -177,7 +181,8 @@ CREATE TRIGGER main.unihooks_events_are_new AFTER INSERT ON unihooks_events
 BEGIN INSERT INTO unihooks_new_events (tenant, place) VALUES (NEW.tenant, NEW.id); END;
 
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
--- rendering is NULL where the event's own bytes are sent.
+-- rendering is NULL where the event's own bytes are sent. status_code is that of the last attempt, NULL where that
+-- delivered, or had no answer.
 CREATE TABLE main.unihooks_deliveries (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -193,6 +198,7 @@ CREATE TABLE main.unihooks_deliveries (
     attempt_count INTEGER NOT NULL DEFAULT 0,
     first_attempt_at INTEGER,
     held_base INTEGER,
+    status_code INTEGER,
     reason TEXT,
     replay_of TEXT,
     created_at INTEGER NOT NULL,
@@ -209,6 +215,8 @@ CREATE INDEX main.unihooks_deliveries_by_type
 CREATE INDEX main.unihooks_deliveries_failed ON unihooks_deliveries (tenant, id, state) WHERE state = 'failed';
 CREATE INDEX main.unihooks_deliveries_failed_by_webhook ON unihooks_deliveries (webhook_id, id, state)
     WHERE state = 'failed';
+CREATE INDEX main.unihooks_deliveries_refused ON unihooks_deliveries (tenant, id, status_code)
+    WHERE status_code IS NOT NULL;
 -- The id of an original follows from its event and endpoint, so that there is one; a replay has a random one.
 CREATE INDEX main.unihooks_deliveries_replayed ON unihooks_deliveries (event_id) WHERE replay_of IS NOT NULL;
 

@@ -39,5 +39,5 @@ RETURNING endpoint_id, health
 -- name: deliver
 -- rows: tenant, id, token, number
 -- list: id
-UPDATE main.unihooks_deliveries SET state = 'delivered', token = NULL, attempt_count = :number, reason = NULL
+UPDATE main.unihooks_deliveries SET state = 'delivered', token = NULL, attempt_count = :number, status_code = NULL, reason = NULL
 WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:id)) AND token = :token AND +state = 'pending'

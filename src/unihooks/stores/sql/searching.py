@@ -1,0 +1,74 @@
+"""Find deliveries by a text that somebody has at hand: each way in which it may be meant has an index of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import field, frozen
+
+from unihooks._base.ids import derived_span
+from unihooks.stores.sql.rows import by_owner
+from unihooks.stores.sql.transaction import Transaction
+
+_LENGTH_OF_EVENT_ID = 30
+_TIME_OF_ID = 10
+# So many webhooks are looked at one by one, each by its own index; more are most of what the tenant has.
+_MOST_WEBHOOKS = 20
+
+
+@frozen(kw_only=True)
+class Way:
+    """One way in which deliveries may match a search.
+
+    `head` is the statement whose index fits it, None for the one that fits the filters.
+    """
+
+    head: str | None = None
+    webhook_id: str | None = None
+    conditions: tuple[str, ...] = ()
+    values: dict[str, Any] = field(factory=dict)
+
+
+def ways(tx: Transaction, tenant: str, search: str) -> Iterator[Way]:
+    """Yield the ways in which a tenant's deliveries may match a search."""
+    kind, _, rest = search.partition("_")
+    id_ = f"{kind.lower()}_{rest.upper()}"
+    if id_.startswith("dlv_"):
+        yield Way(conditions=_between("d.id", "searched"), values=_span("searched", id_, f"{id_}~"))
+    if id_.startswith("evt_"):
+        yield from _of_events(id_)
+    yield from _of_endpoints(tx, tenant, search.lower(), id_ if rest else "-")
+
+
+def _of_events(id_: str) -> Iterator[Way]:
+    """Yield the ways to events whose ids begin so: to their first deliveries, and to replays."""
+    if len(id_) == _LENGTH_OF_EVENT_ID:
+        first, last = derived_span("dlv_", id_)
+    else:
+        # A delivery's id begins with the time of its event's.
+        first = f"dlv_{id_[4:][:_TIME_OF_ID]}"
+        last = f"{first}~"
+    events, values = _between("d.event_id", "event_searched"), _span("event_searched", id_, f"{id_}~")
+    yield Way(conditions=(*_between("d.id", "searched"), *events), values=values | _span("searched", first, last))
+    yield Way(head="replayed_delivery_ids", conditions=events, values=values)
+
+
+def _of_endpoints(tx: Transaction, tenant: str, url: str, webhook_id: str) -> Iterator[Way]:
+    """Yield the ways to endpoints whose URLs, or webhooks' ids, begin so."""
+    found = by_owner(tx.fetch("endpoints_searched", tenant=tenant, url=url, id=webhook_id))
+    if len(found) > _MOST_WEBHOOKS:
+        endpoints = [endpoint_id for rows in found.values() for (endpoint_id,) in rows]
+        yield Way(conditions=("{is_of_endpoints}",), values={"endpoints": endpoints})
+        return
+    for owner, rows in found.items():
+        endpoints = [endpoint_id for (endpoint_id,) in rows]
+        yield Way(webhook_id=owner, conditions=("{is_of_endpoints}",), values={"endpoints": endpoints})
+
+
+def _between(column: str, name: str) -> tuple[str, str]:
+    return (f"{column} >= :{name}_first", f"{column} < :{name}_last")
+
+
+def _span(name: str, first: str, last: str) -> dict[str, str]:
+    return {f"{name}_first": first, f"{name}_last": last}

@@ -1,0 +1,152 @@
+"""What every store keeps to when deliveries are searched, and found by what they were answered with."""
+
+# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from unihooks._base.times import SECOND
+from unihooks._model.log import DeliveryState
+from unihooks.abc import Claimed, DeliveryFilter
+from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+
+_EVERY_SERVER_ERROR = (500, 599)
+
+
+class SearchRules:
+    """The rules of the filters `search` and `status_code`."""
+
+    def test_deliveries_are_found_by_how_an_events_id_begins(self, scene: Scene) -> None:
+        scene.active(URL, OTHER_URL)
+        first = scene.emit()
+        scene.clock.advance(60)
+        second = scene.emit()
+        scene.plan()
+        scene.deliver(*scene.claim())
+        replay = scene.store.replay(ACME, scene.deliveries(event_id=first.id)[0].id)
+        of_first = sorted(ids(scene.deliveries(event_id=first.id)), reverse=True)
+        assert replay.id in of_first
+        assert len(of_first) == 3
+        for text in (first.id, first.id.lower(), first.id[:20], first.id[:13]):
+            assert ids(scene.deliveries(search=text)) == of_first
+        assert len(scene.deliveries(search=second.id[:-1])) == 2
+        assert len(scene.deliveries(search="evt_")) == 5
+        assert scene.deliveries(search="evt_zzz") == []
+        assert scene.deliveries("other", search=first.id) == []
+
+    def test_deliveries_are_found_by_how_their_own_id_begins(self, scene: Scene) -> None:
+        scene.active()
+        delivery = scene.pending()
+        scene.clock.advance(60)
+        scene.pending()
+        for text in (delivery.id, delivery.id.lower(), delivery.id[:13]):
+            assert ids(scene.deliveries(search=text)) == [delivery.id]
+        assert len(scene.deliveries(search="dlv_")) == 2
+        assert scene.deliveries("other", search=delivery.id) == []
+
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    def test_deliveries_are_found_by_how_a_webhooks_id_begins(self, scene: Scene, *, is_deleted: bool) -> None:
+        one = scene.active()
+        delivery = scene.pending()
+        scene.clock.advance(60)
+        scene.active(OTHER_URL)
+        scene.emit()
+        scene.plan()
+        if is_deleted:
+            scene.store.delete_webhook(ACME, one.id)
+        expected = ids(scene.deliveries(webhook_id=one.id))
+        assert delivery.id in expected
+        for text in (one.id, one.id.lower(), one.id[:13]):
+            assert ids(scene.deliveries(search=text)) == expected
+        assert len(scene.deliveries(search=one.id[:4])) == 3
+        assert scene.deliveries("other", search=one.id) == []
+
+    def test_deliveries_are_found_by_how_a_url_begins(self, scene: Scene) -> None:
+        webhook = scene.active("https://crm.example/hooks?a=1", "https://audit.example/in")
+        scene.emit()
+        scene.plan()
+        [crm] = scene.deliveries(endpoint_id=webhook.endpoints[0].id)
+        for text in ("https://crm.example/hooks?a=1", "CRM.example", "crm.example/hook", "https://crm"):
+            assert ids(scene.deliveries(search=text)) == [crm.id]
+        assert len(scene.deliveries(search="https://")) == 2
+        for text in ("example", "crm.example/other", "%", "_", "ähnlich"):
+            assert scene.deliveries(search=text) == []
+        scene.revise(webhook, endpoints=webhook.endpoints[1:])
+        assert ids(scene.deliveries(search="crm.example")) == [crm.id]
+        assert scene.deliveries("other", search="crm.example") == []
+
+    def test_a_search_is_one_filter_among_others_and_comes_in_windows(self, scene: Scene) -> None:
+        one, two = scene.active(), scene.active()
+        for _ in range(3):
+            scene.emit()
+            scene.clock.advance(1)
+        scene.plan()
+        every = ids(scene.deliveries())
+        assert len(every) == 6
+        assert ids(scene.deliveries(search=URL)) == every
+        assert len(scene.deliveries(search=URL, webhook_id=one.id)) == 3
+        assert scene.deliveries(search=one.id, webhook_id=two.id) == []
+        assert scene.deliveries(search=URL, state=DeliveryState.FAILED) == []
+        assert len(scene.deliveries(search=URL, state=DeliveryState.PENDING)) == 6
+        assert ids(scene.deliveries(search=URL, window=scene.window(2))) == every[:2]
+        assert ids(scene.deliveries(search=URL, window=scene.window(2, older_than=every[1]))) == every[2:4]
+        assert ids(scene.deliveries(search=URL, window=scene.window(2, newer_than=every[4]))) == every[2:4]
+        for most in (4, 10):
+            assert scene.store.count_deliveries(ACME, DeliveryFilter(search=URL), most) == min(most, 6)
+
+    def test_many_webhooks_are_searched_together(self, scene: Scene) -> None:
+        for number in range(25):
+            scene.active(f"https://crm.example/{number}")
+        scene.active(OTHER_URL)
+        scene.emit()
+        scene.plan()
+        assert len(scene.deliveries()) == 26
+        assert len(scene.deliveries(search="crm.example")) == 25
+        assert len(scene.deliveries(search="crm.example/1")) == 11
+
+    def test_deliveries_are_found_by_what_the_last_attempt_was_answered_with(self, scene: Scene) -> None:
+        scene.active()
+        busy, teapot, silent, good = (scene.claimed() for _ in range(4))
+        _answered(scene, busy, 503, DeliveryState.FAILED)
+        _answered(scene, teapot, 418, DeliveryState.PENDING)
+        scene.retry(silent)
+        _answered(scene, good, 204, DeliveryState.DELIVERED)
+
+        def found(lowest: int, highest: int | None = None, **filters: object) -> list[str]:
+            return ids(scene.deliveries(status_code=(lowest, highest or lowest), **filters))
+
+        assert found(503) == found(*_EVERY_SERVER_ERROR) == [busy.id]
+        assert found(418) == found(400, 499, state=DeliveryState.PENDING) == [teapot.id]
+        assert found(503, webhook_id=busy.webhook_id) == found(503, state=DeliveryState.FAILED) == [busy.id]
+        assert found(204) == found(200, 299) == [good.id]
+        assert found(404) == found(200) == []
+        assert scene.deliveries("other", status_code=(503, 503)) == []
+
+    def test_only_the_last_attempt_says_what_a_delivery_was_answered_with(self, scene: Scene) -> None:
+        scene.active()
+        first, second = scene.claimed(), scene.claimed()
+        for one in (first, second):
+            _answered(scene, one, 503, DeliveryState.PENDING)
+        assert len(scene.deliveries(status_code=_EVERY_SERVER_ERROR)) == 2
+        scene.clock.advance(60)
+        again = {one.id: one for one in scene.claim()}
+        scene.deliver(again[first.id])
+        scene.retry(again[second.id])
+        assert scene.deliveries(status_code=_EVERY_SERVER_ERROR) == []
+        assert ids(scene.deliveries(status_code=(200, 200))) == [first.id]
+
+    def test_what_was_cancelled_under_way_is_found_by_its_answer(self, scene: Scene) -> None:
+        scene.active()
+        claimed = scene.claimed()
+        scene.store.cancel(ACME, claimed.id, "by hand")
+        _answered(scene, claimed, 502, DeliveryState.FAILED)
+        assert ids(scene.deliveries(status_code=(502, 502))) == [claimed.id]
+
+
+def _answered(scene: Scene, claimed: Claimed, status_code: int, state: DeliveryState) -> None:
+    retry_in_us = 60 * SECOND if state is DeliveryState.PENDING else None
+    result = scene.result(claimed, state, retry_in_us=retry_in_us)
+    assert result.attempt is not None
+    scene.store.record([evolve(result, attempt=evolve(result.attempt, status_code=status_code))])
