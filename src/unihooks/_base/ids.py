@@ -110,6 +110,14 @@ def first_id(prefix: str, at: int) -> str:
     return prefix + _encode(max(at, 0) // 1000, _HEAD_SHIFTS)
 
 
+def made_at(id_: str) -> int:
+    """Return the time that an identifier, or one derived from it, begins with, in microseconds since 1970."""
+    millisecond = 0
+    for letter in id_.partition("_")[2][: 2 * len(_HEAD_SHIFTS)]:
+        millisecond = millisecond << 5 | _ALPHABET.index(letter)
+    return millisecond * 1000
+
+
 def derived_id(prefix: str, parent: str, key: str) -> str:
     """Return the identifier that stands for `key` under `parent`, always the same one; it sorts by the parent's time.
 

@@ -74,6 +74,16 @@ class DeliveryLog(ABC):
         """
 
     @abstractmethod
+    def erase_tenant(self, tenant: str, *, after: str = "", limit: int) -> tuple[int, str | None]:
+        """Remove the next part of all that a tenant has, with about `limit` rows of the log, for good.
+
+        Return how many events went, and where to go on, None at the end. First go its webhooks, with their secrets, so
+        that nothing more is planned or claimed, then the log, the counts, idempotency keys and kept answers, the tenant
+        itself, and renderings that nobody has any more. Begun anew after a kill, it finds what is left. With None the
+        bytes are gone from the store's files as well, as with `erase`.
+        """
+
+    @abstractmethod
     def erase(
         self,
         tenant: str,

@@ -94,6 +94,22 @@ class Activity:
 
 
 @frozen(kw_only=True)
+class Usage:
+    """How much a tenant has, and how much it has done in the last 24 hours.
+
+    A delivery counts by the time of its event, a replay by its own. `stored_bytes` is an estimate: the number of events
+    and deliveries that are kept, by the mean size of the newest ones.
+    """
+
+    webhooks: int
+    endpoints: int
+    events_24h: int
+    deliveries_24h: int
+    pending: int
+    stored_bytes: int
+
+
+@frozen(kw_only=True)
 class FailingEndpoint:
     """An endpoint whose health is failing, with its webhook and tenant.
 
@@ -176,6 +192,10 @@ class Statistics(ABC):
     @abstractmethod
     def list_tenants(self, window: Window) -> list[TenantStatistics]:
         """Return the tenants that ever had a webhook, in descending order of name; positions are names."""
+
+    @abstractmethod
+    def usage(self, tenant: str) -> Usage:
+        """Return how much a tenant has, which is nothing for an unknown one."""
 
     @abstractmethod
     def statistics(self) -> Stats:

@@ -9,10 +9,10 @@ from operator import attrgetter
 from attrs import evolve
 
 from unihooks._base.awaitable import awaitable
-from unihooks._contract.statistics import Stats, TenantStatistics
+from unihooks._contract.statistics import Stats, TenantStatistics, Usage
 from unihooks._management.overview import Overview, Watch
 from unihooks._management.paging import Page, paginate
-from unihooks._management.retention import erase, prune
+from unihooks._management.retention import erase, erase_tenant, prune
 from unihooks._management.settings import Settings
 from unihooks._model.checks import check_tenant
 
@@ -37,9 +37,14 @@ class Operates:
         fetch, position = self.settings.open_store.list_tenants, attrgetter("tenant")
         return paginate(fetch, position, limit=limit, cursor=cursor, kind="tenant", rising=True)
 
+    def usage(self, tenant: str = "default") -> Usage:
+        """Return how much a tenant has, and how much it has done in the last 24 hours; nothing for an unknown one."""
+        return self.settings.open_store.usage(check_tenant(tenant))
+
     astats = awaitable(stats)
     aoverview = awaitable(overview)
     atenants = awaitable(tenants)
+    ausage = awaitable(usage)
 
     def prune(self, *, older_than: timedelta | datetime) -> int:
         """Remove events that are older, with their deliveries and attempts; return how many went.
@@ -63,8 +68,20 @@ class Operates:
         """
         return erase(self.settings.open_store, check_tenant(tenant), event_ids, before)
 
+    def erase_tenant(self, tenant: str) -> int:
+        """Erase a tenant for good: webhooks, secrets, events with their log, and counts; return how many events went.
+
+        It takes many short transactions. After a kill, call it again: it goes on with what is left. Nothing is sent any
+        more once it has begun, but a request that is under way ends. Emit nothing more for the tenant before you call
+        it; a tenant of the same name begins anew.
+
+        Raises `StoreError` when another connection still holds old copies: erase again later.
+        """
+        return erase_tenant(self.settings.open_store, check_tenant(tenant))
+
     aprune = awaitable(prune)
     aerase = awaitable(erase)
+    aerase_tenant = awaitable(erase_tenant)
 
     def migrate(self) -> list[str]:
         """Create or bring up to date the store's schema, best at start-up; return the names of the steps taken."""

@@ -20,6 +20,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_recording",
     "unihooks.testing._store_scene",
     "unihooks.testing._store_searching",
+    "unihooks.testing._store_tenants",
 )
 
 from unihooks.abc import Store  # noqa: E402 - asserts are to be rewritten first
@@ -39,6 +40,7 @@ from unihooks.testing._store_planning import PlanningRules  # noqa: E402
 from unihooks.testing._store_recording import RecordingRules  # noqa: E402
 from unihooks.testing._store_scene import Scene  # noqa: E402
 from unihooks.testing._store_searching import SearchRules  # noqa: E402
+from unihooks.testing._store_tenants import TenantRules  # noqa: E402
 
 
 class StoreContract(
@@ -55,6 +57,7 @@ class StoreContract(
     HistoryRules,
     JobRules,
     ErasingRules,
+    TenantRules,
     FiguresRules,
     AnswersRules,
 ):

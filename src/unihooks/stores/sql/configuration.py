@@ -90,7 +90,7 @@ def revise_webhook(
     _check_endpoints(tx, tenant, len(new.endpoints) - len(old.endpoints), endpoints)
     kept = {endpoint.id for endpoint in new.endpoints}
     _remove_endpoints(tx, [item.id for item in old.endpoints if item.id not in kept], ENDPOINT_REMOVED, now)
-    _delete_rows(tx, webhook_id)
+    delete_rows(tx, webhook_id)
     _insert(tx, new)
     _fit_lanes(tx, old, new, now)
     _finish_change(tx, tenant, old, new)
@@ -109,8 +109,14 @@ def delete_webhook(tx: Transaction, tenant: str, webhook_id: str) -> None:
     lock_configuration(tx, [tenant])
     old = read_webhook(tx, tenant, webhook_id)
     _remove_endpoints(tx, [item.id for item in old.endpoints], WEBHOOK_DELETED, tx.now)
-    _delete_rows(tx, webhook_id)
+    delete_rows(tx, webhook_id)
     _finish_change(tx, tenant, old)
+
+
+def delete_rows(tx: Transaction, webhook_id: str) -> None:
+    """Delete the rows of a webhook and of its parts, but not its lanes."""
+    for statement in ("delete_webhook_row", "delete_endpoints", "delete_secrets", "delete_subscriptions"):
+        tx.run(statement, webhook=webhook_id)
 
 
 def disable_endpoint(tx: Transaction, endpoint_id: str, url: str, reason: str) -> tuple[str, str] | None:
@@ -185,11 +191,6 @@ def _insert(tx: Transaction, webhook: Webhook) -> None:
     tx.run("add_endpoints", _rows.endpoint_rows(webhook))
     tx.run("add_secrets", _rows.secret_rows(webhook))
     tx.run("add_subscriptions", _rows.subscription_rows(webhook))
-
-
-def _delete_rows(tx: Transaction, webhook_id: str) -> None:
-    for statement in ("delete_webhook_row", "delete_endpoints", "delete_secrets", "delete_subscriptions"):
-        tx.run(statement, webhook=webhook_id)
 
 
 def _finish_change(tx: Transaction, tenant: str, *webhooks: Webhook) -> None:

@@ -34,6 +34,7 @@ from unihooks.stores.sql import (
     recording,
     replaying,
     statistics,
+    tenants,
 )
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sql.transaction import Database, Submission, Transaction
@@ -276,6 +277,16 @@ class SQLStore(Store):
             self._database.scrub()
         return count, last
 
+    def erase_tenant(self, tenant: str, *, after: str = "", limit: int) -> tuple[int, str | None]:
+        count, last = self._database.write(lambda tx: tenants.erase_tenant(tx, tenant, after=after, limit=limit))
+        self._planner.forget()
+        if last is None:
+            # All deliveries have to be looked at, during which nobody may have to wait.
+            unused = self._database.read(tenants.unused_renderings)
+            self._database.write(lambda tx: tenants.erase_renderings(tx, unused))
+            self._database.scrub()
+        return count, last
+
     list_events = _verb("read", log.list_events)
     list_deliveries = _verb("read", log.list_deliveries)
     count_deliveries = _verb("read", log.count_deliveries)
@@ -320,6 +331,7 @@ class SQLStore(Store):
     failing_endpoints = _verb("read", statistics.failing_endpoints)
     slowest_endpoints = _verb("read", statistics.slowest_endpoints)
     list_tenants = _verb("read", statistics.list_tenants)
+    usage = _verb("read", tenants.usage)
     statistics = _verb("read", statistics.queue)
 
 

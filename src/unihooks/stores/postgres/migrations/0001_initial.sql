@@ -1,11 +1,13 @@
 -- "unihooks." stands for the schema that the store is given. Texts that are compared sort by bytes, as in Python.
--- clock_at is the latest time that was noted, clock_steps how many times the clock was set back.
+-- clock_at is the latest time that was noted, clock_steps how many times the clock was set back. first_version is the
+-- config_version that a tenant begins with: higher than any of a tenant that was erased, which caches may still know.
 CREATE TABLE unihooks.store (
     store_id text NOT NULL PRIMARY KEY,
     schema_version integer NOT NULL,
     created_at bigint NOT NULL,
     clock_at bigint,
-    clock_steps integer NOT NULL DEFAULT 0
+    clock_steps integer NOT NULL DEFAULT 0,
+    first_version bigint NOT NULL DEFAULT 1
 );
 
 CREATE TABLE unihooks.tenants (

@@ -120,7 +120,8 @@ UPDATE unihooks.answers SET status = :status, content = :content WHERE tenant = 
 DELETE FROM unihooks.answers WHERE tenant = :tenant AND key = :key
 
 -- name: raise_config_version
-INSERT INTO unihooks.tenants AS t (tenant, config_version) VALUES (:tenant, 1)
+INSERT INTO unihooks.tenants AS t (tenant, config_version)
+SELECT CAST(:tenant AS text), s.first_version FROM unihooks.store AS s WHERE true
 ON CONFLICT (tenant) DO UPDATE SET config_version = t.config_version + 1
 
 -- name: add_endpoints

@@ -1,10 +1,12 @@
--- clock_at is the latest time that was noted, clock_steps how many times the clock was set back.
+-- clock_at is the latest time that was noted, clock_steps how many times the clock was set back. first_version is the
+-- config_version that a tenant begins with: higher than any of a tenant that was erased, which caches may still know.
 CREATE TABLE main.unihooks_store (
     store_id TEXT NOT NULL PRIMARY KEY,
     schema_version INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     clock_at INTEGER,
-    clock_steps INTEGER NOT NULL DEFAULT 0
+    clock_steps INTEGER NOT NULL DEFAULT 0,
+    first_version INTEGER NOT NULL DEFAULT 1
 ) WITHOUT ROWID;
 
 CREATE TABLE main.unihooks_tenants (

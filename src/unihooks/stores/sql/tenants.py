@@ -1,0 +1,149 @@
+"""Erase a tenant for good, bit by bit; and tell how much one has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from unihooks._base.ids import first_id, made_at
+from unihooks._base.times import DAY
+from unihooks._contract.statistics import Usage
+from unihooks.stores.sql.configuration import delete_rows, lock_configuration
+from unihooks.stores.sql.transaction import Row, Selection, Transaction
+
+# A webhook may have many endpoints, and an endpoint hundreds of rows of counts.
+_WEBHOOKS_AT_ONCE = 5
+_ENDPOINTS_AT_ONCE = 10
+_LAST = "~"
+_WEBHOOKS, _DELIVERIES, _EVENTS, _KEYS, _COUNTS, _REST = "", "dlv_", "evt_", "key_", "sum_", "end_"
+
+# Sizes are estimated by the newest, and numbers beyond these by the time that as many took.
+_SAMPLED = 200
+_COUNTED = 1_000_000
+_Step = Callable[[Transaction, str, str, int], tuple[int, str | None]]
+# What a row takes beside its texts, with its places in indexes.
+_EVENT_BYTES, _DELIVERY_BYTES, _ATTEMPT_BYTES = 300, 600, 150
+
+
+def erase_tenant(tx: Transaction, tenant: str, *, after: str = "", limit: int) -> tuple[int, str | None]:
+    """Remove the next of all that a tenant has; return how many events went, and where to go on."""
+    kind = after[: len(_DELIVERIES)]
+    count, last = _STEPS[kind](tx, tenant, after, limit)
+    return count, _FOLLOWING[kind] if last is None else last
+
+
+def unused_renderings(tx: Transaction) -> list[Row]:
+    """Return the renderings that neither a webhook nor a delivery has, each with the time when it was kept."""
+    tx.fetch("allow_whole_tables")
+    return tx.fetch("unused_renderings")
+
+
+def erase_renderings(tx: Transaction, unused: list[Row]) -> None:
+    """Remove renderings that nobody has taken up since they were found to be unused."""
+    tx.run("erase_renderings", unused)
+
+
+def usage(tx: Transaction, tenant: str) -> Usage:
+    """Return how much the tenant has."""
+    day_ago = tx.now - DAY
+    events = _estimated(tx, "span_of_events", tenant)
+    deliveries = _estimated(tx, "span_of_deliveries", tenant)
+    [(sampled_events, of_events)] = tx.fetch("size_of_newest_events", tenant=tenant, most=_SAMPLED)
+    [(sampled, attempts, of_attempts)] = tx.fetch("size_of_newest_attempts", tenant=tenant, most=_SAMPLED)
+    per_event = _EVENT_BYTES + of_events / max(sampled_events, 1)
+    per_delivery = _DELIVERY_BYTES + (attempts * _ATTEMPT_BYTES + of_attempts) / max(sampled, 1)
+    return Usage(
+        webhooks=_number(tx.fetch("count_webhooks", tenant=tenant)),
+        endpoints=_number(tx.fetch("count_endpoints", tenant=tenant)),
+        events_24h=_since(tx, "events_of_tenant", "e.id", tenant, first_id("evt_", day_ago)),
+        deliveries_24h=_since(tx, "deliveries_of_tenant", "d.id", tenant, first_id("dlv_", day_ago)),
+        pending=_number(tx.fetch("count_pending", tenant=tenant)),
+        stored_bytes=round(events * per_event + deliveries * per_delivery),
+    )
+
+
+def _erase_webhooks(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple[int, str | None]:
+    """Remove webhooks, secrets and lanes: from here on nothing is planned or claimed for them."""
+    lock_configuration(tx, [tenant])
+    webhooks = [id_ for (id_,) in tx.fetch("webhooks_of_tenant", tenant=tenant, limit=_WEBHOOKS_AT_ONCE)]
+    if not webhooks:
+        return 0, None
+    endpoints = [id_ for (id_,) in tx.fetch("endpoints_of_tenants_webhooks", webhooks=webhooks)]
+    tx.run("remember_urls", endpoints=endpoints, now=tx.now)
+    tx.fetch("lock_lanes", endpoints=endpoints)
+    tx.run("delete_lanes", endpoints=endpoints)
+    for webhook_id in webhooks:
+        delete_rows(tx, webhook_id)
+    tx.run("raise_config_version", tenant=tenant)
+    return 0, _WEBHOOKS
+
+
+def _erase_deliveries(tx: Transaction, tenant: str, after: str, limit: int) -> tuple[int, str | None]:
+    ids = [id_ for (id_,) in tx.fetch("next_deliveries_of_tenant", tenant=tenant, after=after, limit=limit)]
+    if not ids:
+        return 0, None
+    rows, bounds = [(id_,) for id_ in ids], {"lowest": ids[0], "highest": ids[-1]}
+    tx.run("erase_attempts_of_deliveries", rows, **bounds)
+    tx.run("erase_deliveries_of_tenant", rows, tenant=tenant, **bounds)
+    return 0, ids[-1]
+
+
+def _erase_events(tx: Transaction, tenant: str, after: str, limit: int) -> tuple[int, str | None]:
+    found = tx.fetch("next_events_to_erase", tenant=tenant, after=after, end=_LAST, limit=limit)
+    if not found:
+        return 0, None
+    ids = [id_ for id_, _, _ in found]
+    tx.run("erase_new_events", tenant=tenant, events=ids)
+    tx.run("erase_new_events_again", tenant=tenant, events=ids)
+    tx.run("drop_keys", [(id_, created_at) for id_, created_at, _ in found])
+    tx.run("prune_events", [(tenant, id_) for id_ in ids], lowest=ids[0], highest=ids[-1])
+    return len(ids), ids[-1]
+
+
+def _erase_keys(tx: Transaction, tenant: str, _after: str, limit: int) -> tuple[int, str | None]:
+    return 0, _KEYS if tx.run("erase_keys", tenant=tenant, limit=limit) else None
+
+
+def _erase_counts(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple[int, str | None]:
+    """Remove what was counted for endpoints; by now all of them are former ones."""
+    found = tx.fetch("former_endpoints_of_tenant", tenant=tenant, limit=_ENDPOINTS_AT_ONCE)
+    endpoints = [id_ for (id_,) in found]
+    tx.run("erase_hours", endpoints=endpoints)
+    tx.run("erase_former_endpoints", endpoints=endpoints)
+    return 0, _COUNTS if endpoints else None
+
+
+def _erase_rest(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple[int, str | None]:
+    lock_configuration(tx, [tenant])
+    tx.run("erase_answers", tenant=tenant)
+    tx.run("pass_versions", tenant=tenant)
+    tx.run("forget_tenant", tenant=tenant)
+    return 0, None
+
+
+# In this order, each under what its places begin with.
+_STEPS: dict[str, _Step] = {
+    _WEBHOOKS: _erase_webhooks,
+    _DELIVERIES: _erase_deliveries,
+    _EVENTS: _erase_events,
+    _KEYS: _erase_keys,
+    _COUNTS: _erase_counts,
+    _REST: _erase_rest,
+}
+_FOLLOWING = dict(pairwise([*_STEPS, None]))
+
+
+def _number(rows: list[Row]) -> int:
+    return int(rows[0][0])
+
+
+def _since(tx: Transaction, name: str, column: str, tenant: str, first: str) -> int:
+    return tx.count(name, Selection([f"{column} >= :first"], {"tenant": tenant, "first": first}))
+
+
+def _estimated(tx: Transaction, name: str, tenant: str) -> int:
+    """Return how many rows there are; of more than a million, about how many."""
+    [(counted, edge, newest, oldest)] = tx.fetch(name, tenant=tenant, most=_COUNTED)
+    if counted < _COUNTED:
+        return int(counted)
+    return round(counted * max(1, made_at(newest) - made_at(oldest)) / max(1, made_at(newest) - made_at(edge)))
