@@ -8,6 +8,7 @@ from unihooks._contract.statistics import (
     SlowEndpoint,
     Stats,
     TenantStatistics,
+    Usage,
     WebhookHealth,
 )
 from unihooks._delivery.worker import Worker
@@ -79,6 +80,7 @@ __all__ = [
     "Stats",
     "TargetPolicy",
     "TenantStatistics",
+    "Usage",
     "VerifiedMessage",
     "Webhook",
     "WebhookHealth",

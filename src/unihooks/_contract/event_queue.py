@@ -48,39 +48,45 @@ class EventQueue(ABC):
         return None
 
     @abstractmethod
-    def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
+    def submit_events(self, events: Sequence[NewEvent], per_minute: int | None = None) -> Future[list[EmitOutcome]]:
         """Insert the events durably, together with what others submit at the same time.
 
         The future's result has one entry per event, in order: the stored event's `Event` without payload (payload
         None), or the error that this event alone met. With an idempotency key that the tenant has used, it is the first
         event if the digests are equal, `IdempotencyConflict` otherwise.
+
+        With `per_minute`, an event is `LimitReached` if so many of its tenant have been inserted with a limit in the
+        same minute (of their `created_at`), by whomever.
         """
 
-    def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+    def insert_events(self, events: Sequence[NewEvent], per_minute: int | None = None) -> list[EmitOutcome]:
         """Do what `submit_events` does and wait for its result; a store may know a cheaper way to wait."""
-        submitted = self.submit_events(events)
+        submitted = self.submit_events(events, per_minute)
         try:
             return submitted.result(self.emit_deadline)
         except TimeoutError as error:
             raise given_up(self.emit_deadline, submitted) from error
 
     @abstractmethod
-    def insert_together(self, events: Sequence[NewEvent]) -> list[Event]:
+    def insert_together(self, events: Sequence[NewEvent], per_minute: int | None = None) -> list[Event]:
         """Insert the events durably, all of them or none; return them without payloads.
 
         With an idempotency key that the tenant has used, it is the first event; `IdempotencyConflict` if a digest
-        differs.
+        differs. With `per_minute`, `LimitReached` if any of them is beyond that.
         """
 
     @abstractmethod
-    def emit_on(self, connection: Any, event: NewEvent) -> Event:
+    def emit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:
         """Insert the event with one statement on a host's synchronous connection; never commit.
+
+        With `per_minute` it is counted, too, and `LimitReached` beyond that; what others have not committed does not
+        count.
 
         `StoreError` if the connection leads to another database, `TypeError` if its kind is not known.
         """
 
     @abstractmethod
-    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+    async def aemit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:
         """Do what `emit_on` does on a synchronous or asynchronous connection."""
 
     def look_seconds(self) -> tuple[float, float]:

@@ -28,6 +28,7 @@ class EmitBatcher:
     """
 
     store: Store
+    per_minute: int | None = None
     _ticks: dict[asyncio.AbstractEventLoop, _Tick] = field(factory=dict)
 
     def submit(self, event: NewEvent) -> Awaitable[EmitOutcome]:
@@ -45,7 +46,7 @@ class EmitBatcher:
 
     async def _alone(self, event: NewEvent) -> EmitOutcome:
         # A key may have to wait until the transaction of another event with the same key ends, and others must not.
-        submitted = self.store.submit_events([event])
+        submitted = self._submitted([event])
         outcomes = await in_time(asyncio.wrap_future(submitted), self.store.emit_deadline, submitted)
         return outcomes[0]
 
@@ -53,7 +54,7 @@ class EmitBatcher:
         if self._ticks.get(loop) is tick:
             del self._ticks[loop]
         try:
-            submitted = self.store.submit_events([event for event, _ in tick])
+            submitted = self._submitted([event for event, _ in tick])
         except Exception as error:  # noqa: BLE001 - those who wait raise it
             _fail(tick, error)
         except BaseException as error:
@@ -63,6 +64,11 @@ class EmitBatcher:
         else:
             late = loop.call_later(self.store.emit_deadline, self._give_up, tick, submitted)
             asyncio.wrap_future(submitted, loop=loop).add_done_callback(lambda done: _settle(tick, done, late))
+
+    def _submitted(self, events: list[NewEvent]) -> Future[list[EmitOutcome]]:
+        if self.per_minute is None:
+            return self.store.submit_events(events)
+        return self.store.submit_events(events, self.per_minute)
 
     def _give_up(self, tick: _Tick, submitted: Future[list[EmitOutcome]]) -> None:
         _fail(tick, given_up(self.store.emit_deadline, submitted))

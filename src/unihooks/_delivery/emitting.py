@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +29,10 @@ class Emits:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._maker = EventMaker(settings.store.now, settings.catalog)
-        self._batcher = EmitBatcher(settings.store)
+        limits = settings.limits
+        self._per_minute = limits.events_per_minute
+        self._per_minute_on_host = limits.events_per_minute if limits.refuse_in_transactions else None
+        self._batcher = EmitBatcher(settings.store, self._per_minute)
         self._no_worker = _NoWorkerWarning(settings.store)
 
     def emit(
@@ -53,6 +56,7 @@ class Emits:
             InvalidPayload: The payload is not JSON, too large or does not fit its schema;
                 `name` is the path. Or the idempotency key is malformed.
             InvalidArgument: The tenant is not a text of 1 to 256 characters.
+            LimitReached: The tenant has emitted `Limits.events_per_minute` in this minute.
             IdempotencyConflict: The key was used for another event or payload.
             StoreError: The database cannot be used, or `connection` leads to another one. Or it has not confirmed the
                 event within the store's `emit_deadline` (10 s); it may have been stored or not.
@@ -61,8 +65,8 @@ class Emits:
         store = self.settings.open_store
         new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
-            return _with_payload(store.emit_on(connection, new), payload)
-        event = _settled(store.insert_events([new])[0], payload)
+            return _with_payload(store.emit_on(connection, new, self._per_minute_on_host), payload)
+        event = _settled(store.insert_events([new], self._per_minute)[0], payload)
         self._look_for_worker(event)
         return event
 
@@ -87,7 +91,7 @@ class Emits:
             self._knows_time = True
         new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
         if connection is not None:
-            return _with_payload(await store.aemit_on(connection, new), payload)
+            return _with_payload(await store.aemit_on(connection, new, self._per_minute_on_host), payload)
         event = _settled(await self._batcher.submit(new), payload)
         if self._no_worker.is_due(event):
             await in_own_thread(self._no_worker.look, event)
@@ -108,11 +112,14 @@ class Emits:
         store, emissions = self.settings.open_store, check_emissions(events)
         new = self._maker.make_many(emissions, tenant)
         if connection is not None:
-            return _emitted([store.emit_on(connection, one) for one in new], emissions)
+            return _emitted([store.emit_on(connection, one, self._per_minute_on_host) for one in new], emissions)
         if not new:
             return []
-        keyed = any(one.idempotency_key is not None for one in new)
-        emitted = _emitted(store.insert_together(new) if keyed else store.insert_events(new), emissions)
+        if self._per_minute is None and all(one.idempotency_key is None for one in new):
+            outcomes: Sequence[EmitOutcome] = store.insert_events(new)
+        else:
+            outcomes = store.insert_together(new, self._per_minute)
+        emitted = _emitted(outcomes, emissions)
         self._look_for_worker(emitted[-1])
         return emitted
 
@@ -130,7 +137,8 @@ class Emits:
             return await in_time(in_own_thread(self.emit_many, events, tenant=tenant), seconds)
         store, emissions = self.settings.open_store, check_emissions(events)
         new = await in_own_thread(self._maker.make_many, emissions, tenant)
-        return _emitted([await store.aemit_on(connection, one) for one in new], emissions)
+        limit = self._per_minute_on_host
+        return _emitted([await store.aemit_on(connection, one, limit) for one in new], emissions)
 
     def wake(self) -> None:
         """Let workers look at once, as after a host's commit; a hint, never needed."""

@@ -39,6 +39,16 @@ def _duration(_instance: object, attribute: Attribute[Any], value: object) -> No
         raise ValueError(f"{attribute.name} must not be negative, not {value}")
 
 
+def _count_or_none(instance: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None:
+        _count(instance, attribute, value)
+
+
+def _yes_or_no(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
+
+
 @frozen(kw_only=True)
 class Limits:
     """The most that one tenant may have.
@@ -48,6 +58,9 @@ class Limits:
     `jobs_per_tenant` counts unfinished jobs; `job_deliveries_per_second` bounds what all jobs of all tenants make
     together, over all workers, in place of the pace that each worker has by itself.
     `retries`, `retry_delay`, `deadline`, `in_flight` and `rate` bound what a `DeliveryPolicy` may ask for.
+
+    Beyond `events_per_minute`, if that is set, `emit` raises `LimitReached`. It counts over all processes, in whole
+    minutes. Events emitted with `connection=` are neither counted nor refused, unless `refuse_in_transactions` is True.
     """
 
     webhooks_per_tenant: int = field(default=1_000, validator=_count)
@@ -62,3 +75,5 @@ class Limits:
     deadline: float = field(default=60, validator=_number)
     in_flight: int = field(default=1_000, validator=_count)
     rate: float = field(default=10_000, validator=_number)
+    events_per_minute: int | None = field(default=None, validator=_count_or_none)
+    refuse_in_transactions: bool = field(default=False, validator=_yes_or_no)

@@ -12,6 +12,7 @@ from unihooks.cli._demo import demo
 from unihooks.cli._events import events
 from unihooks.cli._jobs import jobs
 from unihooks.cli._queue import migrate, status, worker
+from unihooks.cli._tenants import tenants
 from unihooks.cli._webhooks import webhooks
 from unihooks.exceptions import UnihooksError
 
@@ -33,5 +34,5 @@ def cli() -> None:
     """Outgoing webhooks: try them, run a worker, read the log, replay deliveries."""
 
 
-for command in (demo, migrate, worker, status, webhooks, events, deliveries, jobs):
+for command in (demo, migrate, worker, status, webhooks, events, deliveries, jobs, tenants):
     cli.add_command(command)

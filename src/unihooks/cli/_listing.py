@@ -38,8 +38,8 @@ def show_listing(
         return
     show_rows(columns, map(row, page), out=console())
     if not page:
-        tenant = click.get_current_context().params["tenant"]
-        click.echo(f"nothing found for the tenant {plain(tenant)!r}", err=True)
+        tenant = click.get_current_context().params.get("tenant")
+        click.echo(f"nothing found for the tenant {plain(tenant)!r}" if tenant else "nothing found", err=True)
     for name, place in (("next", page.next), ("previous", page.previous)):
         if place:
             click.echo(f"{name} page: --cursor {place}", err=True)

@@ -17,13 +17,14 @@ from attrs import asdict
 
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
-from unihooks.exceptions import IdempotencyConflict, StoreError
+from unihooks.exceptions import IdempotencyConflict, LimitReached, StoreError
 from unihooks.stores.postgres.database import MIGRATIONS as POSTGRES_MIGRATIONS
 from unihooks.stores.postgres.errors import driver
 from unihooks.stores.postgres.errors import explained as explained_by_postgres
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
 from unihooks.stores.sql.emitting import stored_event
+from unihooks.stores.sql.quotas import refuse_any
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate, version_of
 from unihooks.stores.sql.transaction import Call, Database, Outcome, Row, StoreClock, Submission, Transaction
 from unihooks.stores.sqlite.database import MIGRATIONS as SQLITE_MIGRATIONS
@@ -79,7 +80,8 @@ class OnConnection(Database):
 
     def emit(self, submission: Submission) -> None:
         try:
-            submission.waiter.set_result([self._insert(event) for event in submission.events])
+            outcomes = [self._insert(event, submission.per_minute) for event in submission.events]
+            submission.waiter.set_result(outcomes)
         except Exception as error:  # noqa: BLE001 - whatever it is, who waits must learn of it
             submission.waiter.set_exception(error)
         else:
@@ -97,15 +99,16 @@ class OnConnection(Database):
         # A forked child could wait forever for a lock held during the fork.
         return self._turns.setdefault(os.getpid(), threading.RLock())
 
-    def _insert(self, event: NewEvent) -> EmitOutcome:
+    def _insert(self, event: NewEvent, per_minute: int | None) -> EmitOutcome:
         def work(tx: Transaction) -> EmitOutcome:
+            refuse_any(tx, [event], per_minute)
             given = {"created_at": self.time.for_host(event.created_at), "store_id": tx.fetch("store_id")[0][0]}
             name = "add_event_on_host" if event.idempotency_key is None else "add_event_on_host_once"
             return stored_event(event, tx.fetch(name, **(asdict(event) | given))[0])
 
         try:
             return self.write(work)
-        except (IdempotencyConflict, StoreError) as refused:
+        except (IdempotencyConflict, LimitReached, StoreError) as refused:
             return refused
 
     @abstractmethod

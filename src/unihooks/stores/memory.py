@@ -31,13 +31,13 @@ class MemoryStore(SQLiteStore):
         path.touch(mode=0o600)
         super().__init__(path, _durable=False)
 
-    def emit_on(self, connection: Any, event: NewEvent) -> Event:  # noqa: ARG002 - there is none to the private file
+    def emit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:  # noqa: ARG002 - there is none to the private file
         """Raise TypeError, because no connection leads to this store."""
         raise TypeError(_NO_CONNECTION)
 
-    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+    async def aemit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:
         """Raise TypeError, because no connection leads to this store."""
-        return self.emit_on(connection, event)
+        return self.emit_on(connection, event, per_minute)
 
 
 def _remove(folder: str, made_in: int) -> None:

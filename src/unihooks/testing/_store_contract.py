@@ -17,6 +17,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_limits",
     "unihooks.testing._store_log",
     "unihooks.testing._store_planning",
+    "unihooks.testing._store_quotas",
     "unihooks.testing._store_recording",
     "unihooks.testing._store_scene",
     "unihooks.testing._store_searching",
@@ -37,6 +38,7 @@ from unihooks.testing._store_jobs import JobRules  # noqa: E402
 from unihooks.testing._store_limits import BreakerRules, LimitRules  # noqa: E402
 from unihooks.testing._store_log import LogRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402
+from unihooks.testing._store_quotas import QuotaRules  # noqa: E402
 from unihooks.testing._store_recording import RecordingRules  # noqa: E402
 from unihooks.testing._store_scene import Scene  # noqa: E402
 from unihooks.testing._store_searching import SearchRules  # noqa: E402
@@ -46,6 +48,7 @@ from unihooks.testing._store_tenants import TenantRules  # noqa: E402
 class StoreContract(
     ConfigurationRules,
     EmittingRules,
+    QuotaRules,
     PlanningRules,
     ClaimingRules,
     LimitRules,

@@ -121,10 +121,44 @@ async def test_an_operator_sees_all_tenants(viewing, delivery, receiver, dispatc
     assert (await operator.get("/tenants", limit=1)).json()["items"] == [{"tenant": "acme", "webhooks": 1, "due": 0}]
 
 
+async def test_deliveries_are_found_by_search_and_status_code(api, delivery, receiver, dispatcher):
+    receiver.always(503)
+    dispatcher.emit("chat", "message.received", {}, tenant="acme")
+    dispatcher.drain()
+
+    async def found(**query):
+        ids = [one["id"] for one in (await api.get("/deliveries", **query)).json()["items"]]
+        assert (await api.get("/deliveries/count", **query)).json()["count"] == len(ids)
+        return ids
+
+    refused, accepted = await found()
+    assert accepted == delivery.id
+    assert await found(search=delivery.event_id) == [accepted]
+    assert await found(search=receiver.url.removeprefix("https://")) == [refused, accepted]
+    assert await found(search="nobody.example") == []
+    assert await found(status_code="503") == await found(status_code="5xx") == [refused]
+    assert await found(status_code="2xx", search=delivery.webhook_id) == [accepted]
+
+
+async def test_usage_is_a_tenants_own_and_an_operator_sees_that_of_all(api, viewing, delivery):
+    own = (await api.get("/usage")).json()
+    assert (own["webhooks"], own["events_24h"], own["deliveries_24h"], own["pending"]) == (1, 1, 1, 0)
+    assert own["stored_bytes"] > 0
+    operator = viewing("staff", Permission.OPERATE, Permission.READ)
+    assert (await operator.get("/tenants/usage", tenant="acme")).json() == own
+    assert (await operator.get("/usage")).json()["events_24h"] == 0
+    assert (await api.get("/tenants/usage", tenant="other")).status_code == 403
+
+
 @pytest.mark.parametrize(
     "path, field",
     [
         ("/deliveries?state=lost", "state"),
+        ("/deliveries?status_code=lost", "status_code"),
+        ("/deliveries?status_code=9", "status_code"),
+        ("/deliveries?search=%00", "search"),
+        ("/deliveries?search=", "search"),
+        ("/tenants/usage?tenant=", "tenant"),
         ("/deliveries?limit=0", "limit"),
         ("/deliveries?limit=251", "limit"),
         ("/deliveries?limit=many", "limit"),

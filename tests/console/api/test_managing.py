@@ -308,7 +308,7 @@ async def test_no_answer_holds_a_secret_that_was_not_asked_for(api, viewing, web
     paths = (
         "/webhooks?with_health=true", f"/webhooks/{webhook.id}", f"/webhooks/{webhook.id}/health", "/deliveries",
         f"/deliveries/{delivery.id}", f"/deliveries/{delivery.id}/attempts", f"/deliveries/{delivery.id}/body",
-        "/events", "/overview", "/tenants", "/openapi.json", "/viewer", "/sender",
+        "/events", "/overview", "/tenants", "/tenants/usage", "/usage", "/openapi.json", "/viewer", "/sender",
     )  # fmt: skip
     texts = [(await everything.get(path)).text for path in paths]
     for path, body in (

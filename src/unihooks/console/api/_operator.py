@@ -1,4 +1,4 @@
-"""Show an operator the state of all tenants."""
+"""Show an operator the state of all tenants, and a tenant how much it has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._json import to_json
 from unihooks.console.api._operations import PAGING, Call, operation
+from unihooks.console.api._reading import Query
+from unihooks.console.api._schemas import TEXT
 
 
 @operation("GET", "/overview", "getOverview", answer="Overview", permission=Permission.OPERATE)
@@ -27,4 +29,23 @@ async def list_tenants(call: Call) -> dict[str, Any]:
     return _shapes.page(await call.dispatcher.atenants(**call.query), to_json)
 
 
-OPERATIONS = (get_overview, list_tenants)
+@operation(
+    "GET",
+    "/tenants/usage",
+    "getUsageOfTenant",
+    answer="Usage",
+    permission=Permission.OPERATE,
+    query=(Query(name="tenant", about="Whose usage.", schema=TEXT | {"minLength": 1, "maxLength": 256}),),
+)
+async def get_usage_of_tenant(call: Call) -> dict[str, Any]:
+    """Return how much a tenant has and has done in 24 hours, by default your own; stored bytes are an estimate."""
+    return to_json(await call.dispatcher.ausage(call.query.get("tenant", call.tenant)))
+
+
+@operation("GET", "/usage", "getUsage", answer="Usage")
+async def get_usage(call: Call) -> dict[str, Any]:
+    """Return how much you have and have done in 24 hours; stored bytes are an estimate."""
+    return to_json(await call.dispatcher.ausage(call.tenant))
+
+
+OPERATIONS = (get_overview, list_tenants, get_usage_of_tenant, get_usage)

@@ -263,6 +263,9 @@ COMPONENTS: dict[str, Schema] = {
     "Overview": answered(
         stats=ref("Stats"), failing=list_of(ref("FailingEndpoint")), slowest=list_of(ref("SlowEndpoint"))
     ),
+    "Usage": answered(
+        **each(COUNT, "webhooks", "endpoints", "events_24h", "deliveries_24h", "pending", "stored_bytes")
+    ),
     "Tenant": answered(tenant=TEXT, webhooks=COUNT, due=COUNT),
     "TenantPage": page_of("Tenant"),
 }

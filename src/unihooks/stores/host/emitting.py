@@ -14,8 +14,11 @@ from unihooks._model.log import Event
 from unihooks.exceptions import StoreError
 from unihooks.stores.host.connections import afetch, database_error, fetch, is_within_psycopg, recognise
 from unihooks.stores.sql.emitting import stored_event
+from unihooks.stores.sql.quotas import MINUTE, limit_reached
 from unihooks.stores.sql.store import SQLStore
 
+# The statements that run on connections of the host's, in the order of the fields of `HostInsert`.
+ON_HOST = ("add_event_on_host", "add_event_on_host_once", "emitted_on_host", "count_on_host")
 _ENCODING = "the connection's encoding has no place for the event's texts; set its client_encoding to UTF8"
 
 
@@ -23,7 +26,8 @@ _ENCODING = "the connection's encoding has no place for the event's texts; set i
 class HostInsert:
     """The insert of an event on connections to one kind of database.
 
-    `once` is the statement for an event with a key. `elsewhere` is the sentence for a connection that leads to another
+    `once` is the statement for an event with a key; `emitted` tells how many its tenant has emitted in a minute, and
+    `count` counts it. `elsewhere` is the sentence for a connection that leads to another
     database than the store's. `explain` turns a driver's error into ours; None says that the tables are not there, as
     in another database.
     """
@@ -31,6 +35,8 @@ class HostInsert:
     database: str
     statement: str
     once: str
+    emitted: str
+    count: str
     elsewhere: str
     explain: Callable[[BaseException], StoreError | None]
 
@@ -44,7 +50,7 @@ class HostStore(SQLStore):
 
     _host: HostInsert
 
-    def emit_on(self, connection: Any, event: NewEvent) -> Event:
+    def emit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:
         """Insert the event with one statement on a synchronous connection."""
         self._check(connection)
         given = self._values(event, self._database.id_for_host())
@@ -52,10 +58,15 @@ class HostStore(SQLStore):
             sentence = "a finaliser or a signal handler found the connection in use by this very thread"
             raise StoreError(sentence, name="connection")
         with self._explaining():
+            if per_minute is not None:
+                _check_limit(event, fetch(connection, self._host.emitted, _counted(event)), per_minute)
             rows = fetch(connection, self._host.for_event(event), given)
-        return self._answer(event, rows)
+            stored = self._answer(event, rows)
+            if per_minute is not None and stored.id == event.id:
+                fetch(connection, self._host.count, _counted(event))
+        return stored
 
-    async def aemit_on(self, connection: Any, event: NewEvent) -> Event:
+    async def aemit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:
         """Do what `emit_on` does on a connection of either kind."""
         self._check(connection)
         store_id = self._database.opened_id
@@ -63,8 +74,13 @@ class HostStore(SQLStore):
             # To open a database, or to make its tables, takes longer than an event loop should stand still.
             store_id = await in_own_thread(self._database.id_for_host)
         with self._explaining():
+            if per_minute is not None:
+                _check_limit(event, await afetch(connection, self._host.emitted, _counted(event)), per_minute)
             rows = await afetch(connection, self._host.for_event(event), self._values(event, store_id))
-        return self._answer(event, rows)
+            stored = self._answer(event, rows)
+            if per_minute is not None and stored.id == event.id:
+                await afetch(connection, self._host.count, _counted(event))
+        return stored
 
     def _check(self, connection: Any) -> None:
         """Refuse a connection of an unknown kind, or to another kind of database."""
@@ -95,3 +111,13 @@ class HostStore(SQLStore):
             if cause is None:
                 raise
             raise self._host.explain(cause) or self._is_elsewhere() from error
+
+
+def _counted(event: NewEvent) -> dict[str, Any]:
+    """Return what the statements that count take; numbers go as text, which no driver takes for smaller ones."""
+    return {"tenant": event.tenant, "minute": str(event.created_at // MINUTE), "id": event.id}
+
+
+def _check_limit(event: NewEvent, rows: list[tuple[Any, ...]], per_minute: int) -> None:
+    if int(rows[0][0]) >= per_minute:
+        raise limit_reached(event, per_minute)

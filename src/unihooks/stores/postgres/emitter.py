@@ -19,6 +19,7 @@ from unihooks.stores.postgres.pool import REST_SECONDS, Pool
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
 from unihooks.stores.sql.emitting import event_of, events_of, insert_keyed, one_by_one_if_refused, resolve
+from unihooks.stores.sql.quotas import insert_within
 from unihooks.stores.sql.transaction import Call, Row, Submission
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _BEGIN = (
 class Emitter:
     """One queue for plain events, and one for those with keys, which may have to wait for a host's transaction.
 
+    Those whose tenants are limited have two of their own, since counting takes more round trips.
     `ready` is called before anything is inserted, `inserted` with plain events that were, `emitted` after all.
     """
 
@@ -63,16 +65,19 @@ class Emitter:
         self.ready, self.inserted, self.emitted = ready, inserted, emitted
         self._plain = _Queue(self, _insert_plain)
         self._keyed = _Queue(self, _insert_with_keys)
+        self._limited, self._limited_keyed = _LimitedQueue(self), _LimitedQueue(self)
 
     def emit(self, submission: Submission) -> bool:
         """Queue events for insertion; False if the emitter has been stopped."""
         plain = all(event.idempotency_key is None for event in submission.events)
+        if submission.per_minute is not None:
+            return (self._limited if plain else self._limited_keyed).add(submission)
         return (self._plain if plain else self._keyed).add(submission)
 
     def stop(self) -> None:
         """Finish what is queued and close the connections."""
-        self._plain.stop()
-        self._keyed.stop()
+        for queue in (self._plain, self._keyed, self._limited, self._limited_keyed):
+            queue.stop()
 
 
 _Insert = Callable[..., tuple[list[EmitOutcome], int | None]]
@@ -199,6 +204,31 @@ class _Queue(JobThread[Submission]):
         return outcomes
 
 
+class _LimitedQueue(_Queue):
+    """A queue for events whose tenants may emit only so many in a minute."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        super().__init__(emitter, self._insert_within)
+        self._limits: dict[str, int | None] = {}
+
+    def _inserted(self, *, repeated: bool) -> list[EmitOutcome]:
+        self._limits = {event.id: one.per_minute for one in self._taken for event in one.events}
+        return super()._inserted(repeated=repeated)
+
+    def _insert_within(
+        self, tx: PostgresTransaction, events: Sequence[NewEvent], _emitter: Emitter, *, own_times: bool, repeated: bool
+    ) -> tuple[list[EmitOutcome], int | None]:
+        def insert(allowed: Sequence[NewEvent]) -> list[EmitOutcome]:
+            return _insert_both(tx, allowed, own_times=own_times, repeated=repeated)
+
+        tx.execute(_BEGIN)
+        # What is repeated may have been counted, and stored: then it must not be refused.
+        limits = [None if repeated else self._limits[event.id] for event in events]
+        outcomes = insert_within(tx, events, limits, insert)
+        tx.execute("COMMIT")
+        return outcomes, None
+
+
 def _insert_plain(
     tx: PostgresTransaction, events: Sequence[NewEvent], emitter: Emitter | None, *, own_times: bool, repeated: bool
 ) -> tuple[list[EmitOutcome], int | None]:
@@ -231,13 +261,20 @@ def _insert_with_keys(
     repeated: bool,
 ) -> tuple[list[EmitOutcome], int | None]:
     """Insert events of which some have keys in one transaction."""
+    tx.execute(_BEGIN)
+    outcomes = _insert_both(tx, events, own_times=own_times, repeated=repeated)
+    tx.execute("COMMIT")
+    return outcomes, None
+
+
+def _insert_both(
+    tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool, repeated: bool
+) -> list[EmitOutcome]:
     plain = [event for event in events if event.idempotency_key is None]
     keyed = [event for event in events if event.idempotency_key is not None]
-    tx.execute(_BEGIN)
     inserted = iter(_insert_plain(tx, plain, None, own_times=own_times, repeated=repeated)[0] if plain else ())
-    found = iter(insert_keyed(tx, keyed, own_times=own_times))
-    tx.execute("COMMIT")
-    return [next(inserted if event.idempotency_key is None else found) for event in events], None
+    found = iter(insert_keyed(tx, keyed, own_times=own_times) if keyed else ())
+    return [next(inserted if event.idempotency_key is None else found) for event in events]
 
 
 def _insert_again(tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool) -> list[EmitOutcome]:

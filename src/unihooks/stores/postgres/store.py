@@ -6,7 +6,7 @@ import re
 
 from unihooks._model.checks import storable
 from unihooks.exceptions import StoreError
-from unihooks.stores.host.emitting import HostInsert, HostStore
+from unihooks.stores.host.emitting import ON_HOST, HostInsert, HostStore
 from unihooks.stores.postgres.database import MIGRATIONS, PostgresDatabase
 from unihooks.stores.postgres.errors import driver, explained_on_host, is_dsn
 from unihooks.stores.postgres.transaction import NOW, STATEMENTS, Schema
@@ -48,9 +48,8 @@ class PostgresStore(HostStore):
             inserted=planner.keep,
             lost=planner.forget,
         )
-        names = "add_event_on_host", "add_event_on_host_once"
-        statement, once = [self._postgres.schema.renamed(STATEMENTS[name].text) for name in names]
-        self._host = HostInsert("postgresql", statement, once, _ELSEWHERE, explained_on_host)
+        texts = [self._postgres.schema.renamed(STATEMENTS[name].text) for name in ON_HOST]
+        self._host = HostInsert("postgresql", *texts, _ELSEWHERE, explained_on_host)
         super().__init__(self._postgres, planner, emit_deadline=emit_deadline)
 
     def __repr__(self) -> str:

@@ -31,6 +31,7 @@ from unihooks.stores.sql import (
     jobs,
     log,
     maintenance,
+    quotas,
     recording,
     replaying,
     statistics,
@@ -111,26 +112,26 @@ class SQLStore(Store):
         with self._database.patience.within(self.emit_deadline):
             _ = self._database.store_id
 
-    def submit_events(self, events: Sequence[NewEvent]) -> Future[list[EmitOutcome]]:
+    def submit_events(self, events: Sequence[NewEvent], per_minute: int | None = None) -> Future[list[EmitOutcome]]:
         promise, now = Promise(), monotonic()
-        self._database.emit(Submission(events, promise, now, now + self.emit_deadline))
+        self._database.emit(Submission(events, promise, now, now + self.emit_deadline, per_minute))
         return promise
 
-    def insert_events(self, events: Sequence[NewEvent]) -> list[EmitOutcome]:
+    def insert_events(self, events: Sequence[NewEvent], per_minute: int | None = None) -> list[EmitOutcome]:
         waiter, now = OneShot(), monotonic()
         ends_at = now + self.emit_deadline
-        self._database.emit(Submission(events, waiter, now, ends_at))
+        self._database.emit(Submission(events, waiter, now, ends_at, per_minute))
         try:
             outcomes: list[EmitOutcome] = waiter.result(ends_at)
         except TimeoutError as error:
             raise given_up(self.emit_deadline, waiter) from error
         return outcomes
 
-    def insert_together(self, events: Sequence[NewEvent]) -> list[Event]:
+    def insert_together(self, events: Sequence[NewEvent], per_minute: int | None = None) -> list[Event]:
         patience = self._database.patience
         with patience.within(self.emit_deadline):
             try:
-                inserted = self._database.write(lambda tx: emitting.insert_together(tx, events))
+                inserted = self._database.write(partial(_insert_together, events=events, per_minute=per_minute))
             except StoreError as error:
                 if patience.is_over:
                     raise given_up(self.emit_deadline) from error
@@ -333,6 +334,11 @@ class SQLStore(Store):
     list_tenants = _verb("read", statistics.list_tenants)
     usage = _verb("read", tenants.usage)
     statistics = _verb("read", statistics.queue)
+
+
+def _insert_together(tx: Transaction, events: Sequence[NewEvent], per_minute: int | None) -> list[Event]:
+    quotas.refuse_any(tx, events, per_minute)
+    return emitting.insert_together(tx, events)
 
 
 def _checked_deadline(emit_deadline: object) -> float:

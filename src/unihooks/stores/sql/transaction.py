@@ -53,13 +53,15 @@ class Call:
 class Submission:
     """Events that were emitted in one call, and who waits for their outcomes.
 
-    They were asked for at `asked_at`, and nobody waits beyond `ends_at`: times of `time.monotonic()`.
+    They were asked for at `asked_at`, and nobody waits beyond `ends_at`: times of `time.monotonic()`. Of those of one
+    tenant beyond `per_minute`, if that is given, each is refused.
     """
 
     events: Sequence[NewEvent]
     waiter: Future[list[EmitOutcome]] | OneShot
     asked_at: float
     ends_at: float
+    per_minute: int | None = None
 
 
 @define

@@ -7,7 +7,7 @@ import re
 
 from unihooks._model.checks import storable
 from unihooks.exceptions import StoreError
-from unihooks.stores.host.emitting import HostInsert, HostStore
+from unihooks.stores.host.emitting import ON_HOST, HostInsert, HostStore
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sqlite.database import SQLiteDatabase
 from unihooks.stores.sqlite.errors import explained_on_host
@@ -46,8 +46,8 @@ class SQLiteStore(HostStore):
         # Not of self: the store is to be gone as soon as nobody holds it.
         path = self._sqlite.path
         elsewhere = f"the connection leads to another database than the store's; pass one to the file at {path}"
-        statement, once = STATEMENTS["add_event_on_host"].text, STATEMENTS["add_event_on_host_once"].text
-        self._host = HostInsert("sqlite", statement, once, elsewhere, lambda error: explained_on_host(error, path))
+        texts = [STATEMENTS[name].text for name in ON_HOST]
+        self._host = HostInsert("sqlite", *texts, elsewhere, lambda error: explained_on_host(error, path))
         super().__init__(self._sqlite, planner, emit_deadline=emit_deadline)
 
 

@@ -15,9 +15,11 @@ from typing import Any
 
 from unihooks._base.jobs import JobThread, OneShot, ended
 from unihooks._contract.planning import NewEvent
+from unihooks._model.log import Event
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.emitting import events_of, insert_keyed, one_by_one_if_refused
+from unihooks.stores.sql.quotas import insert_within
 from unihooks.stores.sql.transaction import Submission
 from unihooks.stores.sqlite.errors import explained, retrying
 from unihooks.stores.sqlite.transaction import SQLiteTransaction, chunks
@@ -43,12 +45,15 @@ _PATIENCE = 0.002
 class _Job:
     """What is to be done in the transaction, and who waits for its outcome."""
 
-    __slots__ = ("is_synced", "outcome", "task", "waiter")
+    __slots__ = ("is_synced", "outcome", "per_minute", "task", "waiter")
 
-    def __init__(self, task: Any, waiter: Future[Any] | OneShot, *, is_synced: bool = True) -> None:
+    def __init__(
+        self, task: Any, waiter: Future[Any] | OneShot, *, is_synced: bool = True, per_minute: int | None = None
+    ) -> None:
         self.task = task
         self.waiter = waiter
         self.is_synced = is_synced
+        self.per_minute = per_minute
         self.outcome: Any = None
 
 
@@ -88,7 +93,7 @@ class Writer(JobThread[_Job]):
 
     def emit(self, submission: Submission) -> bool:
         """Queue events for insertion; False if the writer has been stopped."""
-        return self.add(_Job(submission.events, submission.waiter))
+        return self.add(_Job(submission.events, submission.waiter, per_minute=submission.per_minute))
 
     def call(self, work: Work, waiter: Future[Any] | OneShot, *, is_synced: bool) -> bool:
         """Queue a function of the connection; False if the writer has been stopped.
@@ -173,7 +178,13 @@ class Writer(JobThread[_Job]):
 
     def _insert(self, emits: list[_Job]) -> None:
         events = [event for job in emits for event in job.task]
-        outcomes = _outcomes(self._connection, events)
+        if any(job.per_minute is not None for job in emits):
+            limits = [job.per_minute for job in emits for _ in job.task]
+            tx = SQLiteTransaction(self._connection, int)
+            outcomes = insert_within(tx, events, limits, lambda allowed: _outcomes(self._connection, allowed))
+            events = [event for event, outcome in zip(events, outcomes, strict=True) if isinstance(outcome, Event)]
+        else:
+            outcomes = _outcomes(self._connection, events)
         self._inserted(events)
         start = 0
         for job in emits:

@@ -200,6 +200,16 @@ CREATE TABLE unihooks.event_keys (
 -- The key of an event is found by its time, which is the same here, and those that are to be forgotten are.
 CREATE INDEX event_keys_by_time ON unihooks.event_keys (created_at, event_id);
 
+-- How many events tenants have emitted in a minute (minutes since 1970), where the host limits them. Those of a host's
+-- transaction have a part of their own: it may be rolled back, and nobody is to wait for it.
+CREATE TABLE unihooks.emitted (
+    tenant text COLLATE "C" NOT NULL,
+    minute bigint NOT NULL,
+    part text COLLATE "C" NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (tenant, minute, part)
+) WITH (fillfactor = 50);
+
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
 -- rendering is NULL where the event's own bytes are sent. The id of an original follows from its event and endpoint, so
 -- that there is one; a replay has a random one. status_code is that of the last attempt, NULL where that delivered, or

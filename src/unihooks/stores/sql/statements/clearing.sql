@@ -11,6 +11,7 @@ DELETE FROM unihooks.subscriptions;
 DELETE FROM unihooks.lanes;
 DELETE FROM unihooks.events;
 DELETE FROM unihooks.new_events;
+DELETE FROM unihooks.emitted;
 DELETE FROM unihooks.deliveries;
 DELETE FROM unihooks.attempts;
 DELETE FROM unihooks.hours;

@@ -182,6 +182,16 @@ CREATE INDEX main.unihooks_new_events_again ON unihooks_new_events (tenant, even
 CREATE TRIGGER main.unihooks_events_are_new AFTER INSERT ON unihooks_events
 BEGIN INSERT INTO unihooks_new_events (tenant, place) VALUES (NEW.tenant, NEW.id); END;
 
+-- How many events tenants have emitted in a minute (minutes since 1970), where the host limits them. Those of a host's
+-- transaction have a part of their own: it may be rolled back, and nobody is to wait for it.
+CREATE TABLE main.unihooks_emitted (
+    tenant TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    part TEXT NOT NULL,
+    events INTEGER NOT NULL,
+    PRIMARY KEY (tenant, minute, part)
+) WITHOUT ROWID;
+
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
 -- rendering is NULL where the event's own bytes are sent. status_code is that of the last attempt, NULL where that
 -- delivered, or had no answer.

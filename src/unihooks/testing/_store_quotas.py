@@ -1,0 +1,89 @@
+"""What every store keeps to where a tenant may emit only so many events in a minute."""
+
+# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from unihooks._model.log import Event
+from unihooks.exceptions import IdempotencyConflict, LimitReached
+from unihooks.testing._store_scene import ACME, Scene, ids
+
+OTHER = "other"
+
+
+class QuotaRules:
+    """The rules of `per_minute` in `submit_events`, `insert_events` and `insert_together`."""
+
+    def test_events_beyond_the_limit_are_refused_alone(self, scene: Scene) -> None:
+        _at_the_start_of_a_minute(scene)
+        events = [scene.event() for _ in range(5)]
+        outcomes = scene.store.insert_events(events, 3)
+        assert [type(one) for one in outcomes] == [Event, Event, Event, LimitReached, LimitReached]
+        assert sorted(ids(scene.events())) == sorted(ids(events[:3]))
+        [refused] = scene.store.submit_events([scene.event()], 3).result(timeout=10)
+        assert isinstance(refused, LimitReached)
+        assert refused.name == "events_per_minute"
+        assert str(refused) == "the tenant may emit 3 events per minute, which is the limit; try again in 60 s"
+        scene.plan()
+        assert len(scene.events()) == 3
+
+    def test_a_minute_begins_with_none(self, scene: Scene) -> None:
+        _at_the_start_of_a_minute(scene)
+        for _ in range(3):
+            scene.clock.advance(59)
+            assert _made(scene, 3, limit=2) == 2
+            scene.clock.advance(1)
+            assert _made(scene, 3, limit=2) == 2
+
+    def test_each_tenant_has_its_own_limit(self, scene: Scene) -> None:
+        _at_the_start_of_a_minute(scene)
+        events = [scene.event(tenant=tenant) for tenant in (ACME, OTHER, ACME, OTHER, ACME)]
+        outcomes = scene.store.insert_events(events, 2)
+        assert [isinstance(one, Event) for one in outcomes] == [True] * 4 + [False]
+        assert _made(scene, 1, limit=3, tenant=OTHER) == 1
+
+    def test_events_without_a_limit_are_neither_refused_nor_counted(self, scene: Scene) -> None:
+        _at_the_start_of_a_minute(scene)
+        assert _made(scene, 5, limit=None) == 5
+        assert _made(scene, 3, limit=2) == 2
+        assert _made(scene, 1, limit=None) == 1
+
+    def test_what_is_inserted_together_is_refused_together_and_does_not_count_then(self, scene: Scene) -> None:
+        _at_the_start_of_a_minute(scene)
+        assert len(scene.store.insert_together([scene.event(), scene.event()], 3)) == 2
+        with pytest.raises(LimitReached):
+            scene.store.insert_together([scene.event(), scene.event()], 3)
+        assert len(scene.events()) == 2
+        assert _made(scene, 2, limit=3) == 1
+
+    def test_events_with_keys_have_their_own_outcomes_within_the_limit(self, scene: Scene) -> None:
+        _at_the_start_of_a_minute(scene)
+        first = scene.event(idempotency_key="k", digest=b"one")
+        again = scene.event(idempotency_key="k", digest=b"one")
+        other = scene.event(idempotency_key="k", digest=b"two")
+        late = scene.event(idempotency_key="l", digest=b"one")
+        outcomes = scene.store.insert_events([first, again, scene.event(), other, late], 4)
+        assert [type(one) for one in outcomes] == [Event, Event, Event, IdempotencyConflict, LimitReached]
+        assert ids(outcomes[:2]) == [first.id, first.id]
+
+    def test_however_many_emit_at_once_no_more_than_the_limit_get_through(self, scene: Scene) -> None:
+        _at_the_start_of_a_minute(scene)
+        with ThreadPoolExecutor(8) as pool:
+            made = pool.map(lambda number: _made(scene, 1 + number % 3, limit=20), range(40))
+            assert sum(made) == 20
+        assert len(scene.events()) == 20
+
+
+def _at_the_start_of_a_minute(scene: Scene) -> None:
+    scene.clock.advance(60 - scene.clock().second - scene.clock().microsecond / 1_000_000)
+
+
+def _made(scene: Scene, count: int, *, limit: int | None, tenant: str = ACME) -> int:
+    """Emit events; return how many were not refused."""
+    outcomes = scene.store.insert_events([scene.event(tenant=tenant) for _ in range(count)], limit)
+    assert all(isinstance(one, Event | LimitReached) for one in outcomes)
+    return sum(isinstance(one, Event) for one in outcomes)
