@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from interruptions import interrupted
 
-from unihooks._base.ids import derived_id, derived_span, new_id, new_ids
+from unihooks._base.ids import derived_id, derived_span, first_id, made_at, new_id, new_ids
 
 SECOND = 1_000_000
 
@@ -89,3 +89,10 @@ def test_two_processes_make_different_ids():
 
 def test_a_time_before_1970_still_gives_an_id():
     assert len(new_id("x_", -5)) == 28
+
+
+def test_the_time_of_an_id_is_read_back_from_it():
+    at = 1_777_777_777_123_456
+    event = new_id("evt_", at)
+    for id_ in (event, derived_id("dlv_", event, "end_1"), first_id("evt_", at)):
+        assert made_at(id_) == at // 1000 * 1000

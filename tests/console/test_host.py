@@ -159,6 +159,10 @@ async def test_operator_sees_all_tenants_and_others_do_not(browse, webhook, disp
     text = text_of(await browse(permissions="read,operate").get("/operator"))
     assert "wrk_1" in text
     assert "No worker was seen" not in text
+    assert "Usage of" not in text
+    chosen = text_of(await browse(permissions="read,operate").get("/operator?tenant=acme"))
+    assert "Usage of acme" in chosen
+    assert "Stored bytes, estimated" in chosen
     assert "Operator" not in text_of(await browse().get("/"))
     assert (await browse().get("/operator")).status_code == 403
 

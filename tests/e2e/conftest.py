@@ -21,6 +21,7 @@ from unihooks.testing import Receiver
 
 SCREENSHOTS = "UNIHOOKS_SCREENSHOTS"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+EGRESS_IP = "157.175.105.131"
 EXAMPLE = {
     "messageId": "4ac6890b-1756-4d6d-8a11-2b9c6d0e4f10",
     "sender": {"contact": "+966500000001", "name": "Sara"},
@@ -81,7 +82,7 @@ def site(tmp_path) -> Iterator[Site]:
             targets=receiver.targets,
             ssl_context=receiver.ssl_context,
             retries=RetryPolicy.from_delays([600]),
-            egress_ips=["157.175.105.131"],
+            egress_ips=[EGRESS_IP],
         ) as dispatcher,
         dispatcher.running(),
         socket.create_server(("127.0.0.1", 0)) as listener,

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from unihooks import EventSubscription, HeaderSet, PayloadMapping, Webhook, verify
+from unihooks import Condition, EventSubscription, HeaderSet, PayloadMapping, Webhook, verify
 from unihooks.testing import Answer
 
-from .conftest import EXAMPLE
+from .conftest import EGRESS_IP, EXAMPLE
 
 MAPPED = {**EXAMPLE, "sender": {"contact": "+966500000001"}, "content": {"type": "text", "body": "Hello"}}
 
@@ -110,6 +110,77 @@ def test_webhook_is_edited_and_deleted(site, browse, webhook):
     page.get_by_text("1 endpoint with its health").wait_for()
     page.get_by_role("button", name="Delete webhook").click()
     page.get_by_text("No webhooks yet").wait_for()
+
+
+def test_addresses_for_the_firewall_are_on_each_page_where_a_customer_sets_one_up(site, browse, webhook):
+    page = browse()
+    page.goto(site.url + "/new")
+    address = page.get_by_text(EGRESS_IP, exact=True)
+    address.wait_for()
+    page.get_by_label("Name", exact=True).fill("CRM")
+    page.get_by_label("URL of endpoint 1").fill("https://example.com/in")
+    for step in ("Events", "Payload", "Headers", "Review"):
+        press(page, "next")
+        on_step(page, step)
+    page.get_by_role("heading", name="Behind a firewall?").wait_for()
+    address.wait_for()
+    press(page, "save")
+    page.get_by_role("heading", name="Your webhook is ready").wait_for()
+    for path in ("", "/secret"):
+        page.goto(f"{site.url}/webhooks/{webhook.id}{path}")
+        page.get_by_text("Requests come from").first.wait_for()
+        address.wait_for()
+
+
+def test_conditions_are_typed_shown_and_kept_to(site, browse, webhook):
+    page = browse()
+    page.goto(f"{site.url}/webhooks/{webhook.id}/edit?step=events")
+    page.get_by_text("Only some of them: conditions").click()
+    conditions = page.get_by_label("Conditions", exact=True)
+    conditions.fill("whatsapp message.received\ncontent.text is Hello")
+    press(page, "next")
+    page.get_by_text("line 2").wait_for()
+    conditions.and_(page.locator("[aria-invalid]")).wait_for()
+    written = 'whatsapp message.received\ncontent.text prefix "Hel"\nsender.contact exists'
+    conditions.fill(written)
+    press(page, "step:review")
+    on_step(page, "Review")
+    page.locator("pre", has_text='content.text prefix "Hel"').wait_for()
+    press(page, "save")
+    page.get_by_text("Your changes are saved").wait_for()
+    page.get_by_text('content.text prefix "Hel"').wait_for()
+    (kept,) = site.dispatcher.webhooks.get(webhook.id, tenant="acme").subscriptions
+    assert kept.where == (Condition("content.text", "prefix", "Hel"), Condition("sender.contact", "exists"))
+    page.goto(f"{site.url}/webhooks/{webhook.id}/edit?step=events")
+    assert conditions.input_value() == written
+    other = {**EXAMPLE, "content": {"type": "text", "text": "Goodbye"}}
+    site.dispatcher.emit("whatsapp", "message.received", other, tenant="acme")
+    emit(site)
+    (sent,) = site.receiver.wait_for(1)
+    assert sent.json()["content"]["text"] == "Hello"
+
+
+def test_deliveries_are_searched(site, browse, webhook):
+    site.receiver.answer(503, 204)
+    for number in (1, 2):
+        emit(site)
+        site.receiver.wait_for(number)
+    site.dispatcher.drain()
+    page = browse()
+    page.goto(site.url + "/deliveries")
+    rows = page.locator("#results tbody tr")
+    assert rows.count() == 2
+    page.get_by_label("Status code").fill("5xx")
+    page.get_by_label("Status code").press("Enter")
+    page.wait_for_url("**code=5xx*")
+    rows.get_by_text("Pending").wait_for()
+    assert rows.count() == 1
+    page.get_by_label("Search deliveries").fill("nobody.example")
+    page.get_by_label("Search deliveries").press("Enter")
+    page.get_by_text("No deliveries match").wait_for()
+    page.get_by_label("Search deliveries").fill("crm.example.com")
+    page.get_by_label("Search deliveries").press("Enter")
+    rows.get_by_text("Pending").wait_for()
 
 
 def test_refused_input_stays_and_is_focused(site, browse):

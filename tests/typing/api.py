@@ -25,6 +25,7 @@ from unihooks import (
     Stats,
     TargetPolicy,
     TenantStatistics,
+    Usage,
     Webhook,
     WebhookHealth,
     Webhooks,
@@ -98,6 +99,10 @@ assert_type(dispatcher.webhooks.list(health="failing", limit=1), Page[Webhook])
 assert_type(dispatcher.webhooks.activity(webhook.id, tenant="acme", hours=168).p95_ms, float | None)
 assert_type(dispatcher.overview().stats, Stats)
 assert_type(dispatcher.tenants(limit=10), Page[TenantStatistics])
+assert_type(dispatcher.usage("acme"), Usage)
+assert_type(dispatcher.erase_tenant("acme"), int)
+dispatcher.log.deliveries(status_code=503, search="crm.example.com")
+dispatcher.log.deliveries(status_code="5xx")
 assert_type(catalog.openapi(title="Acme"), dict[str, Any])
 
 with dispatcher.running():
