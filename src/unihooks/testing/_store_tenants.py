@@ -50,6 +50,7 @@ class TenantRules:
         assert scene.store.get_webhook(OTHER, webhook.id).secrets == webhook.secrets
         assert [one.tenant for one in scene.store.list_tenants(_ALL)] == [OTHER]
         assert scene.store.webhook_hours(OTHER, webhook.id, scene.store.now() // HOUR - 24) != []
+        scene.clock.advance(60)
         assert {one.tenant for one in scene.claim()} == {OTHER}
 
     def test_renderings_that_nobody_has_any_more_go_with_their_tenant(self, scene: Scene) -> None:

@@ -38,7 +38,7 @@ def ways(tx: Transaction, tenant: str, search: str) -> Iterator[Way]:
         yield Way(conditions=_between("d.id", "searched"), values=_span("searched", id_, f"{id_}~"))
     if id_.startswith("evt_"):
         yield from _of_events(id_)
-    yield from _of_endpoints(tx, tenant, search.lower(), id_ if rest else "-")
+    yield from _of_endpoints(tx, tenant, search.lower(), id_ if "_" in search else "-")
 
 
 def _of_events(id_: str) -> Iterator[Way]:
