@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 
@@ -114,7 +116,7 @@ class SearchRules:
         scene.retry(silent)
         _answered(scene, good, 204, DeliveryState.DELIVERED)
 
-        def found(lowest: int, highest: int | None = None, **filters: object) -> list[str]:
+        def found(lowest: int, highest: int | None = None, **filters: Any) -> list[str]:
             return ids(scene.deliveries(status_code=(lowest, highest or lowest), **filters))
 
         assert found(503) == found(*_EVERY_SERVER_ERROR) == [busy.id]

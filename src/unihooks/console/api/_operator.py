@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
 from unihooks.console.api._json import to_json
@@ -39,13 +41,13 @@ async def list_tenants(call: Call) -> dict[str, Any]:
 )
 async def get_usage_of_tenant(call: Call) -> dict[str, Any]:
     """Return how much a tenant has and has done in 24 hours, by default your own; stored bytes are an estimate."""
-    return to_json(await call.dispatcher.ausage(call.query.get("tenant", call.tenant)))
+    return attrs.asdict(await call.dispatcher.ausage(call.query.get("tenant", call.tenant)))
 
 
 @operation("GET", "/usage", "getUsage", answer="Usage")
 async def get_usage(call: Call) -> dict[str, Any]:
     """Return how much you have and have done in 24 hours; stored bytes are an estimate."""
-    return to_json(await call.dispatcher.ausage(call.tenant))
+    return attrs.asdict(await call.dispatcher.ausage(call.tenant))
 
 
 OPERATIONS = (get_overview, list_tenants, get_usage_of_tenant, get_usage)

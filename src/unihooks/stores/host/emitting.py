@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from unihooks.stores.sql.emitting import stored_event
 from unihooks.stores.sql.quotas import MINUTE, limit_reached
 from unihooks.stores.sql.store import SQLStore
 
-# The statements that run on connections of the host's, in the order of the fields of `HostInsert`.
+# The statements that run on connections of the host's; those that count, where it wants that.
 ON_HOST = ("add_event_on_host", "add_event_on_host_once", "emitted_on_host", "count_on_host")
 _ENCODING = "the connection's encoding has no place for the event's texts; set its client_encoding to UTF8"
 
@@ -26,23 +26,19 @@ _ENCODING = "the connection's encoding has no place for the event's texts; set i
 class HostInsert:
     """The insert of an event on connections to one kind of database.
 
-    `once` is the statement for an event with a key; `emitted` tells how many its tenant has emitted in a minute, and
-    `count` counts it. `elsewhere` is the sentence for a connection that leads to another
+    `texts` are the statements `ON_HOST` by name. `elsewhere` is the sentence for a connection that leads to another
     database than the store's. `explain` turns a driver's error into ours; None says that the tables are not there, as
     in another database.
     """
 
     database: str
-    statement: str
-    once: str
-    emitted: str
-    count: str
+    texts: Mapping[str, str]
     elsewhere: str
     explain: Callable[[BaseException], StoreError | None]
 
     def for_event(self, event: NewEvent) -> str:
         """Return the statement that inserts the event."""
-        return self.statement if event.idempotency_key is None else self.once
+        return self.texts["add_event_on_host" if event.idempotency_key is None else "add_event_on_host_once"]
 
 
 class HostStore(SQLStore):
@@ -59,11 +55,12 @@ class HostStore(SQLStore):
             raise StoreError(sentence, name="connection")
         with self._explaining():
             if per_minute is not None:
-                _check_limit(event, fetch(connection, self._host.emitted, _counted(event)), per_minute)
+                told = fetch(connection, self._host.texts["emitted_on_host"], _counted(event))
+                _check_limit(event, told, per_minute)
             rows = fetch(connection, self._host.for_event(event), given)
             stored = self._answer(event, rows)
             if per_minute is not None and stored.id == event.id:
-                fetch(connection, self._host.count, _counted(event))
+                fetch(connection, self._host.texts["count_on_host"], _counted(event))
         return stored
 
     async def aemit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:
@@ -75,11 +72,13 @@ class HostStore(SQLStore):
             store_id = await in_own_thread(self._database.id_for_host)
         with self._explaining():
             if per_minute is not None:
-                _check_limit(event, await afetch(connection, self._host.emitted, _counted(event)), per_minute)
+                _check_limit(
+                    event, await afetch(connection, self._host.texts["emitted_on_host"], _counted(event)), per_minute
+                )
             rows = await afetch(connection, self._host.for_event(event), self._values(event, store_id))
             stored = self._answer(event, rows)
             if per_minute is not None and stored.id == event.id:
-                await afetch(connection, self._host.count, _counted(event))
+                await afetch(connection, self._host.texts["count_on_host"], _counted(event))
         return stored
 
     def _check(self, connection: Any) -> None:

@@ -48,8 +48,8 @@ class PostgresStore(HostStore):
             inserted=planner.keep,
             lost=planner.forget,
         )
-        texts = [self._postgres.schema.renamed(STATEMENTS[name].text) for name in ON_HOST]
-        self._host = HostInsert("postgresql", *texts, _ELSEWHERE, explained_on_host)
+        texts = {name: self._postgres.schema.renamed(STATEMENTS[name].text) for name in ON_HOST}
+        self._host = HostInsert("postgresql", texts, _ELSEWHERE, explained_on_host)
         super().__init__(self._postgres, planner, emit_deadline=emit_deadline)
 
     def __repr__(self) -> str:

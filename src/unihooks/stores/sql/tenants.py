@@ -147,4 +147,5 @@ def _estimated(tx: Transaction, name: str, tenant: str) -> int:
     [(counted, edge, newest, oldest)] = tx.fetch(name, tenant=tenant, most=_COUNTED)
     if counted < _COUNTED:
         return int(counted)
-    return round(counted * max(1, made_at(newest) - made_at(oldest)) / max(1, made_at(newest) - made_at(edge)))
+    spans = [max(1, made_at(newest) - made_at(since)) for since in (oldest, edge)]
+    return round(int(counted) * spans[0] / spans[1])

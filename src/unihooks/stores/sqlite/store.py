@@ -46,8 +46,8 @@ class SQLiteStore(HostStore):
         # Not of self: the store is to be gone as soon as nobody holds it.
         path = self._sqlite.path
         elsewhere = f"the connection leads to another database than the store's; pass one to the file at {path}"
-        texts = [STATEMENTS[name].text for name in ON_HOST]
-        self._host = HostInsert("sqlite", *texts, elsewhere, lambda error: explained_on_host(error, path))
+        texts = {name: STATEMENTS[name].text for name in ON_HOST}
+        self._host = HostInsert("sqlite", texts, elsewhere, lambda error: explained_on_host(error, path))
         super().__init__(self._sqlite, planner, emit_deadline=emit_deadline)
 
 
