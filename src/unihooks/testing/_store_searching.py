@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from unihooks._base.times import SECOND
+from unihooks._contract.jobs import Replays
 from unihooks._model.log import DeliveryState
 from unihooks.abc import Claimed, DeliveryFilter
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
@@ -138,6 +139,20 @@ class SearchRules:
         scene.retry(again[second.id])
         assert scene.deliveries(status_code=_EVERY_SERVER_ERROR) == []
         assert ids(scene.deliveries(status_code=(200, 200))) == [first.id]
+
+    def test_a_job_replays_what_a_search_and_a_status_code_find(self, scene: Scene) -> None:
+        scene.active(URL)
+        scene.active(OTHER_URL)
+        scene.emit()
+        scene.plan()
+        for claimed in scene.claim():
+            _answered(scene, claimed, 503, DeliveryState.FAILED)
+        filters = DeliveryFilter(search=URL, status_code=_EVERY_SERVER_ERROR)
+        assert scene.store.add_job(ACME, Replays(filters=filters), at_most=1).total == 1
+        while scene.store.advance_jobs(most=10).more:
+            pass
+        [replay] = scene.deliveries(state=DeliveryState.PENDING)
+        assert replay.url == URL
 
     def test_what_was_cancelled_under_way_is_found_by_its_answer(self, scene: Scene) -> None:
         scene.active()

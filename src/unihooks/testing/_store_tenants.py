@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import pytest
 
+from unihooks._contract.jobs import Replays
 from unihooks._contract.statistics import HOUR, Usage
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.rendering import Rendering
 from unihooks._model.webhooks import Webhook
-from unihooks.abc import WebhookFilter, Window
+from unihooks.abc import DeliveryFilter, WebhookFilter, Window
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 
@@ -33,6 +34,7 @@ class TenantRules:
             with pytest.raises(NotFound):
                 scene.attempts(delivery_id)
         assert scene.store.list_tenants(_ALL) == []
+        assert (scene.store.list_jobs(ACME, _ALL), scene.store.work().has_jobs) == ([], False)
         assert scene.store.destinations(ids(webhook.endpoints)) == {}
         assert scene.store.reserve_answer(ACME, "request", b"another") is None
         scene.emit(idempotency_key="once", digest=b"another")
@@ -174,5 +176,7 @@ def _busy(scene: Scene, tenant: str) -> Webhook:
     scene.emit(tenant=tenant)
     scene.store.reserve_answer(tenant, "request", b"digest")
     scene.store.keep_answer(tenant, "request", 200, b"{}")
+    found = DeliveryFilter(search=URL, status_code=(500, 599))
+    scene.store.add_job(tenant, Replays(filters=found), at_most=1)
     scene.clock.advance(10)
     return webhook

@@ -63,7 +63,9 @@ def usage(tx: Transaction, tenant: str) -> Usage:
 
 
 def _erase_webhooks(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple[int, str | None]:
-    """Remove webhooks, secrets and lanes: from here on nothing is planned or claimed for them."""
+    """Remove jobs, webhooks, secrets and lanes: from here on nothing is planned or claimed for them."""
+    # A worker that is at a job holds its row, and waits for the configuration then.
+    tx.run("erase_jobs", tenant=tenant)
     lock_configuration(tx, [tenant])
     webhooks = [id_ for (id_,) in tx.fetch("webhooks_of_tenant", tenant=tenant, limit=_WEBHOOKS_AT_ONCE)]
     if not webhooks:

@@ -88,3 +88,6 @@ SELECT count(DISTINCT n.id), count(a.number), CAST(coalesce(sum(
 ), 0) AS bigint)
 FROM (SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant ORDER BY d.id DESC LIMIT :most) AS n
 LEFT JOIN unihooks.attempts AS a ON a.delivery_id = n.id
+
+-- name: erase_jobs
+DELETE FROM unihooks.jobs WHERE tenant = :tenant
