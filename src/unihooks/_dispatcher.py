@@ -18,6 +18,7 @@ from unihooks._delivery.emitting import Emits
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
 from unihooks._delivery.worker import Worker, WorkerThread, drain
+from unihooks._management.host_hooks import Hook, HostHooks
 from unihooks._management.jobs import Jobs
 from unihooks._management.log import Log
 from unihooks._management.operations import Operates
@@ -26,10 +27,10 @@ from unihooks._management.option_checks import (
     check_seconds,
     check_store,
     check_times,
+    prepare,
     to_addresses,
-    use_clock,
 )
-from unihooks._management.settings import Hook, HostHooks, Settings
+from unihooks._management.settings import Settings
 from unihooks._management.webhooks import Webhooks
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
@@ -63,6 +64,8 @@ class Dispatcher(Emits, Operates):
             None for as long.
         on_delivery: Called with each `Delivery` that was delivered or failed for good.
         on_endpoint_disabled: Called with each `Endpoint` that was disabled.
+        on_webhook_changed: Called with each `Webhook` that this process has added, changed or deleted.
+        operational_events: Whether customers can subscribe to what happens to their webhooks: the product `webhooks`.
         egress: From which address of its machine, or through which proxy, a worker sends.
         egress_ips: The addresses your requests come from, for customers' allow-lists.
         limits: How much one tenant may have.
@@ -91,6 +94,8 @@ class Dispatcher(Emits, Operates):
         idempotency_window: timedelta | None = timedelta(days=30),
         on_delivery: Hook | None = None,
         on_endpoint_disabled: Hook | None = None,
+        on_webhook_changed: Hook | None = None,
+        operational_events: bool = False,
         egress: Egress = _DEFAULT_EGRESS,
         egress_ips: Iterable[str] = (),
         limits: Limits = _DEFAULT_LIMITS,
@@ -114,12 +119,13 @@ class Dispatcher(Emits, Operates):
             retention_us=optional_microseconds(retention),
             keys_us=optional_microseconds(idempotency_window),
             new_transport=new_transport,
-            hooks=HostHooks(on_delivery, on_endpoint_disabled),
+            hooks=HostHooks(on_delivery, on_endpoint_disabled, on_webhook_changed),
             limits=limits,
             breaker=breaker,
             receiver_control=receiver_control,
+            operational_events=operational_events,
         )
-        use_clock(store, clock)
+        prepare(store, clock, catalog, operational_events=operational_events)
         Emits.__init__(self, settings)
         Operates.__init__(self, settings)
         self.webhooks = Webhooks(settings, TestSender(settings).send)
@@ -167,7 +173,11 @@ class Dispatcher(Emits, Operates):
         return await drain(self.settings, timeout)
 
     def close(self) -> None:
-        """Free the store's threads and connections; what was emitted is safe. Later calls raise `StoreError`."""
+        """Free the store's threads and connections; what was emitted is safe. Later calls raise `StoreError`.
+
+        Calls of `on_webhook_changed` that are under way get up to 5 seconds.
+        """
+        self.settings.changes.finish()
         self.settings.is_closed = True
         self.settings.store.close()
 

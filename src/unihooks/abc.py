@@ -46,6 +46,7 @@ from unihooks._contract.statistics import Statistics, Stats
 from unihooks._message.rendering import Rendering
 from unihooks._message.requests import Destination
 from unihooks._model.log import Emission, Event
+from unihooks.exceptions import StoreError
 
 __all__ = [
     "ALONE",
@@ -149,6 +150,15 @@ class Store(EventQueue, Configuration, DeliveryLog, JobQueue, Statistics):
     @abstractmethod
     def use_clock(self, clock: Clock | None) -> None:
         """Take all times from `clock`; None means the store's own (the server's, where there is one)."""
+
+    def use_operational_events(self) -> None:
+        """Tell what happens to webhooks from now on: events of the product `webhooks`, made as contracts say.
+
+        Each is a row in the transaction of what it tells, as `created`, `revised` and `deleted` of
+        `unihooks._model.operational_events` say it, and for `record` as its own rules say. A store that cannot
+        refuses.
+        """
+        raise StoreError("this store makes no operational events; leave operational_events out", name="store")
 
     @abstractmethod
     def now(self) -> int:

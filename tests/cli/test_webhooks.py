@@ -88,3 +88,14 @@ def test_status_counts(run, run_json, past):
 def test_status_names_the_workers(run, past):
     past.dispatcher.settings.store.heartbeat("wrk_1")
     assert "wrk_1\t" in run("status", "--sqlite", past.path).stdout
+
+
+def test_metadata_are_shown_and_searched(run, run_json, past):
+    past.dispatcher.webhooks.update(past.webhook.id, metadata={"plan": "gold", "account": "7\x1b[31m"})
+    shown = run("webhooks", "show", past.webhook.id, "--sqlite", past.path).stdout
+    assert "metadata\tplan: gold, account: 7\\x1b[31m\n" in shown
+    value = run_json("webhooks", "show", past.webhook.id, "--sqlite", past.path)
+    assert value["metadata"]["plan"] == "gold"
+    listed = ("webhooks", "list", "--sqlite", past.path)
+    assert len(run_json(*listed, "--search", "PLAN: g")["items"]) == 1
+    assert run_json(*listed, "--search", "silver")["items"] == []

@@ -11,6 +11,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
+from unihooks._model.operational_product import OPERATIONAL
 from unihooks.console import _formats, _locale
 
 from .conftest import text_of
@@ -97,3 +98,22 @@ async def test_arabic_pages_run_from_right_to_left_and_hold_no_english_sentence(
         text = re.sub(r"(?s)<(pre|code|title)[ >].*?</\1>", "", page.text)
         assert not re.search(r"\b(the|webhook is|No|All)\b", re.sub(r"<[^>]+>", " ", text)), path
     assert "خطافات الويب" in text_of(await browser.get("/"))
+
+
+@pytest.mark.parametrize("event", list(OPERATIONAL), ids=lambda event: event.name)
+def test_operational_events_are_described_in_the_viewers_language(arabic, event):
+    for text in (OPERATIONAL.title, OPERATIONAL.description, event.title, event.description):
+        assert arabic.get(text).string
+
+
+async def test_the_picker_offers_operational_events_in_the_viewers_language(browser, catalog, webhook):
+    catalog.offer_operational_events()
+    english = text_of(await browser.get(f"/webhooks/{webhook.id}/edit?step=events"))
+    assert "What happens to your webhooks themselves." in english
+    assert "Endpoint disabled endpoint.disabled" in english
+    for page in (f"/webhooks/{webhook.id}/edit?step=events&lang=ar", "/events?lang=ar"):
+        arabic = text_of(await browser.get(page))
+        assert "عُطّلت نقطة نهاية endpoint.disabled" in arabic
+        # The host's own titles are the host's.
+        assert "Message received message.received" in arabic
+    assert "عُطّلت نقطة نهاية" in text_of(await browser.get("/deliveries?lang=ar"))

@@ -144,3 +144,14 @@ async def test_catalog_shows_schema_and_example_and_gives_documents(browser):
         answer = await browser.get(f"/events/{name}.json")
         assert answer.json()[name].startswith(version)
         assert answer.headers["content-disposition"] == f'attachment; filename="{name}.json"'
+
+
+async def test_metadata_are_shown_searched_and_kept_by_the_form(browser, webhook, dispatcher):
+    dispatcher.webhooks.update(webhook.id, tenant="acme", metadata={"plan": "<b>gold</b>"})
+    page = await browser.get(f"/webhooks/{webhook.id}")
+    assert "plan: &lt;b&gt;gold" in page.text
+    assert "CRM sync" in (await browser.get("/?search=plan: <b>g")).text
+    assert "CRM sync" not in (await browser.get("/?search=silver")).text
+    await browser.press(await browser.get(f"/webhooks/{webhook.id}/edit"), "save", {"name": "Audit"})
+    kept = dispatcher.webhooks.get(webhook.id, tenant="acme")
+    assert (kept.name, kept.metadata) == ("Audit", {"plan": "<b>gold</b>"})

@@ -528,11 +528,11 @@ def test_410_disables_only_while_the_endpoint_has_the_url_that_answered(host, mo
     store = host.dispatcher.settings.store
     record = type(store).record
 
-    def move_then_record(self, results):
+    def move_then_record(self, results, *more):
         monkeypatch.setattr(type(store), "record", record)
         moved = Endpoint(host.receiver.url_for("/new"), id=webhook.endpoints[0].id)
         host.dispatcher.webhooks.update(webhook.id, endpoints=[moved])
-        return record(self, results)
+        return record(self, results, *more)
 
     monkeypatch.setattr(type(store), "record", move_then_record)
     host.emit()
@@ -1029,7 +1029,7 @@ async def test_every_verb_has_an_awaitable_twin(host):
 
 def test_the_twins_name_themselves(host):
     assert type(host.dispatcher.webhooks).asend_test.__name__ == "asend_test"
-    assert type(host.dispatcher.webhooks).alist.__qualname__ == "Webhooks.alist"
+    assert type(host.dispatcher.webhooks).alist.__qualname__ == "WebhookReading.alist"
 
 
 @pytest.mark.parametrize(

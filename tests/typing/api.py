@@ -51,6 +51,7 @@ dispatcher = Dispatcher(
 )
 Dispatcher(PostgresStore("postgresql:///app", schema="unihooks"), retries=RetryPolicy.from_delays([5, 300]))
 Dispatcher(MemoryStore())
+Dispatcher(MemoryStore(), operational_events=True, on_webhook_changed=lambda webhook: None)
 assert_type(dispatcher.webhooks, Webhooks)
 assert_type(dispatcher.log, Log)
 assert_type(dispatcher.jobs, Jobs)
@@ -63,6 +64,7 @@ webhook = dispatcher.webhooks.add(
         subscriptions=[EventSubscription("whatsapp", "message.received")],
         mapping=PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}),
         headers=HeaderSet({"Authorization": "Bearer s3cr3t"}),
+        metadata={"plan": "gold"},
     ),
     tenant="acme",
 )

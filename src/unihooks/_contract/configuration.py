@@ -71,8 +71,11 @@ class Configuration(ABC):
         """
 
     @abstractmethod
-    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
-        """Delete the webhook; cancel its pending deliveries (WEBHOOK_DELETED); the log stays. Or `NotFound`."""
+    def delete_webhook(self, tenant: str, webhook_id: str) -> Webhook:
+        """Delete the webhook and return it as it was; cancel its pending deliveries (WEBHOOK_DELETED); the log stays.
+
+        `NotFound` if there is none.
+        """
 
     @abstractmethod
     def destinations(self, endpoint_ids: Collection[str]) -> dict[str, Destination]:

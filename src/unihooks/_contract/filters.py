@@ -29,7 +29,7 @@ class Window:
 
 @frozen(kw_only=True)
 class WebhookFilter:
-    """The webhooks wanted; `search` looks in name, description and URLs, ignoring case.
+    """The webhooks wanted; `search` looks in name, description, URLs and metadata, ignoring case.
 
     One in the state of `health` has an endpoint in it, as of its last attempt; all endpoints of a healthy one are so.
     """

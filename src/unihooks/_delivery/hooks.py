@@ -12,13 +12,13 @@ from concurrent.futures import Future
 from attrs import define, evolve, field
 
 from unihooks._base.threads import Threads
-from unihooks._management.settings import Hook, Settings
+from unihooks._management.host_hooks import MOST_WAITING, Hook
+from unihooks._management.settings import Settings
 from unihooks._model.log import DeliveryState
 from unihooks.abc import DeliveryFilter, Recorded, Result, Window
 from unihooks.exceptions import UnihooksError
 
 _ENDED = (DeliveryState.DELIVERED, DeliveryState.FAILED)
-_MOST_WAITING = 1_000
 _RAISED = "a hook of the host raised; the delivery itself is recorded"
 _logger = logging.getLogger("unihooks.worker")
 
@@ -59,6 +59,8 @@ class Hooks:
             self._add((hook, self._delivery, where) for where in ended)
         if (hook := self.settings.hooks.on_endpoint_disabled) is not None:
             self._add((hook, self._endpoint, where) for where in recorded.disabled)
+        if (hook := self.settings.hooks.on_webhook_changed) is not None:
+            self._add((hook, self.settings.store.get_webhook, where[:2]) for where in recorded.disabled)
 
     @property
     def busy(self) -> bool:
@@ -86,7 +88,7 @@ class Hooks:
 
     def _add(self, calls: Iterable[_Call]) -> None:
         for call in calls:
-            if self._is_over or len(self._calls) >= _MOST_WAITING:
+            if self._is_over or len(self._calls) >= MOST_WAITING:
                 self._drop(1)
                 continue
             self._finished.clear()

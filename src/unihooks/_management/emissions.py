@@ -15,8 +15,9 @@ from unihooks._message.payload import encode, unordered
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import check_tenant, storable
 from unihooks._model.log import Emission
+from unihooks._model.operational_events import PRODUCT
 from unihooks._model.products import check_names
-from unihooks.exceptions import InvalidPayload
+from unihooks.exceptions import InvalidPayload, UnknownEventType
 
 _MAX_KEY = 256
 
@@ -56,6 +57,18 @@ class EventMaker:
         body = encode(payload)
         kind.check_payload(payload)
         return kind.product, kind.name, body
+
+
+@frozen
+class ReservingEventMaker(EventMaker):
+    """One that leaves the product of operational events to the library."""
+
+    def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
+        checked = super()._checked(product, event_type, payload)
+        if checked[0] == PRODUCT:
+            sentence = f"the product {PRODUCT!r} is reserved, since operational_events is on; use another name"
+            raise UnknownEventType(sentence, name="product")
+        return checked
 
 
 def check_emissions(events: object) -> list[Given]:

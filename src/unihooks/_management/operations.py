@@ -26,7 +26,8 @@ class Operates:
 
     def stats(self) -> Stats:
         """Return the state of the queue over all tenants."""
-        return evolve(self.settings.open_store.statistics(), hook_calls_dropped=self.settings.hook_calls_dropped)
+        dropped = self.settings.hook_calls_dropped + self.settings.changes.dropped
+        return evolve(self.settings.open_store.statistics(), hook_calls_dropped=dropped)
 
     def overview(self) -> Overview:
         """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""

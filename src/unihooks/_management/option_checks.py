@@ -20,6 +20,7 @@ _MOST_SECONDS = 600
 _EXAMPLES = {
     "breaker": (CircuitBreaker | None, "a CircuitBreaker, such as CircuitBreaker(failures=10), or None"),
     "catalog": (Catalog | None, "a Catalog, such as Catalog(), or None"),
+    "operational_events": (bool, "True or False"),
     "egress": (Egress, "an Egress, such as Egress(bind='203.0.113.7')"),
     "limits": (Limits, "Limits, such as Limits(webhooks_per_tenant=100)"),
     "receiver_control": (bool, "True or False"),
@@ -51,11 +52,18 @@ def check_callables(**functions: object) -> None:
             raise TypeError(f"{name} must be a function, or None, not {kind_of(value)}")
 
 
-def use_clock(store: Store, clock: Clock | None) -> None:
-    """Let a store go by the host's clock, if there is one; TypeError for what is no function or tells no aware time."""
+def prepare(store: Store, clock: Clock | None, catalog: Catalog | None, *, operational_events: bool) -> None:
+    """Let a store go by the host's clock, if there is one, and make operational events, which a catalog then offers.
+
+    `TypeError` for a clock that is no function or tells no aware time; `Conflict` if the catalog cannot offer them.
+    """
     check_clock(clock)
     if clock is not None:
         store.use_clock(clock)
+    if operational_events:
+        if catalog is not None:
+            catalog.offer_operational_events()
+        store.use_operational_events()
 
 
 def check_clock(clock: Clock | None) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import httpx
-from attrs import Attribute, define, field, frozen
+from attrs import Attribute, Factory, define, field
 
-from unihooks._management.option_checks import check_callables, check_kinds
+from unihooks._management.host_hooks import ChangeHooks, HostHooks
+from unihooks._management.option_checks import check_kinds
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
@@ -18,23 +19,9 @@ from unihooks._model.targets import TargetPolicy
 from unihooks.abc import Store
 from unihooks.exceptions import StoreError
 
-Hook = Callable[[Any], object]
-
-
-def _function(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    check_callables(**{attribute.name: value})
-
 
 def _kind(_instance: object, attribute: Attribute[Any], value: object) -> None:
     check_kinds(**{attribute.name: value})
-
-
-@frozen
-class HostHooks:
-    """The host's functions that are told what happened; None where it has given none."""
-
-    on_delivery: Hook | None = field(default=None, validator=_function)
-    on_endpoint_disabled: Hook | None = field(default=None, validator=_function)
 
 
 @define(kw_only=True, eq=False)
@@ -44,7 +31,7 @@ class Settings:
     `new_transport` gives the transport for one event loop; who asked for it closes it. `deadline` is seconds.
     `retention_us` (of events) and `keys_us` (of idempotency keys) are microseconds, or None for ever.
     With `receiver_control`, answers may disable their endpoint and end their delivery. `hook_calls_dropped` counts the
-    calls of hooks that the workers of this process have dropped.
+    calls of hooks that the workers of this process have dropped. `changes` calls the hooks for what its verbs change.
     """
 
     store: Store
@@ -60,8 +47,10 @@ class Settings:
     limits: Limits = field(validator=_kind)
     breaker: CircuitBreaker | None = field(validator=_kind)
     receiver_control: bool = field(default=False, validator=_kind)
+    operational_events: bool = field(default=False, validator=_kind)
     hook_calls_dropped: int = 0
     is_closed: bool = False
+    changes: ChangeHooks = field(init=False, default=Factory(lambda self: ChangeHooks(self.hooks), takes_self=True))
 
     @property
     def open_store(self) -> Store:

@@ -18,7 +18,7 @@ from unihooks._model.endpoints import matched_endpoints, new_endpoints, normalis
 from unihooks._model.webhooks import ActiveInterval, Webhook, WebhookStatus
 from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook
 
-_CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers", "policy")
+_CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers", "policy", "metadata")
 
 
 @frozen
@@ -53,18 +53,20 @@ class WebhookChanges(WebhookReading):
         self._settings.open_store.add_webhook(
             added, at_most=limits.webhooks_per_tenant, endpoints=limits.endpoints_per_tenant
         )
+        self._settings.changes.changed(added)
         return added
 
     def delete(self, id: str, *, tenant: str = "default") -> None:
         """Delete a webhook and cancel its pending deliveries; its log stays."""
-        self._settings.open_store.delete_webhook(check_tenant(tenant), check_id("webhook", id))
+        deleted = self._settings.open_store.delete_webhook(check_tenant(tenant), check_id("webhook", id))
+        self._settings.changes.changed(deleted)
 
     def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
-        """Change name, description, endpoints, subscriptions, mapping, headers or policy; what is left out stays.
+        """Change name, description, endpoints, subscriptions, mapping, headers, policy or metadata.
 
-        `version`, when given, must be the current one, else `Conflict`. An endpoint given with an id, or with the URL
-        of an existing one, keeps that one's id, health and pending deliveries; one left out is removed and its pending
-        deliveries are cancelled.
+        What is left out stays. `version`, when given, must be the current one, else `Conflict`. An endpoint given with
+        an id, or with the URL of an existing one, keeps that one's id, health and pending deliveries; one left out is
+        removed and its pending deliveries are cancelled.
         """
         unknown = set(changes) - set(_CHANGEABLE)
         if unknown:
@@ -88,13 +90,22 @@ class WebhookChanges(WebhookReading):
     adeactivate = awaitable(deactivate)
 
     def _revise(self, webhook_id: str, tenant: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+        before: Webhook | None = None
+
+        def noting(current: Webhook) -> Webhook:
+            nonlocal before
+            before = current
+            return revise(current)
+
         revised = self._settings.open_store.revise_webhook(
             check_tenant(tenant),
             check_id("webhook", webhook_id),
-            revise,
+            noting,
             endpoints=self._settings.limits.endpoints_per_tenant,
         )
         self._settings.open_store.wake()
+        if before is not None:
+            self._settings.changes.revised(before, revised)
         return revised
 
     def _changed(self, current: Webhook, version: int | None, changes: dict[str, Any]) -> Webhook:

@@ -45,8 +45,8 @@ class WebhookReading:
     ) -> Page[Webhook]:
         """List webhooks: `sort` is "newest", "oldest" or "name" (ignoring case).
 
-        `search` looks in name, description and URLs, ignoring case. `health` is "degraded", "failing" or "disabled" for
-        those with an endpoint that was so at its last attempt, "healthy" for those with none of them.
+        `search` looks in name, description, URLs and metadata, ignoring case. `health` is "degraded", "failing" or
+        "disabled" for those with an endpoint that was so at its last attempt, "healthy" for those with none of them.
         """
         check_tenant(tenant)
         check_filters(search=search)

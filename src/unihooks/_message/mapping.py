@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from unihooks._base.texts import Texts
 from unihooks._message.conditions import Condition
 from unihooks._message.paths import ANY, MAX_TEXT, Path, Step, is_storable, parse_path
 from unihooks._message.payload import check, encode
@@ -16,32 +17,6 @@ from unihooks.exceptions import InvalidMapping
 
 MAX_RULES = 100
 MAX_NODES = 10_000
-
-
-@attrs.frozen(eq=False)
-class Renames(Mapping[str, str]):
-    """New names by path: an immutable, hashable mapping.
-
-    >>> Renames((("content.text", "body"),)) == {"content.text": "body"}
-    True
-    """
-
-    pairs: tuple[tuple[str, str], ...] = ()
-
-    def __getitem__(self, path: str) -> str:
-        return dict(self.pairs)[path]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict(self.pairs))
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __repr__(self) -> str:
-        return repr(dict(self.pairs))
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self.pairs))
 
 
 @attrs.frozen(kw_only=True)
@@ -93,11 +68,11 @@ def _as_tuple(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _as_renames(rename: Mapping[str, str]) -> Renames:
+def _as_renames(rename: Mapping[str, str]) -> Texts:
     if not isinstance(rename, Mapping):
         message = 'rename takes new names by path, such as {"content.text": "body"}'  # type: ignore[unreachable]
         raise InvalidMapping(message, name="rename")
-    return Renames(tuple(rename.items()))
+    return Texts(tuple(rename.items()))
 
 
 @attrs.frozen(kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from unihooks._model.catalog_documents import asyncapi_document, openapi_document
+from unihooks._model.operational_product import OPERATIONAL
 from unihooks._model.products import (
     EVERY_EVENT,
     EventType,
@@ -47,6 +48,12 @@ class Catalog:
         if self._products.setdefault(name, product) is not product:
             raise Conflict(f"the catalog already has a product {name!r}; add it only once", name=name)
         return product
+
+    def offer_operational_events(self) -> None:
+        """Offer the product `webhooks`, as a dispatcher does that makes operational events; once is enough."""
+        if self._products.setdefault(OPERATIONAL.name, OPERATIONAL) is not OPERATIONAL:
+            sentence = "the catalog has a product 'webhooks', which operational events take; give yours another name"
+            raise Conflict(sentence, name=OPERATIONAL.name)
 
     def check(self, product: str, event_type: str) -> EventType:
         """Return an event type; `UnknownEventType` suggests what may have been meant."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 from attrs import Attribute, evolve, field, frozen
 
+from unihooks._base.texts import Texts
 from unihooks._base.times import from_us, optional_from_us
 from unihooks._message.conditions import Condition, conditions
 from unihooks._message.headers import HeaderSet
@@ -16,6 +17,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, check_signing_secret
 from unihooks._model.checks import check_member, check_text
 from unihooks._model.health import EndpointHealth, HealthState
+from unihooks._model.metadata import to_metadata
 from unihooks._model.policy import NO_POLICY, DeliveryPolicy
 from unihooks._model.products import check_subscription, covers
 from unihooks.exceptions import InvalidWebhook
@@ -219,7 +221,7 @@ class Webhook:
 
     A webhook is inactive until it is activated. `id`, `tenant`, `version`, the times and, if none are given, `secrets`
     are filled in when it is added. `secrets` holds the current signing secret first, then previous ones that keep
-    signing until they expire.
+    signing until they expire. `metadata` are up to 20 short texts of the host's, shown and searched, and never sent.
     """
 
     name: str = field(validator=_text(_MAX_NAME))
@@ -229,6 +231,7 @@ class Webhook:
     mapping: PayloadMapping = field(factory=PayloadMapping)
     headers: HeaderSet = field(factory=HeaderSet, converter=_to_headers)
     policy: DeliveryPolicy = field(default=NO_POLICY, converter=_to_policy)
+    metadata: Mapping[str, str] = field(factory=Texts, converter=to_metadata)
     status: WebhookStatus = field(default=WebhookStatus.INACTIVE, converter=_to_status)
     id: str = ""
     tenant: str = "default"

@@ -49,7 +49,7 @@ def webhooks() -> None:
 @with_dispatcher
 @tenant_option
 @click.option("--status", type=click.Choice([status.value for status in WebhookStatus]))
-@click.option("--search", metavar="TEXT", help="Search name, description and URLs, ignoring case.")
+@click.option("--search", metavar="TEXT", help="Search name, description, URLs and metadata, ignoring case.")
 @paging_options
 @json_option
 def list_webhooks(
@@ -137,6 +137,7 @@ def _fields(webhook: Webhook) -> list[tuple[str, object]]:
         ("rename", ", ".join(f"{path} to {name}" for path, name in webhook.mapping.rename.items())),
         ("headers", ", ".join(webhook.headers)),
         ("policy", _policy(webhook.policy)),
+        ("metadata", ", ".join(f"{name}: {text}" for name, text in webhook.metadata.items())),
         ("version", webhook.version),
         ("created", short_time(webhook.created_at)),
         ("updated", short_time(webhook.updated_at)),

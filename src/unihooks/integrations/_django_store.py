@@ -56,6 +56,7 @@ class DjangoStore(Store):
         self._lock = threading.RLock()
         self._wrapper: Any = connections[alias]
         self._clock: Clock | None = None
+        self._tells = False
         self._place: list[Any] = []
         self._opened: SQLiteStore | PostgresStore | None = None
         self._on_connection: SQLiteStore | PostgresStore | None = None
@@ -86,6 +87,13 @@ class DjangoStore(Store):
                 if store is not None:
                     store.use_clock(clock)
 
+    def use_operational_events(self) -> None:
+        with self._lock:
+            self._tells = True
+            for store in (self._opened, self._on_connection):
+                if store is not None:
+                    store.use_operational_events()
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         self._watchers.add(watcher)
         return lambda: self._watchers.discard(watcher)
@@ -107,8 +115,7 @@ class DjangoStore(Store):
             if self._opened is None or self._place != place:
                 self.close()
                 self._opened = _new_store(self._wrapper.vendor, settings, self._options, self.alias)
-                self._opened.use_clock(self._clock)
-                self._opened.watched_by(self._watchers)
+                self._prepare(self._opened)
                 self._place = place
             return self._opened
 
@@ -117,9 +124,14 @@ class DjangoStore(Store):
             if self._on_connection is None:
                 kind = _SQLiteOnDjango if self._wrapper.vendor == "sqlite" else _PostgresOnDjango
                 self._on_connection = kind(self._lent, self._options)
-                self._on_connection.use_clock(self._clock)
-                self._on_connection.watched_by(self._watchers)
+                self._prepare(self._on_connection)
             return self._on_connection
+
+    def _prepare(self, store: SQLiteStore | PostgresStore) -> None:
+        store.use_clock(self._clock)
+        store.watched_by(self._watchers)
+        if self._tells:
+            store.use_operational_events()
 
     def _lent(self) -> Any:
         if self._wrapper.connection is None:

@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_scene",
     "unihooks.testing._store_searching",
     "unihooks.testing._store_tenants",
+    "unihooks.testing._store_telling",
 )
 
 from unihooks.abc import Store  # noqa: E402 - asserts are to be rewritten first
@@ -42,6 +43,7 @@ from unihooks.testing._store_quotas import QuotaRules  # noqa: E402
 from unihooks.testing._store_recording import RecordingRules  # noqa: E402
 from unihooks.testing._store_scene import Scene  # noqa: E402
 from unihooks.testing._store_searching import SearchRules  # noqa: E402
+from unihooks.testing._store_telling import TellingRules  # noqa: E402
 from unihooks.testing._store_tenants import TenantRules  # noqa: E402
 
 
@@ -63,6 +65,7 @@ class StoreContract(
     TenantRules,
     FiguresRules,
     AnswersRules,
+    TellingRules,
 ):
     """The rules of `unihooks.abc.Store` as tests.
 

@@ -388,3 +388,25 @@ def test_an_endpoint_is_built_from_a_url_alone():
     from unihooks.console.api._webhooks import _endpoint
 
     assert _endpoint("https://example.com") == Endpoint("https://example.com")
+
+
+async def test_metadata_are_shown_and_searched_and_left_to_the_host(api, receiver, dispatcher, webhook):
+    dispatcher.webhooks.update(webhook.id, tenant="acme", metadata={"plan": "gold"})
+    assert (await api.get(f"/webhooks/{webhook.id}")).json()["metadata"] == {"plan": "gold"}
+    assert [one["id"] for one in (await api.get("/webhooks", search="plan: G")).json()["items"]] == [webhook.id]
+    assert (await api.get("/webhooks", search="silver")).json()["items"] == []
+    assert (await api.patch(f"/webhooks/{webhook.id}", {"name": "Audit"})).json()["metadata"] == {"plan": "gold"}
+    assert (await api.patch(f"/webhooks/{webhook.id}", {"metadata": {}})).status_code == 422
+    assert (await api.post("/webhooks", given(receiver, metadata={"plan": "gold"}))).status_code == 422
+
+
+async def test_operational_events_are_in_the_catalog_and_are_subscribed_to(api, receiver, dispatcher):
+    dispatcher.catalog.offer_operational_events()
+    products = {one["name"]: one for one in (await api.get("/catalog")).json()["products"]}
+    titles = {one["name"]: one["title"] for one in products["webhooks"]["event_types"]}
+    assert titles["secret.rotated"] == "Signing secret rotated"
+    asked = [{"product": "webhooks", "event_type": "endpoint.*"}]
+    made = await api.post("/webhooks", given(receiver, subscriptions=asked))
+    assert made.status_code == 201
+    document = (await api.get("/catalog/openapi.json")).json()
+    assert "delivery.failed" in json.dumps(document)

@@ -84,6 +84,11 @@ _WEBHOOK: dict[str, Schema] = {
         "description": "The names of custom headers; their values are never returned.",
         "additionalProperties": {"type": "null"},
     },
+    "metadata": {
+        "type": "object",
+        "description": "What the application notes about the webhook; never sent.",
+        "additionalProperties": TEXT,
+    },
     **each(MAYBE_TIME, "created_at", "updated_at", "activated_at", "deactivated_at"),
 }
 _SECRET: dict[str, Schema] = {

@@ -24,7 +24,9 @@ from unihooks.console.api._schemas import BOOLEAN, HEALTHS, TEXT
 _ONE = "/webhooks/{webhook_id}"
 _LIST_QUERY = (
     Query(name="status", about="Only these.", schema={"type": "string", "enum": ["active", "inactive"]}),
-    Query(name="search", about="A part of the name, the description or a URL, ignoring case.", schema=TEXT),
+    Query(
+        name="search", about="A part of the name, the description, a URL or the metadata, ignoring case.", schema=TEXT
+    ),
     Query(
         name="health",
         about="Only those with an endpoint in this state at its last attempt; all endpoints of a `healthy` one are so.",

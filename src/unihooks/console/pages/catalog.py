@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from unihooks._model.catalog import Catalog
 from unihooks.console._access import view
+from unihooks.console._operational import shown_catalog
 from unihooks.console._rendering import page, refuse, settings_of
 from unihooks.console._schema import rows
 from unihooks.console._viewers import Permission
@@ -19,7 +20,7 @@ from unihooks.console._viewers import Permission
 @view(Permission.READ)
 async def show(request: Request) -> Response:
     """Show all event types with their schemas and examples."""
-    catalog = settings_of(request).dispatcher.catalog
+    catalog = shown_catalog(settings_of(request).dispatcher.catalog)
     search = request.query_params.get("search", "")
     return await page(request, "catalog.html", catalog=catalog, rows_of=rows, search=search)
 

@@ -14,6 +14,7 @@ from unihooks.console import _delivery_filters
 from unihooks.console._access import Form, action, view
 from unihooks.console._delivery_filters import PERIODS, ChosenFilters
 from unihooks.console._formats import now
+from unihooks.console._operational import shown_catalog
 from unihooks.console._rates import in_slices
 from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
@@ -103,7 +104,7 @@ async def _listed(request: Request, webhook: Webhook | None) -> Response:
         webhook=webhook,
         filters=filters,
         states=_delivery_filters.STATES,
-        catalog=dispatcher.catalog,
+        catalog=shown_catalog(dispatcher.catalog),
         title_of=titles(dispatcher.catalog),
         where=where,
         live=f"{where}{filters.query()}" if cursor is None else "",

@@ -20,6 +20,7 @@ from unihooks.console._draft import STEPS, Draft
 from unihooks.console._draft_checks import Problems
 from unihooks.console._locale import gettext
 from unihooks.console._mapping_text import readable_rules
+from unihooks.console._operational import shown_catalog
 from unihooks.console._rendering import (
     go_to,
     off_the_loop,
@@ -172,7 +173,7 @@ def _shown(
         problems=checked,
         steps=STEPS,
         reached=_reached(draft, webhook, dispatcher),
-        catalog=dispatcher.catalog,
+        catalog=shown_catalog(dispatcher.catalog),
         unknown=unknown,
         patterns=_patterns(draft, unknown),
         samples=samples,

@@ -83,8 +83,11 @@ def revise_webhook(
     *,
     now: int,
     endpoints: int | None = None,
-) -> Webhook:
-    """Replace the webhook's rows and fit its lanes to them; the tenant is locked by `lock_configuration`."""
+) -> tuple[Webhook, Webhook]:
+    """Replace the webhook's rows and fit its lanes to them; return what it was, and what it is.
+
+    The tenant is locked by `lock_configuration`.
+    """
     old = read_webhook(tx, tenant, webhook_id)
     new = revise(old)
     _check_endpoints(tx, tenant, len(new.endpoints) - len(old.endpoints), endpoints)
@@ -94,7 +97,7 @@ def revise_webhook(
     _insert(tx, new)
     _fit_lanes(tx, old, new, now)
     _finish_change(tx, tenant, old, new)
-    return with_health(tx, [new])[0]
+    return old, with_health(tx, [new])[0]
 
 
 def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> None:
@@ -104,13 +107,14 @@ def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> None:
     tx.pipeline(*(Call(name, values=values) for name in ("lock_lanes", "forget_failing", "forget_outcomes")))
 
 
-def delete_webhook(tx: Transaction, tenant: str, webhook_id: str) -> None:
-    """Remove the webhook's rows and lanes; cancel what is pending."""
+def delete_webhook(tx: Transaction, tenant: str, webhook_id: str) -> Webhook:
+    """Remove the webhook's rows and lanes; cancel what is pending; return it as it was."""
     lock_configuration(tx, [tenant])
     old = read_webhook(tx, tenant, webhook_id)
     _remove_endpoints(tx, [item.id for item in old.endpoints], WEBHOOK_DELETED, tx.now)
     delete_rows(tx, webhook_id)
     _finish_change(tx, tenant, old)
+    return old
 
 
 def delete_rows(tx: Transaction, webhook_id: str) -> None:

@@ -58,13 +58,18 @@ def insert_together(tx: Transaction, events: Sequence[NewEvent]) -> list[Event]:
     """Insert events with and without keys; raise what is wrong with any of them, which undoes the others."""
     timed = [evolve(event, created_at=tx.now) for event in events]
     plain = [event for event in timed if event.idempotency_key is None]
-    tx.fetch("add_events_once", [_row(event, event.created_at) for event in plain])
+    insert_timed(tx, plain)
     found = iter(insert_keyed(tx, [event for event in timed if event.idempotency_key is not None]))
     outcomes = [next(found) if one.idempotency_key is not None else events_of([one])[0] for one in timed]
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
     return [one for one in outcomes if isinstance(one, Event)]
+
+
+def insert_timed(tx: Transaction, events: Sequence[NewEvent]) -> None:
+    """Insert events without keys, at the times that they say."""
+    tx.fetch("add_events_once", [_row(event, event.created_at) for event in events])
 
 
 def stored_event(event: NewEvent, row: Row) -> Event:

@@ -16,6 +16,7 @@ from unihooks.stores.sql import health
 from unihooks.stores.sql.configuration import disable_endpoint, lock_configuration
 from unihooks.stores.sql.limited import freeing
 from unihooks.stores.sql.statistics import hour_rows
+from unihooks.stores.sql.telling import failed_for_good, tell_results
 from unihooks.stores.sql.transaction import Call, Row, Transaction
 
 _Sent = tuple[Result, AttemptRow]
@@ -44,8 +45,18 @@ def opening(results: Sequence[Result]) -> list[Call]:
     return [] if others else [_delivering(delivered)]
 
 
-def record(tx: Transaction, results: Sequence[Result], part: int, breaker: CircuitBreaker | None = None) -> Recorded:
-    """Store the results whose token still holds the delivery; `opening` came along with the transaction's beginning."""
+def record(
+    tx: Transaction,
+    results: Sequence[Result],
+    part: int,
+    breaker: CircuitBreaker | None = None,
+    *,
+    tells: bool = False,
+) -> Recorded:
+    """Store the results whose token still holds the delivery; `opening` came along with the transaction's beginning.
+
+    Where the store `tells`, tenants are told of what failed.
+    """
     delivered, others = _split(results)
     alone = _may_disable(tx, others)
     if alone:
@@ -58,7 +69,7 @@ def record(tx: Transaction, results: Sequence[Result], part: int, breaker: Circu
         _keep_attempts(tx, results)
     if not accepted:
         return Recorded(accepted=frozenset())
-    recorded = _store(tx, accepted, kept, alone=alone, part=part, breaker=breaker)
+    recorded = _store(tx, accepted, kept, alone=alone, part=part, breaker=breaker, tells=tells)
     return evolve(recorded, accepted=frozenset(item.claimed.id for item in accepted))
 
 
@@ -109,6 +120,7 @@ def _store(
     alone: set[str],
     part: int,
     breaker: CircuitBreaker | None,
+    tells: bool,
 ) -> Recorded:
     if not kept:
         calls = _succeeding(accepted, tx.now, part)
@@ -127,10 +139,14 @@ def _store(
     due, waits = _due(kept, tx.now), _waits(kept, tx.now)
     rows = [(id_, *one.row(due.get(id_), waits.get(id_), tx.now)) for id_, one in healths.items()]
     freed = freeing((item.claimed for item in accepted), tx.now)
-    tx.pipeline(Call("set_lanes", rows), *freed, commit=not alone)
+    failed = failed_for_good(kept) if tells else []
+    tx.pipeline(Call("set_lanes", rows), *freed, commit=not (alone or failed))
     disabled = _disable(tx, [(item, reason) for item, reason in reasons if item.claimed.tenant in alone])
+    if tells and (failed or disabled):
+        tell_results(tx, failed, [(item, reason) for item, reason, _ in disabled])
+    places = [place for *_, place in disabled]
     paused = [id_ for id_, one in healths.items() if one.has_paused]
-    return Recorded(accepted=(), disabled=disabled, paused=paused, changed_health=changed)
+    return Recorded(accepted=(), disabled=places, paused=paused, changed_health=changed)
 
 
 def _succeeding(delivered: Sequence[Result], now: int, part: int) -> list[Call]:
@@ -244,12 +260,13 @@ def _note_health(healths: Mapping[str, health.LaneHealth], sent: Iterable[_Sent]
     return reasons
 
 
-def _disable(tx: Transaction, reasons: list[tuple[Result, str]]) -> list[tuple[str, str, str]]:
+def _disable(tx: Transaction, reasons: list[tuple[Result, str]]) -> list[tuple[Result, str, tuple[str, str, str]]]:
+    """Disable endpoints; return for each that was enabled the result, the reason, and what `Recorded` says."""
     disabled = []
     for item, reason in reasons:
         endpoint_id = item.claimed.endpoint_id
         # What an old URL answered says nothing about the one that replaced it.
         url = "" if item.attempt is None else item.attempt.url
         owner = disable_endpoint(tx, endpoint_id, url, reason)
-        disabled += [(*owner, endpoint_id)] if owner else []
+        disabled += [(item, reason, (*owner, endpoint_id))] if owner else []
     return disabled

@@ -40,6 +40,7 @@ def webhook_values(webhook: Webhook) -> dict[str, Any]:
     """Return what the statement `add_webhook_row` takes, but for the rendering."""
     interval = webhook.interval
     searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
+    searched += [f"{name}: {text}" for name, text in webhook.metadata.items()]
     return {
         "id": webhook.id,
         "tenant": webhook.tenant,
@@ -48,6 +49,7 @@ def webhook_values(webhook: Webhook) -> dict[str, Any]:
         "status": webhook.status.value,
         "mapping": json.dumps({"remove": list(webhook.mapping.remove), "rename": dict(webhook.mapping.rename)}),
         "policy": json.dumps(webhook.policy.given()),
+        "metadata": json.dumps(dict(webhook.metadata)),
         "headers": json.dumps(webhook.headers.revealed()).encode(),
         "version": webhook.version,
         "created_at": _optional_to_us(webhook.created_at),
@@ -93,13 +95,15 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
     A part's row has no webhook id: endpoints are (url, id, description, state, disabled_reason, disabled_at),
     subscriptions (product, event_type, conditions), secrets (created_at, expires_at, value).
     """
-    id_, tenant, name, description, status, mapping, policy, version, created_at, updated_at, *interval, headers = row
+    id_, tenant, name, description, status, mapping, policy, metadata, version, *times, headers = row
+    created_at, updated_at, *interval = times
     named = {"id": id_, "tenant": tenant, "name": name, "description": description, "version": version}
     return Webhook(
         **named,
         status=WebhookStatus(status),
         mapping=PayloadMapping(**json.loads(mapping)),
         policy=_to_policy(policy),
+        metadata=json.loads(metadata),
         headers=_to_headers(headers),
         created_at=optional_from_us(created_at),
         updated_at=optional_from_us(updated_at),

@@ -35,6 +35,7 @@ from unihooks.stores.sql import (
     recording,
     replaying,
     statistics,
+    telling,
     tenants,
 )
 from unihooks.stores.sql.planning import Planner
@@ -53,6 +54,8 @@ _UNSYNCED = ("plan", "claim")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Old = TypeVar("Old", bound=Webhook | None)
+New = TypeVar("New", bound=Webhook | None)
 _Work = Callable[Concatenate[Transaction, P], T]
 _Verb = Callable[Concatenate[Any, P], T]
 
@@ -78,6 +81,7 @@ class SQLStore(Store):
         self._claimer = claiming.Claimer()
         self._clock_steps = maintenance.ClockSteps()
         self._worked_at = -inf
+        self._tells = False
         self._part = 0
         finalize(self, database.close)
 
@@ -88,6 +92,9 @@ class SQLStore(Store):
     def use_clock(self, clock: Clock | None) -> None:
         self._database.time.clock = clock
         self._clock_steps.forget()
+
+    def use_operational_events(self) -> None:
+        self._tells = True
 
     def now(self) -> int:
         return self._database.time.now()
@@ -181,8 +188,12 @@ class SQLStore(Store):
             unwell = health.noticed(calls, outcomes)
             changed = self._database.write(lambda tx: health.judge_lanes(tx, unwell)) if unwell else ()
             return Recorded(accepted=frozenset(item.claimed.id for item in results), changed_health=changed)
-        record = partial(recording.record, results=results, part=self._part, breaker=breaker)
-        return self._database.write(record, recording.opening(results))
+        tells = self._tells
+        record = partial(recording.record, results=results, part=self._part, breaker=breaker, tells=tells)
+        recorded = self._database.write(record, recording.opening(results))
+        if tells and (recorded.disabled or telling.failed_for_good(results)):
+            self._database.emitted()
+        return recorded
 
     def work(self, share: Share = ALONE, *, patient: bool = False) -> Work:
         self._clock_steps.follow(self._database)
@@ -234,31 +245,44 @@ class SQLStore(Store):
     def revise_webhook(
         self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook], *, endpoints: int | None = None
     ) -> Webhook:
-        is_secret_gone = False
-
-        def noting(old: Webhook) -> Webhook:
-            nonlocal is_secret_gone
-            new = revise(old)
-            is_secret_gone = old.headers != new.headers or not {*old.secrets} <= {*new.secrets}
-            return new
-
-        def work(tx: Transaction) -> Webhook:
+        def work(tx: Transaction) -> tuple[Webhook, Webhook]:
             configuration.lock_configuration(tx, [tenant])
             # The time of the change is looked up once nobody else can change: events are for it from exactly then.
             now = tx.time()
             with self._database.time.pinned(now):
-                return configuration.revise_webhook(tx, tenant, webhook_id, noting, now=now, endpoints=endpoints)
+                return configuration.revise_webhook(tx, tenant, webhook_id, revise, now=now, endpoints=endpoints)
 
-        revised = self._database.write(work)
-        if is_secret_gone:
+        old, new = self._change(work)
+        if old.headers != new.headers or not {*old.secrets} <= {*new.secrets}:
             self._database.scrub(later=True)
-        return revised
+        return new
 
-    def delete_webhook(self, tenant: str, webhook_id: str) -> None:
-        self._database.write(lambda tx: configuration.delete_webhook(tx, tenant, webhook_id))
+    def delete_webhook(self, tenant: str, webhook_id: str) -> Webhook:
+        old, _ = self._change(lambda tx: (configuration.delete_webhook(tx, tenant, webhook_id), None))
         self._database.scrub(later=True)
+        return old
 
-    add_webhook = _verb("write", configuration.add_webhook)
+    def add_webhook(self, webhook: Webhook, *, at_most: int, endpoints: int | None = None) -> None:
+        def work(tx: Transaction) -> tuple[None, Webhook]:
+            configuration.add_webhook(tx, webhook, at_most=at_most, endpoints=endpoints)
+            return None, webhook
+
+        self._change(work)
+
+    def _change(self, work: Callable[[Transaction], tuple[Old, New]]) -> tuple[Old, New]:
+        """Change a webhook from what it was to what it is, and tell of it in that transaction."""
+        if not self._tells:
+            return self._database.write(work)
+
+        def telling_too(tx: Transaction) -> tuple[Old, New]:
+            changed = work(tx)
+            telling.tell_change(tx, *changed)
+            return changed
+
+        changed = self._database.write(telling_too)
+        self._database.emitted()
+        return changed
+
     get_webhook = _verb("read", configuration.get_webhook)
     list_webhooks = _verb("read", configuration.list_webhooks)
     clear_health = _verb("write", configuration.clear_health)

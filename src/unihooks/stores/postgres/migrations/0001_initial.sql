@@ -26,6 +26,7 @@ CREATE TABLE unihooks.webhooks (
     mapping text NOT NULL,
     policy text NOT NULL,
     rendering text COLLATE "C",
+    metadata text NOT NULL,
     headers bytea NOT NULL,
     key_id text,
     version bigint NOT NULL,

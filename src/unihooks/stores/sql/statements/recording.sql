@@ -21,6 +21,12 @@ WHERE endpoint_id = ANY(:endpoints) ORDER BY endpoint_id FOR NO KEY UPDATE
 -- rows: endpoint_id text, health text
 UPDATE unihooks.lanes AS l SET health = news.health FROM :rows AS news WHERE l.endpoint_id = news.endpoint_id
 
+-- name: places
+-- columns: id, tenant, webhook_id, name, url, description
+SELECT e.id, e.tenant, e.webhook_id, w.name, e.url, e.description
+FROM unihooks.endpoints AS e JOIN unihooks.webhooks AS w ON w.id = e.webhook_id
+WHERE e.id = ANY(:endpoints)
+
 -- The attempts of what was delivered now are not stored yet.
 -- name: delivered_just_now
 -- rows: tenant text, id text, number integer

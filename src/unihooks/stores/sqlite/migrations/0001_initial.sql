@@ -25,6 +25,7 @@ CREATE TABLE main.unihooks_webhooks (
     mapping TEXT NOT NULL,
     policy TEXT NOT NULL,
     rendering TEXT,
+    metadata TEXT NOT NULL,
     headers BLOB NOT NULL,
     key_id TEXT,
     version INTEGER NOT NULL,

@@ -1,0 +1,33 @@
+"""An immutable mapping of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+
+@frozen(eq=False)
+class Texts(Mapping[str, str]):
+    """Texts by name: an immutable, hashable mapping.
+
+    >>> Texts((("content.text", "body"),)) == {"content.text": "body"}
+    True
+    """
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def __getitem__(self, name: str) -> str:
+        return dict(self.pairs)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self.pairs))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __repr__(self) -> str:
+        return repr(dict(self.pairs))
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.pairs))

@@ -1,0 +1,100 @@
+"""The host's functions that are told what happened, and the calls of them for what `dispatcher.webhooks` changes."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, wait
+from typing import Any
+
+from attrs import Attribute, define, evolve, field, frozen
+
+from unihooks._base.event_loops import run_in_new_loop
+from unihooks._base.threads import Threads
+from unihooks._management.option_checks import check_callables
+from unihooks._model.operational_events import newly_disabled
+from unihooks._model.webhooks import Webhook
+
+MOST_WAITING = 1_000
+HOOKS_SECONDS = 5.0
+_logger = logging.getLogger("unihooks.dispatcher")
+
+Hook = Callable[[Any], object]
+
+
+def _function(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    check_callables(**{attribute.name: value})
+
+
+@frozen
+class HostHooks:
+    """The host's functions that are told what happened; None where it has given none."""
+
+    on_delivery: Hook | None = field(default=None, validator=_function)
+    on_endpoint_disabled: Hook | None = field(default=None, validator=_function)
+    on_webhook_changed: Hook | None = field(default=None, validator=_function)
+
+
+@define(eq=False)
+class ChangeHooks:
+    """The calls of the host's hooks for what the verbs of `dispatcher.webhooks` change: at most once each, in order.
+
+    A daemon thread of their own makes them once a change is stored, and only so many wait for it: a hook that is slow,
+    raises or never returns holds up no verb. What comes beyond them is dropped, and counted. A hook that is a coroutine
+    function gets an event loop for each call.
+    """
+
+    hooks: HostHooks
+    dropped: int = 0
+    _thread: Threads = field(factory=lambda: Threads(1, "unihooks-change-hooks"))
+    _calls: set[Future[None]] = field(factory=set)
+    _process: int = field(factory=os.getpid)
+    _caller: int | None = None
+
+    def changed(self, webhook: Webhook) -> None:
+        """Tell that a webhook was added or deleted; a deleted one is as it was before."""
+        if self.hooks.on_webhook_changed is not None:
+            self._add(self.hooks.on_webhook_changed, webhook)
+
+    def revised(self, old: Webhook, new: Webhook) -> None:
+        """Tell what a change has made of a webhook, if it has made anything."""
+        if new == old:
+            return
+        self.changed(new)
+        if self.hooks.on_endpoint_disabled is not None:
+            for endpoint in newly_disabled(old, new):
+                self._add(self.hooks.on_endpoint_disabled, evolve(endpoint, webhook_id=new.id, tenant=new.tenant))
+
+    def finish(self, timeout: float = HOOKS_SECONDS) -> None:
+        """Wait until the calls have ended, but for no longer than `timeout` seconds."""
+        if self._calls and self._process == os.getpid() and self._caller != threading.get_ident():
+            wait(tuple(self._calls), timeout)
+
+    def _add(self, hook: Hook, value: object) -> None:
+        if self._process != os.getpid():
+            # What its parent calls is not called by a forked child.
+            self._process, self._calls = os.getpid(), set()
+        if len(self._calls) >= MOST_WAITING:
+            if not self.dropped:
+                _logger.warning("a hook is slower than the changes that it is told of: calls are dropped")
+            self.dropped += 1
+            return
+        made = self._thread.submit(self._call, hook, value)
+        self._calls.add(made)
+        made.add_done_callback(self._calls.discard)
+
+    def _call(self, hook: Hook, value: object) -> None:
+        self._caller = threading.get_ident()
+        try:
+            answer = hook(value)
+            if inspect.isawaitable(answer):
+                run_in_new_loop(lambda: _awaited(answer))
+        except BaseException:  # it is the host's code, which may raise a SystemExit
+            _logger.exception("a hook of the host raised; the change itself is stored")
+
+
+async def _awaited(answer: Awaitable[object]) -> None:
+    await answer

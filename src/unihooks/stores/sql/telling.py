@@ -1,0 +1,88 @@
+"""Tell tenants what happens to their webhooks: operational events, in the transaction of what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from unihooks._base.ids import new_ids
+from unihooks._base.times import from_us, to_us
+from unihooks._contract.planning import NewEvent
+from unihooks._model.log import DeliveryState
+from unihooks._model.operational_events import (
+    DELIVERY_FAILED,
+    ENDPOINT_DISABLED,
+    PRODUCT,
+    OperationalEvent,
+    Place,
+    created,
+    deleted,
+    revised,
+)
+from unihooks._model.webhooks import Endpoint, Webhook
+from unihooks.abc import Result
+from unihooks.stores.sql.emitting import insert_timed
+from unihooks.stores.sql.transaction import Transaction
+
+
+def tell(tx: Transaction, told: Iterable[OperationalEvent], at: int) -> None:
+    """Insert operational events, made at that time."""
+    events = list(told)
+    moment = from_us(at)
+    ids = new_ids("evt_", at, len(events))
+    insert_timed(
+        tx,
+        [
+            NewEvent(id_, one.tenant, PRODUCT, one.event_type, one.body(moment), at)
+            for id_, one in zip(ids, events, strict=True)
+        ],
+    )
+
+
+def tell_change(tx: Transaction, old: Webhook | None, new: Webhook | None) -> None:
+    """Tell of a change of a webhook; None is what it was before it was added, and what it is once it is deleted."""
+    if new is None:
+        told = [] if old is None else [deleted(old)]
+    else:
+        told = [created(new)] if old is None else revised(old, new)
+    if told:
+        # No event is older than the change that it tells of, whatever clock that was timed by.
+        changed_at = new.updated_at if new is not None else None
+        tell(tx, told, max(tx.time(), 0 if changed_at is None else to_us(changed_at)))
+
+
+def failed_for_good(results: Iterable[Result]) -> list[Result]:
+    """Return the results that customers are told of; none is about a delivery of an operational event."""
+    return [one for one in results if one.state is DeliveryState.FAILED and one.claimed.product != PRODUCT]
+
+
+def tell_results(tx: Transaction, failed: Sequence[Result], disabled: Sequence[tuple[Result, str]]) -> None:
+    """Tell of deliveries that have failed, and of endpoints that were disabled, each with the reason."""
+    places = _places(tx, [*failed, *(result for result, _ in disabled)])
+    told = [
+        place.happened(ENDPOINT_DISABLED, reason, _status(result))
+        for result, reason in disabled
+        if (place := places.get(result.claimed.endpoint_id))
+    ]
+    told += [_failure(place, one) for one in failed if (place := places.get(one.claimed.endpoint_id))]
+    tell(tx, told, tx.now)
+
+
+def _places(tx: Transaction, results: Iterable[Result]) -> dict[str, Place]:
+    wanted = list(dict.fromkeys(one.claimed.endpoint_id for one in results))
+    found = tx.fetch("places", endpoints=wanted) if wanted else ()
+    return {
+        id_: Place(tenant, webhook_id, name, Endpoint(url, id=id_, description=description))
+        for id_, tenant, webhook_id, name, url, description in found
+    }
+
+
+def _failure(place: Place, result: Result) -> OperationalEvent:
+    one = result.claimed
+    attempts = one.attempt_count if result.attempt is None else result.attempt.number
+    delivery = {"id": one.id, "event_id": one.event_id, "product": one.product, "event_type": one.event_type}
+    facts = {"delivery": delivery | {"attempts": attempts}}
+    return place.happened(DELIVERY_FAILED, result.reason, _status(result), **facts)
+
+
+def _status(result: Result) -> int | None:
+    return None if result.attempt is None else result.attempt.status_code

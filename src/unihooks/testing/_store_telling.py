@@ -1,0 +1,216 @@
+"""What every store keeps to where it tells tenants what happens to their webhooks."""
+
+# ruff: noqa: S101 - a test's name is the rule, and it asserts
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from unihooks._message.headers import HeaderSet
+from unihooks._message.payload import encode
+from unihooks._message.secrets import Secret
+from unihooks._model.log import DeliveryState
+from unihooks._model.operational_events import PRODUCT
+from unihooks._model.webhooks import EventSubscription, Webhook
+from unihooks.abc import AttemptRow, Result
+from unihooks.exceptions import Conflict, NotFound
+from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+
+TOLD = (EventSubscription(PRODUCT, "*"),)
+_ENTRY = "https://one.example.com/in?token=s3cr3t"
+
+
+class TellingRules:
+    """The rules of operational events."""
+
+    def test_nothing_is_told_unless_it_is_asked_for(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.fail(scene.claimed(), disable="410 Gone")
+        scene.store.delete_webhook(ACME, webhook.id)
+        assert _told(scene) == []
+
+    def test_each_change_of_a_webhook_is_told_once(self, scene: Scene) -> None:
+        scene.store.use_operational_events()
+        webhook = scene.inactive()
+        scene.activate(webhook)
+        scene.revise(webhook, name="Audit", version=5)
+        scene.revise(webhook, secrets=[Secret.generate(), *webhook.secrets])
+        scene.disable(webhook)
+        scene.enable(webhook)
+        scene.deactivate(webhook)
+        scene.store.revise_webhook(ACME, webhook.id, lambda current: current)
+        scene.store.delete_webhook(ACME, webhook.id)
+        assert [event_type for event_type, _ in _told(scene)] == [
+            "webhook.created",
+            "webhook.activated",
+            "webhook.updated",
+            "secret.rotated",
+            "endpoint.disabled",
+            "webhook.updated",
+            "webhook.deactivated",
+            "webhook.deleted",
+        ]
+        named = {"id": webhook.id, "name": "Audit", "status": "active", "version": 5}
+        _, updated = _told(scene)[2]
+        assert updated == {"at": scene.clock().isoformat(), "webhook": named, "changed": ["name"]}
+
+    def test_it_is_told_to_the_tenant_that_the_webhook_belongs_to(self, scene: Scene) -> None:
+        scene.store.use_operational_events()
+        scene.inactive(tenant="other")
+        assert _told(scene) == []
+        assert len(_told(scene, "other")) == 1
+
+    def test_a_change_that_is_refused_tells_nothing(self, scene: Scene) -> None:
+        webhook = scene.inactive()
+        scene.store.use_operational_events()
+
+        def refuse(_: Webhook) -> Webhook:
+            raise Conflict("it is stale", name="version")
+
+        with pytest.raises(Conflict, match="stale"):
+            scene.store.revise_webhook(ACME, webhook.id, refuse)
+        with pytest.raises(Conflict, match="limit"):
+            scene.store.add_webhook(scene.build(), at_most=1)
+        with pytest.raises(NotFound):
+            scene.store.delete_webhook(ACME, "wh_nobodys")
+        assert _told(scene) == []
+
+    def test_a_delivery_that_failed_for_good_is_told_with_status_and_reason(self, scene: Scene) -> None:
+        webhook = scene.active(name="CRM")
+        scene.store.use_operational_events()
+        first = scene.claimed()
+        scene.retry(first, after=0)
+        [again] = scene.claim()
+        _fail(scene, _result(again, status_code=503))
+        [(event_type, payload)] = _told(scene)
+        assert event_type == "delivery.failed"
+        assert payload == {
+            "at": scene.clock().isoformat(),
+            "webhook": {"id": webhook.id, "name": "CRM"},
+            "endpoint": {"id": webhook.endpoints[0].id, "origin": "https://one.example.com", "description": ""},
+            "delivery": {
+                "id": first.id,
+                "event_id": first.event_id,
+                "product": "shop",
+                "event_type": "paid",
+                "attempts": 2,
+            },
+            "reason": "no retry is left",
+            "status_code": 503,
+        }
+
+    def test_a_delivery_whose_body_cannot_be_made_is_told_as_well(self, scene: Scene) -> None:
+        scene.active()
+        scene.store.use_operational_events()
+        scene.unrendered()
+        [(event_type, payload)] = _told(scene)
+        assert (event_type, payload["status_code"], payload["delivery"]["attempts"]) == ("delivery.failed", None, 0)
+
+    def test_a_late_result_tells_nothing(self, scene: Scene) -> None:
+        scene.active()
+        scene.store.use_operational_events()
+        late = scene.claimed()
+        scene.clock.advance(31)
+        [claimed] = scene.claim()
+        assert not scene.fail(late, disable="410 Gone").accepted
+        assert _told(scene) == []
+        scene.deliver(claimed)
+        assert _told(scene) == []
+
+    def test_nothing_is_told_of_a_delivery_of_an_operational_event(self, scene: Scene) -> None:
+        scene.active(subscriptions=TOLD)
+        scene.store.use_operational_events()
+        scene.inactive(OTHER_URL)
+        scene.plan()
+        claimed = scene.claim()
+        assert [one.event_type for one in claimed] == ["webhook.created"]
+        scene.fail(*claimed)
+        scene.plan()
+        assert scene.claim() == []
+        assert len(_told(scene)) == 1
+
+    def test_an_endpoint_that_a_result_disables_is_told_with_the_reason(self, scene: Scene) -> None:
+        webhook = scene.active(URL, OTHER_URL)
+        scene.store.use_operational_events()
+        scene.emit()
+        scene.plan()
+        one, _ = sorted(scene.claim(), key=lambda claimed: claimed.endpoint_id != webhook.endpoints[0].id)
+        _fail(scene, _result(one, status_code=410, disable="it answered 410 Gone"))
+        told = dict(_told(scene))
+        assert set(told) == {"endpoint.disabled", "delivery.failed"}
+        disabled = told["endpoint.disabled"]
+        assert (disabled["reason"], disabled["status_code"]) == ("it answered 410 Gone", 410)
+        assert disabled["endpoint"]["id"] == webhook.endpoints[0].id
+
+    def test_an_endpoint_that_is_disabled_already_is_not_told_again(self, scene: Scene) -> None:
+        scene.active()
+        scene.emit()
+        scene.emit()
+        scene.plan()
+        first, second = scene.claim()
+        scene.store.use_operational_events()
+        scene.fail(first, disable="410 Gone")
+        scene.fail(second, disable="410 Gone")
+        assert sorted(event_type for event_type, _ in _told(scene)) == [
+            "delivery.failed",
+            "delivery.failed",
+            "endpoint.disabled",
+        ]
+
+    def test_a_webhook_gets_what_happens_to_it_for_as_long_as_it_is_active(self, scene: Scene) -> None:
+        scene.store.use_operational_events()
+        webhook = scene.inactive(subscriptions=TOLD)
+        scene.activate(webhook)
+        scene.revise(webhook, name="Audit")
+        scene.deactivate(webhook)
+        scene.plan()
+        assert sorted(one.event_type for one in scene.deliveries()) == ["webhook.activated", "webhook.updated"]
+
+    def test_the_deletion_of_a_webhook_reaches_the_others_of_its_tenant(self, scene: Scene) -> None:
+        webhook, other = scene.active(subscriptions=TOLD), scene.active(OTHER_URL, subscriptions=TOLD)
+        scene.active(subscriptions=TOLD, tenant="other")
+        scene.store.use_operational_events()
+        scene.store.delete_webhook(ACME, webhook.id)
+        scene.plan()
+        [delivery] = scene.deliveries()
+        assert (delivery.webhook_id, delivery.event_type) == (other.id, "webhook.deleted")
+        assert scene.deliveries("other") == []
+
+    def test_no_secret_is_told(self, scene: Scene) -> None:
+        scene.store.use_operational_events()
+        webhook = scene.active(_ENTRY, headers=HeaderSet({"X-Key": "h1dden"}), metadata={"plan": "g0ld"})
+        scene.revise(webhook, headers=HeaderSet({"X-Key": "h1dden, too"}))
+        fresh = Secret.generate()
+        scene.revise(webhook, secrets=[fresh, *webhook.secrets])
+        _fail(scene, _result(scene.claimed(), status_code=410, url=_ENTRY, disable="410 Gone"))
+        scene.store.delete_webhook(ACME, webhook.id)
+        said = b"".join(encode(payload) for _, payload in _told(scene)).decode()
+        hidden = ["s3cr3t", "h1dden", "g0ld", fresh.reveal(), webhook.secrets[0].reveal()]
+        assert [one for one in hidden if one in said] == []
+        assert "endpoint.disabled" in dict(_told(scene))
+
+    def test_operational_events_are_erased_and_pruned_like_any_other(self, scene: Scene) -> None:
+        scene.store.use_operational_events()
+        scene.inactive()
+        [event] = scene.events(product=PRODUCT)
+        assert scene.erase(event) == 1
+        scene.plan()
+        scene.clock.advance(60)
+        assert scene.prune(30) == 1
+        assert ids(scene.events()) == []
+
+
+def _told(scene: Scene, tenant: str = ACME) -> list[tuple[str, Any]]:
+    """Return the type and payload of each operational event, oldest first."""
+    return [(one.event_type, one.payload) for one in reversed(scene.events(tenant, product=PRODUCT))]
+
+
+def _result(claimed: Any, *, status_code: int, url: str = URL, disable: str | None = None) -> Result:
+    made = AttemptRow(claimed.attempt_count + 1, url, 0, 1500, status_code, None, "[]", "[]", b"")
+    return Result(claimed, made, DeliveryState.FAILED, reason="no retry is left", disable=disable)
+
+
+def _fail(scene: Scene, result: Result) -> None:
+    assert scene.store.record([result]).accepted
