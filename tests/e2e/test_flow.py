@@ -115,7 +115,7 @@ def test_webhook_is_edited_and_deleted(site, browse, webhook):
 def test_addresses_for_the_firewall_are_on_each_page_where_a_customer_sets_one_up(site, browse, webhook):
     page = browse()
     page.goto(site.url + "/new")
-    address = page.get_by_text(EGRESS_IP, exact=True)
+    address = page.get_by_text(EGRESS_IP, exact=True).locator("visible=true")
     address.wait_for()
     page.get_by_label("Name", exact=True).fill("CRM")
     page.get_by_label("URL of endpoint 1").fill("https://example.com/in")
