@@ -112,6 +112,7 @@ class Emitter(Protocol):
         tenant: str = "default",
         connection: Any = None,
         idempotency_key: str | None = None,
+        subject: str | None = None,
     ) -> Event:
         """Store the event durably and return it."""
 
@@ -124,6 +125,7 @@ class Emitter(Protocol):
         tenant: str = "default",
         connection: Any = None,
         idempotency_key: str | None = None,
+        subject: str | None = None,
     ) -> Event:
         """Do what `emit` does without blocking the event loop."""
 

@@ -13,7 +13,7 @@ from unihooks.exceptions import Conflict
 def test_list_is_one_line_per_delivery_in_a_pipe(run, past):
     lines = run("deliveries", "list", "--sqlite", past.path).stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["id", *(one.id for one in past.deliveries())]
-    assert {len(line.split("\t")) for line in lines} == {8}
+    assert {len(line.split("\t")) for line in lines} == {9}
 
 
 def test_every_filter_narrows(run_json, past):

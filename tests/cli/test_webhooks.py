@@ -99,3 +99,10 @@ def test_metadata_are_shown_and_searched(run, run_json, past):
     listed = ("webhooks", "list", "--sqlite", past.path)
     assert len(run_json(*listed, "--search", "PLAN: g")["items"]) == 1
     assert run_json(*listed, "--search", "silver")["items"] == []
+
+
+def test_order_is_shown(run, run_json, past):
+    past.dispatcher.webhooks.update(past.webhook.id, ordered=True)
+    command = ("webhooks", "show", past.webhook.id, "--sqlite", past.path)
+    assert "ordered\tyes, by subject\n" in run(*command).stdout
+    assert run_json(*command)["ordered"] is True

@@ -210,3 +210,18 @@ async def test_bulk_work_beyond_the_rate_is_done_in_part_and_says_so(dispatcher,
     answer = await browser.post("/deliveries/replay", {"state": "cancelled"})
     assert "Some of the deliveries are being sent." in text_of(answer)
     assert len(dispatcher.log.deliveries(tenant="acme", state="pending")) == 2
+
+
+async def test_deliveries_are_found_by_the_subject_that_they_show(browser, dispatcher, webhook):
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    for subject in ("chat/7", "chat/8"):
+        payload = {"sender": {"id": 1}, "content": {"text": "Hi"}}
+        dispatcher.emit("whatsapp", "message.received", payload, tenant="acme", subject=subject)
+    dispatcher.drain()
+    listed = text_of(await browser.get("/deliveries?subject=chat%2F7"))
+    assert "chat/7" in listed
+    assert "chat/8" not in listed
+    [delivery] = dispatcher.log.deliveries(tenant="acme", subject="chat/7")
+    answer = await browser.get(f"/deliveries/{delivery.id}")
+    assert "Subject chat/7" in text_of(answer)
+    assert "deliveries?subject=chat%2F7" in answer.text.replace("chat/7", "chat%2F7")

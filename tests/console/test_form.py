@@ -294,3 +294,19 @@ async def test_a_policy_that_cannot_be_read_is_told_of_beside_its_field(browser,
     assert f'id="policy-{field}-problem"' in answer.text
     assert f'value="{text}"' in answer.text
     assert not dispatcher.webhooks.list(tenant="acme")
+
+
+async def test_order_is_chosen_shown_and_taken_back(browser, receiver, dispatcher):
+    answer = await browser.get("/new")
+    fields = {"name": "CRM sync", "endpoint_url": [url(receiver)], "ordered": "yes"}
+    for _ in range(4):
+        answer = await browser.press(answer, "next", fields)
+        fields = {}
+    assert "In order by subject" in text_of(answer)
+    await browser.press(answer, "save")
+    (webhook,) = dispatcher.webhooks.list(tenant="acme")
+    assert webhook.ordered
+    assert "In order by subject" in text_of(await browser.get(f"/webhooks/{webhook.id}"))
+    answer = await browser.get(f"/webhooks/{webhook.id}/edit")
+    await browser.press(answer, "save", {"ordered": []})
+    assert not dispatcher.webhooks.get(webhook.id, tenant="acme").ordered

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import asdict, define, field
 from processes import Blow
-from roles import DEADLINE, ENDPOINTS, Scene, payload_of
+from roles import DEADLINE, ENDPOINTS, MAPPED, ORDERED, Scene, payload_of, subject_of
 
 from unihooks import Dispatcher, Webhook
 from unihooks._model.log import Attempt, Delivery, Event
@@ -36,6 +36,7 @@ class Figures:
     deliveries: int = 0
     requests: int = 0
     lost: int = 0
+    out_of_order: int = 0
     duplicates: int = 0
     answers_lost: int = 0
     most_duplicates_of_one_kill: int = 0
@@ -105,6 +106,9 @@ def judge(
     figures.problems += _wrong_events(scene, journal, events, deliveries)
     figures.problems += _wrong_requests(scene, webhooks, events, requests)
     caught = _caught_in_the_write(requests, blows)
+    out_of_order = list(_out_of_order(scene, journal, [one for one in requests if one not in caught]))
+    figures.out_of_order = len(out_of_order)
+    figures.problems += out_of_order
     figures.caught_in_the_write = len(caught)
     figures.problems += [
         f"{request.headers['webhook-id']} was sent by {_worker(request)} {_age(request):.1f} s after its timestamp"
@@ -181,15 +185,31 @@ def _wrong_requests(
     scene: Scene, webhooks: Sequence[Webhook], events: Sequence[Event], requests: Sequence[ReceivedRequest]
 ) -> Iterator[str]:
     payloads = {event.id: event.payload for event in events}
-    plain, mapped = webhooks
+    plain, mapped, ordered = webhooks
+    senders = {scene.path(MAPPED): mapped, scene.path(ORDERED): ordered}
     for request in requests:
-        event_id, is_mapped = request.headers["webhook-id"], request.path == scene.path(ENDPOINTS - 1)
-        request.verify((mapped if is_mapped else plain).secrets, tolerance=86_400)
+        event_id, is_mapped = request.headers["webhook-id"], request.path == scene.path(MAPPED)
+        request.verify(senders.get(request.path, plain).secrets, tolerance=86_400)
         payload = payloads.get(event_id)
         if payload is None:
             yield f"{event_id} was delivered but never emitted"
         elif payload != payload_of(payload["nonce"]) or request.json() != _on_the_wire(payload, is_mapped=is_mapped):
             yield f"{event_id} arrived with another payload: {request.body!r}"
+
+
+def _out_of_order(scene: Scene, journal: Journal, requests: Iterable[ReceivedRequest]) -> Iterator[str]:
+    """Find requests of an ordered webhook that came after one of a later event of their subject."""
+    last: dict[str, int] = {}
+    for request in requests:
+        nonce = request.json()["nonce"] if request.path == scene.path(ORDERED) else ""
+        # When an event was stored whose emit was refused, nobody knows.
+        if nonce in journal.acknowledged:
+            subject, number = subject_of(nonce), int(nonce.rpartition(".")[2])
+            if number < last.get(subject, -1):
+                yield f"out of order: {nonce} arrived after number {last[subject]}"
+            last[subject] = max(number, last.get(subject, -1))
+            if request.headers["unihooks-subject"] != subject:
+                yield f"{nonce} arrived with the subject {request.headers['unihooks-subject']}"
 
 
 def _wrong_log(chain: Chain) -> Iterator[str]:

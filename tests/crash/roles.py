@@ -13,7 +13,7 @@ from typing import Any
 from attrs import asdict, define, frozen
 from databases import ERRORS, Database
 
-from unihooks import Dispatcher, EventSubscription, PayloadMapping, RetryPolicy, TargetPolicy, Webhook, Worker
+from unihooks import Dispatcher, Emission, EventSubscription, PayloadMapping, RetryPolicy, TargetPolicy, Webhook, Worker
 from unihooks._message import requests
 from unihooks.exceptions import StoreError
 
@@ -23,7 +23,10 @@ LEASE = DEADLINE + 5
 HELD_UP = 5
 CONCURRENCY = 16
 PER_ENDPOINT = 8
-ENDPOINTS = 3
+# Two of a plain webhook, one of a mapped, and one of an ordered one.
+ENDPOINTS = 4
+MAPPED, ORDERED = 2, 3
+SUBJECTS = 8
 PRODUCT, EVENT_TYPE = "crash", "something.happened"
 
 
@@ -76,14 +79,18 @@ def open_dispatcher(scene: Scene) -> Dispatcher:
 
 
 def set_up(scene: Scene, dispatcher: Dispatcher) -> list[Webhook]:
-    """Register two webhooks, one with two endpoints and one with a mapping, and a table of the host's own."""
+    """Register a webhook with two endpoints, one with a mapping and an ordered one, and a table of the host's own."""
     urls = [f"https://{scene.address}:{scene.port}{scene.path(number)}" for number in range(ENDPOINTS)]
     subscriptions = [EventSubscription(PRODUCT, EVENT_TYPE)]
     plain = Webhook(name="plain", endpoints=urls[:2], subscriptions=subscriptions)
     mapped = Webhook(
-        name="mapped", endpoints=urls[2:], subscriptions=subscriptions, mapping=PayloadMapping(rename={"text": "words"})
+        name="mapped",
+        endpoints=[urls[MAPPED]],
+        subscriptions=subscriptions,
+        mapping=PayloadMapping(rename={"text": "words"}),
     )
-    added = [dispatcher.webhooks.add(webhook, tenant="default") for webhook in (plain, mapped)]
+    ordered = Webhook(name="ordered", endpoints=[urls[ORDERED]], subscriptions=subscriptions, ordered=True)
+    added = [dispatcher.webhooks.add(webhook, tenant="default") for webhook in (plain, mapped, ordered)]
     for webhook in added:
         dispatcher.webhooks.activate(webhook.id, tenant="default")
     scene.place.make_orders()
@@ -93,6 +100,12 @@ def set_up(scene: Scene, dispatcher: Dispatcher) -> list[Webhook]:
 def payload_of(nonce: str) -> dict[str, Any]:
     """Return the one payload that is emitted with this nonce."""
     return {"nonce": nonce, "text": "é" * (int(nonce.rpartition(".")[2]) % 50)}
+
+
+def subject_of(nonce: str) -> str:
+    """Return what the event with this nonce is about: each emitter has subjects of its own, in turn."""
+    name, _, number = nonce.rpartition(".")
+    return f"{name}/{int(number) % SUBJECTS}"
 
 
 # The roles.
@@ -151,8 +164,9 @@ def _emit_for_ever(scene: Scene, dispatcher: Dispatcher, name: str) -> None:
 
 def _emit(dispatcher: Dispatcher, nonces: list[str]) -> list[str]:
     if len(nonces) == 1:
-        return [dispatcher.emit(PRODUCT, EVENT_TYPE, payload_of(nonces[0])).id]
-    return [event.id for event in dispatcher.emit_many([(PRODUCT, EVENT_TYPE, payload_of(one)) for one in nonces])]
+        return [dispatcher.emit(PRODUCT, EVENT_TYPE, payload_of(nonces[0]), subject=subject_of(nonces[0])).id]
+    emissions = [Emission(PRODUCT, EVENT_TYPE, payload_of(one), subject=subject_of(one)) for one in nonces]
+    return [event.id for event in dispatcher.emit_many(emissions)]
 
 
 @define
@@ -177,4 +191,5 @@ class _Host:
         return emitted
 
     def _emit_on(self, connection: Any, nonce: str) -> str:
-        return self.dispatcher.emit(PRODUCT, EVENT_TYPE, payload_of(nonce), connection=connection).id
+        options = {"connection": connection, "subject": subject_of(nonce)}
+        return self.dispatcher.emit(PRODUCT, EVENT_TYPE, payload_of(nonce), **options).id

@@ -26,5 +26,6 @@ def test_no_event_is_lost_and_only_what_was_under_way_is_sent_again_when_process
     sys.stdout.write(run.stdout)
     assert run.returncode == 0, run.stdout + run.stderr[-4_000:]
     assert "\nlost: 0\n" in run.stdout
+    assert "\nout of order: 0\n" in run.stdout
     assert "\nfreezes: 0\n" not in run.stdout
     assert ("\nrestarts: 0\n" in run.stdout) == ("--postgres" not in options)

@@ -185,7 +185,7 @@ def test_a_policy_from_before_the_limits_does_not_prevent_other_changes(new_disp
     ],
 )
 def test_what_was_leased_under_other_limits_is_leased_anew(policy, terms, seconds):
-    claimed = Claimed("t", "d", "e", "w", "p", "chat", "x", b"1", 0, 0, 7, 1, None, terms)
+    claimed = Claimed("t", "d", "e", "w", "p", "chat", "x", b"1", 0, 0, 7, 1, terms=terms)
     assert granted(claimed, policy, 20) == seconds
 
 

@@ -199,3 +199,18 @@ def test_each_step_back_of_the_clock_is_taken_once_by_all_processes(place):
     assert delivery.next_attempt_at == clock() + timedelta(seconds=602)
     for one in (first, second):
         one.store.close()
+
+
+def test_what_waits_for_its_turn_stays_where_it_is_when_the_clock_was_put_back(place):
+    clock = Unsteady()
+    scene = scene_at(place, clock)
+    scene.active(ordered=True)
+    events = [scene.emit(subject="order/7") for _ in range(2)]
+    scene.plan()
+    [first] = scene.claim()
+    clock.put_back(HOUR)
+    assert scene.store.work().next_due is not None
+    assert scene.claim() == []
+    assert scene.deliver(first).freed == 1
+    assert [one.event_id for one in scene.claim()] == [events[1].id]
+    scene.store.close()

@@ -7,23 +7,25 @@ import os
 import ssl
 import sys
 
-from unihooks import Dispatcher, TargetPolicy, Worker, stores
+from unihooks import Dispatcher, RetryPolicy, TargetPolicy, Worker, stores
 from unihooks._message import requests
 
 
-def main(kind, options, authority):
+def main(kind, options, authority, *, deadline=20.0, lease=30.0, delays=(5, 300)):
     # It tells which process made a request.
     requests.USER_AGENT = f"worker-{os.getpid()}"
     dispatcher = Dispatcher(
         getattr(stores, kind)(**options),
         targets=TargetPolicy(allow=["127.0.0.0/8"]),
         ssl_context=ssl.create_default_context(cadata=authority),
+        retries=RetryPolicy.from_delays(list(delays), jitter=0.2),
+        deadline=deadline,
     )
     with dispatcher:
         dispatcher.stats()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        Worker(dispatcher).run()
+        Worker(dispatcher, lease=lease).run()
 
 
 if __name__ == "__main__":

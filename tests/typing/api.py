@@ -78,10 +78,13 @@ assert_type(dispatcher.webhooks.rotate_secret(webhook.id, tenant="acme").reveal(
 
 event = dispatcher.emit("whatsapp", "message.received", {"text": "Hello"}, tenant="acme", idempotency_key="k")
 assert_type(event.created_at, datetime)
+assert_type(dispatcher.emit("whatsapp", "message.received", {}, subject="chat/7").subject, str | None)
+assert_type(dispatcher.webhooks.update(webhook.id, tenant="acme", ordered=True).ordered, bool)
 assert_type(dispatcher.drain(timeout=10).delivered, int)
 assert_type(dispatcher.prune(older_than=timedelta(days=30)), int)
 assert_type(dispatcher.erase(tenant="acme", event_ids=[event.id]), int)
 assert_type(dispatcher.erase(tenant="acme", before=datetime.now(UTC)), int)
+assert_type(dispatcher.erase(tenant="acme", subject="chat/7"), int)
 for delivery in dispatcher.log.deliveries(tenant="acme", since=datetime.now(UTC) - timedelta(days=1)):
     assert_type(delivery.id, str)
     for attempt in dispatcher.log.attempts(delivery.id, tenant="acme"):

@@ -90,16 +90,17 @@ class DeliveryLog(ABC):
         *,
         event_ids: Collection[str] | None = None,
         before: int | None = None,
+        subject: str | None = None,
         after: str = "",
         limit: int,
     ) -> tuple[int, str | None]:
         """Erase what up to `limit` of the tenant's events (by id, from the id `after` on) said, for good.
 
-        The events are those of `event_ids`, or else those made before `before`. An erased event keeps its row with an
-        empty body and no key, counts as planned and is never sent, replayed (`Conflict`) or recovered; listed, its
-        payload is None. Its mapped bodies go, its attempts lose headers, bodies and warnings, its pending deliveries
-        are cancelled (ERASED; a result that comes later is dropped), and a reason that a failed mapping gave becomes
-        ERASED. Return how many were erased now, without those that were before, and the last event looked at, None when
-        there are no more. With None the bytes are gone from the store's files as well, as far as the store has them in
-        hand; `StoreError` if somebody holds them.
+        The events are those of `event_ids`, of `subject`, or else those made before `before`. An erased event keeps its
+        row with an empty body and no key, counts as planned and is never sent, replayed (`Conflict`) or recovered;
+        listed, its payload is None. Its subject goes, also from its deliveries, as do its mapped bodies. Its attempts
+        lose headers, bodies and warnings, its pending deliveries are cancelled (ERASED; a result that comes later is
+        dropped), and a reason that a failed mapping gave becomes ERASED. Return how many were erased now, without those
+        that were before, and the last event looked at, None when there are no more. With None the bytes are gone from
+        the store's files as well, as far as the store has them in hand; `StoreError` if somebody holds them.
         """

@@ -130,7 +130,9 @@ class EventQueue(ABC):
         is planned once, whoever else plans; one of large fan-out takes several calls, and after each it goes to
         the end of the queue. A call is bounded in deliveries and in time. An event whose planning fails is tried again
         later, and set aside with the reason after five tries. Of an event that leads to more deliveries than
-        `most_per_event`, the first are made, a warning is logged, and it is planned.
+        `most_per_event`, the first are made, a warning is logged, and it is planned. What an ordered match makes of an
+        event with a subject waits for earlier deliveries of that subject to its endpoint, and such an event waits in
+        the queue as long as an earlier one of its subject does.
         """
 
     @abstractmethod
@@ -154,6 +156,7 @@ class EventQueue(ABC):
         health, as does a failure more than FAILING_SILENCE_US after the one before. An endpoint with nothing but
         failures for 5 days is then disabled (FAILING_TOO_LONG) by a delivery that has failed twice or is not tried
         again, as is one whose result says so. A result without an attempt fails its delivery and changes nothing else.
+        What ends lets the next delivery of its order go, as it does wherever else it ends.
         After as many failures in a row as the breaker bears, the lane waits for a pause of it; then `claim` leases one
         delivery, the probe, whose failure begins the next pause. A success lets the lane go on.
         Each change of an endpoint's health is told once, whoever records; while nothing fails, only those that were not

@@ -46,6 +46,7 @@ class EventFilter:
     event_id: str | None = None
     product: str | None = None
     event_type: str | None = None
+    subject: str | None = None
     since: int | None = None
     until: int | None = None
 
@@ -81,6 +82,7 @@ class DeliveryFilters(TypedDict, total=False):
     event_id: str | None
     product: str | None
     event_type: str | None
+    subject: str | None
     state: DeliveryState | str | None
     held: bool | None
     status_code: int | str | None

@@ -172,7 +172,8 @@ class Claimed:
     `body` is the event's own. `rendering` is the id of what turns it into the body that is
     sent, None where the event's own is sent. `elapsed_us` is the time since the first attempt
     without the time held (0 before the first). `config_version` is the tenant's. `terms` is None where the lane has
-    neither limits nor a pause.
+    neither limits nor a pause. `sequence` is its place among the deliveries of its subject to its endpoint, None where
+    they are in no order.
     """
 
     tenant: str
@@ -188,6 +189,8 @@ class Claimed:
     token: int
     config_version: int
     rendering: str | None = None
+    subject: str | None = None
+    sequence: int | None = None
     terms: Terms | None = None
 
 
@@ -273,13 +276,14 @@ class Recorded:
     `accepted` are the ids of the deliveries whose lease still was the caller's; `disabled` are (tenant, webhook id,
     endpoint id) of endpoints that were disabled; `paused` are endpoints whose breaker has begun a pause.
     `changed_health` are the changes of endpoints that became healthy, degraded or failing; one may be among the
-    disabled, too.
+    disabled, too. `freed` counts deliveries that are due now, since the one before them in their order has ended.
     """
 
     accepted: Collection[str]
     disabled: Sequence[tuple[str, str, str]] = ()
     paused: Collection[str] = ()
     changed_health: Sequence[HealthChange] = ()
+    freed: int = 0
 
 
 @frozen(kw_only=True)

@@ -19,7 +19,8 @@ MOST_PER_EVENT = 10_000
 class NewEvent:
     """An event as it is stored; `body` is the payload's JSON, times are microseconds.
 
-    `digest` is set together with `idempotency_key`: equal digests mean the same product, event type and payload.
+    `digest` is set together with `idempotency_key`: equal digests mean the same product, event type, payload and
+    subject.
     """
 
     id: str
@@ -30,18 +31,20 @@ class NewEvent:
     created_at: int
     idempotency_key: str | None = None
     digest: bytes | None = None
+    subject: str | None = None
 
 
 @frozen
 class Match:
     """What one webhook gets of an event: through which endpoints, and the id of its rendering.
 
-    Without a rendering it gets the event's own bytes.
+    Without a rendering it gets the event's own bytes. Where it is `ordered`, events of one subject wait for each other.
     """
 
     webhook_id: str
     endpoint_ids: tuple[str, ...]
     rendering: str | None = None
+    ordered: bool = False
 
 
 @frozen
@@ -56,7 +59,8 @@ class SubscribedEndpoint:
 class Subscriber:
     """A webhook with a subscription that matches, as planning needs it.
 
-    `whole` is what it gets of every event while it is active, None if that depends on the event. `where` are the
+    `whole` is what it gets of every event while it is active, None if that depends on the event; `is_plain` says that
+    planning needs to look at nothing but the kind of event. `where` are the
     conditions of its subscriptions to this kind of event, of which those of one must hold; none if it has one without.
     Where its policy `is_limited`, only `claim` leases its deliveries.
     """
@@ -67,14 +71,20 @@ class Subscriber:
     endpoints: tuple[SubscribedEndpoint, ...]
     where: tuple[tuple[Condition, ...], ...] = ()
     is_limited: bool = False
+    ordered: bool = False
     whole: Match | None = field(init=False)
+    is_plain: bool = field(init=False)
 
     @whole.default
     def _whole_if_all_endpoints_are_enabled(self) -> Match | None:
         # Made once, since nearly every event gets the same.
         if not self.endpoints or any(item.disabled_at is not None for item in self.endpoints):
             return None
-        return Match(self.webhook_id, tuple(item.id for item in self.endpoints), self.rendering)
+        return Match(self.webhook_id, tuple(item.id for item in self.endpoints), self.rendering, self.ordered)
+
+    @is_plain.default
+    def _has_neither_conditions_nor_order(self) -> bool:
+        return not (self.where or self.ordered)
 
 
 def subscriber(webhook: Webhook) -> Subscriber | None:
@@ -92,6 +102,7 @@ def subscriber(webhook: Webhook) -> Subscriber | None:
         None if rendering is None else rendering.id,
         endpoints,
         is_limited=webhook.policy.is_limited,
+        ordered=webhook.ordered,
     )
 
 
@@ -115,7 +126,7 @@ def plan_event(event: NewEvent, subscribers: Iterable[Subscriber], *, now: int) 
         if one.whole is not None:
             matches.append(one.whole)
         elif endpoint_ids := _endpoints_for(one, event):
-            matches.append(Match(one.webhook_id, endpoint_ids, one.rendering))
+            matches.append(Match(one.webhook_id, endpoint_ids, one.rendering, one.ordered))
     return matches
 
 

@@ -155,7 +155,8 @@ class Stats:
     `oldest_unplanned` is when the oldest event that no worker has planned yet
     was emitted, None if all are. The others are counts, and the workers seen
     within a minute. `hook_calls_dropped` is of this process: calls of the
-    dispatcher's hooks that were not made, since the hooks were too slow.
+    dispatcher's hooks that were not made, since the hooks were too slow. `without_subject` are deliveries that the
+    ordered webhooks of today have got in no order, since their events had no subject.
     """
 
     oldest_unplanned: datetime | None
@@ -165,6 +166,7 @@ class Stats:
     failing_endpoints: int
     workers: Sequence[WorkerSeen]
     hook_calls_dropped: int = 0
+    without_subject: int = 0
 
 
 class Statistics(ABC):

@@ -45,26 +45,29 @@ class Emits:
         tenant: str = "default",
         connection: Any = None,
         idempotency_key: str | None = None,
+        subject: str | None = None,
     ) -> Event:
         """Store an event; when this returns, it survives a power cut and will be delivered.
 
         With `connection`, the event is one row in the host's open transaction there: it is committed, or rolled back,
         by the host. With an `idempotency_key` that the tenant has used for the same event and payload, the first event
-        comes back.
+        comes back. `subject` is what the event is about, such as `"order/7"`: it is sent as the header
+        `unihooks-subject`, and what an ordered webhook keeps in order.
 
         Raises:
             UnknownEventType: The product or event type is malformed or not in the catalog.
             InvalidPayload: The payload is not JSON, too large or does not fit its schema;
                 `name` is the path. Or the idempotency key is malformed.
-            InvalidArgument: The tenant is not a text of 1 to 256 characters.
+            InvalidArgument: The tenant is not a text of 1 to 256 characters; or the subject is not 1 to 256 printable
+                ASCII characters, without a space at either end.
             LimitReached: The tenant has emitted `Limits.events_per_minute` in this minute.
-            IdempotencyConflict: The key was used for another event or payload.
+            IdempotencyConflict: The key was used for another event, payload or subject.
             StoreError: The database cannot be used, or `connection` leads to another one. Or it has not confirmed the
                 event within the store's `emit_deadline` (10 s); it may have been stored or not.
             TypeError: `connection` is of a kind that is not known, or asynchronous: use `aemit`.
         """
         store = self.settings.open_store
-        new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
+        new = self._maker.make((product, event_type, payload, idempotency_key, subject), tenant)
         if connection is not None:
             return _with_payload(store.emit_on(connection, new, self._per_minute_on_host), payload)
         event = _settled(store.insert_events([new], self._per_minute)[0], payload)
@@ -80,6 +83,7 @@ class Emits:
         tenant: str = "default",
         connection: Any = None,
         idempotency_key: str | None = None,
+        subject: str | None = None,
     ) -> Event:
         """Do what `emit` does without blocking the event loop; `connection` may be asynchronous."""
         store = self.settings.open_store
@@ -90,7 +94,7 @@ class Emits:
         if not self._knows_time:
             await in_time(in_own_thread(store.now), store.emit_deadline)
             self._knows_time = True
-        new = self._maker.make(product, event_type, payload, tenant, idempotency_key)
+        new = self._maker.make((product, event_type, payload, idempotency_key, subject), tenant)
         if connection is not None:
             return _with_payload(await store.aemit_on(connection, new, self._per_minute_on_host), payload)
         event = _settled(await self._batcher.submit(new), payload)
@@ -157,12 +161,13 @@ def _settled(outcome: EmitOutcome, payload: Any) -> Event:
 
 
 def _emitted(outcomes: Iterable[EmitOutcome], emissions: Iterable[Given]) -> list[Event]:
-    return [_settled(outcome, payload) for outcome, (_, _, payload, _) in zip(outcomes, emissions, strict=True)]
+    return [_settled(outcome, payload) for outcome, (_, _, payload, *_) in zip(outcomes, emissions, strict=True)]
 
 
 def _with_payload(stored: Event, payload: Any) -> Event:
     # attrs.evolve takes five times as long.
-    return Event(stored.id, stored.tenant, stored.product, stored.event_type, payload, stored.created_at)
+    kind = (stored.product, stored.event_type)
+    return Event(stored.id, stored.tenant, *kind, payload, stored.created_at, stored.subject)
 
 
 class _NoWorkerWarning:

@@ -213,10 +213,12 @@ class Engine:
         retries = [one.retry_in_us or 0 for one in kept if one.state is DeliveryState.PENDING]
         if retries:
             self._state.due_by(self._store.now() + min(retries))
-        freed = [one for one in kept if one.claimed.terms is not None]
+        freed = recorded.freed or any(one.claimed.terms is not None for one in kept)
         if freed:
             # Their lanes may let others go.
             self._state.due_by(self._store.now())
+        if recorded.freed:
+            self._taker.want_more()
         if retries or freed or self._sender.unsent or self._is_draining:
             self._state.moved()
 

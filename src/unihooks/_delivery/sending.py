@@ -210,7 +210,7 @@ class Sender:
     def _sign(
         self, claimed: Claimed, body: bytes, prepared: PreparedDestination, now: int, deadline: float
     ) -> RenderedRequest | None:
-        message = Message(claimed.event_id, claimed.product, claimed.event_type, body)
+        message = Message(claimed.event_id, claimed.product, claimed.event_type, body, claimed.subject)
         try:
             return build_request(prepared, message, now=now, deadline=deadline)
         except Exception:

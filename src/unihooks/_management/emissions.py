@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,13 +18,16 @@ from unihooks._model.checks import check_tenant, storable
 from unihooks._model.log import Emission
 from unihooks._model.operational_events import PRODUCT
 from unihooks._model.products import check_names
-from unihooks.exceptions import InvalidPayload, UnknownEventType
+from unihooks.exceptions import InvalidArgument, InvalidPayload, UnknownEventType
 
 _MAX_KEY = 256
+_MAX_SUBJECT = 256
+# A space at either end of a header's value is not part of it.
+_SUBJECT = re.compile(rf"(?! )[ -~]{{1,{_MAX_SUBJECT}}}(?<! )")
 
 
-# Product, event type, payload and key: to make an `Emission` of each of many events would cost too much.
-Given = tuple[str, str, Any, str | None]
+# Product, event type, payload, key and subject: to make an `Emission` of each of many events would cost too much.
+Given = tuple[str, str, Any, str | None, str | None]
 
 
 @frozen
@@ -33,22 +37,24 @@ class EventMaker:
     _now: Callable[[], int]
     _catalog: Catalog | None
 
-    def make(self, product: str, event_type: str, payload: Any, tenant: str, key: str | None) -> NewEvent:
+    def make(self, given: Given, tenant: str) -> NewEvent:
         """Return an event that the store can insert, or raise what is wrong with it."""
         tenant = check_tenant(tenant)
+        product, event_type, payload, key, subject = given
         checked = self._checked(product, event_type, payload)
         now = self._now()
-        return _new_event(new_id("evt_", now), checked, tenant, key, now)
+        return _new_event(new_id("evt_", now), tenant, checked, (key, subject), now)
 
     def make_many(self, emissions: Iterable[Given], tenant: str) -> list[NewEvent]:
         """Do what `make` does for each, at one time."""
         tenant = check_tenant(tenant)
         checked = [
-            (self._checked(product, event_type, payload), key) for product, event_type, payload, key in emissions
+            (self._checked(product, event_type, payload), (key, subject))
+            for product, event_type, payload, key, subject in emissions
         ]
         now = self._now()
         ids = new_ids("evt_", now, len(checked))
-        return [_new_event(id_, event, tenant, key, now) for id_, (event, key) in zip(ids, checked, strict=True)]
+        return [_new_event(id_, tenant, *one, now) for id_, one in zip(ids, checked, strict=True)]
 
     def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
         if self._catalog is None:
@@ -85,20 +91,41 @@ def check_key(key: object) -> str | None:
     raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
 
 
+def check_subject(subject: object) -> str | None:
+    """Return a subject, or raise InvalidArgument for what cannot be sent as the value of a header.
+
+    >>> check_subject("order/7")
+    'order/7'
+    """
+    if subject is None:
+        return None
+    if isinstance(subject, str) and _SUBJECT.fullmatch(subject):
+        # A member of a `(str, Enum)` would format as its name; this gives its value.
+        return str.__str__(subject)
+    sentence = f"subject must be 1 to {_MAX_SUBJECT} printable ASCII characters, without a space at either end"
+    raise InvalidArgument(sentence, name="subject")
+
+
 def _given(number: int, one: object) -> Given:
     if isinstance(one, tuple | list) and len(one) == len(_TRIPLE):
-        return (*one, None)
+        return (*one, None, None)
     if isinstance(one, Emission):
-        return one.product, one.event_type, one.payload, one.idempotency_key
+        return one.product, one.event_type, one.payload, one.idempotency_key, one.subject
     raise InvalidPayload(f"events[{number}] is not one of {_TRIPLES}; give it as a tuple", name="events")
 
 
-def _new_event(id_: str, checked: tuple[str, str, bytes], tenant: str, key: str | None, now: int) -> NewEvent:
+def _new_event(
+    id_: str, tenant: str, checked: tuple[str, str, bytes], given: tuple[str | None, str | None], now: int
+) -> NewEvent:
+    key, subject = given
+    if subject is not None:
+        subject = check_subject(subject)
     digest = None
     if key is not None:
         product, event_type, body = checked
-        digest = hashlib.sha256(b"\0".join([product.encode(), event_type.encode(), unordered(body)])).digest()
-    return NewEvent(id_, tenant, *checked, now, check_key(key), digest)
+        parts = [product.encode(), event_type.encode(), (subject or "").encode(), unordered(body)]
+        digest = hashlib.sha256(b"\0".join(parts)).digest()
+    return NewEvent(id_, tenant, *checked, now, check_key(key), digest, subject)
 
 
 _TRIPLE = ("product", "event type", "payload")

@@ -63,13 +63,15 @@ class Log:
         tenant: str = "default",
         product: str | None = None,
         event_type: str | None = None,
+        subject: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Event]:
         """List what was emitted, with payloads."""
-        filters = EventFilter(**_converted(product=product, event_type=event_type, since=since, until=until))
+        about = {"product": product, "event_type": event_type, "subject": subject}
+        filters = EventFilter(**_converted(**about, since=since, until=until))
         fetch = partial(self._settings.open_store.list_events, check_tenant(tenant), filters)
         return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 

@@ -56,18 +56,23 @@ class Operates:
         return prune(self.settings.open_store, older_than)
 
     def erase(
-        self, *, tenant: str = "default", event_ids: Iterable[str] | None = None, before: datetime | None = None
+        self,
+        *,
+        tenant: str = "default",
+        event_ids: Iterable[str] | None = None,
+        before: datetime | None = None,
+        subject: str | None = None,
     ) -> int:
         """Erase what a tenant's events said, for good; return how many were erased now.
 
-        They are those of `event_ids` or those made before the aware time `before`. Payloads, mapped bodies, answers and
-        request headers go; rows and counts stay. What is pending is cancelled and what is not yet planned is never
-        sent, but a request that is under way ends. Ids of other tenants and unknown ones are not found, and not
-        counted.
+        They are those of `event_ids`, those made before the aware time `before`, or all about one `subject`. Payloads,
+        subjects, mapped bodies, answers and request headers go; rows and counts stay. What is pending is cancelled and
+        what is not yet planned is never sent, but a request that is under way ends. Ids of other tenants and unknown
+        ones are not found, and not counted.
 
         Raises `StoreError` when another connection still holds old copies: erase again later.
         """
-        return erase(self.settings.open_store, check_tenant(tenant), event_ids, before)
+        return erase(self.settings.open_store, check_tenant(tenant), event_ids, before, subject)
 
     def erase_tenant(self, tenant: str) -> int:
         """Erase a tenant for good: webhooks, secrets, events with their log, and counts; return how many events went.

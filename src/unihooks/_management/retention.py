@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from unihooks._base.times import optional_microseconds
-from unihooks._model.checks import check_moment, storable
+from unihooks._model.checks import check_filters, check_moment, storable
 from unihooks.abc import Store
 from unihooks.exceptions import InvalidArgument
 
@@ -25,10 +25,13 @@ def prune(store: Store, older_than: timedelta | datetime) -> int:
     return removed
 
 
-def erase(store: Store, tenant: str, event_ids: Iterable[str] | None, before: datetime | None) -> int:
-    """Erase what the tenant's events said: those of these ids, or those made before a time; return how many."""
-    if (event_ids is None) == (before is None):
-        raise TypeError("erase takes either event_ids or before")
+def erase(
+    store: Store, tenant: str, event_ids: Iterable[str] | None, before: datetime | None, subject: str | None
+) -> int:
+    """Erase what the tenant's events said: of these ids, made before a time, or of a subject; return how many."""
+    if sum(one is not None for one in (event_ids, before, subject)) != 1:
+        raise TypeError("erase takes one of event_ids, before and subject")
+    check_filters(subject=subject)
     ids = None if event_ids is None else _checked_ids(event_ids)
     edge = None if before is None else check_moment("before", before)
     erased, batch = 0, 0
@@ -36,7 +39,7 @@ def erase(store: Store, tenant: str, event_ids: Iterable[str] | None, before: da
     while after is not None:
         # One more than the store erases in a call, which tells it that there are more.
         some = None if ids is None else ids[batch * _BATCH : (batch + 1) * _BATCH + 1]
-        count, after = store.erase(tenant, event_ids=some, before=edge, after=after, limit=_BATCH)
+        count, after = store.erase(tenant, event_ids=some, before=edge, subject=subject, after=after, limit=_BATCH)
         erased, batch = erased + count, batch + 1
         time.sleep(_PAUSE_SECONDS if after else 0)
     return erased

@@ -18,7 +18,17 @@ from unihooks._model.endpoints import matched_endpoints, new_endpoints, normalis
 from unihooks._model.webhooks import ActiveInterval, Webhook, WebhookStatus
 from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook
 
-_CHANGEABLE = ("name", "description", "endpoints", "subscriptions", "mapping", "headers", "policy", "metadata")
+_CHANGEABLE = (
+    "name",
+    "description",
+    "endpoints",
+    "subscriptions",
+    "mapping",
+    "headers",
+    "policy",
+    "metadata",
+    "ordered",
+)
 
 
 @frozen
@@ -62,7 +72,7 @@ class WebhookChanges(WebhookReading):
         self._settings.changes.changed(deleted)
 
     def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
-        """Change name, description, endpoints, subscriptions, mapping, headers, policy or metadata.
+        """Change name, description, endpoints, subscriptions, mapping, headers, policy, metadata or ordered.
 
         What is left out stays. `version`, when given, must be the current one, else `Conflict`. An endpoint given with
         an id, or with the URL of an existing one, keeps that one's id, health and pending deliveries; one left out is

@@ -77,12 +77,13 @@ class PreparedDestination:
 
 
 class Message(NamedTuple):
-    """What an attempt sends: the event's id, product and type, and the bytes of the body."""
+    """What an attempt sends: the event's id, product and type, the bytes of the body, and the subject if it has one."""
 
     event_id: str
     product: str
     event_type: str
     body: bytes
+    subject: str | None = None
 
 
 class RenderedRequest(httpx.Request):
@@ -100,23 +101,25 @@ class RenderedRequest(httpx.Request):
         self.method = "POST"
         self.prepared = prepared
         self.connection = prepared.connection
-        event_id, product, event_type, self.body = message
+        event_id, product, event_type, self.body, subject = message
+        end = prepared.end if subject is None else f"unihooks-subject: {subject}\r\n{prepared.end}"
         self.head = (
             f"{prepared.start}content-length: {len(self.body)}\r\n"
             f"webhook-id: {event_id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signature}\r\n"
-            f"unihooks-product: {product}\r\nunihooks-event: {event_type}\r\n{prepared.end}"
+            f"unihooks-product: {product}\r\nunihooks-event: {event_type}\r\n{end}"
         ).encode("ascii")
         self._shown = prepared.shown, message, timestamp, signature
         self._deadline = deadline
 
     def shown(self) -> str:
         """Return the headers as JSON text for the log, without the values of custom headers."""
-        first, (event_id, product, event_type, body), timestamp, signature = self._shown
-        # All of these are visible ASCII without quotes or backslashes, so they need no JSON encoder.
+        first, (event_id, product, event_type, body, subject), timestamp, signature = self._shown
+        last = "" if subject is None else f', ["unihooks-subject", {json.dumps(subject)}]'
+        # All others are visible ASCII without quotes or backslashes, so they need no JSON encoder.
         return (
             f'{first}, ["content-length", "{len(body)}"], ["webhook-id", "{event_id}"], '
             f'["webhook-timestamp", "{timestamp}"], ["webhook-signature", "{signature}"], '
-            f'["unihooks-product", "{product}"], ["unihooks-event", "{event_type}"]]'
+            f'["unihooks-product", "{product}"], ["unihooks-event", "{event_type}"]{last}]'
         )
 
     @cached_property

@@ -29,7 +29,9 @@ _HEADERS = {
     "unihooks-product": ("The product.", ""),
     "unihooks-event": ("The event type.", ""),
     "unihooks-webhook": ("The id of the webhook.", "wh_"),
+    "unihooks-subject": ("What the event is about, if it says so.", ""),
 }
+_OPTIONAL = {"unihooks-subject"}
 _ANSWERS = {
     "2XX": "Received. No other status counts as success; redirects are not followed.",
     "410": "Gone: the endpoint is disabled, and nothing more is sent to it.",
@@ -54,7 +56,7 @@ def openapi_document(catalog: Iterable[Product], *, title: str, version: str) ->
         "webhooks": {key: {"post": _operation(key, event)} for key, event in named.items()},
         "components": {
             "schemas": {key: _placed(event.schema, f"#/components/schemas/{key}") for key, event in named.items()},
-            "parameters": {name: {"name": name, "in": "header", "required": True} | _header(name) for name in _HEADERS},
+            "parameters": {name: _parameter(name) for name in _HEADERS},
             "securitySchemes": _security_schemes("apiKey"),
         },
     }
@@ -126,6 +128,10 @@ def _operation(key: str, event: EventType) -> dict[str, Any]:
     return _described(operation, event.description)
 
 
+def _parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": name not in _OPTIONAL} | _header(name)
+
+
 def _header(name: str) -> dict[str, Any]:
     text, start = _HEADERS[name]
     schema: dict[str, Any] = {"type": "string"}
@@ -178,7 +184,8 @@ def _message(key: str, event: EventType) -> dict[str, Any]:
 def _header_schema() -> dict[str, Any]:
     headers = {name: _header(name) for name in _HEADERS}
     properties = {name: one["schema"] | {"description": one["description"]} for name, one in headers.items()}
-    return {"type": "object", "required": list(_HEADERS), "properties": properties}
+    required = [name for name in _HEADERS if name not in _OPTIONAL]
+    return {"type": "object", "required": required, "properties": properties}
 
 
 # Schemas inside documents.

@@ -28,11 +28,12 @@ class Emission:
     event_type: str
     payload: Any
     idempotency_key: str | None = None
+    subject: str | None = None
 
 
 @frozen
 class Event:
-    """One call of `emit`; `payload` is the JSON value that it was given."""
+    """One call of `emit`: `payload` is the JSON value that it was given, `subject` what it is about, if it says so."""
 
     id: str
     tenant: str
@@ -40,6 +41,7 @@ class Event:
     event_type: str
     payload: Any
     created_at: datetime
+    subject: str | None = None
 
 
 @frozen(kw_only=True)
@@ -48,7 +50,8 @@ class Delivery:
 
     `held` means that a pending delivery waits until its webhook is activated or its endpoint is enabled. `waiting` is a
     sentence that says why a pending one waits, None if it does not. `reason` says why it failed or was cancelled, or
-    why the last attempt of a pending one failed. `replay_of` is the id of the delivery that it repeats.
+    why the last attempt of a pending one failed. `replay_of` is the id of the delivery that it repeats. `subject` is
+    its event's.
     """
 
     id: str
@@ -66,6 +69,7 @@ class Delivery:
     next_attempt_at: datetime | None
     reason: str | None
     replay_of: str | None
+    subject: str | None = None
     waiting: str | None = None
 
 

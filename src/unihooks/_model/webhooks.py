@@ -222,6 +222,8 @@ class Webhook:
     A webhook is inactive until it is activated. `id`, `tenant`, `version`, the times and, if none are given, `secrets`
     are filled in when it is added. `secrets` holds the current signing secret first, then previous ones that keep
     signing until they expire. `metadata` are up to 20 short texts of the host's, shown and searched, and never sent.
+    signing until they expire. With `ordered`, events of one subject reach an endpoint one after another, in the order
+    of emit; this concerns events that are planned from then on.
     """
 
     name: str = field(validator=_text(_MAX_NAME))
@@ -231,6 +233,7 @@ class Webhook:
     mapping: PayloadMapping = field(factory=PayloadMapping)
     headers: HeaderSet = field(factory=HeaderSet, converter=_to_headers)
     policy: DeliveryPolicy = field(default=NO_POLICY, converter=_to_policy)
+    ordered: bool = field(default=False)
     metadata: Mapping[str, str] = field(factory=Texts, converter=to_metadata)
     status: WebhookStatus = field(default=WebhookStatus.INACTIVE, converter=_to_status)
     id: str = ""
@@ -262,6 +265,11 @@ class Webhook:
     def _check_policy(self, _attribute: object, value: object) -> None:
         if not isinstance(value, DeliveryPolicy):
             raise InvalidWebhook("policy must be a DeliveryPolicy(rate=..., in_flight=..., ...)", name="policy")
+
+    @ordered.validator
+    def _check_ordered(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, bool):
+            raise InvalidWebhook("ordered must be True or False", name="ordered")
 
     @secrets.validator
     def _check_secrets(self, _attribute: object, value: tuple[Secret, ...]) -> None:

@@ -35,6 +35,7 @@ _COLUMNS = [
     Column("created"),
     Column("next attempt"),
     Column("event", flexible=True),
+    Column("subject", flexible=True),
     Column("url", flexible=True),
     Column("reason", flexible=True),
 ]
@@ -149,6 +150,7 @@ def _row(delivery: Delivery) -> list[object]:
         short_time(delivery.created_at),
         short_time(delivery.next_attempt_at),
         f"{delivery.product} {delivery.event_type}",
+        delivery.subject,
         safe_url(delivery.url),
         delivery.waiting or delivery.reason,
     ]
@@ -173,6 +175,7 @@ def _fields(delivery: Delivery) -> list[tuple[str, object]]:
         ("waiting", delivery.waiting),
         ("reason", delivery.reason),
         ("event", f"{delivery.event_id} {delivery.product} {delivery.event_type}"),
+        ("subject", delivery.subject),
         ("webhook", delivery.webhook_id),
         ("endpoint", delivery.endpoint_id),
         ("url", safe_url(delivery.url)),

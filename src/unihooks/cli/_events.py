@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,13 @@ from unihooks.cli._options import json_option, paging_options, tenant_option, ti
 from unihooks.cli._tables import Column, console, show_fields
 from unihooks.cli._values import event_value, short_time, write_json
 
-_COLUMNS = [Column("id"), Column("created"), Column("product", flexible=True), Column("event", flexible=True)]
+_COLUMNS = [
+    Column("id"),
+    Column("created"),
+    Column("product", flexible=True),
+    Column("event", flexible=True),
+    Column("subject", flexible=True),
+]
 
 
 @click.group()
@@ -30,6 +35,7 @@ def events() -> None:
 @tenant_option
 @click.option("--product", metavar="NAME")
 @click.option("--event-type", metavar="NAME")
+@click.option("--subject", metavar="TEXT")
 @time_options
 @paging_options
 @json_option
@@ -37,17 +43,11 @@ def list_events(
     dispatcher: Dispatcher,
     *,
     tenant: str,
-    product: str | None,
-    event_type: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    **paging: Any,
+    **options: Any,
 ) -> None:
     """List events, newest first."""
-    fetch = partial(
-        dispatcher.log.events, tenant=tenant, product=product, event_type=event_type, since=since, until=until
-    )
-    show_listing(fetch, _COLUMNS, _row, event_value, **paging)
+    filters = {name: options.pop(name) for name in ("product", "event_type", "subject", "since", "until")}
+    show_listing(partial(dispatcher.log.events, tenant=tenant, **filters), _COLUMNS, _row, event_value, **options)
 
 
 @events.command("show")
@@ -65,6 +65,7 @@ def show_event(dispatcher: Dispatcher, *, event_id: str, tenant: str, as_json: b
         ("id", event.id),
         ("tenant", event.tenant),
         ("event", f"{event.product} {event.event_type}"),
+        ("subject", event.subject),
         ("created", short_time(event.created_at)),
     ]
     show_fields(fields, out=console())
@@ -72,4 +73,4 @@ def show_event(dispatcher: Dispatcher, *, event_id: str, tenant: str, as_json: b
 
 
 def _row(event: Event) -> list[object]:
-    return [event.id, short_time(event.created_at), event.product, event.event_type]
+    return [event.id, short_time(event.created_at), event.product, event.event_type, event.subject]

@@ -70,6 +70,7 @@ def delivery_filters(command: Command) -> Command:
         click.option("--event", "event_id", metavar="ID"),
         click.option("--product", metavar="NAME"),
         click.option("--event-type", metavar="NAME"),
+        click.option("--subject", metavar="TEXT"),
         click.option(
             "--status-code", metavar="CODE", help="What the last attempt was answered with: 503, or a class: 5xx."
         ),

@@ -60,6 +60,7 @@ def webhook_value(webhook: Webhook) -> dict[str, Any]:
         "mapping": {"remove": list(webhook.mapping.remove), "rename": dict(webhook.mapping.rename)},
         "headers": list(webhook.headers),
         "policy": webhook.policy.given(),
+        "ordered": webhook.ordered,
         "metadata": dict(webhook.metadata),
         "secrets": [
             {"created_at": time(one.created_at), "expires_at": time(one.expires_at)} for one in webhook.secrets

@@ -137,6 +137,7 @@ def _fields(webhook: Webhook) -> list[tuple[str, object]]:
         ("rename", ", ".join(f"{path} to {name}" for path, name in webhook.mapping.rename.items())),
         ("headers", ", ".join(webhook.headers)),
         ("policy", _policy(webhook.policy)),
+        ("ordered", "yes, by subject" if webhook.ordered else "no"),
         ("metadata", ", ".join(f"{name}: {text}" for name, text in webhook.metadata.items())),
         ("version", webhook.version),
         ("created", short_time(webhook.created_at)),

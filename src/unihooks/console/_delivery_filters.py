@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HELD = "held"
 STATES = (*DeliveryState, HELD)
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
-_FIELDS = ("search", "state", "event", "code", "endpoint", "period", "from", "to", "webhook")
+_FIELDS = ("search", "state", "event", "code", "subject", "endpoint", "period", "from", "to", "webhook")
 _LONGEST = 300
 
 
@@ -50,6 +50,7 @@ class ChosenFilters:
             "endpoint_id": self["endpoint"] or None,
             "product": product or None,
             "event_type": event_type or None,
+            "subject": self["subject"] or None,
             "state": DeliveryState.PENDING if state == HELD else state or None,
             "held": True if state == HELD else None,
             "status_code": self["code"] or None,

@@ -88,6 +88,7 @@ class Draft:
     name: str = ""
     description: str = ""
     active: bool = False
+    ordered: bool = False
     endpoints: tuple[EndpointField, ...] = field(default=(EndpointField(),), converter=_to_endpoints)
     events: tuple[str, ...] = field(default=(), converter=_to_events)
     conditions: str = ""
@@ -117,6 +118,7 @@ def of_webhook(webhook: Webhook) -> Draft:
         name=webhook.name,
         description=webhook.description,
         active=webhook.active,
+        ordered=webhook.ordered,
         endpoints=[EndpointField(one.id, one.url) for one in webhook.endpoints],
         events=dict.fromkeys(f"{one.product} {one.event_type}" for one in webhook.subscriptions),
         conditions=_conditions_text.write(webhook.subscriptions),
@@ -135,6 +137,7 @@ def of_form(form: Form, room: Room) -> Draft:
         name=form.get("name"),
         description=form.get("description"),
         active=form.get("status") == "active",
+        ordered=form.get("ordered") == "yes",
         endpoints=list(islice(_endpoints(form), room.endpoints + 1)) or [EndpointField()],
         events=dict.fromkeys(" ".join(one.split()) for one in islice(_events(form), room.events + 1)),
         conditions=form.get("conditions"),

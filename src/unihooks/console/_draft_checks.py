@@ -49,6 +49,7 @@ def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
         "mapping": _mapping_text.read(draft.mapping),
         "headers": _header_set(draft, current),
         "policy": _policy_text.read(draft.policy),
+        "ordered": draft.ordered,
     }
 
 

@@ -25,6 +25,7 @@ def emit(
     *,
     tenant: str = "default",
     idempotency_key: str | None = None,
+    subject: str | None = None,
     using: str = "default",
 ) -> Event:
     """Emit on Django's connection `using`: inside `atomic()`, the event commits or rolls back with the rest.
@@ -33,7 +34,13 @@ def emit(
     the event when they next look. Outside `atomic()`, it is committed immediately.
     """
     event = dispatcher.emit(
-        product, event_type, payload, tenant=tenant, connection=connections[using], idempotency_key=idempotency_key
+        product,
+        event_type,
+        payload,
+        tenant=tenant,
+        connection=connections[using],
+        idempotency_key=idempotency_key,
+        subject=subject,
     )
     transaction.on_commit(dispatcher.wake, using=using, robust=True)
     return event

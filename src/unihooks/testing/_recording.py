@@ -76,9 +76,10 @@ class RecordingDispatcher:
         tenant: str = "default",
         connection: Any = None,
         idempotency_key: str | None = None,
+        subject: str | None = None,
     ) -> Event:
         """Check, record and return the event."""
-        emission = Emission(product, event_type, payload, idempotency_key)
+        emission = Emission(product, event_type, payload, idempotency_key, subject)
         return self.emit_many([emission], tenant=tenant, connection=connection)[0]
 
     def emit_many(
@@ -108,7 +109,7 @@ def _first(kept: Mapping[_Key, _Kept], added: dict[_Key, _Kept], new: NewEvent) 
     key = (new.tenant, new.idempotency_key, None if new.idempotency_key else new.id)
     if key not in kept:
         made_at = from_us(new.created_at)
-        event = Event(new.id, new.tenant, new.product, new.event_type, decode(new.body), made_at)
+        event = Event(new.id, new.tenant, new.product, new.event_type, decode(new.body), made_at, new.subject)
         added.setdefault(key, (event, new.digest))
     first, digest = kept.get(key) or added[key]
     if digest != new.digest:

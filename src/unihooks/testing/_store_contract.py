@@ -16,11 +16,13 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_jobs",
     "unihooks.testing._store_limits",
     "unihooks.testing._store_log",
+    "unihooks.testing._store_order",
     "unihooks.testing._store_planning",
     "unihooks.testing._store_quotas",
     "unihooks.testing._store_recording",
     "unihooks.testing._store_scene",
     "unihooks.testing._store_searching",
+    "unihooks.testing._store_subjects",
     "unihooks.testing._store_tenants",
     "unihooks.testing._store_telling",
 )
@@ -38,11 +40,13 @@ from unihooks.testing._store_history import HistoryRules  # noqa: E402
 from unihooks.testing._store_jobs import JobRules  # noqa: E402
 from unihooks.testing._store_limits import BreakerRules, LimitRules  # noqa: E402
 from unihooks.testing._store_log import LogRules  # noqa: E402
+from unihooks.testing._store_order import OrderRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402
 from unihooks.testing._store_quotas import QuotaRules  # noqa: E402
 from unihooks.testing._store_recording import RecordingRules  # noqa: E402
 from unihooks.testing._store_scene import Scene  # noqa: E402
 from unihooks.testing._store_searching import SearchRules  # noqa: E402
+from unihooks.testing._store_subjects import SubjectRules  # noqa: E402
 from unihooks.testing._store_telling import TellingRules  # noqa: E402
 from unihooks.testing._store_tenants import TenantRules  # noqa: E402
 
@@ -59,6 +63,8 @@ class StoreContract(
     HealthRules,
     LogRules,
     SearchRules,
+    SubjectRules,
+    OrderRules,
     HistoryRules,
     JobRules,
     ErasingRules,

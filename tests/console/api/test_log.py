@@ -190,3 +190,16 @@ async def test_the_document_names_the_place_where_the_api_is_mounted(dispatcher)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="https://x.example") as client:
         answer = await client.get("/hooks/api/openapi.json", headers={"x-tenant": "acme"})
     assert answer.json()["servers"] == [{"url": "/hooks/api"}]
+
+
+async def test_events_and_deliveries_are_found_by_their_subject(api, dispatcher, webhook):
+    event = dispatcher.emit("chat", "message.received", 1, tenant="acme", subject="chat/7")
+    dispatcher.emit("chat", "message.received", 2, tenant="acme", subject="chat/8")
+    dispatcher.drain()
+    [found] = (await api.get("/events", subject="chat/7")).json()["items"]
+    assert (found["id"], found["subject"]) == (event.id, "chat/7")
+    [delivery] = (await api.get("/deliveries", subject="chat/7")).json()["items"]
+    assert (delivery["event_id"], delivery["subject"]) == (event.id, "chat/7")
+    assert (await api.get("/deliveries/count", subject="chat/7")).json()["count"] == 1
+    body = {"filter": {"subject": "chat/7", "since": "2020-01-01T00:00:00Z"}}
+    assert (await api.post("/deliveries/replay", body)).json()["replayed"] == 1

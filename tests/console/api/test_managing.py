@@ -410,3 +410,13 @@ async def test_operational_events_are_in_the_catalog_and_are_subscribed_to(api, 
     assert made.status_code == 201
     document = (await api.get("/catalog/openapi.json")).json()
     assert "delivery.failed" in json.dumps(document)
+
+
+async def test_order_is_set_shown_and_changed(api, receiver, dispatcher):
+    made = (await api.post("/webhooks", given(receiver, ordered=True))).json()
+    assert made["ordered"] is True
+    changed = (await api.patch(f"/webhooks/{made['id']}", {"ordered": False})).json()
+    assert changed["ordered"] is False
+    assert dispatcher.webhooks.get(made["id"], tenant="acme").ordered is False
+    refused = await api.patch(f"/webhooks/{made['id']}", {"ordered": "yes"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "ordered")

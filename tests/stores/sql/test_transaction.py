@@ -36,8 +36,8 @@ def deliveries(count, *, tenant="acme", state="pending"):
 
 
 def _delivery(number, name, tenant, state):
-    what = (tenant, f"dlv_{name}", f"evt_{name}", "whk_1", "end_1", "shop", "paid", None)
-    return (*what, state, number, TOKEN, None, None, number)
+    what = (tenant, f"dlv_{name}", f"evt_{name}", "whk_1", "end_1", "shop", "paid", None, None, None)
+    return (*what, state, number, TOKEN, None, number)
 
 
 def keys(rows):

@@ -47,7 +47,7 @@ def test_planning_never_updates_an_event(tmp_path):
 
 @pytest.mark.parametrize("name", ["found_events", "event_bodies", "plan_later", "set_aside", "prune_events"])
 def test_rows_of_many_tenants_are_found_each_by_its_own_key(connection, tx, name):
-    events = [(f"tenant {n}", f"evt_{n}_{k}", "shop", "paid", 1, b"1") for n in range(200) for k in range(3)]
+    events = [(f"tenant {n}", f"evt_{n}_{k}", "shop", "paid", 1, None, b"1") for n in range(200) for k in range(3)]
     tx.run("add_events", events)
     keys = [event[:2] for event in events[::3]]
     more = {"plan_later": [(*key, key[1], "", 1, None, f"{key[1]}~") for key in keys]}

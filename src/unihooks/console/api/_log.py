@@ -31,7 +31,7 @@ FILTERS = tuple(
     Query(name=name, about=_ABOUT.get(name, "Only these."), schema=schema)
     for name, schema in COMPONENTS["Filter"]["properties"].items()
 )
-_EVENT_FILTERS = tuple(one for one in FILTERS if one.name in ("product", "event_type", "since", "until"))
+_EVENT_FILTERS = tuple(one for one in FILTERS if one.name in ("product", "event_type", "subject", "since", "until"))
 
 
 @operation("GET", "/events", "listEvents", answer="EventPage", query=(*_EVENT_FILTERS, *PAGING))

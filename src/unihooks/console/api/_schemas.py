@@ -63,6 +63,10 @@ _SETTINGS: dict[str, Schema] = {
     "subscriptions": list_of(ref("Subscription")) | {"maxItems": 1_000},
     "mapping": ref("Mapping"),
     "policy": ref("Policy"),
+    "ordered": {
+        "type": "boolean",
+        "description": "Events of one subject reach an endpoint one after another, in the order of emit.",
+    },
 }
 _ENDPOINT: dict[str, Schema] = {
     **each(TEXT, "id", "url", "description"),
@@ -84,6 +88,7 @@ _WEBHOOK: dict[str, Schema] = {
         "description": "The names of custom headers; their values are never returned.",
         "additionalProperties": {"type": "null"},
     },
+    "ordered": BOOLEAN,
     "metadata": {
         "type": "object",
         "description": "What the application notes about the webhook; never sent.",
@@ -97,7 +102,7 @@ _SECRET: dict[str, Schema] = {
 }
 _MOST: Schema = {"type": "integer", "minimum": 1, "maximum": 10_000}
 _FILTERS: dict[str, Schema] = {
-    **each(TEXT, "webhook_id", "endpoint_id", "event_id", "product", "event_type"),
+    **each(TEXT, "webhook_id", "endpoint_id", "event_id", "product", "event_type", "subject"),
     "state": {"type": "string", "enum": STATES},
     "held": BOOLEAN,
     "status_code": {"type": "string", "pattern": "^[1-9](xx|[0-9]{2})$"},
@@ -205,7 +210,7 @@ COMPONENTS: dict[str, Schema] = {
         **each(MAYBE_NUMBER, "success_share", "mean_ms", "p50_ms", "p95_ms", "p99_ms"),
     ),
     # The log.
-    "Event": answered(id=TEXT, product=TEXT, event_type=TEXT, payload=ANY, created_at=TIME),
+    "Event": answered(id=TEXT, product=TEXT, event_type=TEXT, payload=ANY, created_at=TIME, subject=MAYBE_TEXT),
     "EventPage": page_of("Event"),
     "Delivery": answered(
         **each(TEXT, "id", "event_id", "webhook_id", "endpoint_id", "product", "event_type", "url"),
@@ -214,7 +219,7 @@ COMPONENTS: dict[str, Schema] = {
         attempt_count=COUNT,
         created_at=TIME,
         next_attempt_at=MAYBE_TIME,
-        **each(MAYBE_TEXT, "reason", "replay_of", "waiting"),
+        **each(MAYBE_TEXT, "reason", "replay_of", "subject", "waiting"),
     ),
     "DeliveryPage": page_of("Delivery"),
     "Attempt": answered(

@@ -219,7 +219,7 @@ def _new(given: Mapping[str, Any]) -> Webhook:
 
 def _built(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the given fields."""
-    built = {name: given[name] for name in ("name", "description") if name in given}
+    built = {name: given[name] for name in ("name", "description", "ordered") if name in given}
     if "endpoints" in given:
         built["endpoints"] = [_endpoint(one) for one in given["endpoints"]]
     if "subscriptions" in given:

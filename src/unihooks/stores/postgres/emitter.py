@@ -287,6 +287,14 @@ def _insert_again(tx: PostgresTransaction, events: Sequence[NewEvent], *, own_ti
 
 def _rows(events: Sequence[NewEvent], *, own_times: bool) -> list[Row]:
     return [
-        (one.tenant, one.id, one.product, one.event_type, one.created_at if own_times else None, one.body)
+        (
+            one.tenant,
+            one.id,
+            one.product,
+            one.event_type,
+            one.created_at if own_times else None,
+            one.subject,
+            one.body,
+        )
         for one in events
     ]

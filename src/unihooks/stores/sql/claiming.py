@@ -242,8 +242,10 @@ def _claimed(
     rows: Iterable[Row], bodies: Mapping[tuple[str, str], bytes], config_versions: dict[str, int], token: int
 ) -> list[Claimed]:
     claimed = []
-    for tenant, webhook_id, endpoint_id, id_, event_id, product, event_type, rendering, count, elapsed in rows:
+    for (
+        tenant, webhook_id, endpoint_id, id_, event_id, product, event_type, subject, place, rendering, count, elapsed,
+    ) in rows:  # fmt: skip
         delivery = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type)
         body, version = bodies[tenant, event_id], config_versions.get(tenant, 0)
-        claimed.append(Claimed(*delivery, body, count, elapsed, token, version, rendering))
+        claimed.append(Claimed(*delivery, body, count, elapsed, token, version, rendering, subject, place))
     return claimed

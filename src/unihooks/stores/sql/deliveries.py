@@ -29,17 +29,18 @@ class NewDeliveries:
     def add(self, event: NewEvent, matches: Iterable[Match], open_lanes: frozenset[str], config_version: int) -> None:
         """Make a delivery for each endpoint of an event's matches."""
         tenant, event_id, product, event_type = event.tenant, event.id, event.product, event.event_type
+        subject = event.subject
         take, token = self.capacity.take, self.lease.token
         for match in matches:
             webhook_id, rendering = match.webhook_id, match.rendering
             for endpoint_id in match.endpoint_ids:
                 id_ = original_id(event_id, endpoint_id)
-                row = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, rendering)
+                row = (tenant, id_, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering)
                 if not (endpoint_id in open_lanes and take(endpoint_id)):
                     self.waiting.append(row)
                     continue
                 self.leased.append(row)
-                self.claimed.append(Claimed(*row[:7], event.body, 0, 0, token, config_version, rendering))
+                self.claimed.append(Claimed(*row[:7], event.body, 0, 0, token, config_version, rendering, subject))
 
     def __len__(self) -> int:
         return len(self.leased) + len(self.waiting)
@@ -117,7 +118,7 @@ def insert(tx: Transaction, rows: Sequence[Row]) -> set[str]:
     """Insert deliveries, but none that is there already; return the ids of those inserted.
 
     Rows hold tenant, id, event id, webhook id, endpoint id, product, event
-    type, rendering, state, due_at, token, reason, replay_of and created_at.
+    type, subject, rendering, replay_of, state, due_at, token, sequence and created_at.
     """
     return {row[0] for row in tx.fetch("add_deliveries", rows)}
 

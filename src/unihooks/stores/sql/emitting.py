@@ -85,7 +85,7 @@ def stored_event(event: NewEvent, row: Row) -> Event:
 
 def event_of(event: NewEvent, id_: str, created_at: int) -> Event:
     """Return a stored event without its payload."""
-    return Event(id_, event.tenant, event.product, event.event_type, None, from_us(created_at))
+    return Event(id_, event.tenant, event.product, event.event_type, None, from_us(created_at), event.subject)
 
 
 def events_of(events: Iterable[NewEvent]) -> list[EmitOutcome]:
@@ -97,12 +97,13 @@ def events_of(events: Iterable[NewEvent]) -> list[EmitOutcome]:
         if event.created_at != at:
             at = event.created_at
             moment = from_us(at)
-        made.append(Event(event.id, event.tenant, event.product, event.event_type, None, moment))
+        made.append(Event(event.id, event.tenant, event.product, event.event_type, None, moment, event.subject))
     return made
 
 
 def _row(one: NewEvent, made_at: int | None) -> Row:
-    return (one.tenant, one.id, one.product, one.event_type, made_at, one.idempotency_key, one.digest, one.body)
+    kind = (one.product, one.event_type)
+    return (one.tenant, one.id, *kind, made_at, one.idempotency_key, one.digest, one.subject, one.body)
 
 
 def _outcome(event: NewEvent, row: Row) -> EmitOutcome:

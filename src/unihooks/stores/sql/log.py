@@ -16,6 +16,7 @@ from unihooks._model.checks import not_found
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import Conflict
+from unihooks.stores.sql import ordering
 from unihooks.stores.sql.rows import to_attempt, to_delivery, to_event
 from unihooks.stores.sql.searching import Way, ways
 from unihooks.stores.sql.transaction import Selection, Transaction, page
@@ -38,7 +39,8 @@ _OWN_CONDITIONS = {"state", "held", "since", "until", "status_code", "search"}
 def list_events(tx: Transaction, tenant: str, filters: EventFilter, window: Window) -> list[Event]:
     """Return events with payloads, newest first."""
     selection = _selection(tenant, filters, "e", "event_id", "evt_")
-    return [to_event(row) for row in page(tx, "events", selection, window, ["e.id"])]
+    head = "events_of_subject" if filters.subject and not filters.event_id else "events"
+    return [to_event(row) for row in page(tx, head, selection, window, ["e.id"])]
 
 
 def list_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, window: Window) -> list[Delivery]:
@@ -111,11 +113,14 @@ def get_delivery(tx: Transaction, tenant: str, delivery_id: str) -> Delivery:
 
 def cancel(tx: Transaction, tenant: str, delivery_id: str, reason: str) -> Delivery:
     """Cancel a pending delivery."""
+    chains = [tuple(row) for row in tx.fetch("chain_of_delivery", tenant=tenant, id=delivery_id)]
+    tx.pipeline(ordering.locking(chains))
     cancelled = tx.run("cancel_delivery", tenant=tenant, id=delivery_id, reason=reason)
     delivery = get_delivery(tx, tenant, delivery_id)
     if not cancelled:
         sentence = f"the delivery is {delivery.state}; only a pending one can be cancelled"
         raise Conflict(sentence, name="delivery_id")
+    ordering.free(tx, chains)
     return delivery
 
 
@@ -162,6 +167,8 @@ def _head(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_id: str
     plain = "delivery_ids_by_key" if webhook_id else "delivery_ids"
     if filters.delivery_id:
         return plain
+    if filters.subject is not None:
+        return "delivery_ids_of_subject"
     if filters.state is DeliveryState.FAILED:
         return "failed_delivery_ids_of_webhook" if webhook_id else "failed_delivery_ids"
     return plain if _waits(filters) else _head_of_few(tx, tenant, filters, webhook_id, plain)

@@ -12,6 +12,7 @@ from unihooks._base.times import SECOND
 from unihooks._contract.leasing import SEEN_WITHIN_US
 from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
+from unihooks.stores.sql import ordering
 from unihooks.stores.sql.deliveries import with_spans
 from unihooks.stores.sql.health import keep_parts
 from unihooks.stores.sql.transaction import Call, Database, Transaction
@@ -78,7 +79,11 @@ def expire_held(tx: Transaction, older_than: int, limit: int) -> int:
     tx.run("note_clock", now=tx.now)
     # The minute that is over may still be counted in, by clocks that are behind.
     tx.run("forget_emitted", minute=tx.now // _MINUTE - _MINUTES_KEPT)
-    return tx.run("expire_held", reason=HELD_TOO_LONG, older_than=older_than, limit=limit)
+    cancelled = tx.fetch("expire_held", reason=HELD_TOO_LONG, older_than=older_than, limit=limit)
+    chains = [(tenant, endpoint_id, subject) for tenant, endpoint_id, subject, place in cancelled if place is not None]
+    tx.pipeline(ordering.locking(chains))
+    ordering.free(tx, chains)
+    return len(cancelled)
 
 
 # When the events were made that come next, and how many of the first moment have been left.
@@ -125,11 +130,15 @@ def erase(
     *,
     event_ids: Collection[str] | None = None,
     before: int | None = None,
+    subject: str | None = None,
     after: str = "",
     limit: int,
 ) -> tuple[int, str | None]:
     """Erase the next events; return how many, and where to go on."""
-    if event_ids is None:
+    if subject is not None:
+        found = tx.fetch("events_of_subject_to_erase", tenant=tenant, subject=subject, after=after, limit=limit)
+        last = found[-1][0] if len(found) == limit else None
+    elif event_ids is None:
         # Ids tell the time; but the time of an event is the database's, which may be a little behind.
         end = "~" if before is None else first_id("evt_", before + _ID_AHEAD_US)
         found = tx.fetch("next_events_to_erase", tenant=tenant, after=after, end=end, limit=limit)
@@ -144,10 +153,13 @@ def erase(
         tx.run("erase_new_events_again", tenant=tenant, events=list(told))
         tx.run("drop_keys", list(told.items()))
         events = with_spans((tenant, id_) for id_ in told)
+        chains = [tuple(row) for row in tx.fetch("chains_of_events", events)]
+        tx.pipeline(ordering.locking(chains))
         tx.fetch("lock_deliveries_to_erase", events)
         tx.run("erase_events", tenant=tenant, events=list(told), nothing=b"")
         tx.run("erase_attempts", events, nothing=b"")
         tx.run("erase_deliveries", events, reason=ERASED)
+        ordering.free(tx, chains)
     return len(told), last
 
 
@@ -171,7 +183,7 @@ def _set_back(tx: Transaction, counted: int, back: int) -> int:
     """Set back all that is pending, unless another process has done so; return how many steps are counted now."""
     if not tx.run("count_clock_step", counted=counted, now=tx.now):
         return int(tx.fetch("clock_steps")[0][0])
-    tx.run("set_back_deliveries", now=tx.now, back=back)
+    tx.run("set_back_deliveries", now=tx.now, back=back, never=ordering.NEVER)
     tx.run("set_back_lanes", now=tx.now, back=back)
     tx.run("set_back_jobs", now=tx.now, back=back)
     return counted + 1

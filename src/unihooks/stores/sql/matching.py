@@ -17,6 +17,7 @@ from unihooks.stores.sql.deliveries import event_bodies
 from unihooks.stores.sql.transaction import Transaction
 
 MOST_TRIES = 5
+RECOVERED = "!"
 _DELIVERIES_PER_PLAN = 1_000
 _DELIVERIES_PER_CHUNK = 250
 _SECONDS_OF_MATCHING = 0.05
@@ -30,7 +31,8 @@ class Chosen:
 
     The event's body is empty as long as it has not been read. `place` is where the database finds its row in
     the queue again. `made` are the deliveries that it has led to so far. `failure` is why it could not be planned, for
-    the time given by `tries`. `recover` may have made deliveries of it where it `was_recovered`.
+    the time given by `tries`. `found` is what the row says of how far it is planned. Where it `is_ordered`, some of its
+    subscribers are; one that `is_deferred` waits for an earlier event of its subject.
     """
 
     event: NewEvent
@@ -38,11 +40,22 @@ class Chosen:
     after: str
     made: int
     tries: int
-    was_recovered: bool = False
+    found: str = ""
     matches: Sequence[Match] = ()
     open_lanes: frozenset[str] = frozenset()
     cursor: str | None = None
     failure: str | None = None
+    is_ordered: bool = False
+    is_deferred: bool = False
+
+    @property
+    def was_recovered(self) -> bool:
+        """Whether `recover` may have made deliveries of it."""
+        return self.found.startswith(RECOVERED)
+
+    def defer(self) -> None:
+        """Leave it in the queue as it was found."""
+        self.is_deferred, self.cursor, self.matches = True, self.after, ()
 
 
 @define
@@ -74,16 +87,21 @@ class _Kind:
     endpoints: int = field(init=False)
     open_lanes: frozenset[str] = field(init=False)
     has_conditions: bool = field(init=False)
+    is_ordered: bool = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.endpoints = sum(len(one.endpoints) for one in self.subscribers)
         self.has_conditions = any(one.where for one in self.subscribers)
+        self.is_ordered = any(one.ordered for one in self.subscribers)
         self.open_lanes = open_lanes(self.subscribers)
 
 
 @define
 class Matcher:
-    """What gives the events of one call what they lead to; `versions` are the configuration versions of tenants."""
+    """What gives the events of one call what they lead to; `versions` are the configuration versions of tenants.
+
+    Some of the events `are_ordered`.
+    """
 
     _tx: Transaction
     _subscribers: Subscribers
@@ -91,6 +109,7 @@ class Matcher:
     _most_per_event: int
     _quota: _Quota = field(init=False)
     _kinds: dict[tuple[str, ...], _Kind | None] = field(factory=dict)
+    are_ordered: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self._quota = _Quota(self._most_per_event)
@@ -122,9 +141,13 @@ class Matcher:
         if kind is not None and kind.endpoints <= left and not kind.has_conditions:
             subscribers, item.open_lanes = kind.subscribers, kind.open_lanes
             quota.deliveries -= kind.endpoints
+            is_ordered = kind.is_ordered
         else:
             subscribers = self._chunk(item)
             item.open_lanes = open_lanes(subscribers)
+            is_ordered = any(one.ordered for one in subscribers)
+        if is_ordered:
+            item.is_ordered = self.are_ordered = True
         item.matches = plan_event(event, subscribers, now=tx.now)
         if item.cursor is not None:
             _limit(item, quota.per_event)

@@ -14,7 +14,8 @@ from unihooks.abc import ALONE, Capacity, Lease, Planned, Share
 from unihooks.stores.sql.caches import RecentEvents, Subscribers
 from unihooks.stores.sql.claiming import lowering
 from unihooks.stores.sql.deliveries import NewDeliveries, lanes_left_alone
-from unihooks.stores.sql.matching import MOST_TRIES, Chosen, Matcher, open_lanes
+from unihooks.stores.sql.matching import MOST_TRIES, RECOVERED, Chosen, Matcher, open_lanes
+from unihooks.stores.sql.ordering import arrange
 from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _TENANTS_PER_PLAN = 100
@@ -24,7 +25,6 @@ _AT_ONCE_PER_EVENT = 16
 # What is found of an event where its content is looked up apart, if it is not in memory.
 _BARE = 5
 _TENANT = itemgetter(0)
-_RECOVERED = "!"
 
 
 class Planner:
@@ -90,8 +90,8 @@ class Planner:
         most = min(_AT_ONCE_PER_EVENT, self._most_per_event)
         if not known or len(known) < len(events) or max(map(_endpoints, known)) > most:
             return None
-        if any(one.where for _, subscribers in known for one in subscribers):
-            # How long conditions take to be looked at depends on the payloads.
+        if not all(one.is_plain for _, subscribers in known for one in subscribers):
+            # How long conditions take to be looked at depends on the payloads, and order on what others plan.
             return None
         now = database.time.now()
         # Of two versions of one tenant only one can be the current one, and then nothing is planned here.
@@ -129,6 +129,7 @@ class Planner:
         self._take_turns(chosen, everyone=not after and len(chosen) == len(found.rows) < limit)
         if not chosen:
             return Planned(more=bool(found.rows))
+        arranged = arrange(tx, chosen) if matcher.are_ordered else None
         made = NewDeliveries(lease, capacity, tx.now)
         tenants = {row[0] for row in versions.rows if (row[2] or 0) > tx.now}
         matches = ((item.event.tenant, match) for item in chosen for match in item.matches)
@@ -138,18 +139,17 @@ class Planner:
             made.add(item.event, item.matches, lanes, config_versions[item.event.tenant])
         made.read_bodies(tx)
         some_are_there = any(item.was_recovered for item in chosen)
-        marking = _marking(chosen, tx.now)
+        inserting, counting, due = made.calls(some_are_there=some_are_there), [], made.due
+        marking = [*_marking(chosen, tx.now), Call("more_new_events")]
+        if arranged is not None:
+            inserting.append(arranged.inserting(tx.now))
+            marking.insert(0, arranged.freeing(tx.now))
+            counting.append(arranged.counting())
+            due |= arranged.due(tx.now)
         # The lanes come last, so that they are locked for as short as can be.
-        first, second, *rest = tx.pipeline(
-            *made.calls(some_are_there=some_are_there),
-            *marking,
-            Call("more_new_events"),
-            *lowering(made.due),
-            commit=True,
-        )
-        more = rest[len(marking)]
+        outcomes = tx.pipeline(*inserting, *marking, *lowering(due), *counting, commit=True)
+        inserted, more = outcomes[: len(inserting)], outcomes[len(inserting) + len(marking) - 1]
         whole = sum(item.cursor is None and item.failure is None for item in chosen)
-        inserted = (first, second)
         return made.planned(whole, inserted, made.kept(tx, inserted), more=bool(more.rows))
 
     def _choose(self, tx: Transaction, found: Sequence[Row], limit: int) -> list[Chosen]:
@@ -160,8 +160,8 @@ class Planner:
             size += length
             if chosen and size > _BYTES_PER_PLAN:
                 break
-            after, _, made = row[2].removeprefix(_RECOVERED).partition("#")
-            chosen.append(Chosen(event, row[4], after, int(made or 0), row[3], row[2][:1] == _RECOVERED))
+            after, _, made = row[2].removeprefix(RECOVERED).partition("#")
+            chosen.append(Chosen(event, row[4], after, int(made or 0), row[3], row[2]))
         return chosen
 
     def _events(self, tx: Transaction, rows: Sequence[Row]) -> tuple[list[NewEvent], list[int]]:
@@ -180,8 +180,9 @@ class Planner:
                 lengths.append(len(event.body))
                 continue
             tenant, id_, _, _, _, *content = row
-            product, event_type, created_at, length, *body = content or contents[tenant, id_]
-            events.append(NewEvent(id_, tenant, product, event_type, bytes((body and body[0]) or b""), created_at))
+            product, event_type, created_at, subject, length, *body = content or contents[tenant, id_]
+            found = bytes((body and body[0]) or b"")
+            events.append(NewEvent(id_, tenant, product, event_type, found, created_at, subject=subject))
             lengths.append(length)
         return events, lengths
 
@@ -223,8 +224,9 @@ def _marking(chosen: Iterable[Chosen], now: int) -> list[Call]:
         if cursor is None or tries >= MOST_TRIES:
             done.append((tenant, item.place))
         else:
-            sign = _RECOVERED if item.was_recovered else ""
-            later.append((tenant, item.place, id_, f"{sign}{cursor}#{item.made}", tries, item.failure))
+            sign = RECOVERED if item.was_recovered else ""
+            reached = item.found if item.is_deferred else f"{sign}{cursor}#{item.made}"
+            later.append((tenant, item.place, id_, reached, tries, item.failure))
         if has_failed and tries >= MOST_TRIES:
             aside.append((tenant, id_, item.failure))
     places = new_ids("evt_", now, len(later))

@@ -12,12 +12,12 @@ from attrs import evolve
 from unihooks._model.log import DeliveryState
 from unihooks._model.policy import CircuitBreaker
 from unihooks.abc import FAILING_LIMIT_US, AttemptRow, Recorded, Result
-from unihooks.stores.sql import health
+from unihooks.stores.sql import health, ordering
 from unihooks.stores.sql.configuration import disable_endpoint, lock_configuration
 from unihooks.stores.sql.limited import freeing
 from unihooks.stores.sql.statistics import hour_rows
 from unihooks.stores.sql.telling import failed_for_good, tell_results
-from unihooks.stores.sql.transaction import Call, Row, Transaction
+from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 _Sent = tuple[Result, AttemptRow]
 _ATTEMPT = attrgetter(
@@ -62,7 +62,7 @@ def record(
     if alone:
         # Before any row is locked: whoever changes a configuration locks in this order.
         lock_configuration(tx, alone)
-    moved, *held = tx.opening or tx.pipeline(_delivering(delivered), _holding("held_by_token", others))
+    moved, *held = tx.opening or _begin(tx, delivered, others)
     kept = _held(others, held[0].rows) if held else []
     accepted = _in_order(results, [*_moved(tx, delivered, moved.changed), *kept])
     if len(accepted) < len(results):
@@ -73,13 +73,24 @@ def record(
     return evolve(recorded, accepted=frozenset(item.claimed.id for item in accepted))
 
 
+def _begin(tx: Transaction, delivered: Sequence[Result], others: Sequence[Result]) -> list[Outcome]:
+    # Whoever adds to a chain of which a delivery ends here has to see that, or to be seen.
+    locking = ordering.locking(ordering.ending(others))
+    return tx.pipeline(locking, _delivering(delivered), _holding("held_by_token", others))[1:]
+
+
 def _split(results: Sequence[Result]) -> tuple[Sequence[Result], Sequence[Result]]:
     """Return the results that a single statement can record, which is nearly all, and the others."""
     if len({item.claimed.id for item in results}) < len(results):
         # Which of two results has been accepted only their tokens tell.
         return [], results
     others = [
-        item for item in results if item.state is not DeliveryState.DELIVERED or item.disable or item.attempt is None
+        item
+        for item in results
+        if item.state is not DeliveryState.DELIVERED
+        or item.disable
+        or item.attempt is None
+        or item.claimed.sequence is not None
     ]
     if not others:
         return results, others
@@ -127,16 +138,18 @@ def _store(
         unwell = health.noticed(calls, tx.pipeline(*calls))
         return Recorded(accepted=(), changed_health=health.judge_lanes(tx, unwell))
     endpoint_ids = list(dict.fromkeys(item.claimed.endpoint_id for item in accepted))
-    *_, lanes, counted = tx.pipeline(
+    *_, in_order, _, lanes, counted = tx.pipeline(
         Call("add_attempts", [_attempt_row(*pair) for pair in _sent(accepted)]),
         Call("move_on", _moving(kept, tx.now)),
+        ordering.freeing(ordering.ending(kept), tx.now),
         Call("add_hours", hour_rows(_sent(accepted), tx.now, part)),
         *health.looking(endpoint_ids, tx.now),
     )
     healths, hours = health.followed(lanes, counted, breaker)
     reasons = _note_health(healths, _sent(accepted), tx.now)
     changed = health.changes(healths, hours)
-    due, waits = _due(kept, tx.now), _waits(kept, tx.now)
+    due = _due(kept, tx.now) | {endpoint_id: tx.now for (endpoint_id,) in in_order.rows}
+    waits = _waits(kept, tx.now)
     rows = [(id_, *one.row(due.get(id_), waits.get(id_), tx.now)) for id_, one in healths.items()]
     freed = freeing((item.claimed for item in accepted), tx.now)
     failed = failed_for_good(kept) if tells else []
@@ -146,7 +159,8 @@ def _store(
         tell_results(tx, failed, [(item, reason) for item, reason, _ in disabled])
     places = [place for *_, place in disabled]
     paused = [id_ for id_, one in healths.items() if one.has_paused]
-    return Recorded(accepted=(), disabled=places, paused=paused, changed_health=changed)
+    freed_next = len(in_order.rows)
+    return Recorded(accepted=(), disabled=places, paused=paused, changed_health=changed, freed=freed_next)
 
 
 def _succeeding(delivered: Sequence[Result], now: int, part: int) -> list[Call]:

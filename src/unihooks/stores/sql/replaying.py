@@ -21,7 +21,7 @@ from unihooks._model.products import EVERY_EVENT, covers
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.abc import ERASED, HELD_TOO_LONG, DeliveryFilter, Window
 from unihooks.exceptions import Conflict
-from unihooks.stores.sql import deliveries
+from unihooks.stores.sql import deliveries, ordering
 from unihooks.stores.sql.claiming import lower_next_due
 from unihooks.stores.sql.configuration import read_webhook, share_configuration
 from unihooks.stores.sql.log import get_delivery, ids_between, list_delivery_ids
@@ -57,11 +57,13 @@ class _Original:
     endpoint_id: str
     product: str
     event_type: str
+    subject: str | None
     rendering: str | None
     state: str
     attempt_count: int
     has_endpoint: bool
     was_replayed: bool
+    ordered: bool
     size: int
     present: str | None
 
@@ -88,8 +90,8 @@ class _Original:
 
     def again(self, *, today: bool = False) -> Row:
         """Return what `_insert_due` takes to send the same bytes, or those that its webhook would send `today`."""
-        event = (self.event_id, self.webhook_id, self.endpoint_id, self.product, self.event_type)
-        return (*event, self.present if today else self.rendering, self.id)
+        event = (self.event_id, self.webhook_id, self.endpoint_id, self.product, self.event_type, self.subject)
+        return (*event, self.present if today else self.rendering, self.id, self.ordered)
 
 
 @frozen
@@ -240,17 +242,23 @@ def _events_to_recover(
 def _insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection[str]:
     """Insert deliveries that are due now, but no second original of an event; return the ids of those inserted.
 
-    Rows hold event id, webhook id, endpoint id, product, event type, rendering and replay_of.
+    Rows hold event id, webhook id, endpoint id, product, event type, subject, rendering, replay_of, and whether the
+    webhook is ordered: then it goes to the end of its subject's chain.
     """
     # A replay in the very millisecond of its event sorts behind the original, too.
     ids = iter(new_ids("dlv_", tx.now + _MILLISECOND, len(rows)))
+    chains = [(tenant, row[2], row[5]) if row[-1] and row[5] is not None else None for row in rows]
+    in_order = [chain for chain in chains if chain is not None]
+    ends = ordering.locked_ends(tx, in_order)
     new: list[Row] = []
-    for event_id, webhook_id, endpoint_id, *what, rendering, replay_of in rows:
-        id_ = deliveries.original_id(event_id, endpoint_id) if replay_of is None else next(ids)
-        event = (event_id, webhook_id, endpoint_id, *what)
-        new.append((tenant, id_, *event, rendering, "pending", tx.now, None, None, replay_of, tx.now))
+    for chain, (*event, replay_of, _) in zip(chains, rows, strict=True):
+        id_ = deliveries.original_id(event[0], event[2]) if replay_of is None else next(ids)
+        due_at, sequence = (tx.now, None) if chain is None else (ordering.NEVER, ends.add(chain))
+        new.append((tenant, id_, *event, replay_of, "pending", due_at, None, sequence, tx.now))
     inserted = deliveries.insert(tx, new)
-    lower_next_due(tx, {endpoint_id: tx.now for _, _, endpoint_id, *_ in rows})
+    freed = tx.pipeline(ordering.freeing(in_order, tx.now))[0].rows
+    due = [row[2] for chain, row in zip(chains, rows, strict=True) if chain is None]
+    lower_next_due(tx, dict.fromkeys([*due, *(endpoint_id for (endpoint_id,) in freed)], tx.now))
     return inserted
 
 
@@ -280,7 +288,7 @@ def _wanted(tx: Transaction, webhook: Webhook, events: list[Row]) -> list[Row]:
     """Return those of the events for which the conditions of one of the webhook's subscriptions hold."""
     if not any(one.where for one in webhook.subscriptions):
         return events
-    where = {(product, event_type): _where(webhook, product, event_type) for _, product, event_type in events}
+    where = {(product, event_type): _where(webhook, product, event_type) for _, product, event_type, _ in events}
     asked = [(webhook.tenant, event_id) for event_id, *kind in events if where[kind[0], kind[1]]]
     bodies = deliveries.event_bodies(tx, asked)
     return [
@@ -299,19 +307,19 @@ def _where(webhook: Webhook, product: str, event_type: str) -> tuple[tuple[Condi
 def _missed(tx: Transaction, webhook: Webhook, events: list[Row]) -> Iterator[Row]:
     """Yield what `_insert_due` takes for each delivery that is missing of these events."""
     rendering = Rendering.of(webhook.mapping)
-    today = rendering and rendering.id
+    today, ordered = rendering and rendering.id, webhook.ordered
     spans = deliveries.with_spans((webhook.tenant, event_id) for event_id, *_ in events)
     found = tx.fetch("deliveries_of_events", spans, webhook_id=webhook.id)
     # They come oldest first.
     newest = {(event_id, endpoint_id): _Newest(*delivery[:5]) for event_id, endpoint_id, *delivery in found}
-    for event_id, product, event_type in events:
+    for event_id, *what in events:
         for endpoint_id in (item.id for item in webhook.endpoints if item.enabled):
-            to = (event_id, webhook.id, endpoint_id, product, event_type)
+            to = (event_id, webhook.id, endpoint_id, *what)
             last = newest.get((event_id, endpoint_id))
             if last is None:
-                yield (*to, today, None)
+                yield (*to, today, None, ordered)
             elif last.was_missed and not _failed_to_render(last.state, last.attempt_count):
-                yield (*to, last.rendering, last.id)
+                yield (*to, last.rendering, last.id, ordered)
             elif last.was_missed and last.rendering != today:
                 # A rendering that failed would fail again, and add nothing to the log.
-                yield (*to, today, last.id)
+                yield (*to, today, last.id, ordered)

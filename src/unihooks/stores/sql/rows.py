@@ -51,6 +51,7 @@ def webhook_values(webhook: Webhook) -> dict[str, Any]:
         "policy": json.dumps(webhook.policy.given()),
         "metadata": json.dumps(dict(webhook.metadata)),
         "headers": json.dumps(webhook.headers.revealed()).encode(),
+        "ordered": webhook.ordered,
         "version": webhook.version,
         "created_at": _optional_to_us(webhook.created_at),
         "updated_at": _optional_to_us(webhook.updated_at),
@@ -95,7 +96,7 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
     A part's row has no webhook id: endpoints are (url, id, description, state, disabled_reason, disabled_at),
     subscriptions (product, event_type, conditions), secrets (created_at, expires_at, value).
     """
-    id_, tenant, name, description, status, mapping, policy, metadata, version, *times, headers = row
+    id_, tenant, name, description, status, mapping, policy, metadata, ordered, version, *times, headers = row
     created_at, updated_at, *interval = times
     named = {"id": id_, "tenant": tenant, "name": name, "description": description, "version": version}
     return Webhook(
@@ -105,6 +106,7 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
         policy=_to_policy(policy),
         metadata=json.loads(metadata),
         headers=_to_headers(headers),
+        ordered=bool(ordered),
         created_at=optional_from_us(created_at),
         updated_at=optional_from_us(updated_at),
         interval=_to_interval(*interval),
@@ -124,13 +126,18 @@ def to_destination(row: Row, secrets: Iterable[Row]) -> Destination:
 
 
 def to_subscriber(webhook: Row, endpoints: Sequence[Row], conditions: Sequence[Row]) -> Subscriber:
-    """Return what planning needs: id, rendering, policy, interval columns; (id, disabled_at) by id; (conditions)."""
-    id_, rendering, policy, *columns = webhook
+    """Return what planning needs of a webhook, its endpoints by id, and the conditions of its subscriptions.
+
+    Their rows are (id, rendering, policy, ordered, interval columns), (id, disabled_at), and (conditions).
+    """
+    id_, rendering, policy, ordered, *columns = webhook
     interval = _to_interval(*columns)
     assert interval is not None  # noqa: S101 - planning reads webhooks that were active once
     where = alternatives(to_conditions(text) for (text,) in conditions)
     places = tuple(SubscribedEndpoint(*row) for row in endpoints)
-    return Subscriber(id_, interval, rendering, places, where, is_limited=_to_policy(policy).is_limited)
+    return Subscriber(
+        id_, interval, rendering, places, where, is_limited=_to_policy(policy).is_limited, ordered=bool(ordered)
+    )
 
 
 def to_conditions(text: str) -> tuple[Condition, ...]:

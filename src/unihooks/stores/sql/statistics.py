@@ -114,12 +114,14 @@ def queue(tx: Transaction) -> Stats:
     leases = Counter(holder(token) for token in json.loads(tokens))
     workers = [to_value(WorkerSeen, row) for row in tx.fetch("workers_seen", since=tx.now - SEEN_WITHIN_US)]
     [(failing,)] = tx.fetch("count_failing_endpoints")
+    [(without_subject,)] = tx.fetch("count_without_subject")
     return Stats(
         oldest_unplanned=optional_from_us(oldest_unplanned(tx)),
         due=due,
         held=held,
         in_flight=leases.total(),
         failing_endpoints=failing,
+        without_subject=without_subject,
         workers=[evolve(worker, leases=leases[holder_of(worker.id)]) for worker in workers],
     )
 

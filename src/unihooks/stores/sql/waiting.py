@@ -30,6 +30,8 @@ class Wait:
             return "on hold: the webhook is inactive"
         if self.is_disabled:
             return f"on hold: the endpoint is disabled: {self.disabled_reason or 'no reason was given'}"
+        if delivery.next_attempt_at is None:
+            return f"waits for an earlier delivery about {delivery.subject}"
         until = max(self.due_at, self.not_before or 0, self.probe_at or 0, self.ready_at or 0)
         if until <= now or (self.is_taken and self.due_at > now):
             return None

@@ -26,7 +26,7 @@ from unihooks.stores.sqlite.transaction import SQLiteTransaction, chunks
 
 Work = Callable[[sqlite3.Connection], Any]
 
-_ROW = attrgetter("tenant", "id", "product", "event_type", "created_at", "body")
+_ROW = attrgetter("tenant", "id", "product", "event_type", "created_at", "subject", "body")
 _EVENTS_PER_GROUP = 2_000
 # From this mean size on, to copy the bodies takes longer than a statement for each event.
 _LARGE_BODIES = 16 * 1024

@@ -29,6 +29,7 @@ CREATE TABLE unihooks.webhooks (
     metadata text NOT NULL,
     headers bytea NOT NULL,
     key_id text,
+    ordered boolean NOT NULL,
     version bigint NOT NULL,
     created_at bigint,
     updated_at bigint,
@@ -107,6 +108,7 @@ CREATE INDEX subscriptions_by_webhook ON unihooks.subscriptions (webhook_id, pos
 -- is what a delivery takes to go: there were so many at refilled_at, NULL where as many as fit. ready_at is when the
 -- limits, or the probe that is under way, let the next one go. No lease under a limit lasts beyond leased_until.
 -- pause_us is how long the breaker's present pause is, NULL while it is closed; a probe may go at probe_at.
+-- without_subject counts deliveries of an ordered webhook that are in no order, as their events have no subject.
 CREATE TABLE unihooks.lanes (
     endpoint_id text COLLATE "C" NOT NULL PRIMARY KEY,
     tenant text COLLATE "C" NOT NULL,
@@ -132,7 +134,8 @@ CREATE TABLE unihooks.lanes (
     pause_us bigint,
     probe_at bigint,
     outcomes bigint NOT NULL DEFAULT 1,
-    health text COLLATE "C" NOT NULL DEFAULT 'healthy'
+    health text COLLATE "C" NOT NULL DEFAULT 'healthy',
+    without_subject bigint NOT NULL DEFAULT 0
 ) WITH (
     fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0.05,
@@ -145,6 +148,7 @@ CREATE INDEX lanes_waiting ON unihooks.lanes (tenant, not_before) WHERE not_befo
 CREATE INDEX lanes_paused ON unihooks.lanes (tenant) WHERE pause_us IS NOT NULL;
 CREATE INDEX lanes_closed ON unihooks.lanes (closed_at) WHERE NOT open;
 CREATE INDEX lanes_unhealthy ON unihooks.lanes (tenant, health) WHERE health <> 'healthy';
+CREATE INDEX lanes_without_subject ON unihooks.lanes (without_subject) WHERE without_subject > 0;
 
 -- An event is written once, with its row in new_events. One that could not be planned is set aside, and plan_error says
 -- why.
@@ -155,11 +159,13 @@ CREATE TABLE unihooks.events (
     event_type text COLLATE "C" NOT NULL,
     body bytea NOT NULL,
     created_at bigint NOT NULL,
+    subject text COLLATE "C",
     plan_error text,
     PRIMARY KEY (tenant, id)
 ) PARTITION BY RANGE (id);
 
 CREATE INDEX events_by_time ON unihooks.events (created_at);
+CREATE INDEX events_by_subject ON unihooks.events (tenant, subject, id) WHERE subject IS NOT NULL;
 
 -- Events, deliveries that have ended, and attempts have a partition for each day, which the store makes ahead. Here go
 -- those of days that have none.
@@ -170,7 +176,8 @@ WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 -- place, which is the event's id. One of large fan-out goes to the end of the queue after each chunk, as does one whose
 -- planning failed: it takes the place of an event that is made at that moment, and event_id says which one it is.
 -- plan_cursor says up to which webhook, and up to which endpoint of the next, it has been planned;
--- it begins with ! where `recover` has made deliveries of the event.
+-- it begins with ! where `recover` has made deliveries of the event. emit_order is set for events with a subject:
+-- those of one subject are in the order of emit by it, which is the event's time, and then by their ids.
 CREATE TABLE unihooks.new_events (
     tenant text COLLATE "C" NOT NULL,
     place text COLLATE "C" NOT NULL,
@@ -178,6 +185,8 @@ CREATE TABLE unihooks.new_events (
     plan_cursor text COLLATE "C" NOT NULL DEFAULT '',
     plan_tries smallint NOT NULL DEFAULT 0,
     plan_error text,
+    subject text COLLATE "C",
+    emit_order bigint,
     PRIMARY KEY (tenant, place)
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,
@@ -187,6 +196,8 @@ CREATE TABLE unihooks.new_events (
 );
 
 CREATE INDEX new_events_again ON unihooks.new_events (tenant, event_id) WHERE event_id IS NOT NULL;
+CREATE INDEX new_events_by_subject
+    ON unihooks.new_events (tenant, subject, emit_order, coalesce(event_id, place)) WHERE subject IS NOT NULL;
 
 -- A key that is used again answers with the event that it was used for first.
 CREATE TABLE unihooks.event_keys (
@@ -214,7 +225,9 @@ CREATE TABLE unihooks.emitted (
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
 -- rendering is NULL where the event's own bytes are sent. The id of an original follows from its event and endpoint, so
 -- that there is one; a replay has a random one. status_code is that of the last attempt, NULL where that delivered, or
--- had no answer.
+-- had no answer. sequence is set for deliveries of an ordered webhook: of those of one subject to one endpoint, all but
+-- the first pending one wait, with a due_at that never comes (2^62), until the transaction that ends the one before makes
+-- them due.
 CREATE TABLE unihooks.deliveries (
     tenant text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -223,10 +236,12 @@ CREATE TABLE unihooks.deliveries (
     endpoint_id text COLLATE "C" NOT NULL,
     product text COLLATE "C" NOT NULL,
     event_type text COLLATE "C" NOT NULL,
+    subject text COLLATE "C",
     rendering text COLLATE "C",
     state text COLLATE "C" NOT NULL,
     due_at bigint NOT NULL,
     token bigint,
+    sequence bigint,
     attempt_count integer NOT NULL DEFAULT 0,
     first_attempt_at bigint,
     held_base bigint,
@@ -238,6 +253,7 @@ CREATE TABLE unihooks.deliveries (
 ) PARTITION BY LIST (state);
 
 CREATE INDEX deliveries_by_webhook ON unihooks.deliveries (webhook_id, id);
+CREATE INDEX deliveries_by_subject ON unihooks.deliveries (tenant, subject, id) WHERE subject IS NOT NULL;
 CREATE INDEX deliveries_replayed ON unihooks.deliveries (event_id) WHERE replay_of IS NOT NULL;
 CREATE INDEX deliveries_refused ON unihooks.deliveries (tenant, id, status_code) WHERE status_code IS NOT NULL;
 
@@ -252,6 +268,8 @@ WITH (
 );
 
 CREATE INDEX deliveries_due ON unihooks.deliveries_pending (endpoint_id, due_at);
+CREATE INDEX deliveries_ordered ON unihooks.deliveries_pending (endpoint_id, subject, sequence)
+    WHERE sequence IS NOT NULL;
 
 CREATE TABLE unihooks.deliveries_ended PARTITION OF unihooks.deliveries
 FOR VALUES IN ('delivered', 'failed', 'cancelled') PARTITION BY RANGE (id);

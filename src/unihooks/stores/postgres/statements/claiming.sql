@@ -28,8 +28,8 @@ SELECT served.tenant, due.endpoint_id, due.is_limited FROM served LEFT JOIN LATE
 -- A row that another worker holds is skipped; one that it has just leased is looked at again, and not due.
 -- name: due_deliveries
 -- rows: endpoint_id text, share integer, turn integer
-SELECT d.tenant, d.webhook_id, d.endpoint_id, d.id, d.event_id, d.product, d.event_type, d.rendering, d.attempt_count,
-    coalesce(:now - d.first_attempt_at - (l.held_total_us - d.held_base), 0)
+SELECT d.tenant, d.webhook_id, d.endpoint_id, d.id, d.event_id, d.product, d.event_type, d.subject, d.sequence,
+    d.rendering, d.attempt_count, coalesce(:now - d.first_attempt_at - (l.held_total_us - d.held_base), 0)
 FROM :rows AS k
 JOIN unihooks.lanes AS l ON l.endpoint_id = k.endpoint_id AND l.open AND coalesce(l.not_before, 0) <= :now
     AND (coalesce(l.rate, l.in_flight_limit, l.deadline_us, l.pause_us) IS NULL OR :is_limited)

@@ -30,4 +30,4 @@ WITH old AS (
 DELETE FROM unihooks.event_keys AS e USING old WHERE e.tenant = old.tenant AND e.idempotency_key = old.idempotency_key
 
 -- name: erase_events
-UPDATE unihooks.events SET body = :nothing, plan_error = NULL WHERE tenant = :tenant AND id = ANY(:events)
+UPDATE unihooks.events SET body = :nothing, subject = NULL, plan_error = NULL WHERE tenant = :tenant AND id = ANY(:events)

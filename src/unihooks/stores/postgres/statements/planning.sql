@@ -11,7 +11,7 @@ WITH RECURSIVE turns (tenant) AS (
     FROM turns WHERE turns.tenant IS NOT NULL
 ), found AS MATERIALIZED (SELECT tenant FROM turns WHERE tenant IS NOT NULL LIMIT :tenants)
 SELECT n.tenant, coalesce(n.event_id, n.place), n.plan_cursor, n.plan_tries, CAST(n.ctid AS text), e.product, e.event_type, e.created_at,
-    octet_length(e.body), CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
+    e.subject, octet_length(e.body), CASE WHEN octet_length(e.body) <= 8192 THEN e.body END
 FROM (
     SELECT set_config('unihooks_planned.tenants', (SELECT CAST(json_agg(tenant) AS text) FROM found), true)
 ) AS told
@@ -46,7 +46,7 @@ WHERE NOT EXISTS (SELECT 1 FROM unihooks.lanes AS l WHERE l.tenant = k.tenant AN
 
 -- name: found_events
 -- rows: tenant text, id text
-SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, octet_length(e.body)
+SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, e.subject, octet_length(e.body)
 FROM :rows AS k JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id
 
 -- name: event_bodies

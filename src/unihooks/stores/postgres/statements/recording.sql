@@ -60,10 +60,10 @@ WITH gone AS (
     )) RETURNING *
 ), moved AS (
     INSERT INTO unihooks.deliveries_ended (
-        tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, attempt_count,
+        tenant, id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, state, due_at, attempt_count,
         first_attempt_at, held_base, replay_of, created_at
     )
-    SELECT tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, 'delivered', due_at,
+    SELECT tenant, id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, 'delivered', due_at,
         attempt_count + 1, first_attempt_at, held_base, replay_of, created_at
     FROM gone RETURNING 1
 )
@@ -80,10 +80,10 @@ WITH gone AS (
     )) RETURNING *
 )
 INSERT INTO unihooks.deliveries_ended (
-    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, attempt_count,
+    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, state, due_at, attempt_count,
     first_attempt_at, held_base, replay_of, created_at
 )
-SELECT tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, 'delivered', due_at,
+SELECT tenant, id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, 'delivered', due_at,
     attempt_count + 1, first_attempt_at, held_base, replay_of, created_at
 FROM gone
 
@@ -99,10 +99,10 @@ WITH news AS MATERIALIZED (
     WHERE ctid = ANY(ARRAY(SELECT place FROM news WHERE state <> 'pending')) RETURNING ctid AS place, *
 ), ended AS (
     INSERT INTO unihooks.deliveries_ended (
-        tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, attempt_count,
-        first_attempt_at, held_base, status_code, reason, replay_of, created_at
+        tenant, id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, state, due_at,
+        attempt_count, first_attempt_at, held_base, status_code, reason, replay_of, created_at
     )
-    SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, news.state,
+    SELECT d.tenant, d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.subject, d.rendering, news.state,
         d.due_at, news.number, coalesce(d.first_attempt_at, news.first_at),
         coalesce(d.held_base, news.held_total_us, 0),
         CASE WHEN news.first_at IS NULL THEN d.status_code ELSE news.status_code END, news.reason, d.replay_of, d.created_at

@@ -2,7 +2,7 @@
 SELECT tenant, config_version FROM unihooks.tenants WHERE tenant = ANY(:tenants)
 
 -- name: webhooks
-SELECT w.id, w.tenant, w.name, w.description, w.status, w.mapping, w.policy, w.metadata, w.version, w.created_at,
+SELECT w.id, w.tenant, w.name, w.description, w.status, w.mapping, w.policy, w.metadata, w.ordered, w.version, w.created_at,
     w.updated_at, w.activated_at, w.activated_mark, w.deactivated_at, w.deactivated_mark, w.headers
 FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
 
@@ -34,10 +34,10 @@ WHERE webhook_id = ANY(:webhooks) ORDER BY webhook_id, position
 
 -- name: add_webhook_row
 INSERT INTO unihooks.webhooks (
-    id, tenant, name, description, status, mapping, policy, rendering, metadata, headers, version, created_at,
+    id, tenant, name, description, status, mapping, policy, rendering, metadata, headers, ordered, version, created_at,
     updated_at, activated_at, activated_mark, deactivated_at, deactivated_mark, name_key, search_text
 ) VALUES (
-    :id, :tenant, :name, :description, :status, :mapping, :policy, :rendering, :metadata, :headers, :version,
+    :id, :tenant, :name, :description, :status, :mapping, :policy, :rendering, :metadata, :headers, :ordered, :version,
     :created_at, :updated_at,
     :activated_at, :activated_mark, :deactivated_at, :deactivated_mark, :name_key, :search_text
 )

@@ -1,6 +1,11 @@
 -- name: events
-SELECT e.id, e.tenant, e.product, e.event_type, e.body, e.created_at FROM unihooks.events AS e
+SELECT e.id, e.tenant, e.product, e.event_type, e.body, e.created_at, e.subject FROM unihooks.events AS e
 WHERE e.tenant = :tenant
+
+-- name: events_of_subject
+SELECT e.id, e.tenant, e.product, e.event_type, e.body, e.created_at, e.subject
+FROM unihooks.events AS e INDEXED BY unihooks_events_by_subject
+WHERE e.tenant = :tenant AND e.subject = :subject
 
 -- name: attempts
 SELECT 'att_' || substr(a.delivery_id, 5) || '_' || a.number, a.delivery_id, a.number, a.url, a.started_at,
@@ -32,6 +37,10 @@ SELECT d.id FROM (
 -- name: delivery_ids_of_type
 SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_by_type
 WHERE d.tenant = :tenant AND d.event_type = :event_type
+
+-- name: delivery_ids_of_subject
+SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_by_subject
+WHERE d.tenant = :tenant AND d.subject = :subject
 
 -- name: failed_delivery_ids
 SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_failed WHERE d.tenant = :tenant
@@ -81,12 +90,12 @@ SELECT o.id FROM unihooks.endpoints AS o WHERE o.webhook_id = :webhook_id
 SELECT webhook_id FROM unihooks.endpoints WHERE id = :id
 
 -- name: deliveries
--- columns: id, tenant, event_id, webhook_id, endpoint_id, product, event_type, url, state, held, attempt_count, created_at, next_attempt_at, reason, replay_of, due_at, is_taken, is_inactive, is_disabled, disabled_reason, not_before, probe_at, failures, ready_at, rate, in_flight_limit
+-- columns: id, tenant, event_id, webhook_id, endpoint_id, product, event_type, url, state, held, attempt_count, created_at, next_attempt_at, reason, replay_of, subject, due_at, is_taken, is_inactive, is_disabled, disabled_reason, not_before, probe_at, failures, ready_at, rate, in_flight_limit
 SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
     coalesce(e.url, (SELECT f.url FROM unihooks.former_endpoints AS f WHERE f.id = d.endpoint_id), '') AS url,
     d.state, d.state = 'pending' AND NOT coalesce(l.open, true) AS held, d.attempt_count, d.created_at,
-    CASE WHEN d.state <> 'pending' THEN NULL WHEN d.due_at < l.not_before THEN l.not_before ELSE d.due_at
-    END AS next_attempt_at, d.reason, d.replay_of,
+    CASE WHEN d.state <> 'pending' OR d.due_at = 4611686018427387904 THEN NULL
+    WHEN d.due_at < l.not_before THEN l.not_before ELSE d.due_at END AS next_attempt_at, d.reason, d.replay_of, d.subject,
     d.due_at, d.token IS NOT NULL AS is_taken, coalesce(w.status, '') = 'inactive' AS is_inactive,
     coalesce(e.state, '') = 'disabled' AS is_disabled, e.disabled_reason, l.not_before, l.probe_at, l.failures, l.ready_at,
     l.rate, l.in_flight_limit

@@ -52,6 +52,11 @@ DELETE FROM unihooks.renderings WHERE id IN (
 SELECT id, created_at, length(body) AS size FROM unihooks.events
 WHERE tenant = :tenant AND id > :after AND id < :end ORDER BY id LIMIT :limit FOR UPDATE
 
+-- name: events_of_subject_to_erase
+-- columns: id, created_at, size
+SELECT id, created_at, length(body) AS size FROM unihooks.events
+WHERE tenant = :tenant AND subject = :subject AND id > :after ORDER BY id LIMIT :limit FOR UPDATE
+
 -- name: events_to_erase
 -- columns: id, created_at, size
 SELECT id, created_at, length(body) AS size FROM unihooks.events
@@ -127,6 +132,7 @@ WHERE delivery_id IN (
 -- rows: tenant text, id text, first text, last text
 UPDATE unihooks.deliveries SET
     token = NULL,
+    subject = NULL,
     reason = CASE WHEN state = 'pending' OR (state = 'failed' AND attempt_count = 0) THEN :reason ELSE reason END,
     state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END
 WHERE (tenant, id) IN (
@@ -136,17 +142,18 @@ WHERE (tenant, id) IN (
     SELECT d.tenant, d.id FROM :rows AS k
     JOIN unihooks.deliveries AS d ON d.event_id = k.id AND d.replay_of IS NOT NULL
 )
-  AND (state = 'pending' OR (state = 'failed' AND attempt_count = 0) OR token IS NOT NULL)
+  AND (state = 'pending' OR (state = 'failed' AND attempt_count = 0) OR token IS NOT NULL OR subject IS NOT NULL)
 
 -- name: expire_held
-WITH old AS (
+WITH old (its_tenant, its_id) AS (
     SELECT d.tenant, d.id FROM unihooks.lanes AS l
     JOIN unihooks.deliveries AS d ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
     WHERE l.open = false AND l.closed_at < :older_than AND d.created_at < :older_than
     LIMIT :limit FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason
-FROM old WHERE d.tenant = old.tenant AND d.id = old.id AND +d.state = 'pending'
+FROM old WHERE d.tenant = its_tenant AND d.id = its_id AND +d.state = 'pending'
+RETURNING tenant, endpoint_id, subject, sequence
 
 -- name: prune_events
 -- rows: tenant text, id text
@@ -165,7 +172,7 @@ UPDATE unihooks.store SET clock_steps = clock_steps + 1, clock_at = :now WHERE c
 -- Leases, too: what remains of them, and of the time until a retry, stays as it is.
 -- name: set_back_deliveries
 UPDATE unihooks.deliveries SET due_at = due_at - :back
-WHERE state = 'pending' AND due_at > :now AND endpoint_id IN (SELECT endpoint_id FROM unihooks.lanes)
+WHERE state = 'pending' AND due_at > :now AND due_at < :never AND endpoint_id IN (SELECT endpoint_id FROM unihooks.lanes)
 
 -- name: set_back_jobs
 UPDATE unihooks.jobs SET next_at = next_at - :back WHERE next_at > :now

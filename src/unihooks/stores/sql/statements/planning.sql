@@ -12,18 +12,18 @@ SELECT e.tenant, e.id, e.body FROM :rows AS k JOIN unihooks.events AS e ON e.ten
 SELECT e.tenant, e.id, e.body FROM :rows AS k JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id
 
 -- name: add_planned_deliveries
--- rows: tenant text, id text, event_id text, webhook_id text, endpoint_id text, product text, event_type text, rendering text
+-- rows: tenant text, id text, event_id text, webhook_id text, endpoint_id text, product text, event_type text, subject text, rendering text
 INSERT INTO unihooks.deliveries (
-    state, due_at, token, created_at, tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering
+    state, due_at, token, created_at, tenant, id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering
 )
 SELECT 'pending', CAST(:due_at AS bigint), CAST(:token AS bigint), CAST(:now AS bigint), r.* FROM :rows AS r WHERE true
 ON CONFLICT DO NOTHING
 
 -- For an event of which deliveries have been made, as by `recover`, and may have ended.
 -- name: add_missing_deliveries
--- rows: tenant text, id text, event_id text, webhook_id text, endpoint_id text, product text, event_type text, rendering text
+-- rows: tenant text, id text, event_id text, webhook_id text, endpoint_id text, product text, event_type text, subject text, rendering text
 INSERT INTO unihooks.deliveries (
-    state, due_at, token, created_at, tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering
+    state, due_at, token, created_at, tenant, id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering
 )
 SELECT 'pending', CAST(:due_at AS bigint), CAST(:token AS bigint), CAST(:now AS bigint), r.* FROM :rows AS r
 WHERE NOT EXISTS (
@@ -32,10 +32,10 @@ WHERE NOT EXISTS (
 ON CONFLICT DO NOTHING
 
 -- name: add_deliveries
--- rows: tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, token, reason, replay_of, created_at
+-- rows: tenant, id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, replay_of, state, due_at, token, sequence, created_at
 INSERT INTO unihooks.deliveries (
-    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, due_at, token, reason,
-    replay_of, created_at
+    tenant, id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, replay_of, state, due_at,
+    token, sequence, created_at
 )
 VALUES :rows
 ON CONFLICT DO NOTHING RETURNING id

@@ -7,12 +7,12 @@ WHERE d.tenant = :tenant AND d.id = :id
 
 -- The events stay for as long as this transaction lasts, so that none is pruned from under its new delivery.
 -- name: deliveries_to_replay
--- columns: id, event_id, webhook_id, endpoint_id, product, event_type, rendering, state, attempt_count, has_endpoint, was_replayed, size, present
-SELECT d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.rendering, d.state, d.attempt_count,
-    o.id IS NOT NULL AS has_endpoint, EXISTS (
+-- columns: id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, state, attempt_count, has_endpoint, was_replayed, ordered, size, present
+SELECT d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.subject, d.rendering, d.state,
+    d.attempt_count, o.id IS NOT NULL AS has_endpoint, EXISTS (
         SELECT 1 FROM unihooks.deliveries AS r WHERE r.event_id = d.event_id AND r.endpoint_id = d.endpoint_id
         AND r.replay_of IS NOT NULL AND r.state IN ('pending', 'delivered')
-    ) AS was_replayed, length(e.body) AS size, w.rendering AS present
+    ) AS was_replayed, coalesce(w.ordered, false) AS ordered, length(e.body) AS size, w.rendering AS present
 FROM unihooks.deliveries AS d
 JOIN unihooks.events AS e ON e.tenant = d.tenant AND e.id = d.event_id
 LEFT JOIN unihooks.endpoints AS o ON o.id = d.endpoint_id
@@ -23,8 +23,8 @@ WHERE d.tenant = :tenant AND d.id = ANY(:ids) ORDER BY d.id FOR KEY SHARE OF e
 -- it begins with; a whole event type ends in '!', which is a part of none.
 -- name: events_to_recover
 -- rows: beginning text
--- columns: id, product, event_type
-SELECT e.id, e.product, e.event_type FROM unihooks.events AS e
+-- columns: id, product, event_type, subject
+SELECT e.id, e.product, e.event_type, e.subject FROM unihooks.events AS e
 WHERE e.tenant = :tenant AND e.id > :after AND e.id <= :last AND e.created_at >= :since AND e.created_at < :until
   AND length(e.body) > 0 AND EXISTS (
     SELECT 1 FROM :rows AS k

@@ -2,6 +2,9 @@
 SELECT count(*) FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
 WHERE l.health <> 'healthy' AND l.health = 'failing' AND e.state = 'enabled'
 
+-- name: count_without_subject
+SELECT coalesce(CAST(sum(without_subject) AS bigint), 0) FROM unihooks.lanes WHERE without_subject > 0
+
 -- name: workers_seen
 SELECT id, host, pid, seen_at FROM unihooks.workers WHERE seen_at >= :since ORDER BY id
 
@@ -11,6 +14,7 @@ SELECT e.webhook_id, e.id, e.state, l.failures, l.failing_since, l.not_before, l
     l.last_failure_at, l.outcomes, CASE WHEN l.open THEN (
         SELECT CASE WHEN d.due_at < l.not_before THEN l.not_before ELSE d.due_at END FROM unihooks.deliveries AS d
         WHERE d.endpoint_id = e.id AND d.state = 'pending' AND (d.token IS NULL OR d.due_at <= :now)
+          AND d.due_at < 4611686018427387904
         ORDER BY d.due_at LIMIT 1
     ) END AS next_at
 FROM unihooks.webhooks AS w

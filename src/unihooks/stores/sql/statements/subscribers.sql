@@ -5,8 +5,8 @@ WHERE webhook_id = ANY(:webhooks) ORDER BY id
 
 -- A webhook that was never active has no activated_at and wants nothing yet.
 -- name: subscribers
--- columns: id, rendering, policy, activated_at, activated_mark, deactivated_at, deactivated_mark, endpoints
-SELECT id, rendering, policy, activated_at, activated_mark, deactivated_at, deactivated_mark, coalesce((
+-- columns: id, rendering, policy, ordered, activated_at, activated_mark, deactivated_at, deactivated_mark, endpoints
+SELECT id, rendering, policy, ordered, activated_at, activated_mark, deactivated_at, deactivated_mark, coalesce((
     SELECT max(position) + 1 FROM unihooks.endpoints AS e WHERE e.webhook_id = w.id
 ), 0) AS endpoints
 FROM unihooks.webhooks AS w WHERE activated_at IS NOT NULL AND id IN (

@@ -28,6 +28,7 @@ CREATE TABLE main.unihooks_webhooks (
     metadata TEXT NOT NULL,
     headers BLOB NOT NULL,
     key_id TEXT,
+    ordered INTEGER NOT NULL,
     version INTEGER NOT NULL,
     created_at INTEGER,
     updated_at INTEGER,
@@ -106,6 +107,7 @@ CREATE INDEX main.unihooks_subscriptions_by_webhook ON unihooks_subscriptions (w
 -- is what a delivery takes to go: there were so many at refilled_at, NULL where as many as fit. ready_at is when the
 -- limits, or the probe that is under way, let the next one go. No lease under a limit lasts beyond leased_until.
 -- pause_us is how long the breaker's present pause is, NULL while it is closed; a probe may go at probe_at.
+-- without_subject counts deliveries of an ordered webhook that are in no order, as their events have no subject.
 CREATE TABLE main.unihooks_lanes (
     endpoint_id TEXT NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -131,7 +133,8 @@ CREATE TABLE main.unihooks_lanes (
     pause_us INTEGER,
     probe_at INTEGER,
     outcomes INTEGER NOT NULL DEFAULT 1,
-    health TEXT NOT NULL DEFAULT 'healthy'
+    health TEXT NOT NULL DEFAULT 'healthy',
+    without_subject INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 CREATE INDEX main.unihooks_lanes_due ON unihooks_lanes (next_due_at) WHERE open = 1 AND next_due_at IS NOT NULL;
@@ -141,6 +144,7 @@ CREATE INDEX main.unihooks_lanes_waiting ON unihooks_lanes (tenant, not_before) 
 CREATE INDEX main.unihooks_lanes_paused ON unihooks_lanes (tenant) WHERE pause_us IS NOT NULL;
 CREATE INDEX main.unihooks_lanes_closed ON unihooks_lanes (closed_at) WHERE open = 0;
 CREATE INDEX main.unihooks_lanes_unhealthy ON unihooks_lanes (tenant, health) WHERE health <> 'healthy';
+CREATE INDEX main.unihooks_lanes_without_subject ON unihooks_lanes (without_subject) WHERE without_subject > 0;
 
 -- An event is written once, with its row in unihooks_new_events. One that could not be planned is set aside, and
 -- plan_error says why. The body comes last, so that the rest is read without it.
@@ -150,6 +154,7 @@ CREATE TABLE main.unihooks_events (
     product TEXT NOT NULL,
     event_type TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    subject TEXT,
     plan_error TEXT,
     idempotency_key TEXT,
     digest BLOB,
@@ -160,13 +165,15 @@ CREATE TABLE main.unihooks_events (
 CREATE INDEX main.unihooks_events_by_time ON unihooks_events (created_at);
 CREATE UNIQUE INDEX main.unihooks_events_once ON unihooks_events (tenant, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
+CREATE INDEX main.unihooks_events_by_subject ON unihooks_events (tenant, subject, id) WHERE subject IS NOT NULL;
 CREATE INDEX main.unihooks_events_keyed ON unihooks_events (created_at) WHERE idempotency_key IS NOT NULL;
 
 -- An event is new as long as it has a row here, which is deleted when it is planned. New ones wait in the order of
 -- place, which is the event's id. One of large fan-out goes to the end of the queue after each chunk, as does one whose
 -- planning failed: it takes the place of an event that is made at that moment, and event_id says which one it is.
 -- plan_cursor says up to which webhook, and up to which endpoint of the next, it has been planned;
--- it begins with ! where `recover` has made deliveries of the event.
+-- it begins with ! where `recover` has made deliveries of the event. emit_order is set for events with a subject:
+-- those of one subject are in the order of emit by it, and then by their ids.
 CREATE TABLE main.unihooks_new_events (
     tenant TEXT NOT NULL,
     place TEXT NOT NULL,
@@ -174,14 +181,20 @@ CREATE TABLE main.unihooks_new_events (
     plan_cursor TEXT NOT NULL DEFAULT '',
     plan_tries INTEGER NOT NULL DEFAULT 0,
     plan_error TEXT,
+    subject TEXT,
+    emit_order INTEGER,
     PRIMARY KEY (tenant, place)
 ) WITHOUT ROWID;
 
 CREATE INDEX main.unihooks_new_events_again ON unihooks_new_events (tenant, event_id) WHERE event_id IS NOT NULL;
+CREATE INDEX main.unihooks_new_events_by_subject
+    ON unihooks_new_events (tenant, subject, emit_order, coalesce(event_id, place)) WHERE subject IS NOT NULL;
 
--- An insert stays one statement, also on a host's connection.
+-- An insert stays one statement, also on a host's connection. Rows are numbered as they are inserted, by one process
+-- at a time: that is the order of emit, whatever the clock says.
 CREATE TRIGGER main.unihooks_events_are_new AFTER INSERT ON unihooks_events
-BEGIN INSERT INTO unihooks_new_events (tenant, place) VALUES (NEW.tenant, NEW.id); END;
+BEGIN INSERT INTO unihooks_new_events (tenant, place, subject, emit_order)
+VALUES (NEW.tenant, NEW.id, NEW.subject, CASE WHEN NEW.subject IS NOT NULL THEN NEW.rowid END); END;
 
 -- How many events tenants have emitted in a minute (minutes since 1970), where the host limits them. Those of a host's
 -- transaction have a part of their own: it may be rolled back, and nobody is to wait for it.
@@ -195,7 +208,9 @@ CREATE TABLE main.unihooks_emitted (
 
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
 -- rendering is NULL where the event's own bytes are sent. status_code is that of the last attempt, NULL where that
--- delivered, or had no answer.
+-- delivered, or had no answer. sequence is set for deliveries of an ordered webhook: of those of one subject to one
+-- endpoint, all but the first pending one wait, with a due_at that never comes (2^62), until the transaction that ends
+-- the one before makes them due.
 CREATE TABLE main.unihooks_deliveries (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -204,10 +219,12 @@ CREATE TABLE main.unihooks_deliveries (
     endpoint_id TEXT NOT NULL,
     product TEXT NOT NULL,
     event_type TEXT NOT NULL,
+    subject TEXT,
     rendering TEXT,
     state TEXT NOT NULL,
     due_at INTEGER NOT NULL,
     token INTEGER,
+    sequence INTEGER,
     attempt_count INTEGER NOT NULL DEFAULT 0,
     first_attempt_at INTEGER,
     held_base INTEGER,
@@ -221,9 +238,12 @@ CREATE TABLE main.unihooks_deliveries (
 -- The state is in the index so that counting needs no look at the rows.
 CREATE INDEX main.unihooks_deliveries_due ON unihooks_deliveries (endpoint_id, due_at, token, state)
     WHERE state = 'pending';
+CREATE INDEX main.unihooks_deliveries_ordered ON unihooks_deliveries (endpoint_id, subject, sequence)
+    WHERE sequence IS NOT NULL AND state = 'pending';
 CREATE INDEX main.unihooks_deliveries_by_webhook ON unihooks_deliveries (webhook_id, id);
 CREATE INDEX main.unihooks_deliveries_by_type
     ON unihooks_deliveries (tenant, event_type, id, webhook_id, product);
+CREATE INDEX main.unihooks_deliveries_by_subject ON unihooks_deliveries (tenant, subject, id) WHERE subject IS NOT NULL;
 -- They are few, and what customers look for.
 CREATE INDEX main.unihooks_deliveries_failed ON unihooks_deliveries (tenant, id, state) WHERE state = 'failed';
 CREATE INDEX main.unihooks_deliveries_failed_by_webhook ON unihooks_deliveries (webhook_id, id, state)

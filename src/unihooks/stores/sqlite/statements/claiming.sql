@@ -23,10 +23,10 @@ WHERE turns.tenant IS NOT NULL
 
 -- name: due_deliveries
 -- rows: endpoint_id, share, turn
--- groups: tenant, webhook_id, endpoint_id; id, event_id, product, event_type, rendering, attempt_count, elapsed
+-- groups: tenant, webhook_id, endpoint_id; id, event_id, product, event_type, subject, sequence, rendering, attempt_count, elapsed
 SELECT json_group_array(json_array(l.tenant, l.webhook_id, l.endpoint_id, (
     SELECT json_group_array(json_array(
-        id, event_id, product, event_type, rendering, attempt_count,
+        id, event_id, product, event_type, subject, sequence, rendering, attempt_count,
         coalesce(:now - first_attempt_at - (l.held_total_us - held_base), 0)
     )) FROM (
         SELECT * FROM main.unihooks_deliveries

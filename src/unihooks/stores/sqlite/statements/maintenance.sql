@@ -14,5 +14,5 @@ UPDATE main.unihooks_events SET idempotency_key = NULL, digest = NULL WHERE rowi
 -- rows: id, created_at
 
 -- name: erase_events
-UPDATE main.unihooks_events SET body = :nothing, idempotency_key = NULL, digest = NULL, plan_error = NULL
+UPDATE main.unihooks_events SET body = :nothing, subject = NULL, idempotency_key = NULL, digest = NULL, plan_error = NULL
 WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:events))

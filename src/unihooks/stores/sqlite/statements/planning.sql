@@ -24,8 +24,8 @@ SELECT json_group_array(json_array(tenant, (
 
 -- name: found_events
 -- rows: tenant, id
--- columns: tenant, id, product, event_type, created_at, size
-SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, length(e.body) AS size
+-- columns: tenant, id, product, event_type, created_at, subject, size
+SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, e.subject, length(e.body) AS size
 FROM :rows AS k CROSS JOIN main.unihooks_events AS e ON e.tenant = k.tenant AND e.id = k.id
 
 -- name: share_found_configuration
