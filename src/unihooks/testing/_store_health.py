@@ -11,8 +11,10 @@ from attrs import evolve
 from unihooks._contract.filters import WebhookFilter
 from unihooks._model.health import BreakerState, Counts, EndpointHealth, HealthState
 from unihooks._model.log import DeliveryState
+from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.abc import Recorded, Window
+from unihooks.testing._store_limits import LONGER, break_down, several
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
 HEALTHY, DEGRADED, FAILING, DISABLED = HealthState
@@ -249,6 +251,37 @@ class HealthRules:
         scene.clock.advance(600)
         assert scene.endpoint(webhook).health.not_before is None
         assert {one.waiting for one in scene.deliveries()} == {None}
+
+    def test_a_pause_of_the_breaker_is_shown_at_the_endpoint_and_its_deliveries(self, scene: Scene) -> None:
+        webhook = scene.active()
+        break_down(scene)
+        waiting = scene.pending()
+        health = scene.endpoint(webhook).health
+        assert health.breaker is BreakerState.OPEN
+        assert health.next_probe_at == health.not_before is not None
+        until = f"{health.not_before:%Y-%m-%dT%H:%M:%SZ}"
+        assert waiting.waiting == f"waits until {until}: the endpoint failed 3 times in a row"
+        scene.clock.advance(30 * LONGER)
+        health = scene.endpoint(webhook).health
+        assert (health.breaker, health.not_before) == (BreakerState.HALF_OPEN, None)
+        [probe] = scene.claim(1)
+        others = {
+            one.id: one.waiting for one in scene.deliveries(state=DeliveryState.PENDING) if one.attempt_count == 0
+        }
+        assert others.pop(probe.id) is None
+        assert all(sentence and sentence.endswith("3 times in a row") for sentence in others.values())
+        scene.deliver(probe)
+        health = scene.endpoint(webhook).health
+        assert (health.breaker, health.next_probe_at, health.failures) == (BreakerState.CLOSED, None, 0)
+
+    def test_what_waits_for_its_policy_says_so(self, scene: Scene) -> None:
+        scene.active(policy=DeliveryPolicy(rate=0.5))
+        several(scene, 2)
+        [claimed] = scene.claim()
+        waiting = {one.id: one.waiting for one in scene.deliveries()}
+        assert waiting.pop(claimed.id) is None
+        until = f"{scene.clock() + timedelta(seconds=2):%Y-%m-%dT%H:%M:%SZ}"
+        assert list(waiting.values()) == [f"waits until {until}: the webhook's policy lets at most 0.5 per second go"]
 
 
 def _state(scene: Scene, webhook: Webhook) -> HealthState:
