@@ -13,6 +13,8 @@ BODIES = {
     "addWebhook": {"name": "x", "endpoints": ["https://example.com/x"]},
     "replayDeliveries": {"filter": {}},
     "recoverDeliveries": {"since": "2020-01-01T00:00:00Z"},
+    "startRecovery": {"since": "2020-01-01T00:00:00Z"},
+    "startReplay": {"filter": {}},
     "sendTest": {"product": "chat", "event_type": "message.received"},
     "previewMapping": {"payload": {}},
     "tryMapping": {"mapping": {}, "payload": {}},
@@ -23,17 +25,20 @@ WITH_IDS = [one for one in OPERATIONS if "{" in one.path]
 
 
 async def asked(api, operation, **ids):
-    body = None if operation.body is None else BODIES.get(operation.id, {})
+    body = None if operation.body is None else dict(BODIES.get(operation.id, {}))
+    if operation.id == "startRecovery":
+        body["webhook_id"] = ids["webhook_id"]
     return await api.ask(operation.method, operation.path.format(**ids), json=body)
 
 
 @pytest.fixture
-def ids(webhook, delivery):
+def ids(webhook, delivery, dispatcher):
     return {
         "webhook_id": webhook.id,
         "endpoint_id": webhook.endpoints[0].id,
         "delivery_id": delivery.id,
         "event_id": delivery.event_id,
+        "job_id": dispatcher.jobs.replay(tenant="acme").id,
     }
 
 
@@ -87,7 +92,7 @@ async def test_ids_that_nobody_has_are_not_found(operation, api, odd, ids):
 
 async def test_another_tenants_listings_are_empty(viewing, ids):
     other = viewing("other", *Permission)
-    for path in ("/webhooks", "/deliveries", "/events"):
+    for path in ("/webhooks", "/deliveries", "/events", "/jobs"):
         assert (await other.get(path)).json() == {"items": [], "next": None, "previous": None}
     for narrow in ("webhook_id", "endpoint_id", "event_id"):
         assert (await other.get("/deliveries", **{narrow: ids[narrow]})).json()["items"] == []
