@@ -230,6 +230,17 @@ class JobRules:
         scene.deliver(*scene.claim())
         assert scene.store.advance_jobs(most=500, patient=True).made == 3
 
+    def test_a_job_waits_for_a_lane_that_waits_itself_unless_it_serves_others_too(self, scene: Scene) -> None:
+        webhook, events = _missed(scene, 505)
+        scene.recover(webhook)
+        scene.deliver(*scene.claim(total=2))
+        scene.busy(*scene.claim(total=1), seconds=60, after=0)
+        assert len(events) == 505
+        for task, makes in ((_recovery(webhook), 0), (_delivered(), 2)):
+            job = scene.store.add_job(ACME, task, at_most=2)
+            assert scene.store.advance_jobs(most=500, patient=True).made == makes
+            scene.store.stop_job(ACME, job.id)
+
     def test_a_job_waits_for_others_deliveries_ten_minutes_at_most(self, scene: Scene) -> None:
         webhook, _ = _missed(scene, 3)
         scene.submit(*[scene.event() for _ in range(501)])
@@ -279,6 +290,10 @@ def _recovery(webhook: Webhook) -> Recovery:
 
 def _failed(*, today: bool = False, webhook_id: str | None = None) -> Task:
     return Replays(filters=DeliveryFilter(state=DeliveryState.FAILED, webhook_id=webhook_id), today=today)
+
+
+def _delivered() -> Task:
+    return Replays(filters=DeliveryFilter(state=DeliveryState.DELIVERED))
 
 
 def _advanced(scene: Scene, *, most: int = 500) -> list[int]:

@@ -29,11 +29,12 @@ ORDER BY (
     SELECT max(t.turn) FROM unihooks.jobs AS t WHERE t.tenant = j.tenant AND t.ended_at IS NULL
 ), j.turn, j.id LIMIT :limit FOR UPDATE OF j SKIP LOCKED
 
+-- A lane that is paused, or waits for its rate, is due later than its deliveries.
 -- name: due_in_lanes
 SELECT d.id FROM unihooks.lanes AS l
 JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due
     ON d.endpoint_id = l.endpoint_id AND d.state = 'pending' AND d.due_at <= :now
-WHERE l.open = true AND l.tenant = :tenant AND l.next_due_at IS NOT NULL AND l.next_due_at <= :now
+WHERE l.open = true AND l.tenant = :tenant AND l.next_due_at IS NOT NULL
 
 -- name: pass_job
 UPDATE unihooks.jobs SET turn = (SELECT max(turn) + 1 FROM unihooks.jobs WHERE ended_at IS NULL) WHERE id = :id
