@@ -17,10 +17,10 @@ from unihooks._management.settings import Settings
 from unihooks.abc import Advanced
 from unihooks.exceptions import StoreError
 
-# What one worker makes per second by itself leaves it most of its time, and few of them are in flight at once, so that
-# live events hardly wait.
-_PACE = 500.0
-_INTERVAL_SECONDS = 0.032
+# What one worker makes per second by itself leaves it most of its time. A live event waits for what is done at that
+# moment: it is a few deliveries at a time.
+_PACE = 400.0
+_INTERVAL_SECONDS = 0.0075
 _INTERVAL_PER_SLICE = 4
 _MOST_PER_SLICE = 500
 _LONGEST_WAIT = 1.0

@@ -177,10 +177,12 @@ def _advance(tx: Transaction, job: _Unfinished, most: int, rate: float | None) -
     until, made, done = monotonic() + _SECONDS_PER_SLICE, 0, 0
     after: str | None = job.reached
     gone = False
+    # Mostly, each that is looked at is made; where nothing is, larger steps go through it faster.
+    limit = most
     try:
         while after is not None and made < most and done < _PER_SLICE:
-            step = job.step(tx, after, limit=min(_PER_STEP, _PER_SLICE - done), most=most - made)
-            made, done, after = made + step.made, done + step.done, step.after
+            step = job.step(tx, after, limit=min(limit, _PER_STEP, _PER_SLICE - done), most=most - made)
+            made, done, after, limit = made + step.made, done + step.done, step.after, _PER_STEP
             if monotonic() > until:
                 break
     except NotFound:
