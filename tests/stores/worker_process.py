@@ -7,11 +7,11 @@ import os
 import ssl
 import sys
 
-from unihooks import Dispatcher, RetryPolicy, TargetPolicy, Worker, stores
+from unihooks import CircuitBreaker, Dispatcher, RetryPolicy, TargetPolicy, Worker, stores
 from unihooks._message import requests
 
 
-def main(kind, options, authority, *, deadline=20.0, lease=30.0, delays=(5, 300)):
+def main(kind, options, authority, *, deadline=20.0, lease=30.0, delays=(5, 300), breaker=True):
     # It tells which process made a request.
     requests.USER_AGENT = f"worker-{os.getpid()}"
     dispatcher = Dispatcher(
@@ -20,6 +20,7 @@ def main(kind, options, authority, *, deadline=20.0, lease=30.0, delays=(5, 300)
         ssl_context=ssl.create_default_context(cadata=authority),
         retries=RetryPolicy.from_delays(list(delays), jitter=0.2),
         deadline=deadline,
+        breaker=CircuitBreaker() if breaker else None,
     )
     with dispatcher:
         dispatcher.stats()
