@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import asdict, define, field
 from processes import Blow
-from roles import DEADLINE, ENDPOINTS, MAPPED, ORDERED, Scene, payload_of, subject_of
+from roles import DEADLINE, ENDPOINTS, LIMITED, MAPPED, ORDERED, Scene, payload_of, subject_of
 
 from unihooks import Dispatcher, Webhook
 from unihooks._model.log import Attempt, Delivery, Event
@@ -185,8 +185,8 @@ def _wrong_requests(
     scene: Scene, webhooks: Sequence[Webhook], events: Sequence[Event], requests: Sequence[ReceivedRequest]
 ) -> Iterator[str]:
     payloads = {event.id: event.payload for event in events}
-    plain, mapped, ordered = webhooks
-    senders = {scene.path(MAPPED): mapped, scene.path(ORDERED): ordered}
+    plain, mapped, ordered, limited = webhooks
+    senders = {scene.path(MAPPED): mapped, scene.path(ORDERED): ordered, scene.path(LIMITED): limited}
     for request in requests:
         event_id, is_mapped = request.headers["webhook-id"], request.path == scene.path(MAPPED)
         request.verify(senders.get(request.path, plain).secrets, tolerance=86_400)

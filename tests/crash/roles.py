@@ -13,7 +13,18 @@ from typing import Any
 from attrs import asdict, define, frozen
 from databases import ERRORS, Database
 
-from unihooks import Dispatcher, Emission, EventSubscription, PayloadMapping, RetryPolicy, TargetPolicy, Webhook, Worker
+from unihooks import (
+    CircuitBreaker,
+    DeliveryPolicy,
+    Dispatcher,
+    Emission,
+    EventSubscription,
+    PayloadMapping,
+    RetryPolicy,
+    TargetPolicy,
+    Webhook,
+    Worker,
+)
 from unihooks._message import requests
 from unihooks.exceptions import StoreError
 
@@ -23,9 +34,11 @@ LEASE = DEADLINE + 5
 HELD_UP = 5
 CONCURRENCY = 16
 PER_ENDPOINT = 8
-# Two of a plain webhook, one of a mapped, and one of an ordered one.
-ENDPOINTS = 4
-MAPPED, ORDERED = 2, 3
+# Two of a plain webhook, and one each of a mapped, an ordered and a rate-limited one.
+ENDPOINTS = 5
+MAPPED, ORDERED, LIMITED = 2, 3, 4
+# Per second: so few that some wait while events come fast.
+RATE = 100
 SUBJECTS = 8
 PRODUCT, EVENT_TYPE = "crash", "something.happened"
 
@@ -75,11 +88,12 @@ def open_dispatcher(scene: Scene) -> Dispatcher:
         retries=RetryPolicy.from_delays([0.1] * 200, jitter=0.2),
         ssl_context=ssl.create_default_context(cadata=scene.authority),
         deadline=DEADLINE,
+        breaker=CircuitBreaker(pause=1.0, longest=2.0),
     )
 
 
 def set_up(scene: Scene, dispatcher: Dispatcher) -> list[Webhook]:
-    """Register a webhook with two endpoints, one with a mapping and an ordered one, and a table of the host's own."""
+    """Register a webhook with two endpoints, a mapped, an ordered and a limited one, and a table of the host's own."""
     urls = [f"https://{scene.address}:{scene.port}{scene.path(number)}" for number in range(ENDPOINTS)]
     subscriptions = [EventSubscription(PRODUCT, EVENT_TYPE)]
     plain = Webhook(name="plain", endpoints=urls[:2], subscriptions=subscriptions)
@@ -90,7 +104,10 @@ def set_up(scene: Scene, dispatcher: Dispatcher) -> list[Webhook]:
         mapping=PayloadMapping(rename={"text": "words"}),
     )
     ordered = Webhook(name="ordered", endpoints=[urls[ORDERED]], subscriptions=subscriptions, ordered=True)
-    added = [dispatcher.webhooks.add(webhook, tenant="default") for webhook in (plain, mapped, ordered)]
+    limited = Webhook(
+        name="limited", endpoints=[urls[LIMITED]], subscriptions=subscriptions, policy=DeliveryPolicy(rate=RATE)
+    )
+    added = [dispatcher.webhooks.add(webhook, tenant="default") for webhook in (plain, mapped, ordered, limited)]
     for webhook in added:
         dispatcher.webhooks.activate(webhook.id, tenant="default")
     scene.place.make_orders()

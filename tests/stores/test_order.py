@@ -20,8 +20,8 @@ from unihooks.testing._answers import Answer
 SCRIPT = Path(__file__).with_name("worker_process.py")
 PATHS = ("/crm", "/audit")
 STUCK = "order/0"
-# Of a worker that was killed, what it had leased goes on when the lease has ended. A breaker would pause the endpoint of
-# which one subject is stuck, once all others are done.
+# Of a worker that was killed, what it had leased goes on when the lease has ended. A breaker would pause the endpoint
+# of which one subject is stuck, once all others are done.
 HURRIED = {"deadline": 1.0, "lease": 6.0, "delays": [0.05, 0.1, 0.2, 0.5, *[1.0] * 500], "breaker": False}
 
 
