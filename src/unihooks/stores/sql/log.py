@@ -28,7 +28,8 @@ _HELD = {
     False: "(d.state <> 'pending' OR NOT EXISTS ({closed_lane}))",
 }
 _REFUSED = "d.status_code BETWEEN :lowest_code AND :highest_code"
-_ACCEPTED = f"(d.state = 'delivered' AND EXISTS ({{was_accepted_with}}) OR {_REFUSED})"
+_DELIVERED = f"(d.state = 'delivered' OR {_REFUSED})"
+_DELIVERED_WITH = f"(d.state = 'delivered' AND EXISTS ({{was_accepted_with}}) OR {_REFUSED})"
 _EVERY = Way()
 _FEW_ENTRIES = 10_000
 _FEW = 5_000
@@ -153,7 +154,8 @@ def _narrowed(tx: Transaction, tenant: str, filters: DeliveryFilter) -> tuple[st
         selection.conditions.append(_HELD[filters.held])
     if filters.status_code is not None:
         lowest, highest = filters.status_code
-        selection.conditions.append(_ACCEPTED if _is_success(filters) else _REFUSED)
+        delivered = _DELIVERED if lowest < highest else _DELIVERED_WITH
+        selection.conditions.append(delivered if _is_success(filters) else _REFUSED)
         selection.values |= {"lowest_code": lowest, "highest_code": highest}
     if filters.event_id is not None:
         first, last = derived_span("dlv_", filters.event_id)
