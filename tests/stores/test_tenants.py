@@ -52,12 +52,14 @@ def fill(dispatcher, receiver, tenant, events=3):
             subscriptions=[EventSubscription("shop", "*")],
             mapping=PayloadMapping(rename={"name": SECRETIVE}),
             headers={"authorization": SECRETIVE},
+            ordered=True,
         ),
         tenant=tenant,
     )
     dispatcher.webhooks.activate(webhook.id, tenant=tenant)
     dispatcher.emit_many([("shop", "order.paid", {"name": SECRETIVE, "n": n}) for n in range(events)], tenant=tenant)
-    dispatcher.emit("shop", "order.paid", {"name": SECRETIVE}, tenant=tenant, idempotency_key=SECRETIVE)
+    once = {"idempotency_key": SECRETIVE, "subject": SECRETIVE}
+    dispatcher.emit("shop", "order.paid", {"name": SECRETIVE}, tenant=tenant, **once)
     dispatcher.drain()
     [*_, delivery] = dispatcher.log.deliveries(tenant=tenant)
     dispatcher.log.replay(delivery.id, tenant=tenant)

@@ -71,7 +71,7 @@ class DeliveryFilters(TypedDict, total=False):
     """The filters of `log.deliveries`, `count` and `replay_all`: a delivery has to match every one that is given.
 
     `status_code` is what the last attempt was answered with: a code (503) or a class of them ("5xx"). `search` is how
-    the id of an event, a delivery or a webhook begins, or a URL, with or without https://.
+    the id of an event, a delivery or a webhook begins, or a subject, or a URL, with or without https://.
     `state` is a `DeliveryState` or its text. `held` says whether a pending delivery waits for its webhook or endpoint.
     `since` is included and `until` is not; both are aware datetimes, compared with when deliveries were made. One
     that was made more than a day after its event, as by `recover`, counts as made a day after it; a replay does not.

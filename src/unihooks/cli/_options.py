@@ -75,7 +75,7 @@ def delivery_filters(command: Command) -> Command:
             "--status-code", metavar="CODE", help="What the last attempt was answered with: 503, or a class: 5xx."
         ),
         click.option(
-            "--search", metavar="TEXT", help="How the id of an event, a delivery or a webhook begins, or a URL."
+            "--search", metavar="TEXT", help="How the id of an event, delivery or webhook begins, or a subject or URL."
         ),
         click.option(
             "--held/--not-held",

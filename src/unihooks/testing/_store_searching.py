@@ -80,6 +80,18 @@ class SearchRules:
         assert ids(scene.deliveries(search="crm.example")) == [crm.id]
         assert scene.deliveries("other", search="crm.example") == []
 
+    def test_deliveries_are_found_by_how_a_subject_begins(self, scene: Scene) -> None:
+        scene.active()
+        seven, seventy, other, none = (scene.pending(subject=text) for text in ("order/7", "order/7~", "user/1", None))
+        assert ids(scene.deliveries(search="order/7")) == sorted(ids([seven, seventy]), reverse=True)
+        assert ids(scene.deliveries(search="order/7~")) == [seventy.id]
+        assert ids(scene.deliveries(search="user/")) == [other.id]
+        assert ids(scene.deliveries(search="order", subject="order/7")) == [seven.id]
+        for text in ("Order/7", "rder", "order/8", "über"):
+            assert scene.deliveries(search=text) == []
+        assert none.id in ids(scene.deliveries(search=URL))
+        assert scene.deliveries("other", search="order/7") == []
+
     def test_a_search_is_one_filter_among_others_and_comes_in_windows(self, scene: Scene) -> None:
         one, two = scene.active(), scene.active()
         for _ in range(3):

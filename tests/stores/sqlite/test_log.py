@@ -9,7 +9,7 @@ import pytest
 from unihooks import DeliveryState
 from unihooks.abc import DeliveryFilter, Window
 from unihooks.stores import SQLiteStore
-from unihooks.stores.sql import log
+from unihooks.stores.sql import log, searching
 from unihooks.stores.sqlite.transaction import STATEMENTS, SQLiteTransaction
 
 TENANT = "acme"
@@ -78,7 +78,6 @@ def plan_of_count(tx, filters):
         (DeliveryFilter(event_id="evt_1"), "unihooks_deliveries_replayed (event_id=?)"),
         (DeliveryFilter(status_code=(503, 503)), "COVERING INDEX unihooks_deliveries_refused (tenant=?"),
         (DeliveryFilter(status_code=(503, 503), webhook_id="wh_1"), "unihooks_deliveries_by_webhook (webhook_id=?)"),
-        (DeliveryFilter(search="dlv_1"), "SEARCH d USING PRIMARY KEY (tenant=? AND id>? AND id<?)"),
         (DeliveryFilter(since=1, until=2), "SEARCH d USING PRIMARY KEY (tenant=? AND id>? AND id<?)"),
     ],
     ids=str,
@@ -101,11 +100,25 @@ def test_failures_of_a_webhook_with_many_deliveries_are_found_by_the_status_code
     assert "unihooks_deliveries_refused (tenant=?" in plan_of_listing(tx, filters)
 
 
+def test_a_search_for_a_delivery_looks_at_its_place(tx):
+    log.list_deliveries(tx, TENANT, DeliveryFilter(search="dlv_1"), WINDOW)
+    assert "SEARCH d USING PRIMARY KEY (tenant=? AND id>? AND id<?)" in tx.plans["delivery_ids"]
+
+
 @pytest.mark.parametrize("search", ["evt_1", f"evt_{'1' * 26}"])
 def test_a_search_for_an_event_looks_at_its_moment_and_at_replays(tx, search):
     log.list_deliveries(tx, TENANT, DeliveryFilter(search=search), WINDOW)
     assert "SEARCH d USING PRIMARY KEY (tenant=? AND id>? AND id<?)" in tx.plans["delivery_ids"]
     assert "deliveries_replayed (event_id>? AND event_id<?)" in tx.plans["replayed_delivery_ids"]
+
+
+def test_a_search_for_subjects_has_their_index_unless_they_are_many(tx, monkeypatch):
+    log.list_deliveries(tx, TENANT, DeliveryFilter(search="order/"), WINDOW)
+    assert "deliveries_by_subject (tenant=? AND subject>? AND subject<?)" in tx.plans["delivery_ids_of_subjects"]
+    monkeypatch.setattr(searching, "_MOST_SORTED", 0)
+    log.list_deliveries(tx, TENANT, DeliveryFilter(search="order/"), WINDOW)
+    assert "SEARCH d USING PRIMARY KEY (tenant=?)" in tx.plans["delivery_ids"]
+    assert "TEMP B-TREE" not in tx.plans["delivery_ids"]
 
 
 @pytest.mark.parametrize("filters", [DeliveryFilter(state=DeliveryState.PENDING), DeliveryFilter(held=True)], ids=str)

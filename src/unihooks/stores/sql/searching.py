@@ -9,12 +9,14 @@ from attrs import field, frozen
 
 from unihooks._base.ids import derived_span
 from unihooks.stores.sql.rows import by_owner
-from unihooks.stores.sql.transaction import Transaction
+from unihooks.stores.sql.transaction import Selection, Transaction
 
 _LENGTH_OF_EVENT_ID = 30
 _TIME_OF_ID = 10
 # So many webhooks are looked at one by one, each by its own index; more are most of what the tenant has.
 _MOST_WEBHOOKS = 20
+# Deliveries whose subjects begin so come in the order of these. More than so many are a part of all that is soon met.
+_MOST_SORTED = 20_000
 
 
 @frozen(kw_only=True)
@@ -38,6 +40,8 @@ def ways(tx: Transaction, tenant: str, search: str) -> Iterator[Way]:
         yield Way(conditions=_between("d.id", "searched"), values=_span("searched", id_, f"{id_}~"))
     if id_.startswith("evt_"):
         yield from _of_events(id_)
+    if search.isascii() and search.isprintable():
+        yield _of_subjects(tx, tenant, search)
     yield from _of_endpoints(tx, tenant, search.lower(), id_ if "_" in search else "-")
 
 
@@ -52,6 +56,15 @@ def _of_events(id_: str) -> Iterator[Way]:
     events, values = _between("d.event_id", "event_searched"), _span("event_searched", id_, f"{id_}~")
     yield Way(conditions=(*_between("d.id", "searched"), *events), values=values | _span("searched", first, last))
     yield Way(head="replayed_delivery_ids", conditions=events, values=values)
+
+
+def _of_subjects(tx: Transaction, tenant: str, search: str) -> Way:
+    # Subjects are printable ASCII, after which DEL comes.
+    values = _span("subject", search, f"{search}\x7f")
+    found = tx.count("delivery_ids_of_subjects", Selection(values=values | {"tenant": tenant}, limit=_MOST_SORTED))
+    if found < _MOST_SORTED:
+        return Way(head="delivery_ids_of_subjects", values=values)
+    return Way(conditions=("{has_subject}",), values=values)
 
 
 def _of_endpoints(tx: Transaction, tenant: str, url: str, webhook_id: str) -> Iterator[Way]:

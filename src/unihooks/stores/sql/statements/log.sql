@@ -61,6 +61,14 @@ AND a.status_code BETWEEN :lowest_code AND :highest_code
 SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_replayed
 WHERE +d.tenant = :tenant AND d.replay_of IS NOT NULL
 
+-- name: delivery_ids_of_subjects
+SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_by_subject
+WHERE d.tenant = :tenant AND d.subject >= :subject_first AND d.subject < :subject_last
+
+-- Where most of them have such a subject, they are not sorted.
+-- name: has_subject
+(d.tenant = :tenant AND +d.subject >= :subject_first AND +d.subject < :subject_last)
+
 -- name: is_of_endpoints
 d.endpoint_id = ANY(:endpoints)
 
