@@ -64,6 +64,8 @@ class Dispatcher(Emits, Operates):
             None for as long.
         on_delivery: Called with each `Delivery` that was delivered or failed for good.
         on_endpoint_disabled: Called with each `Endpoint` that was disabled.
+        on_endpoint_failing: Called with each `Endpoint` whose health has become failing, once in 10 minutes at most.
+        on_endpoint_recovered: Called with each such `Endpoint` once it is healthy again.
         on_webhook_changed: Called with each `Webhook` that this process has added, changed or deleted.
         operational_events: Whether customers can subscribe to what happens to their webhooks: the product `webhooks`.
         egress: From which address of its machine, or through which proxy, a worker sends.
@@ -95,6 +97,8 @@ class Dispatcher(Emits, Operates):
         on_delivery: Hook | None = None,
         on_endpoint_disabled: Hook | None = None,
         on_webhook_changed: Hook | None = None,
+        on_endpoint_failing: Hook | None = None,
+        on_endpoint_recovered: Hook | None = None,
         operational_events: bool = False,
         egress: Egress = _DEFAULT_EGRESS,
         egress_ips: Iterable[str] = (),
@@ -106,8 +110,8 @@ class Dispatcher(Emits, Operates):
         check_kinds(ssl_context=ssl_context, egress=egress)
         check_times(deadline, retention=retention, idempotency_window=idempotency_window)
         new_transport = transport_maker(transport, targets, ssl_context, egress)
-        self.egress_ips = to_addresses(egress_ips)
-        self.catalog = catalog
+        self.egress_ips, self.catalog = to_addresses(egress_ips), catalog
+        of_endpoints = on_endpoint_disabled, on_endpoint_failing, on_endpoint_recovered
         # What a worker needs of this dispatcher, too.
         settings = Settings(
             store=store,
@@ -119,7 +123,7 @@ class Dispatcher(Emits, Operates):
             retention_us=optional_microseconds(retention),
             keys_us=optional_microseconds(idempotency_window),
             new_transport=new_transport,
-            hooks=HostHooks(on_delivery, on_endpoint_disabled, on_webhook_changed),
+            hooks=HostHooks(on_delivery, on_webhook_changed, *of_endpoints),
             limits=limits,
             breaker=breaker,
             receiver_control=receiver_control,

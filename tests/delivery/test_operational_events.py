@@ -48,6 +48,64 @@ def test_a_customer_is_told_of_a_delivery_that_failed_and_of_an_endpoint_that_wa
     assert b"h1dden" not in bodies
 
 
+def test_a_customer_is_told_of_an_endpoint_that_is_failing_and_of_its_recovery(telling, host):
+    webhook = host.webhook("/in")
+    host.receiver.on("/in").answer(*[503] * 2)
+    host.emit()
+    telling.drain()
+    kinds, told = said(host)
+    assert kinds.count("endpoint.failing") == 1
+    failing = told["endpoint.failing"]
+    assert (failing["reason"], failing["status_code"]) == ("the endpoint answered 503", 503)
+    assert failing["endpoint"]["id"] == webhook.endpoints[0].id
+
+    host.clock.advance(60)
+    telling.drain()
+    host.clock.advance(7_200)
+    for number in range(20):
+        host.emit({"n": number})
+    telling.drain()
+    kinds, told = said(host)
+    assert (kinds.count("endpoint.failing"), kinds.count("endpoint.recovered")) == (1, 1)
+    assert (told["endpoint.recovered"]["reason"], told["endpoint.recovered"]["status_code"]) == (None, 204)
+
+
+def test_the_hosts_hooks_are_told_of_the_same(new_dispatcher, host):
+    failing, recovered = [], []
+    dispatcher = new_dispatcher(on_endpoint_failing=failing.append, on_endpoint_recovered=recovered.append)
+    webhook = host.webhook("/in", tenant="acme")
+    host.receiver.on("/in").answer(500, 500)
+    host.emit(tenant="acme")
+    dispatcher.drain()
+    host.clock.advance(60)
+    dispatcher.drain()
+    [endpoint] = failing
+    assert (endpoint.id, endpoint.webhook_id, endpoint.tenant) == (webhook.endpoints[0].id, webhook.id, "acme")
+    assert endpoint.health.failing
+    assert recovered == []
+    host.clock.advance(7_200)
+    for number in range(20):
+        host.emit({"n": number}, tenant="acme")
+    dispatcher.drain()
+    assert (len(failing), [one.id for one in recovered]) == (1, [endpoint.id])
+    assert not recovered[0].health.failing
+
+
+def test_a_test_that_goes_well_tells_hooks_and_customers_of_the_recovery(new_dispatcher, host):
+    recovered = []
+    dispatcher = new_dispatcher(operational_events=True, on_endpoint_recovered=recovered.append)
+    webhook = host.webhook("/in")
+    host.receiver.on("/in").answer(500)
+    host.emit()
+    dispatcher.drain()
+    for _ in range(2):
+        dispatcher.webhooks.send_test(webhook.id, product="chat", event_type="message.received", payload={})
+    dispatcher.settings.changes.finish(30)
+    assert [(one.id, one.webhook_id) for one in recovered] == [(webhook.endpoints[0].id, webhook.id)]
+    kinds = [one.event_type for one in dispatcher.log.events(limit=250)]
+    assert (kinds.count("endpoint.failing"), kinds.count("endpoint.recovered")) == (1, 1)
+
+
 def test_operational_events_are_signed_logged_and_replayed_like_any_other(telling, host):
     telling.webhooks.add(Webhook(name="new", endpoints=["https://example.com/"]))
     telling.drain()

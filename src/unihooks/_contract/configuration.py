@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from attrs import frozen
 
 from unihooks._base.times import DAY, SECOND
 from unihooks._contract.filters import WebhookFilter, Window
+from unihooks._contract.leasing import HealthChange
 from unihooks._message.rendering import Rendering
 from unihooks._message.requests import Destination
 from unihooks._model.webhooks import Webhook
@@ -63,11 +64,12 @@ class Configuration(ABC):
         """
 
     @abstractmethod
-    def clear_health(self, endpoint_ids: Collection[str]) -> None:
+    def clear_health(self, endpoint_ids: Collection[str]) -> Sequence[HealthChange]:
         """Note that a test of these endpoints went well; unknown ones are left out.
 
         They have not been failing since any time now, and those that are not healthy start with fresh health. How many
-        attempts in a row have failed stays: a test does not count for the breaker.
+        attempts in a row have failed stays: a test does not count for the breaker. Return the changes of those that
+        were told to be failing.
         """
 
     @abstractmethod

@@ -27,6 +27,8 @@ FAILING_TOO_LONG = "nothing but failures for 5 days"
 FAILING_LIMIT_US = 5 * DAY
 # Failures that lie further apart say nothing about the time between them.
 FAILING_SILENCE_US = 36 * 3600 * SECOND
+# An endpoint that fails and recovers by turns is told to be failing once in this time.
+TOLD_AGAIN_US = 600 * SECOND
 ERASED = "the event was erased"
 # A worker that lives sends a heartbeat every 30 s at least.
 SEEN_WITHIN_US = 60 * SECOND
@@ -276,13 +278,16 @@ class Recorded:
     `accepted` are the ids of the deliveries whose lease still was the caller's; `disabled` are (tenant, webhook id,
     endpoint id) of endpoints that were disabled; `paused` are endpoints whose breaker has begun a pause.
     `changed_health` are the changes of endpoints that became healthy, degraded or failing; one may be among the
-    disabled, too. `freed` counts deliveries that are due now, since the one before them in their order has ended.
+    disabled, too. `told_health` are those that customers and the host's hooks are told of: that an endpoint is failing,
+    and that it is healthy again. `freed` counts deliveries that are due now, since the one before them in their order
+    has ended.
     """
 
     accepted: Collection[str]
     disabled: Sequence[tuple[str, str, str]] = ()
     paused: Collection[str] = ()
     changed_health: Sequence[HealthChange] = ()
+    told_health: Sequence[HealthChange] = ()
     freed: int = 0
 
 

@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 from unihooks._base.threads import Threads
 from unihooks._management.host_hooks import MOST_WAITING, Hook
 from unihooks._management.settings import Settings
+from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 from unihooks.abc import DeliveryFilter, Recorded, Result, Window
 from unihooks.exceptions import UnihooksError
@@ -54,13 +55,14 @@ class Hooks:
                 _log_failure(one)
         for tenant, webhook_id, endpoint_id in recorded.disabled:
             _logger.warning("endpoint disabled: tenant=%s webhook=%s endpoint=%s", tenant, webhook_id, endpoint_id)
-        if (hook := self.settings.hooks.on_delivery) is not None:
-            ended = ((one.claimed.tenant, one.claimed.id) for one in accepted if one.state in _ENDED)
-            self._add((hook, self._delivery, where) for where in ended)
-        if (hook := self.settings.hooks.on_endpoint_disabled) is not None:
-            self._add((hook, self._endpoint, where) for where in recorded.disabled)
-        if (hook := self.settings.hooks.on_webhook_changed) is not None:
-            self._add((hook, self.settings.store.get_webhook, where[:2]) for where in recorded.disabled)
+        hooks = self.settings.hooks
+        ended = ((one.claimed.tenant, one.claimed.id) for one in accepted if one.state in _ENDED)
+        self._tell(hooks.on_delivery, self._delivery, ended)
+        self._tell(hooks.on_endpoint_disabled, self._endpoint, recorded.disabled)
+        self._tell(hooks.on_webhook_changed, self.settings.store.get_webhook, (one[:2] for one in recorded.disabled))
+        for change in recorded.told_health:
+            hook = hooks.on_endpoint_recovered if change.after is HealthState.HEALTHY else hooks.on_endpoint_failing
+            self._tell(hook, self._endpoint, [change[:3]])
 
     @property
     def busy(self) -> bool:
@@ -86,8 +88,11 @@ class Hooks:
         self._drop(given_up)
         self._calls.clear()
 
-    def _add(self, calls: Iterable[_Call]) -> None:
-        for call in calls:
+    def _tell(self, hook: Hook | None, find: Callable[..., object | None], places: Iterable[tuple[str, ...]]) -> None:
+        """Call a hook, if the host has given it, for what is found at each place."""
+        if hook is None:
+            return
+        for call in ((hook, find, place) for place in places):
             if self._is_over or len(self._calls) >= MOST_WAITING:
                 self._drop(1)
                 continue

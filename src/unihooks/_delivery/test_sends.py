@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpx
-from attrs import define, field
+from attrs import define, evolve, field
 
 from unihooks._base.awaitable import in_own_thread
 from unihooks._base.ids import new_id
@@ -90,7 +90,7 @@ class TestSender:
             attempts = await self._send_all(webhook, endpoints, message)
         finally:
             self._in_flight.leave(webhook.tenant)
-        await in_own_thread(self._note, endpoints, attempts)
+        await in_own_thread(self._note, webhook, endpoints, attempts)
         return attempts
 
     def _prepare(
@@ -133,13 +133,19 @@ class TestSender:
             warnings=tuple(answer.warnings),
         )
 
-    def _note(self, endpoints: Iterable[Endpoint], attempts: Iterable[Attempt]) -> None:
+    def _note(self, webhook: Webhook, endpoints: Iterable[Endpoint], attempts: Iterable[Attempt]) -> None:
         """Let endpoints that took a test start with fresh health, so that later failures are counted from now on."""
         good = [endpoint.id for endpoint, attempt in zip(endpoints, attempts, strict=True) if attempt.succeeded]
         # Whoever sends a test wants the answers; if the store is busy, the next delivery that goes through does this.
         with contextlib.suppress(StoreError):
             if good:
-                self._settings.open_store.clear_health(good)
+                for change in self._settings.open_store.clear_health(good):
+                    self._tell_recovered(webhook, change.endpoint_id)
+
+    def _tell_recovered(self, webhook: Webhook, endpoint_id: str) -> None:
+        endpoint = self._settings.open_store.get_webhook(webhook.tenant, webhook.id).endpoint(endpoint_id)
+        if endpoint is not None:
+            self._settings.changes.recovered(evolve(endpoint, webhook_id=webhook.id, tenant=webhook.tenant))
 
 
 def _payload(catalog: Catalog | None, product: str, event_type: str, payload: Any) -> Any:

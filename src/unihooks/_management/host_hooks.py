@@ -16,7 +16,7 @@ from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.threads import Threads
 from unihooks._management.option_checks import check_callables
 from unihooks._model.operational_events import newly_disabled
-from unihooks._model.webhooks import Webhook
+from unihooks._model.webhooks import Endpoint, Webhook
 
 MOST_WAITING = 1_000
 HOOKS_SECONDS = 5.0
@@ -34,8 +34,10 @@ class HostHooks:
     """The host's functions that are told what happened; None where it has given none."""
 
     on_delivery: Hook | None = field(default=None, validator=_function)
-    on_endpoint_disabled: Hook | None = field(default=None, validator=_function)
     on_webhook_changed: Hook | None = field(default=None, validator=_function)
+    on_endpoint_disabled: Hook | None = field(default=None, validator=_function)
+    on_endpoint_failing: Hook | None = field(default=None, validator=_function)
+    on_endpoint_recovered: Hook | None = field(default=None, validator=_function)
 
 
 @define(eq=False)
@@ -67,6 +69,11 @@ class ChangeHooks:
         if self.hooks.on_endpoint_disabled is not None:
             for endpoint in newly_disabled(old, new):
                 self._add(self.hooks.on_endpoint_disabled, evolve(endpoint, webhook_id=new.id, tenant=new.tenant))
+
+    def recovered(self, endpoint: Endpoint) -> None:
+        """Tell that a test of an endpoint went well that was told to be failing."""
+        if self.hooks.on_endpoint_recovered is not None:
+            self._add(self.hooks.on_endpoint_recovered, endpoint)
 
     def finish(self, timeout: float = HOOKS_SECONDS) -> None:
         """Wait until the calls have ended, but for no longer than `timeout` seconds."""

@@ -222,8 +222,8 @@ class Webhook:
     A webhook is inactive until it is activated. `id`, `tenant`, `version`, the times and, if none are given, `secrets`
     are filled in when it is added. `secrets` holds the current signing secret first, then previous ones that keep
     signing until they expire. `metadata` are up to 20 short texts of the host's, shown and searched, and never sent.
-    signing until they expire. With `ordered`, events of one subject reach an endpoint one after another, in the order
-    of emit; this concerns events that are planned from then on.
+    With `ordered`, events of one subject reach an endpoint one after another, in the order of emit; this concerns
+    events that are planned from then on.
     """
 
     name: str = field(validator=_text(_MAX_NAME))

@@ -11,13 +11,15 @@ import pytest
 from unihooks._message.headers import HeaderSet
 from unihooks._message.payload import encode
 from unihooks._message.secrets import Secret
+from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 from unihooks._model.operational_events import PRODUCT
 from unihooks._model.webhooks import EventSubscription, Webhook
-from unihooks.abc import AttemptRow, Result
+from unihooks.abc import AttemptRow, HealthChange, Result
 from unihooks.exceptions import Conflict, NotFound
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_scene import ACME, EVERYTHING, OTHER_URL, URL, Scene, ids
 
+HEALTHY, FAILING = HealthState.HEALTHY, HealthState.FAILING
 TOLD = (EventSubscription(PRODUCT, "*"),)
 _ENTRY = "https://one.example.com/in?token=s3cr3t"
 
@@ -84,7 +86,7 @@ class TellingRules:
         scene.retry(first, after=0)
         [again] = scene.claim()
         _fail(scene, _result(again, status_code=503))
-        [(event_type, payload)] = _told(scene)
+        [(event_type, payload)] = [told for told in _told(scene) if told[0] != "endpoint.failing"]
         assert event_type == "delivery.failed"
         assert payload == {
             "at": scene.clock().isoformat(),
@@ -178,6 +180,86 @@ class TellingRules:
         assert (delivery.webhook_id, delivery.event_type) == (other.id, "webhook.deleted")
         assert scene.deliveries("other") == []
 
+    def test_an_endpoint_that_is_failing_is_told_once_with_status_and_reason(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.store.use_operational_events()
+        claimed = scene.claimed()
+        failed = _result(claimed, status_code=503, state=DeliveryState.PENDING)
+        recorded = scene.store.record([failed])
+        [change] = recorded.told_health
+        assert tuple(change) == (ACME, webhook.id, webhook.endpoints[0].id, HEALTHY, FAILING)
+        scene.retry(*scene.claim())
+        [(event_type, payload)] = _told(scene)
+        assert (event_type, payload["reason"], payload["status_code"]) == ("endpoint.failing", "no retry is left", 503)
+        assert payload["endpoint"]["id"] == webhook.endpoints[0].id
+
+    def test_an_endpoint_that_was_told_to_be_failing_is_told_to_be_healthy_again(self, scene: Scene) -> None:
+        scene.active()
+        scene.store.use_operational_events()
+        scene.retry(scene.claimed(), after=0)
+        told: list[HealthChange] = []
+        for _ in range(19):
+            told += scene.deliver(*scene.claim() or [scene.claimed()]).told_health
+        assert [(one.before, one.after) for one in told] == [(FAILING, HEALTHY)]
+        assert [event_type for event_type, _ in _told(scene)] == ["endpoint.failing", "endpoint.recovered"]
+        _, payload = _told(scene)[1]
+        assert (payload["reason"], payload["status_code"]) == (None, 200)
+
+    def test_an_endpoint_that_flaps_is_told_to_be_failing_once_in_10_minutes(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.store.use_operational_events()
+
+        def flap() -> None:
+            scene.retry(scene.claimed(), after=0)
+            scene.deliver(*scene.claim())
+            scene.store.clear_health(ids(webhook.endpoints))
+
+        for _ in range(3):
+            flap()
+            scene.clock.advance(150)
+        assert [event_type for event_type, _ in _told(scene)] == ["endpoint.failing", "endpoint.recovered"]
+        assert not scene.retry(scene.claimed(), after=0).told_health
+        # It is still failing, so that is told once the time is over.
+        scene.clock.advance(150)
+        [claimed] = scene.claim()
+        assert scene.retry(claimed, after=0).told_health
+        assert [event_type for event_type, _ in _told(scene)][2:] == ["endpoint.failing"]
+
+    def test_a_test_that_goes_well_tells_that_an_endpoint_is_healthy_again(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.store.use_operational_events()
+        scene.retry(scene.claimed(), after=0)
+        for expected in (1, 0):
+            assert len(scene.store.clear_health(ids(webhook.endpoints))) == expected
+        assert [event_type for event_type, _ in _told(scene)] == ["endpoint.failing", "endpoint.recovered"]
+
+    def test_an_endpoint_that_is_enabled_again_may_be_told_to_be_failing_again(self, scene: Scene) -> None:
+        webhook = scene.active()
+        scene.store.use_operational_events()
+        scene.retry(scene.claimed(), after=0)
+        scene.disable(webhook)
+        scene.clock.advance(600)
+        scene.enable(webhook)
+        assert scene.retry(*scene.claim()).told_health
+        told = [event_type for event_type, _ in _told(scene)]
+        assert told == ["endpoint.failing", "endpoint.disabled", "webhook.updated", "endpoint.failing"]
+
+    def test_an_endpoint_that_fails_operational_events_alone_is_not_told_to_be_failing(self, scene: Scene) -> None:
+        webhook = scene.active(subscriptions=[*EVERYTHING, *TOLD])
+        scene.store.use_operational_events()
+        scene.inactive(OTHER_URL)
+        scene.plan()
+        [claimed] = scene.claim()
+        assert not scene.retry(claimed).told_health
+        assert scene.health(webhook).failing
+        assert scene.retry(scene.claimed()).told_health
+        assert [event_type for event_type, _ in _told(scene)] == ["webhook.created", "endpoint.failing"]
+
+    def test_hooks_are_told_of_health_where_customers_are_not(self, scene: Scene) -> None:
+        scene.active()
+        assert scene.retry(scene.claimed(), after=0).told_health
+        assert _told(scene) == []
+
     def test_no_secret_is_told(self, scene: Scene) -> None:
         scene.store.use_operational_events()
         webhook = scene.active(_ENTRY, headers=HeaderSet({"X-Key": "h1dden"}), metadata={"plan": "g0ld"})
@@ -193,8 +275,9 @@ class TellingRules:
 
     def test_operational_events_are_erased_and_pruned_like_any_other(self, scene: Scene) -> None:
         scene.store.use_operational_events()
-        scene.inactive()
+        webhook = scene.inactive()
         [event] = scene.events(product=PRODUCT)
+        assert event.subject == webhook.id
         assert scene.erase(event) == 1
         scene.plan()
         scene.clock.advance(60)
@@ -207,9 +290,17 @@ def _told(scene: Scene, tenant: str = ACME) -> list[tuple[str, Any]]:
     return [(one.event_type, one.payload) for one in reversed(scene.events(tenant, product=PRODUCT))]
 
 
-def _result(claimed: Any, *, status_code: int, url: str = URL, disable: str | None = None) -> Result:
+def _result(
+    claimed: Any,
+    *,
+    status_code: int,
+    url: str = URL,
+    disable: str | None = None,
+    state: DeliveryState = DeliveryState.FAILED,
+) -> Result:
     made = AttemptRow(claimed.attempt_count + 1, url, 0, 1500, status_code, None, "[]", "[]", b"")
-    return Result(claimed, made, DeliveryState.FAILED, reason="no retry is left", disable=disable)
+    retry_in_us = 0 if state is DeliveryState.PENDING else None
+    return Result(claimed, made, state, retry_in_us, reason="no retry is left", disable=disable)
 
 
 def _fail(scene: Scene, result: Result) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from unihooks._base.times import SECOND
 from unihooks._contract.configuration import ANSWER_AWAITED_US, ANSWER_KEPT_US, ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks._contract.filters import split_position
-from unihooks._contract.leasing import slot_of
+from unihooks._contract.leasing import HealthChange, slot_of
 from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
 from unihooks._model.health import HealthState
@@ -100,11 +100,17 @@ def revise_webhook(
     return old, with_health(tx, [new])[0]
 
 
-def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> None:
-    """Let the failing of these endpoints be over; those that were not healthy start with fresh health."""
+def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> list[HealthChange]:
+    """Let the failing of these endpoints be over; those that were not healthy start with fresh health.
+
+    Return the changes of those that were told to be failing.
+    """
     values = {"endpoints": list(endpoint_ids)}
     forget(tx, [row[0] for row in tx.fetch("lanes_not_healthy", **values)])
-    tx.pipeline(*(Call(name, values=values) for name in ("lock_lanes", "forget_failing", "forget_outcomes")))
+    names = ("lock_lanes", "lanes_told_to_fail", "forget_failing", "forget_outcomes")
+    _, told, *_ = tx.pipeline(*(Call(name, values=values) for name in names))
+    change = HealthState.FAILING, HealthState.HEALTHY
+    return [HealthChange(tenant, webhook_id, id_, *change) for tenant, webhook_id, id_ in told.rows]
 
 
 def delete_webhook(tx: Transaction, tenant: str, webhook_id: str) -> Webhook:

@@ -20,6 +20,7 @@ from unihooks.abc import (
     FAILING_LIMIT_US,
     FAILING_SILENCE_US,
     FAILING_TOO_LONG,
+    TOLD_AGAIN_US,
     AttemptRow,
     HealthChange,
     Result,
@@ -46,6 +47,8 @@ class LaneHealth:
     state: HealthState = field(converter=HealthState)
     pause_us: int | None
     probe_at: int | None
+    told_health: HealthState = field(converter=HealthState)
+    told_at: int | None
     breaker: CircuitBreaker | None = field(default=None, kw_only=True)
     has_paused: bool = False
     is_relieved: bool = False
@@ -78,7 +81,8 @@ class LaneHealth:
         waits = [at for at in (wait_until, self.probe_at if self.has_paused else None) if at is not None]
         times = (self.failing_since, self.failures, self.last_success_at, self.last_failure_at)
         breaker = (self.pause_us, self.probe_at, self.is_relieved)
-        return (*times, self.outcomes, self.state.value, *breaker, due_at, max(waits, default=None))
+        told = (self.told_health.value, self.told_at)
+        return (*times, self.outcomes, self.state.value, *told, *breaker, due_at, max(waits, default=None))
 
     def change(self, endpoint_id: str, last_hour: Counts) -> HealthChange | None:
         """Judge the lane by now; return the change of its state, if there is one."""
@@ -86,6 +90,18 @@ class LaneHealth:
         if before is self.state:
             return None
         return HealthChange(self.tenant, self.webhook_id, endpoint_id, before, self.state)
+
+    def tell(self, endpoint_id: str, now: int, *, may_fail: bool) -> HealthChange | None:
+        """Return the change that is told now, if there is one: that it is failing, or healthy after that was told."""
+        told = self.told_health
+        if self.state is HealthState.FAILING and told is HealthState.HEALTHY and may_fail:
+            if self.told_at is not None and now - self.told_at < TOLD_AGAIN_US:
+                return None
+            self.told_at = now
+        elif self.state is not HealthState.HEALTHY or told is HealthState.HEALTHY:
+            return None
+        self.told_health = self.state
+        return HealthChange(self.tenant, self.webhook_id, endpoint_id, told, self.state)
 
     def _break(self, result: Result, now: int) -> None:
         """Begin a pause after as many failures in a row as the breaker bears, or after that of a probe."""
@@ -136,14 +152,26 @@ def noticed(calls: Iterable[Call], outcomes: Iterable[Outcome]) -> list[str]:
     return [endpoint_id for endpoint_id, health in noted.rows if health != HealthState.HEALTHY]
 
 
-def judge_lanes(tx: Transaction, endpoint_ids: Collection[str]) -> list[HealthChange]:
-    """Judge the lanes of these endpoints, which were not healthy, after a success; return what has changed."""
+def told(healths: dict[str, LaneHealth], failing: Collection[str], now: int) -> list[HealthChange]:
+    """Return the changes of health that are told now; of those that fail, only these may be told."""
+    chosen = (lane.tell(endpoint_id, now, may_fail=endpoint_id in failing) for endpoint_id, lane in healths.items())
+    return [one for one in chosen if one is not None]
+
+
+def judge_lanes(tx: Transaction, endpoint_ids: Collection[str]) -> tuple[list[HealthChange], list[HealthChange]]:
+    """Judge the lanes of these endpoints, which were not healthy, after a success.
+
+    Return what has changed, and what is told of it.
+    """
     if not endpoint_ids:
-        return []
+        return [], []
     lanes, counted = tx.pipeline(*looking(endpoint_ids, tx.now))
-    changed = changes(*followed(lanes, counted))
-    tx.pipeline(Call("note_health", [(one.endpoint_id, one.after.value) for one in changed]))
-    return changed
+    healths, hours = followed(lanes, counted)
+    changed = changes(healths, hours)
+    chosen = told(healths, (), tx.now)
+    rows = [(one.endpoint_id, one.after.value, healths[one.endpoint_id].told_health.value) for one in changed]
+    tx.pipeline(Call("note_health", rows))
+    return changed, chosen
 
 
 def forget(tx: Transaction, endpoint_ids: list[str]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 
 from attrs import evolve
 
 from unihooks._model.log import DeliveryState
+from unihooks._model.operational_events import PRODUCT
 from unihooks._model.policy import CircuitBreaker
 from unihooks.abc import FAILING_LIMIT_US, AttemptRow, Recorded, Result
 from unihooks.stores.sql import health, ordering
@@ -135,8 +136,7 @@ def _store(
 ) -> Recorded:
     if not kept:
         calls = _succeeding(accepted, tx.now, part)
-        unwell = health.noticed(calls, tx.pipeline(*calls))
-        return Recorded(accepted=(), changed_health=health.judge_lanes(tx, unwell))
+        return judge_unwell(tx, health.noticed(calls, tx.pipeline(*calls)), accepted, tells=tells)
     endpoint_ids = list(dict.fromkeys(item.claimed.endpoint_id for item in accepted))
     *_, in_order, _, lanes, counted = tx.pipeline(
         Call("add_attempts", [_attempt_row(*pair) for pair in _sent(accepted)]),
@@ -146,21 +146,49 @@ def _store(
         *health.looking(endpoint_ids, tx.now),
     )
     healths, hours = health.followed(lanes, counted, breaker)
-    reasons = _note_health(healths, _sent(accepted), tx.now)
+    disabling = [pair for pair in _note_health(healths, _sent(accepted), tx.now) if pair[0].claimed.tenant in alone]
     changed = health.changes(healths, hours)
-    due = _due(kept, tx.now) | {endpoint_id: tx.now for (endpoint_id,) in in_order.rows}
-    waits = _waits(kept, tx.now)
-    rows = [(id_, *one.row(due.get(id_), waits.get(id_), tx.now)) for id_, one in healths.items()]
+    told = health.told(healths, _failing(kept, disabling, tells=tells), tx.now)
+    rows = _lane_rows(healths, kept, in_order.rows, tx.now)
     freed = freeing((item.claimed for item in accepted), tx.now)
     failed = failed_for_good(kept) if tells else []
-    tx.pipeline(Call("set_lanes", rows), *freed, commit=not (alone or failed))
-    disabled = _disable(tx, [(item, reason) for item, reason in reasons if item.claimed.tenant in alone])
-    if tells and (failed or disabled):
-        tell_results(tx, failed, [(item, reason) for item, reason, _ in disabled])
-    places = [place for *_, place in disabled]
-    paused = [id_ for id_, one in healths.items() if one.has_paused]
-    freed_next = len(in_order.rows)
-    return Recorded(accepted=(), disabled=places, paused=paused, changed_health=changed, freed=freed_next)
+    tx.pipeline(Call("set_lanes", rows), *freed, commit=not (alone or failed or (tells and told)))
+    disabled = _disable(tx, disabling)
+    if tells and (failed or disabled or told):
+        tell_results(tx, accepted, failed, [(item, reason) for item, reason, _ in disabled], told)
+    return Recorded(
+        accepted=(),
+        disabled=[place for *_, place in disabled],
+        paused=[id_ for id_, one in healths.items() if one.has_paused],
+        changed_health=changed,
+        told_health=told,
+        freed=len(in_order.rows),
+    )
+
+
+def _lane_rows(
+    healths: Mapping[str, health.LaneHealth], kept: Sequence[Result], freed: Iterable[Row], now: int
+) -> list[Row]:
+    """Return what `set_lanes` takes; in the lanes of `freed`, a delivery that waited for its turn is due."""
+    due, waits = _due(kept, now) | {endpoint_id: now for (endpoint_id,) in freed}, _waits(kept, now)
+    return [(id_, *one.row(due.get(id_), waits.get(id_), now)) for id_, one in healths.items()]
+
+
+def judge_unwell(tx: Transaction, unwell: Collection[str], delivered: Sequence[Result], *, tells: bool) -> Recorded:
+    """Judge endpoints that were not healthy after deliveries, and tell of those that are healthy again."""
+    changed, told = health.judge_lanes(tx, unwell)
+    if tells and told:
+        tell_results(tx, delivered, (), (), told)
+    return Recorded(accepted=(), changed_health=changed, told_health=told)
+
+
+def _failing(kept: Iterable[Result], disabling: Iterable[tuple[Result, str]], *, tells: bool) -> set[str]:
+    """Return the endpoints that may be told to be failing: not for operational events alone, or once disabled.
+
+    So what is told of an endpoint leads to nothing that is told of it.
+    """
+    blamed = {one.claimed.endpoint_id for one in kept if not (tells and one.claimed.product == PRODUCT)}
+    return blamed - {one.claimed.endpoint_id for one, _ in disabling}
 
 
 def _succeeding(delivered: Sequence[Result], now: int, part: int) -> list[Call]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial, wraps
 from math import inf
@@ -21,7 +21,7 @@ from unihooks._model.jobs import Job
 from unihooks._model.log import Event
 from unihooks._model.policy import CircuitBreaker
 from unihooks._model.webhooks import Webhook
-from unihooks.abc import EmitOutcome, Store, Watcher
+from unihooks.abc import EmitOutcome, HealthChange, Store, Watcher
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql import (
     claiming,
@@ -185,13 +185,14 @@ class SQLStore(Store):
         calls = recording.calls_if_delivered(results, self.now(), self._part)
         outcomes = self._database.at_once(calls) if calls else None
         if outcomes:
-            unwell = health.noticed(calls, outcomes)
-            changed = self._database.write(lambda tx: health.judge_lanes(tx, unwell)) if unwell else ()
-            return Recorded(accepted=frozenset(item.claimed.id for item in results), changed_health=changed)
-        tells = self._tells
-        record = partial(recording.record, results=results, part=self._part, breaker=breaker, tells=tells)
-        recorded = self._database.write(record, recording.opening(results))
-        if tells and (recorded.disabled or telling.failed_for_good(results)):
+            recorded = Recorded(accepted=frozenset(item.claimed.id for item in results))
+            if unwell := health.noticed(calls, outcomes):
+                judge = partial(recording.judge_unwell, unwell=unwell, delivered=results, tells=self._tells)
+                recorded = evolve(self._database.write(judge), accepted=recorded.accepted)
+        else:
+            record = partial(recording.record, results=results, part=self._part, breaker=breaker, tells=self._tells)
+            recorded = self._database.write(record, recording.opening(results))
+        if self._tells and (recorded.told_health or recorded.disabled or telling.failed_for_good(results)):
             self._database.emitted()
         return recorded
 
@@ -262,6 +263,18 @@ class SQLStore(Store):
         self._database.scrub(later=True)
         return old
 
+    def clear_health(self, endpoint_ids: Collection[str]) -> Sequence[HealthChange]:
+        def work(tx: Transaction) -> Sequence[HealthChange]:
+            told = configuration.clear_health(tx, endpoint_ids)
+            if self._tells and told:
+                telling.tell_recovered(tx, told)
+            return told
+
+        told = self._database.write(work)
+        if self._tells and told:
+            self._database.emitted()
+        return told
+
     def add_webhook(self, webhook: Webhook, *, at_most: int, endpoints: int | None = None) -> None:
         def work(tx: Transaction) -> tuple[None, Webhook]:
             configuration.add_webhook(tx, webhook, at_most=at_most, endpoints=endpoints)
@@ -285,7 +298,6 @@ class SQLStore(Store):
 
     get_webhook = _verb("read", configuration.get_webhook)
     list_webhooks = _verb("read", configuration.list_webhooks)
-    clear_health = _verb("write", configuration.clear_health)
     destinations = _verb("read", configuration.destinations)
     renderings = _verb("ask", configuration.renderings)
     config_versions = _verb("ask", configuration.config_versions)

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Sequence
 from unihooks._base.ids import new_ids
 from unihooks._base.times import from_us, to_us
 from unihooks._contract.planning import NewEvent
+from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 from unihooks._model.operational_events import (
     DELIVERY_FAILED,
     ENDPOINT_DISABLED,
+    ENDPOINT_FAILING,
+    ENDPOINT_RECOVERED,
     PRODUCT,
     OperationalEvent,
     Place,
@@ -19,7 +22,7 @@ from unihooks._model.operational_events import (
     revised,
 )
 from unihooks._model.webhooks import Endpoint, Webhook
-from unihooks.abc import Result
+from unihooks.abc import HealthChange, Result
 from unihooks.stores.sql.emitting import insert_timed
 from unihooks.stores.sql.transaction import Transaction
 
@@ -32,7 +35,7 @@ def tell(tx: Transaction, told: Iterable[OperationalEvent], at: int) -> None:
     insert_timed(
         tx,
         [
-            NewEvent(id_, one.tenant, PRODUCT, one.event_type, one.body(moment), at)
+            NewEvent(id_, one.tenant, PRODUCT, one.event_type, one.body(moment), at, subject=one.webhook_id)
             for id_, one in zip(ids, events, strict=True)
         ],
     )
@@ -55,10 +58,21 @@ def failed_for_good(results: Iterable[Result]) -> list[Result]:
     return [one for one in results if one.state is DeliveryState.FAILED and one.claimed.product != PRODUCT]
 
 
-def tell_results(tx: Transaction, failed: Sequence[Result], disabled: Sequence[tuple[Result, str]]) -> None:
-    """Tell of deliveries that have failed, and of endpoints that were disabled, each with the reason."""
-    places = _places(tx, [*failed, *(result for result, _ in disabled)])
-    told = [
+def tell_results(
+    tx: Transaction,
+    results: Sequence[Result],
+    failed: Sequence[Result],
+    disabled: Sequence[tuple[Result, str]],
+    health: Sequence[HealthChange],
+) -> None:
+    """Tell of deliveries that have failed, of endpoints that were disabled, and of changes of health.
+
+    `results` are all of these endpoints, in the order in which they came.
+    """
+    ids = [one.claimed.endpoint_id for one in failed] + [one.claimed.endpoint_id for one, _ in disabled]
+    places = _places(tx, [*ids, *(one.endpoint_id for one in health)])
+    told = [_change(place, one, results) for one in health if (place := places.get(one.endpoint_id))]
+    told += [
         place.happened(ENDPOINT_DISABLED, reason, _status(result))
         for result, reason in disabled
         if (place := places.get(result.claimed.endpoint_id))
@@ -67,13 +81,27 @@ def tell_results(tx: Transaction, failed: Sequence[Result], disabled: Sequence[t
     tell(tx, told, tx.now)
 
 
-def _places(tx: Transaction, results: Iterable[Result]) -> dict[str, Place]:
-    wanted = list(dict.fromkeys(one.claimed.endpoint_id for one in results))
+def tell_recovered(tx: Transaction, health: Sequence[HealthChange]) -> None:
+    """Tell of endpoints that are healthy again, since a test went well."""
+    tell_results(tx, (), (), (), health)
+
+
+def _places(tx: Transaction, endpoint_ids: Iterable[str]) -> dict[str, Place]:
+    wanted = list(dict.fromkeys(endpoint_ids))
     found = tx.fetch("places", endpoints=wanted) if wanted else ()
     return {
         id_: Place(tenant, webhook_id, name, Endpoint(url, id=id_, description=description))
         for id_, tenant, webhook_id, name, url, description in found
     }
+
+
+def _change(place: Place, change: HealthChange, results: Sequence[Result]) -> OperationalEvent:
+    """Return the event of a change of health, with what the last result says that went as the change does."""
+    is_good = change.after is HealthState.HEALTHY
+    of_endpoint = (one for one in reversed(results) if one.claimed.endpoint_id == change.endpoint_id)
+    last = next((one for one in of_endpoint if (one.state is DeliveryState.DELIVERED) is is_good), None)
+    event_type = ENDPOINT_RECOVERED if is_good else ENDPOINT_FAILING
+    return place.happened(event_type, None if last is None else last.reason, None if last is None else _status(last))
 
 
 def _failure(place: Place, result: Result) -> OperationalEvent:

@@ -75,7 +75,7 @@ DELETE FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints)
 
 -- name: reset_health
 UPDATE unihooks.lanes SET failing_since = NULL, failures = 0, outcomes = 1, health = 'healthy',
-    pause_us = NULL, probe_at = NULL,
+    told_health = 'healthy', pause_us = NULL, probe_at = NULL,
     ready_at = CASE WHEN pause_us IS NULL THEN ready_at END,
     not_before = CASE WHEN pause_us IS NULL THEN not_before END,
     next_due_at = CASE WHEN pause_us IS NULL OR next_due_at IS NULL THEN next_due_at ELSE :now END
@@ -86,8 +86,13 @@ WHERE endpoint_id = ANY(:endpoints) AND (outcomes > 1 OR failures > 0 OR pause_u
 UPDATE unihooks.lanes SET failing_since = NULL WHERE endpoint_id = ANY(:endpoints) AND failing_since IS NOT NULL
 
 -- name: forget_outcomes
-UPDATE unihooks.lanes SET outcomes = 1, health = 'healthy'
+UPDATE unihooks.lanes SET outcomes = 1, health = 'healthy', told_health = 'healthy'
 WHERE endpoint_id = ANY(:endpoints) AND health <> 'healthy'
+
+-- name: lanes_told_to_fail
+-- columns: tenant, webhook_id, endpoint_id
+SELECT tenant, webhook_id, endpoint_id FROM unihooks.lanes
+WHERE endpoint_id = ANY(:endpoints) AND told_health <> 'healthy'
 
 -- name: lanes_not_healthy
 SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND health <> 'healthy'

@@ -11,15 +11,16 @@ ON CONFLICT (endpoint_id, hour, bucket, part) DO UPDATE SET
     failed = h.failed + excluded.failed, duration_us = h.duration_us + excluded.duration_us
 
 -- name: lane_health
--- columns: endpoint_id, tenant, webhook_id, failing_since, failures, last_success_at, last_failure_at, outcomes, health, pause_us, probe_at
+-- columns: endpoint_id, tenant, webhook_id, failing_since, failures, last_success_at, last_failure_at, outcomes, health, pause_us, probe_at, told_health, told_at
 SELECT endpoint_id, tenant, webhook_id, failing_since, failures, last_success_at, last_failure_at, outcomes, health,
-    pause_us, probe_at
+    pause_us, probe_at, told_health, told_at
 FROM unihooks.lanes
 WHERE endpoint_id = ANY(:endpoints) ORDER BY endpoint_id FOR NO KEY UPDATE
 
 -- name: note_health
--- rows: endpoint_id text, health text
-UPDATE unihooks.lanes AS l SET health = news.health FROM :rows AS news WHERE l.endpoint_id = news.endpoint_id
+-- rows: endpoint_id text, health text, told_health text
+UPDATE unihooks.lanes AS l SET health = news.health, told_health = news.told_health
+FROM :rows AS news WHERE l.endpoint_id = news.endpoint_id
 
 -- name: places
 -- columns: id, tenant, webhook_id, name, url, description
@@ -65,11 +66,11 @@ SELECT r.* FROM :rows AS r
 
 -- Where a success has ended a pause, what it has made wait goes on.
 -- name: set_lanes
--- rows: endpoint_id text, failing_since bigint, failures bigint, last_success_at bigint, last_failure_at bigint, outcomes bigint, health text, pause_us bigint, probe_at bigint, is_relieved boolean, due_at bigint, not_before bigint
+-- rows: endpoint_id text, failing_since bigint, failures bigint, last_success_at bigint, last_failure_at bigint, outcomes bigint, health text, told_health text, told_at bigint, pause_us bigint, probe_at bigint, is_relieved boolean, due_at bigint, not_before bigint
 UPDATE unihooks.lanes AS l
 SET failing_since = news.failing_since, failures = news.failures, last_success_at = news.last_success_at,
     last_failure_at = news.last_failure_at, outcomes = news.outcomes, health = news.health,
-    pause_us = news.pause_us, probe_at = news.probe_at,
+    told_health = news.told_health, told_at = news.told_at, pause_us = news.pause_us, probe_at = news.probe_at,
     ready_at = CASE WHEN NOT news.is_relieved THEN l.ready_at END,
     not_before = CASE WHEN news.is_relieved THEN news.not_before ELSE greatest(
         coalesce(l.not_before, news.not_before), coalesce(news.not_before, l.not_before)

@@ -103,6 +103,7 @@ CREATE INDEX main.unihooks_subscriptions_by_webhook ON unihooks_subscriptions (w
 -- the receiver wants none or a pause lasts, and ready_at. slot tells to which of the workers alive the lane belongs.
 -- last_success_at is exact to a second. outcomes are its last 20 attempts: a leading 1, then a bit for each, 1 for a
 -- success, the newest last. health is its state when that was noted last.
+-- told_health is what was told of it last, healthy or failing, and told_at when it was last told to be failing.
 -- rate, burst, in_flight_limit and deadline_us are what the webhook's policy says, NULL where it says nothing. A token
 -- is what a delivery takes to go: there were so many at refilled_at, NULL where as many as fit. ready_at is when the
 -- limits, or the probe that is under way, let the next one go. No lease under a limit lasts beyond leased_until.
@@ -134,7 +135,9 @@ CREATE TABLE main.unihooks_lanes (
     probe_at INTEGER,
     outcomes INTEGER NOT NULL DEFAULT 1,
     health TEXT NOT NULL DEFAULT 'healthy',
-    without_subject INTEGER NOT NULL DEFAULT 0
+    without_subject INTEGER NOT NULL DEFAULT 0,
+    told_health TEXT NOT NULL DEFAULT 'healthy',
+    told_at INTEGER
 ) WITHOUT ROWID;
 
 CREATE INDEX main.unihooks_lanes_due ON unihooks_lanes (next_due_at) WHERE open = 1 AND next_due_at IS NOT NULL;
