@@ -136,6 +136,7 @@ async def test_figures_have_awaitable_twins(host):
 
 
 def failed(host, how_many):
+    host.dispatcher = host.new_dispatcher(breaker=None)
     host.receiver.always(500)
     for number in range(how_many):
         host.emit({"n": number})

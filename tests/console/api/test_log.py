@@ -111,7 +111,8 @@ async def test_who_asks_too_often_waits_and_nobody_else(api, viewing, delivery, 
 
 async def test_an_operator_sees_all_tenants(viewing, delivery, receiver, dispatcher):
     receiver.always(500)
-    dispatcher.emit("chat", "message.received", {}, tenant="acme")
+    for _ in range(2):
+        dispatcher.emit("chat", "message.received", {}, tenant="acme")
     dispatcher.drain()
     operator = viewing("staff", Permission.OPERATE)
     found = (await operator.get("/overview")).json()
