@@ -17,7 +17,7 @@ CALLS = [
     ("free_lanes", [("a", 1)], {}),
     ("lower_lanes", [("a", 1)], {}),
     ("waiting_lanes", None, {"endpoints": ["a"], "now": 0}),
-    ("note_success", None, {"endpoints": ["a"], "now": 0}),
+    ("note_success", None, {"endpoints": ["a"], "counts": [1], "now": 0}),
 ]
 
 
