@@ -114,6 +114,7 @@ def _show_status(stats: Stats) -> None:
         ("held deliveries", stats.held),
         ("in flight", stats.in_flight),
         ("failing endpoints", stats.failing_endpoints),
+        ("ordered, but without a subject", stats.without_subject),
         ("workers", len(stats.workers) or "none seen in the last minute; start one with: unihooks worker"),
     ]
     show_fields(fields, out=out)

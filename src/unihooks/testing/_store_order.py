@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from attrs import evolve
 
 from unihooks._model.log import DeliveryState, Event
+from unihooks._model.policy import CircuitBreaker, DeliveryPolicy
 from unihooks._model.webhooks import Endpoint
 from unihooks.abc import ERASED, Claimed, DeliveryFilter
 from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
@@ -274,6 +275,32 @@ class OrderRules:
         claimed = scene.plan(capacity=100).claimed
         assert _events(claimed) == ids(events)
         assert {one.webhook_id for one in claimed} == {plain.id}
+
+    def test_an_ordered_endpoint_keeps_to_its_limits(self, scene: Scene) -> None:
+        scene.active(ordered=True, policy=DeliveryPolicy(in_flight=1))
+        emitted = {subject: ids(_emitted(scene, 2, subject)) for subject in "ab"}
+        sent: dict[str, list[str]] = {subject: [] for subject in "ab"}
+        for _ in range(4):
+            [claimed] = scene.claim()
+            assert scene.claim() == []
+            sent[claimed.subject or ""].append(claimed.event_id)
+            scene.deliver(claimed)
+        assert sent == emitted
+        assert scene.claim() == []
+
+    def test_an_ordered_endpoint_is_left_alone_while_its_breaker_pauses(self, scene: Scene) -> None:
+        scene.active(ordered=True)
+        first, second = _emitted(scene, 2)
+        for _ in range(5):
+            scene.store.record(
+                [scene.result(one, DeliveryState.PENDING, retry_in_us=0) for one in scene.claim()], CircuitBreaker()
+            )
+        assert scene.claim() == []
+        scene.clock.advance(60)
+        [probe] = scene.claim()
+        assert probe.event_id == first.id
+        scene.deliver(probe)
+        assert _events(scene.claim()) == [second.id]
 
     # Planning.
 

@@ -59,6 +59,13 @@ class TestSynchronous:
         host.commit()
         assert stored_ids(store) == [first.id]
 
+    def test_a_subject_is_kept_with_a_key_and_without(self, store, host):
+        plain = store.emit_on(host.connection, make_event(store, subject="50 % off"))
+        keyed = store.emit_on(host.connection, make_event(store, subject="order/7", idempotency_key="k", digest=b"one"))
+        host.commit()
+        found = {one.id: one.subject for one in store.list_events("default", EventFilter(), Window(limit=10))}
+        assert found == {plain.id: "50 % off", keyed.id: "order/7"}
+
     def test_search_path_does_not_matter(self, store, host):
         host.run("SET search_path = pg_temp")
         event = store.emit_on(host.connection, make_event(store))

@@ -267,7 +267,7 @@ COMPONENTS: dict[str, Schema] = {
     "SlowEndpoint": answered(**_ENDPOINT_OF, attempts=COUNT, mean_ms={"type": "number"}, p95_ms={"type": "number"}),
     "Stats": answered(
         oldest_unplanned=MAYBE_TIME,
-        **each(COUNT, "due", "held", "in_flight", "failing_endpoints"),
+        **each(COUNT, "due", "held", "in_flight", "failing_endpoints", "without_subject"),
         workers=list_of(ref("Worker")),
     ),
     "Overview": answered(
