@@ -228,6 +228,27 @@ def test_process_that_emits_nothing_for_a_while_keeps_one_connection(
     assert dispatcher.emit("shop", "paid", 2)
 
 
+def test_process_under_load_leaves_connections_to_administrators(new_dispatcher_of, postgres_dsn, admin, schema):
+    """The limit is the one that the docs divide a server's `max_connections` by."""
+    name = f"{schema}_busy"
+    dispatcher = new_dispatcher_of(psycopg.conninfo.make_conninfo(postgres_dsn, application_name=name))
+
+    def use(number):
+        for turn in range(10):
+            dispatcher.emit("shop", "paid", turn)
+            dispatcher.emit_many([Emission("shop", "paid", 1, idempotency_key=f"{number} {turn}")])
+            dispatcher.log.deliveries()
+        return number
+
+    with dispatcher.running(), ThreadPoolExecutor(24) as threads:
+        used = [threads.submit(use, number) for number in range(24)]
+        seen = [sessions(admin, name)]
+        while not all(one.done() for one in used):
+            seen.append(sessions(admin, name))
+    assert [one.result() for one in used] == list(range(24))
+    assert 8 < max(seen) <= 11
+
+
 def test_worker_at_rest_keeps_two_connections(new_dispatcher_of, postgres_dsn, admin, brief_rest, schema):
     name = f"{schema}_works"
     dispatcher = new_dispatcher_of(psycopg.conninfo.make_conninfo(postgres_dsn, application_name=name))
