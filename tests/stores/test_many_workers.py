@@ -256,3 +256,28 @@ def most_at_once(attempts):
     edges = [(one.started_at, 1) for one in attempts]
     edges += [(one.started_at + timedelta(milliseconds=one.duration_ms), -1) for one in attempts]
     return max(accumulate(step for _, step in sorted(edges)))
+
+
+@ON_POSTGRES
+def test_worker_keeps_to_its_share_while_a_backlog_lasts(open_dispatcher, receiver, monkeypatch):
+    monkeypatch.setattr("unihooks._delivery.pacing._LASTING", 0.0)
+    dispatcher = open_dispatcher()
+    store = dispatcher.settings.store
+    subscribe(dispatcher, *(receiver.url_for(f"/{number}") for number in range(8)))
+    store.heartbeat("another worker")
+    kept = {"plan": [], "claim": []}
+    for verb, shares in kept.items():
+
+        def noting(*args, verb=getattr(store, verb), shares=shares):
+            shares.append(args[-1].of)
+            return verb(*args)
+
+        noting.__name__ = verb
+        monkeypatch.setattr(store, verb, noting)
+    dispatcher.emit_many([("shop", "order.paid", number) for number in range(400)])
+    with dispatcher.running(concurrency=8):
+        # What belongs to the other one is taken, too, once that has left it for a while.
+        receiver.wait_for(3_200, timeout=60)
+    assert kept["plan"][0] == kept["claim"][0] == 1
+    assert 2 in kept["plan"]
+    assert 2 in kept["claim"]
