@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import Any
 
@@ -177,7 +178,7 @@ def _show(table: Table, runs: Runs, processes: int) -> None:
     ratios = [one["rate"] / other["rate"] for one, other in zip(mine, fewer or single, strict=True)]
     table.add(
         Row(
-            what=f"deliveries per second, {_count(processes)}",
+            what=f"deliveries per second of a backlog, {_count(processes)}",
             where=_WHERE,
             value=middle(mine, "rate"),
             reference=middle(fewer or single, "rate"),
@@ -200,7 +201,7 @@ def _near_and_far(table: Table, receiver: Receiver, task: Task, away: str, round
         both.append(_measured(table, receiver, evolve(task, away=away, processes=2), "a near and a far worker"))
     table.add(
         Row(
-            what=f"deliveries per second, a worker near the database and one {AWAY_SECONDS * 1e3:.0f} ms away",
+            what=f"deliveries per second of a backlog, a worker near the database and one {AWAY_SECONDS * 1e3:.0f} ms away",
             where=_WHERE,
             value=middle(both, "rate"),
             reference=middle(alone, "rate"),
@@ -215,7 +216,10 @@ def _near_and_far(table: Table, receiver: Receiver, task: Task, away: str, round
 
 
 def with_workers(task: Task, count: Any) -> Figures:
-    """Emit, and let worker processes deliver; measure once each of them has its connections."""
+    """Let worker processes deliver a backlog; measure once each of them has its connections.
+
+    They are frozen until all is emitted: an emitter that has to share their cores would give them too little.
+    """
     with opened(task) as (dispatcher, one), ExitStack() as stack:
         visitors = [evolve(task, store=one.name)] * task.processes
         if task.away:
@@ -223,9 +227,11 @@ def with_workers(task: Task, count: Any) -> Figures:
         workers = _start(stack, dispatcher, visitors, count)
         _emit(dispatcher, task, task.warm)
         wait_for(count, task.warm)
-        database, used = server_cpu(task.dsn), sum(cpu_of(worker.pid) for worker in workers)
+        time.sleep(_SETTLE_SECONDS)
+        with _frozen(workers):
+            _emit(dispatcher, task, task.count)
+            database, used = server_cpu(task.dsn), sum(cpu_of(worker.pid) for worker in workers)
         began = time.perf_counter()
-        _emit(dispatcher, task, task.count)
         wait_for(count, task.warm + task.count)
         seconds = time.perf_counter() - began
         cpu = sum(cpu_of(worker.pid) for worker in workers) - used
@@ -243,6 +249,17 @@ def _start(stack: ExitStack, dispatcher: Dispatcher, tasks: Sequence[Task], coun
     while tasks[0].settled and len(tasks) > 1 and min(one.seen_at for one in dispatcher.stats().workers) <= last:
         time.sleep(0.25)
     return workers
+
+
+@contextmanager
+def _frozen(workers: Sequence[Running]) -> Iterator[None]:
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGCONT)
 
 
 def _stop(workers: Sequence[Running]) -> None:

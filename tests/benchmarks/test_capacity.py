@@ -23,9 +23,9 @@ def figures(tmp_path):
         for rate, cpu in ((25, 4000), (100, 2000), (400, 1000))
     ]
     busy = [
-        _row("PostgreSQL", "deliveries per second, 1 worker process", 4000, cpu=100, db=80),
-        _row("PostgreSQL", "deliveries per second, 4 worker processes", 5000, cpu=200, db=90),
-        _row("PostgreSQL", "deliveries per second, a worker near the database and one 50 ms away", 3000),
+        _row("PostgreSQL", "deliveries per second of a backlog, 1 worker process", 4000, cpu=100, db=80),
+        _row("PostgreSQL", "deliveries per second of a backlog, 4 worker processes", 5000, cpu=200, db=90),
+        _row("PostgreSQL", "deliveries per second of a backlog, a worker near the database and one 50 ms away", 3000),
     ]
     growth = [
         _row("PostgreSQL", "log of the server per delivery, fan-out 1", 6000),
