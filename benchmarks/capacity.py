@@ -18,7 +18,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 FILE = Path(__file__).with_name("results.json")
-_BUSY = re.compile(r"deliveries per second of a backlog, \d+ worker process(es)?")
+_BUSY = re.compile(r"deliveries per second(?: of a backlog)?, \d+ worker process(?:es)?")
 _DAY = 86_400.0
 _MEASURED_PAYLOAD = 1_000
 _GROWTH = ("log of the server per delivery", "tables and indexes per delivery", "tables and indexes per event")

@@ -201,7 +201,7 @@ def _near_and_far(table: Table, receiver: Receiver, task: Task, away: str, round
         both.append(_measured(table, receiver, evolve(task, away=away, processes=2), "a near and a far worker"))
     table.add(
         Row(
-            what=f"deliveries per second of a backlog, a worker near the database and one {AWAY_SECONDS * 1e3:.0f} ms away",
+            what=f"deliveries per second of a backlog, a near and a far worker ({AWAY_SECONDS * 1e3:.0f} ms away)",
             where=_WHERE,
             value=middle(both, "rate"),
             reference=middle(alone, "rate"),

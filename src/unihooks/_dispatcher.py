@@ -32,6 +32,7 @@ from unihooks._management.option_checks import (
 )
 from unihooks._management.settings import Settings
 from unihooks._management.webhooks import Webhooks
+from unihooks._message.wire_names import WireNames
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
@@ -74,6 +75,8 @@ class Dispatcher(Emits, Operates):
         breaker: When an endpoint that fails is left alone, and for how long; None never leaves one alone.
         receiver_control: Whether an answer with the header `webhook-delivery: disable` disables its endpoint, and one
             with `abort-message` ends its delivery as failed.
+        header_prefix: What the names of your headers begin with: `acme` sends `acme-event` and so on.
+        user_agent: What requests name as their sender; `unihooks/<version>` by default.
 
     Attributes:
         webhooks: Add, change, list and test webhooks: see `Webhooks`.
@@ -105,6 +108,8 @@ class Dispatcher(Emits, Operates):
         limits: Limits = _DEFAULT_LIMITS,
         breaker: CircuitBreaker | None = _DEFAULT_BREAKER,
         receiver_control: bool = False,
+        header_prefix: str = "unihooks",
+        user_agent: str | None = None,
     ) -> None:
         check_store(store)
         check_kinds(ssl_context=ssl_context, egress=egress)
@@ -128,6 +133,7 @@ class Dispatcher(Emits, Operates):
             breaker=breaker,
             receiver_control=receiver_control,
             operational_events=operational_events,
+            names=WireNames(header_prefix, user_agent),
         )
         prepare(store, clock, catalog, operational_events=operational_events)
         Emits.__init__(self, settings)

@@ -25,7 +25,7 @@ def figures(tmp_path):
     busy = [
         _row("PostgreSQL", "deliveries per second of a backlog, 1 worker process", 4000, cpu=100, db=80),
         _row("PostgreSQL", "deliveries per second of a backlog, 4 worker processes", 5000, cpu=200, db=90),
-        _row("PostgreSQL", "deliveries per second of a backlog, a worker near the database and one 50 ms away", 3000),
+        _row("PostgreSQL", "deliveries per second of a backlog, a near and a far worker (50 ms away)", 3000),
     ]
     growth = [
         _row("PostgreSQL", "log of the server per delivery, fan-out 1", 6000),

@@ -134,13 +134,13 @@ async def test_cookies_are_of_this_host_alone_where_the_scheme_allows(dispatcher
         portal_link(f"{HOST}/hooks", Viewer("acme"), secret=SECRET)
     )
     cookies = [answer.history[0].headers["set-cookie"], answer.headers["set-cookie"]]
-    assert [cookie.partition("=")[0] for cookie in cookies] == ["__Host-unihooks_portal", "__Host-unihooks_csrf"]
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["__Host-webhooks_portal", "__Host-webhooks_csrf"]
     assert all("; Path=/;" in cookie and "; Secure" in cookie for cookie in cookies)
     transport = httpx.ASGITransport(app=Mount("/hooks", app=portal))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", follow_redirects=True) as plain:
         answer = await plain.get(portal_link("/hooks", Viewer("acme"), secret=SECRET))
     cookie = answer.history[0].headers["set-cookie"]
-    assert cookie.startswith("unihooks_portal=")
+    assert cookie.startswith("webhooks_portal=")
     assert "; Path=/hooks/;" in cookie
     assert "Secure" not in cookie
 

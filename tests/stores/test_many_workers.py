@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import wraps
 from itertools import accumulate
 from pathlib import Path
 
@@ -258,6 +259,17 @@ def most_at_once(attempts):
     return max(accumulate(step for _, step in sorted(edges)))
 
 
+def noting(verb, shares):
+    """Return a verb that notes by how many workers the caller's share is divided."""
+
+    @wraps(verb)
+    def noted(*args):
+        shares.append(args[-1].of)
+        return verb(*args)
+
+    return noted
+
+
 @ON_POSTGRES
 def test_worker_keeps_to_its_share_while_a_backlog_lasts(open_dispatcher, receiver, monkeypatch):
     monkeypatch.setattr("unihooks._delivery.pacing._LASTING", 0.0)
@@ -266,14 +278,8 @@ def test_worker_keeps_to_its_share_while_a_backlog_lasts(open_dispatcher, receiv
     subscribe(dispatcher, *(receiver.url_for(f"/{number}") for number in range(8)))
     store.heartbeat("another worker")
     kept = {"plan": [], "claim": []}
-    for verb, shares in kept.items():
-
-        def noting(*args, verb=getattr(store, verb), shares=shares):
-            shares.append(args[-1].of)
-            return verb(*args)
-
-        noting.__name__ = verb
-        monkeypatch.setattr(store, verb, noting)
+    for name, shares in kept.items():
+        monkeypatch.setattr(store, name, noting(getattr(store, name), shares))
     dispatcher.emit_many([("shop", "order.paid", number) for number in range(400)])
     with dispatcher.running(concurrency=8):
         # What belongs to the other one is taken, too, once that has left it for a while.

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from unihooks._delivery.lookups import Lookups, OffLoad
 from unihooks._message.requests import PreparedDestination, prepare
+from unihooks._message.wire_names import DEFAULT_NAMES, WireNames
 from unihooks.abc import Claimed, Store
 
 _FRESH_SECONDS = 0.8
@@ -29,6 +30,7 @@ class Destinations:
 
     store: Store
     offload: OffLoad
+    names: WireNames = DEFAULT_NAMES
     _prepared: dict[str, PreparedDestination] = field(factory=dict)
     _versions: dict[str, tuple[int, float]] = field(factory=dict)
     _lookups: Lookups[_Key, PreparedDestination] = field(init=False)
@@ -75,7 +77,7 @@ class Destinations:
             self._prepared.pop(endpoint_id, None)
         for endpoint_id, destination in found.items():
             try:
-                self._prepared[endpoint_id] = prepare(destination, now)
+                self._prepared[endpoint_id] = prepare(destination, now, self.names)
             except Exception as error:  # noqa: BLE001 - one that cannot be prepared is no other's trouble
                 errors[endpoint_id] = error
             self._note(destination.tenant, destination.config_version, asked)

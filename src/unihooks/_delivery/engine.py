@@ -78,7 +78,7 @@ class Engine:
             transport=self._transport,
             record=self._results.add,
             want_more=self._want_more,
-            destinations=Destinations(self._store, self.offload),
+            destinations=Destinations(self._store, self.offload, self._settings.names),
             renderer=Renderer(self._store, self.offload),
         )
         self._recording = asyncio.create_task(self._results.run())

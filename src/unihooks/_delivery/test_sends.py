@@ -114,7 +114,7 @@ class TestSender:
     ) -> Attempt:
         now = self._settings.store.now()
         deadline = time.monotonic() + (webhook.policy.deadline or self._settings.deadline)
-        prepared = prepare(_destination(webhook, endpoint), now)
+        prepared = prepare(_destination(webhook, endpoint), now, self._settings.names)
         request = build_request(prepared, message, now=now, deadline=deadline)
         answer = await exchange(transport, request, deadline=deadline)
         headers, body = redacted_answer(prepared, answer)

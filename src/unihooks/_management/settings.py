@@ -10,6 +10,7 @@ from attrs import Attribute, Factory, define, field
 
 from unihooks._management.host_hooks import ChangeHooks, HostHooks
 from unihooks._management.option_checks import check_kinds
+from unihooks._message.wire_names import DEFAULT_NAMES, WireNames
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
@@ -48,6 +49,7 @@ class Settings:
     breaker: CircuitBreaker | None = field(validator=_kind)
     receiver_control: bool = field(default=False, validator=_kind)
     operational_events: bool = field(default=False, validator=_kind)
+    names: WireNames = DEFAULT_NAMES
     hook_calls_dropped: int = 0
     is_closed: bool = False
     changes: ChangeHooks = field(init=False, default=Factory(lambda self: ChangeHooks(self.hooks), takes_self=True))

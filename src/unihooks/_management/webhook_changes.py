@@ -16,7 +16,7 @@ from unihooks._message.secrets import Secret
 from unihooks._model.checks import check_id, check_tenant
 from unihooks._model.endpoints import matched_endpoints, new_endpoints, normaliser
 from unihooks._model.webhooks import ActiveInterval, Webhook, WebhookStatus
-from unihooks.exceptions import Conflict, InvalidArgument, InvalidWebhook
+from unihooks.exceptions import Conflict, InvalidArgument, InvalidHeader, InvalidWebhook
 
 _CHANGEABLE = (
     "name",
@@ -155,6 +155,9 @@ class WebhookChanges(WebhookReading):
         most = self._settings.limits.endpoints_per_webhook
         if len(webhook.endpoints) > most:
             raise InvalidWebhook(f"a webhook has at most {most} endpoints; use another webhook", name="endpoints")
+        for header in webhook.headers:
+            if self._settings.names.owns(header):
+                raise InvalidHeader(f"header {header!r} is set by the sender itself; remove it", name=header)
         return webhook
 
     def _check_subscriptions(self, webhook: Webhook) -> None:

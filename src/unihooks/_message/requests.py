@@ -17,6 +17,7 @@ from unihooks._message.headers import HeaderSet
 from unihooks._message.redaction import Redactor
 from unihooks._message.secrets import MASK, Secret
 from unihooks._message.signing import Signer, valid_secrets
+from unihooks._message.wire_names import DEFAULT_NAMES, WireNames
 
 USER_AGENT = f"unihooks/{version('unihooks')}"
 # A URL that httpx would send as it is. To parse one there takes as long as all else that prepares a destination.
@@ -49,14 +50,15 @@ class Destination:
 class PreparedDestination:
     """A destination with everything that its attempts share computed once.
 
-    `address` is its URL as it is sent. `start` and `end` are the parts of the head around what changes from attempt to
-    attempt. `shown` is the beginning of the headers as JSON text, for the log. `expires_at` is when the first of its
-    secrets expires (microseconds), or None.
+    `address` is its URL as it is sent. `prefix` begins the names of the host's headers. `start` and `end` are the parts
+    of the head around what changes from attempt to attempt. `shown` is the beginning of the headers as JSON text, for
+    the log. `expires_at` is when the first of its secrets expires (microseconds), or None.
     """
 
     destination: Destination
     address: str
     connection: tuple[str | None, str, bytes, int | None]
+    prefix: str
     start: str
     end: str = field(repr=False)  # with the values of custom headers
     signer: Signer = field(repr=False)
@@ -102,11 +104,12 @@ class RenderedRequest(httpx.Request):
         self.prepared = prepared
         self.connection = prepared.connection
         event_id, product, event_type, self.body, subject = message
-        end = prepared.end if subject is None else f"unihooks-subject: {subject}\r\n{prepared.end}"
+        prefix = prepared.prefix
+        end = prepared.end if subject is None else f"{prefix}-subject: {subject}\r\n{prepared.end}"
         self.head = (
             f"{prepared.start}content-length: {len(self.body)}\r\n"
             f"webhook-id: {event_id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signature}\r\n"
-            f"unihooks-product: {product}\r\nunihooks-event: {event_type}\r\n{end}"
+            f"{prefix}-product: {product}\r\n{prefix}-event: {event_type}\r\n{end}"
         ).encode("ascii")
         self._shown = prepared.shown, message, timestamp, signature
         self._deadline = deadline
@@ -114,12 +117,13 @@ class RenderedRequest(httpx.Request):
     def shown(self) -> str:
         """Return the headers as JSON text for the log, without the values of custom headers."""
         first, (event_id, product, event_type, body, subject), timestamp, signature = self._shown
-        last = "" if subject is None else f', ["unihooks-subject", {json.dumps(subject)}]'
+        prefix = self.prepared.prefix
+        last = "" if subject is None else f', ["{prefix}-subject", {json.dumps(subject)}]'
         # All others are visible ASCII without quotes or backslashes, so they need no JSON encoder.
         return (
             f'{first}, ["content-length", "{len(body)}"], ["webhook-id", "{event_id}"], '
             f'["webhook-timestamp", "{timestamp}"], ["webhook-signature", "{signature}"], '
-            f'["unihooks-product", "{product}"], ["unihooks-event", "{event_type}"]{last}]'
+            f'["{prefix}-product", "{product}"], ["{prefix}-event", "{event_type}"]{last}]'
         )
 
     @cached_property
@@ -149,18 +153,19 @@ class RenderedRequest(httpx.Request):
         return self.body
 
 
-def prepare(destination: Destination, now: int) -> PreparedDestination:
+def prepare(destination: Destination, now: int, names: WireNames = DEFAULT_NAMES) -> PreparedDestination:
     """Make a destination ready for many attempts; `now` decides which secrets are valid."""
     parts = _parts_of(destination.url)
     secrets = valid_secrets(destination.secrets, from_us(now))
-    first = {"host": parts.netloc, "content-type": "application/json", "user-agent": USER_AGENT}
-    webhook = ("unihooks-webhook", destination.webhook_id)
+    first = {"host": parts.netloc, "content-type": "application/json", "user-agent": names.user_agent or USER_AGENT}
+    webhook = (f"{names.prefix}-webhook", destination.webhook_id)
     shown = [*first.items(), webhook, *((name, MASK) for name in destination.headers)]
     expiries = [to_us(secret.expires_at) for secret in secrets if secret.expires_at is not None]
     return PreparedDestination(
         destination=destination,
         address=parts.address,
         connection=(destination.endpoint_id, parts.scheme, parts.host, parts.port),
+        prefix=names.prefix,
         start=f"POST {parts.path} HTTP/1.1\r\n{_lines(first.items())}",
         end=f"{_lines([webhook, *destination.headers.revealed()])}\r\n",
         signer=Signer(secrets),

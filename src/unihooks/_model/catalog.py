@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from unihooks._message.wire_names import WireNames
 from unihooks._model.catalog_documents import asyncapi_document, openapi_document
 from unihooks._model.operational_product import OPERATIONAL
 from unihooks._model.products import (
@@ -75,15 +76,19 @@ class Catalog:
         """Refuse an unknown event type, and a payload that does not match its schema."""
         self.check(product, event_type).check_payload(payload)
 
-    def openapi(self, *, title: str = "Webhooks", version: str = "1") -> dict[str, Any]:
+    def openapi(
+        self, *, title: str = "Webhooks", version: str = "1", header_prefix: str = "unihooks"
+    ) -> dict[str, Any]:
         """Return an OpenAPI 3.1 document whose `webhooks` are the event types, for receivers and their tools."""
         check_texts(title=title, version=version)
-        return openapi_document(self, title=title, version=version)
+        return openapi_document(self, title=title, version=version, names=WireNames(header_prefix))
 
-    def asyncapi(self, *, title: str = "Webhooks", version: str = "1") -> dict[str, Any]:
+    def asyncapi(
+        self, *, title: str = "Webhooks", version: str = "1", header_prefix: str = "unihooks"
+    ) -> dict[str, Any]:
         """Return an AsyncAPI 3 document in which the host sends a message for each event type."""
         check_texts(title=title, version=version)
-        return asyncapi_document(self, title=title, version=version)
+        return asyncapi_document(self, title=title, version=version, names=WireNames(header_prefix))
 
     def __iter__(self) -> Iterator[Product]:
         return iter(tuple(self._products.values()))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from unihooks._message.wire_names import DEFAULT_NAMES, WireNames
 from unihooks._model.products import EventType, Product
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,12 +27,12 @@ _HEADERS = {
     "webhook-id": ("The event's id, the same on retries and replays: use it to ignore duplicates.", "evt_"),
     "webhook-timestamp": ("The time of this attempt, in seconds since 1970.", "1700000000"),
     "webhook-signature": (_SIGNATURE, "v1"),
-    "unihooks-product": ("The product.", ""),
-    "unihooks-event": ("The event type.", ""),
-    "unihooks-webhook": ("The id of the webhook.", "wh_"),
-    "unihooks-subject": ("What the event is about, if it says so.", ""),
+    "{prefix}-product": ("The product.", ""),
+    "{prefix}-event": ("The event type.", ""),
+    "{prefix}-webhook": ("The id of the webhook.", "wh_"),
+    "{prefix}-subject": ("What the event is about, if it says so.", ""),
 }
-_OPTIONAL = {"unihooks-subject"}
+_OPTIONAL = "-subject"
 _ANSWERS = {
     "2XX": "Received. No other status counts as success; redirects are not followed.",
     "410": "Gone: the endpoint is disabled, and nothing more is sent to it.",
@@ -44,25 +45,29 @@ _ABOUT = (
 )
 
 
-def openapi_document(catalog: Iterable[Product], *, title: str, version: str) -> dict[str, Any]:
+def openapi_document(
+    catalog: Iterable[Product], *, title: str, version: str, names: WireNames = DEFAULT_NAMES
+) -> dict[str, Any]:
     """Return an OpenAPI 3.1 document whose `webhooks` are the event types."""
     products = list(catalog)
-    named = _named(products)
+    named, headers = _named(products), _headers(names)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": _ABOUT},
         "jsonSchemaDialect": _DIALECT,
         "tags": [_described({"name": one.name, "x-displayName": one.title}, one.description) for one in products],
-        "webhooks": {key: {"post": _operation(key, event)} for key, event in named.items()},
+        "webhooks": {key: {"post": _operation(key, event, headers)} for key, event in named.items()},
         "components": {
             "schemas": {key: _placed(event.schema, f"#/components/schemas/{key}") for key, event in named.items()},
-            "parameters": {name: _parameter(name) for name in _HEADERS},
+            "parameters": {name: _parameter(name, one) for name, one in headers.items()},
             "securitySchemes": _security_schemes("apiKey"),
         },
     }
 
 
-def asyncapi_document(catalog: Iterable[Product], *, title: str, version: str) -> dict[str, Any]:
+def asyncapi_document(
+    catalog: Iterable[Product], *, title: str, version: str, names: WireNames = DEFAULT_NAMES
+) -> dict[str, Any]:
     """Return an AsyncAPI 3 document in which the host sends one message for each event type."""
     products = list(catalog)
     named = _named(products)
@@ -79,7 +84,7 @@ def asyncapi_document(catalog: Iterable[Product], *, title: str, version: str) -
         "operations": {key: _sending(key, event) for key, event in named.items()},
         "components": {
             "messages": {key: _message(key, event) for key, event in named.items()},
-            "messageTraits": {"signed": {"headers": _header_schema()}},
+            "messageTraits": {"signed": {"headers": _header_schema(_headers(names))}},
             "securitySchemes": _security_schemes("httpApiKey"),
         },
     }
@@ -110,7 +115,7 @@ def _security_schemes(kind: str) -> dict[str, Any]:
 # OpenAPI.
 
 
-def _operation(key: str, event: EventType) -> dict[str, Any]:
+def _operation(key: str, event: EventType, headers: Iterable[str]) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{key}"}}
     if event.example is not None:
         content["examples"] = {"example": {"summary": event.title, "value": event.example}}
@@ -118,7 +123,7 @@ def _operation(key: str, event: EventType) -> dict[str, Any]:
         "operationId": key,
         "summary": event.title,
         "tags": [event.product],
-        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in _HEADERS],
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in headers],
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {code: {"description": text} for code, text in _ANSWERS.items()},
         "security": [{"signature": []}],
@@ -128,12 +133,15 @@ def _operation(key: str, event: EventType) -> dict[str, Any]:
     return _described(operation, event.description)
 
 
-def _parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": name not in _OPTIONAL} | _header(name)
+def _parameter(name: str, header: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": not name.endswith(_OPTIONAL)} | header
 
 
-def _header(name: str) -> dict[str, Any]:
-    text, start = _HEADERS[name]
+def _headers(names: WireNames) -> dict[str, dict[str, Any]]:
+    return {name.format(prefix=names.prefix): _header(*about) for name, about in _HEADERS.items()}
+
+
+def _header(text: str, start: str) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     if start.isdigit():
         schema["pattern"] = "^[0-9]+$"
@@ -181,10 +189,9 @@ def _message(key: str, event: EventType) -> dict[str, Any]:
     return _described(message, event.description)
 
 
-def _header_schema() -> dict[str, Any]:
-    headers = {name: _header(name) for name in _HEADERS}
+def _header_schema(headers: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     properties = {name: one["schema"] | {"description": one["description"]} for name, one in headers.items()}
-    required = [name for name in _HEADERS if name not in _OPTIONAL]
+    required = [name for name in headers if not name.endswith(_OPTIONAL)]
     return {"type": "object", "required": required, "properties": properties}
 
 

@@ -24,7 +24,7 @@ from unihooks.console._cookies import cookie_of
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
 
-COOKIE = "unihooks_csrf"
+COOKIE = "webhooks_csrf"
 FIELD = "csrf"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _COOKIE_LENGTH = 43

@@ -13,7 +13,7 @@ from unihooks.console._settings import ConsoleSettings
 
 FOLDER = Path(__file__).parent / "locale"
 DOMAIN = "console"
-COOKIE = "unihooks_language"
+COOKIE = "webhooks_language"
 LANGUAGES = {"en": "English", "ar": "العربية"}
 RIGHT_TO_LEFT = {"ar"}
 _DEFAULT = "en"

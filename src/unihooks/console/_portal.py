@@ -18,7 +18,7 @@ from unihooks.console._cookies import cookie_of
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
 
-COOKIE = "unihooks_portal"
+COOKIE = "webhooks_portal"
 _LINK, _SESSION = "link", "session"
 _LONGEST_LINK = timedelta(hours=24)
 _LONGEST_SESSION = timedelta(hours=24)

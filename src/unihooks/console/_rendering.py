@@ -21,7 +21,7 @@ from unihooks.console._viewers import Permission, Viewer
 
 _FOLDER = Path(__file__).parent / "templates"
 THEMES = ("system", "light", "dark")
-THEME_COOKIE = "unihooks_theme"
+THEME_COOKIE = "webhooks_theme"
 _DONE = {
     "activated": later("The webhook is active: events from now on are sent to its endpoints."),
     "deactivated": later("The webhook is inactive: nothing is sent, and pending deliveries are on hold."),

@@ -49,7 +49,7 @@ async def test_every_operation_needs_its_permission(operation, viewing, ids):
     if operation.permission is None:
         assert answer.status_code == 200
     else:
-        assert (answer.status_code, answer.json()["type"]) == (403, "urn:unihooks:problem:forbidden")
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:webhooks:problem:forbidden")
         assert operation.permission in answer.json()["detail"]
 
 
@@ -77,7 +77,7 @@ async def test_nobody_is_let_in_without_the_host(operation, app, ids):
 async def test_another_tenants_ids_are_not_found(operation, viewing, ids, dispatcher):
     before = dispatcher.webhooks.get(ids["webhook_id"], tenant="acme")
     answer = await asked(viewing("other", *Permission), operation, **ids)
-    assert (answer.status_code, answer.json()["type"]) == (404, "urn:unihooks:problem:not-found")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:webhooks:problem:not-found")
     assert SECRET not in answer.text
     assert dispatcher.webhooks.get(ids["webhook_id"], tenant="acme") == before
     assert len(dispatcher.log.deliveries(tenant="acme")) == 1

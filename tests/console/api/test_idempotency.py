@@ -104,7 +104,7 @@ async def test_a_request_that_is_under_way_is_not_begun_again(api, dispatcher, r
     digest = digest_of("POST", "/api/webhooks", text.encode())
     assert dispatcher.settings.store.reserve_answer("acme", "one", digest) is None
     answer = await api.ask("POST", "/webhooks", content=text, headers={**JSON, "idempotency-key": "one"})
-    assert (answer.status_code, answer.json()["type"]) == (409, "urn:unihooks:problem:idempotency-key-in-use")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:webhooks:problem:idempotency-key-in-use")
     assert answer.headers["retry-after"] == "1"
     assert not dispatcher.webhooks.list(tenant="acme")
 

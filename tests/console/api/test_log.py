@@ -82,7 +82,7 @@ async def test_a_pending_delivery_is_cancelled_and_no_other(api, dispatcher, del
     cancelled = await api.post(f"/deliveries/{replay['id']}/cancel")
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
     again = await api.post(f"/deliveries/{replay['id']}/cancel")
-    assert (again.status_code, again.json()["type"]) == (409, "urn:unihooks:problem:conflict")
+    assert (again.status_code, again.json()["type"]) == (409, "urn:webhooks:problem:conflict")
 
 
 async def test_a_test_event_goes_to_each_endpoint_or_to_one(api, webhook, receiver):
@@ -103,7 +103,7 @@ async def test_who_asks_too_often_waits_and_nobody_else(api, viewing, delivery, 
     for path, wanted in ((f"/webhooks/{delivery.webhook_id}/test", body), (f"/deliveries/{delivery.id}/replay", {})):
         answers = [await api.post(path, wanted) for _ in range(7)]
         assert [one.is_success for one in answers] == [True] * 5 + [False] * 2
-        assert (answers[-1].status_code, answers[-1].json()["type"]) == (429, "urn:unihooks:problem:too-many-requests")
+        assert (answers[-1].status_code, answers[-1].json()["type"]) == (429, "urn:webhooks:problem:too-many-requests")
         assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
         other = await viewing("other", *Permission).post(path, wanted)
         assert other.status_code == 404

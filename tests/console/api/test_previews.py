@@ -36,7 +36,7 @@ async def test_payload_that_cannot_be_emitted_is_refused_before_it_is_mapped(api
     monkeypatch.setattr(PayloadMapping, "apply_unchecked", lambda *_: pytest.fail("it was mapped"))
     for path, body in previews(webhook).items():
         answer = await api.ask("POST", path, content=body % payload, headers=JSON)
-        assert (answer.status_code, answer.json()["type"]) == (422, "urn:unihooks:problem:invalid-payload")
+        assert (answer.status_code, answer.json()["type"]) == (422, "urn:webhooks:problem:invalid-payload")
         assert answer.json()["field"] == field
 
 
@@ -88,4 +88,4 @@ async def test_test_beyond_the_limit_is_to_be_sent_later(api, webhook, dispatche
     monkeypatch.setattr(type(dispatcher.webhooks), "asend_test", refuse)
     answer = await api.post(f"/webhooks/{webhook.id}/test", {"product": "chat", "event_type": "message.sent"})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
-    assert answer.json()["type"] == "urn:unihooks:problem:too-many-requests"
+    assert answer.json()["type"] == "urn:webhooks:problem:too-many-requests"

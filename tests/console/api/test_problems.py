@@ -11,7 +11,7 @@ async def test_a_problem_has_the_members_of_rfc_9457(api):
     answer = await api.get("/webhooks/wh_nobodys")
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json() == {
-        "type": "urn:unihooks:problem:not-found",
+        "type": "urn:webhooks:problem:not-found",
         "title": "Not found",
         "status": 404,
         "detail": "there is no webhook with this id",
@@ -77,7 +77,7 @@ async def test_an_error_that_nobody_expected_shows_no_trace(api, dispatcher, mon
 
     monkeypatch.setattr(dispatcher.settings.store, "list_webhooks", fail)
     answer = await api.get("/webhooks")
-    assert (answer.status_code, answer.json()["type"]) == (500, "urn:unihooks:problem:internal")
+    assert (answer.status_code, answer.json()["type"]) == (500, "urn:webhooks:problem:internal")
     assert CANARY not in answer.text
     assert "RuntimeError" not in answer.text
     assert CANARY in caplog.text

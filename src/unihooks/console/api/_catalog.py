@@ -18,13 +18,17 @@ async def get_catalog(call: Call) -> dict[str, Any]:
 @operation("GET", "/catalog/openapi.json", "getCatalogAsOpenAPI", answer="Document")
 async def get_openapi(call: Call) -> dict[str, Any]:
     """Return the event types as the `webhooks` of an OpenAPI 3.1 document."""
-    return (call.dispatcher.catalog or Catalog()).openapi(title=call.settings.branding.title)
+    return (call.dispatcher.catalog or Catalog()).openapi(**_named(call))
 
 
 @operation("GET", "/catalog/asyncapi.json", "getCatalogAsAsyncAPI", answer="Document")
 async def get_asyncapi(call: Call) -> dict[str, Any]:
     """Return the event types as an AsyncAPI 3 document."""
-    return (call.dispatcher.catalog or Catalog()).asyncapi(title=call.settings.branding.title)
+    return (call.dispatcher.catalog or Catalog()).asyncapi(**_named(call))
+
+
+def _named(call: Call) -> dict[str, str]:
+    return {"title": call.settings.branding.title, "header_prefix": call.dispatcher.settings.names.prefix}
 
 
 @operation("GET", "/sender", "getSender", answer="Sender")

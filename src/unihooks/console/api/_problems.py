@@ -47,7 +47,7 @@ class Problem(Exception):
     def content(self) -> dict[str, Any]:
         """Return the members of the answer."""
         content = {
-            "type": f"urn:unihooks:problem:{self.kind}",
+            "type": f"urn:webhooks:problem:{self.kind}",
             "title": self.title,
             "status": self.status,
             "detail": self.detail[:_MOST_SHOWN],

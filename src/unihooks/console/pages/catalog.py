@@ -28,13 +28,17 @@ async def show(request: Request) -> Response:
 @view(Permission.READ)
 async def openapi(request: Request) -> Response:
     """Return the OpenAPI 3.1 document of the event types."""
-    return _document(request, "openapi.json", lambda catalog: catalog.openapi())
+    return _document(request, "openapi.json", lambda catalog: catalog.openapi(header_prefix=_prefix(request)))
 
 
 @view(Permission.READ)
 async def asyncapi(request: Request) -> Response:
     """Return the AsyncAPI 3 document of the event types."""
-    return _document(request, "asyncapi.json", lambda catalog: catalog.asyncapi())
+    return _document(request, "asyncapi.json", lambda catalog: catalog.asyncapi(header_prefix=_prefix(request)))
+
+
+def _prefix(request: Request) -> str:
+    return settings_of(request).dispatcher.settings.names.prefix
 
 
 def _document(request: Request, name: str, make: Callable[[Catalog], dict[str, Any]]) -> Response:
