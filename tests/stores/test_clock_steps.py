@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 import pytest
 from waiting import wait_for
 
-from unihooks import EventSubscription, RetryPolicy, Webhook
+from unihooks import DeliveryPolicy, EventSubscription, RetryPolicy, Webhook
 from unihooks._base import times
 from unihooks.stores import PostgresStore
 from unihooks.testing import FakeClock
 from unihooks.testing._answers import Answer
+from unihooks.testing._store_limits import paused, several
 from unihooks.testing._store_scene import DAY, Scene, ids
 
 HOUR = 3_600
@@ -159,6 +160,36 @@ def test_a_receiver_is_left_alone_no_longer_than_it_asked_for_although_the_clock
     assert scene.claim() == []
     clock.advance(1)
     assert ids(scene.claim()) == [busy.id]
+    scene.store.close()
+
+
+def test_a_rate_goes_on_although_the_clock_was_put_back(place):
+    clock = Unsteady()
+    scene = scene_at(place, clock)
+    scene.active(policy=DeliveryPolicy(rate=0.01))
+    several(scene, 3)
+    assert len(scene.claim()) == 1
+    assert scene.claim() == []
+    clock.put_back(HOUR)
+    assert scene.claim() == []
+    clock.advance(99)
+    assert scene.claim() == []
+    clock.advance(1)
+    assert len(scene.claim()) == 1
+    scene.store.close()
+
+
+def test_a_pause_lasts_no_longer_although_the_clock_was_put_back(place):
+    clock = Unsteady()
+    scene = scene_at(place, clock)
+    paused(scene)
+    several(scene, 3)
+    clock.put_back(HOUR)
+    assert scene.claim() == []
+    clock.advance(29.9)
+    assert scene.claim() == []
+    clock.advance(6.1)
+    assert len(scene.claim()) == 1
     scene.store.close()
 
 

@@ -33,7 +33,8 @@ _logger = logging.getLogger("unihooks.worker")
 class Worker:
     """What plans, sends and retries the deliveries of a dispatcher; any number of workers may share a store.
 
-    At most `concurrency` requests are in flight, and at most `per_endpoint` of them to one endpoint.
+    At most `concurrency` requests are in flight, and at most `per_endpoint` of them to one endpoint, or as many as its
+    webhook's policy says.
     `lease` (seconds) is how long other workers leave a claimed delivery alone: at least the
     deadline + 5, by default the deadline + 10. `grace` (seconds) is how long an ordered end may take: at
     least the deadline + 2, which is its default. `InvalidArgument` if this machine lacks the address that the

@@ -297,6 +297,17 @@ class BreakerRules:
         scene.deliver(under_way)
         assert len(scene.claim()) == 2
 
+    def test_a_success_that_was_under_way_ends_a_pause_beside_a_failure_too(self, scene: Scene) -> None:
+        scene.active()
+        several(scene, BREAKER.failures + 2)
+        *failing, first, second = scene.claim()
+        fail(scene, *failing)
+        several(scene, 2)
+        good = scene.result(first, DeliveryState.DELIVERED)
+        bad = scene.result(second, DeliveryState.PENDING, retry_in_us=60 * SECOND)
+        scene.store.record([good, bad], BREAKER)
+        assert len(scene.claim()) == 2
+
     def test_a_failure_that_was_under_way_when_the_pause_began_makes_it_no_longer(self, scene: Scene) -> None:
         under_way = paused(scene)
         several(scene, 2)
