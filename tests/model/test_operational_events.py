@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve, fields
 from jsonschema import Draft202012Validator
 
-from unihooks import Endpoint, EventSubscription, Secret, Webhook
+from unihooks import DeliveryPolicy, Endpoint, EventSubscription, PayloadMapping, Secret, Webhook
 from unihooks._model.endpoints import disabled
 from unihooks._model.operational_events import DELIVERY_FAILED, Place, created, deleted, revised
 from unihooks._model.operational_product import OPERATIONAL
@@ -95,9 +95,12 @@ def test_a_change_of_any_setting_is_told_by_its_name():
         "endpoints": ["https://other.example.com"],
         "subscriptions": [],
         "headers": {"X-Key": "v"},
+        "mapping": PayloadMapping(remove=["a"]),
+        "policy": DeliveryPolicy(rate=1),
+        "ordered": True,
         "metadata": {"plan": "gold"},
     }
-    assert set(known) <= settings
+    assert set(known) == settings
     for name, value in known.items():
         before = evolve(WEBHOOK, subscriptions=OTHER) if name == "subscriptions" else WEBHOOK
         [one] = revised(before, evolve(before, **{name: value}))

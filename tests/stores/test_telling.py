@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from unihooks import EventSubscription, Webhook
+from unihooks import EventSubscription, RetryPolicy, Webhook
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql import telling
 
@@ -28,6 +28,7 @@ def broken(monkeypatch):
             raise StoreError("the disk is full")
 
     monkeypatch.setattr(telling, "tell", tell_and_fail)
+    monkeypatch.setattr("unihooks._delivery.results._PATIENCE_SECONDS", 0.01)
     return left
 
 
@@ -57,15 +58,16 @@ def test_a_change_whose_transaction_fails_is_not_told_and_not_made(dispatcher, b
     assert kinds(dispatcher) == ["webhook.created"]
 
 
-def test_a_result_whose_transaction_fails_is_recorded_and_told_once(dispatcher, broken, receiver, monkeypatch):
-    monkeypatch.setattr("unihooks._delivery.results._PATIENCE_SECONDS", 0.01)
-    receiver.always(410)
+@pytest.mark.parametrize("status, also", [(410, "endpoint.disabled"), (500, "endpoint.failing")])
+def test_a_result_whose_transaction_fails_is_recorded_and_told_once(open_dispatcher, broken, receiver, status, also):
+    dispatcher = open_dispatcher(operational_events=True, retries=RetryPolicy.from_delays([]))
+    receiver.always(status)
     webhook = dispatcher.webhooks.add(made(receiver.url_for("/in")))
     dispatcher.emit("shop", "order.paid", {})
     broken[0] = 2
     assert dispatcher.drain(30).failed == 1
     assert broken == [0]
-    assert sorted(kinds(dispatcher)) == ["delivery.failed", "endpoint.disabled", "webhook.created"]
+    assert sorted(kinds(dispatcher)) == ["delivery.failed", also, "webhook.created"]
     [failed] = dispatcher.log.events(event_type="delivery.failed")
     assert failed.payload["webhook"]["id"] == webhook.id
 
