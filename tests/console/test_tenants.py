@@ -20,24 +20,29 @@ async def test_ids_of_another_tenant_are_not_found(browse, webhook, dispatcher, 
     dispatcher.drain(0)
     dispatcher.drain()
     (delivery,) = dispatcher.log.deliveries(tenant="acme")
-    filled = path.format(webhook_id=webhook.id, endpoint_id=webhook.endpoints[0].id, delivery_id=delivery.id)
+    job = dispatcher.jobs.replay(tenant="acme")
+    ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
+    filled = path.format(**ids, delivery_id=delivery.id, job_id=job.id)
     before = dispatcher.webhooks.get(webhook.id, tenant="acme")
     fields = {"go": "save", "name": "mine", "endpoint_url": "https://example.com/", "event": "whatsapp message.read"}
     other = browse("other", "read,write,send,secrets,operate")
     answer = await (other.get(filled) if method == "GET" else other.post(filled, {**fields, "payload": "{}"}))
     assert answer.status_code == 404
     assert dispatcher.webhooks.get(webhook.id, tenant="acme") == before
+    assert dispatcher.jobs.get(job.id, tenant="acme") == job
 
 
 @pytest.mark.parametrize("path, method", [one for one in ROUTES if one[1] == "POST"])
 async def test_every_form_needs_its_token(browser, webhook, path, method):
-    filled = path.format(webhook_id=webhook.id, endpoint_id=webhook.endpoints[0].id, delivery_id="dlv_x")
+    ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
+    filled = path.format(**ids, delivery_id="dlv_x", job_id="job_x")
     assert (await browser.client.post(filled, data={"csrf": "x"})).status_code == 403
 
 
 @pytest.mark.parametrize("path, method", ROUTES)
 async def test_every_route_but_the_open_ones_needs_a_viewer(browse, webhook, path, method):
-    filled = path.format(webhook_id=webhook.id, endpoint_id=webhook.endpoints[0].id, delivery_id="dlv_x")
+    ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
+    filled = path.format(**ids, delivery_id="dlv_x", job_id="job_x")
     status = (await browse(None).client.request(method, filled)).status_code
     if path.startswith("/static"):
         assert status in (200, 404)

@@ -95,7 +95,7 @@ def _in_query(one: Operation) -> list[dict[str, Any]]:
 
 def _problems(one: Operation) -> dict[str, Any]:
     codes = ["401", "403", "405", "503"]
-    codes += ["404"] if "{" in one.path else []
+    codes += ["404"] if "{" in one.path or one.body_names else []
     codes += ["422"] if one.query or one.body is not None else []
     codes += ["400", "413", "415"] if one.body is not None else []
     codes += ["409"] if not one.safe else []

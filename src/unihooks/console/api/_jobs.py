@@ -25,7 +25,7 @@ async def get_job(call: Call) -> dict[str, Any]:
     return _shapes.shown(await call.dispatcher.jobs.aget(call.path["job_id"], tenant=call.tenant))
 
 
-@sending("/jobs/recover", "startRecovery", answer="Job", body="RecoveryJob", status=201)
+@sending("/jobs/recover", "startRecovery", answer="Job", body="RecoveryJob", status=201, body_names=True)
 async def start_recovery(call: Call) -> dict[str, Any]:
     """Start a job that plans what a webhook missed in a period, and sends again what failed.
 
@@ -34,7 +34,7 @@ async def start_recovery(call: Call) -> dict[str, Any]:
     return _shapes.shown(await call.dispatcher.jobs.arecover(tenant=call.tenant, **with_times(call.body)))
 
 
-@sending("/jobs/replay", "startReplay", answer="Job", body="ReplayJob", status=201)
+@sending("/jobs/replay", "startReplay", answer="Job", body="ReplayJob", status=201, body_names=True)
 async def start_replay(call: Call) -> dict[str, Any]:
     """Start a job that replays the deliveries that match a filter: as they were sent, or as today.
 

@@ -46,7 +46,7 @@ class Operation:
 
     `body` and `answer` name schemas; `summary` is the docstring of `handle`.
     `keyed` operations take an idempotency key, `limited` ones count against a
-    rate.
+    rate. With `body_names`, what the body names may not exist, as a path's ids may not.
     """
 
     method: str
@@ -60,6 +60,7 @@ class Operation:
     status: int = 200
     keyed: bool = False
     limited: bool = False
+    body_names: bool = False
 
     @property
     def summary(self) -> str:
