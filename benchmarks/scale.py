@@ -1,4 +1,4 @@
-"""Measure what a claim costs in a large store: with future retries, closed lanes, full lanes."""
+"""Measure what a claim costs in a large store: with future retries, closed lanes, full lanes, chains."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tables import Table, alternate, pair
 
 from unihooks import DeliveryPolicy
 from unihooks.abc import Capacity, Store
+from unihooks.stores.sql.ordering import NEVER
 
 HEALTHY_LANES = 64
 HEALTHY_DUE = 2_048
@@ -29,7 +30,7 @@ SMALL = sizes.SMALL
 def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
     """Fill the table."""
     for kind in kinds:
-        for question in (_retries, _closed_lanes, _full_lanes, _limited_lanes, _paused_lanes, many_webhooks, burst):
+        for question in QUESTIONS:
             with ExitStack() as stack:
                 question(table, partial(_open, stack, kind, dsn), size)
 
@@ -89,6 +90,20 @@ def _paused_lanes(table: Table, opens: Opens, size: Size) -> None:
     _compare_claims(table, what, none, many, size, limit=2)
 
 
+def _chains(table: Table, opens: Opens, size: Size) -> None:
+    none, many = opens(), opens()
+    for one, rows in ((none, 0), (many, size.rows)):
+        _add_lanes(one.store, "ordered")
+        one.load("ordered", rows=rows, lanes=LANES, due=1)
+        waiting = f"subject = 'order/7', sequence = due_at + 1, due_at = {NEVER}"
+        one.run(
+            f"UPDATE {one.prefix}deliveries SET {waiting} WHERE tenant = 'ordered' AND state = 'pending'",
+            f"UPDATE {one.prefix}lanes SET next_due_at = {one.store.now() + HOUR} WHERE tenant = 'ordered'",
+        )
+    what = f"claim {CLAIM} beside {size.rows:,} in {LANES} lanes that wait for an earlier one, against none"
+    _compare_claims(table, what, none, many, size, limit=2)
+
+
 def _add_lanes(store: Store, tenant: str, *, is_open: bool = True, policy: DeliveryPolicy | None = None) -> None:
     lanes = [scenes.webhook(store, tenant, number, is_open=is_open, policy=policy) for number in range(LANES)]
     scenes.add(store, lanes)
@@ -126,3 +141,15 @@ def _add_healthy(store: Store) -> None:
     for one in types:
         scenes.emit(store, "healthy", HEALTHY_DUE // HEALTHY_LANES, one)
     scenes.plan_all(store)
+
+
+QUESTIONS = (
+    _retries,
+    _closed_lanes,
+    _full_lanes,
+    _limited_lanes,
+    _paused_lanes,
+    _chains,
+    many_webhooks,
+    burst,
+)

@@ -30,7 +30,7 @@ def _run(folder, *arguments, dsn=""):
 @pytest.mark.slow
 def test_claims_lease_the_healthy_and_planning_stays_in_batches_beside_much_else(tmp_path):
     rows = _run(tmp_path, "scale", "--store", "sqlite")
-    assert sum(row.startswith("claim 256 beside") for row in rows) == 3
+    assert sum(row.startswith("claim 256 beside") for row in rows) == 6
     assert sum(row.startswith("plan with fan-out") for row in rows) == 2
 
 
@@ -38,7 +38,7 @@ def test_claims_lease_the_healthy_and_planning_stays_in_batches_beside_much_else
 @pytest.mark.postgres
 def test_the_same_holds_on_postgresql(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "scale", "--store", "postgresql", dsn=postgres_dsn)
-    assert sum(row.startswith("claim 256 beside") for row in rows) == 3
+    assert sum(row.startswith("claim 256 beside") for row in rows) == 6
 
 
 @pytest.mark.slow
