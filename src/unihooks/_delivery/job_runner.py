@@ -19,9 +19,9 @@ from unihooks.exceptions import StoreError
 
 # What one worker makes per second by itself leaves it most of its time. A live event waits for what is done at that
 # moment: it is a few deliveries at a time.
-_PACE = 400.0
-_INTERVAL_SECONDS = 0.0075
-_INTERVAL_PER_SLICE = 4
+_PACE = 300.0
+_INTERVAL_SECONDS = 0.01
+_INTERVAL_PER_SLICE = 3
 _MOST_PER_SLICE = 500
 _LONGEST_WAIT = 1.0
 _LONGEST_BREAK = 30.0
