@@ -346,10 +346,10 @@ def test_one_endpoint_that_cannot_be_prepared_is_no_others_trouble(host, monkeyp
     host.webhook("/bad", "/good")
     prepare = unihooks._delivery.destinations.prepare
 
-    def refuse(destination, now):
+    def refuse(destination, *more):
         if destination.url.endswith("/bad"):
             raise RuntimeError("no key")
-        return prepare(destination, now)
+        return prepare(destination, *more)
 
     monkeypatch.setattr("unihooks._delivery.destinations.prepare", refuse)
     host.emit()
