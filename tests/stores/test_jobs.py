@@ -56,7 +56,7 @@ def test_a_job_goes_on_after_workers_were_killed_and_makes_nothing_twice(open_di
     dispatcher = open_dispatcher()
     webhook = missed(dispatcher, receiver.url_for("/in"), 1_500)
     job = dispatcher.jobs.recover(webhook.id, since=LONG_AGO)
-    for part in (100, 400, 900):
+    for part in (100, 300, 600):
         worker = start_worker()
         wait_for(lambda part=part: dispatcher.jobs.get(job.id).done >= part, seconds=60)
         worker.kill()
