@@ -82,6 +82,18 @@ class Transactions(UnihooksTestMixin, TestCase):
         EARLY.emit("shop", "paid", 1)
         assert payloads() == [1]
 
+    def test_operational_events_are_undone_with_what_they_tell(self):
+        def fail(telling):
+            with transaction.atomic():
+                telling.webhooks.add(webhook())
+                raise ZeroDivisionError
+
+        with Dispatcher(store(), operational_events=True) as telling:
+            with pytest.raises(ZeroDivisionError):
+                fail(telling)
+            telling.webhooks.add(webhook("kept"))
+        assert [event["webhook"]["name"] for event in payloads()] == names() == ["kept"]
+
     async def test_asynchronous_tests_see_the_same(self):
         await aemit(dispatcher(), "shop", "paid", 1)
         await dispatcher().aemit("shop", "paid", 2)
