@@ -7,8 +7,11 @@ from attrs import evolve
 from postgres_scene import add_webhook, emit, make_event, plan
 
 from unihooks import DeliveryState
+from unihooks._model.health import HealthState
 from unihooks.abc import AttemptRow, Capacity, Lease, Result, Window
+from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.database import PostgresDatabase
+from unihooks.stores.sql import recording
 
 pytestmark = pytest.mark.postgres
 
@@ -126,3 +129,19 @@ def test_of_results_whose_delivery_was_given_away_none_is_recorded_at_once(store
     assert store.record([delivered(lost), delivered(kept)]).accepted == {kept.id}
     assert answers == [True, False]
     assert store.list_attempts(lost.tenant, lost.id, Window(limit=9)) == []
+
+
+def test_what_was_delivered_is_recorded_though_the_health_cannot_be_judged(store, answers, monkeypatch):
+    def fail(*_, **__):
+        raise StoreError("the disk is full")
+
+    emit(store, make_event(store), make_event(store), make_event(store))
+    failed, good, last = plan(store, capacity=10).claimed
+    store.record([evolve(delivered(failed), state=DeliveryState.FAILED)])
+    answers.clear()
+    with monkeypatch.context() as broken:
+        broken.setattr(recording, "judge_unwell", fail)
+        assert store.record([delivered(good)]).accepted == {good.id}
+    [change] = store.record([delivered(last)]).changed_health
+    assert change.after is HealthState.DEGRADED
+    assert answers == [True, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial, wraps
 from math import inf
 from time import monotonic
@@ -188,7 +189,9 @@ class SQLStore(Store):
             recorded = Recorded(accepted=frozenset(item.claimed.id for item in results))
             if unwell := health.noticed(calls, outcomes):
                 judge = partial(recording.judge_unwell, unwell=unwell, delivered=results, tells=self._tells)
-                recorded = evolve(self._database.write(judge), accepted=recorded.accepted)
+                # The results are stored already, and the next ones let it be judged again.
+                with suppress(StoreError):
+                    recorded = evolve(self._database.write(judge), accepted=recorded.accepted)
         else:
             record = partial(recording.record, results=results, part=self._part, breaker=breaker, tells=self._tells)
             recorded = self._database.write(record, recording.opening(results))
