@@ -7,7 +7,7 @@ import pytest
 
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.waiting import Leased
-from unihooks.abc import Claimed
+from unihooks.abc import Claimed, Terms
 
 FAST, SLOW = 0.01, 5.0
 
@@ -455,3 +455,51 @@ def test_counts_are_those_of_what_is_there_after_any_course_of_things():
 
 def test_what_is_planned_together_has_capacity_but_no_endpoint_is_leased_far_ahead():
     assert [EndpointQueues(count, 1).ahead for count in (1, 64, 128, 512)] == [16, 16, 8, 4]
+
+
+# Policies and the breaker.
+
+
+def limited(endpoint_id, number, in_flight):
+    one = leased(endpoint_id, number)
+    one.claimed.terms = Terms(20, in_flight=in_flight)
+    return one
+
+
+@pytest.mark.parametrize("in_flight, most", [(3, 3), (20, 20), (500, 100), (None, 8)])
+def test_an_endpoint_earns_as_much_width_as_its_policy_says(queues, in_flight, most):
+    for number in range(8):
+        queues.add(limited("a", number, in_flight))
+        assert started(queues) == ["a"]
+        queues.done("a", succeeded=True, seconds=FAST)
+    for number in range(200):
+        queues.add(limited("a", number, in_flight))
+    assert len(started(queues)) == most
+    for _ in range(most):
+        queues.done("a", succeeded=True, seconds=FAST)
+
+
+def test_a_width_that_the_policy_gave_is_gone_with_it(queues):
+    for number in range(8):
+        queues.add(limited("a", number, 50))
+        started(queues)
+        queues.done("a", succeeded=True, seconds=FAST)
+    fill(queues, "a", 100)
+    assert len(started(queues)) == 8
+
+
+def test_an_endpoint_that_fails_in_a_row_has_fewer_under_way_until_it_answers_well(queues):
+    for _ in range(6):
+        trust(queues, "a")
+    queues.narrow("a", None)
+    queues.narrow("b", 1)
+    fill(queues, "a", 100)
+    assert len(started(queues)) == 8
+    queues.narrow("a", 1)
+    for left in (7, 6, 5, 4, 3, 2, 1):
+        queues.done("a", succeeded=False, seconds=FAST)
+        assert started(queues) == [], left
+    queues.done("a", succeeded=False, seconds=FAST)
+    assert started(queues) == ["a"]
+    queues.done("a", succeeded=True, seconds=FAST)
+    assert started(queues) == ["a", "a"]
