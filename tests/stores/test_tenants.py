@@ -122,6 +122,19 @@ def test_a_worker_of_another_process_sends_nothing_more(open_dispatcher, receive
     assert len(receiver.requests) == before
 
 
+def test_a_tenant_is_erased_beside_a_worker_that_delivers(place, open_dispatcher, receiver):
+    dispatcher, other = open_dispatcher(), open_dispatcher()
+    webhook = fill(dispatcher, receiver, "acme corp")
+    receiver.always(204)
+    before = len(receiver.requests)
+    with other.running():
+        events = [("shop", "order.paid", {"n": number}) for number in range(400)]
+        dispatcher.emit_many(events, tenant="acme corp")
+        receiver.wait_for(before + 20)
+        dispatcher.erase_tenant("acme corp")
+    assert_nothing_is_left(place, "acme corp", webhook.id, *(one.id for one in webhook.endpoints))
+
+
 @pytest.mark.parametrize("tenant", ["", None, 7, "x" * 300])
 def test_a_wrong_tenant_is_refused(tenant):
     from unihooks.exceptions import InvalidArgument
