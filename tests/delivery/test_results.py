@@ -18,6 +18,8 @@ from unihooks.transport import MAX_BODY_BYTES, MAX_HEADER_BYTES, Exchange
 class Number(int):
     """An attempt whose result is a number."""
 
+    claimed = SimpleNamespace(sequence=None)
+
     def result(self):
         return int(self)
 
@@ -134,6 +136,29 @@ async def test_one_result_that_cannot_be_stored_holds_up_no_other():
 async def test_what_the_store_raises_beside_its_own_errors_is_survived():
     notebook = Notebook(RuntimeError("bug"))
     assert await recording(notebook, [1]) == [[1]]
+
+
+class Ordered(Number):
+    """An attempt of an ordered webhook's delivery."""
+
+    claimed = SimpleNamespace(sequence=1)
+
+
+async def test_what_others_of_its_subject_wait_for_is_recorded_at_once(monkeypatch):
+    async def offload(function, *args):
+        return function(*args)
+
+    told = asyncio.Queue()
+    recorder = ResultBatcher(Notebook(), offload, lambda batch, _: told.put_nowait(batch))
+    running = asyncio.create_task(recorder.run())
+    recorder.add(Number(1))
+    assert await asyncio.wait_for(told.get(), 5) == [1]
+    # Something has just been recorded, so that others would be gathered.
+    monkeypatch.setattr("unihooks._delivery.results.gathering", lambda _: 60)
+    recorder._quiet_at += 60
+    recorder.add(Ordered(2))
+    assert await asyncio.wait_for(told.get(), 5) == [2]
+    running.cancel()
 
 
 async def test_whoever_is_told_cannot_end_the_recording(caplog):

@@ -166,11 +166,16 @@ class ResultBatcher:
 
     async def _gather(self) -> None:
         """Wait for a crowd, unless nothing came of late: a result alone is recorded at once."""
-        if time.monotonic() < self._quiet_at:
+        if time.monotonic() < self._quiet_at and not self._lets_others_go:
             timer = asyncio.get_running_loop().call_later(gathering(self._recording_seconds), self._urgent.set)
             await self._urgent.wait()
             timer.cancel()
         self._urgent.clear()
+
+    @property
+    def _lets_others_go(self) -> bool:
+        """Whether the first result is that of an ordered webhook: the next of its subject waits for it."""
+        return bool(self._attempts) and self._attempts[0].claimed.sequence is not None
 
     def _take(self) -> list[Result]:
         batch, self._results = self._results, []
