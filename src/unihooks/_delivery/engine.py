@@ -71,16 +71,7 @@ class Engine:
         self._results = ResultBatcher(self._store, self.write, self._on_recorded, self._settings.breaker)
         self._maintenance = Maintenance(self._settings, self.offload)
         self._jobs = JobRunner(self._settings, self.offload, self._state, self._maintenance)
-        self._sender = Sender(
-            settings=self._settings,
-            queues=self._queues,
-            state=self._state,
-            transport=self._transport,
-            record=self._results.add,
-            want_more=self._want_more,
-            destinations=Destinations(self._store, self.offload, self._settings.names),
-            renderer=Renderer(self._store, self.offload),
-        )
+        self._sender = self._new_sender()
         self._recording = asyncio.create_task(self._results.run())
         self._taker = Taker(
             settings=self._settings,
@@ -95,6 +86,18 @@ class Engine:
         )
         self._unwatch = self._store.watch(self._taker)
         return self
+
+    def _new_sender(self) -> Sender:
+        return Sender(
+            settings=self._settings,
+            queues=self._queues,
+            state=self._state,
+            transport=self._transport,
+            record=self._results.add,
+            want_more=self._want_more,
+            destinations=Destinations(self._store, self.offload, self._settings.names),
+            renderer=Renderer(self._store, self.offload),
+        )
 
     async def __aexit__(self, *_: object) -> None:
         self._unwatch()

@@ -148,20 +148,21 @@ class Sender:
             # The lease is left to run out: trying again at once would only repeat the error.
             _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
         finally:
-            if answer is not None and answer.dear:
-                # Such answers take the time of the event loop. While its place stays taken, no other one begins there.
-                asyncio.get_running_loop().call_later(_DEAR_SECONDS, self._free_dear, claimed.endpoint_id)
-            else:
-                seconds = None if answer is None or answer.own_fault else time.monotonic() - begun
-                succeeded = answer is not None and answer.error is None
-                self._queues.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
-            if self._failures.counts:
-                # What is under way would fail, too, before the breaker could begin a pause.
-                self._queues.narrow(
-                    claimed.endpoint_id, self._failures.left(claimed.endpoint_id, self._settings.breaker)
-                )
+            self._free_place(claimed.endpoint_id, answer, begun)
             if is_unsent:
                 self.unsent.append(claimed)
+
+    def _free_place(self, endpoint_id: str, answer: Exchange | None, begun: float) -> None:
+        """Let the next delivery of an endpoint begin after one that began then, as its answer allows."""
+        if answer is not None and answer.dear:
+            # Such answers take the time of the event loop. While its place stays taken, no other one begins there.
+            asyncio.get_running_loop().call_later(_DEAR_SECONDS, self._free_dear, endpoint_id)
+        else:
+            seconds = None if answer is None or answer.own_fault else time.monotonic() - begun
+            self._queues.done(endpoint_id, succeeded=answer is not None and answer.error is None, seconds=seconds)
+        if self._failures.counts:
+            # What is under way would fail, too, before the breaker could begin a pause.
+            self._queues.narrow(endpoint_id, self._failures.left(endpoint_id, self._settings.breaker))
 
     def _free_dear(self, endpoint_id: str) -> None:
         # The endpoint gets as few places as one that hangs.

@@ -131,13 +131,7 @@ class Planner:
             return Planned(more=bool(found.rows))
         arranged = arrange(tx, chosen) if matcher.are_ordered else None
         made = NewDeliveries(lease, capacity, tx.now)
-        tenants = {row[0] for row in versions.rows if (row[2] or 0) > tx.now}
-        matches = ((item.event.tenant, match) for item in chosen for match in item.matches)
-        left_alone = lanes_left_alone(tx, matches, tenants, share)
-        for item in chosen:
-            lanes = item.open_lanes - left_alone if left_alone else item.open_lanes
-            made.add(item.event, item.matches, lanes, config_versions[item.event.tenant])
-        made.read_bodies(tx)
+        _add(tx, made, chosen, versions.rows, share)
         some_are_there = any(item.was_recovered for item in chosen)
         inserting, counting, due = made.calls(some_are_there=some_are_there), [], made.due
         marking = [*_marking(chosen, tx.now), Call("more_new_events")]
@@ -213,6 +207,21 @@ def _finding(after: str, limit: int) -> list[Call]:
         Call("share_found_configuration"),
         Call("found_config_versions", values=values),
     ]
+
+
+def _add(tx: Transaction, made: NewDeliveries, chosen: Sequence[Chosen], versions: Iterable[Row], share: Share) -> None:
+    """Add the deliveries of events; `versions` says of each tenant also until when one of its lanes waits."""
+    config_versions, tenants = {}, set()
+    for tenant, config_version, waits_until in versions:
+        config_versions[tenant] = config_version
+        if (waits_until or 0) > tx.now:
+            tenants.add(tenant)
+    matches = ((item.event.tenant, match) for item in chosen for match in item.matches)
+    left_alone = lanes_left_alone(tx, matches, tenants, share)
+    for item in chosen:
+        lanes = item.open_lanes - left_alone if left_alone else item.open_lanes
+        made.add(item.event, item.matches, lanes, config_versions.get(item.event.tenant, 0))
+    made.read_bodies(tx)
 
 
 def _marking(chosen: Iterable[Chosen], now: int) -> list[Call]:
