@@ -15,7 +15,8 @@ from unihooks._base import times
 from unihooks.stores import PostgresStore
 from unihooks.testing import FakeClock
 from unihooks.testing._answers import Answer
-from unihooks.testing._store_limits import paused, several
+from unihooks.testing._store_breaker import paused
+from unihooks.testing._store_limits import several
 from unihooks.testing._store_scene import DAY, Scene, ids
 
 HOUR = 3_600

@@ -6,6 +6,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     "unihooks.testing._store_answers",
+    "unihooks.testing._store_breaker",
     "unihooks.testing._store_claiming",
     "unihooks.testing._store_configuration",
     "unihooks.testing._store_emitting",
@@ -30,6 +31,7 @@ pytest.register_assert_rewrite(
 from unihooks.abc import Store  # noqa: E402 - asserts are to be rewritten first
 from unihooks.testing._clock import FakeClock  # noqa: E402
 from unihooks.testing._store_answers import AnswersRules  # noqa: E402
+from unihooks.testing._store_breaker import BreakerRules  # noqa: E402
 from unihooks.testing._store_claiming import ClaimingRules  # noqa: E402
 from unihooks.testing._store_configuration import ConfigurationRules  # noqa: E402
 from unihooks.testing._store_emitting import EmittingRules  # noqa: E402
@@ -38,7 +40,7 @@ from unihooks.testing._store_figures import FiguresRules  # noqa: E402
 from unihooks.testing._store_health import HealthRules  # noqa: E402
 from unihooks.testing._store_history import HistoryRules  # noqa: E402
 from unihooks.testing._store_jobs import JobRules  # noqa: E402
-from unihooks.testing._store_limits import BreakerRules, LimitRules  # noqa: E402
+from unihooks.testing._store_limits import LimitRules  # noqa: E402
 from unihooks.testing._store_log import LogRules  # noqa: E402
 from unihooks.testing._store_order import OrderRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402

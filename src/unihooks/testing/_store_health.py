@@ -14,7 +14,8 @@ from unihooks._model.log import DeliveryState
 from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.abc import Recorded, Window
-from unihooks.testing._store_limits import LONGER, break_down, several
+from unihooks.testing._store_breaker import LONGER, break_down
+from unihooks.testing._store_limits import several
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
 HEALTHY, DEGRADED, FAILING, DISABLED = HealthState
