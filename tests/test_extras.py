@@ -146,7 +146,8 @@ class Endpoints(socketserver.ThreadingTCPServer):
         async def note(_):
             loops.add(type(asyncio.get_running_loop()).__module__.partition(".")[0])
 
-        with Dispatcher(MemoryStore(), clock=clock, targets=targets, retries=retries, on_delivery=note) as dispatcher:
+        options = {"clock": clock, "targets": targets, "retries": retries, "on_delivery": note, "breaker": None}
+        with Dispatcher(MemoryStore(), **options) as dispatcher:
             for path in ANSWERS:
                 self.add_webhook(dispatcher, path)
             for payload in PAYLOADS:

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.postgres
 def lead_nowhere(store):
     store.migrate()
     store.ready()
-    statement = store._host.statement.replace(store._postgres.schema.quoted, '"nowhere"')
-    store._host = evolve(store._host, statement=statement)
+    texts = {name: text.replace(store._postgres.schema.quoted, '"nowhere"') for name, text in store._host.texts.items()}
+    store._host = evolve(store._host, texts=texts)
 
 
 class TestSynchronous:

@@ -368,14 +368,14 @@ def test_what_workers_do_all_the_time_touches_the_queue_and_the_days_that_they_w
     endpoint = webhook.endpoints[0].id
     today = ahead(now)[0]
     key = (one.tenant, one.id)
-    assert locked(Call("due_deliveries", [(endpoint, 9, 0)], {"now": now, "share": 9})) == []
+    assert locked(Call("due_deliveries", [(endpoint, 9, 0)], {"now": now, "share": 9, "is_limited": False})) == []
     assert locked(Call("lease", [key], {"until": now, "token": 7})) == []
     assert locked(Call("settle_lanes", values={"endpoints": [endpoint]})) == []
     assert locked(Call("release", [(*key, 9)], {"now": now})) == []
     assert locked(Call("held_by_token", [(*key, 7, 0)])) == []
     moved = (*key, endpoint, "pending", now, 1, now, None, None)
     assert locked(Call("move_on", [moved])) == []
-    row = ("default", "dlv_9", "evt_9", webhook.id, endpoint, "shop", "order.paid", None)
+    row = ("default", "dlv_9", "evt_9", webhook.id, endpoint, "shop", "order.paid", None, None)
     assert locked(Call("add_planned_deliveries", [row], {"due_at": now, "token": None, "now": now})) == []
     assert locked(Call("deliver_all", [(two.tenant, two.id, 7, 1)], {"count": 1})) == [f"deliveries_{today}"]
     attempt = (two.id, 1, "https://h0.example/", now, 5, 204, None, "[]", "[]", b"", "[]")
@@ -442,7 +442,7 @@ def test_plans_stay_good_that_are_made_while_the_queue_is_short(store, now, sql)
         assert "Index Cond: (state" not in found, found
     endpoints = [one.endpoint_id for one in deliveries(store)]
     for call in (
-        Call("due_deliveries", [(id_, 9, 0) for id_ in endpoints], {"now": now, "share": 9}),
+        Call("due_deliveries", [(id_, 9, 0) for id_ in endpoints], {"now": now, "share": 9, "is_limited": False}),
         Call("settle_lanes", values={"endpoints": endpoints}),
         Call("held_by_token", [(*key[:3], 0) for key in keys]),
     ):
