@@ -51,8 +51,8 @@ class Emits:
 
         With `connection`, the event is one row in the host's open transaction there: it is committed, or rolled back,
         by the host. With an `idempotency_key` that the tenant has used for the same event and payload, the first event
-        comes back. `subject` is what the event is about, such as `"order/7"`: it is sent as the header
-        `unihooks-subject`, and what an ordered webhook keeps in order.
+        is returned. `subject` is what the event is about, such as `"order/7"`: it is sent as the header
+        `unihooks-subject`, and an ordered webhook gets the events of a subject in order.
 
         Raises:
             UnknownEventType: The product or event type is malformed or not in the catalog.
@@ -88,7 +88,7 @@ class Emits:
         """Do what `emit` does without blocking the event loop; `connection` may be asynchronous."""
         store = self.settings.open_store
         if connection is None and not self._is_open:
-            # The store may have to open its database, once, and to ask its server for the time.
+            # The first time, the store may have to open its database and ask its server for the time.
             await in_time(in_own_thread(store.ready), store.emit_deadline)
             self._is_open = True
         if not self._knows_time:
@@ -137,7 +137,7 @@ class Emits:
     ) -> list[Event]:
         """Do what `emit_many` does without blocking the event loop; `connection` may be asynchronous."""
         if connection is None:
-            # It may have to wait for a thread, too.
+            # Waiting for a thread counts, too.
             seconds = self.settings.open_store.emit_deadline
             return await in_time(in_own_thread(self.emit_many, events, tenant=tenant), seconds)
         store, emissions = self.settings.open_store, check_emissions(events)
@@ -171,7 +171,7 @@ def _with_payload(stored: Event, payload: Any) -> Event:
 
 
 class _NoWorkerWarning:
-    """A warning, given once, that nobody seems to run a worker; it is looked for every 10 s at most."""
+    """A warning, logged once, that no worker seems to run; it looks every 10 s at most."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -19,7 +19,7 @@ _NO_HICCUP = 2
 class FailuresInARow:
     """How often endpoints have failed in a row in this worker; the store counts for all workers.
 
-    `_tripping` are deliveries whose failure was one too many, with their endpoints, until the store knows of it.
+    `_tripping` maps deliveries whose failure was one too many to their endpoints, until the store has recorded it.
     """
 
     counts: dict[str, int] = field(factory=dict)
@@ -43,7 +43,7 @@ class FailuresInARow:
         return True
 
     def recorded(self, results: Iterable[Result]) -> set[str]:
-        """Return the endpoints about which the store has decided by now, which are counted anew."""
+        """Return the endpoints about which the store has decided by now; their counts start again."""
         if not self._tripping:
             return set()
         decided = {self._tripping.pop(one.claimed.id) for one in results if one.claimed.id in self._tripping}

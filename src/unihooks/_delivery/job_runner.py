@@ -1,4 +1,4 @@
-"""Do jobs beside what is live: one slice after another, as long as there are unfinished ones."""
+"""Do jobs alongside live events: one slice after another, as long as there are unfinished jobs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from unihooks._management.settings import Settings
 from unihooks.abc import Advanced
 from unihooks.exceptions import StoreError
 
-# What one worker makes per second by itself leaves it most of its time. A live event waits for what is done at that
-# moment: it is a few deliveries at a time.
+# At this number of deliveries per second, a worker keeps most of its time for others. A live event has to wait for the
+# slice that is being done, so each makes only a few.
 _PACE = 300.0
 _INTERVAL_SECONDS = 0.01
 _INTERVAL_PER_SLICE = 3
@@ -42,7 +42,7 @@ class JobRunner:
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Let jobs be done from now on when they are seen."""
+        """Do jobs from now on, once `saw` reports them."""
         self._is_started = True
 
     def saw(self, *, unfinished: bool) -> None:
@@ -51,7 +51,7 @@ class JobRunner:
             self._task = asyncio.create_task(self._run())
 
     def stop(self) -> None:
-        """Begin no other slice; one that is being done ends by itself."""
+        """Begin no other slice; one that has begun ends by itself."""
         self._is_started = False
         if self._task is not None:
             self._task.cancel()
@@ -83,7 +83,7 @@ class JobRunner:
             self._state.due_by(store.now())
             self._state.moved()
             if self._maintenance.share.of > 1:
-                # The lanes may be those of others.
+                # The lanes may belong to other workers.
                 store.wake(here=False)
         return advanced
 

@@ -39,7 +39,7 @@ class Queue:
 
 @define
 class Doubtful:
-    """What endpoints that are not trusted have waiting and in flight."""
+    """How much endpoints that are not trusted have waiting and in flight."""
 
     unreached_waiting: int = 0
     new_waiting: int = 0

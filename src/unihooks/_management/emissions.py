@@ -1,4 +1,4 @@
-"""What `emit` and `emit_many` are given, checked and made ready for the store."""
+"""Check what `emit` and `emit_many` are given, and make events of it for the store."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ Given = tuple[str, str, Any, str | None, str | None]
 
 @frozen
 class EventMaker:
-    """What makes events of emissions, by the rules of a catalog and a clock that tells microseconds."""
+    """What makes events of emissions, by the rules of a catalog; its clock returns microseconds."""
 
     _now: Callable[[], int]
     _catalog: Catalog | None
 
     def make(self, given: Given, tenant: str) -> NewEvent:
-        """Return an event that the store can insert, or raise what is wrong with it."""
+        """Return an event that the store can insert, or raise an error that says what is wrong."""
         tenant = check_tenant(tenant)
         product, event_type, payload, key, subject = given
         checked = self._checked(product, event_type, payload)
@@ -46,7 +46,7 @@ class EventMaker:
         return _new_event(new_id("evt_", now), tenant, checked, (key, subject), now)
 
     def make_many(self, emissions: Iterable[Given], tenant: str) -> list[NewEvent]:
-        """Do what `make` does for each, at one time."""
+        """Do what `make` does for each, with the same time for all."""
         tenant = check_tenant(tenant)
         checked = [
             (self._checked(product, event_type, payload), (key, subject))
@@ -67,7 +67,7 @@ class EventMaker:
 
 @frozen
 class ReservingEventMaker(EventMaker):
-    """One that leaves the product of operational events to the library."""
+    """An event maker that refuses the product of operational events, which is the library's."""
 
     def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
         checked = super()._checked(product, event_type, payload)
@@ -85,14 +85,14 @@ def check_emissions(events: object) -> list[Given]:
 
 
 def check_key(key: object) -> str | None:
-    """Return an idempotency key, or raise InvalidPayload for what could not be stored."""
+    """Return an idempotency key, or raise InvalidPayload if it cannot be stored."""
     if key is None or (isinstance(key, str) and 1 <= len(key) <= _MAX_KEY and storable(key)):
         return key
     raise InvalidPayload(f"idempotency_key must be a text of 1 to {_MAX_KEY} characters", name="idempotency_key")
 
 
 def check_subject(subject: object) -> str | None:
-    """Return a subject, or raise InvalidArgument for what cannot be sent as the value of a header.
+    """Return a subject, or raise InvalidArgument if it cannot be sent as the value of a header.
 
     >>> check_subject("order/7")
     'order/7'

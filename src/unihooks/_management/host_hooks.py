@@ -1,4 +1,4 @@
-"""The host's functions that are told what happened, and the calls of them for what `dispatcher.webhooks` changes."""
+"""The hooks of the host, and their calls for what `dispatcher.webhooks` changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _function(_instance: object, attribute: Attribute[Any], value: object) -> No
 
 @frozen
 class HostHooks:
-    """The host's functions that are told what happened; None where it has given none."""
+    """The functions of the host that are called when something has happened; None if it has given none."""
 
     on_delivery: Hook | None = field(default=None, validator=_function)
     on_webhook_changed: Hook | None = field(default=None, validator=_function)
@@ -44,9 +44,9 @@ class HostHooks:
 class ChangeHooks:
     """The calls of the host's hooks for what the verbs of `dispatcher.webhooks` change: at most once each, in order.
 
-    A daemon thread of their own makes them once a change is stored, and only so many wait for it: a hook that is slow,
-    raises or never returns holds up no verb. What comes beyond them is dropped, and counted. A hook that is a coroutine
-    function gets an event loop for each call.
+    A daemon thread makes them once a change is stored, so a hook that is slow, raises or never returns holds up no
+    verb. At most `MOST_WAITING` calls wait; further ones are dropped, and counted. A hook that is a coroutine function
+    gets an event loop for each call.
     """
 
     hooks: HostHooks
@@ -57,12 +57,12 @@ class ChangeHooks:
     _caller: int | None = None
 
     def changed(self, webhook: Webhook) -> None:
-        """Tell that a webhook was added or deleted; a deleted one is as it was before."""
+        """Call the hook for a webhook that was added or deleted; a deleted one is given as it was before."""
         if self.hooks.on_webhook_changed is not None:
             self._add(self.hooks.on_webhook_changed, webhook)
 
     def revised(self, old: Webhook, new: Webhook) -> None:
-        """Tell what a change has made of a webhook, if it has made anything."""
+        """Call the hooks for a change of a webhook, if anything has changed."""
         if new == old:
             return
         self.changed(new)
@@ -71,7 +71,7 @@ class ChangeHooks:
                 self._add(self.hooks.on_endpoint_disabled, evolve(endpoint, webhook_id=new.id, tenant=new.tenant))
 
     def recovered(self, endpoint: Endpoint) -> None:
-        """Tell that a test of an endpoint went well that was told to be failing."""
+        """Call the hook for an endpoint that was reported as failing and has taken a test successfully."""
         if self.hooks.on_endpoint_recovered is not None:
             self._add(self.hooks.on_endpoint_recovered, endpoint)
 
@@ -82,11 +82,11 @@ class ChangeHooks:
 
     def _add(self, hook: Hook, value: object) -> None:
         if self._process != os.getpid():
-            # What its parent calls is not called by a forked child.
+            # A forked child does not make the calls of its parent.
             self._process, self._calls = os.getpid(), set()
         if len(self._calls) >= MOST_WAITING:
             if not self.dropped:
-                _logger.warning("a hook is slower than the changes that it is told of: calls are dropped")
+                _logger.warning("hooks are slower than the changes that they are called for: calls are dropped")
             self.dropped += 1
             return
         made = self._thread.submit(self._call, hook, value)
@@ -99,7 +99,7 @@ class ChangeHooks:
             answer = hook(value)
             if inspect.isawaitable(answer):
                 run_in_new_loop(lambda: _awaited(answer))
-        except BaseException:  # it is the host's code, which may raise a SystemExit
+        except BaseException:  # the host's code may raise SystemExit
             _logger.exception("a hook of the host raised; the change itself is stored")
 
 

@@ -1,4 +1,4 @@
-"""The verbs of `dispatcher.jobs`: recover and replay many deliveries bit by bit, see how far that is, stop it."""
+"""The verbs of `dispatcher.jobs`: recover and replay many deliveries bit by bit, see the progress, stop."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ RENDERINGS = ("sent", "today")
 
 @frozen
 class Jobs:
-    """Work on many deliveries that workers do in slices, tenants in turn, beside what is live.
+    """Work on many deliveries that workers do in slices, tenants in turn, alongside live events.
 
     A job survives the end of the process that made it, and of any worker. Its slices follow each other at a pace that
     leaves room for live events, or at that of `Limits(job_deliveries_per_second=...)`, and wait while many deliveries
-    are due in the same lanes. Without a worker a job waits; `drain` does it, too. What has ended is kept as long as
-    events are. Another tenant's ids are not found.
+    are due in the same lanes. Jobs need a worker, or `drain`. Jobs that have ended are kept as long as events are.
+    Another tenant's ids are not found.
     """
 
     _settings: Settings
@@ -38,8 +38,8 @@ class Jobs:
     ) -> Job:
         """Let workers plan what this webhook missed, and what failed, among the events made in [since, until).
 
-        They do what `log.recover` does, without its limit. `NotFound` for an unknown webhook, `LimitReached` when the
-        tenant has `Limits.jobs_per_tenant` unfinished jobs.
+        They do what `log.recover` does, without its limit. Raises `NotFound` for an unknown webhook, `LimitReached` if
+        the tenant has `Limits.jobs_per_tenant` unfinished jobs.
         """
         first, now = check_moment("since", since), self._settings.open_store.now()
         last = now + 1 if until is None else check_moment("until", until)
@@ -47,11 +47,11 @@ class Jobs:
         return self._add(tenant, Recovery(webhook_id=webhook_id, since=first, until=last))
 
     def replay(self, *, tenant: str = "default", rendering: str = "sent", **filters: Unpack[DeliveryFilters]) -> Job:
-        """Let workers replay the deliveries that match the filters by now: see `DeliveryFilters`.
+        """Let workers replay the deliveries that match the filters now: see `DeliveryFilters`.
 
-        They do what `log.replay_all` does, without its limit: with the bytes that were sent, or with `"today"` for
-        `rendering` with those that their webhooks would send now. `NotFound` if the filter names an unknown webhook,
-        `LimitReached` when the tenant has `Limits.jobs_per_tenant` unfinished jobs.
+        They do what `log.replay_all` does, without its limit: with the bytes that were sent, or, if `rendering` is
+        `"today"`, with those that the webhooks would send now. Raises `NotFound` if the filters name an unknown
+        webhook, `LimitReached` if the tenant has `Limits.jobs_per_tenant` unfinished jobs.
         """
         check_choice("rendering", rendering, RENDERINGS)
         return self._add(tenant, Replays(filters=to_delivery_filter(filters), today=rendering == "today"))
@@ -66,7 +66,7 @@ class Jobs:
         return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 
     def stop(self, job_id: str, *, tenant: str = "default") -> Job:
-        """Let a job end as stopped, once this returns; what it has made stays. One that has ended stays as it is."""
+        """Stop a job; the deliveries that it has made stay. A job that has ended stays as it is."""
         return self._settings.open_store.stop_job(check_tenant(tenant), check_id("job", job_id))
 
     arecover = awaitable(recover)

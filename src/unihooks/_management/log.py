@@ -38,9 +38,9 @@ T = TypeVar("T", Event, Delivery)
 
 @frozen(kw_only=True)
 class BulkResult:
-    """How many deliveries a call has made; `more` says that it has left some at its limit.
+    """How many deliveries a call has made; `more` says whether it has reached its limit and left some.
 
-    Another call makes them, or better a job: see `Jobs`.
+    Another call makes the rest, or better a job: see `Jobs`.
     """
 
     made: int
@@ -49,10 +49,10 @@ class BulkResult:
 
 @frozen
 class Log:
-    """The log, and what can be done with deliveries. Listings come newest first; another tenant's ids are not found.
+    """The log, and what can be done with deliveries. Listings are newest first; another tenant's ids are not found.
 
-    `since` is included, `until` is not; both are aware datetimes. Raises
-    `NotFound` for an unknown id, `StoreError` when the store cannot be used.
+    `since` is included, `until` is not; both are aware datetimes. Raises `NotFound` for an unknown id, `StoreError` if
+    the store cannot be used.
     """
 
     _settings: Settings
@@ -89,7 +89,7 @@ class Log:
         cursor: str | None = None,
         **filters: Unpack[DeliveryFilters],
     ) -> Page[Delivery]:
-        """List the deliveries that match all filters that are given: see `DeliveryFilters`."""
+        """List the deliveries that match all given filters: see `DeliveryFilters`."""
         fetch = partial(self._settings.open_store.list_deliveries, check_tenant(tenant), to_delivery_filter(filters))
         return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 
@@ -109,7 +109,7 @@ class Log:
     def body(self, delivery_id: str, *, tenant: str = "default") -> bytes:
         """Return the bytes that a delivery sends: the event's payload as the webhook's mapping made it.
 
-        Empty when the event was erased, or when the mapping failed and so nothing is ever sent.
+        Empty if the event was erased, or if the mapping failed, so that nothing is ever sent.
         """
         body, rendering = self._settings.open_store.delivery_source(
             check_tenant(tenant), check_id("delivery", delivery_id)
@@ -131,9 +131,9 @@ class Log:
         return paginate(fetch, lambda attempt: str(attempt.number), limit=limit, cursor=cursor, kind="number")
 
     def replay(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
-        """Make a new delivery with the stored body and the same `webhook-id`; the original stays as it is.
+        """Make a new delivery with the same body and the same `webhook-id`; the original stays as it is.
 
-        `Conflict` when its endpoint is gone.
+        Raises `Conflict` if its endpoint is gone.
         """
         check_tenant(tenant)
         delivery = self._settings.open_store.replay(tenant, check_id("delivery", delivery_id))
@@ -145,9 +145,9 @@ class Log:
     ) -> BulkResult:
         """Replay the deliveries that match the filters, oldest first, up to `most`.
 
-        Each event is sent to an endpoint once. What is pending or has been delivered by a replay is left out, so the
-        call can be repeated, as is what cannot be replayed. Replays are made in batches: after an error, those made
-        before it stay. This process makes them, at once: for more than some thousands, `jobs.replay` is the better way.
+        Each event is sent to an endpoint once. Deliveries that are pending, that a replay has delivered, or that cannot
+        be replayed are left out, so the call can be repeated. Replays are made in batches: after an error, those made
+        before it stay. This process makes them, at once: for more than a few thousand, `jobs.replay` is better.
         """
         check_tenant(tenant)
         chosen, store = to_delivery_filter(filters), self._settings.open_store
@@ -158,7 +158,7 @@ class Log:
         return self._in_batches(partial(store.replay_many, tenant, chosen, last=newest[0].id, limit=_BATCH), most)
 
     def cancel(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
-        """Cancel a pending delivery; `Conflict` when it is not pending."""
+        """Cancel a pending delivery; raise `Conflict` if it is not pending."""
         check_tenant(tenant)
         return self._settings.open_store.cancel(tenant, check_id("delivery", delivery_id), CANCELLED_BY_HAND)
 
@@ -173,8 +173,8 @@ class Log:
     ) -> BulkResult:
         """Plan what this webhook missed, and what failed, among the events made in [since, until), up to `most`.
 
-        Safe to repeat: what is pending or delivered by now is left alone. This process makes them, at once: for more
-        than some thousands, `jobs.recover` is the better way.
+        Safe to repeat: what is pending or delivered by then is left alone. This process makes the deliveries, at once:
+        for more than a few thousand, `jobs.recover` is better.
         """
         check_tenant(tenant)
         check_id("webhook", webhook_id)
@@ -197,7 +197,7 @@ class Log:
     arecover = awaitable(recover)
 
     def _in_batches(self, batch: Callable[..., tuple[int, str | None]], most: int) -> BulkResult:
-        """Repeat a verb of the store until it has made `most` deliveries, and finds another, or there are no more."""
+        """Repeat a verb of the store until it has made `most` deliveries, or there are no more to make."""
         made, after = 0, ""
         while True:
             count, reached = batch(after=after, most=most - made)
@@ -213,7 +213,7 @@ def to_delivery_filter(filters: DeliveryFilters) -> DeliveryFilter:
     names = DeliveryFilters.__annotations__
     for name in filters:
         if name not in names:
-            raise InvalidArgument(f"{name!r} is no filter of deliveries; they are {', '.join(names)}", name=name)
+            raise InvalidArgument(f"{name!r} is not a filter of deliveries; use one of {', '.join(names)}", name=name)
     return DeliveryFilter(**_converted(**filters))
 
 
@@ -222,7 +222,7 @@ def _converted(**filters: Any) -> dict[str, Any]:
 
 
 def _is_given(name: str, value: Any) -> bool:
-    # A search for nothing is none.
+    # An empty search is no filter.
     return value is not None and not (name == "search" and value == "")
 
 

@@ -1,4 +1,4 @@
-"""What an operator asks of a dispatcher: the state of everything, removing, erasing, migrating."""
+"""The operator's verbs of a dispatcher: see the state of everything, prune, erase, migrate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unihooks._model.checks import check_tenant
 
 
 class Operates:
-    """The part of a dispatcher that is the operator's."""
+    """The part of a dispatcher that is for operators."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -39,7 +39,7 @@ class Operates:
         return paginate(fetch, position, limit=limit, cursor=cursor, kind="tenant", rising=True)
 
     def usage(self, tenant: str = "default") -> Usage:
-        """Return how much a tenant has, and how much it has done in the last 24 hours; nothing for an unknown one."""
+        """Return how much a tenant has, and how much it has done in the last 24 hours; zeros for an unknown one."""
         return self.settings.open_store.usage(check_tenant(tenant))
 
     astats = awaitable(stats)
@@ -48,10 +48,10 @@ class Operates:
     ausage = awaitable(usage)
 
     def prune(self, *, older_than: timedelta | datetime) -> int:
-        """Remove events that are older, with their deliveries and attempts; return how many went.
+        """Remove older events, with their deliveries and attempts; return how many events were removed.
 
-        `older_than` is an age or an aware time. An event that is not planned or has a pending delivery stays. Workers
-        do this by themselves for what is past the dispatcher's `retention`.
+        `older_than` is an age or an aware datetime. An event that is not planned yet or has a pending delivery stays.
+        Workers do this by themselves for events that are older than the dispatcher's `retention`.
         """
         return prune(self.settings.open_store, older_than)
 
@@ -65,23 +65,23 @@ class Operates:
     ) -> int:
         """Erase what a tenant's events said, for good; return how many were erased now.
 
-        They are those of `event_ids`, those made before the aware time `before`, or all about one `subject`. Payloads,
-        subjects, mapped bodies, answers and request headers go; rows and counts stay. What is pending is cancelled and
-        what is not yet planned is never sent, but a request that is under way ends. Ids of other tenants and unknown
-        ones are not found, and not counted.
+        Give `event_ids`, or the aware datetime `before` for all events made before it, or a `subject` for all about it.
+        Payloads, subjects, responses and request headers go; rows and counts stay. Pending deliveries are cancelled,
+        and events that are not planned yet are never sent, but a request in flight is finished. Unknown ids, and those
+        of other tenants, are ignored and not counted.
 
-        Raises `StoreError` when another connection still holds old copies: erase again later.
+        Raises `StoreError` if another connection still holds old copies: erase again later.
         """
         return erase(self.settings.open_store, check_tenant(tenant), event_ids, before, subject)
 
     def erase_tenant(self, tenant: str) -> int:
-        """Erase a tenant for good: webhooks, secrets, events with their log, and counts; return how many events went.
+        """Erase a tenant for good: webhooks, secrets, events with their log, and counts; return the number of events.
 
-        It takes many short transactions. After a kill, call it again: it goes on with what is left. Nothing is sent any
-        more once it has begun, but a request that is under way ends. Emit nothing more for the tenant before you call
-        it; a tenant of the same name begins anew.
+        It takes many short transactions. After a kill, call it again: it continues with what is left. Nothing more is
+        sent once it has begun, but a request in flight is finished. Stop emitting for the tenant before you call it; a
+        later tenant of the same name starts with nothing.
 
-        Raises `StoreError` when another connection still holds old copies: erase again later.
+        Raises `StoreError` if another connection still holds old copies: erase again later.
         """
         return erase_tenant(self.settings.open_store, check_tenant(tenant))
 
@@ -90,7 +90,7 @@ class Operates:
     aerase_tenant = awaitable(erase_tenant)
 
     def migrate(self) -> list[str]:
-        """Create or bring up to date the store's schema, best at start-up; return the names of the steps taken."""
+        """Create the store's schema or bring it up to date, best at start-up; return the names of the steps taken."""
         return self.settings.open_store.migrate()
 
     amigrate = awaitable(migrate)

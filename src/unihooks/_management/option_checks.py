@@ -30,7 +30,7 @@ _EXAMPLES = {
 
 
 def check_store(store: object) -> None:
-    """Raise TypeError for what is no store; a path or URL is not shown, since it may hold a password."""
+    """Raise TypeError if this is not a store; a path or URL is not shown, since it may hold a password."""
     if isinstance(store, Store):
         return
     given = "a path or URL" if isinstance(store, str | bytes | os.PathLike) else kind_of(store)
@@ -38,7 +38,7 @@ def check_store(store: object) -> None:
 
 
 def check_kinds(**options: object) -> None:
-    """Raise TypeError for an option of another type than it takes."""
+    """Raise TypeError for an option of the wrong type."""
     for name, value in options.items():
         kind, example = _EXAMPLES[name]
         if not isinstance(value, kind):
@@ -46,16 +46,17 @@ def check_kinds(**options: object) -> None:
 
 
 def check_callables(**functions: object) -> None:
-    """Raise TypeError for what is neither a function nor None."""
+    """Raise TypeError for a value that is neither a function nor None."""
     for name, value in functions.items():
         if value is not None and not callable(value):
             raise TypeError(f"{name} must be a function, or None, not {kind_of(value)}")
 
 
 def prepare(store: Store, clock: Clock | None, catalog: Catalog | None, *, operational_events: bool) -> None:
-    """Let a store go by the host's clock, if there is one, and make operational events, which a catalog then offers.
+    """Have a store use the host's clock, if given, and emit operational events, which the catalog then offers.
 
-    `TypeError` for a clock that is no function or tells no aware time; `Conflict` if the catalog cannot offer them.
+    Raises `TypeError` for a clock that is not a function or returns no aware datetime; `Conflict` if the catalog cannot
+    offer them.
     """
     check_clock(clock)
     if clock is not None:
@@ -67,7 +68,7 @@ def prepare(store: Store, clock: Clock | None, catalog: Catalog | None, *, opera
 
 
 def check_clock(clock: Clock | None) -> None:
-    """Raise TypeError for a clock that is no function or tells no aware time."""
+    """Raise TypeError for a clock that is not a function or returns no aware datetime."""
     check_callables(clock=clock)
     now: object = datetime.now(UTC) if clock is None else clock()
     if not isinstance(now, datetime) or now.utcoffset() is None:
@@ -75,7 +76,7 @@ def check_clock(clock: Clock | None) -> None:
 
 
 def check_counts(**counts: object) -> None:
-    """Raise for what is no whole number from 1 up."""
+    """Raise for anything but a whole number of at least 1."""
     for name, value in counts.items():
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"{name} must be a whole number, such as 100, not {kind_of(value)}")
@@ -84,15 +85,15 @@ def check_counts(**counts: object) -> None:
 
 
 def check_seconds(name: str, value: Any, *, at_least: float, why: str = "") -> None:
-    """Raise for what is no number of seconds, or too small; `why` says where the least comes from."""
+    """Raise for anything but a number of seconds of at least `at_least`; `why` says where that bound comes from."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds, such as 30, not {kind_of(value)}")
-    if not value >= at_least:  # so written, NaN is refused
+    if not value >= at_least:  # unlike `<`, this refuses NaN
         raise ValueError(f"{name} must be at least {why}{at_least:g} s, not {value:g}")
 
 
 def check_times(deadline: object, **kept: object) -> None:
-    """Raise for a deadline or a time to keep things that makes no sense."""
+    """Raise for a deadline, or a time to keep things, that is not valid."""
     if not isinstance(deadline, int | float) or not 0 < deadline <= _MOST_SECONDS:
         raise ValueError(f"deadline must be more than 0 and at most {_MOST_SECONDS} seconds, not {deadline!r}")
     for name, age in kept.items():
@@ -113,5 +114,5 @@ def to_addresses(value: object) -> tuple[str, ...]:
 
 
 def kind_of(value: object) -> str:
-    """Name the type of a value that was refused, for a message."""
+    """Name the type of a refused value, for a message."""
     return "None" if value is None else f"of type {type(value).__name__}"

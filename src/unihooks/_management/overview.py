@@ -19,8 +19,8 @@ _LOOK_EVERY_US = 60 * SECOND
 class Overview:
     """What an operator looks at first.
 
-    `failing` are up to 100 endpoints, the longest failing first; `slowest` up
-    to 20 by their mean in the last 24 hours, as of at most a minute ago.
+    `failing` has up to 100 endpoints, those that have failed longest first; `slowest` has up to 20, by their mean
+    duration in the last 24 hours, and is at most a minute old.
     """
 
     stats: Stats
@@ -29,7 +29,7 @@ class Overview:
 
 
 class Watch:
-    """The operator's view; its slowest endpoints, summed over many hours, are read at most once a minute."""
+    """The operator's view; the slowest endpoints, summed over many hours, are read at most once a minute."""
 
     def __init__(self) -> None:
         self._slowest: Sequence[SlowEndpoint] = ()

@@ -54,10 +54,10 @@ def paginate(
     kind: str = "id",
     rising: bool = False,
 ) -> Page[T]:
-    """Return one page; `fetch` lists a window, `position` is where an item stands in it.
+    """Return one page; `fetch` lists a window, `position` returns where an item stands in the listing.
 
-    A cursor is an opaque text that stands for a place between two items, so pages stay right while new items arrive.
-    `kind` says what positions are: an id, a number, a tenant, or a name with an id. `rising` reverses the order.
+    A cursor is an opaque text for a place between two items, so pages stay correct while new items arrive. `kind` says
+    what positions are: an id, a number, a tenant, or a name with an id. `rising` reverses the order.
     """
     limit = check_number("limit", limit, at_most=MOST_PER_PAGE)
     forwards, backwards = (_NEWER, _OLDER) if rising else (_OLDER, _NEWER)
@@ -75,7 +75,7 @@ def paginate(
 
 
 def leads_to_newer(cursor: str) -> bool:
-    """Tell whether a cursor that a listing has accepted leads to newer items, or to those that sort first by name."""
+    """Tell whether a cursor that a listing has accepted leads to newer items, or by name to those that sort first."""
     return _decoded(cursor)[:1] == _NEWER
 
 

@@ -1,4 +1,4 @@
-"""Forget on request, in batches: remove old events, erase what events said, or all that a tenant has."""
+"""Forget on request, in batches: prune old events, erase the content of events, or erase a whole tenant."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _PAUSE_SECONDS = 0.005
 
 
 def prune(store: Store, older_than: timedelta | datetime) -> int:
-    """Remove events that are older, but none with a pending delivery; return how many went."""
+    """Remove older events, except those with a pending delivery; return how many were removed."""
     edge = _edge(store, older_than)
     removed = 0
     while (count := store.prune(edge, _BATCH)) > 0:
         removed += count
-        time.sleep(_PAUSE_SECONDS)  # claims and emits come between the batches
+        time.sleep(_PAUSE_SECONDS)  # lets claims and emits in between the batches
     return removed
 
 
 def erase(
     store: Store, tenant: str, event_ids: Iterable[str] | None, before: datetime | None, subject: str | None
 ) -> int:
-    """Erase what the tenant's events said: of these ids, made before a time, or of a subject; return how many."""
+    """Erase the content of the tenant's events with these ids, made before a time, or of a subject; return how many."""
     if sum(one is not None for one in (event_ids, before, subject)) != 1:
         raise TypeError("erase takes one of event_ids, before and subject")
     check_filters(subject=subject)
@@ -37,7 +37,7 @@ def erase(
     erased, batch = 0, 0
     after: str | None = ""
     while after is not None:
-        # One more than the store erases in a call, which tells it that there are more.
+        # One id more than the store erases in a call tells it that more follow.
         some = None if ids is None else ids[batch * _BATCH : (batch + 1) * _BATCH + 1]
         count, after = store.erase(tenant, event_ids=some, before=edge, subject=subject, after=after, limit=_BATCH)
         erased, batch = erased + count, batch + 1
@@ -46,9 +46,9 @@ def erase(
 
 
 def erase_tenant(store: Store, tenant: str) -> int:
-    """Remove all that the tenant has; return how many of its events went."""
+    """Remove everything that the tenant has; return how many events it had."""
     erased = 0
-    # What was under way during the first turn is found by the second.
+    # The second round finds what was still being stored during the first.
     for _ in range(2):
         after: str | None = ""
         while after is not None:
@@ -69,5 +69,5 @@ def _edge(store: Store, older_than: object) -> int:
 def _checked_ids(event_ids: object) -> list[str]:
     if isinstance(event_ids, str | bytes) or not isinstance(event_ids, Iterable):
         raise TypeError("event_ids must be a list of ids, not a single one")
-    # A text that no store accepts is the id of no event: leave it out, as unknown ids are.
+    # A text that no store accepts is not the id of an event: leave it out, like unknown ids.
     return sorted({one for one in event_ids if isinstance(one, str) and storable(one)})

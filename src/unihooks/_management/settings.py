@@ -1,4 +1,4 @@
-"""What a dispatcher gives to those that work for it: its workers, and the verbs of `webhooks` and `log`."""
+"""The settings that a dispatcher shares with its workers and with the verbs of `webhooks`, `log` and `jobs`."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def _kind(_instance: object, attribute: Attribute[Any], value: object) -> None:
 class Settings:
     """The settings of a dispatcher.
 
-    `new_transport` gives the transport for one event loop; who asked for it closes it. `deadline` is seconds.
-    `retention_us` (of events) and `keys_us` (of idempotency keys) are microseconds, or None for ever.
-    With `receiver_control`, answers may disable their endpoint and end their delivery. `hook_calls_dropped` counts the
-    calls of hooks that the workers of this process have dropped. `changes` calls the hooks for what its verbs change.
+    `new_transport` returns a transport for one event loop, which the caller closes. `deadline` is in seconds.
+    `retention_us` (of events) and `keys_us` (of idempotency keys) are in microseconds, or None for ever.
+    With `receiver_control`, responses may disable their endpoint and end their delivery. `hook_calls_dropped` counts
+    the calls of hooks that the workers of this process have dropped. `changes` calls the hooks for what verbs change.
     """
 
     store: Store
@@ -56,14 +56,14 @@ class Settings:
 
     @property
     def open_store(self) -> Store:
-        """The store for a verb of the dispatcher; `StoreError` once that is closed, which workers do not mind."""
+        """The store, for a verb of the dispatcher: `StoreError` once it is closed. Workers use `store`."""
         if self.is_closed:
             raise StoreError("this dispatcher is closed; make another one", name="dispatcher")
         return self.store
 
 
 class HasSettings(Protocol):
-    """What a worker works for: anything that has settings, such as a dispatcher."""
+    """Anything that has the settings a worker needs, such as a dispatcher."""
 
     @property
     def settings(self) -> Settings:

@@ -1,4 +1,4 @@
-"""The signing secrets of a webhook: checked, with their times, and one after the other."""
+"""The signing secrets of a webhook: check them, stamp them with times, and rotate them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_OVERLAP = timedelta(days=7)
 
 
 def check_signing(secrets: Sequence[Secret]) -> None:
-    """Refuse secrets that could not sign: their deliveries would stay pending for ever."""
+    """Refuse secrets that cannot sign: deliveries would stay pending for ever."""
     Signer(secrets)
     if secrets[0].expires_at is not None:
         raise InvalidWebhook("the current signing secret cannot expire; give it without expires_at", name="secrets")
@@ -31,7 +31,7 @@ def checked_overlap(value: timedelta | float) -> timedelta:
 
 
 def stamped(secrets: Iterable[Secret], now: datetime) -> tuple[Secret, ...]:
-    """Return secrets that know when they were made."""
+    """Return the secrets, each with the time when it was made."""
     return tuple(
         secret if secret.created_at else Secret(secret.reveal(), created_at=now, expires_at=secret.expires_at)
         for secret in secrets
@@ -39,7 +39,7 @@ def stamped(secrets: Iterable[Secret], now: datetime) -> tuple[Secret, ...]:
 
 
 def rotated(secrets: Iterable[Secret], fresh: Secret, now: datetime, overlap: timedelta) -> list[Secret]:
-    """Return the new secret, then the previous ones, which end after the overlap at the latest."""
+    """Return the new secret, then the previous ones, which expire after the overlap at the latest."""
     end = now + overlap
     old = [
         Secret(secret.reveal(), created_at=secret.created_at, expires_at=min(end, secret.expires_at or end))

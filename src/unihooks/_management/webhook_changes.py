@@ -38,7 +38,7 @@ class WebhookChanges(WebhookReading):
     def add(self, webhook: Webhook, *, tenant: str = "default") -> Webhook:
         """Store a new webhook and return it with id, version, times and secrets.
 
-        It is inactive unless it was built with `status=WebhookStatus.ACTIVE`. A secret is made when none is given.
+        It is inactive unless it was built with `status=WebhookStatus.ACTIVE`. A secret is generated if none is given.
         """
         tenant = check_tenant(tenant)
         _check_webhook(webhook, tenant)
@@ -74,9 +74,9 @@ class WebhookChanges(WebhookReading):
     def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
         """Change name, description, endpoints, subscriptions, mapping, headers, policy, metadata or ordered.
 
-        What is left out stays. `version`, when given, must be the current one, else `Conflict`. An endpoint given with
-        an id, or with the URL of an existing one, keeps that one's id, health and pending deliveries; one left out is
-        removed and its pending deliveries are cancelled.
+        What is left out stays as it is. A `version`, if given, must be the current one; otherwise `Conflict` is raised.
+        An endpoint with the id or the URL of an existing one keeps that one's id, health and pending deliveries. An
+        endpoint that is left out of `endpoints` is removed, and its pending deliveries are cancelled.
         """
         unknown = set(changes) - set(_CHANGEABLE)
         if unknown:
@@ -86,11 +86,11 @@ class WebhookChanges(WebhookReading):
         return self._revise(id, tenant, lambda current: self._changed(current, version, changes))
 
     def activate(self, id: str, *, tenant: str = "default") -> Webhook:
-        """Switch a webhook on: events emitted from now on are for it, and what was held goes on."""
+        """Switch a webhook on: it gets events emitted from now on, and held deliveries go on."""
         return self._revise(id, tenant, self._activated)
 
     def deactivate(self, id: str, *, tenant: str = "default") -> Webhook:
-        """Switch a webhook off: later events are not for it, and what is pending is held."""
+        """Switch a webhook off: it gets no later events, and its pending deliveries are held."""
         return self._revise(id, tenant, self._deactivated)
 
     aadd = awaitable(add)

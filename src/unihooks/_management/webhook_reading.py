@@ -1,4 +1,4 @@
-"""The verbs of `dispatcher.webhooks` that read: one webhook, a list, and how webhooks do."""
+"""The verbs of `dispatcher.webhooks` that read: one webhook, a list, and how webhooks are doing."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class WebhookReading:
     ) -> Page[Webhook]:
         """List webhooks: `sort` is "newest", "oldest" or "name" (ignoring case).
 
-        `search` looks in name, description, URLs and metadata, ignoring case. `health` is "degraded", "failing" or
-        "disabled" for those with an endpoint that was so at its last attempt, "healthy" for those with none of them.
+        `search` looks in name, description, URLs and metadata, ignoring case. With `health`, "degraded", "failing" or
+        "disabled" finds webhooks with an endpoint in that state as of its last attempt, and "healthy" all others.
         """
         check_tenant(tenant)
         check_filters(search=search)
@@ -66,12 +66,12 @@ class WebhookReading:
         )
 
     def health(self, webhook_ids: Iterable[str], *, tenant: str = "default") -> dict[str, WebhookHealth]:
-        """Return how webhooks do, by id: endpoints, newest delivery, the last 24 hours; unknown ids are left out."""
+        """Return how webhooks are doing, by id: endpoints, newest delivery, last 24 hours; unknown ids are left out."""
         wanted = [check_id("webhook", webhook_id) for webhook_id in _listed(webhook_ids)]
         return self._settings.open_store.webhook_health(check_tenant(tenant), wanted)
 
     def activity(self, webhook_id: str, *, tenant: str = "default", hours: int = 24) -> Activity:
-        """Return what a webhook was sent in the last hours (1 to 720), with latencies."""
+        """Return what was sent to a webhook in the last hours (1 to 720), with latencies."""
         check_tenant(tenant)
         check_id("webhook", webhook_id)
         now = self._settings.open_store.now()

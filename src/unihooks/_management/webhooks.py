@@ -1,4 +1,4 @@
-"""The verbs of `dispatcher.webhooks`; here those of endpoints and secrets, test and preview."""
+"""All verbs of `dispatcher.webhooks`; defined here are those for endpoints, secrets, tests and previews."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SendTest = Callable[[Webhook, str, str, Any, str | None], Coroutine[Any, Any, At
 class Webhooks(WebhookChanges):
     """The webhooks of each tenant; another tenant's ids are not found.
 
-    A change applies to all events that are emitted after it returned. An unknown id raises `NotFound`, bad
-    input an error that is also a `ValueError` (and nothing is stored), a store that cannot be used `StoreError`.
+    A change applies to all events that are emitted after it has returned. An unknown id raises `NotFound`. Bad input
+    raises an error that is also a `ValueError`, and nothing is stored. A store that cannot be used raises `StoreError`.
     """
 
     _send: SendTest
 
     def enable_endpoint(self, id: str, endpoint_id: str, *, tenant: str = "default") -> Endpoint:
-        """Enable a disabled endpoint; what was held for it goes on."""
+        """Enable a disabled endpoint; its held deliveries go on."""
 
         def revise(current: Webhook) -> Webhook:
             endpoint = find_endpoint(current, endpoint_id)
@@ -47,7 +47,7 @@ class Webhooks(WebhookChanges):
     def disable_endpoint(
         self, id: str, endpoint_id: str, *, tenant: str = "default", reason: str = "disabled by hand"
     ) -> Endpoint:
-        """Disable an endpoint: what is pending for it is held, and later events are not for it."""
+        """Disable an endpoint: its pending deliveries are held, and it gets no later events."""
         check_text("reason", reason, at_most=MOST_REASON)
 
         def revise(current: Webhook) -> Webhook:
@@ -69,7 +69,7 @@ class Webhooks(WebhookChanges):
     ) -> Secret:
         """Sign with `secret`, or a new one, from now on; the previous ones keep signing for `overlap` (0 to 7 days).
 
-        A new one is of the same kind as the current one: `v1` (HMAC) or `v1a` (Ed25519).
+        A generated secret is of the same kind as the current one: `v1` (HMAC) or `v1a` (Ed25519).
         """
         lasting = checked_overlap(overlap)
         given = secret if secret is None or isinstance(secret, Secret) else Secret(secret)
@@ -95,9 +95,8 @@ class Webhooks(WebhookChanges):
     ) -> Attempts:
         """Send one signed, mapped request to each endpoint, or to one, and return what came back.
 
-        Works for inactive webhooks. The payload is the catalog's example when
-        none is given. Nothing is retried and nothing is kept in the log.
-        `LimitReached` when too many tests of the tenant are under way.
+        Works for inactive webhooks, too. If no payload is given, the catalog's example is sent. Nothing is retried, and
+        nothing is kept in the log. Raises `LimitReached` if too many tests of the tenant are running.
         """
         webhook = self.get(id, tenant=tenant)
         return run_in_new_loop(lambda: self._send(webhook, product, event_type, payload, endpoint_id))
@@ -127,7 +126,7 @@ class Webhooks(WebhookChanges):
     ) -> Preview:
         """Return what the webhook's mapping makes of a payload, and which of its conditions hold.
 
-        The conditions are those of the subscriptions to one event, where `product` and `event_type` are given.
+        With `product` and `event_type`, only the conditions of subscriptions that match them are tried.
         """
         if product is not None:
             check_name("product", product)
@@ -136,12 +135,12 @@ class Webhooks(WebhookChanges):
         webhook = self.get(id, tenant=tenant)
         subscriptions = [one for one in webhook.subscriptions if one.may_mean(product, event_type)]
         found = webhook.mapping.preview(payload)
-        # The mapping has looked whether it is JSON.
+        # The mapping has checked that the payload is JSON.
         held = tuple((one, one.holds(payload)) for each in subscriptions for one in each.where)
         return evolve(found, warnings=(*found.warnings, *self._warnings(subscriptions)), conditions=held)
 
     def _warnings(self, subscriptions: Iterable[EventSubscription]) -> Sequence[str]:
-        """Return a sentence for each condition that can never hold, by the schemas of the catalog."""
+        """Return a warning for each condition that can never hold, by the schemas of the catalog."""
         catalog = self._settings.catalog
         if catalog is None:
             return ()
@@ -161,7 +160,7 @@ class Webhooks(WebhookChanges):
         return self._settings.limits.endpoints_per_webhook
 
     def check_url(self, url: str) -> str:
-        """Return a URL in the form in which it would be stored, or raise `TargetRefused`; no name is resolved."""
+        """Return a URL in the form in which it would be stored, or raise `TargetRefused`; resolve no name."""
         return normaliser(self._settings.targets)(url)
 
     aenable_endpoint = awaitable(enable_endpoint)

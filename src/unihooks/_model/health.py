@@ -8,7 +8,7 @@ from enum import StrEnum
 from attrs import frozen
 
 _FEW = 20
-"""Where an hour has fewer attempts, the last so many count."""
+"""If the last hour has fewer attempts than this, the last 20 count."""
 
 _HEALTHY_PERCENT = 95
 _DEGRADED_PERCENT = 50
@@ -24,7 +24,7 @@ class HealthState(StrEnum):
 
 
 class BreakerState(StrEnum):
-    """The state of an endpoint's circuit breaker: requests go, wait for a pause to end, or one goes as a probe."""
+    """The state of an endpoint's circuit breaker: requests go, a pause lasts, or one request may go as a probe."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -44,13 +44,14 @@ class EndpointHealth:
     """The health of an endpoint.
 
     `state` is healthy (95 % or more of the last hour's attempts succeeded), degraded (50 % or more), failing, or
-    disabled; where the hour has fewer than 20 attempts, the last 20 count, and one without any is healthy. `failures`
+    disabled. If the hour has fewer than 20 attempts, the last 20 count; an endpoint without any is healthy. `failures`
     attempts in a row have failed, since `failing_since`: 0 and None if the last one succeeded. `last_hour` moves in
-    steps of five minutes, `last_day` of an hour. A new origin, enabling and a successful test begin them anew.
+    steps of five minutes, `last_day` in steps of an hour. Health starts afresh with a new origin, when the endpoint is
+    enabled again, and with a successful test of one that was not healthy.
 
-    While the `breaker` is open, nothing is sent before `next_probe_at`; `not_before` is until when nothing is sent for
-    that reason or because the receiver asked for it by Retry-After. `next_attempt_at` is when the first pending
-    delivery is due, None if none is pending or they are held.
+    While the `breaker` is open, nothing is sent before `next_probe_at`. Nothing is sent before `not_before` either,
+    which is set by the breaker or by the receiver's Retry-After. `next_attempt_at` is when the first pending delivery
+    is due, None if none is pending or they are held.
     """
 
     state: HealthState = HealthState.HEALTHY
@@ -73,7 +74,7 @@ class EndpointHealth:
 
 
 def judge(last_hour: Counts, last_attempts: Counts) -> HealthState:
-    """Return the state of an endpoint that is enabled; `last_attempts` are its last 20.
+    """Return the state of an enabled endpoint; `last_attempts` counts its last 20.
 
     >>> judge(Counts(100, 94), Counts(20, 20))
     <HealthState.DEGRADED: 'degraded'>

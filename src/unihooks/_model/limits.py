@@ -1,4 +1,4 @@
-"""How much one tenant may have, so that nobody takes what is everybody's."""
+"""How much one tenant may have, so that none takes up what all share."""
 
 from __future__ import annotations
 
@@ -53,14 +53,15 @@ def _yes_or_no(_instance: object, attribute: Attribute[Any], value: object) -> N
 class Limits:
     """The most that one tenant may have.
 
-    Of an event that leads to more deliveries than `deliveries_per_event`, the first are made and a warning is logged;
+    If an event leads to more deliveries than `deliveries_per_event`, only that many are made, and a warning is logged;
     `log.recover` makes the others. `tests_in_flight` counts calls of `send_test` in one process.
-    `jobs_per_tenant` counts unfinished jobs; `job_deliveries_per_second` bounds what all jobs of all tenants make
-    together, over all workers, in place of the pace that each worker has by itself.
+    `jobs_per_tenant` counts unfinished jobs. `job_deliveries_per_second` limits all jobs of all tenants together, over
+    all workers, and replaces each worker's own pace.
     `retries`, `retry_delay`, `deadline`, `in_flight` and `rate` bound what a `DeliveryPolicy` may ask for.
 
-    Beyond `events_per_minute`, if that is set, `emit` raises `LimitReached`. It counts over all processes, in whole
-    minutes. Events emitted with `connection=` are neither counted nor refused, unless `refuse_in_transactions` is True.
+    Beyond `events_per_minute`, if it is set, `emit` raises `LimitReached`. Events are counted over all processes, in
+    whole minutes. Those emitted with `connection=` are neither counted nor refused, unless `refuse_in_transactions` is
+    True.
     """
 
     webhooks_per_tenant: int = field(default=1_000, validator=_count)

@@ -22,7 +22,7 @@ class DeliveryState(StrEnum):
 
 @frozen
 class Emission:
-    """An event for `emit_many`, with what `emit` takes for a single one."""
+    """An event for `emit_many`, with the arguments that `emit` takes for a single one."""
 
     product: str
     event_type: str
@@ -33,7 +33,7 @@ class Emission:
 
 @frozen
 class Event:
-    """One call of `emit`: `payload` is the JSON value that it was given, `subject` what it is about, if it says so."""
+    """One call of `emit`: `payload` is the JSON value that it was given, `subject` what the event is about, or None."""
 
     id: str
     tenant: str
@@ -49,9 +49,9 @@ class Delivery:
     """One chain of attempts to deliver one event to one endpoint.
 
     `held` means that a pending delivery waits until its webhook is activated or its endpoint is enabled. `waiting` is a
-    sentence that says why a pending one waits, None if it does not. `reason` says why it failed or was cancelled, or
+    sentence that says why a pending one waits, or None if it does not. `reason` says why it failed or was cancelled, or
     why the last attempt of a pending one failed. `replay_of` is the id of the delivery that it repeats. `subject` is
-    its event's.
+    that of its event.
     """
 
     id: str
@@ -78,7 +78,7 @@ class Attempt:
     """One HTTP request of a delivery and what came back, with secrets redacted.
 
     Headers are pairs of name and value, and can be looked up by name. `response_body` is the first 16 KiB at most, as
-    it came over the wire. `error` is None if an answer came.
+    it came over the wire. `error` is None if a response came.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Operational events: what happens to a tenant's webhooks, told to those of them that subscribe to it."""
+"""Operational events: what happens to a tenant's webhooks, for those webhooks that subscribe to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOT_TOLD = {"id", "tenant", "version", "status", "secrets", "created_at", "upda
 
 @frozen
 class OperationalEvent:
-    """One thing that happened to a webhook; `facts` are ids, names, a status and a reason, and never a secret."""
+    """One thing that happened to a webhook; `facts` are ids, names, a status and a reason, but never a secret."""
 
     tenant: str
     webhook_id: str
@@ -43,7 +43,7 @@ class OperationalEvent:
 
 @frozen
 class Place:
-    """An endpoint, with the webhook that it belongs to, as an event names it."""
+    """An endpoint and its webhook, as an event names them."""
 
     tenant: str
     webhook_id: str
@@ -51,7 +51,7 @@ class Place:
     endpoint: Endpoint
 
     def happened(self, event_type: str, reason: str | None, status_code: int | None, **facts: Any) -> OperationalEvent:
-        """Return the event of what happened there, with the last answer's status and the reason."""
+        """Return the event of what happened to the endpoint, with the status of the last answer and the reason."""
         named = {
             "webhook": {"id": self.webhook_id, "name": self.webhook_name},
             "endpoint": {
@@ -76,12 +76,12 @@ def created(webhook: Webhook) -> OperationalEvent:
 
 
 def deleted(webhook: Webhook) -> OperationalEvent:
-    """Return the event of a webhook that was deleted; it is as it was before."""
+    """Return the event of a webhook that was deleted, given as it was before."""
     return _webhook_event(WEBHOOK_DELETED, webhook)
 
 
 def revised(old: Webhook, new: Webhook) -> list[OperationalEvent]:
-    """Return the events of what a change made of a webhook; none if it made nothing."""
+    """Return the events for a change of a webhook; none if nothing has changed."""
     return [] if new == old else list(_revised(old, new))
 
 
@@ -109,7 +109,7 @@ def _revised(old: Webhook, new: Webhook) -> Iterator[OperationalEvent]:
 
 
 def _changed(old: Webhook, new: Webhook) -> list[str]:
-    """Return the names of the fields that differ, but for what other events tell."""
+    """Return the names of the fields that differ, except for those that other events report."""
     for endpoint in newly_disabled(old, new):
         new = new.with_endpoint(enabled(endpoint))
     names = [one.name for one in fields(Webhook) if one.name not in _NOT_TOLD]

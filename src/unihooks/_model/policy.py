@@ -27,7 +27,7 @@ def _to_delays(value: object) -> tuple[float, ...] | None:
     delays = tuple(item.total_seconds() if isinstance(item, timedelta) else item for item in value)
     for one in delays:
         if not _is_number(one) or not 0 <= one < float("inf"):
-            raise InvalidWebhook(f"{one!r} is no retry delay; use seconds, 0 or more", name="retry_delays")
+            raise InvalidWebhook(f"{one!r} is not a retry delay; use seconds, 0 or more", name="retry_delays")
     return tuple(float(one) for one in delays)
 
 
@@ -47,12 +47,12 @@ class DeliveryPolicy:
     """How fast, how long and how often each endpoint of a webhook is tried; None leaves it to the dispatcher.
 
     Args:
-        retry_delays: Seconds to wait after the first, second, ... failed attempt, with the dispatcher's jitter; after
-            as many retries the delivery has failed. An empty list means a single attempt.
+        retry_delays: Seconds to wait after the first, second, ... failed attempt, with the dispatcher's jitter. When
+            all of these retries have failed, so has the delivery. An empty list means a single attempt.
         deadline: Seconds for one attempt.
-        in_flight: How many requests may be under way to one endpoint at once, over all workers.
+        in_flight: How many requests may be in flight to one endpoint at once, over all workers.
         rate: How many deliveries per second may go to one endpoint, over all workers.
-        burst: How many may go at once after a quiet time; the larger of 1 and `rate` by default.
+        burst: How many may go at once after a quiet time; by default 1 or `rate`, whichever is larger.
 
     >>> DeliveryPolicy(retry_delays=[10, 60], rate=5)
     DeliveryPolicy(retry_delays=(10.0, 60.0), deadline=None, in_flight=None, rate=5, burst=None)
@@ -85,14 +85,14 @@ class DeliveryPolicy:
         return None if self.rate is None else float(max(1.0, self.rate) if self.burst is None else self.burst)
 
     def given(self) -> dict[str, Any]:
-        """Return what is not left to the dispatcher, by name."""
+        """Return the fields that are not left to the dispatcher, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def check_bounds(self, limits: Limits) -> None:
-        """Raise InvalidWebhook for what is beyond the host's limits."""
+        """Raise InvalidWebhook if the policy goes beyond the host's limits."""
         delays, longest = self.retry_delays or (), limits.retry_delay.total_seconds()
         if len(delays) > limits.retries:
-            raise InvalidWebhook(f"retry_delays may be at most {limits.retries}", name="retry_delays")
+            raise InvalidWebhook(f"retry_delays has at most {limits.retries} delays", name="retry_delays")
         if max(delays, default=0) > longest:
             raise InvalidWebhook(f"a retry delay is at most {longest:g} seconds", name="retry_delays")
         bounds = {"deadline": limits.deadline, "in_flight": limits.in_flight, "rate": limits.rate}
@@ -108,9 +108,9 @@ NO_POLICY = DeliveryPolicy()
 class CircuitBreaker:
     """When an endpoint that fails is left alone, and for how long.
 
-    After so many `failures` in a row nothing is sent to it for `pause` seconds. Then one delivery goes as a probe: its
-    success lets all go on, its failure begins another pause, twice as long, up to `longest`. A pause takes up to a
-    fifth longer, so that many endpoints are not probed at once. Waiting costs no attempt.
+    After this many `failures` in a row, nothing is sent to it for `pause` seconds. Then one delivery goes as a probe.
+    If it succeeds, all others go on; if it fails, another pause begins, twice as long, up to `longest` seconds. Each
+    pause is up to a fifth longer, at random, so that many endpoints are not probed at once. Waiting uses up no attempt.
     """
 
     failures: int = field(default=5)
@@ -133,7 +133,7 @@ class CircuitBreaker:
             raise InvalidArgument("longest must be at least pause seconds, and at most 7 days", name="longest")
 
     def next_pause_us(self, last_us: int | None) -> int:
-        """Return how long the pause after one of `last_us` is; the first one after None."""
+        """Return how long the pause after one of `last_us` is; None stands for no pause before."""
         seconds = self.pause if last_us is None else min(2 * last_us / SECOND, self.longest)
         return round(seconds * SECOND)
 

@@ -62,8 +62,8 @@ class EventSubscription:
     """The events that a webhook receives.
 
     `event_type="*"` means every event of the product, `"order.*"` every one whose type begins with `order.`. All
-    conditions in `where`, up to 20, must hold of the payload. Several subscriptions to one event are alternatives, and
-    lead to one delivery.
+    conditions in `where`, up to 20, must hold for the payload. If several subscriptions match an event, it is still
+    delivered once.
 
     >>> EventSubscription("shop", "order.*", where=[Condition("amount", "ge", 100)])
     EventSubscription(product='shop', event_type='order.*', where=(Condition('amount', 'ge', 100),))
@@ -79,7 +79,7 @@ class EventSubscription:
         object.__setattr__(self, "event_type", event_type)
 
     def may_mean(self, product: str | None, event_type: str | None) -> bool:
-        """Say whether it is about events of this product and type, as far as these are given."""
+        """Say whether it can match events of this product and type; None means any."""
         same_product = product is None or product == self.product
         return same_product and (event_type is None or covers(self.event_type, event_type))
 
@@ -88,8 +88,8 @@ class EventSubscription:
 class Endpoint:
     """One URL of a webhook, with its own state, health and deliveries.
 
-    One that is added with `enabled=False` takes no deliveries until it is enabled. `health` is how it was doing when it
-    was read. `webhook_id` and `tenant` are set only where an endpoint is passed without its webhook, as to the hook
+    One that is added with `enabled=False` takes no deliveries until it is enabled. `health` is its health when it was
+    read. `webhook_id` and `tenant` are set only if the endpoint is passed without its webhook, as to the hook
     `on_endpoint_disabled`.
     """
 
@@ -145,7 +145,7 @@ class Endpoint:
 
     @property
     def origin(self) -> str:
-        """The scheme, host and port of its URL: another origin is another server."""
+        """The scheme, host and port of the URL: another origin is another server."""
         scheme, place, *_ = urlsplit(self.url)
         return f"{scheme}://{place}"
 
@@ -154,8 +154,8 @@ class Endpoint:
 class ActiveInterval:
     """The last interval in which a webhook was active.
 
-    Times are microseconds since 1970. The marks are identifiers made at these
-    times: they order what one process did within the same microsecond.
+    Times are microseconds since 1970. The marks are ids made at these times: they order what one process did within
+    the same microsecond.
     """
 
     activated_at: int
@@ -166,8 +166,8 @@ class ActiveInterval:
     def contains(self, at: int, mark: str, *, now: int) -> bool:
         """Tell whether an event of the time `at` with the id `mark` lies in the interval.
 
-        If the interval begins after `now`, the clock was set back. The webhook
-        is active all the same, so no event may be lost.
+        If the interval begins after `now`, the clock was set back. The webhook is active all the same, so no event may
+        be lost.
         """
         if at > self.activated_at and self.deactivated_at is None:
             return True  # the usual case
@@ -221,9 +221,9 @@ class Webhook:
 
     A webhook is inactive until it is activated. `id`, `tenant`, `version`, the times and, if none are given, `secrets`
     are filled in when it is added. `secrets` holds the current signing secret first, then previous ones that keep
-    signing until they expire. `metadata` are up to 20 short texts of the host's, shown and searched, and never sent.
-    With `ordered`, events of one subject reach an endpoint one after another, in the order of emit; this concerns
-    events that are planned from then on.
+    signing until they expire. `metadata` are up to 20 short texts of the host's, shown and searched, but never sent.
+    With `ordered`, events of one subject reach an endpoint one after another, in the order of emit. A change of
+    `ordered` applies to events that are planned from then on.
     """
 
     name: str = field(validator=_text(_MAX_NAME))

@@ -1,4 +1,4 @@
-"""Keep the health of endpoints: what a lane knows of its last attempts, and the state that was last noted."""
+"""Keep the health of endpoints: what a lane knows of its last attempts, and its state as last stored."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LaneHealth:
         self.failures += 1
         self.last_failure_at = now
         self._break(result, now)
-        # A single failure of a new delivery may be a hiccup, which its retry will tell.
+        # A single failure of a new delivery may be a hiccup; its retry will show.
         is_certain = attempt.number > 1 or result.state is DeliveryState.FAILED
         too_long = is_certain and now - self.failing_since >= FAILING_LIMIT_US
         return result.disable or (FAILING_TOO_LONG if too_long else None)
@@ -85,14 +85,14 @@ class LaneHealth:
         return (*times, self.outcomes, self.state.value, *told, *breaker, due_at, max(waits, default=None))
 
     def change(self, endpoint_id: str, last_hour: Counts) -> HealthChange | None:
-        """Judge the lane by now; return the change of its state, if there is one."""
+        """Judge the lane as it is now; return the change of its state, if there is one."""
         before, self.state = self.state, judge(last_hour, last_attempts.counts(self.outcomes))
         if before is self.state:
             return None
         return HealthChange(self.tenant, self.webhook_id, endpoint_id, before, self.state)
 
     def tell(self, endpoint_id: str, now: int, *, may_fail: bool) -> HealthChange | None:
-        """Return the change that is told now, if there is one: that it is failing, or healthy after that was told."""
+        """Return the change to report now, if any: that it is failing, or healthy after it was reported as failing."""
         told = self.told_health
         if self.state is HealthState.FAILING and told is HealthState.HEALTHY and may_fail:
             if self.told_at is not None and now - self.told_at < TOLD_AGAIN_US:
@@ -104,7 +104,7 @@ class LaneHealth:
         return HealthChange(self.tenant, self.webhook_id, endpoint_id, told, self.state)
 
     def _break(self, result: Result, now: int) -> None:
-        """Begin a pause after as many failures in a row as the breaker bears, or after that of a probe."""
+        """Begin a pause after as many failures in a row as the breaker allows, or after a failed probe."""
         if self.breaker is None:
             self._close_breaker()
             return
@@ -153,7 +153,7 @@ def noticed(calls: Iterable[Call], outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def told(healths: dict[str, LaneHealth], failing: Collection[str], now: int) -> list[HealthChange]:
-    """Return the changes of health that are told now; of those that fail, only these may be told."""
+    """Return the changes of health to report now; of lanes that fail, only those in `failing` are reported."""
     chosen = (lane.tell(endpoint_id, now, may_fail=endpoint_id in failing) for endpoint_id, lane in healths.items())
     return [one for one in chosen if one is not None]
 
@@ -161,7 +161,7 @@ def told(healths: dict[str, LaneHealth], failing: Collection[str], now: int) -> 
 def judge_lanes(tx: Transaction, endpoint_ids: Collection[str]) -> tuple[list[HealthChange], list[HealthChange]]:
     """Judge the lanes of these endpoints, which were not healthy, after a success.
 
-    Return what has changed, and what is told of it.
+    Return the changes, and those of them to report.
     """
     if not endpoint_ids:
         return [], []
@@ -175,12 +175,12 @@ def judge_lanes(tx: Transaction, endpoint_ids: Collection[str]) -> tuple[list[He
 
 
 def forget(tx: Transaction, endpoint_ids: list[str]) -> None:
-    """Let what was counted in the last hour, by which health is judged, count for plots alone."""
+    """Let the counts of the last hour, by which health is judged, count only for plots from now on."""
     keep_parts(tx, tx.fetch("take_parts_of_endpoints", endpoints=endpoint_ids) if endpoint_ids else ())
 
 
 def keep_parts(tx: Transaction, taken: Iterable[Row]) -> int:
-    """Put parts of hours together that were taken out of the table; return how many there were."""
+    """Add up parts of hours that were taken out of the table; return how many there were."""
     taken = sorted(taken, key=itemgetter(0, 1, 2))
     rows: list[Row] = []
     for key, parts in groupby(taken, key=itemgetter(0, 1, 2)):
@@ -191,7 +191,7 @@ def keep_parts(tx: Transaction, taken: Iterable[Row]) -> int:
 
 
 def endpoint_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -> dict[str, list[EndpointHealth]]:
-    """Return the health of the endpoints of those of the webhooks that the tenant has, in their order."""
+    """Return the health of endpoints, in their order, by webhook; webhooks of other tenants are left out."""
     lanes = tx.fetch("health_of_lanes", webhooks=list(webhook_ids), tenant=tenant, now=tx.now) if webhook_ids else []
     counted = _counting([row[1] for row in lanes], tx.now, hours=DAY_HOURS)
     counts = _counts(tx.fetch(counted.name, **counted.values)) if lanes else {}
@@ -214,7 +214,7 @@ def with_health(tx: Transaction, webhooks: Sequence[Webhook]) -> list[Webhook]:
 
 
 def _counting(endpoint_ids: Collection[str], now: int, *, hours: int) -> Call:
-    """Return the call that counts the attempts of the last hour, and those since some hours before this one."""
+    """Return the call that counts the attempts of the last hour, and those since `hours` hours before this one."""
     hour, part = now // HOUR, slice_of(now)
     values = {"endpoints": list(endpoint_ids), "hour": hour, "slice": part, "since": hour - hours}
     return Call("counts_of_endpoints", values=values)

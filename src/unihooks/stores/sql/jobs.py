@@ -29,9 +29,9 @@ _MOST_COUNTED = 1_000_000
 _JOBS_PER_CALL = 8
 _PER_SLICE = 500
 _PER_STEP = 100
-# Where one process writes at a time, a slice holds up emits for as long.
+# On SQLite, where one process writes at a time, a slice holds up emits for this long.
 _SECONDS_PER_SLICE = 0.005
-# So many deliveries are due in a job's lanes, and others behind them wait.
+# With this many deliveries due in its lanes, a job waits, so that others are not behind even more.
 _CROWDED = 500
 _PATIENCE_US = 600 * SECOND
 _WAIT_US = SECOND // 4
@@ -48,7 +48,7 @@ class NewJob:
 
 
 def prepare(tx: Transaction, tenant: str, task: Task) -> NewJob:
-    """Count what a task has to look at, and fix up to where that goes."""
+    """Count what a task has to look at, and fix where it ends."""
     if isinstance(task, Recovery):
         total = count_to_recover(tx, tenant, task.webhook_id, task.since, task.until, limit=_MOST_COUNTED)
         return NewJob(kind=JobKind.RECOVER, webhook_id=task.webhook_id, task=asdict(task), total=total)
@@ -64,7 +64,7 @@ def prepare(tx: Transaction, tenant: str, task: Task) -> NewJob:
 
 def add(tx: Transaction, tenant: str, new: NewJob, *, at_most: int) -> Job:
     """Store a pending job, unless the tenant has too many that are unfinished."""
-    # Of two that are added at the same time, one counts the other.
+    # With this lock, of two jobs that are added at the same time, the second counts the first.
     tx.fetch("lock_replays", tenant=tenant)
     [(count,)] = tx.fetch("unfinished_jobs", tenant=tenant)
     if count >= at_most:
@@ -104,7 +104,7 @@ def stop(tx: Transaction, tenant: str, job_id: str) -> Job:
 def advance(
     tx: Transaction, note: Callable[[str], None], *, most: int, rate: float | None = None, patient: bool = False
 ) -> Advanced:
-    """Do one slice of the job whose turn it is, after telling `note` of which; see `abc.Store.advance_jobs`."""
+    """Do one slice of the job whose turn it is, and first call `note` with its id; see `abc.Store.advance_jobs`."""
     if not all(is_free for (is_free,) in tx.fetch("lock_jobs")):
         # Another worker does a slice: one at a time keeps to the rate, and to the turns.
         return Advanced(more=True, wait_us=_WAIT_US)
@@ -124,14 +124,14 @@ def advance(
 
 
 def note_failure(tx: Transaction, job_id: str, error: Exception) -> None:
-    """Count that a slice has failed, and let the job end as failed when that happens again and again."""
+    """Count a failed slice, and end the job as failed after `MOST_TRIES` in a row."""
     reason = f"its slices failed {MOST_TRIES} times in a row: {type(error).__name__}"
     tx.run("note_job_failure", id=job_id, reason=reason, most=MOST_TRIES, now=tx.now)
 
 
 @frozen
 class _Unfinished:
-    """An unfinished job, as far as it has come."""
+    """An unfinished job, with its progress."""
 
     id: str
     tenant: str
@@ -173,11 +173,11 @@ class _Unfinished:
 
 
 def _advance(tx: Transaction, job: _Unfinished, most: int, rate: float | None) -> int:
-    """Do a slice of a job and note how far that has come; return how many deliveries it has made."""
+    """Do a slice of a job and store its progress; return how many deliveries it has made."""
     until, made, done = monotonic() + _SECONDS_PER_SLICE, 0, 0
     after: str | None = job.reached
     gone = False
-    # Mostly, each that is looked at is made; where nothing is, larger steps go through it faster.
+    # Usually each one looked at leads to a delivery; where none does, larger steps are faster.
     limit = most
     try:
         while after is not None and made < most and done < _PER_SLICE:

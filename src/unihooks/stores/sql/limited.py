@@ -1,4 +1,4 @@
-"""Lease from lanes that let only so much go: by a rate, by what is in flight, or one delivery as a breaker's probe."""
+"""Lease from lanes with a limit: a rate, a number in flight, or a breaker that lets one delivery go as a probe."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from unihooks._base.times import SECOND
 from unihooks.abc import Capacity, Claimed, Lease, Terms
 from unihooks.stores.sql.transaction import Call, Row, Transaction
 
-# Tokens that a claim is too late for are not lost, as long as it comes within so many seconds; but never a whole one.
+# A claim that comes up to this much too late loses no tokens, so a lane may hold a little more than its burst.
 _LATE_SECONDS = 0.25
 _MOST_LATE = 0.9
-# Where tokens come fast, they are taken so many times a second.
+# If tokens come fast, claims take them at most this many times a second.
 _CLAIMS_PER_SECOND = 20
 # A sum of fractions may be a little less than the whole.
 _NEARLY = 1e-6
@@ -61,11 +61,11 @@ class LimitedLane:
         return int(max(0, min(most, 2**31)))
 
     def until(self, lease: Lease, now: int) -> int:
-        """Return when the leases end that are given now."""
+        """Return when leases that begin now end."""
         return lease.until(now, None if self.deadline_us is None else self.deadline_us / SECOND)
 
     def terms(self, lease: Lease) -> Terms:
-        """Return on what terms its deliveries go."""
+        """Return the terms on which its deliveries go."""
         deadline = lease.deadline if self.deadline_us is None else self.deadline_us / SECOND
         return Terms(deadline, self.rate, self.in_flight_limit, is_probe=self.is_paused)
 
@@ -95,7 +95,7 @@ class LimitedLane:
 
 
 def lock_limited(tx: Transaction, endpoint_ids: Sequence[str]) -> list[LimitedLane]:
-    """Lock the lanes that are due and free, and look what they let go."""
+    """Lock the lanes that are due and free, and read how much each may let go."""
     values = {"endpoints": list(endpoint_ids), "now": tx.now}
     lanes = [LimitedLane(*row) for row in tx.pipeline(Call("limited_lanes", values=values))[0].rows]
     bounded = [(lane.endpoint_id, lane.leased_until or 0) for lane in lanes if lane.in_flight_limit is not None]
@@ -134,7 +134,7 @@ def leasing(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
 
 
 def settling(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
-    """Return the call that lets each lane be due when its next delivery is, and may go."""
+    """Return the call that makes each lane due when its next delivery is due and may go."""
     return [Call("settle_limited", [lane.settled(lane.until(lease, now), now) for lane in lanes])]
 
 

@@ -2,7 +2,7 @@
 
 The pending deliveries of an ordered webhook are one chain for each endpoint and subject, in the order of `sequence`.
 The first of a chain is due like any other delivery, the others never; whoever ends one makes the next one due in the
-same transaction. Who adds to a chain, or takes from it, holds its lock: else neither would see what the other does.
+same transaction. Whoever adds to a chain, or takes from it, holds its lock; otherwise neither would see the other.
 The lock is taken after rows of new events, and before those of deliveries and lanes.
 """
 
@@ -32,7 +32,7 @@ def locking(chains: Iterable[Chain]) -> Call:
 
 
 def freeing(chains: Iterable[Chain], now: int) -> Call:
-    """Return the call that makes the first of each chain due, if it waits; its rows are the endpoints of those."""
+    """Return the call that makes the first of each chain due, if it waits; its rows are their endpoints."""
     return Call("free_first", sorted(set(chains)), {"now": now, "never": NEVER})
 
 
@@ -43,7 +43,7 @@ def free(tx: Transaction, chains: Iterable[Chain]) -> None:
 
 
 def ending(results: Iterable[Result]) -> list[Chain]:
-    """Return the chains of which a delivery ends by these results."""
+    """Return the chains in which these results end a delivery."""
     return [
         (item.claimed.tenant, item.claimed.endpoint_id, item.claimed.subject or "")
         for item in results
@@ -97,7 +97,7 @@ class Arranged:
         return freeing([(row[0], row[4], row[7]) for row in self.rows], now)
 
     def due(self, now: int) -> dict[str, int]:
-        """When lanes are due by the deliveries that do not wait."""
+        """When lanes are due for the deliveries that do not wait."""
         return {endpoint_id: now for _, endpoint_id, _ in self.ends.begun}
 
     def counting(self) -> Call:
@@ -108,7 +108,7 @@ class Arranged:
 def arrange(tx: Transaction, chosen: Sequence[Chosen]) -> Arranged:
     """Take the deliveries of ordered webhooks from what events lead to, and return them with their places in chains.
 
-    An event whose subject has an earlier one in the queue, that is not planned as a whole by this call, is left to a
+    If the queue has an earlier event of the same subject that this call does not plan as a whole, an event is left to a
     later call.
     """
     ordered = [item for item in chosen if item.is_ordered and any(match.ordered for match in item.matches)]
@@ -119,7 +119,7 @@ def arrange(tx: Transaction, chosen: Sequence[Chosen]) -> Arranged:
     subjects = {(item.event.tenant, item.event.subject) for item in about.values()}
     most = max(Counter((item.event.tenant, item.event.subject) for item in chosen).values())
     chains = sorted({chain for item in about.values() for chain in _chains(item)})
-    # Looked at once the locks are held: whatever another transaction was planning of these subjects is planned then.
+    # Read once the locks are held: by then, other transactions have planned what they were planning of these subjects.
     _, first, ends = tx.pipeline(
         locking(chains), Call("first_new_events", sorted(subjects), {"most": most}), Call("chain_ends", chains)
     )
