@@ -40,7 +40,9 @@ def test_a_tenant_is_erased_after_a_question(acme, run):
     assert "Erase the tenant 'default' for good, with 1 webhooks and all events" in refused.stderr
     assert acme.dispatcher.usage("default").events_24h == 2
     done = run(*command, input="y\n")
-    assert (done.exit_code, done.stdout) == (0, "erased, with 2 events\n")
+    assert done.exit_code == 0
+    # The oldest click that we take echoes the answer there.
+    assert done.stdout.endswith("erased, with 2 events\n")
     assert acme.dispatcher.usage("default").stored_bytes == 0
     assert acme.dispatcher.usage("acme").events_24h == 1
 

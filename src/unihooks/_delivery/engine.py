@@ -216,7 +216,7 @@ class Engine:
         retries = [one.retry_in_us or 0 for one in kept if one.state is DeliveryState.PENDING]
         if retries:
             self._state.due_by(self._store.now() + min(retries))
-        freed = recorded.freed or any(one.claimed.terms is not None for one in kept)
+        freed = recorded.freed or [one for one in kept if one.claimed.terms is not None]
         if freed:
             # Their lanes may let others go.
             self._state.due_by(self._store.now())

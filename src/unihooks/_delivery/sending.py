@@ -24,6 +24,7 @@ from unihooks._delivery.work_state import WorkState
 from unihooks._management.settings import Settings
 from unihooks._message.rendering import RenderingFailed
 from unihooks._message.requests import Message, PreparedDestination, RenderedRequest, build_request
+from unihooks._model.log import DeliveryState
 from unihooks._model.policy import DeliveryPolicy
 from unihooks.abc import Claimed, Recorded, Result
 from unihooks.exceptions import StoreError
@@ -148,23 +149,23 @@ class Sender:
             # The lease is left to run out: trying again at once would only repeat the error.
             _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
         finally:
-            self._free_place(claimed.endpoint_id, answer, begun)
+            if answer is not None and answer.dear:
+                asyncio.get_running_loop().call_later(_DEAR_SECONDS, self._free_dear, claimed.endpoint_id)
+            else:
+                seconds = None if answer is None or answer.own_fault else time.monotonic() - begun
+                succeeded = answer is not None and answer.error is None
+                self._queues.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
+            if self._failures.counts:
+                self._narrow(claimed.endpoint_id)
             if is_unsent:
                 self.unsent.append(claimed)
 
-    def _free_place(self, endpoint_id: str, answer: Exchange | None, begun: float) -> None:
-        """Let the next delivery of an endpoint begin after one that began then, as its answer allows."""
-        if answer is not None and answer.dear:
-            # Such answers take the time of the event loop. While its place stays taken, no other one begins there.
-            asyncio.get_running_loop().call_later(_DEAR_SECONDS, self._free_dear, endpoint_id)
-        else:
-            seconds = None if answer is None or answer.own_fault else time.monotonic() - begun
-            self._queues.done(endpoint_id, succeeded=answer is not None and answer.error is None, seconds=seconds)
-        if self._failures.counts:
-            # What is under way would fail, too, before the breaker could begin a pause.
-            self._queues.narrow(endpoint_id, self._failures.left(endpoint_id, self._settings.breaker))
+    def _narrow(self, endpoint_id: str) -> None:
+        # What is under way would fail, too, before the breaker could begin a pause.
+        self._queues.narrow(endpoint_id, self._failures.left(endpoint_id, self._settings.breaker))
 
     def _free_dear(self, endpoint_id: str) -> None:
+        # Such answers take the time of the event loop. While its place stayed taken, no other one began there.
         # The endpoint gets as few places as one that hangs.
         self._queues.done(endpoint_id, succeeded=False, seconds=math.inf)
         self.fill_slots()
@@ -226,7 +227,9 @@ class Sender:
         decision = decide(claimed, answer, retries=retries, now=self._settings.store.now)
         if self._settings.receiver_control:
             decision = obeyed(decision, answer)
-        if decision.disable or decision.wait_us or self._failures.trips(claimed, decision, self._settings.breaker):
+        counts = decision.state is not DeliveryState.DELIVERED or self._failures.counts
+        trips = counts and self._failures.trips(claimed, decision, self._settings.breaker)
+        if decision.disable or decision.wait_us or trips:
             # What is leased for this endpoint waits until the store knows.
             self._queues.close(claimed.endpoint_id)
         return decision
