@@ -230,6 +230,26 @@ def test_update_changes_nothing_else(host, name):
     assert refused.value.name == name
 
 
+def test_a_change_that_changes_nothing_makes_no_version_and_is_told_to_nobody(host, new_dispatcher):
+    told = []
+    dispatcher = new_dispatcher(operational_events=True, on_webhook_changed=told.append)
+    webhook = host.webhook()
+    endpoints = [one.url for one in webhook.endpoints]
+    same = dispatcher.webhooks.update(webhook.id, name=webhook.name, endpoints=endpoints, policy=None)
+    assert same == webhook == dispatcher.webhooks.get(webhook.id)
+    assert not dispatcher.log.events(product="webhooks", event_type="webhook.updated").items
+    dispatcher.close()
+    assert told == []
+
+
+def test_an_endpoint_is_disabled_for_no_empty_reason(host):
+    webhook = host.webhook()
+    with pytest.raises(InvalidWebhook, match="reason") as refused:
+        host.dispatcher.webhooks.disable_endpoint(webhook.id, webhook.endpoints[0].id, reason="")
+    assert refused.value.name == "reason"
+    assert host.dispatcher.webhooks.get(webhook.id) == webhook
+
+
 def test_a_stale_version_is_a_conflict_and_changes_nothing(host):
     webhook = host.webhook()
     current = host.dispatcher.webhooks.update(webhook.id, version=webhook.version, name="Mine")

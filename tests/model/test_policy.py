@@ -75,8 +75,10 @@ def test_a_policy_may_reach_the_limits():
     ],
 )
 def test_limits_of_no_sense_are_refused(options, error):
-    with pytest.raises(error, match=next(iter(options))):
+    with pytest.raises(error, match=next(iter(options))) as caught:
         Limits(**options)
+    if error is ValueError:
+        assert caught.value.name == next(iter(options))
 
 
 @pytest.mark.parametrize(

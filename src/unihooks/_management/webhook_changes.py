@@ -133,7 +133,8 @@ class WebhookChanges(WebhookReading):
             changed.policy.check_bounds(self._settings.limits)
         if "subscriptions" in changes:
             self._check_subscriptions(changed)
-        return self._touched(changed)
+        # What changes nothing makes no new version, and is told to nobody.
+        return current if changed == current else self._touched(changed)
 
     def _activated(self, current: Webhook) -> Webhook:
         if current.active:

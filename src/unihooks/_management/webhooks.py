@@ -20,6 +20,7 @@ from unihooks._model.endpoints import MOST_REASON, disabled, enabled, find_endpo
 from unihooks._model.log import Attempt
 from unihooks._model.products import check_name, covers
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
+from unihooks.exceptions import InvalidWebhook
 
 Attempts = list[Attempt]
 SendTest = Callable[[Webhook, str, str, Any, str | None], Coroutine[Any, Any, Attempts]]
@@ -49,6 +50,8 @@ class Webhooks(WebhookChanges):
     ) -> Endpoint:
         """Disable an endpoint: its pending deliveries are held, and it gets no later events."""
         check_text("reason", reason, at_most=MOST_REASON)
+        if not reason:
+            raise InvalidWebhook("reason must not be empty; say why, or leave it out", name="reason")
 
         def revise(current: Webhook) -> Webhook:
             endpoint = find_endpoint(current, endpoint_id)

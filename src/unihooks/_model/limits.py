@@ -8,12 +8,14 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 
+from unihooks.exceptions import InvalidArgument
+
 
 def _count(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{attribute.name} must be a whole number, such as 100, not {value!r}")
     if value < 1:
-        raise ValueError(f"{attribute.name} must be at least 1, not {value}")
+        raise InvalidArgument(f"{attribute.name} must be at least 1, not {value}", name=attribute.name)
 
 
 def _rate(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -22,21 +24,21 @@ def _rate(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{attribute.name} must be a number, such as 100, or None, not {value!r}")
     if not 0 < value < inf:
-        raise ValueError(f"{attribute.name} must be more than 0, not {value}")
+        raise InvalidArgument(f"{attribute.name} must be more than 0, not {value}", name=attribute.name)
 
 
 def _number(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{attribute.name} must be a number, such as 60, not {value!r}")
     if not 0 < value < float("inf"):
-        raise ValueError(f"{attribute.name} must be more than 0, not {value}")
+        raise InvalidArgument(f"{attribute.name} must be more than 0, not {value}", name=attribute.name)
 
 
 def _duration(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, timedelta):
         raise TypeError(f"{attribute.name} must be a timedelta, such as timedelta(days=7), not {value!r}")
     if value < timedelta(0):
-        raise ValueError(f"{attribute.name} must not be negative, not {value}")
+        raise InvalidArgument(f"{attribute.name} must not be negative, not {value}", name=attribute.name)
 
 
 def _count_or_none(instance: object, attribute: Attribute[Any], value: object) -> None:
