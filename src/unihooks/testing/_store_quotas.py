@@ -74,6 +74,21 @@ class QuotaRules:
         [refused] = scene.store.insert_events([other], 100)
         assert isinstance(refused, IdempotencyConflict)
 
+    def test_an_event_that_is_there_by_its_key_is_neither_counted_nor_refused(self, scene: Scene) -> None:
+        _at_the_start_of_a_minute(scene)
+        first = scene.event(idempotency_key="k", digest=b"d")
+        assert ids(scene.store.insert_events([first], 2)) == [first.id]
+        for _ in range(3):
+            assert ids(scene.store.insert_events([scene.event(idempotency_key="k", digest=b"d")], 2)) == [first.id]
+        assert _made(scene, 2, limit=2) == 1
+        again = scene.event(idempotency_key="k", digest=b"d")
+        assert ids(scene.store.insert_together([again], 2)) == [first.id]
+
+    def test_more_at_once_than_the_limit_never_fit(self, scene: Scene) -> None:
+        _at_the_start_of_a_minute(scene)
+        with pytest.raises(LimitReached, match="4 events at once are more than the 3 per minute"):
+            scene.store.insert_together([scene.event() for _ in range(4)], 3)
+
     def test_however_many_emit_at_once_no_more_than_the_limit_get_through(self, scene: Scene) -> None:
         _at_the_start_of_a_minute(scene)
         with ThreadPoolExecutor(8) as pool:

@@ -27,6 +27,9 @@ def insert_within(
 
 def refuse_any(tx: Transaction, events: Sequence[NewEvent], limit: int | None) -> None:
     """Count events, or raise LimitReached if they do not all fit into the limit: the transaction is to be undone."""
+    if limit is not None and len(events) > limit:
+        sentence = f"{len(events)} events at once are more than the {limit} per minute that are the limit; emit fewer"
+        raise LimitReached(sentence, name="events_per_minute")
     for refusal in _refusals(tx, events, [limit] * len(events)):
         if refusal is not None:
             raise refusal
@@ -42,7 +45,11 @@ def limit_reached(event: NewEvent, limit: int) -> LimitReached:
 
 
 def _refusals(tx: Transaction, events: Sequence[NewEvent], limits: Sequence[int | None]) -> list[LimitReached | None]:
-    """Count each event that has a limit; return what refuses it if it is beyond that, which is then not counted."""
+    """Count each event that has a limit; return what refuses it if it is beyond that, which is then not counted.
+
+    A key that was used before leads to no new event, so it is neither counted nor refused.
+    """
+    limits = _without_known(tx, events, limits)
     asked = Counter(_key(event) for event, limit in zip(events, limits, strict=True) if limit is not None)
     if not asked:
         return [None] * len(events)
@@ -62,6 +69,19 @@ def _refusals(tx: Transaction, events: Sequence[NewEvent], limits: Sequence[int 
             refusals.append(limit_reached(event, limit))
     tx.run("count_emitted", [(*key, -count) for key, count in sorted(refused.items())])
     return refusals
+
+
+def _without_known(tx: Transaction, events: Sequence[NewEvent], limits: Sequence[int | None]) -> list[int | None]:
+    keys = [
+        (event.tenant, event.idempotency_key)
+        for event, limit in zip(events, limits, strict=True)
+        if limit is not None and event.idempotency_key is not None
+    ]
+    known = set(map(tuple, tx.fetch("known_keys", keys))) if keys else set()
+    return [
+        None if (event.tenant, event.idempotency_key) in known else limit
+        for event, limit in zip(events, limits, strict=True)
+    ]
 
 
 def _key(event: NewEvent) -> tuple[str, int]:

@@ -57,6 +57,11 @@ WITH moment (now) AS MATERIALIZED (SELECT CAST(extract(epoch FROM clock_timestam
 )
 SELECT tenant, idempotency_key, event_id, digest, created_at FROM kept
 
+-- name: known_keys
+-- rows: tenant text, idempotency_key text
+SELECT e.tenant, e.idempotency_key FROM :rows AS k
+JOIN unihooks.event_keys AS e ON e.tenant = k.tenant AND e.idempotency_key = k.idempotency_key
+
 -- The time goes as text, which no driver takes for a smaller number. A host's connection parses and plans a statement
 -- each time, so one without a key does no more than it has to.
 -- name: add_event_on_host

@@ -11,6 +11,12 @@ ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL
 DO UPDATE SET idempotency_key = excluded.idempotency_key
 RETURNING tenant, idempotency_key, id, digest, created_at
 
+-- name: known_keys
+-- rows: tenant, idempotency_key
+-- columns: tenant, idempotency_key
+SELECT e.tenant, e.idempotency_key FROM :rows AS k
+JOIN main.unihooks_events AS e ON e.tenant = k.tenant AND e.idempotency_key = k.idempotency_key
+
 -- Bytes and casts come back the same whatever factories and converters the host's connection has.
 -- name: add_event_on_host
 INSERT INTO main.unihooks_events (tenant, id, product, event_type, created_at, subject, body)
