@@ -182,6 +182,12 @@ def test_a_rate_is_kept_by_drains_too(new_dispatcher, host):
     assert made == [10, 20, 25]
 
 
+def test_a_job_is_named_by_its_id(host):
+    job = host.dispatcher.jobs.replay()
+    assert host.dispatcher.jobs.get(id=job.id) == job
+    assert host.dispatcher.jobs.stop(id=job.id).state is JobState.STOPPED
+
+
 async def test_every_verb_has_an_awaitable_twin(host):
     webhook = missed(host, 3)
     jobs = host.dispatcher.jobs

@@ -56,18 +56,18 @@ class Jobs:
         check_choice("rendering", rendering, RENDERINGS)
         return self._add(tenant, Replays(filters=to_delivery_filter(filters), today=rendering == "today"))
 
-    def get(self, job_id: str, *, tenant: str = "default") -> Job:
+    def get(self, id: str, *, tenant: str = "default") -> Job:
         """Return a job as it is now."""
-        return self._settings.open_store.get_job(check_tenant(tenant), check_id("job", job_id))
+        return self._settings.open_store.get_job(check_tenant(tenant), check_id("job", id))
 
     def list(self, *, tenant: str = "default", limit: int = 50, cursor: str | None = None) -> Page[Job]:
         """List jobs, newest first."""
         fetch = partial(self._settings.open_store.list_jobs, check_tenant(tenant))
         return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 
-    def stop(self, job_id: str, *, tenant: str = "default") -> Job:
+    def stop(self, id: str, *, tenant: str = "default") -> Job:
         """Stop a job; the deliveries that it has made stay. A job that has ended stays as it is."""
-        return self._settings.open_store.stop_job(check_tenant(tenant), check_id("job", job_id))
+        return self._settings.open_store.stop_job(check_tenant(tenant), check_id("job", id))
 
     arecover = awaitable(recover)
     areplay = awaitable(replay)
