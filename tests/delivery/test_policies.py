@@ -136,6 +136,18 @@ def test_a_change_of_limits_acts_on_what_a_worker_has_leased(store, host):
         wait_for(lambda: len(host.deliveries(state="delivered")) == 60)
 
 
+def test_requests_that_are_under_way_do_not_stall_an_endpoint_once_few_may_be(store, host):
+    store.use_clock(None)
+    host.receiver.always(Answer(204, delay=0.5))
+    webhook = host.webhook()
+    with host.dispatcher.running():
+        emit(host, 5)
+        host.receiver.wait_for(5)
+        host.dispatcher.webhooks.update(webhook.id, policy=DeliveryPolicy(in_flight=2))
+        emit(host, 5)
+        wait_for(lambda: len(host.deliveries(state="delivered")) == 10)
+
+
 @pytest.mark.parametrize(
     "policy, field",
     [

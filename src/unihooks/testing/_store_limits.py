@@ -176,6 +176,33 @@ class LimitRules:
         scene.revise(webhook, policy=DeliveryPolicy(in_flight=15))
         assert len(scene.claim()) == 1
 
+    def test_what_was_leased_before_a_limit_gives_its_place_to_others_once_it_ends(self, scene: Scene) -> None:
+        ends = (scene.deliver, scene.retry, lambda *claimed: scene.store.release(claimed))
+        for policy in (DeliveryPolicy(), DeliveryPolicy(rate=1000, burst=1000), DeliveryPolicy(deadline=60)):
+            for end in ends:
+                webhook = scene.active(policy=policy)
+                several(scene, 5)
+                older = scene.claim()
+                scene.revise(webhook, policy=DeliveryPolicy(in_flight=2))
+                several(scene, 5)
+                assert scene.claim() == []
+                end(*older)
+                due = scene.store.work().next_due
+                assert due is not None
+                assert due <= scene.store.now() + SECOND
+                scene.clock.advance(max(0, due - scene.store.now()) / SECOND)
+                assert len(scene.claim()) == 2
+                scene.store.delete_webhook(webhook.tenant, webhook.id)
+
+    def test_long_after_a_change_of_limits_a_lane_waits_for_what_is_in_flight(self, scene: Scene) -> None:
+        webhook = scene.active()
+        several(scene, 3)
+        scene.revise(webhook, policy=DeliveryPolicy(in_flight=1))
+        scene.clock.advance(600)
+        assert len(scene.claim(seconds=30)) == 1
+        assert scene.claim(seconds=30) == []
+        assert scene.store.work().next_due == scene.store.now() + 30 * SECOND
+
     def test_a_change_of_limits_leaves_retries_at_their_times(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.retry(scene.claimed(), after=300)

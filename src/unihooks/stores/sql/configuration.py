@@ -18,6 +18,7 @@ from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, Webhook
 from unihooks.exceptions import Conflict
 from unihooks.stores.sql import rows as _rows
 from unihooks.stores.sql.health import forget, with_health
+from unihooks.stores.sql.limited import LONGEST_LEASE_US
 from unihooks.stores.sql.transaction import Call, Row, Selection, Transaction, page
 
 _IN_HEALTH = {
@@ -242,7 +243,7 @@ def _fit_lanes(tx: Transaction, old: Webhook, new: Webhook, now: int) -> None:
     if _limits(new.policy) != _limits(old.policy):
         limits = dict(zip(("rate", "burst", "in_flight", "deadline_us"), _limits(new.policy), strict=True))
         values: dict[str, Any] = {**limits, "endpoints": [item.id for item in kept]}
-        tx.run("fit_limits", now=now, **values)
+        tx.run("fit_limits", now=now, leased_until=now + LONGEST_LEASE_US, **values)
     tx.run("open_lanes", endpoints=[item.id for item in kept if new.active and item.enabled], now=now)
     tx.run("close_lanes", endpoints=[item.id for item in kept if not (new.active and item.enabled)], now=now)
 

@@ -16,6 +16,12 @@ _LATE_SECONDS = 0.25
 _MOST_LATE = 0.9
 # If tokens come fast, claims take them at most this many times a second.
 _CLAIMS_PER_SECOND = 20
+# What was leased before a change of the limits is under way for so long at the most.
+LONGEST_LEASE_US = 600 * SECOND
+# A delivery that was leased before a limit does not free its lane when it ends, so the lane is looked at again: soon
+# after the change, and then less and less often.
+_LOOK_AGAIN_US = SECOND // 4
+_LOOKS_PER_AGE = 32
 # A sum of fractions may be a little less than the whole.
 _NEARLY = 1e-6
 
@@ -78,20 +84,28 @@ class LimitedLane:
             self.leased_until = max(self.leased_until or 0, until)
         if self.tokens is not None:
             self.tokens = max(0.0, self.tokens - count)
-        ready_at = self._ready_at(until if count else None, now)
+        ready_at = self._ready_at(until, now)
         return self.endpoint_id, self.tokens, self.refilled_at, ready_at, self.leased_until
 
-    def _ready_at(self, until: int | None, now: int) -> int | None:
+    def _ready_at(self, until: int, now: int) -> int | None:
         if self.is_paused:
             # While a probe is under way, all others wait for how it goes.
-            return until or (self.ready_at if (self.ready_at or 0) > now else None)
+            return until if self.taken else (self.ready_at if (self.ready_at or 0) > now else None)
         waits = []
         if self.in_flight_limit is not None and self.leases >= self.in_flight_limit:
-            waits.append(self.first_end)
+            waits.append(self._place_free_at(until, now))
         if self.rate is not None and self.burst is not None and self.tokens is not None and self.tokens < 1 - _NEARLY:
             wanted = max(1.0, min(self.burst, self.rate / _CLAIMS_PER_SECOND))
             waits.append(now + ceil((wanted - self.tokens) / self.rate * SECOND))
         return max((at for at in waits if at is not None), default=None)
+
+    def _place_free_at(self, until: int, now: int) -> int | None:
+        """Return when the lane is looked at again if no delivery that is in flight frees it before."""
+        if self.first_end is None or self.leased_until is None or self.leased_until <= until:
+            return self.first_end
+        # The bound is beyond every lease under these limits, so it is from their change.
+        age = now - (self.leased_until - LONGEST_LEASE_US)
+        return min(self.first_end, now + max(_LOOK_AGAIN_US, age // _LOOKS_PER_AGE))
 
 
 def lock_limited(tx: Transaction, endpoint_ids: Sequence[str]) -> list[LimitedLane]:

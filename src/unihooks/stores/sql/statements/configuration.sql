@@ -97,10 +97,10 @@ WHERE endpoint_id = ANY(:endpoints) AND told_health <> 'healthy'
 -- name: lanes_not_healthy
 SELECT endpoint_id FROM unihooks.lanes WHERE endpoint_id = ANY(:endpoints) AND health <> 'healthy'
 
--- What is leased already counts, and is under way for ten minutes at the most.
+-- What is leased already counts, and is under way until leased_until at the most.
 -- name: fit_limits
 UPDATE unihooks.lanes SET rate = :rate, burst = :burst, in_flight_limit = :in_flight, deadline_us = :deadline_us,
-    tokens = CASE WHEN tokens > :burst THEN :burst ELSE tokens END, leased_until = :now + 600000000,
+    tokens = CASE WHEN tokens > :burst THEN :burst ELSE tokens END, leased_until = :leased_until,
     ready_at = CASE WHEN pause_us IS NOT NULL THEN ready_at END,
     next_due_at = CASE WHEN next_due_at IS NOT NULL THEN greatest(
         :now, coalesce(not_before, 0), CASE WHEN pause_us IS NULL THEN 0 ELSE coalesce(ready_at, 0) END
