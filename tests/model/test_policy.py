@@ -14,10 +14,13 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     "field, values",
     [
-        ("retry_delays", ["10", 10, [-1], [NAN], [float("inf")], [True], ["x"], [None]]),
-        ("deadline", [0, 0.9, -1, NAN, float("inf"), "5", True]),
+        (
+            "retry_delays",
+            ["10", 10, {10: 60}, [-1], [NAN], [float("inf")], [10**400], [-(10**5000)], [True], ["x"], [None]],
+        ),
+        ("deadline", [0, 0.9, -1, NAN, float("inf"), 10**400, "5", True]),
         ("in_flight", [0, -1, 1.5, "5", True]),
-        ("rate", [0, 0.009, -1, NAN, float("inf"), "5", True]),
+        ("rate", [0, 0.009, -1, NAN, float("inf"), 10**400, "5", True]),
     ],
 )
 def test_a_policy_of_no_sense_is_refused_by_the_name_of_its_field(field, values):

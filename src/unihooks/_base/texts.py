@@ -1,4 +1,4 @@
-"""An immutable mapping of texts."""
+"""An immutable mapping of texts, and how a value that is refused is shown."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ class Texts(Mapping[str, str]):
 
     def __hash__(self) -> int:
         return hash(frozenset(self.pairs))
+
+
+def brief(value: object) -> str:
+    """Return how a value that is refused is shown in the sentence that says so."""
+    try:
+        return repr(value)[:40]
+    except ValueError:  # it is, or holds, a number of more digits than Python writes
+        return "a number of thousands of digits"

@@ -11,11 +11,14 @@ from typing import Any
 
 from attrs import field, frozen
 
+from unihooks._base.texts import brief
 from unihooks._message.paths import ANY, MAX_TEXT, Path, Step, is_storable, parse_path
 from unihooks.exceptions import InvalidMapping, InvalidWebhook
 
 MAX_CONDITIONS = 20
 _MAX_LISTED = 100
+# Python writes and reads whole numbers of up to 4300 digits only.
+_TOO_LARGE = 10**MAX_TEXT
 
 
 class Operator(StrEnum):
@@ -158,7 +161,7 @@ def _operator(op: object) -> Operator:
         return Operator(op)  # type: ignore[arg-type]
     except ValueError:
         names = ", ".join(one.value for one in Operator)
-        raise InvalidWebhook(f"{str(op)[:40]!r} is no operator; use one of {names}", name="op") from None
+        raise InvalidWebhook(f"{brief(op)} is no operator; use one of {names}", name="op") from None
 
 
 def _checked(op: Operator, value: Any) -> Any:
@@ -182,10 +185,10 @@ def _checked(op: Operator, value: Any) -> Any:
 
 def _scalar(op: Operator, value: Any) -> Any:
     is_finite = not isinstance(value, float) or math.isfinite(value)
-    fits = not isinstance(value, str) or is_storable(value)
+    fits = is_storable(value) if isinstance(value, str) else not isinstance(value, int) or abs(value) < _TOO_LARGE
     if _kind(value) in {"list", "object", ""} or not is_finite or not fits:
-        shown = repr(value)[:40]
-        sentence = f"{op.value} takes texts of up to {MAX_TEXT} characters, numbers, true, false and null, not {shown}"
+        kinds = f"texts of up to {MAX_TEXT} characters, numbers of up to {MAX_TEXT} digits, true, false and null"
+        sentence = f"{op.value} takes {kinds}, not {brief(value)}"
         raise InvalidWebhook(sentence, name="value")
     # Members of enumerations and the like are kept as what they are based on.
     return str.__str__(value) if isinstance(value, str) else value

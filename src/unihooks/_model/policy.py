@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from attrs import Attribute, asdict, field, frozen
 
+from unihooks._base.texts import brief
 from unihooks._base.times import SECOND
 from unihooks._model.limits import Limits
 from unihooks.exceptions import InvalidArgument, InvalidWebhook
@@ -17,17 +19,19 @@ _LEAST_DEADLINE = 1.0
 _LEAST_RATE = 0.01
 _JITTER = 0.2
 _LONGEST_PAUSE = 7 * 86_400.0
+# Whole numbers beyond it have no float.
+_LARGEST = sys.float_info.max
 
 
 def _to_delays(value: object) -> tuple[float, ...] | None:
     if value is None:
         return None
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InvalidWebhook("retry_delays must be a list of seconds, such as [10, 60], or None", name="retry_delays")
     delays = tuple(item.total_seconds() if isinstance(item, timedelta) else item for item in value)
     for one in delays:
-        if not _is_number(one) or not 0 <= one < float("inf"):
-            raise InvalidWebhook(f"{one!r} is not a retry delay; use seconds, 0 or more", name="retry_delays")
+        if not _is_number(one) or not 0 <= one <= _LARGEST:
+            raise InvalidWebhook(f"{brief(one)} is not a retry delay; use seconds, 0 or more", name="retry_delays")
     return tuple(float(one) for one in delays)
 
 
@@ -35,7 +39,7 @@ def _number(at_least: float, example: str) -> Any:
     def check(_instance: object, attribute: Attribute[Any], value: object) -> None:
         if value is None:
             return
-        if not _is_number(value) or not at_least <= value < float("inf"):  # type: ignore[operator] # it is a number
+        if not _is_number(value) or not at_least <= value <= _LARGEST:  # type: ignore[operator] # it is a number
             sentence = f"{attribute.name} must be at least {at_least:g}, such as {example}, or None"
             raise InvalidWebhook(sentence, name=attribute.name)
 

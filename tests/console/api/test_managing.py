@@ -90,6 +90,7 @@ async def test_a_policy_is_set_shown_and_changed(api, receiver, dispatcher):
         ({"deadline": 61}, "deadline"),
         ({"burst": 2}, "burst"),
         ({"retry_delays": [1] * 21}, "retry_delays"),
+        ({"retry_delays": [10**400]}, "retry_delays"),
         ({"speed": 1}, "policy.speed"),
     ],
 )
