@@ -118,6 +118,23 @@ class JobRules:
         _advanced(scene)
         assert {scene.body(one) for one in scene.claim()} == {b'{"a":1}'}
 
+    def test_what_was_replayed_with_another_rendering_is_replayed_today_once(self, scene: Scene) -> None:
+        webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
+        scene.deliver(*[scene.claimed(payload={"a": 1}) for _ in range(3)])
+        scene.store.add_job(ACME, _delivered(), at_most=2)
+        assert sum(_advanced(scene)) == 3
+        scene.deliver(*scene.claim())
+        for mapping, body in ((PayloadMapping(rename={"a": "c"}), b'{"c":1}'), (PayloadMapping(), b'{"a":1}')):
+            scene.revise(webhook, mapping=mapping)
+            for made in (3, 0):
+                scene.store.add_job(ACME, _delivered(today=True), at_most=2)
+                assert sum(_advanced(scene, most=2)) == made
+                claimed = scene.claim()
+                assert [scene.body(one) for one in claimed] == [body] * made
+                scene.deliver(*claimed)
+        scene.store.add_job(ACME, _delivered(), at_most=2)
+        assert sum(_advanced(scene)) == 0
+
     def test_what_could_not_be_rendered_is_replayed_today_where_the_rendering_is_another(self, scene: Scene) -> None:
         webhook = scene.active(mapping=TOO_LONG)
         scene.unrendered()
@@ -292,8 +309,8 @@ def _failed(*, today: bool = False, webhook_id: str | None = None) -> Task:
     return Replays(filters=DeliveryFilter(state=DeliveryState.FAILED, webhook_id=webhook_id), today=today)
 
 
-def _delivered() -> Task:
-    return Replays(filters=DeliveryFilter(state=DeliveryState.DELIVERED))
+def _delivered(*, today: bool = False) -> Task:
+    return Replays(filters=DeliveryFilter(state=DeliveryState.DELIVERED), today=today)
 
 
 def _advanced(scene: Scene, *, most: int = 500) -> list[int]:

@@ -48,7 +48,7 @@ class _Original:
     """A delivery that is to be sent again, if it can be; `size` is that of its event's body.
 
     `was_replayed` says that a replay of the same event to the same endpoint is pending, or has been delivered,
-    `present` which rendering its webhook has now.
+    `was_replayed_today` that one is, or has been, with `present`, the rendering that its webhook has now.
     """
 
     id: str
@@ -63,6 +63,7 @@ class _Original:
     attempt_count: int
     has_endpoint: bool
     was_replayed: bool
+    was_replayed_today: bool
     ordered: bool
     size: int
     present: str | None
@@ -82,7 +83,9 @@ class _Original:
         # A rendering that failed would fail again.
         can_be_rendered = self._was_rendered or (today and self.rendering != self.present)
         can_be_sent = bool(self.has_endpoint and self.size and can_be_rendered)
-        return can_be_sent and not self.was_replayed and self.state != DeliveryState.PENDING
+        # What was replayed with another rendering has not been sent as it is today.
+        was_replayed = self.was_replayed_today if today else self.was_replayed
+        return can_be_sent and not was_replayed and self.state != DeliveryState.PENDING
 
     @property
     def _was_rendered(self) -> bool:

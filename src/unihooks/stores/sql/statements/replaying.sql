@@ -7,12 +7,16 @@ WHERE d.tenant = :tenant AND d.id = :id
 
 -- The events stay for as long as this transaction lasts, so that none is pruned from under its new delivery.
 -- name: deliveries_to_replay
--- columns: id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, state, attempt_count, has_endpoint, was_replayed, ordered, size, present
+-- columns: id, event_id, webhook_id, endpoint_id, product, event_type, subject, rendering, state, attempt_count, has_endpoint, was_replayed, was_replayed_today, ordered, size, present
 SELECT d.id, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type, d.subject, d.rendering, d.state,
     d.attempt_count, o.id IS NOT NULL AS has_endpoint, EXISTS (
         SELECT 1 FROM unihooks.deliveries AS r WHERE r.event_id = d.event_id AND r.endpoint_id = d.endpoint_id
         AND r.replay_of IS NOT NULL AND r.state IN ('pending', 'delivered')
-    ) AS was_replayed, coalesce(w.ordered, false) AS ordered, length(e.body) AS size, w.rendering AS present
+    ) AS was_replayed, EXISTS (
+        SELECT 1 FROM unihooks.deliveries AS r WHERE r.event_id = d.event_id AND r.endpoint_id = d.endpoint_id
+        AND r.replay_of IS NOT NULL AND r.state IN ('pending', 'delivered')
+        AND coalesce(r.rendering, '') = coalesce(w.rendering, '')
+    ) AS was_replayed_today, coalesce(w.ordered, false) AS ordered, length(e.body) AS size, w.rendering AS present
 FROM unihooks.deliveries AS d
 JOIN unihooks.events AS e ON e.tenant = d.tenant AND e.id = d.event_id
 LEFT JOIN unihooks.endpoints AS o ON o.id = d.endpoint_id
