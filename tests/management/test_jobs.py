@@ -164,6 +164,15 @@ def test_what_is_wrong_is_refused_and_nothing_is_stored(host):
     assert list(jobs.list()) == list(jobs.list(tenant="other")) == []
 
 
+def test_a_period_that_ends_before_it_begins_is_refused(host):
+    webhook = host.webhook()
+    with pytest.raises(InvalidArgument, match="until must not be before since") as raised:
+        host.dispatcher.jobs.recover(webhook.id, since=LONG_AGO, until=LONG_AGO - timedelta(microseconds=1))
+    assert raised.value.name == "until"
+    assert list(host.dispatcher.jobs.list()) == []
+    assert host.dispatcher.jobs.recover(webhook.id, since=LONG_AGO, until=LONG_AGO).total == 0
+
+
 @pytest.mark.parametrize("limits", [{"jobs_per_tenant": 0}, {"job_deliveries_per_second": 0}])
 def test_limits_of_jobs_are_checked(limits):
     with pytest.raises(ValueError, match=next(iter(limits))):

@@ -17,6 +17,7 @@ from unihooks._management.settings import Settings
 from unihooks._model.checks import check_choice, check_id, check_moment, check_tenant
 from unihooks._model.jobs import Job
 from unihooks.abc import Recovery, Replays, Task
+from unihooks.exceptions import InvalidArgument
 
 RENDERINGS = ("sent", "today")
 
@@ -38,11 +39,13 @@ class Jobs:
     ) -> Job:
         """Let workers plan what this webhook missed, and what failed, among the events made in [since, until).
 
-        They do what `log.recover` does, without its limit. Raises `NotFound` for an unknown webhook, `LimitReached` if
-        the tenant has `Limits.jobs_per_tenant` unfinished jobs.
+        They do what `log.recover` does, without its limit. Raises `InvalidArgument` if `until` is before `since`,
+        `NotFound` for an unknown webhook, `LimitReached` if the tenant has `Limits.jobs_per_tenant` unfinished jobs.
         """
         first, now = check_moment("since", since), self._settings.open_store.now()
         last = now + 1 if until is None else check_moment("until", until)
+        if until is not None and last < first:
+            raise InvalidArgument("until must not be before since", name="until")
         webhook_id = check_id("webhook", webhook_id)
         return self._add(tenant, Recovery(webhook_id=webhook_id, since=first, until=last))
 
