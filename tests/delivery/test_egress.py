@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from contextlib import closing
+import threading
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -21,6 +22,37 @@ def barred(new_dispatcher):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     return new_dispatcher(egress=Egress(proxy=f"http://hooks:s3cr3t@127.0.0.1:{port}"))
+
+
+@contextmanager
+def proxy_that_answers(answer):
+    """Run a proxy that gives each connection this answer."""
+
+    def serve(listener):
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65_536)
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        yield Egress(proxy=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("status, attempts", [(403, 0), (503, 0), (502, 1), (504, 1)])
+def test_what_the_proxy_refuses_itself_costs_no_attempt_and_no_health(host, new_dispatcher, status, attempts):
+    webhook = host.webhook()
+    host.emit()
+    with proxy_that_answers(b"HTTP/1.1 %d No\r\n\r\n" % status) as egress:
+        new_dispatcher(egress=egress).drain()
+    assert (host.only().state, host.only().attempt_count) == ("pending", attempts)
+    [endpoint] = host.dispatcher.webhooks.get(webhook.id).endpoints
+    assert endpoint.health.failures == attempts
 
 
 def test_a_delivery_that_cannot_leave_waits_without_an_attempt_and_goes_out_later(host, barred, caplog):

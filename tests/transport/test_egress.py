@@ -174,7 +174,7 @@ async def test_the_guard_stays_on(made):
     assert asked == []
 
 
-@pytest.mark.parametrize("status", [403, 502, 503, 504])
+@pytest.mark.parametrize("status", [502, 504])
 async def test_a_proxy_that_cannot_reach_one_address_is_asked_for_the_next(made, status, caplog):
     caplog.set_level(logging.INFO, "unihooks.transport")
     async with proxy_that_answers(b"HTTP/1.1 %d No\r\n\r\n" % status) as (egress, asked):
@@ -188,6 +188,8 @@ async def test_a_proxy_that_cannot_reach_one_address_is_asked_for_the_next(made,
 @pytest.mark.parametrize(
     "answer,told",
     [
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "refuses by a rule of its own to lead there (it answered 403)"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "is not available (it answered 503)"),
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "wants another user or password"),
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "answered CONNECT with 404"),
         (b"HTTP/1.1 500 Internal Server Error\r\n\r\n", "answered CONNECT with 500"),
@@ -196,7 +198,7 @@ async def test_a_proxy_that_cannot_reach_one_address_is_asked_for_the_next(made,
         (b"", "closed the connection before it answered"),
         (b"HTTP/1.1 200 OK\r\nx: " + b"x" * 20_000, "gave an answer without an end"),
     ],
-    ids=["password", "no proxy", "broken", "no http", "more", "nothing", "endless"],
+    ids=["rule", "unavailable", "password", "no proxy", "broken", "no http", "more", "nothing", "endless"],
 )
 async def test_a_proxys_own_fault_is_named_to_the_operator_alone(made, answer, told, caplog):
     async with proxy_that_answers(answer) as (egress, _):
@@ -214,6 +216,16 @@ async def test_a_proxy_that_does_not_listen_is_told_of_once_and_not_asked_by_eac
     for _ in range(3):
         assert (await send(transport, "https://example.com/ok")).own_fault
     assert caplog.text.count("cannot be reached") == 1
+
+
+@pytest.mark.parametrize("status, asks", [(403, 2), (503, 2), (407, 1)])
+async def test_what_a_proxy_refuses_for_one_address_does_not_keep_others_waiting(made, status, asks, caplog):
+    async with proxy_that_answers(b"HTTP/1.1 %d No\r\n\r\n" % status) as (egress, asked):
+        transport = made(TargetPolicy(resolver=lambda host, port: ["1.0.0.1"]), egress=egress)
+        for host in ("one", "two"):
+            assert (await send(transport, f"https://{host}.example.com/ok")).own_fault
+    assert len(asked) == asks
+    assert caplog.text.count(f"it answered {status}") == 1
 
 
 async def test_a_proxy_without_an_address_is_named(made, caplog, monkeypatch):

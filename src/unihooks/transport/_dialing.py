@@ -108,7 +108,7 @@ class Dialer:
             logger.info("endpoint %s not reached: %s", target.endpoint_id, exc.detail)
             raise
         except EgressFailed as exc:
-            self._note_barred(exc.detail)
+            self._note_barred(exc)
             raise
         if isinstance(connection, TLSConnection):
             await self._secure(connection, target, started, limit)
@@ -126,12 +126,15 @@ class Dialer:
         """Let the look-up threads end."""
         self._lookups.close()
 
-    def _note_barred(self, detail: str) -> None:
-        now = monotonic()
-        self._barred, self._barred_until = detail, now + _BARRED_SECONDS
+    def _note_barred(self, failure: EgressFailed) -> None:
+        now, detail = monotonic(), failure.detail
+        if failure.for_all:
+            self._barred, self._barred_until = detail, now + _BARRED_SECONDS
         if now >= self._tell_again_at:
             self._tell_again_at = now + _TELL_AGAIN_SECONDS
-            logger.error("nothing can be sent, trying again: %s", detail)
+            logger.error(
+                "%s, trying again: %s", "nothing can be sent" if failure.for_all else "something cannot be sent", detail
+            )
 
     async def _reach(self, target: Target, limit: float) -> Connection:
         try:

@@ -20,8 +20,14 @@ _MAX_HEAD: Final = 16 * 1024
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n]*)?\r\n")
 _OPENED: Final = range(200, 300)
 _WRONG_PASSWORD: Final = 407
-# The proxy works, but it may not or cannot lead to this address: forbidden, bad gateway, unavailable, too late.
-_NO_WAY: Final = frozenset({403, 502, 503, 504})
+# What the proxy itself wants or refuses; a rule may be about one address, so others are still tried.
+_OWN_FAULTS: Final = {
+    403: "refuses by a rule of its own to lead there",
+    _WRONG_PASSWORD: "wants another user or password",
+    503: "is not available",
+}
+# The proxy works, but it did not reach this address: bad gateway, gateway timeout.
+_NO_WAY: Final = frozenset({502, 504})
 # What a proxy's machine that does not answer may take of the time that is left for the endpoint.
 _SHARE_OF_PROXY: Final = 0.5
 
@@ -163,8 +169,9 @@ class _Tunnel(asyncio.Protocol):
             self._settle(None)
         elif status in _NO_WAY:
             self._settle(OSError(errno.EHOSTUNREACH, f"the proxy answered {status}"))
-        elif status == _WRONG_PASSWORD:
-            self._fail(f"the proxy {self._proxy} wants another user or password (it answered 407)")
+        elif status in _OWN_FAULTS:
+            told = f"the proxy {self._proxy} {_OWN_FAULTS[status]} (it answered {status})"
+            self._settle(EgressFailed(told, for_all=status == _WRONG_PASSWORD))
         else:
             self._fail(f"the proxy {self._proxy} answered CONNECT with {status}")
 

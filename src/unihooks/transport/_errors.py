@@ -28,11 +28,15 @@ class NotReachable(AttemptError, httpx.ConnectError):
 
 
 class EgressFailed(AttemptError, httpx.ProxyError):
-    """Our own way out is barred, which says nothing about the endpoint; only the operator's log says how."""
+    """Our own way out is barred, which says nothing about the endpoint; only the operator's log says how.
 
-    def __init__(self, detail: str) -> None:
+    `for_all` is false if it may be barred to this one address alone.
+    """
+
+    def __init__(self, detail: str, *, for_all: bool = True) -> None:
         super().__init__(OWN_FAULT)
         self.detail = detail
+        self.for_all = for_all
 
 
 class TLSFailed(AttemptError, httpx.ConnectError):
