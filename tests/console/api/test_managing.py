@@ -81,6 +81,15 @@ async def test_a_policy_is_set_shown_and_changed(api, receiver, dispatcher):
     assert kept.json()["policy"]["rate"] == 2
 
 
+async def test_null_for_a_policy_leaves_all_to_the_dispatcher(api, receiver, dispatcher):
+    made = (await api.post("/webhooks", given(receiver, policy={"rate": 2}))).json()
+    reset = await api.patch(f"/webhooks/{made['id']}", {"policy": None})
+    assert (reset.status_code, set(reset.json()["policy"].values())) == (200, {None})
+    assert dispatcher.webhooks.get(made["id"], tenant="acme").policy == DeliveryPolicy()
+    created = await api.post("/webhooks", given(receiver, policy=None))
+    assert (created.status_code, set(created.json()["policy"].values())) == (201, {None})
+
+
 @pytest.mark.parametrize(
     "policy, field",
     [

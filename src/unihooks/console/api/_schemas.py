@@ -62,7 +62,7 @@ _SETTINGS: dict[str, Schema] = {
     "endpoints": list_of({"anyOf": [TEXT, ref("EndpointGiven")]}) | {"minItems": 1},
     "subscriptions": list_of(ref("Subscription")) | {"maxItems": 1_000},
     "mapping": ref("Mapping"),
-    "policy": ref("Policy"),
+    "policy": {"anyOf": [{"type": "null"}, ref("Policy")], "description": "Null leaves all to the dispatcher."},
     "ordered": {
         "type": "boolean",
         "description": "Events of one subject reach an endpoint one after another, in the order of emit.",

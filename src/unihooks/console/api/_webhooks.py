@@ -227,7 +227,7 @@ def _built(given: Mapping[str, Any]) -> dict[str, Any]:
     if "mapping" in given:
         built["mapping"] = mapping_of(given["mapping"])
     if "policy" in given:
-        built["policy"] = DeliveryPolicy(**given["policy"])
+        built["policy"] = DeliveryPolicy(**(given["policy"] or {}))
     return built
 
 
