@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import ssl
 import subprocess
 import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -188,3 +190,38 @@ def test_a_slice_reads_only_so_many_events_that_the_webhook_does_not_want(open_d
         slices += 1
     assert slices >= 9
     assert dispatcher.jobs.get(job.id).made == 1
+
+
+def stored_tasks(place):
+    kind, options = place
+    if kind.__name__ == "SQLiteStore":
+        with closing(sqlite3.connect(options["path"])) as connection:
+            return [task for (task,) in connection.execute("SELECT task FROM unihooks_jobs ORDER BY id")]
+    import psycopg
+
+    with psycopg.connect(options["dsn"]) as connection:
+        found = connection.execute(f'SELECT task FROM "{options["schema"]}".jobs ORDER BY id')
+        return [task for (task,) in found]
+
+
+def test_a_subject_is_gone_from_jobs_that_have_ended(open_dispatcher, place, receiver, monkeypatch):
+    dispatcher = open_dispatcher(limits=Limits(jobs_per_tenant=5))
+    missed(dispatcher, receiver.url_for("/in"), 1)
+    dispatcher.emit("shop", "order.paid", {}, subject="order/7")
+    dispatcher.drain()
+    dispatcher.jobs.replay(subject="order/7")
+    dispatcher.drain()
+    dispatcher.jobs.stop(dispatcher.jobs.replay(search="order/7").id)
+    failing, store = dispatcher.jobs.replay(subject="order/7"), dispatcher.settings.store
+    assert ["order/7" in task for task in stored_tasks(place)] == [False, False, True]
+    with monkeypatch.context() as broken:
+        broken.setattr(jobs, "replay_step", lambda *_, **__: 1 // 0)
+        for _ in range(jobs.MOST_TRIES):
+            with pytest.raises(ZeroDivisionError):
+                store.advance_jobs(most=10)
+    assert dispatcher.jobs.get(failing.id).state is JobState.FAILED
+    assert dispatcher.erase(subject="order/7") == 1
+    assert ["order/7" in task for task in stored_tasks(place)] == [False] * 3
+    if "path" in place[1]:
+        files = [path for path in Path(place[1]["path"]).parent.iterdir() if path.is_file()]
+        assert not any(b"order/7" in path.read_bytes() for path in files)

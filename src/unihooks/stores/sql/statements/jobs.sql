@@ -1,4 +1,4 @@
--- A job is unfinished until ended_at is set.
+-- A job is unfinished until ended_at is set. With its end its task goes, which may hold a subject that is erased later.
 -- name: add_job
 INSERT INTO unihooks.jobs (id, tenant, kind, webhook_id, task, state, total, turn, worked_at, created_at)
 VALUES (
@@ -14,7 +14,7 @@ FROM unihooks.jobs AS j WHERE j.tenant = :tenant
 SELECT count(*) FROM unihooks.jobs WHERE tenant = :tenant AND ended_at IS NULL
 
 -- name: stop_job
-UPDATE unihooks.jobs SET state = 'stopped', reason = :reason, ended_at = :now
+UPDATE unihooks.jobs SET state = 'stopped', reason = :reason, task = '{}', ended_at = :now
 WHERE tenant = :tenant AND id = :id AND ended_at IS NULL
 
 -- name: jobs_paced_until
@@ -44,6 +44,7 @@ UPDATE unihooks.jobs SET
     state = :state, reached = :reached, done = done + :done, made = made + :made, tries = 0,
     total = CASE WHEN :state = 'done' THEN done + :done ELSE greatest(total, done + :done) END,
     turn = (SELECT max(turn) + 1 FROM unihooks.jobs WHERE ended_at IS NULL),
+    task = CASE WHEN :state = 'running' THEN task ELSE '{}' END,
     worked_at = :now, next_at = :next_at, ended_at = :ended_at, reason = :reason
 WHERE id = :id
 
@@ -51,6 +52,7 @@ WHERE id = :id
 UPDATE unihooks.jobs SET
     tries = tries + 1,
     turn = (SELECT max(turn) + 1 FROM unihooks.jobs WHERE ended_at IS NULL),
+    task = CASE WHEN tries + 1 >= :most THEN '{}' ELSE task END,
     state = CASE WHEN tries + 1 >= :most THEN 'failed' ELSE state END,
     reason = CASE WHEN tries + 1 >= :most THEN :reason ELSE reason END,
     ended_at = CASE WHEN tries + 1 >= :most THEN :now ELSE ended_at END
