@@ -34,15 +34,25 @@ class Way:
 
 def ways(tx: Transaction, tenant: str, search: str) -> Iterator[Way]:
     """Yield the ways in which a tenant's deliveries may match a search."""
-    kind, _, rest = search.partition("_")
-    id_ = f"{kind.lower()}_{rest.upper()}"
-    if id_.startswith("dlv_"):
+    id_ = _as_id(search)
+    if _may_begin(id_, "dlv_"):
         yield Way(conditions=_between("d.id", "searched"), values=_span("searched", id_, f"{id_}~"))
-    if id_.startswith("evt_"):
+    if _may_begin(id_, "evt_"):
         yield from _of_events(id_)
     if search.isascii() and search.isprintable():
         yield _of_subjects(tx, tenant, search)
-    yield from _of_endpoints(tx, tenant, search.lower(), id_ if "_" in search else "-")
+    yield from _of_endpoints(tx, tenant, search.lower(), id_ if "_" in search or _may_begin(id_, "wh_") else "-")
+
+
+def _as_id(search: str) -> str:
+    """Return a text as it would stand in an id: the prefix in lower case, the rest in upper case."""
+    kind, line, rest = search.partition("_")
+    return f"{kind.lower()}{line}{rest.upper()}"
+
+
+def _may_begin(id_: str, prefix: str) -> bool:
+    """Say whether an id with a prefix may begin so; a part of the prefix is a beginning, too."""
+    return bool(id_) and (id_.startswith(prefix) or prefix.startswith(id_))
 
 
 def _of_events(id_: str) -> Iterator[Way]:
