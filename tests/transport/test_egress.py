@@ -189,7 +189,6 @@ async def test_a_proxy_that_cannot_reach_one_address_is_asked_for_the_next(made,
     "answer,told",
     [
         (b"HTTP/1.1 403 Forbidden\r\n\r\n", "refuses by a rule of its own to lead there (it answered 403)"),
-        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "is not available (it answered 503)"),
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "wants another user or password"),
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "answered CONNECT with 404"),
         (b"HTTP/1.1 500 Internal Server Error\r\n\r\n", "answered CONNECT with 500"),
@@ -218,7 +217,7 @@ async def test_a_proxy_that_does_not_listen_is_told_of_once_and_not_asked_by_eac
     assert caplog.text.count("cannot be reached") == 1
 
 
-@pytest.mark.parametrize("status, asks", [(403, 2), (503, 2), (407, 1)])
+@pytest.mark.parametrize("status, asks", [(403, 2), (407, 1)])
 async def test_what_a_proxy_refuses_for_one_address_does_not_keep_others_waiting(made, status, asks, caplog):
     async with proxy_that_answers(b"HTTP/1.1 %d No\r\n\r\n" % status) as (egress, asked):
         transport = made(TargetPolicy(resolver=lambda host, port: ["1.0.0.1"]), egress=egress)

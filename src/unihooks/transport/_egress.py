@@ -24,10 +24,9 @@ _WRONG_PASSWORD: Final = 407
 _OWN_FAULTS: Final = {
     403: "refuses by a rule of its own to lead there",
     _WRONG_PASSWORD: "wants another user or password",
-    503: "is not available",
 }
-# The proxy works, but it did not reach this address: bad gateway, gateway timeout.
-_NO_WAY: Final = frozenset({502, 504})
+# The proxy works, but it did not reach this address: bad gateway, unavailable (as many answer then), gateway timeout.
+_NO_WAY: Final = frozenset({502, 503, 504})
 # What a proxy's machine that does not answer may take of the time that is left for the endpoint.
 _SHARE_OF_PROXY: Final = 0.5
 
