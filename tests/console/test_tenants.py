@@ -22,7 +22,7 @@ async def test_ids_of_another_tenant_are_not_found(browse, webhook, dispatcher, 
     (delivery,) = dispatcher.log.deliveries(tenant="acme")
     job = dispatcher.jobs.replay(tenant="acme")
     ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
-    filled = path.format(**ids, delivery_id=delivery.id, job_id=job.id)
+    filled = path.format(**ids, delivery_id=delivery.id, job_id=job.id, file="none")
     before = dispatcher.webhooks.get(webhook.id, tenant="acme")
     fields = {"go": "save", "name": "mine", "endpoint_url": "https://example.com/", "event": "whatsapp message.read"}
     other = browse("other", "read,write,send,secrets,operate")
@@ -35,14 +35,14 @@ async def test_ids_of_another_tenant_are_not_found(browse, webhook, dispatcher, 
 @pytest.mark.parametrize("path, method", [one for one in ROUTES if one[1] == "POST"])
 async def test_every_form_needs_its_token(browser, webhook, path, method):
     ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
-    filled = path.format(**ids, delivery_id="dlv_x", job_id="job_x")
+    filled = path.format(**ids, delivery_id="dlv_x", job_id="job_x", file="none")
     assert (await browser.client.post(filled, data={"csrf": "x"})).status_code == 403
 
 
 @pytest.mark.parametrize("path, method", ROUTES)
 async def test_every_route_but_the_open_ones_needs_a_viewer(browse, webhook, path, method):
     ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
-    filled = path.format(**ids, delivery_id="dlv_x", job_id="job_x")
+    filled = path.format(**ids, delivery_id="dlv_x", job_id="job_x", file="none")
     status = (await browse(None).client.request(method, filled)).status_code
     if path.startswith("/static"):
         assert status in (200, 404)

@@ -15,6 +15,8 @@ from starlette.status import HTTP_404_NOT_FOUND
 from starlette.types import ASGIApp
 
 from unihooks._dispatcher import Dispatcher
+from unihooks.console._assets import Assets
+from unihooks.console._compression import Compression
 from unihooks.console._gate import Gate, is_api
 from unihooks.console._locale import LANGUAGES
 from unihooks.console._rates import Rates
@@ -71,8 +73,13 @@ def create_console(
         trusted_origins=trusted_origins,
         rates=rates or Rates(),
     )
-    app = Starlette(routes=[*api_routes(), *page_routes()], middleware=[Middleware(Gate)], exception_handlers=_HANDLERS)
+    app = Starlette(
+        routes=[*api_routes(), *page_routes()],
+        middleware=[Middleware(Compression), Middleware(Gate)],
+        exception_handlers=_HANDLERS,
+    )
     app.state.console = settings
+    app.state.assets = Assets(settings.branding)
     # Its redirects would take their host from the request.
     app.router.redirect_slashes = False
     # A page has more than a hundred links, and the router would search all routes for each of them.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from unihooks._base.threads import Threads
 from unihooks._model.webhooks import Webhook
 from unihooks.console import _csrf, _formats, _locale
+from unihooks.console._assets import Assets
 from unihooks.console._locale import later
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Permission, Viewer
@@ -107,6 +107,7 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "settings": settings,
         "branding": settings.branding,
         "url": _linker(request),
+        "asset": _asset_linker(request),
         "sections": _sections(viewer),
         "csrf": _csrf.token(request.state.csrf_cookie, viewer, settings) if viewer else "",
         "language": _locale.current(),
@@ -137,6 +138,11 @@ def _linker(request: Request) -> Callable[..., str]:
     return lambda name, **parts: path_to(request, name, **parts)
 
 
+def _asset_linker(request: Request) -> Callable[[str], str]:
+    assets: Assets = request.app.state.assets
+    return lambda name: path_to(request, "static", file=assets.file_of(name))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -153,6 +159,4 @@ def _environment() -> Environment:
     )
     environment.filters.update(_formats.FILTERS)
     environment.globals["Permission"] = Permission
-    # Browsers cache assets, and must load new ones after an upgrade.
-    environment.globals["version"] = version("unihooks")
     return environment
