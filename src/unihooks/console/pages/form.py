@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from attrs import evolve
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._message.mapping import Preview
-from unihooks._model.catalog import Catalog
-from unihooks._model.products import EVERY_EVENT, EventType, subscribed_as
 from unihooks._model.webhooks import Webhook
-from unihooks.console import _draft, _draft_checks, _tree
+from unihooks.console import _draft, _draft_checks
 from unihooks.console._access import Form, action, view
 from unihooks.console._draft import STEPS, Draft
 from unihooks.console._draft_checks import Problems
 from unihooks.console._locale import gettext
-from unihooks.console._mapping_text import readable_rules
-from unihooks.console._operational import shown_catalog
 from unihooks.console._rendering import (
     go_to,
     off_the_loop,
@@ -31,6 +24,7 @@ from unihooks.console._rendering import (
     viewer_of,
     webhook_of,
 )
+from unihooks.console._step_values import step_values
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.secret import secret_page
 from unihooks.exceptions import Conflict, UnihooksError
@@ -158,30 +152,18 @@ def _shown(
     checked = {**_draft_checks.url_problems(draft, dispatcher), **(wrong or {})}
     if draft.step in ("mapping", "review"):
         checked = {**_draft_checks.problems(draft, dispatcher, "mapping"), **checked}
-    unknown = _unknown(draft, dispatcher.catalog)
-    samples = _samples(draft, dispatcher.catalog)
-    sample = next((one for one in samples if _key(one) == draft.sample), samples[0] if samples else None)
     return rendered(
         request,
         "form.html",
         http_status=refusal(request) if wrong else 200,
         draft=draft,
-        chosen=frozenset(draft.events),
         webhook=webhook,
         refused=bool(wrong),
         focus=focus,
         problems=checked,
         steps=STEPS,
         reached=_reached(draft, webhook, dispatcher),
-        catalog=shown_catalog(dispatcher.catalog),
-        unknown=unknown,
-        patterns=_patterns(draft, unknown),
-        samples=samples,
-        sample=sample,
-        tree=_tree.rows(sample.example, readable_rules(draft.mapping)) if sample else [],
-        preview=_preview(draft, sample),
-        egress_ips=dispatcher.egress_ips,
-        key=_key,
+        **step_values(draft, dispatcher),
     )
 
 
@@ -189,40 +171,6 @@ def _reached(draft: Draft, webhook: Webhook | None, dispatcher: Dispatcher) -> s
     """Return the valid steps among those before this one, or among all steps of a saved webhook."""
     steps = STEPS[:-1] if webhook else STEPS[: STEPS.index(draft.step)]
     return {step for step in steps if not _draft_checks.problems(draft, dispatcher, step)}
-
-
-def _key(event: EventType) -> str:
-    return f"{event.product} {event.name}"
-
-
-def _samples(draft: Draft, catalog: Catalog | None) -> list[EventType]:
-    """Return the chosen event types that have an example."""
-    wanted = set(draft.events)
-    return [
-        event
-        for product in catalog or ()
-        for event in product
-        if event.example is not None and wanted & {f"{product.name} {one}" for one in subscribed_as(event.name)}
-    ]
-
-
-def _unknown(draft: Draft, catalog: Catalog | None) -> list[str]:
-    """Return the chosen events that the catalog lacks, as after an event type was removed from it."""
-    products = tuple(catalog or ())
-    offered = {f"{product.name} {EVERY_EVENT}" for product in products}
-    for event in (event for product in products for event in product):
-        offered |= {f"{event.product} {one}" for one in subscribed_as(event.name)}
-    return [one for one in draft.events if one not in offered]
-
-
-def _patterns(draft: Draft, unknown: Collection[str]) -> list[str]:
-    """Return the chosen beginnings of event types."""
-    return [one for one in draft.events if one.endswith(f".{EVERY_EVENT}") and one not in unknown]
-
-
-def _preview(draft: Draft, sample: EventType | None) -> Preview | None:
-    mapping = _draft_checks.mapping_of(draft)
-    return mapping.preview(sample.example) if mapping is not None and sample is not None else None
 
 
 ROUTES = [
