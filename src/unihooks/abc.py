@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 from unihooks._base.ids import new_id
 from unihooks._base.times import Clock
 from unihooks._contract.configuration import Configuration, IdempotencyRecord
+from unihooks._contract.console_state import ConsoleState, State, StateKey, StateKind
 from unihooks._contract.delivery_log import DeliveryLog
 from unihooks._contract.event_queue import EmitOutcome, EventQueue, Watcher
 from unihooks._contract.filters import DeliveryFilter, EventFilter, WebhookFilter, Window
@@ -64,6 +65,7 @@ __all__ = [
     "Capacity",
     "Claimed",
     "Configuration",
+    "ConsoleState",
     "DeliveryFilter",
     "DeliveryLog",
     "Destination",
@@ -84,6 +86,9 @@ __all__ = [
     "Replays",
     "Result",
     "Share",
+    "State",
+    "StateKey",
+    "StateKind",
     "Statistics",
     "Stats",
     "Store",
@@ -145,8 +150,8 @@ class Emitter(Protocol):
         """Let workers look at once, as after a commit; a hint, never needed."""
 
 
-class Store(EventQueue, Configuration, DeliveryLog, JobQueue, Statistics):
-    """A store: all five contracts, with one clock and one life.
+class Store(EventQueue, Configuration, DeliveryLog, JobQueue, Statistics, ConsoleState):
+    """A store: all six contracts, with one clock and one life.
 
     One of somebody else's may take some of them from a store that is there, and bring its own queue and log.
     """

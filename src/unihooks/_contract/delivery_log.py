@@ -78,9 +78,9 @@ class DeliveryLog(ABC):
         """Remove the next part of all that a tenant has, with about `limit` rows of the log, for good.
 
         Return how many events went, and where to go on, None at the end. First go its webhooks, with their secrets, so
-        that nothing more is planned or claimed, then the log, the counts, idempotency keys and kept answers, the tenant
-        itself, and renderings that nobody has any more. Begun anew after a kill, it finds what is left. With None the
-        bytes are gone from the store's files as well, as with `erase`.
+        that nothing more is planned or claimed, then the log, the counts, idempotency keys and kept answers, what a
+        console keeps, the tenant itself, and renderings that nobody has any more. Begun anew after a kill, it finds
+        what is left. With None the bytes are gone from the store's files as well, as with `erase`.
         """
 
     @abstractmethod
@@ -100,7 +100,8 @@ class DeliveryLog(ABC):
         row with an empty body and no key, counts as planned and is never sent, replayed (`Conflict`) or recovered;
         listed, its payload is None. Its subject goes, also from its deliveries, as do its mapped bodies. Its attempts
         lose headers, bodies and warnings, its pending deliveries are cancelled (ERASED; a result that comes later is
-        dropped), and a reason that a failed mapping gave becomes ERASED. Return how many were erased now, without those
-        that were before, and the last event looked at, None when there are no more. With None the bytes are gone from
-        the store's files as well, as far as the store has them in hand; `StoreError` if somebody holds them.
+        dropped), and a reason that a failed mapping gave becomes ERASED. What came to the tenant's test receivers goes,
+        too. Return how many were erased now, without those that were before, and the last event looked at, None when
+        there are no more. With None the bytes are gone from the store's files as well, as far as the store has them in
+        hand; `StoreError` if somebody holds them.
         """

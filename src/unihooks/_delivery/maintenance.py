@@ -99,6 +99,7 @@ class Maintenance:
             (partial(store.prune, exact=exact), settings.retention_us),
             (store.forget_keys, settings.keys_us),
             (store.fold_hours, _HOURS_END_US),
+            (store.expire_state, 0),
         ]
         return [(chore, age_us) for chore, age_us in chores if age_us is not None]
 

@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_recording",
     "unihooks.testing._store_scene",
     "unihooks.testing._store_searching",
+    "unihooks.testing._store_state",
     "unihooks.testing._store_subjects",
     "unihooks.testing._store_tenants",
     "unihooks.testing._store_telling",
@@ -48,6 +49,7 @@ from unihooks.testing._store_quotas import QuotaRules  # noqa: E402
 from unihooks.testing._store_recording import RecordingRules  # noqa: E402
 from unihooks.testing._store_scene import Scene  # noqa: E402
 from unihooks.testing._store_searching import SearchRules  # noqa: E402
+from unihooks.testing._store_state import StateRules  # noqa: E402
 from unihooks.testing._store_subjects import SubjectRules  # noqa: E402
 from unihooks.testing._store_telling import TellingRules  # noqa: E402
 from unihooks.testing._store_tenants import TenantRules  # noqa: E402
@@ -73,6 +75,7 @@ class StoreContract(
     TenantRules,
     FiguresRules,
     AnswersRules,
+    StateRules,
     TellingRules,
 ):
     """The rules of `unihooks.abc.Store` as tests.

@@ -135,6 +135,7 @@ def erase(
     limit: int,
 ) -> tuple[int, str | None]:
     """Erase the next events; return how many, and where to go on."""
+    tx.run("erase_received", tenant=tenant)
     if subject is not None:
         found = tx.fetch("events_of_subject_to_erase", tenant=tenant, subject=subject, after=after, limit=limit)
         last = found[-1][0] if len(found) == limit else None

@@ -22,11 +22,12 @@ from unihooks._model.jobs import Job
 from unihooks._model.log import Event
 from unihooks._model.policy import CircuitBreaker
 from unihooks._model.webhooks import Webhook
-from unihooks.abc import EmitOutcome, HealthChange, Store, Watcher
+from unihooks.abc import EmitOutcome, HealthChange, StateKey, Store, Watcher
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql import (
     claiming,
     configuration,
+    console_state,
     emitting,
     health,
     jobs,
@@ -307,6 +308,16 @@ class SQLStore(Store):
     reserve_answer = _verb("write", configuration.reserve_answer)
     keep_answer = _verb("write", configuration.keep_answer)
     drop_answer = _verb("write", configuration.drop_answer)
+    put_state = _verb("write", console_state.put)
+    get_state = _verb("ask", console_state.get)
+    find_state = _verb("ask", console_state.find)
+    list_state = _verb("ask", console_state.list_)
+    expire_state = _verb("write", console_state.expire)
+
+    def drop_state(self, key: StateKey) -> bool:
+        dropped = self._database.write(lambda tx: console_state.drop(tx, key))
+        self._database.scrub(later=True)
+        return dropped
 
     # The log.
 

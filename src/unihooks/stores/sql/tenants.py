@@ -118,6 +118,7 @@ def _erase_counts(tx: Transaction, tenant: str, _after: str, _limit: int) -> tup
 def _erase_rest(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple[int, str | None]:
     lock_configuration(tx, [tenant])
     tx.run("erase_answers", tenant=tenant)
+    tx.run("erase_state", tenant=tenant)
     tx.run("erase_emitted", tenant=tenant)
     tx.run("pass_versions", tenant=tenant)
     tx.run("forget_tenant", tenant=tenant)

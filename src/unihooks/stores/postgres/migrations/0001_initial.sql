@@ -334,6 +334,23 @@ CREATE TABLE unihooks.answers (
 
 CREATE INDEX answers_by_time ON unihooks.answers (created_at);
 
+-- What a console keeps for its viewers until it expires. value is a JSON object, and may hold credentials.
+CREATE TABLE unihooks.console_state (
+    tenant text COLLATE "C" NOT NULL,
+    owner text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    value text NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    PRIMARY KEY (tenant, owner, kind, id)
+);
+
+CREATE INDEX console_state_by_id ON unihooks.console_state (id);
+CREATE INDEX console_state_by_end ON unihooks.console_state (expires_at);
+
 CREATE TABLE unihooks.workers (
     id text COLLATE "C" NOT NULL PRIMARY KEY,
     host text NOT NULL,

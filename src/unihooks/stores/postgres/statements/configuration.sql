@@ -18,6 +18,11 @@ SELECT pg_advisory_xact_lock(
     hashtextextended((SELECT store_id FROM unihooks.store) || ' replays ' || CAST(:tenant AS text), 0)
 )
 
+-- name: lock_state
+SELECT pg_advisory_xact_lock(hashtextextended(
+    (SELECT store_id FROM unihooks.store) || ' state ' || CAST(:tenant AS text) || ' ' || CAST(:owner AS text), 0
+))
+
 -- name: lock_jobs
 SELECT pg_try_advisory_xact_lock(hashtextextended((SELECT store_id FROM unihooks.store) || ' jobs', 0))
 

@@ -17,4 +17,5 @@ DELETE FROM unihooks.attempts;
 DELETE FROM unihooks.hours;
 DELETE FROM unihooks.answers;
 DELETE FROM unihooks.jobs;
+DELETE FROM unihooks.console_state;
 DELETE FROM unihooks.workers

@@ -301,6 +301,23 @@ CREATE TABLE main.unihooks_answers (
 
 CREATE INDEX main.unihooks_answers_by_time ON unihooks_answers (created_at);
 
+-- What a console keeps for its viewers until it expires. value is a JSON object, and may hold credentials.
+CREATE TABLE main.unihooks_console_state (
+    tenant TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, owner, kind, id)
+);
+
+CREATE INDEX main.unihooks_console_state_by_id ON unihooks_console_state (id);
+CREATE INDEX main.unihooks_console_state_by_end ON unihooks_console_state (expires_at);
+
 CREATE TABLE main.unihooks_workers (
     id TEXT NOT NULL PRIMARY KEY,
     host TEXT NOT NULL,

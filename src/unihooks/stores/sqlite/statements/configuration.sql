@@ -6,6 +6,8 @@
 
 -- name: lock_replays
 
+-- name: lock_state
+
 -- name: lock_jobs
 SELECT 1
 

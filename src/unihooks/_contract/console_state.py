@@ -1,0 +1,89 @@
+"""The contract of what a console keeps for a day: drafts of webhooks, and test receivers with what they received."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+
+MOST_STATE_BYTES = 512 * 1024
+
+
+class StateKind(StrEnum):
+    """What a console keeps."""
+
+    DRAFT = "draft"
+    """What somebody has entered for a new webhook so far."""
+    RECEIVER = "receiver"
+    """A URL that shows what is sent to it."""
+    RECEIVED = "received"
+    """A request that came to such a URL; it may show an event."""
+
+
+@frozen
+class StateKey:
+    """What tells one thing that is kept from all others."""
+
+    tenant: str
+    owner: str
+    kind: StateKind
+    id: str
+
+
+@frozen(kw_only=True)
+class State:
+    """A JSON object that is kept for an owner until it expires; each change raises its version."""
+
+    key: StateKey
+    version: int
+    value: dict[str, Any] = field(repr=False)
+    created_at: int
+    updated_at: int
+    expires_at: int
+
+
+class ConsoleState(ABC):
+    """What a console keeps for its viewers. What has expired is as if it were gone.
+
+    Values may hold credentials, and are as safe as a webhook's headers.
+    """
+
+    @abstractmethod
+    def put_state(
+        self,
+        key: StateKey,
+        value: dict[str, Any],
+        *,
+        version: int = 0,
+        keep_us: int,
+        at_most: int,
+        oldest_goes: bool = False,
+    ) -> State:
+        """Store a value for `keep_us` from now: a new one without a version, else in place of that version.
+
+        `Conflict` (name "version") if there is another version, or one already; `NotFound` if the one to be replaced is
+        gone; `InvalidArgument` if it is more than 512 KiB of JSON. Of an owner with `at_most` of a kind, a new one is
+        `LimitReached` (name: the kind), or takes the place of the oldest.
+        """
+
+    @abstractmethod
+    def get_state(self, key: StateKey) -> State:
+        """Return what is kept, or raise `NotFound`."""
+
+    @abstractmethod
+    def find_state(self, kind: StateKind, id: str) -> State | None:
+        """Return what is kept under an id that nobody can guess, whoever owns it; None if there is nothing."""
+
+    @abstractmethod
+    def list_state(self, tenant: str, owner: str, kind: StateKind, *, limit: int = 100) -> list[State]:
+        """Return what an owner has of a kind, that which was changed last first."""
+
+    @abstractmethod
+    def drop_state(self, key: StateKey) -> bool:
+        """Forget what is kept; return whether there was anything."""
+
+    @abstractmethod
+    def expire_state(self, older_than: int, limit: int) -> int:
+        """Remove up to `limit` of what expired before `older_than`; return how many."""
