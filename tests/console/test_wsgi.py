@@ -53,7 +53,7 @@ def test_pages_forms_and_assets_are_answered(client, webhook, dispatcher):
     assert (page.status_code, webhook.name in page.text) == (200, True)
     token = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)[1]
     answer = client.post(f"/webhooks/{webhook.id}/activate", data={"csrf": token})
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/webhooks/{webhook.id}?done=activated")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/webhooks/{webhook.id}")
     assert dispatcher.webhooks.get(webhook.id, tenant="acme").active
     assert len(client.get("/static/console.css").content) > 1_000
     assert client.get("/nothing").status_code == 404

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from urllib.parse import parse_qsl
 
 from attrs import field, frozen
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from unihooks.console import _csrf
+from unihooks.console import _csrf, _once
 from unihooks.console._rendering import off_the_loop, refuse, settings_of, viewer_of
 from unihooks.console._viewers import Permission
 
@@ -59,8 +59,14 @@ def view(permission: Permission) -> Callable[[View], View]:
     return guard
 
 
-def action(permission: Permission) -> Callable[[Action], View]:
-    """Let a form do something only for viewers with the permission, and only from a page of this console."""
+def action(
+    permission: Permission, *, once: bool | Callable[[Form], bool] = True, again: Action | None = None
+) -> Callable[[Action], View]:
+    """Let a form do something only for viewers with the permission, only from a page of this console, and once.
+
+    Another submit of it leads where the first one led, or is answered by `again` if that led to no page.
+    `once` is false, or a function that tells so of a form, for what changes nothing.
+    """
 
     def guard(function: Action) -> View:
         @wraps(function)
@@ -70,11 +76,19 @@ def action(permission: Permission) -> Callable[[Action], View]:
             form = await read_form(request)
             if not _csrf.is_valid(form.get(_csrf.FIELD), request, viewer_of(request), settings_of(request)):
                 return refuse(request, 403, foreign=True)
-            return await function(request, form)
+            if not (once(form) if callable(once) else once):
+                return await function(request, form)
+            repeated = partial(again, request, form) if again is not None else None
+            return await _once.carry_out(request, form.pairs, partial(function, request, form), repeated)
 
         return guarded
 
     return guard
+
+
+def is_save(form: Form) -> bool:
+    """Tell whether the button that was pressed saves, among others of its form that change nothing."""
+    return form.get("go") == "save"
 
 
 async def read_form(request: Request) -> Form:

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.status import HTTP_200_OK
 
 from unihooks._base.threads import Threads
 from unihooks._model.webhooks import Webhook
-from unihooks.console import _csrf, _formats, _locale
+from unihooks.console import _csrf, _flash, _formats, _locale
 from unihooks.console._assets import Assets
-from unihooks.console._locale import later
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Permission, Viewer
 
 _FOLDER = Path(__file__).parent / "templates"
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "webhooks_theme"
-_DONE = {
-    "activated": later("The webhook is active: events from now on are sent to its endpoints."),
-    "deactivated": later("The webhook is inactive: nothing is sent, and pending deliveries are on hold."),
-    "saved": later("Your changes are saved and apply to all events from now on."),
-    "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),
-    "disabled": later("The endpoint is disabled: what is pending is on hold."),
-    "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),
-    "replayed": later("A new delivery with the same content is being sent."),
-    "replayed_all": later("The new deliveries are being sent."),
-    "replayed_some": later("Some of the deliveries are being sent. For the rest, replay later or as a job."),
-    "cancelled": later("The delivery is cancelled: there will be no further attempts."),
-    "recovered": later("The events that this webhook missed are being sent."),
-    "recovered_some": later("Some of what this webhook missed is being sent. For the rest, recover later or as a job."),
-    "job_started": later("The job waits for a worker, and goes on by itself from then on."),
-    "job_stopped": later("The job is stopped. What it has sent again stays."),
-}
 
 # Computing in more threads would take no less time, and the event loop would compete with more of them.
 off_the_loop = Threads(2, "unihooks-console").run
@@ -73,25 +59,50 @@ async def page(request: Request, template: str, *, http_status: int = 200, **val
 
 def rendered(request: Request, template: str, *, http_status: int = 200, **values: Any) -> HTMLResponse:
     """Render a page in the calling thread."""
-    text = _environment().get_template(template).render(**_surroundings(request), **values)
-    return HTMLResponse(text, http_status)
+    done = _flash.code_for(request, settings_of(request)) if http_status == HTTP_200_OK and is_visit(request) else None
+    surroundings = {**_surroundings(request), "done": _locale.gettext(_flash.SENTENCES[done]) if done else None}
+    answer = HTMLResponse(_environment().get_template(template).render(**surroundings, **values), http_status)
+    if done:
+        answer.headers.append("set-cookie", _flash.spent(request, settings_of(request)))
+    return answer
 
 
 def go_to(request: Request, name: str, *, done: str | None = None, **parts: str) -> Response:
-    """Send the browser to a page, which then says what was done."""
-    where = path_to(request, name, **parts) + (f"?done={done}" if done else "")
-    # htmx would follow a redirect and put the answer into a part of this page.
-    if request.headers.get("hx-request"):
-        return Response(status_code=200, headers={"HX-Redirect": where})
-    return RedirectResponse(where, 303)
+    """Send the browser to a page, which then says once what was done."""
+    return redirect(request, path_to(request, name, **parts), done=done)
+
+
+def redirect(request: Request, where: str, *, done: str | None = None) -> Response:
+    """Send the browser to a path, whose page then says once what was done."""
+    # A script would follow a redirect and put the answer into a part of this page.
+    answer = RedirectResponse(where, 303) if is_visit(request) else Response(headers={"HX-Redirect": where})
+    if done is not None:
+        answer.headers.append("set-cookie", _flash.cookie_for(request, settings_of(request), done, where))
+    request.state.done = done
+    return answer
+
+
+def toast(answer: Response, sentence: str, *, tone: str = "done") -> Response:
+    """Have a page say something over itself when it gets this answer for one of its parts.
+
+    `tone` is `done`, or `wrong` for what then stays until it is closed.
+    """
+    answer.headers["console-toast"] = json.dumps({"text": sentence, "tone": tone})
+    return answer
+
+
+def is_visit(request: Request) -> bool:
+    """Tell whether the browser asks for a page, not a script for one of its parts."""
+    return "hx-request" not in request.headers
 
 
 def refusal(request: Request) -> int:
-    """Return the status for a form that is shown again with its errors.
+    """Return the status for a form that is shown again with its errors, and note that it has done nothing.
 
-    htmx gets 200, since browsers log any other status in their console.
+    A script gets 200, since browsers log any other status in their console.
     """
-    return 200 if request.headers.get("hx-request") else 422
+    request.state.refused = True
+    return 422 if is_visit(request) else 200
 
 
 def refuse(request: Request, status: int, **values: Any) -> HTMLResponse:
@@ -114,16 +125,10 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "languages": _locale.LANGUAGES,
         "direction": _locale.direction(),
         "theme": theme if theme in THEMES else "system",
-        "done": _done_message(request.query_params.get("done")),
         "here": request.scope["path"],
         "query": request.query_params,
         "now": _formats.now(),
     }
-
-
-def _done_message(code: str | None) -> str | None:
-    """Return what to say after a redirect; an unknown code is ignored, since anybody can make such a link."""
-    return _locale.gettext(_DONE[code]) if code in _DONE else None
 
 
 def _sections(viewer: Viewer | None) -> list[tuple[str, str]]:
@@ -159,4 +164,6 @@ def _environment() -> Environment:
     )
     environment.filters.update(_formats.FILTERS)
     environment.globals["Permission"] = Permission
+    # The one-time value of a form: the store keeps what came of it.
+    environment.globals["new_once"] = partial(secrets.token_urlsafe, 12)
     return environment

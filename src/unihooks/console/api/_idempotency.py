@@ -7,37 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attrs import frozen
 
-from unihooks._base.awaitable import in_own_thread
-from unihooks.abc import Configuration, IdempotencyRecord
+from unihooks.abc import IdempotencyRecord
+from unihooks.console._records import RequestRecord
 from unihooks.console._rendering import off_the_loop
 from unihooks.console.api._problems import Problem
-from unihooks.exceptions import StoreError
 
 _MOST_KEY = 255
-_MOST_BYTES = 64 * 1024
-_logger = logging.getLogger("unihooks.console")
 
 
 @frozen(kw_only=True)
-class IdempotentRequest:
+class IdempotentRequest(RequestRecord):
     """A request with an idempotency key, which may be repeated."""
-
-    store: Configuration
-    tenant: str
-    key: str
-    digest: bytes
 
     async def answer(
         self, status: int, do: Callable[[], Awaitable[dict[str, Any]]]
     ) -> tuple[int, dict[str, Any], bool]:
         """Carry it out, or return the earlier answer; the last value says whether it was a repetition."""
-        before = await in_own_thread(self.store.reserve_answer, self.tenant, self.key, self.digest)
+        before = await self.begin()
         if before is not None:
             return *self._repeated(before), True
         try:
@@ -45,9 +36,9 @@ class IdempotentRequest:
         except Exception:
             # A refused request may be sent again. A cancelled one goes on in its thread, so its key stays reserved:
             # CancelledError is no Exception.
-            await in_own_thread(self.store.drop_answer, self.tenant, self.key)
+            await self.drop()
             raise
-        await self._keep(status, content)
+        await self.keep(status, await off_the_loop(_without_secret, content))
         return status, content, False
 
     def _repeated(self, before: IdempotencyRecord) -> tuple[int, dict[str, Any]]:
@@ -56,17 +47,6 @@ class IdempotentRequest:
         if before.status is None or before.content is None:
             raise _under_way()
         return before.status, json.loads(before.content)
-
-    async def _keep(self, status: int, content: dict[str, Any]) -> None:
-        kept = await off_the_loop(_without_secret, content)
-        try:
-            if len(kept) > _MOST_BYTES:
-                await in_own_thread(self.store.drop_answer, self.tenant, self.key)
-            else:
-                await in_own_thread(self.store.keep_answer, self.tenant, self.key, status, kept)
-        except StoreError as error:
-            # The request was carried out, so the caller gets its answer.
-            _logger.error("could not store the answer for repeated requests: %s", error)  # noqa: TRY400
 
 
 def _without_secret(content: dict[str, Any]) -> bytes:

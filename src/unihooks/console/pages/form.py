@@ -10,10 +10,11 @@ from starlette.routing import Route
 from unihooks._dispatcher import Dispatcher
 from unihooks._model.webhooks import Webhook
 from unihooks.console import _draft, _draft_checks
-from unihooks.console._access import Form, action, view
+from unihooks.console._access import Form, action, is_save, view
 from unihooks.console._draft import STEPS, Draft
 from unihooks.console._draft_checks import Problems
 from unihooks.console._locale import gettext
+from unihooks.console._once import leads_to
 from unihooks.console._rendering import (
     go_to,
     off_the_loop,
@@ -38,7 +39,7 @@ async def new(request: Request) -> Response:
     return await off_the_loop(_shown, request, Draft(), None)
 
 
-@action(Permission.WRITE)
+@action(Permission.WRITE, once=is_save)
 async def add(request: Request, form: Form) -> Response:
     """Do what the pressed button says; the last one adds the webhook."""
     draft, answer = await off_the_loop(_pressed, request, form, None)
@@ -51,8 +52,10 @@ async def add(request: Request, form: Form) -> Response:
     except UnihooksError as error:
         return await off_the_loop(_shown, request, draft, None, {"": str(error)})
     answer = await secret_page(request, webhook, created=True)
+    where = path_to(request, "webhook", webhook_id=webhook.id)
+    leads_to(request, where)
     # With the webhook's own URL, a reload shows the webhook instead of sending the form again.
-    answer.headers["HX-Replace-Url"] = path_to(request, "webhook", webhook_id=webhook.id)
+    answer.headers["HX-Replace-Url"] = where
     return answer
 
 
@@ -65,7 +68,7 @@ async def edit(request: Request) -> Response:
     return await off_the_loop(_shown, request, evolve(draft, step=step) if step in STEPS else draft, webhook)
 
 
-@action(Permission.WRITE)
+@action(Permission.WRITE, once=is_save)
 async def change(request: Request, form: Form) -> Response:
     """Do what the pressed button says; the last one saves the changes."""
     webhook = await webhook_of(request)

@@ -76,7 +76,7 @@ def _is_visit(request: Request) -> bool:
     return request.method == "GET" and purpose is None and target in ("document", "iframe", "frame")
 
 
-@action(Permission.READ)
+@action(Permission.READ, once=False)
 async def choose(request: Request, form: Form) -> Response:
     """Remember a theme or language, and return to the page where it was chosen."""
     root = path_to(request, "webhooks")

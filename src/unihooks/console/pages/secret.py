@@ -15,7 +15,8 @@ from unihooks._message.secrets import PRIVATE_PREFIX
 from unihooks._message.signing import verification_key
 from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
-from unihooks.console._rendering import page, settings_of, viewer_of, webhook_of
+from unihooks.console._once import leads_to
+from unihooks.console._rendering import page, path_to, settings_of, viewer_of, webhook_of
 from unihooks.console._viewers import Permission
 
 _SNIPPETS = Path(__file__).parent.parent / "snippets"
@@ -69,7 +70,7 @@ async def show(request: Request) -> Response:
     return await secret_page(request, await webhook_of(request))
 
 
-@action(Permission.SECRETS)
+@action(Permission.SECRETS, once=False)
 async def reveal(request: Request, form: Form) -> Response:  # noqa: ARG001
     """Show the secrets."""
     return await secret_page(request, await webhook_of(request), revealed=True)
@@ -81,6 +82,7 @@ async def rotate(request: Request, form: Form) -> Response:
     overlap = timedelta(hours=_OVERLAPS.get(form.get("overlap"), 24))
     webhook_id, tenant = request.path_params["webhook_id"], viewer_of(request).tenant
     await settings_of(request).dispatcher.webhooks.arotate_secret(webhook_id, tenant=tenant, overlap=overlap)
+    leads_to(request, path_to(request, "secret", webhook_id=webhook_id))
     return await secret_page(request, await webhook_of(request), rotated=True)
 
 

@@ -36,7 +36,14 @@ async def show(request: Request) -> Response:
     return await _shown(request, webhook, asked if asked in kinds else next(iter(kinds), ""))
 
 
-@action(Permission.SEND)
+async def sent_before(request: Request, form: Form) -> Response:
+    """Show the form as it was sent, and that it was sent."""
+    wrong = gettext("This test was sent before. To send it again, press the button again.")
+    shown = form.get("event"), form.get("payload"), form.get("endpoint") or None
+    return await _shown(request, await webhook_of(request), *shown, wrong=wrong)
+
+
+@action(Permission.SEND, again=sent_before)
 async def send(request: Request, form: Form) -> Response:
     """Send it to the chosen endpoints, and show the responses."""
     settings, webhook = settings_of(request), await webhook_of(request)
