@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from unihooks.console import create_console
-from unihooks.console._assets import FIRST_SCRIPTS, SCRIPTS, STYLES
+from unihooks.console._assets import SCRIPTS, STYLES
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 STATIC = Path(str(files("unihooks.console") / "static"))
@@ -58,7 +58,7 @@ async def test_assets_are_compressed_for_those_who_take_it(browser):
 
 
 async def test_every_file_is_in_a_bundle_and_loads_nothing_from_elsewhere():
-    listed = [*STYLES, *FIRST_SCRIPTS, *SCRIPTS]
+    listed = [*STYLES, *SCRIPTS]
     there = {f"{folder}/{path.name}" for folder in ("css", "js") for path in (STATIC / folder).iterdir()}
     assert there | {"htmx.js"} == set(listed)
     assert len(listed) == len(set(listed))

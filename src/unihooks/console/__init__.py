@@ -9,6 +9,7 @@ except ModuleNotFoundError as error:
 
 from unihooks.console._portal import only_portal_links, portal_link
 from unihooks.console._rates import Limiter, Rate, Rates
+from unihooks.console._theme import Theme
 from unihooks.console._viewers import Permission, Viewer
 from unihooks.console._wsgi import wsgi
 
@@ -17,6 +18,7 @@ __all__ = [
     "Permission",
     "Rate",
     "Rates",
+    "Theme",
     "Viewer",
     "create_console",
     "only_portal_links",

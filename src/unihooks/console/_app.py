@@ -18,11 +18,12 @@ from unihooks._dispatcher import Dispatcher
 from unihooks.console._assets import Assets
 from unihooks.console._compression import Compression
 from unihooks.console._gate import Gate, is_api
-from unihooks.console._locale import LANGUAGES
+from unihooks.console._locale import LANGUAGES, Texts, own_texts
 from unihooks.console._rates import Rates
 from unihooks.console._rendering import refuse
 from unihooks.console._security_headers import SecurityHeaders
 from unihooks.console._settings import Authenticate, Branding, ConsoleSettings
+from unihooks.console._theme import Colour, Theme
 from unihooks.console.api import api_routes, no_such_path
 from unihooks.console.api._problems import problem_answer, to_problem
 from unihooks.console.pages import page_routes
@@ -35,8 +36,11 @@ def create_console(
     authenticate: Authenticate,
     title: str = "Webhooks",
     logo: str | bytes | None = None,
-    accent: str | None = None,
+    accent: Colour | None = None,
+    theme: Theme | None = None,
+    texts: Texts | None = None,
     home_url: str | None = None,
+    help_url: str | None = None,
     language: str | None = None,
     secret: str | None = None,
     sign_in_url: str | None = None,
@@ -51,8 +55,11 @@ def create_console(
         authenticate: Called with each request, sync or async: returns the `Viewer`, or None if it knows none.
         title: The name of the section.
         logo: A URL, or the bytes of an image, shown beside the title.
-        accent: The colour of buttons and links, such as `#0a7d5a`.
+        accent: The colour of buttons, links, switches and charts, such as `#0a7d5a`, or a pair for light and dark.
+        theme: What else of the look is the host's: colours, corners, fonts, density.
+        texts: The host's own words for texts of the console, by their English: a text, or one for each language.
         home_url: A page of the host that "Back" leads to.
+        help_url: A page of the host, or a mailto address, that "Help" leads to.
         language: `en` or `ar` for everybody; by default the viewer's choice or browser decides.
         secret: At least 32 random characters that only the host knows; portal links need it.
         sign_in_url: Where unknown viewers are sent; by default they get a page with status 401.
@@ -65,13 +72,16 @@ def create_console(
     settings = ConsoleSettings(
         dispatcher=dispatcher,
         authenticate=authenticate,
-        branding=Branding(title=title, logo=logo, accent=accent, home_url=home_url),
+        branding=Branding(
+            title=title, logo=logo, accent=accent, home_url=home_url, help_url=help_url, theme=theme or Theme()
+        ),
         language=language,
         secret=secret,
         sign_in_url=sign_in_url,
         frame_ancestors=frame_ancestors,
         trusted_origins=trusted_origins,
         rates=rates or Rates(),
+        texts=own_texts(texts or {}),
     )
     app = Starlette(
         routes=[*api_routes(), *page_routes()],

@@ -14,12 +14,10 @@ from attrs import frozen
 from unihooks.console._settings import Branding
 
 # Each bundle is its files in this order; every file of `static/css` and `static/js` is in one of them.
-STYLES = ("css/basecoat.css", "css/console.css")
-FIRST_SCRIPTS = ("js/theme.js",)
+STYLES = ("css/tokens.css", "css/base.css", "css/controls.css", "css/parts.css", "css/code.css", "css/console.css")
 SCRIPTS = ("htmx.js", "js/steady.js")
 
 _FOLDER = Path(__file__).parent / "static"
-_ANY_THEME = ":root,:root.dark,:root.light,html.system:not(.js)"
 # What others wrote for a page's global scope stays in it.
 _GLOBAL = ("htmx.js",)
 _HASH = re.compile(r"\.[0-9a-f]{16}(?=\.[a-z]+$|$)")
@@ -51,7 +49,7 @@ class Assets:
 
     def __init__(self, branding: Branding) -> None:
         own = _own()
-        style = own["console.css"].plain.decode() + _brand(branding)
+        style = own["console.css"].plain.decode() + branding.theme.css(branding.accent)
         logo = {"logo": _asset("logo", branding.logo_type, branding.logo)} if isinstance(branding.logo, bytes) else {}
         self._assets = {**own, "console.css": _asset("console.css", "text/css", style.encode()), **logo}
 
@@ -69,7 +67,6 @@ def _own() -> dict[str, Asset]:
     """Return the files that are the same for every console of the process."""
     return {
         "console.css": _asset("console.css", "text/css", _read(STYLES).encode()),
-        "first.js": _asset("first.js", "text/javascript", _scripts(FIRST_SCRIPTS).encode()),
         "console.js": _asset("console.js", "text/javascript", _scripts(SCRIPTS).encode()),
         "icon.svg": _asset("icon.svg", "image/svg+xml", (_FOLDER / "icon.svg").read_bytes()),
     }
@@ -91,11 +88,3 @@ def _scripts(files: Iterable[str]) -> str:
     return "\n".join(
         _read([file]) if file in _GLOBAL else f'(() => {{\n"use strict";\n{_read([file])}\n}})();' for file in files
     )
-
-
-def _brand(branding: Branding) -> str:
-    """Return the rules with the accent colour, for both themes."""
-    if branding.accent is None:
-        return ""
-    colours = f"--primary:{branding.accent};--primary-foreground:{branding.accent_text};--ring:{branding.accent}"
-    return f"\n{_ANY_THEME}{{{colours}}}\n"

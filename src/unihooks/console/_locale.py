@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gettext as _gettext
+import re
+from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -17,13 +19,34 @@ COOKIE = "webhooks_language"
 LANGUAGES = {"en": "English", "ar": "العربية"}
 RIGHT_TO_LEFT = {"ar"}
 _DEFAULT = "en"
+_PART = re.compile(r"%\((\w+)\)s")
+
+Texts = Mapping[str, str | Mapping[str, str]]
 
 _current: ContextVar[str] = ContextVar("unihooks_console_language", default=_DEFAULT)
+_own: ContextVar[Mapping[str, str] | None] = ContextVar("unihooks_console_texts", default=None)
 
 
-def use(language: str) -> None:
-    """Set the language for the rest of this request."""
+def use(language: str, texts: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    """Set the language for the rest of this request, and the host's own texts by language."""
     _current.set(language)
+    _own.set((texts or {}).get(language, {}))
+
+
+def own_texts(texts: Texts) -> dict[str, dict[str, str]]:
+    """Return the host's own texts by language, or refuse what the console does not say or could not fill in."""
+    found: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
+    for message, value in texts.items():
+        # Every text of the console differs from its translation.
+        if all(_translations(language).gettext(message) == message for language in LANGUAGES):
+            raise ValueError(f"texts: the console says nowhere {message!r}")
+        for language, text in (dict.fromkeys(LANGUAGES, value) if isinstance(value, str) else value).items():
+            if language not in LANGUAGES:
+                raise ValueError(f"texts: the languages are {', '.join(LANGUAGES)}, not {language!r}")
+            if set(_PART.findall(text)) - set(_PART.findall(message)):
+                raise ValueError(f"texts: {text!r} has a part that {message!r} does not have")
+            found[language][message] = text
+    return found
 
 
 def current() -> str:
@@ -38,7 +61,7 @@ def direction() -> str:
 
 def gettext(message: str) -> str:
     """Translate a message."""
-    return _translations(current()).gettext(message)
+    return (_own.get() or {}).get(message) or _translations(current()).gettext(message)
 
 
 def ngettext(one: str, many: str, count: int) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
+from attrs.validators import instance_of
 from starlette.requests import Request
 
 from unihooks._dispatcher import Dispatcher
 from unihooks.console._rates import Rates
+from unihooks.console._theme import Colour, Theme, pair_of
 from unihooks.console._viewers import Viewer
 
 Authenticate = Callable[[Request], Viewer | Awaitable[Viewer | None] | None]
 
-_ACCENT = re.compile(r"#[0-9a-fA-F]{6}")
 _SOURCE = re.compile(r"'(self|none)'|https?://[A-Za-z0-9.*:\[\]-]+")
 _LEAST_SECRET = 32
 _IMAGES = {
@@ -34,13 +35,20 @@ class Branding:
 
     title: str = "Webhooks"
     logo: str | bytes | None = field(default=None)
-    accent: str | None = field(default=None)
+    accent: Colour | None = field(default=None)
     home_url: str | None = None
+    help_url: str | None = field(default=None)
+    theme: Theme = field(factory=Theme, validator=instance_of(Theme))
 
     @accent.validator
-    def _check_accent(self, _attribute: object, value: str | None) -> None:
-        if value is not None and not _ACCENT.fullmatch(value):
-            raise ValueError("accent must be a colour with six hex digits, such as '#0a7d5a'")
+    def _check_accent(self, _attribute: object, value: Colour | None) -> None:
+        if value is not None:
+            pair_of(value, "accent")
+
+    @help_url.validator
+    def _check_help(self, _attribute: object, value: str | None) -> None:
+        if value is not None and urlsplit(value).scheme not in ("", "http", "https", "mailto"):
+            raise ValueError("help_url must be an http(s) URL, a path, or a mailto address")
 
     @logo.validator
     def _check_logo(self, _attribute: object, value: str | bytes | None) -> None:
@@ -64,18 +72,6 @@ class Branding:
         parts = urlsplit(self.logo) if isinstance(self.logo, str) else None
         return f"{parts.scheme}://{parts.netloc}" if parts and parts.netloc else None
 
-    @property
-    def accent_text(self) -> str:
-        """Return black or white, whichever has more contrast with the accent colour."""
-        red, green, blue = (_linear(int((self.accent or "#000000")[at : at + 2], 16) / 255) for at in (1, 3, 5))
-        luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-        # At this luminance (WCAG), black and white have the same contrast.
-        return "#ffffff" if luminance < 0.179 else "#000000"  # noqa: PLR2004
-
-
-def _linear(part: float) -> float:
-    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004
-
 
 def _to_sources(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
@@ -94,6 +90,8 @@ class ConsoleSettings:
     frame_ancestors: tuple[str, ...] = field(default=("'none'",), converter=_to_sources)
     trusted_origins: tuple[str, ...] = field(default=(), converter=_to_sources)
     rates: Rates = field(factory=Rates)
+    # By language, and then by the English text.
+    texts: Mapping[str, Mapping[str, str]] = field(factory=dict)
 
     @authenticate.validator
     def _check_authenticate(self, _attribute: object, value: object) -> None:
