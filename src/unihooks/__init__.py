@@ -1,16 +1,17 @@
 """Outgoing webhooks inside your own process, database and transaction."""
 
-from unihooks._contract.leasing import DrainResult
-from unihooks._contract.statistics import (
+from unihooks._contract.activity import (
     Activity,
-    FailingEndpoint,
+    EndpointActivity,
+    Failures,
     HourCount,
-    SlowEndpoint,
-    Stats,
-    TenantStatistics,
-    Usage,
-    WebhookHealth,
+    Report,
+    StatusFailures,
+    StepCount,
+    TypeFailures,
 )
+from unihooks._contract.leasing import DrainResult
+from unihooks._contract.statistics import FailingEndpoint, SlowEndpoint, Stats, TenantStatistics, Usage, WebhookHealth
 from unihooks._delivery.worker import Worker
 from unihooks._dispatcher import Dispatcher
 from unihooks._management.jobs import Jobs
@@ -26,6 +27,7 @@ from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
+from unihooks._model.endpoint_checks import EndpointCheck
 from unihooks._model.health import BreakerState, Counts, EndpointHealth, HealthState
 from unihooks._model.jobs import Job, JobKind, JobState
 from unihooks._model.limits import Limits
@@ -53,12 +55,15 @@ __all__ = [
     "Egress",
     "Emission",
     "Endpoint",
+    "EndpointActivity",
+    "EndpointCheck",
     "EndpointHealth",
     "EndpointState",
     "Event",
     "EventSubscription",
     "EventType",
     "FailingEndpoint",
+    "Failures",
     "HeaderPairs",
     "HeaderSet",
     "HealthState",
@@ -74,12 +79,16 @@ __all__ = [
     "PayloadMapping",
     "Preview",
     "Product",
+    "Report",
     "RetryPolicy",
     "Secret",
     "SlowEndpoint",
     "Stats",
+    "StatusFailures",
+    "StepCount",
     "TargetPolicy",
     "TenantStatistics",
+    "TypeFailures",
     "Usage",
     "VerifiedMessage",
     "Webhook",

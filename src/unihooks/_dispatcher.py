@@ -15,6 +15,7 @@ from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.times import Clock, optional_microseconds
 from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.emitting import Emits
+from unihooks._delivery.endpoint_checks import EndpointChecker
 from unihooks._delivery.test_sends import TestSender
 from unihooks._delivery.transports import HostTransport, transport_maker
 from unihooks._delivery.worker import Worker, WorkerThread, drain
@@ -138,7 +139,7 @@ class Dispatcher(Emits, Operates):
         prepare(store, clock, catalog, operational_events=operational_events)
         Emits.__init__(self, settings)
         Operates.__init__(self, settings)
-        self.webhooks = Webhooks(settings, TestSender(settings).send)
+        self.webhooks = Webhooks(settings, TestSender(settings).send, EndpointChecker(settings).check)
         self.log = Log(settings)
         self.jobs = Jobs(settings)
 

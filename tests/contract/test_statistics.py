@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from unihooks import BulkResult, DeliveryState, PayloadMapping, Webhook
 from unihooks._base.times import from_us
-from unihooks._contract.statistics import BOUNDS_MS, HOUR, HourRow, activity, bucket, hour_counts, percentile, up_to
+from unihooks._contract.activity import HOUR, SLICE, ActivityRows, EndpointRow, HourRow, activity, hour_counts, report
+from unihooks._contract.histogram import BOUNDS_MS, bucket, percentile, up_to
 from unihooks.exceptions import InvalidArgument, NotFound
 
 NOW = 1_000 * HOUR + HOUR // 2
@@ -31,14 +32,28 @@ def test_hours_in_which_nothing_was_counted_are_there_too():
 
 def test_activity_sums_up_its_hours():
     within = counted([1.5, 1.5, 100, 100])
-    rows = [HourRow(999, 4, 4, 0, 400_000, within), HourRow(1_000, 4, 2, 2, 600_000, within)]
-    found = activity(rows, NOW - HOUR, NOW, 20_000)
+    endpoints = [EndpointRow("a", 4, 4, 0, 400_000, within), EndpointRow("b", 4, 2, 2, 600_000, within)]
+    found = activity(ActivityRows([HourRow(999, 4, 4, 0), HourRow(1_000, 4, 2, 2)], endpoints), NOW - HOUR, NOW, 20_000)
     assert (found.attempts, found.delivered, found.failed, found.success_share) == (8, 6, 2, 0.75)
     assert (found.mean_ms, found.p50_ms, found.p95_ms) == (125, pytest.approx(1.68, 0.01), pytest.approx(107.6, 0.01))
 
 
+def test_a_report_has_a_count_for_each_step_and_the_figures_of_each_endpoint():
+    rows = [HourRow(999, 2, 1, 1, 11), HourRow(1_000, 3, 3, 0, 0), HourRow(1_000, 1, 0, 1, 6)]
+    endpoints = [EndpointRow("a", 4, 4, 0, 400_000, counted([1.5, 1.5, 100, 100])), EndpointRow("b", 2, 0, 2)]
+    found = report(ActivityRows(rows, endpoints), NOW - 11 * SLICE, NOW, SLICE, 20_000)
+    counts = [(one.attempts, one.delivered, one.failed) for one in found.steps]
+    assert len(counts) == 12
+    assert (counts[4], counts[5], counts[-1]) == ((2, 1, 1), (3, 3, 0), (1, 0, 1))
+    assert (found.steps[5].at, found.step) == (from_us(1_000 * HOUR), timedelta(minutes=5))
+    assert (found.total.attempts, found.total.success_share) == (6, pytest.approx(2 / 3))
+    assert found.endpoints["a"].p95_ms == pytest.approx(107.6, 0.01)
+    by_hours = report(ActivityRows(rows, endpoints), NOW - 2 * HOUR, NOW, 2 * HOUR, 20_000)
+    assert [one.attempts for one in by_hours.steps] == [2, 4]
+
+
 def test_nothing_has_no_share_and_no_latency():
-    found = activity([], NOW - HOUR, NOW, 20_000)
+    found = activity(ActivityRows([], []), NOW - HOUR, NOW, 20_000)
     assert (found.attempts, found.success_share, found.mean_ms, found.p99_ms) == (0, None, None, None)
     assert len(found.hours) == 2
 
@@ -73,6 +88,31 @@ def test_another_tenants_webhook_has_neither_health_nor_activity(host):
         host.dispatcher.webhooks.activity(webhook.id, tenant="other")
 
 
+def test_a_report_and_failures_tell_what_a_webhook_was_sent(host):
+    webhook = host.webhook("/good", "/bad", tenant="acme")
+    host.receiver.on("/bad").answer(500)
+    host.emit(tenant="acme")
+    host.dispatcher.drain()
+    good, bad = webhook.endpoints
+    for hours, step, steps in (
+        (1, timedelta(minutes=5), 12),
+        (24, timedelta(hours=1), 24),
+        (720, timedelta(days=1), 30),
+    ):
+        found = host.dispatcher.webhooks.report(webhook.id, tenant="acme", hours=hours, step=step)
+        assert len(found.steps) == steps
+        assert (found.steps[-1].attempts, found.total.failed) == (2, 1)
+        assert (found.endpoints[good.id].success_share, found.endpoints[bad.id].success_share) == (1, 0)
+    since = host.clock.now - timedelta(hours=1)
+    failures = host.dispatcher.webhooks.failures(webhook.id, tenant="acme", since=since)
+    assert [(one.status_code, one.count) for one in failures.by_status] == [(500, 1)]
+    for refused in ({"step": timedelta(minutes=5), "hours": 2}, {"step": timedelta(minutes=7), "hours": 1}):
+        with pytest.raises(InvalidArgument):
+            host.dispatcher.webhooks.report(webhook.id, tenant="acme", **refused)
+    with pytest.raises(NotFound):
+        host.dispatcher.webhooks.failures(webhook.id, since=since)
+
+
 @pytest.mark.parametrize("hours", [0, 721, True, "24"])
 def test_hours_that_are_none_are_refused(host, hours):
     with pytest.raises(InvalidArgument) as caught:
@@ -91,7 +131,9 @@ def pages(fetch, **options):
     return there, back[::-1]
 
 
-@pytest.mark.parametrize("sort, expected", [("newest", "c A B b"), ("oldest", "b B A c"), ("name", "A b B c")])
+@pytest.mark.parametrize(
+    "sort, expected", [("newest", "c A B b"), ("oldest", "b B A c"), ("name", "A b B c"), ("health", "c A B b")]
+)
 def test_webhooks_are_sorted_and_paged_both_ways(host, sort, expected):
     for name in ("b", "B", "A", "c"):
         host.webhook(name=name)
@@ -109,9 +151,14 @@ def test_webhooks_are_narrowed_by_health(host):
     good = host.webhook("/good")
     assert list(host.dispatcher.webhooks.list(health="failing")) == [host.dispatcher.webhooks.get(bad.id)]
     assert list(host.dispatcher.webhooks.list(health="healthy")) == [host.dispatcher.webhooks.get(good.id)]
+    assert list(host.dispatcher.webhooks.list(attempted=False)) == [host.dispatcher.webhooks.get(good.id)]
+    both = host.dispatcher.webhooks.list(health=["failing", "healthy"], sort="health")
+    assert [one.id for one in both] == [bad.id, good.id]
 
 
-@pytest.mark.parametrize("options", [{"sort": "age"}, {"health": "ill"}, {"sort": "name", "cursor": "bm9uZQ"}])
+@pytest.mark.parametrize(
+    "options", [{"sort": "age"}, {"health": "ill"}, {"attempted": "yes"}, {"sort": "name", "cursor": "bm9uZQ"}]
+)
 def test_a_listing_that_is_not_offered_is_refused(host, options):
     with pytest.raises(InvalidArgument) as caught:
         host.dispatcher.webhooks.list(**options)

@@ -51,6 +51,14 @@ class Configuration(ABC):
         """Return webhooks, with the health of their endpoints, newest first (by id)."""
 
     @abstractmethod
+    def webhooks_by_health(self, tenant: str, filters: WebhookFilter, window: Window) -> list[tuple[str, Webhook]]:
+        """Return webhooks as `list_webhooks` does, each with its position; those that need somebody come first.
+
+        A webhook is as its worst enabled endpoint was at its last attempt, or disabled if all are. The order is
+        failing, degraded, disabled, healthy, nothing sent yet, and then newest first. The window's edges are positions.
+        """
+
+    @abstractmethod
     def revise_webhook(
         self, tenant: str, webhook_id: str, revise: Callable[[Webhook], Webhook], *, endpoints: int | None = None
     ) -> Webhook:

@@ -31,12 +31,14 @@ class Window:
 class WebhookFilter:
     """The webhooks wanted; `search` looks in name, description, URLs and metadata, ignoring case.
 
-    One in the state of `health` has an endpoint in it, as of its last attempt; all endpoints of a healthy one are so.
+    One in a state of `health` has an endpoint in it, as of its last attempt. A healthy one has an enabled endpoint, and
+    none that is failing or degraded. `attempted` says whether anything has been sent to an enabled endpoint yet.
     """
 
     status: WebhookStatus | None = None
     search: str | None = None
-    health: HealthState | None = None
+    health: tuple[HealthState, ...] = ()
+    attempted: bool | None = None
 
 
 @frozen(kw_only=True)

@@ -1,58 +1,18 @@
-"""What a store counts and measures: the health of endpoints, the activity of webhooks, the operator's overview.
-
-Hours are whole hours in UTC.
-"""
+"""What a store counts and measures: the health of endpoints, how much there is, the operator's overview."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from itertools import accumulate
-from math import sqrt
 
 from attrs import frozen
 
-from unihooks._base.times import SECOND, from_us
+from unihooks._contract.activity import ActivityRows, Failures, HourCount
 from unihooks._contract.filters import Window
 from unihooks._contract.leasing import WorkerSeen
 from unihooks._model.health import EndpointHealth
 from unihooks._model.log import DeliveryState
-
-HOUR = 3600 * SECOND
-DAY_HOURS = 24
-# What is counted in an hour is kept apart in so many slices until the hour after it is over.
-SLICES = 12
-# The upper bounds of the buckets in milliseconds, from 1 ms to 65 s. Each is 1.41 times the one before, so that the
-# geometric middle of a bucket is off by a factor of 1.19 at most. Stores keep the numbers of buckets.
-BOUNDS_MS = tuple(round(2 ** (step / 2), 3) for step in range(33))
-_BOUNDS_US = tuple(round(bound * 1_000) for bound in BOUNDS_MS)
-
-
-@frozen
-class HourRow:
-    """What a store counted in the hour that begins `hour` hours after 1970.
-
-    `within` says how many attempts took no longer than each of `BOUNDS_MS`.
-    """
-
-    hour: int
-    attempts: int = 0
-    delivered: int = 0
-    failed: int = 0
-    duration_us: int = 0
-    within: Sequence[int] = (0,) * len(BOUNDS_MS)
-
-
-@frozen(kw_only=True)
-class HourCount:
-    """The number of attempts in one hour, and how many of them delivered or failed."""
-
-    hour: datetime
-    attempts: int
-    delivered: int
-    failed: int
 
 
 @frozen(kw_only=True)
@@ -71,26 +31,6 @@ class WebhookHealth:
     def failing(self) -> bool:
         """Tell whether any endpoint is failing."""
         return any(endpoint.failing for endpoint in self.endpoints)
-
-
-@frozen(kw_only=True)
-class Activity:
-    """The attempts for a webhook's present endpoints, from the hour of `since` to the current hour.
-
-    `success_share` is the share of attempts that delivered (0 to 1). Latencies are in milliseconds; percentiles are
-    estimated from a histogram, to within 20 % from 1 ms to 65 s. All of them are None if there were no attempts.
-    """
-
-    since: datetime
-    hours: tuple[HourCount, ...]
-    attempts: int
-    delivered: int
-    failed: int
-    success_share: float | None
-    mean_ms: float | None
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
 
 
 @frozen(kw_only=True)
@@ -177,10 +117,17 @@ class Statistics(ABC):
         """Return the health of each of the webhooks that belongs to the tenant."""
 
     @abstractmethod
-    def webhook_hours(self, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
-        """Return the counts of each hour from `since` (hours since 1970), summed over the webhook's present endpoints.
+    def webhook_activity(self, tenant: str, webhook_id: str, since: int) -> ActivityRows:
+        """Return what was counted for a webhook from the five minutes of `since` (microseconds since 1970) on.
 
-        Oldest first, without empty hours; `NotFound` if there is no such webhook.
+        `NotFound` if there is no such webhook.
+        """
+
+    @abstractmethod
+    def webhook_failures(self, tenant: str, webhook_id: str, since: int, most: int) -> Failures:
+        """Return which deliveries, made since a time, have failed or are to be tried again; reads about `most` of each.
+
+        `NotFound` if there is no such webhook.
         """
 
     @abstractmethod
@@ -209,67 +156,3 @@ class Statistics(ABC):
 
         One of large fan-out that has gone to the end of its tenant's queue is not looked for there.
         """
-
-
-def activity(rows: Iterable[HourRow], since: int, now: int, longest_ms: float) -> Activity:
-    """Sum up the hours from that of `since` to that of `now` (microseconds since 1970)."""
-    counted = list(rows)
-    attempts = sum(row.attempts for row in counted)
-    delivered = sum(row.delivered for row in counted)
-    within = [sum(column) for column in zip(*(row.within for row in counted), strict=True)] or [0] * len(BOUNDS_MS)
-    p50, p95, p99 = (percentile(within, attempts, share, longest_ms) for share in (0.5, 0.95, 0.99))
-    return Activity(
-        since=from_us(since),
-        hours=hour_counts(counted, since, now),
-        attempts=attempts,
-        delivered=delivered,
-        failed=sum(row.failed for row in counted),
-        success_share=delivered / attempts if attempts else None,
-        mean_ms=sum(row.duration_us for row in counted) / attempts / 1000 if attempts else None,
-        p50_ms=p50,
-        p95_ms=p95,
-        p99_ms=p99,
-    )
-
-
-def hour_counts(rows: Iterable[HourRow], since: int, now: int) -> tuple[HourCount, ...]:
-    """Return a count for each hour from that of `since` to that of `now`, with zeros for empty hours."""
-    counted = {row.hour: row for row in rows}
-    hours = (counted.get(hour, HourRow(hour)) for hour in range(since // HOUR, now // HOUR + 1))
-    return tuple(
-        HourCount(hour=from_us(row.hour * HOUR), attempts=row.attempts, delivered=row.delivered, failed=row.failed)
-        for row in hours
-    )
-
-
-def slice_of(now: int) -> int:
-    """Return the number of the slice of its hour that a time lies in.
-
-    >>> slice_of(1_000 * HOUR + 5 * 60 * SECOND)
-    1
-    """
-    return now % HOUR // (HOUR // SLICES)
-
-
-def bucket(duration_us: int) -> int:
-    """Return the index of the bucket that a duration falls into; the last bucket has no upper bound."""
-    return bisect_left(_BOUNDS_US, duration_us)
-
-
-def up_to(buckets: Mapping[int, int]) -> list[int]:
-    """Return how many durations are within each bound, given how many are in each bucket."""
-    return list(accumulate(buckets.get(index, 0) for index in range(len(BOUNDS_MS))))
-
-
-def percentile(within: Sequence[int], total: int, share: float, longest_ms: float) -> float | None:
-    """Estimate a percentile in milliseconds, such as the p95 for the share 0.95; None if `total` is 0.
-
-    `within` says how many durations are within each bound. The estimate is the geometric middle of the bucket, which
-    for those past the last bound reaches up to `longest_ms`.
-    """
-    if total <= 0:
-        return None
-    # The first bucket has no lower bound, and is taken to be as wide as the others.
-    edges = (BOUNDS_MS[0] / BOUNDS_MS[1], *BOUNDS_MS, max(longest_ms, BOUNDS_MS[-1]))
-    index = bisect_left(within, max(share * total, 1))
-    return sqrt(edges[index] * edges[index + 1])

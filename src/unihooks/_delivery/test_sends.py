@@ -36,7 +36,7 @@ _LOOK_EVERY = 0.05
 
 
 @define
-class _InFlight:
+class InFlight:
     """How many tests of each tenant are under way in this process."""
 
     most: int
@@ -78,7 +78,7 @@ class TestSender:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._in_flight = _InFlight(settings.limits.tests_in_flight)
+        self._in_flight = InFlight(settings.limits.tests_in_flight)
 
     async def send(
         self, webhook: Webhook, product: str, event_type: str, payload: Any, endpoint_id: str | None

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from unihooks._base.times import SECOND
-from unihooks._contract.statistics import DAY_HOURS, HOUR, FailingEndpoint, SlowEndpoint, Stats
+from unihooks._contract.activity import DAY_HOURS, HOUR
+from unihooks._contract.statistics import FailingEndpoint, SlowEndpoint, Stats
 from unihooks.abc import Store
 
 _MOST_FAILING = 100

@@ -24,6 +24,7 @@ _PLACES = {
     "number": re.compile(r"[0-9]{1,9}"),
     "tenant": re.compile(r"[^\0]+"),
     "name": re.compile(r"[^\0]*\0[0-9A-Za-z_]+"),
+    "health": re.compile(r"[0-4][0-9A-Za-z_]+"),
 }
 
 
@@ -57,7 +58,7 @@ def paginate(
     """Return one page; `fetch` lists a window, `position` returns where an item stands in the listing.
 
     A cursor is an opaque text for a place between two items, so pages stay correct while new items arrive. `kind` says
-    what positions are: an id, a number, a tenant, or a name with an id. `rising` reverses the order.
+    what positions are: an id, a number, a tenant, or a name or a health with an id. `rising` reverses the order.
     """
     limit = check_number("limit", limit, at_most=MOST_PER_PAGE)
     forwards, backwards = (_NEWER, _OLDER) if rising else (_OLDER, _NEWER)

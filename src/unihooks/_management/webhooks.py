@@ -15,7 +15,8 @@ from unihooks._management.signing_secrets import check_signing, checked_overlap,
 from unihooks._management.webhook_changes import WebhookChanges
 from unihooks._message.mapping import Preview
 from unihooks._message.secrets import Secret, kind_of
-from unihooks._model.checks import check_text
+from unihooks._model.checks import check_tenant, check_text
+from unihooks._model.endpoint_checks import EndpointCheck
 from unihooks._model.endpoints import MOST_REASON, disabled, enabled, find_endpoint, normaliser
 from unihooks._model.log import Attempt
 from unihooks._model.products import check_name, covers
@@ -24,6 +25,7 @@ from unihooks.exceptions import InvalidWebhook
 
 Attempts = list[Attempt]
 SendTest = Callable[[Webhook, str, str, Any, str | None], Coroutine[Any, Any, Attempts]]
+CheckEndpoint = Callable[[str, str], Coroutine[Any, Any, EndpointCheck]]
 
 
 @frozen
@@ -35,6 +37,7 @@ class Webhooks(WebhookChanges):
     """
 
     _send: SendTest
+    _check: CheckEndpoint
 
     def enable_endpoint(self, id: str, endpoint_id: str, *, tenant: str = "default") -> Endpoint:
         """Enable a disabled endpoint; its held deliveries go on."""
@@ -156,6 +159,24 @@ class Webhooks(WebhookChanges):
             for one in each.where
             if one.is_ruled_out(event.schema)
         )
+
+    def check_endpoint(self, url: str, *, tenant: str = "default") -> EndpointCheck:
+        """Look whether a URL leads to a server now: resolve its name, connect, check its certificate; send nothing.
+
+        It goes the way of a delivery, past the same guard. Raises `TargetRefused` for a URL that cannot be used,
+        `LimitReached` if too many checks of the tenant are running, `InvalidArgument` with a transport of your own.
+        """
+        check_tenant(tenant)
+        return run_in_new_loop(lambda: self._check(url, tenant))
+
+    async def acheck_endpoint(self, url: str, *, tenant: str = "default") -> EndpointCheck:
+        """Do what `check_endpoint` does in the running event loop, without blocking it."""
+        return await self._check(url, check_tenant(tenant))
+
+    @property
+    def can_check_endpoints(self) -> bool:
+        """Tell whether `check_endpoint` may be used: not with a transport of the host's own."""
+        return self._settings.targets is not None
 
     @property
     def most_endpoints(self) -> int:

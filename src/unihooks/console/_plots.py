@@ -8,7 +8,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from unihooks._contract.statistics import Activity, HourCount
+from unihooks._contract.activity import Activity, HourCount
 
 
 class Counted(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
+    "unihooks.testing._store_activity",
     "unihooks.testing._store_answers",
     "unihooks.testing._store_breaker",
     "unihooks.testing._store_claiming",
@@ -31,6 +32,7 @@ pytest.register_assert_rewrite(
 
 from unihooks.abc import Store  # noqa: E402 - asserts are to be rewritten first
 from unihooks.testing._clock import FakeClock  # noqa: E402
+from unihooks.testing._store_activity import ActivityRules  # noqa: E402
 from unihooks.testing._store_answers import AnswersRules  # noqa: E402
 from unihooks.testing._store_breaker import BreakerRules  # noqa: E402
 from unihooks.testing._store_claiming import ClaimingRules  # noqa: E402
@@ -65,6 +67,7 @@ class StoreContract(
     RecordingRules,
     BreakerRules,
     HealthRules,
+    ActivityRules,
     LogRules,
     SearchRules,
     SubjectRules,

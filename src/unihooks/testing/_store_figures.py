@@ -8,16 +8,15 @@ from datetime import timedelta
 from itertools import product
 from typing import Any
 
-import pytest
 from attrs import evolve
 
+from unihooks._contract.activity import HOUR
 from unihooks._contract.filters import WebhookFilter, name_position
 from unihooks._contract.leasing import new_token
-from unihooks._contract.statistics import BOUNDS_MS, HOUR, HourRow, WebhookHealth
+from unihooks._contract.statistics import WebhookHealth
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import Capacity, Claimed, DeliveryFilter, Lease, Result, Window
-from unihooks.exceptions import NotFound
 from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
@@ -199,40 +198,6 @@ class FiguresRules:
         assert hours[-1].hour <= scene.clock() < hours[-1].hour + timedelta(hours=1)
         scene.clock.advance(2 * DAY)
         assert sum(one.attempts for one in _health(scene, webhook).hours) == 0
-
-    def test_attempts_are_counted_by_how_long_they_took(self, scene: Scene) -> None:
-        webhook = scene.active(URL, OTHER_URL)
-        scene.emit()
-        scene.emit()
-        scene.plan()
-        for claimed, milliseconds in zip(scene.claim(), (1, 3, 1_000, 70_000), strict=True):
-            scene.store.record([_took(scene, claimed, milliseconds)])
-        now = scene.store.now() // HOUR
-        within = tuple(sum(one <= bound for one in (1, 3, 1_000, 70_000)) for bound in BOUNDS_MS)
-        expected = HourRow(now, 4, 4, 0, (1 + 3 + 1_000 + 70_000) * 1_000, within)
-        assert scene.store.webhook_hours(ACME, webhook.id, now) == [expected]
-        assert scene.store.webhook_hours(ACME, webhook.id, now + 1) == []
-
-    def test_what_workers_have_counted_apart_is_summed_up_before_and_after_it_is_put_together(
-        self, scene: Scene
-    ) -> None:
-        webhook = scene.active()
-        for worker_id in ("a", "b", "c"):
-            scene.store.heartbeat(worker_id)
-            scene.store.record([_took(scene, scene.claimed(), 3)])
-        hour = scene.store.now() // HOUR
-        [counted] = scene.store.webhook_hours(ACME, webhook.id, hour)
-        assert (counted.attempts, counted.delivered, counted.duration_us) == (3, 3, 9_000)
-        scene.clock.advance(7_200)
-        while scene.store.fold_hours(scene.store.now(), 1):
-            pass
-        assert scene.store.webhook_hours(ACME, webhook.id, hour) == [counted]
-
-    def test_activity_of_anothers_webhook_is_not_found(self, scene: Scene) -> None:
-        webhook = scene.active(tenant="other")
-        for wanted in (webhook.id, "whk_nobodys"):
-            with pytest.raises(NotFound):
-                scene.store.webhook_hours(ACME, wanted, 0)
 
     # What an operator sees.
 

@@ -207,7 +207,7 @@ class HealthRules:
         off = scene.active()
         scene.disable(off)
         for health, found in ((HEALTHY, well), (DEGRADED, degraded), (FAILING, failing), (DISABLED, off)):
-            listed = scene.store.list_webhooks(ACME, WebhookFilter(health=health), Window(limit=9))
+            listed = scene.store.list_webhooks(ACME, WebhookFilter(health=(health,)), Window(limit=9))
             assert ids(listed) == [found.id], health
         assert scene.store.statistics().failing_endpoints == len(scene.store.failing_endpoints(9)) == 1
         scene.disable(failing)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pytest
 
+from unihooks._contract.activity import HOUR
 from unihooks._contract.jobs import Replays
-from unihooks._contract.statistics import HOUR, Usage
+from unihooks._contract.statistics import Usage
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.rendering import Rendering
 from unihooks._model.webhooks import Webhook
@@ -51,7 +52,7 @@ class TenantRules:
         assert [scene.events(OTHER), scene.deliveries(OTHER), scene.store.usage(OTHER)] == before
         assert scene.store.get_webhook(OTHER, webhook.id).secrets == webhook.secrets
         assert [one.tenant for one in scene.store.list_tenants(_ALL)] == [OTHER]
-        assert scene.store.webhook_hours(OTHER, webhook.id, scene.store.now() // HOUR - 24) != []
+        assert scene.store.webhook_activity(OTHER, webhook.id, scene.store.now() - 24 * HOUR).endpoints != []
         scene.clock.advance(60)
         assert {one.tenant for one in scene.claim()} == {OTHER}
 

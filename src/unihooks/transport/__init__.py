@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unihooks.transport._egress import check_bind
-from unihooks.transport._errors import NOT_REACHABLE, OWN_FAULT, AttemptError
+from unihooks.transport._errors import NOT_REACHABLE, OWN_FAULT, AttemptError, TimedOut, TLSFailed
 from unihooks.transport._exchange import MAX_HEADER_BYTES, Exchange, exchange
 from unihooks.transport._http import HTTPTransport
 from unihooks.transport._parser import MAX_BODY_BYTES
@@ -17,6 +17,8 @@ __all__ = [
     "AttemptError",
     "Exchange",
     "HTTPTransport",
+    "TLSFailed",
+    "TimedOut",
     "check_bind",
     "default_context",
     "exchange",

@@ -119,6 +119,15 @@ class Connection(asyncio.BufferedProtocol):
             if self.on_idle_close is not None:
                 self.on_idle_close(self)
 
+    @property
+    def tls_version(self) -> str | None:
+        """Return which TLS protects the connection, None if none does."""
+        return None
+
+    def certificate_end(self) -> int | None:
+        """Return until when the peer's certificate is valid, in seconds since 1970; None without one."""
+        return None
+
     def peer(self) -> str | None:
         """Return the address at the other end."""
         name = None if self._transport is None else self._transport.get_extra_info("peername")

@@ -117,6 +117,16 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         finally:
             dialer.learn(connection, target)
 
+    async def reach(self, url: str, deadline: float) -> Reached:
+        """Connect to the server of a URL as a request would, and leave; raise an AttemptError if that fails."""
+        parts = httpx.URL(url)
+        target = _target_of((None, parts.scheme, parts.raw_host, parts.port), httpx.Request("POST", parts))
+        connection = await (self._dialer or self._open()).dial(target, deadline)
+        try:
+            return Reached(connection.tls_version, connection.certificate_end())
+        finally:
+            connection.close()
+
     async def aclose(self) -> None:
         """Close all connections; requests under way end with an error."""
         self._pool.close()
@@ -180,6 +190,14 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     def _sweep_idle(self) -> float | None:
         self._pool.sweep(monotonic())
         return _IDLE_SWEEP_SECONDS if len(self._pool) else None
+
+
+@attrs.frozen
+class Reached:
+    """A server that was reached: its version of TLS, and when its certificate ends (seconds since 1970), or None."""
+
+    tls: str | None
+    ends_at: int | None
 
 
 class AnswerStream(httpx.AsyncByteStream):

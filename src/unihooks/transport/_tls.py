@@ -89,6 +89,16 @@ class TLSConnection(Connection):
             self._go_on(ready)
         return ready
 
+    @property
+    def tls_version(self) -> str | None:
+        """Return which TLS protects the connection, such as "TLSv1.3"."""
+        return self._ssl.version()
+
+    def certificate_end(self) -> int | None:
+        """Return until when the peer's certificate is valid, in seconds since 1970."""
+        end = (self._ssl.getpeercert() or {}).get("notAfter")
+        return ssl.cert_time_to_seconds(end) if isinstance(end, str) else None
+
     def take_session(self) -> ssl.SSLSession | None:
         """Return the session once, after the first answer, if it was not itself resumed."""
         # Tickets come with or before the first answer. A resumed connection has

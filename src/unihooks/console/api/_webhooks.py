@@ -29,10 +29,10 @@ _LIST_QUERY = (
     ),
     Query(
         name="health",
-        about="Only those with an endpoint in this state at its last attempt; all endpoints of a `healthy` one are so.",
+        about="Only those with an endpoint in this state at its last attempt; of a `healthy` one, none is worse.",
         schema={"type": "string", "enum": HEALTHS},
     ),
-    Query(name="sort", about="The order.", schema={"type": "string", "enum": ["newest", "oldest", "name"]}),
+    Query(name="sort", about="The order.", schema={"type": "string", "enum": ["newest", "oldest", "name", "health"]}),
     Query(name="with_health", about="Include the health of each webhook.", schema=BOOLEAN),
     *PAGING,
 )
@@ -47,7 +47,7 @@ async def list_webhooks(call: Call) -> dict[str, Any]:
     """List webhooks; a page ends at 1 MB."""
     filters, where = paging({name: value for name, value in call.query.items() if name != "with_health"})
     listing = partial(call.dispatcher.webhooks.list, tenant=call.tenant, **filters)
-    page = await sized_page(listing, _shapes.webhook, **where, rising=filters.get("sort", "newest") != "newest")
+    page = await sized_page(listing, _shapes.webhook, **where, rising=filters.get("sort") in ("oldest", "name"))
     if call.query.get("with_health"):
         health = await call.dispatcher.webhooks.ahealth([one["id"] for one in page["items"]], tenant=call.tenant)
         # With 250 of them, each with its hours, this takes a while.

@@ -7,24 +7,18 @@ from typing import Any
 
 from unihooks._base.times import SECOND
 from unihooks._contract.configuration import ANSWER_AWAITED_US, ANSWER_KEPT_US, ANSWERS_PER_TENANT, IdempotencyRecord
-from unihooks._contract.filters import split_position
 from unihooks._contract.leasing import HealthChange, slot_of
 from unihooks._message.rendering import Rendering
 from unihooks._model.checks import not_found
 from unihooks._model.health import HealthState
 from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import Endpoint, Webhook
-from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination, WebhookFilter, Window
+from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination
 from unihooks.exceptions import Conflict
 from unihooks.stores.sql import rows as _rows
 from unihooks.stores.sql.health import forget, with_health
 from unihooks.stores.sql.limited import LONGEST_LEASE_US
-from unihooks.stores.sql.transaction import Call, Row, Selection, Transaction, page
-
-_IN_HEALTH = {
-    HealthState.HEALTHY: "w.id NOT IN ({webhooks_not_healthy}) AND NOT EXISTS ({disabled_endpoint})",
-    HealthState.DISABLED: "EXISTS ({disabled_endpoint})",
-}
+from unihooks.stores.sql.transaction import Call, Row, Selection, Transaction
 
 
 def lock_configuration(tx: Transaction, tenants: Collection[str]) -> None:
@@ -59,21 +53,6 @@ def add_webhook(tx: Transaction, webhook: Webhook, *, at_most: int, endpoints: i
 def get_webhook(tx: Transaction, tenant: str, webhook_id: str) -> Webhook:
     """Return the webhook, with the health of its endpoints, or raise NotFound."""
     return with_health(tx, [read_webhook(tx, tenant, webhook_id)])[0]
-
-
-def list_webhooks(tx: Transaction, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
-    """Return webhooks, newest or last name first."""
-    selection = Selection(values={"tenant": tenant})
-    selection.where("w.status = :status", status=filters.status and filters.status.value)
-    selection.where("{webhook_matches_search}", search=filters.search.casefold() if filters.search else None)
-    if filters.health is not None:
-        selection.conditions.append(_IN_HEALTH.get(filters.health, "w.id IN ({webhooks_in_health})"))
-        selection.values["health"] = filters.health.value
-    if window.by_name:
-        rows = page(tx, "webhooks", selection, window, ["w.name_key", "w.id"], place=split_position)
-    else:
-        rows = page(tx, "webhooks", selection, window, ["w.id"])
-    return with_health(tx, _complete(tx, rows))
 
 
 def revise_webhook(
@@ -189,7 +168,15 @@ def read_webhook(tx: Transaction, tenant: str, webhook_id: str) -> Webhook:
     rows = tx.select("webhooks", Selection(["w.id = :id"], {"tenant": tenant, "id": webhook_id}))
     if not rows:
         raise not_found("webhook", webhook_id, tenant)
-    return _complete(tx, rows)[0]
+    return complete(tx, rows)[0]
+
+
+def complete(tx: Transaction, rows: list[Row]) -> list[Webhook]:
+    """Return the webhooks of these rows, with their endpoints, secrets and subscriptions, but without health."""
+    ids = [row[0] for row in rows]
+    names = ("endpoints_of_webhooks", "secrets_of_webhooks", "subscriptions_of_webhooks")
+    parts = [_parts(tx, name, ids) for name in names]
+    return [_rows.to_webhook(row, *(part.get(row[0], ()) for part in parts)) for row in rows]
 
 
 def _versions(tenants: Collection[str], rows: Iterable[Row]) -> dict[str, int]:
@@ -265,13 +252,6 @@ def _limits(policy: DeliveryPolicy) -> tuple[float | None, float | None, int | N
     """Return what a lane keeps of a policy: rate, burst, requests in flight, and the deadline in microseconds."""
     deadline_us = None if policy.deadline is None else round(policy.deadline * SECOND)
     return policy.rate, policy.largest_burst, policy.in_flight, deadline_us
-
-
-def _complete(tx: Transaction, rows: list[Row]) -> list[Webhook]:
-    ids = [row[0] for row in rows]
-    names = ("endpoints_of_webhooks", "secrets_of_webhooks", "subscriptions_of_webhooks")
-    parts = [_parts(tx, name, ids) for name in names]
-    return [_rows.to_webhook(row, *(part.get(row[0], ()) for part in parts)) for row in rows]
 
 
 def _parts(tx: Transaction, name: str, webhook_ids: Collection[str]) -> dict[str, list[Row]]:

@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 
 from unihooks._base.times import optional_from_us
 from unihooks._contract import last_attempts
-from unihooks._contract.statistics import DAY_HOURS, HOUR, slice_of
+from unihooks._contract.activity import DAY_HOURS, HOUR, slice_of
 from unihooks._model.health import BreakerState, Counts, EndpointHealth, HealthState, judge
 from unihooks._model.log import DeliveryState
 from unihooks._model.policy import CircuitBreaker

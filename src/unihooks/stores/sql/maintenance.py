@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 
 from unihooks._base.ids import first_id
 from unihooks._base.times import SECOND
+from unihooks._contract.activity import HOUR
 from unihooks._contract.leasing import SEEN_WITHIN_US
-from unihooks._contract.statistics import HOUR
 from unihooks.abc import ERASED, HELD_TOO_LONG
 from unihooks.stores.sql import ordering
 from unihooks.stores.sql.deliveries import with_spans

@@ -11,28 +11,28 @@ from operator import itemgetter
 from attrs import evolve
 
 from unihooks._base.times import optional_from_us
-from unihooks._contract.filters import Window
-from unihooks._contract.leasing import SEEN_WITHIN_US, holder, holder_of
-from unihooks._contract.statistics import (
+from unihooks._contract.activity import (
     DAY_HOURS,
     HOUR,
     SLICES,
-    FailingEndpoint,
+    ActivityRows,
+    EndpointRow,
+    Failures,
     HourRow,
-    SlowEndpoint,
-    Stats,
-    TenantStatistics,
-    WebhookHealth,
-    bucket,
+    StatusFailures,
+    TypeFailures,
     hour_counts,
-    percentile,
     slice_of,
-    up_to,
 )
+from unihooks._contract.filters import Window
+from unihooks._contract.histogram import bucket, percentile, up_to
+from unihooks._contract.leasing import SEEN_WITHIN_US, holder, holder_of
+from unihooks._contract.statistics import FailingEndpoint, SlowEndpoint, Stats, TenantStatistics, WebhookHealth
 from unihooks._model.checks import not_found
 from unihooks._model.log import DeliveryState
 from unihooks.abc import AttemptRow, Result, WorkerSeen
 from unihooks.stores.sql.health import endpoint_health
+from unihooks.stores.sql.log import ids_between
 from unihooks.stores.sql.rows import by_owner, to_value
 from unihooks.stores.sql.transaction import Row, Selection, Transaction, page
 
@@ -80,12 +80,40 @@ def webhook_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -
     return health
 
 
-def webhook_hours(tx: Transaction, tenant: str, webhook_id: str, since: int) -> list[HourRow]:
-    """Return what was counted for the webhook's endpoints, hour by hour."""
-    if not tx.count("webhooks", Selection(["w.id = :id"], {"tenant": tenant, "id": webhook_id}, limit=1)):
+def webhook_activity(tx: Transaction, tenant: str, webhook_id: str, since: int) -> ActivityRows:
+    """Return what was counted for the webhook's endpoints, by slices of time and by endpoint."""
+    _check_webhook(tx, tenant, webhook_id)
+    wanted = {"webhook": webhook_id, "hour": since // HOUR, "slice": slice_of(since)}
+    found = groupby(tx.fetch("activity_by_endpoint", **wanted), key=itemgetter(0))
+    return ActivityRows(
+        slices=[HourRow(*row) for row in tx.fetch("activity_by_slice", **wanted)],
+        endpoints=[_to_endpoint(endpoint_id, list(rows)) for endpoint_id, rows in found],
+    )
+
+
+def webhook_failures(tx: Transaction, tenant: str, webhook_id: str, since: int, most: int) -> Failures:
+    """Return which deliveries have failed or are to be tried again, by status code and by event type."""
+    share = max(1, most // _check_webhook(tx, tenant, webhook_id))
+    first, _ = ids_between("dlv_", since, None)
+    wanted = {"webhook": webhook_id, "since": since}
+    failed = tx.fetch("failed_deliveries_of_webhook", first_id=first, most=most + 1, **wanted)
+    retried = tx.fetch("deliveries_to_retry", most=share, **wanted)
+    rows = [*failed[:most], *retried]
+    by_status, by_type = Counter(row[0] for row in rows), Counter((row[1], row[2]) for row in rows)
+    return Failures(
+        count=len(rows),
+        more=len(failed) > most or share in Counter(row[3] for row in retried).values(),
+        by_status=tuple(StatusFailures(status_code=code, count=many) for code, many in by_status.most_common()),
+        by_type=tuple(TypeFailures(product=kind[0], event_type=kind[1], count=n) for kind, n in by_type.most_common()),
+    )
+
+
+def _check_webhook(tx: Transaction, tenant: str, webhook_id: str) -> int:
+    """Return how many endpoints the webhook has, or raise NotFound."""
+    [(count,)] = tx.fetch("count_endpoints_of_webhook", tenant=tenant, webhook=webhook_id)
+    if not count:
         raise not_found("webhook", webhook_id, tenant)
-    found = tx.fetch("counts_by_hour", webhook=webhook_id, since=since)
-    return [_to_hour(hour, list(rows)) for hour, rows in groupby(found, key=itemgetter(0))]
+    return int(count)
 
 
 def failing_endpoints(tx: Transaction, limit: int) -> list[FailingEndpoint]:
@@ -132,10 +160,10 @@ def oldest_unplanned(tx: Transaction) -> int | None:
     return None if created_at is None else int(created_at)
 
 
-def _to_hour(hour: int, rows: Sequence[Row]) -> HourRow:
+def _to_endpoint(endpoint_id: str, rows: Sequence[Row]) -> EndpointRow:
     attempts, delivered, failed, duration_us = (sum(row[at] for row in rows) for at in range(2, 6))
     within = up_to({row[1]: row[2] for row in rows})
-    return HourRow(hour, attempts, delivered, failed, duration_us, tuple(within))
+    return EndpointRow(endpoint_id, attempts, delivered, failed, duration_us, tuple(within))
 
 
 def _to_slow_endpoint(row: Row, durations: Mapping[int, int]) -> SlowEndpoint:

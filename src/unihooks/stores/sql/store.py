@@ -31,6 +31,7 @@ from unihooks.stores.sql import (
     emitting,
     health,
     jobs,
+    listing,
     log,
     maintenance,
     quotas,
@@ -301,7 +302,8 @@ class SQLStore(Store):
         return changed
 
     get_webhook = _verb("read", configuration.get_webhook)
-    list_webhooks = _verb("read", configuration.list_webhooks)
+    list_webhooks = _verb("read", listing.list_webhooks)
+    webhooks_by_health = _verb("read", listing.webhooks_by_health)
     destinations = _verb("read", configuration.destinations)
     renderings = _verb("ask", configuration.renderings)
     config_versions = _verb("ask", configuration.config_versions)
@@ -378,7 +380,8 @@ class SQLStore(Store):
             return self._database.ask(statistics.oldest_unplanned)
 
     webhook_health = _verb("read", statistics.webhook_health)
-    webhook_hours = _verb("read", statistics.webhook_hours)
+    webhook_activity = _verb("read", statistics.webhook_activity)
+    webhook_failures = _verb("read", statistics.webhook_failures)
     failing_endpoints = _verb("read", statistics.failing_endpoints)
     slowest_endpoints = _verb("read", statistics.slowest_endpoints)
     list_tenants = _verb("read", statistics.list_tenants)

@@ -76,6 +76,7 @@ CREATE TABLE unihooks.endpoints (
 );
 
 CREATE INDEX endpoints_by_webhook ON unihooks.endpoints (webhook_id, position);
+CREATE INDEX endpoints_disabled ON unihooks.endpoints (tenant, webhook_id) WHERE state = 'disabled';
 
 -- The log shows the URL of an endpoint that is gone, and finds deliveries by it.
 CREATE TABLE unihooks.former_endpoints (

@@ -8,13 +8,25 @@ FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
 
 -- name: webhooks_in_health
 SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
-WHERE l.tenant = :tenant AND l.health <> 'healthy' AND l.health = :health AND e.state = 'enabled'
+WHERE l.tenant = :tenant AND l.health <> 'healthy' AND l.health = ANY(:healths) AND e.state = 'enabled'
+
+-- name: webhooks_failing
+SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
+WHERE l.tenant = :tenant AND l.health <> 'healthy' AND l.health = 'failing' AND e.state = 'enabled'
 
 -- name: webhooks_not_healthy
-SELECT l.webhook_id FROM unihooks.lanes AS l WHERE l.tenant = :tenant AND l.health <> 'healthy'
+SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
+WHERE l.tenant = :tenant AND l.health <> 'healthy' AND e.state = 'enabled'
 
--- name: disabled_endpoint
-SELECT 1 FROM unihooks.endpoints AS e WHERE e.webhook_id = w.id AND e.state = 'disabled'
+-- name: webhooks_with_disabled
+SELECT e.webhook_id FROM unihooks.endpoints AS e WHERE e.tenant = :tenant AND e.state = 'disabled'
+
+-- name: enabled_endpoint
+SELECT 1 FROM unihooks.endpoints AS e WHERE e.webhook_id = w.id AND e.state = 'enabled'
+
+-- name: attempted_endpoint
+SELECT 1 FROM unihooks.endpoints AS e JOIN unihooks.lanes AS l ON l.endpoint_id = e.id
+WHERE e.webhook_id = w.id AND e.state = 'enabled' AND (l.last_success_at IS NOT NULL OR l.last_failure_at IS NOT NULL)
 
 -- name: endpoints_of_webhooks
 -- columns: webhook_id, url, id, description, state, disabled_reason, disabled_at

@@ -54,14 +54,41 @@ JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :since
 WHERE w.id = ANY(:webhooks) AND w.tenant = :tenant
 GROUP BY e.webhook_id, h.hour ORDER BY e.webhook_id, h.hour
 
--- name: counts_by_hour
-SELECT h.hour, h.bucket,
-    CAST(sum(h.attempts) AS bigint), CAST(sum(h.delivered) AS bigint), CAST(sum(h.failed) AS bigint),
-    CAST(sum(h.duration_us) AS bigint)
-FROM unihooks.endpoints AS e
-JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :since
-WHERE e.webhook_id = :webhook
-GROUP BY h.hour, h.bucket ORDER BY h.hour
+-- What an hour has put together, in part 0, counts with its first slice.
+-- name: activity_by_slice
+-- columns: hour, attempts, delivered, failed, slice
+SELECT c.hour, CAST(sum(c.attempts) AS bigint) AS attempts, CAST(sum(c.delivered) AS bigint) AS delivered,
+    CAST(sum(c.failed) AS bigint) AS failed, c.slice
+FROM (
+    SELECT h.hour, h.attempts, h.delivered, h.failed,
+        CASE WHEN h.part > 0 THEN h.part - 1 - (h.part - 1) / 12 * 12 ELSE 0 END AS slice
+    FROM unihooks.endpoints AS e JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :hour
+    WHERE e.webhook_id = :webhook
+) AS c WHERE c.hour > :hour OR c.slice >= :slice
+GROUP BY c.hour, c.slice ORDER BY c.hour, c.slice
+
+-- name: activity_by_endpoint
+-- columns: endpoint_id, bucket, attempts, delivered, failed, duration_us
+SELECT c.endpoint_id, c.bucket, CAST(sum(c.attempts) AS bigint) AS attempts,
+    CAST(sum(c.delivered) AS bigint) AS delivered, CAST(sum(c.failed) AS bigint) AS failed,
+    CAST(sum(c.duration_us) AS bigint) AS duration_us
+FROM (
+    SELECT h.endpoint_id, h.bucket, h.hour, h.attempts, h.delivered, h.failed, h.duration_us,
+        CASE WHEN h.part > 0 THEN h.part - 1 - (h.part - 1) / 12 * 12 ELSE 0 END AS slice
+    FROM unihooks.endpoints AS e JOIN unihooks.hours AS h ON h.endpoint_id = e.id AND h.hour >= :hour
+    WHERE e.webhook_id = :webhook
+) AS c WHERE c.hour > :hour OR c.slice >= :slice
+GROUP BY c.endpoint_id, c.bucket ORDER BY c.endpoint_id
+
+-- name: count_endpoints_of_webhook
+SELECT count(*) FROM unihooks.endpoints AS e WHERE e.webhook_id = :webhook AND e.tenant = :tenant
+
+-- name: failed_deliveries_of_webhook
+-- columns: status_code, product, event_type
+SELECT d.status_code, d.product, d.event_type
+FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_failed_by_webhook
+WHERE d.webhook_id = :webhook AND d.state = 'failed' AND d.id >= :first_id AND d.created_at >= :since
+ORDER BY d.id DESC LIMIT :most
 
 -- name: failing_endpoints
 SELECT l.tenant, l.webhook_id, w.name, l.endpoint_id, e.url, l.failing_since, l.failures

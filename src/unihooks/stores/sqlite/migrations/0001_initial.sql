@@ -75,6 +75,7 @@ CREATE TABLE main.unihooks_endpoints (
 );
 
 CREATE INDEX main.unihooks_endpoints_by_webhook ON unihooks_endpoints (webhook_id, position);
+CREATE INDEX main.unihooks_endpoints_disabled ON unihooks_endpoints (tenant, webhook_id) WHERE state = 'disabled';
 
 -- The log shows the URL of an endpoint that is gone, and finds deliveries by it.
 CREATE TABLE main.unihooks_former_endpoints (

@@ -1,0 +1,57 @@
+"""Look whether an endpoint's URL leads to a server, through the guard that deliveries go through, sending nothing."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from unihooks._base.times import SECOND, from_us
+from unihooks._delivery.test_sends import InFlight
+from unihooks._management.settings import Settings
+from unihooks._model.endpoint_checks import EndpointCheck
+from unihooks._model.endpoints import normaliser
+from unihooks.exceptions import InvalidArgument
+from unihooks.transport import AttemptError, HTTPTransport, TimedOut, TLSFailed
+
+_MOST_SECONDS = 5.0
+
+
+class EndpointChecker:
+    """What resolves a name, connects and checks the certificate, in the running event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._in_flight = InFlight(settings.limits.tests_in_flight)
+
+    async def check(self, url: str, tenant: str) -> EndpointCheck:
+        """Return what was found; `TargetRefused` for a URL whose form is wrong, `LimitReached` for too many at once."""
+        checked = normaliser(self._settings.targets)(url)
+        await self._in_flight.enter(tenant, _MOST_SECONDS)
+        try:
+            return await self._look(checked)
+        finally:
+            self._in_flight.leave(tenant)
+
+    async def _look(self, url: str) -> EndpointCheck:
+        transport = self._settings.new_transport()
+        started = time.monotonic()
+        found = partial(_found, url, started)
+        try:
+            if not isinstance(transport, HTTPTransport):
+                sentence = "this dispatcher has a transport of its own, which cannot be looked through; send a test"
+                raise InvalidArgument(sentence, name="transport")
+            reached = await transport.reach(url, started + min(_MOST_SECONDS, self._settings.deadline))
+        except (TLSFailed, TimedOut) as error:
+            # Only a server that has taken the connection gets so far; what fails before that has one constant sentence.
+            return found(connected=True, error=str(error))
+        except AttemptError as error:
+            return found(connected=False, error=str(error))
+        finally:
+            await transport.aclose()
+        ends_at = None if reached.ends_at is None else from_us(reached.ends_at * SECOND)
+        return found(connected=True, tls=reached.tls, certificate_ends_at=ends_at)
+
+
+def _found(url: str, started: float, **found: Any) -> EndpointCheck:
+    return EndpointCheck(url=url, duration_ms=(time.monotonic() - started) * 1_000, **found)

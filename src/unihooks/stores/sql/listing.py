@@ -1,0 +1,91 @@
+"""List webhooks: filtered, by id or name, or with those that need somebody first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from attrs import evolve
+
+from unihooks._contract.filters import split_position
+from unihooks._model.health import HealthState
+from unihooks._model.webhooks import Webhook
+from unihooks.abc import WebhookFilter, Window
+from unihooks.stores.sql.configuration import complete
+from unihooks.stores.sql.health import with_health
+from unihooks.stores.sql.transaction import Row, Selection, Transaction, page
+
+_ENABLED = "EXISTS ({enabled_endpoint})"
+_ATTEMPTED = "EXISTS ({attempted_endpoint})"
+_IN_HEALTH = {
+    HealthState.HEALTHY: f"(w.id NOT IN ({{webhooks_not_healthy}}) AND {_ENABLED})",
+    HealthState.DISABLED: "w.id IN ({webhooks_with_disabled})",
+}
+_IN_OTHER_HEALTH = "w.id IN ({webhooks_in_health})"
+# Each webhook is in one of these groups, which come in this order.
+_GROUPS = (
+    "w.id IN ({webhooks_failing})",
+    "w.id IN ({webhooks_not_healthy}) AND w.id NOT IN ({webhooks_failing})",
+    f"w.id IN ({{webhooks_with_disabled}}) AND NOT {_ENABLED}",
+    f"w.id NOT IN ({{webhooks_not_healthy}}) AND {_ATTEMPTED}",
+    f"w.id NOT IN ({{webhooks_not_healthy}}) AND {_ENABLED} AND NOT {_ATTEMPTED}",
+)
+
+
+class _Part(NamedTuple):
+    """The part of a window that lies in one group."""
+
+    group: int
+    window: Window
+
+
+def list_webhooks(tx: Transaction, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
+    """Return webhooks, newest or last name first."""
+    selection = _selection(tenant, filters)
+    if window.by_name:
+        rows = page(tx, "webhooks", selection, window, ["w.name_key", "w.id"], place=split_position)
+    else:
+        rows = page(tx, "webhooks", selection, window, ["w.id"])
+    return with_health(tx, complete(tx, rows))
+
+
+def webhooks_by_health(
+    tx: Transaction, tenant: str, filters: WebhookFilter, window: Window
+) -> list[tuple[str, Webhook]]:
+    """Return webhooks with their positions, those that fail first: the number of a group, and the id."""
+    rows: list[tuple[int, Row]] = []
+    for group, part in _parts(window):
+        left = evolve(part, limit=window.limit - len(rows))
+        selection = _selection(tenant, filters)
+        selection.conditions.append(_GROUPS[group])
+        found = [(group, row) for row in page(tx, "webhooks", selection, left, ["w.id"])]
+        rows = [*found, *rows] if window.newer_than is not None else [*rows, *found]
+        if len(rows) == window.limit:
+            break
+    webhooks = with_health(tx, complete(tx, [row for _, row in rows]))
+    return [(f"{group}{webhook.id}", webhook) for (group, _), webhook in zip(rows, webhooks, strict=True)]
+
+
+def _parts(window: Window) -> Iterator[_Part]:
+    """Yield the parts of a window in the order in which they are read: away from the edge that it has."""
+    edge = window.older_than or window.newer_than or ""
+    at, id_ = (int(edge[0]), edge[1:]) if edge else (0, None)
+    if window.newer_than is not None:
+        yield _Part(at, Window(limit=window.limit, newer_than=id_))
+        yield from (_Part(group, Window(limit=window.limit, newer_than="")) for group in reversed(range(at)))
+    else:
+        yield _Part(at, Window(limit=window.limit, older_than=id_))
+        yield from (_Part(group, Window(limit=window.limit)) for group in range(at + 1, len(_GROUPS)))
+
+
+def _selection(tenant: str, filters: WebhookFilter) -> Selection:
+    selection = Selection(values={"tenant": tenant})
+    selection.where("w.status = :status", status=filters.status and filters.status.value)
+    selection.where("{webhook_matches_search}", search=filters.search.casefold() if filters.search else None)
+    if filters.health:
+        conditions = [_IN_HEALTH.get(one, _IN_OTHER_HEALTH) for one in filters.health]
+        selection.conditions.append(f"({' OR '.join(dict.fromkeys(conditions))})")
+        selection.values["healths"] = [one.value for one in filters.health]
+    if filters.attempted is not None:
+        selection.conditions.append(_ATTEMPTED if filters.attempted else f"NOT {_ATTEMPTED}")
+    return selection
