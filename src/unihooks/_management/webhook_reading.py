@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from attrs import frozen
 
@@ -76,7 +76,7 @@ class WebhookReading:
         )
         if sort == "health":
             fetch = partial(self._settings.open_store.webhooks_by_health, tenant, filters)
-            found = paginate(fetch, itemgetter(0), limit=limit, cursor=cursor, kind="health")
+            found = paginate(fetch, _place, limit=limit, cursor=cursor, kind="health")
             return Page((webhook for _, webhook in found), found.next, found.previous)
         return paginate(
             partial(self._settings.open_store.list_webhooks, tenant, filters),
@@ -130,6 +130,10 @@ class WebhookReading:
     aactivity = awaitable(activity)
     areport = awaitable(report)
     afailures = awaitable(failures)
+
+
+def _place(found: tuple[str, Webhook]) -> str:
+    return found[0]
 
 
 def _healths(health: object) -> tuple[HealthState, ...]:

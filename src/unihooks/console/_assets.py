@@ -14,7 +14,15 @@ from attrs import frozen
 from unihooks.console._settings import Branding
 
 # Each bundle is its files in this order; every file of `static/css` and `static/js` is in one of them.
-STYLES = ("css/tokens.css", "css/base.css", "css/controls.css", "css/parts.css", "css/code.css", "css/console.css")
+STYLES = (
+    "css/tokens.css",
+    "css/base.css",
+    "css/controls.css",
+    "css/parts.css",
+    "css/code.css",
+    "css/console.css",
+    "css/overview.css",
+)
 SCRIPTS = ("htmx.js", "js/steady.js")
 
 _FOLDER = Path(__file__).parent / "static"

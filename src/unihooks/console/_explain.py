@@ -43,7 +43,11 @@ def explain_attempt(attempt: Attempt) -> Explanation | None:
         return None
     if attempt.status_code is not None:
         return _explanation(_status(attempt.status_code), status=attempt.status_code)
-    error = attempt.error or ""
+    return explain_error(attempt.error or "")
+
+
+def explain_error(error: str) -> Explanation:
+    """Explain what kept an attempt without an answer."""
     return _explanation(next((sentences for matches, sentences in _ERRORS if matches(error)), _ERROR_ELSE))
 
 

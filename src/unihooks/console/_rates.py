@@ -102,4 +102,5 @@ class Rates:
     """The limits of one console, each per tenant and process."""
 
     tests: Limiter = field(factory=lambda: Limiter(Rate(30, 60)))
+    checks: Limiter = field(factory=lambda: Limiter(Rate(20, 60)))
     replays: Limiter = field(factory=lambda: Limiter(Rate(1_000, 60)))

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 
@@ -161,7 +163,7 @@ class ActivityRules:
             assert ids(listed) == [found.id]
 
 
-def _window(limit: int, **edge: str) -> Window:
+def _window(limit: int, **edge: Any) -> Window:
     return Window(limit=limit, **edge)
 
 

@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute
 from unihooks.console.pages import (
     assets,
     catalog,
+    checking,
     deliveries,
     delivery,
     form,
@@ -19,7 +20,21 @@ from unihooks.console.pages import (
     webhooks,
 )
 
-_PAGES = (webhooks, form, webhook, deliveries, delivery, jobs, test, secret, catalog, operator, remembered, assets)
+_PAGES = (
+    webhooks,
+    checking,
+    form,
+    webhook,
+    deliveries,
+    delivery,
+    jobs,
+    test,
+    secret,
+    catalog,
+    operator,
+    remembered,
+    assets,
+)
 
 
 def page_routes() -> list[BaseRoute]:

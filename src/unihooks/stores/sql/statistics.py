@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 from attrs import evolve
 
@@ -83,7 +84,7 @@ def webhook_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -
 def webhook_activity(tx: Transaction, tenant: str, webhook_id: str, since: int) -> ActivityRows:
     """Return what was counted for the webhook's endpoints, by slices of time and by endpoint."""
     _check_webhook(tx, tenant, webhook_id)
-    wanted = {"webhook": webhook_id, "hour": since // HOUR, "slice": slice_of(since)}
+    wanted: dict[str, Any] = {"webhook": webhook_id, "hour": since // HOUR, "slice": slice_of(since)}
     found = groupby(tx.fetch("activity_by_endpoint", **wanted), key=itemgetter(0))
     return ActivityRows(
         slices=[HourRow(*row) for row in tx.fetch("activity_by_slice", **wanted)],
@@ -95,7 +96,7 @@ def webhook_failures(tx: Transaction, tenant: str, webhook_id: str, since: int, 
     """Return which deliveries have failed or are to be tried again, by status code and by event type."""
     share = max(1, most // _check_webhook(tx, tenant, webhook_id))
     first, _ = ids_between("dlv_", since, None)
-    wanted = {"webhook": webhook_id, "since": since}
+    wanted: dict[str, Any] = {"webhook": webhook_id, "since": since}
     failed = tx.fetch("failed_deliveries_of_webhook", first_id=first, most=most + 1, **wanted)
     retried = tx.fetch("deliveries_to_retry", most=share, **wanted)
     rows = [*failed[:most], *retried]
