@@ -45,7 +45,7 @@ _MODES = ("light", "dark")
 def pair_of(colour: Colour, name: str) -> tuple[str, str]:
     """Return a colour for the light theme and one for the dark; one alone is for both."""
     pair = (colour, colour) if isinstance(colour, str) else tuple(colour)
-    if len(pair) != len(_MODES) or not all(isinstance(one, str) and _HEX.fullmatch(one) for one in pair):
+    if len(pair) != len(_MODES) or not all(_HEX.fullmatch(str(one)) for one in pair):
         raise ValueError(f"{name} must be a colour with six hex digits, such as '#0a7d5a', or a pair: light, dark")
     return pair[0], pair[1]
 
