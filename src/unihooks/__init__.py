@@ -15,7 +15,7 @@ from unihooks._contract.statistics import FailingEndpoint, SlowEndpoint, Stats, 
 from unihooks._delivery.worker import Worker
 from unihooks._dispatcher import Dispatcher
 from unihooks._management.jobs import Jobs
-from unihooks._management.log import BulkResult, Log
+from unihooks._management.log import BulkResult, Log, Tally
 from unihooks._management.overview import Overview
 from unihooks._management.paging import Page
 from unihooks._management.webhooks import Webhooks
@@ -86,6 +86,7 @@ __all__ = [
     "Stats",
     "StatusFailures",
     "StepCount",
+    "Tally",
     "TargetPolicy",
     "TenantStatistics",
     "TypeFailures",

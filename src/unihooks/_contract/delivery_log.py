@@ -30,6 +30,14 @@ class DeliveryLog(ABC):
         """Count deliveries, up to `most`."""
 
     @abstractmethod
+    def tally_deliveries(self, tenant: str, filters: DeliveryFilter, most: int) -> tuple[int, bool]:
+        """Count deliveries, up to `most`, and say whether these are all.
+
+        It may look at the newest ones alone, not fewer than `most`, where it would have to look at many more than it
+        counts.
+        """
+
+    @abstractmethod
     def delivery_source(self, tenant: str, delivery_id: str) -> tuple[bytes, Rendering | None]:
         """Return what the delivery's body is made from: the event's own, and the rendering if it has one.
 

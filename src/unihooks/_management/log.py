@@ -8,7 +8,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar, Unpack
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from unihooks._base.awaitable import awaitable
 from unihooks._contract.filters import DeliveryFilters
@@ -45,6 +45,14 @@ class BulkResult:
 
     made: int
     more: bool
+
+
+@frozen(kw_only=True)
+class Tally:
+    """How many deliveries were counted; `is_all` says whether there are no more."""
+
+    count: int
+    is_all: bool
 
 
 @frozen
@@ -90,7 +98,12 @@ class Log:
         **filters: Unpack[DeliveryFilters],
     ) -> Page[Delivery]:
         """List the deliveries that match all given filters: see `DeliveryFilters`."""
-        fetch = partial(self._settings.open_store.list_deliveries, check_tenant(tenant), to_delivery_filter(filters))
+        store, chosen = self._settings.open_store, to_delivery_filter(filters)
+        check_tenant(tenant)
+
+        def fetch(window: Window) -> list[Delivery]:
+            return [self._counted_down(one) for one in store.list_deliveries(tenant, chosen, window)]
+
         return paginate(fetch, attrgetter("id"), limit=limit, cursor=cursor)
 
     def count(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> int:
@@ -99,12 +112,22 @@ class Log:
             check_tenant(tenant), to_delivery_filter(filters), check_number("most", most, at_most=_MOST)
         )
 
+    def tally(self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]) -> Tally:
+        """Count the deliveries that match the filters as far as that is quick, however many there are.
+
+        Where the filters have no index of their own, only the newest `most` deliveries are looked at.
+        """
+        count, is_all = self._settings.open_store.tally_deliveries(
+            check_tenant(tenant), to_delivery_filter(filters), check_number("most", most, at_most=_MOST)
+        )
+        return Tally(count=count, is_all=is_all)
+
     def delivery(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Return one delivery."""
         check_tenant(tenant)
         filters = DeliveryFilter(delivery_id=check_id("delivery", delivery_id))
         found = self._settings.open_store.list_deliveries(tenant, filters, Window(limit=1))
-        return _only(found, "delivery", delivery_id, tenant)
+        return self._counted_down(_only(found, "delivery", delivery_id, tenant))
 
     def body(self, delivery_id: str, *, tenant: str = "default") -> bytes:
         """Return the bytes that a delivery sends: the event's payload as the webhook's mapping made it.
@@ -138,7 +161,7 @@ class Log:
         check_tenant(tenant)
         delivery = self._settings.open_store.replay(tenant, check_id("delivery", delivery_id))
         self._settings.open_store.wake()
-        return delivery
+        return self._counted_down(delivery)
 
     def replay_all(
         self, *, tenant: str = "default", most: int = 10_000, **filters: Unpack[DeliveryFilters]
@@ -189,12 +212,20 @@ class Log:
     adeliveries = awaitable(deliveries)
     adelivery = awaitable(delivery)
     acount = awaitable(count)
+    atally = awaitable(tally)
     abody = awaitable(body)
     aattempts = awaitable(attempts)
     areplay = awaitable(replay)
     areplay_all = awaitable(replay_all)
     acancel = awaitable(cancel)
     arecover = awaitable(recover)
+
+    def _counted_down(self, delivery: Delivery) -> Delivery:
+        """Return a delivery with the attempts that it has left by the dispatcher's retries, unless its policy says."""
+        most = self._settings.retries.most_attempts
+        if most is None or delivery.state is not DeliveryState.PENDING or delivery.attempts_left is not None:
+            return delivery
+        return evolve(delivery, attempts_left=max(0, most - delivery.attempt_count))
 
     def _in_batches(self, batch: Callable[..., tuple[int, str | None]], most: int) -> BulkResult:
         """Repeat a verb of the store until it has made `most` deliveries, or there are no more to make."""

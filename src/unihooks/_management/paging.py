@@ -75,6 +75,11 @@ def paginate(
     return _page(items[::-1] if rising else items, position, forwards if after else "", backwards if before else "")
 
 
+def cursor_at(place: str, *, newer: bool) -> str:
+    """Return the cursor that leads from an item, by its id, to those next to it."""
+    return _write_cursor(_NEWER if newer else _OLDER, place)
+
+
 def leads_to_newer(cursor: str) -> bool:
     """Tell whether a cursor that a listing has accepted leads to newer items, or by name to those that sort first."""
     return _decoded(cursor)[:1] == _NEWER

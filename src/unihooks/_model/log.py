@@ -51,7 +51,8 @@ class Delivery:
     `held` means that a pending delivery waits until its webhook is activated or its endpoint is enabled. `waiting` is a
     sentence that says why a pending one waits, or None if it does not. `reason` says why it failed or was cancelled, or
     why the last attempt of a pending one failed. `replay_of` is the id of the delivery that it repeats. `subject` is
-    that of its event.
+    that of its event. `status_code` and `duration_ms` are those of its last attempt, the code None without a response.
+    `attempts_left` is how many attempts a pending one has left, None where its retry policy does not count them.
     """
 
     id: str
@@ -70,6 +71,9 @@ class Delivery:
     reason: str | None
     replay_of: str | None
     subject: str | None = None
+    status_code: int | None = None
+    duration_ms: float | None = None
+    attempts_left: int | None = None
     waiting: str | None = None
 
 

@@ -96,6 +96,11 @@ class RetryPolicy:
         wait = attrs.evolve(self.wait, delays=delays) if isinstance(self.wait, DelayList) else DelayList(delays)
         return RetryPolicy(wait=wait, stop=stop_after_attempt(len(delays) + 1))
 
+    @property
+    def most_attempts(self) -> int | None:
+        """How many attempts a delivery has at the most; None if it is not their number that ends it."""
+        return self.stop.max_attempt_number if isinstance(self.stop, stop_after_attempt) else None
+
     def next_delay(
         self,
         *,

@@ -22,8 +22,9 @@ STYLES = (
     "css/code.css",
     "css/console.css",
     "css/overview.css",
+    "css/log.css",
 )
-SCRIPTS = ("htmx.js", "js/steady.js")
+SCRIPTS = ("htmx.js", "js/steady.js", "js/log.js")
 
 _FOLDER = Path(__file__).parent / "static"
 # What others wrote for a page's global scope stays in it.

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from attrs import frozen
 
 from unihooks._model.checks import is_status_code
 from unihooks._model.log import DeliveryState
 from unihooks.console._formats import now
+from unihooks.console._locale import gettext
 
 if TYPE_CHECKING:
     from unihooks._contract.filters import DeliveryFilters
 
 HELD = "held"
+ALL = "all"
 STATES = (*DeliveryState, HELD)
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
 _FIELDS = ("search", "state", "event", "code", "subject", "endpoint", "period", "from", "to", "webhook")
 _LONGEST = 300
+_MOST_FIELDS = 20
+_DIGITS = 9
 
 
 @frozen
@@ -36,9 +40,22 @@ class ChosenFilters:
         return bool(self.chosen)
 
     def query(self, **more: str | None) -> str:
-        """Return the query string of a link with the same filters."""
-        pairs = {**self.chosen, **{name: value for name, value in more.items() if value}}
+        """Return the query string of a link with the same filters; an empty text leaves one out."""
+        pairs = {name: value for name, value in {**self.chosen, **more}.items() if value}
         return f"?{urlencode(pairs)}" if pairs else ""
+
+    @property
+    def count(self) -> int:
+        """How many filters there are beside the search, the exact times and the webhook."""
+        return sum(name not in ("search", "from", "to", "webhook") for name in self.chosen)
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can match, as a sentence."""
+        since, until = _time(self["from"]), _time(self["to"])
+        if self["period"] or since is None or until is None or since <= until:
+            return None
+        return gettext("From must not be later than Until.")
 
     def for_log(self, webhook_id: str | None = None) -> DeliveryFilters:
         """Return the arguments of the log's methods."""
@@ -58,6 +75,44 @@ class ChosenFilters:
             "since": since,
             "until": _time(self["to"]),
         }
+
+
+@frozen
+class Place:
+    """Where in the log a viewer is: the filters, the page, and the number of its first delivery, if that is known."""
+
+    filters: ChosenFilters
+    cursor: str | None = None
+    first: int | None = None
+
+    def query(self, **more: str | None) -> str:
+        """Return the query string of the list."""
+        first = str(self.first) if self.cursor and self.first else None
+        return self.filters.query(cursor=self.cursor, first=first, **more)
+
+    def packed(self, webhook_id: str | None) -> str:
+        """Return the place as one value, which links to a delivery carry as `in`; that in a webhook's list names it."""
+        return self.query(**({"webhook": webhook_id} if webhook_id else {})).removeprefix("?") or ALL
+
+    def without_webhook(self) -> Place:
+        """Return the same place on the page of its webhook."""
+        chosen = {name: value for name, value in self.filters.chosen.items() if name != "webhook"}
+        return Place(ChosenFilters(chosen), self.cursor, self.first)
+
+
+def place(query: Mapping[str, str]) -> Place:
+    """Return the place that the query of a list says."""
+    cursor, first = query.get("cursor") or None, query.get("first", "")
+    known = int(first) if first.isascii() and first.isdecimal() and len(first) <= _DIGITS else None
+    return Place(read(query), cursor, known if cursor else 1)
+
+
+def unpacked(value: str) -> Place | None:
+    """Return the place from the `in` of a link, None if it has none."""
+    try:
+        return place(dict(parse_qsl(value, max_num_fields=_MOST_FIELDS))) if value else None
+    except ValueError:
+        return None
 
 
 def read(query: Mapping[str, str]) -> ChosenFilters:

@@ -51,6 +51,18 @@ def span(value: timedelta) -> str:
     return ngettext("%(count)d day", "%(count)d days", seconds // _DAY) % {"count": seconds // _DAY}
 
 
+def short_span(seconds: float) -> str:
+    """Show a length of time in a few characters: `5 min`."""
+    whole = max(1, round(seconds))
+    if whole < _MINUTE:
+        return gettext("%(count)d s") % {"count": whole}
+    if whole < _HOUR:
+        return gettext("%(count)d min") % {"count": round(whole / _MINUTE)}
+    if whole < _DAY:
+        return gettext("%(count)d h") % {"count": round(whole / _HOUR)}
+    return gettext("%(count)d d") % {"count": round(whole / _DAY)}
+
+
 def milliseconds(value: float | None) -> str:
     """Show a duration in ms, or in s from one second up."""
     if value is None:

@@ -36,6 +36,24 @@ class FiguresRules:
         assert (counted(event_type="paid"), counted(state=DeliveryState.DELIVERED)) == (2, 1)
         assert (counted(held=True), counted(held=False)) == (0, 3)
 
+    def test_a_tally_says_whether_it_has_counted_all(self, scene: Scene) -> None:
+        scene.active()
+        first = scene.claimed(event_type="paid")
+        scene.deliver(first)
+        for event_type in ("paid", "refunded", "refunded"):
+            scene.pending(event_type=event_type)
+            scene.clock.advance(1)
+
+        def tally(most: int, tenant: str = ACME, **filters: Any) -> tuple[int, bool]:
+            return scene.store.tally_deliveries(tenant, DeliveryFilter(**filters), most)
+
+        assert (tally(10), tally(4), tally(10, "other")) == ((4, True), (4, True), (0, True))
+        assert (tally(3), tally(1, event_type="refunded")) == ((3, False), (1, False))
+        assert (tally(10, search=URL), tally(2, search=URL)) == ((4, True), (2, False))
+        assert tally(10, state=DeliveryState.DELIVERED) == (1, True)
+        # Where only the newest are looked at, what is older is not all counted.
+        assert tally(2, state=DeliveryState.DELIVERED) in ((0, False), (1, True))
+
     def test_filters_narrow_together_as_they_do_alone(self, scene: Scene) -> None:
         one = _all_kinds(scene)
         every = scene.deliveries()

@@ -12,6 +12,7 @@ from attrs import evolve
 from unihooks._base.times import SECOND
 from unihooks._contract.jobs import Replays
 from unihooks._model.log import DeliveryState
+from unihooks._model.policy import DeliveryPolicy
 from unihooks.abc import Claimed, DeliveryFilter
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
@@ -141,6 +142,19 @@ class SearchRules:
         assert found(204) == found(200, 299) == [good.id]
         assert found(404) == found(200) == []
         assert scene.deliveries("other", status_code=(503, 503)) == []
+
+    def test_a_delivery_tells_of_its_last_attempt_and_of_those_left(self, scene: Scene) -> None:
+        scene.active(policy=DeliveryPolicy(retry_delays=[5, 60]))
+        claimed = scene.claimed()
+        waiting = scene.delivery(claimed.id)
+        assert (waiting.status_code, waiting.duration_ms, waiting.attempts_left) == (None, None, 3)
+        _answered(scene, claimed, 503, DeliveryState.PENDING)
+        failed = scene.delivery(claimed.id)
+        assert (failed.status_code, failed.duration_ms, failed.attempts_left) == (503, 1.5, 2)
+        scene.clock.advance(60)
+        _answered(scene, scene.claim()[0], 204, DeliveryState.DELIVERED)
+        delivered = scene.delivery(claimed.id)
+        assert (delivered.status_code, delivered.attempts_left, delivered.attempt_count) == (204, None, 2)
 
     def test_only_the_last_attempt_says_what_a_delivery_was_answered_with(self, scene: Scene) -> None:
         scene.active()

@@ -220,6 +220,9 @@ COMPONENTS: dict[str, Schema] = {
         created_at=TIME,
         next_attempt_at=MAYBE_TIME,
         **each(MAYBE_TEXT, "reason", "replay_of", "subject", "waiting"),
+        status_code={"type": ["integer", "null"]},
+        duration_ms=MAYBE_NUMBER,
+        attempts_left={"type": ["integer", "null"]},
     ),
     "DeliveryPage": page_of("Delivery"),
     "Attempt": answered(

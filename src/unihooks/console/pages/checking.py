@@ -11,7 +11,7 @@ from unihooks.console._access import Form, action
 from unihooks.console._explain import Explanation, explain_error
 from unihooks.console._rendering import page, settings_of, viewer_of, webhook_of
 from unihooks.console._viewers import Permission
-from unihooks.console.pages.delivery import too_many
+from unihooks.console.pages.replays import too_many
 from unihooks.exceptions import LimitReached, TargetRefused
 
 _SECOND = 1.0

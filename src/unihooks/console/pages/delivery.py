@@ -1,24 +1,34 @@
-"""Show one delivery: the requests, the responses, why it failed, and what can be done about it."""
+"""Show one delivery, as a page or beside the log: the requests, the responses, why it failed, and what can be done."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import urlencode
 
 from attrs import frozen
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from unihooks._management.paging import cursor_at
 from unihooks._model.log import Attempt, Delivery, DeliveryState
 from unihooks._model.webhooks import Webhook
+from unihooks.console import _delivery_filters
 from unihooks.console._access import Form, action, view
+from unihooks.console._delivery_filters import Place
 from unihooks.console._explain import Explanation, explain, explain_attempt
+from unihooks.console._json_text import coloured
 from unihooks.console._readable import SignatureCheck, check_signature, curl, readable, shown
-from unihooks.console._rendering import go_to, off_the_loop, refuse, rendered, settings_of, viewer_of
+from unihooks.console._rendering import off_the_loop, path_to, redirect, rendered, settings_of, viewer_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
+from unihooks.console.pages.replays import back_to_log, path_to_log, too_many
 from unihooks.exceptions import NotFound
+
+# What `back` says in forms that are shown beside the log.
+_LOG = "log"
 
 
 @frozen(kw_only=True)
@@ -29,7 +39,7 @@ class ShownAttempt:
     why: Explanation | None
     request_headers: tuple[tuple[str, str], ...]
     response_headers: tuple[tuple[str, str], ...]
-    answer: str
+    answer: Markup
     signature: SignatureCheck | None
     curl: str
 
@@ -39,21 +49,30 @@ async def show(request: Request) -> Response:
     """Show the delivery and its attempts."""
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     delivery = await dispatcher.log.adelivery(request.path_params["delivery_id"], tenant=tenant)
-    webhook, body, attempts = await asyncio.gather(
+    packed = request.query_params.get("in", "")
+    place = _delivery_filters.unpacked(packed)
+    webhook, body, attempts, (newer, older) = await asyncio.gather(
         _webhook_of(request, delivery),
         dispatcher.log.abody(delivery.id, tenant=tenant),
         dispatcher.log.aattempts(delivery.id, tenant=tenant, cursor=request.query_params.get("cursor")),
+        _neighbours(request, delivery, place),
     )
+    where = {"in": packed} if place else {}
     return await off_the_loop(
         _shown,
         request,
         body=body,
         delivery=delivery,
+        beside="drawer" in request.query_params,
+        packed=packed if place else "",
+        newer=_link(request, newer, where),
+        older=_link(request, older, where),
+        back=path_to_log(request, place) if place else None,
         webhook=webhook,
         endpoint=webhook.endpoint(delivery.endpoint_id) if webhook else None,
         page=attempts,
         why=explain(delivery, attempts[0] if attempts else None),
-        cursor_link=lambda cursor: f"?cursor={cursor}",
+        cursor_link=lambda cursor: _link(request, delivery.id, {**where, "cursor": cursor}),
         may_cancel=delivery.state is DeliveryState.PENDING,
         title=titles(dispatcher.catalog)(delivery),
     )
@@ -61,33 +80,55 @@ async def show(request: Request) -> Response:
 
 def _shown(request: Request, *, body: bytes, **values: Any) -> Response:
     attempts = [shown_attempt(one, body, values["webhook"]) for one in values["page"]]
-    return rendered(request, "delivery.html", body=readable(body), attempts=attempts, **values)
+    template = "drawer.html" if values["beside"] else "delivery.html"
+    return rendered(request, template, body=coloured(readable(body)), attempts=attempts, **values)
 
 
 @action(Permission.SEND)
-async def replay(request: Request, form: Form) -> Response:  # noqa: ARG001
+async def replay(request: Request, form: Form) -> Response:
     """Send the same content again, as a new delivery."""
     settings, tenant = settings_of(request), viewer_of(request).tenant
     wait = settings.rates.replays.take(tenant)
     if wait:
         return too_many(request, wait)
     delivery = await settings.dispatcher.log.areplay(request.path_params["delivery_id"], tenant=tenant)
-    return go_to(request, "delivery", done="replayed", delivery_id=delivery.id)
+    return _return(request, form, delivery, "replayed")
 
 
 @action(Permission.SEND)
-async def cancel(request: Request, form: Form) -> Response:  # noqa: ARG001
+async def cancel(request: Request, form: Form) -> Response:
     """Make no further attempt."""
     log, tenant = settings_of(request).dispatcher.log, viewer_of(request).tenant
     delivery = await log.acancel(request.path_params["delivery_id"], tenant=tenant)
-    return go_to(request, "delivery", done="cancelled", delivery_id=delivery.id)
+    return _return(request, form, delivery, "cancelled")
 
 
-def too_many(request: Request, wait: float) -> Response:
-    """Refuse a tenant that has caused too many requests in a short time."""
-    answer = refuse(request, 429)
-    answer.headers["retry-after"] = str(int(wait) + 1)
-    return answer
+def _return(request: Request, form: Form, delivery: Delivery, done: str) -> Response:
+    """Show a delivery after something was done to it, or the log beside which its form was."""
+    place = _delivery_filters.unpacked(form.get("in"))
+    if form.get("back") == _LOG:
+        return back_to_log(request, place, done)
+    where = _link(request, delivery.id, {"in": form.get("in")} if place else {})
+    return redirect(request, where or "", done=done)
+
+
+async def _neighbours(request: Request, delivery: Delivery, place: Place | None) -> tuple[str | None, str | None]:
+    """Return the ids of the next newer and the next older delivery where the viewer has come from."""
+    if place is None or place.filters.problem:
+        return None, None
+    log, tenant = settings_of(request).dispatcher.log, viewer_of(request).tenant
+    wanted = place.filters.for_log()
+    cursors = [cursor_at(delivery.id, newer=newer) for newer in (True, False)]
+    pages = await asyncio.gather(*(log.adeliveries(tenant=tenant, limit=1, cursor=one, **wanted) for one in cursors))
+    newer, older = (page[0].id if page else None for page in pages)
+    return newer, older
+
+
+def _link(request: Request, delivery_id: str | None, query: dict[str, str]) -> str | None:
+    if delivery_id is None:
+        return None
+    where = path_to(request, "delivery", delivery_id=delivery_id)
+    return f"{where}?{urlencode(query)}" if query else where
 
 
 async def _webhook_of(request: Request, delivery: Delivery) -> Webhook | None:
@@ -106,7 +147,7 @@ def shown_attempt(attempt: Attempt, body: bytes, webhook: Webhook | None) -> Sho
         why=explain_attempt(attempt),
         request_headers=_pairs(attempt.request_headers),
         response_headers=_pairs(attempt.response_headers),
-        answer=readable(attempt.response_body),
+        answer=coloured(readable(attempt.response_body)),
         signature=check_signature(attempt, body, webhook),
         curl=curl(attempt.url, attempt.request_headers, body),
     )

@@ -21,7 +21,8 @@ from unihooks.console._locale import gettext
 from unihooks.console._rendering import off_the_loop, page, refusal, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
-from unihooks.console.pages.delivery import ShownAttempt, shown_attempt, too_many
+from unihooks.console.pages.delivery import ShownAttempt, shown_attempt
+from unihooks.console.pages.replays import too_many
 from unihooks.exceptions import UnihooksError
 
 _MOST_ENDPOINTS = 25

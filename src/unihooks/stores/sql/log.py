@@ -34,6 +34,18 @@ _EVERY = Way()
 _FEW_ENTRIES = 10_000
 _FEW = 5_000
 _SUCCESS = 2
+# A search is put together from several ways, each of which is looked at.
+_MOST_SEARCHED = 500
+# The conditions that an index of its own fulfils, by the statement that has it, and those that any fulfils.
+_FOUND_BY_INDEX = {"d.webhook_id = :webhook_id", "d.id >= :first_id", "d.id < :last_id"}
+_FOUND_BY = {
+    "delivery_ids_of_event": {"d.event_id = :event_id"},
+    "delivery_ids_of_type": {"d.event_type = :event_type"},
+    "delivery_ids_of_subject": {"d.subject = :subject"},
+    "failed_delivery_ids": {_IN_STATE[DeliveryState.FAILED]},
+    "failed_delivery_ids_of_webhook": {_IN_STATE[DeliveryState.FAILED]},
+    "refused_delivery_ids": {_REFUSED},
+}
 _OWN_CONDITIONS = {"state", "held", "since", "until", "status_code", "search"}
 
 
@@ -86,14 +98,21 @@ def count_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most
     """Count deliveries, at most so many."""
     if filters.search is not None:
         return min(most, len(_searched(tx, tenant, filters, Window(limit=most))))
-    head, selection = _narrowed(tx, tenant, filters)
-    if _waits(filters):
-        lanes = _lanes(tenant, filters)
-        head = "pending_deliveries"
-        selection.conditions += lanes.conditions
-        selection.values |= lanes.values
-    selection.limit = most
-    return tx.count(head, selection)
+    head, selection = _counted(tx, tenant, filters)
+    return tx.count(head, evolve(selection, limit=most))
+
+
+def tally_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most: int) -> tuple[int, bool]:
+    """Count deliveries, at most so many, and say whether these are all."""
+    if filters.search is not None:
+        most = min(most, _MOST_SEARCHED)
+        found = len(_searched(tx, tenant, filters, Window(limit=most + 1)))
+        return min(found, most), found <= most
+    head, selection = _counted(tx, tenant, filters)
+    edge = None if _waits(filters) else _edge(tx, head, selection, most)
+    selection.where("d.id >= :edge", edge=edge)
+    count = tx.count(head, evolve(selection, limit=most + 1))
+    return min(count, most), edge is None and count <= most
 
 
 def list_attempts(tx: Transaction, tenant: str, delivery_id: str, window: Window) -> list[Attempt]:
@@ -138,6 +157,28 @@ def ids_between(prefix: str, since: int | None, until: int | None) -> tuple[str 
 
 def _deliveries(tx: Transaction, tenant: str, ids: Sequence[str]) -> list[Delivery]:
     return [to_delivery(row, tx.now) for row in tx.fetch("deliveries", tenant=tenant, ids=ids)] if ids else []
+
+
+def _counted(tx: Transaction, tenant: str, filters: DeliveryFilter) -> tuple[str, Selection]:
+    head, selection = _narrowed(tx, tenant, filters)
+    if _waits(filters):
+        lanes = _lanes(tenant, filters)
+        head = "pending_deliveries"
+        selection.conditions += lanes.conditions
+        selection.values |= lanes.values
+    return head, selection
+
+
+def _edge(tx: Transaction, head: str, selection: Selection, most: int) -> str | None:
+    """Return the oldest id of the newest `most` deliveries that the index finds; None if these are all."""
+    found_by = {*_FOUND_BY_INDEX, *_FOUND_BY.get(head, ())}
+    indexed = [one for one in selection.conditions if one in found_by]
+    if len(indexed) == len(selection.conditions):
+        return None
+    newest = evolve(selection, conditions=indexed, order="d.id DESC", limit=most + 1)
+    ids = f"SELECT min(found.id), count(*) FROM ({tx.statements.selecting(head, newest)}) AS found"  # noqa: S608 - only names
+    edge, count = tx.query(ids, newest)[0]
+    return edge if count > most else None
 
 
 def _narrowed(tx: Transaction, tenant: str, filters: DeliveryFilter) -> tuple[str, Selection]:

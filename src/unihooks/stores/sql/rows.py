@@ -181,12 +181,15 @@ def to_event(row: Row) -> Event:
 
 
 def to_delivery(row: Row, now: int) -> Delivery:
-    """Return the delivery of a row of `deliveries`, in which the columns of `Wait` come last."""
+    """Return the delivery of a row of `deliveries`, whose last columns are its webhook's policy and those of `Wait`."""
     count = len(fields(Wait))
-    delivery = to_value(Delivery, row[:-count], state=DeliveryState, held=bool)
+    *values, policy = row[:-count]
+    delivery = to_value(Delivery, values, state=DeliveryState, held=bool, duration_ms=_to_ms)
     if delivery.state is not DeliveryState.PENDING:
         return delivery
-    return evolve(delivery, waiting=Wait(*row[-count:]).sentence(delivery, now))
+    delays = _to_policy(policy or _NOTHING).retry_delays
+    left = None if delays is None else max(0, len(delays) + 1 - delivery.attempt_count)
+    return evolve(delivery, attempts_left=left, waiting=Wait(*row[-count:]).sentence(delivery, now))
 
 
 def to_attempt(row: Row) -> Attempt:
@@ -194,12 +197,16 @@ def to_attempt(row: Row) -> Attempt:
     return to_value(
         Attempt,
         row,
-        duration_ms=lambda duration_us: duration_us / 1000,
+        duration_ms=_to_ms,
         request_headers=_to_pairs,
         response_headers=_to_pairs,
         response_body=bytes,
         warnings=lambda text: tuple(json.loads(text)),
     )
+
+
+def _to_ms(duration_us: int | None) -> float | None:
+    return None if duration_us is None else duration_us / 1000
 
 
 def _conditions_text(where: Iterable[Condition]) -> str:

@@ -343,6 +343,7 @@ class SQLStore(Store):
     list_events = _verb("read", log.list_events)
     list_deliveries = _verb("read", log.list_deliveries)
     count_deliveries = _verb("read", log.count_deliveries)
+    tally_deliveries = _verb("read", log.tally_deliveries)
     list_attempts = _verb("read", log.list_attempts)
     delivery_source = _verb("read", replaying.delivery_source)
     replay = _verb("write", replaying.replay)
