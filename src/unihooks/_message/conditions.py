@@ -98,7 +98,7 @@ class Condition:
 
     def holds(self, payload: Any) -> bool:
         """Say whether it holds of a payload, which is JSON; never an error."""
-        found = _found(payload, self._steps)
+        found = values_at(payload, self._steps)
         if self.op is Operator.MISSING:
             return next(found, _NONE_GIVEN) is _NONE_GIVEN
         return any(map(self._compare, found))
@@ -123,6 +123,26 @@ def conditions(value: object) -> tuple[Condition, ...]:
     if len(given) > MAX_CONDITIONS:
         raise InvalidWebhook(f"a subscription has at most {MAX_CONDITIONS} conditions; use another one", name="where")
     return tuple(dict.fromkeys(given))
+
+
+def values_at(value: Any, steps: Sequence[Step]) -> Iterator[Any]:
+    """Yield what a path leads to in a payload."""
+    for position, step in enumerate(steps):
+        if step is ANY:
+            inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+            rest = steps[position + 1 :]
+            if not rest:
+                yield from inside
+            for one in inside if rest else ():
+                yield from values_at(one, rest)
+            return
+        if isinstance(step, str):
+            if not isinstance(value, dict) or step not in value:
+                return
+        elif not isinstance(value, list | tuple) or step >= len(value):
+            return
+        value = value[step]
+    yield value
 
 
 def ruled_out(steps: Sequence[Step], schema: Any) -> bool:
@@ -243,26 +263,6 @@ def _containment(value: Any) -> Callable[[Any], bool]:
         return isinstance(found, list | tuple) and any(map(is_equal, found))
 
     return compare
-
-
-def _found(value: Any, steps: Sequence[Step]) -> Iterator[Any]:
-    """Yield what a path leads to."""
-    for position, step in enumerate(steps):
-        if step is ANY:
-            inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-            rest = steps[position + 1 :]
-            if not rest:
-                yield from inside
-            for one in inside if rest else ():
-                yield from _found(one, rest)
-            return
-        if isinstance(step, str):
-            if not isinstance(value, dict) or step not in value:
-                return
-        elif not isinstance(value, list | tuple) or step >= len(value):
-            return
-        value = value[step]
-    yield value
 
 
 def _plain(value: Any) -> Any:

@@ -35,7 +35,10 @@ def write(subscriptions: Iterable[EventSubscription]) -> str:
 
 def read(text: str) -> list[EventSubscription]:
     """Return the subscriptions that a text describes; `InvalidWebhook` names the line that cannot be read."""
-    lines = [(at, line.strip()) for at, line in enumerate(text.splitlines()[:_MOST_LINES], 1)]
+    lines = [(at, line.strip()) for at, line in enumerate(text.splitlines(), 1)]
+    if len(lines) > _MOST_LINES:
+        sentence = gettext("The conditions have more than %(most)s lines; remove some") % {"most": _MOST_LINES}
+        raise InvalidWebhook(sentence, name="conditions")
     found: list[tuple[str, list[Condition]]] = []
     begins = True
     for at, line in lines:

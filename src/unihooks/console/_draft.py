@@ -11,10 +11,14 @@ from attrs import evolve, field, frozen
 from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import MAX_HEADERS
 from unihooks._message.mapping import MAX_RULES
+from unihooks._model.catalog import Catalog
+from unihooks._model.products import EVERY_EVENT
 from unihooks._model.webhooks import Webhook
-from unihooks.console import _conditions_text, _mapping_text, _policy_text
+from unihooks.console import _condition_rows, _conditions_text, _mapping_text, _policy_text
 from unihooks.console._access import Form
+from unihooks.console._condition_rows import ConditionField
 from unihooks.console._mapping_text import Rule
+from unihooks.exceptions import UnihooksError
 
 STEPS = ("details", "events", "mapping", "headers", "review")
 NEW, KEEP, REPLACE, REMOVE = "new", "keep", "replace", "remove"
@@ -33,12 +37,18 @@ class Room:
     events: int
     # A row may also be blank, or stand for a header that is to be removed.
     headers: int = 2 * MAX_HEADERS
+    # It tells which values of conditions are texts.
+    catalog: Catalog | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, dispatcher: Dispatcher, webhook: Webhook | None) -> Room:
         """Return the limits, but room for all that a webhook has already."""
         endpoints, events = (len(webhook.endpoints), len(webhook.subscriptions)) if webhook else (0, 0)
-        return cls(endpoints=max(dispatcher.webhooks.most_endpoints, endpoints), events=max(_MOST_EVENTS, events))
+        return cls(
+            endpoints=max(dispatcher.webhooks.most_endpoints, endpoints),
+            events=max(_MOST_EVENTS, events),
+            catalog=dispatcher.catalog,
+        )
 
 
 @frozen
@@ -68,11 +78,27 @@ class HeaderField:
         return self.choice == NEW and not self.name.strip() and not self.value
 
 
+@frozen(kw_only=True)
+class Picker:
+    """What the list of events shows: what is searched for, which products are open, whose example is beside it.
+
+    `opened` is None where the page decides.
+    """
+
+    search: str = ""
+    opened: tuple[str, ...] | None = None
+    example: str = ""
+
+
 def _to_endpoints(value: Iterable[EndpointField]) -> tuple[EndpointField, ...]:
     return tuple(value)
 
 
 def _to_headers(value: Iterable[HeaderField]) -> tuple[HeaderField, ...]:
+    return tuple(value)
+
+
+def _to_conditions(value: Iterable[ConditionField]) -> tuple[ConditionField, ...]:
     return tuple(value)
 
 
@@ -82,7 +108,10 @@ def _to_events(value: Iterable[str]) -> tuple[str, ...]:
 
 @frozen(kw_only=True)
 class Draft:
-    """All fields of the form; each of `events` is a product and an event type, separated by a space."""
+    """All fields of the form; each of `events` is a product and an event type, separated by a space.
+
+    `conditions` says what the rows of conditions say as far as these are complete, unless they are shown as text.
+    """
 
     step: str = STEPS[0]
     name: str = ""
@@ -92,6 +121,9 @@ class Draft:
     endpoints: tuple[EndpointField, ...] = field(default=(EndpointField(),), converter=_to_endpoints)
     events: tuple[str, ...] = field(default=(), converter=_to_events)
     conditions: str = ""
+    condition_rows: tuple[ConditionField, ...] = field(default=(), converter=_to_conditions)
+    conditions_as_text: bool = False
+    picker: Picker = Picker()
     policy: dict[str, str] = field(factory=dict)
     mapping: str = ""
     headers: tuple[HeaderField, ...] = field(default=(), converter=_to_headers)
@@ -114,6 +146,7 @@ class Draft:
 
 def of_webhook(webhook: Webhook) -> Draft:
     """Return the draft of a saved webhook, without the values of its headers."""
+    rows = _condition_rows.rows_of(webhook.subscriptions)
     return Draft(
         name=webhook.name,
         description=webhook.description,
@@ -122,6 +155,8 @@ def of_webhook(webhook: Webhook) -> Draft:
         endpoints=[EndpointField(one.id, one.url) for one in webhook.endpoints],
         events=dict.fromkeys(f"{one.product} {one.event_type}" for one in webhook.subscriptions),
         conditions=_conditions_text.write(webhook.subscriptions),
+        condition_rows=rows or (),
+        conditions_as_text=rows is None,
         policy=_policy_text.write(webhook.policy),
         mapping=_mapping_text.write(webhook.mapping),
         headers=[HeaderField(name, "", KEEP) for name in webhook.headers],
@@ -132,6 +167,9 @@ def of_webhook(webhook: Webhook) -> Draft:
 def of_form(form: Form, room: Room) -> Draft:
     """Return the draft that a form has sent; rows that the room does not have are not even read."""
     step, version = form.get("step"), form.get("version")
+    as_text = bool(form.all("conditions"))
+    rows = [] if as_text else _condition_rows.rows_in(form)
+    events = _chosen(form, room, rows)
     return Draft(
         step=step if step in STEPS else STEPS[0],
         name=form.get("name"),
@@ -139,8 +177,11 @@ def of_form(form: Form, room: Room) -> Draft:
         active=form.get("status") == "active",
         ordered=form.get("ordered") == "yes",
         endpoints=list(islice(_endpoints(form), room.endpoints + 1)) or [EndpointField()],
-        events=dict.fromkeys(" ".join(one.split()) for one in islice(_events(form), room.events + 1)),
-        conditions=form.get("conditions"),
+        events=events,
+        conditions=form.get("conditions") if as_text else _condition_rows.to_text(rows, events, room.catalog),
+        condition_rows=rows,
+        conditions_as_text=as_text,
+        picker=_picker(form),
         policy={name: form.get(f"policy_{name}") for name in _policy_text.FIELDS},
         mapping=form.get("mapping"),
         headers=islice(_headers(form), room.headers + 1),
@@ -168,10 +209,25 @@ def with_typed_renames(draft: Draft, form: Form) -> Draft:
     return evolve(draft, mapping=_mapping_text.with_rules(draft.mapping, rules.values())) if rules else draft
 
 
-def _events(form: Form) -> Iterator[str]:
-    """Return the events that were chosen, and those typed as lines, as without a catalog."""
-    yield from form.all("event")
-    yield from (line for line in form.get("events_text").splitlines() if line.strip())
+def _chosen(form: Form, room: Room, rows: Iterable[ConditionField]) -> list[str]:
+    """Return the events that were chosen, and those typed as lines, as without a catalog.
+
+    All events of a product leave no place for single ones of it, unless it is only some of all.
+    """
+    ticked = dict.fromkeys(" ".join(one.split()) for one in islice(form.all("event"), room.events + 1))
+    typed = (" ".join(line.split()) for line in form.get("events_text").splitlines() if line.strip())
+    some = {row.event for row in rows if not row.blank} | {*form.get("conditions").splitlines()}
+    every = {one.partition(" ")[0] for one in ticked if one.endswith(f" {EVERY_EVENT}") and one not in some}
+    kept = [one for one in ticked if one.partition(" ")[0] not in every or one.endswith(f" {EVERY_EVENT}")]
+    return list(dict.fromkeys([*kept, *islice(typed, room.events + 1)]))
+
+
+def _picker(form: Form) -> Picker:
+    return Picker(
+        search=form.get("find").strip(),
+        opened=tuple(islice(form.all("opened"), _MOST_EVENTS)) if form.all("opened") else None,
+        example=" ".join(form.get("example").split()),
+    )
 
 
 def _endpoints(form: Form) -> Iterator[EndpointField]:
@@ -181,7 +237,14 @@ def _endpoints(form: Form) -> Iterator[EndpointField]:
 
 def _headers(form: Form) -> Iterator[HeaderField]:
     triples = zip(form.all("header_name"), form.all("header_value"), form.all("header_choice"), strict=False)
-    return (HeaderField(name.strip(), value, choice if choice in _CHOICES else NEW) for name, value, choice in triples)
+    return (HeaderField(name.strip(), value, _choice(choice, value)) for name, value, choice in triples)
+
+
+def _choice(choice: str, value: str) -> str:
+    """Return what is to be done with a header; whoever types a value wants it sent."""
+    if choice == KEEP and value:
+        return REPLACE
+    return choice if choice in _CHOICES else NEW
 
 
 def _to_step(draft: Draft, rest: str, _form: Form) -> Draft:
@@ -202,6 +265,55 @@ def _add_header(draft: Draft, _rest: str, _form: Form) -> Draft:
 
 def _drop_header(draft: Draft, rest: str, _form: Form) -> Draft:
     return evolve(draft, headers=_without(draft.headers, rest))
+
+
+def _choose_header(choice: str) -> Callable[[Draft, str, Form], Draft]:
+    def choose(draft: Draft, rest: str, _form: Form) -> Draft:
+        headers = [
+            evolve(row, choice=choice, value="") if row.saved and str(at) == rest else row
+            for at, row in enumerate(draft.headers)
+        ]
+        return evolve(draft, headers=headers)
+
+    return choose
+
+
+def _add_condition(draft: Draft, rest: str, _form: Form) -> Draft:
+    group = max((row.group for row in draft.condition_rows if row.event == rest), default=0)
+    return _with_condition(draft, ConditionField(rest, group))
+
+
+def _add_alternative(draft: Draft, rest: str, _form: Form) -> Draft:
+    groups = [row.group for row in draft.condition_rows if row.event == rest]
+    return _with_condition(draft, ConditionField(rest, max(groups, default=-1) + 1))
+
+
+def _with_condition(draft: Draft, row: ConditionField) -> Draft:
+    """Return the draft with one more row, and its event chosen."""
+    every = f"{row.event.partition(' ')[0]} {EVERY_EVENT}"
+    events = draft.events if every in draft.events else dict.fromkeys([*draft.events, row.event])
+    return evolve(draft, events=events, condition_rows=[*draft.condition_rows, row])
+
+
+def _drop_condition(draft: Draft, rest: str, _form: Form) -> Draft:
+    rows = _without(draft.condition_rows, rest)
+    catalog = draft.room.catalog if draft.room else None
+    return evolve(draft, condition_rows=rows, conditions=_condition_rows.to_text(rows, draft.events, catalog))
+
+
+def _show_conditions(draft: Draft, rest: str, _form: Form) -> Draft:
+    """Return the draft with its conditions as text, or as rows if these can say it."""
+    if rest == "text":
+        return evolve(draft, conditions_as_text=True)
+    try:
+        rows = _condition_rows.rows_of(_conditions_text.read(draft.conditions))
+    except UnihooksError:
+        rows = None
+    return draft if rows is None else evolve(draft, condition_rows=rows, conditions_as_text=False)
+
+
+def _show_example(draft: Draft, rest: str, _form: Form) -> Draft:
+    return evolve(draft, picker=evolve(draft.picker, example=rest))
 
 
 def _remove(draft: Draft, rest: str, _form: Form) -> Draft:
@@ -227,6 +339,14 @@ _COMMANDS: dict[str, Callable[[Draft, str, Form], Draft]] = {
     "drop-endpoint": _drop_endpoint,
     "add-header": _add_header,
     "drop-header": _drop_header,
+    "keep-header": _choose_header(KEEP),
+    "replace-header": _choose_header(REPLACE),
+    "remove-header": _choose_header(REMOVE),
+    "add-condition": _add_condition,
+    "add-alternative": _add_alternative,
+    "drop-condition": _drop_condition,
+    "conditions": _show_conditions,
+    "example": _show_example,
     "remove": _remove,
     "rename": _rename,
     "restore": _restore,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, WebhookStatus
-from unihooks.console import _conditions_text, _mapping_text, _policy_text
-from unihooks.console._draft import KEEP, REMOVE, Draft
+from unihooks.console import _condition_rows, _conditions_text, _mapping_text, _policy_text
+from unihooks.console._draft import KEEP, REMOVE, REPLACE, Draft
 from unihooks.console._locale import gettext
 from unihooks.console._origins import has_new_origin
 from unihooks.exceptions import InvalidWebhook, UnihooksError
@@ -119,7 +120,27 @@ def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
         return
     for one in draft.events:
         yield from _tried("events", lambda text=one: _check_subscription(text, dispatcher))  # type: ignore[misc]
-    yield from _tried("conditions", lambda: _check_conditions(draft))
+    yield from (_conditions_as_text(draft) if draft.conditions_as_text else _conditions_as_rows(draft, dispatcher))
+
+
+def _conditions_as_text(draft: Draft) -> Iterator[tuple[str, str]]:
+    return _tried("conditions", lambda: _check_conditions(draft))
+
+
+def _conditions_as_rows(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a row; the rows of events that are not chosen say nothing."""
+    if len(draft.condition_rows) > (most := _condition_rows.MOST_ROWS):
+        yield "conditions", gettext("There are more than %(most)s conditions; remove some") % {"most": most}
+        return
+    wrong = False
+    for at, row in enumerate(draft.condition_rows):
+        if row.blank or row.event not in draft.events:
+            continue
+        for problem in _tried(f"condition:{at}", partial(_condition_rows.to_condition, row, dispatcher.catalog)):
+            wrong = True
+            yield problem
+    if not wrong:
+        yield from _tried("conditions", lambda: _conditions_text.read(draft.conditions))
 
 
 def _mapping(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
@@ -130,6 +151,10 @@ def _headers(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]
     wrong = False
     for at, row in enumerate(draft.headers):
         if row.blank or row.choice in (KEEP, REMOVE):
+            continue
+        if row.choice == REPLACE and not row.value:
+            wrong = True
+            yield f"header:{at}", gettext("Enter the new value, or keep the saved one")
             continue
         for problem in _tried(f"header:{at}", lambda pair=(row.name, row.value): HeaderSet([pair])):  # type: ignore[misc]
             wrong = True
@@ -191,6 +216,7 @@ _CHECKS: dict[str, Callable[[Draft, Dispatcher], Iterator[tuple[str, str]]]] = {
 _STEP_OF = {
     "events": "events",
     "conditions": "events",
+    "condition": "events",
     "subscriptions": "events",
     "product": "events",
     "event_type": "events",

@@ -44,9 +44,12 @@ def _text(value: Any) -> str:
 
 
 def _value(name: str, text: str) -> Any:
+    if len(text) > _LONGEST:
+        sentence = gettext("This is longer than %(most)s characters; shorten it") % {"most": _LONGEST}
+        raise InvalidWebhook(sentence, name=name)
     try:
         if name == "retry_delays":
-            parts = [] if text == _NO_RETRIES else re.split(r"[\s,]+", text[:_LONGEST].strip(", "))
+            parts = [] if text == _NO_RETRIES else re.split(r"[\s,]+", text.strip(", "))
             return [_number(one, float) for one in parts]
         return _number(text, int if name == "in_flight" else float)
     except ValueError:

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from unihooks._dispatcher import Dispatcher
-from unihooks._message.mapping import Preview
+from unihooks._message.conditions import Operator
 from unihooks._model.catalog import Catalog
-from unihooks._model.products import EVERY_EVENT, EventType, subscribed_as
-from unihooks.console import _draft_checks, _tree
+from unihooks._model.products import EventType, subscribed_as
+from unihooks.console import _draft_checks, _payload_preview, _tree
 from unihooks.console._draft import Draft
+from unihooks.console._locale import gettext, later
 from unihooks.console._mapping_text import readable_rules
-from unihooks.console._operational import shown_catalog
+from unihooks.console._picker import picked
 
 
 def step_values(draft: Draft, dispatcher: Dispatcher) -> dict[str, Any]:
     """Return the values that the templates in `steps/` take beside `draft`, `problems`, `where` and `focus`."""
-    unknown = _unknown(draft, dispatcher.catalog)
     samples = _samples(draft, dispatcher.catalog)
-    sample = next((one for one in samples if _key(one) == draft.sample), samples[0] if samples else None)
+    sample = next((one for one in samples if event_key(one) == draft.sample), samples[0] if samples else None)
+    mapping, preview = _draft_checks.mapping_of(draft), None
+    if mapping is not None and sample is not None:
+        preview = mapping.preview(sample.example)
     return {
-        "chosen": frozenset(draft.events),
-        "catalog": shown_catalog(dispatcher.catalog),
-        "unknown": unknown,
-        "patterns": _patterns(draft, unknown),
+        "picked": picked(draft, dispatcher.catalog),
+        "operators": operators(),
         "samples": samples,
         "sample": sample,
         "tree": _tree.rows(sample.example, readable_rules(draft.mapping)) if sample else [],
-        "preview": _preview(draft, sample),
+        "preview": preview,
+        "lines": _payload_preview.lines_of(sample.example, mapping)
+        if preview and sample and mapping is not None
+        else [],
+        "nothing_left": preview is not None and _payload_preview.is_empty(preview.result),
         "egress_ips": dispatcher.egress_ips,
-        "key": _key,
+        "key": event_key,
     }
 
 
-def _key(event: EventType) -> str:
+def operators() -> dict[str, str]:
+    """Return the operators of conditions in the viewer's words."""
+    return {operator.value: gettext(text) for operator, text in _OPERATORS.items()}
+
+
+def event_key(event: EventType) -> str:
+    """Return an event as the form names it."""
     return f"{event.product} {event.name}"
 
 
@@ -49,20 +59,18 @@ def _samples(draft: Draft, catalog: Catalog | None) -> list[EventType]:
     ]
 
 
-def _unknown(draft: Draft, catalog: Catalog | None) -> list[str]:
-    """Return the chosen events that the catalog lacks, as after an event type was removed from it."""
-    products = tuple(catalog or ())
-    offered = {f"{product.name} {EVERY_EVENT}" for product in products}
-    for event in (event for product in products for event in product):
-        offered |= {f"{event.product} {one}" for one in subscribed_as(event.name)}
-    return [one for one in draft.events if one not in offered]
-
-
-def _patterns(draft: Draft, unknown: Collection[str]) -> list[str]:
-    """Return the chosen beginnings of event types."""
-    return [one for one in draft.events if one.endswith(f".{EVERY_EVENT}") and one not in unknown]
-
-
-def _preview(draft: Draft, sample: EventType | None) -> Preview | None:
-    mapping = _draft_checks.mapping_of(draft)
-    return mapping.preview(sample.example) if mapping is not None and sample is not None else None
+_OPERATORS = {
+    Operator.EQ: later("is"),
+    Operator.NE: later("is not"),
+    Operator.IN: later("is one of"),
+    Operator.NOT_IN: later("is none of"),
+    Operator.LT: later("is less than"),
+    Operator.LE: later("is at most"),
+    Operator.GT: later("is more than"),
+    Operator.GE: later("is at least"),
+    Operator.PREFIX: later("begins with"),
+    Operator.SUFFIX: later("ends with"),
+    Operator.CONTAINS: later("contains"),
+    Operator.EXISTS: later("exists"),
+    Operator.MISSING: later("does not exist"),
+}

@@ -48,6 +48,16 @@ def rows(payload: Any, rules: Sequence[Rule]) -> list[Row]:
     return found
 
 
+def shown(value: Any) -> str:
+    """Return a value on one line, shortened."""
+    if isinstance(value, dict):
+        return "{…}" if value else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{len(value)}]"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
 def _inside(value: Any, text: str, path: Path, known: dict[Path, Rule], *, gone: bool) -> Iterator[Row]:
     if len(path) >= _MOST_DEPTH:
         return
@@ -56,9 +66,7 @@ def _inside(value: Any, text: str, path: Path, known: dict[Path, Rule], *, gone:
         rule = known.get(at)
         removed = gone or (rule is not None and rule.name is None)
         is_element = step is ANY
-        yield Row(
-            depth=len(path), path=where, key=key, value=_shown(child), is_element=is_element, rule=rule, gone=gone
-        )
+        yield Row(depth=len(path), path=where, key=key, value=shown(child), is_element=is_element, rule=rule, gone=gone)
         yield from _inside(child, where, at, known, gone=removed)
 
 
@@ -77,12 +85,3 @@ def _joined(text: str, step: Any) -> str:
         escaped = step.replace("\\", "\\\\").replace("'", "\\'")
         return f"{text}['{escaped}']"
     return f"{text}.{step}" if text else step
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{…}" if value else "{}"
-    if isinstance(value, (list, tuple)):
-        return f"[{len(value)}]"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
