@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from unihooks._message.wire_names import WireNames
 from unihooks.console import Viewer, create_console, only_portal_links, portal_link
 from unihooks.console.pages import page_routes
+from unihooks.console.pages.settings import SECTIONS
 
 from .conftest import CANARY, text_of
 
@@ -125,17 +126,20 @@ async def test_no_page_holds_a_secret(browser, webhook, dispatcher, receiver):
         "endpoint_id": webhook.endpoints[0].id,
         "delivery_id": delivery.id,
         "file": "console.css",
+        "section": "details",
     }
     paths = [
         route.path.format(**parts) for route in page_routes() if isinstance(route, Route) and "GET" in route.methods
     ]
-    for path in [*paths, f"/webhooks/{webhook.id}/edit?step=headers", f"/webhooks/{webhook.id}/edit?step=review"]:
+    sections = [f"/webhooks/{webhook.id}/settings/{name}" for name in SECTIONS]
+    for path in [*paths, *sections]:
         page = (await browser.get(path)).text
         assert CANARY not in page, path
         assert webhook.secrets[0].reveal() not in page, path
     sent = await browser.press(await browser.get(f"/webhooks/{webhook.id}/test"), "", form_id="send")
     assert CANARY not in sent.text
-    assert CANARY not in (await browser.press(await browser.get(f"/webhooks/{webhook.id}/edit"), "next")).text
+    for path in sections:
+        assert CANARY not in (await browser.press(await browser.get(path), "stay")).text
 
 
 async def test_theme_and_language_are_kept_in_cookies(browser):
@@ -162,7 +166,8 @@ async def test_pages_have_no_inline_script_style_or_handler(browser, webhook):
         "/new",
         "/deliveries",
         "/events",
-        *(f"/webhooks/{webhook.id}{p}" for p in ("", "/edit", "/test", "/secret")),
+        *(f"/webhooks/{webhook.id}{p}" for p in ("", "/test", "/secret", "/settings")),
+        *(f"/webhooks/{webhook.id}/settings/{name}" for name in SECTIONS),
     ]
     for path in paths:
         page = (await browser.get(path)).text
@@ -221,10 +226,12 @@ async def test_odd_input_in_a_link_is_never_a_failure(browser, webhook, odd):
 async def test_odd_input_in_a_form_is_never_a_failure(browser, webhook, odd):
     fields = ["go", "step", "version", "name", "description", "endpoint_url", "endpoint_id", "event", "mapping"]
     fields += ["header_name", "header_value", "header_choice", "sample", "to:sender", "events_text", "status"]
+    fields += [f"condition_{name}" for name in ("at", "event", "group", "path", "op", "value", "saved")]
+    fields += ["conditions", "find", "example", "policy_rate"]
     base = {"name": "x", "endpoint_url": "https://example.com/", "endpoint_id": "", "go": "save"}
     odd = unquote_to_bytes(odd).decode(errors="replace")
     for field in fields:
-        for path in ("/new", f"/webhooks/{webhook.id}/edit"):
+        for path in ("/new", *(f"/webhooks/{webhook.id}/settings/{name}" for name in SECTIONS)):
             assert (await browser.post(path, {**base, field: odd})).status_code < 500, field
     for field in ("event", "endpoint", "payload"):
         sent = {"event": "whatsapp message.received", "payload": '{"sender": {}}', field: odd}

@@ -10,7 +10,7 @@ from unihooks import Webhook
 from unihooks.console import _draft_checks, _mapping_text
 from unihooks.console._access import Form
 from unihooks.console._draft import Draft, Room, of_form, with_typed_renames
-from unihooks.console.pages import form as form_page
+from unihooks.console.pages import settings
 
 from .conftest import text_of
 
@@ -95,9 +95,9 @@ async def test_too_many_events_are_refused(browser, catalog):
 
 
 async def test_forms_are_read_checked_and_rendered_off_the_event_loop(browser, webhook, calls):
-    made = [calls(form_page, "rendered"), calls(_draft_checks, "problems"), calls(_draft_checks, "to_fields")]
-    answer = await browser.get(f"/webhooks/{webhook.id}/edit?step=mapping")
-    answer = await browser.press(answer, "next")
+    made = [calls(settings, "rendered"), calls(_draft_checks, "problems"), calls(_draft_checks, "to_fields")]
+    answer = await browser.get(f"/webhooks/{webhook.id}/settings/payload")
+    answer = await browser.press(answer, "remove:content")
     assert (await browser.press(answer, "save")).status_code == 200
     assert all(made)
     assert all(name.startswith("unihooks-console") for names in made for name in names)

@@ -61,7 +61,8 @@ def paths(site) -> list[str]:
     site.dispatcher.drain()
     delivery = site.dispatcher.log.deliveries(tenant="acme")[0]
     own = f"/webhooks/{webhook.id}"
-    steps = [f"{own}/edit?step={step}" for step in ("details", "events", "mapping", "headers", "review")]
+    sections = ("details", "endpoints", "events", "payload", "headers", "policy")
+    settings = [f"{own}/settings", *(f"{own}/settings/{section}" for section in sections)]
     parts = [f"{own}{part}" for part in ("", "/deliveries", "/test", "/secret", "/delete")]
     site.dispatcher.jobs.replay(tenant="acme", webhook_id=webhook.id, state="failed")
     log = [
@@ -71,7 +72,7 @@ def paths(site) -> list[str]:
         "/deliveries/replay",
         "/jobs",
     ]
-    return ["/", "/?search=nothing", "/new", *parts, *steps, *log, "/events", "/operator"]
+    return ["/", "/?search=nothing", "/new", *parts, *settings, *log, "/events", "/operator"]
 
 
 @pytest.mark.parametrize("look, size", [*product(LOOKS, ("desk", "small")), ("light", "phone")])

@@ -21,10 +21,11 @@ STYLES = (
     "css/parts.css",
     "css/code.css",
     "css/console.css",
+    "css/form.css",
     "css/overview.css",
     "css/log.css",
 )
-SCRIPTS = ("htmx.js", "js/steady.js", "js/log.js")
+SCRIPTS = ("htmx.js", "js/steady.js", "js/log.js", "js/form.js")
 
 _FOLDER = Path(__file__).parent / "static"
 # What others wrote for a page's global scope stays in it.

@@ -80,13 +80,9 @@ class HeaderField:
 
 @frozen(kw_only=True)
 class Picker:
-    """What the list of events shows: what is searched for, which products are open, whose example is beside it.
-
-    `opened` is None where the page decides.
-    """
+    """What the list of events shows: what is searched for, and whose example is beside it."""
 
     search: str = ""
-    opened: tuple[str, ...] | None = None
     example: str = ""
 
 
@@ -223,11 +219,7 @@ def _chosen(form: Form, room: Room, rows: Iterable[ConditionField]) -> list[str]
 
 
 def _picker(form: Form) -> Picker:
-    return Picker(
-        search=form.get("find").strip(),
-        opened=tuple(islice(form.all("opened"), _MOST_EVENTS)) if form.all("opened") else None,
-        example=" ".join(form.get("example").split()),
-    )
+    return Picker(search=form.get("find").strip(), example=" ".join(form.get("example").split()))
 
 
 def _endpoints(form: Form) -> Iterator[EndpointField]:

@@ -18,6 +18,7 @@ SENTENCES = {
     "activated": later("The webhook is active: events from now on are sent to its endpoints."),
     "deactivated": later("The webhook is inactive: nothing is sent, and pending deliveries are on hold."),
     "saved": later("Your changes are saved and apply to all events from now on."),
+    "duplicated": later("This is the copy: it is inactive. Change what differs, then activate it."),
     "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),
     "disabled": later("The endpoint is disabled: what is pending is on hold."),
     "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),

@@ -104,14 +104,16 @@ class _Layout:
         begun = [self._choice(one, one.partition(" ")[2]) for one in patterns if one.startswith(f"{product.name} ")]
         total = len(events)
         chosen = total if every.is_chosen else sum(self._is_sent(event) for event in product)
-        opened = self._draft.picker.opened
         return Fold(
             product=product,
             every=every,
             choices=[*begun, *events],
             chosen=chosen,
             total=total,
-            is_open=bool(self._search) or (product.name in opened if opened is not None else may_open or chosen > 0),
+            is_open=may_open
+            or chosen > 0
+            or bool(self._search)
+            or self._draft.picker.example.startswith(f"{product.name} "),
             is_found=named or any(one.is_found for one in events),
         )
 

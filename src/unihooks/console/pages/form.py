@@ -13,24 +13,19 @@ from unihooks.console import _draft, _draft_checks
 from unihooks.console._access import Form, action, is_save, view
 from unihooks.console._draft import STEPS, Draft
 from unihooks.console._draft_checks import Problems
-from unihooks.console._locale import gettext
 from unihooks.console._once import leads_to
 from unihooks.console._rendering import (
-    go_to,
     off_the_loop,
     path_to,
     refusal,
     rendered,
     settings_of,
     viewer_of,
-    webhook_of,
 )
 from unihooks.console._step_values import step_values
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.secret import secret_page
-from unihooks.exceptions import Conflict, UnihooksError
-
-_SWITCHES = {True: "aactivate", False: "adeactivate"}
+from unihooks.exceptions import UnihooksError
 
 
 @view(Permission.WRITE)
@@ -57,64 +52,6 @@ async def add(request: Request, form: Form) -> Response:
     # With the webhook's own URL, a reload shows the webhook instead of sending the form again.
     answer.headers["HX-Replace-Url"] = where
     return answer
-
-
-@view(Permission.WRITE)
-async def edit(request: Request) -> Response:
-    """Show the form with the values of a webhook."""
-    webhook = await webhook_of(request)
-    draft = _draft.of_webhook(webhook)
-    step = request.query_params.get("step")
-    return await off_the_loop(_shown, request, evolve(draft, step=step) if step in STEPS else draft, webhook)
-
-
-@action(Permission.WRITE, once=is_save)
-async def change(request: Request, form: Form) -> Response:
-    """Do what the pressed button says; the last one saves the changes."""
-    webhook = await webhook_of(request)
-    draft, answer = await off_the_loop(_pressed, request, form, webhook)
-    if answer is not None:
-        return answer
-    step, wrong = draft.step, {}
-    try:
-        if await _may_save(request, draft, webhook):
-            await _save(request, draft, webhook)
-            return go_to(request, "webhook", done="saved", webhook_id=webhook.id)
-        step, wrong = "headers", {"headers": _secret_values()}
-    except Conflict:
-        draft, wrong = evolve(draft, version=webhook.version), {"": _conflict()}
-    except UnihooksError as error:
-        wrong = {"": str(error)}
-    return await off_the_loop(_shown, request, evolve(draft, step=step), webhook, wrong)
-
-
-async def _may_save(request: Request, draft: Draft, webhook: Webhook) -> bool:
-    """Tell whether the viewer may see secrets, or the change sends no saved value of a header to a new origin."""
-    if viewer_of(request).may(Permission.SECRETS):
-        return True
-    return not await off_the_loop(_draft_checks.reveals_headers, draft, webhook, settings_of(request).dispatcher)
-
-
-async def _save(request: Request, draft: Draft, webhook: Webhook) -> None:
-    webhooks, tenant = settings_of(request).dispatcher.webhooks, viewer_of(request).tenant
-    fields = await off_the_loop(_draft_checks.to_fields, draft, webhook)
-    await webhooks.aupdate(webhook.id, tenant=tenant, version=draft.version, **fields)
-    if draft.active != webhook.active:
-        await getattr(webhooks, _SWITCHES[draft.active])(webhook.id, tenant=tenant)
-
-
-def _secret_values() -> str:
-    return gettext(
-        "An endpoint at a new address would get the saved values, which you may not see. Replace or remove them here, "
-        "or ask somebody who may see secrets to change the address."
-    )
-
-
-def _conflict() -> str:
-    return gettext(
-        "Somebody else has changed this webhook since you opened it. Your values are still here: check the webhook in "
-        "another tab, and save again to replace their changes with yours."
-    )
 
 
 def _pressed(request: Request, form: Form, webhook: Webhook | None) -> tuple[Draft, Response | None]:
@@ -179,6 +116,4 @@ def _reached(draft: Draft, webhook: Webhook | None, dispatcher: Dispatcher) -> s
 ROUTES = [
     Route("/new", new, methods=["GET"], name="new"),
     Route("/new", add, methods=["POST"], name="add"),
-    Route("/webhooks/{webhook_id}/edit", edit, methods=["GET"], name="edit"),
-    Route("/webhooks/{webhook_id}/edit", change, methods=["POST"], name="change"),
 ]

@@ -1,0 +1,236 @@
+"""Show the settings of a webhook in sections, change one of them, and make a copy of the webhook."""
+
+from __future__ import annotations
+
+from attrs import evolve, frozen
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from unihooks._dispatcher import Dispatcher
+from unihooks._model.webhooks import Endpoint, Webhook
+from unihooks.console import _draft, _draft_checks
+from unihooks.console._access import Form, action, is_save, view
+from unihooks.console._draft import Draft
+from unihooks.console._draft_checks import Problems
+from unihooks.console._locale import gettext, later
+from unihooks.console._rendering import (
+    go_to,
+    off_the_loop,
+    page,
+    path_to,
+    refusal,
+    rendered,
+    settings_of,
+    viewer_of,
+    webhook_of,
+)
+from unihooks.console._step_values import operators, step_values
+from unihooks.console._titles import titles
+from unihooks.console._viewers import Permission
+from unihooks.exceptions import Conflict, NotFound, UnihooksError
+
+_LONGEST_NAME = 200
+
+
+@frozen
+class Section:
+    """A part of the settings: its step of the form, its fields there, and what of the webhook they change."""
+
+    title: str
+    step: str
+    fields: tuple[str, ...]
+    changes: tuple[str, ...]
+
+
+SECTIONS = {
+    "details": Section(later("Details"), "details", ("name", "description"), ("name", "description")),
+    "endpoints": Section(later("Endpoints"), "details", ("endpoints",), ("endpoints",)),
+    "events": Section(
+        later("Events"),
+        "events",
+        ("events", "conditions", "condition_rows", "conditions_as_text", "picker"),
+        ("subscriptions",),
+    ),
+    "payload": Section(later("Payload"), "mapping", ("mapping", "sample"), ("mapping",)),
+    "headers": Section(later("Headers"), "headers", ("headers",), ("headers",)),
+    "policy": Section(later("Delivery policy"), "details", ("policy", "ordered"), ("policy", "ordered")),
+}
+# The steps under which links from before the sections ask for them.
+_OLD_STEPS = {"details": "details", "events": "events", "mapping": "payload", "headers": "headers"}
+
+
+@view(Permission.READ)
+async def show(request: Request) -> Response:
+    """Show all settings as they are."""
+    dispatcher, webhook = settings_of(request).dispatcher, await webhook_of(request)
+    return await page(
+        request,
+        "settings.html",
+        webhook=webhook,
+        title_of=titles(dispatcher.catalog),
+        operators=operators(),
+        egress_ips=dispatcher.egress_ips,
+    )
+
+
+@view(Permission.WRITE)
+async def edit(request: Request) -> Response:
+    """Show the form of one section."""
+    section, webhook = _section_of(request), await webhook_of(request)
+    draft = evolve(_draft.of_webhook(webhook), step=section.step)
+    return await off_the_loop(_shown, request, section, draft, webhook)
+
+
+@action(Permission.WRITE, once=is_save)
+async def change(request: Request, form: Form) -> Response:
+    """Do what the pressed button says: change the form, or save the section."""
+    section, webhook = _section_of(request), await webhook_of(request)
+    dispatcher = settings_of(request).dispatcher
+    if section.fields == ("endpoints",) and form.all("header_name"):
+        section = _with_headers(section)
+    draft, wrong = await off_the_loop(_pressed, form, section, webhook, dispatcher)
+    if form.get("go") != "save" or wrong:
+        return await off_the_loop(_shown, request, section, draft, webhook, wrong, go=form.get("go"))
+    try:
+        if await _may_save(request, draft, webhook):
+            await _save(dispatcher, section, draft, webhook)
+            return go_to(request, "settings", done="saved", webhook_id=webhook.id)
+        section, wrong = _with_headers(section), {"headers": _secret_values()}
+    except Conflict:
+        draft, wrong = evolve(draft, version=webhook.version), {"": _conflict()}
+    except UnihooksError as error:
+        wrong = {"": str(error)}
+    return await off_the_loop(_shown, request, section, draft, webhook, wrong)
+
+
+@action(Permission.WRITE)
+async def duplicate(request: Request, form: Form) -> Response:  # noqa: ARG001
+    """Add an inactive webhook with the same settings, which has a secret of its own."""
+    webhook = await webhook_of(request)
+    name = gettext("Copy of %(name)s") % {"name": webhook.name}
+    copy = Webhook(
+        name=name[:_LONGEST_NAME],
+        description=webhook.description,
+        endpoints=[Endpoint(one.url, description=one.description) for one in webhook.endpoints],
+        subscriptions=webhook.subscriptions,
+        mapping=webhook.mapping,
+        headers=webhook.headers,
+        policy=webhook.policy,
+        ordered=webhook.ordered,
+    )
+    added = await settings_of(request).dispatcher.webhooks.aadd(copy, tenant=viewer_of(request).tenant)
+    return go_to(request, "settings", done="duplicated", webhook_id=added.id)
+
+
+@view(Permission.WRITE)
+async def moved(request: Request) -> Response:
+    """Lead to where the settings are now."""
+    webhook = await webhook_of(request)
+    section = _OLD_STEPS.get(request.query_params.get("step", ""))
+    if section is None:
+        return RedirectResponse(path_to(request, "settings", webhook_id=webhook.id), 303)
+    return RedirectResponse(path_to(request, "section", webhook_id=webhook.id, section=section), 303)
+
+
+def _section_of(request: Request) -> Section:
+    try:
+        return SECTIONS[request.path_params["section"]]
+    except KeyError:
+        raise NotFound("there is no such section", name="section") from None
+
+
+def _with_headers(section: Section) -> Section:
+    """Return the section with the headers, as when their values are asked for along with a new address."""
+    return evolve(section, fields=(*section.fields, "headers"), changes=(*section.changes, "headers"))
+
+
+def _pressed(form: Form, section: Section, webhook: Webhook, dispatcher: Dispatcher) -> tuple[Draft, Problems]:
+    """Return the draft after the pressed button, and what is wrong with it if it is to be saved."""
+    room = _draft.Room.of(dispatcher, webhook)
+    given = _draft.of_form(form, room)
+    fields = {name: getattr(given, name) for name in section.fields}
+    saved = _draft.of_webhook(webhook)
+    draft = evolve(saved, step=section.step, version=given.version, room=room, **fields)
+    draft = _draft.with_typed_renames(_draft.commanded(draft, form.get("go"), form), form)
+    return draft, _problems(draft, section, dispatcher) if form.get("go") == "save" else {}
+
+
+def _problems(draft: Draft, section: Section, dispatcher: Dispatcher) -> Problems:
+    """Return what is wrong with the fields of a section."""
+    steps = {section.step, *(["headers"] if "headers" in section.fields else [])}
+    found = {
+        name: sentence for step in steps for name, sentence in _draft_checks.problems(draft, dispatcher, step).items()
+    }
+    if section.step != "details":
+        return found
+    return {name: sentence for name, sentence in found.items() if _field_of(name) in section.fields}
+
+
+def _field_of(problem: str) -> str:
+    name = problem.partition(":")[0]
+    if name in ("name", "description"):
+        return name
+    return {"endpoint": "endpoints", "header": "headers", "headers": "headers"}.get(name, "policy")
+
+
+async def _may_save(request: Request, draft: Draft, webhook: Webhook) -> bool:
+    """Tell whether the viewer may see secrets, or the change sends no saved value of a header to a new origin."""
+    if viewer_of(request).may(Permission.SECRETS):
+        return True
+    return not await off_the_loop(_draft_checks.reveals_headers, draft, webhook, settings_of(request).dispatcher)
+
+
+async def _save(dispatcher: Dispatcher, section: Section, draft: Draft, webhook: Webhook) -> None:
+    fields = await off_the_loop(_draft_checks.to_fields, draft, webhook)
+    changes = {name: fields[name] for name in section.changes}
+    await dispatcher.webhooks.aupdate(webhook.id, tenant=webhook.tenant, version=draft.version, **changes)
+
+
+def _shown(
+    request: Request, section: Section, draft: Draft, webhook: Webhook, wrong: Problems | None = None, *, go: str = ""
+) -> Response:
+    dispatcher = settings_of(request).dispatcher
+    problems = dict(wrong or {})
+    if "endpoints" in section.fields:
+        problems = {**_draft_checks.url_problems(draft, dispatcher), **problems}
+    if section.step == "mapping":
+        problems = {**_draft_checks.problems(draft, dispatcher, "mapping"), **problems}
+    return rendered(
+        request,
+        "section.html",
+        http_status=refusal(request) if wrong else 200,
+        webhook=webhook,
+        name=request.path_params["section"],
+        section_title=gettext(section.title),
+        where=path_to(request, "section", webhook_id=webhook.id, section=request.path_params["section"]),
+        draft=draft,
+        with_headers="headers" in section.fields,
+        problems=problems,
+        refused=bool(wrong),
+        focus=go,
+        **step_values(draft, dispatcher),
+    )
+
+
+def _secret_values() -> str:
+    return gettext(
+        "An endpoint at a new address would get the saved values, which you may not see. Replace or remove them here, "
+        "or ask somebody who may see secrets to change the address."
+    )
+
+
+def _conflict() -> str:
+    return gettext(
+        "Somebody else has changed this webhook since you opened it. Your values are still here: check the webhook in "
+        "another tab, and save again to replace their changes with yours."
+    )
+
+
+ROUTES = [
+    Route("/webhooks/{webhook_id}/settings", show, methods=["GET"], name="settings"),
+    Route("/webhooks/{webhook_id}/settings/{section}", edit, methods=["GET"], name="section"),
+    Route("/webhooks/{webhook_id}/settings/{section}", change, methods=["POST"], name="change"),
+    Route("/webhooks/{webhook_id}/duplicate", duplicate, methods=["POST"], name="duplicate"),
+    Route("/webhooks/{webhook_id}/edit", moved, methods=["GET"], name="edit"),
+]

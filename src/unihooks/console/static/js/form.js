@@ -1,0 +1,103 @@
+// Choosing events, renaming in place: what is quicker with JavaScript; the server does all of it too.
+"use strict";
+
+document.addEventListener("DOMContentLoaded", settle);
+document.addEventListener("htmx:after:settle", settle);
+
+document.addEventListener("input", (event) => {
+  if (event.target.id === "find") search(event.target.value.trim().toLocaleLowerCase());
+});
+
+document.addEventListener("change", (event) => {
+  const fold = event.target.name === "event" && event.target.closest(".fold");
+  if (fold) choose(fold, event.target);
+});
+
+document.addEventListener("keydown", (event) => {
+  const { target, key } = event;
+  if (key === "Enter" && target.matches("#find, .condition input")) event.preventDefault();
+  if (key === "Enter" && target.matches("[data-rename]")) {
+    event.preventDefault();
+    target.parentElement.querySelector("button").click();
+  }
+  if (key === "Escape") close(event);
+});
+
+document.addEventListener("toggle", (event) => {
+  const input = event.target.open && event.target.matches?.(".rename") && event.target.querySelector("[data-rename]");
+  if (!input) return;
+  input.value ||= input.placeholder;
+  input.focus();
+  input.select();
+}, true);
+
+// What a viewer has opened stays open, and what was folded stays folded, when the form comes back from the server.
+document.addEventListener("htmx:before:morph:attr", (event) => {
+  const { attrName, newValue } = event.detail;
+  if (attrName !== "open") return;
+  if (event.target.matches(".fold > details") || (event.target.matches("#draft details.field") && newValue === null)) {
+    event.preventDefault();
+  }
+});
+
+let back = "";
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("#example button[name=go]");
+  if (button) back = document.querySelector("#example input[name=example]").value;
+});
+
+function settle() {
+  for (const fold of document.querySelectorAll(".fold")) count(fold);
+  if (back && !document.getElementById("example")) document.querySelector(`button[value="example:${CSS.escape(back)}"]`)?.focus();
+  if (!document.getElementById("example")) back = "";
+}
+
+function close(event) {
+  const rename = event.target.closest(".rename[open]");
+  if (rename) {
+    rename.querySelector("[data-rename]").value = rename.querySelector("input[type=hidden]")?.value ?? "";
+    rename.open = false;
+    rename.querySelector("summary").focus();
+  } else if (!event.target.closest("details.menu[open]")) {
+    document.querySelector("#example button[name=go]")?.click();
+  }
+}
+
+// All events of a product and single ones of it exclude each other.
+function choose(fold, box) {
+  if (box.checked) {
+    const isEvery = box.matches(".every");
+    for (const other of boxes(fold)) if (other !== box && other.matches(".every") !== isEvery) other.checked = false;
+    if (isEvery) for (const other of boxes(fold)) other.checked = other === box;
+  }
+  count(fold);
+}
+
+function count(fold) {
+  const [every, ...single] = boxes(fold);
+  const label = fold.querySelector(".count");
+  const chosen = single.filter((box) => box.checked).length;
+  every.indeterminate = !every.checked && chosen > 0;
+  fold.dataset.chosen = every.checked ? fold.dataset.total : Math.min(chosen, fold.dataset.total);
+  label.textContent = every.checked ? label.dataset.all : label.dataset.some.replace("#", fold.dataset.chosen);
+  const all = [...document.querySelectorAll(".fold")].reduce((sum, one) => sum + Number(one.dataset.chosen ?? 0), 0);
+  document.getElementById("chosen-count").textContent = all;
+}
+
+function boxes(fold) {
+  return [...fold.querySelectorAll("input[name=event]")];
+}
+
+function search(text) {
+  const matches = (element) => element.dataset.find.toLocaleLowerCase().includes(text);
+  let found = false;
+  for (const fold of document.querySelectorAll(".fold")) {
+    const named = matches(fold);
+    const events = [...fold.querySelectorAll(".event")];
+    for (const event of events) event.hidden = !(named || matches(event));
+    fold.hidden = !(named || events.some((event) => !event.hidden));
+    found ||= !fold.hidden;
+    if (text && !fold.hidden) fold.querySelector("details").open = true;
+  }
+  document.getElementById("none-found").hidden = found;
+}
