@@ -170,8 +170,8 @@ def messages(session: nox.Session) -> None:
     """Extract the console's messages, merge them into the translations, and compile these."""
     session.install(".[console]", "babel>=2.17")
     locale, template = "src/unihooks/console/locale", f"{session.create_tmp()}/console.pot"
-    extract = ("pybabel", "extract", "-F", f"{locale}/babel.toml", "-k", "later", "--no-location", "--sort-output")
-    session.run(*extract, "-o", template, "src/unihooks/console")
+    extract = ("pybabel", "extract", "-F", f"{locale}/babel.toml", "-k", "later", "-k", "nlater:1,2")
+    session.run(*extract, "--no-location", "--sort-output", "-o", template, "src/unihooks/console")
     session.run(
         "pybabel", "update", "-i", template, "-d", locale, "-D", "console", "--no-fuzzy-matching", "--width=120"
     )

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 
 class UnihooksError(Exception):
     """The root of all errors of this library.
 
     `name` is the offending field, option or identifier, if there is one; it is
-    never a secret. The message says what was wrong and what to do.
+    never a secret. The message says what was wrong and what to do. Where customers
+    may cause the error, its `code` and `figures` say the same, so that a user
+    interface can tell it in another language.
     """
 
     def __init__(self, message: str, *, name: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.name = name
+
+    @property
+    def code(self) -> str | None:
+        """Return what kind of mistake it is, such as `url-too-long`; None where only a host can cause it."""
+        return getattr(self.message, "code", None)
+
+    @property
+    def figures(self) -> Mapping[str, Any]:
+        """Return the numbers and names in the message, by name."""
+        return getattr(self.message, "figures", {})
 
     def __reduce__(self) -> tuple[object, ...]:
         return partial(type(self), name=self.name), (self.message,)

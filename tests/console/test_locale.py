@@ -28,7 +28,7 @@ OPTIONS = {
         "extensions": "jinja2.ext.i18n,jinja2.ext.do",
     }
 }
-KEYWORDS = {"_": None, "gettext": None, "later": None, "ngettext": (1, 2)}
+KEYWORDS = {"_": None, "gettext": None, "later": None, "ngettext": (1, 2), "nlater": (1, 2)}
 
 
 @pytest.fixture(scope="module")

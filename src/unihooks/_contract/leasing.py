@@ -15,21 +15,22 @@ from zlib import crc32
 
 from attrs import Factory, define, frozen
 
+from unihooks._base.sentences import Kept
 from unihooks._base.times import DAY, SECOND
 from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 
-HELD_TOO_LONG = "held for 5 days: the webhook stayed inactive or the endpoint disabled"
+HELD_TOO_LONG = Kept("held-too-long", "held for 5 days: the webhook stayed inactive or the endpoint disabled")
 HELD_LIMIT_US = 5 * DAY
-ENDPOINT_REMOVED = "the endpoint was removed from the webhook"
-WEBHOOK_DELETED = "the webhook was deleted"
-FAILING_TOO_LONG = "nothing but failures for 5 days"
+ENDPOINT_REMOVED = Kept("endpoint-removed", "the endpoint was removed from the webhook")
+WEBHOOK_DELETED = Kept("webhook-deleted", "the webhook was deleted")
+FAILING_TOO_LONG = Kept("failing-too-long", "nothing but failures for 5 days")
 FAILING_LIMIT_US = 5 * DAY
 # Failures that lie further apart say nothing about the time between them.
 FAILING_SILENCE_US = 36 * 3600 * SECOND
 # An endpoint that fails and recovers by turns is told to be failing once in this time.
 TOLD_AGAIN_US = 600 * SECOND
-ERASED = "the event was erased"
+ERASED = Kept("erased", "the event was erased")
 # A worker that lives sends a heartbeat every 30 s at least.
 SEEN_WITHIN_US = 60 * SECOND
 

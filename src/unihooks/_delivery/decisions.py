@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from attrs import evolve, frozen
 
+from unihooks._base.sentences import Kept
 from unihooks._base.times import SECOND, from_us
 from unihooks._model.log import DeliveryState
 from unihooks._model.policy import NO_POLICY, DeliveryPolicy
@@ -14,9 +15,12 @@ from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy, parse_retry_af
 from unihooks.abc import Claimed, Terms
 from unihooks.transport import Exchange
 
-GONE = "the endpoint answered 410 Gone"
-DISABLE_ASKED = "the endpoint asked for it, by webhook-delivery: disable"
-ABORT_ASKED = "the endpoint asked for no further attempt"
+GONE = Kept("gone", "the endpoint answered 410 Gone")
+DISABLE_ASKED = Kept("disable-asked", "the endpoint asked for it, by webhook-delivery: disable")
+_ABORT_ASKED = Kept("abort-asked", "the endpoint asked for no further attempt; the last: {why}")
+_ANSWERED = Kept("answered", "the endpoint answered {status}")
+_NO_RETRY_AFTER_ONE = Kept("no-retry-after-one", "no retry is left after 1 attempt; the last: {why}")
+_NO_RETRY = Kept("no-retry", "no retry is left after {attempts} attempts; the last: {why}")
 _HTTP_GONE = 410
 # Too many requests, and unavailable: with a Retry-After they are about the endpoint, not about one request.
 _BUSY = frozenset({429, 503})
@@ -76,7 +80,7 @@ def obeyed(decision: Decision, answer: Exchange) -> Decision:
     given = (value.lower().split(b",") for name, value in answer.headers if name.lower() == b"webhook-delivery")
     asked = {one.strip() for values in given for one in values}
     if b"abort-message" in asked and decision.state is DeliveryState.PENDING:
-        reason = f"{ABORT_ASKED}; the last: {decision.reason}"
+        reason = _ABORT_ASKED(why=decision.reason)
         decision = evolve(decision, state=DeliveryState.FAILED, retry_in_us=None, reason=reason)
     if b"disable" in asked and decision.disable is None:
         decision = evolve(decision, disable=DISABLE_ASKED)
@@ -95,10 +99,9 @@ def _after_failure(claimed: Claimed, answer: Exchange, retries: RetryPolicy, now
         status_code=answer.status_code,
         retry_after=retry_after,
     )
-    why = answer.error if answer.error is not None else f"the endpoint answered {answer.status_code}"
+    why = answer.error if answer.error is not None else _ANSWERED(status=answer.status_code)
     wait_us = round(wait * SECOND) or None
     if delay is None:
-        attempts = "1 attempt" if attempt == 1 else f"{attempt} attempts"
-        reason = f"no retry is left after {attempts}; the last: {why}"
+        reason = _NO_RETRY_AFTER_ONE(why=why) if attempt == 1 else _NO_RETRY(attempts=attempt, why=why)
         return Decision(DeliveryState.FAILED, reason=reason, wait_us=wait_us)
     return Decision(DeliveryState.PENDING, retry_in_us=round(delay * SECOND), reason=why, wait_us=wait_us)

@@ -17,6 +17,7 @@ from attrs import define, evolve, field
 
 from unihooks._base.awaitable import in_own_thread
 from unihooks._base.ids import new_id
+from unihooks._base.sentences import said
 from unihooks._base.times import from_us
 from unihooks._delivery.results import redacted_answer
 from unihooks._management.settings import Settings
@@ -49,10 +50,8 @@ class InFlight:
         end = time.monotonic() + patience
         while not self._entered(tenant):
             if time.monotonic() >= end:
-                sentence = (
-                    f"{self.most} tests of this tenant are under way; wait for one to end, and send this one again"
-                )
-                raise LimitReached(sentence, name="tests_in_flight")
+                template = "{most} tests of this tenant are under way; wait for one to end, and send this one again"
+                raise LimitReached(said("too-many-tests", template, most=self.most), name="tests_in_flight")
             await asyncio.sleep(_LOOK_EVERY)
 
     def leave(self, tenant: str) -> None:
@@ -154,7 +153,8 @@ def _payload(catalog: Catalog | None, product: str, event_type: str, payload: An
     elif catalog is not None:
         catalog.check_payload(product, event_type, payload)
     if payload is None:
-        raise InvalidPayload("there is no example for this event type; give a payload to send", name="payload")
+        sentence = said("example-missing", "there is no example for this event type; give a payload to send")
+        raise InvalidPayload(sentence, name="payload")
     return payload
 
 

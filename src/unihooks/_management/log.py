@@ -11,6 +11,7 @@ from typing import Any, TypeVar, Unpack
 from attrs import evolve, frozen
 
 from unihooks._base.awaitable import awaitable
+from unihooks._base.sentences import Kept
 from unihooks._contract.filters import DeliveryFilters
 from unihooks._management.paging import Page, paginate
 from unihooks._management.settings import Settings
@@ -29,7 +30,7 @@ from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
 from unihooks.abc import DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import InvalidArgument
 
-CANCELLED_BY_HAND = "cancelled by hand"
+CANCELLED_BY_HAND = Kept("cancelled-by-hand", "cancelled by hand")
 _BATCH = 200
 _MOST = 1_000_000
 

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from unihooks._base.awaitable import awaitable
 from unihooks._base.ids import new_id
+from unihooks._base.sentences import said
 from unihooks._base.times import from_us
 from unihooks._management.signing_secrets import check_signing, stamped
 from unihooks._management.webhook_reading import WebhookReading
@@ -120,10 +121,8 @@ class WebhookChanges(WebhookReading):
 
     def _changed(self, current: Webhook, version: int | None, changes: dict[str, Any]) -> Webhook:
         if version is not None and version != current.version:
-            raise Conflict(
-                f"the webhook has version {current.version} by now, not {version}; read it again and repeat the change",
-                name="version",
-            )
+            template = "the webhook has version {current} by now, not {version}; read it again and repeat the change"
+            raise Conflict(said("version-old", template, current=current.version, version=version), name="version")
         changed = self._bounded(evolve(current, **changes))
         if "endpoints" in changes:
             now = self._settings.open_store.now()
@@ -155,10 +154,14 @@ class WebhookChanges(WebhookReading):
     def _bounded(self, webhook: Webhook) -> Webhook:
         most = self._settings.limits.endpoints_per_webhook
         if len(webhook.endpoints) > most:
-            raise InvalidWebhook(f"a webhook has at most {most} endpoints; use another webhook", name="endpoints")
+            sentence = said(
+                "too-many-endpoints", "a webhook has at most {most} endpoints; use another webhook", most=most
+            )
+            raise InvalidWebhook(sentence, name="endpoints")
         for header in webhook.headers:
             if self._settings.names.owns(header):
-                raise InvalidHeader(f"header {header!r} is set by the sender itself; remove it", name=header)
+                sentence = said("header-own", "header {name!r} is set by the sender itself; remove it", name=header)
+                raise InvalidHeader(sentence, name=header)
         return webhook
 
     def _check_subscriptions(self, webhook: Webhook) -> None:

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from unihooks._base.awaitable import awaitable
 from unihooks._base.event_loops import run_in_new_loop
+from unihooks._base.sentences import said
 from unihooks._base.times import from_us
 from unihooks._management.signing_secrets import check_signing, checked_overlap, rotated
 from unihooks._management.webhook_changes import WebhookChanges
@@ -17,13 +18,14 @@ from unihooks._message.mapping import Preview
 from unihooks._message.secrets import Secret, kind_of
 from unihooks._model.checks import check_tenant, check_text
 from unihooks._model.endpoint_checks import EndpointCheck
-from unihooks._model.endpoints import MOST_REASON, disabled, enabled, find_endpoint, normaliser
+from unihooks._model.endpoints import DISABLED_BY_HAND, MOST_REASON, disabled, enabled, find_endpoint, normaliser
 from unihooks._model.log import Attempt
 from unihooks._model.products import check_name, covers
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
 from unihooks.exceptions import InvalidWebhook
 
 Attempts = list[Attempt]
+_IN_VAIN = "{product} {event} has no {path!r} by its schema, so the condition '{condition}' finds nothing"
 SendTest = Callable[[Webhook, str, str, Any, str | None], Coroutine[Any, Any, Attempts]]
 CheckEndpoint = Callable[[str, str], Coroutine[Any, Any, EndpointCheck]]
 
@@ -49,12 +51,13 @@ class Webhooks(WebhookChanges):
         return find_endpoint(self._revise(id, tenant, revise), endpoint_id)
 
     def disable_endpoint(
-        self, id: str, endpoint_id: str, *, tenant: str = "default", reason: str = "disabled by hand"
+        self, id: str, endpoint_id: str, *, tenant: str = "default", reason: str = DISABLED_BY_HAND
     ) -> Endpoint:
         """Disable an endpoint: its pending deliveries are held, and it gets no later events."""
         check_text("reason", reason, at_most=MOST_REASON)
         if not reason:
-            raise InvalidWebhook("reason must not be empty; say why, or leave it out", name="reason")
+            sentence = said("reason-missing", "reason must not be empty; say why, or leave it out")
+            raise InvalidWebhook(sentence, name="reason")
 
         def revise(current: Webhook) -> Webhook:
             endpoint = find_endpoint(current, endpoint_id)
@@ -151,7 +154,7 @@ class Webhooks(WebhookChanges):
         if catalog is None:
             return ()
         return tuple(
-            f"{event.product} {event.name} has no {one.path!r} by its schema, so the condition '{one}' finds nothing"
+            said("condition-in-vain", _IN_VAIN, product=event.product, event=event.name, path=one.path, condition=one)
             for each in subscriptions
             if each.where and each.product in catalog
             for event in catalog[each.product]

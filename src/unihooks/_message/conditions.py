@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from unihooks._base.sentences import said
 from unihooks._base.texts import brief
 from unihooks._message.paths import ANY, MAX_TEXT, Path, Step, is_storable, parse_path
 from unihooks.exceptions import InvalidMapping, InvalidWebhook
@@ -121,7 +122,8 @@ def conditions(value: object) -> tuple[Condition, ...]:
     if not all(isinstance(one, Condition) for one in given):
         raise InvalidWebhook("each part of where must be a Condition(path, op, value)", name="where")
     if len(given) > MAX_CONDITIONS:
-        raise InvalidWebhook(f"a subscription has at most {MAX_CONDITIONS} conditions; use another one", name="where")
+        template = "a subscription has at most {most} conditions; use another one"
+        raise InvalidWebhook(said("too-many-conditions", template, most=MAX_CONDITIONS), name="where")
     return tuple(dict.fromkeys(given))
 
 
@@ -181,25 +183,26 @@ def _operator(op: object) -> Operator:
         return Operator(op)  # type: ignore[arg-type]
     except ValueError:
         names = ", ".join(one.value for one in Operator)
-        raise InvalidWebhook(f"{brief(op)} is no operator; use one of {names}", name="op") from None
+        sentence = said("operator-unknown", "{op} is no operator; use one of {names}", op=brief(op), names=names)
+        raise InvalidWebhook(sentence, name="op") from None
 
 
 def _checked(op: Operator, value: Any) -> Any:
     if op in _WITHOUT_VALUE:
         if value is not _NONE_GIVEN:
-            raise InvalidWebhook(f"{op.value} takes no value; leave it out", name="value")
+            raise _bad_value("value-needless", op, "takes no value; leave it out")
         return None
     if value is _NONE_GIVEN:
-        raise InvalidWebhook(f"{op.value} needs a value", name="value")
+        raise _bad_value("value-missing", op, "needs a value")
     if op in _LISTS:
         if not isinstance(value, list | tuple | set | frozenset) or not 1 <= len(value) <= _MAX_LISTED:
-            raise InvalidWebhook(f"{op.value} takes a list of 1 to {_MAX_LISTED} values", name="value")
+            raise _bad_value("value-list", op, "takes a list of 1 to {most} values", most=_MAX_LISTED)
         return tuple(_scalar(op, one) for one in value)
     value = _scalar(op, value)
     if op in _ORDERS and _kind(value) not in {"number", "text"}:
-        raise InvalidWebhook(f"{op.value} takes a number or a text, not {value!r}", name="value")
+        raise _bad_value("value-order", op, "takes a number or a text, not {value}", value=repr(value))
     if op in _TEXTS and (not isinstance(value, str) or not value):
-        raise InvalidWebhook(f"{op.value} takes a text that is not empty, not {value!r}", name="value")
+        raise _bad_value("value-text", op, "takes a text that is not empty, not {value}", value=repr(value))
     return value
 
 
@@ -207,11 +210,14 @@ def _scalar(op: Operator, value: Any) -> Any:
     is_finite = not isinstance(value, float) or math.isfinite(value)
     fits = is_storable(value) if isinstance(value, str) else not isinstance(value, int) or abs(value) < _TOO_LARGE
     if _kind(value) in {"list", "object", ""} or not is_finite or not fits:
-        kinds = f"texts of up to {MAX_TEXT} characters, numbers of up to {MAX_TEXT} digits, true, false and null"
-        sentence = f"{op.value} takes {kinds}, not {brief(value)}"
-        raise InvalidWebhook(sentence, name="value")
+        kinds = "texts of up to {most} characters, numbers of up to {most} digits, true, false and null"
+        raise _bad_value("value-kind", op, f"takes {kinds}, not {{value}}", value=brief(value), most=MAX_TEXT)
     # Members of enumerations and the like are kept as what they are based on.
     return str.__str__(value) if isinstance(value, str) else value
+
+
+def _bad_value(code: str, op: Operator, template: str, **figures: str | int) -> InvalidWebhook:
+    return InvalidWebhook(said(code, f"{{op}} {template}", op=op.value, **figures), name="value")
 
 
 _KINDS: dict[type, str] = {

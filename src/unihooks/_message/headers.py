@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
+from unihooks._base.sentences import said
 from unihooks._message.secrets import Secret
 from unihooks.exceptions import InvalidHeader
 
@@ -50,7 +51,7 @@ use another name
         for name, value in pairs_of(headers):
             key = _checked_name(name)
             if key in self._entries:
-                _refuse(name, "is given twice; keep one of them ('_' counts as '-')")
+                _refuse("header-twice", name, "is given twice; keep one of them ('_' counts as '-')")
             self._entries[key] = str.__str__(name), _checked_value(name, value)
         _check_total(self)
 
@@ -104,32 +105,36 @@ def _checked_name(name: object) -> str:
     if not isinstance(name, str):
         raise InvalidHeader("a header name must be a str", name="headers")
     if not _TOKEN.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
-        _refuse(_abridged(name), f"has an invalid name; use at most {MAX_NAME_LENGTH} ASCII letters, digits and '-'")
+        template = "has an invalid name; use at most {most} ASCII letters, digits and '-'"
+        _refuse("header-name", _abridged(name), template, most=MAX_NAME_LENGTH)
     key = _folded(name)
     if is_reserved(name):
-        _refuse(name, "is set by unihooks or not allowed; use another name")
+        _refuse("header-reserved", name, "is set by unihooks or not allowed; use another name")
     return key
 
 
 def _checked_value(name: str, value: object) -> Secret:
     if not isinstance(value, str | Secret):
-        _refuse(name, "has a value that is not text; pass a str")
+        _refuse("header-value-kind", name, "has a value that is not text; pass a str")
     secret = value if isinstance(value, Secret) else Secret(value)
     text = secret.reveal()
     if not _VALUE.fullmatch(text):
-        _refuse(name, "has an invalid value; use visible ASCII characters, and spaces only between them")
+        template = "has an invalid value; use visible ASCII characters, and spaces only between them"
+        _refuse("header-value", name, template)
     if len(text) > MAX_VALUE_LENGTH:
-        _refuse(name, f"has a value that is too long; use at most {MAX_VALUE_LENGTH} characters")
+        template = "has a value that is too long; use at most {most} characters"
+        _refuse("header-value-too-long", name, template, most=MAX_VALUE_LENGTH)
     return secret
 
 
 def _check_total(headers: HeaderSet) -> None:
     pairs = headers.revealed()
     if len(pairs) > MAX_HEADERS:
-        raise InvalidHeader(f"there are too many headers; use at most {MAX_HEADERS}", name="headers")
+        template = "there are too many headers; use at most {most}"
+        raise InvalidHeader(said("too-many-headers", template, most=MAX_HEADERS), name="headers")
     if sum(len(name) + len(value) for name, value in pairs) > MAX_TOTAL_LENGTH:
-        sentence = f"the headers are too long; use at most {MAX_TOTAL_LENGTH} characters in all"
-        raise InvalidHeader(sentence, name="headers")
+        template = "the headers are too long; use at most {most} characters in all"
+        raise InvalidHeader(said("headers-too-long", template, most=MAX_TOTAL_LENGTH), name="headers")
 
 
 def _folded(name: str) -> str:
@@ -142,8 +147,8 @@ def _abridged(name: str) -> str:
     return f"{start[0][:_SHOWN_OF_A_BAD_NAME] if start else ''}..."
 
 
-def _refuse(name: str, sentence: str) -> NoReturn:
-    raise InvalidHeader(f"the header {name} {sentence}", name=name)
+def _refuse(code: str, name: str, template: str, **figures: int) -> NoReturn:
+    raise InvalidHeader(said(code, f"the header {{name}} {template}", name=name, **figures), name=name)
 
 
 def is_reserved(name: str) -> bool:

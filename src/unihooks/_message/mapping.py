@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from unihooks._base.sentences import Kept, Sentence, said
 from unihooks._base.texts import Texts
 from unihooks._message.conditions import Condition
 from unihooks._message.paths import ANY, MAX_TEXT, Path, Step, is_storable, parse_path
@@ -17,6 +18,7 @@ from unihooks.exceptions import InvalidMapping
 
 MAX_RULES = 100
 MAX_NODES = 10_000
+_REPLACED = Kept("rename-replaced", "renaming {path!r} to {name!r} replaced a property of that name")
 
 
 @attrs.frozen(kw_only=True)
@@ -100,8 +102,7 @@ class PayloadMapping:
 
     def __attrs_post_init__(self) -> None:
         if len(self.remove) + len(self.rename) > MAX_RULES:
-            message = f"a mapping has at most {MAX_RULES} rules; use [*] to cover several with one"
-            raise InvalidMapping(message, name="mapping")
+            raise InvalidMapping(too_many_rules(), name="mapping")
         rules = [_Rule(text, parse_path(text)) for text in self.remove]
         renames = [_Rule(text, parse_path(text), name) for text, name in self.rename.items()]
         _check_renames(renames)
@@ -141,14 +142,20 @@ class PayloadMapping:
         return Preview(result=result, unmatched=tuple(dict.fromkeys(unmatched)), warnings=warnings)
 
 
+def too_many_rules() -> Sentence:
+    """Return what refuses a mapping of too many rules."""
+    template = "a mapping has at most {most} rules; use [*] to cover several with one"
+    return said("too-many-rules", template, most=MAX_RULES)
+
+
 def _check_renames(rules: list[_Rule]) -> None:
     for rule in rules:
         if not isinstance(rule.path[-1], str):
-            reason = "ends in an index or wildcard; only a named property can be renamed"
-            raise InvalidMapping(f"{rule.text!r} {reason}", name=rule.text)
+            template = "{path!r} ends in an index or wildcard; only a named property can be renamed"
+            raise InvalidMapping(said("rename-element", template, path=rule.text), name=rule.text)
         if not isinstance(rule.name, str) or not rule.name or not is_storable(rule.name):
-            reason = f"needs a new name of 1 to {MAX_TEXT} characters without lone surrogates"
-            raise InvalidMapping(f"{rule.text!r} {reason}", name=rule.text)
+            template = "{path!r} needs a new name of 1 to {most} characters without lone surrogates"
+            raise InvalidMapping(said("new-name", template, path=rule.text, most=MAX_TEXT), name=rule.text)
     for one, two in combinations(rules, 2):
         _check_pair(one, two)
 
@@ -158,9 +165,11 @@ def _check_pair(one: _Rule, two: _Rule) -> None:
     if len(one.path) != len(two.path) or not _may_meet(one.path[:-1], two.path[:-1]):
         return
     if one.path[-1] == two.path[-1]:
-        raise InvalidMapping(f"{one.text!r} and {two.text!r} rename the same property; keep one of them", name=two.text)
+        template = "{one!r} and {two!r} rename the same property; keep one of them"
+        raise InvalidMapping(said("same-property", template, one=one.text, two=two.text), name=two.text)
     if one.name == two.name:
-        raise InvalidMapping(f"{one.text!r} and {two.text!r} get the same new name; choose another one", name=two.text)
+        template = "{one!r} and {two!r} get the same new name; choose another one"
+        raise InvalidMapping(said("same-new-name", template, one=one.text, two=two.text), name=two.text)
 
 
 def _may_meet(path: Path, other: Path) -> bool:
@@ -170,7 +179,8 @@ def _may_meet(path: Path, other: Path) -> bool:
 def _compile(rules: Iterable[_Rule], counter: Iterator[int]) -> _Node:
     """Build the node of one place from the rules that lead to it."""
     if next(counter) > MAX_NODES:
-        raise InvalidMapping("the wildcards combine in too many ways; use fewer rules with [*]", name="mapping")
+        template = "the wildcards combine in too many ways; use fewer rules with [*]"
+        raise InvalidMapping(said("too-many-wildcards", template), name="mapping")
     node = _Node()
     for rule in rules:
         if not rule.path:
@@ -204,7 +214,7 @@ def _mapped_object(value: dict[str, Any], node: _Node, warnings: dict[str, None]
         if below is not None and below.name:
             result[below.name] = _mapped(child, below, warnings)
         elif key in taken:
-            warnings[f"renaming {taken[key]!r} to {key!r} replaced a property of that name"] = None
+            warnings[_REPLACED(path=taken[key], name=key)] = None
         else:
             result[key] = child if below is None else _mapped(child, below, warnings)
     return result

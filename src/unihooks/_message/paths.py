@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from unihooks._base.sentences import said
 from unihooks._message.payload import is_utf8
 from unihooks.exceptions import InvalidMapping
 
@@ -36,19 +37,19 @@ def parse_path(text: object) -> Path:
     if not isinstance(text, str):
         raise InvalidMapping(f"a path must be text, not {type(text).__name__}; write it like a.b[0]", name=str(text))
     if text == "$":
-        raise _bad_path(text, "means the whole payload; write a key of that name as ['$']")
+        raise _bad_path("path-whole", text, "means the whole payload; write a key of that name as ['$']")
     if not is_storable(text):
-        raise _bad_path(text, f"has a lone surrogate or more than {MAX_TEXT} characters")
+        raise _bad_path("path-too-long", text, "has a lone surrogate or more than {most} characters", most=MAX_TEXT)
     rest, steps = _LEAD.sub("", text), []
     position = 0
     while position < len(rest):
         match = _STEP.match(rest, position)
         if match is None:
-            raise _bad_path(text, f"cannot be parsed from {rest[position:][:_SHOWN]!r} on")
+            raise _bad_path("path-unreadable", text, "cannot be parsed from {rest!r} on", rest=rest[position:][:_SHOWN])
         steps.append(_step(match))
         position = match.end()
     if not 0 < len(steps) <= MAX_STEPS:
-        raise _bad_path(text, f"must have 1 to {MAX_STEPS} steps")
+        raise _bad_path("path-steps", text, "must have 1 to {most} steps", most=MAX_STEPS)
     return tuple(steps)
 
 
@@ -60,10 +61,9 @@ def _step(match: re.Match[str]) -> Step:
     return ANY if kind == "any" else _ESCAPED.sub(r"\1", found)
 
 
-def _bad_path(text: str, reason: str) -> InvalidMapping:
-    return InvalidMapping(
-        f"the path {text[:_SHOWN]!r} {reason}; write it like a.b, a[0], a[*] or a['k.dot']", name=text or "path"
-    )
+def _bad_path(code: str, text: str, reason: str, **figures: str | int) -> InvalidMapping:
+    template = f"the path {{path!r}} {reason}; write it like a.b, a[0], a[*] or a['k.dot']"
+    return InvalidMapping(said(code, template, path=text[:_SHOWN], **figures), name=text or "path")
 
 
 def is_storable(text: str) -> bool:

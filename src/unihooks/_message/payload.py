@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import NoneType
 from typing import Any, NoReturn
 
+from unihooks._base.sentences import Kept, Sentence, said
 from unihooks.exceptions import InvalidPayload
 
 MAX_PAYLOAD = 256 * 1024
@@ -165,7 +166,7 @@ def _refuse(payload: object) -> NoReturn:
         path, value, above = stack.pop()
         size += 2 + (len(value) if isinstance(value, str) else 0)
         if reason := _nesting_fault(value, above) or _fault(value):
-            raise InvalidPayload(f"{path}: {reason}", name=path)
+            raise InvalidPayload(_at(path, reason), name=path)
         if isinstance(value, (dict, list, tuple)) and 2 * len(value) > MAX_PAYLOAD:
             break
         above = (*above, id(value))
@@ -173,10 +174,14 @@ def _refuse(payload: object) -> NoReturn:
     _refuse_size()
 
 
+def _at(path: str, reason: str) -> str:
+    text = f"{path}: {reason}"
+    # A reason without a code can only come from what a host gives, not from JSON that a customer types.
+    return Sentence(text, reason.code, {"path": path, **reason.figures}) if isinstance(reason, Sentence) else text
+
+
 def _refuse_size() -> NoReturn:
-    limit = MAX_PAYLOAD // 1024
-    message = f"$: the payload is larger than {limit} KiB as JSON; send a link to the data instead"
-    raise InvalidPayload(message, name="$")
+    raise InvalidPayload(_TOO_LARGE(limit=MAX_PAYLOAD // 1024), name="$")
 
 
 def _children(value: Any) -> list[tuple[str | int, object]]:
@@ -191,7 +196,8 @@ def _nesting_fault(value: object, above: tuple[int, ...]) -> str | None:
     if id(value) in above:
         return "it contains itself, which JSON cannot express; leave the reference out"
     if len(above) > MAX_DEPTH:
-        return f"it is nested more than {MAX_DEPTH} levels deep; flatten the payload"
+        template = "it is nested more than {most} levels deep; flatten the payload"
+        return said("payload-too-deep", template, most=MAX_DEPTH)
     return None
 
 
@@ -200,10 +206,9 @@ def _fault(value: object) -> str | None:
         case dict():
             fault = next(filter(None, map(_key_fault, value)), None)
         case str():
-            surrogate = "the text holds a lone surrogate, which is not UTF-8; remove or replace it"
-            fault = None if is_utf8(value) else surrogate
+            fault = None if is_utf8(value) else _SURROGATE
         case float():
-            fault = None if math.isfinite(value) else "NaN and Infinity are not JSON; use None or text instead"
+            fault = None if math.isfinite(value) else _NOT_FINITE
         case int():
             fault = _int_fault(value)
         case list() | tuple() | None:
@@ -218,7 +223,8 @@ def _fault(value: object) -> str | None:
 def _key_fault(key: object) -> str | None:
     if not isinstance(key, str):
         return f"a key is of type {type(key).__name__}; JSON keys are text, so convert it with str() first"
-    return None if is_utf8(key) else f"the key {str(key)!r} holds a lone surrogate; remove or replace it"
+    template = "the key {key!r} holds a lone surrogate; remove or replace it"
+    return None if is_utf8(key) else said("payload-key-surrogate", template, key=str(key))
 
 
 def _int_fault(value: int) -> str | None:
@@ -273,6 +279,11 @@ _SORTING_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, se
 _DECODER = json.JSONDecoder(parse_constant=_no_constants)
 _KINDS = frozenset((str, dict, list, int, float, bool, NoneType))
 _BARE_KEY = re.compile(r"[^\W\d][\w-]*")
+_TOO_LARGE = Kept(
+    "payload-too-large", "$: the payload is larger than {limit} KiB as JSON; send a link to the data instead"
+)
+_SURROGATE = said("payload-surrogate", "the text holds a lone surrogate, which is not UTF-8; remove or replace it")
+_NOT_FINITE = said("payload-not-finite", "NaN and Infinity are not JSON; use None or text instead")
 _ANY_JSON = "dict, list, text, a number, a bool or None"
 _ADVICE = {
     **dict.fromkeys(("Decimal", "Fraction"), "text or float"),

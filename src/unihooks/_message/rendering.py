@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 from attrs import define, frozen
 
+from unihooks._base.sentences import Kept
 from unihooks._message.mapping import PayloadMapping
 from unihooks._message.payload import decode, encode_checked, has_long_texts
 from unihooks.exceptions import InvalidMapping, InvalidPayload
 
 _ID_LENGTH = 32
+_MAPPING_FAILED = Kept("mapping-failed", "the payload mapping failed: {why}")
 
 
 class Rendered(NamedTuple):
@@ -75,4 +77,4 @@ class Rendering:
             # What a mapping makes of JSON is JSON; but long names may make more of a large body than may be sent.
             return Rendered(encode_checked(result, has_long_texts=has_long_texts(body)), warnings)
         except (InvalidMapping, InvalidPayload) as error:
-            raise RenderingFailed(f"the payload mapping failed: {error.message}") from error
+            raise RenderingFailed(_MAPPING_FAILED(why=error.message)) from error

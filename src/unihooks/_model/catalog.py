@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from unihooks._base.sentences import said
 from unihooks._message.wire_names import WireNames
 from unihooks._model.catalog_documents import asyncapi_document, openapi_document
 from unihooks._model.operational_product import OPERATIONAL
@@ -67,7 +68,8 @@ class Catalog:
         if event_type.endswith(EVERY_EVENT):
             offered = self[product]
             if event_type != EVERY_EVENT and not any(covers(event_type, one.name) for one in offered):
-                sentence = f"{product} has no event type that {event_type!r} stands for; name one that it has"
+                template = "{product} has no event type that {shown!r} stands for; name one that it has"
+                sentence = said("event-type-covers-none", template, product=product, shown=event_type)
                 raise UnknownEventType(sentence, name="event_type")
         else:
             self.check(product, event_type)

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
+from unihooks._base.sentences import said
 from unihooks._base.times import to_us
 from unihooks._message.payload import is_utf8
 from unihooks.exceptions import InvalidArgument, InvalidWebhook, NotFound, UnihooksError
@@ -94,9 +95,14 @@ def check_text(name: str, value: object, *, at_most: int) -> None:
     if not isinstance(value, str):
         raise InvalidWebhook(f"{name} must be a text, not {type(value).__name__}", name=name)
     if len(value) > at_most:
-        raise InvalidWebhook(f"{name} is longer than {at_most} characters; shorten it", name=name)
+        raise InvalidWebhook(
+            said("text-too-long", "{name} is longer than {most} characters; shorten it", name=name, most=at_most),
+            name=name,
+        )
     if not storable(value):
-        raise InvalidWebhook(f"{name} contains a NUL or a lone surrogate; remove it", name=name)
+        raise InvalidWebhook(
+            said("text-characters", "{name} contains a NUL or a lone surrogate; remove it", name=name), name=name
+        )
 
 
 def storable(value: str) -> bool:

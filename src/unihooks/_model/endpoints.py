@@ -10,6 +10,7 @@ import httpx
 from attrs import evolve
 
 from unihooks._base.ids import new_id
+from unihooks._base.sentences import Kept, said
 from unihooks._base.times import from_us
 from unihooks._model.checks import check_text
 from unihooks._model.health import EndpointHealth
@@ -18,8 +19,15 @@ from unihooks._model.webhooks import Endpoint, EndpointState, Webhook
 from unihooks.exceptions import InvalidWebhook, NotFound, TargetRefused
 
 _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
-_ADDED_DISABLED = "added as disabled"
+_ADDED_DISABLED = Kept("added-as-disabled", "added as disabled")
+DISABLED_BY_HAND = Kept("disabled-by-hand", "disabled by hand")
 MOST_REASON = 200
+_SAME_ENDPOINT = said("endpoint-twice", "the same endpoint is given twice; leave one out")
+_MALFORMED = said("url-malformed", "the endpoint's URL is malformed; use one such as https://example.com/hooks")
+_NO_HOST = said("url-without-host", "the endpoint's URL must start with https:// and name a host")
+_USER_NAME = said(
+    "url-user-name", "the endpoint's URL must not contain a user name or password; use a custom header instead"
+)
 
 
 def normaliser(targets: TargetPolicy | None) -> Callable[[str], str]:
@@ -90,27 +98,22 @@ def _new(given: Endpoint, url: str, now: int) -> Endpoint:
 def _named(item: Endpoint, by_id: dict[str, Endpoint]) -> Endpoint:
     if item.id in by_id:
         return by_id[item.id]
-    raise InvalidWebhook(
-        f"this webhook has no endpoint {item.id!r}; leave the id out to add an endpoint", name="endpoints"
-    )
+    template = "this webhook has no endpoint {id!r}; leave the id out to add an endpoint"
+    raise InvalidWebhook(said("endpoint-unknown", template, id=item.id), name="endpoints")
 
 
 def _refuse_doubles(endpoints: Sequence[Endpoint]) -> None:
     if len({item.url for item in endpoints}) < len(endpoints) or len({item.id for item in endpoints}) < len(endpoints):
-        raise InvalidWebhook("the same endpoint is given twice; leave one out", name="endpoints")
+        raise InvalidWebhook(_SAME_ENDPOINT, name="endpoints")
 
 
 def _any_http_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError, ValueError):
-        raise TargetRefused(
-            "the endpoint's URL is malformed; use one such as https://example.com/hooks", name="url"
-        ) from None
+        raise TargetRefused(_MALFORMED, name="url") from None
     if parsed.scheme not in ("http", "https") or not _HOST.fullmatch(parsed.raw_host):
-        raise TargetRefused("the endpoint's URL must start with https:// and name a host", name="url")
+        raise TargetRefused(_NO_HOST, name="url")
     if parsed.userinfo:
-        raise TargetRefused(
-            "the endpoint's URL must not contain a user name or password; use a custom header instead", name="url"
-        )
+        raise TargetRefused(_USER_NAME, name="url")
     return str(parsed)

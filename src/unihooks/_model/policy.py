@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import Attribute, asdict, field, frozen
 
+from unihooks._base.sentences import said
 from unihooks._base.texts import brief
 from unihooks._base.times import SECOND
 from unihooks._model.limits import Limits
@@ -31,7 +32,10 @@ def _to_delays(value: object) -> tuple[float, ...] | None:
     delays = tuple(item.total_seconds() if isinstance(item, timedelta) else item for item in value)
     for one in delays:
         if not _is_number(one) or not 0 <= one <= _LARGEST:
-            raise InvalidWebhook(f"{brief(one)} is not a retry delay; use seconds, 0 or more", name="retry_delays")
+            raise InvalidWebhook(
+                said("delay-malformed", "{value} is not a retry delay; use seconds, 0 or more", value=brief(one)),
+                name="retry_delays",
+            )
     return tuple(float(one) for one in delays)
 
 
@@ -40,8 +44,9 @@ def _number(at_least: float, example: str) -> Any:
         if value is None:
             return
         if not _is_number(value) or not at_least <= value <= _LARGEST:  # type: ignore[operator] # it is a number
-            sentence = f"{attribute.name} must be at least {at_least:g}, such as {example}, or None"
-            raise InvalidWebhook(sentence, name=attribute.name)
+            figures = {"name": attribute.name, "least": f"{at_least:g}", "example": example}
+            template = "{name} must be at least {least}, such as {example}, or None"
+            raise InvalidWebhook(said("number-too-small", template, **figures), name=attribute.name)
 
     return check
 
@@ -71,12 +76,14 @@ class DeliveryPolicy:
     @in_flight.validator
     def _check_in_flight(self, _attribute: Attribute[Any], value: object) -> None:
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            raise InvalidWebhook("in_flight must be a whole number from 1, such as 4, or None", name="in_flight")
+            sentence = said("in-flight-malformed", "in_flight must be a whole number from 1, such as 4, or None")
+            raise InvalidWebhook(sentence, name="in_flight")
 
     @burst.validator
     def _check_burst(self, _attribute: Attribute[Any], value: object) -> None:
         if value is not None and self.rate is None:
-            raise InvalidWebhook("burst needs a rate: give both, or leave burst out", name="burst")
+            sentence = said("burst-without-rate", "burst needs a rate: give both, or leave burst out")
+            raise InvalidWebhook(sentence, name="burst")
 
     @property
     def is_limited(self) -> bool:
@@ -96,13 +103,16 @@ class DeliveryPolicy:
         """Raise InvalidWebhook if the policy goes beyond the host's limits."""
         delays, longest = self.retry_delays or (), limits.retry_delay.total_seconds()
         if len(delays) > limits.retries:
-            raise InvalidWebhook(f"retry_delays has at most {limits.retries} delays", name="retry_delays")
+            sentence = said("too-many-delays", "retry_delays has at most {most} delays", most=limits.retries)
+            raise InvalidWebhook(sentence, name="retry_delays")
         if max(delays, default=0) > longest:
-            raise InvalidWebhook(f"a retry delay is at most {longest:g} seconds", name="retry_delays")
+            sentence = said("delay-too-long", "a retry delay is at most {most:g} seconds", most=longest)
+            raise InvalidWebhook(sentence, name="retry_delays")
         bounds = {"deadline": limits.deadline, "in_flight": limits.in_flight, "rate": limits.rate}
         for name, most in {**bounds, "burst": max(1.0, limits.rate)}.items():
             if (getattr(self, name) or 0) > most:
-                raise InvalidWebhook(f"{name} is at most {most:g}", name=name)
+                sentence = said("number-too-large", "{name} is at most {most}", name=name, most=f"{most:g}")
+                raise InvalidWebhook(sentence, name=name)
 
 
 NO_POLICY = DeliveryPolicy()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from unihooks._base.sentences import said
 from unihooks._message.payload import decode, encode, step
 from unihooks.exceptions import Conflict, InvalidPayload, UnknownEventType
 
@@ -33,8 +34,9 @@ def check_name(kind: str, value: object) -> str:
     """
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         shown = repr(value)[:_SHOWN]
-        message = f"the {kind} {shown} is malformed; use 1 to 128 letters, digits and ._:/-"
-        raise UnknownEventType(message, name=kind.replace(" ", "_"))
+        name = kind.replace(" ", "_")
+        template = f"the {kind} {{shown}} is malformed; use 1 to 128 letters, digits and ._:/-"
+        raise UnknownEventType(said(f"{name}-malformed".replace("_", "-"), template, shown=shown), name=name)
     # A member of a `(str, Enum)` would format as its name; this gives its value.
     return str.__str__(value)
 
@@ -62,20 +64,19 @@ def check_subscription(product: object, event_type: object) -> tuple[str, str]:
     unihooks.exceptions.UnknownEventType: the event type '*.paid' is malformed: ...
     """
     if isinstance(product, str) and EVERY_EVENT in product:
-        message = f"the product {product[:_SHOWN]!r} is malformed: a subscription names one product; add one for each"
-        raise UnknownEventType(message, name="product")
+        template = "the product {shown!r} is malformed: a subscription names one product; add one for each"
+        raise UnknownEventType(said("product-pattern", template, shown=product[:_SHOWN]), name="product")
     product = check_name("product", product)
     if event_type == EVERY_EVENT:
         return product, EVERY_EVENT
     if isinstance(event_type, str) and event_type.endswith(_AND_MORE) and event_type.count(EVERY_EVENT) == 1:
         return product, check_name("event type", event_type.removesuffix(_AND_MORE)) + _AND_MORE
     if isinstance(event_type, str) and EVERY_EVENT in event_type:
-        shown = f"the event type {event_type[:_SHOWN]!r} is malformed"
-        message = (
-            f"{shown}: '*' stands alone, for every event of the product, or at the end, as in 'order.*'; "
-            "use that, or name each event type"
+        template = (
+            "the event type {shown!r} is malformed: '*' stands alone, for every event of the product, or at the end, "
+            "as in 'order.*'; use that, or name each event type"
         )
-        raise UnknownEventType(message, name="event_type")
+        raise UnknownEventType(said("event-type-pattern", template, shown=event_type[:_SHOWN]), name="event_type")
     return product, check_name("event type", event_type)
 
 
@@ -177,9 +178,11 @@ def look_up(known: dict[str, T], wanted: str, kind: str, name: str) -> T:
     except (KeyError, TypeError):
         pass
     near = get_close_matches(str(wanted), list(known))
-    hint = "did you mean " + " or ".join(map(repr, near)) + "?" if near else "add it to the catalog"
-    article = "an" if kind.startswith("e") else "a"
-    raise UnknownEventType(f"{str(wanted)!r} is not {article} {kind}; {hint}", name=name)
+    meant = " or ".join(map(repr, near))
+    hint = "did you mean {meant}?" if near else "add it to the catalog"
+    template = f"{{wanted!r}} is not {'an' if kind.startswith('e') else 'a'} {{kind}}; {hint}"
+    code = f"{name}-unknown{'-near' if near else ''}".replace("_", "-")
+    raise UnknownEventType(said(code, template, wanted=str(wanted), kind=kind, meant=meant), name=name)
 
 
 def _snapshot(value: Any, name: str) -> Any:
@@ -259,13 +262,14 @@ def _misfit(error: Any) -> InvalidPayload:
     for key in error.absolute_path:
         path = step(path, key)
     if error.validator in _NAMES_ONLY_KEYS:
-        reason = error.message[:_SHOWN]
+        code, reason, figure = "schema-keys", "{reason}", error.message[:_SHOWN]
     elif error.validator is None:
-        reason = "the schema allows nothing here"
+        code, reason, figure = "schema-nothing", "the schema allows nothing here", ""
     else:
         rule = f"{error.validator}: {error.validator_value}"
-        reason = f"it does not match the schema's {rule[:_SHOWN]}"
-    return InvalidPayload(f"{path}: {reason}; correct the payload or the schema", name=path)
+        code, reason, figure = "schema-misfit", "it does not match the schema's {reason}", rule[:_SHOWN]
+    template = f"{{path}}: {reason}; correct the payload or the schema"
+    return InvalidPayload(said(code, template, path=path, reason=figure), name=path)
 
 
 _NAME = re.compile(r"[A-Za-z0-9._:/-]{1,128}")

@@ -14,6 +14,7 @@ import attrs
 import httpx
 import idna
 
+from unihooks._base.sentences import said
 from unihooks.exceptions import TargetRefused
 
 Address = IPv4Address | IPv6Address
@@ -151,7 +152,7 @@ class TargetPolicy:
         parts = _split(url)
         scheme = parts["scheme"].lower()
         if scheme != "https" and not (scheme == "http" and self.allow_http):
-            _refuse("the URL must start with https://")
+            _refuse(said("url-not-https", "the URL must start with https://"))
         host, port = _host_and_port(parts["authority"])
         location = self.check_host(host) + self._check_port(scheme, port)
         path = _without_dots(parts["path"] or "/") + parts["query"]
@@ -171,7 +172,7 @@ class TargetPolicy:
         if _NUMERIC_LABEL.fullmatch(labels[-1]):
             return self.check_address(name)
         if not all(map(_is_label, labels)) or len(name) > MAX_NAME_LENGTH:
-            _refuse("the host is not a valid name; use one such as hooks.example.com")
+            _refuse(said("host-malformed", "the host is not a valid name; use one such as hooks.example.com"))
         self._check_name(labels)
         return name
 
@@ -182,9 +183,9 @@ class TargetPolicy:
         """
         parsed = _parsed(address)
         if _within(parsed, self.deny):
-            _refuse("the address is in a network that is denied here; use another address")
+            _refuse(said("address-denied", "the address is in a network that is denied here; use another address"))
         if not _within(parsed, self.allow) and not _is_public(parsed):
-            _refuse("the address is not public; use a public one")
+            _refuse(said("address-not-public", "the address is not public; use a public one"))
         return str(parsed)
 
     def _check_port(self, scheme: str, port: int | None) -> str:
@@ -192,21 +193,22 @@ class TargetPolicy:
             return ""
         if port not in self.ports and (port not in _FREE_PORTS or port in _BAD_PORTS):
             default = DEFAULT_PORTS[scheme]
-            _refuse(f"the port is not accepted; use {default}, or one from 1024 up that no well-known service uses")
+            template = "the port is not accepted; use {default}, or one from 1024 up that no well-known service uses"
+            _refuse(said("port-refused", template, default=default))
         return f":{port}"
 
     def _check_ipv6(self, host: str) -> str:
         if ":" not in host:
-            _refuse("only IPv6 addresses are written in brackets; leave them out")
+            _refuse(said("host-in-brackets", "only IPv6 addresses are written in brackets; leave them out"))
         address = self.check_address(host[1:-1])
         return f"[{address}]" if ":" in address else address
 
     def _check_name(self, labels: list[str]) -> None:
         if labels[-1] == "localhost":
             if not any(_within(address, self.allow) for address in _LOOPBACK):
-                _refuse("the host is this machine itself; use a public name")
+                _refuse(said("host-local", "the host is this machine itself; use a public name"))
         elif _is_private(labels) and not self.allow:
-            _refuse("the host is a name inside a private network; use a public name")
+            _refuse(said("host-private", "the host is a name inside a private network; use a public name"))
 
 
 def _split(url: object) -> dict[str, str]:
@@ -214,27 +216,27 @@ def _split(url: object) -> dict[str, str]:
         _refuse("the URL must be a str")
     _checked_length(url)
     if not url.isprintable() or " " in url or "\\" in url:
-        _refuse("the URL contains a space, control character or backslash; percent-encode it")
+        _refuse(said("url-characters", "the URL contains a space, control character or backslash; percent-encode it"))
     match = _URL.fullmatch(url)
     if match is None:
-        _refuse("the URL must have the form https://host/path")
+        _refuse(said("url-form", "the URL must have the form https://host/path"))
     if match["fragment"]:
-        _refuse("the URL has a fragment, which is never sent; remove the # and what follows it")
+        _refuse(said("url-fragment", "the URL has a fragment, which is never sent; remove the # and what follows it"))
     return match.groupdict()
 
 
 def _checked_length(url: str) -> str:
     if len(url) > MAX_URL_LENGTH:
-        _refuse(f"the URL is too long; use at most {MAX_URL_LENGTH} characters")
+        _refuse(said("url-too-long", "the URL is too long; use at most {most} characters", most=MAX_URL_LENGTH))
     return url
 
 
 def _host_and_port(authority: str) -> tuple[str, int | None]:
     if "@" in authority:
-        _refuse("the URL contains a user name or password; use a custom header instead")
+        _refuse(said("url-user-name", "the URL contains a user name or password; use a custom header instead"))
     match = _AUTHORITY.fullmatch(authority)
     if match is None or not match["host"]:
-        _refuse("the URL must name one host, optionally followed by a colon and a port number")
+        _refuse(said("url-host", "the URL must name one host, optionally followed by a colon and a port number"))
     return match["host"], int(match["port"]) if match["port"] else None
 
 
@@ -256,7 +258,7 @@ def _normalised(host: str) -> str:
             labels = idna.uts46_remap(host, std3_rules=False).split(".")
             host = ".".join([label if label.isascii() else _in_ascii(label) for label in labels])
         except UnicodeError:
-            _refuse("the host is not a valid internationalised name; correct its spelling")
+            _refuse(said("host-international", "the host is not a valid internationalised name; correct its spelling"))
     return host.lower().removesuffix(".")
 
 
@@ -295,7 +297,12 @@ def _parsed(address: str) -> Address:
     except (TypeError, ValueError):
         parsed = None
     if parsed is None:
-        _refuse("the address is not a plain IPv4 or IPv6 address; write it as 192.0.2.1 or 2001:db8::1")
+        _refuse(
+            said(
+                "address-malformed",
+                "the address is not a plain IPv4 or IPv6 address; write it as 192.0.2.1 or 2001:db8::1",
+            )
+        )
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 

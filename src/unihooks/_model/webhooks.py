@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import Attribute, evolve, field, frozen
 
+from unihooks._base.sentences import said
 from unihooks._base.texts import Texts
 from unihooks._base.times import from_us, optional_from_us
 from unihooks._message.conditions import Condition, conditions
@@ -136,7 +137,9 @@ class Endpoint:
     @url.validator
     def _check_url(self, _attribute: object, value: object) -> None:
         if not isinstance(value, str) or not value.strip():
-            raise InvalidWebhook("an endpoint needs a URL such as 'https://example.com/hooks'", name="url")
+            raise InvalidWebhook(
+                said("url-missing", "an endpoint needs a URL such as 'https://example.com/hooks'"), name="url"
+            )
 
     @property
     def enabled(self) -> bool:
@@ -247,14 +250,17 @@ class Webhook:
     @name.validator
     def _check_name(self, _attribute: object, value: object) -> None:
         if not str(value).strip():
-            raise InvalidWebhook("a webhook needs a name; give it a short text", name="name")
+            raise InvalidWebhook(said("name-missing", "a webhook needs a name; give it a short text"), name="name")
 
     @endpoints.validator
     def _check_endpoints(self, _attribute: object, value: tuple[Endpoint, ...]) -> None:
         if not value:
-            raise InvalidWebhook("a webhook needs at least one endpoint URL", name="endpoints")
+            raise InvalidWebhook(
+                said("endpoints-missing", "a webhook needs at least one endpoint URL"), name="endpoints"
+            )
         if len({endpoint.url for endpoint in value}) < len(value):
-            raise InvalidWebhook("the same endpoint URL is given twice; leave one out", name="endpoints")
+            sentence = said("endpoint-twice", "the same endpoint URL is given twice; leave one out")
+            raise InvalidWebhook(sentence, name="endpoints")
 
     @mapping.validator
     def _check_mapping(self, _attribute: object, value: object) -> None:

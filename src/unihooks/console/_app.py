@@ -22,6 +22,7 @@ from unihooks.console._locale import LANGUAGES, Texts, own_texts
 from unihooks.console._rates import Rates
 from unihooks.console._rendering import refuse
 from unihooks.console._security_headers import SecurityHeaders
+from unihooks.console._sentences import told
 from unihooks.console._settings import Authenticate, Branding, ConsoleSettings
 from unihooks.console._theme import Colour, Theme
 from unihooks.console.api import api_routes, no_such_path
@@ -122,11 +123,11 @@ def _with_other_slash(request: Request) -> str | None:
 
 
 async def _conflict(request: Request, error: Exception) -> Response:
-    return refuse(request, 409, sentence=str(error))
+    return refuse(request, 409, sentence=told(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    return refuse(request, 400, sentence=str(error))
+    return refuse(request, 400, sentence=told(error))
 
 
 async def _unavailable(request: Request, _error: Exception) -> Response:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from unihooks._base.sentences import said
 from unihooks._message.conditions import Condition, Operator
 from unihooks._model.webhooks import EventSubscription
 from unihooks.console._locale import gettext
@@ -65,13 +66,14 @@ def _subscription(event: str, where: list[Condition]) -> EventSubscription:
 def _condition(line: str, at: int) -> Condition:
     match = _CONDITION.fullmatch(line)
     if match is None:
-        sentence = gettext("line %(at)s: write a path, an operator and a value, such as amount ge 100") % {"at": at}
+        sentence = gettext("Line %(at)s: write a path, an operator and a value, such as amount ge 100") % {"at": at}
         raise InvalidWebhook(sentence, name="conditions")
     value = [] if match["value"] is None else [_value(match["value"])]
     try:
         return Condition(match["path"], match["op"], *value)
     except UnihooksError as error:
-        raise InvalidWebhook(f"{at}: {error.message}", name="conditions") from None
+        sentence = said("condition-line", "line {at}: {why}", at=at, why=error.message)
+        raise InvalidWebhook(sentence, name="conditions") from None
 
 
 def _value(text: str) -> Any:

@@ -14,6 +14,7 @@ from unihooks.console import _condition_rows, _conditions_text, _mapping_text, _
 from unihooks.console._draft import KEEP, REMOVE, REPLACE, Draft
 from unihooks.console._locale import gettext
 from unihooks.console._origins import has_new_origin
+from unihooks.console._sentences import told
 from unihooks.exceptions import InvalidWebhook, UnihooksError
 
 _ANY_URL = "https://example.com/"
@@ -104,14 +105,14 @@ def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
         try:
             url = dispatcher.webhooks.check_url(row.url)
         except UnihooksError as error:
-            yield f"endpoint:{at}", str(error)
+            yield f"endpoint:{at}", told(error)
             continue
         if seen.setdefault(url, at) != at:
             yield f"endpoint:{at}", gettext("This URL appears twice; remove one")
     try:
         _policy_text.read(draft.policy).check_bounds(dispatcher.settings.limits)
     except InvalidWebhook as error:
-        yield error.name or "", str(error)
+        yield error.name or "", told(error)
 
 
 def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
@@ -173,7 +174,7 @@ def _tried(name: str, build: Callable[[], object]) -> Iterator[tuple[str, str]]:
     try:
         build()
     except UnihooksError as error:
-        yield name, str(error)
+        yield name, told(error)
 
 
 def _subscription(text: str) -> EventSubscription:

@@ -76,10 +76,10 @@ _NOT_RENDERED = (
     later("The body could not be rendered from this event, so nothing was sent."),
     later("See the reason, and correct the payload mapping. Then recover the missed events."),
 )
-_UNSENT = {OWN_FAULT: _OWN_FAULT}
+_UNSENT: dict[str, tuple[str, str]] = {OWN_FAULT: _OWN_FAULT}
 _UNSENT_ELSE = {DeliveryState.PENDING: _WAITING, DeliveryState.FAILED: _NOT_RENDERED}
 _CANCELLED_ELSE = (later("It was cancelled before it could be delivered."), later("Replay it to send it again."))
-_CANCELLED = {
+_CANCELLED: dict[str, tuple[str, str]] = {
     CANCELLED_BY_HAND: (later("It was cancelled by hand."), later("Replay it to send it again.")),
     ENDPOINT_REMOVED: (later("Its endpoint was removed from the webhook."), ""),
     WEBHOOK_DELETED: (later("Its webhook was deleted."), ""),

@@ -74,6 +74,11 @@ def later(message: str) -> str:
     return message
 
 
+def nlater(one: str, many: str) -> tuple[str, str]:
+    """Mark a message whose form depends on a number for extraction."""
+    return one, many
+
+
 def language_of(request: Request, settings: ConsoleSettings) -> str:
     """Return the language that the host has set, or else the viewer's: from `?lang`, the cookie or the browser."""
     if settings.language is not None:

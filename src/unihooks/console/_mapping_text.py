@@ -18,7 +18,8 @@ from collections.abc import Collection
 
 from attrs import frozen
 
-from unihooks._message.mapping import MAX_RULES, PayloadMapping
+from unihooks._base.sentences import said
+from unihooks._message.mapping import MAX_RULES, PayloadMapping, too_many_rules
 from unihooks._message.paths import Path, parse_path
 from unihooks.exceptions import InvalidMapping
 
@@ -51,13 +52,13 @@ def read(text: str) -> PayloadMapping:
     """Return the mapping; `InvalidMapping` names the line that cannot be read."""
     lines = _lines(text)
     if len(lines) > MAX_RULES:
-        message = f"a mapping has at most {MAX_RULES} rules; use [*] to cover several with one"
-        raise InvalidMapping(message, name="mapping")
+        raise InvalidMapping(too_many_rules(), name="mapping")
     rules = [_rule(line, at) for at, line in lines]
     renames: dict[str, str] = {}
     for rule in rules:
         if rule.name is not None and rule.path in renames:
-            raise InvalidMapping(f"{rule.path!r} is renamed twice; keep one of the lines", name="mapping")
+            template = "{path!r} is renamed twice; keep one of the lines"
+            raise InvalidMapping(said("renamed-twice", template, path=rule.path), name="mapping")
         if rule.name is not None:
             renames[rule.path] = rule.name
     return PayloadMapping(remove=[*dict.fromkeys(rule.path for rule in rules if rule.name is None)], rename=renames)
@@ -113,12 +114,14 @@ def _path_of(text: str) -> Path | None:
 def _rule(line: str, at: int) -> Rule:
     match = _LINE.fullmatch(line)
     if match is None:
-        raise InvalidMapping(f"line {at}: write `remove PATH` or `rename PATH -> NAME`", name="mapping")
+        template = "line {at}: write `remove PATH` or `rename PATH -> NAME`"
+        raise InvalidMapping(said("rule-unreadable", template, at=at), name="mapping")
     if match["verb"] == "remove":
         return Rule(_read_word(match["rest"], at))
     path, arrow, name = match["rest"].rpartition(_ARROW)
     if not arrow:
-        raise InvalidMapping(f"line {at}: a rename needs an arrow: `rename PATH -> NAME`", name="mapping")
+        template = "line {at}: a rename needs an arrow: `rename PATH -> NAME`"
+        raise InvalidMapping(said("arrow-missing", template, at=at), name="mapping")
     return Rule(_read_word(path, at), _read_word(name, at))
 
 
@@ -134,4 +137,5 @@ def _read_word(text: str, at: int) -> str:
     try:
         return str(json.loads(text))
     except ValueError:
-        raise InvalidMapping(f"line {at}: the text in quotes is not closed", name="mapping") from None
+        sentence = said("quotes-open", "line {at}: the text in quotes is not closed", at=at)
+        raise InvalidMapping(sentence, name="mapping") from None

@@ -11,8 +11,14 @@ from time import monotonic
 from typing import Any, Final, cast
 
 from unihooks.transport._errors import (
+    BEFORE_REQUEST,
     BODY_BROKE_OFF,
     BODY_TOO_SLOW,
+    CLOSED_EARLY,
+    RESET_EARLY,
+    RESET_IN_HEADERS,
+    SENDING,
+    WAITING,
     AttemptError,
     BadAnswer,
     ConnectionEnded,
@@ -88,7 +94,7 @@ class Connection(asyncio.BufferedProtocol):
         self._portions = 0
         self.deadline = deadline
         if self.closed:
-            self._fail(ConnectionEnded("the connection was closed before an answer came"))
+            self._fail(ConnectionEnded(CLOSED_EARLY))
         else:
             self._send(data)
         return waiter
@@ -99,7 +105,7 @@ class Connection(asyncio.BufferedProtocol):
         if parser is None:
             return
         if parser.status is None:
-            doing = "sending the request" if self._is_sending() else "waiting for the answer"
+            doing = SENDING if self._is_sending() else WAITING
             self._fail(timed_out(self.deadline - self._started, doing))
         else:
             parser.cut(BODY_TOO_SLOW)
@@ -165,7 +171,7 @@ class Connection(asyncio.BufferedProtocol):
         # After this process was frozen, another worker may have claimed the delivery, and sending would duplicate it.
         # So the deadline is checked as late as possible: after encryption, right before the system call.
         if monotonic() >= self.deadline:
-            self._fail(timed_out(self.deadline - self._started, "before the request was sent"))
+            self._fail(timed_out(self.deadline - self._started, BEFORE_REQUEST))
         else:
             self._write(data)
 
@@ -221,8 +227,7 @@ class Connection(asyncio.BufferedProtocol):
         if parser is None:
             self.close()
         elif exc is not None and parser.status is None:
-            what = "headers were complete" if parser.received else "answer came"
-            self._fail(ConnectionEnded(f"the connection was reset before the {what}"))
+            self._fail(ConnectionEnded(RESET_IN_HEADERS if parser.received else RESET_EARLY))
         elif exc is not None:
             parser.cut(BODY_BROKE_OFF)
             self._finish()

@@ -21,7 +21,7 @@ from unihooks._model.targets import TargetPolicy
 from unihooks.exceptions import TargetRefused
 from unihooks.transport._connections import Connection, Scratch
 from unihooks.transport._egress import Way
-from unihooks.transport._errors import AttemptError, EgressFailed, NotReachable, timed_out
+from unihooks.transport._errors import DURING_HANDSHAKE, AttemptError, EgressFailed, NotReachable, timed_out
 from unihooks.transport._lookups import Lookups, system_addresses
 from unihooks.transport._sessions import Sessions
 from unihooks.transport._tls import TLSConnection, default_context
@@ -230,7 +230,7 @@ class Dialer:
                 await connection.shake_hands(self._context, name, session)
         except TimeoutError as exc:
             connection.close()
-            raise timed_out(limit - started, "during the TLS handshake") from exc
+            raise timed_out(limit - started, DURING_HANDSHAKE) from exc
         except BaseException as exc:
             connection.close()
             if isinstance(exc, AttemptError):

@@ -6,10 +6,25 @@ from typing import Final
 
 import httpx
 
-NOT_REACHABLE: Final = "destination not allowed or not reachable"
-OWN_FAULT: Final = "the sender could not reach the internet"
-BODY_BROKE_OFF: Final = "the body of the answer broke off"
-BODY_TOO_SLOW: Final = "the body of the answer did not end in time and was cut"
+from unihooks._base.sentences import Kept
+
+NOT_REACHABLE: Final = Kept("not-reachable", "destination not allowed or not reachable")
+OWN_FAULT: Final = Kept("own-fault", "the sender could not reach the internet")
+BODY_BROKE_OFF: Final = Kept("body-broke-off", "the body of the answer broke off")
+BODY_BROKE_OFF_BY: Final = Kept("body-broke-off-by", "the body of the answer broke off ({kind})")
+BODY_TOO_SLOW: Final = Kept("body-too-slow", "the body of the answer did not end in time and was cut")
+BODY_BADLY_FRAMED: Final = Kept("body-badly-framed", "the body of the answer is badly framed and was cut")
+CLOSED_EARLY: Final = Kept("closed-early", "the connection was closed before the answer came")
+CLOSED_IN_HEADERS: Final = Kept("closed-in-headers", "the connection was closed before the headers were complete")
+RESET_EARLY: Final = Kept("reset-early", "the connection was reset before the answer came")
+RESET_IN_HEADERS: Final = Kept("reset-in-headers", "the connection was reset before the headers were complete")
+CLOSED_IN_HANDSHAKE: Final = Kept("closed-in-handshake", "the connection was closed during the TLS handshake")
+NO_ANSWER: Final = Kept("no-answer", "the transport gave no answer")
+TRANSPORT_FAILED: Final = Kept("transport-failed", "the transport failed ({kind})")
+ANSWER_TOO_LARGE: Final = Kept("answer-too-large", "the answer is too large")
+ANSWER_CUT: Final = Kept("answer-cut", "the answer was too long and was cut")
+HEADERS_TOO_LARGE: Final = Kept("headers-too-large", "the headers of the answer are too large")
+NO_STATUS_LINE: Final = Kept("no-status-line", "the answer does not begin with an HTTP/1.1 status line")
 
 _SWITCHING_PROTOCOLS: Final = 101
 _STATUSES: Final = range(100, 600)
@@ -59,25 +74,35 @@ class BadRequest(AttemptError, httpx.LocalProtocolError):
     """The request cannot be sent as it is."""
 
 
-def timed_out(seconds: float, doing: str) -> TimedOut:
+BEFORE_REQUEST: Final = Kept("timed-out-before", "timed out after {seconds:g} s before the request was sent")
+DURING_HANDSHAKE: Final = Kept("timed-out-in-handshake", "timed out after {seconds:g} s during the TLS handshake")
+SENDING: Final = Kept("timed-out-sending", "timed out after {seconds:g} s sending the request")
+WAITING: Final = Kept("timed-out-waiting", "timed out after {seconds:g} s waiting for the answer")
+_TOO_LONG: Final = Kept("answer-too-long", "the answer was longer than {limit} KiB and was cut")
+_TOO_MANY_PIECES: Final = Kept("too-many-pieces", "the answer came in more than {most} pieces and was cut")
+_IMPOSSIBLE_STATUS: Final = Kept("impossible-status", "the answer has the impossible status {status:03d}")
+_SWITCHES: Final = Kept("protocol-switched", "the answer switches protocols (status 101), which was not asked for")
+
+
+def timed_out(seconds: float, doing: Kept) -> TimedOut:
     """Return the failure for a limit of so many seconds that passed while doing something."""
-    return TimedOut(f"timed out after {round(max(seconds, 0.0), 1):g} s {doing}")
+    return TimedOut(doing(seconds=round(max(seconds, 0.0), 1)))
 
 
 def answer_too_long(limit: int) -> str:
     """Return the warning for an answer that was cut after `limit` bytes."""
-    return f"the answer was longer than {limit // 1024} KiB and was cut"
+    return _TOO_LONG(limit=limit // 1024)
 
 
 def too_many_pieces(most: int) -> str:
     """Return the warning for an answer that was cut after `most` portions."""
-    return f"the answer came in more than {most} pieces and was cut"
+    return _TOO_MANY_PIECES(most=most)
 
 
 def status_fault(status: int) -> str | None:
     """Return what is wrong with a status, or None."""
     if status not in _STATUSES:
-        return f"the answer has the impossible status {status:03d}"
+        return _IMPOSSIBLE_STATUS(status=status)
     if status == _SWITCHING_PROTOCOLS:
-        return "the answer switches protocols (status 101), which was not asked for"
+        return _SWITCHES
     return None

@@ -13,9 +13,13 @@ import httpx
 
 from unihooks._message.requests import RenderedRequest
 from unihooks.transport._errors import (
-    BODY_BROKE_OFF,
+    BEFORE_REQUEST,
+    BODY_BROKE_OFF_BY,
     BODY_TOO_SLOW,
+    NO_ANSWER,
     NOT_REACHABLE,
+    TRANSPORT_FAILED,
+    WAITING,
     AttemptError,
     EgressFailed,
     answer_too_long,
@@ -99,7 +103,7 @@ async def _over_foreign(
     transport: httpx.AsyncBaseTransport, request: httpx.Request, started: float, deadline: float
 ) -> Exchange:
     if started >= deadline:
-        raise timed_out(0.0, "before the request was sent")
+        raise timed_out(0.0, BEFORE_REQUEST)
     progress = Exchange(duration=0.0)
     task = asyncio.create_task(_follow(transport, request, progress))
     task.add_done_callback(_bury)
@@ -147,7 +151,7 @@ async def _take_body(response: httpx.Response, progress: Exchange) -> None:
     except AttemptError as exc:
         progress.warnings = (str(exc),)
     except Exception as exc:  # noqa: BLE001 - the status has decided the outcome
-        progress.warnings = (f"{BODY_BROKE_OFF} ({type(exc).__name__})",)
+        progress.warnings = (BODY_BROKE_OFF_BY(kind=type(exc).__name__),)
 
 
 async def _abandon(task: asyncio.Task[None]) -> None:
@@ -172,17 +176,17 @@ def _settle(progress: Exchange, task: asyncio.Task[None], *, late: bool, limit: 
         if progress.status_code is not None:
             progress.warnings = progress.warnings or (BODY_TOO_SLOW,)
         elif progress.error is None:
-            progress.error = str(timed_out(limit, "waiting for the answer"))
+            progress.error = str(timed_out(limit, WAITING))
     elif progress.status_code is None and progress.error is None:
         progress.error = _failure(task)
 
 
 def _failure(task: asyncio.Task[None]) -> str:
     if task.cancelled():
-        return "the transport failed (CancelledError)"
+        return TRANSPORT_FAILED(kind="CancelledError")
     exc = task.exception()
     if exc is None:
-        return "the transport gave no answer"
+        return NO_ANSWER
     return _sentence(exc)
 
 
@@ -191,7 +195,7 @@ def _sentence(exc: BaseException) -> str:
         return str(exc)
     # The text of the exception may contain a URL, a header or an internal address, so only its type is shown.
     logger.debug("the transport raised %s", type(exc).__name__)
-    return f"the transport failed ({type(exc).__name__})"
+    return TRANSPORT_FAILED(kind=type(exc).__name__)
 
 
 def _capped(headers: Headers) -> Headers:

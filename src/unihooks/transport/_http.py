@@ -12,6 +12,7 @@ from time import monotonic
 import attrs
 import httpx
 
+from unihooks._base.sentences import Kept
 from unihooks._message.requests import RenderedRequest
 from unihooks._model.egress import Egress
 from unihooks._model.targets import DEFAULT_PORTS, TargetPolicy
@@ -36,6 +37,9 @@ _IDLE_SECONDS = 180.0
 _MAY_BE_ELSEWHERE = frozenset({421, *range(500, 600)})
 
 _PLAIN_EGRESS = Egress()
+
+_CONTROL_CHARACTER = Kept("control-character", "the request has a control character in a header; remove it")
+_NO_STREAM = Kept("no-stream", "the body of the request must be an asynchronous stream")
 
 logger = logging.getLogger("unihooks.transport")
 
@@ -267,7 +271,7 @@ def _rendered_head(request: httpx.Request) -> bytes:
     head = b"\r\n".join([line, *map(b": ".join, headers), b"", b""])
     expected = len(headers) + 2
     if head.count(b"\n") != expected or head.count(b"\r") != expected or b"\0" in head:
-        raise BadRequest("the request has a control character in a header; remove it")
+        raise BadRequest(_CONTROL_CHARACTER)
     return head
 
 
@@ -276,7 +280,7 @@ async def _read_body(request: httpx.Request) -> bytes:
     if isinstance(stream, httpx.ByteStream):
         return b"".join(stream)
     if not isinstance(stream, httpx.AsyncByteStream):
-        raise BadRequest("the body of the request must be an asynchronous stream")
+        raise BadRequest(_NO_STREAM)
     body = b"".join([part async for part in stream])
     if request.headers.get("transfer-encoding", "").lower() != "chunked":
         return body

@@ -11,8 +11,20 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from unihooks._base.sentences import Kept
 from unihooks.transport._chunks import BadChunk, ChunkReader
-from unihooks.transport._errors import BODY_BROKE_OFF, BadAnswer, answer_too_long, status_fault, too_many_pieces
+from unihooks.transport._errors import (
+    BODY_BADLY_FRAMED,
+    BODY_BROKE_OFF,
+    CLOSED_EARLY,
+    CLOSED_IN_HEADERS,
+    HEADERS_TOO_LARGE,
+    NO_STATUS_LINE,
+    BadAnswer,
+    answer_too_long,
+    status_fault,
+    too_many_pieces,
+)
 
 MAX_BODY_BYTES: Final = 16 * 1024
 MAX_WIRE_BYTES: Final = 128 * 1024
@@ -44,7 +56,15 @@ _PREFIX = b"HTTP/1."
 _FRAMING_NAME_SIZES = frozenset({len("connection"), len("content-length"), len("transfer-encoding")})
 _FINAL = 200
 _USUAL = range(_FINAL, 600)
-_BAD_STATUS_LINE = "the answer has a malformed status line"
+_INTERIM = Kept("too-many-interim", "more than {most} interim (1xx) answers came before the answer")
+_BAD_STATUS_LINE = Kept("bad-status-line", "the answer has a malformed status line")
+_BAD_HEADER_LINE = Kept("bad-header-line", "the answer has a malformed header line")
+_BAD_LENGTH = Kept("bad-content-length", "the answer has a malformed Content-Length, or more than one")
+_LENGTH_AND_CODING = Kept("length-and-coding", "the answer has Content-Length beside Transfer-Encoding")
+_OTHER_CODING = Kept("other-coding", "the answer has a Transfer-Encoding other than chunked")
+_LARGE_HEAD = Kept("large-headers", "the headers of the answer are larger than {limit} KiB")
+_MANY_HEADERS = Kept("many-headers", "the answer has more than {most} headers")
+_BARE_LINE_FEED = Kept("bare-line-feed", "the answer has a line that does not end in CR LF")
 _UNTIL_EOF = -1
 _UNKNOWN = -2
 _BODILESS = frozenset({204, 304})
@@ -110,8 +130,7 @@ class AnswerParser:
         """End the answer where the peer stopped sending."""
         self.keep = False
         if self.status is None:
-            what = "headers were complete" if self.received else "answer came"
-            raise BadAnswer(f"the connection was closed before the {what}")
+            raise BadAnswer(CLOSED_IN_HEADERS if self.received else CLOSED_EARLY)
         if self._step is not AnswerParser._read_until_eof:
             self.warning = BODY_BROKE_OFF
         self.done = True
@@ -135,7 +154,7 @@ class AnswerParser:
 
     def _exceed(self) -> None:
         if self.status is None:
-            raise BadAnswer("the headers of the answer are too large")
+            raise BadAnswer(HEADERS_TOO_LARGE)
         self.cut(too_many_pieces(MAX_PIECES) if self.pieces > MAX_PIECES else answer_too_long(MAX_WIRE_BYTES))
 
     def _read_head(self, data: bytes) -> None:
@@ -154,7 +173,7 @@ class AnswerParser:
                 return
             self._interim += 1
             if self._interim > MAX_INTERIM:
-                raise BadAnswer(f"more than {MAX_INTERIM} interim (1xx) answers came before the answer")
+                raise BadAnswer(_INTERIM(most=MAX_INTERIM))
         data = data.lstrip(b"\r\n")
         _check_start(data)
         self._pending = bytearray(data)
@@ -178,10 +197,10 @@ class AnswerParser:
             return None
         line = _LOOSE_STATUS_LINE.match(head)
         if line is None:
-            raise BadAnswer("the answer does not begin with an HTTP/1.1 status line")
+            raise BadAnswer(NO_STATUS_LINE)
         lines = head[: end.start()].split(b"\n", MAX_FIELDS + 1)
         fields, is_malformed = parse_loosely(lines[1 : MAX_FIELDS + 1])
-        self._note("the answer has a malformed header line" if is_malformed else _fault_of(lines, end.start()))
+        self._note(_BAD_HEADER_LINE if is_malformed else _fault_of(lines, end.start()))
         self._take_status(line, fields, end.start())
         if len(lines) > MAX_FIELDS + 1 and self._left == _UNTIL_EOF:
             self._left = _UNKNOWN
@@ -221,16 +240,16 @@ class AnswerParser:
     def _length(self, value: bytes) -> int:
         if _LENGTH.fullmatch(value):
             return int(value)
-        self._note("the answer has a malformed Content-Length, or more than one")
+        self._note(_BAD_LENGTH)
         # The shortest, since nobody should wait for bytes that never come.
         possible = [int(one) for part in value.split(b",") if _LENGTH.fullmatch(one := part.strip())]
         return min(possible, default=_UNKNOWN)
 
     def _take_coding(self, coding: bytes, length: bytes | None) -> None:
         if length is not None:
-            self._note("the answer has Content-Length beside Transfer-Encoding")
+            self._note(_LENGTH_AND_CODING)
         if coding.lower() != b"chunked":
-            self._note("the answer has a Transfer-Encoding other than chunked")
+            self._note(_OTHER_CODING)
         if b"chunked" in [one.strip() for one in coding.lower().split(b",")]:
             self._chunks = ChunkReader()
 
@@ -275,7 +294,7 @@ class AnswerParser:
         try:
             rest = chunks.feed(data, self._add, MAX_PIECES - self.pieces)
         except BadChunk:
-            self.cut("the body of the answer is badly framed and was cut")
+            self.cut(BODY_BADLY_FRAMED)
             return
         self.pieces += chunks.taken
         if chunks.done:
@@ -286,16 +305,16 @@ class AnswerParser:
 
 def _check_start(data: bytes | bytearray) -> None:
     if data[: len(_PREFIX)] != _PREFIX[: len(data)]:
-        raise BadAnswer("the answer does not begin with an HTTP/1.1 status line")
+        raise BadAnswer(NO_STATUS_LINE)
 
 
 def _fault_of(lines: Sequence[bytes], size: int) -> str:
     if size > MAX_HEAD_BYTES:
-        return f"the headers of the answer are larger than {MAX_HEAD_BYTES // 1024} KiB"
+        return _LARGE_HEAD(limit=MAX_HEAD_BYTES // 1024)
     if len(lines) > MAX_FIELDS + 1:
-        return f"the answer has more than {MAX_FIELDS} headers"
+        return _MANY_HEADERS(most=MAX_FIELDS)
     if not all(line.endswith(b"\r") for line in lines):
-        return "the answer has a line that does not end in CR LF"
+        return _BARE_LINE_FEED
     return _BAD_STATUS_LINE
 
 

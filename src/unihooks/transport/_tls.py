@@ -10,6 +10,7 @@ import ssl
 import sys
 from typing import Final
 
+from unihooks._base.sentences import Kept
 from unihooks.transport._connections import (
     MAX_OVERHEAD_BYTES,
     PLAIN_BYTES,
@@ -17,7 +18,14 @@ from unihooks.transport._connections import (
     Connection,
     Scratch,
 )
-from unihooks.transport._errors import BODY_BROKE_OFF, AttemptError, TLSFailed
+from unihooks.transport._errors import (
+    ANSWER_CUT,
+    ANSWER_TOO_LARGE,
+    BODY_BROKE_OFF,
+    CLOSED_IN_HANDSHAKE,
+    AttemptError,
+    TLSFailed,
+)
 from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
 
 _MAX_WIRE: Final = MAX_WIRE_BYTES + MAX_OVERHEAD_BYTES
@@ -30,18 +38,22 @@ _MAX_KEPT_BYTES: Final = 16 * 1024
 # for one answer.
 _MAX_REPLIES: Final = {"TLSv1.3": 4}
 
+_UNTRUSTED: Final = Kept("certificate-untrusted", "TLS certificate is issued by an authority that is not trusted")
 # https://www.openssl.org/docs/man3.0/man3/X509_verify_cert_error_string.html
 _CERTIFICATE_FAULTS: Final = {
-    9: "TLS certificate is not valid yet",
-    10: "TLS certificate has expired",
-    18: "TLS certificate is self-signed",
-    19: "TLS certificate is issued by an authority that is not trusted",
-    20: "TLS certificate is issued by an authority that is not trusted",
-    21: "TLS certificate is issued by an authority that is not trusted",
-    23: "TLS certificate has been revoked",
-    62: "TLS certificate is not valid for this host",
-    64: "TLS certificate is not valid for this address",
+    9: Kept("certificate-not-yet", "TLS certificate is not valid yet"),
+    10: Kept("certificate-expired", "TLS certificate has expired"),
+    18: Kept("certificate-self-signed", "TLS certificate is self-signed"),
+    **dict.fromkeys((19, 20, 21), _UNTRUSTED),
+    23: Kept("certificate-revoked", "TLS certificate has been revoked"),
+    62: Kept("certificate-other-host", "TLS certificate is not valid for this host"),
+    64: Kept("certificate-other-address", "TLS certificate is not valid for this address"),
 }
+_OTHER_FAULT: Final = Kept("certificate-unacceptable", "TLS certificate is not acceptable (error {number})")
+_HANDSHAKE_FAILED: Final = Kept("handshake-failed", "the TLS handshake failed ({detail})")
+_HANDSHAKE_TOO_LONG: Final = Kept("handshake-too-long", "the TLS handshake is too long")
+_BROKE: Final = Kept("tls-broke", "the TLS connection broke before the headers were complete ({detail})")
+_RENEGOTIATED: Final = Kept("tls-renegotiated", "the TLS connection was renegotiated, which is refused")
 
 
 def default_context() -> ssl.SSLContext:
@@ -84,7 +96,7 @@ class TLSConnection(Connection):
         ready = self._loop.create_future()
         self._ready = ready
         if self.closed:
-            self._refuse("the connection was closed during the TLS handshake")
+            self._refuse(CLOSED_IN_HANDSHAKE)
         else:
             self._go_on(ready)
         return ready
@@ -140,7 +152,7 @@ class TLSConnection(Connection):
         except ssl.SSLWantReadError:
             self._flush()
             if self._wire > MAX_OVERHEAD_BYTES:
-                self._refuse("the TLS handshake is too long")
+                self._refuse(_HANDSHAKE_TOO_LONG)
             return
         except ssl.SSLError as exc:
             self._flush()
@@ -187,14 +199,14 @@ class TLSConnection(Connection):
         if self._outgoing.pending:
             self._reply()
         if self._wire > _MAX_WIRE and self._parser is not None:
-            self._give_up(AttemptError("the answer is too large"), "the answer was too long and was cut")
+            self._give_up(AttemptError(ANSWER_TOO_LARGE), ANSWER_CUT)
 
     def _reply(self) -> None:
         self._replies += 1
         if self._replies <= _MAX_REPLIES.get(self._ssl.version() or "", 0):
             self._flush()
         else:
-            self._give_up(TLSFailed("the TLS connection was renegotiated, which is refused"), BODY_BROKE_OFF)
+            self._give_up(TLSFailed(_RENEGOTIATED), BODY_BROKE_OFF)
 
     def _give_up(self, error: AttemptError, warning: str) -> None:
         if self._parser is None or self._parser.status is None:
@@ -205,7 +217,7 @@ class TLSConnection(Connection):
 
     def _break(self, exc: ssl.SSLError) -> None:
         if self._parser is not None and self._parser.status is None:
-            self._fail(TLSFailed(f"the TLS connection broke before the headers were complete ({_reason(exc)})"))
+            self._fail(TLSFailed(_BROKE(detail=_reason(exc))))
         else:
             self._end(exc)
 
@@ -221,7 +233,7 @@ class TLSConnection(Connection):
 
     def _end(self, exc: BaseException | None) -> None:
         if self._ready is not None:
-            self._refuse("the connection was closed during the TLS handshake")
+            self._refuse(CLOSED_IN_HANDSHAKE)
         else:
             super()._end(exc)
 
@@ -229,8 +241,8 @@ class TLSConnection(Connection):
 def _fault(exc: ssl.SSLError) -> str:
     if isinstance(exc, ssl.SSLCertVerificationError):
         fault = _CERTIFICATE_FAULTS.get(exc.verify_code)
-        return fault or f"TLS certificate is not acceptable (error {exc.verify_code})"
-    return f"the TLS handshake failed ({_reason(exc)})"
+        return fault or _OTHER_FAULT(number=exc.verify_code)
+    return _HANDSHAKE_FAILED(detail=_reason(exc))
 
 
 def _reason(exc: ssl.SSLError) -> str:

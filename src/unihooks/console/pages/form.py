@@ -22,6 +22,7 @@ from unihooks.console._rendering import (
     settings_of,
     viewer_of,
 )
+from unihooks.console._sentences import told
 from unihooks.console._step_values import step_values
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.secret import secret_page
@@ -45,7 +46,7 @@ async def add(request: Request, form: Form) -> Response:
             await off_the_loop(_draft_checks.to_webhook, draft), tenant=viewer_of(request).tenant
         )
     except UnihooksError as error:
-        return await off_the_loop(_shown, request, draft, None, {"": str(error)})
+        return await off_the_loop(_shown, request, draft, None, {"": told(error)})
     answer = await secret_page(request, webhook, created=True)
     where = path_to(request, "webhook", webhook_id=webhook.id)
     leads_to(request, where)

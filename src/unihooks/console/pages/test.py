@@ -19,6 +19,7 @@ from unihooks.console._access import Form, action, view
 from unihooks.console._formats import pretty
 from unihooks.console._locale import gettext
 from unihooks.console._rendering import off_the_loop, page, refusal, settings_of, viewer_of, webhook_of
+from unihooks.console._sentences import told
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.delivery import ShownAttempt, shown_attempt
@@ -72,7 +73,7 @@ async def send(request: Request, form: Form) -> Response:
             endpoint_id=endpoint_id,
         )
     except (UnihooksError, _NotJSON) as error:
-        return await _shown(request, webhook, event, text, endpoint_id, wrong=str(error))
+        return await _shown(request, webhook, event, text, endpoint_id, wrong=told(error))
     results = await off_the_loop(_results, attempts, webhook, text)
     return await _shown(request, webhook, event, text, endpoint_id, results=results)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from unihooks._base.sentences import said
 from unihooks._base.times import SECOND
 from unihooks._contract.configuration import ANSWER_AWAITED_US, ANSWER_KEPT_US, ANSWERS_PER_TENANT, IdempotencyRecord
 from unihooks._contract.leasing import HealthChange, slot_of
@@ -42,8 +43,8 @@ def add_webhook(tx: Transaction, webhook: Webhook, *, at_most: int, endpoints: i
     """Store a new webhook with its lanes."""
     lock_configuration(tx, [webhook.tenant])
     if tx.count("webhooks", Selection(values={"tenant": webhook.tenant}, limit=at_most)) >= at_most:
-        sentence = f"the tenant has {at_most} webhooks, which is the limit; delete one first"
-        raise Conflict(sentence, name="webhooks")
+        template = "the tenant has {most} webhooks, which is the limit; delete one first"
+        raise Conflict(said("too-many-webhooks", template, most=at_most), name="webhooks")
     _check_endpoints(tx, webhook.tenant, len(webhook.endpoints), endpoints)
     _insert(tx, webhook)
     _add_lanes(tx, webhook, webhook.endpoints, tx.now)
@@ -204,8 +205,8 @@ def _check_endpoints(tx: Transaction, tenant: str, added: int, at_most: int | No
         return
     [(count,)] = tx.fetch("count_endpoints", tenant=tenant)
     if count + added > at_most:
-        sentence = f"the tenant would have more than {at_most} endpoints, which is the limit; remove some first"
-        raise Conflict(sentence, name="endpoints")
+        template = "the tenant would have more than {most} endpoints, which is the limit; remove some first"
+        raise Conflict(said("too-many-endpoints-in-all", template, most=at_most), name="endpoints")
 
 
 def _remove_endpoints(tx: Transaction, endpoint_ids: list[str], reason: str, now: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import asdict, field, frozen
 
 from unihooks._base.ids import new_id
+from unihooks._base.sentences import Kept, said
 from unihooks._base.times import SECOND
 from unihooks._contract.jobs import Advanced, Recovery, Task
 from unihooks._model.checks import not_found
@@ -23,7 +24,8 @@ from unihooks.stores.sql.replaying import Step, count_to_recover, recover_step, 
 from unihooks.stores.sql.rows import to_value
 from unihooks.stores.sql.transaction import Selection, Transaction, page
 
-STOPPED_BY_HAND = "stopped by hand"
+STOPPED_BY_HAND = Kept("stopped-by-hand", "stopped by hand")
+_FAILED = Kept("slices-failed", "its slices failed {times} times in a row: {kind}")
 MOST_TRIES = 10
 _MOST_COUNTED = 1_000_000
 _JOBS_PER_CALL = 8
@@ -68,8 +70,8 @@ def add(tx: Transaction, tenant: str, new: NewJob, *, at_most: int) -> Job:
     tx.fetch("lock_replays", tenant=tenant)
     [(count,)] = tx.fetch("unfinished_jobs", tenant=tenant)
     if count >= at_most:
-        sentence = f"the tenant has {at_most} unfinished jobs, which is the limit; wait for one to end, or stop it"
-        raise LimitReached(sentence, name="jobs_per_tenant")
+        template = "the tenant has {most} unfinished jobs, which is the limit; wait for one to end, or stop it"
+        raise LimitReached(said("too-many-jobs", template, most=at_most), name="jobs_per_tenant")
     id_ = new_id("job_", tx.now)
     values: dict[str, Any] = {
         "kind": new.kind.value,
@@ -125,7 +127,7 @@ def advance(
 
 def note_failure(tx: Transaction, job_id: str, error: Exception) -> None:
     """Count a failed slice, and end the job as failed after `MOST_TRIES` in a row."""
-    reason = f"its slices failed {MOST_TRIES} times in a row: {type(error).__name__}"
+    reason = _FAILED(times=MOST_TRIES, kind=type(error).__name__)
     tx.run("note_job_failure", id=job_id, reason=reason, most=MOST_TRIES, now=tx.now)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from attrs import asdict, evolve
 
 from unihooks._base.ids import derived_span, first_id
+from unihooks._base.sentences import said
 from unihooks._base.times import DAY
 from unihooks._model.checks import not_found
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
@@ -138,8 +139,8 @@ def cancel(tx: Transaction, tenant: str, delivery_id: str, reason: str) -> Deliv
     cancelled = tx.run("cancel_delivery", tenant=tenant, id=delivery_id, reason=reason)
     delivery = get_delivery(tx, tenant, delivery_id)
     if not cancelled:
-        sentence = f"the delivery is {delivery.state}; only a pending one can be cancelled"
-        raise Conflict(sentence, name="delivery_id")
+        template = "the delivery is {state}; only a pending one can be cancelled"
+        raise Conflict(said("not-pending", template, state=delivery.state), name="delivery_id")
     ordering.free(tx, chains)
     return delivery
 

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from unihooks._base.ids import new_ids
+from unihooks._base.sentences import said
 from unihooks._contract.planning import alternatives, is_wanted
 from unihooks._message.conditions import Condition
 from unihooks._message.payload import decode
@@ -71,12 +72,13 @@ class _Original:
     def check(self) -> None:
         """Raise Conflict if its body or endpoint is not there any more, or never was."""
         if not self.size:
-            raise Conflict(f"{ERASED}; there is nothing to send", name="event_id")
+            raise Conflict(said("erased-before", f"{ERASED}; there is nothing to send"), name="event_id")
         if not self.has_endpoint:
-            raise Conflict("the endpoint of this delivery is gone; there is nowhere to send it", name="endpoint_id")
+            sentence = said("endpoint-gone", "the endpoint of this delivery is gone; there is nowhere to send it")
+            raise Conflict(sentence, name="endpoint_id")
         if not self._was_rendered:
-            sentence = "the payload mapping failed, so there is no body; correct it and recover"
-            raise Conflict(sentence, name="delivery_id")
+            template = "the payload mapping failed, so there is no body; correct it and recover"
+            raise Conflict(said("never-rendered", template), name="delivery_id")
 
     def is_worthwhile(self, *, today: bool) -> bool:
         """Say whether it can be sent again, and is not sent without."""

@@ -4,8 +4,27 @@ from __future__ import annotations
 
 from attrs import define
 
+from unihooks._base.sentences import Kept
 from unihooks._base.times import from_us
 from unihooks._model.log import Delivery
+
+_INACTIVE = Kept("held-inactive", "on hold: the webhook is inactive")
+_DISABLED = Kept("held-disabled", "on hold: the endpoint is disabled: {why}")
+_NO_REASON = Kept("no-reason", "no reason was given")
+_IN_ORDER = Kept("waits-in-order", "waits for an earlier delivery about {subject}")
+_UNTIL = Kept("waits-until", "waits until {until}: {why}")
+_LAST_FAILED = Kept("last-failed", "its last attempt failed")
+_FAILED_ONCE = Kept("failed-once", "the endpoint failed once")
+_FAILED = Kept("failed-in-a-row", "the endpoint failed {count} times in a row")
+_ASKED = Kept("asked-to-wait", "the endpoint asked for no request before, by Retry-After")
+_LIMITED = {
+    (): Kept("limited", "the webhook's policy lets at most so many go"),
+    ("rate",): Kept("limited-rate", "the webhook's policy lets at most {rate:g} per second go"),
+    ("in_flight",): Kept("limited-in-flight", "the webhook's policy lets at most {in_flight} at once go"),
+    ("rate", "in_flight"): Kept(
+        "limited-both", "the webhook's policy lets at most {rate:g} per second and {in_flight} at once go"
+    ),
+}
 
 
 @define
@@ -27,24 +46,23 @@ class Wait:
     def sentence(self, delivery: Delivery, now: int) -> str | None:
         """Return why it waits, None if it does not."""
         if self.is_inactive:
-            return "on hold: the webhook is inactive"
+            return _INACTIVE
         if self.is_disabled:
-            return f"on hold: the endpoint is disabled: {self.disabled_reason or 'no reason was given'}"
+            return _DISABLED(why=self.disabled_reason or _NO_REASON)
         if delivery.next_attempt_at is None:
-            return f"waits for an earlier delivery about {delivery.subject}"
+            return _IN_ORDER(subject=delivery.subject)
         until = max(self.due_at, self.not_before or 0, self.probe_at or 0, self.ready_at or 0)
         if until <= now or (self.is_taken and self.due_at > now):
             return None
-        return f"waits until {from_us(until):%Y-%m-%dT%H:%M:%SZ}: {self._cause(delivery, until)}"
+        return _UNTIL(until=f"{from_us(until):%Y-%m-%dT%H:%M:%SZ}", why=self._cause(delivery, until))
 
     def _cause(self, delivery: Delivery, until: int) -> str:
         if until == self.due_at:
-            return delivery.reason or "its last attempt failed"
+            return delivery.reason or _LAST_FAILED
         if self.probe_at is not None and until in (self.probe_at, self.ready_at):
-            failed = "once" if self.failures == 1 else f"{self.failures} times in a row"
-            return f"the endpoint failed {failed}"
+            return _FAILED_ONCE if self.failures == 1 else _FAILED(count=self.failures)
         if until == self.not_before:
-            return "the endpoint asked for no request before, by Retry-After"
-        limits = [f"{self.rate:g} per second"] if self.rate is not None else []
-        limits += [f"{self.in_flight_limit} at once"] if self.in_flight_limit is not None else []
-        return f"the webhook's policy lets at most {' and '.join(limits) or 'so many'} go"
+            return _ASKED
+        limits = {"rate": self.rate, "in_flight": self.in_flight_limit}
+        given = {name: value for name, value in limits.items() if value is not None}
+        return _LIMITED[tuple(given)](**given)
