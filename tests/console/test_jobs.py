@@ -52,7 +52,7 @@ async def test_a_job_is_stopped(browser, missed, dispatcher):
     assert f"/jobs/{job.id}/stop" in (await browser.get("/jobs")).text
     answer = await browser.post(f"/jobs/{job.id}/stop")
     assert "The job is stopped." in text_of(answer)
-    assert "stopped by hand" in text_of(answer)
+    assert "Stopped by hand" in text_of(answer)
     assert f"/jobs/{job.id}/stop" not in answer.text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import re
 
 import pytest
@@ -29,6 +30,7 @@ from unihooks.console._sentence_texts import TEXTS, Plural
 from unihooks.console._sentences import told
 from unihooks.exceptions import InvalidWebhook, TargetRefused, UnihooksError
 
+CHANCE = random.Random(1)
 URL = "https://example.com/"
 DEEP: list = []
 for _ in range(70):
@@ -115,7 +117,7 @@ REFUSED = {
     "value-needless": condition("a", "exists", 1),
     "value-missing": condition("a", "eq"),
     "value-list": condition("a", "in", 1),
-    "value-order": condition("a", "lt", True),
+    "value-order": condition("a", "lt", None),
     "value-text": condition("a", "prefix", 1),
     "value-kind": condition("a", "eq", []),
     "path-whole": mapping(remove=["$"]),
@@ -124,7 +126,7 @@ REFUSED = {
     "path-steps": mapping(remove=[".".join("a" * 40)]),
     "too-many-rules": mapping(remove=[f"a{at}" for at in range(101)]),
     "too-many-wildcards": mapping(
-        remove=[f"{''.join('[*]' if at >> bit & 1 else '.a' for bit in range(20))}.k{at}" for at in range(1, 5_000, 51)]
+        remove=[f"{''.join(CHANCE.choices(['[*]', '.a', '.b'], k=30))}.k{at}".lstrip(".") for at in range(99)]
     ),
     "rename-element": mapping(rename={"a[0]": "b"}),
     "new-name": mapping(rename={"a": ""}),
@@ -154,7 +156,7 @@ REFUSED = {
     "payload-key-surrogate": lambda: encode({"\ud800": 1}),
     "payload-not-finite": lambda: encode([float("nan")]),
     "schema-keys": payload({}, {"required": ["id"]}),
-    "schema-nothing": payload({}, False),
+    "schema-nothing": payload({}, schema=False),
     "schema-misfit": payload(1, {"type": "object"}),
 }
 
@@ -236,8 +238,8 @@ def test_a_reason_of_the_host_stays_as_it_was_written():
     assert told("on hold: the endpoint is disabled: they asked us to").endswith(": they asked us to")
 
 
-def test_a_refusal_of_what_only_a_host_can_do_wrong_is_told_as_it_is():
-    assert told(InvalidWebhook("ordered must be True or False", name="ordered")) == "Ordered must be True or False"
+def test_a_refusal_of_what_only_a_host_can_do_wrong_stays_as_it_is():
+    assert told(InvalidWebhook("ordered must be True or False", name="ordered")) == "ordered must be True or False"
 
 
 def test_names_and_paths_keep_their_direction_in_arabic():

@@ -22,12 +22,12 @@ _FIRST_STRONG, _POP = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 
 
 def told(what: Exception | str) -> str:
-    """Return an error, or a text that a store has kept, as viewers read it; what a host has written stays as it is."""
+    """Return an error, or a text that a store has kept, as viewers read it; a text of the host's stays as it is."""
     text = what.message if isinstance(what, UnihooksError) else what if isinstance(what, str) else str(what)
     sentence = text if isinstance(text, Sentence) else recognized(text)
     words = None if sentence is None else TEXTS.get(sentence.code)
     if sentence is None or words is None:
-        return _capitalized(text) if isinstance(what, UnihooksError) else text
+        return text
     return _filled(words, sentence.figures)
 
 
@@ -51,7 +51,3 @@ def _shown(name: str, value: Any) -> str:
 def _within(text: str) -> str:
     """Return a sentence as a part of another one: its first word in lower case, unless it is a name."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
-
-
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
