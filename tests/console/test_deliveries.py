@@ -46,7 +46,7 @@ async def test_delivered_event_shows_what_was_sent_and_that_the_signature_is_val
         (401, "requires authentication", "custom headers"),
         (404, "nothing at this URL", "path"),
         (301, "Redirects are never followed", "endpoint's URL"),
-        (503, "answered 503", "its own log"),
+        (503, "your system returned 503", "its own log"),
         (410, "wants no more", "Enable the endpoint again"),
         (Answer(drop=True), "closed the connection", "proxy"),
         (Answer(raw=b"hello\r\n\r\n"), "not a valid HTTP response", "HTTP/1.1"),

@@ -79,7 +79,10 @@ async def test_every_value_survives_going_back_and_forth(browser, receiver):
         ({"mapping": "rename a -> b\nfoo"}, "Line 2: write"),
         ({"mapping": "rename a[0] -> b"}, "Only a named property can be renamed."),
         ({"event": "whatsapp gone"}, "There is no event type gone."),
-        ({"header_name": "Host", "header_value": "x", "header_choice": "new"}, "The header Host is set with every request or not allowed."),
+        (
+            {"header_name": "Host", "header_value": "x", "header_choice": "new"},
+            "The header Host is set with every request or not allowed.",
+        ),
         ({"header_name": "X-A", "header_value": "", "header_choice": "new"}, "The value of X-A is not valid."),
     ],
 )

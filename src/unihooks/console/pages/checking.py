@@ -10,6 +10,7 @@ from unihooks._model.endpoints import find_endpoint
 from unihooks.console._access import Form, action
 from unihooks.console._explain import Explanation, explain_error
 from unihooks.console._rendering import page, settings_of, viewer_of, webhook_of
+from unihooks.console._sentences import told
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.replays import too_many
 from unihooks.exceptions import LimitReached, TargetRefused
@@ -43,7 +44,7 @@ async def _checked(request: Request, url: str, webhook_id: str | None) -> Respon
     except LimitReached:
         return too_many(request, _SECOND)
     except TargetRefused as error:
-        why = Explanation(str(error))
+        why = Explanation(told(error))
     if found is not None and found.error is not None:
         why = explain_error(found.error)
     return await page(request, "check.html", url_checked=url, found=found, why=why, webhook_id=webhook_id)
