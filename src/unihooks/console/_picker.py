@@ -16,6 +16,7 @@ from unihooks.console import _condition_rows
 from unihooks.console._condition_rows import ConditionField
 from unihooks.console._draft import Draft
 from unihooks.console._operational import shown_catalog
+from unihooks.console._sentences import told
 from unihooks.console._tree import shown
 from unihooks.exceptions import UnihooksError
 
@@ -165,7 +166,7 @@ class _Layout:
         try:
             condition = _condition_rows.to_condition(row, self._catalog)
         except UnihooksError as error:
-            problem = str(error) if row.path and row.value.strip() else ""
+            problem = told(error) if row.path and row.value.strip() else ""
             return ConditionRow(at=at, field=row, begins=begins, problem=problem)
         if example is None:
             return ConditionRow(at=at, field=row, begins=begins)

@@ -25,6 +25,7 @@ from unihooks.console._rendering import (
     viewer_of,
     webhook_of,
 )
+from unihooks.console._sentences import told
 from unihooks.console._step_values import operators, step_values
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
@@ -100,7 +101,7 @@ async def change(request: Request, form: Form) -> Response:
     except Conflict:
         draft, wrong = evolve(draft, version=webhook.version), {"": _conflict()}
     except UnihooksError as error:
-        wrong = {"": str(error)}
+        wrong = {"": told(error)}
     return await off_the_loop(_shown, request, section, draft, webhook, wrong)
 
 
