@@ -35,11 +35,13 @@ class Held:
         self._verb = verb
         self.answered = threading.Event()
         self.may_go = threading.Event()
+        self.has_ended = False
 
-    def __call__(self, *args):
-        answer = self._verb(*args)
+    def __call__(self, *args, **more):
+        answer = self._verb(*args, **more)
         self.answered.set()
         self.may_go.wait(30)
+        self.has_ended = True
         return answer
 
 
@@ -66,8 +68,8 @@ def held(monkeypatch):
     [
         "Worker(dispatcher).run()",
         (
-            "done = threading.Event()\nsignal.signal(signal.SIGTERM, lambda *_: done.set())\n"
-            "with dispatcher.running():\n    done.wait()"
+            "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
+            "with dispatcher.running():\n    signal.sigwait({signal.SIGTERM})"
         ),
         "dispatcher.drain(timeout=1)",
     ],
@@ -356,3 +358,15 @@ print("ended", len(ticks) > 1)
     out, errors = process.communicate(timeout=30)
     assert (out, process.returncode) == ("ended True\n", 0), errors
     assert len(receiver.requests) == 1
+
+
+def test_a_look_at_the_store_that_has_begun_ends_before_the_worker(held, monkeypatch):
+    # It would open the store anew once the host has closed it.
+    store = MemoryStore()
+    monkeypatch.setattr(store, "peek", lambda: None)
+    with Dispatcher(store) as dispatcher:
+        looking = held(store, "work")
+        with dispatcher.running():
+            assert looking.answered.wait(10)
+            threading.Timer(0.1, looking.may_go.set).start()
+        assert looking.has_ended

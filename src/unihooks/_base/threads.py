@@ -60,11 +60,16 @@ class Threads:
         self._is_closed = True
         self._jobs.put(None)
 
+    async def ended(self) -> None:
+        """Wait until no call is running, also none that its caller no longer awaits."""
+        await asyncio.gather(*map(asyncio.wrap_future, list(self._running)), return_exceptions=True)
+
     def _start_anew(self) -> None:
         self._process = os.getpid()
         self._is_closed = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = threading.Lock()
+        self._running: set[Future[Any]] = set()
         self._started = 0
         self._free = 0
 
@@ -124,9 +129,12 @@ class Threads:
             future.cancel()
         if not future.set_running_or_notify_cancel():
             return
+        self._running.add(future)
         try:
             result = call()
         except BaseException as error:  # noqa: BLE001 - raised where the call's result is awaited
             future.set_exception(error)
         else:
             future.set_result(result)
+        finally:
+            self._running.discard(future)

@@ -115,6 +115,9 @@ class Engine:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_SECONDS):
                     await self._transport.aclose()
+                    if not self._is_aborted:
+                        # A call that went on would open the store anew once the host has closed it.
+                        await self._threads.ended()
 
     @property
     def in_flight(self) -> int:
