@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from itertools import count
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def run_script(script, store):
 
 def fork_untold():
     """Fork without telling Python; once more where another thread held the interpreter's lock, which is lost then."""
+    # The child waits without end for a thread that was waiting for that lock: threads that have begun are to rest.
+    time.sleep(1)
     while True:
         reading, writing = os.pipe()
         child = ctypes.PyDLL(None).fork()

@@ -126,8 +126,6 @@ def test_a_signal_handler_that_raises_leaves_the_store_as_it_should_be(run):
 
         signal.signal(signal.SIGALRM, handle)
         emit(), dispatcher.stats()
-        # A lock that a thread holds at a fork stays held in the child: let threads that have begun rest first.
-        import time; time.sleep(1)
         interruptions = 0
         for number in itertools.count():
             try:
@@ -143,8 +141,6 @@ def test_a_signal_handler_that_raises_leaves_the_store_as_it_should_be(run):
             if interruptions == 400:
                 break
         emit(), dispatcher.stats()
-        # A lock that a thread holds at a fork stays held in the child: let threads that have begun rest first.
-        import time; time.sleep(1)
         wrong = [error for error in refused if not was_swallowed(error)]
         assert not wrong, (len(wrong), wrong[0])
         assert len(set(stored)) == len(stored)
@@ -189,8 +185,6 @@ def test_a_fork_without_pythons_knowledge_is_noticed(run):
     told = run(f"""
         import traceback
         emit(), dispatcher.stats()
-        # A lock that a thread holds at a fork stays held in the child: let threads that have begun rest first.
-        import time; time.sleep(1)
         {FORK.strip().replace(chr(10), chr(10) + " " * 8)}
         try:
             emit(), emit()
@@ -294,8 +288,6 @@ def test_what_is_raised_in_a_thread_of_the_store_at_any_moment_loses_nobody(run)
         for one in (*emitting, disturbing):
             one.join()
         emit(), dispatcher.stats()
-        # A lock that a thread holds at a fork stays held in the child: let threads that have begun rest first.
-        import time; time.sleep(1)
         assert len(stored) + len(refused) == 803
         assert len(set(stored)) == len(stored)
     """)
