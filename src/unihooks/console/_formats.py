@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from unihooks.console._highlight import json_parts
 from unihooks.console._locale import gettext, ngettext
 
 NOTHING = "\N{EN DASH}"
@@ -94,7 +95,8 @@ def short_url(value: str) -> str:
     return value.removeprefix("https://").removesuffix("/")
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., Any]] = {
+    "json_parts": json_parts,
     "moment": moment,
     "machine_time": machine_time,
     "ago": ago,
