@@ -135,7 +135,7 @@ async def test_names_and_descriptions_are_escaped(browser, dispatcher):
 
 async def test_catalog_shows_schema_and_example_and_gives_documents(browser):
     text = text_of(await browser.get("/events"))
-    assert all(part in text for part in ("WhatsApp", "Message received", "Who wrote", "required", '"name": "Ada"'))
+    assert all(part in text for part in ("WhatsApp", "Message received", "Who wrote", "required", '"name"', '"Ada"'))
     for name, version in (("openapi", "3.1"), ("asyncapi", "3.")):
         answer = await browser.get(f"/events/{name}.json")
         assert answer.json()[name].startswith(version)
