@@ -26,13 +26,13 @@ async def test_a_recovery_is_started_as_a_job_and_its_progress_is_shown(browser,
     assert "The job waits for a worker" in text_of(answer)
     assert "Pending" in text_of(answer)
     assert "0 of 3" in text_of(answer)
-    assert 'hx-trigger="every 2s"' in answer.text
+    assert 'data-poll="/jobs" data-seconds="2"' in answer.text
     dispatcher.drain()
     page = await browser.get("/jobs")
     assert "Done" in text_of(page)
     assert "3 of 3" in text_of(page)
     assert '<progress max="3" value="3"' in page.text
-    assert "hx-trigger" not in page.text
+    assert "data-poll" not in page.text
 
 
 @pytest.mark.parametrize("rendering", ["sent", "today"])

@@ -76,6 +76,8 @@ def action(
             form = await read_form(request)
             if not _csrf.is_valid(form.get(_csrf.FIELD), request, viewer_of(request), settings_of(request)):
                 return refuse(request, 403, foreign=True)
+            # A page that refuses it offers to send it again.
+            request.state.sent = form.pairs
             if not (once(form) if callable(once) else once):
                 return await function(request, form)
             repeated = partial(again, request, form) if again is not None else None

@@ -63,7 +63,8 @@ def create_console(
         help_url: A page of the host, or a mailto address, that "Help" leads to.
         language: `en` or `ar` for everybody; by default the viewer's choice or browser decides.
         secret: At least 32 random characters that only the host knows; portal links need it.
-        sign_in_url: Where unknown viewers are sent; by default they get a page with status 401.
+        sign_in_url: Where unknown viewers are sent, with the page to come back to in place of `{next}`; by default they
+            get a page with status 401.
         frame_ancestors: Origins that may show the console in a frame; none by default.
         trusted_origins: Origins, besides the console's own, whose pages may post to it.
         rates: Limits on how often a tenant may send tests and replays.

@@ -25,7 +25,7 @@ STYLES = (
     "css/overview.css",
     "css/log.css",
 )
-SCRIPTS = ("htmx.js", "js/steady.js", "js/log.js", "js/form.js")
+SCRIPTS = ("htmx.js", "js/steady.js", "js/page.js", "js/poll.js", "js/log.js", "js/form.js")
 
 _FOLDER = Path(__file__).parent / "static"
 # What others wrote for a page's global scope stays in it.

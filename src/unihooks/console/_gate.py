@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -13,8 +14,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unihooks.console import _csrf, _locale, _portal
+from unihooks.console._access import read_form
 from unihooks.console._cookies import cookie_header
-from unihooks.console._rendering import refuse, settings_of
+from unihooks.console._rendering import is_visit, refuse, settings_of, sign_in_url
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
 
@@ -39,6 +41,7 @@ class Gate:
         cookie = _csrf.random_value(request, settings_of(request))
         request.state.csrf_cookie = cookie or _csrf.new_cookie()
         _locale.use(_locale.language_of(request, settings_of(request)), settings_of(request).texts)
+        request.state.sent = ()
         answer = None if _path_in_console(scope).startswith(_OPEN) else await _stopped(request)
         await (answer or self._app)(scope, receive, send if cookie else _with_cookie(request, send))
 
@@ -51,7 +54,7 @@ async def _stopped(request: Request) -> Response | None:
         # The host's function may refuse or redirect with Starlette's own exception.
         return _refused(request, error)
     if viewer is None:
-        return _unknown(request, settings)
+        return await _unknown(request, settings)
     request.state.viewer = viewer
     if _csrf.is_safe(request) or _csrf.from_here(request, settings, strict=is_api(request)):
         return None
@@ -105,11 +108,15 @@ def _refused(request: Request, error: HTTPException) -> Response:
     return answer
 
 
-def _unknown(request: Request, settings: ConsoleSettings) -> Response:
+async def _unknown(request: Request, settings: ConsoleSettings) -> Response:
     if is_api(request):
         return _problem(401, "Unauthorized", "sign in, or send the credentials that your account gives you for the API")
-    if settings.sign_in_url is not None and _csrf.is_safe(request):
-        return RedirectResponse(settings.sign_in_url, 303)
+    if settings.sign_in_url is not None and _csrf.is_safe(request) and is_visit(request):
+        return RedirectResponse(sign_in_url(request), 303)
+    if request.method == "POST" and is_visit(request) and _csrf.from_here(request, settings):
+        # What was typed stays on the page, to be sent after signing in: its token is checked then.
+        with suppress(HTTPException):
+            request.state.sent = (await read_form(request)).pairs
     return refuse(request, 401)
 
 

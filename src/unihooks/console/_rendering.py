@@ -8,10 +8,12 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Match
 from starlette.status import HTTP_200_OK
 
 from unihooks._base.threads import Threads
@@ -27,6 +29,8 @@ from unihooks.console._viewers import Permission, Viewer
 _FOLDER = Path(__file__).parent / "templates"
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "webhooks_theme"
+# What a form says may pass when it is sent again later.
+_TRIED_AGAIN = (401, 429, 500, 503)
 
 # Computing in more threads would take no less time, and the event loop would compete with more of them.
 off_the_loop = Threads(2, "unihooks-console").run
@@ -109,8 +113,26 @@ def refusal(request: Request) -> int:
 
 
 def refuse(request: Request, status: int, **values: Any) -> HTMLResponse:
-    """Render the page that says why a request was refused."""
-    return rendered(request, "refused.html", http_status=status, code=status, **values)
+    """Render the page that says why a request was refused; what a form has said is kept there, to be sent again."""
+    given = {"sent": request.state.sent if is_visit(request) and status in _TRIED_AGAIN else (), **values}
+    sign_in = sign_in_url(request) if settings_of(request).sign_in_url else None
+    given |= {"code": status, "sign_in": sign_in, "was_at": was_at(request)}
+    return rendered(request, "refused.html", http_status=status, **given)
+
+
+def was_at(request: Request) -> str:
+    """Return the path and query of the page where the viewer was, as far as the request tells."""
+    here, query = request.scope["path"], request.scope["query_string"].decode("latin-1")
+    scope = {**request.scope, "method": "GET"}
+    # A path that begins with two slashes would name another host.
+    if here.startswith("//") or all(route.matches(scope)[0] is not Match.FULL for route in request.app.routes):
+        return path_to(request, "webhooks")
+    return f"{quote(here)}?{query}" if query and request.method == "GET" else quote(here)
+
+
+def sign_in_url(request: Request) -> str:
+    """Return the host's URL for signing in, which may say where `{next}` belongs: the page to come back to."""
+    return (settings_of(request).sign_in_url or "").replace("{next}", quote(was_at(request), safe=""))
 
 
 def _surroundings(request: Request) -> dict[str, Any]:
@@ -151,6 +173,12 @@ def _asset_linker(request: Request) -> Callable[[str], str]:
     return lambda name: path_to(request, "static", file=assets.file_of(name))
 
 
+def _new_rows() -> list[tuple[str, str]]:
+    """Return what a list says of new rows, by the plural categories of the language, for scripts to choose from."""
+    counts = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
+    return [(kind, _locale.ngettext("{count} new", "{count} new", count)) for kind, count in counts.items()]
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -169,5 +197,6 @@ def _environment() -> Environment:
     environment.filters.update({"cause": cause, "coloured": coloured, "told": told})
     environment.globals["Permission"] = Permission
     # The one-time value of a form: the store keeps what came of it.
+    environment.globals["new_rows"] = _new_rows
     environment.globals["new_once"] = partial(secrets.token_urlsafe, 12)
     return environment

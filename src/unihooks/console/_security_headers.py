@@ -31,6 +31,8 @@ class SecurityHeaders:
     def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
         self._app = app
         self._headers = {
+            # An answer without it comes from somewhere else, such as a proxy, so scripts leave the page as it is.
+            "console-answer": "1",
             "content-security-policy": content_security_policy(settings),
             "x-content-type-options": "nosniff",
             "referrer-policy": "no-referrer",

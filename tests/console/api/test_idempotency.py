@@ -118,7 +118,7 @@ async def test_a_kept_answer_holds_no_secret(api, dispatcher, webhook):
 
 
 async def test_a_large_answer_is_not_kept(api, webhook, monkeypatch, receiver):
-    monkeypatch.setattr("unihooks.console.api._idempotency._MOST_BYTES", 10)
+    monkeypatch.setattr("unihooks.console._records._MOST_BYTES", 10)
     body = {"product": "chat", "event_type": "message.received"}
     for _ in range(2):
         answer = await api.post(f"/webhooks/{webhook.id}/test", body, **{"idempotency-key": "one"})

@@ -1,58 +1,258 @@
-// What pages gain from JavaScript besides htmx; every essential action works without it.
-"use strict";
+// Nothing typed is ever lost, and nothing happens twice: any other answer than the expected one leaves the page as it is.
+//
+// What other scripts use:
+//   Steady.ask(url, options)    fetches a part of a page: the Response, or null after it has told what went wrong
+//   Steady.toast(text, tone)    says something over the page: "done" goes by itself, "wrong" stays until it is closed
+//   Steady.word(name, values)   a sentence in the viewer's language, from <template id="words">
+//   Steady.put(part, html)      replaces an element by the one with its id in a page, where its focus stays
+// An answer may carry the header `Console-Toast`: {"text": ..., "tone": ...}.
+// A form with `data-native` is left to the browser.
+
+const MARK = "console-answer";
+const SHOWN_MS = 8_000;
+const PROGRESS_AFTER_MS = 200;
+const GIVEN_UP_MS = 60_000;
+const LOCALE = `${document.documentElement.lang}-u-nu-latn`;
+
+window.Steady = { ask, toast, word, put, soon, problemOf, LOCALE };
+
+// --- What is said -------------------------------------------------------------------------------------------------
+
+function word(name, values = {}) {
+  const found = document.getElementById("words")?.content.querySelector(`[data-word="${name}"]`)?.textContent ?? "";
+  return found.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+}
+
+// "in 12 seconds", "2 minutes ago"
+function soon(seconds) {
+  const [size, unit] = [[86_400, "day"], [3_600, "hour"], [60, "minute"]].find(([one]) => Math.abs(seconds) >= one) ?? [1, "second"];
+  return new Intl.RelativeTimeFormat(LOCALE).format(Math.round(seconds / size), unit);
+}
+
+function toast(text, tone = "done", link = null) {
+  const place = document.getElementById("toasts");
+  if (!place || !text) return;
+  for (const old of [...place.children]) if (old.dataset.text === text) old.remove();
+  const shown = document.importNode(document.getElementById("toast").content, true).firstElementChild;
+  shown.dataset.text = text;
+  shown.classList.add(tone);
+  if (tone === "wrong") shown.setAttribute("role", "alert");
+  shown.querySelector("p").textContent = text;
+  const go = shown.querySelector("a");
+  if (link) [go.hidden, go.href] = [false, link];
+  shown.querySelector("button").addEventListener("click", () => shown.remove());
+  place.append(shown);
+  if (tone === "done") fade(shown);
+}
+
+function fade(shown) {
+  setTimeout(() => (shown.matches(":hover, :focus-within") ? fade(shown) : shown.remove()), SHOWN_MS);
+}
+
+function forgetProblems() {
+  for (const old of document.querySelectorAll("#toasts .wrong")) old.remove();
+}
+
+// --- Which answers are the expected ones --------------------------------------------------------------------------
+
+// Return what is wrong with an answer, or null: a proxy, a sign-in page or an error must not take the page's place.
+function problemOf(answer) {
+  const own = answer.headers.has(MARK);
+  if (own && answer.ok) return null;
+  const wait = Number(answer.headers.get("retry-after")) || 0;
+  if (answer.status === 429) return { text: word("many", { when: soon(wait || 60) }), wait };
+  if (answer.status === 401 || (!own && (answer.ok || answer.redirected)))
+    return { text: word("out"), link: location.href, wait };
+  if (own) return { page: true, text: word("odd"), wait };
+  return { text: word(answer.status >= 500 ? "down" : "odd", { code: answer.status }), wait };
+}
+
+async function tell(problem, answer = null) {
+  // A page that refuses says why, in the viewer's language.
+  const page = problem.page && answer ? new DOMParser().parseFromString(await answer.clone().text(), "text/html") : null;
+  const said = page && [...page.querySelectorAll("#main h1, #main h1 + p")].map((one) => one.textContent.trim()).join(". ");
+  toast(said || problem.text, "wrong", problem.link);
+}
+
+function tellUnreached() {
+  toast(word(navigator.onLine ? "unreached" : "offline"), "wrong");
+}
+
+async function ask(url, options = {}) {
+  const done = waiting();
+  try {
+    const answer = await fetch(url, {
+      mode: "same-origin",
+      signal: AbortSignal.timeout(GIVEN_UP_MS),
+      ...options,
+      headers: { "HX-Request": "true", "HX-Current-URL": location.href, Accept: "text/html", ...options.headers },
+    });
+    const problem = problemOf(answer);
+    if (problem) await tell(problem, answer);
+    else told(answer);
+    return problem ? null : answer;
+  } catch {
+    if (!options.signal?.aborted) tellUnreached();
+    return null;
+  } finally {
+    done();
+  }
+}
+
+function told(answer) {
+  forgetProblems();
+  const given = answer.headers.get("console-toast");
+  if (!given) return;
+  const { text, tone } = JSON.parse(given);
+  toast(text, tone);
+}
+
+// --- Waiting: a line at the top, and buttons that are busy ----------------------------------------------------------
+
+let count = 0;
+
+function waiting() {
+  let over = false;
+  count += 1;
+  setTimeout(() => { if (count) show(true); }, PROGRESS_AFTER_MS);
+  return () => {
+    if (over) return;
+    over = true;
+    count -= 1;
+    if (!count) show(false);
+  };
+}
+
+function show(is) {
+  const line = document.getElementById("progress");
+  if (line) line.hidden = !is;
+}
+
+function busy(form, button) {
+  const done = waiting();
+  form.dataset.busy = "";
+  button?.setAttribute("aria-busy", "true");
+  return () => {
+    done();
+    delete form.dataset.busy;
+    button?.removeAttribute("aria-busy");
+  };
+}
+
+// The second click of a double click comes while the form is busy.
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.busy === undefined) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
 
 document.addEventListener("click", (event) => {
-  closeMenus(event.target);
-  const button = event.target.closest("[data-copy]");
-  if (button) copy(button);
+  const link = event.target.closest?.("a[href]");
+  const plain = link && !event.defaultPrevented && event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey);
+  if (!plain || link.target || link.hasAttribute("download") || link.getAttribute("href").startsWith("#")) return;
+  setTimeout(waiting(), GIVEN_UP_MS);
 });
 
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  const open = document.querySelector("details.menu[open]");
-  if (!open) return;
-  open.open = false;
-  open.querySelector("summary").focus();
+// A page that comes back from the browser's memory waits for nothing, and what it said is over.
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  count = 0;
+  show(false);
+  for (const form of document.querySelectorAll("form[data-busy]")) delete form.dataset.busy;
+  for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+  for (const old of document.querySelectorAll("#main > .alert.done, #toasts > *")) old.remove();
 });
 
-document.addEventListener("DOMContentLoaded", () => settle(document));
-document.addEventListener("htmx:after:settle", () => settle(document));
+// --- Forms that post ------------------------------------------------------------------------------------------------
 
-// A page that nobody sees asks for nothing.
-document.addEventListener("htmx:before:request", (event) => {
-  if (document.hidden && event.detail.ctx.sourceEvent?.type === "every") event.preventDefault();
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.getAttribute("method") !== "post" || form.dataset.native !== undefined) return;
+  event.preventDefault();
+  const button = event.submitter;
+  const body = new URLSearchParams(new FormData(form, button));
+  const done = busy(form, button);
+  const answer = await ask(button?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href, { method: "POST", body });
+  const where = answer && (answer.headers.get("hx-redirect") ?? (answer.redirected ? answer.url : null));
+  // On the way to another page the button stays busy.
+  if (where) return void location.assign(where);
+  done();
+  if (answer) await shownInstead(answer);
 });
 
-function settle(root) {
-  // Only where a click can copy is there a button for it.
-  if (navigator.clipboard) for (const button of root.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
-  for (const time of root.querySelectorAll("time:not([data-local])")) {
-    time.dataset.local = "";
-    time.title += ` · ${new Date(time.dateTime).toLocaleString(document.documentElement.lang)}`;
-  }
-  focusOn(root.querySelector("form[data-refused]"), "[aria-invalid]", "refused");
-  focusOn(root, "[data-focus]");
+async function shownInstead(answer) {
+  const where = answer.headers.get("hx-replace-url");
+  if (where) history.replaceState(history.state, "", where);
+  put(document.getElementById("main"), await answer.text());
+  scrollTo(0, 0);
+  const main = document.getElementById("main");
+  if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
 }
 
-// After an answer without a new page, go on where a new page would have begun: at the refused field, step or row.
-function focusOn(place, selector, mark) {
-  const wanted = [...(place?.querySelectorAll(selector) ?? [])].find((element) => element.offsetParent);
-  if (mark && place) delete place.dataset[mark];
-  if (!wanted) return;
-  wanted.removeAttribute("data-focus");
-  wanted.focus();
+// --- Parts of a page ------------------------------------------------------------------------------------------------
+
+document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  const posts = ctx.sourceEvent?.type === "submit" && ctx.request.method === "POST";
+  ctx.over = posts ? busy(ctx.sourceElement, ctx.sourceEvent.submitter) : waiting();
+});
+
+document.addEventListener("htmx:before:response", (event) => {
+  const answer = event.detail.ctx.response.raw;
+  const problem = problemOf(answer);
+  if (!problem) return told(answer);
+  event.preventDefault();
+  tell(problem, answer);
+});
+
+document.addEventListener("htmx:error", ({ detail }) => {
+  if (detail.ctx && !detail.ctx.response) tellUnreached();
+});
+
+document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+  if (!ctx.hx?.redirect || !ctx.response) ctx.over?.();
+});
+
+// --- The focus stays where it was -----------------------------------------------------------------------------------
+
+let focused = null;
+
+document.addEventListener("htmx:before:swap", () => { focused = remembered(document.activeElement); });
+document.addEventListener("htmx:after:settle", () => back(focused));
+document.addEventListener("htmx:finally:swap", () => { focused = null; });
+
+function put(part, html) {
+  const page = new DOMParser().parseFromString(html, "text/html");
+  const fresh = part && page.getElementById(part.id);
+  if (!fresh) return toast(word("odd"), "wrong");
+  const before = remembered(document.activeElement);
+  const title = page.querySelector("title")?.textContent;
+  part.replaceWith(document.adoptNode(fresh));
+  if (part.id === "main" && title) document.title = title;
+  htmx.process(fresh);
+  back(before);
+  fresh.dispatchEvent(new CustomEvent("htmx:after:settle", { bubbles: true, detail: {} }));
 }
 
-function closeMenus(target) {
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(target)) menu.open = false;
-  }
+function remembered(element) {
+  if (!element || element === document.body) return null;
+  const place = element.closest("[id]");
+  return { id: element.id, place: place?.id, look: look(element), at: alike(place ?? document, look(element)).indexOf(element) };
 }
 
-async function copy(button) {
-  const label = button.querySelector("span");
-  const before = label.textContent;
-  await navigator.clipboard.writeText(button.dataset.copy);
-  label.textContent = button.dataset.copied;
-  setTimeout(() => { label.textContent = before; }, 1500);
+function look(element) {
+  const text = element.matches("a, button, summary") ? element.textContent.trim() : "";
+  return [element.tagName, element.getAttribute("name"), element.getAttribute("aria-label"), element.getAttribute("href"), text].join("\n");
+}
+
+function alike(place, wanted) {
+  return [...place.querySelectorAll(wanted.split("\n")[0])].filter((one) => look(one) === wanted);
+}
+
+function back(before) {
+  if (!before || (document.activeElement && document.activeElement !== document.body)) return;
+  const place = document.getElementById(before.place) ?? document.getElementById("main");
+  const same = alike(place, before.look);
+  const wanted = (before.id && document.getElementById(before.id)) || same[before.at] || same.at(-1) || place;
+  if (wanted === place && !place.hasAttribute("tabindex")) place.tabIndex = -1;
+  wanted.focus({ preventScroll: true });
 }

@@ -1,0 +1,322 @@
+"""Nothing typed is lost and nothing happens twice: double clicks, reloads, broken and slow networks, ended sessions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from unihooks import EventSubscription, Webhook
+
+from .conftest import EXAMPLE, Site
+
+# What Chromium and htmx say of a request that a test lets fail.
+EXPECTED = re.compile(r"Failed to load resource|htmx:error")
+REFUSED = '<main id="main"><h1>Something went wrong</h1><p>Go back</p></main>'
+TYPED = '{"messageId": "typed by hand", "sender": {}}'
+ROWS = "#results tbody tr"
+
+
+@pytest.fixture
+def rough(chromium, site) -> Iterator[Callable[..., object]]:
+    """Open pages whose requests may fail, as a viewer of a tenant; no script may fail for that."""
+    wrong: list[str] = []
+    contexts = []
+
+    def open_page(**options):
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        sign_in(context, site)
+        page = context.new_page()
+        page.on("console", lambda one: one.type == "error" and not EXPECTED.search(one.text) and wrong.append(one.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+@pytest.fixture
+def webhook(site) -> Webhook:
+    return site.dispatcher.webhooks.add(
+        Webhook(
+            name="CRM sync",
+            endpoints=[site.receiver.url_for("/hooks", host="crm.example.com")],
+            subscriptions=[EventSubscription("whatsapp", "message.received")],
+        ),
+        tenant="acme",
+    )
+
+
+def sign_in(context, site: Site) -> None:
+    context.add_cookies([{"name": "tenant", "value": "acme", "url": site.url}])
+
+
+def emit(site: Site, count: int = 1) -> None:
+    for _ in range(count):
+        site.dispatcher.emit("whatsapp", "message.received", EXAMPLE, tenant="acme")
+    site.dispatcher.drain()
+
+
+def open_test(page, site: Site, webhook: Webhook):
+    """Open the page of test events with a payload typed, and return its button."""
+    page.goto(f"{site.url}/webhooks/{webhook.id}/test")
+    page.get_by_label("Payload, before the mapping").fill(TYPED)
+    return page.get_by_role("button", name="Send test event")
+
+
+def rotate_button(page):
+    """Open the menu of the page of the secret, and return the button that makes a new one."""
+    page.get_by_text("Rotate", exact=False).locator("visible=true").first.click()
+    return page.get_by_role("button", name="Make a new secret")
+
+
+def typed(page) -> str:
+    return page.get_by_label("Payload, before the mapping").input_value()
+
+
+def is_focused(locator) -> bool:
+    return locator.evaluate("element => element === document.activeElement")
+
+
+def answers(page, url: str, **answer) -> None:
+    page.route(url, lambda route: route.fulfill(**answer))
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_double_click_does_it_once(site, rough, webhook, javascript):
+    page = rough(java_script_enabled=javascript)
+    page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
+    rotate_button(page).dblclick()
+    page.wait_for_load_state("networkidle")
+    assert len(site.dispatcher.webhooks.get(webhook.id, tenant="acme").secrets) == 2
+
+
+def test_reload_after_a_post_without_javascript_does_nothing_again(site, rough, webhook):
+    page = rough(java_script_enabled=False)
+    page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
+    rotate_button(page).click()
+    page.locator("code[data-secret]").first.wait_for()
+    page.reload()
+    page.get_by_text("This form was sent before, so nothing has happened again.").wait_for()
+    assert page.locator("code[data-secret]").count() == 0
+    assert len(site.dispatcher.webhooks.get(webhook.id, tenant="acme").secrets) == 2
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_what_was_done_is_said_once(site, rough, webhook, javascript):
+    page = rough(java_script_enabled=javascript)
+    page.goto(f"{site.url}/webhooks/{webhook.id}")
+    page.get_by_role("button", name="Activate").click()
+    page.get_by_text("The webhook is active").wait_for()
+    assert "done" not in page.url
+    page.reload()
+    page.get_by_role("button", name="Deactivate").wait_for()
+    assert page.get_by_text("The webhook is active").count() == 0
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        ({"status": 502, "body": "<h1>502 Bad Gateway</h1>"}, "The server does not answer at the moment (502)"),
+        ({"status": 429, "headers": {"retry-after": "12"}, "body": ""}, "Too many requests: try again in 12 seconds"),
+        ({"status": 200, "body": "<title>Sign in</title><form></form>"}, "Your session has ended"),
+        (
+            {"status": 500, "headers": {"console-answer": "1"}, "body": REFUSED},
+            "Something went wrong. Go back",
+        ),
+    ],
+)
+def test_another_answer_keeps_the_page_the_focus_and_what_was_typed(site, rough, webhook, answer, told):
+    page = rough()
+    send = open_test(page, site, webhook)
+    answers(page, "**/test", **answer)
+    send.click()
+    page.get_by_role("alert").get_by_text(told).wait_for()
+    assert (typed(page), is_focused(send), send.get_attribute("aria-busy")) == (TYPED, True, None)
+    page.unroute("**/test")
+    send.click()
+    page.locator(".timeline").get_by_text("204").wait_for()
+    assert (typed(page), is_focused(send), page.get_by_role("alert").count()) == (TYPED, True, 0)
+
+
+def test_offline_keeps_what_was_typed(site, rough, webhook):
+    page = rough()
+    send = open_test(page, site, webhook)
+    page.context.set_offline(True)
+    send.click()
+    page.get_by_role("alert").get_by_text("You are offline").wait_for()
+    page.get_by_role("button", name="Close").click()
+    assert (typed(page), page.get_by_role("alert").count()) == (TYPED, 0)
+    page.context.set_offline(False)
+    send.click()
+    page.locator(".timeline").get_by_text("204").wait_for()
+
+
+def test_ended_session_keeps_what_was_typed_and_goes_on_after_signing_in(site, rough, webhook):
+    page = rough()
+    send = open_test(page, site, webhook)
+    page.context.clear_cookies(name="tenant")
+    send.click()
+    page.get_by_role("alert").get_by_text("Your session has ended").wait_for()
+    with page.context.expect_page() as opened:
+        page.get_by_role("alert").get_by_role("link", name="Sign in").click()
+    opened.value.get_by_role("link", name="Go on where you were").wait_for()
+    sign_in(page.context, site)
+    opened.value.get_by_role("link", name="Go on where you were").click()
+    opened.value.get_by_role("button", name="Send test event").wait_for()
+    assert opened.value.url == page.url
+    send.click()
+    page.locator(".timeline").get_by_text("204").wait_for()
+    assert site.receiver.wait_for(1)[0].json()["messageId"] == "typed by hand"
+
+
+def test_ended_session_without_javascript_keeps_what_was_typed(site, rough, webhook):
+    page = rough(java_script_enabled=False)
+    send = open_test(page, site, webhook)
+    page.context.clear_cookies(name="tenant")
+    send.click()
+    page.get_by_text("it is still on this page").wait_for()
+    sign_in(page.context, site)
+    page.get_by_role("button", name="Send it again").click()
+    page.locator(".timeline").get_by_text("204").wait_for()
+    assert site.receiver.wait_for(1)[0].json()["messageId"] == "typed by hand"
+
+
+def test_button_of_a_page_that_is_not_partial_keeps_the_page_too(site, rough, webhook):
+    page = rough()
+    page.goto(f"{site.url}/webhooks/{webhook.id}")
+    activate = page.get_by_role("button", name="Activate")
+    answers(page, "**/activate", status=503, body="")
+    activate.click()
+    page.get_by_role("alert").get_by_text("does not answer at the moment (503)").wait_for()
+    assert is_focused(activate)
+    page.unroute("**/activate")
+    activate.click()
+    page.get_by_text("The webhook is active").wait_for()
+
+
+def test_lost_answer_of_what_was_done_does_not_do_it_again(site, rough, webhook):
+    page = rough()
+    page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
+    rotate = rotate_button(page)
+
+    def lose(route) -> None:
+        route.fetch()
+        route.fulfill(status=502, body="")
+
+    page.route("**/rotate", lose)
+    rotate.click()
+    page.get_by_role("alert").wait_for()
+    page.unroute("**/rotate")
+    rotate.click()
+    page.get_by_text(re.compile("This form was sent before|previous secret")).first.wait_for()
+    assert len(site.dispatcher.webhooks.get(webhook.id, tenant="acme").secrets) == 2
+
+
+def test_slow_network_shows_that_it_waits_and_sends_once(site, rough, webhook):
+    page = rough()
+    send = open_test(page, site, webhook)
+    held = []
+
+    def hold(route) -> None:
+        held.append(route)
+
+    page.route("**/test", hold)
+    send.click()
+    page.locator("#progress").wait_for()
+    assert send.get_attribute("aria-busy") == "true"
+    send.click()
+    send.click()
+    page.evaluate("1")
+    assert len(held) == 1
+    held[0].continue_()
+    page.locator(".timeline").get_by_text("204").wait_for()
+    page.locator("#progress").wait_for(state="hidden")
+    assert (send.get_attribute("aria-busy"), len(site.receiver.wait_for(1))) == (None, 1)
+
+
+def test_new_rows_wait_behind_a_pill_and_shown_ones_change_in_place(site, rough, webhook):
+    site.dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    site.receiver.answer(503)
+    emit(site)
+    page = rough()
+    page.goto(site.url + "/deliveries")
+    row = page.locator(ROWS)
+    row.get_by_text("Pending").wait_for()
+    (shown,) = site.dispatcher.log.deliveries(tenant="acme")
+    link = row.get_by_role("link").first
+    link.focus()
+    site.dispatcher.log.cancel(shown.id, tenant="acme")
+    emit(site, 3)
+    page.get_by_role("button", name="3 new").wait_for()
+    row.get_by_text("Cancelled", exact=True).wait_for()
+    assert (row.count(), is_focused(link)) == (1, True)
+    page.get_by_role("button", name="3 new").click()
+    page.locator(ROWS).nth(3).wait_for()
+    assert page.locator(ROWS).count() == 4
+    assert page.get_by_role("button", name="3 new").count() == 0
+    assert page.evaluate("document.activeElement.closest('tr').rowIndex") == 1
+
+
+def test_polling_says_since_when_it_fails_and_goes_on_by_itself(site, rough, webhook):
+    site.dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    emit(site)
+    page = rough()
+    page.goto(site.url + "/deliveries")
+    page.locator(ROWS).get_by_text("Delivered").wait_for()
+    asked = []
+
+    def fail(route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=502, body="Bad gateway")
+
+    page.route("**/deliveries", fail)
+    page.get_by_role("status").get_by_text(re.compile(r"Last updated \d+ seconds ago\. Trying again")).wait_for()
+    assert page.locator(ROWS).count() == 1
+    assert page.get_by_role("alert").count() == 0
+    page.unroute("**/deliveries")
+    emit(site)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.get_by_role("button", name="1 new").wait_for()
+    assert page.get_by_text("Last updated").count() == 0 or page.get_by_text("Last updated").is_hidden()
+
+
+def test_polling_of_an_ended_session_says_so_and_goes_on_after_signing_in(site, rough, webhook):
+    site.dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    emit(site)
+    page = rough()
+    page.goto(site.url + "/deliveries")
+    page.context.clear_cookies(name="tenant")
+    page.get_by_role("status").get_by_text("your session has ended").wait_for()
+    assert page.locator(ROWS).count() == 1
+    sign_in(page.context, site)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.get_by_role("status").get_by_text("your session has ended").wait_for(state="hidden")
+
+
+def test_focus_stays_in_the_filters_while_results_are_replaced(site, rough, webhook):
+    page = rough()
+    page.goto(site.url + "/")
+    search = page.get_by_label("Search", exact=True)
+    search.press_sequentially("nothing")
+    page.get_by_text("No webhooks match").wait_for()
+    assert (is_focused(search), search.input_value()) == (True, "nothing")
+    answers(page, "**/*search=*", status=502, body="")
+    search.press_sequentially("!")
+    page.get_by_role("alert").wait_for()
+    assert (is_focused(search), search.input_value()) == (True, "nothing!")
+    assert page.get_by_text("No webhooks match").count() == 1
+
+
+def test_times_are_the_viewers_own_with_seconds_and_zone(site, rough, webhook):
+    page = rough(timezone_id="Asia/Riyadh", locale="en-GB")
+    page.goto(f"{site.url}/webhooks/{webhook.id}")
+    title = page.locator("main time").first.get_attribute("title")
+    assert re.match(
+        r"[A-Z][a-z]{2} \d{1,2}, \d{4}, \d\d:\d\d:\d\d GMT\+3 · \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", title
+    ), title
