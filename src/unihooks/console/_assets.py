@@ -21,6 +21,7 @@ STYLES = (
     "css/parts.css",
     "css/code.css",
     "css/console.css",
+    "css/steady.css",
     "css/form.css",
     "css/overview.css",
     "css/log.css",
