@@ -102,16 +102,16 @@ async def test_a_section_changes_nothing_else(browser, webhook, section, saved):
 @pytest.mark.parametrize(
     "case",
     [
-        ("details", {"name": "x" * 201}, "longer than 200 characters"),
-        ("details", {"name": " "}, "needs a name"),
-        ("details", {"description": "x" * 2001}, "longer than 2000 characters"),
-        ("endpoints", {"endpoint_url": "https://example.com/" + "x" * 2048}, "2048"),
+        ("details", {"name": "x" * 201}, "This is too long. Use at most 200 characters."),
+        ("details", {"name": " "}, "Enter a name."),
+        ("details", {"description": "x" * 2001}, "Use at most 2,000 characters."),
+        ("endpoints", {"endpoint_url": "https://example.com/" + "x" * 2048}, "2,048"),
         ("endpoints", {"endpoint_url": "http://example.com/"}, "https"),
         ("policy", {"policy_retry_delays": "1, " * 200}, "longer than 400 characters"),
-        ("policy", {"policy_rate": "0"}, "rate must be at least"),
+        ("policy", {"policy_rate": "0"}, "Enter a number of at least"),
         ("headers", {"header_name": "Host", "header_value": "x", "header_choice": "new"}, "eader Host"),
         ("events", {"event": "whatsapp gone"}, "gone"),
-        ("payload", {"mapping": "nonsense"}, "line 1"),
+        ("payload", {"mapping": "nonsense"}, "Line 1"),
     ],
 )
 async def test_what_is_refused_stays_as_it_was_typed_with_the_reason(browser, webhook, section, saved, case):
