@@ -73,6 +73,10 @@ class Browser:
     async def get(self, path: str, **rest) -> httpx.Response:
         return await self.client.get(path, **rest)
 
+    async def draft(self) -> str:
+        """Return the path of the first step of a new draft."""
+        return (await self.get("/new?fresh=1")).url.path
+
     async def token(self, path: str = "/") -> str:
         return found[1] if (found := re.search(r'name="csrf" value="([0-9a-f]+)"', (await self.get(path)).text)) else ""
 

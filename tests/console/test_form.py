@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -14,6 +15,22 @@ from unihooks.testing import Receiver
 from .conftest import CANARY, fields_of, text_of
 
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]{40,}")
+
+
+STEP_OF = {"event": "events", "events_text": "events", "conditions": "events", "mapping": "mapping"}
+STEP_OF |= {"header_name": "headers", "header_value": "headers", "header_choice": "headers"}
+STEPS = ("details", "events", "mapping", "headers", "review")
+# A page shows that a header has a value, and that it is kept.
+HIDDEN = ("header_value", "header_choice")
+
+
+async def filled(browser, given: dict):
+    """Return the last page of a new draft, once each step has got what it sends of what is given."""
+    answer = await browser.get("/new?fresh=1")
+    for step, following in pairwise(STEPS):
+        sent = {name: value for name, value in given.items() if STEP_OF.get(name, "details") == step}
+        answer = await browser.press(answer, f"step:{following}", sent)
+    return answer
 
 
 def url(receiver: Receiver, path: str = "/hooks", host: str = "crm.example.com") -> str:
@@ -44,28 +61,39 @@ async def test_webhook_is_added_step_by_step_without_javascript(browser, receive
     assert webhook.secrets[0].reveal() in answer.text
     assert answer.headers["cache-control"] == "no-store"
     assert "157.175.105.131" in answer.text
+    assert answer.url.path == f"/webhooks/{webhook.id}/ready"
+    answer = await browser.get(f"/webhooks/{webhook.id}/secret")
     assert all(language in answer.text for language in ("Python", "Node.js", "Go", "PHP", "Ruby"))
 
 
-async def test_every_value_survives_going_back_and_forth(browser, receiver):
+async def test_every_value_survives_going_back_and_forth(browser, receiver, dispatcher):
     given = {
         "name": "N\u00e4me <b>",
         "description": "two\nlines",
         "endpoint_url": url(receiver),
-        "status": "active",
+        "ordered": "yes",
         "event": ["whatsapp message.received", "whatsapp message.read"],
         "mapping": "remove a.b\nnonsense here",
         "header_name": "X-Key",
         "header_value": "v 1",
         "header_choice": "new",
     }
-    answer = await browser.press(await browser.get("/new"), "step:headers", given)
-    for go in ("back", "back", "step:review", "step:details", "add-endpoint", "drop-endpoint:1", "add-header"):
+    answer = await filled(browser, given)
+    for go in ("back", "back", "step:review", "step:details", "add-endpoint", "drop-endpoint:1", "step:events"):
         answer = await browser.press(answer, go)
-    fields = fields_of(answer)
-    for name, value in given.items():
-        values = [value] if isinstance(value, str) else value
-        assert set(values) <= {found for field, found in fields if field == name}, name
+    for step in ("details", "events", "payload", "headers"):
+        answer = await browser.get(f"/new/{answer.url.path.split('/')[2]}/{step}")
+        fields = fields_of(answer)
+        for name, value in given.items():
+            values = [value] if isinstance(value, str) else value
+            if STEP_OF.get(name, "details").replace("mapping", "payload") == step and name not in HIDDEN:
+                assert set(values) <= {found for field, found in fields if field == name}, name
+    assert ("header_name", "X-Key") in fields
+    assert "v 1" not in answer.text
+    answer = await browser.press(answer, "step:mapping")
+    await browser.press(await browser.press(answer, "step:review", {"mapping": ""}), "save")
+    (added,) = dispatcher.webhooks.list(tenant="acme")
+    assert (added.name, added.headers.revealed()) == ("N\u00e4me <b>", [("X-Key", "v 1")])
 
 
 @pytest.mark.parametrize(
@@ -88,11 +116,17 @@ async def test_every_value_survives_going_back_and_forth(browser, receiver):
 )
 async def test_refused_values_stay_in_the_form_with_the_reason(browser, receiver, dispatcher, changes, sentence):
     good = {"name": "CRM", "endpoint_url": url(receiver), "event": ["whatsapp message.received"]}
-    answer = await browser.press(await browser.get("/new"), "save", {**good, **changes})
-    assert answer.status_code == 422
+    given = {**good, **changes}
+    answer = await browser.press(await filled(browser, given), "save")
+    wrong = STEP_OF.get(next(iter(changes)), "details")
+    assert answer.url.path.endswith({"mapping": "payload"}.get(wrong, wrong))
     assert sentence in text_of(answer)
     fields = fields_of(answer)
-    assert all((name, value) in fields for name, value in {**good, **changes}.items() if isinstance(value, str))
+    stays = {name: value for name, value in given.items() if STEP_OF.get(name, "details") == wrong}
+    assert all(
+        (name, value) in fields for name, value in stays.items() if isinstance(value, str) and name not in HIDDEN
+    )
+    assert (await browser.press(answer, "next", stays)).status_code == 422
     assert not dispatcher.webhooks.list(tenant="acme")
 
 
@@ -133,7 +167,7 @@ async def test_events_are_typed_where_there_is_no_catalog(browse, dispatcher, au
     dispatcher.catalog = None
     browser = browse(app=create_console(dispatcher, authenticate=authenticate))
     given = {"name": "x", "endpoint_url": url(receiver), "events_text": "a b.c\n  a   * \n"}
-    answer = await browser.press(await browser.get("/new"), "step:review", given)
+    answer = await browser.press(await filled(browser, given), "step:events")
     assert ("events_text", "a b.c\na *") in fields_of(answer)
 
 
@@ -151,8 +185,9 @@ def test_mapping_text_says_what_the_mapping_says():
 
 
 async def test_refusal_inside_a_page_is_no_failed_request_for_the_browser(browser):
+    answer = await browser.get("/new")
     browser.client.headers["hx-request"] = "true"
-    answer = await browser.press(await browser.get("/new"), "save")
+    answer = await browser.press(answer, "save")
     assert answer.status_code == 200
     assert "data-refused" in answer.text
 

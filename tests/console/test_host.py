@@ -115,6 +115,15 @@ async def test_logo_of_another_host_is_the_only_one_allowed(branded, browse):
     assert "img-src 'self' data: https://cdn.example.com;" in policy
 
 
+async def saved_draft(browser) -> str:
+    """Return the id of a draft that has a header with a value which nobody may see again."""
+    path = await browser.draft()
+    header = {"header_name": "X-Key", "header_value": CANARY, "header_choice": "new", "go": "next"}
+    answer = await browser.post(path.replace("details", "headers"), header)
+    assert answer.url.path.endswith("/review")
+    return path.split("/")[2]
+
+
 async def test_no_page_holds_a_secret(browser, webhook, dispatcher, receiver):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     receiver.always(500)
@@ -127,9 +136,13 @@ async def test_no_page_holds_a_secret(browser, webhook, dispatcher, receiver):
         "delivery_id": delivery.id,
         "file": "console.css",
         "section": "details",
+        "draft_id": await saved_draft(browser),
     }
     paths = [
-        route.path.format(**parts) for route in page_routes() if isinstance(route, Route) and "GET" in route.methods
+        route.path.format(**parts, step=step)
+        for route in page_routes()
+        if isinstance(route, Route) and "GET" in route.methods
+        for step in (("headers", "review") if "{step}" in route.path else ("",))
     ]
     sections = [f"/webhooks/{webhook.id}/settings/{name}" for name in SECTIONS]
     for path in [*paths, *sections]:
@@ -217,7 +230,16 @@ async def test_odd_input_in_a_link_is_never_a_failure(browser, webhook, odd):
     links = [f"/?{name}={odd}" for name in names]
     links += [f"/webhooks/{webhook.id}{part}={odd}" for part in ("/edit?step", "/test?event", "?period")]
     links += [f"{path}?{name}={odd}" for path in ("/deliveries", "/deliveries/replay") for name in log]
-    links += [f"/webhooks/{odd}", f"/deliveries/{odd}", f"/operator?cursor={odd}", f"/portal?token={odd}", f"/{odd}"]
+    links += [
+        f"/new/{odd}",
+        f"/new/{odd}/details",
+        f"/new/drf_1/{odd}",
+        f"/webhooks/{odd}",
+        f"/deliveries/{odd}",
+        f"/operator?cursor={odd}",
+        f"/portal?token={odd}",
+        f"/{odd}",
+    ]
     for link in links:
         assert (await browser.get(link)).status_code < 500, link
 
@@ -231,7 +253,7 @@ async def test_odd_input_in_a_form_is_never_a_failure(browser, webhook, odd):
     base = {"name": "x", "endpoint_url": "https://example.com/", "endpoint_id": "", "go": "save"}
     odd = unquote_to_bytes(odd).decode(errors="replace")
     for field in fields:
-        for path in ("/new", *(f"/webhooks/{webhook.id}/settings/{name}" for name in SECTIONS)):
+        for path in (await browser.draft(), *(f"/webhooks/{webhook.id}/settings/{name}" for name in SECTIONS)):
             assert (await browser.post(path, {**base, field: odd})).status_code < 500, field
     for field in ("event", "endpoint", "payload"):
         sent = {"event": "whatsapp message.received", "payload": '{"sender": {}}', field: odd}

@@ -16,6 +16,8 @@ class StateKind(StrEnum):
 
     DRAFT = "draft"
     """What somebody has entered for a new webhook so far."""
+    FINISHED = "finished"
+    """Which webhook a draft has become."""
     RECEIVER = "receiver"
     """A URL that shows what is sent to it."""
     RECEIVED = "received"

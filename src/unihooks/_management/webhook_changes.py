@@ -41,7 +41,15 @@ class WebhookChanges(WebhookReading):
 
         It is inactive unless it was built with `status=WebhookStatus.ACTIVE`. A secret is generated if none is given.
         """
-        tenant = check_tenant(tenant)
+        added, limits = self._complete(webhook, check_tenant(tenant)), self._settings.limits
+        self._settings.open_store.add_webhook(
+            added, at_most=limits.webhooks_per_tenant, endpoints=limits.endpoints_per_tenant
+        )
+        self._settings.changes.changed(added)
+        return added
+
+    def _complete(self, webhook: Webhook, tenant: str) -> Webhook:
+        """Return a new webhook as it would be stored."""
         _check_webhook(webhook, tenant)
         secrets = webhook.secrets or (Secret.generate(),)
         check_signing(secrets)
@@ -60,11 +68,6 @@ class WebhookChanges(WebhookReading):
             interval=_activation(now) if webhook.active else None,
         )
         self._check_subscriptions(added)
-        limits = self._settings.limits
-        self._settings.open_store.add_webhook(
-            added, at_most=limits.webhooks_per_tenant, endpoints=limits.endpoints_per_tenant
-        )
-        self._settings.changes.changed(added)
         return added
 
     def delete(self, id: str, *, tenant: str = "default") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from unihooks._base.awaitable import awaitable
+from unihooks._base.awaitable import awaitable, in_own_thread
 from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.sentences import said
 from unihooks._base.times import from_us
@@ -123,6 +123,13 @@ class Webhooks(WebhookChanges):
         """Do what `send_test` does in the running event loop, without blocking it."""
         webhook = await self.aget(id, tenant=tenant)
         return await self._send(webhook, product, event_type, payload, endpoint_id)
+
+    async def atry_out(
+        self, webhook: Webhook, *, tenant: str = "default", product: str, event_type: str, payload: Any = None
+    ) -> Attempts:
+        """Do what `asend_test` does for a webhook that is not stored, with a secret of its own if it has none."""
+        complete = await in_own_thread(self._complete, webhook, check_tenant(tenant))
+        return await self._send(complete, product, event_type, payload, None)
 
     def preview(
         self,

@@ -23,10 +23,11 @@ STYLES = (
     "css/console.css",
     "css/steady.css",
     "css/form.css",
+    "css/draft.css",
     "css/overview.css",
     "css/log.css",
 )
-SCRIPTS = ("htmx.js", "js/steady.js", "js/page.js", "js/poll.js", "js/log.js", "js/form.js")
+SCRIPTS = ("htmx.js", "js/steady.js", "js/page.js", "js/poll.js", "js/log.js", "js/form.js", "js/draft.js")
 
 _FOLDER = Path(__file__).parent / "static"
 # What others wrote for a page's global scope stays in it.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 
 from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import MAX_HEADERS
@@ -25,6 +26,7 @@ NEW, KEEP, REPLACE, REMOVE = "new", "keep", "replace", "remove"
 _CHOICES = (NEW, KEEP, REPLACE, REMOVE)
 
 T = TypeVar("T")
+_PASTED_URL = re.compile(r"[^\s,;]+")
 _MOST_EVENTS = 1_000
 _LONGEST_VERSION = 18
 
@@ -127,6 +129,11 @@ class Draft:
     version: int = 0
     room: Room | None = None
 
+    def with_step(self, given: Draft) -> Draft:
+        """Return the draft with what the page of a step has sent, and everything else as it was."""
+        sent = {name: getattr(given, name) for name in FIELDS if STEP_OF.get(name, STEPS[0]) == given.step}
+        return evolve(self, step=given.step, room=given.room, **sent)
+
     def after(self) -> Draft:
         """Return the draft at the next step."""
         return self._moved(1)
@@ -138,6 +145,15 @@ class Draft:
     def _moved(self, by: int) -> Draft:
         at = STEPS.index(self.step) + by
         return evolve(self, step=STEPS[max(0, min(at, len(STEPS) - 1))])
+
+
+# What the page of a step sends; all that is not named here is sent by the first one.
+STEP_OF = {
+    **dict.fromkeys(("events", "conditions", "condition_rows", "conditions_as_text", "picker"), "events"),
+    **dict.fromkeys(("mapping", "sample"), "mapping"),
+    "headers": "headers",
+}
+FIELDS = tuple(one.name for one in fields(Draft) if one.name not in ("step", "version", "room"))
 
 
 def of_webhook(webhook: Webhook) -> Draft:
@@ -251,6 +267,42 @@ def _drop_endpoint(draft: Draft, rest: str, _form: Form) -> Draft:
     return evolve(draft, endpoints=_without(draft.endpoints, rest) or [EndpointField()])
 
 
+def _with_https(draft: Draft, rest: str, _form: Form) -> Draft:
+    rows = [evolve(row, url=with_https(row.url)) if str(at) == rest else row for at, row in enumerate(draft.endpoints)]
+    return evolve(draft, endpoints=rows)
+
+
+def _paste_urls(draft: Draft, rest: str, form: Form) -> Draft:
+    """Take each line that was pasted into a row as a row; a blank row makes room for them."""
+    pasted = [EndpointField(url=url) for url in islice(_PASTED_URL.findall(form.get("pasted")), _most_rows(draft))]
+    rows: list[EndpointField] = []
+    for at, row in enumerate(draft.endpoints):
+        here = str(at) == rest
+        rows += [row] if row.url or row.id or not here else []
+        rows += pasted if here else []
+    return evolve(draft, endpoints=rows or draft.endpoints)
+
+
+def _paste_headers(draft: Draft, rest: str, form: Form) -> Draft:
+    lines = (line.partition(":") for line in form.get("pasted").splitlines() if ":" in line)
+    pasted = [HeaderField(name.strip(), value.strip()) for name, _, value in islice(lines, 2 * MAX_HEADERS)]
+    rows: list[HeaderField] = []
+    for at, row in enumerate(draft.headers):
+        here = str(at) == rest
+        rows += [] if here and row.blank else [row]
+        rows += pasted if here else []
+    return evolve(draft, headers=rows)
+
+
+def with_https(url: str) -> str:
+    """Return a URL with https:// in place of its scheme, or of none."""
+    return f"https://{url.partition('://')[2] or url}"
+
+
+def _most_rows(draft: Draft) -> int:
+    return draft.room.endpoints if draft.room else 1
+
+
 def _add_header(draft: Draft, _rest: str, _form: Form) -> Draft:
     return evolve(draft, headers=[*draft.headers, HeaderField()])
 
@@ -329,6 +381,9 @@ _COMMANDS: dict[str, Callable[[Draft, str, Form], Draft]] = {
     "step": _to_step,
     "add-endpoint": _add_endpoint,
     "drop-endpoint": _drop_endpoint,
+    "https": _with_https,
+    "paste": _paste_urls,
+    "paste-headers": _paste_headers,
     "add-header": _add_header,
     "drop-header": _drop_header,
     "keep-header": _choose_header(KEEP),

@@ -55,6 +55,17 @@ def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
     }
 
 
+def chosen(draft: Draft) -> list[EventSubscription]:
+    """Return the events that are chosen and can be, without their conditions."""
+    found = []
+    for one in draft.events:
+        try:
+            found.append(_subscription(one))
+        except UnihooksError:
+            continue
+    return found
+
+
 def subscriptions(draft: Draft) -> list[EventSubscription]:
     """Return a subscription to each chosen event, or several where it has alternative conditions."""
     given = _conditions_text.read(draft.conditions)

@@ -20,6 +20,7 @@ SENTENCES = {
     "saved": later("Your changes are saved and apply to all events from now on."),
     "duplicated": later("This is the copy: it is inactive. Change what differs, then activate it."),
     "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),
+    "discarded": later("The draft is discarded."),
     "disabled": later("The endpoint is disabled: what is pending is on hold."),
     "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),
     "replayed": later("A new delivery with the same content is being sent."),

@@ -97,6 +97,7 @@ def _signed(kind: str, viewer: Viewer, expires: float, secret: str, **more: int 
     claims = {
         "tenant": viewer.tenant,
         "name": viewer.name,
+        "viewer": viewer.id,
         "permissions": sorted(viewer.permissions),
         "expires": int(expires),
         **more,
@@ -114,7 +115,7 @@ def _opened(kind: str, token: str, secret: str) -> dict[str, Any] | None:
 
 
 def _viewer(claims: dict[str, Any]) -> Viewer:
-    return Viewer(claims["tenant"], claims["name"], frozenset(claims["permissions"]))
+    return Viewer(claims["tenant"], claims["name"], frozenset(claims["permissions"]), claims.get("viewer", ""))
 
 
 def _mac(kind: str, body: str, secret: str) -> bytes:

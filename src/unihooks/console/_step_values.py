@@ -9,10 +9,11 @@ from unihooks._message.conditions import Operator
 from unihooks._model.catalog import Catalog
 from unihooks._model.products import EventType, subscribed_as
 from unihooks.console import _draft_checks, _payload_preview, _tree
-from unihooks.console._draft import Draft
+from unihooks.console._draft import Draft, with_https
 from unihooks.console._locale import gettext, later
 from unihooks.console._mapping_text import readable_rules
 from unihooks.console._picker import picked
+from unihooks.exceptions import UnihooksError
 
 
 def step_values(draft: Draft, dispatcher: Dispatcher) -> dict[str, Any]:
@@ -34,8 +35,32 @@ def step_values(draft: Draft, dispatcher: Dispatcher) -> dict[str, Any]:
         else [],
         "nothing_left": preview is not None and _payload_preview.is_empty(preview.result),
         "egress_ips": dispatcher.egress_ips,
+        "without_https": _without_https(draft, dispatcher),
         "key": event_key,
     }
+
+
+def _without_https(draft: Draft, dispatcher: Dispatcher) -> set[int]:
+    """Return the rows whose URL would do with https:// before it."""
+    return {at for at, row in enumerate(draft.endpoints) if _needs_https(row.url, dispatcher)}
+
+
+def _needs_https(url: str, dispatcher: Dispatcher) -> bool:
+    scheme, _, rest = url.partition("://")
+    if (rest and scheme != "http") or "." not in (rest or url).partition("/")[0]:
+        return False
+    try:
+        dispatcher.webhooks.check_url(with_https(url))
+        return not rest or not _is_allowed(url, dispatcher)
+    except UnihooksError:
+        return False
+
+
+def _is_allowed(url: str, dispatcher: Dispatcher) -> bool:
+    try:
+        return bool(dispatcher.webhooks.check_url(url))
+    except UnihooksError:
+        return False
 
 
 def operators() -> dict[str, str]:

@@ -39,6 +39,8 @@ def _to_tenant(value: object) -> str:
 class Viewer:
     """A person whom the host has let in; `name` is shown in the top bar.
 
+    Drafts belong to a person: `id` tells people of a tenant apart whose names may change or be the same.
+
     >>> Viewer("acme", "Ada").may(Permission.WRITE)
     True
     >>> Viewer("acme", "Ada", {"read"}).may(Permission.WRITE)
@@ -50,6 +52,12 @@ class Viewer:
     permissions: frozenset[Permission] = field(
         default=frozenset(Permission) - {Permission.OPERATE}, converter=_to_permissions
     )
+    id: str = field(default="", converter=str)
+
+    @property
+    def owner(self) -> str:
+        """Return what tells this person from others of the tenant, as far as the host says."""
+        return self.id or self.name
 
     def may(self, permission: Permission) -> bool:
         """Say whether the viewer has the permission."""

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from unihooks._model.health import HealthState
 from unihooks.console._access import Form, action, view
+from unihooks.console._drafts import Drafts
 from unihooks.console._health import WebhookRow
 from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
@@ -42,13 +43,16 @@ async def show(request: Request) -> Response:
         cursor=query.get("cursor"),
     )
     known = await webhooks.ahealth([one.id for one in found], tenant=tenant)
+    is_filtered = bool(search or status or health or query.get("cursor"))
+    is_offered = not is_filtered and viewer_of(request).may(Permission.WRITE)
     filters: dict[str, Any] = {"search": search, "status": status or "", "health": health or "", "sort": sort}
     return await page(
         request,
         "webhooks.html",
         page=found,
         rows=[WebhookRow(one, known.get(one.id)) for one in found],
-        filtered=bool(search or status or health or query.get("cursor")),
+        filtered=is_filtered,
+        drafts=await Drafts.of(request).all() if is_offered else [],
         title_of=titles(settings_of(request).dispatcher.catalog),
         cursor_link=lambda cursor: f"{path_to(request, 'webhooks')}?{urlencode({**filters, 'cursor': cursor})}",
         **filters,

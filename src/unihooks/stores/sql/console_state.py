@@ -27,7 +27,7 @@ def put(
     text = json.dumps(value, separators=(",", ":"))
     if len(text) > MOST_STATE_BYTES:
         raise InvalidArgument(f"this is more than {MOST_STATE_BYTES // 1024} KiB; make it shorter", name="value")
-    given = {**_place(key), "value": text, "now": tx.now, "expires_at": tx.now + keep_us}
+    given: dict[str, Any] = {**_place(key), "value": text, "now": tx.now, "expires_at": tx.now + keep_us}
     if not version:
         _make_room(tx, key, at_most, oldest_goes=oldest_goes)
         changed = tx.run("add_state", **given)
