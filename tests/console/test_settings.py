@@ -45,11 +45,11 @@ async def test_one_page_shows_all_settings_each_with_its_own_edit(browser, webho
     for part in (
         "CRM sync Copies messages",
         webhook.endpoints[0].url,
-        "Message received whatsapp message.received only if sender.id in [1, 2] and content.text exists",
+        "Message received whatsapp message.received only if sender.id is one of [1, 2] and content.text exists",
         "without sender.name",
         "content.text → body",
         "Authorization: ••••••",
-        "Seconds between attempts 10.0, 60.0",
+        "Seconds between attempts 10, 60",
         "plan: <b>gold</b>",
         "157.175.105.131",
     ):

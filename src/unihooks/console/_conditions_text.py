@@ -51,6 +51,11 @@ def read(text: str) -> list[EventSubscription]:
     return [_subscription(event, where) for event, where in found]
 
 
+def value_text(condition: Condition) -> str:
+    """Return the value of a condition as its line says it."""
+    return str(condition)[len(f"{condition.path} {condition.op.value}") :].strip()
+
+
 def _paragraph(one: EventSubscription) -> str:
     return "\n".join([f"{one.product} {one.event_type}", *map(str, one.where)])
 

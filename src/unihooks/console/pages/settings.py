@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from unihooks._dispatcher import Dispatcher
 from unihooks._model.webhooks import Endpoint, Webhook
-from unihooks.console import _draft, _draft_checks
+from unihooks.console import _conditions_text, _draft, _draft_checks, _policy_text
 from unihooks.console._access import Form, action, is_save, view
 from unihooks.console._draft import Draft
 from unihooks.console._draft_checks import Problems
@@ -71,6 +71,8 @@ async def show(request: Request) -> Response:
         webhook=webhook,
         title_of=titles(dispatcher.catalog),
         operators=operators(),
+        value_text=_conditions_text.value_text,
+        policy=_policy_text.write(webhook.policy),
         egress_ips=dispatcher.egress_ips,
     )
 

@@ -32,12 +32,11 @@ document.addEventListener("toggle", (event) => {
 }, true);
 
 // What a viewer has opened stays open, and what was folded stays folded, when the form comes back from the server.
-document.addEventListener("htmx:before:morph:attr", (event) => {
-  const { attrName, newValue } = event.detail;
-  if (attrName !== "open") return;
-  if (event.target.matches(".fold > details") || (event.target.matches("#draft details.field") && newValue === null)) {
-    event.preventDefault();
-  }
+htmx.registerExtension("form", {
+  htmx_before_morph_attr(element, { attrName, newValue }) {
+    const isFold = element.matches(".fold > details");
+    return attrName !== "open" || !(isFold || (element.matches("#draft details.field") && newValue === null));
+  },
 });
 
 let back = "";
