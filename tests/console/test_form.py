@@ -231,7 +231,7 @@ async def test_conditions_are_written_as_text_and_kept(browser, receiver, dispat
     first, second = webhook.subscriptions
     assert [str(one) for one in first.where] == ['content.text prefix "Hi"', "lines[*].amount ge 100"]
     assert second == EventSubscription("whatsapp", "message.received", [Condition("sender.id", "in", [1, 2])])
-    assert "lines[*].amount ge 100" in text_of(await browser.get(f"/webhooks/{webhook.id}/settings"))
+    assert "lines[*].amount is at least 100" in text_of(await browser.get(f"/webhooks/{webhook.id}/settings"))
     await browser.press(await browser.get(f"/webhooks/{webhook.id}/settings/events"), "save")
     assert dispatcher.webhooks.get(webhook.id, tenant="acme").subscriptions == webhook.subscriptions
 

@@ -76,13 +76,13 @@ def test_too_long_a_name_and_url_are_refused_with_words_and_stay(opened, saved, 
     name = page.get_by_label("Name", exact=True)
     name.fill("x" * 201)
     page.get_by_role("button", name="Save changes").click()
-    page.get_by_text("longer than 200 characters").wait_for()
+    page.get_by_text("Use at most 200 characters").wait_for()
     focused(name)
     assert name.input_value() == "x" * 201
     page = opened("endpoints")
     url = page.get_by_label("URL of endpoint 1")
     url.fill("https://example.com/" + "x" * 2048)
-    page.get_by_text("2048").wait_for()
+    page.get_by_text("2,048").wait_for()
     assert len(url.input_value()) == 2068
     assert saved() == webhook
 
