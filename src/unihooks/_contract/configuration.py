@@ -81,10 +81,10 @@ class Configuration(ABC):
         """
 
     @abstractmethod
-    def delete_webhook(self, tenant: str, webhook_id: str) -> Webhook:
+    def delete_webhook(self, tenant: str, webhook_id: str, *, version: int | None = None) -> Webhook:
         """Delete the webhook and return it as it was; cancel its pending deliveries (WEBHOOK_DELETED); the log stays.
 
-        `NotFound` if there is none.
+        `NotFound` if there is none, `Conflict` if a `version` is given that is not the current one.
         """
 
     @abstractmethod

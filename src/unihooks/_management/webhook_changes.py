@@ -17,7 +17,7 @@ from unihooks._message.secrets import Secret
 from unihooks._model.checks import check_id, check_tenant
 from unihooks._model.endpoints import matched_endpoints, new_endpoints, normaliser
 from unihooks._model.webhooks import ActiveInterval, Webhook, WebhookStatus
-from unihooks.exceptions import Conflict, InvalidArgument, InvalidHeader, InvalidWebhook
+from unihooks.exceptions import InvalidArgument, InvalidHeader, InvalidWebhook
 
 _CHANGEABLE = (
     "name",
@@ -70,9 +70,14 @@ class WebhookChanges(WebhookReading):
         self._check_subscriptions(added)
         return added
 
-    def delete(self, id: str, *, tenant: str = "default") -> None:
-        """Delete a webhook and cancel its pending deliveries; its log stays."""
-        deleted = self._settings.open_store.delete_webhook(check_tenant(tenant), check_id("webhook", id))
+    def delete(self, id: str, *, tenant: str = "default", version: int | None = None) -> None:
+        """Delete a webhook and cancel its pending deliveries; its log stays.
+
+        Here and below, a `version`, if given, must be the current one; otherwise `Conflict` is raised.
+        """
+        _check_version(version)
+        id_ = check_id("webhook", id)
+        deleted = self._settings.open_store.delete_webhook(check_tenant(tenant), id_, version=version)
         self._settings.changes.changed(deleted)
 
     def update(self, id: str, *, tenant: str = "default", version: int | None = None, **changes: Any) -> Webhook:
@@ -86,16 +91,15 @@ class WebhookChanges(WebhookReading):
         if unknown:
             name = min(unknown)
             raise InvalidWebhook(f"{name!r} cannot be changed by update; it takes {', '.join(_CHANGEABLE)}", name=name)
-        _check_version(version)
-        return self._revise(id, tenant, lambda current: self._changed(current, version, changes))
+        return self._revise(id, tenant, lambda current: self._changed(current, changes), version)
 
-    def activate(self, id: str, *, tenant: str = "default") -> Webhook:
+    def activate(self, id: str, *, tenant: str = "default", version: int | None = None) -> Webhook:
         """Switch a webhook on: it gets events emitted from now on, and held deliveries go on."""
-        return self._revise(id, tenant, self._activated)
+        return self._revise(id, tenant, self._activated, version)
 
-    def deactivate(self, id: str, *, tenant: str = "default") -> Webhook:
+    def deactivate(self, id: str, *, tenant: str = "default", version: int | None = None) -> Webhook:
         """Switch a webhook off: it gets no later events, and its pending deliveries are held."""
-        return self._revise(id, tenant, self._deactivated)
+        return self._revise(id, tenant, self._deactivated, version)
 
     aadd = awaitable(add)
     adelete = awaitable(delete)
@@ -103,12 +107,16 @@ class WebhookChanges(WebhookReading):
     aactivate = awaitable(activate)
     adeactivate = awaitable(deactivate)
 
-    def _revise(self, webhook_id: str, tenant: str, revise: Callable[[Webhook], Webhook]) -> Webhook:
+    def _revise(
+        self, webhook_id: str, tenant: str, revise: Callable[[Webhook], Webhook], version: int | None = None
+    ) -> Webhook:
+        _check_version(version)
         before: Webhook | None = None
 
         def noting(current: Webhook) -> Webhook:
             nonlocal before
             before = current
+            current.check_version(version)
             return revise(current)
 
         revised = self._settings.open_store.revise_webhook(
@@ -122,10 +130,7 @@ class WebhookChanges(WebhookReading):
             self._settings.changes.revised(before, revised)
         return revised
 
-    def _changed(self, current: Webhook, version: int | None, changes: dict[str, Any]) -> Webhook:
-        if version is not None and version != current.version:
-            template = "the webhook has version {current} by now, not {version}; read it again and repeat the change"
-            raise Conflict(said("version-old", template, current=current.version, version=version), name="version")
+    def _changed(self, current: Webhook, changes: dict[str, Any]) -> Webhook:
         changed = self._bounded(evolve(current, **changes))
         if "endpoints" in changes:
             now = self._settings.open_store.now()

@@ -41,17 +41,25 @@ class Webhooks(WebhookChanges):
     _send: SendTest
     _check: CheckEndpoint
 
-    def enable_endpoint(self, id: str, endpoint_id: str, *, tenant: str = "default") -> Endpoint:
+    def enable_endpoint(
+        self, id: str, endpoint_id: str, *, tenant: str = "default", version: int | None = None
+    ) -> Endpoint:
         """Enable a disabled endpoint; its held deliveries go on."""
 
         def revise(current: Webhook) -> Webhook:
             endpoint = find_endpoint(current, endpoint_id)
             return current if endpoint.enabled else self._touched(current.with_endpoint(enabled(endpoint)))
 
-        return find_endpoint(self._revise(id, tenant, revise), endpoint_id)
+        return find_endpoint(self._revise(id, tenant, revise, version), endpoint_id)
 
     def disable_endpoint(
-        self, id: str, endpoint_id: str, *, tenant: str = "default", reason: str = DISABLED_BY_HAND
+        self,
+        id: str,
+        endpoint_id: str,
+        *,
+        tenant: str = "default",
+        version: int | None = None,
+        reason: str = DISABLED_BY_HAND,
     ) -> Endpoint:
         """Disable an endpoint: its pending deliveries are held, and it gets no later events."""
         check_text("reason", reason, at_most=MOST_REASON)
@@ -66,13 +74,14 @@ class Webhooks(WebhookChanges):
             now = from_us(self._settings.open_store.now())
             return self._touched(current.with_endpoint(disabled(endpoint, reason, now)))
 
-        return find_endpoint(self._revise(id, tenant, revise), endpoint_id)
+        return find_endpoint(self._revise(id, tenant, revise, version), endpoint_id)
 
     def rotate_secret(
         self,
         id: str,
         *,
         tenant: str = "default",
+        version: int | None = None,
         overlap: timedelta | float = timedelta(hours=24),
         secret: str | Secret | None = None,
     ) -> Secret:
@@ -90,7 +99,7 @@ class Webhooks(WebhookChanges):
             now = from_us(self._settings.open_store.now())
             return self._touched(evolve(current, secrets=rotated(current.secrets, fresh, now, lasting)))
 
-        return self._revise(id, tenant, revise).secrets[0]
+        return self._revise(id, tenant, revise, version).secrets[0]
 
     def send_test(
         self,

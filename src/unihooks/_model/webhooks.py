@@ -21,7 +21,7 @@ from unihooks._model.health import EndpointHealth, HealthState
 from unihooks._model.metadata import to_metadata
 from unihooks._model.policy import NO_POLICY, DeliveryPolicy
 from unihooks._model.products import check_subscription, covers
-from unihooks.exceptions import InvalidWebhook
+from unihooks.exceptions import Conflict, InvalidWebhook
 
 _MAX_NAME = 200
 _MAX_DESCRIPTION = 2_000
@@ -300,6 +300,12 @@ class Webhook:
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
         """Return the endpoint with this id, or None."""
         return next((item for item in self.endpoints if item.id == endpoint_id), None)
+
+    def check_version(self, version: int | None) -> None:
+        """Raise Conflict if a version is given that is not the current one."""
+        if version is not None and version != self.version:
+            template = "the webhook has version {current} by now, not {version}; read it again and repeat the change"
+            raise Conflict(said("version-old", template, current=self.version, version=version), name="version")
 
     def with_endpoint(self, changed: Endpoint) -> Webhook:
         """Return a copy in which `changed` replaces the endpoint with the same id."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -48,6 +49,7 @@ def create_console(
     frame_ancestors: str | Sequence[str] = "'none'",
     trusted_origins: str | Sequence[str] = (),
     rates: Rates | None = None,
+    api_security: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ASGIApp:
     """Return an ASGI application to mount at any path of the host.
 
@@ -68,6 +70,8 @@ def create_console(
         frame_ancestors: Origins that may show the console in a frame; none by default.
         trusted_origins: Origins, besides the console's own, whose pages may post to it.
         rates: Limits on how often a tenant may send tests and replays.
+        api_security: How programs sign in, as security schemes of OpenAPI by name, for the API's document: such as
+            `{"token": {"type": "http", "scheme": "bearer"}}`.
     """
     if language is not None and language not in LANGUAGES:
         raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, or None for the viewer's own")
@@ -84,6 +88,7 @@ def create_console(
         trusted_origins=trusted_origins,
         rates=rates or Rates(),
         texts=own_texts(texts or {}),
+        api_security=api_security,
     )
     app = Starlette(
         routes=[*api_routes(), *page_routes()],
@@ -109,7 +114,12 @@ async def _refused(request: Request, error: Exception) -> Response:
         return no_such_path() if isinstance(error, HTTPException) else problem_answer(to_problem(error))
     status = error.status_code if isinstance(error, HTTPException) else 500
     where = _with_other_slash(request) if status == HTTP_404_NOT_FOUND else None
-    return refuse(request, status) if where is None else RedirectResponse(where, 307)
+    if where is not None:
+        return RedirectResponse(where, 307)
+    answer = refuse(request, status)
+    # A 405 names the methods that there are.
+    answer.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
+    return answer
 
 
 def _with_other_slash(request: Request) -> str | None:

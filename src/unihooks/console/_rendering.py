@@ -158,7 +158,11 @@ def _surroundings(request: Request) -> dict[str, Any]:
 
 def _sections(viewer: Viewer | None) -> list[tuple[str, str]]:
     """Return the pages that the top bar names beside the list of webhooks."""
-    sections = [("deliveries", _locale.gettext("Deliveries")), ("catalog", _locale.gettext("Events"))]
+    sections = [
+        ("deliveries", _locale.gettext("Deliveries")),
+        ("catalog", _locale.gettext("Events")),
+        ("reference", _locale.gettext("API")),
+    ]
     if viewer is not None and viewer.may(Permission.OPERATE):
         sections.append(("operator", _locale.gettext("Operator")))
     return sections

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -92,6 +93,13 @@ class ConsoleSettings:
     rates: Rates = field(factory=Rates)
     # By language, and then by the English text.
     texts: Mapping[str, Mapping[str, str]] = field(factory=dict)
+    api_security: Mapping[str, Mapping[str, Any]] | None = field(default=None)
+
+    @api_security.validator
+    def _check_security(self, _attribute: object, value: Mapping[str, Mapping[str, Any]] | None) -> None:
+        if value is not None and not all(isinstance(one, Mapping) and one.get("type") for one in value.values()):
+            example = "{'token': {'type': 'http', 'scheme': 'bearer'}}"
+            raise ValueError(f"api_security must be security schemes of OpenAPI by name, such as {example}")
 
     @authenticate.validator
     def _check_authenticate(self, _attribute: object, value: object) -> None:

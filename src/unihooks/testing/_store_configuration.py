@@ -268,6 +268,13 @@ class ConfigurationRules:
         assert scene.store.renderings([first.id, second.id, "unknown"]) == {first.id: first, second.id: second}
         assert scene.store.renderings([]) == {}
 
+    def test_a_webhook_of_another_version_is_not_deleted(self, scene: Scene) -> None:
+        webhook = scene.active()
+        with pytest.raises(Conflict, match="read it again"):
+            scene.store.delete_webhook(ACME, webhook.id, version=webhook.version + 1)
+        assert scene.store.get_webhook(ACME, webhook.id).version == webhook.version
+        assert scene.store.delete_webhook(ACME, webhook.id, version=webhook.version).id == webhook.id
+
     @pytest.mark.parametrize("tenant", ["other", ACME])
     def test_what_another_tenant_has_or_nobody_has_is_not_found(self, scene: Scene, tenant: str) -> None:
         webhook = scene.active()

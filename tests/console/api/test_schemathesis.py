@@ -9,7 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from unihooks import Catalog, Dispatcher, EventSubscription, Webhook
 from unihooks.console import Limiter, Rate, Rates, create_console
@@ -77,8 +77,9 @@ def ask(name, mode):
     @given(operation(name).as_strategy(generation_mode=mode))
     def asking(case):
         answer = case.call(headers=ALL)
-        # What a URL, a cursor or a path in a payload may be is more than a schema says.
-        case.validate_response(answer, excluded_checks=[positive_data_acceptance])
+        # What a URL, a cursor or a path in a payload may be is more than a schema says; and how a viewer signs in is up
+        # to the host, here by a header of its own.
+        case.validate_response(answer, excluded_checks=[positive_data_acceptance, ignored_auth])
         assert answer.status_code < 500
         assert CANARY not in answer.text
         if name not in SECRETS:

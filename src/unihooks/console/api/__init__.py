@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
@@ -11,15 +12,25 @@ from unihooks.console.api._operations import Operation
 from unihooks.console.api._problems import Problem, problem_answer
 from unihooks.console.api._resource import Resource
 
-_PARTS = (_webhooks, _tests, _log, _jobs, _catalog, _operator)
-OPERATIONS: tuple[Operation, ...] = tuple(operation for part in _PARTS for operation in part.OPERATIONS)
+_PARTS = {
+    "Webhooks": _webhooks,
+    "Tests": _tests,
+    "Log": _log,
+    "Jobs": _jobs,
+    "Catalog": _catalog,
+    "Operator": _operator,
+}
+OPERATIONS: tuple[Operation, ...] = tuple(
+    evolve(operation, tag=tag) for tag, part in _PARTS.items() for operation in part.OPERATIONS
+)
+# With the one that shows the document itself.
+ALL = (*OPERATIONS, _document.document_operation(OPERATIONS))
 
 
 def api_routes() -> list[BaseRoute]:
     """Return the routes of the API, all below `/api`."""
-    operations = (*OPERATIONS, _document.document_operation(OPERATIONS))
     paths: dict[str, dict[str, Operation]] = {}
-    for operation in operations:
+    for operation in ALL:
         paths.setdefault(operation.path, {})[operation.method] = operation
     routes = [Route(path, Resource(methods)) for path, methods in paths.items()]
     return [Mount("/api", app=Router(routes, default=_not_found, redirect_slashes=False), name="api")]

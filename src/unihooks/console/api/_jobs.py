@@ -11,21 +11,22 @@ from unihooks.console.api._log import with_times
 from unihooks.console.api._operations import PAGING, Call, operation, sending
 
 _ONE = "/jobs/{job_id}"
+_MADE: dict[str, Any] = {"status": 201, "body_names": True, "location": "/jobs/{id}"}
 
 
 @operation("GET", "/jobs", "listJobs", answer="JobPage", query=PAGING)
 async def list_jobs(call: Call) -> dict[str, Any]:
-    """List jobs, newest first: recoveries and replays that workers do bit by bit."""
+    """List jobs, newest first. They are recoveries and replays that workers do bit by bit."""
     return _shapes.page(await call.dispatcher.jobs.alist(tenant=call.tenant, **call.query))
 
 
 @operation("GET", _ONE, "getJob", answer="Job")
 async def get_job(call: Call) -> dict[str, Any]:
-    """Return a job with its progress: `done` of `total` were looked at, `made` were sent again."""
+    """Return a job with its progress. `done` of `total` were looked at, `made` were sent again."""
     return _shapes.shown(await call.dispatcher.jobs.aget(call.path["job_id"], tenant=call.tenant))
 
 
-@sending("/jobs/recover", "startRecovery", answer="Job", body="RecoveryJob", status=201, body_names=True)
+@sending("/jobs/recover", "startRecovery", answer="Job", body="RecoveryJob", **_MADE)
 async def start_recovery(call: Call) -> dict[str, Any]:
     """Start a job that plans what a webhook missed in a period, and sends again what failed.
 
@@ -34,9 +35,9 @@ async def start_recovery(call: Call) -> dict[str, Any]:
     return _shapes.shown(await call.dispatcher.jobs.arecover(tenant=call.tenant, **with_times(call.body)))
 
 
-@sending("/jobs/replay", "startReplay", answer="Job", body="ReplayJob", status=201, body_names=True)
+@sending("/jobs/replay", "startReplay", answer="Job", body="ReplayJob", **_MADE)
 async def start_replay(call: Call) -> dict[str, Any]:
-    """Start a job that replays the deliveries that match a filter: as they were sent, or as today.
+    """Start a job that replays the deliveries that match a filter. They go as they were sent, or as today.
 
     A tenant has few unfinished jobs at a time.
     """
@@ -46,7 +47,7 @@ async def start_replay(call: Call) -> dict[str, Any]:
 
 @operation("POST", f"{_ONE}/stop", "stopJob", answer="Job", body="Nothing", permission=Permission.SEND, keyed=True)
 async def stop_job(call: Call) -> dict[str, Any]:
-    """Stop a job; what it has made stays, and one that has ended stays as it is."""
+    """Stop a job. What it has made stays, and one that has ended stays as it is."""
     return _shapes.shown(await call.dispatcher.jobs.astop(call.path["job_id"], tenant=call.tenant))
 
 

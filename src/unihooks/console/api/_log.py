@@ -36,7 +36,7 @@ _EVENT_FILTERS = tuple(one for one in FILTERS if one.name in ("product", "event_
 
 @operation("GET", "/events", "listEvents", answer="EventPage", query=(*_EVENT_FILTERS, *PAGING))
 async def list_events(call: Call) -> dict[str, Any]:
-    """List events, newest first, with payloads; a page ends at 1 MB, so it may have fewer items than asked for."""
+    """List events, newest first, with payloads. A page ends at 1 MB, so it may have fewer items than asked for."""
     filters, where = paging(call.query)
     return await sized_page(partial(call.dispatcher.log.events, tenant=call.tenant, **filters), **where)
 
@@ -55,7 +55,7 @@ async def list_deliveries(call: Call) -> dict[str, Any]:
 
 @operation("GET", "/deliveries/count", "countDeliveries", answer="Counted", query=FILTERS)
 async def count_deliveries(call: Call) -> dict[str, Any]:
-    """Count what `listDeliveries` lists for the same filters, up to 10,000; ask this before you replay."""
+    """Count what `listDeliveries` lists for the same filters, up to 10,000. Ask this before you replay."""
     return {"count": await call.dispatcher.log.acount(tenant=call.tenant, most=_MOST, **call.query), "most": _MOST}
 
 
@@ -89,19 +89,26 @@ async def get_delivery(call: Call) -> dict[str, Any]:
 
 @operation("GET", f"{_ONE}/attempts", "listAttempts", answer="AttemptPage", query=PAGING)
 async def list_attempts(call: Call) -> dict[str, Any]:
-    """List the attempts of a delivery, newest first, with secrets redacted; a page ends at 1 MB."""
+    """List the attempts of a delivery, newest first, with secrets redacted. A page ends at 1 MB."""
     listing = partial(call.dispatcher.log.attempts, call.path["delivery_id"], tenant=call.tenant)
     return await sized_page(listing, **call.query)
 
 
 @operation("GET", f"{_ONE}/body", "getBody", answer="Body")
 async def get_body(call: Call) -> dict[str, Any]:
-    """Return the body that a delivery sends; it is empty if the event was erased or cannot be rendered."""
+    """Return the body that a delivery sends. It is empty if the event was erased or cannot be rendered."""
     found = await call.dispatcher.log.abody(call.path["delivery_id"], tenant=call.tenant)
     return {"body": found.decode()}
 
 
-@sending(f"{_ONE}/replay", "replayDelivery", answer="Delivery", body="Nothing", status=201)
+@sending(
+    f"{_ONE}/replay",
+    "replayDelivery",
+    answer="Delivery",
+    body="Nothing",
+    status=201,
+    location="/deliveries/{id}",
+)
 async def replay_delivery(call: Call) -> dict[str, Any]:
     """Make a new delivery with the same body and the same `webhook-id`."""
     delivery_id = call.path["delivery_id"]

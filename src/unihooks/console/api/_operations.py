@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,13 +11,18 @@ from attrs import field, frozen
 from unihooks._dispatcher import Dispatcher
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Permission, Viewer
+from unihooks.console.api._faults import Fault
 from unihooks.console.api._reading import Query
 from unihooks.console.api._schemas import TEXT
+from unihooks.exceptions import UnihooksError
 
 
 @frozen(kw_only=True)
 class Call:
-    """A request whose parts have been checked: the viewer, the ids in the path, the query and the body."""
+    """A request whose parts have been checked: the viewer, the ids in the path, the query and the body.
+
+    `version` is the one that `If-Match` asks for.
+    """
 
     viewer: Viewer
     settings: ConsoleSettings
@@ -25,6 +30,8 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, Any] = field(factory=dict)
     body: Mapping[str, Any] = field(factory=dict)
+    if_match: str | None = None
+    version: int | None = None
 
     @property
     def tenant(self) -> str:
@@ -38,15 +45,19 @@ class Call:
 
 
 Handle = Callable[[Call], Awaitable[dict[str, Any]]]
+# Tells what is wrong with those parts of a body that match its schema, given where the others do not.
+Examine = Callable[[Dispatcher, Mapping[str, Any], Sequence[Fault]], Iterable[tuple[Fault, UnihooksError]]]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Operation:
     """One thing that the API does.
 
-    `body` and `answer` name schemas; `summary` is the docstring of `handle`.
-    `keyed` operations take an idempotency key, `limited` ones count against a
-    rate. With `body_names`, what the body names may not exist, as a path's ids may not.
+    `body` and `answer` name schemas. `summary` is the first sentence of the docstring of `handle`, `details` the rest.
+    `keyed` operations take an idempotency key, `limited` ones count against a rate, `versioned` ones honour `If-Match`,
+    `tagged` ones answer with an `ETag`. `location` is where what was made is found. `examine` looks further at a body
+    than its schema does. With `body_names`, what the body names may not exist, as a path's ids may not. `tag` is the
+    chapter.
     """
 
     method: str
@@ -61,11 +72,26 @@ class Operation:
     keyed: bool = False
     limited: bool = False
     body_names: bool = False
+    versioned: bool = False
+    tagged: bool = False
+    location: str | None = None
+    examine: Examine | None = None
+    tag: str = ""
 
     @property
     def summary(self) -> str:
         """Return what it does, in one sentence."""
-        return " ".join((self.handle.__doc__ or "").split()).removesuffix(".")
+        return self._told[0].removesuffix(".")
+
+    @property
+    def details(self) -> str:
+        """Return what else there is to say."""
+        return self._told[1]
+
+    @property
+    def _told(self) -> tuple[str, str]:
+        first, _, rest = " ".join((self.handle.__doc__ or "").split()).partition(". ")
+        return first, rest
 
     @property
     def safe(self) -> bool:

@@ -40,13 +40,13 @@ async def list_tenants(call: Call) -> dict[str, Any]:
     query=(Query(name="tenant", about="Whose usage.", schema=TEXT | {"minLength": 1, "maxLength": 256}),),
 )
 async def get_usage_of_tenant(call: Call) -> dict[str, Any]:
-    """Return how much a tenant has and has done in 24 hours, by default your own; stored bytes are an estimate."""
+    """Return how much a tenant has and has done in 24 hours, by default your own. Stored bytes are an estimate."""
     return attrs.asdict(await call.dispatcher.ausage(call.query.get("tenant", call.tenant)))
 
 
 @operation("GET", "/usage", "getUsage", answer="Usage")
 async def get_usage(call: Call) -> dict[str, Any]:
-    """Return how much you have and have done in 24 hours; stored bytes are an estimate."""
+    """Return how much you have and have done in 24 hours. Stored bytes are an estimate."""
     return attrs.asdict(await call.dispatcher.ausage(call.tenant))
 
 

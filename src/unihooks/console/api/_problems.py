@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from starlette.responses import Response
 
+from unihooks.console.api._faults import MOST_FAULTS, Fault
 from unihooks.exceptions import (
     Conflict,
     IdempotencyConflict,
@@ -34,7 +35,7 @@ _logger = logging.getLogger("unihooks.console")
 
 @frozen
 class Problem(Exception):
-    """What is wrong with a request: `kind` names the type, `name` the field."""
+    """What is wrong with a request: `kind` names the type, `name` the field, `faults` all places that are wrong."""
 
     status: int
     kind: str
@@ -42,6 +43,7 @@ class Problem(Exception):
     detail: str
     name: str | None = field(default=None, kw_only=True)
     headers: Mapping[str, str] = field(factory=dict, kw_only=True)
+    faults: Sequence[Fault] = field(default=(), kw_only=True)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -52,7 +54,11 @@ class Problem(Exception):
             "status": self.status,
             "detail": self.detail[:_MOST_SHOWN],
         }
-        return content if self.name is None else content | {"field": self.name[:_MOST_SHOWN]}
+        if self.name is not None:
+            content["field"] = self.name[:_MOST_SHOWN]
+        if self.faults:
+            content["errors"] = [one.content for one in self.faults[:MOST_FAULTS]]
+        return content
 
 
 # The first class that matches counts. The detail is the error's own message.
@@ -100,6 +106,14 @@ def to_problem(error: Exception) -> Problem:
 def invalid(sentence: str, name: str | None = None) -> Problem:
     """Return the problem of a value that is not allowed."""
     return Problem(422, "invalid-value", "A value is not allowed", sentence, name=name)
+
+
+def with_faults(faults: Sequence[Fault], first: Problem | None = None) -> Problem:
+    """Return the problem of all that is wrong with a request; its kind and field are those of the first fault."""
+    known = first or invalid(faults[0].detail, faults[0].field)
+    more = len(faults) - 1
+    detail = f"{known.detail} (and {more} more: see errors)" if more else known.detail
+    return evolve(known, detail=detail, faults=tuple(faults))
 
 
 def forbidden(sentence: str, name: str | None = None) -> Problem:

@@ -119,7 +119,19 @@ COMPONENTS: dict[str, Schema] = {
             "title": TEXT,
             "status": {"type": "integer"},
             "detail": TEXT,
-            "field": {"type": "string", "description": "The field, parameter or header that is wrong."},
+            "field": {
+                "type": "string",
+                "description": "The first field, parameter or header that is wrong.",
+            },
+            "errors": {
+                "type": "array",
+                "description": "All that is wrong with a body, each with a JSON pointer to it, or with a query.",
+                "items": {
+                    "type": "object",
+                    "properties": each(TEXT, "detail", "pointer", "parameter"),
+                    "required": ["detail"],
+                },
+            },
         },
         "required": ["type", "title", "status", "detail"],
     },

@@ -17,7 +17,7 @@ _MOST_ENDPOINTS = 25
 
 @sending("/webhooks/{webhook_id}/test", "sendTest", answer="Tested", body="Test")
 async def send_test(call: Call) -> dict[str, Any]:
-    """Send one signed, mapped request to each endpoint, or to one, and return the responses; nothing is kept."""
+    """Send one signed, mapped request to each endpoint, or to one, and return the responses. Nothing is kept."""
     webhook = await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant)
     count = len(webhook.endpoints) if "endpoint_id" not in call.body else 1
     if count > _MOST_ENDPOINTS:

@@ -15,6 +15,7 @@ from unihooks.console._origins import has_new_origin
 from unihooks.console._rendering import off_the_loop
 from unihooks.console._viewers import Permission
 from unihooks.console.api import _shapes
+from unihooks.console.api._examining import examine_webhook
 from unihooks.console.api._operations import PAGING, Call, operation
 from unihooks.console.api._pages import paging, sized_page
 from unihooks.console.api._problems import forbidden, invalid
@@ -39,12 +40,12 @@ _LIST_QUERY = (
 _HOURS = Query(
     name="hours", about="How far to look back; 24 by default.", schema={"type": "integer", "minimum": 1, "maximum": 720}
 )
-_switch = partial(operation, "POST", body="Nothing", permission=Permission.WRITE, keyed=True)
+_switch = partial(operation, "POST", body="Nothing", permission=Permission.WRITE, keyed=True, versioned=True)
 
 
 @operation("GET", "/webhooks", "listWebhooks", answer="WebhookPage", query=_LIST_QUERY)
 async def list_webhooks(call: Call) -> dict[str, Any]:
-    """List webhooks; a page ends at 1 MB."""
+    """List webhooks. A page ends at 1 MB."""
     filters, where = paging({name: value for name, value in call.query.items() if name != "with_health"})
     listing = partial(call.dispatcher.webhooks.list, tenant=call.tenant, **filters)
     page = await sized_page(listing, _shapes.webhook, **where, rising=filters.get("sort") in ("oldest", "name"))
@@ -66,31 +67,42 @@ async def list_webhooks(call: Call) -> dict[str, Any]:
     permission=Permission.WRITE,
     status=201,
     keyed=True,
+    tagged=True,
+    location=_ONE.replace("webhook_id", "id"),
+    examine=examine_webhook,
 )
 async def add_webhook(call: Call) -> dict[str, Any]:
-    """Add a webhook; this response holds its signing secret, if you may see secrets."""
-    _check_count(call)
+    """Add a webhook. This response holds its signing secret, if you may see secrets."""
     made = await call.dispatcher.webhooks.aadd(await off_the_loop(_new, call.body), tenant=call.tenant)
     secret = made.secrets[0].reveal() if call.viewer.may(Permission.SECRETS) else None
     return _shapes.webhook(made) | {"secret": secret}
 
 
-@operation("GET", _ONE, "getWebhook", answer="Webhook")
+@operation("GET", _ONE, "getWebhook", answer="Webhook", tagged=True)
 async def get_webhook(call: Call) -> dict[str, Any]:
     """Return a webhook."""
     return _shapes.webhook(await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant))
 
 
-@operation("PATCH", _ONE, "changeWebhook", answer="Webhook", body="WebhookChanges", permission=Permission.WRITE)
+@operation(
+    "PATCH",
+    _ONE,
+    "changeWebhook",
+    answer="Webhook",
+    body="WebhookChanges",
+    permission=Permission.WRITE,
+    versioned=True,
+    tagged=True,
+    examine=examine_webhook,
+)
 async def change_webhook(call: Call) -> dict[str, Any]:
-    """Change a webhook: what is left out stays; endpoints, subscriptions and headers are replaced as a whole.
+    """Change a webhook. What is left out stays; endpoints, subscriptions and headers are replaced as a whole.
 
     An endpoint at another origin needs the permission `secrets`, or the values of all headers.
     """
     webhooks, webhook_id = call.dispatcher.webhooks, call.path["webhook_id"]
-    _check_count(call)
     changes = await off_the_loop(_built, call.body)
-    version = call.body.get("version")
+    version = call.body.get("version", call.version)
     if "headers" in call.body or ("endpoints" in call.body and not call.viewer.may(Permission.SECRETS)):
         current = await webhooks.aget(webhook_id, tenant=call.tenant)
         if "headers" in call.body:
@@ -102,30 +114,32 @@ async def change_webhook(call: Call) -> dict[str, Any]:
     return _shapes.webhook(made)
 
 
-@operation("DELETE", _ONE, "deleteWebhook", answer="Nothing", permission=Permission.WRITE)
+@operation("DELETE", _ONE, "deleteWebhook", answer="Nothing", permission=Permission.WRITE, versioned=True)
 async def delete_webhook(call: Call) -> dict[str, Any]:
-    """Delete a webhook and cancel its pending deliveries; its log stays."""
-    await call.dispatcher.webhooks.adelete(call.path["webhook_id"], tenant=call.tenant)
+    """Delete a webhook and cancel its pending deliveries. Its log stays."""
+    await call.dispatcher.webhooks.adelete(call.path["webhook_id"], tenant=call.tenant, version=call.version)
     return {}
 
 
-@_switch(f"{_ONE}/activate", "activateWebhook", answer="Webhook")
+@_switch(f"{_ONE}/activate", "activateWebhook", answer="Webhook", tagged=True)
 async def activate_webhook(call: Call) -> dict[str, Any]:
-    """Activate a webhook: it gets later events, and what was held goes on."""
-    return _shapes.webhook(await call.dispatcher.webhooks.aactivate(call.path["webhook_id"], tenant=call.tenant))
+    """Activate a webhook. It gets later events, and what was held goes on."""
+    switch = partial(call.dispatcher.webhooks.aactivate, version=call.version)
+    return _shapes.webhook(await switch(call.path["webhook_id"], tenant=call.tenant))
 
 
-@_switch(f"{_ONE}/deactivate", "deactivateWebhook", answer="Webhook")
+@_switch(f"{_ONE}/deactivate", "deactivateWebhook", answer="Webhook", tagged=True)
 async def deactivate_webhook(call: Call) -> dict[str, Any]:
-    """Deactivate a webhook: it gets no later events, and what is pending is held."""
-    return _shapes.webhook(await call.dispatcher.webhooks.adeactivate(call.path["webhook_id"], tenant=call.tenant))
+    """Deactivate a webhook. It gets no later events, and what is pending is held."""
+    switch = partial(call.dispatcher.webhooks.adeactivate, version=call.version)
+    return _shapes.webhook(await switch(call.path["webhook_id"], tenant=call.tenant))
 
 
 @_switch(f"{_ONE}/endpoints/{{endpoint_id}}/enable", "enableEndpoint", answer="Endpoint")
 async def enable_endpoint(call: Call) -> dict[str, Any]:
-    """Enable a disabled endpoint again; what was held for it goes on."""
-    webhook_id, endpoint_id = call.path["webhook_id"], call.path["endpoint_id"]
-    return _shapes.shown(await call.dispatcher.webhooks.aenable_endpoint(webhook_id, endpoint_id, tenant=call.tenant))
+    """Enable a disabled endpoint again. What was held for it goes on."""
+    enable = partial(call.dispatcher.webhooks.aenable_endpoint, version=call.version)
+    return _shapes.shown(await enable(call.path["webhook_id"], call.path["endpoint_id"], tenant=call.tenant))
 
 
 @operation(
@@ -136,17 +150,17 @@ async def enable_endpoint(call: Call) -> dict[str, Any]:
     body="Disabling",
     permission=Permission.WRITE,
     keyed=True,
+    versioned=True,
 )
 async def disable_endpoint(call: Call) -> dict[str, Any]:
-    """Disable an endpoint, for a reason that is shown; what is pending for it is held."""
-    webhook_id, endpoint_id = call.path["webhook_id"], call.path["endpoint_id"]
-    disabling = call.dispatcher.webhooks.adisable_endpoint(webhook_id, endpoint_id, tenant=call.tenant, **call.body)
-    return _shapes.shown(await disabling)
+    """Disable an endpoint, for a reason that is shown. What is pending for it is held."""
+    disable = partial(call.dispatcher.webhooks.adisable_endpoint, version=call.version, **call.body)
+    return _shapes.shown(await disable(call.path["webhook_id"], call.path["endpoint_id"], tenant=call.tenant))
 
 
 @operation("GET", f"{_ONE}/health", "getHealth", answer="Health")
 async def get_health(call: Call) -> dict[str, Any]:
-    """Return the health of a webhook: its endpoints, its newest delivery, the last 24 hours."""
+    """Return the health of a webhook. These are its endpoints, its newest delivery, and the last 24 hours."""
     webhook = await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant)
     found = await call.dispatcher.webhooks.ahealth([webhook.id], tenant=call.tenant)
     return _shapes.shown(found[webhook.id])
@@ -168,7 +182,7 @@ async def get_activity(call: Call) -> dict[str, Any]:
     permission=Permission.SECRETS,
 )
 async def reveal_secrets(call: Call) -> dict[str, Any]:
-    """Return the signing secrets: the current one first, then the previous ones that keep signing."""
+    """Return the signing secrets. The current one first, then the previous ones that keep signing."""
     return _shapes.secrets(await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant))
 
 
@@ -180,23 +194,18 @@ async def reveal_secrets(call: Call) -> dict[str, Any]:
     body="Rotation",
     permission=Permission.SECRETS,
     keyed=True,
+    versioned=True,
 )
 async def rotate_secret(call: Call) -> dict[str, Any]:
-    """Make a new signing secret and return it; previous secrets keep signing for 24 hours, or as long as asked."""
+    """Make a new signing secret and return it. Previous secrets keep signing for 24 hours, or as long as asked."""
     made = await call.dispatcher.webhooks.arotate_secret(
         call.path["webhook_id"],
         tenant=call.tenant,
+        version=call.version,
         overlap=call.body.get("overlap_seconds", 24 * 3600),
         secret=call.body.get("secret"),
     )
     return _shapes.secret(made)
-
-
-def _check_count(call: Call) -> None:
-    """Refuse too many endpoints before any of them is looked at."""
-    most = call.dispatcher.webhooks.most_endpoints
-    if len(call.body.get("endpoints", ())) > most:
-        raise invalid(f"a webhook has at most {most} endpoints; use another webhook", "endpoints")
 
 
 async def _check_origins(call: Call, current: Webhook, changes: Mapping[str, Any]) -> None:

@@ -94,10 +94,11 @@ def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> list[HealthC
     return [HealthChange(tenant, webhook_id, id_, *change) for tenant, webhook_id, id_ in told.rows]
 
 
-def delete_webhook(tx: Transaction, tenant: str, webhook_id: str) -> Webhook:
+def delete_webhook(tx: Transaction, tenant: str, webhook_id: str, version: int | None = None) -> Webhook:
     """Remove the webhook's rows and lanes; cancel what is pending; return it as it was."""
     lock_configuration(tx, [tenant])
     old = read_webhook(tx, tenant, webhook_id)
+    old.check_version(version)
     _remove_endpoints(tx, [item.id for item in old.endpoints], WEBHOOK_DELETED, tx.now)
     delete_rows(tx, webhook_id)
     _finish_change(tx, tenant, old)

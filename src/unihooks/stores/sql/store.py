@@ -263,8 +263,8 @@ class SQLStore(Store):
             self._database.scrub(later=True)
         return new
 
-    def delete_webhook(self, tenant: str, webhook_id: str) -> Webhook:
-        old, _ = self._change(lambda tx: (configuration.delete_webhook(tx, tenant, webhook_id), None))
+    def delete_webhook(self, tenant: str, webhook_id: str, *, version: int | None = None) -> Webhook:
+        old, _ = self._change(lambda tx: (configuration.delete_webhook(tx, tenant, webhook_id, version), None))
         self._database.scrub(later=True)
         return old
 
