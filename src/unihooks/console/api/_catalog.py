@@ -1,8 +1,10 @@
-"""Show the catalog, the documents made from it, the sender's addresses, and the viewer."""
+"""Show the catalog, the documents made from it, the sender's addresses, the viewer, and how much a tenant has."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import attrs
 
 from unihooks._model.catalog import Catalog
 from unihooks.console.api import _shapes
@@ -44,4 +46,10 @@ async def get_viewer(call: Call) -> dict[str, Any]:
     return {"tenant": call.tenant, "name": call.viewer.name, "permissions": [str(one) for one in permissions]}
 
 
-OPERATIONS = (get_catalog, get_openapi, get_asyncapi, get_sender, get_viewer)
+@operation("GET", "/usage", "getUsage", answer="Usage")
+async def get_usage(call: Call) -> dict[str, Any]:
+    """Return how much you have and have done in 24 hours. Stored bytes are an estimate."""
+    return attrs.asdict(await call.dispatcher.ausage(call.tenant))
+
+
+OPERATIONS = (get_catalog, get_openapi, get_asyncapi, get_sender, get_viewer, get_usage)

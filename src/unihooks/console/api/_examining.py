@@ -36,8 +36,9 @@ def examine_webhook(dispatcher: Dispatcher, body: Mapping[str, Any], faults: Seq
         "policy": lambda value, at: _policy(dispatcher, value, at),
     }
     for name, examine in parts.items():
-        if name in body and not any(one.place == (name,) for one in faults):
-            yield from examine(body[name], _Place((name,), faults))
+        place = _Place((name,), faults)
+        if name in body and place.is_whole:
+            yield from examine(body[name], place)
 
 
 @frozen
@@ -52,7 +53,13 @@ class _Place:
 
     @property
     def is_clean(self) -> bool:
+        """Whether nothing is wrong here, nor inside."""
         return is_clean(self.path, self.known)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong but inside, so that one may look there."""
+        return not any(self.path[: len(one.place)] == one.place for one in self.known if one.place is not None)
 
     def trying(self, make: Callable[..., object], *given: Any, **named: Any) -> Found:
         """Tell what error a function raises; its name leads to the place where the part has a member of that name."""
@@ -96,8 +103,11 @@ def _subscriptions(dispatcher: Dispatcher, given: Sequence[Mapping[str, Any]], a
     catalog = dispatcher.catalog
     for number, one in enumerate(given):
         here = at / number
-        for index, condition in enumerate(one.get("where", ()) if (here / "where").is_clean else ()):
-            yield from (here / "where" / index).trying(Condition, **condition)
+        if not here.is_whole:
+            continue
+        for index, condition in enumerate(one.get("where", ()) if (here / "where").is_whole else ()):
+            place = here / "where" / index
+            yield from place.trying(Condition, **condition) if place.is_clean else ()
         members = {name: one.get(name) for name in ("product", "event_type")}
         if not all((here / name).is_clean for name in members):
             continue

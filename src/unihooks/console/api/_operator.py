@@ -1,4 +1,4 @@
-"""Show an operator the state of all tenants, and a tenant how much it has."""
+"""Show an operator the state of all tenants."""
 
 from __future__ import annotations
 
@@ -44,10 +44,4 @@ async def get_usage_of_tenant(call: Call) -> dict[str, Any]:
     return attrs.asdict(await call.dispatcher.ausage(call.query.get("tenant", call.tenant)))
 
 
-@operation("GET", "/usage", "getUsage", answer="Usage")
-async def get_usage(call: Call) -> dict[str, Any]:
-    """Return how much you have and have done in 24 hours. Stored bytes are an estimate."""
-    return attrs.asdict(await call.dispatcher.ausage(call.tenant))
-
-
-OPERATIONS = (get_overview, list_tenants, get_usage_of_tenant, get_usage)
+OPERATIONS = (get_overview, list_tenants, get_usage_of_tenant)

@@ -53,8 +53,9 @@ class Resource:
         given = await off_the_loop(_read, operation, body, settings_of(request).dispatcher)
         call = _call(request, query=query, body=given)
         key = request.headers.get("idempotency-key") if operation.keyed else None
+        digest = _idempotency.digest_of(request.method, request.scope["path"], body)
         try:
-            return await (_done(operation, call) if key is None else _done_once(operation, call, key, body))
+            return await (_done(operation, call) if key is None else _done_once(operation, call, key, digest))
         except (Problem, UnihooksError) as error:
             raise _located(to_problem(error), given) from error
 
@@ -97,14 +98,13 @@ async def _done(operation: Operation, call: Call) -> Response:
     return await off_the_loop(answer, content, operation.status, _headers(operation, call, content))
 
 
-async def _done_once(operation: Operation, call: Call, key: str, body: bytes) -> Response:
+async def _done_once(operation: Operation, call: Call, key: str, digest: bytes) -> Response:
     """Carry it out, unless it was carried out with this key before."""
-    path = operation.path.format(**call.path)
     keyed = _idempotency.IdempotentRequest(
         store=call.dispatcher.settings.open_store,
         tenant=call.tenant,
         key=_idempotency.checked_key(key),
-        digest=_idempotency.digest_of(operation.method, path, body),
+        digest=digest,
     )
     status, content, repeated = await keyed.answer(operation.status, lambda: _carried_out(operation, call))
     headers = _headers(operation, call, content) | ({"idempotency-replayed": "true"} if repeated else {})
