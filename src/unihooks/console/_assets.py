@@ -26,6 +26,7 @@ STYLES = (
     "css/draft.css",
     "css/overview.css",
     "css/log.css",
+    "css/reference.css",
 )
 SCRIPTS = ("htmx.js", "js/steady.js", "js/page.js", "js/poll.js", "js/log.js", "js/form.js", "js/draft.js")
 
