@@ -96,7 +96,7 @@ class ConsoleSettings:
     api_security: Mapping[str, Mapping[str, Any]] | None = field(default=None)
 
     @api_security.validator
-    def _check_security(self, _attribute: object, value: Mapping[str, Mapping[str, Any]] | None) -> None:
+    def _check_security(self, _attribute: object, value: Mapping[str, Any] | None) -> None:
         if value is not None and not all(isinstance(one, Mapping) and one.get("type") for one in value.values()):
             example = "{'token': {'type': 'http', 'scheme': 'bearer'}}"
             raise ValueError(f"api_security must be security schemes of OpenAPI by name, such as {example}")

@@ -82,7 +82,7 @@ def _located(problem: Problem, body: Mapping[str, Any]) -> Problem:
     return problem if place is None else evolve(problem, faults=(Fault(problem.detail, place),))
 
 
-def _call(request: Request, **parts: Mapping[str, object]) -> Call:
+def _call(request: Request, **parts: Any) -> Call:
     return Call(
         viewer=viewer_of(request),
         settings=settings_of(request),

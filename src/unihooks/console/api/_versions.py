@@ -6,6 +6,7 @@ The entity tag of a webhook is its version. It is for `If-Match` alone: the heal
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from unihooks.console.api._problems import Problem, malformed
@@ -48,6 +49,6 @@ def has_no_versions() -> Problem:
     return Problem(412, "precondition-failed", "There is nothing to compare", sentence, name="if-match")
 
 
-def tag_of(content: dict[str, Any]) -> dict[str, str]:
+def tag_of(content: Mapping[str, Any]) -> dict[str, str]:
     """Return the header with the entity tag of an answer that has a version."""
     return {"etag": entity_tag(content["version"])} if isinstance(content.get("version"), int) else {}

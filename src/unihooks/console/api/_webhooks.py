@@ -154,8 +154,9 @@ async def enable_endpoint(call: Call) -> dict[str, Any]:
 )
 async def disable_endpoint(call: Call) -> dict[str, Any]:
     """Disable an endpoint, for a reason that is shown. What is pending for it is held."""
-    disable = partial(call.dispatcher.webhooks.adisable_endpoint, version=call.version, **call.body)
-    return _shapes.shown(await disable(call.path["webhook_id"], call.path["endpoint_id"], tenant=call.tenant))
+    parts = {"tenant": call.tenant, "version": call.version, **call.body}
+    disabling = call.dispatcher.webhooks.adisable_endpoint(call.path["webhook_id"], call.path["endpoint_id"], **parts)
+    return _shapes.shown(await disabling)
 
 
 @operation("GET", f"{_ONE}/health", "getHealth", answer="Health")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -63,7 +64,7 @@ async def disable(request: Request, form: Form) -> Response:
     """Disable an endpoint, for the reason that the form gives."""
     webhook_id, endpoint_id = request.path_params["webhook_id"], request.path_params["endpoint_id"]
     reason = form.get("reason").strip().replace("\0", "")[:_MOST_REASON]
-    given = {"reason": reason} if reason else {}
+    given: dict[str, Any] = {"reason": reason} if reason else {}
     tenant = viewer_of(request).tenant
     await settings_of(request).dispatcher.webhooks.adisable_endpoint(webhook_id, endpoint_id, tenant=tenant, **given)
     return go_to(request, "webhook", done="disabled", webhook_id=webhook_id)
