@@ -94,6 +94,9 @@ _DELIVERY = {
     "replay_of": None,
     "subject": "order/7",
     "waiting": None,
+    "status_code": 200,
+    "duration_ms": 84.2,
+    "attempts_left": 0,
 }
 _ATTEMPT = {
     "id": "att_0d5mwb0t9d2c6h1p4w8q",
