@@ -50,7 +50,7 @@ async def test_every_answer_has_the_security_headers(browser, path):
     assert headers["content-security-policy"] == POLICY
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
-    assert headers["cache-control"] == ("public, max-age=3600" if path.endswith(".css") else "no-store")
+    assert headers["cache-control"] == ("no-cache" if path.endswith(".css") else "no-store")
 
 
 async def test_answer_to_a_failure_has_the_security_headers_and_no_details(browse, dispatcher):

@@ -159,6 +159,8 @@ async def test_theme_and_language_are_kept_in_cookies(browser):
     answer = await browser.post("/preferences", {"theme": "dark", "back": "/events"})
     assert answer.url.path == "/events"
     assert '<html lang="en" dir="ltr" class="dark"' in answer.text
+    for back, where in (("/deliveries?state=failed&lang=en", b"/deliveries?state=failed"), ("/?lang=en", b"/")):
+        assert (await browser.post("/preferences", {"theme": "dark", "back": back})).url.raw_path == where
     answer = await browser.post("/preferences", {"language": "ar"})
     assert '<html lang="ar" dir="rtl"' in answer.text
     for back in ("https://evil.example/", "//evil.example/", "/\\evil.example/"):

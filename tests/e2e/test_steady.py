@@ -319,3 +319,22 @@ def test_times_are_the_viewers_own_with_seconds_and_zone(site, rough, webhook):
     assert re.match(
         r"[A-Z][a-z]{2} \d{1,2}, \d{4}, \d\d:\d\d:\d\d GMT\+3 · \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", title
     ), title
+
+
+def test_theme_is_changed_without_losing_what_is_typed(site, rough, webhook):
+    page = rough(color_scheme="light")
+    open_test(page, site, webhook)
+    page.get_by_role("button", name="Theme: system").click()
+    page.locator("html.dark").wait_for(state="attached")
+    assert is_focused(page.get_by_role("button", name="Theme: dark"))
+    assert typed(page) == TYPED
+
+
+def test_filters_stay_when_the_language_is_changed(site, rough, webhook):
+    page = rough()
+    page.goto(site.url + "/")
+    page.get_by_label("Search", exact=True).fill("CRM")
+    page.wait_for_url("**search=CRM*")
+    page.get_by_role("button", name="العربية").click()
+    page.locator("html[dir=rtl]").wait_for(state="attached")
+    assert "search=CRM" in page.url

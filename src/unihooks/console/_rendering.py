@@ -142,6 +142,8 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "viewer": viewer,
         "settings": settings,
         "branding": settings.branding,
+        # A template takes the translation of a variable for markup.
+        "console_title": _locale.gettext(settings.branding.title),
         "url": _linker(request),
         "asset": _asset_linker(request),
         "sections": _sections(viewer),
@@ -150,7 +152,7 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "languages": _locale.LANGUAGES,
         "direction": _locale.direction(),
         "theme": theme if theme in THEMES else "system",
-        "here": request.scope["path"],
+        "here": was_at(request),
         "query": request.query_params,
         "now": _formats.now(),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlencode
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -11,7 +13,7 @@ from unihooks.console import _csrf, _locale, _portal
 from unihooks.console._access import Form, action, read_form
 from unihooks.console._cookies import cookie_header
 from unihooks.console._gate import known_viewer
-from unihooks.console._rendering import THEME_COOKIE, THEMES, page, path_to, refuse, settings_of
+from unihooks.console._rendering import THEME_COOKIE, THEMES, page, path_to, redirect, refuse, settings_of
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Permission, Viewer
 
@@ -81,7 +83,7 @@ async def choose(request: Request, form: Form) -> Response:
     """Remember a theme or language, and return to the page where it was chosen."""
     root = path_to(request, "webhooks")
     back = form.get("back")
-    answer = RedirectResponse(back if _is_inside(back, root) else root, 303)
+    answer = redirect(request, _without_language(back) if _is_inside(back, root) else root)
     for cookie, value, known in (
         (THEME_COOKIE, form.get("theme"), THEMES),
         (_locale.COOKIE, form.get("language"), _locale.LANGUAGES),
@@ -89,6 +91,13 @@ async def choose(request: Request, form: Form) -> Response:
         if value in known:
             answer.set_cookie(cookie, value, max_age=_A_YEAR, path=root, httponly=True, samesite="lax")
     return answer
+
+
+def _without_language(back: str) -> str:
+    """Return the page without the language that its URL asks for, which would go before the one that was chosen."""
+    path, _, query = back.partition("?")
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "lang"]
+    return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
 def _is_inside(path: str, root: str) -> bool:

@@ -170,15 +170,32 @@ document.addEventListener("submit", async (event) => {
   if (event.defaultPrevented || form.getAttribute("method") !== "post" || form.dataset.native !== undefined) return;
   event.preventDefault();
   const button = event.submitter;
+  for (const one of form.querySelectorAll("[data-here]")) one.value = location.pathname + location.search;
   const body = new URLSearchParams(new FormData(form, button));
   const done = busy(form, button);
   const answer = await ask(button?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href, { method: "POST", body });
   const where = answer && (answer.headers.get("hx-redirect") ?? (answer.redirected ? answer.url : null));
+  // Another theme takes nothing that is typed away.
+  if (where && button?.name === "theme") return void restyled(form).finally(done);
   // On the way to another page the button stays busy.
   if (where) return void location.assign(where);
   done();
   if (answer) await shownInstead(answer);
 });
+
+async function restyled(form) {
+  const answer = await ask(location.href);
+  if (!answer) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.querySelector("header.top [name=theme]")?.form;
+  if (!fresh) return;
+  const root = document.documentElement;
+  root.classList.remove("system", "light", "dark");
+  root.classList.add(...["system", "light", "dark"].filter((one) => page.documentElement.classList.contains(one)));
+  document.querySelector("meta[name=color-scheme]").content = page.querySelector("meta[name=color-scheme]").content;
+  form.replaceWith(document.adoptNode(fresh));
+  fresh.querySelector("[name=theme]").focus({ preventScroll: true });
+}
 
 async function shownInstead(answer) {
   const where = answer.headers.get("hx-replace-url");
