@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
+from html import unescape
 from importlib.resources import files
 
 import pytest
 
 from unihooks import sign
+from unihooks.console._snippets import SNIPPETS
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
@@ -35,6 +38,7 @@ func main() {
 }
 """
 COMMANDS = {
+    "library.py": [sys.executable, "-c", PYTHON.replace("verify\nh", "library as verify\nh")],
     "verify.py": [sys.executable, "-c", PYTHON],
     "verify.mjs": ["node", "--input-type=module", "-e", NODE],
     "verify.rb": ["ruby", "-e", RUBY],
@@ -84,3 +88,25 @@ def test_only_genuine_and_fresh_requests_pass(program, signing, changes, genuine
     given = json.dumps([{**signed(**signing), **changes}, BODY, SECRET])
     done = subprocess.run(command, input=given, text=True, cwd=folder, capture_output=True, check=False)
     assert (done.returncode == 0) is genuine, done.stderr
+
+
+async def test_each_language_comes_with_the_library_first_and_then_without(browser, webhook):
+    page = (await browser.get(f"/webhooks/{webhook.id}/secret")).text
+    for one in SNIPPETS:
+        part = page.partition(f'data-code="{one.name}"')[2].partition('data-code="')[0]
+        codes = [one.install, one.with_library, one.without]
+        assert [unescape(code) for code in re.findall(r"(?s)<pre[^>]*>(.*?)</pre>", part)] == codes
+        assert [unescape(code) for code in re.findall(r'(?s)data-copy="(.*?)"', part)][:3] == codes
+        titles = ["With the Standard Webhooks library", "Without a library"]
+        assert part.index(titles[0]) < part.index(titles[1])
+
+
+async def test_the_language_of_the_code_is_remembered(browser, webhook):
+    where = f"/webhooks/{webhook.id}/secret"
+    assert 'value="python" checked' in (await browser.get(where)).text
+    answer = await browser.post("/preferences", {"code": "go", "back": where})
+    assert str(answer.url).endswith(where)
+    assert 'value="go" checked' in answer.text
+    assert 'value="python" checked' not in answer.text
+    answer = await browser.post("/preferences", {"code": "cobol", "back": where})
+    assert 'value="go" checked' in answer.text

@@ -27,8 +27,18 @@ STYLES = (
     "css/overview.css",
     "css/log.css",
     "css/reference.css",
+    "css/secret.css",
 )
-SCRIPTS = ("htmx.js", "js/steady.js", "js/page.js", "js/poll.js", "js/log.js", "js/form.js", "js/draft.js")
+SCRIPTS = (
+    "htmx.js",
+    "js/steady.js",
+    "js/page.js",
+    "js/poll.js",
+    "js/log.js",
+    "js/form.js",
+    "js/draft.js",
+    "js/secret.js",
+)
 
 _FOLDER = Path(__file__).parent / "static"
 # What others wrote for a page's global scope stays in it.

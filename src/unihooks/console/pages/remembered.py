@@ -1,4 +1,4 @@
-"""Set what a browser remembers: the session that a portal link opens, and the viewer's theme and language."""
+"""Set what a browser remembers: the session that a portal link opens, and the viewer's theme and languages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from unihooks.console import _csrf, _locale, _portal
+from unihooks.console import _csrf, _locale, _portal, _snippets
 from unihooks.console._access import Form, action, read_form
 from unihooks.console._cookies import cookie_header
 from unihooks.console._gate import known_viewer
@@ -80,13 +80,14 @@ def _is_visit(request: Request) -> bool:
 
 @action(Permission.READ, once=False)
 async def choose(request: Request, form: Form) -> Response:
-    """Remember a theme or language, and return to the page where it was chosen."""
+    """Remember a theme, a language or the language of code, and return to the page where it was chosen."""
     root = path_to(request, "webhooks")
     back = form.get("back")
     answer = redirect(request, _without_language(back) if _is_inside(back, root) else root)
     for cookie, value, known in (
         (THEME_COOKIE, form.get("theme"), THEMES),
         (_locale.COOKIE, form.get("language"), _locale.LANGUAGES),
+        (_snippets.COOKIE, form.get("code"), _snippets.NAMES),
     ):
         if value in known:
             answer.set_cookie(cookie, value, max_age=_A_YEAR, path=root, httponly=True, samesite="lax")

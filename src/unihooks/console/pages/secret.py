@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cache
-from pathlib import Path
 
-from attrs import frozen
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,31 +14,10 @@ from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._once import leads_to
 from unihooks.console._rendering import page, path_to, settings_of, viewer_of, webhook_of
+from unihooks.console._snippets import SNIPPETS, chosen
 from unihooks.console._viewers import Permission
 
-_SNIPPETS = Path(__file__).parent.parent / "snippets"
-_LANGUAGES = {
-    "Python": "verify.py.txt",
-    "Node.js": "verify.mjs.txt",
-    "Go": "verify.go.txt",
-    "PHP": "verify.php.txt",
-    "Ruby": "verify.rb.txt",
-}
 _OVERLAPS = {"0": 0, "1": 1, "24": 24, "72": 72, "168": 168}
-
-
-@frozen
-class Snippet:
-    """Code that checks a signature, in one language."""
-
-    language: str
-    code: str
-
-
-@cache
-def snippets() -> tuple[Snippet, ...]:
-    """Return the snippets of all languages."""
-    return tuple(Snippet(name, (_SNIPPETS / file).read_text(encoding="utf-8")) for name, file in _LANGUAGES.items())
 
 
 async def secret_page(
@@ -58,7 +34,8 @@ async def secret_page(
         shown=shown,
         created=created,
         rotated=rotated,
-        snippets=snippets(),
+        snippets=SNIPPETS,
+        snippet=chosen(request),
         overlaps=_OVERLAPS,
         egress_ips=settings_of(request).dispatcher.egress_ips,
     )

@@ -1,0 +1,92 @@
+"""Code is shown in tabs and copied block by block, and every sentence is told in the reader's language."""
+
+from __future__ import annotations
+
+import pytest
+
+from unihooks import EventSubscription, Webhook
+from unihooks.console._snippets import SNIPPETS
+
+
+@pytest.fixture
+def webhook(site) -> Webhook:
+    return site.dispatcher.webhooks.add(
+        Webhook(
+            name="CRM sync",
+            endpoints=[site.receiver.url_for("/hooks", host="crm.example.com")],
+            subscriptions=[EventSubscription("whatsapp", "*")],
+        ),
+        tenant="acme",
+    )
+
+
+def shown(page) -> list[str]:
+    return [one.get_attribute("data-code") for one in page.locator(".snippet:visible").all()]
+
+
+def test_code_is_in_tabs_and_the_language_is_remembered(site, browse, webhook, shoot):
+    page = browse()
+    page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
+    assert shown(page) == ["python"]
+    with page.expect_response("**/preferences"):
+        page.get_by_text("Go", exact=True).click()
+    assert shown(page) == ["go"]
+    # By keyboard, too, as in any group of radio buttons.
+    with page.expect_response("**/preferences"):
+        page.keyboard.press("ArrowRight")
+    assert shown(page) == ["php"]
+    page.reload()
+    assert shown(page) == ["php"]
+    assert page.get_by_label("PHP").first.is_checked()
+    shoot(page, "webhook-secret")
+
+
+def test_a_revealed_secret_stays_while_the_language_changes(site, browse, webhook):
+    page = browse()
+    page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
+    page.get_by_role("button", name="Reveal").click()
+    secret = page.locator("[data-secret]").inner_text()
+    assert secret.startswith("whsec_")
+    with page.expect_response("**/preferences"):
+        page.get_by_text("Node.js").click()
+    assert shown(page) == ["node"]
+    assert page.locator("[data-secret]").inner_text() == secret
+
+
+def test_each_block_of_code_is_copied_by_its_own_button(site, browse, webhook):
+    page = browse(permissions=["clipboard-read", "clipboard-write"])
+    page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
+    first = SNIPPETS[0]
+    for at, code in enumerate((first.install, first.with_library, first.without)):
+        button = page.locator(".snippet:visible .block").nth(at).get_by_role("button")
+        button.click()
+        page.locator(".snippet:visible .block").nth(at).get_by_text("Copied").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == code
+
+
+def test_without_javascript_a_click_changes_the_language(site, browse, webhook):
+    page = browse(java_script_enabled=False)
+    page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
+    assert shown(page) == ["python"]
+    page.get_by_text("Ruby", exact=True).click()
+    assert shown(page) == ["ruby"]
+
+
+def test_code_runs_from_left_to_right_in_arabic(site, browse, webhook):
+    page = browse(locale="ar")
+    page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
+    code = page.locator(".snippet:visible pre").nth(1)
+    assert code.evaluate("element => getComputedStyle(element).direction") == "ltr"
+    assert code.evaluate("element => getComputedStyle(element).textAlign") == "left"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en", "ar"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_axe_finds_nothing_on_the_page_of_the_secret(site, browse, webhook, scheme, locale, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: use `nox -s e2e`")
+    page = browse(color_scheme=scheme, locale=locale, viewport={"width": width, "height": 800})
+    page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
+    found = axe.Axe().run(page).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["target"]) for one in found]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
