@@ -147,10 +147,12 @@ class TypeFailures:
 class Failures:
     """The deliveries made since a time that failed, or are to be tried again, by their last answer and by event type.
 
-    The most frequent come first. Of many, the newest are counted, and `more` is True.
+    The most frequent come first. Of many, the newest are counted, and `more` is True. `ended` are those that failed for
+    good.
     """
 
     count: int
+    ended: int
     more: bool
     by_status: tuple[StatusFailures, ...]
     by_type: tuple[TypeFailures, ...]

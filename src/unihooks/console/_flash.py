@@ -22,6 +22,8 @@ SENTENCES = {
     "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),
     "discarded": later("The draft is discarded."),
     "disabled": later("The endpoint is disabled: what is pending is on hold."),
+    "throttled": later("Each endpoint now gets at most as many deliveries per second."),
+    "unthrottled": later("The endpoints have no limit of this webhook's own any more."),
     "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),
     "replayed": later("A new delivery with the same content is being sent."),
     "replayed_possible": later("Some are being sent. The others have no endpoint or no content any more."),

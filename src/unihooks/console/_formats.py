@@ -80,6 +80,15 @@ def percent(value: float | None) -> str:
     return "100 %" if value >= 1 else f"{min(value * 100, 99.9):.1f} %"
 
 
+def rate(value: float | None) -> str:
+    """Show a share of 0 to 1 as people say it: 67 %, and 99.8 % where 100 % would be too much."""
+    if value is None:
+        return NOTHING
+    hundredths = value * 100
+    is_near_an_end = 0 < hundredths < 1 or 99 < hundredths < 100  # noqa: PLR2004 - hundredths
+    return f"{min(max(hundredths, 0.1), 99.9):.1f} %" if is_near_an_end else f"{hundredths:.0f} %"
+
+
 def number(value: int) -> str:
     """Show a whole number with thousands separators."""
     return f"{value:,}"
@@ -102,6 +111,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "milliseconds": milliseconds,
     "percent": percent,
+    "rate": rate,
     "number": number,
     "pretty": pretty,
     "short_url": short_url,

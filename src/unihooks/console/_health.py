@@ -1,4 +1,4 @@
-"""Describe the health of endpoints for the dots and bars of the pages."""
+"""Describe the health of endpoints and webhooks for the words, dots and bars of the pages."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ from unihooks.console._plots import Counted, stacked
 _SHOWN = 2
 _SPARK = {"width": 120, "height": 28}
 _WORDS = {HealthState.DISABLED: "off", HealthState.FAILING: "bad", HealthState.DEGRADED: "weak"}
-_WORST_FIRST = tuple(_WORDS.values())
+_WORST_FIRST = ("bad", "weak", "off", "good")
 
 
 def health_word(endpoint: Endpoint) -> str:
     """Return `off`, `bad`, `weak`, `good`, or `none` if nothing was sent yet."""
     health = endpoint.health
+    if not endpoint.enabled:
+        return "off"
     if health.last_success_at is None and health.last_failure_at is None:
-        return "off" if not endpoint.enabled else "none"
+        return "none"
     return _WORDS.get(health.state, "good")
+
+
+def webhook_word(webhook: Webhook) -> str:
+    """Return the word of the worst enabled endpoint, `off` if all are disabled."""
+    words = {health_word(one) for one in webhook.endpoints if one.enabled}
+    return next((word for word in _WORST_FIRST if word in words), "none") if words else "off"
 
 
 @frozen
@@ -36,15 +44,26 @@ class WebhookRow:
         words = {one.id: health_word(one) for one in self.webhook.endpoints}
         object.__setattr__(self, "_words", words)
 
+    @property
+    def word(self) -> str:
+        """Return the webhook's own health as a word."""
+        return webhook_word(self.webhook)
+
     def health_of(self, endpoint: Endpoint) -> str:
         """Return the health of one of its endpoints as a word."""
         return self._words[endpoint.id]
 
     @property
     def worst_of_rest(self) -> str | None:
-        """Return `off`, `bad` or `weak` if an endpoint that the list does not show is that."""
+        """Return `bad`, `weak` or `off` if an endpoint that the list does not show is that."""
         rest = {self._words[one.id] for one in self.webhook.endpoints[_SHOWN:]}
-        return next((word for word in _WORST_FIRST if word in rest), None)
+        return next((word for word in _WORST_FIRST[:3] if word in rest), None)
+
+    @property
+    def success_share(self) -> float | None:
+        """Return the share of the attempts of the last 24 hours that succeeded, None without any."""
+        attempts = sum(one.attempts for one in self._hours)
+        return sum(one.delivered for one in self._hours) / attempts if attempts else None
 
     @property
     def bars(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from unihooks._contract.activity import Activity, HourCount
+from unihooks._contract.activity import Report
 
 
 class Counted(Protocol):
@@ -56,44 +56,63 @@ def _tall(count: int, most: int, height: float) -> float:
     return max(count / most * height, 1.5) if count else 0.0
 
 
-@frozen
-class Scale:
-    """The ends of the axes."""
+@frozen(kw_only=True)
+class Bar:
+    """One step of time in a chart: where it stands, how high its parts are, and what it counts."""
 
-    first: datetime
-    most: int
-
-
-_GROUPS = 28
-_LATENCY_WIDTH = 190.0
-
-
-def bars_of_activity(activity: Activity) -> dict[str, str]:
-    """Return the bars of a period; in a long one, each bar sums up several hours."""
-    return stacked(_grouped(activity.hours), width=600, height=120)
+    at: datetime
+    until: datetime
+    attempts: int
+    delivered: int
+    failed: int
+    x: int
+    good: float
+    bad: float
+    has_tick: bool
 
 
-def scale_of(activity: Activity) -> Scale:
-    """Return the start of the period and the height of the highest bar."""
-    return Scale(activity.hours[0].hour, max((group.attempts for group in _grouped(activity.hours)), default=0))
+@frozen(kw_only=True)
+class Chart:
+    """The bars of a chart in a box of `width` by `height`, and the number at its top."""
+
+    bars: tuple[Bar, ...]
+    width: int
+    height: int
+    top: int
+
+    @property
+    def half(self) -> int | None:
+        """Return the number half way up, None where that is no whole one."""
+        return None if self.top % 2 else self.top // 2
 
 
-def widths_of(activity: Activity) -> list[tuple[str, float | None, float]]:
-    """Return the label, value and width of each percentile's bar."""
-    values = (("p50", activity.p50_ms), ("p95", activity.p95_ms), ("p99", activity.p99_ms))
-    most = max((value or 0.0 for _, value in values), default=0.0) or 1.0
-    return [(name, value, round((value or 0.0) / most * _LATENCY_WIDTH, 1)) for name, value in values]
+_STEP, _HEIGHT, _TICKS = 10, 100, 6
 
 
-def _grouped(hours: Sequence[HourCount]) -> Sequence[HourCount]:
-    size = -(-len(hours) // _GROUPS)
-    groups = [hours[at : at + size] for at in range(0, len(hours), size)]
-    return [
-        HourCount(
-            hour=group[0].hour,
-            attempts=sum(one.attempts for one in group),
-            delivered=sum(one.delivered for one in group),
-            failed=sum(one.failed for one in group),
+def chart_of(report: Report) -> Chart:
+    """Return the chart of a report: a bar for each of its steps, below a round number."""
+    top = _round_up(max((one.attempts for one in report.steps), default=0))
+    every = -(-len(report.steps) // _TICKS)
+    bars = tuple(
+        Bar(
+            at=one.at,
+            until=one.at + report.step,
+            attempts=one.attempts,
+            delivered=one.delivered,
+            failed=one.failed,
+            x=at * _STEP,
+            good=round(_tall(one.delivered, top, _HEIGHT), 2),
+            bad=round(_tall(one.failed, top, _HEIGHT), 2),
+            has_tick=at % every == 0,
         )
-        for group in groups
-    ]
+        for at, one in enumerate(report.steps)
+    )
+    return Chart(bars=bars, width=len(bars) * _STEP, height=_HEIGHT, top=top)
+
+
+def _round_up(count: int) -> int:
+    """Return the next number at the top of a scale: 2, 4, 6, 10 or 20 with zeros."""
+    if count <= 1:
+        return 2
+    unit = 10 ** (len(str(count - 1)) - 1)
+    return next(part * unit for part in (2, 4, 6, 10, 20) if part * unit >= count)

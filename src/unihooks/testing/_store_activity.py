@@ -114,7 +114,7 @@ class ActivityRules:
         scene.deliver(scene.claimed())
         scene.pending(event_type="never tried")
         found = scene.store.webhook_failures(ACME, webhook.id, since, 10)
-        assert (found.count, found.more) == (3, False)
+        assert (found.count, found.ended, found.more) == (3, 2, False)
         assert found.by_status == (StatusFailures(status_code=429, count=2), StatusFailures(status_code=None, count=1))
         assert found.by_type == (
             TypeFailures(product="shop", event_type="paid", count=2),

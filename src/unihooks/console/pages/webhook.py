@@ -1,61 +1,45 @@
-"""Show one webhook: its activity, its endpoints and its newest deliveries."""
+"""Show one webhook: how it is doing, its endpoints and its newest deliveries; disable, enable and throttle them."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+from attrs import evolve
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from unihooks._model.policy import DeliveryPolicy
+from unihooks._model.webhooks import Webhook
 from unihooks.console._access import Form, action, view
-from unihooks.console._health import WebhookRow
-from unihooks.console._plots import bars_of_activity, scale_of, widths_of
-from unihooks.console._rendering import go_to, page, settings_of, viewer_of, webhook_of
+from unihooks.console._locale import gettext
+from unihooks.console._overview import PERIODS, WebhookView
+from unihooks.console._plots import chart_of
+from unihooks.console._rendering import go_to, page, refusal, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
+from unihooks.exceptions import InvalidWebhook
 
-_HOURS = {"1h": 1, "24h": 24, "7d": 168}
 _NEWEST = 6
 _MOST_REASON = 200
+_MOST_DIGITS = 20
 
 
 @view(Permission.READ)
 async def show(request: Request) -> Response:
-    """Show the statistics of a period, the endpoints, and the newest deliveries."""
-    dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
-    webhook = await webhook_of(request)
-    asked = request.query_params.get("period", "")
-    period = asked if asked in _HOURS else "24h"
-    activity, health, newest = await asyncio.gather(
-        dispatcher.webhooks.aactivity(webhook.id, tenant=tenant, hours=_HOURS[period]),
-        dispatcher.webhooks.ahealth([webhook.id], tenant=tenant),
-        dispatcher.log.adeliveries(tenant=tenant, webhook_id=webhook.id, limit=_NEWEST),
-    )
-    return await page(
-        request,
-        "webhook.html",
-        webhook=webhook,
-        row=WebhookRow(webhook, health.get(webhook.id)),
-        period=period,
-        periods=_HOURS,
-        activity=activity,
-        bars=bars_of_activity(activity),
-        scale=scale_of(activity),
-        widths=widths_of(activity),
-        newest=newest,
-        title_of=titles(dispatcher.catalog),
-        egress_ips=dispatcher.egress_ips,
-    )
+    """Show how it is doing in a period, the endpoints, and the newest deliveries."""
+    return await _shown(request, await webhook_of(request))
 
 
 @action(Permission.WRITE)
-async def enable(request: Request, form: Form) -> Response:  # noqa: ARG001
+async def enable(request: Request, form: Form) -> Response:
     """Enable a disabled endpoint again."""
     webhook_id, endpoint_id = request.path_params["webhook_id"], request.path_params["endpoint_id"]
     tenant = viewer_of(request).tenant
     await settings_of(request).dispatcher.webhooks.aenable_endpoint(webhook_id, endpoint_id, tenant=tenant)
+    if delivery_id := form.get("delivery"):
+        return go_to(request, "delivery", done="enabled", delivery_id=delivery_id)
     return go_to(request, "webhook", done="enabled", webhook_id=webhook_id)
 
 
@@ -70,8 +54,64 @@ async def disable(request: Request, form: Form) -> Response:
     return go_to(request, "webhook", done="disabled", webhook_id=webhook_id)
 
 
+@action(Permission.WRITE)
+async def throttle(request: Request, form: Form) -> Response:
+    """Set how many deliveries a second each endpoint of the webhook gets, or as many as usual."""
+    webhook, typed = await webhook_of(request), form.get("rate").strip()[:_MOST_DIGITS]
+    try:
+        rate = _rate(typed)
+        policy = _with_rate(webhook.policy, rate)
+        webhooks = settings_of(request).dispatcher.webhooks
+        await webhooks.aupdate(webhook.id, tenant=viewer_of(request).tenant, policy=policy)
+    except InvalidWebhook as error:
+        return await _shown(request, webhook, status=refusal(request), wrong_rate=(typed, str(error)))
+    return go_to(request, "webhook", done="unthrottled" if rate is None else "throttled", webhook_id=webhook.id)
+
+
+def _rate(typed: str) -> float | None:
+    if not typed:
+        return None
+    try:
+        return float(typed.replace(",", "."))
+    except ValueError:
+        sentence = gettext("Enter how many deliveries per second, such as 5 or 0.5, or leave it empty.")
+        raise InvalidWebhook(sentence, name="rate") from None
+
+
+def _with_rate(policy: DeliveryPolicy, rate: float | None) -> DeliveryPolicy:
+    """Return the policy with another rate; a burst that was chosen for the old one goes with it."""
+    return evolve(policy, rate=rate, burst=policy.burst if rate is not None else None)
+
+
+async def _shown(
+    request: Request, webhook: Webhook, *, status: int = 200, wrong_rate: tuple[str, str] | None = None
+) -> Response:
+    dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
+    asked = request.query_params.get("period", "")
+    name = asked if asked in PERIODS else "24h"
+    period = PERIODS[name]
+    report, newest = await asyncio.gather(
+        dispatcher.webhooks.areport(webhook.id, tenant=tenant, hours=period.hours, step=period.step),
+        dispatcher.log.adeliveries(tenant=tenant, webhook_id=webhook.id, limit=_NEWEST),
+    )
+    failures = await dispatcher.webhooks.afailures(webhook.id, tenant=tenant, since=report.since)
+    values: dict[str, Any] = {
+        "webhook": webhook,
+        "shown": WebhookView(webhook, report, failures, period),
+        "period": name,
+        "periods": PERIODS,
+        "chart": chart_of(report),
+        "newest": newest,
+        "title_of": titles(dispatcher.catalog),
+        "egress_ips": dispatcher.egress_ips,
+        "wrong_rate": wrong_rate,
+    }
+    return await page(request, "webhook.html", http_status=status, **values)
+
+
 ROUTES = [
     Route("/webhooks/{webhook_id}", show, name="webhook"),
+    Route("/webhooks/{webhook_id}/throttle", throttle, methods=["POST"], name="throttle"),
     Route("/webhooks/{webhook_id}/endpoints/{endpoint_id}/disable", disable, methods=["POST"], name="disable"),
     Route("/webhooks/{webhook_id}/endpoints/{endpoint_id}/enable", enable, methods=["POST"], name="enable"),
 ]

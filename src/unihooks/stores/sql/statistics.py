@@ -103,6 +103,7 @@ def webhook_failures(tx: Transaction, tenant: str, webhook_id: str, since: int, 
     by_status, by_type = Counter(row[0] for row in rows), Counter((row[1], row[2]) for row in rows)
     return Failures(
         count=len(rows),
+        ended=min(len(failed), most),
         more=len(failed) > most or share in Counter(row[3] for row in retried).values(),
         by_status=tuple(StatusFailures(status_code=code, count=many) for code, many in by_status.most_common()),
         by_type=tuple(TypeFailures(product=kind[0], event_type=kind[1], count=n) for kind, n in by_type.most_common()),

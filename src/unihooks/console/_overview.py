@@ -1,0 +1,161 @@
+"""Say in one sentence how a webhook is doing, what to do first, and where its log shows more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from attrs import field, frozen
+
+from unihooks._contract.activity import EndpointActivity, Failures, Report, StatusFailures, TypeFailures
+from unihooks._model.webhooks import Endpoint, Webhook
+from unihooks.console._formats import number, rate
+from unihooks.console._health import health_word, webhook_word
+from unihooks.console._locale import gettext, later, ngettext
+from unihooks.console._plots import Bar
+
+_HOUR = timedelta(hours=1)
+_MOSTLY = 0.5
+_NOTHING_SENT = EndpointActivity()
+
+
+@frozen
+class Period:
+    """How far back the page of a webhook looks, in which steps, and what that is called."""
+
+    hours: int
+    step: timedelta
+    name: Callable[[], str]
+    in_sentence: Callable[[], str]
+
+
+def _named(name: str, in_sentence: str, hours: int, step: timedelta) -> Period:
+    return Period(hours, step, lambda: gettext(name), lambda: gettext(in_sentence))
+
+
+PERIODS: Mapping[str, Period] = {
+    "1h": _named(later("1 hour"), later("the last hour"), 1, _HOUR / 12),
+    "24h": _named(later("24 hours"), later("the last 24 h"), 24, _HOUR),
+    "7d": _named(later("7 days"), later("the last 7 days"), 168, 6 * _HOUR),
+    "30d": _named(later("30 days"), later("the last 30 days"), 720, 24 * _HOUR),
+}
+
+
+@frozen
+class Verdict:
+    """How a webhook is doing: a word, a sentence, and the first thing to do, or "" if there is nothing to do.
+
+    `action` is `activate`, `events`, `enable`, `endpoints`, `failures` or `test`.
+    """
+
+    word: str
+    sentence: str
+    action: str = ""
+
+
+@frozen
+class EndpointLine:
+    """An endpoint with its health as a word, and what was sent to it."""
+
+    endpoint: Endpoint
+    word: str
+    activity: EndpointActivity
+
+
+@frozen
+class WebhookView:
+    """What the page of a webhook shows of a period."""
+
+    webhook: Webhook
+    report: Report
+    failures: Failures
+    period: Period
+    lines: tuple[EndpointLine, ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        sent = self.report.endpoints
+        lines = [EndpointLine(one, health_word(one), sent.get(one.id, _NOTHING_SENT)) for one in self.webhook.endpoints]
+        object.__setattr__(self, "lines", tuple(lines))
+
+    @property
+    def disabled(self) -> list[Endpoint]:
+        """Return the endpoints that are disabled."""
+        return [one for one in self.webhook.endpoints if not one.enabled]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return how the webhook is doing; what keeps everything from being sent comes first."""
+        webhook = self.webhook
+        if not webhook.active:
+            return Verdict("", gettext("This webhook is inactive: nothing is sent, except test events."), "activate")
+        if not webhook.subscriptions:
+            return Verdict("", gettext("No events are chosen yet, so nothing is sent."), "events")
+        if len(self.disabled) == len(webhook.endpoints):
+            return self._all_disabled()
+        if not self.report.total.attempts:
+            sentence = gettext("Nothing was sent in %(period)s.") % {"period": self.period.in_sentence()}
+            return Verdict(webhook_word(webhook), sentence, "test")
+        return self._by_rate()
+
+    def _all_disabled(self) -> Verdict:
+        if len(self.disabled) == 1:
+            return Verdict("off", gettext("Its endpoint is disabled, so its deliveries are on hold."), "enable")
+        return Verdict("off", gettext("All its endpoints are disabled, so its deliveries are on hold."), "endpoints")
+
+    def _by_rate(self) -> Verdict:
+        total = self.report.total
+        parts = {
+            "share": rate(total.success_share),
+            "period": self.period.in_sentence(),
+            "failed": number(total.failed),
+            "most": self._mostly or "",
+        }
+        if not total.failed:
+            counted = ngettext("%(count)s attempt", "%(count)s attempts", total.attempts)
+            parts["attempts"] = counted % {"count": number(total.attempts)}
+            sentence = gettext("Everything succeeded in %(period)s: %(attempts)s.")
+        elif self._mostly:
+            sentence = gettext("%(share)s succeeded in %(period)s; %(failed)s failed, mostly %(most)s.")
+        else:
+            sentence = gettext("%(share)s succeeded in %(period)s; %(failed)s failed.")
+        action = "failures" if total.failed else ""
+        return Verdict(webhook_word(self.webhook), sentence % parts, action)
+
+    @property
+    def _mostly(self) -> str | None:
+        """Return what most failures were answered with, None if nothing was that frequent."""
+        first = self.failures.by_status[0] if self.failures.by_status else None
+        if first is None or first.count < self.failures.count * _MOSTLY:
+            return None
+        return gettext("without a response") if first.status_code is None else str(first.status_code)
+
+    # Where the log shows what is meant. Times are UTC, as its filters take them.
+
+    @property
+    def failures_query(self) -> str:
+        """Return the query of a log that shows the failures of the period."""
+        first = self.failures.by_status[0] if self.failures.by_status else None
+        if first is not None and first.status_code is not None and self._mostly:
+            return self.status_query(first)
+        return self._query(state="failed" if self.failures.ended or not self.failures.count else "pending")
+
+    def status_query(self, failures: StatusFailures) -> str:
+        """Return the query of a log that shows what was last answered with a status code."""
+        return self._query(code=str(failures.status_code))
+
+    def type_query(self, failures: TypeFailures) -> str:
+        """Return the query of a log that shows the failures of an event type."""
+        state = "failed" if self.failures.ended else "pending"
+        return self._query(event=f"{failures.product} {failures.event_type}", state=state)
+
+    def bar_query(self, bar: Bar) -> str:
+        """Return the query of a log that shows what was made in the time of a bar."""
+        return urlencode({"from": _minute(bar.at), "to": _minute(bar.until)})
+
+    def _query(self, **filters: str) -> str:
+        return urlencode({**filters, "from": _minute(self.report.since)})
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M}"
