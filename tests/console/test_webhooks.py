@@ -73,7 +73,7 @@ async def test_page_shows_figures_health_and_settings_without_secrets(browser, w
     for period in ("1h", "24h", "7d", "nonsense"):
         page = await browser.get(f"/webhooks/{webhook.id}?period={period}")
         text = text_of(page)
-        assert "50.0 %" in text
+        assert "50 %" in text
         assert "1 failure in a row" in text
         assert "<svg" in page.text
         assert CANARY not in page.text
@@ -119,7 +119,7 @@ async def test_until_when_an_endpoint_wants_nothing_is_shown(browser, webhook, d
     receiver.answer(Answer(503, headers={"Retry-After": "1800"}))
     dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
     dispatcher.drain()
-    assert "nothing is sent before" in text_of(await browser.get(f"/webhooks/{webhook.id}"))
+    assert "It asked for a pause with Retry-After" in text_of(await browser.get(f"/webhooks/{webhook.id}"))
 
 
 async def test_names_and_descriptions_are_escaped(browser, dispatcher):

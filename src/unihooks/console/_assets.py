@@ -38,6 +38,7 @@ SCRIPTS = (
     "js/form.js",
     "js/draft.js",
     "js/secret.js",
+    "js/overview.js",
 )
 
 _FOLDER = Path(__file__).parent / "static"

@@ -89,6 +89,11 @@ def rate(value: float | None) -> str:
     return f"{min(max(hundredths, 0.1), 99.9):.1f} %" if is_near_an_end else f"{hundredths:.0f} %"
 
 
+def isolated(value: str) -> str:
+    """Keep a figure and its unit from left to right within a sentence of either direction."""
+    return f"\N{LEFT-TO-RIGHT ISOLATE}{value}\N{POP DIRECTIONAL ISOLATE}"
+
+
 def number(value: int) -> str:
     """Show a whole number with thousands separators."""
     return f"{value:,}"
@@ -112,6 +117,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "milliseconds": milliseconds,
     "percent": percent,
     "rate": rate,
+    "isolated": isolated,
     "number": number,
     "pretty": pretty,
     "short_url": short_url,

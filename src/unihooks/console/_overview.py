@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from unihooks._contract.activity import EndpointActivity, Failures, Report, StatusFailures, TypeFailures
 from unihooks._model.webhooks import Endpoint, Webhook
-from unihooks.console._formats import number, rate
+from unihooks.console._formats import isolated, number, rate
 from unihooks.console._health import health_word, webhook_word
 from unihooks.console._locale import gettext, later, ngettext
 from unihooks.console._plots import Bar
@@ -18,6 +18,7 @@ from unihooks.console._plots import Bar
 _HOUR = timedelta(hours=1)
 _MOSTLY = 0.5
 _NOTHING_SENT = EndpointActivity()
+_LEADS = {"bad": later("Failing."), "weak": later("Degraded."), "good": later("Healthy.")}
 
 
 @frozen
@@ -44,14 +45,15 @@ PERIODS: Mapping[str, Period] = {
 
 @frozen
 class Verdict:
-    """How a webhook is doing: a word, a sentence, and the first thing to do, or "" if there is nothing to do.
+    """How a webhook is doing: a word for its colour, a sentence, and the first thing to do, or "" if there is none.
 
-    `action` is `activate`, `events`, `enable`, `endpoints`, `failures` or `test`.
+    `lead` stands before the sentence. `action` is `activate`, `events`, `enable`, `endpoints`, `failures` or `test`.
     """
 
     word: str
     sentence: str
     action: str = ""
+    lead: str = ""
 
 
 @frozen
@@ -88,7 +90,7 @@ class WebhookView:
         """Return how the webhook is doing; what keeps everything from being sent comes first."""
         webhook = self.webhook
         if not webhook.active:
-            return Verdict("", gettext("This webhook is inactive: nothing is sent, except test events."), "activate")
+            return Verdict("", gettext("This webhook is inactive: no events are sent, except test events."), "activate")
         if not webhook.subscriptions:
             return Verdict("", gettext("No events are chosen yet, so nothing is sent."), "events")
         if len(self.disabled) == len(webhook.endpoints):
@@ -106,7 +108,7 @@ class WebhookView:
     def _by_rate(self) -> Verdict:
         total = self.report.total
         parts = {
-            "share": rate(total.success_share),
+            "share": isolated(rate(total.success_share)),
             "period": self.period.in_sentence(),
             "failed": number(total.failed),
             "most": self._mostly or "",
@@ -119,8 +121,24 @@ class WebhookView:
             sentence = gettext("%(share)s succeeded in %(period)s; %(failed)s failed, mostly %(most)s.")
         else:
             sentence = gettext("%(share)s succeeded in %(period)s; %(failed)s failed.")
-        action = "failures" if total.failed else ""
-        return Verdict(webhook_word(self.webhook), sentence % parts, action)
+        word, action = webhook_word(self.webhook), "failures" if total.failed else ""
+        return Verdict(word, sentence % parts, action, self._lead(word))
+
+    def _lead(self, word: str) -> str:
+        """Return how the webhook is in a word or, of several endpoints, how many are so."""
+        enabled = [one for one in self.lines if one.endpoint.enabled]
+        count = sum(one.word == word for one in enabled)
+        if count == len(enabled) or word not in ("bad", "weak"):
+            return gettext(_LEADS[word]) if word in _LEADS else ""
+        if word == "bad":
+            text = ngettext(
+                "%(count)d of %(all)d endpoints is failing.", "%(count)d of %(all)d endpoints are failing.", count
+            )
+        else:
+            text = ngettext(
+                "%(count)d of %(all)d endpoints is degraded.", "%(count)d of %(all)d endpoints are degraded.", count
+            )
+        return text % {"count": count, "all": len(enabled)}
 
     @property
     def _mostly(self) -> str | None:

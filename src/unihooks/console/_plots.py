@@ -58,7 +58,10 @@ def _tall(count: int, most: int, height: float) -> float:
 
 @frozen(kw_only=True)
 class Bar:
-    """One step of time in a chart: where it stands, how high its parts are, and what it counts."""
+    """One step of time in a chart: where it stands, how high its parts are, and what it counts.
+
+    `tick` is `major` or `minor` where its time is written below it; small screens leave out minor ones.
+    """
 
     at: datetime
     until: datetime
@@ -68,7 +71,7 @@ class Bar:
     x: int
     good: float
     bad: float
-    has_tick: bool
+    tick: str
 
 
 @frozen(kw_only=True)
@@ -92,7 +95,7 @@ _STEP, _HEIGHT, _TICKS = 10, 100, 6
 def chart_of(report: Report) -> Chart:
     """Return the chart of a report: a bar for each of its steps, below a round number."""
     top = _round_up(max((one.attempts for one in report.steps), default=0))
-    every = -(-len(report.steps) // _TICKS)
+    every = max(1, len(report.steps) // _TICKS)
     bars = tuple(
         Bar(
             at=one.at,
@@ -103,7 +106,7 @@ def chart_of(report: Report) -> Chart:
             x=at * _STEP,
             good=round(_tall(one.delivered, top, _HEIGHT), 2),
             bad=round(_tall(one.failed, top, _HEIGHT), 2),
-            has_tick=at % every == 0,
+            tick="" if at % every else "minor" if at // every % 2 else "major",
         )
         for at, one in enumerate(report.steps)
     )
@@ -114,5 +117,5 @@ def _round_up(count: int) -> int:
     """Return the next number at the top of a scale: 2, 4, 6, 10 or 20 with zeros."""
     if count <= 1:
         return 2
-    unit = 10 ** (len(str(count - 1)) - 1)
-    return next(part * unit for part in (2, 4, 6, 10, 20) if part * unit >= count)
+    unit = int(10 ** (len(str(count - 1)) - 1))
+    return next(top for top in (2 * unit, 4 * unit, 6 * unit, 10 * unit, 20 * unit) if top >= count)

@@ -34,8 +34,9 @@ async def show(request: Request) -> Response:
     """Show the form with the example of an event type."""
     webhook = await webhook_of(request)
     kinds = _kinds(webhook, settings_of(request).dispatcher.catalog)
-    asked = request.query_params.get("event", "")
-    return await _shown(request, webhook, asked if asked in kinds else next(iter(kinds), ""))
+    asked, endpoint = request.query_params.get("event", ""), webhook.endpoint(request.query_params.get("endpoint", ""))
+    event = asked if asked in kinds else next(iter(kinds), "")
+    return await _shown(request, webhook, event, endpoint_id=endpoint and endpoint.id)
 
 
 async def sent_before(request: Request, form: Form) -> Response:

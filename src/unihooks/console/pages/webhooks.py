@@ -19,9 +19,16 @@ from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 
 _PER_PAGE = 20
-_SORTS = ("newest", "oldest", "name")
+_SORTS = ("health", "newest", "oldest", "name")
 _STATUSES = ("active", "inactive")
-_HEALTHS = tuple(HealthState)
+# What is to be looked after is one thing, whether most of it fails or less.
+_HEALTHS: dict[str, dict[str, Any]] = {
+    "failing": {"health": (HealthState.FAILING, HealthState.DEGRADED)},
+    "degraded": {"health": HealthState.DEGRADED},
+    "disabled": {"health": HealthState.DISABLED},
+    "healthy": {"health": HealthState.HEALTHY, "attempted": True},
+    "none": {"health": HealthState.HEALTHY, "attempted": False},
+}
 _MOST_COUNTED = 10_000
 
 
@@ -30,13 +37,13 @@ async def show(request: Request) -> Response:
     """Show a page of the list, filtered and sorted as asked."""
     query, tenant = request.query_params, viewer_of(request).tenant
     status, sort = _one_of(query, "status", _STATUSES), _one_of(query, "sort", _SORTS) or _SORTS[0]
-    health = _one_of(query, "health", _HEALTHS)
+    health = _one_of(query, "health", tuple(_HEALTHS))
     search = query.get("search", "")[:200]
     webhooks = settings_of(request).dispatcher.webhooks
     found = await webhooks.alist(
         tenant=tenant,
         status=status,
-        health=health,
+        **_HEALTHS.get(health or "", {}),
         search=search.replace("\0", "") or None,
         sort=sort,
         limit=_PER_PAGE,
