@@ -17,6 +17,7 @@ from unihooks.console._locale import gettext
 from unihooks.console._overview import PERIODS, WebhookView
 from unihooks.console._plots import chart_of
 from unihooks.console._rendering import go_to, page, refusal, settings_of, viewer_of, webhook_of
+from unihooks.console._sentences import told
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.exceptions import InvalidWebhook
@@ -64,7 +65,7 @@ async def throttle(request: Request, form: Form) -> Response:
         webhooks = settings_of(request).dispatcher.webhooks
         await webhooks.aupdate(webhook.id, tenant=viewer_of(request).tenant, policy=policy)
     except InvalidWebhook as error:
-        return await _shown(request, webhook, status=refusal(request), wrong_rate=(typed, str(error)))
+        return await _shown(request, webhook, status=refusal(request), wrong_rate=(typed, told(error)))
     return go_to(request, "webhook", done="unthrottled" if rate is None else "throttled", webhook_id=webhook.id)
 
 
