@@ -35,7 +35,6 @@ async def test_delivered_event_shows_what_was_sent_and_that_the_signature_is_val
     text = text_of(page)
     assert "204 Delivered" in text
     assert '{ "sender" : { "id" : 1 }, "content" : { "body" : "Hi" } }' in text
-    assert '<span class="key">&#34;body&#34;</span>: <span class="string">&#34;Hi&#34;</span>' in page.text
     assert "The signature is valid for the current secret." in text
     assert CANARY not in text
 

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from attrs import frozen
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,7 +18,6 @@ from unihooks.console import _delivery_filters
 from unihooks.console._access import Form, action, view
 from unihooks.console._delivery_filters import Place
 from unihooks.console._explain import Explanation, explain, explain_attempt
-from unihooks.console._json_text import coloured
 from unihooks.console._readable import SignatureCheck, check_signature, curl, readable, shown
 from unihooks.console._rendering import off_the_loop, path_to, redirect, rendered, settings_of, viewer_of
 from unihooks.console._titles import titles
@@ -39,7 +37,7 @@ class ShownAttempt:
     why: Explanation | None
     request_headers: tuple[tuple[str, str], ...]
     response_headers: tuple[tuple[str, str], ...]
-    answer: Markup
+    answer: str
     signature: SignatureCheck | None
     curl: str
 
@@ -81,7 +79,7 @@ async def show(request: Request) -> Response:
 def _shown(request: Request, *, body: bytes, **values: Any) -> Response:
     attempts = [shown_attempt(one, body, values["webhook"]) for one in values["page"]]
     template = "drawer.html" if values["beside"] else "delivery.html"
-    return rendered(request, template, body=coloured(readable(body)), attempts=attempts, **values)
+    return rendered(request, template, body=readable(body), attempts=attempts, **values)
 
 
 @action(Permission.SEND)
@@ -147,7 +145,7 @@ def shown_attempt(attempt: Attempt, body: bytes, webhook: Webhook | None) -> Sho
         why=explain_attempt(attempt),
         request_headers=_pairs(attempt.request_headers),
         response_headers=_pairs(attempt.response_headers),
-        answer=coloured(readable(attempt.response_body)),
+        answer=readable(attempt.response_body),
         signature=check_signature(attempt, body, webhook),
         curl=curl(attempt.url, attempt.request_headers, body),
     )
