@@ -53,7 +53,7 @@ def shown(value: Any) -> str:
     if isinstance(value, dict):
         return "{…}" if value else "{}"
     if isinstance(value, (list, tuple)):
-        return f"[{len(value)}]"
+        return "[…]" if value else "[]"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
