@@ -12,7 +12,7 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
 from unihooks._model.operational_product import OPERATIONAL
-from unihooks.console import _formats, _locale
+from unihooks.console import _formats, _locale, create_console
 
 from .conftest import text_of
 
@@ -114,6 +114,44 @@ async def test_the_picker_offers_operational_events_in_the_viewers_language(brow
     for page in (f"/webhooks/{webhook.id}/settings/events?lang=ar", "/events?lang=ar"):
         arabic = text_of(await browser.get(page))
         assert "عُطّلت نقطة نهاية endpoint.disabled" in arabic
-        # The host's own titles are the host's.
+        # The host's own titles are the host's to translate.
         assert "Message received message.received" in arabic
     assert "عُطّلت نقطة نهاية" in text_of(await browser.get("/deliveries?lang=ar"))
+
+
+ARABIC = {
+    "WhatsApp": "واتساب",
+    "Message received": "وصلت رسالة",
+    "Somebody wrote to you": "كتب إليك أحد",
+    "Who wrote": "من كتب",
+}
+
+
+async def test_titles_of_the_catalog_are_translated_by_the_host(browse, dispatcher, authenticate, webhook):
+    asked = set()
+
+    def translate(text, language):
+        asked.add((text, language))
+        return ARABIC.get(text, text) if language == "ar" else text
+
+    browser = browse(app=create_console(dispatcher, authenticate=authenticate, translate=translate))
+    events = text_of(await browser.get("/events?lang=ar"))
+    assert all(text in events for text in ARABIC.values())
+    picker = text_of(await browser.get(f"/webhooks/{webhook.id}/settings/events?lang=ar"))
+    assert "وصلت رسالة" in picker
+    assert "واتساب" in picker
+    for path in (f"/webhooks/{webhook.id}/settings", f"/webhooks/{webhook.id}/test", "/deliveries"):
+        assert "وصلت رسالة" in text_of(await browser.get(f"{path}?lang=ar"))
+    assert "Message received" in text_of(await browser.get("/events?lang=en"))
+    assert ("Message received", "ar") in asked
+    assert all(text for text, _ in asked)
+
+
+def test_what_translates_is_a_function(dispatcher, authenticate):
+    with pytest.raises(TypeError, match="translate must be a function"):
+        create_console(dispatcher, authenticate=authenticate, translate=ARABIC)
+
+
+async def test_descriptions_of_operational_payloads_are_told_in_arabic(browser, catalog):
+    catalog.offer_operational_events()
+    assert "خطاف الويب الذي حدث له ذلك." in text_of(await browser.get("/events?lang=ar"))

@@ -155,7 +155,9 @@ REFUSED = {
     "payload-surrogate": lambda: encode({"a": "\ud800"}),
     "payload-key-surrogate": lambda: encode({"\ud800": 1}),
     "payload-not-finite": lambda: encode([float("nan")]),
-    "schema-keys": payload({}, {"required": ["id"]}),
+    "schema-required": payload({}, {"required": ["id"]}),
+    "schema-additional": payload({"a": 1}, {"additionalProperties": False}),
+    "schema-dependent": payload({"a": 1}, {"dependentRequired": {"a": ["b"]}}),
     "schema-nothing": payload({}, schema=False),
     "schema-misfit": payload(1, {"type": "object"}),
 }

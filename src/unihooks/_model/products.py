@@ -262,16 +262,23 @@ def _misfit(error: Any) -> InvalidPayload:
     for key in error.absolute_path:
         path = step(path, key)
     if error.validator in _NAMES_ONLY_KEYS:
-        code, reason, figure = "schema-keys", "{reason}", error.message[:_SHOWN]
+        code, reason, figure = _NAMES_ONLY_KEYS[error.validator], "{reason}", error.message[:_SHOWN]
     elif error.validator is None:
         code, reason, figure = "schema-nothing", "the schema allows nothing here", ""
     else:
         rule = f"{error.validator}: {error.validator_value}"
         code, reason, figure = "schema-misfit", "it does not match the schema's {reason}", rule[:_SHOWN]
     template = f"{{path}}: {reason}; correct the payload or the schema"
-    return InvalidPayload(said(code, template, path=path, reason=figure), name=path)
+    return InvalidPayload(
+        said(code, template, path=path, reason=figure, names=", ".join(_QUOTED.findall(figure))), name=path
+    )
 
 
 _NAME = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
-_NAMES_ONLY_KEYS = {"required", "additionalProperties", "dependentRequired"}
+_NAMES_ONLY_KEYS = {
+    "required": "schema-required",
+    "additionalProperties": "schema-additional",
+    "dependentRequired": "schema-dependent",
+}
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
 _SHOWN = 160

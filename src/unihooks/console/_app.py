@@ -19,7 +19,7 @@ from unihooks._dispatcher import Dispatcher
 from unihooks.console._assets import Assets
 from unihooks.console._compression import Compression
 from unihooks.console._gate import Gate, is_api
-from unihooks.console._locale import LANGUAGES, Texts, own_texts
+from unihooks.console._locale import LANGUAGES, Texts, Translate, own_texts
 from unihooks.console._rates import Rates
 from unihooks.console._rendering import refuse
 from unihooks.console._security_headers import SecurityHeaders
@@ -41,6 +41,7 @@ def create_console(
     accent: Colour | None = None,
     theme: Theme | None = None,
     texts: Texts | None = None,
+    translate: Translate | None = None,
     home_url: str | None = None,
     help_url: str | None = None,
     language: str | None = None,
@@ -61,6 +62,8 @@ def create_console(
         accent: The colour of buttons, links, switches and charts, such as `#0a7d5a`, or a pair for light and dark.
         theme: What else of the look is the host's: colours, corners, fonts, density.
         texts: The host's own words for texts of the console, by their English: a text, or one for each language.
+        translate: Called with a title or description of the catalog and a language, `en` or `ar`, returns it in that
+            language: such as `lambda text, language: arabic.get(text, text) if language == "ar" else text`.
         home_url: A page of the host that "Back" leads to.
         help_url: A page of the host, or a mailto address, that "Help" leads to.
         language: `en` or `ar` for everybody; by default the viewer's choice or browser decides.
@@ -88,6 +91,7 @@ def create_console(
         trusted_origins=trusted_origins,
         rates=rates or Rates(),
         texts=own_texts(texts or {}),
+        translate=translate,
         api_security=api_security,
     )
     app = Starlette(

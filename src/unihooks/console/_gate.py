@@ -40,7 +40,11 @@ class Gate:
         request.state.viewer = None
         cookie = _csrf.random_value(request, settings_of(request))
         request.state.csrf_cookie = cookie or _csrf.new_cookie()
-        _locale.use(_locale.language_of(request, settings_of(request)), settings_of(request).texts)
+        _locale.use(
+            _locale.language_of(request, settings_of(request)),
+            settings_of(request).texts,
+            settings_of(request).translate,
+        )
         request.state.sent = ()
         answer = None if _path_in_console(scope).startswith(_OPEN) else await _stopped(request)
         await (answer or self._app)(scope, receive, send if cookie else _with_cookie(request, send))

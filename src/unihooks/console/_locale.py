@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gettext as _gettext
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -22,14 +22,19 @@ _DEFAULT = "en"
 _PART = re.compile(r"%\((\w+)\)s")
 
 Texts = Mapping[str, str | Mapping[str, str]]
+Translate = Callable[[str, str], str]
 
 _current: ContextVar[str] = ContextVar("unihooks_console_language", default=_DEFAULT)
 _own: ContextVar[Mapping[str, str] | None] = ContextVar("unihooks_console_texts", default=None)
+_hosts: ContextVar[Translate | None] = ContextVar("unihooks_console_translate", default=None)
 
 
-def use(language: str, texts: Mapping[str, Mapping[str, str]] | None = None) -> None:
-    """Set the language for the rest of this request, and the host's own texts by language."""
+def use(
+    language: str, texts: Mapping[str, Mapping[str, str]] | None = None, translate: Translate | None = None
+) -> None:
+    """Set the language for the rest of this request, the host's own texts by language, and who translates others."""
     _current.set(language)
+    _hosts.set(translate)
     _own.set((texts or {}).get(language, {}))
 
 
@@ -67,6 +72,12 @@ def gettext(message: str) -> str:
 def ngettext(one: str, many: str, count: int) -> str:
     """Translate a message whose form depends on a number."""
     return _translations(current()).ngettext(one, many, count)
+
+
+def of_host(text: str) -> str:
+    """Return a text of the host's catalog in the viewer's language, if the host translates it."""
+    translate = _hosts.get()
+    return text if translate is None or not text else translate(text, current())
 
 
 def later(message: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
+from unihooks.console._locale import gettext, of_host
+
 _MOST_ROWS = 300
 _MOST_DEPTH = 8
 
@@ -58,4 +60,6 @@ def _kind(schema: Any) -> str:
 
 def _described(schema: Any) -> str:
     found = (schema.get("description") or schema.get("title") or "") if isinstance(schema, dict) else ""
-    return str(found)
+    own = of_host(str(found))
+    # Those of operational events are the library's.
+    return own if own != found or not found else gettext(own)

@@ -93,6 +93,7 @@ class ConsoleSettings:
     rates: Rates = field(factory=Rates)
     # By language, and then by the English text.
     texts: Mapping[str, Mapping[str, str]] = field(factory=dict)
+    translate: Callable[[str, str], str] | None = field(default=None)
     api_security: Mapping[str, Mapping[str, Any]] | None = field(default=None)
 
     @api_security.validator
@@ -105,6 +106,11 @@ class ConsoleSettings:
     def _check_authenticate(self, _attribute: object, value: object) -> None:
         if not callable(value):
             raise TypeError("authenticate must be a function that takes the request and returns a Viewer or None")
+
+    @translate.validator
+    def _check_translate(self, _attribute: object, value: object) -> None:
+        if value is not None and not callable(value):
+            raise TypeError("translate must be a function that takes a text and a language and returns a text")
 
     @secret.validator
     def _check_secret(self, _attribute: object, value: object) -> None:

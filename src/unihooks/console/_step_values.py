@@ -12,6 +12,7 @@ from unihooks.console import _draft_checks, _payload_preview, _tree
 from unihooks.console._draft import Draft, with_https
 from unihooks.console._locale import gettext, later
 from unihooks.console._mapping_text import readable_rules
+from unihooks.console._operational import shown_catalog
 from unihooks.console._picker import picked
 from unihooks.exceptions import UnihooksError
 
@@ -78,7 +79,7 @@ def _samples(draft: Draft, catalog: Catalog | None) -> list[EventType]:
     wanted = set(draft.events)
     return [
         event
-        for product in catalog or ()
+        for product in shown_catalog(catalog) or ()
         for event in product
         if event.example is not None and wanted & {f"{product.name} {one}" for one in subscribed_as(event.name)}
     ]

@@ -8,7 +8,7 @@ from typing import Protocol
 from unihooks._model.catalog import Catalog
 from unihooks._model.products import EVERY_EVENT
 from unihooks.console._locale import gettext
-from unihooks.console._operational import translated
+from unihooks.console._operational import event_title, product_title
 
 
 class Typed(Protocol):
@@ -27,11 +27,13 @@ def titles(catalog: Catalog | None) -> Callable[[Typed], str]:
     """Return a function that names an event, or every event of a product, for people."""
 
     def title_of(one: Typed) -> str:
-        product = translated(catalog[one.product]) if catalog is not None and one.product in catalog else None
+        product = catalog[one.product] if catalog is not None and one.product in catalog else None
         if one.event_type == EVERY_EVENT:
-            return gettext("All events of %(product)s") % {"product": product.title if product else one.product}
+            return gettext("All events of %(product)s") % {
+                "product": product_title(product) if product else one.product
+            }
         if product is not None and one.event_type in product:
-            return product[one.event_type].title
+            return event_title(product, one.event_type)
         return f"{one.product} {one.event_type}"
 
     return title_of

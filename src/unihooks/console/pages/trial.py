@@ -15,6 +15,7 @@ from unihooks._model.products import EVERY_EVENT
 from unihooks.console import _draft_checks
 from unihooks.console._draft import Draft
 from unihooks.console._locale import gettext, ngettext
+from unihooks.console._operational import shown_catalog
 from unihooks.console._rendering import off_the_loop, settings_of, viewer_of
 from unihooks.console._sentences import told
 from unihooks.console._titles import titles
@@ -46,7 +47,7 @@ def trial_choices(draft: Draft, dispatcher: Dispatcher) -> list[tuple[str, str]]
     if catalog is None:
         plain = [one for one in subscriptions if not one.event_type.endswith(EVERY_EVENT)]
         return [(f"{one.product} {one.event_type}", title_of(one)) for one in plain]
-    offered = [event for product in catalog for event in product if event.example is not None]
+    offered = [event for product in shown_catalog(catalog) or () for event in product if event.example is not None]
     wanted = [one for one in offered if any(each.may_mean(one.product, one.name) for each in subscriptions)]
     return [(f"{event.product} {event.name}", event.title) for event in wanted or offered]
 
