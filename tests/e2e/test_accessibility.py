@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from itertools import product
+from string import Formatter
 
+import httpx
 import pytest
+from starlette.routing import Route
 
 from unihooks import EventSubscription, HeaderSet, PayloadMapping, Webhook
+from unihooks.console import Permission, Viewer
+from unihooks.console._reference import chapters
+from unihooks.console.pages import page_routes
 from unihooks.testing import Answer
 
 from .conftest import EXAMPLE
+
+# They answer with a file, a redirect, or a page only for a link that was just made.
+NO_PAGES = {"openapi", "asyncapi", "static", "edit", "portal"}
+STEPS = ("details", "events", "payload", "headers", "review")
+SECTIONS = ("details", "endpoints", "events", "payload", "headers", "policy")
 
 SIZES = {"desk": (1280, 900), "phone": (390, 800), "small": (320, 640)}
 LOOKS = {
@@ -28,9 +39,8 @@ SMALL_TARGETS = """() => {
     .filter((one) => one.checkVisibility(seen) && !one.closest(".sr-only, .skip, [aria-hidden=true], :disabled"))
     .filter((one) => !inText(one))
     .map((one) => {
-      const target = one.matches(box) ? one.closest("label") ?? one : one;
-      const { width, height } = target.getBoundingClientRect();
-      const least = one.matches("td .menu > summary") ? 32 : one.matches(box) ? 18 : 24;
+      const { width, height } = (one.matches(box) ? one.closest("label") ?? one : one).getBoundingClientRect();
+      const least = one.matches("td .menu > summary") ? 32 : 24;
       return { width, height, least, what: one.outerHTML.slice(0, 120) };
     })
     .filter(({ width, height, least }) => width && (width < least - 0.5 || height < least - 0.5))
@@ -40,7 +50,7 @@ SMALL_TARGETS = """() => {
 
 @pytest.fixture
 def paths(site) -> list[str]:
-    """Return the paths of all pages, with data on them."""
+    """Return the paths of all pages, with data on them: a page of a new route is among them by itself."""
     site.receiver.answer(*[204] * 8, Answer(500, body=b'{"error": "maintenance"}'), Answer(410))
     webhook = site.dispatcher.webhooks.add(
         Webhook(
@@ -60,32 +70,87 @@ def paths(site) -> list[str]:
     # A drain returns when what was sent is recorded.
     site.dispatcher.drain()
     delivery = site.dispatcher.log.deliveries(tenant="acme")[0]
-    own = f"/webhooks/{webhook.id}"
-    sections = ("details", "endpoints", "events", "payload", "headers", "policy")
-    settings = [f"{own}/settings", *(f"{own}/settings/{section}" for section in sections)]
-    parts = [f"{own}{part}" for part in ("", "/deliveries", "/test", "/secret", "/delete")]
-    site.dispatcher.jobs.replay(tenant="acme", webhook_id=webhook.id, state="failed")
-    log = [
-        "/deliveries",
+    job = site.dispatcher.jobs.replay(tenant="acme", webhook_id=webhook.id, state="failed")
+    parts = {
+        "webhook_id": [webhook.id],
+        "endpoint_id": [webhook.endpoints[0].id],
+        "delivery_id": [delivery.id],
+        "job_id": [job.id],
+        "section": SECTIONS,
+        "draft_id": [draft_of(site)],
+        "step": STEPS,
+        "chapter": [tag.lower() for tag in chapters(Viewer("acme", permissions=set(Permission)))],
+        "tenant": ["acme"],
+    }
+    more = [
+        "/?search=nothing",
         "/deliveries?to=2020-01-01T00:00",
-        f"/deliveries/{delivery.id}",
-        "/deliveries/replay",
-        "/jobs",
     ]
-    return ["/", "/?search=nothing", "/new", *parts, *settings, *log, "/events", "/operator"]
+    return [*(path for route in pages() for path in filled(route.path, parts)), *more]
+
+
+def draft_of(site) -> str:
+    """Begin a webhook, and return the id of its draft."""
+    with httpx.Client(cookies={"tenant": "acme"}, follow_redirects=True) as client:
+        return client.get(f"{site.url}/new").url.path.split("/new/")[1].split("/")[0]
+
+
+def pages() -> list[Route]:
+    return [
+        one for one in page_routes() if isinstance(one, Route) and "GET" in one.methods and one.name not in NO_PAGES
+    ]
+
+
+def filled(path: str, parts: dict[str, list[str]]) -> list[str]:
+    """Return the paths of a route with each value of its parts."""
+    names = [name for _, name, _, _ in Formatter().parse(path) if name]
+    return [path.format(**dict(zip(names, values, strict=True))) for values in product(*(parts[one] for one in names))]
+
+
+@pytest.fixture
+def check():
+    """Return a function that checks what a page shows now."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: use `nox -s e2e`")
+
+    def check(page, what: str) -> None:
+        found = axe.Axe().run(page).response["violations"]
+        assert not [(what, one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), what
+        assert not page.evaluate(SMALL_TARGETS), what
+
+    return check
 
 
 @pytest.mark.parametrize("look, size", [*product(LOOKS, ("desk", "small")), ("light", "phone")])
 @pytest.mark.parametrize("locale", ["en", "ar"])
-def test_axe_finds_nothing_nothing_is_too_wide_nor_too_small(site, browse, paths, look, locale, size, shoot):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: use `nox -s e2e`")
+def test_axe_finds_nothing_nothing_is_too_wide_nor_too_small(site, browse, paths, look, locale, size, check, shoot):
     width, height = SIZES[size]
-    page = browse(locale=locale, viewport={"width": width, "height": height}, **LOOKS[look])
+    page = browse(locale=locale, viewport={"width": width, "height": height}, reduced_motion="reduce", **LOOKS[look])
     for path in paths:
-        page.goto(site.url + path)
-        found = axe.Axe().run(page).response["violations"]
-        assert not [(path, one["id"], one["nodes"][0]["target"]) for one in found]
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        assert not page.evaluate(SMALL_TARGETS), path
+        assert page.goto(site.url + path).ok, path
+        check(page, path)
         if (look, locale, size) == ("light", "en", "desk") and path.startswith("/webhooks/") and "?" not in path:
             shoot(page, f"webhook-{path.split('/')[3]}" if path.count("/") > 2 else "webhook")
+
+
+@pytest.mark.parametrize("look, size", [("light", "desk"), ("dark", "small"), ("forced", "desk")])
+@pytest.mark.parametrize("locale", ["en", "ar"])
+def test_axe_finds_nothing_in_what_opens(site, browse, paths, look, locale, size, check):
+    width, height = SIZES[size]
+    page = browse(locale=locale, viewport={"width": width, "height": height}, reduced_motion="reduce", **LOOKS[look])
+    page.goto(f"{site.url}/")
+    page.locator("td .menu > summary").first.click()
+    check(page, "the menu of a row")
+    page.goto(f"{site.url}/deliveries")
+    if size != "desk":
+        page.locator(".sheet-opener").click()
+        page.locator(".sheet:target").wait_for()
+        check(page, "the filters as a sheet")
+        page.locator(".sheet-closer").click()
+    page.locator("a[data-drawer]").first.click()
+    page.locator("#drawer #delivery").wait_for()
+    check(page, "the drawer of a delivery")
+    page.goto(next(site.url + path for path in paths if path.endswith("/secret")))
+    page.locator("form[action$='/secret'], form[action$='/reveal']").first.locator("button").click()
+    page.locator("[data-secret]").first.wait_for()
+    check(page, "a secret that is shown")
