@@ -36,7 +36,7 @@ async def show(request: Request) -> Response:
     kinds = _kinds(webhook, settings_of(request).dispatcher.catalog)
     asked, endpoint = request.query_params.get("event", ""), webhook.endpoint(request.query_params.get("endpoint", ""))
     event = asked if asked in kinds else next(iter(kinds), "")
-    return await _shown(request, webhook, event, endpoint_id=endpoint and endpoint.id)
+    return await _shown(request, webhook, event, endpoint_id=None if endpoint is None else endpoint.id)
 
 
 async def sent_before(request: Request, form: Form) -> Response:

@@ -20,6 +20,7 @@ from unihooks.console._rendering import go_to, page, refusal, settings_of, viewe
 from unihooks.console._sentences import told
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
+from unihooks.console.pages.webhooks import back
 from unihooks.exceptions import InvalidWebhook
 
 _NEWEST = 6
@@ -39,9 +40,7 @@ async def enable(request: Request, form: Form) -> Response:
     webhook_id, endpoint_id = request.path_params["webhook_id"], request.path_params["endpoint_id"]
     tenant = viewer_of(request).tenant
     await settings_of(request).dispatcher.webhooks.aenable_endpoint(webhook_id, endpoint_id, tenant=tenant)
-    if delivery_id := form.get("delivery"):
-        return go_to(request, "delivery", done="enabled", delivery_id=delivery_id)
-    return go_to(request, "webhook", done="enabled", webhook_id=webhook_id)
+    return back(request, form, webhook_id, "enabled")
 
 
 @action(Permission.WRITE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -30,6 +31,17 @@ _HEALTHS: dict[str, dict[str, Any]] = {
     "none": {"health": HealthState.HEALTHY, "attempted": False},
 }
 _MOST_COUNTED = 10_000
+_ID = re.compile(r"[0-9A-Za-z_]{1,64}")
+
+
+def back(request: Request, form: Form, webhook_id: str, done: str) -> Response:
+    """Lead back to where a form about a webhook was: the list, a delivery, or the webhook's own page."""
+    delivery_id = form.get("delivery")
+    if _ID.fullmatch(delivery_id):
+        return go_to(request, "delivery", done=done, delivery_id=delivery_id)
+    if form.get("from") == "list":
+        return go_to(request, "webhooks", done=done)
+    return go_to(request, "webhook", done=done, webhook_id=webhook_id)
 
 
 @view(Permission.READ)
@@ -71,7 +83,7 @@ async def activate(request: Request, form: Form) -> Response:
     """Activate a webhook."""
     webhook_id = request.path_params["webhook_id"]
     await settings_of(request).dispatcher.webhooks.aactivate(webhook_id, tenant=viewer_of(request).tenant)
-    return _back(request, form, webhook_id, "activated")
+    return back(request, form, webhook_id, "activated")
 
 
 @action(Permission.WRITE)
@@ -79,7 +91,7 @@ async def deactivate(request: Request, form: Form) -> Response:
     """Deactivate a webhook."""
     webhook_id = request.path_params["webhook_id"]
     await settings_of(request).dispatcher.webhooks.adeactivate(webhook_id, tenant=viewer_of(request).tenant)
-    return _back(request, form, webhook_id, "deactivated")
+    return back(request, form, webhook_id, "deactivated")
 
 
 @view(Permission.WRITE)
@@ -102,12 +114,6 @@ async def delete(request: Request, form: Form) -> Response:  # noqa: ARG001
 def _one_of(query: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
     value = query.get(name)
     return value if value in known else None
-
-
-def _back(request: Request, form: Form, webhook_id: str, done: str) -> Response:
-    if form.get("from") == "list":
-        return go_to(request, "webhooks", done=done)
-    return go_to(request, "webhook", done=done, webhook_id=webhook_id)
 
 
 ROUTES = [
