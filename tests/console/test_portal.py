@@ -11,7 +11,15 @@ import httpx
 import pytest
 from starlette.routing import Mount
 
-from unihooks.console import Viewer, _portal, create_console, only_portal_links, portal_link
+from unihooks.console import (
+    Viewer,
+    _portal,
+    aend_portal_sessions,
+    create_console,
+    end_portal_sessions,
+    only_portal_links,
+    portal_link,
+)
 
 from .conftest import text_of
 
@@ -217,3 +225,87 @@ async def test_cookie_works_in_a_frame_of_the_allowed_site(dispatcher, browse):
     cookie = answer.history[0].headers["set-cookie"].lower()
     assert "samesite=none" in cookie
     assert all(part in cookie for part in ("secure", "partitioned"))
+
+
+# Ends before their time.
+
+
+async def test_viewer_signs_out_of_this_session_in_all_processes(portal, browse, dispatcher):
+    here, there = browse(None, app=portal), browse(None, app=portal)
+    await here.get(link_for("Ada"))
+    await there.get(link_for("Ada"))
+    cookie = here.client.cookies[f"__Host-{_portal.COOKIE}"]
+    assert "Sign out" in (await here.get("/")).text
+    answer = await here.post("/sign-out")
+    assert (answer.status_code, "You are signed out" in answer.text) == (200, True)
+    assert f"__Host-{_portal.COOKIE}" not in here.client.cookies
+    # The cookie of somebody who has kept it opens nothing, in no process.
+    again = create_console(dispatcher, authenticate=only_portal_links, secret=SECRET)
+    late = browse(None, app=again)
+    late.client.cookies.set(f"__Host-{_portal.COOKIE}", cookie)
+    assert (await late.get("/")).status_code == 401
+    assert (await there.get("/")).status_code == 200
+
+
+async def test_signing_out_needs_a_form_of_this_console(portal, browse):
+    browser = browse(None, app=portal)
+    await browser.get(link_for("Ada"))
+    assert (await browser.client.post("/sign-out", data={"csrf": "00" * 64})).status_code == 403
+    assert (await browser.get("/")).status_code == 200
+
+
+async def test_hosts_own_viewers_are_offered_no_sign_out(browser):
+    assert "Sign out" not in (await browser.get("/")).text
+
+
+async def test_host_ends_the_sessions_and_links_of_one_viewer(portal, browse, dispatcher):
+    ada, grace, unopened = browse(None, app=portal), browse(None, app=portal), link_for("Ada")
+    reusable = portal_link(HOST, Viewer("acme", "Ada"), secret=SECRET, single_use=False)
+    await ada.get(reusable)
+    await grace.get(link_for("Grace"))
+    assert await aend_portal_sessions(dispatcher, tenant="acme", name="Ada") == 1
+    assert (await ada.get("/")).status_code == 401
+    assert (await grace.get("/")).status_code == 200
+    for old in (unopened, reusable):
+        assert (await browse(None, app=portal).get(old)).status_code == 401
+    assert (await ada.get(link_for("Ada"))).status_code == 200
+
+
+async def test_host_ends_all_sessions_of_a_tenant_and_of_no_other(portal, browse, dispatcher):
+    browsers = [browse(None, app=portal) for _ in range(3)]
+    for browser, link in zip(browsers, [link_for("Ada"), link_for("Grace"), link_for("Eve", "other")], strict=True):
+        await browser.get(link)
+    assert end_portal_sessions(dispatcher, tenant="acme") == 2
+    assert [(await browser.get("/")).status_code for browser in browsers] == [401, 401, 200]
+    assert end_portal_sessions(dispatcher, tenant="acme") == 0
+
+
+async def test_session_that_is_opened_while_sessions_are_ended_does_not_outlive_that(
+    portal, browse, dispatcher, monkeypatch
+):
+    put = type(dispatcher.settings.store).put_state
+
+    def late(store, key, value, **rest):
+        state = put(store, key, value, **rest)
+        if key.kind == "session":
+            end_portal_sessions(dispatcher, tenant="acme")
+        return state
+
+    monkeypatch.setattr(type(dispatcher.settings.store), "put_state", late)
+    browser = browse(None, app=portal)
+    assert (await browser.get(link_for("Ada"))).status_code == 401
+    assert (await browser.get("/")).status_code == 401
+
+
+async def test_ends_of_very_many_viewers_end_all_links(portal, browse, dispatcher):
+    link = link_for("Ada")
+    for number in range(101):
+        end_portal_sessions(dispatcher, tenant="acme", name=f"viewer {number}")
+    assert (await browse(None, app=portal).get(link)).status_code == 401
+
+
+async def test_link_that_may_be_opened_again_opens_a_session_each_time(portal, browse, dispatcher):
+    link = portal_link(HOST, Viewer("acme", "Ada"), secret=SECRET, single_use=False)
+    for _ in range(3):
+        assert (await browse(None, app=portal).get(link)).status_code == 200
+    assert end_portal_sessions(dispatcher, tenant="acme") == 3

@@ -22,6 +22,7 @@ from unihooks.testing import Receiver
 SCREENSHOTS = "UNIHOOKS_SCREENSHOTS"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 EGRESS_IP = "157.175.105.131"
+PORTAL_SECRET = "a secret of the host's, of 32 or more"
 EXAMPLE = {
     "messageId": "4ac6890b-1756-4d6d-8a11-2b9c6d0e4f10",
     "sender": {"contact": "+966500000001", "name": "Sara"},
@@ -67,7 +68,8 @@ def catalog() -> Catalog:
 
 def viewer_from_cookie(request) -> Viewer | None:
     tenant = request.cookies.get("tenant")
-    return Viewer(tenant, "Ada Lovelace", set(Permission)) if tenant else None
+    permissions = request.cookies.get("permissions", "read-write-send-secrets-operate").split("-")
+    return Viewer(tenant, "Ada Lovelace", set(map(Permission, permissions))) if tenant else None
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def site(tmp_path) -> Iterator[Site]:
         dispatcher.running(),
         socket.create_server(("127.0.0.1", 0)) as listener,
     ):
-        console = create_console(dispatcher, authenticate=viewer_from_cookie)
+        console = create_console(dispatcher, secret=PORTAL_SECRET, authenticate=viewer_from_cookie)
         app = Starlette(routes=[Mount("/developers/webhooks", app=console)])
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -1,4 +1,4 @@
-"""The contract of what a console keeps for a day: drafts of webhooks, and test receivers with what they received."""
+"""The contract of what a console keeps for a day: drafts, test receivers with what they received, portal sessions."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class StateKind(StrEnum):
     """A URL that shows what is sent to it."""
     RECEIVED = "received"
     """A request that came to such a URL; it may show an event."""
+    SESSION = "session"
+    """A session that a portal link has opened."""
+    ENDED = "ended"
+    """Portal links that were ended before their time."""
 
 
 @frozen

@@ -8,6 +8,7 @@ except ModuleNotFoundError as error:
     raise ImportError('the console needs an extra; install it with: pip install "unihooks[console]"') from error
 
 from unihooks.console._portal import only_portal_links, portal_link
+from unihooks.console._portal_sessions import aend_portal_sessions, end_portal_sessions
 from unihooks.console._rates import Limiter, Rate, Rates
 from unihooks.console._theme import Theme
 from unihooks.console._viewers import Permission, Viewer
@@ -20,7 +21,9 @@ __all__ = [
     "Rates",
     "Theme",
     "Viewer",
+    "aend_portal_sessions",
     "create_console",
+    "end_portal_sessions",
     "only_portal_links",
     "portal_link",
     "wsgi",

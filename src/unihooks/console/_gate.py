@@ -37,7 +37,7 @@ class Gate:
         # A mounted application shares the host's state, which must stay as it is.
         scope["state"] = dict(scope.get("state", {}))
         request = Request(scope, receive)
-        request.state.viewer = None
+        request.state.viewer = request.state.portal = None
         cookie = _csrf.random_value(request, settings_of(request))
         request.state.csrf_cookie = cookie or _csrf.new_cookie()
         _locale.use(
@@ -75,7 +75,7 @@ async def known_viewer(request: Request, settings: ConsoleSettings) -> Viewer | 
     viewer = await found if inspect.isawaitable(found) else found
     if viewer is not None and not isinstance(viewer, Viewer):
         raise TypeError("authenticate must return a Viewer or None")
-    return viewer or _portal.viewer_of(request, settings)
+    return viewer or await _portal.viewer_of(request, settings)
 
 
 def _with_cookie(request: Request, send: Send) -> Send:

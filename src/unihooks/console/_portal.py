@@ -14,6 +14,8 @@ from typing import Any
 from starlette.requests import Request
 
 from unihooks._base.awaitable import in_own_thread
+from unihooks.abc import Store
+from unihooks.console import _portal_sessions as portal_sessions
 from unihooks.console._cookies import cookie_of
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
@@ -31,21 +33,25 @@ def portal_link(
     secret: str,
     lifetime: timedelta = timedelta(minutes=5),
     session: timedelta = timedelta(hours=1),
+    single_use: bool = True,
 ) -> str:
     """Return a URL that opens the console at `console_url` as this viewer.
 
     The link works once, within `lifetime`, and the session that it opens ends
-    after `session`; both are at most 24 hours. `secret` is the console's. Make
-    a link for each visit and hand it only to the customer whose tenant it names:
-    whoever opens it first is that viewer. Where somebody else is signed in
-    already, it asks before it changes that.
+    after `session`, or when the viewer signs out, or with `end_portal_sessions`;
+    both are at most 24 hours. `secret` is the console's. Make a link for each
+    visit and hand it only to the customer whose tenant it names: whoever opens
+    it first is that viewer. Where somebody else is signed in already, it asks
+    before it changes that. With `single_use=False` it may be opened again within
+    `lifetime`, as by somebody whose mail program has opened it first.
     """
     _check(lifetime, _LONGEST_LINK, "lifetime")
     _check(session, _LONGEST_SESSION, "session")
     seconds = int(session.total_seconds())
     # Two links of one second must differ, since each works once.
     unique = secrets.token_urlsafe(12)
-    signed = _signed(_LINK, viewer, time.time() + lifetime.total_seconds(), secret, seconds=seconds, id=unique)
+    more: dict[str, float | str] = {"seconds": seconds, "id": unique, "made_at": time.time(), "once": single_use}
+    signed = _signed(_LINK, viewer, time.time() + lifetime.total_seconds(), secret, **more)
     return f"{console_url.rstrip('/')}/portal?token={signed}"
 
 
@@ -60,32 +66,43 @@ def viewer_of_link(token: str, settings: ConsoleSettings) -> Viewer | None:
 
 
 async def exchange(token: str, settings: ConsoleSettings) -> tuple[str, int] | None:
-    """Return the value and the lifetime in seconds of the cookie for a link's token, once; None if it is of no use."""
+    """Return the value and the lifetime in seconds of the cookie for a link's token; None if it is of no use."""
     claims = _opened(_LINK, token, settings.secret) if settings.secret is not None else None
-    if claims is None or settings.secret is None or not await in_own_thread(_use, token, claims, settings):
+    if claims is None or settings.secret is None:
+        return None
+    session_id = await in_own_thread(_use, token, claims, settings.dispatcher.settings.open_store)
+    if session_id is None:
         return None
     seconds = int(claims["seconds"])
-    return _signed(_SESSION, _viewer(claims), time.time() + seconds, settings.secret), seconds
+    return _signed(_SESSION, _viewer(claims), time.time() + seconds, settings.secret, id=session_id), seconds
 
 
-def _use(token: str, claims: dict[str, Any], settings: ConsoleSettings) -> bool:
-    """Tell whether the link was not used before, and note that it is now: in the store, as processes share it."""
-    store = settings.dispatcher.settings.open_store
+def _use(token: str, claims: dict[str, Any], store: Store) -> str | None:
+    """Open a session in the store, as processes share it; return its id, or None if the link was used or ended."""
+    tenant = claims["tenant"]
     # No key of the API has such a character.
-    tenant, key = claims["tenant"], f"\x1fportal link {claims['id']}"
-    if store.reserve_answer(tenant, key, hashlib.sha256(token.encode()).digest()) is not None:
-        return False
-    store.keep_answer(tenant, key, 303, b"{}")
-    return True
-
-
-def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | None:
-    """Return the viewer that the request's portal cookie names, if it is genuine and has not expired."""
-    cookie = cookie_of(request, settings, COOKIE)
-    if cookie is None or settings.secret is None:
+    key = f"\x1fportal link {claims['id']}"
+    if claims["once"] and store.reserve_answer(tenant, key, hashlib.sha256(token.encode()).digest()) is not None:
         return None
-    claims = _opened(_SESSION, cookie, settings.secret)
-    return None if claims is None else _viewer(claims)
+    if claims["once"]:
+        store.keep_answer(tenant, key, 303, b"{}")
+    return portal_sessions.begin(store, _viewer(claims), claims["made_at"], int(claims["seconds"]))
+
+
+async def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | None:
+    """Return the viewer that the request's portal cookie names, if it is genuine, has not expired and was not ended.
+
+    `request.state.portal` is then the id of the session.
+    """
+    cookie = cookie_of(request, settings, COOKIE)
+    claims = _opened(_SESSION, cookie, settings.secret) if cookie is not None and settings.secret is not None else None
+    if claims is None:
+        return None
+    viewer, store = _viewer(claims), settings.dispatcher.settings.open_store
+    if not await in_own_thread(portal_sessions.is_open, store, viewer.tenant, claims["id"]):
+        return None
+    request.state.portal = claims["id"]
+    return viewer
 
 
 def _check(value: timedelta, most: timedelta, name: str) -> None:
@@ -93,7 +110,7 @@ def _check(value: timedelta, most: timedelta, name: str) -> None:
         raise ValueError(f"{name} must be more than zero and at most 24 hours")
 
 
-def _signed(kind: str, viewer: Viewer, expires: float, secret: str, **more: int | str) -> str:
+def _signed(kind: str, viewer: Viewer, expires: float, secret: str, **more: float | str) -> str:
     claims = {
         "tenant": viewer.tenant,
         "name": viewer.name,

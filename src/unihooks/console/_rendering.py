@@ -152,6 +152,7 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "direction": _locale.direction(),
         "theme": theme if theme in THEMES else "system",
         "here": was_at(request),
+        "may_sign_out": viewer is not None and request.state.portal is not None,
         "query": request.query_params,
         "now": _formats.now(),
     }

@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from unihooks.console import _csrf, _locale, _portal, _snippets
+from unihooks._base.awaitable import in_own_thread
+from unihooks.console import _csrf, _locale, _portal, _portal_sessions, _snippets
 from unihooks.console._access import Form, action, read_form
 from unihooks.console._cookies import cookie_header
 from unihooks.console._gate import known_viewer
-from unihooks.console._rendering import THEME_COOKIE, THEMES, page, path_to, redirect, refuse, settings_of
+from unihooks.console._rendering import THEME_COOKIE, THEMES, page, path_to, redirect, refuse, settings_of, viewer_of
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Permission, Viewer
 
@@ -50,6 +51,23 @@ async def confirm(request: Request) -> Response:
     if not _csrf.from_here(request, settings) or not _csrf.is_valid(form.get(_csrf.FIELD), request, named, settings):
         return refuse(request, 403, foreign=True)
     return await _signed_in(request, settings, token)
+
+
+@action(Permission.READ, once=False)
+async def sign_out(request: Request, form: Form) -> Response:  # noqa: ARG001
+    """End the portal session, in the store and in this browser."""
+    settings = settings_of(request)
+    if request.state.portal is not None:
+        store = settings.dispatcher.settings.open_store
+        await in_own_thread(_portal_sessions.end, store, viewer_of(request).tenant, request.state.portal)
+    answer = RedirectResponse(path_to(request, "signed_out"), 303)
+    answer.headers.append("set-cookie", cookie_header(request, settings, _portal.COOKIE, "", seconds=0))
+    return answer
+
+
+async def signed_out(request: Request) -> Response:
+    """Say that the session has ended."""
+    return await page(request, "signed_out.html")
 
 
 async def _signed_in(request: Request, settings: ConsoleSettings, token: str, *, again: bool = False) -> Response:
@@ -108,5 +126,7 @@ def _is_inside(path: str, root: str) -> bool:
 ROUTES = [
     Route("/portal", enter, methods=["GET"], name="portal"),
     Route("/portal", confirm, methods=["POST"], name="enter"),
+    Route("/portal/signed-out", signed_out, name="signed_out"),
+    Route("/sign-out", sign_out, methods=["POST"], name="sign_out"),
     Route("/preferences", choose, methods=["POST"], name="preferences"),
 ]
