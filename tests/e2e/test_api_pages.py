@@ -37,10 +37,10 @@ def test_developer_finds_an_operation_with_its_fields_and_a_command_to_copy(site
     assert page.url.startswith(f"{site.url}/reference/webhooks#")
     card = page.locator("#addWebhook")
     assert card.get_by_text("curl -X POST").is_visible()
-    assert card.get_by_text("endpoints[].url").is_visible()
+    assert card.get_by_text("endpoints[].url").first.is_visible()
+    assert not card.get_by_text("each with a JSON pointer").is_visible()
     card.get_by_text("When it is refused").click()
-    assert card.get_by_text("412").count() == 0
-    assert card.get_by_text("All of them", exact=False).count() or card.get_by_text("JSON pointer", exact=False).count()
+    assert card.get_by_text("each with a JSON pointer").is_visible()
     shoot(page, "api-chapter")
 
 
@@ -82,5 +82,5 @@ def test_viewer_who_may_only_read_sees_no_button_that_changes_anything(site, bro
     page.context.add_cookies([{"name": "permissions", "value": "read", "url": site.url}])
     for path in ("/", f"/webhooks/{webhook.id}", f"/webhooks/{webhook.id}/secret", "/deliveries", "/jobs", "/events"):
         page.goto(f"{site.url}{path}")
-        actions = page.locator("main form[method=post], main [formaction], main [hx-post]")
+        actions = page.locator("main form[method=post]:not([action$='/preferences']), main [formaction]")
         assert actions.count() == 0, (path, actions.first.evaluate("one => one.outerHTML"))
