@@ -18,25 +18,36 @@ from unihooks.exceptions import UnihooksError
 
 
 def step_values(draft: Draft, dispatcher: Dispatcher) -> dict[str, Any]:
-    """Return the values that the templates in `steps/` take beside `draft`, `problems`, `where` and `focus`."""
-    samples = _samples(draft, dispatcher.catalog)
+    """Return the values that the template of the draft's step takes beside `draft`, `problems`, `where` and `focus`."""
+    found = {"egress_ips": dispatcher.egress_ips, "without_https": _without_https(draft, dispatcher)}
+    if draft.step == "events":
+        return {**found, "picked": picked(draft, dispatcher.catalog), "operators": operators()}
+    return {**found, **_mapping_values(draft, dispatcher.catalog)} if draft.step == "mapping" else found
+
+
+def operators() -> dict[str, str]:
+    """Return the operators of conditions in the viewer's words."""
+    return {operator.value: gettext(text) for operator, text in _OPERATORS.items()}
+
+
+def event_key(event: EventType) -> str:
+    """Return an event as the form names it."""
+    return f"{event.product} {event.name}"
+
+
+def _mapping_values(draft: Draft, catalog: Catalog | None) -> dict[str, Any]:
+    """Return the examples to choose from, the tree of the chosen one, and what becomes of it."""
+    samples = _samples(draft, catalog)
     sample = next((one for one in samples if event_key(one) == draft.sample), samples[0] if samples else None)
-    mapping, preview = _draft_checks.mapping_of(draft), None
-    if mapping is not None and sample is not None:
-        preview = mapping.preview(sample.example)
+    mapping = _draft_checks.mapping_of(draft)
+    preview = mapping.preview(sample.example) if mapping is not None and sample is not None else None
     return {
-        "picked": picked(draft, dispatcher.catalog),
-        "operators": operators(),
         "samples": samples,
         "sample": sample,
         "tree": _tree.rows(sample.example, readable_rules(draft.mapping)) if sample else [],
         "preview": preview,
-        "lines": _payload_preview.lines_of(sample.example, mapping)
-        if preview and sample and mapping is not None
-        else [],
+        "lines": _payload_preview.lines_of(sample.example, mapping) if sample and mapping is not None else [],
         "nothing_left": preview is not None and _payload_preview.is_empty(preview.result),
-        "egress_ips": dispatcher.egress_ips,
-        "without_https": _without_https(draft, dispatcher),
         "key": event_key,
     }
 
@@ -62,16 +73,6 @@ def _is_allowed(url: str, dispatcher: Dispatcher) -> bool:
         return bool(dispatcher.webhooks.check_url(url))
     except UnihooksError:
         return False
-
-
-def operators() -> dict[str, str]:
-    """Return the operators of conditions in the viewer's words."""
-    return {operator.value: gettext(text) for operator, text in _OPERATORS.items()}
-
-
-def event_key(event: EventType) -> str:
-    """Return an event as the form names it."""
-    return f"{event.product} {event.name}"
 
 
 def _samples(draft: Draft, catalog: Catalog | None) -> list[EventType]:

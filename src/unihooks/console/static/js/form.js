@@ -88,12 +88,12 @@ function boxes(fold) {
 }
 
 function search(text) {
-  const matches = (element) => element.dataset.find.toLocaleLowerCase().includes(text);
+  const matches = (element) => element.textContent.toLocaleLowerCase().includes(text);
   let found = false;
   for (const fold of document.querySelectorAll(".fold")) {
-    const named = matches(fold);
+    const named = matches(fold.querySelector("summary .grow"));
     const events = [...fold.querySelectorAll(".event")];
-    for (const event of events) event.hidden = !(named || matches(event));
+    for (const event of events) event.hidden = !(named || matches(event.querySelector("label")));
     fold.hidden = !(named || events.some((event) => !event.hidden));
     found ||= !fold.hidden;
     if (text && !fold.hidden) fold.querySelector("details").open = true;
