@@ -12,7 +12,7 @@ from unihooks import EventSubscription, Webhook
 from .test_assets import raw
 
 MOST = 60_000
-MOST_OF_STYLES = 14_000
+MOST_OF_STYLES = 15_000
 MOST_OF_SCRIPTS = 25_000
 # A request and the headers of its answer.
 HEADERS = 900

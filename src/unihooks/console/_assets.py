@@ -45,6 +45,7 @@ _FOLDER = Path(__file__).parent / "static"
 # What others wrote for a page's global scope stays in it.
 _GLOBAL = ("htmx.js",)
 _HASH = re.compile(r"\.[0-9a-f]{16}(?=\.[a-z]+$|$)")
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _FOR_EVER = "public, max-age=31536000, immutable"
 _LEAST_BYTES = 600
 _GZIP = 31
@@ -90,7 +91,7 @@ class Assets:
 def _own() -> dict[str, Asset]:
     """Return the files that are the same for every console of the process."""
     return {
-        "console.css": _asset("console.css", "text/css", _read(STYLES).encode()),
+        "console.css": _asset("console.css", "text/css", _styles(STYLES).encode()),
         "console.js": _asset("console.js", "text/javascript", _scripts(SCRIPTS).encode()),
         "icon.svg": _asset("icon.svg", "image/svg+xml", (_FOLDER / "icon.svg").read_bytes()),
     }
@@ -103,12 +104,22 @@ def _asset(name: str, media_type: str, data: bytes) -> Asset:
     return Asset(file, media_type, data, packed if len(packed) < len(data) else None)
 
 
-def _read(files: Iterable[str]) -> str:
-    return "\n".join((_FOLDER / file).read_text(encoding="utf-8") for file in files)
+def _styles(files: Iterable[str]) -> str:
+    return _lean(_COMMENT.sub("", "\n".join(map(_read, files))))
 
 
 def _scripts(files: Iterable[str]) -> str:
     """Join scripts; each of our own has a scope of its own, so that no two files can use one name for two things."""
     return "\n".join(
-        _read([file]) if file in _GLOBAL else f'(() => {{\n"use strict";\n{_read([file])}\n}})();' for file in files
+        _read(file) if file in _GLOBAL else f'(() => {{\n"use strict";\n{_lean(_read(file))}\n}})();' for file in files
     )
+
+
+def _lean(text: str) -> str:
+    """Leave out what only readers of the files need; no text of ours spans lines."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def _read(file: str) -> str:
+    return (_FOLDER / file).read_text(encoding="utf-8")
