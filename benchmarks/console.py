@@ -31,14 +31,23 @@ _DELIVERIES = """
 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1),
 m (i, w) AS (SELECT i, CASE WHEN i % 5 = 0 THEN 0 ELSE (i * 7) % {webhooks} END FROM n)
 INSERT INTO {prefix}deliveries (tenant, id, event_id, webhook_id, endpoint_id, product, event_type, state,
-    due_at, attempt_count, reason, created_at)
+    due_at, attempt_count, reason, status_code, created_at)
 SELECT '{tenant}', 'dlv_' || (10000000 + i), 'evt_' || (10000000 + i), 'whk_{tenant}_' || w, 'end_{tenant}_' || w,
     'shop', CASE WHEN i IN (5, 77) THEN 'rare' WHEN i % 100 < 90 THEN 'paid' WHEN i % 100 < 99 THEN 'refunded'
         ELSE 'sent' END,
     CASE WHEN i % 100 < 97 THEN 'delivered' WHEN i % 100 = 97 THEN 'failed' WHEN i % 100 = 98 THEN 'cancelled'
         ELSE 'pending' END,
-    {now} + i, 1, NULL, {now} - CAST({count} - i AS bigint) * {step}
+    {now} + i, 1, NULL, CASE WHEN i % 100 = 97 THEN 503 END, {now} - CAST({count} - i AS bigint) * {step}
 FROM m
+"""
+# One of each delivery, as the log shows it.
+_ATTEMPTS = """
+WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1)
+INSERT INTO {prefix}attempts (delivery_id, number, url, started_at, duration_us, status_code,
+    request_headers, response_headers, response_body, warnings)
+SELECT 'dlv_' || (10000000 + i), 1, 'https://example.com/', {now}, 80000 + i % 1000,
+    CASE WHEN i % 100 = 97 THEN 503 ELSE 204 END, '[]', '[]', CAST('' AS {bytes}), '[]'
+FROM n
 """
 _HOURS = """
 WITH RECURSIVE w (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM w WHERE i < {webhooks} - 1),
@@ -63,7 +72,13 @@ _MANY = {
     "failed deliveries": "/deliveries?state=failed",
     "pending deliveries": "/deliveries?state=pending",
     "deliveries of a rare type": "/deliveries?event=shop+rare",
+    "delivered ones": "/deliveries?state=delivered",
+    "cancelled ones": "/deliveries?state=cancelled",
+    "deliveries with a status code": "/deliveries?code=503",
+    "deliveries of a week": "/deliveries?period=7d",
+    "deliveries of a webhook, searched": "/deliveries?search={heavy}",
     "a delivery": "/deliveries/{delivery}",
+    "a delivery beside the list": "/deliveries/{delivery}?in=all&drawer=",
     "the catalogue": "/events",
     "the operator's page": "/operator",
     "API: webhooks with health": "/api/webhooks?with_health=true&sort=name",
@@ -94,8 +109,9 @@ def _fill(one: Place, size: Size) -> str:
         "now": now,
         "hour": now // HOUR,
         "step": 30 * 24 * HOUR // size.rows,
+        "bytes": "blob" if one.kind == "sqlite" else "bytea",
     }
-    one.run(*(statement.format(**values) for statement in (_DELIVERIES, _HOURS, _LANES)))
+    one.run(*(statement.format(**values) for statement in (_DELIVERIES, _ATTEMPTS, _HOURS, _LANES)))
     one.settle()
     return _one_delivered(one, size)
 
