@@ -101,8 +101,34 @@ async def test_times_that_contradict_each_other_are_an_error(browser, send, webh
         assert "From must not be later than Until." in text_of(answer)
         assert 'value="2026-12-01T00:00:01"' in answer.text
         assert delivery.id not in answer.text
+    # In one zone they are what they are in another.
+    same = "from=2026-12-02T00:00&to=2026-12-01T00:00:01&zone=Asia/Riyadh"
+    assert (await browser.get(f"/deliveries?{same}")).status_code == 422
     # A period comes before exact times.
     assert (await browser.get("/deliveries?period=1h&from=2026-12-02T00:00&to=2026-12-01T00:00")).status_code == 200
+
+
+async def test_times_are_meant_in_the_zone_that_is_given(browser, send):
+    [delivery] = send(204)
+    made = delivery.created_at.replace(tzinfo=None)
+    for zone, hours in (("", 0), ("Asia/Riyadh", 3), ("Nowhere/Else", 0), ("../etc/passwd", 0), ("\0", 0)):
+        for minutes, is_found in ((-1, True), (1, False)):
+            since = (made + timedelta(hours=hours, minutes=minutes)).isoformat(timespec="seconds")
+            page = await browser.get("/deliveries", params={"from": since, "zone": zone})
+            assert (delivery.id in page.text) is is_found, (zone, minutes)
+    assert "No deliveries" not in text_of(await browser.get("/deliveries?zone=Asia/Riyadh"))
+    edge = await browser.get("/deliveries?to=0001-01-01T00:00&zone=Asia/Riyadh")
+    assert edge.status_code == 200
+
+
+async def test_a_held_delivery_has_the_button_that_mends_it(browser, send, dispatcher, webhook):
+    [delivery] = send(500)
+    dispatcher.webhooks.disable_endpoint(webhook.id, webhook.endpoints[0].id, tenant="acme")
+    assert "Enable again" in text_of(await browser.get(f"/deliveries/{delivery.id}"))
+    dispatcher.webhooks.deactivate(webhook.id, tenant="acme")
+    page = await browser.get(f"/deliveries/{delivery.id}")
+    assert f'action="/webhooks/{webhook.id}/activate"' in page.text
+    assert "On hold its webhook is inactive" in text_of(await browser.get("/deliveries"))
 
 
 async def test_a_row_leads_to_its_delivery_and_back_to_where_the_list_was(browser, send, monkeypatch, webhook):

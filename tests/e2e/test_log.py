@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta, timezone
 
 import pytest
 
@@ -254,14 +255,40 @@ def test_what_is_searched_and_filtered_stands_in_the_url(site, browse, send):
 
 def test_from_after_until_is_an_error(site, browse, send):
     send(204)
-    page = browse()
+    page = browse(timezone_id="Asia/Riyadh")
     page.goto(site.url + "/deliveries?from=2026-01-02T00:00")
     page.get_by_text("Exact times").click()
+    # What stands in the URL without a zone is UTC.
     page.get_by_label("Until (UTC)").fill("2026-01-01T00:00")
     page.get_by_label("Until (UTC)").press("Enter")
     page.get_by_role("alert").get_by_text("From must not be later than Until.").wait_for()
     assert page.locator(ROWS).count() == 0
     assert page.get_by_label("Until (UTC)").input_value().startswith("2026-01-01T00:00")
+
+
+def test_times_are_typed_in_the_viewers_zone(site, browse, send):
+    [delivery] = send(204)
+    made = delivery.created_at.astimezone(timezone(timedelta(hours=3)))
+    page = browse(timezone_id="Asia/Riyadh")
+    page.goto(site.url + "/deliveries")
+    page.get_by_text("Exact times").click()
+    until = page.get_by_label("Until (Asia/Riyadh)")
+    until.fill((made - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M"))
+    until.press("Enter")
+    page.get_by_text("No deliveries match").wait_for()
+    assert "zone=Asia%2FRiyadh" in page.url
+    assert "state=" not in page.url
+    page.get_by_text("Exact times").click()
+    until.fill((made + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M"))
+    until.press("Enter")
+    row(page, delivery).wait_for()
+    page.reload()
+    page.get_by_text("Exact times").click()
+    page.get_by_label("Until (Asia/Riyadh)").wait_for()
+    row(page, delivery).get_by_role("link").click()
+    focused_in(page, TITLE)
+    page.keyboard.press("Escape")
+    page.wait_for_url("**zone=Asia%2FRiyadh*")
 
 
 def test_rows_change_in_place_and_new_ones_wait_in_a_pill(site, browse, send):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
+from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
@@ -21,7 +23,9 @@ HELD = "held"
 ALL = "all"
 STATES = (*DeliveryState, HELD)
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
-_FIELDS = ("search", "state", "event", "code", "subject", "endpoint", "period", "from", "to", "webhook")
+_TIMES = ("from", "to")
+_FIELDS = ("search", "state", "event", "code", "subject", "endpoint", "period", *_TIMES, "zone", "webhook")
+_UNCOUNTED = ("search", *_TIMES, "zone", "webhook")
 _LONGEST = 300
 _MOST_FIELDS = 20
 _DIGITS = 9
@@ -47,12 +51,12 @@ class ChosenFilters:
     @property
     def count(self) -> int:
         """How many filters there are beside the search, the exact times and the webhook."""
-        return sum(name not in ("search", "from", "to", "webhook") for name in self.chosen)
+        return sum(name not in _UNCOUNTED for name in self.chosen)
 
     @property
     def problem(self) -> str | None:
         """Why nothing can match, as a sentence."""
-        since, until = _time(self["from"]), _time(self["to"])
+        since, until = self._time("from"), self._time("to")
         if self["period"] or since is None or until is None or since <= until:
             return None
         return gettext("From must not be later than Until.")
@@ -61,7 +65,7 @@ class ChosenFilters:
         """Return the arguments of the log's methods."""
         product, _, event_type = self["event"].partition(" ")
         state = self["state"]
-        since = now() - PERIODS[self["period"]] if self["period"] else _time(self["from"])
+        since = now() - PERIODS[self["period"]] if self["period"] else self._time("from")
         return {
             "webhook_id": webhook_id or self["webhook"] or None,
             "endpoint_id": self["endpoint"] or None,
@@ -73,8 +77,12 @@ class ChosenFilters:
             "status_code": self["code"] or None,
             "search": self["search"] or None,
             "since": since,
-            "until": _time(self["to"]),
+            "until": self._time("to"),
         }
+
+    def _time(self, name: str) -> datetime | None:
+        moment = _typed_time(self[name])
+        return None if moment is None else _in_zone(moment, self["zone"])
 
 
 @frozen
@@ -118,7 +126,16 @@ def unpacked(value: str) -> Place | None:
 def read(query: Mapping[str, str]) -> ChosenFilters:
     """Return the filters in a query."""
     given = {name: query.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
-    return ChosenFilters({name: value for name, value in given.items() if value and _is_known(name, value)})
+    chosen = {name: value for name, value in given.items() if value and _is_known(name, value)}
+    if not any(name in chosen for name in _TIMES):
+        chosen.pop("zone", None)
+    return ChosenFilters(chosen)
+
+
+@cache
+def knows_zones() -> bool:
+    """Say whether this machine has the time zones of the world, in one of which a viewer may give times."""
+    return _is_zone("Asia/Riyadh")
 
 
 def _is_known(name: str, value: str) -> bool:
@@ -126,16 +143,34 @@ def _is_known(name: str, value: str) -> bool:
         return value in STATES
     if name == "period":
         return value in PERIODS
-    if name in ("from", "to"):
-        return _time(value) is not None
+    if name in _TIMES:
+        return _typed_time(value) is not None
+    if name == "zone":
+        return _is_zone(value)
     if name == "code":
         return is_status_code(value)
     return value.isprintable()
 
 
-def _time(value: str) -> datetime | None:
-    """Read the value of a `datetime-local` field, as UTC."""
+def _typed_time(value: str) -> datetime | None:
+    """Read the value of a `datetime-local` field."""
     try:
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        return datetime.fromisoformat(value).replace(tzinfo=None)
     except ValueError:
         return None
+
+
+def _in_zone(moment: datetime, zone: str) -> datetime | None:
+    """Return a moment that was typed in a zone, UTC by default; None at the edges of the calendar."""
+    try:
+        return moment.replace(tzinfo=ZoneInfo(zone) if zone else UTC).astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        return False
+    return True

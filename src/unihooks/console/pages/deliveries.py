@@ -56,6 +56,7 @@ async def _listed(request: Request, webhook: Webhook | None) -> Response:
         counted=_counted(place, found, tally),
         job=job,
         states=_delivery_filters.STATES,
+        knows_zones=_delivery_filters.knows_zones(),
         catalog=shown_catalog(dispatcher.catalog),
         title_of=titles(dispatcher.catalog),
         where=where,

@@ -34,6 +34,13 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-tick-all], [name=delivery]")) count();
 });
 
+// The URL says what was chosen, and nothing of what was not.
+document.addEventListener("formdata", ({ target, formData }) => {
+  if (!target.matches(".filters")) return;
+  for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+  if (!formData.has("from") && !formData.has("to")) formData.delete("zone");
+});
+
 window.addEventListener("popstate", (event) => {
   if (!drawer()) return;
   if (event.state?.drawer) load(event.state.drawer);
@@ -48,8 +55,19 @@ document.addEventListener("htmx:before:history:restore", (event) => {
 function settle() {
   const all = document.querySelector("[data-tick-all]");
   if (all) all.hidden = false;
+  zoned();
   count();
   mark();
+}
+
+// Times are typed as they are shown: in the viewer's own zone.
+function zoned() {
+  const panel = document.querySelector("[data-zoned]");
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  if (!panel || !timeZone) return;
+  delete panel.dataset.zoned;
+  panel.querySelector("[name=zone]").value = timeZone;
+  for (const label of panel.querySelectorAll("[data-zone]")) label.textContent = timeZone;
 }
 
 // --- A delivery beside the list -------------------------------------------------------------------------------------
