@@ -32,12 +32,12 @@ function soon(seconds) {
 function toast(text, tone = "done", link = null) {
   const place = document.getElementById("toasts");
   if (!place || !text) return;
-  for (const old of [...place.children]) if (old.dataset.text === text) old.remove();
+  // One problem at a time: the last one is what to act on.
+  for (const old of [...place.children]) if (old.textContent.trim() === text || tone === "wrong") old.remove();
   const shown = document.importNode(document.getElementById("toast").content, true).firstElementChild;
-  shown.dataset.text = text;
   shown.classList.add(tone);
   if (tone === "wrong") shown.setAttribute("role", "alert");
-  shown.querySelector("p").textContent = text;
+  shown.querySelector("span").textContent = text;
   const go = shown.querySelector("a");
   if (link) [go.hidden, go.href] = [false, link];
   shown.querySelector("button").addEventListener("click", () => shown.remove());
@@ -219,6 +219,7 @@ document.addEventListener("htmx:before:response", (event) => {
   if (!problem) return told(answer);
   event.preventDefault();
   tell(problem, answer);
+  htmx.trigger(event.target, "htmx:response:error", event.detail);
 });
 
 document.addEventListener("htmx:error", ({ detail }) => {
