@@ -4,6 +4,7 @@ const SOON = 1000;
 const LATER = 3000;
 const LONGEST = 30000;
 const LEFT = "draft-left";
+const HEADERS = { "HX-Request": "true", Accept: "application/json" };
 let timer = 0;
 let pause = SOON;
 let dirty = false;
@@ -36,9 +37,9 @@ async function save(options) {
   const body = new URLSearchParams(new FormData(form));
   body.set("go", "keep");
   current = new AbortController();
-  const headers = { "HX-Request": "true", "X-Keep": "1" };
   try {
-    kept(form, await fetch(form.action, { method: "POST", body, headers, signal: current.signal, redirect: "manual", ...options }));
+    const request = { method: "POST", body, headers: HEADERS, signal: current.signal, redirect: "manual", ...options };
+    await kept(form, await fetch(form.action, request));
   } catch (error) {
     if (error.name !== "AbortError") again(form, form.dataset.unsaved);
   }
@@ -51,6 +52,9 @@ async function kept(form, answer) {
     pause = SOON;
     warn(form, "");
     say(form, form.dataset.saved);
+  } else if (answer.headers.has("hx-redirect")) {
+    // In another tab it has become a webhook.
+    location.assign(answer.headers.get("hx-redirect"));
   } else if (answer.status === 409 || answer.status === 413) {
     // What was entered stays; the button that is pressed next decides.
     form.dataset.stopped = "";
@@ -109,29 +113,48 @@ document.addEventListener("submit", (event) => {
   });
 }, true);
 
-for (const failure of ["htmx:error", "htmx:response:error"]) {
-  document.addEventListener(failure, (event) => {
-    if (event.target.closest?.("form[data-keep]")) changed(LATER);
-  });
-}
+// Where that went wrong, the page is as it was.
+document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+  const went = ctx.status === "swapped" || ctx.hx?.redirect;
+  if (ctx.sourceElement === draft() && ctx.sourceEvent?.type === "submit" && !went) changed(LATER);
+});
 
-// A link, Back, or a reload: what is sent now is saved while the next page loads.
+// A link, Back, or a reload: it is saved while the next page loads. That may be this page again, made just before.
 window.addEventListener("beforeunload", () => {
-  if (!draft() || !dirty) return;
-  sessionStorage.setItem(LEFT, location.pathname);
+  const form = draft();
+  if (!form || !dirty) return;
+  const fields = typed(form).map((field) => (isTicked(field) ? field.checked : field.value));
+  const left = { path: location.pathname, at: Date.now(), once: form.elements.once.value, fields };
+  sessionStorage.setItem(LEFT, JSON.stringify(left));
   save({ keepalive: true });
 });
 
-document.addEventListener("DOMContentLoaded", async () => {
+document.addEventListener("DOMContentLoaded", () => {
   const form = draft();
-  if (!form || sessionStorage.getItem(LEFT) !== location.pathname) return;
+  const left = JSON.parse(sessionStorage.getItem(LEFT) ?? "null");
   sessionStorage.removeItem(LEFT);
-  // This page may have been made just before the last words were saved.
-  const answer = await fetch(location.href, { headers: { "HX-Request": "true" } }).catch(() => null);
-  const found = answer?.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
-  const version = found?.querySelector("form[data-keep] [name=version]")?.value;
-  if (version && version !== form.elements.version.value && !dirty) location.reload();
+  if (!form || left?.path !== location.pathname || Date.now() - left.at > LONGEST) return;
+  const fields = typed(form);
+  if (fields.length !== left.fields.length) return;
+  fields.forEach((field, at) => put(field, left.fields[at]));
+  // What is on its way from the page that was left is no other tab's.
+  if (dirty) form.elements.once.value = left.once;
 });
+
+function isTicked(field) {
+  return field.type === "checkbox" || field.type === "radio";
+}
+
+function typed(form) {
+  return [...form.elements].filter((one) => one.name && one.matches("input:not([type=hidden], [type=password]), select, textarea"));
+}
+
+function put(field, value) {
+  const name = typeof value === "boolean" ? "checked" : "value";
+  if (field[name] === value) return;
+  field[name] = value;
+  changed(SOON);
+}
 
 // From the browser's memory comes the page as it was left, which may be old.
 window.addEventListener("pageshow", (event) => event.persisted && draft() && location.reload());
