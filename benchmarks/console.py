@@ -37,7 +37,7 @@ SELECT '{tenant}', 'dlv_' || (10000000 + i), 'evt_' || (10000000 + i), 'whk_{ten
         ELSE 'sent' END,
     CASE WHEN i % 100 < 97 THEN 'delivered' WHEN i % 100 = 97 THEN 'failed' WHEN i % 100 = 98 THEN 'cancelled'
         ELSE 'pending' END,
-    {now} + i, 1, NULL, CASE WHEN i % 100 = 97 THEN 503 END, {now} - CAST({count} - i AS bigint) * {step}
+    {now} + i, 1, NULL, CASE WHEN i % 100 IN (97, 99) THEN 503 END, {now} - CAST({count} - i AS bigint) * {step}
 FROM m
 """
 # One of each delivery, as the log shows it.
@@ -56,16 +56,31 @@ b (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM b WHERE n < 4)
 INSERT INTO {prefix}hours (endpoint_id, hour, bucket, part, attempts, delivered, failed, duration_us)
 SELECT 'end_{tenant}_' || i, {hour} - k, 4 + n, 0, 2, 2 - n / 4, n / 4, 200000 FROM w, h, b
 """
+# A month of the first webhook, which has most of the deliveries.
+_MONTH = """
+WITH RECURSIVE h (k) AS (SELECT 25 UNION ALL SELECT k + 1 FROM h WHERE k < 720),
+b (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM b WHERE n < 9)
+INSERT INTO {prefix}hours (endpoint_id, hour, bucket, part, attempts, delivered, failed, duration_us)
+SELECT 'end_{tenant}_0', {hour} - k, 4 + n, 0, 20, 20 - n / 4, n / 4, 2000000 FROM h, b
+"""
+# Nothing has been sent yet to every tenth of them.
 _LANES = """
 UPDATE {prefix}lanes SET next_due_at = {now},
+    last_success_at = CASE WHEN endpoint_id NOT LIKE '%3' THEN {now} END,
     failing_since = CASE WHEN endpoint_id LIKE '%7' THEN {now} END,
     health = CASE WHEN endpoint_id LIKE '%7' THEN 'failing' ELSE 'healthy' END WHERE tenant = '{tenant}'
 """
 _MANY = {
-    "the list of webhooks": "/?sort=name",
+    "the list of webhooks": "/",
+    "webhooks by name": "/?sort=name",
     "webhooks that fail": "/?health=failing",
+    "healthy webhooks": "/?health=healthy",
+    "webhooks without events": "/?health=none",
     "a search over all webhooks": "/?search=no+such+webhook",
     "a webhook": "/webhooks/{heavy}",
+    "a webhook's last hour": "/webhooks/{heavy}?period=1h",
+    "a webhook's last 7 days": "/webhooks/{heavy}?period=7d",
+    "a webhook's last 30 days": "/webhooks/{heavy}?period=30d",
     "its deliveries": "/webhooks/{heavy}/deliveries",
     "its deliveries of a rare type": "/webhooks/{heavy}/deliveries?event=shop+rare",
     "deliveries": "/deliveries",
@@ -111,7 +126,7 @@ def _fill(one: Place, size: Size) -> str:
         "step": 30 * 24 * HOUR // size.rows,
         "bytes": "blob" if one.kind == "sqlite" else "bytea",
     }
-    one.run(*(statement.format(**values) for statement in (_DELIVERIES, _ATTEMPTS, _HOURS, _LANES)))
+    one.run(*(statement.format(**values) for statement in (_DELIVERIES, _ATTEMPTS, _HOURS, _MONTH, _LANES)))
     one.settle()
     return _one_delivered(one, size)
 
