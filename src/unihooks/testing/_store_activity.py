@@ -151,6 +151,11 @@ class ActivityRules:
         failing, healthy = _failing(scene), _healthy(scene)
         found = scene.store.webhooks_by_health(ACME, WebhookFilter(search="no such"), Window(limit=9))
         assert found == []
+        scene.revise(healthy, name="Searched")
+        searched = WebhookFilter(search="sEARCHED")
+        assert ids([one for _, one in scene.store.webhooks_by_health(ACME, searched, Window(limit=9))]) == [healthy.id]
+        everyone = scene.store.webhooks_by_health(ACME, WebhookFilter(search="example"), Window(limit=9))
+        assert ids([one for _, one in everyone]) == [failing.id, healthy.id]
         wanted = WebhookFilter(health=(HealthState.HEALTHY,))
         assert ids([one for _, one in scene.store.webhooks_by_health(ACME, wanted, Window(limit=9))]) == [healthy.id]
         wanted = WebhookFilter(health=(HealthState.FAILING, HealthState.DEGRADED))

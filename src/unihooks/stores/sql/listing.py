@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from attrs import evolve
@@ -32,6 +32,9 @@ _GROUPS = (
 )
 
 
+_FEW = 500
+
+
 class _Part(NamedTuple):
     """The part of a window that lies in one group."""
 
@@ -54,9 +57,14 @@ def webhooks_by_health(
 ) -> list[tuple[str, Webhook]]:
     """Return webhooks with their positions, those that fail first: the number of a group, and the id."""
     rows: list[tuple[int, Row]] = []
+    found_ids = _searched(tx, tenant, filters)
+    groups = _groups(filters)
     for group, part in _parts(window):
+        if group not in groups:
+            continue
         left = evolve(part, limit=window.limit - len(rows))
-        selection = _selection(tenant, filters)
+        selection = _selection(tenant, filters if found_ids is None else evolve(filters, search=None))
+        selection.where("{webhook_is_found}", found=found_ids)
         selection.conditions.append(_GROUPS[group])
         found = [(group, row) for row in page(tx, "webhooks", selection, left, ["w.id"])]
         rows = [*found, *rows] if window.newer_than is not None else [*rows, *found]
@@ -64,6 +72,24 @@ def webhooks_by_health(
             break
     webhooks = with_health(tx, complete(tx, [row for _, row in rows]))
     return [(f"{group}{webhook.id}", webhook) for (group, _), webhook in zip(rows, webhooks, strict=True)]
+
+
+def _searched(tx: Transaction, tenant: str, filters: WebhookFilter) -> list[str] | None:
+    """Return the ids of those that match the search if they are few: then not every group is searched through."""
+    if not filters.search:
+        return None
+    selection = _selection(tenant, WebhookFilter(search=filters.search))
+    rows = page(tx, "webhook_ids", selection, Window(limit=_FEW + 1), ["w.id"])
+    return [id_ for (id_,) in rows] if len(rows) <= _FEW else None
+
+
+def _groups(filters: WebhookFilter) -> Collection[int]:
+    """Return the groups in which a webhook that is wanted may be; a disabled endpoint may be in each."""
+    wanted = set(filters.health)
+    if not wanted or HealthState.DISABLED in wanted:
+        return range(len(_GROUPS))
+    well = {True: {3}, False: {4}, None: {3, 4}}[filters.attempted]
+    return {*({0, 1} if wanted - {HealthState.HEALTHY} else ()), *(well if HealthState.HEALTHY in wanted else ())}
 
 
 def _parts(window: Window) -> Iterator[_Part]:

@@ -6,6 +6,12 @@ SELECT w.id, w.tenant, w.name, w.description, w.status, w.mapping, w.policy, w.m
     w.updated_at, w.activated_at, w.activated_mark, w.deactivated_at, w.deactivated_mark, w.headers
 FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
 
+-- name: webhook_ids
+SELECT w.id FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
+
+-- name: webhook_is_found
+w.id = ANY(:found)
+
 -- name: webhooks_in_health
 SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
 WHERE l.tenant = :tenant AND l.health <> 'healthy' AND l.health = ANY(:healths) AND e.state = 'enabled'
