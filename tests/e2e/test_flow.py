@@ -118,7 +118,7 @@ def test_addresses_for_the_firewall_are_on_each_page_where_a_customer_sets_one_u
     address.wait_for()
     press(page, "save")
     page.get_by_role("heading", name="Your webhook is ready").wait_for()
-    for path in ("", "/secret"):
+    for path in ("/settings", "/secret"):
         page.goto(f"{site.url}/webhooks/{webhook.id}{path}")
         page.get_by_text("Requests come from").first.wait_for()
         address.wait_for()
