@@ -152,6 +152,10 @@ async def test_conditions_are_edited_as_text_and_as_rows_again(browser, events, 
     answer = await browser.press(answer, "stay", given)
     answer = await browser.press(answer, "conditions:text")
     assert ("conditions", f"{RECEIVED}\nsender.id eq 7") in fields_of(answer)
+    assert not [name for name, _ in fields_of(answer) if name.startswith("condition_")]
+    assert "add-condition:" not in answer.text
+    answer = await browser.press(answer, f"add-condition:{RECEIVED}")
+    assert ("conditions", f"{RECEIVED}\nsender.id eq 7") in fields_of(answer)
     answer = await browser.press(answer, "conditions:rows", {"conditions": f"{RECEIVED}\nnonsense"})
     assert ("conditions", f"{RECEIVED}\nnonsense") in fields_of(answer)
     answer = await browser.press(answer, "conditions:rows", {"conditions": f"{RECEIVED}\ncontent.text suffix i"})

@@ -333,7 +333,9 @@ def _add_alternative(draft: Draft, rest: str, _form: Form) -> Draft:
 
 
 def _with_condition(draft: Draft, row: ConditionField) -> Draft:
-    """Return the draft with one more row, and its event chosen."""
+    """Return the draft with one more row, and its event chosen; text has no rows."""
+    if draft.conditions_as_text:
+        return draft
     every = f"{row.event.partition(' ')[0]} {EVERY_EVENT}"
     events = draft.events if every in draft.events else dict.fromkeys([*draft.events, row.event])
     return evolve(draft, events=events, condition_rows=[*draft.condition_rows, row])
@@ -348,7 +350,7 @@ def _drop_condition(draft: Draft, rest: str, _form: Form) -> Draft:
 def _show_conditions(draft: Draft, rest: str, _form: Form) -> Draft:
     """Return the draft with its conditions as text, or as rows if these can say it."""
     if rest == "text":
-        return evolve(draft, conditions_as_text=True)
+        return evolve(draft, condition_rows=(), conditions_as_text=True)
     try:
         rows = _condition_rows.rows_of(_conditions_text.read(draft.conditions))
     except UnihooksError:
