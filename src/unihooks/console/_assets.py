@@ -32,6 +32,7 @@ STYLES = (
 SCRIPTS = (
     "htmx.js",
     "js/steady.js",
+    "js/look.js",
     "js/page.js",
     "js/poll.js",
     "js/log.js",
