@@ -71,11 +71,14 @@ async def _found(request: Request, place: Place, webhook_id: str | None) -> tupl
     """Return a page of the log, how many deliveries there are in all, and the job that is under way."""
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     wanted = place.filters.for_log(webhook_id)
-    found, tally, jobs = await asyncio.gather(
+    found, jobs = await asyncio.gather(
         dispatcher.log.adeliveries(tenant=tenant, limit=_PER_PAGE, cursor=place.cursor, **wanted),
-        dispatcher.log.atally(tenant=tenant, most=_MOST_COUNTED, **wanted),
         dispatcher.jobs.alist(tenant=tenant, limit=1),
     )
+    if place.cursor is None and found.next is None:
+        tally = Tally(count=len(found), is_all=True)
+    else:
+        tally = await dispatcher.log.atally(tenant=tenant, most=_MOST_COUNTED, **wanted)
     return found, tally, jobs[0] if jobs and jobs[0].is_unfinished else None
 
 

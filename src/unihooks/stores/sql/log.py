@@ -38,7 +38,8 @@ _SUCCESS = 2
 # A search is put together from several ways, each of which is looked at.
 _MOST_SEARCHED = 500
 # The conditions that an index of its own fulfils, by the statement that has it, and those that any fulfils.
-_FOUND_BY_INDEX = {"d.webhook_id = :webhook_id", "d.id >= :first_id", "d.id < :last_id"}
+_FROM_ID = "d.id >= :first_id"
+_FOUND_BY_INDEX = {"d.webhook_id = :webhook_id", _FROM_ID, "d.id < :last_id"}
 _FOUND_BY = {
     "delivery_ids_of_event": {"d.event_id = :event_id"},
     "delivery_ids_of_type": {"d.event_type = :event_type"},
@@ -110,8 +111,14 @@ def tally_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most
         found = len(_searched(tx, tenant, filters, Window(limit=most + 1)))
         return min(found, most), found <= most
     head, selection = _counted(tx, tenant, filters)
-    edge = None if _waits(filters) else _edge(tx, head, selection, most)
-    selection.where("d.id >= :edge", edge=edge)
+    if _waits(filters):
+        most, edge = min(most, _FEW), None
+    else:
+        edge = _edge(tx, head, selection, most)
+    if edge is not None:
+        # SQLite seeks by one lower bound alone.
+        selection.conditions = [one for one in selection.conditions if one != _FROM_ID]
+        selection.where("d.id >= :edge", edge=edge)
     count = tx.count(head, evolve(selection, limit=most + 1))
     return min(count, most), edge is None and count <= most
 

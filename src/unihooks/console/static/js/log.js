@@ -85,6 +85,7 @@ async function load(href, rel = "") {
   const now = (asking = new AbortController());
   const part = new URL(href, location.href);
   part.searchParams.set("drawer", "");
+  part.searchParams.set("lang", document.documentElement.lang);
   const answer = await Steady.ask(part, { signal: now.signal });
   const html = answer ? await answer.text() : "";
   const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("delivery");
