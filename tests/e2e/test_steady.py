@@ -88,6 +88,16 @@ def answers(page, url: str, **answer) -> None:
     page.route(url, lambda route: route.fulfill(**answer))
 
 
+def lose_answers(page, url: str) -> None:
+    """Let requests reach the server, and a proxy answer in its place."""
+
+    def lose(route) -> None:
+        route.fetch()
+        route.fulfill(status=502, body="")
+
+    page.route(url, lose)
+
+
 @pytest.mark.parametrize("javascript", [True, False])
 def test_double_click_does_it_once(site, rough, webhook, javascript):
     page = rough(java_script_enabled=javascript)
@@ -206,11 +216,7 @@ def test_lost_answer_of_what_was_done_does_not_do_it_again(site, rough, webhook)
     page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
     rotate = rotate_button(page)
 
-    def lose(route) -> None:
-        route.fetch()
-        route.fulfill(status=502, body="")
-
-    page.route("**/rotate", lose)
+    lose_answers(page, "**/rotate")
     rotate.click()
     page.get_by_role("alert").wait_for()
     page.unroute("**/rotate")
@@ -348,3 +354,63 @@ def test_filters_stay_when_the_language_is_changed(site, rough, webhook):
     page.get_by_role("button", name="العربية").click()
     page.locator("html[dir=rtl]").wait_for(state="attached")
     assert "search=CRM" in page.url
+
+
+def test_create_whose_answer_was_lost_leads_to_the_webhook_that_was_made(site, rough):
+    page = rough()
+    page.goto(site.url + "/new")
+    page.get_by_label("Name", exact=True).fill("CRM sync")
+    page.get_by_label("URL of endpoint 1").fill(site.receiver.url_for("/hooks", host="crm.example.com"))
+    page.locator("#draft button[value='step:review']").click()
+    page.get_by_role("heading", name="Review", level=2).wait_for()
+    create = page.get_by_role("button", name="Create webhook")
+    lose_answers(page, "**/review")
+    create.click()
+    page.get_by_role("alert").get_by_text("does not answer at the moment (502)").wait_for()
+    page.unroute("**/review")
+    create.click()
+    page.wait_for_url("**/webhooks/wh_**")
+    (added,) = site.dispatcher.webhooks.list(tenant="acme")
+    assert added.id in page.url
+
+
+@pytest.mark.parametrize("broken", ["502", "offline", "ended"])
+def test_settings_keep_what_was_typed(site, rough, webhook, broken):
+    page = rough()
+    page.goto(f"{site.url}/webhooks/{webhook.id}/settings/details")
+    name = page.get_by_label("Name", exact=True)
+    name.fill("Renamed")
+    if broken == "502":
+        answers(page, "**/details", status=502, body="<h1>Bad gateway</h1>")
+    elif broken == "ended":
+        page.context.clear_cookies(name="tenant")
+    page.context.set_offline(broken == "offline")
+    save = page.locator("#draft button[value=save]:visible:not(.sr-only)")
+    save.click()
+    page.get_by_role("alert").wait_for()
+    assert (name.input_value(), is_focused(save)) == ("Renamed", True)
+    page.context.set_offline(False)
+    page.unroute("**/details")
+    sign_in(page.context, site)
+    save.click()
+    page.get_by_text("Your changes are saved").wait_for()
+    assert site.dispatcher.webhooks.get(webhook.id, tenant="acme").name == "Renamed"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_what_is_said_over_a_page(site, rough, webhook, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: use `nox -s e2e`")
+    site.dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    emit(site)
+    page = rough(color_scheme=scheme, viewport={"width": 320, "height": 700})
+    page.goto(site.url + "/deliveries")
+    page.locator(ROWS).first.wait_for()
+    emit(site)
+    page.get_by_role("button", name="1 new").wait_for()
+    answers(page, "**/*", status=502, body="")
+    page.get_by_text("Last updated").wait_for()
+    page.locator("button[name=theme]").click()
+    page.get_by_role("alert").wait_for()
+    found = axe.Axe().run(page).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["target"]) for one in found]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
