@@ -24,7 +24,7 @@ def any_name(receiver, tmp_path):
 async def test_a_url_that_is_typed_is_checked_and_nothing_is_sent(browser, receiver):
     urls = ["https://no-such-name.example.org/", receiver.url_for("/hooks", host="crm.example.com")]
     text = text_of(await browser.post("/check?of=1", [("endpoint_url", url) for url in urls]))
-    assert "takes connections" in text
+    assert "accepts connections" in text
     assert "Its certificate is accepted" in text
     assert "TLS 1.3" in text
     assert receiver.requests == []
@@ -37,10 +37,10 @@ async def test_what_is_refused_and_what_is_not_reached_have_one_sentence(browser
         "https://10.0.0.1/",
     )
     answers = [text_of(await browser.post("/check", {"endpoint_url": url})) for url in (closed, unknown)]
-    assert all("could not be reached" in text and "takes connections" not in text for text in answers)
+    assert all("could not be reached" in text and "accepts connections" not in text for text in answers)
     assert answers[0].replace(closed, "") == answers[1].replace(unknown, "")
     # An address that is written out is refused by the form alone, and the sentence says so.
-    assert "takes connections" not in text_of(await browser.post("/check", {"endpoint_url": internal}))
+    assert "accepts connections" not in text_of(await browser.post("/check", {"endpoint_url": internal}))
 
 
 async def test_a_certificate_of_another_host_is_named_as_the_fault(receiver, any_name):

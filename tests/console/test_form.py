@@ -135,7 +135,7 @@ async def test_url_is_checked_while_typing_without_any_look_up(browser):
     assert answer.status_code == 200
     assert re.search(r'id="endpoint-0-check".*?class="problem"', answer.text, re.DOTALL)
     answer = await browser.press(answer, "", {"endpoint_url": "https://no-such-name.example.com/"})
-    assert "This URL can be used" in text_of(answer)
+    assert "This URL is well formed" in text_of(answer)
 
 
 async def test_creation_shows_no_secret_to_who_may_not_see_it(browse, receiver, dispatcher):
@@ -272,12 +272,12 @@ async def test_a_policy_is_entered_shown_and_kept(browser, receiver, dispatcher)
     "entered, told",
     [
         (("rate", "0"), "Enter a number of at least 0.01."),
-        (("rate", "fast"), "Enter a number"),
+        (("rate", "fast"), "Enter a number."),
         (("rate", "10001"), "Enter a number of at most 10000."),
-        (("in_flight", "1.5"), "Enter a number"),
+        (("in_flight", "1.5"), "Enter a number."),
         (("deadline", "nan"), "Enter a number of at least 1."),
-        (("burst", "5"), "This needs a number of deliveries per second as well."),
-        (("retry_delays", "10, soon"), "Enter numbers, such as 10"),
+        (("burst", "5"), "This needs a value for deliveries per second as well."),
+        (("retry_delays", "10, soon"), "Enter numbers, such as 10."),
     ],
 )
 async def test_a_policy_that_cannot_be_read_is_told_of_beside_its_field(browser, receiver, dispatcher, entered, told):

@@ -14,7 +14,7 @@ from unihooks.console import create_console
 from .conftest import fields_of, text_of
 
 ACTIVE = "The webhook is active"
-BEFORE = "This form was sent before, so nothing has happened again."
+BEFORE = "This form was already sent, so nothing was done again."
 FILLED = {"name": "New one", "endpoint_id": "", "endpoint_url": "https://example.com/in", "go": "save"}
 
 
@@ -98,7 +98,7 @@ async def test_form_whose_first_submit_takes_too_long_says_so(browser, webhook, 
     await browser.post(where, {"once": "a"})
     answer = await browser.post(where, {"once": "a"})
     assert answer.status_code == 409
-    assert "still being worked on" in answer.text
+    assert "still being processed" in answer.text
 
 
 async def test_refused_form_may_be_sent_again(browser, dispatcher):
@@ -175,7 +175,7 @@ async def test_test_event_that_is_sent_again_keeps_what_was_typed(browser, webho
     first = await browser.post(f"/webhooks/{webhook.id}/test", {**typed, "once": "a"})
     assert "204" in text_of(first)
     second = await browser.post(f"/webhooks/{webhook.id}/test", {**typed, "once": "a"})
-    assert "This test was sent before" in second.text
+    assert "This test was already sent" in second.text
     assert dict(fields_of(second, "send"))["payload"] == typed["payload"]
     assert len(receiver.requests) == 1
     await browser.press(second, "", form_id="send")

@@ -210,7 +210,7 @@ async def test_failures_are_told_by_status_code_and_event_type_with_links(browse
     sums = page.text.split('id="by-code"')[1].split("</section>")[0]
     assert re.findall(r'class="number">([^<]+)', sums) == ["2", "1", "2", "1"]
     assert len(re.findall(r'id="row-', (await browser.get(link(page, "429"))).text)) == 1
-    assert "3 deliveries of this period failed or are tried again." in text_of(page)
+    assert "3 deliveries of this period failed or are being retried." in text_of(page)
     by_type = unescape(re.findall(r'class="text clip" href="([^"]+)"', sums)[0])
     assert len(re.findall(r'id="row-', (await browser.get(by_type)).text)) == 2
 
@@ -228,7 +228,7 @@ async def test_each_endpoint_has_a_line_with_its_rate_its_p95_and_what_it_waits_
     text = re.sub(r"[\u2066-\u2069]", "", text_of(type(page)(200, text=bad)))
     assert "0 % of 5 attempts succeeded" in text
     assert "5 failures in a row" in text
-    assert "Paused after failures in a row. One delivery goes as a probe in" in text
+    assert "Paused after repeated failures. One delivery is sent as a probe in" in text
     for endpoint in webhook.endpoints:
         assert f"/webhooks/{webhook.id}/deliveries?endpoint={endpoint.id}" in page.text
         test = await browser.get(f"/webhooks/{webhook.id}/test?endpoint={endpoint.id}")
@@ -239,7 +239,7 @@ async def test_each_endpoint_has_a_line_with_its_rate_its_p95_and_what_it_waits_
 async def test_endpoints_are_throttled_and_let_go_again(browser, browse, webhook, dispatcher):
     path = f"/webhooks/{webhook.id}/throttle"
     answer = await browser.post(path, {"rate": "2.5"})
-    assert "at most as many deliveries per second" in text_of(answer)
+    assert "at most that many deliveries per second" in text_of(answer)
     assert "Throttled: at most 2.5 deliveries per second" in text_of(answer)
     assert dispatcher.webhooks.get(webhook.id, tenant="acme").policy == DeliveryPolicy(rate=2.5)
     for wrong in ("many", "0", "nan", "1e99", "-1"):

@@ -168,7 +168,7 @@ async def test_a_header_is_replaced_or_removed_by_its_buttons(browser, webhook, 
     assert ("header_choice", "replace") in fields_of(answer)
     answer = await browser.press(answer, "save")
     assert answer.status_code == 422
-    assert "Enter the new value, or keep the saved one" in text_of(answer)
+    assert "Enter the new value, or keep the saved one." in text_of(answer)
     answer = await browser.press(answer, "keep-header:0")
     await browser.press(answer, "save")
     assert saved().headers.revealed() == webhook.headers.revealed()

@@ -296,7 +296,7 @@ def test_pasted_lines_become_rows_and_a_url_without_https_is_completed(site, bro
     assert urls(page) == ["https://a.example.com/in", "b.example.com"]
     page.get_by_role("button", name="Add https://?").click()
     has_value(url_field(page, 2), "https://b.example.com")
-    assert (page.get_by_text("This URL can be used").count(), name_field(page).input_value()) == (2, "Pasted")
+    assert (page.get_by_text("This URL is well formed").count(), name_field(page).input_value()) == (2, "Pasted")
     paste(page, url_field(page), "one")
     assert len(urls(page)) == 2
     press(page, "step:headers")

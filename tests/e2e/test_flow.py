@@ -49,7 +49,7 @@ def test_from_the_empty_list_to_a_delivered_mapped_authenticated_event(site, bro
     page.get_by_label("URL of endpoint 1").fill("http://crm.example.com/")
     page.get_by_role("button", name="Add https://?").wait_for()
     page.get_by_label("URL of endpoint 1").fill(site.receiver.url_for("/hooks", host="crm.example.com"))
-    page.get_by_text("This URL can be used").wait_for()
+    page.get_by_text("This URL is well formed").wait_for()
     shoot(page, "details")
     press(page, "next")
     on_step(page, "Events")

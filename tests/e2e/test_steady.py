@@ -113,7 +113,7 @@ def test_reload_after_a_post_without_javascript_does_nothing_again(site, rough, 
     rotate_button(page).click()
     page.locator("code[data-secret]").first.wait_for()
     page.reload()
-    page.get_by_text("This form was sent before, so nothing has happened again.").wait_for()
+    page.get_by_text("This form was already sent, so nothing was done again.").wait_for()
     assert page.locator("code[data-secret]").count() == 0
     assert len(site.dispatcher.webhooks.get(webhook.id, tenant="acme").secrets) == 2
 

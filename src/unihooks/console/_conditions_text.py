@@ -38,7 +38,7 @@ def read(text: str) -> list[EventSubscription]:
     """Return the subscriptions that a text describes; `InvalidWebhook` names the line that cannot be read."""
     lines = [(at, line.strip()) for at, line in enumerate(text.splitlines(), 1)]
     if len(lines) > _MOST_LINES:
-        sentence = gettext("The conditions have more than %(most)s lines; remove some") % {"most": _MOST_LINES}
+        sentence = gettext("The conditions have more than %(most)s lines. Remove some.") % {"most": _MOST_LINES}
         raise InvalidWebhook(sentence, name="conditions")
     found: list[tuple[str, list[Condition]]] = []
     begins = True
@@ -63,7 +63,7 @@ def _paragraph(one: EventSubscription) -> str:
 def _subscription(event: str, where: list[Condition]) -> EventSubscription:
     product, blank, event_type = event.partition(" ")
     if not blank or " " in event_type.strip():
-        sentence = gettext("Begin each paragraph with an event: a product and an event type, separated by a space")
+        sentence = gettext("Begin each paragraph with an event: a product and an event type, separated by a space.")
         raise InvalidWebhook(sentence, name="conditions")
     return EventSubscription(product, event_type.strip(), where)
 
@@ -71,7 +71,7 @@ def _subscription(event: str, where: list[Condition]) -> EventSubscription:
 def _condition(line: str, at: int) -> Condition:
     match = _CONDITION.fullmatch(line)
     if match is None:
-        sentence = gettext("Line %(at)s: write a path, an operator and a value, such as amount ge 100") % {"at": at}
+        sentence = gettext("Line %(at)s: write a path, an operator and a value, such as amount ge 100.") % {"at": at}
         raise InvalidWebhook(sentence, name="conditions")
     value = [] if match["value"] is None else [_value(match["value"])]
     try:

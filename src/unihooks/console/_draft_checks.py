@@ -110,7 +110,7 @@ def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
     if not given:
         yield "endpoint:0", gettext("Enter at least one URL, such as https://example.com/hooks")
     if draft.room is not None and len(draft.endpoints) > (most := draft.room.endpoints):
-        yield f"endpoint:{most}", gettext("A webhook has at most %(most)s endpoints; remove this one") % {"most": most}
+        yield f"endpoint:{most}", gettext("A webhook has at most %(most)s endpoints. Remove this one.") % {"most": most}
     seen: dict[str, int] = {}
     for at, row in given:
         try:
@@ -119,7 +119,7 @@ def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
             yield f"endpoint:{at}", told(error)
             continue
         if seen.setdefault(url, at) != at:
-            yield f"endpoint:{at}", gettext("This URL appears twice; remove one")
+            yield f"endpoint:{at}", gettext("This URL appears twice. Remove one.")
     try:
         _policy_text.read(draft.policy).check_bounds(dispatcher.settings.limits)
     except InvalidWebhook as error:
@@ -128,7 +128,7 @@ def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
 
 def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
     if draft.room is not None and len(draft.events) > (most := draft.room.events):
-        yield "events", gettext("Choose at most %(most)s events, or all of a product") % {"most": most}
+        yield "events", gettext("Choose at most %(most)s events, or all of a product.") % {"most": most}
         return
     for one in draft.events:
         yield from _tried("events", lambda text=one: _check_subscription(text, dispatcher))  # type: ignore[misc]
@@ -142,7 +142,7 @@ def _conditions_as_text(draft: Draft) -> Iterator[tuple[str, str]]:
 def _conditions_as_rows(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a row; the rows of events that are not chosen say nothing."""
     if len(draft.condition_rows) > (most := _condition_rows.MOST_ROWS):
-        yield "conditions", gettext("There are more than %(most)s conditions; remove some") % {"most": most}
+        yield "conditions", gettext("There are more than %(most)s conditions. Remove some.") % {"most": most}
         return
     wrong = False
     for at, row in enumerate(draft.condition_rows):
@@ -166,7 +166,7 @@ def _headers(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]
             continue
         if row.choice == REPLACE and not row.value:
             wrong = True
-            yield f"header:{at}", gettext("Enter the new value, or keep the saved one")
+            yield f"header:{at}", gettext("Enter the new value, or keep the saved one.")
             continue
         for problem in _tried(f"header:{at}", lambda pair=(row.name, row.value): HeaderSet([pair])):  # type: ignore[misc]
             wrong = True
@@ -191,7 +191,7 @@ def _tried(name: str, build: Callable[[], object]) -> Iterator[tuple[str, str]]:
 def _subscription(text: str) -> EventSubscription:
     product, blank, event_type = text.partition(" ")
     if not blank or " " in event_type:
-        raise InvalidWebhook(gettext("Write a product and an event type, separated by a space"), name="events")
+        raise InvalidWebhook(gettext("Write a product and an event type, separated by a space."), name="events")
     return EventSubscription(product, event_type)
 
 
@@ -204,7 +204,7 @@ def _check_subscription(text: str, dispatcher: Dispatcher) -> None:
 def _check_conditions(draft: Draft) -> None:
     for one in _conditions_text.read(draft.conditions):
         if f"{one.product} {one.event_type}" not in draft.events:
-            sentence = gettext("%(event)s has conditions but is not chosen above") % {
+            sentence = gettext("%(event)s has conditions but is not chosen above.") % {
                 "event": f"{one.product} {one.event_type}"
             }
             raise InvalidWebhook(sentence, name="conditions")

@@ -22,8 +22,8 @@ SENTENCES = {
     "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),
     "discarded": later("The draft is discarded."),
     "disabled": later("The endpoint is disabled: what is pending is on hold."),
-    "throttled": later("Each endpoint now gets at most as many deliveries per second."),
-    "unthrottled": later("The endpoints have no limit of this webhook's own any more."),
+    "throttled": later("Each endpoint now gets at most that many deliveries per second."),
+    "unthrottled": later("This webhook no longer limits how fast its endpoints get deliveries."),
     "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),
     "replayed": later("A new delivery with the same content is being sent."),
     "replayed_possible": later("Some are being sent. The others have no endpoint or no content any more."),
@@ -36,7 +36,7 @@ SENTENCES = {
     "recovered_some": later("Some of what this webhook missed is being sent. For the rest, recover later or as a job."),
     "job_started": later("The job waits for a worker, and goes on by itself from then on."),
     "job_stopped": later("The job is stopped. What it has sent again stays."),
-    "before": later("This form was sent before, so nothing has happened again."),
+    "before": later("This form was already sent, so nothing was done again."),
 }
 
 

@@ -104,7 +104,7 @@ async def _repeated(
     return refuse(
         request,
         409,
-        sentence=gettext("This form was sent before, so nothing has happened again.")
+        sentence=gettext("This form was already sent, so nothing was done again.")
         if outcome
-        else gettext("This form was sent a moment ago, and is still being worked on. Look again soon."),
+        else gettext("This form was sent a moment ago and is still being processed. Look again soon."),
     )

@@ -45,7 +45,7 @@ def _text(value: Any) -> str:
 
 def _value(name: str, text: str) -> Any:
     if len(text) > _LONGEST:
-        sentence = gettext("This is longer than %(most)s characters; shorten it") % {"most": _LONGEST}
+        sentence = gettext("This is longer than %(most)s characters. Shorten it.") % {"most": _LONGEST}
         raise InvalidWebhook(sentence, name=name)
     try:
         if name == "retry_delays":
@@ -53,7 +53,7 @@ def _value(name: str, text: str) -> Any:
             return [_number(one, float) for one in parts]
         return _number(text, int if name == "in_flight" else float)
     except ValueError:
-        sentence = gettext("Enter numbers, such as 10") if name == "retry_delays" else gettext("Enter a number")
+        sentence = gettext("Enter numbers, such as 10.") if name == "retry_delays" else gettext("Enter a number.")
         raise InvalidWebhook(sentence, name=name) from None
 
 

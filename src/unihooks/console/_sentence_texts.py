@@ -49,7 +49,7 @@ TEXTS: Mapping[str, str | Plural] = {
     "text-characters": later("This contains a character that cannot be stored. Remove it."),
     "reason-missing": later("Enter a reason, or leave the field out."),
     "endpoints-missing": later("Enter at least one URL, such as https://example.com/hooks"),
-    "endpoint-twice": later("This URL appears twice; remove one"),
+    "endpoint-twice": later("This URL appears twice. Remove one."),
     "endpoint-unknown": later("One of these endpoints has been removed in the meantime. Open the page again."),
     "too-many-endpoints": Plural(
         *nlater(
@@ -139,7 +139,7 @@ TEXTS: Mapping[str, str | Plural] = {
     "number-too-small": later("Enter a number of at least %(least)s."),
     "number-too-large": later("Enter a number of at most %(most)s."),
     "in-flight-malformed": later("Enter a whole number from 1 up."),
-    "burst-without-rate": later("This needs a number of deliveries per second as well."),
+    "burst-without-rate": later("This needs a value for deliveries per second as well."),
     # Payloads
     "payload-too-large": later("The payload is larger than %(limit)s KiB. Send a link to the data instead."),
     "payload-too-deep": later("At %(path)s the payload is nested more than %(most)s levels deep."),

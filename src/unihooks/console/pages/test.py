@@ -41,7 +41,7 @@ async def show(request: Request) -> Response:
 
 async def sent_before(request: Request, form: Form) -> Response:
     """Show the form as it was sent, and that it was sent."""
-    wrong = gettext("This test was sent before. To send it again, press the button again.")
+    wrong = gettext("This test was already sent. To send it again, press the button again.")
     shown = form.get("event"), form.get("payload"), form.get("endpoint") or None
     return await _shown(request, await webhook_of(request), *shown, wrong=wrong)
 
@@ -88,7 +88,7 @@ def _read(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         where = f"{error.lineno}:{error.colno}" if isinstance(error, json.JSONDecodeError) else "1:1"
-        raise _NotJSON(gettext("This is not valid JSON: see line and column %(where)s") % {"where": where}) from None
+        raise _NotJSON(gettext("This is not valid JSON: see line and column %(where)s.") % {"where": where}) from None
 
 
 def _results(attempts: list[Attempt], webhook: Webhook, text: str) -> list[ShownAttempt]:
