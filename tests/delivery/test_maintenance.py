@@ -7,7 +7,7 @@ import pytest
 
 from unihooks import DeliveryState
 from unihooks._delivery.maintenance import Maintenance
-from unihooks.abc import ALONE
+from unihooks.abc import ALONE, StateKey, StateKind
 from unihooks.exceptions import StoreError
 
 
@@ -124,6 +124,20 @@ async def test_held_and_old_things_go_in_batches(host, maintenance_of, monkeypat
     assert not host.dispatcher.log.events()
     assert not host.deliveries()
     await maintenance.finish()
+
+
+async def test_what_a_console_kept_for_a_while_is_removed_when_it_has_expired(host, maintenance_of, monkeypatch):
+    store, removed = host.dispatcher.settings.store, []
+    expire = store.expire_state
+    monkeypatch.setattr(store, "expire_state", lambda *args: removed.append(expire(*args)) or removed[-1])
+    key = StateKey("acme", "ada", StateKind.DRAFT, "drf_1")
+    host.dispatcher.settings.open_store.put_state(key, {"name": "x"}, keep_us=60_000_000, at_most=5)
+    maintenance = maintenance_of(host.dispatcher)
+    for _ in range(2):
+        await maintenance.once()
+        host.clock.advance(61)
+    await maintenance.once()
+    assert removed == [0, 1, 0]
 
 
 async def test_what_is_pending_is_never_pruned(new_dispatcher, host, maintenance_of):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import sys
 from datetime import UTC, datetime, timedelta
@@ -890,6 +891,24 @@ def test_a_test_goes_to_an_inactive_webhook_signed_and_mapped_and_is_not_logged(
         host.verify(request, *webhook.secrets)
     assert not host.deliveries()
     assert not host.dispatcher.log.events()
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_a_webhook_that_is_not_stored_is_tried_out_with_a_secret_of_its_own(host, is_awaited):
+    webhook = Webhook(name="x", endpoints=[host.receiver.url_for("/a")], headers={"X-Key": "v"})
+    given = {"tenant": "acme", "product": "chat", "event_type": "x", "payload": {"id": 1}}
+    webhooks = host.dispatcher.webhooks
+    if is_awaited:
+        (attempt,) = asyncio.run(webhooks.atry_out(webhook, **given))
+    else:
+        (attempt,) = webhooks.try_out(webhook, **given)
+    assert attempt.succeeded
+    (request,) = host.received()
+    assert (request.json(), request.headers["x-key"]) == ({"id": 1}, "v")
+    assert request.headers["webhook-signature"].startswith("v1,")
+    assert not webhooks.list(tenant="acme")
+    with pytest.raises(TargetRefused):
+        webhooks.try_out(Webhook(name="x", endpoints=["https://10.0.0.1/"]), **given)
 
 
 def test_a_test_that_is_taken_lets_its_endpoint_start_with_fresh_health(host):

@@ -133,10 +133,17 @@ class Webhooks(WebhookChanges):
         webhook = await self.aget(id, tenant=tenant)
         return await self._send(webhook, product, event_type, payload, endpoint_id)
 
+    def try_out(
+        self, webhook: Webhook, *, tenant: str = "default", product: str, event_type: str, payload: Any = None
+    ) -> Attempts:
+        """Do what `send_test` does for a webhook that is not stored, with a new secret if it has none."""
+        complete = self._complete(webhook, check_tenant(tenant))
+        return run_in_new_loop(lambda: self._send(complete, product, event_type, payload, None))
+
     async def atry_out(
         self, webhook: Webhook, *, tenant: str = "default", product: str, event_type: str, payload: Any = None
     ) -> Attempts:
-        """Do what `asend_test` does for a webhook that is not stored, with a secret of its own if it has none."""
+        """Do what `try_out` does in the running event loop, without blocking it."""
         complete = await in_own_thread(self._complete, webhook, check_tenant(tenant))
         return await self._send(complete, product, event_type, payload, None)
 
