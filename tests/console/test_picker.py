@@ -9,6 +9,7 @@ import pytest
 from unihooks import Condition, EventSubscription, PayloadMapping
 from unihooks.console._access import Form
 from unihooks.console._condition_rows import ConditionField, rows_of, to_condition, to_text
+from unihooks.console._conditions_text import read, write
 from unihooks.console._draft import Room, of_form
 from unihooks.console._payload_preview import is_empty, lines_of
 from unihooks.exceptions import InvalidWebhook
@@ -172,6 +173,20 @@ async def test_what_rows_cannot_say_is_shown_as_text(browser, dispatcher, webhoo
     ]
     dispatcher.webhooks.update(webhook.id, tenant="acme", subscriptions=either)
     assert ("conditions", f"{RECEIVED}\n\n{RECEIVED}\na eq 1") in fields_of(await events())
+
+
+@pytest.mark.parametrize("path", ["sign in date", 'a"b', '"a" eq b', "a['x eq y']", "content.text", "a\\ eq", "lt"])
+@pytest.mark.parametrize("value", ["x eq y", 5, "5"])
+def test_a_line_says_what_its_condition_says_whatever_its_path(path, value):
+    condition = Condition(path, "ne", value)
+    given = EventSubscription("whatsapp", "message.received", where=[condition])
+    assert read(write([given])) == [given]
+
+
+def test_a_line_of_blanks_is_read_in_one_pass():
+    # Tried at each blank again, this would take hours.
+    with pytest.raises(InvalidWebhook):
+        read(f"{RECEIVED}\na{' ' * 500_000}x")
 
 
 def test_rows_are_read_in_the_order_of_their_numbers(catalog):

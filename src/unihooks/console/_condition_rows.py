@@ -19,7 +19,7 @@ from unihooks._message.paths import parse_path
 from unihooks._model.catalog import Catalog
 from unihooks._model.products import EventType, covers
 from unihooks._model.webhooks import EventSubscription
-from unihooks.console import _schema, _tree
+from unihooks.console import _conditions_text, _schema, _tree
 from unihooks.console._access import Form
 from unihooks.console._locale import gettext
 from unihooks.exceptions import InvalidMapping, InvalidWebhook, UnihooksError
@@ -84,7 +84,9 @@ def to_text(rows: Iterable[ConditionField], events: Collection[str], catalog: Ca
             except UnihooksError:
                 continue
             groups.setdefault((row.event, row.group), []).append(condition)
-    return "\n\n".join("\n".join([event, *map(str, where)]) for (event, _), where in groups.items())
+    return "\n\n".join(
+        "\n".join([event, *map(_conditions_text.line_of, where)]) for (event, _), where in groups.items()
+    )
 
 
 def to_condition(row: ConditionField, catalog: Catalog | None) -> Condition:

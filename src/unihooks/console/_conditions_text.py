@@ -1,7 +1,7 @@
 r"""Write the conditions of subscriptions as text, and read them back.
 
 A paragraph is an event, as product and event type, and a condition a line: path, operator and value. A value is JSON,
-or a text as it is. Several paragraphs for one event are alternatives.
+or a text as it is; a path may be in quotes. Several paragraphs for one event are alternatives.
 
 >>> from unihooks import Condition
 >>> write([EventSubscription("shop", "order.paid", where=[Condition("amount", "ge", 100)])])
@@ -23,7 +23,9 @@ from unihooks._model.webhooks import EventSubscription
 from unihooks.console._locale import gettext
 from unihooks.exceptions import InvalidWebhook, UnihooksError
 
-_CONDITION = re.compile(rf"(?P<path>\S.*?)\s+(?P<op>{'|'.join(Operator)})(?:\s+(?P<value>\S.*))?")
+_REST = rf"\s+(?P<op>{'|'.join(Operator)})(?:\s+(?P<value>\S.*))?"
+_CONDITION = re.compile(rf"(?P<path>\S(?:.*?\S)??){_REST}")
+_QUOTED = re.compile(rf'(?P<path>"(?:[^"\\]|\\.)*"){_REST}')
 _MOST_LINES = 1_000
 
 
@@ -51,13 +53,22 @@ def read(text: str) -> list[EventSubscription]:
     return [_subscription(event, where) for event, where in found]
 
 
+def line_of(condition: Condition) -> str:
+    """Return a condition as a line; a path that would not be read as it is, such as `sign in date`, is in quotes."""
+    line = str(condition)
+    match = _CONDITION.fullmatch(line)
+    if match is not None and (match["path"], match["op"]) == (condition.path, condition.op) and line[0] != '"':
+        return line
+    return f"{json.dumps(condition.path)}{line[len(condition.path) :]}"
+
+
 def value_text(condition: Condition) -> str:
     """Return the value of a condition as its line says it."""
     return str(condition)[len(f"{condition.path} {condition.op.value}") :].strip()
 
 
 def _paragraph(one: EventSubscription) -> str:
-    return "\n".join([f"{one.product} {one.event_type}", *map(str, one.where)])
+    return "\n".join([f"{one.product} {one.event_type}", *map(line_of, one.where)])
 
 
 def _subscription(event: str, where: list[Condition]) -> EventSubscription:
@@ -69,16 +80,20 @@ def _subscription(event: str, where: list[Condition]) -> EventSubscription:
 
 
 def _condition(line: str, at: int) -> Condition:
-    match = _CONDITION.fullmatch(line)
+    match = _QUOTED.fullmatch(line) or _CONDITION.fullmatch(line)
     if match is None:
         sentence = gettext("Line %(at)s: write a path, an operator and a value, such as amount ge 100.") % {"at": at}
         raise InvalidWebhook(sentence, name="conditions")
     value = [] if match["value"] is None else [_value(match["value"])]
     try:
-        return Condition(match["path"], match["op"], *value)
+        return Condition(_path(match["path"]), match["op"], *value)
     except UnihooksError as error:
         sentence = said("condition-line", "line {at}: {why}", at=at, why=error.message)
         raise InvalidWebhook(sentence, name="conditions") from None
+
+
+def _path(text: str) -> str:
+    return str(_value(text)) if text.startswith('"') else text
 
 
 def _value(text: str) -> Any:
