@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -96,6 +97,18 @@ async def test_form_of_a_session_that_ended_is_refused_if_its_token_is_not_the_v
     assert (again.status_code, dispatcher.webhooks.get(webhook.id, tenant="acme").active) == (403, False)
 
 
+async def test_form_without_its_token_gets_a_new_one_only_where_the_browser_says_that_it_is_from_here(browser, webhook):
+    await browser.token()
+    where = f"/webhooks/{webhook.id}/activate"
+    for origin in ({}, {"sec-fetch-site": "none"}, {"origin": "null"}, {"origin": "https://console.example.com"}):
+        answer = await browser.client.post(where, data={"csrf": "00" * 64}, headers=origin)
+        assert (answer.status_code, "console-token" in answer.headers) == (403, False)
+    headers = {"sec-fetch-site": "same-origin"}
+    answer = await browser.client.post(where, data={"csrf": "00" * 64}, headers=headers)
+    given = {"csrf": answer.headers["console-token"]}
+    assert (await browser.client.post(where, data=given, headers=headers)).status_code == 200
+
+
 async def test_refused_form_is_kept_to_be_sent_again(dispatcher, authenticate, browse, webhook, receiver):
     tests = Limiter(Rate(1, 3_600))
     browser = browse(app=create_console(dispatcher, authenticate=authenticate, rates=Rates(tests=tests)))
@@ -120,6 +133,21 @@ async def test_failure_of_the_store_keeps_what_was_typed(browser, webhook, dispa
     answer = await browser.post(f"/webhooks/{webhook.id}/activate", {**TYPED, "once": "a"})
     assert (answer.status_code, "disk" in answer.text) == (503, False)
     assert dict(sent_again(answer))["payload"] == '\n<b>{"sender": {}}</b>\nä'
+
+
+async def test_a_test_is_summed_up_over_the_page_for_scripts(browser, webhook, receiver):
+    receiver.answer(204, 500)
+    fields = {**TYPED, "payload": '{"sender": {}}'}
+    browser.client.headers["hx-request"] = "true"
+    for accepted, tone in ((1, "done"), (0, "wrong")):
+        answer = await browser.post(f"/webhooks/{webhook.id}/test", fields)
+        told = {"text": f"{accepted} of 1 endpoint has accepted the test.", "tone": tone}
+        assert json.loads(answer.headers["console-toast"]) == told
+    browser.client.headers["accept-language"] = "ar"
+    answer = await browser.post(f"/webhooks/{webhook.id}/test", fields)
+    assert "الاختبار" in json.loads(answer.headers["console-toast"])["text"]
+    del browser.client.headers["hx-request"]
+    assert "console-toast" not in (await browser.post(f"/webhooks/{webhook.id}/test", fields)).headers
 
 
 async def test_every_answer_says_that_it_is_the_consoles(browser):

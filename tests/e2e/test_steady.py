@@ -186,6 +186,19 @@ def test_ended_session_keeps_what_was_typed_and_goes_on_after_signing_in(site, r
     assert site.receiver.wait_for(1)[0].json()["messageId"] == "typed by hand"
 
 
+def test_page_of_a_session_with_other_cookies_is_renewed_where_it_is(site, rough, webhook):
+    page = rough()
+    send = open_test(page, site, webhook)
+    page.context.clear_cookies()
+    sign_in(page.context, site)
+    send.click()
+    page.get_by_role("alert").get_by_text("This page was out of date, and is renewed").wait_for()
+    assert (typed(page), is_focused(send)) == (TYPED, True)
+    send.click()
+    page.locator("#toasts").get_by_text("1 of 1 endpoint has accepted the test.").wait_for()
+    assert site.receiver.wait_for(1)[0].json()["messageId"] == "typed by hand"
+
+
 def test_ended_session_without_javascript_keeps_what_was_typed(site, rough, webhook):
     page = rough(java_script_enabled=False)
     send = open_test(page, site, webhook)

@@ -75,7 +75,7 @@ def action(
                 return refuse(request, 403)
             form = await read_form(request)
             if not _csrf.is_valid(form.get(_csrf.FIELD), request, viewer_of(request), settings_of(request)):
-                return refuse(request, 403, foreign=True)
+                return _out_of_date(request)
             # A page that refuses it offers to send it again.
             request.state.sent = form.pairs
             if not (once(form) if callable(once) else once):
@@ -86,6 +86,17 @@ def action(
         return guarded
 
     return guard
+
+
+def _out_of_date(request: Request) -> Response:
+    """Refuse a form whose token is not the viewer's, as after signing in with new cookies."""
+    answer = refuse(request, 403, foreign=True)
+    # Only a script of a page from here can read it, and put it where what was typed still is.
+    if request.headers.get("sec-fetch-site") == "same-origin":
+        answer.headers["console-token"] = _csrf.token(
+            request.state.csrf_cookie, viewer_of(request), settings_of(request)
+        )
+    return answer
 
 
 def is_save(form: Form) -> bool:

@@ -17,8 +17,8 @@ from unihooks._model.products import EVERY_EVENT
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.console._access import Form, action, view
 from unihooks.console._formats import pretty
-from unihooks.console._locale import gettext
-from unihooks.console._rendering import off_the_loop, page, refusal, settings_of, viewer_of, webhook_of
+from unihooks.console._locale import gettext, ngettext
+from unihooks.console._rendering import is_visit, off_the_loop, page, refusal, settings_of, toast, viewer_of, webhook_of
 from unihooks.console._sentences import told
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
@@ -76,7 +76,20 @@ async def send(request: Request, form: Form) -> Response:
     except (UnihooksError, _NotJSON) as error:
         return await _shown(request, webhook, event, text, endpoint_id, wrong=told(error))
     results = await off_the_loop(_results, attempts, webhook, text)
-    return await _shown(request, webhook, event, text, endpoint_id, results=results)
+    answer = await _shown(request, webhook, event, text, endpoint_id, results=results)
+    # On a phone the results lie below the form.
+    return answer if is_visit(request) else _summed_up(answer, attempts)
+
+
+def _summed_up(answer: Response, attempts: list[Attempt]) -> Response:
+    accepted, count = sum(one.succeeded for one in attempts), len(attempts)
+    sentence = ngettext(
+        "%(accepted)s of %(count)s endpoint has accepted the test.",
+        "%(accepted)s of %(count)s endpoints have accepted the test.",
+        count,
+    )
+    tone = "done" if accepted == count else "wrong"
+    return toast(answer, sentence % {"accepted": accepted, "count": count}, tone=tone)
 
 
 class _NotJSON(ValueError):

@@ -64,6 +64,7 @@ async function kept(form, answer) {
     pause = Number(answer.headers.get("retry-after")) * 1000 || LATER;
     again(form, form.dataset.unsaved);
   } else {
+    Steady.renewed(answer);
     again(form, answer.status === 401 || answer.type === "opaqueredirect" ? form.dataset.signedOut : form.dataset.unsaved);
   }
 }

@@ -14,7 +14,7 @@ const PROGRESS_AFTER_MS = 200;
 const GIVEN_UP_MS = 60_000;
 const LOCALE = `${document.documentElement.lang}-u-nu-latn`;
 
-window.Steady = { ask, toast, word, put, soon, problemOf, LOCALE };
+window.Steady = { ask, toast, word, put, soon, problemOf, renewed, LOCALE };
 
 // --- What is said -------------------------------------------------------------------------------------------------
 
@@ -59,12 +59,21 @@ function forgetProblems() {
 function problemOf(answer) {
   const own = answer.headers.has(MARK);
   if (own && answer.ok) return null;
+  if (renewed(answer)) return { text: word("renewed"), wait: 0 };
   const wait = Number(answer.headers.get("retry-after")) || 0;
   if (answer.status === 429) return { text: word("many", { when: soon(wait || 60) }), wait };
   if (answer.status === 401 || (!own && (answer.ok || answer.redirected)))
     return { text: word("out"), link: location.href, wait };
   if (own) return { page: true, text: word("odd"), wait };
   return { text: word(answer.status >= 500 ? "down" : "odd", { code: answer.status }), wait };
+}
+
+// After signing in with new cookies, forms have another token, and all else that is on the page.
+function renewed(answer) {
+  const token = answer.headers.get(MARK) && answer.headers.get("console-token");
+  if (!token) return false;
+  for (const field of document.querySelectorAll("input[name=csrf]")) field.value = token;
+  return true;
 }
 
 async function tell(problem, answer = null) {
