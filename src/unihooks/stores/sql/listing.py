@@ -25,7 +25,7 @@ _IN_OTHER_HEALTH = "w.id IN ({webhooks_in_health})"
 # Each webhook is in one of these groups, which come in this order.
 _GROUPS = (
     "w.id IN ({webhooks_failing})",
-    "w.id IN ({webhooks_not_healthy}) AND w.id NOT IN ({webhooks_failing})",
+    "w.id IN ({webhooks_degraded}) AND w.id NOT IN ({webhooks_failing})",
     f"w.id IN ({{webhooks_with_disabled}}) AND NOT {_ENABLED}",
     f"w.id NOT IN ({{webhooks_not_healthy}}) AND {_ATTEMPTED}",
     f"w.id NOT IN ({{webhooks_not_healthy}}) AND {_ENABLED} AND NOT {_ATTEMPTED}",
