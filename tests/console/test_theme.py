@@ -46,6 +46,14 @@ async def test_accent_may_differ_between_light_and_dark(style):
     assert "--primary:#0a7d5a;" in await style(accent="#0a7d5a")
 
 
+def test_bars_of_success_do_not_look_like_those_of_failure():
+    for accent in ("#e4572e", "#c2185b", "#ff0000"):
+        assert "--bar:var(--muted-foreground)" in Theme().css(accent)
+    for accent in ("#0a7d5a", "#3d55d8", "#f5c400", "#7a4a4a"):
+        assert "--bar" not in Theme().css(accent)
+    assert "--bar:#123456" in Theme(colors={"chart": "#123456"}).css("#ff0000")
+
+
 def test_own_colours_are_those_that_hosts_are_measured_against():
     tokens = (STATIC / STYLES[0]).read_text(encoding="utf-8")
     names = {"background": "--background", "card": "--card", "text": "--foreground", "muted_text": "--muted-foreground"}
@@ -91,7 +99,7 @@ def test_what_cannot_be_shown_or_read_is_refused(settings, says):
 async def test_texts_are_the_hosts_own_in_its_languages(dispatcher, authenticate, browse):
     texts = {"Add webhook": {"ar": "ربط نظام"}, "Webhooks": "Notifications", "Actions for %(name)s": "%(name)s: menu"}
     browser = browse(app=create_console(dispatcher, authenticate=authenticate, texts=texts, help_url="/help"))
-    english, arabic = await browser.get("/new"), await browser.get("/new?lang=ar")
+    english, arabic = await browser.get("/new"), await browser.get("/new", headers={"accept-language": "ar"})
     assert "Notifications" in text_of(english)
     assert "Add webhook" in text_of(english)
     assert "ربط نظام" in text_of(arabic)

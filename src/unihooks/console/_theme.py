@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from colorsys import rgb_to_hls
 
 from attrs import field, frozen
 
@@ -16,6 +17,8 @@ _MOST_RADIUS = 24
 _LEAST_CONTRAST = 4.5
 _OF_LINKS = 5.2
 _STEPS = 25
+# Hues from 0 to 1, and the saturation below which a colour has none.
+_ORANGE, _PINK, _GREY = 0.09, 0.9, 0.3
 # The names that hosts use, and what they are in the style sheet.
 _TOKENS = {
     "background": "--background",
@@ -30,6 +33,7 @@ _TOKENS = {
     "good": "--good",
     "bad": "--bad",
     "warning": "--busy",
+    "chart": "--bar",
 }
 _GROUNDS = {"background": ("#f5f6fa", "#0c0f16"), "card": ("#ffffff", "#171b26")}
 _TEXTS = {
@@ -92,6 +96,9 @@ class Theme:
             lines.append(f"--primary-foreground:{_both((text_on(solid[0]), text_on(solid[1])))}")
             if "link" not in self.colors:
                 lines.append(f"--link:{_both((self._readable(solid[0], 0), self._readable(solid[1], 1)))}")
+            if "chart" not in self.colors and any(map(_is_reddish, solid)):
+                # Bars in the accent would look like those of failures.
+                lines.append("--bar:var(--muted-foreground)")
         if self.radius is not None:
             lines.append(f"--radius:{self.radius / 16:g}rem")
         lines += [f"--font:{self.font}"] if self.font else []
@@ -137,6 +144,11 @@ def contrast(one: str, other: str) -> float:
     """
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+def _is_reddish(colour: str) -> bool:
+    hue, _, saturation = rgb_to_hls(*(part / 255 for part in _parts(colour)))
+    return saturation > _GREY and not _ORANGE <= hue <= _PINK
 
 
 def _luminance(colour: str) -> float:
