@@ -67,8 +67,10 @@ def plan_of_count(tx, filters):
     "filters, index",
     [
         (DeliveryFilter(), "SEARCH d USING PRIMARY KEY (tenant=?)"),
-        (DeliveryFilter(state=DeliveryState.FAILED), "unihooks_deliveries_failed (tenant=?)"),
-        (DeliveryFilter(state=DeliveryState.FAILED, webhook_id="wh_1"), "failed_by_webhook (webhook_id=?)"),
+        (DeliveryFilter(state=DeliveryState.FAILED), "unihooks_deliveries_undelivered (tenant=? AND state=?)"),
+        (DeliveryFilter(state=DeliveryState.CANCELLED), "unihooks_deliveries_undelivered (tenant=? AND state=?)"),
+        (DeliveryFilter(state=DeliveryState.FAILED, webhook_id="wh_1"), "by_webhook (webhook_id=? AND state=?)"),
+        (DeliveryFilter(state=DeliveryState.CANCELLED, webhook_id="wh_1"), "by_webhook (webhook_id=? AND state=?)"),
         (DeliveryFilter(state=DeliveryState.PENDING), "unihooks_deliveries_due (endpoint_id=?)"),
         (DeliveryFilter(held=True), "unihooks_deliveries_due (endpoint_id=?)"),
         (DeliveryFilter(event_type="paid"), "unihooks_deliveries_by_type (tenant=? AND event_type=?)"),

@@ -24,6 +24,7 @@ from unihooks.stores.sql.transaction import Selection, Transaction, page
 
 # Not a parameter, so that the database knows which index holds such rows.
 _IN_STATE = {state: f"d.state = '{state}'" for state in DeliveryState}
+_UNDELIVERED = (DeliveryState.FAILED, DeliveryState.CANCELLED)
 _HELD = {
     True: "d.state = 'pending' AND EXISTS ({closed_lane})",
     False: "(d.state <> 'pending' OR NOT EXISTS ({closed_lane}))",
@@ -44,8 +45,8 @@ _FOUND_BY = {
     "delivery_ids_of_event": {"d.event_id = :event_id"},
     "delivery_ids_of_type": {"d.event_type = :event_type"},
     "delivery_ids_of_subject": {"d.subject = :subject"},
-    "failed_delivery_ids": {_IN_STATE[DeliveryState.FAILED]},
-    "failed_delivery_ids_of_webhook": {_IN_STATE[DeliveryState.FAILED]},
+    "undelivered_ids": {_IN_STATE[one] for one in _UNDELIVERED},
+    "undelivered_ids_of_webhook": {_IN_STATE[one] for one in _UNDELIVERED},
     "refused_delivery_ids": {_REFUSED},
 }
 _OWN_CONDITIONS = {"state", "held", "since", "until", "status_code", "search"}
@@ -220,8 +221,8 @@ def _head(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_id: str
         return plain
     if filters.subject is not None:
         return "delivery_ids_of_subject"
-    if filters.state is DeliveryState.FAILED:
-        return "failed_delivery_ids_of_webhook" if webhook_id else "failed_delivery_ids"
+    if filters.state in _UNDELIVERED:
+        return "undelivered_ids_of_webhook" if webhook_id else "undelivered_ids"
     return plain if _waits(filters) else _head_of_few(tx, tenant, filters, webhook_id, plain)
 
 

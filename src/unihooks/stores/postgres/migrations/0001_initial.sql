@@ -280,8 +280,10 @@ FOR VALUES IN ('delivered', 'failed', 'cancelled') PARTITION BY RANGE (id);
 
 CREATE INDEX deliveries_by_type ON unihooks.deliveries_ended (tenant, event_type, id);
 -- They are few, and what customers look for.
-CREATE INDEX deliveries_failed ON unihooks.deliveries_ended (tenant, id) WHERE state = 'failed';
-CREATE INDEX deliveries_failed_by_webhook ON unihooks.deliveries_ended (webhook_id, id) WHERE state = 'failed';
+CREATE INDEX deliveries_undelivered ON unihooks.deliveries_ended (tenant, state, id)
+    WHERE state IN ('failed', 'cancelled');
+CREATE INDEX deliveries_undelivered_by_webhook ON unihooks.deliveries_ended (webhook_id, state, id)
+    WHERE state IN ('failed', 'cancelled');
 
 CREATE TABLE unihooks.deliveries_others PARTITION OF unihooks.deliveries_ended DEFAULT
 WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);

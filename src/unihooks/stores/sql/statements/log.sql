@@ -42,11 +42,13 @@ WHERE d.tenant = :tenant AND d.event_type = :event_type
 SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_by_subject
 WHERE d.tenant = :tenant AND d.subject = :subject
 
--- name: failed_delivery_ids
-SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_failed WHERE d.tenant = :tenant
+-- name: undelivered_ids
+SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_undelivered
+WHERE d.tenant = :tenant AND d.state IN ('failed', 'cancelled')
 
--- name: failed_delivery_ids_of_webhook
-SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_failed_by_webhook WHERE +d.tenant = :tenant
+-- name: undelivered_ids_of_webhook
+SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_undelivered_by_webhook
+WHERE +d.tenant = :tenant AND d.state IN ('failed', 'cancelled')
 
 -- name: refused_delivery_ids
 SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_refused

@@ -249,9 +249,10 @@ CREATE INDEX main.unihooks_deliveries_by_type
     ON unihooks_deliveries (tenant, event_type, id, webhook_id, product);
 CREATE INDEX main.unihooks_deliveries_by_subject ON unihooks_deliveries (tenant, subject, id) WHERE subject IS NOT NULL;
 -- They are few, and what customers look for.
-CREATE INDEX main.unihooks_deliveries_failed ON unihooks_deliveries (tenant, id, state) WHERE state = 'failed';
-CREATE INDEX main.unihooks_deliveries_failed_by_webhook ON unihooks_deliveries (webhook_id, id, state)
-    WHERE state = 'failed';
+CREATE INDEX main.unihooks_deliveries_undelivered ON unihooks_deliveries (tenant, state, id)
+    WHERE state IN ('failed', 'cancelled');
+CREATE INDEX main.unihooks_deliveries_undelivered_by_webhook ON unihooks_deliveries (webhook_id, state, id)
+    WHERE state IN ('failed', 'cancelled');
 CREATE INDEX main.unihooks_deliveries_refused ON unihooks_deliveries (tenant, id, status_code)
     WHERE status_code IS NOT NULL;
 -- The id of an original follows from its event and endpoint, so that there is one; a replay has a random one.
