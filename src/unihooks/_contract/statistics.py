@@ -11,7 +11,9 @@ from attrs import frozen
 from unihooks._contract.activity import ActivityRows, Failures, HourCount
 from unihooks._contract.filters import Window
 from unihooks._contract.leasing import WorkerSeen
+from unihooks._contract.operating import Backlog, LeasedDelivery, Trends
 from unihooks._model.health import EndpointHealth
+from unihooks._model.jobs import Job
 from unihooks._model.log import DeliveryState
 
 
@@ -149,6 +151,22 @@ class Statistics(ABC):
     @abstractmethod
     def statistics(self) -> Stats:
         """Return the state of the queue over all tenants; workers seen within 60 s."""
+
+    @abstractmethod
+    def trends(self, limit: int) -> Trends:
+        """Return the last 24 hours of all tenants, with up to `limit` of those with the most failed attempts."""
+
+    @abstractmethod
+    def backlog(self, tenant: str) -> Backlog:
+        """Return what waits for a tenant, which is nothing for an unknown one."""
+
+    @abstractmethod
+    def leased(self, limit: int) -> list[LeasedDelivery]:
+        """Return deliveries that workers hold, those whose leases end first."""
+
+    @abstractmethod
+    def newest_jobs(self, limit: int) -> list[Job]:
+        """Return up to `limit` jobs of all tenants, and as many that have not ended; newest first."""
 
     @abstractmethod
     def oldest_unplanned(self) -> int | None:

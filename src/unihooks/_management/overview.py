@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from unihooks._base.times import SECOND
 from unihooks._contract.activity import DAY_HOURS, HOUR
+from unihooks._contract.operating import Trends
 from unihooks._contract.statistics import FailingEndpoint, SlowEndpoint, Stats
 from unihooks.abc import Store
 
 _MOST_FAILING = 100
 _MOST_SLOW = 20
+_MOST_TENANTS = 10
 _LOOK_EVERY_US = 60 * SECOND
 
 
@@ -21,29 +23,32 @@ class Overview:
     """What an operator looks at first.
 
     `failing` has up to 100 endpoints, those that have failed longest first; `slowest` has up to 20, by their mean
-    duration in the last 24 hours, and is at most a minute old.
+    duration in the last 24 hours. `trends` are those of the last 24 hours. Both are at most a minute old.
     """
 
     stats: Stats
     failing: Sequence[FailingEndpoint]
     slowest: Sequence[SlowEndpoint]
+    trends: Trends = field(factory=Trends)
 
 
 class Watch:
-    """The operator's view; the slowest endpoints, summed over many hours, are read at most once a minute."""
+    """The operator's view; what is summed over many hours is read at most once a minute."""
 
     def __init__(self) -> None:
         self._slowest: Sequence[SlowEndpoint] = ()
+        self._trends = Trends()
         self._looked_at: int | None = None
 
     def overview(self, store: Store) -> Overview:
         """Return the state of the queue, and the endpoints to look after."""
+        self._look(store)
         failing = store.failing_endpoints(_MOST_FAILING)
-        return Overview(stats=store.statistics(), failing=failing, slowest=self._slow(store))
+        return Overview(stats=store.statistics(), failing=failing, slowest=self._slowest, trends=self._trends)
 
-    def _slow(self, store: Store) -> Sequence[SlowEndpoint]:
+    def _look(self, store: Store) -> None:
         now = store.now()
         if self._looked_at is None or not 0 <= now - self._looked_at < _LOOK_EVERY_US:
             self._slowest = store.slowest_endpoints(now // HOUR - DAY_HOURS, _MOST_SLOW)
+            self._trends = store.trends(_MOST_TENANTS)
             self._looked_at = now
-        return self._slowest

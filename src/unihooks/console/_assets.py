@@ -27,6 +27,7 @@ STYLES = (
     "css/overview.css",
     "css/log.css",
     "css/reference.css",
+    "css/operator.css",
     "css/secret.css",
 )
 SCRIPTS = (

@@ -114,6 +114,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment,
     "machine_time": machine_time,
     "ago": ago,
+    "span": span,
     "milliseconds": milliseconds,
     "percent": percent,
     "rate": rate,

@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_jobs",
     "unihooks.testing._store_limits",
     "unihooks.testing._store_log",
+    "unihooks.testing._store_operating",
     "unihooks.testing._store_order",
     "unihooks.testing._store_planning",
     "unihooks.testing._store_quotas",
@@ -45,6 +46,7 @@ from unihooks.testing._store_history import HistoryRules  # noqa: E402
 from unihooks.testing._store_jobs import JobRules  # noqa: E402
 from unihooks.testing._store_limits import LimitRules  # noqa: E402
 from unihooks.testing._store_log import LogRules  # noqa: E402
+from unihooks.testing._store_operating import OperatingRules  # noqa: E402
 from unihooks.testing._store_order import OrderRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402
 from unihooks.testing._store_quotas import QuotaRules  # noqa: E402
@@ -77,6 +79,7 @@ class StoreContract(
     ErasingRules,
     TenantRules,
     FiguresRules,
+    OperatingRules,
     AnswersRules,
     StateRules,
     TellingRules,

@@ -12,7 +12,7 @@ from unihooks._base.times import SECOND
 from unihooks._contract.activity import HOUR
 from unihooks._contract.leasing import SEEN_WITHIN_US
 from unihooks.abc import ERASED, HELD_TOO_LONG
-from unihooks.stores.sql import ordering
+from unihooks.stores.sql import operating, ordering
 from unihooks.stores.sql.deliveries import with_spans
 from unihooks.stores.sql.health import keep_parts
 from unihooks.stores.sql.transaction import Call, Database, Transaction
@@ -77,6 +77,7 @@ def expire_held(tx: Transaction, older_than: int, limit: int) -> int:
     """Cancel deliveries held for too long."""
     # Processes that start later know the time by this.
     tx.run("note_clock", now=tx.now)
+    operating.note_queue_age(tx)
     # The minute that is over may still be counted in, by clocks that are behind.
     tx.run("forget_emitted", minute=tx.now // _MINUTE - _MINUTES_KEPT)
     cancelled = tx.fetch("expire_held", reason=HELD_TOO_LONG, older_than=older_than, limit=limit)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial, wraps
+from functools import partial
 from math import inf
 from time import monotonic
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 from weakref import finalize
 
 from attrs import evolve
@@ -34,6 +34,7 @@ from unihooks.stores.sql import (
     listing,
     log,
     maintenance,
+    operating,
     quotas,
     recording,
     replaying,
@@ -43,6 +44,7 @@ from unihooks.stores.sql import (
 )
 from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sql.transaction import Database, Submission, Transaction
+from unihooks.stores.sql.verbs import verb
 
 _SECONDS_BETWEEN_WORK = 10.0
 _LOOK_SECONDS = 2.0
@@ -55,23 +57,9 @@ _LEFT_TO_LISTENER_US = SECOND // 10
 # flight or not yet recorded, and that goes out again in any case.
 _UNSYNCED = ("plan", "claim")
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Old = TypeVar("Old", bound=Webhook | None)
 New = TypeVar("New", bound=Webhook | None)
-_Work = Callable[Concatenate[Transaction, P], T]
-_Verb = Callable[Concatenate[Any, P], T]
-
-
-def _verb(kind: str, function: _Work[P, T]) -> _Verb[P, T]:
-    """Return the verb that does what a function does in a transaction of a kind: `write`, `read` or `ask`."""
-
-    @wraps(function)
-    def verb(self: SQLStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        done: T = getattr(self._database, kind)(lambda tx: function(tx, *args, **kwargs))
-        return done
-
-    return verb
 
 
 class SQLStore(Store):
@@ -229,7 +217,7 @@ class SQLStore(Store):
             removed += count
         return removed + in_days
 
-    release = _verb("write", claiming.release)
+    release = verb("write", claiming.release)
 
     def heartbeat(self, worker_id: str, *, gone: bool = False) -> Share:
         alive_us = round(self.heartbeat_seconds() * _BEATS_MISSED * SECOND)
@@ -242,9 +230,9 @@ class SQLStore(Store):
         self._part = share.rank % self._database.hour_parts
         return share if self._database.divides_lanes else ALONE
 
-    expire_held = _verb("write", maintenance.expire_held)
-    forget_keys = _verb("write", maintenance.forget_keys)
-    fold_hours = _verb("write", maintenance.fold_hours)
+    expire_held = verb("write", maintenance.expire_held)
+    forget_keys = verb("write", maintenance.forget_keys)
+    fold_hours = verb("write", maintenance.fold_hours)
 
     # Configuration.
 
@@ -301,20 +289,20 @@ class SQLStore(Store):
         self._database.emitted()
         return changed
 
-    get_webhook = _verb("read", configuration.get_webhook)
-    list_webhooks = _verb("read", listing.list_webhooks)
-    webhooks_by_health = _verb("read", listing.webhooks_by_health)
-    destinations = _verb("read", configuration.destinations)
-    renderings = _verb("ask", configuration.renderings)
-    config_versions = _verb("ask", configuration.config_versions)
-    reserve_answer = _verb("write", configuration.reserve_answer)
-    keep_answer = _verb("write", configuration.keep_answer)
-    drop_answer = _verb("write", configuration.drop_answer)
-    put_state = _verb("write", console_state.put)
-    get_state = _verb("ask", console_state.get)
-    find_state = _verb("ask", console_state.find)
-    list_state = _verb("ask", console_state.list_)
-    expire_state = _verb("write", console_state.expire)
+    get_webhook = verb("read", configuration.get_webhook)
+    list_webhooks = verb("read", listing.list_webhooks)
+    webhooks_by_health = verb("read", listing.webhooks_by_health)
+    destinations = verb("read", configuration.destinations)
+    renderings = verb("ask", configuration.renderings)
+    config_versions = verb("ask", configuration.config_versions)
+    reserve_answer = verb("write", configuration.reserve_answer)
+    keep_answer = verb("write", configuration.keep_answer)
+    drop_answer = verb("write", configuration.drop_answer)
+    put_state = verb("write", console_state.put)
+    get_state = verb("ask", console_state.get)
+    find_state = verb("ask", console_state.find)
+    list_state = verb("ask", console_state.list_)
+    expire_state = verb("write", console_state.expire)
 
     def drop_state(self, key: StateKey) -> bool:
         dropped = self._database.write(lambda tx: console_state.drop(tx, key))
@@ -340,16 +328,16 @@ class SQLStore(Store):
             self._database.scrub()
         return count, last
 
-    list_events = _verb("read", log.list_events)
-    list_deliveries = _verb("read", log.list_deliveries)
-    count_deliveries = _verb("read", log.count_deliveries)
-    tally_deliveries = _verb("read", log.tally_deliveries)
-    list_attempts = _verb("read", log.list_attempts)
-    delivery_source = _verb("read", replaying.delivery_source)
-    replay = _verb("write", replaying.replay)
-    replay_many = _verb("write", replaying.replay_many)
-    cancel = _verb("write", log.cancel)
-    recover = _verb("write", replaying.recover)
+    list_events = verb("read", log.list_events)
+    list_deliveries = verb("read", log.list_deliveries)
+    count_deliveries = verb("read", log.count_deliveries)
+    tally_deliveries = verb("read", log.tally_deliveries)
+    list_attempts = verb("read", log.list_attempts)
+    delivery_source = verb("read", replaying.delivery_source)
+    replay = verb("write", replaying.replay)
+    replay_many = verb("write", replaying.replay_many)
+    cancel = verb("write", log.cancel)
+    recover = verb("write", replaying.recover)
 
     # Jobs.
 
@@ -369,9 +357,9 @@ class SQLStore(Store):
                 self._database.write(lambda tx: jobs.note_failure(tx, begun[-1], failure))
             raise
 
-    get_job = _verb("read", jobs.get)
-    list_jobs = _verb("read", jobs.list_jobs)
-    stop_job = _verb("write", jobs.stop)
+    get_job = verb("read", jobs.get)
+    list_jobs = verb("read", jobs.list_jobs)
+    stop_job = verb("write", jobs.stop)
 
     # Statistics.
 
@@ -380,14 +368,18 @@ class SQLStore(Store):
         with self._database.patience.within(_LOOK_SECONDS):
             return self._database.ask(statistics.oldest_unplanned)
 
-    webhook_health = _verb("read", statistics.webhook_health)
-    webhook_activity = _verb("read", statistics.webhook_activity)
-    webhook_failures = _verb("read", statistics.webhook_failures)
-    failing_endpoints = _verb("read", statistics.failing_endpoints)
-    slowest_endpoints = _verb("read", statistics.slowest_endpoints)
-    list_tenants = _verb("read", statistics.list_tenants)
-    usage = _verb("read", tenants.usage)
-    statistics = _verb("read", statistics.queue)
+    webhook_health = verb("read", statistics.webhook_health)
+    webhook_activity = verb("read", statistics.webhook_activity)
+    webhook_failures = verb("read", statistics.webhook_failures)
+    failing_endpoints = verb("read", statistics.failing_endpoints)
+    slowest_endpoints = verb("read", statistics.slowest_endpoints)
+    list_tenants = verb("read", statistics.list_tenants)
+    usage = verb("read", tenants.usage)
+    trends = verb("read", operating.trends)
+    backlog = verb("read", operating.backlog)
+    leased = verb("read", operating.leased)
+    newest_jobs = verb("read", operating.newest_jobs)
+    statistics = verb("read", statistics.queue)
 
 
 def _insert_together(tx: Transaction, events: Sequence[NewEvent], per_minute: int | None) -> list[Event]:

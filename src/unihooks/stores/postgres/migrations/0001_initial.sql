@@ -354,6 +354,12 @@ CREATE TABLE unihooks.console_state (
 CREATE INDEX console_state_by_id ON unihooks.console_state (id);
 CREATE INDEX console_state_by_end ON unihooks.console_state (expires_at);
 
+-- How old the queue was at most in each five minutes (numbered since 1970) of the last day.
+CREATE TABLE unihooks.queue_ages (
+    slot bigint NOT NULL PRIMARY KEY,
+    age_us bigint NOT NULL
+);
+
 CREATE TABLE unihooks.workers (
     id text COLLATE "C" NOT NULL PRIMARY KEY,
     host text NOT NULL,

@@ -18,4 +18,5 @@ DELETE FROM unihooks.hours;
 DELETE FROM unihooks.answers;
 DELETE FROM unihooks.jobs;
 DELETE FROM unihooks.console_state;
+DELETE FROM unihooks.queue_ages;
 DELETE FROM unihooks.workers

@@ -320,6 +320,12 @@ CREATE TABLE main.unihooks_console_state (
 CREATE INDEX main.unihooks_console_state_by_id ON unihooks_console_state (id);
 CREATE INDEX main.unihooks_console_state_by_end ON unihooks_console_state (expires_at);
 
+-- How old the queue was at most in each five minutes (numbered since 1970) of the last day.
+CREATE TABLE main.unihooks_queue_ages (
+    slot INTEGER NOT NULL PRIMARY KEY,
+    age_us INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE main.unihooks_workers (
     id TEXT NOT NULL PRIMARY KEY,
     host TEXT NOT NULL,

@@ -1,0 +1,78 @@
+"""What an operator looks at: trends over all tenants, one tenant's backlog, what workers hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import frozen
+
+from unihooks._contract.activity import HourCount
+
+
+@frozen
+class QueueAge:
+    """How old the oldest waiting event or due delivery was at most, in the five minutes from `at` on."""
+
+    at: datetime
+    age_us: int
+
+
+@frozen(kw_only=True)
+class TenantFailures:
+    """How many attempts of a tenant were made since some time, and how many of them failed."""
+
+    tenant: str
+    attempts: int
+    failed: int
+
+    @property
+    def success_share(self) -> float:
+        """Return the share of the attempts that succeeded, from 0 to 1."""
+        return 1 - self.failed / self.attempts
+
+
+@frozen(kw_only=True)
+class Trends:
+    """The last 24 hours of all tenants.
+
+    `ages` has the queue's age where it was noted, oldest first; `hours` what was sent in each of 25 hours; `tenants`
+    those with the most failed attempts.
+    """
+
+    ages: Sequence[QueueAge] = ()
+    hours: Sequence[HourCount] = ()
+    tenants: Sequence[TenantFailures] = ()
+
+
+@frozen(kw_only=True)
+class Backlog:
+    """What waits for a tenant: events to be planned, up to 1,000, and pending deliveries by what they wait for.
+
+    `due` should have been sent by now, `in_flight` is being sent, `later` waits for its time, `held` for its webhook or
+    endpoint to be switched on.
+    """
+
+    unplanned: int
+    due: int
+    in_flight: int
+    later: int
+    held: int
+    oldest_unplanned_at: datetime | None
+    oldest_due_at: datetime | None
+
+
+@frozen(kw_only=True)
+class LeasedDelivery:
+    """A delivery that a worker holds until `leased_until_at`, or until it records a result; `holder` tells which."""
+
+    holder: int
+    id: str
+    tenant: str
+    webhook_id: str
+    endpoint_id: str
+    url: str
+    product: str
+    event_type: str
+    attempt_count: int
+    leased_until_at: datetime

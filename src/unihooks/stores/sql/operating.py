@@ -1,0 +1,61 @@
+"""Read what an operator looks at, over all tenants, and note how old the queue is."""
+
+from __future__ import annotations
+
+from unihooks._base.times import from_us
+from unihooks._contract.activity import DAY_HOURS, HOUR, SLICE, HourCount
+from unihooks._contract.leasing import holder
+from unihooks._contract.operating import Backlog, LeasedDelivery, QueueAge, TenantFailures, Trends
+from unihooks._model.jobs import Job, JobKind, JobState
+from unihooks.stores.sql import statistics
+from unihooks.stores.sql.rows import to_value
+from unihooks.stores.sql.transaction import Selection, Transaction
+
+_MOST_COUNTED = 1_000
+_SLICES_KEPT = (DAY_HOURS + 1) * HOUR // SLICE
+
+
+def note_queue_age(tx: Transaction) -> None:
+    """Note how long the oldest new event, or the oldest due delivery, has waited by now."""
+    [(due_at,)] = tx.fetch("oldest_due")
+    waiting = [at for at in (due_at, statistics.oldest_unplanned(tx)) if at is not None]
+    age_us, slot = max(0, tx.now - min(waiting, default=tx.now)), tx.now // SLICE
+    tx.run("note_queue_age", slot=slot, age_us=age_us)
+    tx.run("forget_queue_ages", before=slot - _SLICES_KEPT)
+
+
+def trends(tx: Transaction, limit: int) -> Trends:
+    """Return the trends of 24 hours, with so many tenants."""
+    now_hour, since = tx.now // HOUR, tx.now // HOUR - DAY_HOURS
+    counted = {hour: counts for hour, *counts in tx.fetch("throughput", since=since)}
+    hours = [
+        HourCount(hour=from_us(hour * HOUR), attempts=attempts, delivered=delivered, failed=failed)
+        for hour in range(since, now_hour + 1)
+        for attempts, delivered, failed in [counted.get(hour, (0, 0, 0))]
+    ]
+    ages = [QueueAge(from_us(slot * SLICE), age) for slot, age in tx.fetch("queue_ages", since=since * HOUR // SLICE)]
+    failing = [to_value(TenantFailures, row) for row in tx.fetch("failures_by_tenant", since=since, limit=limit)]
+    return Trends(ages=ages, hours=hours, tenants=failing)
+
+
+def backlog(tx: Transaction, tenant: str) -> Backlog:
+    """Return what waits for a tenant."""
+    [counts] = tx.fetch("backlog_counts", tenant=tenant, now=tx.now)
+    unplanned = tx.count("new_events_of_tenant", Selection(values={"tenant": tenant}, limit=_MOST_COUNTED))
+    [(unplanned_at,)] = tx.fetch("oldest_unplanned_of_tenant", tenant=tenant)
+    due, in_flight, later, held, due_at = counts
+    row = (unplanned, due, in_flight, later, held, unplanned_at, due_at)
+    return to_value(Backlog, row)
+
+
+def leased(tx: Transaction, limit: int) -> list[LeasedDelivery]:
+    """Return what workers hold, that whose lease ends first first."""
+    rows = tx.fetch("leased_deliveries", now=tx.now, limit=limit)
+    return [to_value(LeasedDelivery, (holder(token), *rest)) for token, *rest in rows]
+
+
+def newest_jobs(tx: Transaction, limit: int) -> list[Job]:
+    """Return the newest jobs of all tenants, and those that have not ended."""
+    rows = [*tx.fetch("jobs_unfinished", limit=limit), *tx.fetch("newest_jobs", limit=limit)]
+    found = {row[0]: to_value(Job, row, kind=JobKind, state=JobState) for row in rows}
+    return sorted(found.values(), key=lambda job: job.id, reverse=True)

@@ -1,0 +1,62 @@
+-- What an operator looks at.
+
+-- A lane that is paused, or waits for its rate, is due later than its deliveries.
+-- name: oldest_due
+SELECT min(next_due_at) FROM unihooks.lanes WHERE open = true AND next_due_at IS NOT NULL
+
+-- name: note_queue_age
+INSERT INTO unihooks.queue_ages AS q (slot, age_us) VALUES (:slot, :age_us)
+ON CONFLICT (slot) DO UPDATE SET age_us = excluded.age_us WHERE q.age_us < excluded.age_us
+
+-- name: forget_queue_ages
+DELETE FROM unihooks.queue_ages WHERE slot < :before
+
+-- name: queue_ages
+SELECT slot, age_us FROM unihooks.queue_ages WHERE slot >= :since ORDER BY slot
+
+-- name: throughput
+SELECT h.hour, CAST(sum(h.attempts) AS bigint), CAST(sum(h.delivered) AS bigint), CAST(sum(h.failed) AS bigint)
+FROM unihooks.hours AS h WHERE h.hour >= :since GROUP BY h.hour ORDER BY h.hour
+
+-- name: failures_by_tenant
+SELECT e.tenant, CAST(sum(h.attempts) AS bigint), CAST(sum(h.failed) AS bigint)
+FROM unihooks.hours AS h JOIN unihooks.endpoints AS e ON e.id = h.endpoint_id
+WHERE h.hour >= :since GROUP BY e.tenant HAVING sum(h.failed) > 0 ORDER BY sum(h.failed) DESC, e.tenant LIMIT :limit
+
+-- name: backlog_counts
+SELECT
+    count(*) FILTER (WHERE l.open AND d.due_at <= :now),
+    count(*) FILTER (WHERE l.open AND d.due_at > :now AND d.token IS NOT NULL),
+    count(*) FILTER (WHERE l.open AND d.due_at > :now AND d.token IS NULL),
+    count(*) FILTER (WHERE NOT l.open),
+    min(d.due_at) FILTER (WHERE l.open AND d.due_at <= :now)
+FROM unihooks.lanes AS l
+JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
+WHERE l.tenant = :tenant
+
+-- name: new_events_of_tenant
+SELECT n.place FROM unihooks.new_events AS n WHERE n.tenant = :tenant
+
+-- name: oldest_unplanned_of_tenant
+SELECT (
+    SELECT e.created_at FROM unihooks.events AS e WHERE e.tenant = :tenant AND e.id = (
+        SELECT coalesce(n.event_id, n.place) FROM unihooks.new_events AS n
+        WHERE n.tenant = :tenant ORDER BY n.place LIMIT 1
+    )
+)
+
+-- name: leased_deliveries
+SELECT d.token, d.id, d.tenant, d.webhook_id, d.endpoint_id, e.url, d.product, d.event_type, d.attempt_count, d.due_at
+FROM unihooks.lanes AS l
+JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due
+    ON d.endpoint_id = l.endpoint_id AND d.state = 'pending' AND d.due_at > :now AND d.token IS NOT NULL
+JOIN unihooks.endpoints AS e ON e.id = d.endpoint_id
+ORDER BY d.due_at, d.id LIMIT :limit
+
+-- name: jobs_unfinished
+SELECT j.id, j.tenant, j.kind, j.state, j.done, j.made, j.total, j.created_at, j.ended_at, j.reason, j.webhook_id
+FROM unihooks.jobs AS j WHERE j.ended_at IS NULL ORDER BY j.turn LIMIT :limit
+
+-- name: newest_jobs
+SELECT j.id, j.tenant, j.kind, j.state, j.done, j.made, j.total, j.created_at, j.ended_at, j.reason, j.webhook_id
+FROM unihooks.jobs AS j ORDER BY j.id DESC LIMIT :limit
