@@ -71,6 +71,19 @@ async def test_chosen_event_types_are_counted(browser, events):
     assert "WhatsApp Messages of your numbers all, also later ones" in text
 
 
+async def test_products_are_folded_where_there_are_many_events_and_none_of_theirs_is_chosen(
+    browser, catalog, dispatcher, webhook, events
+):
+    for number in range(25):
+        catalog["sms"].add_event(f"sent.{number}")
+    assert re.findall(r'<details id="product-\d+" *(open)? *>', (await events()).text) == ["open", ""]
+    answer = await browser.press(await events(), "stay", {"event": ["sms sent.7"]})
+    assert re.findall(r'<details id="product-\d+" *(open)? *>', answer.text) == ["", "open"]
+    dispatcher.webhooks.update(webhook.id, tenant="acme", subscriptions=[])
+    # With nothing chosen, the first one shows what there is.
+    assert re.findall(r'<details id="product-\d+" *(open)? *>', (await events()).text) == ["open", ""]
+
+
 async def test_a_search_hides_the_others_and_keeps_what_is_chosen(browser, events):
     answer = await browser.press(await events(), "stay", {"find": "MESSAGE READ"})
     hidden = re.findall(r'class="event" hidden>.*?value="([^"]+)"', answer.text, re.DOTALL)

@@ -183,7 +183,10 @@ def picked(draft: Draft, catalog: Catalog | None) -> Picked | None:
     layout, unknown = _Layout(draft, catalog), _unknown(draft, products)
     patterns = [one for one in draft.events if one.endswith(f".{EVERY_EVENT}") and one not in unknown]
     may_open = sum(1 for product in products for _ in product) <= _ALL_OPEN
-    folds = [layout.fold(product, patterns, may_open=may_open) for product in products]
+    folds = [
+        layout.fold(product, patterns, may_open=may_open or (number == 0 and not draft.events))
+        for number, product in enumerate(products)
+    ]
     return Picked(
         folds=folds,
         unknown=[layout.unknown(one) for one in unknown],
