@@ -136,6 +136,23 @@ def test_an_endpoint_is_checked_live_in_its_line(site, browse, webhook):
     assert len(site.receiver.requests) == 4
 
 
+def test_a_url_is_checked_live_while_it_is_typed_in_the_wizard(site, browse):
+    page = browse()
+    page.goto(site.url + "/new")
+    page.get_by_label("Name", exact=True).fill("CRM sync")
+    page.get_by_label("URL of endpoint 1").fill(site.receiver.url_for("/in", host="crm.example.com"))
+    page.get_by_text("This URL is well formed").wait_for()
+    page.get_by_role("button", name="Check connection").click()
+    page.get_by_text("Its certificate is accepted").wait_for()
+    assert page.get_by_label("Name", exact=True).input_value() == "CRM sync"
+    # What was found was about the URL before.
+    page.get_by_label("URL of endpoint 1").fill("https://no-such-name.example.org/")
+    page.get_by_text("Its certificate is accepted").wait_for(state="detached")
+    page.get_by_role("button", name="Check connection").click()
+    page.get_by_text("could not be reached").wait_for()
+    assert site.receiver.requests == []
+
+
 def test_an_endpoint_is_disabled_and_mended_and_throttled_from_its_line(site, browse, webhook):
     page = browse()
     open_webhook(site, page, webhook)
