@@ -9,6 +9,7 @@ import pytest
 
 from unihooks.console import Permission, Viewer, create_console
 from unihooks.console._draft import FIELDS, STEP_OF, STEPS
+from unihooks.console._drafts import Drafts
 from unihooks.console._rates import Limiter, Rate, Rates
 from unihooks.testing import FakeClock
 
@@ -247,6 +248,27 @@ async def test_two_tabs_that_create_at_once_make_one_webhook(browser, dispatcher
     answers = await asyncio.gather(*(browser.press(tab, "save") for tab in tabs))
     assert names(dispatcher) == ["CRM"]
     assert all("/webhooks/wh_" in one.url.path for one in answers)
+
+
+async def test_a_change_at_the_moment_of_creation_is_told(browser, dispatcher, monkeypatch):
+    path = (
+        await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
+    ).url.path
+    review, details = await browser.get(path), await browser.get(path.replace("review", "details"))
+    claim = Drafts.claim
+
+    async def late(self, kept):
+        await browser.press(details, "next", {"name": "Changed"})
+        return await claim(self, kept)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Drafts, "claim", late)
+        answer = await browser.press(review, "save")
+    assert (answer.status_code, names(dispatcher)) == (422, [])
+    assert "changed in another tab" in text_of(answer)
+    assert "Changed" in text_of(answer)
+    await browser.press(answer, "save")
+    assert names(dispatcher) == ["Changed"]
 
 
 async def test_a_webhook_is_created_and_activated_in_one(browser, dispatcher):

@@ -57,7 +57,7 @@ class Viewer:
     @property
     def owner(self) -> str:
         """Return what tells this person from others of the tenant, as far as the host says."""
-        return self.id or self.name
+        return f"id {self.id}" if self.id else f"name {self.name}"
 
     def may(self, permission: Permission) -> bool:
         """Say whether the viewer has the permission."""

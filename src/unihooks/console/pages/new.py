@@ -173,10 +173,14 @@ async def _add(request: Request, place: _Place, kept: KeptDraft, *, active: bool
 
 
 async def _added_meanwhile(request: Request, place: _Place) -> Response:
-    """Lead to the webhook that another submit is adding."""
+    """Lead to the webhook that another submit is adding; or say that the draft was changed at the same moment."""
     for _ in range(_WAITS):
+        kept = await place.drafts.get(place.id)
         if (webhook_id := await place.drafts.finished(place.id)) is not None:
             return go_to(request, "webhook", webhook_id=webhook_id)
+        if kept is not None and not kept.creating_since:
+            sentence, _, _ = _reason(Stale(kept))
+            return await off_the_loop(partial(_shown, request, kept, place.step, {"": sentence}))
         await asyncio.sleep(_WAIT_SECONDS)
     return refuse(request, 409)
 
