@@ -83,8 +83,12 @@ async function tell(problem, answer = null) {
   toast(said || problem.text, "wrong", problem.link);
 }
 
+function unreached() {
+  return word(navigator.onLine ? "unreached" : "offline");
+}
+
 function tellUnreached() {
-  toast(word(navigator.onLine ? "unreached" : "offline"), "wrong");
+  toast(unreached(), "wrong");
 }
 
 async function ask(url, options = {}) {
@@ -137,23 +141,26 @@ function show(is) {
   if (line) line.hidden = !is;
 }
 
-function busy(form, button) {
+function busy(holder, button) {
   const done = waiting();
-  form.dataset.busy = "";
+  holder.dataset.busy = "";
   button?.setAttribute("aria-busy", "true");
   return () => {
     done();
-    delete form.dataset.busy;
+    delete holder.dataset.busy;
     button?.removeAttribute("aria-busy");
   };
 }
 
-// The second click of a double click comes while the form is busy.
-document.addEventListener("submit", (event) => {
-  if (event.target.dataset.busy === undefined) return;
-  event.preventDefault();
-  event.stopImmediatePropagation();
-}, true);
+// The second click of a double click comes while the form, or a button that asks by itself, is busy.
+for (const kind of ["submit", "click"]) {
+  document.addEventListener(kind, (event) => {
+    const holder = kind === "submit" ? event.target : event.target.closest?.("button");
+    if (!holder || holder.dataset.busy === undefined) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, true);
+}
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[href]");
@@ -167,7 +174,7 @@ window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   count = 0;
   show(false);
-  for (const form of document.querySelectorAll("form[data-busy]")) delete form.dataset.busy;
+  for (const holder of document.querySelectorAll("[data-busy]")) delete holder.dataset.busy;
   for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
   for (const old of document.querySelectorAll("#main > .alert.done, #toasts > *")) old.remove();
 });
@@ -218,8 +225,10 @@ async function shownInstead(answer) {
 // --- Parts of a page ------------------------------------------------------------------------------------------------
 
 document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
-  const posts = ctx.sourceEvent?.type === "submit" && ctx.request.method === "POST";
-  ctx.over = posts ? busy(ctx.sourceElement, ctx.sourceEvent.submitter) : waiting();
+  const { sourceElement, sourceEvent } = ctx;
+  const isPressed = sourceElement.matches("button");
+  const posts = ctx.request.method === "POST" && (isPressed || sourceEvent?.type === "submit");
+  ctx.over = posts ? busy(sourceElement, isPressed ? sourceElement : sourceEvent.submitter) : waiting();
 });
 
 document.addEventListener("htmx:before:response", (event) => {
@@ -227,13 +236,19 @@ document.addEventListener("htmx:before:response", (event) => {
   const problem = problemOf(answer);
   if (!problem) return told(answer);
   event.preventDefault();
-  tell(problem, answer);
+  if (!isRepeated(event.detail.ctx, problem.text)) tell(problem, answer);
   htmx.trigger(event.target, "htmx:response:error", event.detail);
 });
 
 document.addEventListener("htmx:error", ({ detail }) => {
-  if (detail.ctx && !detail.ctx.response) tellUnreached();
+  if (detail.ctx && !detail.ctx.response && !isRepeated(detail.ctx, unreached())) tellUnreached();
 });
+
+// What goes along with each letter that is typed says the same thing once.
+function isRepeated(ctx, text) {
+  const isTyped = ctx.sourceEvent?.type === "input";
+  return isTyped && [...document.querySelectorAll("#toasts .wrong span")].some((one) => one.textContent === text);
+}
 
 document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
   if (!ctx.hx?.redirect || !ctx.response) ctx.over?.();
