@@ -100,7 +100,7 @@ class StateRules:
 
     def test_what_has_expired_is_as_if_it_were_gone(self, scene: Scene) -> None:
         _put(scene, "one", {"n": 1}, at_most=1)
-        scene.clock.advance(DAY)
+        scene.clock.advance(DAY + 1)
         with pytest.raises(NotFound):
             _put(scene, "one", {"n": 2}, version=1)
         with pytest.raises(NotFound):

@@ -152,7 +152,7 @@ def _claim_limited(database: Database, endpoint_ids: list[str], lease: Lease, ca
 
 def release(tx: Transaction, claimed: Sequence[Claimed]) -> None:
     """Make leased deliveries due now where the token still holds them."""
-    keys = sorted((item.tenant, item.id, item.token) for item in claimed)
+    keys = sorted((item.tenant, item.id, item.token, item.webhook_id) for item in claimed)
     due = dict.fromkeys((item.endpoint_id for item in claimed), tx.now)
     freed = freeing(claimed, tx.now, unsent=True)
     locked = [Call("lock_lanes", values={"endpoints": list(due)})] if freed else []
@@ -198,7 +198,7 @@ class _Chosen:
     def leasing(self, tx: Transaction, lease: Lease) -> list[Call]:
         """Return the calls that lease what is not leased yet."""
         leased = {"until": lease.until(tx.now), "token": lease.token}
-        rows = [(row[0], row[3]) for row in self.unleased]
+        rows = [(row[0], row[3], row[1]) for row in self.unleased]
         self.unleased = []
         return [Call("lease", rows, leased)]
 

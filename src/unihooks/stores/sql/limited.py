@@ -143,7 +143,7 @@ def leasing(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
     """Return the calls that lease what the lanes have taken."""
     by_end: dict[int, list[Row]] = {}
     for lane in lanes:
-        by_end.setdefault(lane.until(lease, now), []).extend((row[0], row[3]) for row in lane.taken)
+        by_end.setdefault(lane.until(lease, now), []).extend((row[0], row[3], row[1]) for row in lane.taken)
     return [Call("lease", rows, {"until": until, "token": lease.token}) for until, rows in by_end.items()]
 
 

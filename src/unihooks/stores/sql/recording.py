@@ -101,7 +101,10 @@ def _split(results: Sequence[Result]) -> tuple[Sequence[Result], Sequence[Result
 
 def _delivering(delivered: Sequence[Result]) -> Call:
     """Return the call that moves on what was delivered and is still held by its token."""
-    rows = [(one.claimed.tenant, one.claimed.id, one.claimed.token, sent.number) for one, sent in _sent(delivered)]
+    rows = [
+        (one.claimed.tenant, one.claimed.id, one.claimed.token, sent.number, one.claimed.webhook_id)
+        for one, sent in _sent(delivered)
+    ]
     # In the order of keys, in two steps: that takes half the time.
     rows.sort(key=itemgetter(1))
     rows.sort(key=itemgetter(0))
@@ -221,7 +224,8 @@ def _holding(name: str, results: Sequence[Result]) -> Call:
     `name` is `held_by_token`, or `cancelled_with_token`: a delivery that was cancelled while it was under way.
     """
     keys = sorted(
-        (item.claimed.tenant, item.claimed.id, item.claimed.token, position) for position, item in enumerate(results)
+        (item.claimed.tenant, item.claimed.id, item.claimed.token, position, item.claimed.webhook_id)
+        for position, item in enumerate(results)
     )
     return Call(name, keys)
 
@@ -251,8 +255,9 @@ def _moving(kept: Sequence[Result], now: int) -> list[Row]:
         due_at = _retry_at(item, now) if item.state is DeliveryState.PENDING else None
         number, started_at = (claimed.attempt_count, None) if made is None else (made.number, made.started_at)
         status_code = None if made is None or item.state is DeliveryState.DELIVERED else made.status_code
-        last = (number, started_at, status_code)
-        rows.append((claimed.tenant, claimed.id, claimed.endpoint_id, item.state.value, due_at, *last, item.reason))
+        last = (number, started_at, status_code, item.reason)
+        place = (claimed.tenant, claimed.id, claimed.endpoint_id)
+        rows.append((*place, item.state.value, due_at, *last, claimed.webhook_id))
     return rows
 
 

@@ -41,10 +41,11 @@ CROSS JOIN LATERAL (
 ORDER BY k.turn, d.due_at
 
 -- name: lease
--- rows: tenant text, id text
+-- rows: tenant text, id text, webhook_id text
 UPDATE unihooks.deliveries_pending SET due_at = :until, token = :token WHERE ctid = ANY(ARRAY(
     SELECT found.ctid FROM :rows AS k CROSS JOIN LATERAL (
-        SELECT ctid FROM unihooks.deliveries_pending WHERE tenant = k.tenant AND id = k.id LIMIT 1
+        SELECT ctid FROM unihooks.deliveries_pending
+        WHERE tenant = k.tenant AND id = k.id AND webhook_id = k.webhook_id LIMIT 1
     ) AS found
 ))
 
@@ -66,10 +67,10 @@ WHERE l.endpoint_id = found.endpoint_id AND l.next_due_at IS DISTINCT FROM
     CASE WHEN found.due_at < l.not_before THEN l.not_before ELSE found.due_at END
 
 -- name: release
--- rows: tenant text, id text, token bigint
+-- rows: tenant text, id text, token bigint, webhook_id text
 UPDATE unihooks.deliveries_pending SET due_at = :now, token = NULL WHERE ctid = ANY(ARRAY(
     SELECT held.ctid FROM :rows AS k CROSS JOIN LATERAL (
         SELECT ctid FROM unihooks.deliveries_pending
-        WHERE tenant = k.tenant AND id = k.id AND token = k.token FOR NO KEY UPDATE
+        WHERE tenant = k.tenant AND id = k.id AND webhook_id = k.webhook_id AND token = k.token FOR NO KEY UPDATE
     ) AS held
 ))

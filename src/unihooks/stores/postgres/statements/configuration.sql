@@ -29,15 +29,15 @@ SELECT pg_try_advisory_xact_lock(hashtextextended((SELECT store_id FROM unihooks
 -- Deliveries before lanes, and each in the order of ids: all transactions lock in this order.
 -- name: cancel_deliveries_of_endpoints
 WITH found AS MATERIALIZED (
-    SELECT tenant, id FROM unihooks.deliveries WHERE endpoint_id = ANY(:endpoints) AND state = 'pending'
+    SELECT tenant, id, webhook_id FROM unihooks.deliveries WHERE endpoint_id = ANY(:endpoints) AND state = 'pending'
 ), gone AS (
-    SELECT d.tenant, d.id FROM (SELECT tenant, id FROM found ORDER BY tenant, id) AS k CROSS JOIN LATERAL (
-        SELECT tenant, id FROM unihooks.deliveries
-        WHERE tenant = k.tenant AND id = k.id AND state = 'pending' FOR NO KEY UPDATE
+    SELECT d.tenant, d.id, d.webhook_id FROM (SELECT * FROM found ORDER BY tenant, id) AS k CROSS JOIN LATERAL (
+        SELECT tenant, id, webhook_id FROM unihooks.deliveries
+        WHERE tenant = k.tenant AND id = k.id AND webhook_id = k.webhook_id AND state = 'pending' FOR NO KEY UPDATE
     ) AS d
 )
 UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason
-FROM gone WHERE d.tenant = gone.tenant AND d.id = gone.id AND d.state = 'pending'
+FROM gone WHERE d.tenant = gone.tenant AND d.id = gone.id AND d.webhook_id = gone.webhook_id AND d.state = 'pending'
 
 -- name: trim_answers
 DELETE FROM unihooks.answers WHERE (tenant, key) IN (

@@ -38,7 +38,7 @@ WHERE +d.state = 'delivered' AND d.attempt_count = k.number AND NOT EXISTS (
 )
 
 -- name: move_on
--- rows: tenant text, id text, endpoint_id text, state text, due_at bigint, number integer, first_at bigint, status_code smallint, reason text
+-- rows: tenant text, id text, endpoint_id text, state text, due_at bigint, number integer, first_at bigint, status_code smallint, reason text, webhook_id text
 UPDATE unihooks.deliveries AS d
 SET state = news.state, due_at = coalesce(news.due_at, d.due_at), token = NULL, attempt_count = news.number,
     status_code = CASE WHEN news.first_at IS NULL THEN d.status_code ELSE news.status_code END,

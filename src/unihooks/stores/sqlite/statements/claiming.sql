@@ -39,7 +39,7 @@ CROSS JOIN main.unihooks_lanes AS l
     AND (coalesce(l.rate, l.in_flight_limit, l.deadline_us, l.pause_us) IS NULL OR :is_limited)
 
 -- name: lease
--- rows: tenant, id
+-- rows: tenant, id, webhook_id
 -- list: id
 UPDATE main.unihooks_deliveries SET due_at = :until, token = :token
 WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:id))
@@ -53,7 +53,7 @@ UPDATE main.unihooks_lanes SET next_due_at = max(coalesce(not_before, 0), (
 )) WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints))
 
 -- name: release
--- rows: tenant, id, token
+-- rows: tenant, id, token, webhook_id
 -- list: id
 UPDATE main.unihooks_deliveries SET due_at = :now, token = NULL
 WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:id)) AND token = :token AND +state = 'pending'

@@ -1,12 +1,12 @@
 -- name: held_by_token
--- rows: tenant, id, token, position
+-- rows: tenant, id, token, position, webhook_id
 -- columns: position
 SELECT k.position FROM :rows AS k
 CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
 WHERE d.token = k.token AND +d.state = 'pending'
 
 -- name: cancelled_with_token
--- rows: tenant, id, token, position
+-- rows: tenant, id, token, position, webhook_id
 -- columns: position
 SELECT k.position FROM :rows AS k
 CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
@@ -34,10 +34,10 @@ WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints)) AND (
 RETURNING endpoint_id, health
 
 -- name: deliver_all
--- rows: tenant, id, token, number
+-- rows: tenant, id, token, number, webhook_id
 
 -- name: deliver
--- rows: tenant, id, token, number
+-- rows: tenant, id, token, number, webhook_id
 -- list: id
 UPDATE main.unihooks_deliveries SET state = 'delivered', token = NULL, attempt_count = :number, status_code = NULL, reason = NULL
 WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:id)) AND token = :token AND +state = 'pending'
