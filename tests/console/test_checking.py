@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -27,6 +29,7 @@ async def test_a_url_that_is_typed_is_checked_and_nothing_is_sent(browser, recei
     assert "accepts connections" in text
     assert "Its certificate is accepted" in text
     assert "TLS 1.3" in text
+    assert re.search(r"valid until \d{4}-\d\d-\d\d", text)
     assert receiver.requests == []
 
 

@@ -143,7 +143,7 @@ async def test_the_sentence_says_how_much_succeeded_and_what_most_failures_are(b
 async def test_what_keeps_everything_from_being_sent_is_said_first_with_what_mends_it(browser, hook, dispatcher):
     webhook = hook("crm", 204, disabled=1)
     page = await browser.get(f"/webhooks/{webhook.id}")
-    assert "Its endpoint is disabled, so its deliveries are on hold." in verdict(page)
+    assert "Its endpoint was disabled just now, so its deliveries are on hold." in verdict(page)
     assert "Enable again" in verdict(page)
     assert re.search(r"On hold: it was disabled <time[^>]*>just now</time>: <bdi>it moves", page.text)
     dispatcher.webhooks.update(webhook.id, tenant="acme", subscriptions=[])

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from unihooks._contract.activity import EndpointActivity, Failures, Report, StatusFailures, TypeFailures
 from unihooks._model.webhooks import Endpoint, Webhook
-from unihooks.console._formats import isolated, number, rate
+from unihooks.console._formats import ago, isolated, number, rate
 from unihooks.console._health import health_word, webhook_word
 from unihooks.console._locale import gettext, later, ngettext
 from unihooks.console._plots import Bar
@@ -101,9 +101,11 @@ class WebhookView:
         return self._by_rate()
 
     def _all_disabled(self) -> Verdict:
-        if len(self.disabled) == 1:
-            return Verdict("off", gettext("Its endpoint is disabled, so its deliveries are on hold."), "enable")
-        return Verdict("off", gettext("All its endpoints are disabled, so its deliveries are on hold."), "endpoints")
+        if len(self.disabled) > 1:
+            sentence = gettext("All its endpoints are disabled, so its deliveries are on hold.")
+            return Verdict("off", sentence, "endpoints")
+        sentence = gettext("Its endpoint was disabled %(when)s, so its deliveries are on hold.")
+        return Verdict("off", sentence % {"when": ago(self.disabled[0].disabled_at)}, "enable")
 
     def _by_rate(self) -> Verdict:
         total = self.report.total
