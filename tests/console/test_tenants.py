@@ -12,7 +12,14 @@ ROUTES = [
 ]
 # Under the id of a draft that another viewer has saved, there is an empty one: tests/console/test_drafts.py.
 WITH_IDS = [one for one in ROUTES if "{" in one[0] and "{draft_id}" not in one[0] and one[1] != "HEAD"]
-OTHERS = {"chapter": "none", "worker_id": "none", "job_id": "job_x", "draft_id": "drf_x", "step": "details"}
+OTHERS = {
+    "receiver_id": "none",
+    "chapter": "none",
+    "worker_id": "none",
+    "job_id": "job_x",
+    "draft_id": "drf_x",
+    "step": "details",
+}
 
 
 @pytest.mark.parametrize("path, method", WITH_IDS)
@@ -34,7 +41,9 @@ async def test_ids_of_another_tenant_are_not_found(browse, webhook, dispatcher, 
     assert dispatcher.jobs.get(job.id, tenant="acme") == job
 
 
-@pytest.mark.parametrize("path, method", [one for one in ROUTES if one[1] == "POST"])
+@pytest.mark.parametrize(
+    "path, method", [one for one in ROUTES if one[1] == "POST" and one[0] != "/receive/{receiver_id}"]
+)
 async def test_every_form_needs_its_token(browser, webhook, path, method):
     ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
     filled = path.format(**ids, delivery_id="dlv_x", file="none", section="details", **OTHERS)
@@ -50,6 +59,8 @@ async def test_every_route_but_the_open_ones_needs_a_viewer(browse, webhook, pat
         assert status in (200, 404)
     elif path == "/portal/signed-out":
         assert status == 200
+    elif path.startswith("/receive/"):
+        assert status == 404
     else:
         assert status == 401
 

@@ -20,7 +20,7 @@ from unihooks.console._rendering import is_visit, refuse, settings_of, sign_in_u
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
 
-_OPEN = ("/static/", "/portal")
+_OPEN = ("/static/", "/portal", "/receive/")
 
 
 class Gate:

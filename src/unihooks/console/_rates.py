@@ -99,9 +99,10 @@ async def in_slices(
 
 @frozen(kw_only=True)
 class Rates:
-    """The limits of one console, each per tenant and process; that of saved drafts per viewer."""
+    """The limits of one console, each per tenant and process; `drafts` per viewer, `received` per test receiver."""
 
     tests: Limiter = field(factory=lambda: Limiter(Rate(30, 60)))
     checks: Limiter = field(factory=lambda: Limiter(Rate(20, 60)))
     replays: Limiter = field(factory=lambda: Limiter(Rate(1_000, 60)))
     drafts: Limiter = field(factory=lambda: Limiter(Rate(120, 60)))
+    received: Limiter = field(factory=lambda: Limiter(Rate(60, 60)))

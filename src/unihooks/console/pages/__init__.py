@@ -14,6 +14,7 @@ from unihooks.console.pages import (
     new,
     operator,
     ready,
+    receiver,
     reference,
     remembered,
     replays,
@@ -27,6 +28,7 @@ from unihooks.console.pages import (
 _PAGES = (
     webhooks,
     checking,
+    receiver,
     new,
     ready,
     settings,

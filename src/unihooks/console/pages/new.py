@@ -39,7 +39,7 @@ from unihooks.exceptions import Conflict, InvalidArgument, LimitReached, NotFoun
 
 PATHS = {step: "payload" if step == "mapping" else step for step in STEPS}
 _STEPS = {path: step for step, path in PATHS.items()}
-_LOOK, _KEEP, _DISCARD, _TRY = "", "keep", "discard", "try"
+_LOOK, _KEEP, _DISCARD, _TRY, _RECEIVER = "", "keep", "discard", "try", "receiver"
 _SAVES = {"save": False, "save:active": True}
 # A second submit waits for the first, which adds the webhook.
 _WAITS = 40
@@ -132,8 +132,9 @@ async def press(request: Request, form: Form) -> Response:
 async def _done(request: Request, place: _Place, kept: KeptDraft, form: Form) -> Response:
     """Answer a page whose draft is saved."""
     go = form.get("go")
-    if go == _KEEP:
-        return JSONResponse({"version": kept.version})
+    if go in (_KEEP, _RECEIVER):
+        there = {"draft_id": place.id}
+        return JSONResponse({"version": kept.version}) if go == _KEEP else go_to(request, "receiver", **there)
     if go in _SAVES:
         return await _add(request, place, kept, active=_SAVES[go])
     if go == _TRY:
