@@ -219,6 +219,17 @@ async def test_a_payload_that_cannot_be_sent_is_told_in_arabic(reader, webhook, 
     assert not english_in(answer)
 
 
+async def test_each_step_of_a_new_webhook_is_in_arabic_with_what_it_refuses(reader, dispatcher):
+    page = await reader.get("/new")
+    own = str(page.url).rpartition("/")[0]
+    for step in ("details", "events", "payload", "headers", "review"):
+        assert not english_in(await reader.get(f"{own}/{step}")), step
+    refused = await reader.press(page, "next", {"name": "", "endpoint_url": "https://10.0.0.1/"})
+    assert "هذا العنوان ليس عامًا" in refused.text
+    assert not english_in(refused)
+    assert not english_in(await reader.get("/"))
+
+
 async def test_what_is_refused_by_its_state_is_told_in_arabic(reader, dispatcher, webhook):
     dispatcher.receiver.answer(*[204] * 9)
     dispatcher.emit("shop", "order.paid", {"id": 1}, tenant="acme")

@@ -229,6 +229,9 @@ def test_a_sentence_within_a_sentence_is_told_as_well():
     assert told("on hold: the endpoint is disabled: TLS certificate has expired") == (
         "On hold: the endpoint is disabled: the TLS certificate has expired"
     )
+    assert told("waits until 2026-01-31T12:00:05Z: the endpoint failed once") == (
+        "Waits until 2026-01-31 12:00:05 UTC: the endpoint failed once"
+    )
     _locale.use("ar")
     assert told(kept) == "لم تبقَ محاولات بعد 3 محاولات. والأخيرة: انقضت المهلة بعد 20 ث، في انتظار الرد"
 

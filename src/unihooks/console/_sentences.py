@@ -17,6 +17,8 @@ from unihooks.stores.sql import jobs, waiting  # noqa: F401
 
 # A figure of this name is a sentence itself.
 _INNER = "why"
+# One of this name is a time, as in 2026-01-31T12:00:05Z.
+_TIME = "until"
 _NUMBER = re.compile(r"[0-9.,]+")
 _FIRST_STRONG, _POP = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 
@@ -43,6 +45,8 @@ def _in_form(words: Plural, figures: Mapping[str, Any]) -> str:
 def _shown(name: str, value: Any) -> str:
     if name == _INNER:
         return _within(told(value))
+    if name == _TIME:
+        return str(value).replace("T", " ").replace("Z", " UTC")
     text = number(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
     # A path or a name would change its order within a text that runs from right to left.
     return text if direction() == "ltr" or _NUMBER.fullmatch(text) else f"{_FIRST_STRONG}{text}{_POP}"
