@@ -147,6 +147,32 @@ async def test_a_stale_section_is_refused_kindly_and_can_be_saved_again(browser,
     assert saved().description == "mine"
 
 
+@pytest.mark.parametrize("presses", [0, 2])
+async def test_a_section_that_nobody_else_has_touched_is_not_stale(browser, section, saved, dispatcher, presses):
+    answer = await section("events")
+    dispatcher.webhooks.update(saved().id, tenant="acme", description="theirs")
+    for _ in range(presses):
+        answer = await browser.press(answer, "stay")
+    answer = await browser.press(answer, "save", {"event": ["sms sent"]})
+    assert answer.url.path.endswith("/settings")
+    assert (saved().description, saved().subscriptions) == ("theirs", (EventSubscription("sms", "sent"),))
+
+
+@pytest.mark.parametrize("name", ["events", "headers"])
+async def test_a_section_that_became_stale_stays_so_until_it_is_told(browser, webhook, section, dispatcher, name):
+    answer = await section(name)
+    headers = HeaderSet({"Authorization": "theirs"})
+    dispatcher.webhooks.update(webhook.id, tenant="acme", subscriptions=[], headers=headers)
+    for _ in range(2):
+        answer = await browser.press(answer, "stay")
+    answer = await browser.press(answer, "save")
+    assert answer.status_code == 422
+    assert "Somebody else has changed this webhook" in text_of(answer)
+    assert dispatcher.webhooks.get(webhook.id, tenant="acme").headers == headers
+    answer = await browser.press(await browser.press(answer, "stay"), "save")
+    assert answer.url.path.endswith("/settings")
+
+
 async def test_a_policy_is_changed_and_taken_back(browser, section, saved):
     given = {"policy_retry_delays": "10, 60.5", "policy_in_flight": "2", "ordered": "yes"}
     answer = await browser.press(await section("policy"), "save", given)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from attrs import evolve, frozen
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -154,9 +156,19 @@ def _pressed(form: Form, section: Section, webhook: Webhook, dispatcher: Dispatc
     given = _draft.of_form(form, room)
     fields = {name: getattr(given, name) for name in section.fields}
     saved = _draft.of_webhook(webhook)
-    draft = evolve(saved, step=section.step, version=given.version, room=room, **fields)
+    # What others have changed in another section is no reason to refuse this one.
+    version = webhook.version if form.get("seen") == _seen(section, webhook) else given.version
+    draft = evolve(saved, step=section.step, version=version, room=room, **fields)
     draft = _draft.with_typed_renames(_draft.commanded(draft, form.get("go"), form), form)
     return draft, _problems(draft, section, dispatcher) if form.get("go") == "save" else {}
+
+
+def _seen(section: Section, webhook: Webhook) -> str:
+    """Return a mark that changes with the section; with all of the webhook if a mark could give away header values."""
+    if "headers" in section.fields:
+        return str(webhook.version)
+    saved = _draft.of_webhook(webhook)
+    return sha256(repr([getattr(saved, name) for name in section.fields]).encode()).hexdigest()[:16]
 
 
 def _problems(draft: Draft, section: Section, dispatcher: Dispatcher) -> Problems:
@@ -208,6 +220,8 @@ def _shown(
         section_title=gettext(section.title),
         where=path_to(request, "section", webhook_id=webhook.id, section=request.path_params["section"]),
         draft=draft,
+        # A form that has become stale stays so until its viewer has been told.
+        seen=_seen(section, webhook) if draft.version == webhook.version else "",
         with_headers="headers" in section.fields,
         problems=problems,
         refused=bool(wrong),
