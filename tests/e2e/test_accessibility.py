@@ -11,15 +11,15 @@ import pytest
 from starlette.routing import Route
 
 from unihooks import EventSubscription, HeaderSet, PayloadMapping, Webhook
-from unihooks.console import Permission, Viewer
+from unihooks.console import Permission, Viewer, portal_link
 from unihooks.console._reference import chapters
 from unihooks.console.pages import page_routes
 from unihooks.testing import Answer
 
-from .conftest import EXAMPLE
+from .conftest import EXAMPLE, PORTAL_SECRET
 
 # They answer with a file, a redirect, or a page only for a link that was just made.
-NO_PAGES = {"openapi", "asyncapi", "static", "edit", "portal"}
+NO_PAGES = {"openapi", "asyncapi", "static", "edit", "portal", "tenant"}
 STEPS = ("details", "events", "payload", "headers", "review")
 SECTIONS = ("details", "endpoints", "events", "payload", "headers", "policy")
 
@@ -83,9 +83,12 @@ def paths(site) -> list[str]:
         "draft_id": [draft_of(site)],
         "step": STEPS,
         "chapter": [tag.lower() for tag in chapters(Viewer("acme", permissions=set(Permission)))],
-        "tenant": ["acme"],
+        "worker_id": [one.id for one in site.dispatcher.overview().workers],
     }
+    link = portal_link(site.url, Viewer("globex", "Grace Hopper"), secret=PORTAL_SECRET).removeprefix(site.url)
     more = [
+        link,
+        "/operator/tenant?name=acme",
         "/?search=nothing",
         "/deliveries?to=2020-01-01T00:00",
     ]
