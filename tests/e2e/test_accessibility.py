@@ -83,7 +83,7 @@ def paths(site) -> list[str]:
         "draft_id": [draft_of(site)],
         "step": STEPS,
         "chapter": [tag.lower() for tag in chapters(Viewer("acme", permissions=set(Permission)))],
-        "worker_id": [one.id for one in site.dispatcher.overview().workers],
+        "worker_id": [one.id for one in site.dispatcher.overview().stats.workers],
     }
     link = portal_link(site.url, Viewer("globex", "Grace Hopper"), secret=PORTAL_SECRET).removeprefix(site.url)
     more = [
