@@ -271,6 +271,24 @@ async def test_a_change_at_the_moment_of_creation_is_told(browser, dispatcher, m
     assert names(dispatcher) == ["Changed"]
 
 
+async def test_while_it_is_being_created_nobody_else_creates_it(browser, dispatcher, monkeypatch):
+    monkeypatch.setattr("unihooks.console.pages.new._WAITS", 2)
+    review = await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
+    add, seen = type(dispatcher.webhooks).aadd, []
+
+    async def slow(self, *args, **rest):
+        if not seen:
+            seen.append(None)
+            # Another tab, whose page was made just now.
+            seen.append(await browser.press(await browser.get(review.url.path), "save"))
+        return await add(self, *args, **rest)
+
+    monkeypatch.setattr(type(dispatcher.webhooks), "aadd", slow)
+    await browser.press(review, "save")
+    assert seen[1].status_code == 409
+    assert names(dispatcher) == ["CRM"]
+
+
 async def test_a_webhook_is_created_and_activated_in_one(browser, dispatcher):
     review = await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
     ready = await browser.press(review, "save:active")
