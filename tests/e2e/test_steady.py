@@ -103,7 +103,7 @@ def test_double_click_does_it_once(site, rough, webhook, javascript):
     page = rough(java_script_enabled=javascript)
     page.goto(f"{site.url}/webhooks/{webhook.id}/secret")
     rotate_button(page).dblclick()
-    page.locator("code[data-secret]").or_(page.get_by_text("This form was sent")).first.wait_for()
+    page.locator("code[data-secret]").or_(page.get_by_text("This form was already sent")).first.wait_for()
     assert len(site.dispatcher.webhooks.get(webhook.id, tenant="acme").secrets) == 2
 
 
@@ -234,7 +234,7 @@ def test_lost_answer_of_what_was_done_does_not_do_it_again(site, rough, webhook)
     page.get_by_role("alert").wait_for()
     page.unroute("**/rotate")
     rotate.click()
-    page.get_by_text("This form was sent before").wait_for()
+    page.get_by_text("This form was already sent").wait_for()
     assert len(site.dispatcher.webhooks.get(webhook.id, tenant="acme").secrets) == 2
 
 
