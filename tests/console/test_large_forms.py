@@ -9,7 +9,8 @@ import pytest
 from unihooks import Webhook
 from unihooks.console import _draft_checks, _mapping_text
 from unihooks.console._access import Form
-from unihooks.console._draft import Draft, Room, of_form, with_typed_renames
+from unihooks.console._draft import Draft, Room, of_form
+from unihooks.console._draft_commands import with_typed_renames
 from unihooks.console.pages import settings
 
 from .conftest import text_of

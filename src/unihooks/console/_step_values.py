@@ -9,7 +9,8 @@ from unihooks._message.conditions import Operator
 from unihooks._model.catalog import Catalog
 from unihooks._model.products import EventType, subscribed_as
 from unihooks.console import _draft_checks, _payload_preview, _tree
-from unihooks.console._draft import Draft, with_https
+from unihooks.console._draft import Draft
+from unihooks.console._draft_commands import with_https
 from unihooks.console._locale import gettext, later
 from unihooks.console._mapping_text import readable_rules
 from unihooks.console._operational import shown_catalog

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from unihooks._dispatcher import Dispatcher
-from unihooks.console import _draft, _draft_checks, _draft_values
+from unihooks.console import _draft, _draft_checks, _draft_commands, _draft_values
 from unihooks.console._access import Form, action, view
 from unihooks.console._draft import STEPS, Draft
 from unihooks.console._draft_checks import Problems
@@ -236,10 +236,10 @@ def _changed(before: Draft, *, form: Form, step: str, drafts: Drafts) -> Draft:
     go = form.get("go")
     given = evolve(_draft.of_form(form, drafts.room), step=step)
     if go == "next" and step == "mapping":
-        given = _draft.with_typed_renames(given, form)
+        given = _draft_commands.with_typed_renames(given, form)
     draft = before.with_step(given)
     if not go.startswith("step:"):
-        draft = _draft.commanded(draft, go, form)
+        draft = _draft_commands.commanded(draft, go, form)
     headers = _draft_values.with_values(draft.headers, before.headers) if step == "headers" else draft.headers
     return evolve(draft, headers=headers)
 
@@ -261,7 +261,7 @@ def _next_step(step: str, kept: KeptDraft, form: Form, dispatcher: Dispatcher) -
 
 def _has_typed_renames(form: Form) -> bool:
     blank = Draft()
-    return _draft.with_typed_renames(blank, form) != blank
+    return _draft_commands.with_typed_renames(blank, form) != blank
 
 
 def _anchor(go: str) -> str:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from unihooks._dispatcher import Dispatcher
 from unihooks._model.webhooks import Endpoint, Webhook
-from unihooks.console import _conditions_text, _draft, _draft_checks, _policy_text
+from unihooks.console import _conditions_text, _draft, _draft_checks, _draft_commands, _policy_text
 from unihooks.console._access import Form, action, is_save, view
 from unihooks.console._draft import Draft
 from unihooks.console._draft_checks import Problems
@@ -159,7 +159,7 @@ def _pressed(form: Form, section: Section, webhook: Webhook, dispatcher: Dispatc
     # What others have changed in another section is no reason to refuse this one.
     version = webhook.version if form.get("seen") == _seen(section, webhook) else given.version
     draft = evolve(saved, step=section.step, version=version, room=room, **fields)
-    draft = _draft.with_typed_renames(_draft.commanded(draft, form.get("go"), form), form)
+    draft = _draft_commands.with_typed_renames(_draft_commands.commanded(draft, form.get("go"), form), form)
     return draft, _problems(draft, section, dispatcher) if form.get("go") == "save" else {}
 
 
