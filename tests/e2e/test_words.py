@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from unihooks import EventSubscription, Webhook
+from unihooks import DeliveryPolicy, EventSubscription, Webhook
 from unihooks.console._snippets import SNIPPETS
+from unihooks.testing import Answer
+
+from .conftest import EXAMPLE
 
 
 @pytest.fixture
@@ -90,3 +93,44 @@ def test_axe_finds_nothing_on_the_page_of_the_secret(site, browse, webhook, sche
     found = axe.Axe().run(page).response["violations"]
     assert not [(one["id"], one["nodes"][0]["target"]) for one in found]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(
+    "locale, refused, reason",
+    [
+        ("en", "This is too long. Use at most 200 characters.", "No retry is left after"),
+        ("ar", "هذا أطول مما ينبغي. لا تتجاوز 200 من المحارف.", "لم تبقَ محاولات بعد"),
+    ],
+)
+def test_errors_and_reasons_are_told_in_the_readers_language(site, browse, webhook, locale, refused, reason):
+    site.receiver.answer(*[Answer(500)] * 20)
+    site.dispatcher.webhooks.update(webhook.id, tenant="acme", policy=DeliveryPolicy(retry_delays=[]))
+    site.dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    site.dispatcher.emit("whatsapp", "message.received", EXAMPLE, tenant="acme")
+    site.receiver.wait_for(1)
+    site.dispatcher.drain()
+    page = browse(locale=locale)
+    page.goto(f"{site.url}/webhooks/{webhook.id}/settings/details")
+    # As a program would send it: the field itself takes no more.
+    page.locator("#name").evaluate("field => { field.removeAttribute('maxlength'); field.value = 'x'.repeat(201) }")
+    page.locator("main form button.btn[value=save]").click()
+    page.get_by_text(refused).wait_for()
+    delivery = site.dispatcher.log.deliveries(tenant="acme")[0]
+    page.goto(f"{site.url}/deliveries/{delivery.id}")
+    page.get_by_text(reason).first.wait_for()
+
+
+def test_json_and_trees_run_from_left_to_right_in_arabic(site, browse, webhook):
+    page = browse(locale="ar")
+    page.goto(f"{site.url}/webhooks/{webhook.id}/settings/payload")
+    for part in ("#tree", "#preview pre", "#mapping"):
+        assert page.locator(part).first.evaluate("element => getComputedStyle(element).direction") == "ltr", part
+    assert page.locator("html").evaluate("element => getComputedStyle(element).direction") == "rtl"
+
+
+def test_the_library_is_named_in_no_page_or_cookie_of_customers(site, browse, webhook):
+    page = browse()
+    for path in ("/", "/new", f"/webhooks/{webhook.id}", f"/webhooks/{webhook.id}/secret", "/events", "/deliveries"):
+        page.goto(site.url + path)
+        assert "unihooks" not in page.locator("body").inner_text().lower(), path
+    assert not [one["name"] for one in page.context.cookies() if "unihooks" in one["name"].lower()]
