@@ -32,14 +32,14 @@ LOOKS = {
     "forced": {"forced_colors": "active"},
 }
 # What a finger or a trembling hand must hit is at least 24 pixels high and wide, and a menu of a row 32. A link inside
-# of a sentence is as high as its line.
+# of a sentence is as high as its line. Where a narrow bar of a chart leads, a row of the table below it leads as well.
 SMALL_TARGETS = """() => {
   const all = "a[href], button, input:not([type=hidden]), select, textarea, summary";
   const box = "input[type=checkbox], input[type=radio]";
   const seen = { opacityProperty: true, visibilityProperty: true };
   const inText = (one) => getComputedStyle(one).display === "inline" && one.closest("p, li, dd, td, label, span");
   return [...document.querySelectorAll(all)]
-    .filter((one) => one.checkVisibility(seen) && !one.closest(".sr-only, .skip, [aria-hidden=true], :disabled"))
+    .filter((one) => one.checkVisibility(seen) && !one.closest(".sr-only, .skip, [aria-hidden=true], :disabled, .plot"))
     .filter((one) => !inText(one))
     .map((one) => {
       const { width, height } = (one.matches(box) ? one.closest("label") ?? one : one).getBoundingClientRect();

@@ -6,9 +6,11 @@ import re
 
 import pytest
 
-from unihooks import EventSubscription, Webhook
+from unihooks import DeliveryPolicy, EventSubscription, Webhook
 
 from .conftest import EXAMPLE
+from .test_accessibility import LOOKS
+from .test_accessibility import check as check  # noqa: PLC0414 - a fixture
 
 
 @pytest.fixture
@@ -198,3 +200,26 @@ def test_the_pages_fit_every_width_and_direction(site, browse, webhook, width):
         for path in ("/", f"/webhooks/{webhook.id}?period=30d"):
             page.goto(f"{site.url}{path}{'&' if '?' in path else '?'}lang={language}")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, language)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("locale", ["en", "ar"])
+def test_axe_finds_nothing_in_whatever_state_a_webhook_is(site, browse, webhook, look, locale, check):
+    page = browse(locale=locale, viewport={"width": 1280, "height": 900}, reduced_motion="reduce", **LOOKS[look])
+    open_webhook(site, page, webhook, "?period=7d")
+    page.locator(".as-table > summary").click()
+    page.locator(".endpoint-line").first.locator(".btn.check-live").click()
+    page.locator(".checks").wait_for()
+    page.locator(".plot a[data-at]").last.focus()
+    check(page, "a failing endpoint")
+    for menu in page.locator(".endpoint-line").first.locator(".menu > summary").all():
+        menu.click()
+        check(page, "an open menu")
+    site.dispatcher.webhooks.update(webhook.id, tenant="acme", policy=DeliveryPolicy(rate=2))
+    for endpoint in webhook.endpoints:
+        site.dispatcher.webhooks.disable_endpoint(webhook.id, endpoint.id, tenant="acme", reason="it moves")
+        page.set_viewport_size({"width": 320, "height": 800})
+        open_webhook(site, page, webhook)
+        check(page, "a disabled endpoint")
+    page.goto(site.url + "/")
+    check(page, "the list")
