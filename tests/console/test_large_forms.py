@@ -85,7 +85,7 @@ async def test_too_many_rows_are_refused_and_cost_no_more_than_the_allowed_ones(
     checked = calls(type(dispatcher.webhooks), "check_url")
     answer = await browser.post(await browser.draft(), [("go", "next"), ("name", "x"), *rows(most + 4_000)])
     assert answer.status_code == 422
-    assert f"A webhook has at most {most} endpoints; remove this one" in text_of(answer)
+    assert f"A webhook has at most {most} endpoints. Remove this one" in text_of(answer)
     assert len(checked) <= 3 * (most + 1)
 
 
