@@ -50,7 +50,7 @@ def age_chart(ages: Sequence[QueueAge], hours: Sequence[HourCount]) -> AgeChart:
         for one in ages
         for tall in [max(min(one.age_us / SECOND / top, 1) * _HEIGHT, 0.8)]
     ]
-    ticks = [one.hour if not at % 4 else None for at, one in enumerate(hours)]
+    ticks = [one.hour if not at % 4 and at < len(hours) - 1 else None for at, one in enumerate(hours)]
     return AgeChart("".join(bars), slices, timedelta(seconds=top), timedelta(microseconds=worst), ticks)
 
 

@@ -20,6 +20,7 @@ from unihooks.console.api._operations import Operation
 from unihooks.console.api._schemas import ref
 
 Schema = Mapping[str, Any]
+_MOST_IN_A_LINE = 60
 # What is in a body has to be written, what is in an answer is shown by the example.
 _DEEPEST_GIVEN, _DEEPEST_ANSWERED = 3, 1
 _ID = re.compile(r"\{(\w+)\}")
@@ -65,8 +66,9 @@ class Entry:
         method = "" if self.operation.method == "GET" else f" -X {self.operation.method}"
         lines = [f"curl{method} {shlex.quote(f'{base}{path}')}"]
         if self.body_example is not None:
-            compact = json.dumps(EXAMPLES[self.operation.body or "Nothing"], ensure_ascii=False)
-            lines += ["-H 'content-type: application/json'", f"-d {shlex.quote(compact)}"]
+            body = json.dumps(EXAMPLES[self.operation.body or "Nothing"], ensure_ascii=False)
+            shown = body if len(body) <= _MOST_IN_A_LINE else self.body_example
+            lines += ["-H 'content-type: application/json'", f"-d {shlex.quote(shown)}"]
         return " \\\n  ".join(lines)
 
 
