@@ -91,6 +91,7 @@ def paths(site) -> list[str]:
         "/operator/tenant?name=acme",
         "/?search=nothing",
         "/deliveries?to=2020-01-01T00:00",
+        "/operator/tenant?name=acme",
     ]
     return [*(path for route in pages() for path in filled(route.path, parts)), *more]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from unihooks import EventSubscription, Webhook
@@ -84,3 +85,88 @@ def test_viewer_who_may_only_read_sees_no_button_that_changes_anything(site, bro
         page.goto(f"{site.url}{path}")
         actions = page.locator("main form[method=post]:not([action$='/preferences']), main [formaction]")
         assert actions.count() == 0, (path, actions.first.evaluate("one => one.outerHTML"))
+
+
+# The operator's pages.
+
+
+def fail_and_succeed(site, webhook) -> None:
+    site.receiver.answer(204, 500, 204)
+    for number in range(3):
+        site.dispatcher.emit("whatsapp", "message.received", EXAMPLE, tenant="acme", subject=f"chat/{number}")
+    site.receiver.wait_for(3)
+    site.dispatcher.drain()
+    site.dispatcher.jobs.replay(tenant="acme", state="failed")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_operator_goes_from_the_overview_to_a_tenant_its_webhook_and_a_worker(site, browse, webhook, shoot, scripts):
+    fail_and_succeed(site, webhook)
+    page = browse("host", java_script_enabled=scripts)
+    page.goto(f"{site.url}/operator")
+    for heading in ("Queue age", "Throughput", "Failures by tenant", "Workers", "Jobs"):
+        page.get_by_role("heading", name=heading).wait_for()
+    assert page.locator("figure.chart rect.bad").count() == 1
+    page.get_by_text("Show as a table").click()
+    assert page.locator(".as-table td").nth(1).inner_text() == "3"
+    shoot(page, "operator")
+    page.locator("section", has=page.locator("#failures")).get_by_role("link", name="acme").click()
+    page.get_by_role("heading", name="acme", level=1).wait_for()
+    assert page.locator(f"#{webhook.id}").get_by_text("crm.example.com").is_visible()
+    assert page.get_by_role("heading", name="Changes").is_visible()
+    assert page.get_by_text("Webhook created").is_visible()
+    page.go_back()
+    page.locator("section", has=page.locator("#workers")).get_by_role("link").click()
+    page.get_by_role("heading", name="What it holds").wait_for()
+
+
+def test_overview_of_the_operator_renews_itself_and_keeps_the_focus(site, browse, webhook):
+    page = browse("host")
+    page.goto(f"{site.url}/operator")
+    link = page.locator("section", has=page.locator("#tenants")).get_by_role("link", name="acme")
+    link.focus()
+    site.dispatcher.webhooks.add(Webhook(name="More", endpoints=["https://x.example.com/"]), tenant="acme")
+    page.locator("section", has=page.locator("#tenants")).get_by_role("cell", name="2", exact=True).wait_for()
+    assert link.evaluate("one => one === document.activeElement")
+
+
+@pytest.mark.parametrize("path", ["/operator", "/operator/tenant?name=acme"])
+def test_operators_pages_fit_on_small_screens(site, browse, webhook, path):
+    fail_and_succeed(site, webhook)
+    page = browse("host", viewport={"width": 320, "height": 640})
+    page.goto(f"{site.url}{path}")
+    assert not overflows(page)
+
+
+# The test receiver.
+
+
+def test_who_has_no_endpoint_yet_sees_what_arrives_while_it_arrives(site, browse, shoot):
+    page = browse()
+    page.goto(f"{site.url}/new")
+    page.get_by_label("Name", exact=True).fill("CRM sync")
+    page.get_by_role("button", name="Use a test receiver").click()
+    page.get_by_text("Nothing yet").wait_for()
+    url = page.locator("code.fixed").inner_text()
+    headers = {"authorization": "Bearer s3cr3t", "webhook-id": "evt_1"}
+    assert httpx.post(url, json={"hello": "world"}, headers=headers).status_code == 204
+    page.get_by_text('"world"').wait_for()
+    assert page.get_by_text("evt_1").is_visible()
+    assert "s3cr3t" not in page.content()
+    shoot(page, "receiver")
+    page.get_by_role("button", name="Use this URL").click()
+    page.get_by_role("heading", name="Details", level=2).wait_for()
+    assert page.get_by_label("Name", exact=True).input_value() == "CRM sync"
+    assert page.get_by_label("URL of endpoint 1").input_value() == url
+
+
+def test_receiver_works_without_scripts_too(site, browse):
+    page = browse(java_script_enabled=False)
+    page.goto(f"{site.url}/new")
+    page.get_by_label("Name", exact=True).fill("CRM sync")
+    page.get_by_role("button", name="Use a test receiver").click()
+    httpx.post(page.locator("code.fixed").inner_text(), content=b"plain text")
+    page.reload()
+    assert page.get_by_text("plain text").is_visible()
+    page.get_by_role("link", name="Back to the webhook").click()
+    assert page.get_by_label("Name", exact=True).input_value() == "CRM sync"
