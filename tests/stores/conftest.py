@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import ssl
+import subprocess
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+
+WORKER = Path(__file__).with_name("worker_process.py")
 
 
 @pytest.fixture
@@ -53,3 +61,26 @@ def admin(postgres_dsn):
 
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def start_worker(place, receiver):
+    """Start worker processes; all of them have to end in order, but for those that a test kills."""
+    kind, options = place
+    authority = "".join(map(ssl.DER_cert_to_PEM_cert, receiver.ssl_context.get_ca_certs(binary_form=True)))
+    told = json.dumps({"kind": kind.__name__, "options": options, "authority": authority})
+    running = []
+
+    def start():
+        process = subprocess.Popen([sys.executable, str(WORKER), told], stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in running:
+        process.terminate()
+    codes = [process.wait(25) for process in running]
+    for process in running:
+        process.stdout.close()
+    assert set(codes) <= {0, -signal.SIGKILL}

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import ssl
-import subprocess
-import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +17,6 @@ from unihooks import EventSubscription, JobState, Limits, Webhook
 from unihooks.exceptions import LimitReached
 from unihooks.stores.sql import jobs
 
-SCRIPT = Path(__file__).with_name("worker_process.py")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -31,27 +26,6 @@ def missed(dispatcher, url, count, tenant="default"):
     dispatcher.emit_many([("shop", "order.paid", {"n": n}) for n in range(count)], tenant=tenant)
     dispatcher.drain()
     return dispatcher.webhooks.activate(added.id, tenant=tenant)
-
-
-@pytest.fixture
-def start_worker(place, receiver):
-    """Start worker processes; those that are left are killed."""
-    kind, options = place
-    authority = "".join(map(ssl.DER_cert_to_PEM_cert, receiver.ssl_context.get_ca_certs(binary_form=True)))
-    told = json.dumps({"kind": kind.__name__, "options": options, "authority": authority})
-    running = []
-
-    def start():
-        process = subprocess.Popen([sys.executable, str(SCRIPT), told], stdout=subprocess.PIPE, text=True)
-        running.append(process)
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    yield start
-    for process in running:
-        process.kill()
-        process.wait(25)
-        process.stdout.close()
 
 
 def test_a_job_goes_on_after_workers_were_killed_and_makes_nothing_twice(open_dispatcher, start_worker, receiver):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -23,36 +20,12 @@ from waiting import wait_for
 from unihooks import DeliveryPolicy, EventSubscription, Webhook
 from unihooks.testing._answers import Answer
 
-SCRIPT = Path(__file__).with_name("worker_process.py")
 PROCESSES = 2
 # Deliveries a second, and for how many seconds they are counted.
 RATE, SECONDS = 20, 6
 # Ten times as long as a change may take to reach a worker.
 PATIENCE = 10
 ON_POSTGRES = pytest.mark.parametrize("place", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
-
-
-@pytest.fixture
-def start_worker(place, receiver):
-    """Start worker processes; all of them have to end in order."""
-    kind, options = place
-    authority = "".join(map(ssl.DER_cert_to_PEM_cert, receiver.ssl_context.get_ca_certs(binary_form=True)))
-    told = json.dumps({"kind": kind.__name__, "options": options, "authority": authority})
-    running = []
-
-    def start():
-        process = subprocess.Popen([sys.executable, str(SCRIPT), told], stdout=subprocess.PIPE, text=True)
-        running.append(process)
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    yield start
-    for process in running:
-        process.terminate()
-    codes = [process.wait(25) for process in running]
-    for process in running:
-        process.stdout.close()
-    assert set(codes) <= {0}
 
 
 @contextmanager
