@@ -37,10 +37,12 @@ SMALL_TARGETS = """() => {
   const all = "a[href], button, input:not([type=hidden]), select, textarea, summary";
   const box = "input[type=checkbox], input[type=radio]";
   const seen = { opacityProperty: true, visibilityProperty: true };
+  // The same deliveries have links in the table of a chart.
+  const inChart = (one) => one.closest("svg") && one.closest(".chart")?.parentElement.querySelector("table a");
   const inText = (one) => getComputedStyle(one).display === "inline" && one.closest("p, li, dd, td, label, span");
   return [...document.querySelectorAll(all)]
     .filter((one) => one.checkVisibility(seen) && !one.closest(".sr-only, .skip, [aria-hidden=true], :disabled, .plot"))
-    .filter((one) => !inText(one))
+    .filter((one) => !inText(one) && !inChart(one))
     .map((one) => {
       const { width, height } = (one.matches(box) ? one.closest("label") ?? one : one).getBoundingClientRect();
       const least = one.matches("td .menu > summary") ? 32 : 24;
