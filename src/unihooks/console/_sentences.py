@@ -45,9 +45,8 @@ def _in_form(words: Plural, figures: Mapping[str, Any]) -> str:
 def _shown(name: str, value: Any) -> str:
     if name == _INNER:
         return _within(told(value))
-    if name == _TIME:
-        return str(value).replace("T", " ").replace("Z", " UTC")
     text = number(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    text = text.replace("T", " ").replace("Z", " UTC") if name == _TIME else text
     # A path or a name would change its order within a text that runs from right to left.
     return text if direction() == "ltr" or _NUMBER.fullmatch(text) else f"{_FIRST_STRONG}{text}{_POP}"
 
