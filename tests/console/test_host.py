@@ -136,6 +136,10 @@ async def test_no_page_holds_a_secret(browser, webhook, dispatcher, receiver):
         "delivery_id": delivery.id,
         "file": "console.css",
         "section": "details",
+        "chapter": "webhooks",
+        "worker_id": "wrk_1",
+        "receiver_id": "rcv_1",
+        "job_id": "job_1",
         "draft_id": await saved_draft(browser),
     }
     paths = [
