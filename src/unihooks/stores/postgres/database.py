@@ -51,7 +51,8 @@ _NOW = f"SELECT {NOW}"
 _KEPT = {"idle_in_transaction_session_timeout": IDLE_AT_MOST, **_BY_INDEX}
 _WRITE = ("BEGIN ISOLATION LEVEL READ COMMITTED", _setting(_KEPT))
 _WRITE_UNSYNCED = (_WRITE[0], _setting(_KEPT | {"synchronous_commit": "off"}))
-_READ = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
+# A page of rows by their indexes is read long before processes for a parallel plan are started.
+_READ = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", _setting({"parallel_setup_cost": "100000"}))
 
 MIGRATIONS = Migrations(files("unihooks.stores.postgres") / "migrations")
 _TRIES = 5
