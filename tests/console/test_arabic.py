@@ -219,6 +219,32 @@ async def test_a_payload_that_cannot_be_sent_is_told_in_arabic(reader, webhook, 
     assert not english_in(answer)
 
 
+async def test_the_reference_of_the_api_is_in_arabic_but_for_what_the_api_says_itself(reader):
+    """The API speaks English, so its own sentences are marked as English; all around them is Arabic."""
+    names = {
+        "ISO",
+        "json",
+        "null",
+        "RFC",
+        "ETag",
+        "If",
+        "Match",
+        "Idempotency",
+        "Key",
+        "next",
+        "cursor",
+        "errors",
+        *Permission,
+    }
+    page = await reader.get("/reference")
+    chapters = re.findall(r'href="(/reference/[a-z]+)"', page.text)
+    assert chapters
+    for path in ("/reference", *chapters):
+        for text in english_in(await reader.get(path)):
+            words = set(LATIN.findall(re.sub(r"\b[a-z]+[A-Z]\w+", "", text)))
+            assert words <= {*KNOWN, *DATA, *names}, (path, text)
+
+
 async def test_each_step_of_a_new_webhook_is_in_arabic_with_what_it_refuses(reader, dispatcher):
     page = await reader.get("/new")
     own = str(page.url).rpartition("/")[0]
