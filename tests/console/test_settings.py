@@ -270,6 +270,13 @@ async def test_a_mapping_is_edited_in_its_tree(browser, section, saved):
     )
 
 
+async def test_a_property_that_keeps_its_name_gets_no_rule(browser, section, saved):
+    answer = await browser.press(await section("payload"), "rename:content.text", {"to:content.text": "text"})
+    assert ("mapping", "remove sender.name") in fields_of(answer)
+    await browser.press(answer, "save", {"to:sender.id": "id", "to:content": "content"})
+    assert saved().mapping == PayloadMapping(remove=["sender.name"])
+
+
 async def test_a_mapping_that_leaves_nothing_is_warned_of(browser, section):
     warning = "Nothing is left of this example"
     answer = await section("payload")

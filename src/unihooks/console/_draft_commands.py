@@ -11,13 +11,14 @@ from attrs import evolve
 
 from unihooks._message.headers import MAX_HEADERS
 from unihooks._message.mapping import MAX_RULES
+from unihooks._message.paths import parse_path
 from unihooks._model.products import EVERY_EVENT
 from unihooks.console import _condition_rows, _conditions_text, _mapping_text
 from unihooks.console._access import Form
 from unihooks.console._condition_rows import ConditionField
 from unihooks.console._draft import KEEP, REMOVE, REPLACE, STEPS, Draft, EndpointField, HeaderField
 from unihooks.console._mapping_text import Rule
-from unihooks.exceptions import UnihooksError
+from unihooks.exceptions import InvalidMapping, UnihooksError
 
 T = TypeVar("T")
 _PASTED_URL = re.compile(r"[^\s,;]+")
@@ -35,7 +36,10 @@ def with_typed_renames(draft: Draft, form: Form) -> Draft:
     typed = (
         Rule(name[3:], new)
         for name, value in form.pairs
-        if name.startswith("to:") and (new := value.strip()) and new != form.get(f"was:{name[3:]}")
+        if name.startswith("to:")
+        and (new := value.strip())
+        and new != form.get(f"was:{name[3:]}")
+        and not _is_own_name(name[3:], new)
     )
     rules = {rule.path: rule for rule in islice(typed, MAX_RULES + 1)}
     return evolve(draft, mapping=_mapping_text.with_rules(draft.mapping, rules.values())) if rules else draft
@@ -154,7 +158,17 @@ def _remove(draft: Draft, rest: str, _form: Form) -> Draft:
 
 def _rename(draft: Draft, rest: str, form: Form) -> Draft:
     name = form.get(f"to:{rest}").strip()
+    if _is_own_name(rest, name):
+        return _restore(draft, rest, form)
     return evolve(draft, mapping=_mapping_text.with_rules(draft.mapping, [Rule(rest, name)])) if name else draft
+
+
+def _is_own_name(path: str, name: str) -> bool:
+    """Tell whether a property has this name already, as where a field begins with it."""
+    try:
+        return parse_path(path)[-1] == name
+    except InvalidMapping:
+        return False
 
 
 def _restore(draft: Draft, rest: str, _form: Form) -> Draft:
