@@ -273,3 +273,23 @@ async def test_json_and_trees_run_from_left_to_right(reader, webhook):
             assert 'dir="ltr"' in tag
     payload = (await reader.get(f"/webhooks/{webhook.id}/settings/payload")).text
     assert re.search(r'<ul class="tree"[^>]*dir="ltr"', payload)
+
+
+async def test_the_test_receiver_and_the_operators_pages_are_in_arabic(reader, dispatcher, webhook):
+    dispatcher.receiver.answer(204, *[Answer(500)] * 9)
+    dispatcher.emit("shop", "order.paid", {"id": 1}, tenant="acme")
+    dispatcher.drain(timeout=30)
+    draft = str((await reader.get("/new")).url).split("/new/")[1].split("/")[0]
+    page = await reader.get(f"/new/{draft}/receiver")
+    found = re.search(r"(/receive/[A-Za-z0-9_-]+)", page.text)
+    assert found, page.text
+    await reader.client.post(found[1], json={"id": 1})
+    for path in (
+        f"/new/{draft}/receiver",
+        "/operator",
+        "/operator/tenant?name=acme",
+        f"/webhooks/{webhook.id}/ready",
+    ):
+        answer = await reader.get(path)
+        assert answer.status_code == 200, path
+        assert all("`unihooks worker`" in text for text in english_in(answer)), (path, english_in(answer))

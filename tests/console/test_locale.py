@@ -155,3 +155,11 @@ def test_what_translates_is_a_function(dispatcher, authenticate):
 async def test_descriptions_of_operational_payloads_are_told_in_arabic(browser, catalog):
     catalog.offer_operational_events()
     assert "خطاف الويب الذي حدث له ذلك." in text_of(await browser.get("/events?lang=ar"))
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (123_456, "123 kB"), (2_000_000, "2.0 MB"), (5e12, "5,000 GB")],
+)
+def test_sizes_have_units_that_every_language_writes_alike(value, text):
+    assert _formats.size(value) == text

@@ -13,6 +13,7 @@ from unihooks.console._locale import gettext, ngettext
 NOTHING = "\N{EN DASH}"
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _SECOND_MS = 1_000
+_STEP = 1_000
 
 
 def now() -> datetime:
@@ -99,6 +100,15 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def size(value: float) -> str:
+    """Show a number of bytes in units that are written so in every language: `18 B`, `1.5 kB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < _STEP or unit == "GB":
+            break
+        value /= _STEP
+    return f"{value:,.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"  # noqa: PLR2004
+
+
 def pretty(value: Any) -> str:
     """Show a JSON value, indented."""
     return json.dumps(value, indent=2, ensure_ascii=False)
@@ -121,5 +131,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "isolated": isolated,
     "number": number,
     "pretty": pretty,
+    "size": size,
     "short_url": short_url,
 }
