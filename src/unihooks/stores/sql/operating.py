@@ -50,7 +50,7 @@ def backlog(tx: Transaction, tenant: str) -> Backlog:
 
 def leased(tx: Transaction, limit: int) -> list[LeasedDelivery]:
     """Return what workers hold, that whose lease ends first first."""
-    rows = tx.fetch("leased_deliveries", now=tx.now, limit=limit)
+    rows = tx.fetch("deliveries_held_by_workers", now=tx.now, limit=limit)
     return [to_value(LeasedDelivery, (holder(token), *rest)) for token, *rest in rows]
 
 

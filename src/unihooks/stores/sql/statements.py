@@ -67,13 +67,16 @@ class Statements(dict[str, Statement]):
         self._add(_SHARED, dialect)
 
     def _add(self, folder: Traversable, dialect: Iterable[tuple[str, str]]) -> None:
+        seen: set[str] = set()
         for file in sorted(folder.iterdir(), key=lambda item: item.name):
             text = file.read_text(encoding="utf-8") if file.name.endswith(".sql") else ""
             for pattern, replacement in dialect:
                 text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
             for statement in parse(text):
-                if statement.name in self and folder is not _SHARED:
+                # A database's own entry comes before the shared one, but two of one folder are a slip.
+                if statement.name in seen:
                     raise StoreError(f"the statement {statement.name} is defined twice", name=statement.name)
+                seen.add(statement.name)
                 self.setdefault(statement.name, statement)
 
     def selecting(self, name: str, selection: Selection) -> str:

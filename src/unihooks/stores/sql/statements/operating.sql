@@ -45,7 +45,7 @@ SELECT (
     )
 )
 
--- name: leased_deliveries
+-- name: deliveries_held_by_workers
 SELECT d.token, d.id, d.tenant, d.webhook_id, d.endpoint_id, e.url, d.product, d.event_type, d.attempt_count, d.due_at
 FROM unihooks.lanes AS l
 JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due
