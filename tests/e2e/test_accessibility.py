@@ -99,7 +99,7 @@ def paths(site) -> list[str]:
 
 
 def draft_of(site) -> str:
-    """Begin a webhook, and return the id of its draft."""
+    """Begin a webhook, let something arrive at its test receiver, and return the id of its draft."""
     header = {"header_name": "Authorization", "header_value": "Bearer s3cr3t-of-crm", "header_choice": "new"}
     typed = {
         "details": {
@@ -116,7 +116,10 @@ def draft_of(site) -> str:
         for step, fields in typed.items():
             path = str(page.url).replace("/details", f"/{step}")
             assert client.post(path, data={"csrf": token, "go": "next", **fields}).status_code in (200, 422)
-        return page.url.path.split("/new/")[1].split("/")[0]
+        draft_id = page.url.path.split("/new/")[1].split("/")[0]
+        receiver = re.search(r"/receive/[\w.~-]+", client.get(f"{site.url}/new/{draft_id}/receiver").text)[0]
+        assert client.post(f"{site.url}{receiver}", json=EXAMPLE).is_success
+        return draft_id
 
 
 def pages() -> list[Route]:
