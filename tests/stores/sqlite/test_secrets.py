@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 
 from unihooks import Dispatcher, EventSubscription, HeaderSet, Secret, Webhook
+from unihooks.abc import StateKey, StateKind
 from unihooks.stores import SQLiteStore
 
 TOKEN = "Bearer a-token-of-a-customer"
@@ -94,6 +95,18 @@ def test_values_that_were_replaced_are_gone_from_the_open_file(dispatcher, tmp_p
     dispatcher.webhooks.rotate_secret(added.id, overlap=0)
     assert old not in left(tmp_path)
     assert isinstance(added.secrets[0], Secret)
+
+
+@pytest.mark.parametrize("is_dropped", [True, False])
+def test_what_a_console_kept_is_gone_from_the_open_file_once_it_has_ended(dispatcher, tmp_path, is_dropped):
+    store, key = dispatcher.settings.open_store, StateKey("acme", "ada", StateKind.DRAFT, "drf_1")
+    store.put_state(key, {"headers": TOKEN}, keep_us=1 if not is_dropped else 10**9, at_most=5)
+    assert TOKEN.encode() in left(tmp_path)
+    if is_dropped:
+        assert store.drop_state(key)
+    else:
+        assert store.expire_state(store.now() + 1, 10) == 1
+    assert TOKEN.encode() not in left(tmp_path)
 
 
 def test_while_a_reader_is_in_the_way_they_go_with_a_later_commit(dispatcher, tmp_path, monkeypatch):

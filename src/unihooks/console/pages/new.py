@@ -33,6 +33,7 @@ from unihooks.console._rendering import (
 )
 from unihooks.console._sentences import told
 from unihooks.console._step_values import step_values
+from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 from unihooks.console.pages.trial import Trial, trial_choices, tried_out
 from unihooks.exceptions import Conflict, InvalidArgument, LimitReached, NotFound, UnihooksError
@@ -283,7 +284,7 @@ def _shown(
 ) -> Response:
     dispatcher = settings_of(request).dispatcher
     draft = evolve(kept.draft, step=step)
-    shown = _draft_values.shown(draft)
+    shown, title_of = _draft_values.shown(draft), titles(dispatcher.catalog)
     return rendered(
         request,
         "new.html",
@@ -300,6 +301,7 @@ def _shown(
         where=_path(request, kept.id, step),
         trial=trial,
         trial_choices=trial_choices(draft, dispatcher) if step == "review" else [],
+        event_titles={f"{one.product} {one.event_type}": title_of(one) for one in _draft_checks.chosen(draft)},
         **step_values(shown, dispatcher),
     )
 

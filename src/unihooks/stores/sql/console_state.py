@@ -60,9 +60,9 @@ def list_(tx: Transaction, tenant: str, owner: str, kind: StateKind, *, limit: i
     return [_state(row) for row in rows]
 
 
-def drop(tx: Transaction, key: StateKey) -> bool:
-    """Forget what is kept."""
-    return bool(tx.run("drop_state", **_place(key)))
+def drop(tx: Transaction, key: StateKey) -> int:
+    """Forget what is kept; return whether there was anything."""
+    return tx.run("drop_state", **_place(key))
 
 
 def expire(tx: Transaction, older_than: int, limit: int) -> int:

@@ -299,15 +299,20 @@ class SQLStore(Store):
     keep_answer = verb("write", configuration.keep_answer)
     drop_answer = verb("write", configuration.drop_answer)
     put_state = verb("write", console_state.put)
-    get_state = verb("ask", console_state.get)
-    find_state = verb("ask", console_state.find)
-    list_state = verb("ask", console_state.list_)
-    expire_state = verb("write", console_state.expire)
+    get_state = verb("read", console_state.get)
+    find_state = verb("read", console_state.find)
+    list_state = verb("read", console_state.list_)
 
     def drop_state(self, key: StateKey) -> bool:
-        dropped = self._database.write(lambda tx: console_state.drop(tx, key))
-        self._database.scrub(later=True)
-        return dropped
+        return bool(self._scrubbed(lambda tx: console_state.drop(tx, key)))
+
+    def expire_state(self, older_than: int, limit: int) -> int:
+        return self._scrubbed(lambda tx: console_state.expire(tx, older_than, limit))
+
+    def _scrubbed(self, work: Callable[[Transaction], int]) -> int:
+        if count := self._database.write(work):
+            self._database.scrub(later=True)
+        return count
 
     # The log.
 
