@@ -12,6 +12,7 @@ from unihooks._message.payload import encode
 from unihooks._message.rendering import Rendering
 from unihooks._model.catalog import Catalog
 from unihooks._model.products import EVERY_EVENT
+from unihooks._model.webhooks import EventSubscription
 from unihooks.console import _draft_checks
 from unihooks.console._draft import Draft
 from unihooks.console._locale import gettext, ngettext
@@ -45,11 +46,12 @@ def trial_choices(draft: Draft, dispatcher: Dispatcher) -> list[tuple[str, str]]
     catalog, title_of = dispatcher.catalog, titles(dispatcher.catalog)
     subscriptions = _draft_checks.chosen(draft)
     if catalog is None:
-        plain = [one for one in subscriptions if not one.event_type.endswith(EVERY_EVENT)]
-        return [(f"{one.product} {one.event_type}", title_of(one)) for one in plain]
+        named = [one for one in subscriptions if not one.event_type.endswith(EVERY_EVENT)]
+        return [(f"{one.product} {one.event_type}", title_of(one)) for one in named]
     offered = [event for product in shown_catalog(catalog) or () for event in product if event.example is not None]
     wanted = [one for one in offered if any(each.may_mean(one.product, one.name) for each in subscriptions)]
-    return [(f"{event.product} {event.name}", event.title) for event in wanted or offered]
+    plain = [EventSubscription(one.product, one.name) for one in wanted or offered]
+    return [(f"{one.product} {one.event_type}", title_of(one)) for one in plain]
 
 
 async def tried_out(request: Request, draft: Draft, event: str) -> Trial:
