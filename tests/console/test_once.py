@@ -30,21 +30,21 @@ def later(monkeypatch, seconds: float) -> None:
     monkeypatch.setattr(time, "time", lambda: real() + seconds)
 
 
-async def test_every_form_of_every_page_has_its_own_value(browser, webhook):
+async def test_every_form_of_every_page_has_its_own_value(browser, webhook, dispatcher):
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+    dispatcher.drain()
+    (delivery,) = dispatcher.log.deliveries(tenant="acme")
+    dispatcher.jobs.replay(tenant="acme", webhook_id=webhook.id)
     own = f"/webhooks/{webhook.id}"
-    for path in (
-        "/",
-        await browser.draft(),
-        own,
-        f"{own}/test",
-        f"{own}/secret",
-        f"{own}/delete",
-        "/deliveries/replay",
-    ):
-        text = (await browser.get(path)).text
-        values = re.findall(r'name="once" value="([^"]+)"', text)
+    parts = ("", "/test", "/secret", "/delete", "/ready", "/deliveries", "/settings", "/settings/headers")
+    others = ("/", "/new", "/deliveries", f"/deliveries/{delivery.id}", "/deliveries/replay", "/jobs", "/events")
+    for path in (*(own + part for part in parts), *others):
+        answer = await browser.get(path)
+        assert answer.status_code == 200, path
+        values = re.findall(r'name="once" value="([^"]+)"', answer.text)
         assert values
-        assert len(values) == len(set(values)) == len(re.findall('<form[^>]* method="post"', text)), path
+        assert len(values) == len(set(values)) == len(re.findall('<form[^>]* method="post"', answer.text)), path
 
 
 async def test_second_submit_of_a_new_webhook_leads_to_the_one_that_was_made(browser, dispatcher):
