@@ -449,3 +449,31 @@ def test_button_that_asks_by_itself_is_busy_keeps_the_focus_and_asks_once(site, 
     check.click()
     page.get_by_text("Its certificate is accepted").wait_for()
     assert is_focused(check)
+
+
+def test_browser_asks_before_what_is_typed_is_left_and_not_after_it_was_saved(site, rough, webhook):
+    page = rough()
+    asked = []
+
+    def stay(dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.goto(f"{site.url}/webhooks/{webhook.id}/settings/details")
+    name = page.get_by_label("Name", exact=True)
+    name.click()
+    name.press_sequentially("Renamed")
+    with page.expect_event("dialog"):
+        page.get_by_role("link", name="Events", exact=True).first.click(no_wait_after=True)
+    page.locator("#progress").wait_for(state="hidden")
+    assert (name.input_value()[-7:], asked) == ("Renamed", ["beforeunload"])
+    page.locator("#draft button[value=save]:visible:not(.sr-only)").click()
+    page.get_by_text("Your changes are saved").wait_for()
+    assert asked == ["beforeunload"]
+    page.goto(f"{site.url}/webhooks/{webhook.id}/settings/details")
+    name.click()
+    name.press_sequentially("Dropped")
+    page.get_by_role("link", name="Cancel").click()
+    page.wait_for_url("**/settings")
+    assert asked == ["beforeunload"]

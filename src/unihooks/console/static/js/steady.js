@@ -172,11 +172,40 @@ document.addEventListener("click", (event) => {
 // A page that comes back from the browser's memory waits for nothing, and what it said is over.
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
+  calm();
+  for (const old of document.querySelectorAll("#main > .alert.done, #toasts > *")) old.remove();
+});
+
+function calm() {
   count = 0;
   show(false);
   for (const holder of document.querySelectorAll("[data-busy]")) delete holder.dataset.busy;
   for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
-  for (const old of document.querySelectorAll("#main > .alert.done, #toasts > *")) old.remove();
+}
+
+// --- What is typed and not sent yet: the browser asks before it is left ---------------------------------------------
+
+const unsent = new Set();
+let leaves = false;
+
+document.addEventListener("input", ({ target }) => {
+  if (target.form?.dataset.guard !== undefined) unsent.add(target.form);
+});
+
+document.addEventListener("click", ({ target }) => {
+  // Such as "Cancel".
+  if (target.closest?.("form[data-guard] a[href]")) leaves = true;
+});
+
+document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+  if (ctx.hx?.redirect && unsent.has(ctx.sourceElement.closest("form"))) leaves = true;
+});
+
+window.addEventListener("beforeunload", (event) => {
+  if (leaves || ![...unsent].some((form) => form.isConnected)) return;
+  event.preventDefault();
+  // Who stays waits for nothing.
+  setTimeout(calm);
 });
 
 // --- Forms that post ------------------------------------------------------------------------------------------------
