@@ -245,6 +245,11 @@ EXAMPLES: dict[str, Any] = {
         "stats": _STATS,
         "failing": [_ENDPOINT_OF | {"failing_since": _MADE_AT, "failures": 12}],
         "slowest": [_ENDPOINT_OF | {"attempts": 88, "mean_ms": 900.0, "p95_ms": 2100.0}],
+        "trends": {
+            "ages": [{"at": _MADE_AT, "age_us": 1_200_000}],
+            "hours": [_HOUR],
+            "tenants": [{"tenant": "acme", "attempts": 88, "failed": 12}],
+        },
     },
     "Usage": _USAGE,
     "TenantPage": _page({"tenant": "acme", "webhooks": 3, "due": 4}),

@@ -16,12 +16,13 @@ from unihooks.console.api._schemas import TEXT
 
 @operation("GET", "/overview", "getOverview", answer="Overview", permission=Permission.OPERATE)
 async def get_overview(call: Call) -> dict[str, Any]:
-    """Return the state of the queue over all tenants, and the failing and the slowest endpoints."""
+    """Return the state of the queue over all tenants, the failing and the slowest endpoints, and the last 24 hours."""
     found = await call.dispatcher.aoverview()
     return {
         "stats": to_json(found.stats),
         "failing": [to_json(one) for one in found.failing],
         "slowest": [to_json(one) for one in found.slowest],
+        "trends": to_json(found.trends),
     }
 
 

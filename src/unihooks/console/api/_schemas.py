@@ -286,7 +286,15 @@ COMPONENTS: dict[str, Schema] = {
         workers=list_of(ref("Worker")),
     ),
     "Overview": answered(
-        stats=ref("Stats"), failing=list_of(ref("FailingEndpoint")), slowest=list_of(ref("SlowEndpoint"))
+        stats=ref("Stats"),
+        failing=list_of(ref("FailingEndpoint")),
+        slowest=list_of(ref("SlowEndpoint")),
+        trends=ref("Trends"),
+    ),
+    "Trends": answered(
+        ages=list_of(answered(at=TIME, age_us=COUNT)),
+        hours=list_of(ref("HourCount")),
+        tenants=list_of(answered(tenant=TEXT, attempts=COUNT, failed=COUNT)),
     ),
     "Usage": answered(
         **each(COUNT, "webhooks", "endpoints", "events_24h", "deliveries_24h", "pending", "stored_bytes")
