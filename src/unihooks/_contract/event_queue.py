@@ -177,7 +177,10 @@ class EventQueue(ABC):
 
     @abstractmethod
     def expire_held(self, older_than: int, limit: int) -> int:
-        """Cancel up to `limit` pending deliveries held (and stored) since before `older_than`; return how many."""
+        """Cancel up to `limit` pending deliveries held (and stored) since before `older_than`; return how many.
+
+        As workers call this every 30 s, a store also notes then what `trends` tells.
+        """
 
     @abstractmethod
     def prune(self, older_than: int, limit: int, *, exact: bool = True) -> int:

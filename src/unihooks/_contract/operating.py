@@ -37,7 +37,7 @@ class Trends:
     """The last 24 hours of all tenants.
 
     `ages` has the queue's age where it was noted, oldest first; `hours` what was sent in each of 25 hours; `tenants`
-    those with the most failed attempts.
+    those with the most failed attempts. What workers have sent in the last half minute may not be in it yet.
     """
 
     ages: Sequence[QueueAge] = ()

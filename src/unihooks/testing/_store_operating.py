@@ -65,6 +65,7 @@ class OperatingRules:
         ours, theirs = sorted(scene.claim(), key=lambda one: one.tenant)
         scene.deliver(ours)
         scene.retry(theirs, after=7_200)
+        _note(scene)
         hours = scene.store.trends(10).hours
         assert (len(hours), to_us(hours[-1].hour)) == (25, scene.store.now() // HOUR * HOUR)
         assert (hours[-1].attempts, hours[-1].delivered, hours[-1].failed) == (2, 1, 1)
@@ -82,11 +83,21 @@ class OperatingRules:
                     scene.retry(claimed, after=7_200)
                 else:
                     scene.deliver(claimed)
+        _note(scene)
         assert [(one.tenant, one.attempts, one.failed) for one in scene.store.trends(10).tenants] == [
             ("b", 3, 2),
             ("a", 3, 1),
         ]
         assert [one.tenant for one in scene.store.trends(1).tenants] == ["b"]
+
+    def test_of_an_erased_tenant_no_figures_are_left(self, scene: Scene) -> None:
+        scene.active()
+        scene.retry(scene.claimed(), after=7_200)
+        _note(scene)
+        after: str | None = ""
+        while after is not None:
+            _, after = scene.store.erase_tenant(ACME, after=after, limit=100)
+        assert scene.store.trends(10).tenants == []
 
     def test_backlog_says_what_pending_deliveries_wait_for(self, scene: Scene) -> None:
         webhook, off = scene.active(), scene.active(OTHER_URL)

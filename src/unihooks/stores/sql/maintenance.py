@@ -15,7 +15,7 @@ from unihooks.abc import ERASED, HELD_TOO_LONG
 from unihooks.stores.sql import operating, ordering
 from unihooks.stores.sql.deliveries import with_spans
 from unihooks.stores.sql.health import keep_parts
-from unihooks.stores.sql.transaction import Call, Database, Transaction
+from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _ID_AHEAD_US = 3_600 * SECOND
 # What is due waits for a smaller step; clocks that are corrected gradually, or differ a little, take none.
@@ -73,11 +73,12 @@ def heartbeat(worker_id: str, now: int, *, alive_us: int, gone: bool = False) ->
     ]
 
 
-def expire_held(tx: Transaction, older_than: int, limit: int) -> int:
-    """Cancel deliveries held for too long."""
+def expire_held(tx: Transaction, older_than: int, limit: int, totals: list[Row]) -> int:
+    """Cancel deliveries held for too long; note the time, the queue's age, and what this process has sent."""
     # Processes that start later know the time by this.
     tx.run("note_clock", now=tx.now)
     operating.note_queue_age(tx)
+    operating.note_totals(tx, totals)
     # The minute that is over may still be counted in, by clocks that are behind.
     tx.run("forget_emitted", minute=tx.now // _MINUTE - _MINUTES_KEPT)
     cancelled = tx.fetch("expire_held", reason=HELD_TOO_LONG, older_than=older_than, limit=limit)

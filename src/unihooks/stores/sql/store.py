@@ -71,6 +71,7 @@ class SQLStore(Store):
         self._planner = planner
         self._claimer = claiming.Claimer()
         self._clock_steps = maintenance.ClockSteps()
+        self._totals = operating.Totals()
         self._worked_at = -inf
         self._tells = False
         self._part = 0
@@ -187,6 +188,7 @@ class SQLStore(Store):
             recorded = self._database.write(record, recording.opening(results))
         if self._tells and (recorded.told_health or recorded.disabled or telling.failed_for_good(results)):
             self._database.emitted()
+        self._totals.count(results, recorded.accepted, self.now())
         return recorded
 
     def work(self, share: Share = ALONE, *, patient: bool = False) -> Work:
@@ -230,7 +232,10 @@ class SQLStore(Store):
         self._part = share.rank % self._database.hour_parts
         return share if self._database.divides_lanes else ALONE
 
-    expire_held = verb("write", maintenance.expire_held)
+    def expire_held(self, older_than: int, limit: int) -> int:
+        with self._totals.taken() as totals:
+            return self._database.write(lambda tx: maintenance.expire_held(tx, older_than, limit, totals))
+
     forget_keys = verb("write", maintenance.forget_keys)
     fold_hours = verb("write", maintenance.fold_hours)
 

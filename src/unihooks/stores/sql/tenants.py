@@ -120,6 +120,7 @@ def _erase_rest(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple
     tx.run("erase_answers", tenant=tenant)
     tx.run("erase_state", tenant=tenant)
     tx.run("erase_emitted", tenant=tenant)
+    tx.run("erase_totals", tenant=tenant)
     tx.run("pass_versions", tenant=tenant)
     tx.run("forget_tenant", tenant=tenant)
     return 0, None

@@ -354,6 +354,15 @@ CREATE TABLE unihooks.console_state (
 CREATE INDEX console_state_by_id ON unihooks.console_state (id);
 CREATE INDEX console_state_by_end ON unihooks.console_state (expires_at);
 
+-- What was sent for a tenant in an hour (hours since 1970) of the last day, as workers have written it down by now.
+CREATE TABLE unihooks.totals (
+    hour bigint NOT NULL,
+    tenant text COLLATE "C" NOT NULL,
+    delivered bigint NOT NULL,
+    failed bigint NOT NULL,
+    PRIMARY KEY (hour, tenant)
+);
+
 -- How old the queue was at most in each five minutes (numbered since 1970) of the last day.
 CREATE TABLE unihooks.queue_ages (
     slot bigint NOT NULL PRIMARY KEY,

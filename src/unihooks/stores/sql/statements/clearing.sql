@@ -19,4 +19,5 @@ DELETE FROM unihooks.answers;
 DELETE FROM unihooks.jobs;
 DELETE FROM unihooks.console_state;
 DELETE FROM unihooks.queue_ages;
+DELETE FROM unihooks.totals;
 DELETE FROM unihooks.workers

@@ -14,14 +14,28 @@ DELETE FROM unihooks.queue_ages WHERE slot < :before
 -- name: queue_ages
 SELECT slot, age_us FROM unihooks.queue_ages WHERE slot >= :since ORDER BY slot
 
+-- name: add_totals
+-- rows: hour bigint, tenant text, delivered bigint, failed bigint
+INSERT INTO unihooks.totals AS t (hour, tenant, delivered, failed)
+SELECT k.hour, k.tenant, k.delivered, k.failed FROM :rows AS k WHERE true
+ON CONFLICT (hour, tenant) DO UPDATE SET
+    delivered = t.delivered + excluded.delivered, failed = t.failed + excluded.failed
+
+-- name: forget_totals
+DELETE FROM unihooks.totals WHERE hour < :before
+
+-- name: erase_totals
+DELETE FROM unihooks.totals WHERE tenant = :tenant
+
 -- name: throughput
-SELECT h.hour, CAST(sum(h.attempts) AS bigint), CAST(sum(h.delivered) AS bigint), CAST(sum(h.failed) AS bigint)
-FROM unihooks.hours AS h WHERE h.hour >= :since GROUP BY h.hour ORDER BY h.hour
+SELECT t.hour, CAST(sum(t.delivered + t.failed) AS bigint), CAST(sum(t.delivered) AS bigint),
+    CAST(sum(t.failed) AS bigint)
+FROM unihooks.totals AS t WHERE t.hour >= :since GROUP BY t.hour ORDER BY t.hour
 
 -- name: failures_by_tenant
-SELECT e.tenant, CAST(sum(h.attempts) AS bigint), CAST(sum(h.failed) AS bigint)
-FROM unihooks.hours AS h JOIN unihooks.endpoints AS e ON e.id = h.endpoint_id
-WHERE h.hour >= :since GROUP BY e.tenant HAVING sum(h.failed) > 0 ORDER BY sum(h.failed) DESC, e.tenant LIMIT :limit
+SELECT t.tenant, CAST(sum(t.delivered + t.failed) AS bigint), CAST(sum(t.failed) AS bigint)
+FROM unihooks.totals AS t
+WHERE t.hour >= :since GROUP BY t.tenant HAVING sum(t.failed) > 0 ORDER BY sum(t.failed) DESC, t.tenant LIMIT :limit
 
 -- name: backlog_counts
 SELECT

@@ -320,6 +320,15 @@ CREATE TABLE main.unihooks_console_state (
 CREATE INDEX main.unihooks_console_state_by_id ON unihooks_console_state (id);
 CREATE INDEX main.unihooks_console_state_by_end ON unihooks_console_state (expires_at);
 
+-- What was sent for a tenant in an hour (hours since 1970) of the last day, as workers have written it down by now.
+CREATE TABLE main.unihooks_totals (
+    hour INTEGER NOT NULL,
+    tenant TEXT NOT NULL,
+    delivered INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    PRIMARY KEY (hour, tenant)
+) WITHOUT ROWID;
+
 -- How old the queue was at most in each five minutes (numbered since 1970) of the last day.
 CREATE TABLE main.unihooks_queue_ages (
     slot INTEGER NOT NULL PRIMARY KEY,
