@@ -13,7 +13,9 @@ from unihooks import (
     Counts,
     Dispatcher,
     Endpoint,
+    EndpointCheck,
     EventSubscription,
+    Failures,
     HeaderSet,
     Job,
     Jobs,
@@ -21,6 +23,7 @@ from unihooks import (
     Log,
     Page,
     PayloadMapping,
+    Report,
     RetryPolicy,
     Stats,
     TargetPolicy,
@@ -101,6 +104,10 @@ assert_type(dispatcher.webhooks.health([webhook.id], tenant="acme"), dict[str, W
 assert_type(webhook.endpoints[0].health.last_hour, Counts)
 assert_type(webhook.endpoints[0].health.failing_since, datetime | None)
 assert_type(dispatcher.webhooks.list(health="failing", limit=1), Page[Webhook])
+assert_type(dispatcher.webhooks.list(health=["failing", "degraded"], attempted=True, sort="health"), Page[Webhook])
+assert_type(dispatcher.webhooks.report(webhook.id, hours=1), Report)
+assert_type(dispatcher.webhooks.failures(webhook.id, since=datetime.now(UTC)), Failures)
+assert_type(dispatcher.webhooks.check_endpoint("https://example.com/"), EndpointCheck)
 assert_type(dispatcher.webhooks.activity(webhook.id, tenant="acme", hours=168).p95_ms, float | None)
 assert_type(dispatcher.overview().stats, Stats)
 assert_type(dispatcher.tenants(limit=10), Page[TenantStatistics])
