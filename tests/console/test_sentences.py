@@ -25,6 +25,7 @@ from unihooks._model.endpoints import normaliser
 from unihooks._model.limits import Limits
 from unihooks.console import _locale
 from unihooks.console._conditions_text import read as read_conditions
+from unihooks.console._explain import explain_error
 from unihooks.console._mapping_text import read as read_mapping
 from unihooks.console._sentence_texts import TEXTS, Plural
 from unihooks.console._sentences import told
@@ -284,3 +285,24 @@ def test_two_sentences_cannot_have_one_code():
 def test_the_library_is_named_in_no_text():
     for text in TEXTS.values():
         assert "unihooks" not in (text.one + text.many if isinstance(text, Plural) else text).lower()
+
+
+@pytest.mark.parametrize(
+    "code, what",
+    [
+        ("not-reachable", "The endpoint could not be reached"),
+        ("timed-out-waiting", "Your system took too long to respond"),
+        ("timed-out-in-handshake", "No encrypted connection"),
+        ("certificate-expired", "The certificate of your system was not accepted"),
+        ("tls-broke", "No encrypted connection"),
+        ("reset-in-headers", "Your system closed the connection"),
+        ("headers-too-large", "What came back is not a valid HTTP response"),
+        ("too-many-interim", "What came back is not a valid HTTP response"),
+        ("transport-failed", "The request could not be completed"),
+    ],
+)
+def test_a_failed_attempt_is_explained_by_its_code(code, what):
+    sentence = Kept.known[code]
+    assert explain_error(
+        str(sentence(**dict.fromkeys(sentence.places, 7)) if sentence.places else sentence)
+    ).what.startswith(what)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 
 from attrs import frozen
 
+from unihooks._base.sentences import recognized
 from unihooks._contract.leasing import ENDPOINT_REMOVED, ERASED, HELD_TOO_LONG, WEBHOOK_DELETED
 from unihooks._management.log import CANCELLED_BY_HAND
 from unihooks._model.log import Attempt, Delivery, DeliveryState
 from unihooks.console._locale import gettext, later
-from unihooks.transport import NOT_REACHABLE, OWN_FAULT
+from unihooks.transport import OWN_FAULT
 
 
 @frozen
@@ -48,7 +49,8 @@ def explain_attempt(attempt: Attempt) -> Explanation | None:
 
 def explain_error(error: str) -> Explanation:
     """Explain what kept an attempt without an answer."""
-    return _explanation(next((sentences for matches, sentences in _ERRORS if matches(error)), _ERROR_ELSE))
+    code = sentence.code if (sentence := recognized(error)) else ""
+    return _explanation(next((texts for codes, texts in _ERRORS if re.fullmatch(codes, code)), _ERROR_ELSE))
 
 
 def _explanation(sentences: tuple[str, str], **parts: object) -> Explanation:
@@ -150,55 +152,46 @@ _ERROR_ELSE = (
     later("The request could not be completed."),
     later("Send a test event to see whether it works now."),
 )
-
-
-def _starts(text: str) -> Callable[[str], bool]:
-    return lambda error: error.startswith(text)
-
-
-def _holds(text: str) -> Callable[[str], bool]:
-    return lambda error: text in error
-
-
-_ERRORS: tuple[tuple[Callable[[str], bool], tuple[str, str]], ...] = (
+# By the code of what an attempt ended with.
+_ERRORS: tuple[tuple[str, tuple[str, str]], ...] = (
     (
-        _starts(NOT_REACHABLE),
+        "not-reachable",
         (
             later("The endpoint could not be reached: its name has no public address, or nothing answers there."),
             later("Check the host name, the port and the firewall, which must let our addresses in from the internet."),
         ),
     ),
-    (_starts(OWN_FAULT), _OWN_FAULT),
+    ("own-fault", _OWN_FAULT),
     (
-        _starts("timed out"),
+        "timed-out-(before|sending|waiting)",
         (
             later("Your system took too long to respond."),
             later("Return a 2xx status as soon as the event is stored, and do the work afterwards."),
         ),
     ),
     (
-        _holds("certificate"),
+        "certificate-.*",
         (
             later("The certificate of your system was not accepted."),
             later("Use a certificate for this host from a public authority, with its intermediate certificates."),
         ),
     ),
     (
-        _holds("TLS"),
+        "timed-out-in-handshake|closed-in-handshake|handshake-.*|tls-.*",
         (
             later("No encrypted connection to your system could be made."),
             later("Make it support TLS 1.2 or newer on this port."),
         ),
     ),
     (
-        _holds("connection"),
+        "(closed|reset)-(early|in-headers)|no-answer",
         (
             later("Your system closed the connection before it responded."),
             later("See its log, and check the proxy in front of it."),
         ),
     ),
     (
-        _starts("the answer"),
+        "answer-.*|headers-too-large|no-status-line|impossible-status|protocol-switched|too-many-interim",
         (
             later("What came back is not a valid HTTP response."),
             later("Check that the URL leads to a web server that speaks HTTP/1.1."),
