@@ -25,7 +25,7 @@ from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 
 _PER_PAGE = 30
-_MOST_COUNTED = 10_000
+_MOST_COUNTED = 5_000
 
 
 @view(Permission.READ)
