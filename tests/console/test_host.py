@@ -206,11 +206,11 @@ async def test_operator_sees_all_tenants_and_others_do_not(browse, webhook, disp
     dispatcher.settings.store.heartbeat("wrk_1")
     text = text_of(await browse(permissions="read,operate").get("/operator"))
     assert "wrk_1" in text
-    assert "No worker was seen" not in text
-    assert "Usage of" not in text
+    assert "No worker has been seen" not in text
+    assert "Stored" not in text
     chosen = text_of(await browse(permissions="read,operate").get("/operator?tenant=acme"))
-    assert "Usage of acme" in chosen
-    assert "Stored bytes, estimated" in chosen
+    assert "Operator / acme" in chosen
+    assert "Stored, estimated" in chosen
     assert "Operator" not in text_of(await browse().get("/"))
     assert (await browse().get("/operator")).status_code == 403
 
@@ -266,3 +266,19 @@ async def test_odd_input_in_a_form_is_never_a_failure(browser, webhook, odd):
         assert (await browser.post(f"/webhooks/{webhook.id}/test", sent)).status_code < 500, field
     for path, field in (("secret/rotate", "overlap"), ("recover", "period")):
         assert (await browser.post(f"/webhooks/{webhook.id}/{path}", {field: odd})).status_code < 500
+
+
+async def test_a_browser_that_leaves_while_it_sends_a_form_is_no_error(console, caplog):
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    told = []
+
+    async def send(message):
+        told.append(message)
+
+    headers = [(b"host", b"host.example"), (b"x-tenant", b"acme"), (b"sec-fetch-site", b"same-origin")]
+    scope = {"type": "http", "method": "POST", "path": "/preferences", "query_string": b"", "headers": headers}
+    await console({**scope, "scheme": "http", "server": ("host.example", 80), "root_path": ""}, receive, send)
+    assert told[0]["status"] == 400
+    assert not caplog.records

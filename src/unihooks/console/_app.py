@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount, Route
 from starlette.status import HTTP_404_NOT_FOUND
@@ -150,7 +150,13 @@ async def _unavailable(request: Request, _error: Exception) -> Response:
     return refuse(request, 503)
 
 
+async def _left(_request: Request, _error: Exception) -> Response:
+    # Nobody is there to read it, and nothing went wrong here.
+    return Response(status_code=400)
+
+
 _HANDLERS = {
+    ClientDisconnect: _left,
     HTTPException: _refused,
     NotFound: _not_found,
     Conflict: _conflict,
