@@ -20,11 +20,9 @@ from unihooks.console._viewers import Permission
 _OVERLAPS = {"0": 0, "1": 1, "24": 24, "72": 72, "168": 168}
 
 
-async def secret_page(
-    request: Request, webhook: Webhook, *, created: bool = False, rotated: bool = False, revealed: bool = False
-) -> Response:
-    """Render the page of the secret; the secret itself only when it was created, rotated or asked for."""
-    shown = (created or rotated or revealed) and viewer_of(request).may(Permission.SECRETS)
+async def secret_page(request: Request, webhook: Webhook, *, rotated: bool = False, revealed: bool = False) -> Response:
+    """Render the page of the secret; the secret itself only when it was rotated or asked for."""
+    shown = (rotated or revealed) and viewer_of(request).may(Permission.SECRETS)
     return await page(
         request,
         "secret.html",
@@ -32,7 +30,6 @@ async def secret_page(
         secrets=[(verification_key(secret) if shown else None, secret) for secret in webhook.secrets],
         with_public_key=any(secret.reveal().startswith(PRIVATE_PREFIX) for secret in webhook.secrets),
         shown=shown,
-        created=created,
         rotated=rotated,
         snippets=SNIPPETS,
         snippet=chosen(request),
