@@ -12,6 +12,7 @@ from unihooks import (
     Catalog,
     Condition,
     DeliveryPolicy,
+    Dispatcher,
     Endpoint,
     EventSubscription,
     HeaderSet,
@@ -30,6 +31,7 @@ from unihooks.console._mapping_text import read as read_mapping
 from unihooks.console._sentence_texts import TEXTS, Plural
 from unihooks.console._sentences import told
 from unihooks.exceptions import InvalidWebhook, TargetRefused, UnihooksError
+from unihooks.stores import MemoryStore
 
 CHANCE = random.Random(1)
 URL = "https://example.com/"
@@ -306,3 +308,57 @@ def test_a_failed_attempt_is_explained_by_its_code(code, what):
     assert explain_error(
         str(sentence(**dict.fromkeys(sentence.places, 7)) if sentence.places else sentence)
     ).what.startswith(what)
+
+
+@pytest.fixture
+def dispatcher(receiver):
+    limits = Limits(webhooks_per_tenant=2, endpoints_per_webhook=2, endpoints_per_tenant=3, jobs_per_tenant=1)
+    with Dispatcher(
+        MemoryStore(),
+        catalog=shop(schema={"type": "object", "properties": {}, "additionalProperties": False}),
+        targets=receiver.targets,
+        ssl_context=receiver.ssl_context,
+        limits=limits,
+        header_prefix="acme",
+    ) as dispatcher:
+        yield dispatcher
+
+
+def refusals_of(dispatcher, url):
+    """Yield what a running store refuses, by code."""
+    webhooks, log = dispatcher.webhooks, dispatcher.log
+    here = {"tenant": "acme"}
+    first = webhooks.add(Webhook(name="A", endpoints=[url], status="active"), **here)
+    webhooks.update(first.id, subscriptions=[EventSubscription("shop", "*")], **here)
+    yield "too-many-endpoints", lambda: webhooks.update(first.id, endpoints=[f"{url}/{at}" for at in range(3)], **here)
+    yield "endpoint-unknown", lambda: webhooks.update(first.id, endpoints=[Endpoint(url, id="ep_x")], **here)
+    yield "version-old", lambda: webhooks.update(first.id, name="B", version=1, **here)
+    yield "header-own", lambda: webhooks.update(first.id, headers={"acme-x": "1"}, **here)
+    end = first.endpoints[0].id
+    yield "reason-missing", lambda: webhooks.disable_endpoint(first.id, end, reason="", **here)
+    yield "example-missing", lambda: webhooks.send_test(first.id, product="shop", event_type="order.paid", **here)
+    second = webhooks.add(Webhook(name="B", endpoints=[url]), **here)
+    yield "too-many-webhooks", lambda: webhooks.add(Webhook(name="C", endpoints=[url]), **here)
+    webhooks.update(first.id, endpoints=[url, f"{url}/2"], **here)
+    yield "too-many-endpoints-in-all", lambda: webhooks.update(second.id, endpoints=[url, f"{url}/2"], **here)
+    event = dispatcher.emit("shop", "order.paid", {}, **here)
+    dispatcher.drain(timeout=20)
+    delivery = log.deliveries(event_id=event.id, **here)[0].id
+    yield "not-pending", lambda: log.cancel(delivery, **here)
+    dispatcher.jobs.replay(webhook_id=first.id, **here)
+    yield "too-many-jobs", lambda: dispatcher.jobs.replay(webhook_id=first.id, **here)
+    dispatcher.erase(event_ids=[event.id], **here)
+    yield "erased-before", lambda: log.replay(delivery, **here)
+
+
+def test_what_a_store_refuses_is_told_in_both_languages_by_its_code(dispatcher, receiver):
+    for code, refuse in refusals_of(dispatcher, receiver.url_for("/hooks", host="crm.example.com")):
+        with pytest.raises(UnihooksError) as caught:
+            refuse()
+        assert caught.value.code == code, caught.value
+        english = told(caught.value)
+        _locale.use("ar")
+        assert re.search("[\u0621-\u064a]", told(caught.value)), code
+        _locale.use("en")
+        assert english[0].isupper(), english
+        assert "%(" not in english
