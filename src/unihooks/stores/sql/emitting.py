@@ -13,6 +13,8 @@ from unihooks.abc import EmitOutcome
 from unihooks.exceptions import IdempotencyConflict, StoreError
 from unihooks.stores.sql.transaction import Row, Submission, Transaction
 
+_LONGEST_DEADLINE = 600
+
 Insert = Callable[[Sequence[NewEvent]], list[EmitOutcome]]
 
 
@@ -111,3 +113,12 @@ def _outcome(event: NewEvent, row: Row) -> EmitOutcome:
         return stored_event(event, row)
     except IdempotencyConflict as conflict:
         return conflict
+
+
+def checked_deadline(emit_deadline: object) -> float:
+    """Return the seconds that an emit waits at most, or raise ValueError."""
+    if isinstance(emit_deadline, int | float) and 0 < emit_deadline <= _LONGEST_DEADLINE:
+        return emit_deadline
+    raise ValueError(
+        f"emit_deadline must be more than 0 and at most {_LONGEST_DEADLINE} seconds, not {emit_deadline!r}"
+    )

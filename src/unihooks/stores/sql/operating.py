@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from unihooks._base.times import from_us
 from unihooks._contract.activity import DAY_HOURS, HOUR, SLICE, HourCount
@@ -14,11 +14,13 @@ from unihooks._contract.operating import Backlog, LeasedDelivery, QueueAge, Tena
 from unihooks._model.jobs import Job, JobKind, JobState
 from unihooks._model.log import DeliveryState
 from unihooks.abc import Result
+from unihooks.exceptions import StoreError
 from unihooks.stores.sql import statistics
 from unihooks.stores.sql.rows import to_value
-from unihooks.stores.sql.transaction import Row, Selection, Transaction
+from unihooks.stores.sql.transaction import Database, Row, Selection, Transaction
 
 _MOST_COUNTED = 1_000
+_LAST_SECONDS = 1.0
 _SLICES_KEPT = (DAY_HOURS + 1) * HOUR // SLICE
 
 
@@ -58,6 +60,13 @@ class Totals:
                     known = self._counts.get(key, (0, 0))
                     self._counts[key] = [one + other for one, other in zip(known, counts, strict=True)]
             raise
+
+    def finish(self, database: Database) -> None:
+        """Write down what is left, as of a process that only drains, and close the database."""
+        with suppress(StoreError), database.patience.within(_LAST_SECONDS), self.taken() as rows:
+            if rows:
+                database.write(lambda tx: note_totals(tx, rows))
+        database.close()
 
     def _begin_in_child(self) -> None:
         # What the parent has counted it writes itself.

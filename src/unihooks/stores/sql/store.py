@@ -48,7 +48,6 @@ from unihooks.stores.sql.verbs import verb
 
 _SECONDS_BETWEEN_WORK = 10.0
 _LOOK_SECONDS = 2.0
-_LONGEST_DEADLINE = 600
 # A worker that is not seen for so many heartbeats has no share of the lanes.
 _BEATS_MISSED = 2.5
 # Whoever is told of new events plans them within milliseconds. If they wait for longer, the others help.
@@ -66,7 +65,7 @@ class SQLStore(Store):
     """A store over the transactions of a database; what is left to a kind of database is how it is opened."""
 
     def __init__(self, database: Database, planner: Planner, *, emit_deadline: float = 10.0) -> None:
-        self.emit_deadline = _checked_deadline(emit_deadline)
+        self.emit_deadline = emitting.checked_deadline(emit_deadline)
         self._use(database)
         self._planner = planner
         self._claimer = claiming.Claimer()
@@ -95,7 +94,7 @@ class SQLStore(Store):
         return self._database.migrate()
 
     def close(self) -> None:
-        self._database.close()
+        self._totals.finish(self._database)
 
     def clear(self) -> None:
         """Remove all that was kept, as between two tests; the tables stay."""
@@ -395,11 +394,3 @@ class SQLStore(Store):
 def _insert_together(tx: Transaction, events: Sequence[NewEvent], per_minute: int | None) -> list[Event]:
     quotas.refuse_any(tx, events, per_minute)
     return emitting.insert_together(tx, events)
-
-
-def _checked_deadline(emit_deadline: object) -> float:
-    if isinstance(emit_deadline, int | float) and 0 < emit_deadline <= _LONGEST_DEADLINE:
-        return emit_deadline
-    raise ValueError(
-        f"emit_deadline must be more than 0 and at most {_LONGEST_DEADLINE} seconds, not {emit_deadline!r}"
-    )
