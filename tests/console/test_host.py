@@ -209,11 +209,7 @@ async def test_operator_sees_all_tenants_and_others_do_not(browse, webhook, disp
     assert "No worker has been seen" not in text
     assert "Stored" not in text
     chosen = text_of(await browse(permissions="read,operate").get("/operator?tenant=acme"))
-    assert "Operator / acme" in chosen
-    assert "Stored, estimated" in chosen
-    assert "No worker was seen" not in text
-    chosen = text_of(await browse(permissions="read,operate").get("/operator?tenant=acme"))
-    assert all(words in chosen for words in ("acme", "Usage", "Stored, estimated", webhook.name))
+    assert all(words in chosen for words in ("Operator / acme", "Usage", "Stored, estimated", webhook.name))
     assert "Operator" not in text_of(await browse().get("/"))
     assert (await browse().get("/operator")).status_code == 403
 
