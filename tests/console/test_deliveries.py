@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from attrs import evolve
 
@@ -131,6 +133,24 @@ async def test_replay_of_all_asks_with_the_count_first(browser, sent, dispatcher
     answer = await browser.post("/deliveries/replay", {"state": "cancelled", "webhook": webhook.id})
     assert answer.url.path == f"/webhooks/{webhook.id}/deliveries"
     assert len(dispatcher.log.deliveries(tenant="acme", state="pending")) == 2
+
+
+async def test_pending_deliveries_are_not_counted_among_those_to_replay(browser, sent, dispatcher):
+    pending = sent(500)
+    sent(204)
+    assert "Replay 1 delivery?" in text_of(await browser.get("/deliveries/replay"))
+    for query in ("?state=pending", "?state=held", f"?search={pending.id}"):
+        assert "Nothing to replay" in text_of(await browser.get(f"/deliveries/replay{query}"))
+    dispatcher.log.cancel(pending.id, tenant="acme")
+    assert "Replay 2 deliveries?" in text_of(await browser.get("/deliveries/replay"))
+
+
+async def test_a_script_can_tell_in_the_viewers_time_until_when_a_delivery_waits(browser, sent):
+    sent(Answer(429, headers={"retry-after": "300"}))
+    said = re.compile(r'>Waits until <time datetime="[^"]+" data-exact="short">[^<]+ UTC</time>: [a-z]')
+    where = f"/deliveries/{sent().id}"
+    assert said.search((await browser.get(where)).text)
+    assert 'data-exact="short"' in (await browser.get(f"{where}?lang=ar")).text
 
 
 async def test_replays_are_rate_limited_per_tenant(dispatcher, authenticate, browse, sent):

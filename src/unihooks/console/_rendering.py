@@ -21,7 +21,7 @@ from unihooks._model.webhooks import Webhook
 from unihooks.console import _csrf, _flash, _formats, _locale
 from unihooks.console._assets import Assets
 from unihooks.console._causes import cause
-from unihooks.console._sentences import told
+from unihooks.console._sentences import told, waits_until
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Permission, Viewer
 
@@ -200,7 +200,7 @@ def _environment() -> Environment:
         _locale.gettext, _locale.ngettext, newstyle=True
     )
     environment.filters.update(_formats.FILTERS)
-    environment.filters.update({"cause": cause, "told": told})
+    environment.filters.update({"cause": cause, "told": told, "waits_until": waits_until})
     environment.globals["Permission"] = Permission
     # The one-time value of a form: the store keeps what came of it.
     environment.globals["new_rows"] = _new_rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from unihooks._base.sentences import Sentence, recognized
@@ -31,6 +32,14 @@ def told(what: Exception | str) -> str:
     if sentence is None or words is None:
         return text
     return _filled(words, sentence.figures)
+
+
+def waits_until(text: str) -> tuple[datetime, str] | None:
+    """Return until when a delivery waits, and why, from what its log says of that; None if it says no time."""
+    sentence = recognized(text)
+    if sentence is None or _TIME not in sentence.figures:
+        return None
+    return datetime.fromisoformat(sentence.figures[_TIME]), _within(told(sentence.figures[_INNER]))
 
 
 def _filled(words: str | Plural, figures: Mapping[str, Any]) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from attrs import evolve
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from unihooks._dispatcher import Dispatcher
 from unihooks._management.jobs import RENDERINGS
+from unihooks._management.log import Tally
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks.console import _delivery_filters
 from unihooks.console._access import Form, action, view
@@ -110,11 +113,25 @@ def path_to_log(request: Request, place: Place | None) -> str:
 async def _asked(request: Request, filters: ChosenFilters, first: Delivery | None = None) -> Response:
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     webhook = await dispatcher.webhooks.aget(filters["webhook"], tenant=tenant) if filters["webhook"] else None
-    tally = await dispatcher.log.atally(tenant=tenant, most=_MOST_AT_ONCE, **filters.for_log())
+    tally = await _replayable(dispatcher, tenant, filters)
     values: dict[str, Any] = {"filters": filters, "webhook": webhook, "tally": tally, "first": first}
     place = _delivery_filters.unpacked(request.query_params.get("in", ""))
     back = path_to_log(request, place or Place(ChosenFilters({} if first else filters.chosen)))
     return await page(request, "replay.html", back=back, packed=request.query_params.get("in", ""), **values)
+
+
+async def _replayable(dispatcher: Dispatcher, tenant: str, filters: ChosenFilters) -> Tally:
+    """Count the matching deliveries without the pending ones, which are left out."""
+    wanted = filters.for_log()
+    if wanted["state"] == DeliveryState.PENDING:
+        return Tally(count=0, is_all=True)
+    count = partial(dispatcher.log.atally, tenant=tenant, most=_MOST_AT_ONCE)
+    tally = await count(**wanted)
+    if wanted["state"] is not None or not tally.is_all:
+        return tally
+    wanted["state"] = DeliveryState.PENDING
+    pending = await count(**wanted)
+    return evolve(tally, count=max(0, tally.count - pending.count))
 
 
 async def _replay(request: Request, delivery_id: str) -> bool:
