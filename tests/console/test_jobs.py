@@ -61,6 +61,7 @@ async def test_a_third_unfinished_job_is_refused_with_the_reason(browser, missed
         dispatcher.jobs.replay(tenant="acme")
     answer = await browser.post(f"/webhooks/{missed.id}/recover", {"period": "1h", "job": "sent"})
     assert (answer.status_code, "2 unfinished jobs" in text_of(answer)) == (400, True)
+    assert "This was not done" in answer.text
 
 
 async def test_who_may_not_send_sees_jobs_and_stops_none(browse, missed, dispatcher):

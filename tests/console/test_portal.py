@@ -206,7 +206,7 @@ async def test_console_without_a_secret_takes_no_links(console, browse):
 
 
 @pytest.mark.parametrize("name", ["lifetime", "session"])
-@pytest.mark.parametrize("value", [timedelta(0), timedelta(days=2)])
+@pytest.mark.parametrize("value", [timedelta(0), timedelta(milliseconds=500), timedelta(days=2)])
 def test_links_are_short_lived(name, value):
     with pytest.raises(ValueError, match=name):
         portal_link(HOST, Viewer("acme"), secret=SECRET, **{name: value})
@@ -245,6 +245,20 @@ async def test_viewer_signs_out_of_this_session_in_all_processes(portal, browse,
     late.client.cookies.set(f"__Host-{_portal.COOKIE}", cookie)
     assert (await late.get("/")).status_code == 401
     assert (await there.get("/")).status_code == 200
+
+
+async def test_second_click_on_sign_out_or_sign_in_leads_where_the_first_one_led(portal, browse):
+    browser = browse(None, app=portal)
+    await browser.get(link_for("Ada"))
+    asked = (await browser.get(link_for("Eve", "other"))).text.partition('action="/portal"')[2]
+    form = {name: re.search(f'name="{name}" value="([^"]+)"', asked)[1] for name in ("csrf", "token")}
+    for _ in range(2):
+        answer = await browser.client.post("/portal", data=form)
+        assert (answer.status_code, answer.url, "Eve" in answer.text) == (200, f"{HOST}/", True)
+    token = await browser.token()
+    for _ in range(2):
+        answer = await browser.client.post("/sign-out", data={"csrf": token})
+        assert (answer.status_code, answer.url.path) == (200, "/portal/signed-out")
 
 
 async def test_signing_out_needs_a_form_of_this_console(portal, browse):

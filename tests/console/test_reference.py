@@ -51,6 +51,7 @@ async def test_reference_says_what_the_viewer_may_not_do(browse):
 async def test_wrong_method_on_a_page_names_the_right_one(browser):
     answer = await browser.get("/preferences")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "This address cannot be opened directly" in answer.text
 
 
 @pytest.mark.parametrize("path", ["/reference", "/reference/webhooks", "/reference/log"])

@@ -36,7 +36,7 @@ class HeaderSet(Mapping[str, Secret]):
     [('Authorization', 'Bearer s3cr3t')]
     >>> HeaderSet({"Host": "example.org"})
     Traceback (most recent call last):
-    unihooks.exceptions.InvalidHeader: the header Host is set by unihooks or not allowed; \
+    unihooks.exceptions.InvalidHeader: the header Host is set with every request or not allowed; \
 use another name
 
     Raises:
@@ -109,7 +109,7 @@ def _checked_name(name: object) -> str:
         _refuse("header-name", _abridged(name), template, most=MAX_NAME_LENGTH)
     key = _folded(name)
     if is_reserved(name):
-        _refuse("header-reserved", name, "is set by unihooks or not allowed; use another name")
+        _refuse("header-reserved", name, "is set with every request or not allowed; use another name")
     return key
 
 

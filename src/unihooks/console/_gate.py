@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from unihooks.console import _csrf, _locale, _portal
 from unihooks.console._access import read_form
 from unihooks.console._cookies import cookie_header
-from unihooks.console._rendering import is_visit, refuse, settings_of, sign_in_url
+from unihooks.console._rendering import is_visit, path_to, refuse, settings_of, sign_in_url
 from unihooks.console._settings import ConsoleSettings
 from unihooks.console._viewers import Viewer
 
@@ -115,6 +115,9 @@ def _refused(request: Request, error: HTTPException) -> Response:
 async def _unknown(request: Request, settings: ConsoleSettings) -> Response:
     if is_api(request):
         return _problem(401, "Unauthorized", "sign in, or send the credentials that your account gives you for the API")
+    if request.method == "POST" and request.scope["path"] == path_to(request, "sign_out"):
+        # It is done already, as by the first click of a double click.
+        return RedirectResponse(path_to(request, "signed_out"), 303)
     if settings.sign_in_url is not None and _csrf.is_safe(request) and is_visit(request):
         return RedirectResponse(sign_in_url(request), 303)
     if request.method == "POST" and is_visit(request) and _csrf.from_here(request, settings):

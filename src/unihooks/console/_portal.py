@@ -22,6 +22,7 @@ from unihooks.console._viewers import Viewer
 
 COOKIE = "webhooks_portal"
 _LINK, _SESSION = "link", "session"
+_SHORTEST = timedelta(seconds=1)
 _LONGEST_LINK = timedelta(hours=24)
 _LONGEST_SESSION = timedelta(hours=24)
 
@@ -106,8 +107,8 @@ async def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | Non
 
 
 def _check(value: timedelta, most: timedelta, name: str) -> None:
-    if not timedelta(0) < value <= most:
-        raise ValueError(f"{name} must be more than zero and at most 24 hours")
+    if not _SHORTEST <= value <= most:
+        raise ValueError(f"{name} must be at least a second and at most 24 hours")
 
 
 def _signed(kind: str, viewer: Viewer, expires: float, secret: str, **more: float | str) -> str:

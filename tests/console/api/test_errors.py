@@ -72,6 +72,11 @@ async def test_all_errors_of_a_body_come_at_once_each_with_a_json_pointer(api, w
     assert list(dispatcher.webhooks.list(tenant="acme")) == [webhook]
 
 
+async def test_the_library_is_named_in_no_error(api):
+    answer = await api.post("/webhooks", {**WRONG, "headers": {"Host": "x", "Webhook-Id": "1", "Bad Name": "x"}})
+    assert "unihooks" not in answer.text
+
+
 async def test_a_pointer_leads_to_what_is_wrong(api):
     found = (await api.post("/webhooks", WRONG)).json()["errors"]
     missing = {"/subscriptions/2/event_type"}

@@ -50,7 +50,8 @@ async def confirm(request: Request) -> Response:
         return refuse(request, 403, foreign=True) if known else refuse(request, 401, expired=True)
     if not _csrf.from_here(request, settings) or not _csrf.is_valid(form.get(_csrf.FIELD), request, named, settings):
         return refuse(request, 403, foreign=True)
-    return await _signed_in(request, settings, token)
+    # The second click of a double click comes with a link that is used, and with the cookie of the first.
+    return await _signed_in(request, settings, token, again=await _current(request, settings) == named)
 
 
 @action(Permission.READ, once=False)
