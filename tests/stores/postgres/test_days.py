@@ -369,15 +369,15 @@ def test_what_workers_do_all_the_time_touches_the_queue_and_the_days_that_they_w
     today = ahead(now)[0]
     key = (one.tenant, one.id)
     assert locked(Call("due_deliveries", [(endpoint, 9, 0)], {"now": now, "share": 9, "is_limited": False})) == []
-    assert locked(Call("lease", [key], {"until": now, "token": 7})) == []
+    assert locked(Call("lease", [(*key, webhook.id)], {"until": now, "token": 7})) == []
     assert locked(Call("settle_lanes", values={"endpoints": [endpoint]})) == []
-    assert locked(Call("release", [(*key, 9)], {"now": now})) == []
-    assert locked(Call("held_by_token", [(*key, 7, 0)])) == []
-    moved = (*key, endpoint, "pending", now, 1, now, None, None)
+    assert locked(Call("release", [(*key, 9, webhook.id)], {"now": now})) == []
+    assert locked(Call("held_by_token", [(*key, 7, 0, webhook.id)])) == []
+    moved = (*key, endpoint, "pending", now, 1, now, None, None, webhook.id)
     assert locked(Call("move_on", [moved])) == []
     row = ("default", "dlv_9", "evt_9", webhook.id, endpoint, "shop", "order.paid", None, None)
     assert locked(Call("add_planned_deliveries", [row], {"due_at": now, "token": None, "now": now})) == []
-    assert locked(Call("deliver_all", [(two.tenant, two.id, 7, 1)], {"count": 1})) == [f"deliveries_{today}"]
+    assert locked(Call("deliver_all", [(two.tenant, two.id, 7, 1, webhook.id)], {"count": 1})) == [f"deliveries_{today}"]
     attempt = (two.id, 1, "https://h0.example/", now, 5, 204, None, "[]", "[]", b"", "[]")
     assert locked(Call("add_attempts", [attempt])) == [f"attempts_{today}"]
     assert locked(Call("add_events", [("default", make_event(store).id, "shop", "order.paid", None, None, b"{}")])) == [
@@ -409,7 +409,7 @@ def test_what_workers_look_for_touches_no_older_days(store, now, past, locked):
         log.get_delivery(tx, "default", delivery.id)
         return held_days(tx)
 
-    assert set(store._database.read(look_up)) <= {f"deliveries_{ahead(now)[0]}"}
+    assert set(store._database.read(look_up)) <= {f"{table}_{ahead(now)[0]}" for table in ("deliveries", "attempts")}
 
 
 def test_an_event_of_older_days_is_planned_and_claimed_as_any_other(store, now, past, new_store):
@@ -425,16 +425,16 @@ def test_an_event_of_older_days_is_planned_and_claimed_as_any_other(store, now, 
 
 
 def test_plans_stay_good_that_are_made_while_the_queue_is_short(store, now, sql):
-    add_webhook(store)
+    webhook = add_webhook(store).id
     emit(store, *[make_event(store) for _ in range(4)])
     plan(store)
     sql("ANALYZE")
     keys = [(one.tenant, one.id, one.token, 1) for one in claim(store)]
     for name, rows, values in (
-        ("deliver", keys, {}),
-        ("lease", [key[:2] for key in keys], {"until": now, "token": 7}),
-        ("release", [key[:3] for key in keys], {"now": now}),
-        ("move_on", [(*key[:2], "end_1", "pending", now, 1, now, None, None) for key in keys], {}),
+        ("deliver", [(*key, webhook) for key in keys], {}),
+        ("lease", [(*key[:2], webhook) for key in keys], {"until": now, "token": 7}),
+        ("release", [(*key[:3], webhook) for key in keys], {"now": now}),
+        ("move_on", [(*key[:2], "end_1", "pending", now, 1, now, None, None, webhook) for key in keys], {}),
     ):
         found = store._database.write(partial(explained, Call(name, rows, values)))
         assert "Tid Scan on deliveries_pending" in found, found
@@ -444,7 +444,7 @@ def test_plans_stay_good_that_are_made_while_the_queue_is_short(store, now, sql)
     for call in (
         Call("due_deliveries", [(id_, 9, 0) for id_ in endpoints], {"now": now, "share": 9, "is_limited": False}),
         Call("settle_lanes", values={"endpoints": endpoints}),
-        Call("held_by_token", [(*key[:3], 0) for key in keys]),
+        Call("held_by_token", [(*key[:3], 0, webhook) for key in keys]),
     ):
         found = store._database.write(partial(explained, call))
         # Of its index, this would read all.

@@ -99,6 +99,7 @@ SELECT o.id FROM unihooks.endpoints AS o WHERE o.webhook_id = :webhook_id
 -- name: webhook_of_endpoint
 SELECT webhook_id FROM unihooks.endpoints WHERE id = :id
 
+-- The ids of the attempts' deliveries stand there again, so that PostgreSQL opens their days alone.
 -- name: deliveries
 -- columns: id, tenant, event_id, webhook_id, endpoint_id, product, event_type, url, state, held, attempt_count, created_at, next_attempt_at, reason, replay_of, subject, status_code, duration_us, policy, due_at, is_taken, is_inactive, is_disabled, disabled_reason, not_before, probe_at, failures, ready_at, rate, in_flight_limit
 SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.event_type,
@@ -106,12 +107,14 @@ SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.eve
     d.state, d.state = 'pending' AND NOT coalesce(l.open, true) AS held, d.attempt_count, d.created_at,
     CASE WHEN d.state <> 'pending' OR d.due_at = 4611686018427387904 THEN NULL
     WHEN d.due_at < l.not_before THEN l.not_before ELSE d.due_at END AS next_attempt_at, d.reason, d.replay_of, d.subject,
-    coalesce(a.status_code, d.status_code) AS status_code, a.duration_us, w.policy, d.due_at, d.token IS NOT NULL AS is_taken, coalesce(w.status, '') = 'inactive' AS is_inactive,
+    coalesce(a.status_code, d.status_code) AS status_code, a.duration_us, w.policy, d.due_at,
+    d.token IS NOT NULL AS is_taken, coalesce(w.status, '') = 'inactive' AS is_inactive,
     coalesce(e.state, '') = 'disabled' AS is_disabled, e.disabled_reason, l.not_before, l.probe_at, l.failures, l.ready_at,
     l.rate, l.in_flight_limit
 FROM unihooks.deliveries AS d
 LEFT JOIN unihooks.endpoints AS e ON e.id = d.endpoint_id
 LEFT JOIN unihooks.lanes AS l ON l.endpoint_id = d.endpoint_id
 LEFT JOIN unihooks.webhooks AS w ON w.id = d.webhook_id
-LEFT JOIN unihooks.attempts AS a ON a.delivery_id = d.id AND a.number = d.attempt_count
+LEFT JOIN unihooks.attempts AS a
+    ON a.delivery_id = d.id AND a.number = d.attempt_count AND +a.delivery_id = ANY(:ids)
 WHERE d.tenant = :tenant AND d.id = ANY(:ids) ORDER BY d.id DESC
