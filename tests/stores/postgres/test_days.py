@@ -377,7 +377,9 @@ def test_what_workers_do_all_the_time_touches_the_queue_and_the_days_that_they_w
     assert locked(Call("move_on", [moved])) == []
     row = ("default", "dlv_9", "evt_9", webhook.id, endpoint, "shop", "order.paid", None, None)
     assert locked(Call("add_planned_deliveries", [row], {"due_at": now, "token": None, "now": now})) == []
-    assert locked(Call("deliver_all", [(two.tenant, two.id, 7, 1, webhook.id)], {"count": 1})) == [f"deliveries_{today}"]
+    assert locked(Call("deliver_all", [(two.tenant, two.id, 7, 1, webhook.id)], {"count": 1})) == [
+        f"deliveries_{today}"
+    ]
     attempt = (two.id, 1, "https://h0.example/", now, 5, 204, None, "[]", "[]", b"", "[]")
     assert locked(Call("add_attempts", [attempt])) == [f"attempts_{today}"]
     assert locked(Call("add_events", [("default", make_event(store).id, "shop", "order.paid", None, None, b"{}")])) == [
