@@ -95,6 +95,17 @@ async def test_disabled_endpoint_is_enabled_again(browser, webhook, dispatcher, 
     assert dispatcher.webhooks.get(webhook.id, tenant="acme").endpoints[0].enabled
 
 
+async def test_too_long_a_reason_is_refused_with_words_and_stays(browser, webhook, dispatcher):
+    (endpoint,) = webhook.endpoints
+    page, reason = await browser.get(f"/webhooks/{webhook.id}"), "because " * 26
+    assert 'name="reason" maxlength' not in page.text
+    answer = await browser.post(f"/webhooks/{webhook.id}/endpoints/{endpoint.id}/disable", {"reason": reason})
+    assert (answer.status_code, "Use at most 200 characters." in text_of(answer)) == (422, True)
+    assert f'value="{reason.strip()}"' in answer.text
+    (kept,) = dispatcher.webhooks.get(webhook.id, tenant="acme").endpoints
+    assert kept.enabled
+
+
 async def test_an_endpoint_is_disabled_for_a_reason(browser, browse, webhook, dispatcher):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     (endpoint,) = webhook.endpoints

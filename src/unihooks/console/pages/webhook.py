@@ -24,7 +24,6 @@ from unihooks.console.pages.webhooks import back
 from unihooks.exceptions import InvalidWebhook
 
 _NEWEST = 6
-_MOST_REASON = 200
 _MOST_DIGITS = 20
 
 
@@ -47,10 +46,14 @@ async def enable(request: Request, form: Form) -> Response:
 async def disable(request: Request, form: Form) -> Response:
     """Disable an endpoint, for the reason that the form gives."""
     webhook_id, endpoint_id = request.path_params["webhook_id"], request.path_params["endpoint_id"]
-    reason = form.get("reason").strip().replace("\0", "")[:_MOST_REASON]
+    reason = form.get("reason").strip().replace("\0", "")
     given: dict[str, Any] = {"reason": reason} if reason else {}
-    tenant = viewer_of(request).tenant
-    await settings_of(request).dispatcher.webhooks.adisable_endpoint(webhook_id, endpoint_id, tenant=tenant, **given)
+    webhooks, tenant = settings_of(request).dispatcher.webhooks, viewer_of(request).tenant
+    try:
+        await webhooks.adisable_endpoint(webhook_id, endpoint_id, tenant=tenant, **given)
+    except InvalidWebhook as error:
+        wrong = f"reason-{endpoint_id}", reason, told(error)
+        return await _shown(request, await webhook_of(request), status=refusal(request), wrong=wrong)
     return go_to(request, "webhook", done="disabled", webhook_id=webhook_id)
 
 
@@ -64,7 +67,8 @@ async def throttle(request: Request, form: Form) -> Response:
         webhooks = settings_of(request).dispatcher.webhooks
         await webhooks.aupdate(webhook.id, tenant=viewer_of(request).tenant, policy=policy)
     except InvalidWebhook as error:
-        return await _shown(request, webhook, status=refusal(request), wrong_rate=(typed, told(error)))
+        wrong = f"rate-{webhook.endpoints[0].id}", typed, told(error)
+        return await _shown(request, webhook, status=refusal(request), wrong=wrong)
     return go_to(request, "webhook", done="unthrottled" if rate is None else "throttled", webhook_id=webhook.id)
 
 
@@ -84,8 +88,9 @@ def _with_rate(policy: DeliveryPolicy, rate: float | None) -> DeliveryPolicy:
 
 
 async def _shown(
-    request: Request, webhook: Webhook, *, status: int = 200, wrong_rate: tuple[str, str] | None = None
+    request: Request, webhook: Webhook, *, status: int = 200, wrong: tuple[str, str, str] | None = None
 ) -> Response:
+    """Show the page; `wrong` is the id of a field, what was typed there, and why it is refused."""
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     asked = request.query_params.get("period", "")
     name = asked if asked in PERIODS else "24h"
@@ -104,7 +109,7 @@ async def _shown(
         "newest": newest,
         "title_of": titles(dispatcher.catalog),
         "egress_ips": dispatcher.egress_ips,
-        "wrong_rate": wrong_rate,
+        "wrong": wrong,
     }
     return await page(request, "webhook.html", http_status=status, **values)
 
