@@ -168,6 +168,27 @@ async def test_two_tabs_on_one_draft_are_told_apart(browser):
     assert ("name", "From two") in fields_of(await browser.get(details))
 
 
+@pytest.mark.parametrize("often", [False, True], ids=["another tab", "too often"])
+async def test_a_value_of_a_header_that_could_not_be_kept_stays_in_its_field(
+    browser, browse, dispatcher, authenticate, often
+):
+    answer = await browser.press(await browser.get("/new"), "step:headers", {"name": "CRM", "endpoint_url": URL})
+    row = {"header_name": "Authorization", "header_value": CANARY, "header_choice": "new"}
+    path = (await browser.press(answer, "add-header", row)).url.path
+    rates = Rates(drafts=Limiter(Rate(1, 3_600)))
+    limited = browse(app=create_console(dispatcher, authenticate=authenticate, rates=rates))
+    here = limited if often else browser
+    one, two = await here.get(path), await here.get(path)
+    await here.press(one, "next", {"header_value": f"{CANARY} of one"})
+    refused = await here.press(await here.get(path) if often else two, "next", {"header_value": "typed in two"})
+    assert (refused.status_code, CANARY in refused.text) == (422, False)
+    assert ("header_value", "typed in two") in fields_of(refused)
+    if not often:
+        await browser.press(await browser.press(refused, "step:review"), "save")
+        (added,) = dispatcher.webhooks.list(tenant="acme")
+        assert added.headers.revealed() == [("Authorization", "typed in two")]
+
+
 async def test_two_tabs_on_two_steps_or_with_the_same_values_do_not_disturb_each_other(browser):
     path = (await browser.press(await browser.get("/new"), "next", {"name": "CRM", "endpoint_url": URL})).url.path
     details, events = await browser.get(path.replace("events", "details")), await browser.get(path)

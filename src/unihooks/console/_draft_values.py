@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from attrs import asdict, evolve
@@ -28,9 +28,14 @@ def read(value: dict[str, Any]) -> Draft | None:
         return None
 
 
-def shown(draft: Draft) -> Draft:
-    """Return the draft as pages show it: of a header that has a value, that there is one."""
-    return evolve(draft, headers=[_without_value(row) if row.value else row for row in draft.headers])
+def shown(draft: Draft, unsaved: Collection[str] = ()) -> Draft:
+    """Return the draft as pages show it: of a header that has a value, that there is one.
+
+    Values in `unsaved` were typed and could not be kept: they stay in their fields.
+    """
+    hidden = (bool(row.value) and row.value not in unsaved for row in draft.headers)
+    rows = zip(draft.headers, hidden, strict=True)
+    return evolve(draft, headers=[_without_value(row) if is_hidden else row for row, is_hidden in rows])
 
 
 def with_values(headers: Iterable[HeaderField], before: Iterable[HeaderField]) -> list[HeaderField]:

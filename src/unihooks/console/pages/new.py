@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from functools import partial
 
 from attrs import evolve, frozen
@@ -204,7 +205,8 @@ async def _not_saved(request: Request, place: _Place, form: Form, error: Excepti
         return JSONResponse({"sentence": sentence}, status, headers=headers)
     now = error.now if isinstance(error, Stale) else await place.drafts.get(place.id) or place.drafts.blank(place.id)
     entered = await off_the_loop(_changed, now.draft, form=form, step=place.step, drafts=place.drafts)
-    return await off_the_loop(partial(_shown, request, evolve(now, draft=entered), place.step, {"": sentence}))
+    shown = partial(_shown, request, evolve(now, draft=entered), place.step, {"": sentence})
+    return await off_the_loop(partial(shown, unsaved=form.all("header_value")))
 
 
 def _reason(error: Exception) -> tuple[str, int, float]:
@@ -281,10 +283,11 @@ def _shown(
     *,
     focus: str = "",
     trial: Trial | None = None,
+    unsaved: Collection[str] = (),
 ) -> Response:
     dispatcher = settings_of(request).dispatcher
     draft = evolve(kept.draft, step=step)
-    shown, title_of = _draft_values.shown(draft), titles(dispatcher.catalog)
+    shown, title_of = _draft_values.shown(draft, unsaved), titles(dispatcher.catalog)
     return rendered(
         request,
         "new.html",
