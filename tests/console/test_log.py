@@ -108,6 +108,14 @@ async def test_times_that_contradict_each_other_are_an_error(browser, send, webh
     assert (await browser.get("/deliveries?period=1h&from=2026-12-02T00:00&to=2026-12-01T00:00")).status_code == 200
 
 
+async def test_a_search_leaves_out_marks_of_direction_that_were_copied_with_it(browser, send):
+    newest, _ = send(204, 204)
+    page = await browser.get(
+        "/deliveries", params={"search": f" \N{RIGHT-TO-LEFT MARK}{newest.id}\N{POP DIRECTIONAL ISOLATE}"}
+    )
+    assert boxes_of(page) == [newest.id]
+
+
 async def test_times_are_meant_in_the_zone_that_is_given(browser, send):
     [delivery] = send(204)
     made = delivery.created_at.replace(tzinfo=None)

@@ -215,6 +215,20 @@ async def test_failures_are_told_by_status_code_and_event_type_with_links(browse
     assert len(re.findall(r'id="row-', (await browser.get(by_type)).text)) == 2
 
 
+async def test_failures_of_an_event_type_lead_to_what_failed_and_not_to_all_that_waits(
+    browser, webhook, dispatcher, receiver
+):
+    dispatcher.webhooks.activate(webhook.id, tenant="acme")
+    receiver.always(Answer(429, headers={"retry-after": "300"}))
+    for _ in range(2):
+        dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+        dispatcher.drain()
+    page = await browser.get(f"/webhooks/{webhook.id}")
+    by_type = unescape(re.findall(r'class="text clip" href="([^"]+)"', page.text)[0])
+    assert len(re.findall(r'id="row-', (await browser.get(by_type)).text)) == 1
+    assert len(re.findall(r'id="row-', (await browser.get("/deliveries?state=pending")).text)) == 2
+
+
 # Endpoints.
 
 

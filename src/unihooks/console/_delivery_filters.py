@@ -125,11 +125,16 @@ def unpacked(value: str) -> Place | None:
 
 def read(query: Mapping[str, str]) -> ChosenFilters:
     """Return the filters in a query."""
-    given = {name: query.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
+    given = {name: _typed(query.get(name, ""))[:_LONGEST] for name in _FIELDS}
     chosen = {name: value for name, value in given.items() if value and _is_known(name, value)}
     if not any(name in chosen for name in _TIMES):
         chosen.pop("zone", None)
     return ChosenFilters(chosen)
+
+
+def _typed(value: str) -> str:
+    # Text that was copied from a page in Arabic has invisible marks of direction.
+    return "".join(filter(str.isprintable, value)).strip()
 
 
 @cache
@@ -147,9 +152,7 @@ def _is_known(name: str, value: str) -> bool:
         return _typed_time(value) is not None
     if name == "zone":
         return _is_zone(value)
-    if name == "code":
-        return is_status_code(value)
-    return value.isprintable()
+    return name != "code" or is_status_code(value)
 
 
 def _typed_time(value: str) -> datetime | None:

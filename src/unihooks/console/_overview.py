@@ -166,8 +166,19 @@ class WebhookView:
 
     def type_query(self, failures: TypeFailures) -> str:
         """Return the query of a log that shows the failures of an event type."""
-        state = "failed" if self.failures.ended else "pending"
-        return self._query(event=f"{failures.product} {failures.event_type}", state=state)
+        event = f"{failures.product} {failures.event_type}"
+        if codes := self._common_codes:
+            return self._query(event=event, code=codes)
+        return self._query(event=event, state="failed" if self.failures.ended else "pending")
+
+    @property
+    def _common_codes(self) -> str:
+        """Return the status code that all failures have, or else its class; empty if they have none in common."""
+        codes = [str(one.status_code or "") for one in self.failures.by_status]
+        if len(set(codes)) == 1:
+            return codes[0]
+        # Only deliveries that failed have answers of these classes.
+        return next((f"{first}xx" for first in "45" if all(code.startswith(first) for code in codes)), "")
 
     def bar_query(self, bar: Bar) -> str:
         """Return the query of a log that shows what was made in the time of a bar."""

@@ -32,6 +32,8 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-tick-all]")) for (const tick of ticks()) tick.checked = event.target.checked;
   if (event.target.matches("[data-tick-all], [name=delivery]")) count();
+  // A filter that says nothing is not asked for, so the browser tells why.
+  if (event.target.matches(".filters input[pattern]")) event.target.reportValidity();
 });
 
 // The URL says what was chosen, and nothing of what was not.
