@@ -130,6 +130,15 @@ async def test_refused_values_stay_in_the_form_with_the_reason(browser, receiver
     assert not dispatcher.webhooks.list(tenant="acme")
 
 
+async def test_a_value_without_a_name_and_what_is_missing_are_told_as_sentences(browser):
+    answer = await browser.press(await browser.get("/new"), "step:headers", {"name": "CRM", "endpoint_url": ""})
+    nameless = {"header_name": "", "header_value": "x", "header_choice": "new"}
+    assert "Enter the name of the header." in text_of(await browser.press(answer, "next", nameless))
+    review = text_of(await browser.get(answer.url.path.replace("headers", "review")))
+    assert "Endpoints Missing" in review
+    assert "Payload Unchanged" in review
+
+
 async def test_url_is_checked_while_typing_without_any_look_up(browser):
     answer = await browser.press(await browser.get("/new"), "", {"endpoint_url": "https://192.168.0.1/"})
     assert answer.status_code == 200
@@ -297,7 +306,7 @@ async def test_order_is_chosen_shown_and_taken_back(browser, receiver, dispatche
     for _ in range(4):
         answer = await browser.press(answer, "next", fields)
         fields = {}
-    assert "In order by subject" in text_of(answer)
+    assert "In order By subject" in text_of(answer)
     await browser.press(answer, "save")
     (webhook,) = dispatcher.webhooks.list(tenant="acme")
     assert webhook.ordered

@@ -168,6 +168,10 @@ def _headers(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]
             wrong = True
             yield f"header:{at}", gettext("Enter the new value, or keep the saved one.")
             continue
+        if not row.name:
+            wrong = True
+            yield f"header:{at}", gettext("Enter the name of the header.")
+            continue
         for problem in _tried(f"header:{at}", lambda pair=(row.name, row.value): HeaderSet([pair])):  # type: ignore[misc]
             wrong = True
             yield problem
