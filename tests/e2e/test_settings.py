@@ -162,6 +162,19 @@ def test_events_are_searched_and_folds_stay_as_they_were_left(opened):
     focused(page.get_by_role("button", name="Example of message.read"))
 
 
+def test_products_that_a_search_has_unfolded_are_folded_again_after_it(opened):
+    page = opened("events")
+    page.locator("summary", has_text="SMS").click()
+    sent = page.get_by_role("checkbox", name="SMS sent")
+    sent.wait_for(state="hidden")
+    search = page.get_by_label("Search event types")
+    search.fill("sent")
+    sent.wait_for()
+    search.fill("")
+    sent.wait_for(state="hidden")
+    assert page.get_by_role("checkbox", name="Message read").is_visible()
+
+
 def test_the_buttons_stay_in_sight_while_events_are_chosen(opened):
     page = opened("events", viewport={"width": 1280, "height": 420})
     button = page.get_by_role("button", name="Save changes")

@@ -96,7 +96,17 @@ function search(text) {
     for (const event of events) event.hidden = !(named || matches(event.querySelector("label")));
     fold.hidden = !(named || events.some((event) => !event.hidden));
     found ||= !fold.hidden;
-    if (text && !fold.hidden) fold.querySelector("details").open = true;
+    unfold(fold.querySelector("details"), text && !fold.hidden);
   }
   document.getElementById("none-found").hidden = found;
+}
+
+// What a search has unfolded is folded again when it ends.
+function unfold(product, isFound) {
+  if (isFound && !product.open) product.dataset.unfolded = "";
+  if (isFound) product.open = true;
+  else if ("unfolded" in product.dataset) {
+    delete product.dataset.unfolded;
+    product.open = false;
+  }
 }
