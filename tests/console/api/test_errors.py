@@ -106,6 +106,14 @@ async def test_many_errors_end_somewhere(api):
     assert len(answer.content) < 20_000
 
 
+async def test_more_errors_of_form_than_are_told_are_no_failure(api):
+    where = [None] * (MOST_FAULTS + 1)
+    body = {"name": "CRM", "subscriptions": [{"product": "chat", "event_type": "*", "where": where}]}
+    answer = await api.post("/webhooks", body)
+    assert answer.status_code == 400
+    assert len(answer.json()["errors"]) == MOST_FAULTS
+
+
 @pytest.mark.parametrize(
     "path, body, pointers",
     [

@@ -63,7 +63,9 @@ class Resource:
 def _read(operation: Operation, body: bytes, dispatcher: Dispatcher) -> dict[str, Any]:
     """Return the object in a body, or raise a Problem with all that is wrong with it."""
     given, faults = parse(body, ref(operation.body or "Nothing"))
-    more = [] if operation.examine is None else list(islice(operation.examine(dispatcher, given, faults), MOST_FAULTS))
+    # Of so many faults not all are known, so one could not tell what may be looked at.
+    examine = operation.examine if len(faults) < MOST_FAULTS else None
+    more = [] if examine is None else list(islice(examine(dispatcher, given, faults), MOST_FAULTS))
     if faults:
         raise with_faults([*faults, *(fault for fault, _ in more)])
     if more:
