@@ -170,3 +170,14 @@ def test_line_on_top_and_the_busy_button_show_that_something_is_under_way(site, 
     waiting[0].continue_()
     page.locator("#progress").wait_for(state="hidden")
     assert page.locator("[aria-busy=true]").count() == 0
+
+
+@pytest.mark.parametrize("locale, folded, open_", [("en", "-45deg", "45deg"), ("ar", "45deg", "-45deg")])
+def test_what_is_folded_has_an_arrow_that_points_down_when_it_is_open(site, browse, webhook, locale, folded, open_):
+    page = browse(locale=locale)
+    page.goto(f"{site.url}/webhooks/{webhook.id}")
+    summary = page.locator("details.as-table > summary")
+    points = "wanted => getComputedStyle(document.querySelector('.as-table > summary'), '::before').rotate === wanted"
+    page.wait_for_function(points, arg=folded)
+    summary.click()
+    page.wait_for_function(points, arg=open_)
