@@ -110,7 +110,7 @@ async def test_more_errors_of_form_than_are_told_are_no_failure(api):
     where = [None] * (MOST_FAULTS + 1)
     body = {"name": "CRM", "subscriptions": [{"product": "chat", "event_type": "*", "where": where}]}
     answer = await api.post("/webhooks", body)
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert len(answer.json()["errors"]) == MOST_FAULTS
 
 
