@@ -107,8 +107,8 @@ async def test_many_errors_end_somewhere(api):
 
 
 async def test_more_errors_of_form_than_are_told_are_no_failure(api):
-    where = [None] * (MOST_FAULTS + 1)
-    body = {"name": "CRM", "subscriptions": [{"product": "chat", "event_type": "*", "where": where}]}
+    subscriptions = [{"product": "chat", "event_type": "*", "where": [None]}]
+    body = {"name": "CRM", "endpoints": [1] * (MOST_FAULTS + 1), "subscriptions": subscriptions}
     answer = await api.post("/webhooks", body)
     assert answer.status_code == 422
     assert len(answer.json()["errors"]) == MOST_FAULTS
