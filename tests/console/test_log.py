@@ -140,6 +140,18 @@ async def test_a_held_delivery_has_the_button_that_mends_it(browser, send, dispa
     assert "On hold its webhook is inactive" in text_of(await browser.get("/deliveries"))
 
 
+async def test_what_was_on_hold_is_let_go_without_leaving_its_place_in_the_log(browser, send, dispatcher, webhook):
+    [delivery] = send(500)
+    dispatcher.webhooks.disable_endpoint(webhook.id, webhook.endpoints[0].id, tenant="acme")
+    enable = f"/webhooks/{webhook.id}/endpoints/{webhook.endpoints[0].id}/enable"
+    page = await browser.get(f"/deliveries/{delivery.id}?in=state%3Dheld")
+    assert re.search(rf'action="{enable}">.*?name="in" value="state=held"', page.text)
+    answer = await browser.post(enable, {"delivery": delivery.id, "in": "state=held"})
+    assert str(answer.url).endswith(f"/deliveries/{delivery.id}?in=state%3Dheld")
+    assert 'href="/deliveries?state=held"' in answer.text
+    assert str((await browser.post(enable, {"delivery": delivery.id})).url).endswith(f"/deliveries/{delivery.id}")
+
+
 async def test_a_row_leads_to_its_delivery_and_back_to_where_the_list_was(browser, send, monkeypatch, webhook):
     newest, middle, oldest = send(500, 503, 500, subject="chat/7")
     listed = await browser.get(f"/webhooks/{webhook.id}/deliveries?code=5xx&subject=chat%2F7")

@@ -15,6 +15,10 @@ from .conftest import EGRESS_IP, EXAMPLE, Site
 EXPECTED = re.compile(r"Failed to load resource|htmx:error")
 SECRET = "Bearer s3cr3t-of-crm"
 OTHER_SCREEN = {"viewport": {"width": 320, "height": 720}}
+RESULT_IN_SIGHT = """() => {
+  const edge = (selector, side) => document.querySelector(selector).getBoundingClientRect()[side];
+  return edge(".trial .timeline", "bottom") <= edge(".bar", "top");
+}"""
 
 
 @pytest.fixture
@@ -343,6 +347,8 @@ def test_a_webhook_is_tried_created_activated_and_then_the_checklist_says_what_i
     for told in ("Not every endpoint has accepted it.", "Every endpoint has accepted it."):
         press(page, "try")
         page.get_by_text(told, exact=True).wait_for()
+    if javascript:
+        page.wait_for_function(RESULT_IN_SIGHT)
     assert [one.json() for one in site.receiver.wait_for(2)] == [EXAMPLE] * 2
     assert names(site) == []
     press(page, "save:active")

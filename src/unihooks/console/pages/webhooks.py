@@ -13,9 +13,10 @@ from starlette.routing import Route
 
 from unihooks._model.health import HealthState
 from unihooks.console._access import Form, action, view
+from unihooks.console._delivery_filters import unpacked
 from unihooks.console._drafts import Drafts
 from unihooks.console._health import WebhookRow
-from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of, webhook_of
+from unihooks.console._rendering import go_to, page, path_to, redirect, settings_of, viewer_of, webhook_of
 from unihooks.console._titles import titles
 from unihooks.console._viewers import Permission
 
@@ -38,7 +39,8 @@ def back(request: Request, form: Form, webhook_id: str, done: str) -> Response:
     """Lead back to where a form about a webhook was: the list, a delivery, or the webhook's own page."""
     delivery_id = form.get("delivery")
     if _ID.fullmatch(delivery_id):
-        return go_to(request, "delivery", done=done, delivery_id=delivery_id)
+        where, place = path_to(request, "delivery", delivery_id=delivery_id), form.get("in")
+        return redirect(request, f"{where}?{urlencode({'in': place})}" if unpacked(place) else where, done=done)
     if form.get("from") == "list":
         return go_to(request, "webhooks", done=done)
     return go_to(request, "webhook", done=done, webhook_id=webhook_id)
