@@ -168,6 +168,18 @@ async def test_two_tabs_on_one_draft_are_told_apart(browser):
     assert ("name", "From two") in fields_of(await browser.get(details))
 
 
+async def test_the_name_of_a_header_is_corrected_without_typing_its_value_again(browser, dispatcher):
+    answer = await browser.press(await browser.get("/new"), "step:headers", {"name": "CRM", "endpoint_url": URL})
+    row = {"header_name": "Bad Name", "header_value": CANARY, "header_choice": "new"}
+    refused = await browser.press(answer, "next", row)
+    assert (refused.status_code, ("header_name", "Bad Name") in fields_of(refused)) == (422, True)
+    assert CANARY not in (await browser.get(answer.url.path)).text
+    answer = await browser.press(refused, "next", {"header_name": "X-Good"})
+    await browser.press(answer, "save")
+    (added,) = dispatcher.webhooks.list(tenant="acme")
+    assert added.headers.revealed() == [("X-Good", CANARY)]
+
+
 @pytest.mark.parametrize("often", [False, True], ids=["another tab", "too often"])
 async def test_a_value_of_a_header_that_could_not_be_kept_stays_in_its_field(
     browser, browse, dispatcher, authenticate, often

@@ -31,7 +31,7 @@ def read(value: dict[str, Any]) -> Draft | None:
 def shown(draft: Draft, unsaved: Collection[str] = ()) -> Draft:
     """Return the draft as pages show it: of a header that has a value, that there is one.
 
-    Values in `unsaved` were typed and could not be kept: they stay in their fields.
+    Values in `unsaved` were typed on a page that is refused: they stay in their fields.
     """
     hidden = (bool(row.value) and row.value not in unsaved for row in draft.headers)
     rows = zip(draft.headers, hidden, strict=True)

@@ -146,7 +146,9 @@ async def _done(request: Request, place: _Place, kept: KeptDraft, form: Form) ->
         return redirect(request, _path(request, place.id, to))
     if is_visit(request) and not wrong:
         return redirect(request, f"{_path(request, place.id, place.step)}#{_anchor(go)}")
-    return await off_the_loop(partial(_shown, request, kept, place.step, wrong, focus=_focus(go)))
+    # A value whose name is refused stays beside it, where the name can be corrected.
+    typed = form.all("header_value") if wrong else ()
+    return await off_the_loop(partial(_shown, request, kept, place.step, wrong, focus=_focus(go), unsaved=typed))
 
 
 async def _add(request: Request, place: _Place, kept: KeptDraft, *, active: bool) -> Response:
