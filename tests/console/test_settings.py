@@ -186,6 +186,14 @@ async def test_a_policy_is_changed_and_taken_back(browser, section, saved):
     assert "none: a single attempt" in text_of(answer)
 
 
+async def test_all_fields_of_a_policy_that_cannot_be_read_are_told_at_once(browser, webhook):
+    page = await browser.get(f"/webhooks/{webhook.id}/settings/policy")
+    answer = await browser.press(page, "save", {"policy_deadline": "soon", "policy_rate": "fast", "policy_burst": ""})
+    assert answer.status_code == 422
+    assert 'id="policy-deadline-problem"' in answer.text
+    assert 'id="policy-rate-problem"' in answer.text
+
+
 async def test_a_header_is_replaced_or_removed_by_its_buttons(browser, webhook, section, saved):
     answer = await section("headers")
     assert "Authorization ••••••" in text_of(answer)

@@ -120,6 +120,14 @@ def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
             continue
         if seen.setdefault(url, at) != at:
             yield f"endpoint:{at}", gettext("This URL appears twice. Remove one.")
+    yield from _policy(draft, dispatcher)
+
+
+def _policy(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    unreadable = [(name, told(error)) for name, error in _policy_text.unreadable(draft.policy)]
+    yield from unreadable
+    if unreadable:
+        return
     try:
         _policy_text.read(draft.policy).check_bounds(dispatcher.settings.limits)
     except InvalidWebhook as error:

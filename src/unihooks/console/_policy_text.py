@@ -9,7 +9,7 @@ DeliveryPolicy(retry_delays=(10.0, 60.0), deadline=None, in_flight=None, rate=2.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from attrs import fields
@@ -33,6 +33,16 @@ def read(texts: Mapping[str, str]) -> DeliveryPolicy:
     """Return the policy that the texts describe; `InvalidWebhook` names the field that cannot be read."""
     given = {name: text.strip() for name, text in texts.items() if text.strip()}
     return DeliveryPolicy(**{name: _value(name, text) for name, text in given.items()})
+
+
+def unreadable(texts: Mapping[str, str]) -> Iterator[tuple[str, InvalidWebhook]]:
+    """Yield each field that cannot be read, with the reason."""
+    for name, text in texts.items():
+        try:
+            if text.strip():
+                _value(name, text.strip())
+        except InvalidWebhook as error:
+            yield name, error
 
 
 def _text(value: Any) -> str:
