@@ -77,7 +77,8 @@ class Dispatcher(Emits, Operates):
         receiver_control: Whether an answer with the header `webhook-delivery: disable` disables its endpoint, and one
             with `abort-message` ends its delivery as failed.
         header_prefix: What the names of your headers begin with: `acme` sends `acme-event` and so on.
-        user_agent: What requests name as their sender; `unihooks/<version>` by default.
+        user_agent: What requests name as their sender; by default `unihooks/<version>`, or `<prefix>-webhooks` where
+            `header_prefix` is given.
 
     Attributes:
         webhooks: Add, change, list and test webhooks: see `Webhooks`.

@@ -36,8 +36,9 @@ def test_name_of_another_type_is_refused(options):
         Dispatcher(MemoryStore(), **options)
 
 
-def test_requests_and_log_go_by_the_names_of_the_host(new_dispatcher, receiver):
-    dispatcher = new_dispatcher(header_prefix="acme", user_agent="Acme-Webhooks/1.0")
+@pytest.mark.parametrize("agent", ["Acme-Webhooks/1.0", None])
+def test_requests_and_log_go_by_the_names_of_the_host(new_dispatcher, receiver, agent):
+    dispatcher = new_dispatcher(header_prefix="acme", user_agent=agent)
     webhook = dispatcher.webhooks.add(
         Webhook(
             name="CRM sync",
@@ -50,7 +51,8 @@ def test_requests_and_log_go_by_the_names_of_the_host(new_dispatcher, receiver):
     dispatcher.emit("shop", "order.paid", {}, subject="order/7")
     assert dispatcher.drain().delivered == 1
     for request in receiver.requests:
-        assert request.headers["user-agent"] == "Acme-Webhooks/1.0"
+        assert request.headers["user-agent"] == (agent or "acme-webhooks")
+        assert "unihooks" not in request.headers["user-agent"]
         assert request.headers["acme-product"] == "shop"
         assert request.headers["acme-event"] == "order.paid"
         assert request.headers["acme-webhook"] == webhook.id

@@ -157,7 +157,7 @@ def prepare(destination: Destination, now: int, names: WireNames = DEFAULT_NAMES
     """Make a destination ready for many attempts; `now` decides which secrets are valid."""
     parts = _parts_of(destination.url)
     secrets = valid_secrets(destination.secrets, from_us(now))
-    first = {"host": parts.netloc, "content-type": "application/json", "user-agent": names.user_agent or USER_AGENT}
+    first = {"host": parts.netloc, "content-type": "application/json", "user-agent": names.sender or USER_AGENT}
     webhook = (f"{names.prefix}-webhook", destination.webhook_id)
     shown = [*first.items(), webhook, *((name, MASK) for name in destination.headers)]
     expiries = [to_us(secret.expires_at) for secret in secrets if secret.expires_at is not None]

@@ -17,7 +17,10 @@ _TAKEN = ("webhook", "content", "proxy", "sec", "forwarded", "x-forwarded", "acc
 
 @frozen
 class WireNames:
-    """The names that the host goes by: headers are `<prefix>-product` and so on; `user_agent` None is the library's."""
+    """The names that the host goes by: headers are `<prefix>-product` and so on.
+
+    Without a `user_agent`, a prefix of the host's stands for it, and else the library's name.
+    """
 
     prefix: str = field(default="unihooks")
     user_agent: str | None = field(default=None)
@@ -42,6 +45,11 @@ class WireNames:
         if value is not None and not _USER_AGENT.fullmatch(value):
             sentence = "user_agent must be 1 to 200 printable ASCII characters, without spaces at its ends"
             raise InvalidArgument(sentence, name="user_agent")
+
+    @property
+    def sender(self) -> str | None:
+        """What requests name as their sender; None where that is the library."""
+        return self.user_agent or (None if self.prefix == DEFAULT_NAMES.prefix else f"{self.prefix}-webhooks")
 
     def owns(self, header: str) -> bool:
         """Say whether a header of this name is the host's."""
