@@ -143,10 +143,11 @@ def kill_rounds(stage: Stage, rounds: int) -> Figures:
     """Strike emitters, workers and processes that do both, again and again on one file."""
     with stage.scene("kills") as play:
         _script(stage, play)
-        for _ in range(rounds):
+        for left in reversed(range(rounds)):
             _fill(play)
             play.sleep(0.05, 0.4)
-            if stage.server and play.rng.random() < SHARE_OF_THE_SERVER:
+            is_due = play.rng.random() < SHARE_OF_THE_SERVER or not (left or play.restarts)
+            if stage.server and is_due:
                 _strike_the_server(stage.server, play)
                 continue
             for child in play.rng.sample(play.living, play.rng.randint(1, len(play.living))):
