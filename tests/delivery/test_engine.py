@@ -70,10 +70,10 @@ def test_drain_attempts_what_becomes_due_while_it_works(host, new_dispatcher):
 def test_drain_starts_nothing_more_at_its_timeout_and_finishes_what_it_started(new_dispatcher, host):
     dispatcher = new_dispatcher()
     host.webhook()
-    host.receiver.always(Answer(204, delay=0.2))
+    host.receiver.always(Answer(204, delay=0.6))
     dispatcher.drain()  # a first connection takes longer than the drain below
     dispatcher.emit_many([("chat", "x", number) for number in range(100)])
-    result = dispatcher.drain(timeout=0.1)
+    result = dispatcher.drain(timeout=0.5)
 
     assert 0 < result.attempted < 100
     assert result.delivered == result.attempted == len(host.received())
