@@ -348,7 +348,7 @@ def test_a_delivery_covers_the_page_of_a_phone(site, browse, send):
 def test_a_delivery_beside_the_log_passes_axe(site, browse, send, scheme, language, width):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     failed, _ = send(204, Answer(500, body=b'{"error": {"code": 17, "fatal": false}}'))
-    page = browse(color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = browse(color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce")
     page.goto(f"{site.url}/deliveries?lang={language}")
     row(page, failed).get_by_role("link").click()
     focused_in(page, TITLE)
