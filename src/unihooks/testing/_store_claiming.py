@@ -13,8 +13,6 @@ from unihooks._model.webhooks import EventSubscription
 from unihooks.abc import ALONE, Claimed, Share, Watcher
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
 
-URLS = tuple(f"https://{number}.example.com/" for number in range(20))
-
 
 class ClaimingRules:
     """The rules of `claim`, `release` and `work`."""
@@ -125,14 +123,14 @@ class ClaimingRules:
     # Shares.
 
     def test_every_lane_belongs_to_exactly_one_of_the_workers_alive(self, scene: Scene) -> None:
-        endpoints = ids(scene.active(*URLS).endpoints)
+        endpoints = ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints)
         for of in (1, 2, 3, 16):
             others = [Share(rank, of).of_others(endpoints) for rank in range(of)]
             assert sum(len(endpoints) - len(one) for one in others) == len(endpoints)
         assert not ALONE.of_others(endpoints)
 
     def test_a_worker_takes_lanes_of_its_own_first_and_others_after_half_a_second(self, scene: Scene) -> None:
-        endpoints = set(ids(scene.active(*URLS).endpoints))
+        endpoints = set(ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints))
         scene.emit()
         scene.plan()
         one, other = Share(0, 2), Share(1, 2)
@@ -145,7 +143,7 @@ class ClaimingRules:
         assert {item.endpoint_id for item in claimed} == endpoints - other.of_others(endpoints)
 
     def test_what_others_have_left_comes_after_all_that_is_a_workers_own(self, scene: Scene) -> None:
-        endpoints = set(ids(scene.active(*URLS).endpoints))
+        endpoints = set(ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints))
         scene.emit()
         scene.plan()
         scene.clock.advance(5)
@@ -153,25 +151,6 @@ class ClaimingRules:
         own = endpoints - one.of_others(endpoints)
         claimed = scene.store.claim(scene.lease(), scene.capacity(len(own), 100, {}), one)
         assert {item.endpoint_id for item in claimed} == own
-
-    def test_a_worker_helps_others_only_where_they_are_further_behind_than_itself(self, scene: Scene) -> None:
-        one = Share(0, 2)
-        early, late = (
-            set(ids(scene.active(*urls, subscriptions=[EventSubscription("shop", name)]).endpoints))
-            for name, urls in (("a", URLS), ("b", URLS))
-        )
-        for name in "ab":
-            scene.emit(name)
-            scene.plan()
-            scene.clock.advance(5)
-        own = (early | late) - one.of_others(early | late)
-        # After its own early lanes, those of others are further behind than what it has left.
-        scene.store.claim(scene.lease(), scene.capacity(len(own & early), 100, {}), one)
-        claimed = scene.store.claim(scene.lease(), scene.capacity(100, 100, {}), one)
-        assert {item.endpoint_id for item in claimed} == (early | own) - (own & early)
-        # Once it has nothing of its own to do, it helps.
-        claimed = scene.store.claim(scene.lease(), scene.capacity(100, 100, {}), one)
-        assert {item.endpoint_id for item in claimed} == late - own
 
     def test_work_tells_of_lanes_of_others_half_a_second_later(self, scene: Scene) -> None:
         [endpoint] = ids(scene.active().endpoints)
@@ -184,7 +163,7 @@ class ClaimingRules:
         assert (work.next_due, work.first_due) == (due + SECOND // 2, due)
 
     def test_who_plans_leaves_lanes_of_others_that_have_something_due_to_them(self, scene: Scene) -> None:
-        endpoints = set(ids(scene.active(*URLS).endpoints))
+        endpoints = set(ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints))
         one = Share(0, 2)
         leased = []
         for _ in range(2):

@@ -91,20 +91,12 @@ class Claimer:
         own = {"now": tx.now, "limit": limit, **_slots(share)}
         late = {"now": tx.now - PATIENCE_US, "limit": limit, **_slots(ALONE)}
         calls = [Call("due_lanes", values=values) for values in ([own, late] if share.of > 1 else [own])]
-        rows, *others = [one.rows for one in tx.pipeline(*calls)]
-        found: list[_Lane] = [(id_, tenant, is_limited) for id_, tenant, is_limited, _ in rows]
+        found, *others = [list(map(tuple, one.rows)) for one in tx.pipeline(*calls)]
         cut = len(found) == limit
-        # Where all are behind, only who is further behind than this worker needs its help.
-        own_due = min((due for id_, *_, due in rows if capacity.left(id_)), default=tx.now)
         if cut:
             found += self._due_lanes_by_tenant(tx, _LANES_PER_TENANT + full, share)
-        known = {id_ for id_, *_ in found}
-        left_by_others = [
-            (id_, tenant, is_limited)
-            for rows in others
-            for id_, tenant, is_limited, due in rows
-            if id_ not in known and due <= own_due - PATIENCE_US
-        ]
+        known = set(found)
+        left_by_others = [lane for rows in others for lane in rows if lane not in known]
         return _in_turn(found, capacity), _in_turn(left_by_others, capacity), cut
 
     def _due_lanes_by_tenant(self, tx: Transaction, each: int, share: Share) -> list[_Lane]:

@@ -7,8 +7,8 @@ SELECT EXISTS (SELECT 1 FROM unihooks.new_events WHERE place < :before ORDER BY 
 ), EXISTS (SELECT 1 FROM unihooks.jobs WHERE ended_at IS NULL ORDER BY tenant LIMIT 1)
 
 -- name: due_lanes
--- columns: endpoint_id, tenant, is_limited, next_due_at
-SELECT endpoint_id, tenant, coalesce(rate, in_flight_limit, deadline_us, pause_us) IS NOT NULL AS is_limited, next_due_at
+-- columns: endpoint_id, tenant, is_limited
+SELECT endpoint_id, tenant, coalesce(rate, in_flight_limit, deadline_us, pause_us) IS NOT NULL AS is_limited
 FROM unihooks.lanes
 WHERE open = true AND next_due_at <= :now AND slot >= :first AND slot < :end ORDER BY next_due_at LIMIT :limit
 
