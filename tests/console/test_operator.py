@@ -51,6 +51,8 @@ async def test_everything_on_the_overview_links_to_where_it_is(browse, busy, dis
         word in text for word in ("Queue age", "Throughput", "Failures by tenant", "globex", "4711-abcd", "Replay")
     )
     links = re.findall(r"<main.*", page.text, re.DOTALL)[0]
+    tiles = re.search(r'<dl class="tiles">.*?</dl>', links, re.DOTALL)[0]
+    assert tiles.count("<dd") == tiles.count('<a href="#') == 5
     rows = re.findall(r'<tr><td class="lead".*?</tr>', links, re.DOTALL)
     assert len(rows) >= 6
     assert [row for row in rows if "href=" not in row] == []
