@@ -10,11 +10,12 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
+_SIGNAL_LOOK_SECONDS = 1.0
 _Main = Callable[[], Coroutine[Any, Any, T]]
 
 
@@ -46,7 +47,9 @@ class _Call(Generic[T]):
         """Return what it returns, or raise what it raises; or what a signal handler raises, once it has ended."""
         threading.Thread(target=self._run, name="unihooks-call", daemon=True).start()
         try:
-            self._outcome.exception()
+            # A signal that comes just before the wait, or in another thread, is handled only once the wait ends.
+            while not wait([self._outcome], timeout=_SIGNAL_LOOK_SECONDS).done:
+                pass
         except BaseException:
             self._is_cancelled = True
             self._cancel()
