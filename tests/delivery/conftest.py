@@ -67,7 +67,9 @@ def processes(receiver: Receiver, tmp_path):
 
     def start(script: str, *, before: str = "") -> subprocess.Popen[str]:
         command = [sys.executable, "-c", f"{before}\n{START}\n{script}", str(tmp_path / "webhooks.db"), str(authority)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         started.append(process)
         return process
 

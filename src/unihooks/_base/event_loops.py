@@ -7,8 +7,11 @@ import asyncio
 # Else the first event loop imports it, in its thread, and a fork meanwhile would run half of its hooks.
 import concurrent.futures.thread  # noqa: F401
 import contextlib
+import os
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
 from typing import Any, Generic, TypeVar
@@ -16,6 +19,8 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 _SIGNAL_LOOK_SECONDS = 1.0
+_FORK_PATIENCE_SECONDS = 0.1
+_ending: deque[int] = deque(maxlen=16)
 _Main = Callable[[], Coroutine[Any, Any, T]]
 
 
@@ -59,8 +64,11 @@ class _Call(Generic[T]):
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
-                result = runner.run(self._cancellable())
+            try:
+                with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+                    result = runner.run(self._cancellable())
+            finally:
+                note_thread_end()
         except BaseException as error:  # noqa: BLE001 - raised by `wait`
             self._outcome.set_exception(error)
         else:
@@ -82,6 +90,23 @@ class _Call(Generic[T]):
         if self._is_cancelled:
             cancel_all()
         return await task
+
+
+def note_thread_end() -> None:
+    """Say that this thread, which has run an event loop, is about to end: a fork waits until it has."""
+    _ending.append(threading.get_native_id())
+
+
+def _before_fork() -> None:
+    # A thread that has used TLS takes a lock of OpenSSL's when it ends. A child forked meanwhile would wait for that
+    # lock for ever. Joining the thread is not enough: before Python 3.13 it returns before the system's thread ends.
+    until = time.monotonic() + _FORK_PATIENCE_SECONDS
+    for thread in list(_ending):
+        while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < until:
+            time.sleep(0.001)
+
+
+os.register_at_fork(before=_before_fork)
 
 
 def _is_loop_running() -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import define, field
 
-from unihooks._base.event_loops import run_in_new_loop
+from unihooks._base.event_loops import note_thread_end, run_in_new_loop
 from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.engine import Engine, WorkerLimits
 from unihooks._management.option_checks import check_counts, check_seconds, kind_of
@@ -172,6 +172,8 @@ class WorkerThread:
         except BaseException:
             # Nobody joins this thread while it works, and Python reports no SystemExit that ends a thread.
             _logger.exception("the worker of this process has ended; nothing is sent until another one runs")
+        finally:
+            note_thread_end()
 
 
 async def drain(settings: Settings, timeout: float) -> DrainResult:
