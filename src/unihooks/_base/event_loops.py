@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -102,7 +103,7 @@ def _before_fork() -> None:
     # lock for ever. Joining the thread is not enough: before Python 3.13 it returns before the system's thread ends.
     until = time.monotonic() + _FORK_PATIENCE_SECONDS
     for thread in list(_ending):
-        while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < until:
+        while Path(f"/proc/self/task/{thread}").exists() and time.monotonic() < until:
             time.sleep(0.001)
 
 
