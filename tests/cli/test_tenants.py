@@ -59,6 +59,7 @@ def test_deliveries_are_filtered_by_status_code_and_search(past, run, run_json):
         return len(run_json("deliveries", "list", "--sqlite", past.path, *filters)["items"])
 
     assert (count("--status-code", "5xx"), count("--status-code", "500"), count("--status-code", "404")) == (4, 4, 0)
+    assert count("--status-code", "none") == 0
     assert (count("--search", one.id), count("--search", "audit.example.com"), count("--search", "nobody")) == (1, 2, 0)
     refused = run("deliveries", "list", "--sqlite", past.path, "--status-code", "oops")
     assert (refused.exit_code, "status_code must be a status code" in refused.stderr) == (2, True)

@@ -131,7 +131,10 @@ async def test_pages_of_the_order_by_health_follow_each_other(browser, hook, dis
 async def test_the_sentence_says_how_much_succeeded_and_what_most_failures_are(browser, hook):
     webhook = hook("crm", 204, 429, events=2)
     page = await browser.get(f"/webhooks/{webhook.id}")
-    assert "1 of 2 endpoints is failing. 50 % succeeded in the last 24 h; 2 failed, mostly 429." in verdict(page)
+    assert (
+        "1 of 2 endpoints is failing. 50 % of the attempts succeeded in the last 24 h. "
+        "2 deliveries failed or are being retried, mostly 429." in verdict(page)
+    )
     query = parse_qs(urlsplit(link(page, "See failures")).query)
     assert query["code"] == ["429"]
     found = await browser.get(link(page, "See failures"))
@@ -213,6 +216,33 @@ async def test_failures_are_told_by_status_code_and_event_type_with_links(browse
     assert "3 deliveries of this period failed or are being retried." in text_of(page)
     by_type = unescape(re.findall(r'class="text clip" href="([^"]+)"', sums)[0])
     assert len(re.findall(r'id="row-', (await browser.get(by_type)).text)) == 2
+
+
+async def test_failures_without_a_response_lead_to_the_log_and_are_counted_alike(browser, hook, receiver, dispatcher):
+    webhook = hook("crm", 204)
+    receiver.on("/crm/0").always(Answer(drop=True))
+    dispatcher.webhooks.update(
+        webhook.id, tenant="acme", subscriptions=[EventSubscription("whatsapp", "message.received")]
+    )
+    for _ in range(2):
+        dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+        dispatcher.drain()
+    page = await browser.get(f"/webhooks/{webhook.id}")
+    assert "2 deliveries failed or are being retried, mostly without a response." in verdict(page)
+    for label in ("See failures", "No response"):
+        found = await browser.get(link(page, label))
+        assert parse_qs(urlsplit(link(page, label)).query)["code"] == ["none"]
+        assert len(re.findall(r'id="row-', found.text)) == 2, label
+        assert 'value="none" placeholder' in found.text
+
+
+async def test_attempts_that_failed_before_a_delivery_arrived_are_told_as_attempts(browser, hook, receiver, dispatcher):
+    webhook = hook("crm", 500)
+    receiver.on("/crm/0").always(204)
+    [delivery] = dispatcher.log.deliveries(tenant="acme")
+    dispatcher.log.cancel(delivery.id, tenant="acme")
+    page = await browser.get(f"/webhooks/{webhook.id}")
+    assert "0 % of the attempts succeeded in the last 24 h; 1 failed." in verdict(page)
 
 
 async def test_failures_of_an_event_type_lead_to_what_failed_and_not_to_all_that_waits(

@@ -56,7 +56,7 @@ def test_the_sentence_leads_to_what_failed(site, browse, webhook):
     open_webhook(site, page, webhook)
     said = page.locator("#verdict").inner_text()
     assert "1 of 2 endpoints is failing." in said
-    assert "2 failed, mostly 429." in said
+    assert "2 deliveries failed or are being retried, mostly 429." in said
     page.get_by_role("link", name="See failures").click()
     page.wait_for_url("**code=429**")
     assert page.locator("tr[id^=row-]").count() == 2

@@ -57,7 +57,7 @@ class EventFilter:
 class DeliveryFilter(EventFilter):
     """The deliveries wanted: `DeliveryFilters` as stores read them, or one id; the times are the deliveries' own.
 
-    `status_code` is the lowest and the highest code wanted.
+    `status_code` is the lowest and the highest code wanted; `NO_RESPONSE` as both is an attempt without a response.
     """
 
     delivery_id: str | None = None
@@ -72,11 +72,12 @@ class DeliveryFilter(EventFilter):
 class DeliveryFilters(TypedDict, total=False):
     """The filters of `log.deliveries`, `count` and `replay_all`: a delivery has to match every one that is given.
 
-    `status_code` is what the last attempt was answered with: a code (503) or a class of them ("5xx"). `search` is how
-    the id of an event, a delivery or a webhook begins, or a subject, or a URL, with or without https://.
-    `state` is a `DeliveryState` or its text. `held` says whether a pending delivery waits for its webhook or endpoint.
-    `since` is included and `until` is not; both are aware datetimes, compared with when deliveries were made. One
-    that was made more than a day after its event, as by `recover`, counts as made a day after it; a replay does not.
+    `status_code` is what the last attempt was answered with: a code (503), a class of them ("5xx"), or "none" where no
+    response came. `search` is how the id of an event, a delivery or a webhook begins, or a subject, or a URL, with or
+    without https://. `state` is a `DeliveryState` or its text. `held` says whether a pending delivery waits for its
+    webhook or endpoint. `since` is included and `until` is not; both are aware datetimes, compared with when deliveries
+    were made. One that was made more than a day after its event, as by `recover`, counts as made a day after it; a
+    replay does not.
     """
 
     webhook_id: str | None

@@ -11,12 +11,14 @@ from typing import TypeVar
 from unihooks._base.sentences import said
 from unihooks._base.times import to_us
 from unihooks._message.payload import is_utf8
+from unihooks._model.log import NO_RESPONSE
 from unihooks.exceptions import InvalidArgument, InvalidWebhook, NotFound, UnihooksError
 
 E = TypeVar("E", bound=StrEnum)
 
 _MAX_TENANT = 256
 _CODES = re.compile(r"[1-9](?:xx|[0-9]{2})", re.ASCII)
+NO_STATUS = "none"
 
 
 def check_tenant(tenant: object) -> str:
@@ -62,17 +64,23 @@ def check_moment(name: str, value: object) -> int:
 
 
 def check_status_codes(name: str, value: object) -> tuple[int, int]:
-    """Return the lowest and the highest of the status codes meant by 503, "503" or "5xx", or raise InvalidArgument."""
+    """Return the lowest and the highest of the status codes meant by 503, "503", "5xx" or "none".
+
+    "none" is no response. Raise InvalidArgument for what means nothing.
+    """
     text = str(value).lower() if isinstance(value, int | str) else ""
-    if is_status_code(text):
+    if text == NO_STATUS:
+        return NO_RESPONSE, NO_RESPONSE
+    if _CODES.fullmatch(text):
         lowest = int(text.replace("x", "0"))
         return lowest, int(text.replace("x", "9"))
-    raise InvalidArgument(f"{name} must be a status code, such as 503, or a class, such as '5xx'", name=name)
+    sentence = f"{name} must be a status code, such as 503, a class, such as '5xx', or 'none' for no response"
+    raise InvalidArgument(sentence, name=name)
 
 
 def is_status_code(text: str) -> bool:
-    """Tell whether a text is a status code or a class of them."""
-    return _CODES.fullmatch(text.lower()) is not None
+    """Tell whether a text is a status code, a class of them, or says that there was none."""
+    return text.lower() == NO_STATUS or _CODES.fullmatch(text.lower()) is not None
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:

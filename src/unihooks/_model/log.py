@@ -10,6 +10,9 @@ from attrs import field, frozen
 
 from unihooks._message.header_pairs import HeaderPairs
 
+NO_RESPONSE = 0
+"""The code by which deliveries are found whose last attempt had no response."""
+
 
 class DeliveryState(StrEnum):
     """The state of a delivery; only a pending one is attempted again."""

@@ -72,7 +72,9 @@ def delivery_filters(command: Command) -> Command:
         click.option("--event-type", metavar="NAME"),
         click.option("--subject", metavar="TEXT"),
         click.option(
-            "--status-code", metavar="CODE", help="What the last attempt was answered with: 503, or a class: 5xx."
+            "--status-code",
+            metavar="CODE",
+            help="What the last attempt was answered with: 503, a class: 5xx, or none: no response.",
         ),
         click.option(
             "--search", metavar="TEXT", help="How the id of an event, delivery or webhook begins, or a subject or URL."

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from unihooks._contract.activity import EndpointActivity, Failures, Report, StatusFailures, TypeFailures
+from unihooks._model.checks import NO_STATUS
 from unihooks._model.webhooks import Endpoint, Webhook
 from unihooks.console._formats import ago, isolated, number, rate
 from unihooks.console._health import health_word, webhook_word
@@ -113,18 +114,32 @@ class WebhookView:
             "share": isolated(rate(total.success_share)),
             "period": self.period.in_sentence(),
             "failed": number(total.failed),
-            "most": self._mostly or "",
         }
         if not total.failed:
             counted = ngettext("%(count)s attempt", "%(count)s attempts", total.attempts)
             parts["attempts"] = counted % {"count": number(total.attempts)}
             sentence = gettext("Everything succeeded in %(period)s: %(attempts)s.")
-        elif self._mostly:
-            sentence = gettext("%(share)s succeeded in %(period)s; %(failed)s failed, mostly %(most)s.")
+        elif not self.failures.count:
+            sentence = gettext("%(share)s of the attempts succeeded in %(period)s; %(failed)s failed.")
         else:
-            sentence = gettext("%(share)s succeeded in %(period)s; %(failed)s failed.")
+            sentence = gettext("%(share)s of the attempts succeeded in %(period)s. %(deliveries)s.")
+            parts["deliveries"] = self._failed_deliveries()
         word, action = webhook_word(self.webhook), "failures" if total.failed else ""
         return Verdict(word, sentence % parts, action, self._lead(word))
+
+    def _failed_deliveries(self) -> str:
+        """Return how many deliveries have failed or wait for a retry: those that are told apart further below."""
+        failures, most = self.failures, self._mostly
+        if failures.more:
+            text = gettext("More than %(count)s deliveries failed or are being retried")
+        else:
+            text = ngettext(
+                "%(count)s delivery failed or is being retried",
+                "%(count)s deliveries failed or are being retried",
+                failures.count,
+            )
+        said = text % {"count": number(failures.count)}
+        return said if most is None else gettext("%(what)s, mostly %(most)s") % {"what": said, "most": most}
 
     def _lead(self, word: str) -> str:
         """Return how the webhook is in a word or, of several endpoints, how many are so."""
@@ -155,14 +170,13 @@ class WebhookView:
     @property
     def failures_query(self) -> str:
         """Return the query of a log that shows the failures of the period."""
-        first = self.failures.by_status[0] if self.failures.by_status else None
-        if first is not None and first.status_code is not None and self._mostly:
-            return self.status_query(first)
+        if self._mostly:
+            return self.status_query(self.failures.by_status[0])
         return self._query(state="failed" if self.failures.ended or not self.failures.count else "pending")
 
     def status_query(self, failures: StatusFailures) -> str:
         """Return the query of a log that shows what was last answered with a status code."""
-        return self._query(code=str(failures.status_code))
+        return self._query(code=_code(failures))
 
     def type_query(self, failures: TypeFailures) -> str:
         """Return the query of a log that shows the failures of an event type."""
@@ -174,7 +188,7 @@ class WebhookView:
     @property
     def _common_codes(self) -> str:
         """Return the status code that all failures have, or else its class; empty if they have none in common."""
-        codes = [str(one.status_code or "") for one in self.failures.by_status]
+        codes = [_code(one) for one in self.failures.by_status]
         if len(set(codes)) == 1:
             return codes[0]
         # Only deliveries that failed have answers of these classes.
@@ -186,6 +200,10 @@ class WebhookView:
 
     def _query(self, **filters: str) -> str:
         return urlencode({**filters, "from": _minute(self.report.since)})
+
+
+def _code(failures: StatusFailures) -> str:
+    return NO_STATUS if failures.status_code is None else str(failures.status_code)
 
 
 def _minute(at: datetime) -> str:

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from unihooks._base.times import SECOND
 from unihooks._contract.jobs import Replays
-from unihooks._model.log import DeliveryState
+from unihooks._model.log import NO_RESPONSE, DeliveryState
 from unihooks._model.policy import DeliveryPolicy
 from unihooks.abc import Claimed, DeliveryFilter
 from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
@@ -136,6 +136,9 @@ class SearchRules:
         def found(lowest: int, highest: int | None = None, **filters: Any) -> list[str]:
             return ids(scene.deliveries(status_code=(lowest, highest or lowest), **filters))
 
+        assert found(NO_RESPONSE) == found(NO_RESPONSE, state=DeliveryState.PENDING) == [silent.id]
+        assert found(NO_RESPONSE, webhook_id=silent.webhook_id, search=URL) == [silent.id]
+        assert scene.delivery(silent.id).status_code is None
         assert found(503) == found(*_EVERY_SERVER_ERROR) == [busy.id]
         assert found(418) == found(400, 499, state=DeliveryState.PENDING) == [teapot.id]
         assert found(503, webhook_id=busy.webhook_id) == found(503, state=DeliveryState.FAILED) == [busy.id]
@@ -168,6 +171,7 @@ class SearchRules:
         scene.retry(again[second.id])
         assert scene.deliveries(status_code=_EVERY_SERVER_ERROR) == []
         assert ids(scene.deliveries(status_code=(200, 200))) == [first.id]
+        assert ids(scene.deliveries(status_code=(NO_RESPONSE, NO_RESPONSE))) == [second.id]
 
     def test_a_job_replays_what_a_search_and_a_status_code_find(self, scene: Scene) -> None:
         scene.active(URL)

@@ -138,6 +138,7 @@ async def test_deliveries_are_found_by_search_and_status_code(api, delivery, rec
     assert await found(search=receiver.url.removeprefix("https://")) == [refused, accepted]
     assert await found(search="nobody.example") == []
     assert await found(status_code="503") == await found(status_code="5xx") == [refused]
+    assert await found(status_code="none") == []
     assert await found(status_code="2xx", search=delivery.webhook_id) == [accepted]
 
 

@@ -105,7 +105,7 @@ _FILTERS: dict[str, Schema] = {
     **each(TEXT, "webhook_id", "endpoint_id", "event_id", "product", "event_type", "subject"),
     "state": {"type": "string", "enum": STATES},
     "held": BOOLEAN,
-    "status_code": {"type": "string", "pattern": "^[1-9](xx|[0-9]{2})$"},
+    "status_code": {"type": "string", "pattern": "^([1-9](xx|[0-9]{2})|none)$"},
     "search": {"type": "string", "minLength": 1, "maxLength": 2_048},
     **each(TIME, "since", "until"),
 }

@@ -9,7 +9,7 @@ from operator import attrgetter, itemgetter
 
 from attrs import evolve
 
-from unihooks._model.log import DeliveryState
+from unihooks._model.log import NO_RESPONSE, DeliveryState
 from unihooks._model.operational_events import PRODUCT
 from unihooks._model.policy import CircuitBreaker
 from unihooks.abc import FAILING_LIMIT_US, AttemptRow, Recorded, Result
@@ -242,7 +242,7 @@ def _keep_attempts(tx: Transaction, results: Sequence[Result]) -> None:
     cancelled = _held(results, tx.pipeline(_holding("cancelled_with_token", results))[0].rows)
     tx.run("add_attempts", [_attempt_row(*pair) for pair in _sent(cancelled)])
     rows = [
-        (item.claimed.tenant, item.claimed.id, made.number, made.started_at, made.status_code)
+        (item.claimed.tenant, item.claimed.id, made.number, made.started_at, _code(made))
         for item, made in _sent(cancelled)
     ]
     tx.run("note_attempts", rows)
@@ -254,11 +254,15 @@ def _moving(kept: Sequence[Result], now: int) -> list[Row]:
         claimed, made = item.claimed, item.attempt
         due_at = _retry_at(item, now) if item.state is DeliveryState.PENDING else None
         number, started_at = (claimed.attempt_count, None) if made is None else (made.number, made.started_at)
-        status_code = None if made is None or item.state is DeliveryState.DELIVERED else made.status_code
+        status_code = None if made is None or item.state is DeliveryState.DELIVERED else _code(made)
         last = (number, started_at, status_code, item.reason)
         place = (claimed.tenant, claimed.id, claimed.endpoint_id)
         rows.append((*place, item.state.value, due_at, *last, claimed.webhook_id))
     return rows
+
+
+def _code(made: AttemptRow) -> int:
+    return NO_RESPONSE if made.status_code is None else made.status_code
 
 
 def _due(accepted: Iterable[Result], now: int) -> dict[str, int]:

@@ -107,7 +107,7 @@ SELECT d.id, d.tenant, d.event_id, d.webhook_id, d.endpoint_id, d.product, d.eve
     d.state, d.state = 'pending' AND NOT coalesce(l.open, true) AS held, d.attempt_count, d.created_at,
     CASE WHEN d.state <> 'pending' OR d.due_at = 4611686018427387904 THEN NULL
     WHEN d.due_at < l.not_before THEN l.not_before ELSE d.due_at END AS next_attempt_at, d.reason, d.replay_of, d.subject,
-    coalesce(a.status_code, d.status_code) AS status_code, a.duration_us, w.policy, d.due_at,
+    coalesce(a.status_code, nullif(d.status_code, 0)) AS status_code, a.duration_us, w.policy, d.due_at,
     d.token IS NOT NULL AS is_taken, coalesce(w.status, '') = 'inactive' AS is_inactive,
     coalesce(e.state, '') = 'disabled' AS is_disabled, e.disabled_reason, l.not_before, l.probe_at, l.failures, l.ready_at,
     l.rate, l.in_flight_limit

@@ -85,7 +85,7 @@ SELECT count(*) FROM unihooks.endpoints AS e WHERE e.webhook_id = :webhook AND e
 
 -- name: failed_deliveries_of_webhook
 -- columns: status_code, product, event_type
-SELECT d.status_code, d.product, d.event_type
+SELECT nullif(d.status_code, 0) AS status_code, d.product, d.event_type
 FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_undelivered_by_webhook
 WHERE d.webhook_id = :webhook AND d.state IN ('failed', 'cancelled') AND d.state = 'failed' AND d.id >= :first_id AND d.created_at >= :since
 ORDER BY d.id DESC LIMIT :most

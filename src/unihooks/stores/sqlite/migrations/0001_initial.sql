@@ -211,10 +211,10 @@ CREATE TABLE main.unihooks_emitted (
 ) WITHOUT ROWID;
 
 -- A pending delivery is leased while token is set and due_at, the end of its lease, lies ahead.
--- rendering is NULL where the event's own bytes are sent. status_code is that of the last attempt, NULL where that
--- delivered, or had no answer. sequence is set for deliveries of an ordered webhook: of those of one subject to one
--- endpoint, all but the first pending one wait, with a due_at that never comes (2^62), until the transaction that ends
--- the one before makes them due.
+-- rendering is NULL where the event's own bytes are sent. status_code is that of the last attempt, 0 where that had no
+-- response, NULL where it delivered, or there was none. sequence is set for deliveries of an ordered webhook: of those
+-- of one subject to one endpoint, all but the first pending one wait, with a due_at that never comes (2^62), until the
+-- transaction that ends the one before makes them due.
 CREATE TABLE main.unihooks_deliveries (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
