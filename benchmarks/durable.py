@@ -61,7 +61,8 @@ def subscribe(dispatcher: Dispatcher, task: Task) -> None:
         webhook = Webhook(name=url, endpoints=[url], subscriptions=[wanted], secrets=[Secret(SECRET)], mapping=mapping)
         dispatcher.webhooks.activate(dispatcher.webhooks.add(webhook).id)
 
-    with ThreadPoolExecutor(8) as pool:
+    # Each thread has a connection of its own, and the server has not many.
+    with ThreadPoolExecutor(8 // task.stores) as pool:
         list(pool.map(add, range(task.endpoints), task.urls))
 
 

@@ -30,8 +30,8 @@ class Task:
 
     `mode` is what the receiver does with a connection: it may `keep` it, close it and `resume` its session on the
     next one, or close it and give no ticket (`fresh`). `source` is where another version of the library is. `away`
-    is how the last of several workers reaches the database; where they are to be `settled`, each knows of all others
-    before anything is measured.
+    is how the last of several workers reaches the database. So many `stores` are shared out among the `processes`, and
+    where these are to be `settled`, each knows of all others of its store before anything is measured.
     """
 
     address: Address
@@ -49,6 +49,7 @@ class Task:
     seconds: float = 0.0
     store: str = ""
     processes: int = 1
+    stores: int = 1
     ill: int = 0
     away: str = ""
     settled: bool = True

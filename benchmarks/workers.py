@@ -26,6 +26,7 @@ from unihooks import Dispatcher, Worker
 from unihooks._message import requests
 
 SATURATED = (1, 2, 4, 8)
+APART = SATURATED[-2:]
 LIGHT = (1, 4, 16)
 LIGHT_RATE = 100.0
 AWAY_SECONDS = 0.05
@@ -39,6 +40,8 @@ _FAR_LIMIT = 0.95
 _SHARED = 4
 _SHARED_LIMIT = 0.9
 _SETTLE_SECONDS = 0.3
+# Of the backlog; its last batches are no measure of how fast the workers are while there is one.
+_MEASURED_PART = 0.9
 
 Figures = dict[str, Any]
 Runs = dict[Any, list[Figures]]
@@ -69,7 +72,6 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
         _light(table, receiver, evolve(task, rates=(LIGHT_RATE,), seconds=size.light), size.rounds)
         task = evolve(task, warm=size.warm, count=size.events)
         _saturated(table, receiver, task, size.rounds)
-        # The last batches of the far worker, which end later, are to be a small part.
         _near_and_far(table, receiver, evolve(task, count=size.far), away, size.rounds)
 
 
@@ -133,12 +135,16 @@ def at_light_load(task: Task, count: Any) -> Figures:
 
 
 def _saturated(table: Table, receiver: Receiver, task: Task, rounds: int) -> None:
-    runs: Runs = {processes: [] for processes in SATURATED}
+    runs: Runs = {key: [] for key in (*SATURATED, *map(_apart, APART))}
     for _ in range(rounds):
         for processes in SATURATED:
             runs[processes].append(_measured(table, receiver, evolve(task, processes=processes), _count(processes)))
+        for processes in APART:
+            apart = evolve(task, processes=processes, stores=processes)
+            runs[_apart(processes)].append(_measured(table, receiver, apart, _apart(processes)))
     for processes in SATURATED:
         _show(table, runs, processes)
+    table.add(_apart_row(runs))
     shares = [one["share"] for one in runs[_SHARED]]
     table.add(
         Row(
@@ -194,6 +200,23 @@ def _show(table: Table, runs: Runs, processes: int) -> None:
     )
 
 
+def _apart_row(runs: Runs) -> Row:
+    """Return what the same step costs workers that share no more than the machine."""
+    fewer, more = (runs[_apart(processes)] for processes in APART)
+    return Row(
+        what=f"deliveries per second of a backlog, {_apart(APART[1])}",
+        where=_WHERE,
+        value=middle(more, "rate"),
+        reference=middle(fewer, "rate"),
+        ratio=median([one["rate"] / other["rate"] for one, other in zip(more, fewer, strict=True)]),
+        unit="/s",
+        cpu=middle(more, "cpu"),
+        db=middle(more, "db"),
+        runs=[one["rate"] for one in more],
+        note=f"beside {APART[0]}: what the machine alone costs, whoever shares a store",
+    )
+
+
 def _near_and_far(table: Table, receiver: Receiver, task: Task, away: str, rounds: int) -> None:
     alone, both = [], []
     for _ in range(rounds):
@@ -216,28 +239,36 @@ def _near_and_far(table: Table, receiver: Receiver, task: Task, away: str, round
 
 
 def with_workers(task: Task, count: Any) -> Figures:
-    """Let worker processes deliver a backlog; measure once each of them has its connections.
+    """Let worker processes deliver a backlog; measure while there is one, once each of them has its connections.
 
     They are frozen until all is emitted: an emitter that has to share their cores would give them too little.
     """
-    with opened(task) as (dispatcher, one), ExitStack() as stack:
-        visitors = [evolve(task, store=one.name)] * task.processes
-        if task.away:
-            visitors[-1] = evolve(visitors[-1], dsn=task.away)
-        workers = _start(stack, dispatcher, visitors, count)
-        _emit(dispatcher, task, task.warm)
+    with ExitStack() as stack:
+        opened_stores = [stack.enter_context(opened(task)) for _ in range(task.stores)]
+        each = task.processes // task.stores
+        workers: list[Running] = []
+        for dispatcher, one in opened_stores:
+            visitors = [evolve(task, store=one.name)] * each
+            if task.away:
+                visitors[-1] = evolve(visitors[-1], dsn=task.away)
+            workers += _start(stack, dispatcher, visitors, count)
+        dispatchers = [dispatcher for dispatcher, _ in opened_stores]
+        _emit(dispatchers, task, task.warm)
         wait_for(count, task.warm)
         time.sleep(_SETTLE_SECONDS)
         with _frozen(workers):
-            _emit(dispatcher, task, task.count)
+            _emit(dispatchers, task, task.count)
             database, used = server_cpu(task.dsn), sum(cpu_of(worker.pid) for worker in workers)
         began = time.perf_counter()
-        wait_for(count, task.warm + task.count)
+        measured = int(task.count * _MEASURED_PART)
+        wait_for(count, task.warm + measured)
         seconds = time.perf_counter() - began
         cpu = sum(cpu_of(worker.pid) for worker in workers) - used
-        per = {"cpu": cpu / task.count * 1e6, "db": (server_cpu(task.dsn) - database) / task.count * 1e6}
+        per = {"cpu": cpu / measured * 1e6, "db": (server_cpu(task.dsn) - database) / measured * 1e6}
+        wait_for(count, task.warm + task.count)
         _stop(workers)
-        return {"rate": task.count / seconds, **per, **log(one)}
+        logs = [log(one) for _, one in opened_stores]
+        return {"rate": measured / seconds, **per, **{name: sum(one[name] for one in logs) for name in logs[0]}}
 
 
 def _start(stack: ExitStack, dispatcher: Dispatcher, tasks: Sequence[Task], count: Any) -> list[Running]:
@@ -269,10 +300,13 @@ def _stop(workers: Sequence[Running]) -> None:
         worker.result()
 
 
-def _emit(dispatcher: Dispatcher, task: Task, events: int) -> None:
-    for start in range(0, events, _BATCH):
-        batch = range(start, min(events, start + _BATCH))
-        dispatcher.emit_many([("bench", f"type.{number % task.endpoints}", task.payload) for number in batch])
+def _emit(dispatchers: Sequence[Dispatcher], task: Task, events: int) -> None:
+    """Emit so many events in all, an equal part of them by each dispatcher."""
+    bounds = [events * number // len(dispatchers) for number in range(len(dispatchers) + 1)]
+    for dispatcher, first, end in zip(dispatchers, bounds, bounds[1:], strict=False):
+        for start in range(first, end, _BATCH):
+            batch = range(start, min(end, start + _BATCH))
+            dispatcher.emit_many([("bench", f"type.{number % task.endpoints}", task.payload) for number in batch])
 
 
 def deliver(task: Task, count: Any) -> None:
@@ -281,6 +315,10 @@ def deliver(task: Task, count: Any) -> None:
     requests.USER_AGENT = f"worker-{os.getpid()}"
     with dispatching(task, visit(task.kind, task.dsn, task.store)) as dispatcher:
         Worker(dispatcher, concurrency=IN_FLIGHT, per_endpoint=IN_FLIGHT).run()
+
+
+def _apart(processes: int) -> str:
+    return f"{_count(processes)} with a store each"
 
 
 def _count(processes: int) -> str:
