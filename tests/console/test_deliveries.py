@@ -153,6 +153,28 @@ async def test_a_script_can_tell_in_the_viewers_time_until_when_a_delivery_waits
     assert 'data-exact="short"' in (await browser.get(f"{where}?lang=ar")).text
 
 
+async def test_a_delivery_that_was_not_attempted_says_what_it_waits_for(browser, sent, dispatcher):
+    sent(Answer(429, headers={"retry-after": "300"}))
+    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
+    dispatcher.drain()
+    delivery = dispatcher.log.deliveries(tenant="acme")[0]
+    page = await browser.get(f"/deliveries/{delivery.id}")
+    [waits] = re.findall(r'<p id="waits">(.*?)</p>', page.text)
+    assert "It has not been attempted yet." in page.text
+    assert re.search(r"Waits until <time .*</time>: your system asked for no request before then", waits)
+
+
+async def test_what_is_too_long_for_a_search_is_cut_and_that_is_said(browser, sent):
+    sent()
+    for path, most in (("/", 200), ("/deliveries", 300)):
+        said = f"Only the first {most} characters of what was entered are used."
+        assert said in text_of(await browser.get(f"{path}?search={'x' * (most + 1)}"))
+        assert said not in text_of(await browser.get(f"{path}?search={'x' * most}"))
+        field = re.search(r'<input class="input" type="search" name="search"[^>]*>', (await browser.get(path)).text)[0]
+        # A browser would cut what is pasted, and say nothing.
+        assert "maxlength" not in field
+
+
 async def test_replays_are_rate_limited_per_tenant(dispatcher, authenticate, browse, sent):
     now = [0.0]
     rates = Rates(replays=Limiter(Rate(2, 60), clock=lambda: now[0]), tests=Limiter(Rate(1, 60), clock=lambda: now[0]))

@@ -130,6 +130,24 @@ async def test_drafts_belong_to_their_viewer(browser, browse, dispatcher):
     assert ("name", "Secret plan") in fields_of(await browser.get(path))
 
 
+async def test_drafts_of_viewers_without_an_id_stay_in_their_browser(browser, browse, dispatcher):
+    answer = await browser.press(await browser.get("/new"), "next", {"name": "Secret plan", "endpoint_url": URL})
+    path = answer.url.path.replace("events", "details")
+    namesake = browse("acme")
+    assert "Secret plan" not in (await namesake.get("/")).text
+    assert ("name", "") in fields_of(await namesake.get(path))
+    await namesake.post(path, {"go": "discard"})
+    assert ("name", "Secret plan") in fields_of(await browser.get(path))
+    assert "Secret plan" in (await browser.get("/")).text
+
+
+async def test_a_viewer_with_an_id_finds_drafts_in_each_browser(browse, dispatcher):
+    app = create_console(dispatcher, authenticate=lambda request: Viewer("acme", "Ada", set(Permission), id="u1"))
+    one, other = browse("acme", app=app), browse("acme", app=app)
+    await one.press(await one.get("/new"), "next", {"name": "Secret plan", "endpoint_url": URL})
+    assert "Secret plan" in (await other.get("/")).text
+
+
 async def test_values_of_headers_are_kept_and_never_shown_again(browser, dispatcher):
     answer = await browser.press(await browser.get("/new"), "step:headers", {"name": "CRM", "endpoint_url": URL})
     first = {"header_name": ["Authorization", "X-Gone"], "header_value": [CANARY, "x"], "header_choice": ["new", "new"]}
@@ -189,6 +207,7 @@ async def test_a_value_of_a_header_that_could_not_be_kept_stays_in_its_field(
     path = (await browser.press(answer, "add-header", row)).url.path
     rates = Rates(drafts=Limiter(Rate(1, 3_600)))
     limited = browse(app=create_console(dispatcher, authenticate=authenticate, rates=rates))
+    limited.client.cookies = browser.client.cookies
     here = limited if often else browser
     one, two = await here.get(path), await here.get(path)
     await here.press(one, "next", {"header_value": f"{CANARY} of one"})
@@ -425,6 +444,7 @@ async def test_a_test_of_a_draft_needs_permission_and_keeps_to_its_rate(browse, 
     assert receiver.requests == []
     app = create_console(dispatcher, authenticate=authenticate, rates=Rates(tests=Limiter(Rate(1, 600))))
     browser = browse(app=app)
+    browser.client.cookies = plain.client.cookies
     for _ in range(2):
         answer = await browser.press(
             await browser.get(page.url.path), "try", {"try_event": "whatsapp message.received"}

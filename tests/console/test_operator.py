@@ -72,6 +72,25 @@ async def test_tenants_page_has_its_usage_backlog_webhooks_jobs_and_changes(brow
     assert f'id="{bad.endpoints[0].id}"' in page.text
 
 
+async def test_due_is_one_figure_on_each_page_and_leads_to_what_it_counts(browse, busy, dispatcher):
+    dispatcher.emit("whatsapp", "message.read", {"id": 1}, tenant="globex")
+    dispatcher.settings.open_store.plan(Lease(token=1, seconds=30), Capacity(0, 0), 10)
+    operator = browse(permissions=OPERATOR)
+    page = await operator.get("/operator")
+    # The endpoint is paused after six failures.
+    due = re.search(r'<a class="text" href="(/operator/tenant\?name=globex)#backlog">([0-9]+)<', page.text)
+    assert due
+    assert f'<a href="#tenants">{due[2]}</a>' in page.text
+    assert int(due[2]) > 0
+    tenant = await operator.get(due[1])
+    assert 'id="backlog"' in tenant.text
+    assert f"Due {due[2]} " in text_of(tenant)
+
+
+async def test_throughput_says_that_nothing_is_counted_before_workers_have_noted_it(browse):
+    assert "Workers note it every half minute" in text_of(await browse(permissions=OPERATOR).get("/operator"))
+
+
 async def test_name_of_a_tenant_may_have_any_character(browse, busy):
     operator = browse(permissions=OPERATOR)
     link = f"/operator/tenant?{urlencode({'name': ODD})}"

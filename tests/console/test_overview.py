@@ -113,6 +113,25 @@ async def test_a_webhook_is_as_its_worst_enabled_endpoint(browser, hook):
     assert re.findall(r'class="bare"><span class="badge state (\w+)"', page.text) == ["good", "bad"]
 
 
+async def test_a_webhook_with_one_of_two_endpoints_disabled_says_so_in_the_list(browser, hook):
+    hook("half", 204, 204, disabled=1)
+    hook("off", 204, disabled=1)
+    page = await browser.get("/?health=disabled&sort=name")
+    assert names(page) == ["half", "off"]
+    assert re.search(r'value="disabled" selected>With a disabled endpoint<', page.text)
+    words = re.findall(r'class="bare"><span class="badge state (\w+)">[^<]+</span>(?:<p[^>]*>([^<]+))?', page.text)
+    assert words == [("good", "1 endpoint disabled"), ("off", "")]
+
+
+async def test_throttling_says_that_it_is_for_all_endpoints_of_the_webhook(browser, hook):
+    one, two = hook("one", 204), hook("two", 204, 204)
+    said = "it applies to all of its 2 endpoints, not to this one alone"
+    page = text_of(await browser.get(f"/webhooks/{two.id}"))
+    assert all(text in page for text in (said, "Throttle webhook", "Save for all 2 endpoints"))
+    page = text_of(await browser.get(f"/webhooks/{one.id}"))
+    assert all(text not in page for text in ("Throttle webhook", "not to this one alone"))
+
+
 async def test_pages_of_the_order_by_health_follow_each_other(browser, hook, dispatcher):
     hook("broken", 500)
     for number in range(24):

@@ -257,6 +257,21 @@ async def test_a_second_click_makes_no_second_copy(browser, webhook, dispatcher)
     assert len(dispatcher.webhooks.list(tenant="acme")) == 2
 
 
+async def test_a_page_that_was_loaded_anew_makes_no_second_copy_like_the_first(browser, webhook, dispatcher):
+    path = f"/webhooks/{webhook.id}/duplicate"
+    first, second = await browser.post(path), await browser.post(path)
+    assert first.url == second.url
+    assert "This copy was there already" in text_of(second)
+    [copy] = [one for one in dispatcher.webhooks.list(tenant="acme") if one.id != webhook.id]
+    dispatcher.webhooks.update(copy.id, tenant="acme", name="Other CRM")
+    third = await browser.post(path)
+    assert third.url != first.url
+    dispatcher.webhooks.delete(third.url.path.split("/")[2], tenant="acme")
+    fourth = await browser.post(path)
+    assert "This is the copy: it is inactive." in text_of(fourth)
+    assert len(dispatcher.webhooks.list(tenant="acme")) == 3
+
+
 async def test_the_fields_of_a_copy_stay_another_tenants(browse, webhook, dispatcher):
     assert (await browse(tenant="other").post(f"/webhooks/{webhook.id}/duplicate")).status_code == 404
     assert not dispatcher.webhooks.list(tenant="other")

@@ -349,3 +349,13 @@ def test_what_exceeds_the_last_bound_is_taken_to_be_between_it_and_the_longest()
 
 def test_nothing_has_no_percentile():
     assert percentile(counted([]), 0, 0.5, LONGEST) is None
+
+
+def test_the_first_figures_of_throughput_are_not_waited_for(host):
+    host.webhook()
+    assert not any(hour.attempts for hour in host.dispatcher.overview().trends.hours)
+    host.emit()
+    host.dispatcher.drain()
+    # As a worker does every half minute.
+    host.dispatcher.settings.open_store.expire_held(0, 1)
+    assert sum(hour.attempts for hour in host.dispatcher.overview().trends.hours) == 1

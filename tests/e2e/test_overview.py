@@ -166,7 +166,7 @@ def test_an_endpoint_is_disabled_and_mended_and_throttled_from_its_line(site, br
     assert "maintenance until Monday" in bad.inner_text()
     bad.get_by_role("button", name="Enable again").click()
     bad.get_by_text("Disable…").wait_for()
-    bad.get_by_text("Throttle", exact=True).click()
+    bad.get_by_text("Throttle webhook", exact=True).click()
     bad.get_by_label("Deliveries per second").fill("soon")
     bad.get_by_role("button", name="Save").click()
     field = page.locator("input[aria-invalid]")

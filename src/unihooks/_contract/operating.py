@@ -49,8 +49,8 @@ class Trends:
 class Backlog:
     """What waits for a tenant: events to be planned, up to 1,000, and pending deliveries by what they wait for.
 
-    `due` should have been sent by now, `in_flight` is being sent, `later` waits for its time, `held` for its webhook or
-    endpoint to be switched on.
+    `due` has reached its time, and may wait for a pause or a limit of its endpoint, `in_flight` is being sent, `later`
+    waits for its time, `held` for its webhook or endpoint to be switched on.
     """
 
     unplanned: int

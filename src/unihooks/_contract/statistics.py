@@ -83,7 +83,7 @@ class SlowEndpoint:
 
 @frozen(kw_only=True)
 class TenantStatistics:
-    """The number of a tenant's webhooks, and of its due deliveries, which are counted up to 1,000."""
+    """The number of a tenant's webhooks, and of its due deliveries as `Stats` has them, counted up to 1,000."""
 
     tenant: str
     webhooks: int
@@ -96,7 +96,8 @@ class Stats:
 
     `oldest_unplanned` is when the oldest event that no worker has planned yet
     was emitted, None if all are. The others are counts, and the workers seen
-    within a minute. `hook_calls_dropped` is of this process: calls of the
+    within a minute. A delivery is due whose time has come, also where a pause or
+    a limit of its endpoint makes it wait. `hook_calls_dropped` is of this process: calls of the
     dispatcher's hooks that were not made, since the hooks were too slow. `without_subject` are deliveries that the
     ordered webhooks of today have got in no order, since their events had no subject.
     """

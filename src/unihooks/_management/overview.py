@@ -48,7 +48,10 @@ class Watch:
 
     def _look(self, store: Store) -> None:
         now = store.now()
-        if self._looked_at is None or not 0 <= now - self._looked_at < _LOOK_EVERY_US:
-            self._slowest = store.slowest_endpoints(now // HOUR - DAY_HOURS, _MOST_SLOW)
+        is_due = self._looked_at is None or not 0 <= now - self._looked_at < _LOOK_EVERY_US
+        # What is empty is quickly read, and somebody waits for the first figures.
+        if is_due or not any(one.attempts for one in self._trends.hours):
             self._trends = store.trends(_MOST_TENANTS)
+        if is_due:
+            self._slowest = store.slowest_endpoints(now // HOUR - DAY_HOURS, _MOST_SLOW)
             self._looked_at = now

@@ -26,16 +26,20 @@ PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta
 _TIMES = ("from", "to")
 _FIELDS = ("search", "state", "event", "code", "subject", "endpoint", "period", *_TIMES, "zone", "webhook")
 _UNCOUNTED = ("search", *_TIMES, "zone", "webhook")
-_LONGEST = 300
+LONGEST = 300
 _MOST_FIELDS = 20
 _DIGITS = 9
 
 
 @frozen
 class ChosenFilters:
-    """The filters that a viewer has chosen; an unknown value counts as not chosen."""
+    """The filters that a viewer has chosen; an unknown value counts as not chosen.
+
+    `is_cut` says that one was too long and that its beginning is used alone.
+    """
 
     chosen: dict[str, str]
+    is_cut: bool = False
 
     def __getitem__(self, name: str) -> str:
         return self.chosen.get(name, "")
@@ -125,11 +129,12 @@ def unpacked(value: str) -> Place | None:
 
 def read(query: Mapping[str, str]) -> ChosenFilters:
     """Return the filters in a query."""
-    given = {name: _typed(query.get(name, ""))[:_LONGEST] for name in _FIELDS}
+    typed = {name: _typed(query.get(name, "")) for name in _FIELDS}
+    given = {name: value[:LONGEST] for name, value in typed.items()}
     chosen = {name: value for name, value in given.items() if value and _is_known(name, value)}
     if not any(name in chosen for name in _TIMES):
         chosen.pop("zone", None)
-    return ChosenFilters(chosen)
+    return ChosenFilters(chosen, is_cut=given != typed)
 
 
 def _typed(value: str) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 
 from attrs import evolve, field, frozen
 from starlette.requests import Request
@@ -22,6 +23,8 @@ from unihooks.console._rendering import settings_of, viewer_of
 from unihooks.exceptions import Conflict, NotFound
 
 MOST_DRAFTS = 5
+# In all browsers of the viewers who have a name alone.
+_MOST_OF_A_NAME = 20
 _MOST_FINISHED = 20
 _TRIES = 4
 _PREFIX = "drf_"
@@ -80,11 +83,16 @@ class KeptDraft:
 
 @frozen(kw_only=True)
 class Drafts:
-    """The drafts of one viewer."""
+    """The drafts of one viewer.
+
+    `browser` is a mark of the browser where only the viewer's name is known, which others may have, and else empty.
+    Drafts with another mark are as if they were not there.
+    """
 
     store: Store
     tenant: str
     owner: str
+    browser: str
     room: Room
     limiter: Limiter
 
@@ -97,6 +105,7 @@ class Drafts:
             store=dispatcher.settings.open_store,
             tenant=viewer.tenant,
             owner=viewer.owner,
+            browser="" if viewer.id else sha256(request.state.csrf_cookie.encode()).hexdigest()[:32],
             room=Room.of(dispatcher, None),
             limiter=settings.rates.drafts,
         )
@@ -208,17 +217,25 @@ class Drafts:
             "changes": kept.changes,
             "tried": sorted(kept.tried),
             "creating": kept.creating_since,
+            "browser": self.browser,
         }
-        put = partial(self.store.put_state, version=kept.version, keep_us=DAY, at_most=MOST_DRAFTS)
+        at_most = MOST_DRAFTS if kept.version else await self._room()
+        put = partial(self.store.put_state, version=kept.version, keep_us=DAY, at_most=at_most)
         state = await in_own_thread(put, self._key(StateKind.DRAFT, kept.id), value)
         return evolve(kept, version=state.version, saved_at=from_us(state.updated_at))
+
+    async def _room(self) -> int:
+        """Return how many drafts the owner may have, with those of others who have the same name."""
+        found = await in_own_thread(self.store.list_state, self.tenant, self.owner, StateKind.DRAFT)
+        others = sum(self._read(one) is None for one in found)
+        return min(MOST_DRAFTS + others, _MOST_OF_A_NAME)
 
     def _key(self, kind: StateKind, id_: str) -> StateKey:
         return StateKey(self.tenant, self.owner, kind, id_)
 
     def _read(self, state: State) -> KeptDraft | None:
         draft = _draft_values.read(state.value["draft"])
-        if draft is None:
+        if draft is None or state.value["browser"] != self.browser:
             return None
         return KeptDraft(
             id=state.key.id,

@@ -19,6 +19,9 @@ SENTENCES = {
     "deactivated": later("The webhook is inactive: nothing is sent, and pending deliveries are on hold."),
     "saved": later("Your changes are saved and apply to all events from now on."),
     "duplicated": later("This is the copy: it is inactive. Change what differs, then activate it."),
+    "duplicated_before": later(
+        "This copy was there already, as you made it. To get another one, change its name first."
+    ),
     "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),
     "discarded": later("The draft is discarded."),
     "disabled": later("The endpoint is disabled: what is pending is on hold."),

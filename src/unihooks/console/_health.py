@@ -49,6 +49,12 @@ class WebhookRow:
         """Return the webhook's own health as a word."""
         return webhook_word(self.webhook)
 
+    @property
+    def disabled(self) -> int:
+        """Return how many of its endpoints are disabled while others are not, which its word does not tell."""
+        count = sum(word == "off" for word in self._words.values())
+        return count if count < len(self._words) else 0
+
     def health_of(self, endpoint: Endpoint) -> str:
         """Return the health of one of its endpoints as a word."""
         return self._words[endpoint.id]

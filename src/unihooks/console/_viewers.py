@@ -39,7 +39,8 @@ def _to_tenant(value: object) -> str:
 class Viewer:
     """A person whom the host has let in; `name` is shown in the top bar.
 
-    Drafts belong to a person: `id` tells people of a tenant apart whose names may change or be the same.
+    Drafts belong to a person: `id` tells people of a tenant apart whose names may change or be the same. Without it,
+    they belong to the browser in which they were made.
 
     >>> Viewer("acme", "Ada").may(Permission.WRITE)
     True

@@ -262,6 +262,15 @@ class FiguresRules:
         assert listed() == [("beta", 1, 1), ("alpha", 2, 1), ("Gamma", 1, 0)]
         assert listed(1, older_than="beta") == listed(1, newer_than="Gamma") == [("alpha", 2, 1)]
 
+    def test_what_waits_for_a_pause_of_its_endpoint_is_due_in_each_count(self, scene: Scene) -> None:
+        scene.active()
+        busy = scene.claimed()
+        scene.pending()
+        scene.busy(busy, seconds=600, after=900)
+        assert scene.claim() == []
+        [tenant] = scene.store.list_tenants(Window(limit=9))
+        assert tenant.due == scene.store.statistics().due == scene.store.backlog(ACME).due == 1
+
     def test_workers_are_seen_with_the_leases_they_hold(self, scene: Scene) -> None:
         scene.active()
         for worker_id in ("one", "two", "idle"):

@@ -53,6 +53,7 @@ async def _listed(request: Request, webhook: Webhook | None) -> Response:
         webhook=webhook,
         filters=filters,
         problem=problem,
+        longest=_delivery_filters.LONGEST if filters.is_cut else None,
         counted=_counted(place, found, tally),
         job=job,
         states=_delivery_filters.STATES,

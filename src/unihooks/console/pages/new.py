@@ -115,7 +115,8 @@ async def press(request: Request, form: Form) -> Response:
     if (webhook_id := await place.drafts.finished(place.id)) is not None:
         return go_to(request, "webhook", webhook_id=webhook_id)
     if go == _DISCARD:
-        await place.drafts.discard(place.id)
+        if await place.drafts.get(place.id) is not None:
+            await place.drafts.discard(place.id)
         return go_to(request, "webhooks", done="discarded")
     change = partial(_changed, form=form, step=place.step, drafts=place.drafts)
     version, tab = _version(form), form.get("once")

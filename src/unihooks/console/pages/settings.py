@@ -34,6 +34,7 @@ from unihooks.console._viewers import Permission
 from unihooks.exceptions import Conflict, NotFound, UnihooksError
 
 _LONGEST_NAME = 200
+_COPIED = ("name", "description", "subscriptions", "mapping", "headers", "policy", "ordered")
 
 
 @frozen
@@ -111,21 +112,34 @@ async def change(request: Request, form: Form) -> Response:
 
 @action(Permission.WRITE)
 async def duplicate(request: Request, form: Form) -> Response:  # noqa: ARG001
-    """Add an inactive webhook with the same settings, which has a secret of its own."""
-    webhook = await webhook_of(request)
-    name = gettext("Copy of %(name)s") % {"name": webhook.name}
-    copy = Webhook(
-        name=name[:_LONGEST_NAME],
-        description=webhook.description,
-        endpoints=[Endpoint(one.url, description=one.description) for one in webhook.endpoints],
-        subscriptions=webhook.subscriptions,
-        mapping=webhook.mapping,
-        headers=webhook.headers,
-        policy=webhook.policy,
-        ordered=webhook.ordered,
-    )
-    added = await settings_of(request).dispatcher.webhooks.aadd(copy, tenant=viewer_of(request).tenant)
+    """Add an inactive webhook with the same settings, which has a secret of its own.
+
+    If there is such a copy already, which nobody has changed or activated since, lead there: a page that was loaded
+    anew has another value in its form, so that does not tell a second copy that is wanted from one that is not.
+    """
+    copy, tenant = _copy_of(await webhook_of(request)), viewer_of(request).tenant
+    webhooks = settings_of(request).dispatcher.webhooks
+    found = await webhooks.alist(tenant=tenant, search=copy.name, status="inactive", sort="newest")
+    for one in found:
+        if _says_the_same(one, copy):
+            return go_to(request, "settings", done="duplicated_before", webhook_id=one.id)
+    added = await webhooks.aadd(copy, tenant=tenant)
     return go_to(request, "settings", done="duplicated", webhook_id=added.id)
+
+
+def _copy_of(webhook: Webhook) -> Webhook:
+    name = gettext("Copy of %(name)s") % {"name": webhook.name}
+    return Webhook(
+        name=name[:_LONGEST_NAME],
+        endpoints=[Endpoint(one.url, description=one.description) for one in webhook.endpoints],
+        **{field: getattr(webhook, field) for field in _COPIED if field != "name"},
+    )
+
+
+def _says_the_same(one: Webhook, other: Webhook) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in _COPIED) and [
+        (endpoint.url, endpoint.description, endpoint.enabled) for endpoint in one.endpoints
+    ] == [(endpoint.url, endpoint.description, endpoint.enabled) for endpoint in other.endpoints]
 
 
 @view(Permission.WRITE)

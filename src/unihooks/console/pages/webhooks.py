@@ -32,6 +32,7 @@ _HEALTHS: dict[str, dict[str, Any]] = {
     "none": {"health": HealthState.HEALTHY, "attempted": False},
 }
 _MOST_COUNTED = 10_000
+_LONGEST_SEARCH = 200
 _ID = re.compile(r"[0-9A-Za-z_]{1,64}")
 
 
@@ -52,7 +53,8 @@ async def show(request: Request) -> Response:
     query, tenant = request.query_params, viewer_of(request).tenant
     status, sort = _one_of(query, "status", _STATUSES), _one_of(query, "sort", _SORTS) or _SORTS[0]
     health = _one_of(query, "health", tuple(_HEALTHS))
-    search = query.get("search", "")[:200]
+    typed = query.get("search", "")
+    search = typed[:_LONGEST_SEARCH]
     webhooks = settings_of(request).dispatcher.webhooks
     found = await webhooks.alist(
         tenant=tenant,
@@ -73,6 +75,7 @@ async def show(request: Request) -> Response:
         page=found,
         rows=[WebhookRow(one, known.get(one.id)) for one in found],
         filtered=is_filtered,
+        longest=_LONGEST_SEARCH if search != typed else None,
         drafts=await Drafts.of(request).all() if is_offered else [],
         title_of=titles(settings_of(request).dispatcher.catalog),
         cursor_link=lambda cursor: f"{path_to(request, 'webhooks')}?{urlencode({**filters, 'cursor': cursor})}",

@@ -115,13 +115,14 @@ GROUP BY e.id, w.name ORDER BY sum(h.duration_us) * 1.0 / sum(h.attempts) DESC, 
 SELECT endpoint_id, bucket, CAST(sum(attempts) AS bigint) AS attempts FROM unihooks.hours
 WHERE endpoint_id = ANY(:endpoints) AND hour >= :since GROUP BY endpoint_id, bucket
 
+-- What waits for a pause or a limit of its endpoint is due as well, as in queue_counts and backlog_counts.
 -- name: tenants
 SELECT t.tenant, (SELECT count(*) FROM unihooks.webhooks AS w WHERE w.tenant = t.tenant), (
     SELECT count(*) FROM (
         SELECT 1 FROM unihooks.lanes AS l INDEXED BY unihooks_lanes_due_by_tenant
         JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due
             ON d.endpoint_id = l.endpoint_id AND d.state = 'pending' AND d.due_at <= :now
-        WHERE l.tenant = t.tenant AND l.open = true AND l.next_due_at IS NOT NULL AND l.next_due_at <= :now
+        WHERE l.tenant = t.tenant AND l.open = true AND l.next_due_at IS NOT NULL
         LIMIT :most
     ) AS due
 )
