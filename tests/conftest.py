@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, field
@@ -21,6 +21,9 @@ from unihooks.testing import FakeClock, ReceivedRequest, Receiver
 # How long an example takes says how busy the machine is.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+if TYPE_CHECKING:
+    from schemas import Schemas
 
 _numbers = count(1)
 # A FakeClock's time may be long ago, so the age of a signature does not count.
@@ -89,10 +92,30 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def schema(postgres_dsn: str) -> Iterator[str]:
-    """Name a schema, and drop it afterwards."""
+    """Name a schema that is not there yet, and drop it afterwards."""
+    import psycopg
+    from schemas import drop
+
     name = f"unihooks_test_{os.getpid()}_{next(_numbers)}"
     yield name
-    drop_schema(postgres_dsn, name)
+    with psycopg.connect(postgres_dsn, autocommit=True) as admin:
+        drop(admin, name)
+
+
+@pytest.fixture(scope="session")
+def schemas(postgres_dsn: str) -> Iterator[Schemas]:
+    """Give schemas that tests use one after the other."""
+    from schemas import Schemas
+
+    with closing(Schemas(postgres_dsn)) as schemas:
+        yield schemas
+
+
+@pytest.fixture
+def empty_schema(schemas: Schemas) -> Iterator[str]:
+    """Name a schema that has all tables, and no rows."""
+    with schemas.lent() as name:
+        yield name
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -107,16 +130,7 @@ def _new_store(request: pytest.FixtureRequest) -> Store:
         return MemoryStore()
     if request.param == "sqlite":
         return SQLiteStore(request.getfixturevalue("tmp_path") / "webhooks.db")
-    return PostgresStore(request.getfixturevalue("postgres_dsn"), schema=request.getfixturevalue("schema"))
-
-
-def drop_schema(dsn: str, name: str) -> None:
-    """Remove a schema with all that is in it."""
-    import psycopg
-
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("SET client_min_messages = warning")
-        connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+    return PostgresStore(request.getfixturevalue("postgres_dsn"), schema=request.getfixturevalue("empty_schema"))
 
 
 @pytest.fixture

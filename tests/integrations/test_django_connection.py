@@ -9,6 +9,12 @@ pytest.importorskip("django")
 from unihooks.testing import StoreContract
 
 
+@pytest.fixture
+def schema(empty_schema):
+    """Name a schema whose tables are there, since a test that is rolled back would make them each time."""
+    return empty_schema
+
+
 class TestStoreOnDjangosConnection(StoreContract):
     @pytest.fixture
     def store(self, using, database):

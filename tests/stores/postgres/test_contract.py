@@ -12,7 +12,7 @@ pytestmark = pytest.mark.postgres
 
 class TestPostgresStore(StoreContract):
     @pytest.fixture
-    def store(self, postgres_dsn, schema):
-        store = PostgresStore(postgres_dsn, schema=schema)
+    def store(self, postgres_dsn, empty_schema):
+        store = PostgresStore(postgres_dsn, schema=empty_schema)
         yield store
         store.close()

@@ -40,8 +40,8 @@ def store(new_store, pooled_dsn):
 
 class TestPooledStore(StoreContract):
     @pytest.fixture
-    def store(self, pooled_dsn, schema):
-        store = PostgresStore(pooled_dsn, schema=schema)
+    def store(self, pooled_dsn, empty_schema):
+        store = PostgresStore(pooled_dsn, schema=empty_schema)
         yield store
         store.close()
 
