@@ -168,4 +168,4 @@ def test_demo_serves_the_console_until_it_is_interrupted():
         assert process.wait(timeout=30) == 0
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=30)

@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from processes import START
+from processes import START, end_all
 
 from unihooks import Dispatcher, EventSubscription, Webhook
 from unihooks.exceptions import StoreError
@@ -59,7 +59,7 @@ def until():
 
 @pytest.fixture
 def processes(receiver: Receiver, tmp_path):
-    """Start Python processes with a dispatcher of the same file; end those that are left."""
+    """Start Python processes with a dispatcher of the same file; end those that are left, with their children."""
     authority = tmp_path / "authority.pem"
     (certificate,) = receiver.ssl_context.get_ca_certs(binary_form=True)
     authority.write_text(ssl.DER_cert_to_PEM_cert(certificate))
@@ -68,15 +68,19 @@ def processes(receiver: Receiver, tmp_path):
     def start(script: str, *, before: str = "") -> subprocess.Popen[str]:
         command = [sys.executable, "-c", f"{before}\n{START}\n{script}", str(tmp_path / "webhooks.db"), str(authority)]
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         started.append(process)
         return process
 
     yield start
     for process in started:
-        process.kill()
-        process.communicate()
+        end_all(process)
 
 
 @pytest.fixture

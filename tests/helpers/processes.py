@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import subprocess
+from contextlib import suppress
+from typing import IO
 
 START = """
 import os, ssl, sys
@@ -16,6 +21,19 @@ dispatcher = Dispatcher(
     ssl_context=ssl.create_default_context(cafile=authority),
 )
 """
+
+
+def line_of(stream: IO[str], seconds: float = 60) -> str:
+    """Return the first line that a process writes; fail where none comes."""
+    assert select.select([stream], [], [], seconds)[0], "the process has written nothing in time"
+    return stream.readline()
+
+
+def end_all(process: subprocess.Popen[str]) -> None:
+    """End a process that was started in a session of its own, and its children: they would keep its pipes open."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:

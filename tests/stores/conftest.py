@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from processes import line_of
 
 WORKER = Path(__file__).with_name("worker_process.py")
 
@@ -74,7 +75,7 @@ def start_worker(place, receiver):
     def start():
         process = subprocess.Popen([sys.executable, str(WORKER), told], stdout=subprocess.PIPE, text=True)
         running.append(process)
-        assert process.stdout.readline() == "ready\n"
+        assert line_of(process.stdout) == "ready\n"
         return process
 
     yield start

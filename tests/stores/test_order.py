@@ -11,6 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from processes import line_of
 from waiting import wait_for
 
 from unihooks import Emission, EventSubscription, Webhook
@@ -66,7 +67,7 @@ def start_worker(place, receiver):
     def start():
         process = subprocess.Popen([sys.executable, str(SCRIPT), told], stdout=subprocess.PIPE, text=True)
         running.append(process)
-        assert process.stdout.readline() == "ready\n"
+        assert line_of(process.stdout) == "ready\n"
         return process
 
     yield start
@@ -115,7 +116,7 @@ def test_events_of_a_subject_arrive_in_order_over_worker_processes_of_which_one_
         )
     wait_for(lambda: len(receiver.requests) > subjects * events / 3, 120)
     workers[0].kill()
-    workers[0].wait()
+    workers[0].wait(30)
 
     patience = 20 + subjects * events / 50
     wanted = {(path, f"order/{one}") for path in PATHS for one in range(subjects)}

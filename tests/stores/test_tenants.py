@@ -6,10 +6,11 @@ import json
 import sqlite3
 import subprocess
 import sys
-import time
 
 import psycopg
 import pytest
+from processes import line_of
+from waiting import wait_for
 
 from unihooks import Dispatcher, EventSubscription, PayloadMapping, Webhook
 from unihooks._management import retention
@@ -98,11 +99,11 @@ def test_erasing_a_tenant_is_resumed_after_a_kill(place, open_dispatcher, receiv
     script.write_text(KILLED)
     command = [sys.executable, str(script), kind.__name__, json.dumps(options), "acme corp"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline().strip() == "ready"
-        until = time.monotonic() + 20
-        while dispatcher.usage("acme corp").webhooks and time.monotonic() < until:
-            time.sleep(0.01)
-        process.kill()
+        assert line_of(process.stdout) == "ready\n"
+        try:
+            wait_for(lambda: not dispatcher.usage("acme corp").webhooks)
+        finally:
+            process.kill()
     left = dispatcher.usage("acme corp")
     assert (left.webhooks, left.events_24h) == (0, 22)
     assert dispatcher.erase_tenant("acme corp") == 22

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from postgres_scene import add_webhook, cut_all, emit, make_event, plan
 from postgres_worker import delivered
+from processes import line_of
 from waiting import wait_for
 
 from unihooks.abc import DeliveryFilter, EventFilter, Window
@@ -41,7 +42,7 @@ class Crew:
         script = Path(__file__).parents[1] / "postgres_worker.py"
         command = [sys.executable, str(script), self._dsn, self._schema, str(self.sent), str(LEASE), *mode]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline() == "ready\n"
+        assert line_of(process.stdout) == "ready\n"
         self.running.append(process)
         if mode:
             reader = threading.Thread(target=self._read, args=[process], daemon=True)
@@ -51,7 +52,7 @@ class Crew:
 
     def kill(self, process):
         process.kill()
-        process.wait()
+        process.wait(30)
         self.running.remove(process)
         if reader := self._readers.pop(process, None):
             reader.join()

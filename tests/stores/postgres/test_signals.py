@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from postgres_scene import add_webhook, cut_all, emit, make_event, plan
+from processes import line_of
 from waiting import wait_for
 
 from unihooks.stores.postgres.signals import _LOOKS_SHARED, Hearing
@@ -103,7 +104,7 @@ class TestSignals:
         command = [sys.executable, "-c", LISTENING, postgres_dsn, schema]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
-                assert process.stdout.readline() == "listening\n"
+                assert line_of(process.stdout) == "listening\n"
                 Watching(store, Hearing.RELIEVED)
                 assert not takes_over(store)
             finally:

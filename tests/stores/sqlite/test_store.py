@@ -495,7 +495,7 @@ class TestProcesses:
         process = run_python(EMIT_FOREVER, path, 1_000_000)
         emitted = [process.stdout.readline().strip() for _ in range(50)]
         process.send_signal(signal.SIGKILL)
-        emitted += process.communicate()[0].split()
+        emitted += process.communicate(timeout=30)[0].split()
         store = SQLiteStore(path)
         found = {item.id for item in store.list_events("default", EventFilter(), Window(limit=100_000))}
         assert {id_ for id_ in emitted if len(id_) == 30} <= found
