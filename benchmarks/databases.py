@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from usage import database_cpu, parent
 
 from unihooks.abc import Store
 from unihooks.stores import PostgresStore, SQLiteStore
@@ -130,45 +131,27 @@ def with_helpers() -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def server_cpu(dsn: str) -> float:
-    """Return the CPU seconds that all processes of a local server have used so far; 0 if they cannot be seen."""
-    if not dsn:
-        return 0.0
+def postmaster(dsn: str) -> int:
+    """Return the id of the process that has started a server's others; 0 if they cannot be seen."""
     import psycopg
 
     with psycopg.connect(dsn) as connection:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
         assert row
-        mine = _stat(row[0])
-        if mine is None or "postgres" not in mine[0]:
-            return 0.0
-        postmaster = mine[2]
-        stats = [one for pid in Path("/proc").iterdir() if pid.name.isdigit() and (one := _stat(int(pid.name)))]
-        ticks = sum(one[3] for one in stats if postmaster in one[1:3])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return parent(row[0], "postgres")
 
 
-def cpu_of(pid: int) -> float:
-    """Return the CPU seconds that another process has used so far."""
-    stat = _stat(pid)
-    return 0.0 if stat is None else stat[3] / os.sysconf("SC_CLK_TCK")
-
-
-def _stat(pid: int) -> tuple[str, int, int, int] | None:
-    """Return a process's name, its id, its parent's id, and the clock ticks that it and its ended children used."""
-    try:
-        name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-    except OSError:
-        return None
-    fields = rest.split()
-    return name, pid, int(fields[1]), sum(map(int, fields[11:15]))
+def server_cpu(dsn: str) -> float:
+    """Return the CPU seconds that all processes of a local server have used so far; 0 if they cannot be seen."""
+    return database_cpu(postmaster(dsn)) if dsn else 0.0
 
 
 @contextmanager
 def place(kind: str, dsn: str) -> Iterator[Place]:
     """Yield an empty store that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="unihooks-bench-") as folder:
-        made = _sqlite(folder) if kind == "sqlite" else _postgres(dsn)
+        name = f"{folder}/webhooks.db" if kind == "sqlite" else f"unihooks_bench_{os.getpid()}_{next(_numbers)}"
+        made = visit(kind, dsn, name)
         made.store.migrate()
         try:
             yield made
@@ -179,20 +162,12 @@ def place(kind: str, dsn: str) -> Iterator[Place]:
 
 
 def visit(kind: str, dsn: str, name: str) -> Place:
-    """Yield the store that another process made."""
+    """Return the store that another process made."""
     return _sqlite_at(name) if kind == "sqlite" else _postgres_at(dsn, name)
-
-
-def _sqlite(folder: str) -> Place:
-    return _sqlite_at(str(Path(folder) / "webhooks.db"))
 
 
 def _sqlite_at(path: str) -> Place:
     return Place("sqlite", SQLiteStore(path), "unihooks_", path)
-
-
-def _postgres(dsn: str) -> Place:
-    return _postgres_at(dsn, f"unihooks_bench_{os.getpid()}_{next(_numbers)}")
 
 
 def _postgres_at(dsn: str, schema: str) -> Place:

@@ -12,7 +12,7 @@ from durable import durable
 from outbound import outbound, why_not
 from receiver import Receiver
 from references import bare_aiohttp, own_transport, shared_httpx, wrk
-from tables import Row, Table, say
+from tables import Row, Table, against, say
 from tasks import SECRET, Task, run
 
 NAMES = {"sqlite": "SQLite, synchronous=FULL", "postgresql": "PostgreSQL"}
@@ -206,20 +206,9 @@ def _show_rates(table: Table, runs: Runs) -> None:
     for name, limit in (("one httpx.AsyncClient", 15), ("django-outbound-webhooks", None)):
         if name not in runs:
             continue
-        ratios = [one["rate"] / other["rate"] for one, other in zip(runs["fan-out 1"], runs[name], strict=True)]
-        table.add(
-            Row(
-                what=f"deliveries per second, fan-out 1, against {name}",
-                where=NAMES["sqlite"],
-                value=middle(runs["fan-out 1"], "rate"),
-                reference=middle(runs[name], "rate"),
-                unit="/s",
-                ratio=median(ratios),
-                runs=ratios,
-                limit=limit,
-                at_least=True,
-            )
-        )
+        mine, others = ([run["rate"] for run in runs[which]] for which in ("fan-out 1", name))
+        what = f"deliveries per second, fan-out 1, against {name}"
+        table.add(against(what, NAMES["sqlite"], mine, others, unit="/s", limit=limit, at_least=True))
 
 
 def middle(runs: Sequence[dict[str, float]], key: str) -> float:

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from databases import Place, place
+from attrs import evolve
+from databases import Place, place, visit
 from receiver import wait_for
-from tasks import IN_FLIGHT, SECRET, Meter, Task
+from tasks import IN_FLIGHT, SECRET, Meter, Running, Task
 
-from unihooks import Dispatcher, EventSubscription, Limits, PayloadMapping, Secret, TargetPolicy, Webhook
+from unihooks import Dispatcher, EventSubscription, Limits, PayloadMapping, Secret, TargetPolicy, Webhook, Worker
 
 # The benchmarks have a webhook for each endpoint.
 LIMITS = Limits(webhooks_per_tenant=1_000_000, endpoints_per_tenant=1_000_000, deliveries_per_event=1_000_000)
@@ -47,9 +48,24 @@ def opened(task: Task) -> Iterator[tuple[Dispatcher, Place]]:
 @contextmanager
 def dispatching(task: Task, one: Place, **options: Any) -> Iterator[Dispatcher]:
     """Yield a dispatcher that may send to the receiver."""
-    targets = TargetPolicy(allow=["127.0.0.0/8"])
-    with Dispatcher(one.store, targets=targets, ssl_context=task.trust, limits=LIMITS, **options) as dispatcher:
+    options = {"targets": TargetPolicy(allow=["127.0.0.0/8"]), **options}
+    with Dispatcher(one.store, ssl_context=task.trust, limits=LIMITS, **options) as dispatcher:
         yield dispatcher
+
+
+@contextmanager
+def work_beside(task: Task, one: Place, count: Any) -> Iterator[int]:
+    """Run a worker process on the same store while the block runs; yield its id."""
+    with Running(work, evolve(task, store=one.name), count) as running:
+        yield running.pid
+        running.stop()
+        running.result()
+
+
+def work(task: Task, count: Any) -> None:
+    """Run a worker until SIGTERM."""
+    with dispatching(task, visit(task.kind, task.dsn, task.store)) as dispatcher:
+        Worker(dispatcher).run()
 
 
 def subscribe(dispatcher: Dispatcher, task: Task) -> None:
@@ -76,6 +92,11 @@ def emit(dispatcher: Dispatcher, task: Task, deliveries: int, before: int, count
             time.sleep(0.002)
         batch = range(emitted, min(events, emitted + size))
         dispatcher.emit_many([("bench", f"type.{number % task.endpoints}", payload) for number in batch])
+
+
+def emit_one(dispatcher: Dispatcher, task: Task, number: int, tenant: str = "default") -> str:
+    """Emit an event for one of the endpoints; return its id."""
+    return dispatcher.emit("bench", f"type.{number % task.endpoints}", task.payload, tenant=tenant).id
 
 
 def log(one: Place) -> dict[str, float]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
+from typing import Any
 
 from attrs import evolve, frozen
 from deliveries import NAMES, middle
 from emitting import CALLERS, Case, Figures, batched_emits, emit_all_ways, paced_emits
 from receiver import Address
-from tables import Row, Table, percentile
+from tables import Row, Table, against, percentile
 from tasks import Task, run
 
 _NOBODY = Address(9999, 9999, "")
@@ -50,50 +51,28 @@ def _show_ways(table: Table, kind: str, runs: Sequence[dict[Case, Figures]]) -> 
 
 
 def _row(kind: str, case: Case, mine: list[Figures], by_hand: list[Figures]) -> Row:
-    ratios = [one["rate"] / other["rate"] for one, other in zip(mine, by_hand, strict=True)]
-    what = {"sync": "emit", "async": "aemit"}[case.mode]
-    saturated = kind == "sqlite" and case == Case(256, "async", "own")
+    rates = ([one["rate"] for one in runs] for runs in (mine, by_hand))
     times = ", ".join(f"{part} {middle(mine, part):.1f} ({middle(by_hand, part):.1f})" for part in ("p50", "p99"))
-    return Row(
-        what=f"{what}, {case.way} transaction, {case.callers} callers",
-        where=NAMES[kind],
-        value=middle(mine, "rate"),
-        # The limit is on the rate, so the ratio is only shown.
-        reference=None if saturated else middle(by_hand, "rate"),
-        unit="/s",
-        ratio=None if saturated else median(ratios),
-        runs=ratios,
-        limit=20_000 if saturated else None,
-        at_least=True,
-        cpu=middle(mine, "cpu"),
-        db=middle(mine, "db"),
-        note=f"{times} ms",
-    )
+    common: dict[str, Any] = {"unit": "/s", "at_least": True, "note": f"{times} ms", **_cpu(mine)}
+    what = f"{'emit' if case.mode == 'sync' else 'aemit'}, {case.way} transaction, {case.callers} callers"
+    row = against(what, NAMES[kind], *rates, **common)
+    # This limit is on the rate, not on the ratio.
+    saturated = kind == "sqlite" and case == Case(256, "async", "own")
+    return evolve(row, reference=None, ratio=None, limit=20_000) if saturated else row
+
+
+def _cpu(runs: list[Figures]) -> dict[str, float]:
+    return {name: middle(runs, name) for name in ("cpu", "db")}
 
 
 def _show_batches(table: Table, kind: str, runs: list[Figures]) -> None:
-    table.add(
-        Row(
-            what="emit_many of 100, 1 caller",
-            where=NAMES[kind],
-            value=middle(runs, "rate"),
-            unit="/s",
-            cpu=middle(runs, "cpu"),
-            db=middle(runs, "db"),
-            runs=[run["rate"] for run in runs],
-        )
-    )
+    rates = [run["rate"] for run in runs]
+    common: dict[str, Any] = {"unit": "/s", "runs": rates, **_cpu(runs)}
+    table.add(Row(what="emit_many of 100, 1 caller", where=NAMES[kind], value=median(rates), **common))
 
 
 def _show_paced(table: Table, kind: str, runs: list[list[float]]) -> None:
     for part, limit in _LATENCY_LIMITS:
         values = [percentile(taken, part) for taken in runs]
-        table.add(
-            Row(
-                what=f"emit at 1,000/s, p{part * 100:.0f}",
-                where=NAMES[kind],
-                value=median(values),
-                limit=limit if kind == "sqlite" else None,
-                runs=values,
-            )
-        )
+        what, bound = f"emit at 1,000/s, p{part * 100:.0f}", limit if kind == "sqlite" else None
+        table.add(Row(what=what, where=NAMES[kind], value=median(values), limit=bound, runs=values))

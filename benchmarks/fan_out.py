@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 import tracemalloc
 from collections.abc import Callable
 
@@ -12,7 +11,7 @@ from databases import Place
 from sizes import Opens, Size
 from tables import Row, Table, alternate, pair
 
-from unihooks.abc import Capacity, Store
+from unihooks.abc import Store
 
 
 def many_webhooks(table: Table, opens: Opens, size: Size) -> None:
@@ -54,28 +53,13 @@ def _wide(table: Table, one: Place, size: Size) -> None:
     for event_type, fan_out in (("some", size.fan_out), ("all", size.webhooks)):
         events = max(1, size.wide_events * size.fan_out // fan_out)
         scenes.emit(store, "many", events, event_type)
-        began = time.perf_counter()
-        made, slowest = _plan_all(store)
-        seconds = time.perf_counter() - began
+        made, seconds = zip(*scenes.plan_all(store), strict=True)
         table.check(f"fan-out {fan_out}: {sum(made)} made", good=sum(made) == events * fan_out)
         table.check(f"fan-out {fan_out}: {max(made)} in one call", good=max(made) <= 1_000)
-        note = f"{max(made):,} at most in one of {len(made)} calls, slowest {slowest * 1e3:.0f} ms"
-        cost = seconds * 1e6 / sum(made)
+        note = f"{max(made):,} at most in one of {len(made)} calls, slowest {max(seconds) * 1e3:.0f} ms"
+        cost = sum(seconds) * 1e6 / sum(made)
         table.add(Row(what=f"plan with fan-out {fan_out:,}", where=one.kind, value=cost, unit="us each", note=note))
     _memory(table, one, size)
-
-
-def _plan_all(store: Store) -> tuple[list[int], float]:
-    """Return the number of deliveries of each call, and the seconds of the slowest call."""
-    made: list[int] = []
-    slowest, more = 0.0, True
-    while more:
-        began = time.perf_counter()
-        planned = store.plan(scenes.lease(), Capacity(0, 0), 256)
-        slowest = max(slowest, time.perf_counter() - began)
-        made.append(planned.deliveries)
-        more = planned.more
-    return made, slowest
 
 
 def _memory(table: Table, one: Place, size: Size) -> None:

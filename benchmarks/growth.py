@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from databases import Place, visit
 from deliveries import NAMES, middle
 from durable import dispatching, emit, log, opened
-from receiver import Receiver, wait_for
+from receiver import Receiver, checked, wait_for
 from tables import Row, Table, say
 from tasks import IN_FLIGHT, SECRET, Running, Task, run
 
@@ -51,10 +51,9 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
             runs = []
             for _ in range(size.rounds):
                 figures = run(grown, mine, receiver.count)
-                report = receiver.report(task.body, SECRET)
-                counts = {report.count, figures["delivered"], figures["attempts"], figures["events"] * fan_out}
-                good = counts == {size.warm + size.count} and report.wrong == 0
-                table.check(f"fan-out {fan_out}: {report.count}, wrong {report.wrong}; {figures}", good=good)
+                counts = (figures["delivered"], figures["attempts"], figures["events"] * fan_out)
+                expected = size.warm + size.count
+                checked(table, receiver, task.body, f"fan-out {fan_out}", expected, *counts, secret=SECRET)
                 say(f"fan-out {fan_out}: {figures['bytes of log']:,.0f} bytes of log")
                 runs.append(figures)
             _show(table, fan_out, runs)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 from threading import Event
 from typing import Any
 
 from attrs import evolve, frozen
 from databases import place
 from deliveries import NAMES
-from durable import LIMITS
+from durable import dispatching
 from latency import beats
-from receiver import LET_GO, Receiver, wait_for
-from tables import Row, Table, percentile
+from receiver import LET_GO, Receiver, checked, wait_for
+from tables import Table, against, percentile
 from tasks import SECRET, Task, run
 
 from unihooks import Dispatcher, EventSubscription, Secret, TargetPolicy, Webhook
@@ -62,29 +61,17 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
 
 def _waits(table: Table, receiver: Receiver, task: Task) -> list[float]:
     began: dict[str, float] = run(deliver, task, receiver.count)
-    report = receiver.report(task.body, SECRET)
-    good = report.count == len(began) and report.wrong == 0 and report.arrivals.keys() == began.keys()
-    table.check(f"{task.ill} ill: received {report.count} of {len(began)}, wrong {report.wrong}", good=good)
+    report = checked(table, receiver, task.body, f"{task.ill} ill", len(began), secret=SECRET, ids=began)
     return [(report.arrivals[id_] - at) * 1e3 for id_, at in began.items() if at]
 
 
 def _show(table: Table, kind: str, size: Size, alone: list[list[float]], beside: list[list[float]]) -> None:
     for part in (0.5, 0.99):
         mine, without = ([percentile(one, part) for one in waits] for waits in (beside, alone))
-        ratios = [one / other for one, other in zip(mine, without, strict=True)]
         what = f"{HEALTHY} healthy endpoints beside {size.ill} that hang and {size.ill} without address"
-        table.add(
-            Row(
-                what=f"{what}, p{part * 100:.0f}",
-                where=NAMES[kind],
-                value=median(mine),
-                reference=median(without),
-                ratio=median(ratios),
-                runs=ratios,
-                limit=1.3 if part == 0.99 else None,
-                note=f"emit to receipt at {size.rate:.0f}/s; most {max(map(max, beside)):.0f} ms",
-            )
-        )
+        note = f"emit to receipt at {size.rate:.0f}/s; most {max(map(max, beside)):.0f} ms"
+        limit = 1.3 if part == 0.99 else None
+        table.add(against(f"{what}, p{part * 100:.0f}", NAMES[kind], mine, without, limit=limit, note=note))
 
 
 def deliver(task: Task, count: Any) -> dict[str, float]:
@@ -98,10 +85,7 @@ def deliver(task: Task, count: Any) -> dict[str, float]:
         return ["127.0.0.1"]
 
     targets = TargetPolicy(allow=["127.0.0.0/8"], resolver=resolver)
-    with (
-        place(task.kind, task.dsn) as one,
-        Dispatcher(one.store, targets=targets, ssl_context=task.trust, deadline=20.0, limits=LIMITS) as dispatcher,
-    ):
+    with place(task.kind, task.dsn) as one, dispatching(task, one, targets=targets, deadline=20.0) as dispatcher:
         _subscribe(dispatcher, task)
         try:
             with dispatcher.running():

@@ -10,15 +10,13 @@ from contextlib import AsyncExitStack, closing
 from statistics import median
 from typing import Any
 
-from attrs import evolve, frozen
-from databases import place, visit
+from attrs import frozen
+from databases import Place, place
 from deliveries import NAMES
-from durable import dispatching, opened
-from receiver import Receiver, wait_for
-from tables import Row, Table, percentile
-from tasks import SECRET, Running, Task, run, run_loop
-
-from unihooks import Worker
+from durable import emit_one, opened, work_beside
+from receiver import Receiver, checked, wait_for
+from tables import Row, Table, against, percentile
+from tasks import SECRET, Task, run, run_loop
 
 RATES = (10.0, 100.0, 1_000.0)
 _CONNECTIONS = 8
@@ -61,10 +59,8 @@ def _waits(
 ) -> dict[float, list[float]]:
     """Return the milliseconds until each receipt, by rate."""
     began: Began = run(sender, task, receiver.count)
-    report = receiver.report(task.body, secret)
     expected = sum(int(rate * task.seconds) for rate in task.rates) + task.endpoints
-    good = report.count == expected and report.wrong == 0 and report.arrivals.keys() == began.keys()
-    table.check(f"{sender.__name__}: received {report.count} of {expected}, wrong {report.wrong}", good=good)
+    report = checked(table, receiver, task.body, sender.__name__, expected, secret=secret, ids=began)
     waits: dict[float, list[float]] = {rate: [] for rate in (0.0, *task.rates)}
     for id_, (rate, at) in began.items():
         waits[rate].append((report.arrivals[id_] - at) * 1e3)
@@ -79,21 +75,12 @@ def _show(table: Table, kind: str, name: str, rate: float, waits: dict[str, list
             limit = _LIMIT_P99_LIGHT if rate == 100 else _LIMIT_P99
         elif part == 0.5 and rate == 100:
             limit = _LIMITS.get((kind, name), _LIMIT_APART)
-        note = f"by hand {median(by_hand):.1f} ms"
-        ratios = [one / other for one, other in zip(mine, by_hand, strict=True)]
-        is_ratio = part == 0.99
-        table.add(
-            Row(
-                what=f"emit to receipt at {rate:,.0f}/s, {name}, p{part * 100:.0f}",
-                where=NAMES[kind],
-                value=median(mine),
-                reference=median(by_hand) if is_ratio else None,
-                ratio=median(ratios) if is_ratio else None,
-                limit=limit,
-                runs=mine,
-                note=note,
-            )
-        )
+        what, note = f"emit to receipt at {rate:,.0f}/s, {name}, p{part * 100:.0f}", f"by hand {median(by_hand):.1f} ms"
+        common: dict[str, Any] = {"limit": limit, "runs": mine, "note": note}
+        if part == 0.99:
+            table.add(against(what, NAMES[kind], mine, by_hand, **common))
+        else:
+            table.add(Row(what=what, where=NAMES[kind], value=median(mine), **common))
 
 
 # Senders: each returns the rate and the moment of each event, by its id.
@@ -102,30 +89,13 @@ def _show(table: Table, kind: str, name: str, rate: float, waits: dict[str, list
 def together(task: Task, count: Any) -> Began:
     """Emit beside a worker in the same process."""
     with opened(task) as (dispatcher, _), dispatcher.running():
-        return _emit_all(task, count, lambda number: _emit(dispatcher, task, number))
+        return _emit_all(task, count, lambda number: emit_one(dispatcher, task, number))
 
 
 def apart(task: Task, count: Any) -> Began:
     """Emit beside a worker in another process."""
-    with opened(task) as (dispatcher, one), Running(work, evolve(task, store=one.name), count) as running:
-        began = _emit_all(task, count, lambda number: _emit(dispatcher, task, number))
-        running.stop()
-        running.result()
-        return began
-
-
-def work(task: Task, count: Any) -> float:
-    """Run a worker until SIGTERM; return its CPU seconds."""
-    one = visit(task.kind, task.dsn, task.store)
-    with dispatching(task, one) as dispatcher:
-        began = time.process_time()
-        Worker(dispatcher).run()
-        return time.process_time() - began
-
-
-def _emit(dispatcher: Any, task: Task, number: int) -> str:
-    id_: str = dispatcher.emit("bench", f"type.{number % task.endpoints}", task.payload).id
-    return id_
+    with opened(task) as (dispatcher, one), work_beside(task, one, count):
+        return _emit_all(task, count, lambda number: emit_one(dispatcher, task, number))
 
 
 def _emit_all(task: Task, count: Any, emit: Callable[[int], str]) -> Began:
@@ -153,43 +123,52 @@ def beats(rate: float, seconds: float) -> Iterator[int]:
 def by_hand(task: Task, count: Any) -> Began:
     """Insert a row durably, then post with aiohttp: the least that a host can do."""
     began: Began = {}
-    body = task.body
 
-    async def main(one: Any) -> None:
-        import aiohttp
-
+    async def main(one: Place) -> None:
         async with AsyncExitStack() as stack:
-            insert = await inserting(stack, one)
-            connector = aiohttp.TCPConnector(ssl=task.trust)
-            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            post = await posting(stack, task, one)
 
             async def send(number: int, rate: float) -> None:
                 id_ = f"{rate}-{number}"
                 began[id_] = (rate, time.monotonic())
-                await insert(body)
-                headers = {"content-type": "application/json", "webhook-id": id_}
-                async with session.post(task.urls[number % task.endpoints], data=body, headers=headers) as response:
-                    await response.read()
+                await post(id_, number)
 
             await asyncio.gather(*(send(number, 0.0) for number in range(task.endpoints)))
             for rate in task.rates:
-                await _at_rate(rate, task.seconds, send)
+                await at_rate(rate, rate, task.seconds, send)
 
     with place(task.kind, task.dsn) as one:
         run_loop(task, lambda: main(one))
     return began
 
 
-async def _at_rate(rate: float, seconds: float, send: Callable[[int, float], Any]) -> None:
+async def at_rate(rate: float, kept: float, seconds: float, send: Callable[[int, float], Any]) -> None:
+    """Call `send` with numbers at a steady rate, and with the rate under which each is kept; wait for all."""
     start, tasks = time.monotonic(), []
     for number in range(int(rate * seconds)):
         await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
-        tasks.append(asyncio.create_task(send(number, rate)))
+        tasks.append(asyncio.create_task(send(number, kept)))
     await asyncio.gather(*tasks)
 
 
-async def inserting(stack: AsyncExitStack, one: Any, *, pooled: bool = False) -> Callable[[bytes], Any]:
-    """Return a function that inserts a row durably, on connections that are open as long as the stack."""
+async def posting(stack: AsyncExitStack, task: Task, one: Place, *, pooled: bool = False) -> Callable[[str, int], Any]:
+    """Return a function that inserts a row durably and then posts it, over connections as long as the stack lives."""
+    import aiohttp
+
+    insert, body = await _inserting(stack, one, pooled=pooled), task.body
+    connector = aiohttp.TCPConnector(ssl=task.trust)
+    session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+
+    async def post(id_: str, number: int) -> None:
+        await insert(body)
+        headers = {"content-type": "application/json", "webhook-id": id_}
+        async with session.post(task.urls[number % task.endpoints], data=body, headers=headers) as response:
+            await response.read()
+
+    return post
+
+
+async def _inserting(stack: AsyncExitStack, one: Place, *, pooled: bool) -> Callable[[bytes], Any]:
     if one.kind == "sqlite":
         connection = stack.enter_context(closing(sqlite3.connect(one.target, isolation_level=None)))
         connection.executescript("PRAGMA synchronous = FULL; CREATE TABLE by_hand (body BLOB)")

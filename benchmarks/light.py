@@ -7,15 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from statistics import median
 
-import psycopg
 from attrs import evolve, field, frozen
-from databases import with_helpers
+from databases import postmaster, with_helpers
 from deliveries import NAMES
 from light_senders import PACERS, SENDERS, Idle, Light, LightTask, each_second, idle
-from receiver import Receiver
-from tables import Row, Table, percentile, say
+from receiver import Receiver, checked
+from tables import Row, Table, against, percentile, say
 from tasks import SECRET, run
-from usage import Used, Watched, children, parent
+from usage import Used, Watched, children
 
 RATES = (25.0, 100.0, 400.0)
 POOLED = "pooled"
@@ -85,11 +84,9 @@ class Bench:
         return known
 
     def _arrivals(self, store: str, sender: str, task: LightTask, light: Light) -> dict[str, float]:
-        report = self.receiver.report(task.body, None if sender == "by hand" else SECRET)
+        secret, what = None if sender == "by hand" else SECRET, f"{store}, {sender}"
         expected = len(light.began)
-        good = report.count == expected and report.wrong == 0 and report.arrivals.keys() == light.began.keys()
-        told = f"{store}, {sender}: received {report.count} of {expected}, wrong {report.wrong}"
-        self.table.check(told, good=good)
+        report = checked(self.table, self.receiver, task.body, what, expected, secret=secret, ids=light.began)
         return dict.fromkeys(light.began, 0.0) | report.arrivals
 
 
@@ -117,7 +114,7 @@ def opened(table: Table, kinds: Sequence[str], dsn: str, seconds: float) -> Iter
         if "sqlite" in kinds:
             tasks["sqlite"] = task
         if "postgresql" in kinds:
-            tasks["postgresql"] = evolve(task, kind="postgresql", dsn=dsn, postmaster=_postmaster(dsn))
+            tasks["postgresql"] = evolve(task, kind="postgresql", dsn=dsn, postmaster=postmaster(dsn))
             with with_helpers():
                 import pgbouncer
             if pgbouncer.binary():
@@ -125,14 +122,6 @@ def opened(table: Table, kinds: Sequence[str], dsn: str, seconds: float) -> Iter
                 [process] = children(os.getpid(), "pgbouncer")
                 tasks[POOLED] = evolve(tasks["postgresql"], dsn=pooled, pooler=process)
         yield Bench(table, receiver, tasks)
-
-
-def _postmaster(dsn: str) -> int:
-    """Return the id of the process that has started the server's others; 0 if they cannot be seen."""
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute("SELECT pg_backend_pid()").fetchone()
-        assert row
-        return parent(row[0], "postgres")
 
 
 def rest(bench: Bench, store: str, seconds: float, source: str = "") -> Idle:
@@ -199,17 +188,14 @@ def _switches(bench: Bench, store: str, sender: str) -> Row:
 
 def _row(bench: Bench, store: str, sender: str, rate: float) -> Row:
     mine, by_hand = bench.runs[store, sender, rate], bench.runs[store, "by hand", rate]
-    ratios = [one.used.total / other.used.total for one, other in zip(mine, by_hand, strict=True)]
-    return Row(
-        what=f"event at {rate:,.0f}/s, {sender}",
-        where=WHERE[store],
-        value=middle(mine, "total") * 1e6,
-        reference=middle(by_hand, "total") * 1e6,
-        ratio=median(ratios),
+    totals = ([one.used.total * 1e6 for one in runs] for runs in (mine, by_hand))
+    return against(
+        f"event at {rate:,.0f}/s, {sender}",
+        WHERE[store],
+        *totals,
         unit="us CPU",
         cpu=middle(mine, "cpu") * 1e6,
         db=middle(mine, "db") * 1e6,
-        runs=ratios,
         note=_note(mine, by_hand, has_server=bool(bench.tasks[store].postmaster)),
     )
 

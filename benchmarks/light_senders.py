@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from attrs import evolve, field, frozen
-from databases import place, visit
-from durable import dispatching, opened
-from latency import beats, inserting
+from databases import Place, place
+from durable import emit_one, opened, work_beside
+from latency import at_rate, beats, posting
 from receiver import wait_for
-from tasks import Running, Task, run_loop
+from tasks import Task, run_loop
 from usage import Used, Watched, written_by
 
-from unihooks import Dispatcher, Worker
+from unihooks import Dispatcher
 
 # What follows an event (its recording, most of all) ends within this.
 _SETTLE_SECONDS = 0.15
@@ -65,7 +65,7 @@ def together(task: LightTask, count: Any) -> Light:
 
 def apart(task: LightTask, count: Any) -> Light:
     """Emit beside a worker in another process."""
-    with opened(task) as (dispatcher, one), _worker(task, one.name, count) as worker:
+    with opened(task) as (dispatcher, one), work_beside(task, one, count) as worker:
         return _at_rates(task, count, task.watched(worker), lambda number: emit_one(dispatcher, task, number))
 
 
@@ -76,7 +76,7 @@ def paced(task: LightTask, count: Any) -> Light:
 
 def idle(task: LightTask, count: Any) -> Idle:
     """Watch a worker process that has delivered a little and has nothing more to do; then emit to it now and then."""
-    with opened(task) as (dispatcher, one), _worker(task, one.name, count) as worker:
+    with opened(task) as (dispatcher, one), work_beside(task, one, count) as worker:
         for number in range(task.endpoints):
             emit_one(dispatcher, task, number)
         wait_for(count, task.endpoints)
@@ -103,25 +103,6 @@ def each_second(watched: Watched, seconds: float) -> Used:
     began, before = time.monotonic(), watched.used()
     time.sleep(seconds)
     return (watched.used() - before).each(time.monotonic() - began)
-
-
-def work(task: LightTask, count: Any) -> None:
-    """Run a worker until SIGTERM."""
-    with dispatching(task, visit(task.kind, task.dsn, task.store)) as dispatcher:
-        Worker(dispatcher).run()
-
-
-@contextmanager
-def _worker(task: LightTask, store: str, count: Any) -> Iterator[int]:
-    with Running(work, evolve(task, store=store), count) as running:
-        yield running.pid
-        running.stop()
-        running.result()
-
-
-def emit_one(dispatcher: Dispatcher, task: Task, number: int) -> str:
-    """Emit an event for one of the endpoints; return its id."""
-    return dispatcher.emit("bench", f"type.{number % task.endpoints}", task.payload).id
 
 
 def _at_rates(task: LightTask, count: Any, watched: Watched, emit: Callable[[int], str], *, seen: bool = True) -> Light:
@@ -151,22 +132,9 @@ def by_hand(task: LightTask, count: Any) -> Light:
     """Insert a row durably, then post with aiohttp."""
     light = Light()
 
-    async def main(one: Any) -> None:
-        import aiohttp
-
-        body = task.body
+    async def main(one: Place) -> None:
         async with AsyncExitStack() as stack:
-            insert = await inserting(stack, one, pooled=bool(task.pooler))
-            connector = aiohttp.TCPConnector(ssl=task.trust)
-            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-
-            async def send(id_: str, number: int) -> None:
-                await insert(body)
-                headers = {"content-type": "application/json", "webhook-id": id_}
-                async with session.post(task.urls[number % task.endpoints], data=body, headers=headers) as response:
-                    await response.read()
-
-            await _send_at_rates(task, light, send)
+            await _send_at_rates(task, light, await posting(stack, task, one, pooled=bool(task.pooler)))
 
     with place(task.kind, task.dsn) as one:
         run_loop(task, lambda: main(one))
@@ -193,11 +161,7 @@ async def _send_at_rates(task: LightTask, light: Light, send: Callable[[str, int
         await send(id_, number)
 
     async def beat(rate: float, kept: float, seconds: float) -> None:
-        start, tasks = time.monotonic(), []
-        for number in range(int(rate * seconds)):
-            await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
-            tasks.append(asyncio.create_task(one(number, kept)))
-        await asyncio.gather(*tasks)
+        await at_rate(rate, kept, seconds, one)
         await asyncio.sleep(_SETTLE_SECONDS)
 
     await asyncio.gather(*(one(number, 0.0) for number in range(task.endpoints)))

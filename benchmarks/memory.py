@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve, frozen
 from deliveries import NAMES
 from durable import emit, log, opened
-from receiver import Receiver, wait_for
+from receiver import Receiver, checked, wait_for
 from tables import Row, Table, say
 from tasks import IN_FLIGHT, SECRET, Running, Task, run_loop
 
@@ -43,8 +43,7 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
 def _show_idle(table: Table, receiver: Receiver, task: Task) -> None:
     with Running(idle_connections, task, receiver.count) as running:
         kilobytes = running.result()
-    report = receiver.report(task.body)
-    table.check(f"idle: {report.count} of {task.count}", good=report.count == task.count and not report.wrong)
+    checked(table, receiver, task.body, "idle", task.count)
     what = f"memory of an idle kept TLS connection, at {task.count:,}"
     table.add(Row(what=what, where="", value=kilobytes, unit="KiB", limit=100))
 
@@ -66,18 +65,14 @@ def _show_growth(table: Table, receiver: Receiver, task: Task) -> None:
     sizes = figures["sizes"]
     say(f"MiB on the way: {' '.join(f'{size:.0f}' for size in sizes)}")
     early, late = median(sizes[: _STEPS // 4]), median(sizes[-_STEPS // 4 :])
-    table.add(
-        Row(
-            what=f"memory of host and worker after {task.count:,} deliveries, against a quarter of them",
-            where=NAMES["sqlite"],
-            value=late,
-            reference=early,
-            unit="MiB",
-            limit=1.1,
-            runs=sizes,
-            note=f"{figures['rate']:,.0f}/s on the way",
-        )
-    )
+    what = f"memory of host and worker after {task.count:,} deliveries, against a quarter of them"
+    common: dict[str, Any] = {
+        "unit": "MiB",
+        "limit": 1.1,
+        "runs": sizes,
+        "note": f"{figures['rate']:,.0f}/s on the way",
+    }
+    table.add(Row(what=what, where=NAMES["sqlite"], value=late, reference=early, **common))
 
 
 def many(task: Task, count: Any) -> dict[str, Any]:

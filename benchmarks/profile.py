@@ -19,7 +19,7 @@ from typing import Any
 
 import durable
 from attrs import evolve, frozen
-from receiver import Receiver
+from receiver import Receiver, checked
 from tables import Row, Table
 from tasks import SECRET, Meter, Task, run
 
@@ -100,12 +100,12 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
 
 def _measure_one(table: Table, receiver: Receiver, task: Task, size: Size) -> None:
     plain, steps = [], []
+    where = f"fan-out {task.fan_out}{', uvloop' if task.uvloop else ''}"
     for _ in range(size.rounds):
         plain.append(run(durable.durable, task, receiver.count))
-        _check(table, receiver, task)
+        checked(table, receiver, task.body, where, task.warm + task.count, secret=SECRET)
         steps.append(run(by_steps, task, receiver.count))
-        _check(table, receiver, task)
-    where = f"fan-out {task.fan_out}{', uvloop' if task.uvloop else ''}"
+        checked(table, receiver, task.body, where, task.warm + task.count, secret=SECRET)
     for thread in ("host", "store", "loop"):
         whole = median(one[thread] for one in plain)
         table.add(Row(what=f"{thread} thread", where=where, value=whole, unit="us"))
@@ -119,12 +119,6 @@ def _measure_one(table: Table, receiver: Receiver, task: Task, size: Size) -> No
 
 def _rest(thread: str) -> str:
     return {"host": "emit: check, serialise, wait", "store": "queue and threads", "loop": "event loop"}[thread]
-
-
-def _check(table: Table, receiver: Receiver, task: Task) -> None:
-    report = receiver.report(task.body, SECRET)
-    good = report.count == task.warm + task.count and report.wrong == 0
-    table.check(f"received {report.count}, wrong {report.wrong}", good=good)
 
 
 def by_steps(task: Task, count: Any) -> dict[str, dict[str, float]]:

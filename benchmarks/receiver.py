@@ -9,11 +9,13 @@ import ssl
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
 from attrs import field, frozen
+from tables import Table
 
 from unihooks import verify
 from unihooks.exceptions import VerificationError
@@ -87,6 +89,23 @@ class Receiver:
         self._pipe.send((body, secret))
         report: Report = self._pipe.recv()
         return report
+
+
+def checked(
+    table: Table,
+    receiver: Receiver,
+    body: bytes,
+    what: str,
+    *counts: float,
+    secret: str | None = None,
+    ids: Collection[str] | None = None,
+) -> Report:
+    """Report what has arrived; note a problem unless it is as many as each of the counts, with these ids, and right."""
+    report = receiver.report(body, secret)
+    good = report.wrong == 0 and {report.count, *counts} == {report.count}
+    good = good and (ids is None or report.arrivals.keys() == set(ids))
+    table.check(f"{what}: received {report.count} of {counts}, wrong {report.wrong}", good=good)
+    return report
 
 
 def wait_for(count: Any, expected: int) -> None:

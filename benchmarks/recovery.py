@@ -12,9 +12,9 @@ from typing import Any
 from attrs import frozen
 from databases import place
 from deliveries import NAMES
-from durable import dispatching
-from receiver import Receiver, wait_for
-from tables import Row, Table, percentile
+from durable import dispatching, emit_one
+from receiver import Receiver, checked, wait_for
+from tables import Table, against, percentile
 from tasks import SECRET, Task, run
 
 from unihooks import Dispatcher, EventSubscription, Job, Secret, Webhook
@@ -59,10 +59,9 @@ Waits = tuple[list[float], list[float], float]
 def _waits(table: Table, receiver: Receiver, task: Task) -> Waits:
     """Return the milliseconds from emit to receipt, alone and beside the job, and what that made per second."""
     alone, beside, rate = run(deliver, task, receiver.count)
-    report = receiver.report(task.body, SECRET)
     expected = task.count + task.endpoints + len(alone) + len(beside)
-    good = report.count == expected == len(report.arrivals) and report.wrong == 0
-    table.check(f"recovery: received {report.count} of {expected}, wrong {report.wrong}", good=good)
+    report = checked(table, receiver, task.body, "recovery", expected, secret=SECRET)
+    table.check("recovery: an event came twice", good=len(report.arrivals) == expected)
     first, second = ([(report.arrivals[id_] - at) * 1e3 for id_, at in one.items()] for one in (alone, beside))
     return first, second, rate
 
@@ -71,19 +70,10 @@ def _show(table: Table, kind: str, size: Size, waits: Sequence[Waits]) -> None:
     rate = median(one[2] for one in waits)
     for part in (0.5, 0.99):
         without, mine = ([percentile(one[which], part) for one in waits] for which in (0, 1))
-        ratios = [one / other for one, other in zip(mine, without, strict=True)]
-        table.add(
-            Row(
-                what=f"live events beside a job that recovers {size.events:,} of another tenant, p{part * 100:.0f}",
-                where=NAMES[kind],
-                value=median(mine),
-                reference=median(without),
-                ratio=median(ratios),
-                runs=ratios,
-                limit=1.5 if part == 0.99 else None,
-                note=f"emit to receipt at {size.rate:.0f}/s; the job makes {rate:.0f}/s",
-            )
-        )
+        what = f"live events beside a job that recovers {size.events:,} of another tenant, p{part * 100:.0f}"
+        note = f"emit to receipt at {size.rate:.0f}/s; the job makes {rate:.0f}/s"
+        limit = 1.5 if part == 0.99 else None
+        table.add(against(what, NAMES[kind], mine, without, limit=limit, note=note))
 
 
 def deliver(task: Task, count: Any) -> tuple[dict[str, float], dict[str, float], float]:
@@ -94,18 +84,14 @@ def deliver(task: Task, count: Any) -> tuple[dict[str, float], dict[str, float],
             _subscribe(dispatcher, "live", url, f"type.{number}")
         with dispatcher.running():
             for number in range(task.endpoints):
-                _emit(dispatcher, task, number)
+                emit_one(dispatcher, task, number, "live")
             wait_for(count, task.endpoints)
-            alone = {
-                _emit(dispatcher, task, number): at for number, at in _beats(task, int(task.rates[0] * task.seconds))
-            }
-            job, beside, began = (
-                dispatcher.jobs.recover(missed.id, tenant="missed", since=_LONG_AGO),
-                {},
-                time.monotonic(),
-            )
+            for_so_long = _beats(task, int(task.rates[0] * task.seconds))
+            alone = {emit_one(dispatcher, task, number, "live"): at for number, at in for_so_long}
+            job = dispatcher.jobs.recover(missed.id, tenant="missed", since=_LONG_AGO)
+            beside, began = {}, time.monotonic()
             for number, at in _beats(task):
-                beside[_emit(dispatcher, task, number)] = at
+                beside[emit_one(dispatcher, task, number, "live")] = at
                 if number % _LOOK_EVERY == 0 and _is_over(dispatcher, job):
                     break
             rate = task.count / (time.monotonic() - began)
@@ -140,7 +126,3 @@ def _subscribe(dispatcher: Dispatcher, tenant: str, url: str, event_type: str, *
     webhook = Webhook(name=url, endpoints=[url], subscriptions=wanted, secrets=[Secret(SECRET)])
     added = dispatcher.webhooks.add(webhook, tenant=tenant)
     return dispatcher.webhooks.activate(added.id, tenant=tenant) if active else added
-
-
-def _emit(dispatcher: Dispatcher, task: Task, number: int) -> str:
-    return dispatcher.emit("bench", f"type.{number % task.endpoints}", task.payload, tenant="live").id

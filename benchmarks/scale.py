@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import scenes
 import sizes
+from attrs import field, frozen
 from burst import burst
 from databases import Place, place
 from fan_out import many_webhooks
@@ -39,100 +41,51 @@ def _open(stack: ExitStack, kind: str, dsn: str) -> Place:
     return stack.enter_context(place(kind, dsn))
 
 
-def _retries(table: Table, opens: Opens, size: Size) -> None:
-    few, many = opens(), opens()
-    for one, rows in ((few, size.few_rows), (many, size.rows)):
-        _add_lanes(one.store, "retry")
-        one.load("retry", rows=rows, lanes=LANES, due=one.store.now() + HOUR, attempts=1)
-    what = f"claim {CLAIM} beside {size.rows:,} future retries, against {size.few_rows:,}"
-    _compare_claims(table, what, few, many, size, limit=1.5)
+@frozen(kw_only=True)
+class Beside:
+    """A claim of healthy deliveries beside many others in lanes of their own, against beside few or none.
 
+    `due` is when the others are due, from now on (microseconds). `then` are statements that make their lanes what they
+    are.
+    """
 
-def _closed_lanes(table: Table, opens: Opens, size: Size) -> None:
-    none, many = opens(), opens()
-    for one, rows in ((none, 0), (many, size.rows)):
-        _add_lanes(one.store, "closed", is_open=False)
-        one.load("closed", rows=rows, lanes=LANES, due=one.store.now() - HOUR)
-    what = f"claim {CLAIM} beside {size.rows:,} due in {LANES} closed lanes, against none"
-    _compare_claims(table, what, none, many, size, limit=2)
+    what: str
+    tenant: str
+    due: int = -HOUR
+    attempts: int = 0
+    is_open: bool = True
+    policy: DeliveryPolicy | None = None
+    taken: Mapping[str, int] = field(factory=dict)
+    then: Sequence[str] = ()
+    against_few: bool = False
+    limit: float = 2
 
+    def __call__(self, table: Table, opens: Opens, size: Size) -> None:
+        """Add a row to the table."""
+        few_rows = size.few_rows if self.against_few else 0
+        few, many = self._filled(opens(), few_rows), self._filled(opens(), size.rows)
+        what = self.what.format(rows=size.rows, lanes=LANES)
+        what = f"claim {CLAIM} beside {what}, against {f'{few_rows:,}' if few_rows else 'none'}"
 
-def _full_lanes(table: Table, opens: Opens, size: Size) -> None:
-    none, many = opens(), opens()
-    for one, rows in ((none, 0), (many, size.rows)):
-        _add_lanes(one.store, "full")
-        one.load("full", rows=rows, lanes=LANES, due=one.store.now() - HOUR)
-    taken = {f"end_full_{number}": PER_ENDPOINT for number in range(LANES)}
-    what = f"claim {CLAIM} beside {size.rows:,} due in {LANES} full lanes, against none"
-    _compare_claims(table, what, none, many, size, limit=2, taken=taken)
-
-
-def _limited_lanes(table: Table, opens: Opens, size: Size) -> None:
-    none, many = opens(), opens()
-    for one, rows in ((none, 0), (many, size.rows)):
-        _add_lanes(one.store, "limited", policy=DeliveryPolicy(in_flight=1))
-        one.load("limited", rows=rows, lanes=LANES, due=one.store.now() - HOUR)
-        until = one.store.now() + HOUR
-        one.run(f"UPDATE {one.prefix}lanes SET ready_at = {until}, next_due_at = {until} WHERE tenant = 'limited'")
-    what = f"claim {CLAIM} beside {size.rows:,} due in {LANES} lanes that are at their limits, against none"
-    _compare_claims(table, what, none, many, size, limit=2)
-
-
-def _paused_lanes(table: Table, opens: Opens, size: Size) -> None:
-    none, many = opens(), opens()
-    for one, rows in ((none, 0), (many, size.rows)):
-        _add_lanes(one.store, "paused")
-        one.load("paused", rows=rows, lanes=LANES, due=one.store.now() - HOUR)
-        until = one.store.now() + HOUR
-        pause = f"pause_us = {HOUR}, probe_at = {until}, not_before = {until}, next_due_at = {until}, failures = 5"
-        one.run(f"UPDATE {one.prefix}lanes SET {pause} WHERE tenant = 'paused'")
-    what = f"claim {CLAIM} beside {size.rows:,} due in {LANES} lanes whose endpoints failed, against none"
-    _compare_claims(table, what, none, many, size, limit=2)
-
-
-def _chains(table: Table, opens: Opens, size: Size) -> None:
-    none, many = opens(), opens()
-    for one, rows in ((none, 0), (many, size.rows)):
-        _add_lanes(one.store, "ordered")
-        one.load("ordered", rows=rows, lanes=LANES, due=1)
-        waiting = f"subject = 'order/7', sequence = due_at + 1, due_at = {NEVER}"
-        one.run(
-            f"UPDATE {one.prefix}deliveries SET {waiting} WHERE tenant = 'ordered' AND state = 'pending'",
-            f"UPDATE {one.prefix}lanes SET next_due_at = {one.store.now() + HOUR} WHERE tenant = 'ordered'",
-        )
-    what = f"claim {CLAIM} beside {size.rows:,} in {LANES} lanes that wait for an earlier one, against none"
-    _compare_claims(table, what, none, many, size, limit=2)
-
-
-def _add_lanes(store: Store, tenant: str, *, is_open: bool = True, policy: DeliveryPolicy | None = None) -> None:
-    lanes = [scenes.webhook(store, tenant, number, is_open=is_open, policy=policy) for number in range(LANES)]
-    scenes.add(store, lanes)
-
-
-def _compare_claims(
-    table: Table,
-    what: str,
-    few: Place,
-    many: Place,
-    size: Size,
-    *,
-    limit: float,
-    taken: Mapping[str, int] | None = None,
-) -> None:
-    def claiming(store: Store) -> Callable[[], Callable[[], None]]:
-        def claim() -> Callable[[], None]:
-            claimed = store.claim(scenes.lease(), Capacity(CLAIM, PER_ENDPOINT, taken or {}))
+        def claiming(store: Store) -> Callable[[], None]:
+            claimed = store.claim(scenes.lease(), Capacity(CLAIM, PER_ENDPOINT, self.taken))
             good = len(claimed) == CLAIM and {one.tenant for one in claimed} == {"healthy"}
             table.check(f"{what}: {len(claimed)} claimed", good=good)
             return lambda: store.release(claimed)
 
-        return claim
+        base, loaded = alternate(size.rounds, partial(claiming, few.store), partial(claiming, many.store))
+        table.add(pair(what, few.kind, base, loaded, self.limit))
 
-    for one in (few, many):
+    def _filled(self, one: Place, rows: int) -> Place:
+        options: dict[str, Any] = {"is_open": self.is_open, "policy": self.policy}
+        scenes.add(one.store, [scenes.webhook(one.store, self.tenant, number, **options) for number in range(LANES)])
+        due = one.store.now() + self.due
+        one.load(self.tenant, rows=rows, lanes=LANES, due=due, attempts=self.attempts)
+        values = {"prefix": one.prefix, "tenant": self.tenant, "until": one.store.now() + HOUR}
+        one.run(*(statement.format(**values) for statement in self.then))
         _add_healthy(one.store)
         one.settle()
-    base, loaded = alternate(size.rounds, claiming(few.store), claiming(many.store))
-    table.add(pair(what, few.kind, base, loaded, limit))
+        return one
 
 
 def _add_healthy(store: Store) -> None:
@@ -143,13 +96,29 @@ def _add_healthy(store: Store) -> None:
     scenes.plan_all(store)
 
 
+_LANES = "UPDATE {{prefix}}lanes SET {} WHERE tenant = '{{tenant}}'"
+_AT_LIMITS = _LANES.format("ready_at = {until}, next_due_at = {until}")
+_PAUSED = _LANES.format(
+    f"pause_us = {HOUR}, probe_at = {{until}}, not_before = {{until}}, next_due_at = {{until}}, failures = 5"
+)
+_ORDERED = f"subject = 'order/7', sequence = due_at + 1, due_at = {NEVER}"
+_WAITING = (
+    f"UPDATE {{prefix}}deliveries SET {_ORDERED} WHERE tenant = '{{tenant}}' AND state = 'pending'",
+    _LANES.format("next_due_at = {until}"),
+)
+_FULL = {f"end_full_{number}": PER_ENDPOINT for number in range(LANES)}
 QUESTIONS = (
-    _retries,
-    _closed_lanes,
-    _full_lanes,
-    _limited_lanes,
-    _paused_lanes,
-    _chains,
+    Beside(what="{rows:,} future retries", tenant="retry", due=HOUR, attempts=1, against_few=True, limit=1.5),
+    Beside(what="{rows:,} due in {lanes} closed lanes", tenant="closed", is_open=False),
+    Beside(what="{rows:,} due in {lanes} full lanes", tenant="full", taken=_FULL),
+    Beside(
+        what="{rows:,} due in {lanes} lanes that are at their limits",
+        tenant="limited",
+        policy=DeliveryPolicy(in_flight=1),
+        then=[_AT_LIMITS],
+    ),
+    Beside(what="{rows:,} due in {lanes} lanes whose endpoints failed", tenant="paused", then=[_PAUSED]),
+    Beside(what="{rows:,} in {lanes} lanes that wait for an earlier one", tenant="ordered", then=_WAITING),
     many_webhooks,
     burst,
 )

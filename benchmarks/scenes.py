@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -30,12 +31,7 @@ def lease() -> Lease:
 
 
 def webhook(
-    store: Store,
-    tenant: str,
-    number: int,
-    *types: str,
-    is_open: bool = True,
-    policy: DeliveryPolicy | None = None,
+    store: Store, tenant: str, number: int, *types: str, is_open: bool = True, policy: DeliveryPolicy | None = None
 ) -> Webhook:
     """Make a webhook with one endpoint, whose ids are known from its number."""
     now = store.now()
@@ -79,14 +75,16 @@ def event(store: Store, tenant: str, event_type: str = "paid") -> NewEvent:
     return NewEvent(new_id("evt_", now), tenant, "shop", event_type, BODY, now)
 
 
-def plan_all(store: Store) -> list[int]:
-    """Plan new events without leasing; return the number of deliveries of each call."""
-    made = []
-    while True:
+def plan_all(store: Store) -> list[tuple[int, float]]:
+    """Plan new events without leasing; return the number of deliveries and the seconds of each call."""
+    calls: list[tuple[int, float]] = []
+    more = True
+    while more:
+        began = time.perf_counter()
         planned = store.plan(lease(), Capacity(0, 0), 256)
-        made.append(planned.deliveries)
-        if not planned.more:
-            return made
+        calls.append((planned.deliveries, time.perf_counter() - began))
+        more = planned.more
+    return calls
 
 
 def deliver(store: Store, claimed: Sequence[Claimed]) -> None:

@@ -128,6 +128,13 @@ def pair(what: str, where: str, base: tuple[float, float], loaded: tuple[float, 
     return Row(what=what, where=where, value=loaded[0], reference=base[0], limit=limit, note=note)
 
 
+def against(what: str, where: str, mine: Sequence[float], others: Sequence[float], **more: Any) -> Row:
+    """Return the row of the medians of runs in pairs, and of the median of their ratios."""
+    ratios = [one / other for one, other in zip(mine, others, strict=True)]
+    common: dict[str, Any] = {"value": median(mine), "reference": median(others), "ratio": median(ratios)}
+    return Row(what=what, where=where, **{"runs": ratios, **common, **more})
+
+
 def alternate(rounds: int, *tasks: Callable[[], Any]) -> list[tuple[float, float]]:
     """Run the tasks in turn; return for each the median wall and CPU time of a call, in milliseconds.
 

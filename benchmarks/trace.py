@@ -13,11 +13,11 @@ from typing import Any
 
 from attrs import evolve, frozen
 from databases import Place, visit
-from durable import dispatching, opened
+from durable import dispatching, emit_one, opened
 from latency import beats
 from light import POOLED, WHERE, Bench
 from light import opened as bench_opened
-from light_senders import Light, LightTask, emit_one, paced
+from light_senders import Light, LightTask, paced
 from probes import Probes, Step
 from receiver import wait_for
 from tables import Row, Table

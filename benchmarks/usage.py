@@ -51,10 +51,10 @@ class Watched:
 
     def used(self) -> Used:
         """Return what they have used so far."""
-        servers = [self.postmaster, *children(self.postmaster)] if self.postmaster else []
+        servers = _servers(self.postmaster)
         return Used(
             cpu=sum(map(cpu_of, self.ours)),
-            db=sum(map(cpu_of, servers)) + _ended(self.postmaster),
+            db=database_cpu(self.postmaster),
             pooler=cpu_of(self.pooler),
             switches=sum(map(switches_of, self.ours)),
             preempted=sum(switches_of(pid, "nonvoluntary") for pid in self.ours),
@@ -68,6 +68,11 @@ def cpu_of(pid: int) -> float:
         return time.clock_gettime(~pid << 3 | _WHOLE_PROCESS) if pid else 0.0
     except OSError:
         return 0.0
+
+
+def database_cpu(postmaster: int) -> float:
+    """Return the CPU seconds of a server's processes, ended ones included; 0 if there is none."""
+    return sum(map(cpu_of, _servers(postmaster))) + _ended(postmaster)
 
 
 def switches_of(pid: int, kind: str = "") -> int:
@@ -96,6 +101,10 @@ def written_by(pid: int) -> int:
     """Return how many bytes a process has sent to the disk."""
     lines = _read(Path(f"/proc/{pid}/io")).splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
+
+
+def _servers(postmaster: int) -> list[int]:
+    return [postmaster, *children(postmaster)] if postmaster else []
 
 
 def _tasks(pid: int) -> list[Path]:

@@ -13,7 +13,8 @@ from attrs import evolve, frozen
 from deliveries import NAMES
 from durable import durable
 from light import POOLED, Bench, Measured, opened
-from tables import Row, Table, say
+from receiver import checked
+from tables import Table, against, say
 from tasks import SECRET, Task, run
 
 RATE = 100.0
@@ -66,24 +67,20 @@ def _in_turn(number: int, source: str) -> list[str]:
 
 def _show_light(bench: Bench, store: str, sender: str, source: str) -> None:
     now, before = bench.runs[store, sender, RATE], bench.runs[store, source + sender, RATE]
-    ratios = [one.used.total / other.used.total for one, other in zip(now, before, strict=True)]
+    totals = ([one.used.total * 1e6 for one in runs] for runs in (now, before))
     least = _least(now) / _least(before)
     switches = [median(one.used.switches for one in runs) for runs in (now, before)]
-    bench.table.add(
-        Row(
-            what=f"event at {RATE:.0f}/s, {sender}, against before",
-            where=NAMES[store],
-            value=median(one.used.total for one in now) * 1e6,
-            reference=median(one.used.total for one in before) * 1e6,
-            ratio=median(ratios),
-            unit="us CPU",
-            limit=_LIMITS[store],
-            cpu=median(one.used.cpu for one in now) * 1e6,
-            db=median(one.used.db for one in now) * 1e6,
-            runs=ratios,
-            note=f"minima {least:.2f}; {switches[0]:.0f} ({switches[1]:.0f}) switches",
-        )
+    row = against(
+        f"event at {RATE:.0f}/s, {sender}, against before",
+        NAMES[store],
+        *totals,
+        unit="us CPU",
+        limit=_LIMITS[store],
+        cpu=median(one.used.cpu for one in now) * 1e6,
+        db=median(one.used.db for one in now) * 1e6,
+        note=f"minima {least:.2f}; {switches[0]:.0f} ({switches[1]:.0f}) switches",
     )
+    bench.table.add(row)
 
 
 def _least(runs: Sequence[Measured]) -> float:
@@ -95,28 +92,23 @@ def _pair(bench: Bench, task: Task, number: int, source: str) -> tuple[dict[str,
     found = {}
     for one in _in_turn(number, source):
         found[one] = run(durable, evolve(task, source=one), bench.receiver.count)
-        report = bench.receiver.report(task.body, SECRET)
-        good = report.count == task.warm + task.count and report.wrong == 0
-        bench.table.check(f"fan-out {task.fan_out}: received {report.count}, wrong {report.wrong}", good=good)
+        what = f"fan-out {task.fan_out}"
+        checked(bench.table, bench.receiver, task.body, what, task.warm + task.count, secret=SECRET)
         say(f"{task.kind}, fan-out {task.fan_out}, {one}: {found[one]['rate']:,.0f}/s")
     return found[""], found[source]
 
 
 def _show_saturated(bench: Bench, store: str, fan_out: int, pairs: Pairs) -> None:
-    cost = [(now["cpu"] + now["db"], before["cpu"] + before["db"]) for now, before in pairs]
-    now, before = zip(*cost, strict=True)
+    now, before = ([one["cpu"] + one["db"] for one in runs] for runs in zip(*pairs, strict=True))
     rates = median(now["rate"] / before["rate"] for now, before in pairs)
-    bench.table.add(
-        Row(
-            what=f"delivery, fan-out {fan_out}, saturated, against before",
-            where=NAMES[store],
-            value=median(now),
-            reference=median(before),
-            ratio=median(one / other for one, other in cost),
-            unit="us CPU",
-            limit=_LIMIT_SATURATED,
-            db=median(now["db"] for now, _ in pairs),
-            runs=[one / other for one, other in cost],
-            note=f"minima {min(now) / min(before):.2f}; rate {rates:.2f} of before",
-        )
+    row = against(
+        f"delivery, fan-out {fan_out}, saturated, against before",
+        NAMES[store],
+        now,
+        before,
+        unit="us CPU",
+        limit=_LIMIT_SATURATED,
+        db=median(now["db"] for now, _ in pairs),
+        note=f"minima {min(now) / min(before):.2f}; rate {rates:.2f} of before",
     )
+    bench.table.add(row)

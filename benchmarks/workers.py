@@ -13,12 +13,11 @@ from typing import Any
 from attrs import evolve, frozen
 from databases import server_cpu, visit
 from deliveries import NAMES, middle
-from durable import dispatching, log, opened
+from durable import dispatching, emit_one, log, opened
 from far import far
 from latency import beats
-from light_senders import emit_one
-from receiver import Receiver, Report, wait_for
-from tables import Row, Table, percentile, say
+from receiver import Receiver, Report, checked, wait_for
+from tables import Row, Table, against, percentile, say
 from tasks import IN_FLIGHT, SECRET, Running, Task, run
 from usage import cpu_of
 
@@ -83,9 +82,8 @@ def _light(table: Table, receiver: Receiver, task: Task, rounds: int) -> None:
     for _ in range(rounds):
         for processes in LIGHT:
             figures = run(at_light_load, evolve(task, processes=processes), receiver.count)
-            report = receiver.report(task.body, SECRET)
-            good = report.wrong == 0 and report.count == figures["events"] == figures["delivered"]
-            table.check(f"{processes} processes: {report.count}, wrong {report.wrong}; {figures['events']}", good=good)
+            counts, what = (figures["events"], figures["delivered"]), f"{processes} processes"
+            report = checked(table, receiver, task.body, what, *counts, secret=SECRET)
             waits = [(report.arrivals.get(id_, 0.0) - at) * 1e3 for id_, at in figures.pop("began").items()]
             runs[processes].append({**figures, "p99": percentile(waits, 0.99)})
             last = runs[processes][-1]
@@ -96,18 +94,17 @@ def _light(table: Table, receiver: Receiver, task: Task, rounds: int) -> None:
 
 
 def _light_row(runs: Runs, processes: int, name: str, what: str, unit: str) -> Row:
-    mine, single = runs[processes], runs[1]
+    mine, single = ([one[name] for one in runs[number]] for number in (processes, 1))
     limits = _LIGHT_LIMITS if name == "cpu" else dict.fromkeys(_LIGHT_LIMITS, _LIGHT_WAITS_LIMIT)
-    return Row(
-        what=f"{what} at {LIGHT_RATE:.0f}/s, {_count(processes)}",
-        where=_WHERE,
-        value=middle(mine, name),
-        reference=middle(single, name),
-        ratio=median([one[name] / other[name] for one, other in zip(mine, single, strict=True)]),
+    return against(
+        f"{what} at {LIGHT_RATE:.0f}/s, {_count(processes)}",
+        _WHERE,
+        mine,
+        single,
         unit=unit,
         limit=limits.get(processes),
-        runs=[one[name] for one in mine],
-        db=middle(mine, "db") if name == "cpu" else None,
+        runs=mine,
+        db=middle(runs[processes], "db") if name == "cpu" else None,
         note="99 of 100 within" if name == "p99" else "",
     )
 
@@ -162,10 +159,8 @@ def _saturated(table: Table, receiver: Receiver, task: Task, rounds: int) -> Non
 
 def _measured(table: Table, receiver: Receiver, task: Task, what: str) -> Figures:
     figures: Figures = run(with_workers, task, receiver.count)
-    report = receiver.report(task.body, SECRET)
-    counts = {report.count, figures["delivered"], figures["attempts"], figures["events"]}
-    good = counts == {task.warm + task.count} and report.wrong == 0
-    table.check(f"{what}: {report.count}, wrong {report.wrong}; {figures}", good=good)
+    counts = (figures["delivered"], figures["attempts"], figures["events"])
+    report = checked(table, receiver, task.body, what, task.warm + task.count, *counts, secret=SECRET)
     figures["share"] = _main_share(report)
     say(f"{what}: {figures['rate']:,.0f}/s, main share {figures['share']:.2f}")
     return figures
@@ -179,25 +174,22 @@ def _main_share(report: Report) -> float:
 
 
 def _show(table: Table, runs: Runs, processes: int) -> None:
-    mine, single = runs[processes], runs[1]
-    fewer = runs.get(processes // 2, single) if processes == SATURATED[-1] else None
-    ratios = [one["rate"] / other["rate"] for one, other in zip(mine, fewer or single, strict=True)]
-    table.add(
-        Row(
-            what=f"deliveries per second of a backlog, {_count(processes)}",
-            where=_WHERE,
-            value=middle(mine, "rate"),
-            reference=middle(fewer or single, "rate"),
-            ratio=median(ratios),
-            unit="/s",
-            limit=_MORE_LIMIT if fewer else None,
-            at_least=True,
-            cpu=middle(mine, "cpu"),
-            db=middle(mine, "db"),
-            runs=[one["rate"] for one in mine],
-            note=f"receiver, workers and database share the machine{f'; beside {processes // 2}' if fewer else ''}",
-        )
+    fewer = processes // 2 if processes == SATURATED[-1] else None
+    mine, others = ([one["rate"] for one in runs[number]] for number in (processes, fewer or 1))
+    row = against(
+        f"deliveries per second of a backlog, {_count(processes)}",
+        _WHERE,
+        mine,
+        others,
+        unit="/s",
+        limit=_MORE_LIMIT if fewer else None,
+        at_least=True,
+        cpu=middle(runs[processes], "cpu"),
+        db=middle(runs[processes], "db"),
+        runs=mine,
+        note=f"receiver, workers and database share the machine{f'; beside {fewer}' if fewer else ''}",
     )
+    table.add(row)
 
 
 def _apart_row(runs: Runs) -> Row:
@@ -220,22 +212,12 @@ def _apart_row(runs: Runs) -> Row:
 def _near_and_far(table: Table, receiver: Receiver, task: Task, away: str, rounds: int) -> None:
     alone, both = [], []
     for _ in range(rounds):
-        alone.append(_measured(table, receiver, task, "a near worker"))
-        both.append(_measured(table, receiver, evolve(task, away=away, processes=2), "a near and a far worker"))
-    table.add(
-        Row(
-            what=f"deliveries per second of a backlog, a near and a far worker ({AWAY_SECONDS * 1e3:.0f} ms away)",
-            where=_WHERE,
-            value=middle(both, "rate"),
-            reference=middle(alone, "rate"),
-            ratio=median(two["rate"] / one["rate"] for one, two in zip(alone, both, strict=True)),
-            unit="/s",
-            limit=_FAR_LIMIT,
-            at_least=True,
-            runs=[one["rate"] for one in both],
-            note="beside the near one alone",
-        )
-    )
+        alone.append(_measured(table, receiver, task, "a near worker")["rate"])
+        beside = evolve(task, away=away, processes=2)
+        both.append(_measured(table, receiver, beside, "a near and a far worker")["rate"])
+    what = f"deliveries per second of a backlog, a near and a far worker ({AWAY_SECONDS * 1e3:.0f} ms away)"
+    limit: dict[str, Any] = {"limit": _FAR_LIMIT, "at_least": True}
+    table.add(against(what, _WHERE, both, alone, unit="/s", runs=both, note="beside the near one alone", **limit))
 
 
 def with_workers(task: Task, count: Any) -> Figures:

@@ -91,12 +91,7 @@ class Log:
         return _only(self._settings.open_store.list_events(tenant, filters, Window(limit=1)), "event", event_id, tenant)
 
     def deliveries(
-        self,
-        *,
-        tenant: str = "default",
-        limit: int = 50,
-        cursor: str | None = None,
-        **filters: Unpack[DeliveryFilters],
+        self, *, tenant: str = "default", limit: int = 50, cursor: str | None = None, **filters: Unpack[DeliveryFilters]
     ) -> Page[Delivery]:
         """List the deliveries that match all given filters: see `DeliveryFilters`."""
         store, chosen = self._settings.open_store, to_delivery_filter(filters)

@@ -126,11 +126,9 @@ def verify(
     """Return the message if one of its signatures was made with one of the secrets.
 
     Args:
-        headers: Those of the request, as a mapping or as pairs, text or bytes;
-            the case of names does not matter.
+        headers: Those of the request, as a mapping or as pairs, text or bytes; the case of names does not matter.
         body: The raw body, before any parsing.
-        secrets: One or several `whsec_...` or, with the extra `crypto`,
-            `whpk_...` or `whsk_...`.
+        secrets: One or several `whsec_...` or, with the extra `crypto`, `whpk_...` or `whsk_...`.
         tolerance: Seconds that the message may be older or newer than `now`.
         now: The time to compare with, an aware datetime; by default the present.
 

@@ -54,11 +54,7 @@ class Place:
         """Return the event of what happened to the endpoint, with the status of the last answer and the reason."""
         named = {
             "webhook": {"id": self.webhook_id, "name": self.webhook_name},
-            "endpoint": {
-                "id": self.endpoint.id,
-                "origin": self._origin,
-                "description": self.endpoint.description,
-            },
+            "endpoint": {"id": self.endpoint.id, "origin": self._origin, "description": self.endpoint.description},
         }
         facts = {**named, **facts, "reason": reason, "status_code": status_code}
         return OperationalEvent(self.tenant, self.webhook_id, event_type, facts)

@@ -108,14 +108,11 @@ class TargetPolicy:
 
     Args:
         allow_http: Accept `http://` as well, on port 80 or from 1024 up.
-        allow: Networks, as CIDR text, that are accepted although not public.
-            Names of private networks are then accepted too, and `localhost` if
-            loopback is among them.
+        allow: Networks, as CIDR text, that are accepted although not public. Names of private networks are then
+            accepted too, and `localhost` if loopback is among them.
         deny: Networks that are never accepted; `deny` beats `allow`.
-        ports: Ports that are accepted besides 443 and those from 1024 up that no
-            well-known service uses.
-        resolver: A function that looks up a host: `resolver(host, port)`
-            returns its addresses.
+        ports: Ports that are accepted besides 443 and those from 1024 up that no well-known service uses.
+        resolver: A function that looks up a host: `resolver(host, port)` returns its addresses.
 
     >>> TargetPolicy().check_url("HTTPS://Example.com:443")
     'https://example.com/'

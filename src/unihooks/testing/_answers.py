@@ -16,10 +16,9 @@ _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 class Answer:
     """One answer of a receiver.
 
-    `delay` is the time before the first byte, in seconds. `close` closes the
-    connection after the answer, `drop` closes it without an answer, and `hang`
-    sends nothing and keeps the connection open. `raw` is sent as it is instead
-    of the rest, for malformed answers; then the connection is closed.
+    `delay` is the time before the first byte, in seconds. `close` closes the connection after the answer, `drop` closes
+    it without an answer, and `hang` sends nothing and keeps the connection open. `raw` is sent as it is instead of the
+    rest, for malformed answers; then the connection is closed.
     """
 
     status: int = 200

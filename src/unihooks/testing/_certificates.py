@@ -38,7 +38,6 @@ def new_authority() -> trustme.CA:
         import trustme
     except ImportError as error:
         raise ImportError(
-            "a Receiver needs trustme; install it with: pip install 'unihooks[testing]'",
-            name="trustme",
+            "a Receiver needs trustme; install it with: pip install 'unihooks[testing]'", name="trustme"
         ) from error
     return trustme.CA()

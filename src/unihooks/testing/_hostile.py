@@ -36,11 +36,10 @@ _OPEN_ENDED: Final = b"HTTP/1.1 200 OK\r\n\r\n"
 class Hostile:
     """A receiver on 127.0.0.1 that plays the trick that the path of a request names.
 
-    `certificate` is `good`, `wrong-host`, `expired`, `unknown` (an authority
-    that `ssl_context` does not trust), `silent` (TLS never answers), `plain`
-    (no TLS at all), `eager` (like `ticketless`, but it answers before it is asked), `long` (good, followed by
-    40 others that serve nothing), `tls-1.2` (good, but old) or `ticketless` (good, but its sessions
-    cannot be resumed). Use it as a context manager.
+    `certificate` is `good`, `wrong-host`, `expired`, `unknown` (an authority that `ssl_context` does not trust),
+    `silent` (TLS never answers), `plain` (no TLS at all), `eager` (like `ticketless`, but it answers before it is
+    asked), `long` (good, followed by 40 others that serve nothing), `tls-1.2` (good, but old) or `ticketless` (good,
+    but its sessions cannot be resumed). Use it as a context manager.
     """
 
     def __init__(self, certificate: str = "good") -> None:
@@ -150,85 +149,63 @@ def _content_length(head: bytes) -> int:
     return 0
 
 
-def _keep(data: bytes) -> Trick:
-    def play(connection: socket.socket) -> bool:
-        connection.sendall(data)
-        return True
-
-    return play
+def _go_on(connection: socket.socket) -> bool:  # noqa: ARG001 - the signature of a trick
+    return True
 
 
-def _say(*parts: bytes) -> Trick:
-    def play(connection: socket.socket) -> bool:
-        for part in parts:
-            connection.sendall(part)
-        return False
-
-    return play
-
-
-def _say_and_wait(data: bytes) -> Trick:
-    def play(connection: socket.socket) -> bool:
-        connection.sendall(data)
-        connection.recv(1)
-        return False
-
-    return play
-
-
-def _late(data: bytes, more: bytes) -> Trick:
-    def play(connection: socket.socket) -> bool:
-        connection.sendall(data)
-        time.sleep(_DRIP_SECONDS)
-        connection.sendall(more)
-        return True
-
-    return play
-
-
-def _flood(head: bytes, part: bytes) -> Trick:
-    def play(connection: socket.socket) -> bool:
-        connection.sendall(head)
-        while True:
-            connection.sendall(part)
-
-    return play
-
-
-def _drip(head: bytes, part: bytes) -> Trick:
-    def play(connection: socket.socket) -> bool:
-        connection.sendall(head)
-        while True:
-            time.sleep(_DRIP_SECONDS)
-            connection.sendall(part)
-
-    return play
-
-
-def _reset(data: bytes) -> Trick:
-    def play(connection: socket.socket) -> bool:
-        connection.sendall(data)
-        # Closing with a linger time of zero sends RST instead of FIN.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        return False
-
-    return play
-
-
-def _break_tls(data: bytes) -> Trick:
-    def play(connection: socket.socket) -> bool:
-        connection.sendall(data)
-        # Sent beneath TLS: a record that nobody can decrypt.
-        os.write(connection.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
-        connection.recv(1)
-        return False
-
-    return play
+def _leave(connection: socket.socket) -> bool:  # noqa: ARG001 - the signature of a trick
+    return False
 
 
 def _wait(connection: socket.socket) -> bool:
     connection.recv(1)
     return False
+
+
+def _send_reset(connection: socket.socket) -> bool:
+    # Closing with a linger time of zero sends RST instead of FIN.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return False
+
+
+def _send_garbage(connection: socket.socket) -> bool:
+    # Sent beneath TLS: a record that nobody can decrypt.
+    os.write(connection.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+    return _wait(connection)
+
+
+def _say(data: bytes = b"", then: Trick = _leave) -> Trick:
+    def play(connection: socket.socket) -> bool:
+        connection.sendall(data)
+        return then(connection)
+
+    return play
+
+
+def _flood(head: bytes, part: bytes, pause: float = 0.0) -> Trick:
+    def play(connection: socket.socket) -> bool:
+        connection.sendall(head)
+        while True:
+            time.sleep(pause)
+            connection.sendall(part)
+
+    return play
+
+
+def _late(data: bytes) -> Trick:
+    def play(connection: socket.socket) -> bool:
+        time.sleep(_DRIP_SECONDS)
+        connection.sendall(data)
+        return True
+
+    return play
+
+
+_keep = functools.partial(_say, then=_go_on)
+_say_and_wait = functools.partial(_say, then=_wait)
+_reset = functools.partial(_say, then=_send_reset)
+_break_tls = functools.partial(_say, then=_send_garbage)
+_drip = functools.partial(_flood, pause=_DRIP_SECONDS)
 
 
 def _never_read(connection: socket.socket) -> bool:
@@ -345,7 +322,7 @@ TRICKS: Final[dict[str, Trick]] = {
     **CUTS,
     **{name: trick for name, (_, trick) in ODDITIES.items()},
     "never-read": _never_read,
-    "ok-then-more": _late(_head(b"204 No Content"), _head(b"200 OK", _EMPTY)),
+    "ok-then-more": _say(_head(b"204 No Content"), _late(_head(b"200 OK", _EMPTY))),
 }
 
 

@@ -6,7 +6,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterable, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from anyio import to_thread
@@ -21,21 +20,16 @@ from unihooks.testing._server import Server
 class Receiver:
     """A receiver of webhooks over HTTPS on this machine, which runs between `start` and `stop`.
 
-    It listens on 127.0.0.1 only, in a thread of its own, with a certificate
-    from a throwaway authority for `localhost`, the loopback addresses,
-    `example.com`, `*.example.com` and `names`. Use it as a context manager,
-    sync or async, and pass its `targets` and `ssl_context` to a dispatcher:
-    these names then lead here, and no request leaves this machine.
+    It listens on 127.0.0.1 only, in a thread of its own, with a certificate from a throwaway authority for `localhost`,
+    the loopback addresses, `example.com`, `*.example.com` and `names`. Use it as a context manager, sync or async, and
+    pass its `targets` and `ssl_context` to a dispatcher: these names then lead here, and no request leaves this
+    machine.
 
     `answers` are its first answers, each a status or an `Answer`; later ones are 204.
     """
 
     def __init__(
-        self,
-        answers: Iterable[Answer | int] | None = None,
-        *,
-        names: Sequence[str] = (),
-        port: int = 0,
+        self, answers: Iterable[Answer | int] | None = None, *, names: Sequence[str] = (), port: int = 0
     ) -> None:
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             raise TypeError("names must be a list of texts, such as ['hooks.example.org']")
@@ -54,24 +48,14 @@ class Receiver:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     async def __aenter__(self) -> Self:
         await to_thread.run_sync(self.start)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await to_thread.run_sync(self.stop)
 
     def start(self) -> None:

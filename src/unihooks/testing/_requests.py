@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 class ReceivedRequest:
     """One request as it arrived.
 
-    `path` includes the query. `headers` is a case-insensitive mapping that
-    keeps repeated names (`httpx.Headers`). `connection` is the number of the
-    connection, from 1: equal numbers mean that it was reused.
+    `path` includes the query. `headers` is a case-insensitive mapping that keeps repeated names (`httpx.Headers`).
+    `connection` is the number of the connection, from 1: equal numbers mean that it was reused.
     """
 
     method: str
@@ -38,11 +37,7 @@ class ReceivedRequest:
         return json.loads(self.body)
 
     def verify(
-        self,
-        secrets: str | Secret | Sequence[str | Secret],
-        *,
-        tolerance: float = 300,
-        now: datetime | None = None,
+        self, secrets: str | Secret | Sequence[str | Secret], *, tolerance: float = 300, now: datetime | None = None
     ) -> VerifiedMessage:
         """Check the signature as a customer would, or raise `VerificationError`.
 

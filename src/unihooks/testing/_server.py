@@ -22,12 +22,7 @@ class Server:
 
     address = "127.0.0.1"
 
-    def __init__(
-        self,
-        handle: Callable[[ReceivedRequest], Answer],
-        context: ssl.SSLContext,
-        port: int = 0,
-    ) -> None:
+    def __init__(self, handle: Callable[[ReceivedRequest], Answer], context: ssl.SSLContext, port: int = 0) -> None:
         self._handle = handle
         self._context = context
         self._port = port
@@ -43,9 +38,7 @@ class Server:
         self._port = listener.getsockname()[1]
         ready = threading.Event()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(listener, ready)),
-            name="unihooks-receiver",
-            daemon=True,
+            target=lambda: asyncio.run(self._serve(listener, ready)), name="unihooks-receiver", daemon=True
         )
         self._thread.start()
         ready.wait()
@@ -93,12 +86,7 @@ class Server:
         finally:
             writer.transport.abort()
 
-    async def _answer(
-        self,
-        answer: Answer,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    async def _answer(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(answer.delay)
         if answer.hang:
             await reader.read()  # ends when the client gives up or the server stops

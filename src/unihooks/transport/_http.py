@@ -47,21 +47,16 @@ logger = logging.getLogger("unihooks.transport")
 class HTTPTransport(httpx.AsyncBaseTransport):
     """An httpx transport for URLs that strangers choose.
 
-    `request.extensions["unihooks"]` may contain an `endpoint_id`, whose
-    requests alone may reuse the connection, and a `deadline` (a time of
-    `time.monotonic()`). A transport serves the event loop in which it is first
-    used.
+    `request.extensions["unihooks"]` may contain an `endpoint_id`, whose requests alone may reuse the connection, and a
+    `deadline` (a time of `time.monotonic()`). A transport serves the event loop in which it is first used.
 
     Args:
         targets: Which destinations are allowed.
         ssl_context: Whom to trust; by default the system's authorities.
-        egress: From which address, or through which proxy; `InvalidArgument`
-            if this machine does not have the address.
-        connect_timeout: Seconds for look-up, connect and TLS together; each
-            attempt gets 80 to 100 % of them.
-        max_idle: How many idle connections are kept in all; by default a
-            quarter of the files that the process may open (`ulimit -n`), at
-            most 10,000.
+        egress: From which address, or through which proxy; `InvalidArgument` if this machine does not have the address.
+        connect_timeout: Seconds for look-up, connect and TLS together; each attempt gets 80 to 100 % of them.
+        max_idle: How many idle connections are kept in all; by default a quarter of the files that the process may open
+            (`ulimit -n`), at most 10,000.
         max_idle_per_endpoint: How many of them for one endpoint and origin.
         idle_seconds: How long they are kept, or less if the receiver says so.
     """

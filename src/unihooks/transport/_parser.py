@@ -73,12 +73,10 @@ _BODILESS = frozenset({204, 304})
 class AnswerParser:
     """An answer, while it arrives and afterwards.
 
-    While the headers are incomplete, `feed` and `eof` raise BadAnswer; then
-    `status` is set. `fault` is what was wrong with the headers, `warning` why
-    the body is not whole. `done` means that the answer has ended, `keep` that the
-    connection may carry another request, for which the peer waits
-    `idle_seconds`. `pieces` counts the portions in which it came.
-    Call neither `feed` nor `eof` once the answer is done or after an error.
+    While the headers are incomplete, `feed` and `eof` raise BadAnswer; then `status` is set. `fault` is what was wrong
+    with the headers, `warning` why the body is not whole. `done` means that the answer has ended, `keep` that the
+    connection may carry another request, for which the peer waits `idle_seconds`. `pieces` counts the portions in which
+    it came. Call neither `feed` nor `eof` once the answer is done or after an error.
     """
 
     __slots__ = (

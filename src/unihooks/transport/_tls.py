@@ -11,13 +11,7 @@ import sys
 from typing import Final
 
 from unihooks._base.sentences import Kept
-from unihooks.transport._connections import (
-    MAX_OVERHEAD_BYTES,
-    PLAIN_BYTES,
-    PORTIONS_AT_ONCE,
-    Connection,
-    Scratch,
-)
+from unihooks.transport._connections import MAX_OVERHEAD_BYTES, PLAIN_BYTES, PORTIONS_AT_ONCE, Connection, Scratch
 from unihooks.transport._errors import (
     ANSWER_CUT,
     ANSWER_TOO_LARGE,
@@ -113,8 +107,7 @@ class TLSConnection(Connection):
 
     def take_session(self) -> ssl.SSLSession | None:
         """Return the session once, after the first answer, if it was not itself resumed."""
-        # Tickets come with or before the first answer. A resumed connection has
-        # no new session, and asking costs time.
+        # Tickets come with or before the first answer. A resumed connection has no new session, and asking costs time.
         if not self.session_due:
             return None
         self.session_due = False
