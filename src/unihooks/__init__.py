@@ -27,8 +27,7 @@ from unihooks._message.secrets import Secret
 from unihooks._message.signing import VerifiedMessage, sign, verify
 from unihooks._model.catalog import Catalog
 from unihooks._model.egress import Egress
-from unihooks._model.endpoint_checks import EndpointCheck
-from unihooks._model.health import BreakerState, Counts, EndpointHealth, HealthState
+from unihooks._model.health import BreakerState, Counts, EndpointCheck, EndpointHealth, HealthState
 from unihooks._model.jobs import Job, JobKind, JobState
 from unihooks._model.limits import Limits
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Emission, Event

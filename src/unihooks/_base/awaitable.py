@@ -1,4 +1,4 @@
-"""Give a method that waits on I/O an awaitable twin."""
+"""Give a method that waits on I/O an awaitable twin, or a coroutine function one that blocks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.threads import Threads
 
 P = ParamSpec("P")
@@ -27,4 +28,16 @@ def awaitable(
     twin.__name__ = f"a{method.__name__}"
     twin.__qualname__ = method.__qualname__.removesuffix(method.__name__) + twin.__name__
     twin.__doc__ = f"Do what `{method.__name__}` does without blocking the event loop."
+    return twin
+
+
+def blocking(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Return a function that runs the coroutine function `method` in an event loop of its own, and waits for it."""
+
+    @wraps(method)
+    def twin(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run_in_new_loop(lambda: method(*args, **kwargs))
+
+    twin.__name__ = method.__name__.removeprefix("a")
+    twin.__qualname__ = method.__qualname__.removesuffix(method.__name__) + twin.__name__
     return twin

@@ -9,8 +9,8 @@ from typing import Any
 from unihooks._base.times import SECOND, from_us
 from unihooks._delivery.test_sends import InFlight
 from unihooks._management.settings import Settings
-from unihooks._model.endpoint_checks import EndpointCheck
 from unihooks._model.endpoints import normaliser
+from unihooks._model.health import EndpointCheck
 from unihooks.exceptions import InvalidArgument
 from unihooks.transport import AttemptError, HTTPTransport, TimedOut, TLSFailed
 
@@ -27,11 +27,8 @@ class EndpointChecker:
     async def check(self, url: str, tenant: str) -> EndpointCheck:
         """Return what was found; `TargetRefused` for a URL whose form is wrong, `LimitReached` for too many at once."""
         checked = normaliser(self._settings.targets)(url)
-        await self._in_flight.enter(tenant, _MOST_SECONDS)
-        try:
+        async with self._in_flight.one(tenant, _MOST_SECONDS):
             return await self._look(checked)
-        finally:
-            self._in_flight.leave(tenant)
 
     async def _look(self, url: str) -> EndpointCheck:
         transport = self._settings.new_transport()

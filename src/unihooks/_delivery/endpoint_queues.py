@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from attrs import define, field
 
 from unihooks._delivery.experience import DOUBTS_OF_NEW, SLOW, Experience, next_doubts, next_width
 from unihooks._delivery.first_contacts import FirstContacts
-from unihooks._delivery.round_robins import ByAge, RoundRobin
-from unihooks._delivery.waiting import Doubtful, Leased, Queue
+from unihooks._delivery.waiting import ByAge, Leased, Queue, RoundRobin
 from unihooks.abc import Capacity
 
 _PLANNED_TOGETHER = 1024
@@ -22,18 +21,16 @@ _TIMES_WHAT_IS_LEFT = 3
 
 @define
 class EndpointQueues:
-    """The queues of leased deliveries, one for each endpoint.
+    """The queues of leased deliveries, one for each endpoint; at most `concurrency` deliveries are in flight.
 
-    At most `concurrency` are in flight. An endpoint earns its width, up to
-    `per_endpoint` or what its policy says, by answering well and fast, and loses it by failing slowly:
-    so an endpoint that hangs holds one place, however much is due for it.
+    Endpoints are of four kinds. Trusted ones have answered fast. The others are doubtful, since they may hang: to the
+    unreached no request has ended yet, new ones lack one fast answer, and slow ones have failed slowly. Only trusted
+    ones get the last eighth of the places, slow ones hold a quarter together, and of the unreached only a few begin at
+    once. Within a kind, tenants take turns, and so do the endpoints of a tenant.
 
-    All endpoints that hang hold a quarter of the places together, however many they
-    are, and only endpoints that have answered fast get the last eighth. Of many that were
-    never reached, only a few begin at once: they may hang as well. Tenants take turns.
-
-    A worker leases up to `ahead` times what may be in flight. `unreached` are endpoints to which no request
-    has ended yet, and `expired` is what waited too long for a request.
+    An endpoint earns its width, up to `per_endpoint` or what its policy says, by answering well and fast, and loses it
+    by failing slowly: so one that hangs holds one place, however much is due for it. A worker leases up to `ahead`
+    times what may be in flight. `expired` is what waited too long for a request.
     """
 
     concurrency: int
@@ -52,7 +49,7 @@ class EndpointQueues:
     _most_doubtful: int = field(init=False)
     _most_slow: int = field(init=False)
     _first_contacts: FirstContacts = field(init=False)
-    _doubtful: Doubtful = field(factory=Doubtful)
+    _doubtful_running: Counter[str] = field(factory=Counter)
     _experience: Experience = field(init=False)
     _closed: set[str] = field(factory=set)
     _tenants: set[str] = field(factory=set)
@@ -69,45 +66,12 @@ class EndpointQueues:
         self._most_doubtful, self._most_slow = self.concurrency - self.concurrency // 8, max(1, self.concurrency // 4)
         self._first_contacts = FirstContacts(self._left_for_first_contacts, self.clock)
 
+    # Queueing, and what came of it.
+
     @property
     def load(self) -> int:
         """Return how many deliveries are waiting or in flight."""
         return self.running + self.waiting
-
-    @property
-    def is_short(self) -> bool:
-        """Say whether little is waiting that may start soon."""
-        return self.waiting - self._doubtful.waiting <= self.running
-
-    @property
-    def pause(self) -> float | None:
-        """After how many seconds an endpoint that was never reached may begin, None if that is no matter of time."""
-        left = self._left_for_first_contacts if self.unreached.tenants else 0
-        is_paced = left > 0 and self.running < self.concurrency
-        return (self._first_contacts.seconds(left) or None) if is_paced else None
-
-    def capacity(self, *, planning: bool = False) -> Capacity:
-        """Return how much more can be leased, ahead of what is in flight; `planning`: of what was emitted just now."""
-        # Deliveries for doubtful endpoints leave capacity to the others, however many of them are waiting.
-        hidden = max(0, self._doubtful.waiting - self.concurrency * self.ahead // 2)
-        left = max(0, self.concurrency * self.ahead - self.load + hidden)
-        return Capacity(left, self.per_endpoint * self.ahead, _InUse(self, self._left_for_unreached(planning=planning)))
-
-    def in_use(self, endpoint_id: str) -> int:
-        """Return how much of one endpoint's capacity, `per_endpoint * ahead`, cannot be leased."""
-        queue = self._queues.get(endpoint_id)
-        known = self._experience.of(endpoint_id) if queue is None else (queue.width, queue.doubts, queue.is_unreached)
-        width, doubts, is_unreached = known
-        is_full = doubts and not is_unreached and self._is_full(slow=doubts > DOUBTS_OF_NEW)
-        if is_full or endpoint_id in self._closed:
-            return self.per_endpoint * self.ahead
-        held = 0 if queue is None else queue.running + len(queue.waiting)
-        return held + self._reserved(width)
-
-    def is_unreached(self, endpoint_id: str) -> bool:
-        """Say whether no request to this endpoint has ended yet."""
-        queue = self._queues.get(endpoint_id)
-        return self._experience.of(endpoint_id)[2] if queue is None else queue.is_unreached
 
     def add(self, leased: Leased) -> None:
         """Queue a delivery behind the others of its endpoint."""
@@ -124,13 +88,93 @@ class EndpointQueues:
             if len(self._tenants) <= 1:
                 self._tenants.add(tenant)
         if queue.doubts:
-            self._doubtful.count(queue, -1)
+            self._count(queue, -1)
         queue.waiting.append(leased)
         self.waiting += 1
         if queue.doubts:
-            self._doubtful.count(queue, +1)
+            self._count(queue, +1)
         if queue.waits_in is None:
             self._enter(endpoint_id, queue)
+
+    def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
+        """Free the place of one delivery and learn from how it went; `seconds` is None if no request was made."""
+        queue = self._queues[endpoint_id]
+        if queue.doubts:
+            self._count(queue, -1)
+        queue.running -= 1
+        self.running -= 1
+        if seconds is not None:
+            self._learn(endpoint_id, queue, succeeded=succeeded, seconds=seconds)
+        elif queue.is_unreached:
+            self._first_contacts.gave_up()
+        if queue.doubts:
+            self._count(queue, +1)
+        self._enter(endpoint_id, queue)
+        if not queue.waiting and queue.running == 0:
+            del self._queues[endpoint_id]
+
+    def _learn(self, endpoint_id: str, queue: Queue, *, succeeded: bool, seconds: float) -> None:
+        if succeeded and seconds <= SLOW and queue.width == queue.most and queue.doubts == 0:
+            return  # nearly always: there is nothing left to learn
+        width = next_width(queue.width, queue.most, succeeded=succeeded, seconds=seconds)
+        doubts = next_doubts(queue.doubts, succeeded=succeeded, seconds=seconds)
+        if queue.is_unreached or (width, doubts) != (queue.width, queue.doubts):
+            if queue.is_unreached and seconds <= SLOW:
+                self._first_contacts.answered(self._left_for_first_contacts)
+            queue.width, queue.doubts, queue.is_unreached = width, doubts, False
+            self._experience.keep(endpoint_id, width, doubts)
+
+    def narrow(self, endpoint_id: str, width: int | None) -> None:
+        """Let no more of an endpoint be in flight until it has answered well again; None changes nothing."""
+        known = self._experience.of(endpoint_id)
+        if width is None or known[2] or known[0] <= width:
+            return
+        self._experience.keep(endpoint_id, width, known[1])
+        queue = self._queues.get(endpoint_id)
+        if queue is not None:
+            queue.width = min(queue.width, width)
+
+    def close(self, endpoint_id: str) -> None:
+        """Let nothing more of an endpoint start, and none be leased, until `open`."""
+        self._closed.add(endpoint_id)
+
+    def open(self, endpoint_id: str) -> None:
+        """Undo `close`."""
+        self._closed.discard(endpoint_id)
+        queue = self._queues.get(endpoint_id)
+        if queue is not None:
+            self._enter(endpoint_id, queue)
+
+    def take_waiting_of(self, endpoint_id: str) -> list[Leased]:
+        """Take out the deliveries of an endpoint that have not started."""
+        queue = self._queues.get(endpoint_id)
+        if queue is None:
+            return []
+        if queue.doubts:
+            self._count(queue, -1)
+        left = list(queue.waiting)
+        queue.waiting.clear()
+        self.waiting -= len(left)
+        if queue.doubts:
+            self._count(queue, +1)
+        if queue.running == 0:
+            del self._queues[endpoint_id]
+        return left
+
+    def take_waiting(self) -> list[Leased]:
+        """Take out all deliveries that have not started."""
+        left = [leased for queue in self._queues.values() for leased in queue.waiting]
+        for queue in self._queues.values():
+            queue.waiting.clear()
+            queue.waits_in = None
+        self._queues = {endpoint_id: queue for endpoint_id, queue in self._queues.items() if queue.running}
+        for round_robin in self._round_robins:
+            round_robin.tenants.clear()
+            round_robin.waiting = 0
+        self.waiting = 0
+        return left
+
+    # What starts next: tenants, kinds of endpoints and endpoints in turn.
 
     def next(self) -> Leased | None:
         """Take the next delivery whose endpoint may have one more in flight, tenants and endpoints in turn."""
@@ -156,97 +200,65 @@ class EndpointQueues:
                 del self._queues[endpoint_id]
         return None
 
-    def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
-        """Free the place of one delivery and learn from how it went; `seconds` is None if no request was made."""
-        queue = self._queues[endpoint_id]
-        if queue.doubts:
-            self._doubtful.count(queue, -1)
-        queue.running -= 1
-        self.running -= 1
-        if seconds is not None:
-            self._learn(endpoint_id, queue, succeeded=succeeded, seconds=seconds)
-        elif queue.is_unreached:
-            self._first_contacts.gave_up()
-        if queue.doubts:
-            self._doubtful.count(queue, +1)
-        self._enter(endpoint_id, queue)
-        if not queue.waiting and queue.running == 0:
-            del self._queues[endpoint_id]
-
-    def narrow(self, endpoint_id: str, width: int | None) -> None:
-        """Let no more of an endpoint be in flight until it has answered well again; None changes nothing."""
-        known = self._experience.of(endpoint_id)
-        if width is None or known[2] or known[0] <= width:
-            return
-        self._experience.keep(endpoint_id, width, known[1])
-        queue = self._queues.get(endpoint_id)
-        if queue is not None:
-            queue.width = min(queue.width, width)
-
-    def without_capacity(self) -> Collection[str]:
-        """Return endpoints of which none can be leased: a claim looks beyond them, however many are due."""
-        slow = self._experience.slow if self._is_full(slow=True) else ()
-        unreached = self.unreached.endpoint_ids if self._first_contacts.is_scarce else ()
-        return {*slow, *unreached} if slow and unreached else slow or unreached
-
-    def close(self, endpoint_id: str) -> None:
-        """Let nothing more of an endpoint start, and none be leased, until `open`."""
-        self._closed.add(endpoint_id)
-
-    def open(self, endpoint_id: str) -> None:
-        """Undo `close`."""
-        self._closed.discard(endpoint_id)
-        queue = self._queues.get(endpoint_id)
-        if queue is not None:
-            self._enter(endpoint_id, queue)
-
-    def take_waiting_of(self, endpoint_id: str) -> list[Leased]:
-        """Take out the deliveries of an endpoint that have not started."""
-        queue = self._queues.get(endpoint_id)
-        if queue is None:
-            return []
-        if queue.doubts:
-            self._doubtful.count(queue, -1)
-        left = list(queue.waiting)
-        queue.waiting.clear()
-        self.waiting -= len(left)
-        if queue.doubts:
-            self._doubtful.count(queue, +1)
-        if queue.running == 0:
-            del self._queues[endpoint_id]
-        return left
-
-    def take_waiting(self) -> list[Leased]:
-        """Take out all deliveries that have not started."""
-        left = [leased for queue in self._queues.values() for leased in queue.waiting]
-        for queue in self._queues.values():
-            queue.waiting.clear()
-            queue.waits_in = None
-        self._queues = {endpoint_id: queue for endpoint_id, queue in self._queues.items() if queue.running}
-        for round_robin in self._round_robins:
-            round_robin.tenants.clear()
-        self.waiting = self._doubtful.unreached_waiting = self._doubtful.new_waiting = self._doubtful.slow_waiting = 0
-        return left
-
     @property
-    def _left_for_first_contacts(self) -> int:
-        # Some places are kept for another tenant, who may come at any time.
-        return self._most_doubtful - self.concurrency // 16 - self._doubtful.running
+    def pause(self) -> float | None:
+        """After how many seconds an endpoint that was never reached may begin, None if that is no matter of time."""
+        left = self._left_for_first_contacts if self.unreached.tenants else 0
+        is_paced = left > 0 and self.running < self.concurrency
+        return (self._first_contacts.seconds(left) or None) if is_paced else None
 
-    def _is_full(self, *, slow: bool) -> bool:
-        if slow:
-            # More leases would only end before their requests could start.
-            return self._doubtful.slow_waiting >= self._most_slow
-        # Beside other tenants the bound is twice as high: a tenant's new endpoints keep no other's from being leased.
-        return self._doubtful.new_waiting >= self.concurrency * self.ahead * (1 if len(self._tenants) <= 1 else 2)
+    def _next_round_robin(self) -> RoundRobin | None:
+        if not (self.unreached.tenants or self._new.tenants or self._slow.tenants):
+            return self._trusted if self._trusted.tenants else None
+        for _ in range(len(self._round_robins)):
+            round_robin = self._round_robins[0]
+            self._round_robins.rotate(-1)
+            if round_robin.tenants and (round_robin is self._trusted or self._may_doubtful_start(round_robin)):
+                return round_robin
+        return None
 
-    def _left_for_unreached(self, *, planning: bool) -> int:
-        waiting, most = self._doubtful.unreached_waiting, self.concurrency * self.ahead
-        if not self._first_contacts.is_scarce:
-            # Beside other tenants the bound is twice as high, as for new ones.
-            return most * (1 if len(self._tenants) <= 1 else 2) - waiting
-        # More leases would only end before their requests could start. What was emitted just now has a chance even so.
-        return max(self.concurrency // 4 - waiting, min(self.concurrency // 2, 2 * most - waiting) if planning else 0)
+    def _may_doubtful_start(self, round_robin: RoundRobin) -> bool:
+        left = self._left_for_doubtful
+        if round_robin is self.unreached and not self._may_unreached_start():
+            return False
+        if left <= 0 or (round_robin is self._slow and self._slow.running >= self._most_slow):
+            return False
+        if len(self._tenants) <= 1:
+            # Some places are kept for another tenant, who may come at any time.
+            return left > self.concurrency // 16
+        for tenant in round_robin.tenants:
+            if self._doubtful_running[tenant] <= _TIMES_WHAT_IS_LEFT * left:
+                round_robin.tenants.move_to_end(tenant, last=False)
+                return True
+        return False
+
+    def _may_unreached_start(self) -> bool:
+        if self._first_contacts.may_begin(max(0, self._left_for_first_contacts)):
+            return True
+        # A tenant who has hardly any in flight does not wait for those of others.
+        for tenant in self.unreached.tenants:
+            if self._doubtful_running[tenant] < self.concurrency // 64:
+                self.unreached.tenants.move_to_end(tenant, last=False)
+                return True
+        return False
+
+    def _take_unreached(self) -> str:
+        return self.unreached.take(newest=self._first_contacts.is_newest_next(len(self.unreached.tenants)))
+
+    def _start_doubtful(self, queue: Queue) -> Leased | None:
+        """Start the next delivery of a doubtful queue; None if its lease ended while it waited."""
+        self._count(queue, -1)
+        leased = queue.waiting.popleft()
+        self.waiting -= 1
+        if has_expired := queue.is_unreached and leased.start_by < self.clock():
+            self.expired.append(leased)
+        else:
+            queue.running += 1
+            self.running += 1
+            if queue.is_unreached:
+                self._first_contacts.begin()
+        self._count(queue, +1)
+        return None if has_expired else leased
 
     def _enter(self, endpoint_id: str, queue: Queue) -> None:
         # Of those that were never reached, each holds a single place while many wait.
@@ -265,74 +277,85 @@ class EndpointQueues:
             return self.unreached
         return self._new if queue.doubts == DOUBTS_OF_NEW else self._slow
 
-    def _take_unreached(self) -> str:
-        return self.unreached.take(newest=self._first_contacts.is_newest_next(len(self.unreached.tenants)))
+    # What may be leased, ahead of what is in flight.
 
-    def _start_doubtful(self, queue: Queue) -> Leased | None:
-        """Start the next delivery of a doubtful queue; None if its lease ended while it waited."""
-        self._doubtful.count(queue, -1)
-        leased = queue.waiting.popleft()
-        self.waiting -= 1
-        if has_expired := queue.is_unreached and leased.start_by < self.clock():
-            self.expired.append(leased)
-        else:
-            queue.running += 1
-            self.running += 1
-            if queue.is_unreached:
-                self._first_contacts.begin()
-        self._doubtful.count(queue, +1)
-        return None if has_expired else leased
+    @property
+    def is_short(self) -> bool:
+        """Say whether little is waiting that may start soon."""
+        return self.waiting - self._doubtful_waiting <= self.running
 
-    def _next_round_robin(self) -> RoundRobin | None:
-        if not (self.unreached.tenants or self._new.tenants or self._slow.tenants):
-            return self._trusted if self._trusted.tenants else None
-        for _ in range(len(self._round_robins)):
-            round_robin = self._round_robins[0]
-            self._round_robins.rotate(-1)
-            if round_robin.tenants and (round_robin is self._trusted or self._may_doubtful_start(round_robin)):
-                return round_robin
-        return None
+    def capacity(self, *, planning: bool = False) -> Capacity:
+        """Return how much more can be leased, ahead of what is in flight; `planning`: of what was emitted just now."""
+        # Deliveries for doubtful endpoints leave capacity to the others, however many of them are waiting.
+        hidden = max(0, self._doubtful_waiting - self.concurrency * self.ahead // 2)
+        left = max(0, self.concurrency * self.ahead - self.load + hidden)
+        return Capacity(left, self.per_endpoint * self.ahead, _InUse(self, self._left_for_unreached(planning=planning)))
 
-    def _may_doubtful_start(self, round_robin: RoundRobin) -> bool:
-        left = self._most_doubtful - self._doubtful.running
-        if round_robin is self.unreached and not self._may_unreached_start():
-            return False
-        if left <= 0 or (round_robin is self._slow and self._doubtful.slow_running >= self._most_slow):
-            return False
-        if len(self._tenants) <= 1:
-            # Some places are kept for another tenant, who may come at any time.
-            return left > self.concurrency // 16
-        for tenant in round_robin.tenants:
-            if self._doubtful.by_tenant[tenant] <= _TIMES_WHAT_IS_LEFT * left:
-                round_robin.tenants.move_to_end(tenant, last=False)
-                return True
-        return False
+    def in_use(self, endpoint_id: str) -> int:
+        """Return how much of one endpoint's capacity, `per_endpoint * ahead`, cannot be leased."""
+        queue = self._queues.get(endpoint_id)
+        known = self._experience.of(endpoint_id) if queue is None else (queue.width, queue.doubts, queue.is_unreached)
+        width, doubts, is_unreached = known
+        is_full = doubts and not is_unreached and self._is_full(slow=doubts > DOUBTS_OF_NEW)
+        if is_full or endpoint_id in self._closed:
+            return self.per_endpoint * self.ahead
+        held = 0 if queue is None else queue.running + len(queue.waiting)
+        return held + self._reserved(width)
 
-    def _may_unreached_start(self) -> bool:
-        if self._first_contacts.may_begin(max(0, self._left_for_first_contacts)):
-            return True
-        # A tenant who has hardly any in flight does not wait for those of others.
-        for tenant in self.unreached.tenants:
-            if self._doubtful.by_tenant[tenant] < self.concurrency // 64:
-                self.unreached.tenants.move_to_end(tenant, last=False)
-                return True
-        return False
+    def is_unreached(self, endpoint_id: str) -> bool:
+        """Say whether no request to this endpoint has ended yet."""
+        queue = self._queues.get(endpoint_id)
+        return self._experience.of(endpoint_id)[2] if queue is None else queue.is_unreached
+
+    def without_capacity(self) -> Collection[str]:
+        """Return endpoints of which none can be leased: a claim looks beyond them, however many are due."""
+        slow = self._experience.slow if self._is_full(slow=True) else ()
+        unreached = self.unreached.endpoint_ids if self._first_contacts.is_scarce else ()
+        return {*slow, *unreached} if slow and unreached else slow or unreached
 
     def _reserved(self, width: int) -> int:
         # Only endpoints that answer fast get leases ahead of their width: those of others would end unused.
         is_fast = self._experience.is_fast(width)
         return self.per_endpoint * self.ahead - (width * self.ahead if is_fast else width)
 
-    def _learn(self, endpoint_id: str, queue: Queue, *, succeeded: bool, seconds: float) -> None:
-        if succeeded and seconds <= SLOW and queue.width == queue.most and queue.doubts == 0:
-            return  # nearly always: there is nothing left to learn
-        width = next_width(queue.width, queue.most, succeeded=succeeded, seconds=seconds)
-        doubts = next_doubts(queue.doubts, succeeded=succeeded, seconds=seconds)
-        if queue.is_unreached or (width, doubts) != (queue.width, queue.doubts):
-            if queue.is_unreached and seconds <= SLOW:
-                self._first_contacts.answered(self._left_for_first_contacts)
-            queue.width, queue.doubts, queue.is_unreached = width, doubts, False
-            self._experience.keep(endpoint_id, width, doubts)
+    def _is_full(self, *, slow: bool) -> bool:
+        if slow:
+            # More leases would only end before their requests could start.
+            return self._slow.waiting >= self._most_slow
+        # Beside other tenants the bound is twice as high: a tenant's new endpoints keep no other's from being leased.
+        return self._new.waiting >= self.concurrency * self.ahead * (1 if len(self._tenants) <= 1 else 2)
+
+    def _left_for_unreached(self, *, planning: bool) -> int:
+        waiting, most = self.unreached.waiting, self.concurrency * self.ahead
+        if not self._first_contacts.is_scarce:
+            # Beside other tenants the bound is twice as high, as for new ones.
+            return most * (1 if len(self._tenants) <= 1 else 2) - waiting
+        # More leases would only end before their requests could start. What was emitted just now has a chance even so.
+        return max(self.concurrency // 4 - waiting, min(self.concurrency // 2, 2 * most - waiting) if planning else 0)
+
+    # How much of it all is for doubtful endpoints.
+
+    def _count(self, queue: Queue, sign: int) -> None:
+        """Add a doubtful queue to its kind as it is (sign +1), or take it off before it changes (-1)."""
+        kind, running = self._round_robin_of(queue), sign * queue.running
+        kind.waiting += sign * len(queue.waiting)
+        kind.running += running
+        self._doubtful_running[queue.tenant] += running
+        if self._doubtful_running[queue.tenant] == 0:
+            del self._doubtful_running[queue.tenant]
+
+    @property
+    def _doubtful_waiting(self) -> int:
+        return self.unreached.waiting + self._new.waiting + self._slow.waiting
+
+    @property
+    def _left_for_doubtful(self) -> int:
+        return self._most_doubtful - self.unreached.running - self._new.running - self._slow.running
+
+    @property
+    def _left_for_first_contacts(self) -> int:
+        # Some places are kept for another tenant, who may come at any time.
+        return self._left_for_doubtful - self.concurrency // 16
 
 
 class _InUse(Mapping[str, int]):

@@ -88,30 +88,29 @@ class Renderer:
         """
         until = time.monotonic() + _SECONDS_AHEAD
         for one in claimed:
-            known = self._known.get(one.rendering) if one.rendering else None
-            if known is None or len(one.body) > _SMALL:
-                continue
-            self._quick_outcome(one, known)
-            if time.monotonic() > until:
-                return
+            if one.rendering and len(one.body) <= _SMALL:
+                self._quick_outcome(one)
+                if time.monotonic() > until:
+                    return
 
     def at_once(self, claimed: Claimed) -> Rendered | None:
         """Return what this delivery sends if that takes no wait, None otherwise; or raise `RenderingFailed`."""
-        known = self._known.get(claimed.rendering or "")
-        outcome = None if known is None else self._quick_outcome(claimed, known)
+        outcome = self._quick_outcome(claimed)
         return None if outcome is None else _made(outcome)
 
     async def render(self, claimed: Claimed, rendering_id: str) -> Rendered:
         """Return what this delivery sends, or raise `RenderingFailed`; `StoreError` if it cannot be told for now."""
         known = self._known.get(rendering_id) or await self._find(rendering_id)
-        return _made(self._quick_outcome(claimed, known) or await self._shared(claimed, known))
+        return _made(self._quick_outcome(claimed) or await self._shared(claimed, known))
 
-    def _quick_outcome(self, claimed: Claimed, known: _Known) -> _Outcome | None:
+    def _quick_outcome(self, claimed: Claimed) -> _Outcome | None:
         key = _key(claimed)
         outcome = self._bodies.get(key)
-        if outcome is None and len(claimed.body) <= known.most_at_once:
-            outcome = known.render(claimed.body)
-            self._bodies.add(key, outcome)
+        if outcome is None:
+            known = self._known.get(key[1])
+            if known is not None and len(claimed.body) <= known.most_at_once:
+                outcome = known.render(claimed.body)
+                self._bodies.add(key, outcome)
         return outcome
 
     def forget_bodies(self) -> None:

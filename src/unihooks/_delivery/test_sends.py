@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import httpx
@@ -45,21 +45,22 @@ class InFlight:
     _lock: threading.Lock = field(factory=threading.Lock)
     _process: int = field(factory=os.getpid)
 
-    async def enter(self, tenant: str, patience: float) -> None:
-        """Count a test, as soon as there is room for it; `LimitReached` if there is none within some seconds."""
+    @contextlib.asynccontextmanager
+    async def one(self, tenant: str, patience: float) -> AsyncIterator[None]:
+        """Count a test as long as the block runs; `LimitReached` if there is no room for it within some seconds."""
         end = time.monotonic() + patience
         while not self._entered(tenant):
             if time.monotonic() >= end:
                 template = "{most} tests of this tenant are under way; wait for one to end, and send this one again"
                 raise LimitReached(said("too-many-tests", template, most=self.most), name="tests_in_flight")
             await asyncio.sleep(_LOOK_EVERY)
-
-    def leave(self, tenant: str) -> None:
-        """Count a test no longer."""
-        with self._lock:
-            self._counts[tenant] -= 1
-            if self._counts[tenant] <= 0:
-                del self._counts[tenant]
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._counts[tenant] -= 1
+                if self._counts[tenant] <= 0:
+                    del self._counts[tenant]
 
     def _entered(self, tenant: str) -> bool:
         if self._process != os.getpid():
@@ -84,11 +85,8 @@ class TestSender:
     ) -> list[Attempt]:
         """Return an attempt per endpoint, in order; without a payload, the catalog's example is sent."""
         endpoints, message = await in_own_thread(self._prepare, webhook, product, event_type, payload, endpoint_id)
-        await self._in_flight.enter(webhook.tenant, min(_MOST_PATIENCE, self._settings.deadline / 2))
-        try:
+        async with self._in_flight.one(webhook.tenant, min(_MOST_PATIENCE, self._settings.deadline / 2)):
             attempts = await self._send_all(webhook, endpoints, message)
-        finally:
-            self._in_flight.leave(webhook.tenant)
         await in_own_thread(self._note, webhook, endpoints, attempts)
         return attempts
 

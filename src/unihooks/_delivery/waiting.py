@@ -1,13 +1,13 @@
-"""What a worker has leased and not sent yet, by endpoint."""
+"""What a worker has leased and not sent yet, by endpoint, and the order in which endpoints get places."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from bisect import insort
+from collections import OrderedDict, deque
+from collections.abc import Collection
 
 from attrs import define, field
 
-from unihooks._delivery.experience import DOUBTS_OF_NEW
-from unihooks._delivery.round_robins import RoundRobin
 from unihooks.abc import Claimed
 
 
@@ -23,8 +23,8 @@ class Leased:
 class Queue:
     """The waiting deliveries of one endpoint.
 
-    Up to `width` of them may be in flight, which may grow to `most`. While one could start, the endpoint
-    waits for a place in `waits_in`.
+    Up to `width` of them may be in flight, which may grow to `most`. While one could start, the endpoint waits for a
+    place in `waits_in`.
     """
 
     tenant: str
@@ -37,32 +37,54 @@ class Queue:
     waits_in: RoundRobin | None = None
 
 
-@define
-class Doubtful:
-    """How much endpoints that are not trusted have waiting and in flight."""
+@define(eq=False)
+class RoundRobin:
+    """Endpoints of one kind that wait for a place, tenants in turn.
 
-    unreached_waiting: int = 0
-    new_waiting: int = 0
-    slow_waiting: int = 0
+    `waiting` and `running` count the deliveries of all doubtful endpoints of this kind, also of those that cannot have
+    a place now; those of trusted ones are not counted.
+    """
+
+    tenants: OrderedDict[str, deque[str]] = field(factory=OrderedDict)
+    waiting: int = 0
     running: int = 0
-    slow_running: int = 0
-    by_tenant: Counter[str] = field(factory=Counter)
+
+    def add(self, tenant: str, endpoint_id: str) -> None:
+        """Put an endpoint behind the others of its tenant."""
+        self.tenants.setdefault(tenant, deque()).append(endpoint_id)
+
+    def take(self, *, newest: bool = False) -> str:
+        """Take the first endpoint of the first tenant, or the last one; then the tenant is the last."""
+        tenant, endpoints = next(iter(self.tenants.items()))
+        endpoint_id = endpoints.pop() if newest else endpoints.popleft()
+        if endpoints:
+            self.tenants.move_to_end(tenant)
+        else:
+            del self.tenants[tenant]
+        return endpoint_id
+
+
+@define(eq=False)
+class ByAge(RoundRobin):
+    """Endpoints that wait for a place, tenants in turn, those of each in the order of what they wait with."""
+
+    _event_ids: dict[str, str] = field(factory=dict)
 
     @property
-    def waiting(self) -> int:
-        return self.unreached_waiting + self.new_waiting + self.slow_waiting
+    def endpoint_ids(self) -> Collection[str]:
+        """Return all endpoints that wait."""
+        return self._event_ids.keys()
 
-    def count(self, queue: Queue, sign: int) -> None:
-        """Add a doubtful queue as it is (sign +1), or take it off before it changes (-1)."""
-        running, waiting = sign * queue.running, sign * len(queue.waiting)
-        self.running += running
-        self.by_tenant[queue.tenant] += running
-        if self.by_tenant[queue.tenant] == 0:
-            del self.by_tenant[queue.tenant]
-        if queue.doubts > DOUBTS_OF_NEW:
-            self.slow_running += running
-            self.slow_waiting += waiting
-        elif queue.is_unreached:
-            self.unreached_waiting += waiting
-        else:
-            self.new_waiting += waiting
+    def add_in_order(self, tenant: str, endpoint_id: str, event_id: str) -> None:
+        """Put an endpoint among the others of its tenant, by the time at which its event was emitted."""
+        self._event_ids[endpoint_id] = event_id
+        insort(self.tenants.setdefault(tenant, deque()), endpoint_id, key=self._age)
+
+    def take(self, *, newest: bool = False) -> str:
+        """Take the oldest endpoint of the first tenant, or the newest one; then the tenant is the last."""
+        endpoint_id = super().take(newest=newest)
+        self._event_ids.pop(endpoint_id, None)
+        return endpoint_id
+
+    def _age(self, endpoint_id: str) -> str:
+        return self._event_ids.get(endpoint_id, "")

@@ -149,6 +149,15 @@ class Log:
         )
         return paginate(fetch, lambda attempt: str(attempt.number), limit=limit, cursor=cursor, kind="number")
 
+    aevents = awaitable(events)
+    aevent = awaitable(event)
+    adeliveries = awaitable(deliveries)
+    adelivery = awaitable(delivery)
+    acount = awaitable(count)
+    atally = awaitable(tally)
+    abody = awaitable(body)
+    aattempts = awaitable(attempts)
+
     def replay(self, delivery_id: str, *, tenant: str = "default") -> Delivery:
         """Make a new delivery with the same body and the same `webhook-id`; the original stays as it is.
 
@@ -203,14 +212,6 @@ class Log:
         check_number("most", most, at_most=_MOST)
         return self._in_batches(partial(store.recover, tenant, webhook_id, first, last, limit=_BATCH), most)
 
-    aevents = awaitable(events)
-    aevent = awaitable(event)
-    adeliveries = awaitable(deliveries)
-    adelivery = awaitable(delivery)
-    acount = awaitable(count)
-    atally = awaitable(tally)
-    abody = awaitable(body)
-    aattempts = awaitable(attempts)
     areplay = awaitable(replay)
     areplay_all = awaitable(replay_all)
     acancel = awaitable(cancel)

@@ -10,6 +10,7 @@ from typing import Any
 
 from unihooks._base.times import Clock
 from unihooks._model.catalog import Catalog
+from unihooks._model.checks import is_number, is_whole
 from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
 from unihooks._model.policy import CircuitBreaker
@@ -78,7 +79,7 @@ def check_clock(clock: Clock | None) -> None:
 def check_counts(**counts: object) -> None:
     """Raise for anything but a whole number of at least 1."""
     for name, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not is_whole(value):
             raise TypeError(f"{name} must be a whole number, such as 100, not {kind_of(value)}")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
@@ -86,7 +87,7 @@ def check_counts(**counts: object) -> None:
 
 def check_seconds(name: str, value: Any, *, at_least: float, why: str = "") -> None:
     """Raise for anything but a number of seconds of at least `at_least`; `why` says where that bound comes from."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not is_number(value):
         raise TypeError(f"{name} must be a number of seconds, such as 30, not {kind_of(value)}")
     if not value >= at_least:  # unlike `<`, this refuses NaN
         raise ValueError(f"{name} must be at least {why}{at_least:g} s, not {value:g}")

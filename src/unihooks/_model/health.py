@@ -1,4 +1,4 @@
-"""How an endpoint is doing, and the figures behind it."""
+"""How an endpoint is doing, the figures behind it, and what a look at its URL has found without sending anything."""
 
 from __future__ import annotations
 
@@ -87,3 +87,24 @@ def judge(last_hour: Counts, last_attempts: Counts) -> HealthState:
     if percent >= _HEALTHY_PERCENT:
         return HealthState.HEALTHY
     return HealthState.DEGRADED if percent >= _DEGRADED_PERCENT else HealthState.FAILING
+
+
+@frozen(kw_only=True)
+class EndpointCheck:
+    """Whether a URL leads to a server: its name resolved, a connection made, its certificate checked.
+
+    `connected` says whether the name led to a server that may be reached; which of these failed is not told. `error` is
+    a sentence, None if all is well. `tls` and `certificate_ends_at` are None without an encrypted connection.
+    """
+
+    url: str
+    connected: bool
+    error: str | None = None
+    tls: str | None = None
+    certificate_ends_at: datetime | None = None
+    duration_ms: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Tell whether a delivery could be sent there."""
+        return self.error is None

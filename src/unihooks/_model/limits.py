@@ -7,30 +7,23 @@ from math import inf
 from typing import Any
 
 from attrs import Attribute, field, frozen
+from attrs.validators import optional
 
+from unihooks._model.checks import is_number, is_whole
 from unihooks.exceptions import InvalidArgument
 
 
 def _count(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not is_whole(value):
         raise TypeError(f"{attribute.name} must be a whole number, such as 100, not {value!r}")
     if value < 1:
         raise InvalidArgument(f"{attribute.name} must be at least 1, not {value}", name=attribute.name)
 
 
-def _rate(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{attribute.name} must be a number, such as 100, or None, not {value!r}")
-    if not 0 < value < inf:
-        raise InvalidArgument(f"{attribute.name} must be more than 0, not {value}", name=attribute.name)
-
-
 def _number(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not is_number(value):
         raise TypeError(f"{attribute.name} must be a number, such as 60, not {value!r}")
-    if not 0 < value < float("inf"):
+    if not 0 < value < inf:
         raise InvalidArgument(f"{attribute.name} must be more than 0, not {value}", name=attribute.name)
 
 
@@ -39,11 +32,6 @@ def _duration(_instance: object, attribute: Attribute[Any], value: object) -> No
         raise TypeError(f"{attribute.name} must be a timedelta, such as timedelta(days=7), not {value!r}")
     if value < timedelta(0):
         raise InvalidArgument(f"{attribute.name} must not be negative, not {value}", name=attribute.name)
-
-
-def _count_or_none(instance: object, attribute: Attribute[Any], value: object) -> None:
-    if value is not None:
-        _count(instance, attribute, value)
 
 
 def _yes_or_no(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -72,11 +60,11 @@ class Limits:
     deliveries_per_event: int = field(default=10_000, validator=_count)
     tests_in_flight: int = field(default=5, validator=_count)
     jobs_per_tenant: int = field(default=2, validator=_count)
-    job_deliveries_per_second: float | None = field(default=None, validator=_rate)
+    job_deliveries_per_second: float | None = field(default=None, validator=optional(_number))
     retries: int = field(default=20, validator=_count)
     retry_delay: timedelta = field(default=timedelta(days=7), validator=_duration)
     deadline: float = field(default=60, validator=_number)
     in_flight: int = field(default=1_000, validator=_count)
     rate: float = field(default=10_000, validator=_number)
-    events_per_minute: int | None = field(default=None, validator=_count_or_none)
+    events_per_minute: int | None = field(default=None, validator=optional(_count))
     refuse_in_transactions: bool = field(default=False, validator=_yes_or_no)

@@ -24,46 +24,30 @@ _TEXT = {"type": "string"}
 _TIME = {"type": "string", "format": "date-time"}
 
 
-def _named(about: str, example: dict[str, Any], **properties: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _named(about: str, /, **example: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the schema of an object, all of whose properties are there, and its example."""
-    schema = {"type": "object", "description": about, "properties": properties, "required": list(properties)}
-    return schema, example
+    properties = {name: {"type": "integer"} if isinstance(one, int) else _TEXT for name, one in example.items()}
+    return {"type": "object", "description": about, "properties": properties, "required": list(properties)}, example
 
 
 _AT = ({**_TIME, "description": "When it happened."}, "2026-11-30T12:00:00+00:00")
-_NAMED_WEBHOOK = _named(
-    "The webhook that it happened to.", {"id": f"wh_{_ID}", "name": "CRM sync"}, id=_TEXT, name=_TEXT
-)
-_WEBHOOK = _named(
-    "The webhook, as it is from then on.",
-    {"id": f"wh_{_ID}", "name": "CRM sync", "status": "active", "version": 3},
-    id=_TEXT,
-    name=_TEXT,
-    status={"type": "string", "enum": ["active", "inactive"]},
-    version={"type": "integer"},
-)
+_NAMED_WEBHOOK = _named("The webhook that it happened to.", id=f"wh_{_ID}", name="CRM sync")
+_WEBHOOK = _named("The webhook, as it is from then on.", id=f"wh_{_ID}", name="CRM sync", status="active", version=3)
+_WEBHOOK[0]["properties"]["status"] = {"type": "string", "enum": ["active", "inactive"]}
 _INACTIVE = (_WEBHOOK[0], _WEBHOOK[1] | {"status": "inactive"})
 _ENDPOINT = _named(
     "The endpoint; `origin` is its URL up to the path.",
-    {"id": f"ep_{_ID}", "origin": "https://crm.example.com", "description": "production"},
-    id=_TEXT,
-    origin=_TEXT,
-    description=_TEXT,
+    id=f"ep_{_ID}",
+    origin="https://crm.example.com",
+    description="production",
 )
 _DELIVERY = _named(
     "The delivery, and the event that did not arrive.",
-    {
-        "id": f"dlv_{_ID}",
-        "event_id": f"evt_{_ID}",
-        "product": "shop",
-        "event_type": "order.paid",
-        "attempts": 10,
-    },
-    id=_TEXT,
-    event_id=_TEXT,
-    product=_TEXT,
-    event_type=_TEXT,
-    attempts={"type": "integer"},
+    id=f"dlv_{_ID}",
+    event_id=f"evt_{_ID}",
+    product="shop",
+    event_type="order.paid",
+    attempts=10,
 )
 _STATUS = {"type": ["integer", "null"], "description": "The status of the last answer, null if there was none."}
 _REASON = {"type": ["string", "null"], "description": "Why, in a sentence."}
@@ -81,9 +65,8 @@ _UNTIL = (
 
 
 def _event(name: str, title: str, description: str, facts: dict[str, tuple[Any, Any]]) -> EventType:
-    schema, example = _named(description, {key: value for key, (_, value) in facts.items()})
+    schema, example = _named(description, **{key: value for key, (_, value) in facts.items()})
     schema["properties"] = {key: part for key, (part, _) in facts.items()}
-    schema["required"] = list(facts)
     return EventType(product=PRODUCT, name=name, title=title, description=description, schema=schema, example=example)
 
 

@@ -13,6 +13,7 @@ from attrs import Attribute, asdict, field, frozen
 from unihooks._base.sentences import said
 from unihooks._base.texts import brief
 from unihooks._base.times import SECOND
+from unihooks._model.checks import is_number, is_whole
 from unihooks._model.limits import Limits
 from unihooks.exceptions import InvalidArgument, InvalidWebhook
 
@@ -31,7 +32,7 @@ def _to_delays(value: object) -> tuple[float, ...] | None:
         raise InvalidWebhook("retry_delays must be a list of seconds, such as [10, 60], or None", name="retry_delays")
     delays = tuple(item.total_seconds() if isinstance(item, timedelta) else item for item in value)
     for one in delays:
-        if not _is_number(one) or not 0 <= one <= _LARGEST:
+        if not is_number(one) or not 0 <= one <= _LARGEST:
             raise InvalidWebhook(
                 said("delay-malformed", "{value} is not a retry delay; use seconds, 0 or more", value=brief(one)),
                 name="retry_delays",
@@ -43,7 +44,7 @@ def _number(at_least: float, example: str) -> Any:
     def check(_instance: object, attribute: Attribute[Any], value: object) -> None:
         if value is None:
             return
-        if not _is_number(value) or not at_least <= value <= _LARGEST:  # type: ignore[operator] # it is a number
+        if not is_number(value) or not at_least <= value <= _LARGEST:
             figures = {"name": attribute.name, "least": f"{at_least:g}", "example": example}
             template = "{name} must be at least {least}, such as {example}, or None"
             raise InvalidWebhook(said("number-too-small", template, **figures), name=attribute.name)
@@ -75,7 +76,7 @@ class DeliveryPolicy:
 
     @in_flight.validator
     def _check_in_flight(self, _attribute: Attribute[Any], value: object) -> None:
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        if value is not None and (not is_whole(value) or value < 1):
             sentence = said("in-flight-malformed", "in_flight must be a whole number from 1, such as 4, or None")
             raise InvalidWebhook(sentence, name="in_flight")
 
@@ -133,17 +134,17 @@ class CircuitBreaker:
 
     @failures.validator
     def _check_failures(self, _attribute: Attribute[Any], value: object) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not is_whole(value) or value < 1:
             raise InvalidArgument("failures must be a whole number from 1, such as 5", name="failures")
 
     @pause.validator
     def _check_pause(self, _attribute: Attribute[Any], value: object) -> None:
-        if not _is_number(value) or not 0 < value <= _LONGEST_PAUSE:  # type: ignore[operator] # it is a number
+        if not is_number(value) or not 0 < value <= _LONGEST_PAUSE:
             raise InvalidArgument("pause must be a number of seconds above 0, such as 30, up to 7 days", name="pause")
 
     @longest.validator
     def _check_longest(self, _attribute: Attribute[Any], value: object) -> None:
-        if not _is_number(value) or not self.pause <= value <= _LONGEST_PAUSE:  # type: ignore[operator] # as above
+        if not is_number(value) or not self.pause <= value <= _LONGEST_PAUSE:
             raise InvalidArgument("longest must be at least pause seconds, and at most 7 days", name="longest")
 
     def next_pause_us(self, last_us: int | None) -> int:
@@ -154,7 +155,3 @@ class CircuitBreaker:
     def jittered_us(self, pause_us: int) -> int:
         """Return a pause with up to a fifth more."""
         return round(pause_us * random.uniform(1, 1 + _JITTER))  # noqa: S311 - no secret
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import Attribute, evolve, field, frozen
@@ -18,13 +19,16 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._message.secrets import Secret, check_signing_secret
 from unihooks._model.checks import check_member, check_text
 from unihooks._model.health import EndpointHealth, HealthState
-from unihooks._model.metadata import to_metadata
 from unihooks._model.policy import NO_POLICY, DeliveryPolicy
 from unihooks._model.products import check_subscription, covers
 from unihooks.exceptions import Conflict, InvalidWebhook
 
 _MAX_NAME = 200
 _MAX_DESCRIPTION = 2_000
+_MOST_METADATA = 20
+_LONGEST_METADATA_NAME = 64
+_LONGEST_METADATA = 256
+_METADATA = 'such as {"plan": "gold"}'
 # A clock that is set back jumps by more than this; smaller differences are corrected gradually.
 _LEAST_STEP_US = 100_000
 
@@ -54,6 +58,14 @@ def _to_state(value: object) -> EndpointState:
 def _text(at_most: int) -> Callable[[object, Attribute[str], object], None]:
     def check(_instance: object, attribute: Attribute[str], value: object) -> None:
         check_text(attribute.name, value, at_most=at_most)
+
+    return check
+
+
+def _of(kind: type, form: str) -> Callable[[object, Attribute[Any], object], None]:
+    def check(_instance: object, attribute: Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind):
+            raise InvalidWebhook(f"{attribute.name} must be {form}", name=attribute.name)
 
     return check
 
@@ -218,6 +230,19 @@ def _to_headers(value: object) -> HeaderSet:
     return value if isinstance(value, HeaderSet) else HeaderSet(value)  # type: ignore[arg-type]
 
 
+def _to_metadata(value: object) -> Texts:
+    if not isinstance(value, Mapping):
+        raise InvalidWebhook(f"metadata must be texts by name, {_METADATA}", name="metadata")
+    if len(value) > _MOST_METADATA:
+        raise InvalidWebhook(f"metadata has at most {_MOST_METADATA} texts; leave some out", name="metadata")
+    for name, text in value.items():
+        if not (isinstance(name, str) and name.strip() and name.isprintable()):
+            raise InvalidWebhook(f"each name in metadata must be a printable text, {_METADATA}", name="metadata")
+        check_text(f"metadata.{name[:_LONGEST_METADATA_NAME]}", name, at_most=_LONGEST_METADATA_NAME)
+        check_text(f"metadata.{name}", text, at_most=_LONGEST_METADATA)
+    return Texts(tuple((str.__str__(name), str.__str__(text)) for name, text in value.items()))
+
+
 @frozen(kw_only=True)
 class Webhook:
     """A customer's configuration: which events go to which endpoints, and how.
@@ -233,11 +258,17 @@ class Webhook:
     endpoints: tuple[Endpoint, ...] = field(converter=_to_endpoints)
     description: str = field(default="", validator=_text(_MAX_DESCRIPTION))
     subscriptions: tuple[EventSubscription, ...] = field(default=(), converter=_to_subscriptions)
-    mapping: PayloadMapping = field(factory=PayloadMapping)
+    mapping: PayloadMapping = field(
+        factory=PayloadMapping, validator=_of(PayloadMapping, "a PayloadMapping(remove=..., rename=...)")
+    )
     headers: HeaderSet = field(factory=HeaderSet, converter=_to_headers)
-    policy: DeliveryPolicy = field(default=NO_POLICY, converter=_to_policy)
-    ordered: bool = field(default=False)
-    metadata: Mapping[str, str] = field(factory=Texts, converter=to_metadata)
+    policy: DeliveryPolicy = field(
+        default=NO_POLICY,
+        converter=_to_policy,
+        validator=_of(DeliveryPolicy, "a DeliveryPolicy(rate=..., in_flight=..., ...)"),
+    )
+    ordered: bool = field(default=False, validator=_of(bool, "True or False"))
+    metadata: Mapping[str, str] = field(factory=Texts, converter=_to_metadata)
     status: WebhookStatus = field(default=WebhookStatus.INACTIVE, converter=_to_status)
     id: str = ""
     tenant: str = "default"
@@ -261,21 +292,6 @@ class Webhook:
         if len({endpoint.url for endpoint in value}) < len(value):
             sentence = said("endpoint-twice", "the same endpoint URL is given twice; leave one out")
             raise InvalidWebhook(sentence, name="endpoints")
-
-    @mapping.validator
-    def _check_mapping(self, _attribute: object, value: object) -> None:
-        if not isinstance(value, PayloadMapping):
-            raise InvalidWebhook("mapping must be a PayloadMapping(remove=..., rename=...)", name="mapping")
-
-    @policy.validator
-    def _check_policy(self, _attribute: object, value: object) -> None:
-        if not isinstance(value, DeliveryPolicy):
-            raise InvalidWebhook("policy must be a DeliveryPolicy(rate=..., in_flight=..., ...)", name="policy")
-
-    @ordered.validator
-    def _check_ordered(self, _attribute: object, value: object) -> None:
-        if not isinstance(value, bool):
-            raise InvalidWebhook("ordered must be True or False", name="ordered")
 
     @secrets.validator
     def _check_secrets(self, _attribute: object, value: tuple[Secret, ...]) -> None:

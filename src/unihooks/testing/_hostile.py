@@ -182,11 +182,11 @@ def _say(data: bytes = b"", then: Trick = _leave) -> Trick:
     return play
 
 
-def _flood(head: bytes, part: bytes, pause: float = 0.0) -> Trick:
+def _flood(head: bytes, part: bytes, *, drips: bool = False) -> Trick:
     def play(connection: socket.socket) -> bool:
         connection.sendall(head)
         while True:
-            time.sleep(pause)
+            time.sleep(_DRIP_SECONDS if drips else 0)
             connection.sendall(part)
 
     return play
@@ -205,7 +205,7 @@ _keep = functools.partial(_say, then=_go_on)
 _say_and_wait = functools.partial(_say, then=_wait)
 _reset = functools.partial(_say, then=_send_reset)
 _break_tls = functools.partial(_say, then=_send_garbage)
-_drip = functools.partial(_flood, pause=_DRIP_SECONDS)
+_drip = functools.partial(_flood, drips=True)
 
 
 def _never_read(connection: socket.socket) -> bool:

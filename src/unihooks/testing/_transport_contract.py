@@ -69,45 +69,34 @@ class TransportContract:
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
         """A malformed answer fails its own attempt, and no other."""
-        with small_memory():
-            outcome = await send(transport, hostile.url(trick))
-        assert_failed(outcome)
-        await self._assert_unharmed(transport, hostile)
+        assert_failed(await self._outcome(transport, hostile, trick))
 
     @pytest.mark.parametrize("trick", FAULTS)
     async def test_fault_in_the_headers_fails_no_other_attempt(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
         """Such an answer may be refused; if it is read, its status counts."""
-        with small_memory():
-            outcome = await send(transport, hostile.url(trick), seconds=_HEADERS)
+        outcome = await self._outcome(transport, hostile, trick, _HEADERS)
         assert outcome.error or outcome.status_code == 200
-        await self._assert_unharmed(transport, hostile)
 
     @pytest.mark.parametrize("trick", CUTS)
     async def test_headers_decide_whatever_the_body_does(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
         """A bad body is a warning, not a failure."""
-        with small_memory():
-            outcome = await send(transport, hostile.url(trick), seconds=_HEADERS)
-        assert outcome.status_code == 200
-        assert outcome.error is None
+        outcome = await self._outcome(transport, hostile, trick, _HEADERS)
+        assert (outcome.status_code, outcome.error) == (200, None)
         assert outcome.warnings
         assert len(outcome.body) <= 16 * 1024
-        await self._assert_unharmed(transport, hostile)
 
     @pytest.mark.parametrize("trick", ODDITIES)
     async def test_odd_but_correct_answers_are_read(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
         """What the standard allows counts by its status, without a warning."""
-        with small_memory():
-            outcome = await send(transport, hostile.url(trick), seconds=_PATIENCE)
-        assert outcome.status_code == ODDITIES[trick][0]
-        assert outcome.error is None
+        outcome = await self._outcome(transport, hostile, trick, _PATIENCE)
+        assert (outcome.status_code, outcome.error) == (ODDITIES[trick][0], None)
         assert trick in {"bomb", "two-answers"} or not outcome.warnings
-        await self._assert_unharmed(transport, hostile)
 
     async def test_compressed_body_is_kept_as_it_came(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile
@@ -165,11 +154,18 @@ class TransportContract:
         finally:
             await transport.aclose()
 
+    async def _outcome(
+        self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str, seconds: float | None = None
+    ) -> Exchange:
+        """Return the outcome of an attempt, after a check that the next one is unharmed."""
+        with small_memory():
+            outcome = await send(transport, hostile.url(trick), seconds=seconds)
+        await self._assert_unharmed(transport, hostile)
+        return outcome
+
     async def _assert_unharmed(self, transport: httpx.AsyncBaseTransport, hostile: Hostile) -> None:
         outcome = await send(transport, hostile.url("ok"))
-        assert outcome.status_code == 204
-        assert outcome.error is None
-        assert not outcome.warnings
+        assert (outcome.status_code, outcome.error, outcome.warnings) == (204, None, ())
 
 
 async def send(

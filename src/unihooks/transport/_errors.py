@@ -78,8 +78,8 @@ BEFORE_REQUEST: Final = Kept("timed-out-before", "timed out after {seconds:g} s 
 DURING_HANDSHAKE: Final = Kept("timed-out-in-handshake", "timed out after {seconds:g} s during the TLS handshake")
 SENDING: Final = Kept("timed-out-sending", "timed out after {seconds:g} s sending the request")
 WAITING: Final = Kept("timed-out-waiting", "timed out after {seconds:g} s waiting for the answer")
-_TOO_LONG: Final = Kept("answer-too-long", "the answer was longer than {limit} KiB and was cut")
-_TOO_MANY_PIECES: Final = Kept("too-many-pieces", "the answer came in more than {most} pieces and was cut")
+TOO_LONG: Final = Kept("answer-too-long", "the answer was longer than {limit} KiB and was cut")
+TOO_MANY_PIECES: Final = Kept("too-many-pieces", "the answer came in more than {most} pieces and was cut")
 _IMPOSSIBLE_STATUS: Final = Kept("impossible-status", "the answer has the impossible status {status:03d}")
 _SWITCHES: Final = Kept("protocol-switched", "the answer switches protocols (status 101), which was not asked for")
 
@@ -87,16 +87,6 @@ _SWITCHES: Final = Kept("protocol-switched", "the answer switches protocols (sta
 def timed_out(seconds: float, doing: Kept) -> TimedOut:
     """Return the failure for a limit of so many seconds that passed while doing something."""
     return TimedOut(doing(seconds=round(max(seconds, 0.0), 1)))
-
-
-def answer_too_long(limit: int) -> str:
-    """Return the warning for an answer that was cut after `limit` bytes."""
-    return _TOO_LONG(limit=limit // 1024)
-
-
-def too_many_pieces(most: int) -> str:
-    """Return the warning for an answer that was cut after `most` portions."""
-    return _TOO_MANY_PIECES(most=most)
 
 
 def status_fault(status: int) -> str | None:

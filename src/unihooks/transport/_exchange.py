@@ -18,14 +18,14 @@ from unihooks.transport._errors import (
     BODY_TOO_SLOW,
     NO_ANSWER,
     NOT_REACHABLE,
+    TOO_LONG,
+    TOO_MANY_PIECES,
     TRANSPORT_FAILED,
     WAITING,
     AttemptError,
     EgressFailed,
-    answer_too_long,
     status_fault,
     timed_out,
-    too_many_pieces,
 )
 from unihooks.transport._http import HTTPTransport
 from unihooks.transport._parser import MAX_BODY_BYTES, MAX_PIECES, Headers
@@ -143,10 +143,10 @@ async def _take_body(response: httpx.Response, progress: Exchange) -> None:
             progress.dear = pieces > _PIECES_OF_DEAR
             progress.body += part[: MAX_BODY_BYTES - len(progress.body)]
             if received > MAX_BODY_BYTES:
-                progress.warnings = (answer_too_long(MAX_BODY_BYTES),)
+                progress.warnings = (TOO_LONG(limit=MAX_BODY_BYTES // 1024),)
                 return
             if pieces > MAX_PIECES:
-                progress.warnings = (too_many_pieces(MAX_PIECES),)
+                progress.warnings = (TOO_MANY_PIECES(most=MAX_PIECES),)
                 return
     except AttemptError as exc:
         progress.warnings = (str(exc),)

@@ -20,10 +20,10 @@ from unihooks.transport._errors import (
     CLOSED_IN_HEADERS,
     HEADERS_TOO_LARGE,
     NO_STATUS_LINE,
+    TOO_LONG,
+    TOO_MANY_PIECES,
     BadAnswer,
-    answer_too_long,
     status_fault,
-    too_many_pieces,
 )
 
 MAX_BODY_BYTES: Final = 16 * 1024
@@ -116,7 +116,7 @@ class AnswerParser:
         if self.received <= MAX_WIRE_BYTES:
             self._step(self, data)
             if not self.done and self.pieces > MAX_PIECES and self.status is not None:
-                self.cut(too_many_pieces(MAX_PIECES))
+                self.cut(TOO_MANY_PIECES(most=MAX_PIECES))
             return
         self._step(self, data[: MAX_WIRE_BYTES - self.received])
         self.received = MAX_WIRE_BYTES
@@ -148,12 +148,14 @@ class AnswerParser:
                 self._body = bytearray(self._body)
             self._body += data
         if len(self._body) > MAX_BODY_BYTES:
-            self.cut(answer_too_long(MAX_BODY_BYTES))
+            self.cut(TOO_LONG(limit=MAX_BODY_BYTES // 1024))
 
     def _exceed(self) -> None:
         if self.status is None:
             raise BadAnswer(HEADERS_TOO_LARGE)
-        self.cut(too_many_pieces(MAX_PIECES) if self.pieces > MAX_PIECES else answer_too_long(MAX_WIRE_BYTES))
+        self.cut(
+            TOO_MANY_PIECES(most=MAX_PIECES) if self.pieces > MAX_PIECES else TOO_LONG(limit=MAX_WIRE_BYTES // 1024)
+        )
 
     def _read_head(self, data: bytes) -> None:
         if known := len(self._pending):
