@@ -194,17 +194,17 @@ def _show(table: Table, runs: Runs, processes: int) -> None:
 
 def _apart_row(runs: Runs) -> Row:
     """Return what the same step costs workers that share no more than the machine."""
-    fewer, more = (runs[_apart(processes)] for processes in APART)
-    return Row(
-        what=f"deliveries per second of a backlog, {_apart(APART[1])}",
-        where=_WHERE,
-        value=middle(more, "rate"),
-        reference=middle(fewer, "rate"),
-        ratio=median([one["rate"] / other["rate"] for one, other in zip(more, fewer, strict=True)]),
+    fewer, more = ([one["rate"] for one in runs[_apart(processes)]] for processes in APART)
+    last = runs[_apart(APART[1])]
+    return against(
+        f"deliveries per second of a backlog, {_apart(APART[1])}",
+        _WHERE,
+        more,
+        fewer,
         unit="/s",
-        cpu=middle(more, "cpu"),
-        db=middle(more, "db"),
-        runs=[one["rate"] for one in more],
+        cpu=middle(last, "cpu"),
+        db=middle(last, "db"),
+        runs=more,
         note=f"beside {APART[0]}: what the machine alone costs, whoever shares a store",
     )
 
