@@ -29,8 +29,7 @@ class FailuresInARow:
         """Count an attempt; say whether its endpoint is to be left alone until the store has decided."""
         endpoint_id = claimed.endpoint_id
         if decision.state is DeliveryState.DELIVERED:
-            if self.counts:
-                self.counts.pop(endpoint_id, None)
+            self.counts.pop(endpoint_id, None)
             return False
         if breaker is None:
             return False

@@ -18,6 +18,7 @@ from unihooks._management.settings import Settings
 from unihooks._message.rendering import RenderingFailed
 from unihooks._model.checks import (
     check_filters,
+    check_flag,
     check_id,
     check_member,
     check_moment,
@@ -261,10 +262,9 @@ def _checked(name: str, value: Any) -> Any:
         return check_moment(name, value)
     if name == "status_code":
         return check_status_codes(name, value)
-    if name != "held":
-        check_filters(**{name: value})
-    elif not isinstance(value, bool):
-        raise InvalidArgument("held must be True, False or None", name="held")
+    if name == "held":
+        return check_flag(name, value)
+    check_filters(**{name: value})
     return value
 
 

@@ -19,6 +19,7 @@ from unihooks._management.settings import Settings
 from unihooks._model.checks import (
     check_choice,
     check_filters,
+    check_flag,
     check_id,
     check_member,
     check_moment,
@@ -72,11 +73,11 @@ class WebhookReading:
             status=None if status is None else check_member("status", status, WebhookStatus),
             search=search or None,
             health=_healths(health),
-            attempted=_checked(attempted),
+            attempted=check_flag("attempted", attempted),
         )
         if sort == "health":
             fetch = partial(self._settings.open_store.webhooks_by_health, tenant, filters)
-            found = paginate(fetch, _place, limit=limit, cursor=cursor, kind="health")
+            found = paginate(fetch, lambda one: one[0], limit=limit, cursor=cursor, kind="health")
             return Page((webhook for _, webhook in found), found.next, found.previous)
         return paginate(
             partial(self._settings.open_store.list_webhooks, tenant, filters),
@@ -132,10 +133,6 @@ class WebhookReading:
     afailures = awaitable(failures)
 
 
-def _place(found: tuple[str, Webhook]) -> str:
-    return found[0]
-
-
 def _healths(health: object) -> tuple[HealthState, ...]:
     if health is None:
         return ()
@@ -150,12 +147,6 @@ def _checked_step(step: object, hours: int) -> int:
     if not length or not (is_fine or (length % HOUR == 0 and 0 < length <= hours * HOUR)):
         raise InvalidArgument("step must be whole hours, or 5 minutes with hours=1", name="step")
     return length
-
-
-def _checked(attempted: object) -> bool | None:
-    if attempted is None or isinstance(attempted, bool):
-        return attempted
-    raise InvalidArgument("attempted must be True, False or None", name="attempted")
 
 
 def _listed(webhook_ids: object) -> Iterable[object]:

@@ -100,6 +100,10 @@ class Webhooks(WebhookChanges):
 
         return self._revise(id, tenant, revise, version).secrets[0]
 
+    aenable_endpoint = awaitable(enable_endpoint)
+    adisable_endpoint = awaitable(disable_endpoint)
+    arotate_secret = awaitable(rotate_secret)
+
     async def asend_test(
         self,
         id: str,
@@ -125,6 +129,9 @@ class Webhooks(WebhookChanges):
         complete = await in_own_thread(self._complete, webhook, check_tenant(tenant))
         return await self._send(complete, product, event_type, payload, None)
 
+    send_test = blocking(asend_test)
+    try_out = blocking(atry_out)
+
     def preview(
         self,
         id: str,
@@ -149,6 +156,8 @@ class Webhooks(WebhookChanges):
         held = tuple((one, one.holds(payload)) for each in subscriptions for one in each.where)
         return evolve(found, warnings=(*found.warnings, *self._warnings(subscriptions)), conditions=held)
 
+    apreview = awaitable(preview)
+
     def _warnings(self, subscriptions: Iterable[EventSubscription]) -> Sequence[str]:
         """Return a warning for each condition that can never hold, by the schemas of the catalog."""
         catalog = self._settings.catalog
@@ -172,6 +181,8 @@ class Webhooks(WebhookChanges):
         """
         return await self._check(url, check_tenant(tenant))
 
+    check_endpoint = blocking(acheck_endpoint)
+
     @property
     def can_check_endpoints(self) -> bool:
         """Tell whether `check_endpoint` may be used: not with a transport of the host's own."""
@@ -185,11 +196,3 @@ class Webhooks(WebhookChanges):
     def check_url(self, url: str) -> str:
         """Return a URL in the form in which it would be stored, or raise `TargetRefused`; resolve no name."""
         return normaliser(self._settings.targets)(url)
-
-    send_test = blocking(asend_test)
-    try_out = blocking(atry_out)
-    check_endpoint = blocking(acheck_endpoint)
-    aenable_endpoint = awaitable(enable_endpoint)
-    adisable_endpoint = awaitable(disable_endpoint)
-    arotate_secret = awaitable(rotate_secret)
-    apreview = awaitable(preview)

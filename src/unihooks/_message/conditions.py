@@ -87,15 +87,13 @@ class Condition:
         self.__attrs_init__(path, known, value, said, steps, _comparison(known, value))
 
     def __repr__(self) -> str:
-        value = "" if self.op in _WITHOUT_VALUE else f", {_plain(self.value)!r}"
-        return f"Condition({self.path!r}, {self.op.value!r}{value})"
+        return f"Condition({', '.join(map(repr, [self.path, self.op.value, *self._given]))})"
 
     def __str__(self) -> str:
-        value = () if self.op in _WITHOUT_VALUE else [json.dumps(_plain(self.value), ensure_ascii=False)]
-        return " ".join([self.path, self.op.value, *value])
+        return " ".join([self.path, self.op.value, *(json.dumps(one, ensure_ascii=False) for one in self._given)])
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Condition, (self.path, self.op.value, *([] if self.op in _WITHOUT_VALUE else [self.value]))
+        return Condition, (self.path, self.op.value, *self._given)
 
     def holds(self, payload: Any) -> bool:
         """Say whether it holds of a payload, which is JSON; never an error."""
@@ -110,8 +108,14 @@ class Condition:
 
     def parts(self) -> dict[str, Any]:
         """Return it as JSON values, without a value where it takes none."""
-        value = {} if self.op in _WITHOUT_VALUE else {"value": _plain(self.value)}
-        return {"path": self.path, "op": self.op.value, **value}
+        return dict(zip(("path", "op", "value"), [self.path, self.op.value, *self._given], strict=False))
+
+    @property
+    def _given(self) -> list[Any]:
+        """The value as JSON, or nothing."""
+        if self.op in _WITHOUT_VALUE:
+            return []
+        return [list(self.value) if isinstance(self.value, tuple) else self.value]
 
 
 def conditions(value: object) -> tuple[Condition, ...]:
@@ -269,7 +273,3 @@ def _containment(value: Any) -> Callable[[Any], bool]:
         return isinstance(found, list | tuple) and any(map(is_equal, found))
 
     return compare
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -36,7 +36,7 @@ def encode(payload: object) -> bytes:
     ...
     unihooks.exceptions.InvalidPayload: $.order.items[0].price: NaN and Infinity are not JSON; ...
     """
-    has_long_texts = _walk(payload)
+    has_long_texts = check(payload)
     try:
         return encode_checked(payload, has_long_texts=has_long_texts)
     except ValueError:
@@ -79,9 +79,22 @@ def decode(body: bytes) -> Any:
         raise InvalidPayload(message, name="$") from exc
 
 
-def check(payload: object) -> None:
-    """Refuse wrong types and keys, too much depth, and what is certainly too large."""
-    _walk(payload)
+def check(payload: object) -> bool:
+    """Refuse wrong types and keys, too much depth, and what is certainly too large; return whether texts are long.
+
+    Cheap, because it goes level by level and keeps no paths; the encoder refuses NaN and lone surrogates.
+    """
+    level, room, has_long_texts = [payload], MAX_PAYLOAD, False
+    try:
+        for _ in range(MAX_DEPTH + 1):
+            below, left = _descend(level, room)
+            has_long_texts = has_long_texts or room - left > _LONG * len(level)
+            if not below:
+                return has_long_texts
+            level, room = below, left
+    except TypeError:
+        pass
+    return _refuse(payload)
 
 
 def has_long_texts(body: bytes) -> bool:
@@ -108,24 +121,6 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _walk(payload: object) -> bool:
-    """Do what `check` does; tell whether the values are long texts on average.
-
-    Cheap, because it goes level by level and keeps no paths; the encoder refuses NaN and lone surrogates.
-    """
-    level, room, has_long_texts = [payload], MAX_PAYLOAD, False
-    try:
-        for _ in range(MAX_DEPTH + 1):
-            below, left = _descend(level, room)
-            has_long_texts = has_long_texts or room - left > _LONG * len(level)
-            if not below:
-                return has_long_texts
-            level, room = below, left
-    except TypeError:
-        pass
-    return _refuse(payload)
 
 
 def _descend(level: list[Any], room: int) -> tuple[list[Any], int]:

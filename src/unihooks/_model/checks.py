@@ -93,6 +93,13 @@ def is_status_code(text: str) -> bool:
     return text.lower() == NO_STATUS or _CODES.fullmatch(text.lower()) is not None
 
 
+def check_flag(name: str, value: object) -> bool | None:
+    """Return True, False or None, or raise InvalidArgument."""
+    if value is None or isinstance(value, bool):
+        return value
+    raise InvalidArgument(f"{name} must be True, False or None", name=name)
+
+
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Raise InvalidArgument unless the value is one of the choices."""
     if value not in choices:

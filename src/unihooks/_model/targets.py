@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from operator import index
 from typing import NoReturn
-from unicodedata import category
 from urllib.parse import quote
 
 import attrs
 import httpx
-import idna
 
 from unihooks._base.sentences import said
+from unihooks._model.host_names import in_ascii, is_name, is_private
 from unihooks.exceptions import TargetRefused
 
 Address = IPv4Address | IPv6Address
@@ -22,7 +21,6 @@ Network = IPv4Network | IPv6Network
 Resolver = Callable[[str, int], Sequence[str]]
 
 MAX_URL_LENGTH = 2048
-MAX_NAME_LENGTH = 253
 
 # fmt: off
 _PRIVATE_IPV4 = tuple(map(IPv4Network, (
@@ -56,19 +54,10 @@ _URL = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NOT_ASCII = re.compile(r"[^\x21-\x7e]+")
 # Most paths need no percent-encoding: to let httpx find that out takes most of the time of a check.
 _PLAIN_PATH = re.compile(r"/[!$-;=@-Z_a-z~]*(?:\?[!$-;=?-Z_a-z~]*)?")
-_PRIVATE_SUFFIXES = frozenset({"internal", "local", "localdomain"})
-
-_PUNYCODE = "xn--"
-# Controls, spaces and what is unassigned, by Unicode category, but for the joiners and tags that are parts of emoji.
-_NEVER_IN_NAMES = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs"})
-_JOINERS = frozenset("\u200c\u200d") | frozenset(map(chr, range(0xE0020, 0xE0080)))
-# Symbols, skin tones and the frame of a keycap.
-_EMOJI = frozenset({"Me", "Sk", "So"})
 
 
 def _networks(texts: str | Iterable[str | Network]) -> tuple[Network, ...]:
@@ -164,11 +153,14 @@ class TargetPolicy:
             _refuse("the host must be a str")
         if host.startswith("["):
             return self._check_ipv6(host)
-        name = _normalised(host)
+        try:
+            name = in_ascii(host)
+        except UnicodeError:
+            _refuse(said("host-international", "the host is not a valid internationalised name; correct its spelling"))
         labels = name.split(".")
         if _NUMERIC_LABEL.fullmatch(labels[-1]):
             return self.check_address(name)
-        if not all(map(_is_label, labels)) or len(name) > MAX_NAME_LENGTH:
+        if not is_name(name):
             _refuse(said("host-malformed", "the host is not a valid name; use one such as hooks.example.com"))
         self._check_name(labels)
         return name
@@ -204,7 +196,7 @@ class TargetPolicy:
         if labels[-1] == "localhost":
             if not any(_within(address, self.allow) for address in _LOOPBACK):
                 _refuse(said("host-local", "the host is this machine itself; use a public name"))
-        elif _is_private(labels) and not self.allow:
+        elif is_private(labels) and not self.allow:
             _refuse(said("host-private", "the host is a name inside a private network; use a public name"))
 
 
@@ -249,57 +241,14 @@ def _without_dots(path: str) -> str:
     return "/".join([first, *kept, *end])
 
 
-def _normalised(host: str) -> str:
-    if not host.isascii():
-        try:
-            labels = idna.uts46_remap(host, std3_rules=False).split(".")
-            host = ".".join([label if label.isascii() else _in_ascii(label) for label in labels])
-        except UnicodeError:
-            _refuse(said("host-international", "the host is not a valid internationalised name; correct its spelling"))
-    return host.lower().removesuffix(".")
-
-
-def _in_ascii(label: str) -> str:
-    # IDNA 2008 knows neither emoji nor underscores, although both are registered and resolved. All else it decides.
-    known = "".join(char for char in label if char != "_" and category(char) not in _EMOJI)
-    if known == label or label.startswith(_PUNYCODE):
-        return idna.alabel(label).decode("ascii")
-    if not known.isascii():
-        idna.alabel(known)
-    return _PUNYCODE + label.encode("punycode").decode("ascii")
-
-
-def _is_label(label: str) -> bool:
-    if not _LABEL.fullmatch(label):
-        return False
-    if not label.startswith(_PUNYCODE):
-        return True
-    encoded = label.removeprefix(_PUNYCODE).encode("ascii")
-    try:
-        decoded = encoded.decode("punycode")
-        is_canonical = decoded.encode("punycode") == encoded
-    except UnicodeError:
-        return False
-    may_be_in_names = (char in _JOINERS or category(char) not in _NEVER_IN_NAMES for char in decoded)
-    return is_canonical and not decoded.isascii() and all(may_be_in_names)
-
-
-def _is_private(labels: list[str]) -> bool:
-    return len(labels) == 1 or labels[-1] in _PRIVATE_SUFFIXES or labels[-2:] == ["home", "arpa"]
-
-
 def _parsed(address: str) -> Address:
     try:
         parsed = None if "%" in address else ip_address(address)
     except (TypeError, ValueError):
         parsed = None
     if parsed is None:
-        _refuse(
-            said(
-                "address-malformed",
-                "the address is not a plain IPv4 or IPv6 address; write it as 192.0.2.1 or 2001:db8::1",
-            )
-        )
+        sentence = "the address is not a plain IPv4 or IPv6 address; write it as 192.0.2.1 or 2001:db8::1"
+        _refuse(said("address-malformed", sentence))
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
