@@ -72,14 +72,22 @@ def subscribe(dispatcher: Dispatcher, task: Task) -> None:
     """Add webhooks, one per endpoint, that subscribe to all events or to a type of their own."""
 
     def add(number: int, url: str) -> None:
-        wanted = EventSubscription("bench", "*" if task.fan_out > 1 else f"type.{number}")
         mapping = MAPPING if task.mapped else PayloadMapping()
-        webhook = Webhook(name=url, endpoints=[url], subscriptions=[wanted], secrets=[Secret(SECRET)], mapping=mapping)
-        dispatcher.webhooks.activate(dispatcher.webhooks.add(webhook).id)
+        add_webhook(dispatcher, url, "*" if task.fan_out > 1 else f"type.{number}", mapping=mapping)
 
     # Each thread has a connection of its own, and the server has not many.
     with ThreadPoolExecutor(8 // task.stores) as pool:
         list(pool.map(add, range(task.endpoints), task.urls))
+
+
+def add_webhook(
+    dispatcher: Dispatcher, url: str, event_type: str, *, tenant: str = "default", active: bool = True, **more: Any
+) -> Webhook:
+    """Add a webhook with one endpoint, and activate it if it is to be active."""
+    wanted = [EventSubscription("bench", event_type)]
+    webhook = Webhook(name=url, endpoints=[url], subscriptions=wanted, secrets=[Secret(SECRET)], **more)
+    added = dispatcher.webhooks.add(webhook, tenant=tenant)
+    return dispatcher.webhooks.activate(added.id, tenant=tenant) if active else added
 
 
 def emit(dispatcher: Dispatcher, task: Task, deliveries: int, before: int, count: Any) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 from attrs import evolve, frozen
 from databases import place
 from deliveries import NAMES
-from durable import dispatching
+from durable import add_webhook, dispatching
 from latency import beats
 from receiver import LET_GO, Receiver, checked, wait_for
 from tables import Table, against, percentile
 from tasks import SECRET, Task, run
 
-from unihooks import Dispatcher, EventSubscription, Secret, TargetPolicy, Webhook
+from unihooks import Dispatcher, TargetPolicy
 
 HEALTHY = 50
 _EACH = 4
@@ -101,13 +101,8 @@ def deliver(task: Task, count: Any) -> dict[str, float]:
 def _subscribe(dispatcher: Dispatcher, task: Task) -> None:
     def add(name: str, number: int) -> None:
         path = "hang" if name == "hang" else "keep"
-        webhook = Webhook(
-            name=f"{name} {number}",
-            endpoints=[f"https://{name}-{number}.example.com:{task.address.port}/{path}/{number}"],
-            subscriptions=[EventSubscription("bench", f"{name}.{number}")],
-            secrets=[Secret(SECRET)],
-        )
-        dispatcher.webhooks.activate(dispatcher.webhooks.add(webhook).id)
+        url = f"https://{name}-{number}.example.com:{task.address.port}/{path}/{number}"
+        add_webhook(dispatcher, url, f"{name}.{number}")
 
     names = {"ok": task.endpoints, "hang": task.ill, "nowhere": task.ill}
     with ThreadPoolExecutor(8) as pool:

@@ -12,12 +12,12 @@ from typing import Any
 from attrs import frozen
 from databases import place
 from deliveries import NAMES
-from durable import dispatching, emit_one
+from durable import add_webhook, dispatching, emit_one
 from receiver import Receiver, checked, wait_for
 from tables import Table, against, percentile
 from tasks import SECRET, Task, run
 
-from unihooks import Dispatcher, EventSubscription, Job, Secret, Webhook
+from unihooks import Dispatcher, Job, Webhook
 
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _BATCH = 1_000
@@ -81,7 +81,7 @@ def deliver(task: Task, count: Any) -> tuple[dict[str, float], dict[str, float],
     with place(task.kind, task.dsn) as one, dispatching(task, one) as dispatcher:
         missed = _missed(dispatcher, task)
         for number, url in enumerate(task.urls):
-            _subscribe(dispatcher, "live", url, f"type.{number}")
+            add_webhook(dispatcher, url, f"type.{number}", tenant="live")
         with dispatcher.running():
             for number in range(task.endpoints):
                 emit_one(dispatcher, task, number, "live")
@@ -113,16 +113,9 @@ def _beats(task: Task, most: int | None = None) -> Iterator[tuple[int, float]]:
 
 def _missed(dispatcher: Dispatcher, task: Task) -> Webhook:
     """Emit what a webhook of another tenant misses, and activate that."""
-    webhook = _subscribe(dispatcher, "missed", task.urls[0], "*", active=False)
+    webhook = add_webhook(dispatcher, task.urls[0], "*", tenant="missed", active=False)
     for start in range(0, task.count, _BATCH):
         batch = range(start, min(task.count, start + _BATCH))
         dispatcher.emit_many([("bench", "type", task.payload) for _ in batch], tenant="missed")
     dispatcher.drain(timeout=600)
     return dispatcher.webhooks.activate(webhook.id, tenant="missed")
-
-
-def _subscribe(dispatcher: Dispatcher, tenant: str, url: str, event_type: str, *, active: bool = True) -> Webhook:
-    wanted = [EventSubscription("bench", event_type)]
-    webhook = Webhook(name=url, endpoints=[url], subscriptions=wanted, secrets=[Secret(SECRET)])
-    added = dispatcher.webhooks.add(webhook, tenant=tenant)
-    return dispatcher.webhooks.activate(added.id, tenant=tenant) if active else added

@@ -24,6 +24,7 @@ from unihooks._delivery.results import ResultBatcher
 from unihooks._delivery.sending import Sender
 from unihooks._delivery.taking import Taker
 from unihooks._delivery.work_state import WorkState
+from unihooks._management.host_hooks import HOOKS_SECONDS
 from unihooks._management.settings import Settings
 from unihooks._model.log import DeliveryState
 from unihooks.abc import Recorded, Result
@@ -35,7 +36,6 @@ _POLL_SECONDS = 0.01
 _DRAIN_SECONDS = 0.1
 _STORE_PATIENCE_SECONDS = 0.5
 _STORE_THREADS = 4
-_HOOKS_SECONDS = 5.0
 # What is left of the grace, whatever was in flight, for recording, releasing and the hooks.
 _LAST_SECONDS = 1.0
 _logger = logging.getLogger("unihooks.worker")
@@ -80,7 +80,8 @@ class Engine:
             queues=self._queues,
             state=self._state,
             sender=self._sender,
-            calls=self,
+            begin=self.begin,
+            offload=self.offload,
             maintenance=self._maintenance,
             jobs=self._jobs,
         )
@@ -256,4 +257,4 @@ class Engine:
                 await self._maintenance.finish()
         if self._results.unrecorded:
             _logger.error("%d results could not be recorded in time and are sent again", self._results.unrecorded)
-        await self._hooks.finish(min(_HOOKS_SECONDS, max(0.0, end - self._loop.time())))
+        await self._hooks.finish(min(HOOKS_SECONDS, max(0.0, end - self._loop.time())))

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, field
 
@@ -19,6 +19,7 @@ from unihooks._base.times import SECOND
 from unihooks._contract.leasing import new_token
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.job_runner import JobRunner
+from unihooks._delivery.lookups import OffLoad
 from unihooks._delivery.maintenance import Maintenance
 from unihooks._delivery.pacing import OVERDUE_US, Backlog, ClaimBackoff, Looks
 from unihooks._delivery.sending import Sender
@@ -36,16 +37,6 @@ _LONGEST_REST = 0.25
 _PEEKS = 3
 
 
-class Calls(Protocol):
-    """How a worker calls its store."""
-
-    def begin(self, verb: Callable[..., T], *args: Any) -> Future[T]:
-        """Begin a verb of the store that writes, in a thread."""
-
-    async def offload(self, function: Callable[..., T], *args: Any) -> T:
-        """Run a blocking call in a thread."""
-
-
 @define(eq=False)
 class _Invitation:
     """What a worker at rest leaves for whoever inserts events: to begin planning them for it.
@@ -61,9 +52,10 @@ class _Invitation:
 class Taker:
     """The taking of work for one worker, as told by its store; its verbs belong to the worker's event loop.
 
+    `begin(verb, *args)` begins a verb of the store that writes, in a thread, and `offload` runs one that reads there.
     `maintenance` is what else the worker has to do, and knows its share of the work. `planned` counts events, and
     `has_jobs` says whether jobs are unfinished. `_seen` is what the last look showed, and `_due` when there will be
-    something to do even if it shows the same again.
+    something to do even if it shows the same again. `_leasing` is what the store has been asked to lease.
     """
 
     _settings: Settings
@@ -72,7 +64,8 @@ class Taker:
     _queues: EndpointQueues
     _state: WorkState
     _sender: Sender
-    _calls: Calls
+    _begin: Callable[..., Future[Any]]
+    _offload: OffLoad
     _maintenance: Maintenance
     _jobs: JobRunner
     planned: int = 0
@@ -174,7 +167,7 @@ class Taker:
 
     async def is_work_left(self) -> bool:
         """Ask the store whether there is something to plan or to claim."""
-        self._note(await self._calls.offload(self._settings.store.work))
+        self._note(await self._offload(self._settings.store.work))
         return self._state.new_events or self._is_claimable()
 
     def want_more(self) -> None:
@@ -210,10 +203,8 @@ class Taker:
         if self._looks.is_due(time.monotonic()) and self._peek() is None:
             self._state.changed()
             return True
-        return self._is_plannable() or self._is_claimable() or self._has_other_work()
-
-    def _has_other_work(self) -> bool:
-        return bool(self._sender.unsent) or self._maintenance.is_due()
+        has_other_work = self._sender.unsent or self._maintenance.is_due()
+        return bool(self._is_plannable() or self._is_claimable() or has_other_work)
 
     def _rest_seconds(self) -> float:
         """Return how long nothing is to be done, unless something happens, or until the next look."""
@@ -236,7 +227,7 @@ class Taker:
         if self._peek() is None:
             # Whoever drains knows of no other worker, and leaves nothing.
             patient = self._maintenance.share.of > 1
-            self._note(await self._calls.offload(partial(self._settings.store.work, self._share, patient=patient)))
+            self._note(await self._offload(partial(self._settings.store.work, self._share, patient=patient)))
 
     def _peek(self) -> Work | None:
         """Look without a thread, where the store can."""
@@ -267,8 +258,9 @@ class Taker:
         invitation, self._accepted = self._accepted, None
         if invitation is None:
             invitation = _Invitation()
-            self._leasing = self._begin_plan(invitation)
-        planned: Planned = await self._leased()
+            planned = await self._leased(self._begin_plan(invitation))
+        else:
+            planned = await self._leased(invitation.answer)
         self.planned += planned.events
         self._sender.start(planned.claimed, invitation.start_by)
         self._learn(planned)
@@ -277,7 +269,7 @@ class Taker:
         lease, invitation.start_by = self._new_lease()
         most = self._settings.limits.deliveries_per_event
         capacity = self._queues.capacity(planning=True)
-        return self._calls.begin(self._settings.store.plan, lease, capacity, _PLAN_EVENTS, most, self._share)
+        return self._begin(self._settings.store.plan, lease, capacity, _PLAN_EVENTS, most, self._share)
 
     def _learn(self, planned: Planned) -> None:
         """Note what a plan has left to do."""
@@ -309,8 +301,7 @@ class Taker:
             self._backoff.had_no_capacity(time.monotonic())
             return
         lease, start_by = self._new_lease()
-        self._leasing = self._calls.begin(self._settings.store.claim, lease, capacity, self._share)
-        claimed: list[Claimed] = await self._leased()
+        claimed = await self._leased(self._begin(self._settings.store.claim, lease, capacity, self._share))
         self._sender.start(claimed, start_by)
         if claimed:
             self._backoff.found()
@@ -329,10 +320,8 @@ class Taker:
 
     # What is leased is released if its answer comes after the end.
 
-    async def _leased(self) -> Any:
-        if self._leasing is None:  # pragma: no cover - it has just been set
-            raise AssertionError
-        leasing = self._leasing
+    async def _leased(self, leasing: Future[T]) -> T:
+        self._leasing = leasing
         try:
             answer = leasing.result() if leasing.done() else await asyncio.wrap_future(leasing)
         except Exception:

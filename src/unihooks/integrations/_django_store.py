@@ -55,8 +55,7 @@ class DjangoStore(Store):
         self._options = options
         self._lock = threading.RLock()
         self._wrapper: Any = connections[alias]
-        self._clock: Clock | None = None
-        self._tells = False
+        self._preparations: list[Callable[[Store], None]] = []
         self._place: list[Any] = []
         self._opened: SQLiteStore | PostgresStore | None = None
         self._on_connection: SQLiteStore | PostgresStore | None = None
@@ -81,18 +80,10 @@ class DjangoStore(Store):
         return self._opened
 
     def use_clock(self, clock: Clock | None) -> None:
-        with self._lock:
-            self._clock = clock
-            for store in (self._opened, self._on_connection):
-                if store is not None:
-                    store.use_clock(clock)
+        self._prepare(lambda store: store.use_clock(clock))
 
     def use_operational_events(self) -> None:
-        with self._lock:
-            self._tells = True
-            for store in (self._opened, self._on_connection):
-                if store is not None:
-                    store.use_operational_events()
+        self._prepare(lambda store: store.use_operational_events())
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         self._watchers.add(watcher)
@@ -114,8 +105,7 @@ class DjangoStore(Store):
             place = [settings.get(name) for name in _PLACE]
             if self._opened is None or self._place != place:
                 self.close()
-                self._opened = _new_store(self._wrapper.vendor, settings, self._options, self.alias)
-                self._prepare(self._opened)
+                self._opened = self._prepared(_new_store(self._wrapper.vendor, settings, self._options, self.alias))
                 self._place = place
             return self._opened
 
@@ -123,15 +113,20 @@ class DjangoStore(Store):
         with self._lock:
             if self._on_connection is None:
                 kind = _SQLiteOnDjango if self._wrapper.vendor == "sqlite" else _PostgresOnDjango
-                self._on_connection = kind(self._lent, self._options)
-                self._prepare(self._on_connection)
+                self._on_connection = self._prepared(kind(self._lent, self._options))
             return self._on_connection
 
-    def _prepare(self, store: SQLiteStore | PostgresStore) -> None:
-        store.use_clock(self._clock)
+    def _prepare(self, preparation: Callable[[Store], None]) -> None:
+        with self._lock:
+            self._preparations.append(preparation)
+            for store in filter(None, (self._opened, self._on_connection)):
+                preparation(store)
+
+    def _prepared(self, store: SQLiteStore | PostgresStore) -> SQLiteStore | PostgresStore:
         store.watched_by(self._watchers)
-        if self._tells:
-            store.use_operational_events()
+        for preparation in self._preparations:
+            preparation(store)
+        return store
 
     def _lent(self) -> Any:
         if self._wrapper.connection is None:
