@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import Any
 
 from unihooks._base.times import SECOND, from_us
@@ -33,7 +32,10 @@ class EndpointChecker:
     async def _look(self, url: str) -> EndpointCheck:
         transport = self._settings.new_transport()
         started = time.monotonic()
-        found = partial(_found, url, started)
+
+        def found(**what: Any) -> EndpointCheck:
+            return EndpointCheck(url=url, duration_ms=(time.monotonic() - started) * 1_000, **what)
+
         try:
             if not isinstance(transport, HTTPTransport):
                 sentence = "this dispatcher has a transport of its own, which cannot be looked through; send a test"
@@ -48,7 +50,3 @@ class EndpointChecker:
             await transport.aclose()
         ends_at = None if reached.ends_at is None else from_us(reached.ends_at * SECOND)
         return found(connected=True, tls=reached.tls, certificate_ends_at=ends_at)
-
-
-def _found(url: str, started: float, **found: Any) -> EndpointCheck:
-    return EndpointCheck(url=url, duration_ms=(time.monotonic() - started) * 1_000, **found)
