@@ -80,8 +80,9 @@ class Browser:
     async def token(self, path: str = "/") -> str:
         return found[1] if (found := re.search(r'name="csrf" value="([0-9a-f]+)"', (await self.get(path)).text)) else ""
 
-    async def post(self, path: str, fields=(), **rest) -> httpx.Response:
-        pairs = [*(fields.items() if isinstance(fields, dict) else fields), ("csrf", await self.token())]
+    async def post(self, path: str, fields=(), *, token: str = "", **rest) -> httpx.Response:
+        token = token or await self.token()
+        pairs = [*(fields.items() if isinstance(fields, dict) else fields), ("csrf", token)]
         content = str(httpx.QueryParams(pairs))
         headers = {
             "content-type": "application/x-www-form-urlencoded",

@@ -257,14 +257,15 @@ async def test_odd_input_in_a_form_is_never_a_failure(browser, webhook, odd):
     fields += ["conditions", "find", "example", "policy_rate"]
     base = {"name": "x", "endpoint_url": "https://example.com/", "endpoint_id": "", "go": "save"}
     odd = unquote_to_bytes(odd).decode(errors="replace")
+    token = await browser.token()
     for field in fields:
         for path in (await browser.draft(), *(f"/webhooks/{webhook.id}/settings/{name}" for name in SECTIONS)):
-            assert (await browser.post(path, {**base, field: odd})).status_code < 500, field
+            assert (await browser.post(path, {**base, field: odd}, token=token)).status_code < 500, field
     for field in ("event", "endpoint", "payload"):
         sent = {"event": "whatsapp message.received", "payload": '{"sender": {}}', field: odd}
-        assert (await browser.post(f"/webhooks/{webhook.id}/test", sent)).status_code < 500, field
+        assert (await browser.post(f"/webhooks/{webhook.id}/test", sent, token=token)).status_code < 500, field
     for path, field in (("secret/rotate", "overlap"), ("recover", "period")):
-        assert (await browser.post(f"/webhooks/{webhook.id}/{path}", {field: odd})).status_code < 500
+        assert (await browser.post(f"/webhooks/{webhook.id}/{path}", {field: odd}, token=token)).status_code < 500
 
 
 async def test_a_browser_that_leaves_while_it_sends_a_form_is_no_error(console, caplog):

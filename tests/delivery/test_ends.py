@@ -18,6 +18,8 @@ from unihooks.testing import Answer
 HANGS = """
 import signal, threading
 from attrs import evolve
+from unihooks._delivery import engine
+engine._HOOKS_SECONDS = 0.5
 hooks = evolve(dispatcher.settings.hooks, on_delivery=lambda delivery: threading.Event().wait())
 dispatcher.settings = evolve(dispatcher.settings, hooks=hooks)
 """

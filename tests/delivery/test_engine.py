@@ -230,6 +230,7 @@ def test_what_this_process_emits_is_planned_without_a_look_first(host, monkeypat
 
 
 def test_who_emits_without_end_does_not_keep_what_is_due_from_being_looked_for(host, monkeypatch):
+    monkeypatch.setattr("unihooks.stores.sql.store._SECONDS_BETWEEN_WORK", 0.5)
     looked = threading.Event()
     planned = threading.Semaphore(0)
     whole, plan = type(host.dispatcher.settings.store).work, type(host.dispatcher.settings.store).plan

@@ -76,12 +76,12 @@ def fork_untold():
         os.waitpid(child, 0)
 
 
-def interrupted(call, other, every=1):
+def interrupted(call, other, every=1, start=1):
     """Call again and again, with another call at the first step, the next one, and so on; return how many there are.
 
     A step is an instruction of the interpreter, in any frame of the thread.
     """
-    for number in count(1, every):
+    for number in count(start, every):
         left = number
 
         def step(frame, event, _):

@@ -200,7 +200,8 @@ def test_erased_bytes_are_gone_from_sqlites_files(dispatcher, tmp_path, filler):
     assert b"survivor" in bytes_of(tmp_path)
 
 
-def test_a_reader_that_holds_old_pages_is_told_of_and_erasing_again_ends_it(dispatcher, tmp_path):
+def test_a_reader_that_holds_old_pages_is_told_of_and_erasing_again_ends_it(dispatcher, tmp_path, monkeypatch):
+    monkeypatch.setattr("unihooks.stores.sqlite.database._PATIENCE", 0.5)
     event = dispatcher.emit("a", "b", {"name": "canary"})
     reader = sqlite3.connect(tmp_path / "webhooks.db", isolation_level=None)
     reader.execute("BEGIN")

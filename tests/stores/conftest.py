@@ -69,10 +69,10 @@ def start_worker(place, receiver):
     """Start worker processes; all of them have to end in order, but for those that a test kills."""
     kind, options = place
     authority = "".join(map(ssl.DER_cert_to_PEM_cert, receiver.ssl_context.get_ca_certs(binary_form=True)))
-    told = json.dumps({"kind": kind.__name__, "options": options, "authority": authority})
     running = []
 
-    def start():
+    def start(**more):
+        told = json.dumps({"kind": kind.__name__, "options": options, "authority": authority, **more})
         process = subprocess.Popen([sys.executable, str(WORKER), told], stdout=subprocess.PIPE, text=True)
         running.append(process)
         assert line_of(process.stdout) == "ready\n"
