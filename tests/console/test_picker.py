@@ -60,6 +60,25 @@ async def test_only_some_of_all_events_leave_single_ones_as_they_are(
     assert subscriptions() == given
 
 
+async def test_a_pattern_is_added_from_those_that_the_catalog_has(browser, events, subscriptions):
+    page = await events()
+    assert re.findall(r'<option value="([^"]+\*)">', page.text) == ["whatsapp message.*"]
+    answer = await browser.press(page, "add-pattern", {"pattern": "whatsapp message.*"})
+    assert chosen(answer) == {RECEIVED, "whatsapp message.*"}
+    assert "WhatsApp Messages of your numbers 2 of 2" in text_of(answer)
+    assert 'name="pattern"' not in answer.text
+    answer = await browser.press(answer, "add-pattern", {"pattern": "whatsapp message.*"})
+    await browser.press(answer, "save", {"event": ["whatsapp message.*"]})
+    assert subscriptions() == (EventSubscription("whatsapp", "message.*"),)
+    answer = await browser.press(await events(), "stay", {"event": ["whatsapp *"]})
+    assert 'name="pattern"' not in answer.text
+
+
+@pytest.mark.parametrize("typed", ["", "whatsapp message.read", "whatsapp *"])
+async def test_what_is_no_pattern_is_not_added(browser, events, typed):
+    assert chosen(await browser.press(await events(), "add-pattern", {"pattern": typed})) == {RECEIVED}
+
+
 async def test_chosen_event_types_are_counted(browser, events):
     answer = await events()
     text = text_of(answer)

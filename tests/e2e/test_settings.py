@@ -141,6 +141,25 @@ def test_all_events_and_single_ones_exclude_each_other_and_are_counted(opened, s
     assert saved().subscriptions == (EventSubscription("whatsapp", "*"),)
 
 
+def test_event_types_that_begin_alike_are_added_and_counted(opened, saved):
+    page = opened("events")
+    pattern = page.get_by_label("Event types that begin alike")
+    pattern.select_option("whatsapp message.*")
+    page.locator("button[value=add-pattern]").click()
+    every = page.get_by_role("checkbox", name="every event type that begins like this")
+    every.wait_for()
+    assert every.is_checked()
+    count = page.locator(".fold", has_text="WhatsApp").locator(".count")
+    assert count.inner_text() == "2 of 2"
+    page.get_by_role("checkbox", name="Message received").uncheck()
+    assert count.inner_text() == "2 of 2"
+    every.uncheck()
+    assert count.inner_text() == "0 of 2"
+    every.check()
+    save(page)
+    assert saved().subscriptions == (EventSubscription("whatsapp", "message.*"),)
+
+
 def test_events_are_searched_and_folds_stay_as_they_were_left(opened):
     page = opened("events")
     search = page.get_by_label("Search event types")

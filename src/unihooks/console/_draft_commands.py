@@ -148,6 +148,12 @@ def _show_conditions(draft: Draft, rest: str, _form: Form) -> Draft:
     return draft if rows is None else evolve(draft, condition_rows=rows, conditions_as_text=False)
 
 
+def _add_pattern(draft: Draft, _rest: str, form: Form) -> Draft:
+    pattern = " ".join(form.get("pattern").split())
+    is_new = pattern.endswith(f".{EVERY_EVENT}") and pattern not in draft.events
+    return evolve(draft, events=[*draft.events, pattern]) if is_new else draft
+
+
 def _show_example(draft: Draft, rest: str, _form: Form) -> Draft:
     return evolve(draft, picker=evolve(draft.picker, example=rest))
 
@@ -193,6 +199,7 @@ _COMMANDS: dict[str, Callable[[Draft, str, Form], Draft]] = {
     "remove-header": _choose_header(REMOVE),
     "add-condition": _add_condition,
     "add-alternative": _add_alternative,
+    "add-pattern": _add_pattern,
     "drop-condition": _drop_condition,
     "conditions": _show_conditions,
     "example": _show_example,

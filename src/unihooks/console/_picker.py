@@ -78,10 +78,14 @@ class Fold:
 
 @frozen(kw_only=True)
 class Picked:
-    """The whole list; `chosen` counts the event types that are sent, and `example` is the event shown beside it."""
+    """The whole list; `chosen` counts the event types that are sent, and `example` is the event shown beside it.
+
+    `patterns` are those that may be added, beside the titles of their products.
+    """
 
     folds: Sequence[Fold]
     unknown: Sequence[Choice]
+    patterns: Sequence[tuple[str, Sequence[str]]]
     chosen: int
     example: EventType | None
 
@@ -190,6 +194,7 @@ def picked(draft: Draft, catalog: Catalog | None) -> Picked | None:
     return Picked(
         folds=folds,
         unknown=[layout.unknown(one) for one in unknown],
+        patterns=[(one.title, found) for one in products if (found := _patterns(one, draft.events))],
         chosen=sum(one.chosen for one in folds),
         example=_example(draft.picker.example, products),
     )
@@ -202,6 +207,14 @@ def _unknown(draft: Draft, products: Iterable[Product]) -> list[str]:
         names = {EVERY_EVENT} | {one for event in product for one in subscribed_as(event.name)}
         offered |= {f"{product.name} {one}" for one in names}
     return [one for one in draft.events if one not in offered]
+
+
+def _patterns(product: Product, chosen: Sequence[str]) -> list[str]:
+    """Return the patterns like `message.*` of a product that are not chosen yet, none if all of it is."""
+    if f"{product.name} {EVERY_EVENT}" in chosen:
+        return []
+    offered = {one for event in product for one in subscribed_as(event.name) if one.endswith(f".{EVERY_EVENT}")}
+    return [found for one in sorted(offered) if (found := f"{product.name} {one}") not in chosen]
 
 
 def _example(wanted: str, products: Iterable[Product]) -> EventType | None:

@@ -75,9 +75,11 @@ function choose(fold, box) {
 function count(fold) {
   const [every, ...single] = boxes(fold);
   const label = fold.querySelector(".count");
-  const chosen = single.filter((box) => box.checked).length;
-  every.indeterminate = !every.checked && chosen > 0;
-  fold.dataset.chosen = every.checked ? fold.dataset.total : Math.min(chosen, fold.dataset.total);
+  const begun = single.filter((box) => box.checked && "begins" in box.dataset).map((box) => box.value.slice(0, -1));
+  const isSent = (box) => box.checked || begun.some((start) => box.value.startsWith(start));
+  const chosen = single.filter((box) => !("begins" in box.dataset) && isSent(box)).length;
+  every.indeterminate = !every.checked && single.some((box) => box.checked);
+  fold.dataset.chosen = every.checked ? fold.dataset.total : chosen;
   label.textContent = every.checked ? label.dataset.all : label.dataset.some.replace("#", fold.dataset.chosen);
   const all = [...document.querySelectorAll(".fold")].reduce((sum, one) => sum + Number(one.dataset.chosen ?? 0), 0);
   document.getElementById("chosen-count").textContent = all;
