@@ -328,6 +328,41 @@ def test_the_log_works_without_javascript(site, browse, send):
     site.receiver.wait_for(4)
 
 
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_what_stands_above_the_log_of_a_phone_takes_few_rows(site, browse, send, language):
+    send(204)
+    page = browse(viewport={"width": 390, "height": 800})
+    page.goto(f"{site.url}/deliveries?lang={language}")
+
+    def middle(selector: str) -> float:
+        box = page.locator(selector).bounding_box()
+        return box["y"] + box["height"] / 2
+
+    assert abs(middle(".title h1") - middle(".title > .btn")) < 8
+    assert abs(middle(".filters .find") - middle(".sheet-opener")) < 8
+    assert page.locator(ROWS).first.bounding_box()["y"] < 400
+
+
+def test_what_is_pasted_is_cut_and_that_is_said(site, browse, send):
+    send(204)
+    page = browse()
+    page.goto(f"{site.url}/deliveries")
+    page.get_by_label("Search deliveries").fill("x" * 301)
+    page.get_by_label("Search deliveries").press("Enter")
+    page.get_by_text("Only the first 300 characters of what was entered are used.").wait_for()
+
+
+def test_failures_without_a_response_are_a_filter(site, browse, send):
+    send(Answer(drop=True), 204)
+    page = browse()
+    page.goto(f"{site.url}/deliveries")
+    page.get_by_label("Status code").fill("none")
+    page.get_by_label("Status code").press("Enter")
+    page.wait_for_url("**code=none*")
+    page.get_by_text("1 to 1 of 1").wait_for()
+    page.get_by_text("No response").first.wait_for()
+
+
 def test_a_delivery_covers_the_page_of_a_phone(site, browse, send):
     [failed] = send(500)
     page = browse(viewport={"width": 390, "height": 800})
