@@ -360,7 +360,7 @@ def test_failures_without_a_response_are_a_filter(site, browse, send):
     page.get_by_label("Status code").press("Enter")
     page.wait_for_url("**code=none*")
     page.get_by_text("1 to 1 of 1").wait_for()
-    page.get_by_text("No response").first.wait_for()
+    page.locator(ROWS, has_text="No response").wait_for()
 
 
 def test_a_delivery_covers_the_page_of_a_phone(site, browse, send):
