@@ -16,9 +16,10 @@ from unihooks import (
     DeliveryState,
     EventSubscription,
 )
-from unihooks._delivery.engine import Engine, WorkerLimits
+from unihooks._delivery.engine import Engine
 from unihooks._delivery.sending import Sender
 from unihooks._delivery.waiting import Leased
+from unihooks._delivery.work_state import WorkerLimits
 from unihooks.abc import Capacity, Claimed, Lease, Work
 from unihooks.exceptions import StoreError
 from unihooks.testing import Answer

@@ -9,7 +9,8 @@ import pytest
 
 from unihooks import DeliveryState, PayloadMapping
 from unihooks._delivery.endpoint_queues import EndpointQueues
-from unihooks._delivery.engine import Engine, WorkerLimits
+from unihooks._delivery.engine import Engine
+from unihooks._delivery.work_state import WorkerLimits
 from unihooks._message.rendering import Rendering
 
 RENAMED = PayloadMapping(rename={"text": "body"})

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
-from attrs import frozen
-
 from unihooks._base.threads import Threads
 from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.destinations import Destinations
@@ -23,7 +21,7 @@ from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import ResultBatcher
 from unihooks._delivery.sending import Sender
 from unihooks._delivery.taking import Taker
-from unihooks._delivery.work_state import WorkState
+from unihooks._delivery.work_state import WorkerLimits, WorkState
 from unihooks._management.host_hooks import HOOKS_SECONDS
 from unihooks._management.settings import Settings
 from unihooks._model.log import DeliveryState
@@ -39,16 +37,6 @@ _STORE_THREADS = 4
 # What is left of the grace, whatever was in flight, for recording, releasing and the hooks.
 _LAST_SECONDS = 1.0
 _logger = logging.getLogger("unihooks.worker")
-
-
-@frozen(kw_only=True)
-class WorkerLimits:
-    """The bounds of a worker: requests in flight in all and per endpoint; lease and grace in seconds."""
-
-    concurrency: int
-    per_endpoint: int
-    lease: float
-    grace: float
 
 
 class Engine:
@@ -75,9 +63,8 @@ class Engine:
         self._recording = asyncio.create_task(self._results.run())
         self._taker = Taker(
             settings=self._settings,
-            lease_seconds=self._limits.lease,
-            worker_id=self._maintenance.worker_id,
             queues=self._queues,
+            lease_seconds=self._limits.lease,
             state=self._state,
             sender=self._sender,
             begin=self.begin,

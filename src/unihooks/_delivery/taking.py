@@ -59,11 +59,10 @@ class Taker:
     """
 
     _settings: Settings
-    _lease_seconds: float
-    _worker_id: str
     _queues: EndpointQueues
     _state: WorkState
     _sender: Sender
+    _lease_seconds: float
     _begin: Callable[..., Future[Any]]
     _offload: OffLoad
     _maintenance: Maintenance
@@ -315,7 +314,7 @@ class Taker:
     def _new_lease(self) -> tuple[Lease, float]:
         # The clock is read before the store is asked, so the lease ends here no later than there.
         start_by = time.monotonic() + self._lease_seconds - self._settings.deadline
-        token, seconds = new_token(self._worker_id), self._lease_seconds
+        token, seconds = new_token(self._maintenance.worker_id), self._lease_seconds
         return Lease(token=token, seconds=seconds, deadline=self._settings.deadline), start_by
 
     # What is leased is released if its answer comes after the end.

@@ -1,4 +1,4 @@
-"""What a worker knows of its work: what it does next, and whether more deliveries may start."""
+"""What a worker is bound by, and what it knows of its work: what it does next, whether more deliveries may start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ import contextlib
 from collections.abc import Callable
 from enum import Enum, auto
 
-from attrs import define, field
+from attrs import define, field, frozen
+
+
+@frozen(kw_only=True)
+class WorkerLimits:
+    """The bounds of a worker: requests in flight in all and per endpoint; lease and grace in seconds."""
+
+    concurrency: int
+    per_endpoint: int
+    lease: float
+    grace: float
 
 
 class Next(Enum):

@@ -16,7 +16,8 @@ from attrs import define, field
 
 from unihooks._base.event_loops import note_thread_end, run_in_new_loop
 from unihooks._contract.leasing import DrainResult
-from unihooks._delivery.engine import Engine, WorkerLimits
+from unihooks._delivery.engine import Engine
+from unihooks._delivery.work_state import WorkerLimits
 from unihooks._management.option_checks import check_counts, check_seconds, kind_of
 from unihooks._management.settings import HasSettings, Settings
 from unihooks.transport import check_bind

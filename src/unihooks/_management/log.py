@@ -18,13 +18,13 @@ from unihooks._management.settings import Settings
 from unihooks._message.rendering import RenderingFailed
 from unihooks._model.checks import (
     check_filters,
-    check_flag,
     check_id,
     check_member,
     check_moment,
     check_number,
     check_status_codes,
     check_tenant,
+    check_truth,
     not_found,
 )
 from unihooks._model.log import Attempt, Delivery, DeliveryState, Event
@@ -263,7 +263,7 @@ def _checked(name: str, value: Any) -> Any:
     if name == "status_code":
         return check_status_codes(name, value)
     if name == "held":
-        return check_flag(name, value)
+        return check_truth(name, value)
     check_filters(**{name: value})
     return value
 

@@ -19,12 +19,12 @@ from unihooks._management.settings import Settings
 from unihooks._model.checks import (
     check_choice,
     check_filters,
-    check_flag,
     check_id,
     check_member,
     check_moment,
     check_number,
     check_tenant,
+    check_truth,
 )
 from unihooks._model.health import HealthState
 from unihooks._model.webhooks import Webhook, WebhookStatus
@@ -73,7 +73,7 @@ class WebhookReading:
             status=None if status is None else check_member("status", status, WebhookStatus),
             search=search or None,
             health=_healths(health),
-            attempted=check_flag("attempted", attempted),
+            attempted=check_truth("attempted", attempted),
         )
         if sort == "health":
             fetch = partial(self._settings.open_store.webhooks_by_health, tenant, filters)

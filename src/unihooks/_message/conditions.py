@@ -103,8 +103,16 @@ class Condition:
         return any(map(self._compare, found))
 
     def is_ruled_out(self, schema: Any) -> bool:
-        """Say whether a JSON Schema leaves no place for what its path names."""
-        return ruled_out(self._steps, schema)
+        """Say whether a JSON Schema leaves no place for its path: an object without such a property, or no object."""
+        for step in self._steps:
+            if not isinstance(schema, dict) or schema.keys() & _OPEN_ENDED:
+                return schema is False
+            inside = "object" if isinstance(step, str) else None if step is ANY else "array"
+            kinds = schema.get("type", inside)
+            if inside is not None and inside not in (kinds if isinstance(kinds, list) else [kinds]):
+                return True
+            schema = _schema_inside(schema, step)
+        return schema is False
 
     def parts(self) -> dict[str, Any]:
         """Return it as JSON values, without a value where it takes none."""
@@ -149,19 +157,6 @@ def values_at(value: Any, steps: Sequence[Step]) -> Iterator[Any]:
             return
         value = value[step]
     yield value
-
-
-def ruled_out(steps: Sequence[Step], schema: Any) -> bool:
-    """Say whether a JSON Schema leaves no place for a path: an object without such a property, or no object at all."""
-    for step in steps:
-        if not isinstance(schema, dict) or schema.keys() & _OPEN_ENDED:
-            return schema is False
-        inside = "object" if isinstance(step, str) else None if step is ANY else "array"
-        kinds = schema.get("type", inside)
-        if inside is not None and inside not in (kinds if isinstance(kinds, list) else [kinds]):
-            return True
-        schema = _schema_inside(schema, step)
-    return schema is False
 
 
 def _schema_inside(schema: Mapping[str, Any], step: Step) -> Any:

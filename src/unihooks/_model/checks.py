@@ -93,7 +93,7 @@ def is_status_code(text: str) -> bool:
     return text.lower() == NO_STATUS or _CODES.fullmatch(text.lower()) is not None
 
 
-def check_flag(name: str, value: object) -> bool | None:
+def check_truth(name: str, value: object) -> bool | None:
     """Return True, False or None, or raise InvalidArgument."""
     if value is None or isinstance(value, bool):
         return value

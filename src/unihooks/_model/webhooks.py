@@ -40,15 +40,15 @@ class WebhookStatus(StrEnum):
     ACTIVE = "active"
 
 
+def _to_status(value: object) -> WebhookStatus:
+    return check_member("status", value, WebhookStatus, InvalidWebhook)
+
+
 class EndpointState(StrEnum):
     """The state of an endpoint: taking deliveries or not."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
-
-
-def _to_status(value: object) -> WebhookStatus:
-    return check_member("status", value, WebhookStatus, InvalidWebhook)
 
 
 def _to_state(value: object) -> EndpointState:
