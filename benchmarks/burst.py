@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import scenes
-from sizes import Opens, Size
+from scenes import Opens, Size
 from tables import Row, Table, percentile
 
 from unihooks.abc import Capacity, Claimed, Store

@@ -10,16 +10,15 @@ from typing import Any
 
 import httpx
 import scenes
-import sizes
 from databases import Place, place
-from sizes import Size
+from scenes import Size
 from tables import Row, Table
 
 from unihooks import Catalog, Dispatcher
 from unihooks.abc import DeliveryFilter, Window
 from unihooks.console import Permission, Viewer, create_console
 
-SMALL = sizes.SMALL
+SMALL = scenes.SMALL
 LIMIT_MS = 50
 ROUNDS = 15
 TENANT = "big"

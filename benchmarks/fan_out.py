@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import scenes
 from databases import Place
-from sizes import Opens, Size
+from scenes import Opens, Size
 from tables import Row, Table, alternate, pair
 
 from unihooks.abc import Store

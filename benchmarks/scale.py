@@ -8,12 +8,11 @@ from functools import partial
 from typing import Any
 
 import scenes
-import sizes
 from attrs import field, frozen
 from burst import burst
 from databases import Place, place
 from fan_out import many_webhooks
-from sizes import Opens, Size
+from scenes import Opens, Size
 from tables import Table, alternate, pair
 
 from unihooks import DeliveryPolicy
@@ -26,7 +25,7 @@ CLAIM = 256
 PER_ENDPOINT = 32
 HOUR = 3_600_000_000
 LANES = 200
-SMALL = sizes.SMALL
+SMALL = scenes.SMALL
 
 
 def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:

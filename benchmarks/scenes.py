@@ -1,13 +1,14 @@
-"""Drive a store as a dispatcher and a worker would, without a network."""
+"""Drive a large store as a dispatcher and a worker would, without a network."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from attrs import evolve
+from attrs import evolve, frozen
+from databases import Place
 
 from unihooks import DeliveryPolicy, Endpoint, EventSubscription, Secret, Webhook
 from unihooks._base.ids import new_id
@@ -23,6 +24,25 @@ EVENTS_AT_ONCE = 1_000
 
 _tokens = count(1)
 _SECRET = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+
+@frozen(kw_only=True)
+class Size:
+    """The sizes of large stores."""
+
+    rows: int = 1_000_000
+    few_rows: int = 1_000
+    rounds: int = 41
+    webhooks: int = 10_000
+    fan_out: int = 1_000
+    wide_events: int = 20
+    burst: int = 100_000
+    singles: int = 30
+
+
+SMALL = Size(rows=20_000, few_rows=200, rounds=5, webhooks=300, fan_out=200, wide_events=5, burst=2_000, singles=5)
+
+Opens = Callable[[], Place]
 
 
 def lease() -> Lease:

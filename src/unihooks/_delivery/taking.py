@@ -39,9 +39,10 @@ _PEEKS = 3
 
 @define(eq=False)
 class _Invitation:
-    """What a worker at rest leaves for whoever inserts events: to begin planning them for it.
+    """An offer of a worker at rest: whoever inserts events in this process begins to plan them in its own thread.
 
-    Else the worker would have to be woken first. `start_by` is when the requests of what is leased may start last.
+    That saves the time in which the worker would wake up. `answer` is what has been planned, and what is leased may
+    start until `start_by`.
     """
 
     answer: Future[Planned] = field(factory=Future)
@@ -83,64 +84,7 @@ class Taker:
     _plans_what_others_emit: bool = False
     _leasing: Future[Any] | None = None
 
-    # What the store tells, in any thread; after a fork it concerns the parent alone.
-
-    def emitted(self) -> None:
-        """Plan what was inserted here."""
-        if os.getpid() != self._pid:
-            return
-        try:
-            invitation = self._invitations.pop()
-        except IndexError:
-            # Waking an event loop is a system call, and many may emit before it has looked.
-            if self._state.begin_waking():
-                self._in_loop(self._state.emitted)
-        else:
-            self._accept(invitation)
-
-    def changed(self) -> None:
-        """Look for what another process has left."""
-        if os.getpid() == self._pid:
-            self._in_loop(self._heard)
-
-    def expected(self) -> None:
-        """Look repeatedly for what a host is about to commit."""
-        if os.getpid() == self._pid:
-            self._in_loop(self._expect)
-
-    def _accept(self, invitation: _Invitation) -> None:
-        """Begin to plan in this thread, and let the worker have the answer."""
-
-        def answer(planned: Future[Planned]) -> None:
-            if planned.cancelled():
-                invitation.answer.set_exception(StoreError("the worker has ended", name="store"))
-            elif (error := planned.exception()) is not None:
-                invitation.answer.set_exception(error)
-            else:
-                invitation.answer.set_result(planned.result())
-            self._in_loop(self._state.moved)
-
-        # From here on whoever stops waiting for it cannot cancel it.
-        invitation.answer.set_running_or_notify_cancel()
-        try:
-            self._begin_plan(invitation).add_done_callback(answer)
-        except Exception:  # noqa: BLE001 - as where the store is being closed; the worker then tries it itself
-            invitation.answer.set_result(Planned(more=True))
-            self._in_loop(self._state.moved)
-
-    def _in_loop(self, function: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function)
-
-    def _heard(self) -> None:
-        # Where another worker is mostly faster, to ask first costs less.
-        self._state.changed(Next.PLAN if self._plans_what_others_emit else Next.LOOK)
-
-    def _expect(self) -> None:
-        self._looks.expect(time.monotonic(), self._settings.store.look_seconds())
-        self._state.moved()
-
-    # Taking.
+    # Taking work.
 
     async def take(self) -> None:
         """Plan and claim once what there is."""
@@ -175,52 +119,15 @@ class Taker:
         if self._is_claimable():
             self._state.moved()
 
-    async def rest(self) -> None:
-        """Return when there is something to do; until then, let whoever inserts events begin to plan them."""
-        invitation = _Invitation()
-        self._invitations.append(invitation)
-        try:
-            while self._state.rests and self._invitations and not self._may_take():
-                await self._state.wait(self._rest_seconds(), self._rest_on)
-        finally:
-            try:
-                self._invitations.remove(invitation)
-            except ValueError:
-                self._accepted, self._leasing = invitation, invitation.answer
+    def _is_plannable(self) -> bool:
+        return self._state.new_events and self._plan_backoff.is_over(time.monotonic())
 
-    def _rest_on(self) -> float | None:
-        """Return how long to rest on; None if there may be something to do, or it is time to look at everything."""
-        now, store = time.monotonic(), self._settings.store
-        if self._peeks_left <= 0 or now >= self._due or store.peek() is not self._seen:
-            return None
-        self._peeks_left -= 1
-        self._looks.looked(now, store.look_seconds())
-        return min(self._looks.next, self._due) - now
+    def _is_claimable(self) -> bool:
+        next_due = self._state.next_due
+        is_due = next_due is not None and next_due <= self._settings.store.now()
+        return is_due and self._backoff.is_over(time.monotonic())
 
-    def _may_take(self) -> bool:
-        """Say whether there is something to do, after a look where that is due."""
-        if self._looks.is_due(time.monotonic()) and self._peek() is None:
-            self._state.changed()
-            return True
-        has_other_work = self._sender.unsent or self._maintenance.is_due()
-        return bool(self._is_plannable() or self._is_claimable() or has_other_work)
-
-    def _rest_seconds(self) -> float:
-        """Return how long nothing is to be done, unless something happens, or until the next look."""
-        now, state = time.monotonic(), self._state
-        until = math.inf
-        if state.new_events:
-            until = min(until, self._plan_backoff.until)
-        if state.next_due is not None:
-            due_in = (state.next_due - self._settings.store.now()) / SECOND
-            until = min(until, max(now + due_in, self._backoff.until))
-        self._due, self._peeks_left = until, 0 if self._seen is None else _PEEKS
-        # A clock of the host's may be moved on, which no timer sees.
-        return max(0.0, min(until, self._looks.next, now + _LONGEST_REST) - now)
-
-    @property
-    def _share(self) -> Share:
-        return self._backlog.share(self._maintenance.share)
+    # Looking at what there is.
 
     async def _look(self) -> None:
         if self._peek() is None:
@@ -245,13 +152,7 @@ class Taker:
         if work.new_events:
             self._looks.expect(time.monotonic(), self._settings.store.look_seconds())
 
-    def _is_plannable(self) -> bool:
-        return self._state.new_events and self._plan_backoff.is_over(time.monotonic())
-
-    def _is_claimable(self) -> bool:
-        next_due = self._state.next_due
-        is_due = next_due is not None and next_due <= self._settings.store.now()
-        return is_due and self._backoff.is_over(time.monotonic())
+    # Planning and claiming.
 
     async def _plan(self) -> None:
         invitation, self._accepted = self._accepted, None
@@ -316,6 +217,112 @@ class Taker:
         start_by = time.monotonic() + self._lease_seconds - self._settings.deadline
         token, seconds = new_token(self._maintenance.worker_id), self._lease_seconds
         return Lease(token=token, seconds=seconds, deadline=self._settings.deadline), start_by
+
+    @property
+    def _share(self) -> Share:
+        return self._backlog.share(self._maintenance.share)
+
+    # Resting, until something happens or is due.
+
+    async def rest(self) -> None:
+        """Return when there is something to do; until then, let whoever inserts events begin to plan them."""
+        invitation = _Invitation()
+        self._invitations.append(invitation)
+        try:
+            while self._state.rests and self._invitations and not self._may_take():
+                await self._state.wait(self._rest_seconds(), self._rest_on)
+        finally:
+            try:
+                self._invitations.remove(invitation)
+            except ValueError:
+                self._accepted, self._leasing = invitation, invitation.answer
+
+    def _may_take(self) -> bool:
+        """Say whether there is something to do, after a look where that is due."""
+        if self._looks.is_due(time.monotonic()) and self._peek() is None:
+            self._state.changed()
+            return True
+        has_other_work = self._sender.unsent or self._maintenance.is_due()
+        return bool(self._is_plannable() or self._is_claimable() or has_other_work)
+
+    def _rest_seconds(self) -> float:
+        """Return how long nothing is to be done, unless something happens, or until the next look."""
+        now, state = time.monotonic(), self._state
+        until = math.inf
+        if state.new_events:
+            until = min(until, self._plan_backoff.until)
+        if state.next_due is not None:
+            due_in = (state.next_due - self._settings.store.now()) / SECOND
+            until = min(until, max(now + due_in, self._backoff.until))
+        self._due, self._peeks_left = until, 0 if self._seen is None else _PEEKS
+        # A clock of the host's may be moved on, which no timer sees.
+        return max(0.0, min(until, self._looks.next, now + _LONGEST_REST) - now)
+
+    def _rest_on(self) -> float | None:
+        """Return how long to rest on; None if there may be something to do, or it is time to look at everything."""
+        now, store = time.monotonic(), self._settings.store
+        if self._peeks_left <= 0 or now >= self._due or store.peek() is not self._seen:
+            return None
+        self._peeks_left -= 1
+        self._looks.looked(now, store.look_seconds())
+        return min(self._looks.next, self._due) - now
+
+    # What the store tells, in any thread; after a fork it concerns the parent alone.
+
+    def emitted(self) -> None:
+        """Plan what was inserted here."""
+        if os.getpid() != self._pid:
+            return
+        try:
+            invitation = self._invitations.pop()
+        except IndexError:
+            # Waking an event loop is a system call, and many may emit before it has looked.
+            if self._state.begin_waking():
+                self._in_loop(self._state.emitted)
+        else:
+            self._accept(invitation)
+
+    def changed(self) -> None:
+        """Look for what another process has left."""
+        if os.getpid() == self._pid:
+            self._in_loop(self._heard)
+
+    def expected(self) -> None:
+        """Look repeatedly for what a host is about to commit."""
+        if os.getpid() == self._pid:
+            self._in_loop(self._expect)
+
+    def _accept(self, invitation: _Invitation) -> None:
+        """Begin to plan in this thread, and let the worker have the answer."""
+
+        def answer(planned: Future[Planned]) -> None:
+            if planned.cancelled():
+                invitation.answer.set_exception(StoreError("the worker has ended", name="store"))
+            elif (error := planned.exception()) is not None:
+                invitation.answer.set_exception(error)
+            else:
+                invitation.answer.set_result(planned.result())
+            self._in_loop(self._state.moved)
+
+        # From here on whoever stops waiting for it cannot cancel it.
+        invitation.answer.set_running_or_notify_cancel()
+        try:
+            self._begin_plan(invitation).add_done_callback(answer)
+        except Exception:  # noqa: BLE001 - as where the store is being closed; the worker then tries it itself
+            invitation.answer.set_result(Planned(more=True))
+            self._in_loop(self._state.moved)
+
+    def _in_loop(self, function: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function)
+
+    def _heard(self) -> None:
+        # Where another worker is mostly faster, to ask first costs less.
+        self._state.changed(Next.PLAN if self._plans_what_others_emit else Next.LOOK)
+
+    def _expect(self) -> None:
+        self._looks.expect(time.monotonic(), self._settings.store.look_seconds())
+        self._state.moved()
 
     # What is leased is released if its answer comes after the end.
 
