@@ -255,6 +255,12 @@ async def test_failures_without_a_response_lead_to_the_log_and_are_counted_alike
         assert 'value="none" placeholder' in found.text
 
 
+async def test_half_of_the_failures_are_not_most_of_them(browser, hook):
+    webhook = hook("crm", 429, 500)
+    page = await browser.get(f"/webhooks/{webhook.id}")
+    assert "2 deliveries failed or are being retried. See failures" in verdict(page)
+
+
 async def test_attempts_that_failed_before_a_delivery_arrived_are_told_as_attempts(browser, hook, receiver, dispatcher):
     webhook = hook("crm", 500)
     receiver.on("/crm/0").always(204)

@@ -66,6 +66,7 @@ async def test_a_pattern_is_added_from_those_that_the_catalog_has(browser, event
     answer = await browser.press(page, "add-pattern", {"pattern": "whatsapp message.*"})
     assert chosen(answer) == {RECEIVED, "whatsapp message.*"}
     assert "WhatsApp Messages of your numbers 2 of 2" in text_of(answer)
+    assert answer.text.count('class="event begun"') == 2
     assert 'name="pattern"' not in answer.text
     answer = await browser.press(answer, "add-pattern", {"pattern": "whatsapp message.*"})
     await browser.press(answer, "save", {"event": ["whatsapp message.*"]})

@@ -151,10 +151,12 @@ def test_event_types_that_begin_alike_are_added_and_counted(opened, saved):
     assert every.is_checked()
     count = page.locator(".fold", has_text="WhatsApp").locator(".count")
     assert count.inner_text() == "2 of 2"
+    included = page.locator(".fold", has_text="WhatsApp").locator(".included:visible")
+    assert included.count() == 2
     page.get_by_role("checkbox", name="Message received").uncheck()
     assert count.inner_text() == "2 of 2"
     every.uncheck()
-    assert count.inner_text() == "0 of 2"
+    assert (count.inner_text(), included.count()) == ("0 of 2", 0)
     every.check()
     save(page)
     assert saved().subscriptions == (EventSubscription("whatsapp", "message.*"),)

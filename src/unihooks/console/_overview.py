@@ -159,9 +159,9 @@ class WebhookView:
 
     @property
     def _mostly(self) -> str | None:
-        """Return what most failures were answered with, None if nothing was that frequent."""
+        """Return what more than half of the failures were answered with, None if nothing was that frequent."""
         first = self.failures.by_status[0] if self.failures.by_status else None
-        if first is None or first.count < self.failures.count * _MOSTLY:
+        if first is None or first.count <= self.failures.count * _MOSTLY:
             return None
         return gettext("without a response") if first.status_code is None else str(first.status_code)
 

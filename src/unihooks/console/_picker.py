@@ -50,7 +50,10 @@ class Conditions:
 
 @frozen(kw_only=True)
 class Choice:
-    """One box to tick: a single event type, all of a product, or those that begin alike."""
+    """One box to tick: a single event type, all of a product, or those that begin alike.
+
+    `is_begun` says that a chosen pattern stands for the event type.
+    """
 
     number: int
     event: str
@@ -58,6 +61,7 @@ class Choice:
     title: str = ""
     description: str = ""
     is_chosen: bool
+    is_begun: bool = False
     is_found: bool = True
     has_example: bool = False
     conditions: Conditions = Conditions()
@@ -133,6 +137,7 @@ class _Layout:
             description=event.description or "",
             is_found=named or self._is_found(event.title, event.name, event.description or ""),
             has_example=event.example is not None,
+            is_begun=any(f"{event.product} {one}" in self._chosen for one in subscribed_as(event.name)[2:]),
         )
 
     def _choice(self, event: str, name: str, **rest: Any) -> Choice:

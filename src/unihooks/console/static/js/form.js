@@ -76,8 +76,10 @@ function count(fold) {
   const [every, ...single] = boxes(fold);
   const label = fold.querySelector(".count");
   const begun = single.filter((box) => box.checked && "begins" in box.dataset).map((box) => box.value.slice(0, -1));
-  const isSent = (box) => box.checked || begun.some((start) => box.value.startsWith(start));
-  const chosen = single.filter((box) => !("begins" in box.dataset) && isSent(box)).length;
+  const isBegun = (box) => begun.some((start) => box.value.startsWith(start));
+  const types = single.filter((box) => !("begins" in box.dataset));
+  for (const box of types) box.closest(".event").classList.toggle("begun", isBegun(box));
+  const chosen = types.filter((box) => box.checked || isBegun(box)).length;
   every.indeterminate = !every.checked && single.some((box) => box.checked);
   fold.dataset.chosen = every.checked ? fold.dataset.total : chosen;
   label.textContent = every.checked ? label.dataset.all : label.dataset.some.replace("#", fold.dataset.chosen);
