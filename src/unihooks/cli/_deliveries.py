@@ -14,7 +14,7 @@ from unihooks._model.log import Attempt, Delivery
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._jobs import wait_option
 from unihooks.cli._listing import show_listing
-from unihooks.cli._options import delivery_filters, json_option, paging_options, split_filters, tenant_option
+from unihooks.cli._options import about_one, delivery_filters, json_option, paging_options, split_filters, tenant_option
 from unihooks.cli._replays import replay_ids, replay_in_job, replay_matching
 from unihooks.cli._tables import Column, console, plain, show_fields, show_rows
 from unihooks.cli._values import (
@@ -71,10 +71,7 @@ def list_deliveries(dispatcher: Dispatcher, *, tenant: str, **options: Any) -> N
 
 
 @deliveries.command("show")
-@click.argument("delivery_id", metavar="ID")
-@with_dispatcher
-@tenant_option
-@json_option
+@about_one("delivery_id")
 def show_delivery(dispatcher: Dispatcher, *, delivery_id: str, tenant: str, as_json: bool) -> None:
     """Show one delivery with all its attempts."""
     delivery = dispatcher.log.delivery(delivery_id, tenant=tenant)

@@ -12,7 +12,7 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._model.log import Event
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
-from unihooks.cli._options import json_option, paging_options, tenant_option, time_options
+from unihooks.cli._options import about_one, json_option, paging_options, tenant_option, time_options
 from unihooks.cli._tables import Column, console, show_fields
 from unihooks.cli._values import event_value, short_time, write_json
 
@@ -51,10 +51,7 @@ def list_events(
 
 
 @events.command("show")
-@click.argument("event_id", metavar="ID")
-@with_dispatcher
-@tenant_option
-@json_option
+@about_one("event_id")
 def show_event(dispatcher: Dispatcher, *, event_id: str, tenant: str, as_json: bool) -> None:
     """Show one event with its payload."""
     event = dispatcher.log.event(event_id, tenant=tenant)

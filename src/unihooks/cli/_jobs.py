@@ -13,7 +13,7 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._model.jobs import Job, JobState
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
-from unihooks.cli._options import json_option, paging_options, tenant_option
+from unihooks.cli._options import about_one, json_option, paging_options, tenant_option
 from unihooks.cli._tables import Column, console, show_fields
 from unihooks.cli._values import job_value, short_time, write_json
 
@@ -49,21 +49,15 @@ def list_jobs(dispatcher: Dispatcher, *, tenant: str, **paging: Any) -> None:
 
 
 @jobs.command("show")
-@click.argument("job_id", metavar="ID")
-@with_dispatcher
-@tenant_option
+@about_one("job_id")
 @wait_option
-@json_option
 def show_job(dispatcher: Dispatcher, *, job_id: str, tenant: str, wait: bool, as_json: bool) -> None:
     """Show one job with its progress."""
     show_started(dispatcher, dispatcher.jobs.get(job_id, tenant=tenant), wait=wait, as_json=as_json)
 
 
 @jobs.command("stop")
-@click.argument("job_id", metavar="ID")
-@with_dispatcher
-@tenant_option
-@json_option
+@about_one("job_id")
 def stop_job(dispatcher: Dispatcher, *, job_id: str, tenant: str, as_json: bool) -> None:
     """Stop a job. What it has made stays; one that has ended stays as it is."""
     _show(dispatcher.jobs.stop(job_id, tenant=tenant), as_json=as_json)

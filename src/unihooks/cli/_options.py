@@ -11,8 +11,7 @@ import click
 
 from unihooks._contract.filters import DeliveryFilters
 from unihooks._model.log import DeliveryState
-
-Command = Callable[..., Any]
+from unihooks.cli._apps import Command, with_dispatcher
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
@@ -35,6 +34,15 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, to stdout.")
 tenant_option = click.option("--tenant", default="default", show_default=True, help="The tenant.")
+
+
+def about_one(argument: str) -> Callable[[Command], Command]:
+    """Pass the dispatcher, the id of one thing, its tenant, and whether to print JSON."""
+
+    def decorated(command: Command) -> Command:
+        return click.argument(argument, metavar="ID")(with_dispatcher(tenant_option(json_option(command))))
+
+    return decorated
 
 
 def paging_options(command: Command) -> Command:

@@ -14,7 +14,7 @@ from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, Webho
 from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._jobs import show_started, wait_option
 from unihooks.cli._listing import show_listing
-from unihooks.cli._options import json_option, paging_options, tenant_option, time_options
+from unihooks.cli._options import about_one, json_option, paging_options, tenant_option, time_options
 from unihooks.cli._tables import Column, console, show_fields, show_rows
 from unihooks.cli._values import safe_url, short_time, webhook_value, write_json
 
@@ -61,10 +61,7 @@ def list_webhooks(
 
 
 @webhooks.command("show")
-@click.argument("webhook_id", metavar="ID")
-@with_dispatcher
-@tenant_option
-@json_option
+@about_one("webhook_id")
 def show_webhook(dispatcher: Dispatcher, *, webhook_id: str, tenant: str, as_json: bool) -> None:
     """Show one webhook with its endpoints."""
     webhook = dispatcher.webhooks.get(webhook_id, tenant=tenant)

@@ -76,8 +76,7 @@ def create_console(
         api_security: How programs sign in, as security schemes of OpenAPI by name, for the API's document: such as
             `{"token": {"type": "http", "scheme": "bearer"}}`.
     """
-    if language is not None and language not in LANGUAGES:
-        raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, or None for the viewer's own")
+    _check_language(language)
     settings = ConsoleSettings(
         dispatcher=dispatcher,
         authenticate=authenticate,
@@ -107,6 +106,11 @@ def create_console(
     app.state.paths = {str(route.name): route.path_format for route in app.routes if isinstance(route, Route | Mount)}
     # This is the outermost layer, so that answers to failures have the headers too.
     return SecurityHeaders(app, settings)
+
+
+def _check_language(language: str | None) -> None:
+    if language is not None and language not in LANGUAGES:
+        raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, or None for the viewer's own")
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:

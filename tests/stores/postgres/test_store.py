@@ -27,7 +27,7 @@ from unihooks.stores.postgres import database, emitter, prepared
 from unihooks.stores.postgres import store as _store
 from unihooks.stores.sql import maintenance, matching
 from unihooks.stores.sql.schema import SCHEMA_VERSION, Migrations
-from unihooks.stores.sql.transaction import Selection
+from unihooks.stores.sql.statements import Selection
 
 pytestmark = pytest.mark.postgres
 

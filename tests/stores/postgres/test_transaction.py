@@ -8,8 +8,8 @@ import pytest
 
 from unihooks.stores.postgres import transaction
 from unihooks.stores.postgres.transaction import STATEMENTS, Schema, _table
-from unihooks.stores.sql.statements import Statement
-from unihooks.stores.sql.transaction import Call, Selection
+from unihooks.stores.sql.statements import Selection, Statement
+from unihooks.stores.sql.transaction import Call
 
 pytestmark = pytest.mark.postgres
 

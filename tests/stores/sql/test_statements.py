@@ -6,8 +6,7 @@ import pytest
 from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.transaction import STATEMENTS as POSTGRES
 from unihooks.stores.postgres.transaction import Schema
-from unihooks.stores.sql.statements import Statement, Statements, parse
-from unihooks.stores.sql.transaction import Selection
+from unihooks.stores.sql.statements import Selection, Statement, Statements, parse
 from unihooks.stores.sqlite.transaction import STATEMENTS as SQLITE
 from unihooks.stores.sqlite.transaction import _compiled
 

@@ -6,7 +6,8 @@ import pytest
 
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.deliveries import original_id, with_spans
-from unihooks.stores.sql.transaction import Call, Selection, StoreClock
+from unihooks.stores.sql.statements import Selection
+from unihooks.stores.sql.transaction import Call, StoreClock
 
 TOKEN = 7
 

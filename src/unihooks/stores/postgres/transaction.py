@@ -13,8 +13,8 @@ from unihooks._base.ids import first_id
 from unihooks._base.times import DAY
 from unihooks.stores.postgres.errors import driver
 from unihooks.stores.postgres.prepared import called
-from unihooks.stores.sql.statements import TABLE, Statement, Statements
-from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
+from unihooks.stores.sql.statements import TABLE, Selection, Statement, Statements
+from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 if TYPE_CHECKING:
     import psycopg

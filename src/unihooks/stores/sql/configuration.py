@@ -19,7 +19,8 @@ from unihooks.exceptions import Conflict
 from unihooks.stores.sql import rows as _rows
 from unihooks.stores.sql.health import forget, with_health
 from unihooks.stores.sql.limited import LONGEST_LEASE_US
-from unihooks.stores.sql.transaction import Call, Row, Selection, Transaction
+from unihooks.stores.sql.statements import Selection
+from unihooks.stores.sql.transaction import Call, Row, Transaction
 
 
 def lock_configuration(tx: Transaction, tenants: Collection[str]) -> None:

@@ -22,7 +22,8 @@ from unihooks.stores.sql.configuration import read_webhook
 from unihooks.stores.sql.log import count_deliveries, list_delivery_ids
 from unihooks.stores.sql.replaying import Step, count_to_recover, recover_step, replay_step
 from unihooks.stores.sql.rows import to_value
-from unihooks.stores.sql.transaction import Selection, Transaction, page
+from unihooks.stores.sql.statements import Selection
+from unihooks.stores.sql.transaction import Transaction, page
 
 STOPPED_BY_HAND = Kept("stopped-by-hand", "stopped by hand")
 _FAILED = Kept("slices-failed", "its slices failed {times} times in a row: {kind}")

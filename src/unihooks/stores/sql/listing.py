@@ -13,7 +13,8 @@ from unihooks._model.webhooks import Webhook
 from unihooks.abc import WebhookFilter, Window
 from unihooks.stores.sql.configuration import complete
 from unihooks.stores.sql.health import with_health
-from unihooks.stores.sql.transaction import Row, Selection, Transaction, page
+from unihooks.stores.sql.statements import Selection
+from unihooks.stores.sql.transaction import Row, Transaction, page
 
 _ENABLED = "EXISTS ({enabled_endpoint})"
 _ATTEMPTED = "EXISTS ({attempted_endpoint})"

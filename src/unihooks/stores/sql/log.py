@@ -20,7 +20,8 @@ from unihooks.exceptions import Conflict
 from unihooks.stores.sql import ordering
 from unihooks.stores.sql.rows import to_attempt, to_delivery, to_event
 from unihooks.stores.sql.searching import Way, ways
-from unihooks.stores.sql.transaction import Selection, Transaction, page
+from unihooks.stores.sql.statements import Selection
+from unihooks.stores.sql.transaction import Transaction, page
 
 # Not a parameter, so that the database knows which index holds such rows.
 _IN_STATE = {state: f"d.state = '{state}'" for state in DeliveryState}

@@ -17,7 +17,8 @@ from unihooks.abc import Result
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql import statistics
 from unihooks.stores.sql.rows import to_value
-from unihooks.stores.sql.transaction import Database, Row, Selection, Transaction
+from unihooks.stores.sql.statements import Selection
+from unihooks.stores.sql.transaction import Database, Row, Transaction
 
 _MOST_COUNTED = 1_000
 _LAST_SECONDS = 1.0

@@ -9,7 +9,8 @@ from attrs import field, frozen
 
 from unihooks._base.ids import derived_span
 from unihooks.stores.sql.rows import by_owner
-from unihooks.stores.sql.transaction import Selection, Transaction
+from unihooks.stores.sql.statements import Selection
+from unihooks.stores.sql.transaction import Transaction
 
 _LENGTH_OF_EVENT_ID = 30
 _TIME_OF_ID = 10

@@ -22,11 +22,11 @@ import re
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from unihooks.exceptions import StoreError
-from unihooks.stores.sql.transaction import Selection
 
 _SHARED = files("unihooks.stores.sql") / "statements"
 _HEADER = re.compile(r"^-- (rows|columns|groups|bytes|list): (.+)$", re.MULTILINE)
@@ -51,6 +51,27 @@ class Statement:
     list: str | None = None
     typed: str = ""
     groups: str = ""
+
+
+@define
+class Selection:
+    """Which rows of a named SELECT to return, in which order.
+
+    `conditions` are SQL texts, the same in every database, that all hold;
+    `values` their parameters. The SELECT ends with a WHERE clause.
+    """
+
+    conditions: list[str] = field(factory=list)
+    values: dict[str, Any] = field(factory=dict)
+    order: str = ""
+    limit: int | None = None
+
+    def where(self, condition: str, **values: Any) -> None:
+        """Add a condition, unless each of its parameters is None."""
+        if all(value is None for value in values.values()):
+            return
+        self.conditions.append(condition)
+        self.values.update(values)
 
 
 class Statements(dict[str, Statement]):

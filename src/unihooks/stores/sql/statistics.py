@@ -35,7 +35,8 @@ from unihooks.abc import AttemptRow, Result, WorkerSeen
 from unihooks.stores.sql.health import endpoint_health
 from unihooks.stores.sql.log import ids_between
 from unihooks.stores.sql.rows import by_owner, to_value
-from unihooks.stores.sql.transaction import Row, Selection, Transaction, page
+from unihooks.stores.sql.statements import Selection
+from unihooks.stores.sql.transaction import Row, Transaction, page
 
 _MOST_DUE = 1_000
 # What exceeds the last bound of the histogram is taken to last up to this, the usual deadline.

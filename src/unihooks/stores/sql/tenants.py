@@ -9,7 +9,8 @@ from unihooks._base.ids import first_id, made_at
 from unihooks._base.times import DAY
 from unihooks._contract.statistics import Usage
 from unihooks.stores.sql.configuration import delete_rows, lock_configuration
-from unihooks.stores.sql.transaction import Row, Selection, Transaction
+from unihooks.stores.sql.statements import Selection
+from unihooks.stores.sql.transaction import Row, Transaction
 
 # A webhook may have many endpoints, and an endpoint hundreds of rows of counts.
 _WEBHOOKS_AT_ONCE = 5

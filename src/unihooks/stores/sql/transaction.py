@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from attrs import define, field
 
@@ -21,9 +21,7 @@ from unihooks._base.times import Clock, to_us
 from unihooks._contract.filters import Window
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome, Watcher
-
-if TYPE_CHECKING:
-    from unihooks.stores.sql.statements import Statements
+from unihooks.stores.sql.statements import Selection, Statements
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -62,27 +60,6 @@ class Submission:
     asked_at: float
     ends_at: float
     per_minute: int | None = None
-
-
-@define
-class Selection:
-    """Which rows of a named SELECT to return, in which order.
-
-    `conditions` are SQL texts, the same in every database, that all hold;
-    `values` their parameters. The SELECT ends with a WHERE clause.
-    """
-
-    conditions: list[str] = field(factory=list)
-    values: dict[str, Any] = field(factory=dict)
-    order: str = ""
-    limit: int | None = None
-
-    def where(self, condition: str, **values: Any) -> None:
-        """Add a condition, unless each of its parameters is None."""
-        if all(value is None for value in values.values()):
-            return
-        self.conditions.append(condition)
-        self.values.update(values)
 
 
 class Transaction(ABC):

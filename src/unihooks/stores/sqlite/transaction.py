@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from unihooks.stores.sql.statements import TABLE, Statement, Statements
-from unihooks.stores.sql.transaction import Call, Outcome, Row, Selection, Transaction
+from unihooks.stores.sql.statements import TABLE, Selection, Statement, Statements
+from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 T = TypeVar("T")
 
