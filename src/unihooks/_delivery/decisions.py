@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-
-from attrs import evolve, frozen
+from typing import NamedTuple
 
 from unihooks._base.sentences import Kept
 from unihooks._base.times import SECOND, from_us
@@ -28,9 +27,8 @@ _LONGEST_WAIT_SECONDS = 3600.0
 _logger = logging.getLogger("unihooks.worker")
 
 
-@frozen
-class Decision:
-    """What happens to a delivery after an attempt, and to its endpoint.
+class Decision(NamedTuple):
+    """What happens to a delivery after an attempt, and to its endpoint: the parts of a `Result`, in its order.
 
     `disable` is why the endpoint is to be disabled, if it is; `wait_us` is for how long the receiver wants no request.
     """
@@ -81,9 +79,9 @@ def obeyed(decision: Decision, answer: Exchange) -> Decision:
     asked = {one.strip() for values in given for one in values}
     if b"abort-message" in asked and decision.state is DeliveryState.PENDING:
         reason = _ABORT_ASKED(why=decision.reason)
-        decision = evolve(decision, state=DeliveryState.FAILED, retry_in_us=None, reason=reason)
+        decision = decision._replace(state=DeliveryState.FAILED, retry_in_us=None, reason=reason)
     if b"disable" in asked and decision.disable is None:
-        decision = evolve(decision, disable=DISABLE_ASKED)
+        decision = decision._replace(disable=DISABLE_ASKED)
     return decision
 
 

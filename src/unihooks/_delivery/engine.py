@@ -64,8 +64,8 @@ class Engine:
         self._taker = Taker(
             settings=self._settings,
             queues=self._queues,
-            lease_seconds=self._limits.lease,
             state=self._state,
+            lease_seconds=self._limits.lease,
             sender=self._sender,
             begin=self.begin,
             offload=self.offload,

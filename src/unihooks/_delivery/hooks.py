@@ -173,12 +173,6 @@ async def _result(answer: Awaitable[object]) -> object:
 
 def _log_failure(result: Result) -> None:
     one = result.claimed
-    _logger.warning(
-        "delivery failed for good: tenant=%s webhook=%s endpoint=%s event=%s delivery=%s reason=%s",
-        one.tenant,
-        one.webhook_id,
-        one.endpoint_id,
-        one.event_id,
-        one.id,
-        result.reason,
-    )
+    where = (one.tenant, one.webhook_id, one.endpoint_id, one.event_id, one.id)
+    text = "delivery failed for good: tenant=%s webhook=%s endpoint=%s event=%s delivery=%s reason=%s"
+    _logger.warning(text, *where, result.reason)

@@ -46,7 +46,7 @@ class Attempted:
 
     def result(self) -> Result:
         """Return what the store keeps."""
-        prepared, answer, decision = self.prepared, self.answer, self.decision
+        prepared, answer = self.prepared, self.answer
         attempt = AttemptRow(
             self.claimed.attempt_count + 1,
             prepared.destination.url,
@@ -58,15 +58,7 @@ class Attempted:
             *redacted_answer(prepared, answer),
             self.warnings + answer.warnings,
         )
-        return Result(
-            self.claimed,
-            attempt,
-            decision.state,
-            decision.retry_in_us,
-            decision.reason,
-            decision.disable,
-            decision.wait_us,
-        )
+        return Result(self.claimed, attempt, *self.decision)
 
 
 @define
