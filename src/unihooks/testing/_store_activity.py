@@ -51,11 +51,9 @@ class ActivityRules:
         webhook = scene.active(URL, OTHER_URL)
         first, second = webhook.endpoints
         for settle in (scene.deliver, scene.retry):
-            scene.emit()
-            scene.plan()
-            by_endpoint = {one.endpoint_id: one for one in scene.claim()}
-            scene.deliver(by_endpoint[first.id])
-            settle(by_endpoint[second.id])
+            good, other = scene.claim_of_each(webhook)
+            scene.deliver(good)
+            settle(other)
         found = {one.endpoint_id: one for one in _since_yesterday(scene, webhook).endpoints}
         counts = {id_: (one.attempts, one.delivered, one.failed) for id_, one in found.items()}
         assert counts == {first.id: (2, 2, 0), second.id: (2, 1, 1)}

@@ -14,7 +14,8 @@ pytest.register_assert_rewrite(
     "unihooks.testing._store_erasing",
     "unihooks.testing._store_figures",
     "unihooks.testing._store_health",
-    "unihooks.testing._store_history",
+    "unihooks.testing._store_recovering",
+    "unihooks.testing._store_retention",
     "unihooks.testing._store_jobs",
     "unihooks.testing._store_limits",
     "unihooks.testing._store_log",
@@ -42,7 +43,6 @@ from unihooks.testing._store_emitting import EmittingRules  # noqa: E402
 from unihooks.testing._store_erasing import ErasingRules  # noqa: E402
 from unihooks.testing._store_figures import FiguresRules  # noqa: E402
 from unihooks.testing._store_health import HealthRules  # noqa: E402
-from unihooks.testing._store_history import HistoryRules  # noqa: E402
 from unihooks.testing._store_jobs import JobRules  # noqa: E402
 from unihooks.testing._store_limits import LimitRules  # noqa: E402
 from unihooks.testing._store_log import LogRules  # noqa: E402
@@ -51,6 +51,8 @@ from unihooks.testing._store_order import OrderRules  # noqa: E402
 from unihooks.testing._store_planning import PlanningRules  # noqa: E402
 from unihooks.testing._store_quotas import QuotaRules  # noqa: E402
 from unihooks.testing._store_recording import RecordingRules  # noqa: E402
+from unihooks.testing._store_recovering import RecoveringRules  # noqa: E402
+from unihooks.testing._store_retention import RetentionRules  # noqa: E402
 from unihooks.testing._store_scene import Scene  # noqa: E402
 from unihooks.testing._store_searching import SearchRules  # noqa: E402
 from unihooks.testing._store_state import StateRules  # noqa: E402
@@ -74,7 +76,8 @@ class StoreContract(
     SearchRules,
     SubjectRules,
     OrderRules,
-    HistoryRules,
+    RecoveringRules,
+    RetentionRules,
     JobRules,
     ErasingRules,
     TenantRules,

@@ -98,10 +98,7 @@ class HealthRules:
 
     def test_webhooks_come_with_the_health_of_their_endpoints_wherever_they_are_read(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
-        scene.emit()
-        scene.plan()
-        by_endpoint = {one.endpoint_id: one for one in scene.claim()}
-        first, second = (by_endpoint[one.id] for one in webhook.endpoints)
+        first, second = scene.claim_of_each(webhook)
         scene.deliver(first)
         scene.retry(second)
         expected = [HEALTHY, FAILING]
@@ -175,10 +172,7 @@ class HealthRules:
 
     def test_successes_among_failures_of_others_are_counted(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
-        scene.emit()
-        scene.plan()
-        by_endpoint = {one.endpoint_id: one for one in scene.claim()}
-        good, bad = (by_endpoint[one.id] for one in webhook.endpoints)
+        good, bad = scene.claim_of_each(webhook)
         results = [
             scene.result(good, DeliveryState.DELIVERED),
             scene.result(bad, DeliveryState.PENDING, retry_in_us=0),

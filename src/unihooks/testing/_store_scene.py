@@ -173,6 +173,13 @@ class Scene:
         """Claim as one more worker would."""
         return self.store.claim(self.lease(seconds), Capacity(total, per_endpoint))
 
+    def claim_of_each(self, webhook: Webhook) -> list[Claimed]:
+        """Emit and plan an event, and claim its delivery for each endpoint of a webhook, in their order."""
+        self.emit()
+        self.plan()
+        claimed = {one.endpoint_id: one for one in self.claim()}
+        return [claimed[endpoint.id] for endpoint in webhook.endpoints]
+
     def pending(self, **event: Any) -> Delivery:
         """Emit and plan an event that leads to one delivery; return it."""
         emitted = self.emit(**event)
