@@ -60,7 +60,7 @@ async def test_only_some_of_all_events_leave_single_ones_as_they_are(
     assert subscriptions() == given
 
 
-async def test_a_pattern_is_added_from_those_that_the_catalog_has(browser, events, subscriptions):
+async def test_a_pattern_is_added_from_those_that_the_catalog_has(browser, webhook, events, subscriptions):
     page = await events()
     assert re.findall(r'<option value="([^"]+\*)">', page.text) == ["whatsapp message.*"]
     answer = await browser.press(page, "add-pattern", {"pattern": "whatsapp message.*"})
@@ -71,6 +71,8 @@ async def test_a_pattern_is_added_from_those_that_the_catalog_has(browser, event
     answer = await browser.press(answer, "add-pattern", {"pattern": "whatsapp message.*"})
     await browser.press(answer, "save", {"event": ["whatsapp message.*"]})
     assert subscriptions() == (EventSubscription("whatsapp", "message.*"),)
+    settings = text_of(await browser.get(f"/webhooks/{webhook.id}/settings"))
+    assert "All events of WhatsApp that begin with \N{LEFT-TO-RIGHT ISOLATE}message." in settings
     answer = await browser.press(await events(), "stay", {"event": ["whatsapp *"]})
     assert 'name="pattern"' not in answer.text
 

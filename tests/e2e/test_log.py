@@ -341,6 +341,8 @@ def test_what_stands_above_the_log_of_a_phone_takes_few_rows(site, browse, send,
     assert abs(middle(".title h1") - middle(".title > .btn")) < 8
     assert abs(middle(".filters .find") - middle(".sheet-opener")) < 8
     assert page.locator(ROWS).first.bounding_box()["y"] < 400
+    # Two deliveries of one event differ in nothing else.
+    assert page.locator(ROWS).first.locator(".to").is_visible()
 
 
 def test_what_is_pasted_is_cut_and_that_is_said(site, browse, send):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from unihooks._model.catalog import Catalog
 from unihooks._model.products import EVERY_EVENT
+from unihooks.console._formats import isolated
 from unihooks.console._locale import gettext
 from unihooks.console._operational import event_title, product_title
 
@@ -24,14 +25,16 @@ class Typed(Protocol):
 
 
 def titles(catalog: Catalog | None) -> Callable[[Typed], str]:
-    """Return a function that names an event, or every event of a product, for people."""
+    """Return a function that names an event, or every event of a product or of those that begin alike, for people."""
 
     def title_of(one: Typed) -> str:
         product = catalog[one.product] if catalog is not None and one.product in catalog else None
+        named = {"product": product_title(product) if product else one.product}
         if one.event_type == EVERY_EVENT:
-            return gettext("All events of %(product)s") % {
-                "product": product_title(product) if product else one.product
-            }
+            return gettext("All events of %(product)s") % named
+        if one.event_type.endswith(f".{EVERY_EVENT}"):
+            named["start"] = isolated(one.event_type.removesuffix(EVERY_EVENT))
+            return gettext("All events of %(product)s that begin with %(start)s") % named
         if product is not None and one.event_type in product:
             return event_title(product, one.event_type)
         return f"{one.product} {one.event_type}"
