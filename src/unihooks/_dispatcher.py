@@ -49,10 +49,10 @@ _DEFAULT_BREAKER = CircuitBreaker()
 
 
 class Dispatcher(Emits, Operates):
-    """The host's handle for everything; safe to share between threads, tasks and forked processes.
+    """The host's handle to everything; safe to share between threads, tasks and forked processes.
 
     Args:
-        store: Where all of it is kept: SQLiteStore, PostgresStore, MemoryStore or your own.
+        store: Where everything is kept: SQLiteStore, PostgresStore, MemoryStore or your own.
         catalog: The products and event types on offer; without one any well-formed pair is accepted.
         targets: Which destinations are allowed; None only together with `transport`.
         retries: When to try again; 5 s to 24 h over about three days by default.
@@ -61,16 +61,16 @@ class Dispatcher(Emits, Operates):
         ssl_context: Whom to trust; the system's authorities by default.
         clock: `() -> aware datetime`, for tests; the store's own by default.
         deadline: Seconds for one attempt: resolve, connect, send and read together.
-        retention: How long events and their log are kept; None for ever.
+        retention: How long events and their log are kept; None means for ever.
         idempotency_window: How long an `idempotency_key` is remembered, at most as long as the event is kept;
-            None for as long.
+            None means for as long as that.
         on_delivery: Called with each `Delivery` that was delivered or failed for good.
         on_endpoint_disabled: Called with each `Endpoint` that was disabled.
         on_endpoint_failing: Called with each `Endpoint` whose health has become failing, once in 10 minutes at most.
         on_endpoint_recovered: Called with each such `Endpoint` once it is healthy again.
         on_webhook_changed: Called with each `Webhook` that this process has added, changed or deleted.
         operational_events: Whether customers can subscribe to what happens to their webhooks: the product `webhooks`.
-        egress: From which address of its machine, or through which proxy, a worker sends.
+        egress: The address of its machine from which a worker sends, or the proxy through which it does.
         egress_ips: The addresses your requests come from, for customers' allow-lists.
         limits: How much one tenant may have.
         breaker: When an endpoint that fails is left alone, and for how long; None never leaves one alone.
@@ -147,7 +147,7 @@ class Dispatcher(Emits, Operates):
     @contextmanager
     def running(self, **worker_options: Any) -> Iterator[Worker]:
         """Run a worker in a background thread of this process while the block runs."""
-        _ = self.settings.open_store  # here, not in the thread, is where a closed dispatcher has to raise
+        _ = self.settings.open_store  # A closed dispatcher must raise here, not in the thread.
         worker = Worker(self, **worker_options)
         thread = WorkerThread(worker)
         thread.start()
@@ -174,8 +174,8 @@ class Dispatcher(Emits, Operates):
     def drain(self, timeout: float = 10.0) -> DrainResult:
         """Plan every new event and attempt what is due, then return.
 
-        It waits neither for the future nor for what other workers hold; after
-        `timeout` seconds it starts nothing more and finishes what it has started.
+        It does not wait for future retries or for what other workers hold. After `timeout` seconds it starts nothing
+        more and finishes what it has started.
         """
         return run_in_new_loop(lambda: self.adrain(timeout))
 
@@ -185,7 +185,7 @@ class Dispatcher(Emits, Operates):
         return await drain(self.settings, timeout)
 
     def close(self) -> None:
-        """Free the store's threads and connections; what was emitted is safe. Later calls raise `StoreError`.
+        """Free the store's threads and connections; emitted events are safe. Later calls raise `StoreError`.
 
         Calls of `on_webhook_changed` that are under way get up to 5 seconds.
         """

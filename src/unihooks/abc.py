@@ -2,8 +2,8 @@
 
 A store keeps configuration, events, deliveries, attempts and lanes. Its verbs are synchronous, work on batches and may
 be called from any thread. Times are whole microseconds since 1970 by the store's own clock (`now`). Every verb is one
-transaction: it happens whole or not at all, and has happened durably when it returns (`plan` and `claim` when the next
-does). Drivers' errors leave a store as `StoreError`.
+transaction: it takes effect as a whole or not at all, and durably by the time it returns (`plan` and `claim`: by the
+time the next verb returns). Errors of the driver are raised as `StoreError`.
 """
 
 from __future__ import annotations
@@ -147,13 +147,13 @@ class Emitter(Protocol):
         """Do what `emit_many` does without blocking the event loop."""
 
     def wake(self) -> None:
-        """Let workers look at once, as after a commit; a hint, never needed."""
+        """Let workers look for work at once, for example after a commit; a hint that is never required."""
 
 
 class Store(EventQueue, Configuration, DeliveryLog, JobQueue, Statistics, ConsoleState):
-    """A store: all six contracts, with one clock and one life.
+    """A store: all six contracts, with one clock and one lifetime.
 
-    One of somebody else's may take some of them from a store that is there, and bring its own queue and log.
+    A store of your own may inherit some of them from an existing store, and bring its own queue and log.
     """
 
     @abstractmethod
@@ -161,11 +161,11 @@ class Store(EventQueue, Configuration, DeliveryLog, JobQueue, Statistics, Consol
         """Take all times from `clock`; None means the store's own (the server's, where there is one)."""
 
     def use_operational_events(self) -> None:
-        """Tell what happens to webhooks from now on: events of the product `webhooks`, made as contracts say.
+        """Emit operational events from now on: events of the product `webhooks`, as the contracts describe.
 
-        Each is a row in the transaction of what it tells, as `created`, `revised` and `deleted` of
-        `unihooks._model.operational_events` say it, and for `record` as its own rules say. A store that cannot
-        refuses.
+        Each is a row in the transaction of the change that it reports. `created`, `revised` and `deleted` of
+        `unihooks._model.operational_events` make them; those of `record` follow its own rules. A store that cannot emit
+        them raises.
         """
         raise StoreError("this store makes no operational events; leave operational_events out", name="store")
 
@@ -175,8 +175,8 @@ class Store(EventQueue, Configuration, DeliveryLog, JobQueue, Statistics, Consol
 
     @abstractmethod
     def migrate(self) -> list[str]:
-        """Create or bring up to date what the store needs; return the names of the steps taken."""
+        """Create the store's tables or bring them up to date; return the names of the steps taken."""
 
     @abstractmethod
     def close(self) -> None:
-        """Finish what was handed over and free threads and connections; a later call opens them again."""
+        """Finish the work that was handed over, and free threads and connections; a later call opens them again."""

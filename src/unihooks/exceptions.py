@@ -23,7 +23,7 @@ class UnihooksError(Exception):
 
     @property
     def code(self) -> str | None:
-        """Return what kind of mistake it is, such as `url-too-long`; None where only a host can cause it."""
+        """Return the kind of mistake, such as `url-too-long`; None where only a host can cause it."""
         return getattr(self.message, "code", None)
 
     @property
@@ -64,7 +64,7 @@ class InvalidArgument(UnihooksError, ValueError):
 
 
 class LimitReached(UnihooksError, ValueError):
-    """A tenant asks for more at the moment than the dispatcher's limits allow; later it may ask again."""
+    """A tenant asks for more than the dispatcher's limits allow at the moment; it may try again later."""
 
 
 class NotFound(UnihooksError, LookupError):
@@ -72,7 +72,7 @@ class NotFound(UnihooksError, LookupError):
 
 
 class Conflict(UnihooksError):
-    """What was to be changed has changed in the meantime, or is in a state that does not allow it."""
+    """The object has been changed by somebody else in the meantime, or its state does not allow the change."""
 
 
 class IdempotencyConflict(UnihooksError):

@@ -1,1 +1,1 @@
-"""Identifiers, times, threads, event loops and turns: tools that know nothing of webhooks."""
+"""Identifiers, times, threads, event loops and round robin: tools that know nothing about webhooks."""

@@ -12,7 +12,7 @@ from unihooks._base.threads import Threads
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# The event loop's own threads are the host's: calls that hang here must not keep it from using them.
+# The event loop's default threads belong to the host. Calls of ours that hang must not use them up.
 in_own_thread = Threads(16, "unihooks-call").run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-# Else the first event loop imports it, in its thread, and a fork meanwhile would run half of its hooks.
+# Otherwise the first event loop would import it in its thread, and a fork meanwhile would run half of its hooks.
 import concurrent.futures.thread  # noqa: F401
 import contextlib
 import os
@@ -28,8 +28,8 @@ _Main = Callable[[], Coroutine[Any, Any, T]]
 def run_in_new_loop(main: _Main[T]) -> T:
     """Run a coroutine function in a new event loop, and wait for it.
 
-    The loop has a thread of its own where an event loop is running already, and
-    where uvloop would keep to itself what a signal handler raises.
+    The loop gets a thread of its own where an event loop is already running, and where uvloop would swallow what a
+    signal handler raises.
     """
     fast = _fast_loop()
     is_main = threading.current_thread() is threading.main_thread()
@@ -50,7 +50,7 @@ class _Call(Generic[T]):
         self._is_cancelled = False
 
     def wait(self) -> T:
-        """Return what it returns, or raise what it raises; or what a signal handler raises, once it has ended."""
+        """Return the coroutine's result, or raise its error or, once it has ended, what a signal handler has raised."""
         threading.Thread(target=self._run, name="unihooks-call", daemon=True).start()
         try:
             # A signal that comes just before the wait, or in another thread, is handled only once the wait ends.
@@ -79,7 +79,7 @@ class _Call(Generic[T]):
         loop, task = asyncio.get_running_loop(), asyncio.create_task(self._main())
 
         def cancel_all() -> None:
-            # As asyncio does when an exception leaves its loop: what is under way is cut off.
+            # As asyncio does when an exception leaves its loop, cancel what is under way.
             for each in asyncio.all_tasks(loop):
                 each.cancel()
 
@@ -94,7 +94,7 @@ class _Call(Generic[T]):
 
 
 def note_thread_end() -> None:
-    """Say that this thread, which has run an event loop, is about to end: a fork waits until it has."""
+    """Note that this thread, which has run an event loop, is about to end, so that a fork waits until it has."""
     _ending.append(threading.get_native_id())
 
 
@@ -119,7 +119,7 @@ def _is_loop_running() -> bool:
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    # A loop outside Python would stop every other green thread of this one.
+    # uvloop's loop, which runs outside Python, would block all other green threads of this thread.
     if _are_threads_patched():
         return None
     # Once the main thread has returned, it may be too late to import it.

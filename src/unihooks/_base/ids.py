@@ -8,7 +8,7 @@ from hashlib import sha256
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
-# What each byte of a hash stands for.
+# The character that each byte of a hash becomes.
 _LETTERS = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
 _HASHED = 13
 
@@ -121,7 +121,7 @@ def made_at(id_: str) -> int:
 def derived_id(prefix: str, parent: str, key: str) -> str:
     """Return the identifier that stands for `key` under `parent`, always the same one; it sorts by the parent's time.
 
-    It begins as those of all other keys of this parent do, and as hardly any of another parent: `derived_span` tells.
+    All identifiers of one parent begin alike, and hardly any of another parent do: see `derived_span`.
     """
     hashed = sha256(f"{parent} {key}".encode()).digest()[:_HASHED]
     return f"{prefix}{parent[-26:-16]}{parent[-3:]}{hashed.translate(_LETTERS).decode()}"
@@ -129,6 +129,6 @@ def derived_id(prefix: str, parent: str, key: str) -> str:
 
 def derived_span(prefix: str, parent: str) -> tuple[str, str]:
     """Return two texts between which all identifiers derived from `parent` sort, and few others."""
-    # Ids that one process makes in one millisecond are counted up, so their last characters differ.
+    # Ids that one process makes in one millisecond are counted up, so only their last characters differ.
     stem = f"{prefix}{parent[-26:-16]}{parent[-3:]}"
     return stem, f"{stem}~"

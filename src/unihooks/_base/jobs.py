@@ -1,4 +1,4 @@
-"""Do jobs in a thread of one's own, and let nobody wait in vain: neither for a dead thread nor for itself."""
+"""A thread that does queued jobs, whose callers never wait in vain: neither for a dead thread nor for themselves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOTHING = object()
 
 
 class Patience(threading.local):
-    """How long this thread waits for a database: until `ends_at`, a time of `time.monotonic()`."""
+    """The limit up to which this thread waits for a database: `ends_at`, a time of `time.monotonic()`."""
 
     ends_at = inf
 
@@ -34,12 +34,12 @@ class Patience(threading.local):
         return time.monotonic() >= self.ends_at
 
     def seconds(self, most: float) -> float:
-        """Return how many seconds are left, but not more than that."""
+        """Return how many seconds are left, but at most `most`."""
         return max(min(self.ends_at - time.monotonic(), most), 0.0)
 
     @contextmanager
     def unlimited(self) -> Iterator[None]:
-        """Wait for as long as it takes."""
+        """Let the calls in the block wait for as long as they take."""
         before, self.ends_at = self.ends_at, inf
         try:
             yield
@@ -48,7 +48,7 @@ class Patience(threading.local):
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Wait no longer than that, nor longer than was said outside."""
+        """Let the calls in the block wait until then, but never longer than an enclosing block allows."""
         before = self.ends_at
         self.ends_at = min(before, time.monotonic() + seconds)
         try:
@@ -58,13 +58,13 @@ class Patience(threading.local):
 
 
 class Promise(Future[Any]):
-    """A future that knows by whom it is to be kept."""
+    """A future that knows which thread has to complete it."""
 
     by: JobThread[Any] | None = None
 
 
 class OneShot:
-    """A result that one thread waits for, once; a Future can serve many threads, but takes several times as long."""
+    """A result that one thread waits for, once. A Future can serve many threads, but costs several times as much."""
 
     __slots__ = ("_kept", "_value", "by")
 
@@ -99,7 +99,7 @@ class OneShot:
         try:
             raise self._value
         finally:
-            del self  # the error's traceback would keep this frame alive, and through `self` the error itself
+            del self  # The error's traceback would keep this frame alive, and the frame, through `self`, the error.
 
 
 def _look_seconds(ends_at: float) -> float:
@@ -107,33 +107,33 @@ def _look_seconds(ends_at: float) -> float:
 
 
 class Job(Protocol):
-    """What is to be done, for somebody who waits for its outcome."""
+    """A call to be made, and the promise that its caller waits for."""
 
     @property
     def waiter(self) -> Future[Any] | OneShot:
-        """Who waits."""
+        """The promise that the caller waits for."""
 
 
 J = TypeVar("J", bound=Job)
 
 
 class JobThread(ABC, Generic[J]):
-    """A thread that does what others queue in its lines; it starts with the first job.
+    """A thread that does the jobs that others queue in its lines; it starts with the first job.
 
-    Whoever queues may be interrupted at any point by a finaliser or a signal handler that queues, too; so this needs
-    no lock, since such a one would wait for it without end. `trouble` says what it waits for, to those who wait for it.
-    After `rest_seconds` without a job it rests: once, until the next one comes.
+    A finaliser or a signal handler may interrupt a caller at any point and queue a job itself. It would wait for ever
+    for a lock that the caller holds, so there is none. `trouble` says what the thread is waiting for, for the errors of
+    those who wait for it. After `rest_seconds` without a job it calls `_rest` once, and then waits for the next job.
     """
 
     trouble = "the store has not answered"
 
     def __init__(self, name: str, lines: int = 1, *, rest_seconds: float | None = None) -> None:
         self.is_ended = False
-        # Settled: it has been started, or never will be.
+        # Settled: the thread has been started, or never will be.
         self._is_settled = self._is_at_work = False
         self._lines: tuple[deque[J], ...] = tuple(deque() for _ in range(lines))
         self._bell: SimpleQueue[None] = SimpleQueue()
-        # What the thread is at; whoever waits for one of these has not been told of its outcome.
+        # The jobs that the thread is doing: their promises are not kept yet.
         self._taken: list[J] = []
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
         self._unstarted = [self._thread]
@@ -154,7 +154,7 @@ class JobThread(ABC, Generic[J]):
         self._lines[line].append(job)
         self._bell.put(None)
         if self.is_ended:
-            # Where it is gone from the line, the thread has taken it before it ended.
+            # If the job is no longer in the line, the thread took it before it ended.
             with contextlib.suppress(ValueError):
                 self._lines[line].remove(job)
                 return False
@@ -167,7 +167,7 @@ class JobThread(ABC, Generic[J]):
             self._unstarted.pop()
         except IndexError:
             self._bell.put(None)
-            # A finaliser in the thread itself, or a signal handler while it starts, would wait for ever.
+            # A finaliser in the thread itself, or a signal handler while it starts, would wait for itself.
             if not inside.is_busy:
                 while not self._is_settled:
                     time.sleep(_START_SECONDS)
@@ -179,7 +179,7 @@ class JobThread(ABC, Generic[J]):
             self._close()
 
     def look(self) -> None:
-        """Tell those who wait if the thread is gone: an exception may end it anywhere, even where it tells them."""
+        """Release those who wait if the thread is gone: an exception can end it anywhere, even while it does so."""
         if self._is_settled and not self._thread.is_alive():
             self._end(None)
 
@@ -195,7 +195,8 @@ class JobThread(ABC, Generic[J]):
         """Take the next job of a line; False if there is none."""
         while line:
             try:
-                # One step of the interpreter, so that what others raise in this thread cannot lose the job.
+                # One step of the interpreter, so that an exception raised in this thread from outside cannot lose the
+                # job.
                 self._taken += map(deque.popleft, [line])
             except IndexError:
                 break
@@ -205,7 +206,7 @@ class JobThread(ABC, Generic[J]):
         return False
 
     def _start(self) -> None:
-        # A new thread runs a little of Python's own code first, where a finaliser may come, too.
+        # A new thread first runs some of Python's own code, in which a finaliser may run, too.
         if self._thread.ident == threading.get_ident():
             inside.refuse()
         inside.is_busy = True
@@ -213,7 +214,7 @@ class JobThread(ABC, Generic[J]):
             self._unstarted.pop().start()
             self._is_settled = True
         except IndexError:
-            # Somebody else is starting it, or it was gone before it could work.
+            # Another caller is starting it, or it ended before it could work.
             self.look()
         except BaseException as error:
             self.is_ended = self._is_settled = True
@@ -264,7 +265,7 @@ class JobThread(ABC, Generic[J]):
 
 
 def ended(error: BaseException | None) -> StoreError:
-    """Return what those are told who wait for a thread that an error has ended."""
+    """Return the error for those who wait for a thread that has died."""
     how = "" if error is None else f" with {error!r}"
     failure = StoreError(
         f"a thread of the store ended{how}; whether this was stored is not known: look, then try again", name="store"
@@ -274,7 +275,7 @@ def ended(error: BaseException | None) -> StoreError:
 
 
 def given_up(seconds: float, waiter: object = None) -> StoreError:
-    """Return what those are told whose events were not confirmed in time."""
+    """Return the error for those whose events were not confirmed in time."""
     by = getattr(waiter, "by", None)
     return StoreError(
         f"the event was not confirmed within {seconds:g} s ({JobThread.trouble if by is None else by.trouble}), and "

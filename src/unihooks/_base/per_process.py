@@ -1,4 +1,4 @@
-"""Open a database once in each process, whatever comes in between: finalisers, signal handlers and forks."""
+"""Open a database once in each process, whatever intervenes: finalisers, signal handlers and forks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unihooks.exceptions import StoreError
 
 
 class Opened(Protocol):
-    """What is open of a database in one process."""
+    """An open database of one process."""
 
     def close(self) -> None:
         """Finish what is queued, and close."""
@@ -23,12 +23,12 @@ T = TypeVar("T", bound=Opened)
 
 
 class _Inside(threading.local):
-    """Whether this thread does what others wait for: work that is queued, or opening."""
+    """Whether this thread is doing something that others wait for: queued jobs, or opening the database."""
 
     is_busy = False
 
     def refuse(self) -> NoReturn:
-        """Raise what a finaliser or a signal handler gets that would wait for the very thread it interrupts."""
+        """Raise an error in a finaliser or a signal handler that would wait for the very thread that it interrupts."""
         raise StoreError(
             "a finaliser or a signal handler has interrupted the store's own work in this thread, and would have to "
             "wait for it; do this outside of them",
@@ -41,16 +41,16 @@ inside = _Inside()
 
 @define(eq=False)
 class _Here(Generic[T]):
-    """What one process has opened."""
+    """The database that one process has opened."""
 
     lock: Any = field(factory=threading.RLock)
     opened: T | None = None
 
 
 class PerProcess(Generic[T]):
-    """What each process opens for itself: once, when it is needed.
+    """A database that each process opens for itself, once, when it needs it.
 
-    Not every fork is told of (uWSGI's is not), so it is the process's number that counts.
+    Not every fork runs Python's hooks (uWSGI's does not), so the process's number decides.
     """
 
     def __init__(self, start: Callable[[], T]) -> None:
@@ -58,17 +58,17 @@ class PerProcess(Generic[T]):
         self._by_process: dict[int, _Here[T]] = {}
 
     def get(self) -> T:
-        """Return what is open; open it if need be."""
+        """Return the open database; open it if necessary."""
         here = self._by_process.get(os.getpid())
         return self._open() if here is None or here.opened is None else here.opened
 
     @property
     def opened(self) -> T | None:
-        """What is open, None if nothing is."""
+        """The open database, None if none is."""
         return self._here().opened
 
     def close(self, ended: T | None = None) -> None:
-        """Close what is open, so that `get` opens again; only what is given, if it is."""
+        """Close the database, so that `get` opens it again; with an argument, only if this one is open."""
         here = self._here()
         with here.lock:
             if ended is None or here.opened is ended:
@@ -77,7 +77,7 @@ class PerProcess(Generic[T]):
                     opened.close()
 
     def hold(self, seconds: float) -> bool:
-        """Let nobody open or close until `release`; False if somebody does for that long."""
+        """Let nobody open or close until `release`; return False if others do so for that long."""
         return bool(self._here().lock.acquire(timeout=seconds))
 
     def release(self) -> None:
@@ -93,7 +93,7 @@ class PerProcess(Generic[T]):
     def _here(self) -> _Here[T]:
         process = os.getpid()
         if process not in self._by_process:
-            # What is the parent's must never be closed here, and so not be collected.
+            # What the parent opened must never be closed here, so it must not be garbage-collected either.
             _inherited.extend(self._by_process.values())
             self._by_process.setdefault(process, _Here())
         return self._by_process[process]

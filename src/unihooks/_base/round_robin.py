@@ -1,4 +1,4 @@
-"""Take turns, so that nobody waits behind another's backlog."""
+"""Let owners take turns, so that none waits behind another's backlog."""
 
 from __future__ import annotations
 

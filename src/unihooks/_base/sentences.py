@@ -1,4 +1,4 @@
-"""English sentences that can be told in other languages, by a code and the figures in them.
+"""English sentences that can be translated, by a code and the figures in them.
 
 An error's sentence is `said`, and carries both. One that a store keeps as text, such as why an attempt failed, is a
 `Kept` one: `recognized` finds its code and figures again.
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 
 class Sentence(str):
-    """A sentence in English, with its code and the figures by which another language tells it.
+    """A sentence in English, with the code and the figures that a translation needs.
 
     >>> sentence = said("too-long", "use at most {most} characters", most=200)
     >>> sentence, sentence.code, sentence.figures
@@ -40,7 +40,7 @@ class Sentence(str):
 
 
 class Kept(Sentence):
-    """A sentence that is kept as text: called with its figures it is complete, and without figures as it is.
+    """A sentence that stores keep as text. Call it with its figures to complete it; one without figures is complete.
 
     >>> cut = Kept("cut", "cut after {limit} KiB")
     >>> cut(limit=16)
@@ -52,7 +52,7 @@ class Kept(Sentence):
     known: ClassVar[dict[str, Kept]] = {}
 
     def __new__(cls, code: str, template: str) -> Self:
-        """Return the sentence, which from now on is recognized."""
+        """Register the sentence, so that `recognized` finds it from now on."""
         sentence = super().__new__(cls, template, code, {})
         if cls.known.setdefault(code, sentence) != template:
             raise ValueError(f"two sentences have the code {code}")
@@ -63,7 +63,7 @@ class Kept(Sentence):
         return Sentence(self.format(**figures), self.code, figures)
 
     def read(self, text: str) -> Sentence | None:
-        """Return a text as such a sentence, with the figures in it as texts; None if it is another one."""
+        """Return a text as this sentence, with its figures as texts; None if it is another one."""
         match = self.pattern.fullmatch(text)
         if match is None:
             return None
@@ -76,12 +76,12 @@ class Kept(Sentence):
 
     @cached_property
     def places(self) -> dict[str, str | None]:
-        """The names of its figures, each with how it is converted."""
+        """The names of its figures, each with its conversion."""
         return {name: conversion for _, name, _, conversion in Formatter().parse(str(self)) if name}
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What such a sentence looks like."""
+        """The pattern that this sentence matches, whatever its figures."""
         parts = Formatter().parse(str(self))
         found = [re.escape(text) + (f"(?P<{name}>.*)" if name else "") for text, name, _, _ in parts]
         return re.compile("".join(found), re.DOTALL)
@@ -94,8 +94,8 @@ def said(code: str, template: str, /, **figures: Any) -> Sentence:
 
 @lru_cache(maxsize=4096)
 def recognized(text: str) -> Sentence | None:
-    """Return a text that a store has kept as the sentence that it is, None if it is somebody else's text."""
-    # One that says more in its own words is tried before one in which these would be a figure.
+    """Return the sentence that a stored text is, None if the text is not one of ours."""
+    # A sentence with more words of its own comes first: in another one, those words might pass for a figure.
     sentences = sorted(Kept.known.values(), key=lambda one: len(one.words), reverse=True)
     return next(filter(None, (one.read(text) for one in sentences)), None)
 

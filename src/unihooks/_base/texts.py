@@ -1,4 +1,4 @@
-"""An immutable mapping of texts, and how a value that is refused is shown."""
+"""An immutable mapping of texts, and how a refused value is shown."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Texts(Mapping[str, str]):
 
 
 def brief(value: object) -> str:
-    """Return how a value that is refused is shown in the sentence that says so."""
+    """Return a refused value as the error message shows it."""
     try:
         return repr(value)[:40]
-    except ValueError:  # it is, or holds, a number of more digits than Python writes
+    except ValueError:  # It is, or contains, a number of more digits than Python converts to text.
         return "a number of thousands of digits"

@@ -1,4 +1,4 @@
-"""Threads of the library's own for calls that block."""
+"""The library's own threads for calls that block."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _IDLE_SECONDS = 10.0
 class Threads:
     """Daemon threads whose calls have results, at most `most` of them.
 
-    Unlike an executor's, they work for as long as the process does, also when its main thread has returned; and a call
-    that never ends does not keep the process alive. In a forked child they start anew.
+    Unlike an executor's, they work as long as the process lives, even after its main thread has returned, and a call
+    that never ends does not keep the process alive. A forked child starts threads of its own.
 
     Starting a thread waits until it runs, which takes milliseconds in a busy process. So each thread that takes a job
     starts a free one if there is none, and an event loop that submits calls waits only for the first thread.
@@ -44,7 +44,7 @@ class Threads:
         if self._is_closed:
             future.cancel()
             return future
-        # Not under the lock, whose holder may be waiting for the processor.
+        # Not under the lock: a thread that holds it may be waiting for a processor.
         self._jobs.put(partial(self._run, future, partial(function, *args)))
         if not self._started:
             self._start_one()
@@ -56,12 +56,12 @@ class Threads:
         return await asyncio.wrap_future(self.submit(partial(context.run, function, *args, **kwargs)))
 
     def close(self) -> None:
-        """Begin nothing more; what has begun ends on its own."""
+        """Begin no more calls; those that have begun end by themselves."""
         self._is_closed = True
         self._jobs.put(None)
 
     async def ended(self) -> None:
-        """Wait until no call is running, also none that its caller no longer awaits."""
+        """Wait until no call is running, not even one that its caller no longer awaits."""
         await asyncio.gather(*map(asyncio.wrap_future, list(self._running)), return_exceptions=True)
 
     def _start_anew(self) -> None:
@@ -117,7 +117,7 @@ class Threads:
                 return False
             self._free -= 1
             self._started -= 1
-            # Checked last: a job that comes after this finds no thread and starts one.
+            # Checked last: a job that comes after this check finds no free thread and starts one.
             if not self._jobs.empty():
                 self._free += 1
                 self._started += 1

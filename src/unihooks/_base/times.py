@@ -32,7 +32,7 @@ def to_us(moment: datetime) -> int:
 
 def from_us(microseconds: int) -> datetime:
     """Return microseconds since 1970 as an aware datetime in UTC."""
-    # Called for every event; with a keyword argument it would take half as long again.
+    # Called for every event; with a keyword argument it would take 50 % longer.
     return _EPOCH + timedelta(0, 0, microseconds)
 
 

@@ -1,4 +1,4 @@
-"""What was sent in which hour: the counts that a store keeps, and what they are summed up to.
+"""How many attempts were made in which hour: the counts that a store keeps, and their sums.
 
 Hours are whole hours in UTC.
 """
@@ -15,14 +15,14 @@ from unihooks._contract.histogram import BOUNDS_MS, percentile
 
 HOUR = 3600 * SECOND
 DAY_HOURS = 24
-# What is counted in an hour is kept apart in so many slices until the hour after it is over.
+# The counts of an hour are kept in this many slices until the hour after it is over.
 SLICES = 12
 SLICE = HOUR // SLICES
 
 
 @frozen
 class HourRow:
-    """What a store counted in the hour that begins `hour` hours after 1970, or in a slice of it."""
+    """The counts of a store for the hour that begins `hour` hours after 1970, or for a slice of it."""
 
     hour: int
     attempts: int = 0
@@ -33,7 +33,7 @@ class HourRow:
 
 @frozen
 class EndpointRow:
-    """What a store counted for an endpoint; `within` says how many attempts took no longer than each of `BOUNDS_MS`."""
+    """The counts of a store for an endpoint; `within` has the number of attempts within each of `BOUNDS_MS`."""
 
     endpoint_id: str
     attempts: int = 0
@@ -45,9 +45,9 @@ class EndpointRow:
 
 @frozen
 class ActivityRows:
-    """What a store counted for a webhook's present endpoints: by slices of time, oldest first, and by endpoint.
+    """The counts of a store for a webhook's current endpoints: by slices of time, oldest first, and by endpoint.
 
-    There is no row where there was no attempt. What is older than the hour before this one is in slice 0 of its hour.
+    Slices without attempts have no row. Counts from before the previous hour are in slice 0 of their hour.
     """
 
     slices: Sequence[HourRow]
@@ -56,7 +56,7 @@ class ActivityRows:
 
 @frozen(kw_only=True)
 class HourCount:
-    """The number of attempts in one hour, and how many of them delivered or failed."""
+    """The number of attempts in one hour, and how many of them succeeded or failed."""
 
     hour: datetime
     attempts: int
@@ -66,9 +66,9 @@ class HourCount:
 
 @frozen(kw_only=True)
 class Activity:
-    """The attempts for a webhook's present endpoints, from the hour of `since` to the current hour.
+    """The attempts for a webhook's current endpoints, from the hour of `since` to the current hour.
 
-    `success_share` is the share of attempts that delivered (0 to 1). Latencies are in milliseconds; percentiles are
+    `success_share` is the share of attempts that succeeded (0 to 1). Latencies are in milliseconds; percentiles are
     estimated from a histogram, to within 20 % from 1 ms to 65 s. All of them are None if there were no attempts.
     """
 
@@ -86,7 +86,7 @@ class Activity:
 
 @frozen(kw_only=True)
 class StepCount:
-    """The number of attempts in one step of time, which begins at `at`, and how many of them delivered or failed."""
+    """The number of attempts in one step of time, which begins at `at`, and how many of them succeeded or failed."""
 
     at: datetime
     attempts: int
@@ -107,13 +107,13 @@ class EndpointActivity:
 
     @property
     def success_share(self) -> float | None:
-        """Return the share of attempts that delivered, None without any."""
+        """Return the share of attempts that succeeded, None if there were none."""
         return self.delivered / self.attempts if self.attempts else None
 
 
 @frozen(kw_only=True)
 class Report:
-    """The attempts for a webhook's present endpoints since a time: step by step, together, and by endpoint id.
+    """The attempts for a webhook's current endpoints since a time: by step, in total, and by endpoint id.
 
     Each step lasts `step` and begins at a multiple of it (UTC); the last is the current one. An endpoint without
     attempts is left out.
@@ -128,7 +128,7 @@ class Report:
 
 @frozen(kw_only=True)
 class StatusFailures:
-    """How many deliveries were last answered with a status code, or with none."""
+    """The number of deliveries whose last response had a status code, or that got none."""
 
     status_code: int | None
     count: int
@@ -136,7 +136,7 @@ class StatusFailures:
 
 @frozen(kw_only=True)
 class TypeFailures:
-    """How many deliveries of an event type did not get through."""
+    """The number of deliveries of an event type that failed or are to be retried."""
 
     product: str
     event_type: str
@@ -145,10 +145,10 @@ class TypeFailures:
 
 @frozen(kw_only=True)
 class Failures:
-    """The deliveries made since a time that failed, or are to be tried again, by their last answer and by event type.
+    """The deliveries made since a time that failed or are to be retried, by their last response and by event type.
 
-    The most frequent come first. Of many, the newest are counted, and `more` is True. `ended` are those that failed for
-    good.
+    The most frequent come first. If there are many, only the newest are counted, and `more` is True. `ended` is the
+    number of those that failed for good.
     """
 
     count: int
@@ -177,7 +177,7 @@ def activity(rows: ActivityRows, since: int, now: int, longest_ms: float) -> Act
 
 
 def report(rows: ActivityRows, since: int, now: int, step: int, longest_ms: float) -> Report:
-    """Return the steps of so many microseconds from that of `since` to that of `now`, and the endpoints."""
+    """Return the steps of this many microseconds from that of `since` to that of `now`, and the endpoints."""
     steps = _summed(rows.slices, step)
     return Report(
         since=from_us(since),
@@ -198,7 +198,7 @@ def hour_counts(rows: Iterable[HourRow], since: int, now: int) -> tuple[HourCoun
 
 
 def _summed(rows: Iterable[HourRow], step: int) -> dict[int, list[HourRow]]:
-    """Return the rows that begin in each step of so many microseconds."""
+    """Return the rows that begin in each step of this many microseconds."""
     found: dict[int, list[HourRow]] = {}
     for row in rows:
         found.setdefault((row.hour * HOUR + row.slice * SLICE) // step, []).append(row)
@@ -229,7 +229,7 @@ def _total(rows: Sequence[EndpointRow], longest_ms: float) -> EndpointActivity:
 
 
 def slice_of(now: int) -> int:
-    """Return the number of the slice of its hour that a time lies in.
+    """Return the number of the slice of its hour in which a time lies.
 
     >>> slice_of(1_000 * HOUR + 5 * 60 * SECOND)
     1

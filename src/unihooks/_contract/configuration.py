@@ -1,4 +1,4 @@
-"""The contract of a store's configuration: webhooks, and answers to requests that changed them."""
+"""The contract of a store's configuration: webhooks, and responses to requests that changed them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSWER_AWAITED_US = 300 * SECOND
 
 @frozen
 class IdempotencyRecord:
-    """The digest of a request and its answer, which is None until the request has been carried out."""
+    """The digest of a request and its response, which is None until the request has been carried out."""
 
     digest: bytes
     status: int | None
@@ -29,22 +29,22 @@ class IdempotencyRecord:
 
 
 class Configuration(ABC):
-    """Webhooks and what planning and sending need of them; and the answers to requests that changed them.
+    """Webhooks, what planning and sending need of them, and the responses to requests that changed them.
 
     Each change raises the tenant's configuration version in its transaction.
-    Answers are kept by tenant and key: the newest 1,000 of a tenant, each for a day.
+    Responses are kept by tenant and key: the newest 1,000 of a tenant, each for a day.
     """
 
     @abstractmethod
     def add_webhook(self, webhook: Webhook, *, at_most: int, endpoints: int | None = None) -> None:
-        """Store a complete webhook; `Conflict` (name "webhooks") when the tenant has `at_most` already.
+        """Store a complete webhook; `Conflict` (name "webhooks") if the tenant already has `at_most`.
 
-        `Conflict` (name "endpoints"), too, when it would have more than so many `endpoints` in all its webhooks.
+        `Conflict` (name "endpoints") if it would have more than `endpoints` endpoints in all its webhooks.
         """
 
     @abstractmethod
     def get_webhook(self, tenant: str, webhook_id: str) -> Webhook:
-        """Return the webhook, with the health of its endpoints by now, or raise `NotFound`."""
+        """Return the webhook, with the current health of its endpoints, or raise `NotFound`."""
 
     @abstractmethod
     def list_webhooks(self, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
@@ -52,10 +52,11 @@ class Configuration(ABC):
 
     @abstractmethod
     def webhooks_by_health(self, tenant: str, filters: WebhookFilter, window: Window) -> list[tuple[str, Webhook]]:
-        """Return webhooks as `list_webhooks` does, each with its position; those that need somebody come first.
+        """Return webhooks as `list_webhooks` does, each with its position; those that need attention come first.
 
-        A webhook is as its worst enabled endpoint was at its last attempt, or disabled if all are. The order is
-        failing, degraded, disabled, healthy, nothing sent yet, and then newest first. The window's edges are positions.
+        A webhook counts as its worst enabled endpoint at its last attempt, or as disabled if all are. The order is
+        failing, degraded, disabled, healthy, nothing sent yet, and then newest first. The window's bounds are
+        positions.
         """
 
     @abstractmethod
@@ -64,27 +65,28 @@ class Configuration(ABC):
     ) -> Webhook:
         """Replace a webhook by `revise(current)`, whose errors pass through and change nothing.
 
-        No other change comes between. The lane of each endpoint is then open exactly if the webhook is active and the
-        endpoint enabled; closing and opening touches no delivery. New endpoints get a lane; those left out lose theirs
-        and their pending deliveries are cancelled (ENDPOINT_REMOVED). An endpoint that becomes enabled, or whose URL
-        gets another origin, starts with fresh health; time held counts for no health. Return the new webhook.
-        `NotFound` if there is none; `Conflict` as for `add_webhook` if it gets more endpoints than before.
+        No other change can come in between. Afterwards the lane of each endpoint is open if and only if the webhook is
+        active and the endpoint enabled; closing and opening lanes changes no delivery. New endpoints get a lane; those
+        left out lose theirs, and their pending deliveries are cancelled (ENDPOINT_REMOVED). An endpoint that becomes
+        enabled, or whose URL gets another origin, starts with fresh health; the time for which it was held does not
+        affect health. Return the new webhook. `NotFound` if there is none; `Conflict` as for `add_webhook` if it gets
+        more endpoints than before.
         """
 
     @abstractmethod
     def clear_health(self, endpoint_ids: Collection[str]) -> Sequence[HealthChange]:
-        """Note that a test of these endpoints went well; unknown ones are left out.
+        """Note that a test of these endpoints succeeded; unknown ones are ignored.
 
-        They have not been failing since any time now, and those that are not healthy start with fresh health. How many
-        attempts in a row have failed stays: a test does not count for the breaker. Return the changes of those that
-        were told to be failing.
+        `failing_since` is cleared, and those that are not healthy start with fresh health. The number of failures in a
+        row stays, since a test does not count for the breaker. Return the changes of those that had been reported as
+        failing.
         """
 
     @abstractmethod
     def delete_webhook(self, tenant: str, webhook_id: str, *, version: int | None = None) -> Webhook:
         """Delete the webhook and return it as it was; cancel its pending deliveries (WEBHOOK_DELETED); the log stays.
 
-        `NotFound` if there is none, `Conflict` if a `version` is given that is not the current one.
+        `NotFound` if there is none, `Conflict` if `version` is given and not the current one.
         """
 
     @abstractmethod
@@ -93,25 +95,25 @@ class Configuration(ABC):
 
     @abstractmethod
     def renderings(self, ids: Collection[str]) -> dict[str, Rendering]:
-        """Return the renderings with these ids; one that is unknown is left out."""
+        """Return the renderings with these ids, without unknown ones."""
 
     @abstractmethod
     def config_versions(self, tenants: Collection[str]) -> dict[str, int]:
-        """Return the configuration config_version of each tenant; 0 for an unknown one."""
+        """Return the configuration version of each tenant; 0 for an unknown one."""
 
     @abstractmethod
     def reserve_answer(
         self, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
     ) -> IdempotencyRecord | None:
-        """Return the record of this key; or reserve the key and return None: then the caller carries out the request.
+        """Return the record of this key; or reserve the key and return None, and the caller carries out the request.
 
-        A request without an answer is forgotten after 5 minutes. Of a tenant
-        with more than `at_most`, the oldest are forgotten.
+        A request without a response is forgotten after 5 minutes. If the tenant has more than `at_most`, the oldest are
+        forgotten.
         """
 
     @abstractmethod
     def keep_answer(self, tenant: str, key: str, status: int, content: bytes) -> None:
-        """Keep the answer to a request whose key was reserved."""
+        """Keep the response to a request whose key was reserved."""
 
     @abstractmethod
     def drop_answer(self, tenant: str, key: str) -> None:

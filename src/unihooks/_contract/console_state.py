@@ -1,4 +1,4 @@
-"""The contract of what a console keeps for a day: drafts, test receivers with what they received, portal sessions."""
+"""The contract of a console's short-lived state: drafts, test receivers with their requests, portal sessions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MOST_STATE_BYTES = 512 * 1024
 
 
 class StateKind(StrEnum):
-    """What a console keeps."""
+    """The kind of a piece of state."""
 
     DRAFT = "draft"
     """What somebody has entered for a new webhook so far."""
     FINISHED = "finished"
-    """Which webhook a draft has become."""
+    """The webhook that a draft has become."""
     RECEIVER = "receiver"
     """A URL that shows what is sent to it."""
     RECEIVED = "received"
@@ -30,7 +30,7 @@ class StateKind(StrEnum):
 
 @frozen
 class StateKey:
-    """What tells one thing that is kept from all others."""
+    """The key of a piece of state."""
 
     tenant: str
     owner: str
@@ -51,7 +51,7 @@ class State:
 
 
 class ConsoleState(ABC):
-    """What a console keeps for its viewers. What has expired is as if it were gone.
+    """The state that a console keeps for its viewers. Expired state counts as gone.
 
     Values may hold credentials, and are as safe as a webhook's headers.
     """
@@ -67,29 +67,29 @@ class ConsoleState(ABC):
         at_most: int,
         oldest_goes: bool = False,
     ) -> State:
-        """Store a value for `keep_us` from now: a new one without a version, else in place of that version.
+        """Store a value for `keep_us` from now: a new one without a version, otherwise in place of that version.
 
-        `Conflict` (name "version") if there is another version, or one already; `NotFound` if the one to be replaced is
-        gone; `InvalidArgument` if it is more than 512 KiB of JSON. Of an owner with `at_most` of a kind, a new one is
-        `LimitReached` (name: the kind), or takes the place of the oldest.
+        `Conflict` (name "version") if there is another version, or already one; `NotFound` if the one to be replaced is
+        gone; `InvalidArgument` if it is more than 512 KiB of JSON. If the owner already has `at_most` of the kind, a
+        new one is `LimitReached` (name: the kind), or takes the place of the oldest.
         """
 
     @abstractmethod
     def get_state(self, key: StateKey) -> State:
-        """Return what is kept, or raise `NotFound`."""
+        """Return the state with this key, or raise `NotFound`."""
 
     @abstractmethod
     def find_state(self, kind: StateKind, id: str) -> State | None:
-        """Return what is kept under an id that nobody can guess, whoever owns it; None if there is nothing."""
+        """Return the state with an id that nobody can guess, whoever owns it; None if there is none."""
 
     @abstractmethod
     def list_state(self, tenant: str, owner: str, kind: StateKind, *, limit: int = 100) -> list[State]:
-        """Return what an owner has of a kind, that which was changed last first."""
+        """Return an owner's states of a kind, the last changed first."""
 
     @abstractmethod
     def drop_state(self, key: StateKey) -> bool:
-        """Forget what is kept; return whether there was anything."""
+        """Delete the state with this key; return whether there was one."""
 
     @abstractmethod
     def expire_state(self, older_than: int, limit: int) -> int:
-        """Remove up to `limit` of what expired before `older_than`; return how many."""
+        """Delete up to `limit` states that expired before `older_than`; return how many."""

@@ -1,4 +1,4 @@
-"""Which rows of a listing are wanted, and which page of them."""
+"""The rows of a listing that are wanted, and the page of them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class Window:
 class WebhookFilter:
     """The webhooks wanted; `search` looks in name, description, URLs and metadata, ignoring case.
 
-    One in a state of `health` has an endpoint in it, as of its last attempt. A healthy one has an enabled endpoint, and
-    none that is failing or degraded. `attempted` says whether anything has been sent to an enabled endpoint yet.
+    A webhook matches a state in `health` if an endpoint was in that state at its last attempt; it is healthy if it has
+    an enabled endpoint and none that is failing or degraded. `attempted` says whether anything has been sent to an
+    enabled endpoint yet.
     """
 
     status: WebhookStatus | None = None
@@ -70,7 +71,7 @@ class DeliveryFilter(EventFilter):
 
 
 class DeliveryFilters(TypedDict, total=False):
-    """The filters of `log.deliveries`, `count` and `replay_all`: a delivery has to match every one that is given.
+    """The filters of `log.deliveries`, `count` and `replay_all`: a delivery must match all that are given.
 
     `status_code` is what the last attempt was answered with: a code (503), a class of them ("5xx"), or "none" where no
     response came. `search` is how the id of an event, a delivery or a webhook begins, or a subject, or a URL, with or

@@ -12,7 +12,8 @@ from unihooks._model.jobs import Job
 
 @frozen(kw_only=True)
 class Recovery:
-    """The task of planning for a webhook what it missed, and what failed, of the events made in [since, until)."""
+    """The task of planning what a webhook missed of the events made in [since, until), and of sending again what
+    failed."""
 
     webhook_id: str
     since: int
@@ -21,7 +22,8 @@ class Recovery:
 
 @frozen(kw_only=True)
 class Replays:
-    """The task of replaying what a filter shows: as it was sent, or with the webhook's present rendering (`today`)."""
+    """The task of replaying what a filter matches: as it was sent, or with the webhook's current rendering
+    (`today`)."""
 
     filters: DeliveryFilter
     today: bool = False
@@ -32,9 +34,9 @@ Task = Recovery | Replays
 
 @frozen(kw_only=True)
 class Advanced:
-    """What one call of `advance_jobs` came to.
+    """The outcome of one call of `advance_jobs`.
 
-    `more` says that there may be unfinished jobs. Where nothing could be done for now, the next call may find something
+    `more` says that there may be unfinished jobs. If nothing could be done for now, the next call may find something
     after `wait_us`.
     """
 
@@ -46,15 +48,15 @@ class Advanced:
 class JobQueue(ABC):
     """Jobs, which are done in slices, tenants in turn, by whichever worker comes next.
 
-    A slice is one transaction, with what it makes and how far it has come: a worker that dies in it has done nothing
-    of it, and another goes on from there.
+    A slice is one transaction, which includes what it makes and the job's progress: if a worker dies in it, it never
+    happened, and another worker repeats it.
     """
 
     @abstractmethod
     def add_job(self, tenant: str, task: Task, *, at_most: int) -> Job:
-        """Store a pending job, with how much there is to look at.
+        """Store a pending job, with the number of events or deliveries to look at.
 
-        A replay is of the deliveries that are there by now. `NotFound` if there is no such webhook, `LimitReached` if
+        A replay covers the deliveries that exist by now. `NotFound` if there is no such webhook, `LimitReached` if
         the tenant has `at_most` unfinished jobs.
         """
 
@@ -68,14 +70,15 @@ class JobQueue(ABC):
 
     @abstractmethod
     def stop_job(self, tenant: str, job_id: str) -> Job:
-        """Let a job end as stopped, after the slice that is being done; one that has ended stays as it is.
+        """Stop a job, after the slice that is under way; one that has ended stays as it is.
 
         What it has made stays. `NotFound` if there is none.
         """
 
     @abstractmethod
     def advance_jobs(self, *, most: int, rate: float | None = None, patient: bool = False) -> Advanced:
-        """Do one slice of the job whose turn it is: look at up to 500 events or deliveries, make about `most`.
+        """Do one slice of the job whose turn it is: look at up to 500 events or deliveries, make about `most`
+        deliveries.
 
         What is made is what `recover` and `replay_many` make, due now. All jobs together make no more than `rate`
         deliveries per second. A `patient` caller leaves a job alone while many deliveries wait in the lanes that it

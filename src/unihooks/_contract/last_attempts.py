@@ -1,4 +1,4 @@
-"""How an endpoint's last 20 attempts went, in one number.
+"""The outcomes of an endpoint's last 20 attempts, in one number.
 
 Each is a bit, 1 for a success, the newest one last; a leading 1 says how many there are. So stores can note many
 successes by a shift.
@@ -15,7 +15,7 @@ _LEADING = 1 << MOST
 
 
 def noted(outcomes: int, *, succeeded: bool, count: int = 1) -> int:
-    """Return the number after more attempts that all went the same way.
+    """Return the number after more attempts, all with the same outcome.
 
     >>> bin(noted(noted(NONE_YET, succeeded=True, count=2), succeeded=False))
     '0b1110'

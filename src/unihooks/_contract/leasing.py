@@ -1,7 +1,7 @@
 """The values that travel between workers and a store: leases, claimed deliveries, results.
 
-They are made for every delivery, so they are plain and hold microseconds. Nobody changes them, yet those that are made
-one by one are not frozen: attrs would take three times as long to make them.
+They are made for every delivery, so they are plain, and times are microseconds. Nobody changes them, but those that are
+made one by one are not frozen, since attrs would take three times as long to make them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ FAILING_TOO_LONG = Kept("failing-too-long", "nothing but failures for 5 days")
 FAILING_LIMIT_US = 5 * DAY
 # Failures that lie further apart say nothing about the time between them.
 FAILING_SILENCE_US = 36 * 3600 * SECOND
-# An endpoint that fails and recovers by turns is told to be failing once in this time.
+# An endpoint that keeps failing and recovering is reported as failing at most once in this time.
 TOLD_AGAIN_US = 600 * SECOND
 ERASED = Kept("erased", "the event was erased")
-# A worker that lives sends a heartbeat every 30 s at least.
+# A live worker sends a heartbeat at least every 30 s.
 SEEN_WITHIN_US = 60 * SECOND
 
 SLOTS = 1024
-# For how long a due lane is left to the worker that it belongs to.
+# How long a due lane is left to the worker that it belongs to.
 PATIENCE_US = SECOND // 2
 
 _RANDOM_BITS = 31
@@ -47,12 +47,12 @@ def new_token(worker_id: str) -> int:
 
 
 def holder_of(worker_id: str) -> int:
-    """Return what `holder` says of this worker's tokens."""
+    """Return the `holder` of this worker's tokens."""
     return crc32(worker_id.encode()) >> 1
 
 
 def holder(token: int) -> int:
-    """Return the part of a token that is the same in all of one worker's."""
+    """Return the part of a token that is the same in all tokens of one worker."""
     return token >> _RANDOM_BITS
 
 
@@ -60,8 +60,8 @@ def holder(token: int) -> int:
 class Lease:
     """A worker's right to send what it claims: `token` (unique per claim) for `seconds`.
 
-    A request may take the last `deadline` seconds of it. Where a webhook has a longer deadline of its own, what is
-    claimed for it is leased for as much longer.
+    Its last `deadline` seconds are left for the request. If a webhook has a longer deadline of its own, its deliveries
+    are leased for that much longer.
     """
 
     token: int
@@ -69,17 +69,17 @@ class Lease:
     deadline: float = 20.0
 
     def until(self, now: int, deadline: float | None = None) -> int:
-        """Return when it ends for a delivery that is leased now, in microseconds."""
+        """Return when the lease of a delivery that is leased now ends, in microseconds."""
         longer = 0.0 if deadline is None else max(0.0, deadline - self.deadline)
         return now + round((self.seconds + longer) * SECOND)
 
 
 @frozen
 class Share:
-    """A worker's part of the lanes: it is the one with this rank of so many workers that are alive.
+    """A worker's part of the lanes: its rank among the workers that are alive, and their number.
 
-    Each lane has a slot, and each worker an equal part of the slots: while much is due, it takes that of its own lanes
-    first, and that of others only after their patience has ended. So workers hardly ever wait for each other.
+    Each lane has a slot, and each worker an equal part of the slots. While much is due, it takes what is due in its own
+    lanes first, and in those of others only after half a second. So workers hardly ever wait for each other.
     """
 
     rank: int = 0
@@ -96,7 +96,7 @@ class Share:
         return (self.rank + 1) * SLOTS // self.of
 
     def of_others(self, endpoint_ids: Iterable[str]) -> frozenset[str]:
-        """Return the endpoints whose lanes belong to others."""
+        """Return the endpoints whose lanes belong to other workers."""
         first, end = self.first_slot, self.end_slot
         return frozenset(one for one in endpoint_ids if not first <= slot_of(one) < end)
 
@@ -105,16 +105,16 @@ ALONE = Share()
 
 
 def slot_of(endpoint_id: str) -> int:
-    """Return the slot of an endpoint's lane; ids that were made one after another have nothing in common."""
+    """Return the slot of an endpoint's lane; consecutive ids get unrelated slots."""
     return int.from_bytes(blake2b(endpoint_id.encode(), digest_size=2).digest()) % SLOTS
 
 
 @define
 class Capacity:
-    """How many more deliveries a worker can take, in all and per endpoint.
+    """The number of deliveries that a worker can still take, in total and per endpoint.
 
-    The worker makes one for each call. The store leases as much as a copy of it allows, and
-    leaves the rest of the due deliveries alone.
+    The worker makes one for each call. The store leases as much as a copy of it allows, and leaves all other due
+    deliveries alone.
     """
 
     total: int
@@ -123,7 +123,7 @@ class Capacity:
     _left: dict[str, int] = Factory(dict)
 
     def copy(self) -> Capacity:
-        """Return the same capacity; taking from one leaves the other as it is."""
+        """Return an independent copy."""
         return Capacity(self.total, self.per_endpoint, self.in_use, dict(self._left))
 
     def left(self, endpoint_id: str) -> int:
@@ -142,7 +142,7 @@ class Capacity:
         return True
 
     def _own(self, endpoint_id: str) -> int:
-        # Looking an endpoint up in `in_use` may be slow, so each is looked up once.
+        # A look-up in `in_use` may be slow, so each endpoint is looked up once.
         left = self._left.get(endpoint_id)
         if left is None:
             left = self._left[endpoint_id] = self.per_endpoint - self.in_use.get(endpoint_id, 0)
@@ -151,10 +151,10 @@ class Capacity:
 
 @frozen
 class Terms:
-    """On what terms a lane with limits, or whose breaker is not closed, has let a delivery go.
+    """The terms on which a delivery was leased from a lane that has limits, or whose breaker is not closed.
 
-    Its lease covers a request of `deadline` seconds. `rate` and `in_flight` are the limits that it was counted under.
-    On how a probe goes depends whether others may follow.
+    Its lease covers a request of `deadline` seconds. `rate` and `in_flight` are the limits under which it was counted.
+    The outcome of a probe decides whether others may follow.
     """
 
     deadline: float
@@ -170,13 +170,12 @@ class Terms:
 
 @define
 class Claimed:
-    """A delivery that a worker has leased, with all that sending it needs but the destination.
+    """A delivery that a worker has leased, with everything needed to send it except the destination.
 
-    `body` is the event's own. `rendering` is the id of what turns it into the body that is
-    sent, None where the event's own is sent. `elapsed_us` is the time since the first attempt
-    without the time held (0 before the first). `config_version` is the tenant's. `terms` is None where the lane has
-    neither limits nor a pause. `sequence` is its place among the deliveries of its subject to its endpoint, None where
-    they are in no order.
+    `body` is the event's own. `rendering` is the id of the rendering that turns it into the body to send, None if the
+    event's own is sent. `elapsed_us` is the time since the first attempt without the time held (0 before the first).
+    `config_version` is the tenant's. `terms` is None if the lane has neither limits nor a pause. `sequence` is its
+    place among the deliveries of its subject to its endpoint, None if they are not ordered.
     """
 
     tenant: str
@@ -199,10 +198,10 @@ class Claimed:
 
 @frozen(kw_only=True)
 class Planned:
-    """What one call of `plan` did.
+    """The outcome of one call of `plan`.
 
-    `events` counts the events that are planned now, `deliveries` the rows made, `claimed` those of them that are leased
-    to the caller. `more` says that events are left to plan.
+    `events` is the number of events planned, `deliveries` that of the rows made; `claimed` has those of them that are
+    leased to the caller. `more` says that there are events left to plan.
     """
 
     events: int = 0
@@ -213,11 +212,11 @@ class Planned:
 
 @frozen(kw_only=True)
 class Work:
-    """What there is to do, seen by reads alone.
+    """The work that there is to do, as found by reading alone.
 
-    `next_due` is the earliest time at which the caller may find a due delivery: never later than the true one, and None
-    when there is none. `first_due` is the same for all workers together. `is_late` says that whoever is told of new
-    events has left them for too long, `has_jobs` that a job is unfinished.
+    `next_due` is the earliest time at which the caller may find a due delivery, never later than the true one; None if
+    there is none. `first_due` is the same for all workers together. `is_late` says that the worker that is notified of
+    new events has left them for too long, `has_jobs` that a job is unfinished.
     """
 
     new_events: bool
@@ -248,9 +247,9 @@ class Result:
     """The outcome of one attempt of a claimed delivery.
 
     `state` is delivered, failed (with `reason`), or pending with `retry_in_us`. `disable` is a reason to disable the
-    endpoint, provided that it still has the attempt's URL. `wait_us` is for how long the receiver wants no request, so
-    that no delivery of the endpoint is leased before. `attempt` is None when nothing was sent, since the rendering
-    failed or the request could not leave this machine: the attempt count and the endpoint's health stay as they are.
+    endpoint, provided that it still has the attempt's URL. `wait_us` is how long the receiver wants no request; no
+    delivery of the endpoint is leased before. `attempt` is None if nothing was sent, because the rendering failed or
+    the request could not leave this machine; the attempt count and the endpoint's health then stay as they are.
     """
 
     claimed: Claimed
@@ -263,7 +262,7 @@ class Result:
 
 
 class HealthChange(NamedTuple):
-    """A change of the state of an endpoint's health."""
+    """A change of an endpoint's health."""
 
     tenant: str
     webhook_id: str
@@ -274,13 +273,13 @@ class HealthChange(NamedTuple):
 
 @frozen(kw_only=True)
 class Recorded:
-    """What one call of `record` did.
+    """The outcome of one call of `record`.
 
-    `accepted` are the ids of the deliveries whose lease still was the caller's; `disabled` are (tenant, webhook id,
-    endpoint id) of endpoints that were disabled; `paused` are endpoints whose breaker has begun a pause.
-    `changed_health` are the changes of endpoints that became healthy, degraded or failing; one may be among the
-    disabled, too. `told_health` are those that customers and the host's hooks are told of: that an endpoint is failing,
-    and that it is healthy again. `freed` counts deliveries that are due now, since the one before them in their order
+    `accepted` has the ids of the deliveries that the caller still held; `disabled` the (tenant, webhook id, endpoint
+    id) of endpoints that were disabled; `paused` the endpoints whose breaker has begun a pause. `changed_health` has
+    the changes of endpoints that became healthy, degraded or failing; these may have been disabled as well.
+    `told_health` has those that are reported to customers and the host's hooks: that an endpoint is failing, and that
+    it is healthy again. `freed` is the number of deliveries that are now due because the one before them in their order
     has ended.
     """
 
@@ -305,7 +304,7 @@ class WorkerSeen:
 
 @frozen
 class DrainResult:
-    """What a drain did: events planned, requests made, and how many deliveries succeeded or failed for good."""
+    """The outcome of a drain: events planned, requests made, and deliveries that succeeded or failed for good."""
 
     planned: int
     attempted: int

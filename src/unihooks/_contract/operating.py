@@ -1,4 +1,4 @@
-"""What an operator looks at: trends over all tenants, one tenant's backlog, what workers hold."""
+"""What an operator looks at: trends over all tenants, a tenant's backlog, what workers hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unihooks._contract.activity import HourCount
 
 @frozen
 class QueueAge:
-    """How old the oldest waiting event or due delivery was at most, in the five minutes from `at` on."""
+    """The maximum age of the oldest waiting event or due delivery in the five minutes from `at`."""
 
     at: datetime
     age_us: int
@@ -20,7 +20,7 @@ class QueueAge:
 
 @frozen(kw_only=True)
 class TenantFailures:
-    """How many attempts of a tenant were made since some time, and how many of them failed."""
+    """The number of a tenant's attempts since a time, and how many of them failed."""
 
     tenant: str
     attempts: int
@@ -36,8 +36,8 @@ class TenantFailures:
 class Trends:
     """The last 24 hours of all tenants.
 
-    `ages` has the queue's age where it was noted, oldest first; `hours` what was sent in each of 25 hours; `tenants`
-    those with the most failed attempts. What workers have sent in the last half minute may not be in it yet.
+    `ages` has the queue's age where it was recorded, oldest first; `hours` what was sent in each of 25 hours; `tenants`
+    those with the most failed attempts. The last half minute of workers' attempts may still be missing.
     """
 
     ages: Sequence[QueueAge] = ()
@@ -47,7 +47,7 @@ class Trends:
 
 @frozen(kw_only=True)
 class Backlog:
-    """What waits for a tenant: events to be planned, up to 1,000, and pending deliveries by what they wait for.
+    """A tenant's backlog: events to be planned, up to 1,000, and pending deliveries by what they wait for.
 
     `due` has reached its time, and may wait for a pause or a limit of its endpoint, `in_flight` is being sent, `later`
     waits for its time, `held` for its webhook or endpoint to be switched on.

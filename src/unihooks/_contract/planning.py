@@ -15,7 +15,7 @@ from unihooks._model.webhooks import ActiveInterval, Webhook
 MOST_PER_EVENT = 10_000
 
 
-@define  # one is made for every event, and frozen ones take three times as long
+@define  # One is made for every event, and a frozen one would take three times as long.
 class NewEvent:
     """An event as it is stored; `body` is the payload's JSON, times are microseconds.
 
@@ -36,9 +36,9 @@ class NewEvent:
 
 @frozen
 class Match:
-    """What one webhook gets of an event: through which endpoints, and the id of its rendering.
+    """The deliveries of an event to one webhook: the endpoints that get it, and the id of its rendering.
 
-    Without a rendering it gets the event's own bytes. Where it is `ordered`, events of one subject wait for each other.
+    Without a rendering it gets the event's own bytes. If it is `ordered`, events of one subject wait for each other.
     """
 
     webhook_id: str
@@ -59,10 +59,10 @@ class SubscribedEndpoint:
 class Subscriber:
     """A webhook with a subscription that matches, as planning needs it.
 
-    `whole` is what it gets of every event while it is active, None if that depends on the event; `is_plain` says that
-    planning needs to look at nothing but the kind of event. `where` are the
-    conditions of its subscriptions to this kind of event, of which those of one must hold; none if it has one without.
-    Where its policy `is_limited`, only `claim` leases its deliveries.
+    `whole` is its match for every event while it is active, None if that depends on the event; `is_plain` says that
+    planning has to look only at the kind of event. `where` has the conditions of each of its subscriptions to this kind
+    of event, of which those of one must hold; it is empty if one has none. If its policy `is_limited`, only `claim`
+    leases its deliveries.
     """
 
     webhook_id: str
@@ -107,18 +107,18 @@ def subscriber(webhook: Webhook) -> Subscriber | None:
 
 
 def alternatives(of_each: Iterable[tuple[Condition, ...]]) -> tuple[tuple[Condition, ...], ...]:
-    """Return the conditions of several subscriptions to one kind of event, none where one of them has none."""
+    """Return the conditions of several subscriptions to one kind of event; nothing if one of them has none."""
     given = tuple(dict.fromkeys(of_each))
     return () if () in given else given
 
 
 def is_wanted(where: Iterable[tuple[Condition, ...]], payload: Any) -> bool:
-    """Say whether all conditions of one alternative hold of a payload."""
+    """Tell whether all conditions of one alternative hold for a payload."""
     return any(all(one.holds(payload) for one in each) for each in where)
 
 
 def plan_event(event: NewEvent, subscribers: Iterable[Subscriber], *, now: int) -> list[Match]:
-    """Return what each subscriber gets of the event, planned at `now`."""
+    """Return the deliveries of the event to each subscriber, planned at `now`."""
     matches: list[Match] = []
     for one in subscribers:
         if not one.interval.contains(event.created_at, event.id, now=now):
@@ -131,5 +131,5 @@ def plan_event(event: NewEvent, subscribers: Iterable[Subscriber], *, now: int) 
 
 
 def _endpoints_for(one: Subscriber, event: NewEvent) -> tuple[str, ...]:
-    # What was emitted before the endpoint was disabled is planned and held.
+    # Events emitted before the endpoint was disabled are planned and held.
     return tuple(item.id for item in one.endpoints if item.disabled_at is None or event.created_at < item.disabled_at)

@@ -1,4 +1,4 @@
-"""What a store counts and measures: the health of endpoints, how much there is, the operator's overview."""
+"""What a store counts and measures: the health of endpoints, amounts, the operator's overview."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unihooks._model.log import DeliveryState
 
 @frozen(kw_only=True)
 class WebhookHealth:
-    """The health of a webhook: that of its endpoints in their order, its newest delivery, and its last 24 hours.
+    """The health of a webhook: that of its endpoints, in their order, its newest delivery, and its last 24 hours.
 
     `hours` has 25 counts: from the hour of 24 hours ago to the current hour.
     """
@@ -39,8 +39,8 @@ class WebhookHealth:
 class Usage:
     """How much a tenant has, and how much it has done in the last 24 hours.
 
-    A delivery counts by the time of its event, a replay by its own. `stored_bytes` is an estimate: the number of events
-    and deliveries that are kept, by the mean size of the newest ones.
+    A delivery counts by the time of its event, a replay by its own. `stored_bytes` is an estimate: the number of stored
+    events and deliveries, times the mean size of the newest ones.
     """
 
     webhooks: int
@@ -113,7 +113,7 @@ class Stats:
 
 
 class Statistics(ABC):
-    """What is counted and measured; every verb only reads."""
+    """Counts and measurements; every verb only reads."""
 
     @abstractmethod
     def webhook_health(self, tenant: str, webhook_ids: Collection[str]) -> dict[str, WebhookHealth]:
@@ -121,14 +121,14 @@ class Statistics(ABC):
 
     @abstractmethod
     def webhook_activity(self, tenant: str, webhook_id: str, since: int) -> ActivityRows:
-        """Return what was counted for a webhook from the five minutes of `since` (microseconds since 1970) on.
+        """Return the counts of a webhook, from the five minutes of `since` (microseconds since 1970) on.
 
         `NotFound` if there is no such webhook.
         """
 
     @abstractmethod
     def webhook_failures(self, tenant: str, webhook_id: str, since: int, most: int) -> Failures:
-        """Return which deliveries, made since a time, have failed or are to be tried again; reads about `most` of each.
+        """Return the deliveries made since a time that failed or are to be retried; read about `most` of each kind.
 
         `NotFound` if there is no such webhook.
         """
@@ -139,15 +139,15 @@ class Statistics(ABC):
 
     @abstractmethod
     def slowest_endpoints(self, since: int, limit: int) -> list[SlowEndpoint]:
-        """Return the endpoints of all tenants with the longest mean durations since an hour, the slowest first."""
+        """Return the endpoints of all tenants with the longest mean durations from an hour on, the slowest first."""
 
     @abstractmethod
     def list_tenants(self, window: Window) -> list[TenantStatistics]:
-        """Return the tenants that ever had a webhook, in descending order of name; positions are names."""
+        """Return all tenants that ever had a webhook, in descending order of name; positions are names."""
 
     @abstractmethod
     def usage(self, tenant: str) -> Usage:
-        """Return how much a tenant has, which is nothing for an unknown one."""
+        """Return how much a tenant has; an unknown one has nothing."""
 
     @abstractmethod
     def statistics(self) -> Stats:
@@ -159,19 +159,19 @@ class Statistics(ABC):
 
     @abstractmethod
     def backlog(self, tenant: str) -> Backlog:
-        """Return what waits for a tenant, which is nothing for an unknown one."""
+        """Return the backlog of a tenant; that of an unknown one is empty."""
 
     @abstractmethod
     def leased(self, limit: int) -> list[LeasedDelivery]:
-        """Return deliveries that workers hold, those whose leases end first."""
+        """Return the deliveries that workers hold, those whose leases end soonest first."""
 
     @abstractmethod
     def newest_jobs(self, limit: int) -> list[Job]:
-        """Return up to `limit` jobs of all tenants, and as many that have not ended; newest first."""
+        """Return up to `limit` jobs of all tenants, and up to as many unfinished ones; newest first."""
 
     @abstractmethod
     def oldest_unplanned(self) -> int | None:
-        """Return when the oldest event that is not planned was made; cheap.
+        """Return when the oldest unplanned event was made; this is cheap.
 
-        One of large fan-out that has gone to the end of its tenant's queue is not looked for there.
+        An event of large fan-out that has gone to the end of its tenant's queue is not considered.
         """

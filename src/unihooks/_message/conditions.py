@@ -1,4 +1,4 @@
-"""What must hold of a payload before a webhook gets the event."""
+"""Conditions on the payload of an event, which must hold for a webhook to get it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Operator(StrEnum):
 
 
 _NONE_GIVEN: Any = object()
-# What a schema says elsewhere, or in several ways, is not followed.
+# Schemas that refer elsewhere, or that offer alternatives, are not followed.
 _OPEN_ENDED = frozenset({"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "not", "prefixItems"})
 _WITHOUT_VALUE = frozenset({Operator.EXISTS, Operator.MISSING})
 _ORDERS = {Operator.LT: operator.lt, Operator.LE: operator.le, Operator.GT: operator.gt, Operator.GE: operator.ge}
@@ -51,19 +51,19 @@ _TEXTS = frozenset({Operator.PREFIX, Operator.SUFFIX})
 
 @frozen(init=False, repr=False)
 class Condition:
-    """One thing that must hold of a payload: what is found at `path` compares by `op` with `value`.
+    """A condition on a payload: what is found at `path` must compare by `op` with `value`.
 
     Paths are those of mappings; `[*]` means any element of a list, or any value of an object. `op` is one of:
 
     - `eq`, `ne`, `in`, `not_in`: a text, number, true, false or null, or a list of them. Numbers compare by value
-      (`1.0` equals `1`), and true and false are no numbers. `ne` and `not_in` hold for a value of the same kind that
-      differs, so null, a text or a missing property is not *not 1*.
+      (`1.0` equals `1`), and true and false are not numbers. `ne` and `not_in` hold for a different value of the same
+      kind, so `ne` 1 does not hold for null, a text or a missing property.
     - `lt`, `le`, `gt`, `ge`: a number, or a text, which compares by code point.
     - `prefix`, `suffix`: a text. `contains`: a text in a text, or a value among the elements of a list.
     - `exists`, `missing`: take no value. Null exists.
 
-    What is of another kind never holds and is no error. `InvalidWebhook` for what makes no sense, with the offending
-    part as `name`.
+    A value of another kind never matches, and is no error. A condition that makes no sense raises `InvalidWebhook`,
+    with the offending part as `name`.
 
     >>> Condition("amount", "ge", 100).holds({"amount": 120})
     True
@@ -74,7 +74,7 @@ class Condition:
     path: str
     op: Operator = field(eq=False)
     value: Any = field(eq=False)
-    # By kind, too: 1 is not true.
+    # Compares kinds, too: 1 is not true.
     _said: str = field()
     _steps: Path = field(eq=False)
     _compare: Callable[[Any], bool] = field(eq=False)
@@ -96,7 +96,7 @@ class Condition:
         return Condition, (self.path, self.op.value, *self._given)
 
     def holds(self, payload: Any) -> bool:
-        """Say whether it holds of a payload, which is JSON; never an error."""
+        """Tell whether it holds for a JSON payload; this never raises."""
         found = values_at(payload, self._steps)
         if self.op is Operator.MISSING:
             return next(found, _NONE_GIVEN) is _NONE_GIVEN
@@ -140,7 +140,7 @@ def conditions(value: object) -> tuple[Condition, ...]:
 
 
 def values_at(value: Any, steps: Sequence[Step]) -> Iterator[Any]:
-    """Yield what a path leads to in a payload."""
+    """Yield the values at a path in a payload."""
     for position, step in enumerate(steps):
         if step is ANY:
             inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
@@ -211,7 +211,7 @@ def _scalar(op: Operator, value: Any) -> Any:
     if _kind(value) in {"list", "object", ""} or not is_finite or not fits:
         kinds = "texts of up to {most} characters, numbers of up to {most} digits, true, false and null"
         raise _bad_value("value-kind", op, f"takes {kinds}, not {{value}}", value=brief(value), most=MAX_TEXT)
-    # Members of enumerations and the like are kept as what they are based on.
+    # Members of enumerations and other subclasses are kept as their base types.
     return str.__str__(value) if isinstance(value, str) else value
 
 
@@ -233,7 +233,7 @@ def _kind(value: object) -> str:
 
 
 def _comparison(op: Operator, value: Any) -> Callable[[Any], bool]:
-    """Return what says of a value that was found whether the condition holds."""
+    """Return a function that tells whether the condition holds for a value at its path."""
     if op in _ORDERS:
         order, kind = _ORDERS[op], _kind(value)
         return lambda found: _kind(found) == kind and order(found, value)
@@ -253,7 +253,7 @@ def _membership(values: Sequence[Any], *, negated: bool) -> Callable[[Any], bool
 
     def compare(found: Any) -> bool:
         kind = _kind(found)
-        # Lists and objects cannot be looked up, and are none of the kinds.
+        # Lists and objects are unhashable, and of no kind that can be compared.
         return kind in kinds and ((kind, found) in keys) is not negated
 
     return compare

@@ -1,4 +1,4 @@
-"""The headers of a request or an answer as they were: in order, and found by name."""
+"""The headers of a request or response as they were sent: in order, with look-up by name."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _SHOWN_OF_A_BAD_NAME = 16
 
 
 class HeaderSet(Mapping[str, Secret]):
-    """An immutable mapping of header names to secret values, none of which it ever shows.
+    """An immutable mapping of header names to secret values, which it never shows.
 
     Look-ups ignore case; names keep their spelling and order. Two sets are equal if they map the same names to the same
     values, whatever the case and order of the names.
@@ -174,10 +174,10 @@ _RESERVED = frozenset({
     "early-data", "alt-svc", "alt-used", "max-forwards", "via", "proxy", "cdn-loop",
     # signatures and traces
     "signature", "signature-input", "content-digest", "traceparent", "tracestate",
-    # another method, path or scheme than those of the request
+    # a method, path or scheme other than the request's
     "x-method", "x-http-method", "x-host-override", "x-script-name", "script-name", "path-info", "x-path-info",
     "x-scheme", "x-url-scheme", "front-end-https", "x-https", "x-matched-path", "fly-prefer-region",
-    # who a proxy says has signed in
+    # who has signed in, according to a proxy
     "auth-user", "webauth-user", "x-webauth-user", "x-userinfo", "x-anonymous-consumer", "x-consumer-id",
     "x-consumer-username", "x-consumer-custom-id", "x-consumer-groups", "cf-access-jwt-assertion", "cf-worker",
     # cloud metadata services
@@ -186,7 +186,7 @@ _RESERVED = frozenset({
 _RESERVED_PREFIXES = (
     "proxy-", "webhook-", "unihooks-", "svix-", "ce-", "x-amz-", "x-amzn-", "x-goog-", "x-google-",
     "sec-", "x-aws-ec2-metadata-token",
-    # where a request comes from, as proxies say it
+    # where a request comes from, according to a proxy
     "forwarded", "x-forward", "x-real-", "real-ip", "remote-", "x-remote-", "x-client-ip", "true-client-",
     "cf-connecting-", "cf-ip", "cf-visitor", "cf-ray", "cf-ew-", "cf-pseudo-", "fastly-client", "fastly-ff",
     "fastly-ssl", "fly-forwarded-", "fly-region", "x-vercel-forwarded-", "x-vercel-ip-", "x-originating-", "x-azure-",
@@ -194,13 +194,13 @@ _RESERVED_PREFIXES = (
     # another path, method or handler
     "x-original-", "x-rewrite-", "x-accel-", "x-sendfile", "x-lighttpd-", "x-http-path-", "x-http-destination",
     "x-middleware-", "x-invoke-", "surrogate-",
-    # who a proxy says has signed in, and with which certificate
+    # who has signed in, and with which certificate, according to a proxy
     "ssl-", "x-ssl", "tls-", "x-tls-", "client-cert", "x-client-cert", "x-client-dn", "x-client-verify", "x-arr-",
     "x-auth-request-", "x-authenticated-", "x-authentik-", "cf-access-authenticated-", "x-ms-client-principal",
     "x-ms-token-", "x-credential-", "tailscale-user-", "x-pomerium-claim", "x-pomerium-jwt",
 )
 # fmt: on
-# The many names for a sender's address end alike, and so do those for another method, address or host.
+# The many names for a sender's address have the same endings, as have those for another method, address or host.
 _ENDINGS = re.compile(r"(.*-)?(client-?|socket-?|user-?|real-?)?(ip|ipv4|ipv6|ip-?addr(ess)?|remote-addr(ess)?)")
 _OVERRIDES = re.compile(r".*-?(method|url|uri|host|path|scheme|port|proto)-?override")
 _NO_WORD = re.compile(r"[^0-9a-z]")

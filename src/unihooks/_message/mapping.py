@@ -23,7 +23,7 @@ _REPLACED = Kept("rename-replaced", "renaming {path!r} to {name!r} replaced a pr
 
 @attrs.frozen(kw_only=True)
 class Preview:
-    """What a webhook makes of one payload; the rules in `unmatched` matched nothing in it.
+    """The payload that a webhook would send; the rules in `unmatched` matched nothing in it.
 
     `conditions` are those of the webhook's subscriptions, each with whether it holds.
     """
@@ -36,10 +36,10 @@ class Preview:
 
 @attrs.define
 class _Node:
-    """What happens to one place of a payload, and to the places inside it.
+    """The effect of the rules on one place of a payload, and on the places inside it.
 
-    `below` has an entry for each key or index that some rule names, in which
-    the wildcards count too. `others` is for all remaining places.
+    `below` has an entry for each key or index that a rule names; each includes the rules with wildcards. `others` is
+    for all other places.
     """
 
     removed: bool = False
@@ -83,8 +83,8 @@ class PayloadMapping:
 
     Paths look like `a.b`, `a[0]`, `a[*]` (all elements or values), `a['k.dot']` or `a\.b`, with or without a leading
     `$.`. All of them refer to the payload as it was emitted; a new name is a plain key, never a path. A mapping without
-    rules is falsy. `size` is how many places its rules name, with all that wildcards stand for. `InvalidMapping`
-    carries the offending rule as `name`.
+    rules is falsy. `size` is the number of places that its rules name, including all that wildcards expand to.
+    `InvalidMapping` carries the offending rule as `name`.
 
     >>> mapping = PayloadMapping(remove=["sender.name"], rename={"content.text": "body"})
     >>> result, warnings = mapping.apply(
@@ -143,7 +143,7 @@ class PayloadMapping:
 
 
 def too_many_rules() -> Sentence:
-    """Return what refuses a mapping of too many rules."""
+    """Return the error for a mapping with too many rules."""
     template = "a mapping has at most {most} rules; use [*] to cover several with one"
     return said("too-many-rules", template, most=MAX_RULES)
 
@@ -232,7 +232,7 @@ def _mapped_array(value: list[Any] | tuple[Any, ...], node: _Node, warnings: dic
 
 
 def _look(value: Any, rules: Sequence[_Rule], depth: int, found: set[Path]) -> None:
-    """Find which of the rules that lead into a value end within it: one walk for all, since customers can write many.
+    """Find the rules that match something in a value, in one walk for all of them, since customers can write many.
 
     `depth` is how many steps lead to the value.
     """

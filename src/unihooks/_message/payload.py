@@ -44,9 +44,9 @@ def encode(payload: object) -> bytes:
 
 
 def encode_checked(payload: object, *, has_long_texts: bool = False) -> bytes:
-    """Do what `encode` does for what is known to be JSON; only its size is looked at.
+    """Encode a payload that is known to be JSON, as `encode` does; only its size is checked.
 
-    The bytes are the same with and without `has_long_texts`, but not the time that they take.
+    `has_long_texts` changes only the time that this takes, not the bytes.
     """
     body = (_long_texts_to_text if has_long_texts else _to_text)(payload).encode()
     if len(body) > MAX_PAYLOAD:
@@ -98,7 +98,7 @@ def check(payload: object) -> bool:
 
 
 def has_long_texts(body: bytes) -> bool:
-    """Tell whether what `encode` made seems to consist of long texts, by a look at its middle."""
+    """Guess from the middle of an encoded payload whether it consists of long texts."""
     middle = len(body) // 2
     return len(body) > _LOOKED_AT and body.count(b'"', middle, middle + _LOOKED_AT) < _LOOKED_AT // _LONG
 
@@ -234,7 +234,7 @@ def _int_fault(value: int) -> str | None:
 
 
 def _escaped(text: str) -> str:
-    """Do what the encoder does with a text; a long one with little to escape takes a fifth of the time.
+    """Escape a text as the encoder does; a long one with little to escape takes a fifth of the time.
 
     Looking for one character goes many bytes at a time, so looking for all of them is faster than one look at each.
     """
@@ -247,9 +247,9 @@ def _escaped(text: str) -> str:
 
 
 def _text_maker(encoder: json.JSONEncoder, escape: Callable[[str], str]) -> Callable[[object], str]:
-    """Return `encoder.encode`, or the same without making its C part anew on each call, which takes a third of it."""
-    # Private to CPython, and called for every event: where it is missing or takes other arguments,
-    # tests/message/test_payload.py notices, and `encode` will do.
+    """Return `encoder.encode`, if possible without making its C part on each call, which takes a third of the time."""
+    # Private to CPython, but this is called for every event. If it is missing or takes other arguments,
+    # tests/message/test_payload.py fails, and `encode` is used instead.
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return encoder.encode
@@ -265,7 +265,7 @@ def _no_constants(name: str) -> NoReturn:
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
 _escape = json.encoder.encode_basestring
-# The backslash comes first, since the others are replaced by texts that begin with one.
+# The backslash comes first, since all other replacements begin with one.
 _COMMON = '\\"\n'
 _ESCAPES = {character: _escape(character)[1:-1] for character in (*_COMMON, *map(chr, range(32)))}
 _LONG = 1_000

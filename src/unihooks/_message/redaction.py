@@ -1,4 +1,4 @@
-"""Find secrets in what receivers send back, in the forms in which these commonly echo what they got."""
+"""Find secrets in what receivers send back, in the forms in which they commonly echo a request."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from unihooks._message.secrets import MASK
 # Shorter values occur in answers by chance, so redacting them would blot out unrelated text.
 LEAST_HIDDEN = 6
 _LEAST_OF_A_CUT_FORM = 4
-# As much is kept of an answer, so one of this length was cut.
+# This much of a response is kept, so one of this length was cut.
 LONGEST = 16 * 1024
 _LEAST_ENCODED = 8
-# An answer chooses what a pattern is tried on. A longer one could take it a second.
+# The response chooses what a pattern is tried on. With a longer pattern, that could take a second.
 _MOST_IN_A_PATTERN = 64
-# Each costs time with every answer, and a customer chooses how many there are.
+# Each of them costs time for every response, and the customer chooses their number.
 _MOST_PARTS = 64
 _RUN = re.compile(rb"[0-9A-Za-z]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z-]*")
@@ -36,7 +36,7 @@ Spans = list[tuple[int, int]]
 
 @frozen
 class _Form:
-    """One form of a secret: `text` in any case, and what `pattern` of it matches; `anchor` is a part of all that."""
+    """A form of a secret: `text` in any case, and all that `pattern` matches; `anchor` occurs in each of these."""
 
     anchor: bytes
     text: bytes = field(repr=False)
@@ -53,7 +53,7 @@ class _Form:
 
 
 class Redactor:
-    """What must not be shown of an answer: values of headers, with their parts, and signing secrets."""
+    """A filter of responses for secrets: the values of custom headers, their parts, and signing secrets."""
 
     __slots__ = ("_anchors", "_forms", "_known_clean", "_plain")
 
@@ -65,11 +65,11 @@ class Redactor:
         self._plain = tuple(dict.fromkeys([*whole, *parts, *signing]))
         self._forms = (*map(_plain, self._plain), *(form for part in parts for form in _encoded(part)))
         self._anchors = tuple(dict.fromkeys(form.anchor for form in self._forms))
-        # The headers that were looked at last: under load an endpoint sends the same ones again and again.
+        # The headers that were redacted last: under load an endpoint sends the same ones again and again.
         self._known_clean = b""
 
     def redacted(self, text: bytes, *, cut: bool = False) -> bytes:
-        """Return the text with `***` in place of secrets; one that was `cut` may end with the start of one."""
+        """Return the text with `***` in place of secrets; if it was `cut`, it may end with the start of one."""
         if not text:
             return text
         lowered = text.lower()
@@ -81,7 +81,7 @@ class Redactor:
         return _masked(text, spans) if spans else text
 
     def redacted_headers(self, headers: Sequence[tuple[bytes, bytes]], most: int) -> Sequence[tuple[bytes, bytes]]:
-        """Do the same with the headers of an answer, which were cut at `most` bytes each."""
+        """Redact the headers of a response, each of which was cut at `most` bytes."""
         whole = b"\n".join([part for header in headers for part in header])
         if len(whole) < most and (whole == self._known_clean or self.redacted(whole) is whole):
             self._known_clean = whole
@@ -94,7 +94,7 @@ class Redactor:
         return [span for form in self._forms if form.anchor == anchor for span in form.spans(text, lowered)]
 
     def _started(self, lowered: bytes) -> Spans:
-        """Return the end of the text that is the start of a form."""
+        """Return the end of the text that may be the start of a secret in one of its forms."""
         found = []
         for form in {form.lower() for text in self._plain for form in _literals(text)}:
             start = form[:_LEAST_OF_A_CUT_FORM]
@@ -106,7 +106,7 @@ class Redactor:
 
 
 def _parts(value: str) -> Iterator[bytes]:
-    """Return what may be a secret in a header's value: all but a scheme, its words, what has a name in one."""
+    """Return what may be secret in a header's value: all after a scheme, each word, and what follows `name=`."""
     scheme, blank, rest = value.partition(" ")
     if not blank or not _SCHEME.fullmatch(scheme):
         rest = value
@@ -133,7 +133,7 @@ def _plain(text: bytes) -> _Form:
 
 
 def _encoded(part: bytes) -> Iterator[_Form]:
-    """Return its forms in hexadecimal digits and in Base64, wherever in a longer text it may have stood."""
+    """Return the forms of a text in hexadecimal digits and in Base64, at any place within a longer encoded text."""
     digits = part.hex().encode()
     yield _Form(digits, digits, digits)
     for core in _cores(part):
@@ -141,13 +141,13 @@ def _encoded(part: bytes) -> Iterator[_Form]:
 
 
 def _in_base64(core: bytes) -> bytes:
-    """Return a pattern for the Base64 of a text in either alphabet, with what its neighbours have a part in."""
+    """Return a pattern for the Base64 of a text in either alphabet, with the characters shared with its neighbours."""
     known = b"".join(_PLUS if one == b"+" else _SLASH if one == b"/" else one for one in _characters(core))
     return _BASE64 + known + _BASE64 + rb"(?:=|%3d){0,2}"
 
 
 def _cores(part: bytes) -> Iterator[bytes]:
-    """Return the Base64 of a text less what depends on its neighbours, at each of three distances from the start."""
+    """Return the Base64 of a text without what depends on its neighbours, at each of three offsets from the start."""
     for skipped in range(3):
         core = base64.b64encode(part[skipped : skipped + (len(part) - skipped) // 3 * 3])
         if len(core) >= _LEAST_ENCODED:
@@ -155,12 +155,12 @@ def _cores(part: bytes) -> Iterator[bytes]:
 
 
 def _anchor(text: bytes) -> bytes:
-    """Return the longest part of a text that no escaping changes, but for its case."""
+    """Return the longest part of a text that escaping leaves unchanged, except for its case."""
     return max(_RUN.findall(text), key=len, default=b"").lower()
 
 
 def _literals(part: bytes) -> Iterator[bytes]:
-    """Return the forms whose starts are looked for where an answer was cut."""
+    """Return the forms whose starts are looked for at the end of a response that was cut."""
     text = part.decode("latin-1")
     yield from (one.encode("latin-1") for one in (text, escape(text), escape(text).replace("&#x27;", "&#39;")))
     yield from (json.dumps(text)[1:-1].encode(), json.dumps(text)[1:-1].replace("/", "\\/").encode())
@@ -168,7 +168,7 @@ def _literals(part: bytes) -> Iterator[bytes]:
 
 
 def _escaped(text: bytes) -> bytes:
-    """Return a pattern for a text in JSON, HTML or a URL, also where it was escaped twice."""
+    """Return a pattern for a text as JSON, HTML or a URL escapes it, once or twice."""
     known = b"".join(map(_escaped_character, _characters(text[:_MOST_IN_A_PATTERN])))
     rest = len(text) - _MOST_IN_A_PATTERN
     return known + (rb"[!-~]{0,%d}" % (2 * rest) if rest > 0 else b"")

@@ -19,7 +19,7 @@ _MAPPING_FAILED = Kept("mapping-failed", "the payload mapping failed: {why}")
 
 
 class Rendered(NamedTuple):
-    """The body that is sent, and what the customer should know about how it was made."""
+    """The body that is sent, and warnings for the customer about how it was made."""
 
     body: bytes
     warnings: tuple[str, ...] = ()
@@ -34,10 +34,10 @@ class RenderingFailed(Exception):
 
 @frozen
 class Rendering:
-    """What a webhook makes of an event: the same bytes each time, because nothing in it ever changes.
+    """The way in which a webhook turns events into bytes: the same bytes each time, because it never changes.
 
-    `definition` says all of it as JSON, and `id` is a hash of that text. Both leave
-    out what does not matter to the result, such as the order of the rules.
+    `definition` is all of it as JSON, and `id` a hash of that text. Neither includes what does not affect the result,
+    such as the order of the rules.
 
     >>> rendering = Rendering(PayloadMapping(remove=["sender"], rename={"text": "body"}))
     >>> rendering.definition
@@ -50,7 +50,7 @@ class Rendering:
 
     @staticmethod
     def of(mapping: PayloadMapping) -> Rendering | None:
-        """Return what a webhook with this mapping makes of events; None where it gets an event's own bytes."""
+        """Return the rendering of a webhook with this mapping; None where it gets an event's own bytes."""
         return Rendering(mapping) if mapping else None
 
     @staticmethod
@@ -65,16 +65,16 @@ class Rendering:
 
     @cached_property
     def definition(self) -> str:
-        """Its canonical JSON; a part that has nothing to say is left out, so new parts change no older id."""
+        """Its canonical JSON. Empty parts are left out, so that new kinds of parts change no existing id."""
         rules = {"remove": sorted(set(self.mapping.remove)), "rename": dict(self.mapping.rename)}
         parts = {"mapping": {kind: some for kind, some in rules.items() if some}}
         return json.dumps(parts, sort_keys=True, separators=(",", ":"))
 
     def render(self, body: bytes) -> Rendered:
-        """Return what is sent for an event with this body, or raise `RenderingFailed`."""
+        """Return the body to send for an event with this body, or raise `RenderingFailed`."""
         try:
             result, warnings = self.mapping.apply_unchecked(decode(body))
-            # What a mapping makes of JSON is JSON; but long names may make more of a large body than may be sent.
+            # A mapping turns JSON into JSON, but long new names may make a large body larger than may be sent.
             return Rendered(encode_checked(result, has_long_texts=has_long_texts(body)), warnings)
         except (InvalidMapping, InvalidPayload) as error:
             raise RenderingFailed(_MAPPING_FAILED(why=error.message)) from error

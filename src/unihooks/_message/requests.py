@@ -20,7 +20,7 @@ from unihooks._message.signing import Signer, valid_secrets
 from unihooks._message.wire_names import DEFAULT_NAMES, WireNames
 
 USER_AGENT = f"unihooks/{version('unihooks')}"
-# A URL that httpx would send as it is. To parse one there takes as long as all else that prepares a destination.
+# A URL that httpx would send as it is. Having httpx parse it takes as long as all other preparation of a destination.
 _PLAIN_URL = re.compile(
     r"(?P<scheme>https?)://(?P<netloc>(?P<host>(?:[a-z0-9_-]+\.)*[a-z_][a-z0-9_-]*)(?::(?P<port>[1-9][0-9]{0,4}))?)"
     r"(?P<path>/(?!.*/\.)[!$-;=@-Z_a-z~]*(?:\?[!$-;=?-Z_a-z~]*)?)"
@@ -30,9 +30,9 @@ _DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 @frozen(kw_only=True)
 class Destination:
-    """Where and how to send at this moment; `open` is False while deliveries are held.
+    """The place to send to and how to send there, at this moment; `open` is False while deliveries are held.
 
-    `policy` is the webhook's `DeliveryPolicy`, None if that leaves all to the dispatcher.
+    `policy` is the webhook's `DeliveryPolicy`, None if everything is left to the dispatcher.
     """
 
     endpoint_id: str
@@ -48,11 +48,11 @@ class Destination:
 
 @frozen(kw_only=True)
 class PreparedDestination:
-    """A destination with everything that its attempts share computed once.
+    """A destination, with everything that its attempts share already computed.
 
-    `address` is its URL as it is sent. `prefix` begins the names of the host's headers. `start` and `end` are the parts
-    of the head around what changes from attempt to attempt. `shown` is the beginning of the headers as JSON text, for
-    the log. `expires_at` is when the first of its secrets expires (microseconds), or None.
+    `address` is its URL as it is sent. The names of the host's headers begin with `prefix`. `start` and `end` are the
+    parts of the head before and after what changes from attempt to attempt. `shown` is the beginning of the headers as
+    JSON text, for the log. `expires_at` is when the first of its secrets expires (microseconds), or None.
     """
 
     destination: Destination
@@ -67,19 +67,19 @@ class PreparedDestination:
 
     @cached_property
     def url(self) -> httpx.URL:
-        """Return the URL as only another transport than ours needs it."""
+        """Return the URL for transports other than ours, which alone need it."""
         return httpx.URL(self.address)
 
     @cached_property
     def hidden(self) -> Redactor:
-        """Return what removes from an answer the secrets and values of headers that some receivers echo."""
+        """Return the redactor of the secrets and header values that a receiver may echo."""
         values = [value for _, value in self.destination.headers.revealed()]
         # A receiver may echo only what follows whsec_.
         return Redactor(values, [secret.reveal().partition("_")[2] for secret in self.destination.secrets])
 
 
 class Message(NamedTuple):
-    """What an attempt sends: the event's id, product and type, the bytes of the body, and the subject if it has one."""
+    """The content of an attempt: the event's id, product and type, the bytes of the body, and the subject, if any."""
 
     event_id: str
     product: str
@@ -89,7 +89,7 @@ class Message(NamedTuple):
 
 
 class RenderedRequest(httpx.Request):
-    """A POST whose head is rendered already, so that our transport need not render it.
+    """A POST whose head is already rendered, so that our transport does not have to.
 
     To any other transport it is an ordinary `httpx.Request`. `connection`
     (endpoint and origin) says which connections may carry it.
@@ -119,7 +119,7 @@ class RenderedRequest(httpx.Request):
         first, (event_id, product, event_type, body, subject), timestamp, signature = self._shown
         prefix = self.prepared.prefix
         last = "" if subject is None else f', ["{prefix}-subject", {json.dumps(subject)}]'
-        # All others are visible ASCII without quotes or backslashes, so they need no JSON encoder.
+        # All other headers are visible ASCII without quotes or backslashes, so they need no JSON encoder.
         return (
             f'{first}, ["content-length", "{len(body)}"], ["webhook-id", "{event_id}"], '
             f'["webhook-timestamp", "{timestamp}"], ["webhook-signature", "{signature}"], '
@@ -138,7 +138,7 @@ class RenderedRequest(httpx.Request):
 
     @cached_property
     def extensions(self) -> dict[str, Any]:  # type: ignore[override]
-        """Return what the host's own transport may want to know."""
+        """Return what a transport of the host's may want to know."""
         return {"unihooks": {"endpoint_id": self.connection[0], "deadline": self._deadline}}
 
     @cached_property
@@ -149,12 +149,12 @@ class RenderedRequest(httpx.Request):
 
     @property
     def content(self) -> bytes:
-        """Return the body, which the host's own transport may read before `stream`."""
+        """Return the body, which a transport of the host's may read before `stream`."""
         return self.body
 
 
 def prepare(destination: Destination, now: int, names: WireNames = DEFAULT_NAMES) -> PreparedDestination:
-    """Make a destination ready for many attempts; `now` decides which secrets are valid."""
+    """Prepare a destination for many attempts; `now` decides which secrets are valid."""
     parts = _parts_of(destination.url)
     secrets = valid_secrets(destination.secrets, from_us(now))
     first = {"host": parts.netloc, "content-type": "application/json", "user-agent": names.sender or USER_AGENT}

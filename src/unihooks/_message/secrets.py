@@ -29,7 +29,7 @@ _HASH_KEY = secrets.token_bytes(32)
 
 
 class Secret:
-    """A text that nothing but `reveal` shows: not repr, str, format, JSON or a pickle.
+    """A text that only `reveal` shows, not repr, str, format, JSON or a pickle.
 
     Two secrets are equal if their texts are; times do not count. A pickled secret comes back redacted: it shows `***`
     and its `reveal` raises. Copies within the process keep the text.
@@ -110,7 +110,7 @@ class Secret:
 
 
 class _Redacted(Secret):
-    """What a pickled secret becomes: equal to nothing but itself, and without its text."""
+    """The form of a secret that was pickled: without its text, and equal to nothing but itself."""
 
     __slots__ = ()
 
@@ -148,7 +148,7 @@ def kind_of(secret: Secret) -> str:
 
 
 def ed25519() -> Any:
-    """Return what makes and reads Ed25519 keys, or raise `InvalidWebhook` where the extra is not installed."""
+    """Return the module for Ed25519 keys, or raise `InvalidWebhook` where the extra is not installed."""
     try:
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError as exc:

@@ -109,7 +109,7 @@ def sign(message_id: str, timestamp: int | datetime, body: bytes | str, secrets:
 
 
 def verification_key(secret: str | Secret) -> str:
-    """Return what a receiver verifies with: a `whsec_...` unchanged, of a `whsk_...` only the public key.
+    """Return the key that a receiver verifies with: a `whsec_...` unchanged, the public key of a `whsk_...`.
 
     >>> verification_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
@@ -180,7 +180,7 @@ class _HmacKey:
         object.__setattr__(self, "_keyed", hmac.new(self.raw, digestmod="sha256"))
 
     def sign(self, content: bytes) -> str:
-        # A copy has hashed the key already. `hmac.digest` would hash it again and release the interpreter's lock.
+        # A copy has already hashed the key. `hmac.digest` would hash it again, and release the interpreter's lock.
         keyed = self._keyed.copy()
         keyed.update(content)
         return "v1," + binascii.b2a_base64(keyed.digest(), newline=False).decode("ascii")

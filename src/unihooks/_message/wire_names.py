@@ -1,4 +1,4 @@
-"""What the host calls itself in the headers of requests."""
+"""The names under which the host appears in the headers of requests."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from unihooks.exceptions import InvalidArgument
 _PREFIX = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST_PREFIX = 40
 _USER_AGENT = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
-# Names that begin like this belong to the transfer, to Standard Webhooks, or to those who check what passes.
+# Names that begin like this belong to HTTP, to Standard Webhooks, or to proxies that check requests.
 _TAKEN = ("webhook", "content", "proxy", "sec", "forwarded", "x-forwarded", "access-control", "ce", "if", "transfer")
 
 
 @frozen
 class WireNames:
-    """The names that the host goes by: headers are `<prefix>-product` and so on.
+    """The host's names in requests: headers are `<prefix>-product` and so on.
 
-    Without a `user_agent`, a prefix of the host's stands for it, and else the library's name.
+    Without a `user_agent`, the host's prefix is used for it, or else the library's name.
     """
 
     prefix: str = field(default="unihooks")
@@ -48,11 +48,11 @@ class WireNames:
 
     @property
     def sender(self) -> str | None:
-        """What requests name as their sender; None where that is the library."""
+        """The `user-agent` of requests; None for the library's own."""
         return self.user_agent or (None if self.prefix == DEFAULT_NAMES.prefix else f"{self.prefix}-webhooks")
 
     def owns(self, header: str) -> bool:
-        """Say whether a header of this name is the host's."""
+        """Tell whether a header with this name is the host's."""
         return header.lower().startswith(f"{self.prefix}-")
 
 

@@ -52,7 +52,7 @@ class Catalog:
         return product
 
     def offer_operational_events(self) -> None:
-        """Offer the product `webhooks`, as a dispatcher does that makes operational events; once is enough."""
+        """Offer the product `webhooks`, for a dispatcher with operational events; repeated calls do nothing."""
         if self._products.setdefault(OPERATIONAL.name, OPERATIONAL) is not OPERATIONAL:
             sentence = "the catalog has a product 'webhooks', which operational events take; give yours another name"
             raise Conflict(sentence, name=OPERATIONAL.name)
@@ -63,7 +63,7 @@ class Catalog:
         return self[product][event_type]
 
     def check_subscription(self, product: str, event_type: str) -> None:
-        """Check a subscription: `*` means every event of the product, `order.*` some that the product has."""
+        """Check a subscription: `*` means every event of the product; `order.*` must match some of its event types."""
         check_subscription(product, event_type)
         if event_type.endswith(EVERY_EVENT):
             offered = self[product]

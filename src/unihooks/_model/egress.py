@@ -1,4 +1,4 @@
-"""The way that requests take out of this machine."""
+"""The way by which requests leave this machine."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Proxy:
 
 @frozen(repr=False)
 class Egress:
-    """The way that requests take: from an address of this machine, or through a proxy.
+    """The way by which requests leave: from an address of this machine, or through a proxy.
 
-    The guard stays on in both: a proxy is told an address that has been checked, never a name, and what is sent through
-    it is encrypted up to the endpoint. Proxies that the environment names are ignored.
+    The guard stays on in both cases: a proxy is given a checked address, never a name, and the request is encrypted up
+    to the endpoint. Proxies in the environment are ignored.
 
     Args:
-        bind: An address of this machine, from which all requests are sent: the one that customers allow. Endpoints
-            without an address of its family cannot be reached.
+        bind: An address of this machine, from which all requests are sent and which customers can allow. Endpoints
+        without an address of its family cannot be reached.
         proxy: A proxy that speaks CONNECT, as `http://user:password@host:port`; the repr shows neither user nor
             password.
 
@@ -70,12 +70,12 @@ class Egress:
 
     @property
     def way(self) -> Proxy | None:
-        """The proxy, taken apart."""
+        """The proxy's URL, parsed."""
         return None if self.proxy is None else _parsed(self.proxy)
 
 
 def _parsed(url: object) -> Proxy:
-    # Nothing of it is quoted in an error, since it may hold a password.
+    # No error quotes any of it, since it may contain a password.
     match = _PROXY.fullmatch(url) if isinstance(url, str) else None
     port = _HTTP_PORT if match is None or match["port"] is None else int(match["port"])
     if match is None or not 0 < port <= _LAST_PORT:

@@ -1,4 +1,4 @@
-"""Normalise a webhook's endpoints, and match those of a change with those that exist."""
+"""Normalise a webhook's endpoints, and match those of a change with existing ones."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:
 
 def _new(given: Endpoint, url: str, now: int) -> Endpoint:
     endpoint = Endpoint(url, id=new_id("ep_", now), description=given.description)
-    # One that was disabled in another webhook, at some time, starts as enabled.
+    # One that was disabled earlier, in another webhook, starts as enabled.
     if given.enabled or given.disabled_at:
         return endpoint
     reason = given.disabled_reason or _ADDED_DISABLED

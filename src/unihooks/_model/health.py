@@ -15,7 +15,7 @@ _DEGRADED_PERCENT = 50
 
 
 class HealthState(StrEnum):
-    """How an endpoint is doing."""
+    """The state of an endpoint's health."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -24,7 +24,7 @@ class HealthState(StrEnum):
 
 
 class BreakerState(StrEnum):
-    """The state of an endpoint's circuit breaker: requests go, a pause lasts, or one request may go as a probe."""
+    """The state of an endpoint's circuit breaker: requests may be sent, a pause lasts, or one probe may be sent."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -46,13 +46,13 @@ class EndpointHealth:
     `state` is healthy (95 % or more of the last hour's attempts succeeded), degraded (50 % or more), failing, or
     disabled. If the hour has fewer than 20 attempts, the last 20 count; an endpoint without any is healthy. `failures`
     attempts in a row have failed, since `failing_since`: 0 and None if the last one succeeded. `last_hour` moves in
-    steps of five minutes, `last_day` in steps of an hour. With a new origin, when the endpoint is enabled again, and
-    with a successful test of one that was not healthy, the state starts afresh and `failing_since` is None; `last_day`
-    stays as it was counted, and after a test so does `failures`, since tests do not count for the breaker.
+    steps of five minutes, `last_day` in steps of an hour. The state starts afresh and `failing_since` is None after a
+    move to a new origin, when the endpoint is enabled again, and after a successful test of one that was not healthy.
+    `last_day` keeps its counts. So does `failures` after a test, since tests do not count for the breaker.
 
     While the `breaker` is open, nothing is sent before `next_probe_at`. Nothing is sent before `not_before` either,
     which is set by the breaker or by the receiver's Retry-After. `next_attempt_at` is when the first pending delivery
-    is due, None if none is pending or they are held.
+    is due, None if none is pending or all are held.
     """
 
     state: HealthState = HealthState.HEALTHY

@@ -16,7 +16,7 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """The state of a job; a pending or running one is unfinished, the others are its ends."""
+    """The state of a job: pending and running jobs are unfinished, all others have ended."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -48,5 +48,5 @@ class Job:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether there is still something to do."""
+        """Whether the job has not ended yet."""
         return self.ended_at is None

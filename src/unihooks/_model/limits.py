@@ -1,4 +1,4 @@
-"""How much one tenant may have, so that none takes up what all share."""
+"""How much one tenant may have, so that none uses up what all share."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Delivery:
     sentence that says why a pending one waits, or None if it does not. `reason` says why it failed or was cancelled, or
     why the last attempt of a pending one failed. `replay_of` is the id of the delivery that it repeats. `subject` is
     that of its event. `status_code` and `duration_ms` are those of its last attempt, the code None without a response.
-    `attempts_left` is how many attempts a pending one has left, None where its retry policy does not count them.
+    `attempts_left` is how many attempts a pending one has left, None if its retry policy has no maximum number.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Operational events: what happens to a tenant's webhooks, for those webhooks that subscribe to it."""
+"""Operational events: what happens to a tenant's webhooks, for webhooks that subscribe to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOT_TOLD = {"id", "tenant", "version", "status", "secrets", "created_at", "upda
 
 @frozen
 class OperationalEvent:
-    """One thing that happened to a webhook; `facts` are ids, names, a status and a reason, but never a secret."""
+    """An event in the life of a webhook; `facts` are ids, names, a status and a reason, but never a secret."""
 
     tenant: str
     webhook_id: str
@@ -37,13 +37,13 @@ class OperationalEvent:
     facts: dict[str, Any]
 
     def body(self, at: datetime) -> bytes:
-        """Return the payload of an event made at that time."""
+        """Return the payload of the event, which is emitted at that time."""
         return encode_checked({"at": at.isoformat(), **self.facts})
 
 
 @frozen
 class Place:
-    """An endpoint and its webhook, as an event names them."""
+    """An endpoint and its webhook, as operational events name them."""
 
     tenant: str
     webhook_id: str
@@ -51,7 +51,7 @@ class Place:
     endpoint: Endpoint
 
     def happened(self, event_type: str, reason: str | None, status_code: int | None, **facts: Any) -> OperationalEvent:
-        """Return the event of what happened to the endpoint, with the status of the last answer and the reason."""
+        """Return an event of this endpoint, with the status of the last response and the reason."""
         named = {
             "webhook": {"id": self.webhook_id, "name": self.webhook_name},
             "endpoint": {"id": self.endpoint.id, "origin": self._origin, "description": self.endpoint.description},
@@ -61,7 +61,7 @@ class Place:
 
     @property
     def _origin(self) -> str:
-        # The path and the query of a URL may hold what is as good as a password.
+        # The path and the query of a URL may be as good as a password.
         scheme, _, place = self.endpoint.origin.partition("://")
         return f"{scheme}://{place.rpartition('@')[2]}"
 

@@ -21,7 +21,7 @@ _LEAST_DEADLINE = 1.0
 _LEAST_RATE = 0.01
 _JITTER = 0.2
 _LONGEST_PAUSE = 7 * 86_400.0
-# Whole numbers beyond it have no float.
+# Larger whole numbers cannot be converted to a float.
 _LARGEST = sys.float_info.max
 
 
@@ -58,7 +58,7 @@ class DeliveryPolicy:
 
     Args:
         retry_delays: Seconds to wait after the first, second, ... failed attempt, with the dispatcher's jitter. When
-            all of these retries have failed, so has the delivery. An empty list means a single attempt.
+        the last of these retries fails, the delivery has failed. An empty list means a single attempt.
         deadline: Seconds for one attempt.
         in_flight: How many requests may be in flight to one endpoint at once, over all workers.
         rate: How many deliveries per second may go to one endpoint, over all workers.
@@ -88,7 +88,7 @@ class DeliveryPolicy:
 
     @property
     def is_limited(self) -> bool:
-        """Whether deliveries may have to wait for one another, or take longer than the dispatcher's deadline."""
+        """Whether deliveries may have to wait for each other, or take longer than the dispatcher's deadline."""
         return not (self.rate is None and self.in_flight is None and self.deadline is None)
 
     @property
@@ -123,9 +123,10 @@ NO_POLICY = DeliveryPolicy()
 class CircuitBreaker:
     """When an endpoint that fails is left alone, and for how long.
 
-    After this many `failures` in a row, nothing is sent to it for `pause` seconds. Then one delivery goes as a probe.
-    If it succeeds, all others go on; if it fails, another pause begins, twice as long, up to `longest` seconds. Each
-    pause is up to a fifth longer, at random, so that many endpoints are not probed at once. Waiting uses up no attempt.
+    After this many `failures` in a row, nothing is sent to it for `pause` seconds. Then one delivery is sent as a
+    probe. If it succeeds, all others continue; if it fails, another pause begins, twice as long, up to `longest`
+    seconds. Up to a fifth is added to each pause at random, so that many endpoints are not probed at once. Waiting uses
+    up no attempt.
     """
 
     failures: int = field(default=5)
@@ -148,10 +149,10 @@ class CircuitBreaker:
             raise InvalidArgument("longest must be at least pause seconds, and at most 7 days", name="longest")
 
     def next_pause_us(self, last_us: int | None) -> int:
-        """Return how long the pause after one of `last_us` is; None stands for no pause before."""
+        """Return the length of the pause after one of `last_us`; None if it is the first."""
         seconds = self.pause if last_us is None else min(2 * last_us / SECOND, self.longest)
         return round(seconds * SECOND)
 
     def jittered_us(self, pause_us: int) -> int:
-        """Return a pause with up to a fifth more."""
+        """Return a pause with up to a fifth added at random."""
         return round(pause_us * random.uniform(1, 1 + _JITTER))  # noqa: S311 - no secret

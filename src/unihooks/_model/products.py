@@ -45,11 +45,11 @@ def check_names(product: object, event_type: object) -> tuple[str, str]:
     """Return a product and an event type as `check_name` does; recent ones come from a cache."""
     try:
         return _cached_names(product, event_type)
-    except TypeError:  # what cannot be hashed is no text
+    except TypeError:  # What cannot be hashed is not a text.
         return check_name("product", product), check_name("event type", event_type)
 
 
-# Typed, since of two equal values of different types perhaps only one is a text.
+# Typed, since of two equal values of different types only one may be a text.
 @lru_cache(maxsize=1024, typed=True)
 def _cached_names(product: object, event_type: object) -> tuple[str, str]:
     return check_name("product", product), check_name("event type", event_type)
@@ -81,7 +81,7 @@ def check_subscription(product: object, event_type: object) -> tuple[str, str]:
 
 
 def subscribed_as(event_type: str) -> list[str]:
-    """Return the event types of subscriptions that an event of this type belongs to.
+    """Return the event types of subscriptions that an event of this type matches.
 
     >>> subscribed_as("order.line.added")
     ['*', 'order.line.added', 'order.*', 'order.line.*']
@@ -91,7 +91,7 @@ def subscribed_as(event_type: str) -> list[str]:
 
 
 def covers(subscribed: str, event_type: str) -> bool:
-    """Say whether a subscription's event type stands for this one."""
+    """Tell whether a subscription's event type covers this one."""
     if subscribed.endswith(_AND_MORE):
         return event_type.startswith(subscribed.removesuffix(EVERY_EVENT))
     return subscribed in {EVERY_EVENT, event_type}
@@ -257,7 +257,7 @@ def _check_references(schema: Any) -> Any:
 
 
 def _misfit(error: Any) -> InvalidPayload:
-    """Return the error that says where a payload does not match, quoting the schema and never the payload."""
+    """Return the error that says where a payload does not match; it quotes the schema but never the payload."""
     path = "$"
     for key in error.absolute_path:
         path = step(path, key)

@@ -1,4 +1,4 @@
-"""Decide from stored state whether and when a failed delivery is tried again."""
+"""Decide from stored state whether and when to retry a failed delivery."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEFAULT_DELAYS = (5.0, 5 * _MINUTE, 30 * _MINUTE, *(h * _HOUR for h in (2, 5, 1
 
 @attrs.define
 class AttemptFailed(Exception):
-    """The exception that a policy sees as the outcome, for `wait_exception` and the like."""
+    """The exception that a policy sees as the outcome of an attempt, for `wait_exception` and the like."""
 
     error: str | None = None
     status_code: int | None = None
@@ -33,7 +33,7 @@ class AttemptFailed(Exception):
 
 @attrs.frozen
 class DelayList(wait_base):
-    """A wait of the listed seconds, one after each attempt and the last one repeated, each with jitter."""
+    """A wait of the listed seconds, one for each attempt, of which the last is repeated; each with jitter."""
 
     delays: tuple[float, ...]
     jitter: float = 0.2
@@ -92,13 +92,13 @@ class RetryPolicy:
         return cls(wait=wait, stop=stop_after_attempt(len(wait.delays) + 1))
 
     def with_delays(self, delays: tuple[float, ...]) -> RetryPolicy:
-        """Return a policy that waits these seconds with the jitter of this one, a fifth where it has none."""
+        """Return a policy that waits these seconds with the jitter of this one, or of a fifth if it has none."""
         wait = attrs.evolve(self.wait, delays=delays) if isinstance(self.wait, DelayList) else DelayList(delays)
         return RetryPolicy(wait=wait, stop=stop_after_attempt(len(delays) + 1))
 
     @property
     def most_attempts(self) -> int | None:
-        """How many attempts a delivery has at the most; None if it is not their number that ends it."""
+        """The maximum number of attempts of a delivery; None if the policy stops by something else."""
         return self.stop.max_attempt_number if isinstance(self.stop, stop_after_attempt) else None
 
     def next_delay(

@@ -56,7 +56,7 @@ _URL = re.compile(
 _AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NOT_ASCII = re.compile(r"[^\x21-\x7e]+")
-# Most paths need no percent-encoding: to let httpx find that out takes most of the time of a check.
+# Most paths need no percent-encoding. Leaving httpx to find that out takes most of the time of a check.
 _PLAIN_PATH = re.compile(r"/[!$-;=@-Z_a-z~]*(?:\?[!$-;=?-Z_a-z~]*)?")
 
 
@@ -120,7 +120,7 @@ class TargetPolicy:
 
     @allow_http.validator
     def _check_allow_http(self, _attribute: object, value: object) -> None:
-        if not isinstance(value, bool):  # the text "false" would count as true
+        if not isinstance(value, bool):  # The text "false" would count as true.
             raise TargetRefused("allow_http must be True or False", name="allow_http")
 
     @resolver.validator

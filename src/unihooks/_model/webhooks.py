@@ -92,7 +92,7 @@ class EventSubscription:
         object.__setattr__(self, "event_type", event_type)
 
     def may_mean(self, product: str | None, event_type: str | None) -> bool:
-        """Say whether it can match events of this product and type; None means any."""
+        """Tell whether it can match events of this product and type; None means any."""
         same_product = product is None or product == self.product
         return same_product and (event_type is None or covers(self.event_type, event_type))
 
@@ -169,8 +169,8 @@ class Endpoint:
 class ActiveInterval:
     """The last interval in which a webhook was active.
 
-    Times are microseconds since 1970. The marks are ids made at these times: they order what one process did within
-    the same microsecond.
+    Times are microseconds since 1970. The marks are ids made at these times: they order the actions of one process
+    within the same microsecond.
     """
 
     activated_at: int
@@ -179,10 +179,10 @@ class ActiveInterval:
     deactivated_mark: str = ""
 
     def contains(self, at: int, mark: str, *, now: int) -> bool:
-        """Tell whether an event of the time `at` with the id `mark` lies in the interval.
+        """Tell whether an event emitted at `at` with the id `mark` lies in the interval.
 
-        If the interval begins after `now`, the clock was set back. The webhook is active all the same, so no event may
-        be lost.
+        If the interval begins after `now`, the clock was set back. The webhook is active all the same: no event may be
+        lost.
         """
         if at > self.activated_at and self.deactivated_at is None:
             return True  # the usual case
