@@ -12,8 +12,7 @@ from unihooks._model.jobs import Job
 
 @frozen(kw_only=True)
 class Recovery:
-    """The task of planning what a webhook missed of the events made in [since, until), and of sending again what
-    failed."""
+    """The task of planning the events made in [since, until) that a webhook missed, and resending those that failed."""
 
     webhook_id: str
     since: int
@@ -22,8 +21,7 @@ class Recovery:
 
 @frozen(kw_only=True)
 class Replays:
-    """The task of replaying what a filter matches: as it was sent, or with the webhook's current rendering
-    (`today`)."""
+    """The task of replaying what a filter matches: as it was sent, or with the current rendering (`today`)."""
 
     filters: DeliveryFilter
     today: bool = False
@@ -77,8 +75,7 @@ class JobQueue(ABC):
 
     @abstractmethod
     def advance_jobs(self, *, most: int, rate: float | None = None, patient: bool = False) -> Advanced:
-        """Do one slice of the job whose turn it is: look at up to 500 events or deliveries, make about `most`
-        deliveries.
+        """Do one slice of the job whose turn it is: look at up to 500 events or deliveries, make about `most`.
 
         What is made is what `recover` and `replay_many` make, due now. All jobs together make no more than `rate`
         deliveries per second. A `patient` caller leaves a job alone while many deliveries wait in the lanes that it

@@ -1,1 +1,1 @@
-"""The way of an event from the store to a recorded result."""
+"""The path of an event from the store to a recorded result."""

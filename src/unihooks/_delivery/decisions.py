@@ -1,4 +1,4 @@
-"""Decide, without any I/O, what one answer means for its delivery."""
+"""Decide, without any I/O, what a response means for its delivery."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANSWERED = Kept("answered", "the endpoint answered {status}")
 _NO_RETRY_AFTER_ONE = Kept("no-retry-after-one", "no retry is left after 1 attempt; the last: {why}")
 _NO_RETRY = Kept("no-retry", "no retry is left after {attempts} attempts; the last: {why}")
 _HTTP_GONE = 410
-# Too many requests, and unavailable: with a Retry-After they are about the endpoint, not about one request.
+# Too many requests, and unavailable: with Retry-After they concern the whole endpoint, not a single request.
 _BUSY = frozenset({429, 503})
 _LONGEST_WAIT_SECONDS = 3600.0
 _logger = logging.getLogger("unihooks.worker")
@@ -30,7 +30,7 @@ _logger = logging.getLogger("unihooks.worker")
 class Decision(NamedTuple):
     """What happens to a delivery after an attempt, and to its endpoint: the parts of a `Result`, in its order.
 
-    `disable` is why the endpoint is to be disabled, if it is; `wait_us` is for how long the receiver wants no request.
+    `disable` is the reason to disable the endpoint, if any; `wait_us` is how long the receiver wants no request.
     """
 
     state: DeliveryState
@@ -45,9 +45,9 @@ _GONE = Decision(DeliveryState.FAILED, reason=GONE, disable=GONE)
 
 
 def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: Callable[[], int]) -> Decision:
-    """Return what happens to the delivery, whatever the host's retry policy does: 2xx alone is success.
+    """Return the decision about a delivery, whatever the host's retry policy does: only 2xx is success.
 
-    `now` tells microseconds since 1970; it is asked after a failure only.
+    `now` returns microseconds since 1970; it is called only after a failure.
     """
     if answer.status_code is not None and 200 <= answer.status_code <= 299:  # noqa: PLR2004
         return _DELIVERED
@@ -56,7 +56,7 @@ def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: Cal
     try:
         return _after_failure(claimed, answer, retries, now())
     except Exception:
-        # Wait and stop objects are the host's: what they raise must not lose the result.
+        # Wait and stop objects are the host's: an exception of theirs must not lose the result.
         _logger.exception("the retry policy raised; the default policy decides about delivery %s", claimed.id)
         return _after_failure(claimed, answer, DEFAULT_RETRIES, now())
 
@@ -64,7 +64,7 @@ def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: Cal
 def granted(claimed: Claimed, policy: DeliveryPolicy | None, seconds: float) -> float | None:
     """Return how long a request may take: `seconds`, or what the webhook's policy says if the lease covers that.
 
-    None where the delivery was leased under other limits than there are now: then it has to be leased anew.
+    None if the delivery was leased under other limits than the current ones: then it has to be leased again.
     """
     policy, terms = policy or NO_POLICY, claimed.terms or Terms(seconds)
     has_limits = policy.rate is not None or policy.in_flight is not None
@@ -74,7 +74,7 @@ def granted(claimed: Claimed, policy: DeliveryPolicy | None, seconds: float) -> 
 
 
 def obeyed(decision: Decision, answer: Exchange) -> Decision:
-    """Return the decision as the receiver asks for it, by the header `webhook-delivery` of its answer."""
+    """Return the decision changed as the receiver asks in the header `webhook-delivery` of its response."""
     given = (value.lower().split(b",") for name, value in answer.headers if name.lower() == b"webhook-delivery")
     asked = {one.strip() for values in given for one in values}
     if b"abort-message" in asked and decision.state is DeliveryState.PENDING:

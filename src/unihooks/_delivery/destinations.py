@@ -1,4 +1,4 @@
-"""Remember prepared destinations; a change of configuration is seen within a second."""
+"""A cache of prepared destinations, which sees a change of configuration within a second."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ _Key = tuple[str, str]
 
 @define
 class Destinations:
-    """Where claimed deliveries go at this moment.
+    """The current destinations of claimed deliveries.
 
-    What is known of a tenant is used while its config_version is the one that was
-    last seen, and the config_version is read again when that is 0.8 s ago.
+    A tenant's destinations are used while its config_version is the one last seen, which is read again after 0.8 s.
     """
 
     store: Store
@@ -45,7 +44,7 @@ class Destinations:
             self._note(tenant, config_version, now)
 
     def forget(self, endpoint_id: str) -> None:
-        """Read this endpoint from the store the next time, even if its tenant's config_version stays the same."""
+        """Read this endpoint from the store next time, even if its tenant's config_version has not changed."""
         self._prepared.pop(endpoint_id, None)
 
     def known(self, claimed: Claimed) -> PreparedDestination | None:
@@ -60,7 +59,7 @@ class Destinations:
 
     async def _refresh(self, wanted: Sequence[_Key]) -> dict[_Key, PreparedDestination | Exception]:
         asked = time.monotonic()
-        # What is read anew comes with the config_version.
+        # A fresh destination comes with the config_version.
         if tenants := {tenant for endpoint_id, tenant in wanted if endpoint_id in self._prepared}:
             for tenant, config_version in (await self.offload(self.store.config_versions, tenants)).items():
                 self._note(tenant, config_version, asked)
@@ -78,7 +77,7 @@ class Destinations:
         for endpoint_id, destination in found.items():
             try:
                 self._prepared[endpoint_id] = prepare(destination, now, self.names)
-            except Exception as error:  # noqa: BLE001 - one that cannot be prepared is no other's trouble
+            except Exception as error:  # noqa: BLE001 - a destination that cannot be prepared must not affect others
                 errors[endpoint_id] = error
             self._note(destination.tenant, destination.config_version, asked)
         while len(self._prepared) > _KEPT:

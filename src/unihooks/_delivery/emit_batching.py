@@ -1,4 +1,4 @@
-"""Submit to the store together what is emitted in one tick of an event loop."""
+"""Submit the events that are emitted in one tick of an event loop to the store together."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _Tick = list[tuple[NewEvent, "asyncio.Future[EmitOutcome]"]]
 
 @define(eq=False)
 class EmitBatcher:
-    """The events that were emitted in this tick of each event loop.
+    """The events emitted in the current tick of each event loop.
 
-    Each submission goes to the store's thread and back, which takes longer than the insert itself.
+    A submission to the store's thread and back takes longer than the insert itself.
     """
 
     store: Store
@@ -32,7 +32,7 @@ class EmitBatcher:
     _ticks: dict[asyncio.AbstractEventLoop, _Tick] = field(factory=dict)
 
     def submit(self, event: NewEvent) -> Awaitable[EmitOutcome]:
-        """Insert the event durably; the awaitable gives its outcome, or raises what the store raises."""
+        """Insert the event durably; the awaitable returns its outcome, or raises what the store raises."""
         if event.idempotency_key is not None:
             return self._alone(event)
         loop = asyncio.get_running_loop()
@@ -45,7 +45,7 @@ class EmitBatcher:
         return future
 
     async def _alone(self, event: NewEvent) -> EmitOutcome:
-        # A key may have to wait until the transaction of another event with the same key ends, and others must not.
+        # An event with a key may have to wait for the transaction of another one with that key; others must not wait.
         submitted = self._submitted([event])
         outcomes = await in_time(asyncio.wrap_future(submitted), self.store.emit_deadline, submitted)
         return outcomes[0]
@@ -58,7 +58,7 @@ class EmitBatcher:
         except Exception as error:  # noqa: BLE001 - those who wait raise it
             _fail(tick, error)
         except BaseException as error:
-            # It ends the event loop, in which those who wait may go on.
+            # It ends the event loop, in which the waiting tasks may go on.
             _fail(tick, _interrupted(error))
             raise
         else:
@@ -75,7 +75,7 @@ class EmitBatcher:
 
 
 async def in_time(waiting: Awaitable[T], seconds: float, submitted: object = None) -> T:
-    """Wait for what inserts events, for so many seconds at the most."""
+    """Wait for an insertion of events, for at most this many seconds."""
     try:
         async with asyncio.timeout(seconds) as limit:
             return await waiting

@@ -1,4 +1,4 @@
-"""Emit events: check them, store them, and warn where nobody seems to deliver them."""
+"""Emit events: check them, store them, and warn if no worker seems to deliver them."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Emits:
             LimitReached: The tenant has emitted `Limits.events_per_minute` in this minute.
             IdempotencyConflict: The key was used for another event, payload or subject.
             StoreError: The database cannot be used, or `connection` leads to another one. Or it has not confirmed the
-                event within the store's `emit_deadline` (10 s); it may have been stored or not.
-            TypeError: `connection` is of a kind that is not known, or asynchronous: use `aemit`.
+            event within the store's `emit_deadline` (10 s); the event may or may not have been stored. TypeError:
+            `connection` is of a kind that is not known, or asynchronous: use `aemit`.
         """
         store = self.settings.open_store
         new = self._maker.make((product, event_type, payload, idempotency_key, subject), tenant)
@@ -88,7 +88,7 @@ class Emits:
         """Do what `emit` does without blocking the event loop; `connection` may be asynchronous."""
         store = self.settings.open_store
         if connection is None and not self._is_open:
-            # The first time, the store may have to open its database and ask its server for the time.
+            # On first use, the store may have to open its database and ask its server for the time.
             await in_time(in_own_thread(store.ready), store.emit_deadline)
             self._is_open = True
         if not self._knows_time:
@@ -146,7 +146,7 @@ class Emits:
         return _emitted([await store.aemit_on(connection, one, limit) for one in new], emissions)
 
     def wake(self) -> None:
-        """Let workers look at once, as after a host's commit; a hint, never needed."""
+        """Let workers look for work at once, for example after your commit; a hint that is never required."""
         self.settings.open_store.wake()
 
     def _look_for_worker(self, last: Event) -> None:
@@ -186,7 +186,7 @@ class _NoWorkerWarning:
         try:
             oldest = self._store.oldest_unplanned()
         except StoreError:
-            # The event is stored already: its emit must not fail because of this look.
+            # The event is already stored, so its emit must not fail because of this check.
             return
         if oldest is not None and event.created_at - from_us(oldest) > _UNPLANNED_TOO_LONG:
             self._warned = True

@@ -1,4 +1,4 @@
-"""Look whether an endpoint's URL leads to a server, through the guard that deliveries go through, sending nothing."""
+"""Check whether an endpoint's URL leads to a server, through the same guard as deliveries, without sending anything."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MOST_SECONDS = 5.0
 
 
 class EndpointChecker:
-    """What resolves a name, connects and checks the certificate, in the running event loop."""
+    """A checker that resolves a name, connects and checks the certificate, in the running event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._in_flight = InFlight(settings.limits.tests_in_flight)
 
     async def check(self, url: str, tenant: str) -> EndpointCheck:
-        """Return what was found; `TargetRefused` for a URL whose form is wrong, `LimitReached` for too many at once."""
+        """Return the result; `TargetRefused` for a malformed URL, `LimitReached` for too many checks at once."""
         checked = normaliser(self._settings.targets)(url)
         async with self._in_flight.one(tenant, _MOST_SECONDS):
             return await self._look(checked)
@@ -42,7 +42,7 @@ class EndpointChecker:
                 raise InvalidArgument(sentence, name="transport")
             reached = await transport.reach(url, started + min(_MOST_SECONDS, self._settings.deadline))
         except (TLSFailed, TimedOut) as error:
-            # Only a server that has taken the connection gets so far; what fails before that has one constant sentence.
+            # Only a server that has accepted the connection gets this far; all earlier failures have the same sentence.
             return found(connected=True, error=str(error))
         except AttemptError as error:
             return found(connected=False, error=str(error))

@@ -1,4 +1,4 @@
-"""What a worker has leased, handed out fairly: endpoint by endpoint, each within its width."""
+"""The deliveries that a worker has leased, handed out fairly: by endpoint, each within its width."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unihooks.abc import Capacity
 
 _PLANNED_TOGETHER = 1024
 _MOST_AHEAD = 16
-# A tenant's share of the places for doubtful endpoints: so many times what it leaves to others.
+# A tenant's share of the places for doubtful endpoints: this many times what it leaves to others.
 _TIMES_WHAT_IS_LEFT = 3
 
 
@@ -56,8 +56,8 @@ class EndpointQueues:
 
     @ahead.default
     def _enough_ahead(self) -> int:
-        # Enough for what is planned in one call, or much of it would have to be claimed in a second step. Yet no
-        # more than endpoints that take half a second each can use before the leases end.
+        # Enough for one call of planning, or much of it would have to be claimed in a second step. But no more than
+        # endpoints that take half a second per request can use before the leases end.
         return min(_MOST_AHEAD, max(4, _PLANNED_TOGETHER // self.concurrency))
 
     def __attrs_post_init__(self) -> None:
@@ -82,7 +82,7 @@ class EndpointQueues:
         queue = self._queues.get(endpoint_id)
         if queue is None:
             width, doubts, is_unreached = self._experience.of(endpoint_id)
-            # What its policy allowed before may have been more.
+            # Its policy may have allowed more before.
             width = min(width, most)
             queue = self._queues[endpoint_id] = Queue(tenant, width, doubts, is_unreached, most)
             if len(self._tenants) <= 1:
@@ -261,7 +261,7 @@ class EndpointQueues:
         return None if has_expired else leased
 
     def _enter(self, endpoint_id: str, queue: Queue) -> None:
-        # Of those that were never reached, each holds a single place while many wait.
+        # While many wait, each endpoint that was never reached holds a single place.
         width = 1 if queue.is_unreached and self._first_contacts.is_scarce else queue.width
         if queue.waiting and queue.running < width:
             round_robin = self._round_robin_of(queue) if queue.doubts else self._trusted
@@ -314,7 +314,7 @@ class EndpointQueues:
         return {*slow, *unreached} if slow and unreached else slow or unreached
 
     def _reserved(self, width: int) -> int:
-        # Only endpoints that answer fast get leases ahead of their width: those of others would end unused.
+        # Only endpoints that respond fast get leases beyond their width: those of others would end unused.
         is_fast = self._experience.is_fast(width)
         return self.per_endpoint * self.ahead - (width * self.ahead if is_fast else width)
 
@@ -359,9 +359,9 @@ class EndpointQueues:
 
 
 class _InUse(Mapping[str, int]):
-    """`EndpointQueues.in_use` as a mapping; it lists only endpoints that a claim has to be told of.
+    """`EndpointQueues.in_use` as a mapping; it lists only endpoints that a claim has to know about.
 
-    It lets through at most `unreached` endpoints that were never reached.
+    It admits at most `unreached` endpoints that were never reached.
     """
 
     def __init__(self, queues: EndpointQueues, unreached: int) -> None:

@@ -1,4 +1,4 @@
-"""The work of one event loop: plan, claim, send, record; how it begins and how it ends."""
+"""The work of a worker in one event loop: plan, claim, send, record; its start and its end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _logger = logging.getLogger("unihooks.worker")
 
 
 class Engine:
-    """All that one dispatcher's worker does in one event loop; `async with` opens and closes it in order."""
+    """A worker of one dispatcher in one event loop; `async with` opens it, and closes it in an orderly way."""
 
     def __init__(self, settings: Settings, limits: WorkerLimits) -> None:
         self._settings = settings
@@ -93,7 +93,7 @@ class Engine:
             if not self._is_aborted:
                 await self._finish()
         finally:
-            # Also when a second cancellation cuts the ordered end short.
+            # Even if a second cancellation cuts the orderly end short.
             self._taker.leave_late_answer()
             self._recording.cancel()
             self._jobs.stop()
@@ -104,24 +104,24 @@ class Engine:
                 async with asyncio.timeout(_LAST_SECONDS):
                     await self._transport.aclose()
                     if not self._is_aborted:
-                        # A call that went on would open the store anew once the host has closed it.
+                        # A call that continues would open the store again after the host has closed it.
                         await self._threads.ended()
 
     @property
     def in_flight(self) -> int:
-        """How many requests are in flight."""
+        """The number of requests in flight."""
         return self._sender.in_flight
 
     def abort(self) -> None:
-        """Leave out the ordered end; who calls this cancels the engine's task as well."""
+        """Skip the orderly end; the caller cancels the engine's task as well."""
         self._is_aborted = True
 
     async def write(self, verb: Callable[..., T], *args: Any) -> T:
-        """Run a verb of the store that writes, in a thread of the store's or of the engine's."""
+        """Run a verb of the store that writes, in a thread of the store or of the engine."""
         return await asyncio.wrap_future(self.begin(verb, *args))
 
     def begin(self, verb: Callable[..., T], *args: Any) -> Future[T]:
-        """Begin what `write` runs."""
+        """Start what `write` runs."""
         return self._store.submit(verb, *args) or self._threads.submit(verb, *args)
 
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
@@ -143,7 +143,7 @@ class Engine:
             await asyncio.wait([working])
 
     async def drain(self, timeout: float) -> DrainResult:
-        """Plan what is new and attempt what is due; return when nothing of it is left, or at the timeout."""
+        """Plan new events and attempt due deliveries; return when none are left, or at the timeout."""
         self._is_draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
@@ -157,7 +157,7 @@ class Engine:
             await self._taker.look_everywhere()
             await self._release_unsent()
             if self._queues.load or self._results.unrecorded or self._hooks.busy:
-                # A hook may emit, and that is to be planned too.
+                # A hook may have emitted, and that has to be planned too.
                 self._results.hurry()
                 await self._state.wait(min(_DRAIN_SECONDS, max(0.0, end - time.monotonic())))
             elif await self._taker.is_work_left():
@@ -182,7 +182,7 @@ class Engine:
             _logger.error("the store cannot be used, trying again: %s", error)  # noqa: TRY400
             await asyncio.sleep(_STORE_PATIENCE_SECONDS)
         except Exception:
-            # A worker that ended here would leave everything unsent without a word.
+            # A worker that ended here would silently leave everything unsent.
             _logger.exception("taking work failed, trying again")
             await asyncio.sleep(_STORE_PATIENCE_SECONDS)
 
@@ -209,7 +209,7 @@ class Engine:
             self._state.due_by(self._store.now() + min(retries))
         freed = recorded.freed or [one for one in kept if one.claimed.terms is not None]
         if freed:
-            # Their lanes may let others go.
+            # Their lanes may now release others.
             self._state.due_by(self._store.now())
         if recorded.freed:
             self._taker.want_more()
@@ -227,7 +227,7 @@ class Engine:
             self._state.due_by(self._store.now())
 
     async def _finish(self) -> None:
-        """Start nothing more, let what is in flight end, record it and release the rest; within the grace."""
+        """Start nothing more, let requests in flight end, record them and release the rest, within the grace."""
         end = self._loop.time() + self._limits.grace
         self._jobs.stop()
         await self._sender.finish(self._limits.grace - _LAST_SECONDS)

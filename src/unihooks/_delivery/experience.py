@@ -1,13 +1,13 @@
-"""What a worker knows of endpoints from how their attempts went."""
+"""What a worker has learnt about endpoints from the outcomes of their attempts."""
 
 from __future__ import annotations
 
 from attrs import define, field
 
 SLOW = 1.0
-"""An answer that takes longer, in seconds, is a slow one."""
+"""A response that takes more seconds than this is a slow one."""
 
-# How many fast answers make an endpoint trusted: of one that is new, of one that failed slowly.
+# The number of fast responses that make an endpoint trusted: if it is new, if it has failed slowly.
 DOUBTS_OF_NEW = 1
 _DOUBTS_OF_SLOW = 4
 _FIRST_WIDTH = 2
@@ -17,9 +17,9 @@ _KNOWN = 20_000
 
 @define
 class Experience:
-    """The widths and doubts of endpoints, up to so many: how many requests may be in flight, and how trusted it is.
+    """The widths and doubts of up to so many endpoints: how many requests may be in flight, and how trusted it is.
 
-    `slow` are the endpoints that have failed slowly and have not been trusted since.
+    `slow` has the endpoints that have failed slowly and have not been trusted since.
     """
 
     per_endpoint: int
@@ -32,7 +32,7 @@ class Experience:
         return (min(_FIRST_WIDTH, self.per_endpoint), DOUBTS_OF_NEW, True) if known is None else (*known, False)
 
     def keep(self, endpoint_id: str, width: int, doubts: int) -> None:
-        """Keep what has been learnt, in place of what was known longest if that is too much."""
+        """Remember what has been learnt, in place of the oldest entry if there are too many."""
         self._known.pop(endpoint_id, None)
         self._known[endpoint_id] = (width, doubts)
         if doubts > DOUBTS_OF_NEW:
@@ -45,7 +45,7 @@ class Experience:
             self.slow.discard(forgotten)
 
     def is_fast(self, width: int) -> bool:
-        """Say whether an endpoint of this width may be leased ahead."""
+        """Tell whether an endpoint of this width may be leased ahead."""
         return width > _SLOW_WIDTH or width == self.per_endpoint
 
 
@@ -57,7 +57,7 @@ def next_width(width: int, most: int, *, succeeded: bool, seconds: float) -> int
 
 
 def next_doubts(doubts: int, *, succeeded: bool, seconds: float) -> int:
-    """Return how many fast answers are to come before the endpoint is trusted."""
+    """Return how many fast responses the endpoint needs before it is trusted."""
     if seconds <= SLOW:
         return max(0, doubts - 1)
     return max(doubts, DOUBTS_OF_NEW) if succeeded else _DOUBTS_OF_SLOW

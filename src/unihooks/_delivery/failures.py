@@ -1,4 +1,4 @@
-"""Count failures in a row, so that a worker need not wait for the store to leave an endpoint alone."""
+"""Failures in a row, counted so that a worker need not wait for the store before it leaves an endpoint alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_HICCUP = 2
 
 @define
 class FailuresInARow:
-    """How often endpoints have failed in a row in this worker; the store counts for all workers.
+    """The failures in a row of endpoints in this worker; the store counts those of all workers.
 
     `_tripping` maps deliveries whose failure was one too many to their endpoints, until the store has recorded it.
     """
@@ -26,7 +26,7 @@ class FailuresInARow:
     _tripping: dict[str, str] = field(factory=dict)
 
     def trips(self, claimed: Claimed, decision: Decision, breaker: CircuitBreaker | None) -> bool:
-        """Count an attempt; say whether its endpoint is to be left alone until the store has decided."""
+        """Count an attempt; tell whether to leave its endpoint alone until the store has decided."""
         endpoint_id = claimed.endpoint_id
         if decision.state is DeliveryState.DELIVERED:
             self.counts.pop(endpoint_id, None)
@@ -42,7 +42,7 @@ class FailuresInARow:
         return True
 
     def recorded(self, results: Iterable[Result]) -> set[str]:
-        """Return the endpoints about which the store has decided by now; their counts start again."""
+        """Return the endpoints about which the store has decided by now; their counts start afresh."""
         if not self._tripping:
             return set()
         decided = {self._tripping.pop(one.claimed.id) for one in results if one.claimed.id in self._tripping}
@@ -51,6 +51,6 @@ class FailuresInARow:
         return decided
 
     def left(self, endpoint_id: str, breaker: CircuitBreaker | None) -> int | None:
-        """Return how many more failures of an endpoint the breaker bears; None as long as a failure may be a hiccup."""
+        """Return how many more failures of an endpoint the breaker allows; None while they may be a hiccup."""
         count = self.counts.get(endpoint_id, 0)
         return None if breaker is None or count < _NO_HICCUP else max(1, breaker.failures - count)

@@ -1,4 +1,4 @@
-"""How fast a worker turns to endpoints that it has never reached."""
+"""The pace at which a worker sends first requests to endpoints."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 from attrs import define, field
 
 _LEAST_AT_ONCE = 4
-# A first answer that comes fast lets another begin, and so many more while most places are left.
+# A fast first response lets another one begin, and this many more while most places are free.
 _MORE = 3
-# A place that is left is used within so many seconds, if nothing but silence comes back.
+# A free place is used within this many seconds, even if no response comes back.
 _SECONDS_PER_PLACE = 8.0
 
 
@@ -18,10 +18,9 @@ _SECONDS_PER_PLACE = 8.0
 class FirstContacts:
     """The pace of the first requests to endpoints.
 
-    Thousands of them may hang, each for a whole deadline, and nothing tells them from the healthy ones among them
-    but an answer. So a seventh of the `places` is taken at once, each fast answer lets more begin, and beside that a
-    share of the places that are left begins in each second: they never run out, and who comes next does not wait for
-    a deadline.
+    Thousands of endpoints may hang, each for a whole deadline, and only a response tells the healthy ones among them
+    apart. So a seventh of the `places` is used at once, each fast response lets more begin, and each second a share of
+    the free places is used besides. So places never run out, and nobody has to wait for a deadline.
     """
 
     places: int
@@ -37,11 +36,11 @@ class FirstContacts:
 
     @property
     def is_scarce(self) -> bool:
-        """Say whether only few more may begin."""
+        """Tell whether only few more may begin."""
         return self._allowed < self._at_once / 2
 
     def may_begin(self, left: int) -> bool:
-        """Say whether one may begin now, with so many places left."""
+        """Tell whether one may begin now, with this many places left."""
         now = self.clock()
         if self._allowed < self._at_once:
             self._allowed = min(self._at_once, self._allowed + (now - self._seen) * left / _SECONDS_PER_PLACE)
@@ -49,7 +48,7 @@ class FirstContacts:
         return self._allowed >= 1
 
     def seconds(self, left: int) -> float:
-        """Return after how long the next one may begin."""
+        """Return the seconds until the next one may begin."""
         return max(0.0, 1 - self._allowed) * _SECONDS_PER_PLACE / left
 
     def begin(self) -> None:
@@ -58,18 +57,18 @@ class FirstContacts:
         self._allowed = max(0.0, self._allowed - 1)
 
     def is_newest_next(self, tenants: int) -> bool:
-        """Say whether the newest of those that wait is next, for once, and not the oldest.
+        """Tell whether the newest of those that wait is next, for once, rather than the oldest.
 
-        The newest belongs to what has just been emitted, and the oldest perhaps to thousands that hang.
+        The newest belongs to an event that was just emitted, the oldest perhaps to thousands that hang.
         """
         return self.is_scarce and self._begun // max(1, tenants) % 2 == 1
 
     def answered(self, left: int) -> None:
-        """Note a first answer that came fast, while so many places are left."""
+        """Note a fast first response, while this many places are left."""
         self._allow(1 + _MORE * max(0, left) / self.places)
 
     def gave_up(self) -> None:
-        """Note that one that began has sent nothing."""
+        """Note that one that had begun sent nothing after all."""
         self._allow(1)
 
     def _allow(self, more: float) -> None:

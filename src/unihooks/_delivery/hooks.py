@@ -1,4 +1,4 @@
-"""Report deliveries that ended and endpoints that were disabled, to the host's hooks and the log."""
+"""Report ended deliveries and disabled endpoints to the host's hooks and to the log."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _ENDED = (DeliveryState.DELIVERED, DeliveryState.FAILED)
 _RAISED = "a hook of the host raised; the delivery itself is recorded"
 _logger = logging.getLogger("unihooks.worker")
 
-# A hook, what finds its argument, and where that is: only ids wait, since the results hold whole bodies.
+# A hook, the function that finds its argument, and its place: only ids wait, since results hold whole bodies.
 _Call = tuple[Hook, Callable[..., object | None], tuple[str, ...]]
 
 
 @define(eq=False)
 class Hooks:
-    """The calls of the host's hooks: each at most once, in the order in which things were recorded.
+    """The calls of the host's hooks: each at most once, in the order of recording.
 
     A daemon thread of their own makes them, one after the other, and only so many wait for it: a hook that is slower
     than the deliveries, or never returns, holds up nothing else. What is dropped for it is counted in the settings.
@@ -47,7 +47,7 @@ class Hooks:
     _dropped: int = 0
 
     def recorded(self, accepted: Sequence[Result], recorded: Recorded) -> None:
-        """Log what ended with the results that were accepted, and call the hooks for it soon."""
+        """Log what ended with the accepted results, and call the hooks for it soon."""
         for one in accepted:
             if one.state is DeliveryState.FAILED:
                 _log_failure(one)
@@ -68,14 +68,14 @@ class Hooks:
         return bool(self._calls)
 
     async def finish(self, timeout: float) -> None:
-        """Wait until the calls have ended; give up those that have not after `timeout` seconds."""
+        """Wait until the calls have ended; after `timeout` seconds, abandon those that have not."""
         if self.busy:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._finished.wait(), timeout)
         self.close()
 
     def close(self) -> None:
-        """Call nothing more; the call that is under way is left to itself."""
+        """Make no more calls; do not wait for the one that is under way."""
         self._is_over = True
         given_up = sum(call.cancel() for call in tuple(self._calls))
         self._thread.close()
@@ -87,7 +87,7 @@ class Hooks:
         self._calls.clear()
 
     def _tell(self, hook: Hook | None, find: Callable[..., object | None], places: Iterable[tuple[str, ...]]) -> None:
-        """Call a hook, if the host has given it, for what is found at each place."""
+        """Call a hook, if the host has passed it, with what is found at each place."""
         if hook is None:
             return
         for call in ((hook, find, place) for place in places):
@@ -121,7 +121,7 @@ class Hooks:
             answer = None if subject is None else hook(subject)
             if inspect.isawaitable(answer):
                 self._await(answer)
-        except BaseException:  # it is the host's code, which may raise a SystemExit
+        except BaseException:  # the host's code may raise a SystemExit
             if not self._is_over:
                 _logger.exception(_RAISED)
 

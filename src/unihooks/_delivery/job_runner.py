@@ -17,8 +17,8 @@ from unihooks._management.settings import Settings
 from unihooks.abc import Advanced
 from unihooks.exceptions import StoreError
 
-# At this number of deliveries per second, a worker keeps most of its time for others. A live event has to wait for the
-# slice that is being done, so each makes only a few.
+# At this number of deliveries per second, a worker keeps most of its time for live events. These have to wait for the
+# slice that is under way, so each slice makes only a few.
 _PACE = 300.0
 _INTERVAL_SECONDS = 0.01
 _INTERVAL_PER_SLICE = 3
@@ -46,18 +46,18 @@ class JobRunner:
         self._is_started = True
 
     def saw(self, *, unfinished: bool) -> None:
-        """Learn whether there are unfinished jobs."""
+        """Note whether there are unfinished jobs."""
         if unfinished and self._is_started and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run())
 
     def stop(self) -> None:
-        """Begin no other slice; one that has begun ends by itself."""
+        """Start no other slice; one that has begun ends by itself."""
         self._is_started = False
         if self._task is not None:
             self._task.cancel()
 
     async def drain(self, seconds: float) -> bool:
-        """Do one slice without a pace of its own; say whether there may be another. A rate is waited for."""
+        """Do one slice without a pace of its own, but within the rate; tell whether there may be another."""
         advanced = await self._advance(_MOST_PER_SLICE, patient=False)
         if advanced.wait_us:
             await self._state.wait(max(0.0, min(advanced.wait_us / SECOND, seconds)))
@@ -83,12 +83,12 @@ class JobRunner:
             self._state.due_by(store.now())
             self._state.moved()
             if self._maintenance.share.of > 1:
-                # The lanes may belong to other workers.
+                # The deliveries may be in lanes of other workers.
                 store.wake(here=False)
         return advanced
 
     def _pause(self, took: float, advanced: Advanced) -> float:
-        """Return how long to leave the store to others; a slice that took long makes more next time, after longer."""
+        """Return how long to leave the store to others; after a slow slice, wait longer and make more next time."""
         pace = self._settings.limits.job_deliveries_per_second or _PACE
         interval = max(_INTERVAL_SECONDS, took * _INTERVAL_PER_SLICE)
         self._most = max(1, min(_MOST_PER_SLICE, round(pace * interval)))

@@ -19,9 +19,9 @@ OffLoad = Callable[..., Awaitable[Any]]
 
 @define(eq=False)
 class Lookups(Generic[K, V]):
-    """The look-ups of one kind that are under way.
+    """The look-ups of one kind that are in progress.
 
-    `load(keys)` returns what it finds, or an error, for each key. What it raises belongs to all of them.
+    `load(keys)` returns what it finds, or an error, for each key. An exception that it raises concerns all of them.
     """
 
     load: Callable[[Sequence[K]], Awaitable[Mapping[K, V | Exception]]]
@@ -29,7 +29,7 @@ class Lookups(Generic[K, V]):
     _loading: asyncio.Task[None] | None = None
 
     async def find(self, key: K) -> V | None:
-        """Return what `load` finds for the key, None if that is nothing, or raise its error."""
+        """Return what `load` finds for the key, None if it finds nothing, or raise its error."""
         found = self._wanted.get(key)
         if found is None:
             found = self._wanted[key] = asyncio.get_running_loop().create_future()
@@ -38,8 +38,8 @@ class Lookups(Generic[K, V]):
         return await asyncio.shield(found)
 
     async def _load_all(self) -> None:
-        # Keys that are asked for while the store answers go into the next call together. Only a few
-        # of them: all that wait for one call go on in the same turn of the loop, and hundreds would hold up the rest.
+        # Keys that are requested while the store answers go into the next call together. Only a few of them, since all
+        # that wait for one call continue in the same turn of the loop, and hundreds would hold up the rest.
         while self._wanted:
             taken = {key: self._wanted.pop(key) for key in list(self._wanted)[:_TOGETHER]}
             answers: Mapping[K, V | Exception]

@@ -1,4 +1,4 @@
-"""The chores of a worker: its heartbeat, and removing what was held too long or is past its retention."""
+"""The chores of a worker: heartbeats, and removing what was held too long or is past its retention."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from unihooks.exceptions import StoreError
 _EVERY_US = 30 * SECOND
 _WEEK_US = 7 * DAY
 _BATCH = 200
-# By then all is counted that was sent in an hour, and health is no more judged by it.
+# By then everything sent in an hour has been counted, and health no longer depends on it.
 _HOURS_END_US = 3_900 * SECOND
 _PAUSE_SECONDS = 0.02
 _logger = logging.getLogger("unihooks.worker")
 
-# `chore(older_than, limit)` takes up to `limit` things that are older than a time, and returns how many it took.
+# `chore(older_than, limit)` handles up to `limit` things that are older than a time, and returns how many.
 _Chore = Callable[[int, int], int]
 
 
 @define(eq=False)
 class Maintenance:
-    """The heartbeats, and the chores every 30 s by the store's clock, in small batches while deliveries go on.
+    """The heartbeats, and the chores every 30 s by the store's clock, in small batches alongside deliveries.
 
-    `share` is what the last heartbeat has told of this worker's part of the work.
+    `share` is this worker's part of the work, according to the last heartbeat.
     """
 
     settings: Settings
@@ -46,15 +46,15 @@ class Maintenance:
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Make the chores due at once, with a first heartbeat."""
+        """Make the chores due at once, and send a first heartbeat."""
         self._next = self._next_heartbeat = 0
 
     def is_due(self) -> bool:
-        """Say whether it is time again for a heartbeat, as it is before any chores."""
+        """Tell whether it is time for a heartbeat, which precedes any chores."""
         return self._is_over(self._next_heartbeat) and (self._task is None or self._task.done())
 
     async def when_due(self) -> None:
-        """Start a heartbeat, and the chores after it, in the background if it is time."""
+        """Start a heartbeat, and then the chores, in the background if it is time."""
         if not self.is_due():
             return
         now, chores = self.settings.store.now(), self._is_over(self._next)
@@ -64,7 +64,7 @@ class Maintenance:
         self._task = asyncio.create_task(self._run(chores=chores))
 
     def _is_over(self, until: int) -> bool:
-        # If the clock was put back, all is due at once, not only when it has caught up.
+        # If the clock was set back, everything is due at once, not only when the clock has caught up.
         return not until - 2 * _EVERY_US <= self.settings.store.now() < until
 
     async def once(self) -> None:
@@ -75,12 +75,12 @@ class Maintenance:
             await self.offload(chore, now - age_us, _BATCH)
 
     async def finish(self) -> None:
-        """Stop the chores and note that this worker has ended, if it was seen."""
+        """Stop the chores, and tell the store that this worker has ended if it has sent a heartbeat."""
         if self._task is None:
             return
         self._task.cancel()
         await asyncio.wait([self._task])
-        # An error raised here would keep what is in flight from being finished and recorded.
+        # An error raised here would keep requests in flight from being finished and recorded.
         with _logging_errors("the store was not told that this worker has ended"):
             await self.offload(partial(self.settings.store.heartbeat, self.worker_id, gone=True))
 
@@ -92,7 +92,7 @@ class Maintenance:
 
     def _chores(self) -> list[tuple[_Chore, int]]:
         settings, store = self.settings, self.settings.store
-        # What is kept for weeks may be kept for a day more, so that it goes by days.
+        # Events that are kept for weeks may be kept for a day more, so that whole days can be removed.
         exact = settings.retention_us is None or settings.retention_us < _WEEK_US
         chores: list[tuple[_Chore, int | None]] = [
             (store.expire_held, HELD_LIMIT_US),

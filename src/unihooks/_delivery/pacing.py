@@ -1,4 +1,4 @@
-"""Decide when a worker asks the store again: for what others have left, and after finding nothing to take."""
+"""The times at which a worker asks the store again: for work from other processes, and after it found none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unihooks.abc import ALONE, Share
 LONGEST = 0.25
 _SHORTEST = 0.02
 _PAUSES_OF_QUIET = 4
-# So long after it was due does work count as waiting, and so long must that last.
+# Work counts as waiting this long after it was due, and a backlog must last this long.
 OVERDUE_US = 100_000
 _LASTING = 1.0
 
@@ -28,29 +28,29 @@ class ClaimBackoff:
 
     @property
     def until(self) -> float:
-        """When to claim again."""
+        """The time of the next claim."""
         return self._until
 
     def is_over(self, now: float) -> bool:
-        """Say whether to claim now."""
+        """Tell whether to claim now."""
         return now >= self._until
 
     def found(self) -> None:
-        """Learn that the last claim found something."""
+        """Note that the last claim found something."""
         self._shortest = _SHORTEST
 
     def found_nothing(self, now: float) -> None:
-        """Learn that the last claim found nothing to take."""
+        """Note that the last claim found nothing to take."""
         self._until = now + LONGEST
         self._at_least_until = now + self._shortest
         self._shortest = min(2 * self._shortest, LONGEST)
 
     def had_no_capacity(self, now: float) -> None:
-        """Learn that there was no capacity to claim anything."""
+        """Note that there was no capacity to claim anything."""
         self._until = now + LONGEST
 
     def shorten(self) -> None:
-        """Learn that there may be capacity now."""
+        """Note that there may be capacity now."""
         self._until = min(self._until, self._at_least_until)
 
     def end(self) -> None:
@@ -60,42 +60,42 @@ class ClaimBackoff:
 
 @define
 class Looks:
-    """The time of the next look for what other processes have left, in seconds of the monotonic clock.
+    """The time of the next look for work from other processes, in seconds of the monotonic clock.
 
-    Where there was some, more is likely to come. The longer there has been none, the more rarely it is looked for.
+    Where there was some, more is likely to come. The longer there has been none, the rarer the looks.
     """
 
     next: float = 0.0
     _quiet_since: float = 0.0
 
     def is_due(self, now: float) -> bool:
-        """Say whether to look now."""
+        """Tell whether to look now."""
         return now >= self.next
 
     def looked(self, now: float, bounds: tuple[float, float]) -> None:
-        """Learn that a look is under way; `bounds` are the shortest and the longest pause until the next one."""
+        """Note that a look is under way; `bounds` are the shortest and the longest pause until the next one."""
         shortest, longest = bounds
         self.next = now + min(max((now - self._quiet_since) / _PAUSES_OF_QUIET, shortest), longest)
 
     def expect(self, now: float, bounds: tuple[float, float]) -> None:
-        """Learn that there is something, or soon will be."""
+        """Note that there is work, or soon will be."""
         self._quiet_since = now
         self.next = min(self.next, now + bounds[0])
 
 
 @define
 class Backlog:
-    """Whether more is due than the workers take at once, and has been for a while; times as above.
+    """A detector of a backlog: more has been due for a while than the workers take at once; times as above.
 
-    Until then everybody takes what there is, so that nothing waits for one that rests. From then on all are awake, and
-    each keeps to its own share.
+    Without a backlog, every worker takes what there is, so that nothing waits for a resting one. With a backlog, all
+    are awake, and each keeps to its own share.
     """
 
     _lasts: bool = False
     _otherwise_since: float | None = None
 
     def note(self, now: float, *, is_waiting: bool) -> None:
-        """Learn whether work is waiting; only what stays so for a second counts."""
+        """Note whether work is waiting; only if it has been for a second, it counts."""
         if is_waiting is self._lasts:
             self._otherwise_since = None
         elif self._otherwise_since is None:
@@ -104,5 +104,5 @@ class Backlog:
             self._lasts, self._otherwise_since = is_waiting, None
 
     def share(self, own: Share) -> Share:
-        """Return what a worker keeps to whose share is its `own`."""
+        """Return the share that a worker keeps to, given its `own` one."""
         return own if self._lasts else ALONE

@@ -1,4 +1,4 @@
-"""Make the bodies of deliveries when they are sent, once for all endpoints of a webhook."""
+"""Render the bodies of deliveries when they are sent, once for all endpoints of a webhook."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _Outcome = Rendered | RenderingFailed
 
 @define
 class _Known:
-    """A rendering, and up to which size of body it seems to be quick enough for the event loop."""
+    """A rendering, and the size of body up to which it seems to be quick enough for the event loop."""
 
     rendering: Rendering
     most_at_once: int = _LARGE
 
     def render(self, body: bytes) -> _Outcome:
-        """Return what is made of a body; learn from how long a large one takes."""
+        """Return the rendered body; learn from the time that a large one takes."""
         if len(body) <= _LARGE:
             return _outcome(self.rendering, body)
-        # By the clock of the thread, since others may have the processor, or the interpreter, in between.
+        # By the clock of the thread, since others may get the processor or the interpreter in between.
         begun = time.thread_time()
         outcome = _outcome(self.rendering, body)
         quick = int(_SECONDS_AT_ONCE * len(body) / max(time.thread_time() - begun, 1e-9))
-        # Bodies of other events may be slower: so it falls at once, and rises in steps.
+        # Bodies of other events may be slower, so the size falls at once and rises in steps.
         most = 2 * max(self.most_at_once, len(body)) if isinstance(outcome, Rendered) else self.most_at_once
         self.most_at_once = max(_LARGE, min(quick, most))
         return outcome
@@ -58,11 +58,11 @@ class _Known:
 
 @define(eq=False)
 class Renderer:
-    """The bodies that renderings make of events, made in one event loop and kept while it has work.
+    """The rendered bodies of events, made in one event loop and kept while it has work.
 
-    A large body that is not known to be quick is rendered in a thread: a call to the JSON decoder is as long as its
-    body has values, and the event loop goes on with other deliveries. Of one tenant only one is, so that the others
-    always find a thread or wait for one rendering at most of each.
+    A large body that is not known to be quick is rendered in a thread, since a call of the JSON decoder takes as long
+    as the body has values; meanwhile the event loop continues with other deliveries. Each tenant uses at most one
+    thread at a time, so that the others find a free one, or wait for at most one rendering of each tenant.
     """
 
     store: Store
@@ -81,10 +81,9 @@ class Renderer:
         self._lookups = Lookups(self._load)
 
     def prepare(self, claimed: Iterable[Claimed]) -> None:
-        """Render small bodies ahead, for a short time.
+        """Render small bodies ahead of time, for a short while.
 
-        One after the other they take half the time that they take between other steps, which fill the processor's
-        caches with other code.
+        In a row they take half as long as between other steps, which fill the processor's caches with other code.
         """
         until = time.monotonic() + _SECONDS_AHEAD
         for one in claimed:
@@ -99,7 +98,7 @@ class Renderer:
         return None if outcome is None else _made(outcome)
 
     async def render(self, claimed: Claimed, rendering_id: str) -> Rendered:
-        """Return what this delivery sends, or raise `RenderingFailed`; `StoreError` if it cannot be told for now."""
+        """Return what this delivery sends, or raise `RenderingFailed`; `StoreError` if that is not known for now."""
         known = self._known.get(rendering_id) or await self._find(rendering_id)
         return _made(self._quick_outcome(claimed) or await self._shared(claimed, known))
 
@@ -114,11 +113,11 @@ class Renderer:
         return outcome
 
     def forget_bodies(self) -> None:
-        """Let go of bodies that nobody waits for: events may be erased."""
+        """Drop bodies that nobody waits for, since their events may be erased."""
         self._bodies.clear()
 
     def close(self) -> None:
-        """Stop what is under way, and free the threads."""
+        """Cancel what is under way, and free the threads."""
         for task in self._under_way.values():
             task.cancel()
         self._pool.close()
@@ -146,8 +145,8 @@ class Renderer:
         return await asyncio.shield(task)
 
     async def _in_a_thread(self, key: _Key, claimed: Claimed, known: _Known) -> _Outcome:
-        # Both queues are first come, first served. As only one of a tenant gets to the
-        # second one, tenants take threads in turns.
+        # Both queues are first come, first served. Only one body of a tenant gets into the second one, so tenants take
+        # turns.
         turn = self._turns.setdefault(claimed.tenant, asyncio.Lock())
         async with turn, self._threads:
             outcome = await self._pool.run(known.render, claimed.body)
@@ -157,7 +156,7 @@ class Renderer:
 
 @define(eq=False)
 class _Cache(Generic[K, V]):
-    """The newest values, up to some weight in all."""
+    """A cache of the newest values, up to a total weight."""
 
     most: int
     weight: Callable[[V], int]

@@ -19,7 +19,7 @@ from unihooks.abc import AttemptRow, Claimed, Recorded, Result, Store
 from unihooks.exceptions import StoreError
 from unihooks.transport import MAX_HEADER_BYTES, Exchange
 
-# A store that takes long gets larger batches: it is given as much time as it took, within these bounds.
+# A slow store gets larger batches: the next batch gathers for as long as the last one took, within these bounds.
 _GATHER_SECONDS = 0.02
 _LONGEST_GATHER_SECONDS = 0.04
 _BATCH = 256
@@ -30,10 +30,10 @@ _logger = logging.getLogger("unihooks.worker")
 
 @define
 class Attempted:
-    """One attempt: what was sent and when (microseconds since 1970), what came back and what that means.
+    """An attempt: what was sent and when (microseconds since 1970), what came back and what that means.
 
-    `result` makes its row for the log, for many attempts in a row: that takes a third of the
-    time that it takes between sending and reading, after other code has run.
+    `result` makes its row for the log. For many attempts in a row, that takes a third of the time that it would take
+    between sending and reading, after other code has run.
     """
 
     claimed: Claimed
@@ -63,9 +63,9 @@ class Attempted:
 
 @define
 class Unsent:
-    """A delivery of which nothing was sent: its event cannot be rendered, or the way out failed and it is to wait.
+    """A delivery for which nothing was sent: its event cannot be rendered, or the way out failed and it waits.
 
-    It is no attempt, so the endpoint's health and the delivery's retries stay as they are.
+    This is not an attempt, so the endpoint's health and the delivery's retries stay as they are.
     """
 
     claimed: Claimed
@@ -79,9 +79,9 @@ class Unsent:
 
 
 def redacted_answer(prepared: PreparedDestination, answer: Exchange) -> tuple[str, bytes]:
-    """Return the headers of an answer as JSON text and its body, both without secrets."""
+    """Return the headers of a response as JSON text, and its body, both without secrets."""
     if not (answer.headers or answer.body):
-        # An endpoint that never answers needs nothing that finds secrets.
+        # An endpoint that never responds needs no redactor.
         return "[]", b""
     headers = prepared.hidden.redacted_headers(answer.headers, MAX_HEADER_BYTES)
     # A warning says that the body may have been cut before its end.
@@ -96,7 +96,7 @@ def shown_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
 
 
 def gathering(recording_seconds: float) -> float:
-    """Return how long to wait for a crowd after a batch that took so long to record."""
+    """Return how long to gather results after a batch that took this long to record."""
     return min(max(recording_seconds, _GATHER_SECONDS), _LONGEST_GATHER_SECONDS)
 
 
@@ -121,7 +121,7 @@ class ResultBatcher:
     _recording_seconds: float = 0.0
 
     def add(self, attempted: Attempted | Unsent) -> None:
-        """Take an attempt that has ended, or could not begin."""
+        """Add an attempt that has ended, or could not begin."""
         self._attempts.append(attempted)
         self.unrecorded += 1
         self._some.set()
@@ -129,7 +129,7 @@ class ResultBatcher:
             self._urgent.set()
 
     def hurry(self) -> None:
-        """Record at once, because no more results are to come soon."""
+        """Record at once, since no more results will come soon."""
         self._urgent.set()
 
     async def finish(self) -> None:
@@ -149,7 +149,7 @@ class ResultBatcher:
             try:
                 await self._record(batch)
             except asyncio.CancelledError:
-                # What has been recorded is refused the second time.
+                # Results that have been recorded are refused the second time.
                 self._results += batch
                 self._some.set()
                 raise
@@ -157,7 +157,7 @@ class ResultBatcher:
             self._quiet_at = began + self._recording_seconds + _GATHER_SECONDS
 
     async def _gather(self) -> None:
-        """Wait for a crowd, unless nothing came of late: a result alone is recorded at once."""
+        """Gather results, unless none came recently: a single one is recorded at once."""
         if time.monotonic() < self._quiet_at and not self._lets_others_go:
             timer = asyncio.get_running_loop().call_later(gathering(self._recording_seconds), self._urgent.set)
             await self._urgent.wait()
@@ -166,7 +166,7 @@ class ResultBatcher:
 
     @property
     def _lets_others_go(self) -> bool:
-        """Whether the first result is that of an ordered webhook: the next of its subject waits for it."""
+        """Whether the first result belongs to an ordered webhook: the next delivery of its subject waits for it."""
         return bool(self._attempts) and self._attempts[0].claimed.sequence is not None
 
     def _take(self) -> list[Result]:
@@ -176,7 +176,7 @@ class ResultBatcher:
             try:
                 batch.append(attempted.result())
             except Exception:
-                # The lease runs out, and the delivery is attempted again.
+                # The lease will end, and the delivery will be attempted again.
                 _logger.exception("the result of delivery %s cannot be made", attempted.claimed.id)
                 self.unrecorded -= 1
         return batch
@@ -186,7 +186,7 @@ class ResultBatcher:
             if await self._try(batch):
                 return
             await asyncio.sleep(_PATIENCE_SECONDS)
-        # One result that cannot be stored must not hold up the others for ever: record them one by one.
+        # A result that cannot be stored must not hold up the others for ever, so they are recorded one by one.
         for result in batch:
             if not await self._try([result]):
                 self._results.append(result)

@@ -1,4 +1,4 @@
-"""Send what a worker has leased: render, sign, send, decide, record."""
+"""Send the deliveries that a worker has leased: render, sign, send, decide, record."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _logger = logging.getLogger("unihooks.worker")
 
 @define(eq=False, kw_only=True)
 class Sender:
-    """The deliveries of a worker from their claim to their result.
+    """The deliveries of a worker, from claim to result.
 
-    `record` takes each result. `want_more` is called when little is left to
-    send. `unsent` are deliveries to be given back to the store.
+    `record` takes each result. `want_more` is called when little is left to send. `unsent` has the deliveries to be
+    given back to the store.
     """
 
     _settings: Settings
@@ -67,13 +67,13 @@ class Sender:
 
     @property
     def in_flight(self) -> int:
-        """How many requests are in flight."""
+        """The number of requests in flight."""
         return len(self._slots)
 
-    # Starting: each slot sends one delivery after the other.
+    # Starting: each slot sends one delivery after another.
 
     def start(self, claimed: Iterable[Claimed], start_by: float) -> None:
-        """Queue deliveries whose requests may start until `start_by` (monotonic), and start what has a place."""
+        """Queue deliveries whose requests may start until `start_by` (monotonic), and start those that have a place."""
         claimed = list(claimed)
         if not self._state.may_start:
             self.unsent += claimed
@@ -85,7 +85,7 @@ class Sender:
         self.fill_slots()
 
     def fill_slots(self) -> None:
-        """Start some of what is waiting, and the others in the next turns of the event loop."""
+        """Start some of the waiting deliveries now, and the others in the next turns of the event loop."""
         for _ in range(_STARTED_TOGETHER):
             leased = self._queues.next()
             if leased is None:
@@ -95,7 +95,7 @@ class Sender:
             slot = asyncio.create_task(self._run_slot(leased))
             self._slots.add(slot)
             slot.add_done_callback(self._slots.discard)
-        # To start hundreds at once would hold up those that are under way.
+        # Starting hundreds at once would hold up those that are under way.
         if self._state.schedule():
             asyncio.get_running_loop().call_soon(self._fill_more)
 
@@ -104,7 +104,7 @@ class Sender:
         self.fill_slots()
 
     def _await_first_contacts(self) -> None:
-        """Go on in time with endpoints that were never reached, and let go of those whose leases ended meanwhile."""
+        """Continue in time with endpoints that were never reached, and drop deliveries whose leases have ended."""
         if self._queues.expired:
             self.unsent += [leased.claimed for leased in self._queues.expired]
             self._queues.expired.clear()
@@ -146,7 +146,7 @@ class Sender:
             is_unsent = True
             await asyncio.sleep(_STORE_PATIENCE_SECONDS)
         except Exception:
-            # The lease is left to run out: trying again at once would only repeat the error.
+            # Let the lease end: trying again at once would only repeat the error.
             _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
         finally:
             if answer is not None and answer.dear:
@@ -161,12 +161,12 @@ class Sender:
                 self.unsent.append(claimed)
 
     def _narrow(self, endpoint_id: str) -> None:
-        # What is under way would fail, too, before the breaker could begin a pause.
+        # Otherwise all requests in flight would fail before the breaker could begin a pause.
         self._queues.narrow(endpoint_id, self._failures.left(endpoint_id, self._settings.breaker))
 
     def _free_dear(self, endpoint_id: str) -> None:
-        # Such answers take the time of the event loop. While its place stayed taken, no other one began there.
-        # The endpoint gets as few places as one that hangs.
+        # Such responses take the event loop's time. As their places stay taken for a while, the endpoint gets as few of
+        # them as one that hangs.
         self._queues.done(endpoint_id, succeeded=False, seconds=math.inf)
         self.fill_slots()
         self._want_more()
@@ -178,8 +178,8 @@ class Sender:
         else:
             body, warnings = self._renderer.at_once(claimed) or await self._renderer.render(claimed, claimed.rendering)
         prepared = self._destinations.known(claimed) or await self._destinations.find(claimed)
-        # Looked at last, because rendering and finding the destination take their time. The deadline counts
-        # from this very look, so it never outlasts the lease, even if the process is frozen here.
+        # The clock is read last, because rendering and finding the destination take time. The deadline counts from this
+        # very moment, so it never outlasts the lease, even if the process is frozen here.
         begun = time.monotonic()
         if prepared is None or not prepared.destination.open or begun > leased.start_by:
             return None
@@ -203,7 +203,7 @@ class Sender:
         return answer
 
     def _pause_us(self) -> int:
-        """Return how long a delivery waits that could not leave this machine: the longer, the longer none can."""
+        """Return how long a delivery waits that could not leave this machine; it grows while none can."""
         now = time.monotonic()
         self._barred_since = self._barred_since or now
         seconds = min(max(now - self._barred_since, _LEAST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
@@ -230,14 +230,14 @@ class Sender:
         counts = decision.state is not DeliveryState.DELIVERED or self._failures.counts
         trips = counts and self._failures.trips(claimed, decision, self._settings.breaker)
         if decision.disable or decision.wait_us or trips:
-            # What is leased for this endpoint waits until the store knows.
+            # Deliveries leased for this endpoint wait until the store knows.
             self._queues.close(claimed.endpoint_id)
         return decision
 
     def recorded(self, results: Iterable[Result], recorded: Recorded) -> None:
-        """Go on with endpoints that were to be disabled or left alone: the store now says which are due.
+        """Resume endpoints that were to be disabled or left alone: the store now decides which are due.
 
-        What is leased for them goes back.
+        Their leased deliveries are given back.
         """
         closed = {one.claimed.endpoint_id for one in results if one.disable or one.wait_us}
         for endpoint_id in closed.union(recorded.paused, self._failures.recorded(results)):
@@ -248,7 +248,7 @@ class Sender:
     # Ending.
 
     async def finish(self, grace: float) -> None:
-        """Start nothing more and let what is in flight end; what has not after `grace` seconds is cut off."""
+        """Start nothing more and let requests in flight end; after `grace` seconds, cancel those that have not."""
         self._state.end()
         if self._timer is not None:
             self._timer.cancel()
@@ -258,7 +258,7 @@ class Sender:
             for slot in late:
                 slot.cancel()
             if late:
-                # A transport of the host's may not let itself be cancelled.
+                # A transport of the host's may ignore cancellation.
                 await asyncio.wait(late, timeout=_CUT_OFF_SECONDS)
 
     def close(self) -> None:

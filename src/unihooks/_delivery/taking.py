@@ -1,4 +1,4 @@
-"""Take work from the store: plan what is new, claim what is due, and rest while there is neither."""
+"""Take work from the store: plan new events, claim due deliveries, and rest while there are none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 _PLAN_EVENTS = 256
 _MANY_EVENTS = 64
 _LONGEST_REST = 0.25
-# So many looks that show nothing new come before all else is looked at, too.
+# After this many looks that show nothing new, everything else is looked at, too.
 _PEEKS = 3
 
 
@@ -51,7 +51,7 @@ class _Invitation:
 
 @define(eq=False, kw_only=True)
 class Taker:
-    """The taking of work for one worker, as told by its store; its verbs belong to the worker's event loop.
+    """The taking of work for one worker, by the hints of its store; its verbs belong to the worker's event loop.
 
     `begin(verb, *args)` begins a verb of the store that writes, in a thread, and `offload` runs one that reads there.
     `maintenance` is what else the worker has to do, and knows its share of the work. `planned` counts events, and
@@ -270,30 +270,30 @@ class Taker:
     # What the store tells, in any thread; after a fork it concerns the parent alone.
 
     def emitted(self) -> None:
-        """Plan what was inserted here."""
+        """Let the worker plan what was inserted here."""
         if os.getpid() != self._pid:
             return
         try:
             invitation = self._invitations.pop()
         except IndexError:
-            # Waking an event loop is a system call, and many may emit before it has looked.
+            # Waking an event loop takes a system call, and many may emit before the loop has looked.
             if self._state.begin_waking():
                 self._in_loop(self._state.emitted)
         else:
             self._accept(invitation)
 
     def changed(self) -> None:
-        """Look for what another process has left."""
+        """Let the worker look for work from another process."""
         if os.getpid() == self._pid:
             self._in_loop(self._heard)
 
     def expected(self) -> None:
-        """Look repeatedly for what a host is about to commit."""
+        """Let the worker look repeatedly for what a host is about to commit."""
         if os.getpid() == self._pid:
             self._in_loop(self._expect)
 
     def _accept(self, invitation: _Invitation) -> None:
-        """Begin to plan in this thread, and let the worker have the answer."""
+        """Start planning in this thread, and leave the outcome to the worker."""
 
         def answer(planned: Future[Planned]) -> None:
             if planned.cancelled():
@@ -304,11 +304,11 @@ class Taker:
                 invitation.answer.set_result(planned.result())
             self._in_loop(self._state.moved)
 
-        # From here on whoever stops waiting for it cannot cancel it.
+        # From here on it cannot be cancelled by those who stop waiting for it.
         invitation.answer.set_running_or_notify_cancel()
         try:
             self._begin_plan(invitation).add_done_callback(answer)
-        except Exception:  # noqa: BLE001 - as where the store is being closed; the worker then tries it itself
+        except Exception:  # noqa: BLE001 - for example, the store is being closed; the worker then tries it itself
             invitation.answer.set_result(Planned(more=True))
             self._in_loop(self._state.moved)
 
@@ -317,7 +317,7 @@ class Taker:
             self._loop.call_soon_threadsafe(function)
 
     def _heard(self) -> None:
-        # Where another worker is mostly faster, to ask first costs less.
+        # If another worker is usually faster, asking first costs less.
         self._state.changed(Next.PLAN if self._plans_what_others_emit else Next.LOOK)
 
     def _expect(self) -> None:
@@ -333,24 +333,24 @@ class Taker:
         except Exception:
             self._leasing = None
             raise
-        # Not where this is cancelled: what has been leased is then for `take_late_answer`.
+        # Not if this is cancelled: `take_late_answer` then handles what has been leased.
         self._leasing = None
         return answer
 
     async def take_late_answer(self) -> None:
-        """Wait for what was being leased when the end came, and give it back."""
+        """Wait for a claim that was under way at the end, and give back what it leased."""
         if self._leasing is not None and not self._leasing.cancelled():
             answer = await asyncio.shield(asyncio.wrap_future(self._leasing))
             self._leasing = None
             self._sender.unsent += _leased_in(answer)
 
     def leave_late_answer(self) -> None:
-        """Let the thread that leases release what it gets, if nobody waits for it any more."""
+        """Let the claiming thread release what it leases, if nobody waits for it any more."""
         if self._leasing is not None:
             self._leasing.add_done_callback(self._release_late)
 
     def _release_late(self, leasing: Future[Any]) -> None:
-        # The lease runs out if this fails, too.
+        # If this fails, too, the lease ends by itself.
         with contextlib.suppress(Exception):
             if not leasing.cancelled():
                 store, leased = self._settings.store, _leased_in(leasing.result())

@@ -38,7 +38,7 @@ _LOOK_EVERY = 0.05
 
 @define
 class InFlight:
-    """How many tests of each tenant are under way in this process."""
+    """The number of tests of each tenant that are under way in this process."""
 
     most: int
     _counts: Counter[str] = field(factory=Counter)
@@ -64,7 +64,7 @@ class InFlight:
 
     def _entered(self, tenant: str) -> bool:
         if self._process != os.getpid():
-            # What its parent sends is not sent by a forked child.
+            # A forked child does not send the tests of its parent.
             self._process, self._counts, self._lock = os.getpid(), Counter(), threading.Lock()
         with self._lock:
             if self._counts[tenant] >= self.most:
@@ -74,7 +74,7 @@ class InFlight:
 
 
 class TestSender:
-    """What sends a made-up event to endpoints of a webhook, all at the same time, in the running event loop."""
+    """A sender of test events to endpoints of a webhook, all at the same time, in the running event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -131,9 +131,9 @@ class TestSender:
         )
 
     def _note(self, webhook: Webhook, endpoints: Iterable[Endpoint], attempts: Iterable[Attempt]) -> None:
-        """Let endpoints that took a test start with fresh health, so that later failures are counted from now on."""
+        """Let endpoints that accepted a test start with fresh health, so that failures are counted from now on."""
         good = [endpoint.id for endpoint, attempt in zip(endpoints, attempts, strict=True) if attempt.succeeded]
-        # Whoever sends a test wants the answers; if the store is busy, the next delivery that goes through does this.
+        # The caller wants the responses. If the store is busy, the next delivery that succeeds does this.
         with contextlib.suppress(StoreError):
             if good:
                 for change in self._settings.open_store.clear_health(good):

@@ -1,4 +1,4 @@
-"""Give each event loop the transport that its requests go through."""
+"""The transport of each event loop, through which its requests go."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger("unihooks.worker")
 def transport_maker(
     transport: HostTransport | None, targets: TargetPolicy | None, ssl_context: ssl.SSLContext | None, egress: Egress
 ) -> NewTransport:
-    """Return what makes a transport for one event loop; TypeError for what does not go together."""
+    """Return a function that makes a transport for one event loop; TypeError for a wrong combination."""
     if not isinstance(targets, TargetPolicy | None):
         raise TypeError("targets must be a TargetPolicy, such as TargetPolicy(allow=['10.0.0.0/8']), or None")
     if transport is None:
@@ -64,10 +64,10 @@ def _own(targets: TargetPolicy, ssl_context: ssl.SSLContext | None, egress: Egre
 
 
 class _Borrowed(httpx.AsyncBaseTransport):
-    """The host's transport, lent to one event loop after the other.
+    """The host's transport, lent to one event loop after another.
 
-    When the last of them is done, its connections are closed: they can neither be used nor closed
-    once their loop is gone. The transports of httpx open new ones when they are used again.
+    When the last of them is done, its connections are closed, since they can be neither used nor closed once their loop
+    is gone. The transports of httpx open new ones when they are used again.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
@@ -76,7 +76,7 @@ class _Borrowed(httpx.AsyncBaseTransport):
         self._lock = threading.Lock()
 
     def enter(self) -> httpx.AsyncBaseTransport:
-        """Return this for one more event loop, which has to call `aclose`."""
+        """Lend the transport to one more event loop, which has to call `aclose`; return self."""
         with self._lock:
             self._users += 1
         return self

@@ -21,18 +21,18 @@ class WorkerLimits:
 
 
 class Next(Enum):
-    """What the loop that takes work does next."""
+    """The next step of the loop that takes work."""
 
     REST = auto()
     """Wait until something happens or something is due."""
     LOOK = auto()
     """Ask the store what there is to do."""
     PLAN = auto()
-    """Plan new events without asking first, which would only delay them."""
+    """Plan new events without asking first, since that would only delay them."""
 
 
 class Starting(Enum):
-    """Whether deliveries that are leased may start."""
+    """Whether leased deliveries may start."""
 
     OPEN = auto()
     """They may."""
@@ -44,10 +44,10 @@ class Starting(Enum):
 
 @define(eq=False)
 class WorkState:
-    """The state of one worker. All of it belongs to the worker's event loop but `begin_waking`.
+    """The state of one worker. All of it belongs to the worker's event loop, except `begin_waking`.
 
-    `new_events` and `next_due`, when an open lane may have a due delivery, are what the store said at the last look
-    and what has followed from this worker's own deeds since then.
+    `new_events` and `next_due` (when an open lane may have a due delivery) are what the store said at the last look,
+    updated by what this worker has done since.
     """
 
     next: Next = Next.REST
@@ -60,30 +60,30 @@ class WorkState:
     # What happens.
 
     def begin_waking(self) -> bool:
-        """Say whether the event loop has to be woken; False while a wake-up is on its way. For any thread."""
+        """Tell whether the event loop has to be woken; False while a wake-up is on its way. For any thread."""
         if self._is_waking:
             return False
         self._is_waking = True
         return True
 
     def emitted(self) -> None:
-        """Learn that this process has emitted: the wake-up has arrived."""
+        """Note that this process has emitted: the wake-up has arrived."""
         self._is_waking = False
         self.next = Next.PLAN
         self._news.set()
 
     def changed(self, then: Next = Next.LOOK) -> None:
-        """Learn that the store may have something to do that is not known here."""
+        """Note that the store may have work that is not known here."""
         if self.next is not Next.PLAN:
             self.next = then
         self._news.set()
 
     def moved(self) -> None:
-        """Learn that what is known may be done now: a place is free, or an attempt has ended."""
+        """Note that known work may be done now: a place is free, or an attempt has ended."""
         self._news.set()
 
     def due_by(self, at: int) -> None:
-        """Learn that a delivery is due at a time."""
+        """Note that a delivery is due at a time."""
         self.next_due = at if self.next_due is None else min(self.next_due, at)
 
     # What to do.
@@ -94,16 +94,16 @@ class WorkState:
         return self.next is Next.REST
 
     def take_next(self) -> Next:
-        """Return what to do now; what happens from here on is for the next time."""
+        """Return what to do now; later changes count for the next call."""
         taken, self.next = self.next, Next.REST
         self._news.clear()
         return taken
 
     async def wait(self, seconds: float, then: Callable[[], float | None] = lambda: None) -> None:
-        """Wait until something happens that has not been seen yet, at most so long.
+        """Wait until something new happens, at most this long.
 
-        `then` is called after that time, and says how long to wait on; None ends the waiting. This is what an idle
-        worker does all the time: not to wake its task costs a third less.
+        `then` is called after that time, and returns how much longer to wait; None ends the waiting. An idle worker
+        does this all the time: not waking its task costs a third less.
         """
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle
@@ -111,7 +111,7 @@ class WorkState:
         def ring() -> None:
             nonlocal timer
             more = None
-            with contextlib.suppress(Exception):  # whoever waits meets it again
+            with contextlib.suppress(Exception):  # the waiting task gets the exception
                 more = then()
             if more is None:
                 self._news.set()
@@ -133,17 +133,17 @@ class WorkState:
         return self.starting is not Starting.ENDED
 
     def schedule(self) -> bool:
-        """Say whether to come back in the next turn of the event loop; False if that is arranged already."""
+        """Tell whether to schedule the next turn of the event loop; False if that has been done."""
         if self.starting is not Starting.OPEN:
             return False
         self.starting = Starting.SCHEDULED
         return True
 
     def begin_turn(self) -> None:
-        """Note that the turn has come that was scheduled."""
+        """Note that the scheduled turn has come."""
         if self.starting is Starting.SCHEDULED:
             self.starting = Starting.OPEN
 
     def end(self) -> None:
-        """Let nothing more start."""
+        """Let nothing else start."""
         self.starting = Starting.ENDED

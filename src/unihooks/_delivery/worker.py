@@ -1,4 +1,4 @@
-"""The worker: the engine as the main job of a process, inside a host's event loop, or in a thread."""
+"""The worker: the engine as the main task of a process, inside a host's event loop, or in a thread."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _logger = logging.getLogger("unihooks.worker")
 
 
 class Worker:
-    """What plans, sends and retries the deliveries of a dispatcher; any number of workers may share a store.
+    """A worker, which plans, sends and retries the deliveries of a dispatcher; any number may share a store.
 
     At most `concurrency` requests are in flight, and at most `per_endpoint` of them to one endpoint, or as many as its
     webhook's policy says.
     `lease` (seconds) is how long other workers leave a claimed delivery alone: at least the
-    deadline + 5, by default the deadline + 10. `grace` (seconds) is how long an ordered end may take: at
-    least the deadline + 2, which is its default. `InvalidArgument` if this machine lacks the address that the
-    dispatcher's `Egress` sends from.
+    deadline + 5, by default the deadline + 10. `grace` (seconds) is how long an orderly end may take: at least the
+    deadline + 2, which is its default. `InvalidArgument` if this machine lacks the address that the dispatcher's
+    `Egress` sends from.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class Worker:
         self._stop_asked = self._abort_asked = False
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then finish in order and return; a second signal ends it at once.
+        """Work until SIGTERM or SIGINT, then finish in an orderly way and return; a second signal ends it at once.
 
-        The host's own handlers of these signals come back when it returns.
+        The host's own handlers of these signals are restored when it returns.
         """
         with _handling_signals(self._signalled):
             try:
@@ -72,7 +72,7 @@ class Worker:
                 self._abort_asked = False
 
     async def serve(self) -> None:
-        """Work inside the running event loop until cancelled or `stop()`; then finish in order."""
+        """Work inside the running event loop until cancelled or `stop()`; then finish in an orderly way."""
         if self._serving is not None:
             raise RuntimeError("this worker is running already; for a second one, make another Worker(dispatcher)")
         engine = Engine(self._settings, self._limits)
@@ -87,18 +87,18 @@ class Worker:
 
     @property
     def grace(self) -> float:
-        """How long an ordered end may take, in seconds."""
+        """How long an orderly end may take, in seconds."""
         return self._limits.grace
 
     def stop(self) -> None:
-        """Ask the worker to end in order; may be called from any thread or signal handler."""
+        """Ask the worker to end in an orderly way; may be called from any thread or signal handler."""
         self._stop_asked = True
         if (serving := self._serving) is not None:
             serving.call(serving.stopping.set)
 
     def _signalled(self, *_: object) -> None:
         serving = self._serving
-        # Noted first: the second signal may come while the first one is being told of.
+        # Noted first: the second signal may come while the first one is being reported.
         was_asked, self._stop_asked = self._stop_asked, True
         if not was_asked:
             count = 0 if serving is None else serving.engine.in_flight
@@ -112,7 +112,7 @@ class Worker:
 
 @define(eq=False)
 class _Serving:
-    """A worker at work in an event loop, as it is reached from other threads and from signal handlers."""
+    """A running worker in an event loop, as other threads and signal handlers reach it."""
 
     engine: Engine
     stopping: asyncio.Event = field(factory=asyncio.Event)
@@ -139,18 +139,18 @@ def _handling_signals(handler: Callable[..., None]) -> Iterator[None]:
         yield
     finally:
         for number, previous in before.items():
-            # None is a handler that was not set from Python, and cannot be from here.
+            # None stands for a handler that was not set from Python, which cannot be restored from here.
             signal.signal(number, signal.SIG_DFL if previous is None else previous)
 
 
 def _tell(text: str) -> None:
-    # Not by print(), which a signal handler may have interrupted.
+    # Not with print(), which the signal may have interrupted.
     with contextlib.suppress(OSError):
         os.write(2, text.encode())
 
 
 class WorkerThread:
-    """A worker in a thread of this process; `start` and `stop` are for one thread to call."""
+    """A worker in a thread of this process; only one thread may call `start` and `stop`."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -161,7 +161,7 @@ class WorkerThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the worker in order and wait for it, though not for ever."""
+        """End the worker in an orderly way and wait for it, though not for ever."""
         self._worker.stop()
         self._thread.join(self._worker.grace + _ENDING_SECONDS)
         if self._thread.is_alive():
@@ -171,7 +171,7 @@ class WorkerThread:
         try:
             self._worker.run()
         except BaseException:
-            # Nobody joins this thread while it works, and Python reports no SystemExit that ends a thread.
+            # Nobody joins this thread while it works, and Python does not report a SystemExit that ends a thread.
             _logger.exception("the worker of this process has ended; nothing is sent until another one runs")
         finally:
             note_thread_end()
