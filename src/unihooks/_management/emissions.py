@@ -1,4 +1,4 @@
-"""Check what `emit` and `emit_many` are given, and make events of it for the store."""
+"""Check the arguments of `emit` and `emit_many`, and make events of them for the store."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _MAX_SUBJECT = 256
 _SUBJECT = re.compile(rf"(?! )[ -~]{{1,{_MAX_SUBJECT}}}(?<! )")
 
 
-# Product, event type, payload, key and subject: to make an `Emission` of each of many events would cost too much.
+# Product, event type, payload, key and subject: making an `Emission` for each of many events would cost too much.
 Given = tuple[str, str, Any, str | None, str | None]
 
 
 @frozen
 class EventMaker:
-    """What makes events of emissions, by the rules of a catalog; its clock returns microseconds."""
+    """A maker of events from emissions, by the rules of a catalog; its clock returns microseconds."""
 
     _now: Callable[[], int]
     _catalog: Catalog | None
@@ -46,7 +46,7 @@ class EventMaker:
         return _new_event(new_id("evt_", now), tenant, checked, (key, subject), now)
 
     def make_many(self, emissions: Iterable[Given], tenant: str) -> list[NewEvent]:
-        """Do what `make` does for each, with the same time for all."""
+        """Make an event from each emission, as `make` does, all with the same time."""
         tenant = check_tenant(tenant)
         checked = [
             (self._checked(product, event_type, payload), (key, subject))
@@ -78,7 +78,7 @@ class ReservingEventMaker(EventMaker):
 
 
 def check_emissions(events: object) -> list[Given]:
-    """Return what each event of `emit_many` was given, or raise InvalidPayload."""
+    """Return the arguments for each event of `emit_many`, or raise InvalidPayload."""
     if not isinstance(events, Iterable) or isinstance(events, str | bytes):
         raise InvalidPayload(f"events must be a list of {_TRIPLES}, not {kind_of(events)}", name="events")
     return [_given(number, one) for number, one in enumerate(events)]

@@ -37,7 +37,7 @@ class Jobs:
     def recover(
         self, webhook_id: str, *, tenant: str = "default", since: datetime, until: datetime | None = None
     ) -> Job:
-        """Let workers plan what this webhook missed, and what failed, among the events made in [since, until).
+        """Let workers plan the events made in [since, until) that this webhook missed, and resend those that failed.
 
         They do what `log.recover` does, without its limit. Raises `InvalidArgument` if `until` is before `since`,
         `NotFound` for an unknown webhook, `LimitReached` if the tenant has `Limits.jobs_per_tenant` unfinished jobs.

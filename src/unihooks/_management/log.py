@@ -40,9 +40,9 @@ T = TypeVar("T", Event, Delivery)
 
 @frozen(kw_only=True)
 class BulkResult:
-    """How many deliveries a call has made; `more` says whether it has reached its limit and left some.
+    """The number of deliveries that a call has made; `more` says whether it has reached its limit and left some.
 
-    Another call makes the rest, or better a job: see `Jobs`.
+    Another call makes the rest; a job is better for many: see `Jobs`.
     """
 
     made: int
@@ -51,7 +51,7 @@ class BulkResult:
 
 @frozen(kw_only=True)
 class Tally:
-    """How many deliveries were counted; `is_all` says whether there are no more."""
+    """The number of deliveries that were counted; `is_all` says whether these are all."""
 
     count: int
     is_all: bool
@@ -200,10 +200,10 @@ class Log:
         until: datetime | None = None,
         most: int = 10_000,
     ) -> BulkResult:
-        """Plan what this webhook missed, and what failed, among the events made in [since, until), up to `most`.
+        """Plan the events made in [since, until) that this webhook missed, and resend those that failed, up to `most`.
 
-        Safe to repeat: what is pending or delivered by then is left alone. This process makes the deliveries, at once:
-        for more than a few thousand, `jobs.recover` is better.
+        It is safe to repeat: events that are pending or delivered by then are left alone. This process makes the
+        deliveries, at once: for more than a few thousand, `jobs.recover` is better.
         """
         check_tenant(tenant)
         check_id("webhook", webhook_id)
@@ -219,7 +219,7 @@ class Log:
     arecover = awaitable(recover)
 
     def _counted_down(self, delivery: Delivery) -> Delivery:
-        """Return a delivery with the attempts that it has left by the dispatcher's retries, unless its policy says."""
+        """Return a delivery with the attempts left by the dispatcher's retries, unless its policy has given them."""
         most = self._settings.retries.most_attempts
         if most is None or delivery.state is not DeliveryState.PENDING or delivery.attempts_left is not None:
             return delivery

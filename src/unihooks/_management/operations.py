@@ -1,4 +1,4 @@
-"""The operator's verbs of a dispatcher: see the state of everything, prune, erase, migrate."""
+"""The operator's verbs of a dispatcher: overview, usage, prune, erase, migrate."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Operates:
         return evolve(self.settings.open_store.statistics(), hook_calls_dropped=dropped)
 
     def overview(self) -> Overview:
-        """Return what an operator looks at first, over all tenants: stats, failing and slow endpoints."""
+        """Return an operator's overview of all tenants: stats, trends, failing and slow endpoints."""
         return self._watch.overview(self.settings.open_store)
 
     def tenants(self, *, limit: int = 50, cursor: str | None = None) -> Page[TenantStatistics]:
@@ -63,7 +63,7 @@ class Operates:
         before: datetime | None = None,
         subject: str | None = None,
     ) -> int:
-        """Erase what a tenant's events said, for good; return how many were erased now.
+        """Erase the content of a tenant's events for good; return how many were erased by this call.
 
         Give `event_ids`, or the aware datetime `before` for all events made before it, or a `subject` for all about it.
         Payloads, subjects, responses and request headers go; rows and counts stay. Pending deliveries are cancelled,

@@ -1,4 +1,4 @@
-"""What an operator sees: the state of everything, over all tenants."""
+"""The operator's overview of all tenants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOK_EVERY_US = 60 * SECOND
 
 @frozen(kw_only=True)
 class Overview:
-    """What an operator looks at first.
+    """An operator's overview of all tenants.
 
     `failing` has up to 100 endpoints, those that have failed longest first; `slowest` has up to 20, by their mean
     duration in the last 24 hours. `trends` are those of the last 24 hours. Both are at most a minute old.
@@ -33,7 +33,7 @@ class Overview:
 
 
 class Watch:
-    """The operator's view; what is summed over many hours is read at most once a minute."""
+    """The operator's view; sums over many hours are read at most once a minute."""
 
     def __init__(self) -> None:
         self._slowest: Sequence[SlowEndpoint] = ()

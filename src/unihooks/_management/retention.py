@@ -21,7 +21,7 @@ def prune(store: Store, older_than: timedelta | datetime) -> int:
     removed = 0
     while (count := store.prune(edge, _BATCH)) > 0:
         removed += count
-        time.sleep(_PAUSE_SECONDS)  # lets claims and emits in between the batches
+        time.sleep(_PAUSE_SECONDS)  # Let claims and emits in between the batches.
     return removed
 
 

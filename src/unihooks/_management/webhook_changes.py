@@ -140,7 +140,7 @@ class WebhookChanges(WebhookReading):
             changed.policy.check_bounds(self._settings.limits)
         if "subscriptions" in changes:
             self._check_subscriptions(changed)
-        # What changes nothing makes no new version, and is told to nobody.
+        # An update that changes nothing makes no new version, and calls no hook.
         return current if changed == current else self._touched(changed)
 
     def _activated(self, current: Webhook) -> Webhook:

@@ -1,4 +1,4 @@
-"""The verbs of `dispatcher.webhooks` that read: one webhook, a list, and how webhooks are doing."""
+"""The verbs of `dispatcher.webhooks` that read: get, list, health, activity, failures."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class WebhookReading:
         )
 
     def health(self, webhook_ids: Iterable[str], *, tenant: str = "default") -> dict[str, WebhookHealth]:
-        """Return how webhooks are doing, by id: endpoints, newest delivery, last 24 hours; unknown ids are left out."""
+        """Return the health of webhooks by id: endpoints, newest delivery, last 24 hours; unknown ids are left out."""
         wanted = [check_id("webhook", webhook_id) for webhook_id in _listed(webhook_ids)]
         return self._settings.open_store.webhook_health(check_tenant(tenant), wanted)
 
@@ -111,15 +111,15 @@ class WebhookReading:
         check_id("webhook", webhook_id)
         now = self._settings.open_store.now()
         length = _checked_step(step, check_number("hours", hours, at_most=_MOST_HOURS))
-        # The current step is not over, so that it comes on top of the others.
+        # The current step is not over, so it comes on top of the others.
         since = (now // length + 1) * length - hours * HOUR
         rows = self._settings.open_store.webhook_activity(tenant, webhook_id, since)
         return report(rows, since, now, length, self._settings.deadline * 1000)
 
     def failures(self, webhook_id: str, *, tenant: str = "default", since: datetime) -> Failures:
-        """Return which of a webhook's deliveries since a time have failed or are to be tried again, and with what.
+        """Return the failures of a webhook since a time: deliveries that failed or are to be retried, by their cause.
 
-        Of more than a thousand, the newest are counted.
+        If there are more than a thousand, only the newest are counted.
         """
         check_tenant(tenant)
         at = check_moment("since", since)

@@ -1,4 +1,4 @@
-"""All verbs of `dispatcher.webhooks`; defined here are those for endpoints, secrets, tests and previews."""
+"""All verbs of `dispatcher.webhooks`; those for endpoints, secrets, tests and previews are defined here."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Webhooks(WebhookChanges):
         product: str | None = None,
         event_type: str | None = None,
     ) -> Preview:
-        """Return what the webhook's mapping makes of a payload, and which of its conditions hold.
+        """Return the payload as the webhook would send it, and which of its conditions hold.
 
         With `product` and `event_type`, only the conditions of subscriptions that match them are tried.
         """
@@ -176,8 +176,9 @@ class Webhooks(WebhookChanges):
     async def acheck_endpoint(self, url: str, *, tenant: str = "default") -> EndpointCheck:
         """Look whether a URL leads to a server now: resolve its name, connect, check its certificate; send nothing.
 
-        It goes the way of a delivery, past the same guard. Raises `TargetRefused` for a URL that cannot be used,
-        `LimitReached` if too many checks of the tenant are running, `InvalidArgument` with a transport of your own.
+        It takes the same way as a delivery, through the same guard. Raises `TargetRefused` for a URL that cannot be
+        used, `LimitReached` if too many checks of the tenant are running, `InvalidArgument` with a transport of your
+        own.
         """
         return await self._check(url, check_tenant(tenant))
 

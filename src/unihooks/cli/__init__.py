@@ -21,7 +21,7 @@ def main() -> None:
     try:
         cli(prog_name="unihooks")
     except OSError as error:
-        # What is left to write would fail again when the interpreter ends, this time with a traceback.
+        # The remaining output would fail again when the interpreter ends, this time with a traceback.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         print(f"Error: the output cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
         sys.exit(1)

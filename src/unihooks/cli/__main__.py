@@ -1,4 +1,4 @@
-"""Let `python -m unihooks.cli` do what `unihooks` does."""
+"""Run the command `unihooks` as `python -m unihooks.cli`."""
 
 from unihooks.cli import main
 

@@ -113,12 +113,12 @@ def _imported(module_name: str) -> Any:
 
 
 def _guarded(action: Callable[[], Any], doing: str) -> Any:
-    """Run the application's code; turn what it raises into one sentence that says where."""
+    """Run the application's code; turn an exception into one sentence that says where it was raised."""
     try:
         return action()
     except (ModuleNotFoundError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # noqa: BLE001  # the application may raise anything, also by sys.exit
+    except BaseException as error:  # noqa: BLE001  # the application may raise anything, even by sys.exit
         raise click.ClickException(f"{doing} failed: {type(error).__name__}: {error}{_place(error)}") from None
 
 

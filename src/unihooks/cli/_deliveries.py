@@ -96,11 +96,11 @@ def show_delivery(dispatcher: Dispatcher, *, delivery_id: str, tenant: str, as_j
 @delivery_filters
 @click.option("--all", "every", is_flag=True, help="Replay all deliveries of the tenant.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--job", is_flag=True, help="Let workers do it bit by bit: the better way for more than some thousands.")
+@click.option("--job", is_flag=True, help="Let workers do it bit by bit: better for more than a few thousand.")
 @click.option(
     "--rendering",
     type=click.Choice(RENDERINGS),
-    help="In a job: the bytes that were sent, or those that the webhook would send today.",
+    help="In a job: send the original bytes, or those that the webhook would send today.",
 )
 @wait_option
 @json_option
@@ -116,10 +116,9 @@ def replay(
 ) -> None:
     """Replay deliveries, by id or by filter, or let workers do it as a job.
 
-    Filters choose what `deliveries list` shows with them. Each delivery is sent
-    again as a new delivery with the same body and the same webhook-id. With
-    filters, each event is sent to an endpoint once, and not at all if a replay
-    of it is pending or was delivered. --rendering and --wait mean a job, too.
+    Filters choose the deliveries that `deliveries list` shows. Each is sent again as a new delivery with the same body
+    and the same webhook-id. With filters, each event is sent to an endpoint once, and not at all if a replay of it is
+    pending or was delivered. --rendering and --wait imply --job.
     """
     filters = split_filters(options)
     if bool(delivery_ids) + bool(filters) + every != 1:

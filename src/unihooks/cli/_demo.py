@@ -40,7 +40,7 @@ _PATIENCE = 10.0
 
 @frozen(kw_only=True)
 class Arrival:
-    """One request as its receiver saw it: `verified` if the signature was valid, `intact` if the content was right."""
+    """A request as its receiver saw it: `verified` if the signature was valid, `intact` if the content was correct."""
 
     request: ReceivedRequest
     verified: bool
@@ -49,7 +49,7 @@ class Arrival:
 
 @define(kw_only=True)
 class Outcome:
-    """What the demo has seen so far."""
+    """The demo's observations so far."""
 
     webhook: Webhook
     event: Event

@@ -59,12 +59,12 @@ def show_job(dispatcher: Dispatcher, *, job_id: str, tenant: str, wait: bool, as
 @jobs.command("stop")
 @about_one("job_id")
 def stop_job(dispatcher: Dispatcher, *, job_id: str, tenant: str, as_json: bool) -> None:
-    """Stop a job. What it has made stays; one that has ended stays as it is."""
+    """Stop a job; the deliveries that it has made stay. A job that has ended stays as it is."""
     _show(dispatcher.jobs.stop(job_id, tenant=tenant), as_json=as_json)
 
 
 def show_started(dispatcher: Dispatcher, job: Job, *, wait: bool, as_json: bool) -> None:
-    """Show a job, after its end if it is to be waited for; then exit with 1 unless it was done."""
+    """Show a job; if asked to wait, show it after its end, and exit with 1 unless it is done."""
     if wait:
         job = _waited_for(dispatcher, job)
     _show(job, as_json=as_json)

@@ -85,12 +85,12 @@ def delivery_filters(command: Command) -> Command:
             help="What the last attempt was answered with: 503, a class: 5xx, or none: no response.",
         ),
         click.option(
-            "--search", metavar="TEXT", help="How the id of an event, delivery or webhook begins, or a subject or URL."
+            "--search", metavar="TEXT", help="The beginning of an id of an event, delivery or webhook, a subject or a URL."
         ),
         click.option(
             "--held/--not-held",
             default=None,
-            help="Pending deliveries that wait for their webhook or endpoint, or not.",
+            help="Only pending deliveries that are held, or only those that are not.",
         ),
         time_options,
     ]

@@ -26,7 +26,7 @@ def _or_print_sql(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--sql", is_flag=True, help="Print the SQL for PostgreSQL and run nothing; works without --app.")
     @click.option("--schema", default="unihooks", show_default=True, help="With --sql: the name of the schema.")
     @click.option(
-        "--since", type=click.IntRange(min=0), default=0, help="With --sql: the present version, or 0 for none."
+        "--since", type=click.IntRange(min=0), default=0, help="With --sql: the current version, or 0 for none."
     )
     @click.option(
         "--until", type=click.IntRange(min=1), help="With --sql: the version to migrate to, by default the newest."
@@ -61,14 +61,14 @@ def migrate(dispatcher: Dispatcher, *, as_json: bool) -> None:
     type=click.IntRange(min=1),
     default=CONCURRENCY,
     show_default=True,
-    help="At most this many requests in flight.",
+    help="The maximum number of requests in flight.",
 )
 @click.option(
     "--per-endpoint",
     type=click.IntRange(min=1),
     default=PER_ENDPOINT,
     show_default=True,
-    help="At most this many of them to one endpoint.",
+    help="The maximum number of requests in flight to one endpoint.",
 )
 def worker(dispatcher: Dispatcher, *, concurrency: int, per_endpoint: int) -> None:
     """Run a worker until SIGTERM or Ctrl-C.
@@ -81,9 +81,9 @@ def worker(dispatcher: Dispatcher, *, concurrency: int, per_endpoint: int) -> No
         signal.signal(number, lambda *_: made.stop())
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    dispatcher.stats()  # if the store cannot be used, this fails at once, in one sentence
-    # What the application has loaded stays. A full collection that looks at it, too, stops all deliveries for 35 ms and
-    # more; without it, for 5.
+    dispatcher.stats()  # If the store cannot be used, this fails at once, with one sentence.
+    # What the application has loaded stays for good. A full garbage collection that includes it stops all deliveries
+    # for 35 ms and more; one without it, for 5 ms.
     gc.collect()
     gc.freeze()
     click.echo(f"worker {os.getpid()} is running; stop it with SIGTERM or Ctrl-C", err=True)

@@ -1,4 +1,4 @@
-"""Replay deliveries: those with some ids one by one, or all that match filters in bulk or as a job; and report."""
+"""Replay deliveries, by ids one by one, or by filters in bulk or as a job, and report the outcome."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MANY = 10_000
 
 @define
 class _Outcome:
-    """What has been done so far."""
+    """The outcome so far."""
 
     replayed: list[dict[str, str]] = Factory(list)
     refused: list[dict[str, str]] = Factory(list)
@@ -41,7 +41,7 @@ def replay_ids(dispatcher: Dispatcher, *, tenant: str, ids: Sequence[str], as_js
 
 
 def replay_matching(dispatcher: Dispatcher, *, tenant: str, filters: dict[str, Any], ask: bool, as_json: bool) -> None:
-    """Replay all deliveries that match the filters, after a question."""
+    """Replay all deliveries that match the filters, after confirmation."""
     found = _found(dispatcher, tenant, filters, ask=ask)
     if found > _MANY:
         click.echo("for so many, --job is the better way: workers do it, whatever happens to this command", err=True)
@@ -65,14 +65,14 @@ def replay_in_job(
     rendering: str | None,
     **_: bool,
 ) -> None:
-    """Let workers replay all deliveries that match the filters, after a question."""
+    """Let workers replay all deliveries that match the filters, after confirmation."""
     _found(dispatcher, tenant, filters, ask=ask)
     job = dispatcher.jobs.replay(tenant=tenant, rendering=rendering or "sent", **filters)
     show_started(dispatcher, job, wait=wait, as_json=as_json)
 
 
 def _found(dispatcher: Dispatcher, tenant: str, filters: dict[str, Any], *, ask: bool) -> int:
-    """Return how many deliveries match, after a question if there are any."""
+    """Return how many deliveries match, after confirmation if there are any."""
     found = dispatcher.log.count(tenant=tenant, most=_MOST, **filters)
     if found and ask:
         click.confirm(f"Replay {found} {_noun(found)}? Each event is sent to an endpoint once", abort=True, err=True)
@@ -82,7 +82,7 @@ def _found(dispatcher: Dispatcher, tenant: str, filters: dict[str, Any], *, ask:
 def _replayed(dispatcher: Dispatcher, tenant: str, filters: dict[str, Any], found: int) -> Iterator[None]:
     """Replay in slices, and yield once for each delivery that was made."""
     made, more = 0, found > 0
-    # A replay that fails meanwhile may match as well: no more are made than were found before.
+    # A replay that fails in the meantime may match as well, so no more are made than were found before.
     while more and made < found:
         done = dispatcher.log.replay_all(tenant=tenant, most=min(_SLICE, found - made), **filters)
         made, more = made + done.made, done.more

@@ -33,7 +33,7 @@ _STYLES = {
 
 @frozen
 class Column:
-    """A column; a flexible one may be folded, others (ids, states, times) stay on one line."""
+    """A column; a flexible one may be wrapped, others (ids, states, times) stay on one line."""
 
     name: str
     flexible: bool = False
@@ -45,7 +45,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def plain(text: object) -> str:
-    r"""Return the text on one line, with escapes for what a terminal would obey: controls, direction marks.
+    r"""Return the text on one line, with escapes for what would act on a terminal: controls, direction marks.
 
     >>> plain("two\nlines, \x1b[31mred")
     'two\\nlines, \\x1b[31mred'
@@ -84,7 +84,7 @@ def show_fields(fields: Sequence[tuple[str, object]], *, out: Console, aligned: 
 
 
 def table(columns: Sequence[Column], cells: Iterable[Sequence[str]], *, heading: bool = True) -> Table:
-    """Return a table whose cells may be folded but are never cut."""
+    """Return a table whose cells may be wrapped but are never truncated."""
     made = Table(box=None, padding=(0, _GAP, 0, 0), show_header=heading, header_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(column.name, overflow="fold", no_wrap=not column.flexible)

@@ -53,8 +53,8 @@ def usage(dispatcher: Dispatcher, *, tenant: str, as_json: bool) -> None:
 def erase(dispatcher: Dispatcher, *, tenant: str, yes: bool, as_json: bool) -> None:
     """Erase a tenant for good.
 
-    Its webhooks, secrets, events, deliveries, attempts and counts go. If it is
-    broken off, the same command goes on with what is left.
+    Its webhooks, secrets, events, deliveries, attempts and counts are removed. If the command is interrupted, run it
+    again: it continues with what is left.
     """
     if not yes:
         found = dispatcher.usage(tenant)

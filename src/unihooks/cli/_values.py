@@ -24,7 +24,7 @@ HIDDEN = "***"
 
 
 def write_json(value: Any) -> None:
-    """Print one JSON document to stdout, in ASCII, which no terminal or encoding can garble."""
+    """Print a JSON document to stdout, in ASCII, which no terminal or encoding can garble."""
     click.echo(json.dumps(value, indent=2))
 
 
@@ -102,7 +102,7 @@ def delivery_value(delivery: Delivery) -> dict[str, Any]:
 
 
 def attempt_value(attempt: Attempt) -> dict[str, Any]:
-    """Return an attempt with only the names of its headers, and the answer's body as text."""
+    """Return an attempt with only the names of its headers, and the response's body as text."""
     return _fields(attempt) | {
         "url": safe_url(attempt.url),
         "duration_ms": round(attempt.duration_ms, 3),

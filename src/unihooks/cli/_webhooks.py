@@ -91,13 +91,12 @@ def recover(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Let workers send what a webhook missed, and what failed, as a job.
+    """Let workers send what a webhook missed, and resend what failed, as a job.
 
-    Of the events made from --since on, those that it was not planned for are
-    sent, and those whose last delivery failed are sent again.
+    Events made since then that were never planned for it are sent, and those whose last delivery failed are sent again.
     """
     if since is None:
-        raise click.UsageError("say from when on, such as --since 24h")
+        raise click.UsageError("say since when, such as --since 24h")
     job = dispatcher.jobs.recover(webhook_id, tenant=tenant, since=since, until=until)
     show_started(dispatcher, job, wait=wait, as_json=as_json)
 
@@ -114,7 +113,7 @@ def _endpoint_row(endpoint: Endpoint) -> list[object]:
 
 
 def _reason(endpoint: Endpoint) -> str:
-    """Say why it is disabled, or since when how many attempts have failed in a row."""
+    """Return why an endpoint is disabled, or how many attempts have failed in a row and since when."""
     health = endpoint.health
     if endpoint.disabled_reason or not health.failures:
         return endpoint.disabled_reason or ""

@@ -1,7 +1,7 @@
-"""Databases on a connection of Django's, where its tests leave no other way.
+"""Databases on a connection of Django's, for tests that leave no other way.
 
-A `TestCase` keeps one transaction open for a whole test, and an SQLite database in memory is seen through one
-connection alone. What the store does joins the transaction, and is rolled back with it.
+A `TestCase` keeps one transaction open for a whole test, and an SQLite database in memory is visible to a single
+connection. The store's work joins the transaction, and is rolled back with it.
 """
 
 from __future__ import annotations
@@ -34,16 +34,15 @@ from unihooks.stores.sqlite.transaction import SQLiteTransaction
 T = TypeVar("T")
 
 _RELEASE = "RELEASE SAVEPOINT unihooks"
-# How to begin, to end, and to undo: a part of a transaction, or one of its own.
+# How to begin, end and undo a part of a transaction, or a transaction of its own.
 _PART = ("SAVEPOINT unihooks", _RELEASE, "ROLLBACK TO SAVEPOINT unihooks", _RELEASE)
 _WHOLE = ("BEGIN", "COMMIT", "ROLLBACK")
 
 
 class OnConnection(Database):
-    """A database whose transactions are, one at a time, parts of the one that a connection is in.
+    """A database whose transactions are parts of the connection's own transaction, one at a time.
 
-    `lend` returns the driver's connection, open. `lost` is told that what is
-    remembered may have been rolled back since.
+    `lend` returns the driver's open connection. `lost` is called when what is cached may have been rolled back.
     """
 
     migrations: Migrations
@@ -62,7 +61,7 @@ class OnConnection(Database):
 
     @property
     def opened_id(self) -> str:
-        # There is nothing to open: the connection is in this machine's memory, or in use by the test alone.
+        # There is nothing to open: the database is in memory, or only the test uses it.
         return self.store_id
 
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:  # noqa: ARG002 - nothing reaches the disk before Django commits
@@ -82,7 +81,7 @@ class OnConnection(Database):
         try:
             outcomes = [self._insert(event, submission.per_minute) for event in submission.events]
             submission.waiter.set_result(outcomes)
-        except Exception as error:  # noqa: BLE001 - whatever it is, who waits must learn of it
+        except Exception as error:  # noqa: BLE001 - whatever it is, the waiting caller must get it
             submission.waiter.set_exception(error)
         else:
             self.emitted()
@@ -113,7 +112,7 @@ class OnConnection(Database):
 
     @abstractmethod
     def _within(self, connection: Any) -> AbstractContextManager[Transaction]:
-        """Yield a transaction within that of the connection, or one of its own; an error undoes it alone."""
+        """Yield a transaction within that of the connection, or one of its own; an error undoes only this one."""
 
 
 class SQLiteOnConnection(OnConnection):
@@ -168,7 +167,7 @@ class _PostgresTransaction(PostgresTransaction):
         return super().pipeline(*calls)
 
     def _fetch(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
-        # Django's own cursors know no binary results.
+        # Django's own cursors do not support binary results.
         with driver().Cursor(self._connection) as cursor:
             cursor.format = driver().pq.Format.BINARY
             rows: list[Row] = cursor.execute(text.encode(), parameters or None, prepare=False).fetchall()

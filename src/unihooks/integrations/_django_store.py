@@ -29,13 +29,13 @@ def _delegated(name: str) -> Callable[..., Any]:
     def verb(self: DjangoStore, /, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.current, name)(*args, **kwargs)
 
-    # `wraps` says of the copy of an abstract method that it is abstract.
+    # `wraps` marks the copy of an abstract method as abstract, too.
     vars(verb).pop("__isabstractmethod__", None)
     return verb
 
 
 def _delegating(cls: type[DjangoStore]) -> type[DjangoStore]:
-    """Give a class each verb of a store that it does not have; what it does is up to the store `current`."""
+    """Give a class each verb of a store that it lacks, which calls that of the store `current`."""
     for name in dir(Store):
         if not name.startswith("_") and name not in vars(cls) and callable(getattr(Store, name)):
             setattr(cls, name, _delegated(name))
@@ -44,10 +44,10 @@ def _delegating(cls: type[DjangoStore]) -> type[DjangoStore]:
 
 @_delegating
 class DjangoStore(Store):
-    """The store in a database of Django's settings, wherever they lead at the moment.
+    """The store in a database of Django's settings, wherever they point at the moment.
 
-    While a `TestCase` has a transaction open, and where the database is in
-    memory, it is on the connection of Django's main thread.
+    While a `TestCase` has a transaction open, or if the database is in memory, it uses the connection of the main
+    thread.
     """
 
     def __init__(self, alias: str, options: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ class DjangoStore(Store):
         self._opened: SQLiteStore | PostgresStore | None = None
         self._on_connection: SQLiteStore | PostgresStore | None = None
         self._watchers: set[Watcher] = set()
-        # Wrong options are told of now, not on first use.
+        # Wrong options fail here, not on first use.
         self.emit_deadline = _new_store(self._wrapper.vendor, {"NAME": "unihooks"}, options, alias).emit_deadline
         _stores.add(self)
 
@@ -69,7 +69,7 @@ class DjangoStore(Store):
 
     @property
     def current(self) -> SQLiteStore | PostgresStore:
-        """The store that the settings lead to now."""
+        """The store to which the settings point now."""
         if _is_where_tests_run():
             self._wrapper = connections[self.alias]
         if _is_lent(self._wrapper):
@@ -96,7 +96,7 @@ class DjangoStore(Store):
             opened.close()
 
     def reset(self) -> None:
-        """Remove all that was kept, but for what goes with the transaction of a `TestCase` anyway."""
+        """Remove everything that is stored, except what goes with the transaction of a `TestCase` anyway."""
         if not _is_in_testcase(self._wrapper):
             self.current.clear()
 
@@ -161,7 +161,7 @@ def _new_store(
 
 
 def conninfo(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what libpq is told of the settings of a database."""
+    """Return libpq's connection string for the settings of a database."""
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     given = {ours: settings[theirs] for theirs, ours in names.items() if settings.get(theirs)}
     passed_on = {"service", "sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "options", "passfile"}
@@ -169,12 +169,12 @@ def conninfo(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_where_tests_run() -> bool:
-    # A connection of Django's belongs to a thread, and that of a test to the main one, outside of its event loop.
+    # A connection of Django's belongs to a thread, and that of a test to the main thread, outside its event loop.
     return threading.current_thread() is threading.main_thread() and asyncio._get_running_loop() is None  # noqa: SLF001 - the public one raises
 
 
 def _is_lent(wrapper: Any) -> bool:
-    """Say whether the store has to be on the connection itself."""
+    """Tell whether the store has to use the connection itself."""
     if wrapper.vendor == "sqlite":
         return _is_in_testcase(wrapper) or "mode=memory" in str(wrapper.settings_dict["NAME"])
     from django.db.backends.postgresql.psycopg_any import is_psycopg3
@@ -183,7 +183,7 @@ def _is_lent(wrapper: Any) -> bool:
 
 
 def _is_in_testcase(wrapper: Any) -> bool:
-    return any(block._from_testcase for block in wrapper.atomic_blocks)  # noqa: SLF001 - nothing else tells
+    return any(block._from_testcase for block in wrapper.atomic_blocks)  # noqa: SLF001 - there is no public way to tell
 
 
 # Django's tests.
@@ -192,14 +192,14 @@ _stores: WeakSet[DjangoStore] = WeakSet()
 
 
 def reset_stores(databases: Collection[str]) -> None:
-    """Remove what the stores in these databases keep; `"__all__"` are all databases, as in Django's tests."""
+    """Empty the stores in these databases; `"__all__"` means all databases, as in Django's tests."""
     for store in list(_stores):
         if databases == "__all__" or store.alias in databases:
             store.reset()
 
 
 def _close_first(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Let Django copy or remove a database that nobody is connected to."""
+    """Close the stores' connections before Django copies or removes a database."""
 
     @wraps(method)
     def closing(self: BaseDatabaseCreation, *args: Any, **kwargs: Any) -> Any:
@@ -209,10 +209,11 @@ def _close_first(method: Callable[..., Any]) -> Callable[..., Any]:
         is_kept, suffix = given.get("keepdb"), given.get("suffix")
         if self.connection.vendor == "sqlite":
             with self.connection.cursor() as cursor:
-                # Django copies the file alone.
+                # Django copies only the file itself.
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if suffix is not None and not is_kept:
-                # The processes that used a clone have left its log, which the next clone would take for its own.
+                # Processes that used a clone have left its write-ahead log, which the next clone would take for its
+                # own.
                 name = self.get_test_db_clone_settings(suffix)["NAME"]
                 for end in ("-wal", "-shm"):
                     Path(f"{name}{end}").unlink(missing_ok=True)
@@ -221,28 +222,28 @@ def _close_first(method: Callable[..., Any]) -> Callable[..., Any]:
     return closing
 
 
-# No signal tells of these.
+# There is no signal for these.
 for _name in ("destroy_test_db", "clone_test_db"):
     setattr(BaseDatabaseCreation, _name, _close_first(getattr(BaseDatabaseCreation, _name)))
 
 
 class UnihooksTestMixin:
-    """A mixin for Django's test cases: no event or webhook of one test is there in the next.
+    """A mixin for Django's test cases: no event or webhook of one test is left in the next.
 
-    It comes before Django's class. In a `TestCase` all that a dispatcher does
-    is rolled back with the test; after a `TransactionTestCase` it is removed.
+    List it before Django's class. In a `TestCase` all that a dispatcher does is rolled back with the test; after a
+    `TransactionTestCase` it is removed.
     """
 
     databases: Collection[str]
 
     @classmethod
     def setUpClass(cls) -> None:
-        """Begin with nothing."""
+        """Start with empty stores."""
         reset_stores(cls.databases)
         super().setUpClass()  # type: ignore[misc] # Django's
 
     def __call__(self, result: Any = None) -> Any:
-        """Run the test, and leave nothing."""
+        """Run the test, and empty the stores afterwards."""
         try:
             return super().__call__(result)  # type: ignore[misc] # Django's
         finally:

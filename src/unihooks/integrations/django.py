@@ -47,7 +47,7 @@ def emit(
 
 
 def _in_the_thread_of_connections(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
-    # A connection of Django belongs to one thread; this runs in the one that async views use connections in.
+    # A connection of Django's belongs to one thread; this runs in the thread in which async views use connections.
     call: Awaitable[Any] = sync_to_async(function)(*args, **kwargs)
     return call
 
@@ -61,4 +61,4 @@ def store(using: str = "default", **options: Any) -> Store:
     `options` such as `schema` or `migrate` are passed to the store. It follows the settings, so it is in the test
     runner's database while that is in place. Raises `StoreError` for any other database.
     """
-    return DjangoStore(using, options)  # type: ignore[abstract] # its decorator gives it what is missing
+    return DjangoStore(using, options)  # type: ignore[abstract] # its decorator adds the missing methods

@@ -29,12 +29,12 @@ from unihooks.transport._parser import AnswerParser
 _WIRE_BYTES: Final = 64 * 1024
 PLAIN_BYTES: Final = 16 * 1024
 
-# Each portion that is received costs a turn of the event loop, as much as a plain answer. Whoever sends more of them
-# than these is read at intervals, so that the others gather in the meantime.
+# Each portion that is received costs a turn of the event loop, as much as a whole plain response. A peer that sends
+# more than these is read at intervals, so that its portions gather in the meantime.
 PORTIONS_AT_ONCE: Final = 16
 _GATHERING_SECONDS: Final = 0.1
 
-# With a linger time of zero, closing sends a reset and drops what is queued; otherwise the kernel goes on sending it.
+# With a linger time of zero, closing sends a reset and drops queued data; otherwise the kernel goes on sending it.
 _DROP_WHAT_IS_QUEUED: Final = struct.pack("ii", 1, 0)
 
 # More than this does not belong to TLS, so the connection is given up.
@@ -42,7 +42,7 @@ MAX_OVERHEAD_BYTES: Final = 128 * 1024
 
 
 class Scratch:
-    """The read buffers that all connections of one event loop share.
+    """The read buffers shared by all connections of one event loop.
 
     They are filled and emptied within one callback, so that nothing of one connection is left when the next one reads.
     """
@@ -59,8 +59,8 @@ class Scratch:
 class Connection(asyncio.BufferedProtocol):
     """A connection that sends a request and feeds what comes back to its parser.
 
-    `closed` is final. Bytes that arrive while no answer is awaited close the
-    connection, since they would be taken for the answer to the next request.
+    `closed` is final. Bytes that arrive while no response is awaited close the connection, since they would be taken
+    for the response to the next request.
     """
 
     __slots__ = (
@@ -126,7 +126,7 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def tls_version(self) -> str | None:
-        """Return which TLS protects the connection, None if none does."""
+        """Return the connection's version of TLS, None without TLS."""
         return None
 
     def certificate_end(self) -> int | None:
@@ -244,7 +244,7 @@ class Connection(asyncio.BufferedProtocol):
 
 def _drop_what_is_queued(transport: asyncio.Transport) -> None:
     connected = transport.get_extra_info("socket")
-    # One that is gone already sends nothing more.
+    # A connection that is already gone sends nothing more.
     with suppress(OSError):
         if connected is not None:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_WHAT_IS_QUEUED)

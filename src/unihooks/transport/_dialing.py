@@ -27,20 +27,20 @@ from unihooks.transport._sessions import Sessions
 from unihooks.transport._tls import TLSConnection, default_context
 
 _CHECKS_KEPT: Final = 4096
-# The owner of a name can list other people's addresses under it, and each attempt would try them all.
+# The owner of a name can list other people's addresses under it, which each attempt would all try.
 _MAX_DIALED: Final = 8
 _NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _CLOSING_SECONDS: Final = 0.01
 # A busy connection would never notice that its name has moved to another address.
 _LONGEST_SECONDS: Final = 300.0
-# If hundreds of attempts that began together timed out together, everything else would wait for their ends. Nor are
-# connections that were opened together replaced all at once.
+# If hundreds of attempts that began together timed out together, everything else would wait for them to end. For the
+# same reason, connections that were opened together are not replaced all at once.
 _SPREAD: Final = 0.2
-# A proxy that is down is not asked by each of many attempts, and told of now and then.
+# A proxy that is down is not tried by each of many attempts, and is logged only now and then.
 _BARRED_SECONDS: Final = 1.0
 _TELL_AGAIN_SECONDS: Final = 60.0
 
-# Where the next attempt goes on among the many addresses of a host and port, in whatever event loop it is made: each
+# Where the next attempt continues among the many addresses of a host and port. Shared by all event loops, since each
 # drain has its own.
 _next_address: dict[tuple[str, int], int] = {}
 
@@ -68,7 +68,7 @@ class Target:
 
 
 class Dialer:
-    """A maker of connections for one event loop: it resolves, checks, connects and shakes hands."""
+    """A maker of connections for one event loop: it resolves, checks, connects and does the handshake."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Dialer:
         egress: Egress,
         random: Callable[[], float] = random,
     ) -> None:
-        # The results depend on the frozen policy alone, so they are cached; refusals are raised, and so are not.
+        # The results depend only on the frozen policy, so they are cached; refusals are raised, and therefore are not.
         self._checked_url = lru_cache(_CHECKS_KEPT)(targets.check_url)
         self._checked_address = lru_cache(_CHECKS_KEPT)(targets.check_address)
         self._context = context
@@ -116,7 +116,7 @@ class Dialer:
         return connection
 
     def learn(self, connection: Connection, target: Target) -> None:
-        """Keep the TLS session of a connection after its first answer, for the next connection."""
+        """Keep the TLS session of a connection after its first response, for the next connection."""
         if isinstance(connection, TLSConnection) and connection.session_due:
             now = monotonic()
             if self.sessions.wants(target.owner, now):
@@ -241,7 +241,7 @@ class Dialer:
 def _chosen(place: tuple[str, int], addresses: Iterable[str]) -> list[str]:
     ordered = list(round_robin(addresses, _family))
     if len(ordered) > _MAX_DIALED:
-        # Unless one of these works, the next attempt goes on with the others.
+        # Unless one of these works, the next attempt continues with the others.
         start = _next_address.pop(place, 0) % len(ordered)
         _next_address[place] = start + _MAX_DIALED
         if len(_next_address) > _CHECKS_KEPT:

@@ -1,4 +1,4 @@
-"""Leave this machine by the way that the host has chosen."""
+"""The way by which connections leave this machine, as the host has chosen it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MAX_HEAD: Final = 16 * 1024
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n]*)?\r\n")
 _OPENED: Final = range(200, 300)
 _WRONG_PASSWORD: Final = 407
-# What the proxy itself wants or refuses; a rule may be about one address, so others are still tried.
+# Statuses for what the proxy itself wants or refuses; a rule may concern one address, so others are still tried.
 _OWN_FAULTS: Final = {
     403: "refuses by a rule of its own to lead there",
     _WRONG_PASSWORD: "wants another user or password",
 }
-# The proxy works, but it did not reach this address: bad gateway, unavailable (as many answer then), gateway timeout.
+# The proxy works, but did not reach this address: bad gateway, unavailable (used by many for this), gateway timeout.
 _NO_WAY: Final = frozenset({502, 503, 504})
-# What a proxy's machine that does not answer may take of the time that is left for the endpoint.
+# The share of the endpoint's remaining time that a proxy's machine may take to answer.
 _SHARE_OF_PROXY: Final = 0.5
 
 
@@ -45,7 +45,7 @@ def check_bind(egress: Egress) -> None:
 
 
 class Way:
-    """What opens the TCP connections of one event loop: from a chosen address, through a proxy, or plainly."""
+    """A maker of TCP connections for one event loop: from a chosen address, through a proxy, or directly."""
 
     def __init__(self, egress: Egress, loop: asyncio.AbstractEventLoop, lookups: Lookups) -> None:
         self._bind = egress.bind
@@ -60,11 +60,11 @@ class Way:
         return self._proxy is None
 
     def leads_to(self, address: str) -> bool:
-        """Say whether an address is of a family that can be reached from where requests are sent."""
+        """Tell whether the family of an address can be reached from the address that requests are sent from."""
         return self._bind is None or self._proxy is not None or (":" in address) == (":" in self._bind)
 
     async def connect(self, connection: Connection, address: str, port: int, seconds: float) -> None:
-        """Connect to an address within the seconds that are left; `EgressFailed` if the way itself is barred."""
+        """Connect to an address within the seconds that are left; `EgressFailed` if the way out itself fails."""
         if self._proxy is None:
             await self._dial(lambda: connection, address, port)
             return
@@ -118,7 +118,7 @@ class Way:
 
 
 class _Tunnel(asyncio.Protocol):
-    """A connection to a proxy, until it leads to an address."""
+    """A connection to a proxy, until it is a tunnel to an address."""
 
     def __init__(self, proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
         self._proxy = proxy
@@ -130,7 +130,7 @@ class _Tunnel(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     async def lead_to(self, address: str, port: int) -> asyncio.Transport:
-        """Ask for a way to an address; return the transport, which then leads there and is paused."""
+        """Ask for a tunnel to an address; return the transport, which then leads there and is paused."""
         place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         fields = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
         if self._proxy.authorization is not None:
@@ -140,7 +140,7 @@ class _Tunnel(asyncio.Protocol):
         return self._transport
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of the proxy's answer; called by the event loop."""
+        """Take a part of the proxy's response; called by the event loop."""
         self._head += data
         end = self._head.find(b"\r\n\r\n") + 4
         if end >= len(b"\r\n\r\n"):
@@ -158,7 +158,7 @@ class _Tunnel(asyncio.Protocol):
         self._transport.abort()
 
     def _judge(self, head: bytes, rest: bytes) -> None:
-        # Whatever the endpoint says, it says after the handshake begins; so nothing may follow the head.
+        # The endpoint sends nothing before the handshake begins, so nothing may follow the head.
         match = _STATUS.match(head)
         status = 0 if match is None else int(match[1])
         if match is None or (status in _OPENED and rest):

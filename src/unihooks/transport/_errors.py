@@ -43,9 +43,9 @@ class NotReachable(AttemptError, httpx.ConnectError):
 
 
 class EgressFailed(AttemptError, httpx.ProxyError):
-    """Our own way out is barred, which says nothing about the endpoint; only the operator's log says how.
+    """Our own way out has failed, which says nothing about the endpoint; only the operator's log says how.
 
-    `for_all` is false if it may be barred to this one address alone.
+    `for_all` is false if it may have failed for this one address alone.
     """
 
     def __init__(self, detail: str, *, for_all: bool = True) -> None:
@@ -59,7 +59,7 @@ class TLSFailed(AttemptError, httpx.ConnectError):
 
 
 class TimedOut(AttemptError, httpx.TimeoutException):
-    """A time limit passed before the headers of the answer were complete."""
+    """A time limit passed before the headers of the response were complete."""
 
 
 class ConnectionEnded(AttemptError, httpx.ReadError):
@@ -67,7 +67,7 @@ class ConnectionEnded(AttemptError, httpx.ReadError):
 
 
 class BadAnswer(AttemptError, httpx.RemoteProtocolError):
-    """The peer sent something that is not an HTTP/1.1 answer."""
+    """The peer sent something that is not an HTTP/1.1 response."""
 
 
 class BadRequest(AttemptError, httpx.LocalProtocolError):
@@ -85,7 +85,7 @@ _SWITCHES: Final = Kept("protocol-switched", "the answer switches protocols (sta
 
 
 def timed_out(seconds: float, doing: Kept) -> TimedOut:
-    """Return the failure for a limit of so many seconds that passed while doing something."""
+    """Return the failure for a limit of this many seconds that passed while doing something."""
     return TimedOut(doing(seconds=round(max(seconds, 0.0), 1)))
 
 

@@ -1,4 +1,4 @@
-"""Make one attempt over any transport, within one deadline, and always return how it went."""
+"""Make one attempt over any transport, within one deadline, and always return its outcome."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from unihooks.transport._parser import MAX_BODY_BYTES, MAX_PIECES, Headers
 MAX_HEADERS: Final = 50
 MAX_HEADER_BYTES: Final = 1024
 
-# How long a cancelled transport gets to clean up, twice at most.
+# The time that a cancelled transport gets to clean up, at most twice.
 _CLEAN_UP_SECONDS: Final = 0.25
 _PIECES_OF_DEAR: Final = 64
 
@@ -43,7 +43,7 @@ _abandoned: set[asyncio.Task[None]] = set()
 
 @attrs.define(kw_only=True)
 class Exchange:
-    """The outcome of an attempt: a status, or the error because of which there is none.
+    """The outcome of an attempt: a status, or the error that left it without one.
 
     Not frozen, since making a frozen one for each attempt takes three times as long.
 
@@ -52,7 +52,7 @@ class Exchange:
         headers: The first 50, of 1 KiB each at most, as they came.
         body: The first 16 KiB, not decoded.
         error: One sentence for the customer, without secrets and addresses.
-        warnings: What was wrong beside the status; this does not count as a failure.
+        warnings: What else was wrong; this does not count as a failure.
         duration: Seconds.
         dear: Whether it came in so many pieces that reading it took long.
         own_fault: Whether the way out failed, which says nothing about the endpoint.
@@ -71,8 +71,7 @@ class Exchange:
 async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, *, deadline: float) -> Exchange:
     """Send the request and return what came back by the deadline, a time of `time.monotonic()`.
 
-    Raises nothing but CancelledError, and returns at most a second after the
-    deadline, whatever the transport and the receiver do.
+    Raises only CancelledError. Returns at most a second after the deadline, whatever transport and receiver do.
     """
     started = monotonic()
     try:
@@ -90,7 +89,7 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
         return await _over_foreign(transport, request, started, deadline)
     except Exception as exc:  # noqa: BLE001 - the attempt fails, the worker goes on
         error = _sentence(exc)
-        # With the time that an address took to refuse, customers could use their log as a port scanner.
+        # Customers could use their log as a port scanner if it showed how fast an address refuses connections.
         duration = 0.0 if error == NOT_REACHABLE else monotonic() - started
         return Exchange(error=error, duration=duration, own_fault=isinstance(exc, EgressFailed))
 
@@ -111,7 +110,7 @@ async def _over_foreign(
         await asyncio.wait([task], timeout=max(deadline - monotonic(), 0))
         late = not task.done()
     finally:
-        # What a transport adds although it is cancelled comes too late.
+        # What a transport adds after it was cancelled comes too late.
         found = attrs.evolve(progress)
         if not task.done():
             await _abandon(task)
@@ -155,7 +154,7 @@ async def _take_body(response: httpx.Response, progress: Exchange) -> None:
 
 
 async def _abandon(task: asyncio.Task[None]) -> None:
-    # A transport may swallow a cancellation; after the second one it is left to itself.
+    # A transport may swallow a cancellation; after the second one it is abandoned.
     _abandoned.add(task)
     for _ in range(2):
         task.cancel()

@@ -24,7 +24,7 @@ from unihooks.transport._parser import AnswerParser
 from unihooks.transport._pool import Pool, idle_that_fit
 
 _SWEEP_SECONDS = 0.1
-# Each attempt that ends lets another begin, which takes the loop a while; so of hundreds, only a few end at a time.
+# Each attempt that ends lets another begin, which takes the loop some time. So of hundreds, only a few end at once.
 _NEXT_SWEEP_SECONDS = 0.01
 _LEAST_SWEPT = 2
 _SHARE_SWEPT = 32
@@ -33,7 +33,7 @@ _IDLE_SWEEP_SECONDS = 1.0
 # Gateways silently drop connections that have been idle for 240 s or more.
 _IDLE_SECONDS = 180.0
 
-# A server that is being replaced answers so, while new connections may reach the one that works.
+# A server that is being replaced may answer like this, while new connections reach the one that works.
 _MAY_BE_ELSEWHERE = frozenset({421, *range(500, 600)})
 
 _PLAIN_EGRESS = Egress()
@@ -83,7 +83,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         self._dialer: Dialer | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and return its answer, complete or cut short; see `ask` for the errors."""
+        """Send the request and return the response, complete or cut short; see `ask` for the errors."""
         marks = request.extensions.get("unihooks") or {}
         answer = await self.ask(request, marks.get("deadline", math.inf))
         assert answer.status is not None  # noqa: S101
@@ -117,7 +117,7 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             dialer.learn(connection, target)
 
     async def reach(self, url: str, deadline: float) -> Reached:
-        """Connect to the server of a URL as a request would, and leave; raise an AttemptError if that fails."""
+        """Connect to the server of a URL as a request would, and disconnect; raise an AttemptError if that fails."""
         parts = httpx.URL(url)
         target = _target_of((None, parts.scheme, parts.raw_host, parts.port), httpx.Request("POST", parts))
         connection = await (self._dialer or self._open()).dial(target, deadline)
@@ -200,7 +200,7 @@ class Reached:
 
 
 class AnswerStream(httpx.AsyncByteStream):
-    """The body of an answer that has been read already."""
+    """The body of a response that has already been read."""
 
     def __init__(self, answer: AnswerParser) -> None:
         self._answer = answer
@@ -215,7 +215,7 @@ class AnswerStream(httpx.AsyncByteStream):
 
 @attrs.define(eq=False)
 class _Ticker:
-    """A timer that calls an action after some seconds, and again after as many as it returns, until that is None.
+    """A timer that calls an action after some seconds, and again after the seconds that it returns, until that is None.
 
     One timer for all requests: one for each would cost several times as much.
     """

@@ -13,7 +13,7 @@ from unihooks._base.threads import Threads
 
 Look = Callable[[str, int], Sequence[str]]
 
-# Only many names that hang for the first time need so many.
+# This many are needed only when many names hang for the first time.
 _THREADS: Final = 256
 _THREADS_FOR_SUSPECTS: Final = 16
 _MAX_SUSPECTS: Final = 10_000
@@ -41,13 +41,13 @@ class Lookups:
         self._threads = Threads(_THREADS, "unihooks-lookup")
         self._threads_for_suspects = Threads(_THREADS_FOR_SUSPECTS, "unihooks-lookup")
         self._suspects: dict[Hashable, None] = {}
-        # Who waits for which look-up. Those who have given up are taken out, for a name may hang for hours.
+        # The waiters of each look-up. Those that have given up are removed, since a name may hang for hours.
         self._waiting: dict[Hashable, set[asyncio.Future[Result | None]]] = {}
         self._ended: deque[tuple[Hashable, Result]] = deque()
         self._is_waking = False
 
     async def addresses(self, key: Hashable, host: str, port: int, seconds: float) -> Sequence[str] | None:
-        """Return what the resolver returns, or raise its error; None if it takes longer than so many seconds.
+        """Return what the resolver returns, or raise its error; None if it takes longer than this many seconds.
 
         Callers that ask for the same key meanwhile share the result.
         """
@@ -56,7 +56,7 @@ class Lookups:
         waiting = self._waiting[key]
         waiter: asyncio.Future[Result | None] = self._loop.create_future()
         waiting.add(waiter)
-        # One timer is much cheaper than to cancel the task and to turn that into an error, and hundreds may end so.
+        # Hundreds may end like this, and a timer is much cheaper than cancelling a task and turning that into an error.
         timer = self._loop.call_later(seconds, _settle, waiter, None)
         try:
             result = await waiter
@@ -68,14 +68,14 @@ class Lookups:
         return result
 
     def close(self) -> None:
-        """Let the threads end once they have no more to do."""
+        """Let the threads end once they have nothing left to do."""
         self._threads.close()
         self._threads_for_suspects.close()
 
     def _start(self, key: Hashable, host: str, port: int) -> None:
         self._waiting[key] = set()
         threads = self._threads_for_suspects if key in self._suspects else self._threads
-        # A suspect until the answer comes, so that a name that hangs does not block a second good thread.
+        # A suspect until it is resolved, so that a name that hangs does not block a second good thread.
         self._suspects[key] = None
         if len(self._suspects) > _MAX_SUSPECTS:
             del self._suspects[next(iter(self._suspects))]
@@ -87,10 +87,10 @@ class Lookups:
             result = list(self._look(host, port))
         except Exception as exc:  # noqa: BLE001 - the host's own resolver may raise anything
             result = exc
-        except BaseException as exc:  # noqa: BLE001 - it must neither end this thread nor the event loop
+        except BaseException as exc:  # noqa: BLE001 - it must end neither this thread nor the event loop
             result = RuntimeError(f"the resolver raised {type(exc).__name__}")
         self._ended.append((key, result))
-        # To wake the event loop is a system call, and many look-ups may end before it has seen to the first.
+        # Waking the event loop takes a system call, and many look-ups may end before it has handled the first.
         if not self._is_waking:
             self._is_waking = True
             with contextlib.suppress(RuntimeError):  # the loop has been closed

@@ -1,8 +1,8 @@
-"""Parse one HTTP/1.1 answer, from bytes that arrive in any portions, without I/O.
+"""Parse one HTTP/1.1 response, from bytes that arrive in any portions, without I/O.
 
-Sources: RFC 9110, RFC 9112. The status counts as soon as it can be told and the head has ended. What else is wrong
-with the head is a fault: it is noted, and the connection carries no other request, because where a faulty
-answer ends is a matter of opinion.
+Sources: RFC 9110, RFC 9112. The status counts as soon as it can be read and the head has ended. Anything else that is
+wrong with the head is a fault: it is noted, and the connection carries no other request, because implementations
+disagree on where a faulty response ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_WIRE_BYTES: Final = 128 * 1024
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_FIELDS: Final = 128
 MAX_INTERIM: Final = 16
-# Each portion of a body costs as much as a plain answer, however few bytes it has.
+# Each portion of a body costs as much as a whole plain response, however few bytes it has.
 MAX_PIECES: Final = 256
 
 Headers = list[tuple[bytes, bytes]]
@@ -71,7 +71,7 @@ _BODILESS = frozenset({204, 304})
 
 
 class AnswerParser:
-    """An answer, while it arrives and afterwards.
+    """A response, while it arrives and afterwards.
 
     While the headers are incomplete, `feed` and `eof` raise BadAnswer; then `status` is set. `fault` is what was wrong
     with the headers, `warning` why the body is not whole. `done` means that the answer has ended, `keep` that the
@@ -101,7 +101,7 @@ class AnswerParser:
         self._interim = 0
         self._left = 0
         self._chunks: ChunkReader | None = None
-        # Unbound, since a bound method would make every answer a reference cycle.
+        # Unbound, since a bound method would make every parser a reference cycle.
         self._step: Callable[[AnswerParser, bytes], None] = AnswerParser._read_head
 
     @property
@@ -125,7 +125,7 @@ class AnswerParser:
             self._exceed()
 
     def eof(self) -> None:
-        """End the answer where the peer stopped sending."""
+        """End the response where the peer stopped sending."""
         self.keep = False
         if self.status is None:
             raise BadAnswer(CLOSED_IN_HEADERS if self.received else CLOSED_EARLY)
@@ -134,7 +134,7 @@ class AnswerParser:
         self.done = True
 
     def cut(self, warning: str) -> None:
-        """End an answer whose headers are complete."""
+        """End a response whose headers are complete."""
         self.warning = warning
         self.keep = False
         self.done = True
@@ -215,7 +215,7 @@ class AnswerParser:
             if fault := status_fault(status):
                 raise BadAnswer(fault)
             if status < _FINAL:
-                return  # an interim answer never has a body
+                return  # an interim response never has a body
         self._read_framing(fields, old=line[1] == b"0")
         self.status = status
         self.headers = fields
@@ -241,7 +241,7 @@ class AnswerParser:
         if _LENGTH.fullmatch(value):
             return int(value)
         self._note(_BAD_LENGTH)
-        # The shortest, since nobody should wait for bytes that never come.
+        # The shortest, so that nobody waits for bytes that never come.
         possible = [int(one) for part in value.split(b",") if _LENGTH.fullmatch(one := part.strip())]
         return min(possible, default=_UNKNOWN)
 
@@ -255,7 +255,7 @@ class AnswerParser:
 
     def _begin_body(self, data: bytes) -> None:
         if self._without_body or self.status in _BODILESS:
-            # A 204 that announces a body may really send one, so nothing more is read from this connection.
+            # A 204 that announces a body may indeed send one, so nothing more is read from this connection.
             if self.status != 304 and not self._without_body and (self._left > 0 or self._chunks):  # noqa: PLR2004
                 self.keep = False
             self._left = 0
@@ -263,7 +263,7 @@ class AnswerParser:
         elif self._chunks is not None:
             self._step = AnswerParser._read_chunks
         elif self._left == _UNKNOWN:
-            # To wait for more could take until the deadline.
+            # Waiting for more could take until the deadline.
             self._left = len(data)
             self._step = AnswerParser._read_sized
         elif self._left >= 0:
@@ -332,7 +332,7 @@ def parse_fields(data: bytes, start: int, end: int) -> Headers | None:
 
 
 def parse_loosely(lines: Iterable[bytes]) -> tuple[Headers, bool]:
-    """Return the header fields of lines as most clients read them, and whether a line is malformed.
+    """Return the header fields of lines as most clients read them, and whether any line is malformed.
 
     Control characters become spaces. A folded line continues the one before it. A line without a name is left out.
     """

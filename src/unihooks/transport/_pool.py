@@ -10,12 +10,12 @@ from typing import Final
 from unihooks.transport._connections import Connection
 
 _MOST_IDLE: Final = 10_000
-# A request sent at the end of the time that a peer waits would meet a closed connection.
+# A request sent just before the peer's idle time ends would meet a closed connection.
 _SHARE_OF_THEIR_TIME: Final = 0.8
 
 
 def idle_that_fit() -> int:
-    """Return how many idle connections leave the host enough of the files that its process may open."""
+    """Return the number of idle connections that leave the host enough of the files that its process may open."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST_IDLE if files == resource.RLIM_INFINITY else min(files // 4, _MOST_IDLE)
 
@@ -24,7 +24,7 @@ class Pool:
     """The idle connections: the newest of a key is used first, the oldest of all is closed first.
 
     At most `total` of them are kept, `per_endpoint` of one key, and each for `seconds`.
-    A connection that closes while it is idle takes itself out.
+    A connection that closes while it is idle removes itself.
     """
 
     def __init__(self, *, total: int, per_endpoint: int, seconds: float) -> None:
@@ -50,7 +50,7 @@ class Pool:
         return None
 
     def put(self, connection: Connection, now: float, their_seconds: float | None = None) -> None:
-        """Keep a connection after an answer, for less time than its peer says that it waits, unless it is too old."""
+        """Keep a connection after a response, for less time than its peer announces, unless it is too old."""
         if connection.ends_at <= now:
             connection.close()
             return

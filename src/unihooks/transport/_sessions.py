@@ -1,4 +1,4 @@
-"""TLS sessions to resume, each only with the endpoint and name that it was made with."""
+"""TLS sessions to resume, each only with the endpoint and name for which it was made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Kept:
 
 
 class Sessions:
-    """The newest session of each owner (an endpoint with its host name and port), or a note that it gives none.
+    """The newest session of each owner (an endpoint with its host name and port), or a note that it offers none.
 
     Times are those of `time.monotonic()`.
     """
@@ -43,7 +43,7 @@ class Sessions:
         return kept is None or kept.session is not None or now >= kept.until
 
     def put(self, owner: Hashable, session: ssl.SSLSession | None, now: float) -> None:
-        """Keep a session, or note that this owner gives none that can be resumed."""
+        """Keep a session, or note that this owner offers none that can be resumed."""
         self.forget(owner)
         if session is not None and (session.has_ticket or session.id):
             self._kept[owner] = _Kept(session, now + _SECONDS)

@@ -24,12 +24,12 @@ from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
 
 _MAX_WIRE: Final = MAX_WIRE_BYTES + MAX_OVERHEAD_BYTES
 
-# Certificates and tickets take several times their size in OpenSSL's memory, as long as the connection or its session
-# lives. Above this limit neither is kept.
+# Certificates and tickets take several times their size in OpenSSL's memory, for as long as the connection or its
+# session lives. Above this limit neither is kept.
 _MAX_KEPT_BYTES: Final = 16 * 1024
 
-# A new handshake at the receiver's wish costs a millisecond each time. TLS 1.3 has none, but new keys, as many as these
-# for one answer.
+# Each handshake that a receiver demands costs a millisecond. TLS 1.3 has none, but key updates, which are limited to
+# this many per response.
 _MAX_REPLIES: Final = {"TLSv1.3": 4}
 
 _UNTRUSTED: Final = Kept("certificate-untrusted", "TLS certificate is issued by an authority that is not trusted")
@@ -85,7 +85,7 @@ class TLSConnection(Connection):
 
     def shake_hands(self, context: ssl.SSLContext, name: str, session: ssl.SSLSession | None) -> asyncio.Future[None]:
         """Start the handshake; the future ends with it, or with TLSFailed."""
-        # Made no earlier, since for an address that does not answer it would be made in vain.
+        # Not made earlier, since for an address that does not answer it would be made in vain.
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
         ready = self._loop.create_future()
         self._ready = ready
@@ -97,7 +97,7 @@ class TLSConnection(Connection):
 
     @property
     def tls_version(self) -> str | None:
-        """Return which TLS protects the connection, such as "TLSv1.3"."""
+        """Return the connection's version of TLS, such as "TLSv1.3"."""
         return self._ssl.version()
 
     def certificate_end(self) -> int | None:
@@ -119,7 +119,7 @@ class TLSConnection(Connection):
             self._wire = self._replies = 0
         else:
             self._asked = True
-            # Tickets may have arrived already. Anything else was not asked for, and closes the connection.
+            # Tickets may have arrived already. Anything else was not requested, and closes the connection.
             self._decrypt()
         return super().ask(data, parser, started, deadline)
 
@@ -174,7 +174,7 @@ class TLSConnection(Connection):
     def _decrypt(self) -> None:
         incoming, scratch, read = self._incoming, self._scratch, self._ssl.read
         try:
-            # Bytes that follow the end of the answer close the connection.
+            # Bytes that follow the end of the response close the connection.
             while incoming.pending:
                 # Given a buffer, it returns the count, although typeshed says otherwise.
                 count: int = read(PLAIN_BYTES, scratch.plain)  # type: ignore[assignment]
