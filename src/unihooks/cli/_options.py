@@ -85,7 +85,7 @@ def delivery_filters(command: Command) -> Command:
             help="What the last attempt was answered with: 503, a class: 5xx, or none: no response.",
         ),
         click.option(
-            "--search", metavar="TEXT", help="The beginning of an id of an event, delivery or webhook, a subject or a URL."
+            "--search", metavar="TEXT", help="The beginning of an id, a subject or a URL."
         ),
         click.option(
             "--held/--not-held",

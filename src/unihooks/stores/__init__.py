@@ -1,4 +1,4 @@
-"""Where everything is kept; each store is imported when it is first asked for."""
+"""The stores, each of which is imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that is gone with its process: the SQLite store in a private temporary file, without the disk's promise."""
+"""A store that ends with its process: the SQLite store in a private temporary file, not synced to disk."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _NO_CONNECTION = "a MemoryStore has no database that a connection could lead to;
 
 
 class MemoryStore(SQLiteStore):
-    """A store for tests and tries: nothing outlives the process, and nothing waits for the disk.
+    """A store for tests and experiments: nothing outlives the process, and nothing waits for the disk.
 
     Children of a fork share it with their parent, for as long as that lives.
     """
 
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="unihooks-")
-        # Made first, so that it runs last: the store closes its file before that goes.
+        # Registered first, so that it runs last: the store closes its file before that is removed.
         finalize(self, _remove, self._folder, os.getpid())
         path = Path(self._folder) / "memory.db"
-        # What SQLite puts beside it has the same permissions.
+        # Files that SQLite puts beside it get the same permissions.
         path.touch(mode=0o600)
         super().__init__(path, _durable=False)
 
@@ -41,6 +41,6 @@ class MemoryStore(SQLiteStore):
 
 
 def _remove(folder: str, made_in: int) -> None:
-    # A child of a fork must not take the file away from its parent.
+    # A forked child must not remove its parent's file.
     if os.getpid() == made_in:
         shutil.rmtree(folder, ignore_errors=True)

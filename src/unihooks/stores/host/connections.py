@@ -1,6 +1,6 @@
-"""Recognise a host's connection and run one statement on it as its driver or library wants it.
+"""Recognise a host's connection, and run one statement on it in the way of its driver or library.
 
-Nothing is imported that is not installed: a library is, once the host has brought a connection of it.
+A library is imported only once the host has passed a connection of it, so it is installed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _NAMED = re.compile(r"(?<![:\w]):(\w+)")
 class Kind:
     """A kind of connection: the database it speaks to, and how to fetch the rows of one statement.
 
-    `fetch` is None for a kind that works with `await` only. `ask` finds out
-    the database of a kind that speaks to several.
+    `fetch` is None for a kind that works only with `await`. `ask` finds out the database of a kind that speaks to
+    several.
     """
 
     name: str
@@ -67,7 +67,7 @@ async def afetch(connection: Any, statement: str, parameters: Parameters) -> lis
 
 
 def database_error(error: BaseException) -> BaseException | None:
-    """Return the error of the database's driver that a library has wrapped, or the library's own; None for others."""
+    """Return the driver's error that a library has wrapped, or the library's own database error; None for others."""
     seen: BaseException | None = error
     while seen is not None:
         if _is_of(seen, _ERRORS):
@@ -83,7 +83,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def is_within_psycopg() -> bool:
-    """Say whether this thread is in the middle of a call of psycopg 3, whose connections would wait for themselves."""
+    """Tell whether this thread is inside a call of psycopg 3, whose connections would wait for themselves."""
     frame = sys._getframe() if "psycopg" in sys.modules else None  # noqa: SLF001 - inspect.currentframe does the same
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith("psycopg."):
@@ -100,7 +100,7 @@ def _is_of(error: BaseException, kinds: set[tuple[str, str]]) -> bool:
 def _fetch_sqlite3(connection: Any, statement: str, parameters: Parameters) -> list[Row]:
     cursor = connection.cursor()
     try:
-        # Whatever factories the connection has.
+        # Independent of the connection's factories.
         cursor.row_factory = None
         return list(cursor.execute(statement, parameters).fetchall())
     finally:
@@ -114,7 +114,7 @@ async def _afetch_aiosqlite(connection: Any, statement: str, parameters: Paramet
             await cursor.execute(statement, parameters)
             return list(await cursor.fetchall())
     except ValueError as error:
-        # aiosqlite's own word for a connection that is closed, or was never opened.
+        # aiosqlite's own error for a connection that is closed, or was never opened.
         raise sqlite3.ProgrammingError(str(error)) from error
 
 
@@ -168,7 +168,7 @@ def _database_of_sqlalchemy(connection: Any) -> str:
 
 
 def _bind_arguments(connection: Any) -> dict[str, Any]:
-    """Return what a session needs whose engines are those of its models alone: `Session(binds={Order: engine})`."""
+    """Return the arguments for a session that has engines only by model: `Session(binds={Order: engine})`."""
     if not hasattr(connection, "get_bind"):
         return {}
     try:
@@ -218,7 +218,7 @@ _ERRORS = {
     ("asyncpg", "PostgresError"),
     ("asyncpg", "InterfaceError"),
 }
-# What they raise by themselves, as for a connection that is closed.
+# The errors that they raise themselves, for example for a closed connection.
 _LIBRARY_ERRORS = {("sqlalchemy", "SQLAlchemyError"), ("django", "Error")}
 _SQLALCHEMY = Kind(name="SQLAlchemy", ask=_database_of_sqlalchemy, fetch=_fetch_sqlalchemy)
 _SQLALCHEMY_ASYNC = Kind(name="SQLAlchemy", ask=_database_of_sqlalchemy, afetch=_afetch_sqlalchemy)

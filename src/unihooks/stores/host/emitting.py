@@ -17,7 +17,7 @@ from unihooks.stores.sql.emitting import stored_event
 from unihooks.stores.sql.quotas import MINUTE, limit_reached
 from unihooks.stores.sql.store import SQLStore
 
-# The statements that run on connections of the host's; those that count, where it wants that.
+# The statements that run on connections of the host's; those that count are for limited tenants.
 ON_HOST = ("add_event_on_host", "add_event_on_host_once", "emitted_on_host", "count_on_host")
 _ENCODING = "the connection's encoding has no place for the event's texts; set its client_encoding to UTF8"
 
@@ -27,8 +27,8 @@ class HostInsert:
     """The insert of an event on connections to one kind of database.
 
     `texts` are the statements `ON_HOST` by name. `elsewhere` is the sentence for a connection that leads to another
-    database than the store's. `explain` turns a driver's error into ours; None says that the tables are not there, as
-    in another database.
+    database than the store's. `explain` turns a driver's error into ours; None says that the tables are missing, for
+    example because it is another database.
     """
 
     database: str
@@ -42,7 +42,7 @@ class HostInsert:
 
 
 class HostStore(SQLStore):
-    """A store that takes events on connections of the host's, too."""
+    """A store that also takes events on connections of the host's."""
 
     _host: HostInsert
 
@@ -64,11 +64,11 @@ class HostStore(SQLStore):
         return stored
 
     async def aemit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:
-        """Do what `emit_on` does on a connection of either kind."""
+        """Insert the event as `emit_on` does, on a synchronous or asynchronous connection."""
         self._check(connection)
         store_id = self._database.opened_id
         if store_id is None:
-            # To open a database, or to make its tables, takes longer than an event loop should stand still.
+            # Opening a database, or creating its tables, takes longer than an event loop should be blocked.
             store_id = await in_own_thread(self._database.id_for_host)
         with self._explaining():
             if per_minute is not None:
@@ -113,7 +113,7 @@ class HostStore(SQLStore):
 
 
 def _counted(event: NewEvent) -> dict[str, Any]:
-    """Return what the statements that count take; numbers go as text, which no driver takes for smaller ones."""
+    """Return the parameters of the statements that count; numbers go as text, so that no driver narrows their type."""
     return {"tenant": event.tenant, "minute": str(event.created_at // MINUTE), "id": event.id}
 
 

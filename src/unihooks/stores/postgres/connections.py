@@ -1,4 +1,4 @@
-"""Open connections to PostgreSQL of which both ends notice within seconds that the other has vanished."""
+"""Open connections to PostgreSQL on which each end notices within seconds that the other has vanished."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from unihooks.stores.postgres.prepared import note_direct
 
 RV = TypeVar("RV")
 
-# For each host of the dsn, so that all of them are tried within the deadline of an emit.
+# Applies to each host of the dsn, so that all of them are tried within the deadline of an emit.
 _CONNECT_SECONDS = 8
 _MOST_PER_HOST = 4
 _LEAST_PER_HOST = 2
-# libpq counts in seconds, but for the last one in milliseconds. Without them the system would wait for a machine that
-# has vanished for a quarter of an hour, and for two hours if nothing is to be sent.
+# In seconds, except the last one in milliseconds. Without these settings the system would wait a quarter of an hour for
+# a machine that has vanished, and two hours if there is nothing to send.
 _DEFAULTS: dict[str, str | int] = {
     "application_name": "unihooks",
     "keepalives_idle": 10,
@@ -30,14 +30,14 @@ _DEFAULTS: dict[str, str | int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 5_000,
 }
-# What the server calls the same, in the same units.
+# The server's names for the same, in the same units.
 _ON_THE_SERVER = {
     "keepalives_idle": "tcp_keepalives_idle",
     "keepalives_interval": "tcp_keepalives_interval",
     "keepalives_count": "tcp_keepalives_count",
     "tcp_user_timeout": "tcp_user_timeout",
 }
-# So often the server looks whether anybody still waits for what it is doing.
+# How often the server checks whether its client is still there.
 _CHECK = {"client_connection_check_interval": "2s"}
 _ENCODING = "UTF8"
 
@@ -49,7 +49,7 @@ class Connection(psycopg.Connection[Any]):
     rests_since = 0.0
 
     def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:
-        """Do what a conversation with the server needs, until it ends."""
+        """Drive an exchange with the server until it ends."""
         bounded = gen if self.ends_at == inf else _until(gen, self.ends_at)
         return super().wait(bounded, *args, **kwargs)
 
@@ -90,7 +90,7 @@ def _with_defaults(dsn: str, ends_at: float) -> dict[str, Any]:
         left = ends_at - monotonic()
         if left <= 0:
             raise psycopg.OperationalError(f"{_place(given)} has not answered in time")
-        # 0 would be for ever.
+        # 0 would mean for ever.
         most = _number(given["connect_timeout"], usual) or usual
         given["connect_timeout"] = max(min(most, int(left) // hosts), _LEAST_PER_HOST)
     return given
@@ -101,7 +101,7 @@ def _until(gen: PQGen[RV], ends_at: float) -> Generator[Any, Any, RV]:
         wanted = next(gen)
         while True:
             ready = yield wanted
-            # Nothing has come; the driver says so ten times a second.
+            # Nothing has arrived; the driver reports that ten times a second.
             if not ready and monotonic() >= ends_at:
                 raise psycopg.OperationalError("the server has not answered in time")
             wanted = gen.send(ready)
@@ -111,9 +111,9 @@ def _until(gen: PQGen[RV], ends_at: float) -> Generator[Any, Any, RV]:
 
 
 def _is_direct(connection: Connection, settings: Mapping[str, str]) -> bool:
-    """Say whether the connection leads to the server itself, and if so, make settings of the session.
+    """Tell whether the connection leads to the server itself; if so, apply the session's settings.
 
-    A pooler cannot know which of the server's processes will serve, and would give that process to others next.
+    Through a pooler, they would stay with a connection that other clients get next.
     """
     made = ", ".join(["''", *(f"set_config('{name}', '{value}', false)" for name, value in settings.items())])
     text = f"SELECT pg_backend_pid(), CASE pg_backend_pid() WHEN {connection.info.backend_pid} THEN concat({made}) END"
@@ -122,15 +122,15 @@ def _is_direct(connection: Connection, settings: Mapping[str, str]) -> bool:
     except psycopg.OperationalError:
         raise
     except psycopg.Error:
-        # A server on some other system may not know one of them.
+        # A server on another operating system may not support one of them.
         [(process,)] = connection.execute(b"SELECT pg_backend_pid()").fetchall()
     return bool(process == connection.info.backend_pid)
 
 
 def _session_settings(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the server is told to do at its end, but for what the host's options say."""
+    """Return the settings for the server's end, except those that the host's options set."""
     known = {theirs: str(_number(given[ours], 0)) for ours, theirs in _ON_THE_SERVER.items()}
-    # The host may want no keepalives.
+    # The host may have switched keepalives off.
     settings = _CHECK if str(given.get("keepalives")) == "0" else known | _CHECK
     options = f"{given.get('options') or ''} {os.environ.get('PGOPTIONS', '')}"
     return {name: value for name, value in settings.items() if name not in options}
@@ -146,7 +146,7 @@ def _check_encoding(connection: Connection) -> None:
 
 
 def _located(error: psycopg.OperationalError, given: Mapping[str, Any]) -> psycopg.OperationalError:
-    """Return an error that says which server it is about; the driver names it only in some."""
+    """Return an error that names the server, which the driver does only for some."""
     first = str(error).strip().partition("\n")[0]
     return type(error)(first if "port" in first else f"{_place(given)}: {first}")
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL database: opened on first use in each process, opened anew after a restart or fork."""
+"""A PostgreSQL database: opened on first use in each process, and again after a restart or a fork."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A process that is frozen in a transaction, or has vanished, must not hold its locks until its leases have ended.
+# A process that is frozen in a transaction, or has vanished, must not hold its locks for long.
 IDLE_AT_MOST = "5s"
-# Statistics lag behind a queue, and mislead the planner: every statement of ours has an index made for it. A plan that
-# is kept would mislead for longer.
+# Statistics lag behind a queue and mislead the planner, although each of our statements has an index made for it. A
+# cached plan would stay wrong for longer.
 _BY_INDEX = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -43,7 +43,7 @@ _BY_INDEX = {
 
 
 def _setting(settings: Mapping[str, str]) -> str:
-    """Return the statement that makes settings until the transaction ends."""
+    """Return the statement that applies settings until the transaction ends."""
     return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
 
 
@@ -51,7 +51,7 @@ _NOW = f"SELECT {NOW}"
 _KEPT = {"idle_in_transaction_session_timeout": IDLE_AT_MOST, **_BY_INDEX}
 _WRITE = ("BEGIN ISOLATION LEVEL READ COMMITTED", _setting(_KEPT))
 _WRITE_UNSYNCED = (_WRITE[0], _setting(_KEPT | {"synchronous_commit": "off"}))
-# A page of rows by their indexes is read long before processes for a parallel plan are started.
+# A page of rows is read by its indexes long before processes for a parallel plan have started.
 _READ = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", _setting({"parallel_setup_cost": "100000"}))
 
 MIGRATIONS = Migrations(files("unihooks.stores.postgres") / "migrations")
@@ -62,7 +62,7 @@ _EXPECTING_SECONDS = 5.0
 
 
 class _Opened:
-    """What is open in this process."""
+    """What this process has open."""
 
     def __init__(self, database: PostgresDatabase, dsn: str, size: int) -> None:
         self.pool = Pool(dsn, size, database.patience)
@@ -86,14 +86,14 @@ class _Opened:
 
 
 class PostgresDatabase(Database):
-    """The database at `dsn`; each transaction has a connection that nobody else uses meanwhile.
+    """The database at `dsn`; each transaction has a connection to itself.
 
-    `inserted` is told of events that are committed; `lost` when it is opened, since what is remembered of it may no
-    longer be so, as after a fork.
+    `inserted` is called with committed events; `lost` when the database is opened, since what is cached may be
+    outdated, for example after a fork.
     """
 
     has_round_trips = True
-    # Workers of many processes share the lanes by who is alive.
+    # The workers of all processes that are alive share the lanes.
     heartbeat_seconds = 10.0
     hour_parts = 16
     divides_lanes = True
@@ -135,8 +135,8 @@ class PostgresDatabase(Database):
     def write_on(
         self, pool: Pool, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True
     ) -> T:
-        """Run `work` in a transaction, whatever the schema is."""
-        # A transaction that deadlocked did nothing, and is run again.
+        """Run `work` in a transaction, without checking the schema."""
+        # A transaction that deadlocked has changed nothing, so it is run again.
         begin = _WRITE if synced else _WRITE_UNSYNCED
         for tries_left in reversed(range(_TRIES)):
             try:
@@ -174,7 +174,7 @@ class PostgresDatabase(Database):
 
     def emitted(self, signals: Signals | None = None) -> None:
         if not self.watchers:
-            # Those of the thread that inserts: what it belongs to may have been closed, and opens no other.
+            # The connections of the inserting thread: its pool may have been closed, and must not open another one.
             (signals or self._unchecked().signals).notify()
         super().emitted()
 
@@ -183,7 +183,7 @@ class PostgresDatabase(Database):
 
     @property
     def is_relieved(self) -> bool:
-        # Nobody is told of what a host is about to commit, so this process looks for it itself.
+        # Nothing announces what a host is about to commit, so this process looks for it itself.
         return monotonic() >= self._expecting_until and self._unchecked().signals.is_relieved
 
     def listen(self) -> None:
@@ -194,7 +194,7 @@ class PostgresDatabase(Database):
         super().expect()
 
     def prune_days(self, older_than: int, *, exact: bool) -> tuple[int, int]:
-        # Days are the server's: with a clock of the host's, as in a test, all goes without.
+        # Days follow the server's clock. With a clock of the host's, as in a test, there are none.
         if self.time.clock is not None:
             return 0, older_than
         return self._open().days.prune(older_than, exact=exact)
@@ -207,7 +207,8 @@ class PostgresDatabase(Database):
         return steps
 
     def _migrate(self, pool: Pool) -> list[str]:
-        # However short the patience of who needs the tables first: what is broken off would begin anew each time.
+        # Ignore the patience of the first caller: if this were interrupted, it would start from the beginning each
+        # time.
         try:
             with self.patience.unlimited(), self._transaction(pool, _WRITE) as tx:
                 steps = migrate(tx, MIGRATIONS, self._place)
@@ -233,7 +234,7 @@ class PostgresDatabase(Database):
             opened.checking.release()
 
     def check_soon(self, opened: _Opened) -> None:
-        """Do the same unless it is done, and do not wait for long."""
+        """Check the schema unless that is done, without waiting for long."""
         if opened.store_id is None:
             with self.patience.within(_ASK_SECONDS):
                 self.check(opened)
@@ -281,12 +282,12 @@ class PostgresDatabase(Database):
             except driver().Error as error:
                 if is_last or not is_outage(error):
                     raise explained(error) from error
-                # A read may be repeated; what was idle is as old as what broke.
+                # A read may be repeated; idle connections are as old as the one that broke.
                 self._forget(pool)
         raise AssertionError  # pragma: no cover
 
     def _forget(self, pool: Pool) -> None:
-        """Close what is idle, and forget what was read: another server may take over, and lack what this one had."""
+        """Close idle connections and drop caches: another server may take over, and lack what this one had."""
         pool.forget_idle()
         self._lost()
 
@@ -304,7 +305,7 @@ class PostgresDatabase(Database):
             try:
                 tx = self._begin(connection, begin, opening)
             except driver().OperationalError:
-                # It broke while it was idle, as others may have.
+                # It broke while it was idle, as others may have, too.
                 connection.close()
                 self._forget(pool)
                 lent.close()
@@ -313,11 +314,11 @@ class PostgresDatabase(Database):
             try:
                 yield tx
             except BaseException as error:
-                # Where this fails, the pool does not take the connection back.
+                # If this fails, the pool does not take the connection back.
                 with suppress(driver().Error):
                     connection.execute("ROLLBACK")
                 if is_read_only(error):
-                    # Another server may be the primary by now.
+                    # Another server may have become the primary.
                     connection.close()
                 raise
             # The last statements may have committed.

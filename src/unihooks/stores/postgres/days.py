@@ -1,4 +1,4 @@
-"""Keep the log in partitions by day: make those of the next days, and drop those that are past the retention."""
+"""Keep the log in partitions by day: create those of the next days, and drop those that are past the retention."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from unihooks.exceptions import StoreError
 from unihooks.stores.postgres.transaction import STATEMENTS, PostgresTransaction
 
 _AHEAD = 3
-# A transaction that holds a table, such as a host's, delays days; who comes later waits for no longer than this.
+# A transaction that holds a table, such as a host's, delays this work, and whoever queues behind it waits no longer.
 _PATIENCE = "SET LOCAL lock_timeout = '200ms'"
 _SECONDS_BETWEEN_LOOKS = 600.0
-# Where more than this is still needed of a day, its rows are deleted one by one.
+# If more rows than this are still needed of a day, its rows are deleted one by one.
 _MOST_KEPT = 1_000
-# What is kept by days, each with its partitioned table, its column of ids, and what these begin with.
+# What is kept by day: each with its partitioned table, its column of ids, and the prefix of these.
 _KINDS = {
     "events": ("events", "id", "evt_"),
     "deliveries": ("deliveries_ended", "id", "dlv_"),
     "attempts": ("attempts", "delivery_id", "dlv_"),
 }
-# While a day is attached, the table of what belongs to no day is read as a whole, and nobody else can use it.
+# Attaching a day reads the whole default partition, which nobody else can use meanwhile.
 _READ_AT_MOST = "SET LOCAL statement_timeout = '500ms'"
 _BUSY = "55P03"
 _SENTENCES = {
@@ -51,10 +51,10 @@ class Days:
         self._told: set[str] = set()
 
     def prune(self, older_than: int, *, exact: bool) -> tuple[int, int]:
-        """Make the next days and drop old ones; return how many events went, and until when rows are to be deleted.
+        """Create the next days and drop old ones; return how many events went, and until when rows must be deleted.
 
-        Unless it is to be `exact`, a day is left until it can go as a whole: one that is past the retention only in
-        part, or that somebody holds.
+        Unless `exact`, a day stays until it can go as a whole, if only a part of it is past the retention or somebody
+        holds it.
         """
         removed = 0
         if (exact or time.monotonic() >= self._next_look) and self._gate.acquire(blocking=False):
@@ -66,7 +66,7 @@ class Days:
         return removed, older_than if exact or self._is_prevented else min(self._rows_until, older_than)
 
     def make(self) -> None:
-        """Make the next days, as far as this user may and nobody holds the tables for long."""
+        """Create the next days, as far as this user may and nobody holds the tables for long."""
         with self._trying():
             tomorrow, there = self._write(lambda tx: (tx.now // DAY + 1, _there(tx)))
             wanted = [(kind, day) for day in range(tomorrow, tomorrow + _AHEAD) for kind in _KINDS]
@@ -94,7 +94,7 @@ class Days:
 
     @contextmanager
     def _trying(self) -> Iterator[None]:
-        """Leave for another time what is busy; say once what prevents days otherwise."""
+        """Leave a busy table for another time; log once what else prevents days."""
         try:
             yield
         except StoreError as error:
@@ -110,7 +110,7 @@ class Days:
 
 
 def make_first_days(tx: PostgresTransaction) -> None:
-    """Make today and the next days in the transaction that makes the tables, when nobody can see them yet."""
+    """Create today and the next days in the transaction that creates the tables, when nobody can see them yet."""
     today = tx.now // DAY
     for day in range(today, today + 1 + _AHEAD):
         for kind in _KINDS:
@@ -118,7 +118,7 @@ def make_first_days(tx: PostgresTransaction) -> None:
 
 
 def _there(tx: PostgresTransaction) -> dict[str, set[str]]:
-    """Return the days that there are by their names, each with its kinds."""
+    """Return the existing days by name, each with its kinds."""
     there: dict[str, set[str]] = {}
     for (name,) in tx.fetch("days"):
         kind, _, day = name.rpartition("_")
@@ -127,7 +127,7 @@ def _there(tx: PostgresTransaction) -> dict[str, set[str]]:
 
 
 def _alone(tx: PostgresTransaction) -> bool:
-    """Say whether nobody else is at it; wait for no lock for long."""
+    """Tell whether nobody else is at work on days; wait for no lock for long."""
     tx.execute(_PATIENCE)
     return bool(tx.fetch("lock_days")[0][0])
 
@@ -145,12 +145,12 @@ def _make_part(tx: PostgresTransaction, kind: str, day: int) -> None:
 
 
 def _empty(tx: PostgresTransaction, *, day: str, older_than: int, exact: bool) -> int:
-    """Remove what is no longer needed of a day, unless that is little; return how many events went, if asked to."""
+    """Remove what is no longer needed of a day, unless that is little; if asked, count the removed events."""
     if not _alone(tx) or not any(_is_used(tx, kind, day) for kind in _KINDS):
         return 0
     bounds = {"first": first_id("", _number(day) * DAY), "last": first_id("", (_number(day) + 1) * DAY)}
     given = {"day": day, "most": str(_MOST_KEPT), "older_than": str(older_than), **bounds}
-    # What is looked for has no index where it need not be found often.
+    # There is no index for this, since it is needed only rarely.
     tx.execute("SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on")
     tx.execute(_text("hold_day", **given))
     newest = tx.value(_text("newest_of_day", **given))
@@ -167,7 +167,7 @@ def _empty(tx: PostgresTransaction, *, day: str, older_than: int, exact: bool) -
 
 
 def _drop(tx: PostgresTransaction, *, kind: str, day: str) -> None:
-    """Drop a partition if nothing is left in it."""
+    """Drop a partition if it is empty."""
     if not _alone(tx) or _is_used(tx, kind, day):
         return
     given = {"kind": kind, "parent": _KINDS[kind][0], "day": day}
@@ -193,5 +193,5 @@ def _name(day: int) -> str:
 
 
 def _number(name: str) -> int:
-    """Return how many days after 1970 the day is that has this name."""
+    """Return the number of days since 1970 of the day with this name."""
     return (datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC) - from_us(0)).days

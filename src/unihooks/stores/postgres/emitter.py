@@ -1,4 +1,4 @@
-"""Insert events from threads of their own: whatever arrives meanwhile shares the next statement and its commit."""
+"""Insert events from threads of their own: events that arrive meanwhile share the next statement and its commit."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 _EVENTS_PER_GROUP = 1_000
 _BYTES_PER_GROUP = 8 * 1024 * 1024
 _FEW_BYTES = 16 * 1024
-# An event may be sent again after the connection broke: its id makes sure that it is stored once. The waits differ by
-# some, so that not all processes come back at once.
+# An event may be inserted again after the connection broke; its id makes sure that it is stored once. The waits vary at
+# random, so that not all processes come back at once.
 _WAITS = (0.2, 0.8, 1.0)
 _SPREAD = 0.2
-# For so long a server is tried that refuses connections.
+# How long a server that refuses connections is tried.
 _REFUSED_SECONDS = 3.0
 _QUICK_SECONDS = 1.0
-# A server that keeps its connection and does not answer is asked anew on another one, but once: what was asked for on
-# the first one may still be under way, as where a commit waits for a standby.
+# If a server keeps its connection but does not answer, the request is repeated on another one, but only once: the first
+# one may still be under way, for example a commit that waits for a standby.
 _ANSWER_SECONDS = 6.0
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; "
@@ -45,10 +45,10 @@ _BEGIN = (
 
 
 class Emitter:
-    """One queue for plain events, and one for those with keys, which may have to wait for a host's transaction.
+    """The queues of events: one for plain events, and one for those with keys, which may wait for a host's transaction.
 
-    Those whose tenants are limited have two of their own, since counting takes more round trips.
-    `ready` is called before anything is inserted, `inserted` with plain events that were, `emitted` after all.
+    Events of limited tenants have two of their own, since counting takes more round trips. `ready` is called before
+    anything is inserted, `inserted` with the plain events that were inserted, `emitted` after each insertion.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ _Insert = Callable[..., tuple[list[EmitOutcome], int | None]]
 class _Queue(JobThread[Submission]):
     """A queue, the thread that empties it, and the connection that it inserts on.
 
-    Where the server cannot be reached, it tries again and again, together with who has come meanwhile.
+    While the server cannot be reached, it tries again and again, together with the events that have come meanwhile.
     """
 
     def __init__(self, emitter: Emitter, insert: _Insert) -> None:
@@ -105,10 +105,10 @@ class _Queue(JobThread[Submission]):
             try:
                 self._emitter.ready()
                 outcomes = self._inserted(repeated=failures > 0)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is these events' outcome
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of these events
                 if not self._may_try_again(error, began):
                     break
-                # Not for nothing: that would let other threads go first.
+                # A wait of zero would only let other threads go first.
                 time.sleep(_WAITS[min(failures, len(_WAITS) - 1)] * (1 + _SPREAD * random()))  # noqa: S311 - no secret
                 failures += 1
             else:
@@ -118,7 +118,7 @@ class _Queue(JobThread[Submission]):
         self._emitter.emitted()
 
     def _gather(self) -> bool:
-        """Take what is queued, and tell those whose time is over; False if nobody is left."""
+        """Take what is queued, and fail those whose time is over; False if nobody is left."""
         [line], taken = self._lines, self._taken
         count = sum([len(one.events) for one in taken])
         size = sum([len(event.body or b"") for one in taken for event in one.events])
@@ -139,12 +139,12 @@ class _Queue(JobThread[Submission]):
         return outcomes
 
     def _may_try_again(self, error: Exception, began: float) -> bool:
-        """Tell those who have waited long enough; False if nobody waits any more, or nothing is to be hoped for."""
+        """Fail those who have waited long enough; False if nobody waits any more, or another try would be pointless."""
         if not isinstance(error, driver().Error):
             failure, is_hopeless = error, True
         else:
             failure, is_hopeless = explained(error), not (is_outage(error) or is_transient(error))
-            # What rests there is as old as what broke.
+            # Idle connections are as old as the one that broke.
             self._emitter.pool.forget_idle()
         self.trouble = str(failure)
         for one in [*self._taken] if is_hopeless else self._refused(began):
@@ -152,10 +152,10 @@ class _Queue(JobThread[Submission]):
         return not is_hopeless and bool(self._taken or self._lines[0])
 
     def _refused(self, began: float) -> list[Submission]:
-        """Return those who have tried for long enough, after an attempt that failed."""
+        """Return those who have tried for long enough, after a failed attempt."""
         now = monotonic()
         if now - began > _QUICK_SECONDS:
-            # Nobody has refused anything.
+            # The server has not refused anything.
             self._refused_since = None
             return []
         if self._refused_since is None:
@@ -205,7 +205,7 @@ class _Queue(JobThread[Submission]):
 
 
 class _LimitedQueue(_Queue):
-    """A queue for events whose tenants may emit only so many in a minute."""
+    """A queue for events whose tenants have a limit per minute."""
 
     def __init__(self, emitter: Emitter) -> None:
         super().__init__(emitter, self._insert_within)
@@ -222,7 +222,7 @@ class _LimitedQueue(_Queue):
             return _insert_both(tx, allowed, own_times=own_times, repeated=repeated)
 
         tx.execute(_BEGIN)
-        # What is repeated may have been counted, and stored: then it must not be refused.
+        # A repeated event may already have been counted and stored, and must then not be refused.
         limits = [None if repeated else self._limits[event.id] for event in events]
         outcomes = insert_within(tx, events, limits, insert)
         tx.execute("COMMIT")
@@ -234,14 +234,13 @@ def _insert_plain(
 ) -> tuple[list[EmitOutcome], int | None]:
     """Insert events without keys in one statement that commits by itself; return the server's time, too.
 
-    `own_times` keeps the times that the events have. `repeated` says that
-    they may be there already, from a call whose answer was lost. The emitter
-    is told of those that are committed.
+    `own_times` keeps the times of the events. `repeated` says that they may already be stored by a call whose response
+    was lost. The committed ones are passed to `inserted`.
     """
     if repeated:
         return _insert_again(tx, events, own_times=own_times), None
     rows = _rows(events, own_times=own_times)
-    # Larger ones are not prepared: to write them into the text takes longer than to parse and plan a statement.
+    # Larger ones are not prepared: writing them into the text takes longer than parsing and planning a statement.
     is_small = sum(len(one.body) for one in events) <= _FEW_BYTES
     found = tx.pipeline(Call("add_events", rows))[0].rows if is_small else tx.fetch("add_events", rows)
     told: int | None = None if own_times else found[0][0]

@@ -54,8 +54,8 @@ class Pool:
 
     @contextmanager
     def lent(self) -> Iterator[Connection]:
-        """Lend a connection; it goes back unless it broke or is left within a transaction."""
-        # Who interrupts a borrower of this very thread must not wait for it.
+        """Lend a connection; it is returned unless it broke or was left within a transaction."""
+        # A finaliser or signal handler that interrupts a borrower in its own thread must not wait for it.
         interrupts = self._borrower.has_one
         places: list[None] = []
         try:
@@ -74,13 +74,13 @@ class Pool:
                 self._places.put(place)
 
     def take(self) -> Connection:
-        """Take a connection that rests, or open one; it is the caller's until it is given back."""
+        """Take an idle connection, or open one; it belongs to the caller until it is given back."""
         with suppress(IndexError):
             return self._idle.pop()
         return self.connect()
 
     def give_back(self, connection: Connection, *, as_spare: bool = False) -> None:
-        """Let a connection rest, unless it broke, is within a transaction, or is a spare one and another one rests."""
+        """Keep a connection idle, unless it broke, is within a transaction, or is a spare and another one is idle."""
         if connection.closed or connection.info.transaction_status or (as_spare and self._idle):
             connection.close()
         else:
@@ -92,13 +92,13 @@ class Pool:
             self._close_rested(monotonic() - REST_SECONDS)
 
     def forget_idle(self) -> None:
-        """Close what waits to be lent, as after the server went away."""
+        """Close all idle connections, for example after the server went away."""
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
 
     def close(self) -> None:
-        """Close what is idle now, and the rest when it comes back."""
+        """Close the idle connections now, and the others when they come back."""
         self._closed = True
         self.forget_idle()
 
@@ -111,7 +111,7 @@ class Pool:
             raise StoreError(sentence, name="max_connections") from None
 
     def _close_rested(self, before: float) -> None:
-        # The one that has rested longest is the first, unless others take and give back meanwhile.
+        # The first one has been idle longest, unless others take and give back meanwhile.
         with suppress(IndexError):
             while len(self._idle) > 1 and self._idle[0].rests_since < before:
                 connection = self._idle.pop(0)

@@ -1,4 +1,4 @@
-"""Let the server parse and plan a statement once per connection: for one event that takes longer than to run it."""
+"""Let the server parse and plan a statement once per connection: for one event that takes longer than running it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from psycopg import Connection
 
-# The statements that each connection has prepared; what leads to a pooler is not among these.
+# The statements that each connection has prepared, without connections to a pooler.
 _prepared: WeakKeyDictionary[Connection[Any], set[str]] = WeakKeyDictionary()
 _PARAMETER = re.compile(r"%\((\w+)\)[sb]")
 
 
 def called(connection: Connection[Any], text: str) -> str:
-    """Return what runs a statement, with the same parameters; behind a pooler that is its own text.
+    """Return the text that runs a statement with the same parameters; behind a pooler that is the statement itself.
 
-    The driver does not prepare what is sent together with others, and forgets
-    all that is prepared whenever a transaction is rolled back.
+    The driver does not prepare statements in a pipeline, and forgets all prepared ones whenever a transaction is rolled
+    back.
     """
     prepared = _prepared.get(connection)
     if prepared is None:
@@ -30,7 +30,7 @@ def called(connection: Connection[Any], text: str) -> str:
         try:
             connection.execute(prepare)
         except BaseException:
-            # Nobody knows now whether it is prepared there.
+            # Whether it is prepared there is unknown now.
             connection.close()
             raise
         prepared.add(execute)
@@ -38,18 +38,18 @@ def called(connection: Connection[Any], text: str) -> str:
 
 
 def note_direct(connection: Connection[Any]) -> None:
-    """Say that the connection leads to the server itself: what is prepared on it stays there."""
+    """Note that the connection leads to the server itself, so that statements prepared on it stay there."""
     _prepared[connection] = set()
 
 
 def is_direct(connection: Connection[Any]) -> bool:
-    """Say whether that is known of the connection."""
+    """Tell whether the connection is known to lead to the server itself."""
     return connection in _prepared
 
 
 @lru_cache(maxsize=1_000)
 def _named(text: str) -> tuple[bytes, str]:
-    """Return what prepares a statement, and what runs it then."""
+    """Return the texts that prepare a statement and that then run it."""
     name = f"unihooks_{sha256(text.encode()).hexdigest()[:16]}"
     places: dict[str, int] = {}
     body = _PARAMETER.sub(lambda found: f"${places.setdefault(found[1], len(places) + 1)}", text)

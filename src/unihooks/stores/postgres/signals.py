@@ -1,4 +1,4 @@
-"""Wake a worker of another process, and be the one that is woken: a hint by NOTIFY, with polling underneath."""
+"""Wake a worker of another process, or be woken by one: hints by NOTIFY, with polling as the fallback."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.prepared import is_direct
 from unihooks.stores.postgres.transaction import Schema
 
-# Hosts commit emits of their own without a NOTIFY, so even a listener looks now and then. The longest pause differs
-# from process to process, so that many workers do not look at the same moments.
+# Hosts commit their own emits without a NOTIFY, so even a listener looks now and then. The longest pause differs
+# between processes, so that many workers do not look at the same moments.
 _LOOKS_SHARED = (0.01, random.uniform(0.8, 1.0))  # noqa: S311 - nobody gains from guessing it
 _LOOKS_DEAF = (0.01, 0.25)
 _LISTEN_SECONDS = 5.0
@@ -31,21 +31,21 @@ _STOP_SECONDS = 2.0
 
 
 class Hearing(Enum):
-    """What a process hears of events that others emit."""
+    """Which notifications of others' events a process gets."""
 
     NOTHING = auto()
-    """Nothing: there is no connection yet, or a pooler is in the way."""
+    """None: there is no connection yet, or a pooler is in between."""
     ALL = auto()
     """Every NOTIFY: it listens for all workers of the schema."""
     RELIEVED = auto()
-    """Nothing, since another process listens."""
+    """None, since another process listens."""
 
 
 class Signals:
-    """A listener on a connection of its own and a notifier on those of the pool, each in a thread of its own.
+    """A listener on its own connection and a notifier on those of the pool, each in its own thread.
 
-    A NOTIFY wakes everybody who listens, and all but one would find nothing left to do. So of all processes with a
-    worker only one listens: the one whose listener holds a lock, which the server frees when that connection ends.
+    A NOTIFY wakes all listeners, and all but one would find nothing left to do. So of all processes with a worker only
+    one listens: the one whose listener holds a lock, which the server frees when that connection ends.
     """
 
     def __init__(self, pool: Pool, schema: Schema, watchers: Collection[Watcher]) -> None:
@@ -68,13 +68,13 @@ class Signals:
         self._unstarted = list(self._threads)
 
     def look_seconds(self) -> tuple[float, float]:
-        """Return how long a worker may rest between looks; who asks is one, so from now on somebody listens."""
+        """Return how long a worker may rest between looks. Only workers ask, so start listening."""
         self._ensure("listener")
         return _LOOKS_DEAF if self._hearing is Hearing.NOTHING else _LOOKS_SHARED
 
     @property
     def is_listening(self) -> bool:
-        """Whether this process is told of what others emit."""
+        """Whether this process is notified of what others emit."""
         return self._hearing is Hearing.ALL
 
     @property
@@ -83,13 +83,13 @@ class Signals:
         return self._hearing is Hearing.RELIEVED
 
     def listen(self) -> None:
-        """Learn that nobody listens any more."""
+        """Note that nobody listens any more."""
         self._vacant.set()
 
     def notify(self) -> None:
-        """Let whoever listens look, soon and in a transaction of its own; calls at the same time become one."""
+        """Let the listening process look, soon and in a transaction of its own; simultaneous calls become one."""
         if self.is_listening:
-            # Nobody else does, and this process knows.
+            # This process is the only listener, and it knows already.
             return
         if not self._is_due:
             self._is_due = True
@@ -97,7 +97,7 @@ class Signals:
         self._ensure("notifier")
 
     def stop(self) -> None:
-        """End the threads; what is still to be told is told, which ends the listener's waiting, too."""
+        """End the threads; a pending notification is still sent, which also ends the listener's waiting."""
         if "listener" not in self._unstarted:
             self._ensure("notifier")
         self._unstarted.clear()
@@ -105,12 +105,13 @@ class Signals:
         self._vacant.set()
         self._due.put(None)
         for thread in self._threads.values():
-            # It may be waiting for a server that does not answer; and an interrupted start is not waited for.
+            # It may be waiting for a server that does not answer; an interrupted start is not waited for either.
             with suppress(RuntimeError):
                 thread.join(_STOP_SECONDS)
 
     def _ensure(self, name: str) -> None:
-        # No lock, which a finaliser might find held by what it interrupts: whoever removes the name starts the thread.
+        # No lock, which a finaliser might find held by the code it interrupts: whoever removes the name starts the
+        # thread.
         if name in self._unstarted:
             with suppress(ValueError, RuntimeError):
                 self._unstarted.remove(name)
@@ -124,21 +125,22 @@ class Signals:
                 again = self._listen_once()
             except (driver().Error, StoreError, OSError):
                 self._hearing = Hearing.NOTHING
-            # What was said meanwhile was not heard.
+            # Notifications in the meantime were missed.
             self._heard += 1
             if not self._stopping.is_set():
                 self._vacant.wait(again)
 
     def _listen_once(self) -> float | None:
-        """Listen until the connection breaks; if that is not to be, return after how many seconds to try again."""
+        """Listen until the connection breaks; if that is impossible now, return the seconds until the next try."""
         with self._pool.connect() as connection:
             if not is_direct(connection):
-                # Heard would be others that the server's connection is lent to next, the host's among them.
+                # LISTEN behind a pooler would catch notifications meant for the connection's next borrower, such as the
+                # host.
                 self._hearing = Hearing.NOTHING
                 return _LOOK_FOR_POOLER_SECONDS
             [(is_mine,)] = connection.execute(*self._become_listener).fetchall()
             if not is_mine:
-                # A look finds out when the lock is free.
+                # The look for work notices when the lock becomes free.
                 self._hearing = Hearing.RELIEVED
                 return None
             connection.execute(f"LISTEN {self._channel}".encode())
@@ -147,7 +149,7 @@ class Signals:
             while not self._stopping.is_set():
                 for notice in connection.notifies(timeout=0):
                     self._hear(notice.pid)
-                # The driver's own wait would wake ten times a second.
+                # The driver's own wait would wake up ten times a second.
                 with DefaultSelector() as selector:
                     selector.register(connection, EVENT_READ)
                     selector.select(_LISTEN_SECONDS)
@@ -156,17 +158,17 @@ class Signals:
     def _hear(self, pid: int) -> None:
         self._heard += 1
         if pid not in self._own:
-            # What this process has told of, its workers know.
+            # This process's workers already know what it has announced.
             for watcher in tuple(self._watchers):
                 watcher.changed()
 
     def _notify(self) -> None:
-        # Nobody waits for these, so they need not reach the disk.
+        # Notifications need not be durable, so they do not wait for the disk.
         statement = f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {self._channel}; COMMIT"
         while True:
             self._due.get()
             if self._hearing is not Hearing.NOTHING:
-                # A worker of this process has been told already; it comes first.
+                # A worker of this process has already been told, and takes precedence.
                 self._stopping.wait(_WORKER_FIRST)
             self._is_due = False
             with suppress(driver().Error, StoreError), self._pool.lent() as connection:

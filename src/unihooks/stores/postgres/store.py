@@ -24,9 +24,9 @@ class PostgresStore(HostStore):
 
     PostgreSQL 14 and newer. `dsn` is a libpq URI or keyword string. The tables are created and brought up to date on
     first use; with `migrate=False` an old or missing schema is a `StoreError`. Any number of processes may share the
-    database; each opens up to `max_connections`, two more while it emits and one more while it runs a worker, and gives
-    back those that rest. An emit takes `emit_deadline` seconds at the most. No connection keeps state on a pooler's
-    server between transactions, so poolers in transaction mode will do.
+    database; each opens up to `max_connections`, two more while it emits and one more while it runs a worker, and
+    closes idle ones. An emit takes at most `emit_deadline` seconds. No connection keeps state on a pooler's server
+    between transactions, so poolers in transaction mode work.
     """
 
     def __init__(
@@ -60,22 +60,22 @@ class PostgresStore(HostStore):
         return migration_sql(self._postgres.schema.name, since=since, until=until)
 
     def migration_statements(self, *, since: int = 0, until: int = SCHEMA_VERSION) -> list[str]:
-        """Return the same statement by statement."""
+        """Return the same SQL as a list of statements."""
         return migration_statements(self._postgres.schema.name, since=since, until=until)
 
 
 def migration_sql(schema: str = "unihooks", *, since: int = 0, until: int = SCHEMA_VERSION) -> str:
-    """Return the SQL that leads from version `since` (0: nothing is there) to version `until`, the newest one.
+    """Return the SQL that leads from version `since` (0: an empty database) to version `until` (default: the newest).
 
-    For those who run their own migrations: one script, to be run in one transaction. A migration that names `until`
-    says the same in every later release. Raises `StoreError` for a version that this release does not know.
+    It is one script for your own migrations, to be run in one transaction. A migration that names `until` stays the
+    same in every later release. Raises `StoreError` for a version that this release does not know.
     """
     parts = _migration(schema, since, until)
     return "\n\n".join(parts) + "\n" if parts else ""
 
 
 def migration_statements(schema: str = "unihooks", *, since: int = 0, until: int = SCHEMA_VERSION) -> list[str]:
-    """Return what `migration_sql` does statement by statement, for a driver that runs one at a time, as asyncpg."""
+    """Return the SQL of `migration_sql` as a list, for drivers that run one statement at a time, such as asyncpg."""
     lines = "\n".join(_migration(schema, since, until)).splitlines()
     script = "\n".join(line for line in lines if not line.startswith("--"))
     return [statement.strip() for statement in script.split(";\n") if statement.strip()]
@@ -91,7 +91,7 @@ def _migration(schema: str, since: int, until: int) -> list[str]:
     parts = [f"-- {name}\n{place.renamed(MIGRATIONS.script(name)).strip()}" for name in steps]
     if since == 0:
         parts.insert(0, f"CREATE SCHEMA IF NOT EXISTS {place.quoted};")
-        # Each database gets an id of its own, by which emits find out whether they are in the right one.
+        # Each database gets an id of its own, by which emits check that they are in the right one.
         parts.append(
             f"INSERT INTO {place.quoted}.store (store_id, schema_version, created_at)\n"
             f"VALUES ('sto_' || replace(CAST(gen_random_uuid() AS text), '-', ''), {until}, {NOW});"
@@ -103,12 +103,12 @@ def _migration(schema: str, since: int, until: int) -> list[str]:
 
 def _checked_dsn(dsn: object) -> str:
     if not isinstance(dsn, str):
-        # None, as from a missing environment variable, would lead to the server's default database.
+        # None, for example from a missing environment variable, would lead to the server's default database.
         raise TypeError(f"PostgresStore takes a dsn, such as {_A_DSN}, not {type(dsn).__name__}")
     if _WITH_DRIVER.match(dsn):
         raise StoreError(f"the dsn names a driver, as SQLAlchemy's do; drop that part: {_A_DSN}", name="dsn")
     if not storable(dsn) or not is_dsn(dsn):
-        # Not quoted: it may hold a password.
+        # Not quoted, since it may contain a password.
         raise StoreError(f"the dsn cannot be read; give one such as {_A_DSN}", name="dsn")
     return dsn
 

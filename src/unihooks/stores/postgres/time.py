@@ -1,4 +1,4 @@
-"""Tell the server's time without asking it each time."""
+"""The server's time, without asking for it each time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from unihooks.stores.sql.transaction import StoreClock
 
 
 class ServerClock(StoreClock):
-    """The server's clock, followed by what its answers say; a clock of the host's replaces it.
+    """The server's clock, estimated from its responses; a clock of the host's replaces it.
 
-    Between answers this machine's steady clock counts on, so that a step of its wall clock changes nothing. What is
-    told is late by a round trip at most, and hardly ever early.
+    Between responses this machine's monotonic clock counts on, so that a step of its wall clock changes nothing. The
+    time is late by a round trip at most, and hardly ever early.
     """
 
     def __init__(self, ask: Callable[[], object]) -> None:
@@ -21,7 +21,7 @@ class ServerClock(StoreClock):
         self._offset: int | None = None
 
     def own_time(self) -> int:
-        """Return the server's time in microseconds; asks it the first time."""
+        """Return the server's time in microseconds; ask the server the first time."""
         if self._offset is None:
             self._ask()
         return steady() + (self._offset or 0)
@@ -31,11 +31,11 @@ class ServerClock(StoreClock):
         return None if self.clock is None else str(at)
 
     def learn(self, told: int, before: int) -> None:
-        """Take note of a time that the server told after the steady moment `before`."""
+        """Note a time that the server returned after the monotonic time `before`."""
         least, most = told - steady(), told - before
         self._offset = least if self._offset is None else min(max(self._offset, least), most)
 
 
 def steady() -> int:
-    """Return microseconds of this machine's steady clock."""
+    """Return this machine's monotonic time in microseconds."""
     return time.monotonic_ns() // 1000

@@ -1,4 +1,4 @@
-"""Run named statements on a PostgreSQL connection: several in one round trip, prepared where that may be done."""
+"""Run named statements on a PostgreSQL connection: several in one round trip, prepared where possible."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ STATEMENTS = Statements(
     files("unihooks.stores.postgres") / "statements",
     [
         (_INSERT, _INSERT_FROM_JSON),
-        # These tell SQLite which index to take, and which not.
+        # Hints for SQLite about which index to use.
         (r" INDEXED BY \w+", ""),
         (r"(?<= )\+(?=\w+\.)", ""),
     ],
 )
 
-# A few statements name the schema as a value.
+# A few statements use the schema's name as a value.
 _NAMING_SCHEMA = frozenset(name for name, statement in STATEMENTS.items() if ":schema" in statement.text)
 
-# Others ask of the last two days alone; the text, and its plan, then change each day.
+# Others read only the last two days, so that their text and plan change each day.
 _RECENT = "{recent}"
 _OF_RECENT = frozenset(name for name, statement in STATEMENTS.items() if _RECENT in statement.text)
 _DAY_SECONDS = 86_400
@@ -46,14 +46,14 @@ _DAY_SECONDS = 86_400
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
-# Bytes besides those that a statement names are few: they go as hexadecimal text.
+# Other bytes than those that a statement declares are few, and go as hexadecimal text.
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=lambda value: f"\\x{value.hex()}")
 _NOTHING = Outcome([], 0)
 _SETS = (set, frozenset, tuple)
 
 
 class Schema:
-    """The schema that statements run in: its name stands where they say `unihooks.`, so no search path matters."""
+    """The schema that statements run in: its name replaces `unihooks.` in them, so the search path does not matter."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -72,7 +72,7 @@ class Schema:
         return text
 
     def placed(self, text: str) -> str:
-        """Return a text of ours as the driver takes it: in this schema, with its kind of parameters."""
+        """Return an SQL text as the driver takes it: in this schema, with its kind of parameters."""
         return _NAMED.sub(r"%(\1)s", self.renamed(text))
 
     def renamed(self, script: str) -> str:
@@ -83,7 +83,7 @@ class Schema:
 class PostgresTransaction(Transaction):
     """A transaction on a connection, or a connection that commits each statement by itself.
 
-    `prefix` are texts that begin each pipeline. With `own_times` the time is that of a clock of the host's.
+    `prefix` has texts that begin each pipeline. With `own_times` the time is that of the host's clock.
     """
 
     statements = STATEMENTS
@@ -133,25 +133,25 @@ class PostgresTransaction(Transaction):
         return self._fetch(self._schema.placed(text), {**_adapted(selection.values), "limit": selection.limit})
 
     def script(self, text: str, /) -> None:
-        # Asked first: IF NOT EXISTS would need the right to create one even where it is there.
+        # Checked first, since IF NOT EXISTS needs the right to create a schema even if it exists.
         if not self.fetch("has_schema"):
             self.execute(f"CREATE SCHEMA {self._schema.quoted}")
         self.execute(text)
 
     def time(self) -> int:
-        # A clock of the host's stands still for as long as the transaction lasts.
+        # The host's clock is read once per transaction.
         return self.now if self._own_times else int(self._fetch(f"SELECT {NOW}", {})[0][0])
 
     def execute(self, text: str) -> None:
-        """Run a text of ours, which may be several statements."""
+        """Run an SQL text, which may have several statements."""
         self._connection.execute(self._schema.renamed(text).encode())
 
     def value(self, text: str) -> Any:
-        """Return the only value that a text of ours selects."""
+        """Return the single value that an SQL text selects."""
         return self._fetch(self._schema.renamed(text), {})[0][0]
 
     def mogrified(self, call: Call) -> str:
-        """Return the text that runs a call, its parameters in it; prepared where that may be done."""
+        """Return the text that runs a call, including its parameters; prepared where possible."""
         text = called(self._connection, self._schema.text(call.name))
         parameters = self._parameters(call.name, call.rows, call.values)
         if not parameters:
@@ -183,7 +183,7 @@ def fetch_sets(connection: psycopg.Connection[Any], text: str) -> list[Outcome]:
 
 
 def _outcome(cursor: psycopg.Cursor[Any]) -> Outcome:
-    # A cursor's description is made anew whenever it is looked at.
+    # A cursor's description is rebuilt on each access.
     return Outcome([] if cursor.rownumber is None else cursor.fetchall(), cursor.rowcount)
 
 
@@ -193,7 +193,7 @@ def _adapted(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _recordset(statement: Statement, alias: str) -> str:
-    """Return the table of rows that `_table` gives; bytes are cut from those of all rows."""
+    """Return the SQL for a table of the rows in `_table`; each row's bytes are cut from those of all rows."""
     rows, name = "json_to_recordset(CAST(:rows AS json))", statement.bytes
     if name not in statement.rows:
         return f"{rows} AS {alias} ({statement.typed})"
@@ -204,7 +204,7 @@ def _recordset(statement: Statement, alias: str) -> str:
 
 
 def _table(statement: Statement, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the parameters that hold rows: JSON objects, and beside them all bytes in one piece."""
+    """Return the parameters that hold rows: JSON objects, and all bytes in one piece."""
     name = statement.bytes
     if name not in statement.rows:
         return {"rows": _keyed(statement.rows, rows)}

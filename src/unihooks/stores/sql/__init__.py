@@ -1,1 +1,1 @@
-"""The store in an SQL database: its logic, over the transactions that a database gives."""
+"""The store in an SQL database: its logic, over the transactions of a database."""

@@ -1,4 +1,4 @@
-"""What planning keeps in memory: who wants an event, and the events that this process has emitted of late."""
+"""The caches of planning: subscribers, and the events that this process has recently emitted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAGE = 500
 _ENDPOINTS_PER_PAGE = 2_000
 _MOST_KEPT = 20_000
 _MOST_BYTES = 8 * 1024 * 1024
-# What an event takes besides its body; where another process plans, small ones would pile up.
+# The memory that an event takes besides its body; small ones would pile up if another process plans.
 _BYTES_AROUND_A_BODY = 1024
 
 # Tenant, product, event type, and the webhook after which the page begins.
@@ -33,16 +33,16 @@ class _Page:
 
     @property
     def weight(self) -> int:
-        """How much of the cache it takes."""
+        """The page's share of the cache's capacity."""
         return (
             1 + len(self.subscribers) + sum(len(one.endpoints) + sum(map(len, one.where)) for one in self.subscribers)
         )
 
 
 class Subscribers:
-    """The subscribers of events, in pages that are kept by config_version for all threads; the least used go first.
+    """The subscribers of events, in pages that all threads share, by config_version; the least recently used go first.
 
-    A page is read while the tenant's configuration cannot change, so it is what the config_version stands for.
+    A page is read while the tenant's configuration cannot change, so it matches the config_version.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Subscribers:
         self._size = 0
 
     def matching(self, tx: Transaction, event: NewEvent, config_version: int, after: str) -> Iterator[Subscriber]:
-        """Yield the event's subscribers beyond the webhook `after`, by webhook id."""
+        """Yield the event's subscribers after the webhook `after`, by webhook id."""
         while True:
             page = self._page(tx, (event.tenant, event.product, event.event_type, after), config_version)
             yield from page.subscribers
@@ -60,12 +60,12 @@ class Subscribers:
             after = page.subscribers[-1].webhook_id
 
     def whole(self, tx: Transaction, event: NewEvent, config_version: int, after: str) -> list[Subscriber] | None:
-        """Return all that `matching` yields, None if they are more than a page."""
+        """Return all that `matching` yields, None if that is more than a page."""
         page = self._page(tx, (event.tenant, event.product, event.event_type, after), config_version)
         return page.subscribers if page.is_last else None
 
     def known(self, event: NewEvent) -> tuple[int, list[Subscriber]] | None:
-        """Return the configuration version and all subscribers as they were read last, None unless that is kept."""
+        """Return the configuration version and all subscribers as they were last read, None if they are not cached."""
         version, page = self._cache.get((event.tenant, event.product, event.event_type, ""), (0, None))
         return (version, page.subscribers) if page is not None and page.is_last else None
 
@@ -112,10 +112,9 @@ def _bounded(rows: list[Row]) -> list[Row]:
 
 
 class RecentEvents:
-    """The events that were emitted of late, once somebody in this process plans: `is_wanted`.
+    """The recently emitted events, kept once somebody in this process plans: `is_wanted`.
 
-    It saves reading and decoding, nothing else: the store still says which
-    events are new, and what is not here is read from it.
+    They only save reading and decoding: the store still decides which events are new, and others are read from it.
     """
 
     def __init__(self) -> None:
@@ -124,7 +123,7 @@ class RecentEvents:
         self.is_wanted = False
 
     def keep(self, events: Iterable[NewEvent]) -> None:
-        """Take events that were inserted."""
+        """Keep events that were inserted."""
         if not self.is_wanted:
             return
         for event in events:
@@ -134,18 +133,18 @@ class RecentEvents:
             self.forget()
 
     def few(self, most: int) -> list[NewEvent]:
-        """Return all that are here, none if they are more than `most`."""
+        """Return all cached events, none if there are more than `most`."""
         events = self._events
-        # One step of the interpreter, since others keep more meanwhile.
+        # One step of the interpreter, since other threads add events meanwhile.
         return list(events.values()) if len(events) <= most else []
 
     def take(self, tenant: str, event_id: str) -> NewEvent | None:
-        """Return the event if it is here, and keep it no longer."""
+        """Remove and return the event if it is cached."""
         event = self._events.pop((tenant, event_id), None)
         if event is not None:
             self._size -= len(event.body) + _BYTES_AROUND_A_BODY
         return event
 
     def forget(self) -> None:
-        """Keep nothing of what was emitted so far."""
+        """Drop all cached events."""
         self._events, self._size = {}, 0

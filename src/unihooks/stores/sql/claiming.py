@@ -34,28 +34,28 @@ def work(tx: Transaction, share: Share = ALONE) -> Work:
 
 
 def work_of_relieved(tx: Transaction, share: Share, until: int | None) -> tuple[Work, bool]:
-    """Do what `work` does for events made before a time; say whether nobody is told of events any more."""
+    """Return what `work` does for events made before a time, and whether no process is notified of events any more."""
     before = _ALL_PLACES if until is None else first_id("evt_", until)
     found, vacant = tx.pipeline(_looking(share, before), Call("nobody_listens"))
     return _to_work(found), any(is_vacant for (is_vacant,) in vacant.rows)
 
 
 class Claimer:
-    """What claims from tenants in turn; it remembers which comes next when there are too many for one claim."""
+    """A claimer that takes tenants in turn; it remembers which is next when there are too many for one claim."""
 
     def __init__(self) -> None:
         self._after = ""
 
     def claim(self, database: Database, lease: Lease, capacity: Capacity, share: Share) -> list[Claimed]:
-        """Lease due deliveries of open lanes that have capacity, which is left as it is."""
+        """Lease due deliveries of open lanes with capacity; `capacity` itself is not changed."""
         claim = partial(self._claim, lease=lease, share=share)
         claimed, limited, rest = database.write(lambda tx: claim(tx, capacity=capacity.copy()), synced=False)
         if limited:
-            # Their lanes are locked before deliveries, so they have a transaction of their own: nobody waits in it.
+            # Their lanes are locked before deliveries, so they get a transaction of their own, in which nobody waits.
             try:
                 claimed += _claim_limited(database, limited, lease, rest)
             except StoreError:
-                # What was leased before is to be sent; the next claim meets the error again.
+                # What has been leased must be sent; the next claim will meet the error again.
                 if not claimed:
                     raise
         return claimed
@@ -63,7 +63,7 @@ class Claimer:
     def _claim(
         self, tx: Transaction, lease: Lease, capacity: Capacity, share: Share
     ) -> tuple[list[Claimed], list[str], Capacity]:
-        """Lease from lanes without limits; return also the endpoints of those that have some, and what they can use."""
+        """Lease from lanes without limits; also return the endpoints of limited ones, and the capacity for them."""
         looked_at: set[_Lane] = set()
         while capacity.total:
             lanes, left_by_others, cut = self._due_lanes(tx, capacity, share)
@@ -73,11 +73,11 @@ class Claimer:
             if left_by_others and capacity.total:
                 lanes += left_by_others
                 _choose(tx, chosen, left_by_others, capacity, lease)
-            # A lane that is still due once it was settled has rows that another transaction holds, and that may be
+            # A lane that is still due after it was settled has rows that another transaction holds, which may be
             # waiting for this one.
             is_last = bool(chosen.rows or limited) or not cut or looked_at.issuperset(lanes)
             claimed = _lease(tx, chosen, lanes, lease, commit=is_last)
-            # What was looked at is settled, so that another round sees other lanes.
+            # Settle the lanes that were looked at, so that another round sees others.
             if is_last:
                 capacity.total += kept
                 return claimed, limited, capacity
@@ -85,7 +85,8 @@ class Claimer:
         return [], [], capacity
 
     def _due_lanes(self, tx: Transaction, capacity: Capacity, share: Share) -> tuple[list[_Lane], list[_Lane], bool]:
-        """Return due lanes of the share, those that others have left for too long, and whether there may be more."""
+        """Return the due lanes of the share, those that others have left for too long, and whether there may be
+        more."""
         full = sum(capacity.left(endpoint_id) == 0 for endpoint_id in capacity.in_use)
         limit = capacity.total + full
         own = {"now": tx.now, "limit": limit, **_slots(share)}
@@ -127,7 +128,7 @@ def _take_limited(lanes: list[_Lane], left_by_others: list[_Lane], capacity: Cap
 
 
 def _claim_limited(database: Database, endpoint_ids: list[str], lease: Lease, capacity: Capacity) -> list[Claimed]:
-    """Lease what lanes with limits let go; a delivery says on what terms."""
+    """Lease what lanes with limits allow; each delivery carries its terms."""
 
     def work(tx: Transaction) -> list[Claimed]:
         lanes = lock_limited(tx, endpoint_ids)
@@ -143,7 +144,7 @@ def _claim_limited(database: Database, endpoint_ids: list[str], lease: Lease, ca
 
 
 def release(tx: Transaction, claimed: Sequence[Claimed]) -> None:
-    """Make leased deliveries due now where the token still holds them."""
+    """Make leased deliveries due now if the token still holds them."""
     keys = sorted((item.tenant, item.id, item.token, item.webhook_id) for item in claimed)
     due = dict.fromkeys((item.endpoint_id for item in claimed), tx.now)
     freed = freeing(claimed, tx.now, unsent=True)
@@ -152,12 +153,12 @@ def release(tx: Transaction, claimed: Sequence[Claimed]) -> None:
 
 
 def lower_next_due(tx: Transaction, due: Mapping[str, int]) -> None:
-    """Let lanes be due by these times at the latest."""
+    """Make lanes due at these times at the latest."""
     tx.pipeline(*lowering(due))
 
 
 def lowering(due: Mapping[str, int]) -> list[Call]:
-    """Return the calls that do what `lower_next_due` does, none if there is nothing to do."""
+    """Return the calls of `lower_next_due`, none if there is nothing to do."""
     if not due:
         return []
     return [Call("lock_lanes", values={"endpoints": list(due)}), Call("lower_lanes", list(due.items()))]
@@ -171,7 +172,7 @@ def _to_work(found: Outcome) -> Work:
     [(new_events, first_due, own_due, has_jobs)] = found.rows
     next_due = first_due
     if own_due is None or own_due > first_due:
-        # Others have it first.
+        # Another worker has it first.
         next_due = None if first_due is None else min(first_due + PATIENCE_US, own_due or _EVER)
     return Work(new_events=bool(new_events), next_due=next_due, first_due=first_due, has_jobs=bool(has_jobs))
 
@@ -182,13 +183,13 @@ def _slots(share: Share) -> dict[str, int]:
 
 @define
 class _Chosen:
-    """Due deliveries that a claim takes, and those of them that are still to be leased."""
+    """The due deliveries that a claim takes, and those of them that still have to be leased."""
 
     rows: list[Row] = field(factory=list)
     unleased: list[Row] = field(factory=list)
 
     def leasing(self, tx: Transaction, lease: Lease) -> list[Call]:
-        """Return the calls that lease what is not leased yet."""
+        """Return the calls that lease the remaining ones."""
         leased = {"until": lease.until(tx.now), "token": lease.token}
         rows = [(row[0], row[3], row[1]) for row in self.unleased]
         self.unleased = []
@@ -196,11 +197,11 @@ class _Chosen:
 
 
 def _choose(tx: Transaction, chosen: _Chosen, lanes: Iterable[_Lane], capacity: Capacity, lease: Lease) -> None:
-    """Choose due deliveries of the lanes, an equal share of each, as far as there is capacity."""
+    """Choose due deliveries of the lanes, an equal share from each, up to the capacity."""
     waiting = deque(endpoint_id for endpoint_id, *_ in lanes)
     while waiting and capacity.total:
         if chosen.unleased:
-            # Or the next look would find them again.
+            # Otherwise the next look would find them again.
             tx.pipeline(*chosen.leasing(tx, lease))
         asked = [waiting.popleft() for _ in range(min(len(waiting), capacity.total))]
         share = capacity.total // len(asked)
@@ -214,10 +215,10 @@ def _choose(tx: Transaction, chosen: _Chosen, lanes: Iterable[_Lane], capacity: 
 
 
 def _lease(tx: Transaction, chosen: _Chosen, lanes: list[_Lane], lease: Lease, *, commit: bool) -> list[Claimed]:
-    """Lease what was chosen, and let each lane that was looked at be due when its first delivery is."""
+    """Lease what was chosen, and make each lane that was looked at due when its first delivery is."""
     endpoints = {"endpoints": [endpoint_id for endpoint_id, *_ in lanes]}
     settled = [Call("lock_lanes", values=endpoints), Call("settle_lanes", values=endpoints)] if lanes else []
-    # The lanes come last: while bodies travel to a worker that is far away, nobody waits for it.
+    # The lanes come last: nobody waits while bodies travel to a distant worker.
     return _leased(tx, chosen.rows, chosen.leasing(tx, lease), settled, lease, commit=commit)
 
 

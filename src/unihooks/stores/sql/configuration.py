@@ -1,4 +1,4 @@
-"""Keep webhooks: their rows, their tenant's config_version, the lane of each endpoint; and answers to requests."""
+"""Store webhooks: their rows, their tenant's config_version, the lane of each endpoint; and responses to requests."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from unihooks.stores.sql.transaction import Call, Row, Transaction
 
 
 def lock_configuration(tx: Transaction, tenants: Collection[str]) -> None:
-    """Wait until nobody else changes, or plans for, these tenants; until the transaction ends."""
+    """Lock these tenants' configuration until the transaction ends: nobody else changes it, or plans for them."""
     tx.fetch("lock_configuration", tenants=list(tenants))
 
 
 def share_configuration(tx: Transaction, tenants: Collection[str]) -> dict[str, int]:
-    """Wait until nobody changes these tenants' configuration; until the transaction ends. Return its versions."""
+    """Lock these tenants' configuration against changes until the transaction ends; return its versions."""
     values = {"tenants": list(tenants)}
     _, found = tx.pipeline(Call("share_configuration", values=values), Call("config_versions", values=values))
     return _versions(tenants, found.rows)
@@ -66,7 +66,7 @@ def revise_webhook(
     now: int,
     endpoints: int | None = None,
 ) -> tuple[Webhook, Webhook]:
-    """Replace the webhook's rows and fit its lanes to them; return what it was, and what it is.
+    """Replace the webhook's rows and adapt its lanes; return the webhook before and after.
 
     The tenant is locked by `lock_configuration`.
     """
@@ -83,9 +83,9 @@ def revise_webhook(
 
 
 def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> list[HealthChange]:
-    """Let the failing of these endpoints be over; those that were not healthy start with fresh health.
+    """Clear the failures of these endpoints; those that were not healthy start with fresh health.
 
-    Return the changes of those that were told to be failing.
+    Return the changes of those that had been reported as failing.
     """
     values = {"endpoints": list(endpoint_ids)}
     forget(tx, [row[0] for row in tx.fetch("lanes_not_healthy", **values)])
@@ -96,7 +96,7 @@ def clear_health(tx: Transaction, endpoint_ids: Collection[str]) -> list[HealthC
 
 
 def delete_webhook(tx: Transaction, tenant: str, webhook_id: str, version: int | None = None) -> Webhook:
-    """Remove the webhook's rows and lanes; cancel what is pending; return it as it was."""
+    """Remove the webhook's rows and lanes, and cancel what is pending; return the webhook as it was."""
     lock_configuration(tx, [tenant])
     old = read_webhook(tx, tenant, webhook_id)
     old.check_version(version)
@@ -113,7 +113,7 @@ def delete_rows(tx: Transaction, webhook_id: str) -> None:
 
 
 def disable_endpoint(tx: Transaction, endpoint_id: str, url: str, reason: str) -> tuple[str, str] | None:
-    """Disable an enabled endpoint of this URL and hold its deliveries; return its tenant and webhook if it was one.
+    """Disable an enabled endpoint with this URL and hold its deliveries; return its tenant and webhook, if any.
 
     The tenant is locked by `lock_configuration`.
     """
@@ -138,19 +138,19 @@ def destinations(tx: Transaction, endpoint_ids: Collection[str]) -> dict[str, De
 
 
 def renderings(tx: Transaction, ids: Collection[str]) -> dict[str, Rendering]:
-    """Return the renderings that are kept, by id."""
+    """Return the stored renderings by id."""
     return {id_: Rendering.from_definition(text) for id_, text in tx.fetch("renderings", ids=list(ids))}
 
 
 def reserve_answer(
     tx: Transaction, tenant: str, key: str, digest: bytes, *, at_most: int = ANSWERS_PER_TENANT
 ) -> IdempotencyRecord | None:
-    """Return what is known of the request, or note that it is being done."""
+    """Return the record of the request, or note that it is being carried out."""
     kept_since, awaited_since = tx.now - ANSWER_KEPT_US, tx.now - ANSWER_AWAITED_US
     tx.run("forget_answers", tenant=tenant, kept_since=kept_since, awaited_since=awaited_since)
     if not tx.run("reserve_answer", tenant=tenant, key=key, digest=digest, now=tx.now):
         found = tx.fetch_one("find_answer", tenant=tenant, key=key)
-        # Dropped between the two statements: the caller is told that it is still being done.
+        # Dropped between the two statements: tell the caller that it is still being carried out.
         return IdempotencyRecord(*found) if found else IdempotencyRecord(digest, None, None)
     tx.run("trim_answers", tenant=tenant, at_most=at_most)
     return None
@@ -195,10 +195,10 @@ def _insert(tx: Transaction, webhook: Webhook) -> None:
 
 
 def _finish_change(tx: Transaction, tenant: str, *webhooks: Webhook) -> None:
-    """Raise the config_version, and note when renderings were taken up or given up."""
+    """Raise the config_version, and note when renderings came into use or fell out of it."""
     tx.run("raise_config_version", tenant=tenant)
     changed = {it.id: it.definition for webhook in webhooks if (it := Rendering.of(webhook.mapping)) is not None}
-    # Tenants share renderings. They are locked last and in the order of ids, so nobody waits in a circle.
+    # Tenants share renderings. They are locked last and in the order of ids, to avoid deadlocks.
     tx.run("keep_renderings", [(id_, definition, tx.now) for id_, definition in sorted(changed.items())])
 
 
@@ -224,7 +224,7 @@ def _fit_lanes(tx: Transaction, old: Webhook, new: Webhook, now: int) -> None:
     before = {item.id: item for item in old.endpoints}
     kept = [item for item in new.endpoints if item.id in before]
     fresh = [item.id for item in kept if _starts_afresh(before[item.id], item)]
-    # Before lanes are locked, as where results are recorded.
+    # Before lanes are locked, as in recording.
     forget(tx, fresh)
     tx.fetch("lock_lanes", endpoints=[item.id for item in new.endpoints])
     _add_lanes(tx, new, (item for item in new.endpoints if item.id not in before), now)
@@ -252,7 +252,7 @@ def _add_lanes(tx: Transaction, webhook: Webhook, endpoints: Iterable[Endpoint],
 
 
 def _limits(policy: DeliveryPolicy) -> tuple[float | None, float | None, int | None, int | None]:
-    """Return what a lane keeps of a policy: rate, burst, requests in flight, and the deadline in microseconds."""
+    """Return what a lane stores of a policy: rate, burst, requests in flight, and the deadline in microseconds."""
     deadline_us = None if policy.deadline is None else round(policy.deadline * SECOND)
     return policy.rate, policy.largest_burst, policy.in_flight, deadline_us
 

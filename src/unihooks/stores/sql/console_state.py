@@ -1,4 +1,4 @@
-"""Keep what a console keeps for its viewers, until it expires."""
+"""Store the state that a console keeps for its viewers, until it expires."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def put(
 
 
 def get(tx: Transaction, key: StateKey) -> State:
-    """Return what is kept, or raise NotFound."""
+    """Return the state, or raise NotFound."""
     row = tx.fetch_one("get_state", now=tx.now, **_place(key))
     if row is None:
         raise not_found(key.kind.value, key.id, key.tenant)
@@ -49,29 +49,29 @@ def get(tx: Transaction, key: StateKey) -> State:
 
 
 def find(tx: Transaction, kind: StateKind, id: str) -> State | None:
-    """Return what is kept under an id, whoever owns it."""
+    """Return the state with an id, whoever owns it."""
     row = tx.fetch_one("find_state", kind=kind.value, id=id, now=tx.now)
     return None if row is None else _state(row)
 
 
 def list_(tx: Transaction, tenant: str, owner: str, kind: StateKind, *, limit: int = 100) -> list[State]:
-    """Return what an owner has of a kind, that which was changed last first."""
+    """Return an owner's states of a kind, the last changed first."""
     rows = tx.fetch("list_state", tenant=tenant, owner=owner, kind=kind.value, now=tx.now, limit=limit)
     return [_state(row) for row in rows]
 
 
 def drop(tx: Transaction, key: StateKey) -> int:
-    """Forget what is kept; return whether there was anything."""
+    """Delete the state; return whether there was one."""
     return tx.run("drop_state", **_place(key))
 
 
 def expire(tx: Transaction, older_than: int, limit: int) -> int:
-    """Remove what has expired."""
+    """Delete expired states."""
     return tx.run("expire_state", older_than=older_than, limit=limit)
 
 
 def _make_room(tx: Transaction, key: StateKey, at_most: int, *, oldest_goes: bool) -> None:
-    # With this lock, of two that are added at the same time, the second counts the first.
+    # With this lock, the second of two states added at the same time counts the first.
     tx.fetch("lock_state", tenant=key.tenant, owner=key.owner)
     found = tx.fetch("ids_of_state", tenant=key.tenant, owner=key.owner, kind=key.kind.value, now=tx.now)
     ids = [id_ for (id_,) in found]

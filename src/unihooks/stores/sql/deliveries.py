@@ -14,7 +14,7 @@ from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 @define
 class NewDeliveries:
-    """What one call of planning makes: leased deliveries, and others that are due at once.
+    """The deliveries that one call of planning makes: leased ones, and others that are due at once.
 
     A delivery is leased where its lane is open and has capacity.
     """
@@ -52,7 +52,7 @@ class NewDeliveries:
         return leased | dict.fromkeys([row[4] for row in self.waiting], self.now)
 
     def read_bodies(self, tx: Transaction) -> None:
-        """Read what is leased and has not come with its event; planning looks at no body."""
+        """Read the bodies of leased deliveries that have not come with their events; planning itself reads none."""
         without = [one for one in self.claimed if not one.body]
         if without:
             bodies = event_bodies(tx, ((one.tenant, one.event_id) for one in without))
@@ -60,7 +60,7 @@ class NewDeliveries:
                 one.body = bodies[one.tenant, one.event_id]
 
     def calls(self, *, some_are_there: bool = False) -> list[Call]:
-        """Return the calls that insert them; one that is there already, as `recover` may have made it, stays."""
+        """Return the calls that insert them; one that exists already, because `recover` has made it, stays."""
         leased = {"due_at": self._until, "token": self.lease.token, "now": self.now}
         name = "add_missing_deliveries" if some_are_there else "add_planned_deliveries"
         return [
@@ -69,7 +69,7 @@ class NewDeliveries:
         ]
 
     def kept(self, tx: Transaction, inserted: Sequence[Outcome]) -> list[Claimed]:
-        """Return what was leased; `inserted` are the outcomes of `calls`."""
+        """Return the leased deliveries; `inserted` has the outcomes of `calls`."""
         if not self.leased or inserted[0].changed == len(self.leased):
             return self.claimed
         made = [(row[0], row[1], self.lease.token) for row in self.leased]
@@ -77,7 +77,7 @@ class NewDeliveries:
         return [one for one in self.claimed if one.id in kept]
 
     def planned(self, events: int, inserted: Iterable[Outcome], kept: list[Claimed], *, more: bool) -> Planned:
-        """Return what planning so many events has come to; `kept` is what `kept` returned."""
+        """Return the outcome of planning this many events; `kept` is what `kept` returned."""
         made = sum(outcome.changed for outcome in inserted)
         return Planned(events=events, deliveries=made, claimed=kept, more=more)
 
@@ -92,17 +92,17 @@ def original_id(event_id: str, endpoint_id: str) -> str:
 
 
 def with_spans(keys: Iterable[tuple[str, str]]) -> list[Row]:
-    """Return (tenant, event id, first, last) of events: between `first` and `last` the ids of their originals lie."""
+    """Return (tenant, event id, first, last) of events: the ids of their originals lie between `first` and `last`."""
     return [(tenant, event_id, *derived_span("dlv_", event_id)) for tenant, event_id in keys]
 
 
 def lanes_left_alone(
     tx: Transaction, matches: Iterable[tuple[str, Match]], tenants: set[str], share: Share
 ) -> frozenset[str]:
-    """Return the lanes of matches, each with its tenant, of which nothing is leased where it is planned.
+    """Return the lanes of matches, each with its tenant, of which planning leases nothing.
 
-    They are those of these tenants whose receivers want no request for now, and those of others that have something
-    due: who takes that takes what is new there, too.
+    These are lanes of these tenants whose receivers want no request for now, and lanes of other workers with something
+    due: whoever takes that also takes what is new there.
     """
     if not tenants and share.of == 1:
         return frozenset()
@@ -115,7 +115,7 @@ def lanes_left_alone(
 
 
 def insert(tx: Transaction, rows: Sequence[Row]) -> set[str]:
-    """Insert deliveries, but none that is there already; return the ids of those inserted.
+    """Insert deliveries, except those that exist already; return the ids of those inserted.
 
     Rows hold tenant, id, event id, webhook id, endpoint id, product, event
     type, subject, rendering, replay_of, state, due_at, token, sequence and created_at.
@@ -130,7 +130,7 @@ def event_bodies(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple
 
 
 def all_bodies(tx: Transaction, keys: Sequence[tuple[str, str]], found: Iterable[Row]) -> dict[tuple[str, str], bytes]:
-    """Return the bodies of events, by tenant and id; `found` is what `event_bodies` has, perhaps of late alone."""
+    """Return the bodies of events, by tenant and id; `found` are those of `event_bodies`, perhaps only recent ones."""
     bodies = {(tenant, id_): bytes(body) for tenant, id_, body in found}
     older = [key for key in keys if key not in bodies] if len(bodies) < len(keys) else []
     bodies.update(((tenant, id_), bytes(body)) for tenant, id_, body in tx.fetch("older_event_bodies", older))

@@ -19,7 +19,7 @@ Insert = Callable[[Sequence[NewEvent]], list[EmitOutcome]]
 
 
 def resolve(submissions: Iterable[Submission], outcomes: Sequence[EmitOutcome]) -> None:
-    """Give each its part of the outcomes of all."""
+    """Give each submission its part of the outcomes."""
     start = 0
     for one in submissions:
         end = start + len(one.events)
@@ -30,9 +30,9 @@ def resolve(submissions: Iterable[Submission], outcomes: Sequence[EmitOutcome]) 
 def one_by_one_if_refused(
     insert: Insert, events: Sequence[NewEvent], concerns_one: Callable[[Exception], bool]
 ) -> list[EmitOutcome]:
-    """Insert events together; where one of them is refused, one by one, so that it fails alone.
+    """Insert events together; if one of them is refused, insert them one by one, so that it fails alone.
 
-    `concerns_one` says of an error whether it is about a single event.
+    `concerns_one` tells whether an error concerns a single event.
     """
     try:
         return insert(events)
@@ -47,17 +47,17 @@ def one_by_one_if_refused(
 
 
 def insert_keyed(tx: Transaction, events: Sequence[NewEvent], *, own_times: bool = True) -> list[EmitOutcome]:
-    """Insert events with idempotency keys; the first of a key in the batch is inserted, or finds its like."""
+    """Insert events with idempotency keys; the first of each key in the batch is inserted, or finds an earlier one."""
     first = {(event.tenant, event.idempotency_key): event for event in reversed(events)}
-    # In the order of keys, so that batches wait for one another in one direction only.
-    # Without a time of its own an event gets that of the database.
+    # In the order of keys, so that batches cannot deadlock. Without a time of its own an event gets that of the
+    # database.
     rows = [_row(first[key], first[key].created_at if own_times else None) for key in sorted(first)]
     found = {(row[0], row[1]): row[2:] for row in tx.fetch("add_events_once", rows)}
     return [_outcome(event, found[event.tenant, event.idempotency_key]) for event in events]
 
 
 def insert_together(tx: Transaction, events: Sequence[NewEvent]) -> list[Event]:
-    """Insert events with and without keys; raise what is wrong with any of them, which undoes the others."""
+    """Insert events with and without keys; an error of any of them is raised, which undoes the others."""
     timed = [evolve(event, created_at=tx.now) for event in events]
     plain = [event for event in timed if event.idempotency_key is None]
     insert_timed(tx, plain)
@@ -70,17 +70,17 @@ def insert_together(tx: Transaction, events: Sequence[NewEvent]) -> list[Event]:
 
 
 def insert_timed(tx: Transaction, events: Sequence[NewEvent]) -> None:
-    """Insert events without keys, at the times that they say."""
+    """Insert events without keys, at their own times."""
     tx.fetch("add_events_once", [_row(event, event.created_at) for event in events])
 
 
 def stored_event(event: NewEvent, row: Row) -> Event:
-    """Return the event that an INSERT answered for (id, digest, created_at), which may be an earlier one of its key."""
+    """Return the event for the row of an INSERT (id, digest, created_at), which may be an earlier one with its key."""
     id_, digest, created_at = row
     if event.idempotency_key is not None and bytes(digest or b"") != event.digest:
         sentence = "the idempotency key was used for another event; use a new key for new content"
         raise IdempotencyConflict(sentence, name="idempotency_key")
-    # A host's connection may give texts as bytes.
+    # A host's connection may return texts as bytes.
     text = id_.decode() if isinstance(id_, bytes) else id_
     return event_of(event, text, int(created_at))
 
@@ -95,7 +95,7 @@ def events_of(events: Iterable[NewEvent]) -> list[EmitOutcome]:
     made: list[EmitOutcome] = []
     at, moment = -1, from_us(0)
     for event in events:
-        # Those that are emitted together have one time, and turning it takes longer than all the rest.
+        # Events emitted together have one time, and converting it takes longer than everything else.
         if event.created_at != at:
             at = event.created_at
             moment = from_us(at)
@@ -116,7 +116,7 @@ def _outcome(event: NewEvent, row: Row) -> EmitOutcome:
 
 
 def checked_deadline(emit_deadline: object) -> float:
-    """Return the seconds that an emit waits at most, or raise ValueError."""
+    """Return the maximum seconds that an emit waits, or raise ValueError."""
     if isinstance(emit_deadline, int | float) and 0 < emit_deadline <= _LONGEST_DEADLINE:
         return emit_deadline
     raise ValueError(

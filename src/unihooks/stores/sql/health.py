@@ -1,4 +1,4 @@
-"""Keep the health of endpoints: what a lane knows of its last attempts, and its state as last stored."""
+"""Keep the health of endpoints: what a lane knows about its last attempts, and its last stored state."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class LaneHealth:
         return result.disable or (FAILING_TOO_LONG if too_long else None)
 
     def row(self, due_at: int | None, wait_until: int | None, now: int) -> Row:
-        """Return what `set_lanes` takes but for the endpoint; `due_at` is when the next retry is due."""
+        """Return the parameters of `set_lanes` except the endpoint; `due_at` is when the next retry is due."""
         if self.is_relieved:
             due_at = now if due_at is None else min(due_at, now)
         waits = [at for at in (wait_until, self.probe_at if self.has_paused else None) if at is not None]
@@ -111,7 +111,7 @@ class LaneHealth:
         if self.pause_us is None:
             is_due = self.failures >= self.breaker.failures
         else:
-            # A request that was under way when the pause began says nothing new.
+            # A request that was under way when the pause began tells nothing new.
             terms = result.claimed.terms
             is_due = terms is not None and terms.is_probe and now >= (self.probe_at or 0)
         if is_due:
@@ -147,13 +147,13 @@ def changes(healths: dict[str, LaneHealth], hours: dict[str, Counts]) -> list[He
 
 
 def noticed(calls: Iterable[Call], outcomes: Iterable[Outcome]) -> list[str]:
-    """Return the endpoints that are not healthy, from the outcomes of calls of which one is `note_success`."""
+    """Return the unhealthy endpoints, from the outcomes of calls that include `note_success`."""
     noted = next(outcome for call, outcome in zip(calls, outcomes, strict=True) if call.name == "note_success")
     return [endpoint_id for endpoint_id, health in noted.rows if health != HealthState.HEALTHY]
 
 
 def told(healths: dict[str, LaneHealth], failing: Collection[str], now: int) -> list[HealthChange]:
-    """Return the changes of health to report now; of lanes that fail, only those in `failing` are reported."""
+    """Return the changes of health to report now; of failing lanes, only those in `failing` are reported."""
     chosen = (lane.tell(endpoint_id, now, may_fail=endpoint_id in failing) for endpoint_id, lane in healths.items())
     return [one for one in chosen if one is not None]
 
@@ -175,7 +175,7 @@ def judge_lanes(tx: Transaction, endpoint_ids: Collection[str]) -> tuple[list[He
 
 
 def forget(tx: Transaction, endpoint_ids: list[str]) -> None:
-    """Let the counts of the last hour, by which health is judged, count only for plots from now on."""
+    """Let the counts of the last hour, by which health is judged, count only for charts from now on."""
     keep_parts(tx, tx.fetch("take_parts_of_endpoints", endpoints=endpoint_ids) if endpoint_ids else ())
 
 

@@ -1,4 +1,4 @@
-"""Keep jobs, and do them in slices, tenants in turn."""
+"""Store jobs, and do them in slices, tenants in turn."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PER_SLICE = 500
 _PER_STEP = 100
 # On SQLite, where one process writes at a time, a slice holds up emits for this long.
 _SECONDS_PER_SLICE = 0.005
-# With this many deliveries due in its lanes, a job waits, so that others are not behind even more.
+# With this many deliveries due in its lanes, a job waits, so that these are not delayed even more.
 _CROWDED = 500
 _PATIENCE_US = 600 * SECOND
 _WAIT_US = SECOND // 4
@@ -67,7 +67,7 @@ def prepare(tx: Transaction, tenant: str, task: Task) -> NewJob:
 
 def add(tx: Transaction, tenant: str, new: NewJob, *, at_most: int) -> Job:
     """Store a pending job, unless the tenant has too many that are unfinished."""
-    # With this lock, of two jobs that are added at the same time, the second counts the first.
+    # With this lock, the second of two jobs added at the same time counts the first.
     tx.fetch("lock_replays", tenant=tenant)
     [(count,)] = tx.fetch("unfinished_jobs", tenant=tenant)
     if count >= at_most:
@@ -99,7 +99,7 @@ def list_jobs(tx: Transaction, tenant: str, window: Window) -> list[Job]:
 
 
 def stop(tx: Transaction, tenant: str, job_id: str) -> Job:
-    """Let an unfinished job end as stopped."""
+    """End an unfinished job as stopped."""
     tx.run("stop_job", tenant=tenant, id=job_id, reason=STOPPED_BY_HAND, now=tx.now)
     return get(tx, tenant, job_id)
 
@@ -109,7 +109,7 @@ def advance(
 ) -> Advanced:
     """Do one slice of the job whose turn it is, and first call `note` with its id; see `abc.Store.advance_jobs`."""
     if not all(is_free for (is_free,) in tx.fetch("lock_jobs")):
-        # Another worker does a slice: one at a time keeps to the rate, and to the turns.
+        # Another worker is doing a slice: only one at a time keeps to the rate and to the turns.
         return Advanced(more=True, wait_us=_WAIT_US)
     if rate is not None:
         paced = tx.fetch_one("jobs_paced_until", now=tx.now)
@@ -154,9 +154,9 @@ class _Unfinished:
         return replay_step(tx, self.tenant, filters, **bounds, last=self.task["last"], today=self.task["today"])
 
     def is_crowded(self, tx: Transaction) -> bool:
-        """Say whether many deliveries wait in the lanes that the job serves, and whether it has not waited for long.
+        """Tell whether many deliveries wait in the lanes that the job serves, and it has not waited for long.
 
-        A lane that fails holds up only a job that serves nothing but its webhook.
+        A failing lane holds up only a job for its own webhook.
         """
         if not 0 <= tx.now - self.worked_at < _PATIENCE_US:
             return False
@@ -180,7 +180,7 @@ def _advance(tx: Transaction, job: _Unfinished, most: int, rate: float | None) -
     until, made, done = monotonic() + _SECONDS_PER_SLICE, 0, 0
     after: str | None = job.reached
     gone = False
-    # Usually each one looked at leads to a delivery; where none does, larger steps are faster.
+    # Usually each one looked at leads to a delivery; if none does, larger steps are faster.
     limit = most
     try:
         while after is not None and made < most and done < _PER_SLICE:

@@ -1,4 +1,4 @@
-"""Lease from lanes with a limit: a rate, a number in flight, or a breaker that lets one delivery go as a probe."""
+"""Lease from lanes with limits: a rate, a number in flight, or a breaker that allows one delivery as a probe."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from unihooks._base.times import SECOND
 from unihooks.abc import Capacity, Claimed, Lease, Terms
 from unihooks.stores.sql.transaction import Call, Row, Transaction
 
-# A claim that comes up to this much too late loses no tokens, so a lane may hold a little more than its burst.
+# A claim that is up to this late loses no tokens, so a lane may hold a little more than its burst.
 _LATE_SECONDS = 0.25
 _MOST_LATE = 0.9
 # If tokens come fast, claims take them at most this many times a second.
 _CLAIMS_PER_SECOND = 20
-# What was leased before a change of the limits is under way for so long at the most.
+# The longest time that a delivery leased before a change of the limits is under way.
 LONGEST_LEASE_US = 600 * SECOND
 # A delivery that was leased before a limit does not free its lane when it ends, so the lane is looked at again: soon
 # after the change, and then less and less often.
 _LOOK_AGAIN_US = SECOND // 4
 _LOOKS_PER_AGE = 32
-# A sum of fractions may be a little less than the whole.
+# A sum of fractions may be slightly less than the whole.
 _NEARLY = 1e-6
 
 
 @define
 class LimitedLane:
-    """A locked lane, and what a claim may take of it."""
+    """A locked lane, and what a claim may take from it."""
 
     endpoint_id: str
     rate: float | None
@@ -56,7 +56,7 @@ class LimitedLane:
         self.refilled_at = now
 
     def allowed(self, now: int) -> int:
-        """Return how many deliveries may go now."""
+        """Return how many deliveries may be sent now."""
         if self.is_paused and (self.ready_at or 0) > now:
             return 0
         most = 1 if self.is_paused else inf
@@ -67,16 +67,16 @@ class LimitedLane:
         return int(max(0, min(most, 2**31)))
 
     def until(self, lease: Lease, now: int) -> int:
-        """Return when leases that begin now end."""
+        """Return when leases that begin now will end."""
         return lease.until(now, None if self.deadline_us is None else self.deadline_us / SECOND)
 
     def terms(self, lease: Lease) -> Terms:
-        """Return the terms on which its deliveries go."""
+        """Return the terms of its deliveries."""
         deadline = lease.deadline if self.deadline_us is None else self.deadline_us / SECOND
         return Terms(deadline, self.rate, self.in_flight_limit, is_probe=self.is_paused)
 
     def settled(self, until: int, now: int) -> Row:
-        """Return what `settle_limited` takes once `taken` is leased `until` then."""
+        """Return the parameters of `settle_limited` once `taken` is leased `until` then."""
         count = len(self.taken)
         if count:
             self.leases += count
@@ -89,7 +89,7 @@ class LimitedLane:
 
     def _ready_at(self, until: int, now: int) -> int | None:
         if self.is_paused:
-            # While a probe is under way, all others wait for how it goes.
+            # While a probe is under way, all others wait for its outcome.
             return until if self.taken else (self.ready_at if (self.ready_at or 0) > now else None)
         waits = []
         if self.in_flight_limit is not None and self.leases >= self.in_flight_limit:
@@ -100,16 +100,16 @@ class LimitedLane:
         return max((at for at in waits if at is not None), default=None)
 
     def _place_free_at(self, until: int, now: int) -> int | None:
-        """Return when the lane is looked at again if no delivery that is in flight frees it before."""
+        """Return when to look at the lane again if no delivery in flight frees it before."""
         if self.first_end is None or self.leased_until is None or self.leased_until <= until:
             return self.first_end
-        # The bound is beyond every lease under these limits, so it is from their change.
+        # The lease ends later than any under these limits, so it is from before their change.
         age = now - (self.leased_until - LONGEST_LEASE_US)
         return min(self.first_end, now + max(_LOOK_AGAIN_US, age // _LOOKS_PER_AGE))
 
 
 def lock_limited(tx: Transaction, endpoint_ids: Sequence[str]) -> list[LimitedLane]:
-    """Lock the lanes that are due and free, and read how much each may let go."""
+    """Lock the lanes that are due and free, and read how much each allows."""
     values = {"endpoints": list(endpoint_ids), "now": tx.now}
     lanes = [LimitedLane(*row) for row in tx.pipeline(Call("limited_lanes", values=values))[0].rows]
     bounded = [(lane.endpoint_id, lane.leased_until or 0) for lane in lanes if lane.in_flight_limit is not None]
@@ -121,7 +121,7 @@ def lock_limited(tx: Transaction, endpoint_ids: Sequence[str]) -> list[LimitedLa
 
 
 def take_due(tx: Transaction, lanes: Sequence[LimitedLane], capacity: Capacity) -> None:
-    """Let each lane take what is due first, as far as it lets go and there is capacity."""
+    """Take the first due deliveries of each lane, as far as its limits and the capacity allow."""
     if not lanes:
         return
     share = ceil(capacity.total / len(lanes))
@@ -140,7 +140,7 @@ def take_due(tx: Transaction, lanes: Sequence[LimitedLane], capacity: Capacity) 
 
 
 def leasing(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
-    """Return the calls that lease what the lanes have taken."""
+    """Return the calls that lease what was taken."""
     by_end: dict[int, list[Row]] = {}
     for lane in lanes:
         by_end.setdefault(lane.until(lease, now), []).extend((row[0], row[3], row[1]) for row in lane.taken)
@@ -148,12 +148,12 @@ def leasing(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
 
 
 def settling(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
-    """Return the call that makes each lane due when its next delivery is due and may go."""
+    """Return the call that makes each lane due when its next delivery is due and allowed."""
     return [Call("settle_limited", [lane.settled(lane.until(lease, now), now) for lane in lanes])]
 
 
 def freeing(claimed: Iterable[Claimed], now: int, *, unsent: bool = False) -> list[Call]:
-    """Return the calls that let lanes go on whose deliveries have ended, or are given back `unsent`; none mostly.
+    """Return the calls that resume lanes whose deliveries have ended or are given back `unsent`; usually none.
 
     The lanes are locked.
     """

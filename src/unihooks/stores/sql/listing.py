@@ -1,4 +1,4 @@
-"""List webhooks: filtered, by id or name, or with those that need somebody first."""
+"""List webhooks: filtered, by id or name, or with those that need attention first."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def list_webhooks(tx: Transaction, tenant: str, filters: WebhookFilter, window: 
 def webhooks_by_health(
     tx: Transaction, tenant: str, filters: WebhookFilter, window: Window
 ) -> list[tuple[str, Webhook]]:
-    """Return webhooks with their positions, those that fail first: the number of a group, and the id."""
+    """Return webhooks with their positions (the number of a group, and the id), failing ones first."""
     rows: list[tuple[int, Row]] = []
     found_ids = _searched(tx, tenant, filters)
     groups = _groups(filters)
@@ -76,7 +76,7 @@ def webhooks_by_health(
 
 
 def _searched(tx: Transaction, tenant: str, filters: WebhookFilter) -> list[str] | None:
-    """Return the ids of those that match the search if they are few: then not every group is searched through."""
+    """Return the ids of webhooks that match the search if they are few, so that not every group has to be searched."""
     if not filters.search:
         return None
     selection = _selection(tenant, WebhookFilter(search=filters.search))
@@ -85,7 +85,7 @@ def _searched(tx: Transaction, tenant: str, filters: WebhookFilter) -> list[str]
 
 
 def _groups(filters: WebhookFilter) -> Collection[int]:
-    """Return the groups in which a webhook that is wanted may be; a disabled endpoint may be in each."""
+    """Return the groups in which wanted webhooks may be; a disabled endpoint may be in any."""
     wanted = set(filters.health)
     if not wanted or HealthState.DISABLED in wanted:
         return range(len(_GROUPS))
@@ -94,7 +94,7 @@ def _groups(filters: WebhookFilter) -> Collection[int]:
 
 
 def _parts(window: Window) -> Iterator[_Part]:
-    """Yield the parts of a window in the order in which they are read: away from the edge that it has."""
+    """Yield the parts of a window in the order of reading: away from its edge."""
     edge = window.older_than or window.newer_than or ""
     at, id_ = (int(edge[0]), edge[1:]) if edge else (0, None)
     if window.newer_than is not None:

@@ -1,7 +1,7 @@
-"""Read the log, and cancel what it shows.
+"""Read the log, and cancel deliveries.
 
-SQLite keeps no statistics, so the logic names the statement whose index fits
-the filter. A listing finds its ids first, by that index alone.
+SQLite keeps no statistics, so the code chooses the statement whose index fits the filter. A listing finds its ids
+first, by that index alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from unihooks.stores.sql.searching import Way, ways
 from unihooks.stores.sql.statements import Selection
 from unihooks.stores.sql.transaction import Transaction, page
 
-# Not a parameter, so that the database knows which index holds such rows.
+# Not a parameter, so that the database can use the partial index for such rows.
 _IN_STATE = {state: f"d.state = '{state}'" for state in DeliveryState}
 _UNDELIVERED = (DeliveryState.FAILED, DeliveryState.CANCELLED)
 _HELD = {
@@ -37,9 +37,9 @@ _EVERY = Way()
 _FEW_ENTRIES = 10_000
 _FEW = 5_000
 _SUCCESS = 2
-# A search is put together from several ways, each of which is looked at.
+# A search combines several ways of matching, each of which is tried.
 _MOST_SEARCHED = 500
-# The conditions that an index of its own fulfils, by the statement that has it, and those that any fulfils.
+# The conditions that a statement's own index fulfils, by statement, and those that every index fulfils.
 _FROM_ID = "d.id >= :first_id"
 _FOUND_BY_INDEX = {"d.webhook_id = :webhook_id", _FROM_ID, "d.id < :last_id"}
 _FOUND_BY = {
@@ -74,7 +74,7 @@ def list_delivery_ids(tx: Transaction, tenant: str, filters: DeliveryFilter, win
 
 
 def _searched(tx: Transaction, tenant: str, filters: DeliveryFilter, window: Window) -> list[str]:
-    """Return the ids of deliveries that match a search, newest first: those of each way that the window has."""
+    """Return the ids of deliveries in the window that match a search in any way, newest first."""
     found: set[str] = set()
     for way in ways(tx, tenant, filters.search or ""):
         if way.webhook_id is None:
@@ -118,7 +118,7 @@ def tally_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most
     else:
         edge = _edge(tx, head, selection, most)
     if edge is not None:
-        # SQLite seeks by one lower bound alone.
+        # SQLite seeks by a single lower bound.
         selection.conditions = [one for one in selection.conditions if one != _FROM_ID]
         selection.where("d.id >= :edge", edge=edge)
     count = tx.count(head, evolve(selection, limit=most + 1))
@@ -155,10 +155,10 @@ def cancel(tx: Transaction, tenant: str, delivery_id: str, reason: str) -> Deliv
 
 
 def ids_between(prefix: str, since: int | None, until: int | None) -> tuple[str | None, str | None]:
-    """Return the ids between which those of rows made in [since, until) lie.
+    """Return two ids between which those of rows made in [since, until) lie.
 
-    An id begins with the time at which it was made, by the clock of whoever
-    made it; a day's allowance for clocks that differ saves reading all that is older, or newer.
+    An id begins with the time at which it was made, by the clock of its maker. An allowance of a day for differing
+    clocks still saves reading everything older or newer.
     """
     first = None if since is None else first_id(prefix, since - DAY)
     last = None if until is None else first_id(prefix, until + DAY)
@@ -192,7 +192,7 @@ def _edge(tx: Transaction, head: str, selection: Selection, most: int) -> str | 
 
 
 def _narrowed(tx: Transaction, tenant: str, filters: DeliveryFilter) -> tuple[str, Selection]:
-    """Return the statement that finds the ids of deliveries by the right index, and what it has to select."""
+    """Return the statement that finds the ids of deliveries by the right index, and the selection for it."""
     selection = _selection(tenant, filters, "d", "delivery_id", "dlv_")
     webhook_id = filters.webhook_id
     if webhook_id is None and filters.endpoint_id is not None:
@@ -228,11 +228,11 @@ def _head(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_id: str
 
 
 def _head_of_few(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_id: str | None, plain: str) -> str:
-    """Return the statement that finds what may be few among all, else the plain one."""
+    """Return the statement for rows that may be few among many, otherwise the plain one."""
     by_code = filters.status_code is not None and not _is_success(filters)
     if filters.event_type is None and not by_code:
         return plain
-    # Where a webhook has many deliveries, those of a rare event type are found by the type, and failures by themselves.
+    # If a webhook has many deliveries, those of a rare event type are found by the type, and failures by their state.
     values = {"tenant": tenant, "event_type": filters.event_type, "webhook_id": webhook_id}
     wanted = Selection(values=values)
     if webhook_id is not None and _at_most(tx, "deliveries_of_webhook", wanted, _FEW):
@@ -244,7 +244,7 @@ def _head_of_few(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_
 
 
 def _is_success(filters: DeliveryFilter) -> bool:
-    """Whether the status code that is wanted is one of those that deliver."""
+    """Whether the wanted status code is one of success."""
     return filters.status_code is not None and filters.status_code[0] // 100 == _SUCCESS
 
 
@@ -254,7 +254,7 @@ def _waits(filters: DeliveryFilter) -> bool:
 
 
 def _lanes(tenant: str, filters: DeliveryFilter) -> Selection:
-    """Return which lanes hold what waits."""
+    """Return the condition for lanes that hold deliveries."""
     lanes = Selection(values={"tenant": tenant})
     if filters.held:
         lanes.conditions.append("NOT l.open")
@@ -266,14 +266,14 @@ def _lanes(tenant: str, filters: DeliveryFilter) -> Selection:
 
 
 def _selection(tenant: str, filters: EventFilter | DeliveryFilter, row: str, own_id: str, prefix: str) -> Selection:
-    """Return which rows have the filter's values; `own_id` is what the filter calls the id of a `row`."""
+    """Return the selection of rows with the filter's values; `own_id` is the filter's name for the id of a `row`."""
     selection = Selection(values={"tenant": tenant})
     for name, value in asdict(filters).items():
         if name not in _OWN_CONDITIONS:
             selection.where(f"{row}.{'id' if name == own_id else name} = :{name}", **{name: value})
     selection.where(f"{row}.created_at >= :since", since=filters.since)
     if filters.until is not None and row == "d":
-        # What was made more than a day after its event counts as made a day after it, for both edges alike.
+        # A delivery made more than a day after its event counts as made a day after it, for both bounds.
         day_before = first_id(prefix, filters.until - DAY)
         selection.where("(d.created_at < :until OR d.id < :day_before)", until=filters.until, day_before=day_before)
     else:

@@ -1,4 +1,4 @@
-"""Keep the database in order: the clock, workers' signs of life, what is held too long, too old, or to be erased."""
+"""Maintain the database: clock steps, heartbeats, expiry of held deliveries, pruning and erasing."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from unihooks.stores.sql.health import keep_parts
 from unihooks.stores.sql.transaction import Call, Database, Row, Transaction
 
 _ID_AHEAD_US = 3_600 * SECOND
-# What is due waits for a smaller step; clocks that are corrected gradually, or differ a little, take none.
+# After a smaller step, due deliveries just wait. Clocks that are corrected gradually, or differ a little, take none.
 _LEAST_STEP_US = 5 * SECOND
 _MINUTE, _MINUTES_KEPT = 60 * SECOND, 5
 
 
 class ClockSteps:
-    """The latest time that this process knows of, and how many steps back it has seen counted in the database.
+    """The latest time that this process knows, and the number of backward steps that it has seen in the database.
 
-    A process that starts after a step knows of the time before from what workers note every 30 s.
+    A process that starts after a step knows the time before it from what workers note every 30 s.
     """
 
     def __init__(self) -> None:
@@ -34,12 +34,12 @@ class ClockSteps:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, with another clock."""
+        """Start afresh with another clock."""
         self._latest: int | None = None
         self._counted = 0
 
     def follow(self, database: Database) -> None:
-        """Look at the clock; if it was set back, set back what is pending by as much."""
+        """Look at the clock; if it was set back, move pending deliveries back by as much."""
         now, latest = database.time.now(), self._latest
         if latest is not None and now >= latest - _LEAST_STEP_US:
             self._latest = max(now, latest)
@@ -55,15 +55,15 @@ class ClockSteps:
 
 
 def clear(tx: Transaction) -> None:
-    """Remove everything but the tables."""
+    """Empty all tables."""
     tx.script(tx.statements["clear"].text)
     tx.run("clear_keys")
 
 
 def heartbeat(worker_id: str, now: int, *, alive_us: int, gone: bool = False) -> list[Call]:
-    """Return the calls that note that a worker of this process lives or has ended, and tell its share at last.
+    """Return the calls that note that a worker is alive or has ended; the last one reads its share.
 
-    That is among the workers seen within `alive_us`. Those that were not seen for long are forgotten.
+    The share is among the workers seen within `alive_us`. Workers that were not seen for long are forgotten.
     """
     values = {"id": worker_id, "host": socket.gethostname(), "pid": os.getpid(), "now": now}
     return [
@@ -74,12 +74,12 @@ def heartbeat(worker_id: str, now: int, *, alive_us: int, gone: bool = False) ->
 
 
 def expire_held(tx: Transaction, older_than: int, limit: int, totals: list[Row]) -> int:
-    """Cancel deliveries held for too long; note the time, the queue's age, and what this process has sent."""
-    # Processes that start later know the time by this.
+    """Cancel deliveries held for too long; note the time, the queue's age, and this process's totals."""
+    # Processes that start later read the time from this.
     tx.run("note_clock", now=tx.now)
     operating.note_queue_age(tx)
     operating.note_totals(tx, totals)
-    # The minute that is over may still be counted in, by clocks that are behind.
+    # Processes whose clocks are behind may still count in the last minute.
     tx.run("forget_emitted", minute=tx.now // _MINUTE - _MINUTES_KEPT)
     cancelled = tx.fetch("expire_held", reason=HELD_TOO_LONG, older_than=older_than, limit=limit)
     chains = [(tenant, endpoint_id, subject) for tenant, endpoint_id, subject, place in cancelled if place is not None]
@@ -88,18 +88,19 @@ def expire_held(tx: Transaction, older_than: int, limit: int, totals: list[Row])
     return len(cancelled)
 
 
-# When the events were made that come next, and how many of the first moment have been left.
+# The time of the next events, and how many of that moment have been left.
 Place = tuple[int, int]
 
 
 def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -> tuple[int, Place | None]:
-    """Remove old events with all that belongs to them, and in the end what no event needs any more.
+    """Remove old events with all that belongs to them, and finally what no event needs any more.
 
-    Of the next `limit` old events those go that have no pending delivery. Returns how many, and where to go on.
+    Of the next `limit` old events, those without a pending delivery are removed. Returns how many, and where to
+    continue.
     """
     after, skip = place
     found = tx.fetch("old_events", older_than=older_than, after=after, skip=skip, limit=limit)
-    # Looked for now that they are locked, so that no replay comes between.
+    # Checked once they are locked, so that no replay can intervene.
     pending = {id_ for (id_,) in tx.fetch("events_still_pending", with_spans((row[0], row[1]) for row in found))}
     gone = [row for row in found if row[1] not in pending]
     _remove(tx, [(tenant, id_) for tenant, id_, _ in gone])
@@ -122,7 +123,7 @@ def forget_keys(tx: Transaction, older_than: int, limit: int) -> int:
 
 
 def fold_hours(tx: Transaction, older_than: int, limit: int) -> int:
-    """Put the parts of hours that ended before a time together; return how many there were."""
+    """Merge the parts of hours that ended before a time; return how many there were."""
     return keep_parts(tx, tx.fetch("take_parts", before=older_than // HOUR, limit=limit))
 
 
@@ -136,13 +137,13 @@ def erase(
     after: str = "",
     limit: int,
 ) -> tuple[int, str | None]:
-    """Erase the next events; return how many, and where to go on."""
+    """Erase the next events; return how many, and where to continue."""
     tx.run("erase_received", tenant=tenant)
     if subject is not None:
         found = tx.fetch("events_of_subject_to_erase", tenant=tenant, subject=subject, after=after, limit=limit)
         last = found[-1][0] if len(found) == limit else None
     elif event_ids is None:
-        # Ids tell the time; but the time of an event is the database's, which may be a little behind.
+        # Ids contain a time, but the time of an event is the database's, which may be a little behind.
         end = "~" if before is None else first_id("evt_", before + _ID_AHEAD_US)
         found = tx.fetch("next_events_to_erase", tenant=tenant, after=after, end=end, limit=limit)
         last = found[-1][0] if len(found) == limit else None
@@ -171,7 +172,7 @@ def _remove(tx: Transaction, keys: Sequence[tuple[str, str]]) -> None:
     if not keys:
         return
     events = with_spans(keys)
-    # A database may have to look in many days, which takes longer to plan than to do.
+    # A database may have to look in many days, for which planning takes longer than running.
     replays = tx.pipeline(Call("replays_of_events", events))[0].rows
     tx.run("prune_attempts_of_replays", replays)
     tx.run("prune_replays", replays)
@@ -183,7 +184,7 @@ def _remove(tx: Transaction, keys: Sequence[tuple[str, str]]) -> None:
 
 
 def _set_back(tx: Transaction, counted: int, back: int) -> int:
-    """Set back all that is pending, unless another process has done so; return how many steps are counted now."""
+    """Move all that is pending back, unless another process has done so; return the current number of steps."""
     if not tx.run("count_clock_step", counted=counted, now=tx.now):
         return int(tx.fetch("clock_steps")[0][0])
     tx.run("set_back_deliveries", now=tx.now, back=back, never=ordering.NEVER)

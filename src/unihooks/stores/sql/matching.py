@@ -1,4 +1,4 @@
-"""Find what new events lead to, within bounds of rows and time."""
+"""Match new events with subscribers, within bounds of rows and time."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _logger = logging.getLogger("unihooks.store")
 
 @define
 class Chosen:
-    """A new event with what it leads to; `cursor` is where the next call goes on with it.
+    """A new event with its matches; `cursor` is where the next call continues with it.
 
-    The event's body is empty as long as it has not been read. `place` is where the database finds its row in
-    the queue again. `made` are the deliveries that it has led to so far. `failure` is why it could not be planned, for
-    the time given by `tries`. `found` is what the row says of how far it is planned. Where it `is_ordered`, some of its
-    subscribers are; one that `is_deferred` waits for an earlier event of its subject.
+    The event's body is empty until it has been read. `place` is where the database finds its row in the queue again.
+    `made` is the number of deliveries so far. `failure` is why it could not be planned, at try number `tries`. `found`
+    is what its row says about how far it is planned. If it `is_ordered`, some of its subscribers are; one that
+    `is_deferred` waits for an earlier event of its subject.
     """
 
     event: NewEvent
@@ -54,13 +54,13 @@ class Chosen:
         return self.found.startswith(RECOVERED)
 
     def defer(self) -> None:
-        """Leave it in the queue as it was found."""
+        """Leave the event in the queue as it was found."""
         self.is_deferred, self.cursor, self.matches = True, self.after, ()
 
 
 @define
 class _Quota:
-    """How much more one call plans: deliveries, of one event at most `per_event` over all calls, and the time."""
+    """The remaining quota of one call: deliveries, at most `per_event` of one event over all calls, and time."""
 
     per_event: int
     deliveries: int = _DELIVERIES_PER_PLAN
@@ -78,9 +78,9 @@ class _Quota:
 
 @define
 class _Kind:
-    """All subscribers of a kind of event, how many endpoints they have, and which of their lanes are open.
+    """The subscribers of a kind of event, the number of their endpoints, and their open lanes.
 
-    Where some of them have conditions, they depend on the event.
+    If some of them have conditions, the result depends on the event.
     """
 
     subscribers: list[Subscriber]
@@ -98,7 +98,7 @@ class _Kind:
 
 @define
 class Matcher:
-    """What gives the events of one call what they lead to; `versions` are the configuration versions of tenants.
+    """A matcher for the events of one call; `versions` are the configuration versions of tenants.
 
     Some of the events `are_ordered`.
     """
@@ -115,7 +115,7 @@ class Matcher:
         self._quota = _Quota(self._most_per_event)
 
     def match(self, chosen: list[Chosen]) -> list[Chosen]:
-        """Give events what they lead to; return those for which there was time."""
+        """Match events with their subscribers; return those for which there was time."""
         quota = self._quota
         for position, item in enumerate(chosen):
             if (position and quota.deliveries <= 0) or (position % _MATCHED_BETWEEN_LOOKS == 1 and quota.is_used_up):
@@ -124,7 +124,7 @@ class Matcher:
                 self._match_one(item)
             except self._tx.errors:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not keep the others waiting
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold up the others
                 item.failure = _described(error)
                 _log_failure(item)
         return chosen
@@ -153,14 +153,14 @@ class Matcher:
             _limit(item, quota.per_event)
 
     def _chunk(self, item: Chosen) -> list[Subscriber]:
-        """Return what one call plans of the event's subscribers, and note where the next one goes on."""
+        """Return the matches that one call plans of the event, and note where the next one continues."""
         quota, config_version = self._quota, self._versions[item.event.tenant]
         after, partly, last = item.after.split(" ") if " " in item.after else (item.after, "", "")
         start, payload = after, _Payload(self._tx, item.event)
         subscribers: list[Subscriber] = []
         left = quota.left_of(item)
         for one in self._subscribers.matching(self._tx, item.event, config_version, after):
-            # At least one subscriber, however long they took to be read: the event would never get any further.
+            # At least one subscriber, however long reading them took, or the event would never get any further.
             if (subscribers or after != start) and (left <= 0 or quota.is_used_up):
                 item.cursor = after
                 break
@@ -191,7 +191,7 @@ class _Payload:
     _is_decoded: bool = False
 
     def is_wanted_by(self, one: Subscriber) -> bool:
-        """Say whether the conditions of a subscriber that has some hold."""
+        """Tell whether the conditions of a subscriber hold."""
         if not self._is_decoded:
             event = self._event
             if not event.body:
@@ -201,7 +201,7 @@ class _Payload:
 
 
 def open_lanes(subscribers: Iterable[Subscriber]) -> frozenset[str]:
-    """Return the lanes of subscribers that are open and have no limits, as their configuration tells."""
+    """Return the lanes of subscribers that are open and without limits, according to their configuration."""
     return frozenset(
         endpoint.id
         for one in subscribers
@@ -212,7 +212,7 @@ def open_lanes(subscribers: Iterable[Subscriber]) -> frozenset[str]:
 
 
 def _limit(item: Chosen, most: int) -> None:
-    """Count what a chunk has made of an event; plan no more of it where that is enough."""
+    """Count the deliveries of a chunk; cut it where the event has enough."""
     item.made += sum(len(match.endpoint_ids) for match in item.matches)
     if item.made >= most:
         item.cursor = None

@@ -1,4 +1,4 @@
-"""Read what an operator looks at, over all tenants, and note how old the queue is."""
+"""Read the operator's figures over all tenants, and note how old the queue is."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _SLICES_KEPT = (DAY_HOURS + 1) * HOUR // SLICE
 
 
 class Totals:
-    """What this process has recorded since it was last written down, by hour and tenant.
+    """The counts of this process since they were last written to the database, by hour and tenant.
 
-    So it costs no statement for each delivery, and workers do not wait for each other's rows. A process that is killed
-    takes with it what it has counted for up to half a minute: this is for charts alone.
+    Counting in memory costs no statement per delivery, and workers do not wait for each other's rows. A process that is
+    killed loses the counts of up to half a minute, which only charts use.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Totals:
 
     @contextmanager
     def taken(self) -> Iterator[list[Row]]:
-        """Give the rows that are to be written now; if that fails, they are written with the next ones."""
+        """Yield the rows that are to be written now; if that fails, they are written with the next ones."""
         with self._gate:
             self._begin_in_child()
             taken, self._counts = self._counts, {}
@@ -63,26 +63,26 @@ class Totals:
             raise
 
     def finish(self, database: Database) -> None:
-        """Write down what is left, as of a process that only drains, and close the database."""
+        """Write what is left, for example by a process that only drains, and close the database."""
         with suppress(StoreError), database.patience.within(_LAST_SECONDS), self.taken() as rows:
             if rows:
                 database.write(lambda tx: note_totals(tx, rows))
         database.close()
 
     def _begin_in_child(self) -> None:
-        # What the parent has counted it writes itself.
+        # The parent writes its own counts.
         if self._process != os.getpid():
             self._process, self._counts = os.getpid(), {}
 
 
 def note_totals(tx: Transaction, rows: list[Row]) -> None:
-    """Write down what was counted, and forget what is of more than a day ago."""
+    """Write the counts, and forget those of more than a day ago."""
     tx.run("add_totals", rows)
     tx.run("forget_totals", before=tx.now // HOUR - DAY_HOURS - 1)
 
 
 def note_queue_age(tx: Transaction) -> None:
-    """Note how long the oldest new event, or the oldest due delivery, has waited by now."""
+    """Note how long the oldest new event or due delivery has waited by now."""
     [(due_at,)] = tx.fetch("oldest_due")
     waiting = [at for at in (due_at, statistics.oldest_unplanned(tx)) if at is not None]
     age_us, slot = max(0, tx.now - min(waiting, default=tx.now)), tx.now // SLICE
@@ -91,7 +91,7 @@ def note_queue_age(tx: Transaction) -> None:
 
 
 def trends(tx: Transaction, limit: int) -> Trends:
-    """Return the trends of 24 hours, with so many tenants."""
+    """Return the trends of 24 hours, with this many tenants."""
     now_hour, since = tx.now // HOUR, tx.now // HOUR - DAY_HOURS
     counted = {hour: counts for hour, *counts in tx.fetch("throughput", since=since)}
     hours = [
@@ -105,7 +105,7 @@ def trends(tx: Transaction, limit: int) -> Trends:
 
 
 def backlog(tx: Transaction, tenant: str) -> Backlog:
-    """Return what waits for a tenant."""
+    """Return the backlog of a tenant."""
     [counts] = tx.fetch("backlog_counts", tenant=tenant, now=tx.now)
     unplanned = tx.count("new_events_of_tenant", Selection(values={"tenant": tenant}, limit=_MOST_COUNTED))
     [(unplanned_at,)] = tx.fetch("oldest_unplanned_of_tenant", tenant=tenant)
@@ -115,7 +115,7 @@ def backlog(tx: Transaction, tenant: str) -> Backlog:
 
 
 def leased(tx: Transaction, limit: int) -> list[LeasedDelivery]:
-    """Return what workers hold, that whose lease ends first first."""
+    """Return the leased deliveries, those whose leases end soonest first."""
     rows = tx.fetch("deliveries_held_by_workers", now=tx.now, limit=limit)
     return [to_value(LeasedDelivery, (holder(token), *rest)) for token, *rest in rows]
 

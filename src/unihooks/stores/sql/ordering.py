@@ -1,8 +1,8 @@
 """Keep deliveries of one subject to an endpoint in order: each waits in its row until the one before it has ended.
 
 The pending deliveries of an ordered webhook are one chain for each endpoint and subject, in the order of `sequence`.
-The first of a chain is due like any other delivery, the others never; whoever ends one makes the next one due in the
-same transaction. Whoever adds to a chain, or takes from it, holds its lock; otherwise neither would see the other.
+The first of a chain is due like any other delivery, the others are not; the transaction that ends one makes the next
+one due. Transactions that add to a chain or take from it hold its lock, since they would not see each other otherwise.
 The lock is taken after rows of new events, and before those of deliveries and lanes.
 """
 
@@ -32,12 +32,12 @@ def locking(chains: Iterable[Chain]) -> Call:
 
 
 def freeing(chains: Iterable[Chain], now: int) -> Call:
-    """Return the call that makes the first of each chain due, if it waits; its rows are their endpoints."""
+    """Return the call that makes the first of each chain due, if it waits; the call returns their endpoints."""
     return Call("free_first", sorted(set(chains)), {"now": now, "never": NEVER})
 
 
 def free(tx: Transaction, chains: Iterable[Chain]) -> None:
-    """Let the next of each chain go, since one before it has ended."""
+    """Make the next of each chain due, since the one before it has ended."""
     freed = tx.pipeline(freeing(chains, tx.now))[0].rows
     lower_next_due(tx, {endpoint_id: tx.now for (endpoint_id,) in freed})
 
@@ -60,7 +60,7 @@ class ChainEnds:
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> ChainEnds:
-        """Return the ends of chains as `chain_ends` has found them."""
+        """Return the ends of chains that `chain_ends` has found."""
         return cls({(tenant, endpoint_id, subject): last or 0 for tenant, endpoint_id, subject, last in rows})
 
     def add(self, chain: Chain) -> int:
@@ -70,7 +70,7 @@ class ChainEnds:
 
     @property
     def begun(self) -> Iterator[Chain]:
-        """The chains that had nothing pending before."""
+        """The chains that had nothing pending so far."""
         return (chain for chain in self._added if not self._found[chain])
 
 
@@ -82,7 +82,7 @@ def locked_ends(tx: Transaction, chains: Iterable[Chain]) -> ChainEnds:
 
 @define
 class Arranged:
-    """What a call of planning adds to chains; `without_subject` counts deliveries that cannot be, by endpoint."""
+    """The deliveries that a call of planning adds to chains; `without_subject` counts the others by endpoint."""
 
     without_subject: Counter[str]
     rows: list[Row] = field(factory=list)
@@ -106,10 +106,10 @@ class Arranged:
 
 
 def arrange(tx: Transaction, chosen: Sequence[Chosen]) -> Arranged:
-    """Take the deliveries of ordered webhooks from what events lead to, and return them with their places in chains.
+    """Remove the deliveries of ordered webhooks from the events' matches, and return them with their places in chains.
 
-    If the queue has an earlier event of the same subject that this call does not plan as a whole, an event is left to a
-    later call.
+    An event is left to a later call if the queue has an earlier one of its subject that this call does not plan
+    completely.
     """
     ordered = [item for item in chosen if item.is_ordered and any(match.ordered for match in item.matches)]
     unnamed = [endpoint_id for item in ordered if item.event.subject is None for endpoint_id in _endpoints(item)]
@@ -119,7 +119,7 @@ def arrange(tx: Transaction, chosen: Sequence[Chosen]) -> Arranged:
     subjects = {(item.event.tenant, item.event.subject) for item in about.values()}
     most = max(Counter((item.event.tenant, item.event.subject) for item in chosen).values())
     chains = sorted({chain for item in about.values() for chain in _chains(item)})
-    # Read once the locks are held: by then, other transactions have planned what they were planning of these subjects.
+    # Read while the locks are held: by then, other transactions have finished planning for these subjects.
     _, first, ends = tx.pipeline(
         locking(chains), Call("first_new_events", sorted(subjects), {"most": most}), Call("chain_ends", chains)
     )
@@ -137,7 +137,7 @@ def arrange(tx: Transaction, chosen: Sequence[Chosen]) -> Arranged:
 def _ripe(chosen: Iterable[Chosen], first: Iterable[Row]) -> dict[tuple[str, str], None]:
     """Return the events, by tenant and id, that may be planned now, in the order of emit.
 
-    `first` are the first events of each subject in the queue, up to as many as there are among the chosen ones.
+    `first` has the first events of each subject in the queue, as many as there are among the chosen ones.
     """
     whole = {(item.event.tenant, item.event.id) for item in chosen if item.cursor is None and item.failure is None}
     ripe: dict[tuple[str, str], None] = {}

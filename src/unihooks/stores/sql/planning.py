@@ -22,13 +22,13 @@ _TENANTS_PER_PLAN = 100
 _BYTES_PER_PLAN = 8 * 1024 * 1024
 _MOST_AT_ONCE = 16
 _AT_ONCE_PER_EVENT = 16
-# What is found of an event where its content is looked up apart, if it is not in memory.
+# The columns found for an event whose content is looked up separately, if it is not in memory.
 _BARE = 5
 _TENANT = itemgetter(0)
 
 
 class Planner:
-    """What plans tenants in turn; it remembers which comes next, and the subscribers and events of late."""
+    """A planner that takes tenants in turn; it remembers which is next, and caches subscribers and recent events."""
 
     def __init__(self) -> None:
         self._after = ""
@@ -37,7 +37,7 @@ class Planner:
         self._most_per_event = MOST_PER_EVENT
 
     def keep(self, events: Iterable[NewEvent]) -> None:
-        """Take events that this process has inserted, which saves reading their payloads."""
+        """Keep events that this process has inserted, which saves reading their payloads."""
         self._recent_events.keep(events)
 
     def forget(self) -> None:
@@ -55,28 +55,28 @@ class Planner:
         *,
         share: Share = ALONE,
     ) -> Planned:
-        """Plan up to `limit` new events; `capacity` is left as it is."""
+        """Plan up to `limit` new events; `capacity` itself is not changed."""
         self._recent_events.is_wanted = True
         self._most_per_event = most_per_event
-        # Whoever keeps to a share has more to do than what was just emitted here.
+        # A worker that keeps to a share has more to do than what was just emitted here.
         at_once = database.has_round_trips and share.of == 1
         if at_once and (planned := self._plan_recent(database, lease, capacity.copy())) is not None:
             return planned
         after = self._after
-        # The sync of what is recorded later covers this, too: a server that crashes before loses no more of the
-        # plan than what was in flight or not yet recorded, and that goes out again in any case.
+        # The sync of later results covers this, too. If the server crashes before, it loses only plans of deliveries
+        # that were in flight or not yet recorded, and those are sent again in any case.
         plan = partial(self._plan, lease=lease, limit=limit, after=after, share=share)
         return database.write(lambda tx: plan(tx, capacity=capacity.copy()), _finding(after, limit), synced=False)
 
     def _plan_recent(self, database: Database, lease: Lease, capacity: Capacity) -> Planned | None:
-        """Plan what this process has just emitted in one round trip, if all that it takes is known here.
+        """Plan what this process has just emitted in one round trip, if everything needed is cached.
 
-        None where it is not, or where anything has changed.
+        Return None if it is not, or if anything has changed.
         """
         events = self._recent_events.few(_MOST_AT_ONCE)
         try:
             return self._plan_at_once(database, events, lease, capacity)
-        except Exception:  # noqa: BLE001 - whatever it is, it is met again where each event's errors are its own
+        except Exception:  # noqa: BLE001 - it will be raised again where each event's errors are its own
             return None
         finally:
             # What could not be planned is read again.
@@ -91,10 +91,10 @@ class Planner:
         if not known or len(known) < len(events) or max(map(_endpoints, known)) > most:
             return None
         if not all(one.is_plain for _, subscribers in known for one in subscribers):
-            # How long conditions take to be looked at depends on the payloads, and order on what others plan.
+            # The time for conditions depends on the payloads, and order on what others plan.
             return None
         now = database.time.now()
-        # Of two versions of one tenant only one can be the current one, and then nothing is planned here.
+        # If there are two versions of one tenant, only one can be current, and nothing is planned here.
         versions = list({(event.tenant, version) for event, (version, _) in zip(events, known, strict=True)})
         made = NewDeliveries(lease, capacity, now)
         for event, (version, subscribers) in zip(events, known, strict=True):
@@ -114,7 +114,7 @@ class Planner:
             return None
         inserted = outcomes[3:5]
         kept = database.ask(lambda tx: made.kept(tx, inserted)) if made.claimed else []
-        # Others tell of events of theirs.
+        # Other processes announce their own events.
         return made.planned(len(events), inserted, kept, more=False)
 
     def _plan(
@@ -140,7 +140,7 @@ class Planner:
             marking.insert(0, arranged.freeing(tx.now))
             counting.append(arranged.counting())
             due |= arranged.due(tx.now)
-        # The lanes come last, so that they are locked for as short as can be.
+        # The lanes come last, so that they are locked as briefly as possible.
         outcomes = tx.pipeline(*inserting, *marking, *lowering(due), *counting, commit=True)
         inserted, more = outcomes[: len(inserting)], outcomes[len(inserting) + len(marking) - 1]
         whole = sum(item.cursor is None and item.failure is None for item in chosen)
@@ -159,9 +159,9 @@ class Planner:
         return chosen
 
     def _events(self, tx: Transaction, rows: Sequence[Row]) -> tuple[list[NewEvent], list[int]]:
-        """Return the events of what was found, and the lengths of their bodies, which may be still to be read."""
+        """Return the found events, and the lengths of their bodies, which may still have to be read."""
         recent = [self._recent_events.take(row[0], row[1]) for row in rows]
-        # An event of an older day comes without its content, too.
+        # An event of an older day also comes without its content.
         rows = [row if row[_BARE:] and row[_BARE] is not None else row[:_BARE] for row in rows]
         bare = [
             (row[0], row[1]) for row, event in zip(rows, recent, strict=True) if event is None and len(row) == _BARE
@@ -181,9 +181,9 @@ class Planner:
         return events, lengths
 
     def _take_turns(self, planned: Sequence[Chosen], *, everyone: bool) -> None:
-        """Let the next call begin beyond the tenants that this one has planned for, unless that was `everyone`.
+        """Let the next call begin after the tenants that this one has planned for, unless that was `everyone`.
 
-        So an event that takes all deliveries of one call leaves the next one to others.
+        So an event that uses up one call leaves the next call to others.
         """
         tenants = {item.event.tenant for item in planned}
         self._after = "" if everyone and len(tenants) < _TENANTS_PER_PLAN else max(tenants, default="")
@@ -210,7 +210,7 @@ def _finding(after: str, limit: int) -> list[Call]:
 
 
 def _add(tx: Transaction, made: NewDeliveries, chosen: Sequence[Chosen], versions: Iterable[Row], share: Share) -> None:
-    """Add the deliveries of events; `versions` says of each tenant also until when one of its lanes waits."""
+    """Add the deliveries of events; for each tenant, `versions` also says until when one of its lanes waits."""
     config_versions, tenants = {}, set()
     for tenant, config_version, waits_until in versions:
         config_versions[tenant] = config_version
@@ -225,7 +225,7 @@ def _add(tx: Transaction, made: NewDeliveries, chosen: Sequence[Chosen], version
 
 
 def _marking(chosen: Iterable[Chosen], now: int) -> list[Call]:
-    """Return the calls that take events out of the queue, or send them to its end for another time."""
+    """Return the calls that remove events from the queue, or move them to its end for another time."""
     done, later, aside = [], [], []
     for item in chosen:
         tenant, id_, has_failed = item.event.tenant, item.event.id, item.failure is not None

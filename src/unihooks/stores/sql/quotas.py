@@ -1,4 +1,4 @@
-"""Keep to how many events a tenant may emit in a minute; they are counted as they come, and never read."""
+"""Enforce how many events a tenant may emit in a minute, by counting them as they come, without reading any."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINUTE = 60 * SECOND
 def insert_within(
     tx: Transaction, events: Sequence[NewEvent], limits: Sequence[int | None], insert: Insert
 ) -> list[EmitOutcome]:
-    """Insert the events that are within their limits; each of the others is refused alone."""
+    """Insert the events that are within their limits; each of the others is refused by itself."""
     refusals = _refusals(tx, events, limits)
     allowed = [event for event, refusal in zip(events, refusals, strict=True) if refusal is None]
     outcomes = iter(insert(allowed) if allowed else ())
@@ -26,7 +26,7 @@ def insert_within(
 
 
 def refuse_any(tx: Transaction, events: Sequence[NewEvent], limit: int | None) -> None:
-    """Count events, or raise LimitReached if they do not all fit into the limit: the transaction is to be undone."""
+    """Count events; raise LimitReached, which must roll the transaction back, if they do not all fit into the limit."""
     if limit is not None and len(events) > limit:
         sentence = f"{len(events)} events at once are more than the {limit} per minute that are the limit; emit fewer"
         raise LimitReached(sentence, name="events_per_minute")
@@ -36,7 +36,7 @@ def refuse_any(tx: Transaction, events: Sequence[NewEvent], limit: int | None) -
 
 
 def limit_reached(event: NewEvent, limit: int) -> LimitReached:
-    """Return what refuses an event."""
+    """Return the error that refuses an event."""
     seconds = (MINUTE - event.created_at % MINUTE + SECOND - 1) // SECOND
     return LimitReached(
         f"the tenant may emit {limit} events per minute, which is the limit; try again in {seconds} s",
@@ -45,7 +45,7 @@ def limit_reached(event: NewEvent, limit: int) -> LimitReached:
 
 
 def _refusals(tx: Transaction, events: Sequence[NewEvent], limits: Sequence[int | None]) -> list[LimitReached | None]:
-    """Count each event that has a limit; return what refuses it if it is beyond that, which is then not counted.
+    """Count each event that has a limit; return the error for each one beyond it, which is then not counted.
 
     A key that was used before leads to no new event, so it is neither counted nor refused.
     """

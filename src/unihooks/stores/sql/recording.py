@@ -1,4 +1,4 @@
-"""Record attempts: fence them by token, move deliveries on, and note each lane's health."""
+"""Record attempts: fence them by token, update deliveries, and note each lane's health."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _ATTEMPT = attrgetter(
 
 
 def calls_if_delivered(results: Sequence[Result], now: int, part: int) -> list[Call]:
-    """Return the calls that record results that all are deliveries, and all still held; none where some are not.
+    """Return the calls that record results if all have delivered and are still held; none otherwise.
 
-    `part` is where this process counts in each hour.
+    `part` is the part of each hour in which this process counts.
     """
     delivered, others = _split(results)
     if others:
@@ -54,14 +54,14 @@ def record(
     *,
     tells: bool = False,
 ) -> Recorded:
-    """Store the results whose token still holds the delivery; `opening` came along with the transaction's beginning.
+    """Store the results whose token still holds the delivery; `opening` was sent with the transaction's beginning.
 
-    Where the store `tells`, tenants are told of what failed.
+    If the store `tells`, operational events report what failed.
     """
     delivered, others = _split(results)
     alone = _may_disable(tx, others)
     if alone:
-        # Before any row is locked: whoever changes a configuration locks in this order.
+        # Before any row is locked, since changes of a configuration lock in this order.
         lock_configuration(tx, alone)
     moved, *held = tx.opening or _begin(tx, delivered, others)
     kept = _held(others, held[0].rows) if held else []
@@ -75,15 +75,15 @@ def record(
 
 
 def _begin(tx: Transaction, delivered: Sequence[Result], others: Sequence[Result]) -> list[Outcome]:
-    # Whoever adds to a chain of which a delivery ends here has to see that, or to be seen.
+    # Lock the chains in which a delivery ends, so that this and a transaction that adds to them see each other.
     locking = ordering.locking(ordering.ending(others))
     return tx.pipeline(locking, _delivering(delivered), _holding("held_by_token", others))[1:]
 
 
 def _split(results: Sequence[Result]) -> tuple[Sequence[Result], Sequence[Result]]:
-    """Return the results that a single statement can record, which is nearly all, and the others."""
+    """Return the results that a single statement can record, which are nearly all, and the others."""
     if len({item.claimed.id for item in results}) < len(results):
-        # Which of two results has been accepted only their tokens tell.
+        # Of two results for one delivery, only their tokens tell which has been accepted.
         return [], results
     others = [
         item
@@ -100,7 +100,7 @@ def _split(results: Sequence[Result]) -> tuple[Sequence[Result], Sequence[Result
 
 
 def _delivering(delivered: Sequence[Result]) -> Call:
-    """Return the call that moves on what was delivered and is still held by its token."""
+    """Return the call that updates what was delivered and is still held by its token."""
     rows = [
         (one.claimed.tenant, one.claimed.id, one.claimed.token, sent.number, one.claimed.webhook_id)
         for one, sent in _sent(delivered)
@@ -112,7 +112,7 @@ def _delivering(delivered: Sequence[Result]) -> Call:
 
 
 def _moved(tx: Transaction, delivered: Sequence[Result], changed: int) -> Sequence[Result]:
-    """Return the results that `_delivering` has accepted; their number tells whether to look which."""
+    """Return the results that `_delivering` has accepted; only if their number differs, look which."""
     if changed == len(delivered):
         return delivered
     keys = [(one.claimed.tenant, one.claimed.id, sent.number) for one, sent in _sent(delivered)]
@@ -172,13 +172,13 @@ def _store(
 def _lane_rows(
     healths: Mapping[str, health.LaneHealth], kept: Sequence[Result], freed: Iterable[Row], now: int
 ) -> list[Row]:
-    """Return what `set_lanes` takes; in the lanes of `freed`, a delivery that waited for its turn is due."""
+    """Return the rows of `set_lanes`; in the lanes of `freed`, a delivery that waited for its turn is due."""
     due, waits = _due(kept, now) | {endpoint_id: now for (endpoint_id,) in freed}, _waits(kept, now)
     return [(id_, *one.row(due.get(id_), waits.get(id_), now)) for id_, one in healths.items()]
 
 
 def judge_unwell(tx: Transaction, unwell: Collection[str], delivered: Sequence[Result], *, tells: bool) -> Recorded:
-    """Judge endpoints that were not healthy after deliveries, and tell of those that are healthy again."""
+    """Judge unhealthy endpoints after successes, and report those that are healthy again."""
     changed, told = health.judge_lanes(tx, unwell)
     if tells and told:
         tell_results(tx, delivered, (), (), told)
@@ -186,22 +186,22 @@ def judge_unwell(tx: Transaction, unwell: Collection[str], delivered: Sequence[R
 
 
 def _failing(kept: Iterable[Result], disabling: Iterable[tuple[Result, str]], *, tells: bool) -> set[str]:
-    """Return the endpoints that may be told to be failing: not for operational events alone, or once disabled.
+    """Return the endpoints that may be reported as failing: not for operational events alone, nor once disabled.
 
-    So what is told of an endpoint leads to nothing that is told of it.
+    So a report about an endpoint never leads to another report.
     """
     blamed = {one.claimed.endpoint_id for one in kept if not (tells and one.claimed.product == PRODUCT)}
     return blamed - {one.claimed.endpoint_id for one, _ in disabling}
 
 
 def _succeeding(delivered: Sequence[Result], now: int, part: int) -> list[Call]:
-    """Return the calls that keep attempts which all succeeded, and what follows from them."""
+    """Return the calls that store successful attempts and their consequences."""
     counts = Counter([item.claimed.endpoint_id for item in delivered])
     freed = freeing([item.claimed for item in delivered], now)
     return [
         Call("add_attempts", [_attempt_row(*pair) for pair in _sent(delivered)]),
         Call("add_hours", hour_rows(_sent(delivered), now, part)),
-        # All in one order, or others who lock them would wait in a circle.
+        # All in one order, to avoid deadlocks with others who lock them.
         *([Call("lock_lanes", values={"endpoints": [*counts]})] if freed else []),
         Call("note_success", values={"endpoints": [*counts], "counts": [*counts.values()], "now": now}),
         *freed,
@@ -209,7 +209,7 @@ def _succeeding(delivered: Sequence[Result], now: int, part: int) -> list[Call]:
 
 
 def _may_disable(tx: Transaction, results: Sequence[Result]) -> set[str]:
-    """Return the tenants of which an endpoint may have to be disabled."""
+    """Return the tenants that may have an endpoint to be disabled."""
     failing = {item.claimed.endpoint_id for item in results if item.state is not DeliveryState.DELIVERED}
     tenants = {item.claimed.tenant for item in results if item.disable}
     if failing:
@@ -219,7 +219,7 @@ def _may_disable(tx: Transaction, results: Sequence[Result]) -> set[str]:
 
 
 def _holding(name: str, results: Sequence[Result]) -> Call:
-    """Return the call that finds the positions of results whose token holds their delivery, and locks that.
+    """Return the call that finds the positions of results whose token holds their delivery, and locks the delivery.
 
     `name` is `held_by_token`, or `cancelled_with_token`: a delivery that was cancelled while it was under way.
     """
@@ -238,7 +238,7 @@ def _held(results: Sequence[Result], found: Iterable[Row]) -> list[Result]:
 
 
 def _keep_attempts(tx: Transaction, results: Sequence[Result]) -> None:
-    """Let the log show the requests that were under way when their deliveries were cancelled."""
+    """Store the requests that were under way when their deliveries were cancelled."""
     cancelled = _held(results, tx.pipeline(_holding("cancelled_with_token", results))[0].rows)
     tx.run("add_attempts", [_attempt_row(*pair) for pair in _sent(cancelled)])
     rows = [
@@ -290,8 +290,8 @@ def _retry_at(item: Result, now: int) -> int:
 
 
 def _sent(results: Iterable[Result]) -> Iterator[_Sent]:
-    """Yield the results of requests, each with its attempt; nothing was sent where a rendering failed."""
-    # A list of as many pairs would make the garbage collector run.
+    """Yield the results of requests, each with its attempt; nothing was sent if a rendering failed."""
+    # A list of that many pairs would make the garbage collector run.
     for item in results:
         if item.attempt is not None:
             yield item, item.attempt
@@ -316,7 +316,7 @@ def _disable(tx: Transaction, reasons: list[tuple[Result, str]]) -> list[tuple[R
     disabled = []
     for item, reason in reasons:
         endpoint_id = item.claimed.endpoint_id
-        # What an old URL answered says nothing about the one that replaced it.
+        # A response of an old URL says nothing about the URL that replaced it.
         url = "" if item.attempt is None else item.attempt.url
         owner = disable_endpoint(tx, endpoint_id, url, reason)
         disabled += [(item, reason, (*owner, endpoint_id))] if owner else []

@@ -1,4 +1,4 @@
-"""Send events again: what one delivery sent, all that a filter shows, or what a webhook missed."""
+"""Send events again: those of one delivery, of all that match a filter, or those that a webhook missed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from unihooks.stores.sql.log import get_delivery, ids_between, list_delivery_ids
 from unihooks.stores.sql.transaction import Row, Transaction
 
 _DELIVERIES_PER_CALL = 1_000
-# However few of a tenant's events a webhook wants, a step of a job reads no more of them.
+# A step of a job reads no more events than this, even if the webhook wants few of them.
 _EVENTS_PER_STEP = 2_000
 _LAST = "~"
 _MILLISECOND = 1_000
@@ -37,7 +37,7 @@ _MILLISECOND = 1_000
 
 @frozen
 class Step:
-    """What a step of a job has made, how much it has looked at, and where to go on: None at the end."""
+    """The outcome of a step: deliveries made, how much it looked at, and where to continue (None at the end)."""
 
     made: int
     done: int
@@ -46,10 +46,10 @@ class Step:
 
 @frozen
 class _Original:
-    """A delivery that is to be sent again, if it can be; `size` is that of its event's body.
+    """A delivery that is to be sent again if possible; `size` is that of its event's body.
 
-    `was_replayed` says that a replay of the same event to the same endpoint is pending, or has been delivered,
-    `was_replayed_today` that one is, or has been, with `present`, the rendering that its webhook has now.
+    `was_replayed` says that a replay of the same event to the same endpoint is pending or delivered,
+    `was_replayed_today` that one with `present` is, the current rendering of its webhook.
     """
 
     id: str
@@ -70,7 +70,7 @@ class _Original:
     present: str | None
 
     def check(self) -> None:
-        """Raise Conflict if its body or endpoint is not there any more, or never was."""
+        """Raise Conflict if its body or endpoint no longer exists, or never did."""
         if not self.size:
             raise Conflict(said("erased-before", f"{ERASED}; there is nothing to send"), name="event_id")
         if not self.has_endpoint:
@@ -81,11 +81,11 @@ class _Original:
             raise Conflict(said("never-rendered", template), name="delivery_id")
 
     def is_worthwhile(self, *, today: bool) -> bool:
-        """Say whether it can be sent again, and is not sent without."""
+        """Tell whether it can be sent again, and is not being sent anyway."""
         # A rendering that failed would fail again.
         can_be_rendered = self._was_rendered or (today and self.rendering != self.present)
         can_be_sent = bool(self.has_endpoint and self.size and can_be_rendered)
-        # What was replayed with another rendering has not been sent as it is today.
+        # An event replayed with another rendering has not been sent as it would be today.
         was_replayed = self.was_replayed_today if today else self.was_replayed
         return can_be_sent and not was_replayed and self.state != DeliveryState.PENDING
 
@@ -94,7 +94,7 @@ class _Original:
         return not _failed_to_render(self.state, self.attempt_count)
 
     def again(self, *, today: bool = False) -> Row:
-        """Return what `_insert_due` takes to send the same bytes, or those that its webhook would send `today`."""
+        """Return the row for `_insert_due` that sends the same bytes, or those that its webhook would send `today`."""
         event = (self.event_id, self.webhook_id, self.endpoint_id, self.product, self.event_type, self.subject)
         return (*event, self.present if today else self.rendering, self.id, self.ordered)
 
@@ -117,7 +117,7 @@ class _Newest:
 
 
 def delivery_source(tx: Transaction, tenant: str, delivery_id: str) -> tuple[bytes, Rendering | None]:
-    """Return the body of the delivery's event, empty if it was erased, and the rendering that it is sent with."""
+    """Return the body of the delivery's event, empty if it was erased, and the delivery's rendering."""
     found = tx.fetch_one("delivery_source", tenant=tenant, id=delivery_id)
     if found is None:
         raise not_found("delivery", delivery_id, tenant)
@@ -139,7 +139,7 @@ def replay(tx: Transaction, tenant: str, delivery_id: str) -> Delivery:
 def replay_many(
     tx: Transaction, tenant: str, filters: DeliveryFilter, *, after: str, last: str, limit: int, most: int
 ) -> tuple[int, str | None]:
-    """Replay up to `most` of `limit` deliveries after one id and up to another; return how many, and where to go on."""
+    """Replay up to `most` of `limit` deliveries between two ids; return how many, and where to continue."""
     step = replay_step(tx, tenant, filters, after=after, last=last, limit=limit, most=most)
     return step.made, step.after
 
@@ -155,12 +155,12 @@ def replay_step(
     most: int,
     today: bool = False,
 ) -> Step:
-    """Do what `replay_many` does; `today` with the present renderings of the webhooks."""
+    """Replay as `replay_many` does; with `today`, use the current renderings of the webhooks."""
     _lock(tx, tenant)
     newest_first = list_delivery_ids(tx, tenant, filters, Window(limit=limit, newer_than=after))
     ids = [id_ for id_ in reversed(newest_first) if id_ <= last]
     worthwhile = (one for one in _originals(tx, tenant, ids) if one.is_worthwhile(today=today))
-    # The newest of each event and endpoint, since all of them would send the same bytes.
+    # Only the newest of each event and endpoint, since all of them would send the same bytes.
     chosen = sorted({(one.event_id, one.endpoint_id): one for one in worthwhile}.values(), key=attrgetter("id"))
     made = len(_insert_due(tx, tenant, [one.again(today=today) for one in chosen[:most]]))
     if len(chosen) > most:
@@ -172,17 +172,17 @@ def replay_step(
 def recover(
     tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int, most: int
 ) -> tuple[int, str | None]:
-    """Plan what the webhook missed of the next `limit` events; return how many deliveries and where to go on."""
+    """Plan what the webhook missed of the next `limit` events; return how many deliveries, and where to continue."""
     _lock(tx, tenant)
     webhook = read_webhook(tx, tenant, webhook_id)
-    # However many endpoints there are, a call holds up others for no longer than it takes to plan so many deliveries.
+    # However many endpoints there are, a call holds up others only as long as planning this many deliveries takes.
     most = min(most, _DELIVERIES_PER_CALL)
     limit = max(1, min(limit, _DELIVERIES_PER_CALL // len(webhook.endpoints)))
     events = _events_to_recover(tx, webhook, since, until, after=after, limit=limit)
     missed = list(islice(_missed(tx, webhook, _wanted(tx, webhook, events)), most + 1))
     made = len(_insert_due(tx, tenant, missed[:most]))
     if len(missed) > most:
-        # The next call finds what this one has made of the first event that is not done with.
+        # The next call finds what this one has made of the first unfinished event.
         return made, max((event_id for event_id, *_ in events if event_id < missed[most][0]), default=after)
     return made, events[-1][0] if len(events) == limit else None
 
@@ -190,9 +190,9 @@ def recover(
 def recover_step(
     tx: Transaction, tenant: str, webhook_id: str, since: int, until: int, *, after: str, limit: int, most: int
 ) -> Step:
-    """Do what `recover` does for whole events, until that has made `most` deliveries or more.
+    """Recover whole events, as `recover` does, until `most` or more deliveries are made.
 
-    An event that is done with is never looked at again, however soon its new deliveries fail.
+    A finished event is never looked at again, even if its new deliveries fail at once.
     """
     _lock(tx, tenant)
     webhook = read_webhook(tx, tenant, webhook_id)
@@ -221,7 +221,7 @@ def count_to_recover(tx: Transaction, tenant: str, webhook_id: str, since: int, 
 
 
 def _to_recover(webhook: Webhook, since: int, until: int, *, after: str = "", last: str = _LAST) -> dict[str, Any]:
-    """Return which events after an id, and up to another, a webhook may have missed, as statements take it."""
+    """Return the parameters for the events after one id, and up to another, that a webhook may have missed."""
     first, end = _ids_between(since, until)
     bounds = {"after": max(after, first), "last": min(last, end), "since": since, "until": until}
     return {"rows": [(_beginning(one),) for one in webhook.subscriptions], "tenant": webhook.tenant, **bounds}
@@ -235,7 +235,7 @@ def _ids_between(since: int, until: int) -> tuple[str, str]:
 def _events_to_recover(
     tx: Transaction, webhook: Webhook, since: int, until: int, *, after: str, limit: int, last: str = _LAST
 ) -> list[Row]:
-    """Return the next events that a webhook may have missed; planning then looks for what is made of them."""
+    """Return the next events that a webhook may have missed; the caller then plans them."""
     wanted = _to_recover(webhook, since, until, after=after, last=last)
     events = tx.fetch("events_to_recover", **wanted, limit=limit)
     ids = [event_id for event_id, *_ in events]
@@ -245,12 +245,12 @@ def _events_to_recover(
 
 
 def _insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection[str]:
-    """Insert deliveries that are due now, but no second original of an event; return the ids of those inserted.
+    """Insert deliveries that are due now, but never a second original of an event; return the ids of those inserted.
 
     Rows hold event id, webhook id, endpoint id, product, event type, subject, rendering, replay_of, and whether the
     webhook is ordered: then it goes to the end of its subject's chain.
     """
-    # A replay in the very millisecond of its event sorts behind the original, too.
+    # Even a replay in the same millisecond as its event sorts after the original.
     ids = iter(new_ids("dlv_", tx.now + _MILLISECOND, len(rows)))
     chains = [(tenant, row[2], row[5]) if row[-1] and row[5] is not None else None for row in rows]
     in_order = [chain for chain in chains if chain is not None]
@@ -268,12 +268,12 @@ def _insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection
 
 
 def _failed_to_render(state: str, attempt_count: int) -> bool:
-    """Whether nothing was ever sent of a delivery, because its rendering failed."""
+    """Whether a delivery was never sent because its rendering failed."""
     return state == DeliveryState.FAILED and attempt_count == 0
 
 
 def _lock(tx: Transaction, tenant: str) -> None:
-    """Wait until nobody else replays or recovers for this tenant: two would not see each other's, and send both."""
+    """Wait until nobody else replays or recovers for this tenant: two would not see each other, and send twice."""
     tx.fetch("lock_replays", tenant=tenant)
     share_configuration(tx, [tenant])
 
@@ -284,13 +284,13 @@ def _originals(tx: Transaction, tenant: str, ids: Sequence[str]) -> list[_Origin
 
 
 def _beginning(one: EventSubscription) -> str:
-    """Return what the events of a subscription begin with, as `events_to_recover` compares it."""
+    """Return the prefix of a subscription's events, as `events_to_recover` compares it."""
     wild = one.event_type.endswith(EVERY_EVENT)
     return f"{one.product} {one.event_type.removesuffix(EVERY_EVENT)}{'' if wild else '!'}"
 
 
 def _wanted(tx: Transaction, webhook: Webhook, events: list[Row]) -> list[Row]:
-    """Return those of the events for which the conditions of one of the webhook's subscriptions hold."""
+    """Return the events for which the conditions of one of the webhook's subscriptions hold."""
     if not any(one.where for one in webhook.subscriptions):
         return events
     where = {(product, event_type): _where(webhook, product, event_type) for _, product, event_type, _ in events}
@@ -310,7 +310,7 @@ def _where(webhook: Webhook, product: str, event_type: str) -> tuple[tuple[Condi
 
 
 def _missed(tx: Transaction, webhook: Webhook, events: list[Row]) -> Iterator[Row]:
-    """Yield what `_insert_due` takes for each delivery that is missing of these events."""
+    """Yield the row for `_insert_due` of each delivery that these events lack."""
     rendering = Rendering.of(webhook.mapping)
     today, ordered = rendering and rendering.id, webhook.ordered
     spans = deliveries.with_spans((webhook.tenant, event_id) for event_id, *_ in events)

@@ -1,6 +1,6 @@
-"""Turn values into rows and back, alike for every database.
+"""Turn values into rows and back, in the same way for every database.
 
-The statements name their columns in the order that each function here tells; bytes come last.
+The statements list their columns in the order that each function here documents; bytes come last.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _INTERVAL = ("activated_at", "activated_mark", "deactivated_at", "deactivated_ma
 
 
 def webhook_values(webhook: Webhook) -> dict[str, Any]:
-    """Return what the statement `add_webhook_row` takes, but for the rendering."""
+    """Return the parameters of `add_webhook_row`, except the rendering."""
     interval = webhook.interval
     searched = [webhook.name, webhook.description, *[item.url for item in webhook.endpoints]]
     searched += [f"{name}: {text}" for name, text in webhook.metadata.items()]
@@ -57,13 +57,13 @@ def webhook_values(webhook: Webhook) -> dict[str, Any]:
         "updated_at": _optional_to_us(webhook.updated_at),
         **{name: interval and getattr(interval, name) for name in _INTERVAL},
         "name_key": name_key(webhook.name),
-        # Searches ignore case alike in every database, whatever its locale.
+        # Searches ignore case in the same way in every database, whatever its locale.
         "search_text": "\n".join(searched).casefold(),
     }
 
 
 def endpoint_rows(webhook: Webhook) -> list[Row]:
-    """Return what `add_endpoints` takes."""
+    """Return the rows of `add_endpoints`."""
     rows: list[Row] = []
     for position, one in enumerate(webhook.endpoints):
         disabled = (one.disabled_reason, _optional_to_us(one.disabled_at))
@@ -74,7 +74,7 @@ def endpoint_rows(webhook: Webhook) -> list[Row]:
 
 
 def secret_rows(webhook: Webhook) -> list[Row]:
-    """Return what `add_secrets` takes, the current secret first."""
+    """Return the rows of `add_secrets`, the current secret first."""
     rows: list[Row] = []
     for position, one in enumerate(webhook.secrets):
         times = (_optional_to_us(one.created_at), _optional_to_us(one.expires_at))
@@ -83,7 +83,7 @@ def secret_rows(webhook: Webhook) -> list[Row]:
 
 
 def subscription_rows(webhook: Webhook) -> list[Row]:
-    """Return what `add_subscriptions` takes."""
+    """Return the rows of `add_subscriptions`."""
     return [
         (webhook.tenant, item.product, item.event_type, webhook.id, position, _conditions_text(item.where))
         for position, item in enumerate(webhook.subscriptions)
@@ -146,7 +146,7 @@ def to_conditions(text: str) -> tuple[Condition, ...]:
 
 
 def by_owner(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Return rows, but for their first column, by what that holds."""
+    """Return rows without their first column, by the value of that column."""
     owned: dict[str, list[Row]] = {}
     for owner, *row in rows:
         owned.setdefault(owner, []).append(row)
@@ -154,9 +154,9 @@ def by_owner(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def to_value(kind: type[V], row: Row, /, **read: Callable[[Any], Any]) -> V:
-    """Return a value whose first fields a row holds, in their order.
+    """Return a value from a row that holds its first fields, in their order.
 
-    Fields named `..._at` or `..._since` are moments; `read` says how others are read that differ from their column.
+    Fields named `..._at` or `..._since` are times; `read` converts other fields that differ from their column.
     """
     names, moments = _names(kind, len(row))
     values = dict(zip(names, row, strict=True))
@@ -169,7 +169,7 @@ def to_value(kind: type[V], row: Row, /, **read: Callable[[Any], Any]) -> V:
 
 @cache
 def _names(kind: type[AttrsInstance], count: int) -> tuple[list[str], list[str]]:
-    """Return the names of a kind's first fields, and which of them are moments."""
+    """Return the names of a kind's first fields, and which of them are times."""
     names = [one.name for one in fields(kind)[:count]]
     return names, [name for name in names if name.endswith(("_at", "_since"))]
 

@@ -1,4 +1,4 @@
-"""Create a database's tables by its numbered migrations, bring them up to date, or refuse."""
+"""Create a database's tables by its numbered migrations, bring them up to date, or refuse them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Migrations:
 
 @frozen
 class Place:
-    """Where the tables are, as errors call it: "the database webhooks.db"; `name` is the store's parameter for it."""
+    """The place of the tables as errors name it, "the database webhooks.db"; `name` is the store's parameter for it."""
 
     text: str
     name: str

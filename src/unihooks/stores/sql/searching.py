@@ -1,4 +1,4 @@
-"""Find deliveries by a text that somebody has at hand: each way in which it may be meant has an index of its own."""
+"""Find deliveries by a text: each way in which it may be meant has an index of its own."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from unihooks.stores.sql.transaction import Transaction
 
 _LENGTH_OF_EVENT_ID = 30
 _TIME_OF_ID = 10
-# So many webhooks are looked at one by one, each by its own index; more are most of what the tenant has.
+# Up to this many webhooks are looked at one by one, each by its own index; more would be most of the tenant's.
 _MOST_WEBHOOKS = 20
-# Deliveries whose subjects begin so come in the order of these. More than so many are a part of all that is soon met.
+# Deliveries found by subject come in the order of subjects. If there are more than this, reading by time soon meets
+# some.
 _MOST_SORTED = 20_000
 
 
 @frozen(kw_only=True)
 class Way:
-    """One way in which deliveries may match a search.
+    """A way in which deliveries may match a search.
 
     `head` is the statement whose index fits it, None for the one that fits the filters.
     """
@@ -52,16 +53,16 @@ def _as_id(search: str) -> str:
 
 
 def _may_begin(id_: str, prefix: str) -> bool:
-    """Say whether an id with a prefix may begin so; a part of the prefix is a beginning, too."""
+    """Tell whether an id with this prefix may begin with the text; a part of the prefix counts, too."""
     return bool(id_) and (id_.startswith(prefix) or prefix.startswith(id_))
 
 
 def _of_events(id_: str) -> Iterator[Way]:
-    """Yield the ways to events whose ids begin so: to their first deliveries, and to replays."""
+    """Yield the ways to deliveries of events whose ids begin with the text: first deliveries, and replays."""
     if len(id_) == _LENGTH_OF_EVENT_ID:
         first, last = derived_span("dlv_", id_)
     else:
-        # A delivery's id begins with the time of its event's.
+        # A delivery's id begins with the time of its event's id.
         first = f"dlv_{id_[4:][:_TIME_OF_ID]}"
         last = f"{first}~"
     events, values = _between("d.event_id", "event_searched"), _span("event_searched", id_, f"{id_}~")
@@ -79,7 +80,7 @@ def _of_subjects(tx: Transaction, tenant: str, search: str) -> Way:
 
 
 def _of_endpoints(tx: Transaction, tenant: str, url: str, webhook_id: str) -> Iterator[Way]:
-    """Yield the ways to endpoints whose URLs, or webhooks' ids, begin so."""
+    """Yield the ways to endpoints whose URLs, or webhooks' ids, begin with the text."""
     found = by_owner(tx.fetch("endpoints_searched", tenant=tenant, url=url, id=webhook_id))
     if len(found) > _MOST_WEBHOOKS:
         endpoints = [endpoint_id for rows in found.values() for (endpoint_id,) in rows]

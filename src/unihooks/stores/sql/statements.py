@@ -1,4 +1,4 @@
-"""Statements by name, as a database's `.sql` files have them.
+"""Named statements, as read from a database's `.sql` files.
 
 A file holds entries of this form; a line that begins with `--` before the SQL
 and is none of these headers is a comment:
@@ -30,7 +30,7 @@ from unihooks.exceptions import StoreError
 
 _SHARED = files("unihooks.stores.sql") / "statements"
 _HEADER = re.compile(r"^-- (rows|columns|groups|bytes|list): (.+)$", re.MULTILINE)
-# Where a statement reads its rows.
+# The place where a statement reads its rows.
 TABLE = re.compile(r"(?<=FROM ):rows AS (\w+)")
 # A condition quotes a statement by its name in braces.
 _QUOTED = re.compile(r"\{(\w+)\}")
@@ -38,7 +38,7 @@ _QUOTED = re.compile(r"\{(\w+)\}")
 
 @frozen
 class Statement:
-    """A named statement; parameters stand in `text` as :named ones.
+    """A named statement; its parameters are written `:name` in `text`.
 
     `typed` are the columns of its rows with their types.
     """
@@ -75,11 +75,11 @@ class Selection:
 
 
 class Statements(dict[str, Statement]):
-    """The statements of a database by name: those in a folder of its own, and those that all databases share.
+    """The statements of a database by name: those in its own folder, and those that all databases share.
 
-    What is shared says `unihooks.webhooks`, `= ANY(:ids)` and `FROM :rows AS r`, locks rows as PostgreSQL does, and
-    chooses an index as SQLite does; `dialect` are patterns in it and what the database says instead. An entry of the
-    database's own comes first.
+    Shared statements say `unihooks.webhooks`, `= ANY(:ids)` and `FROM :rows AS r`, lock rows as PostgreSQL does, and
+    choose an index as SQLite does; `dialect` has patterns and their replacements in the database's own SQL. The
+    database's own entries take precedence.
     """
 
     def __init__(self, folder: Traversable, dialect: Iterable[tuple[str, str]] = ()) -> None:
@@ -94,7 +94,7 @@ class Statements(dict[str, Statement]):
             for pattern, replacement in dialect:
                 text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
             for statement in parse(text):
-                # A database's own entry comes before the shared one, but two of one folder are a slip.
+                # A database's own entry takes precedence over the shared one, but two in one folder are a mistake.
                 if statement.name in seen:
                     raise StoreError(f"the statement {statement.name} is defined twice", name=statement.name)
                 seen.add(statement.name)

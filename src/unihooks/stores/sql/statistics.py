@@ -1,4 +1,4 @@
-"""Count and measure what is kept: health, activity, what an operator looks at."""
+"""Count and measure: health, activity, the operator's overview."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from unihooks.stores.sql.statements import Selection
 from unihooks.stores.sql.transaction import Row, Transaction, page
 
 _MOST_DUE = 1_000
-# What exceeds the last bound of the histogram is taken to last up to this, the usual deadline.
+# Durations beyond the last bound of the histogram are assumed to last up to this, the usual deadline.
 _LONGEST_MS = 20_000
 
 
 def hour_rows(sent: Iterable[tuple[Result, AttemptRow]], now: int, part: int) -> list[Row]:
-    """Return what the results of requests add to each endpoint's hour, in the order of endpoint ids and buckets.
+    """Return what results add to each endpoint's counts of the hour, in the order of endpoint ids and buckets.
 
-    `part` is where this process counts. A row holds endpoint_id, hour, bucket, part, attempts, delivered, failed and
-    duration_us.
+    `part` is the part in which this process counts. A row holds endpoint_id, hour, bucket, part, attempts, delivered,
+    failed and duration_us.
     """
     durations: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     failed: Counter[tuple[str, int]] = Counter()
@@ -83,7 +83,7 @@ def webhook_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) -
 
 
 def webhook_activity(tx: Transaction, tenant: str, webhook_id: str, since: int) -> ActivityRows:
-    """Return what was counted for the webhook's endpoints, by slices of time and by endpoint."""
+    """Return the counts of the webhook's endpoints, by slices of time and by endpoint."""
     _check_webhook(tx, tenant, webhook_id)
     wanted: dict[str, Any] = {"webhook": webhook_id, "hour": since // HOUR, "slice": slice_of(since)}
     found = groupby(tx.fetch("activity_by_endpoint", **wanted), key=itemgetter(0))
@@ -94,7 +94,7 @@ def webhook_activity(tx: Transaction, tenant: str, webhook_id: str, since: int) 
 
 
 def webhook_failures(tx: Transaction, tenant: str, webhook_id: str, since: int, most: int) -> Failures:
-    """Return which deliveries have failed or are to be tried again, by status code and by event type."""
+    """Return the deliveries that failed or are to be retried, by status code and by event type."""
     share = max(1, most // _check_webhook(tx, tenant, webhook_id))
     first, _ = ids_between("dlv_", since, None)
     wanted: dict[str, Any] = {"webhook": webhook_id, "since": since}
@@ -120,7 +120,7 @@ def _check_webhook(tx: Transaction, tenant: str, webhook_id: str) -> int:
 
 
 def failing_endpoints(tx: Transaction, limit: int) -> list[FailingEndpoint]:
-    """Return endpoints that fail, the longest failing first."""
+    """Return failing endpoints, those that have failed longest first."""
     return [to_value(FailingEndpoint, row) for row in tx.fetch("failing_endpoints", limit=limit)]
 
 
@@ -140,7 +140,7 @@ def list_tenants(tx: Transaction, window: Window) -> list[TenantStatistics]:
 
 
 def queue(tx: Transaction) -> Stats:
-    """Count what is due, held and in flight, and who works."""
+    """Count what is due, held and in flight, and the workers."""
     [(due, held, tokens)] = tx.fetch("queue_counts", now=tx.now)
     leases = Counter(holder(token) for token in json.loads(tokens))
     workers = [to_value(WorkerSeen, row) for row in tx.fetch("workers_seen", since=tx.now - SEEN_WITHIN_US)]

@@ -48,12 +48,12 @@ from unihooks.stores.sql.verbs import verb
 
 _SECONDS_BETWEEN_WORK = 10.0
 _LOOK_SECONDS = 2.0
-# A worker that is not seen for so many heartbeats has no share of the lanes.
+# A worker that was not seen for this many heartbeats has no share of the lanes.
 _BEATS_MISSED = 2.5
-# Whoever is told of new events plans them within milliseconds. If they wait for longer, the others help.
+# The worker that is notified of new events plans them within milliseconds. If they wait longer, the others help.
 _LEFT_TO_LISTENER_US = SECOND // 10
-# The sync of what is recorded later covers these, too: a server that crashes before loses no more than what was in
-# flight or not yet recorded, and that goes out again in any case.
+# The sync of later results covers these, too. If the server crashes before, it loses only claims of deliveries that
+# were in flight or not yet recorded, and those are sent again in any case.
 _UNSYNCED = ("plan", "claim")
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ New = TypeVar("New", bound=Webhook | None)
 
 
 class SQLStore(Store):
-    """A store over the transactions of a database; what is left to a kind of database is how it is opened."""
+    """A store over the transactions of a database; subclasses only open their kind of database."""
 
     def __init__(self, database: Database, planner: Planner, *, emit_deadline: float = 10.0) -> None:
         self.emit_deadline = emitting.checked_deadline(emit_deadline)
@@ -97,7 +97,7 @@ class SQLStore(Store):
         self._totals.finish(self._database)
 
     def clear(self) -> None:
-        """Remove all that was kept, as between two tests; the tables stay."""
+        """Remove everything that is stored, for example between two tests; the tables stay."""
         self._database.write(maintenance.clear)
         self._planner.forget()
 
@@ -149,7 +149,7 @@ class SQLStore(Store):
         return lambda: watchers.discard(watcher)
 
     def watched_by(self, watchers: set[Watcher]) -> None:
-        """Tell these watchers, whichever they come to be."""
+        """Tell these watchers, including those that are added later."""
         self._database.watchers = watchers
 
     def wake(self, *, here: bool = True) -> None:
@@ -179,7 +179,7 @@ class SQLStore(Store):
             recorded = Recorded(accepted=frozenset(item.claimed.id for item in results))
             if unwell := health.noticed(calls, outcomes):
                 judge = partial(recording.judge_unwell, unwell=unwell, delivered=results, tells=self._tells)
-                # The results are stored already, and the next ones let it be judged again.
+                # The results are already stored, and the next ones lead to another judgement.
                 with suppress(StoreError):
                     recorded = evolve(self._database.write(judge), accepted=recorded.accepted)
         else:
@@ -202,14 +202,14 @@ class SQLStore(Store):
         return evolve(work, is_late=patient and work.new_events)
 
     def peek(self) -> Work | None:
-        # Only `work` can follow a clock that was set back.
+        # Only `work` handles a clock that was set back.
         if monotonic() > self._worked_at + _SECONDS_BETWEEN_WORK:
             return None
         return self._database.peek(claiming.work)
 
     def prune(self, older_than: int, limit: int, *, exact: bool = True) -> int:
         in_days, older_than = self._database.prune_days(older_than, exact=exact)
-        # Old events with a pending delivery may be many: they are passed over in transactions of their own.
+        # There may be many old events with a pending delivery: they are skipped in transactions of their own.
         removed, place = self._database.write(lambda tx: maintenance.prune(tx, older_than, limit))
         while place is not None and removed < limit:
             count, place = self._database.write(
@@ -223,7 +223,7 @@ class SQLStore(Store):
     def heartbeat(self, worker_id: str, *, gone: bool = False) -> Share:
         alive_us = round(self.heartbeat_seconds() * _BEATS_MISSED * SECOND)
         calls = maintenance.heartbeat(worker_id, self.now(), alive_us=alive_us, gone=gone)
-        # One that is lost tells nothing that the next one does not.
+        # If this one is lost, the next one says the same.
         outcomes = self._database.at_once(calls, synced=gone)
         if outcomes is None:
             outcomes = self._database.write(lambda tx: tx.pipeline(*calls), synced=gone)
@@ -245,7 +245,8 @@ class SQLStore(Store):
     ) -> Webhook:
         def work(tx: Transaction) -> tuple[Webhook, Webhook]:
             configuration.lock_configuration(tx, [tenant])
-            # The time of the change is looked up once nobody else can change: events are for it from exactly then.
+            # The time of the change is read once nobody else can change anything: it decides which events are for the
+            # webhook.
             now = tx.time()
             with self._database.time.pinned(now):
                 return configuration.revise_webhook(tx, tenant, webhook_id, revise, now=now, endpoints=endpoints)
@@ -280,7 +281,7 @@ class SQLStore(Store):
         self._change(work)
 
     def _change(self, work: Callable[[Transaction], tuple[Old, New]]) -> tuple[Old, New]:
-        """Change a webhook from what it was to what it is, and tell of it in that transaction."""
+        """Change a webhook, and emit the operational events for that in the same transaction."""
         if not self._tells:
             return self._database.write(work)
 
@@ -331,7 +332,7 @@ class SQLStore(Store):
         count, last = self._database.write(lambda tx: tenants.erase_tenant(tx, tenant, after=after, limit=limit))
         self._planner.forget()
         if last is None:
-            # All deliveries have to be looked at, during which nobody may have to wait.
+            # All deliveries have to be looked at, and nobody should have to wait for that.
             unused = self._database.read(tenants.unused_renderings)
             self._database.write(lambda tx: tenants.erase_renderings(tx, unused))
             self._database.scrub()
@@ -351,14 +352,14 @@ class SQLStore(Store):
     # Jobs.
 
     def add_job(self, tenant: str, task: Task, *, at_most: int) -> Job:
-        # Counted apart, for that may take a while and needs no lock.
+        # Counted separately, since that may take a while and needs no lock.
         new = self._database.read(lambda tx: jobs.prepare(tx, tenant, task))
         return self._database.write(lambda tx: jobs.add(tx, tenant, new, at_most=at_most))
 
     def advance_jobs(self, **options: Any) -> Advanced:
         begun: list[str] = []
         try:
-            # One that a crash of the server undoes is done again, with all that it has made.
+            # A slice that a crash of the server undoes is done again, with all that it has made.
             return self._database.write(lambda tx: jobs.advance(tx, begun.append, **options), synced=False)
         except Exception as error:
             if begun:
@@ -373,7 +374,7 @@ class SQLStore(Store):
     # Statistics.
 
     def oldest_unplanned(self) -> int | None:
-        # An emit looks at this once its event is stored, and must not hang then.
+        # An emit checks this once its event is stored, and must not hang then.
         with self._database.patience.within(_LOOK_SECONDS):
             return self._database.ask(statistics.oldest_unplanned)
 

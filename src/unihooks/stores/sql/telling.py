@@ -1,4 +1,4 @@
-"""Tell tenants what happens to their webhooks: operational events, in the transaction of what they tell."""
+"""Tell tenants what happens to their webhooks: operational events, in the transaction of what they report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from unihooks.stores.sql.transaction import Transaction
 
 
 def tell(tx: Transaction, told: Iterable[OperationalEvent], at: int) -> None:
-    """Insert operational events, made at that time."""
+    """Insert operational events that are made at that time."""
     events = list(told)
     moment = from_us(at)
     ids = new_ids("evt_", at, len(events))
@@ -42,19 +42,19 @@ def tell(tx: Transaction, told: Iterable[OperationalEvent], at: int) -> None:
 
 
 def tell_change(tx: Transaction, old: Webhook | None, new: Webhook | None) -> None:
-    """Tell of a change of a webhook; None is what it was before it was added, and what it is once it is deleted."""
+    """Report a change of a webhook; `before` is None if it was added, `after` None if it was deleted."""
     if new is None:
         told = [] if old is None else [deleted(old)]
     else:
         told = [created(new)] if old is None else revised(old, new)
     if told:
-        # No event is older than the change that it tells of, whatever clock that was timed by.
+        # No event may be older than the change that it reports, whichever clock timed that.
         changed_at = new.updated_at if new is not None else None
         tell(tx, told, max(tx.time(), 0 if changed_at is None else to_us(changed_at)))
 
 
 def failed_for_good(results: Iterable[Result]) -> list[Result]:
-    """Return the results that customers are told of; none is about a delivery of an operational event."""
+    """Return the failures to report to customers; deliveries of operational events are never among them."""
     return [one for one in results if one.state is DeliveryState.FAILED and one.claimed.product != PRODUCT]
 
 
@@ -65,7 +65,7 @@ def tell_results(
     disabled: Sequence[tuple[Result, str]],
     health: Sequence[HealthChange],
 ) -> None:
-    """Tell of deliveries that have failed, of endpoints that were disabled, and of changes of health.
+    """Report failed deliveries, disabled endpoints, and changes of health.
 
     `results` are all of these endpoints, in the order in which they came.
     """
@@ -82,7 +82,7 @@ def tell_results(
 
 
 def tell_recovered(tx: Transaction, health: Sequence[HealthChange]) -> None:
-    """Tell of endpoints that are healthy again, since a test went well."""
+    """Report endpoints that are healthy again because a test succeeded."""
     tell_results(tx, (), (), (), health)
 
 
@@ -96,7 +96,7 @@ def _places(tx: Transaction, endpoint_ids: Iterable[str]) -> dict[str, Place]:
 
 
 def _change(place: Place, change: HealthChange, results: Sequence[Result]) -> OperationalEvent:
-    """Return the event of a change of health, with what the last result says that went as the change does."""
+    """Return the event of a change of health, with the details of the last result that fits it."""
     is_good = change.after is HealthState.HEALTHY
     of_endpoint = (one for one in reversed(results) if one.claimed.endpoint_id == change.endpoint_id)
     last = next((one for one in of_endpoint if (one.state is DeliveryState.DELIVERED) is is_good), None)

@@ -1,4 +1,4 @@
-"""Erase a tenant for good, bit by bit; and tell how much one has."""
+"""Erase a tenant for good, bit by bit; and measure how much one has."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _ENDPOINTS_AT_ONCE = 10
 _LAST = "~"
 _WEBHOOKS, _DELIVERIES, _EVENTS, _KEYS, _COUNTS, _REST = "", "dlv_", "evt_", "key_", "sum_", "end_"
 
-# Sizes are estimated by the newest, and numbers beyond these by the time that as many took.
+# Sizes are estimated from the newest rows, and larger numbers from the time in which this many were made.
 _SAMPLED = 200
 _COUNTED = 1_000_000
 _Step = Callable[[Transaction, str, str, int], tuple[int, str | None]]
-# What a row takes beside its texts, with its places in indexes.
+# The bytes that a row takes besides its texts, including index entries.
 _EVENT_BYTES, _DELIVERY_BYTES, _ATTEMPT_BYTES = 300, 600, 150
 
 
 def erase_tenant(tx: Transaction, tenant: str, *, after: str = "", limit: int) -> tuple[int, str | None]:
-    """Remove the next of all that a tenant has; return how many events went, and where to go on."""
+    """Remove the next part of what a tenant has; return how many events were removed, and where to continue."""
     kind = after[: len(_DELIVERIES)]
     count, last = _STEPS[kind](tx, tenant, after, limit)
     return count, _FOLLOWING[kind] if last is None else last
 
 
 def unused_renderings(tx: Transaction) -> list[Row]:
-    """Return the renderings that neither a webhook nor a delivery has, each with the time when it was kept."""
+    """Return the renderings that no webhook or delivery uses, each with the time when it was stored."""
     tx.fetch("allow_whole_tables")
     return tx.fetch("unused_renderings")
 
 
 def erase_renderings(tx: Transaction, unused: list[Row]) -> None:
-    """Remove renderings that nobody has taken up since they were found to be unused."""
+    """Remove renderings that have not been used since they were found to be unused."""
     tx.run("erase_renderings", unused)
 
 
@@ -65,7 +65,7 @@ def usage(tx: Transaction, tenant: str) -> Usage:
 
 def _erase_webhooks(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple[int, str | None]:
     """Remove jobs, webhooks, secrets and lanes: from here on nothing is planned or claimed for them."""
-    # A worker that is at a job holds its row, and waits for the configuration then.
+    # A worker that does a job holds the job's row and then waits for the configuration.
     tx.run("erase_jobs", tenant=tenant)
     lock_configuration(tx, [tenant])
     webhooks = [id_ for (id_,) in tx.fetch("webhooks_of_tenant", tenant=tenant, limit=_WEBHOOKS_AT_ONCE)]
@@ -108,7 +108,7 @@ def _erase_keys(tx: Transaction, tenant: str, _after: str, limit: int) -> tuple[
 
 
 def _erase_counts(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple[int, str | None]:
-    """Remove what was counted for endpoints; by now all of them are former ones."""
+    """Remove the counts of endpoints, which no longer exist by now."""
     found = tx.fetch("former_endpoints_of_tenant", tenant=tenant, limit=_ENDPOINTS_AT_ONCE)
     endpoints = [id_ for (id_,) in found]
     tx.run("erase_hours", endpoints=endpoints)
@@ -127,7 +127,7 @@ def _erase_rest(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple
     return 0, None
 
 
-# In this order, each under what its places begin with.
+# In this order, each by the prefix of its places.
 _STEPS: dict[str, _Step] = {
     _WEBHOOKS: _erase_webhooks,
     _DELIVERIES: _erase_deliveries,

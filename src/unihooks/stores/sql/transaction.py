@@ -1,7 +1,7 @@
 """The seam between the store's logic and a database: named statements, run in a transaction.
 
 A statement's name means the same in the `.sql` files of each database, and so do its parameters and the columns of its
-rows; what differs between databases stands in their files alone.
+rows; only the text in their files differs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Row = Sequence[Any]
 
 
 class Outcome(NamedTuple):
-    """What a statement of a pipeline gave: the rows that it returned, and how many it changed."""
+    """The outcome of a statement in a pipeline: the rows that it returned, and how many it changed."""
 
     rows: list[Row]
     changed: int
@@ -49,10 +49,10 @@ class Call:
 
 @define(eq=False)
 class Submission:
-    """Events that were emitted in one call, and who waits for their outcomes.
+    """Events that were emitted in one call, and the future of their outcomes.
 
-    They were asked for at `asked_at`, and nobody waits beyond `ends_at`: times of `time.monotonic()`. Of those of one
-    tenant beyond `per_minute`, if that is given, each is refused.
+    They were submitted at `asked_at`, and nobody waits beyond `ends_at`: times of `time.monotonic()`. If `per_minute`
+    is given, events of a tenant beyond that are refused.
     """
 
     events: Sequence[NewEvent]
@@ -66,8 +66,8 @@ class Transaction(ABC):
     """An open transaction, with the time by the store's clock at which it began.
 
     A list among the parameters is a set of texts or numbers: `:ids` in `id = ANY(:ids)`, or `id IN (SELECT value FROM
-    json_each(:ids))`. `opening` are the outcomes of the calls that came along with its beginning, `errors` is what all
-    errors of the driver are.
+    json_each(:ids))`. `opening` has the outcomes of the calls that were sent with its beginning, `errors` is the base
+    class of the driver's errors.
     """
 
     now: int
@@ -81,14 +81,14 @@ class Transaction(ABC):
 
     @abstractmethod
     def run(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> int:
-        """Run a statement; return how many rows it changed. Without any `rows` of a table parameter, do nothing."""
+        """Run a statement; return how many rows it changed. If its table parameter has no `rows`, do nothing."""
 
     @abstractmethod
     def pipeline(self, *calls: Call, commit: bool = False) -> list[Outcome]:
         """Run statements one after another, in one round trip where the database has any; return the outcome of each.
 
-        This is for statements that run again and again. A call whose `rows` are empty is left out and gives no rows.
-        With `commit` the transaction may end with them: what is run afterwards may be a transaction of its own.
+        This is for statements that run often. A call with empty `rows` is left out and returns no rows. With `commit`
+        the transaction may end with them; what is run afterwards may be in a transaction of its own.
         """
 
     def select(self, name: str, selection: Selection, /) -> list[Row]:
@@ -96,7 +96,7 @@ class Transaction(ABC):
         return self.query(self.statements.selecting(name, selection), selection)
 
     def count(self, name: str, selection: Selection, /) -> int:
-        """Return how many rows `select` would give, up to the selection's limit."""
+        """Return how many rows `select` would return, up to the selection's limit."""
         text = f"SELECT count(*) FROM ({self.statements.selecting(name, selection)}) AS found"  # noqa: S608 - only names
         return int(self.query(text, selection)[0][0])
 
@@ -110,7 +110,7 @@ class Transaction(ABC):
 
     @abstractmethod
     def time(self) -> int:
-        """Return the time at this very moment by the store's clock, in microseconds."""
+        """Return the current time by the store's clock, in microseconds."""
 
     def fetch_one(self, name: str, /, **values: Any) -> Row | None:
         """Return the first row of a statement, None if there is none."""
@@ -145,7 +145,7 @@ def page(
 
 
 class StoreClock:
-    """The time by the store's clock: the host's if it has set one, else the database's own."""
+    """The store's clock: the host's if it has set one, otherwise the database's own."""
 
     def __init__(self) -> None:
         self.clock: Clock | None = None
@@ -155,12 +155,12 @@ class StoreClock:
         """Return the time in microseconds."""
         if self.clock is not None:
             return to_us(self.clock())
-        # Called several times per delivery, and hardly ever is anything pinned.
+        # Called several times per delivery, and the time is hardly ever pinned.
         pinned = self._pinned.get(threading.get_ident()) if self._pinned else None
         return self.own_time() if pinned is None else pinned
 
     def own_time(self) -> int:
-        """Return the time by the database's own clock, which is this machine's where it has none."""
+        """Return the time by the database's own clock, or this machine's if it has none."""
         return time.time_ns() // 1000
 
     def for_host(self, at: int) -> int | str | None:
@@ -169,7 +169,7 @@ class StoreClock:
 
     @contextmanager
     def pinned(self, at: int) -> Iterator[None]:
-        """Let it be `at` for this thread: a change of configuration happens at one exact time."""
+        """Stop the clock at `at` for this thread: a change of configuration happens at one exact time."""
         thread = threading.get_ident()
         outer = self._pinned.get(thread)
         self._pinned[thread] = at
@@ -183,16 +183,16 @@ class StoreClock:
 
 
 class Database(ABC):
-    """A database that runs transactions, and tells what others have changed in it.
+    """A database that runs transactions, and notices what others have changed in it.
 
-    Drivers' errors leave it as `StoreError`. Nobody waits for it beyond this thread's `patience`.
+    It raises drivers' errors as `StoreError`. Nobody waits for it beyond this thread's `patience`.
     """
 
     time: StoreClock
     has_round_trips = False
     heartbeat_seconds = 30.0
-    # How many workers count in each hour without waiting for each other, and whether each has lanes of its own: where
-    # one process writes at a time, neither brings anything.
+    # How many workers count in each hour without waiting for each other, and whether each has lanes of its own. If only
+    # one process writes at a time, neither helps.
     hour_parts = 1
     divides_lanes = False
 
@@ -203,12 +203,12 @@ class Database(ABC):
     @property
     @abstractmethod
     def store_id(self) -> str:
-        """What tells this store from every other."""
+        """The unique id of this store."""
 
     @property
     @abstractmethod
     def opened_id(self) -> str | None:
-        """`store_id` if it is known already."""
+        """`store_id` if it is already known."""
 
     def id_for_host(self) -> str:
         """Return `store_id` for an insert on a connection of the host, which may be in a transaction."""
@@ -218,20 +218,20 @@ class Database(ABC):
     def write(self, work: Callable[[Transaction], T], opening: Sequence[Call] = (), *, synced: bool = True) -> T:
         """Run `work` in a transaction and return its result once that is durable.
 
-        `opening` are calls that begin the transaction and cost no round trip
-        of their own. One that is not `synced` reaches the disk with the next that is, or within a second.
+        `opening` has calls that begin the transaction and cost no round trip of their own. A transaction that is not
+        `synced` reaches the disk with the next one that is, or within a second.
         """
 
     def at_once(self, calls: Sequence[Call], *, synced: bool = True) -> list[Outcome] | None:  # noqa: ARG002 - as above
         """Run calls as a whole transaction in one round trip.
 
-        An empty call has no outcome of its own. None if that brings nothing here or has failed, as where a statement
-        has not found all that it asks for: then nothing has happened that `write` would not find.
+        An empty call has no outcome of its own. None if that has no advantage here or has failed, for example because a
+        statement has not found all that it requires; then nothing has been changed.
         """
         return None
 
     def submit(self, call: Callable[[], T], *, synced: bool) -> Future[T] | None:  # noqa: ARG002 - few have a thread
-        """Run a call that writes in the thread that writes, all of it in one transaction; None if there is none."""
+        """Run a call that writes in the writing thread, in one transaction; None if there is no such thread."""
         return None
 
     @abstractmethod
@@ -239,7 +239,7 @@ class Database(ABC):
         """Run `work` in a transaction that sees one state of the database; never waits for writes."""
 
     def ask(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work`, which is a single statement that reads."""
+        """Run `work`, which is a single reading statement."""
         return self.read(work)
 
     @abstractmethod
@@ -247,17 +247,17 @@ class Database(ABC):
         """Insert events together with what others emit at the same time; never waits."""
 
     def look_seconds(self) -> tuple[float, float]:
-        """Return how long a worker may rest between looks: just after work has come, and at the most."""
+        """Return how long a worker may rest between looks: just after it has found work, and at most."""
         return 0.01, 0.25
 
     def peek(self, work: Callable[[Transaction], T]) -> T | None:  # noqa: ARG002 - few databases are that near
-        """Run `work`, a single statement that reads, if that takes microseconds and waits for nobody."""
+        """Run `work`, a single reading statement, if that takes microseconds and waits for nobody."""
         return None
 
     def prune_days(self, older_than: int, *, exact: bool) -> tuple[int, int]:  # noqa: ARG002 - few databases keep days
-        """Remove the log's days that are older as a whole, where they are kept apart; make those that come.
+        """Remove days of the log that are entirely older, if it is kept by days; create the coming ones.
 
-        Return how many events went, and what is older than which time is still to be deleted row by row.
+        Return how many events were removed, and the time before which rows still have to be deleted one by one.
         """
         return 0, older_than
 
@@ -284,14 +284,14 @@ class Database(ABC):
 
     @property
     def is_relieved(self) -> bool:
-        """Whether another process is told of events, so that this one's workers leave them to it for a moment."""
+        """Whether another process is notified of events, so that this one's workers leave them to it for a moment."""
         return False
 
     def listen(self) -> None:  # noqa: B027 - few databases have anything to tell
-        """Learn that no process is told of events any more; never waits."""
+        """Note that no process is notified of events any more; never waits."""
 
     def scrub(self, *, later: bool = False) -> None:  # noqa: B027 - few databases leave anything
-        """Remove what was erased from files that may still hold older copies of it.
+        """Remove erased content from files that may still hold older copies of it.
 
-        Where a reader is in the way, that is a `StoreError`, or is done `later`.
+        If a reader prevents that, raise a `StoreError`, or do it `later`.
         """

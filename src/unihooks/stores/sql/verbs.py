@@ -1,4 +1,4 @@
-"""Make verbs of a store out of functions that work in a transaction."""
+"""Make verbs of a store from functions that work in a transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Verb = Callable[Concatenate[Any, P], T]
 
 
 def verb(kind: str, function: _Work[P, T]) -> _Verb[P, T]:
-    """Return the verb that does what a function does in a transaction of a kind: `write`, `read` or `ask`."""
+    """Return the verb that runs a function in a transaction of this kind: `write`, `read` or `ask`."""
 
     @wraps(function)
     def done_in_transaction(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -29,7 +29,7 @@ _LIMITED = {
 
 @define
 class Wait:
-    """What a delivery's row and its lane say of when it goes on; times are microseconds."""
+    """What a delivery's row and its lane say about when it will be sent; times are microseconds."""
 
     due_at: int
     is_taken: bool
@@ -44,7 +44,7 @@ class Wait:
     in_flight_limit: int | None
 
     def sentence(self, delivery: Delivery, now: int) -> str | None:
-        """Return why it waits, None if it does not."""
+        """Return why the delivery waits, None if it does not."""
         if self.is_inactive:
             return _INACTIVE
         if self.is_disabled:

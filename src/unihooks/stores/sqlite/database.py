@@ -1,4 +1,4 @@
-"""Open an SQLite file on first use in each process: one writer, a few readers, and a look-out for others' events."""
+"""An SQLite file, opened on first use in each process: one writer, a few readers, and a watch for others' events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from unihooks.stores.sqlite.writer import Work, Writer
 _READERS_KEPT = 4
 _PATIENCE = 5.0
 _CACHE_KIB = 16 * 1024
-# Bytes in the write-ahead log before they move to the file; fewer moves write a busy page less often.
+# Bytes in the write-ahead log before a checkpoint; fewer checkpoints write a busy page less often.
 _BYTES_AHEAD = 16 * 1024 * 1024
 _AGAIN_SECONDS = 0.02
 _PATIENCE_FOR_LATER = 0.5
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class _Readers:
-    """Connections that are lent for reading; a few are kept for the next one."""
+    """A pool of reading connections; a few are kept open."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
@@ -83,7 +83,7 @@ class _Readers:
 
 @frozen
 class _Opened:
-    """What is open in this process."""
+    """What this process has open."""
 
     store_id: str
     writer: Writer
@@ -94,12 +94,12 @@ class _Opened:
     _peeked: dict[Any, tuple[Any, Any]] = field(factory=dict)
 
     def peek(self, work: Callable[[Transaction], T], now: Callable[[], int]) -> T:
-        """Return what a look at the file says; it is the same until another connection commits."""
+        """Return the result of a look at the file, which is the same until another connection commits."""
         with self._watching:
             version = self._watch.execute("PRAGMA main.data_version").fetchone()
             seen = self._peeked.get(work)
             if seen is None or seen[0] != version:
-                # The version was read first: what is committed from then on makes the next look a new one.
+                # The version was read first, so a commit since then makes the next call look again.
                 seen = self._peeked[work] = (version, work(SQLiteTransaction(self._watch, now)))
             found: T = seen[1]
             return found
@@ -114,8 +114,8 @@ class _Opened:
 class SQLiteDatabase(Database):
     """The file at `path`: opened when needed, closed before a fork, opened again after it.
 
-    `inserted` is told of events within the transaction that inserts them, `lost` when one did not last, or when the
-    file was opened anew. Without `durable` nothing waits for the disk.
+    `inserted` is called with events within the transaction that inserts them, `lost` when that is rolled back or the
+    file is opened again. Without `durable` nothing waits for the disk.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class SQLiteDatabase(Database):
         self._process = PerProcess(self._start)
         self._id_seen: str | None = None
         self._is_utf8 = True
-        # What the thread that writes does within a transaction of its own is part of that.
+        # What the writing thread does within a transaction of its own is part of that transaction.
         self._lent: dict[int, sqlite3.Connection] = {}
         self._forking = False
         _databases.add(self)
@@ -155,8 +155,8 @@ class SQLiteDatabase(Database):
         return self._id_seen if opened is None else opened.store_id
 
     def id_for_host(self) -> str:
-        # The host's transaction may hold the lock: so this never waits for it, and where the tables are missing and
-        # cannot be made, it is a `StoreError`.
+        # The host's transaction may hold the lock, so this never waits for it. If the tables are missing and cannot be
+        # created, it is a `StoreError`.
         known = self.opened_id
         if known is not None:
             return known
@@ -171,7 +171,7 @@ class SQLiteDatabase(Database):
         return self._id_seen
 
     def look_seconds(self) -> tuple[float, float]:
-        # Nobody tells of what other processes commit.
+        # Nothing announces what other processes commit.
         return 0.007, 0.08
 
     def peek(self, work: Callable[[Transaction], T]) -> T | None:
@@ -230,10 +230,11 @@ class SQLiteDatabase(Database):
             return self._migrate(connection)
 
     def scrub(self, *, later: bool = False) -> None:
-        # Older copies of pages are in the write-ahead log: what it holds goes into the file, and it is cut.
+        # The write-ahead log has older copies of pages, so a checkpoint moves its content to the file, and truncates
+        # it.
         deadline = time.monotonic() + (_PATIENCE_FOR_LATER if later else _PATIENCE)
         with self._open().emptying, explaining(self.path), closing(self._connect()) as connection:
-            # Emits wait along with each try, and come between two.
+            # Emits wait during each try, and get their turn between two.
             connection.execute("PRAGMA busy_timeout = 200")
             while connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 if time.monotonic() > deadline:
@@ -250,7 +251,7 @@ class SQLiteDatabase(Database):
         self._process.close()
 
     def before_fork(self) -> None:
-        # SQLite must not be open across a fork: nobody opens it until that is done.
+        # SQLite must not be open across a fork, so nobody opens it until the fork is done.
         self._forking = self._process.hold(_PATIENCE)
         if self._forking:
             self.close()
@@ -299,7 +300,7 @@ class SQLiteDatabase(Database):
             return migrate(SQLiteTransaction(connection, self.time.now), MIGRATIONS, self._place)
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
-        """Switch the file to WAL, which stays; others that open it at the same time may be in the way for a moment."""
+        """Switch the file to WAL for good; others that open it at the same time may prevent that for a moment."""
 
         def switch() -> None:
             if connection.execute("PRAGMA main.journal_mode").fetchone()[0] != "wal":
@@ -308,15 +309,15 @@ class SQLiteDatabase(Database):
         retrying(switch, self._busy_timeout, _AGAIN_SECONDS)
 
     def _make_private(self) -> None:
-        # What SQLite puts beside the file has the same mode. A file that is there is not even opened: to close it again
-        # would let go of the locks that other connections of this process hold.
+        # Files that SQLite puts beside it get the same mode. An existing file is not even opened: closing it again
+        # would release the locks that other connections of this process hold.
         with contextlib.suppress(OSError):
             made = os.open(os.path.realpath(self.path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             os.close(made)
 
     def _connect(self, busy_timeout: float | None = None) -> sqlite3.Connection:
         if self._process.is_open_in_parent:
-            # SQLite takes the parent's locks for its own: once the parent closes the file, events would be lost.
+            # SQLite would mistake the parent's locks for its own, and lose events once the parent closes the file.
             raise StoreError(
                 f"{self.path} was open when this process was forked without Python's knowledge; use it only after that "
                 "(uWSGI: lazy-apps)",
@@ -332,9 +333,9 @@ class SQLiteDatabase(Database):
         )
         try:
             connection.execute(f"PRAGMA main.synchronous = {'FULL' if self._durable else 'OFF'}")
-            # Old pages kept for a savepoint would be written to a temporary file, as much again as to the log.
+            # Otherwise old pages of a savepoint would be written to a temporary file, as much as to the log.
             connection.execute("PRAGMA temp_store = MEMORY")
-            # What is erased or moved is overwritten: a row that grows leaves its old place.
+            # Erased and moved content is overwritten: a row that grows leaves its old place.
             connection.execute("PRAGMA main.secure_delete = ON")
             connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
             page_size = connection.execute("PRAGMA main.page_size").fetchone()[0]

@@ -1,4 +1,4 @@
-"""Turn what sqlite3 raises into sentences that say what to do."""
+"""Turn errors of sqlite3 into sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def explained_on_host(error: BaseException, path: str) -> StoreError | None:
 
 
 def no_tables(path: str) -> StoreError:
-    """Return the StoreError for an emit in a transaction of the host's that keeps the tables from being made."""
+    """Return the StoreError for an emit in a transaction of the host's that prevents the tables from being created."""
     sentence = f"the tables do not exist: call dispatcher.migrate() first, before a transaction of yours locks {path}"
     return StoreError(sentence, name="connection")
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Say whether somebody else holds the lock for now."""
+    """Tell whether another connection holds the lock for now."""
     return _code(error) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def retrying(step: Callable[[], object], seconds: float, pause: float) -> None:
-    """Do a step, and for so many seconds do it again as long as somebody else holds the lock."""
+    """Do a step; repeat it, for up to this many seconds, while another connection holds the lock."""
     deadline = time.monotonic() + seconds
     while True:
         is_last = time.monotonic() >= deadline

@@ -22,7 +22,7 @@ class SQLiteStore(HostStore):
 
     The tables are created and brought up to date on first use, and the file is switched to write-ahead logging; with
     `migrate=False` an old or missing schema is a `StoreError`. Several processes may use one file. `busy_timeout` is
-    how many seconds to wait for others' locks, `emit_deadline` how many an emit takes at the most.
+    how many seconds to wait for others' locks, `emit_deadline` how many an emit takes at most.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class SQLiteStore(HostStore):
             lost=planner.forget,
             durable=_durable,
         )
-        # Not of self: the store is to be gone as soon as nobody holds it.
+        # Not a reference to self, so that the store is freed as soon as nobody uses it.
         path = self._sqlite.path
         elsewhere = f"the connection leads to another database than the store's; pass one to the file at {path}"
         texts = {name: STATEMENTS[name].text for name in ON_HOST}
@@ -63,7 +63,7 @@ def _checked_path(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     if text in {"", ":memory:"}:
         raise StoreError("SQLiteStore needs a file; to keep everything in memory use MemoryStore()", name="path")
-    if _URL.match(text):  # not shown, since it may hold a password
+    if _URL.match(text):  # not shown, since it may contain a password
         raise StoreError("SQLiteStore takes a path, not a URL; give the path alone, such as 'webhooks.db'", name="path")
     if not storable(text):
         raise StoreError("path holds a NUL or a lone surrogate; give one such as 'webhooks.db'", name="path")

@@ -1,7 +1,7 @@
 """Run named statements on an SQLite connection, over many rows in few steps.
 
-Each step gives up the interpreter's lock and has to win it back, which beside
-a busy event loop takes longer than the step itself.
+Each step releases the interpreter's lock and has to get it back, which takes longer than the step itself if an event
+loop is busy.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ STATEMENTS = Statements(
         (r"\bleast\(", "min("),
         (r"\bgreatest\(", "max("),
         (r"\bjson_agg\(", "json_group_array("),
-        # Partial indexes are taken for a condition that has their own words.
+        # A partial index is used only for a condition in its own words.
         (r"= true\b", "= 1"),
         (r"= false\b", "= 0"),
-        # SQLite keeps no statistics; this makes it join in the order that is written.
+        # SQLite keeps no statistics; this makes it join in the written order.
         (r"(?<!LEFT )JOIN ", "CROSS JOIN "),
-        # A write transaction excludes all others, so that there is nothing to lock.
+        # A write transaction excludes all others, so there is nothing to lock.
         (r"\s+FOR (UPDATE|NO KEY UPDATE|KEY SHARE)( OF \w)?( SKIP LOCKED)?", ""),
     ],
 )
 
-# Few sizes make few statements, which are compiled once and then reused; few rows take one step.
+# Few sizes lead to few statements, which are compiled once and reused; few rows take one step.
 _SIZES, _FEW = (256, 128, 64, 32), 16
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
 _VALUES = re.compile(r"VALUES\s+:rows")
@@ -52,9 +52,9 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 @frozen
 class _Compiled:
-    """A statement as SQLite runs it: its text up to the rows of a VALUES, and behind them.
+    """A statement as SQLite runs it: its text before and after the rows of a VALUES.
 
-    One that is packed gives all its rows as one.
+    A packed one returns all its rows as one.
     """
 
     statement: Statement
@@ -68,7 +68,7 @@ class _Compiled:
 class SQLiteTransaction(Transaction):
     """A transaction on one of the store's connections.
 
-    `is_utf8` is False where the host has made its file with texts in UTF-16.
+    `is_utf8` is False if the host has created its file with texts in UTF-16.
     """
 
     errors = sqlite3.Error
@@ -137,7 +137,7 @@ class SQLiteTransaction(Transaction):
 
 
 def _alike(statement: Statement, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Yield the parameters for rows that differ in one column alone, which takes half the time of a table of all."""
+    """Yield the parameters for rows that differ in one column only, which takes half the time of a full table."""
     key, position = _likeness(statement.name)
     groups: dict[Any, list[Row]] = {}
     for row in rows:
@@ -149,7 +149,7 @@ def _alike(statement: Statement, rows: Sequence[Row]) -> Iterator[dict[str, Any]
 
 @cache
 def _likeness(name: str) -> tuple[Callable[[Row], Any], int]:
-    """Return what rows have to agree in for a statement, and the position of what they may differ in."""
+    """Return the columns in which a statement's rows must agree, and the position of the one that may differ."""
     statement = STATEMENTS[name]
     used = [statement.rows.index(column) for column in _NAMED.findall(statement.text) if column in statement.rows]
     position = statement.rows.index(statement.list or "")
@@ -168,7 +168,7 @@ def _adapted(value: Any) -> Any:
 @cache
 def _compiled(name: str, is_utf8: bool) -> _Compiled:  # noqa: FBT001 - a cache is faster without names
     statement = STATEMENTS[name]
-    # SQLite joins bytes as if they were texts, and those of UTF-16 would come out changed.
+    # SQLite concatenates bytes as if they were texts, which would change them in UTF-16.
     is_packed = bool(statement.columns) and (is_utf8 or statement.bytes is None)
     text = _in_one_step(statement) if is_packed else statement.text
     if table := TABLE.search(text):
@@ -183,7 +183,7 @@ def _compiled(name: str, is_utf8: bool) -> _Compiled:  # noqa: FBT001 - a cache 
 
 
 def _in_one_step(statement: Statement) -> str:
-    """Return a SELECT of one row with an array of all rows; bytes come joined beside it, as JSON cannot hold them."""
+    """Return a SELECT of one row with an array of all rows, and all bytes, which JSON cannot hold, beside it."""
     columns = [f"length({name})" if name == statement.bytes else name for name in statement.columns]
     joined = f", CAST(group_concat({statement.bytes}, '') AS BLOB)" if statement.bytes else ""
     return f"SELECT json_group_array(json_array({', '.join(columns)})){joined} FROM (\n{statement.text}\n)"  # noqa: S608 - only names
@@ -216,7 +216,7 @@ def _with_values(before: str, after: str, width: int, count: int) -> str:
 
 
 def chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield the rows that one statement with VALUES takes, and then those of the next."""
+    """Yield the rows for one statement with VALUES, then those for the next."""
     start = 0
     while left := len(rows) - start:
         size = next((size for size in _SIZES if left >= size), min(left, _FEW))

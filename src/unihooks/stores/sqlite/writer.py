@@ -1,4 +1,4 @@
-"""Write from one thread: whatever is queued shares a transaction, and one commit makes it durable."""
+"""Write from one thread: queued calls share a transaction, and one commit makes them durable."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Work = Callable[[sqlite3.Connection], Any]
 
 _ROW = attrgetter("tenant", "id", "product", "event_type", "created_at", "subject", "body")
 _EVENTS_PER_GROUP = 2_000
-# From this mean size on, to copy the bodies takes longer than a statement for each event.
+# From this mean size on, copying the bodies takes longer than a statement for each event.
 _LARGE_BODIES = 16 * 1024
-# Beyond this many bytes of write-ahead log, commits pause for readers to let go of it: while reads
-# overlap without end, SQLite alone never begins it anew.
+# Beyond this many bytes of write-ahead log, commits pause until readers release it: while reads overlap all the time,
+# SQLite alone never restarts it.
 _LONG_LOG = 64 * 1024 * 1024
 _LOOK_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 5.0
@@ -43,7 +43,7 @@ _PATIENCE = 0.002
 
 
 class _Job:
-    """What is to be done in the transaction, and who waits for its outcome."""
+    """A call to be made in the transaction, and the promise of its outcome."""
 
     __slots__ = ("is_synced", "outcome", "per_minute", "task", "waiter")
 
@@ -60,7 +60,8 @@ class _Job:
 class Writer(JobThread[_Job]):
     """The one connection that writes, and the thread that uses it.
 
-    `inserted` is told of events within the transaction, `lost` when one did not last, `emitted` when one did.
+    `inserted` is called with events within the transaction, `lost` when it is rolled back, `emitted` when it is
+    committed.
     """
 
     def __init__(
@@ -75,8 +76,8 @@ class Writer(JobThread[_Job]):
         self.trouble = f"the database {path} was busy"
         self._emits, self._calls = self._lines
         self._connection = connection
-        # SQLite's own waiting sleeps ever longer, up to 100 ms: beside another process that writes all the
-        # time, that is many times what the lock is held for.
+        # SQLite's own waiting sleeps ever longer, up to 100 ms. If another process writes all the time, that is many
+        # times as long as it holds the lock.
         self._busy_seconds = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1_000
         connection.execute("PRAGMA busy_timeout = 0")
         self._may_spare_syncs = connection.execute("PRAGMA main.synchronous").fetchone()[0] == _FULL
@@ -98,7 +99,7 @@ class Writer(JobThread[_Job]):
     def call(self, work: Work, waiter: Future[Any] | OneShot, *, is_synced: bool) -> bool:
         """Queue a function of the connection; False if the writer has been stopped.
 
-        One that need not be synced reaches the disk with the next that is.
+        One that need not be synced reaches the disk with the next one that is.
         """
         return self.add(_Job(work, waiter, is_synced=is_synced), line=1)
 
@@ -106,7 +107,7 @@ class Writer(JobThread[_Job]):
         has_inserted = False
         try:
             has_inserted = self._transact()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must learn of it
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the waiting callers must get it
             self._roll_back()
             self._lost()
             for job in self._taken:
@@ -117,7 +118,7 @@ class Writer(JobThread[_Job]):
         self._shorten_log()
 
     def shorten_soon(self) -> None:
-        """Cut the write-ahead log, however short it is, once a commit finds no reader in the way."""
+        """Truncate the write-ahead log, however short it is, once no reader prevents that after a commit."""
         self._longest_log = 0
 
     def _close(self) -> None:
@@ -145,8 +146,8 @@ class Writer(JobThread[_Job]):
         return has_inserted
 
     def _may_join(self, calls: deque[_Job]) -> bool:
-        """Say whether the next call may be part of the transaction, if one has begun."""
-        with contextlib.suppress(IndexError):  # somebody has taken it back
+        """Tell whether the next call may be part of the transaction, if one has begun."""
+        with contextlib.suppress(IndexError):  # its caller has withdrawn it
             return not self._taken or self._is_syncing or not calls[0].is_synced
         return False
 
@@ -154,13 +155,13 @@ class Writer(JobThread[_Job]):
         self._check_files()
         self._roll_back()
         if self._may_spare_syncs and is_synced != self._is_syncing:
-            # A script is compiled each time, which is when this pragma works.
+            # A script is compiled each time, and this pragma takes effect when it is compiled.
             self._connection.executescript(f"PRAGMA main.synchronous = {'FULL' if is_synced else 'NORMAL'}")
             self._is_syncing = is_synced
         retrying(lambda: self._connection.execute("BEGIN IMMEDIATE"), self._busy_seconds, _BUSY_AGAIN_SECONDS)
 
     def _check_files(self) -> None:
-        # SQLite would go on writing to files that nobody can find any more.
+        # SQLite would go on writing to files that have been removed.
         if _file_at(self._path) != self._file_open:
             raise StoreError(
                 f"the database {self._path} was deleted, emptied or replaced while in use; "
@@ -196,7 +197,7 @@ class Writer(JobThread[_Job]):
             # Its error may end the transaction: a savepoint would copy every page that changes.
             job.outcome = job.task(self._connection)
             return
-        # An error within concerns this job alone, unless SQLite has given up the whole transaction.
+        # An error in here concerns only this job, unless SQLite has rolled back the whole transaction.
         self._connection.execute("SAVEPOINT job")
         try:
             job.outcome = job.task(self._connection)
@@ -208,7 +209,7 @@ class Writer(JobThread[_Job]):
         self._connection.execute("RELEASE job")
 
     def _roll_back(self) -> None:
-        # The thread must go on if this fails, too; it is tried again before the next transaction.
+        # The thread must go on even if this fails; it is tried again before the next transaction.
         with contextlib.suppress(sqlite3.Error):
             self._connection.rollback()
 
@@ -259,8 +260,8 @@ def _resolve(done: list[_Job]) -> None:
 
 
 def _pieces(events: Sequence[NewEvent]) -> Iterable[Sequence[NewEvent]]:
-    """Return the events of one statement each."""
-    # SQLite copies the rows of a statement with several of them, since a trigger follows.
+    """Return the events, grouped by statement."""
+    # SQLite copies the rows of a statement with several, since a trigger follows.
     if sum(len(one.body or b"") for one in events) > _LARGE_BODIES * len(events):
         return [[one] for one in events]
     return chunks(events)
@@ -271,7 +272,7 @@ def _outcomes(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> lis
     tx = SQLiteTransaction(connection, int)
 
     def concerns_one(error: Exception) -> bool:
-        # A full disk concerns everyone, and SQLite may have rolled back already.
+        # A full disk concerns everyone, and SQLite may already have rolled back.
         if not isinstance(error, sqlite3.Error):
             return True
         lasting = isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.ProgrammingError)
@@ -282,7 +283,7 @@ def _outcomes(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> lis
         return events_of(events)
 
     plain = [event for event in events if event.idempotency_key is None]
-    # What is refused undoes its own statement alone.
+    # A refused event undoes only its own statement.
     pieces = [one_by_one_if_refused(insert_plain, piece, concerns_one) for piece in _pieces(plain)]
     inserted = chain.from_iterable(pieces)
     if len(plain) == len(events):
