@@ -84,9 +84,7 @@ def delivery_filters(command: Command) -> Command:
             metavar="CODE",
             help="What the last attempt was answered with: 503, a class: 5xx, or none: no response.",
         ),
-        click.option(
-            "--search", metavar="TEXT", help="The beginning of an id, a subject or a URL."
-        ),
+        click.option("--search", metavar="TEXT", help="The beginning of an id, a subject or a URL."),
         click.option(
             "--held/--not-held",
             default=None,

@@ -85,8 +85,7 @@ class Claimer:
         return [], [], capacity
 
     def _due_lanes(self, tx: Transaction, capacity: Capacity, share: Share) -> tuple[list[_Lane], list[_Lane], bool]:
-        """Return the due lanes of the share, those that others have left for too long, and whether there may be
-        more."""
+        """Return the due lanes of the share, those that others left for too long, and whether there may be more."""
         full = sum(capacity.left(endpoint_id) == 0 for endpoint_id in capacity.in_use)
         limit = capacity.total + full
         own = {"now": tx.now, "limit": limit, **_slots(share)}
