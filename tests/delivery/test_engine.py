@@ -144,6 +144,7 @@ async def test_a_request_starts_only_while_its_lease_has_the_whole_deadline_left
     late = threading.Event()
 
     def slow(self, endpoint_ids):
+        # By then, less of the lease is left than the deadline.
         late.wait(0.2)
         return found(self, endpoint_ids)
 

@@ -129,6 +129,7 @@ def test_a_change_of_limits_acts_on_what_a_worker_has_leased(store, host):
         # What was under way ends, and what had been leased goes back.
         wait_for(lambda: host.dispatcher.stats().in_flight == 0)
         seen = len(host.received())
+        # A request that came in spite of the limit would come within this second.
         pause.wait(1)
         assert len(host.received()) <= seen + 1
         assert len(host.deliveries(state="pending")) > 30

@@ -125,6 +125,7 @@ def test_the_place_of_an_answer_in_many_pieces_stays_taken_for_a_while(host, mon
     host.emit()
     began = time.monotonic()
     assert host.dispatcher.drain().delivered == 1
+    # How long the place stays taken is the point; on a busy machine it is only longer.
     assert time.monotonic() - began >= 0.5
 
 

@@ -108,6 +108,7 @@ async def test_what_is_rendered_too_late_for_its_lease_is_given_back(new_dispatc
     limits = WorkerLimits(concurrency=1, per_endpoint=1, lease=0.3, grace=3)
     async with Engine(dispatcher.settings, limits) as engine:
         await engine._take_work()
+        # A request under this lease may start within 0.1 s, which are over then.
         await asyncio.sleep(0.2)
         gate.set()
         await asyncio.wait(set(engine._sender._slots))

@@ -109,7 +109,8 @@ def run_example(folder, *command, **environment):
     given = os.environ | {"SHOP_DATABASE": str(folder / "shop.sqlite3"), "DJANGO_SETTINGS_MODULE": "settings"}
     given |= {
         "PYTHONPATH": os.pathsep.join([str(EXAMPLE), str(Path(__file__).parent), *sys.path]),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # The example's folder is to have nothing new, and what one test compiles serves the next one.
+        "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"),
     }
     command = [sys.executable, *command]
     done = subprocess.run(

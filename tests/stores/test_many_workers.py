@@ -122,6 +122,7 @@ def test_worker_processes_share_the_work_and_each_delivery_is_made_once(open_dis
     events = []
     for _ in range(20):
         events += dispatcher.emit_many([("shop", "order.paid", {"n": number}) for number in range(20)])
+        # What comes over a while wakes both, where one of them may take what comes at once.
         time.sleep(0.02)
     wait_for(lambda: is_done(dispatcher), 30)
     sent = Counter((one.headers["webhook-id"], one.headers["unihooks-webhook"], one.path) for one in receiver.requests)

@@ -76,6 +76,10 @@ def real_proxy(tmp_path_factory):
             yield f"127.0.0.1:{(folder / 'port').read_text().split()[0]}"
         finally:
             process.terminate()
+            try:
+                process.wait(20)
+            finally:
+                process.kill()
 
 
 # From an address.

@@ -144,6 +144,7 @@ class TestSignals:
                 int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("voluntary")
             )
 
+        # How often it wakes in a while is the point: what it begins with comes first, then the while.
         time.sleep(0.1)
         before = waited()
         time.sleep(0.5)
