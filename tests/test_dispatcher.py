@@ -104,6 +104,7 @@ _VERBS = {
     "migrate": lambda it: it.migrate(),
     "add": lambda it: it.webhooks.add(Webhook(name="x", endpoints=["https://example.com/"])),
     "list": lambda it: it.webhooks.list(),
+    "check_endpoint": lambda it: it.webhooks.check_endpoint("https://example.com/"),
     "events": lambda it: it.log.events(),
     "replay_all": lambda it: it.log.replay_all(),
 }

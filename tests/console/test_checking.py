@@ -74,6 +74,30 @@ async def test_a_url_that_cannot_be_used_is_told_so(browser, dispatcher):
         dispatcher.webhooks.check_endpoint("ftp://example.com")
 
 
+@pytest.mark.parametrize("inside", [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::1"], ["::ffff:127.0.0.1"]])
+def test_a_name_that_moves_to_an_internal_address_is_not_dialled(receiver, inside):
+    port = httpx.URL(receiver.url).port
+    url, asked = f"https://rebind.example.com:{port}/", []
+
+    def rebinding(host, _port):
+        asked.append(host)
+        return inside
+
+    with Dispatcher(
+        MemoryStore(), targets=TargetPolicy(resolver=rebinding), ssl_context=receiver.ssl_context
+    ) as dispatcher:
+        webhook = dispatcher.webhooks.add(Webhook(name="rebinding", endpoints=[url]))
+        found = dispatcher.webhooks.check_endpoint(url)
+        (attempt,) = dispatcher.webhooks.send_test(webhook.id, product="chat", event_type="x", payload={})
+
+    # One look-up each: what the guard has checked is what is dialled.
+    assert asked == ["rebind.example.com"] * 2
+    assert (found.good, found.connected, attempt.status_code) == (False, False, None)
+    assert found.error == attempt.error
+    assert inside[-1] not in repr(found) + repr(attempt)
+    assert receiver.requests == []
+
+
 async def test_checks_are_limited(dispatcher, authenticate, browse, receiver):
     limited = create_console(
         dispatcher, authenticate=authenticate, rates=Rates(checks=Limiter(Rate(burst=1, seconds=600)))

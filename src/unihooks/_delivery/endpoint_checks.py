@@ -25,6 +25,7 @@ class EndpointChecker:
 
     async def check(self, url: str, tenant: str) -> EndpointCheck:
         """Return the result; `TargetRefused` for a malformed URL, `LimitReached` for too many checks at once."""
+        self._settings.check_open()
         checked = normaliser(self._settings.targets)(url)
         async with self._in_flight.one(tenant, _MOST_SECONDS):
             return await self._look(checked)

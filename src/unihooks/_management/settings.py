@@ -57,9 +57,13 @@ class Settings:
     @property
     def open_store(self) -> Store:
         """The store, for a verb of the dispatcher: `StoreError` once it is closed. Workers use `store`."""
+        self.check_open()
+        return self.store
+
+    def check_open(self) -> None:
+        """Raise `StoreError` once the dispatcher is closed, also for a verb that needs no store."""
         if self.is_closed:
             raise StoreError("this dispatcher is closed; make another one", name="dispatcher")
-        return self.store
 
 
 class HasSettings(Protocol):
