@@ -15,6 +15,8 @@ def schema(empty_schema):
     return empty_schema
 
 
+# The contract again, on another way to the same server.
+@pytest.mark.slow
 class TestStoreOnDjangosConnection(StoreContract):
     @pytest.fixture
     def store(self, using, database):

@@ -7,7 +7,10 @@ import sys
 import pytest
 from interruptions import run_script
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has neither forks nor timers there")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="it has neither forks nor timers there"),
+]
 
 KINDS = ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 VERBS = {

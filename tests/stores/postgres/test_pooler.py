@@ -38,6 +38,8 @@ def store(new_store, pooled_dsn):
     return new_store(pooled_dsn)
 
 
+# The contract again, on another way to the same server.
+@pytest.mark.slow
 class TestPooledStore(StoreContract):
     @pytest.fixture
     def store(self, pooled_dsn, empty_schema):
