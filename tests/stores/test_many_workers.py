@@ -81,7 +81,7 @@ def test_change_reaches_every_worker_process_within_a_second(open_dispatcher, re
             endpoints=[evolve(endpoint, url=receiver.url_for("/new"))],
             headers={"X-Shop": "7"},
         )
-        new = wait_for(lambda: all_are_new(receiver, 20), PATIENCE)
+        new = wait_for(lambda: all_are_new(receiver, 5), PATIENCE)
     assert {one.headers.get("x-shop") for one in new} == {"7"}
     wait_for(lambda: is_done(dispatcher))
     dispatcher.webhooks.deactivate(changed.id)
