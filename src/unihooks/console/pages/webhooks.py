@@ -53,8 +53,7 @@ async def show(request: Request) -> Response:
     query, tenant = request.query_params, viewer_of(request).tenant
     status, sort = _one_of(query, "status", _STATUSES), _one_of(query, "sort", _SORTS) or _SORTS[0]
     health = _one_of(query, "health", tuple(_HEALTHS))
-    typed = query.get("search", "")
-    search = typed[:_LONGEST_SEARCH]
+    search = (typed := query.get("search", ""))[:_LONGEST_SEARCH]
     webhooks = settings_of(request).dispatcher.webhooks
     found = await webhooks.alist(
         tenant=tenant,
