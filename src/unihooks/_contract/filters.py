@@ -77,8 +77,8 @@ class DeliveryFilters(TypedDict, total=False):
     response came. `search` is how the id of an event, a delivery or a webhook begins, or a subject, or a URL, with or
     without https://. `state` is a `DeliveryState` or its text. `held` says whether a pending delivery waits for its
     webhook or endpoint. `since` is included and `until` is not; both are aware datetimes, compared with when deliveries
-    were made. One that was made more than a day after its event, as by `recover`, counts as made a day after it; a
-    replay does not.
+    were made. A delivery made more than a day after its event, for example by `recover`, counts as made a day after it;
+    a replay counts by its own time.
     """
 
     webhook_id: str | None

@@ -97,9 +97,9 @@ class Stats:
     `oldest_unplanned` is when the oldest event that no worker has planned yet
     was emitted, None if all are. The others are counts, and the workers seen
     within a minute. A delivery is due whose time has come, also where a pause or
-    a limit of its endpoint makes it wait. `hook_calls_dropped` is of this process: calls of the
-    dispatcher's hooks that were not made, since the hooks were too slow. `without_subject` are deliveries that the
-    ordered webhooks of today have got in no order, since their events had no subject.
+    a limit of its endpoint makes it wait. `hook_calls_dropped` counts, for this process, the calls of the dispatcher's
+    hooks that were not made because the hooks were too slow. `without_subject` counts the deliveries that today's
+    ordered webhooks have got in no order because their events had no subject.
     """
 
     oldest_unplanned: datetime | None

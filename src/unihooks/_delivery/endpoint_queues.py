@@ -97,7 +97,7 @@ class EndpointQueues:
             self._enter(endpoint_id, queue)
 
     def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
-        """Free the place of one delivery and learn from how it went; `seconds` is None if no request was made."""
+        """Free the place of one delivery and learn from its outcome; `seconds` is None if no request was made."""
         queue = self._queues[endpoint_id]
         if queue.doubts:
             self._count(queue, -1)
@@ -115,7 +115,7 @@ class EndpointQueues:
 
     def _learn(self, endpoint_id: str, queue: Queue, *, succeeded: bool, seconds: float) -> None:
         if succeeded and seconds <= SLOW and queue.width == queue.most and queue.doubts == 0:
-            return  # nearly always: there is nothing left to learn
+            return  # the usual case: nothing to learn
         width = next_width(queue.width, queue.most, succeeded=succeeded, seconds=seconds)
         doubts = next_doubts(queue.doubts, succeeded=succeeded, seconds=seconds)
         if queue.is_unreached or (width, doubts) != (queue.width, queue.doubts):
@@ -125,7 +125,7 @@ class EndpointQueues:
             self._experience.keep(endpoint_id, width, doubts)
 
     def narrow(self, endpoint_id: str, width: int | None) -> None:
-        """Let no more of an endpoint be in flight until it has answered well again; None changes nothing."""
+        """Limit an endpoint to this width until it has succeeded again; None changes nothing."""
         known = self._experience.of(endpoint_id)
         if width is None or known[2] or known[0] <= width:
             return
@@ -135,7 +135,7 @@ class EndpointQueues:
             queue.width = min(queue.width, width)
 
     def close(self, endpoint_id: str) -> None:
-        """Let nothing more of an endpoint start, and none be leased, until `open`."""
+        """Start and lease nothing more of an endpoint until `open`."""
         self._closed.add(endpoint_id)
 
     def open(self, endpoint_id: str) -> None:
@@ -202,7 +202,7 @@ class EndpointQueues:
 
     @property
     def pause(self) -> float | None:
-        """After how many seconds an endpoint that was never reached may begin, None if that is no matter of time."""
+        """Return the seconds until an endpoint that was never reached may begin; None if time does not decide that."""
         left = self._left_for_first_contacts if self.unreached.tenants else 0
         is_paced = left > 0 and self.running < self.concurrency
         return (self._first_contacts.seconds(left) or None) if is_paced else None
@@ -235,7 +235,7 @@ class EndpointQueues:
     def _may_unreached_start(self) -> bool:
         if self._first_contacts.may_begin(max(0, self._left_for_first_contacts)):
             return True
-        # A tenant who has hardly any in flight does not wait for those of others.
+        # A tenant with hardly anything in flight does not wait for those of others.
         for tenant in self.unreached.tenants:
             if self._doubtful_running[tenant] < self.concurrency // 64:
                 self.unreached.tenants.move_to_end(tenant, last=False)
@@ -281,12 +281,12 @@ class EndpointQueues:
 
     @property
     def is_short(self) -> bool:
-        """Say whether little is waiting that may start soon."""
+        """Tell whether little is waiting that may start soon."""
         return self.waiting - self._doubtful_waiting <= self.running
 
     def capacity(self, *, planning: bool = False) -> Capacity:
-        """Return how much more can be leased, ahead of what is in flight; `planning`: of what was emitted just now."""
-        # Deliveries for doubtful endpoints leave capacity to the others, however many of them are waiting.
+        """Return how much more can be leased ahead; with `planning`, of events that were emitted just now."""
+        # However many deliveries for doubtful endpoints are waiting, they leave capacity to the others.
         hidden = max(0, self._doubtful_waiting - self.concurrency * self.ahead // 2)
         left = max(0, self.concurrency * self.ahead - self.load + hidden)
         return Capacity(left, self.per_endpoint * self.ahead, _InUse(self, self._left_for_unreached(planning=planning)))
@@ -303,12 +303,12 @@ class EndpointQueues:
         return held + self._reserved(width)
 
     def is_unreached(self, endpoint_id: str) -> bool:
-        """Say whether no request to this endpoint has ended yet."""
+        """Tell whether no request to this endpoint has ended yet."""
         queue = self._queues.get(endpoint_id)
         return self._experience.of(endpoint_id)[2] if queue is None else queue.is_unreached
 
     def without_capacity(self) -> Collection[str]:
-        """Return endpoints of which none can be leased: a claim looks beyond them, however many are due."""
+        """Return the endpoints of which nothing can be leased: a claim skips them, however much is due."""
         slow = self._experience.slow if self._is_full(slow=True) else ()
         unreached = self.unreached.endpoint_ids if self._first_contacts.is_scarce else ()
         return {*slow, *unreached} if slow and unreached else slow or unreached
@@ -322,15 +322,16 @@ class EndpointQueues:
         if slow:
             # More leases would only end before their requests could start.
             return self._slow.waiting >= self._most_slow
-        # Beside other tenants the bound is twice as high: a tenant's new endpoints keep no other's from being leased.
+        # With other tenants the bound is twice as high, so that one tenant's new endpoints cannot use up all of it.
         return self._new.waiting >= self.concurrency * self.ahead * (1 if len(self._tenants) <= 1 else 2)
 
     def _left_for_unreached(self, *, planning: bool) -> int:
         waiting, most = self.unreached.waiting, self.concurrency * self.ahead
         if not self._first_contacts.is_scarce:
-            # Beside other tenants the bound is twice as high, as for new ones.
+            # With other tenants the bound is twice as high, as for new ones.
             return most * (1 if len(self._tenants) <= 1 else 2) - waiting
-        # More leases would only end before their requests could start. What was emitted just now has a chance even so.
+        # More leases would only end before their requests could start. Events that were emitted just now get a chance
+        # anyway.
         return max(self.concurrency // 4 - waiting, min(self.concurrency // 2, 2 * most - waiting) if planning else 0)
 
     # How much of it all is for doubtful endpoints.

@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.01
 _DRAIN_SECONDS = 0.1
 _STORE_PATIENCE_SECONDS = 0.5
 _STORE_THREADS = 4
-# What is left of the grace, whatever was in flight, for recording, releasing and the hooks.
+# The part of the grace that is kept for recording, releasing and the hooks, whatever is in flight.
 _LAST_SECONDS = 1.0
 _logger = logging.getLogger("unihooks.worker")
 

@@ -31,9 +31,9 @@ _Call = tuple[Hook, Callable[..., object | None], tuple[str, ...]]
 class Hooks:
     """The calls of the host's hooks: each at most once, in the order of recording.
 
-    A daemon thread of their own makes them, one after the other, and only so many wait for it: a hook that is slower
-    than the deliveries, or never returns, holds up nothing else. What is dropped for it is counted in the settings.
-    Hooks that are coroutines run in the worker's event loop. `settled` is called whenever a call has ended.
+    A daemon thread makes them, one after the other, and only so many wait for it: a hook that is slower than the
+    deliveries, or never returns, holds up nothing else. Dropped calls are counted in the settings. Coroutine functions
+    run in the worker's event loop. `settled` is called whenever a call has ended.
     """
 
     settings: Settings

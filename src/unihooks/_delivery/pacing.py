@@ -18,8 +18,8 @@ _LASTING = 1.0
 class ClaimBackoff:
     """The time until the next claim, in seconds of the monotonic clock.
 
-    Deliveries that are due may find no capacity: while their endpoints hang, for long. To claim after each delivery of
-    the other endpoints would go through them each time and delay the others, so claims that find nothing become rare.
+    While endpoints hang, their due deliveries find no capacity for a long time. A claim after each delivery of another
+    endpoint would go through all of them and delay the others, so claims that find nothing become rare.
     """
 
     _until: float = 0.0

@@ -93,7 +93,7 @@ class Renderer:
                     return
 
     def at_once(self, claimed: Claimed) -> Rendered | None:
-        """Return what this delivery sends if that takes no wait, None otherwise; or raise `RenderingFailed`."""
+        """Return what this delivery sends if that needs no waiting, otherwise None; or raise `RenderingFailed`."""
         outcome = self._quick_outcome(claimed)
         return None if outcome is None else _made(outcome)
 

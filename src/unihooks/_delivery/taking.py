@@ -54,9 +54,9 @@ class Taker:
     """The taking of work for one worker, by the hints of its store; its verbs belong to the worker's event loop.
 
     `begin(verb, *args)` begins a verb of the store that writes, in a thread, and `offload` runs one that reads there.
-    `maintenance` is what else the worker has to do, and knows its share of the work. `planned` counts events, and
-    `has_jobs` says whether jobs are unfinished. `_seen` is what the last look showed, and `_due` when there will be
-    something to do even if it shows the same again. `_leasing` is what the store has been asked to lease.
+    `maintenance` does the worker's chores, and knows its share of the work. `planned` counts events, and `has_jobs`
+    says whether jobs are unfinished. `_seen` is what the last look showed, and `_due` when there will be something to
+    do even if the next look shows the same. `_leasing` is what the store has been asked to lease.
     """
 
     _settings: Settings
@@ -87,13 +87,13 @@ class Taker:
     # Taking work.
 
     async def take(self) -> None:
-        """Plan and claim once what there is."""
+        """Plan and claim once what is there."""
         taken = self._state.take_next()
         if self._accepted is not None:
             await self._plan()
         if taken is Next.PLAN:
             await self._plan()
-        # Who emits without end must not hide what others leave.
+        # A process that emits without pause must not hide the work of others.
         if taken is Next.LOOK or self._looks.is_due(time.monotonic()):
             await self._look()
         if self._is_plannable():
@@ -102,7 +102,7 @@ class Taker:
             await self._claim()
 
     async def look_everywhere(self) -> None:
-        """Plan and claim once what there is, also what was not found a moment ago."""
+        """Plan and claim once what is there, including what was not found a moment ago."""
         self._backoff.end()
         self._plan_backoff.end()
         self._state.changed()
@@ -114,7 +114,7 @@ class Taker:
         return self._state.new_events or self._is_claimable()
 
     def want_more(self) -> None:
-        """Learn that little is left to send."""
+        """Note that little is left to send."""
         self._backoff.shorten()
         if self._is_claimable():
             self._state.moved()
@@ -131,12 +131,12 @@ class Taker:
 
     async def _look(self) -> None:
         if self._peek() is None:
-            # Whoever drains knows of no other worker, and leaves nothing.
+            # A drain knows of no other worker, and leaves nothing.
             patient = self._maintenance.share.of > 1
             self._note(await self._offload(partial(self._settings.store.work, self._share, patient=patient)))
 
     def _peek(self) -> Work | None:
-        """Look without a thread, where the store can."""
+        """Look without a thread, if the store can."""
         self._looks.looked(time.monotonic(), self._settings.store.look_seconds())
         work = self._seen = self._settings.store.peek()
         if work is not None:
@@ -172,7 +172,7 @@ class Taker:
         return self._begin(self._settings.store.plan, lease, capacity, _PLAN_EVENTS, most, self._share)
 
     def _learn(self, planned: Planned) -> None:
-        """Note what a plan has left to do."""
+        """Note what is left to do after planning."""
         state, store = self._state, self._settings.store
         state.new_events = planned.more
         if planned.claimed:
@@ -182,7 +182,7 @@ class Taker:
         if planned.more and planned.events >= _MANY_EVENTS:
             self._backlog.note(time.monotonic(), is_waiting=True)
         if planned.more or planned.deliveries > len(planned.claimed):
-            # What this process has emitted was not told to others, who may be free.
+            # Other workers, which may be free, were not told of what this process has emitted.
             store.wake(here=False)
         self._plans_what_others_emit = bool(planned.events)
         if planned.events or planned.deliveries:
@@ -192,7 +192,7 @@ class Taker:
             self._plan_backoff.found_nothing(time.monotonic())
             self._plan_backoff.shorten()
         else:
-            # Whoever woke this worker meant something else, as a replay.
+            # This worker was woken for something else, such as a replay.
             state.changed()
 
     async def _claim(self) -> None:
@@ -206,14 +206,14 @@ class Taker:
         if claimed:
             self._backoff.found()
             if len(claimed) < capacity.total:
-                # Or there is more: the next claim will tell.
+                # Or there is more, which the next claim will show.
                 self._state.changed()
         else:
-            # What is due finds no capacity here, or another worker was faster.
+            # There is no capacity for what is due, or another worker was faster.
             self._backoff.found_nothing(time.monotonic())
 
     def _new_lease(self) -> tuple[Lease, float]:
-        # The clock is read before the store is asked, so the lease ends here no later than there.
+        # The clock is read before the store is called, so the lease ends here no later than there.
         start_by = time.monotonic() + self._lease_seconds - self._settings.deadline
         token, seconds = new_token(self._maintenance.worker_id), self._lease_seconds
         return Lease(token=token, seconds=seconds, deadline=self._settings.deadline), start_by
@@ -225,7 +225,7 @@ class Taker:
     # Resting, until something happens or is due.
 
     async def rest(self) -> None:
-        """Return when there is something to do; until then, let whoever inserts events begin to plan them."""
+        """Return when there is something to do; until then, let whoever inserts events start planning them."""
         invitation = _Invitation()
         self._invitations.append(invitation)
         try:
@@ -238,7 +238,7 @@ class Taker:
                 self._accepted, self._leasing = invitation, invitation.answer
 
     def _may_take(self) -> bool:
-        """Say whether there is something to do, after a look where that is due."""
+        """Tell whether there is something to do, after a look if one is due."""
         if self._looks.is_due(time.monotonic()) and self._peek() is None:
             self._state.changed()
             return True
@@ -246,7 +246,7 @@ class Taker:
         return bool(self._is_plannable() or self._is_claimable() or has_other_work)
 
     def _rest_seconds(self) -> float:
-        """Return how long nothing is to be done, unless something happens, or until the next look."""
+        """Return how long there is nothing to do unless something happens, or until the next look."""
         now, state = time.monotonic(), self._state
         until = math.inf
         if state.new_events:
@@ -255,11 +255,11 @@ class Taker:
             due_in = (state.next_due - self._settings.store.now()) / SECOND
             until = min(until, max(now + due_in, self._backoff.until))
         self._due, self._peeks_left = until, 0 if self._seen is None else _PEEKS
-        # A clock of the host's may be moved on, which no timer sees.
+        # The host's clock may be advanced, which no timer notices.
         return max(0.0, min(until, self._looks.next, now + _LONGEST_REST) - now)
 
     def _rest_on(self) -> float | None:
-        """Return how long to rest on; None if there may be something to do, or it is time to look at everything."""
+        """Return how much longer to rest; None if there may be something to do, or it is time to look at everything."""
         now, store = time.monotonic(), self._settings.store
         if self._peeks_left <= 0 or now >= self._due or store.peek() is not self._seen:
             return None
@@ -267,7 +267,7 @@ class Taker:
         self._looks.looked(now, store.look_seconds())
         return min(self._looks.next, self._due) - now
 
-    # What the store tells, in any thread; after a fork it concerns the parent alone.
+    # Hints of the store, in any thread; after a fork they concern only the parent.
 
     def emitted(self) -> None:
         """Let the worker plan what was inserted here."""
@@ -324,7 +324,7 @@ class Taker:
         self._looks.expect(time.monotonic(), self._settings.store.look_seconds())
         self._state.moved()
 
-    # What is leased is released if its answer comes after the end.
+    # Deliveries are released if their lease is answered after the worker's end.
 
     async def _leased(self, leasing: Future[T]) -> T:
         self._leasing = leasing

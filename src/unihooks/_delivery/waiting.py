@@ -23,7 +23,7 @@ class Leased:
 class Queue:
     """The waiting deliveries of one endpoint.
 
-    Up to `width` of them may be in flight, which may grow to `most`. While one could start, the endpoint waits for a
+    Up to `width` of them may be in flight, which may grow to `most`. While one may start, the endpoint waits for a
     place in `waits_in`.
     """
 

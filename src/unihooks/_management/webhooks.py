@@ -174,7 +174,7 @@ class Webhooks(WebhookChanges):
         )
 
     async def acheck_endpoint(self, url: str, *, tenant: str = "default") -> EndpointCheck:
-        """Look whether a URL leads to a server now: resolve its name, connect, check its certificate; send nothing.
+        """Check whether a URL leads to a server now: resolve its name, connect, check its certificate; send nothing.
 
         It takes the same way as a delivery, through the same guard. Raises `TargetRefused` for a URL that cannot be
         used, `LimitReached` if too many checks of the tenant are running, `InvalidArgument` with a transport of your

@@ -115,7 +115,7 @@ class Condition:
         return schema is False
 
     def parts(self) -> dict[str, Any]:
-        """Return it as JSON values, without a value where it takes none."""
+        """Return its parts as JSON values, without `value` where the operator takes none."""
         return dict(zip(("path", "op", "value"), [self.path, self.op.value, *self._given], strict=False))
 
     @property

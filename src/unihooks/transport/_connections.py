@@ -44,7 +44,7 @@ MAX_OVERHEAD_BYTES: Final = 128 * 1024
 class Scratch:
     """The read buffers shared by all connections of one event loop.
 
-    They are filled and emptied within one callback, so that nothing of one connection is left when the next one reads.
+    They are filled and emptied within one callback, so nothing of one connection is left when the next one reads.
     """
 
     __slots__ = ("plain", "plain_view", "wire", "wire_view")

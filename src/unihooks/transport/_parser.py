@@ -74,9 +74,9 @@ class AnswerParser:
     """A response, while it arrives and afterwards.
 
     While the headers are incomplete, `feed` and `eof` raise BadAnswer; then `status` is set. `fault` is what was wrong
-    with the headers, `warning` why the body is not whole. `done` means that the answer has ended, `keep` that the
+    with the headers, `warning` why the body is incomplete. `done` means that the response has ended, `keep` that the
     connection may carry another request, for which the peer waits `idle_seconds`. `pieces` counts the portions in which
-    it came. Call neither `feed` nor `eof` once the answer is done or after an error.
+    it came. Call neither `feed` nor `eof` once the response is done or after an error.
     """
 
     __slots__ = (

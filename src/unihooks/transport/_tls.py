@@ -106,8 +106,9 @@ class TLSConnection(Connection):
         return ssl.cert_time_to_seconds(end) if isinstance(end, str) else None
 
     def take_session(self) -> ssl.SSLSession | None:
-        """Return the session once, after the first answer, if it was not itself resumed."""
-        # Tickets come with or before the first answer. A resumed connection has no new session, and asking costs time.
+        """Return the session once, after the first response, if it was not itself resumed."""
+        # Tickets come with or before the first response. A resumed connection has no new session, and asking costs
+        # time.
         if not self.session_due:
             return None
         self.session_due = False

@@ -199,7 +199,7 @@ class _Versions(dict[str, int]):
 def _finding(after: str, limit: int) -> list[Call]:
     """Return the calls that find new events beyond the tenant `after`, and the versions of their tenants.
 
-    The events are claimed first: a change that was made before they were emitted is then seen.
+    The events are claimed first, so that a change made before they were emitted is seen.
     """
     values: dict[str, Any] = {"after": after, "tenants": _TENANTS_PER_PLAN}
     return [
