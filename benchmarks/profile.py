@@ -34,7 +34,7 @@ from unihooks.stores.sql.planning import Planner
 from unihooks.stores.sqlite import database as _sqlite_database
 from unihooks.stores.sqlite.writer import Writer
 from unihooks.transport._connections import Connection
-from unihooks.transport._parser import AnswerParser
+from unihooks.transport._parser import ResponseParser
 from unihooks.transport._pool import Pool
 from unihooks.transport._tls import TLSConnection
 
@@ -48,7 +48,7 @@ _LOOP: tuple[tuple[Any, str, str], ...] = (
     (Connection, "_write", "send (system call)"),
     (TLSConnection, "buffer_updated", "take what was received"),
     (ssl.SSLObject, "read", "decrypt"),
-    (AnswerParser, "feed", "parse the answer"),
+    (ResponseParser, "feed", "parse the response"),
     (Pool, "take", "lend connections"),
     (Pool, "put", "lend connections"),
     (EndpointQueues, "add", "queue by endpoint"),

@@ -74,7 +74,7 @@ class Dispatcher(Emits, Operates):
         egress_ips: The addresses your requests come from, for customers' allow-lists.
         limits: How much one tenant may have.
         breaker: When an endpoint that fails is left alone, and for how long; None never leaves one alone.
-        receiver_control: Whether an answer with the header `webhook-delivery: disable` disables its endpoint, and one
+        receiver_control: Whether a response with the header `webhook-delivery: disable` disables its endpoint, and one
             with `abort-message` ends its delivery as failed.
         header_prefix: What the names of your headers begin with: `acme` sends `acme-event` and so on.
         user_agent: What requests name as their sender; by default `unihooks/<version>`, or `<prefix>-webhooks` where

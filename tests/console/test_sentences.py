@@ -225,7 +225,7 @@ def test_what_a_store_has_kept_is_recognized_and_told(sentence):
 
 
 def test_a_sentence_within_a_sentence_is_told_as_well():
-    kept = "no retry is left after 3 attempts; the last: timed out after 20 s waiting for the answer"
+    kept = "no retry is left after 3 attempts; the last: timed out after 20 s waiting for the response"
     assert told(kept) == (
         "No retry is left after 3 attempts. The last one: timed out after 20 s, waiting for the response"
     )

@@ -35,7 +35,7 @@ def test_everything_else_is_tried_again(status):
     decision = decided(status)
     assert decision.state is DeliveryState.PENDING
     assert decision.retry_in_us == 60 * SECOND
-    assert decision.reason == f"the endpoint answered {status}"
+    assert decision.reason == f"the endpoint returned {status}"
     assert decision.disable is None
 
 
@@ -52,7 +52,7 @@ def test_410_fails_at_once_and_disables_the_endpoint():
 def test_without_a_retry_left_it_failed():
     decision = decided(500, attempt=3)
     assert decision.state is DeliveryState.FAILED
-    assert decision.reason == "no retry is left after 3 attempts; the last: the endpoint answered 500"
+    assert decision.reason == "no retry is left after 3 attempts; the last: the endpoint returned 500"
 
 
 @pytest.mark.parametrize("name", [b"Retry-After", b"retry-after"])

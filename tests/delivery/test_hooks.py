@@ -155,7 +155,7 @@ def test_on_endpoint_disabled_is_told_whose_endpoint_it_is(new_dispatcher, host,
     (endpoint,) = told.endpoints
     assert endpoint.id == webhook.endpoints[0].id
     assert (endpoint.tenant, endpoint.webhook_id) == ("acme", webhook.id)
-    assert (endpoint.state, endpoint.disabled_reason) == (EndpointState.DISABLED, "the endpoint answered 410 Gone")
+    assert (endpoint.state, endpoint.disabled_reason) == (EndpointState.DISABLED, "the endpoint returned 410 Gone")
     assert "endpoint disabled: tenant=acme" in caplog.text
 
 

@@ -41,7 +41,7 @@ def test_a_customer_is_told_of_a_delivery_that_failed_and_of_an_endpoint_that_wa
     failed = told["delivery.failed"]
     assert (failed["webhook"], failed["status_code"]) == ({"id": webhook.id, "name": "CRM sync"}, 410)
     assert failed["delivery"]["event_id"] == event.id
-    assert failed["reason"] == told["endpoint.disabled"]["reason"] == "the endpoint answered 410 Gone"
+    assert failed["reason"] == told["endpoint.disabled"]["reason"] == "the endpoint returned 410 Gone"
     assert told["endpoint.disabled"]["endpoint"]["id"] == webhook.endpoints[0].id
     bodies = b"".join(one.body for one in host.received("/told"))
     assert b"s3cr3t" not in bodies
@@ -56,7 +56,7 @@ def test_a_customer_is_told_of_an_endpoint_that_is_failing_and_of_its_recovery(t
     kinds, told = said(host)
     assert kinds.count("endpoint.failing") == 1
     failing = told["endpoint.failing"]
-    assert (failing["reason"], failing["status_code"]) == ("the endpoint answered 503", 503)
+    assert (failing["reason"], failing["status_code"]) == ("the endpoint returned 503", 503)
     assert failing["endpoint"]["id"] == webhook.endpoints[0].id
 
     host.clock.advance(60)

@@ -43,7 +43,7 @@ def test_a_delivery_that_the_receiver_wants_no_more_has_failed(obedient):
     result = obedient.dispatcher.drain()
     delivery = obedient.only()
     assert (result.failed, delivery.state, delivery.attempt_count) == (1, DeliveryState.FAILED, 1)
-    assert delivery.reason == "the endpoint asked for no further attempt; the last: the endpoint answered 422"
+    assert delivery.reason == "the endpoint asked for no further attempt; the last: the endpoint returned 422"
     assert obedient.dispatcher.webhooks.get(webhook.id).endpoints[0].enabled
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from unihooks import HeaderSet, Secret
-from unihooks._delivery.results import ResultBatcher, gathering, redacted_answer, shown_headers
+from unihooks._delivery.results import ResultBatcher, gathering, redacted_response, shown_headers
 from unihooks._message.redaction import LONGEST
 from unihooks._message.requests import Destination, prepare
 from unihooks.abc import Recorded
@@ -210,18 +210,18 @@ def test_secret_that_the_end_of_a_kept_answer_cuts_is_not_shown(prepared, shown)
     kept = Exchange(status_code=200, body=b"x" * (MAX_BODY_BYTES - shown) + echo, duration=0.1)
     broken = Exchange(status_code=200, body=b"you sent " + echo, warnings=("the answer broke off",), duration=0.1)
     long = Exchange(status_code=200, headers=[(b"x-a", b"-" * (MAX_HEADER_BYTES - 3 - shown) + echo)], duration=0.1)
-    assert redacted_answer(prepared, kept)[1] == b"x" * (MAX_BODY_BYTES - shown) + b"***"
-    assert redacted_answer(prepared, broken)[1] == b"you sent ***"
-    assert redacted_answer(prepared, long)[0].endswith('-***"]]')
+    assert redacted_response(prepared, kept)[1] == b"x" * (MAX_BODY_BYTES - shown) + b"***"
+    assert redacted_response(prepared, broken)[1] == b"you sent ***"
+    assert redacted_response(prepared, long)[0].endswith('-***"]]')
 
 
 def test_answer_without_secrets_is_kept_as_it_came(prepared):
     headers = [(b"server", b"nginx"), (b"x-echo", b"TOK_9F8E7D6C5B4A")]
     for _ in range(2):
         answer = Exchange(status_code=200, headers=headers[:1], body=b"tok_9f8e", duration=0.1)
-        assert redacted_answer(prepared, answer) == ('[["server", "nginx"]]', b"tok_9f8e")
+        assert redacted_response(prepared, answer) == ('[["server", "nginx"]]', b"tok_9f8e")
     echoed = Exchange(status_code=200, headers=headers, duration=0.1)
-    assert redacted_answer(prepared, echoed)[0] == '[["server", "nginx"], ["x-echo", "***"]]'
+    assert redacted_response(prepared, echoed)[0] == '[["server", "nginx"], ["x-echo", "***"]]'
 
 
 def test_answer_as_long_as_what_is_kept_is_taken_for_a_cut_one():

@@ -80,7 +80,7 @@ def test_everything_else_is_retried_and_no_redirect_is_followed(host, status):
 
     assert (result.attempted, result.delivered, result.failed) == (1, 0, 0)
     assert next_delay(host) == 60
-    assert host.only().reason in (None, f"the endpoint answered {status}")
+    assert host.only().reason in (None, f"the endpoint returned {status}")
     assert len(host.received()) == 1
 
 
@@ -171,7 +171,7 @@ def test_the_default_schedule_takes_three_days_give_or_take_a_fifth(new_dispatch
 
     delivery = host.only()
     assert (delivery.state, delivery.attempt_count) == (DeliveryState.FAILED, 10)
-    assert delivery.reason == "no retry is left after 10 attempts; the last: the endpoint answered 500"
+    assert delivery.reason == "no retry is left after 10 attempts; the last: the endpoint returned 500"
     assert delivery.next_attempt_at is None
 
 

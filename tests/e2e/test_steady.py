@@ -133,7 +133,7 @@ def test_what_was_done_is_said_once(site, rough, webhook, javascript):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        ({"status": 502, "body": "<h1>502 Bad Gateway</h1>"}, "The server does not answer at the moment (502)"),
+        ({"status": 502, "body": "<h1>502 Bad Gateway</h1>"}, "The server is not responding at the moment (502)"),
         ({"status": 429, "headers": {"retry-after": "12"}, "body": ""}, "Too many requests: try again in 12 seconds"),
         ({"status": 200, "body": "<title>Sign in</title><form></form>"}, "Your session has ended"),
         (
@@ -217,7 +217,7 @@ def test_button_of_a_page_that_is_not_partial_keeps_the_page_too(site, rough, we
     activate = page.get_by_role("button", name="Activate").first
     answers(page, "**/activate", status=503, body="")
     activate.click()
-    page.get_by_role("alert").get_by_text("does not answer at the moment (503)").wait_for()
+    page.get_by_role("alert").get_by_text("is not responding at the moment (503)").wait_for()
     assert is_focused(activate)
     page.unroute("**/activate")
     activate.click()
@@ -379,7 +379,7 @@ def test_create_whose_answer_was_lost_leads_to_the_webhook_that_was_made(site, r
     create = page.get_by_role("button", name="Create webhook")
     lose_answers(page, "**/review")
     create.click()
-    page.get_by_role("alert").get_by_text("does not answer at the moment (502)").wait_for()
+    page.get_by_role("alert").get_by_text("is not responding at the moment (502)").wait_for()
     page.unroute("**/review")
     create.click()
     page.wait_for_url("**/webhooks/wh_**")
@@ -444,7 +444,7 @@ def test_button_that_asks_by_itself_is_busy_keeps_the_focus_and_asks_once(site, 
     check.dispatch_event("click")
     assert (len(held), is_focused(check)) == (1, True)
     held[0].fulfill(status=502, body="")
-    page.get_by_role("alert").get_by_text("does not answer at the moment (502)").wait_for()
+    page.get_by_role("alert").get_by_text("is not responding at the moment (502)").wait_for()
     page.unroute("**/check")
     check.click()
     page.get_by_text("Its certificate is accepted").wait_for()

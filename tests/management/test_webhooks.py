@@ -500,13 +500,13 @@ def test_an_endpoint_that_answers_410_is_disabled_its_siblings_of_the_endpoint_h
 
     gone, fine = host.dispatcher.webhooks.get(webhook.id).endpoints
     assert gone.state is EndpointState.DISABLED
-    assert gone.disabled_reason == "the endpoint answered 410 Gone"
+    assert gone.disabled_reason == "the endpoint returned 410 Gone"
     assert gone.disabled_at == host.clock.now
     assert fine.enabled
 
     held, failed = host.deliveries(endpoint_id=gone.id)
     assert (held.state, held.held) == (DeliveryState.PENDING, True)
-    assert (failed.state, failed.reason) == (DeliveryState.FAILED, "the endpoint answered 410 Gone")
+    assert (failed.state, failed.reason) == (DeliveryState.FAILED, "the endpoint returned 410 Gone")
 
     host.clock.advance(60)
     host.emit("third")

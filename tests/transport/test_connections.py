@@ -223,7 +223,7 @@ async def test_fresh_connection_that_closes_before_an_answer_is_an_error(plain):
     server, url, opened = await plain_server([])
     async with server:
         outcome = await send(plain, url, body=b"", seconds=SECONDS)
-        assert outcome.error == "the connection was closed before the answer came"
+        assert outcome.error == "the connection was closed before the response arrived"
         assert len(opened) == 1
         await plain.aclose()
 
@@ -326,6 +326,6 @@ async def test_an_answer_in_many_portions_is_read_at_intervals(hostile, made, mo
     monkeypatch.setattr("unihooks.testing._hostile._DRIP_SECONDS", 0.002)
     outcome = await send(made(), hostile.url("dripping-chunks"), seconds=SECONDS)
     assert outcome.status_code == 200
-    assert outcome.warnings == ("the answer came in more than 256 pieces and was cut",)
+    assert outcome.warnings == ("the response came in more than 256 pieces and was cut",)
     # Three of the handshake, 16 as they come, and those that gathered meanwhile.
     assert len(portions) < 60

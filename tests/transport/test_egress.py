@@ -199,7 +199,7 @@ async def test_a_proxy_that_cannot_reach_one_address_is_asked_for_the_next(made,
         (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", "does not speak CONNECT"),
         (OPENED + b"220 mail.example.com", "does not speak CONNECT"),
         (b"", "closed the connection before it answered"),
-        (b"HTTP/1.1 200 OK\r\nx: " + b"x" * 20_000, "gave an answer without an end"),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"x" * 20_000, "sent a response without an end"),
     ],
     ids=["rule", "password", "no proxy", "broken", "no http", "more", "nothing", "endless"],
 )

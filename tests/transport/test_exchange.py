@@ -73,32 +73,32 @@ async def test_transport_that_swallows_cancellations_cannot_hold_up_an_attempt(s
 
     outcome = await attempt(answer, seconds=0.2)
     released.set()
-    assert outcome.error == "timed out after 0.2 s waiting for the answer"
+    assert outcome.error == "timed out after 0.2 s waiting for the response"
     assert outcome.status_code is None
 
 
 async def test_body_that_hangs_is_cut_with_a_warning():
     outcome = await attempt(streamed(b"hello", hang=True), seconds=1)
     assert (outcome.status_code, outcome.body, outcome.error) == (200, b"hello", None)
-    assert outcome.warnings == ("the body of the answer did not end in time and was cut",)
+    assert outcome.warnings == ("the body of the response did not end in time and was cut",)
 
 
 async def test_body_that_fails_is_a_warning():
     outcome = await attempt(streamed(b"hello", error=httpx.ReadError("s3cr3t")))
     assert (outcome.status_code, outcome.body) == (200, b"hello")
-    assert outcome.warnings == ("the body of the answer broke off (ReadError)",)
+    assert outcome.warnings == ("the body of the response broke off (ReadError)",)
 
 
 async def test_body_that_is_too_long_is_cut():
     outcome = await attempt(streamed(bytes(1024 * 1024)))
     assert (len(outcome.body), outcome.dear) == (16 * 1024, False)
-    assert outcome.warnings == ("the answer was longer than 16 KiB and was cut",)
+    assert outcome.warnings == ("the response was longer than 16 KiB and was cut",)
 
 
 async def test_body_in_too_many_pieces_is_cut():
     outcome = await attempt(streamed(*[b"x"] * 200_000))
     assert (len(outcome.body), outcome.dear) == (257, True)
-    assert outcome.warnings == ("the answer came in more than 256 pieces and was cut",)
+    assert outcome.warnings == ("the response came in more than 256 pieces and was cut",)
 
 
 @pytest.mark.parametrize("status", [99, 101, 600, 999])
@@ -199,15 +199,15 @@ async def test_answer_of_our_own_transport_is_capped_too(hostile, made):
 @pytest.mark.parametrize(
     "trick,reason",
     [
-        ("close-at-once", "the connection was closed before the answer came"),
+        ("close-at-once", "the connection was closed before the response arrived"),
         ("close-in-headers", "the connection was closed before the headers were complete"),
-        ("endless-headers", "the headers of the answer are too large"),
-        ("status-999", "the answer has the impossible status 999"),
+        ("endless-headers", "the headers of the response are too large"),
+        ("status-999", "the response has the impossible status 999"),
         (
             "broken-tls",
             "the TLS connection broke before the headers were complete (DECRYPTION_FAILED_OR_BAD_RECORD_MAC)",
         ),
-        ("junk", "the answer does not begin with an HTTP/1.1 status line"),
+        ("junk", "the response does not begin with an HTTP/1.1 status line"),
     ],
 )
 async def test_reason_of_our_own_transport_is_clear(hostile, made, trick, reason):
@@ -220,7 +220,7 @@ async def test_answer_that_does_not_come_is_a_time_out(hostile, made, trick):
     # Over a connection that is there already, so that connecting takes none of the time.
     assert (await send(transport, hostile.url("ok"))).status_code == 204
     outcome = await send(transport, hostile.url(trick), seconds=1)
-    assert outcome.error == "timed out after 1 s waiting for the answer"
+    assert outcome.error == "timed out after 1 s waiting for the response"
 
 
 async def test_peer_that_does_not_read_is_named_so(hostile, made):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from unihooks.transport._errors import BadAnswer
+from unihooks.transport._errors import BadResponse
 from unihooks.transport._parser import (
     MAX_BODY_BYTES,
     MAX_FIELDS,
@@ -19,14 +19,14 @@ from unihooks.transport._parser import (
     MAX_INTERIM,
     MAX_PIECES,
     MAX_WIRE_BYTES,
-    AnswerParser,
+    ResponseParser,
 )
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
 def parse(*parts, ends=False):
-    parser = AnswerParser()
+    parser = ResponseParser()
     for part in parts:
         if not parser.done:
             parser.feed(part)
@@ -39,7 +39,7 @@ def outcome(*parts):
     """Return status, headers and body if all of the answer was read without complaint, else None."""
     try:
         parser = parse(*parts, ends=True)
-    except BadAnswer:
+    except BadResponse:
         return None
     if parser.warning is not None or parser.fault is not None:
         return None
@@ -250,7 +250,7 @@ def test_junk_never_raises_anything_else(data):
     ],
 )
 def test_refusal_says_what_was_wrong(head, reason):
-    with pytest.raises(BadAnswer, match=reason):
+    with pytest.raises(BadResponse, match=reason):
         parse(head)
 
 
@@ -309,7 +309,7 @@ def test_status_and_headers_of_a_faulty_answer_do_not_depend_on_how_the_bytes_ar
     def seen(*parts):
         try:
             parser = parse(*parts, ends=True)
-        except BadAnswer as error:
+        except BadResponse as error:
             return str(error)
         return parser.status, parser.headers, parser.fault
 
@@ -323,9 +323,9 @@ def test_header_with_a_fault_is_read_as_most_clients_do():
 
 
 def test_nothing_at_all_and_half_an_answer_are_told_apart():
-    with pytest.raises(BadAnswer, match="before the answer came"):
+    with pytest.raises(BadResponse, match="before the response arrived"):
         parse(ends=True)
-    with pytest.raises(BadAnswer, match="before the headers were complete"):
+    with pytest.raises(BadResponse, match="before the headers were complete"):
         parse(b"HTTP/1.1 2", ends=True)
 
 
@@ -361,13 +361,13 @@ def test_connection_is_kept_only_after_a_complete_answer_and_nothing_more(data, 
     ],
 )
 def test_time_that_the_peer_waits_is_read(header, seconds):
-    parser = AnswerParser()
+    parser = ResponseParser()
     parser.feed(b"HTTP/1.1 204 No Content\r\n" + header + b"\r\n\r\n")
     assert (parser.done, parser.idle_seconds) == (True, seconds)
 
 
 def test_answer_to_head_has_no_body():
-    parser = AnswerParser(without_body=True)
+    parser = ResponseParser(without_body=True)
     parser.feed(OK + b"Content-Length: 5\r\n\r\n")
     assert parser.done
     assert parser.keep
@@ -378,7 +378,7 @@ def test_answer_to_head_has_no_body():
 def test_reading_ends_when_as_much_is_kept_as_is_shown(head):
     parser = parse(OK + head + b"x" * 16_385)
     assert (parser.done, parser.keep, len(parser.body)) == (True, False, MAX_BODY_BYTES)
-    assert parser.warning == "the answer was longer than 16 KiB and was cut"
+    assert parser.warning == "the response was longer than 16 KiB and was cut"
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 16384\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n4000\r\n"])
@@ -393,7 +393,7 @@ def test_reading_ends_after_256_chunks(piece, together):
     parser = parse(OK + b"Transfer-Encoding: chunked\r\n\r\n", *[piece * together] * (30_000 // together))
     assert (parser.done, parser.keep) == (True, False)
     assert len(parser.body) <= MAX_PIECES < parser.pieces < MAX_PIECES + 4
-    assert parser.warning == "the answer came in more than 256 pieces and was cut"
+    assert parser.warning == "the response came in more than 256 pieces and was cut"
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_reading_ends_after_256_chunks(piece, together):
 )
 def test_bytes_that_come_singly_and_trailers_count_as_chunks(data):
     parser = parse(OK + data[:40], *[data[at : at + 1] for at in range(40, 9000)])
-    assert parser.warning == "the answer came in more than 256 pieces and was cut"
+    assert parser.warning == "the response came in more than 256 pieces and was cut"
 
 
 def test_answer_in_256_chunks_is_whole():
@@ -418,7 +418,7 @@ def test_framing_counts_as_bytes_and_is_cut():
     extension = b"1;a=" + b"x" * 4000 + b"\r\ny\r\n"
     parser = parse(OK + b"Transfer-Encoding: chunked\r\n\r\n" + extension * 100)
     assert (parser.done, parser.keep, parser.received) == (True, False, MAX_WIRE_BYTES)
-    assert parser.warning == "the answer was longer than 128 KiB and was cut"
+    assert parser.warning == "the response was longer than 128 KiB and was cut"
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,12 @@ class DeliveryFilter(EventFilter):
 class DeliveryFilters(TypedDict, total=False):
     """The filters of `log.deliveries`, `count` and `replay_all`: a delivery must match all that are given.
 
-    `status_code` is what the last attempt was answered with: a code (503), a class of them ("5xx"), or "none" where no
-    response came. `search` is how the id of an event, a delivery or a webhook begins, or a subject, or a URL, with or
-    without https://. `state` is a `DeliveryState` or its text. `held` says whether a pending delivery waits for its
-    webhook or endpoint. `since` is included and `until` is not; both are aware datetimes, compared with when deliveries
-    were made. A delivery made more than a day after its event, for example by `recover`, counts as made a day after it;
-    a replay counts by its own time.
+    `status_code` is that of the last attempt: a code (503), a class of codes ("5xx"), or "none" where no response came.
+    `search` is the beginning of the id of an event, a delivery or a webhook, of a subject, or of a URL, with or without
+    https://. `state` is a `DeliveryState` or its text. `held` says whether a pending delivery waits for its webhook or
+    endpoint. `since` is included and `until` is not; both are aware datetimes, compared with when deliveries were made.
+    A delivery made more than a day after its event, for example by `recover`, counts as made a day after it; a replay
+    counts by its own time.
     """
 
     webhook_id: str | None

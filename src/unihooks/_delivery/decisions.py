@@ -14,10 +14,10 @@ from unihooks._model.retries import DEFAULT_RETRIES, RetryPolicy, parse_retry_af
 from unihooks.abc import Claimed, Terms
 from unihooks.transport import Exchange
 
-GONE = Kept("gone", "the endpoint answered 410 Gone")
+GONE = Kept("gone", "the endpoint returned 410 Gone")
 DISABLE_ASKED = Kept("disable-asked", "the endpoint asked for it, by webhook-delivery: disable")
 _ABORT_ASKED = Kept("abort-asked", "the endpoint asked for no further attempt; the last: {why}")
-_ANSWERED = Kept("answered", "the endpoint answered {status}")
+_ANSWERED = Kept("answered", "the endpoint returned {status}")
 _NO_RETRY_AFTER_ONE = Kept("no-retry-after-one", "no retry is left after 1 attempt; the last: {why}")
 _NO_RETRY = Kept("no-retry", "no retry is left after {attempts} attempts; the last: {why}")
 _HTTP_GONE = 410
@@ -44,21 +44,21 @@ _DELIVERED = Decision(DeliveryState.DELIVERED)
 _GONE = Decision(DeliveryState.FAILED, reason=GONE, disable=GONE)
 
 
-def decide(claimed: Claimed, answer: Exchange, *, retries: RetryPolicy, now: Callable[[], int]) -> Decision:
+def decide(claimed: Claimed, response: Exchange, *, retries: RetryPolicy, now: Callable[[], int]) -> Decision:
     """Return the decision about a delivery, whatever the host's retry policy does: only 2xx is success.
 
     `now` returns microseconds since 1970; it is called only after a failure.
     """
-    if answer.status_code is not None and 200 <= answer.status_code <= 299:  # noqa: PLR2004
+    if response.status_code is not None and 200 <= response.status_code <= 299:  # noqa: PLR2004
         return _DELIVERED
-    if answer.status_code == _HTTP_GONE:
+    if response.status_code == _HTTP_GONE:
         return _GONE
     try:
-        return _after_failure(claimed, answer, retries, now())
+        return _after_failure(claimed, response, retries, now())
     except Exception:
         # Wait and stop objects are the host's: an exception of theirs must not lose the result.
         _logger.exception("the retry policy raised; the default policy decides about delivery %s", claimed.id)
-        return _after_failure(claimed, answer, DEFAULT_RETRIES, now())
+        return _after_failure(claimed, response, DEFAULT_RETRIES, now())
 
 
 def granted(claimed: Claimed, policy: DeliveryPolicy | None, seconds: float) -> float | None:
@@ -73,9 +73,9 @@ def granted(claimed: Claimed, policy: DeliveryPolicy | None, seconds: float) -> 
     return seconds if policy.deadline is None else min(policy.deadline, max(terms.deadline, seconds))
 
 
-def obeyed(decision: Decision, answer: Exchange) -> Decision:
+def obeyed(decision: Decision, response: Exchange) -> Decision:
     """Return the decision changed as the receiver asks in the header `webhook-delivery` of its response."""
-    given = (value.lower().split(b",") for name, value in answer.headers if name.lower() == b"webhook-delivery")
+    given = (value.lower().split(b",") for name, value in response.headers if name.lower() == b"webhook-delivery")
     asked = {one.strip() for values in given for one in values}
     if b"abort-message" in asked and decision.state is DeliveryState.PENDING:
         reason = _ABORT_ASKED(why=decision.reason)
@@ -85,19 +85,19 @@ def obeyed(decision: Decision, answer: Exchange) -> Decision:
     return decision
 
 
-def _after_failure(claimed: Claimed, answer: Exchange, retries: RetryPolicy, now: int) -> Decision:
+def _after_failure(claimed: Claimed, response: Exchange, retries: RetryPolicy, now: int) -> Decision:
     attempt = claimed.attempt_count + 1
-    waits = (value for name, value in answer.headers if name.lower() == b"retry-after")
+    waits = (value for name, value in response.headers if name.lower() == b"retry-after")
     retry_after = next((parse_retry_after(value, from_us(now)) for value in waits), None)
-    wait = 0.0 if retry_after is None or answer.status_code not in _BUSY else min(retry_after, _LONGEST_WAIT_SECONDS)
+    wait = 0.0 if retry_after is None or response.status_code not in _BUSY else min(retry_after, _LONGEST_WAIT_SECONDS)
     delay = retries.next_delay(
         attempt=attempt,
-        elapsed=claimed.elapsed_us / SECOND + answer.duration,
-        error=answer.error,
-        status_code=answer.status_code,
+        elapsed=claimed.elapsed_us / SECOND + response.duration,
+        error=response.error,
+        status_code=response.status_code,
         retry_after=retry_after,
     )
-    why = answer.error if answer.error is not None else _ANSWERED(status=answer.status_code)
+    why = response.error if response.error is not None else _ANSWERED(status=response.status_code)
     wait_us = round(wait * SECOND) or None
     if delay is None:
         reason = _NO_RETRY_AFTER_ONE(why=why) if attempt == 1 else _NO_RETRY(attempts=attempt, why=why)

@@ -39,24 +39,24 @@ class Attempted:
     claimed: Claimed
     prepared: PreparedDestination
     request: RenderedRequest | None
-    answer: Exchange
+    response: Exchange
     started_at: int
     decision: Decision
     warnings: tuple[str, ...]
 
     def result(self) -> Result:
         """Return what the store keeps."""
-        prepared, answer = self.prepared, self.answer
+        prepared, response = self.prepared, self.response
         attempt = AttemptRow(
             self.claimed.attempt_count + 1,
             prepared.destination.url,
             self.started_at,
-            round(answer.duration * 1_000_000),
-            answer.status_code,
-            answer.error,
+            round(response.duration * 1_000_000),
+            response.status_code,
+            response.error,
             "[]" if self.request is None else self.request.shown(),
-            *redacted_answer(prepared, answer),
-            self.warnings + answer.warnings,
+            *redacted_response(prepared, response),
+            self.warnings + response.warnings,
         )
         return Result(self.claimed, attempt, *self.decision)
 
@@ -78,14 +78,14 @@ class Unsent:
         return Result(self.claimed, None, state, self.retry_in_us, self.reason)
 
 
-def redacted_answer(prepared: PreparedDestination, answer: Exchange) -> tuple[str, bytes]:
+def redacted_response(prepared: PreparedDestination, response: Exchange) -> tuple[str, bytes]:
     """Return the headers of a response as JSON text, and its body, both without secrets."""
-    if not (answer.headers or answer.body):
+    if not (response.headers or response.body):
         # An endpoint that never responds needs no redactor.
         return "[]", b""
-    headers = prepared.hidden.redacted_headers(answer.headers, MAX_HEADER_BYTES)
+    headers = prepared.hidden.redacted_headers(response.headers, MAX_HEADER_BYTES)
     # A warning says that the body may have been cut before its end.
-    return shown_headers(headers), prepared.hidden.redacted(answer.body, cut=bool(answer.warnings))
+    return shown_headers(headers), prepared.hidden.redacted(response.body, cut=bool(response.warnings))
 
 
 def shown_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:

@@ -131,11 +131,11 @@ class Sender:
     async def _deliver(self, leased: Leased) -> None:
         claimed = leased.claimed
         begun = time.monotonic()
-        answer: Exchange | None = None
+        response: Exchange | None = None
         is_unsent = False
         try:
-            answer = await self._attempt(leased)
-            is_unsent = answer is None
+            response = await self._attempt(leased)
+            is_unsent = response is None
         except RenderingFailed as failed:
             self._record(Unsent(claimed, failed.reason))
         except asyncio.CancelledError:
@@ -149,11 +149,11 @@ class Sender:
             # Let the lease end: trying again at once would only repeat the error.
             _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)
         finally:
-            if answer is not None and answer.dear:
+            if response is not None and response.dear:
                 asyncio.get_running_loop().call_later(_DEAR_SECONDS, self._free_dear, claimed.endpoint_id)
             else:
-                seconds = None if answer is None or answer.own_fault else time.monotonic() - begun
-                succeeded = answer is not None and answer.error is None
+                seconds = None if response is None or response.own_fault else time.monotonic() - begun
+                succeeded = response is not None and response.error is None
                 self._queues.done(claimed.endpoint_id, succeeded=succeeded, seconds=seconds)
             if self._failures.counts:
                 self._narrow(claimed.endpoint_id)
@@ -191,16 +191,16 @@ class Sender:
             return None
         now, deadline = self._settings.store.now(), begun + seconds
         request = self._sign(claimed, body, prepared, now, deadline)
-        answer = _NOTHING_SENT
+        response = _NOTHING_SENT
         if request is not None:
-            answer = await exchange(self._transport, request, deadline=deadline)
-        if answer.own_fault:
+            response = await exchange(self._transport, request, deadline=deadline)
+        if response.own_fault:
             self._record(Unsent(claimed, OWN_FAULT, self._pause_us()))
-            return answer
+            return response
         self._barred_since = 0.0
-        decision = self._decide(claimed, answer, policy)
-        self._record(Attempted(claimed, prepared, request, answer, now, decision, warnings))
-        return answer
+        decision = self._decide(claimed, response, policy)
+        self._record(Attempted(claimed, prepared, request, response, now, decision, warnings))
+        return response
 
     def _pause_us(self) -> int:
         """Return how long a delivery waits that could not leave this machine; it grows while none can."""
@@ -219,14 +219,14 @@ class Sender:
             _logger.exception("the request of delivery %s cannot be built", claimed.id)
             return None
 
-    def _decide(self, claimed: Claimed, answer: Exchange, policy: DeliveryPolicy | None) -> Decision:
+    def _decide(self, claimed: Claimed, response: Exchange, policy: DeliveryPolicy | None) -> Decision:
         self.attempted += 1
         retries = self._settings.retries
         if policy is not None and policy.retry_delays is not None:
             retries = retries.with_delays(policy.retry_delays)
-        decision = decide(claimed, answer, retries=retries, now=self._settings.store.now)
+        decision = decide(claimed, response, retries=retries, now=self._settings.store.now)
         if self._settings.receiver_control:
-            decision = obeyed(decision, answer)
+            decision = obeyed(decision, response)
         counts = decision.state is not DeliveryState.DELIVERED or self._failures.counts
         trips = counts and self._failures.trips(claimed, decision, self._settings.breaker)
         if decision.disable or decision.wait_us or trips:

@@ -19,7 +19,7 @@ from unihooks._base.awaitable import in_own_thread
 from unihooks._base.ids import new_id
 from unihooks._base.sentences import said
 from unihooks._base.times import from_us
-from unihooks._delivery.results import redacted_answer
+from unihooks._delivery.results import redacted_response
 from unihooks._management.settings import Settings
 from unihooks._message.payload import encode
 from unihooks._message.rendering import Rendering, RenderingFailed
@@ -113,21 +113,21 @@ class TestSender:
         deadline = time.monotonic() + (webhook.policy.deadline or self._settings.deadline)
         prepared = prepare(_destination(webhook, endpoint), now, self._settings.names)
         request = build_request(prepared, message, now=now, deadline=deadline)
-        answer = await exchange(transport, request, deadline=deadline)
-        headers, body = redacted_answer(prepared, answer)
+        response = await exchange(transport, request, deadline=deadline)
+        headers, body = redacted_response(prepared, response)
         return Attempt(
             id=new_id("att_", now),
             delivery_id="",
             number=1,
             url=endpoint.url,
             started_at=from_us(now),
-            duration_ms=answer.duration * 1000,
-            status_code=answer.status_code,
-            error=answer.error,
+            duration_ms=response.duration * 1000,
+            status_code=response.status_code,
+            error=response.error,
             request_headers=_pairs(request.shown()),
             response_headers=_pairs(headers),
             response_body=body,
-            warnings=tuple(answer.warnings),
+            warnings=tuple(response.warnings),
         )
 
     def _note(self, webhook: Webhook, endpoints: Iterable[Endpoint], attempts: Iterable[Attempt]) -> None:

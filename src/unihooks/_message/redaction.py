@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from unihooks._message.secrets import MASK
 
-# Shorter values occur in answers by chance, so redacting them would blot out unrelated text.
+# Shorter values occur in responses by chance, so redacting them would blot out unrelated text.
 LEAST_HIDDEN = 6
 _LEAST_OF_A_CUT_FORM = 4
 # This much of a response is kept, so one of this length was cut.

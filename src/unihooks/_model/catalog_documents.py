@@ -33,7 +33,7 @@ _HEADERS = {
     "{prefix}-subject": ("What the event is about, if it says so.", ""),
 }
 _OPTIONAL = "-subject"
-_ANSWERS = {
+_RESPONSES = {
     "2XX": "Received. No other status counts as success; redirects are not followed.",
     "410": "Gone: the endpoint is disabled, and nothing more is sent to it.",
     "429": "Too many requests: sent again after a minute, or later if `Retry-After` says so.",
@@ -125,7 +125,7 @@ def _operation(key: str, event: EventType, headers: Iterable[str]) -> dict[str, 
         "tags": [event.product],
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in headers],
         "requestBody": {"required": True, "content": {"application/json": content}},
-        "responses": {code: {"description": text} for code, text in _ANSWERS.items()},
+        "responses": {code: {"description": text} for code, text in _RESPONSES.items()},
         "security": [{"signature": []}],
         "x-product": event.product,
         "x-event-type": event.name,

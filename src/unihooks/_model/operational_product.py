@@ -49,9 +49,9 @@ _DELIVERY = _named(
     event_type="order.paid",
     attempts=10,
 )
-_STATUS = {"type": ["integer", "null"], "description": "The status of the last answer, null if there was none."}
+_STATUS = {"type": ["integer", "null"], "description": "The status of the last response, null if there was none."}
 _REASON = {"type": ["string", "null"], "description": "Why, in a sentence."}
-_FAILED = {"reason": (_REASON, "the endpoint answered 503"), "status_code": (_STATUS, 503)}
+_FAILED = {"reason": (_REASON, "the endpoint returned 503"), "status_code": (_STATUS, 503)}
 _OF_ENDPOINT = {"at": _AT, "webhook": _NAMED_WEBHOOK, "endpoint": _ENDPOINT, **_FAILED}
 _OF_WEBHOOK = {"at": _AT, "webhook": _WEBHOOK}
 _CHANGED = (
@@ -87,7 +87,7 @@ _EVENTS = [
         ENDPOINT_DISABLED,
         "Endpoint disabled",
         "An endpoint was disabled, by hand, by a 410, or after five days of failures. Nothing is sent to it.",
-        _OF_ENDPOINT | {"reason": (_REASON, "the endpoint answered 410 Gone"), "status_code": (_STATUS, 410)},
+        _OF_ENDPOINT | {"reason": (_REASON, "the endpoint returned 410 Gone"), "status_code": (_STATUS, 410)},
     ),
     _event(
         DELIVERY_FAILED,

@@ -113,7 +113,7 @@ class RetryPolicy:
         """Return the seconds to wait after attempt number `attempt` failed; None means to give up.
 
         `elapsed` is the seconds since the first attempt, without the time the delivery was held; `retry_after` is what
-        `parse_retry_after` returned for the answer.
+        `parse_retry_after` returned for the response.
         """
         state = _state(attempt, elapsed, AttemptFailed(error, status_code, retry_after))
         planned = min(max(0.0, float(self.wait(state))), MAX_DELAY)

@@ -43,7 +43,7 @@ _ATTEMPT_COLUMNS = [
     Column("attempt"),
     Column("started"),
     Column("ms"),
-    Column("answer"),
+    Column("response"),
     Column("error", flexible=True),
     Column("warnings", flexible=True),
 ]
@@ -86,7 +86,7 @@ def show_delivery(dispatcher: Dispatcher, *, delivery_id: str, tenant: str, as_j
     click.echo()
     show_attempts(attempts, out=out)
     if attempts:
-        _show_answer(attempts[0])
+        _show_response(attempts[0])
 
 
 @deliveries.command("replay")
@@ -181,7 +181,7 @@ def _fields(delivery: Delivery) -> list[tuple[str, object]]:
     ]
 
 
-def _show_answer(attempt: Attempt) -> None:
+def _show_response(attempt: Attempt) -> None:
     text = plain(attempt.response_body.decode(errors="backslashreplace"))
     if text:
         more = (
@@ -189,4 +189,4 @@ def _show_answer(attempt: Attempt) -> None:
             if len(text) > _SHOWN_OF_BODY
             else ""
         )
-        click.echo(f"\nlast answer's body\t{text[:_SHOWN_OF_BODY]}{more}")
+        click.echo(f"\nlast response's body\t{text[:_SHOWN_OF_BODY]}{more}")

@@ -82,7 +82,7 @@ def delivery_filters(command: Command) -> Command:
         click.option(
             "--status-code",
             metavar="CODE",
-            help="What the last attempt was answered with: 503, a class: 5xx, or none: no response.",
+            help="The status of the last response: a code (503), a class (5xx), or none for no response.",
         ),
         click.option("--search", metavar="TEXT", help="The beginning of an id, a subject or a URL."),
         click.option(

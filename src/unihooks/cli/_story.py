@@ -89,7 +89,7 @@ class Story:
             self._say("no delivery waits for a retry, but one should", "bold red")
             return
         self._step(
-            "The second endpoint answered 503, so its delivery is tried again: the same bytes with a new signature"
+            "The second endpoint returned 503, so its delivery is tried again: the same bytes with a new signature"
         )
         self._fields(("delivery", delivery.id), ("next attempt", time(delivery.next_attempt_at)))
 
@@ -107,7 +107,7 @@ class Story:
         self._rows(columns, [[event.id, f"{event.product} {event.event_type}", time(event.created_at)]])
         columns = [Column("delivery"), Column("state"), Column("attempts"), Column("url", flexible=True)]
         self._rows(columns, [[one.id, state_of(one), one.attempt_count, one.url] for one in deliveries])
-        columns = [Column("attempt of"), Column("number"), Column("started"), Column("ms"), Column("answer")]
+        columns = [Column("attempt of"), Column("number"), Column("started"), Column("ms"), Column("response")]
         rows = [
             [one.delivery_id, one.number, time(one.started_at), f"{one.duration_ms:.1f}", one.status_code or one.error]
             for one in attempts

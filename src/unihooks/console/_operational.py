@@ -41,7 +41,7 @@ _TEXTS = (
     later("The webhook, as it is from then on."),
     later("The endpoint; `origin` is its URL up to the path."),
     later("The delivery, and the event that did not arrive."),
-    later("The status of the last answer, null if there was none."),
+    later("The status of the last response, null if there was none."),
     later("Why, in a sentence."),
     later("The settings that were changed."),
     later("Until when previous secrets keep signing."),

@@ -1,4 +1,4 @@
-"""What a receiver answers, and in which order."""
+"""The responses of a receiver, and their order."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 @attrs.frozen
 class Answer:
-    """One answer of a receiver.
+    """A scripted response of a receiver.
 
-    `delay` is the time before the first byte, in seconds. `close` closes the connection after the answer, `drop` closes
-    it without an answer, and `hang` sends nothing and keeps the connection open. `raw` is sent as it is instead of the
-    rest, for malformed answers; then the connection is closed.
+    `delay` is the time before the first byte, in seconds. `close` closes the connection after the response, `drop`
+    closes it without a response, and `hang` sends nothing and keeps the connection open. `raw` is sent as it is instead
+    of the rest, for malformed responses; then the connection is closed.
     """
 
     status: int = 200
@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def ends_connection(self) -> bool:
-        """Tell whether no other request is read after this answer."""
+        """Tell whether the connection takes no other request after this response."""
         return self.close or self.drop or self.raw is not None
 
 
@@ -40,7 +40,7 @@ NO_CONTENT = Answer(HTTPStatus.NO_CONTENT)
 
 
 def render(answer: Answer) -> bytes:
-    """Return the bytes of an answer as they go over the wire."""
+    """Return the bytes of a response as they go over the wire."""
     if answer.raw is not None:
         return answer.raw
     head = [f"HTTP/1.1 {answer.status:d} {_phrase(answer.status)}"]
@@ -65,7 +65,7 @@ def _headers(answer: Answer) -> dict[str, str]:
 
 
 class Script:
-    """The answers of one path: first the scripted ones, then always the same one."""
+    """The responses of one path: first the scripted ones, then always the same one."""
 
     def __init__(self, *answers: Answer | int) -> None:
         self._lock = threading.Lock()
@@ -74,17 +74,17 @@ class Script:
         self.answer(*answers)
 
     def answer(self, *answers: Answer | int) -> None:
-        """Add the next answers; a number is a status."""
+        """Add the next responses; a number is a status."""
         with self._lock:
             self._next.extend(_as_answer(answer) for answer in answers)
 
     def always(self, answer: Answer | int) -> None:
-        """Set the answer for when no scripted answer is left."""
+        """Set the response for when no scripted one is left."""
         with self._lock:
             self._always = _as_answer(answer)
 
     def take(self) -> Answer:
-        """Return the next answer."""
+        """Return the next response."""
         with self._lock:
             return self._next.popleft() if self._next else self._always
 

@@ -37,7 +37,7 @@ class Hostile:
     """A receiver on 127.0.0.1 that plays the trick that the path of a request names.
 
     `certificate` is `good`, `wrong-host`, `expired`, `unknown` (an authority that `ssl_context` does not trust),
-    `silent` (TLS never answers), `plain` (no TLS at all), `eager` (like `ticketless`, but it answers before it is
+    `silent` (TLS never responds), `plain` (no TLS at all), `eager` (like `ticketless`, but it responds before it is
     asked), `long` (good, followed by 40 others that serve nothing), `tls-1.2` (good, but old) or `ticketless` (good,
     but its sessions cannot be resumed). Use it as a context manager.
     """
@@ -226,7 +226,7 @@ def _head(status: bytes, *fields: bytes) -> bytes:
 
 _EMPTY: Final = b"Content-Length: 0"
 
-# Malformed answers: an error and no status.
+# Malformed responses: an error and no status.
 FAILURES: Final[dict[str, Trick]] = {
     "close-at-once": _say(),
     "close-in-headers": _say(b"HTTP/1.1 200 OK\r\nContent-"),
@@ -297,7 +297,7 @@ CUTS: Final[dict[str, Trick]] = {
     "bad-trailer": _say_and_wait(_CHUNKED + b"0\r\nnonsense\r\n\r\n"),
 }
 
-# Odd but correct answers, each with the expected status.
+# Odd but correct responses, each with the expected status.
 ODDITIES: Final[dict[str, tuple[int, Trick]]] = {
     "ok": (204, _keep(_head(b"204 No Content"))),
     "ok-then-close": (204, _say(_head(b"204 No Content"))),

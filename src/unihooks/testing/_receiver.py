@@ -1,4 +1,4 @@
-"""A real HTTPS receiver for tests: it records what arrives and answers as scripted."""
+"""A real HTTPS receiver for tests: it records what arrives and responds as scripted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Receiver:
     pass its `targets` and `ssl_context` to a dispatcher: these names then lead here, and no request leaves this
     machine.
 
-    `answers` are its first answers, each a status or an `Answer`; later ones are 204.
+    `answers` are its first responses, each a status or an `Answer`; later ones are 204.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class Receiver:
         raise socket.gaierror(socket.EAI_NONAME, "this receiver's certificate lacks the name")
 
     def answer(self, *answers: Answer | int) -> None:
-        """Script the next answers of every path that has no script of its own."""
+        """Script the next responses of every path that has no script of its own."""
         self._script.answer(*answers)
 
     def always(self, answer: Answer | int) -> None:
-        """Set the answer for when no scripted answer is left (204 at first)."""
+        """Set the response for when no scripted one is left (204 at first)."""
         self._script.always(answer)
 
     def on(self, path: str) -> Script:

@@ -18,7 +18,7 @@ _GONE = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
 
 
 class Server:
-    """A server that answers with `handle` at `address`, loopback's unless changed, from `start` to `stop`."""
+    """A server that responds with `handle` at `address`, loopback's unless changed, from `start` to `stop`."""
 
     address = "127.0.0.1"
 

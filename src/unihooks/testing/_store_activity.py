@@ -1,4 +1,4 @@
-"""What every store keeps to when it tells what was sent to a webhook, and orders webhooks by how they are doing."""
+"""The rules that every store follows when it reports the activity of webhooks and sorts webhooks by their health."""
 
 # ruff: noqa: S101 - a test's name is the rule, it asserts, and a literal is what is expected
 

@@ -1,4 +1,4 @@
-"""What every store keeps to when it remembers answers."""
+"""The rules that every store follows when it remembers responses."""
 
 # ruff: noqa: S101 - a test's name is the rule, it asserts, and a literal is what is expected
 

@@ -1,4 +1,4 @@
-"""What every store keeps to where an endpoint fails again and again, and its lane waits."""
+"""The rules that every store follows when an endpoint keeps failing and its lane pauses."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

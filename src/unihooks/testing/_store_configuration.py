@@ -1,4 +1,4 @@
-"""What every store keeps to when it holds webhooks, endpoints and their lanes."""
+"""The rules that every store follows for webhooks, endpoints and their lanes."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

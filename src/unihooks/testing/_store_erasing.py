@@ -1,4 +1,4 @@
-"""What every store keeps to when it is to forget: erase what events said, and idempotency keys."""
+"""The rules that every store follows when it erases the contents of events, and idempotency keys."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

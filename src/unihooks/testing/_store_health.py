@@ -1,4 +1,4 @@
-"""What every store keeps to when it tells how endpoints are doing, and why deliveries wait."""
+"""The rules that every store follows when it reports the health of endpoints, and why deliveries wait."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 
@@ -216,7 +216,7 @@ class HealthRules:
         [claimed] = scene.claim()
         assert scene.delivery(delivery.id).waiting is None, "it is under way"
         wait = 60_000_000
-        reason = "the endpoint answered 503"
+        reason = "the endpoint returned 503"
         scene.store.record([scene.result(claimed, DeliveryState.PENDING, retry_in_us=wait, reason=reason)])
         until = f"{scene.clock() + timedelta(seconds=60):%Y-%m-%dT%H:%M:%SZ}"
         assert scene.delivery(delivery.id).waiting == f"waits until {until}: {reason}"

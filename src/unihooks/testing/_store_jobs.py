@@ -1,4 +1,4 @@
-"""What every store keeps to about jobs: slices, turns, rates, ends."""
+"""The rules that every store follows for jobs: slices, turns, rates, ends."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

@@ -1,4 +1,4 @@
-"""What every store keeps to where a webhook's policy lets only so much go."""
+"""The rules that every store follows when a webhook's policy limits its deliveries."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

@@ -1,4 +1,4 @@
-"""What every store keeps to when its log is listed, replayed and cancelled."""
+"""The rules that every store follows when deliveries of its log are listed, replayed and cancelled."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

@@ -1,4 +1,4 @@
-"""What every store keeps to where an operator looks: trends, backlogs, leases, jobs of all tenants."""
+"""The rules for what every store shows an operator: trends, backlogs, leases, jobs of all tenants."""
 
 # ruff: noqa: S101 - a test's name is the rule, it asserts, and a literal is what is expected
 

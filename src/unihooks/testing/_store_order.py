@@ -1,4 +1,4 @@
-"""What every store keeps to with ordered webhooks: deliveries of one subject to an endpoint go one after another."""
+"""The rules for ordered webhooks in every store: deliveries of one subject to an endpoint go one after another."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

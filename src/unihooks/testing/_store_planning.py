@@ -1,4 +1,4 @@
-"""What every store keeps to when it turns events into deliveries."""
+"""The rules that every store follows when it turns events into deliveries."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

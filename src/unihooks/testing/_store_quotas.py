@@ -1,4 +1,4 @@
-"""What every store keeps to where a tenant may emit only so many events in a minute."""
+"""The rules that every store follows when a tenant has a limit of events per minute."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

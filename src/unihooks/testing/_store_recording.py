@@ -1,4 +1,4 @@
-"""What every store keeps to when results come in: fencing, attempts, health."""
+"""The rules that every store follows when it records results: fencing, attempts, health."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

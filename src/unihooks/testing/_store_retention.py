@@ -1,4 +1,4 @@
-"""What every store keeps to about the past: give up what is held, remove what is old."""
+"""The rules that every store follows when it cancels what was held too long and removes what is old."""
 
 # ruff: noqa: S101 - a test's name is the rule, it asserts, and a literal is what is expected
 

@@ -1,4 +1,4 @@
-"""What every store keeps to when deliveries are searched, and found by what they were answered with."""
+"""The rules that every store follows when deliveries are searched, or filtered by their last status."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

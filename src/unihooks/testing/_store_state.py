@@ -1,4 +1,4 @@
-"""What every store keeps to about what a console keeps: versions, limits, ends."""
+"""The rules that every store follows for the state of a console: versions, limits, ends."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

@@ -1,4 +1,4 @@
-"""What every store keeps to with the subjects of events."""
+"""The rules that every store follows for the subjects of events."""
 
 # ruff: noqa: S101 - a test's name is the rule, and it asserts
 

@@ -1,4 +1,4 @@
-"""What every store keeps to where it tells tenants what happens to their webhooks."""
+"""The rules that every store follows when it emits operational events."""
 
 # ruff: noqa: S101 - a test's name is the rule, and it asserts
 

@@ -1,4 +1,4 @@
-"""What every store keeps to when a tenant is erased, and when it tells how much one has."""
+"""The rules that every store follows when it erases a tenant or reports its usage."""
 
 # ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
 

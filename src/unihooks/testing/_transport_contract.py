@@ -1,4 +1,4 @@
-"""What every transport must withstand: hostile receivers, and one deadline."""
+"""The rules for every transport: it withstands hostile receivers and keeps one deadline."""
 
 # ruff: noqa: S101, PLR2004 - a suite of tests asserts, and literals are what it expects
 
@@ -21,7 +21,7 @@ from unihooks.transport import Exchange, HTTPTransport, exchange
 _DEADLINE = 0.4
 # A body that hangs is waited for to the end, but its headers must have come by then.
 _HEADERS = 2.0
-# What is answered may take its time on a busy machine.
+# On a busy machine a response may take its time.
 _PATIENCE = 10.0
 # What ends so many seconds after its deadline hangs: a busy machine alone makes nothing so late.
 _HANG = 10.0
@@ -65,17 +65,17 @@ class TransportContract:
             yield transport
 
     @pytest.mark.parametrize("trick", FAILURES)
-    async def test_what_is_no_answer_is_an_error_with_a_reason(
+    async def test_a_malformed_response_is_an_error_with_a_reason(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
-        """A malformed answer fails its own attempt, and no other."""
+        """A malformed response fails its own attempt, and no other."""
         assert_failed(await self._outcome(transport, hostile, trick))
 
     @pytest.mark.parametrize("trick", FAULTS)
     async def test_fault_in_the_headers_fails_no_other_attempt(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
-        """Such an answer may be refused; if it is read, its status counts."""
+        """Such a response may be refused; if it is read, its status counts."""
         outcome = await self._outcome(transport, hostile, trick, _HEADERS)
         assert outcome.error or outcome.status_code == 200
 
@@ -90,7 +90,7 @@ class TransportContract:
         assert len(outcome.body) <= 16 * 1024
 
     @pytest.mark.parametrize("trick", ODDITIES)
-    async def test_odd_but_correct_answers_are_read(
+    async def test_odd_but_correct_responses_are_read(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
         """What the standard allows counts by its status, without a warning."""
@@ -106,7 +106,7 @@ class TransportContract:
         assert outcome.body.startswith(b"\x1f\x8b")
         assert len(outcome.body) == 16 * 1024
 
-    async def test_second_answer_is_not_taken_for_the_next_delivery(
+    async def test_second_response_is_not_taken_for_the_next_delivery(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile
     ) -> None:
         """A receiver cannot make a delivery succeed in advance."""

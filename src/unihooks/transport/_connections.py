@@ -20,11 +20,11 @@ from unihooks.transport._errors import (
     SENDING,
     WAITING,
     AttemptError,
-    BadAnswer,
+    BadResponse,
     ConnectionEnded,
     timed_out,
 )
-from unihooks.transport._parser import AnswerParser
+from unihooks.transport._parser import ResponseParser
 
 _WIRE_BYTES: Final = 64 * 1024
 PLAIN_BYTES: Final = 16 * 1024
@@ -72,7 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = loop
         self._scratch = scratch
         self._transport: asyncio.Transport | None = None
-        self._parser: AnswerParser | None = None
+        self._parser: ResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._started = 0.0
         self._portions = 0
@@ -84,7 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         self.on_idle_close: Callable[[Connection], None] | None = None
         self.session_due = False
 
-    def ask(self, data: bytes, parser: AnswerParser, started: float, deadline: float) -> asyncio.Future[None]:
+    def ask(self, data: bytes, parser: ResponseParser, started: float, deadline: float) -> asyncio.Future[None]:
         """Send a request; the future ends when the parser is done, or with an AttemptError."""
         waiter = self._loop.create_future()
         self._waiter = waiter
@@ -197,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         try:
             parser.feed(data)
-        except BadAnswer as exc:
+        except BadResponse as exc:
             self._fail(exc)
             return
         if parser.done:
@@ -233,10 +233,10 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._take_eof(parser)
 
-    def _take_eof(self, parser: AnswerParser) -> None:
+    def _take_eof(self, parser: ResponseParser) -> None:
         try:
             parser.eof()
-        except BadAnswer as error:
+        except BadResponse as error:
             self._fail(ConnectionEnded(str(error)))
         else:
             self._finish()

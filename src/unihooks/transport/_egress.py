@@ -27,7 +27,7 @@ _OWN_FAULTS: Final = {
 }
 # The proxy works, but did not reach this address: bad gateway, unavailable (used by many for this), gateway timeout.
 _NO_WAY: Final = frozenset({502, 503, 504})
-# The share of the endpoint's remaining time that a proxy's machine may take to answer.
+# The share of the endpoint's remaining time that a proxy may take to respond.
 _SHARE_OF_PROXY: Final = 0.5
 
 
@@ -146,7 +146,7 @@ class _Tunnel(asyncio.Protocol):
         if end >= len(b"\r\n\r\n"):
             self._judge(self._head[:end], self._head[end:])
         elif len(self._head) > _MAX_HEAD:
-            self._fail(f"the proxy {self._proxy} gave an answer without an end")
+            self._fail(f"the proxy {self._proxy} sent a response without an end")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the loss of the connection; called by the event loop."""

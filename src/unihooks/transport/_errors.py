@@ -10,21 +10,21 @@ from unihooks._base.sentences import Kept
 
 NOT_REACHABLE: Final = Kept("not-reachable", "destination not allowed or not reachable")
 OWN_FAULT: Final = Kept("own-fault", "the sender could not reach the internet")
-BODY_BROKE_OFF: Final = Kept("body-broke-off", "the body of the answer broke off")
-BODY_BROKE_OFF_BY: Final = Kept("body-broke-off-by", "the body of the answer broke off ({kind})")
-BODY_TOO_SLOW: Final = Kept("body-too-slow", "the body of the answer did not end in time and was cut")
-BODY_BADLY_FRAMED: Final = Kept("body-badly-framed", "the body of the answer is badly framed and was cut")
-CLOSED_EARLY: Final = Kept("closed-early", "the connection was closed before the answer came")
+BODY_BROKE_OFF: Final = Kept("body-broke-off", "the body of the response broke off")
+BODY_BROKE_OFF_BY: Final = Kept("body-broke-off-by", "the body of the response broke off ({kind})")
+BODY_TOO_SLOW: Final = Kept("body-too-slow", "the body of the response did not end in time and was cut")
+BODY_BADLY_FRAMED: Final = Kept("body-badly-framed", "the body of the response is badly framed and was cut")
+CLOSED_EARLY: Final = Kept("closed-early", "the connection was closed before the response arrived")
 CLOSED_IN_HEADERS: Final = Kept("closed-in-headers", "the connection was closed before the headers were complete")
-RESET_EARLY: Final = Kept("reset-early", "the connection was reset before the answer came")
+RESET_EARLY: Final = Kept("reset-early", "the connection was reset before the response arrived")
 RESET_IN_HEADERS: Final = Kept("reset-in-headers", "the connection was reset before the headers were complete")
 CLOSED_IN_HANDSHAKE: Final = Kept("closed-in-handshake", "the connection was closed during the TLS handshake")
-NO_ANSWER: Final = Kept("no-answer", "the transport gave no answer")
+NO_RESPONSE: Final = Kept("no-answer", "the transport gave no response")
 TRANSPORT_FAILED: Final = Kept("transport-failed", "the transport failed ({kind})")
-ANSWER_TOO_LARGE: Final = Kept("answer-too-large", "the answer is too large")
-ANSWER_CUT: Final = Kept("answer-cut", "the answer was too long and was cut")
-HEADERS_TOO_LARGE: Final = Kept("headers-too-large", "the headers of the answer are too large")
-NO_STATUS_LINE: Final = Kept("no-status-line", "the answer does not begin with an HTTP/1.1 status line")
+RESPONSE_TOO_LARGE: Final = Kept("answer-too-large", "the response is too large")
+RESPONSE_CUT: Final = Kept("answer-cut", "the response was too long and was cut")
+HEADERS_TOO_LARGE: Final = Kept("headers-too-large", "the headers of the response are too large")
+NO_STATUS_LINE: Final = Kept("no-status-line", "the response does not begin with an HTTP/1.1 status line")
 
 _SWITCHING_PROTOCOLS: Final = 101
 _STATUSES: Final = range(100, 600)
@@ -66,7 +66,7 @@ class ConnectionEnded(AttemptError, httpx.ReadError):
     """The peer closed or reset the connection before the headers were complete."""
 
 
-class BadAnswer(AttemptError, httpx.RemoteProtocolError):
+class BadResponse(AttemptError, httpx.RemoteProtocolError):
     """The peer sent something that is not an HTTP/1.1 response."""
 
 
@@ -77,11 +77,11 @@ class BadRequest(AttemptError, httpx.LocalProtocolError):
 BEFORE_REQUEST: Final = Kept("timed-out-before", "timed out after {seconds:g} s before the request was sent")
 DURING_HANDSHAKE: Final = Kept("timed-out-in-handshake", "timed out after {seconds:g} s during the TLS handshake")
 SENDING: Final = Kept("timed-out-sending", "timed out after {seconds:g} s sending the request")
-WAITING: Final = Kept("timed-out-waiting", "timed out after {seconds:g} s waiting for the answer")
-TOO_LONG: Final = Kept("answer-too-long", "the answer was longer than {limit} KiB and was cut")
-TOO_MANY_PIECES: Final = Kept("too-many-pieces", "the answer came in more than {most} pieces and was cut")
-_IMPOSSIBLE_STATUS: Final = Kept("impossible-status", "the answer has the impossible status {status:03d}")
-_SWITCHES: Final = Kept("protocol-switched", "the answer switches protocols (status 101), which was not asked for")
+WAITING: Final = Kept("timed-out-waiting", "timed out after {seconds:g} s waiting for the response")
+TOO_LONG: Final = Kept("answer-too-long", "the response was longer than {limit} KiB and was cut")
+TOO_MANY_PIECES: Final = Kept("too-many-pieces", "the response came in more than {most} pieces and was cut")
+_IMPOSSIBLE_STATUS: Final = Kept("impossible-status", "the response has the impossible status {status:03d}")
+_SWITCHES: Final = Kept("protocol-switched", "the response switches protocols (status 101), which was not asked for")
 
 
 def timed_out(seconds: float, doing: Kept) -> TimedOut:

@@ -16,7 +16,7 @@ from unihooks.transport._errors import (
     BEFORE_REQUEST,
     BODY_BROKE_OFF_BY,
     BODY_TOO_SLOW,
-    NO_ANSWER,
+    NO_RESPONSE,
     NOT_REACHABLE,
     TOO_LONG,
     TOO_MANY_PIECES,
@@ -76,15 +76,15 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
     started = monotonic()
     try:
         if type(transport) is HTTPTransport and _is_whole(request):
-            answer = await transport.ask(request, deadline)
-            small = answer.head_size <= MAX_HEADER_BYTES and len(answer.headers) <= MAX_HEADERS
+            response = await transport.ask(request, deadline)
+            small = response.head_size <= MAX_HEADER_BYTES and len(response.headers) <= MAX_HEADERS
             return Exchange(
-                status_code=answer.status,
-                headers=answer.headers if small else _capped(answer.headers),
-                body=answer.body,
-                warnings=tuple([one for one in (answer.fault, answer.warning) if one is not None]),
+                status_code=response.status,
+                headers=response.headers if small else _capped(response.headers),
+                body=response.body,
+                warnings=tuple([one for one in (response.fault, response.warning) if one is not None]),
                 duration=monotonic() - started,
-                dear=answer.pieces > _PIECES_OF_DEAR,
+                dear=response.pieces > _PIECES_OF_DEAR,
             )
         return await _over_foreign(transport, request, started, deadline)
     except Exception as exc:  # noqa: BLE001 - the attempt fails, the worker goes on
@@ -185,7 +185,7 @@ def _failure(task: asyncio.Task[None]) -> str:
         return TRANSPORT_FAILED(kind="CancelledError")
     exc = task.exception()
     if exc is None:
-        return NO_ANSWER
+        return NO_RESPONSE
     return _sentence(exc)
 
 

@@ -19,8 +19,8 @@ from unihooks._model.targets import DEFAULT_PORTS, TargetPolicy
 from unihooks.transport._connections import Connection
 from unihooks.transport._dialing import Dialer, Target
 from unihooks.transport._egress import check_bind
-from unihooks.transport._errors import BadAnswer, BadRequest, ConnectionEnded
-from unihooks.transport._parser import AnswerParser
+from unihooks.transport._errors import BadRequest, BadResponse, ConnectionEnded
+from unihooks.transport._parser import ResponseParser
 from unihooks.transport._pool import Pool, idle_that_fit
 
 _SWEEP_SECONDS = 0.1
@@ -33,7 +33,7 @@ _IDLE_SWEEP_SECONDS = 1.0
 # Gateways silently drop connections that have been idle for 240 s or more.
 _IDLE_SECONDS = 180.0
 
-# A server that is being replaced may answer like this, while new connections reach the one that works.
+# A server that is being replaced may respond like this, while new connections reach the one that works.
 _MAY_BE_ELSEWHERE = frozenset({421, *range(500, 600)})
 
 _PLAIN_EGRESS = Egress()
@@ -85,12 +85,12 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and return the response, complete or cut short; see `ask` for the errors."""
         marks = request.extensions.get("unihooks") or {}
-        answer = await self.ask(request, marks.get("deadline", math.inf))
-        assert answer.status is not None  # noqa: S101
-        stream = AnswerStream(answer)
-        return httpx.Response(answer.status, headers=answer.headers, stream=stream)
+        response = await self.ask(request, marks.get("deadline", math.inf))
+        assert response.status is not None  # noqa: S101
+        stream = ResponseStream(response)
+        return httpx.Response(response.status, headers=response.headers, stream=stream)
 
-    async def ask(self, request: httpx.Request, deadline: float) -> AnswerParser:
+    async def ask(self, request: httpx.Request, deadline: float) -> ResponseParser:
         """Send the request and return what was read; raise an AttemptError if no headers came."""
         started = monotonic()
         key: tuple[str | None, str, bytes, int | None]
@@ -100,19 +100,19 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             key, data = _connection_of(request), _rendered_head(request) + await _read_body(request)
         connection = self._pool.take(key)
         if connection is not None:
-            answer = self._new_answer(request)
+            response = self._new_response(request)
             try:
-                return await self._ask_over(connection, data, answer, started, deadline)
+                return await self._ask_over(connection, data, response, started, deadline)
             except ConnectionEnded:
                 # The receiver may have closed the idle connection before the request arrived.
-                if answer.received:
+                if response.received:
                     raise
         dialer = self._dialer or self._open()
         target = _target_of(key, request)
         connection = await dialer.dial(target, deadline)
         connection.key = key
         try:
-            return await self._ask_over(connection, data, self._new_answer(request), started, deadline)
+            return await self._ask_over(connection, data, self._new_response(request), started, deadline)
         finally:
             dialer.learn(connection, target)
 
@@ -137,8 +137,8 @@ class HTTPTransport(httpx.AsyncBaseTransport):
             self._idle_ticker.stop()
             self._dialer = None
 
-    def _new_answer(self, request: httpx.Request) -> AnswerParser:
-        return AnswerParser(without_body=request.method == "HEAD")
+    def _new_response(self, request: httpx.Request) -> ResponseParser:
+        return ResponseParser(without_body=request.method == "HEAD")
 
     def _open(self) -> Dialer:
         loop = asyncio.get_running_loop()
@@ -150,23 +150,23 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         return self._dialer
 
     async def _ask_over(
-        self, connection: Connection, data: bytes, answer: AnswerParser, started: float, deadline: float
-    ) -> AnswerParser:
+        self, connection: Connection, data: bytes, response: ResponseParser, started: float, deadline: float
+    ) -> ResponseParser:
         self._asking.add(connection)
         self._ticker.start()
         try:
-            await connection.ask(data, answer, started, deadline)
+            await connection.ask(data, response, started, deadline)
         except BaseException:
             connection.close()
             raise
         finally:
             self._asking.discard(connection)
-        if self._dialer is None or answer.status in _MAY_BE_ELSEWHERE:
+        if self._dialer is None or response.status in _MAY_BE_ELSEWHERE:
             connection.close()
         elif not connection.closed:
-            self._pool.put(connection, monotonic(), answer.idle_seconds)
+            self._pool.put(connection, monotonic(), response.idle_seconds)
             self._idle_ticker.start()
-        return answer
+        return response
 
     def _spare_files(self) -> None:
         # Idle connections must not make a delivery fail.
@@ -199,18 +199,18 @@ class Reached:
     ends_at: int | None
 
 
-class AnswerStream(httpx.AsyncByteStream):
+class ResponseStream(httpx.AsyncByteStream):
     """The body of a response that has already been read."""
 
-    def __init__(self, answer: AnswerParser) -> None:
-        self._answer = answer
+    def __init__(self, response: ResponseParser) -> None:
+        self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the body in one piece; then raise BadAnswer if it is incomplete."""
-        if body := self._answer.body:
+        """Yield the body in one piece; then raise BadResponse if it is incomplete."""
+        if body := self._response.body:
             yield body
-        if self._answer.warning is not None:
-            raise BadAnswer(self._answer.warning)
+        if self._response.warning is not None:
+            raise BadResponse(self._response.warning)
 
 
 @attrs.define(eq=False)

@@ -22,7 +22,7 @@ from unihooks.transport._errors import (
     NO_STATUS_LINE,
     TOO_LONG,
     TOO_MANY_PIECES,
-    BadAnswer,
+    BadResponse,
     status_fault,
 )
 
@@ -56,27 +56,27 @@ _PREFIX = b"HTTP/1."
 _FRAMING_NAME_SIZES = frozenset({len("connection"), len("content-length"), len("transfer-encoding")})
 _FINAL = 200
 _USUAL = range(_FINAL, 600)
-_INTERIM = Kept("too-many-interim", "more than {most} interim (1xx) answers came before the answer")
-_BAD_STATUS_LINE = Kept("bad-status-line", "the answer has a malformed status line")
-_BAD_HEADER_LINE = Kept("bad-header-line", "the answer has a malformed header line")
-_BAD_LENGTH = Kept("bad-content-length", "the answer has a malformed Content-Length, or more than one")
-_LENGTH_AND_CODING = Kept("length-and-coding", "the answer has Content-Length beside Transfer-Encoding")
-_OTHER_CODING = Kept("other-coding", "the answer has a Transfer-Encoding other than chunked")
-_LARGE_HEAD = Kept("large-headers", "the headers of the answer are larger than {limit} KiB")
-_MANY_HEADERS = Kept("many-headers", "the answer has more than {most} headers")
-_BARE_LINE_FEED = Kept("bare-line-feed", "the answer has a line that does not end in CR LF")
+_INTERIM = Kept("too-many-interim", "more than {most} interim (1xx) responses came before the final one")
+_BAD_STATUS_LINE = Kept("bad-status-line", "the response has a malformed status line")
+_BAD_HEADER_LINE = Kept("bad-header-line", "the response has a malformed header line")
+_BAD_LENGTH = Kept("bad-content-length", "the response has a malformed Content-Length, or more than one")
+_LENGTH_AND_CODING = Kept("length-and-coding", "the response has Content-Length beside Transfer-Encoding")
+_OTHER_CODING = Kept("other-coding", "the response has a Transfer-Encoding other than chunked")
+_LARGE_HEAD = Kept("large-headers", "the headers of the response are larger than {limit} KiB")
+_MANY_HEADERS = Kept("many-headers", "the response has more than {most} headers")
+_BARE_LINE_FEED = Kept("bare-line-feed", "the response has a line that does not end in CR LF")
 _UNTIL_EOF = -1
 _UNKNOWN = -2
 _BODILESS = frozenset({204, 304})
 
 
-class AnswerParser:
+class ResponseParser:
     """A response, while it arrives and afterwards.
 
-    While the headers are incomplete, `feed` and `eof` raise BadAnswer; then `status` is set. `fault` is what was wrong
-    with the headers, `warning` why the body is incomplete. `done` means that the response has ended, `keep` that the
-    connection may carry another request, for which the peer waits `idle_seconds`. `pieces` counts the portions in which
-    it came. Call neither `feed` nor `eof` once the response is done or after an error.
+    While the headers are incomplete, `feed` and `eof` raise BadResponse; then `status` is set. `fault` says what was
+    wrong with the headers, `warning` why the body is incomplete. `done` means that the response has ended, `keep` that
+    the connection may carry another request, for which the peer waits `idle_seconds`. `pieces` counts the portions in
+    which it came. Call neither `feed` nor `eof` once the response is done or after an error.
     """
 
     __slots__ = (
@@ -102,7 +102,7 @@ class AnswerParser:
         self._left = 0
         self._chunks: ChunkReader | None = None
         # Unbound, since a bound method would make every parser a reference cycle.
-        self._step: Callable[[AnswerParser, bytes], None] = AnswerParser._read_head
+        self._step: Callable[[ResponseParser, bytes], None] = ResponseParser._read_head
 
     @property
     def body(self) -> bytes:
@@ -128,8 +128,8 @@ class AnswerParser:
         """End the response where the peer stopped sending."""
         self.keep = False
         if self.status is None:
-            raise BadAnswer(CLOSED_IN_HEADERS if self.received else CLOSED_EARLY)
-        if self._step is not AnswerParser._read_until_eof:
+            raise BadResponse(CLOSED_IN_HEADERS if self.received else CLOSED_EARLY)
+        if self._step is not ResponseParser._read_until_eof:
             self.warning = BODY_BROKE_OFF
         self.done = True
 
@@ -152,7 +152,7 @@ class AnswerParser:
 
     def _exceed(self) -> None:
         if self.status is None:
-            raise BadAnswer(HEADERS_TOO_LARGE)
+            raise BadResponse(HEADERS_TOO_LARGE)
         self.cut(
             TOO_MANY_PIECES(most=MAX_PIECES) if self.pieces > MAX_PIECES else TOO_LONG(limit=MAX_WIRE_BYTES // 1024)
         )
@@ -173,7 +173,7 @@ class AnswerParser:
                 return
             self._interim += 1
             if self._interim > MAX_INTERIM:
-                raise BadAnswer(_INTERIM(most=MAX_INTERIM))
+                raise BadResponse(_INTERIM(most=MAX_INTERIM))
         data = data.lstrip(b"\r\n")
         _check_start(data)
         self._pending = bytearray(data)
@@ -197,7 +197,7 @@ class AnswerParser:
             return None
         line = _LOOSE_STATUS_LINE.match(head)
         if line is None:
-            raise BadAnswer(NO_STATUS_LINE)
+            raise BadResponse(NO_STATUS_LINE)
         lines = head[: end.start()].split(b"\n", MAX_FIELDS + 1)
         fields, is_malformed = parse_loosely(lines[1 : MAX_FIELDS + 1])
         self._note(_BAD_HEADER_LINE if is_malformed else _fault_of(lines, end.start()))
@@ -213,7 +213,7 @@ class AnswerParser:
         status = int(line[2])
         if status not in _USUAL:
             if fault := status_fault(status):
-                raise BadAnswer(fault)
+                raise BadResponse(fault)
             if status < _FINAL:
                 return  # an interim response never has a body
         self._read_framing(fields, old=line[1] == b"0")
@@ -259,18 +259,18 @@ class AnswerParser:
             if self.status != 304 and not self._without_body and (self._left > 0 or self._chunks):  # noqa: PLR2004
                 self.keep = False
             self._left = 0
-            self._step = AnswerParser._read_sized
+            self._step = ResponseParser._read_sized
         elif self._chunks is not None:
-            self._step = AnswerParser._read_chunks
+            self._step = ResponseParser._read_chunks
         elif self._left == _UNKNOWN:
             # Waiting for more could take until the deadline.
             self._left = len(data)
-            self._step = AnswerParser._read_sized
+            self._step = ResponseParser._read_sized
         elif self._left >= 0:
-            self._step = AnswerParser._read_sized
+            self._step = ResponseParser._read_sized
         else:
             self.keep = False
-            self._step = AnswerParser._read_until_eof
+            self._step = ResponseParser._read_until_eof
         if data or self._left == 0:
             self._step(self, data)
 
@@ -305,7 +305,7 @@ class AnswerParser:
 
 def _check_start(data: bytes | bytearray) -> None:
     if data[: len(_PREFIX)] != _PREFIX[: len(data)]:
-        raise BadAnswer(NO_STATUS_LINE)
+        raise BadResponse(NO_STATUS_LINE)
 
 
 def _fault_of(lines: Sequence[bytes], size: int) -> str:

@@ -13,14 +13,14 @@ from typing import Final
 from unihooks._base.sentences import Kept
 from unihooks.transport._connections import MAX_OVERHEAD_BYTES, PLAIN_BYTES, PORTIONS_AT_ONCE, Connection, Scratch
 from unihooks.transport._errors import (
-    ANSWER_CUT,
-    ANSWER_TOO_LARGE,
     BODY_BROKE_OFF,
     CLOSED_IN_HANDSHAKE,
+    RESPONSE_CUT,
+    RESPONSE_TOO_LARGE,
     AttemptError,
     TLSFailed,
 )
-from unihooks.transport._parser import MAX_WIRE_BYTES, AnswerParser
+from unihooks.transport._parser import MAX_WIRE_BYTES, ResponseParser
 
 _MAX_WIRE: Final = MAX_WIRE_BYTES + MAX_OVERHEAD_BYTES
 
@@ -85,7 +85,7 @@ class TLSConnection(Connection):
 
     def shake_hands(self, context: ssl.SSLContext, name: str, session: ssl.SSLSession | None) -> asyncio.Future[None]:
         """Start the handshake; the future ends with it, or with TLSFailed."""
-        # Not made earlier, since for an address that does not answer it would be made in vain.
+        # Not made earlier: for an address that does not respond it would never be used.
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
         ready = self._loop.create_future()
         self._ready = ready
@@ -114,7 +114,7 @@ class TLSConnection(Connection):
         self.session_due = False
         return self._ssl.session
 
-    def ask(self, data: bytes, parser: AnswerParser, started: float, deadline: float) -> asyncio.Future[None]:
+    def ask(self, data: bytes, parser: ResponseParser, started: float, deadline: float) -> asyncio.Future[None]:
         """Send a request; the future ends when the parser is done, or with an AttemptError."""
         if self._asked:
             self._wire = self._replies = 0
@@ -193,7 +193,7 @@ class TLSConnection(Connection):
         if self._outgoing.pending:
             self._reply()
         if self._wire > _MAX_WIRE and self._parser is not None:
-            self._give_up(AttemptError(ANSWER_TOO_LARGE), ANSWER_CUT)
+            self._give_up(AttemptError(RESPONSE_TOO_LARGE), RESPONSE_CUT)
 
     def _reply(self) -> None:
         self._replies += 1

@@ -363,7 +363,7 @@ class TestConnections:
     ):
         emit(store)
         event, once = make_event(store), emitter._Queue._once
-        # As after a connection that broke before the answer came: the server may be about to commit.
+        # As after a connection that broke before the response arrived: the server may be about to commit.
         monkeypatch.setattr(emitter._Queue, "_once", lambda self, events, **_: once(self, events, repeated=True))
         columns = "tenant, id, product, event_type, body, created_at"
         with psycopg.connect(postgres_dsn) as first, psycopg.connect(postgres_dsn, autocommit=True) as admin:

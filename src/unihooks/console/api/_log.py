@@ -23,7 +23,7 @@ _ONE = "/deliveries/{delivery_id}"
 _ABOUT = {
     "held": "Pending, but waiting for the webhook to be activated or the endpoint to be enabled.",
     "status_code": (
-        "What the last attempt was answered with: a code such as 503, a class such as 5xx, or none for no response."
+        "The status of the last response: a code such as 503, a class such as 5xx, or none for no response."
     ),
     "search": "How an id of an event, a delivery or a webhook begins, or a subject, or a URL, with or without https://.",
     "since": "Created at this time or later.",

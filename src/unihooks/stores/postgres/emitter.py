@@ -35,8 +35,8 @@ _SPREAD = 0.2
 # How long a server that refuses connections is tried.
 _REFUSED_SECONDS = 3.0
 _QUICK_SECONDS = 1.0
-# If a server keeps its connection but does not answer, the request is repeated on another one, but only once: the first
-# one may still be under way, for example a commit that waits for a standby.
+# If a server keeps its connection but does not respond, the request is repeated on another one, but only once: the
+# first one may still be under way, for example a commit that waits for a standby.
 _ANSWER_SECONDS = 6.0
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; "

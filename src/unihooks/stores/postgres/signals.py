@@ -105,7 +105,7 @@ class Signals:
         self._vacant.set()
         self._due.put(None)
         for thread in self._threads.values():
-            # It may be waiting for a server that does not answer; an interrupted start is not waited for either.
+            # It may be waiting for a server that does not respond; an interrupted start is not waited for either.
             with suppress(RuntimeError):
                 thread.join(_STOP_SECONDS)
 

@@ -157,7 +157,7 @@ def reserve_answer(
 
 
 def keep_answer(tx: Transaction, tenant: str, key: str, status: int, content: bytes) -> None:
-    """Keep the answer."""
+    """Keep the response."""
     tx.run("keep_answer", tenant=tenant, key=key, status=status, content=content)
 
 

@@ -324,7 +324,7 @@ CREATE TABLE unihooks.hours (
 CREATE INDEX hours_by_hour ON unihooks.hours (hour);
 CREATE INDEX hours_in_parts ON unihooks.hours (hour) WHERE part > 0;
 
--- What was answered to requests that may be repeated; status is NULL while one is being done.
+-- The responses to requests that may be repeated; status is NULL while a request is being carried out.
 CREATE TABLE unihooks.answers (
     tenant text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,

@@ -129,7 +129,7 @@ UPDATE unihooks.lanes SET rate = :rate, burst = :burst, in_flight_limit = :in_fl
     ) END
 WHERE endpoint_id = ANY(:endpoints)
 
--- What an old URL answered says nothing about the one that replaced it.
+-- How the old URL responded says nothing about the one that replaced it.
 -- name: end_waits
 UPDATE unihooks.lanes SET not_before = NULL, next_due_at = CASE WHEN next_due_at IS NOT NULL THEN :now END
 WHERE endpoint_id = ANY(:endpoints) AND not_before > :now

@@ -290,7 +290,7 @@ CREATE TABLE main.unihooks_hours (
 CREATE INDEX main.unihooks_hours_by_hour ON unihooks_hours (hour);
 CREATE INDEX main.unihooks_hours_in_parts ON unihooks_hours (hour) WHERE part > 0;
 
--- What was answered to requests that may be repeated; status is NULL while one is being done.
+-- The responses to requests that may be repeated; status is NULL while a request is being carried out.
 CREATE TABLE main.unihooks_answers (
     tenant TEXT NOT NULL,
     key TEXT NOT NULL,
