@@ -108,7 +108,7 @@ __all__ = [
 
 @runtime_checkable
 class Emitter(Protocol):
-    """What host code that only emits depends on."""
+    """The part of a dispatcher on which host code that only emits depends."""
 
     def emit(
         self,

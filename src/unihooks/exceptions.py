@@ -68,7 +68,7 @@ class LimitReached(UnihooksError, ValueError):
 
 
 class NotFound(UnihooksError, LookupError):
-    """Nothing with this id exists for this tenant."""
+    """The tenant has nothing with this id."""
 
 
 class Conflict(UnihooksError):

@@ -131,7 +131,7 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _are_threads_patched() -> bool:
-    """Tell whether gevent or eventlet has replaced threads."""
+    """Return whether gevent or eventlet has replaced threads."""
     monkey = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched("threading"):
         return True

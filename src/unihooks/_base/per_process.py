@@ -23,7 +23,7 @@ T = TypeVar("T", bound=Opened)
 
 
 class _Inside(threading.local):
-    """Whether this thread is doing something that others wait for: queued jobs, or opening the database."""
+    """A thread's note whether others wait for what it is doing: queued jobs, or opening the database."""
 
     is_busy = False
 

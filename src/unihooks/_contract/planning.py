@@ -113,7 +113,7 @@ def alternatives(of_each: Iterable[tuple[Condition, ...]]) -> tuple[tuple[Condit
 
 
 def is_wanted(where: Iterable[tuple[Condition, ...]], payload: Any) -> bool:
-    """Tell whether all conditions of one alternative hold for a payload."""
+    """Return whether all conditions of one alternative hold for a payload."""
     return any(all(one.holds(payload) for one in each) for each in where)
 
 

@@ -31,13 +31,13 @@ class WebhookHealth:
 
     @property
     def failing(self) -> bool:
-        """Tell whether any endpoint is failing."""
+        """Return whether any endpoint is failing."""
         return any(endpoint.failing for endpoint in self.endpoints)
 
 
 @frozen(kw_only=True)
 class Usage:
-    """How much a tenant has, and how much it has done in the last 24 hours.
+    """The usage of a tenant: how much it has, and how much it has done in the last 24 hours.
 
     A delivery counts by the time of its event, a replay by its own. `stored_bytes` is an estimate: the number of stored
     events and deliveries, times the mean size of the newest ones.

@@ -28,7 +28,7 @@ _logger = logging.getLogger("unihooks.worker")
 
 
 class Decision(NamedTuple):
-    """What happens to a delivery after an attempt, and to its endpoint: the parts of a `Result`, in its order.
+    """The fate of a delivery and its endpoint after an attempt: the parts of a `Result`, in its order.
 
     `disable` is the reason to disable the endpoint, if any; `wait_us` is how long the receiver wants no request.
     """

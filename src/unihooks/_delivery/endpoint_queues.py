@@ -281,7 +281,7 @@ class EndpointQueues:
 
     @property
     def is_short(self) -> bool:
-        """Tell whether little is waiting that may start soon."""
+        """Return whether little is waiting that may start soon."""
         return self.waiting - self._doubtful_waiting <= self.running
 
     def capacity(self, *, planning: bool = False) -> Capacity:
@@ -303,7 +303,7 @@ class EndpointQueues:
         return held + self._reserved(width)
 
     def is_unreached(self, endpoint_id: str) -> bool:
-        """Tell whether no request to this endpoint has ended yet."""
+        """Return whether no request to this endpoint has ended yet."""
         queue = self._queues.get(endpoint_id)
         return self._experience.of(endpoint_id)[2] if queue is None else queue.is_unreached
 

@@ -45,7 +45,7 @@ class Experience:
             self.slow.discard(forgotten)
 
     def is_fast(self, width: int) -> bool:
-        """Tell whether an endpoint of this width may be leased ahead."""
+        """Return whether an endpoint of this width may be leased ahead."""
         return width > _SLOW_WIDTH or width == self.per_endpoint
 
 

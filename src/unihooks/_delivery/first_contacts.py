@@ -36,11 +36,11 @@ class FirstContacts:
 
     @property
     def is_scarce(self) -> bool:
-        """Tell whether only few more may begin."""
+        """Return whether only few more may begin."""
         return self._allowed < self._at_once / 2
 
     def may_begin(self, left: int) -> bool:
-        """Tell whether one may begin now, with this many places left."""
+        """Return whether one may begin now, with this many places left."""
         now = self.clock()
         if self._allowed < self._at_once:
             self._allowed = min(self._at_once, self._allowed + (now - self._seen) * left / _SECONDS_PER_PLACE)
@@ -57,7 +57,7 @@ class FirstContacts:
         self._allowed = max(0.0, self._allowed - 1)
 
     def is_newest_next(self, tenants: int) -> bool:
-        """Tell whether the newest of those that wait is next, for once, rather than the oldest.
+        """Return whether the newest of those that wait is next, for once, rather than the oldest.
 
         The newest belongs to an event that was just emitted, the oldest perhaps to thousands that hang.
         """

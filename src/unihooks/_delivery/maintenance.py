@@ -50,7 +50,7 @@ class Maintenance:
         self._next = self._next_heartbeat = 0
 
     def is_due(self) -> bool:
-        """Tell whether it is time for a heartbeat, which precedes any chores."""
+        """Return whether it is time for a heartbeat, which precedes any chores."""
         return self._is_over(self._next_heartbeat) and (self._task is None or self._task.done())
 
     async def when_due(self) -> None:

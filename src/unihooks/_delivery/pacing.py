@@ -32,7 +32,7 @@ class ClaimBackoff:
         return self._until
 
     def is_over(self, now: float) -> bool:
-        """Tell whether to claim now."""
+        """Return whether to claim now."""
         return now >= self._until
 
     def found(self) -> None:
@@ -69,7 +69,7 @@ class Looks:
     _quiet_since: float = 0.0
 
     def is_due(self, now: float) -> bool:
-        """Tell whether to look now."""
+        """Return whether to look now."""
         return now >= self.next
 
     def looked(self, now: float, bounds: tuple[float, float]) -> None:

@@ -238,7 +238,7 @@ class Taker:
                 self._accepted, self._leasing = invitation, invitation.answer
 
     def _may_take(self) -> bool:
-        """Tell whether there is something to do, after a look if one is due."""
+        """Return whether there is something to do, after a look if one is due."""
         if self._looks.is_due(time.monotonic()) and self._peek() is None:
             self._state.changed()
             return True

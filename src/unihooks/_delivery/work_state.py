@@ -32,7 +32,7 @@ class Next(Enum):
 
 
 class Starting(Enum):
-    """Whether leased deliveries may start."""
+    """The permission to start leased deliveries."""
 
     OPEN = auto()
     """They may."""
@@ -60,7 +60,7 @@ class WorkState:
     # What happens.
 
     def begin_waking(self) -> bool:
-        """Tell whether the event loop has to be woken; False while a wake-up is on its way. For any thread."""
+        """Return whether the event loop has to be woken; False while a wake-up is on its way. For any thread."""
         if self._is_waking:
             return False
         self._is_waking = True
@@ -133,7 +133,7 @@ class WorkState:
         return self.starting is not Starting.ENDED
 
     def schedule(self) -> bool:
-        """Tell whether to schedule the next turn of the event loop; False if that has been done."""
+        """Return whether to schedule the next turn of the event loop; False if that has been done."""
         if self.starting is not Starting.OPEN:
             return False
         self.starting = Starting.SCHEDULED

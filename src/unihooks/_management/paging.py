@@ -81,7 +81,7 @@ def cursor_at(place: str, *, newer: bool) -> str:
 
 
 def leads_to_newer(cursor: str) -> bool:
-    """Tell whether a cursor that a listing has accepted leads to newer items, or by name to those that sort first."""
+    """Return whether a cursor that a listing has accepted leads to newer items, or by name to those that sort first."""
     return _decoded(cursor)[:1] == _NEWER
 
 

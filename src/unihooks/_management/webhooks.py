@@ -186,7 +186,7 @@ class Webhooks(WebhookChanges):
 
     @property
     def can_check_endpoints(self) -> bool:
-        """Tell whether `check_endpoint` may be used: not with a transport of the host's own."""
+        """Return whether `check_endpoint` may be used: not with a transport of the host's own."""
         return self._settings.targets is not None
 
     @property

@@ -23,7 +23,7 @@ _TOO_LARGE = 10**MAX_TEXT
 
 
 class Operator(StrEnum):
-    """How a condition compares what it finds with its value."""
+    """The comparison of a condition: what it finds against its value."""
 
     EQ = "eq"
     NE = "ne"
@@ -96,14 +96,14 @@ class Condition:
         return Condition, (self.path, self.op.value, *self._given)
 
     def holds(self, payload: Any) -> bool:
-        """Tell whether it holds for a JSON payload; this never raises."""
+        """Return whether it holds for a JSON payload; this never raises."""
         found = values_at(payload, self._steps)
         if self.op is Operator.MISSING:
             return next(found, _NONE_GIVEN) is _NONE_GIVEN
         return any(map(self._compare, found))
 
     def is_ruled_out(self, schema: Any) -> bool:
-        """Say whether a JSON Schema leaves no place for its path: an object without such a property, or no object."""
+        """Return whether a JSON Schema leaves no place for its path: no such property, or no object."""
         for step in self._steps:
             if not isinstance(schema, dict) or schema.keys() & _OPEN_ENDED:
                 return schema is False

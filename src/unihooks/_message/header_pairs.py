@@ -42,7 +42,7 @@ class HeaderPairs(tuple[tuple[str, str], ...]):
         return value
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether a name or a pair is among the headers."""
+        """Return whether a name or a pair is among the headers."""
         return bool(self._values(key)) if isinstance(key, str) else super().__contains__(key)
 
     def get(self, name: str, default: T | None = None) -> str | T | None:

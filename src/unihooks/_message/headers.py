@@ -152,7 +152,7 @@ def _refuse(code: str, name: str, template: str, **figures: int) -> NoReturn:
 
 
 def is_reserved(name: str) -> bool:
-    """Tell whether customers cannot set a header, in any spelling that some server takes for the same name.
+    """Return whether customers cannot set a header, in any spelling that some server takes for the same name.
 
     >>> is_reserved("X_Forwarded.For"), is_reserved("X-Api-Key")
     (True, False)

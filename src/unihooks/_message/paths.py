@@ -67,7 +67,7 @@ def _bad_path(code: str, text: str, reason: str, **figures: str | int) -> Invali
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether a text of a rule can be stored and sent."""
+    """Return whether a text of a rule can be stored and sent."""
     return len(text) <= MAX_TEXT and is_utf8(text)
 
 

@@ -115,7 +115,7 @@ def step(path: str, key: str | int) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Tell whether a text can be UTF-8, which has no lone surrogates."""
+    """Return whether a text can be UTF-8, which has no lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -52,7 +52,7 @@ class WireNames:
         return self.user_agent or (None if self.prefix == DEFAULT_NAMES.prefix else f"{self.prefix}-webhooks")
 
     def owns(self, header: str) -> bool:
-        """Tell whether a header with this name is the host's."""
+        """Return whether a header with this name is the host's."""
         return header.lower().startswith(f"{self.prefix}-")
 
 

@@ -50,12 +50,12 @@ def check_filters(**texts: object) -> None:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Tell whether a value is a number, which True and False are not."""
+    """Return whether a value is a number, which True and False are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Tell whether a value is a whole number, which True and False are not."""
+    """Return whether a value is a whole number, which True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -89,7 +89,7 @@ def check_status_codes(name: str, value: object) -> tuple[int, int]:
 
 
 def is_status_code(text: str) -> bool:
-    """Tell whether a text is a status code, a class of them, or says that there was none."""
+    """Return whether a text is a status code, a class of them, or says that there was none."""
     return text.lower() == NO_STATUS or _CODES.fullmatch(text.lower()) is not None
 
 
@@ -131,5 +131,5 @@ def check_text(name: str, value: object, *, at_most: int) -> None:
 
 
 def storable(value: str) -> bool:
-    """Tell whether every database can keep the text, which must contain no NUL and no lone surrogate."""
+    """Return whether every database can keep the text, which must contain no NUL and no lone surrogate."""
     return "\0" not in value and is_utf8(value)

@@ -70,7 +70,7 @@ class EndpointHealth:
 
     @property
     def failing(self) -> bool:
-        """Tell whether the state is failing."""
+        """Return whether the state is failing."""
         return self.state is HealthState.FAILING
 
 
@@ -91,7 +91,7 @@ def judge(last_hour: Counts, last_attempts: Counts) -> HealthState:
 
 @frozen(kw_only=True)
 class EndpointCheck:
-    """Whether a URL leads to a server: its name resolved, a connection made, its certificate checked.
+    """The result of a check that a URL leads to a server: resolve its name, connect, check its certificate.
 
     `connected` says whether the name led to a server that may be reached; which of these failed is not told. `error` is
     a sentence, None if all is well. `tls` and `certificate_ends_at` are None without an encrypted connection.
@@ -106,5 +106,5 @@ class EndpointCheck:
 
     @property
     def good(self) -> bool:
-        """Tell whether a delivery could be sent there."""
+        """Return whether a delivery could be sent there."""
         return self.error is None

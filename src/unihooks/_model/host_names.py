@@ -32,12 +32,12 @@ def in_ascii(host: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether what `in_ascii` has returned can be a name."""
+    """Return whether what `in_ascii` has returned can be a name."""
     return len(name) <= _MAX_LENGTH and all(map(_is_label, name.split(".")))
 
 
 def is_private(labels: Sequence[str]) -> bool:
-    """Tell whether the labels of a name say that it is one inside a private network."""
+    """Return whether the labels of a name say that it is one inside a private network."""
     return len(labels) == 1 or labels[-1] in _PRIVATE_SUFFIXES or labels[-2:] == ["home", "arpa"]
 
 

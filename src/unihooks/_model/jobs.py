@@ -9,7 +9,7 @@ from attrs import frozen
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """The kind of work that a job does."""
 
     RECOVER = "recover"
     REPLAY = "replay"

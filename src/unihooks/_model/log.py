@@ -103,5 +103,5 @@ class Attempt:
 
     @property
     def succeeded(self) -> bool:
-        """Tell whether the status was 2xx, the only success."""
+        """Return whether the status was 2xx, the only success."""
         return self.status_code is not None and 200 <= self.status_code <= 299  # noqa: PLR2004

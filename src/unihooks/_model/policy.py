@@ -54,7 +54,7 @@ def _number(at_least: float, example: str) -> Any:
 
 @frozen(kw_only=True)
 class DeliveryPolicy:
-    """How fast, how long and how often each endpoint of a webhook is tried; None leaves it to the dispatcher.
+    """A webhook's own rate, deadline and retries for each of its endpoints; None leaves it to the dispatcher.
 
     Args:
         retry_delays: Seconds to wait after the first, second, ... failed attempt, with the dispatcher's jitter. When
@@ -121,7 +121,7 @@ NO_POLICY = DeliveryPolicy()
 
 @frozen(kw_only=True)
 class CircuitBreaker:
-    """When an endpoint that fails is left alone, and for how long.
+    """The rule for pausing an endpoint that keeps failing.
 
     After this many `failures` in a row, nothing is sent to it for `pause` seconds. Then one delivery is sent as a
     probe. If it succeeds, all others continue; if it fails, another pause begins, twice as long, up to `longest`

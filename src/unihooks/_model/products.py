@@ -91,7 +91,7 @@ def subscribed_as(event_type: str) -> list[str]:
 
 
 def covers(subscribed: str, event_type: str) -> bool:
-    """Tell whether a subscription's event type covers this one."""
+    """Return whether a subscription's event type covers this one."""
     if subscribed.endswith(_AND_MORE):
         return event_type.startswith(subscribed.removesuffix(EVERY_EVENT))
     return subscribed in {EVERY_EVENT, event_type}

@@ -55,7 +55,7 @@ def _callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How long to wait between attempts, and when to give up.
+    """The rule for how long to wait between attempts, and when to give up.
 
     Takes any `tenacity` wait and stop objects, also combined with `+` and `|`;
     they are evaluated on stored state, and nothing sleeps.

@@ -92,7 +92,7 @@ class EventSubscription:
         object.__setattr__(self, "event_type", event_type)
 
     def may_mean(self, product: str | None, event_type: str | None) -> bool:
-        """Tell whether it can match events of this product and type; None means any."""
+        """Return whether it can match events of this product and type; None means any."""
         same_product = product is None or product == self.product
         return same_product and (event_type is None or covers(self.event_type, event_type))
 
@@ -155,7 +155,7 @@ class Endpoint:
 
     @property
     def enabled(self) -> bool:
-        """Tell whether the endpoint takes deliveries."""
+        """Return whether the endpoint takes deliveries."""
         return self.state is EndpointState.ENABLED
 
     @property
@@ -179,7 +179,7 @@ class ActiveInterval:
     deactivated_mark: str = ""
 
     def contains(self, at: int, mark: str, *, now: int) -> bool:
-        """Tell whether an event emitted at `at` with the id `mark` lies in the interval.
+        """Return whether an event emitted at `at` with the id `mark` lies in the interval.
 
         If the interval begins after `now`, the clock was set back. The webhook is active all the same: no event may be
         lost.
@@ -300,7 +300,7 @@ class Webhook:
 
     @property
     def active(self) -> bool:
-        """Tell whether the webhook is active."""
+        """Return whether the webhook is active."""
         return self.status is WebhookStatus.ACTIVE
 
     @property

@@ -62,7 +62,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Tell whether everything arrived as it should, and was verified."""
+        """Return whether everything arrived as it should, and was verified."""
         return (
             len(self.arrivals) == len(self.attempts) == _REQUESTS
             and all(one.verified and one.intact for one in self.arrivals)

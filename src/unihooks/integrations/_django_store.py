@@ -174,7 +174,7 @@ def _is_where_tests_run() -> bool:
 
 
 def _is_lent(wrapper: Any) -> bool:
-    """Tell whether the store has to use the connection itself."""
+    """Return whether the store has to use the connection itself."""
     if wrapper.vendor == "sqlite":
         return _is_in_testcase(wrapper) or "mode=memory" in str(wrapper.settings_dict["NAME"])
     from django.db.backends.postgresql.psycopg_any import is_psycopg3

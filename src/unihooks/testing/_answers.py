@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def ends_connection(self) -> bool:
-        """Tell whether the connection takes no other request after this response."""
+        """Return whether the connection takes no other request after this response."""
         return self.close or self.drop or self.raw is not None
 
 

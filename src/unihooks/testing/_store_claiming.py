@@ -344,7 +344,7 @@ class Told(Watcher):
 
 
 def due_by(scene: Scene, at: int) -> bool:
-    """Say whether work is announced, and not later than it is due."""
+    """Return whether work is announced, and not later than it is due."""
     next_due = scene.store.work().next_due
     return next_due is not None and next_due <= at
 

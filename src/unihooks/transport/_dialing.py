@@ -49,7 +49,7 @@ logger = logging.getLogger("unihooks.transport")
 
 @attrs.frozen(kw_only=True)
 class Target:
-    """Where a connection goes, and for which endpoint."""
+    """The destination of a connection, and the endpoint for which it is opened."""
 
     endpoint_id: str | None
     url: str

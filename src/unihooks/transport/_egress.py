@@ -60,7 +60,7 @@ class Way:
         return self._proxy is None
 
     def leads_to(self, address: str) -> bool:
-        """Tell whether the family of an address can be reached from the address that requests are sent from."""
+        """Return whether the family of an address can be reached from the address that requests are sent from."""
         return self._bind is None or self._proxy is not None or (":" in address) == (":" in self._bind)
 
     async def connect(self, connection: Connection, address: str, port: int, seconds: float) -> None:

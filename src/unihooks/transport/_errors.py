@@ -43,9 +43,9 @@ class NotReachable(AttemptError, httpx.ConnectError):
 
 
 class EgressFailed(AttemptError, httpx.ProxyError):
-    """Our own way out has failed, which says nothing about the endpoint; only the operator's log says how.
+    """A failure of our own egress, which says nothing about the endpoint; only the operator's log says which.
 
-    `for_all` is false if it may have failed for this one address alone.
+    `for_all` is false if it may affect this one address alone.
     """
 
     def __init__(self, detail: str, *, for_all: bool = True) -> None:

@@ -38,7 +38,7 @@ class Sessions:
         return kept.session if kept is not None and now < kept.until else None
 
     def wants(self, owner: Hashable, now: float) -> bool:
-        """Tell whether to ask for a session, which takes a fifth of the time of a handshake."""
+        """Return whether to ask for a session, which takes a fifth of the time of a handshake."""
         kept = self._kept.get(owner)
         return kept is None or kept.session is not None or now >= kept.until
 

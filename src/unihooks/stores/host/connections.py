@@ -83,7 +83,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def is_within_psycopg() -> bool:
-    """Tell whether this thread is inside a call of psycopg 3, whose connections would wait for themselves."""
+    """Return whether this thread is inside a call of psycopg 3, whose connections would wait for themselves."""
     frame = sys._getframe() if "psycopg" in sys.modules else None  # noqa: SLF001 - inspect.currentframe does the same
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith("psycopg."):

@@ -111,7 +111,7 @@ def _until(gen: PQGen[RV], ends_at: float) -> Generator[Any, Any, RV]:
 
 
 def _is_direct(connection: Connection, settings: Mapping[str, str]) -> bool:
-    """Tell whether the connection leads to the server itself; if so, apply the session's settings.
+    """Return whether the connection leads to the server itself; if so, apply the session's settings.
 
     Through a pooler, they would stay with a connection that other clients get next.
     """

@@ -62,7 +62,7 @@ _EXPECTING_SECONDS = 5.0
 
 
 class _Opened:
-    """What this process has open."""
+    """The pool and the threads that this process has open."""
 
     def __init__(self, database: PostgresDatabase, dsn: str, size: int) -> None:
         self.pool = Pool(dsn, size, database.patience)

@@ -127,7 +127,7 @@ def _there(tx: PostgresTransaction) -> dict[str, set[str]]:
 
 
 def _alone(tx: PostgresTransaction) -> bool:
-    """Tell whether nobody else is at work on days; wait for no lock for long."""
+    """Return whether nobody else is at work on days; wait for no lock for long."""
     tx.execute(_PATIENCE)
     return bool(tx.fetch("lock_days")[0][0])
 

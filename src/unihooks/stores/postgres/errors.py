@@ -43,7 +43,7 @@ def driver() -> Any:
 
 
 def is_dsn(text: str) -> bool:
-    """Say whether libpq can read the text."""
+    """Return whether libpq can read the text."""
     from psycopg.conninfo import conninfo_to_dict
 
     try:
@@ -80,17 +80,17 @@ def explained_on_host(error: BaseException) -> StoreError | None:
 
 
 def is_transient(error: psycopg.Error) -> bool:
-    """Say whether the same transaction may be run again."""
+    """Return whether the same transaction may be run again."""
     return error.sqlstate in _TRANSIENT
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Say whether the server takes no writes, as a standby does."""
+    """Return whether the server takes no writes, as a standby does."""
     return sqlstate(error) == _READ_ONLY
 
 
 def is_outage(error: psycopg.Error) -> bool:
-    """Say whether the connection is gone, or the server going down."""
+    """Return whether the connection is gone, or the server going down."""
     state = error.sqlstate
     if state is not None:
         return state.startswith(("08", "57P"))
@@ -98,7 +98,7 @@ def is_outage(error: psycopg.Error) -> bool:
 
 
 def is_of_one_row(error: Exception) -> bool:
-    """Say whether an error is about a row's content, or the wait for its key, rather than the connection."""
+    """Return whether an error is about a row's content, or the wait for its key, rather than the connection."""
     state = getattr(error, "sqlstate", None)
     if not isinstance(error, driver().Error):
         return True

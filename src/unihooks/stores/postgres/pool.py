@@ -122,6 +122,6 @@ class Pool:
 
 
 class _Borrower(threading.local):
-    """Whether this thread has a connection."""
+    """A thread's note whether it has a connection."""
 
     has_one = False

@@ -43,7 +43,7 @@ def note_direct(connection: Connection[Any]) -> None:
 
 
 def is_direct(connection: Connection[Any]) -> bool:
-    """Tell whether the connection is known to lead to the server itself."""
+    """Return whether the connection is known to lead to the server itself."""
     return connection in _prepared
 
 

@@ -31,7 +31,7 @@ _STOP_SECONDS = 2.0
 
 
 class Hearing(Enum):
-    """Which notifications of others' events a process gets."""
+    """The notifications of other processes' events that a process gets."""
 
     NOTHING = auto()
     """None: there is no connection yet, or a pooler is in between."""
@@ -83,7 +83,7 @@ class Signals:
         return self._hearing is Hearing.RELIEVED
 
     def listen(self) -> None:
-        """Note that nobody listens any more."""
+        """Note that no process listens any more, so that this one may take over."""
         self._vacant.set()
 
     def notify(self) -> None:

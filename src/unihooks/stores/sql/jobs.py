@@ -154,7 +154,7 @@ class _Unfinished:
         return replay_step(tx, self.tenant, filters, **bounds, last=self.task["last"], today=self.task["today"])
 
     def is_crowded(self, tx: Transaction) -> bool:
-        """Tell whether many deliveries wait in the lanes that the job serves, and it has not waited for long.
+        """Return whether many deliveries wait in the lanes that the job serves, and it has not waited for long.
 
         A failing lane holds up only a job for its own webhook.
         """

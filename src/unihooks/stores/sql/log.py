@@ -244,7 +244,7 @@ def _head_of_few(tx: Transaction, tenant: str, filters: DeliveryFilter, webhook_
 
 
 def _is_success(filters: DeliveryFilter) -> bool:
-    """Whether the wanted status code is one of success."""
+    """Return whether the wanted status code means success."""
     return filters.status_code is not None and filters.status_code[0] // 100 == _SUCCESS
 
 

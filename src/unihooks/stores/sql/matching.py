@@ -191,7 +191,7 @@ class _Payload:
     _is_decoded: bool = False
 
     def is_wanted_by(self, one: Subscriber) -> bool:
-        """Tell whether the conditions of a subscriber hold."""
+        """Return whether the conditions of a subscriber hold."""
         if not self._is_decoded:
             event = self._event
             if not event.body:

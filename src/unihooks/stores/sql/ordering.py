@@ -97,7 +97,7 @@ class Arranged:
         return freeing([(row[0], row[4], row[7]) for row in self.rows], now)
 
     def due(self, now: int) -> dict[str, int]:
-        """When lanes are due for the deliveries that do not wait."""
+        """Return when the lanes are due of deliveries that do not wait."""
         return {endpoint_id: now for _, endpoint_id, _ in self.ends.begun}
 
     def counting(self) -> Call:

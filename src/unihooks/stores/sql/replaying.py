@@ -81,7 +81,7 @@ class _Original:
             raise Conflict(said("never-rendered", template), name="delivery_id")
 
     def is_worthwhile(self, *, today: bool) -> bool:
-        """Tell whether it can be sent again, and is not being sent anyway."""
+        """Return whether it can be sent again, and is not being sent anyway."""
         # A rendering that failed would fail again.
         can_be_rendered = self._was_rendered or (today and self.rendering != self.present)
         can_be_sent = bool(self.has_endpoint and self.size and can_be_rendered)
@@ -268,7 +268,7 @@ def _insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection
 
 
 def _failed_to_render(state: str, attempt_count: int) -> bool:
-    """Whether a delivery was never sent because its rendering failed."""
+    """Return whether a delivery was never sent because its rendering failed."""
     return state == DeliveryState.FAILED and attempt_count == 0
 
 

@@ -53,7 +53,7 @@ def _as_id(search: str) -> str:
 
 
 def _may_begin(id_: str, prefix: str) -> bool:
-    """Tell whether an id with this prefix may begin with the text; a part of the prefix counts, too."""
+    """Return whether an id with this prefix may begin with the text; a part of the prefix counts, too."""
     return bool(id_) and (id_.startswith(prefix) or prefix.startswith(id_))
 
 

@@ -55,7 +55,7 @@ class Statement:
 
 @define
 class Selection:
-    """Which rows of a named SELECT to return, in which order.
+    """The choice of rows of a named SELECT, and their order.
 
     `conditions` are SQL texts, the same in every database, that all hold;
     `values` their parameters. The SELECT ends with a WHERE clause.

@@ -29,7 +29,7 @@ _LIMITED = {
 
 @define
 class Wait:
-    """What a delivery's row and its lane say about when it will be sent; times are microseconds."""
+    """The facts in a delivery's row and its lane that decide when it will be sent; times are microseconds."""
 
     due_at: int
     is_taken: bool

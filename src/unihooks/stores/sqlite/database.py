@@ -83,7 +83,7 @@ class _Readers:
 
 @frozen
 class _Opened:
-    """What this process has open."""
+    """The connections that this process has open."""
 
     store_id: str
     writer: Writer

@@ -59,7 +59,7 @@ def no_tables(path: str) -> StoreError:
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Tell whether another connection holds the lock for now."""
+    """Return whether another connection holds the lock for now."""
     return _code(error) & 0xFF == sqlite3.SQLITE_BUSY
 
 

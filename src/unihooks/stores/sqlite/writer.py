@@ -146,7 +146,7 @@ class Writer(JobThread[_Job]):
         return has_inserted
 
     def _may_join(self, calls: deque[_Job]) -> bool:
-        """Tell whether the next call may be part of the transaction, if one has begun."""
+        """Return whether the next call may be part of the transaction, if one has begun."""
         with contextlib.suppress(IndexError):  # its caller has withdrawn it
             return not self._taken or self._is_syncing or not calls[0].is_synced
         return False
