@@ -37,7 +37,7 @@ def burst(table: Table, opens: Opens, size: Size) -> None:
     table.check("the burst was planned before the last single event came", good=left or size.burst < 10_000)
     for part in (0.5, 0.9):
         what = f"emit to claim of another tenant's event behind a burst of {size.burst:,}, p{part * 100:.0f}"
-        note = f"most {max(waits):.0f} ms"
+        note = f"max {max(waits):.0f} ms"
         table.add(Row(what=what, where=one.kind, value=percentile(waits, part), limit=100, note=note))
 
 

@@ -21,7 +21,7 @@ FILE = Path(__file__).with_name("results.json")
 _BUSY = re.compile(r"deliveries per second(?: of a backlog)?, \d+ worker process(?:es)?")
 _DAY = 86_400.0
 _MEASURED_PAYLOAD = 1_000
-_GROWTH = ("log of the server per delivery", "tables and indexes per delivery", "tables and indexes per event")
+_GROWTH = ("WAL per delivery", "tables and indexes per delivery", "tables and indexes per event")
 
 Points = Sequence[tuple[float, float]]
 

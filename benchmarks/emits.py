@@ -54,7 +54,8 @@ def _row(kind: str, case: Case, mine: list[Figures], by_hand: list[Figures]) -> 
     rates = ([one["rate"] for one in runs] for runs in (mine, by_hand))
     times = ", ".join(f"{part} {middle(mine, part):.1f} ({middle(by_hand, part):.1f})" for part in ("p50", "p99"))
     common: dict[str, Any] = {"unit": "/s", "at_least": True, "note": f"{times} ms", **_cpu(mine)}
-    what = f"{'emit' if case.mode == 'sync' else 'aemit'}, {case.way} transaction, {case.callers} callers"
+    callers = f"{case.callers} caller{'s' if case.callers > 1 else ''}"
+    what = f"{'emit' if case.mode == 'sync' else 'aemit'}, {case.way} transaction, {callers}"
     row = against(what, NAMES[kind], *rates, **common)
     # This limit is on the rate, not on the ratio.
     saturated = kind == "sqlite" and case == Case(256, "async", "own")

@@ -17,7 +17,7 @@ from unihooks import Worker
 
 FAN_OUTS = (1, 10)
 TABLES = ("events", "deliveries", "attempts")
-LOG, DISK = "log of the server per delivery", "tables and indexes per delivery"
+LOG, DISK = "WAL per delivery", "tables and indexes per delivery"
 EVENT_DISK = "tables and indexes per event"
 # A table may have parts, whose names begin with its own. That of what is pending does not grow with the log.
 _BYTES = """

@@ -69,7 +69,7 @@ def _show(table: Table, kind: str, size: Size, alone: list[list[float]], beside:
     for part in (0.5, 0.99):
         mine, without = ([percentile(one, part) for one in waits] for waits in (beside, alone))
         what = f"{HEALTHY} healthy endpoints beside {size.ill} that hang and {size.ill} without address"
-        note = f"emit to receipt at {size.rate:.0f}/s; most {max(map(max, beside)):.0f} ms"
+        note = f"emit to receipt at {size.rate:.0f}/s; max {max(map(max, beside)):.0f} ms"
         limit = 1.3 if part == 0.99 else None
         table.add(against(f"{what}, p{part * 100:.0f}", NAMES[kind], mine, without, limit=limit, note=note))
 

@@ -141,7 +141,7 @@ def _rest(bench: Bench, store: str, size: Size) -> None:
         parts.append(f"database {used.db * 1e3:.1f} (beside {found.upkeep.db * 1e3:.1f} without a worker)")
     if bench.tasks[store].pooler:
         parts.append(f"pooler {used.pooler * 1e3:.1f}")
-    switches = f"{used.switches:.0f} switches of threads per second"
+    switches = f"{used.switches:.0f} context switches per second"
     bench.table.add(
         Row(
             what=f"idle worker, CPU over {size.idle:.0f} s",
@@ -159,7 +159,7 @@ def _rest(bench: Bench, store: str, size: Size) -> None:
             value=max(found.firsts) * 1e3,
             limit=_FIRST_LIMITS.get(store),
             runs=[one * 1e3 for one in found.firsts],
-            note="the slowest of a few, each after some seconds more",
+            note="the slowest of a few, each after seconds of silence",
         )
     )
 
@@ -176,13 +176,13 @@ def _show(bench: Bench, store: str) -> None:
 def _switches(bench: Bench, store: str, sender: str) -> Row:
     mine, by_hand = (bench.runs[store, one, _LIMITED_RATE] for one in (sender, "by hand"))
     return Row(
-        what=f"switches of threads for an event at {_LIMITED_RATE:.0f}/s, {sender}",
+        what=f"context switches per event at {_LIMITED_RATE:.0f}/s, {sender}",
         where=WHERE[store],
         value=middle(mine, "switches"),
         unit="",
         limit=_SWITCHES_LIMIT,
         runs=[one.used.switches for one in mine],
-        note=f"{middle(mine, 'preempted'):.0f} since another was due; by hand {middle(by_hand, 'switches'):.0f}",
+        note=f"{middle(mine, 'preempted'):.0f} involuntary; by hand {middle(by_hand, 'switches'):.0f}",
     )
 
 

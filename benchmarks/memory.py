@@ -63,14 +63,14 @@ def _show_growth(table: Table, receiver: Receiver, task: Task) -> None:
     good = counts == {task.warm + task.count} and wrong + rest.wrong == 0
     table.check(f"memory: received {came}, wrong {wrong}; {figures}", good=good)
     sizes = figures["sizes"]
-    say(f"MiB on the way: {' '.join(f'{size:.0f}' for size in sizes)}")
+    say(f"MiB during the run: {' '.join(f'{size:.0f}' for size in sizes)}")
     early, late = median(sizes[: _STEPS // 4]), median(sizes[-_STEPS // 4 :])
     what = f"memory of host and worker after {task.count:,} deliveries, against a quarter of them"
     common: dict[str, Any] = {
         "unit": "MiB",
         "limit": 1.1,
         "runs": sizes,
-        "note": f"{figures['rate']:,.0f}/s on the way",
+        "note": f"{figures['rate']:,.0f}/s during the run",
     }
     table.add(Row(what=what, where=NAMES["sqlite"], value=late, reference=early, **common))
 

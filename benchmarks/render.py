@@ -29,9 +29,9 @@ _EXPONENT = re.compile(r"\d(?:\.\d+)?e\+\d+")
 # The goals of these stand first.
 FIRST = ["light", "versions", "latency", "hanging", "deliveries"]
 _BEFORE = "-before"
-_SECTIONS = ["when", "switches", "of", "calls", "round", "statements", "transactions", "synced"]
+_SECTIONS = ["when", "context", "of", "calls", "round", "statements", "transactions", "WAL"]
 _FEW = 0.05
-_COLUMNS = ["", "measured", "before", "beside", "ratio", "goal", "CPU µs", "database µs", ""]
+_COLUMNS = ["", "measured", "before", "reference", "ratio", "goal", "CPU µs", "database µs", ""]
 
 Rows = list[Row]
 

@@ -61,7 +61,7 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
         table.add(Row(what=f"time to remove {how}", value=figures["seconds"] * 1000, **common))
         table.add(Row(what=f"CPU of the database, {how}", value=figures["cpu"] * 1000, **common))
         table.add(Row(what=f"CPU of VACUUM afterwards, {how}", value=figures["vacuum"] * 1000, **common))
-        table.add(Row(what=f"log of the server, {how}", value=figures["log"] / 1e6, unit="MB", **common))
+        table.add(Row(what=f"WAL, {how}", value=figures["log"] / 1e6, unit="MB", **common))
 
 
 def _removed(one: Place, dsn: str, count: int, *, by_days: bool) -> dict[str, float]:

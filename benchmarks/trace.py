@@ -108,14 +108,14 @@ def _counts(trace: Trace, *, has_server: bool) -> list[Row]:
     """Return how often something happened for each event."""
     each = len(trace.emits)
     steps = Counter(step.name for step in trace.steps)
-    rows = [_row("switches of threads", sum(trace.switches.values()) / each)]
+    rows = [_row("context switches", sum(trace.switches.values()) / each)]
     rows += [_row(f"- of {name}", count / each) for name, count in trace.switches.most_common() if count >= each / 20]
     for whole in ("call", "round trip"):
         mine = [(name, count) for name, count in steps.most_common() if name.startswith(f"{whole}: ")]
         rows += [_row(f"{whole}s", sum(count for _, count in mine) / each)] if mine else []
         rows += [_row(f"- {whole}s: {name.partition(': ')[2]}", count / each) for name, count in mine]
     rows += [_row(f"{name}s", steps[name] / each) for name in ("statement", "transaction") if steps[name]]
-    return rows + ([_row("synced writes of the server's log", trace.synced / each)] if has_server else [])
+    return rows + ([_row("WAL flushes", trace.synced / each)] if has_server else [])
 
 
 def _row(what: str, value: float, unit: str = "") -> Row:

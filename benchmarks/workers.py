@@ -97,7 +97,7 @@ def _light_row(runs: Runs, processes: int, name: str, what: str, unit: str) -> R
     mine, single = ([one[name] for one in runs[number]] for number in (processes, 1))
     limits = _LIGHT_LIMITS if name == "cpu" else dict.fromkeys(_LIGHT_LIMITS, _LIGHT_WAITS_LIMIT)
     return against(
-        f"{what} at {LIGHT_RATE:.0f}/s, {_count(processes)}",
+        f"{what} at {LIGHT_RATE:.0f}/s, {_count(processes)}{', p99' if name == 'p99' else ''}",
         _WHERE,
         mine,
         single,
@@ -105,7 +105,6 @@ def _light_row(runs: Runs, processes: int, name: str, what: str, unit: str) -> R
         limit=limits.get(processes),
         runs=mine,
         db=middle(runs[processes], "db") if name == "cpu" else None,
-        note="99 of 100 within" if name == "p99" else "",
     )
 
 
@@ -152,7 +151,7 @@ def _saturated(table: Table, receiver: Receiver, task: Task, rounds: int) -> Non
             limit=_SHARED_LIMIT,
             at_least=True,
             runs=shares,
-            note="at the receiver, of the last quarter of the requests: others need no connection to it",
+            note="over the last quarter of the requests; the other workers need no connection to the endpoint",
         )
     )
 
@@ -187,7 +186,7 @@ def _show(table: Table, runs: Runs, processes: int) -> None:
         cpu=middle(runs[processes], "cpu"),
         db=middle(runs[processes], "db"),
         runs=mine,
-        note=f"receiver, workers and database share the machine{f'; beside {fewer}' if fewer else ''}",
+        note=f"receiver, workers and database share the machine{f'; reference: {fewer}' if fewer else ''}",
     )
     table.add(row)
 
@@ -205,7 +204,7 @@ def _apart_row(runs: Runs) -> Row:
         cpu=middle(last, "cpu"),
         db=middle(last, "db"),
         runs=more,
-        note=f"beside {APART[0]}: what the machine alone costs, whoever shares a store",
+        note=f"reference: {APART[0]}; what the machine alone costs, with no store shared",
     )
 
 
@@ -217,7 +216,7 @@ def _near_and_far(table: Table, receiver: Receiver, task: Task, away: str, round
         both.append(_measured(table, receiver, beside, "a near and a far worker")["rate"])
     what = f"deliveries per second of a backlog, a near and a far worker ({AWAY_SECONDS * 1e3:.0f} ms away)"
     limit: dict[str, Any] = {"limit": _FAR_LIMIT, "at_least": True}
-    table.add(against(what, _WHERE, both, alone, unit="/s", runs=both, note="beside the near one alone", **limit))
+    table.add(against(what, _WHERE, both, alone, unit="/s", runs=both, note="reference: the near one alone", **limit))
 
 
 def with_workers(task: Task, count: Any) -> Figures:

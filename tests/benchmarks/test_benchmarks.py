@@ -78,7 +78,7 @@ def test_live_events_are_measured_beside_a_job(tmp_path):
 @pytest.mark.postgres
 def test_one_event_is_followed_from_emit_to_recorded(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "trace", dsn=postgres_dsn)
-    assert {"when emit returns", "when it is leased", "when it is recorded", "switches of threads"} <= set(rows)
+    assert {"when emit returns", "when it is leased", "when it is recorded", "context switches"} <= set(rows)
     assert {"transactions", "calls", "round trips", "synced writes of the server's log"} <= set(rows)
 
 
@@ -106,7 +106,7 @@ def test_several_worker_processes_deliver_each_event_once(tmp_path, postgres_dsn
 @pytest.mark.postgres
 def test_what_deliveries_leave_behind_is_counted_in_bytes(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "growth", dsn=postgres_dsn)
-    assert {"log of the server per delivery, fan-out 1", "tables and indexes per event, fan-out 10"} <= set(rows)
+    assert {"WAL per delivery, fan-out 1", "tables and indexes per event, fan-out 10"} <= set(rows)
 
 
 @pytest.mark.slow

@@ -28,8 +28,8 @@ def figures(tmp_path):
         _row("PostgreSQL", "deliveries per second of a backlog, a near and a far worker (50 ms away)", 3000),
     ]
     growth = [
-        _row("PostgreSQL", "log of the server per delivery, fan-out 1", 6000),
-        _row("PostgreSQL", "log of the server per delivery, fan-out 10", 4200),
+        _row("PostgreSQL", "WAL per delivery, fan-out 1", 6000),
+        _row("PostgreSQL", "WAL per delivery, fan-out 10", 4200),
         _row("PostgreSQL", "tables and indexes per delivery, fan-out 1", 1500),
         _row("PostgreSQL", "tables and indexes per event, fan-out 1", 1700),
     ]
