@@ -58,7 +58,7 @@ class Load:
 
 @frozen(kw_only=True)
 class Need:
-    """What it takes: processors at the mean and at the peak, bytes per second of log, and bytes on the disk."""
+    """The resources for a load: processors at the mean and at the peak, bytes of WAL per second, bytes on the disk."""
 
     workers: tuple[float, float]
     database: tuple[float, float]
@@ -120,7 +120,7 @@ def costs_of(figures: dict[str, Any]) -> Costs:
 def table(loads: Iterable[Load], costs: Costs) -> str:
     """Return what loads need as a table in Markdown."""
     lines = [
-        "| deliveries per day | worker cores, mean / peak | database cores, mean / peak | log | disk |",
+        "| deliveries per day | worker cores, mean / peak | database cores, mean / peak | WAL | disk |",
         "| --- | --- | --- | --- | --- |",
     ]
     for load in loads:
@@ -135,12 +135,12 @@ def table(loads: Iterable[Load], costs: Costs) -> str:
 def described(costs: Costs) -> str:
     """Return the costs as a table in Markdown."""
     cpu = [
-        f"| CPU of a delivery at {rate:,.0f} per second, worker and database | {worker:,.0f} and {database:,.0f} µs |"
+        f"| CPU per delivery at {rate:,.0f} per second, worker and database | {worker:,.0f} and {database:,.0f} µs |"
         for (rate, worker), (_, database) in zip(costs.worker_us, costs.database_us, strict=True)
     ]
-    log_bytes = f"{costs.wal_delivery:,.0f} bytes, and {costs.wal_event:,.0f} + its payload for the event"
+    wal_bytes = f"{costs.wal_delivery:,.0f} bytes, and {costs.wal_event:,.0f} + its payload for the event"
     disk_bytes = f"{costs.disk_delivery:,.0f} bytes, and {costs.disk_event:,.0f} + its payload for the event"
-    rest = [f"| log of a delivery | {log_bytes} |", f"| disk of a delivery | {disk_bytes} |"]
+    rest = [f"| WAL per delivery | {wal_bytes} |", f"| disk per delivery | {disk_bytes} |"]
     return "\n".join(["| measured | |", "| --- | --- |", *cpu, *rest])
 
 
