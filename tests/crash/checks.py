@@ -38,7 +38,7 @@ class Figures:
     lost: int = 0
     out_of_order: int = 0
     duplicates: int = 0
-    answers_lost: int = 0
+    responses_lost: int = 0
     most_duplicates_of_one_kill: int = 0
     oldest_duplicate_ms: int = 0
     refused_emits: int = 0
@@ -271,7 +271,7 @@ def _count_lost_answers(figures: Figures, chains: Sequence[Chain], cuts: Sequenc
     for chain in chains:
         for attempt, request in chain.arrived():
             if attempt.status_code is None:
-                figures.answers_lost += 1
+                figures.responses_lost += 1
                 if not cuts or any(_loses_answer(cut, request) for cut in cuts):
                     continue
                 if attempt.duration_ms >= DEADLINE * 1000 * _NEARLY:

@@ -191,7 +191,7 @@ def _play(hosts: Hosts, rounds: int) -> Figures:
     figures.cuts = len(hosts.spans)
     say(f"most seconds until a worker went on: {hosts.slowest:.1f}")
     say(f"most seconds without a request while a worker was cut off: {hosts.longest_silence():.1f}")
-    if rounds >= ENOUGH_ROUNDS and not figures.duplicates + figures.answers_lost:
+    if rounds >= ENOUGH_ROUNDS and not figures.duplicates + figures.responses_lost:
         figures.problems.append("no cut came between a request and its record: the run shows nothing")
     return figures
 
