@@ -1,4 +1,4 @@
-"""Put a database out of reach a little: a proxy that passes everything on later, in a process of its own."""
+"""Delay a database: a proxy in a separate process that passes everything on later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure what deliveries leave behind on PostgreSQL: bytes of the server's log, and of tables and indexes."""
+"""Measure what deliveries leave behind on PostgreSQL: bytes of WAL, and of tables and indexes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure rest and light load: what an idle worker takes, and what an event costs that comes alone."""
+"""Measure rest and light load: the cost of an idle worker, and of single events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Emit at a steady pace, and read what that costs: with the library, by hand, and without doing anything."""
+"""Emit at a steady pace and measure the cost: with the library, by hand, and doing nothing."""
 
 from __future__ import annotations
 

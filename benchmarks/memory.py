@@ -1,4 +1,4 @@
-"""Measure a worker's memory over very many deliveries, and what an idle connection takes."""
+"""Measure a worker's memory over many deliveries, and the memory of an idle connection."""
 
 from __future__ import annotations
 

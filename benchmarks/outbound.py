@@ -1,4 +1,4 @@
-"""Deliver with django-outbound-webhooks and its own relay: it is durable and signed as well, from Django."""
+"""Deliver with django-outbound-webhooks and its own relay, which is also durable and signed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Note what a process does for events: calls of the store, round trips to a server, transactions on a file."""
+"""Record what a process does for events: calls of the store, round trips to a server, transactions on a file."""
 
 from __future__ import annotations
 

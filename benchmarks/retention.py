@@ -1,4 +1,4 @@
-"""Measure on PostgreSQL what it takes to remove what is old: by whole days, and row by row as without them."""
+"""Measure on PostgreSQL what it costs to remove old data: by whole days, and row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow single events at light load from emit to recorded: who waits for whom, and what is asked of the database."""
+"""Follow single events at light load from emit to recorded: who waits for whom, and what the database is asked."""
 
 from __future__ import annotations
 

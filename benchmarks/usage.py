@@ -1,4 +1,4 @@
-"""Read what processes have used so far: CPU to the nanosecond, and how often their threads were switched."""
+"""Read what processes have used so far: CPU in nanoseconds, and context switches."""
 
 from __future__ import annotations
 

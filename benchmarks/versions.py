@@ -1,4 +1,4 @@
-"""Compare with another version of the library, in alternation: `bench.py versions --set before=ITS_FOLDER`.
+"""Compare with another version of the library, alternately: `bench.py versions --set before=ITS_FOLDER`.
 
 The folder is a checkout of that version; these benchmarks drive both.
 """

@@ -1,4 +1,4 @@
-"""Measure what more worker processes bring and cost on PostgreSQL: at light load, under much load, and far away."""
+"""Measure the gain and cost of more worker processes on PostgreSQL: at light load, at high load, and far away."""
 
 from __future__ import annotations
 

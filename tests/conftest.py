@@ -1,4 +1,4 @@
-"""What most tests stand on: each kind of store, a clock, a real receiver, and a host with a dispatcher."""
+"""The fixtures of most tests: each kind of store, a clock, a real receiver, and a host with a dispatcher."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which event loops the asynchronous tests run on."""
+"""The event loops on which the asynchronous tests run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An extra changes speed only: the same is accepted, and the same bytes are sent, with and without it."""
+"""An extra changes only the speed: with and without it, the same is accepted and the same bytes are sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an event is about: given to emit, sent as a header, found and erased by."""
+"""Subjects of events: given to emit, sent as a header, found and erased by."""
 
 from __future__ import annotations
 

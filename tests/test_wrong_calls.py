@@ -1,4 +1,4 @@
-"""What a wrong call gets: an error of ours that says what to do, and nothing is stored."""
+"""A wrong call raises one of our errors that says what to do, and stores nothing."""
 
 from __future__ import annotations
 

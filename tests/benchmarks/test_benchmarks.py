@@ -1,4 +1,4 @@
-"""Runs of the benchmarks that are short enough for every day: what they check holds, whatever they measure."""
+"""Short runs of the benchmarks: their checks hold, whatever they measure."""
 
 from __future__ import annotations
 

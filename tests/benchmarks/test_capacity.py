@@ -1,4 +1,4 @@
-"""The model that says what a number of deliveries per day needs."""
+"""The model that computes what a number of deliveries per day needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a command finds its dispatcher, and what a slip is told."""
+"""How a command finds its dispatcher, and which error a wrong name gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `deliveries` shows and replays."""
+"""The output of `deliveries`, and its replays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo does not claim what it has not seen."""
+"""The demo does not claim what it has not checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference of the command line leaves nothing out."""
+"""The reference of the command line is complete."""
 
 from __future__ import annotations
 

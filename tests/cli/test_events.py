@@ -1,4 +1,4 @@
-"""What `events` shows."""
+"""The output of `events`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `jobs` shows and stops, and the commands that start one."""
+"""The output of `jobs`, stopping a job, and the commands that start one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as it is installed, in processes of its own."""
+"""The installed command, run in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How rows look on terminals of any width, and in pipes."""
+"""The layout of rows on terminals of any width, and in pipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `tenants` shows and erases."""
+"""The output of `tenants`, and erasing one."""
 
 from __future__ import annotations
 

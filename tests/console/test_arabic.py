@@ -1,4 +1,4 @@
-"""No page says an English word to a reader of Arabic, whatever has gone wrong, and JSON and code stay left to right."""
+"""No page shows an English word to a reader of Arabic, not even in errors; JSON and code stay left to right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Style sheets and scripts come as few compressed files that browsers keep for ever, and pages come compressed."""
+"""Style sheets and scripts are few compressed files that browsers cache for ever; pages are compressed."""
 
 from __future__ import annotations
 

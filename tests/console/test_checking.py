@@ -1,4 +1,4 @@
-"""The live check of an endpoint: its name, its server, its certificate, and nothing that is sent."""
+"""The live check of an endpoint: its name, its server, its certificate; no request is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log's pages: filters, explanations, replay and cancel, and receivers' text that stays text."""
+"""The log's pages: filters, explanations, replay and cancel; receivers' text is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody enters for a new webhook is kept as a draft, for its viewer alone, until it is a webhook."""
+"""The entries for a new webhook are kept as a draft, for its viewer alone, until it becomes a webhook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets in, what every answer carries, and which forms are refused."""
+"""Who gets in, what every response carries, and which forms are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of jobs: progress, stopping, and starting one from what a filter shows."""
+"""The page of jobs: progress, stopping, and starting one for a filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms and previews cost in proportion to what is allowed, however much is sent, and never on the event loop."""
+"""The cost of forms and previews is bounded, however much is sent, and none of it is on the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every message has its Arabic translation, and what is shipped is what the translation says."""
+"""Every message has its Arabic translation, and the compiled file is up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log: what a row says, where it leads, counts, filters that contradict each other, and replays from the list."""
+"""The log: texts and links of rows, counts, filters that contradict each other, and replays from the list."""
 
 from __future__ import annotations
 

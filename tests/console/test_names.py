@@ -1,4 +1,4 @@
-"""Customers read the host's name, and nowhere the library's: not in pages, cookies, headers, code or documents."""
+"""Customers see the host's name and never the library's: in pages, cookies, headers, code and documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A form is carried out once, whatever a browser sends again, and what was done is said once."""
+"""A form is carried out once, however often a browser sends it, and its result is reported once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's pages: everything links, over all tenants, and to nobody else."""
+"""The operator's pages: linked with each other, over all tenants, and for operators only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may not see secrets cannot send the saved values of headers to a server of their own."""
+"""Viewers who may not see secrets cannot send saved header values to a server of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The test receiver of the console: it shows what arrives, to its viewer alone, for a day."""
+"""The test receiver of the console: it shows what arrives, only to its viewer, for a day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error, reason and warning that a viewer may meet is told in the viewer's language, with its figures."""
+"""Every error, reason and warning that a viewer may meet is shown in the viewer's language, with its figures."""
 
 from __future__ import annotations
 

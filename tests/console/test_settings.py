@@ -1,4 +1,4 @@
-"""The settings of a webhook in sections: each is changed by itself, and nothing needs JavaScript."""
+"""The settings of a webhook in sections: each is changed separately, and nothing needs JavaScript."""
 
 from __future__ import annotations
 

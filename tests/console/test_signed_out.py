@@ -1,4 +1,4 @@
-"""Who is signed out comes back to where they were, with what they typed; so does whom an error has stopped."""
+"""After signing in again or after an error, viewers return to where they were, with what they typed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The host's look and words: colours that can be read, corners, fonts, density and texts of its own."""
+"""The host's look and words: legible colours, corners, fonts, density and texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console in hosts that speak WSGI, also where the server forks after it has loaded the application."""
+"""The console in WSGI hosts, also if the server forks after it has loaded the application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The databases in which scenes are played, and a host's own transactions there."""
+"""The databases of the crash tests, and a host's own transactions there."""
 
 from __future__ import annotations
 

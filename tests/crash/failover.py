@@ -1,4 +1,4 @@
-"""Kill a PostgreSQL primary under load, promote its standby, and count what was lost of what `emit` had confirmed.
+"""Kill a PostgreSQL primary under load, promote its standby, and count the confirmed events that were lost.
 
 Run `python tests/crash/failover.py --rounds 5`: each round has servers of its own, with synchronous and with
 asynchronous replication in turn. With synchronous replication nothing may be lost. With asynchronous replication the

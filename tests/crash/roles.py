@@ -1,4 +1,4 @@
-"""What the processes do that are killed and frozen: emit, work, or both."""
+"""The roles of the processes that are killed and frozen: emitter, worker, or both."""
 
 from __future__ import annotations
 

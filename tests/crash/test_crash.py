@@ -1,4 +1,4 @@
-"""A run of the crash script that is short enough for every day."""
+"""A short run of the crash script."""
 
 from __future__ import annotations
 

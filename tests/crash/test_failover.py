@@ -1,4 +1,4 @@
-"""A run of the failover script that is short enough for every day."""
+"""A short run of the failover script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that was frozen finds on waking that its time is over."""
+"""A process that was frozen notices on waking that its lease has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of deliveries share: stores that fail, and a worker that does not wait long."""
+"""Fixtures for tests of deliveries: stores that fail, and a worker that does not wait long."""
 
 from __future__ import annotations
 

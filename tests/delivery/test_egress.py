@@ -1,4 +1,4 @@
-"""A way out that fails costs no attempt, says nothing about endpoints, and is named to the operator alone."""
+"""A failing egress costs no attempt, does not count against endpoints, and is reported only to the operator."""
 
 from __future__ import annotations
 

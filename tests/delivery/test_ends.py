@@ -1,4 +1,4 @@
-"""What must end, ends: whatever hooks, the database or a receiver do."""
+"""Workers and dispatchers end in time, whatever hooks, the database or a receiver do."""
 
 from __future__ import annotations
 

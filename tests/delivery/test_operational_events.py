@@ -1,4 +1,4 @@
-"""Customers are told of what happens to their webhooks, by webhooks."""
+"""Customers learn what happens to their webhooks from operational events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a webhook's policy and the circuit breaker make of deliveries, with a real receiver."""
+"""The effect of a webhook's policy and of the circuit breaker on deliveries, with a real receiver."""
 
 from __future__ import annotations
 

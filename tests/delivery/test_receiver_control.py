@@ -1,4 +1,4 @@
-"""What a receiver may ask for by the header `webhook-delivery` of its answers."""
+"""What a receiver may request with the header `webhook-delivery` of its responses."""
 
 from __future__ import annotations
 

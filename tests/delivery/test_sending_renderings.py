@@ -1,4 +1,4 @@
-"""A worker sends what webhooks make of events: rendered when it is sent, and once for all endpoints."""
+"""A worker renders a body when it sends it, and only once for all endpoints of a webhook."""
 
 from __future__ import annotations
 

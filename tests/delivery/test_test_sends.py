@@ -1,4 +1,4 @@
-"""Tests of one tenant take nothing that is everybody's: no thread of the host, and few requests at once."""
+"""Test sends of one tenant use no thread of the host, and few requests at once."""
 
 from __future__ import annotations
 

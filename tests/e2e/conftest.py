@@ -1,4 +1,4 @@
-"""A console with a worker and a receiver, all real, and a browser that notes every error and foreign request."""
+"""A console with a worker and a receiver, all real, and a browser that records every error and foreign request."""
 
 from __future__ import annotations
 

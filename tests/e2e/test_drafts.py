@@ -1,4 +1,4 @@
-"""A new webhook is kept as a draft: nothing that was entered is lost, in a real browser, until it is a webhook."""
+"""A new webhook is kept as a draft, in a real browser: no input is lost until it becomes a webhook."""
 
 from __future__ import annotations
 

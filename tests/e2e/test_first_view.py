@@ -1,4 +1,4 @@
-"""What a first view costs in a browser on a slow network: its bytes are checked, the time of its paint is reported."""
+"""The cost of a first view on a slow network: its bytes are checked, the time of its paint is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a customer does with the console, in a real browser: from the empty list to a delivered event, and after."""
+"""A customer's way through the console, in a real browser: from the empty list to a delivered event, and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a customer does in the log: open a delivery beside it, go to the next, replay, count, search, and watch it."""
+"""A customer in the log: open a delivery beside it, go to the next, replay, count, search, and watch it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is seen: the host's colours where they belong, one ground line, phones, and what shows while one waits."""
+"""The visible result: the host's colours in their places, one base line, phones, and loading states."""
 
 from __future__ import annotations
 

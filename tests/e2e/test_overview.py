@@ -1,4 +1,4 @@
-"""How a webhook is doing, as a viewer sees it: the list, the sentence, the chart, endpoints, live checks."""
+"""The health of a webhook as a viewer sees it: the list, the sentence, the chart, endpoints, live checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a customer does with the settings of a webhook, in a real browser: sections, events, conditions, payload."""
+"""A customer in the settings of a webhook, in a real browser: sections, events, conditions, payload."""
 
 from __future__ import annotations
 

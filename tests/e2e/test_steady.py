@@ -1,4 +1,4 @@
-"""Nothing typed is lost and nothing happens twice: double clicks, reloads, broken and slow networks, ended sessions."""
+"""No input is lost and nothing happens twice: double clicks, reloads, broken and slow networks, ended sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Code is shown in tabs and copied block by block, and every sentence is told in the reader's language."""
+"""Code is shown in tabs and copied block by block, and every sentence is in the reader's language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put a pooler in transaction mode before a PostgreSQL server, where one is installed."""
+"""Put a pooler in transaction mode in front of a PostgreSQL server, if one is installed."""
 
 from __future__ import annotations
 

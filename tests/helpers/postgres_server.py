@@ -1,4 +1,4 @@
-"""Find or start a PostgreSQL server for the tests: a given one, an installed one's binaries, or a wheel's."""
+"""Find or start a PostgreSQL server for the tests: a given one, an installed one, or one from a wheel."""
 
 from __future__ import annotations
 

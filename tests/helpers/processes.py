@@ -1,4 +1,4 @@
-"""Python processes that use a dispatcher of one file."""
+"""Python processes that use a dispatcher on the same file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand between a program and a server, and break every connection at once when asked to."""
+"""Stand between a program and a server, and break all connections at once on demand."""
 
 from __future__ import annotations
 

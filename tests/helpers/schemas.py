@@ -1,4 +1,4 @@
-"""PostgreSQL schemas that have all tables and no rows: to empty one costs much less than to make it anew."""
+"""PostgreSQL schemas that have all tables and no rows: emptying one costs much less than creating it anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wait until something has happened, for as long as a busy machine may need; what hangs fails the test."""
+"""Wait until something has happened, for as long as a busy machine may need; a hang fails the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts that this process makes itself: network namespaces, joined by a router between which packets can vanish.
+"""Hosts made of network namespaces, joined by a router between which packets can vanish.
 
 Namespaces have no names, only open files: when the processes that use them have ended, however they ended, the
 kernel removes them with their links. It takes root and Linux.

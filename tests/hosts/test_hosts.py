@@ -1,4 +1,4 @@
-"""A run of the script that cuts hosts off which is short enough for every day."""
+"""A short run of the script that cuts hosts off."""
 
 from __future__ import annotations
 

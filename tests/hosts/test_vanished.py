@@ -1,4 +1,4 @@
-"""A database whose machine vanishes without a word holds up no emit, and both ends let go of the connections."""
+"""A database whose machine vanishes delays no emit beyond its deadline, and both ends close their connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database of Django's settings, of each kind."""
+"""A database in Django's settings, of each kind."""
 
 from __future__ import annotations
 

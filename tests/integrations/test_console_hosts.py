@@ -1,4 +1,4 @@
-"""Each host of the docs that mounts the console is started by its own command and used as a customer would."""
+"""Each example host that mounts the console is started by its own command and used as a customer would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store on a connection of Django's keeps the contract, within the transaction of a test case."""
+"""A store on Django's own connection keeps the contract, within the transaction of a test case."""
 
 from __future__ import annotations
 

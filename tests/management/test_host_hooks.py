@@ -1,4 +1,4 @@
-"""The host's hooks for what the verbs of webhooks change: at most once, after the change, harming nothing."""
+"""The host's hooks for changed webhooks: called at most once, after the change, and unable to break it."""
 
 from __future__ import annotations
 

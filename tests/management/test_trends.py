@@ -1,4 +1,4 @@
-"""What an operator sees of the last day."""
+"""An operator's view of the last day."""
 
 from __future__ import annotations
 

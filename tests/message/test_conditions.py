@@ -1,4 +1,4 @@
-"""Conditions: what holds of which payload, and what is refused when they are built."""
+"""Conditions: which payloads they hold for, and what is refused when they are built."""
 
 from __future__ import annotations
 

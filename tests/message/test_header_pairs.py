@@ -1,4 +1,4 @@
-"""Headers of requests and answers keep their order and can be looked up by name."""
+"""Headers of requests and responses keep their order and can be looked up by name."""
 
 from __future__ import annotations
 

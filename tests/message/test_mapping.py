@@ -1,4 +1,4 @@
-"""Which properties a mapping removes and renames."""
+"""The properties that a mapping removes and renames."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""What may be sent as a payload, and which bytes it becomes."""
+"""What is accepted as a payload, and how it is encoded."""
 
 import json
 import sys

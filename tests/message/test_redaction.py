@@ -1,4 +1,4 @@
-"""Answers that echo a secret are kept without it, in the forms in which receivers commonly echo."""
+"""Responses that echo a secret are stored without it, in the forms in which receivers commonly echo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A secret opens by `reveal` and in no other way."""
+"""Only `reveal` shows a secret."""
 
 import contextlib
 import copy

@@ -1,4 +1,4 @@
-"""Signatures are those of Standard Webhooks 1.0.0, and nothing else verifies."""
+"""Signatures follow Standard Webhooks 1.0.0, and no other signature is accepted."""
 
 # ruff: noqa: RUF001 - look-alike characters are what is tested
 

@@ -1,4 +1,4 @@
-"""What the host offers, and what is refused against it."""
+"""The catalog of the host, and what it refuses."""
 
 import builtins
 from enum import Enum

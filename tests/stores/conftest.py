@@ -1,4 +1,4 @@
-"""Stores and connections of a PostgreSQL server."""
+"""Stores on, and connections to, a PostgreSQL server."""
 
 from __future__ import annotations
 

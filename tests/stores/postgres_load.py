@@ -1,4 +1,4 @@
-"""Emit beside a running worker while a PostgreSQL server has troubles, and judge what came of it."""
+"""Emit beside a running worker while a PostgreSQL server has trouble, and check the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work on a store in a process of its own: plan, claim, "send" by a line in a file, record; until it is killed.
+"""A worker in a separate process that plans, claims, "sends" to a file and records, until it is killed.
 
 `python postgres_worker.py DSN SCHEMA FILE LEASE` works; with `emit` as the fifth argument it emits
 and prints the ids of what is stored.

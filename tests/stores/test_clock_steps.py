@@ -1,4 +1,4 @@
-"""A clock that steps by an hour loses nothing; on PostgreSQL, where the server tells the time, it changes nothing."""
+"""A clock that steps by an hour loses nothing; on PostgreSQL, which uses the server's clock, it changes nothing."""
 
 from __future__ import annotations
 

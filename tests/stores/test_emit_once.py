@@ -1,4 +1,4 @@
-"""A key makes one event of many emits, on the store's connections and in a host's transactions, for as long as told."""
+"""A key makes one event of many emits, on the store's connections and in a host's transactions, for its window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever interrupts an emit, and whatever it finds dead, it works or raises at once, and never hangs."""
+"""Whatever an emit interrupts or finds dead, it works or raises at once, and never hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs in databases: slices that fail, workers that die, two at once."""
+"""Jobs in databases: slices that fail, workers that die, two at the same time."""
 
 from __future__ import annotations
 

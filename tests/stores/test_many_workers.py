@@ -1,4 +1,4 @@
-"""Worker processes of one database: they share the work, hear of changes, and end in order."""
+"""Worker processes of one database: they share the work, notice changes, and end in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store in memory keeps the contract, and keeps what it holds to this process."""
+"""The store in memory keeps the contract, and shares nothing with other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Order over worker processes: retries, answers at random speed, and a kill in the middle change nothing about it."""
+"""Order over worker processes: retries, responses at random speed, and a kill do not change it."""
 
 from __future__ import annotations
 

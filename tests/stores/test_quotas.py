@@ -1,4 +1,4 @@
-"""Of a tenant's events, no more than the host allows get through in a minute, whoever emits them and however."""
+"""A tenant's events per minute are limited, whoever emits them and however."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two that replay at once send nothing twice."""
+"""Two concurrent replays send nothing twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An operational event is one row in the transaction of what it tells."""
+"""An operational event is one row in the transaction of the change that it reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of a tenant that was erased, no row of any table tells, whatever ended the process in between."""
+"""After a tenant is erased, no row of any table mentions it, whatever ended the process in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker in a process of its own: `python worker_process.py JSON`, which says where; SIGTERM ends it."""
+"""A worker in a separate process: `python worker_process.py JSON`, which says where; SIGTERM ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a receiver answers."""
+"""The responses of a receiver."""
 
 from __future__ import annotations
 

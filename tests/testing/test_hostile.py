@@ -1,4 +1,4 @@
-"""What servers of the testing kit write leaves at once, in as many pieces as they write it."""
+"""Servers of the testing kit send writes at once, in as many pieces as they were written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixtures that the plugin gives to every test of a host."""
+"""The fixtures of the plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receiver of the testing kit, spoken to with an ordinary client."""
+"""The receiver of the testing kit, called with an ordinary client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The front of the testing kit."""
+"""The public names of the testing kit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the transport share."""
+"""Fixtures for the tests of the transport."""
 
 from __future__ import annotations
 

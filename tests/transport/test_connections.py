@@ -1,4 +1,4 @@
-"""Connections: whose they are, when they are used again, and when not."""
+"""Connections: to which endpoint they belong, when they are reused, and when not."""
 
 from __future__ import annotations
 

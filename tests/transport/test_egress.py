@@ -1,4 +1,4 @@
-"""The way out: from an address of this machine, or through a proxy, with the guard on in both."""
+"""The egress: from an address of this machine, or through a proxy, with the guard on in both."""
 
 from __future__ import annotations
 

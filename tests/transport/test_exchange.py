@@ -1,4 +1,4 @@
-"""One attempt over any transport ends in time and says how it went."""
+"""One attempt over any transport ends in time and reports its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request that is given up does not arrive afterwards, and a connection that is no longer needed ends in order."""
+"""An abandoned request does not arrive afterwards, and a connection that is no longer needed is closed in order."""
 
 from __future__ import annotations
 

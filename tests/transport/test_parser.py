@@ -1,4 +1,4 @@
-"""The answer parser: strict, indifferent to how the bytes are cut, and at one with two others."""
+"""The response parser: strict, independent of how the bytes are split, and in agreement with two others."""
 
 from __future__ import annotations
 

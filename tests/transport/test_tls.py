@@ -1,4 +1,4 @@
-"""TLS: who is trusted, what is said when not, and to whom a session belongs."""
+"""TLS: which certificates are trusted, what errors say, and to which endpoint a session belongs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public API as a host writes it: checked by mypy, never run."""
+"""The public API as a host uses it: checked by mypy, never run."""
 
 from __future__ import annotations
 

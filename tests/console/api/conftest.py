@@ -1,4 +1,4 @@
-"""The API of a console over a real store, asked in process as viewers of two tenants and an operator."""
+"""The API of a console over a real store, called in process as viewers of two tenants and as an operator."""
 
 from __future__ import annotations
 

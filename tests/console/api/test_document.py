@@ -1,4 +1,4 @@
-"""The OpenAPI document: how to sign in, examples, where what was made is found."""
+"""The OpenAPI document: signing in, examples, and where new objects are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that is wrong with a request is told at once, each with its place."""
+"""All errors of a request are reported at once, each with its place."""
 
 from __future__ import annotations
 

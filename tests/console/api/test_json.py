@@ -1,4 +1,4 @@
-"""Values go to JSON without secrets."""
+"""Values become JSON without secrets."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Previews take what can be emitted, say what is wrong with anything else, and run off the event loop."""
+"""Previews accept what can be emitted, explain what is wrong with anything else, and run off the event loop."""
 
 from __future__ import annotations
 

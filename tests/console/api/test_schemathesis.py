@@ -1,4 +1,4 @@
-"""Send what the API's own document allows and what it does not, and check the answers against it."""
+"""Send what the API's own document allows and what it does not, and check the responses against it."""
 
 from __future__ import annotations
 

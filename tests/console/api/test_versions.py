@@ -1,4 +1,4 @@
-"""ETag and If-Match: a change that somebody else has not seen is not undone."""
+"""ETag and If-Match: a change that a viewer has not seen is not overwritten."""
 
 from __future__ import annotations
 

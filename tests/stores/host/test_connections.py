@@ -1,4 +1,4 @@
-"""What an emit inside a host's transaction promises, whatever the connection looks like."""
+"""The promises of an emit inside a host's transaction, for every kind of connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQLAlchemy and Django lead to an SQLite file as well."""
+"""SQLAlchemy and Django can lead to an SQLite file, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An emit inside a host's transaction on PostgreSQL, whatever the connection looks like."""
+"""An emit inside a host's transaction on PostgreSQL, for every kind of connection."""
 
 from __future__ import annotations
 

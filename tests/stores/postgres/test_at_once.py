@@ -1,4 +1,4 @@
-"""What is emitted, planned and delivered here takes one round trip each, unless others have changed something."""
+"""Emitting, planning and recording in one process take one round trip each, unless others have changed something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgresStore keeps the rules of every store."""
+"""PostgresStore follows the rules of every store."""
 
 from __future__ import annotations
 

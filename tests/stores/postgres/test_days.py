@@ -1,4 +1,4 @@
-"""The log is kept by days: they are made ahead, and go as a whole once they are past the retention."""
+"""The log is kept by days: partitions are created ahead, and dropped once they are past the retention."""
 
 from __future__ import annotations
 

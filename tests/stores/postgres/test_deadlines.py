@@ -1,4 +1,4 @@
-"""An emit ends by its deadline whatever the server does, and goes on by itself once it can."""
+"""An emit ends by its deadline whatever the server does, and continues by itself once it can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lanes with limits, or in a pause, cost PostgreSQL: however much waits in them, it looks at little."""
+"""The cost of lanes with limits, or in a pause, on PostgreSQL: few rows are read, however many deliveries wait."""
 
 from __future__ import annotations
 

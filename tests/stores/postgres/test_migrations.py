@@ -1,4 +1,4 @@
-"""Alembic and Django make the store's tables with the migrations that the documentation shows."""
+"""Alembic and Django create the store's tables with the migrations from the documentation."""
 
 from __future__ import annotations
 

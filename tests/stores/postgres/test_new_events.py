@@ -1,4 +1,4 @@
-"""An event is written once: only its row in the queue, which is small, comes and goes."""
+"""An event is written once: only its small row in the queue is inserted and deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries that wait cost a claim nothing; who adds to a chain sees who takes from it, or is seen by them."""
+"""Waiting deliveries cost a claim nothing; a transaction that adds to a chain and one that frees it see each other."""
 
 from __future__ import annotations
 

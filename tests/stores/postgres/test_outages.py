@@ -1,4 +1,4 @@
-"""A PostgreSQL server that refuses to write says why; the worker outlives it, and all is sent after."""
+"""A PostgreSQL server that refuses to write says why; the worker survives, and everything is sent afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example that spreads tenants over servers: each tenant's events, log and deliveries are on its own one."""
+"""The example that spreads tenants over servers: each tenant's events, log and deliveries are on its own server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One worker process hears of work at once on PostgreSQL; the others poll, and take its place when it is gone."""
+"""One worker process is notified at once on PostgreSQL; the others poll, and one takes over when it is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing is left of one test for the next."""
+"""No rows of one test are left for the next."""
 
 from __future__ import annotations
 

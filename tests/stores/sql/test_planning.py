@@ -1,4 +1,4 @@
-"""Planning goes on whatever one event leads to: an error, very many deliveries, or long matching."""
+"""Planning continues whatever one event leads to: an error, many deliveries, or long matching."""
 
 from __future__ import annotations
 

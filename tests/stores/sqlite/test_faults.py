@@ -1,4 +1,4 @@
-"""What SQLite and its file can do to us: nothing hangs, grows without end or is lost."""
+"""Faults of SQLite and its file: nothing hangs, grows without bound or is lost."""
 
 from __future__ import annotations
 

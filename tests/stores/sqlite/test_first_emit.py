@@ -1,4 +1,4 @@
-"""The first emit of a process waits for no lock of the host's, and stops no event loop."""
+"""The first emit of a process waits for no lock of the host, and blocks no event loop."""
 
 from __future__ import annotations
 

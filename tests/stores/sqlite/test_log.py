@@ -1,4 +1,4 @@
-"""Of what a filter shows, SQLite looks at little else, however much there is."""
+"""SQLite reads little more than a filter shows, however large the log is."""
 
 from __future__ import annotations
 

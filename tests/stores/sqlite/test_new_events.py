@@ -1,4 +1,4 @@
-"""An event is written once: a trigger gives it its row in the queue, and only that comes and goes."""
+"""An event is written once: a trigger inserts its row in the queue, and only that row is deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody else may read a file that the store makes, and no secret that is gone stays in it."""
+"""Only its user may read a file that the store creates, and no deleted secret stays in it."""
 
 from __future__ import annotations
 
