@@ -40,7 +40,7 @@ class Host:
     new_dispatcher: Callable[..., Dispatcher] = field(repr=False)
 
     def webhook(self, *paths: str, tenant: str = "default", active: bool = True, **fields: Any) -> Webhook:
-        """Register a webhook for every event of `chat`, switched on."""
+        """Register an active webhook for every event of `chat`."""
         fields.setdefault("name", "CRM sync")
         fields.setdefault("subscriptions", [EventSubscription("chat", "*")])
         fields.setdefault("endpoints", [self.receiver.url_for(path) for path in paths or ("/in",)])
@@ -53,7 +53,7 @@ class Host:
         return self.dispatcher.emit("chat", "message.received", payload, tenant=tenant, **options)
 
     def received(self, path: str | None = None) -> Sequence[ReceivedRequest]:
-        """Return what has arrived, at one path or at all."""
+        """Return the requests that have arrived, at one path or at any."""
         return [one for one in self.receiver.requests if path is None or one.path == path]
 
     def verify(self, request: ReceivedRequest, *secrets: str | Secret) -> VerifiedMessage:
@@ -61,18 +61,18 @@ class Host:
         return request.verify(list(secrets), tolerance=_ANY_AGE)
 
     def deliveries(self, **filters: Any) -> list[Delivery]:
-        """Return the deliveries, the first one first."""
+        """Return the deliveries, oldest first."""
         return list(self.dispatcher.log.deliveries(limit=250, **filters))[::-1]
 
     def only(self, **filters: Any) -> Delivery:
-        """Return the one delivery there is."""
+        """Return the only delivery."""
         (delivery,) = self.deliveries(**filters)
         return delivery
 
 
 @pytest.fixture(autouse=True)
 def tracer() -> Iterator[None]:
-    """Refuse a test that takes the tracer away: what all tests after it cover would not be measured."""
+    """Fail a test that removes the tracer: the coverage of all later tests would not be measured."""
     before = sys.gettrace()
     yield
     assert sys.gettrace() is before
@@ -80,19 +80,19 @@ def tracer() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let one call plan as much as it may on a busy machine, too."""
+    """Let one call plan its full share even on a busy machine."""
     monkeypatch.setattr("unihooks.stores.sql.matching._SECONDS_OF_MATCHING", 60)
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Run asynchronous tests on asyncio alone, also where anyio finds trio."""
+    """Run asynchronous tests on asyncio alone, even if trio is installed."""
     return "asyncio"
 
 
 @pytest.fixture
 def schema(postgres_dsn: str) -> Iterator[str]:
-    """Name a schema that is not there yet, and drop it afterwards."""
+    """Return the name of a schema that does not exist yet, and drop it afterwards."""
     import psycopg
     from schemas import drop
 
@@ -104,7 +104,7 @@ def schema(postgres_dsn: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def schemas(postgres_dsn: str) -> Iterator[Schemas]:
-    """Give schemas that tests use one after the other."""
+    """Return the schemas that tests use one after the other."""
     from schemas import Schemas
 
     with closing(Schemas(postgres_dsn)) as schemas:
@@ -113,14 +113,14 @@ def schemas(postgres_dsn: str) -> Iterator[Schemas]:
 
 @pytest.fixture
 def empty_schema(schemas: Schemas) -> Iterator[str]:
-    """Name a schema that has all tables, and no rows."""
+    """Return the name of a schema that has all tables, and no rows."""
     with schemas.lent() as name:
         yield name
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Give each kind of store in turn, empty."""
+    """Yield each kind of store in turn, empty."""
     with closing(_new_store(request)) as store:
         yield store
 
@@ -146,7 +146,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def new_dispatcher(store: Store, receiver: Receiver, clock: FakeClock) -> Iterator[Callable[..., Dispatcher]]:
-    """Give what makes dispatchers of the store that may send to the receiver."""
+    """Return a function that makes dispatchers of the store that may send to the receiver."""
     with ExitStack() as stack:
 
         def make(**options: Any) -> Dispatcher:
@@ -162,5 +162,5 @@ def new_dispatcher(store: Store, receiver: Receiver, clock: FakeClock) -> Iterat
 
 @pytest.fixture
 def host(new_dispatcher: Callable[..., Dispatcher], receiver: Receiver, clock: FakeClock) -> Host:
-    """Give a host whose deliveries are retried after 1 and 10 minutes."""
+    """Return a host whose deliveries are retried after 1 and 10 minutes."""
     return Host(new_dispatcher(), receiver, clock, new_dispatcher)

@@ -106,7 +106,7 @@ def test_same_bytes_are_sent_and_same_answers_accepted_with_and_without_uvloop(m
 
 
 class Exchange(socketserver.StreamRequestHandler):
-    """One connection: it notes what comes, byte for byte, and answers as the path wants."""
+    """One connection: it records the bytes it receives, and responds according to the path."""
 
     def handle(self):
         while head := self.head():
@@ -125,7 +125,7 @@ class Exchange(socketserver.StreamRequestHandler):
 
 
 class Endpoints(socketserver.ThreadingTCPServer):
-    """Every customer's endpoint: it notes what a host sends whose time, ids and secret are always the same."""
+    """Every customer's endpoint: it records what is sent by a host with fixed time, ids and secret."""
 
     daemon_threads = True
     sent: dict[str, list[bytes]]

@@ -217,7 +217,7 @@ def verbs_and_parameters():
 
 
 def arguments(scene, function, name, value):
-    """Return what the function needs, all of it well formed but the one that is called `name`."""
+    """Return the arguments of the function, all well formed except the one called `name`."""
     formed = {
         "id": scene.webhook.id,
         "webhook_id": scene.webhook.id,
@@ -266,7 +266,7 @@ def test_a_wrong_call_is_refused_with_a_sentence_and_nothing_is_stored(name, sce
 
 
 def assert_told(call):
-    """Say whether the call was refused, and check how: by an error that we raised ourselves."""
+    """Return whether the call was refused, and check that it was by an error that we raised ourselves."""
     error = error_of(call)
     if isinstance(error, UnihooksError):
         assert error.name is not None

@@ -52,7 +52,7 @@ def test_an_error_does_not_keep_what_was_promised_alive():
 
 
 class Numbers(JobThread):
-    """A thread that gives each job its number, or raises what is asked for instead."""
+    """A thread that returns each job's number, or raises the given error instead."""
 
     is_closed = False
 
@@ -78,7 +78,7 @@ class Numbers(JobThread):
 
 
 class Deaf(OneShot):
-    """A waiter at which an exception ends the thread that tells it of another."""
+    """A waiter that raises in the thread that notifies it."""
 
     def set_exception(self, error):
         if threading.current_thread().name == "unihooks-numbers":

@@ -17,7 +17,7 @@ RENDER = SCRIPT.with_name("render.py")
 
 
 def _run(folder, *arguments, dsn=""):
-    """Run them small, on the tests' own server if they need one; return the rows by what was measured."""
+    """Run small benchmarks, on the tests' own server if they need one; return the rows by label."""
     figures = folder / f"{arguments[0]}.json"
     command = [sys.executable, str(SCRIPT), *arguments, "--small", "--json", str(figures)]
     environment = {**os.environ, postgres_server.VARIABLE: dsn}

@@ -21,7 +21,7 @@ SECRET = "s3cr3t"
 
 @attrs.frozen
 class Past:
-    """A database file in which two events failed at two endpoints, and the webhook that they were for."""
+    """A database file in which two events failed at two endpoints, and the webhook that they belong to."""
 
     path: Path
     dispatcher: Dispatcher
@@ -54,7 +54,7 @@ def past(tmp_path: Path) -> Iterator[Past]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run a command as `unihooks ...` would; what is not caught is raised."""
+    """Run a command as `unihooks ...` would; raise what it does not catch."""
     monkeypatch.delenv("UNIHOOKS_APP", raising=False)
 
     def run(*arguments: object, **options: Any) -> Result:
@@ -67,5 +67,5 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
 @pytest.fixture
 def run_json(run: Callable[..., Result]) -> Callable[..., Any]:
-    """Run a command with `--json` and return what is on stdout."""
+    """Run a command with `--json` and return its stdout."""
     return lambda *arguments: json.loads(run(*arguments, "--json").stdout)

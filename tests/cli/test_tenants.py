@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def acme(past):
-    """Give the past, in which a second tenant has had an event."""
+    """Return the past, with an event of a second tenant."""
     past.dispatcher.emit("whatsapp", "message.received", {}, tenant="acme")
     return past
 

@@ -20,7 +20,7 @@ CANARY = "canary-4711-never-shown"
 
 
 class FormReader(HTMLParser):
-    """A reader of what a browser without JavaScript would send for the form with an id."""
+    """A parser of what a browser without JavaScript would send for the form with an id."""
 
     def __init__(self, form_id: str) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Browser:
 
 
 def text_of(answer: httpx.Response) -> str:
-    """Return what a person reads: without tags, and with white space collapsed."""
+    """Return the text that a person reads: without tags, and with white space collapsed."""
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", answer.text)))
 
 

@@ -38,7 +38,7 @@ ISOLATED = re.compile("\u2068[^\u2069]*\u2069|[a-z]+_[0-9A-Z]{26}|[a-z]+[.][a-z_
 
 
 class Reader(HTMLParser):
-    """A reader of all that a person reads or hears: texts and attributes, but for what is marked as left to right."""
+    """A parser of what a person reads or hears: texts and attributes, except those marked as left to right."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def webhook(dispatcher) -> Webhook:
 
 @pytest.fixture
 def log(dispatcher, webhook, tmp_path) -> list[str]:
-    """Return ids of deliveries: for each sentence that a store keeps, one whose reason, error and warning it is."""
+    """Return ids of deliveries: for each sentence that a store keeps, one with that reason, error and warning."""
     sentences = [str(one(**dict.fromkeys(one.places, 7)) if one.places else one) for one in Kept.known.values()]
     dispatcher.receiver.answer(*[Answer(500)] * 500)
     for _ in sentences:
@@ -220,7 +220,7 @@ async def test_a_payload_that_cannot_be_sent_is_told_in_arabic(reader, webhook, 
 
 
 async def test_the_reference_of_the_api_is_in_arabic_but_for_what_the_api_says_itself(reader):
-    """The API speaks English, so its own sentences are marked as English; all around them is Arabic."""
+    """The API is in English, so its own sentences are marked as English; everything around them is Arabic."""
     names = {
         "ISO",
         "json",

@@ -17,7 +17,7 @@ STATIC = Path(str(files("unihooks.console") / "static"))
 
 
 async def raw(browser, path: str, **headers: str):
-    """Return an answer whose body is as it was sent."""
+    """Return a response whose body is as it was sent."""
     request = browser.client.build_request("GET", path, headers={"accept-encoding": "gzip", **headers})
     answer = await browser.client.send(request, stream=True)
     return answer, b"".join([chunk async for chunk in answer.aiter_raw()])

@@ -25,7 +25,7 @@ HIDDEN = ("header_value", "header_choice")
 
 
 async def filled(browser, given: dict):
-    """Return the last page of a new draft, once each step has got what it sends of what is given."""
+    """Return the last page of a new draft, after each step was sent the given values that belong to it."""
     answer = await browser.get("/new?fresh=1")
     for step, following in pairwise(STEPS):
         sent = {name: value for name, value in given.items() if STEP_OF.get(name, "details") == step}

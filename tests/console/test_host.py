@@ -116,7 +116,7 @@ async def test_logo_of_another_host_is_the_only_one_allowed(branded, browse):
 
 
 async def saved_draft(browser) -> str:
-    """Return the id of a draft that has a header with a value which nobody may see again."""
+    """Return the id of a draft that has a header with a secret value."""
     path = await browser.draft()
     header = {"header_name": "X-Key", "header_value": CANARY, "header_choice": "new", "go": "next"}
     answer = await browser.post(path.replace("details", "headers"), header)

@@ -9,7 +9,7 @@ from .conftest import text_of
 
 @pytest.fixture
 def missed(dispatcher, webhook):
-    """Give a webhook that has missed three events."""
+    """Return a webhook that has missed three events."""
     dispatcher.emit_many([("whatsapp", "message.received", {"sender": {}})] * 3, tenant="acme")
     dispatcher.drain()
     return dispatcher.webhooks.activate(webhook.id, tenant="acme")

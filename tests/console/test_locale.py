@@ -43,7 +43,7 @@ def extracted():
 
 
 def said(catalog):
-    """Return the translations in a catalog by message; a singular stands for its plural."""
+    """Return the translations in a catalog by message; a plural is listed under its singular."""
     return {
         message.id[0] if message.pluralizable else message.id: tuple(message.string)
         if message.pluralizable

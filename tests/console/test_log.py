@@ -22,7 +22,7 @@ PAYLOAD = {"sender": {"id": 1}, "content": {"text": "Hi"}}
 
 @pytest.fixture
 def send(dispatcher, webhook, receiver):
-    """Send events to an active webhook, each with its answer; return the deliveries, newest first."""
+    """Send events to an active webhook, each with its response; return the deliveries, newest first."""
 
     def send(*answers, subject=None):
         dispatcher.webhooks.activate(webhook.id, tenant="acme")

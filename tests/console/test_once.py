@@ -23,7 +23,7 @@ def names(dispatcher) -> list[str]:
 
 
 def later(monkeypatch, seconds: float) -> None:
-    """Let the console believe that so much time has passed."""
+    """Make the console believe that this much time has passed."""
     import time
 
     real = time.time

@@ -21,7 +21,7 @@ OPERATOR = "read,operate"
 
 @pytest.fixture
 def busy(dispatcher, receiver):
-    """Return webhooks of two tenants, of which one fails."""
+    """Return webhooks of two tenants, one of them failing."""
     made = {}
     for tenant, answer in (("globex", 500), (ODD, 200)):
         host = "bad" if answer == 500 else "good"

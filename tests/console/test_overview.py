@@ -16,7 +16,7 @@ from .conftest import text_of
 
 @pytest.fixture
 def hook(dispatcher, receiver):
-    """Make an active webhook of its own event type whose endpoints answer with statuses, one event for each."""
+    """Make an active webhook with its own event type whose endpoints return the statuses, one event for each."""
 
     def make(name: str, *statuses: int, events: int = 1, disabled: int = 0) -> Webhook:
         paths = [f"/{name}/{at}" for at in range(max(1, len(statuses)))]

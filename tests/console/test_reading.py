@@ -17,7 +17,7 @@ _ELSEWHERE = ("mailto:", "#")
 
 
 class Offers(HTMLParser):
-    """The links and forms of a page, the latter with what a browser would send, with JavaScript or without."""
+    """The links and forms of a page; forms with the fields that a browser would send, with JavaScript or without."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def _add(waiting: list[str], places: set[str], base: str, link: str) -> None:
 
 
 def wrong(found: dict[str, int]) -> dict[str, int]:
-    """Return what was refused; a form may be answered with its errors, or its thing be gone by another one."""
+    """Return the refused requests; a form may show its errors, or its object may be gone because of an earlier form."""
     refused = (403, 405, 500)
     return {
         place: status
@@ -123,7 +123,7 @@ async def test_viewer_who_may_only_read_is_offered_nothing_that_is_refused(brows
 
 @pytest.mark.parametrize("permission", ["write", "send", "secrets", "operate"])
 async def test_viewer_with_one_more_permission_is_offered_nothing_that_is_refused(browse, lived_in, permission):
-    """Each permission stands alone: what needs two is offered to those who have both."""
+    """Each permission counts by itself: what needs two is offered to viewers who have both."""
     found = await crawl(browse(permissions=f"read,{permission}"))
     assert wrong(found) == {}
 

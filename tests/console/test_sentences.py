@@ -325,7 +325,7 @@ def dispatcher(receiver):
 
 
 def refusals_of(dispatcher, url):
-    """Yield what a running store refuses, by code."""
+    """Yield the refusals of a running store, by code."""
     webhooks, log = dispatcher.webhooks, dispatcher.log
     here = {"tenant": "acme"}
     first = webhooks.add(Webhook(name="A", endpoints=[url], status="active"), **here)

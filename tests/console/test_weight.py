@@ -20,7 +20,7 @@ HEADERS = 900
 
 @pytest.fixture
 def pages(dispatcher, webhook, receiver) -> dict[str, str]:
-    """Return the pages that are seen most, with as much on them as they show."""
+    """Return the most visited pages, with as much content as they can show."""
     receiver.on("/hooks").answer(*[204, 500] * 30)
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     for number in range(30):

@@ -30,7 +30,7 @@ _LATE_SHARE = 0.01
 
 @define(kw_only=True)
 class Figures:
-    """What one or more scenes have shown, counted."""
+    """The counts of one or more scenes."""
 
     events: int = 0
     deliveries: int = 0
@@ -66,7 +66,7 @@ class Chain:
     requests: list[ReceivedRequest]
 
     def unrecorded(self) -> list[ReceivedRequest]:
-        """Return the requests that no attempt of the log stands for."""
+        """Return the requests without an attempt in the log."""
         known = [request for _, request in self.arrived()]
         return [request for request in self.requests if request not in known]
 
@@ -87,7 +87,7 @@ def judge(
     requests: Sequence[ReceivedRequest],
     blows: Sequence[Blow],
 ) -> Figures:
-    """Return the figures of a scene that has come to rest, with a sentence for each broken promise."""
+    """Return the figures of a settled scene, with a sentence for each broken promise."""
     journal = Journal.read(scene)
     events = list(_every(lambda cursor: dispatcher.log.events(limit=250, cursor=cursor)))
     deliveries = list(_every(lambda cursor: dispatcher.log.deliveries(limit=250, cursor=cursor)))
@@ -126,7 +126,7 @@ def judge(
 
 @define
 class Journal:
-    """What the emitters noted: nonces tried, those of them in the host's own transaction, ids acknowledged."""
+    """The notes of the emitters: nonces tried, those emitted in the host's own transaction, ids acknowledged."""
 
     tried: set[str] = field(factory=set)
     joined: set[str] = field(factory=set)
@@ -213,7 +213,7 @@ def _out_of_order(scene: Scene, journal: Journal, requests: Iterable[ReceivedReq
 
 
 def _wrong_log(chain: Chain) -> Iterator[str]:
-    """Find attempts without a request, requests after the recorded success, and records of who was too late."""
+    """Find attempts without a request, requests after the recorded success, and results recorded too late."""
     name = f"delivery {chain.delivery.id}"
     left = list(chain.requests)
     last = None
@@ -232,7 +232,7 @@ def _wrong_log(chain: Chain) -> Iterator[str]:
 
 
 def _caught_in_the_write(requests: Iterable[ReceivedRequest], blows: Iterable[Blow]) -> list[ReceivedRequest]:
-    """Return requests that came too late, one at most for each worker that was frozen.
+    """Return requests that were sent too late, at most one for each frozen worker.
 
     It may have been frozen between its last look at the clock and the system call that sends,
     which is a matter of microseconds, but no program can close that gap.
@@ -243,7 +243,7 @@ def _caught_in_the_write(requests: Iterable[ReceivedRequest], blows: Iterable[Bl
 
 
 def _count_duplicates(figures: Figures, chains: Sequence[Chain], blows: Sequence[Blow]) -> None:
-    """Count the requests that no attempt stands for; each was in flight or not yet recorded at a blow."""
+    """Count the requests without an attempt; each was in flight or not yet recorded at a blow."""
     per_blow: dict[Blow, int] = defaultdict(int)
     for chain in chains:
         for request in chain.unrecorded():
@@ -263,7 +263,7 @@ def _count_duplicates(figures: Figures, chains: Sequence[Chain], blows: Sequence
 
 
 def _count_lost_answers(figures: Figures, chains: Sequence[Chain], cuts: Sequence[Blow]) -> None:
-    """Count the requests that the log has as failed although they arrived; each was under way at a cut, if any was.
+    """Count requests that arrived but are in the log as failed; if there were cuts, each was under way at one.
 
     On a busy machine a few answers come after the deadline.
     """
@@ -292,7 +292,7 @@ def _loses_answer(cut: Blow, request: ReceivedRequest) -> bool:
 
 
 def _ages(request: ReceivedRequest, at: float, blows: Iterable[Blow]) -> Iterator[tuple[float, Blow]]:
-    """Find the blows at which it may have been under way, and how old it was; all are struck when the server is."""
+    """Find the blows at which a request may have been under way, and its age; a crash of the server strikes all."""
     for blow in blows:
         if blow.name in (_worker(request), "server") and at < blow.after + MACHINE:
             began = blow.before if blow.kind in ("outage", "cut") else blow.after
@@ -337,7 +337,7 @@ def _every(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
 
 
 def _request_of(attempt: Attempt, requests: Sequence[ReceivedRequest]) -> ReceivedRequest | None:
-    """Return the first request that this attempt can have made: same worker, same timestamp, no earlier."""
+    """Return the first request that this attempt may have sent: same worker, same timestamp, not earlier."""
     sent = dict(attempt.request_headers)
     for request in requests:
         same_second = request.headers["webhook-timestamp"] == sent.get("webhook-timestamp")
@@ -355,7 +355,7 @@ def _age(request: ReceivedRequest) -> float:
 
 
 def _is_taken_over(chain: Chain, blows: Iterable[Blow]) -> bool:
-    """Say whether a worker that was frozen had asked for it first, and another one delivered it."""
+    """Return whether a frozen worker had claimed it first, and another one delivered it."""
     frozen = {blow.name for blow in blows if blow.kind == "freeze"}
     workers = [_worker(request) for request in chain.requests]
     return workers[:1] != workers[-1:] and workers[0] in frozen

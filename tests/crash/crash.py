@@ -44,7 +44,7 @@ RECORDED_AGAIN = 1.2
 
 @define
 class Stage:
-    """What all scenes of a run share."""
+    """The objects that all scenes of a run share."""
 
     processes: Processes
     receiver: Receiver
@@ -77,7 +77,7 @@ class Stage:
 
 @define
 class Play:
-    """A scene under way: its processes, and what was done to them."""
+    """A running scene: its processes, and what was done to them."""
 
     stage: Stage
     scene: Scene
@@ -114,7 +114,7 @@ class Play:
         time.sleep(self.rng.uniform(least, most))
 
     def settle(self, seconds: float) -> bool:
-        """Wait until every event is planned and no delivery is pending; return whether that came."""
+        """Wait until every event is planned and no delivery is pending; return whether that happened."""
         end = time.monotonic() + seconds
         while not self._is_settled():
             if time.monotonic() > end:
@@ -162,7 +162,7 @@ def kill_rounds(stage: Stage, rounds: int) -> Figures:
 
 
 def _strike_the_server(server: Server, play: Play) -> None:
-    """Crash it or cut its connections; then wait until what was answered meanwhile is recorded."""
+    """Crash it or cut its connections; then wait until responses received meanwhile are recorded."""
     with play.stage.calm:
         before = time.time()
         if play.restarts < MOST_RESTARTS and play.restarts <= play.cuts:
@@ -192,7 +192,7 @@ def _leave_one_worker(play: Play) -> None:
 
 
 def _script(stage: Stage, play: Play) -> None:
-    """Let answers take a while, and one in ten be a failure."""
+    """Make responses take a while, and one in ten a failure."""
     for number in range(ENDPOINTS):
         delays = [play.rng.choice([0, play.rng.uniform(0, SLOWEST_ANSWER)]) for _ in range(SCRIPTED)]
         stage.receiver.on(play.scene.path(number)).answer(
@@ -227,7 +227,7 @@ def freeze_round(stage: Stage, number: int) -> Figures:
 
 
 def _freeze(play: Play, child: Child) -> None:
-    """Freeze it; seldom with the database's lock in its hand, for then nobody can take over."""
+    """Freeze it; rarely while it holds the database's lock, since then nobody can take over."""
     for _ in range(play.rng.choice([1, 10, 10, 10])):
         play.blows.append(child.freeze())
         if not play.scene.place.is_locked():
@@ -254,7 +254,7 @@ def _end_either_way(play: Play, child: Child) -> None:
 
 
 def run(rounds: int, seed: int, *, on_postgres: bool = False) -> Figures:
-    """Run all rounds and return what they have shown."""
+    """Run all rounds and return their figures."""
     figures = Figures()
     freezes = rounds // 5
     with (

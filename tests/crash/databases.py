@@ -46,7 +46,7 @@ class Database:
             connection.execute(f"CREATE TABLE {self._orders} (nonce TEXT PRIMARY KEY)")
 
     def orders(self) -> set[str]:
-        """Return what is in it."""
+        """Return its rows."""
         with closing(self.connect()) as connection:
             return {nonce for (nonce,) in connection.execute(f"SELECT nonce FROM {self._orders}")}
 
@@ -59,7 +59,7 @@ class Database:
         return emitted
 
     def is_locked(self) -> bool:
-        """Say whether somebody keeps an SQLite file's lock for longer than a transaction takes."""
+        """Return whether a process keeps the lock of an SQLite file for longer than a transaction takes."""
         if self.schema:
             return False
         with closing(sqlite3.connect(self.address, isolation_level=None, timeout=0.3)) as connection:

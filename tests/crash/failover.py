@@ -33,7 +33,7 @@ SECONDS = 60
 
 @frozen
 class Figures:
-    """What a run has shown."""
+    """The figures of a run."""
 
     confirmed: int = 0
     refused: int = 0
@@ -44,7 +44,7 @@ class Figures:
 
 
 def fail_over(*, synchronous: bool) -> Figures:
-    """Play one round."""
+    """Run one round."""
     with (
         postgres_server.serving(fsync="on") as primary,
         postgres_server.serving(primary=primary, fsync="on") as standby,
@@ -78,7 +78,7 @@ def _replicate(primary: postgres_server.Server, *, synchronous: bool) -> None:
 
 
 def _fall_behind(standby: postgres_server.Server) -> None:
-    """Let the standby receive nothing more, as over a bad network."""
+    """Stop the standby from receiving anything more, as over a bad network."""
     with psycopg.connect(standby.dsn, autocommit=True) as admin:
         admin.execute("ALTER SYSTEM SET primary_conninfo = ''")
         admin.execute("SELECT pg_reload_conf()")

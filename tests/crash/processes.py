@@ -27,7 +27,7 @@ _STILL_RUNNING = None
 
 @frozen
 class Blow:
-    """What was done to a process, and between which times (seconds since 1970) it happened."""
+    """A kill or a freeze of a process, and between which times (seconds since 1970) it happened."""
 
     name: str
     kind: str
@@ -60,7 +60,7 @@ class Child:
         return Blow(self.name, "freeze", before, time.time())
 
     def thaw(self) -> float:
-        """Let it go on; return when."""
+        """Let it continue; return the time."""
         now = time.time()
         os.kill(self.pid, signal.SIGCONT)
         return now
@@ -107,7 +107,7 @@ class Processes:
         return Child(self, name, self.ask(do="start", role=role, options={"name": name, **options}))
 
     def ask(self, **order: Any) -> Any:
-        """Have an order carried out and return the answer."""
+        """Send an order and return its result."""
         with self._lock:
             self._socket.sendall(json.dumps(order).encode() + b"\n")
             return json.loads(self._answers.readline())

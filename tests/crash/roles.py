@@ -63,12 +63,12 @@ class Scene:
 
     @property
     def lease(self) -> float:
-        """How long a lease lasts, in seconds."""
+        """The duration of a lease, in seconds."""
         return LEASE + HELD_UP if self.dsn else LEASE
 
     @property
     def journal(self) -> str:
-        """What emitters note before and after each emit."""
+        """The file in which emitters take notes before and after each emit."""
         return str(Path(self.folder) / f"{self.name}.journal")
 
     def path(self, number: int) -> str:
@@ -76,7 +76,7 @@ class Scene:
         return f"/{self.name}/{number}"
 
     def options(self) -> dict[str, Any]:
-        """What a process needs to know of it."""
+        """The options that a process needs."""
         return {"scene": asdict(self)}
 
 
@@ -120,7 +120,7 @@ def payload_of(nonce: str) -> dict[str, Any]:
 
 
 def subject_of(nonce: str) -> str:
-    """Return what the event with this nonce is about: each emitter has subjects of its own, in turn."""
+    """Return the subject of the event with this nonce: each emitter uses subjects of its own, in turn."""
     name, _, number = nonce.rpartition(".")
     return f"{name}/{int(number) % SUBJECTS}"
 
@@ -188,7 +188,7 @@ def _emit(dispatcher: Dispatcher, nonces: list[str]) -> list[str]:
 
 @define
 class _Host:
-    """A host that emits in transactions of its own: its row and the event come together or not at all."""
+    """A host that emits in transactions of its own: its row and the event are committed together or not at all."""
 
     place: Database
     dispatcher: Dispatcher

@@ -18,7 +18,7 @@ from unihooks.testing import Receiver
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Make a verb of a store raise so many times, then work again."""
+    """Make a method of a store raise this many times, then work again."""
 
     def fail(store, verb, *, times=1, error=None):
         whole, left = getattr(type(store), verb), [times]
@@ -44,7 +44,7 @@ def _impatient(monkeypatch):
 
 @pytest.fixture
 def until():
-    """Give what waits until a condition holds; it says whether that was so within the timeout."""
+    """Return a function that waits until a condition holds; it returns whether that happened within the timeout."""
 
     def until(condition, timeout=15):
         pause = threading.Event()

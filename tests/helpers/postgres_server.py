@@ -63,7 +63,7 @@ class Server:
             os.kill(process, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let it continue."""
         for process in reversed(self._processes()):
             os.kill(process, signal.SIGCONT)
 
@@ -73,7 +73,7 @@ class Server:
         return [first, *map(int, children.split())]
 
     def restart(self) -> None:
-        """Let the server crash and come back."""
+        """Crash and restart the server."""
         self._control("restart", "-m", "immediate")
 
     def stop(self) -> None:

@@ -24,13 +24,13 @@ dispatcher = Dispatcher(
 
 
 def line_of(stream: IO[str], seconds: float = 60) -> str:
-    """Return the first line that a process writes; fail where none comes."""
+    """Return the first line that a process writes; fail if there is none."""
     assert select.select([stream], [], [], seconds)[0], "the process has written nothing in time"
     return stream.readline()
 
 
 def end_all(process: subprocess.Popen[str]) -> None:
-    """End a process that was started in a session of its own, and its children: they would keep its pipes open."""
+    """End a process that has its own session, and its children, which would keep its pipes open."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)

@@ -34,15 +34,15 @@ class Proxy:
         self._thread.join()
 
     def reset(self):
-        """Break all connections; new ones are let in."""
+        """Break all connections; new ones are accepted."""
         self._loop.call_soon_threadsafe(self._reset)
 
     def freeze(self):
-        """Pass on nothing more, and keep all connections, as a server does that hangs."""
+        """Pass on nothing more but keep all connections, like a server that hangs."""
         self._frozen.set()
 
     def freeze_open(self):
-        """Do so with the connections that are open; new ones are let in."""
+        """Freeze the open connections; new ones work."""
         self._frozen_until = self._count
 
     def _run(self):

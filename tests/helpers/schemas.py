@@ -94,7 +94,7 @@ class Schemas:
 
 
 def drop(admin: psycopg.Connection, name: str) -> None:
-    """Remove a schema with all that is in it."""
+    """Remove a schema and everything in it."""
     admin.execute("SET client_min_messages = warning")
     admin.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
 

@@ -62,7 +62,7 @@ class Remote:
 
 @define
 class Hosts:
-    """The network, what runs on each worker's host, and what was done to them."""
+    """The network, the processes on each worker's host, and the cuts so far."""
 
     play: Play
     network: Network
@@ -76,7 +76,7 @@ class Hosts:
         return self.play.start(role, namespace=self.network.hosts[name].namespace)
 
     def fill(self) -> None:
-        """Start a worker on every host that has none."""
+        """Start a worker on every host without one."""
         for name in WORKERS:
             if name not in self.workers:
                 self.workers[name] = self.start("work", name)
@@ -88,7 +88,7 @@ class Hosts:
 
     @contextmanager
     def cut(self, struck: str, name: str, other: str = "") -> Iterator[None]:
-        """Cut a host off, and note how long that lasted."""
+        """Cut a host off, and record for how long."""
         before = time.time()
         with self.network.cut(name, other):
             yield
@@ -113,7 +113,7 @@ class Hosts:
 
 
 def cut_round(hosts: Hosts, number: int) -> None:
-    """Cut a worker off, and the receiver for a part of that time; then let this worker go on alone."""
+    """Cut a worker off, and the receiver for a part of that time; then let this worker continue alone."""
     play, rng, lease = hosts.play, hosts.play.rng, hosts.play.scene.lease
     hosts.fill()
     play.sleep(0.3, 1.0)
@@ -131,7 +131,7 @@ def cut_round(hosts: Hosts, number: int) -> None:
 
 
 def _next_to_send(hosts: Hosts) -> str:
-    """Wait for a request and return its worker's host: one that has nothing in flight would show nothing."""
+    """Wait for a request and return its worker's host: a worker with nothing in flight would show nothing."""
     receiver = hosts.play.stage.receiver
     request = receiver.wait_for(len(receiver.requests) + 1, PATIENCE)[-1]
     return next(name for name, child in hosts.workers.items() if child.name == request.headers["user-agent"])
@@ -154,7 +154,7 @@ def _go_on_alone(hosts: Hosts, name: str) -> None:
 
 
 def run(rounds: int, seed: int) -> Figures:
-    """Run all rounds and return what they have shown."""
+    """Run all rounds and return their figures."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         network = stack.enter_context(Network(*HOSTS))

@@ -24,7 +24,7 @@ _FORWARDS = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 class Unavailable(Exception):
-    """Why no network can be made here."""
+    """The reason why no network can be made here."""
 
 
 @frozen
@@ -36,12 +36,12 @@ class Host:
     address: str
 
     def enter(self) -> None:
-        """Move the calling thread there; sockets, threads and processes that it makes from then on belong there."""
+        """Move the calling thread there, with all sockets, threads and processes that it creates from then on."""
         enter(self.namespace)
 
     @contextmanager
     def visited(self) -> Iterator[None]:
-        """Be there while the block runs."""
+        """Move there while the block runs."""
         home = os.open(_OWN, os.O_RDONLY)
         try:
             self.enter()
@@ -75,7 +75,7 @@ class Network:
 
     @contextmanager
     def cut(self, name: str, other: str = "") -> Iterator[None]:
-        """Let every packet between two hosts, or between one and all others, vanish while the block runs.
+        """Drop every packet between two hosts, or between one and all others, while the block runs.
 
         Nobody is told: links stay up and the router answers nothing, as when a cable far away is pulled.
         """

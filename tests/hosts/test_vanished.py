@@ -27,7 +27,7 @@ HANG = 60
 
 @contextmanager
 def two_hosts():
-    """Give a network with a server on one host and a dispatcher on the other, in whose place this thread is."""
+    """Yield a network with a server on one host and a dispatcher on the other, where this thread runs."""
     try:
         network = Network("database", "shop").__enter__()
     except Unavailable as error:
@@ -67,6 +67,6 @@ def emitted(dispatcher):
 
 
 def sessions(admin):
-    """Return the server's processes that have run a statement of ours, of which the first tells when to give up."""
+    """Return the server's processes that have run our statements, the first of which sets the timeouts."""
     look = "SELECT pid FROM pg_stat_activity WHERE application_name = 'unihooks' AND query <> ''"
     return set(admin.execute(look).fetchall())

@@ -11,7 +11,7 @@ _numbers = count(1)
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database(request, tmp_path):
-    """Give Django's settings of a database, and the options of a store there."""
+    """Yield Django's settings of a database, and the options of a store there."""
     if request.param == "sqlite":
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "host.db"}, {}
     from psycopg.conninfo import conninfo_to_dict
@@ -24,7 +24,7 @@ def database(request, tmp_path):
 
 @pytest.fixture
 def using(database):
-    """Name a database of Django's."""
+    """Return the name of a database in Django's settings."""
     from django.apps import apps
     from django.conf import settings
     from django.db import connections

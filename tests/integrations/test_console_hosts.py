@@ -24,7 +24,7 @@ HOSTS = [
 
 
 def _arguments(command: str, port: int) -> list[str]:
-    """Return the command as it stands in the example, with a free port and the files' whole path."""
+    """Return the command of the example, with a free port and full paths."""
     program, *words = shlex.split(command)
     words = [str(EXAMPLES.parents[2] / word) if word.startswith("docs/") else word for word in words]
     where = [f"127.0.0.1:{port}"] if "runserver" in words else ["--port", str(port)]

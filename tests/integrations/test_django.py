@@ -122,7 +122,7 @@ def run_example(folder, *command, **environment):
 
 @pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
 def test_database(request, tmp_path):
-    """Give what leads the example's tests to one kind of database."""
+    """Return the environment that leads the example's tests to one kind of database."""
     if request.param == "memory":
         yield {}
     elif request.param == "file":

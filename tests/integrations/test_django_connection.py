@@ -11,7 +11,7 @@ from unihooks.testing import StoreContract
 
 @pytest.fixture
 def schema(empty_schema):
-    """Name a schema whose tables are there, since a test that is rolled back would make them each time."""
+    """Return a schema that has its tables, since tests that are rolled back would create them each time."""
     return empty_schema
 
 

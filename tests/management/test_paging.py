@@ -14,7 +14,7 @@ from unihooks.exceptions import InvalidArgument
 
 
 def listing(rows):
-    """Return a fetch of a store that holds these numbers."""
+    """Return the fetch function of a store that holds these numbers."""
 
     def fetch(window):
         rising = sorted(rows)

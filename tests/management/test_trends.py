@@ -9,7 +9,7 @@ from unihooks.stores import SQLiteStore
 
 
 def test_what_a_process_has_sent_is_counted_when_it_ends(tmp_path):
-    """As one that only drains, and does no chore after it."""
+    """An example is a process that only drains, and does no chore afterwards."""
     for _ in range(2):
         with Dispatcher(
             SQLiteStore(tmp_path / "webhooks.db"),

@@ -39,7 +39,7 @@ def mappings(draw):
 
 
 def covers(path, place):
-    """Tell whether a rule's path names the place (a tuple of keys and indexes)."""
+    """Return whether a rule's path names the place (a tuple of keys and indexes)."""
     return len(path) == len(place) and all(
         rule is ANY or (type(rule) is type(at) and rule == at) for rule, at in zip(path, place, strict=True)
     )

@@ -36,7 +36,7 @@ class Level(IntEnum):
 
 
 class Deaf(str):
-    """A text that answers wrongly, as some classes of templates do."""
+    """A text with misleading methods, like some template classes."""
 
     __slots__ = ()
 

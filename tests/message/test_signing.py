@@ -172,7 +172,7 @@ def test_no_secret_at_all_is_refused():
 
 
 class Pairs:
-    """Headers that are pairs and no mapping, as werkzeug's are."""
+    """Headers that are pairs and not a mapping, like those of werkzeug."""
 
     def __iter__(self):
         return iter(message().items())

@@ -33,7 +33,7 @@ def new_store(postgres_dsn, schema):
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def place(request, tmp_path):
-    """Give each kind of database in turn, empty: the class of its stores and what they are opened with."""
+    """Yield each kind of database in turn, empty: the class of its stores and the arguments that open them."""
     from unihooks.stores import PostgresStore, SQLiteStore
 
     if request.param == "sqlite":
@@ -66,7 +66,7 @@ def admin(postgres_dsn):
 
 @pytest.fixture
 def start_worker(place, receiver):
-    """Start worker processes; all of them have to end in order, but for those that a test kills."""
+    """Start worker processes; all of them have to end in order, except those that a test kills."""
     kind, options = place
     authority = "".join(map(ssl.DER_cert_to_PEM_cert, receiver.ssl_context.get_ca_certs(binary_form=True)))
     running = []

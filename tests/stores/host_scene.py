@@ -22,7 +22,7 @@ def stored_ids(store):
 
 @frozen
 class Host:
-    """A connection of a host's, and how it runs SQL of its own, commits and rolls back."""
+    """A connection of a host, with functions that run SQL, commit and roll back."""
 
     connection: object
     run: object
@@ -98,7 +98,7 @@ def execute(connection, line):
 
 @contextmanager
 def django_connection(vendor, name):
-    """Open a connection as Django makes it, without an application around it."""
+    """Open a connection as Django does, without an application."""
     from django.apps import apps
     from django.conf import settings
     from django.db.utils import ConnectionHandler

@@ -21,7 +21,7 @@ _PATIENCE = 40.0
 
 
 class Load:
-    """A thread that emits all the time beside a worker, and notes what was stored and what was refused."""
+    """A thread that emits continuously beside a worker, and records what was stored and what was refused."""
 
     def __init__(self, receiver, dsn, schema="unihooks", size=100):
         self._store = PostgresStore(dsn, schema=schema)
@@ -55,7 +55,7 @@ class Load:
         wait_for(lambda: len(self.stored) > stored and len(self._receiver.requests) > received, _PATIENCE)
 
     def judge(self, what):
-        """Check that all that was stored is delivered and recorded, and print the figures."""
+        """Check that everything stored is delivered and recorded, and print the figures."""
         self.end_emitting()
         wait_for(self.is_idle, _PATIENCE)
         sent = Counter(one.headers["webhook-id"] for one in self._receiver.requests)
@@ -76,7 +76,7 @@ class Load:
                 self.refused.append(str(error))
 
     def end_emitting(self):
-        """Emit nothing more."""
+        """Stop emitting."""
         self._stopping.set()
         self._thread.join()
 
@@ -85,15 +85,15 @@ class Load:
         return {one.id for one in self._store.list_events("default", EventFilter(), Window(limit=100_000))}
 
     def is_listening(self):
-        """Say whether the worker is told of what others emit."""
+        """Return whether the worker is notified of others' events."""
         return self._store._postgres._unchecked().signals.is_listening
 
     def is_waiting(self):
-        """Say whether an emit has met a server that cannot be reached."""
+        """Return whether an emit has found the server unreachable."""
         plain = self._store._postgres._unchecked().emitter._plain
         return plain.trouble != plain._silent
 
     def is_idle(self):
-        """Say whether everything is delivered."""
+        """Return whether everything is delivered."""
         stats = self.dispatcher.stats()
         return stats.oldest_unplanned is None and stats.due == stats.in_flight == 0

@@ -45,7 +45,7 @@ def stored_ids(store):
 
 
 def cut_all(admin):
-    """End every connection but this one, as a failing network or server would."""
+    """End every other connection, as a failing network or server would."""
     admin.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE application_name = 'unihooks' AND datname = current_database()"

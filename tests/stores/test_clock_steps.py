@@ -28,7 +28,7 @@ WORKERS = 2
 
 @pytest.fixture
 def step(monkeypatch):
-    """Put the wall clock of this machine so many seconds ahead."""
+    """Set the wall clock of this machine this many seconds ahead."""
     ahead = [0.0]
 
     class Stepping(datetime):

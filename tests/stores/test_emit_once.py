@@ -24,7 +24,7 @@ def dispatcher(open_dispatcher, clock):
 
 @pytest.fixture
 def host(place):
-    """Open a connection of the host's on the store's database."""
+    """Open a connection of the host to the store's database."""
     _, options = place
     opened = sqlite3.connect(options["path"]) if "path" in options else psycopg.connect(options["dsn"])
     with closing(opened):

@@ -31,7 +31,7 @@ ON_POSTGRES = pytest.mark.parametrize("place", [pytest.param("postgres", marks=p
 
 @contextmanager
 def emitting(dispatcher):
-    """Emit all the time."""
+    """Emit continuously."""
     stopping = threading.Event()
 
     def emit():
@@ -103,7 +103,7 @@ def has_each_sent(requests, count):
 
 
 def not_sent(dispatcher, receiver, count):
-    """Emit so many events, and say whether they were planned without a single request."""
+    """Emit this many events, and return whether they were planned without a single request."""
     known = len(receiver.requests)
     for _ in range(count):
         dispatcher.emit("shop", "order.paid", {"n": 1})
@@ -176,7 +176,7 @@ def test_what_is_emitted_while_the_worker_that_is_told_of_it_is_frozen_another_o
 
 
 def is_waiting(process):
-    """Say whether the main thread of a process runs and waits."""
+    """Return whether the main thread of a process runs and waits."""
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
@@ -228,14 +228,14 @@ def attempts_of(dispatcher, webhook):
 
 
 def most_at_once(attempts):
-    """Return how many attempts were under way at one time."""
+    """Return the highest number of simultaneous attempts."""
     edges = [(one.started_at, 1) for one in attempts]
     edges += [(one.started_at + timedelta(milliseconds=one.duration_ms), -1) for one in attempts]
     return max(accumulate(step for _, step in sorted(edges)))
 
 
 def noting(verb, shares):
-    """Return a verb that notes by how many workers the caller's share is divided."""
+    """Return a method that records by how many workers the share is divided."""
 
     @wraps(verb)
     def noted(*args):
@@ -246,7 +246,7 @@ def noting(verb, shares):
 
 
 def learning(is_due, learned):
-    """Return what says, each time, whether a worker has learned of the other one."""
+    """Return a function that tells whether a worker has learned of the other one."""
 
     @wraps(is_due)
     def noted(maintenance):

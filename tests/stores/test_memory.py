@@ -28,7 +28,7 @@ def store():
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """Give the folder that holds all temporary files."""
+    """Return the folder that holds all temporary files."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 

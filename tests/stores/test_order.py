@@ -27,7 +27,7 @@ HURRIED = {"deadline": 1.0, "lease": 6.0, "delays": [0.05, 0.1, 0.2, 0.5, *[1.0]
 
 
 class Moody(Receiver):
-    """A receiver that answers after a random time, fails now and then, and always for one subject at one endpoint."""
+    """A receiver that responds after a random time, fails sometimes, and always for one subject at one endpoint."""
 
     def __init__(self):
         super().__init__()
@@ -58,7 +58,7 @@ def receiver():
 
 @pytest.fixture
 def start_worker(place, receiver):
-    """Start worker processes; those that live in the end have to end in order."""
+    """Start worker processes; those alive at the end have to end in order."""
     kind, options = place
     authority = "".join(map(ssl.DER_cert_to_PEM_cert, receiver.ssl_context.get_ca_certs(binary_form=True)))
     told = json.dumps({"kind": kind.__name__, "options": options, "authority": authority, **HURRIED})
@@ -81,7 +81,7 @@ def start_worker(place, receiver):
 
 
 def out_of_order(numbers):
-    """Return the arrivals that are neither the next event of their subject nor the last one once more."""
+    """Return the arrivals that are neither the next event of their subject nor a repetition of the last one."""
     last, wrong = -1, []
     for number in numbers:
         if number not in (last, last + 1):

@@ -49,7 +49,7 @@ def limited(open_dispatcher, clock):
 
 @pytest.fixture
 def connect(place):
-    """Connect as a host does, in a transaction that it has to commit."""
+    """Connect as a host does, with an open transaction."""
     kind, options = place
 
     def connection():
@@ -61,7 +61,7 @@ def connect(place):
 
 
 def emitted(dispatcher, count, **options):
-    """Emit one by one; return how many got through."""
+    """Emit one by one; return how many were accepted."""
     made = 0
     for number in range(count):
         try:

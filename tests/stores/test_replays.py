@@ -19,7 +19,7 @@ COUNT = 5
 
 @pytest.fixture
 def both_found(monkeypatch):
-    """Let what is found be replayed only when both have found it, if they can."""
+    """Delay each replay until both have found the deliveries, if they can."""
     barrier, insert = threading.Barrier(2), replaying._insert_due
 
     def insert_due(tx, tenant, rows):

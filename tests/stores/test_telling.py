@@ -18,7 +18,7 @@ def dispatcher(open_dispatcher):
 
 @pytest.fixture
 def broken(monkeypatch):
-    """Let a transaction fail just after its event has been inserted, so many times; give how many are left."""
+    """Make a transaction fail right after the insert of its event, this many times; return how many are left."""
     tell, left = telling.tell, [0]
 
     def tell_and_fail(tx, told, at):

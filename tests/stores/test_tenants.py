@@ -44,7 +44,7 @@ def rows_of(place):
 
 
 def fill(dispatcher, receiver, tenant, events=3):
-    """Give a tenant a webhook and deliveries, all of which say something."""
+    """Give a tenant a webhook and deliveries, all with content."""
     receiver.always(503)
     webhook = dispatcher.webhooks.add(
         Webhook(

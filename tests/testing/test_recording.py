@@ -110,7 +110,7 @@ def test_clear_forgets_events_and_keys(recorder):
 
 @pytest.fixture(params=["recording", "real"])
 def emitter(request):
-    """Give an emitter of each kind, which must do the same."""
+    """Yield an emitter of each kind; both must behave the same."""
     if request.param == "recording":
         yield RecordingDispatcher()
     else:

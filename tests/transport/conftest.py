@@ -23,7 +23,7 @@ def hostile():
 
 @pytest.fixture
 async def made(hostile):
-    """Give a function that makes transports to the hostile receiver and closes them afterwards."""
+    """Yield a function that makes transports to the hostile receiver, and close them afterwards."""
     async with contextlib.AsyncExitStack() as stack:
 
         def make(targets=None, **options):

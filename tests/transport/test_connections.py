@@ -119,7 +119,7 @@ async def test_idle_connection_is_not_kept_for_longer_because_its_peer_waits_lon
 
 
 def aged(transport, seconds):
-    """Let the idle connections of a transport be older by so many seconds."""
+    """Make the idle connections of a transport older by this many seconds."""
     for connection in transport._pool._idle:
         connection.ends_at -= seconds
         connection.idle_until = min(connection.idle_until, connection.ends_at)
@@ -181,7 +181,7 @@ async def test_cancelled_attempt_gives_its_connection_to_nobody(hostile, made):
 
 
 async def plain_server(*scripts):
-    """Serve plain HTTP: each connection follows its own script of answers, then closes at a request.
+    """Serve plain HTTP: each connection follows its own script of responses, then closes at the next request.
 
     It closes after an answer that is not whole, too.
     """

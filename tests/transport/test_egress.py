@@ -31,7 +31,7 @@ async def listening(handle):
 
 @contextlib.asynccontextmanager
 async def proxy_that_answers(answer, *, to=None):
-    """Run a proxy that notes what it is asked, answers so, and leads to a port of this machine."""
+    """Run a proxy that records its requests, responds as given, and leads to a port of this machine."""
     asked, passing = [], set()
 
     async def handle(reader, writer):
@@ -63,7 +63,7 @@ async def proxy_that_answers(answer, *, to=None):
 
 @pytest.fixture(scope="module")
 def real_proxy(tmp_path_factory):
-    """Run a proxy of others, with a user and a password."""
+    """Run a third-party proxy, with a user and a password."""
     folder = tmp_path_factory.mktemp("proxy")
     command = [
         *(sys.executable, "-W", "ignore", "-m", "proxy", "--hostname", "127.0.0.1", "--port", "0"),

@@ -21,7 +21,7 @@ SMALL = 16 * 1024
 
 
 class Deaf:
-    """A receiver that reads nothing until it may, and then all that comes; it may answer before."""
+    """A receiver that reads nothing until it is allowed to, and then everything; it may respond before."""
 
     def __init__(self, scheme, answer=b""):
         self.certificates = Certificates()

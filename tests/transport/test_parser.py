@@ -36,7 +36,7 @@ def parse(*parts, ends=False):
 
 
 def outcome(*parts):
-    """Return status, headers and body if all of the answer was read without complaint, else None."""
+    """Return status, headers and body if the whole response was read without an error, else None."""
     try:
         parser = parse(*parts, ends=True)
     except BadResponse:
@@ -69,7 +69,7 @@ def with_h11(data):
 
 
 class _Collector:
-    """What a parser tells of the first answer that is not an interim one."""
+    """The result of a parser for the first response that is not an interim one."""
 
     def __init__(self):
         self.parser = httptools.HttpResponseParser(self)

@@ -24,7 +24,7 @@ from unihooks.transport._tls import TLSConnection, default_context
 
 @pytest.fixture
 def late_requests(monkeypatch):
-    """Let what the peer sends after the handshake arrive before the request goes out."""
+    """Make what the peer sends after the handshake arrive before the request is sent."""
     dial = Dialer.dial
 
     async def dial_and_wait(*args):
@@ -54,7 +54,7 @@ async def test_reason_names_what_is_wrong(certificate, reason):
 
 
 async def reconnect(transport, hostile, **options):
-    """Deliver over a connection that is certainly new."""
+    """Deliver over a new connection."""
     transport._pool.close()
     return await send(transport, hostile.url("ok", **options), endpoint_id="ep_1")
 
@@ -147,7 +147,7 @@ def test_default_context_writes_no_keys_into_a_file(monkeypatch, tmp_path):
 
 
 async def tls_server(issued):
-    """Serve one answer on each connection, with this certificate."""
+    """Serve one response on each connection, with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issued.configure_cert(context)
 
@@ -175,7 +175,7 @@ async def test_common_name_alone_names_no_host(made, names, error):
 
 @pytest.fixture
 def renegotiating(tmp_path):
-    """Give an authority and the port of a receiver that wants a new handshake when it has got a request."""
+    """Yield an authority and the port of a receiver that requests a new handshake after each request."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("this test needs the command openssl")

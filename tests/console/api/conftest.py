@@ -108,7 +108,7 @@ def webhook(dispatcher, receiver) -> Webhook:
 
 @pytest.fixture
 def delivery(dispatcher, webhook):
-    """Return a delivery that was made."""
+    """Return an existing delivery."""
     dispatcher.emit("chat", "message.received", {"text": "hi"}, tenant="acme")
     dispatcher.drain()
     return dispatcher.log.deliveries(tenant="acme")[0]

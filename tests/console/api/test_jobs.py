@@ -9,7 +9,7 @@ SINCE = "2020-01-01T00:00:00Z"
 
 @pytest.fixture
 def missed(dispatcher, webhook):
-    """Give a webhook that has missed three events."""
+    """Return a webhook that has missed three events."""
     dispatcher.webhooks.deactivate(webhook.id, tenant="acme")
     dispatcher.emit_many([("chat", "message.received", number) for number in range(3)], tenant="acme")
     dispatcher.drain()

@@ -24,7 +24,7 @@ SECRETS = {"addWebhook", "revealSecrets", "rotateSecret"}
 
 
 class Answering(httpx.AsyncBaseTransport):
-    """A transport that answers every request without leaving this process."""
+    """A transport that responds to every request without leaving this process."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return httpx.Response(204)

@@ -28,7 +28,7 @@ def store(new_store):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """What each try to do all at once has come to."""
+    """The result of each attempt to do everything in one round trip."""
     answers, whole = [], PostgresDatabase.at_once
 
     def noting(self, calls, **options):

@@ -44,14 +44,14 @@ def sql(admin, schema):
 
 @pytest.fixture
 def connect(admin):
-    """Open connections of somebody else's."""
+    """Open connections of another user."""
     with ExitStack() as opened:
         yield lambda: opened.enter_context(psycopg.connect(admin.info.dsn))
 
 
 @pytest.fixture
 def days(sql, schema):
-    """Return the days that there are of a kind."""
+    """Return the existing days of a kind."""
 
     def of(kind):
         rows = sql("SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r'", schema)
@@ -63,7 +63,7 @@ def days(sql, schema):
 
 @pytest.fixture
 def past(store, now):
-    """Let it be days ago for as long as a block lasts, with partitions of those days."""
+    """Set the clock back by days while a block runs, with partitions of those days."""
 
     @contextmanager
     def ago(count):
@@ -150,7 +150,7 @@ def test_what_came_before_its_day_is_moved_into_it(store, now, days, sql):
 
 @pytest.fixture
 def worker(store, sql, schema, now):
-    """Open the store as a user who may make no tables."""
+    """Open the store as a user who may not create tables."""
     role = f"works_{schema}"
     sql(f"CREATE ROLE {role} LOGIN")
     sql(f"GRANT USAGE ON SCHEMA {schema} TO {role}")

@@ -38,7 +38,7 @@ EMITS = {
 
 
 def refused(dispatcher, names=tuple(EMITS)):
-    """Emit in each way at once, and return what is raised."""
+    """Emit in all ways at the same time, and return the errors."""
     with ThreadPoolExecutor(len(names)) as threads:
         calls = [threads.submit(EMITS[name], dispatcher) for name in names]
         return [call.exception(HANG) for call in calls]
@@ -55,7 +55,7 @@ def check_refusals(errors):
 
 @pytest.fixture
 def new_dispatcher_of(schema):
-    """Give dispatchers of the server at a dsn, warmed up: each of their ways to emit has a connection."""
+    """Yield warmed-up dispatchers of the server at a dsn: each way to emit has a connection."""
     made = []
 
     def make(dsn, **options):
@@ -112,7 +112,7 @@ def test_first_emit_of_a_process_ends_while_the_server_is_frozen(schema):
 
 @contextmanager
 def proxied(dsn):
-    """Let a proxy stand before the server; give it and the dsn that leads through it."""
+    """Put a proxy in front of the server; yield it and the dsn that leads through it."""
     server = psycopg.conninfo.conninfo_to_dict(dsn)
     with Proxy(server["host"], int(server["port"])) as proxy:
         yield proxy, psycopg.conninfo.make_conninfo(dsn, host="127.0.0.1", port=proxy.port)
@@ -209,7 +209,7 @@ def sessions(admin, name):
 
 @pytest.fixture
 def brief_rest(monkeypatch):
-    """Let connections rest for a moment instead of half a minute."""
+    """Make connections idle after a moment instead of half a minute."""
     for module in (pool, emitter):
         monkeypatch.setattr(module, "REST_SECONDS", 0.3)
 
@@ -229,7 +229,7 @@ def test_process_that_emits_nothing_for_a_while_keeps_one_connection(
 
 
 def test_process_under_load_leaves_connections_to_administrators(new_dispatcher_of, postgres_dsn, admin, schema):
-    """The limit is the one that the docs divide a server's `max_connections` by."""
+    """The docs divide a server's `max_connections` by this limit."""
     name = f"{schema}_busy"
     dispatcher = new_dispatcher_of(psycopg.conninfo.make_conninfo(postgres_dsn, application_name=name))
 

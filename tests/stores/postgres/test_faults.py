@@ -76,7 +76,7 @@ class Crew:
         return not figures.due and not figures.in_flight
 
     def judge(self, deaths):
-        """Check that all that was emitted is delivered and recorded once; return how often something was sent again."""
+        """Check that every emitted event is delivered and recorded once; return how many requests were repeated."""
         deliveries = self.store.list_deliveries("default", DeliveryFilter(), Window(limit=100_000))
         assert {one.state for one in deliveries} == {"delivered"}
         assert {one.attempt_count for one in deliveries} == {1}
@@ -151,7 +151,7 @@ def test_server_that_crashes_during_load_loses_nothing(schema, tmp_path):
 
 @pytest.fixture
 def crashing(schema):
-    """Give a server that may crash, and a store on it that has an event."""
+    """Yield a server that may crash, and a store on it that has an event."""
     # Nothing reaches the disk that nobody waits for.
     with postgres_server.serving(fsync="on", wal_writer_delay="10s") as server:
         store = PostgresStore(server.dsn, schema=schema)

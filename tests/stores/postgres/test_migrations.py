@@ -64,7 +64,7 @@ call_command("migrate", *sys.argv[1:], verbosity=0)
 
 @pytest.fixture
 def dsn(admin):
-    """Name an empty database."""
+    """Return the dsn of an empty database."""
     name = f"migrations_{os.getpid()}"
     admin.execute(f"CREATE DATABASE {name}")
     yield psycopg.conninfo.make_conninfo(admin.info.dsn, dbname=name)

@@ -29,13 +29,13 @@ def fail(*_, **__):
 
 @pytest.fixture
 def versions(admin, schema):
-    """Return which versions of rows the events are at the moment."""
+    """Return the current versions of the events' rows."""
     return lambda: admin.execute(_VERSIONS.format(schema)).fetchall()
 
 
 @pytest.fixture
 def queue(admin, schema):
-    """Return what is in the queue of new events."""
+    """Return the rows in the queue of new events."""
     columns = "place, event_id, plan_tries"
     return lambda: admin.execute(f'SELECT {columns} FROM "{schema}".new_events ORDER BY place').fetchall()
 
@@ -126,7 +126,7 @@ def test_rows_of_many_tenants_are_found_each_by_its_own_key(store, name):
 
 
 def changing(connection):
-    """Return calls of the statements that a connection keeps, and that change the queue."""
+    """Return calls of the prepared statements that change the queue."""
     kept = connection.execute("SELECT name, cardinality(parameter_types), statement FROM pg_prepared_statements")
     return [f"{name}({', '.join(['NULL'] * count)})" for name, count, text in kept if _CHANGES.search(text)]
 

@@ -31,7 +31,7 @@ def scene(store):
 
 
 def row_counts(plan):
-    """Yield how many rows each step of a plan has looked at."""
+    """Yield how many rows each step of a plan has read."""
     yield plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
     for inner in plan.get("Plans", ()):
         yield from row_counts(inner)

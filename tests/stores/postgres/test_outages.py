@@ -29,7 +29,7 @@ FULL = "the server's disk is full; free space on it"
 
 @pytest.fixture
 def complaints(caplog):
-    """Give what the worker complains of."""
+    """Return the worker's log messages."""
     caplog.set_level(logging.ERROR, logger="unihooks.worker")
     return lambda: [one.getMessage() for one in caplog.records]
 
@@ -106,7 +106,7 @@ def small_disk(megabytes):
 
 
 def fill(admin):
-    """Take all the room there is."""
+    """Fill the disk."""
     admin.execute("CREATE TABLE filler (noise text)")
     admin.execute("ALTER TABLE filler ALTER COLUMN noise SET STORAGE PLAIN")
     for size in (7_000, 700, 70):

@@ -43,7 +43,7 @@ def signals_of(store):
 
 
 class Watching:
-    """A watcher that notes what it is told, in a process that hears of all or is relieved of that."""
+    """A watcher that records its notifications, in a process that listens or is relieved of listening."""
 
     def __init__(self, store, hearing=Hearing.ALL):
         self.told = []
@@ -64,7 +64,7 @@ class Watching:
 
 
 def takes_over(store):
-    """Look, as its worker does, and say whether the store listens now."""
+    """Look, as its worker does, and return whether the store listens now."""
     store.work(patient=True)
     return signals_of(store)._hearing is Hearing.ALL
 

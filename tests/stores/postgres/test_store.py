@@ -57,7 +57,7 @@ def work_for_a_while(store):
 
 
 def kept_plans(store):
-    """Return the plans that the store's connections have kept, as texts."""
+    """Return the plans that the store's connections have cached, as texts."""
     plans = []
     # Who tells others of work may have had one of its own.
     for connection in store._postgres._unchecked().pool._idle:
@@ -71,7 +71,7 @@ def kept_plans(store):
 
 
 def shape(admin, schema):
-    """Describe the tables and indexes of a schema, but for the partitions of days."""
+    """Describe the tables and indexes of a schema, except the partitions of days."""
     for (name,) in admin.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = CAST(%s AS regnamespace) AND relkind = 'r' "
         "AND relname ~ '_[0-9]{8}$'",
@@ -575,7 +575,7 @@ class TestPlanning:
 
 
 def record_all(store):
-    """Plan and deliver what is new."""
+    """Plan and deliver new events."""
     claimed = plan(store, capacity=10).claimed
     assert len(store.record([delivered(store, one) for one in claimed]).accepted) == len(claimed)
 

@@ -18,7 +18,7 @@ def store(place):
 
 @pytest.fixture
 def sql(place):
-    """Run SQL beside the store and return the rows; `{}` stands for what its tables' names begin with."""
+    """Run SQL beside the store and return the rows; `{}` stands for the prefix of its tables."""
     _, options = place
 
     def run(text):

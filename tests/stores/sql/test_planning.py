@@ -20,13 +20,13 @@ BAD = "bad"
 
 @pytest.fixture(autouse=True)
 def time_enough(monkeypatch):
-    """Let matching take its time, however busy the machine is."""
+    """Let matching take as long as it needs on a busy machine."""
     monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", 60)
 
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Let the planning of events of the type `bad` fail; return what it fails with, which may be replaced."""
+    """Make the planning of events of the type `bad` fail; return the error, which may be replaced."""
     failures = [LookupError("no such thing")]
 
     def plan(event, *args, **options):

@@ -68,7 +68,7 @@ def test_a_deleted_write_ahead_log_takes_no_more_events_and_an_ordered_end_saves
 
 @pytest.fixture
 def reads_without_end(path):
-    """Read in two threads whose transactions overlap, so that at no moment nobody reads."""
+    """Read in two threads whose transactions overlap, so that a reader is always active."""
     stopped = threading.Event()
     reading = [threading.Event(), threading.Event()]
 

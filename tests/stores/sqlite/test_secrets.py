@@ -19,7 +19,7 @@ URL = "https://crm.example.com/in"
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give a folder, and let everybody read what is made there."""
+    """Yield a folder in which new files are readable by everybody."""
     usual = os.umask(0)
     yield tmp_path
     os.umask(usual)

@@ -391,7 +391,7 @@ class TestWriting:
 
 
 class Within:
-    """What a planner needs of a database, in a transaction that is under way."""
+    """The part of a database that a planner needs, inside an open transaction."""
 
     has_round_trips = False
 
