@@ -69,7 +69,7 @@ def test_the_constraints_name_one_version_of_everything_that_is_used_here():
         assert one.specifier.contains(version), one
 
 
-def test_every_licence_of_a_file_of_others_goes_with_the_package():
+def test_every_licence_of_a_third_party_file_is_in_the_package():
     static = ROOT / "src/unihooks/console/static"
     named = set(re.findall(r"`([\w.]+\.LICENSE\.txt)`", (static / "README.md").read_text(encoding="utf-8")))
     shipped = {path.name for pattern in PROJECT["license-files"] for path in ROOT.glob(pattern)}
@@ -84,7 +84,7 @@ def test_every_import_is_declared():
     assert not set(imported()) - declared - sys.stdlib_module_names - OF_THE_HOST - {"unihooks"}
 
 
-def test_how_to_report_a_hole_is_said_and_goes_with_the_package():
+def test_the_security_policy_says_how_to_report_and_is_in_the_package():
     headings = re.findall(r"^## (.+)$", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings == ["Report a hole", "What is promised", "What is left to the host"]
     assert "SECURITY.md" in PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]

@@ -68,7 +68,7 @@ PAYLOADS = [
 
 
 @pytest.mark.slow
-def test_what_is_accepted_and_sent_is_tested_without_uvloop_too(tmp_path):
+def test_accepting_and_sending_are_tested_without_uvloop_too(tmp_path):
     # Python finds this file before the real uvloop, also in the processes that the tests start.
     (tmp_path / "uvloop.py").write_text("raise ModuleNotFoundError('it is away', name='uvloop')")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
@@ -90,7 +90,7 @@ def test_what_is_accepted_and_sent_is_tested_without_uvloop_too(tmp_path):
     assert int(passed[1]) > 400
 
 
-def test_same_bytes_are_sent_and_same_answers_accepted_with_and_without_uvloop(monkeypatch):
+def test_same_bytes_are_sent_and_same_responses_accepted_with_and_without_uvloop(monkeypatch):
     with Endpoints(("127.0.0.1", 0), Exchange) as recorder:
         threading.Thread(target=recorder.serve_forever, args=(0.01,), daemon=True).start()
         fast = recorder.record(monkeypatch)

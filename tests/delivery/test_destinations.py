@@ -50,7 +50,7 @@ async def test_a_destination_is_read_once_while_nothing_changes(host, desk):
     assert desk.calls == {"destinations": 1}
 
 
-async def test_what_is_asked_for_together_is_read_together(host, desk):
+async def test_simultaneous_look_ups_are_read_together(host, desk):
     webhook = host.webhook(*(f"/{number}" for number in range(20)))
     claimed = [desk.claimed(webhook, number) for number in range(20)]
     assert await asyncio.gather(*map(desk.url, claimed * 2)) == [one.url for one in webhook.endpoints] * 2
@@ -122,7 +122,7 @@ async def test_an_endpoint_that_is_gone_has_no_destination(host, desk):
     assert await desk.url(claimed) is None
 
 
-async def test_what_the_store_raises_is_raised_to_all_that_wait(host, desk, monkeypatch):
+async def test_an_error_of_the_store_is_raised_to_all_waiters(host, desk, monkeypatch):
     webhook = host.webhook()
     claimed = desk.claimed(webhook)
 

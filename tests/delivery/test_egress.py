@@ -45,7 +45,7 @@ def proxy_that_answers(answer):
 
 
 @pytest.mark.parametrize("status, attempts", [(403, 0), (502, 1), (503, 1), (504, 1)])
-def test_what_the_proxy_refuses_itself_costs_no_attempt_and_no_health(host, new_dispatcher, status, attempts):
+def test_a_refusal_of_the_proxy_costs_no_attempt_and_no_health(host, new_dispatcher, status, attempts):
     webhook = host.webhook()
     host.emit()
     with proxy_that_answers(b"HTTP/1.1 %d No\r\n\r\n" % status) as egress:
@@ -55,7 +55,7 @@ def test_what_the_proxy_refuses_itself_costs_no_attempt_and_no_health(host, new_
     assert endpoint.health.failures == attempts
 
 
-def test_a_delivery_that_cannot_leave_waits_without_an_attempt_and_goes_out_later(host, barred, caplog):
+def test_a_delivery_without_egress_waits_without_an_attempt_and_is_sent_later(host, barred, caplog):
     host.webhook()
     host.emit()
     result = barred.drain()
@@ -107,7 +107,7 @@ def test_a_worker_does_not_start_where_the_address_is_not_the_machines(tmp_path)
             dispatcher.drain()
 
 
-def test_egress_goes_with_the_built_in_transport_alone():
+def test_egress_works_only_with_the_built_in_transport():
     import httpx
 
     with pytest.raises(TypeError, match="egress is for the built-in transport"):

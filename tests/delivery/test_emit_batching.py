@@ -79,7 +79,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_others_alone():
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_what_the_store_raises_reaches_all(at_once):
+async def test_an_error_of_the_store_reaches_all(at_once):
     error = StoreError("the database cannot be used")
     store = Submissions(error=error)
     if at_once:
@@ -90,7 +90,7 @@ async def test_what_the_store_raises_reaches_all(at_once):
     assert isinstance(await _failure(gathering), StoreError)
 
 
-async def test_what_interrupts_a_submission_leaves_nobody_waiting(monkeypatch):
+async def test_an_interrupted_submission_leaves_no_caller_waiting(monkeypatch):
     class Enough(BaseException):
         pass
 

@@ -78,7 +78,7 @@ def test_a_new_endpoint_starts_with_two_in_flight(queues):
     assert (queues.running, queues.waiting, queues.load) == (2, 8, 10)
 
 
-def test_an_endpoint_that_answers_fast_earns_its_width(queues):
+def test_an_endpoint_that_responds_fast_earns_its_width(queues):
     fill(queues, "a", 50)
     widths = []
     running = len(started(queues))
@@ -130,7 +130,7 @@ def test_a_width_is_remembered_while_nothing_is_due(queues):
     assert len(started(queues)) == 8
 
 
-def test_only_so_many_widths_are_remembered(queues, monkeypatch):
+def test_a_limited_number_of_widths_is_remembered(queues, monkeypatch):
     monkeypatch.setattr("unihooks._delivery.experience._KNOWN", 2)
     for endpoint_id in ("a", "b", "c"):
         fill(queues, endpoint_id, 1)
@@ -158,7 +158,7 @@ def test_a_width_is_at_most_per_endpoint():
         queues.done("a", succeeded=True, seconds=FAST)
 
 
-def test_capacity_leaves_out_what_is_taken():
+def test_capacity_excludes_leased_deliveries():
     queues = EndpointQueues(concurrency=4, per_endpoint=4, ahead=4)
     assert queues.capacity().total == 16
     fill(queues, "a", 2)
@@ -188,12 +188,12 @@ def test_a_full_worker_has_no_room():
     assert queues.capacity().left("b") == 0
 
 
-def test_what_is_taken_is_never_listed(queues):
+def test_in_use_lists_no_endpoint_while_all_have_capacity(queues):
     taken = queues.capacity().in_use
     assert (list(taken), len(taken)) == ([], 0)
 
 
-def test_what_has_not_started_can_be_taken_out(queues):
+def test_deliveries_that_have_not_started_can_be_taken_out(queues):
     fill(queues, "a", 5)
     fill(queues, "b", 1)
     queues.next()
@@ -255,7 +255,7 @@ def started_within(queues, seconds):
     return endpoints
 
 
-def test_new_endpoints_leave_places_to_those_that_have_answered_fast(queues):
+def test_new_endpoints_leave_places_to_those_that_have_responded_fast(queues):
     trust(queues, "b")
     for number in range(200):
         fill(queues, f"a{number}", 1)
@@ -275,7 +275,7 @@ def test_new_endpoints_of_one_tenant_leave_places_to_those_of_another(queues):
     assert started(queues) == ["c"]
 
 
-def test_of_thousands_that_were_never_reached_few_begin_at_once_and_more_after_fast_answers():
+def test_few_of_thousands_of_new_endpoints_begin_at_once_and_more_after_fast_responses():
     queues = EndpointQueues(concurrency=512, per_endpoint=32, clock=Clock())
     for number in range(2_000):
         fill(queues, f"a{number}", 1)
@@ -343,7 +343,7 @@ def test_after_a_pause_an_endpoint_that_was_never_reached_may_begin(queues, cloc
     assert len(started(queues)) == 1
 
 
-def test_what_waits_for_a_first_contact_until_its_lease_ends_is_handed_back(queues, clock):
+def test_deliveries_that_wait_for_a_first_contact_are_released_when_their_lease_ends(queues, clock):
     for number in range(40):
         queues.add(Leased(leased(f"a{number}").claimed, start_by=10.0))
     assert len(started(queues)) == 11
@@ -353,7 +353,7 @@ def test_what_waits_for_a_first_contact_until_its_lease_ends_is_handed_back(queu
     assert (queues.running, queues.waiting) == (11, 0)
 
 
-def test_what_was_given_up_before_a_request_lets_another_begin(queues):
+def test_an_attempt_abandoned_before_its_request_lets_another_begin(queues):
     for number in range(40):
         fill(queues, f"a{number}", 1)
     first, *_ = started(queues)
@@ -361,7 +361,7 @@ def test_what_was_given_up_before_a_request_lets_another_begin(queues):
     assert len(started(queues)) == 1
 
 
-def test_while_many_wait_what_was_just_emitted_has_capacity_but_claims_look_beyond_the_others(queues):
+def test_while_many_wait_new_events_have_capacity_but_claims_skip_the_waiting_endpoints(queues):
     for number in range(100):
         fill(queues, f"a{number}", 1)
     running = started(queues)
@@ -373,7 +373,7 @@ def test_while_many_wait_what_was_just_emitted_has_capacity_but_claims_look_beyo
     assert [planning.left(f"b{number}") for number in range(51)] == [2] * 50 + [0]
 
 
-def test_a_slow_endpoint_is_trusted_again_after_some_fast_answers(queues):
+def test_a_slow_endpoint_is_trusted_again_after_some_fast_responses(queues):
     for number in range(30):
         distrust(queues, f"a{number}")
     for number in range(30):
@@ -392,7 +392,7 @@ def test_a_slow_endpoint_is_trusted_again_after_some_fast_answers(queues):
     assert len(started(queues)) == 30
 
 
-def test_what_was_not_sent_teaches_nothing(queues):
+def test_an_unsent_delivery_changes_no_experience(queues):
     for number in range(60):
         distrust(queues, f"a{number}")
         for _ in range(5):
@@ -434,7 +434,7 @@ def test_a_new_endpoint_of_another_tenant_has_capacity_beside_a_flood_of_new_one
     assert queues.capacity().left("c") > 0
 
 
-def test_counts_are_those_of_what_is_there_after_any_course_of_things():
+def test_counts_match_the_content_after_any_sequence_of_steps():
     course, queues = random.Random(7), EndpointQueues(concurrency=16, per_endpoint=4)
     running = []
     for _ in range(5_000):
@@ -455,7 +455,7 @@ def test_counts_are_those_of_what_is_there_after_any_course_of_things():
     assert not queues._doubtful_running
 
 
-def test_what_is_planned_together_has_capacity_but_no_endpoint_is_leased_far_ahead():
+def test_events_planned_together_have_capacity_but_no_endpoint_is_leased_far_ahead():
     assert [EndpointQueues(count, 1).ahead for count in (1, 64, 128, 512)] == [16, 16, 8, 4]
 
 
@@ -490,7 +490,7 @@ def test_a_width_that_the_policy_gave_is_gone_with_it(queues):
     assert len(started(queues)) == 8
 
 
-def test_an_endpoint_that_fails_in_a_row_has_fewer_under_way_until_it_answers_well(queues):
+def test_an_endpoint_that_fails_in_a_row_has_fewer_in_flight_until_it_succeeds(queues):
     for _ in range(6):
         trust(queues, "a")
     queues.narrow("a", None)

@@ -152,7 +152,7 @@ def test_a_worker_ends_while_its_server_hangs(processes, postgres_dsn, schema):
 
 @pytest.mark.parametrize("how", ["cancel", "stop"])
 @pytest.mark.parametrize("verb", ["plan", "claim"])
-async def test_what_is_leased_while_the_end_begins_is_released(new_dispatcher, host, held, verb, how):
+async def test_deliveries_leased_while_the_end_begins_are_released(new_dispatcher, host, held, verb, how):
     dispatcher = new_dispatcher()
     host.webhook()
     if verb == "claim":
@@ -181,7 +181,7 @@ async def test_what_is_leased_while_the_end_begins_is_released(new_dispatcher, h
     assert (await dispatcher.adrain()).delivered == (1 if verb == "claim" else 20)
 
 
-async def test_what_is_leased_after_everything_was_cancelled_is_released(new_dispatcher, host, held):
+async def test_deliveries_leased_after_a_cancellation_are_released(new_dispatcher, host, held):
     dispatcher = new_dispatcher()
     host.webhook()
     dispatcher.emit_many([("chat", "message.received", {})] * 20)
@@ -271,7 +271,7 @@ async def test_arunning_works_in_the_hosts_event_loop(new_dispatcher, host, rece
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "asyncio"])
-def test_what_a_signal_handler_raises_ends_a_drain(dispatcher, processes, receiver, fast):
+def test_an_exception_of_a_signal_handler_ends_a_drain(dispatcher, processes, receiver, fast):
     receiver.answer(Answer(hang=True))
     dispatcher.emit("chat", "x", 1)
     process = processes(

@@ -53,14 +53,14 @@ def test_drain_waits_neither_for_the_future_nor_for_others_leases(host):
         assert host.only(state="pending", endpoint_id=host.dispatcher.webhooks.list()[0].endpoints[1].id)
 
 
-def test_drain_goes_on_until_nothing_is_due(host):
+def test_drain_continues_until_nothing_is_due(host):
     host.webhook()
     host.dispatcher.emit_many([("chat", "x", number) for number in range(700)])
     assert host.dispatcher.drain(timeout=60).delivered == 700
     assert Counter(request.json() for request in host.received()) == Counter(range(700))
 
 
-def test_drain_attempts_what_becomes_due_while_it_works(host, new_dispatcher):
+def test_drain_attempts_deliveries_that_become_due_while_it_works(host, new_dispatcher):
     dispatcher = new_dispatcher(on_delivery=lambda _delivery: host.received("/b") or dispatcher.emit("chat", "x", 2))
     host.webhook("/a")
     host.webhook("/b", subscriptions=[EventSubscription("chat", "x")])
@@ -68,7 +68,7 @@ def test_drain_attempts_what_becomes_due_while_it_works(host, new_dispatcher):
     assert dispatcher.drain().delivered >= 1
 
 
-def test_drain_starts_nothing_more_at_its_timeout_and_finishes_what_it_started(new_dispatcher, host):
+def test_drain_stops_starting_at_its_timeout_and_finishes_started_attempts(new_dispatcher, host):
     dispatcher = new_dispatcher()
     host.webhook()
     host.receiver.always(Answer(204, delay=0.6))
@@ -111,7 +111,7 @@ def test_drain_tells_of_a_store_that_fails(host, failing):
         host.dispatcher.drain()
 
 
-def test_drain_removes_what_is_past_its_retention(new_dispatcher, host):
+def test_drain_removes_events_past_their_retention(new_dispatcher, host):
     dispatcher = new_dispatcher(retention=timedelta(days=1))
     host.webhook()
     host.emit()
@@ -174,7 +174,7 @@ def one_attempt(host):
     return attempt
 
 
-async def test_a_late_result_counts_while_nobody_else_has_claimed(host, one_attempt):
+async def test_a_late_result_counts_until_another_worker_has_claimed(host, one_attempt):
     await one_attempt(lambda: host.clock.advance(60))
     assert (host.only().state, host.only().attempt_count) == (DeliveryState.DELIVERED, 1)
 
@@ -221,7 +221,7 @@ def test_an_idle_worker_writes_nothing(host, tmp_path, monkeypatch):
         connection.close()
 
 
-def test_what_this_process_emits_is_planned_without_a_look_first(host, monkeypatch, until):
+def test_events_of_this_process_are_planned_without_a_look_first(host, monkeypatch, until):
     host.webhook()
     with host.dispatcher.running():
         assert until(lambda: host.dispatcher.settings.store._database.watchers)
@@ -231,7 +231,7 @@ def test_what_this_process_emits_is_planned_without_a_look_first(host, monkeypat
         host.receiver.wait_for(1)
 
 
-def test_who_emits_without_end_does_not_keep_what_is_due_from_being_looked_for(host, monkeypatch):
+def test_endless_emits_do_not_prevent_looks_for_due_deliveries(host, monkeypatch):
     monkeypatch.setattr("unihooks.stores.sql.store._SECONDS_BETWEEN_WORK", 0.5)
     looked = threading.Event()
     planned = threading.Semaphore(0)
@@ -270,7 +270,7 @@ def test_a_worker_that_has_ended_is_not_woken(host):
     host.dispatcher.wake()
 
 
-def test_what_was_in_flight_when_a_worker_died_is_sent_again_after_its_lease(host, monkeypatch):
+def test_requests_in_flight_when_a_worker_died_are_sent_again_after_their_lease(host, monkeypatch):
     host.webhook()
     host.emit()
     store = host.dispatcher.settings.store
@@ -314,7 +314,7 @@ def test_a_delivery_whose_destination_cannot_be_read_for_now_does_not_wait_for_i
     assert left[0] == 0
 
 
-def test_what_cannot_be_given_back_is_given_back_later(host, failing):
+def test_a_failed_release_is_retried_later(host, failing):
     host.webhook()
     failing(host.dispatcher.settings.store, "destinations")
     left = failing(host.dispatcher.settings.store, "release", times=2)
@@ -373,7 +373,7 @@ def test_a_request_that_cannot_be_built_is_a_failed_attempt(host, monkeypatch, c
     assert (attempt.error, attempt.status_code) == ("the request could not be built", None)
 
 
-def test_an_endpoint_disabled_meanwhile_is_not_sent_what_was_leased(host):
+def test_an_endpoint_disabled_meanwhile_gets_no_leased_deliveries(host):
     webhook = host.webhook()
     host.receiver.answer(Answer(410, delay=0.1), Answer(410, delay=0.1))
     host.dispatcher.emit_many([("chat", "x", number) for number in range(30)])
@@ -404,7 +404,7 @@ async def test_many_begin_a_few_in_each_turn_of_the_loop(host, monkeypatch):
     assert max(together) <= 64
 
 
-async def test_what_is_claimed_after_the_end_has_begun_is_given_back(host):
+async def test_deliveries_claimed_after_the_end_has_begun_are_released(host):
     host.webhook()
     host.emit()
     lease = Lease(token=1, seconds=30)

@@ -15,7 +15,7 @@ def claimed(number, endpoint="one"):
     return Claimed("t", f"dlv_{number}", "evt", "whk", endpoint, "chat", "x", b"1", 0, 0, 7, 1)
 
 
-def test_an_endpoint_is_left_alone_from_one_failure_too_many_until_the_store_knows_of_it():
+def test_an_endpoint_is_paused_from_the_last_allowed_failure_until_the_store_knows_of_it():
     failures = FailuresInARow()
     assert [failures.trips(claimed(number), FAILED, BREAKER) for number in range(4)] == [False, False, True, True]
     assert failures.recorded([Result(claimed(1), None, DeliveryState.PENDING)]) == set()

@@ -27,7 +27,7 @@ def told():
     return Told()
 
 
-def test_on_delivery_is_told_of_what_was_delivered_or_failed_for_good(new_dispatcher, host, told):
+def test_on_delivery_is_called_for_deliveries_that_succeeded_or_failed_for_good(new_dispatcher, host, told):
     dispatcher = new_dispatcher(on_delivery=told.deliveries.append)
     host.webhook("/ok", "/retried", "/gone")
     host.receiver.on("/retried").always(500)
@@ -114,7 +114,7 @@ def test_a_hook_may_use_the_dispatcher(new_dispatcher, host, told):
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_drain_plans_what_a_hook_emits(new_dispatcher, host, told, kind):
+def test_a_drain_plans_events_that_a_hook_emits(new_dispatcher, host, told, kind):
     def emit_next(delivery):
         told.deliveries.append(delivery)
         if len(told.deliveries) < 3:
@@ -145,7 +145,7 @@ def test_hooks_are_called_one_at_a_time(new_dispatcher, host, told):
     assert len(told.deliveries) == len(set(told.deliveries)) == 150
 
 
-def test_on_endpoint_disabled_is_told_whose_endpoint_it_is(new_dispatcher, host, told, caplog):
+def test_on_endpoint_disabled_gets_the_endpoints_owner(new_dispatcher, host, told, caplog):
     dispatcher = new_dispatcher(on_endpoint_disabled=told.endpoints.append)
     webhook = host.webhook(tenant="acme")
     host.receiver.answer(410)
@@ -159,7 +159,7 @@ def test_on_endpoint_disabled_is_told_whose_endpoint_it_is(new_dispatcher, host,
     assert "endpoint disabled: tenant=acme" in caplog.text
 
 
-def test_what_failed_for_good_is_logged_as_a_warning(host, caplog):
+def test_a_final_failure_is_logged_as_a_warning(host, caplog):
     host.webhook()
     host.receiver.answer(410)
     event = host.emit()
@@ -170,7 +170,7 @@ def test_what_failed_for_good_is_logged_as_a_warning(host, caplog):
     assert "410" in warning.message
 
 
-def test_a_hook_is_not_called_for_what_cannot_be_read_any_more(new_dispatcher, host, told, monkeypatch):
+def test_a_hook_is_not_called_for_a_delivery_that_cannot_be_read(new_dispatcher, host, told, monkeypatch):
     def fail(*_):
         raise StoreError("the disk is gone")
 
@@ -185,7 +185,7 @@ def test_a_hook_is_not_called_for_what_cannot_be_read_any_more(new_dispatcher, h
     assert told.deliveries == told.endpoints == []
 
 
-def test_a_result_that_was_dropped_is_not_told(new_dispatcher, host, told):
+def test_a_hook_is_not_called_for_a_dropped_result(new_dispatcher, host, told):
     def cancel_first(_request):
         dispatcher.log.cancel(host.only().id)
         return httpx.Response(204)
@@ -199,7 +199,7 @@ def test_a_result_that_was_dropped_is_not_told(new_dispatcher, host, told):
     assert told.deliveries == []
 
 
-def test_an_endpoint_that_was_removed_meanwhile_is_not_told(new_dispatcher, host, told, monkeypatch):
+def test_a_hook_is_not_called_for_a_removed_endpoint(new_dispatcher, host, told, monkeypatch):
     dispatcher = new_dispatcher(on_endpoint_disabled=told.endpoints.append)
     webhook = host.webhook("/gone", "/other")
     host.receiver.on("/gone").answer(410)

@@ -11,7 +11,7 @@ from unihooks.abc import Planned
 
 
 @pytest.mark.parametrize("store", ["memory"], indirect=True)
-async def test_a_new_event_that_nobody_can_plan_is_looked_for_ever_more_rarely(new_dispatcher, host, monkeypatch):
+async def test_an_event_that_cannot_be_planned_is_retried_less_and_less_often(new_dispatcher, host, monkeypatch):
     dispatcher = new_dispatcher()
     host.webhook()
     store, plan, times = dispatcher.settings.store, dispatcher.settings.store.plan, []

@@ -35,7 +35,7 @@ def test_a_slice_that_fails_is_tried_again(host, recovery, failing, monkeypatch,
     assert len(told) == 3
 
 
-def test_a_worker_ends_in_the_middle_of_a_job_and_another_goes_on(host, recovery, monkeypatch):
+def test_a_worker_ends_in_the_middle_of_a_job_and_another_continues(host, recovery, monkeypatch):
     store, begun = host.dispatcher.settings.store, threading.Event()
     advance = type(store).advance_jobs
 
@@ -80,7 +80,7 @@ class Paces:
         (0.0, 1, 1, 0.01),
     ],
 )
-async def test_slices_leave_time_to_others_and_make_more_where_each_takes_long(  # noqa: PLR0917 - pytest passes names
+async def test_slices_leave_time_to_others_and_make_more_if_each_takes_long(  # noqa: PLR0917 - pytest passes names
     host, monkeypatch, seconds, rate, most, pause
 ):
     store, clock, slept = Paces(seconds, 3), [0.0], []

@@ -29,14 +29,14 @@ def source():
     return Source()
 
 
-async def test_what_is_asked_for_at_the_same_time_is_loaded_together(source):
+async def test_keys_requested_at_the_same_time_are_loaded_together(source):
     source.answers = {"a": 1, "b": 2}
     lookups = Lookups(source.load)
     assert await asyncio.gather(*map(lookups.find, ["a", "b", "a", "c"])) == [1, 2, 1, None]
     assert source.calls == [["a", "b", "c"]]
 
 
-async def test_what_is_asked_for_meanwhile_is_loaded_next_and_anew(source):
+async def test_keys_requested_meanwhile_are_loaded_by_the_next_call(source):
     source.may_answer.clear()
     lookups = Lookups(source.load)
     first = asyncio.create_task(lookups.find("a"))
@@ -50,7 +50,7 @@ async def test_what_is_asked_for_meanwhile_is_loaded_next_and_anew(source):
     assert source.calls == [["a"], ["a", "b"]]
 
 
-async def test_an_error_of_one_key_is_raised_to_those_who_asked_for_it(source):
+async def test_an_error_of_one_key_is_raised_to_its_waiters(source):
     source.answers = {"a": KeyError("a"), "b": 2}
     lookups = Lookups(source.load)
     found = await asyncio.gather(lookups.find("a"), lookups.find("b"), return_exceptions=True)
@@ -58,7 +58,7 @@ async def test_an_error_of_one_key_is_raised_to_those_who_asked_for_it(source):
     assert found[1] == 2
 
 
-async def test_what_the_load_raises_reaches_all_and_the_next_call_is_made(source):
+async def test_an_error_of_the_load_reaches_all_and_the_next_call_is_made(source):
     source.answers = OSError("gone")
     lookups = Lookups(source.load)
     found = await asyncio.gather(lookups.find("a"), lookups.find("b"), return_exceptions=True)
@@ -67,13 +67,13 @@ async def test_what_the_load_raises_reaches_all_and_the_next_call_is_made(source
     assert await lookups.find("a") == 1
 
 
-async def test_only_so_many_go_into_one_call(source):
+async def test_a_call_takes_a_limited_number_of_keys(source):
     lookups = Lookups(source.load)
     await asyncio.gather(*map(lookups.find, range(40)))
     assert [len(call) for call in source.calls] == [16, 16, 8]
 
 
-async def test_who_stops_waiting_ends_it_for_nobody_else(source):
+async def test_a_cancelled_waiter_ends_it_for_nobody_else(source):
     source.may_answer.clear()
     source.answers = {"a": 1}
     lookups = Lookups(source.load)

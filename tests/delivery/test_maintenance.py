@@ -126,7 +126,7 @@ async def test_held_and_old_things_go_in_batches(host, maintenance_of, monkeypat
     await maintenance.finish()
 
 
-async def test_what_a_console_kept_for_a_while_is_removed_when_it_has_expired(host, maintenance_of, monkeypatch):
+async def test_expired_state_of_a_console_is_removed(host, maintenance_of, monkeypatch):
     store, removed = host.dispatcher.settings.store, []
     expire = store.expire_state
     monkeypatch.setattr(store, "expire_state", lambda *args: removed.append(expire(*args)) or removed[-1])
@@ -140,7 +140,7 @@ async def test_what_a_console_kept_for_a_while_is_removed_when_it_has_expired(ho
     assert removed == [0, 1, 0]
 
 
-async def test_what_is_pending_is_never_pruned(new_dispatcher, host, maintenance_of):
+async def test_pending_deliveries_are_never_pruned(new_dispatcher, host, maintenance_of):
     dispatcher = new_dispatcher(retention=timedelta(minutes=1))
     host.webhook()
     host.receiver.answer(500)
@@ -197,7 +197,7 @@ async def test_finishing_stops_the_chores_that_run(host, maintenance_of):
 
 
 @pytest.mark.parametrize("days, is_exact", [(30, False), (7, False), (6, True)])
-async def test_what_is_kept_for_weeks_may_go_by_whole_days(store, new_dispatcher, monkeypatch, days, is_exact):
+async def test_a_retention_of_weeks_may_remove_whole_days(store, new_dispatcher, monkeypatch, days, is_exact):
     asked = []
     monkeypatch.setattr(store, "prune", lambda *_, exact: asked.append(exact) or 0)
     dispatcher = new_dispatcher(retention=timedelta(days=days))

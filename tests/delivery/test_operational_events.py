@@ -31,7 +31,7 @@ def about(host, path="/told"):
     return [one for one in host.received(path) if json.loads(one.body)["webhook"]["name"] != "Watch"]
 
 
-def test_a_customer_is_told_of_a_delivery_that_failed_and_of_an_endpoint_that_was_disabled(telling, host):
+def test_a_customer_is_notified_of_a_failed_delivery_and_of_a_disabled_endpoint(telling, host):
     webhook = host.webhook("/in?token=s3cr3t", headers={"X-Key": "h1dden"})
     host.receiver.on("/in").always(410)
     event = host.emit()
@@ -48,7 +48,7 @@ def test_a_customer_is_told_of_a_delivery_that_failed_and_of_an_endpoint_that_wa
     assert b"h1dden" not in bodies
 
 
-def test_a_customer_is_told_of_an_endpoint_that_is_failing_and_of_its_recovery(telling, host):
+def test_a_customer_is_notified_of_a_failing_endpoint_and_of_its_recovery(telling, host):
     webhook = host.webhook("/in")
     host.receiver.on("/in").answer(*[503] * 2)
     host.emit()
@@ -70,7 +70,7 @@ def test_a_customer_is_told_of_an_endpoint_that_is_failing_and_of_its_recovery(t
     assert (told["endpoint.recovered"]["reason"], told["endpoint.recovered"]["status_code"]) == (None, 204)
 
 
-def test_the_hosts_hooks_are_told_of_the_same(new_dispatcher, host):
+def test_the_hosts_hooks_are_called_for_the_same_changes(new_dispatcher, host):
     failing, recovered = [], []
     dispatcher = new_dispatcher(on_endpoint_failing=failing.append, on_endpoint_recovered=recovered.append)
     webhook = host.webhook("/in", tenant="acme")
@@ -91,7 +91,7 @@ def test_the_hosts_hooks_are_told_of_the_same(new_dispatcher, host):
     assert not recovered[0].health.failing
 
 
-def test_a_test_that_goes_well_tells_hooks_and_customers_of_the_recovery(new_dispatcher, host):
+def test_a_successful_test_reports_the_recovery_to_hooks_and_customers(new_dispatcher, host):
     recovered = []
     dispatcher = new_dispatcher(operational_events=True, on_endpoint_recovered=recovered.append)
     webhook = host.webhook("/in")
@@ -160,7 +160,7 @@ def test_a_webhook_that_is_added_active_gets_the_event_of_its_own_creation(new_d
     assert [json.loads(one.body)["webhook"]["name"] for one in host.received("/on")] == ["on"]
 
 
-def test_what_is_told_of_an_endpoint_that_takes_only_operational_events_never_loops(telling, host):
+def test_operational_events_about_an_endpoint_that_receives_them_never_loop(telling, host):
     host.receiver.on("/told").always(500)
     for _ in range(6):
         telling.webhooks.add(Webhook(name="new", endpoints=["https://example.com/"]))

@@ -46,7 +46,7 @@ def test_the_backoff_can_be_ended():
     assert backoff.is_over(0.0)
 
 
-def test_looks_in_vain_become_rare_and_what_is_found_or_expected_ends_that():
+def test_vain_looks_become_rare_until_work_is_found_or_expected():
     looks, bounds, pauses = Looks(), (0.01, 0.08), []
     assert looks.is_due(5.0)
     looks.expect(5.0, bounds)
@@ -59,7 +59,7 @@ def test_looks_in_vain_become_rare_and_what_is_found_or_expected_ends_that():
     assert looks.is_due(5.011)
 
 
-def test_what_is_expected_does_not_put_off_a_look_that_is_nearer():
+def test_expected_work_does_not_postpone_an_earlier_look():
     looks = Looks()
     looks.expect(5.0, (0.01, 0.08))
     looks.looked(5.0, (0.01, 0.08))

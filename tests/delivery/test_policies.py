@@ -91,7 +91,7 @@ def test_drain_sends_what_the_rate_allows_by_then(host):
     assert [one.attempt_count for one in host.deliveries(state="pending")] == [0] * 5
 
 
-def test_drain_goes_on_while_only_few_may_be_in_flight(host):
+def test_drain_continues_while_few_may_be_in_flight(host):
     host.webhook(policy=DeliveryPolicy(in_flight=2))
     emit(host, 30)
     assert host.dispatcher.drain(timeout=60).delivered == 30
@@ -117,7 +117,7 @@ def test_more_requests_may_be_under_way_than_a_worker_allows_by_itself(store, ho
     assert 1 < most_at_once(host) <= 6
 
 
-def test_a_change_of_limits_acts_on_what_a_worker_has_leased(store, host):
+def test_changed_limits_apply_to_leased_deliveries(store, host):
     store.use_clock(None)
     host.receiver.always(Answer(204, delay=0.3))
     webhook = host.webhook()
@@ -198,7 +198,7 @@ def test_a_policy_from_before_the_limits_does_not_prevent_other_changes(new_disp
         (None, Terms(20, is_probe=True), 20),
     ],
 )
-def test_what_was_leased_under_other_limits_is_leased_anew(policy, terms, seconds):
+def test_deliveries_leased_under_other_limits_are_leased_again(policy, terms, seconds):
     claimed = Claimed("t", "d", "e", "w", "p", "chat", "x", b"1", 0, 0, 7, 1, terms=terms)
     assert granted(claimed, policy, 20) == seconds
 
@@ -245,7 +245,7 @@ def test_another_endpoint_is_not_held_up(breaking, host):
     assert len(host.received("/up")) == 50
 
 
-def test_what_a_worker_has_leased_goes_back_when_the_pause_begins(store, new_dispatcher, host):
+def test_leased_deliveries_are_released_when_the_pause_begins(store, new_dispatcher, host):
     dispatcher = new_dispatcher(breaker=CircuitBreaker(failures=3, pause=600))
     store.use_clock(None)
     webhook = host.webhook()

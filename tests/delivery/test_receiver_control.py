@@ -20,7 +20,7 @@ def asking(status, value):
 
 
 @pytest.mark.parametrize("status, sent", [(204, DeliveryState.DELIVERED), (503, DeliveryState.PENDING)])
-def test_an_endpoint_that_asks_for_it_is_disabled_and_what_is_pending_is_held(obedient, status, sent):
+def test_an_endpoint_is_disabled_on_request_and_its_pending_deliveries_are_held(obedient, status, sent):
     webhook = obedient.webhook()
     obedient.receiver.answer(503, asking(status, "disable"))
     obedient.emit(1)
@@ -56,7 +56,7 @@ def test_both_may_be_asked_for_at_once(obedient):
     assert not obedient.dispatcher.webhooks.get(webhook.id).endpoints[0].enabled
 
 
-def test_what_was_taken_stays_delivered_whatever_is_asked_for(obedient):
+def test_an_accepted_delivery_stays_delivered_whatever_the_response_requests(obedient):
     obedient.webhook()
     obedient.receiver.answer(asking(200, "abort-message, unknown"))
     obedient.emit()

@@ -88,7 +88,7 @@ def large(number):
 
 
 @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
-async def test_endpoints_of_one_webhook_share_what_is_rendered(desk, body):
+async def test_endpoints_of_one_webhook_share_a_rendered_body(desk, body):
     bodies = await asyncio.gather(*(desk.render(body=body) for _ in range(5)))
     bodies.append(await desk.render(body=body))
     assert set(bodies) == {Rendered(body.replace(b'"a"', b'"b"'))}
@@ -129,7 +129,7 @@ async def test_a_large_body_is_rendered_in_a_thread_where_another_one_was_slow(d
     assert desk.threads[1].name.startswith("unihooks-rendering")
 
 
-async def test_it_is_also_learned_from_what_fails(desk):
+async def test_the_time_of_a_failed_rendering_is_learned_too(desk):
     known = await desk.renderer._find(HUGE.id)
     known.most_at_once = len(MANY_ITEMS)
     with pytest.raises(RenderingFailed):
@@ -168,7 +168,7 @@ async def test_renderings_are_read_once_and_together(desk):
 
 
 @pytest.mark.parametrize("body", [MANY_ITEMS, b'{"items":['], ids=["in a thread", "at once"])
-async def test_what_fails_says_why_to_all_endpoints_and_is_tried_once(desk, body):
+async def test_a_failed_rendering_gives_all_endpoints_its_reason_and_is_tried_once(desk, body):
     for _ in range(2):
         failures = await asyncio.gather(*(desk.render(body=body, by=HUGE) for _ in range(2)), return_exceptions=True)
         assert all(isinstance(one, RenderingFailed) for one in failures)
@@ -185,7 +185,7 @@ async def test_a_rendering_that_the_store_does_not_know_is_a_store_error_and_is_
     assert (await desk.render(by=other)).body == b"{}"
 
 
-async def test_what_the_store_raises_reaches_all_who_wait(desk):
+async def test_an_error_of_the_store_reaches_all_waiters(desk):
     desk.shelf.error = StoreError("the disk is full")
     found = await asyncio.gather(desk.render("evt_1"), desk.render("evt_2"), return_exceptions=True)
     assert [str(one) for one in found] == ["the disk is full"] * 2
@@ -225,7 +225,7 @@ async def test_tenants_take_threads_in_turns(desk):
     await asyncio.gather(*blocking)
 
 
-async def test_one_who_stops_waiting_does_not_end_it_for_others(desk):
+async def test_a_cancelled_waiter_does_not_end_it_for_others(desk):
     gate = desk.hold(LARGE)
     first, second = (asyncio.create_task(desk.render(body=LARGE)) for _ in range(2))
     await await_for(lambda: desk.rendered)

@@ -133,7 +133,7 @@ async def test_one_result_that_cannot_be_stored_holds_up_no_other():
     assert notebook.batches == [[1], [3], [2]]
 
 
-async def test_what_the_store_raises_beside_its_own_errors_is_survived():
+async def test_an_unexpected_error_of_the_store_is_survived():
     notebook = Notebook(RuntimeError("bug"))
     assert await recording(notebook, [1]) == [[1]]
 
@@ -144,7 +144,7 @@ class Ordered(Number):
     claimed = SimpleNamespace(sequence=1)
 
 
-async def test_what_others_of_its_subject_wait_for_is_recorded_at_once(monkeypatch):
+async def test_a_result_that_others_of_its_subject_wait_for_is_recorded_at_once(monkeypatch):
     async def offload(function, *args):
         return function(*args)
 
@@ -161,7 +161,7 @@ async def test_what_others_of_its_subject_wait_for_is_recorded_at_once(monkeypat
     running.cancel()
 
 
-async def test_whoever_is_told_cannot_end_the_recording(caplog):
+async def test_a_failing_callback_cannot_end_the_recording(caplog):
     async def offload(function, *args):
         return function(*args)
 
@@ -205,7 +205,7 @@ def prepared():
 
 
 @pytest.mark.parametrize("shown", range(4, 16))
-def test_secret_that_the_end_of_a_kept_answer_cuts_is_not_shown(prepared, shown):
+def test_secret_cut_at_the_end_of_a_stored_response_is_not_shown(prepared, shown):
     echo = b"tok_9f8e7d6c5b4a"[:shown]
     kept = Exchange(status_code=200, body=b"x" * (MAX_BODY_BYTES - shown) + echo, duration=0.1)
     broken = Exchange(status_code=200, body=b"you sent " + echo, warnings=("the answer broke off",), duration=0.1)
@@ -224,5 +224,5 @@ def test_answer_without_secrets_is_kept_as_it_came(prepared):
     assert redacted_response(prepared, echoed)[0] == '[["server", "nginx"], ["x-echo", "***"]]'
 
 
-def test_answer_as_long_as_what_is_kept_is_taken_for_a_cut_one():
+def test_response_as_long_as_the_limit_counts_as_truncated():
     assert LONGEST == MAX_BODY_BYTES

@@ -98,7 +98,7 @@ def test_a_2xx_with_a_fault_in_its_headers_is_success_with_a_warning(host, head)
 
 
 @pytest.mark.parametrize("chunks,is_dear", [(60, False), (64, True), (1000, True)])
-def test_an_endpoint_whose_answers_come_in_many_pieces_counts_as_one_that_fails_slowly(
+def test_an_endpoint_whose_responses_come_in_many_pieces_counts_as_one_that_fails_slowly(
     host, monkeypatch, chunks, is_dear
 ):
     learnt = []
@@ -117,7 +117,7 @@ def test_an_endpoint_whose_answers_come_in_many_pieces_counts_as_one_that_fails_
     assert learnt == [(not is_dear, is_dear)]
 
 
-def test_the_place_of_an_answer_in_many_pieces_stays_taken_for_a_while(host, monkeypatch):
+def test_the_place_of_a_response_in_many_pieces_stays_occupied_for_a_while(host, monkeypatch):
     monkeypatch.setattr("unihooks._delivery.sending._DEAR_SECONDS", 0.5)
     host.webhook()
     body = b"1\r\nx\r\n" * 100 + b"0\r\n\r\n"
@@ -212,7 +212,7 @@ def test_retry_after_of_a_busy_endpoint_holds_back_all_its_deliveries(host, stat
     assert host.dispatcher.drain().delivered == 21
 
 
-def test_retry_after_of_a_busy_endpoint_holds_back_what_is_leased_already(host):
+def test_retry_after_of_a_busy_endpoint_delays_leased_deliveries(host):
     host.webhook()
     host.receiver.always(Answer(429, headers={"Retry-After": "600"}))
     for _ in range(100):
@@ -224,7 +224,7 @@ def test_retry_after_of_a_busy_endpoint_holds_back_what_is_leased_already(host):
 
 
 @pytest.mark.parametrize("status", [200, 400, 500, 502])
-def test_retry_after_of_another_answer_delays_its_own_delivery_alone(host, status):
+def test_retry_after_of_another_status_delays_only_its_own_delivery(host, status):
     host.webhook()
     host.receiver.answer(Answer(status, headers={"Retry-After": "600"}))
     host.emit()
@@ -399,7 +399,7 @@ def test_one_dead_endpoint_delays_only_itself(host, until):
         host.receiver.stop()  # ends what hangs
 
 
-def test_endpoints_that_hang_at_first_delay_no_healthy_one_of_their_tenant(host, until):
+def test_new_endpoints_that_hang_delay_no_healthy_one_of_their_tenant(host, until):
     paths = [f"/dead/{number}" for number in range(60)]
     for path in paths:
         host.receiver.on(path).always(Answer(hang=True))

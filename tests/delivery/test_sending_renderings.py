@@ -29,7 +29,7 @@ def learned(monkeypatch):
     return learned
 
 
-def test_endpoints_of_one_webhook_are_sent_what_is_rendered_once(host, monkeypatch):
+def test_endpoints_of_one_webhook_are_sent_a_body_that_is_rendered_once(host, monkeypatch):
     rendered, whole = [], Rendering.render
     monkeypatch.setattr(Rendering, "render", lambda *args: rendered.append(args) or whole(*args))
     webhook = host.webhook("/a", "/b", mapping=RENAMED)
@@ -67,7 +67,7 @@ def test_a_rendering_that_fails_ends_the_delivery_unsent_with_its_reason(host, l
     assert dispatcher.webhooks.get(webhook.id).endpoints[0].enabled
 
 
-def test_what_the_store_cannot_render_waits_and_is_never_sent_as_it_is(host, monkeypatch):
+def test_a_body_that_cannot_be_rendered_for_now_waits_and_is_never_sent_unmapped(host, monkeypatch):
     monkeypatch.setattr("unihooks._delivery.sending._STORE_PATIENCE_SECONDS", 0.01)
     store = type(host.dispatcher.settings.store)
     asked, known, whole = threading.Semaphore(0), threading.Event(), store.renderings
@@ -99,7 +99,7 @@ def test_time_spent_on_rendering_counts_for_how_fast_an_endpoint_is(host, learne
 
 
 @pytest.mark.parametrize("store", ["memory"], indirect=True)
-async def test_what_is_rendered_too_late_for_its_lease_is_given_back(new_dispatcher, host, monkeypatch):
+async def test_a_delivery_rendered_too_late_for_its_lease_is_released(new_dispatcher, host, monkeypatch):
     dispatcher = new_dispatcher(deadline=0.2)
     gate, whole = threading.Event(), Rendering.render
     monkeypatch.setattr(Rendering, "render", lambda *args: (gate.wait(10), whole(*args))[1])

@@ -156,6 +156,6 @@ def test_the_last_of_several_loops_closes_the_hosts_transport(new_dispatcher, un
     assert closed == [True]
 
 
-def test_what_is_no_transport_is_a_type_error():
+def test_a_value_that_is_no_transport_is_a_type_error():
     with pytest.raises(TypeError, match="AsyncBaseTransport"):
         unihooks.Dispatcher(MemoryStore(), transport="https", targets=None)

@@ -21,7 +21,7 @@ def test_it_rests_until_something_happens(state):
     assert state.rests
 
 
-def test_what_happens_while_work_is_taken_is_for_the_next_time(state):
+def test_a_change_while_work_is_taken_counts_for_the_next_time(state):
     state.changed()
     state.take_next()
     state.emitted()
@@ -48,7 +48,7 @@ def test_it_knows_when_the_first_delivery_is_due(state):
     assert state.next_due == 3
 
 
-async def test_who_waits_goes_on_when_something_has_moved_and_still_rests(state):
+async def test_a_waiter_continues_after_progress_even_at_rest(state):
     waiting = asyncio.create_task(state.wait(60))
     await asyncio.sleep(0)
     state.moved()
@@ -56,7 +56,7 @@ async def test_who_waits_goes_on_when_something_has_moved_and_still_rests(state)
     assert state.rests
 
 
-async def test_who_waits_goes_on_when_something_happens(state):
+async def test_a_waiter_continues_when_something_happens(state):
     waiting = asyncio.create_task(state.wait(60))
     await asyncio.sleep(0)
     assert not waiting.done()

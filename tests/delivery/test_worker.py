@@ -19,7 +19,7 @@ from unihooks.testing import Answer
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_sigterm_finishes_what_is_in_flight_releases_the_rest_and_exits_0(dispatcher, processes, receiver, number):
+def test_sigterm_finishes_requests_in_flight_releases_the_rest_and_exits_0(dispatcher, processes, receiver, number):
     receiver.answer(Answer(204, delay=0.5))
     process = processes("Worker(dispatcher, per_endpoint=1).run()")
     dispatcher.emit_many([("chat", "x", each) for each in range(10)])
@@ -149,7 +149,7 @@ async def test_a_worker_that_was_stopped_before_it_started_does_nothing(host):
     assert not host.received()
 
 
-async def test_a_worker_that_works_is_not_started_twice_but_again_once_it_has_ended(host):
+async def test_a_running_worker_is_not_started_twice_but_can_be_restarted(host):
     host.webhook()
     worker = Worker(host.dispatcher)
     for number in range(2):
@@ -162,7 +162,7 @@ async def test_a_worker_that_works_is_not_started_twice_but_again_once_it_has_en
         await serving
 
 
-def test_what_outlasts_the_grace_is_cancelled_and_given_back(new_dispatcher, host):
+def test_requests_that_outlast_the_grace_are_cancelled_and_released(new_dispatcher, host):
     dispatcher = new_dispatcher(deadline=60)
     host.webhook()
     host.receiver.answer(Answer(hang=True))

@@ -37,7 +37,7 @@ def test_on_webhook_changed_gets_each_webhook_as_it_was_stored(new_dispatcher):
     assert [one.tenant for one in told] == ["acme"] * 5
 
 
-def test_on_endpoint_disabled_is_called_for_one_that_is_disabled_by_hand(new_dispatcher):
+def test_on_endpoint_disabled_is_called_for_an_endpoint_disabled_by_hand(new_dispatcher):
     told = []
     dispatcher = new_dispatcher(on_endpoint_disabled=told.append)
     webhook = dispatcher.webhooks.add(made(), tenant="acme")
@@ -49,7 +49,7 @@ def test_on_endpoint_disabled_is_called_for_one_that_is_disabled_by_hand(new_dis
     assert (endpoint.tenant, endpoint.webhook_id) == ("acme", webhook.id)
 
 
-def test_a_worker_tells_of_the_webhook_whose_endpoint_it_disables(new_dispatcher, host):
+def test_a_worker_reports_the_webhook_whose_endpoint_it_disables(new_dispatcher, host):
     told = []
     dispatcher = new_dispatcher(on_webhook_changed=told.append)
     webhook = host.webhook()

@@ -92,7 +92,7 @@ def test_a_recovery_is_of_a_period(host):
     assert jobs.recover(webhook.id, since=middle - timedelta(seconds=60)).total == 5
 
 
-def test_a_replay_is_of_what_the_filters_show(without_retries):
+def test_a_replay_covers_the_deliveries_that_match_the_filters(without_retries):
     host = without_retries
     webhook = failed(host, 4)
     event = host.emit()
@@ -105,7 +105,7 @@ def test_a_replay_is_of_what_the_filters_show(without_retries):
 
 
 @pytest.mark.parametrize("rendering, body", [("sent", b'{"a":0}'), ("today", b'{"b":0}')])
-def test_a_replay_sends_what_was_sent_or_what_would_be_sent_today(without_retries, rendering, body):
+def test_a_replay_sends_the_original_body_or_todays_body(without_retries, rendering, body):
     host = without_retries
     webhook = failed(host, 1, mapping=PayloadMapping(rename={"n": "a"}))
     host.dispatcher.webhooks.update(webhook.id, mapping=PayloadMapping(rename={"n": "b"}))
@@ -142,7 +142,7 @@ def test_a_tenant_has_two_unfinished_jobs_at_most(host):
     assert host.dispatcher.jobs.replay().state is JobState.PENDING
 
 
-def test_what_is_wrong_is_refused_and_nothing_is_stored(host):
+def test_a_wrong_argument_is_refused_and_nothing_is_stored(host):
     jobs, webhook = host.dispatcher.jobs, host.webhook()
     for name, call in {
         "webhook_id": lambda: jobs.recover("wh_unknown", since=LONG_AGO),

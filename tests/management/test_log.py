@@ -83,7 +83,7 @@ def test_a_delivery_shows_where_it_stands(host):
     assert delivery.replay_of is None
 
 
-def test_attempts_show_request_and_answer_newest_first(host):
+def test_attempts_show_request_and_response_newest_first(host):
     webhook = host.webhook(headers={"Authorization": "Bearer s3cr3t"})
     host.receiver.answer(Answer(503, headers={"X-Reason": "busy"}, body=b"\xffbusy"))
     event = host.emit()
@@ -279,7 +279,7 @@ def test_a_cancelled_delivery_is_not_attempted_again(host):
     assert host.dispatcher.drain().attempted == 0
 
 
-def test_only_what_is_pending_can_be_cancelled(host):
+def test_only_pending_deliveries_can_be_cancelled(host):
     host.webhook()
     host.emit()
     host.dispatcher.drain()
@@ -302,7 +302,7 @@ def test_a_cancelled_delivery_stays_so_and_the_log_keeps_the_request_that_was_un
 # Recovering.
 
 
-def test_recover_plans_what_was_missed_and_what_failed_and_nothing_twice(host):
+def test_recover_plans_missed_and_failed_events_and_nothing_twice(host):
     webhook = host.webhook(active=False)
     start = host.clock.now
     host.emit("missed")
@@ -367,7 +367,7 @@ def test_recover_refuses_a_number_that_makes_no_sense(host, most):
     assert refused.value.name == "most"
 
 
-def test_recover_plans_what_an_endpoint_missed_while_disabled(host):
+def test_recover_plans_events_that_a_disabled_endpoint_missed(host):
     webhook = host.webhook("/gone", "/fine")
     host.receiver.on("/gone").answer(410)
     host.emit("failed")

@@ -17,7 +17,7 @@ from unihooks.testing import FakeClock
 # Pruning.
 
 
-def test_prune_removes_what_is_older_in_batches(host):
+def test_prune_removes_older_events_in_batches(host):
     host.webhook()
     for _ in range(3):
         host.dispatcher.emit_many([("chat", "x", 1)] * 150)
@@ -43,7 +43,7 @@ def test_erasing_by_time_looks_at_no_newer_events(host, monkeypatch):
     assert len(calls) == 1
 
 
-def test_prune_leaves_what_is_new_or_pending(host):
+def test_prune_leaves_new_and_pending_events(host):
     host.receiver.answer(500)
     host.webhook()
     host.emit()
@@ -63,7 +63,7 @@ async def test_prune_takes_a_time_and_has_a_twin(host):
 
 
 @pytest.mark.parametrize("older_than", [datetime(2026, 1, 1), timedelta(days=-1), 30])  # noqa: DTZ001 - naive on purpose
-def test_prune_refuses_what_is_neither_an_age_nor_an_aware_time(host, older_than):
+def test_prune_refuses_a_value_that_is_neither_an_age_nor_an_aware_time(host, older_than):
     with pytest.raises(InvalidArgument, match="older_than"):
         host.dispatcher.prune(older_than=older_than)
 
@@ -87,7 +87,7 @@ def test_erased_events_keep_their_rows_and_say_nothing(host):
         host.dispatcher.log.replay(delivery.id, tenant="acme")
 
 
-def test_what_is_pending_or_not_planned_is_never_sent_once_it_is_erased(host):
+def test_pending_or_unplanned_events_are_never_sent_once_erased(host):
     host.receiver.answer(500)
     host.webhook()
     host.emit()
@@ -200,7 +200,7 @@ def test_erased_bytes_are_gone_from_sqlites_files(dispatcher, tmp_path, filler):
     assert b"survivor" in bytes_of(tmp_path)
 
 
-def test_a_reader_that_holds_old_pages_is_told_of_and_erasing_again_ends_it(dispatcher, tmp_path, monkeypatch):
+def test_erasing_reports_a_reader_that_holds_old_pages_and_succeeds_when_repeated(dispatcher, tmp_path, monkeypatch):
     monkeypatch.setattr("unihooks.stores.sqlite.database._PATIENCE", 0.5)
     event = dispatcher.emit("a", "b", {"name": "canary"})
     reader = sqlite3.connect(tmp_path / "webhooks.db", isolation_level=None)

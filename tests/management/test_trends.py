@@ -8,7 +8,7 @@ from unihooks import Dispatcher, EventSubscription, RetryPolicy, Webhook
 from unihooks.stores import SQLiteStore
 
 
-def test_what_a_process_has_sent_is_counted_when_it_ends(tmp_path):
+def test_attempts_of_a_process_are_counted_when_it_ends(tmp_path):
     """An example is a process that only drains, and does no chore afterwards."""
     for _ in range(2):
         with Dispatcher(

@@ -96,7 +96,7 @@ def test_urls_are_normalised(host):
     assert urls(webhook) == ["https://example.com/Path", "https://other.example.com/"]
 
 
-def test_what_the_policy_refuses_is_not_stored(host):
+def test_a_webhook_that_the_policy_refuses_is_not_stored(host):
     for url in ["http://example.com/", "https://10.0.0.1/", "https://user:pw@example.com/"]:
         with pytest.raises(TargetRefused):
             host.webhook(endpoints=["https://example.com/", url])
@@ -185,7 +185,7 @@ def test_webhooks_are_listed_newest_first_and_narrowed(host):
         {"cursor": "?"},
     ],
 )
-def test_a_listing_refuses_what_it_cannot_read(host, bad):
+def test_a_listing_refuses_malformed_filters(host, bad):
     with pytest.raises(InvalidArgument) as refused:
         host.dispatcher.webhooks.list(**bad)
     assert refused.value.name in bad
@@ -194,7 +194,7 @@ def test_a_listing_refuses_what_it_cannot_read(host, bad):
 # Changing.
 
 
-def test_update_changes_what_is_given_and_leaves_the_rest(host):
+def test_update_changes_the_given_fields_and_leaves_the_rest(host):
     webhook = host.webhook("/a", description="old", mapping=PayloadMapping(remove=["x"]), headers={"X-Key": "v"})
     host.clock.advance(5)
     changed = host.dispatcher.webhooks.update(webhook.id, description="new")
@@ -232,7 +232,7 @@ def test_update_changes_nothing_else(host, name):
     assert refused.value.name == name
 
 
-def test_a_change_that_changes_nothing_makes_no_version_and_is_told_to_nobody(host, new_dispatcher):
+def test_an_update_without_changes_makes_no_version_and_is_not_reported(host, new_dispatcher):
     told = []
     dispatcher = new_dispatcher(operational_events=True, on_webhook_changed=told.append)
     webhook = host.webhook()
@@ -392,7 +392,7 @@ def test_headers_mapping_and_subscriptions_of_an_update_are_used_for_the_next_ev
 # Switching on and off.
 
 
-def test_only_what_is_emitted_while_active_is_planned(host):
+def test_only_events_emitted_while_active_are_planned(host):
     webhook = host.webhook(active=False)
     webhooks = host.dispatcher.webhooks
     host.emit("before")
@@ -438,7 +438,7 @@ def test_switching_twice_is_switching_once(host):
     assert webhooks.deactivate(webhook.id) == off
 
 
-def test_what_is_pending_at_a_deactivation_is_held_and_goes_on(host):
+def test_deliveries_pending_at_a_deactivation_are_held_and_resume(host):
     webhook = host.webhook()
     host.receiver.answer(500)
     host.emit()
@@ -452,7 +452,7 @@ def test_what_is_pending_at_a_deactivation_is_held_and_goes_on(host):
     assert host.dispatcher.drain().delivered == 1
 
 
-def test_what_is_held_for_5_days_is_cancelled_with_the_reason(host):
+def test_deliveries_held_for_5_days_are_cancelled_with_the_reason(host):
     webhook = host.webhook()
     host.emit()
     host.dispatcher.webhooks.deactivate(webhook.id)
@@ -469,7 +469,7 @@ def test_what_is_held_for_5_days_is_cancelled_with_the_reason(host):
     assert not delivery.held
 
 
-def test_deleting_a_webhook_cancels_what_is_pending_and_leaves_the_log(host):
+def test_deleting_a_webhook_cancels_pending_deliveries_and_leaves_the_log(host):
     webhook = host.webhook()
     host.receiver.answer(500)
     host.emit()
@@ -490,7 +490,7 @@ def test_deleting_a_webhook_cancels_what_is_pending_and_leaves_the_log(host):
 # Endpoints.
 
 
-def test_an_endpoint_that_answers_410_is_disabled_its_siblings_of_the_endpoint_held(host):
+def test_an_endpoint_that_returns_410_is_disabled_and_its_other_deliveries_are_held(host):
     webhook = host.webhook("/gone", "/fine")
     host.receiver.on("/gone").answer(500, 410)
     host.emit("first")
@@ -515,7 +515,7 @@ def test_an_endpoint_that_answers_410_is_disabled_its_siblings_of_the_endpoint_h
     assert [request.json() for request in host.received("/fine")] == ["first", "second", "third"]
 
 
-def test_enabling_an_endpoint_lets_go_what_was_held(host):
+def test_enabling_an_endpoint_releases_held_deliveries(host):
     webhook = host.webhook("/gone")
     host.receiver.answer(500, 410)
     host.emit("held")
@@ -544,7 +544,7 @@ def test_enabling_an_unknown_endpoint_is_not_found(host):
     assert refused.value.name == "endpoint_id"
 
 
-def test_410_disables_only_while_the_endpoint_has_the_url_that_answered(host, monkeypatch):
+def test_410_disables_only_while_the_endpoint_has_the_url_that_responded(host, monkeypatch):
     webhook = host.webhook("/old")
     host.receiver.on("/old").answer(410)
     store = host.dispatcher.settings.store
@@ -604,7 +604,7 @@ def test_an_endpoint_is_disabled_by_hand_and_enabled_again(host):
     assert (changed.version, changed.endpoints) == (webhook.version + 1, (disabled, second))
 
 
-def test_what_was_pending_when_an_endpoint_was_disabled_by_hand_goes_on_later(host):
+def test_deliveries_pending_when_an_endpoint_was_disabled_by_hand_resume_later(host):
     webhook = host.webhook("/a")
     host.emit(1)
     host.clock.advance(1)
@@ -678,7 +678,7 @@ def test_an_endpoint_comes_with_its_health(host):
         host.dispatcher.webhooks.list(health="well")
 
 
-def test_what_one_endpoint_asks_for_by_retry_after_is_shown_there(host):
+def test_retry_after_of_one_endpoint_is_shown_there(host):
     webhook = host.webhook("/a", "/b")
     host.receiver.on("/a").answer(Answer(429, headers={"Retry-After": "1800"}))
     host.emit()
@@ -690,7 +690,7 @@ def test_what_one_endpoint_asks_for_by_retry_after_is_shown_there(host):
     assert waiting["b"] is None
 
 
-def test_the_reason_given_is_shown_where_an_endpoint_is_added_as_disabled(host):
+def test_the_given_reason_is_shown_for_an_endpoint_added_as_disabled(host):
     given = Endpoint(host.receiver.url, enabled=False, disabled_reason="not ready")
     webhook = host.webhook(endpoints=[given])
     assert webhook.endpoints[0].disabled_reason == "not ready"
@@ -924,7 +924,7 @@ def test_a_test_that_is_taken_lets_its_endpoint_start_with_fresh_health(host):
     assert [one.failing for one in health(host, webhook)] == [False, True]
 
 
-def test_a_test_is_told_of_while_the_store_takes_no_changes(host, monkeypatch):
+def test_a_test_returns_its_attempt_while_the_store_takes_no_changes(host, monkeypatch):
     webhook = host.webhook()
     monkeypatch.setattr(host.dispatcher.settings.store, "clear_health", refusing)
     (attempt,) = host.dispatcher.webhooks.send_test(webhook.id, product="chat", event_type="x", payload=1)
@@ -982,7 +982,7 @@ def test_a_test_to_a_refused_destination_says_one_constant_sentence(new_dispatch
     assert not host.received()
 
 
-def test_a_preview_shows_what_the_mapping_makes_of_a_payload(host):
+def test_a_preview_shows_the_mapped_payload(host):
     webhook = host.webhook(mapping=PayloadMapping(remove=["secret", "absent"], rename={"text": "body"}))
     preview = host.dispatcher.webhooks.preview(webhook.id, {"secret": 1, "text": "hi"})
     assert preview.result == {"body": "hi"}
@@ -1038,7 +1038,7 @@ def test_the_beginning_of_event_types_is_one_that_the_catalog_has(new_dispatcher
         dispatcher.webhooks.add(subscribed("refund.*"))
 
 
-def test_a_webhook_gets_what_its_conditions_let_through(host):
+def test_a_webhook_gets_events_that_meet_its_conditions(host):
     host.webhook(subscriptions=[EventSubscription("chat", "message.*", [Condition("text", "prefix", "hi")])])
     for text in ("hi there", "bye", "hi"):
         host.emit({"text": text})

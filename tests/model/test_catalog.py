@@ -98,7 +98,7 @@ def test_catalog_may_grow_while_it_is_read(catalog):
     assert [product.name for product in catalog] == ["shop", "chat", "shop2", "chat2"]
 
 
-def test_lookup_gives_what_was_added(catalog):
+def test_lookup_returns_the_added_value(catalog):
     event = catalog.check("shop", "order.created")
     assert event is catalog["shop"]["order.created"]
     assert (event.product, event.title) == ("shop", "Order created")

@@ -30,7 +30,7 @@ def test_metadata_can_be_copied_and_hashed_and_not_be_changed(again):
         made.metadata["plan"] = "silver"
 
 
-def test_the_limits_are_taken_and_one_more_is_not():
+def test_the_limits_are_accepted_and_one_more_is_refused():
     fits = {"n" * 64: "t" * 256} | {str(number): "" for number in range(19)}
     assert len(webhook(fits).metadata) == 20
     with pytest.raises(InvalidWebhook, match="at most 20"):
@@ -53,7 +53,7 @@ def test_the_limits_are_taken_and_one_more_is_not():
         ({"plan": "\ud800"}, "metadata.plan"),
     ],
 )
-def test_what_is_no_short_text_by_name_is_refused(metadata, name):
+def test_metadata_that_are_no_short_texts_by_name_are_refused(metadata, name):
     with pytest.raises(InvalidWebhook, match="metadata") as refused:
         webhook(metadata)
     assert refused.value.name == name

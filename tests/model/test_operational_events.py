@@ -66,7 +66,7 @@ def told():
     ]
 
 
-def test_what_is_told_has_the_shape_that_the_catalog_shows():
+def test_an_operational_event_matches_its_schema_in_the_catalog():
     assert sorted(one.event_type for one in told()) == sorted(one.name for one in OPERATIONAL)
     for one in told():
         schema = OPERATIONAL[one.event_type].schema
@@ -86,7 +86,7 @@ def test_one_change_may_tell_of_several_things():
     assert both[1].facts["changed"] == ["name"]
 
 
-def test_a_change_of_any_setting_is_told_by_its_name():
+def test_a_change_of_any_setting_is_reported_by_its_name():
     settings = {one.name for one in fields(Webhook)} - {"id", "tenant", "version", "status", "secrets", "interval"}
     settings -= {"created_at", "updated_at"}
     known = {
@@ -107,7 +107,7 @@ def test_a_change_of_any_setting_is_told_by_its_name():
         assert one.facts["changed"] == [name]
 
 
-def test_what_an_origin_says_has_neither_a_user_nor_a_path():
+def test_an_origin_has_neither_a_user_nor_a_path():
     place = Place("acme", "wh_1", "CRM", Endpoint("https://user:s3cr3t@crm.example.com:8443/in?key=s3cr3t", id="ep_1"))
     told = place.happened("endpoint.failing", None, None)
     assert told.facts["endpoint"]["origin"] == "https://crm.example.com:8443"

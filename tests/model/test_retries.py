@@ -156,7 +156,7 @@ def test_impossible_jitter_is_refused(jitter):
 
 
 @pytest.mark.parametrize("option", ["wait", "stop"])
-def test_what_is_no_policy_is_refused_with_an_example(option):
+def test_a_value_that_is_no_policy_is_refused_with_an_example(option):
     with pytest.raises(ValueError, match=rf"{option} must be a tenacity {option} such as"):
         RetryPolicy(**{option: 60})
 

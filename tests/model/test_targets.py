@@ -297,7 +297,7 @@ def test_what_is_not_text_is_refused(value):
         "https://c4n4ry@[::1]/c4n4ry",
     ],
 )
-def test_a_refusal_never_repeats_what_may_be_secret(url):
+def test_a_refusal_never_repeats_a_possible_secret(url):
     with pytest.raises(TargetRefused) as raised:
         PUBLIC.check_url(url)
     assert "c4n4ry" not in f"{raised.value!r}{raised.value.name}{raised.value.__cause__}"
@@ -387,7 +387,7 @@ def test_listed_ports_are_accepted_besides_the_others():
 
 
 @pytest.mark.parametrize("ports", ["444", [0], [-1], [65536], [444.0], ["444"], [True, None], 444, object()])
-def test_what_is_no_list_of_ports_is_refused(ports):
+def test_a_value_that_is_no_list_of_ports_is_refused(ports):
     with pytest.raises(TargetRefused, match="ports must be a list of numbers from 1 to 65535") as raised:
         TargetPolicy(ports=ports)
     assert raised.value.name == "ports"

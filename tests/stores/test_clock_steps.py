@@ -93,9 +93,7 @@ def all_deliveries(dispatcher):
             return found
 
 
-def test_webhook_that_is_switched_on_before_the_clock_goes_back_gets_what_is_emitted_after(
-    open_dispatcher, receiver, step
-):
+def test_webhook_activated_before_the_clock_is_set_back_gets_later_events(open_dispatcher, receiver, step):
     dispatcher = open_dispatcher()
     receiver.on("/crm").always(Answer(204))
     webhook = Webhook(
@@ -132,7 +130,7 @@ def scene_at(place, clock):
     return Scene(store, clock)
 
 
-def test_what_is_due_is_claimed_although_the_clock_was_put_back(place):
+def test_due_deliveries_are_claimed_although_the_clock_was_set_back(place):
     clock = Unsteady()
     scene = scene_at(place, clock)
     scene.active()
@@ -149,7 +147,7 @@ def test_what_is_due_is_claimed_although_the_clock_was_put_back(place):
     scene.store.close()
 
 
-def test_a_receiver_is_left_alone_no_longer_than_it_asked_for_although_the_clock_was_put_back(place):
+def test_retry_after_lasts_no_longer_although_the_clock_was_set_back(place):
     clock = Unsteady()
     scene = scene_at(place, clock)
     scene.active()
@@ -164,7 +162,7 @@ def test_a_receiver_is_left_alone_no_longer_than_it_asked_for_although_the_clock
     scene.store.close()
 
 
-def test_a_rate_goes_on_although_the_clock_was_put_back(place):
+def test_a_rate_continues_although_the_clock_was_set_back(place):
     clock = Unsteady()
     scene = scene_at(place, clock)
     scene.active(policy=DeliveryPolicy(rate=0.01))
@@ -194,7 +192,7 @@ def test_a_pause_lasts_no_longer_although_the_clock_was_put_back(place):
     scene.store.close()
 
 
-def test_a_process_that_starts_after_the_clock_was_put_back_finds_what_is_due(place):
+def test_a_process_started_after_the_clock_was_set_back_finds_due_deliveries(place):
     clock = Unsteady()
     scene = scene_at(place, clock)
     scene.active()
@@ -233,7 +231,7 @@ def test_each_step_back_of_the_clock_is_taken_once_by_all_processes(place):
         one.store.close()
 
 
-def test_what_waits_for_its_turn_stays_where_it_is_when_the_clock_was_put_back(place):
+def test_deliveries_that_wait_for_their_turn_are_not_moved_when_the_clock_is_set_back(place):
     clock = Unsteady()
     scene = scene_at(place, clock)
     scene.active(ordered=True)

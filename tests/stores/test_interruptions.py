@@ -269,7 +269,7 @@ def test_a_dead_thread_of_the_store_is_replaced(run):
     """)
 
 
-def test_what_is_raised_in_a_thread_of_the_store_at_any_moment_loses_nobody(run):
+def test_an_exception_in_a_thread_of_the_store_at_any_moment_leaves_no_caller_waiting(run):
     run("""
         emit(), emit(idempotency_key="k")
         done = threading.Event()

@@ -28,7 +28,7 @@ def missed(dispatcher, url, count, tenant="default"):
     return dispatcher.webhooks.activate(added.id, tenant=tenant)
 
 
-def test_a_job_goes_on_after_workers_were_killed_and_makes_nothing_twice(open_dispatcher, start_worker, receiver):
+def test_a_job_continues_after_workers_were_killed_and_makes_nothing_twice(open_dispatcher, start_worker, receiver):
     dispatcher = open_dispatcher()
     webhook = missed(dispatcher, receiver.url_for("/in"), 900)
     job = dispatcher.jobs.recover(webhook.id, since=LONG_AGO)
@@ -92,9 +92,7 @@ def test_jobs_that_are_added_at_once_keep_to_the_limit(open_dispatcher):
         assert sum(one is not None for one in pool.map(add, dispatchers)) == 2
 
 
-def test_a_job_whose_slices_fail_again_and_again_ends_as_failed_and_holds_up_no_other(
-    open_dispatcher, receiver, monkeypatch
-):
+def test_a_job_whose_slices_keep_failing_ends_as_failed_and_delays_no_other(open_dispatcher, receiver, monkeypatch):
     dispatcher = open_dispatcher()
     webhooks = {tenant: missed(dispatcher, receiver.url_for("/in"), 3, tenant) for tenant in ("a", "b")}
     for tenant, webhook in webhooks.items():
@@ -151,7 +149,7 @@ def test_a_slice_is_bounded_in_time(open_dispatcher, receiver, monkeypatch):
     assert dispatcher.jobs.get(job.id).done == 100
 
 
-def test_a_slice_reads_only_so_many_events_that_the_webhook_does_not_want(open_dispatcher, receiver, monkeypatch):
+def test_a_slice_reads_a_limited_number_of_unwanted_events(open_dispatcher, receiver, monkeypatch):
     dispatcher = open_dispatcher()
     monkeypatch.setattr("unihooks.stores.sql.replaying._EVENTS_PER_STEP", 10)
     webhook = missed(dispatcher, receiver.url_for("/in"), 1)

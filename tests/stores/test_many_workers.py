@@ -153,7 +153,7 @@ def test_activation_just_before_an_emit_is_seen_by_workers_whose_configuration_i
 @ON_POSTGRES
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="there the kernel tells which threads are stopped")
-def test_what_is_emitted_while_the_worker_that_is_told_of_it_is_frozen_another_one_sends(
+def test_events_emitted_while_the_listener_is_frozen_are_sent_by_another_worker(
     open_dispatcher, receiver, start_worker
 ):
     dispatcher = open_dispatcher()
@@ -182,7 +182,7 @@ def is_waiting(process):
 
 @ON_POSTGRES
 @pytest.mark.slow
-def test_one_of_many_worker_processes_sends_what_comes_singly(open_dispatcher, receiver, start_worker):
+def test_one_of_many_worker_processes_sends_single_events(open_dispatcher, receiver, start_worker):
     dispatcher = open_dispatcher()
     subscribe(dispatcher, receiver.url_for("/crm"))
     for _ in range(PROCESSES):

@@ -82,7 +82,7 @@ def test_two_stores_share_nothing(store):
     other.close()
 
 
-def test_what_it_holds_is_still_there_after_close(store):
+def test_its_content_is_still_there_after_close(store):
     emit(store, make_event(store))
     store.close()
     assert events_in(store) == 1
@@ -99,7 +99,7 @@ def test_nobody_else_may_read_its_file(temporary):
     store.close()
 
 
-def test_nothing_is_left_of_a_store_that_nobody_holds_any_more(temporary):
+def test_nothing_is_left_of_a_store_without_references(temporary):
     store = MemoryStore()
     emit(store, make_event(store))
     store.close()

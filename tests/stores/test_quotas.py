@@ -76,7 +76,7 @@ def kept(dispatcher):
     return len(dispatcher.log.events(limit=250))
 
 
-def test_emit_beyond_the_limit_is_refused_with_what_to_do(limited, clock):
+def test_emit_beyond_the_limit_is_refused_with_advice(limited, clock):
     assert emitted(limited, 3) == 3
     with pytest.raises(LimitReached, match="may emit 3 events per minute, which is the limit; try again in") as told:
         limited.emit("shop", "order.paid", {})
@@ -87,7 +87,7 @@ def test_emit_beyond_the_limit_is_refused_with_what_to_do(limited, clock):
     assert kept(limited) == 6
 
 
-async def test_of_emits_that_share_a_commit_each_is_refused_alone(limited):
+async def test_emits_that_share_a_commit_are_refused_separately(limited):
     emits = [limited.aemit("shop", "order.paid", number) for number in range(5)]
     outcomes = await asyncio.gather(*emits, return_exceptions=True)
     assert sorted(isinstance(one, LimitReached) for one in outcomes) == [False] * 3 + [True] * 2
@@ -130,7 +130,7 @@ def test_emits_in_the_hosts_transactions_are_neither_counted_nor_refused(limited
 
 
 @pytest.mark.parametrize("is_rolled_back", [False, True])
-def test_emits_in_the_hosts_transactions_are_refused_where_the_host_wants_that(
+def test_emits_in_the_hosts_transactions_are_refused_if_the_host_asks_for_that(
     open_dispatcher, clock, connect, is_rolled_back
 ):
     limited = open_dispatcher(clock=clock, limits=Limits(events_per_minute=3, refuse_in_transactions=True))
@@ -156,7 +156,7 @@ async def test_a_twin_refuses_in_the_hosts_transactions_too(open_dispatcher, clo
     assert kept(limited) == 1
 
 
-def test_what_was_counted_is_forgotten(place, limited, clock):
+def test_old_counts_are_forgotten(place, limited, clock):
     emitted(limited, 2)
     store = limited.settings.store
     assert counted(place) == 1

@@ -40,7 +40,7 @@ def made(url="https://example.com/in"):
     return Webhook(name="CRM", endpoints=[url], subscriptions=[EventSubscription("shop", "*")], status="active")
 
 
-def test_a_change_whose_transaction_fails_is_not_told_and_not_made(dispatcher, broken):
+def test_a_change_whose_transaction_fails_is_neither_made_nor_reported(dispatcher, broken):
     broken[0] = 1
     with pytest.raises(StoreError):
         dispatcher.webhooks.add(made())
@@ -59,7 +59,9 @@ def test_a_change_whose_transaction_fails_is_not_told_and_not_made(dispatcher, b
 
 
 @pytest.mark.parametrize("status, also", [(410, "endpoint.disabled"), (500, "endpoint.failing")])
-def test_a_result_whose_transaction_fails_is_recorded_and_told_once(open_dispatcher, broken, receiver, status, also):
+def test_a_result_whose_transaction_fails_is_recorded_and_reported_once(
+    open_dispatcher, broken, receiver, status, also
+):
     dispatcher = open_dispatcher(operational_events=True, retries=RetryPolicy.from_delays([]))
     receiver.always(status)
     webhook = dispatcher.webhooks.add(made(receiver.url_for("/in")))
@@ -72,7 +74,7 @@ def test_a_result_whose_transaction_fails_is_recorded_and_told_once(open_dispatc
     assert failed.payload["webhook"]["id"] == webhook.id
 
 
-def test_workers_of_other_handles_plan_and_send_what_was_told(open_dispatcher, receiver):
+def test_workers_of_other_dispatchers_plan_and_send_operational_events(open_dispatcher, receiver):
     dispatcher, worker = open_dispatcher(operational_events=True), open_dispatcher()
     watch = Webhook(name="w", endpoints=[receiver.url_for("/told")], subscriptions=[EventSubscription("webhooks", "*")])
     dispatcher.webhooks.activate(dispatcher.webhooks.add(watch).id)

@@ -112,7 +112,7 @@ def test_erasing_a_tenant_is_resumed_after_a_kill(place, open_dispatcher, receiv
     assert dispatcher.usage("other").events_24h == 5
 
 
-def test_a_worker_of_another_process_sends_nothing_more(open_dispatcher, receiver, monkeypatch):
+def test_a_worker_of_another_process_stops_sending(open_dispatcher, receiver, monkeypatch):
     dispatcher, other = open_dispatcher(), open_dispatcher()
     fill(other, receiver, "acme")
     monkeypatch.setattr(retention, "_BATCH", 2)

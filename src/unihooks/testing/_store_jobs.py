@@ -103,7 +103,7 @@ class JobRules:
             scene.fail(*scene.claim())
         assert (made, len(scene.deliveries())) == (4, 8)
 
-    def test_a_replay_sends_what_was_sent_or_what_would_be_sent_today(self, scene: Scene) -> None:
+    def test_a_replay_sends_the_original_body_or_todays_body(self, scene: Scene) -> None:
         webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
         scene.fail(scene.claimed(payload={"a": 1}))
         scene.revise(webhook, mapping=PayloadMapping(rename={"a": "c"}))

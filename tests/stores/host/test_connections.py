@@ -100,7 +100,7 @@ class TestSqlite3:
         event = store.emit_on(connection, make_event(store))
         assert stored_ids(store) == [event.id]
 
-    def test_key_answers_with_the_first_event_and_other_content_is_a_conflict(self, store, connection):
+    def test_key_returns_the_first_event_and_other_content_is_a_conflict(self, store, connection):
         first = store.emit_on(connection, make_event(store, idempotency_key="k", digest=b"one"))
         again = store.emit_on(connection, make_event(store, idempotency_key="k", digest=b"one"))
         assert (again.id, again.created_at) == (first.id, first.created_at)

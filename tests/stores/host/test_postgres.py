@@ -49,7 +49,7 @@ class TestSynchronous:
         host.commit()
         assert stored_ids(store) == [kept.id]
 
-    def test_key_answers_with_the_first_event_and_a_conflict_leaves_the_transaction_usable(self, store, host):
+    def test_key_returns_the_first_event_and_a_conflict_leaves_the_transaction_usable(self, store, host):
         first = store.emit_on(host.connection, make_event(store, idempotency_key="k", digest=b"one"))
         again = store.emit_on(host.connection, make_event(store, idempotency_key="k", digest=b"one"))
         assert (again.id, again.created_at) == (first.id, first.created_at)
@@ -152,7 +152,7 @@ def test_a_text_that_the_connection_has_no_place_for_is_a_store_error(store, pos
     assert stored_ids(store) == [kept.id]
 
 
-def test_what_sqlalchemy_itself_refuses_is_a_store_error(store, postgres_dsn):
+def test_a_refusal_of_sqlalchemy_is_a_store_error(store, postgres_dsn):
     with sqlalchemy_engine(with_driver(postgres_dsn)) as engine:
         connection = engine.connect()
         connection.close()
@@ -164,7 +164,7 @@ def with_driver(dsn):
     return dsn.replace("postgresql://", "postgresql+psycopg://")
 
 
-def test_a_session_whose_engines_are_those_of_its_models_finds_the_only_one(store, postgres_dsn):
+def test_a_session_bound_per_model_finds_its_only_engine(store, postgres_dsn):
     class Base(DeclarativeBase):
         pass
 

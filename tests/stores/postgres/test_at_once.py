@@ -49,7 +49,7 @@ def delivered(claimed):
     return Result(claimed, attempt, DeliveryState.DELIVERED)
 
 
-def test_what_was_emitted_here_is_planned_and_recorded_at_once(store, answers):
+def test_events_emitted_here_are_planned_and_recorded_in_one_round_trip(store, answers):
     emit(store, make_event(store), make_event(store))
     planned = plan(store, capacity=10)
     assert (planned.events, planned.deliveries, len(planned.claimed), planned.more) == (2, 2, 2, False)
@@ -58,7 +58,7 @@ def test_what_was_emitted_here_is_planned_and_recorded_at_once(store, answers):
     assert not store.work().new_events
 
 
-def test_what_others_have_planned_is_not_planned_again(store, new_store, answers):
+def test_events_planned_by_others_are_not_planned_again(store, new_store, answers):
     emit(store)
     assert plan(new_store(), capacity=10).events == 1
     assert plan(store, capacity=10).events == 0
@@ -75,7 +75,7 @@ def test_a_configuration_that_has_changed_is_read_again(store, new_store, answer
     assert answers == [False, True]
 
 
-def test_what_was_read_before_a_change_is_not_taken_for_current_because_something_else_is(store, new_store, answers):
+def test_a_cache_from_before_a_change_is_not_current_because_another_one_is(store, new_store, answers):
     emit(store, other(store))
     plan(store, capacity=10)
     add_webhook(new_store())
@@ -111,7 +111,7 @@ def test_an_event_that_cannot_be_planned_is_set_aside_as_always(store, answers, 
     assert answers == []
 
 
-def test_what_is_not_free_to_be_planned_is_left(store, answers):
+def test_locked_events_are_left_unplanned(store, answers):
     emit(store)
     held = store._database.write
     assert (
@@ -122,7 +122,7 @@ def test_what_is_not_free_to_be_planned_is_left(store, answers):
     assert answers == [False]
 
 
-def test_of_results_whose_delivery_was_given_away_none_is_recorded_at_once(store, answers):
+def test_results_of_released_deliveries_are_not_recorded_in_one_round_trip(store, answers):
     emit(store, make_event(store), make_event(store))
     kept, lost = plan(store, capacity=10).claimed
     store.release([lost])
@@ -131,7 +131,7 @@ def test_of_results_whose_delivery_was_given_away_none_is_recorded_at_once(store
     assert store.list_attempts(lost.tenant, lost.id, Window(limit=9)) == []
 
 
-def test_what_was_delivered_is_recorded_though_the_health_cannot_be_judged(store, answers, monkeypatch):
+def test_a_delivery_is_recorded_even_if_the_health_cannot_be_judged(store, answers, monkeypatch):
     def fail(*_, **__):
         raise StoreError("the disk is full")
 

@@ -128,7 +128,7 @@ def test_workers_make_the_days_that_come(store, now, days, sql):
     assert days("events") == days("attempts") == ahead(now)
 
 
-def test_what_belongs_to_no_day_is_kept_apart_and_found(store, now, sql):
+def test_rows_without_a_day_are_kept_apart_and_found(store, now, sql):
     add_webhook(store)
     with at_time(store, now - 400 * DAY):
         emit(store)
@@ -137,7 +137,7 @@ def test_what_belongs_to_no_day_is_kept_apart_and_found(store, now, sql):
     assert len(stored_ids(store)) == 1
 
 
-def test_what_came_before_its_day_is_moved_into_it(store, now, days, sql):
+def test_rows_stored_before_their_partition_existed_are_moved_into_it(store, now, days, sql):
     tomorrow = ahead(now)[1]
     sql(f"DROP TABLE unihooks.events_{tomorrow}")
     with at_time(store, now + DAY):
@@ -163,7 +163,7 @@ def worker(store, sql, schema, now):
     sql(f"DROP ROLE {role}")
 
 
-def test_a_user_who_may_make_no_tables_is_told_once_and_goes_on_without(store, now, worker, caplog):
+def test_a_user_who_may_not_create_tables_gets_one_warning_and_works_without_days(store, now, worker, caplog):
     with at_time(store, now - 9 * DAY):
         emit(store)
     plan(store)
@@ -173,7 +173,7 @@ def test_a_user_who_may_make_no_tables_is_told_once_and_goes_on_without(store, n
     assert [one for one in caplog.messages if "CREATE on the schema" in one] == [caplog.messages[0]]
 
 
-def test_a_table_that_would_take_long_to_be_read_is_left_alone(store, now, sql, days, caplog):
+def test_a_table_that_takes_long_to_read_is_left_alone(store, now, sql, days, caplog):
     sql(f"DROP TABLE unihooks.events_{ahead(now)[-1]}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_READ_AT_MOST", "SET LOCAL statement_timeout = '1ms'; SELECT pg_sleep(1)")
@@ -211,7 +211,7 @@ def test_a_day_that_is_older_only_in_part_waits_for_its_end_unless_it_is_asked_f
     assert day in days("events")
 
 
-def test_a_pending_delivery_of_a_day_that_goes_is_still_sent_and_its_log_is_whole(store, now, past, days):
+def test_a_pending_delivery_of_a_dropped_day_is_still_sent_and_its_log_is_complete(store, now, past, days):
     add_webhook(store, endpoints=3)
     with past(3) as day:
         first, second = emit(store, make_event(store), make_event(store))
@@ -234,7 +234,7 @@ def test_a_pending_delivery_of_a_day_that_goes_is_still_sent_and_its_log_is_whol
     assert day not in days("events")
 
 
-def test_a_new_event_of_a_day_that_goes_is_still_planned(store, now, past):
+def test_a_new_event_of_a_dropped_day_is_still_planned(store, now, past):
     with past(3):
         add_webhook(store)
         [event] = emit(store)
@@ -243,7 +243,7 @@ def test_a_new_event_of_a_day_that_goes_is_still_planned(store, now, past):
     assert [one.event_id for one in deliveries(store)] == [event.id]
 
 
-def test_what_is_needed_of_a_day_is_written_anew_only_once(store, now, past, sql):
+def test_rows_still_needed_of_a_day_are_rewritten_only_once(store, now, past, sql):
     with past(3) as day:
         add_webhook(store, endpoints=2)
         emit(store, make_event(store), make_event(store))
@@ -298,7 +298,7 @@ def test_a_hosts_transaction_delays_the_drop_of_a_day_and_nobody_else(store, now
     assert day not in days("events")
 
 
-def test_who_reads_a_day_delays_its_end(store, now, past, days, connect):
+def test_a_reader_of_a_day_delays_its_drop(store, now, past, days, connect):
     with past(3) as day:
         emit(store)
         plan(store)
@@ -357,7 +357,7 @@ def locked(store):
     return lambda call: store._database.write(lambda tx: (tx.pipeline(call), held_days(tx))[1])
 
 
-def test_what_workers_do_all_the_time_touches_the_queue_and_the_days_that_they_write(store, now, past, locked):
+def test_routine_work_touches_only_the_queue_and_the_days_that_are_written(store, now, past, locked):
     for count in range(5, 15):
         with past(count):
             pass
@@ -394,7 +394,7 @@ def explained(call, tx):
         return "\n".join(row[0] for row in cursor.fetchall())
 
 
-def test_what_workers_look_for_touches_no_older_days(store, now, past, locked):
+def test_looking_for_work_touches_no_older_days(store, now, past, locked):
     for count in range(5, 15):
         with past(count):
             pass
@@ -499,7 +499,7 @@ def test_a_cancellation_that_meets_a_result_finds_it_delivered(store, admin, sch
 
 
 @pytest.mark.parametrize("remove", ["delete", "erase"])
-def test_what_removes_deliveries_goes_on_beside_results_of_them(store, now, remove):
+def test_deliveries_can_be_removed_while_results_for_them_arrive(store, now, remove):
     webhook = add_webhook(store)
     events = emit(store, *[make_event(store) for _ in range(120)])
     plan(store, limit=200)

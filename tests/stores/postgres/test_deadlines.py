@@ -118,7 +118,7 @@ def proxied(dsn):
         yield proxy, psycopg.conninfo.make_conninfo(dsn, host="127.0.0.1", port=proxy.port)
 
 
-def test_what_vanishes_on_the_way_holds_no_emit_beyond_its_deadline(new_dispatcher_of, postgres_dsn):
+def test_vanished_packets_delay_no_emit_beyond_its_deadline(new_dispatcher_of, postgres_dsn):
     with proxied(postgres_dsn) as (proxy, dsn):
         dispatcher = new_dispatcher_of(dsn)
         proxy.freeze()
@@ -150,7 +150,7 @@ def test_locked_file_of_sqlite_holds_no_emit_beyond_its_deadline(tmp_path):
     host.close()
 
 
-def test_who_comes_while_others_are_tried_again_shares_their_next_try(new_store, monkeypatch):
+def test_emit_during_retries_of_others_joins_their_next_try(new_store, monkeypatch):
     store = new_store()
     emit(store)
     tries, once, came = [], emitter._Queue._once, threading.Event()
@@ -172,7 +172,7 @@ def test_who_comes_while_others_are_tried_again_shares_their_next_try(new_store,
     assert ids <= stored_ids(store)
 
 
-def test_server_that_does_not_answer_is_asked_again_on_another_connection(new_store, postgres_dsn, monkeypatch):
+def test_request_to_an_unresponsive_server_is_repeated_on_another_connection(new_store, postgres_dsn, monkeypatch):
     monkeypatch.setattr(emitter, "_ANSWER_SECONDS", 0.3)
     with proxied(postgres_dsn) as (proxy, dsn):
         store = new_store(dsn)
@@ -186,9 +186,7 @@ def test_server_that_does_not_answer_is_asked_again_on_another_connection(new_st
     assert len(stored_ids(new_store())) == 3
 
 
-def test_one_connection_at_a_time_is_left_to_a_server_that_does_not_answer(
-    new_store, postgres_dsn, schema, monkeypatch
-):
+def test_one_connection_at_a_time_is_left_to_an_unresponsive_server(new_store, postgres_dsn, schema, monkeypatch):
     monkeypatch.setattr(emitter, "_ANSWER_SECONDS", 0.2)
     name = "unihooks_unanswered"
     store = new_store(psycopg.conninfo.make_conninfo(postgres_dsn, application_name=name), emit_deadline=2)
@@ -214,9 +212,7 @@ def brief_rest(monkeypatch):
         monkeypatch.setattr(module, "REST_SECONDS", 0.3)
 
 
-def test_process_that_emits_nothing_for_a_while_keeps_one_connection(
-    new_dispatcher_of, postgres_dsn, admin, brief_rest, schema
-):
+def test_idle_process_that_emits_keeps_one_connection(new_dispatcher_of, postgres_dsn, admin, brief_rest, schema):
     name = f"{schema}_emits"
     dispatcher = new_dispatcher_of(psycopg.conninfo.make_conninfo(postgres_dsn, application_name=name))
     with ThreadPoolExecutor(6) as threads:

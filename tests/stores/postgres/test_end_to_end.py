@@ -54,7 +54,7 @@ def test_event_is_delivered_exactly_if_the_host_commits(new_dispatcher, receiver
     assert [one.state for one in dispatcher.log.deliveries()] == ["delivered"] * 2
 
 
-def test_worker_elsewhere_hears_of_an_emit_and_need_not_poll(new_dispatcher, receiver, monkeypatch):
+def test_worker_elsewhere_is_notified_of_an_emit_and_need_not_poll(new_dispatcher, receiver, monkeypatch):
     monkeypatch.setattr(signals, "_LOOKS_SHARED", (3_600.0, 3_600.0))
     here, elsewhere = new_dispatcher(), new_dispatcher()
     subscribe(here, receiver)

@@ -154,9 +154,7 @@ def test_plans_that_are_made_for_an_empty_queue_look_at_no_more_of_a_long_one(st
     assert all("Tid Scan on new_events" in plan for plan in plans)
 
 
-def test_an_event_that_goes_to_the_end_of_the_queue_while_it_is_erased_is_planned_no_further(
-    store, admin, schema, queue, postgres_dsn
-):
+def test_an_event_erased_while_it_is_requeued_is_not_planned_further(store, admin, schema, queue, postgres_dsn):
     add_webhook(store)
     [event] = emit(store)
     with psycopg.connect(postgres_dsn) as planner, ThreadPoolExecutor(1) as pool:

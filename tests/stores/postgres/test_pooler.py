@@ -48,7 +48,7 @@ class TestPooledStore(StoreContract):
         store.close()
 
 
-def test_worker_polls_where_it_would_hear_nothing(store):
+def test_worker_polls_behind_a_pooler(store):
     emit(store)
     assert store.look_seconds() == (0.01, 0.25)
     signals = store._postgres._unchecked().signals
@@ -137,7 +137,7 @@ def test_asyncpg_without_its_statement_cache_emits_through_it(store, pooled_dsn)
     assert stored_ids(store) == ids
 
 
-def test_asyncpg_whose_statement_is_lost_is_told_what_to_do(store, pooled_dsn):
+def test_a_lost_statement_of_asyncpg_is_an_error_that_says_what_to_do(store, pooled_dsn):
     import asyncpg
 
     async def run():

@@ -70,7 +70,7 @@ def takes_over(store):
 
 
 class TestSignals:
-    def test_emit_elsewhere_is_heard_at_once(self, new_store):
+    def test_emit_elsewhere_is_notified_at_once(self, new_store):
         one, two = new_store(), new_store()
         watching = Watching(one)
         emit(two)
@@ -126,7 +126,7 @@ class TestSignals:
         assert two.work(patient=True).new_events
         assert plan(two).events == 1
 
-    def test_a_relieved_worker_looks_itself_for_what_its_own_host_commits(self, new_store, postgres_dsn):
+    def test_a_relieved_worker_looks_for_commits_of_its_own_host(self, new_store, postgres_dsn):
         one, two = new_store(), new_store()
         Watching(one)
         Watching(two, Hearing.RELIEVED)
@@ -150,13 +150,13 @@ class TestSignals:
         time.sleep(0.5)
         assert waited() - before < 3
 
-    def test_wake_elsewhere_is_heard_as_well(self, new_store):
+    def test_wake_elsewhere_is_notified_too(self, new_store):
         one, two = new_store(), new_store()
         watching = Watching(one)
         two.wake()
         wait_for(lambda: "changed" in watching.told)
 
-    def test_what_this_process_emits_is_for_its_own_worker_alone(self, new_store):
+    def test_events_of_this_process_notify_only_its_own_worker(self, new_store):
         one, two = new_store(), new_store()
         other, watching = Watching(two), Watching(one, Hearing.RELIEVED)
         emit(one)
@@ -166,7 +166,7 @@ class TestSignals:
         wait_for(lambda: other.told)
         assert (watching.told, other.told) == (["emitted"], ["changed"])
 
-    def test_who_wakes_tells_the_workers_of_this_process_and_others(self, new_store):
+    def test_wake_notifies_the_workers_of_this_process_and_of_others(self, new_store):
         one, two = new_store(), new_store()
         other, watching = Watching(two), Watching(one, Hearing.RELIEVED)
         one.wake()

@@ -239,7 +239,7 @@ class TestConnections:
         [second] = emit(store)
         assert stored_ids(store) == {first.id, second.id}
 
-    def test_event_whose_answer_was_lost_is_stored_once(self, store):
+    def test_event_whose_confirmation_was_lost_is_stored_once(self, store):
         event = make_event(store)
         keyed = make_event(store, idempotency_key="k", digest=b"d")
         emit(store, event)
@@ -327,7 +327,7 @@ class TestConnections:
             assert told == expected.get(store, told)
         assert told[0] != "10"
 
-    def test_what_runs_again_and_again_is_prepared_once_on_a_connection(self, store):
+    def test_repeated_statements_are_prepared_once_on_a_connection(self, store):
         work_for_a_while(store)
         with store._postgres._unchecked().pool.lent() as connection:
             prepared = connection.execute("SELECT statement FROM pg_prepared_statements").fetchall()
@@ -460,7 +460,7 @@ class TestEmitting:
         assert abs(store.now() / 1e6 - told.timestamp()) < 5
 
 
-def test_a_claim_ends_where_another_transaction_holds_all_that_is_due(store, postgres_dsn, schema):
+def test_a_claim_ends_if_another_transaction_holds_everything_due(store, postgres_dsn, schema):
     add_webhook(store)
     emit(store)
     plan(store)
@@ -511,7 +511,7 @@ class TestPlanning:
             assert (planned.events, planned.more) == (2, True)
         assert plan(store).events == 2
 
-    def test_large_fan_out_takes_several_calls_and_misses_nobody(self, store, monkeypatch):
+    def test_large_fan_out_takes_several_calls_and_misses_no_endpoint(self, store, monkeypatch):
         monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", 60)
         webhooks = [add_webhook(store, endpoints=40) for _ in range(60)]
         [event] = emit(store)
@@ -543,7 +543,7 @@ class TestPlanning:
         assert sorted(item.body for item in claimed) == sorted(bodies)
 
     @pytest.mark.parametrize("chore", [maintenance.prune, maintenance.forget_keys])
-    def test_chore_that_is_under_way_keeps_nobody_from_emitting_planning_and_claiming(self, new_store, chore):
+    def test_running_chore_blocks_no_emit_plan_or_claim(self, new_store, chore):
         store, cleaner = new_store(), new_store()
         add_webhook(store)
         emit(store, *[make_event(store, idempotency_key=f"k{number}", digest=b"d") for number in range(4)])

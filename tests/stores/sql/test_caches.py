@@ -14,7 +14,7 @@ def wanted() -> RecentEvents:
     return recent_events
 
 
-def test_nothing_is_kept_where_nobody_plans() -> None:
+def test_nothing_is_cached_in_a_process_that_does_not_plan() -> None:
     recent_events = RecentEvents()
     recent_events.keep([event(1)])
     assert recent_events.take("acme", "evt_1") is None
@@ -28,7 +28,7 @@ def test_an_event_is_handed_over_once_and_to_its_tenant_only() -> None:
     assert recent_events.take("acme", "evt_1") is None
 
 
-def test_what_is_forgotten_is_not_handed_over() -> None:
+def test_forgotten_events_are_not_handed_over() -> None:
     recent_events = wanted()
     recent_events.keep([event(1)])
     recent_events.forget()

@@ -99,7 +99,7 @@ def test_events_that_fail_keep_neither_their_tenant_nor_others_waiting(store, fa
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800b", "x" * 10_000], ids=["NUL", "surrogate", "long"])
-def test_whatever_an_error_says_can_be_kept(store, sql, failing, text):
+def test_any_text_of_an_error_can_be_stored(store, sql, failing, text):
     failing[0] = ValueError(text)
     emit(store, event_of(store, BAD))
     plan(store)
@@ -135,7 +135,7 @@ def test_an_event_of_large_fan_out_lets_others_of_its_tenant_come_between(store)
     assert deliveries_of(store, wide) == {one.id for webhook in webhooks for one in webhook.endpoints}
 
 
-def test_a_webhook_that_is_planned_in_part_goes_on_where_it_was_whatever_changes_meanwhile(store):
+def test_a_partly_planned_webhook_continues_where_it_was_whatever_changes_meanwhile(store):
     first, second = (add_webhook(store, endpoints=200, event_type="wide") for _ in range(2))
     wide = event_of(store, "wide")
     emit(store, wide)
@@ -164,7 +164,7 @@ def test_small_events_are_planned_in_the_same_call_as_a_chunk_of_a_large_one(sto
     assert deliveries_of(store, small)
 
 
-def test_matching_ends_when_its_time_is_up_and_goes_on_with_the_next_call(store, monkeypatch):
+def test_matching_ends_when_its_time_is_up_and_continues_with_the_next_call(store, monkeypatch):
     add_webhook(store)
     events = [make_event(store) for _ in range(7)]
     emit(store, *events)

@@ -86,13 +86,13 @@ def test_the_statements_of_all_sql_files_of_a_folder_are_known(tmp_path):
     assert own == {"one": "SELECT 1", "two": "SELECT 'é'"}
 
 
-def test_what_all_databases_share_is_said_in_the_words_of_each():
+def test_shared_statements_are_translated_for_each_database():
     assert "FROM unihooks.tenants WHERE tenant = ANY(:tenants)" in POSTGRES["config_versions"].text
     in_sqlite = "FROM main.unihooks_tenants WHERE tenant IN (SELECT value FROM json_each(:tenants))"
     assert in_sqlite in SQLITE["config_versions"].text
 
 
-def test_a_database_may_say_differently_what_the_others_share(tmp_path):
+def test_a_database_may_replace_a_shared_statement(tmp_path):
     (tmp_path / "own.sql").write_text("-- name: config_versions\nSELECT 1\n")
     assert Statements(tmp_path)["config_versions"].text == "SELECT 1"
 

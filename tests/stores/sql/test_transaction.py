@@ -172,7 +172,7 @@ def test_a_condition_may_name_another_statement(write, read):
     assert read(lambda tx: tx.count("delivery_ids", selection)) == 0
 
 
-def test_what_raises_leaves_nothing(write, read):
+def test_a_transaction_that_raises_leaves_nothing(write, read):
     def work(tx):
         tx.run("add_endpoints", [endpoint(1)])
         raise LookupError

@@ -31,7 +31,7 @@ def deny_roll_backs(action, word, *_):
     return sqlite3.SQLITE_DENY if action in {22, 32} and word == "ROLLBACK" else sqlite3.SQLITE_OK
 
 
-def test_writer_goes_on_although_a_roll_back_failed(store):
+def test_writer_continues_after_a_failed_rollback(store):
     webhook = add_webhook(store)
     connection = store._sqlite._open().writer._connection
     connection.set_authorizer(deny_roll_backs)

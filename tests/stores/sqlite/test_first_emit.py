@@ -52,7 +52,7 @@ async def test_without_tables_it_says_at_once_that_they_are_to_be_made_first(dis
     assert dispatcher.log.events()[0].id == event.id
 
 
-def test_where_no_lock_is_in_the_way_it_makes_the_tables(dispatcher, connection):
+def test_first_emit_creates_the_tables_if_no_lock_blocks_it(dispatcher, connection):
     event = dispatcher.emit("shop", "paid", 1, connection=connection)
     assert dispatcher.log.events()[0].id == event.id
 

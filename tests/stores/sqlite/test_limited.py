@@ -59,5 +59,5 @@ def test_leases_are_counted_without_a_look_at_their_rows(connection):
     )
 
 
-def test_tenants_without_a_pause_are_told_by_an_index_of_those_with_one(connection):
+def test_tenants_without_a_pause_are_found_by_an_index_of_those_with_one(connection):
     assert any("unihooks_lanes_paused" in one for one in plan_of(connection, "found_config_versions"))

@@ -137,12 +137,12 @@ def test_many_pending_deliveries_are_not_sorted(tx, monkeypatch, filters):
     ids=str,
 )
 @pytest.mark.parametrize("plan_of", [plan_of_listing, plan_of_count])
-def test_ids_are_found_in_an_index_alone(tx, plan_of, filters):
+def test_ids_are_found_in_an_index_only(tx, plan_of, filters):
     assert "USING COVERING INDEX" in plan_of(tx, filters)
 
 
 @pytest.mark.parametrize("filters", [DeliveryFilter(state=DeliveryState.PENDING), DeliveryFilter(held=True)], ids=str)
-def test_what_waits_is_counted_through_the_lanes(tx, filters):
+def test_waiting_deliveries_are_counted_through_the_lanes(tx, filters):
     plan = plan_of_count(tx, filters)
     assert "SCAN l" in plan
     assert "unihooks_deliveries_due (endpoint_id=?)" in plan

@@ -45,7 +45,7 @@ def webhook(**more):
 
 
 @pytest.mark.parametrize("first", ["migrate", "webhooks.list", "emit"])
-def test_a_file_that_the_store_makes_is_for_its_user_alone(folder, first):
+def test_a_file_that_the_store_creates_is_readable_by_its_user_alone(folder, first):
     with Dispatcher(SQLiteStore(folder / "webhooks.db")) as dispatcher:
         if first == "migrate":
             dispatcher.migrate()
@@ -98,7 +98,7 @@ def test_values_that_were_replaced_are_gone_from_the_open_file(dispatcher, tmp_p
 
 
 @pytest.mark.parametrize("is_dropped", [True, False])
-def test_what_a_console_kept_is_gone_from_the_open_file_once_it_has_ended(dispatcher, tmp_path, is_dropped):
+def test_expired_state_of_a_console_is_gone_from_the_open_file(dispatcher, tmp_path, is_dropped):
     store, key = dispatcher.settings.open_store, StateKey("acme", "ada", StateKind.DRAFT, "drf_1")
     store.put_state(key, {"headers": TOKEN}, keep_us=1 if not is_dropped else 10**9, at_most=5)
     assert TOKEN.encode() in left(tmp_path)

@@ -135,7 +135,7 @@ class TestFile:
         store.close()
 
     @pytest.mark.parametrize("page_size", [512, 4_096, 65_536])
-    def test_pages_move_to_the_file_after_as_many_bytes_whatever_their_size(self, path, page_size):
+    def test_pages_move_to_the_file_after_a_number_of_bytes_whatever_their_size(self, path, page_size):
         host = sqlite3.connect(path)
         host.execute(f"PRAGMA page_size = {page_size}")
         host.execute("CREATE TABLE orders (id)")
@@ -245,7 +245,7 @@ class TestWriting:
         outcomes = emit(store, *many)
         assert [number for number, one in enumerate(outcomes) if isinstance(one, StoreError)] == [290]
 
-    def test_failing_change_leaves_its_neighbours_alone(self, store):
+    def test_failing_change_does_not_affect_others_of_its_group(self, store):
         webhook = add_webhook(store)
         with ThreadPoolExecutor(4) as pool:
             broken = pool.submit(store.revise_webhook, "default", webhook.id, lambda _: 1 / 0)
@@ -255,7 +255,7 @@ class TestWriting:
             assert all(emitted.result() for emitted in emits)
         assert store.get_webhook("default", webhook.id) == webhook
 
-    def test_unexpected_error_reaches_who_waits_and_the_next_emit_works(self, store, monkeypatch):
+    def test_unexpected_error_reaches_waiting_callers_and_the_next_emit_works(self, store, monkeypatch):
         store.migrate()
         with monkeypatch.context() as broken:
             broken.setattr(writer, "_outcomes", lambda *_: 1 / 0)
@@ -322,7 +322,7 @@ class TestWriting:
             store.submit(store.release, planned.claimed).result()
         assert levels == [FULL, *[FULL, NORMAL, NORMAL, FULL] * 2]
 
-    def test_what_has_to_wait_for_the_disk_does_so_beside_what_need_not(self, store):
+    def test_a_durable_call_waits_for_the_disk_beside_others_that_need_not(self, store):
         store.ready()
         began, may_end = threading.Event(), threading.Event()
         # While this one runs, the others are queued.
@@ -404,7 +404,7 @@ class Within:
 
 
 class TestPlanning:
-    def test_large_fan_out_takes_several_calls_and_misses_nobody(self, store, monkeypatch):
+    def test_large_fan_out_takes_several_calls_and_misses_no_endpoint(self, store, monkeypatch):
         monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", 60)
         webhooks = [add_webhook(store, endpoints=4) for _ in range(600)]
         event = make_event(store)
@@ -420,7 +420,7 @@ class TestPlanning:
         found = store.list_deliveries("default", DeliveryFilter(event_id=event.id), Window(limit=5_000))
         assert {item.endpoint_id for item in found} == {item.id for one in webhooks for item in one.endpoints}
 
-    def test_a_row_of_a_webhook_that_cannot_be_read_concerns_its_own_events_alone(self, store, path):
+    def test_an_unreadable_row_of_a_webhook_affects_only_its_own_events(self, store, path):
         broken, sound = add_webhook(store, event_type="refunded"), add_webhook(store, event_type="order.paid")
         host = sqlite3.connect(path)
         host.execute("UPDATE unihooks_webhooks SET activated_at = 'never' WHERE id = ?", (broken.id,))

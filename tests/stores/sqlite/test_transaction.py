@@ -86,7 +86,7 @@ def test_many_rows_come_back_in_one_step(tx):
     assert len(tx.steps) == 1
 
 
-def test_groups_come_back_as_rows_that_share_what_they_agree_in(tx):
+def test_groups_come_back_as_rows_that_share_common_values(tx):
     add(tx, 4, most=3)
     assert [list(row) for row in tx.fetch("grouped")] == [[0, 100, "t0!"], [0, 102, "t2!"], [1, 101, "t1!"]]
 
