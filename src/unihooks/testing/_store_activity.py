@@ -71,9 +71,7 @@ class ActivityRules:
         assert begun == [since + step * SLICE for step in range(11)]
         assert {one.attempts for one in found} == {1}
 
-    def test_what_workers_have_counted_apart_is_summed_up_before_and_after_it_is_put_together(
-        self, scene: Scene
-    ) -> None:
+    def test_separate_counts_of_workers_are_summed_before_and_after_they_are_merged(self, scene: Scene) -> None:
         webhook = scene.active()
         for worker_id in ("a", "b", "c"):
             scene.store.heartbeat(worker_id)
@@ -99,7 +97,7 @@ class ActivityRules:
 
     # What failed.
 
-    def test_what_failed_or_is_tried_again_is_counted_by_last_answer_and_event_type(self, scene: Scene) -> None:
+    def test_failures_and_retries_are_counted_by_last_response_and_event_type(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.inactive()
         since = scene.store.now()

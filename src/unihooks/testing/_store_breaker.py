@@ -45,7 +45,7 @@ class BreakerRules:
             planned = scene.plan(capacity=10)
             assert (planned.deliveries, list(planned.claimed)) == (1, [])
 
-    def test_one_probe_at_a_time_goes_after_a_pause(self, scene: Scene) -> None:
+    def test_one_probe_at_a_time_is_sent_after_a_pause(self, scene: Scene) -> None:
         paused(scene)
         oldest = scene.pending()
         scene.clock.advance(1)
@@ -66,7 +66,7 @@ class BreakerRules:
         assert len(scene.claim()) == 1
         assert scene.claim() == []
 
-    def test_a_probe_that_comes_back_late_lets_no_second_one_go(self, scene: Scene) -> None:
+    def test_a_late_probe_does_not_allow_a_second_one(self, scene: Scene) -> None:
         paused(scene)
         several(scene, 5)
         scene.clock.advance(30 * LONGER)
@@ -133,7 +133,7 @@ class BreakerRules:
         scene.store.record([good, bad], BREAKER)
         assert len(scene.claim()) == 2
 
-    def test_a_failure_that_was_under_way_when_the_pause_began_makes_it_no_longer(self, scene: Scene) -> None:
+    def test_a_failure_in_flight_when_the_pause_began_does_not_lengthen_it(self, scene: Scene) -> None:
         under_way = paused(scene)
         several(scene, 2)
         assert not fail(scene, under_way).paused

@@ -122,7 +122,7 @@ class ClaimingRules:
 
     # Shares.
 
-    def test_every_lane_belongs_to_exactly_one_of_the_workers_alive(self, scene: Scene) -> None:
+    def test_every_lane_belongs_to_exactly_one_live_worker(self, scene: Scene) -> None:
         endpoints = ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints)
         for of in (1, 2, 3, 16):
             others = [Share(rank, of).of_others(endpoints) for rank in range(of)]
@@ -142,7 +142,7 @@ class ClaimingRules:
         claimed += scene.store.claim(scene.lease(), scene.capacity(100, 100, {}), one)
         assert {item.endpoint_id for item in claimed} == endpoints - other.of_others(endpoints)
 
-    def test_what_others_have_left_comes_after_all_that_is_a_workers_own(self, scene: Scene) -> None:
+    def test_a_workers_own_lanes_come_before_overdue_lanes_of_others(self, scene: Scene) -> None:
         endpoints = set(ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints))
         scene.emit()
         scene.plan()
@@ -162,7 +162,7 @@ class ClaimingRules:
         work = scene.store.work(shares[True])
         assert (work.next_due, work.first_due) == (due + SECOND // 2, due)
 
-    def test_who_plans_leaves_lanes_of_others_that_have_something_due_to_them(self, scene: Scene) -> None:
+    def test_planning_leases_nothing_from_lanes_of_others_with_due_deliveries(self, scene: Scene) -> None:
         endpoints = set(ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints))
         one = Share(0, 2)
         leased = []
@@ -178,7 +178,7 @@ class ClaimingRules:
 
     # Closed lanes.
 
-    def test_a_closed_lane_is_skipped_and_goes_on_when_it_opens(self, scene: Scene) -> None:
+    def test_a_closed_lane_is_skipped_and_continues_when_it_opens(self, scene: Scene) -> None:
         webhook = scene.active()
         delivery = scene.pending()
         for close, reopen in ((scene.deactivate, scene.activate), (scene.disable, scene.enable)):
@@ -226,7 +226,7 @@ class ClaimingRules:
         [third] = scene.claim()
         assert third.elapsed_us == 100 * SECOND
 
-    def test_time_held_before_the_first_attempt_does_not_shorten_what_has_elapsed(self, scene: Scene) -> None:
+    def test_time_held_before_the_first_attempt_does_not_count_as_elapsed(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.pending()
         scene.deactivate(webhook)
@@ -307,14 +307,14 @@ class ClaimingRules:
         assert two.host
         assert two.pid > 0
 
-    def test_a_peek_shows_what_there_is_to_do_or_nothing_at_all(self, scene: Scene) -> None:
+    def test_a_peek_shows_all_work_or_nothing(self, scene: Scene) -> None:
         scene.active()
         for _ in range(2):
             work = scene.store.work()
             assert scene.store.peek() in (None, work)
             scene.submit(scene.event())
 
-    def test_a_watcher_is_told_of_what_is_emitted_and_of_who_wants_work_to_be_looked_for(self, scene: Scene) -> None:
+    def test_a_watcher_is_notified_of_emits_and_of_wake_ups(self, scene: Scene) -> None:
         watcher = Told()
         unwatch = scene.store.watch(watcher)
         scene.submit(scene.event())

@@ -75,7 +75,7 @@ class ConfigurationRules:
         assert caught.value.name == "webhooks"
         scene.store.add_webhook(scene.build(), at_most=2)
 
-    def test_racing_adds_do_not_exceed_what_is_allowed(self, scene: Scene) -> None:
+    def test_racing_adds_do_not_exceed_the_limits(self, scene: Scene) -> None:
         def add(_: int) -> bool:
             try:
                 scene.store.add_webhook(scene.build(), at_most=3)
@@ -172,7 +172,7 @@ class ConfigurationRules:
         scene.store.delete_webhook(ACME, webhook.id)
         assert scene.plan().deliveries == 0
 
-    def test_each_change_raises_the_stamp_of_its_tenant_alone(self, scene: Scene) -> None:
+    def test_each_change_raises_only_the_config_version_of_its_tenant(self, scene: Scene) -> None:
         assert scene.store.config_versions([ACME, "other"]) == {ACME: 0, "other": 0}
         seen = [0]
         webhook = scene.inactive()
@@ -188,7 +188,7 @@ class ConfigurationRules:
         assert seen == sorted(set(seen))
         assert scene.store.config_versions(["other"]) == {"other": 0}
 
-    def test_a_destination_is_what_the_webhook_says_now(self, scene: Scene) -> None:
+    def test_a_destination_follows_the_current_webhook(self, scene: Scene) -> None:
         webhook = scene.active(headers=HeaderSet({"X-Key": "one"}))
         [endpoint] = webhook.endpoints
         found = scene.store.destinations([endpoint.id, "end_unknown"])
@@ -276,7 +276,7 @@ class ConfigurationRules:
         assert scene.store.delete_webhook(ACME, webhook.id, version=webhook.version).id == webhook.id
 
     @pytest.mark.parametrize("tenant", ["other", ACME])
-    def test_what_another_tenant_has_or_nobody_has_is_not_found(self, scene: Scene, tenant: str) -> None:
+    def test_objects_of_another_tenant_or_of_nobody_are_not_found(self, scene: Scene, tenant: str) -> None:
         webhook = scene.active()
         delivery = scene.pending()
         if tenant == ACME:

@@ -40,7 +40,7 @@ class EmittingRules:
         stored = [(item.id, item.event_type, item.payload) for one in events for item in scene.events(one.tenant)]
         assert stored == [(one.id, f"paid.{number}", number) for number, one in enumerate(events)]
 
-    def test_one_who_waits_gets_the_outcomes_that_the_future_gives(self, scene: Scene) -> None:
+    def test_a_waiting_caller_gets_the_outcomes_of_the_future(self, scene: Scene) -> None:
         one, same, other = (scene.event(idempotency_key="k", digest=digest) for digest in (b"one", b"one", b"other"))
         last = scene.event()
         outcomes = scene.store.insert_events([one, same, other, last])

@@ -18,7 +18,7 @@ from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, S
 class ErasingRules:
     """The rules of `erase` and `forget_keys`."""
 
-    def test_erasing_leaves_rows_and_counts_without_what_was_said(self, scene: Scene) -> None:
+    def test_erasing_leaves_rows_and_counts_without_content(self, scene: Scene) -> None:
         scene.active(mapping=PayloadMapping(rename={"a": "b"}))
         sent = scene.claimed(payload={"a": 1})
         scene.deliver(sent)
@@ -32,7 +32,7 @@ class ErasingRules:
         assert (attempt.request_headers, attempt.response_headers, attempt.response_body) == ((), (), b"")
         assert attempt.warnings == ()
 
-    def test_erasing_cancels_what_is_pending_and_drops_results_that_come_later(self, scene: Scene) -> None:
+    def test_erasing_cancels_pending_deliveries_and_drops_later_results(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL)
         event = scene.emit(payload={"a": 1})
         scene.plan()
@@ -47,7 +47,7 @@ class ErasingRules:
         scene.clock.advance(DAY)
         assert scene.claim() == []
 
-    def test_erasing_what_was_cancelled_drops_the_result_that_comes_later(self, scene: Scene) -> None:
+    def test_erasing_a_cancelled_delivery_drops_its_later_result(self, scene: Scene) -> None:
         scene.active()
         event = scene.emit(payload={"a": 1})
         scene.plan()

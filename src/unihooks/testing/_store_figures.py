@@ -54,7 +54,7 @@ class FiguresRules:
         # Where only the newest are looked at, what is older is not all counted.
         assert tally(2, state=DeliveryState.DELIVERED) in ((0, False), (1, True))
 
-    def test_filters_narrow_together_as_they_do_alone(self, scene: Scene) -> None:
+    def test_filters_combine_as_they_work_alone(self, scene: Scene) -> None:
         one = _all_kinds(scene)
         every = scene.deliveries()
         options: dict[str, list[Any]] = {
@@ -105,7 +105,7 @@ class FiguresRules:
         replays = {one.id: one.replay_of for one in scene.deliveries() if one.replay_of}
         assert [replays[one.id] for one in claimed] == ids(failed)
 
-    def test_what_is_pending_or_cannot_be_replayed_is_left_out(self, scene: Scene) -> None:
+    def test_pending_and_unreplayable_deliveries_are_left_out(self, scene: Scene) -> None:
         gone = scene.active()
         scene.deliver(scene.claimed())
         scene.store.delete_webhook(ACME, gone.id)
@@ -139,7 +139,7 @@ class FiguresRules:
         assert replay("", 9) == (0, None)
         assert first < second
 
-    def test_what_a_replay_has_delivered_or_will_is_not_replayed_again(self, scene: Scene) -> None:
+    def test_deliveries_with_a_delivered_or_pending_replay_are_not_replayed_again(self, scene: Scene) -> None:
         scene.active()
         delivered, failed = scene.claimed(), scene.claimed()
         scene.deliver(delivered)
@@ -189,14 +189,14 @@ class FiguresRules:
         assert endpoint.last_success_at == endpoint.last_failure_at == scene.clock()
         assert health.last_delivery_state is DeliveryState.DELIVERED
 
-    def test_what_is_held_has_no_next_attempt(self, scene: Scene) -> None:
+    def test_held_deliveries_have_no_next_attempt(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.pending()
         assert _health(scene, webhook).endpoints[0].next_attempt_at == scene.clock()
         scene.deactivate(webhook)
         assert _health(scene, webhook).endpoints[0].next_attempt_at is None
 
-    def test_health_covers_the_webhooks_of_the_tenant_alone(self, scene: Scene) -> None:
+    def test_health_covers_only_the_webhooks_of_the_tenant(self, scene: Scene) -> None:
         one, other = scene.active(URL, OTHER_URL), scene.active(tenant="other")
         health = scene.store.webhook_health(ACME, [one.id, other.id, "whk_nobodys", one.id])
         assert list(health) == [one.id]
@@ -247,7 +247,7 @@ class FiguresRules:
         assert 2_000 <= slowest[0].p95_ms <= 5_000
         assert scene.store.slowest_endpoints(now + 1, 2) == []
 
-    def test_tenants_are_listed_with_their_webhooks_and_what_is_due(self, scene: Scene) -> None:
+    def test_tenants_are_listed_with_their_webhooks_and_due_deliveries(self, scene: Scene) -> None:
         for tenant in ("beta", "alpha", "Gamma"):
             scene.active(tenant=tenant)
         scene.inactive(tenant="alpha")
@@ -262,7 +262,7 @@ class FiguresRules:
         assert listed() == [("beta", 1, 1), ("alpha", 2, 1), ("Gamma", 1, 0)]
         assert listed(1, older_than="beta") == listed(1, newer_than="Gamma") == [("alpha", 2, 1)]
 
-    def test_what_waits_for_a_pause_of_its_endpoint_is_due_in_each_count(self, scene: Scene) -> None:
+    def test_deliveries_of_a_paused_endpoint_are_due_in_each_count(self, scene: Scene) -> None:
         scene.active()
         busy = scene.claimed()
         scene.pending()

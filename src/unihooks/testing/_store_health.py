@@ -57,7 +57,7 @@ class HealthRules:
         assert scene.endpoint(webhook).health.last_hour == Counts(0, 0)
         assert _state(scene, webhook) is HEALTHY, "19 of the last 20"
 
-    def test_nothing_but_failures_is_failing_from_the_first_on(self, scene: Scene) -> None:
+    def test_nothing_but_failures_is_failing_from_the_first_one(self, scene: Scene) -> None:
         webhook = scene.active()
         _attempts(scene, bad=1)
         assert _state(scene, webhook) is FAILING
@@ -83,7 +83,7 @@ class HealthRules:
         scene.clock.advance(2 * 3_600)
         assert scene.endpoint(webhook).health.last_day == Counts(1, 0)
 
-    def test_what_is_counted_before_and_after_parts_of_hours_are_put_together_is_the_same(self, scene: Scene) -> None:
+    def test_counts_are_the_same_before_and_after_parts_of_hours_are_merged(self, scene: Scene) -> None:
         webhook = scene.active()
         for _ in range(3):
             _attempts(scene, good=1, bad=1)
@@ -130,7 +130,7 @@ class HealthRules:
         revised = scene.revise(webhook, endpoints=[evolve(webhook.endpoints[0], url=OTHER_URL)])
         assert revised.endpoints[0].health.state is HEALTHY
 
-    def test_a_test_that_went_well_clears_what_is_not_healthy_but_no_failures_in_a_row(self, scene: Scene) -> None:
+    def test_a_successful_test_resets_unhealthy_endpoints_but_not_failures_in_a_row(self, scene: Scene) -> None:
         webhook = scene.active()
         _attempts(scene, bad=3)
         scene.store.clear_health(ids(webhook.endpoints))
@@ -150,7 +150,7 @@ class HealthRules:
 
     # What changes.
 
-    def test_a_change_of_health_is_told_when_it_is_recorded(self, scene: Scene) -> None:
+    def test_a_change_of_health_is_reported_when_it_is_recorded(self, scene: Scene) -> None:
         webhook = scene.active()
         where = (ACME, webhook.id, webhook.endpoints[0].id)
         assert _changes(_attempts(scene, good=1)) == []
@@ -162,7 +162,7 @@ class HealthRules:
         assert _changes(_attempts(scene, good=30)) == [(*where, DEGRADED, HEALTHY)], "95 of 100"
         assert _changes(_attempts(scene, good=1)) == []
 
-    def test_a_change_is_told_to_one_of_those_who_record(self, scene: Scene) -> None:
+    def test_a_change_is_reported_to_one_of_several_recorders(self, scene: Scene) -> None:
         scene.active()
         scene.submit(*[scene.event() for _ in range(4)])
         first, second, *others = scene.plan(capacity=4).claimed
@@ -231,7 +231,7 @@ class HealthRules:
         scene.store.cancel(ACME, delivery.id, "by hand")
         assert scene.delivery(delivery.id).waiting is None
 
-    def test_what_the_receiver_asks_for_is_shown_at_the_endpoint_and_its_deliveries(self, scene: Scene) -> None:
+    def test_retry_after_is_shown_at_the_endpoint_and_its_deliveries(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.emit()
         scene.emit()
@@ -269,7 +269,7 @@ class HealthRules:
         health = scene.endpoint(webhook).health
         assert (health.breaker, health.next_probe_at, health.failures) == (BreakerState.CLOSED, None, 0)
 
-    def test_what_waits_for_its_policy_says_so(self, scene: Scene) -> None:
+    def test_a_delivery_that_waits_for_its_policy_says_so(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=0.5))
         several(scene, 2)
         [claimed] = scene.claim()

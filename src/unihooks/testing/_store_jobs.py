@@ -20,7 +20,7 @@ from unihooks.testing._store_scene import ACME, OTHER_URL, TOO_LONG, Scene, ids
 class JobRules:
     """The rules of jobs."""
 
-    def test_a_job_begins_as_pending_with_what_there_is_to_look_at(self, scene: Scene) -> None:
+    def test_a_job_begins_as_pending_with_its_total(self, scene: Scene) -> None:
         webhook, _ = _missed(scene, 7)
         job = scene.store.add_job(ACME, _recovery(webhook), at_most=2)
         assert (job.tenant, job.kind, job.state) == (ACME, JobKind.RECOVER, JobState.PENDING)
@@ -43,7 +43,7 @@ class JobRules:
         assert _advanced(scene) == [0]
         assert (scene.store.get_job(ACME, again.id).done, scene.recover(webhook)) == (7, 0)
 
-    def test_a_recovery_goes_on_where_its_last_slice_has_ended(self, scene: Scene) -> None:
+    def test_a_recovery_continues_where_its_last_slice_ended(self, scene: Scene) -> None:
         webhook, _ = _missed(scene, 7)
         job = scene.store.add_job(ACME, _recovery(webhook), at_most=2)
         seen = []
@@ -54,7 +54,7 @@ class JobRules:
         assert seen == [(running, 3, 3), (running, 6, 6), (JobState.DONE, 7, 7)]
         assert len(scene.deliveries()) == 7
 
-    def test_a_slice_does_events_whole_so_that_what_fails_at_once_is_not_made_again(self, scene: Scene) -> None:
+    def test_a_slice_completes_its_events_so_that_quick_failures_are_not_made_again(self, scene: Scene) -> None:
         webhook, _ = _missed(scene, 2, "https://three.example.com/hooks", OTHER_URL)
         scene.store.add_job(ACME, _recovery(webhook), at_most=2)
         made = []
@@ -64,7 +64,7 @@ class JobRules:
         assert made[:2] == [2, 2]
         assert (sum(made), len(scene.deliveries())) == (4, 4)
 
-    def test_a_recovery_leaves_out_what_was_made_after_its_end(self, scene: Scene) -> None:
+    def test_a_recovery_leaves_out_events_after_its_end(self, scene: Scene) -> None:
         webhook, _ = _missed(scene, 3)
         task = evolve(_recovery(webhook), until=scene.store.now() + 1)
         scene.clock.advance(1)
@@ -79,7 +79,7 @@ class JobRules:
         assert max(made) <= 500
         assert (sum(made), scene.store.get_job(ACME, job.id).done) == (1_200, 1_200)
 
-    def test_a_replay_is_of_what_the_filter_shows_when_it_is_made(self, scene: Scene) -> None:
+    def test_a_replay_covers_the_deliveries_that_match_when_it_is_created(self, scene: Scene) -> None:
         scene.active()
         failed = [scene.claimed() for _ in range(5)]
         scene.fail(*failed)
@@ -118,7 +118,7 @@ class JobRules:
         _advanced(scene)
         assert {scene.body(one) for one in scene.claim()} == {b'{"a":1}'}
 
-    def test_what_was_replayed_with_another_rendering_is_replayed_today_once(self, scene: Scene) -> None:
+    def test_a_delivery_replayed_with_another_rendering_is_replayed_today_once(self, scene: Scene) -> None:
         webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
         scene.deliver(*[scene.claimed(payload={"a": 1}) for _ in range(3)])
         scene.store.add_job(ACME, _delivered(), at_most=2)
@@ -135,7 +135,7 @@ class JobRules:
         scene.store.add_job(ACME, _delivered(), at_most=2)
         assert sum(_advanced(scene)) == 0
 
-    def test_what_could_not_be_rendered_is_replayed_today_where_the_rendering_is_another(self, scene: Scene) -> None:
+    def test_a_failed_rendering_is_replayed_today_if_the_rendering_has_changed(self, scene: Scene) -> None:
         webhook = scene.active(mapping=TOO_LONG)
         scene.unrendered()
         for mapping, made in ((TOO_LONG, 0), (PayloadMapping(remove=["items"]), 1)):
@@ -157,7 +157,7 @@ class JobRules:
             assert (ended.state, ended.reason, ended.made) == (JobState.FAILED, WEBHOOK_DELETED, 1)
             assert not scene.store.advance_jobs(most=1).more
 
-    def test_a_job_is_stopped_and_what_it_has_made_stays(self, scene: Scene) -> None:
+    def test_a_stopped_job_keeps_what_it_has_made(self, scene: Scene) -> None:
         webhook, _ = _missed(scene, 5)
         job = scene.store.add_job(ACME, _recovery(webhook), at_most=2)
         scene.store.advance_jobs(most=2)
@@ -186,7 +186,7 @@ class JobRules:
                 scene.store.add_job(tenant, task, at_most=2)
             assert scene.store.list_jobs(tenant, scene.window(10)) == []
 
-    def test_a_tenant_has_only_so_many_unfinished_jobs(self, scene: Scene) -> None:
+    def test_a_tenant_has_a_limited_number_of_unfinished_jobs(self, scene: Scene) -> None:
         webhook, _ = _missed(scene, 1)
         first, _ = (scene.store.add_job(ACME, _recovery(webhook), at_most=2) for _ in range(2))
         with pytest.raises(LimitReached):

@@ -16,7 +16,7 @@ from unihooks.testing._store_scene import OTHER_URL, URL, Scene, ids
 class LimitRules:
     """The rules of a policy's rate, burst, requests in flight and deadline."""
 
-    def test_planning_leases_nothing_where_there_are_limits(self, scene: Scene) -> None:
+    def test_planning_leases_nothing_from_lanes_with_limits(self, scene: Scene) -> None:
         for limits in ({"rate": 5}, {"in_flight": 5}, {"deadline": 5}):
             scene.active(policy=DeliveryPolicy(**limits))
         webhook = scene.active(policy=DeliveryPolicy(retry_delays=[5]))
@@ -26,7 +26,7 @@ class LimitRules:
         assert [one.webhook_id for one in planned.claimed] == [webhook.id]
         assert len(scene.claim()) == 3
 
-    def test_a_rate_lets_a_burst_go_and_then_so_many_a_second(self, scene: Scene) -> None:
+    def test_a_rate_allows_a_burst_and_then_a_number_per_second(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=2, burst=3))
         several(scene, 12)
         assert len(scene.claim()) == 3
@@ -42,7 +42,7 @@ class LimitRules:
         several(scene, 2)
         assert Counter(one.webhook_id for one in scene.claim()).total() == 1
 
-    def test_as_much_goes_in_time_as_the_rate_says(self, scene: Scene) -> None:
+    def test_in_the_long_run_the_rate_is_used_fully(self, scene: Scene) -> None:
         for rate, seconds in ((0.5, 60), (3.3, 30), (10, 15)):
             webhook = scene.active(policy=DeliveryPolicy(rate=rate, burst=max(1, rate)))
             several(scene, 1)
@@ -59,7 +59,7 @@ class LimitRules:
             assert abs(went - seconds * rate) <= 2 * rate
             scene.store.delete_webhook(webhook.tenant, webhook.id)
 
-    def test_what_waits_for_a_rate_is_due_no_sooner_because_more_comes(self, scene: Scene) -> None:
+    def test_a_delivery_that_waits_for_a_rate_is_not_due_sooner_when_more_arrive(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=0.5))
         several(scene, 3)
         assert len(scene.claim()) == 1
@@ -97,7 +97,7 @@ class LimitRules:
         scene.deliver(newer, another)
         assert len(scene.claim()) == 2
 
-    def test_racing_workers_keep_to_what_may_be_in_flight(self, scene: Scene) -> None:
+    def test_racing_workers_keep_to_the_limit_in_flight(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(in_flight=3))
         several(scene, 60)
         leased: set[str] = set()
@@ -120,7 +120,7 @@ class LimitRules:
         several(scene, 5)
         assert Counter(one.endpoint_id for one in scene.claim()) == dict.fromkeys(ids(webhook.endpoints), 2)
 
-    def test_what_is_given_back_unsent_uses_up_no_rate(self, scene: Scene) -> None:
+    def test_a_delivery_released_unsent_uses_up_no_rate(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=0.01, burst=2))
         several(scene, 5)
         for _ in range(3):
@@ -153,7 +153,7 @@ class LimitRules:
 
     # Changes.
 
-    def test_a_policy_is_kept_and_seen_by_those_who_send(self, scene: Scene) -> None:
+    def test_a_policy_is_stored_and_seen_by_workers(self, scene: Scene) -> None:
         policy = DeliveryPolicy(retry_delays=[1.5, 60], deadline=7, in_flight=3, rate=2.5, burst=9)
         webhook = scene.active(policy=policy)
         assert scene.store.get_webhook(webhook.tenant, webhook.id).policy == policy
@@ -162,7 +162,7 @@ class LimitRules:
         scene.revise(webhook, policy=DeliveryPolicy())
         assert scene.store.destinations([endpoint])[endpoint].policy is None
 
-    def test_a_change_of_limits_acts_on_what_is_pending(self, scene: Scene) -> None:
+    def test_a_change_of_limits_applies_to_pending_deliveries(self, scene: Scene) -> None:
         webhook = scene.active(policy=DeliveryPolicy(rate=0.01))
         several(scene, 20)
         assert len(scene.claim()) == 1
@@ -176,7 +176,7 @@ class LimitRules:
         scene.revise(webhook, policy=DeliveryPolicy(in_flight=15))
         assert len(scene.claim()) == 1
 
-    def test_what_was_leased_before_a_limit_gives_its_place_to_others_once_it_ends(self, scene: Scene) -> None:
+    def test_a_lease_from_before_a_limit_frees_its_place_once_it_ends(self, scene: Scene) -> None:
         ends = (scene.deliver, scene.retry, lambda *claimed: scene.store.release(claimed))
         for policy in (DeliveryPolicy(), DeliveryPolicy(rate=1000, burst=1000), DeliveryPolicy(deadline=60)):
             for end in ends:
@@ -194,7 +194,7 @@ class LimitRules:
                 assert len(scene.claim()) == 2
                 scene.store.delete_webhook(webhook.tenant, webhook.id)
 
-    def test_long_after_a_change_of_limits_a_lane_waits_for_what_is_in_flight(self, scene: Scene) -> None:
+    def test_long_after_a_change_of_limits_a_lane_waits_for_requests_in_flight(self, scene: Scene) -> None:
         webhook = scene.active()
         several(scene, 3)
         scene.revise(webhook, policy=DeliveryPolicy(in_flight=1))

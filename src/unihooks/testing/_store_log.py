@@ -57,7 +57,7 @@ class LogRules:
         assert ids(scene.events(since=at - SECOND, until=at, event_type="paid")) == [paid.id]
         assert scene.events(since=at + 1) == []
 
-    def test_deliveries_are_narrowed_by_what_they_belong_to(self, scene: Scene) -> None:
+    def test_deliveries_are_filtered_by_their_event_webhook_and_endpoint(self, scene: Scene) -> None:
         one, two, first, second = _one_delivered_then_one_held(scene)
         both = {(first.id, one.id), (first.id, two.id), (second.id, one.id), (second.id, two.id)}
         assert _found(scene) == both
@@ -123,7 +123,7 @@ class LogRules:
         assert set(ids(claimed)) == {second.id, third.id, fourth.id}
         assert {one.body for one in claimed} == {b'{"a":1}'}
 
-    def test_a_replay_goes_to_the_endpoints_url_of_now_and_waits_while_it_is_closed(self, scene: Scene) -> None:
+    def test_a_replay_goes_to_the_endpoints_current_url_and_waits_while_it_is_closed(self, scene: Scene) -> None:
         webhook = scene.active()
         first = scene.claimed()
         scene.deliver(first)
@@ -148,7 +148,7 @@ class LogRules:
             scene.store.replay(ACME, delivery.id)
         assert len(scene.deliveries()) == 2
 
-    def test_a_replay_of_what_was_never_mapped_is_a_conflict(self, scene: Scene) -> None:
+    def test_a_replay_of_a_delivery_that_was_never_mapped_is_a_conflict(self, scene: Scene) -> None:
         scene.active(mapping=TOO_LONG)
         with pytest.raises(Conflict, match="the payload mapping failed"):
             scene.store.replay(ACME, scene.unrendered().id)
@@ -164,7 +164,7 @@ class LogRules:
         assert scene.delivery(delivery.id) == cancelled
         assert scene.claim() == []
 
-    def test_of_a_result_that_comes_after_the_cancellation_the_attempt_alone_is_kept(self, scene: Scene) -> None:
+    def test_a_result_after_the_cancellation_adds_only_its_attempt(self, scene: Scene) -> None:
         scene.active()
         claimed = scene.claimed()
         scene.store.cancel(ACME, claimed.id, "by hand")
@@ -176,7 +176,7 @@ class LogRules:
         assert [one.status_code for one in scene.attempts(claimed.id)] == [200]
         assert scene.claim() == []
 
-    def test_a_request_under_way_to_what_is_removed_is_kept_in_the_log(self, scene: Scene) -> None:
+    def test_a_request_in_flight_to_a_removed_endpoint_is_kept_in_the_log(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
         scene.emit()
         scene.plan()

@@ -36,9 +36,7 @@ class OperatingRules:
         [*_, worst] = scene.store.trends(10).ages
         assert (worst.at, worst.age_us) == (from_us(start // SLICE * SLICE), 20 * SECOND)
 
-    def test_a_delivery_that_is_overdue_ages_the_queue_and_one_that_waits_for_its_time_does_not(
-        self, scene: Scene
-    ) -> None:
+    def test_overdue_deliveries_age_the_queue_and_future_retries_do_not(self, scene: Scene) -> None:
         scene.active()
         scene.retry(scene.claimed(), after=600)
         _note(scene)
@@ -121,7 +119,7 @@ class OperatingRules:
         assert scene.store.backlog(ACME).later == 0
         assert scene.store.backlog("nobody").due == 0
 
-    def test_leases_tell_which_worker_holds_what_and_until_when(self, scene: Scene) -> None:
+    def test_leases_say_which_worker_holds_what_and_until_when(self, scene: Scene) -> None:
         scene.active()
         scene.emit()
         scene.plan()

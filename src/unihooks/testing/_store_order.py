@@ -40,7 +40,7 @@ def _sent(scene: Scene) -> list[str]:
 class OrderRules:
     """The rules of `Webhook(ordered=True)`."""
 
-    def test_of_one_subject_only_the_first_is_due(self, scene: Scene) -> None:
+    def test_only_the_first_delivery_of_a_subject_is_due(self, scene: Scene) -> None:
         scene.active(ordered=True)
         first, second, other = scene.emit(subject="a"), scene.emit(subject="a"), scene.emit(subject="b")
         assert scene.plan(capacity=100).deliveries == 3
@@ -50,7 +50,7 @@ class OrderRules:
         assert waiting.waiting == "waits for an earlier delivery about a"
         assert scene.store.statistics().due == 0
 
-    def test_the_next_goes_when_one_was_delivered_or_has_failed_for_good(self, scene: Scene) -> None:
+    def test_the_next_is_sent_when_one_was_delivered_or_failed_for_good(self, scene: Scene) -> None:
         scene.active(ordered=True)
         events = _emitted(scene, 4)
         sent = []
@@ -62,7 +62,7 @@ class OrderRules:
         assert sent == ids(events)
         assert scene.claim() == []
 
-    def test_a_retry_holds_up_its_own_subject_and_endpoint_alone(self, scene: Scene) -> None:
+    def test_a_retry_delays_only_its_own_subject_and_endpoint(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL, ordered=True)
         first, second = _emitted(scene, 2)
         stuck, other = sorted(scene.claim(), key=lambda one: one.endpoint_id != webhook.endpoints[0].id)
@@ -77,7 +77,7 @@ class OrderRules:
         [again] = [one for one in of_stuck if one.subject == "order/7"]
         assert (again.event_id, again.attempt_count) == (first.id, 1)
 
-    def test_what_is_planned_later_waits_for_what_is_pending(self, scene: Scene) -> None:
+    def test_later_deliveries_wait_for_pending_ones(self, scene: Scene) -> None:
         scene.active(ordered=True)
         events = [event for _ in range(3) for event in _emitted(scene, 1)]
         assert _events(scene.claim()) == [events[0].id]
@@ -128,7 +128,7 @@ class OrderRules:
         assert scene.store.replay(ACME, first.id).next_attempt_at is not None
         assert _events(scene.claim()) == [events[0].id]
 
-    def test_what_is_recovered_takes_its_place_at_the_end_in_the_order_of_emit(self, scene: Scene) -> None:
+    def test_recovered_deliveries_go_to_the_end_in_the_order_of_emit(self, scene: Scene) -> None:
         webhook = scene.active(ordered=True)
         [failed] = _emitted(scene, 1)
         scene.fail(*scene.claim())
@@ -149,7 +149,7 @@ class OrderRules:
         assert scene.store.replay_many(ACME, wanted, after="", last=last, limit=100, most=100)[0] == 3
         assert _sent(scene) == ids(events)
 
-    def test_cancelling_one_lets_the_next_go(self, scene: Scene) -> None:
+    def test_cancelling_one_frees_the_next(self, scene: Scene) -> None:
         scene.active(ordered=True)
         events = _emitted(scene, 4)
         [first, second, third, _] = [scene.deliveries(event_id=event.id)[0].id for event in events]
@@ -160,7 +160,7 @@ class OrderRules:
         scene.store.cancel(ACME, third, "by hand")
         assert _events(scene.claim()) == [events[3].id]
 
-    def test_erasing_one_lets_the_next_go(self, scene: Scene) -> None:
+    def test_erasing_one_frees_the_next(self, scene: Scene) -> None:
         scene.active(ordered=True)
         events = _emitted(scene, 4)
         assert scene.erase(events[0], events[2]) == 2
@@ -197,7 +197,7 @@ class OrderRules:
         events = _emitted(scene, 2)
         assert _events(scene.claim()) == [events[0].id]
 
-    def test_what_is_held_too_long_lets_what_is_newer_go(self, scene: Scene) -> None:
+    def test_a_delivery_held_too_long_frees_newer_ones(self, scene: Scene) -> None:
         webhook = scene.active(ordered=True)
         _emitted(scene, 2)
         newer = scene.emit(subject="order/7")
@@ -210,7 +210,7 @@ class OrderRules:
         scene.enable(webhook)
         assert _events(scene.claim()) == [newer.id]
 
-    def test_what_ends_while_its_lane_is_closed_lets_the_next_go_once_it_is_open(self, scene: Scene) -> None:
+    def test_a_delivery_that_ends_while_its_lane_is_closed_frees_the_next_once_it_is_open(self, scene: Scene) -> None:
         webhook = scene.active(ordered=True)
         events = _emitted(scene, 2)
         [claimed] = scene.claim()
@@ -220,7 +220,7 @@ class OrderRules:
         scene.activate(webhook)
         assert _events(scene.claim()) == [events[1].id]
 
-    def test_pruning_takes_what_has_ended_and_leaves_the_order(self, scene: Scene) -> None:
+    def test_pruning_removes_ended_deliveries_and_keeps_the_order(self, scene: Scene) -> None:
         scene.active(ordered=True)
         events = _emitted(scene, 4)
         for _ in range(2):
@@ -288,7 +288,7 @@ class OrderRules:
         assert sent == emitted
         assert scene.claim() == []
 
-    def test_an_ordered_endpoint_is_left_alone_while_its_breaker_pauses(self, scene: Scene) -> None:
+    def test_an_ordered_endpoint_gets_nothing_while_its_breaker_pauses(self, scene: Scene) -> None:
         scene.active(ordered=True)
         first, second = _emitted(scene, 2)
         for _ in range(5):
@@ -304,7 +304,7 @@ class OrderRules:
 
     # Planning.
 
-    def test_an_event_is_not_planned_before_an_earlier_one_of_its_subject_is(self, scene: Scene) -> None:
+    def test_an_event_is_not_planned_before_an_earlier_one_of_its_subject(self, scene: Scene) -> None:
         scene.active(*[f"https://{n}.example.com/" for n in range(300)], ordered=True)
         large, second, other = scene.emit(subject="a"), scene.emit(subject="a"), scene.emit(subject="b")
         planned: defaultdict[str, int] = defaultdict(int)
@@ -325,7 +325,7 @@ class OrderRules:
         scene.plan()
         assert _events(scene.claim()) == [second.id]
 
-    def test_what_was_recovered_before_it_was_planned_is_there_once(self, scene: Scene) -> None:
+    def test_an_event_recovered_before_it_was_planned_is_delivered_once(self, scene: Scene) -> None:
         webhook = scene.active(ordered=True)
         first, second = scene.emit(subject="a"), scene.emit(subject="a")
         assert scene.recover(webhook) == 2
@@ -363,7 +363,7 @@ class OrderRules:
                 arrived = [one.event_id for one in sent if (one.endpoint_id, one.subject) == (endpoint.id, subject)]
                 assert arrived == wanted[subject]
 
-    def test_figures_are_told_while_deliveries_wait(self, scene: Scene) -> None:
+    def test_statistics_work_while_deliveries_wait(self, scene: Scene) -> None:
         webhook = scene.active(ordered=True)
         _emitted(scene, 2)
         scene.claim()

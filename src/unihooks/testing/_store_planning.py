@@ -44,7 +44,7 @@ class PlanningRules:
         assert len(scene.deliveries()) == 1
         assert not scene.store.work().new_events
 
-    def test_an_event_that_nobody_wants_is_planned_too(self, scene: Scene) -> None:
+    def test_an_event_without_subscribers_is_planned_too(self, scene: Scene) -> None:
         scene.emit()
         assert counts(scene.plan()) == (1, 0, 0)
         assert not scene.store.work().new_events
@@ -72,7 +72,7 @@ class PlanningRules:
         calls = [scene.plan(2) for _ in range(3)]
         assert [(call.events, call.more) for call in calls] == [(2, True), (2, True), (1, False)]
 
-    def test_what_was_emitted_beside_a_planner_is_planned_with_its_own_bytes(self, scene: Scene) -> None:
+    def test_an_event_emitted_beside_a_planner_is_planned_with_its_own_bytes(self, scene: Scene) -> None:
         scene.plan()
         scene.active()
         events = [scene.event(payload={"number": number}) for number in range(3)]
@@ -82,7 +82,7 @@ class PlanningRules:
         assert {one.event_id: one.body for one in planned.claimed} == {one.id: one.body for one in events}
         assert {(one.tenant, one.product, one.event_type) for one in planned.claimed} == {(ACME, "shop", "paid")}
 
-    def test_what_was_emitted_beside_a_planner_is_planned_with_the_configuration_of_now(self, scene: Scene) -> None:
+    def test_an_event_emitted_beside_a_planner_is_planned_with_the_current_configuration(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.plan()
         scene.emit("paid", {"amount": 7, "name": "Ada"})
@@ -118,7 +118,7 @@ class PlanningRules:
 
     # Who gets an event.
 
-    def test_an_event_goes_to_those_who_subscribed_to_it(self, scene: Scene) -> None:
+    def test_an_event_goes_to_its_subscribers(self, scene: Scene) -> None:
         wanted = [
             scene.active(subscriptions=[EventSubscription("shop", "paid")]),
             scene.active(subscriptions=[EventSubscription("shop", "*")]),
@@ -131,7 +131,7 @@ class PlanningRules:
         scene.plan()
         assert {one.webhook_id for one in scene.deliveries()} == set(ids(wanted))
 
-    def test_an_event_goes_to_those_whose_conditions_hold(self, scene: Scene) -> None:
+    def test_an_event_goes_to_subscribers_whose_conditions_hold(self, scene: Scene) -> None:
         def wanting(*where: Condition, event_type: str = "paid") -> Webhook:
             return scene.active(subscriptions=[EventSubscription("shop", event_type, where)])
 
@@ -175,7 +175,7 @@ class PlanningRules:
         scene.emit("paid", {"n": 2})
         assert scene.plan().deliveries == 1
 
-    def test_many_subscribers_whose_conditions_do_not_hold_keep_nobody_waiting(self, scene: Scene) -> None:
+    def test_many_subscribers_whose_conditions_do_not_hold_delay_no_others(self, scene: Scene) -> None:
         for _ in range(30):
             scene.active(subscriptions=[EventSubscription("shop", "paid", [Condition("n", "eq", 1)])])
         scene.active(subscriptions=[EventSubscription("shop", "paid", [Condition("n", "eq", 2)])])
@@ -207,13 +207,13 @@ class PlanningRules:
         scene.emit()
         assert scene.plan().deliveries == 1
 
-    def test_what_was_emitted_before_the_activation_is_not_planned(self, scene: Scene) -> None:
+    def test_events_emitted_before_the_activation_are_not_planned(self, scene: Scene) -> None:
         webhook = scene.inactive()
         scene.emit()
         scene.activate(webhook)  # within the same microsecond
         assert scene.plan().deliveries == 0
 
-    def test_what_was_emitted_while_active_is_planned_and_held_after_deactivation(self, scene: Scene) -> None:
+    def test_events_emitted_while_active_are_planned_and_held_after_deactivation(self, scene: Scene) -> None:
         webhook = scene.active()
         event = scene.emit()
         scene.deactivate(webhook)  # within the same microsecond
@@ -229,7 +229,7 @@ class PlanningRules:
         scene.activate(webhook)
         assert scene.plan().deliveries == 0
 
-    def test_what_was_emitted_before_the_endpoint_was_disabled_is_planned_and_held(self, scene: Scene) -> None:
+    def test_events_emitted_before_the_endpoint_was_disabled_are_planned_and_held(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
         scene.emit()
         scene.clock.advance(1)
@@ -303,7 +303,7 @@ class PlanningRules:
         planned = scene.store.plan(scene.lease(), scene.capacity(100, 2, {full: 2}), 100)
         assert [one.endpoint_id for one in planned.claimed] == [free, free]
 
-    def test_what_planning_leased_is_complete_and_can_be_recorded(self, scene: Scene) -> None:
+    def test_deliveries_leased_by_planning_are_complete_and_can_be_recorded(self, scene: Scene) -> None:
         webhook = scene.active()
         event = scene.emit("paid", {"a": 1})
         [claimed] = scene.plan(capacity=1).claimed

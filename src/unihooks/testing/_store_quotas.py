@@ -18,7 +18,7 @@ OTHER = "other"
 class QuotaRules:
     """The rules of `per_minute` in `submit_events`, `insert_events` and `insert_together`."""
 
-    def test_events_beyond_the_limit_are_refused_alone(self, scene: Scene) -> None:
+    def test_only_events_beyond_the_limit_are_refused(self, scene: Scene) -> None:
         _at_the_start_of_a_minute(scene)
         events = [scene.event() for _ in range(5)]
         outcomes = scene.store.insert_events(events, 3)
@@ -54,7 +54,7 @@ class QuotaRules:
         assert _made(scene, 3, limit=2) == 2
         assert _made(scene, 1, limit=None) == 1
 
-    def test_what_is_inserted_together_is_refused_together_and_does_not_count_then(self, scene: Scene) -> None:
+    def test_events_inserted_together_are_refused_together_and_then_do_not_count(self, scene: Scene) -> None:
         _at_the_start_of_a_minute(scene)
         assert len(scene.store.insert_together([scene.event(), scene.event()], 3)) == 2
         with pytest.raises(LimitReached):

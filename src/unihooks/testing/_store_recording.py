@@ -101,7 +101,7 @@ class RecordingRules:
         scene.clock.advance(1)
         assert [one.endpoint_id for one in scene.claim()].count(first.endpoint_id) == 3
 
-    def test_what_is_planned_for_a_receiver_that_wants_no_request_is_not_leased(self, scene: Scene) -> None:
+    def test_planning_leases_nothing_for_an_endpoint_with_retry_after(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL)
         scene.emit()
         busy, other = scene.plan(capacity=100).claimed
@@ -132,7 +132,7 @@ class RecordingRules:
         assert scene.claim() == []
         assert scene.store.work().next_due is None
 
-    def test_of_two_times_that_a_receiver_asks_for_the_later_one_counts(self, scene: Scene) -> None:
+    def test_the_later_of_two_retry_after_times_counts(self, scene: Scene) -> None:
         scene.active()
         for _ in range(3):
             scene.emit()
@@ -145,7 +145,7 @@ class RecordingRules:
         scene.clock.advance(1)
         assert len(scene.claim()) == 2
 
-    def test_what_is_replayed_waits_too(self, scene: Scene) -> None:
+    def test_a_replay_waits_too(self, scene: Scene) -> None:
         scene.active()
         claimed = scene.claimed()
         scene.busy(claimed, seconds=600, last=True)
@@ -198,7 +198,7 @@ class RecordingRules:
         good = scene.claimed()
         assert list(scene.deliver(gone, good).accepted) == [good.id]
 
-    def test_of_several_results_for_one_delivery_the_first_that_holds_it_counts(self, scene: Scene) -> None:
+    def test_the_first_of_several_results_with_a_valid_token_counts(self, scene: Scene) -> None:
         scene.active()
         late, other = scene.claimed(), scene.claimed()
         scene.clock.advance(31)
@@ -207,14 +207,14 @@ class RecordingRules:
         assert (len(scene.attempts(held.id)), scene.delivery(held.id).state) == (1, DeliveryState.DELIVERED)
         assert scene.delivery(other.id).state is DeliveryState.PENDING
 
-    def test_what_was_recorded_before_is_told_from_what_is_recorded_now(self, scene: Scene) -> None:
+    def test_earlier_results_are_told_apart_from_new_ones(self, scene: Scene) -> None:
         scene.active()
         before, now = scene.claimed(), scene.claimed()
         scene.deliver(before)
         assert list(scene.deliver(before, now).accepted) == [now.id]
         assert [len(scene.attempts(one.id)) for one in (before, now)] == [1, 1]
 
-    def test_of_many_results_those_count_whose_token_still_holds(self, scene: Scene) -> None:
+    def test_only_results_with_a_valid_token_count(self, scene: Scene) -> None:
         scene.active()
         scene.submit(*[scene.event() for _ in range(12)])
         cancelled, released, recorded, *good = scene.plan(capacity=12).claimed
@@ -378,7 +378,7 @@ class RecordingRules:
         scene.pending()
         assert len(scene.fail(*scene.claim(), disable="410 Gone").disabled) == 1
 
-    def test_disabling_leaves_the_rest_of_the_webhook_alone(self, scene: Scene) -> None:
+    def test_disabling_an_endpoint_does_not_affect_the_rest_of_the_webhook(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
         scene.emit()
         claimed = next(one for one in scene.plan(capacity=2).claimed if one.endpoint_id == webhook.endpoints[0].id)

@@ -17,7 +17,7 @@ from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, S
 class RecoveringRules:
     """The rules of `recover`."""
 
-    def test_recovering_plans_what_was_emitted_while_inactive(self, scene: Scene) -> None:
+    def test_recovering_plans_events_emitted_while_inactive(self, scene: Scene) -> None:
         webhook = scene.inactive(URL, OTHER_URL, mapping=PayloadMapping(rename={"a": "b"}))
         event = scene.emit("paid", {"a": 1})
         scene.plan()
@@ -38,7 +38,7 @@ class RecoveringRules:
         scene.deliver(*scene.claim())
         assert scene.recover(webhook) == 0
 
-    def test_recovering_replays_what_failed_last(self, scene: Scene) -> None:
+    def test_recovering_replays_deliveries_that_failed_last(self, scene: Scene) -> None:
         webhook = scene.active()
         failed = scene.claimed()
         scene.fail(failed)
@@ -52,7 +52,7 @@ class RecoveringRules:
         scene.deliver(second)
         assert scene.recover(webhook) == 0
 
-    def test_recovering_repeats_what_was_sent_with_the_rendering_that_it_had(self, scene: Scene) -> None:
+    def test_recovering_repeats_deliveries_with_their_original_rendering(self, scene: Scene) -> None:
         webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
         failed = scene.claimed(payload={"a": 1})
         scene.fail(failed)
@@ -62,7 +62,7 @@ class RecoveringRules:
         claimed = {one.endpoint_id: scene.body(one) for one in scene.claim()}
         assert claimed == {failed.endpoint_id: b'{"b":1}', never.id: b"{}"}
 
-    def test_recovering_replays_what_was_held_too_long(self, scene: Scene) -> None:
+    def test_recovering_replays_deliveries_that_were_held_too_long(self, scene: Scene) -> None:
         webhook = scene.active()
         held = scene.pending()
         scene.deactivate(webhook)
@@ -73,14 +73,14 @@ class RecoveringRules:
         [claimed] = scene.claim()
         assert scene.delivery(claimed.id).replay_of == held.id
 
-    def test_recovering_leaves_alone_what_is_pending_delivered_or_cancelled_by_hand(self, scene: Scene) -> None:
+    def test_recovering_skips_pending_delivered_and_cancelled_deliveries(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.deliver(scene.claimed())
         scene.store.cancel(ACME, scene.pending().id, "by hand")
         scene.pending()
         assert scene.recover(webhook) == 0
 
-    def test_recovering_repeats_what_could_not_be_mapped_once_the_mapping_has_changed(self, scene: Scene) -> None:
+    def test_recovering_repeats_failed_mappings_once_the_mapping_has_changed(self, scene: Scene) -> None:
         webhook = scene.active(mapping=TOO_LONG)
         failed = scene.unrendered()
         assert scene.recover(webhook) == 0
@@ -105,7 +105,7 @@ class RecoveringRules:
         assert len(scene.deliveries()) == 3
         assert start < scene.events()[0].created_at
 
-    def test_recovering_takes_the_events_whose_conditions_hold(self, scene: Scene) -> None:
+    def test_recovering_plans_events_whose_conditions_hold(self, scene: Scene) -> None:
         some = EventSubscription("shop", "order.*", [Condition("n", "gt", 1), Condition("n", "lt", 4)])
         nine = EventSubscription("shop", "order.paid", [Condition("n", "eq", 9)])
         webhook = scene.inactive(subscriptions=[some, nine, EventSubscription("shop", "refunded")])
@@ -131,7 +131,7 @@ class RecoveringRules:
         assert scene.recover(webhook) == 1
         assert {one.endpoint_id for one in scene.claim()} == set(ids(webhook.endpoints))
 
-    def test_recovering_goes_on_in_batches(self, scene: Scene) -> None:
+    def test_recovering_continues_in_batches(self, scene: Scene) -> None:
         webhook = scene.inactive()
         scene.submit(*[scene.event() for _ in range(7)])
         scene.plan()
@@ -141,7 +141,7 @@ class RecoveringRules:
         assert scene.recover(webhook, limit=3) == 4
         assert len({one.event_id for one in scene.deliveries()}) == 7
 
-    def test_recovering_makes_no_more_than_it_may_also_within_an_event(self, scene: Scene) -> None:
+    def test_recovering_makes_no_more_than_its_limit_even_within_an_event(self, scene: Scene) -> None:
         webhook = scene.inactive(URL, OTHER_URL, f"{URL}/3")
         scene.submit(*[scene.event() for _ in range(3)])
         scene.plan()
@@ -168,7 +168,7 @@ class RecoveringRules:
         scene.plan()
         assert len(scene.deliveries()) == 1
 
-    def test_what_was_recovered_before_its_event_was_planned_is_sent_once(self, scene: Scene) -> None:
+    def test_a_delivery_recovered_before_its_event_was_planned_is_sent_once(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
         scene.emit()
         assert scene.recover(webhook) == 2
@@ -179,7 +179,9 @@ class RecoveringRules:
         scene.deliver(two)
         assert (scene.claim(), len(scene.deliveries())) == ([], 2)
 
-    def test_what_was_recovered_and_ended_before_its_event_was_planned_is_not_planned_again(self, scene: Scene) -> None:
+    def test_a_delivery_recovered_and_ended_before_its_event_was_planned_is_not_planned_again(
+        self, scene: Scene
+    ) -> None:
         webhook = scene.active()
         scene.emit()
         scene.recover(webhook)
@@ -188,7 +190,7 @@ class RecoveringRules:
         assert (planned.events, planned.deliveries, list(planned.claimed)) == (1, 0, [])
         assert [one.state for one in scene.deliveries()] == [DeliveryState.DELIVERED]
 
-    def test_what_is_recovered_days_later_counts_as_made_a_day_after_its_event(self, scene: Scene) -> None:
+    def test_a_delivery_recovered_days_later_counts_as_made_a_day_after_its_event(self, scene: Scene) -> None:
         webhook = scene.inactive()
         scene.emit()
         scene.plan()

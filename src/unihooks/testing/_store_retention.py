@@ -19,7 +19,7 @@ class RetentionRules:
 
     # Held too long.
 
-    def test_what_was_held_for_5_days_is_cancelled(self, scene: Scene) -> None:
+    def test_deliveries_held_for_5_days_are_cancelled(self, scene: Scene) -> None:
         webhook = scene.active()
         delivery = scene.pending()
         scene.deactivate(webhook)
@@ -33,7 +33,7 @@ class RetentionRules:
         scene.activate(webhook)
         assert scene.claim() == []
 
-    def test_what_a_disabled_endpoint_held_for_5_days_is_cancelled(self, scene: Scene) -> None:
+    def test_deliveries_held_by_a_disabled_endpoint_for_5_days_are_cancelled(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
         scene.emit()
         scene.plan()
@@ -42,7 +42,7 @@ class RetentionRules:
         assert scene.expire(5 * DAY) == 1
         assert [one.endpoint_id for one in scene.claim()] == [webhook.endpoints[1].id]
 
-    def test_what_is_not_held_is_never_too_old(self, scene: Scene) -> None:
+    def test_deliveries_that_are_not_held_are_never_too_old(self, scene: Scene) -> None:
         scene.active()
         scene.pending()
         scene.clock.advance(60 * DAY)
@@ -102,7 +102,7 @@ class RetentionRules:
         assert [scene.prune(50, limit=3) for _ in range(3)] == [3, 2, 0]
         assert {one.id for one in scene.store.list_events(ACME, EventFilter(), Window(limit=20))} == held
 
-    def test_a_rendering_goes_once_no_webhook_and_no_event_needs_it(self, scene: Scene) -> None:
+    def test_a_rendering_is_removed_once_no_webhook_and_no_event_needs_it(self, scene: Scene) -> None:
         webhook = scene.active(mapping=PayloadMapping(rename={"a": "b"}))
         scene.clock.advance(10)
         claimed = scene.claimed(payload={"a": 1})
@@ -157,7 +157,7 @@ class RetentionRules:
         scene.deliver(two)
         assert scene.prune(DAY) == 1
 
-    def test_a_rendering_goes_once_no_webhook_has_it_and_no_event_of_its_time_is_left(self, scene: Scene) -> None:
+    def test_a_rendering_is_removed_once_no_webhook_has_it_and_no_event_of_its_time_is_left(self, scene: Scene) -> None:
         given_up, taken_up = (Rendering(PayloadMapping(remove=[path])) for path in ("a", "b"))
         webhook = scene.active(mapping=given_up.mapping)
         scene.clock.advance(10 * DAY)

@@ -125,7 +125,7 @@ class SearchRules:
         assert len(scene.deliveries(search="crm.example")) == 25
         assert len(scene.deliveries(search="crm.example/1")) == 11
 
-    def test_deliveries_are_found_by_what_the_last_attempt_was_answered_with(self, scene: Scene) -> None:
+    def test_deliveries_are_found_by_the_status_of_the_last_attempt(self, scene: Scene) -> None:
         scene.active()
         busy, teapot, silent, good = (scene.claimed() for _ in range(4))
         _answered(scene, busy, 503, DeliveryState.FAILED)
@@ -159,7 +159,7 @@ class SearchRules:
         delivered = scene.delivery(claimed.id)
         assert (delivered.status_code, delivered.attempts_left, delivered.attempt_count) == (204, None, 2)
 
-    def test_only_the_last_attempt_says_what_a_delivery_was_answered_with(self, scene: Scene) -> None:
+    def test_only_the_status_of_the_last_attempt_counts(self, scene: Scene) -> None:
         scene.active()
         first, second = scene.claimed(), scene.claimed()
         for one in (first, second):
@@ -173,7 +173,7 @@ class SearchRules:
         assert ids(scene.deliveries(status_code=(200, 200))) == [first.id]
         assert ids(scene.deliveries(status_code=(NO_RESPONSE, NO_RESPONSE))) == [second.id]
 
-    def test_a_job_replays_what_a_search_and_a_status_code_find(self, scene: Scene) -> None:
+    def test_a_job_replays_the_results_of_a_search_and_a_status_code(self, scene: Scene) -> None:
         scene.active(URL)
         scene.active(OTHER_URL)
         scene.emit()
@@ -187,7 +187,7 @@ class SearchRules:
         [replay] = scene.deliveries(state=DeliveryState.PENDING)
         assert replay.url == URL
 
-    def test_what_was_cancelled_under_way_is_found_by_its_answer(self, scene: Scene) -> None:
+    def test_a_delivery_cancelled_in_flight_is_found_by_its_status(self, scene: Scene) -> None:
         scene.active()
         claimed = scene.claimed()
         scene.store.cancel(ACME, claimed.id, "by hand")

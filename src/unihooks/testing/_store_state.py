@@ -34,7 +34,7 @@ class StateRules:
         assert (second.version, second.value, second.created_at) == (2, {"name": "b"}, first.created_at)
         assert (second.updated_at, second.expires_at) == (scene.store.now(), scene.store.now() + _KEPT_US)
 
-    def test_of_two_changes_to_one_version_the_second_is_refused(self, scene: Scene) -> None:
+    def test_the_second_of_two_changes_to_one_version_is_refused(self, scene: Scene) -> None:
         _put(scene, "one", {"n": 1})
         _put(scene, "one", {"n": 2}, version=1)
         for version in (0, 1, 3):
@@ -56,13 +56,13 @@ class StateRules:
             scene.store.put_state(key, {"n": 2}, keep_us=_KEPT_US, at_most=1)
         assert scene.store.get_state(_key("one")).value == {"n": 1}
 
-    def test_state_is_found_by_its_id_alone(self, scene: Scene) -> None:
+    def test_state_is_found_by_its_id_only(self, scene: Scene) -> None:
         kept = _put(scene, "one", {"n": 1})
         assert scene.store.find_state(_DRAFT, "one") == kept
         assert scene.store.find_state(StateKind.RECEIVER, "one") is None
         assert scene.store.find_state(_DRAFT, "two") is None
 
-    def test_what_was_changed_last_is_listed_first(self, scene: Scene) -> None:
+    def test_the_last_changed_state_is_listed_first(self, scene: Scene) -> None:
         for id_ in ("one", "two", "three"):
             _put(scene, id_, {})
             scene.clock.advance(1)
@@ -70,7 +70,7 @@ class StateRules:
         assert [one.key.id for one in scene.store.list_state(ACME, ADA, _DRAFT)] == ["one", "three", "two"]
         assert [one.key.id for one in scene.store.list_state(ACME, ADA, _DRAFT, limit=1)] == ["one"]
 
-    def test_an_owner_has_at_most_so_many_of_a_kind(self, scene: Scene) -> None:
+    def test_an_owner_has_a_limited_number_of_each_kind(self, scene: Scene) -> None:
         for id_ in ("one", "two"):
             _put(scene, id_, {}, at_most=2)
         with pytest.raises(LimitReached) as refused:
@@ -80,7 +80,7 @@ class StateRules:
         assert scene.store.drop_state(_key("one"))
         _put(scene, "three", {}, at_most=2)
 
-    def test_the_oldest_makes_room_where_that_is_wanted(self, scene: Scene) -> None:
+    def test_the_oldest_is_replaced_on_request(self, scene: Scene) -> None:
         for id_ in ("one", "two", "three"):
             _put(scene, id_, {}, at_most=2, oldest_goes=True)
             scene.clock.advance(1)
@@ -98,7 +98,7 @@ class StateRules:
             assert sum(pool.map(add, range(12))) == 3
         assert len(scene.store.list_state(ACME, ADA, _DRAFT)) == 3
 
-    def test_what_has_expired_is_as_if_it_were_gone(self, scene: Scene) -> None:
+    def test_expired_state_is_not_found(self, scene: Scene) -> None:
         _put(scene, "one", {"n": 1}, at_most=1)
         scene.clock.advance(DAY + 1)
         with pytest.raises(NotFound):
@@ -111,7 +111,7 @@ class StateRules:
         assert _put(scene, "one", {"n": 3}, at_most=2).version == 1
         assert scene.store.get_state(_key("one")).created_at == scene.store.now()
 
-    def test_what_has_expired_is_removed_in_batches(self, scene: Scene) -> None:
+    def test_expired_state_is_removed_in_batches(self, scene: Scene) -> None:
         for id_ in ("one", "two", "three"):
             _put(scene, id_, {})
         scene.clock.advance(DAY - 1)
@@ -121,7 +121,7 @@ class StateRules:
         assert [scene.store.expire_state(scene.store.now(), 1) for _ in range(3)] == [1, 1, 0]
         assert scene.store.get_state(_key("three")).version == 2
 
-    def test_what_is_too_long_is_refused(self, scene: Scene) -> None:
+    def test_state_that_is_too_long_is_refused(self, scene: Scene) -> None:
         with pytest.raises(InvalidArgument):
             _put(scene, "one", {"text": "x" * MOST_STATE_BYTES})
         assert scene.store.list_state(ACME, ADA, _DRAFT) == []
@@ -135,7 +135,7 @@ class StateRules:
         assert scene.store.list_state(ACME, ADA, _DRAFT) == []
         assert len(scene.store.list_state("other", ADA, _DRAFT)) == 1
 
-    def test_what_came_to_test_receivers_goes_with_erased_events(self, scene: Scene) -> None:
+    def test_requests_of_test_receivers_are_erased_with_events(self, scene: Scene) -> None:
         for kind in StateKind:
             scene.store.put_state(_key("one", kind), {}, keep_us=_KEPT_US, at_most=5)
         scene.store.put_state(StateKey("other", ADA, StateKind.RECEIVED, "two"), {}, keep_us=_KEPT_US, at_most=5)

@@ -20,7 +20,7 @@ class SubjectRules:
         assert [one.subject for one in scene.claim()] == ["order/7", None]
         assert {one.subject for one in scene.deliveries()} == {None, "order/7"}
 
-    def test_a_subject_comes_along_with_what_is_leased_where_it_is_planned(self, scene: Scene) -> None:
+    def test_deliveries_leased_by_planning_have_their_subject(self, scene: Scene) -> None:
         scene.active()
         scene.emit(subject="order/7")
         [leased] = scene.plan(capacity=10).claimed
@@ -36,7 +36,7 @@ class SubjectRules:
         scene.store.insert_together([scene.event(subject="order/9"), keyed])
         assert sorted(str(one.subject) for one in scene.events()) == ["order/7", "order/8", "order/9"]
 
-    def test_replays_and_what_is_recovered_have_the_subject_of_their_event(self, scene: Scene) -> None:
+    def test_replays_and_recovered_deliveries_have_the_subject_of_their_event(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.fail(scene.claimed(subject="order/7"))
         scene.disable(webhook)
@@ -75,7 +75,7 @@ class SubjectRules:
         assert scene.deliveries(subject="order/7", state=DeliveryState.FAILED) == []
         assert scene.deliveries(subject="order") == []
 
-    def test_events_are_erased_by_their_subject_which_goes_too(self, scene: Scene) -> None:
+    def test_events_are_erased_by_their_subject_which_is_removed_too(self, scene: Scene) -> None:
         scene.active()
         scene.deliver(scene.claimed(payload=1, subject="order/7"))
         kept = scene.emit(payload=2, subject="order/70")

@@ -27,13 +27,13 @@ _ENTRY = "https://one.example.com/in?token=s3cr3t"
 class TellingRules:
     """The rules of operational events."""
 
-    def test_nothing_is_told_unless_it_is_asked_for(self, scene: Scene) -> None:
+    def test_nothing_is_emitted_unless_it_is_switched_on(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.fail(scene.claimed(), disable="410 Gone")
         scene.store.delete_webhook(ACME, webhook.id)
         assert _told(scene) == []
 
-    def test_each_change_of_a_webhook_is_told_once(self, scene: Scene) -> None:
+    def test_each_change_of_a_webhook_is_reported_once(self, scene: Scene) -> None:
         scene.store.use_operational_events()
         webhook = scene.inactive()
         scene.activate(webhook)
@@ -58,7 +58,7 @@ class TellingRules:
         _, updated = _told(scene)[2]
         assert updated == {"at": scene.clock().isoformat(), "webhook": named, "changed": ["name"]}
 
-    def test_it_is_told_to_the_tenant_that_the_webhook_belongs_to(self, scene: Scene) -> None:
+    def test_a_change_is_reported_to_the_webhooks_tenant(self, scene: Scene) -> None:
         scene.store.use_operational_events()
         scene.inactive(tenant="other")
         assert _told(scene) == []
@@ -79,7 +79,7 @@ class TellingRules:
             scene.store.delete_webhook(ACME, "wh_nobodys")
         assert _told(scene) == []
 
-    def test_a_delivery_that_failed_for_good_is_told_with_status_and_reason(self, scene: Scene) -> None:
+    def test_a_delivery_that_failed_for_good_is_reported_with_status_and_reason(self, scene: Scene) -> None:
         webhook = scene.active(name="CRM")
         scene.store.use_operational_events()
         first = scene.claimed()
@@ -103,7 +103,7 @@ class TellingRules:
             "status_code": 503,
         }
 
-    def test_a_delivery_whose_body_cannot_be_made_is_told_as_well(self, scene: Scene) -> None:
+    def test_a_delivery_whose_body_cannot_be_made_is_reported_too(self, scene: Scene) -> None:
         scene.active()
         scene.store.use_operational_events()
         scene.unrendered()
@@ -121,7 +121,7 @@ class TellingRules:
         scene.deliver(claimed)
         assert _told(scene) == []
 
-    def test_nothing_is_told_of_a_delivery_of_an_operational_event(self, scene: Scene) -> None:
+    def test_deliveries_of_operational_events_are_not_reported(self, scene: Scene) -> None:
         scene.active(subscriptions=TOLD)
         scene.store.use_operational_events()
         scene.inactive(OTHER_URL)
@@ -133,7 +133,7 @@ class TellingRules:
         assert scene.claim() == []
         assert len(_told(scene)) == 1
 
-    def test_an_endpoint_that_a_result_disables_is_told_with_the_reason(self, scene: Scene) -> None:
+    def test_an_endpoint_disabled_by_a_result_is_reported_with_the_reason(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
         scene.store.use_operational_events()
         scene.emit()
@@ -146,7 +146,7 @@ class TellingRules:
         assert (disabled["reason"], disabled["status_code"]) == ("it answered 410 Gone", 410)
         assert disabled["endpoint"]["id"] == webhook.endpoints[0].id
 
-    def test_an_endpoint_that_is_disabled_already_is_not_told_again(self, scene: Scene) -> None:
+    def test_an_endpoint_that_is_disabled_already_is_not_reported_again(self, scene: Scene) -> None:
         scene.active()
         scene.emit()
         scene.emit()
@@ -161,7 +161,7 @@ class TellingRules:
             "endpoint.disabled",
         ]
 
-    def test_a_webhook_gets_what_happens_to_it_for_as_long_as_it_is_active(self, scene: Scene) -> None:
+    def test_a_webhook_gets_its_own_events_while_it_is_active(self, scene: Scene) -> None:
         scene.store.use_operational_events()
         webhook = scene.inactive(subscriptions=TOLD)
         scene.activate(webhook)
@@ -180,7 +180,7 @@ class TellingRules:
         assert (delivery.webhook_id, delivery.event_type) == (other.id, "webhook.deleted")
         assert scene.deliveries("other") == []
 
-    def test_an_endpoint_that_is_failing_is_told_once_with_status_and_reason(self, scene: Scene) -> None:
+    def test_a_failing_endpoint_is_reported_once_with_status_and_reason(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.store.use_operational_events()
         claimed = scene.claimed()
@@ -193,7 +193,7 @@ class TellingRules:
         assert (event_type, payload["reason"], payload["status_code"]) == ("endpoint.failing", "no retry is left", 503)
         assert payload["endpoint"]["id"] == webhook.endpoints[0].id
 
-    def test_an_endpoint_that_was_told_to_be_failing_is_told_to_be_healthy_again(self, scene: Scene) -> None:
+    def test_an_endpoint_reported_as_failing_is_reported_as_recovered(self, scene: Scene) -> None:
         scene.active()
         scene.store.use_operational_events()
         scene.retry(scene.claimed(), after=0)
@@ -205,7 +205,7 @@ class TellingRules:
         _, payload = _told(scene)[1]
         assert (payload["reason"], payload["status_code"]) == (None, 200)
 
-    def test_an_endpoint_that_flaps_is_told_to_be_failing_once_in_10_minutes(self, scene: Scene) -> None:
+    def test_a_flapping_endpoint_is_reported_as_failing_once_in_10_minutes(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.store.use_operational_events()
 
@@ -225,7 +225,7 @@ class TellingRules:
         assert scene.retry(claimed, after=0).told_health
         assert [event_type for event_type, _ in _told(scene)][2:] == ["endpoint.failing"]
 
-    def test_a_test_that_goes_well_tells_that_an_endpoint_is_healthy_again(self, scene: Scene) -> None:
+    def test_a_successful_test_reports_that_an_endpoint_has_recovered(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.store.use_operational_events()
         scene.retry(scene.claimed(), after=0)
@@ -233,7 +233,7 @@ class TellingRules:
             assert len(scene.store.clear_health(ids(webhook.endpoints))) == expected
         assert [event_type for event_type, _ in _told(scene)] == ["endpoint.failing", "endpoint.recovered"]
 
-    def test_an_endpoint_that_is_enabled_again_may_be_told_to_be_failing_again(self, scene: Scene) -> None:
+    def test_an_endpoint_enabled_again_may_be_reported_as_failing_again(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.store.use_operational_events()
         scene.retry(scene.claimed(), after=0)
@@ -244,7 +244,7 @@ class TellingRules:
         told = [event_type for event_type, _ in _told(scene)]
         assert told == ["endpoint.failing", "endpoint.disabled", "webhook.updated", "endpoint.failing"]
 
-    def test_an_endpoint_that_fails_operational_events_alone_is_not_told_to_be_failing(self, scene: Scene) -> None:
+    def test_an_endpoint_that_fails_only_operational_events_is_not_reported_as_failing(self, scene: Scene) -> None:
         webhook = scene.active(subscriptions=[*EVERYTHING, *TOLD])
         scene.store.use_operational_events()
         scene.inactive(OTHER_URL)
@@ -255,12 +255,12 @@ class TellingRules:
         assert scene.retry(scene.claimed()).told_health
         assert [event_type for event_type, _ in _told(scene)] == ["webhook.created", "endpoint.failing"]
 
-    def test_hooks_are_told_of_health_where_customers_are_not(self, scene: Scene) -> None:
+    def test_hooks_learn_of_health_even_if_customers_do_not(self, scene: Scene) -> None:
         scene.active()
         assert scene.retry(scene.claimed(), after=0).told_health
         assert _told(scene) == []
 
-    def test_no_secret_is_told(self, scene: Scene) -> None:
+    def test_no_operational_event_has_a_secret(self, scene: Scene) -> None:
         scene.store.use_operational_events()
         webhook = scene.active(_ENTRY, headers=HeaderSet({"X-Key": "h1dden"}), metadata={"plan": "g0ld"})
         scene.revise(webhook, headers=HeaderSet({"X-Key": "h1dden, too"}))

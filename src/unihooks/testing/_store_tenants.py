@@ -56,7 +56,7 @@ class TenantRules:
         scene.clock.advance(60)
         assert {one.tenant for one in scene.claim()} == {OTHER}
 
-    def test_renderings_that_nobody_has_any_more_go_with_their_tenant(self, scene: Scene) -> None:
+    def test_renderings_without_other_users_are_removed_with_their_tenant(self, scene: Scene) -> None:
         _busy(scene, ACME)
         old, current = (rendering.id for one in (_OLD_MAPPING, _MAPPING) if (rendering := Rendering.of(one)))
         assert set(scene.store.renderings([old, current])) == {old, current}
@@ -70,7 +70,7 @@ class TenantRules:
         assert scene.store.renderings([old, current]) == {}
 
     @pytest.mark.parametrize("steps", range(10))
-    def test_erasing_a_tenant_that_was_broken_off_goes_on_where_it_was(self, scene: Scene, steps: int) -> None:
+    def test_an_interrupted_erasure_of_a_tenant_continues_where_it_was(self, scene: Scene, steps: int) -> None:
         _busy(scene, ACME)
         after: str | None = ""
         erased = 0
@@ -103,7 +103,7 @@ class TenantRules:
         scene.store.release([claimed])
         assert scene.store.usage(ACME) == _NOTHING
 
-    def test_a_tenant_that_comes_again_has_nothing_of_the_one_that_was_erased(self, scene: Scene) -> None:
+    def test_a_new_tenant_has_nothing_of_an_erased_one_of_the_same_name(self, scene: Scene) -> None:
         scene.active()
         scene.claimed()
         versions = {scene.store.config_versions([ACME])[ACME]}
@@ -124,7 +124,7 @@ class TenantRules:
         assert _erase(scene) == 0
         assert scene.store.usage(OTHER) == before
 
-    def test_usage_counts_what_a_tenant_has_and_did_in_a_day(self, scene: Scene) -> None:
+    def test_usage_counts_what_a_tenant_has_and_its_last_day(self, scene: Scene) -> None:
         assert scene.store.usage(ACME) == _NOTHING
         scene.active(URL, OTHER_URL)
         scene.inactive()
