@@ -41,7 +41,7 @@ def test_a_tenant_is_erased_after_a_question(acme, run):
     assert acme.dispatcher.usage("default").events_24h == 2
     done = run(*command, input="y\n")
     assert done.exit_code == 0
-    # The oldest click that we take echoes the answer there.
+    # The oldest click that we support echoes the input there.
     assert done.stdout.endswith("erased, with 2 events\n")
     assert acme.dispatcher.usage("default").stored_bytes == 0
     assert acme.dispatcher.usage("acme").events_24h == 1

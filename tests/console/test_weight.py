@@ -14,7 +14,7 @@ from .test_assets import raw
 MOST = 60_000
 MOST_OF_STYLES = 15_000
 MOST_OF_SCRIPTS = 25_000
-# A request and the headers of its answer.
+# A request and the headers of its response.
 HEADERS = 900
 
 

@@ -17,7 +17,7 @@ from unihooks import Dispatcher, Webhook
 from unihooks._model.log import Attempt, Delivery, Event
 from unihooks.testing._requests import ReceivedRequest
 
-# In seconds: an answer takes this long at most, and its result is recorded within 50 ms. A busy
+# In seconds: a response takes at most this long, and its result is recorded within 50 ms. A busy
 # machine may need more, for the commit itself and for its other work.
 SLOWEST_ANSWER = 0.06
 RECORDING = 0.05
@@ -120,7 +120,7 @@ def judge(
         figures.problems += _wrong_log(chain)
         figures.taken_over += _is_taken_over(chain, blows)
     _count_duplicates(figures, chains, blows)
-    _count_lost_answers(figures, chains, [blow for blow in blows if blow.kind == "cut"])
+    _count_lost_responses(figures, chains, [blow for blow in blows if blow.kind == "cut"])
     return figures
 
 
@@ -262,17 +262,17 @@ def _count_duplicates(figures: Figures, chains: Sequence[Chain], blows: Sequence
     figures.most_duplicates_of_one_kill = max(per_blow.values(), default=0)
 
 
-def _count_lost_answers(figures: Figures, chains: Sequence[Chain], cuts: Sequence[Blow]) -> None:
+def _count_lost_responses(figures: Figures, chains: Sequence[Chain], cuts: Sequence[Blow]) -> None:
     """Count requests that arrived but are in the log as failed; if there were cuts, each was under way at one.
 
-    On a busy machine a few answers come after the deadline.
+    On a busy machine a few responses come after the deadline.
     """
     late = 0
     for chain in chains:
         for attempt, request in chain.arrived():
             if attempt.status_code is None:
                 figures.responses_lost += 1
-                if not cuts or any(_loses_answer(cut, request) for cut in cuts):
+                if not cuts or any(_loses_response(cut, request) for cut in cuts):
                     continue
                 if attempt.duration_ms >= DEADLINE * 1000 * _NEARLY:
                     late += 1
@@ -282,10 +282,10 @@ def _count_lost_answers(figures: Figures, chains: Sequence[Chain], cuts: Sequenc
                         f"out of reach of a cut: {attempt.error}"
                     )
     if late > figures.requests * _LATE_SHARE:
-        figures.problems.append(f"{late} requests arrived and were answered too late, out of reach of a cut")
+        figures.problems.append(f"{late} requests arrived and got their response too late, out of reach of a cut")
 
 
-def _loses_answer(cut: Blow, request: ReceivedRequest) -> bool:
+def _loses_response(cut: Blow, request: ReceivedRequest) -> bool:
     at = request.received_at.timestamp()
     is_near = cut.before - SLOWEST_ANSWER - MACHINE < at < cut.after + MACHINE
     return is_near and cut.name in (_worker(request), "receiver")

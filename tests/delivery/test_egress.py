@@ -26,7 +26,7 @@ def barred(new_dispatcher):
 
 @contextmanager
 def proxy_that_answers(answer):
-    """Run a proxy that gives each connection this answer."""
+    """Run a proxy that sends this response on each connection."""
 
     def serve(listener):
         with suppress(OSError):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @define(slots=False)
 class Submissions:
-    """A stand-in for the store, which notes what comes and answers each event with its id."""
+    """A stand-in for the store that records what it gets and returns the id of each event."""
 
     emit_deadline = 10.0
     calls: list[list[NewEvent]] = field(factory=list)

@@ -247,7 +247,7 @@ def test_endpoints_that_fail_slowly_hold_a_quarter_of_the_places_together(queues
 
 
 def started_within(queues, seconds):
-    """Start what may start in so many seconds, in which nothing answers."""
+    """Start what may start in this many seconds, during which no endpoint responds."""
     endpoints = []
     for _ in range(round(seconds * 20)):
         endpoints += started(queues)

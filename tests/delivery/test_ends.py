@@ -31,7 +31,7 @@ dispatcher.settings = evolve(dispatcher.settings, deadline=90.0)
 
 
 class Held:
-    """A verb of a store that does its work, and keeps the answer until it may go."""
+    """A method of a store that does its work, but holds its result back until it is released."""
 
     def __init__(self, verb):
         self._verb = verb
@@ -49,7 +49,7 @@ class Held:
 
 @pytest.fixture
 def held(monkeypatch):
-    """Keep the answers of a verb of a store."""
+    """Hold back the results of a method of a store."""
     made = []
 
     def hold(store, name):

@@ -8,7 +8,7 @@ from unihooks._delivery.lookups import Lookups
 
 
 class Source:
-    """What look-ups load from: counts the calls, and answers when it is let to."""
+    """A source for look-ups that counts the calls, and returns when it is released."""
 
     def __init__(self):
         self.calls = []

@@ -18,7 +18,7 @@ from unihooks.testing import Answer
 
 from .conftest import EXAMPLE, PORTAL_SECRET
 
-# They answer with a file, a redirect, or a page only for a link that was just made.
+# They respond with a file, a redirect, or a page only for a link that was just made.
 NO_PAGES = {"openapi", "asyncapi", "static", "edit", "portal", "tenant"}
 STEPS = ("details", "events", "payload", "headers", "review")
 SECTIONS = ("details", "endpoints", "events", "payload", "headers", "policy")

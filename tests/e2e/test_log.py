@@ -32,7 +32,7 @@ def webhook(site) -> Webhook:
 
 @pytest.fixture
 def send(site, webhook):
-    """Send events, each with its answer, one after the other; return the deliveries, newest first."""
+    """Send events, each with its response, one after the other; return the deliveries, newest first."""
 
     def send(*answers, subject=None):
         for answer in answers:

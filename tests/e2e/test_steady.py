@@ -89,7 +89,7 @@ def answers(page, url: str, **answer) -> None:
 
 
 def lose_answers(page, url: str) -> None:
-    """Let requests reach the server, and a proxy answer in its place."""
+    """Let requests reach the server, and a proxy respond in its place."""
 
     def lose(route) -> None:
         route.fetch()

@@ -61,7 +61,7 @@ class Deaf:
         # Until here, OpenSSL takes a reset for itself when it sends its tickets.
         self.is_open.set()
         if self._answer:
-            # What comes before the request would be no answer to it.
+            # Anything that arrives before the request would be no response to it.
             self.received += len(connection.recv(1))
             connection.sendall(self._answer)
         # TLS would not tell a reset from an end within a record.

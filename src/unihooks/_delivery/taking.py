@@ -324,7 +324,7 @@ class Taker:
         self._looks.expect(time.monotonic(), self._settings.store.look_seconds())
         self._state.moved()
 
-    # Deliveries are released if their lease is answered after the worker's end.
+    # Deliveries are released if their claim returns after the worker's end.
 
     async def _leased(self, leasing: Future[T]) -> T:
         self._leasing = leasing

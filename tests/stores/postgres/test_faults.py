@@ -130,7 +130,7 @@ def test_cut_connections_lose_nothing(postgres_dsn, schema, tmp_path):
             cut_all(admin)
         crew.kill(crew.running[-1])
         wait_for(crew.idle, 60)
-        # Each cut may lose the answer of one record call of each worker.
+        # Each cut may lose the confirmation of one record call of each worker.
         count, again = crew.judge(8 * 2)
     sys.stdout.write(f"8 times all connections cut: {count} deliveries, {again} sent again, 0 lost")
 
