@@ -38,8 +38,8 @@ class Lookups(Generic[K, V]):
         return await asyncio.shield(found)
 
     async def _load_all(self) -> None:
-        # Keys that are requested while a call is under way go into the next call together. Only a few of them, since all
-        # that wait for one call continue in the same turn of the loop, and hundreds would hold up the rest.
+        # Keys that are requested during a call go into the next call together. A call takes only a few keys, since all
+        # their waiters continue in the same turn of the event loop, and hundreds would block everything else.
         while self._wanted:
             taken = {key: self._wanted.pop(key) for key in list(self._wanted)[:_TOGETHER]}
             answers: Mapping[K, V | Exception]
