@@ -39,7 +39,7 @@ SELECT '{tenant}', 'dlv_' || (10000000 + i), 'evt_' || (10000000 + i), 'whk_{ten
     {now} + i, 1, NULL, CASE WHEN i % 100 IN (97, 99) THEN 503 END, {now} - CAST({count} - i AS bigint) * {step}
 FROM m
 """
-# One of each delivery, as the log shows it.
+# One attempt of each delivery, as the log shows it.
 _ATTEMPTS = """
 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1)
 INSERT INTO {prefix}attempts (delivery_id, number, url, started_at, duration_us, status_code,
@@ -62,7 +62,7 @@ b (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM b WHERE n < 9)
 INSERT INTO {prefix}hours (endpoint_id, hour, bucket, part, attempts, delivered, failed, duration_us)
 SELECT 'end_{tenant}_0', {hour} - k, 4 + n, 0, 20, 20 - n / 4, n / 4, 2000000 FROM h, b
 """
-# Nothing has been sent yet to every tenth of them.
+# Every tenth of them has been sent nothing yet.
 _LANES = """
 UPDATE {prefix}lanes SET next_due_at = {now},
     last_success_at = CASE WHEN endpoint_id NOT LIKE '%3' THEN {now} END,

@@ -75,7 +75,7 @@ def subscribe(dispatcher: Dispatcher, task: Task) -> None:
         mapping = MAPPING if task.mapped else PayloadMapping()
         add_webhook(dispatcher, url, "*" if task.fan_out > 1 else f"type.{number}", mapping=mapping)
 
-    # Each thread has a connection of its own, and the server has not many.
+    # Each thread has a connection of its own, and the server has few.
     with ThreadPoolExecutor(8 // task.stores) as pool:
         list(pool.map(add, range(task.endpoints), task.urls))
 

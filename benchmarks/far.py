@@ -69,7 +69,7 @@ class _Side(asyncio.Protocol):
             self._transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        # Calls that are due at different times run in their order, and these never are due at the same one.
+        # Calls due at different times run in order, and no two of these are due at the same time.
         asyncio.get_running_loop().call_later(self._delay, self.other.send, data)
 
     def connection_lost(self, _: Exception | None) -> None:

@@ -19,7 +19,7 @@ FAN_OUTS = (1, 10)
 TABLES = ("events", "deliveries", "attempts")
 LOG, DISK = "WAL per delivery", "tables and indexes per delivery"
 EVENT_DISK = "tables and indexes per event"
-# A table may have parts, whose names begin with its own. That of what is pending does not grow with the log.
+# A table may have partitions, whose names begin with its own. The one of pending deliveries does not grow.
 _BYTES = """
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -21,7 +21,7 @@ POOLED = "pooled"
 WHERE = {**NAMES, POOLED: "PostgreSQL behind PgBouncer"}
 # In milliseconds of CPU per second.
 IDLE_LIMITS = {"sqlite": 2.0, "postgresql": 1.0, POOLED: 4.0}
-# Behind a pooler nobody can tell a worker, which then looks every quarter of a second.
+# Behind a pooler a worker is not notified, and looks every quarter of a second.
 _FIRST_LIMITS = {"sqlite": 100.0, "postgresql": 100.0}
 _SWITCHES_LIMIT = 16.0
 _LIMITED_RATE = 100.0

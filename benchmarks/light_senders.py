@@ -18,7 +18,7 @@ from usage import Used, Watched, written_by
 
 from unihooks import Dispatcher
 
-# What follows an event (its recording, most of all) ends within this.
+# The work after an event, above all its recording, ends within this time.
 _SETTLE_SECONDS = 0.15
 _WARM_SECONDS = 0.5
 _QUIET_SECONDS = 3.0

@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from unihooks._contract.event_queue import EventQueue
 from unihooks.stores import PostgresStore, SQLiteStore
 
-# What a host calls on a connection of its own, and what takes no time.
+# Calls of a host on its own connection, and calls that take no time.
 _LEFT_OUT = {"emit_on", "aemit_on", "watch", "ready", "look_seconds", "submit"}
 
 _KINDS = {"MainThread": "main", "worker": "event loop", "call": "event loop", "store-call": "store calls"}
@@ -80,7 +80,7 @@ class Probes:
                 return wait(connection, *args, **options)
             finally:
                 thread = threading.current_thread().name
-                # A listener does not ask, it waits to be told.
+                # A listener sends no requests; it waits for notifications.
                 if "listener" not in thread:
                     self._note(f"round trip: {self._verb or _kind(thread)}", began)
                     if connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE:

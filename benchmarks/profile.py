@@ -185,7 +185,7 @@ class Watch:
         return measured
 
     def _calibrate(self) -> None:
-        # Measuring nothing shows the cost of measuring, both inside and outside of what is measured.
+        # Measuring an empty step shows the cost of measuring, inside and outside of the step.
         nothing = self.around(lambda: None, "nothing")
         began = thread_time()
         for _ in range(10_000):

@@ -123,7 +123,7 @@ def _lines(path: str) -> list[str]:
 
 def pair(what: str, where: str, base: tuple[float, float], loaded: tuple[float, float], limit: float) -> Row:
     """Return the row of a measurement beside the one that it must not exceed by much."""
-    # The client's CPU leaves out a server's work, but is nearly all of the work on a file.
+    # The client's CPU excludes a server's work, but is nearly all of the work for a file.
     note = f"client CPU {loaded[1]:.2f} against {base[1]:.2f} ms"
     return Row(what=what, where=where, value=loaded[0], reference=base[0], limit=limit, note=note)
 

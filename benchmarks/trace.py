@@ -27,7 +27,7 @@ from usage import switches_by_thread
 from unihooks import Dispatcher, Worker
 
 _SETTLE_SECONDS = 0.5
-# A process of the server tells what it has done when it has rested so long.
+# A server process reports its statistics after it has been idle for this long.
 _TOLD_SECONDS = 11.0
 _SYNCED = "SELECT wal_sync FROM pg_stat_wal"
 _SYNCED_18 = "SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'"
@@ -73,7 +73,7 @@ def _follow(bench: Bench, task: LightTask, store: str, sender: Any) -> None:
     report = bench.receiver.report(task.body, SECRET)
     good = report.wrong == 0 and report.arrivals.keys() >= trace.emits.keys()
     bench.table.check(f"{store}: received {report.count}, wrong {report.wrong}", good=good)
-    # Keeping the pace takes a switch of the thread that emits.
+    # Keeping the pace takes one context switch of the emitting thread.
     paces: Light = run(paced, task)
     trace.switches["main"] -= round(paces.each[task.rates[0]].switches * len(trace.emits))
     where = f"{WHERE[store]}, {'same process' if sender is together else 'separate worker'}"

@@ -31,7 +31,7 @@ LIGHT_RATE = 100.0
 AWAY_SECONDS = 0.05
 _WHERE = NAMES["postgresql"]
 _BATCH = 500
-# What several workers may cost beside one, by their number, and how much longer events may take.
+# The limits of the cost of several workers relative to one, by their number, and of the longer latency.
 _LIGHT_LIMITS = {4: 1.2, 16: 1.5}
 _LIGHT_WAITS_LIMIT = 2.0
 _MORE_LIMIT = 1.0
@@ -39,7 +39,7 @@ _FAR_LIMIT = 0.95
 _SHARED = 4
 _SHARED_LIMIT = 0.9
 _SETTLE_SECONDS = 0.3
-# Of the backlog; its last batches are no measure of how fast the workers are while there is one.
+# Share of the backlog; its last batches say little about the rate while there is one.
 _MEASURED_PART = 0.9
 
 Figures = dict[str, Any]
@@ -127,7 +127,7 @@ def at_light_load(task: Task, count: Any) -> Figures:
         return {"cpu": cpu / len(began) * 1e6, "db": db / len(began) * 1e6, "began": began, **log(one)}
 
 
-# Under as much load as they can take.
+# Under full load.
 
 
 def _saturated(table: Table, receiver: Receiver, task: Task, rounds: int) -> None:

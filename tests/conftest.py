@@ -18,7 +18,7 @@ from unihooks.abc import Store
 from unihooks.stores import MemoryStore, PostgresStore, SQLiteStore
 from unihooks.testing import FakeClock, ReceivedRequest, Receiver
 
-# How long an example takes says how busy the machine is.
+# The duration of an example depends on how busy the machine is.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 

@@ -17,7 +17,7 @@ import unihooks
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
-# The first versions without a hole that was known when they were chosen.
+# The first versions without a vulnerability that was known when they were chosen.
 SAFE = {
     "aiohttp": "3.13.4",
     "cryptography": "46.0.7",

@@ -24,7 +24,7 @@ async def test_run_in_new_loop_inside_a_loop_passes_results_and_errors_on():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not tell when a thread has ended")
 def test_a_fork_waits_until_threads_that_ran_a_loop_have_ended(monkeypatch):
-    # Such a thread may hold a lock of OpenSSL's while it ends, which the child would wait for without end.
+    # Such a thread may hold a lock of OpenSSL while it ends; the child would wait for it forever.
     monkeypatch.setattr("unihooks._base.event_loops._FORK_PATIENCE_SECONDS", 30.0)
     has_noted = threading.Event()
     may_end = threading.Event()

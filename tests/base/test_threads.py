@@ -111,7 +111,7 @@ async def test_threads_that_hang_leave_one_that_takes_the_next_job():
     threads, release, done = Watched(5, "test", idle_seconds=0.02), threading.Event(), asyncio.Event()
     for _ in range(4):
         threads.submit(release.wait)
-    # The fifth has been idle for long enough to end, twice.
+    # The fifth thread has been idle long enough to end, twice.
     await await_for(lambda: idle.count(5) == 2)
     loop = asyncio.get_running_loop()
     threads.submit(lambda: loop.call_soon_threadsafe(done.set))

@@ -51,7 +51,7 @@ def test_cores_are_the_rate_times_the_cost_at_this_rate_and_bytes_those_of_deliv
     # 100 and 400 per second, at 2,000 and 1,000 us in the worker, half of that in the database.
     needs = _needs(figures, "--deliveries", "8640000", "--peak", "4")
     assert needs == ["8,640,000 (100/s, peak x4)", "0.2 / 0.4", "0.1 / 0.2", "0.6 MB/s", "829 GB for 30 days"]
-    # Beyond what one worker does, the dearest number of workers counts; half an event of 3 KB for each delivery.
+    # Above the rate of one worker, the most expensive number of workers counts; half an event of 3 KB per delivery.
     needs = _needs(figures, "--deliveries", "864e6", "--fan-out", "2", "--kilobytes", "3", "--days", "1")
     assert needs[1:] == ["2.0 / 6.0", "0.9 / 2.7", "60.0 MB/s", "2.9 TB for 1 days"]
 

@@ -119,7 +119,7 @@ def test_worker_delivers_until_a_signal_and_exits_with_0(tmp_path, number):
             worker.kill()
     assert worker.returncode == 0
     assert "has stopped" in errors
-    # What the application has loaded takes no part in garbage collections.
+    # Objects that the application has loaded take no part in garbage collections.
     assert "frozen: True" in errors
     assert not output
     value = json.loads(run("deliveries", "list", "--sqlite", tmp_path / "webhooks.db", "--json").stdout)

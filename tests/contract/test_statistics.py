@@ -256,7 +256,7 @@ def test_a_body_is_what_was_sent(host):
     assert host.dispatcher.log.body(delivery.id, tenant="acme") == b""
 
 
-# What an operator sees.
+# The operator's view.
 
 
 def test_an_overview_names_what_fails_and_what_is_slow(host):

@@ -122,5 +122,5 @@ async def test_nobody_waits_beyond_the_stores_deadline(key):
         await asyncio.wait_for(EmitBatcher(store).submit(event(1, key)), 20)
     assert caught.value.name == "emit_deadline"
     if key is None:
-        # What comes later is nobody's any more.
+        # Nobody waits for a later result.
         store.held.set_result(["evt_1"])

@@ -189,7 +189,7 @@ async def test_deliveries_leased_after_a_cancellation_are_released(new_dispatche
     serving = asyncio.create_task(Worker(dispatcher).serve())
     await asyncio.to_thread(leasing.answered.wait, 30)
     serving.cancel()
-    # The ordered end has begun, and waits for the plan, when the second one comes.
+    # The graceful end has begun, and waits for the plan, when the second signal comes.
     await asyncio.sleep(0.01)
     serving.cancel()
     await asyncio.wait([serving])
@@ -213,7 +213,7 @@ def test_a_second_signal_ends_at_once(dispatcher, processes, receiver, number):
     process.send_signal(number)
     assert line_of(process.stderr) == "finishing 1 request, up to 92 s; again to stop at once\n"
     process.send_signal(number)
-    # An ordered end would take 90 s.
+    # A graceful end would take 90 s.
     out, _ = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "returned\n")
 
@@ -222,7 +222,7 @@ def test_a_second_signal_ends_at_once(dispatcher, processes, receiver, number):
 def test_signals_that_interrupt_no_wait_of_the_main_thread_are_heard(dispatcher, processes, receiver, fast):
     receiver.always(Answer(hang=True))
     dispatcher.emit("chat", "x", 1)
-    # Handed to another thread, as by the kernel, or just before the main thread begins to wait: nothing interrupts it.
+    # The signal goes to another thread, as the kernel may choose, or arrives just before the main thread waits.
     process = processes(
         PATIENT
         + ("" if fast else "sys.modules['uvloop'] = None\n")
@@ -281,7 +281,7 @@ def test_an_exception_of_a_signal_handler_ends_a_drain(dispatcher, processes, re
 import signal, time
 class SoftLimit(Exception): pass
 def limit(_, frame):
-    # What is raised in a callback of asyncio is reported there, and goes no further.
+    # An exception in a callback of asyncio is reported there, and is not passed on.
     if sys.modules.get("uvloop") or frame.f_code.co_name == "select":
         raise SoftLimit
     signal.setitimer(signal.ITIMER_REAL, 0.02)
@@ -296,7 +296,7 @@ except SoftLimit:
     )
     receiver.wait_for(1, timeout=30)
     process.send_signal(signal.SIGUSR1)
-    # An ordered end would take 90 s.
+    # A graceful end would take 90 s.
     out, errors = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "ready\nraised\n"), errors
     assert dispatcher.stats().in_flight == 0
@@ -388,7 +388,7 @@ print("ended", len(ticks) > 1)
 
 
 def test_a_look_at_the_store_that_has_begun_ends_before_the_worker(held, monkeypatch):
-    # It would open the store anew once the host has closed it.
+    # It would reopen the store after the host has closed it.
     store = MemoryStore()
     monkeypatch.setattr(store, "peek", lambda: None)
     with Dispatcher(store) as dispatcher:

@@ -20,7 +20,7 @@ def test_an_endpoint_is_paused_from_the_last_allowed_failure_until_the_store_kno
     assert [failures.trips(claimed(number), FAILED, BREAKER) for number in range(4)] == [False, False, True, True]
     assert failures.recorded([Result(claimed(1), None, DeliveryState.PENDING)]) == set()
     assert failures.recorded([Result(claimed(2), None, DeliveryState.PENDING)]) == {"one"}
-    # From here on it is counted anew.
+    # From here on counting starts anew.
     assert not failures.trips(claimed(5), FAILED, BREAKER)
 
 

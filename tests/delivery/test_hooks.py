@@ -240,7 +240,7 @@ def _webhook():
     "kind, error",
     [
         *product(["sync", "async"], [StopIteration, SystemExit, asyncio.CancelledError]),
-        # In the event loop's own thread it would be the user's.
+        # In the event loop's own thread the exception would belong to the user.
         ("sync", KeyboardInterrupt),
     ],
 )

@@ -19,7 +19,7 @@ async def test_an_event_that_cannot_be_planned_is_retried_less_and_less_often(ne
     enough = asyncio.Event()
 
     def held(*args):
-        # As if another transaction held its row.
+        # This is as if another transaction held its row.
         times.append(loop.time())
         if len(times) >= 8:
             loop.call_soon_threadsafe(enough.set)
@@ -30,7 +30,7 @@ async def test_an_event_that_cannot_be_planned_is_retried_less_and_less_often(ne
         await dispatcher.aemit("chat", "message.received", {})
         await asyncio.wait_for(enough.wait(), 30)
         pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
-        # It begins at 20 ms and doubles up to 250 ms; the first one is what the emit has woken.
+        # The pause begins at 20 ms and doubles up to 250 ms; the emit has caused the first look.
         assert pauses[-1] > 0.2
         monkeypatch.setattr(store, "plan", plan)
         await asyncio.to_thread(host.receiver.wait_for, 1, 30)

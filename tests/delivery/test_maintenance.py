@@ -73,7 +73,7 @@ async def test_a_worker_learns_its_share_by_its_heartbeats(new_dispatcher, maint
         assert ranks == sorted(ranks)
         assert {worker.share.of for worker in workers} == {3}
     else:
-        # One process writes at a time, so nothing is divided.
+        # One process writes at a time, so there are no parts.
         assert {worker.share for worker in workers} == {ALONE}
     for worker in workers:
         await worker.finish()

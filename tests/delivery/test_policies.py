@@ -126,10 +126,10 @@ def test_changed_limits_apply_to_leased_deliveries(store, host):
         host.receiver.wait_for(2)
         host.dispatcher.webhooks.update(webhook.id, policy=DeliveryPolicy(rate=0.01))
         pause = threading.Event()
-        # What was under way ends, and what had been leased goes back.
+        # Requests in flight end, and leased deliveries are released.
         wait_for(lambda: host.dispatcher.stats().in_flight == 0)
         seen = len(host.received())
-        # A request that came in spite of the limit would come within this second.
+        # A request that exceeded the limit would arrive within this second.
         pause.wait(1)
         assert len(host.received()) <= seen + 1
         assert len(host.deliveries(state="pending")) > 30
@@ -187,7 +187,7 @@ def test_a_policy_from_before_the_limits_does_not_prevent_other_changes(new_disp
         (DeliveryPolicy(deadline=5), Terms(5), 5),
         (DeliveryPolicy(deadline=5), None, 5),
         (DeliveryPolicy(deadline=60), Terms(60), 60),
-        # What its lease does not cover it does not get.
+        # It gets no longer deadline than its lease covers.
         (DeliveryPolicy(deadline=60), Terms(30), 30),
         (DeliveryPolicy(deadline=60), None, 20),
         (DeliveryPolicy(rate=5), Terms(20, rate=5), 20),
@@ -250,7 +250,7 @@ def test_leased_deliveries_are_released_when_the_pause_begins(store, new_dispatc
     store.use_clock(None)
     webhook = host.webhook()
     with dispatcher.running():
-        # The endpoint is trusted by now, and is sent many at once.
+        # The endpoint is trusted by now, and gets many requests at once.
         emit(host, 100)
         wait_for(lambda: len(host.deliveries(state="delivered")) == 100)
         host.receiver.clear()

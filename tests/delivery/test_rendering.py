@@ -260,6 +260,6 @@ async def test_renderings_are_kept_up_to_some_places(desk):
     for number, one in enumerate(wide):
         await desk.render(f"evt_{number}", by=one)
     assert len(desk.renderer._known._kept) == 2
-    # One that is too large to be kept is used all the same.
+    # A body that is too large to be cached is used all the same.
     desk.renderer._known.most = 1
     assert await desk.render("evt_9", by=wide[0])

@@ -153,7 +153,7 @@ async def test_a_result_that_others_of_its_subject_wait_for_is_recorded_at_once(
     running = asyncio.create_task(recorder.run())
     recorder.add(Number(1))
     assert await asyncio.wait_for(told.get(), 5) == [1]
-    # Something has just been recorded, so that others would be gathered.
+    # A result has just been recorded, so further ones would be collected.
     monkeypatch.setattr("unihooks._delivery.results.gathering", lambda _: 60)
     recorder._quiet_at += 60
     recorder.add(Ordered(2))

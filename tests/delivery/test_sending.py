@@ -24,7 +24,7 @@ def next_delay(host):
     return (host.only(state="pending").next_attempt_at - host.clock.now).total_seconds()
 
 
-# What goes over the wire.
+# The request over the wire.
 
 
 def test_a_request_carries_the_promised_headers_then_the_webhooks_own(host):
@@ -125,7 +125,7 @@ def test_the_place_of_a_response_in_many_pieces_stays_occupied_for_a_while(host,
     host.emit()
     began = time.monotonic()
     assert host.dispatcher.drain().delivered == 1
-    # How long the place stays taken is the point; on a busy machine it is only longer.
+    # The minimum time for which the place stays occupied matters; on a busy machine it is only longer.
     assert time.monotonic() - began >= 0.5
 
 
@@ -286,7 +286,7 @@ def test_a_retry_policy_that_raises_leaves_the_decision_to_the_default(new_dispa
     assert "retry policy raised" in caplog.text
 
 
-# The same bytes; everything else of the moment of sending.
+# The bytes stay the same; everything else is that of the moment of sending.
 
 
 def test_a_retry_sends_the_same_bytes_after_the_mapping_changed(host):
@@ -407,12 +407,12 @@ def test_new_endpoints_that_hang_delay_no_healthy_one_of_their_tenant(host, unti
     host.webhook("/alive", subscriptions=[EventSubscription("chat", "message.edited")])
     with host.dispatcher.running(concurrency=32) as worker:
         host.emit()
-        # More of them than there are places for.
+        # There are more of them than places.
         assert until(lambda: len(host.received()) >= 4)
         host.dispatcher.emit("chat", "message.edited", 1)
         assert until(lambda: host.received("/alive"), timeout=10)
         worker.stop()
-        # A connection that is being made would be left to itself.
+        # A connection that is being opened would be abandoned.
         assert until(lambda: len(host.received()) > worker._serving.engine.in_flight)
         host.receiver.stop()  # ends what hangs
 

@@ -13,7 +13,7 @@ import time
 from itertools import count
 from pathlib import Path
 
-# What a step more than this waits for, it waits for without end.
+# A step that waits longer than this waits forever.
 _PATIENCE_SECONDS = 120
 
 START = """
@@ -45,7 +45,7 @@ def run_script(script, store):
     """Run a script that uses `dispatcher`; return what it prints. Whatever hangs is an error that says where."""
     lines = [START.format(store=store), f"faulthandler.dump_traceback_later({_PATIENCE_SECONDS}, exit=True)"]
     path = os.pathsep.join(sys.path)
-    # Measuring coverage traces every line, too, and an exception that is raised there ends it or the script.
+    # Coverage also traces every line, and an exception raised there would end the measurement or the script.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-c", "\n".join([*lines, textwrap.dedent(script)])],
@@ -61,7 +61,7 @@ def run_script(script, store):
 
 def fork_untold():
     """Fork without telling Python; once more where another thread held the interpreter's lock, which is lost then."""
-    # The child waits without end for a thread that was waiting for that lock: threads that have begun are to rest.
+    # The child would wait forever for a thread that was waiting for that lock, so running threads have to be idle.
     time.sleep(1)
     while True:
         reading, writing = os.pipe()
@@ -93,7 +93,7 @@ def interrupted(call, other, every=1, start=1):
                     other()
             return step
 
-        # Whoever measures coverage or debugs traces, too.
+        # Coverage and debuggers use the trace function, too.
         tracer = sys.gettrace()
         sys.settrace(step)
         try:

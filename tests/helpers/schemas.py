@@ -18,7 +18,7 @@ from unihooks.testing import FakeClock
 
 _numbers = count(1)
 
-# Whatever changes a table, an index or a right writes a row of these catalogs anew.
+# Every change of a table, an index or a right rewrites a row of these catalogs.
 _SHAPE = """
 SELECT
     (SELECT xmin::text FROM pg_namespace WHERE oid = here),
@@ -29,7 +29,7 @@ SELECT
     (SELECT count(*) FROM pg_class WHERE relnamespace = here)
 FROM to_regnamespace(%s) AS here
 """
-# Of a table that was analyzed, the next test would be planned for what is not there any more.
+# Statistics of an analyzed table would mislead the query plans of the next test, since its rows are gone.
 _TABLES = """
 SELECT relname, reltuples >= 0 FROM pg_class
 WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r' AND pg_relation_size(oid) > 0
@@ -58,7 +58,7 @@ class Schemas:
         finally:
             with psycopg.connect(self._dsn, autocommit=True) as admin:
                 [now] = admin.execute("SELECT clock_timestamp()").fetchone() or [None]
-                # What is left of a test may write a moment longer, so its schema rests until the next test is over.
+                # Leftovers of a test may still write for a moment, so its schema rests until the next test is over.
                 if self._used:
                     self._give_back(admin, *self._used.popleft())
                 self._used.append((name, now))
@@ -72,7 +72,7 @@ class Schemas:
     def _new(self) -> str:
         name = f"unihooks_ready_{os.getpid()}_{next(_numbers)}"
         store = PostgresStore(self._dsn, schema=name)
-        # By the server's own clock it would make tables for the next days.
+        # With the server's own clock it would create tables for the next days.
         store.use_clock(FakeClock())
         store.migrate()
         store.close()
@@ -100,6 +100,6 @@ def drop(admin: psycopg.Connection, name: str) -> None:
 
 
 def _emptying(name: str, tables: list[str]) -> Composed:
-    # What was deleted one by one would still be looked at.
+    # Rows deleted one by one would still be scanned.
     all_tables = SQL(", ").join(Identifier(name, table) for table in {*tables, "store"})
     return _EMPTY.format(all_tables, Identifier(name, "store"), SCHEMA_VERSION)

@@ -41,7 +41,7 @@ HOSTS = ("database", "receiver", *WORKERS)
 SLOWER = 10.0
 # In fewer, the cuts may all have come between a record and the next request.
 ENOUGH_ROUNDS = 4
-# A connection that was cut off sends again after ever longer pauses: the last one is as long as the cut.
+# A connection that was cut off retransmits after growing pauses: the last one is as long as the cut.
 PATIENCE = 60.0
 
 
@@ -68,7 +68,7 @@ class Hosts:
     network: Network
     workers: dict[str, Child] = field(factory=dict)
     slowest: float = 0.0
-    # Who was cut off, from when to when.
+    # The hosts that were cut off, and the times of the cut.
     spans: list[tuple[str, float, float]] = field(factory=list)
 
     def start(self, role: str, name: str) -> Child:
@@ -159,7 +159,7 @@ def run(rounds: int, seed: int) -> Figures:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         network = stack.enter_context(Network(*HOSTS))
         processes = stack.enter_context(Processes({name: _elsewhere(role) for name, role in ROLES.items()}))
-        # What looks at the database from here, and the server itself, are on the database's host.
+        # The checks of this process, and the server itself, are on the database's host.
         database, outside = network.hosts["database"], network.hosts["receiver"]
         stack.enter_context(database.visited())
         server = stack.enter_context(postgres_server.serving(database.address, fsync="on", max_connections="200"))

@@ -43,7 +43,7 @@ def two_hosts():
 def test_emit_ends_and_both_ends_let_go_when_the_servers_machine_vanishes():
     with two_hosts() as (network, dispatcher, admin), ThreadPoolExecutor(1) as threads:
         dispatcher.emit("shop", "paid", 1)
-        # One that is being opened at this moment has not been told yet when to give up.
+        # A session that is being opened at this moment has no timeouts yet.
         told = sessions(admin)
         assert told
         with network.cut("database"):
@@ -53,7 +53,7 @@ def test_emit_ends_and_both_ends_let_go_when_the_servers_machine_vanishes():
             assert "not confirmed within 4 s" in str(error)
             # The server would keep them for two hours.
             wait_for(lambda: told.isdisjoint(sessions(admin)), HANG)
-        # What has not arrived is not there, and what has is not there twice.
+        # Events that have not arrived are not stored, and those that have are stored once.
         assert wait_for(lambda: emitted(dispatcher), HANG)
         payloads = [event.payload for event in dispatcher.log.events()]
         assert sorted(payloads) == [1, 2]

@@ -15,7 +15,7 @@ from unihooks.exceptions import IdempotencyConflict
 from unihooks.integrations.django import UnihooksTestMixin, aemit, emit, store
 from unihooks.testing import FakeClock, Receiver
 
-# Made while there is no test database yet.
+# It is made before the test database exists.
 EARLY = Dispatcher(store())
 IN_MEMORY = connection.vendor == "sqlite" and not connection.settings_dict["TEST"]["NAME"]
 

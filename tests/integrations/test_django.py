@@ -109,7 +109,7 @@ def run_example(folder, *command, **environment):
     given = os.environ | {"SHOP_DATABASE": str(folder / "shop.sqlite3"), "DJANGO_SETTINGS_MODULE": "settings"}
     given |= {
         "PYTHONPATH": os.pathsep.join([str(EXAMPLE), str(Path(__file__).parent), *sys.path]),
-        # The example's folder is to have nothing new, and what one test compiles serves the next one.
+        # The example's folder must stay unchanged, and one test's compiled files serve the next one.
         "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"),
     }
     command = [sys.executable, *command]
@@ -177,7 +177,7 @@ def test_in_a_transaction(client, unihooks_django, time):
 def test_committed(client, unihooks_django, time):
     check(client)
 """
-# What pytest-django does, for those who have their own ways.
+# The same as pytest-django, for projects without it.
 WITHOUT_PYTEST_DJANGO = """
 import django, pytest
 from django.test import Client

@@ -104,18 +104,18 @@ RESERVED = [
     "x-goog-api-key", "x-goog-meta-a", "sec-fetch-site", "sec-websocket-key", "metadata",
     "metadata-flavor", "x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds",
     "x-google-metadata-request",
-    # methods, paths and hosts that frameworks take instead of the request's own
+    # methods, paths and hosts that frameworks use instead of the request's own
     "x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-original-uri",
     "x-original-host", "x-rewrite-url", "x-http-path-override", "x-http-host-override", "x-host-override",
     "script-name", "path-info", "x-middleware-subrequest", "x-accel-redirect", "x-accel-expires", "x-sendfile",
     "x-envoy-original-path", "x-url-scheme", "front-end-https", "x-matched-path",
-    # where the request comes from
+    # the origin of the request
     "x-forwarded", "x-forward-for", "x-forwarder-for", "forwarded-for", "forwarded-proto", "x-client-ip", "client-ip",
     "x-clientip", "true-client-ip", "cf-connecting-ip", "cf-connecting-ipv6", "cf-ipcountry", "x-cluster-client-ip",
     "fastly-client-ip", "fly-client-ip", "x-originating-ip", "x-remote-ip", "x-remote-addr", "remote-addr",
     "x-azure-clientip", "x-azure-socketip", "x-proxyuser-ip", "x-appengine-user-ip", "do-connecting-ip", "x-ip",
     "x-nf-client-connection-ip", "wl-proxy-client-ip", "x-real-port", "x-amzn-trace-id",
-    # who has signed in, and with which certificate
+    # the signed-in user and the client certificate
     "remote-user", "x-remote-user", "x-remote-groups", "x-ssl-client-cert", "ssl-client-verify", "x-client-cert",
     "client-cert", "client-cert-chain", "x-client-certificate", "x-tls-client-cert", "x-arr-clientcert",
     "x-auth-request-email", "x-authenticated-user", "x-ms-client-principal", "cf-access-authenticated-user-email",

@@ -58,7 +58,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 payloads = st.recursive(scalars | texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=20)
 
 
-# Long enough to be escaped in another way, with characters to escape in the beginning, further on, or nowhere.
+# Long enough for the other way of escaping, with characters to escape at the start, later, or nowhere.
 long_texts = st.builds(lambda a, b, c, d: a + b * 1_500 + c + "." * 5_000 + d, texts, texts, texts, texts)
 
 

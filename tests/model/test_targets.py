@@ -76,7 +76,7 @@ NORMALISED = {
     "https://" + "a" * 63 + ".com/": "https://" + "a" * 63 + ".com/",
 }
 
-# A control, a space, unassigned, a surrogate, and marks that make a name read otherwise.
+# A control character, a space, an unassigned one, a surrogate, and marks that change how a name reads.
 NO_NAMES = ["a\x85", "a\u00a0b", "a\u3000", "a\u2028", "a\u0378", "a\U000e0fff", "a\u202eb", "a\u200bb", "a\xad"]
 
 _BAD_TEXT = [

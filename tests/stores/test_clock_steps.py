@@ -60,8 +60,8 @@ def test_nothing_is_lost_and_little_is_sent_again_when_the_clock_steps(open_disp
         for ahead in STEPS:
             for number in range(EVENTS_PER_STEP):
                 if number == EVENTS_PER_STEP // 2:
-                    # In the middle of sending. An event that seems to come before the webhook, since the clock was
-                    # back, is known for what it is only while the clock is back: see `log.recover`.
+                    # The clock steps while events are sent. An event that seems older than the webhook, because the
+                    # clock was set back, can be recognized only while the clock is back: see `log.recover`.
                     wait_for(lambda: one.stats().oldest_unplanned is None)
                     step(ahead)
                 events.append(one.emit("shop", "order.paid", {"number": number}))
@@ -69,9 +69,9 @@ def test_nothing_is_lost_and_little_is_sent_again_when_the_clock_steps(open_disp
     deliveries = all_deliveries(one)
     assert Counter(delivery.event_id for delivery in deliveries) == {event.id: 1 for event in events}
     assert {delivery.state for delivery in deliveries} == {"delivered"}
-    # Requests that are not in the log were made again.
+    # Requests that are not in the log were repeated.
     again = len(receiver.requests) - sum(delivery.attempt_count for delivery in deliveries)
-    # The leases of what is in flight are over at once when the clock is put forward.
+    # When the clock is set forward, the leases of requests in flight end immediately.
     assert again <= (0 if place[0] is PostgresStore else STEPS.count(HOUR) * WORKERS * CONCURRENCY)
     if place[0] is PostgresStore:
         times = [event.created_at for event in events]
@@ -115,7 +115,7 @@ def test_webhook_activated_before_the_clock_is_set_back_gets_later_events(open_d
     assert sorted(request.json() for request in receiver.requests) == [1, 3, 4]
 
 
-# What is due when the clock is put back.
+# Due deliveries when the clock is set back.
 
 
 class Unsteady(FakeClock):

@@ -46,7 +46,7 @@ def run(request, tmp_path):
 @pytest.mark.parametrize("outer", ["emit", "stats"])
 def test_a_call_works_wherever_another_interrupts_it(run, outer, inner):
     every = 23 if run.kind == "postgres" else 11
-    # Each pair begins elsewhere, so that together they interrupt at more steps than one does.
+    # Each pair begins at another step, so that together they cover more steps than one does.
     start = 1 + 3 * [*VERBS].index(inner)
     told = run(f"""
         emit(), emit(idempotency_key="first"), dispatcher.stats(), dispatcher.wake()
@@ -126,7 +126,7 @@ def test_a_signal_handler_that_raises_leaves_the_store_as_it_should_be(run):
             raise Enough
 
         def was_swallowed(error):
-            # While psycopg reads this setting, it takes whatever is raised for a wrong value.
+            # While psycopg reads this setting, it treats any exception as a wrong value.
             return "bad value for connect_timeout" in str(error)
 
         signal.signal(signal.SIGALRM, handle)
@@ -174,7 +174,7 @@ def test_a_finaliser_that_needs_the_connection_it_interrupts_is_refused(postgres
     )
 
 
-# Forks that Python is not told of.
+# Forks without Python's fork hooks.
 
 FORK = """
 child = fork_untold()
@@ -274,7 +274,7 @@ def test_an_exception_in_a_thread_of_the_store_at_any_moment_leaves_no_caller_wa
         emit(), emit(idempotency_key="k")
         done = threading.Event()
 
-        # Python itself waits without end for a thread that dies before it has told that it is started.
+        # Python itself waits forever for a thread that dies before it has reported its start.
         begun, start = [], threading.Thread.start
         threading.Thread.start = lambda one: (start(one), begun.append(one))
 

@@ -33,7 +33,7 @@ def test_a_job_continues_after_workers_were_killed_and_makes_nothing_twice(open_
     webhook = missed(dispatcher, receiver.url_for("/in"), 900)
     job = dispatcher.jobs.recover(webhook.id, since=LONG_AGO)
     for part in (50, 150, 300):
-        # What a killed worker had leased goes on when its lease has ended.
+        # Deliveries of a killed worker continue when their leases have ended.
         worker = start_worker(deadline=1.0, lease=6.0)
         wait_for(lambda part=part: dispatcher.jobs.get(job.id).done >= part, seconds=60)
         worker.kill()

@@ -66,7 +66,7 @@ def requests_to(receiver, path):
 
 @pytest.mark.slow
 def test_change_reaches_every_worker_process_within_a_second(open_dispatcher, receiver, start_worker):
-    # So slow that one worker cannot have as many requests under way as are wanted.
+    # Responses are so slow that one worker alone cannot have enough requests in flight.
     for path in ("/old", "/new"):
         receiver.on(path).always(Answer(204, delay=0.5))
     dispatcher = open_dispatcher()
@@ -85,7 +85,7 @@ def test_change_reaches_every_worker_process_within_a_second(open_dispatcher, re
     assert {one.headers.get("x-shop") for one in new} == {"7"}
     wait_for(lambda: is_done(dispatcher))
     dispatcher.webhooks.deactivate(changed.id)
-    # So many that a process which never learns of it would plan some of them.
+    # There are so many events that a process that never learns of the change would plan some of them.
     wait_for(lambda: not_sent(dispatcher, receiver, 200), PATIENCE)
 
 
@@ -122,7 +122,7 @@ def test_worker_processes_share_the_work_and_each_delivery_is_made_once(open_dis
     events = []
     for _ in range(20):
         events += dispatcher.emit_many([("shop", "order.paid", {"n": number}) for number in range(20)])
-        # What comes over a while wakes both, where one of them may take what comes at once.
+        # Events spread over time wake both workers, while one of them may take events that arrive at once.
         time.sleep(0.02)
     wait_for(lambda: is_done(dispatcher), 30)
     sent = Counter((one.headers["webhook-id"], one.headers["unihooks-webhook"], one.path) for one in receiver.requests)
@@ -170,7 +170,7 @@ def test_events_emitted_while_the_listener_is_frozen_are_sent_by_another_worker(
         [_, other] = receiver.wait_for(2)
     finally:
         frozen.send_signal(signal.SIGCONT)
-        # A SIGTERM that finds the main thread not yet awake goes to another thread, and does not wake the main one.
+        # A SIGTERM before the main thread waits goes to another thread, and does not wake the main one.
         wait_for(lambda: is_waiting(frozen))
     assert other.headers["user-agent"] != told.headers["user-agent"]
 
@@ -191,7 +191,7 @@ def test_one_of_many_worker_processes_sends_single_events(open_dispatcher, recei
     for number in range(1, 40):
         dispatcher.emit("shop", "order.paid", {"n": number})
         receiver.wait_for(number)
-    # The other one looks now and then, and may find an event that waits for long on a busy machine.
+    # The other worker looks occasionally, and may find an event that waits long on a busy machine.
     assert max(senders(receiver.requests).values()) >= 30
 
 
@@ -208,12 +208,12 @@ def test_limits_hold_over_all_worker_processes_together(open_dispatcher, receive
     dispatcher.emit_many([("shop", "order.paid", {"n": number}) for number in range(RATE * (SECONDS + 3))])
     wait_for(lambda: len(requests_to(receiver, "/paced")) >= RATE * (SECONDS + 2), 10 * SECONDS)
     starts = sorted(one.started_at for one in attempts_of(dispatcher, paced))
-    # The first second's worth goes at once.
+    # The deliveries of the first second are sent at once.
     until = starts[0] + timedelta(seconds=SECONDS)
     count = sum(one < until for one in starts) - RATE
     assert abs(count - RATE * SECONDS) <= 0.05 * RATE * SECONDS + 1
     assert 1 <= most_at_once(attempts_of(dispatcher, few)) <= 2
-    # Each worker learns of the pause at the latest when it has failed as often by itself.
+    # Each worker learns of the pause at the latest after as many failures of its own.
     assert len(attempts_of(dispatcher, down)) <= 3 * 7
 
 
@@ -272,10 +272,10 @@ def test_worker_keeps_to_its_share_while_a_backlog_lasts(open_dispatcher, receiv
     for name, shares in kept.items():
         monkeypatch.setattr(store, name, noting(getattr(store, name), shares))
     with dispatcher.running(concurrency=8):
-        # All is planned within a moment: a worker whose first heartbeat comes later has no share by then.
+        # Everything is planned within a moment, before a worker whose first heartbeat comes later gets a share.
         assert learned.wait(30)
         dispatcher.emit_many([("shop", "order.paid", number) for number in range(320)])
-        # What belongs to the other one is taken, too, once that has left it for a while.
+        # Deliveries in the other worker's lanes are claimed, too, once it has left them for a while.
         receiver.wait_for(2_560, timeout=60)
     assert kept["plan"][0] == 1
     assert 2 in kept["plan"]

@@ -12,7 +12,7 @@ import pytest
 from unihooks import EventSubscription, RetryPolicy, Webhook
 from unihooks.stores.sql import replaying
 
-# As long as one waits for the other, where both may find what is to be replayed at the same time.
+# The time for which one waits for the other, if both may find the deliveries at the same time.
 TOGETHER_SECONDS = 1
 COUNT = 5
 

@@ -327,5 +327,5 @@ async def test_an_answer_in_many_portions_is_read_at_intervals(hostile, made, mo
     outcome = await send(made(), hostile.url("dripping-chunks"), seconds=SECONDS)
     assert outcome.status_code == 200
     assert outcome.warnings == ("the response came in more than 256 pieces and was cut",)
-    # Three of the handshake, 16 as they come, and those that gathered meanwhile.
+    # Three reads of the handshake, 16 immediate ones, and those of the pieces collected meanwhile.
     assert len(portions) < 60

@@ -137,7 +137,7 @@ async def test_a_real_proxy_leads_to_the_endpoint_and_tls_ends_there(real_proxy)
         transport = HTTPTransport(receiver.targets, ssl_context=receiver.ssl_context, egress=egress)
         outcomes = [await send(transport, f"https://example.com:{receiver.port}/ok") for _ in range(2)]
         await transport.aclose()
-        # The certificate is that of the name, though the proxy was told an address; and the connection is kept.
+        # The certificate is checked against the name, although the proxy got an address; and the connection is kept.
         assert [one.status_code for one in outcomes] == [204, 204]
         assert len(receiver.requests) == 2
 

@@ -217,7 +217,7 @@ async def test_reason_of_our_own_transport_is_clear(hostile, made, trick, reason
 @pytest.mark.parametrize("trick", ["silence", "dripping-headers"])
 async def test_answer_that_does_not_come_is_a_time_out(hostile, made, trick):
     transport = made()
-    # Over a connection that is there already, so that connecting takes none of the time.
+    # The connection exists already, so that connecting takes no time.
     assert (await send(transport, hostile.url("ok"))).status_code == 204
     outcome = await send(transport, hostile.url(trick), seconds=1)
     assert outcome.error == "timed out after 1 s waiting for the response"

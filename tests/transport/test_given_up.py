@@ -15,7 +15,7 @@ from unihooks.testing._certificates import Certificates
 from unihooks.testing._transport_contract import send
 from unihooks.transport import HTTPTransport
 
-# More than the receiver's kernel takes unread, less than the sender's keeps.
+# More than the receiver's kernel buffers unread, less than the sender's keeps.
 BODY = bytes(512 * 1024)
 SMALL = 16 * 1024
 
@@ -37,7 +37,7 @@ class Deaf:
 
     def __enter__(self):
         self._listener = socket.socket()
-        # What is accepted has as little room.
+        # Accepted connections have buffers just as small.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen()
@@ -58,13 +58,13 @@ class Deaf:
         connection.settimeout(SECONDS)
         if self._context is not None:
             connection = self._context.wrap_socket(connection, server_side=True)
-        # Until here, OpenSSL takes a reset for itself when it sends its tickets.
+        # Up to this point, OpenSSL consumes a reset when it sends its tickets.
         self.is_open.set()
         if self._answer:
             # Anything that arrives before the request would be no response to it.
             self.received += len(connection.recv(1))
             connection.sendall(self._answer)
-        # TLS would not tell a reset from an end within a record.
+        # TLS cannot distinguish a reset from an end within a record.
         with socket.socket(fileno=connection.detach()) as connection, contextlib.suppress(TimeoutError):
             connection.settimeout(SECONDS)
             self.may_read.wait(SECONDS)

@@ -108,7 +108,7 @@ async def test_one_look_up_is_in_flight_for_each_endpoint(hostile, made):
         asyncio.ensure_future(send(transport, hostile.url("ok"), endpoint_id=f"ep_{number % 2}"))
         for number in range(10)
     ]
-    # All ten ask before the threads have run.
+    # All ten look-ups are requested before the threads have run.
     await await_for(lambda: len(looked) == 2)
     release.set()
     assert {outcome.status_code for outcome in await asyncio.gather(*sends)} == {204}

@@ -82,7 +82,7 @@ class _Collector:
     def on_header(self, name, value):
         # Trailers come through the same callback.
         if not self.whole:
-            # It leaves white space behind the values of headers that it understands.
+            # It keeps trailing white space in the values of headers that it understands.
             self.headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self):
@@ -202,7 +202,7 @@ def test_what_is_accepted_is_read_alike_by_two_other_parsers(data):
     if ours is None:
         return
     status, headers, body = ours
-    # h11 tells of this value in lower case.
+    # h11 returns this value in lower case.
     lowered = [(name, value.lower() if name.lower() == b"transfer-encoding" else value) for name, value in headers]
     assert with_h11(data) == (status, lowered, body)
     if not is_contested(data, ours):

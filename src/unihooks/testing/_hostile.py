@@ -22,7 +22,7 @@ from unihooks.testing._certificates import new_authority
 if TYPE_CHECKING:
     import trustme
 
-# Returns True if the connection goes on with another request.
+# Returns True if the connection continues with another request.
 Trick = Callable[[socket.socket], bool]
 
 _FLOOD: Final = b"x" * 8192
@@ -169,7 +169,7 @@ def _send_reset(connection: socket.socket) -> bool:
 
 
 def _send_garbage(connection: socket.socket) -> bool:
-    # Sent beneath TLS: a record that nobody can decrypt.
+    # Sent below TLS: a record that cannot be decrypted.
     os.write(connection.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
     return _wait(connection)
 
@@ -214,7 +214,7 @@ def _never_read(connection: socket.socket) -> bool:
     poll = select.poll()
     poll.register(connection, 0)
     poll.poll(_HANG_SECONDS * 1000)
-    # Beneath TLS, which would not tell a reset from an end within a record.
+    # Below TLS, which cannot distinguish a reset from an end within a record.
     while os.read(connection.fileno(), 65536):
         pass
     return False
@@ -247,7 +247,7 @@ FAILURES: Final[dict[str, Trick]] = {
     "status-101": _say_and_wait(_head(b"101 Switching Protocols", b"Upgrade: h2c", b"Connection: upgrade")),
 }
 
-# A status that can be told, which decides, and something wrong with the headers, which is a warning.
+# A readable status, which decides, and a fault in the headers, which is a warning.
 FAULTS: Final[dict[str, Trick]] = {
     "9000-headers": _say(_head(b"200 OK", *[b"X-%d: yes" % number for number in range(9000)], _EMPTY)),
     "line-feeds-only": _say_and_wait(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
@@ -275,7 +275,7 @@ FAULTS: Final[dict[str, Trick]] = {
     "odd-status-line": _say_and_wait(_head(b" 200  O\x01K", _EMPTY)),
 }
 
-# Complete headers, which decide, and a bad body, which is cut with a warning.
+# Complete headers, which decide, and a bad body, which is truncated with a warning.
 CUTS: Final[dict[str, Trick]] = {
     "endless-body": _flood(_OPEN_ENDED, _FLOOD),
     "endless-chunks": _flood(_CHUNKED, b"2000\r\n" + _FLOOD + b"\r\n"),

@@ -95,7 +95,7 @@ class ActivityRules:
             with pytest.raises(NotFound):
                 scene.store.webhook_failures(ACME, wanted, 0, 10)
 
-    # What failed.
+    # Failures.
 
     def test_failures_and_retries_are_counted_by_last_response_and_event_type(self, scene: Scene) -> None:
         webhook = scene.active()
@@ -127,11 +127,11 @@ class ActivityRules:
         assert (found.count, found.more) == (2, True)
         assert [one.event_type for one in found.by_type] == ["new"]
 
-    # The order by health.
+    # Sorting by health.
 
     def test_webhooks_that_need_somebody_come_first_in_the_order_by_health(self, scene: Scene) -> None:
         expected = ids([made(scene) for made in (_failing, _degraded, _disabled, _healthy, _half_disabled, _unused)])
-        # Of one health, the newest comes first.
+        # Among equal health, the newest comes first.
         expected[3:5] = expected[4], expected[3]
         found = scene.store.webhooks_by_health(ACME, WebhookFilter(), Window(limit=9))
         assert ids([webhook for _, webhook in found]) == expected

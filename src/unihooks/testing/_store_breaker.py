@@ -58,7 +58,7 @@ class BreakerRules:
         assert scene.claim() == []
         several(scene, 1)
         assert scene.claim() == []
-        # Whoever was to send it has vanished, or could not.
+        # The worker that was to send it has vanished, or could not.
         scene.clock.advance(30)
         [probe] = scene.claim()
         assert scene.claim() == []
@@ -175,7 +175,7 @@ class BreakerRules:
         claimed = scene.claim(6, 6)
         assert not scene.retry(*claimed[:5]).paused
         assert len(scene.claim()) == 3
-        # Not even one that waited while there was one.
+        # Not even one that waited while there was a breaker.
         assert fail(scene, claimed[5]).paused
         several(scene, 3)
         scene.clock.advance(30 * LONGER)

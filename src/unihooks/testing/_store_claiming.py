@@ -137,7 +137,7 @@ class ClaimingRules:
         claimed = scene.store.claim(scene.lease(), scene.capacity(100, 100, {}), one)
         assert {item.endpoint_id for item in claimed} == endpoints - one.of_others(endpoints) != set()
         scene.clock.advance(0.5)
-        # Those that were leased are not due, and the rest has been left for long enough.
+        # Leased deliveries are not due, and the rest have been left to their worker for long enough.
         claimed = scene.store.claim(scene.lease(), scene.capacity(1, 1, {}), one)
         claimed += scene.store.claim(scene.lease(), scene.capacity(100, 100, {}), one)
         assert {item.endpoint_id for item in claimed} == endpoints - other.of_others(endpoints)
@@ -257,7 +257,7 @@ class ClaimingRules:
         scene.store.release([second])
         assert scene.claim() == []
 
-    # A glance.
+    # Peeking.
 
     def test_work_says_when_an_open_lane_is_next_due(self, scene: Scene) -> None:
         store = scene.store

@@ -51,7 +51,7 @@ class FiguresRules:
         assert (tally(3), tally(1, event_type="refunded")) == ((3, False), (1, False))
         assert (tally(10, search=URL), tally(2, search=URL)) == ((4, True), (2, False))
         assert tally(10, state=DeliveryState.DELIVERED) == (1, True)
-        # Where only the newest are looked at, what is older is not all counted.
+        # If only the newest are considered, older ones are not all counted.
         assert tally(2, state=DeliveryState.DELIVERED) in ((0, False), (1, True))
 
     def test_filters_combine_as_they_work_alone(self, scene: Scene) -> None:
@@ -217,7 +217,7 @@ class FiguresRules:
         scene.clock.advance(2 * DAY)
         assert sum(one.attempts for one in _health(scene, webhook).hours) == 0
 
-    # What an operator sees.
+    # The operator's view.
 
     def test_failing_endpoints_of_all_tenants_are_listed_the_longest_failing_first(self, scene: Scene) -> None:
         webhooks = [scene.active(name="one"), scene.active(OTHER_URL, name="two", tenant="other")]

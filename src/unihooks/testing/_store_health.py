@@ -148,7 +148,7 @@ class HealthRules:
         health = scene.endpoint(webhook).health
         assert (health.failing_since, health.last_hour) == (None, Counts(26, 25))
 
-    # What changes.
+    # Changes of health.
 
     def test_a_change_of_health_is_reported_when_it_is_recorded(self, scene: Scene) -> None:
         webhook = scene.active()

@@ -51,7 +51,7 @@ class LimitRules:
             went = 0
             end = scene.store.now() + seconds * SECOND
             while (due := scene.store.work().next_due) is not None and due <= end:
-                # Workers are a little late, now more, now less.
+                # Workers are slightly late, by varying amounts.
                 scene.clock.advance(max(0, due - scene.store.now()) / SECOND + (went % 4) * 0.01)
                 claimed = scene.claim()
                 went += len(claimed)
@@ -87,7 +87,7 @@ class LimitRules:
             assert scene.store.work().next_due == scene.store.now()
             [one] = scene.claim()
             assert scene.claim() == []
-        # A lease that has ended counts no more.
+        # A lease that has ended no longer counts.
         scene.clock.advance(29)
         scene.deliver(other)
         [newer] = scene.claim()

@@ -42,7 +42,7 @@ class OperatingRules:
         _note(scene)
         assert scene.store.trends(10).ages[-1].age_us == 0
         scene.clock.advance(31)
-        # A worker that has looked at the lane once its lease was over knows when it is due.
+        # A worker that has looked at the lane after the lease ended knows when it is due.
         assert scene.claim() == []
         scene.clock.advance(1_169)
         _note(scene)

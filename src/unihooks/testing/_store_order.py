@@ -116,7 +116,7 @@ class OrderRules:
         scene.deliver(*scene.claim())
         assert _events(scene.claim()) == [second.id]
 
-    # What a host does to them.
+    # Actions of the host.
 
     def test_a_replay_takes_its_place_at_the_end(self, scene: Scene) -> None:
         scene.active(ordered=True)
@@ -234,7 +234,7 @@ class OrderRules:
         assert scene.prune(1) == 1
         assert _events(scene.claim()) == [events[3].id]
 
-    # What is in order, and what is not.
+    # Scope of the order.
 
     def test_switching_acts_on_events_planned_from_then_on(self, scene: Scene) -> None:
         webhook = scene.active()

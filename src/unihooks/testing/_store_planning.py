@@ -116,7 +116,7 @@ class PlanningRules:
             assert not scene.store.work().new_events
         assert len(scene.deliveries()) == 1
 
-    # Who gets an event.
+    # Recipients of an event.
 
     def test_an_event_goes_to_its_subscribers(self, scene: Scene) -> None:
         wanted = [
@@ -140,7 +140,7 @@ class PlanningRules:
         wanting(Condition("amount", "lt", 100))
         wanting(dear, Condition("lines[*].sku", "eq", "B-1"))
         wanting(Condition("gone", "exists"))
-        # One that is too large to come along with what is found to be planned, and that nobody has in memory.
+        # An event too large to be read together with the new ones, and that no process has in memory.
         scene.emit("paid", {"amount": 100, "lines": [{"sku": "A-1"}], "text": "x" * 20_000})
         assert scene.plan().deliveries == 4
         assert {one.webhook_id for one in scene.deliveries()} == set(ids(wanted))
@@ -252,7 +252,7 @@ class PlanningRules:
         [claimed] = scene.plan(capacity=1).claimed
         assert (claimed.endpoint_id, scene.body(claimed)) == ("end_later", b'{"b":1}')
 
-    # With which bytes.
+    # The bytes of the body.
 
     def test_without_a_mapping_the_events_own_bytes_are_sent(self, scene: Scene) -> None:
         scene.active()
@@ -284,7 +284,7 @@ class PlanningRules:
         assert len(renderings) == 1
         assert set(scene.store.renderings([*renderings, "unknown"])) == renderings
 
-    # For whom.
+    # Subscribers.
 
     def test_deliveries_are_leased_while_there_is_room_and_others_due_now(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL)

@@ -30,7 +30,7 @@ class QuotaRules:
         assert str(refused) == "the tenant may emit 3 events per minute, which is the limit; try again in 60 s"
         scene.plan()
         assert len(scene.events()) == 3
-        # What was refused does not count.
+        # Refused events do not count.
         assert _made(scene, 3, limit=5) == 2
 
     def test_a_minute_begins_with_none(self, scene: Scene) -> None:

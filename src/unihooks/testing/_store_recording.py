@@ -87,7 +87,7 @@ class RecordingRules:
         assert len(scene.deliveries(state=DeliveryState.DELIVERED)) == 100
         assert list(scene.store.record([]).accepted) == []
 
-    # What a receiver asks for.
+    # Requests of the receiver.
 
     def test_a_receiver_that_wants_no_request_gets_none_before_its_time(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL)

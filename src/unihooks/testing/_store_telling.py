@@ -219,7 +219,7 @@ class TellingRules:
             scene.clock.advance(150)
         assert [event_type for event_type, _ in _told(scene)] == ["endpoint.failing", "endpoint.recovered"]
         assert not scene.retry(scene.claimed(), after=0).told_health
-        # It is still failing, so that is told once the time is over.
+        # It is still failing, so that is reported once the time is over.
         scene.clock.advance(150)
         [claimed] = scene.claim()
         assert scene.retry(claimed, after=0).told_health

@@ -62,7 +62,7 @@ class TenantRules:
         assert set(scene.store.renderings([old, current])) == {old, current}
         others = scene.active(tenant=OTHER, mapping=_OLD_MAPPING)
         scene.pending(tenant=OTHER)
-        # Still the deliveries have it.
+        # The deliveries still refer to it.
         scene.revise(others, mapping=PayloadMapping())
         _erase(scene)
         assert set(scene.store.renderings([old, current])) == {old}
@@ -111,7 +111,7 @@ class TenantRules:
             _erase(scene)
             assert scene.store.config_versions([ACME]) == {ACME: 0}
             webhook = scene.active(OTHER_URL)
-            # A version that caches may know would stand for what it stood for once.
+            # A version number that caches may know must not be used again.
             version = scene.store.config_versions([ACME])[ACME]
             assert version > max(versions)
             versions.add(version)

@@ -19,11 +19,11 @@ from unihooks.testing._hostile import CUTS, FAILURES, FAULTS, ODDITIES, Hostile
 from unihooks.transport import Exchange, HTTPTransport, exchange
 
 _DEADLINE = 0.4
-# A body that hangs is waited for to the end, but its headers must have come by then.
+# The transport waits for a hanging body to the deadline, but its headers must have arrived by then.
 _HEADERS = 2.0
 # On a busy machine a response may take its time.
 _PATIENCE = 10.0
-# What ends so many seconds after its deadline hangs: a busy machine alone makes nothing so late.
+# An exchange that ends this many seconds after its deadline hangs: a busy machine alone delays nothing so long.
 _HANG = 10.0
 _MEBIBYTE = 1024 * 1024
 
@@ -179,7 +179,7 @@ async def send(
 ) -> Exchange:
     """Make one attempt as a worker does, and check that it ends by itself after its deadline."""
     if seconds is None:
-        # What hangs is waited for to the end.
+        # The transport waits for a hanging response to the deadline.
         seconds = _PATIENCE if "/ok" in url else _DEADLINE
     deadline = monotonic() + seconds
     marks = {"endpoint_id": endpoint_id, "deadline": deadline}

@@ -73,7 +73,7 @@ def unihooks_django(request: pytest.FixtureRequest) -> Iterator[None]:
     """
     if any(request.config.pluginmanager.has_plugin(name) for name in _PYTEST_DJANGO):
         request.getfixturevalue("db")
-    # By its name: the integrations stand above these tools.
+    # Imported by name, since the integrations are in a higher layer than these tools.
     reset_stores = import_module("unihooks.integrations._django_store").reset_stores
     reset_stores("__all__")
     yield

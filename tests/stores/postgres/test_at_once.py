@@ -20,7 +20,7 @@ pytestmark = pytest.mark.postgres
 def store(new_store):
     store = new_store()
     add_webhook(store)
-    # Its first plan reads who wants the events, and from then on those of this process are kept for it.
+    # Its first plan reads the subscribers; from then on, events of this process are kept in memory for it.
     emit(store)
     plan(store, capacity=10)
     return store
@@ -82,7 +82,7 @@ def test_a_cache_from_before_a_change_is_not_current_because_another_one_is(stor
     emit(store, other(store))
     plan(store, capacity=10)
     del answers[:]
-    # Who wants the first kind was read before the change, who wants the other one after it.
+    # Subscribers of the first kind were read before the change, those of the other kind after it.
     emit(store, make_event(store), other(store))
     assert plan(store, capacity=10).deliveries == 4
     assert answers == [False]

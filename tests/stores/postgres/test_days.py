@@ -339,7 +339,7 @@ def test_the_verbs_of_the_log_reach_every_day(store, now, past):
     assert deliveries(store) == []
 
 
-# What is hot touches few of them.
+# Frequent statements touch few of them.
 
 
 def held_days(tx):
@@ -440,7 +440,7 @@ def test_plans_stay_good_that_are_made_while_the_queue_is_short(store, now, sql)
     ):
         found = store._database.write(partial(explained, Call(name, rows, values)))
         assert "Tid Scan on deliveries_pending" in found, found
-        # Of its index, this would read all.
+        # This would read the whole index.
         assert "Index Cond: (state" not in found, found
     endpoints = [one.endpoint_id for one in deliveries(store)]
     for call in (
@@ -449,7 +449,7 @@ def test_plans_stay_good_that_are_made_while_the_queue_is_short(store, now, sql)
         Call("held_by_token", [(*key[:3], 0, webhook) for key in keys]),
     ):
         found = store._database.write(partial(explained, call))
-        # Of its index, this would read all.
+        # This would read the whole index.
         assert "Index Cond: (state" not in found, found
 
 

@@ -22,7 +22,7 @@ from unihooks.stores.postgres import emitter, pool
 pytestmark = pytest.mark.postgres
 
 DEADLINE = 1.0
-# What takes longer hangs: the deadline of any of these calls is a tenth of it.
+# A call that takes longer hangs: the deadline of each is a tenth of this.
 HANG = 30
 KEYED = [Emission("shop", "paid", 1, idempotency_key="k")]
 

@@ -69,7 +69,7 @@ class Crew:
         wait_for(lambda: len(self.emitted) > emitted and self._count_sent() > sent, 60)
 
     def idle(self):
-        # In this order: what is planned in between is counted.
+        # The order matters: deliveries planned in between are counted.
         if self.store.work().new_events:
             return False
         figures = self.store.statistics()
@@ -152,7 +152,7 @@ def test_server_that_crashes_during_load_loses_nothing(schema, tmp_path):
 @pytest.fixture
 def crashing(schema):
     """Yield a server that may crash, and a store on it that has an event."""
-    # Nothing reaches the disk that nobody waits for.
+    # Without a waiter nothing reaches the disk.
     with postgres_server.serving(fsync="on", wal_writer_delay="10s") as server:
         store = PostgresStore(server.dsn, schema=schema)
         add_webhook(store)
@@ -169,7 +169,7 @@ def test_a_plan_that_a_crash_of_the_server_takes_along_is_made_again(crashing):
     server, store = crashing
     assert plan(store, capacity=1).claimed
     server.restart()
-    # It may have reached the disk with another, though.
+    # It may still have reached the disk with another transaction.
     plan(store, capacity=1)
     assert [one.state for one in listed(store)] == ["pending"]
     assert not plan(store).events

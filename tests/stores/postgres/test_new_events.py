@@ -145,7 +145,7 @@ def test_plans_that_are_made_for_an_empty_queue_look_at_no_more_of_a_long_one(st
     emit(store)
     plan(store)
     with ExitStack() as stack:
-        # Where the pool has made another connection meanwhile, one of them has planned most.
+        # If the pool has opened another connection meanwhile, one of them has made most of the plans.
         lent = [stack.enter_context(store._postgres._unchecked().pool.lent()) for _ in range(3)]
         calls, connection = max([(changing(one), one) for one in lent], key=lambda pair: len(pair[0]))
         connection.execute(f"BEGIN; {_setting(_BY_INDEX)}")

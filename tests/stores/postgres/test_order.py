@@ -72,7 +72,7 @@ def test_a_delivery_that_is_planned_while_the_one_before_it_ends_is_not_left_wai
     [first] = scene.claim()
     second = scene.emit(subject="a")
     with ThreadPoolExecutor(2) as pool, psycopg.connect(admin.info.dsn, password=admin.info.password) as other:
-        # Both have to wait: whoever comes second sees what the first has done.
+        # Both have to wait: the second one sees what the first has done.
         tx = PostgresTransaction(other, Schema(schema), 0)
         tx.fetch("lock_chains", [(ACME, endpoint.id, "a")])
         planning = pool.submit(scene.plan)

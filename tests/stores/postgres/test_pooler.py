@@ -23,7 +23,7 @@ from unihooks.testing import StoreContract
 pytestmark = pytest.mark.postgres
 
 if pgbouncer.binary() is None:
-    # Skipped as a whole, so that the summary has one line for it, not one for each test.
+    # The module is skipped as a whole, so that the summary has one line for it instead of one for each test.
     pytest.skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)", allow_module_level=True)
 
 
@@ -92,7 +92,7 @@ def rows(connection, statement):
 @pytest.mark.parametrize("kind", HOSTS)
 def test_hosts_transactions_emit_through_it(store, pooled_dsn, kind):
     kept = []
-    # More sessions than servers, so that each transaction may get another one.
+    # There are more sessions than server connections, so that each transaction may get another one.
     with HOSTS[kind](pooled_dsn) as one, HOSTS[kind](pooled_dsn) as two:
         for turn in range(8):
             for host in (one, two):

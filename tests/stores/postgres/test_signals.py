@@ -48,7 +48,7 @@ class Watching:
     def __init__(self, store, hearing=Hearing.ALL):
         self.told = []
         store.watch(self)
-        # Whoever asks how long it may wait wants to hear of work.
+        # A caller that asks how long it may wait wants to be notified of work.
         assert store.look_seconds() in {(0.01, 0.25), _LOOKS_SHARED}
         wait_for(lambda: signals_of(store)._hearing is hearing)
         assert store.look_seconds() == _LOOKS_SHARED
@@ -120,7 +120,7 @@ class TestSignals:
         add_webhook(two)
         emit(two)
         assert not two.work(patient=True).new_events
-        # Whoever drains is alone, and plans what there is.
+        # A drain works alone, and plans all new events.
         assert two.work().new_events
         clock.advance(0.2)
         assert two.work(patient=True).new_events
@@ -144,7 +144,7 @@ class TestSignals:
                 int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("voluntary")
             )
 
-        # How often it wakes in a while is the point: what it begins with comes first, then the while.
+        # The number of wake-ups in a period matters, so the ones at the start are let pass first.
         time.sleep(0.1)
         before = waited()
         time.sleep(0.5)
@@ -161,7 +161,7 @@ class TestSignals:
         other, watching = Watching(two), Watching(one, Hearing.RELIEVED)
         emit(one)
         wait_for(lambda: watching.told == ["emitted"])
-        # Its worker says so when it cannot take it all.
+        # Its worker announces events when it cannot take all of them.
         one.wake(here=False)
         wait_for(lambda: other.told)
         assert (watching.told, other.told) == (["emitted"], ["changed"])

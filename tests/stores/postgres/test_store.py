@@ -59,7 +59,7 @@ def work_for_a_while(store):
 def kept_plans(store):
     """Return the plans that the store's connections have cached, as texts."""
     plans = []
-    # Who tells others of work may have had one of its own.
+    # The notifier may have had a connection of its own.
     for connection in store._postgres._unchecked().pool._idle:
         kept = connection.execute(
             "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements WHERE generic_plans > 0"
@@ -294,7 +294,7 @@ class TestConnections:
             it.execute("SELECT 1 FROM unihooks.webhooks FOR UPDATE")
             tries.append(it)
             if len(tries) == 1:
-                # Frozen, with a lock in its hand: another one waits for no longer than that.
+                # It is frozen while it holds a lock: another transaction waits no longer than this.
                 store.delete_webhook("default", webhook.id)
             return it.count("webhooks", Selection(values={"tenant": webhook.tenant}))
 
@@ -466,7 +466,7 @@ def test_a_claim_ends_if_another_transaction_holds_everything_due(store, postgre
     plan(store)
     with psycopg.connect(postgres_dsn) as other, ThreadPoolExecutor(1) as pool:
         other.execute(f"SELECT 1 FROM {schema}.deliveries_pending FOR UPDATE")
-        # As much as there is due may look like the first of more.
+        # A full batch may look like the first of several.
         claiming = pool.submit(store.claim, Lease(token=2, seconds=30), Capacity(1, 1))
         wait([claiming], 30)
         other.rollback()
@@ -536,7 +536,7 @@ class TestPlanning:
         add_webhook(store)
         bodies = [b"\x00", b'"\xc3\xa9"', bytes(range(256)), b"{}", b"x" * 200_000]
         emit(store, *[make_event(store, body=body) for body in bodies])
-        # On a busy machine, one call has not the time for all.
+        # On a busy machine, one call has no time for all.
         while plan(store).more:
             pass
         claimed = store.claim(Lease(token=2, seconds=30), Capacity(10, 10))
@@ -552,7 +552,7 @@ class TestPlanning:
         def work(it):
             taken = chore(it, it.now, 2)
             assert (taken[0] if chore is maintenance.prune else taken) == 2
-            # Not yet committed, and holding what it holds.
+            # It has not committed yet, and holds its locks.
             [event] = emit(store)
             planned = plan(store, capacity=10)
             assert [one.event_id for one in planned.claimed] == [event.id]

@@ -148,7 +148,7 @@ def test_a_partly_planned_webhook_continues_where_it_was_whatever_changes_meanwh
     store.delete_webhook("default", second.id)
     while plan(store).more:
         pass
-    # What had been planned for the second one stays in the log; nobody else's endpoints are taken for its own.
+    # Deliveries planned for the second one stay in the log, and endpoints of others are not mistaken for its own.
     assert deliveries_of(store, later) >= {one.id for one in first.endpoints}
     assert not deliveries_of(store, later) & {one.id for one in third.endpoints}
 
@@ -171,7 +171,7 @@ def test_matching_ends_when_its_time_is_up_and_continues_with_the_next_call(stor
     monkeypatch.setattr(matching, "_SECONDS_OF_MATCHING", 0.05)
     ticks = count()
     monkeypatch.setattr(matching, "time", SimpleNamespace(monotonic=lambda: next(ticks) * 0.02))
-    # Looked at when a call begins, and before the second event, the fourth and so on.
+    # The time is checked when a call begins, and before the second event, the fourth and so on.
     monkeypatch.setattr(matching, "_MATCHED_BETWEEN_LOOKS", 2)
     calls = [plan(store) for _ in range(2)]
     assert [(one.events, one.more) for one in calls] == [(5, True), (2, False)]

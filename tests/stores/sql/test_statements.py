@@ -15,7 +15,7 @@ NAMED = re.compile(r"(?<![:\w]):(\w+)")
 OWN = {"add_events", "add_events_again", "times_of_events", "has_schema", "store_table"}
 # Only one keeps the log by days.
 OWN |= {one.name for one in parse((files("unihooks.stores.postgres") / "statements" / "days.sql").read_text())}
-# What one database is told by the statement before, the other takes as parameters; and a hint that one needs.
+# One database gets these from the statement before, the other as parameters; and a hint that only one needs.
 MORE = {"found_config_versions": {"after", "tenants"}, "due_deliveries": {"share"}}
 
 

@@ -13,7 +13,7 @@ from unihooks.exceptions import StoreError
 from unihooks.stores import SQLiteStore
 from unihooks.stores.sqlite.database import SQLiteDatabase
 
-# Whoever waits for the lock does so for longer than a test may take.
+# A caller that waits for the lock waits longer than a test may take.
 PATIENT = {"busy_timeout": 600}
 
 

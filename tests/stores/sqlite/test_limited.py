@@ -48,7 +48,7 @@ def plan_of(connection, name):
 @pytest.mark.parametrize("name", STATEMENTS_USED)
 def test_lanes_and_deliveries_are_found_by_index(connection, name):
     plan = plan_of(connection, name)
-    # A part of a statement that has but one row is read as a whole.
+    # A part of a statement with only one row is read as a whole.
     assert not [step for step in plan if re.match(r"SCAN (unihooks_|main|l\b)", step)], plan
 
 

@@ -384,7 +384,7 @@ class TestWriting:
         store._sqlite._open().writer.call(change_and_plan, waiter, is_synced=True)
         with pytest.raises(ZeroDivisionError):
             waiter.result()
-        # It has the version that was lost.
+        # It has the lost version.
         add_webhook(store, product="other")
         planned = store.plan(Lease(token=1, seconds=30), Capacity(1, 1), 10)
         assert (planned.events, planned.deliveries) == (1, 0)
