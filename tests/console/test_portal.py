@@ -126,6 +126,14 @@ async def test_link_works_once(portal, browse, dispatcher):
     assert (await first.get(link)).url == f"{HOST}/"
 
 
+async def test_link_that_was_used_stays_so_whatever_else_its_tenant_does(portal, browse, dispatcher):
+    link = link_for("Ada")
+    await browse(None, app=portal).get(link)
+    # As many requests with keys, or forms, as the store remembers of a tenant.
+    dispatcher.settings.store.reserve_answer("acme", "another", b"", at_most=1)
+    assert (await browse(None, app=portal).get(link)).status_code == 401
+
+
 async def test_links_of_one_viewer_and_moment_work_once_each(portal, browse):
     for link in (link_for("Ada"), link_for("Ada")):
         assert (await browse(None, app=portal).get(link)).status_code == 200

@@ -26,6 +26,8 @@ class StateKind(StrEnum):
     """A session that a portal link has opened."""
     ENDED = "ended"
     """Portal links that were ended before their time."""
+    USED = "used"
+    """A portal link that has been opened."""
 
 
 @frozen

@@ -71,22 +71,18 @@ async def exchange(token: str, settings: ConsoleSettings) -> tuple[str, int] | N
     claims = _opened(_LINK, token, settings.secret) if settings.secret is not None else None
     if claims is None or settings.secret is None:
         return None
-    session_id = await in_own_thread(_use, token, claims, settings.dispatcher.settings.open_store)
+    session_id = await in_own_thread(_use, claims, settings.dispatcher.settings.open_store)
     if session_id is None:
         return None
     seconds = int(claims["seconds"])
     return _signed(_SESSION, _viewer(claims), time.time() + seconds, settings.secret, id=session_id), seconds
 
 
-def _use(token: str, claims: dict[str, Any], store: Store) -> str | None:
+def _use(claims: dict[str, Any], store: Store) -> str | None:
     """Open a session in the store, as processes share it; return its id, or None if the link was used or ended."""
-    tenant = claims["tenant"]
-    # No key of the API has such a character.
-    key = f"\x1fportal link {claims['id']}"
-    if claims["once"] and store.reserve_answer(tenant, key, hashlib.sha256(token.encode()).digest()) is not None:
+    left = claims["expires"] - time.time()
+    if claims["once"] and not portal_sessions.is_first_use(store, claims["tenant"], claims["id"], left):
         return None
-    if claims["once"]:
-        store.keep_answer(tenant, key, 303, b"{}")
     return portal_sessions.begin(store, _viewer(claims), claims["made_at"], int(claims["seconds"]))
 
 
@@ -107,6 +103,8 @@ async def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | Non
 
 
 def _check(value: timedelta, most: timedelta, name: str) -> None:
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name} must be a timedelta, such as timedelta(minutes=5)")
     if not _SHORTEST <= value <= most:
         raise ValueError(f"{name} must be at least a second and at most 24 hours")
 

@@ -13,14 +13,29 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._model.checks import check_tenant
 from unihooks.abc import Store
 from unihooks.console._viewers import Viewer
-from unihooks.exceptions import LimitReached, NotFound
+from unihooks.exceptions import Conflict, LimitReached, NotFound
 
 _OWNER = "portal"
 _MOST_SESSIONS = 1_000
 _MOST_ENDED = 100
+_MOST_USED = 10_000
+_MARGIN = 3_600
 # No link, and no session of one, lasts longer.
-_KEPT_US = DAY + 3_600 * SECOND
+_KEPT_US = DAY + _MARGIN * SECOND
 _EVERYBODY = "*"
+
+
+def is_first_use(store: Store, tenant: str, link_id: str, seconds: float) -> bool:
+    """Note that a link, which is valid for some seconds more, has been opened; tell whether that is the first time.
+
+    Only the host makes links, so nobody can open so many that an older one is forgotten and works again.
+    """
+    key, keep_us = _key(tenant, StateKind.USED, link_id), int(seconds + _MARGIN) * SECOND
+    try:
+        store.put_state(key, {}, keep_us=keep_us, at_most=_MOST_USED, oldest_goes=True)
+    except Conflict:
+        return False
+    return True
 
 
 def begin(store: Store, viewer: Viewer, made_at: float, seconds: int) -> str | None:
