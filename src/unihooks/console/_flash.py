@@ -14,6 +14,7 @@ from unihooks.console._settings import ConsoleSettings
 
 COOKIE = "webhooks_done"
 _SECONDS = 60
+_LONGEST_TIME = 20
 SENTENCES = {
     "activated": later("The webhook is active: events from now on are sent to its endpoints."),
     "deactivated": later("The webhook is inactive: nothing is sent, and pending deliveries are on hold."),
@@ -54,7 +55,8 @@ def code_for(request: Request, settings: ConsoleSettings) -> str | None:
     """Return what the page of this request is to say, if its browser was sent here to be told."""
     code, _, rest = (cookie_of(request, settings, COOKIE) or "").partition(".")
     expires, _, mac = rest.partition(".")
-    if code not in SENTENCES or not expires.isdecimal() or not mac.isascii() or int(expires) < time.time():
+    is_time = expires.isdecimal() and len(expires) < _LONGEST_TIME
+    if code not in SENTENCES or not is_time or not mac.isascii() or int(expires) < time.time():
         return None
     right = _mac(request, settings, code, int(expires), request.scope["path"])
     return code if hmac.compare_digest(mac, right) else None

@@ -12,7 +12,8 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -62,6 +63,19 @@ async def carry_out(
     return answer
 
 
+@asynccontextmanager
+async def one_at_a_time(request: Request, what: str) -> AsyncIterator[None]:
+    """Let each request for `what` of the viewer's tenant wait until the one before it is done, in whatever process."""
+    store = settings_of(request).dispatcher.settings.open_store
+    record = RequestRecord(store=store, tenant=viewer_of(request).tenant, key=f"\x1falone {what}", digest=b"")
+    before = await _waited(record, until=lambda before: before is None)
+    try:
+        yield
+    finally:
+        if before is None:
+            await record.drop()
+
+
 def _record(request: Request, pairs: tuple[tuple[str, str], ...]) -> RequestRecord | None:
     value = dict(pairs).get(FIELD)
     if not value:
@@ -77,10 +91,16 @@ def _record(request: Request, pairs: tuple[tuple[str, str], ...]) -> RequestReco
 
 async def _first(record: RequestRecord) -> IdempotencyRecord | None:
     """Return the record of the first submit when it has its answer; None if this is to be the first."""
+    return await _waited(record, until=lambda before: before is None or before.status is not None)
+
+
+async def _waited(
+    record: RequestRecord, *, until: Callable[[IdempotencyRecord | None], bool]
+) -> IdempotencyRecord | None:
     before = await record.begin()
     for wait in _WAITS:
-        if before is None or before.status is not None:
-            return before
+        if until(before):
+            break
         await asyncio.sleep(wait)
         before = await record.begin()
     return before

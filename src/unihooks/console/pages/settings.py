@@ -16,6 +16,7 @@ from unihooks.console._access import Form, action, is_save, view
 from unihooks.console._draft import Draft
 from unihooks.console._draft_checks import Problems
 from unihooks.console._locale import gettext, later
+from unihooks.console._once import one_at_a_time
 from unihooks.console._rendering import (
     go_to,
     off_the_loop,
@@ -117,14 +118,13 @@ async def duplicate(request: Request, form: Form) -> Response:  # noqa: ARG001
     If there is such a copy already, which nobody has changed or activated since, lead there: a page that was loaded
     anew has another value in its form, so that does not tell a second copy that is wanted from one that is not.
     """
-    copy, tenant = _copy_of(await webhook_of(request)), viewer_of(request).tenant
-    webhooks = settings_of(request).dispatcher.webhooks
-    found = await webhooks.alist(tenant=tenant, search=copy.name, status="inactive", sort="newest")
-    for one in found:
-        if _says_the_same(one, copy):
-            return go_to(request, "settings", done="duplicated_before", webhook_id=one.id)
-    added = await webhooks.aadd(copy, tenant=tenant)
-    return go_to(request, "settings", done="duplicated", webhook_id=added.id)
+    webhook, tenant = await webhook_of(request), viewer_of(request).tenant
+    copy, webhooks = _copy_of(webhook), settings_of(request).dispatcher.webhooks
+    async with one_at_a_time(request, f"copy {webhook.id}"):
+        found = await webhooks.alist(tenant=tenant, search=copy.name, status="inactive", sort="newest")
+        before = next((one for one in found if _says_the_same(one, copy)), None)
+        there = before or await webhooks.aadd(copy, tenant=tenant)
+    return go_to(request, "settings", done="duplicated_before" if before else "duplicated", webhook_id=there.id)
 
 
 def _copy_of(webhook: Webhook) -> Webhook:
