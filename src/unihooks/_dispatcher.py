@@ -181,8 +181,7 @@ class Dispatcher(Emits, Operates):
 
     async def adrain(self, timeout: float = 10.0) -> DrainResult:
         """Do what `drain` does inside the running event loop."""
-        check_seconds("timeout", timeout, at_least=0)
-        return await drain(self.settings, timeout)
+        return await drain(self.settings, check_seconds("timeout", timeout, at_least=0))
 
     def close(self) -> None:
         """Free the store's threads and connections; emitted events are safe. Later calls raise `StoreError`.

@@ -175,6 +175,12 @@ async def test_what_is_too_long_for_a_search_is_cut_and_that_is_said(browser, se
         assert "maxlength" not in field
 
 
+@pytest.mark.parametrize("burst, seconds", [(0, 60), (True, 60), (1.5, 60), (1, 0), (1, True), (1, float("nan"))])
+def test_rate_that_makes_no_sense_is_refused(burst, seconds):
+    with pytest.raises(ValueError, match=r"must be a (whole )?number"):
+        Rate(burst, seconds)
+
+
 async def test_replays_are_rate_limited_per_tenant(dispatcher, authenticate, browse, sent):
     now = [0.0]
     rates = Rates(replays=Limiter(Rate(2, 60), clock=lambda: now[0]), tests=Limiter(Rate(1, 60), clock=lambda: now[0]))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import sys
 import threading
@@ -221,6 +222,11 @@ def test_limits_that_make_no_sense_are_refused(new_dispatcher, bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         Worker(new_dispatcher(), **bad)
     Worker(new_dispatcher(), lease=25, grace=22, concurrency=1, per_endpoint=1)
+
+
+def test_worker_that_may_take_for_ever_to_end_ends(new_dispatcher):
+    with new_dispatcher().running(lease=math.inf, grace=math.inf) as worker:
+        assert worker.grace < threading.TIMEOUT_MAX
 
 
 def test_no_more_than_concurrency_are_in_flight(new_dispatcher):

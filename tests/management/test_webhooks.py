@@ -794,6 +794,7 @@ def test_only_the_last_10_old_secrets_sign_along(host):
         {"secret": "whsec_AA"},
         {"overlap": -1},
         {"overlap": "1"},
+        {"overlap": True},
         {"overlap": float("nan")},
         {"overlap": float("inf")},
         {"overlap": timedelta(days=8)},

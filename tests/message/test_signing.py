@@ -239,6 +239,8 @@ def test_the_tolerance_can_be_changed_but_never_to_nothing_by_accident():
     assert verify(message(), b"{}", SECRET, 3600, now=later)
     assert rejected(message(), tolerance=0, now=later) == "webhook-timestamp"
     assert rejected(message(), tolerance=float("nan")) == "webhook-timestamp"
+    with pytest.raises(TypeError, match="tolerance must be a number"):
+        verify(message(), b"{}", SECRET, tolerance=True, now=NOW)
 
 
 def test_the_present_is_compared_with_when_no_time_is_given():

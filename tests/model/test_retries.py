@@ -143,13 +143,13 @@ def test_too_many_requests_waits_at_least_a_minute(planned, expected):
     assert policy.next_delay(attempt=1, elapsed=0, status_code=429) == expected
 
 
-@pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), MAX_DELAY + 1])
+@pytest.mark.parametrize("delay", [-1, True, float("nan"), float("inf"), MAX_DELAY + 1])
 def test_impossible_delay_is_refused(delay):
     with pytest.raises(ValueError, match="use 0 to"):
         RetryPolicy.from_delays([5, delay])
 
 
-@pytest.mark.parametrize("jitter", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("jitter", [-0.1, 1.1, True, float("nan")])
 def test_impossible_jitter_is_refused(jitter):
     with pytest.raises(ValueError, match="share from 0 to 1"):
         RetryPolicy.from_delays([5], jitter=jitter)

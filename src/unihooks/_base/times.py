@@ -12,6 +12,7 @@ SECOND = 1_000_000
 DAY = 24 * 3600 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_MOST_US = 2**62
 
 
 def system_clock() -> datetime:
@@ -37,8 +38,8 @@ def from_us(microseconds: int) -> datetime:
 
 
 def optional_microseconds(age: timedelta | None) -> int | None:
-    """Return a duration in microseconds, or None for None."""
-    return None if age is None else age // _MICROSECOND
+    """Return a duration in microseconds, or None for None; `timedelta.max` is more than databases can keep."""
+    return None if age is None else min(age // _MICROSECOND, _MOST_US)
 
 
 def optional_from_us(microseconds: int | None) -> datetime | None:

@@ -196,7 +196,7 @@ def _limits(
 ) -> WorkerLimits:
     lease = deadline + _LEASE_BEYOND_DEADLINE if lease is None else lease
     grace = deadline + _GRACE_BEYOND_DEADLINE if grace is None else grace
-    check_seconds("lease", lease, at_least=deadline + _LEAST_LEASE_BEYOND_DEADLINE, why="the deadline + 5 = ")
-    check_seconds("grace", grace, at_least=deadline + _GRACE_BEYOND_DEADLINE, why="the deadline + 2 = ")
+    lease = check_seconds("lease", lease, at_least=deadline + _LEAST_LEASE_BEYOND_DEADLINE, why="the deadline + 5 = ")
+    grace = check_seconds("grace", grace, at_least=deadline + _GRACE_BEYOND_DEADLINE, why="the deadline + 2 = ")
     check_counts(concurrency=concurrency, per_endpoint=per_endpoint)
     return WorkerLimits(concurrency=concurrency, per_endpoint=min(per_endpoint, concurrency), lease=lease, grace=grace)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from unihooks._base.texts import brief
 from unihooks._base.times import Clock
 from unihooks._model.catalog import Catalog
 from unihooks._model.checks import is_number, is_whole
@@ -18,6 +19,7 @@ from unihooks._model.retries import RetryPolicy
 from unihooks.abc import Store
 
 _MOST_SECONDS = 600
+_YEAR = 365 * 86_400
 _EXAMPLES = {
     "breaker": (CircuitBreaker | None, "a CircuitBreaker, such as CircuitBreaker(failures=10), or None"),
     "catalog": (Catalog | None, "a Catalog, such as Catalog(), or None"),
@@ -85,17 +87,21 @@ def check_counts(**counts: object) -> None:
             raise ValueError(f"{name} must be at least 1, not {value}")
 
 
-def check_seconds(name: str, value: Any, *, at_least: float, why: str = "") -> None:
-    """Raise for anything but a number of seconds of at least `at_least`; `why` says where that bound comes from."""
+def check_seconds(name: str, value: Any, *, at_least: float, why: str = "") -> float:
+    """Return a number of seconds of at least `at_least`, of which `why` says where it comes from; or raise.
+
+    More than a year, or for ever, is a year: the sum of a time and a larger number may be too large for the system.
+    """
     if not is_number(value):
         raise TypeError(f"{name} must be a number of seconds, such as 30, not {kind_of(value)}")
     if not value >= at_least:  # unlike `<`, this refuses NaN
-        raise ValueError(f"{name} must be at least {why}{at_least:g} s, not {value:g}")
+        raise ValueError(f"{name} must be at least {why}{at_least:g} s, not {brief(value)}")
+    return float(min(value, _YEAR))
 
 
 def check_times(deadline: object, **kept: object) -> None:
     """Raise for a deadline, or a time to keep things, that is not valid."""
-    if not isinstance(deadline, int | float) or not 0 < deadline <= _MOST_SECONDS:
+    if not is_number(deadline) or not 0 < deadline <= _MOST_SECONDS:
         raise ValueError(f"deadline must be more than 0 and at most {_MOST_SECONDS} seconds, not {deadline!r}")
     for name, age in kept.items():
         if not isinstance(age, timedelta | None):

@@ -25,7 +25,7 @@ def checked_overlap(value: timedelta | float) -> timedelta:
     """Return how long previous secrets keep signing, or raise InvalidArgument."""
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         overlap = value if isinstance(value, timedelta) else timedelta(seconds=value)
-        if timedelta(0) <= overlap <= _MOST_OVERLAP:
+        if timedelta(0) <= overlap <= _MOST_OVERLAP and not isinstance(value, bool):
             return overlap
     raise InvalidArgument("overlap must be seconds or a timedelta, from 0 to 7 days", name="overlap")
 

@@ -288,7 +288,7 @@ def _checked(found: Mapping[str, str], name: str, form: re.Pattern[str]) -> str:
 
 
 def _check_options(tolerance: object, now: object) -> None:
-    if not isinstance(tolerance, int | float):
+    if not isinstance(tolerance, int | float) or isinstance(tolerance, bool):
         raise TypeError(f"tolerance must be a number of seconds, such as 300, not {type(tolerance).__name__}")
     if now is not None and not (isinstance(now, datetime) and now.utcoffset() is not None):
         raise TypeError("now must be a datetime with a time zone, such as datetime.now(UTC), or None")

@@ -14,6 +14,8 @@ import attrs
 from tenacity import Future, RetryCallState, stop_after_attempt
 from tenacity.wait import wait_base
 
+from unihooks._model.checks import is_number
+
 MAX_DELAY = 30 * 86_400.0
 """The longest delay in seconds, whatever a policy or a receiver asks for."""
 
@@ -185,13 +187,13 @@ def _checked_all(delays: object) -> tuple[float, ...]:
 
 def _checked(delay: object) -> float:
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-    if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_DELAY:
+    if not is_number(seconds) or not 0 <= seconds <= MAX_DELAY:
         raise ValueError(f"{delay!r} is not a possible delay; use 0 to {MAX_DELAY:.0f} seconds")
     return float(seconds)
 
 
 def _share(jitter: object) -> float:
-    if not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
+    if not is_number(jitter) or not 0 <= jitter <= 1:
         raise ValueError(f"{jitter!r} is not a possible jitter; use a share from 0 to 1, such as 0.2")
     return float(jitter)
 

@@ -70,12 +70,16 @@ def _networks(texts: str | Iterable[str | Network]) -> tuple[Network, ...]:
 
 def _port_set(ports: Iterable[int] | None) -> frozenset[int]:
     try:
-        found = frozenset(map(index, () if ports is None else ports))
+        found = frozenset(map(_port, () if ports is None else ports))
     except TypeError:
         found = frozenset({0})
-    if not found <= _PORTS:
+    if not found <= _PORTS or isinstance(ports, bytes | bytearray):
         raise TargetRefused("ports must be a list of numbers from 1 to 65535, such as [444]", name="ports")
     return found
+
+
+def _port(value: int) -> int:
+    return 0 if isinstance(value, bool) else index(value)
 
 
 def _network(text: str | Network) -> Network:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from attrs import define, field, frozen
 
 from unihooks._management.log import BulkResult
+from unihooks._model.checks import is_number, is_whole
 
 _SLICE = 1_000
 _MOST_TENANTS = 10_000
@@ -18,8 +20,18 @@ _MOST_TENANTS = 10_000
 class Rate:
     """`burst` at once, refilled evenly over `seconds`."""
 
-    burst: int
-    seconds: float
+    burst: int = field()
+    seconds: float = field()
+
+    @burst.validator
+    def _check_burst(self, _attribute: object, value: object) -> None:
+        if not is_whole(value) or value < 1:
+            raise ValueError("burst must be a whole number from 1, such as 30")
+
+    @seconds.validator
+    def _check_seconds(self, _attribute: object, value: object) -> None:
+        if not is_number(value) or not 0 < value < inf:
+            raise ValueError("seconds must be a number above 0, such as 60")
 
 
 @define
