@@ -29,11 +29,11 @@ from unihooks import (
 )
 from unihooks.abc import Capacity, Emitter, Lease
 from unihooks.exceptions import (
-    Conflict,
     IdempotencyConflict,
     InvalidArgument,
     InvalidPayload,
     InvalidWebhook,
+    LimitReached,
     StoreError,
     UnknownEventType,
 )
@@ -503,7 +503,7 @@ def test_targets_none_needs_a_transport():
         Dispatcher(MemoryStore(), targets=None)
 
 
-@pytest.mark.parametrize("deadline", [0, -1, 601, float("nan"), timedelta(seconds=20)])
+@pytest.mark.parametrize("deadline", [0, -1, 601, True, float("nan"), timedelta(seconds=20)])
 def test_a_deadline_that_makes_no_sense_is_refused(deadline):
     with pytest.raises(ValueError, match="deadline"):
         Dispatcher(MemoryStore(), deadline=deadline)
@@ -586,7 +586,7 @@ def test_a_running_worker_is_seen_and_one_that_ended_is_not(host):
 def test_a_tenant_has_at_most_so_many_webhooks(new_dispatcher, receiver):
     dispatcher = new_dispatcher(limits=Limits(webhooks_per_tenant=1))
     dispatcher.webhooks.add(Webhook(name="first", endpoints=[receiver.url]), tenant="acme")
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(LimitReached) as refused:
         dispatcher.webhooks.add(Webhook(name="second", endpoints=[receiver.url]), tenant="acme")
     assert refused.value.name == "webhooks"
     dispatcher.webhooks.add(Webhook(name="another's", endpoints=[receiver.url]), tenant="globex")
@@ -607,12 +607,12 @@ def test_a_tenant_has_at_most_so_many_endpoints_in_all_its_webhooks(new_dispatch
     webhooks = new_dispatcher(limits=Limits(endpoints_per_tenant=4)).webhooks
     urls = [receiver.url_for(f"/{number}") for number in range(4)]
     first = webhooks.add(Webhook(name="two", endpoints=urls[:2]))
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(LimitReached) as refused:
         webhooks.add(Webhook(name="three", endpoints=urls[:3]))
     assert refused.value.name == "endpoints"
     webhooks.add(Webhook(name="two more", endpoints=urls[:2]))
     webhooks.add(Webhook(name="another's", endpoints=urls), tenant="globex")
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(LimitReached) as refused:
         webhooks.update(first.id, endpoints=urls[:3])
     assert refused.value.name == "endpoints"
     webhooks.update(first.id, endpoints=urls[2:])
@@ -629,7 +629,7 @@ def test_limits_hold_when_thirty_add_at_once(new_dispatcher, limits):
             return webhooks.add(
                 Webhook(name=f"{number}", endpoints=["https://a.example.com/", "https://b.example.com/"])
             )
-        except Conflict:
+        except LimitReached:
             return None
 
     with ThreadPoolExecutor(30) as pool:
@@ -642,7 +642,7 @@ def test_endpoints_of_a_tenant_are_counted_when_thirty_change_at_once(new_dispat
     made = [webhooks.add(Webhook(name=f"{number}", endpoints=["https://a.example.com/"])) for number in range(30)]
 
     def grow(webhook):
-        with contextlib.suppress(Conflict):
+        with contextlib.suppress(LimitReached):
             webhooks.update(webhook.id, endpoints=["https://a.example.com/", "https://b.example.com/"])
 
     with ThreadPoolExecutor(30) as pool:

@@ -64,7 +64,7 @@ class InvalidArgument(UnihooksError, ValueError):
 
 
 class LimitReached(UnihooksError, ValueError):
-    """A tenant asks for more than the dispatcher's limits allow at the moment; it may try again later."""
+    """A tenant asks for more than the dispatcher's limits allow, until it has less of it or some time has passed."""
 
 
 class NotFound(UnihooksError, LookupError):

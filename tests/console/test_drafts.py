@@ -363,10 +363,10 @@ async def test_the_checklist_offers_what_the_viewer_may_do(browse, dispatcher):
 
 
 async def test_a_limit_of_webhooks_keeps_the_draft(browser, dispatcher, monkeypatch):
-    from unihooks.exceptions import Conflict
+    from unihooks.exceptions import LimitReached
 
     async def full(*args, **rest):
-        raise Conflict("the tenant has 1000 webhooks, which is the limit; delete one first", name="webhooks")
+        raise LimitReached("the tenant has 1000 webhooks, which is the limit; delete one first", name="webhooks")
 
     review = await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
     with monkeypatch.context() as patch:

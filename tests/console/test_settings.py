@@ -7,7 +7,7 @@ from html import unescape
 
 import pytest
 
-from unihooks import Condition, DeliveryPolicy, Endpoint, EventSubscription, HeaderSet, PayloadMapping, Webhook
+from unihooks import Condition, DeliveryPolicy, Endpoint, EventSubscription, HeaderSet, Limits, PayloadMapping, Webhook
 from unihooks.console.pages.settings import SECTIONS
 
 from .conftest import CANARY, fields_of, text_of
@@ -134,6 +134,17 @@ async def test_endpoints_keep_their_ids_when_their_urls_change(browser, webhook,
     await browser.press(answer, "save", {"endpoint_url": urls})
     assert [one.url for one in saved().endpoints] == urls
     assert saved().endpoints[0].id == webhook.endpoints[0].id
+
+
+async def test_endpoints_beyond_the_limit_are_not_told_as_a_change_of_somebody_else(
+    browser, section, dispatcher, receiver, monkeypatch
+):
+    monkeypatch.setattr(dispatcher.settings, "limits", Limits(endpoints_per_tenant=1))
+    page = await browser.press(await section("endpoints"), "add-endpoint")
+    urls = [receiver.url_for(path, host="crm.example.com") for path in ("/a", "/b")]
+    answer = await browser.press(page, "save", {"endpoint_url": urls})
+    assert answer.status_code == 422
+    assert "more than 1 endpoint" in text_of(answer)
 
 
 async def test_a_stale_section_is_refused_kindly_and_can_be_saved_again(browser, webhook, section, saved, dispatcher):

@@ -37,9 +37,9 @@ class Configuration(ABC):
 
     @abstractmethod
     def add_webhook(self, webhook: Webhook, *, at_most: int, endpoints: int | None = None) -> None:
-        """Store a complete webhook; `Conflict` (name "webhooks") if the tenant already has `at_most`.
+        """Store a complete webhook; `LimitReached` (name "webhooks") if the tenant already has `at_most`.
 
-        `Conflict` (name "endpoints") if it would have more than `endpoints` endpoints in all its webhooks.
+        `LimitReached` (name "endpoints") if it would have more than `endpoints` endpoints in all its webhooks.
         """
 
     @abstractmethod
@@ -69,8 +69,8 @@ class Configuration(ABC):
         active and the endpoint enabled; closing and opening lanes changes no delivery. New endpoints get a lane; those
         left out lose theirs, and their pending deliveries are cancelled (ENDPOINT_REMOVED). An endpoint that becomes
         enabled, or whose URL gets another origin, starts with fresh health; the time for which it was held does not
-        affect health. Return the new webhook. `NotFound` if there is none; `Conflict` as for `add_webhook` if it gets
-        more endpoints than before.
+        affect health. Return the new webhook. `NotFound` if there is none; `LimitReached` as for `add_webhook` if it
+        gets more endpoints than before.
         """
 
     @abstractmethod

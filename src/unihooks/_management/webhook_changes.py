@@ -40,6 +40,7 @@ class WebhookChanges(WebhookReading):
         """Store a new webhook and return it with id, version, times and secrets.
 
         It is inactive unless it was built with `status=WebhookStatus.ACTIVE`. A secret is generated if none is given.
+        `LimitReached` if the tenant has as many webhooks or endpoints as `Limits` allow.
         """
         added, limits = self._complete(webhook, check_tenant(tenant)), self._settings.limits
         self._settings.open_store.add_webhook(

@@ -29,7 +29,7 @@ from unihooks.console._theme import Colour, Theme
 from unihooks.console.api import api_routes, no_such_path
 from unihooks.console.api._problems import problem_answer, to_problem
 from unihooks.console.pages import page_routes
-from unihooks.exceptions import Conflict, NotFound, StoreError, UnihooksError
+from unihooks.exceptions import Conflict, LimitReached, NotFound, StoreError, UnihooksError
 
 
 def create_console(
@@ -164,6 +164,7 @@ _HANDLERS = {
     HTTPException: _refused,
     NotFound: _not_found,
     Conflict: _conflict,
+    LimitReached: _conflict,
     StoreError: _unavailable,
     UnihooksError: _invalid,
     Exception: _refused,

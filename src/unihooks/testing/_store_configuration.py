@@ -20,7 +20,7 @@ from unihooks._message.secrets import Secret
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook, WebhookStatus
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Store, WebhookFilter, Window
-from unihooks.exceptions import Conflict, NotFound
+from unihooks.exceptions import Conflict, LimitReached, NotFound
 from unihooks.testing._clock import FakeClock
 from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 
@@ -70,7 +70,7 @@ class ConfigurationRules:
     def test_a_tenant_has_no_more_webhooks_than_allowed(self, scene: Scene) -> None:
         scene.inactive()
         scene.inactive(tenant="other")
-        with pytest.raises(Conflict) as caught:
+        with pytest.raises(LimitReached) as caught:
             scene.store.add_webhook(scene.build(), at_most=1)
         assert caught.value.name == "webhooks"
         scene.store.add_webhook(scene.build(), at_most=2)
@@ -79,7 +79,7 @@ class ConfigurationRules:
         def add(_: int) -> bool:
             try:
                 scene.store.add_webhook(scene.build(), at_most=3)
-            except Conflict:
+            except LimitReached:
                 return False
             return True
 

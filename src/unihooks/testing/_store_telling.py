@@ -16,7 +16,7 @@ from unihooks._model.log import DeliveryState
 from unihooks._model.operational_events import PRODUCT
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.abc import AttemptRow, HealthChange, Result
-from unihooks.exceptions import Conflict, NotFound
+from unihooks.exceptions import Conflict, LimitReached, NotFound
 from unihooks.testing._store_scene import ACME, EVERYTHING, OTHER_URL, URL, Scene, ids
 
 HEALTHY, FAILING = HealthState.HEALTHY, HealthState.FAILING
@@ -73,7 +73,7 @@ class TellingRules:
 
         with pytest.raises(Conflict, match="stale"):
             scene.store.revise_webhook(ACME, webhook.id, refuse)
-        with pytest.raises(Conflict, match="limit"):
+        with pytest.raises(LimitReached, match="limit"):
             scene.store.add_webhook(scene.build(), at_most=1)
         with pytest.raises(NotFound):
             scene.store.delete_webhook(ACME, "wh_nobodys")

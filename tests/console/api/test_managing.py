@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unihooks import Condition, DeliveryPolicy, Endpoint, EventSubscription, Webhook
+from unihooks import Condition, DeliveryPolicy, Endpoint, EventSubscription, Limits, Webhook
 from unihooks.console import Permission
 from unihooks.testing import Answer
 
@@ -138,6 +138,15 @@ async def test_a_change_of_an_old_version_is_a_conflict(api, webhook):
     for change in ({"name": "x"}, {"headers": {"Authorization": None}}):
         answer = await api.patch(f"/webhooks/{webhook.id}", change | {"version": webhook.version - 1})
         assert (answer.status_code, answer.json()["field"]) == (409, "version")
+
+
+async def test_a_webhook_more_than_there_may_be_is_refused_without_a_time_to_try_again(
+    api, webhook, receiver, dispatcher, monkeypatch
+):
+    monkeypatch.setattr(dispatcher.settings, "limits", Limits(webhooks_per_tenant=1))
+    answer = await api.post("/webhooks", given(receiver))
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:webhooks:problem:limit-reached")
+    assert "retry-after" not in answer.headers
 
 
 async def test_an_endpoint_keeps_its_id_when_it_is_given(api, webhook, receiver):

@@ -19,7 +19,7 @@ PROBLEMS = {
     "403": "The viewer lacks the permission, or the request comes from a page of another site.",
     "404": "It does not exist, or belongs to another tenant.",
     "405": "The path has no such method.",
-    "409": "It has changed in the meantime, is in the wrong state, or the first request is still running.",
+    "409": "It has changed in the meantime, is in the wrong state or one too many, or the first request still runs.",
     "400": "The request cannot be read.",
     "412": "The webhook has not the version that `If-Match` names.",
     "413": "The body is too large.",

@@ -30,6 +30,8 @@ from unihooks.exceptions import (
 
 _MOST_SHOWN = 500
 _SOON = 5
+# What stays until somebody deletes it: to try again in some seconds would be in vain.
+_KEPT = ("webhooks", "endpoints")
 _logger = logging.getLogger("unihooks.console")
 
 
@@ -95,7 +97,7 @@ def to_problem(error: Exception) -> Problem:
         if isinstance(error, kind):
             return Problem(status, slug, title, error.message, name=_field(error))
     if isinstance(error, LimitReached):
-        return too_many(_SOON, error.message)
+        return _full(error) if error.name in _KEPT else too_many(_SOON, error.message)
     if isinstance(error, StoreError):
         _logger.error("the store cannot be used: %s", error)
         return _unavailable()
@@ -152,6 +154,10 @@ def _not_found(error: NotFound) -> Problem:
     what = (error.name or "item").removesuffix("_id")
     detail = f"there is no {what} with this id"
     return Problem(404, "not-found", "Not found", detail, name=error.name)
+
+
+def _full(error: LimitReached) -> Problem:
+    return Problem(409, "limit-reached", "There are as many as there may be", error.message, name=error.name)
 
 
 def _unavailable() -> Problem:

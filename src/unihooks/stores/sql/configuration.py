@@ -15,7 +15,7 @@ from unihooks._model.health import HealthState
 from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import Endpoint, Webhook
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Destination
-from unihooks.exceptions import Conflict
+from unihooks.exceptions import LimitReached
 from unihooks.stores.sql import rows as _rows
 from unihooks.stores.sql.health import forget, with_health
 from unihooks.stores.sql.limited import LONGEST_LEASE_US
@@ -45,7 +45,7 @@ def add_webhook(tx: Transaction, webhook: Webhook, *, at_most: int, endpoints: i
     lock_configuration(tx, [webhook.tenant])
     if tx.count("webhooks", Selection(values={"tenant": webhook.tenant}, limit=at_most)) >= at_most:
         template = "the tenant has {most} webhooks, which is the limit; delete one first"
-        raise Conflict(said("too-many-webhooks", template, most=at_most), name="webhooks")
+        raise LimitReached(said("too-many-webhooks", template, most=at_most), name="webhooks")
     _check_endpoints(tx, webhook.tenant, len(webhook.endpoints), endpoints)
     _insert(tx, webhook)
     _add_lanes(tx, webhook, webhook.endpoints, tx.now)
@@ -208,7 +208,7 @@ def _check_endpoints(tx: Transaction, tenant: str, added: int, at_most: int | No
     [(count,)] = tx.fetch("count_endpoints", tenant=tenant)
     if count + added > at_most:
         template = "the tenant would have more than {most} endpoints, which is the limit; remove some first"
-        raise Conflict(said("too-many-endpoints-in-all", template, most=at_most), name="endpoints")
+        raise LimitReached(said("too-many-endpoints-in-all", template, most=at_most), name="endpoints")
 
 
 def _remove_endpoints(tx: Transaction, endpoint_ids: list[str], reason: str, now: int) -> None:
