@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 from attrs import evolve
+from console_browser import CANARY, text_of
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
@@ -16,8 +17,6 @@ from unihooks._message.wire_names import WireNames
 from unihooks.console import Viewer, create_console, only_portal_links, portal_link
 from unihooks.console.pages import page_routes
 from unihooks.console.pages.settings import SECTIONS
-
-from .conftest import CANARY, text_of
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 

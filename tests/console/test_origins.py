@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from .conftest import CANARY, fields_of, text_of
+from console_browser import CANARY, fields_of, text_of
 
 SENTENCE = "An endpoint at a new address would get the saved values"
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from unihooks import EventSubscription, Webhook
-from unihooks.console import Permission, Viewer, _rendering
+from unihooks.console import Permission, Viewer
+from unihooks.console.http import rendering
 
 _MOST_PAGES = 150
 # What is said in a page and leads nowhere in it.
@@ -129,9 +130,9 @@ async def test_viewer_with_one_more_permission_is_offered_nothing_that_is_refuse
 
 
 async def test_crawl_would_find_what_is_offered_and_refused(browse, lived_in, monkeypatch):
-    surroundings = _rendering._surroundings
+    surroundings = rendering._surroundings
     everything = Viewer("acme", "Ada", set(Permission))
-    monkeypatch.setattr(_rendering, "_surroundings", lambda request: surroundings(request) | {"viewer": everything})
+    monkeypatch.setattr(rendering, "_surroundings", lambda request: surroundings(request) | {"viewer": everything})
     found = await crawl(browse(permissions="read"))
     refused = {place for place, status in found.items() if status == 403}
     assert any(place.startswith("GET ") for place in refused)

@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from unihooks import EventSubscription, HeaderSet, PayloadMapping, Webhook
 from unihooks.console import Permission, Viewer, portal_link
-from unihooks.console._reference import chapters
 from unihooks.console.pages import page_routes
+from unihooks.console.views.reference import chapters
 from unihooks.testing import Answer
 
 from .conftest import EXAMPLE, PORTAL_SECRET

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unihooks import DeliveryPolicy, EventSubscription, Webhook
-from unihooks.console._snippets import SNIPPETS
+from unihooks.console.views.snippets import SNIPPETS
 from unihooks.testing import Answer
 
 from .conftest import EXAMPLE

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from unihooks.cli._deliveries import deliveries
-from unihooks.cli._demo import demo
-from unihooks.cli._events import events
-from unihooks.cli._jobs import jobs
-from unihooks.cli._queue import migrate, status, worker
-from unihooks.cli._tenants import tenants
-from unihooks.cli._webhooks import webhooks
+from unihooks.cli.commands.deliveries import deliveries
+from unihooks.cli.commands.events import events
+from unihooks.cli.commands.jobs import jobs
+from unihooks.cli.commands.queue import migrate, status, worker
+from unihooks.cli.commands.tenants import tenants
+from unihooks.cli.commands.webhooks import webhooks
+from unihooks.cli.demo.demo import demo
 from unihooks.exceptions import UnihooksError
 
 

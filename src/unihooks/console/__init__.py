@@ -7,12 +7,12 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError('the console needs an extra; install it with: pip install "unihooks[console]"') from error
 
-from unihooks.console._portal import only_portal_links, portal_link
-from unihooks.console._portal_sessions import aend_portal_sessions, end_portal_sessions
-from unihooks.console._rates import Limiter, Rate, Rates
-from unihooks.console._theme import Theme
-from unihooks.console._viewers import Permission, Viewer
 from unihooks.console._wsgi import wsgi
+from unihooks.console.host.rates import Limiter, Rate, Rates
+from unihooks.console.host.theme import Theme
+from unihooks.console.host.viewers import Permission, Viewer
+from unihooks.console.http.portal import only_portal_links, portal_link
+from unihooks.console.http.portal_sessions import aend_portal_sessions, end_portal_sessions
 
 __all__ = [
     "Limiter",

@@ -16,19 +16,19 @@ from starlette.status import HTTP_404_NOT_FOUND
 from starlette.types import ASGIApp
 
 from unihooks._dispatcher import Dispatcher
-from unihooks.console._assets import Assets
-from unihooks.console._compression import Compression
-from unihooks.console._gate import Gate, is_api
-from unihooks.console._locale import LANGUAGES, Texts, Translate, own_texts
-from unihooks.console._rates import Rates
-from unihooks.console._rendering import refuse
-from unihooks.console._security_headers import SecurityHeaders
-from unihooks.console._sentences import told
-from unihooks.console._settings import Authenticate, Branding, ConsoleSettings
-from unihooks.console._theme import Colour, Theme
 from unihooks.console.api import api_routes, no_such_path
-from unihooks.console.api._problems import problem_answer, to_problem
+from unihooks.console.api.problems import problem_answer, to_problem
+from unihooks.console.host.rates import Rates
+from unihooks.console.host.settings import Authenticate, Branding, ConsoleSettings
+from unihooks.console.host.theme import Colour, Theme
+from unihooks.console.http.assets import Assets
+from unihooks.console.http.compression import Compression
+from unihooks.console.http.gate import Gate, is_api
+from unihooks.console.http.rendering import refuse
+from unihooks.console.http.security_headers import SecurityHeaders
 from unihooks.console.pages import page_routes
+from unihooks.console.words.locale import LANGUAGES, Texts, Translate, own_texts
+from unihooks.console.words.sentences import told
 from unihooks.exceptions import Conflict, LimitReached, NotFound, StoreError, UnihooksError
 
 

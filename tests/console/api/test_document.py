@@ -6,9 +6,9 @@ import pytest
 
 from unihooks.console import Permission, create_console
 from unihooks.console.api import ALL
-from unihooks.console.api._checking import faults_of
-from unihooks.console.api._examples import EXAMPLES
-from unihooks.console.api._schemas import ref
+from unihooks.console.api.examples import EXAMPLES
+from unihooks.console.api.schema_checks import faults_of
+from unihooks.console.api.schemas import ref
 
 from .conftest import Api, authenticate
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unihooks.console.api._faults import MOST_FAULTS, place_of, pointer
+from unihooks.console.api.faults import MOST_FAULTS, place_of, pointer
 
 from .conftest import CANARY
 

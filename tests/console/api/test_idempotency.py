@@ -6,7 +6,7 @@ import json
 import pytest
 
 from unihooks.console import create_console
-from unihooks.console.api._idempotency import digest_of
+from unihooks.console.api.idempotency import digest_of
 from unihooks.exceptions import StoreError
 
 from .conftest import SECRET, Api, authenticate
@@ -118,7 +118,7 @@ async def test_a_kept_answer_holds_no_secret(api, dispatcher, webhook):
 
 
 async def test_a_large_answer_is_not_kept(api, webhook, monkeypatch, receiver):
-    monkeypatch.setattr("unihooks.console._records._MOST_BYTES", 10)
+    monkeypatch.setattr("unihooks.console.http.records._MOST_BYTES", 10)
     body = {"product": "chat", "event_type": "message.received"}
     for _ in range(2):
         answer = await api.post(f"/webhooks/{webhook.id}/test", body, **{"idempotency-key": "one"})

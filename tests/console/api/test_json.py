@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from unihooks import Attempt, Endpoint, EventSubscription, HeaderSet, Page, PayloadMapping, Webhook
-from unihooks.console.api._json import to_json
+from unihooks.console.api.json import to_json
 
 CANARY = "c4n4ry"
 

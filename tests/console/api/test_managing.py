@@ -404,7 +404,7 @@ async def test_the_catalog_its_documents_and_the_sender_are_shown(api):
 
 
 def test_an_endpoint_is_built_from_a_url_alone():
-    from unihooks.console.api._webhooks import _endpoint
+    from unihooks.console.api.webhooks import _endpoint
 
     assert _endpoint("https://example.com") == Endpoint("https://example.com")
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from unihooks import Webhook
-from unihooks.console.api import _pages
+from unihooks.console.api.pages import _SLICE
 
 MOST = 1_000_000
 
@@ -77,11 +77,11 @@ async def test_large_pages_can_be_walked_back(api, events):
 
 async def test_events_are_read_a_few_at_a_time(api, events, slices):
     await api.get("/events", limit=250)
-    assert max(slices) <= _pages._SLICE + 1
+    assert max(slices) <= _SLICE + 1
 
 
 async def test_single_item_larger_than_a_page_is_shown_alone(api, events, monkeypatch):
-    monkeypatch.setattr(_pages, "_MOST_BYTES", 100_000)
+    monkeypatch.setattr("unihooks.console.api.pages._MOST_BYTES", 100_000)
     assert ids(await walked(api, "/events", "next")) == events
     assert max(map(len, await walked(api, "/events", "next"))) == 1
 
@@ -95,7 +95,7 @@ async def test_small_items_fill_pages_as_asked(api, dispatcher):
 
 @pytest.mark.parametrize("sort", ["newest", "oldest", "name"])
 async def test_pages_of_large_webhooks_end_too_in_every_order(api, dispatcher, monkeypatch, sort):
-    monkeypatch.setattr(_pages, "_MOST_BYTES", 15_000)
+    monkeypatch.setattr("unihooks.console.api.pages._MOST_BYTES", 15_000)
     for at in range(12):
         dispatcher.webhooks.add(
             Webhook(name=f"{at % 5}", description="x" * 2_000, endpoints=[f"https://e{at}.example.com/"]), tenant="acme"

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from unihooks import PayloadMapping
-from unihooks.console.api import _resource, _tests, _webhooks
+from unihooks.console.api import resource, tests, webhooks
 from unihooks.exceptions import LimitReached
 
 JSON = {"content-type": "application/json"}
@@ -64,16 +64,16 @@ def note(monkeypatch, module, name: str, threads: list[str]) -> None:
 
 async def test_bodies_are_read_mapped_and_answered_off_the_event_loop(api, webhook, monkeypatch):
     seen: list[str] = []
-    note(monkeypatch, _resource, "parse", seen)
-    note(monkeypatch, _tests, "mapping_of", seen)
-    note(monkeypatch, _resource, "answer", seen)
+    note(monkeypatch, resource, "parse", seen)
+    note(monkeypatch, tests, "mapping_of", seen)
+    note(monkeypatch, resource, "answer", seen)
     await api.post("/mapping/preview", {"mapping": {}, "payload": 1})
     assert len(seen) == 3
     assert all(name.startswith("unihooks-console") for name in seen)
 
 
 async def test_endpoints_are_counted_before_any_of_them_is_looked_at(api, webhook, dispatcher, monkeypatch):
-    monkeypatch.setattr(_webhooks, "_endpoint", lambda _: pytest.fail("one was built"))
+    monkeypatch.setattr(webhooks, "_endpoint", lambda _: pytest.fail("one was built"))
     most = dispatcher.webhooks.most_endpoints
     given = {"name": "x", "endpoints": [f"https://e{at}.com/" for at in range(most + 1)]}
     for answer in (await api.post("/webhooks", given), await api.patch(f"/webhooks/{webhook.id}", given)):

@@ -7,24 +7,24 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from unihooks.console.api import _catalog, _document, _jobs, _log, _operator, _tests, _webhooks
-from unihooks.console.api._operations import Operation
-from unihooks.console.api._problems import Problem, problem_answer
-from unihooks.console.api._resource import Resource
+from unihooks.console.api import catalog, document, jobs, log, operator, tests, webhooks
+from unihooks.console.api.operations import Operation
+from unihooks.console.api.problems import Problem, problem_answer
+from unihooks.console.api.resource import Resource
 
 _PARTS = {
-    "Webhooks": _webhooks,
-    "Tests": _tests,
-    "Log": _log,
-    "Jobs": _jobs,
-    "Catalog": _catalog,
-    "Operator": _operator,
+    "Webhooks": webhooks,
+    "Tests": tests,
+    "Log": log,
+    "Jobs": jobs,
+    "Catalog": catalog,
+    "Operator": operator,
 }
 OPERATIONS: tuple[Operation, ...] = tuple(
     evolve(operation, tag=tag) for tag, part in _PARTS.items() for operation in part.OPERATIONS
 )
 # With the one that shows the document itself.
-ALL = (*OPERATIONS, _document.document_operation(OPERATIONS))
+ALL = (*OPERATIONS, document.document_operation(OPERATIONS))
 
 
 def api_routes() -> list[BaseRoute]:

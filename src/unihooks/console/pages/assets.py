@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks.console._assets import Assets
-from unihooks.console._compression import accepts_gzip
-from unihooks.console._rendering import refuse
+from unihooks.console.http.assets import Assets
+from unihooks.console.http.compression import accepts_gzip
+from unihooks.console.http.rendering import refuse
 
 
 async def static(request: Request) -> Response:

@@ -10,11 +10,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from unihooks._model.catalog import Catalog
-from unihooks.console._access import view
-from unihooks.console._operational import shown_catalog
-from unihooks.console._rendering import page, refuse, settings_of
-from unihooks.console._schema import rows
-from unihooks.console._viewers import Permission
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import view
+from unihooks.console.http.rendering import page, refuse, settings_of
+from unihooks.console.words.operational import shown_catalog
+from unihooks.console.words.schema import rows
 
 
 @view(Permission.READ)

@@ -7,12 +7,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from unihooks._model.endpoints import find_endpoint
-from unihooks.console._access import Form, action
-from unihooks.console._explain import Explanation, explain_error
-from unihooks.console._rendering import page, settings_of, viewer_of, webhook_of
-from unihooks.console._sentences import told
-from unihooks.console._viewers import Permission
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action
+from unihooks.console.http.rendering import page, settings_of, viewer_of, webhook_of
 from unihooks.console.pages.replays import too_many
+from unihooks.console.words.explanations import Explanation, explain_error
+from unihooks.console.words.sentences import told
 from unihooks.exceptions import LimitReached, TargetRefused
 
 _SECOND = 1.0

@@ -14,15 +14,15 @@ from unihooks._management.paging import Page
 from unihooks._model.jobs import Job
 from unihooks._model.log import Delivery
 from unihooks._model.webhooks import Webhook
-from unihooks.console import _delivery_filters
-from unihooks.console._access import view
-from unihooks.console._delivery_filters import Place
-from unihooks.console._formats import number
-from unihooks.console._locale import gettext
-from unihooks.console._operational import shown_catalog
-from unihooks.console._rendering import page, path_to, refusal, settings_of, viewer_of, webhook_of
-from unihooks.console._titles import titles
-from unihooks.console._viewers import Permission
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import view
+from unihooks.console.http.rendering import page, path_to, refusal, settings_of, viewer_of, webhook_of
+from unihooks.console.views import delivery_filters
+from unihooks.console.views.delivery_filters import Place
+from unihooks.console.words.formats import number
+from unihooks.console.words.locale import gettext
+from unihooks.console.words.operational import shown_catalog
+from unihooks.console.words.titles import titles
 
 _PER_PAGE = 30
 _MOST_COUNTED = 5_000
@@ -41,7 +41,7 @@ async def show_of_webhook(request: Request) -> Response:
 
 
 async def _listed(request: Request, webhook: Webhook | None) -> Response:
-    dispatcher, place = settings_of(request).dispatcher, _delivery_filters.place(request.query_params)
+    dispatcher, place = settings_of(request).dispatcher, delivery_filters.place(request.query_params)
     webhook_id, filters, problem = webhook.id if webhook else None, place.filters, place.filters.problem
     found, tally, job = await _found(request, place, webhook_id) if problem is None else (Page(()), _NOTHING, None)
     where = path_to(request, "webhook_deliveries", webhook_id=webhook.id) if webhook else path_to(request, "deliveries")
@@ -53,11 +53,11 @@ async def _listed(request: Request, webhook: Webhook | None) -> Response:
         webhook=webhook,
         filters=filters,
         problem=problem,
-        longest=_delivery_filters.LONGEST if filters.is_cut else None,
+        longest=delivery_filters.LONGEST if filters.is_cut else None,
         counted=_counted(place, found, tally),
         job=job,
-        states=_delivery_filters.STATES,
-        knows_zones=_delivery_filters.knows_zones(),
+        states=delivery_filters.STATES,
+        knows_zones=delivery_filters.knows_zones(),
         catalog=shown_catalog(dispatcher.catalog),
         title_of=titles(dispatcher.catalog),
         where=where,

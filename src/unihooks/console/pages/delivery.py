@@ -14,15 +14,15 @@ from starlette.routing import Route
 from unihooks._management.paging import cursor_at
 from unihooks._model.log import Attempt, Delivery, DeliveryState
 from unihooks._model.webhooks import Webhook
-from unihooks.console import _delivery_filters
-from unihooks.console._access import Form, action, view
-from unihooks.console._delivery_filters import Place
-from unihooks.console._explain import Explanation, explain, explain_attempt
-from unihooks.console._readable import SignatureCheck, check_signature, curl, readable, shown
-from unihooks.console._rendering import off_the_loop, path_to, redirect, rendered, settings_of, viewer_of
-from unihooks.console._titles import titles
-from unihooks.console._viewers import Permission
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.rendering import off_the_loop, path_to, redirect, rendered, settings_of, viewer_of
 from unihooks.console.pages.replays import back_to_log, path_to_log, too_many
+from unihooks.console.views import delivery_filters
+from unihooks.console.views.delivery_filters import Place
+from unihooks.console.views.readable import SignatureCheck, check_signature, curl, readable, shown
+from unihooks.console.words.explanations import Explanation, explain, explain_attempt
+from unihooks.console.words.titles import titles
 from unihooks.exceptions import NotFound
 
 # What `back` says in forms that are shown beside the log.
@@ -48,7 +48,7 @@ async def show(request: Request) -> Response:
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     delivery = await dispatcher.log.adelivery(request.path_params["delivery_id"], tenant=tenant)
     packed = request.query_params.get("in", "")
-    place = _delivery_filters.unpacked(packed)
+    place = delivery_filters.unpacked(packed)
     webhook, body, attempts, (newer, older) = await asyncio.gather(
         _webhook_of(request, delivery),
         dispatcher.log.abody(delivery.id, tenant=tenant),
@@ -103,7 +103,7 @@ async def cancel(request: Request, form: Form) -> Response:
 
 def _return(request: Request, form: Form, delivery: Delivery, done: str) -> Response:
     """Show a delivery after something was done to it, or the log beside which its form was."""
-    place = _delivery_filters.unpacked(form.get("in"))
+    place = delivery_filters.unpacked(form.get("in"))
     if form.get("back") == _LOG:
         return back_to_log(request, place, done)
     where = _link(request, delivery.id, {"in": form.get("in")} if place else {})

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks.console._access import Form, action, view
-from unihooks.console._rendering import go_to, page, path_to, settings_of, viewer_of
-from unihooks.console._viewers import Permission
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.rendering import go_to, page, path_to, settings_of, viewer_of
 
 _PER_PAGE = 20
 

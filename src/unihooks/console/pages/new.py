@@ -13,13 +13,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from unihooks._dispatcher import Dispatcher
-from unihooks.console import _draft, _draft_checks, _draft_commands, _draft_values
-from unihooks.console._access import Form, action, view
-from unihooks.console._draft import STEPS, Draft
-from unihooks.console._draft_checks import Problems
-from unihooks.console._drafts import MOST_DRAFTS, Drafts, KeptDraft, Stale, TooMany
-from unihooks.console._locale import gettext, ngettext
-from unihooks.console._rendering import (
+from unihooks.console.draft import checks, commands, values
+from unihooks.console.draft.checks import Problems
+from unihooks.console.draft.draft import STEPS, Draft, of_form
+from unihooks.console.draft.kept import MOST_DRAFTS, Drafts, KeptDraft, Stale, TooMany
+from unihooks.console.draft.step_values import step_values
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.rendering import (
     go_to,
     is_visit,
     off_the_loop,
@@ -32,11 +33,10 @@ from unihooks.console._rendering import (
     settings_of,
     viewer_of,
 )
-from unihooks.console._sentences import told
-from unihooks.console._step_values import step_values
-from unihooks.console._titles import titles
-from unihooks.console._viewers import Permission
 from unihooks.console.pages.trial import Trial, trial_choices, tried_out
+from unihooks.console.words.locale import gettext, ngettext
+from unihooks.console.words.sentences import told
+from unihooks.console.words.titles import titles
 from unihooks.exceptions import Conflict, InvalidArgument, LimitReached, NotFound, UnihooksError
 
 PATHS = {step: "payload" if step == "mapping" else step for step in STEPS}
@@ -155,9 +155,9 @@ async def _done(request: Request, place: _Place, kept: KeptDraft, form: Form) ->
 async def _add(request: Request, place: _Place, kept: KeptDraft, *, active: bool) -> Response:
     """Add the webhook, unless something is wrong, or it is there already."""
     dispatcher = settings_of(request).dispatcher
-    wrong = await off_the_loop(_draft_checks.problems, kept.draft, dispatcher)
+    wrong = await off_the_loop(checks.problems, kept.draft, dispatcher)
     if wrong:
-        step = _draft_checks.step_of(next(iter(wrong)))
+        step = checks.step_of(next(iter(wrong)))
         if kept.version and step != place.step:
             await place.drafts.mark_tried(kept, STEPS)
             # Once that is corrected, the same button is to do something.
@@ -169,7 +169,7 @@ async def _add(request: Request, place: _Place, kept: KeptDraft, *, active: bool
     except (Conflict, NotFound):
         return await _added_meanwhile(request, place)
     try:
-        new = await off_the_loop(_draft_checks.to_webhook, evolve(kept.draft, active=active))
+        new = await off_the_loop(checks.to_webhook, evolve(kept.draft, active=active))
         webhook = await dispatcher.webhooks.aadd(new, tenant=viewer_of(request).tenant)
     except UnihooksError as error:
         kept = await place.drafts.release(kept)
@@ -193,7 +193,7 @@ async def _added_meanwhile(request: Request, place: _Place) -> Response:
 
 async def _try_out(request: Request, kept: KeptDraft, form: Form) -> Response:
     """Send a test to the endpoints of the draft, and show what came back."""
-    wrong = await off_the_loop(_draft_checks.problems, kept.draft, settings_of(request).dispatcher)
+    wrong = await off_the_loop(checks.problems, kept.draft, settings_of(request).dispatcher)
     if wrong:
         return await off_the_loop(partial(_shown, request, kept, "review", {"": next(iter(wrong.values()))}))
     trial = await tried_out(request, kept.draft, form.get("try_event"))
@@ -240,13 +240,13 @@ def _reason(error: Exception) -> tuple[str, int, float]:
 def _changed(before: Draft, *, form: Form, step: str, drafts: Drafts) -> Draft:
     """Return the draft with what the page of a step has sent, and after its button."""
     go = form.get("go")
-    given = evolve(_draft.of_form(form, drafts.room), step=step)
+    given = evolve(of_form(form, drafts.room), step=step)
     if go == "next" and step == "mapping":
-        given = _draft_commands.with_typed_renames(given, form)
+        given = commands.with_typed_renames(given, form)
     draft = before.with_step(given)
     if not go.startswith("step:"):
-        draft = _draft_commands.commanded(draft, go, form)
-    headers = _draft_values.with_values(draft.headers, before.headers) if step == "headers" else draft.headers
+        draft = commands.commanded(draft, go, form)
+    headers = values.with_values(draft.headers, before.headers) if step == "headers" else draft.headers
     return evolve(draft, headers=headers)
 
 
@@ -261,13 +261,13 @@ def _next_step(step: str, kept: KeptDraft, form: Form, dispatcher: Dispatcher) -
         return at.before().step, {}
     if go != "next" or (step == "mapping" and _has_typed_renames(form)):
         return step, {}
-    wrong = _draft_checks.problems(kept.draft, dispatcher, step)
+    wrong = checks.problems(kept.draft, dispatcher, step)
     return (step if wrong else at.after().step), wrong
 
 
 def _has_typed_renames(form: Form) -> bool:
     blank = Draft()
-    return _draft_commands.with_typed_renames(blank, form) != blank
+    return commands.with_typed_renames(blank, form) != blank
 
 
 def _anchor(go: str) -> str:
@@ -290,7 +290,7 @@ def _shown(
 ) -> Response:
     dispatcher = settings_of(request).dispatcher
     draft = evolve(kept.draft, step=step)
-    shown, title_of = _draft_values.shown(draft, unsaved), titles(dispatcher.catalog)
+    shown, title_of = values.shown(draft, unsaved), titles(dispatcher.catalog)
     return rendered(
         request,
         "new.html",
@@ -307,7 +307,7 @@ def _shown(
         where=_path(request, kept.id, step),
         trial=trial,
         trial_choices=trial_choices(draft, dispatcher) if step == "review" else [],
-        event_titles={f"{one.product} {one.event_type}": title_of(one) for one in _draft_checks.chosen(draft)},
+        event_titles={f"{one.product} {one.event_type}": title_of(one) for one in checks.chosen(draft)},
         **step_values(shown, dispatcher),
     )
 
@@ -315,15 +315,15 @@ def _shown(
 def _told(kept: KeptDraft, step: str, dispatcher: Dispatcher) -> Problems:
     """Return what is wrong on a page, as far as somebody has entered it or wanted to go on."""
     if step in kept.tried or step == "mapping":
-        return _draft_checks.problems(kept.draft, dispatcher, step)
-    return _draft_checks.url_problems(kept.draft, dispatcher) if step == "details" else {}
+        return checks.problems(kept.draft, dispatcher, step)
+    return checks.url_problems(kept.draft, dispatcher) if step == "details" else {}
 
 
 def _reached(kept: KeptDraft, step: str, dispatcher: Dispatcher) -> set[str]:
     """Return the valid steps among those that were changed, or lie before this one."""
     before = STEPS[: STEPS.index(step)]
     steps = [one for one in STEPS[:-1] if one in before or one in kept.changes]
-    return {one for one in steps if not _draft_checks.problems(kept.draft, dispatcher, one)}
+    return {one for one in steps if not checks.problems(kept.draft, dispatcher, one)}
 
 
 def _version(form: Form) -> int:

@@ -11,10 +11,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from unihooks._base.awaitable import in_own_thread
-from unihooks.console import _operating
-from unihooks.console._access import view
-from unihooks.console._rendering import page, path_to, refuse, settings_of
-from unihooks.console._viewers import Permission
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import view
+from unihooks.console.http.rendering import page, path_to, refuse, settings_of
+from unihooks.console.views import operating
 from unihooks.exceptions import InvalidArgument
 
 _PER_PAGE = 50
@@ -38,8 +38,8 @@ async def show(request: Request) -> Response:
         "operator.html",
         overview=overview,
         stats=overview.stats,
-        ages=_operating.age_chart(overview.trends.ages, hours),
-        throughput=_operating.throughput_chart(hours),
+        ages=operating.age_chart(overview.trends.ages, hours),
+        throughput=operating.throughput_chart(hours),
         tenants=tenants,
         jobs=jobs,
         live=where if query.get("cursor") is None else f"{where}?{urlencode({'cursor': query['cursor']})}",
@@ -53,7 +53,7 @@ async def show_tenant(request: Request) -> Response:
     """Show a tenant: how much it has, what waits for it, its webhooks, jobs, and changes."""
     name, cursor = request.query_params.get("name", ""), request.query_params.get("cursor")
     try:
-        found = await in_own_thread(_operating.tenant_view, settings_of(request).dispatcher, name, cursor)
+        found = await in_own_thread(operating.tenant_view, settings_of(request).dispatcher, name, cursor)
     except InvalidArgument:
         # No tenant can have such a name.
         return refuse(request, 404)
@@ -72,7 +72,7 @@ async def show_tenant(request: Request) -> Response:
 async def show_worker(request: Request) -> Response:
     """Show what a worker holds; one that was not seen for a minute may still hold something."""
     worker_id = request.path_params["worker_id"]
-    worker, held = await in_own_thread(_operating.held_by, settings_of(request).dispatcher, worker_id)
+    worker, held = await in_own_thread(operating.held_by, settings_of(request).dispatcher, worker_id)
     if worker is None and not held:
         return refuse(request, 404)
     link = partial(_tenant_link, request)

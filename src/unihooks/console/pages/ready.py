@@ -7,10 +7,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from unihooks._message.signing import verification_key
-from unihooks.console._access import view
-from unihooks.console._drafts import Drafts
-from unihooks.console._rendering import page, settings_of, viewer_of, webhook_of
-from unihooks.console._viewers import Permission
+from unihooks.console.draft.kept import Drafts
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import view
+from unihooks.console.http.rendering import page, settings_of, viewer_of, webhook_of
 
 
 @view(Permission.READ)

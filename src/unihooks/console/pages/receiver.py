@@ -12,13 +12,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from unihooks._base.awaitable import in_own_thread
-from unihooks.console import _receiving
-from unihooks.console._access import Form, action, view
-from unihooks.console._draft import STEPS, Draft, EndpointField
-from unihooks.console._drafts import Drafts, Stale, TooMany
-from unihooks.console._rendering import go_to, page, path_to, refuse, settings_of, viewer_of
-from unihooks.console._sentences import told
-from unihooks.console._viewers import Permission
+from unihooks.console.draft import receivers
+from unihooks.console.draft.draft import STEPS, Draft, EndpointField
+from unihooks.console.draft.kept import Drafts, Stale, TooMany
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.rendering import go_to, page, path_to, refuse, settings_of, viewer_of
+from unihooks.console.words.sentences import told
 from unihooks.exceptions import TargetRefused
 
 # What a delivery may have is taken in, and more is refused.
@@ -31,11 +31,11 @@ async def show(request: Request) -> Response:
     """Show the receiver of a draft with what it has received; make it at the first visit."""
     drafts, draft_id = Drafts.of(request), request.path_params["draft_id"]
     store = drafts.store
-    receiver = await in_own_thread(_receiving.receiver_of, store, drafts.tenant, drafts.owner, draft_id)
+    receiver = await in_own_thread(receivers.receiver_of, store, drafts.tenant, drafts.owner, draft_id)
     if receiver is None:
         if await drafts.get(draft_id) is None and not await drafts.is_open(draft_id):
             return refuse(request, 404)
-        receiver = await in_own_thread(_receiving.open_receiver, store, drafts.tenant, drafts.owner, draft_id)
+        receiver = await in_own_thread(receivers.open_receiver, store, drafts.tenant, drafts.owner, draft_id)
     url = _url(request, receiver.id)
     kept = await drafts.get(draft_id)
     return await page(
@@ -47,9 +47,9 @@ async def show(request: Request) -> Response:
         refused=_refusal(request, url),
         is_used=kept is not None and any(one.url == url for one in kept.draft.endpoints),
         is_there=kept is not None or await drafts.is_open(draft_id),
-        requests=await in_own_thread(_receiving.received, store, receiver),
+        requests=await in_own_thread(receivers.received, store, receiver),
         pretty_body=_pretty,
-        most=_receiving.MOST_REQUESTS,
+        most=receivers.MOST_REQUESTS,
         live=path_to(request, "receiver", draft_id=draft_id),
     )
 
@@ -59,7 +59,7 @@ async def use(request: Request, form: Form) -> Response:  # noqa: ARG001
     """Put the receiver's URL among the endpoints of its draft."""
     drafts, draft_id = Drafts.of(request), request.path_params["draft_id"]
     receiver = await in_own_thread(
-        _receiving.receiver_of, drafts.store, viewer_of(request).tenant, drafts.owner, draft_id
+        receivers.receiver_of, drafts.store, viewer_of(request).tenant, drafts.owner, draft_id
     )
     if receiver is None or (await drafts.get(draft_id) is None and not await drafts.is_open(draft_id)):
         return refuse(request, 404)
@@ -83,7 +83,7 @@ async def take_in(request: Request) -> Response:
     """Keep a request that came to a receiver's URL; whoever knows that may send."""
     settings = settings_of(request)
     store = settings.dispatcher.settings.open_store
-    receiver = await in_own_thread(_receiving.find_receiver, store, request.path_params["receiver_id"])
+    receiver = await in_own_thread(receivers.find_receiver, store, request.path_params["receiver_id"])
     if receiver is None:
         return PlainTextResponse("This test receiver is not there any more.\n", 404)
     wait = settings.rates.received.take(receiver.id)
@@ -94,10 +94,10 @@ async def take_in(request: Request) -> Response:
         size += len(chunk)
         if size > _MOST_BYTES:
             return PlainTextResponse("The body is too large.\n", 413)
-        body += chunk[: max(0, _receiving.MOST_BODY - len(body))]
+        body += chunk[: max(0, receivers.MOST_BODY - len(body))]
     query = request.scope["query_string"].decode("latin-1")
-    kept = _receiving.to_request(request.method, query, request.headers.items(), bytes(body), size)
-    await in_own_thread(_receiving.keep_request, store, receiver, kept)
+    kept = receivers.to_request(request.method, query, request.headers.items(), bytes(body), size)
+    await in_own_thread(receivers.keep_request, store, receiver, kept)
     return Response(status_code=204)
 
 
@@ -115,7 +115,7 @@ def _refusal(request: Request, url: str) -> str | None:
     return None
 
 
-def _pretty(one: _receiving.ReceivedRequest) -> str:
+def _pretty(one: receivers.ReceivedRequest) -> str:
     """Return a body, JSON with line breaks."""
     try:
         value: Any = json.loads(one.body)

@@ -6,11 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks.console import _reference
-from unihooks.console._access import view
-from unihooks.console._rendering import page, path_to, refuse, settings_of, viewer_of
-from unihooks.console._viewers import Permission
-from unihooks.console.api._document import security_schemes
+from unihooks.console.api.document import security_schemes
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import view
+from unihooks.console.http.rendering import page, path_to, refuse, settings_of, viewer_of
+from unihooks.console.views import reference
 
 
 @view(Permission.READ)
@@ -19,9 +19,9 @@ async def show(request: Request) -> Response:
     return await page(
         request,
         "reference.html",
-        chapters=_reference.chapters(viewer_of(request)),
+        chapters=reference.chapters(viewer_of(request)),
         schemes=security_schemes(settings_of(request)),
-        problem=_reference.PROBLEM,
+        problem=reference.PROBLEM,
         base=_base(request),
     )
 
@@ -29,11 +29,11 @@ async def show(request: Request) -> Response:
 @view(Permission.READ)
 async def show_chapter(request: Request) -> Response:
     """Show the operations of a chapter, with their fields and examples."""
-    name, chapters = request.path_params["chapter"], _reference.chapters(viewer_of(request))
+    name, chapters = request.path_params["chapter"], reference.chapters(viewer_of(request))
     found = next((tag for tag in chapters if tag.lower() == name), None)
     if found is None:
         return refuse(request, 404)
-    entries = [_reference.entry(one) for one in chapters[found]]
+    entries = [reference.entry(one) for one in chapters[found]]
     return await page(
         request, "reference_chapter.html", chapters=chapters, chapter=found, entries=entries, base=_base(request)
     )

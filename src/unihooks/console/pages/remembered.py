@@ -10,13 +10,24 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from unihooks._base.awaitable import in_own_thread
-from unihooks.console import _csrf, _locale, _portal, _portal_sessions, _snippets
-from unihooks.console._access import Form, action, read_form
-from unihooks.console._cookies import cookie_header
-from unihooks.console._gate import known_viewer
-from unihooks.console._rendering import THEME_COOKIE, THEMES, page, path_to, redirect, refuse, settings_of, viewer_of
-from unihooks.console._settings import ConsoleSettings
-from unihooks.console._viewers import Permission, Viewer
+from unihooks.console.host.settings import ConsoleSettings
+from unihooks.console.host.viewers import Permission, Viewer
+from unihooks.console.http import csrf, portal, portal_sessions
+from unihooks.console.http.access import Form, action, read_form
+from unihooks.console.http.cookies import cookie_header
+from unihooks.console.http.gate import known_viewer
+from unihooks.console.http.rendering import (
+    THEME_COOKIE,
+    THEMES,
+    page,
+    path_to,
+    redirect,
+    refuse,
+    settings_of,
+    viewer_of,
+)
+from unihooks.console.views import snippets
+from unihooks.console.words import locale
 
 _A_YEAR = 365 * 24 * 3_600
 
@@ -24,7 +35,7 @@ _A_YEAR = 365 * 24 * 3_600
 async def enter(request: Request) -> Response:
     """Exchange the token of a portal link for a cookie; ask first where somebody else is signed in."""
     settings, token = settings_of(request), request.query_params.get("token", "")
-    named = _portal.viewer_of_link(token, settings)
+    named = portal.viewer_of_link(token, settings)
     if named is None:
         return refuse(request, 401, expired=True)
     current = await _current(request, settings)
@@ -34,7 +45,7 @@ async def enter(request: Request) -> Response:
         request,
         "portal.html",
         token=token,
-        link_csrf=_csrf.token(request.state.csrf_cookie, named, settings),
+        link_csrf=csrf.token(request.state.csrf_cookie, named, settings),
         current=current and (current.name or current.tenant),
         named=named.name or named.tenant,
     )
@@ -44,11 +55,11 @@ async def confirm(request: Request) -> Response:
     """Sign in with a portal link after the question of `enter`."""
     settings, form = settings_of(request), await read_form(request)
     token = form.get("token")
-    named = _portal.viewer_of_link(token, settings)
+    named = portal.viewer_of_link(token, settings)
     if named is None:
         known = await _current(request, settings)
         return refuse(request, 403, foreign=True) if known else refuse(request, 401, expired=True)
-    if not _csrf.from_here(request, settings) or not _csrf.is_valid(form.get(_csrf.FIELD), request, named, settings):
+    if not csrf.from_here(request, settings) or not csrf.is_valid(form.get(csrf.FIELD), request, named, settings):
         return refuse(request, 403, foreign=True)
     # The second click of a double click comes with a link that is used, and with the cookie of the first.
     return await _signed_in(request, settings, token, again=await _current(request, settings) == named)
@@ -60,9 +71,9 @@ async def sign_out(request: Request, form: Form) -> Response:  # noqa: ARG001
     settings = settings_of(request)
     if request.state.portal is not None:
         store = settings.dispatcher.settings.open_store
-        await in_own_thread(_portal_sessions.end, store, viewer_of(request).tenant, request.state.portal)
+        await in_own_thread(portal_sessions.end, store, viewer_of(request).tenant, request.state.portal)
     answer = RedirectResponse(path_to(request, "signed_out"), 303)
-    answer.headers.append("set-cookie", cookie_header(request, settings, _portal.COOKIE, "", seconds=0))
+    answer.headers.append("set-cookie", cookie_header(request, settings, portal.COOKIE, "", seconds=0))
     return answer
 
 
@@ -73,13 +84,13 @@ async def signed_out(request: Request) -> Response:
 
 async def _signed_in(request: Request, settings: ConsoleSettings, token: str, *, again: bool = False) -> Response:
     """Set the cookie and keep the token out of the address bar; `again` says that its viewer is signed in already."""
-    exchanged = await _portal.exchange(token, settings)
+    exchanged = await portal.exchange(token, settings)
     if exchanged is None and not again:
         return refuse(request, 401, expired=True)
     answer = RedirectResponse(path_to(request, "webhooks"), 303)
     if exchanged is not None:
         value, seconds = exchanged
-        answer.headers.append("set-cookie", cookie_header(request, settings, _portal.COOKIE, value, seconds=seconds))
+        answer.headers.append("set-cookie", cookie_header(request, settings, portal.COOKIE, value, seconds=seconds))
     return answer
 
 
@@ -105,8 +116,8 @@ async def choose(request: Request, form: Form) -> Response:
     answer = redirect(request, _without_language(back) if _is_inside(back, root) else root)
     for cookie, value, known in (
         (THEME_COOKIE, form.get("theme"), THEMES),
-        (_locale.COOKIE, form.get("language"), _locale.LANGUAGES),
-        (_snippets.COOKIE, form.get("code"), _snippets.NAMES),
+        (locale.COOKIE, form.get("language"), locale.LANGUAGES),
+        (snippets.COOKIE, form.get("code"), snippets.NAMES),
     ):
         if value in known:
             answer.set_cookie(cookie, value, max_age=_A_YEAR, path=root, httponly=True, samesite="lax")

@@ -14,13 +14,13 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._management.jobs import RENDERINGS
 from unihooks._management.log import Tally
 from unihooks._model.log import Delivery, DeliveryState
-from unihooks.console import _delivery_filters
-from unihooks.console._access import Form, action, view
-from unihooks.console._delivery_filters import PERIODS, ChosenFilters, Place
-from unihooks.console._formats import now
-from unihooks.console._rates import in_slices
-from unihooks.console._rendering import go_to, page, path_to, redirect, refuse, settings_of, viewer_of, webhook_of
-from unihooks.console._viewers import Permission
+from unihooks.console.host.rates import in_slices
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.rendering import go_to, page, path_to, redirect, refuse, settings_of, viewer_of, webhook_of
+from unihooks.console.views import delivery_filters
+from unihooks.console.views.delivery_filters import PERIODS, ChosenFilters, Place
+from unihooks.console.words.formats import now
 from unihooks.exceptions import Conflict, NotFound
 
 _MOST_AT_ONCE = 5_000
@@ -31,7 +31,7 @@ _MOST_SELECTED = 250
 async def ask(request: Request) -> Response:
     """Ask for confirmation, with the number of matching deliveries: those of filters, or all since one of them."""
     log, tenant = settings_of(request).dispatcher.log, viewer_of(request).tenant
-    filters, since = _delivery_filters.read(request.query_params), request.query_params.get("since")
+    filters, since = delivery_filters.read(request.query_params), request.query_params.get("since")
     if not since:
         return await _asked(request, filters)
     first = await log.adelivery(since, tenant=tenant)
@@ -41,7 +41,7 @@ async def ask(request: Request) -> Response:
 @action(Permission.SEND)
 async def replay_all(request: Request, form: Form) -> Response:
     """Replay the matching deliveries, or let workers do it as a job."""
-    filters = _delivery_filters.read(dict(form.pairs))
+    filters = delivery_filters.read(dict(form.pairs))
     settings, tenant = settings_of(request), viewer_of(request).tenant
     if form.get("job") in RENDERINGS:
         await settings.dispatcher.jobs.areplay(tenant=tenant, rendering=form.get("job"), **filters.for_log())
@@ -59,7 +59,7 @@ async def replay_selected(request: Request, form: Form) -> Response:
     """Replay the deliveries that were ticked, or the one whose button was pressed, and return to the list."""
     ids = [form.get("one")] if form.get("one") else list(dict.fromkeys(form.all("delivery")))[:_MOST_SELECTED]
     limiter, tenant = settings_of(request).rates.replays, viewer_of(request).tenant
-    place = _delivery_filters.unpacked(form.get("in"))
+    place = delivery_filters.unpacked(form.get("in"))
     if not ids:
         return back_to_log(request, place, "none_selected")
     wait = limiter.take(tenant, len(ids))
@@ -115,7 +115,7 @@ async def _asked(request: Request, filters: ChosenFilters, first: Delivery | Non
     webhook = await dispatcher.webhooks.aget(filters["webhook"], tenant=tenant) if filters["webhook"] else None
     tally = await _replayable(dispatcher, tenant, filters)
     values: dict[str, Any] = {"filters": filters, "webhook": webhook, "tally": tally, "first": first}
-    place = _delivery_filters.unpacked(request.query_params.get("in", ""))
+    place = delivery_filters.unpacked(request.query_params.get("in", ""))
     back = path_to_log(request, place or Place(ChosenFilters({} if first else filters.chosen)))
     return await page(request, "replay.html", back=back, packed=request.query_params.get("in", ""), **values)
 

@@ -11,11 +11,11 @@ from starlette.routing import Route
 from unihooks._message.secrets import PRIVATE_PREFIX
 from unihooks._message.signing import verification_key
 from unihooks._model.webhooks import Webhook
-from unihooks.console._access import Form, action, view
-from unihooks.console._once import leads_to
-from unihooks.console._rendering import page, path_to, settings_of, viewer_of, webhook_of
-from unihooks.console._snippets import SNIPPETS, chosen
-from unihooks.console._viewers import Permission
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.once import leads_to
+from unihooks.console.http.rendering import page, path_to, settings_of, viewer_of, webhook_of
+from unihooks.console.views.snippets import SNIPPETS, chosen
 
 _OVERLAPS = {"0": 0, "1": 1, "24": 24, "72": 72, "168": 168}
 

@@ -11,13 +11,14 @@ from starlette.routing import Route
 
 from unihooks._dispatcher import Dispatcher
 from unihooks._model.webhooks import Endpoint, Webhook
-from unihooks.console import _conditions_text, _draft, _draft_checks, _draft_commands, _policy_text
-from unihooks.console._access import Form, action, is_save, view
-from unihooks.console._draft import Draft
-from unihooks.console._draft_checks import Problems
-from unihooks.console._locale import gettext, later
-from unihooks.console._once import one_at_a_time
-from unihooks.console._rendering import (
+from unihooks.console.draft import checks, commands, conditions_text, policy_text
+from unihooks.console.draft.checks import Problems
+from unihooks.console.draft.draft import Draft, Room, of_form, of_webhook
+from unihooks.console.draft.step_values import operators, step_values
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, is_save, view
+from unihooks.console.http.once import one_at_a_time
+from unihooks.console.http.rendering import (
     go_to,
     off_the_loop,
     page,
@@ -28,10 +29,9 @@ from unihooks.console._rendering import (
     viewer_of,
     webhook_of,
 )
-from unihooks.console._sentences import told
-from unihooks.console._step_values import operators, step_values
-from unihooks.console._titles import titles
-from unihooks.console._viewers import Permission
+from unihooks.console.words.locale import gettext, later
+from unihooks.console.words.sentences import told
+from unihooks.console.words.titles import titles
 from unihooks.exceptions import Conflict, NotFound, UnihooksError
 
 _LONGEST_NAME = 200
@@ -75,8 +75,8 @@ async def show(request: Request) -> Response:
         webhook=webhook,
         title_of=titles(dispatcher.catalog),
         operators=operators(),
-        value_text=_conditions_text.value_text,
-        policy=_policy_text.write(webhook.policy),
+        value_text=conditions_text.value_text,
+        policy=policy_text.write(webhook.policy),
         egress_ips=dispatcher.egress_ips,
     )
 
@@ -85,7 +85,7 @@ async def show(request: Request) -> Response:
 async def edit(request: Request) -> Response:
     """Show the form of one section."""
     section, webhook = _section_of(request), await webhook_of(request)
-    draft = evolve(_draft.of_webhook(webhook), step=section.step)
+    draft = evolve(of_webhook(webhook), step=section.step)
     return await off_the_loop(_shown, request, section, draft, webhook)
 
 
@@ -166,14 +166,14 @@ def _with_headers(section: Section) -> Section:
 
 def _pressed(form: Form, section: Section, webhook: Webhook, dispatcher: Dispatcher) -> tuple[Draft, Problems]:
     """Return the draft after the pressed button, and what is wrong with it if it is to be saved."""
-    room = _draft.Room.of(dispatcher, webhook)
-    given = _draft.of_form(form, room)
+    room = Room.of(dispatcher, webhook)
+    given = of_form(form, room)
     fields = {name: getattr(given, name) for name in section.fields}
-    saved = _draft.of_webhook(webhook)
+    saved = of_webhook(webhook)
     # What others have changed in another section is no reason to refuse this one.
     version = webhook.version if form.get("seen") == _seen(section, webhook) else given.version
     draft = evolve(saved, step=section.step, version=version, room=room, **fields)
-    draft = _draft_commands.with_typed_renames(_draft_commands.commanded(draft, form.get("go"), form), form)
+    draft = commands.with_typed_renames(commands.commanded(draft, form.get("go"), form), form)
     return draft, _problems(draft, section, dispatcher) if form.get("go") == "save" else {}
 
 
@@ -181,16 +181,14 @@ def _seen(section: Section, webhook: Webhook) -> str:
     """Return a mark that changes with the section; with all of the webhook if a mark could give away header values."""
     if "headers" in section.fields:
         return str(webhook.version)
-    saved = _draft.of_webhook(webhook)
+    saved = of_webhook(webhook)
     return sha256(repr([getattr(saved, name) for name in section.fields]).encode()).hexdigest()[:16]
 
 
 def _problems(draft: Draft, section: Section, dispatcher: Dispatcher) -> Problems:
     """Return what is wrong with the fields of a section."""
     steps = {section.step, *(["headers"] if "headers" in section.fields else [])}
-    found = {
-        name: sentence for step in steps for name, sentence in _draft_checks.problems(draft, dispatcher, step).items()
-    }
+    found = {name: sentence for step in steps for name, sentence in checks.problems(draft, dispatcher, step).items()}
     if section.step != "details":
         return found
     return {name: sentence for name, sentence in found.items() if _field_of(name) in section.fields}
@@ -207,11 +205,11 @@ async def _may_save(request: Request, draft: Draft, webhook: Webhook) -> bool:
     """Tell whether the viewer may see secrets, or the change sends no saved value of a header to a new origin."""
     if viewer_of(request).may(Permission.SECRETS):
         return True
-    return not await off_the_loop(_draft_checks.reveals_headers, draft, webhook, settings_of(request).dispatcher)
+    return not await off_the_loop(checks.reveals_headers, draft, webhook, settings_of(request).dispatcher)
 
 
 async def _save(dispatcher: Dispatcher, section: Section, draft: Draft, webhook: Webhook) -> None:
-    fields = await off_the_loop(_draft_checks.to_fields, draft, webhook)
+    fields = await off_the_loop(checks.to_fields, draft, webhook)
     changes = {name: fields[name] for name in section.changes}
     await dispatcher.webhooks.aupdate(webhook.id, tenant=webhook.tenant, version=draft.version, **changes)
 
@@ -222,9 +220,9 @@ def _shown(
     dispatcher = settings_of(request).dispatcher
     problems = dict(wrong or {})
     if "endpoints" in section.fields:
-        problems = {**_draft_checks.url_problems(draft, dispatcher), **problems}
+        problems = {**checks.url_problems(draft, dispatcher), **problems}
     if section.step == "mapping":
-        problems = {**_draft_checks.problems(draft, dispatcher, "mapping"), **problems}
+        problems = {**checks.problems(draft, dispatcher, "mapping"), **problems}
     return rendered(
         request,
         "section.html",

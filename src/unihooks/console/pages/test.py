@@ -15,15 +15,24 @@ from unihooks._model.catalog import Catalog
 from unihooks._model.log import Attempt
 from unihooks._model.products import EVERY_EVENT
 from unihooks._model.webhooks import EventSubscription, Webhook
-from unihooks.console._access import Form, action, view
-from unihooks.console._formats import pretty
-from unihooks.console._locale import gettext, ngettext
-from unihooks.console._rendering import is_visit, off_the_loop, page, refusal, settings_of, toast, viewer_of, webhook_of
-from unihooks.console._sentences import told
-from unihooks.console._titles import titles
-from unihooks.console._viewers import Permission
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.rendering import (
+    is_visit,
+    off_the_loop,
+    page,
+    refusal,
+    settings_of,
+    toast,
+    viewer_of,
+    webhook_of,
+)
 from unihooks.console.pages.delivery import ShownAttempt, shown_attempt
 from unihooks.console.pages.replays import too_many
+from unihooks.console.words.formats import pretty
+from unihooks.console.words.locale import gettext, ngettext
+from unihooks.console.words.sentences import told
+from unihooks.console.words.titles import titles
 from unihooks.exceptions import UnihooksError
 
 _MOST_ENDPOINTS = 25

@@ -13,15 +13,15 @@ from unihooks._message.rendering import Rendering
 from unihooks._model.catalog import Catalog
 from unihooks._model.products import EVERY_EVENT
 from unihooks._model.webhooks import EventSubscription
-from unihooks.console import _draft_checks
-from unihooks.console._draft import Draft
-from unihooks.console._locale import gettext, ngettext
-from unihooks.console._operational import shown_catalog
-from unihooks.console._rendering import off_the_loop, settings_of, viewer_of
-from unihooks.console._sentences import told
-from unihooks.console._titles import titles
-from unihooks.console._viewers import Permission
+from unihooks.console.draft import checks
+from unihooks.console.draft.draft import Draft
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.rendering import off_the_loop, settings_of, viewer_of
 from unihooks.console.pages.delivery import ShownAttempt, shown_attempt
+from unihooks.console.words.locale import gettext, ngettext
+from unihooks.console.words.operational import shown_catalog
+from unihooks.console.words.sentences import told
+from unihooks.console.words.titles import titles
 from unihooks.exceptions import UnihooksError
 
 MOST_ENDPOINTS = 25
@@ -44,7 +44,7 @@ class Trial:
 def trial_choices(draft: Draft, dispatcher: Dispatcher) -> list[tuple[str, str]]:
     """Return the events that a test may send, each with its title: those chosen, or all on offer if none is yet."""
     catalog, title_of = dispatcher.catalog, titles(dispatcher.catalog)
-    subscriptions = _draft_checks.chosen(draft)
+    subscriptions = checks.chosen(draft)
     if catalog is None:
         named = [one for one in subscriptions if not one.event_type.endswith(EVERY_EVENT)]
         return [(f"{one.product} {one.event_type}", title_of(one)) for one in named]
@@ -59,7 +59,7 @@ async def tried_out(request: Request, draft: Draft, event: str) -> Trial:
     settings, viewer = settings_of(request), viewer_of(request)
     if not viewer.may(Permission.SEND):
         return Trial(event, wrong=gettext("Ask the manager of your account for permission."))
-    webhook = await off_the_loop(_draft_checks.to_webhook, draft)
+    webhook = await off_the_loop(checks.to_webhook, draft)
     if len(webhook.endpoints) > MOST_ENDPOINTS:
         return Trial(event, wrong=gettext("There are too many endpoints for one test."))
     if wait := settings.rates.tests.take(viewer.tenant, len(webhook.endpoints)):

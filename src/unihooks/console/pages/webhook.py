@@ -12,15 +12,15 @@ from starlette.routing import Route
 
 from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import Webhook
-from unihooks.console._access import Form, action, view
-from unihooks.console._locale import gettext
-from unihooks.console._overview import PERIODS, WebhookView
-from unihooks.console._plots import chart_of
-from unihooks.console._rendering import go_to, page, refusal, settings_of, viewer_of, webhook_of
-from unihooks.console._sentences import told
-from unihooks.console._titles import titles
-from unihooks.console._viewers import Permission
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.rendering import go_to, page, refusal, settings_of, viewer_of, webhook_of
 from unihooks.console.pages.webhooks import back
+from unihooks.console.views.overview import PERIODS, WebhookView
+from unihooks.console.views.plots import chart_of
+from unihooks.console.words.locale import gettext
+from unihooks.console.words.sentences import told
+from unihooks.console.words.titles import titles
 from unihooks.exceptions import InvalidWebhook
 
 _NEWEST = 6

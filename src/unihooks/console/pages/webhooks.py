@@ -12,13 +12,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from unihooks._model.health import HealthState
-from unihooks.console._access import Form, action, view
-from unihooks.console._delivery_filters import unpacked
-from unihooks.console._drafts import Drafts
-from unihooks.console._health import WebhookRow
-from unihooks.console._rendering import go_to, page, path_to, redirect, settings_of, viewer_of, webhook_of
-from unihooks.console._titles import titles
-from unihooks.console._viewers import Permission
+from unihooks.console.draft.kept import Drafts
+from unihooks.console.host.viewers import Permission
+from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.rendering import go_to, page, path_to, redirect, settings_of, viewer_of, webhook_of
+from unihooks.console.views.delivery_filters import unpacked
+from unihooks.console.views.health import WebhookRow
+from unihooks.console.words.titles import titles
 
 _PER_PAGE = 20
 _SORTS = ("health", "newest", "oldest", "name")

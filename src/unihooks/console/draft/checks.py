@@ -1,0 +1,250 @@
+"""Find what is wrong with a draft, field by field, in the words of the library's own checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from unihooks._dispatcher import Dispatcher
+from unihooks._message.headers import HeaderSet
+from unihooks._message.mapping import PayloadMapping
+from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, WebhookStatus
+from unihooks.console._origins import has_new_origin
+from unihooks.console.draft import condition_rows, conditions_text, mapping_text, policy_text
+from unihooks.console.draft.draft import KEEP, REMOVE, REPLACE, Draft
+from unihooks.console.words.locale import gettext
+from unihooks.console.words.sentences import told
+from unihooks.exceptions import InvalidWebhook, UnihooksError
+
+_ANY_URL = "https://example.com/"
+Problems = dict[str, str]
+
+
+def problems(draft: Draft, dispatcher: Dispatcher, step: str | None = None) -> Problems:
+    """Return a sentence for each invalid field of a step, or of all steps."""
+    checks = [_CHECKS[step]] if step is not None else list(_CHECKS.values())
+    return {name: sentence for check in checks for name, sentence in check(draft, dispatcher)}
+
+
+def step_of(problem: str) -> str:
+    """Return the step that has a field."""
+    return _STEP_OF.get(problem.partition(":")[0], "details")
+
+
+def url_problems(draft: Draft, dispatcher: Dispatcher) -> Problems:
+    """Return what is wrong with the URLs, except for rows that are still empty."""
+    return {
+        name: sentence
+        for name, sentence in _details(draft, dispatcher)
+        if name.startswith("endpoint:") and draft.endpoints[int(name[9:])].url
+    }
+
+
+def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
+    """Return the arguments of `Webhook` or `update` for the draft."""
+    return {
+        "name": draft.name.strip(),
+        "description": draft.description,
+        "endpoints": _endpoints(draft),
+        "subscriptions": subscriptions(draft),
+        "mapping": mapping_text.read(draft.mapping),
+        "headers": _header_set(draft, current),
+        "policy": policy_text.read(draft.policy),
+        "ordered": draft.ordered,
+    }
+
+
+def chosen(draft: Draft) -> list[EventSubscription]:
+    """Return the events that are chosen and can be, without their conditions."""
+    found = []
+    for one in draft.events:
+        try:
+            found.append(_subscription(one))
+        except UnihooksError:
+            continue
+    return found
+
+
+def subscriptions(draft: Draft) -> list[EventSubscription]:
+    """Return a subscription to each chosen event, or several where it has alternative conditions."""
+    given = conditions_text.read(draft.conditions)
+    found: list[EventSubscription] = []
+    for event in map(_subscription, draft.events):
+        same = [one for one in given if (one.product, one.event_type) == (event.product, event.event_type)]
+        found += same or [event]
+    return found
+
+
+def reveals_headers(draft: Draft, current: Webhook, dispatcher: Dispatcher) -> bool:
+    """Tell whether the draft would send the saved value of a header to an origin that does not get it yet."""
+    kept = any(row.choice == KEEP and row.name in current.headers for row in draft.headers)
+    return kept and has_new_origin(current, _endpoints(draft), dispatcher.webhooks.check_url)
+
+
+def to_webhook(draft: Draft) -> Webhook:
+    """Return the new webhook that the draft describes."""
+    status = WebhookStatus.ACTIVE if draft.active else WebhookStatus.INACTIVE
+    return Webhook(**to_fields(draft, None), status=status)
+
+
+def _endpoints(draft: Draft) -> list[Endpoint]:
+    return [Endpoint(one.url, id=one.id) for one in draft.endpoints if one.url or one.id]
+
+
+def _header_set(draft: Draft, current: Webhook | None) -> HeaderSet:
+    saved = current.headers if current is not None else HeaderSet()
+    pairs: list[tuple[str, Any]] = []
+    for row in draft.headers:
+        if row.choice == KEEP and row.name in saved:
+            pairs.append((row.name, saved[row.name]))
+        elif row.choice not in (KEEP, REMOVE) and not row.blank:
+            pairs.append((row.name, row.value))
+    return HeaderSet(pairs)
+
+
+def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    yield from _tried("name", lambda: Webhook(name=draft.name, endpoints=[_ANY_URL]))
+    yield from _tried("description", lambda: Webhook(name="x", endpoints=[_ANY_URL], description=draft.description))
+    given = [(at, row) for at, row in enumerate(draft.endpoints) if row.url]
+    if not given:
+        yield "endpoint:0", gettext("Enter at least one URL, such as https://example.com/hooks")
+    if draft.room is not None and len(draft.endpoints) > (most := draft.room.endpoints):
+        yield f"endpoint:{most}", gettext("A webhook has at most %(most)s endpoints. Remove this one.") % {"most": most}
+    seen: dict[str, int] = {}
+    for at, row in given:
+        try:
+            url = dispatcher.webhooks.check_url(row.url)
+        except UnihooksError as error:
+            yield f"endpoint:{at}", told(error)
+            continue
+        if seen.setdefault(url, at) != at:
+            yield f"endpoint:{at}", gettext("This URL appears twice. Remove one.")
+    yield from _policy(draft, dispatcher)
+
+
+def _policy(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    unreadable = [(name, told(error)) for name, error in policy_text.unreadable(draft.policy)]
+    yield from unreadable
+    if unreadable:
+        return
+    try:
+        policy_text.read(draft.policy).check_bounds(dispatcher.settings.limits)
+    except InvalidWebhook as error:
+        yield error.name or "", told(error)
+
+
+def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    if draft.room is not None and len(draft.events) > (most := draft.room.events):
+        yield "events", gettext("Choose at most %(most)s events, or all of a product.") % {"most": most}
+        return
+    for one in draft.events:
+        yield from _tried("events", lambda text=one: _check_subscription(text, dispatcher))  # type: ignore[misc]
+    yield from (_conditions_as_text(draft) if draft.conditions_as_text else _conditions_as_rows(draft, dispatcher))
+
+
+def _conditions_as_text(draft: Draft) -> Iterator[tuple[str, str]]:
+    return _tried("conditions", lambda: _check_conditions(draft))
+
+
+def _conditions_as_rows(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a row; the rows of events that are not chosen say nothing."""
+    if len(draft.condition_rows) > (most := condition_rows.MOST_ROWS):
+        yield "conditions", gettext("There are more than %(most)s conditions. Remove some.") % {"most": most}
+        return
+    wrong = False
+    for at, row in enumerate(draft.condition_rows):
+        if row.blank or row.event not in draft.events:
+            continue
+        for problem in _tried(f"condition:{at}", partial(condition_rows.to_condition, row, dispatcher.catalog)):
+            wrong = True
+            yield problem
+    if not wrong:
+        yield from _tried("conditions", lambda: conditions_text.read(draft.conditions))
+
+
+def _mapping(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    yield from _tried("mapping", lambda: mapping_text.read(draft.mapping))
+
+
+def _headers(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    wrong = False
+    for at, row in enumerate(draft.headers):
+        if row.blank or row.choice in (KEEP, REMOVE):
+            continue
+        if row.choice == REPLACE and not row.value:
+            wrong = True
+            yield f"header:{at}", gettext("Enter the new value, or keep the saved one.")
+            continue
+        if not row.name:
+            wrong = True
+            yield f"header:{at}", gettext("Enter the name of the header.")
+            continue
+        for problem in _tried(f"header:{at}", lambda pair=(row.name, row.value): HeaderSet([pair])):  # type: ignore[misc]
+            wrong = True
+            yield problem
+    if not wrong:
+        kept = [(row.name, "x") for row in draft.headers if row.choice == KEEP]
+        typed = [(row.name, row.value) for row in draft.headers if row.choice not in (KEEP, REMOVE) and not row.blank]
+        yield from _tried("headers", lambda: HeaderSet([*kept, *typed]))
+
+
+def _nothing(_draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
+    return iter(())
+
+
+def _tried(name: str, build: Callable[[], object]) -> Iterator[tuple[str, str]]:
+    try:
+        build()
+    except UnihooksError as error:
+        yield name, told(error)
+
+
+def _subscription(text: str) -> EventSubscription:
+    product, blank, event_type = text.partition(" ")
+    if not blank or " " in event_type:
+        raise InvalidWebhook(gettext("Write a product and an event type, separated by a space."), name="events")
+    return EventSubscription(product, event_type)
+
+
+def _check_subscription(text: str, dispatcher: Dispatcher) -> None:
+    one = _subscription(text)
+    if dispatcher.catalog is not None:
+        dispatcher.catalog.check_subscription(one.product, one.event_type)
+
+
+def _check_conditions(draft: Draft) -> None:
+    for one in conditions_text.read(draft.conditions):
+        if f"{one.product} {one.event_type}" not in draft.events:
+            sentence = gettext("%(event)s has conditions but is not chosen above.") % {
+                "event": f"{one.product} {one.event_type}"
+            }
+            raise InvalidWebhook(sentence, name="conditions")
+
+
+def mapping_of(draft: Draft) -> PayloadMapping | None:
+    """Return the mapping, or None if it cannot be read."""
+    try:
+        return mapping_text.read(draft.mapping)
+    except UnihooksError:
+        return None
+
+
+_CHECKS: dict[str, Callable[[Draft, Dispatcher], Iterator[tuple[str, str]]]] = {
+    "details": _details,
+    "events": _events,
+    "mapping": _mapping,
+    "headers": _headers,
+    "review": _nothing,
+}
+_STEP_OF = {
+    "events": "events",
+    "conditions": "events",
+    "condition": "events",
+    "subscriptions": "events",
+    "product": "events",
+    "event_type": "events",
+    "mapping": "mapping",
+    "header": "headers",
+    "headers": "headers",
+}
