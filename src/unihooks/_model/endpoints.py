@@ -42,6 +42,15 @@ def new_endpoints(given: Iterable[Endpoint], normalise: Callable[[str], str], no
     return endpoints
 
 
+def has_new_origin(current: Webhook, endpoints: Iterable[Endpoint], normalise: Callable[[str], str]) -> bool:
+    """Tell whether one of the endpoints is at an origin that the webhook does not send to yet.
+
+    Saved header values would go there: whoever may not see them could send them to a server of their own.
+    """
+    known = {one.origin for one in current.endpoints}
+    return any(Endpoint(normalise(one.url)).origin not in known for one in endpoints)
+
+
 def matched_endpoints(
     given: Sequence[Endpoint], current: Sequence[Endpoint], normalise: Callable[[str], str], now: int
 ) -> tuple[Endpoint, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 from unihooks._message.conditions import Condition
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
+from unihooks._model.endpoints import has_new_origin
 from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook
-from unihooks.console._origins import has_new_origin
 from unihooks.console.api import shapes
 from unihooks.console.api.operations import PAGING, Call, operation
 from unihooks.console.api.pages import paging, sized_page

@@ -9,8 +9,8 @@ from typing import Any
 from unihooks._dispatcher import Dispatcher
 from unihooks._message.headers import HeaderSet
 from unihooks._message.mapping import PayloadMapping
+from unihooks._model.endpoints import has_new_origin
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, WebhookStatus
-from unihooks.console._origins import has_new_origin
 from unihooks.console.draft import condition_rows, conditions_text, mapping_text, policy_text
 from unihooks.console.draft.draft import KEEP, REMOVE, REPLACE, Draft
 from unihooks.console.words.locale import gettext

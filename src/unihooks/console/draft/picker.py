@@ -16,8 +16,8 @@ from unihooks.console.draft import condition_rows
 from unihooks.console.draft.condition_rows import ConditionField
 from unihooks.console.draft.draft import Draft
 from unihooks.console.draft.tree import shown
-from unihooks.console.words.operational import shown_catalog
 from unihooks.console.words.sentences import told
+from unihooks.console.words.titles import shown_catalog
 from unihooks.exceptions import UnihooksError
 
 _ALL_OPEN = 20

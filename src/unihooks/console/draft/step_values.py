@@ -14,7 +14,7 @@ from unihooks.console.draft.draft import Draft
 from unihooks.console.draft.mapping_text import readable_rules
 from unihooks.console.draft.picker import picked
 from unihooks.console.words.locale import gettext, later
-from unihooks.console.words.operational import shown_catalog
+from unihooks.console.words.titles import shown_catalog
 from unihooks.exceptions import UnihooksError
 
 

@@ -13,8 +13,8 @@ from unihooks._model.catalog import Catalog
 from unihooks.console.host.viewers import Permission
 from unihooks.console.http.access import view
 from unihooks.console.http.rendering import page, refuse, settings_of
-from unihooks.console.words.operational import shown_catalog
 from unihooks.console.words.schema import rows
+from unihooks.console.words.titles import shown_catalog
 
 
 @view(Permission.READ)

@@ -21,8 +21,7 @@ from unihooks.console.views import delivery_filters
 from unihooks.console.views.delivery_filters import Place
 from unihooks.console.words.formats import number
 from unihooks.console.words.locale import gettext
-from unihooks.console.words.operational import shown_catalog
-from unihooks.console.words.titles import titles
+from unihooks.console.words.titles import shown_catalog, titles
 
 _PER_PAGE = 30
 _MOST_COUNTED = 5_000

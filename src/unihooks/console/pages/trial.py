@@ -19,9 +19,8 @@ from unihooks.console.host.viewers import Permission
 from unihooks.console.http.rendering import off_the_loop, settings_of, viewer_of
 from unihooks.console.pages.delivery import ShownAttempt, shown_attempt
 from unihooks.console.words.locale import gettext, ngettext
-from unihooks.console.words.operational import shown_catalog
 from unihooks.console.words.sentences import told
-from unihooks.console.words.titles import titles
+from unihooks.console.words.titles import shown_catalog, titles
 from unihooks.exceptions import UnihooksError
 
 MOST_ENDPOINTS = 25
