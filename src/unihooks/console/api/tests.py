@@ -10,9 +10,8 @@ from unihooks.console.api import shapes
 from unihooks.console.api.operations import Call, operation, sending
 from unihooks.console.api.problems import invalid, too_many
 from unihooks.console.api.webhooks import mapping_of
+from unihooks.console.host.rates import MOST_TESTED
 from unihooks.console.http.rendering import off_the_loop
-
-_MOST_ENDPOINTS = 25
 
 
 @sending("/webhooks/{webhook_id}/test", "sendTest", answer="Tested", body="Test")
@@ -20,7 +19,7 @@ async def send_test(call: Call) -> dict[str, Any]:
     """Send one signed, mapped request to each endpoint, or to one, and return the responses. Nothing is kept."""
     webhook = await call.dispatcher.webhooks.aget(call.path["webhook_id"], tenant=call.tenant)
     count = len(webhook.endpoints) if "endpoint_id" not in call.body else 1
-    if count > _MOST_ENDPOINTS:
+    if count > MOST_TESTED:
         raise invalid(f"the webhook has {count} endpoints; choose one by its id", "endpoint_id")
     wait = call.settings.rates.tests.take(call.tenant, count)
     if wait:

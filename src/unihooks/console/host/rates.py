@@ -12,6 +12,8 @@ from attrs import define, field, frozen
 from unihooks._management.log import BulkResult
 from unihooks._model.checks import is_number, is_whole
 
+# The most endpoints that one test is sent to.
+MOST_TESTED = 25
 _SLICE = 1_000
 _MOST_TENANTS = 10_000
 

@@ -6,40 +6,26 @@ import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
-from attrs import frozen
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from unihooks._management.paging import cursor_at
-from unihooks._model.log import Attempt, Delivery, DeliveryState
+from unihooks._model.log import Delivery, DeliveryState
 from unihooks._model.webhooks import Webhook
 from unihooks.console.host.viewers import Permission
 from unihooks.console.http.access import Form, action, view
 from unihooks.console.http.rendering import off_the_loop, path_to, redirect, rendered, settings_of, viewer_of
 from unihooks.console.pages.replays import back_to_log, path_to_log, too_many
 from unihooks.console.views import delivery_filters
+from unihooks.console.views.attempts import readable, shown_attempt
 from unihooks.console.views.delivery_filters import Place
-from unihooks.console.views.readable import SignatureCheck, check_signature, curl, readable, shown
-from unihooks.console.words.explanations import Explanation, explain, explain_attempt
+from unihooks.console.words.explanations import explain
 from unihooks.console.words.titles import titles
 from unihooks.exceptions import NotFound
 
 # What `back` says in forms that are shown beside the log.
 _LOG = "log"
-
-
-@frozen(kw_only=True)
-class ShownAttempt:
-    """An attempt as the page shows it: everything is text."""
-
-    attempt: Attempt
-    why: Explanation | None
-    request_headers: tuple[tuple[str, str], ...]
-    response_headers: tuple[tuple[str, str], ...]
-    answer: str
-    signature: SignatureCheck | None
-    curl: str
 
 
 @view(Permission.READ)
@@ -136,23 +122,6 @@ async def _webhook_of(request: Request, delivery: Delivery) -> Webhook | None:
         )
     except NotFound:
         return None
-
-
-def shown_attempt(attempt: Attempt, body: bytes, webhook: Webhook | None) -> ShownAttempt:
-    """Return an attempt as pages show it."""
-    return ShownAttempt(
-        attempt=attempt,
-        why=explain_attempt(attempt),
-        request_headers=_pairs(attempt.request_headers),
-        response_headers=_pairs(attempt.response_headers),
-        answer=readable(attempt.response_body),
-        signature=check_signature(attempt, body, webhook),
-        curl=curl(attempt.url, attempt.request_headers, body),
-    )
-
-
-def _pairs(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    return tuple((shown(name), shown(value)) for name, value in headers)
 
 
 ROUTES = [

@@ -18,6 +18,7 @@ from unihooks.console.draft.checks import Problems
 from unihooks.console.draft.draft import STEPS, Draft, of_form
 from unihooks.console.draft.kept import MOST_DRAFTS, Drafts, KeptDraft, Stale, TooMany
 from unihooks.console.draft.step_values import step_values
+from unihooks.console.draft.trial import Trial, tried_out
 from unihooks.console.host.viewers import Permission
 from unihooks.console.http.access import Form, action, view
 from unihooks.console.http.rendering import (
@@ -33,7 +34,7 @@ from unihooks.console.http.rendering import (
     settings_of,
     viewer_of,
 )
-from unihooks.console.pages.trial import Trial, trial_choices, tried_out
+from unihooks.console.views.tests import choices
 from unihooks.console.words.locale import gettext, ngettext
 from unihooks.console.words.sentences import told
 from unihooks.console.words.titles import titles
@@ -306,7 +307,7 @@ def _shown(
         reached=_reached(kept, step, dispatcher),
         where=_path(request, kept.id, step),
         trial=trial,
-        trial_choices=trial_choices(draft, dispatcher) if step == "review" else [],
+        trial_choices=choices(checks.chosen(draft), dispatcher.catalog, with_example=True) if step == "review" else {},
         event_titles={f"{one.product} {one.event_type}": title_of(one) for one in checks.chosen(draft)},
         **step_values(shown, dispatcher),
     )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from unihooks._message.payload import encode
-from unihooks._message.rendering import Rendering
-from unihooks._model.catalog import Catalog
 from unihooks._model.log import Attempt
-from unihooks._model.products import EVERY_EVENT
-from unihooks._model.webhooks import EventSubscription, Webhook
+from unihooks._model.webhooks import Webhook
+from unihooks.console.host.rates import MOST_TESTED
 from unihooks.console.host.viewers import Permission
 from unihooks.console.http.access import Form, action, view
 from unihooks.console.http.rendering import (
@@ -27,22 +25,20 @@ from unihooks.console.http.rendering import (
     viewer_of,
     webhook_of,
 )
-from unihooks.console.pages.delivery import ShownAttempt, shown_attempt
 from unihooks.console.pages.replays import too_many
+from unihooks.console.views.attempts import ShownAttempt
+from unihooks.console.views.tests import choices, example, results
 from unihooks.console.words.formats import pretty
 from unihooks.console.words.locale import gettext, ngettext
 from unihooks.console.words.sentences import told
-from unihooks.console.words.titles import titles
 from unihooks.exceptions import UnihooksError
-
-_MOST_ENDPOINTS = 25
 
 
 @view(Permission.SEND)
 async def show(request: Request) -> Response:
     """Show the form with the example of an event type."""
     webhook = await webhook_of(request)
-    kinds = _kinds(webhook, settings_of(request).dispatcher.catalog)
+    kinds = choices(webhook.subscriptions, settings_of(request).dispatcher.catalog)
     asked, endpoint = request.query_params.get("event", ""), webhook.endpoint(request.query_params.get("endpoint", ""))
     event = asked if asked in kinds else next(iter(kinds), "")
     return await _shown(request, webhook, event, endpoint_id=None if endpoint is None else endpoint.id)
@@ -61,31 +57,25 @@ async def send(request: Request, form: Form) -> Response:
     settings, webhook = settings_of(request), await webhook_of(request)
     event, text, endpoint_id = form.get("event"), form.get("payload"), form.get("endpoint") or None
     chosen = 1 if endpoint_id else len(webhook.endpoints)
-    if chosen > _MOST_ENDPOINTS:
-        return await _shown(
-            request,
-            webhook,
-            event,
-            text,
-            endpoint_id,
-            wrong=gettext("Choose one endpoint: there are too many for one test."),
-        )
+    again = partial(_shown, request, webhook, event, text, endpoint_id)
+    if chosen > MOST_TESTED:
+        return await again(wrong=gettext("Choose one endpoint: there are too many for one test."))
     if wait := settings.rates.tests.take(viewer_of(request).tenant, chosen):
         return too_many(request, wait)
     product, _, event_type = event.partition(" ")
     try:
+        payload = await off_the_loop(_read, text)
         attempts = await settings.dispatcher.webhooks.asend_test(
             webhook.id,
             tenant=viewer_of(request).tenant,
             product=product,
             event_type=event_type,
-            payload=await off_the_loop(_read, text),
+            payload=payload,
             endpoint_id=endpoint_id,
         )
     except (UnihooksError, _NotJSON) as error:
-        return await _shown(request, webhook, event, text, endpoint_id, wrong=told(error))
-    results = await off_the_loop(_results, attempts, webhook, text)
-    answer = await _shown(request, webhook, event, text, endpoint_id, results=results)
+        return await again(wrong=told(error))
+    answer = await again(found=await off_the_loop(results, attempts, payload, webhook, webhook))
     # On a phone the results lie below the form.
     return answer if is_visit(request) else _summed_up(answer, attempts)
 
@@ -113,30 +103,6 @@ def _read(text: str) -> Any:
         raise _NotJSON(gettext("This is not valid JSON: see line and column %(where)s.") % {"where": where}) from None
 
 
-def _results(attempts: list[Attempt], webhook: Webhook, text: str) -> list[ShownAttempt]:
-    """Return the attempts as they are shown, with the body that was sent."""
-    body, rendering = encode(_read(text)), Rendering.of(webhook.mapping)
-    sent = body if rendering is None else rendering.render(body).body
-    return [shown_attempt(one, sent, webhook) for one in attempts]
-
-
-def _kinds(webhook: Webhook, catalog: Catalog | None) -> list[str]:
-    """Return the event types that the webhook subscribes to, or all on offer if it has none yet."""
-    wanted = {f"{one.product} {one.event_type}" for one in webhook.subscriptions}
-    offered = [f"{event.product} {event.name}" for product in catalog or () for event in product]
-    chosen = [one for one in offered if any(each.may_mean(*one.split(" ")) for each in webhook.subscriptions)]
-    known = [one for one in sorted(wanted) if not one.endswith(EVERY_EVENT)]
-    return chosen or (known if catalog is None else offered)
-
-
-def _example(event: str, catalog: Catalog | None) -> str:
-    product, _, name = event.partition(" ")
-    if catalog is None or product not in catalog or name not in catalog[product]:
-        return "{}"
-    example = catalog[product][name].example
-    return "{}" if example is None else pretty(example)
-
-
 async def _shown(
     request: Request,
     webhook: Webhook,
@@ -145,7 +111,7 @@ async def _shown(
     endpoint_id: str | None = None,
     *,
     wrong: str | None = None,
-    results: list[ShownAttempt] | None = None,
+    found: tuple[ShownAttempt, ...] | None = None,
 ) -> Response:
     catalog = settings_of(request).dispatcher.catalog
     return await page(
@@ -154,25 +120,14 @@ async def _shown(
         http_status=refusal(request) if wrong else 200,
         webhook=webhook,
         event=event,
-        kinds=_kinds(webhook, catalog),
+        kinds=choices(webhook.subscriptions, catalog),
         free=catalog is None,
-        payload=_example(event, catalog) if text is None else text,
+        payload=pretty(example(event, catalog)) if text is None else text,
         endpoint_id=endpoint_id,
         wrong=wrong,
-        results=results,
-        many=len(webhook.endpoints) > _MOST_ENDPOINTS,
-        name_of=_namer(catalog),
+        results=found,
+        many=len(webhook.endpoints) > MOST_TESTED,
     )
-
-
-def _namer(catalog: Catalog | None) -> Any:
-    title_of = titles(catalog)
-
-    def name_of(event: str) -> str:
-        product, _, event_type = event.partition(" ")
-        return title_of(EventSubscription(product, event_type))
-
-    return name_of
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""Show requests and responses as plain text, since receivers' bytes are not to be trusted."""
+"""Show attempts, their requests and responses, as plain text: receivers' bytes are not to be trusted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,55 @@ from unihooks._message.secrets import MASK
 from unihooks._message.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from unihooks._model.log import Attempt
 from unihooks._model.webhooks import Webhook
+from unihooks.console.words.explanations import Explanation, explain_attempt
 from unihooks.exceptions import UnihooksError
 
 _OF_THE_CONNECTION = {"host", "content-length"}
 _KEPT = "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+
+
+@frozen
+class SignatureCheck:
+    """The signature of an attempt, and the secret that made it.
+
+    `secret` is `current`, `previous`, or None if no secret of the webhook (any
+    longer) makes this signature.
+    """
+
+    message_id: str
+    timestamp: str
+    signatures: tuple[str, ...]
+    secret: str | None
+
+
+@frozen(kw_only=True)
+class ShownAttempt:
+    """An attempt as the page shows it: everything is text."""
+
+    attempt: Attempt
+    why: Explanation | None
+    request_headers: tuple[tuple[str, str], ...]
+    response_headers: tuple[tuple[str, str], ...]
+    answer: str
+    signature: SignatureCheck | None
+    curl: str
+
+
+def shown_attempt(attempt: Attempt, body: bytes, webhook: Webhook | None) -> ShownAttempt:
+    """Return an attempt as pages show it."""
+    return ShownAttempt(
+        attempt=attempt,
+        why=explain_attempt(attempt),
+        request_headers=_pairs(attempt.request_headers),
+        response_headers=_pairs(attempt.response_headers),
+        answer=readable(attempt.response_body),
+        signature=check_signature(attempt, body, webhook),
+        curl=curl(attempt.url, attempt.request_headers, body),
+    )
+
+
+def _pairs(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((shown(name), shown(value)) for name, value in headers)
 
 
 def readable(data: bytes) -> str:
@@ -60,20 +105,6 @@ def curl(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
             lines.append(f"-H {shlex.quote(shown(f'{name}: {given}'))}")
     lines.append(f"--data-raw {shlex.quote(body.decode(errors='replace'))}")
     return " \\\n  ".join(lines)
-
-
-@frozen
-class SignatureCheck:
-    """The signature of an attempt, and the secret that made it.
-
-    `secret` is `current`, `previous`, or None if no secret of the webhook (any
-    longer) makes this signature.
-    """
-
-    message_id: str
-    timestamp: str
-    signatures: tuple[str, ...]
-    secret: str | None
 
 
 def check_signature(attempt: Attempt, body: bytes, webhook: Webhook | None) -> SignatureCheck | None:
