@@ -13,6 +13,8 @@ from typing import Any
 from attrs import define, field
 from starlette.types import ASGIApp, Message, Scope
 
+from unihooks.console.http.forms import to_number
+
 StartResponse = Callable[..., Any]
 # More than the console takes, so that it says so itself.
 _MOST_BYTES = 2 * 1024 * 1024
@@ -101,7 +103,7 @@ class _Exchange:
 
 def _body_of(environ: Mapping[str, Any]) -> bytes:
     length = environ.get("CONTENT_LENGTH") or ("" if not environ.get("wsgi.input_terminated") else str(_MOST_BYTES))
-    size = min(int(length), _MOST_BYTES) if length.isascii() and length.isdigit() and len(length) < 20 else 0  # noqa: PLR2004
+    size = min(to_number(length) or 0, _MOST_BYTES)
     body: bytes = environ["wsgi.input"].read(size) if size else b""
     return body
 

@@ -11,7 +11,7 @@ from unihooks import Webhook
 from unihooks.console.draft import checks, mapping_text
 from unihooks.console.draft.commands import with_typed_renames
 from unihooks.console.draft.draft import Draft, Room, of_form
-from unihooks.console.http.access import Form
+from unihooks.console.http.forms import Form
 from unihooks.console.pages import settings
 
 ROOM = Room(endpoints=3, events=4)

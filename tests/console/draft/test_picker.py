@@ -12,7 +12,7 @@ from unihooks.console.draft.condition_rows import ConditionField, rows_of, to_co
 from unihooks.console.draft.conditions_text import read, write
 from unihooks.console.draft.draft import Room, of_form
 from unihooks.console.draft.payload_preview import is_empty, lines_of
-from unihooks.console.http.access import Form
+from unihooks.console.http.forms import Form
 from unihooks.exceptions import InvalidWebhook
 
 RECEIVED = "whatsapp message.received"

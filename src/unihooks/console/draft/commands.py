@@ -17,7 +17,7 @@ from unihooks.console.draft import condition_rows, conditions_text, mapping_text
 from unihooks.console.draft.condition_rows import ConditionField
 from unihooks.console.draft.draft import KEEP, REMOVE, REPLACE, STEPS, Draft, EndpointField, HeaderField
 from unihooks.console.draft.mapping_text import Rule
-from unihooks.console.http.access import Form
+from unihooks.console.http.forms import Form
 from unihooks.exceptions import InvalidMapping, UnihooksError
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from unihooks._model.catalog import Catalog
 from unihooks._model.products import EventType, covers
 from unihooks._model.webhooks import EventSubscription
 from unihooks.console.draft import conditions_text, tree
-from unihooks.console.http.access import Form
+from unihooks.console.http.forms import Form, to_number
 from unihooks.console.words import schema
 from unihooks.console.words.locale import gettext
 from unihooks.exceptions import InvalidMapping, InvalidWebhook, UnihooksError
@@ -29,7 +29,6 @@ MOST_ROWS = 1_000
 WITHOUT_VALUE = frozenset({Operator.EXISTS, Operator.MISSING})
 _LISTS = frozenset({Operator.IN, Operator.NOT_IN})
 _TEXTS = frozenset({Operator.PREFIX, Operator.SUFFIX})
-_LONGEST_NUMBER = 6
 
 
 @frozen
@@ -68,9 +67,9 @@ def rows_in(form: Form) -> list[ConditionField]:
     """Return the rows that a form has sent, in the order of their numbers; no more than one above the most."""
     names = ("at", "event", "group", "path", "op", "value", "saved")
     given = zip(*(form.all(f"condition_{name}") for name in names), strict=False)
-    found = sorted(islice(given, MOST_ROWS + 1), key=lambda one: _number(one[0]))
+    found = sorted(islice(given, MOST_ROWS + 1), key=lambda one: to_number(one[0], digits=5) or 0)
     return [
-        ConditionField(" ".join(event.split()), _number(group), path.strip(), op, value, saved)
+        ConditionField(" ".join(event.split()), to_number(group, digits=5) or 0, path.strip(), op, value, saved)
         for _, event, group, path, op, value, saved in found
     ]
 
@@ -166,10 +165,6 @@ def _has_text_at(row: ConditionField, catalog: Catalog | None) -> bool:
         if kind:
             return kind.startswith(("string", '"'))
     return False
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < _LONGEST_NUMBER else 0
 
 
 def properties(event: str, catalog: Catalog | None, most: int) -> Sequence[tuple[str, str]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
 
 from attrs import evolve, field, fields, frozen
 
@@ -16,16 +14,13 @@ from unihooks._model.products import EVERY_EVENT
 from unihooks._model.webhooks import Webhook
 from unihooks.console.draft import condition_rows, conditions_text, mapping_text, policy_text
 from unihooks.console.draft.condition_rows import ConditionField
-from unihooks.console.http.access import Form
+from unihooks.console.http.forms import Form, to_number
 
 STEPS = ("details", "events", "mapping", "headers", "review")
 NEW, KEEP, REPLACE, REMOVE = "new", "keep", "replace", "remove"
 _CHOICES = (NEW, KEEP, REPLACE, REMOVE)
 
-T = TypeVar("T")
-_PASTED_URL = re.compile(r"[^\s,;]+")
 _MOST_EVENTS = 1_000
-_LONGEST_VERSION = 18
 
 
 @frozen(kw_only=True)
@@ -175,7 +170,7 @@ def of_webhook(webhook: Webhook) -> Draft:
 
 def of_form(form: Form, room: Room) -> Draft:
     """Return the draft that a form has sent; rows that the room does not have are not even read."""
-    step, version = form.get("step"), form.get("version")
+    step = form.get("step")
     as_text = bool(form.all("conditions"))
     rows = [] if as_text else condition_rows.rows_in(form)
     events = _chosen(form, room, rows)
@@ -195,7 +190,7 @@ def of_form(form: Form, room: Room) -> Draft:
         mapping=form.get("mapping"),
         headers=islice(_headers(form), room.headers + 1),
         sample=form.get("sample"),
-        version=int(version) if version.isascii() and version.isdigit() and len(version) < _LONGEST_VERSION else 0,
+        version=to_number(form.get("version")) or 0,
         room=room,
     )
 

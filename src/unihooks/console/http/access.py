@@ -4,42 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
-from urllib.parse import parse_qsl
 
-from attrs import field, frozen
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from unihooks.console.host.viewers import Permission
 from unihooks.console.http import csrf
+from unihooks.console.http.forms import Form, read_form
 from unihooks.console.http.once import carry_out
-from unihooks.console.http.rendering import off_the_loop, refuse, settings_of, viewer_of
+from unihooks.console.http.rendering import refuse, settings_of, viewer_of
 
 View = Callable[[Request], Awaitable[Response]]
-# A payload of 256 KiB may take four times as much in a form.
-_MOST_BYTES = 1024 * 1024
-_MOST_FIELDS = 20_000
-
-
-@frozen
-class Form:
-    """The pairs that a form has sent, in the order of its fields."""
-
-    pairs: tuple[tuple[str, str], ...]
-    _values: dict[str, list[str]] = field(init=False, eq=False, repr=False, factory=dict)
-
-    def __attrs_post_init__(self) -> None:
-        for name, value in self.pairs:
-            self._values.setdefault(name, []).append(value)
-
-    def get(self, name: str, default: str = "") -> str:
-        """Return the last value of a field."""
-        return self._values.get(name, [default])[-1]
-
-    def all(self, name: str) -> list[str]:
-        """Return all values of a field."""
-        return self._values.get(name, [])
 
 
 Action = Callable[[Request, Form], Awaitable[Response]]
@@ -70,10 +45,9 @@ def action(
     """
 
     def guard(function: Action) -> View:
+        @view(permission)
         @wraps(function)
         async def guarded(request: Request) -> Response:
-            if not viewer_of(request).may(permission):
-                return refuse(request, 403)
             form = await read_form(request)
             if not csrf.is_valid(form.get(csrf.FIELD), request, viewer_of(request), settings_of(request)):
                 return _out_of_date(request)
@@ -98,26 +72,3 @@ def _out_of_date(request: Request) -> Response:
             request.state.csrf_cookie, viewer_of(request), settings_of(request)
         )
     return answer
-
-
-def is_save(form: Form) -> bool:
-    """Tell whether the button that was pressed saves, among others of its form that change nothing."""
-    return form.get("go") == "save"
-
-
-async def read_form(request: Request) -> Form:
-    """Return the form in the body of a request."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            raise HTTPException(413)
-    try:
-        return await off_the_loop(_parsed, bytes(body))
-    except ValueError:
-        raise HTTPException(400) from None
-
-
-def _parsed(body: bytes) -> Form:
-    pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-    return Form(tuple((name, value.replace("\r\n", "\n")) for name, value in pairs))

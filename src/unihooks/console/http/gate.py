@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from unihooks.console.host.settings import ConsoleSettings
 from unihooks.console.host.viewers import Viewer
 from unihooks.console.http import csrf, portal
-from unihooks.console.http.access import read_form
 from unihooks.console.http.cookies import cookie_header
+from unihooks.console.http.forms import read_form
 from unihooks.console.http.rendering import is_visit, path_to, refuse, settings_of, sign_in_url
 from unihooks.console.words import locale
 

@@ -8,7 +8,8 @@ from starlette.routing import Route
 
 from unihooks._model.endpoints import find_endpoint
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action
+from unihooks.console.http.access import action
+from unihooks.console.http.forms import Form, to_number
 from unihooks.console.http.rendering import page, settings_of, viewer_of, webhook_of
 from unihooks.console.pages.replays import too_many
 from unihooks.console.words.explanations import Explanation, explain_error
@@ -22,7 +23,7 @@ _SECOND = 1.0
 async def check_typed(request: Request, form: Form) -> Response:
     """Check the URL that stands in a form: the one whose number the query gives, the first by default."""
     number, urls = request.query_params.get("of", "0"), form.all("endpoint_url")
-    at = int(number) if number.isascii() and number.isdecimal() and len(number) < 4 else 0  # noqa: PLR2004 - digits
+    at = to_number(number, digits=3) or 0
     return await _checked(request, urls[at].strip() if at < len(urls) else "", None)
 
 

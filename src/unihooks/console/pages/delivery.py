@@ -14,7 +14,8 @@ from unihooks._management.paging import cursor_at
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks._model.webhooks import Webhook
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form
 from unihooks.console.http.rendering import off_the_loop, path_to, redirect, rendered, settings_of, viewer_of
 from unihooks.console.pages.replays import back_to_log, path_to_log, too_many
 from unihooks.console.views import delivery_filters

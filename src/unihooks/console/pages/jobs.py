@@ -9,7 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form
 from unihooks.console.http.rendering import go_to, page, path_to, settings_of, viewer_of
 
 _PER_PAGE = 20

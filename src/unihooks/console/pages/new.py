@@ -20,7 +20,8 @@ from unihooks.console.draft.kept import MOST_DRAFTS, Drafts, KeptDraft, Stale, T
 from unihooks.console.draft.step_values import step_values
 from unihooks.console.draft.trial import Trial, tried_out
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form, to_number
 from unihooks.console.http.rendering import (
     go_to,
     is_visit,
@@ -47,7 +48,6 @@ _SAVES = {"save": False, "save:active": True}
 # A second submit waits for the first, which adds the webhook.
 _WAITS = 40
 _WAIT_SECONDS = 0.25
-_LONGEST_VERSION = 18
 
 
 @frozen
@@ -120,7 +120,7 @@ async def press(request: Request, form: Form) -> Response:
             await place.drafts.discard(place.id)
         return go_to(request, "webhooks", done="discarded")
     change = partial(_changed, form=form, step=place.step, drafts=place.drafts)
-    version, tab = _version(form), form.get("once")
+    version, tab = to_number(form.get("version")) or 0, form.get("once")
     if go == _LOOK:
         kept = await place.drafts.get(place.id) or place.drafts.blank(place.id)
         return await off_the_loop(lambda: _shown(request, evolve(kept, draft=change(kept.draft)), place.step))
@@ -325,11 +325,6 @@ def _reached(kept: KeptDraft, step: str, dispatcher: Dispatcher) -> set[str]:
     before = STEPS[: STEPS.index(step)]
     steps = [one for one in STEPS[:-1] if one in before or one in kept.changes]
     return {one for one in steps if not checks.problems(kept.draft, dispatcher, one)}
-
-
-def _version(form: Form) -> int:
-    text = form.get("version")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < _LONGEST_VERSION else 0
 
 
 def _path(request: Request, id_: str, step: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any
 
 from attrs import evolve
 from starlette.requests import Request
@@ -16,7 +14,8 @@ from unihooks.console.draft import receivers
 from unihooks.console.draft.draft import STEPS, Draft, EndpointField
 from unihooks.console.draft.kept import Drafts, Stale, TooMany
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form
 from unihooks.console.http.rendering import go_to, page, path_to, refuse, settings_of, viewer_of
 from unihooks.console.words.sentences import told
 from unihooks.exceptions import TargetRefused
@@ -48,7 +47,6 @@ async def show(request: Request) -> Response:
         is_used=kept is not None and any(one.url == url for one in kept.draft.endpoints),
         is_there=kept is not None or await drafts.is_open(draft_id),
         requests=await in_own_thread(receivers.received, store, receiver),
-        pretty_body=_pretty,
         most=receivers.MOST_REQUESTS,
         live=path_to(request, "receiver", draft_id=draft_id),
     )
@@ -113,15 +111,6 @@ def _refusal(request: Request, url: str) -> str | None:
     except TargetRefused as error:
         return told(error)
     return None
-
-
-def _pretty(one: receivers.ReceivedRequest) -> str:
-    """Return a body, JSON with line breaks."""
-    try:
-        value: Any = json.loads(one.body)
-    except (ValueError, RecursionError):
-        return one.body
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 ROUTES = [

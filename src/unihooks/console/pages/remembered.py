@@ -13,8 +13,9 @@ from unihooks._base.awaitable import in_own_thread
 from unihooks.console.host.settings import ConsoleSettings
 from unihooks.console.host.viewers import Permission, Viewer
 from unihooks.console.http import csrf, portal, portal_sessions
-from unihooks.console.http.access import Form, action, read_form
+from unihooks.console.http.access import action
 from unihooks.console.http.cookies import cookie_header
+from unihooks.console.http.forms import Form, read_form
 from unihooks.console.http.gate import known_viewer
 from unihooks.console.http.rendering import (
     THEME_COOKIE,

@@ -16,7 +16,8 @@ from unihooks._management.log import Tally
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks.console.host.rates import in_slices
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form
 from unihooks.console.http.rendering import go_to, page, path_to, redirect, refuse, settings_of, viewer_of, webhook_of
 from unihooks.console.views import delivery_filters
 from unihooks.console.views.delivery_filters import PERIODS, ChosenFilters, Place

@@ -12,7 +12,8 @@ from unihooks._message.secrets import PRIVATE_PREFIX
 from unihooks._message.signing import verification_key
 from unihooks._model.webhooks import Webhook
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form
 from unihooks.console.http.once import leads_to
 from unihooks.console.http.rendering import page, path_to, settings_of, viewer_of, webhook_of
 from unihooks.console.views.snippets import SNIPPETS, chosen

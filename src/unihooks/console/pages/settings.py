@@ -16,7 +16,8 @@ from unihooks.console.draft.checks import Problems
 from unihooks.console.draft.draft import Draft, Room, of_form, of_webhook
 from unihooks.console.draft.step_values import operators, step_values
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, is_save, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form, is_save
 from unihooks.console.http.once import one_at_a_time
 from unihooks.console.http.rendering import (
     go_to,

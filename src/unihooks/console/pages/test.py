@@ -14,7 +14,8 @@ from unihooks._model.log import Attempt
 from unihooks._model.webhooks import Webhook
 from unihooks.console.host.rates import MOST_TESTED
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form
 from unihooks.console.http.rendering import (
     is_visit,
     off_the_loop,

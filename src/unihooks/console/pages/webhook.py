@@ -13,7 +13,8 @@ from starlette.routing import Route
 from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import Webhook
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form
 from unihooks.console.http.rendering import go_to, page, refusal, settings_of, viewer_of, webhook_of
 from unihooks.console.pages.webhooks import back
 from unihooks.console.views.overview import PERIODS, WebhookView

@@ -14,7 +14,8 @@ from starlette.routing import Route
 from unihooks._model.health import HealthState
 from unihooks.console.draft.kept import Drafts
 from unihooks.console.host.viewers import Permission
-from unihooks.console.http.access import Form, action, view
+from unihooks.console.http.access import action, view
+from unihooks.console.http.forms import Form
 from unihooks.console.http.rendering import go_to, page, path_to, redirect, settings_of, viewer_of, webhook_of
 from unihooks.console.views.delivery_filters import unpacked
 from unihooks.console.views.health import WebhookRow

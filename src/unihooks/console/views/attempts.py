@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from unihooks._message.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEA
 from unihooks._model.log import Attempt
 from unihooks._model.webhooks import Webhook
 from unihooks.console.words.explanations import Explanation, explain_attempt
+from unihooks.console.words.formats import indented
 from unihooks.exceptions import UnihooksError
 
 _OF_THE_CONNECTION = {"host", "content-length"}
@@ -72,12 +72,7 @@ def readable(data: bytes) -> str:
     >>> readable(b"a\x00\xff")
     'a\ufffd\ufffd'
     """
-    text = data.decode(errors="replace")
-    try:
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        text = text.replace("\r\n", "\n")
-    return shown(text)
+    return shown(indented(data.decode(errors="replace")).replace("\r\n", "\n"))
 
 
 def shown(text: str) -> str:

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from unihooks._model.checks import is_status_code
 from unihooks._model.log import DeliveryState
+from unihooks.console.http.forms import to_number
 from unihooks.console.words.formats import now
 from unihooks.console.words.locale import gettext
 
@@ -115,8 +116,7 @@ class Place:
 def place(query: Mapping[str, str]) -> Place:
     """Return the place that the query of a list says."""
     cursor, first = query.get("cursor") or None, query.get("first", "")
-    known = int(first) if first.isascii() and first.isdecimal() and len(first) <= _DIGITS else None
-    return Place(read(query), cursor, known if cursor else 1)
+    return Place(read(query), cursor, to_number(first, digits=_DIGITS) if cursor else 1)
 
 
 def unpacked(value: str) -> Place | None:

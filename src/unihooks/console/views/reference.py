@@ -18,6 +18,7 @@ from unihooks.console.api.operations import Operation
 from unihooks.console.api.schema_checks import resolved
 from unihooks.console.api.schemas import ref
 from unihooks.console.host.viewers import Viewer
+from unihooks.console.words.formats import pretty
 
 Schema = Mapping[str, Any]
 _MOST_IN_A_LINE = 60
@@ -88,8 +89,8 @@ def entry(operation: Operation) -> Entry:
         parameters=list(_parameters(operation)),
         body=[] if operation.body is None else list(_fields(ref(operation.body), _DEEPEST_GIVEN)),
         answer=list(_fields(ref(operation.answer), _DEEPEST_ANSWERED)),
-        body_example=None if operation.body is None else _pretty(EXAMPLES[operation.body]),
-        answer_example=_pretty(EXAMPLES[operation.answer]),
+        body_example=None if operation.body is None else pretty(EXAMPLES[operation.body]),
+        answer_example=pretty(EXAMPLES[operation.answer]),
         problems=[(code, PROBLEMS[code]) for code in problem_codes(operation)],
     )
 
@@ -148,8 +149,4 @@ def _limits(schema: Schema) -> str:
     return f", {least or 0} to {most}"
 
 
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-PROBLEM = _pretty(EXAMPLES["Problem"])
+PROBLEM = pretty(EXAMPLES["Problem"])

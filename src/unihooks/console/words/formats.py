@@ -120,6 +120,14 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def indented(text: str) -> str:
+    """Show a text that is JSON, indented; another one as it is."""
+    try:
+        return pretty(json.loads(text))
+    except (ValueError, RecursionError):
+        return text
+
+
 def json_parts(text: str) -> list[tuple[str, str]]:
     """Return the parts of a text with what each one is: a key, string, number or literal of JSON, or nothing of it.
 
@@ -164,6 +172,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "isolated": isolated,
     "number": number,
     "pretty": pretty,
+    "indented": indented,
     "size": size,
     "short_url": short_url,
 }
