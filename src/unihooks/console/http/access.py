@@ -15,8 +15,6 @@ from unihooks.console.http.once import carry_out
 from unihooks.console.http.rendering import refuse, settings_of, viewer_of
 
 View = Callable[[Request], Awaitable[Response]]
-
-
 Action = Callable[[Request, Form], Awaitable[Response]]
 
 

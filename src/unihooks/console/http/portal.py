@@ -22,9 +22,7 @@ from unihooks.console.http.cookies import cookie_of
 
 COOKIE = "webhooks_portal"
 _LINK, _SESSION = "link", "session"
-_SHORTEST = timedelta(seconds=1)
-_LONGEST_LINK = timedelta(hours=24)
-_LONGEST_SESSION = timedelta(hours=24)
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(hours=24)
 
 
 def portal_link(
@@ -46,8 +44,8 @@ def portal_link(
     before it changes that. With `single_use=False` it may be opened again within
     `lifetime`, as by somebody whose mail program has opened it first.
     """
-    _check(lifetime, _LONGEST_LINK, "lifetime")
-    _check(session, _LONGEST_SESSION, "session")
+    _check(lifetime, "lifetime")
+    _check(session, "session")
     seconds = int(session.total_seconds())
     # Two links of one second must differ, since each works once.
     unique = secrets.token_urlsafe(12)
@@ -62,13 +60,13 @@ def only_portal_links(request: Request) -> None:
 
 def viewer_of_link(token: str, settings: ConsoleSettings) -> Viewer | None:
     """Return the viewer whom a link's token names; None if it is forged or expired."""
-    claims = _opened(_LINK, token, settings.secret) if settings.secret is not None else None
+    claims = _opened(_LINK, token, settings.secret)
     return None if claims is None else _viewer(claims)
 
 
 async def exchange(token: str, settings: ConsoleSettings) -> tuple[str, int] | None:
     """Return the value and the lifetime in seconds of the cookie for a link's token; None if it is of no use."""
-    claims = _opened(_LINK, token, settings.secret) if settings.secret is not None else None
+    claims = _opened(_LINK, token, settings.secret)
     if claims is None or settings.secret is None:
         return None
     session_id = await in_own_thread(_use, claims, settings.dispatcher.settings.open_store)
@@ -91,8 +89,7 @@ async def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | Non
 
     `request.state.portal` is then the id of the session.
     """
-    cookie = cookie_of(request, settings, COOKIE)
-    claims = _opened(_SESSION, cookie, settings.secret) if cookie is not None and settings.secret is not None else None
+    claims = _opened(_SESSION, cookie_of(request, settings, COOKIE) or "", settings.secret)
     if claims is None:
         return None
     viewer, store = _viewer(claims), settings.dispatcher.settings.open_store
@@ -102,10 +99,10 @@ async def viewer_of(request: Request, settings: ConsoleSettings) -> Viewer | Non
     return viewer
 
 
-def _check(value: timedelta, most: timedelta, name: str) -> None:
+def _check(value: timedelta, name: str) -> None:
     if not isinstance(value, timedelta):
         raise TypeError(f"{name} must be a timedelta, such as timedelta(minutes=5)")
-    if not _SHORTEST <= value <= most:
+    if not _SHORTEST <= value <= _LONGEST:
         raise ValueError(f"{name} must be at least a second and at most 24 hours")
 
 
@@ -122,9 +119,11 @@ def _signed(kind: str, viewer: Viewer, expires: float, secret: str, **more: floa
     return f"{body}.{_encode(_mac(kind, body, secret))}"
 
 
-def _opened(kind: str, token: str, secret: str) -> dict[str, Any] | None:
+def _opened(kind: str, token: str, secret: str | None) -> dict[str, Any] | None:
     body, _, mac = token.partition(".")
-    if not token.isascii() or not hmac.compare_digest(mac.encode(), _encode(_mac(kind, body, secret)).encode()):
+    if secret is None or not token.isascii():
+        return None
+    if not hmac.compare_digest(mac.encode(), _encode(_mac(kind, body, secret)).encode()):
         return None
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     return claims if claims["expires"] > time.time() else None

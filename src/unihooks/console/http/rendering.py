@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -120,6 +119,13 @@ def refuse(request: Request, status: int, **values: Any) -> HTMLResponse:
     return rendered(request, "refused.html", http_status=status, **given)
 
 
+def too_many(request: Request, wait: float) -> Response:
+    """Refuse a tenant that has caused too many requests in a short time."""
+    answer = refuse(request, 429)
+    answer.headers["retry-after"] = str(int(wait) + 1)
+    return answer
+
+
 def was_at(request: Request) -> str:
     """Return the path and query of the page where the viewer was, as far as the request tells."""
     here, query = request.scope["path"], request.scope["query_string"].decode("latin-1")
@@ -137,6 +143,7 @@ def sign_in_url(request: Request) -> str:
 
 def _surroundings(request: Request) -> dict[str, Any]:
     viewer, settings = request.state.viewer, settings_of(request)
+    assets: Assets = request.app.state.assets
     theme = request.cookies.get(THEME_COOKIE)
     return {
         "viewer": viewer,
@@ -144,8 +151,8 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "branding": settings.branding,
         # A template takes the translation of a variable for markup.
         "console_title": locale.gettext(settings.branding.title),
-        "url": _linker(request),
-        "asset": _asset_linker(request),
+        "url": partial(path_to, request),
+        "asset": lambda name: path_to(request, "static", file=assets.file_of(name)),
         "sections": _sections(viewer),
         "csrf": csrf.token(request.state.csrf_cookie, viewer, settings) if viewer else "",
         "language": locale.current(),
@@ -169,15 +176,6 @@ def _sections(viewer: Viewer | None) -> list[tuple[str, str]]:
     if viewer is not None and viewer.may(Permission.OPERATE):
         sections.append(("operator", locale.gettext("Operator")))
     return sections
-
-
-def _linker(request: Request) -> Callable[..., str]:
-    return lambda name, **parts: path_to(request, name, **parts)
-
-
-def _asset_linker(request: Request) -> Callable[[str], str]:
-    assets: Assets = request.app.state.assets
-    return lambda name: path_to(request, "static", file=assets.file_of(name))
 
 
 def _new_rows() -> list[tuple[str, str]]:

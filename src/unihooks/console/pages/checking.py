@@ -10,8 +10,7 @@ from unihooks._model.endpoints import find_endpoint
 from unihooks.console.host.viewers import Permission
 from unihooks.console.http.access import action
 from unihooks.console.http.forms import Form, to_number
-from unihooks.console.http.rendering import page, settings_of, viewer_of, webhook_of
-from unihooks.console.pages.replays import too_many
+from unihooks.console.http.rendering import page, settings_of, too_many, viewer_of, webhook_of
 from unihooks.console.words.explanations import Explanation, explain_error
 from unihooks.console.words.sentences import told
 from unihooks.exceptions import LimitReached, TargetRefused

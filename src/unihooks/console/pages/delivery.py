@@ -16,11 +16,10 @@ from unihooks._model.webhooks import Webhook
 from unihooks.console.host.viewers import Permission
 from unihooks.console.http.access import action, view
 from unihooks.console.http.forms import Form
-from unihooks.console.http.rendering import off_the_loop, path_to, redirect, rendered, settings_of, viewer_of
-from unihooks.console.pages.replays import back_to_log, path_to_log, too_many
+from unihooks.console.http.rendering import off_the_loop, path_to, redirect, rendered, settings_of, too_many, viewer_of
 from unihooks.console.views import delivery_filters
 from unihooks.console.views.attempts import readable, shown_attempt
-from unihooks.console.views.delivery_filters import Place
+from unihooks.console.views.delivery_filters import Place, back_to_log, path_to_log
 from unihooks.console.words.explanations import explain
 from unihooks.console.words.titles import titles
 from unihooks.exceptions import NotFound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from unihooks.console.host.viewers import Permission
 from unihooks.console.http.access import view
 from unihooks.console.http.rendering import page, path_to, refuse, settings_of
 from unihooks.console.views import operating
+from unihooks.console.views.plots import chart_of
 from unihooks.exceptions import InvalidArgument
 
 _PER_PAGE = 50
@@ -39,7 +41,7 @@ async def show(request: Request) -> Response:
         overview=overview,
         stats=overview.stats,
         ages=operating.age_chart(overview.trends.ages, hours),
-        throughput=operating.throughput_chart(hours),
+        throughput=chart_of({one.hour: one for one in hours}, timedelta(hours=1)),
         tenants=tenants,
         jobs=jobs,
         live=where if query.get("cursor") is None else f"{where}?{urlencode({'cursor': query['cursor']})}",

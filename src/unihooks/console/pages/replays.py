@@ -18,9 +18,9 @@ from unihooks.console.host.rates import in_slices
 from unihooks.console.host.viewers import Permission
 from unihooks.console.http.access import action, view
 from unihooks.console.http.forms import Form
-from unihooks.console.http.rendering import go_to, page, path_to, redirect, refuse, settings_of, viewer_of, webhook_of
+from unihooks.console.http.rendering import go_to, page, settings_of, too_many, viewer_of, webhook_of
 from unihooks.console.views import delivery_filters
-from unihooks.console.views.delivery_filters import PERIODS, ChosenFilters, Place
+from unihooks.console.views.delivery_filters import PERIODS, ChosenFilters, Place, back_to_log, path_to_log
 from unihooks.console.words.formats import now
 from unihooks.exceptions import Conflict, NotFound
 
@@ -87,28 +87,6 @@ async def recover(request: Request, form: Form) -> Response:
         return too_many(request, wait)
     told = "recovered_some" if done.more else "recovered"
     return go_to(request, "webhook_deliveries", done=told, webhook_id=webhook.id)
-
-
-def too_many(request: Request, wait: float) -> Response:
-    """Refuse a tenant that has caused too many requests in a short time."""
-    answer = refuse(request, 429)
-    answer.headers["retry-after"] = str(int(wait) + 1)
-    return answer
-
-
-def back_to_log(request: Request, place: Place | None, done: str) -> Response:
-    """Return to where in the log the viewer was, and say there what was done."""
-    return redirect(request, path_to_log(request, place), done=done)
-
-
-def path_to_log(request: Request, place: Place | None) -> str:
-    """Return the link to a place in the log: on the page of one webhook, if that is where it is."""
-    if place is None:
-        return path_to(request, "deliveries")
-    webhook_id = place.filters["webhook"]
-    if not webhook_id:
-        return f"{path_to(request, 'deliveries')}{place.query()}"
-    return f"{path_to(request, 'webhook_deliveries', webhook_id=webhook_id)}{place.without_webhook().query()}"
 
 
 async def _asked(request: Request, filters: ChosenFilters, first: Delivery | None = None) -> Response:

@@ -23,10 +23,10 @@ from unihooks.console.http.rendering import (
     refusal,
     settings_of,
     toast,
+    too_many,
     viewer_of,
     webhook_of,
 )
-from unihooks.console.pages.replays import too_many
 from unihooks.console.views.attempts import ShownAttempt
 from unihooks.console.views.tests import choices, example, results
 from unihooks.console.words.formats import pretty

@@ -106,7 +106,7 @@ async def _shown(
         "shown": WebhookView(webhook, report, failures, period),
         "period": name,
         "periods": PERIODS,
-        "chart": chart_of(report),
+        "chart": chart_of({one.at: one for one in report.steps}, report.step),
         "newest": newest,
         "title_of": titles(dispatcher.catalog),
         "egress_ips": dispatcher.egress_ips,

@@ -10,10 +10,13 @@ from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
 
 from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import Response
 
 from unihooks._model.checks import is_status_code
 from unihooks._model.log import DeliveryState
 from unihooks.console.http.forms import to_number
+from unihooks.console.http.rendering import path_to, redirect
 from unihooks.console.words.formats import now
 from unihooks.console.words.locale import gettext
 
@@ -125,6 +128,21 @@ def unpacked(value: str) -> Place | None:
         return place(dict(parse_qsl(value, max_num_fields=_MOST_FIELDS))) if value else None
     except ValueError:
         return None
+
+
+def back_to_log(request: Request, place: Place | None, done: str) -> Response:
+    """Return to where in the log the viewer was, and say there what was done."""
+    return redirect(request, path_to_log(request, place), done=done)
+
+
+def path_to_log(request: Request, place: Place | None) -> str:
+    """Return the link to a place in the log: on the page of one webhook, if that is where it is."""
+    if place is None:
+        return path_to(request, "deliveries")
+    webhook_id = place.filters["webhook"]
+    if not webhook_id:
+        return f"{path_to(request, 'deliveries')}{place.query()}"
+    return f"{path_to(request, 'webhook_deliveries', webhook_id=webhook_id)}{place.without_webhook().query()}"
 
 
 def read(query: Mapping[str, str]) -> ChosenFilters:

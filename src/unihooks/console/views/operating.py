@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from attrs import field, frozen
 
 from unihooks._base.times import SECOND
-from unihooks._contract.activity import SLICE, EndpointActivity, HourCount, Report, StepCount
+from unihooks._contract.activity import SLICE, HourCount
 from unihooks._contract.leasing import WorkerSeen, holder_of
 from unihooks._contract.operating import Backlog, LeasedDelivery, QueueAge
 from unihooks._contract.statistics import Usage
@@ -18,7 +18,6 @@ from unihooks._model.jobs import Job
 from unihooks._model.operational_product import OPERATIONAL
 from unihooks._model.webhooks import Webhook
 from unihooks.console.views.health import WebhookRow
-from unihooks.console.views.plots import Chart, chart_of
 from unihooks.console.words.locale import gettext
 
 _TOPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400, 5 * 86_400)
@@ -52,15 +51,6 @@ def age_chart(ages: Sequence[QueueAge], hours: Sequence[HourCount]) -> AgeChart:
     ]
     ticks = [one.hour if not at % 4 and at < len(hours) - 1 else None for at, one in enumerate(hours)]
     return AgeChart("".join(bars), slices, timedelta(seconds=top), timedelta(microseconds=worst), ticks)
-
-
-def throughput_chart(hours: Sequence[HourCount]) -> Chart:
-    """Return the chart of what was sent in each hour."""
-    steps = tuple(
-        StepCount(at=one.hour, attempts=one.attempts, delivered=one.delivered, failed=one.failed) for one in hours
-    )
-    whole = Report(since=hours[0].hour, step=_HOUR, steps=steps, total=EndpointActivity(), endpoints={})
-    return chart_of(whole)
 
 
 @frozen(kw_only=True)

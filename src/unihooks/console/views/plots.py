@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from attrs import frozen
-
-from unihooks._contract.activity import Report
 
 
 class Counted(Protocol):
@@ -92,14 +90,14 @@ class Chart:
 _STEP, _HEIGHT, _TICKS = 10, 100, 6
 
 
-def chart_of(report: Report) -> Chart:
-    """Return the chart of a report: a bar for each of its steps, below a round number."""
-    top = _round_up(max((one.attempts for one in report.steps), default=0))
-    every = max(1, len(report.steps) // _TICKS)
+def chart_of(counts: Mapping[datetime, Counted], step: timedelta) -> Chart:
+    """Return a chart with a bar for each step of time, by when it begins, below a round number."""
+    top = _round_up(max((one.attempts for one in counts.values()), default=0))
+    every = max(1, len(counts) // _TICKS)
     bars = tuple(
         Bar(
-            at=one.at,
-            until=one.at + report.step,
+            at=begin,
+            until=begin + step,
             attempts=one.attempts,
             delivered=one.delivered,
             failed=one.failed,
@@ -108,7 +106,7 @@ def chart_of(report: Report) -> Chart:
             bad=round(_tall(one.failed, top, _HEIGHT), 2),
             tick="" if at % every else "minor" if at // every % 2 else "major",
         )
-        for at, one in enumerate(report.steps)
+        for at, (begin, one) in enumerate(counts.items())
     )
     return Chart(bars=bars, width=len(bars) * _STEP, height=_HEIGHT, top=top)
 
