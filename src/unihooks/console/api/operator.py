@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 
 from unihooks.console.api import shapes
-from unihooks.console.api.json import to_json
 from unihooks.console.api.operations import PAGING, Call, operation
 from unihooks.console.api.reading import Query
 from unihooks.console.api.schemas import TEXT
+from unihooks.console.api.shapes import to_json
 from unihooks.console.host.viewers import Permission
 
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
+import cattrs
+from cattrs.gen import make_dict_unstructure_fn, override
+
 from unihooks._management.paging import Page
-from unihooks._message.secrets import Secret
+from unihooks._message.conditions import Condition
+from unihooks._message.headers import HeaderSet
+from unihooks._message.mapping import PayloadMapping
+from unihooks._message.secrets import MASK, Secret
 from unihooks._message.signing import verification_key
+from unihooks._model.log import Event
 from unihooks._model.products import EventType, Product
-from unihooks._model.webhooks import Webhook
-from unihooks.console.api.json import to_json
+from unihooks._model.webhooks import Endpoint, Webhook
 
 T = TypeVar("T")
-_NOT_SHOWN = ("tenant", "secrets", "headers")
+
+
+def to_json(value: Any) -> Any:
+    """Return JSON data (dicts, lists, text, numbers, None) for a value; secrets become `"***"`, header values null.
+
+    Times become ISO 8601 text; bytes become text, in which what is not UTF-8 is escaped.
+    """
+    return _converter.unstructure(value)
 
 
 def shown(value: Any) -> dict[str, Any]:
@@ -29,12 +43,8 @@ def page(found: Page[T], shape: Callable[[T], dict[str, Any]] = shown) -> dict[s
 
 def webhook(value: Webhook) -> dict[str, Any]:
     """Return a webhook, with the names of its headers but without their values."""
-    found = {name: one for name, one in to_json(value).items() if name not in _NOT_SHOWN}
-    return found | {
-        "headers": dict.fromkeys(value.headers),
-        "activated_at": to_json(value.activated_at),
-        "deactivated_at": to_json(value.deactivated_at),
-    }
+    times = {"activated_at": value.activated_at, "deactivated_at": value.deactivated_at}
+    return shown(value) | to_json(times)
 
 
 def secret(value: Secret) -> dict[str, Any]:
@@ -70,3 +80,28 @@ def _event_type(value: EventType) -> dict[str, Any]:
         "schema": value.schema,
         "example": value.example,
     }
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_unstructure_hook(Secret, lambda _: MASK)
+    converter.register_unstructure_hook(HeaderSet, dict.fromkeys)
+    converter.register_unstructure_hook(
+        PayloadMapping, lambda mapping: {"remove": list(mapping.remove), "rename": dict(mapping.rename)}
+    )
+    converter.register_unstructure_hook(Condition, Condition.parts)
+    converter.register_unstructure_hook(datetime, datetime.isoformat)
+    converter.register_unstructure_hook(bytes, lambda data: data.decode("utf-8", "backslashreplace"))
+    # A payload is JSON data already, and going through it would take longer than all the rest.
+    payload = override(unstruct_hook=lambda payload: payload)
+    converter.register_unstructure_hook(Event, make_dict_unstructure_fn(Event, converter, payload=payload))
+    # These are internal, or shown only where they are asked for.
+    omitted = override(omit=True)
+    endpoint = make_dict_unstructure_fn(Endpoint, converter, webhook_id=omitted, tenant=omitted)
+    converter.register_unstructure_hook(Endpoint, endpoint)
+    webhook = make_dict_unstructure_fn(Webhook, converter, interval=omitted, secrets=omitted)
+    converter.register_unstructure_hook(Webhook, webhook)
+    return converter
+
+
+_converter = _make_converter()

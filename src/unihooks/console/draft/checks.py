@@ -12,7 +12,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._model.endpoints import has_new_origin
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, WebhookStatus
 from unihooks.console.draft import condition_rows, conditions_text, mapping_text, policy_text
-from unihooks.console.draft.draft import KEEP, REMOVE, REPLACE, Draft
+from unihooks.console.draft.draft import FIELDS, KEEP, REMOVE, REPLACE, STEP_OF, STEPS, Draft
 from unihooks.console.words.locale import gettext
 from unihooks.console.words.sentences import told
 from unihooks.exceptions import InvalidWebhook, UnihooksError
@@ -23,13 +23,19 @@ Problems = dict[str, str]
 
 def problems(draft: Draft, dispatcher: Dispatcher, step: str | None = None) -> Problems:
     """Return a sentence for each invalid field of a step, or of all steps."""
-    checks = [_CHECKS[step]] if step is not None else list(_CHECKS.values())
+    checks = [check for name, check in _CHECKS.items() if step in (None, name)]
     return {name: sentence for check in checks for name, sentence in check(draft, dispatcher)}
 
 
+def field_of(problem: str) -> str:
+    """Return the field of a draft that a problem is about."""
+    name = problem.partition(":")[0]
+    return name if name in FIELDS else _FIELD_OF.get(name, "policy")
+
+
 def step_of(problem: str) -> str:
-    """Return the step that has a field."""
-    return _STEP_OF.get(problem.partition(":")[0], "details")
+    """Return the step on whose page a problem is."""
+    return STEP_OF.get(field_of(problem), STEPS[0])
 
 
 def url_problems(draft: Draft, dispatcher: Dispatcher) -> Problems:
@@ -189,10 +195,6 @@ def _headers(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]
         yield from _tried("headers", lambda: HeaderSet([*kept, *typed]))
 
 
-def _nothing(_draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
-    return iter(())
-
-
 def _tried(name: str, build: Callable[[], object]) -> Iterator[tuple[str, str]]:
     try:
         build()
@@ -235,16 +237,10 @@ _CHECKS: dict[str, Callable[[Draft, Dispatcher], Iterator[tuple[str, str]]]] = {
     "events": _events,
     "mapping": _mapping,
     "headers": _headers,
-    "review": _nothing,
 }
-_STEP_OF = {
-    "events": "events",
-    "conditions": "events",
-    "condition": "events",
-    "subscriptions": "events",
-    "product": "events",
-    "event_type": "events",
-    "mapping": "mapping",
+_FIELD_OF = {
+    "endpoint": "endpoints",
     "header": "headers",
-    "headers": "headers",
+    "condition": "condition_rows",
+    **dict.fromkeys(("subscriptions", "product", "event_type"), "events"),
 }

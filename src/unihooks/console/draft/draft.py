@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import TypeVar
 
 from attrs import evolve, field, fields, frozen
 
@@ -21,6 +22,7 @@ NEW, KEEP, REPLACE, REMOVE = "new", "keep", "replace", "remove"
 _CHOICES = (NEW, KEEP, REPLACE, REMOVE)
 
 _MOST_EVENTS = 1_000
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -80,19 +82,7 @@ class Picker:
     example: str = ""
 
 
-def _to_endpoints(value: Iterable[EndpointField]) -> tuple[EndpointField, ...]:
-    return tuple(value)
-
-
-def _to_headers(value: Iterable[HeaderField]) -> tuple[HeaderField, ...]:
-    return tuple(value)
-
-
-def _to_conditions(value: Iterable[ConditionField]) -> tuple[ConditionField, ...]:
-    return tuple(value)
-
-
-def _to_events(value: Iterable[str]) -> tuple[str, ...]:
+def _to_tuple(value: Iterable[T]) -> tuple[T, ...]:
     return tuple(value)
 
 
@@ -108,15 +98,15 @@ class Draft:
     description: str = ""
     active: bool = False
     ordered: bool = False
-    endpoints: tuple[EndpointField, ...] = field(default=(EndpointField(),), converter=_to_endpoints)
-    events: tuple[str, ...] = field(default=(), converter=_to_events)
+    endpoints: tuple[EndpointField, ...] = field(default=(EndpointField(),), converter=_to_tuple)
+    events: tuple[str, ...] = field(default=(), converter=_to_tuple)
     conditions: str = ""
-    condition_rows: tuple[ConditionField, ...] = field(default=(), converter=_to_conditions)
+    condition_rows: tuple[ConditionField, ...] = field(default=(), converter=_to_tuple)
     conditions_as_text: bool = False
     picker: Picker = Picker()
     policy: dict[str, str] = field(factory=dict)
     mapping: str = ""
-    headers: tuple[HeaderField, ...] = field(default=(), converter=_to_headers)
+    headers: tuple[HeaderField, ...] = field(default=(), converter=_to_tuple)
     sample: str = ""
     version: int = 0
     room: Room | None = None

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from unihooks._model.catalog import Catalog
 from unihooks.console.host.viewers import Permission
 from unihooks.console.http.access import view
 from unihooks.console.http.rendering import page, refuse, settings_of
@@ -26,30 +22,19 @@ async def show(request: Request) -> Response:
 
 
 @view(Permission.READ)
-async def openapi(request: Request) -> Response:
-    """Return the OpenAPI 3.1 document of the event types."""
-    return _document(request, "openapi.json", lambda catalog: catalog.openapi(header_prefix=_prefix(request)))
-
-
-@view(Permission.READ)
-async def asyncapi(request: Request) -> Response:
-    """Return the AsyncAPI 3 document of the event types."""
-    return _document(request, "asyncapi.json", lambda catalog: catalog.asyncapi(header_prefix=_prefix(request)))
-
-
-def _prefix(request: Request) -> str:
-    return settings_of(request).dispatcher.settings.names.prefix
-
-
-def _document(request: Request, name: str, make: Callable[[Catalog], dict[str, Any]]) -> Response:
-    catalog = settings_of(request).dispatcher.catalog
+async def download(request: Request) -> Response:
+    """Return the event types as an OpenAPI 3.1 or AsyncAPI 3 document."""
+    dispatcher, name = settings_of(request).dispatcher, request.url.path.rpartition("/")[2]
+    catalog, prefix = dispatcher.catalog, dispatcher.settings.names.prefix
     if catalog is None:
         return refuse(request, 404)
-    return JSONResponse(make(catalog), headers={"content-disposition": f'attachment; filename="{name}"'})
+    make = catalog.openapi if name == "openapi.json" else catalog.asyncapi
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return JSONResponse(make(header_prefix=prefix), headers=headers)
 
 
 ROUTES = [
     Route("/events", show, name="catalog"),
-    Route("/events/openapi.json", openapi, name="openapi"),
-    Route("/events/asyncapi.json", asyncapi, name="asyncapi"),
+    Route("/events/openapi.json", download, name="openapi"),
+    Route("/events/asyncapi.json", download, name="asyncapi"),
 ]

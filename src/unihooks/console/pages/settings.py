@@ -192,14 +192,7 @@ def _problems(draft: Draft, section: Section, dispatcher: Dispatcher) -> Problem
     found = {name: sentence for step in steps for name, sentence in checks.problems(draft, dispatcher, step).items()}
     if section.step != "details":
         return found
-    return {name: sentence for name, sentence in found.items() if _field_of(name) in section.fields}
-
-
-def _field_of(problem: str) -> str:
-    name = problem.partition(":")[0]
-    if name in ("name", "description"):
-        return name
-    return {"endpoint": "endpoints", "header": "headers", "headers": "headers"}.get(name, "policy")
+    return {name: sentence for name, sentence in found.items() if checks.field_of(name) in section.fields}
 
 
 async def _may_save(request: Request, draft: Draft, webhook: Webhook) -> bool:

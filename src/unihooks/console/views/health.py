@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from functools import cached_property
+
+from attrs import frozen
 
 from unihooks._contract.statistics import WebhookHealth
 from unihooks._model.health import HealthState
@@ -38,11 +40,10 @@ class WebhookRow:
 
     webhook: Webhook
     health: WebhookHealth | None = None
-    _words: dict[str, str] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        words = {one.id: health_word(one) for one in self.webhook.endpoints}
-        object.__setattr__(self, "_words", words)
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        return {one.id: health_word(one) for one in self.webhook.endpoints}
 
     @property
     def word(self) -> str:

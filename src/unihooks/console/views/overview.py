@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from urllib.parse import urlencode
 
-from attrs import field, frozen
+from attrs import frozen
 
 from unihooks._contract.activity import EndpointActivity, Failures, Report, StatusFailures, TypeFailures
 from unihooks._model.checks import NO_STATUS
@@ -74,12 +75,12 @@ class WebhookView:
     report: Report
     failures: Failures
     period: Period
-    lines: tuple[EndpointLine, ...] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    @cached_property
+    def lines(self) -> list[EndpointLine]:
+        """Return the endpoints, a line each."""
         sent = self.report.endpoints
-        lines = [EndpointLine(one, health_word(one), sent.get(one.id, _NOTHING_SENT)) for one in self.webhook.endpoints]
-        object.__setattr__(self, "lines", tuple(lines))
+        return [EndpointLine(one, health_word(one), sent.get(one.id, _NOTHING_SENT)) for one in self.webhook.endpoints]
 
     @property
     def disabled(self) -> list[Endpoint]:

@@ -3,8 +3,8 @@
 import json
 from datetime import UTC, datetime
 
-from unihooks import Attempt, Endpoint, EventSubscription, HeaderSet, Page, PayloadMapping, Webhook
-from unihooks.console.api.json import to_json
+from unihooks import Attempt, Endpoint, EventSubscription, HeaderSet, PayloadMapping, Webhook
+from unihooks.console.api.shapes import to_json
 
 CANARY = "c4n4ry"
 
@@ -33,15 +33,7 @@ def test_a_webhook_becomes_json_without_its_internal_fields():
 
 def test_no_secret_reaches_json():
     assert CANARY not in json.dumps(to_json(a_webhook()))
-    assert to_json(a_webhook())["headers"] == {"Authorization": "***"}
-
-
-def test_a_page_becomes_its_items_and_cursors():
-    assert to_json(Page([EventSubscription("a", "b")], next="n")) == {
-        "items": [{"product": "a", "event_type": "b", "where": []}],
-        "next": "n",
-        "previous": None,
-    }
+    assert to_json(a_webhook())["headers"] == {"Authorization": None}
 
 
 def test_an_attempt_becomes_json_whatever_the_receiver_sent():
