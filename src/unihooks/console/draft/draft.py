@@ -168,7 +168,6 @@ def of_form(form: Form, room: Room) -> Draft:
         step=step if step in STEPS else STEPS[0],
         name=form.get("name"),
         description=form.get("description"),
-        active=form.get("status") == "active",
         ordered=form.get("ordered") == "yes",
         endpoints=list(islice(_endpoints(form), room.endpoints + 1)) or [EndpointField()],
         events=events,

@@ -22,7 +22,7 @@ from unihooks.console.host.viewers import Permission, Viewer
 from unihooks.console.http import csrf, flash
 from unihooks.console.http.assets import Assets
 from unihooks.console.words import formats, locale
-from unihooks.console.words.causes import cause
+from unihooks.console.words.causes import cause, state_name, state_tone
 from unihooks.console.words.sentences import told, waits_until
 
 _FOLDER = Path(__file__).parent.parent / "templates"
@@ -199,7 +199,7 @@ def _environment() -> Environment:
         locale.gettext, locale.ngettext, newstyle=True
     )
     environment.filters.update(formats.FILTERS)
-    environment.filters.update({"cause": cause, "told": told, "waits_until": waits_until})
+    environment.filters.update({one.__name__: one for one in (cause, state_name, state_tone, told, waits_until)})
     environment.globals["Permission"] = Permission
     # The one-time value of a form: the store keeps what came of it.
     environment.globals["new_rows"] = _new_rows

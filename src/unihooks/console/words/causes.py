@@ -6,13 +6,15 @@ from attrs import frozen
 
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks.console.words.formats import now, short_span
-from unihooks.console.words.locale import gettext, ngettext
+from unihooks.console.words.locale import gettext, later, ngettext
 
-_TONES = {
-    DeliveryState.DELIVERED: "good",
-    DeliveryState.FAILED: "bad",
-    DeliveryState.CANCELLED: "idle",
-    DeliveryState.PENDING: "busy",
+# The state of a delivery as a colour and in words; what is held is pending for the log.
+_STATES = {
+    "delivered": ("good", later("Delivered")),
+    "failed": ("bad", later("Failed")),
+    "cancelled": ("idle", later("Cancelled")),
+    "pending": ("busy", later("Pending")),
+    "held": ("idle", later("On hold")),
 }
 
 
@@ -29,8 +31,8 @@ class Cause:
 def cause(delivery: Delivery) -> Cause:
     """Return how a delivery stands."""
     if delivery.held:
-        return Cause("idle", gettext("On hold"), _why_held(delivery))
-    tone, state, waits = _TONES[delivery.state], _state(delivery.state), delivery.state is DeliveryState.PENDING
+        return Cause(state_tone("held"), state_name("held"), _why_held(delivery))
+    tone, state, waits = state_tone(delivery.state), state_name(delivery.state), delivery.state is DeliveryState.PENDING
     parts = _parts(delivery) if waits else (state,)
     if delivery.status_code is not None:
         return Cause(tone, str(delivery.status_code), parts, is_code=True)
@@ -39,13 +41,14 @@ def cause(delivery: Delivery) -> Cause:
     return Cause(tone, state, parts if waits else ())
 
 
-def _state(value: DeliveryState) -> str:
-    return {
-        DeliveryState.DELIVERED: gettext("Delivered"),
-        DeliveryState.FAILED: gettext("Failed"),
-        DeliveryState.CANCELLED: gettext("Cancelled"),
-        DeliveryState.PENDING: gettext("Pending"),
-    }[value]
+def state_name(state: str) -> str:
+    """Return the name of a delivery's state."""
+    return gettext(_STATES[state][1])
+
+
+def state_tone(state: str) -> str:
+    """Return the colour of a delivery's state."""
+    return _STATES[state][0]
 
 
 def _why_held(delivery: Delivery) -> tuple[str, ...]:

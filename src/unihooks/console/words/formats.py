@@ -80,13 +80,6 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"  # noqa: PLR2004
 
 
-def percent(value: float | None) -> str:
-    """Show a share of 0 to 1; only 1 itself is shown as 100 %."""
-    if value is None:
-        return NOTHING
-    return "100 %" if value >= 1 else f"{min(value * 100, 99.9):.1f} %"
-
-
 def rate(value: float | None) -> str:
     """Show a share of 0 to 1 as people say it: 67 %, and 99.8 % where 100 % would be too much."""
     if value is None:
@@ -160,19 +153,19 @@ def short_url(value: str) -> str:
     return value.removeprefix("https://").removesuffix("/")
 
 
-FILTERS: dict[str, Callable[..., Any]] = {
-    "json_parts": json_parts,
-    "moment": moment,
-    "machine_time": machine_time,
-    "ago": ago,
-    "span": span,
-    "milliseconds": milliseconds,
-    "percent": percent,
-    "rate": rate,
-    "isolated": isolated,
-    "number": number,
-    "pretty": pretty,
-    "indented": indented,
-    "size": size,
-    "short_url": short_url,
-}
+_FILTERS = (
+    ago,
+    indented,
+    isolated,
+    json_parts,
+    machine_time,
+    milliseconds,
+    moment,
+    number,
+    pretty,
+    rate,
+    short_url,
+    size,
+    span,
+)
+FILTERS: dict[str, Callable[..., Any]] = {one.__name__: one for one in _FILTERS}
