@@ -64,33 +64,31 @@ def _with_https(draft: Draft, rest: str, _form: Form) -> Draft:
 
 def _paste_urls(draft: Draft, rest: str, form: Form) -> Draft:
     """Take each line that was pasted into a row as a row; a blank row makes room for them."""
-    pasted = [EndpointField(url=url) for url in islice(_PASTED_URL.findall(form.get("pasted")), _most_rows(draft))]
-    rows: list[EndpointField] = []
-    for at, row in enumerate(draft.endpoints):
-        here = str(at) == rest
-        rows += [row] if row.url or row.id or not here else []
-        rows += pasted if here else []
+    most = draft.room.endpoints if draft.room else 1
+    pasted = [EndpointField(url=url) for url in islice(_PASTED_URL.findall(form.get("pasted")), most)]
+    rows = _with_pasted(draft.endpoints, rest, pasted, lambda row: not row.url and not row.id)
     return evolve(draft, endpoints=rows or draft.endpoints)
 
 
 def _paste_headers(draft: Draft, rest: str, form: Form) -> Draft:
     lines = (line.partition(":") for line in form.get("pasted").splitlines() if ":" in line)
     pasted = [HeaderField(name.strip(), value.strip()) for name, _, value in islice(lines, 2 * MAX_HEADERS)]
-    rows: list[HeaderField] = []
-    for at, row in enumerate(draft.headers):
-        here = str(at) == rest
-        rows += [] if here and row.blank else [row]
-        rows += pasted if here else []
-    return evolve(draft, headers=rows)
+    return evolve(draft, headers=_with_pasted(draft.headers, rest, pasted, lambda row: row.blank))
+
+
+def _with_pasted(rows: Iterable[T], at: str, pasted: list[T], is_blank: Callable[[T], bool]) -> list[T]:
+    """Return the rows with those that were pasted into one of them, which makes room for them if it is blank."""
+    found: list[T] = []
+    for index, row in enumerate(rows):
+        here = str(index) == at
+        found += [] if here and is_blank(row) else [row]
+        found += pasted if here else []
+    return found
 
 
 def with_https(url: str) -> str:
     """Return a URL with https:// in place of its scheme, or of none."""
     return f"https://{url.partition('://')[2] or url}"
-
-
-def _most_rows(draft: Draft) -> int:
-    return draft.room.endpoints if draft.room else 1
 
 
 def _add_header(draft: Draft, _rest: str, _form: Form) -> Draft:

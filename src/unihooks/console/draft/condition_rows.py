@@ -121,34 +121,32 @@ def _shown(value: Any) -> str:
         return ", ".join(parts) if plain else json.dumps(value, ensure_ascii=False)
     if not isinstance(value, str):
         return json.dumps(value)
-    is_plain = value.strip() == value and value.isprintable() and not value.startswith('"') and _json(value) == value
+    is_plain = (
+        value.strip() == value
+        and value.isprintable()
+        and not value.startswith('"')
+        and conditions_text.read_value(value) == value
+    )
     return value if is_plain and value else json.dumps(value, ensure_ascii=False)
 
 
 def _value(row: ConditionField, catalog: Catalog | None) -> Any:
     text = row.value.strip()
-    if row.saved and (saved := _json(row.saved)) != row.saved and _shown(saved) == text:
+    if row.saved and (saved := conditions_text.read_value(row.saved)) != row.saved and _shown(saved) == text:
         return saved
     is_text = row.op in _TEXTS or _has_text_at(row, catalog)
     if row.op not in _LISTS:
         return _scalar(text, is_text=is_text)
     if text.startswith("["):
-        return _json(text)
+        return conditions_text.read_value(text)
     return [_scalar(part.strip(), is_text=is_text) for part in text.split(",") if part.strip()]
 
 
 def _scalar(text: str, *, is_text: bool) -> Any:
-    value = _json(text)
+    value = conditions_text.read_value(text)
     # A number that stands where the event has texts, such as a phone number, is meant as a text.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return text if is_text and is_number else value
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _has_text_at(row: ConditionField, catalog: Catalog | None) -> bool:

@@ -84,7 +84,7 @@ def _condition(line: str, at: int) -> Condition:
     if match is None:
         sentence = gettext("Line %(at)s: write a path, an operator and a value, such as amount ge 100.") % {"at": at}
         raise InvalidWebhook(sentence, name="conditions")
-    value = [] if match["value"] is None else [_value(match["value"])]
+    value = [] if match["value"] is None else [read_value(match["value"])]
     try:
         return Condition(_path(match["path"]), match["op"], *value)
     except UnihooksError as error:
@@ -93,10 +93,11 @@ def _condition(line: str, at: int) -> Condition:
 
 
 def _path(text: str) -> str:
-    return str(_value(text)) if text.startswith('"') else text
+    return str(read_value(text)) if text.startswith('"') else text
 
 
-def _value(text: str) -> Any:
+def read_value(text: str) -> Any:
+    """Return the JSON value of a text, or the text itself where it is none."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

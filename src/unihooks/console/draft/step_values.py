@@ -62,11 +62,7 @@ def _needs_https(url: str, dispatcher: Dispatcher) -> bool:
     scheme, _, rest = url.partition("://")
     if (rest and scheme != "http") or "." not in (rest or url).partition("/")[0]:
         return False
-    try:
-        dispatcher.webhooks.check_url(with_https(url))
-        return not rest or not _is_allowed(url, dispatcher)
-    except UnihooksError:
-        return False
+    return _is_allowed(with_https(url), dispatcher) and not (rest and _is_allowed(url, dispatcher))
 
 
 def _is_allowed(url: str, dispatcher: Dispatcher) -> bool:

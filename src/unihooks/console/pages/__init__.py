@@ -13,10 +13,11 @@ from unihooks.console.pages import (
     jobs,
     new,
     operator,
+    portal,
+    preferences,
     ready,
     receiver,
     reference,
-    remembered,
     replays,
     secret,
     settings,
@@ -42,7 +43,8 @@ _PAGES = (
     catalog,
     reference,
     operator,
-    remembered,
+    portal,
+    preferences,
     assets,
 )
 

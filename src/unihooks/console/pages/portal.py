@@ -1,8 +1,6 @@
-"""Set what a browser remembers: the session that a portal link opens, and the viewer's theme and languages."""
+"""Sign in with a portal link, and out again."""
 
 from __future__ import annotations
-
-from urllib.parse import parse_qsl, urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,20 +15,7 @@ from unihooks.console.http.access import action
 from unihooks.console.http.cookies import cookie_header
 from unihooks.console.http.forms import Form, read_form
 from unihooks.console.http.gate import known_viewer
-from unihooks.console.http.rendering import (
-    THEME_COOKIE,
-    THEMES,
-    page,
-    path_to,
-    redirect,
-    refuse,
-    settings_of,
-    viewer_of,
-)
-from unihooks.console.views import snippets
-from unihooks.console.words import locale
-
-_A_YEAR = 365 * 24 * 3_600
+from unihooks.console.http.rendering import page, path_to, refuse, settings_of, viewer_of
 
 
 async def enter(request: Request) -> Response:
@@ -109,37 +94,9 @@ def _is_visit(request: Request) -> bool:
     return request.method == "GET" and purpose is None and target in ("document", "iframe", "frame")
 
 
-@action(Permission.READ, once=False)
-async def choose(request: Request, form: Form) -> Response:
-    """Remember a theme, a language or the language of code, and return to the page where it was chosen."""
-    root = path_to(request, "webhooks")
-    back = form.get("back")
-    answer = redirect(request, _without_language(back) if _is_inside(back, root) else root)
-    for cookie, value, known in (
-        (THEME_COOKIE, form.get("theme"), THEMES),
-        (locale.COOKIE, form.get("language"), locale.LANGUAGES),
-        (snippets.COOKIE, form.get("code"), snippets.NAMES),
-    ):
-        if value in known:
-            answer.set_cookie(cookie, value, max_age=_A_YEAR, path=root, httponly=True, samesite="lax")
-    return answer
-
-
-def _without_language(back: str) -> str:
-    """Return the page without the language that its URL asks for, which would go before the one that was chosen."""
-    path, _, query = back.partition("?")
-    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "lang"]
-    return f"{path}?{urlencode(pairs)}" if pairs else path
-
-
-def _is_inside(path: str, root: str) -> bool:
-    return path.startswith(root) and not path.startswith("//") and path.isprintable() and "\\" not in path
-
-
 ROUTES = [
     Route("/portal", enter, methods=["GET"], name="portal"),
     Route("/portal", confirm, methods=["POST"], name="enter"),
     Route("/portal/signed-out", signed_out, name="signed_out"),
     Route("/sign-out", sign_out, methods=["POST"], name="sign_out"),
-    Route("/preferences", choose, methods=["POST"], name="preferences"),
 ]
