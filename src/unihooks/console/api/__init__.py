@@ -20,8 +20,9 @@ _PARTS = {
     "Catalog": catalog,
     "Operator": operator,
 }
+# In the order in which they are declared, which is that of their routes too.
 OPERATIONS: tuple[Operation, ...] = tuple(
-    evolve(operation, tag=tag) for tag, part in _PARTS.items() for operation in part.OPERATIONS
+    evolve(one, tag=tag) for tag, part in _PARTS.items() for one in vars(part).values() if isinstance(one, Operation)
 )
 # With the one that shows the document itself.
 ALL = (*OPERATIONS, document.document_operation(OPERATIONS))

@@ -50,6 +50,3 @@ async def get_viewer(call: Call) -> dict[str, Any]:
 async def get_usage(call: Call) -> dict[str, Any]:
     """Return how much you have and have done in 24 hours. Stored bytes are an estimate."""
     return attrs.asdict(await call.dispatcher.ausage(call.tenant))
-
-
-OPERATIONS = (get_catalog, get_openapi, get_asyncapi, get_sender, get_viewer, get_usage)

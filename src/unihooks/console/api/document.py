@@ -83,7 +83,7 @@ def document(operations: Sequence[Operation], root: str, settings: ConsoleSettin
     """Return the document of an API that is mounted at a path."""
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
-        paths.setdefault(one.path, {})[one.method.lower()] = _described(one)
+        paths.setdefault(one.path, {})[one.method.lower()] = described(one)
     schemes = security_schemes(settings)
     return {
         "openapi": "3.1.0",
@@ -113,10 +113,11 @@ def security_schemes(settings: ConsoleSettings) -> dict[str, Any]:
     return {**given, **({"portal": _PORTAL} if settings.secret is not None else {})}
 
 
-def _described(one: Operation) -> dict[str, Any]:
+def described(one: Operation) -> dict[str, Any]:
+    """Return what the document says of an operation."""
     headers = [*([_KEY] if one.keyed else []), *([_IF_MATCH] if one.versioned else [])]
     permission = f"Needs the permission `{one.permission.value}`." if one.permission is not None else ""
-    described: dict[str, Any] = {
+    found: dict[str, Any] = {
         "operationId": one.id,
         "tags": [one.tag],
         "summary": one.summary,
@@ -126,14 +127,14 @@ def _described(one: Operation) -> dict[str, Any]:
     }
     if one.body is not None:
         content = {"schema": ref(one.body), "example": EXAMPLES[one.body]}
-        described["requestBody"] = {"required": True, "content": {"application/json": content}}
-    return described
+        found["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return found
 
 
 def _answered(one: Operation) -> dict[str, Any]:
-    names = [*(["ETag"] if one.tagged else []), *(["Location"] if one.location else [])]
     found = _response("Created." if one.location else "Done.", one.answer)
-    return found | {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else found
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in one.headers}
+    return found | {"headers": headers} if headers else found
 
 
 def _in_path(path: str) -> list[dict[str, Any]]:

@@ -20,12 +20,6 @@ async def list_jobs(call: Call) -> dict[str, Any]:
     return shapes.page(await call.dispatcher.jobs.alist(tenant=call.tenant, **call.query))
 
 
-@operation("GET", _ONE, "getJob", answer="Job")
-async def get_job(call: Call) -> dict[str, Any]:
-    """Return a job with its progress. `done` of `total` were looked at, `made` were sent again."""
-    return shapes.shown(await call.dispatcher.jobs.aget(call.path["job_id"], tenant=call.tenant))
-
-
 @sending("/jobs/recover", "startRecovery", answer="Job", body="RecoveryJob", **_MADE)
 async def start_recovery(call: Call) -> dict[str, Any]:
     """Start a job that plans what a webhook missed in a period, and sends again what failed.
@@ -45,10 +39,13 @@ async def start_replay(call: Call) -> dict[str, Any]:
     return shapes.shown(await start(tenant=call.tenant, **with_times(call.body["filter"])))
 
 
+@operation("GET", _ONE, "getJob", answer="Job")
+async def get_job(call: Call) -> dict[str, Any]:
+    """Return a job with its progress. `done` of `total` were looked at, `made` were sent again."""
+    return shapes.shown(await call.dispatcher.jobs.aget(call.path["job_id"], tenant=call.tenant))
+
+
 @operation("POST", f"{_ONE}/stop", "stopJob", answer="Job", body="Nothing", permission=Permission.SEND, keyed=True)
 async def stop_job(call: Call) -> dict[str, Any]:
     """Stop a job. What it has made stays, and one that has ended stays as it is."""
     return shapes.shown(await call.dispatcher.jobs.astop(call.path["job_id"], tenant=call.tenant))
-
-
-OPERATIONS = (list_jobs, start_recovery, start_replay, get_job, stop_job)

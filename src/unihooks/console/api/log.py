@@ -36,19 +36,6 @@ FILTERS = tuple(
 _EVENT_FILTERS = tuple(one for one in FILTERS if one.name in ("product", "event_type", "subject", "since", "until"))
 
 
-@operation("GET", "/events", "listEvents", answer="EventPage", query=(*_EVENT_FILTERS, *PAGING))
-async def list_events(call: Call) -> dict[str, Any]:
-    """List events, newest first, with payloads. A page ends at 1 MB, so it may have fewer items than asked for."""
-    filters, where = paging(call.query)
-    return await sized_page(partial(call.dispatcher.log.events, tenant=call.tenant, **filters), **where)
-
-
-@operation("GET", "/events/{event_id}", "getEvent", answer="Event")
-async def get_event(call: Call) -> dict[str, Any]:
-    """Return an event with its payload, which is null once the event was erased."""
-    return shapes.shown(await call.dispatcher.log.aevent(call.path["event_id"], tenant=call.tenant))
-
-
 @operation("GET", "/deliveries", "listDeliveries", answer="DeliveryPage", query=(*FILTERS, *PAGING))
 async def list_deliveries(call: Call) -> dict[str, Any]:
     """List deliveries, newest first."""
@@ -134,6 +121,19 @@ async def cancel_delivery(call: Call) -> dict[str, Any]:
     return shapes.shown(await call.dispatcher.log.acancel(call.path["delivery_id"], tenant=call.tenant))
 
 
+@operation("GET", "/events", "listEvents", answer="EventPage", query=(*_EVENT_FILTERS, *PAGING))
+async def list_events(call: Call) -> dict[str, Any]:
+    """List events, newest first, with payloads. A page ends at 1 MB, so it may have fewer items than asked for."""
+    filters, where = paging(call.query)
+    return await sized_page(partial(call.dispatcher.log.events, tenant=call.tenant, **filters), **where)
+
+
+@operation("GET", "/events/{event_id}", "getEvent", answer="Event")
+async def get_event(call: Call) -> dict[str, Any]:
+    """Return an event with its payload, which is null once the event was erased."""
+    return shapes.shown(await call.dispatcher.log.aevent(call.path["event_id"], tenant=call.tenant))
+
+
 def with_times(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the filters, or the period, of a body, with its times read."""
     times: dict[str, datetime] = {one.name: one.read(given[one.name]) for one in FILTERS[-2:] if one.name in given}
@@ -153,18 +153,3 @@ def _take(call: Call, count: int) -> None:
     wait = call.settings.rates.replays.take(call.tenant, max(count, 1))
     if wait:
         raise too_many(wait)
-
-
-OPERATIONS = (
-    list_deliveries,
-    count_deliveries,
-    replay_deliveries,
-    recover_deliveries,
-    get_delivery,
-    list_attempts,
-    get_body,
-    replay_delivery,
-    cancel_delivery,
-    list_events,
-    get_event,
-)

@@ -94,6 +94,11 @@ class Operation:
         return first, rest
 
     @property
+    def headers(self) -> list[str]:
+        """Return the headers that say something of its answer."""
+        return [*(["ETag"] if self.tagged else []), *(["Location"] if self.location else [])]
+
+    @property
     def safe(self) -> bool:
         """Say whether it changes nothing."""
         return self.method == "GET"

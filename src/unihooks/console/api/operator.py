@@ -43,6 +43,3 @@ async def list_tenants(call: Call) -> dict[str, Any]:
 async def get_usage_of_tenant(call: Call) -> dict[str, Any]:
     """Return how much a tenant has and has done in 24 hours, by default your own. Stored bytes are an estimate."""
     return attrs.asdict(await call.dispatcher.ausage(call.query.get("tenant", call.tenant)))
-
-
-OPERATIONS = (get_overview, list_tenants, get_usage_of_tenant)

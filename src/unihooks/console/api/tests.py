@@ -51,6 +51,3 @@ def _shown(preview: Preview) -> dict[str, Any]:
         "warnings": list(preview.warnings),
         "conditions": [{"condition": one.parts(), "holds": holds} for one, holds in preview.conditions],
     }
-
-
-OPERATIONS = (send_test, preview_mapping, try_mapping)

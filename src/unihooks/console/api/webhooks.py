@@ -264,20 +264,3 @@ def _headers(given: Mapping[str, str | None], current: HeaderSet) -> HeaderSet:
             f"there is no header {unknown[0]!r} whose value could be kept; give a value", f"headers.{unknown[0]}"
         )
     return HeaderSet({name: current[name] if value is None else value for name, value in given.items()})
-
-
-OPERATIONS = (
-    list_webhooks,
-    add_webhook,
-    get_webhook,
-    change_webhook,
-    delete_webhook,
-    activate_webhook,
-    deactivate_webhook,
-    enable_endpoint,
-    disable_endpoint,
-    get_health,
-    get_activity,
-    reveal_secrets,
-    rotate_secret,
-)

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from attrs import frozen
 
+from unihooks._contract.activity import HourCount, StepCount
 
-class Counted(Protocol):
-    """The counts of one span of time."""
-
-    @property
-    def attempts(self) -> int:
-        """Return how many attempts were made."""
-
-    @property
-    def delivered(self) -> int:
-        """Return how many of them succeeded."""
-
-    @property
-    def failed(self) -> int:
-        """Return how many of them failed."""
+# The counts of one span of time.
+Counted = HourCount | StepCount
 
 
 def stacked(rows: Sequence[Counted], *, width: float, height: float, gap: float = 0.25) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from unihooks.console.api import ALL
-from unihooks.console.api.document import PROBLEMS, problem_codes, shown_to
+from unihooks.console.api.document import PROBLEMS, described, problem_codes, shown_to
 from unihooks.console.api.examples import EXAMPLES
 from unihooks.console.api.operations import Operation
 from unihooks.console.api.schema_checks import resolved
@@ -56,11 +56,6 @@ class Entry:
     answer_example: str
     problems: Sequence[tuple[str, str]]
 
-    @property
-    def headers(self) -> list[str]:
-        """Return the headers of the answer that say something of it."""
-        return [*(["ETag"] if self.operation.tagged else []), *(["Location"] if self.operation.location else [])]
-
     def request(self, base: str) -> str:
         """Return the operation as a command for a shell."""
         path = _ID.sub(lambda found: _EXAMPLE_IDS[found[1]], self.operation.path)
@@ -86,26 +81,16 @@ def entry(operation: Operation) -> Entry:
     """Return what there is to show of an operation."""
     return Entry(
         operation=operation,
-        parameters=list(_parameters(operation)),
+        parameters=[
+            Field(one["name"], _kind(one["schema"]), one.get("description", "in the path"), one.get("required", False))
+            for one in described(operation)["parameters"]
+        ],
         body=[] if operation.body is None else list(_fields(ref(operation.body), _DEEPEST_GIVEN)),
         answer=list(_fields(ref(operation.answer), _DEEPEST_ANSWERED)),
         body_example=None if operation.body is None else pretty(EXAMPLES[operation.body]),
         answer_example=pretty(EXAMPLES[operation.answer]),
         problems=[(code, PROBLEMS[code]) for code in problem_codes(operation)],
     )
-
-
-def _parameters(operation: Operation) -> Iterator[Field]:
-    for name in _ID.findall(operation.path):
-        yield Field(name, "string", "in the path", required=True)
-    for query in operation.query:
-        yield Field(query.name, _kind(query.schema), query.about, required=False)
-    if operation.keyed:
-        about = "A text of your own: a request that is sent again is not done again."
-        yield Field("Idempotency-Key", "header", about, required=False)
-    if operation.versioned:
-        about = "The ETag that you have read: nothing is done if there is a newer version."
-        yield Field("If-Match", "header", about, required=False)
 
 
 def _fields(schema: Schema, deepest: int, place: str = "") -> Iterator[Field]:
