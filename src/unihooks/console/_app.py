@@ -100,9 +100,9 @@ def create_console(
     )
     app.state.console = settings
     app.state.assets = Assets(settings.branding)
-    # Its redirects would take their host from the request.
+    # Starlette's redirects would take their host from the request.
     app.router.redirect_slashes = False
-    # A page has more than a hundred links, and the router would search all routes for each of them.
+    # A page has more than a hundred links. For each of them, the router would search all routes.
     app.state.paths = {str(route.name): route.path_format for route in app.routes if isinstance(route, Route | Mount)}
     # This is the outermost layer, so that answers to failures have the headers too.
     return SecurityHeaders(app, settings)
@@ -125,13 +125,13 @@ async def _refused(request: Request, error: Exception) -> Response:
     if where is not None:
         return RedirectResponse(where, 307)
     answer = refuse(request, status)
-    # A 405 names the methods that there are.
+    # An answer with status 405 names the allowed methods in a header.
     answer.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
     return answer
 
 
 def _with_other_slash(request: Request) -> str | None:
-    """Return the path of the page whose address has a slash at its end, or has none, where this one differs in that."""
+    """Return the path of the page that differs from this one only by a slash at its end, if there is such a page."""
     path: str = request.scope["path"]
     other = path.rstrip("/") if path.endswith("/") else f"{path}/"
     scope = {**request.scope, "path": other}
@@ -155,7 +155,7 @@ async def _unavailable(request: Request, _error: Exception) -> Response:
 
 
 async def _left(_request: Request, _error: Exception) -> Response:
-    # Nobody is there to read it, and nothing went wrong here.
+    # The client has disconnected: nobody reads this answer, and nothing went wrong here.
     return Response(status_code=400)
 
 

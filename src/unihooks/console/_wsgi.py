@@ -1,4 +1,4 @@
-"""Run the console in hosts that speak WSGI: its event loop has a thread, started in the process that answers."""
+"""Run the console in hosts that speak WSGI, in an event loop that has its own thread in each process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Scope
 from unihooks.console.http.forms import to_number
 
 StartResponse = Callable[..., Any]
-# More than the console takes, so that it says so itself.
+# This is more than the console accepts, so it is the console that refuses larger bodies.
 _MOST_BYTES = 2 * 1024 * 1024
 _logger = logging.getLogger("unihooks.console")
 
@@ -43,7 +43,7 @@ class _WSGIConsole:
         try:
             asked.result()
         except BaseException:
-            # The server may end the thread that waits.
+            # The server may stop this thread while it waits.
             asked.cancel()
             raise
         start_response(exchange.status, exchange.headers)
@@ -59,7 +59,7 @@ class _WSGIConsole:
             _logger.exception("a request to the console failed")
 
     def _loop(self) -> asyncio.AbstractEventLoop:
-        # Neither the parent's thread nor what its loop waits on is in a forked child.
+        # A forked child has neither the thread of its parent's loop nor what that waits on, so it needs its own.
         process = os.getpid()
         loop = self._loops.get(process)
         if loop is not None:
@@ -86,7 +86,7 @@ class _Exchange:
 
     async def receive(self) -> Message:
         if self._is_read:
-            # There is nothing more to come, and a WSGI server does not tell when the client has gone.
+            # The body was read already, and a WSGI server does not tell when the client disconnects: wait for ever.
             await asyncio.get_running_loop().create_future()
         self._is_read = True
         return {"type": "http.request", "body": self.body, "more_body": False}

@@ -24,7 +24,7 @@ _PARTS = {
 OPERATIONS: tuple[Operation, ...] = tuple(
     evolve(one, tag=tag) for tag, part in _PARTS.items() for one in vars(part).values() if isinstance(one, Operation)
 )
-# With the one that shows the document itself.
+# These and the one that shows the document itself.
 ALL = (*OPERATIONS, document.document_operation(OPERATIONS))
 
 

@@ -108,7 +108,7 @@ def document(operations: Sequence[Operation], root: str, settings: ConsoleSettin
 
 
 def security_schemes(settings: ConsoleSettings) -> dict[str, Any]:
-    """Return the host's schemes, or else what is so of any host; and that of portal links, if these are in use."""
+    """Return the host's security schemes, or else a session cookie; and that of portal links, if they are in use."""
     given = {"session": _SESSION} if settings.api_security is None else settings.api_security
     return {**given, **({"portal": _PORTAL} if settings.secret is not None else {})}
 

@@ -45,7 +45,7 @@ class Call:
 
 
 Handle = Callable[[Call], Awaitable[dict[str, Any]]]
-# Tells what is wrong with those parts of a body that match its schema, given where the others do not.
+# Checks the parts of a body that match its schema; the given faults say which parts do not.
 Examine = Callable[[Dispatcher, Mapping[str, Any], Sequence[Fault]], Iterable[tuple[Fault, UnihooksError]]]
 
 

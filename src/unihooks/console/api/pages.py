@@ -32,7 +32,7 @@ async def sized_page(
 
 
 def paging(query: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part a query into the filters and what says which page is meant."""
+    """Split a query into its filters and the arguments that choose a page."""
     where = {name: query[name] for name in ("limit", "cursor") if name in query}
     return {name: value for name, value in query.items() if name not in where}, where
 
@@ -47,7 +47,7 @@ class _Slices:
     pages: list[Page[Any]] = Factory(list)
 
     def fitting(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return those of the next items that fit, but always the page's first."""
+        """Return as many of the next items as fit; the first item of a page always does."""
         fitting: list[dict[str, Any]] = []
         for item in found:
             self.room -= len(json.dumps(item, separators=(",", ":")))
@@ -69,7 +69,7 @@ def _read(listing: Listing, shape: Shape, limit: int, cursor: str | None, slices
         shaped = [shape(item) for item in (found[::-1] if slices.backwards else found)]
         fitting = slices.fitting(shaped)
         if fitting and len(fitting) < len(shaped):
-            # Its cursors are those of the smaller page.
+            # Read fewer items again, so that the cursors are those of the smaller page.
             found = listing(limit=len(fitting), cursor=cursor)
         if fitting or not slices.pages:
             slices.items += fitting

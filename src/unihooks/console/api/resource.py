@@ -63,7 +63,7 @@ class Resource:
 def _read(operation: Operation, body: bytes, dispatcher: Dispatcher) -> dict[str, Any]:
     """Return the object in a body, or raise a Problem with all that is wrong with it."""
     given, faults = parse(body, ref(operation.body or "Nothing"))
-    # Of so many faults not all are known, so one could not tell what may be looked at.
+    # There may be more faults than these, also in the parts that would be examined.
     examine = operation.examine if len(faults) < MOST_FAULTS else None
     more = [] if examine is None else list(islice(examine(dispatcher, given, faults), MOST_FAULTS))
     if faults:
@@ -136,7 +136,7 @@ def _headers(operation: Operation, call: Call, content: Mapping[str, Any]) -> di
 
 
 def _not_allowed(method: str, operations: Mapping[str, Operation]) -> Problem:
-    """Return the problem of a method that a path does not have, with what the ones that it has do."""
+    """Return the problem of a method that a path does not have; it says what the allowed ones do."""
     allowed = ", ".join(["GET, HEAD" if one == "GET" else one for one in operations])
     ways = "; ".join(f"{one} to {_lowered(found.summary)}" for one, found in operations.items())
     return Problem(

@@ -23,7 +23,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def faults_of(value: Any, schema: Schema, place: Place = ()) -> Iterator[Fault]:
-    """Tell where a value does not match; as much of JSON Schema is known as the API's schemas use."""
+    """Yield where a value does not match a schema; knows the part of JSON Schema that the API's schemas use."""
     schema = resolved(schema)
     if "anyOf" in schema:
         yield from _faults_of_any(value, schema["anyOf"], place)

@@ -1,6 +1,6 @@
 """Look at a webhook's body beyond its schema: part by part, so that all that is wrong is told at once.
 
-What is found here is refused where webhooks are added and changed, too, but there only the first of it.
+Adding or changing a webhook makes the same checks, but stops at the first error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ANY_ENDPOINT = ("https://example.com/",)
 
 
 def examine_webhook(dispatcher: Dispatcher, body: Mapping[str, Any], faults: Sequence[Fault]) -> Found:
-    """Tell what is wrong with the parts of a webhook, but for those where something is wrong already."""
+    """Yield what is wrong with each part of a webhook, except for parts that have faults already."""
     parts: dict[str, Callable[[Any, _Place], Found]] = {
         "name": lambda value, at: at.trying(_with, name=value),
         "description": lambda value, at: at.trying(_with, description=value),
@@ -53,23 +53,23 @@ class _Place:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is wrong here, nor inside."""
+        """Whether nothing is wrong here or inside."""
         return is_clean(self.path, self.known)
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is wrong but inside, so that one may look there."""
+        """Whether nothing is wrong with this place itself, so that its parts can be checked."""
         return not any(self.path[: len(one.place)] == one.place for one in self.known if one.place is not None)
 
     def trying(self, make: Callable[..., object], *given: Any, **named: Any) -> Found:
-        """Tell what error a function raises; its name leads to the place where the part has a member of that name."""
+        """Call a function, and yield the error that it raises, at the member that the error names, if there is one."""
         try:
             make(*given, **named)
         except UnihooksError as error:
             yield self.fault(error, named)
 
     def fault(self, error: UnihooksError, members: Mapping[str, Any] | None = None) -> tuple[Fault, UnihooksError]:
-        # An error names a member, or quotes its value.
+        # An error's name is that of a member, or the member's value.
         inner = next((name for name, value in (members or {}).items() if error.name in (name, value)), None)
         return Fault(error.message, self.path if inner in (None, self.path[-1]) else (*self.path, inner)), error
 

@@ -62,7 +62,7 @@ def to_fields(draft: Draft, current: Webhook | None) -> dict[str, Any]:
 
 
 def chosen(draft: Draft) -> list[EventSubscription]:
-    """Return the events that are chosen and can be, without their conditions."""
+    """Return the chosen events that are well formed, without their conditions."""
     found = []
     for one in draft.events:
         try:
@@ -154,7 +154,7 @@ def _conditions_as_text(draft: Draft) -> Iterator[tuple[str, str]]:
 
 
 def _conditions_as_rows(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a row; the rows of events that are not chosen say nothing."""
+    """Yield what is wrong with each row of a chosen event."""
     if len(draft.condition_rows) > (most := condition_rows.MOST_ROWS):
         yield "conditions", gettext("There are more than %(most)s conditions. Remove some.") % {"most": most}
         return

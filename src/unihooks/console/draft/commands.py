@@ -63,7 +63,7 @@ def _with_https(draft: Draft, rest: str, _form: Form) -> Draft:
 
 
 def _paste_urls(draft: Draft, rest: str, form: Form) -> Draft:
-    """Take each line that was pasted into a row as a row; a blank row makes room for them."""
+    """Make a row of each URL that was pasted into a row."""
     most = draft.room.endpoints if draft.room else 1
     pasted = [EndpointField(url=url) for url in islice(_PASTED_URL.findall(form.get("pasted")), most)]
     rows = _with_pasted(draft.endpoints, rest, pasted, lambda row: not row.url and not row.id)
@@ -77,7 +77,7 @@ def _paste_headers(draft: Draft, rest: str, form: Form) -> Draft:
 
 
 def _with_pasted(rows: Iterable[T], at: str, pasted: list[T], is_blank: Callable[[T], bool]) -> list[T]:
-    """Return the rows with those that were pasted into one of them, which makes room for them if it is blank."""
+    """Insert pasted rows below one row, or in its place if that is blank."""
     found: list[T] = []
     for index, row in enumerate(rows):
         here = str(index) == at
@@ -87,7 +87,7 @@ def _with_pasted(rows: Iterable[T], at: str, pasted: list[T], is_blank: Callable
 
 
 def with_https(url: str) -> str:
-    """Return a URL with https:// in place of its scheme, or of none."""
+    """Return a URL with https:// instead of its scheme, if it has one."""
     return f"https://{url.partition('://')[2] or url}"
 
 
@@ -121,7 +121,7 @@ def _add_alternative(draft: Draft, rest: str, _form: Form) -> Draft:
 
 
 def _with_condition(draft: Draft, row: ConditionField) -> Draft:
-    """Return the draft with one more row, and its event chosen; text has no rows."""
+    """Return the draft with one more row and its event chosen; unchanged while conditions are shown as text."""
     if draft.conditions_as_text:
         return draft
     every = f"{row.event.partition(' ')[0]} {EVERY_EVENT}"
@@ -136,7 +136,7 @@ def _drop_condition(draft: Draft, rest: str, _form: Form) -> Draft:
 
 
 def _show_conditions(draft: Draft, rest: str, _form: Form) -> Draft:
-    """Return the draft with its conditions as text, or as rows if these can say it."""
+    """Return the draft with its conditions as text, or as rows if rows can express them."""
     if rest == "text":
         return evolve(draft, condition_rows=(), conditions_as_text=True)
     try:
@@ -168,7 +168,7 @@ def _rename(draft: Draft, rest: str, form: Form) -> Draft:
 
 
 def _is_own_name(path: str, name: str) -> bool:
-    """Tell whether a property has this name already, as where a field begins with it."""
+    """Tell whether a property already has this name: the field for a new name begins with it."""
     try:
         return parse_path(path)[-1] == name
     except InvalidMapping:

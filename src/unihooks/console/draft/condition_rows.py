@@ -49,7 +49,7 @@ class ConditionField:
 
 
 def rows_of(subscriptions: Iterable[EventSubscription]) -> list[ConditionField] | None:
-    """Return the rows for subscriptions; None where rows cannot say it, as with an alternative without conditions."""
+    """Return the rows for subscriptions; None if rows cannot express them, as an alternative without conditions."""
     groups: dict[str, list[EventSubscription]] = {}
     for one in subscriptions:
         groups.setdefault(f"{one.product} {one.event_type}", []).append(one)
@@ -64,7 +64,7 @@ def rows_of(subscriptions: Iterable[EventSubscription]) -> list[ConditionField] 
 
 
 def rows_in(form: Form) -> list[ConditionField]:
-    """Return the rows that a form has sent, in the order of their numbers; no more than one above the most."""
+    """Return the rows that a form has sent, in the order of their numbers; at most one more than the limit."""
     names = ("at", "event", "group", "path", "op", "value", "saved")
     given = zip(*(form.all(f"condition_{name}") for name in names), strict=False)
     found = sorted(islice(given, MOST_ROWS + 1), key=lambda one: to_number(one[0], digits=5) or 0)

@@ -33,12 +33,12 @@ class Room:
     events: int
     # A row may also be blank, or stand for a header that is to be removed.
     headers: int = 2 * MAX_HEADERS
-    # It tells which values of conditions are texts.
+    # Its examples and schemas tell which values of conditions are texts.
     catalog: Catalog | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, dispatcher: Dispatcher, webhook: Webhook | None) -> Room:
-        """Return the limits, but room for all that a webhook has already."""
+        """Return the limits, raised where a webhook already has more."""
         endpoints, events = (len(webhook.endpoints), len(webhook.subscriptions)) if webhook else (0, 0)
         return cls(
             endpoints=max(dispatcher.webhooks.most_endpoints, endpoints),
@@ -90,7 +90,7 @@ def _to_tuple(value: Iterable[T]) -> tuple[T, ...]:
 class Draft:
     """All fields of the form; each of `events` is a product and an event type, separated by a space.
 
-    `conditions` says what the rows of conditions say as far as these are complete, unless they are shown as text.
+    `conditions` is the text of the complete condition rows or, with `conditions_as_text`, the text that was typed.
     """
 
     step: str = STEPS[0]
@@ -159,7 +159,7 @@ def of_webhook(webhook: Webhook) -> Draft:
 
 
 def of_form(form: Form, room: Room) -> Draft:
-    """Return the draft that a form has sent; rows that the room does not have are not even read."""
+    """Return the draft that a form has sent; rows beyond the room are not even read."""
     step = form.get("step")
     as_text = bool(form.all("conditions"))
     rows = [] if as_text else condition_rows.rows_in(form)
@@ -187,7 +187,7 @@ def of_form(form: Form, room: Room) -> Draft:
 def _chosen(form: Form, room: Room, rows: Iterable[ConditionField]) -> list[str]:
     """Return the events that were chosen, and those typed as lines, as without a catalog.
 
-    All events of a product leave no place for single ones of it, unless it is only some of all.
+    "All events" of a product replaces its single events, unless it has conditions.
     """
     ticked = dict.fromkeys(" ".join(one.split()) for one in islice(form.all("event"), room.events + 1))
     typed = (" ".join(line.split()) for line in form.get("events_text").splitlines() if line.strip())

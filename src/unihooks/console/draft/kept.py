@@ -23,13 +23,13 @@ from unihooks.console.http.rendering import settings_of, viewer_of
 from unihooks.exceptions import Conflict, NotFound
 
 MOST_DRAFTS = 5
-# In all browsers of the viewers who have a name alone.
+# The limit for all browsers together where only a viewer's name is known, which several people may share.
 _MOST_OF_A_NAME = 20
 _MOST_FINISHED = 20
 _TRIES = 4
 _PREFIX = "drf_"
 _ID = re.compile(r"drf_[0-9A-HJKMNP-TV-Z]{26}")
-# By then whoever was adding the webhook has ended, or has died.
+# After this time, the process that was adding the webhook has finished or died.
 _CREATING_US = 60 * SECOND
 
 
@@ -53,8 +53,8 @@ class TooMany(Exception):
 class KeptDraft:
     """A draft as the store has it; version 0 is one that it does not have yet.
 
-    `changes` tells of each step in which version it was changed last, and on which page. `tried` are the steps that
-    somebody wanted to leave behind, so that what is wrong there is told.
+    `changes` has, for each step, the version and the page that changed it last. `tried` are the steps that the viewer
+    has tried to leave: only these show their problems.
     """
 
     id: str
@@ -85,8 +85,8 @@ class KeptDraft:
 class Drafts:
     """The drafts of one viewer.
 
-    `browser` is a mark of the browser where only the viewer's name is known, which others may have, and else empty.
-    Drafts with another mark are as if they were not there.
+    If only the viewer's name is known, which others may share, `browser` identifies the browser, and drafts of other
+    browsers are hidden. Otherwise it is empty.
     """
 
     store: Store
@@ -115,7 +115,7 @@ class Drafts:
         return new_id(_PREFIX, await in_own_thread(self.store.now))
 
     async def is_open(self, id_: str) -> bool:
-        """Tell whether an id may still be of a draft of which nothing was saved yet."""
+        """Tell whether an id can be that of a new draft: it is well formed, and less than a day old."""
         now = await in_own_thread(self.store.now)
         return _ID.fullmatch(id_) is not None and made_at(id_) > now - DAY
 
@@ -136,7 +136,7 @@ class Drafts:
     async def save(
         self, id_: str, change: Callable[[Draft], Draft], *, step: str, version: int, page: str, tried: bool = False
     ) -> KeptDraft:
-        """Change a step of a draft, as a page says that has read a version of it, and return what is there then.
+        """Change a step of a draft for a page that has read this version of it; return the draft as it is then.
 
         Raise `Stale` if another page has changed the same step since then, and `TooMany` if saves come too fast.
         """
@@ -159,7 +159,7 @@ class Drafts:
         raise Stale(before)
 
     async def mark_tried(self, kept: KeptDraft, steps: Iterable[str]) -> KeptDraft:
-        """Note that what is wrong in these steps is to be told."""
+        """Note that the viewer has tried to leave these steps, so that their problems are shown."""
         try:
             return await self._put(evolve(kept, tried=kept.tried | set(steps)), limited=False)
         except (Conflict, NotFound):
@@ -192,7 +192,7 @@ class Drafts:
         return None if state is None else str(state.value["webhook"])
 
     async def first_look(self, webhook_id: str) -> bool:
-        """Tell whether the viewer sees for the first time what has become of a draft; true once."""
+        """Tell whether the viewer now sees the webhook of a draft for the first time; true only once."""
         for state in await in_own_thread(self.store.list_state, self.tenant, self.owner, StateKind.FINISHED):
             if state.value["webhook"] == webhook_id and not state.value["seen"]:
                 put = partial(self.store.put_state, version=state.version, keep_us=DAY, at_most=_MOST_FINISHED)
@@ -225,7 +225,7 @@ class Drafts:
         return evolve(kept, version=state.version, saved_at=from_us(state.updated_at))
 
     async def _room(self) -> int:
-        """Return how many drafts the owner may have, with those of others who have the same name."""
+        """Return how many drafts the owner may have, counting those of others with the same name."""
         found = await in_own_thread(self.store.list_state, self.tenant, self.owner, StateKind.DRAFT)
         others = sum(self._read(one) is None for one in found)
         return min(MOST_DRAFTS + others, _MOST_OF_A_NAME)

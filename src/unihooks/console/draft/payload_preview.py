@@ -51,14 +51,14 @@ class _Rule:
 
 
 def lines_of(payload: Any, mapping: PayloadMapping) -> list[Line]:
-    """Return the lines of what is sent, with those that are not."""
+    """Return the lines of the request body, including what the mapping removes."""
     removed = [_Rule(parse_path(path)) for path in mapping.remove]
     renamed = [_Rule(parse_path(path), name) for path, name in mapping.rename.items()]
     return list(islice(_value(payload, [*removed, *renamed], Line(depth=0)), _MOST_LINES))
 
 
 def is_empty(value: Any) -> bool:
-    """Say whether a payload has no value in it, whatever its objects and lists."""
+    """Say whether a payload contains no values, only objects and lists."""
     if isinstance(value, dict):
         return all(map(is_empty, value.values()))
     return isinstance(value, list | tuple) and all(map(is_empty, value))

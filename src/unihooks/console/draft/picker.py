@@ -26,7 +26,7 @@ _MOST_PROPERTIES = 200
 
 @frozen(kw_only=True)
 class ConditionRow:
-    """One row of the conditions: `holds` and `found` tell of the example, and are None where there is nothing to say.
+    """One row of the conditions: `holds` and `found` say what it finds in the example, None if it says nothing.
 
     `begins` says that an alternative begins with it, and `problem` what is wrong with it.
     """

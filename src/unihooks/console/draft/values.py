@@ -29,7 +29,7 @@ def read(value: dict[str, Any]) -> Draft | None:
 
 
 def shown(draft: Draft, unsaved: Collection[str] = ()) -> Draft:
-    """Return the draft as pages show it: of a header that has a value, that there is one.
+    """Return the draft as pages show it, without the values of its headers; pages say only that there are some.
 
     Values in `unsaved` were typed on a page that is refused: they stay in their fields.
     """

@@ -39,7 +39,7 @@ def action(
     """Let a form do something only for viewers with the permission, only from a page of this console, and once.
 
     Another submit of it leads where the first one led, or is answered by `again` if that led to no page.
-    `once` is false, or a function that tells so of a form, for what changes nothing.
+    For forms that change nothing, `once` is false, or a function that returns false for them.
     """
 
     def guard(function: Action) -> View:
@@ -49,7 +49,7 @@ def action(
             form = await read_form(request)
             if not csrf.is_valid(form.get(csrf.FIELD), request, viewer_of(request), settings_of(request)):
                 return _out_of_date(request)
-            # A page that refuses it offers to send it again.
+            # If the form is refused, the page offers to send it again.
             request.state.sent = form.pairs
             if not (once(form) if callable(once) else once):
                 return await function(request, form)
@@ -64,7 +64,7 @@ def action(
 def _out_of_date(request: Request) -> Response:
     """Refuse a form whose token is not the viewer's, as after signing in with new cookies."""
     answer = refuse(request, 403, foreign=True)
-    # Only a script of a page from here can read it, and put it where what was typed still is.
+    # Only a script on one of our own pages can read this header. It puts the token into the form that is still open.
     if request.headers.get("sec-fetch-site") == "same-origin":
         answer.headers["console-token"] = csrf.token(
             request.state.csrf_cookie, viewer_of(request), settings_of(request)

@@ -28,7 +28,7 @@ FIELD = "once"
 _OUTSIDE = (csrf.FIELD, FIELD)
 # A double click, or a page whose answer was lost: its viewer has not been told yet what was done.
 _SOON = 15.0
-# The seconds between looks at whether the first submit has its answer: 20 in all.
+# The seconds between checks whether the first submit has been answered: 20 in all.
 _WAITS = (0.05, 0.1, 0.2, 0.4, *[0.5] * 38)
 
 

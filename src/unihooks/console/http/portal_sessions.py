@@ -39,14 +39,14 @@ def is_first_use(store: Store, tenant: str, link_id: str, seconds: float) -> boo
 
 
 def begin(store: Store, viewer: Viewer, made_at: float, seconds: int) -> str | None:
-    """Open a session and return its id; None if links of this viewer that were made by then have been ended.
+    """Open a session and return its id; None if the viewer's sessions were ended after the link was made.
 
     Of a tenant with very many sessions the oldest ends.
     """
     key = _key(viewer.tenant, StateKind.SESSION, secrets.token_urlsafe(24))
     value = {"name": viewer.name}
     store.put_state(key, value, keep_us=seconds * SECOND, at_most=_MOST_SESSIONS, oldest_goes=True)
-    # In this order: whoever ends sessions notes that first, and looks for sessions then.
+    # The order matters: whoever ends sessions first notes that, and then looks for open sessions.
     if not _is_ended(store, viewer, made_at):
         return key.id
     store.drop_state(key)
@@ -54,7 +54,7 @@ def begin(store: Store, viewer: Viewer, made_at: float, seconds: int) -> str | N
 
 
 def is_open(store: Store, tenant: str, id: str) -> bool:
-    """Tell whether a session was neither ended nor is over."""
+    """Tell whether a session has neither expired nor been ended."""
     try:
         store.get_state(_key(tenant, StateKind.SESSION, id))
     except NotFound:

@@ -28,10 +28,10 @@ from unihooks.console.words.sentences import told, waits_until
 _FOLDER = Path(__file__).parent.parent / "templates"
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "webhooks_theme"
-# What a form says may pass when it is sent again later.
+# With these statuses, the same form may succeed when it is sent again later.
 _TRIED_AGAIN = (401, 429, 500, 503)
 
-# Computing in more threads would take no less time, and the event loop would compete with more of them.
+# More threads would compute no faster, but the event loop would compete with all of them.
 off_the_loop = Threads(2, "unihooks-console").run
 
 
@@ -89,9 +89,9 @@ def redirect(request: Request, where: str, *, done: str | None = None) -> Respon
 
 
 def toast(answer: Response, sentence: str, *, tone: str = "done") -> Response:
-    """Have a page say something over itself when it gets this answer for one of its parts.
+    """Have the page show a toast when it gets this answer for one of its parts.
 
-    `tone` is `done`, or `wrong` for what then stays until it is closed.
+    Its `tone` is `done`, or `wrong`: then it stays until it is closed.
     """
     answer.headers["console-toast"] = json.dumps({"text": sentence, "tone": tone})
     return answer
@@ -149,7 +149,7 @@ def _surroundings(request: Request) -> dict[str, Any]:
         "viewer": viewer,
         "settings": settings,
         "branding": settings.branding,
-        # A template takes the translation of a variable for markup.
+        # In a template, Jinja would take the translated title for markup, and not escape it.
         "console_title": locale.gettext(settings.branding.title),
         "url": partial(path_to, request),
         "asset": lambda name: path_to(request, "static", file=assets.file_of(name)),
@@ -179,7 +179,7 @@ def _sections(viewer: Viewer | None) -> list[tuple[str, str]]:
 
 
 def _new_rows() -> list[tuple[str, str]]:
-    """Return what a list says of new rows, by the plural categories of the language, for scripts to choose from."""
+    """Return the texts for "3 new" rows by plural category, for scripts to choose from."""
     counts = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
     return [(kind, locale.ngettext("{count} new", "{count} new", count)) for kind, count in counts.items()]
 
@@ -201,7 +201,7 @@ def _environment() -> Environment:
     environment.filters.update(formats.FILTERS)
     environment.filters.update({one.__name__: one for one in (cause, state_name, state_tone, told, waits_until)})
     environment.globals["Permission"] = Permission
-    # The one-time value of a form: the store keeps what came of it.
     environment.globals["new_rows"] = _new_rows
+    # The one-time value of a form: the store keeps the outcome under it.
     environment.globals["new_once"] = partial(secrets.token_urlsafe, 12)
     return environment

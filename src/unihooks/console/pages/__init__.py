@@ -1,4 +1,4 @@
-"""The pages, one file each, and what they need beside them."""
+"""The pages, one file each."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from unihooks.console.pages import (
     webhooks,
 )
 
+# Where two routes match, the first one wins: `/deliveries/replay` stands before `/deliveries/{delivery_id}`.
 _PAGES = (
     webhooks,
     checking,

@@ -101,7 +101,7 @@ async def show(request: Request) -> Response:
 
 
 def _causes(form: Form) -> bool:
-    """Tell whether the pressed button does more than to change the draft."""
+    """Tell whether the pressed button does more than change the draft."""
     return form.get("go") in (*_SAVES, _TRY)
 
 
@@ -148,7 +148,7 @@ async def _done(request: Request, place: _Place, kept: KeptDraft, form: Form) ->
         return redirect(request, _path(request, place.id, to))
     if is_visit(request) and not wrong:
         return redirect(request, f"{_path(request, place.id, place.step)}#{_anchor(go)}")
-    # A value whose name is refused stays beside it, where the name can be corrected.
+    # If a header's name is refused, its value stays on the page, so that only the name has to be corrected.
     typed = form.all("header_value") if wrong else ()
     return await off_the_loop(partial(_shown, request, kept, place.step, wrong, focus=_focus(go), unsaved=typed))
 
@@ -161,7 +161,7 @@ async def _add(request: Request, place: _Place, kept: KeptDraft, *, active: bool
         step = checks.step_of(next(iter(wrong)))
         if kept.version and step != place.step:
             await place.drafts.mark_tried(kept, STEPS)
-            # Once that is corrected, the same button is to do something.
+            # After the correction, the same form can be sent again.
             request.state.refused = True
             return redirect(request, _path(request, place.id, step))
         return await off_the_loop(partial(_shown, request, kept, step, wrong))
@@ -314,7 +314,7 @@ def _shown(
 
 
 def _told(kept: KeptDraft, step: str, dispatcher: Dispatcher) -> Problems:
-    """Return what is wrong on a page, as far as somebody has entered it or wanted to go on."""
+    """Return the problems that a page shows: all once the viewer has tried to go on, and else malformed URLs."""
     if step in kept.tried or step == "mapping":
         return checks.problems(kept.draft, dispatcher, step)
     return checks.url_problems(kept.draft, dispatcher) if step == "details" else {}

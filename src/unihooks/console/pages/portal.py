@@ -84,7 +84,7 @@ async def _current(request: Request, settings: ConsoleSettings) -> Viewer | None
     try:
         return await known_viewer(request, settings)
     except HTTPException:
-        # The host sends strangers elsewhere.
+        # The host's function refuses or redirects strangers.
         return None
 
 

@@ -35,7 +35,7 @@ async def choose(request: Request, form: Form) -> Response:
 
 
 def _without_language(back: str) -> str:
-    """Return the page without the language that its URL asks for, which would go before the one that was chosen."""
+    """Return the page without the language in its URL, which would override the chosen one."""
     path, _, query = back.partition("?")
     pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "lang"]
     return f"{path}?{urlencode(pairs)}" if pairs else path

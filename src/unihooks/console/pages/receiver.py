@@ -20,7 +20,7 @@ from unihooks.console.http.rendering import go_to, page, path_to, refuse, settin
 from unihooks.console.words.sentences import told
 from unihooks.exceptions import TargetRefused
 
-# What a delivery may have is taken in, and more is refused.
+# The largest body that a delivery may have; larger ones are refused.
 _MOST_BYTES = 1024 * 1024
 _METHODS = ["POST", "PUT", "PATCH"]
 
@@ -105,7 +105,7 @@ def _url(request: Request, receiver_id: str) -> str:
 
 
 def _refusal(request: Request, url: str) -> str | None:
-    """Return why events cannot be sent there, as where the console runs on a machine of one's own."""
+    """Return why events cannot be sent there, such as to a console on a developer's own machine."""
     try:
         settings_of(request).dispatcher.webhooks.check_url(url)
     except TargetRefused as error:

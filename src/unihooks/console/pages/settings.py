@@ -116,8 +116,8 @@ async def change(request: Request, form: Form) -> Response:
 async def duplicate(request: Request, form: Form) -> Response:  # noqa: ARG001
     """Add an inactive webhook with the same settings, which has a secret of its own.
 
-    If there is such a copy already, which nobody has changed or activated since, lead there: a page that was loaded
-    anew has another value in its form, so that does not tell a second copy that is wanted from one that is not.
+    If there is such a copy already, unchanged and inactive, lead there. A reloaded page has a new one-time value in its
+    form, so that value does not stop the same click from making a second copy.
     """
     webhook, tenant = await webhook_of(request), viewer_of(request).tenant
     copy, webhooks = _copy_of(webhook), settings_of(request).dispatcher.webhooks
@@ -179,7 +179,7 @@ def _pressed(form: Form, section: Section, webhook: Webhook, dispatcher: Dispatc
 
 
 def _seen(section: Section, webhook: Webhook) -> str:
-    """Return a mark that changes with the section; with all of the webhook if a mark could give away header values."""
+    """Return a hash of the section; for headers, the webhook's version, since a hash could reveal their values."""
     if "headers" in section.fields:
         return str(webhook.version)
     saved = of_webhook(webhook)

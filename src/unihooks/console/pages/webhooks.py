@@ -24,7 +24,7 @@ from unihooks.console.words.titles import titles
 _PER_PAGE = 20
 _SORTS = ("health", "newest", "oldest", "name")
 _STATUSES = ("active", "inactive")
-# What is to be looked after is one thing, whether most of it fails or less.
+# The choice "failing" includes what is degraded: both need attention.
 _HEALTHS: dict[str, dict[str, Any]] = {
     "failing": {"health": (HealthState.FAILING, HealthState.DEGRADED)},
     "degraded": {"health": HealthState.DEGRADED},

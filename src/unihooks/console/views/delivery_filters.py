@@ -107,7 +107,7 @@ class Place:
         return self.filters.query(cursor=self.cursor, first=first, **more)
 
     def packed(self, webhook_id: str | None) -> str:
-        """Return the place as one value, which links to a delivery carry as `in`; that in a webhook's list names it."""
+        """Return the place as one value for the `in` of links to deliveries; it names the webhook of a webhook's list."""
         return self.query(**({"webhook": webhook_id} if webhook_id else {})).removeprefix("?") or ALL
 
     def without_webhook(self) -> Place:
@@ -162,7 +162,7 @@ def _typed(value: str) -> str:
 
 @cache
 def knows_zones() -> bool:
-    """Say whether this machine has the time zones of the world, in one of which a viewer may give times."""
+    """Say whether this machine has a time zone database, so that viewers can enter times in their own zone."""
     return _is_zone("Asia/Riyadh")
 
 

@@ -105,7 +105,7 @@ def _told(dispatcher: Dispatcher, tenant: str) -> list[Change]:
             detail=one.payload.get("endpoint", {}).get("origin", ""),
         )
         for one in found
-        # What it said may have been erased.
+        # The event's payload may have been erased.
         if one.payload is not None
     ]
 
@@ -123,7 +123,7 @@ def _changes(webhooks: Sequence[Webhook]) -> list[Change]:
             gettext("Webhook activated"): webhook.activated_at,
             gettext("Webhook deactivated"): webhook.deactivated_at,
         }
-        # The last change is told as what it was, if it was one of these.
+        # If the last update was one of these, it is listed already.
         if webhook.updated_at not in (*moments.values(), *(one.disabled_at for one in webhook.endpoints)):
             moments[gettext("Webhook changed")] = webhook.updated_at
         named = {"webhook_id": webhook.id, "webhook_name": webhook.name}

@@ -143,7 +143,7 @@ class WebhookView:
         return said if most is None else gettext("%(what)s, mostly %(most)s") % {"what": said, "most": most}
 
     def _lead(self, word: str) -> str:
-        """Return how the webhook is in a word or, of several endpoints, how many are so."""
+        """Return the webhook's health in a word or, if only some of its endpoints share it, how many."""
         enabled = [one for one in self.lines if one.endpoint.enabled]
         count = sum(one.word == word for one in enabled)
         if count == len(enabled) or word not in ("bad", "weak"):
@@ -166,7 +166,7 @@ class WebhookView:
             return None
         return gettext("without a response") if first.status_code is None else str(first.status_code)
 
-    # Where the log shows what is meant. Times are UTC, as its filters take them.
+    # Links into the log. Times are UTC, as its filters take them.
 
     @property
     def failures_query(self) -> str:
@@ -176,7 +176,7 @@ class WebhookView:
         return self._query(state="failed" if self.failures.ended or not self.failures.count else "pending")
 
     def status_query(self, failures: StatusFailures) -> str:
-        """Return the query of a log that shows what was last answered with a status code."""
+        """Return the query of a log that shows the deliveries whose last answer had a status code."""
         return self._query(code=_code(failures))
 
     def type_query(self, failures: TypeFailures) -> str:
@@ -196,7 +196,7 @@ class WebhookView:
         return next((f"{first}xx" for first in "45" if all(code.startswith(first) for code in codes)), "")
 
     def bar_query(self, bar: Bar) -> str:
-        """Return the query of a log that shows what was made in the time of a bar."""
+        """Return the query of a log that shows the deliveries created in the time of a bar."""
         return urlencode({"from": _minute(bar.at), "to": _minute(bar.until)})
 
     def _query(self, **filters: str) -> str:

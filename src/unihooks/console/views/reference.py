@@ -22,7 +22,7 @@ from unihooks.console.words.formats import pretty
 
 Schema = Mapping[str, Any]
 _MOST_IN_A_LINE = 60
-# What is in a body has to be written, what is in an answer is shown by the example.
+# Readers write bodies, so they need all fields; the example shows what is in an answer.
 _DEEPEST_GIVEN, _DEEPEST_ANSWERED = 3, 1
 _ID = re.compile(r"\{(\w+)\}")
 _EXAMPLE_IDS = {
@@ -94,7 +94,7 @@ def entry(operation: Operation) -> Entry:
 
 
 def _fields(schema: Schema, deepest: int, place: str = "") -> Iterator[Field]:
-    """Return the fields of an object, and of those inside it as far as a reader wants to know."""
+    """Yield the fields of an object, and those of the objects inside it, `deepest` levels down."""
     schema = _object_of(resolved(schema))
     for name, inner in schema.get("properties", {}).items():
         found = resolved(inner)
@@ -105,7 +105,7 @@ def _fields(schema: Schema, deepest: int, place: str = "") -> Iterator[Field]:
 
 
 def _object_of(schema: Schema) -> Schema:
-    """Return of several alternatives the one that has fields."""
+    """Return the alternative that has fields, if there are several."""
     for one in schema.get("anyOf", ()):
         if "properties" in resolved(one):
             return resolved(one)

@@ -40,7 +40,7 @@ def example(event: str, catalog: Catalog | None) -> Any:
 def results(
     attempts: Iterable[Attempt], payload: Any, tested: Webhook, signer: Webhook | None
 ) -> tuple[ShownAttempt, ...]:
-    """Return the attempts as pages show them, with the body that was sent, signed by `signer` if that is kept."""
+    """Return the attempts as pages show them; signatures are checked with the secrets of `signer`, if it is given."""
     body, rendering = encode(payload), Rendering.of(tested.mapping)
     sent = body if rendering is None else rendering.render(body).body
     return tuple(shown_attempt(one, sent, signer) for one in attempts)

@@ -33,7 +33,7 @@ def moment(value: datetime | None) -> str:
 
 
 def machine_time(value: datetime) -> str:
-    """Return a time for the attribute `datetime`."""
+    """Return a time for the attribute `datetime` of a `<time>` element."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
@@ -114,7 +114,7 @@ def pretty(value: Any) -> str:
 
 
 def indented(text: str) -> str:
-    """Show a text that is JSON, indented; another one as it is."""
+    """Show a text indented if it is JSON, and as it is if not."""
     try:
         return pretty(json.loads(text))
     except (ValueError, RecursionError):

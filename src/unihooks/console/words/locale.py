@@ -42,7 +42,7 @@ def own_texts(texts: Texts) -> dict[str, dict[str, str]]:
     """Return the host's own texts by language, or refuse what the console does not say or could not fill in."""
     found: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
     for message, value in texts.items():
-        # Every text of the console differs from its translation.
+        # Every text of the console differs from its translation, so one that no language changes is not the console's.
         if all(_translations(language).gettext(message) == message for language in LANGUAGES):
             raise ValueError(f"texts: the console says nowhere {message!r}")
         for language, text in (dict.fromkeys(LANGUAGES, value) if isinstance(value, str) else value).items():

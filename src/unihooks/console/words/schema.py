@@ -61,5 +61,5 @@ def _kind(schema: Any) -> str:
 def _described(schema: Any) -> str:
     found = (schema.get("description") or schema.get("title") or "") if isinstance(schema, dict) else ""
     own = of_host(str(found))
-    # Those of operational events are the library's.
+    # Descriptions of operational events are the library's own, so it translates them.
     return own if own != found or not found else gettext(own)

@@ -13,12 +13,12 @@ from unihooks.console.words.locale import direction, gettext, ngettext
 from unihooks.console.words.sentence_texts import TEXTS, Plural
 from unihooks.exceptions import UnihooksError
 
-# Whoever makes sentences has to be imported before they can be recognized, even while no store is open yet.
+# Sentences are recognized once the module that makes them is imported, and no open store may have done that yet.
 from unihooks.stores.sql import jobs, waiting  # noqa: F401
 
 # A figure of this name is a sentence itself.
 _INNER = "why"
-# One of this name is a time, as in 2026-01-31T12:00:05Z.
+# A figure of this name is a time, as in 2026-01-31T12:00:05Z.
 _TIME = "until"
 _NUMBER = re.compile(r"[0-9.,]+")
 _FIRST_STRONG, _POP = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
