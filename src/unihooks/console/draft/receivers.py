@@ -85,7 +85,7 @@ def keep_request(store: Store, receiver: TestReceiver, request: dict[str, Any]) 
     try:
         store.put_state(key, request, keep_us=left, at_most=MOST_REQUESTS, oldest_goes=True)
     except Conflict:
-        # Its id was taken in the same moment, which only another request to this receiver can have done.
+        # Only another request to this receiver, in the same moment, can have taken the id.
         return
 
 

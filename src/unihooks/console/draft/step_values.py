@@ -37,7 +37,7 @@ def event_key(event: EventType) -> str:
 
 
 def _mapping_values(draft: Draft, catalog: Catalog | None) -> dict[str, Any]:
-    """Return the examples to choose from, the tree of the chosen one, and what becomes of it."""
+    """Return the examples to choose from, the tree of the chosen one, and what the mapping makes of it."""
     samples = _samples(draft, catalog)
     sample = next((one for one in samples if event_key(one) == draft.sample), samples[0] if samples else None)
     mapping = checks.mapping_of(draft)
@@ -54,7 +54,7 @@ def _mapping_values(draft: Draft, catalog: Catalog | None) -> dict[str, Any]:
 
 
 def _without_https(draft: Draft, dispatcher: Dispatcher) -> set[int]:
-    """Return the rows whose URL would do with https:// before it."""
+    """Return the rows whose URL would be accepted with https:// before it."""
     return {at for at, row in enumerate(draft.endpoints) if _needs_https(row.url, dispatcher)}
 
 

@@ -21,7 +21,7 @@ def write(draft: Draft) -> dict[str, Any]:
 
 
 def read(value: dict[str, Any]) -> Draft | None:
-    """Return the draft of a value; None where another version of the console has written what this one cannot read."""
+    """Return the draft of a value; None if another version wrote it so that this one cannot read it."""
     try:
         return _converter.structure(value, Draft)
     except (BaseValidationError, TypeError, ValueError, KeyError):

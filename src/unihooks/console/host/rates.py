@@ -97,9 +97,9 @@ class Limiter:
 async def in_slices(
     limiter: Limiter, tenant: str, verb: Callable[..., Awaitable[BulkResult]], most: int
 ) -> tuple[BulkResult, float]:
-    """Repeat a verb that makes up to `most` deliveries, charging each that it makes, as far as the limiter allows.
+    """Repeat a verb that makes deliveries, as far as the limiter allows and up to `most`, and charge each delivery.
 
-    Return what was made, and the seconds to wait before more can be; a call that makes nothing is charged one.
+    Return what was made, and the seconds to wait before more can be made. A call that makes nothing is charged as one.
     """
     made = 0
     while allowed := limiter.take_some(tenant, min(most - made, _SLICE)):

@@ -13,7 +13,7 @@ Colour = str | tuple[str, str]
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 _FONT = re.compile(r"[A-Za-z0-9 ,\"'_-]{1,300}")
 _MOST_RADIUS = 24
-# WCAG asks for 4.5; the rest is for tints that text stands on.
+# WCAG asks for 4.5. Links also stand on tinted grounds, so they need more.
 _LEAST_CONTRAST = 4.5
 _OF_LINKS = 5.2
 _STEPS = 25

@@ -57,7 +57,7 @@ class Viewer:
 
     @property
     def owner(self) -> str:
-        """Return what tells this person from others of the tenant, as far as the host says."""
+        """Return what distinguishes this person from others of the tenant: the id or, without one, the name."""
         return f"id {self.id}" if self.id else f"name {self.name}"
 
     def may(self, permission: Permission) -> bool:

@@ -44,7 +44,7 @@ SCRIPTS = (
 )
 
 _FOLDER = Path(__file__).parent.parent / "static"
-# What others wrote for a page's global scope stays in it.
+# Scripts of others that need the page's global scope.
 _GLOBAL = ("htmx.js",)
 _HASH = re.compile(r"\.[0-9a-f]{16}(?=\.[a-z]+$|$)")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -64,7 +64,7 @@ class Asset:
 
     def answer(self, file: str, *, compress: bool) -> tuple[bytes, dict[str, str]]:
         """Return the body and the headers for a request of a file by this name."""
-        # During an upgrade a page of the other version asks for another hash, and must not keep what it gets.
+        # During an upgrade, a page of the other version asks for another hash, and must not cache this file under it.
         headers = {"cache-control": _FOR_EVER if file == self.file else "no-cache", "vary": "accept-encoding"}
         if self.compressed is None or not compress:
             return self.plain, headers

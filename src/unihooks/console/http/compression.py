@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from unihooks.console.http.rendering import off_the_loop
 
 _LEAST_BYTES = 1000
-# Higher levels take twice the time and save a twentieth.
+# Higher levels take twice the time for 5 % less.
 _LEVEL = 5
 _GZIP = 31
 
@@ -33,8 +33,8 @@ def accepts_gzip(headers: Headers) -> bool:
 class Compression:
     """The middleware that compresses pages.
 
-    Who chooses a part of a page and sees how long its compressed form is can learn what else is on it (BREACH). So a
-    page that another site has asked for goes uncompressed, and the token of forms looks different on every page.
+    Somebody who can choose a part of a page and see its compressed length can learn what else is on it (BREACH). So
+    pages that other sites ask for are not compressed, and the token of forms looks different on every page.
     """
 
     def __init__(self, app: ASGIApp) -> None:

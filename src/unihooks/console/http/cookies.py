@@ -17,13 +17,13 @@ def cookie_header(
 ) -> str:
     """Return a `Set-Cookie` value; without `seconds` the cookie ends with the browser's session."""
     secure = _is_secure(request, settings)
-    # The prefix needs this path.
+    # Browsers accept the prefix `__Host-` only with this path.
     path = "/" if secure else f"{request.scope.get('root_path', '')}/"
     parts = [f"{_full_name(request, settings, name)}={value}", f"Path={path}", "HttpOnly"]
     if seconds is not None:
         parts.append(f"Max-Age={seconds}")
     if settings.embedded:
-        # Browsers block cookies in frames of other sites unless each such site has its own: `Partitioned`.
+        # Browsers block cookies in frames of other sites, unless they are kept apart for each such site: `Partitioned`.
         return "; ".join([*parts, "SameSite=None", "Secure", "Partitioned"])
     return "; ".join([*parts, "SameSite=Lax", *(["Secure"] if secure else [])])
 

@@ -117,12 +117,12 @@ async def _unknown(request: Request, settings: ConsoleSettings) -> Response:
     if is_api(request):
         return _problem(401, "Unauthorized", "sign in, or send the credentials that your account gives you for the API")
     if request.method == "POST" and request.scope["path"] == path_to(request, "sign_out"):
-        # It is done already, as by the first click of a double click.
+        # The viewer is signed out already, as by the first click of a double click.
         return RedirectResponse(path_to(request, "signed_out"), 303)
     if settings.sign_in_url is not None and csrf.is_safe(request) and is_visit(request):
         return RedirectResponse(sign_in_url(request), 303)
     if request.method == "POST" and is_visit(request) and csrf.from_here(request, settings):
-        # What was typed stays on the page, to be sent after signing in: its token is checked then.
+        # The answer keeps what was typed, to be sent after signing in; its token is checked then.
         with suppress(HTTPException):
             request.state.sent = (await read_form(request)).pairs
     return refuse(request, 401)

@@ -33,7 +33,7 @@ _WAITS = (0.05, 0.1, 0.2, 0.4, *[0.5] * 38)
 
 
 def leads_to(request: Request, where: str) -> None:
-    """Say where another submit is to lead, of a form whose answer is a page that is shown once."""
+    """Say where a second submit leads if the answer to the first one is a page that is shown only once."""
     request.state.leads_to = where
 
 
@@ -43,7 +43,7 @@ async def carry_out(
     do: Callable[[], Awaitable[Response]],
     again: Callable[[], Awaitable[Response]] | None = None,
 ) -> Response:
-    """Do what the form says, or answer as its first submit was; `again` answers where that led to no page."""
+    """Do what the form says, or answer like its first submit; `again` answers if that did not lead to a page."""
     record = _record(request, tuple(pairs))
     if record is None:
         return await do()
@@ -83,7 +83,7 @@ def _record(request: Request, pairs: tuple[tuple[str, str], ...]) -> RequestReco
     viewer = viewer_of(request)
     said = json.dumps([pair for pair in pairs if pair[0] not in _OUTSIDE]).encode()
     named = f"{viewer.name}\0{request.scope['path']}\0{value}\0".encode()
-    # No key of the API has such a character.
+    # Keys of the API cannot contain this control character.
     key = f"\x1fform {hashlib.sha256(named + said).hexdigest()}"
     store = settings_of(request).dispatcher.settings.open_store
     return RequestRecord(store=store, tenant=viewer.tenant, key=key, digest=hashlib.sha256(said).digest())

@@ -47,7 +47,7 @@ def portal_link(
     _check(lifetime, "lifetime")
     _check(session, "session")
     seconds = int(session.total_seconds())
-    # Two links of one second must differ, since each works once.
+    # Each link works once, so two links made in the same second must differ.
     unique = secrets.token_urlsafe(12)
     more: dict[str, float | str] = {"seconds": seconds, "id": unique, "made_at": time.time(), "once": single_use}
     signed = _signed(_LINK, viewer, time.time() + lifetime.total_seconds(), secret, **more)
@@ -55,7 +55,7 @@ def portal_link(
 
 
 def only_portal_links(request: Request) -> None:
-    """Recognize nobody: the `authenticate` of a host whose customers come by portal links alone."""
+    """Recognize nobody: the `authenticate` of a host whose customers come only by portal links."""
 
 
 def viewer_of_link(token: str, settings: ConsoleSettings) -> Viewer | None:

@@ -35,7 +35,7 @@ class RequestRecord:
             else:
                 await in_own_thread(self.store.keep_answer, self.tenant, self.key, status, content)
         except StoreError as error:
-            # The request was carried out, so the caller gets its answer.
+            # The request was carried out, so its caller gets the answer although it could not be kept.
             _logger.error("could not store the answer for repeated requests: %s", error)  # noqa: TRY400
 
     async def drop(self) -> None:

@@ -107,7 +107,7 @@ class Place:
         return self.filters.query(cursor=self.cursor, first=first, **more)
 
     def packed(self, webhook_id: str | None) -> str:
-        """Return the place as one value for the `in` of links to deliveries; it names the webhook of a webhook's list."""
+        """Return the place as one value for the `in` of links to deliveries; it names the list's webhook."""
         return self.query(**({"webhook": webhook_id} if webhook_id else {})).removeprefix("?") or ALL
 
     def without_webhook(self) -> Place:
