@@ -10,12 +10,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from unihooks._management.paging import Page
 from unihooks.cli._tables import Column, console, plain, show_rows
-from unihooks.cli._values import every_page, page_value, write_json
+from unihooks.cli._values import page_value, write_json
 
 T = TypeVar("T")
 Fetch = Callable[..., Page[T]]
 
-MOST_PER_PAGE = 250
+_MOST_PER_PAGE = 250
 
 
 def show_listing(
@@ -47,7 +47,15 @@ def show_listing(
 
 def everything(fetch: Fetch[T]) -> Iterator[T]:
     """Yield the items of all pages, with progress on stderr if it is a terminal."""
-    return counted(every_page(lambda cursor: fetch(limit=MOST_PER_PAGE, cursor=cursor)), "read")
+    return counted(_items(fetch), "read")
+
+
+def _items(fetch: Fetch[T]) -> Iterator[T]:
+    cursor: str | None = ""
+    while cursor is not None:
+        page = fetch(limit=_MOST_PER_PAGE, cursor=cursor or None)
+        yield from page
+        cursor = page.next
 
 
 def counted(items: Iterable[T], verb: str, total: int | None = None) -> Iterator[T]:

@@ -33,17 +33,6 @@ def page_value(page: Page[T], value: Callable[[T], Any]) -> dict[str, Any]:
     return {"items": [value(item) for item in page], "next": page.next, "previous": page.previous}
 
 
-def every_page(fetch: Callable[[str | None], Page[T]]) -> Iterator[T]:
-    """Yield the items of all pages."""
-    cursor: str | None = None
-    while True:
-        page = fetch(cursor)
-        yield from page
-        cursor = page.next
-        if cursor is None:
-            return
-
-
 def webhook_value(webhook: Webhook) -> dict[str, Any]:
     """Return a webhook with only the names of its headers and the times of its secrets."""
     return {

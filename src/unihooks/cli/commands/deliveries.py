@@ -12,19 +12,10 @@ from unihooks._dispatcher import Dispatcher
 from unihooks._management.jobs import RENDERINGS
 from unihooks._model.log import Attempt, Delivery
 from unihooks.cli._apps import with_dispatcher
-from unihooks.cli._listing import show_listing
+from unihooks.cli._listing import everything, show_listing
 from unihooks.cli._options import about_one, delivery_filters, json_option, paging_options, split_filters, tenant_option
 from unihooks.cli._tables import Column, console, plain, show_fields, show_rows
-from unihooks.cli._values import (
-    attempt_value,
-    delivery_value,
-    every_page,
-    safe_url,
-    short_time,
-    state_of,
-    time,
-    write_json,
-)
+from unihooks.cli._values import attempt_value, delivery_value, safe_url, short_time, state_of, time, write_json
 from unihooks.cli.commands.jobs import wait_option
 from unihooks.cli.commands.replays import replay_ids, replay_in_job, replay_matching
 
@@ -75,9 +66,7 @@ def list_deliveries(dispatcher: Dispatcher, *, tenant: str, **options: Any) -> N
 def show_delivery(dispatcher: Dispatcher, *, delivery_id: str, tenant: str, as_json: bool) -> None:
     """Show one delivery with all its attempts."""
     delivery = dispatcher.log.delivery(delivery_id, tenant=tenant)
-    attempts = list(
-        every_page(lambda cursor: dispatcher.log.attempts(delivery_id, tenant=tenant, limit=250, cursor=cursor))
-    )
+    attempts = list(everything(partial(dispatcher.log.attempts, delivery_id, tenant=tenant)))
     if as_json:
         write_json({**delivery_value(delivery), "attempts": [attempt_value(attempt) for attempt in attempts]})
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 from unihooks._dispatcher import Dispatcher
@@ -12,7 +11,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._model.endpoints import has_new_origin
 from unihooks._model.webhooks import Endpoint, EventSubscription, Webhook, WebhookStatus
 from unihooks.console.draft import condition_rows, conditions_text, mapping_text, policy_text
-from unihooks.console.draft.draft import FIELDS, KEEP, REMOVE, REPLACE, STEP_OF, STEPS, Draft
+from unihooks.console.draft.draft import FIELDS, KEEP, REMOVE, REPLACE, STEP_OF, STEPS, Draft, HeaderField
 from unihooks.console.words.locale import gettext
 from unihooks.console.words.sentences import told
 from unihooks.exceptions import InvalidWebhook, UnihooksError
@@ -110,8 +109,8 @@ def _header_set(draft: Draft, current: Webhook | None) -> HeaderSet:
 
 
 def _details(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
-    yield from _tried("name", lambda: Webhook(name=draft.name, endpoints=[_ANY_URL]))
-    yield from _tried("description", lambda: Webhook(name="x", endpoints=[_ANY_URL], description=draft.description))
+    yield from _tried("name", Webhook, name=draft.name, endpoints=[_ANY_URL])
+    yield from _tried("description", Webhook, name="x", endpoints=[_ANY_URL], description=draft.description)
     given = [(at, row) for at, row in enumerate(draft.endpoints) if row.url]
     if not given:
         yield "endpoint:0", gettext("Enter at least one URL, such as https://example.com/hooks")
@@ -145,12 +144,9 @@ def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
         yield "events", gettext("Choose at most %(most)s events, or all of a product.") % {"most": most}
         return
     for one in draft.events:
-        yield from _tried("events", lambda text=one: _check_subscription(text, dispatcher))  # type: ignore[misc]
-    yield from (_conditions_as_text(draft) if draft.conditions_as_text else _conditions_as_rows(draft, dispatcher))
-
-
-def _conditions_as_text(draft: Draft) -> Iterator[tuple[str, str]]:
-    return _tried("conditions", lambda: _check_conditions(draft))
+        yield from _tried("events", _check_subscription, one, dispatcher)
+    as_text = draft.conditions_as_text
+    yield from _tried("conditions", _check_conditions, draft) if as_text else _conditions_as_rows(draft, dispatcher)
 
 
 def _conditions_as_rows(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
@@ -158,46 +154,38 @@ def _conditions_as_rows(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[
     if len(draft.condition_rows) > (most := condition_rows.MOST_ROWS):
         yield "conditions", gettext("There are more than %(most)s conditions. Remove some.") % {"most": most}
         return
-    wrong = False
-    for at, row in enumerate(draft.condition_rows):
-        if row.blank or row.event not in draft.events:
-            continue
-        for problem in _tried(f"condition:{at}", partial(condition_rows.to_condition, row, dispatcher.catalog)):
-            wrong = True
-            yield problem
-    if not wrong:
-        yield from _tried("conditions", lambda: conditions_text.read(draft.conditions))
+    rows = [(at, row) for at, row in enumerate(draft.condition_rows) if not row.blank and row.event in draft.events]
+    tries = [_tried(f"condition:{at}", condition_rows.to_condition, row, dispatcher.catalog) for at, row in rows]
+    yield from [problem for found in tries for problem in found] or _tried(
+        "conditions", conditions_text.read, draft.conditions
+    )
 
 
 def _mapping(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
-    yield from _tried("mapping", lambda: mapping_text.read(draft.mapping))
+    yield from _tried("mapping", mapping_text.read, draft.mapping)
 
 
 def _headers(draft: Draft, _dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
-    wrong = False
-    for at, row in enumerate(draft.headers):
-        if row.blank or row.choice in (KEEP, REMOVE):
-            continue
-        if row.choice == REPLACE and not row.value:
-            wrong = True
-            yield f"header:{at}", gettext("Enter the new value, or keep the saved one.")
-            continue
-        if not row.name:
-            wrong = True
-            yield f"header:{at}", gettext("Enter the name of the header.")
-            continue
-        for problem in _tried(f"header:{at}", lambda pair=(row.name, row.value): HeaderSet([pair])):  # type: ignore[misc]
-            wrong = True
-            yield problem
-    if not wrong:
-        kept = [(row.name, "x") for row in draft.headers if row.choice == KEEP]
-        typed = [(row.name, row.value) for row in draft.headers if row.choice not in (KEEP, REMOVE) and not row.blank]
-        yield from _tried("headers", lambda: HeaderSet([*kept, *typed]))
+    kept = [(row.name, "x") for row in draft.headers if row.choice == KEEP]
+    typed = [(row.name, row.value) for row in draft.headers if row.choice not in (KEEP, REMOVE) and not row.blank]
+    found = [problem for at, row in enumerate(draft.headers) for problem in _header(row, f"header:{at}")]
+    yield from found or _tried("headers", HeaderSet, [*kept, *typed])
 
 
-def _tried(name: str, build: Callable[[], object]) -> Iterator[tuple[str, str]]:
+def _header(row: HeaderField, name: str) -> Iterator[tuple[str, str]]:
+    if row.blank or row.choice in (KEEP, REMOVE):
+        return
+    if row.choice == REPLACE and not row.value:
+        yield name, gettext("Enter the new value, or keep the saved one.")
+    elif not row.name:
+        yield name, gettext("Enter the name of the header.")
+    else:
+        yield from _tried(name, HeaderSet, [(row.name, row.value)])
+
+
+def _tried(name: str, build: Callable[..., object], /, *args: object, **rest: object) -> Iterator[tuple[str, str]]:
     try:
-        build()
+        build(*args, **rest)
     except UnihooksError as error:
         yield name, told(error)
 

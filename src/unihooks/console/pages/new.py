@@ -150,7 +150,7 @@ async def _done(request: Request, place: _Place, kept: KeptDraft, form: Form) ->
         return redirect(request, f"{_path(request, place.id, place.step)}#{_anchor(go)}")
     # If a header's name is refused, its value stays on the page, so that only the name has to be corrected.
     typed = form.all("header_value") if wrong else ()
-    return await off_the_loop(partial(_shown, request, kept, place.step, wrong, focus=_focus(go), unsaved=typed))
+    return await off_the_loop(_shown, request, kept, place.step, wrong, focus=_focus(go), unsaved=typed)
 
 
 async def _add(request: Request, place: _Place, kept: KeptDraft, *, active: bool) -> Response:
@@ -164,7 +164,7 @@ async def _add(request: Request, place: _Place, kept: KeptDraft, *, active: bool
             # After the correction, the same form can be sent again.
             request.state.refused = True
             return redirect(request, _path(request, place.id, step))
-        return await off_the_loop(partial(_shown, request, kept, step, wrong))
+        return await off_the_loop(_shown, request, kept, step, wrong)
     try:
         kept = await place.drafts.claim(kept)
     except (Conflict, NotFound):
@@ -174,7 +174,7 @@ async def _add(request: Request, place: _Place, kept: KeptDraft, *, active: bool
         webhook = await dispatcher.webhooks.aadd(new, tenant=viewer_of(request).tenant)
     except UnihooksError as error:
         kept = await place.drafts.release(kept)
-        return await off_the_loop(partial(_shown, request, kept, place.step, {"": told(error)}))
+        return await off_the_loop(_shown, request, kept, place.step, {"": told(error)})
     await place.drafts.finish(place.id, webhook.id)
     return go_to(request, "ready", webhook_id=webhook.id)
 
@@ -187,7 +187,7 @@ async def _added_meanwhile(request: Request, place: _Place) -> Response:
             return go_to(request, "webhook", webhook_id=webhook_id)
         if kept is not None and not kept.creating_since:
             sentence, _, _ = _reason(Stale(kept))
-            return await off_the_loop(partial(_shown, request, kept, place.step, {"": sentence}))
+            return await off_the_loop(_shown, request, kept, place.step, {"": sentence})
         await asyncio.sleep(_WAIT_SECONDS)
     return refuse(request, 409)
 
@@ -196,9 +196,9 @@ async def _try_out(request: Request, kept: KeptDraft, form: Form) -> Response:
     """Send a test to the endpoints of the draft, and show what came back."""
     wrong = await off_the_loop(checks.problems, kept.draft, settings_of(request).dispatcher)
     if wrong:
-        return await off_the_loop(partial(_shown, request, kept, "review", {"": next(iter(wrong.values()))}))
+        return await off_the_loop(_shown, request, kept, "review", {"": next(iter(wrong.values()))})
     trial = await tried_out(request, kept.draft, form.get("try_event"))
-    return await off_the_loop(partial(_shown, request, kept, "review", trial=trial, focus=_TRY))
+    return await off_the_loop(_shown, request, kept, "review", trial=trial, focus=_TRY)
 
 
 async def _not_saved(request: Request, place: _Place, form: Form, error: Exception) -> Response:
@@ -209,8 +209,8 @@ async def _not_saved(request: Request, place: _Place, form: Form, error: Excepti
         return JSONResponse({"sentence": sentence}, status, headers=headers)
     now = error.now if isinstance(error, Stale) else await place.drafts.get(place.id) or place.drafts.blank(place.id)
     entered = await off_the_loop(_changed, now.draft, form=form, step=place.step, drafts=place.drafts)
-    shown = partial(_shown, request, evolve(now, draft=entered), place.step, {"": sentence})
-    return await off_the_loop(partial(shown, unsaved=form.all("header_value")))
+    kept, unsaved = evolve(now, draft=entered), form.all("header_value")
+    return await off_the_loop(_shown, request, kept, place.step, {"": sentence}, unsaved=unsaved)
 
 
 def _reason(error: Exception) -> tuple[str, int, float]:
