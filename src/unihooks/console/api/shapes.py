@@ -43,8 +43,8 @@ def page(found: Page[T], shape: Callable[[T], dict[str, Any]] = shown) -> dict[s
 
 def webhook(value: Webhook) -> dict[str, Any]:
     """Return a webhook, with the names of its headers but without their values."""
-    times = {"activated_at": value.activated_at, "deactivated_at": value.deactivated_at}
-    return shown(value) | to_json(times)
+    times: dict[str, Any] = to_json({"activated_at": value.activated_at, "deactivated_at": value.deactivated_at})
+    return shown(value) | times
 
 
 def secret(value: Secret) -> dict[str, Any]:

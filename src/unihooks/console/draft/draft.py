@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
 
 from attrs import evolve, field, fields, frozen
 
@@ -22,7 +21,6 @@ NEW, KEEP, REPLACE, REMOVE = "new", "keep", "replace", "remove"
 _CHOICES = (NEW, KEEP, REPLACE, REMOVE)
 
 _MOST_EVENTS = 1_000
-T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -82,7 +80,22 @@ class Picker:
     example: str = ""
 
 
-def _to_tuple(value: Iterable[T]) -> tuple[T, ...]:
+# One function for each type: mypy knows no generic converters.
+
+
+def _to_endpoints(value: Iterable[EndpointField]) -> tuple[EndpointField, ...]:
+    return tuple(value)
+
+
+def _to_headers(value: Iterable[HeaderField]) -> tuple[HeaderField, ...]:
+    return tuple(value)
+
+
+def _to_conditions(value: Iterable[ConditionField]) -> tuple[ConditionField, ...]:
+    return tuple(value)
+
+
+def _to_events(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
@@ -98,15 +111,15 @@ class Draft:
     description: str = ""
     active: bool = False
     ordered: bool = False
-    endpoints: tuple[EndpointField, ...] = field(default=(EndpointField(),), converter=_to_tuple)
-    events: tuple[str, ...] = field(default=(), converter=_to_tuple)
+    endpoints: tuple[EndpointField, ...] = field(default=(EndpointField(),), converter=_to_endpoints)
+    events: tuple[str, ...] = field(default=(), converter=_to_events)
     conditions: str = ""
-    condition_rows: tuple[ConditionField, ...] = field(default=(), converter=_to_tuple)
+    condition_rows: tuple[ConditionField, ...] = field(default=(), converter=_to_conditions)
     conditions_as_text: bool = False
     picker: Picker = Picker()
     policy: dict[str, str] = field(factory=dict)
     mapping: str = ""
-    headers: tuple[HeaderField, ...] = field(default=(), converter=_to_tuple)
+    headers: tuple[HeaderField, ...] = field(default=(), converter=_to_headers)
     sample: str = ""
     version: int = 0
     room: Room | None = None
