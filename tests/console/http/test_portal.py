@@ -20,7 +20,7 @@ from unihooks.console import (
     only_portal_links,
     portal_link,
 )
-from unihooks.console.http import portal
+from unihooks.console.http import portal as portal_module
 
 SECRET = "0123456789abcdef0123456789abcdef"
 HOST = "https://console.example.com"
@@ -35,7 +35,7 @@ def portal(dispatcher):
 def at(monkeypatch):
     """Set the clock of links and sessions to some seconds from now."""
     start = time.time()
-    return lambda seconds: monkeypatch.setattr(portal.time, "time", lambda: start + seconds)
+    return lambda seconds: monkeypatch.setattr(portal_module.time, "time", lambda: start + seconds)
 
 
 async def test_link_opens_the_console_as_its_viewer_and_leaves_the_address_bar(portal, browse, webhook):
@@ -95,7 +95,7 @@ async def test_link_asks_where_the_host_knows_the_viewer_too(dispatcher, authent
     app = create_console(dispatcher, authenticate=authenticate, secret=SECRET)
     answer = await browse("acme", app=app).get(link_for("Mallory", "other"))
     assert (answer.url.path, "set-cookie" in answer.headers) == ("/portal", True)
-    assert portal.COOKIE not in answer.headers["set-cookie"]
+    assert portal_module.COOKIE not in answer.headers["set-cookie"]
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ async def test_cookies_are_of_this_host_alone_where_the_scheme_allows(dispatcher
 async def test_cookie_that_a_neighbouring_domain_could_plant_is_ignored(portal, browse):
     browser = browse(None, app=portal)
     await browser.get(link_for("Mallory"))
-    value = browser.client.cookies[f"__Host-{portal.COOKIE}"]
+    value = browser.client.cookies[f"__Host-{portal_module.COOKIE}"]
     browser = browse(None, app=portal)
-    browser.client.cookies.set(portal.COOKIE, value)
+    browser.client.cookies.set(portal_module.COOKIE, value)
     assert (await browser.get("/")).status_code == 401
 
 
@@ -197,7 +197,7 @@ async def test_forged_links_and_cookies_open_nothing(portal, browse):
         assert (await browser.get("/")).status_code == 401
     # A link's token is no session.
     browser = browse(None, app=portal)
-    browser.client.cookies.set(f"__Host-{portal.COOKIE}", token)
+    browser.client.cookies.set(f"__Host-{portal_module.COOKIE}", token)
     assert (await browser.get("/")).status_code == 401
 
 
@@ -241,15 +241,15 @@ async def test_viewer_signs_out_of_this_session_in_all_processes(portal, browse,
     here, there = browse(None, app=portal), browse(None, app=portal)
     await here.get(link_for("Ada"))
     await there.get(link_for("Ada"))
-    cookie = here.client.cookies[f"__Host-{portal.COOKIE}"]
+    cookie = here.client.cookies[f"__Host-{portal_module.COOKIE}"]
     assert "Sign out" in (await here.get("/")).text
     answer = await here.post("/sign-out")
     assert (answer.status_code, "You are signed out" in answer.text) == (200, True)
-    assert f"__Host-{portal.COOKIE}" not in here.client.cookies
+    assert f"__Host-{portal_module.COOKIE}" not in here.client.cookies
     # The cookie of somebody who has kept it opens nothing, in no process.
     again = create_console(dispatcher, authenticate=only_portal_links, secret=SECRET)
     late = browse(None, app=again)
-    late.client.cookies.set(f"__Host-{portal.COOKIE}", cookie)
+    late.client.cookies.set(f"__Host-{portal_module.COOKIE}", cookie)
     assert (await late.get("/")).status_code == 401
     assert (await there.get("/")).status_code == 200
 
