@@ -15,9 +15,9 @@ from unihooks._base import times
 from unihooks.stores import PostgresStore
 from unihooks.testing import FakeClock
 from unihooks.testing._answers import Answer
-from unihooks.testing._store_breaker import paused
-from unihooks.testing._store_limits import several
-from unihooks.testing._store_scene import DAY, Scene, ids
+from unihooks.testing._store_rules.breaker import paused
+from unihooks.testing._store_rules.limits import several
+from unihooks.testing._store_rules.scene import DAY, Scene, ids
 
 HOUR = 3_600
 STEPS = (HOUR, 0, -HOUR, 0, HOUR)

@@ -4,61 +4,33 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite(
-    "unihooks.testing._store_activity",
-    "unihooks.testing._store_answers",
-    "unihooks.testing._store_breaker",
-    "unihooks.testing._store_claiming",
-    "unihooks.testing._store_configuration",
-    "unihooks.testing._store_emitting",
-    "unihooks.testing._store_erasing",
-    "unihooks.testing._store_figures",
-    "unihooks.testing._store_health",
-    "unihooks.testing._store_recovering",
-    "unihooks.testing._store_retention",
-    "unihooks.testing._store_jobs",
-    "unihooks.testing._store_limits",
-    "unihooks.testing._store_log",
-    "unihooks.testing._store_operating",
-    "unihooks.testing._store_order",
-    "unihooks.testing._store_planning",
-    "unihooks.testing._store_quotas",
-    "unihooks.testing._store_recording",
-    "unihooks.testing._store_scene",
-    "unihooks.testing._store_searching",
-    "unihooks.testing._store_state",
-    "unihooks.testing._store_subjects",
-    "unihooks.testing._store_tenants",
-    "unihooks.testing._store_telling",
-)
-
-from unihooks.abc import Store  # noqa: E402 - asserts are to be rewritten first
-from unihooks.testing._clock import FakeClock  # noqa: E402
-from unihooks.testing._store_activity import ActivityRules  # noqa: E402
-from unihooks.testing._store_answers import AnswersRules  # noqa: E402
-from unihooks.testing._store_breaker import BreakerRules  # noqa: E402
-from unihooks.testing._store_claiming import ClaimingRules  # noqa: E402
-from unihooks.testing._store_configuration import ConfigurationRules  # noqa: E402
-from unihooks.testing._store_emitting import EmittingRules  # noqa: E402
-from unihooks.testing._store_erasing import ErasingRules  # noqa: E402
-from unihooks.testing._store_figures import FiguresRules  # noqa: E402
-from unihooks.testing._store_health import HealthRules  # noqa: E402
-from unihooks.testing._store_jobs import JobRules  # noqa: E402
-from unihooks.testing._store_limits import LimitRules  # noqa: E402
-from unihooks.testing._store_log import LogRules  # noqa: E402
-from unihooks.testing._store_operating import OperatingRules  # noqa: E402
-from unihooks.testing._store_order import OrderRules  # noqa: E402
-from unihooks.testing._store_planning import PlanningRules  # noqa: E402
-from unihooks.testing._store_quotas import QuotaRules  # noqa: E402
-from unihooks.testing._store_recording import RecordingRules  # noqa: E402
-from unihooks.testing._store_recovering import RecoveringRules  # noqa: E402
-from unihooks.testing._store_retention import RetentionRules  # noqa: E402
-from unihooks.testing._store_scene import Scene  # noqa: E402
-from unihooks.testing._store_searching import SearchRules  # noqa: E402
-from unihooks.testing._store_state import StateRules  # noqa: E402
-from unihooks.testing._store_subjects import SubjectRules  # noqa: E402
-from unihooks.testing._store_telling import TellingRules  # noqa: E402
-from unihooks.testing._store_tenants import TenantRules  # noqa: E402
+from unihooks.abc import Store
+from unihooks.testing._clock import FakeClock
+from unihooks.testing._store_rules.activity import ActivityRules
+from unihooks.testing._store_rules.answers import AnswersRules
+from unihooks.testing._store_rules.breaker import BreakerRules
+from unihooks.testing._store_rules.claiming import ClaimingRules
+from unihooks.testing._store_rules.configuration import ConfigurationRules
+from unihooks.testing._store_rules.emitting import EmittingRules
+from unihooks.testing._store_rules.erasing import ErasingRules
+from unihooks.testing._store_rules.figures import FiguresRules
+from unihooks.testing._store_rules.health import HealthRules
+from unihooks.testing._store_rules.jobs import JobRules
+from unihooks.testing._store_rules.limits import LimitRules
+from unihooks.testing._store_rules.log import LogRules
+from unihooks.testing._store_rules.operating import OperatingRules
+from unihooks.testing._store_rules.order import OrderRules
+from unihooks.testing._store_rules.planning import PlanningRules
+from unihooks.testing._store_rules.quotas import QuotaRules
+from unihooks.testing._store_rules.recording import RecordingRules
+from unihooks.testing._store_rules.recovering import RecoveringRules
+from unihooks.testing._store_rules.retention import RetentionRules
+from unihooks.testing._store_rules.scene import Scene
+from unihooks.testing._store_rules.searching import SearchRules
+from unihooks.testing._store_rules.state import StateRules
+from unihooks.testing._store_rules.subjects import SubjectRules
+from unihooks.testing._store_rules.telling import TellingRules
+from unihooks.testing._store_rules.tenants import TenantRules
 
 
 class StoreContract(

@@ -13,7 +13,7 @@ from unihooks.stores.postgres.database import _BY_INDEX, _setting
 from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
 from unihooks.stores.sql.ordering import NEVER
 from unihooks.testing import FakeClock
-from unihooks.testing._store_scene import ACME, Scene
+from unihooks.testing._store_rules.scene import ACME, Scene
 
 pytestmark = pytest.mark.postgres
 

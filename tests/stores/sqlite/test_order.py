@@ -11,7 +11,7 @@ from unihooks.stores import SQLiteStore
 from unihooks.stores.sql.ordering import NEVER
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
 from unihooks.testing import FakeClock
-from unihooks.testing._store_scene import ACME, Scene
+from unihooks.testing._store_rules.scene import ACME, Scene
 
 WAITING = 20_000
 MANY_STEPS = 500

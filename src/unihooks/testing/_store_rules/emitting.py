@@ -12,7 +12,7 @@ from attrs import evolve
 from unihooks._base.times import from_us
 from unihooks._model.log import Event
 from unihooks.exceptions import IdempotencyConflict
-from unihooks.testing._store_scene import ACME, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, Scene, ids
 
 
 class EmittingRules:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from unihooks._model.log import DeliveryState
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
 
 class SubjectRules:

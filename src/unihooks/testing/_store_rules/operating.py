@@ -9,7 +9,7 @@ from unihooks._contract.activity import HOUR, SLICE
 from unihooks._contract.jobs import Replays
 from unihooks._contract.leasing import Lease, holder_of, new_token
 from unihooks.abc import Capacity, DeliveryFilter
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene
+from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene
 
 OTHER = "other"
 

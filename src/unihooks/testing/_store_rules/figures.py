@@ -17,7 +17,7 @@ from unihooks._contract.statistics import WebhookHealth
 from unihooks._model.log import Delivery, DeliveryState
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import Capacity, Claimed, DeliveryFilter, Lease, Result, Window
-from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
 class FiguresRules:

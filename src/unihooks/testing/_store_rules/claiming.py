@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from unihooks._base.times import SECOND, from_us
 from unihooks._model.webhooks import EventSubscription
 from unihooks.abc import ALONE, Claimed, Share, Watcher
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
 
 class ClaimingRules:

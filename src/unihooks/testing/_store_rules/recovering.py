@@ -11,7 +11,7 @@ from unihooks._message.conditions import Condition
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import EventSubscription
-from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
 class RecoveringRules:

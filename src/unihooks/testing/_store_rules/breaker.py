@@ -10,8 +10,8 @@ from unihooks._base.times import SECOND
 from unihooks._model.log import DeliveryState
 from unihooks._model.policy import CircuitBreaker, DeliveryPolicy
 from unihooks.abc import Claimed, Recorded
-from unihooks.testing._store_limits import several
-from unihooks.testing._store_scene import OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.limits import several
+from unihooks.testing._store_rules.scene import OTHER_URL, URL, Scene, ids
 
 BREAKER = CircuitBreaker(failures=3, pause=30, longest=100)
 # A pause takes up to a fifth longer.

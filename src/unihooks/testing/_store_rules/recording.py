@@ -12,7 +12,7 @@ from unihooks._base.times import SECOND, from_us
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import EndpointState
 from unihooks.abc import FAILING_TOO_LONG
-from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 
 
 class RecordingRules:

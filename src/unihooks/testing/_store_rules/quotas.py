@@ -10,7 +10,7 @@ import pytest
 
 from unihooks._model.log import Event
 from unihooks.exceptions import IdempotencyConflict, LimitReached
-from unihooks.testing._store_scene import ACME, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, Scene, ids
 
 OTHER = "other"
 

@@ -14,7 +14,7 @@ from unihooks._model.log import DeliveryState, Event
 from unihooks._model.policy import CircuitBreaker, DeliveryPolicy
 from unihooks._model.webhooks import Endpoint
 from unihooks.abc import ERASED, Claimed, DeliveryFilter
-from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
 def _emitted(scene: Scene, count: int, subject: str = "order/7") -> list[Event]:

@@ -22,7 +22,7 @@ from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription,
 from unihooks.abc import ENDPOINT_REMOVED, WEBHOOK_DELETED, Store, WebhookFilter, Window
 from unihooks.exceptions import Conflict, LimitReached, NotFound
 from unihooks.testing._clock import FakeClock
-from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 
 
 class ConfigurationRules:

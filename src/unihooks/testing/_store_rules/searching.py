@@ -14,7 +14,7 @@ from unihooks._contract.jobs import Replays
 from unihooks._model.log import NO_RESPONSE, DeliveryState
 from unihooks._model.policy import DeliveryPolicy
 from unihooks.abc import Claimed, DeliveryFilter
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
 _EVERY_SERVER_ERROR = (500, 599)
 

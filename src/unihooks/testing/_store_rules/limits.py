@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from unihooks._base.times import SECOND
 from unihooks._model.policy import DeliveryPolicy
 from unihooks.abc import Lease
-from unihooks.testing._store_scene import OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import OTHER_URL, URL, Scene, ids
 
 
 class LimitRules:

@@ -14,7 +14,7 @@ from unihooks._message.rendering import Rendering
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import DeliveryFilter, WebhookFilter, Window
 from unihooks.exceptions import NotFound
-from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 
 OTHER = "other"
 _ALL = Window(limit=250)

@@ -16,7 +16,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.abc import Planned
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
 
 class PlanningRules:

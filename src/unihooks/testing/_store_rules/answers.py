@@ -7,7 +7,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from unihooks._contract.configuration import IdempotencyRecord
-from unihooks.testing._store_scene import ACME, DAY, Scene
+from unihooks.testing._store_rules.scene import ACME, DAY, Scene
 
 ONE, OTHER = b"\x00one", b"\x00other"
 

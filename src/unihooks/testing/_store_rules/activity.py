@@ -26,7 +26,7 @@ from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook
 from unihooks.abc import Claimed, Result, Window
 from unihooks.exceptions import NotFound
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
 _FIVE_MINUTES = 300
 

@@ -14,7 +14,7 @@ from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import Webhook
 from unihooks.abc import WEBHOOK_DELETED, DeliveryFilter, Recovery, Replays, Task
 from unihooks.exceptions import LimitReached, NotFound
-from unihooks.testing._store_scene import ACME, OTHER_URL, TOO_LONG, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, OTHER_URL, TOO_LONG, Scene, ids
 
 
 class JobRules:

@@ -14,7 +14,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._model.log import DeliveryState, Event
 from unihooks._model.webhooks import Webhook
 from unihooks.exceptions import Conflict
-from unihooks.testing._store_scene import ACME, OTHER_URL, TOO_LONG, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
 class LogRules:

@@ -12,7 +12,7 @@ import pytest
 from unihooks._base.times import SECOND
 from unihooks._contract.console_state import MOST_STATE_BYTES, State, StateKey, StateKind
 from unihooks.exceptions import Conflict, InvalidArgument, LimitReached, NotFound
-from unihooks.testing._store_scene import ACME, DAY, Scene
+from unihooks.testing._store_rules.scene import ACME, DAY, Scene
 
 ADA, BOB = "ada", "bob"
 _DRAFT = StateKind.DRAFT

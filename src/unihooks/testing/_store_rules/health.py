@@ -14,9 +14,9 @@ from unihooks._model.log import DeliveryState
 from unihooks._model.policy import DeliveryPolicy
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.abc import Recorded, Window
-from unihooks.testing._store_breaker import LONGER, break_down
-from unihooks.testing._store_limits import several
-from unihooks.testing._store_scene import ACME, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.breaker import LONGER, break_down
+from unihooks.testing._store_rules.limits import several
+from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
 HEALTHY, DEGRADED, FAILING, DISABLED = HealthState
 _FIVE_MINUTES = 300

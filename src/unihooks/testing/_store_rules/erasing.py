@@ -12,7 +12,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._model.log import DeliveryState
 from unihooks.abc import ERASED, DeliveryFilter
 from unihooks.exceptions import Conflict
-from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
 class ErasingRules:

@@ -17,7 +17,7 @@ from unihooks._model.operational_events import PRODUCT
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.abc import AttemptRow, HealthChange, Result
 from unihooks.exceptions import Conflict, LimitReached, NotFound
-from unihooks.testing._store_scene import ACME, EVERYTHING, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, EVERYTHING, OTHER_URL, URL, Scene, ids
 
 HEALTHY, FAILING = HealthState.HEALTHY, HealthState.FAILING
 TOLD = (EventSubscription(PRODUCT, "*"),)

@@ -11,7 +11,7 @@ from unihooks._message.rendering import Rendering
 from unihooks._model.log import DeliveryState
 from unihooks.abc import HELD_TOO_LONG, Claimed, DeliveryFilter, EventFilter, Window
 from unihooks.exceptions import NotFound
-from unihooks.testing._store_scene import ACME, DAY, OTHER_URL, URL, Scene, ids
+from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 
 
 class RetentionRules:
