@@ -16,7 +16,6 @@ from unihooks.stores import PostgresStore
 from unihooks.testing import FakeClock
 from unihooks.testing._answers import Answer
 from unihooks.testing._store_rules.breaker import paused
-from unihooks.testing._store_rules.limits import several
 from unihooks.testing._store_rules.scene import DAY, Scene, ids
 
 HOUR = 3_600
@@ -166,7 +165,7 @@ def test_a_rate_continues_although_the_clock_was_set_back(place):
     clock = Unsteady()
     scene = scene_at(place, clock)
     scene.active(policy=DeliveryPolicy(rate=0.01))
-    several(scene, 3)
+    scene.several(3)
     assert len(scene.claim()) == 1
     assert scene.claim() == []
     clock.put_back(HOUR)
@@ -182,7 +181,7 @@ def test_a_pause_lasts_no_longer_although_the_clock_was_put_back(place):
     clock = Unsteady()
     scene = scene_at(place, clock)
     paused(scene)
-    several(scene, 3)
+    scene.several(3)
     clock.put_back(HOUR)
     assert scene.claim() == []
     clock.advance(29.9)

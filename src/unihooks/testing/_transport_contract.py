@@ -1,7 +1,5 @@
 """The rules for every transport: it withstands hostile receivers and keeps one deadline."""
 
-# ruff: noqa: S101, PLR2004 - a suite of tests asserts, and literals are what it expects
-
 from __future__ import annotations
 
 import asyncio

@@ -1,7 +1,5 @@
 """The rules that every store follows when it reports the activity of webhooks and sorts webhooks by their health."""
 
-# ruff: noqa: S101 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from typing import Any
@@ -24,7 +22,7 @@ from unihooks._contract.histogram import BOUNDS_MS
 from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook
-from unihooks.abc import Claimed, Result, Window
+from unihooks.abc import Window
 from unihooks.exceptions import NotFound
 from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
@@ -37,7 +35,7 @@ class ActivityRules:
     def test_attempts_are_counted_by_how_long_they_took(self, scene: Scene) -> None:
         webhook = scene.active(URL)
         for milliseconds in (1, 3, 1_000, 70_000):
-            scene.store.record([_took(scene, scene.claimed(), milliseconds)])
+            scene.deliver(scene.claimed(), duration_us=milliseconds * 1_000)
         now = scene.store.now()
         within = tuple(sum(one <= bound for one in (1, 3, 1_000, 70_000)) for bound in BOUNDS_MS)
         found = scene.store.webhook_activity(ACME, webhook.id, now)
@@ -75,7 +73,7 @@ class ActivityRules:
         webhook = scene.active()
         for worker_id in ("a", "b", "c"):
             scene.store.heartbeat(worker_id)
-            scene.store.record([_took(scene, scene.claimed(), 3)])
+            scene.deliver(scene.claimed(), duration_us=3_000)
         since = scene.store.now() // HOUR * HOUR
         before = scene.store.webhook_activity(ACME, webhook.id, since)
         [counted] = before.slices
@@ -106,7 +104,7 @@ class ActivityRules:
             ("paid", 429, DeliveryState.FAILED),
             ("refunded", None, DeliveryState.FAILED),
         ):
-            scene.store.record([_answered(scene, scene.claimed(event_type=event_type), code, state)])
+            scene.answered(scene.claimed(event_type=event_type), code, state)
         scene.deliver(scene.claimed())
         scene.pending(event_type="never tried")
         found = scene.store.webhook_failures(ACME, webhook.id, since, 10)
@@ -130,69 +128,47 @@ class ActivityRules:
     # Sorting by health.
 
     def test_webhooks_that_need_somebody_come_first_in_the_order_by_health(self, scene: Scene) -> None:
-        expected = ids([made(scene) for made in (_failing, _degraded, _disabled, _healthy, _half_disabled, _unused)])
+        failing, degraded = scene.settled("failing", bad=1), scene.settled("degraded", good=1, bad=1)
+        disabled, healthy = scene.settled("disabled", bad=1), scene.settled("healthy", good=1)
+        scene.disable(disabled)
         # Among equal health, the newest comes first.
-        expected[3:5] = expected[4], expected[3]
-        found = scene.store.webhooks_by_health(ACME, WebhookFilter(), Window(limit=9))
-        assert ids([webhook for _, webhook in found]) == expected
-        places = [place for place, _ in found]
+        expected = ids([failing, degraded, disabled, _half_disabled(scene), healthy, _unused(scene)])
+        places, found = zip(*_by_health(scene), strict=True)
+        assert list(found) == expected
         for limit in (1, 2, 3):
-            for at in range(len(places)):
-                after = scene.store.webhooks_by_health(ACME, WebhookFilter(), _window(limit, older_than=places[at]))
-                assert ids([one for _, one in after]) == expected[at + 1 : at + 1 + limit]
-                before = scene.store.webhooks_by_health(ACME, WebhookFilter(), _window(limit, newer_than=places[at]))
-                assert ids([one for _, one in before]) == expected[max(0, at - limit) : at]
+            for at, place in enumerate(places):
+                after = _by_health(scene, Window(limit=limit, older_than=place))
+                assert [id_ for _, id_ in after] == expected[at + 1 : at + 1 + limit]
+                before = _by_health(scene, Window(limit=limit, newer_than=place))
+                assert [id_ for _, id_ in before] == expected[max(0, at - limit) : at]
 
     def test_the_order_by_health_keeps_to_the_filters(self, scene: Scene) -> None:
-        failing, healthy = _failing(scene), _healthy(scene)
-        found = scene.store.webhooks_by_health(ACME, WebhookFilter(search="no such"), Window(limit=9))
-        assert found == []
+        failing, healthy = scene.settled("failing", bad=1), scene.settled("healthy", good=1)
         scene.revise(healthy, name="Searched")
-        searched = WebhookFilter(search="sEARCHED")
-        assert ids([one for _, one in scene.store.webhooks_by_health(ACME, searched, Window(limit=9))]) == [healthy.id]
-        everyone = scene.store.webhooks_by_health(ACME, WebhookFilter(search="example"), Window(limit=9))
-        assert ids([one for _, one in everyone]) == [failing.id, healthy.id]
-        wanted = WebhookFilter(health=(HealthState.HEALTHY,))
-        assert ids([one for _, one in scene.store.webhooks_by_health(ACME, wanted, Window(limit=9))]) == [healthy.id]
-        wanted = WebhookFilter(health=(HealthState.FAILING, HealthState.DEGRADED))
-        assert ids([one for _, one in scene.store.webhooks_by_health(ACME, wanted, Window(limit=9))]) == [failing.id]
+        filters: list[tuple[dict[str, Any], list[Webhook]]] = [
+            ({"search": "no such"}, []),
+            ({"search": "sEARCHED"}, [healthy]),
+            ({"search": "example"}, [failing, healthy]),
+            ({"health": (HealthState.HEALTHY,)}, [healthy]),
+            ({"health": (HealthState.FAILING, HealthState.DEGRADED)}, [failing]),
+        ]
+        for given, wanted in filters:
+            assert [id_ for _, id_ in _by_health(scene, **given)] == ids(wanted), given
 
     def test_webhooks_are_narrowed_by_whether_anything_was_sent(self, scene: Scene) -> None:
-        unused, healthy = _unused(scene), _healthy(scene)
-        for attempted, found in ((True, healthy), (False, unused)):
-            listed = scene.store.list_webhooks(ACME, WebhookFilter(attempted=attempted), Window(limit=9))
-            assert ids(listed) == [found.id]
-
-
-def _window(limit: int, **edge: Any) -> Window:
-    return Window(limit=limit, **edge)
-
-
-def _failing(scene: Scene) -> Webhook:
-    return _settled(scene, "failing", bad=1)
-
-
-def _degraded(scene: Scene) -> Webhook:
-    return _settled(scene, "degraded", bad=1, good=1)
-
-
-def _healthy(scene: Scene) -> Webhook:
-    return _settled(scene, "healthy", good=1)
-
-
-def _disabled(scene: Scene) -> Webhook:
-    webhook = _settled(scene, "disabled", bad=1)
-    scene.disable(webhook)
-    return webhook
+        unused, healthy = _unused(scene), scene.settled("healthy", good=1)
+        assert ids(scene.webhooks(attempted=True)) == [healthy.id]
+        assert ids(scene.webhooks(attempted=False)) == [unused.id]
 
 
 def _half_disabled(scene: Scene) -> Webhook:
     """Make a healthy webhook of which a failing endpoint was disabled."""
-    webhook = _settled(scene, "half", bad=1)
+    webhook = scene.settled("half", bad=1)
     scene.disable(webhook)
     other = Endpoint(OTHER_URL, id=f"end_{webhook.id[4:]}")
     scene.store.revise_webhook(ACME, webhook.id, lambda it: evolve(it, endpoints=[*it.endpoints, other]))
-    _attempt(scene, webhook, "half", scene.deliver)
+    scene.planned("half")
+    scene.deliver(*scene.claim())
     assert scene.endpoint(webhook).state is EndpointState.DISABLED
     return webhook
 
@@ -201,34 +177,11 @@ def _unused(scene: Scene) -> Webhook:
     return scene.active(subscriptions=[EventSubscription("shop", "unused")])
 
 
-def _settled(scene: Scene, kind: str, *, good: int = 0, bad: int = 0) -> Webhook:
-    """Store a webhook for a kind of event, and let so many attempts come in."""
-    webhook = scene.active(subscriptions=[EventSubscription("shop", kind)])
-    for settle, count in ((scene.retry, bad), (scene.deliver, good)):
-        for _ in range(count):
-            _attempt(scene, webhook, kind, settle)
-    return webhook
-
-
-def _attempt(scene: Scene, webhook: Webhook, kind: str, settle: object) -> None:
-    scene.emit(kind)
-    scene.plan()
-    assert callable(settle)
-    settle(*[one for one in scene.claim() if one.webhook_id == webhook.id])
+def _by_health(scene: Scene, window: Window | None = None, **filters: Any) -> list[tuple[str, str]]:
+    """Return the place and the id of each webhook."""
+    found = scene.store.webhooks_by_health(ACME, WebhookFilter(**filters), window or Window(limit=9))
+    return [(place, webhook.id) for place, webhook in found]
 
 
 def _since_yesterday(scene: Scene, webhook: Webhook) -> ActivityRows:
     return scene.store.webhook_activity(ACME, webhook.id, scene.store.now() // HOUR * HOUR - 24 * HOUR)
-
-
-def _took(scene: Scene, claimed: Claimed, milliseconds: int) -> Result:
-    result = scene.result(claimed, DeliveryState.DELIVERED)
-    attempt = result.attempt and evolve(result.attempt, duration_us=milliseconds * 1_000)
-    return evolve(result, attempt=attempt)
-
-
-def _answered(scene: Scene, claimed: Claimed, code: int | None, state: DeliveryState) -> Result:
-    retry_in_us = 60_000_000 if state is DeliveryState.PENDING else None
-    result = scene.result(claimed, state, retry_in_us=retry_in_us)
-    attempt = result.attempt and evolve(result.attempt, status_code=code, error=None if code else "timed out")
-    return evolve(result, attempt=attempt)

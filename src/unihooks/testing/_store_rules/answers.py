@@ -1,7 +1,5 @@
 """The rules that every store follows when it remembers responses."""
 
-# ruff: noqa: S101 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor

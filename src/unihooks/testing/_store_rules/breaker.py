@@ -1,7 +1,5 @@
 """The rules that every store follows when an endpoint keeps failing and its lane pauses."""
 
-# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from attrs import evolve
@@ -10,7 +8,6 @@ from unihooks._base.times import SECOND
 from unihooks._model.log import DeliveryState
 from unihooks._model.policy import CircuitBreaker, DeliveryPolicy
 from unihooks.abc import Claimed, Recorded
-from unihooks.testing._store_rules.limits import several
 from unihooks.testing._store_rules.scene import OTHER_URL, URL, Scene, ids
 
 BREAKER = CircuitBreaker(failures=3, pause=30, longest=100)
@@ -23,7 +20,7 @@ class BreakerRules:
 
     def test_a_lane_waits_after_failures_in_a_row(self, scene: Scene) -> None:
         webhook = scene.active()
-        several(scene, 9)
+        scene.several(9)
         claimed = scene.claim(7, 7)
         fail(scene, *claimed[:2])
         scene.deliver(claimed[2])
@@ -49,14 +46,14 @@ class BreakerRules:
         paused(scene)
         oldest = scene.pending()
         scene.clock.advance(1)
-        several(scene, 5)
+        scene.several(5)
         scene.clock.advance(30 * LONGER)
         [probe] = scene.claim()
         assert probe.id == oldest.id
         assert probe.terms is not None
         assert probe.terms.is_probe
         assert scene.claim() == []
-        several(scene, 1)
+        scene.planned()
         assert scene.claim() == []
         # The worker that was to send it has vanished, or could not.
         scene.clock.advance(30)
@@ -68,7 +65,7 @@ class BreakerRules:
 
     def test_a_late_probe_does_not_allow_a_second_one(self, scene: Scene) -> None:
         paused(scene)
-        several(scene, 5)
+        scene.several(5)
         scene.clock.advance(30 * LONGER)
         [late] = scene.claim()
         scene.clock.advance(30)
@@ -80,7 +77,7 @@ class BreakerRules:
 
     def test_pauses_double_up_to_the_longest(self, scene: Scene) -> None:
         paused(scene)
-        several(scene, 9)
+        scene.several(9)
         for pause in (30, 60, 100, 100):
             scene.clock.advance(pause - 0.1)
             assert scene.claim() == []
@@ -91,7 +88,7 @@ class BreakerRules:
 
     def test_the_first_success_lets_all_go_on(self, scene: Scene) -> None:
         paused(scene)
-        several(scene, 5)
+        scene.several(5)
         scene.clock.advance(30 * LONGER)
         scene.deliver(*scene.claim())
         assert scene.store.work().next_due == scene.store.now()
@@ -107,7 +104,7 @@ class BreakerRules:
 
     def test_a_success_among_failures_lets_all_go_on_too(self, scene: Scene) -> None:
         other = paused(scene)
-        several(scene, 5)
+        scene.several(5)
         scene.clock.advance(30 * LONGER)
         [probe] = scene.claim()
         good = scene.result(probe, DeliveryState.DELIVERED)
@@ -117,17 +114,17 @@ class BreakerRules:
 
     def test_a_success_that_was_under_way_when_the_pause_began_ends_it(self, scene: Scene) -> None:
         under_way = paused(scene)
-        several(scene, 2)
+        scene.several(2)
         assert scene.claim() == []
         scene.deliver(under_way)
         assert len(scene.claim()) == 2
 
     def test_a_success_that_was_under_way_ends_a_pause_beside_a_failure_too(self, scene: Scene) -> None:
         scene.active()
-        several(scene, BREAKER.failures + 2)
+        scene.several(BREAKER.failures + 2)
         *failing, first, second = scene.claim()
         fail(scene, *failing)
-        several(scene, 2)
+        scene.several(2)
         good = scene.result(first, DeliveryState.DELIVERED)
         bad = scene.result(second, DeliveryState.PENDING, retry_in_us=60 * SECOND)
         scene.store.record([good, bad], BREAKER)
@@ -135,7 +132,7 @@ class BreakerRules:
 
     def test_a_failure_in_flight_when_the_pause_began_does_not_lengthen_it(self, scene: Scene) -> None:
         under_way = paused(scene)
-        several(scene, 2)
+        scene.several(2)
         assert not fail(scene, under_way).paused
         scene.clock.advance(30 * LONGER)
         assert len(scene.claim()) == 1
@@ -151,7 +148,7 @@ class BreakerRules:
         webhook = scene.active()
         break_down(scene)
         scene.store.clear_health(ids(webhook.endpoints))
-        several(scene, 2)
+        scene.several(2)
         scene.clock.advance(29.9)
         assert scene.claim() == []
 
@@ -162,7 +159,7 @@ class BreakerRules:
             lambda: scene.revise(webhook, endpoints=[evolve(scene.endpoint(webhook), url=OTHER_URL)]),
         ):
             break_down(scene)
-            several(scene, 2)
+            scene.several(2)
             assert scene.claim() == []
             start_anew()
             claimed = scene.claim()
@@ -171,13 +168,13 @@ class BreakerRules:
 
     def test_without_a_breaker_no_lane_waits(self, scene: Scene) -> None:
         scene.active()
-        several(scene, 9)
+        scene.several(9)
         claimed = scene.claim(6, 6)
         assert not scene.retry(*claimed[:5]).paused
         assert len(scene.claim()) == 3
         # Not even one that waited while there was a breaker.
         assert fail(scene, claimed[5]).paused
-        several(scene, 3)
+        scene.several(3)
         scene.clock.advance(30 * LONGER)
         [probe] = scene.claim()
         scene.retry(probe)
@@ -185,14 +182,14 @@ class BreakerRules:
 
     def test_an_endpoint_that_waits_holds_no_other(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
-        several(scene, 4)
+        scene.several(4)
         fail(scene, *[one for one in scene.claim() if one.endpoint_id == webhook.endpoints[0].id])
-        several(scene, 2)
+        scene.several(2)
         assert {one.endpoint_id for one in scene.claim()} == {webhook.endpoints[1].id}
 
     def test_limits_hold_beside_pauses(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=0.1, burst=4, in_flight=3))
-        several(scene, 9)
+        scene.several(9)
         fail(scene, *scene.claim())
         assert scene.claim() == []
         scene.clock.advance(30 * LONGER)
@@ -209,7 +206,7 @@ def fail(scene: Scene, *claimed: Claimed) -> Recorded:
 
 def break_down(scene: Scene) -> Claimed:
     """Let the breaker begin a pause; return a delivery that is under way still."""
-    several(scene, BREAKER.failures + 1)
+    scene.several(BREAKER.failures + 1)
     *failing, under_way = scene.claim()
     assert fail(scene, *failing).paused
     return under_way

@@ -1,7 +1,5 @@
 """The rules that every store follows when it erases the contents of events, and idempotency keys."""
 
-# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -34,8 +32,7 @@ class ErasingRules:
 
     def test_erasing_cancels_pending_deliveries_and_drops_later_results(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL)
-        event = scene.emit(payload={"a": 1})
-        scene.plan()
+        event = scene.planned(payload={"a": 1})
         one, two = scene.claim()
         scene.retry(one, after=1)
         assert scene.erase(event) == 1
@@ -49,8 +46,7 @@ class ErasingRules:
 
     def test_erasing_a_cancelled_delivery_drops_its_later_result(self, scene: Scene) -> None:
         scene.active()
-        event = scene.emit(payload={"a": 1})
-        scene.plan()
+        event = scene.planned(payload={"a": 1})
         [claimed] = scene.claim()
         scene.store.cancel(ACME, claimed.id, "by hand")
         scene.erase(event)
@@ -96,8 +92,7 @@ class ErasingRules:
 
     def test_an_erased_event_is_neither_replayed_nor_recovered(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL, mapping=PayloadMapping(rename={"a": "b"}))
-        event = scene.emit(payload={"a": 1})
-        scene.plan()
+        event = scene.planned(payload={"a": 1})
         scene.fail(*scene.claim())
         missed = scene.emit(payload={"a": 2}, tenant=ACME)
         assert scene.erase(event, missed) == 2
@@ -143,8 +138,7 @@ class ErasingRules:
 
     def test_an_erased_event_is_pruned_as_any_other(self, scene: Scene) -> None:
         scene.active()
-        scene.emit(idempotency_key="k", digest=b"d")
-        scene.plan()
+        scene.planned(idempotency_key="k", digest=b"d")
         scene.erase(*scene.events())
         scene.clock.advance(DAY)
         assert scene.prune(1) == 1

@@ -1,7 +1,5 @@
 """The rules that every store follows for jobs: slices, turns, rates, ends."""
 
-# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 import pytest
@@ -12,7 +10,7 @@ from unihooks._message.mapping import PayloadMapping
 from unihooks._model.jobs import Job, JobKind, JobState
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import Webhook
-from unihooks.abc import WEBHOOK_DELETED, DeliveryFilter, Recovery, Replays, Task
+from unihooks.abc import WEBHOOK_DELETED, DeliveryFilter, Recovery, Replays, Task, Window
 from unihooks.exceptions import LimitReached, NotFound
 from unihooks.testing._store_rules.scene import ACME, OTHER_URL, TOO_LONG, Scene, ids
 
@@ -176,7 +174,7 @@ class JobRules:
                 scene.store.get_job(tenant, job_id)
             with pytest.raises(NotFound):
                 scene.store.stop_job(tenant, job_id)
-        assert scene.store.list_jobs("other", scene.window(10)) == []
+        assert scene.store.list_jobs("other", Window(limit=10)) == []
         assert scene.store.get_job(ACME, job.id).state is JobState.PENDING
 
     def test_a_job_of_an_unknown_webhook_is_not_made(self, scene: Scene) -> None:
@@ -184,7 +182,7 @@ class JobRules:
         for tenant, task in (("other", _recovery(webhook)), (ACME, _failed(webhook_id="whk_unknown"))):
             with pytest.raises(NotFound):
                 scene.store.add_job(tenant, task, at_most=2)
-            assert scene.store.list_jobs(tenant, scene.window(10)) == []
+            assert scene.store.list_jobs(tenant, Window(limit=10)) == []
 
     def test_a_tenant_has_a_limited_number_of_unfinished_jobs(self, scene: Scene) -> None:
         webhook, _ = _missed(scene, 1)
@@ -194,14 +192,14 @@ class JobRules:
         assert scene.store.add_job("other", _failed(), at_most=2).total == 0
         scene.store.stop_job(ACME, first.id)
         scene.store.add_job(ACME, _recovery(webhook), at_most=2)
-        assert len(scene.store.list_jobs(ACME, scene.window(10))) == 3
+        assert len(scene.store.list_jobs(ACME, Window(limit=10))) == 3
 
     def test_jobs_are_listed_newest_first_page_by_page(self, scene: Scene) -> None:
         webhook, _ = _missed(scene, 1)
         made = [scene.store.add_job(ACME, _recovery(webhook), at_most=5).id for _ in range(3)][::-1]
-        assert ids(scene.store.list_jobs(ACME, scene.window(10))) == made
-        assert ids(scene.store.list_jobs(ACME, scene.window(2))) == made[:2]
-        assert ids(scene.store.list_jobs(ACME, scene.window(2, older_than=made[1]))) == made[2:]
+        assert ids(scene.store.list_jobs(ACME, Window(limit=10))) == made
+        assert ids(scene.store.list_jobs(ACME, Window(limit=2))) == made[:2]
+        assert ids(scene.store.list_jobs(ACME, Window(limit=2, older_than=made[1]))) == made[2:]
 
     def test_tenants_take_turns_however_many_jobs_each_has(self, scene: Scene) -> None:
         jobs = {"b": 1, "a": 2, "c": 1}
@@ -236,11 +234,7 @@ class JobRules:
         assert scene.store.advance_jobs(most=500, rate=0.5).wait_us == 2 * SECOND
 
     def test_a_patient_worker_waits_while_many_deliveries_are_due_in_the_same_lanes(self, scene: Scene) -> None:
-        webhook, _ = _missed(scene, 3)
-        scene.submit(*[scene.event() for _ in range(501)])
-        while scene.plan().more:
-            pass
-        scene.store.add_job(ACME, _recovery(webhook), at_most=2)
+        _crowded(scene)
         crowded = scene.store.advance_jobs(most=500, patient=True)
         assert (crowded.made, crowded.more) == (0, True)
         assert crowded.wait_us > 0
@@ -259,22 +253,14 @@ class JobRules:
             scene.store.stop_job(ACME, job.id)
 
     def test_a_job_waits_for_others_deliveries_ten_minutes_at_most(self, scene: Scene) -> None:
-        webhook, _ = _missed(scene, 3)
-        scene.submit(*[scene.event() for _ in range(501)])
-        while scene.plan().more:
-            pass
-        scene.store.add_job(ACME, _recovery(webhook), at_most=2)
+        _crowded(scene)
         scene.clock.advance(599)
         assert scene.store.advance_jobs(most=500, patient=True).made == 0
         scene.clock.advance(1)
         assert scene.store.advance_jobs(most=500, patient=True).made == 3
 
     def test_a_job_that_waits_lets_those_of_others_pass(self, scene: Scene) -> None:
-        webhook, _ = _missed(scene, 3)
-        scene.submit(*[scene.event() for _ in range(501)])
-        while scene.plan().more:
-            pass
-        scene.store.add_job(ACME, _recovery(webhook), at_most=2)
+        _crowded(scene)
         other, _ = _missed(scene, 2, tenant="other")
         scene.store.add_job("other", _recovery(other), at_most=2)
         assert scene.store.advance_jobs(most=500, patient=True).made == 2
@@ -286,9 +272,9 @@ class JobRules:
         waiting = scene.store.add_job(ACME, _recovery(webhook), at_most=2)
         scene.clock.advance(100)
         scene.prune(200)
-        assert len(scene.store.list_jobs(ACME, scene.window(10))) == 2
+        assert len(scene.store.list_jobs(ACME, Window(limit=10))) == 2
         scene.prune(50)
-        assert ids(scene.store.list_jobs(ACME, scene.window(10))) == [waiting.id]
+        assert ids(scene.store.list_jobs(ACME, Window(limit=10))) == [waiting.id]
 
 
 def _missed(scene: Scene, count: int, *urls: str, tenant: str = ACME) -> tuple[Webhook, list[str]]:
@@ -296,9 +282,15 @@ def _missed(scene: Scene, count: int, *urls: str, tenant: str = ACME) -> tuple[W
     webhook = scene.inactive(*urls, tenant=tenant)
     events = [scene.event(tenant=tenant) for _ in range(count)]
     scene.submit(*events)
-    while scene.plan().more:
-        pass
+    scene.plan_all()
     return scene.activate(webhook), ids(events)
+
+
+def _crowded(scene: Scene) -> None:
+    """Add a job that makes three deliveries, in a lane where many are due."""
+    webhook, _ = _missed(scene, 3)
+    scene.several(501)
+    scene.store.add_job(ACME, _recovery(webhook), at_most=2)
 
 
 def _recovery(webhook: Webhook) -> Recovery:
@@ -323,6 +315,6 @@ def _advanced(scene: Scene, *, most: int = 500) -> list[int]:
 
 def _done(scene: Scene, tenants: dict[str, int]) -> dict[str, int]:
     def all_of(tenant: str) -> list[Job]:
-        return scene.store.list_jobs(tenant, scene.window(10))
+        return scene.store.list_jobs(tenant, Window(limit=10))
 
     return {tenant: sum(job.done for job in all_of(tenant)) for tenant in tenants}

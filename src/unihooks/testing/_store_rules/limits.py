@@ -1,7 +1,5 @@
 """The rules that every store follows when a webhook's policy limits its deliveries."""
 
-# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from collections import Counter
@@ -9,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from unihooks._base.times import SECOND
 from unihooks._model.policy import DeliveryPolicy
-from unihooks.abc import Lease
+from unihooks.abc import Capacity, Lease
 from unihooks.testing._store_rules.scene import OTHER_URL, URL, Scene, ids
 
 
@@ -28,7 +26,7 @@ class LimitRules:
 
     def test_a_rate_allows_a_burst_and_then_a_number_per_second(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=2, burst=3))
-        several(scene, 12)
+        scene.several(12)
         assert len(scene.claim()) == 3
         for seconds, count in ((0, 0), (0.4, 0), (0.1, 1), (1, 2), (0.25, 0), (0.25, 1), (60, 3)):
             scene.clock.advance(seconds)
@@ -36,18 +34,18 @@ class LimitRules:
 
     def test_a_burst_is_a_second_of_the_rate_by_itself_and_at_least_one(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=4))
-        several(scene, 10)
+        scene.several(10)
         assert len(scene.claim()) == 4
         scene.active(policy=DeliveryPolicy(rate=0.01))
-        several(scene, 2)
+        scene.several(2)
         assert Counter(one.webhook_id for one in scene.claim()).total() == 1
 
     def test_in_the_long_run_the_rate_is_used_fully(self, scene: Scene) -> None:
         for rate, seconds in ((0.5, 60), (3.3, 30), (10, 15)):
             webhook = scene.active(policy=DeliveryPolicy(rate=rate, burst=max(1, rate)))
-            several(scene, 1)
+            scene.planned()
             scene.claim()
-            several(scene, round(rate * (seconds + 1)))
+            scene.several(round(rate * (seconds + 1)))
             went = 0
             end = scene.store.now() + seconds * SECOND
             while (due := scene.store.work().next_due) is not None and due <= end:
@@ -61,17 +59,17 @@ class LimitRules:
 
     def test_a_delivery_that_waits_for_a_rate_is_not_due_sooner_when_more_arrive(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=0.5))
-        several(scene, 3)
+        scene.several(3)
         assert len(scene.claim()) == 1
         assert scene.claim() == []
         ready_at = scene.store.now() + 2 * SECOND
         assert scene.store.work().next_due == ready_at
-        several(scene, 3)
+        scene.several(3)
         assert scene.store.work().next_due == ready_at
 
     def test_waiting_for_a_limit_costs_no_attempt(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=0.5))
-        several(scene, 2)
+        scene.several(2)
         [first] = scene.claim()
         scene.clock.advance(3600)
         [second] = scene.claim()
@@ -79,7 +77,7 @@ class LimitRules:
 
     def test_no_more_are_leased_than_may_be_in_flight(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(in_flight=2))
-        several(scene, 9)
+        scene.several(9)
         one, other = scene.claim()
         assert scene.claim() == []
         for end in (scene.deliver, scene.retry, scene.fail, lambda claimed: scene.store.release([claimed])):
@@ -99,7 +97,7 @@ class LimitRules:
 
     def test_racing_workers_keep_to_the_limit_in_flight(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(in_flight=3))
-        several(scene, 60)
+        scene.several(60)
         leased: set[str] = set()
         most = []
 
@@ -117,12 +115,12 @@ class LimitRules:
 
     def test_limits_hold_for_each_endpoint_by_itself(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL, policy=DeliveryPolicy(in_flight=2))
-        several(scene, 5)
+        scene.several(5)
         assert Counter(one.endpoint_id for one in scene.claim()) == dict.fromkeys(ids(webhook.endpoints), 2)
 
     def test_a_delivery_released_unsent_uses_up_no_rate(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(rate=0.01, burst=2))
-        several(scene, 5)
+        scene.several(5)
         for _ in range(3):
             claimed = scene.claim()
             assert len(claimed) == 2
@@ -131,7 +129,7 @@ class LimitRules:
     def test_a_lane_with_limits_has_its_share_beside_a_backlog(self, scene: Scene) -> None:
         scene.active()
         limited = scene.active(OTHER_URL, policy=DeliveryPolicy(rate=5))
-        several(scene, 20)
+        scene.several(20)
         claimed = scene.claim(10, 10)
         assert Counter(one.webhook_id for one in claimed)[limited.id] == 5
         assert len(claimed) == 10
@@ -139,8 +137,8 @@ class LimitRules:
     def test_a_lease_lasts_as_much_longer_as_the_webhooks_own_deadline(self, scene: Scene) -> None:
         scene.active(policy=DeliveryPolicy(deadline=60))
         scene.active(policy=DeliveryPolicy(deadline=5))
-        several(scene, 1)
-        claimed = scene.store.claim(Lease(token=7, seconds=30, deadline=20), scene.capacity(9, 9, {}))
+        scene.planned()
+        claimed = scene.store.claim(Lease(token=7, seconds=30, deadline=20), Capacity(9, 9))
         assert sorted(one.terms.deadline for one in claimed if one.terms) == [5, 60]
         scene.clock.advance(30)
         [short] = scene.claim()
@@ -164,7 +162,7 @@ class LimitRules:
 
     def test_a_change_of_limits_applies_to_pending_deliveries(self, scene: Scene) -> None:
         webhook = scene.active(policy=DeliveryPolicy(rate=0.01))
-        several(scene, 20)
+        scene.several(20)
         assert len(scene.claim()) == 1
         scene.revise(webhook, policy=DeliveryPolicy(rate=0.01, in_flight=4))
         assert scene.claim() == []
@@ -181,10 +179,10 @@ class LimitRules:
         for policy in (DeliveryPolicy(), DeliveryPolicy(rate=1000, burst=1000), DeliveryPolicy(deadline=60)):
             for end in ends:
                 webhook = scene.active(policy=policy)
-                several(scene, 5)
+                scene.several(5)
                 older = scene.claim()
                 scene.revise(webhook, policy=DeliveryPolicy(in_flight=2))
-                several(scene, 5)
+                scene.several(5)
                 assert scene.claim() == []
                 end(*older)
                 due = scene.store.work().next_due
@@ -196,7 +194,7 @@ class LimitRules:
 
     def test_long_after_a_change_of_limits_a_lane_waits_for_requests_in_flight(self, scene: Scene) -> None:
         webhook = scene.active()
-        several(scene, 3)
+        scene.several(3)
         scene.revise(webhook, policy=DeliveryPolicy(in_flight=1))
         scene.clock.advance(600)
         assert len(scene.claim(seconds=30)) == 1
@@ -211,10 +209,3 @@ class LimitRules:
         assert scene.claim() == []
         scene.clock.advance(1)
         assert len(scene.claim()) == 1
-
-
-def several(scene: Scene, count: int) -> None:
-    """Emit and plan so many events."""
-    scene.submit(*[scene.event() for _ in range(count)])
-    while scene.plan().more:
-        pass

@@ -1,7 +1,5 @@
 """The rules for ordered webhooks in every store: deliveries of one subject to an endpoint go one after another."""
 
-# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from collections import defaultdict
@@ -13,7 +11,7 @@ from attrs import evolve
 from unihooks._model.log import DeliveryState, Event
 from unihooks._model.policy import CircuitBreaker, DeliveryPolicy
 from unihooks._model.webhooks import Endpoint
-from unihooks.abc import ERASED, Claimed, DeliveryFilter
+from unihooks.abc import ERASED, Capacity, Claimed, DeliveryFilter
 from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, TOO_LONG, URL, Scene, ids
 
 
@@ -346,7 +344,7 @@ class OrderRules:
         def work(number: int) -> None:
             idle = 0
             while idle < 20:
-                scene.store.plan(scene.lease(), scene.capacity(4, 2, {}), 7)
+                scene.store.plan(scene.lease(), Capacity(4, 2), 7)
                 claimed = scene.claim(5)
                 sent.extend(claimed)
                 if number % 2:

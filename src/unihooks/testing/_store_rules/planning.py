@@ -1,7 +1,5 @@
 """The rules that every store follows when it turns events into deliveries."""
 
-# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from collections import Counter
@@ -15,7 +13,7 @@ from unihooks._message.conditions import Condition
 from unihooks._message.mapping import PayloadMapping
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import EventSubscription, Webhook
-from unihooks.abc import Planned
+from unihooks.abc import Capacity, Planned
 from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
 
@@ -38,8 +36,7 @@ class PlanningRules:
 
     def test_an_event_is_planned_once(self, scene: Scene) -> None:
         scene.active()
-        scene.emit()
-        scene.plan()
+        scene.planned()
         assert counts(scene.plan()) == (0, 0, 0)
         assert len(scene.deliveries()) == 1
         assert not scene.store.work().new_events
@@ -110,8 +107,7 @@ class PlanningRules:
     def test_an_event_whose_key_is_used_again_is_planned_once(self, scene: Scene) -> None:
         scene.active()
         for _ in range(2):
-            scene.emit(idempotency_key="k", digest=b"d")
-            scene.plan()
+            scene.planned(idempotency_key="k", digest=b"d")
             scene.emit(idempotency_key="k", digest=b"d")
             assert not scene.store.work().new_events
         assert len(scene.deliveries()) == 1
@@ -127,8 +123,7 @@ class PlanningRules:
         scene.active(subscriptions=[EventSubscription("stock", "*")])
         scene.active(subscriptions=[])
         scene.active(tenant="other")
-        scene.emit("paid")
-        scene.plan()
+        scene.planned("paid")
         assert {one.webhook_id for one in scene.deliveries()} == set(ids(wanted))
 
     def test_an_event_goes_to_subscribers_whose_conditions_hold(self, scene: Scene) -> None:
@@ -153,8 +148,7 @@ class PlanningRules:
         either, always = wanting([few], [many]), wanting([few], [])
         for number in (1, 7, 20):
             scene.emit("paid", {"n": number})
-        while scene.plan().more:
-            pass
+        scene.plan_all()
         planned = [one.webhook_id for one in scene.deliveries()]
         assert (planned.count(either.id), planned.count(always.id)) == (2, 3)
 
@@ -162,8 +156,7 @@ class PlanningRules:
         webhook = scene.active(subscriptions=[EventSubscription("shop", "order.*")])
         for event_type in ("order.paid", "order.line.added", "order", "orders.paid", "order-paid"):
             scene.emit(event_type)
-        while scene.plan().more:
-            pass
+        scene.plan_all()
         assert {one.event_type for one in scene.deliveries()} == {"order.paid", "order.line.added"}
         assert {one.webhook_id for one in scene.deliveries()} == {webhook.id}
 
@@ -300,7 +293,7 @@ class PlanningRules:
         webhook = scene.active(URL, OTHER_URL)
         full, free = ids(webhook.endpoints)
         scene.submit(*[scene.event() for _ in range(3)])
-        planned = scene.store.plan(scene.lease(), scene.capacity(100, 2, {full: 2}), 100)
+        planned = scene.store.plan(scene.lease(), Capacity(100, 2, {full: 2}), 100)
         assert [one.endpoint_id for one in planned.claimed] == [free, free]
 
     def test_deliveries_leased_by_planning_are_complete_and_can_be_recorded(self, scene: Scene) -> None:

@@ -1,7 +1,5 @@
 """The rules that every store follows when a tenant has a limit of events per minute."""
 
-# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor

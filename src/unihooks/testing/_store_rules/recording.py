@@ -1,17 +1,17 @@
 """The rules that every store follows when it records results: fencing, attempts, health."""
 
-# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from attrs import evolve
 
 from unihooks._base.times import SECOND, from_us
+from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import EndpointState
-from unihooks.abc import FAILING_TOO_LONG
+from unihooks.abc import FAILING_TOO_LONG, Window
 from unihooks.testing._store_rules.scene import ACME, DAY, OTHER_URL, URL, Scene, ids
 
 
@@ -71,8 +71,8 @@ class RecordingRules:
         assert len(set(ids(attempts))) == 11
         assert (attempts[0].status_code, attempts[0].error) == (None, "timed out")
 
-        def listed(**edge: str) -> list[int]:
-            return [one.number for one in scene.attempts(claimed.id, window=scene.window(2, **edge))]
+        def listed(**edge: Any) -> list[int]:
+            return [one.number for one in scene.attempts(claimed.id, window=Window(limit=2, **edge))]
 
         assert listed() == [11, 10]
         assert listed(older_than="10") == [9, 8]
@@ -321,15 +321,15 @@ class RecordingRules:
         scene.revise(webhook, endpoints=[evolve(webhook.endpoints[0], url=f"{URL}/v2")])
         assert scene.health(webhook).failing, "only the path is new"
         scene.revise(webhook, endpoints=[evolve(webhook.endpoints[0], url=OTHER_URL)])
-        assert (scene.health(webhook).failing_since, scene.health(webhook).failures) == (None, 0)
+        health = scene.health(webhook)
+        assert (health.state, health.failing_since, health.failures) == (HealthState.HEALTHY, None, 0)
         scene.failing_for(days=1)
         assert scene.endpoint(webhook).enabled
 
     def test_health_that_is_cleared_starts_the_count_of_failures_anew(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
         first, second = webhook.endpoints
-        scene.emit()
-        scene.plan()
+        scene.planned()
         scene.failing_for(days=4.9)
         scene.store.clear_health([first.id])
         scene.store.clear_health([])

@@ -1,11 +1,9 @@
 """Drive a store as a dispatcher and its workers would, in the few words that the store contract's tests need."""
 
-# ruff: noqa: S101 - what a test takes for granted is asserted where it happens
-
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -32,6 +30,7 @@ from unihooks.abc import (
     Recorded,
     Result,
     Store,
+    WebhookFilter,
     Window,
 )
 from unihooks.testing._clock import FakeClock
@@ -128,6 +127,10 @@ class Scene:
         """Enable the webhook's first endpoint."""
         return self._set_first(webhook, state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None)
 
+    def webhooks(self, tenant: str = ACME, *, window: Window | None = None, **filters: Any) -> list[Webhook]:
+        """List webhooks."""
+        return self.store.list_webhooks(tenant, WebhookFilter(**filters), window or Window(limit=250))
+
     def _set_first(self, webhook: Webhook, **changes: Any) -> Endpoint:
         def revise(current: Webhook) -> Webhook:
             return current.with_endpoint(evolve(current.endpoints[0], **changes))
@@ -161,13 +164,25 @@ class Scene:
         """Make a lease with a token of its own."""
         return Lease(token=next(self._tokens), seconds=seconds)
 
-    def capacity(self, total: int, per_endpoint: int, in_use: Mapping[str, int]) -> Capacity:
-        """Make capacity, part of which is taken."""
-        return Capacity(total, per_endpoint, in_use)
-
     def plan(self, limit: int = 100, *, capacity: int = 0) -> Planned:
         """Plan; without room all deliveries are due now and nobody's."""
         return self.store.plan(self.lease(), Capacity(capacity, capacity), limit)
+
+    def planned(self, event_type: str = "paid", payload: object = None, **changes: Any) -> Event:
+        """Emit and plan an event."""
+        event = self.emit(event_type, payload, **changes)
+        self.plan()
+        return event
+
+    def several(self, count: int) -> None:
+        """Emit and plan so many events."""
+        self.submit(*[self.event() for _ in range(count)])
+        self.plan_all()
+
+    def plan_all(self) -> None:
+        """Plan until no event is left."""
+        while self.plan().more:
+            pass
 
     def claim(self, total: int = 100, per_endpoint: int = 100, *, seconds: float = 30) -> list[Claimed]:
         """Claim as one more worker would."""
@@ -175,15 +190,13 @@ class Scene:
 
     def claim_of_each(self, webhook: Webhook) -> list[Claimed]:
         """Emit and plan an event, and claim its delivery for each endpoint of a webhook, in their order."""
-        self.emit()
-        self.plan()
+        self.planned()
         claimed = {one.endpoint_id: one for one in self.claim()}
         return [claimed[endpoint.id] for endpoint in webhook.endpoints]
 
     def pending(self, **event: Any) -> Delivery:
         """Emit and plan an event that leads to one delivery; return it."""
-        emitted = self.emit(**event)
-        self.plan()
+        emitted = self.planned(**event)
         [delivery] = self.deliveries(emitted.tenant, event_id=emitted.id)
         return delivery
 
@@ -193,14 +206,21 @@ class Scene:
         [claimed] = self.claim()
         return claimed
 
-    def deliver(self, *claimed: Claimed) -> Recorded:
+    def deliver(self, *claimed: Claimed, duration_us: int = 1_500) -> Recorded:
         """Record a success for each."""
-        return self.store.record([self.result(one, DeliveryState.DELIVERED) for one in claimed])
+        return self.store.record(
+            [self.result(one, DeliveryState.DELIVERED, duration_us=duration_us) for one in claimed]
+        )
 
     def retry(self, *claimed: Claimed, after: float = 60) -> Recorded:
         """Record a failure for each, and that it is tried again."""
         wait = int(after * SECOND)
         return self.store.record([self.result(one, DeliveryState.PENDING, retry_in_us=wait) for one in claimed])
+
+    def answered(self, claimed: Claimed, status_code: int | None, state: DeliveryState) -> Recorded:
+        """Record an attempt with this response; a delivery that is pending then is tried again in a minute."""
+        retry_in_us = 60 * SECOND if state is DeliveryState.PENDING else None
+        return self.store.record([self.result(claimed, state, status_code=status_code, retry_in_us=retry_in_us)])
 
     def busy(self, claimed: Claimed, *, seconds: float, after: float = 60, last: bool = False) -> Recorded:
         """Record that the receiver wants no request for so many seconds."""
@@ -209,13 +229,19 @@ class Scene:
         retry_in_us = None if last else int(after * SECOND)
         return self.store.record([self.result(claimed, state, retry_in_us=retry_in_us, wait_us=wait)])
 
-    def fail(self, *claimed: Claimed, disable: str | None = None, url: str = URL) -> Recorded:
+    def fail(self, *claimed: Claimed, **changes: Any) -> Recorded:
         """Record a failure for each that is the last."""
-        results = [
-            self.result(one, DeliveryState.FAILED, url=url, reason="no retry is left", disable=disable)
-            for one in claimed
-        ]
-        return self.store.record(results)
+        ended = {"state": DeliveryState.FAILED, "reason": "no retry is left", **changes}
+        return self.store.record([self.result(one, **ended) for one in claimed])
+
+    def settled(self, event_type: str, *, good: int = 0, bad: int = 0) -> Webhook:
+        """Store a webhook for one type of event, and let so many successes and then failures come in."""
+        webhook = self.active(subscriptions=[EventSubscription("shop", event_type)])
+        for settle, times in ((self.deliver, good), (self.retry, bad)):
+            for _ in range(times):
+                self.planned(event_type)
+                settle(*[one for one in self.claim() if one.webhook_id == webhook.id])
+        return webhook
 
     def failing_for(self, *, days: float) -> None:
         """Record failures of what is due, now and each half day until the end, that are all tried again."""
@@ -236,16 +262,26 @@ class Scene:
             self.clock.advance(step)
             left -= step
 
-    def result(self, claimed: Claimed, state: DeliveryState, *, url: str = URL, **changes: Any) -> Result:
-        """Make the outcome of an attempt that starts and ends now."""
-        good = state is DeliveryState.DELIVERED
+    def result(
+        self,
+        claimed: Claimed,
+        state: DeliveryState,
+        *,
+        url: str = URL,
+        status_code: int | None = None,
+        duration_us: int = 1_500,
+        **changes: Any,
+    ) -> Result:
+        """Make the outcome of an attempt that starts and ends now; without a status, a failure is a timeout."""
+        if state is DeliveryState.DELIVERED:
+            status_code = status_code or 200
         attempt = AttemptRow(
             number=claimed.attempt_count + 1,
             url=url,
             started_at=self.store.now(),
-            duration_us=1500,
-            status_code=200 if good else None,
-            error=None if good else "timed out",
+            duration_us=duration_us,
+            status_code=status_code,
+            error=None if status_code else "timed out",
             request_headers=json.dumps([["webhook-id", claimed.event_id]]),
             response_headers=json.dumps([["x-seen", "yes"], ["x-seen", "twice"]]),
             response_body=b"\x00thanks",
@@ -271,11 +307,17 @@ class Scene:
         assert last is None
         return count
 
-    # The log.
+    def erase_tenant(self, tenant: str = ACME) -> int:
+        """Erase a tenant, step by step; return how many events went."""
+        erased, after = 0, ""
+        while True:
+            count, last = self.store.erase_tenant(tenant, after=after, limit=2)
+            erased += count
+            if last is None:
+                return erased
+            after = last
 
-    def window(self, limit: int, **edge: Any) -> Window:
-        """Make a window."""
-        return Window(limit=limit, **edge)
+    # The log.
 
     def events(self, tenant: str = ACME, *, window: Window | None = None, **filters: Any) -> list[Event]:
         """List events."""

@@ -1,19 +1,15 @@
 """The rules that every store follows when deliveries are searched, or filtered by their last status."""
 
-# ruff: noqa: S101, PLR2004 - a test's name is the rule, it asserts, and a literal is what is expected
-
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from attrs import evolve
 
-from unihooks._base.times import SECOND
 from unihooks._contract.jobs import Replays
 from unihooks._model.log import NO_RESPONSE, DeliveryState
 from unihooks._model.policy import DeliveryPolicy
-from unihooks.abc import Claimed, DeliveryFilter
+from unihooks.abc import DeliveryFilter, Window
 from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
 _EVERY_SERVER_ERROR = (500, 599)
@@ -26,8 +22,7 @@ class SearchRules:
         scene.active(URL, OTHER_URL)
         first = scene.emit()
         scene.clock.advance(60)
-        second = scene.emit()
-        scene.plan()
+        second = scene.planned()
         scene.deliver(*scene.claim())
         replay = scene.store.replay(ACME, scene.deliveries(event_id=first.id)[0].id)
         of_first = sorted(ids(scene.deliveries(event_id=first.id)), reverse=True)
@@ -58,8 +53,7 @@ class SearchRules:
         delivery = scene.pending()
         scene.clock.advance(60)
         scene.active(OTHER_URL)
-        scene.emit()
-        scene.plan()
+        scene.planned()
         if is_deleted:
             scene.store.delete_webhook(ACME, one.id)
         expected = ids(scene.deliveries(webhook_id=one.id))
@@ -72,8 +66,7 @@ class SearchRules:
 
     def test_deliveries_are_found_by_how_a_url_begins(self, scene: Scene) -> None:
         webhook = scene.active("https://crm.example/hooks?a=1", "https://audit.example/in")
-        scene.emit()
-        scene.plan()
+        scene.planned()
         [crm] = scene.deliveries(endpoint_id=webhook.endpoints[0].id)
         for text in ("https://crm.example/hooks?a=1", "CRM.example", "crm.example/hook", "https://crm"):
             assert ids(scene.deliveries(search=text)) == [crm.id]
@@ -109,9 +102,9 @@ class SearchRules:
         assert scene.deliveries(search=one.id, webhook_id=two.id) == []
         assert scene.deliveries(search=URL, state=DeliveryState.FAILED) == []
         assert len(scene.deliveries(search=URL, state=DeliveryState.PENDING)) == 6
-        assert ids(scene.deliveries(search=URL, window=scene.window(2))) == every[:2]
-        assert ids(scene.deliveries(search=URL, window=scene.window(2, older_than=every[1]))) == every[2:4]
-        assert ids(scene.deliveries(search=URL, window=scene.window(2, newer_than=every[4]))) == every[2:4]
+        assert ids(scene.deliveries(search=URL, window=Window(limit=2))) == every[:2]
+        assert ids(scene.deliveries(search=URL, window=Window(limit=2, older_than=every[1]))) == every[2:4]
+        assert ids(scene.deliveries(search=URL, window=Window(limit=2, newer_than=every[4]))) == every[2:4]
         for most in (4, 10):
             assert scene.store.count_deliveries(ACME, DeliveryFilter(search=URL), most) == min(most, 6)
 
@@ -119,8 +112,7 @@ class SearchRules:
         for number in range(25):
             scene.active(f"https://crm.example/{number}")
         scene.active(OTHER_URL)
-        scene.emit()
-        scene.plan()
+        scene.planned()
         assert len(scene.deliveries()) == 26
         assert len(scene.deliveries(search="crm.example")) == 25
         assert len(scene.deliveries(search="crm.example/1")) == 11
@@ -128,10 +120,10 @@ class SearchRules:
     def test_deliveries_are_found_by_the_status_of_the_last_attempt(self, scene: Scene) -> None:
         scene.active()
         busy, teapot, silent, good = (scene.claimed() for _ in range(4))
-        _answered(scene, busy, 503, DeliveryState.FAILED)
-        _answered(scene, teapot, 418, DeliveryState.PENDING)
+        scene.answered(busy, 503, DeliveryState.FAILED)
+        scene.answered(teapot, 418, DeliveryState.PENDING)
         scene.retry(silent)
-        _answered(scene, good, 204, DeliveryState.DELIVERED)
+        scene.answered(good, 204, DeliveryState.DELIVERED)
 
         def found(lowest: int, highest: int | None = None, **filters: Any) -> list[str]:
             return ids(scene.deliveries(status_code=(lowest, highest or lowest), **filters))
@@ -151,11 +143,11 @@ class SearchRules:
         claimed = scene.claimed()
         waiting = scene.delivery(claimed.id)
         assert (waiting.status_code, waiting.duration_ms, waiting.attempts_left) == (None, None, 3)
-        _answered(scene, claimed, 503, DeliveryState.PENDING)
+        scene.answered(claimed, 503, DeliveryState.PENDING)
         failed = scene.delivery(claimed.id)
         assert (failed.status_code, failed.duration_ms, failed.attempts_left) == (503, 1.5, 2)
         scene.clock.advance(60)
-        _answered(scene, scene.claim()[0], 204, DeliveryState.DELIVERED)
+        scene.answered(scene.claim()[0], 204, DeliveryState.DELIVERED)
         delivered = scene.delivery(claimed.id)
         assert (delivered.status_code, delivered.attempts_left, delivered.attempt_count) == (204, None, 2)
 
@@ -163,7 +155,7 @@ class SearchRules:
         scene.active()
         first, second = scene.claimed(), scene.claimed()
         for one in (first, second):
-            _answered(scene, one, 503, DeliveryState.PENDING)
+            scene.answered(one, 503, DeliveryState.PENDING)
         assert len(scene.deliveries(status_code=_EVERY_SERVER_ERROR)) == 2
         scene.clock.advance(60)
         again = {one.id: one for one in scene.claim()}
@@ -176,10 +168,9 @@ class SearchRules:
     def test_a_job_replays_the_results_of_a_search_and_a_status_code(self, scene: Scene) -> None:
         scene.active(URL)
         scene.active(OTHER_URL)
-        scene.emit()
-        scene.plan()
+        scene.planned()
         for claimed in scene.claim():
-            _answered(scene, claimed, 503, DeliveryState.FAILED)
+            scene.answered(claimed, 503, DeliveryState.FAILED)
         filters = DeliveryFilter(search=URL, status_code=_EVERY_SERVER_ERROR)
         assert scene.store.add_job(ACME, Replays(filters=filters), at_most=1).total == 1
         while scene.store.advance_jobs(most=10).more:
@@ -191,12 +182,5 @@ class SearchRules:
         scene.active()
         claimed = scene.claimed()
         scene.store.cancel(ACME, claimed.id, "by hand")
-        _answered(scene, claimed, 502, DeliveryState.FAILED)
+        scene.answered(claimed, 502, DeliveryState.FAILED)
         assert ids(scene.deliveries(status_code=(502, 502))) == [claimed.id]
-
-
-def _answered(scene: Scene, claimed: Claimed, status_code: int, state: DeliveryState) -> None:
-    retry_in_us = 60 * SECOND if state is DeliveryState.PENDING else None
-    result = scene.result(claimed, state, retry_in_us=retry_in_us)
-    assert result.attempt is not None
-    scene.store.record([evolve(result, attempt=evolve(result.attempt, status_code=status_code))])

@@ -1,7 +1,5 @@
 """The rules that every store follows for the subjects of events."""
 
-# ruff: noqa: S101 - a test's name is the rule, and it asserts
-
 from __future__ import annotations
 
 from unihooks._model.log import DeliveryState
@@ -40,8 +38,7 @@ class SubjectRules:
         webhook = scene.active()
         scene.fail(scene.claimed(subject="order/7"))
         scene.disable(webhook)
-        scene.emit(subject="order/8")
-        scene.plan()
+        scene.planned(subject="order/8")
         scene.enable(webhook)
         [failed] = scene.deliveries()
         assert scene.store.replay(ACME, failed.id).subject == "order/7"
@@ -51,8 +48,7 @@ class SubjectRules:
 
     def test_a_retry_and_a_last_failure_keep_the_subject(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL)
-        scene.emit(subject="order/7")
-        scene.plan()
+        scene.planned(subject="order/7")
         one, two = scene.claim()
         scene.retry(one, after=0)
         scene.fail(two)
@@ -82,7 +78,7 @@ class SubjectRules:
         scene.submit(*[scene.event(payload=3, subject="order/7") for _ in range(3)])
         scene.plan(2)
         made, after = scene.store.erase(ACME, subject="order/7", limit=3)
-        assert made == 3  # noqa: PLR2004
+        assert made == 3
         assert after is not None
         assert scene.store.erase(ACME, subject="order/7", after=after, limit=3) == (1, None)
         assert {one.payload: one.subject for one in scene.events()} == {2: "order/70", None: None}

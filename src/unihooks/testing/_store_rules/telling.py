@@ -1,7 +1,5 @@
 """The rules that every store follows when it emits operational events."""
 
-# ruff: noqa: S101 - a test's name is the rule, and it asserts
-
 from __future__ import annotations
 
 from typing import Any
@@ -15,7 +13,7 @@ from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 from unihooks._model.operational_events import PRODUCT
 from unihooks._model.webhooks import EventSubscription, Webhook
-from unihooks.abc import AttemptRow, HealthChange, Result
+from unihooks.abc import HealthChange
 from unihooks.exceptions import Conflict, LimitReached, NotFound
 from unihooks.testing._store_rules.scene import ACME, EVERYTHING, OTHER_URL, URL, Scene, ids
 
@@ -85,7 +83,7 @@ class TellingRules:
         first = scene.claimed()
         scene.retry(first, after=0)
         [again] = scene.claim()
-        _fail(scene, _result(again, status_code=503))
+        assert scene.fail(again, status_code=503).accepted
         [(event_type, payload)] = [told for told in _told(scene) if told[0] != "endpoint.failing"]
         assert event_type == "delivery.failed"
         assert payload == {
@@ -136,10 +134,9 @@ class TellingRules:
     def test_an_endpoint_disabled_by_a_result_is_reported_with_the_reason(self, scene: Scene) -> None:
         webhook = scene.active(URL, OTHER_URL)
         scene.store.use_operational_events()
-        scene.emit()
-        scene.plan()
+        scene.planned()
         one, _ = sorted(scene.claim(), key=lambda claimed: claimed.endpoint_id != webhook.endpoints[0].id)
-        _fail(scene, _result(one, status_code=410, disable="it answered 410 Gone"))
+        assert scene.fail(one, status_code=410, disable="it answered 410 Gone").accepted
         told = dict(_told(scene))
         assert set(told) == {"endpoint.disabled", "delivery.failed"}
         disabled = told["endpoint.disabled"]
@@ -183,9 +180,8 @@ class TellingRules:
     def test_a_failing_endpoint_is_reported_once_with_status_and_reason(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.store.use_operational_events()
-        claimed = scene.claimed()
-        failed = _result(claimed, status_code=503, state=DeliveryState.PENDING)
-        recorded = scene.store.record([failed])
+        failed = {"state": DeliveryState.PENDING, "status_code": 503, "retry_in_us": 0}
+        recorded = scene.fail(scene.claimed(), **failed)
         [change] = recorded.told_health
         assert tuple(change) == (ACME, webhook.id, webhook.endpoints[0].id, HEALTHY, FAILING)
         scene.retry(*scene.claim())
@@ -266,7 +262,7 @@ class TellingRules:
         scene.revise(webhook, headers=HeaderSet({"X-Key": "h1dden, too"}))
         fresh = Secret.generate()
         scene.revise(webhook, secrets=[fresh, *webhook.secrets])
-        _fail(scene, _result(scene.claimed(), status_code=410, url=_ENTRY, disable="410 Gone"))
+        assert scene.fail(scene.claimed(), status_code=410, url=_ENTRY, disable="410 Gone").accepted
         scene.store.delete_webhook(ACME, webhook.id)
         said = b"".join(encode(payload) for _, payload in _told(scene)).decode()
         hidden = ["s3cr3t", "h1dden", "g0ld", fresh.reveal(), webhook.secrets[0].reveal()]
@@ -288,20 +284,3 @@ class TellingRules:
 def _told(scene: Scene, tenant: str = ACME) -> list[tuple[str, Any]]:
     """Return the type and payload of each operational event, oldest first."""
     return [(one.event_type, one.payload) for one in reversed(scene.events(tenant, product=PRODUCT))]
-
-
-def _result(
-    claimed: Any,
-    *,
-    status_code: int,
-    url: str = URL,
-    disable: str | None = None,
-    state: DeliveryState = DeliveryState.FAILED,
-) -> Result:
-    made = AttemptRow(claimed.attempt_count + 1, url, 0, 1500, status_code, None, "[]", "[]", b"")
-    retry_in_us = 0 if state is DeliveryState.PENDING else None
-    return Result(claimed, made, state, retry_in_us, reason="no retry is left", disable=disable)
-
-
-def _fail(scene: Scene, result: Result) -> None:
-    assert scene.store.record([result]).accepted
