@@ -8,7 +8,7 @@ import pytest
 
 from unihooks import HeaderSet, Secret, verify
 from unihooks._base.times import to_us
-from unihooks._message.requests import USER_AGENT, Destination, Message, build_request, prepare
+from unihooks._message.requests import USER_AGENT, Destination, Message, Route, build_request, prepare
 from unihooks.exceptions import VerificationError
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 999_999, tzinfo=UTC)
@@ -126,5 +126,5 @@ def test_a_url_that_need_not_be_parsed_is_sent_as_httpx_sends_it(host, port, pat
         request = built(url=f"{scheme}://{host}{port}{path}")
         assert request.url == url
         assert request.prepared.address == str(url)
-        assert request.connection == ("ep_1", url.scheme, url.raw_host, url.port)
+        assert request.prepared.route == Route.to(url, "ep_1")
         assert request.head.startswith(b"POST %b HTTP/1.1\r\nhost: %b\r\n" % (url.raw_path, url.netloc))

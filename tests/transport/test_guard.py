@@ -7,16 +7,18 @@ import logging
 import threading
 import time
 
+import httpx
 import pytest
 from waiting import SECONDS, await_for
 
 from unihooks import Egress
+from unihooks._message.requests import Route
 from unihooks._model.targets import TargetPolicy
 from unihooks.testing import Receiver
 from unihooks.testing._transport_contract import send
 from unihooks.transport import NOT_REACHABLE, HTTPTransport
 from unihooks.transport._connections import Connection
-from unihooks.transport._dialing import Dialer, Target
+from unihooks.transport._dialing import Dialer
 from unihooks.transport._errors import NotReachable
 from unihooks.transport._lookups import Lookups, system_addresses
 
@@ -227,9 +229,8 @@ async def test_attempts_that_begin_together_do_not_end_together():
 
     async def dial(name):
         url = f"https://{name}.example.com/"
-        there = Target(endpoint_id=name, url=url, scheme="https", host=f"{name}.example.com", port=443)
         with pytest.raises(NotReachable):
-            await dialer.dial(there, time.monotonic() + SECONDS)
+            await dialer.dial(Route.to(httpx.URL(url), name), url, time.monotonic() + SECONDS)
         ended.append(name)
 
     await asyncio.gather(dial("first"), dial("second"))

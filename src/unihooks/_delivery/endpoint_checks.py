@@ -41,7 +41,7 @@ class EndpointChecker:
             if not isinstance(transport, HTTPTransport):
                 sentence = "this dispatcher has a transport of its own, which cannot be looked through; send a test"
                 raise InvalidArgument(sentence, name="transport")
-            reached = await transport.reach(url, started + min(_MOST_SECONDS, self._settings.deadline))
+            tls, ends = await transport.reach(url, started + min(_MOST_SECONDS, self._settings.deadline))
         except (TLSFailed, TimedOut) as error:
             # Only a server that has accepted the connection gets this far; all earlier failures have the same sentence.
             return found(connected=True, error=str(error))
@@ -49,5 +49,4 @@ class EndpointChecker:
             return found(connected=False, error=str(error))
         finally:
             await transport.aclose()
-        ends_at = None if reached.ends_at is None else from_us(reached.ends_at * SECOND)
-        return found(connected=True, tls=reached.tls, certificate_ends_at=ends_at)
+        return found(connected=True, tls=tls, certificate_ends_at=None if ends is None else from_us(ends * SECOND))

@@ -25,7 +25,21 @@ _PLAIN_URL = re.compile(
     r"(?P<scheme>https?)://(?P<netloc>(?P<host>(?:[a-z0-9_-]+\.)*[a-z_][a-z0-9_-]*)(?::(?P<port>[1-9][0-9]{0,4}))?)"
     r"(?P<path>/(?!.*/\.)[!$-;=@-Z_a-z~]*(?:\?[!$-;=?-Z_a-z~]*)?)"
 )
-_DEFAULT_PORTS = {"https": "443", "http": "80"}
+DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class Route(NamedTuple):
+    """The server to connect to, and the endpoint whose requests alone may share the connection."""
+
+    endpoint_id: str | None
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def to(cls, url: httpx.URL, endpoint_id: str | None = None) -> Route:
+        """Return the route to a URL."""
+        return cls(endpoint_id, url.scheme, url.raw_host.decode(), url.port or DEFAULT_PORTS.get(url.scheme, 443))
 
 
 @frozen(kw_only=True)
@@ -57,7 +71,7 @@ class PreparedDestination:
 
     destination: Destination
     address: str
-    connection: tuple[str | None, str, bytes, int | None]
+    route: Route
     prefix: str
     start: str
     end: str = field(repr=False)  # with the values of custom headers
@@ -91,8 +105,7 @@ class Message(NamedTuple):
 class RenderedRequest(httpx.Request):
     """A POST whose head is already rendered, so that our transport does not have to.
 
-    To any other transport it is an ordinary `httpx.Request`. `connection`
-    (endpoint and origin) says which connections may carry it.
+    To any other transport it is an ordinary `httpx.Request`.
     """
 
     def __init__(
@@ -102,7 +115,6 @@ class RenderedRequest(httpx.Request):
         # not called; a test compares the attributes here with those that it sets.
         self.method = "POST"
         self.prepared = prepared
-        self.connection = prepared.connection
         event_id, product, event_type, self.body, subject = message
         prefix = prepared.prefix
         end = prepared.end if subject is None else f"{prefix}-subject: {subject}\r\n{prepared.end}"
@@ -139,7 +151,7 @@ class RenderedRequest(httpx.Request):
     @cached_property
     def extensions(self) -> dict[str, Any]:  # type: ignore[override]
         """Return what a transport of the host's may want to know."""
-        return {"unihooks": {"endpoint_id": self.connection[0], "deadline": self._deadline}}
+        return {"unihooks": {"endpoint_id": self.prepared.route.endpoint_id, "deadline": self._deadline}}
 
     @cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override]
@@ -155,7 +167,7 @@ class RenderedRequest(httpx.Request):
 
 def prepare(destination: Destination, now: int, names: WireNames = DEFAULT_NAMES) -> PreparedDestination:
     """Prepare a destination for many attempts; `now` decides which secrets are valid."""
-    parts = _parts_of(destination.url)
+    parts = _parts_of(destination)
     secrets = valid_secrets(destination.secrets, from_us(now))
     first = {"host": parts.netloc, "content-type": "application/json", "user-agent": names.sender or USER_AGENT}
     webhook = (f"{names.prefix}-webhook", destination.webhook_id)
@@ -164,7 +176,7 @@ def prepare(destination: Destination, now: int, names: WireNames = DEFAULT_NAMES
     return PreparedDestination(
         destination=destination,
         address=parts.address,
-        connection=(destination.endpoint_id, parts.scheme, parts.host, parts.port),
+        route=parts.route,
         prefix=names.prefix,
         start=f"POST {parts.path} HTTP/1.1\r\n{_lines(first.items())}",
         end=f"{_lines([webhook, *destination.headers.revealed()])}\r\n",
@@ -175,23 +187,23 @@ def prepare(destination: Destination, now: int, names: WireNames = DEFAULT_NAMES
 
 
 class _Parts(NamedTuple):
-    """A URL as httpx sends it; `port` is None for the default one, `path` has the query."""
+    """A URL as httpx sends it; `path` has the query."""
 
+    route: Route
     address: str
-    scheme: str
-    host: bytes
-    port: int | None
     netloc: str
     path: str
 
 
-def _parts_of(address: str) -> _Parts:
-    plain = _PLAIN_URL.fullmatch(address)
-    if plain is None or plain["port"] == _DEFAULT_PORTS[plain["scheme"]]:
-        url = httpx.URL(address)
-        return _Parts(str(url), url.scheme, url.raw_host, url.port, url.netloc.decode(), url.raw_path.decode())
-    port = int(plain["port"]) if plain["port"] else None
-    return _Parts(address, plain["scheme"], plain["host"].encode(), port, plain["netloc"], plain["path"])
+def _parts_of(destination: Destination) -> _Parts:
+    plain = _PLAIN_URL.fullmatch(destination.url)
+    if plain is None or plain["port"] == str(DEFAULT_PORTS[plain["scheme"]]):
+        url = httpx.URL(destination.url)
+        route = Route.to(url, destination.endpoint_id)
+        return _Parts(route, str(url), url.netloc.decode(), url.raw_path.decode())
+    scheme, host, port = plain["scheme"], plain["host"], int(plain["port"] or DEFAULT_PORTS[plain["scheme"]])
+    route = Route(destination.endpoint_id, scheme, host, port)
+    return _Parts(route, destination.url, plain["netloc"], plain["path"])
 
 
 def build_request(prepared: PreparedDestination, message: Message, *, now: int, deadline: float) -> RenderedRequest:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote
 
 from attrs import Attribute, field, frozen
 
+from unihooks._model.host_names import is_address
 from unihooks.exceptions import InvalidArgument
 
 _PROXY = re.compile(
@@ -55,7 +55,7 @@ class Egress:
 
     @bind.validator
     def _check_bind(self, _attribute: Attribute[Any], value: object) -> None:
-        if value is not None and not _is_address(value):
+        if value is not None and not (isinstance(value, str) and is_address(value)):
             raise InvalidArgument("bind must be an address of this machine, such as '203.0.113.7'", name="bind")
 
     @proxy.validator
@@ -86,10 +86,3 @@ def _parsed(url: object) -> Proxy:
         pair = f"{unquote(match['user'])}:{unquote(match['password'])}"
         authorization = f"Basic {b64encode(pair.encode()).decode()}"
     return Proxy(host=match["host"].strip("[]"), port=port, authorization=authorization)
-
-
-def _is_address(value: object) -> bool:
-    try:
-        return isinstance(value, str) and "%" not in value and bool(ip_address(value))
-    except ValueError:
-        return False

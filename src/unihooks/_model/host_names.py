@@ -1,9 +1,11 @@
-"""Host names: how they are written in ASCII, and which of them can be."""
+"""Hosts: names in ASCII, which of them can be, and addresses."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import ip_address
 from unicodedata import category
 
 import idna
@@ -39,6 +41,15 @@ def is_name(name: str) -> bool:
 def is_private(labels: Sequence[str]) -> bool:
     """Return whether the labels of a name say that it is one inside a private network."""
     return len(labels) == 1 or labels[-1] in _PRIVATE_SUFFIXES or labels[-2:] == ["home", "arpa"]
+
+
+@lru_cache(maxsize=4096)
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address, without a zone."""
+    try:
+        return "%" not in host and bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 def _encoded(label: str) -> str:

@@ -13,6 +13,7 @@ import attrs
 import httpx
 
 from unihooks._base.sentences import said
+from unihooks._message.requests import DEFAULT_PORTS
 from unihooks._model.host_names import in_ascii, is_name, is_private
 from unihooks.exceptions import TargetRefused
 
@@ -46,7 +47,6 @@ _BAD_PORTS = frozenset({
 # fmt: on
 _PORTS = frozenset(range(1, 65536))
 _FREE_PORTS = range(1024, 65536)
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://"

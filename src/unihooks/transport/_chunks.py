@@ -8,12 +8,12 @@ from typing import Final
 
 MAX_LINE_BYTES: Final = 4096
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*+")
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + TOKEN + rb"(?:=(?:" + TOKEN + rb"|" + _QUOTED + rb"))?)*+")
 # Most chunks come whole and without extensions, and can be read in one step.
 _PLAIN = re.compile(rb"([0-9A-Fa-f]{1,4})\r\n")
-_TRAILER = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+")
+_TRAILER = re.compile(TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+")
 
 _NEED_MORE = -1
 

@@ -124,14 +124,9 @@ class Connection(asyncio.BufferedProtocol):
             if self.on_idle_close is not None:
                 self.on_idle_close(self)
 
-    @property
-    def tls_version(self) -> str | None:
-        """Return the connection's version of TLS, None without TLS."""
-        return None
-
-    def certificate_end(self) -> int | None:
-        """Return until when the peer's certificate is valid, in seconds since 1970; None without one."""
-        return None
+    def security(self) -> tuple[str | None, int | None]:
+        """Return the version of TLS, and when the peer's certificate ends (seconds since 1970); None without TLS."""
+        return None, None
 
     def peer(self) -> str | None:
         """Return the address at the other end."""

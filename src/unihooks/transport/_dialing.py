@@ -6,17 +6,16 @@ import asyncio
 import errno
 import logging
 import ssl
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
 from random import random
 from time import monotonic
 from typing import Final
 
-import attrs
-
 from unihooks._base.round_robin import round_robin
+from unihooks._message.requests import Route
 from unihooks._model.egress import Egress
+from unihooks._model.host_names import is_address
 from unihooks._model.targets import TargetPolicy
 from unihooks.exceptions import TargetRefused
 from unihooks.transport._connections import Connection, Scratch
@@ -45,26 +44,6 @@ _TELL_AGAIN_SECONDS: Final = 60.0
 _next_address: dict[tuple[str, int], int] = {}
 
 logger = logging.getLogger("unihooks.transport")
-
-
-@attrs.frozen(kw_only=True)
-class Target:
-    """The destination of a connection, and the endpoint for which it is opened."""
-
-    endpoint_id: str | None
-    url: str
-    scheme: str
-    host: str
-    port: int
-
-    @property
-    def owner(self) -> Hashable:
-        """Return what a TLS session belongs to.
-
-        A resumed session does not check the certificate again, so a session
-        that was made with another name must never be offered.
-        """
-        return (self.endpoint_id, self.host, self.port)
 
 
 class Dialer:
@@ -96,31 +75,32 @@ class Dialer:
         self._barred_until = self._tell_again_at = 0.0
         self.sessions = Sessions()
 
-    async def dial(self, target: Target, deadline: float) -> Connection:
+    async def dial(self, route: Route, url: str, deadline: float) -> Connection:
         """Return a connection that is ready for a request, or raise an AttemptError."""
         started = monotonic()
         if self._barred and started < self._barred_until:
             raise EgressFailed(self._barred)
         limit = min(deadline, started + self._timeout * (1 - _SPREAD * self._random()))
         try:
-            connection = await self._reach(target, limit)
+            connection = await self._reach(route, url, limit)
         except NotReachable as exc:
-            logger.info("endpoint %s not reached: %s", target.endpoint_id, exc.detail)
+            logger.info("endpoint %s not reached: %s", route.endpoint_id, exc.detail)
             raise
         except EgressFailed as exc:
             self._note_barred(exc)
             raise
         if isinstance(connection, TLSConnection):
-            await self._secure(connection, target, started, limit)
+            await self._secure(connection, route, started, limit)
+        connection.key = route
         connection.ends_at = started + _LONGEST_SECONDS * (1 - _SPREAD * self._random())
         return connection
 
-    def learn(self, connection: Connection, target: Target) -> None:
+    def learn(self, connection: Connection) -> None:
         """Keep the TLS session of a connection after its first response, for the next connection."""
         if isinstance(connection, TLSConnection) and connection.session_due:
             now = monotonic()
-            if self.sessions.wants(target.owner, now):
-                self.sessions.put(target.owner, connection.take_session(), now)
+            if self.sessions.wants(connection.key, now):
+                self.sessions.put(connection.key, connection.take_session(), now)
 
     def close(self) -> None:
         """Let the look-up threads end."""
@@ -136,33 +116,32 @@ class Dialer:
                 "%s, trying again: %s", "nothing can be sent" if failure.for_all else "something cannot be sent", detail
             )
 
-    async def _reach(self, target: Target, limit: float) -> Connection:
+    async def _reach(self, route: Route, url: str, limit: float) -> Connection:
         try:
-            addresses = await self._allowed_addresses(target, limit)
+            addresses = await self._allowed_addresses(route, url, limit)
             async with asyncio.timeout(max(limit - monotonic(), 0)):
-                connection = await self._connect_to_any(addresses, target, limit)
+                connection = await self._connect_to_any(addresses, route, limit)
         except TargetRefused as exc:
             raise NotReachable(str(exc)) from exc
         except TimeoutError as exc:
-            raise NotReachable(f"{target.host} port {target.port}: timed out") from exc
-        _next_address.pop((target.host, target.port), None)
+            raise NotReachable(f"{route.host} port {route.port}: timed out") from exc
+        _next_address.pop((route.host, route.port), None)
         self._barred = ""
         return connection
 
-    async def _allowed_addresses(self, target: Target, limit: float) -> list[str]:
-        host = target.host
-        self._checked_url(target.url)
-        if _is_address(host):
+    async def _allowed_addresses(self, route: Route, url: str, limit: float) -> list[str]:
+        host = route.host
+        self._checked_url(url)
+        if is_address(host):
             return self._reachable([self._checked_address(host)], host)
-        key = (target.endpoint_id, host, target.port)
         try:
-            found = await self._lookups.addresses(key, host, target.port, max(limit - monotonic(), 0))
+            found = await self._lookups.addresses(route, host, route.port, max(limit - monotonic(), 0))
         except Exception as exc:  # the host's own resolver may raise anything
             raise NotReachable(f"{host}: no address ({type(exc).__name__})") from exc
         if not found:
             raise NotReachable(f"{host}: no address" if found is not None else f"{host}: the look-up timed out")
         allowed = dict.fromkeys([self._checked_of(address, host) for address in found])
-        return _chosen((host, target.port), self._reachable(allowed, host))
+        return _chosen((host, route.port), self._reachable(allowed, host))
 
     def _reachable(self, addresses: Iterable[str], host: str) -> list[str]:
         reachable = [address for address in addresses if self._way.leads_to(address)]
@@ -176,33 +155,33 @@ class Dialer:
         except TargetRefused as exc:
             raise NotReachable(f"{host} has the address {address}: {exc}") from exc
 
-    async def _connect_to_any(self, addresses: Sequence[str], target: Target, limit: float) -> Connection:
+    async def _connect_to_any(self, addresses: Sequence[str], route: Route, limit: float) -> Connection:
         details = []
         for position, address in enumerate(addresses):
             share = (limit - monotonic()) / (len(addresses) - position)
             try:
                 if len(addresses) == 1:
-                    return await self._connect(address, target, share)
+                    return await self._connect(address, route, share)
                 async with asyncio.timeout(share):
-                    return await self._connect(address, target, share)
+                    return await self._connect(address, route, share)
             except OSError as exc:  # TimeoutError is one
-                details.append(f"{address} port {target.port}: {exc.strerror or type(exc).__name__}")
-        raise NotReachable(f"{target.host}: " + ", ".join(details))
+                details.append(f"{address} port {route.port}: {exc.strerror or type(exc).__name__}")
+        raise NotReachable(f"{route.host}: " + ", ".join(details))
 
-    async def _connect(self, address: str, target: Target, seconds: float) -> Connection:
+    async def _connect(self, address: str, route: Route, seconds: float) -> Connection:
         try:
-            return await self._connect_once(address, target, seconds)
+            return await self._connect_once(address, route, seconds)
         except OSError as exc:
             if exc.errno not in _NO_MORE_FILES:
                 raise
         self._spare_files()
         await asyncio.sleep(_CLOSING_SECONDS)
-        return await self._connect_once(address, target, seconds)
+        return await self._connect_once(address, route, seconds)
 
-    async def _connect_once(self, address: str, target: Target, seconds: float) -> Connection:
-        connection = self._new_connection(target)
+    async def _connect_once(self, address: str, route: Route, seconds: float) -> Connection:
+        connection = self._new_connection(route)
         try:
-            await self._way.connect(connection, address, target.port, seconds)
+            await self._way.connect(connection, address, route.port, seconds)
             if self._way.is_direct:
                 self._check_peer(connection, address)
         except BaseException:
@@ -215,17 +194,19 @@ class Dialer:
         if peer is None or self._checked_address(peer) != address:
             raise NotReachable(f"the peer is {peer} instead of {address}")
 
-    def _new_connection(self, target: Target) -> Connection:
-        if target.scheme == "http":
+    def _new_connection(self, route: Route) -> Connection:
+        if route.scheme == "http":
             return Connection(self._loop, self._scratch)
         return TLSConnection(self._loop, self._scratch)
 
-    async def _secure(self, connection: TLSConnection, target: Target, started: float, limit: float) -> None:
+    async def _secure(self, connection: TLSConnection, route: Route, started: float, limit: float) -> None:
         try:
             if self._context is None:
                 self._context = default_context()
-            name = target.host.removesuffix(".")
-            session = self.sessions.get(target.owner, monotonic())
+            name = route.host.removesuffix(".")
+            # A resumed session does not check the certificate again, so one that was made with another name must never
+            # be offered.
+            session = self.sessions.get(route, monotonic())
             async with asyncio.timeout(max(limit - monotonic(), 0)):
                 await connection.shake_hands(self._context, name, session)
         except TimeoutError as exc:
@@ -234,7 +215,7 @@ class Dialer:
         except BaseException as exc:
             connection.close()
             if isinstance(exc, AttemptError):
-                self.sessions.forget(target.owner)
+                self.sessions.forget(route)
             raise
 
 
@@ -252,12 +233,3 @@ def _chosen(place: tuple[str, int], addresses: Iterable[str]) -> list[str]:
 
 def _family(address: str) -> bool:
     return ":" in address
-
-
-@lru_cache(_CHECKS_KEPT)
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

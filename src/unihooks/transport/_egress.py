@@ -7,10 +7,10 @@ import errno
 import re
 import socket
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Final, cast
 
 from unihooks._model.egress import Egress, Proxy
+from unihooks._model.host_names import is_address
 from unihooks.exceptions import InvalidArgument
 from unihooks.transport._connections import Connection
 from unihooks.transport._errors import EgressFailed
@@ -98,10 +98,8 @@ class Way:
         raise failure
 
     async def _addresses(self, proxy: Proxy, seconds: float) -> list[str]:
-        try:
-            return [str(ip_address(proxy.host))]
-        except ValueError:
-            pass
+        if is_address(proxy.host):
+            return [proxy.host]
         try:
             found = await self._lookups.addresses(("proxy", proxy), proxy.host, proxy.port, seconds)
         except Exception as exc:

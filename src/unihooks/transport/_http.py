@@ -13,11 +13,11 @@ import attrs
 import httpx
 
 from unihooks._base.sentences import Kept
-from unihooks._message.requests import RenderedRequest
+from unihooks._message.requests import RenderedRequest, Route
 from unihooks._model.egress import Egress
-from unihooks._model.targets import DEFAULT_PORTS, TargetPolicy
+from unihooks._model.targets import TargetPolicy
 from unihooks.transport._connections import Connection
-from unihooks.transport._dialing import Dialer, Target
+from unihooks.transport._dialing import Dialer
 from unihooks.transport._egress import check_bind
 from unihooks.transport._errors import BadRequest, BadResponse, ConnectionEnded
 from unihooks.transport._parser import ResponseParser
@@ -93,12 +93,13 @@ class HTTPTransport(httpx.AsyncBaseTransport):
     async def ask(self, request: httpx.Request, deadline: float) -> ResponseParser:
         """Send the request and return what was read; raise an AttemptError if no headers came."""
         started = monotonic()
-        key: tuple[str | None, str, bytes, int | None]
         if type(request) is RenderedRequest:
-            key, data = request.connection, request.head + request.body
+            route, data = request.prepared.route, request.head + request.body
         else:
-            key, data = _connection_of(request), _rendered_head(request) + await _read_body(request)
-        connection = self._pool.take(key)
+            marks = request.extensions.get("unihooks") or {}
+            route = Route.to(request.url, marks.get("endpoint_id"))
+            data = _rendered_head(request) + await _read_body(request)
+        connection = self._pool.take(route)
         if connection is not None:
             response = self._new_response(request)
             try:
@@ -108,21 +109,21 @@ class HTTPTransport(httpx.AsyncBaseTransport):
                 if response.received:
                     raise
         dialer = self._dialer or self._open()
-        target = _target_of(key, request)
-        connection = await dialer.dial(target, deadline)
-        connection.key = key
+        url = request.prepared.address if type(request) is RenderedRequest else str(request.url)
+        connection = await dialer.dial(route, url, deadline)
         try:
             return await self._ask_over(connection, data, self._new_response(request), started, deadline)
         finally:
-            dialer.learn(connection, target)
+            dialer.learn(connection)
 
-    async def reach(self, url: str, deadline: float) -> Reached:
-        """Connect to the server of a URL as a request would, and disconnect; raise an AttemptError if that fails."""
-        parts = httpx.URL(url)
-        target = _target_of((None, parts.scheme, parts.raw_host, parts.port), httpx.Request("POST", parts))
-        connection = await (self._dialer or self._open()).dial(target, deadline)
+    async def reach(self, url: str, deadline: float) -> tuple[str | None, int | None]:
+        """Connect to the server of a URL as a request would, and disconnect; raise an AttemptError if that fails.
+
+        Return the version of TLS, and when the server's certificate ends (seconds since 1970), or None.
+        """
+        connection = await (self._dialer or self._open()).dial(Route.to(httpx.URL(url)), url, deadline)
         try:
-            return Reached(connection.tls_version, connection.certificate_end())
+            return connection.security()
         finally:
             connection.close()
 
@@ -191,14 +192,6 @@ class HTTPTransport(httpx.AsyncBaseTransport):
         return _IDLE_SWEEP_SECONDS if len(self._pool) else None
 
 
-@attrs.frozen
-class Reached:
-    """A server that was reached: its version of TLS, and when its certificate ends (seconds since 1970), or None."""
-
-    tls: str | None
-    ends_at: int | None
-
-
 class ResponseStream(httpx.AsyncByteStream):
     """The body of a response that has already been read."""
 
@@ -241,23 +234,6 @@ class _Ticker:
         seconds = self._action()
         if seconds is not None:
             self._timer = self._loop.call_later(seconds, self._tick)
-
-
-def _connection_of(request: httpx.Request) -> tuple[str | None, str, bytes, int | None]:
-    marks = request.extensions.get("unihooks") or {}
-    url = request.url
-    return marks.get("endpoint_id"), url.scheme, url.raw_host, url.port
-
-
-def _target_of(key: tuple[str | None, str, bytes, int | None], request: httpx.Request) -> Target:
-    endpoint_id, scheme, host, port = key
-    return Target(
-        endpoint_id=endpoint_id,
-        url=request.prepared.address if type(request) is RenderedRequest else str(request.url),
-        scheme=scheme,
-        host=host.decode("ascii"),
-        port=port or DEFAULT_PORTS.get(scheme, 443),
-    )
 
 
 def _rendered_head(request: httpx.Request) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from unihooks._base.sentences import Kept
-from unihooks.transport._chunks import BadChunk, ChunkReader
+from unihooks.transport._chunks import TOKEN, BadChunk, ChunkReader
 from unihooks.transport._errors import (
     BODY_BADLY_FRAMED,
     BODY_BROKE_OFF,
@@ -37,16 +37,15 @@ MAX_PIECES: Final = 256
 Headers = list[tuple[bytes, bytes]]
 
 _VISIBLE = rb"[\t\x20-\x7e\x80-\xff]"
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: " + _VISIBLE + rb"*+)?(?=\r\n)")
 # Possessive quantifiers: without them a line of spaces before a NUL would take quadratic time.
-_FIELD = re.compile(rb"\r\n(" + _TOKEN + rb"):[ \t]*+(" + _VISIBLE + rb"*+)(?=\r\n)")
+_FIELD = re.compile(rb"\r\n(" + TOKEN + rb"):[ \t]*+(" + _VISIBLE + rb"*+)(?=\r\n)")
 
 # The same for heads with faults.
 _LOOSE_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9])[ \t]++([0-9]{3})(?=[ \t\r\n])")
 _EMPTY_LINE = re.compile(rb"\n\r{0,2}\n")
 _EMPTY_LINE_SIZE = 4
-_NAME = re.compile(_TOKEN)
+_NAME = re.compile(TOKEN)
 _CONTROLS = bytes(range(9)) + bytes(range(10, 32)) + b"\x7f"
 _CONTROLS_TO_SPACES = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
 

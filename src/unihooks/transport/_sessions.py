@@ -1,4 +1,4 @@
-"""TLS sessions to resume, each only with the endpoint and name for which it was made."""
+"""TLS sessions to resume, each only on the route for which it was made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Kept:
 
 
 class Sessions:
-    """The newest session of each owner (an endpoint with its host name and port), or a note that it offers none.
+    """The newest session of each owner (an endpoint's route to a server), or a note that it offers none.
 
     Times are those of `time.monotonic()`.
     """

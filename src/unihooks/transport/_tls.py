@@ -95,15 +95,10 @@ class TLSConnection(Connection):
             self._go_on(ready)
         return ready
 
-    @property
-    def tls_version(self) -> str | None:
-        """Return the connection's version of TLS, such as "TLSv1.3"."""
-        return self._ssl.version()
-
-    def certificate_end(self) -> int | None:
-        """Return until when the peer's certificate is valid, in seconds since 1970."""
+    def security(self) -> tuple[str | None, int | None]:
+        """Return the version of TLS, such as "TLSv1.3", and when the peer's certificate ends (seconds since 1970)."""
         end = (self._ssl.getpeercert() or {}).get("notAfter")
-        return ssl.cert_time_to_seconds(end) if isinstance(end, str) else None
+        return self._ssl.version(), ssl.cert_time_to_seconds(end) if isinstance(end, str) else None
 
     def take_session(self) -> ssl.SSLSession | None:
         """Return the session once, after the first response, if it was not itself resumed."""
