@@ -37,9 +37,7 @@ def failing(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr("unihooks._delivery.engine._STORE_PATIENCE_SECONDS", 0.01)
-    monkeypatch.setattr("unihooks._delivery.sending._STORE_PATIENCE_SECONDS", 0.01)
-    monkeypatch.setattr("unihooks._delivery.results._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("unihooks._delivery.pacing._STORE_PATIENCE_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class Notebook:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr("unihooks._delivery.results._PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr("unihooks._delivery.pacing._STORE_PATIENCE_SECONDS", 0.001)
 
 
 async def recording(notebook, results, *, hurry=False):

@@ -68,7 +68,7 @@ def test_a_rendering_that_fails_ends_the_delivery_unsent_with_its_reason(host, l
 
 
 def test_a_body_that_cannot_be_rendered_for_now_waits_and_is_never_sent_unmapped(host, monkeypatch):
-    monkeypatch.setattr("unihooks._delivery.sending._STORE_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("unihooks._delivery.pacing._STORE_PATIENCE_SECONDS", 0.01)
     store = type(host.dispatcher.settings.store)
     asked, known, whole = threading.Semaphore(0), threading.Event(), store.renderings
 

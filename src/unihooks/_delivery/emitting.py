@@ -10,7 +10,7 @@ from typing import Any
 from unihooks._base.awaitable import in_own_thread
 from unihooks._base.times import from_us
 from unihooks._delivery.emit_batching import EmitBatcher, in_time
-from unihooks._management.emissions import EventMaker, Given, ReservingEventMaker, check_emissions
+from unihooks._management.emissions import EventMaker, Given, check_emissions
 from unihooks._management.settings import Settings
 from unihooks._model.log import Emission, Event
 from unihooks.abc import EmitOutcome, Store
@@ -28,8 +28,7 @@ class Emits:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        maker = ReservingEventMaker if settings.operational_events else EventMaker
-        self._maker = maker(settings.store.now, settings.catalog)
+        self._maker = EventMaker(settings.store.now, settings.catalog, settings.operational_events)
         limits = settings.limits
         self._per_minute = limits.events_per_minute
         self._per_minute_on_host = limits.events_per_minute if limits.refuse_in_transactions else None

@@ -87,28 +87,24 @@ class EndpointQueues:
             queue = self._queues[endpoint_id] = Queue(tenant, width, doubts, is_unreached, most)
             if len(self._tenants) <= 1:
                 self._tenants.add(tenant)
-        if queue.doubts:
-            self._count(queue, -1)
+        self._count(queue, -1)
         queue.waiting.append(leased)
         self.waiting += 1
-        if queue.doubts:
-            self._count(queue, +1)
+        self._count(queue, +1)
         if queue.waits_in is None:
             self._enter(endpoint_id, queue)
 
     def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
         """Free the place of one delivery and learn from its outcome; `seconds` is None if no request was made."""
         queue = self._queues[endpoint_id]
-        if queue.doubts:
-            self._count(queue, -1)
+        self._count(queue, -1)
         queue.running -= 1
         self.running -= 1
         if seconds is not None:
             self._learn(endpoint_id, queue, succeeded=succeeded, seconds=seconds)
         elif queue.is_unreached:
             self._first_contacts.gave_up()
-        if queue.doubts:
-            self._count(queue, +1)
+        self._count(queue, +1)
         self._enter(endpoint_id, queue)
         if not queue.waiting and queue.running == 0:
             del self._queues[endpoint_id]
@@ -126,10 +122,10 @@ class EndpointQueues:
 
     def narrow(self, endpoint_id: str, width: int | None) -> None:
         """Limit an endpoint to this width until it has succeeded again; None changes nothing."""
-        known = self._experience.of(endpoint_id)
-        if width is None or known[2] or known[0] <= width:
+        known, doubts, is_unreached = self._experience.of(endpoint_id)
+        if width is None or is_unreached or known <= width:
             return
-        self._experience.keep(endpoint_id, width, known[1])
+        self._experience.keep(endpoint_id, width, doubts)
         queue = self._queues.get(endpoint_id)
         if queue is not None:
             queue.width = min(queue.width, width)
@@ -150,13 +146,11 @@ class EndpointQueues:
         queue = self._queues.get(endpoint_id)
         if queue is None:
             return []
-        if queue.doubts:
-            self._count(queue, -1)
+        self._count(queue, -1)
         left = list(queue.waiting)
         queue.waiting.clear()
         self.waiting -= len(left)
-        if queue.doubts:
-            self._count(queue, +1)
+        self._count(queue, +1)
         if queue.running == 0:
             del self._queues[endpoint_id]
         return left
@@ -337,7 +331,9 @@ class EndpointQueues:
     # How much of it all is for doubtful endpoints.
 
     def _count(self, queue: Queue, sign: int) -> None:
-        """Add a doubtful queue to its kind as it is (sign +1), or take it off before it changes (-1)."""
+        """Add a queue, if it is doubtful, to its kind as it is (sign +1), or take it off before it changes (-1)."""
+        if not queue.doubts:
+            return
         kind, running = self._round_robin_of(queue), sign * queue.running
         kind.waiting += sign * len(queue.waiting)
         kind.running += running

@@ -17,6 +17,7 @@ from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.hooks import Hooks
 from unihooks._delivery.job_runner import JobRunner
 from unihooks._delivery.maintenance import Maintenance
+from unihooks._delivery.pacing import pause_after_store_error
 from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import ResultBatcher
 from unihooks._delivery.sending import Sender
@@ -32,7 +33,6 @@ T = TypeVar("T")
 
 _POLL_SECONDS = 0.01
 _DRAIN_SECONDS = 0.1
-_STORE_PATIENCE_SECONDS = 0.5
 _STORE_THREADS = 4
 # The part of the grace that is kept for recording, releasing and the hooks, whatever is in flight.
 _LAST_SECONDS = 1.0
@@ -164,27 +164,24 @@ class Engine:
                 if self._state.new_events:
                     # Another transaction holds them.
                     await self._state.wait(_POLL_SECONDS)
-            elif not (self._taker.has_jobs and await self._jobs.drain(end - time.monotonic())):
+            elif not await self._jobs.drain(end - time.monotonic()):
                 break
 
     # Taking work.
 
     async def _work(self) -> None:
         while True:
-            await self._work_once()
-
-    async def _work_once(self) -> None:
-        try:
-            await self._take_work()
-            await self._taker.rest()
-            await self._maintenance.when_due()
-        except StoreError as error:
-            _logger.error("the store cannot be used, trying again: %s", error)  # noqa: TRY400
-            await asyncio.sleep(_STORE_PATIENCE_SECONDS)
-        except Exception:
-            # A worker that ended here would silently leave everything unsent.
-            _logger.exception("taking work failed, trying again")
-            await asyncio.sleep(_STORE_PATIENCE_SECONDS)
+            try:
+                await self._take_work()
+                await self._taker.rest()
+                await self._maintenance.when_due()
+            except StoreError as error:
+                _logger.error("the store cannot be used, trying again: %s", error)  # noqa: TRY400
+                await pause_after_store_error()
+            except Exception:
+                # A worker that ended here would silently leave everything unsent.
+                _logger.exception("taking work failed, trying again")
+                await pause_after_store_error()
 
     async def _take_work(self) -> None:
         await self._taker.take()

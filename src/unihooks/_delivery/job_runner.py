@@ -30,13 +30,17 @@ _logger = logging.getLogger("unihooks.worker")
 
 @define(eq=False)
 class JobRunner:
-    """The jobs of one worker, done in the background from `start` to `stop`; its verbs belong to the event loop."""
+    """The jobs of one worker, done in the background from `start` to `stop`; its verbs belong to the event loop.
+
+    `_is_unfinished` says whether the store had unfinished jobs at the last look.
+    """
 
     _settings: Settings
     _offload: OffLoad
     _state: WorkState
     _maintenance: Maintenance
     _is_started: bool = False
+    _is_unfinished: bool = False
     _most: int = 1
     _failures: int = 0
     _task: asyncio.Task[None] | None = None
@@ -47,6 +51,7 @@ class JobRunner:
 
     def saw(self, *, unfinished: bool) -> None:
         """Note whether there are unfinished jobs."""
+        self._is_unfinished = unfinished
         if unfinished and self._is_started and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run())
 
@@ -57,7 +62,9 @@ class JobRunner:
             self._task.cancel()
 
     async def drain(self, seconds: float) -> bool:
-        """Do one slice without a pace of its own, but within the rate; tell whether there may be another."""
+        """Do one slice, if there is one, without a pace but within the rate; tell whether there may be another."""
+        if not self._is_unfinished:
+            return False
         advanced = await self._advance(_MOST_PER_SLICE, patient=False)
         if advanced.wait_us:
             await self._state.wait(max(0.0, min(advanced.wait_us / SECOND, seconds)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from attrs import define
 
 from unihooks.abc import ALONE, Share
 
+_STORE_PATIENCE_SECONDS = 0.5
 LONGEST = 0.25
 _SHORTEST = 0.02
 _PAUSES_OF_QUIET = 4
@@ -106,3 +109,8 @@ class Backlog:
     def share(self, own: Share) -> Share:
         """Return the share that a worker keeps to, given its `own` one."""
         return own if self._lasts else ALONE
+
+
+async def pause_after_store_error() -> None:
+    """Give a store that has failed a moment before it is asked again."""
+    await asyncio.sleep(_STORE_PATIENCE_SECONDS)

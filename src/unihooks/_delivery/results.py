@@ -12,6 +12,7 @@ from attrs import define, field
 
 from unihooks._delivery.decisions import Decision
 from unihooks._delivery.lookups import OffLoad
+from unihooks._delivery.pacing import pause_after_store_error
 from unihooks._message.requests import PreparedDestination, RenderedRequest
 from unihooks._model.log import DeliveryState
 from unihooks._model.policy import CircuitBreaker
@@ -23,7 +24,6 @@ from unihooks.transport import MAX_HEADER_BYTES, Exchange
 _GATHER_SECONDS = 0.02
 _LONGEST_GATHER_SECONDS = 0.04
 _BATCH = 256
-_PATIENCE_SECONDS = 0.5
 _TRIES_TOGETHER = 4
 _logger = logging.getLogger("unihooks.worker")
 
@@ -185,7 +185,7 @@ class ResultBatcher:
         for _ in range(_TRIES_TOGETHER):
             if await self._try(batch):
                 return
-            await asyncio.sleep(_PATIENCE_SECONDS)
+            await pause_after_store_error()
         # A result that cannot be stored must not hold up the others for ever, so they are recorded one by one.
         for result in batch:
             if not await self._try([result]):

@@ -17,6 +17,7 @@ from unihooks._delivery.decisions import Decision, decide, granted, obeyed
 from unihooks._delivery.destinations import Destinations
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.failures import FailuresInARow
+from unihooks._delivery.pacing import pause_after_store_error
 from unihooks._delivery.rendering import Renderer
 from unihooks._delivery.results import Attempted, Unsent
 from unihooks._delivery.waiting import Leased
@@ -31,7 +32,6 @@ from unihooks.exceptions import StoreError
 from unihooks.transport import OWN_FAULT, Exchange, exchange
 
 _STARTED_TOGETHER = 64
-_STORE_PATIENCE_SECONDS = 0.5
 _CUT_OFF_SECONDS = 0.2
 _DEAR_SECONDS = 1.0
 _NOTHING_SENT = Exchange(error="the request could not be built", duration=0.0)
@@ -144,7 +144,7 @@ class Sender:
         except StoreError:
             # The loop that takes work logs this. Wait, or the delivery is claimed again at once.
             is_unsent = True
-            await asyncio.sleep(_STORE_PATIENCE_SECONDS)
+            await pause_after_store_error()
         except Exception:
             # Let the lease end: trying again at once would only repeat the error.
             _logger.exception("delivery %s could not be attempted; it will be tried again", claimed.id)

@@ -54,9 +54,9 @@ class Taker:
     """The taking of work for one worker, by the hints of its store; its verbs belong to the worker's event loop.
 
     `begin(verb, *args)` begins a verb of the store that writes, in a thread, and `offload` runs one that reads there.
-    `maintenance` does the worker's chores, and knows its share of the work. `planned` counts events, and `has_jobs`
-    says whether jobs are unfinished. `_seen` is what the last look showed, and `_due` when there will be something to
-    do even if the next look shows the same. `_leasing` is what the store has been asked to lease.
+    `maintenance` does the worker's chores, and knows its share of the work. `planned` counts events. `_seen`
+    is what the last look showed, and `_due` when there will be something to do even if the next look shows the same.
+    `_leasing` is what the store has been asked to lease.
     """
 
     _settings: Settings
@@ -69,7 +69,6 @@ class Taker:
     _maintenance: Maintenance
     _jobs: JobRunner
     planned: int = 0
-    has_jobs: bool = False
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     _pid: int = field(factory=os.getpid)
     _backoff: ClaimBackoff = field(factory=ClaimBackoff)
@@ -145,7 +144,6 @@ class Taker:
 
     def _note(self, work: Work) -> None:
         self._state.new_events, self._state.next_due = work.new_events, work.next_due
-        self.has_jobs = work.has_jobs
         self._jobs.saw(unfinished=work.has_jobs)
         overdue = work.first_due is not None and work.first_due < self._settings.store.now() - OVERDUE_US
         self._backlog.note(time.monotonic(), is_waiting=overdue or work.is_late)

@@ -32,10 +32,14 @@ Given = tuple[str, str, Any, str | None, str | None]
 
 @frozen
 class EventMaker:
-    """A maker of events from emissions, by the rules of a catalog; its clock returns microseconds."""
+    """A maker of events from emissions, by the rules of a catalog; its clock returns microseconds.
+
+    If operational events are on, it refuses their product, which is the library's.
+    """
 
     _now: Callable[[], int]
     _catalog: Catalog | None
+    _has_operational_events: bool = False
 
     def make(self, given: Given, tenant: str) -> NewEvent:
         """Return an event that the store can insert, or raise an error that says what is wrong."""
@@ -58,20 +62,12 @@ class EventMaker:
 
     def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
         if self._catalog is None:
-            return *check_names(product, event_type), encode(payload)
-        kind = self._catalog.check(product, event_type)
-        body = encode(payload)
-        kind.check_payload(payload)
-        return kind.product, kind.name, body
-
-
-@frozen
-class ReservingEventMaker(EventMaker):
-    """An event maker that refuses the product of operational events, which is the library's."""
-
-    def _checked(self, product: str, event_type: str, payload: Any) -> tuple[str, str, bytes]:
-        checked = super()._checked(product, event_type, payload)
-        if checked[0] == PRODUCT:
+            checked = *check_names(product, event_type), encode(payload)
+        else:
+            kind = self._catalog.check(product, event_type)
+            checked = kind.product, kind.name, encode(payload)
+            kind.check_payload(payload)
+        if self._has_operational_events and checked[0] == PRODUCT:
             sentence = f"the product {PRODUCT!r} is reserved, since operational_events is on; use another name"
             raise UnknownEventType(sentence, name="product")
         return checked
