@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from attrs import define, field
 
-from unihooks._delivery.lookups import Lookups, OffLoad
+from unihooks._delivery.shared_reads import OffLoad, SharedReads
 from unihooks._message.requests import PreparedDestination, prepare
 from unihooks._message.wire_names import DEFAULT_NAMES, WireNames
 from unihooks.abc import Claimed, Store
@@ -32,10 +32,10 @@ class Destinations:
     names: WireNames = DEFAULT_NAMES
     _prepared: dict[str, PreparedDestination] = field(factory=dict)
     _versions: dict[str, tuple[int, float]] = field(factory=dict)
-    _lookups: Lookups[_Key, PreparedDestination] = field(init=False)
+    _reads: SharedReads[_Key, PreparedDestination] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._lookups = Lookups(self._refresh)
+        self._reads = SharedReads(self._refresh)
 
     def note(self, claimed: Collection[Claimed]) -> None:
         """Learn the config_versions that were read when these deliveries were claimed."""
@@ -55,7 +55,7 @@ class Destinations:
 
     async def find(self, claimed: Claimed) -> PreparedDestination | None:
         """Return the current destination, or None when the endpoint is gone. Raises what the store raises."""
-        return await self._lookups.find((claimed.endpoint_id, claimed.tenant))
+        return await self._reads.find((claimed.endpoint_id, claimed.tenant))
 
     async def _refresh(self, wanted: Sequence[_Key]) -> dict[_Key, PreparedDestination | Exception]:
         asked = time.monotonic()

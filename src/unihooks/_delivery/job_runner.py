@@ -10,8 +10,8 @@ from functools import partial
 from attrs import define
 
 from unihooks._base.times import SECOND
-from unihooks._delivery.lookups import OffLoad
 from unihooks._delivery.maintenance import Maintenance
+from unihooks._delivery.shared_reads import OffLoad
 from unihooks._delivery.work_state import WorkState
 from unihooks._management.settings import Settings
 from unihooks.abc import Advanced

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from unihooks._base.times import DAY, SECOND
 from unihooks._contract.leasing import ALONE, HELD_LIMIT_US, Share
-from unihooks._delivery.lookups import OffLoad
+from unihooks._delivery.shared_reads import OffLoad
 from unihooks._management.settings import Settings
 from unihooks.exceptions import StoreError
 

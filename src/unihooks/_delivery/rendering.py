@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from attrs import define, field
 
 from unihooks._base.threads import Threads
-from unihooks._delivery.lookups import Lookups, OffLoad
+from unihooks._delivery.shared_reads import OffLoad, SharedReads
 from unihooks._message.rendering import Rendered, Rendering, RenderingFailed
 from unihooks.abc import Claimed, Store
 from unihooks.exceptions import StoreError
@@ -69,7 +69,7 @@ class Renderer:
     offload: OffLoad
     _bodies: _Cache[_Key, _Outcome] = field(init=False)
     _known: _Cache[str, _Known] = field(init=False)
-    _lookups: Lookups[str, _Known] = field(init=False)
+    _reads: SharedReads[str, _Known] = field(init=False)
     _pool: Threads = field(factory=lambda: Threads(_THREADS, "unihooks-rendering"))
     _threads: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_THREADS))
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(factory=WeakValueDictionary)
@@ -78,7 +78,7 @@ class Renderer:
     def __attrs_post_init__(self) -> None:
         self._bodies = _Cache(_MOST_BYTES, _bytes)
         self._known = _Cache(_MOST_PLACES, lambda known: known.rendering.mapping.size)
-        self._lookups = Lookups(self._load)
+        self._reads = SharedReads(self._load)
 
     def prepare(self, claimed: Iterable[Claimed]) -> None:
         """Render small bodies ahead of time, for a short while.
@@ -123,7 +123,7 @@ class Renderer:
         self._pool.close()
 
     async def _find(self, rendering_id: str) -> _Known:
-        known = await self._lookups.find(rendering_id)
+        known = await self._reads.find(rendering_id)
         if known is None:
             _logger.error("the store has no rendering %s; the deliveries that name it wait", rendering_id)
             raise StoreError("the store does not know how to render this delivery; it has to wait", name=rendering_id)

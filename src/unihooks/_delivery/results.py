@@ -11,8 +11,8 @@ from json.encoder import encode_basestring_ascii as quoted
 from attrs import define, field
 
 from unihooks._delivery.decisions import Decision
-from unihooks._delivery.lookups import OffLoad
 from unihooks._delivery.pacing import pause_after_store_error
+from unihooks._delivery.shared_reads import OffLoad
 from unihooks._message.requests import PreparedDestination, RenderedRequest
 from unihooks._model.log import DeliveryState
 from unihooks._model.policy import CircuitBreaker

@@ -19,10 +19,10 @@ from unihooks._base.times import SECOND
 from unihooks._contract.leasing import new_token
 from unihooks._delivery.endpoint_queues import EndpointQueues
 from unihooks._delivery.job_runner import JobRunner
-from unihooks._delivery.lookups import OffLoad
 from unihooks._delivery.maintenance import Maintenance
 from unihooks._delivery.pacing import OVERDUE_US, Backlog, ClaimBackoff, Looks
 from unihooks._delivery.sending import Sender
+from unihooks._delivery.shared_reads import OffLoad
 from unihooks._delivery.work_state import Next, WorkState
 from unihooks._management.settings import Settings
 from unihooks.abc import Claimed, Lease, Planned, Share, Work

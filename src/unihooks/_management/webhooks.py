@@ -14,7 +14,7 @@ from unihooks._base.times import from_us
 from unihooks._management.signing_secrets import check_signing, checked_overlap, rotated
 from unihooks._management.webhook_changes import WebhookChanges
 from unihooks._message.mapping import Preview
-from unihooks._message.secrets import Secret, kind_of
+from unihooks._message.secrets import Secret, signature_kind
 from unihooks._model.checks import check_tenant, check_text
 from unihooks._model.endpoints import DISABLED_BY_HAND, MOST_REASON, disabled, enabled, find_endpoint, normaliser
 from unihooks._model.health import EndpointCheck
@@ -94,7 +94,7 @@ class Webhooks(WebhookChanges):
             check_signing([given])
 
         def revise(current: Webhook) -> Webhook:
-            fresh = given or Secret.generate(kind_of(current.secrets[0]))
+            fresh = given or Secret.generate(signature_kind(current.secrets[0]))
             now = from_us(self._settings.open_store.now())
             return self._touched(evolve(current, secrets=rotated(current.secrets, fresh, now, lasting)))
 

@@ -54,7 +54,7 @@ class Secret:
     def generate(kind: str = "v1") -> Secret:
         """Make a signing secret: "v1" signs with HMAC-SHA256 and, with the extra `crypto`, "v1a" with Ed25519.
 
-        >>> kind_of(Secret.generate())
+        >>> signature_kind(Secret.generate())
         'v1'
         """
         if kind not in KINDS.values():
@@ -142,7 +142,7 @@ base64 of 24 to 64 random bytes
         raise InvalidWebhook(sentence, name="secret")
 
 
-def kind_of(secret: Secret) -> str:
+def signature_kind(secret: Secret) -> str:
     """Return which signatures a signing secret makes: "v1" or "v1a"."""
     return KINDS[decode_key(secret)[0]]
 

@@ -18,8 +18,8 @@ OffLoad = Callable[..., Awaitable[Any]]
 
 
 @define(eq=False)
-class Lookups(Generic[K, V]):
-    """The look-ups of one kind that are in progress.
+class SharedReads(Generic[K, V]):
+    """The reads of one kind that are in progress.
 
     `load(keys)` returns what it finds, or an error, for each key. An exception that it raises concerns all of them.
     """

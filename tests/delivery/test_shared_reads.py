@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from unihooks._delivery.lookups import Lookups
+from unihooks._delivery.shared_reads import SharedReads
 
 
 class Source:
@@ -31,18 +31,18 @@ def source():
 
 async def test_keys_requested_at_the_same_time_are_loaded_together(source):
     source.answers = {"a": 1, "b": 2}
-    lookups = Lookups(source.load)
-    assert await asyncio.gather(*map(lookups.find, ["a", "b", "a", "c"])) == [1, 2, 1, None]
+    reads = SharedReads(source.load)
+    assert await asyncio.gather(*map(reads.find, ["a", "b", "a", "c"])) == [1, 2, 1, None]
     assert source.calls == [["a", "b", "c"]]
 
 
 async def test_keys_requested_meanwhile_are_loaded_by_the_next_call(source):
     source.may_answer.clear()
-    lookups = Lookups(source.load)
-    first = asyncio.create_task(lookups.find("a"))
+    reads = SharedReads(source.load)
+    first = asyncio.create_task(reads.find("a"))
     while not source.calls:  # noqa: ASYNC110 - it is a task that has to get so far
         await asyncio.sleep(0)
-    later = [asyncio.create_task(lookups.find(key)) for key in ("a", "b")]
+    later = [asyncio.create_task(reads.find(key)) for key in ("a", "b")]
     await asyncio.sleep(0)
     source.answers = {"a": 1, "b": 2}
     source.may_answer.set()
@@ -52,32 +52,32 @@ async def test_keys_requested_meanwhile_are_loaded_by_the_next_call(source):
 
 async def test_an_error_of_one_key_is_raised_to_its_waiters(source):
     source.answers = {"a": KeyError("a"), "b": 2}
-    lookups = Lookups(source.load)
-    found = await asyncio.gather(lookups.find("a"), lookups.find("b"), return_exceptions=True)
+    reads = SharedReads(source.load)
+    found = await asyncio.gather(reads.find("a"), reads.find("b"), return_exceptions=True)
     assert isinstance(found[0], KeyError)
     assert found[1] == 2
 
 
 async def test_an_error_of_the_load_reaches_all_and_the_next_call_is_made(source):
     source.answers = OSError("gone")
-    lookups = Lookups(source.load)
-    found = await asyncio.gather(lookups.find("a"), lookups.find("b"), return_exceptions=True)
+    reads = SharedReads(source.load)
+    found = await asyncio.gather(reads.find("a"), reads.find("b"), return_exceptions=True)
     assert [str(one) for one in found] == ["gone", "gone"]
     source.answers = {"a": 1}
-    assert await lookups.find("a") == 1
+    assert await reads.find("a") == 1
 
 
 async def test_a_call_takes_a_limited_number_of_keys(source):
-    lookups = Lookups(source.load)
-    await asyncio.gather(*map(lookups.find, range(40)))
+    reads = SharedReads(source.load)
+    await asyncio.gather(*map(reads.find, range(40)))
     assert [len(call) for call in source.calls] == [16, 16, 8]
 
 
 async def test_a_cancelled_waiter_ends_it_for_nobody_else(source):
     source.may_answer.clear()
     source.answers = {"a": 1}
-    lookups = Lookups(source.load)
-    first, second = (asyncio.create_task(lookups.find("a")) for _ in range(2))
+    reads = SharedReads(source.load)
+    first, second = (asyncio.create_task(reads.find("a")) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     source.may_answer.set()
