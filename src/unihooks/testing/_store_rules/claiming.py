@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from unihooks._base.times import SECOND, from_us
 from unihooks._model.webhooks import EventSubscription
-from unihooks.abc import ALONE, Capacity, Claimed, Share, Watcher
+from unihooks.abc import Capacity, Claimed, Share, Watcher
 from unihooks.testing._store_rules.scene import ACME, OTHER_URL, URL, Scene, ids
 
 
@@ -103,13 +103,6 @@ class ClaimingRules:
         assert "other" in {one.tenant for one in scene.claim(4, 4)}
 
     # Shares.
-
-    def test_every_lane_belongs_to_exactly_one_live_worker(self, scene: Scene) -> None:
-        endpoints = ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints)
-        for of in (1, 2, 3, 16):
-            others = [Share(rank, of).of_others(endpoints) for rank in range(of)]
-            assert sum(len(endpoints) - len(one) for one in others) == len(endpoints)
-        assert not ALONE.of_others(endpoints)
 
     def test_a_worker_takes_lanes_of_its_own_first_and_others_after_half_a_second(self, scene: Scene) -> None:
         endpoints = set(ids(scene.active(*[f"https://{n}.example.com/" for n in range(20)]).endpoints))

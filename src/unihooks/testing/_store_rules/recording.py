@@ -191,13 +191,6 @@ class RecordingRules:
         assert list(scene.retry(claimed).accepted) == []
         assert len(scene.attempts(claimed.id)) == 1
 
-    def test_a_dropped_result_does_not_fail_its_neighbours(self, scene: Scene) -> None:
-        scene.active()
-        gone = scene.claimed()
-        scene.store.cancel(ACME, gone.id, "by hand")
-        good = scene.claimed()
-        assert list(scene.deliver(gone, good).accepted) == [good.id]
-
     def test_the_first_of_several_results_with_a_valid_token_counts(self, scene: Scene) -> None:
         scene.active()
         late, other = scene.claimed(), scene.claimed()
@@ -206,13 +199,6 @@ class RecordingRules:
         assert set(scene.deliver(late, other, held, held).accepted) == {held.id}
         assert (len(scene.attempts(held.id)), scene.delivery(held.id).state) == (1, DeliveryState.DELIVERED)
         assert scene.delivery(other.id).state is DeliveryState.PENDING
-
-    def test_earlier_results_are_told_apart_from_new_ones(self, scene: Scene) -> None:
-        scene.active()
-        before, now = scene.claimed(), scene.claimed()
-        scene.deliver(before)
-        assert list(scene.deliver(before, now).accepted) == [now.id]
-        assert [len(scene.attempts(one.id)) for one in (before, now)] == [1, 1]
 
     def test_only_results_with_a_valid_token_count(self, scene: Scene) -> None:
         scene.active()
@@ -225,12 +211,6 @@ class RecordingRules:
         assert {one.id for one in scene.deliveries(state=DeliveryState.PENDING)} == {released.id}
         assert scene.delivery(cancelled.id).state is DeliveryState.CANCELLED
         assert [len(scene.attempts(one.id)) for one in (cancelled, released, recorded, good[0])] == [1, 0, 1, 1]
-
-    def test_a_released_delivery_takes_no_result_any_more(self, scene: Scene) -> None:
-        scene.active()
-        claimed = scene.claimed()
-        scene.store.release([claimed])
-        assert list(scene.deliver(claimed).accepted) == []
 
     def test_a_result_counts_while_its_lane_is_closed(self, scene: Scene) -> None:
         webhook = scene.active()
