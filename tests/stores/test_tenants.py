@@ -13,15 +13,15 @@ from processes import line_of
 from waiting import wait_for
 
 from unihooks import Dispatcher, EventSubscription, PayloadMapping, Webhook
-from unihooks._management import retention
+from unihooks._management import operations
 
 SECRETIVE = "Aardvark"
 KILLED = """
 import json, sys
 from unihooks import Dispatcher, stores
-from unihooks._management import retention
+from unihooks._management import operations
 kind, options, tenant = sys.argv[1:]
-retention._BATCH, retention._PAUSE_SECONDS = 1, 0.02
+operations._BATCH, operations._PAUSE_SECONDS = 1, 0.02
 store = getattr(stores, kind)(**json.loads(options))
 print("ready", flush=True)
 Dispatcher(store).erase_tenant(tenant)
@@ -115,7 +115,7 @@ def test_erasing_a_tenant_is_resumed_after_a_kill(place, open_dispatcher, receiv
 def test_a_worker_of_another_process_stops_sending(open_dispatcher, receiver, monkeypatch):
     dispatcher, other = open_dispatcher(), open_dispatcher()
     fill(other, receiver, "acme")
-    monkeypatch.setattr(retention, "_BATCH", 2)
+    monkeypatch.setattr(operations, "_BATCH", 2)
     dispatcher.erase_tenant("acme")
     before = len(receiver.requests)
     other.emit("shop", "order.paid", {}, tenant="acme")
