@@ -24,11 +24,11 @@ from unihooks._management.jobs import Jobs
 from unihooks._management.log import Log
 from unihooks._management.operations import Operates
 from unihooks._management.option_checks import (
+    check_clock,
     check_kinds,
     check_seconds,
     check_store,
     check_times,
-    prepare,
     to_addresses,
 )
 from unihooks._management.settings import Settings
@@ -137,7 +137,7 @@ class Dispatcher(Emits, Operates):
             operational_events=operational_events,
             names=WireNames(header_prefix, user_agent),
         )
-        prepare(store, clock, catalog, operational_events=operational_events)
+        _prepare(store, clock, catalog, operational_events=operational_events)
         Emits.__init__(self, settings)
         Operates.__init__(self, settings)
         self.webhooks = Webhooks(settings, TestSender(settings).send, EndpointChecker(settings).check)
@@ -205,3 +205,14 @@ class Dispatcher(Emits, Operates):
 
     async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
+
+
+def _prepare(store: Store, clock: Clock | None, catalog: Catalog | None, *, operational_events: bool) -> None:
+    """Have a store use the host's clock, if given, and emit operational events, which the catalog then offers."""
+    check_clock(clock)
+    if clock is not None:
+        store.use_clock(clock)
+    if operational_events:
+        if catalog is not None:
+            catalog.offer_operational_events()
+        store.use_operational_events()

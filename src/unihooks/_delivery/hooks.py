@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from unihooks._base.threads import Threads
 from unihooks._management.host_hooks import MOST_WAITING, Hook
@@ -146,8 +146,7 @@ class Hooks:
         return next(iter(self.settings.store.list_deliveries(tenant, filters, Window(limit=1))), None)
 
     def _endpoint(self, tenant: str, webhook_id: str, endpoint_id: str) -> object | None:
-        found = self.settings.store.get_webhook(tenant, webhook_id).endpoint(endpoint_id)
-        return None if found is None else evolve(found, webhook_id=webhook_id, tenant=tenant)
+        return self.settings.store.get_webhook(tenant, webhook_id).endpoint_apart(endpoint_id)
 
     def _tell_end(self, made: Future[None]) -> None:
         # The event loop may have ended before a slow hook.

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import httpx
-from attrs import define, evolve, field
+from attrs import define, field
 
 from unihooks._base.awaitable import in_own_thread
 from unihooks._base.ids import new_id
@@ -137,12 +137,9 @@ class TestSender:
         with contextlib.suppress(StoreError):
             if good:
                 for change in self._settings.open_store.clear_health(good):
-                    self._tell_recovered(webhook, change.endpoint_id)
-
-    def _tell_recovered(self, webhook: Webhook, endpoint_id: str) -> None:
-        endpoint = self._settings.open_store.get_webhook(webhook.tenant, webhook.id).endpoint(endpoint_id)
-        if endpoint is not None:
-            self._settings.changes.recovered(evolve(endpoint, webhook_id=webhook.id, tenant=webhook.tenant))
+                    now = self._settings.open_store.get_webhook(webhook.tenant, webhook.id)
+                    if (endpoint := now.endpoint_apart(change.endpoint_id)) is not None:
+                        self._settings.changes.recovered(endpoint)
 
 
 def _payload(catalog: Catalog | None, product: str, event_type: str, payload: Any) -> Any:

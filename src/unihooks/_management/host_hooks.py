@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, wait
 from typing import Any
 
-from attrs import Attribute, define, evolve, field, frozen
+from attrs import Attribute, define, field, frozen
 
 from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.threads import Threads
@@ -58,29 +58,28 @@ class ChangeHooks:
 
     def changed(self, webhook: Webhook) -> None:
         """Call the hook for a webhook that was added or deleted; a deleted one is given as it was before."""
-        if self.hooks.on_webhook_changed is not None:
-            self._add(self.hooks.on_webhook_changed, webhook)
+        self._add(self.hooks.on_webhook_changed, webhook)
 
     def revised(self, old: Webhook, new: Webhook) -> None:
         """Call the hooks for a change of a webhook, if anything has changed."""
         if new == old:
             return
         self.changed(new)
-        if self.hooks.on_endpoint_disabled is not None:
-            for endpoint in newly_disabled(old, new):
-                self._add(self.hooks.on_endpoint_disabled, evolve(endpoint, webhook_id=new.id, tenant=new.tenant))
+        for endpoint in newly_disabled(old, new):
+            self._add(self.hooks.on_endpoint_disabled, new.endpoint_apart(endpoint.id))
 
     def recovered(self, endpoint: Endpoint) -> None:
         """Call the hook for an endpoint that was reported as failing and has taken a test successfully."""
-        if self.hooks.on_endpoint_recovered is not None:
-            self._add(self.hooks.on_endpoint_recovered, endpoint)
+        self._add(self.hooks.on_endpoint_recovered, endpoint)
 
     def finish(self, timeout: float = HOOKS_SECONDS) -> None:
         """Wait until the calls have ended, but for no longer than `timeout` seconds."""
         if self._calls and self._process == os.getpid() and self._caller != threading.get_ident():
             wait(tuple(self._calls), timeout)
 
-    def _add(self, hook: Hook, value: object) -> None:
+    def _add(self, hook: Hook | None, value: object) -> None:
+        if hook is None:
+            return
         if self._process != os.getpid():
             # A forked child does not make the calls of its parent.
             self._process, self._calls = os.getpid(), set()

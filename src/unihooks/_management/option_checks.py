@@ -55,21 +55,6 @@ def check_callables(**functions: object) -> None:
             raise TypeError(f"{name} must be a function, or None, not {kind_of(value)}")
 
 
-def prepare(store: Store, clock: Clock | None, catalog: Catalog | None, *, operational_events: bool) -> None:
-    """Have a store use the host's clock, if given, and emit operational events, which the catalog then offers.
-
-    Raises `TypeError` for a clock that is not a function or returns no aware datetime; `Conflict` if the catalog cannot
-    offer them.
-    """
-    check_clock(clock)
-    if clock is not None:
-        store.use_clock(clock)
-    if operational_events:
-        if catalog is not None:
-            catalog.offer_operational_events()
-        store.use_operational_events()
-
-
 def check_clock(clock: Clock | None) -> None:
     """Raise TypeError for a clock that is not a function or returns no aware datetime."""
     check_callables(clock=clock)
