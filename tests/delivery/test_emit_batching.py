@@ -23,7 +23,7 @@ class Submissions:
     error: Exception | None = None
     held: Future[list[object]] | None = None
 
-    def submit_events(self, events):
+    def submit_events(self, events, per_minute=None):
         self.calls.append(list(events))
         if self.held is not None:
             return self.held

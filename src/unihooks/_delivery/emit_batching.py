@@ -46,7 +46,7 @@ class EmitBatcher:
 
     async def _alone(self, event: NewEvent) -> EmitOutcome:
         # An event with a key may have to wait for the transaction of another one with that key; others must not wait.
-        submitted = self._submitted([event])
+        submitted = self.store.submit_events([event], self.per_minute)
         outcomes = await in_time(asyncio.wrap_future(submitted), self.store.emit_deadline, submitted)
         return outcomes[0]
 
@@ -54,7 +54,7 @@ class EmitBatcher:
         if self._ticks.get(loop) is tick:
             del self._ticks[loop]
         try:
-            submitted = self._submitted([event for event, _ in tick])
+            submitted = self.store.submit_events([event for event, _ in tick], self.per_minute)
         except Exception as error:  # noqa: BLE001 - those who wait raise it
             _fail(tick, error)
         except BaseException as error:
@@ -64,11 +64,6 @@ class EmitBatcher:
         else:
             late = loop.call_later(self.store.emit_deadline, self._give_up, tick, submitted)
             asyncio.wrap_future(submitted, loop=loop).add_done_callback(lambda done: _settle(tick, done, late))
-
-    def _submitted(self, events: list[NewEvent]) -> Future[list[EmitOutcome]]:
-        if self.per_minute is None:
-            return self.store.submit_events(events)
-        return self.store.submit_events(events, self.per_minute)
 
     def _give_up(self, tick: _Tick, submitted: Future[list[EmitOutcome]]) -> None:
         _fail(tick, given_up(self.store.emit_deadline, submitted))

@@ -57,8 +57,8 @@ class Engine:
         self._transport = self._settings.new_transport()
         self._hooks = Hooks(self._settings, self._state.moved)
         self._results = ResultBatcher(self._store, self.write, self._on_recorded, self._settings.breaker)
-        self._maintenance = Maintenance(self._settings, self.offload)
-        self._jobs = JobRunner(self._settings, self.offload, self._state, self._maintenance)
+        self._maintenance = Maintenance(self._settings, self._threads.run)
+        self._jobs = JobRunner(self._settings, self._threads.run, self._state, self._maintenance)
         self._sender = self._new_sender()
         self._recording = asyncio.create_task(self._results.run())
         self._taker = Taker(
@@ -68,7 +68,7 @@ class Engine:
             lease_seconds=self._limits.lease,
             sender=self._sender,
             begin=self.begin,
-            offload=self.offload,
+            offload=self._threads.run,
             maintenance=self._maintenance,
             jobs=self._jobs,
         )
@@ -83,8 +83,8 @@ class Engine:
             transport=self._transport,
             record=self._results.add,
             want_more=self._want_more,
-            destinations=Destinations(self._store, self.offload, self._settings.names),
-            renderer=Renderer(self._store, self.offload),
+            destinations=Destinations(self._store, self._threads.run, self._settings.names),
+            renderer=Renderer(self._store, self._threads.run),
         )
 
     async def __aexit__(self, *_: object) -> None:
@@ -123,10 +123,6 @@ class Engine:
     def begin(self, verb: Callable[..., T], *args: Any) -> Future[T]:
         """Start what `write` runs."""
         return self._store.submit(verb, *args) or self._threads.submit(verb, *args)
-
-    async def offload(self, function: Callable[..., T], *args: Any) -> T:
-        """Run a blocking call in one of the engine's threads."""
-        return await self._threads.run(function, *args)
 
     async def serve(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set."""

@@ -221,9 +221,7 @@ class HealthRules:
 
     def test_retry_after_is_shown_at_the_endpoint_and_its_deliveries(self, scene: Scene) -> None:
         webhook = scene.active()
-        scene.emit()
-        scene.emit()
-        scene.plan()
+        scene.several(2)
         claimed, other = scene.claim()
         scene.busy(claimed, seconds=600)
         scene.store.release([other])

@@ -248,9 +248,7 @@ class OrderRules:
     def test_events_without_a_subject_are_in_no_order_and_counted(self, scene: Scene) -> None:
         scene.active(URL, OTHER_URL, ordered=True)
         scene.active(URL)
-        for _ in range(3):
-            scene.emit()
-        scene.plan()
+        scene.several(3)
         assert len(scene.claim()) == 9
         assert scene.store.statistics().without_subject == 6
         _emitted(scene, 1)

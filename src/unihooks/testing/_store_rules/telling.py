@@ -145,9 +145,7 @@ class TellingRules:
 
     def test_an_endpoint_that_is_disabled_already_is_not_reported_again(self, scene: Scene) -> None:
         scene.active()
-        scene.emit()
-        scene.emit()
-        scene.plan()
+        scene.several(2)
         first, second = scene.claim()
         scene.store.use_operational_events()
         scene.fail(first, disable="410 Gone")

@@ -81,9 +81,7 @@ class TenantRules:
 
     def test_a_step_removes_as_much_as_it_may(self, scene: Scene) -> None:
         scene.active()
-        for _ in range(5):
-            scene.emit()
-        scene.plan()
+        scene.several(5)
         _, after = scene.store.erase_tenant(ACME, limit=2)
         seen = []
         while after is not None:
