@@ -68,11 +68,11 @@ async def test_cancelled_call_that_still_waits_is_never_made(threads):
 
 async def test_threads_are_started_anew_after_a_fork_that_python_did_not_see(threads, monkeypatch):
     await threads.run(int)
-    before = threads._jobs
+    before = threads._calls
     here = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: here + 1)
     assert await threads.run(str, "child") == "child"
-    assert threads._jobs is not before
+    assert threads._calls is not before
 
 
 def test_calls_are_made_after_the_main_thread_has_ended():

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_Job = Callable[[], None]
+_Call = Callable[[], None]
 
 _IDLE_SECONDS = 10.0
 
@@ -26,7 +26,7 @@ class Threads:
     Unlike an executor's, they work as long as the process lives, even after its main thread has returned, and a call
     that never ends does not keep the process alive. A forked child starts threads of its own.
 
-    Starting a thread waits until it runs, which takes milliseconds in a busy process. So each thread that takes a job
+    Starting a thread waits until it runs, which takes milliseconds in a busy process. So each thread that takes a call
     starts a free one if there is none, and an event loop that submits calls waits only for the first thread.
     """
 
@@ -45,7 +45,7 @@ class Threads:
             future.cancel()
             return future
         # Not under the lock: a thread that holds it may be waiting for a processor.
-        self._jobs.put(partial(self._run, future, partial(function, *args)))
+        self._calls.put(partial(self._run, future, partial(function, *args)))
         if not self._started:
             self._start_one()
         return future
@@ -58,7 +58,7 @@ class Threads:
     def close(self) -> None:
         """Begin no more calls; those that have begun end by themselves."""
         self._is_closed = True
-        self._jobs.put(None)
+        self._calls.put(None)
 
     async def ended(self) -> None:
         """Wait until no call is running, not even one that its caller no longer awaits."""
@@ -67,7 +67,7 @@ class Threads:
     def _start_anew(self) -> None:
         self._process = os.getpid()
         self._is_closed = False
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._running: set[Future[Any]] = set()
         self._started = 0
@@ -89,26 +89,26 @@ class Threads:
                     raise
 
     def _work(self) -> None:
-        while (job := self._next()) is not None:
+        while (call := self._next()) is not None:
             with self._lock:
                 self._free -= 1
             self._start_one()
-            job()
+            call()
             with self._lock:
                 self._free += 1
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> _Call | None:
         while True:
             try:
-                job = self._jobs.get(timeout=self._idle_seconds)
+                call = self._calls.get(timeout=self._idle_seconds)
             except Empty:
                 if self._may_end():
                     return None
                 continue
-            if job is None:
+            if call is None:
                 # The next thread must see it too.
-                self._jobs.put(None)
-            return job
+                self._calls.put(None)
+            return call
 
     def _may_end(self) -> bool:
         with self._lock:
@@ -117,8 +117,8 @@ class Threads:
                 return False
             self._free -= 1
             self._started -= 1
-            # Checked last: a job that comes after this check finds no free thread and starts one.
-            if not self._jobs.empty():
+            # Checked last: a call that comes after this check finds no free thread and starts one.
+            if not self._calls.empty():
                 self._free += 1
                 self._started += 1
                 return False

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from attrs import define, field
 
-from unihooks._base.jobs import given_up
+from unihooks._base.queue_thread import given_up
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome, Store
 from unihooks.exceptions import StoreError

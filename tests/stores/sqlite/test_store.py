@@ -20,7 +20,7 @@ from attrs import evolve
 from interruptions import interrupted
 from sqlite_scene import add_webhook, emit, make_event, make_webhook
 
-from unihooks._base.jobs import OneShot
+from unihooks._base.queue_thread import OneShot
 from unihooks.abc import Capacity, DeliveryFilter, EventFilter, Lease, Window
 from unihooks.exceptions import StoreError
 from unihooks.stores import SQLiteStore

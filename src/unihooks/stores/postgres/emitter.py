@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from unihooks._base.jobs import JobThread, given_up
+from unihooks._base.queue_thread import QueueThread, given_up
 from unihooks._contract.planning import NewEvent
 from unihooks.abc import EmitOutcome
 from unihooks.stores.postgres.errors import driver, explained, is_of_one_row, is_outage, is_transient
@@ -83,7 +83,7 @@ class Emitter:
 _Insert = Callable[..., tuple[list[EmitOutcome], int | None]]
 
 
-class _Queue(JobThread[Submission]):
+class _Queue(QueueThread[Submission]):
     """A queue, the thread that empties it, and the connection that it inserts on.
 
     While the server cannot be reached, it tries again and again, together with the events that have come meanwhile.

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from unihooks._base.jobs import Patience
+from unihooks._base.queue_thread import Patience
 from unihooks.exceptions import StoreError
 
 if TYPE_CHECKING:

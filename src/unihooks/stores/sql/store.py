@@ -13,7 +13,7 @@ from weakref import finalize
 
 from attrs import evolve
 
-from unihooks._base.jobs import OneShot, Promise, given_up
+from unihooks._base.queue_thread import OneShot, Promise, given_up
 from unihooks._base.times import SECOND, Clock
 from unihooks._contract.jobs import Advanced, Task
 from unihooks._contract.leasing import ALONE, Capacity, Claimed, Lease, Planned, Recorded, Result, Share, Work

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from attrs import define, field
 
-from unihooks._base.jobs import OneShot, Patience
+from unihooks._base.queue_thread import OneShot, Patience
 from unihooks._base.times import Clock, to_us
 from unihooks._contract.filters import Window
 from unihooks._contract.planning import NewEvent

@@ -16,8 +16,8 @@ from weakref import WeakSet
 
 from attrs import field, frozen
 
-from unihooks._base.jobs import OneShot
 from unihooks._base.per_process import PerProcess
+from unihooks._base.queue_thread import OneShot
 from unihooks._contract.planning import NewEvent
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate, version_of

@@ -13,7 +13,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from unihooks._base.jobs import JobThread, OneShot, ended
+from unihooks._base.queue_thread import OneShot, QueueThread, ended
 from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
 from unihooks.abc import EmitOutcome
@@ -57,7 +57,7 @@ class _Job:
         self.outcome: Any = None
 
 
-class Writer(JobThread[_Job]):
+class Writer(QueueThread[_Job]):
     """The one connection that writes, and the thread that uses it.
 
     `inserted` is called with events within the transaction, `lost` when it is rolled back, `emitted` when it is

@@ -1,4 +1,4 @@
-"""A thread that does queued jobs, whose callers never wait in vain: neither for a dead thread nor for themselves."""
+"""A thread that makes the calls of others, who never wait in vain: neither for a dead thread nor for themselves."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Patience(threading.local):
 class Promise(Future[Any]):
     """A future that knows which thread has to complete it."""
 
-    by: JobThread[Any] | None = None
+    by: QueueThread[Any] | None = None
 
 
 class OneShot:
@@ -72,7 +72,7 @@ class OneShot:
         self._kept = threading.Lock()
         self._kept.acquire()
         self._value: Any = _NOTHING
-        self.by: JobThread[Any] | None = None
+        self.by: QueueThread[Any] | None = None
 
     def set_running_or_notify_cancel(self) -> bool:
         """Return True: unlike a Future, it cannot be cancelled."""
@@ -106,7 +106,7 @@ def _look_seconds(ends_at: float) -> float:
     return max(min(_LOOK_SECONDS, ends_at - time.monotonic()), 0.0)
 
 
-class Job(Protocol):
+class Queued(Protocol):
     """A call to be made, and the promise that its caller waits for."""
 
     @property
@@ -114,15 +114,15 @@ class Job(Protocol):
         """The promise that the caller waits for."""
 
 
-J = TypeVar("J", bound=Job)
+Q = TypeVar("Q", bound=Queued)
 
 
-class JobThread(ABC, Generic[J]):
-    """A thread that does the jobs that others queue in its lines; it starts with the first job.
+class QueueThread(ABC, Generic[Q]):
+    """A thread that makes the calls that others queue in its lines; it starts with the first call.
 
-    A finaliser or a signal handler may interrupt a caller at any point and queue a job itself. It would wait for ever
+    A finaliser or a signal handler may interrupt a caller at any point and queue a call itself. It would wait for ever
     for a lock that the caller holds, so there is none. `trouble` says what the thread is waiting for, for the errors of
-    those who wait for it. After `rest_seconds` without a job it calls `_rest` once, and then waits for the next job.
+    those who wait for it. After `rest_seconds` without a call it runs `_rest` once, and then waits for the next one.
     """
 
     trouble = "the store has not answered"
@@ -131,17 +131,17 @@ class JobThread(ABC, Generic[J]):
         self.is_ended = False
         # Settled: the thread has been started, or never will be.
         self._is_settled = self._is_at_work = False
-        self._lines: tuple[deque[J], ...] = tuple(deque() for _ in range(lines))
+        self._lines: tuple[deque[Q], ...] = tuple(deque() for _ in range(lines))
         self._bell: SimpleQueue[None] = SimpleQueue()
-        # The jobs that the thread is doing: their promises are not kept yet.
-        self._taken: list[J] = []
+        # The calls that the thread is making: their promises are not kept yet.
+        self._taken: list[Q] = []
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
         self._unstarted = [self._thread]
         self._rest_seconds = rest_seconds
 
-    def add(self, job: J, line: int = 0) -> bool:
-        """Queue a job; False if the thread takes no more."""
-        if inside.is_busy and isinstance(job.waiter, OneShot):
+    def add(self, call: Q, line: int = 0) -> bool:
+        """Queue a call; False if the thread takes no more."""
+        if inside.is_busy and isinstance(call.waiter, OneShot):
             inside.refuse()
         if sys.is_finalizing():
             raise StoreError(
@@ -149,14 +149,14 @@ class JobThread(ABC, Generic[J]):
             )
         if not self._is_at_work:
             self._start()
-        if isinstance(job.waiter, OneShot | Promise):
-            job.waiter.by = self
-        self._lines[line].append(job)
+        if isinstance(call.waiter, OneShot | Promise):
+            call.waiter.by = self
+        self._lines[line].append(call)
         self._bell.put(None)
         if self.is_ended:
-            # If the job is no longer in the line, the thread took it before it ended.
+            # If the call is no longer in the line, the thread took it before it ended.
             with contextlib.suppress(ValueError):
-                self._lines[line].remove(job)
+                self._lines[line].remove(call)
                 return False
         return True
 
@@ -185,18 +185,18 @@ class JobThread(ABC, Generic[J]):
 
     @abstractmethod
     def _work(self) -> None:
-        """Take jobs, do them, and tell those who wait."""
+        """Take calls, make them, and tell those who wait."""
 
     @abstractmethod
     def _close(self) -> None:
         """Close what the thread used."""
 
-    def _take(self, line: deque[J]) -> bool:
-        """Take the next job of a line; False if there is none."""
+    def _take(self, line: deque[Q]) -> bool:
+        """Take the next call of a line; False if there is none."""
         while line:
             try:
                 # One step of the interpreter, so that an exception raised in this thread from outside cannot lose the
-                # job.
+                # call.
                 self._taken += map(deque.popleft, [line])
             except IndexError:
                 break
@@ -239,7 +239,7 @@ class JobThread(ABC, Generic[J]):
             self._close()
 
     def _rest(self) -> None:
-        """Give up what is not needed until the next job."""
+        """Give up what is not needed until the next call."""
 
     def _wait(self) -> bool:
         seconds = self._rest_seconds
@@ -259,9 +259,9 @@ class JobThread(ABC, Generic[J]):
             with contextlib.suppress(IndexError):
                 while True:
                     self._taken += map(deque.popleft, [line])
-        for job in [*self._taken]:
+        for call in [*self._taken]:
             with contextlib.suppress(Exception):
-                job.waiter.set_exception(ended(error))
+                call.waiter.set_exception(ended(error))
 
 
 def ended(error: BaseException | None) -> StoreError:
@@ -278,7 +278,7 @@ def given_up(seconds: float, waiter: object = None) -> StoreError:
     """Return the error for those whose events were not confirmed in time."""
     by = getattr(waiter, "by", None)
     return StoreError(
-        f"the event was not confirmed within {seconds:g} s ({JobThread.trouble if by is None else by.trouble}), and "
+        f"the event was not confirmed within {seconds:g} s ({QueueThread.trouble if by is None else by.trouble}), and "
         "may have been stored or not; repeating the call is safe with an idempotency_key: it is stored once then",
         name="emit_deadline",
     )

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from unihooks._base import jobs
-from unihooks._base.jobs import JobThread, OneShot
+from unihooks._base import queue_thread
 from unihooks._base.per_process import inside
+from unihooks._base.queue_thread import OneShot, QueueThread
 from unihooks.exceptions import StoreError
 
 OUTCOME_UNKNOWN = "a thread of the store ended.* whether this was stored is not known"
@@ -51,8 +51,8 @@ def test_an_error_does_not_keep_what_was_promised_alive():
     assert inside == [{"ends_at": inf}]
 
 
-class Numbers(JobThread):
-    """A thread that returns each job's number, or raises the given error instead."""
+class Numbers(QueueThread):
+    """A thread that returns each call's number, or raises the given error instead."""
 
     is_closed = False
 
@@ -68,10 +68,10 @@ class Numbers(JobThread):
     def _work(self):
         self.may_work.wait(PATIENCE)
         while self._take(self._lines[0]):
-            job = self._taken[-1]
-            if isinstance(job.number, BaseException):
-                raise job.number
-            job.waiter.set_result(job.number)
+            call = self._taken[-1]
+            if isinstance(call.number, BaseException):
+                raise call.number
+            call.waiter.set_result(call.number)
 
     def _close(self):
         self.is_closed = True
@@ -88,7 +88,7 @@ class Deaf(OneShot):
 
 @pytest.fixture(autouse=True)
 def short_looks(monkeypatch):
-    monkeypatch.setattr(jobs, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(queue_thread, "_LOOK_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def in_a_thread(call):
     return done
 
 
-def test_jobs_are_done_in_order_by_a_thread_that_ends_when_asked(numbers):
+def test_calls_are_made_in_order_by_a_thread_that_ends_when_asked(numbers):
     assert [numbers.put(OneShot(), number=one).result() for one in range(3)] == [0, 1, 2]
     assert numbers.put(Future(), number=3).result(PATIENCE) == 3
     numbers.stop()
@@ -121,7 +121,7 @@ def test_what_is_never_used_is_closed_without_a_thread(numbers):
     assert not numbers._thread.is_alive()
 
 
-def test_cancelled_jobs_are_left_out(numbers):
+def test_cancelled_calls_are_left_out(numbers):
     numbers.may_work.clear()
     first, cancelled, last = numbers.put(OneShot(), number=1), numbers.put(Future()), numbers.put(OneShot(), number=3)
     assert cancelled.cancel()
