@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -208,31 +208,30 @@ class Scene:
 
     def deliver(self, *claimed: Claimed, duration_us: int = 1_500) -> Recorded:
         """Record a success for each."""
-        return self.store.record(
-            [self.result(one, DeliveryState.DELIVERED, duration_us=duration_us) for one in claimed]
-        )
+        return self.record(claimed, DeliveryState.DELIVERED, duration_us=duration_us)
 
     def retry(self, *claimed: Claimed, after: float = 60) -> Recorded:
         """Record a failure for each, and that it is tried again."""
-        wait = int(after * SECOND)
-        return self.store.record([self.result(one, DeliveryState.PENDING, retry_in_us=wait) for one in claimed])
+        return self.record(claimed, DeliveryState.PENDING, retry_in_us=int(after * SECOND))
 
     def answered(self, claimed: Claimed, status_code: int | None, state: DeliveryState) -> Recorded:
         """Record an attempt with this response; a delivery that is pending then is tried again in a minute."""
         retry_in_us = 60 * SECOND if state is DeliveryState.PENDING else None
-        return self.store.record([self.result(claimed, state, status_code=status_code, retry_in_us=retry_in_us)])
+        return self.record([claimed], state, status_code=status_code, retry_in_us=retry_in_us)
 
     def busy(self, claimed: Claimed, *, seconds: float, after: float = 60, last: bool = False) -> Recorded:
         """Record that the receiver wants no request for so many seconds."""
-        wait = int(seconds * SECOND)
         state = DeliveryState.FAILED if last else DeliveryState.PENDING
         retry_in_us = None if last else int(after * SECOND)
-        return self.store.record([self.result(claimed, state, retry_in_us=retry_in_us, wait_us=wait)])
+        return self.record([claimed], state, retry_in_us=retry_in_us, wait_us=int(seconds * SECOND))
 
     def fail(self, *claimed: Claimed, **changes: Any) -> Recorded:
         """Record a failure for each that is the last."""
-        ended = {"state": DeliveryState.FAILED, "reason": "no retry is left", **changes}
-        return self.store.record([self.result(one, **ended) for one in claimed])
+        return self.record(claimed, DeliveryState.FAILED, reason="no retry is left", **changes)
+
+    def record(self, claimed: Iterable[Claimed], state: DeliveryState, **changes: Any) -> Recorded:
+        """Record an attempt for each, with an outcome as `result` makes it."""
+        return self.store.record([self.result(one, state, **changes) for one in claimed])
 
     def settled(self, event_type: str, *, good: int = 0, bad: int = 0) -> Webhook:
         """Store a webhook for one type of event, and let so many successes and then failures come in."""

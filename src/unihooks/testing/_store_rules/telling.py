@@ -178,8 +178,10 @@ class TellingRules:
     def test_a_failing_endpoint_is_reported_once_with_status_and_reason(self, scene: Scene) -> None:
         webhook = scene.active()
         scene.store.use_operational_events()
-        failed = {"state": DeliveryState.PENDING, "status_code": 503, "retry_in_us": 0}
-        recorded = scene.fail(scene.claimed(), **failed)
+        failed = scene.result(
+            scene.claimed(), DeliveryState.PENDING, status_code=503, retry_in_us=0, reason="no retry is left"
+        )
+        recorded = scene.store.record([failed])
         [change] = recorded.told_health
         assert tuple(change) == (ACME, webhook.id, webhook.endpoints[0].id, HEALTHY, FAILING)
         scene.retry(*scene.claim())
