@@ -233,6 +233,7 @@ class Taker:
             try:
                 self._invitations.remove(invitation)
             except ValueError:
+                # A thread that emits has accepted it, and `take` will continue with its answer.
                 self._accepted, self._leasing = invitation, invitation.answer
 
     def _may_take(self) -> bool:

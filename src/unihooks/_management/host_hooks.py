@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, wait
 from typing import Any
 
-from attrs import Attribute, define, field, frozen
+from attrs import asdict, define, field, frozen
 
 from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.threads import Threads
@@ -25,19 +25,18 @@ _logger = logging.getLogger("unihooks.dispatcher")
 Hook = Callable[[Any], object]
 
 
-def _function(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    check_callables(**{attribute.name: value})
-
-
 @frozen
 class HostHooks:
     """The functions of the host that are called when something has happened; None if it has given none."""
 
-    on_delivery: Hook | None = field(default=None, validator=_function)
-    on_webhook_changed: Hook | None = field(default=None, validator=_function)
-    on_endpoint_disabled: Hook | None = field(default=None, validator=_function)
-    on_endpoint_failing: Hook | None = field(default=None, validator=_function)
-    on_endpoint_recovered: Hook | None = field(default=None, validator=_function)
+    on_delivery: Hook | None = None
+    on_webhook_changed: Hook | None = None
+    on_endpoint_disabled: Hook | None = None
+    on_endpoint_failing: Hook | None = None
+    on_endpoint_recovered: Hook | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_callables(**asdict(self, recurse=False))
 
 
 @define(eq=False)
