@@ -14,6 +14,7 @@ from attrs import define, field
 from unihooks._base.threads import Threads
 from unihooks._management.host_hooks import MOST_WAITING, Hook
 from unihooks._management.settings import Settings
+from unihooks._model.endpoints import endpoint_apart
 from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 from unihooks.abc import DeliveryFilter, Recorded, Result, Window
@@ -146,7 +147,7 @@ class Hooks:
         return next(iter(self.settings.store.list_deliveries(tenant, filters, Window(limit=1))), None)
 
     def _endpoint(self, tenant: str, webhook_id: str, endpoint_id: str) -> object | None:
-        return self.settings.store.get_webhook(tenant, webhook_id).endpoint_apart(endpoint_id)
+        return endpoint_apart(self.settings.store.get_webhook(tenant, webhook_id), endpoint_id)
 
     def _tell_end(self, made: Future[None]) -> None:
         # The event loop may have ended before a slow hook.

@@ -25,7 +25,7 @@ from unihooks._message.payload import encode
 from unihooks._message.rendering import Rendering, RenderingFailed
 from unihooks._message.requests import Destination, Message, build_request, prepare
 from unihooks._model.catalog import Catalog
-from unihooks._model.endpoints import find_endpoint
+from unihooks._model.endpoints import endpoint_apart, find_endpoint
 from unihooks._model.log import Attempt
 from unihooks._model.products import check_names
 from unihooks._model.webhooks import Endpoint, Webhook
@@ -138,7 +138,7 @@ class TestSender:
             if good:
                 for change in self._settings.open_store.clear_health(good):
                     now = self._settings.open_store.get_webhook(webhook.tenant, webhook.id)
-                    if (endpoint := now.endpoint_apart(change.endpoint_id)) is not None:
+                    if (endpoint := endpoint_apart(now, change.endpoint_id)) is not None:
                         self._settings.changes.recovered(endpoint)
 
 

@@ -15,6 +15,7 @@ from attrs import asdict, define, field, frozen
 from unihooks._base.event_loops import run_in_new_loop
 from unihooks._base.threads import Threads
 from unihooks._management.option_checks import check_callables
+from unihooks._model.endpoints import endpoint_apart
 from unihooks._model.operational_events import newly_disabled
 from unihooks._model.webhooks import Endpoint, Webhook
 
@@ -65,7 +66,7 @@ class ChangeHooks:
             return
         self.changed(new)
         for endpoint in newly_disabled(old, new):
-            self._add(self.hooks.on_endpoint_disabled, new.endpoint_apart(endpoint.id))
+            self._add(self.hooks.on_endpoint_disabled, endpoint_apart(new, endpoint.id))
 
     def recovered(self, endpoint: Endpoint) -> None:
         """Call the hook for an endpoint that was reported as failing and has taken a test successfully."""

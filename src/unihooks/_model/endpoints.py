@@ -94,6 +94,12 @@ def find_endpoint(webhook: Webhook, endpoint_id: str) -> Endpoint:
     return endpoint
 
 
+def endpoint_apart(webhook: Webhook, endpoint_id: str) -> Endpoint | None:
+    """Return an endpoint of a webhook as it is passed without the webhook; None if there is none with this id."""
+    found = webhook.endpoint(endpoint_id)
+    return None if found is None else evolve(found, webhook_id=webhook.id, tenant=webhook.tenant)
+
+
 def _new(given: Endpoint, url: str, now: int) -> Endpoint:
     endpoint = Endpoint(url, id=new_id("ep_", now), description=given.description)
     # One that was disabled earlier, in another webhook, starts as enabled.

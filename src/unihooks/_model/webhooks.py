@@ -317,11 +317,6 @@ class Webhook:
         """Return the endpoint with this id, or None."""
         return next((item for item in self.endpoints if item.id == endpoint_id), None)
 
-    def endpoint_apart(self, endpoint_id: str) -> Endpoint | None:
-        """Return the endpoint with this id as it is passed without its webhook, or None."""
-        found = self.endpoint(endpoint_id)
-        return None if found is None else evolve(found, webhook_id=self.id, tenant=self.tenant)
-
     def check_version(self, version: int | None) -> None:
         """Raise Conflict if a version is given that is not the current one."""
         if version is not None and version != self.version:
