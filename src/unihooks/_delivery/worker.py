@@ -18,8 +18,9 @@ from unihooks._base.event_loops import note_thread_end, run_in_new_loop
 from unihooks._contract.leasing import DrainResult
 from unihooks._delivery.engine import Engine
 from unihooks._delivery.work_state import WorkerLimits
-from unihooks._management.option_checks import check_counts, check_seconds, kind_of
+from unihooks._management.option_checks import check_seconds, kind_of
 from unihooks._management.settings import HasSettings, Settings
+from unihooks._model.checks import check_count
 from unihooks.transport import check_bind
 
 CONCURRENCY = 512
@@ -198,5 +199,6 @@ def _limits(
     grace = deadline + _GRACE_BEYOND_DEADLINE if grace is None else grace
     lease = check_seconds("lease", lease, at_least=deadline + _LEAST_LEASE_BEYOND_DEADLINE, why="the deadline + 5 = ")
     grace = check_seconds("grace", grace, at_least=deadline + _GRACE_BEYOND_DEADLINE, why="the deadline + 2 = ")
-    check_counts(concurrency=concurrency, per_endpoint=per_endpoint)
+    check_count("concurrency", concurrency)
+    check_count("per_endpoint", per_endpoint)
     return WorkerLimits(concurrency=concurrency, per_endpoint=min(per_endpoint, concurrency), lease=lease, grace=grace)

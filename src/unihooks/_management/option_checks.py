@@ -11,7 +11,7 @@ from typing import Any
 from unihooks._base.texts import brief
 from unihooks._base.times import Clock
 from unihooks._model.catalog import Catalog
-from unihooks._model.checks import is_number, is_whole
+from unihooks._model.checks import is_number
 from unihooks._model.egress import Egress
 from unihooks._model.limits import Limits
 from unihooks._model.policy import CircuitBreaker
@@ -61,15 +61,6 @@ def check_clock(clock: Clock | None) -> None:
     now: object = datetime.now(UTC) if clock is None else clock()
     if not isinstance(now, datetime) or now.utcoffset() is None:
         raise TypeError("clock must return a datetime with a time zone, such as datetime.now(UTC)")
-
-
-def check_counts(**counts: object) -> None:
-    """Raise for anything but a whole number of at least 1."""
-    for name, value in counts.items():
-        if not is_whole(value):
-            raise TypeError(f"{name} must be a whole number, such as 100, not {kind_of(value)}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
 
 
 def check_seconds(name: str, value: Any, *, at_least: float, why: str = "") -> float:

@@ -66,6 +66,14 @@ def check_number(name: str, value: object, *, at_most: int) -> int:
     raise InvalidArgument(f"{name} must be a whole number from 1 to {at_most}", name=name)
 
 
+def check_count(name: str, value: object) -> None:
+    """Raise TypeError or InvalidArgument for anything but a whole number of at least 1."""
+    if not is_whole(value):
+        raise TypeError(f"{name} must be a whole number, such as 100, not {value!r}")
+    if value < 1:
+        raise InvalidArgument(f"{name} must be at least 1, not {value}", name=name)
+
+
 def check_moment(name: str, value: object) -> int:
     """Return an aware datetime as microseconds since 1970, or raise InvalidArgument."""
     if isinstance(value, datetime) and value.utcoffset() is not None:

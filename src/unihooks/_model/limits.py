@@ -9,15 +9,12 @@ from typing import Any
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from unihooks._model.checks import is_number, is_whole
+from unihooks._model.checks import check_count, is_number
 from unihooks.exceptions import InvalidArgument
 
 
 def _count(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not is_whole(value):
-        raise TypeError(f"{attribute.name} must be a whole number, such as 100, not {value!r}")
-    if value < 1:
-        raise InvalidArgument(f"{attribute.name} must be at least 1, not {value}", name=attribute.name)
+    check_count(attribute.name, value)
 
 
 def _number(_instance: object, attribute: Attribute[Any], value: object) -> None:
