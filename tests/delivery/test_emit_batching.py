@@ -83,7 +83,7 @@ async def test_an_error_of_the_store_reaches_all(at_once):
     error = StoreError("the database cannot be used")
     store = Submissions(error=error)
     if at_once:
-        store.submit_events = lambda events: (_ for _ in ()).throw(error)
+        store.submit_events = lambda events, per_minute: (_ for _ in ()).throw(error)
     gathering = EmitBatcher(store)
     outcomes = await asyncio.gather(*[gathering.submit(event(number)) for number in range(2)], return_exceptions=True)
     assert outcomes == [error, error]
@@ -94,7 +94,7 @@ async def test_an_interrupted_submission_leaves_no_caller_waiting(monkeypatch):
     class Enough(BaseException):
         pass
 
-    def interrupted(_):
+    def interrupted(*_):
         raise Enough
 
     reported = []
