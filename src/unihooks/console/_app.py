@@ -145,6 +145,10 @@ async def _conflict(request: Request, error: Exception) -> Response:
     return refuse(request, 409, sentence=told(error))
 
 
+async def _limited(request: Request, error: Exception) -> Response:
+    return refuse(request, 409, sentence=told(error), limited=True)
+
+
 async def _invalid(request: Request, error: Exception) -> Response:
     return refuse(request, 400, sentence=told(error))
 
@@ -164,7 +168,7 @@ _HANDLERS = {
     HTTPException: _refused,
     NotFound: _not_found,
     Conflict: _conflict,
-    LimitReached: _conflict,
+    LimitReached: _limited,
     StoreError: _unavailable,
     UnihooksError: _invalid,
     Exception: _refused,

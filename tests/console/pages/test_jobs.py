@@ -59,7 +59,7 @@ async def test_a_third_unfinished_job_is_refused_with_the_reason(browser, missed
     for _ in range(2):
         dispatcher.jobs.replay(tenant="acme")
     answer = await browser.post(f"/webhooks/{missed.id}/recover", {"period": "1h", "job": "sent"})
-    assert (answer.status_code, "2 unfinished jobs" in text_of(answer)) == (400, True)
+    assert (answer.status_code, "2 unfinished jobs" in text_of(answer)) == (409, True)
     assert "This was not done" in answer.text
 
 
