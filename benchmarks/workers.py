@@ -24,9 +24,6 @@ from usage import cpu_of
 from unihooks import Dispatcher, Worker
 from unihooks._message import requests
 
-SATURATED = (1, 2, 4, 8)
-APART = SATURATED[-2:]
-LIGHT = (1, 4, 16)
 LIGHT_RATE = 100.0
 AWAY_SECONDS = 0.05
 _WHERE = NAMES["postgresql"]
@@ -36,7 +33,6 @@ _LIGHT_LIMITS = {4: 1.2, 16: 1.5}
 _LIGHT_WAITS_LIMIT = 2.0
 _MORE_LIMIT = 1.0
 _FAR_LIMIT = 0.95
-_SHARED = 4
 _SHARED_LIMIT = 0.9
 _SETTLE_SECONDS = 0.3
 # Share of the backlog; its last batches say little about the rate while there is one.
@@ -48,7 +44,7 @@ Runs = dict[Any, list[Figures]]
 
 @frozen(kw_only=True)
 class Size:
-    """How much to send."""
+    """How much to send, with how many workers. The last two numbers of `saturated` are compared."""
 
     rounds: int = 3
     warm: int = 4_000
@@ -56,9 +52,11 @@ class Size:
     far: int = 40_000
     light: float = 10.0
     settled: bool = True
+    at_rate: Sequence[int] = (1, 4, 16)
+    saturated: Sequence[int] = (1, 2, 4, 8)
 
 
-SMALL = Size(rounds=1, warm=100, events=400, far=400, light=1.0, settled=False)
+SMALL = Size(rounds=1, warm=100, events=400, far=400, light=1.0, settled=False, at_rate=(1, 2), saturated=(1, 2))
 
 
 def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
@@ -68,19 +66,19 @@ def measure(table: Table, kinds: Sequence[str], dsn: str, size: Size) -> None:
     with Receiver() as receiver, far(dsn, AWAY_SECONDS) as away:
         task = Task(address=receiver.address, kind="postgresql", dsn=dsn, endpoints=50, uvloop=True)
         task = evolve(task, settled=size.settled)
-        _light(table, receiver, evolve(task, rates=(LIGHT_RATE,), seconds=size.light), size.rounds)
+        _light(table, receiver, evolve(task, rates=(LIGHT_RATE,), seconds=size.light), size)
         task = evolve(task, warm=size.warm, count=size.events)
-        _saturated(table, receiver, task, size.rounds)
+        _saturated(table, receiver, task, size)
         _near_and_far(table, receiver, evolve(task, count=size.far), away, size.rounds)
 
 
 # At light load.
 
 
-def _light(table: Table, receiver: Receiver, task: Task, rounds: int) -> None:
-    runs: Runs = {processes: [] for processes in LIGHT}
-    for _ in range(rounds):
-        for processes in LIGHT:
+def _light(table: Table, receiver: Receiver, task: Task, size: Size) -> None:
+    runs: Runs = {processes: [] for processes in size.at_rate}
+    for _ in range(size.rounds):
+        for processes in size.at_rate:
             figures = run(at_light_load, evolve(task, processes=processes), receiver.count)
             counts, what = (figures["events"], figures["delivered"]), f"{processes} processes"
             report = checked(table, receiver, task.body, what, *counts, secret=SECRET)
@@ -88,7 +86,7 @@ def _light(table: Table, receiver: Receiver, task: Task, rounds: int) -> None:
             runs[processes].append({**figures, "p99": percentile(waits, 0.99)})
             last = runs[processes][-1]
             say(f"{processes} processes at {LIGHT_RATE:.0f}/s: {last['cpu']:,.0f} us, p99 {last['p99']:.0f} ms")
-    for processes in LIGHT:
+    for processes in size.at_rate:
         for name, what, unit in (("cpu", "CPU of all workers for a delivery", "us"), ("p99", "emit to receipt", "ms")):
             table.add(_light_row(runs, processes, name, what, unit))
 
@@ -130,21 +128,22 @@ def at_light_load(task: Task, count: Any) -> Figures:
 # Under full load.
 
 
-def _saturated(table: Table, receiver: Receiver, task: Task, rounds: int) -> None:
-    runs: Runs = {key: [] for key in (*SATURATED, *map(_apart, APART))}
-    for _ in range(rounds):
-        for processes in SATURATED:
+def _saturated(table: Table, receiver: Receiver, task: Task, size: Size) -> None:
+    compared = fewer, more = size.saturated[-2:]
+    runs: Runs = {key: [] for key in (*size.saturated, *map(_apart, compared))}
+    for _ in range(size.rounds):
+        for processes in size.saturated:
             runs[processes].append(_measured(table, receiver, evolve(task, processes=processes), _count(processes)))
-        for processes in APART:
+        for processes in compared:
             apart = evolve(task, processes=processes, stores=processes)
             runs[_apart(processes)].append(_measured(table, receiver, apart, _apart(processes)))
-    for processes in SATURATED:
-        _show(table, runs, processes)
-    table.add(_apart_row(runs))
-    shares = [one["share"] for one in runs[_SHARED]]
+    for processes in size.saturated:
+        _show(table, runs, processes, fewer if processes == more else None)
+    table.add(_apart_row(runs, fewer, more))
+    shares = [one["share"] for one in runs[fewer]]
     table.add(
         Row(
-            what=f"requests to an endpoint that come from its main one of {_count(_SHARED)}, under load",
+            what=f"requests to an endpoint that come from its main one of {_count(fewer)}, under load",
             where=_WHERE,
             value=median(shares),
             unit="",
@@ -172,8 +171,7 @@ def _main_share(report: Report) -> float:
     )
 
 
-def _show(table: Table, runs: Runs, processes: int) -> None:
-    fewer = processes // 2 if processes == SATURATED[-1] else None
+def _show(table: Table, runs: Runs, processes: int, fewer: int | None) -> None:
     mine, others = ([one["rate"] for one in runs[number]] for number in (processes, fewer or 1))
     row = against(
         f"deliveries per second of a backlog, {_count(processes)}",
@@ -191,20 +189,19 @@ def _show(table: Table, runs: Runs, processes: int) -> None:
     table.add(row)
 
 
-def _apart_row(runs: Runs) -> Row:
+def _apart_row(runs: Runs, fewer: int, more: int) -> Row:
     """Return what the same step costs workers that share no more than the machine."""
-    fewer, more = ([one["rate"] for one in runs[_apart(processes)]] for processes in APART)
-    last = runs[_apart(APART[1])]
+    last = runs[_apart(more)]
     return against(
-        f"deliveries per second of a backlog, {_apart(APART[1])}",
+        f"deliveries per second of a backlog, {_apart(more)}",
         _WHERE,
-        more,
-        fewer,
+        [one["rate"] for one in last],
+        [one["rate"] for one in runs[_apart(fewer)]],
         unit="/s",
         cpu=middle(last, "cpu"),
         db=middle(last, "db"),
-        runs=more,
-        note=f"reference: {APART[0]}; what the machine alone costs, with no store shared",
+        runs=[one["rate"] for one in last],
+        note=f"reference: {fewer}; what the machine alone costs, with no store shared",
     )
 
 

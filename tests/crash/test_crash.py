@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import unmeasured
 
 SCRIPT = Path(__file__).with_name("crash.py")
 
@@ -20,9 +21,8 @@ SCRIPT = Path(__file__).with_name("crash.py")
     ],
 )
 def test_no_event_is_lost_and_only_what_was_under_way_is_sent_again_when_processes_are_killed_or_frozen(options):
-    run = subprocess.run(
-        [sys.executable, str(SCRIPT), *options], capture_output=True, text=True, timeout=540, check=False
-    )
+    command = [sys.executable, str(SCRIPT), *options]
+    run = subprocess.run(command, env=unmeasured(), capture_output=True, text=True, timeout=540, check=False)
     sys.stdout.write(run.stdout)
     assert run.returncode == 0, run.stdout + run.stderr[-4_000:]
     assert "\nlost: 0\n" in run.stdout
