@@ -95,7 +95,7 @@ def lowest(session: nox.Session) -> None:
     kept = Path(session.create_tmp()) / "lowest.txt"
     kept.write_text("\n".join(line for line in installed.splitlines() if "==" in line), encoding="utf-8")
     session.run(*install, "--constraints", str(kept), *groups("lowest"), env=free)
-    session.run("pytest", "-n", "2", "-m", "not slow", *(session.posargs or LOWEST), env=COMPILED)
+    session.run("pytest", *IN_PARALLEL, "-m", "not slow", *(session.posargs or LOWEST), env=COMPILED)
 
 
 @nox.session

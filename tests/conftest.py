@@ -118,7 +118,8 @@ def empty_schema(schemas: Schemas) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+# MemoryStore is the SQLite store in a temporary file: what its contract shows is enough.
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Yield each kind of store in turn, empty."""
     with closing(_new_store(request)) as store:

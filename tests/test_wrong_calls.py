@@ -66,10 +66,8 @@ class Scene:
         ]
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def store(request, tmp_path_factory):
-    if request.param == "memory":
-        return MemoryStore()
     if request.param == "sqlite":
         return SQLiteStore(tmp_path_factory.mktemp("wrong") / "calls.db")
     return PostgresStore(request.getfixturevalue("postgres_dsn"), schema="wrong_calls")

@@ -68,6 +68,7 @@ def host(request, tmp_path):
         process.wait(20)
 
 
+@pytest.mark.slow
 def test_a_customer_who_signed_in_at_the_host_adds_a_webhook(host):
     with httpx.Client(base_url=host, follow_redirects=True) as customer:
         page = customer.get("/sign-in")

@@ -120,7 +120,13 @@ def run_example(folder, *command, **environment):
     return done.stdout + done.stderr
 
 
-@pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("file", marks=pytest.mark.slow),
+        pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres]),
+    ]
+)
 def test_database(request, tmp_path):
     """Return the environment that leads the example's tests to one kind of database."""
     if request.param == "memory":

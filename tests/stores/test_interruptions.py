@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="it has neither forks nor timers there"),
 ]
 
-KINDS = ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 VERBS = {
     "emit": "emit()",
     "keyed": "emit(idempotency_key=str(len(stored)))",
@@ -30,7 +30,7 @@ def run(request, tmp_path):
         dsn, schema = request.getfixturevalue("postgres_dsn"), request.getfixturevalue("schema")
         store = f"PostgresStore({dsn!r}, schema={schema!r}, max_connections=2)"
     else:
-        store = "MemoryStore()" if request.param == "memory" else f"SQLiteStore({str(tmp_path / 'webhooks.db')!r})"
+        store = f"SQLiteStore({str(tmp_path / 'webhooks.db')!r})"
 
     def run(script):
         return run_script(script, store)

@@ -28,6 +28,7 @@ def missed(dispatcher, url, count, tenant="default"):
     return dispatcher.webhooks.activate(added.id, tenant=tenant)
 
 
+@pytest.mark.slow
 def test_a_job_continues_after_workers_were_killed_and_makes_nothing_twice(open_dispatcher, start_worker, receiver):
     dispatcher = open_dispatcher()
     webhook = missed(dispatcher, receiver.url_for("/in"), 900)

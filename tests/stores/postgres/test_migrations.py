@@ -92,6 +92,7 @@ def check_up_and_down(dsn, migrate, down):
         gone.work()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "driver, environment", [("psycopg", ALEMBIC_ENVIRONMENT), ("asyncpg", ASYNC_ALEMBIC_ENVIRONMENT)]
 )
@@ -112,6 +113,7 @@ def test_alembic_runs_the_migration_of_the_documentation(dsn, tmp_path, driver, 
     )
 
 
+@pytest.mark.slow
 def test_django_runs_the_migration_of_the_documentation(dsn, tmp_path):
     migrations = tmp_path / "webhooks" / "migrations"
     migrations.mkdir(parents=True)
