@@ -104,7 +104,7 @@ def create_console(
     app.router.redirect_slashes = False
     # A page has more than a hundred links. For each of them, the router would search all routes.
     app.state.paths = {str(route.name): route.path_format for route in app.routes if isinstance(route, Route | Mount)}
-    # This is the outermost layer, so that answers to failures have the headers too.
+    # This is the outermost layer, so that responses to failures have the headers too.
     return SecurityHeaders(app, settings)
 
 
@@ -125,7 +125,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     if where is not None:
         return RedirectResponse(where, 307)
     answer = refuse(request, status)
-    # An answer with status 405 names the allowed methods in a header.
+    # A response with status 405 names the allowed methods in a header.
     answer.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
     return answer
 
@@ -159,7 +159,7 @@ async def _unavailable(request: Request, _error: Exception) -> Response:
 
 
 async def _left(_request: Request, _error: Exception) -> Response:
-    # The client has disconnected: nobody reads this answer, and nothing went wrong here.
+    # The client has disconnected: nobody reads this response, and nothing went wrong here.
     return Response(status_code=400)
 
 

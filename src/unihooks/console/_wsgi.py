@@ -30,14 +30,14 @@ def wsgi(console: ASGIApp) -> Callable[[Mapping[str, Any], StartResponse], Itera
 
 
 class _WSGIConsole:
-    """An ASGI application that answers WSGI requests in an event loop of its own."""
+    """An adapter that runs WSGI requests through an ASGI application, in an event loop of its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._loops: dict[int, asyncio.AbstractEventLoop] = {}
 
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
+        """Handle a request."""
         exchange = _Exchange(_body_of(environ))
         asked = asyncio.run_coroutine_threadsafe(self._answered(environ, exchange), self._loop())
         try:
@@ -55,7 +55,7 @@ class _WSGIConsole:
         except Exception:
             if not exchange.is_complete:
                 raise
-            # The application has answered with status 500, and raises the error for the server's log.
+            # The application has sent status 500, and raises the error for the server's log.
             _logger.exception("a request to the console failed")
 
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -75,7 +75,7 @@ class _WSGIConsole:
 
 @define
 class _Exchange:
-    """A request's body, and what is answered."""
+    """The body of a request, and its response."""
 
     body: bytes
     status: str = ""

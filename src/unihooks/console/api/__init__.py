@@ -38,7 +38,7 @@ def api_routes() -> list[BaseRoute]:
 
 
 def no_such_path() -> Response:
-    """Return the answer for an unknown path."""
+    """Return the response for an unknown path."""
     detail = "there is no such path; /api/openapi.json lists them all"
     return problem_answer(Problem(404, "not-found", "Not found", detail))
 

@@ -1,4 +1,4 @@
-"""Examples of the API's bodies and answers, which match their schemas."""
+"""Examples of the API's bodies and responses, which match their schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a request, place by place: all of it at once, each place with its JSON pointer (RFC 6901)."""
+"""The errors of a request, all at once, each with the JSON pointer (RFC 6901) to its place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Place = tuple[str | int, ...]
 
 @frozen
 class Fault:
-    """One thing that is wrong: in a body at a `place`, or with the parameter or header `name`."""
+    """An error in a request: in its body at a `place`, or in the parameter or header `name`."""
 
     detail: str
     place: Place | None = None
@@ -77,6 +77,6 @@ def place_of(name: str, body: Any) -> Place | None:
 
 
 def is_clean(place: Place, faults: Iterable[Fault]) -> bool:
-    """Say whether nothing is wrong at a place, inside it, or with what it is in."""
+    """Return whether nothing is wrong at a place, inside it, or with what it is in."""
     bad = [one.place for one in faults if one.place is not None]
     return not any(place[: len(one)] == one or one[: len(place)] == place for one in bad)

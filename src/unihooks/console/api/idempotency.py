@@ -1,6 +1,6 @@
-"""Carry out a request with an idempotency key once, and answer repetitions from the store.
+"""Carry out a request with an idempotency key once, and respond to repetitions from the store.
 
-The store keeps the answers, without secrets, so a repetition may reach any process.
+The store keeps the responses, without secrets, so a repetition may reach any process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class IdempotentRequest(RequestRecord):
     async def answer(
         self, status: int, do: Callable[[], Awaitable[dict[str, Any]]]
     ) -> tuple[int, dict[str, Any], bool]:
-        """Carry it out, or return the earlier answer; the last value says whether it was a repetition."""
+        """Carry it out, or return the earlier response; the last value says whether it was a repetition."""
         before = await self.begin()
         if before is not None:
             return *self._repeated(before), True
@@ -86,7 +86,7 @@ def _under_way() -> Problem:
         409,
         "idempotency-key-in-use",
         "The first request is still running",
-        "wait for its answer, or repeat this in a moment",
+        "wait for its response, or repeat this in a moment",
         name="idempotency-key",
         headers={"retry-after": "1"},
     )

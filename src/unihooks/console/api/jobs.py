@@ -1,4 +1,4 @@
-"""Start jobs, show how far they are, stop them."""
+"""Start jobs, show their progress, stop them."""
 
 from __future__ import annotations
 

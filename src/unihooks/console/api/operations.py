@@ -1,4 +1,4 @@
-"""Declare what the API can do; requests are answered, and the OpenAPI document made, from these declarations."""
+"""Declare what the API can do; requests are handled, and the OpenAPI document is made, from these declarations."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ Examine = Callable[[Dispatcher, Mapping[str, Any], Sequence[Fault]], Iterable[tu
 
 @frozen(kw_only=True, eq=False)
 class Operation:
-    """One thing that the API does.
+    """An operation of the API.
 
     `body` and `answer` name schemas. `summary` is the first sentence of the docstring of `handle`, `details` the rest.
     `keyed` operations take an idempotency key, `limited` ones count against a rate, `versioned` ones honour `If-Match`,
-    `tagged` ones answer with an `ETag`. `location` is where what was made is found. `examine` looks further at a body
+    `tagged` ones respond with an `ETag`. `location` is where what was made is found. `examine` looks further at a body
     than its schema does. With `body_names`, what the body names may not exist, as a path's ids may not. `tag` is the
     chapter.
     """
@@ -100,7 +100,7 @@ class Operation:
 
     @property
     def safe(self) -> bool:
-        """Say whether it changes nothing."""
+        """Return whether it changes nothing."""
         return self.method == "GET"
 
 

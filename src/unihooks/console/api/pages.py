@@ -1,4 +1,4 @@
-"""List pages of what may be large: a page ends at 1 MB, and is read in slices, so that it takes little memory."""
+"""List pages of items that may be large: a page ends at 1 MB, and is read in slices to save memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def paging(query: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @define
 class _Slices:
-    """What has been read of a page, in the direction of its cursor."""
+    """The part of a page that has been read, in the direction of its cursor."""
 
     backwards: bool
     room: int = Factory(lambda: _MOST_BYTES)

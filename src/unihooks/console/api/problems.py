@@ -1,4 +1,4 @@
-"""Answer errors as problem+json (RFC 9457): typed, with the field's name, never with a secret or a traceback."""
+"""Report errors as problem+json (RFC 9457): typed, with the field's name, never with a secret or a traceback."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _logger = logging.getLogger("unihooks.console")
 
 @frozen
 class Problem(Exception):
-    """What is wrong with a request: `kind` names the type, `name` the field, `faults` all places that are wrong."""
+    """An error response: `kind` names the type, `name` the field, `faults` all errors with their places."""
 
     status: int
     kind: str
@@ -49,7 +49,7 @@ class Problem(Exception):
 
     @property
     def content(self) -> dict[str, Any]:
-        """Return the members of the answer."""
+        """Return the members of the response."""
         content = {
             "type": f"urn:webhooks:problem:{self.kind}",
             "title": self.title,
@@ -78,7 +78,7 @@ _KINDS: tuple[tuple[type[UnihooksError], int, str, str], ...] = (
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Render an answer."""
+    """Render a response."""
     return Response(_encoded(content), status, headers, media_type="application/json")
 
 
@@ -171,5 +171,5 @@ def _unavailable() -> Problem:
 
 
 def _encoded(content: Any) -> bytes:
-    # The answer may quote the request, which may hold a lone surrogate: UTF-8 cannot encode one, ASCII escapes can.
+    # The response may quote the request, which may hold a lone surrogate: UTF-8 cannot encode one, ASCII escapes can.
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")

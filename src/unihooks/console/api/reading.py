@@ -1,4 +1,4 @@
-"""Read queries and bodies, and tell all that is wrong with them."""
+"""Read queries and bodies, and report all errors in them."""
 
 from __future__ import annotations
 

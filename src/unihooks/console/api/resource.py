@@ -1,4 +1,4 @@
-"""Answer the requests for one path: permission, content type, body, idempotency key, version, then the operation."""
+"""Handle the requests for one path: permission, content type, body, idempotency key, version, then the operation."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Resource:
         self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         request = Request(scope, receive)
         try:
             response = await self._answered(request)
-        except Exception as error:  # noqa: BLE001 - an unexpected error is answered too
+        except Exception as error:  # noqa: BLE001 - an unexpected error is reported too
             response = problem_answer(to_problem(error))
         await response(scope, receive, send)
 

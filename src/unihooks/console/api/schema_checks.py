@@ -1,4 +1,4 @@
-"""Check values against the schemas that the API's own document shows, and tell all that is wrong with them."""
+"""Check values against the schemas of the API's own document, and report all errors."""
 
 from __future__ import annotations
 

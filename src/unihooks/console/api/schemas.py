@@ -1,4 +1,4 @@
-"""The shapes of the API's bodies and answers, as JSON Schema."""
+"""The shapes of the API's bodies and responses, as JSON Schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn values into the API's answers: without tenants and header values, and without secrets unless asked for."""
+"""Turn values into the API's responses: without tenants and header values, and without secrets unless asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Send test events, and preview what a mapping makes of a payload."""
+"""Send test events, and preview the result of a mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Honour `If-Match`: what changes a webhook is done only if it still has the version that the caller has read.
+"""Honour `If-Match`: change a webhook only if it still has the version that the caller has read.
 
 The entity tag of a webhook is its version. It is for `If-Match` alone: the health of its endpoints changes without it.
 """
@@ -23,7 +23,7 @@ def entity_tag(version: int) -> str:
 def version_for(if_match: str, current: int) -> int | None:
     """Return the version that `If-Match` asks for, None if any will do; raise a Problem if it is not the current one.
 
-    A tag that a proxy has made weak, since it compresses answers, still counts.
+    A tag that a proxy has made weak, since it compresses responses, still counts.
     """
     if if_match.strip() == "*":
         return None
@@ -50,5 +50,5 @@ def has_no_versions() -> Problem:
 
 
 def tag_of(content: Mapping[str, Any]) -> dict[str, str]:
-    """Return the header with the entity tag of an answer that has a version."""
+    """Return the header with the entity tag of a response that has a version."""
     return {"etag": entity_tag(content["version"])} if isinstance(content.get("version"), int) else {}

@@ -1,4 +1,4 @@
-"""Look at a webhook's body beyond its schema: part by part, so that all that is wrong is told at once.
+"""Check a webhook's body beyond its schema, part by part, so that all errors are reported at once.
 
 Adding or changing a webhook makes the same checks, but stops at the first error.
 """
@@ -43,7 +43,7 @@ def examine_webhook(dispatcher: Dispatcher, body: Mapping[str, Any], faults: Seq
 
 @frozen
 class _Place:
-    """A place of the body, and what is known to be wrong already."""
+    """A place in the body, and the errors known so far."""
 
     path: Place
     known: Sequence[Fault]

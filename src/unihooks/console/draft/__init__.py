@@ -1,1 +1,1 @@
-"""What a viewer enters into the forms of a webhook: its rows and texts, what is wrong with them, where it is kept."""
+"""The entries of a viewer in the forms of a webhook: rows and texts, their errors, and where they are kept."""

@@ -1,4 +1,4 @@
-"""Find what is wrong with a draft, field by field, in the words of the library's own checks."""
+"""Find the errors of a draft, field by field, in the words of the library's own checks."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def subscriptions(draft: Draft) -> list[EventSubscription]:
 
 
 def reveals_headers(draft: Draft, current: Webhook, dispatcher: Dispatcher) -> bool:
-    """Tell whether the draft would send the saved value of a header to an origin that does not get it yet."""
+    """Return whether the draft would send the saved value of a header to an origin that does not get it yet."""
     kept = any(row.choice == KEEP and row.name in current.headers for row in draft.headers)
     return kept and has_new_origin(current, _endpoints(draft), dispatcher.webhooks.check_url)
 

@@ -1,4 +1,4 @@
-"""Change a draft as the buttons of its form say: rows that come and go, headers, conditions, rules of the mapping."""
+"""Carry out the buttons of a draft's form: add and remove rows, headers, conditions, rules of the mapping."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _rename(draft: Draft, rest: str, form: Form) -> Draft:
 
 
 def _is_own_name(path: str, name: str) -> bool:
-    """Tell whether a property already has this name: the field for a new name begins with it."""
+    """Return whether a property already has this name: the field for a new name begins with it."""
     try:
         return parse_path(path)[-1] == name
     except InvalidMapping:

@@ -44,7 +44,7 @@ class ConditionField:
 
     @property
     def blank(self) -> bool:
-        """Say whether the row has not been filled in."""
+        """Return whether the row has not been filled in."""
         return not self.path.strip() and not self.value.strip()
 
 

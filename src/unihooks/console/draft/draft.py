@@ -1,4 +1,4 @@
-"""What a viewer has entered into the guided form so far, in all of its steps."""
+"""The entries of a viewer in the guided form so far, in all of its steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_EVENTS = 1_000
 
 @frozen(kw_only=True)
 class Room:
-    """The most rows that the form takes; one more of each is read, so that the checks find that they are too many."""
+    """The most rows that the form takes; one more of each is read, so that the checks notice too many."""
 
     endpoints: int
     events: int
@@ -63,18 +63,18 @@ class HeaderField:
 
     @property
     def saved(self) -> bool:
-        """Say whether the webhook has this header already."""
+        """Return whether the webhook has this header already."""
         return self.choice != NEW
 
     @property
     def blank(self) -> bool:
-        """Say whether the row has not been filled in."""
+        """Return whether the row has not been filled in."""
         return self.choice == NEW and not self.name.strip() and not self.value
 
 
 @frozen(kw_only=True)
 class Picker:
-    """What the list of events shows: what is searched for, and whose example is beside it."""
+    """The state of the list of events: the search, and the event whose example is shown."""
 
     search: str = ""
     example: str = ""

@@ -34,7 +34,7 @@ _CREATING_US = 60 * SECOND
 
 
 class Stale(Exception):
-    """The same step was changed in another tab, or the draft has gone there; `now` is what is there."""
+    """The same step was changed or removed in another tab; `now` is its current state."""
 
     def __init__(self, now: KeptDraft) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Stale(Exception):
 
 
 class TooMany(Exception):
-    """The viewer has saved too often; `wait` are the seconds until the next save."""
+    """The viewer has saved too often; `wait` is the number of seconds until the next save."""
 
     def __init__(self, wait: float) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class TooMany(Exception):
 
 @frozen(kw_only=True)
 class KeptDraft:
-    """A draft as the store has it; version 0 is one that it does not have yet.
+    """A draft as the store has it; version 0 means that it is not stored yet.
 
     `changes` has, for each step, the version and the page that changed it last. `tried` are the steps that the viewer
     has tried to leave: only these show their problems.
@@ -66,7 +66,7 @@ class KeptDraft:
     creating_since: int = 0
 
     def is_stale(self, step: str, version: int, page: str) -> bool:
-        """Tell whether a step was changed after a page had read this version, on another page."""
+        """Return whether a step was changed after a page had read this version, on another page."""
         at, by = self.changes.get(step, (0, ""))
         return at > version and by != page
 
@@ -115,7 +115,7 @@ class Drafts:
         return new_id(_PREFIX, await in_own_thread(self.store.now))
 
     async def is_open(self, id_: str) -> bool:
-        """Tell whether an id can be that of a new draft: it is well formed, and less than a day old."""
+        """Return whether an id can be that of a new draft: it is well formed, and less than a day old."""
         now = await in_own_thread(self.store.now)
         return _ID.fullmatch(id_) is not None and made_at(id_) > now - DAY
 
@@ -192,7 +192,7 @@ class Drafts:
         return None if state is None else str(state.value["webhook"])
 
     async def first_look(self, webhook_id: str) -> bool:
-        """Tell whether the viewer now sees the webhook of a draft for the first time; true only once."""
+        """Return whether the viewer now sees the webhook of a draft for the first time; true only once."""
         for state in await in_own_thread(self.store.list_state, self.tenant, self.owner, StateKind.FINISHED):
             if state.value["webhook"] == webhook_id and not state.value["seen"]:
                 put = partial(self.store.put_state, version=state.version, keep_us=DAY, at_most=_MOST_FINISHED)

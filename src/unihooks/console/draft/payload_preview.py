@@ -1,4 +1,4 @@
-"""Show what a mapping makes of an example, line by line, with what it removes and renames marked."""
+"""Show the result of a mapping for an example, line by line, with removed and renamed properties marked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_LINES = 2_000
 
 
 class Mark(StrEnum):
-    """What happened to the property on a line."""
+    """The change of the property on a line."""
 
     KEPT = ""
     GONE = "gone"
@@ -40,7 +40,7 @@ class Line:
 
 @frozen
 class _Rule:
-    """A rule on its way down: `path` is what is still ahead."""
+    """A rule on its way down the payload: `path` is the rest of its path."""
 
     path: Path
     name: str | None = None
@@ -58,7 +58,7 @@ def lines_of(payload: Any, mapping: PayloadMapping) -> list[Line]:
 
 
 def is_empty(value: Any) -> bool:
-    """Say whether a payload contains no values, only objects and lists."""
+    """Return whether a payload contains no values, only objects and lists."""
     if isinstance(value, dict):
         return all(map(is_empty, value.values()))
     return isinstance(value, list | tuple) and all(map(is_empty, value))

@@ -1,4 +1,4 @@
-"""Keep test receivers: URLs of the console's own that show what is sent to them, for a day.
+"""Keep test receivers: URLs of the console that show what is sent to them, for a day.
 
 A receiver belongs to the viewer of a draft; its URL has an id that nobody can guess. Of what arrives, the newest 20
 requests are kept, each up to 64 KiB, and values of headers that look like secrets are left out.
@@ -29,7 +29,7 @@ _SECRET = re.compile(r"auth|cookie|token|secret|passw|api-?key|credential|sessio
 
 @frozen
 class ReceivedRequest:
-    """A request that has arrived; `size` is that of its body, of which only the beginning may be here."""
+    """A request that has arrived; `size` is the size of its body, which may be truncated here."""
 
     at: datetime
     method: str
@@ -41,13 +41,13 @@ class ReceivedRequest:
 
     @property
     def is_cut(self) -> bool:
-        """Tell whether the end of the body is not here."""
+        """Return whether the end of the body is not here."""
         return self.size > MOST_BODY
 
 
 @frozen
 class TestReceiver:
-    """A receiver of a draft: what is in its URL, and until when it is kept."""
+    """A receiver of a draft: the id in its URL, and until when it is kept."""
 
     id: str
     draft_id: str

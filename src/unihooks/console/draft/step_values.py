@@ -1,4 +1,4 @@
-"""Find what the steps of the form show beside the draft itself: events, examples, the tree, the preview."""
+"""Provide what the steps of the form show beside the draft: events, examples, the tree, the preview."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from unihooks.exceptions import UnihooksError
 
 @frozen
 class Trial:
-    """What came of a test: the event, an attempt for each endpoint, or why nothing was sent."""
+    """The result of a test: the event, an attempt for each endpoint, or the reason why nothing was sent."""
 
     event: str
     attempts: tuple[ShownAttempt, ...] = ()
@@ -29,7 +29,7 @@ class Trial:
 
     @property
     def succeeded(self) -> bool:
-        """Say whether every endpoint has taken it."""
+        """Return whether every endpoint has taken it."""
         return bool(self.attempts) and all(one.attempt.succeeded for one in self.attempts)
 
 

@@ -1,1 +1,1 @@
-"""What a host gives its console: settings and look, the viewers whom it lets in, the rates that it allows."""
+"""The host's side of its console: settings and look, viewers, rates."""

@@ -126,5 +126,5 @@ class ConsoleSettings:
 
     @property
     def embedded(self) -> bool:
-        """Say whether pages of another site may show the console in a frame."""
+        """Return whether pages of another site may show the console in a frame."""
         return any(one.startswith("http") for one in self.frame_ancestors)

@@ -1,4 +1,4 @@
-"""The look that a host gives its console: colours for light and dark, corners, letters and density."""
+"""The look that a host gives its console: colours for light and dark, corners, fonts and density."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def pair_of(colour: Colour, name: str) -> tuple[str, str]:
 
 @frozen(kw_only=True)
 class Theme:
-    """What a host may change of the console's look, besides its accent colour.
+    """The host's changes to the console's look, besides its accent colour.
 
     Args:
         colors: Colours by name, each one for both themes or a pair for light and dark.

@@ -11,7 +11,7 @@ from unihooks._model.checks import check_tenant
 
 
 class Permission(StrEnum):
-    """One thing that a viewer may do."""
+    """A permission of a viewer."""
 
     READ = "read"
     """See webhooks, their log and the event catalog."""
@@ -61,5 +61,5 @@ class Viewer:
         return f"id {self.id}" if self.id else f"name {self.name}"
 
     def may(self, permission: Permission) -> bool:
-        """Say whether the viewer has the permission."""
+        """Return whether the viewer has the permission."""
         return permission in self.permissions

@@ -1,1 +1,1 @@
-"""What each request and answer passes through: sign-in, tokens and cookies, forms, rendering, headers."""
+"""The path of requests and responses: sign-in, tokens and cookies, forms, rendering, headers."""

@@ -1,4 +1,4 @@
-"""Guard the function of each page: check the permission that it needs, and the token of a form."""
+"""Guard the function of each page: check its permission, and the token of a form."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def action(
 ) -> Callable[[Action], View]:
     """Let a form do something only for viewers with the permission, only from a page of this console, and once.
 
-    Another submit of it leads where the first one led, or is answered by `again` if that led to no page.
+    Another submit of it leads where the first one led, or gets the response of `again` if that led to no page.
     For forms that change nothing, `once` is false, or a function that returns false for them.
     """
 

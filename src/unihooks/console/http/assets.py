@@ -1,4 +1,4 @@
-"""The console's own files as bundles: joined, compressed once, named after what they hold, and kept for ever."""
+"""The console's own files as bundles: joined, compressed once, named by their hash, and cached for ever."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _GZIP = 31
 
 @frozen
 class Asset:
-    """A file that browsers load once: its name, with the hash of what it holds, and its bytes as they are sent."""
+    """A file that browsers load once: its name, with the hash of its content, and its bytes over the wire."""
 
     file: str
     media_type: str

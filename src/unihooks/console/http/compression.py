@@ -16,7 +16,7 @@ _GZIP = 31
 
 
 def accepts_gzip(headers: Headers) -> bool:
-    """Say whether the client takes gzip.
+    """Return whether the client takes gzip.
 
     >>> accepts_gzip(Headers({"accept-encoding": "br;q=1.0, GZIP;q=0.5"}))
     True
@@ -41,7 +41,7 @@ class Compression:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and compress the answer if it is a page."""
+        """Pass the request on, and compress the response if it is a page."""
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         if not accepts_gzip(headers) or headers.get("sec-fetch-site") == "cross-site":
             await self._app(scope, receive, send)
@@ -50,7 +50,7 @@ class Compression:
 
 
 class _Page:
-    """An answer whose start is held until its body is there."""
+    """A response whose start is held back until its body is there."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

@@ -32,12 +32,12 @@ _MAC_LENGTH = 32
 
 
 def is_safe(request: Request) -> bool:
-    """Say whether the method changes nothing."""
+    """Return whether the method changes nothing."""
     return request.method in _SAFE
 
 
 def from_here(request: Request, settings: ConsoleSettings, *, strict: bool = False) -> bool:
-    """Say whether the request may have started on a page of this console, judging by the browser's headers.
+    """Return whether the request may have started on a page of this console, judging by the browser's headers.
 
     `strict` refuses `Origin: null`.
     """
@@ -74,7 +74,7 @@ def token(cookie: str, viewer: Viewer, settings: ConsoleSettings) -> str:
 
 
 def is_valid(given: object, request: Request, viewer: Viewer, settings: ConsoleSettings) -> bool:
-    """Say whether the token of a form is this viewer's."""
+    """Return whether the token of a form is this viewer's."""
     cookie = random_value(request, settings)
     if cookie is None or not isinstance(given, str):
         return False

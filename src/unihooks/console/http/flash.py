@@ -1,4 +1,4 @@
-"""Say once, on the page that follows, what was done: a signed cookie of a minute carries it there."""
+"""Report once, on the next page, what was done: a signed cookie carries it there, for a minute."""
 
 from __future__ import annotations
 

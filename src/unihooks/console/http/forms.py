@@ -41,7 +41,7 @@ def to_number(text: str, *, digits: int = 17) -> int | None:
 
 
 def is_save(form: Form) -> bool:
-    """Tell whether the pressed button saves; the other buttons of its form change nothing."""
+    """Return whether the pressed button saves; the other buttons of its form change nothing."""
     return form.get("go") == "save"
 
 

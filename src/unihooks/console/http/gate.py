@@ -31,7 +31,7 @@ class Gate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it here."""
+        """Pass the request on, or respond here."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -94,7 +94,7 @@ def _with_cookie(request: Request, send: Send) -> Send:
 
 
 def is_api(request: Request) -> bool:
-    """Say whether a request is for the JSON API, which answers errors as problem+json."""
+    """Return whether a request is for the JSON API, which reports errors as problem+json."""
     return _path_in_console(request.scope).startswith("/api/")
 
 
@@ -122,7 +122,7 @@ async def _unknown(request: Request, settings: ConsoleSettings) -> Response:
     if settings.sign_in_url is not None and csrf.is_safe(request) and is_visit(request):
         return RedirectResponse(sign_in_url(request), 303)
     if request.method == "POST" and is_visit(request) and csrf.from_here(request, settings):
-        # The answer keeps what was typed, to be sent after signing in; its token is checked then.
+        # The response keeps what was typed, to be sent after signing in; its token is checked then.
         with suppress(HTTPException):
             request.state.sent = (await read_form(request)).pairs
     return refuse(request, 401)

@@ -1,8 +1,8 @@
-"""Carry out a form once: a double click, a reload, or Back and a second submit lead where the first one led.
+"""Carry out a form once: a double click, a reload, or Back and a second submit lead to the first one's page.
 
 Each form has a random value. The first submit is noted in the store under the
-viewer, the path, that value and what the form says, with where its answer led.
-Another submit of the same waits for that answer, in whatever process it runs.
+viewer, the path, that value and what the form says, with the target of its response.
+Another submit of the same waits for that response, in whatever process it runs.
 A form that says something else is another request, although its value is the same.
 """
 
@@ -26,14 +26,14 @@ from unihooks.console.words.locale import gettext
 
 FIELD = "once"
 _OUTSIDE = (csrf.FIELD, FIELD)
-# A double click, or a page whose answer was lost: its viewer has not been told yet what was done.
+# A double click, or a page whose response was lost: its viewer has not been told yet what was done.
 _SOON = 15.0
-# The seconds between checks whether the first submit has been answered: 20 in all.
+# The seconds between checks whether the first submit has its response: 20 in all.
 _WAITS = (0.05, 0.1, 0.2, 0.4, *[0.5] * 38)
 
 
 def leads_to(request: Request, where: str) -> None:
-    """Say where a second submit leads if the answer to the first one is a page that is shown only once."""
+    """Say where a second submit leads if the response to the first one is a page that is shown only once."""
     request.state.leads_to = where
 
 
@@ -43,7 +43,7 @@ async def carry_out(
     do: Callable[[], Awaitable[Response]],
     again: Callable[[], Awaitable[Response]] | None = None,
 ) -> Response:
-    """Do what the form says, or answer like its first submit; `again` answers if that did not lead to a page."""
+    """Do what the form says, or respond like its first submit; `again` responds if that did not lead to a page."""
     record = _record(request, tuple(pairs))
     if record is None:
         return await do()
@@ -90,7 +90,7 @@ def _record(request: Request, pairs: tuple[tuple[str, str], ...]) -> RequestReco
 
 
 async def _first(record: RequestRecord) -> IdempotencyRecord | None:
-    """Return the record of the first submit when it has its answer; None if this is to be the first."""
+    """Return the record of the first submit when it has its response; None if this is to be the first."""
     return await _waited(record, until=lambda before: before is None or before.status is not None)
 
 

@@ -54,7 +54,7 @@ def begin(store: Store, viewer: Viewer, made_at: float, seconds: int) -> str | N
 
 
 def is_open(store: Store, tenant: str, id: str) -> bool:
-    """Tell whether a session has neither expired nor been ended."""
+    """Return whether a session has neither expired nor been ended."""
     try:
         store.get_state(_key(tenant, StateKind.SESSION, id))
     except NotFound:

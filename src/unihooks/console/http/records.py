@@ -16,7 +16,7 @@ _logger = logging.getLogger("unihooks.console")
 
 @frozen(kw_only=True)
 class RequestRecord:
-    """What the store knows of a request, by its tenant and key."""
+    """The store's record of a request, by its tenant and key."""
 
     store: Configuration
     tenant: str
@@ -28,15 +28,15 @@ class RequestRecord:
         return await in_own_thread(self.store.reserve_answer, self.tenant, self.key, self.digest)
 
     async def keep(self, status: int, content: bytes) -> None:
-        """Keep the answer for repetitions."""
+        """Keep the response for repetitions."""
         try:
             if len(content) > _MOST_BYTES:
                 await self.drop()
             else:
                 await in_own_thread(self.store.keep_answer, self.tenant, self.key, status, content)
         except StoreError as error:
-            # The request was carried out, so its caller gets the answer although it could not be kept.
-            _logger.error("could not store the answer for repeated requests: %s", error)  # noqa: TRY400
+            # The request was carried out, so its caller gets the response although it could not be kept.
+            _logger.error("could not store the response for repeated requests: %s", error)  # noqa: TRY400
 
     async def drop(self) -> None:
         """Forget the request: it may be sent again."""

@@ -80,7 +80,7 @@ def go_to(request: Request, name: str, *, done: str | None = None, **parts: str)
 
 def redirect(request: Request, where: str, *, done: str | None = None) -> Response:
     """Send the browser to a path, whose page then says once what was done."""
-    # A script would follow a redirect and put the answer into a part of this page.
+    # A script would follow a redirect and put the response into a part of this page.
     answer = RedirectResponse(where, 303) if is_visit(request) else Response(headers={"HX-Redirect": where})
     if done is not None:
         answer.headers.append("set-cookie", flash.cookie_for(request, settings_of(request), done, where))
@@ -89,7 +89,7 @@ def redirect(request: Request, where: str, *, done: str | None = None) -> Respon
 
 
 def toast(answer: Response, sentence: str, *, tone: str = "done") -> Response:
-    """Have the page show a toast when it gets this answer for one of its parts.
+    """Have the page show a toast when it gets this response for one of its parts.
 
     Its `tone` is `done`, or `wrong`: then it stays until it is closed.
     """
@@ -98,7 +98,7 @@ def toast(answer: Response, sentence: str, *, tone: str = "done") -> Response:
 
 
 def is_visit(request: Request) -> bool:
-    """Tell whether the browser asks for a page, not a script for one of its parts."""
+    """Return whether the browser asks for a page, not a script for one of its parts."""
     return "hx-request" not in request.headers
 
 

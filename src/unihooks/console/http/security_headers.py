@@ -1,4 +1,4 @@
-"""Put the security headers on every answer of the console."""
+"""Put the security headers on every response of the console."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def content_security_policy(settings: ConsoleSettings) -> str:
 
 
 class SecurityHeaders:
-    """An ASGI application that adds the headers to every answer of another one, errors included."""
+    """An ASGI application that adds the headers to every response of another one, errors included."""
 
     def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
         self._app = app
         self._headers = {
-            # An answer without it comes from somewhere else, such as a proxy, so scripts leave the page as it is.
+            # A response without it comes from somewhere else, such as a proxy, so scripts leave the page as it is.
             "console-answer": "1",
             "content-security-policy": content_security_policy(settings),
             "x-content-type-options": "nosniff",

@@ -1,4 +1,4 @@
-"""Look whether an endpoint's URL leads to a server now, without sending anything there."""
+"""Check whether an endpoint's URL leads to a server now, without sending anything there."""
 
 from __future__ import annotations
 

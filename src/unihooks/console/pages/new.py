@@ -101,11 +101,11 @@ async def show(request: Request) -> Response:
 
 
 def _causes(form: Form) -> bool:
-    """Tell whether the pressed button does more than change the draft."""
+    """Return whether the pressed button does more than change the draft."""
     return form.get("go") in (*_SAVES, _TRY)
 
 
-async def _tried_before(request: Request, form: Form) -> Response:  # noqa: ARG001 - as all that answer a form
+async def _tried_before(request: Request, form: Form) -> Response:  # noqa: ARG001 - like all that handle a form
     return await show(request)
 
 
@@ -134,7 +134,7 @@ async def press(request: Request, form: Form) -> Response:
 
 
 async def _done(request: Request, place: _Place, kept: KeptDraft, form: Form) -> Response:
-    """Answer a page whose draft is saved."""
+    """Respond to a page whose draft is saved."""
     go = form.get("go")
     if go in (_KEEP, _RECEIVER):
         there = {"draft_id": place.id}

@@ -89,7 +89,7 @@ async def _current(request: Request, settings: ConsoleSettings) -> Viewer | None
 
 
 def _is_visit(request: Request) -> bool:
-    """Tell whether a person opens the page: no image, script, request or prefetch of some other page."""
+    """Return whether a person opens the page: no image, script, request or prefetch of some other page."""
     purpose, target = request.headers.get("sec-purpose"), request.headers.get("sec-fetch-dest", "document")
     return request.method == "GET" and purpose is None and target in ("document", "iframe", "frame")
 

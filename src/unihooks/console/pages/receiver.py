@@ -1,4 +1,4 @@
-"""Show what arrives at a test receiver of the console's own, and take it in: for who has no endpoint yet."""
+"""Accept and show requests at a test receiver, for viewers who have no endpoint yet."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _COPIED = ("name", "description", "subscriptions", "mapping", "headers", "policy
 
 @frozen
 class Section:
-    """A part of the settings: its step of the form, its fields there, and what of the webhook they change."""
+    """A part of the settings: its step of the form, its fields there, and the parts of the webhook that they change."""
 
     title: str
     step: str
@@ -196,7 +196,7 @@ def _problems(draft: Draft, section: Section, dispatcher: Dispatcher) -> Problem
 
 
 async def _may_save(request: Request, draft: Draft, webhook: Webhook) -> bool:
-    """Tell whether the viewer may see secrets, or the change sends no saved value of a header to a new origin."""
+    """Return whether the viewer may see secrets, or the change sends no saved value of a header to a new origin."""
     if viewer_of(request).may(Permission.SECRETS):
         return True
     return not await off_the_loop(checks.reveals_headers, draft, webhook, settings_of(request).dispatcher)

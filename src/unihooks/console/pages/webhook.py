@@ -1,4 +1,4 @@
-"""Show one webhook: how it is doing, its endpoints and its newest deliveries; disable, enable and throttle them."""
+"""Show one webhook: its health, endpoints and newest deliveries; disable, enable and throttle endpoints."""
 
 from __future__ import annotations
 

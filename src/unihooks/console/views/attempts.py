@@ -1,4 +1,4 @@
-"""Show attempts, their requests and responses, as plain text: receivers' bytes are not to be trusted."""
+"""Show attempts, their requests and responses, as plain text, since receivers' bytes cannot be trusted."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class ChosenFilters:
 
 @frozen
 class Place:
-    """Where in the log a viewer is: the filters, the page, and the number of its first delivery, if that is known."""
+    """A viewer's place in the log: the filters, the page, and the number of its first delivery, if known."""
 
     filters: ChosenFilters
     cursor: str | None = None
@@ -162,7 +162,7 @@ def _typed(value: str) -> str:
 
 @cache
 def knows_zones() -> bool:
-    """Say whether this machine has a time zone database, so that viewers can enter times in their own zone."""
+    """Return whether this machine has a time zone database, so that viewers can enter times in their own zone."""
     return _is_zone("Asia/Riyadh")
 
 

@@ -1,4 +1,4 @@
-"""What an operator's pages show: charts of the last day, a tenant with all that belongs to it, what a worker holds."""
+"""The content of an operator's pages: charts of the last day, a tenant with all its data, a worker's leases."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PER_PAGE = 50
 
 @frozen
 class AgeChart:
-    """How old the queue was: one SVG path of bars, five minutes each, below a round time."""
+    """The chart of the queue's age: one SVG path of bars, five minutes each, below a round time."""
 
     path: str
     width: int
@@ -55,7 +55,7 @@ def age_chart(ages: Sequence[QueueAge], hours: Sequence[HourCount]) -> AgeChart:
 
 @frozen(kw_only=True)
 class Change:
-    """What happened to a webhook: the sentence, which webhook, and when."""
+    """A change of a webhook: the sentence, the webhook, and the time."""
 
     at: datetime
     what: str
@@ -66,7 +66,7 @@ class Change:
 
 @frozen(kw_only=True)
 class TenantView:
-    """All that an operator sees of a tenant."""
+    """An operator's view of a tenant."""
 
     name: str
     usage: Usage

@@ -1,4 +1,4 @@
-"""Say in one sentence how a webhook is doing, what to do first, and where its log shows more."""
+"""Describe the health of a webhook in one sentence, what to do first, and where its log shows more."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LEADS = {"bad": later("Failing."), "weak": later("Degraded."), "good": later("H
 
 @frozen
 class Period:
-    """How far back the page of a webhook looks, in which steps, and what that is called."""
+    """A period of a webhook's page: its length, its steps, and its name."""
 
     hours: int
     step: timedelta
@@ -47,7 +47,7 @@ PERIODS: Mapping[str, Period] = {
 
 @frozen
 class Verdict:
-    """How a webhook is doing: a word for its colour, a sentence, and the first thing to do, or "" if there is none.
+    """The state of a webhook: a word for its colour, a sentence, and the first thing to do, or "" if there is none.
 
     `lead` stands before the sentence. `action` is `activate`, `events`, `enable`, `endpoints`, `failures` or `test`.
     """
@@ -69,7 +69,7 @@ class EndpointLine:
 
 @frozen
 class WebhookView:
-    """What the page of a webhook shows of a period."""
+    """The content of a webhook's page for a period."""
 
     webhook: Webhook
     report: Report
@@ -160,7 +160,7 @@ class WebhookView:
 
     @property
     def _mostly(self) -> str | None:
-        """Return what more than half of the failures were answered with, None if nothing was that frequent."""
+        """Return the status of more than half of the failures, None if none was that frequent."""
         first = self.failures.by_status[0] if self.failures.by_status else None
         if first is None or first.count <= self.failures.count * _MOSTLY:
             return None
@@ -176,7 +176,7 @@ class WebhookView:
         return self._query(state="failed" if self.failures.ended or not self.failures.count else "pending")
 
     def status_query(self, failures: StatusFailures) -> str:
-        """Return the query of a log that shows the deliveries whose last answer had a status code."""
+        """Return the query of a log that shows the deliveries whose last response had a status code."""
         return self._query(code=_code(failures))
 
     def type_query(self, failures: TypeFailures) -> str:
@@ -192,7 +192,7 @@ class WebhookView:
         codes = [_code(one) for one in self.failures.by_status]
         if len(set(codes)) == 1:
             return codes[0]
-        # Only deliveries that failed have answers of these classes.
+        # Only failed deliveries have responses of these classes.
         return next((f"{first}xx" for first in "45" if all(code.startswith(first) for code in codes)), "")
 
     def bar_query(self, bar: Bar) -> str:

@@ -44,7 +44,7 @@ def _tall(count: int, most: int, height: float) -> float:
 
 @frozen(kw_only=True)
 class Bar:
-    """One step of time in a chart: where it stands, how high its parts are, and what it counts.
+    """A bar of a chart, for one step of time: its position, the heights of its parts, and its counts.
 
     `tick` is `major` or `minor` where its time is written below it; small screens leave out minor ones.
     """

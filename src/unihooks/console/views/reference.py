@@ -1,4 +1,4 @@
-"""Turn the API's declarations into what its reference page shows."""
+"""Turn the API's declarations into the content of its reference page."""
 
 from __future__ import annotations
 

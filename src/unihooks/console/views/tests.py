@@ -1,4 +1,4 @@
-"""What a test may send and what came back, of a webhook and of a draft before it is one."""
+"""The events that a test may send, and its responses, for a webhook or a draft."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How things are told in the viewer's language: figures, errors, causes, titles, schemas."""
+"""Texts in the viewer's language: figures, errors, causes, titles, schemas."""

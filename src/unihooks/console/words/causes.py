@@ -1,4 +1,4 @@
-"""Say in a few words how a delivery stands, the cause first: `401 · 3 attempts left · next in 5 min`."""
+"""Describe the state of a delivery in a few words, the cause first: `401 · 3 attempts left · next in 5 min`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STATES = {
 
 @frozen
 class Cause:
-    """How a delivery stands: what came back last, and what that means; `is_code` says that `what` is a status code."""
+    """The state of a delivery: the last response, and its meaning; `is_code` says that `what` is a status code."""
 
     tone: str
     what: str

@@ -16,7 +16,7 @@ from unihooks.transport import OWN_FAULT
 
 @frozen
 class Explanation:
-    """What happened, and what the viewer can do about it; `advice` may be empty."""
+    """An explanation of what happened, and of what the viewer can do about it; `advice` may be empty."""
 
     what: str
     advice: str = ""

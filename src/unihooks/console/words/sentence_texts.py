@@ -1,4 +1,4 @@
-"""What the console says for each code of a sentence, in English; `locale` has it in the other languages."""
+"""The console's English texts for the codes of sentences; `locale` has the translations."""
 
 from __future__ import annotations
 

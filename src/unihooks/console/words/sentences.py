@@ -1,4 +1,4 @@
-"""Tell errors, reasons and warnings in the viewer's language, by their codes and figures."""
+"""Translate errors, reasons and warnings into the viewer's language, by their codes and figures."""
 
 from __future__ import annotations
 

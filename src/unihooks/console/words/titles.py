@@ -17,7 +17,7 @@ T = TypeVar("T", EventType, Product)
 
 
 class Typed(Protocol):
-    """Anything with a product and an event type: a subscription, an event, a delivery."""
+    """An object with a product and an event type: a subscription, an event, a delivery."""
 
     @property
     def product(self) -> str:

@@ -48,7 +48,7 @@ function local(root) {
   }
 }
 
-// After an answer without a new page, go on where a new page would have begun: at the refused field, step or row.
+// After a response without a new page, continue where a new page would have begun: at the refused field, step or row.
 function focusOn(place, selector, mark) {
   const wanted = [...(place?.querySelectorAll(selector) ?? [])].find((element) => element.offsetParent);
   if (mark && place) delete place.dataset[mark];

@@ -1,11 +1,11 @@
-// Nothing typed is ever lost, and nothing happens twice: any other answer than the expected one leaves the page as it is.
+// Nothing typed is ever lost, and nothing happens twice: any unexpected response leaves the page as it is.
 //
 // What other scripts use:
 //   Steady.ask(url, options)    fetches a part of a page: the Response, or null after it has told what went wrong
 //   Steady.toast(text, tone)    says something over the page: "done" goes by itself, "wrong" stays until it is closed
 //   Steady.word(name, values)   a sentence in the viewer's language, from <template id="words">
 //   Steady.put(part, html)      replaces an element by the one with its id in a page, where its focus stays
-// An answer may carry the header `Console-Toast`: {"text": ..., "tone": ...}.
+// A response may carry the header `Console-Toast`: {"text": ..., "tone": ...}.
 // A form with `data-native` is left to the browser.
 
 const MARK = "console-answer";
@@ -53,9 +53,9 @@ function forgetProblems() {
   for (const old of document.querySelectorAll("#toasts .wrong")) old.remove();
 }
 
-// --- Which answers are the expected ones --------------------------------------------------------------------------
+// --- Which responses are expected ---------------------------------------------------------------------------------
 
-// Return what is wrong with an answer, or null: a proxy, a sign-in page or an error must not take the page's place.
+// Return what is wrong with a response, or null: a proxy, a sign-in page or an error must not take the page's place.
 function problemOf(answer) {
   const own = answer.headers.has(MARK);
   if (own && answer.ok) return null;
