@@ -173,7 +173,8 @@ class SQLStore(Store):
         return self._claimer.claim(self._database, lease, capacity, share)
 
     def record(self, results: Sequence[Result], breaker: CircuitBreaker | None = None) -> Recorded:
-        calls = recording.calls_if_delivered(results, self.now(), self._part)
+        is_remote = self._database.has_round_trips
+        calls = recording.calls_if_delivered(results, self.now(), self._part) if is_remote else []
         outcomes = self._database.at_once(calls) if calls else None
         if outcomes:
             recorded = Recorded(accepted=frozenset(item.claimed.id for item in results))
