@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import define, field
 
@@ -28,8 +28,6 @@ from unihooks._management.settings import Settings
 from unihooks.abc import Claimed, Lease, Planned, Share, Work
 from unihooks.exceptions import StoreError
 
-T = TypeVar("T")
-
 _PLAN_EVENTS = 256
 _MANY_EVENTS = 64
 _LONGEST_REST = 0.25
@@ -38,14 +36,14 @@ _PEEKS = 3
 
 
 @define(eq=False)
-class _Invitation:
-    """An offer of a worker at rest: whoever inserts events in this process begins to plan them in its own thread.
+class _Leasing:
+    """A call of the store that leases deliveries: its `answer`, and until when (monotonic) requests may start.
 
-    That saves the time in which the worker would wake up. `answer` is what has been planned, and what is leased may
-    start until `start_by`.
+    A worker at rest offers one as an invitation: whoever inserts events in this process begins to plan them in its own
+    thread. That saves the time in which the worker would wake up.
     """
 
-    answer: Future[Planned] = field(factory=Future)
+    answer: Future[Any] = field(factory=Future)
     start_by: float = 0.0
 
 
@@ -56,7 +54,7 @@ class Taker:
     `begin(verb, *args)` begins a verb of the store that writes, in a thread, and `offload` runs one that reads there.
     `maintenance` does the worker's chores, and knows its share of the work. `planned` counts events. `_seen`
     is what the last look showed, and `_due` when there will be something to do even if the next look shows the same.
-    `_leasing` is what the store has been asked to lease.
+    `_under_way` is the call that the store has not answered yet.
     """
 
     _settings: Settings
@@ -75,20 +73,20 @@ class Taker:
     _plan_backoff: ClaimBackoff = field(factory=ClaimBackoff)
     _looks: Looks = field(factory=Looks)
     _backlog: Backlog = field(factory=Backlog)
-    _invitations: deque[_Invitation] = field(factory=deque)
+    _invitations: deque[_Leasing] = field(factory=deque)
     _seen: Work | None = None
     _due: float = 0.0
     _peeks_left: int = 0
-    _accepted: _Invitation | None = None
     _plans_what_others_emit: bool = False
-    _leasing: Future[Any] | None = None
+    _under_way: _Leasing | None = None
 
     # Taking work.
 
     async def take(self) -> None:
         """Plan and claim once what is there."""
         taken = self._state.take_next()
-        if self._accepted is not None:
+        if self._under_way is not None:
+            # A thread that emits has accepted the invitation of the last rest.
             await self._plan()
         if taken is Next.PLAN:
             await self._plan()
@@ -153,20 +151,17 @@ class Taker:
     # Planning and claiming.
 
     async def _plan(self) -> None:
-        invitation, self._accepted = self._accepted, None
-        if invitation is None:
-            invitation = _Invitation()
-            planned = await self._leased(self._begin_plan(invitation))
-        else:
-            planned = await self._leased(invitation.answer)
+        leasing = self._under_way
+        if leasing is None:
+            lease, start_by = self._new_lease()
+            leasing = _Leasing(self._begin_plan(lease), start_by)
+        planned: Planned = await self._answered(leasing)
         self.planned += planned.events
-        self._sender.start(planned.claimed, invitation.start_by)
+        self._sender.start(planned.claimed, leasing.start_by)
         self._learn(planned)
 
-    def _begin_plan(self, invitation: _Invitation) -> Future[Planned]:
-        lease, invitation.start_by = self._new_lease()
-        most = self._settings.limits.deliveries_per_event
-        capacity = self._queues.capacity(planning=True)
+    def _begin_plan(self, lease: Lease) -> Future[Planned]:
+        capacity, most = self._queues.capacity(planning=True), self._settings.limits.deliveries_per_event
         return self._begin(self._settings.store.plan, lease, capacity, _PLAN_EVENTS, most, self._share)
 
     def _learn(self, planned: Planned) -> None:
@@ -199,7 +194,8 @@ class Taker:
             self._backoff.had_no_capacity(time.monotonic())
             return
         lease, start_by = self._new_lease()
-        claimed = await self._leased(self._begin(self._settings.store.claim, lease, capacity, self._share))
+        leasing = _Leasing(self._begin(self._settings.store.claim, lease, capacity, self._share), start_by)
+        claimed: list[Claimed] = await self._answered(leasing)
         self._sender.start(claimed, start_by)
         if claimed:
             self._backoff.found()
@@ -224,7 +220,7 @@ class Taker:
 
     async def rest(self) -> None:
         """Return when there is something to do; until then, let whoever inserts events start planning them."""
-        invitation = _Invitation()
+        invitation = _Leasing()
         self._invitations.append(invitation)
         try:
             while self._state.rests and self._invitations and not self._may_take():
@@ -233,8 +229,7 @@ class Taker:
             try:
                 self._invitations.remove(invitation)
             except ValueError:
-                # A thread that emits has accepted it, and `take` will continue with its answer.
-                self._accepted, self._leasing = invitation, invitation.answer
+                self._under_way = invitation
 
     def _may_take(self) -> bool:
         """Return whether there is something to do, after a look if one is due."""
@@ -291,7 +286,7 @@ class Taker:
         if os.getpid() == self._pid:
             self._in_loop(self._expect)
 
-    def _accept(self, invitation: _Invitation) -> None:
+    def _accept(self, invitation: _Leasing) -> None:
         """Start planning in this thread, and leave the outcome to the worker."""
 
         def answer(planned: Future[Planned]) -> None:
@@ -306,7 +301,8 @@ class Taker:
         # From here on it cannot be cancelled by those who stop waiting for it.
         invitation.answer.set_running_or_notify_cancel()
         try:
-            self._begin_plan(invitation).add_done_callback(answer)
+            lease, invitation.start_by = self._new_lease()
+            self._begin_plan(lease).add_done_callback(answer)
         except Exception:  # noqa: BLE001 - for example, the store is being closed; the worker then tries it itself
             invitation.answer.set_result(Planned(more=True))
             self._in_loop(self._state.moved)
@@ -325,28 +321,28 @@ class Taker:
 
     # Deliveries are released if their claim returns after the worker's end.
 
-    async def _leased(self, leasing: Future[T]) -> T:
-        self._leasing = leasing
+    async def _answered(self, leasing: _Leasing) -> Any:
+        self._under_way = leasing
         try:
-            answer = leasing.result() if leasing.done() else await asyncio.wrap_future(leasing)
+            answer = leasing.answer.result() if leasing.answer.done() else await asyncio.wrap_future(leasing.answer)
         except Exception:
-            self._leasing = None
+            self._under_way = None
             raise
         # Not if this is cancelled: `take_late_answer` then handles what has been leased.
-        self._leasing = None
+        self._under_way = None
         return answer
 
     async def take_late_answer(self) -> None:
         """Wait for a claim that was under way at the end, and give back what it leased."""
-        if self._leasing is not None and not self._leasing.cancelled():
-            answer = await asyncio.shield(asyncio.wrap_future(self._leasing))
-            self._leasing = None
+        if self._under_way is not None and not self._under_way.answer.cancelled():
+            answer = await asyncio.shield(asyncio.wrap_future(self._under_way.answer))
+            self._under_way = None
             self._sender.unsent += _leased_in(answer)
 
     def leave_late_answer(self) -> None:
         """Let the claiming thread release what it leases, if nobody waits for it any more."""
-        if self._leasing is not None:
-            self._leasing.add_done_callback(self._release_late)
+        if self._under_way is not None:
+            self._under_way.answer.add_done_callback(self._release_late)
 
     def _release_late(self, leasing: Future[Any]) -> None:
         # If this fails, too, the lease ends by itself.
