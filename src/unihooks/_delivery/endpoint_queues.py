@@ -87,24 +87,28 @@ class EndpointQueues:
             queue = self._queues[endpoint_id] = Queue(tenant, width, doubts, is_unreached, most)
             if len(self._tenants) <= 1:
                 self._tenants.add(tenant)
-        self._count(queue, -1)
+        if queue.doubts:
+            self._count(queue, -1)
         queue.waiting.append(leased)
         self.waiting += 1
-        self._count(queue, +1)
+        if queue.doubts:
+            self._count(queue, +1)
         if queue.waits_in is None:
             self._enter(endpoint_id, queue)
 
     def done(self, endpoint_id: str, *, succeeded: bool, seconds: float | None) -> None:
         """Free the place of one delivery and learn from its outcome; `seconds` is None if no request was made."""
         queue = self._queues[endpoint_id]
-        self._count(queue, -1)
+        if queue.doubts:
+            self._count(queue, -1)
         queue.running -= 1
         self.running -= 1
         if seconds is not None:
             self._learn(endpoint_id, queue, succeeded=succeeded, seconds=seconds)
         elif queue.is_unreached:
             self._first_contacts.gave_up()
-        self._count(queue, +1)
+        if queue.doubts:
+            self._count(queue, +1)
         self._enter(endpoint_id, queue)
         if not queue.waiting and queue.running == 0:
             del self._queues[endpoint_id]
@@ -331,7 +335,10 @@ class EndpointQueues:
     # How much of it all is for doubtful endpoints.
 
     def _count(self, queue: Queue, sign: int) -> None:
-        """Add a queue, if it is doubtful, to its kind as it is (sign +1), or take it off before it changes (-1)."""
+        """Add a queue, if it is doubtful, to its kind as it is (sign +1), or take it off before it changes (-1).
+
+        Each delivery passes `add` and `done`: those spare the others this call.
+        """
         if not queue.doubts:
             return
         kind, running = self._round_robin_of(queue), sign * queue.running
