@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 
 import pytest
 
+from unihooks.stores.postgres import database as postgres
 from unihooks.stores.postgres.transaction import STATEMENTS as POSTGRES
+from unihooks.stores.sql.schema import SCHEMA_VERSION
+from unihooks.stores.sqlite import database as sqlite
 from unihooks.stores.sqlite.transaction import STATEMENTS as SQLITE
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_every_table_is_cleared(database):
-    scripts = "".join(one.read_text() for one in (files("unihooks.stores") / database / "migrations").iterdir())
+    migrations = {"sqlite": sqlite.MIGRATIONS, "postgres": postgres.MIGRATIONS}[database]
+    scripts = "".join(map(migrations.script, migrations.between(0, SCHEMA_VERSION)))
     made = set(re.findall(r"CREATE TABLE (?:main\.unihooks_|unihooks\.)(\w+)(?! PARTITION OF)\b", scripts))
     own = {"sqlite": SQLITE, "postgres": POSTGRES}[database]
     cleared = f"{own['clear'].text};\n{own['clear_keys'].text}"

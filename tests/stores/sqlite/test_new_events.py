@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from importlib.resources import files
 
 import pytest
 from sqlite_scene import add_webhook, emit, make_event
 
 from unihooks.abc import Capacity, Lease
 from unihooks.stores import SQLiteStore
+from unihooks.stores.sqlite.database import MIGRATIONS
 from unihooks.stores.sqlite.transaction import SQLiteTransaction
 
 
@@ -23,8 +23,7 @@ def connection():
 @pytest.fixture
 def tx(connection):
     tx = SQLiteTransaction(connection, lambda: 1)
-    script = files("unihooks.stores.sqlite") / "migrations" / "0001_initial.sql"
-    tx.script(script.read_text(encoding="utf-8"))
+    tx.script(MIGRATIONS.script("0001_initial.sql"))
     return tx
 
 

@@ -20,7 +20,7 @@ from unihooks.stores.postgres.pool import Pool
 from unihooks.stores.postgres.prepared import called
 from unihooks.stores.postgres.signals import Signals
 from unihooks.stores.postgres.time import ServerClock, steady
-from unihooks.stores.postgres.transaction import NOW, PostgresTransaction, Schema
+from unihooks.stores.postgres.transaction import DIALECT, NOW, PostgresTransaction, Schema
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate
 from unihooks.stores.sql.transaction import Call, Database, Outcome, Submission, Transaction
 
@@ -54,7 +54,7 @@ _WRITE_UNSYNCED = (_WRITE[0], _setting(_KEPT | {"synchronous_commit": "off"}))
 # A page of rows is read by its indexes long before processes for a parallel plan have started.
 _READ = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", _setting({"parallel_setup_cost": "100000"}))
 
-MIGRATIONS = Migrations(files("unihooks.stores.postgres") / "migrations")
+MIGRATIONS = Migrations(files("unihooks.stores.postgres") / "migrations", DIALECT)
 _TRIES = 5
 _ASK_SECONDS = 10.0
 _PATIENCE_SECONDS = 60.0

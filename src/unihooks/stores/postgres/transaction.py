@@ -25,15 +25,14 @@ _INSERT_FROM_JSON = r"""INSERT INTO \1\2 (\3)
 SELECT \3
 FROM json_populate_recordset(CAST(NULL AS \1), CAST(:rows AS json)) AS r"""
 
-STATEMENTS = Statements(
-    files("unihooks.stores.postgres") / "statements",
-    [
-        (_INSERT, _INSERT_FROM_JSON),
-        # Hints for SQLite about which index to use.
-        (r" INDEXED BY \w+", ""),
-        (r"(?<= )\+(?=\w+\.)", ""),
-    ],
-)
+DIALECT = [
+    (_INSERT, _INSERT_FROM_JSON),
+    # How SQLite keeps a table, and which index it is to use.
+    (r" WITHOUT ROWID", ""),
+    (r" INDEXED BY \w+", ""),
+    (r"(?<= )\+(?=\w+\.)", ""),
+]
+STATEMENTS = Statements(files("unihooks.stores.postgres") / "statements", DIALECT)
 
 # A few statements use the schema's name as a value.
 _NAMING_SCHEMA = frozenset(name for name, statement in STATEMENTS.items() if ":schema" in statement.text)

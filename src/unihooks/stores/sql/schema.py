@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from importlib.resources.abc import Traversable
 from uuid import uuid4
 
 from attrs import frozen
 
 from unihooks.exceptions import StoreError
+from unihooks.stores.sql.statements import Dialect, translated
 from unihooks.stores.sql.transaction import Transaction
 
 SCHEMA_VERSION = 1
+_SHARED = files("unihooks.stores.sql") / "migrations"
 
 
 @frozen
 class Migrations:
-    """The numbered migrations in a folder."""
+    """The numbered migrations in a folder, each of which follows what all databases share of it."""
 
     folder: Traversable
+    dialect: Dialect = ()
 
     def between(self, since: int, until: int) -> list[str]:
         """Return the names of the migrations that lead from one version to another, in order."""
@@ -26,7 +30,9 @@ class Migrations:
 
     def script(self, name: str) -> str:
         """Return the SQL of a migration."""
-        return (self.folder / name).read_text(encoding="utf-8")
+        shared = _SHARED / name
+        text = translated(shared.read_text(encoding="utf-8"), self.dialect) if shared.is_file() else ""
+        return text + (self.folder / name).read_text(encoding="utf-8")
 
 
 @frozen

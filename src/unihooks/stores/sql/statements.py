@@ -19,7 +19,7 @@ An entry without SQL does nothing: the other database needs a step there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -27,6 +27,9 @@ from typing import Any
 from attrs import define, field, frozen
 
 from unihooks.exceptions import StoreError
+
+# Patterns in shared SQL, and their replacements in the SQL of one database.
+Dialect = Sequence[tuple[str, str]]
 
 _SHARED = files("unihooks.stores.sql") / "statements"
 _HEADER = re.compile(r"^-- (rows|columns|groups|bytes|list): (.+)$", re.MULTILINE)
@@ -78,22 +81,19 @@ class Statements(dict[str, Statement]):
     """The statements of a database by name: those in its own folder, and those that all databases share.
 
     Shared statements say `unihooks.webhooks`, `= ANY(:ids)` and `FROM :rows AS r`, lock rows as PostgreSQL does, and
-    choose an index as SQLite does; `dialect` has patterns and their replacements in the database's own SQL. The
-    database's own entries take precedence.
+    choose an index as SQLite does. The database's own entries take precedence.
     """
 
-    def __init__(self, folder: Traversable, dialect: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, folder: Traversable, dialect: Dialect = ()) -> None:
         super().__init__()
         self._add(folder, ())
         self._add(_SHARED, dialect)
 
-    def _add(self, folder: Traversable, dialect: Iterable[tuple[str, str]]) -> None:
+    def _add(self, folder: Traversable, dialect: Dialect) -> None:
         seen: set[str] = set()
         for file in sorted(folder.iterdir(), key=lambda item: item.name):
             text = file.read_text(encoding="utf-8") if file.name.endswith(".sql") else ""
-            for pattern, replacement in dialect:
-                text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
-            for statement in parse(text):
+            for statement in parse(translated(text, dialect)):
                 # A database's own entry takes precedence over the shared one, but two in one folder are a mistake.
                 if statement.name in seen:
                     raise StoreError(f"the statement {statement.name} is defined twice", name=statement.name)
@@ -106,6 +106,13 @@ class Statements(dict[str, Statement]):
         order = f"ORDER BY {selection.order}" if selection.order else ""
         limit = "" if selection.limit is None else "LIMIT :limit"
         return " ".join([" AND ".join([self[name].text, *conditions]), order, limit])
+
+
+def translated(text: str, dialect: Dialect) -> str:
+    """Return shared SQL as a database understands it."""
+    for pattern, replacement in dialect:
+        text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+    return text
 
 
 def parse(text: str) -> Iterator[Statement]:

@@ -23,7 +23,7 @@ from unihooks.exceptions import StoreError
 from unihooks.stores.sql.schema import Migrations, Place, check, migrate, version_of
 from unihooks.stores.sql.transaction import Call, Database, StoreClock, Submission, Transaction
 from unihooks.stores.sqlite.errors import explained, explaining, is_busy, no_tables, retrying
-from unihooks.stores.sqlite.transaction import SQLiteTransaction
+from unihooks.stores.sqlite.transaction import DIALECT, SQLiteTransaction
 from unihooks.stores.sqlite.writer import Work, Writer
 
 _READERS_KEPT = 4
@@ -34,7 +34,7 @@ _BYTES_AHEAD = 16 * 1024 * 1024
 _AGAIN_SECONDS = 0.02
 _PATIENCE_FOR_LATER = 0.5
 
-MIGRATIONS = Migrations(files("unihooks.stores.sqlite") / "migrations")
+MIGRATIONS = Migrations(files("unihooks.stores.sqlite") / "migrations", DIALECT)
 
 T = TypeVar("T")
 

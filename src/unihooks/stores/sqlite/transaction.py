@@ -23,25 +23,29 @@ from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 T = TypeVar("T")
 
-STATEMENTS = Statements(
-    files("unihooks.stores.sqlite") / "statements",
-    [
-        (r"\bunihooks\.(?=\w)", "main.unihooks_"),
-        (r"= ANY\((:\w+)\)", r"IN (SELECT value FROM json_each(\1))"),
-        (r"^SELECT r\.\* FROM :rows AS r$", "VALUES :rows"),
-        (r"\bstrpos\(", "instr("),
-        (r"\bleast\(", "min("),
-        (r"\bgreatest\(", "max("),
-        (r"\bjson_agg\(", "json_group_array("),
-        # A partial index is used only for a condition in its own words.
-        (r"= true\b", "= 1"),
-        (r"= false\b", "= 0"),
-        # SQLite keeps no statistics; this makes it join in the written order.
-        (r"(?<!LEFT )JOIN ", "CROSS JOIN "),
-        # A write transaction excludes all others, so there is nothing to lock.
-        (r"\s+FOR (UPDATE|NO KEY UPDATE|KEY SHARE)( OF \w)?( SKIP LOCKED)?", ""),
-    ],
-)
+DIALECT = [
+    (r"^CREATE INDEX (\w+)(\s+ON) unihooks\.", r"CREATE INDEX main.unihooks_\1\2 unihooks_"),
+    (r"\bunihooks\.(?=\w)", "main.unihooks_"),
+    (r' COLLATE "C"', ""),
+    (r"\bbytea\b", "BLOB"),
+    (r"\bboolean\b", "INTEGER"),
+    # How PostgreSQL keeps a table.
+    (r"^\) (WITH \([^)]*\)|PARTITION BY \w+ \([^)]*\))", ")"),
+    (r"= ANY\((:\w+)\)", r"IN (SELECT value FROM json_each(\1))"),
+    (r"^SELECT r\.\* FROM :rows AS r$", "VALUES :rows"),
+    (r"\bstrpos\(", "instr("),
+    (r"\bleast\(", "min("),
+    (r"\bgreatest\(", "max("),
+    (r"\bjson_agg\(", "json_group_array("),
+    # A partial index is used only for a condition in its own words.
+    (r"= true\b", "= 1"),
+    (r"= false\b", "= 0"),
+    # SQLite keeps no statistics; this makes it join in the written order.
+    (r"(?<!LEFT )JOIN ", "CROSS JOIN "),
+    # A write transaction excludes all others, so there is nothing to lock.
+    (r"\s+FOR (UPDATE|NO KEY UPDATE|KEY SHARE)( OF \w)?( SKIP LOCKED)?", ""),
+]
+STATEMENTS = Statements(files("unihooks.stores.sqlite") / "statements", DIALECT)
 
 # Few sizes lead to few statements, which are compiled once and reused; few rows take one step.
 _SIZES, _FEW = (256, 128, 64, 32), 16
