@@ -10,6 +10,7 @@ from attrs import evolve
 from unihooks._contract.console_state import MOST_STATE_BYTES, State, StateKey, StateKind
 from unihooks._model.checks import not_found
 from unihooks.exceptions import Conflict, InvalidArgument, LimitReached
+from unihooks.stores.sql.statements import Selection
 from unihooks.stores.sql.transaction import Row, Transaction
 
 
@@ -42,22 +43,22 @@ def put(
 
 def get(tx: Transaction, key: StateKey) -> State:
     """Return the state, or raise NotFound."""
-    row = tx.fetch_one("get_state", now=tx.now, **_place(key))
-    if row is None:
+    found = _states(tx, ["s.tenant = :tenant", "s.owner = :owner", "s.id = :id"], **_place(key))
+    if not found:
         raise not_found(key.kind.value, key.id, key.tenant)
-    return _state(row)
+    return found[0]
 
 
 def find(tx: Transaction, kind: StateKind, id: str) -> State | None:
     """Return the state with an id, whoever owns it."""
-    row = tx.fetch_one("find_state", kind=kind.value, id=id, now=tx.now)
-    return None if row is None else _state(row)
+    found = _states(tx, ["s.id = :id"], kind=kind.value, id=id)
+    return found[0] if found else None
 
 
 def list_(tx: Transaction, tenant: str, owner: str, kind: StateKind, *, limit: int = 100) -> list[State]:
     """Return an owner's states of a kind, the last changed first."""
-    rows = tx.fetch("list_state", tenant=tenant, owner=owner, kind=kind.value, now=tx.now, limit=limit)
-    return [_state(row) for row in rows]
+    wanted = {"tenant": tenant, "owner": owner, "kind": kind.value}
+    return _states(tx, ["s.tenant = :tenant", "s.owner = :owner"], limit=limit, **wanted)
 
 
 def drop(tx: Transaction, key: StateKey) -> int:
@@ -86,6 +87,12 @@ def _make_room(tx: Transaction, key: StateKey, at_most: int, *, oldest_goes: boo
 
 def _place(key: StateKey) -> dict[str, str]:
     return {"tenant": key.tenant, "owner": key.owner, "kind": key.kind.value, "id": key.id}
+
+
+def _states(tx: Transaction, conditions: list[str], limit: int = 1, **values: Any) -> list[State]:
+    """Return the states that have not expired, the last changed first."""
+    order = "s.updated_at DESC, s.id DESC"
+    return [_state(row) for row in tx.select("state", Selection(conditions, {**values, "now": tx.now}, order, limit))]
 
 
 def _state(row: Row) -> State:

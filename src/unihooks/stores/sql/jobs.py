@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
@@ -23,7 +23,7 @@ from unihooks.stores.sql.log import count_deliveries, list_delivery_ids
 from unihooks.stores.sql.replaying import Step, count_to_recover, recover_step, replay_step
 from unihooks.stores.sql.rows import to_value
 from unihooks.stores.sql.statements import Selection
-from unihooks.stores.sql.transaction import Transaction, page
+from unihooks.stores.sql.transaction import Row, Transaction, page
 
 STOPPED_BY_HAND = Kept("stopped-by-hand", "stopped by hand")
 _FAILED = Kept("slices-failed", "its slices failed {times} times in a row: {kind}")
@@ -40,21 +40,11 @@ _PATIENCE_US = 600 * SECOND
 _WAIT_US = SECOND // 4
 
 
-@frozen(kw_only=True)
-class NewJob:
-    """A job that is to be stored; `total` is how much there is to look at."""
-
-    kind: JobKind
-    webhook_id: str | None
-    task: dict[str, Any]
-    total: int
-
-
-def prepare(tx: Transaction, tenant: str, task: Task) -> NewJob:
-    """Count what a task has to look at, and fix where it ends."""
+def prepare(tx: Transaction, tenant: str, task: Task) -> dict[str, Any]:
+    """Count what a task has to look at, and fix where it ends; return this as parameters of `add_job`."""
     if isinstance(task, Recovery):
         total = count_to_recover(tx, tenant, task.webhook_id, task.since, task.until, limit=_MOST_COUNTED)
-        return NewJob(kind=JobKind.RECOVER, webhook_id=task.webhook_id, task=asdict(task), total=total)
+        return _job_values(JobKind.RECOVER, task.webhook_id, asdict(task), total)
     filters = task.filters
     if filters.webhook_id is not None:
         read_webhook(tx, tenant, filters.webhook_id)
@@ -62,40 +52,37 @@ def prepare(tx: Transaction, tenant: str, task: Task) -> NewJob:
     total = count_deliveries(tx, tenant, filters, _MOST_COUNTED) if newest else 0
     given = {name: value for name, value in asdict(filters).items() if value is not None}
     parts = {"filters": given, "today": task.today, "last": newest[0] if newest else ""}
-    return NewJob(kind=JobKind.REPLAY, webhook_id=filters.webhook_id, task=parts, total=total)
+    return _job_values(JobKind.REPLAY, filters.webhook_id, parts, total)
 
 
-def add(tx: Transaction, tenant: str, new: NewJob, *, at_most: int) -> Job:
+def add(tx: Transaction, tenant: str, new: dict[str, Any], *, at_most: int) -> Job:
     """Store a pending job, unless the tenant has too many that are unfinished."""
     # With this lock, the second of two jobs added at the same time counts the first.
     tx.fetch("lock_replays", tenant=tenant)
-    [(count,)] = tx.fetch("unfinished_jobs", tenant=tenant)
-    if count >= at_most:
+    if tx.count("jobs", Selection(["j.tenant = :tenant", "j.ended_at IS NULL"], {"tenant": tenant})) >= at_most:
         template = "the tenant has {most} unfinished jobs, which is the limit; wait for one to end, or stop it"
         raise LimitReached(said("too-many-jobs", template, most=at_most), name="jobs_per_tenant")
     id_ = new_id("job_", tx.now)
-    values: dict[str, Any] = {
-        "kind": new.kind.value,
-        "webhook_id": new.webhook_id,
-        "task": json.dumps(new.task),
-        "total": new.total,
-    }
-    tx.run("add_job", id=id_, tenant=tenant, **values, now=tx.now)
+    tx.run("add_job", id=id_, tenant=tenant, now=tx.now, **new)
     return get(tx, tenant, id_)
 
 
 def get(tx: Transaction, tenant: str, job_id: str) -> Job:
     """Return the job or raise NotFound."""
-    rows = tx.select("jobs", Selection(["j.id = :id"], {"tenant": tenant, "id": job_id}))
-    if not rows:
+    found = find_jobs(tx, Selection(["j.tenant = :tenant", "j.id = :id"], {"tenant": tenant, "id": job_id}))
+    if not found:
         raise not_found("job", job_id, tenant)
-    return to_value(Job, rows[0], kind=JobKind, state=JobState)
+    return found[0]
+
+
+def find_jobs(tx: Transaction, selection: Selection) -> list[Job]:
+    """Return the selected jobs."""
+    return _jobs(tx.select("jobs", selection))
 
 
 def list_jobs(tx: Transaction, tenant: str, window: Window) -> list[Job]:
     """Return jobs, newest first."""
-    rows = page(tx, "jobs", Selection(values={"tenant": tenant}), window, ["j.id"])
-    return [to_value(Job, row, kind=JobKind, state=JobState) for row in rows]
+    return _jobs(page(tx, "jobs", Selection(["j.tenant = :tenant"], {"tenant": tenant}), window, ["j.id"]))
 
 
 def stop(tx: Transaction, tenant: str, job_id: str) -> Job:
@@ -173,6 +160,14 @@ class _Unfinished:
         given = self.task["filters"]
         state = given.get("state")
         return DeliveryFilter(**given | {"state": None if state is None else DeliveryState(state)})
+
+
+def _job_values(kind: JobKind, webhook_id: str | None, task: dict[str, Any], total: int) -> dict[str, Any]:
+    return {"kind": kind.value, "webhook_id": webhook_id, "task": json.dumps(task), "total": total}
+
+
+def _jobs(rows: Iterable[Row]) -> list[Job]:
+    return [to_value(Job, row, kind=JobKind, state=JobState) for row in rows]
 
 
 def _advance(tx: Transaction, job: _Unfinished, most: int, rate: float | None) -> int:

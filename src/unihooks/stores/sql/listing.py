@@ -18,6 +18,7 @@ from unihooks.stores.sql.transaction import Row, Transaction, page
 
 _ENABLED = "EXISTS ({enabled_endpoint})"
 _ATTEMPTED = "EXISTS ({attempted_endpoint})"
+_FAILING = "{webhooks_not_healthy} AND l.health = 'failing'"
 _IN_HEALTH = {
     HealthState.HEALTHY: f"(w.id NOT IN ({{webhooks_not_healthy}}) AND {_ENABLED})",
     HealthState.DISABLED: "w.id IN ({webhooks_with_disabled})",
@@ -25,14 +26,12 @@ _IN_HEALTH = {
 _IN_OTHER_HEALTH = "w.id IN ({webhooks_in_health})"
 # Each webhook is in one of these groups, which come in this order.
 _GROUPS = (
-    "w.id IN ({webhooks_failing})",
-    "w.id IN ({webhooks_degraded}) AND w.id NOT IN ({webhooks_failing})",
+    f"w.id IN ({_FAILING})",
+    f"w.id IN ({{webhooks_not_healthy}} AND l.health = 'degraded') AND w.id NOT IN ({_FAILING})",
     f"w.id IN ({{webhooks_with_disabled}}) AND NOT {_ENABLED}",
     f"w.id NOT IN ({{webhooks_not_healthy}}) AND {_ATTEMPTED}",
     f"w.id NOT IN ({{webhooks_not_healthy}}) AND {_ENABLED} AND NOT {_ATTEMPTED}",
 )
-
-
 _FEW = 500
 
 

@@ -110,10 +110,8 @@ def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -
         left = sum(created_at == last and id_ in pending for _, id_, created_at in found)
         return len(gone), (last, left + (skip if last == after else 0))
     tx.run("prune_hours", hour=older_than // HOUR)
-    tx.run("prune_answers", older_than=older_than)
-    tx.run("prune_former_endpoints", older_than=older_than)
-    tx.run("prune_renderings", older_than=older_than)
-    tx.run("prune_jobs", older_than=older_than)
+    for name in ("prune_answers", "prune_former_endpoints", "prune_renderings", "prune_jobs"):
+        tx.run(name, older_than=older_than)
     return len(gone), None
 
 

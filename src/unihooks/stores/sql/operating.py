@@ -8,14 +8,15 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from unihooks._base.times import from_us
-from unihooks._contract.activity import DAY_HOURS, HOUR, SLICE, HourCount
+from unihooks._contract.activity import DAY_HOURS, HOUR, SLICE, HourRow, hour_counts
 from unihooks._contract.leasing import holder
 from unihooks._contract.operating import Backlog, LeasedDelivery, QueueAge, TenantFailures, Trends
-from unihooks._model.jobs import Job, JobKind, JobState
+from unihooks._model.jobs import Job
 from unihooks._model.log import DeliveryState
 from unihooks.abc import Result
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql import statistics
+from unihooks.stores.sql.jobs import find_jobs
 from unihooks.stores.sql.rows import to_value
 from unihooks.stores.sql.statements import Selection
 from unihooks.stores.sql.transaction import Database, Row, Transaction
@@ -92,13 +93,8 @@ def note_queue_age(tx: Transaction) -> None:
 
 def trends(tx: Transaction, limit: int) -> Trends:
     """Return the trends of 24 hours, with this many tenants."""
-    now_hour, since = tx.now // HOUR, tx.now // HOUR - DAY_HOURS
-    counted = {hour: counts for hour, *counts in tx.fetch("throughput", since=since)}
-    hours = [
-        HourCount(hour=from_us(hour * HOUR), attempts=attempts, delivered=delivered, failed=failed)
-        for hour in range(since, now_hour + 1)
-        for attempts, delivered, failed in [counted.get(hour, (0, 0, 0))]
-    ]
+    since = tx.now // HOUR - DAY_HOURS
+    hours = hour_counts((HourRow(*row) for row in tx.fetch("throughput", since=since)), since * HOUR, tx.now)
     ages = [QueueAge(from_us(slot * SLICE), age) for slot, age in tx.fetch("queue_ages", since=since * HOUR // SLICE)]
     failing = [to_value(TenantFailures, row) for row in tx.fetch("failures_by_tenant", since=since, limit=limit)]
     return Trends(ages=ages, hours=hours, tenants=failing)
@@ -122,6 +118,6 @@ def leased(tx: Transaction, limit: int) -> list[LeasedDelivery]:
 
 def newest_jobs(tx: Transaction, limit: int) -> list[Job]:
     """Return the newest jobs of all tenants, and those that have not ended."""
-    rows = [*tx.fetch("jobs_unfinished", limit=limit), *tx.fetch("newest_jobs", limit=limit)]
-    found = {row[0]: to_value(Job, row, kind=JobKind, state=JobState) for row in rows}
-    return sorted(found.values(), key=lambda job: job.id, reverse=True)
+    unfinished = find_jobs(tx, Selection(["j.ended_at IS NULL"], order="j.turn", limit=limit))
+    newest = find_jobs(tx, Selection(order="j.id DESC", limit=limit))
+    return sorted({job.id: job for job in (*unfinished, *newest)}.values(), key=lambda job: job.id, reverse=True)

@@ -3,7 +3,7 @@
 A file holds entries of this form; a line that begins with `--` before the SQL
 and is none of these headers is a comment:
 
-    -- name: add_deliveries
+    -- name: add_deliveries                      or several names for one statement
     -- rows: tenant text, id text        the columns of its table parameter, `VALUES :rows` or `FROM :rows AS r`,
                                          with types as PostgreSQL has them where it cannot tell
     -- columns: id, state                the columns that it returns, where a database wants to know them
@@ -122,10 +122,11 @@ def parse(text: str) -> Iterator[Statement]:
     >>> one.name, one.rows, one.text
     ('add', ('id', 'state'), 'INSERT INTO t VALUES :rows')
     """
-    _, *parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
-    for name, entry in zip(parts[::2], parts[1::2], strict=True):
+    _, *parts = re.split(r"^-- name: ([\w, ]+)$", text, flags=re.MULTILINE)
+    for names, entry in zip(parts[::2], parts[1::2], strict=True):
         lines = [line for line in entry.splitlines() if not line.startswith("--")]
         headers = dict(_HEADER.findall(entry))
         typed, columns = headers.pop("rows", ""), headers.pop("columns", "")
         rows, returned = (tuple(re.findall(r"(\w+)[^,]*", one)) for one in (typed, columns))
-        yield Statement(name, "\n".join(lines).strip(), rows, returned, typed=typed, **headers)
+        for name in names.split(", "):
+            yield Statement(name, "\n".join(lines).strip(), rows, returned, typed=typed, **headers)

@@ -54,10 +54,10 @@ def usage(tx: Transaction, tenant: str) -> Usage:
     per_event = _EVENT_BYTES + of_events / max(sampled_events, 1)
     per_delivery = _DELIVERY_BYTES + (attempts * _ATTEMPT_BYTES + of_attempts) / max(sampled, 1)
     return Usage(
-        webhooks=_number(tx.fetch("count_webhooks", tenant=tenant)),
+        webhooks=tx.count("webhook_ids", Selection(values={"tenant": tenant})),
         endpoints=_number(tx.fetch("count_endpoints", tenant=tenant)),
-        events_24h=_since(tx, "events_of_tenant", "e.id", tenant, first_id("evt_", day_ago)),
-        deliveries_24h=_since(tx, "deliveries_of_tenant", "d.id", tenant, first_id("dlv_", day_ago)),
+        events_24h=_since(tx, "events", "e.id", tenant, first_id("evt_", day_ago)),
+        deliveries_24h=_since(tx, "delivery_ids", "d.id", tenant, first_id("dlv_", day_ago)),
         pending=_number(tx.fetch("count_pending", tenant=tenant)),
         stored_bytes=round(events * per_event + deliveries * per_delivery),
     )
@@ -68,10 +68,11 @@ def _erase_webhooks(tx: Transaction, tenant: str, _after: str, _limit: int) -> t
     # A worker that does a job holds the job's row and then waits for the configuration.
     tx.run("erase_jobs", tenant=tenant)
     lock_configuration(tx, [tenant])
-    webhooks = [id_ for (id_,) in tx.fetch("webhooks_of_tenant", tenant=tenant, limit=_WEBHOOKS_AT_ONCE)]
+    first = Selection(values={"tenant": tenant}, order="w.id", limit=_WEBHOOKS_AT_ONCE)
+    webhooks = [id_ for (id_,) in tx.select("webhook_ids", first)]
     if not webhooks:
         return 0, None
-    endpoints = [id_ for (id_,) in tx.fetch("endpoints_of_tenants_webhooks", webhooks=webhooks)]
+    endpoints = [id_ for _, _, id_, *_ in tx.fetch("endpoints_of_webhooks", webhooks=webhooks)]
     tx.run("remember_urls", endpoints=endpoints, now=tx.now)
     tx.fetch("lock_lanes", endpoints=endpoints)
     tx.run("delete_lanes", endpoints=endpoints)
@@ -118,12 +119,8 @@ def _erase_counts(tx: Transaction, tenant: str, _after: str, _limit: int) -> tup
 
 def _erase_rest(tx: Transaction, tenant: str, _after: str, _limit: int) -> tuple[int, str | None]:
     lock_configuration(tx, [tenant])
-    tx.run("erase_answers", tenant=tenant)
-    tx.run("erase_state", tenant=tenant)
-    tx.run("erase_emitted", tenant=tenant)
-    tx.run("erase_totals", tenant=tenant)
-    tx.run("pass_versions", tenant=tenant)
-    tx.run("forget_tenant", tenant=tenant)
+    for name in ("erase_answers", "erase_state", "erase_emitted", "erase_totals", "pass_versions", "forget_tenant"):
+        tx.run(name, tenant=tenant)
     return 0, None
 
 

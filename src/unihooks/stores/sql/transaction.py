@@ -74,6 +74,8 @@ class Transaction(ABC):
     statements: Statements
     opening: Sequence[Outcome] = ()
     errors: type[Exception]
+    # Whether the database knows by them which index finds few rows.
+    has_statistics = True
 
     @abstractmethod
     def fetch(self, name: str, /, rows: Sequence[Row] | None = None, **values: Any) -> list[Row]:

@@ -77,6 +77,7 @@ class SQLiteTransaction(Transaction):
 
     errors = sqlite3.Error
     statements = STATEMENTS
+    has_statistics = False
 
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], int], *, is_utf8: bool = True) -> None:
         self.now = now()

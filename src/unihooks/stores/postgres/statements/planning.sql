@@ -44,11 +44,6 @@ JOIN unihooks.tenants AS t ON t.tenant = k.tenant AND t.config_version = k.confi
 WHERE NOT EXISTS (SELECT 1 FROM unihooks.lanes AS l WHERE l.tenant = k.tenant AND l.not_before > :now)
     AND NOT EXISTS (SELECT 1 FROM unihooks.lanes AS l WHERE l.tenant = k.tenant AND l.pause_us IS NOT NULL)
 
--- name: found_events
--- rows: tenant text, id text
-SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, e.subject, octet_length(e.body)
-FROM :rows AS k JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id
-
 -- name: event_bodies
 -- rows: tenant text, id text
 SELECT e.tenant, e.id, e.body FROM :rows AS k

@@ -16,14 +16,6 @@ w.id = ANY(:found)
 SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
 WHERE l.tenant = :tenant AND l.health <> 'healthy' AND l.health = ANY(:healths) AND e.state = 'enabled'
 
--- name: webhooks_failing
-SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
-WHERE l.tenant = :tenant AND l.health <> 'healthy' AND l.health = 'failing' AND e.state = 'enabled'
-
--- name: webhooks_degraded
-SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
-WHERE l.tenant = :tenant AND l.health <> 'healthy' AND l.health = 'degraded' AND e.state = 'enabled'
-
 -- name: webhooks_not_healthy
 SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
 WHERE l.tenant = :tenant AND l.health <> 'healthy' AND e.state = 'enabled'

@@ -13,21 +13,9 @@ UPDATE unihooks.console_state
 SET value = :value, version = version + 1, updated_at = :now, expires_at = :expires_at
 WHERE tenant = :tenant AND owner = :owner AND kind = :kind AND id = :id AND version = :version AND expires_at > :now
 
--- name: get_state
--- columns: tenant, owner, kind, id, version, value, created_at, updated_at, expires_at
-SELECT tenant, owner, kind, id, version, value, created_at, updated_at, expires_at FROM unihooks.console_state
-WHERE tenant = :tenant AND owner = :owner AND kind = :kind AND id = :id AND expires_at > :now
-
--- name: find_state
--- columns: tenant, owner, kind, id, version, value, created_at, updated_at, expires_at
-SELECT tenant, owner, kind, id, version, value, created_at, updated_at, expires_at FROM unihooks.console_state
-WHERE id = :id AND kind = :kind AND expires_at > :now LIMIT 1
-
--- name: list_state
--- columns: tenant, owner, kind, id, version, value, created_at, updated_at, expires_at
-SELECT tenant, owner, kind, id, version, value, created_at, updated_at, expires_at FROM unihooks.console_state
-WHERE tenant = :tenant AND owner = :owner AND kind = :kind AND expires_at > :now
-ORDER BY updated_at DESC, id DESC LIMIT :limit
+-- name: state
+SELECT s.tenant, s.owner, s.kind, s.id, s.version, s.value, s.created_at, s.updated_at, s.expires_at
+FROM unihooks.console_state AS s WHERE s.kind = :kind AND s.expires_at > :now
 
 -- name: ids_of_state
 SELECT id FROM unihooks.console_state

@@ -21,6 +21,9 @@ WHERE tenant = :tenant AND id = :id AND state = 'pending'
 -- name: delivery_ids
 SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant
 
+-- name: deliveries_of_webhook
+SELECT d.id FROM unihooks.deliveries AS d WHERE d.webhook_id = :webhook_id
+
 -- name: delivery_ids_by_key
 SELECT d.id FROM unihooks.deliveries AS d WHERE +d.tenant = :tenant
 

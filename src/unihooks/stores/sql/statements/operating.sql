@@ -66,11 +66,3 @@ JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due
     ON d.endpoint_id = l.endpoint_id AND d.state = 'pending' AND d.due_at > :now AND d.token IS NOT NULL
 JOIN unihooks.endpoints AS e ON e.id = d.endpoint_id
 ORDER BY d.due_at, d.id LIMIT :limit
-
--- name: jobs_unfinished
-SELECT j.id, j.tenant, j.kind, j.state, j.done, j.made, j.total, j.created_at, j.ended_at, j.reason, j.webhook_id
-FROM unihooks.jobs AS j WHERE j.ended_at IS NULL ORDER BY j.turn LIMIT :limit
-
--- name: newest_jobs
-SELECT j.id, j.tenant, j.kind, j.state, j.done, j.made, j.total, j.created_at, j.ended_at, j.reason, j.webhook_id
-FROM unihooks.jobs AS j ORDER BY j.id DESC LIMIT :limit

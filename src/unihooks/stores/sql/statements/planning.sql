@@ -1,11 +1,11 @@
--- name: event_bodies
+-- name: found_events
 -- rows: tenant text, id text
--- columns: tenant, id, body
--- bytes: body
-SELECT e.tenant, e.id, e.body FROM :rows AS k JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id
+-- columns: tenant, id, product, event_type, created_at, subject, size
+SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, e.subject, length(e.body) AS size
+FROM :rows AS k JOIN unihooks.events AS e ON e.tenant = k.tenant AND e.id = k.id
 
--- Of those that `event_bodies` has not found.
--- name: older_event_bodies
+-- The second one is for those that the first one has not found.
+-- name: event_bodies, older_event_bodies
 -- rows: tenant text, id text
 -- columns: tenant, id, body
 -- bytes: body

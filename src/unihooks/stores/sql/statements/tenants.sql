@@ -1,9 +1,3 @@
--- name: webhooks_of_tenant
-SELECT id FROM unihooks.webhooks WHERE tenant = :tenant ORDER BY id LIMIT :limit
-
--- name: endpoints_of_tenants_webhooks
-SELECT id FROM unihooks.endpoints WHERE webhook_id = ANY(:webhooks)
-
 -- Whoever records one of these has ended, or finds it no more.
 -- name: next_deliveries_of_tenant
 -- columns: id
@@ -55,19 +49,10 @@ WHERE NOT EXISTS (SELECT 1 FROM unihooks.webhooks AS w WHERE w.rendering = r.id)
 DELETE FROM unihooks.renderings WHERE (id, kept_at) IN (SELECT k.id, k.kept_at FROM :rows AS k)
   AND NOT EXISTS (SELECT 1 FROM unihooks.webhooks AS w WHERE w.rendering = unihooks.renderings.id)
 
--- name: count_webhooks
-SELECT count(*) FROM unihooks.webhooks WHERE tenant = :tenant
-
 -- name: count_pending
 SELECT count(*) FROM unihooks.lanes AS l
 JOIN unihooks.deliveries AS d INDEXED BY unihooks_deliveries_due ON d.endpoint_id = l.endpoint_id AND d.state = 'pending'
 WHERE l.tenant = :tenant
-
--- name: events_of_tenant
-SELECT e.id FROM unihooks.events AS e WHERE e.tenant = :tenant
-
--- name: deliveries_of_tenant
-SELECT d.id FROM unihooks.deliveries AS d WHERE d.tenant = :tenant
 
 -- name: span_of_events
 SELECT count(*), min(n.id), max(n.id), (SELECT min(e.id) FROM unihooks.events AS e WHERE e.tenant = :tenant)

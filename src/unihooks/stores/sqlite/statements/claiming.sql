@@ -1,9 +1,3 @@
--- Nobody can be told of what other processes commit.
-
--- name: become_listener
-
--- name: nobody_listens
-
 -- name: due_lanes_by_tenant
 -- columns: tenant, endpoint_id, is_limited
 WITH RECURSIVE turns (tenant) AS (
@@ -43,8 +37,6 @@ CROSS JOIN main.unihooks_lanes AS l
 -- list: id
 UPDATE main.unihooks_deliveries SET due_at = :until, token = :token
 WHERE tenant = :tenant AND id IN (SELECT value FROM json_each(:id))
-
--- name: lock_lanes
 
 -- name: settle_lanes
 UPDATE main.unihooks_lanes SET next_due_at = max(coalesce(not_before, 0), (

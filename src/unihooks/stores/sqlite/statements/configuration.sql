@@ -1,13 +1,4 @@
 -- A write transaction excludes all others.
-
--- name: lock_configuration
-
--- name: share_configuration
-
--- name: lock_replays
-
--- name: lock_state
-
 -- name: lock_jobs
 SELECT 1
 

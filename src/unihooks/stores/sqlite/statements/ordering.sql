@@ -1,8 +1,3 @@
--- A write transaction excludes all others.
-
--- name: lock_chains
--- rows: tenant, endpoint_id, subject
-
 -- name: first_new_events
 -- rows: tenant, subject
 -- groups: tenant, subject; id

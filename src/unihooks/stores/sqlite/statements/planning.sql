@@ -16,20 +16,6 @@ SELECT json_group_array(json_array(tenant, (
     )
 ))) FROM found
 
--- name: take_new_events
--- rows: tenant, id
-
--- name: hold_configuration
--- rows: tenant, config_version
-
--- name: found_events
--- rows: tenant, id
--- columns: tenant, id, product, event_type, created_at, subject, size
-SELECT e.tenant, e.id, e.product, e.event_type, e.created_at, e.subject, length(e.body) AS size
-FROM :rows AS k CROSS JOIN main.unihooks_events AS e ON e.tenant = k.tenant AND e.id = k.id
-
--- name: share_found_configuration
-
 -- Once a pause is over, too, nothing is leased but a probe.
 -- name: found_config_versions
 -- columns: tenant, config_version, not_before

@@ -33,9 +33,6 @@ WHERE endpoint_id IN (SELECT value FROM json_each(:endpoints)) AND (
 )
 RETURNING endpoint_id, health
 
--- name: deliver_all
--- rows: tenant, id, token, number, webhook_id
-
 -- name: deliver
 -- rows: tenant, id, token, number, webhook_id
 -- list: id
