@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from math import inf
+from operator import attrgetter
 from random import random
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -18,13 +19,14 @@ from unihooks.stores.postgres.errors import driver, explained, is_of_one_row, is
 from unihooks.stores.postgres.pool import REST_SECONDS, Pool
 from unihooks.stores.postgres.time import ServerClock, steady
 from unihooks.stores.postgres.transaction import PostgresTransaction, Schema
-from unihooks.stores.sql.emitting import event_of, events_of, insert_keyed, one_by_one_if_refused, resolve
+from unihooks.stores.sql.emitting import event_of, events_of, insert_apart, insert_keyed, one_by_one_if_refused, resolve
 from unihooks.stores.sql.quotas import insert_within
 from unihooks.stores.sql.transaction import Call, Row, Submission
 
 if TYPE_CHECKING:
     from unihooks.stores.postgres.connections import Connection
 
+_KIND = attrgetter("tenant", "id", "product", "event_type")
 _EVENTS_PER_GROUP = 1_000
 _BYTES_PER_GROUP = 8 * 1024 * 1024
 _FEW_BYTES = 16 * 1024
@@ -269,11 +271,11 @@ def _insert_with_keys(
 def _insert_both(
     tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool, repeated: bool
 ) -> list[EmitOutcome]:
-    plain = [event for event in events if event.idempotency_key is None]
-    keyed = [event for event in events if event.idempotency_key is not None]
-    inserted = iter(_insert_plain(tx, plain, None, own_times=own_times, repeated=repeated)[0] if plain else ())
-    found = iter(insert_keyed(tx, keyed, own_times=own_times) if keyed else ())
-    return [next(inserted if event.idempotency_key is None else found) for event in events]
+    return insert_apart(
+        events,
+        lambda plain: _insert_plain(tx, plain, None, own_times=own_times, repeated=repeated)[0],
+        lambda keyed: insert_keyed(tx, keyed, own_times=own_times),
+    )
 
 
 def _insert_again(tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool) -> list[EmitOutcome]:
@@ -285,15 +287,4 @@ def _insert_again(tx: PostgresTransaction, events: Sequence[NewEvent], *, own_ti
 
 
 def _rows(events: Sequence[NewEvent], *, own_times: bool) -> list[Row]:
-    return [
-        (
-            one.tenant,
-            one.id,
-            one.product,
-            one.event_type,
-            one.created_at if own_times else None,
-            one.subject,
-            one.body,
-        )
-        for one in events
-    ]
+    return [(*_KIND(one), one.created_at if own_times else None, one.subject, one.body) for one in events]

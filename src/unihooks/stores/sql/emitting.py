@@ -59,19 +59,27 @@ def insert_keyed(tx: Transaction, events: Sequence[NewEvent], *, own_times: bool
 def insert_together(tx: Transaction, events: Sequence[NewEvent]) -> list[Event]:
     """Insert events with and without keys; an error of any of them is raised, which undoes the others."""
     timed = [evolve(event, created_at=tx.now) for event in events]
-    plain = [event for event in timed if event.idempotency_key is None]
-    insert_timed(tx, plain)
-    found = iter(insert_keyed(tx, [event for event in timed if event.idempotency_key is not None]))
-    outcomes = [next(found) if one.idempotency_key is not None else events_of([one])[0] for one in timed]
+    outcomes = insert_apart(timed, lambda plain: insert_timed(tx, plain), lambda keyed: insert_keyed(tx, keyed))
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
     return [one for one in outcomes if isinstance(one, Event)]
 
 
-def insert_timed(tx: Transaction, events: Sequence[NewEvent]) -> None:
+def insert_timed(tx: Transaction, events: Sequence[NewEvent]) -> list[EmitOutcome]:
     """Insert events without keys, at their own times."""
     tx.fetch("add_events_once", [_row(event, event.created_at) for event in events])
+    return events_of(events)
+
+
+def insert_apart(events: Sequence[NewEvent], insert_plain: Insert, insert_keys: Insert) -> list[EmitOutcome]:
+    """Insert events without keys, and then those with keys; return their outcomes in the order of the events."""
+    plain = [event for event in events if event.idempotency_key is None]
+    inserted = insert_plain(plain) if plain else []
+    if len(plain) == len(events):
+        return inserted
+    in_turn, found = iter(inserted), iter(insert_keys([one for one in events if one.idempotency_key is not None]))
+    return [next(in_turn if event.idempotency_key is None else found) for event in events]
 
 
 def stored_event(event: NewEvent, row: Row) -> Event:

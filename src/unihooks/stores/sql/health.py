@@ -10,7 +10,6 @@ from typing import Any
 from attrs import define, evolve, field
 
 from unihooks._base.times import optional_from_us
-from unihooks._contract import last_attempts
 from unihooks._contract.activity import DAY_HOURS, HOUR, slice_of
 from unihooks._model.health import BreakerState, Counts, EndpointHealth, HealthState, judge
 from unihooks._model.log import DeliveryState
@@ -28,6 +27,9 @@ from unihooks.abc import (
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 _NOTHING = (Counts(), Counts())
+# The outcomes of an endpoint's last 20 attempts are one number, so that statements can note many successes by a shift.
+# Each is a bit, 1 for a success, the newest one last; a leading 1 says how many there are.
+_LEADING = 1 << 20
 
 
 @define
@@ -56,7 +58,8 @@ class LaneHealth:
     def note(self, result: Result, attempt: AttemptRow, now: int) -> str | None:
         """Count one result; return the reason to disable the endpoint, if there is one."""
         succeeded = result.state is DeliveryState.DELIVERED
-        self.outcomes = last_attempts.noted(self.outcomes, succeeded=succeeded)
+        longer = self.outcomes << 1 | succeeded
+        self.outcomes = longer if longer < 2 * _LEADING else longer & (_LEADING - 1) | _LEADING
         if succeeded:
             self.failing_since, self.failures, self.last_success_at = None, 0, now
             self._close_breaker()
@@ -86,7 +89,7 @@ class LaneHealth:
 
     def change(self, endpoint_id: str, last_hour: Counts) -> HealthChange | None:
         """Judge the lane as it is now; return the change of its state, if there is one."""
-        before, self.state = self.state, judge(last_hour, last_attempts.counts(self.outcomes))
+        before, self.state = self.state, judge(last_hour, _last_attempts(self.outcomes))
         if before is self.state:
             return None
         return HealthChange(self.tenant, self.webhook_id, endpoint_id, before, self.state)
@@ -158,22 +161,6 @@ def told(healths: dict[str, LaneHealth], failing: Collection[str], now: int) -> 
     return [one for one in chosen if one is not None]
 
 
-def judge_lanes(tx: Transaction, endpoint_ids: Collection[str]) -> tuple[list[HealthChange], list[HealthChange]]:
-    """Judge the lanes of these endpoints, which were not healthy, after a success.
-
-    Return the changes, and those of them to report.
-    """
-    if not endpoint_ids:
-        return [], []
-    lanes, counted = tx.pipeline(*looking(endpoint_ids, tx.now))
-    healths, hours = followed(lanes, counted)
-    changed = changes(healths, hours)
-    chosen = told(healths, (), tx.now)
-    rows = [(one.endpoint_id, one.after.value, healths[one.endpoint_id].told_health.value) for one in changed]
-    tx.pipeline(Call("note_health", rows))
-    return changed, chosen
-
-
 def forget(tx: Transaction, endpoint_ids: list[str]) -> None:
     """Let the counts of the last hour, by which health is judged, count only for charts from now on."""
     keep_parts(tx, tx.fetch("take_parts_of_endpoints", endpoints=endpoint_ids) if endpoint_ids else ())
@@ -197,8 +184,8 @@ def endpoint_health(tx: Transaction, tenant: str, webhook_ids: Collection[str]) 
     counts = _counts(tx.fetch(counted.name, **counted.values)) if lanes else {}
     found: dict[str, list[EndpointHealth]] = {}
     for webhook_id, endpoint_id, *row in lanes:
-        health = _to_health(row, *counts.get(endpoint_id, _NOTHING), tx.now)
-        found.setdefault(webhook_id, []).append(evolve(health, endpoint_id=endpoint_id))
+        health = _to_health(endpoint_id, row, *counts.get(endpoint_id, _NOTHING), tx.now)
+        found.setdefault(webhook_id, []).append(health)
     return found
 
 
@@ -224,10 +211,15 @@ def _counts(rows: Iterable[Row]) -> dict[str, tuple[Counts, Counts]]:
     return {endpoint_id: (Counts(*counts[:2]), Counts(*counts[2:])) for endpoint_id, *counts in rows}
 
 
-def _to_health(row: Sequence[Any], last_hour: Counts, last_day: Counts, now: int) -> EndpointHealth:
+def _last_attempts(outcomes: int) -> Counts:
+    return Counts(outcomes.bit_length() - 1, outcomes.bit_count() - 1)
+
+
+def _to_health(endpoint_id: str, row: Sequence[Any], last_hour: Counts, last_day: Counts, now: int) -> EndpointHealth:
     state, failures, failing_since, not_before, probe_at, success_at, failure_at, outcomes, next_at = row
-    judged = judge(last_hour, last_attempts.counts(outcomes))
+    judged = judge(last_hour, _last_attempts(outcomes))
     return EndpointHealth(
+        endpoint_id=endpoint_id,
         state=judged if state == EndpointState.ENABLED else HealthState.DISABLED,
         failures=failures,
         failing_since=optional_from_us(failing_since),

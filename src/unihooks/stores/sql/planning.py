@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import itemgetter
@@ -123,7 +124,8 @@ class Planner:
         found, _, versions = tx.opening
         if after and not found.rows:
             found, _, versions = tx.pipeline(*_finding("", limit))
-        config_versions = _Versions((row[0], row[1]) for row in versions.rows)
+        # A tenant that never had any configuration has version 0.
+        config_versions = defaultdict(int, {row[0]: row[1] for row in versions.rows})
         matcher = Matcher(tx, self._subscribers, config_versions, self._most_per_event)
         chosen = matcher.match(self._choose(tx, found.rows, limit))
         self._take_turns(chosen, everyone=not after and len(chosen) == len(found.rows) < limit)
@@ -189,13 +191,6 @@ class Planner:
         self._after = "" if everyone and len(tenants) < _TENANTS_PER_PLAN else max(tenants, default="")
 
 
-class _Versions(dict[str, int]):
-    """The configuration versions of tenants; 0 for one that never had any configuration."""
-
-    def __missing__(self, tenant: str) -> int:
-        return 0
-
-
 def _finding(after: str, limit: int) -> list[Call]:
     """Return the calls that find new events beyond the tenant `after`, and the versions of their tenants.
 
@@ -209,15 +204,12 @@ def _finding(after: str, limit: int) -> list[Call]:
     ]
 
 
-def _add(tx: Transaction, made: NewDeliveries, chosen: Sequence[Chosen], versions: Iterable[Row], share: Share) -> None:
+def _add(tx: Transaction, made: NewDeliveries, chosen: Sequence[Chosen], versions: Sequence[Row], share: Share) -> None:
     """Add the deliveries of events; for each tenant, `versions` also says until when one of its lanes waits."""
-    config_versions, tenants = {}, set()
-    for tenant, config_version, waits_until in versions:
-        config_versions[tenant] = config_version
-        if (waits_until or 0) > tx.now:
-            tenants.add(tenant)
+    config_versions = {row[0]: row[1] for row in versions}
+    paused = {tenant for tenant, _, waits_until in versions if (waits_until or 0) > tx.now}
     matches = ((item.event.tenant, match) for item in chosen for match in item.matches)
-    left_alone = lanes_left_alone(tx, matches, tenants, share)
+    left_alone = lanes_left_alone(tx, matches, paused, share)
     for item in chosen:
         lanes = item.open_lanes - left_alone if left_alone else item.open_lanes
         made.add(item.event, item.matches, lanes, config_versions.get(item.event.tenant, 0))

@@ -179,7 +179,12 @@ def _lane_rows(
 
 def judge_unwell(tx: Transaction, unwell: Collection[str], delivered: Sequence[Result], *, tells: bool) -> Recorded:
     """Judge unhealthy endpoints after successes, and report those that are healthy again."""
-    changed, told = health.judge_lanes(tx, unwell)
+    if not unwell:
+        return Recorded(accepted=())
+    healths, hours = health.followed(*tx.pipeline(*health.looking(unwell, tx.now)))
+    changed, told = health.changes(healths, hours), health.told(healths, (), tx.now)
+    rows = [(one.endpoint_id, one.after.value, healths[one.endpoint_id].told_health.value) for one in changed]
+    tx.pipeline(Call("note_health", rows))
     if tells and told:
         tell_results(tx, delivered, (), (), told)
     return Recorded(accepted=(), changed_health=changed, told_health=told)

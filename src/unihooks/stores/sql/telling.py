@@ -81,11 +81,6 @@ def tell_results(
     tell(tx, told, tx.now)
 
 
-def tell_recovered(tx: Transaction, health: Sequence[HealthChange]) -> None:
-    """Report endpoints that are healthy again because a test succeeded."""
-    tell_results(tx, (), (), (), health)
-
-
 def _places(tx: Transaction, endpoint_ids: Iterable[str]) -> dict[str, Place]:
     wanted = list(dict.fromkeys(endpoint_ids))
     found = tx.fetch("places", endpoints=wanted) if wanted else ()

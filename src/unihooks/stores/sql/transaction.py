@@ -12,7 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from attrs import define, field
 
@@ -24,6 +25,7 @@ from unihooks.abc import EmitOutcome, Watcher
 from unihooks.stores.sql.statements import Selection, Statements
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Row = Sequence[Any]
 
 
@@ -297,3 +299,14 @@ class Database(ABC):
 
         If a reader prevents that, raise a `StoreError`, or do it `later`.
         """
+
+
+def verb(kind: str, function: Callable[Concatenate[Transaction, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """Return the verb of a store that runs a function in a transaction of this kind: `write`, `read` or `ask`."""
+
+    @wraps(function)
+    def done_in_transaction(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        done: T = getattr(self._database, kind)(lambda tx: function(tx, *args, **kwargs))
+        return done
+
+    return done_in_transaction

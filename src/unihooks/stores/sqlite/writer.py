@@ -18,7 +18,7 @@ from unihooks._contract.planning import NewEvent
 from unihooks._model.log import Event
 from unihooks.abc import EmitOutcome
 from unihooks.exceptions import StoreError
-from unihooks.stores.sql.emitting import events_of, insert_keyed, one_by_one_if_refused
+from unihooks.stores.sql.emitting import events_of, insert_apart, insert_keyed, one_by_one_if_refused
 from unihooks.stores.sql.quotas import insert_within
 from unihooks.stores.sql.transaction import Submission
 from unihooks.stores.sqlite.errors import explained, retrying
@@ -282,12 +282,12 @@ def _outcomes(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> lis
         tx.run("add_events", list(map(_ROW, events)))
         return events_of(events)
 
-    plain = [event for event in events if event.idempotency_key is None]
-    # A refused event undoes only its own statement.
-    pieces = [one_by_one_if_refused(insert_plain, piece, concerns_one) for piece in _pieces(plain)]
-    inserted = chain.from_iterable(pieces)
-    if len(plain) == len(events):
-        return list(inserted)
-    keyed = [event for event in events if event.idempotency_key is not None]
-    found = iter(one_by_one_if_refused(lambda events: insert_keyed(tx, events), keyed, concerns_one))
-    return [next(inserted if event.idempotency_key is None else found) for event in events]
+    def insert_pieces(events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        # A refused event undoes only its own statement.
+        pieces = [one_by_one_if_refused(insert_plain, piece, concerns_one) for piece in _pieces(events)]
+        return list(chain.from_iterable(pieces))
+
+    def insert_keys(events: Sequence[NewEvent]) -> list[EmitOutcome]:
+        return one_by_one_if_refused(lambda events: insert_keyed(tx, events), events, concerns_one)
+
+    return insert_apart(events, insert_pieces, insert_keys)
