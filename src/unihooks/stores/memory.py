@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from weakref import finalize
 
-from unihooks._contract.planning import NewEvent
-from unihooks._model.log import Event
 from unihooks.stores.sqlite.store import SQLiteStore
 
 _NO_CONNECTION = "a MemoryStore has no database that a connection could lead to; emit without `connection`"
@@ -31,13 +29,8 @@ class MemoryStore(SQLiteStore):
         path.touch(mode=0o600)
         super().__init__(path, _durable=False)
 
-    def emit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:  # noqa: ARG002 - there is none to the private file
-        """Raise TypeError, because no connection leads to this store."""
+    def _check(self, connection: Any) -> None:  # noqa: ARG002 - none leads to the private file
         raise TypeError(_NO_CONNECTION)
-
-    async def aemit_on(self, connection: Any, event: NewEvent, per_minute: int | None = None) -> Event:
-        """Raise TypeError, because no connection leads to this store."""
-        return self.emit_on(connection, event, per_minute)
 
 
 def _remove(folder: str, made_in: int) -> None:

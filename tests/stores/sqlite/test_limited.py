@@ -8,7 +8,8 @@ import sqlite3
 import pytest
 
 from unihooks.stores import SQLiteStore
-from unihooks.stores.sqlite.transaction import _NAMED, STATEMENTS, _compiled, _with_values
+from unihooks.stores.sql.statements import NAMED
+from unihooks.stores.sqlite.transaction import STATEMENTS, _compiled, _with_values
 
 STATEMENTS_USED = [
     "due_lanes",
@@ -38,7 +39,7 @@ def connection(tmp_path):
 def plan_of(connection, name):
     compiled = _compiled(name, is_utf8=True)
     if compiled.after is None:
-        text, given = compiled.before, dict.fromkeys(_NAMED.findall(compiled.before))
+        text, given = compiled.before, dict.fromkeys(NAMED.findall(compiled.before))
     else:
         text = _with_values(compiled.before, compiled.after, len(STATEMENTS[name].rows), 1)
         given = [None] * text.count("?")

@@ -5,7 +5,6 @@ A library is imported only once the host has passed a connection of it, so it is
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +14,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from unihooks.stores.sql.statements import NAMED
+
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
 
@@ -22,7 +23,6 @@ _NO_BIND = (
     "connection is a Session that leads to no database or to several; pass its connection to the right one: "
     "`session.connection(bind_arguments={'mapper': Order})`"
 )
-_NAMED = re.compile(r"(?<![:\w]):(\w+)")
 
 
 @frozen(kw_only=True)
@@ -197,7 +197,7 @@ def with_percent(statement: str) -> str:
     >>> with_percent("SELECT CAST(:a AS text), 'b'::text")
     "SELECT CAST(%(a)s AS text), 'b'::text"
     """
-    return _NAMED.sub(r"%(\1)s", statement)
+    return NAMED.sub(r"%(\1)s", statement)
 
 
 @lru_cache(maxsize=64)
@@ -207,8 +207,8 @@ def with_numbers(statement: str) -> tuple[str, tuple[str, ...]]:
     >>> with_numbers("SELECT :a, :b, :a")
     ('SELECT $1, $2, $1', ('a', 'b'))
     """
-    names = tuple(dict.fromkeys(_NAMED.findall(statement)))
-    return _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
+    names = tuple(dict.fromkeys(NAMED.findall(statement)))
+    return NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
 
 
 _ERRORS = {

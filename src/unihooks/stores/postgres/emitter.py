@@ -65,9 +65,8 @@ class Emitter:
     ) -> None:
         self.pool, self.schema, self.clock = pool, schema, clock
         self.ready, self.inserted, self.emitted = ready, inserted, emitted
-        self._plain = _Queue(self, _insert_plain)
-        self._keyed = _Queue(self, _insert_with_keys)
-        self._limited, self._limited_keyed = _LimitedQueue(self), _LimitedQueue(self)
+        self._plain, self._keyed = _Queue(self), _TransactionQueue(self)
+        self._limited, self._limited_keyed = _TransactionQueue(self), _TransactionQueue(self)
 
     def emit(self, submission: Submission) -> bool:
         """Queue events for insertion; False if the emitter has been stopped."""
@@ -82,19 +81,15 @@ class Emitter:
             queue.stop()
 
 
-_Insert = Callable[..., tuple[list[EmitOutcome], int | None]]
-
-
 class _Queue(QueueThread[Submission]):
-    """A queue, the thread that empties it, and the connection that it inserts on.
+    """A queue, the thread that empties it, and the connection that it inserts on, by one statement for many events.
 
     While the server cannot be reached, it tries again and again, together with the events that have come meanwhile.
     """
 
-    def __init__(self, emitter: Emitter, insert: _Insert) -> None:
+    def __init__(self, emitter: Emitter) -> None:
         super().__init__("unihooks-postgres-emitter", rest_seconds=REST_SECONDS)
         self._emitter = emitter
-        self._insert = insert
         self._connection: Connection | None = None
         self._unanswered: Connection | None = None
         self._silent = self.trouble = f"PostgreSQL at {emitter.pool.place} has not answered"
@@ -193,7 +188,7 @@ class _Queue(QueueThread[Submission]):
         connection.ends_at = inf if self._unanswered else monotonic() + _ANSWER_SECONDS
         try:
             tx = PostgresTransaction(connection, self._emitter.schema, 0)
-            outcomes, told = self._insert(tx, events, self._emitter, own_times=own_times, repeated=repeated)
+            outcomes, told = self._insert(tx, events, own_times=own_times, repeated=repeated)
         except BaseException:
             self._connection = None
             if monotonic() >= connection.ends_at and not connection.closed:
@@ -205,23 +200,37 @@ class _Queue(QueueThread[Submission]):
             clock.learn(told, before)
         return outcomes
 
+    def _insert(
+        self, tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool, repeated: bool
+    ) -> tuple[list[EmitOutcome], int | None]:
+        """Insert events and commit; return their outcomes, and the server's time if that is known.
 
-class _LimitedQueue(_Queue):
-    """A queue for events whose tenants have a limit per minute."""
+        `own_times` keeps the times of the events. `repeated` says that they may already be stored by a call whose
+        response was lost.
+        """
+        return _insert_plain(tx, events, own_times=own_times, repeated=repeated, inserted=self._emitter.inserted)
+
+
+class _TransactionQueue(_Queue):
+    """A queue for events with keys, and for those whose tenants have a limit per minute."""
 
     def __init__(self, emitter: Emitter) -> None:
-        super().__init__(emitter, self._insert_within)
+        super().__init__(emitter)
         self._limits: dict[str, int | None] = {}
 
     def _inserted(self, *, repeated: bool) -> list[EmitOutcome]:
         self._limits = {event.id: one.per_minute for one in self._taken for event in one.events}
         return super()._inserted(repeated=repeated)
 
-    def _insert_within(
-        self, tx: PostgresTransaction, events: Sequence[NewEvent], _emitter: Emitter, *, own_times: bool, repeated: bool
+    def _insert(
+        self, tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool, repeated: bool
     ) -> tuple[list[EmitOutcome], int | None]:
         def insert(allowed: Sequence[NewEvent]) -> list[EmitOutcome]:
-            return _insert_both(tx, allowed, own_times=own_times, repeated=repeated)
+            return insert_apart(
+                allowed,
+                lambda plain: _insert_plain(tx, plain, own_times=own_times, repeated=repeated)[0],
+                lambda keyed: insert_keyed(tx, keyed, own_times=own_times),
+            )
 
         tx.execute(_BEGIN)
         # A repeated event may already have been counted and stored, and must then not be refused.
@@ -232,13 +241,14 @@ class _LimitedQueue(_Queue):
 
 
 def _insert_plain(
-    tx: PostgresTransaction, events: Sequence[NewEvent], emitter: Emitter | None, *, own_times: bool, repeated: bool
+    tx: PostgresTransaction,
+    events: Sequence[NewEvent],
+    *,
+    own_times: bool,
+    repeated: bool,
+    inserted: Callable[[Sequence[NewEvent]], None] = lambda _: None,
 ) -> tuple[list[EmitOutcome], int | None]:
-    """Insert events without keys in one statement that commits by itself; return the server's time, too.
-
-    `own_times` keeps the times of the events. `repeated` says that they may already be stored by a call whose response
-    was lost. The committed ones are passed to `inserted`.
-    """
+    """Insert events without keys in one statement; return the server's time, too, and pass them to `inserted`."""
     if repeated:
         return _insert_again(tx, events, own_times=own_times), None
     rows = _rows(events, own_times=own_times)
@@ -248,34 +258,8 @@ def _insert_plain(
     told: int | None = None if own_times else found[0][0]
     if told is not None:
         events = [evolve(event, created_at=told) for event in events]
-    if emitter is not None:
-        emitter.inserted(events)
+    inserted(events)
     return events_of(events), told
-
-
-def _insert_with_keys(
-    tx: PostgresTransaction,
-    events: Sequence[NewEvent],
-    _emitter: Emitter,
-    *,
-    own_times: bool,
-    repeated: bool,
-) -> tuple[list[EmitOutcome], int | None]:
-    """Insert events of which some have keys in one transaction."""
-    tx.execute(_BEGIN)
-    outcomes = _insert_both(tx, events, own_times=own_times, repeated=repeated)
-    tx.execute("COMMIT")
-    return outcomes, None
-
-
-def _insert_both(
-    tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool, repeated: bool
-) -> list[EmitOutcome]:
-    return insert_apart(
-        events,
-        lambda plain: _insert_plain(tx, plain, None, own_times=own_times, repeated=repeated)[0],
-        lambda keyed: insert_keyed(tx, keyed, own_times=own_times),
-    )
 
 
 def _insert_again(tx: PostgresTransaction, events: Sequence[NewEvent], *, own_times: bool) -> list[EmitOutcome]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
@@ -13,7 +12,7 @@ from unihooks._base.ids import first_id
 from unihooks._base.times import DAY
 from unihooks.stores.postgres.errors import driver
 from unihooks.stores.postgres.prepared import called
-from unihooks.stores.sql.statements import TABLE, Selection, Statement, Statements
+from unihooks.stores.sql.statements import NAMED, TABLE, Selection, Statement, Statements
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ _DAY_SECONDS = 86_400
 
 NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
-_NAMED = re.compile(r"(?<![:\w]):(\w+)")
 # Other bytes than those that a statement declares are few, and go as hexadecimal text.
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=lambda value: f"\\x{value.hex()}")
 _NOTHING = Outcome([], 0)
@@ -72,7 +70,7 @@ class Schema:
 
     def placed(self, text: str) -> str:
         """Return an SQL text as the driver takes it: in this schema, with its kind of parameters."""
-        return _NAMED.sub(r"%(\1)s", self.renamed(text))
+        return NAMED.sub(r"%(\1)s", self.renamed(text))
 
     def renamed(self, script: str) -> str:
         """Put the schema's name into a script."""

@@ -42,9 +42,6 @@ class NewDeliveries:
                 self.leased.append(row)
                 self.claimed.append(Claimed(*row[:7], event.body, 0, 0, token, config_version, rendering, subject))
 
-    def __len__(self) -> int:
-        return len(self.leased) + len(self.waiting)
-
     @property
     def due(self) -> dict[str, int]:
         """When the first new delivery of each endpoint is due; that of a leased one is the end of its lease."""

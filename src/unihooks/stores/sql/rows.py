@@ -85,7 +85,14 @@ def secret_rows(webhook: Webhook) -> list[Row]:
 def subscription_rows(webhook: Webhook) -> list[Row]:
     """Return the rows of `add_subscriptions`."""
     return [
-        (webhook.tenant, item.product, item.event_type, webhook.id, position, _conditions_text(item.where))
+        (
+            webhook.tenant,
+            item.product,
+            item.event_type,
+            webhook.id,
+            position,
+            json.dumps([one.parts() for one in item.where]),
+        )
         for position, item in enumerate(webhook.subscriptions)
     ]
 
@@ -112,7 +119,7 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
         interval=_to_interval(*interval),
         endpoints=tuple(to_value(Endpoint, item) for item in endpoints),
         secrets=tuple(_to_secret(*item) for item in secrets),
-        subscriptions=tuple(_to_subscription(*item) for item in subscriptions),
+        subscriptions=tuple(EventSubscription(*item, to_conditions(text)) for *item, text in subscriptions),
     )
 
 
@@ -209,10 +216,6 @@ def _to_ms(duration_us: int | None) -> float | None:
     return None if duration_us is None else duration_us / 1000
 
 
-def _conditions_text(where: Iterable[Condition]) -> str:
-    return json.dumps([one.parts() for one in where])
-
-
 def _optional_to_us(moment: datetime | None) -> int | None:
     return None if moment is None else to_us(moment)
 
@@ -229,10 +232,6 @@ def _to_policy(text: str) -> DeliveryPolicy:
 
 def _to_headers(text: bytes) -> HeaderSet:
     return HeaderSet(_to_pairs(bytes(text)))
-
-
-def _to_subscription(product: str, event_type: str, conditions: str) -> EventSubscription:
-    return EventSubscription(product, event_type, to_conditions(conditions))
 
 
 def _to_pairs(text: str | bytes) -> list[tuple[str, str]]:

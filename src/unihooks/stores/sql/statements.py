@@ -33,6 +33,8 @@ Dialect = Sequence[tuple[str, str]]
 
 _SHARED = files("unihooks.stores.sql") / "statements"
 _HEADER = re.compile(r"^-- (rows|columns|groups|bytes|list): (.+)$", re.MULTILINE)
+# A parameter, but not a cast.
+NAMED = re.compile(r"(?<![:\w]):(\w+)")
 # The place where a statement reads its rows.
 TABLE = re.compile(r"(?<=FROM ):rows AS (\w+)")
 # A condition quotes a statement by its name in braces.

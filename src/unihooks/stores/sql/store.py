@@ -209,12 +209,11 @@ class SQLStore(Store):
 
     def prune(self, older_than: int, limit: int, *, exact: bool = True) -> int:
         in_days, older_than = self._database.prune_days(older_than, exact=exact)
+        removed, place = 0, maintenance.FIRST
         # There may be many old events with a pending delivery: they are skipped in transactions of their own.
-        removed, place = self._database.write(lambda tx: maintenance.prune(tx, older_than, limit))
         while place is not None and removed < limit:
-            count, place = self._database.write(
-                partial(maintenance.prune, older_than=older_than, limit=limit - removed, place=place)
-            )
+            prune = partial(maintenance.prune, older_than=older_than, limit=limit - removed, place=place)
+            count, place = self._database.write(prune)
             removed += count
         return removed + in_days
 

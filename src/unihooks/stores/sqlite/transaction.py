@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from unihooks.stores.sql.statements import TABLE, Selection, Statement, Statements
+from unihooks.stores.sql.statements import NAMED, TABLE, Selection, Statement, Statements
 from unihooks.stores.sql.transaction import Call, Outcome, Row, Transaction
 
 T = TypeVar("T")
@@ -49,7 +49,6 @@ STATEMENTS = Statements(files("unihooks.stores.sqlite") / "statements", DIALECT)
 
 # Few sizes lead to few statements, which are compiled once and reused; few rows take one step.
 _SIZES, _FEW = (256, 128, 64, 32), 16
-_NAMED = re.compile(r"(?<![:\w]):(\w+)")
 _VALUES = re.compile(r"VALUES\s+:rows")
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
@@ -156,7 +155,7 @@ def _alike(statement: Statement, rows: Sequence[Row]) -> Iterator[dict[str, Any]
 def _likeness(name: str) -> tuple[Callable[[Row], Any], int]:
     """Return the columns in which a statement's rows must agree, and the position of the one that may differ."""
     statement = STATEMENTS[name]
-    used = [statement.rows.index(column) for column in _NAMED.findall(statement.text) if column in statement.rows]
+    used = [statement.rows.index(column) for column in NAMED.findall(statement.text) if column in statement.rows]
     position = statement.rows.index(statement.list or "")
     agreeing = [one for one in dict.fromkeys(used) if one != position]
     return itemgetter(*agreeing) if agreeing else lambda _: None, position
@@ -182,8 +181,8 @@ def _compiled(name: str, is_utf8: bool) -> _Compiled:  # noqa: FBT001 - a cache 
     if found is None:
         return _Compiled(statement, is_packed, text, None, (), ())
     before, after = text[: found.start()], text[found.end() :]
-    numbered = [_NAMED.sub("?", part) for part in (before, after)]
-    names = [tuple(_NAMED.findall(part)) for part in (before, after)]
+    numbered = [NAMED.sub("?", part) for part in (before, after)]
+    names = [tuple(NAMED.findall(part)) for part in (before, after)]
     return _Compiled(statement, is_packed, numbered[0], numbered[1], names[0], names[1])
 
 
