@@ -90,10 +90,9 @@ def expire_held(tx: Transaction, older_than: int, limit: int, totals: list[Row])
 
 # The time of the next events, and how many of that moment have been left.
 Place = tuple[int, int]
-FIRST: Place | None = (0, 0)
 
 
-def prune(tx: Transaction, older_than: int, limit: int, place: Place) -> tuple[int, Place | None]:
+def prune(tx: Transaction, older_than: int, limit: int, place: Place = (0, 0)) -> tuple[int, Place | None]:
     """Remove old events with all that belongs to them, and finally what no event needs any more.
 
     Of the next `limit` old events, those without a pending delivery are removed. Returns how many, and where to

@@ -209,7 +209,8 @@ class SQLStore(Store):
 
     def prune(self, older_than: int, limit: int, *, exact: bool = True) -> int:
         in_days, older_than = self._database.prune_days(older_than, exact=exact)
-        removed, place = 0, maintenance.FIRST
+        removed = 0
+        place: maintenance.Place | None = (0, 0)
         # There may be many old events with a pending delivery: they are skipped in transactions of their own.
         while place is not None and removed < limit:
             prune = partial(maintenance.prune, older_than=older_than, limit=limit - removed, place=place)
