@@ -23,7 +23,7 @@ _IN_HEALTH = {
     HealthState.HEALTHY: f"(w.id NOT IN ({{webhooks_not_healthy}}) AND {_ENABLED})",
     HealthState.DISABLED: "w.id IN ({webhooks_with_disabled})",
 }
-_IN_OTHER_HEALTH = "w.id IN ({webhooks_in_health})"
+_IN_OTHER_HEALTH = "w.id IN ({webhooks_not_healthy} AND l.health = ANY(:healths))"
 # Each webhook is in one of these groups, which come in this order.
 _GROUPS = (
     f"w.id IN ({_FAILING})",
@@ -64,7 +64,7 @@ def webhooks_by_health(
             continue
         left = evolve(part, limit=window.limit - len(rows))
         selection = _selection(tenant, filters if found_ids is None else evolve(filters, search=None))
-        selection.where("{webhook_is_found}", found=found_ids)
+        selection.where("w.id = ANY(:found)", found=found_ids)
         selection.conditions.append(_GROUPS[group])
         found = [(group, row) for row in page(tx, "webhooks", selection, left, ["w.id"])]
         rows = [*found, *rows] if window.newer_than is not None else [*rows, *found]
@@ -107,7 +107,7 @@ def _parts(window: Window) -> Iterator[_Part]:
 def _selection(tenant: str, filters: WebhookFilter) -> Selection:
     selection = Selection(values={"tenant": tenant})
     selection.where("w.status = :status", status=filters.status and filters.status.value)
-    selection.where("{webhook_matches_search}", search=filters.search.casefold() if filters.search else None)
+    selection.where("strpos(w.search_text, :search) > 0", search=filters.search.casefold() if filters.search else None)
     if filters.health:
         conditions = [_IN_HEALTH.get(one, _IN_OTHER_HEALTH) for one in filters.health]
         selection.conditions.append(f"({' OR '.join(dict.fromkeys(conditions))})")

@@ -62,7 +62,7 @@ class Statement:
 class Selection:
     """The choice of rows of a named SELECT, and their order.
 
-    `conditions` are SQL texts, the same in every database, that all hold;
+    `conditions` are SQL texts, in the words of shared statements, that all hold;
     `values` their parameters. The SELECT ends with a WHERE clause.
     """
 
@@ -88,6 +88,7 @@ class Statements(dict[str, Statement]):
 
     def __init__(self, folder: Traversable, dialect: Dialect = ()) -> None:
         super().__init__()
+        self._dialect = dialect
         self._add(folder, ())
         self._add(_SHARED, dialect)
 
@@ -104,10 +105,11 @@ class Statements(dict[str, Statement]):
 
     def selecting(self, name: str, selection: Selection) -> str:
         """Return the text of a named SELECT that returns the selected rows."""
-        conditions = [_QUOTED.sub(lambda found: self[found[1]].text, item) for item in selection.conditions]
+        conditions = translated("".join(f" AND {one}" for one in selection.conditions), self._dialect)
+        quoted = _QUOTED.sub(lambda found: self[found[1]].text, conditions)
         order = f"ORDER BY {selection.order}" if selection.order else ""
         limit = "" if selection.limit is None else "LIMIT :limit"
-        return " ".join([" AND ".join([self[name].text, *conditions]), order, limit])
+        return f"{self[name].text}{quoted} {order} {limit}"
 
 
 def translated(text: str, dialect: Dialect) -> str:

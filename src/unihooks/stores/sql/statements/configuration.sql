@@ -9,13 +9,6 @@ FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
 -- name: webhook_ids
 SELECT w.id FROM unihooks.webhooks AS w WHERE w.tenant = :tenant
 
--- name: webhook_is_found
-w.id = ANY(:found)
-
--- name: webhooks_in_health
-SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
-WHERE l.tenant = :tenant AND l.health <> 'healthy' AND l.health = ANY(:healths) AND e.state = 'enabled'
-
 -- name: webhooks_not_healthy
 SELECT l.webhook_id FROM unihooks.lanes AS l JOIN unihooks.endpoints AS e ON e.id = l.endpoint_id
 WHERE l.tenant = :tenant AND l.health <> 'healthy' AND e.state = 'enabled'
@@ -195,9 +188,6 @@ DELETE FROM unihooks.answers WHERE (tenant, key) IN (
 -- name: add_secrets
 -- rows: webhook_id, position, created_at, expires_at, value
 INSERT INTO unihooks.secrets (webhook_id, position, created_at, expires_at, value) VALUES :rows
-
--- name: webhook_matches_search
-strpos(w.search_text, :search) > 0
 
 -- name: count_endpoints
 SELECT count(*) FROM unihooks.webhooks AS w JOIN unihooks.endpoints AS e ON e.webhook_id = w.id WHERE w.tenant = :tenant

@@ -70,13 +70,6 @@ WHERE +d.tenant = :tenant AND d.replay_of IS NOT NULL
 SELECT d.id FROM unihooks.deliveries AS d INDEXED BY unihooks_deliveries_by_subject
 WHERE d.tenant = :tenant AND d.subject >= :subject_first AND d.subject < :subject_last
 
--- Where most of them have such a subject, they are not sorted.
--- name: has_subject
-(d.tenant = :tenant AND +d.subject >= :subject_first AND +d.subject < :subject_last)
-
--- name: is_of_endpoints
-d.endpoint_id = ANY(:endpoints)
-
 -- name: endpoints_searched
 SELECT known.webhook_id, known.id FROM (
     SELECT e.webhook_id, e.id, lower(e.url) AS url FROM unihooks.webhooks AS w
