@@ -151,9 +151,7 @@ def erase(
         last = chosen[limit - 1] if len(chosen) > limit else None
     told = {id_: created_at for id_, created_at, size in found if size and (before is None or created_at < before)}
     if told:
-        tx.run("erase_new_events", tenant=tenant, events=list(told))
-        tx.run("erase_new_events_again", tenant=tenant, events=list(told))
-        tx.run("drop_keys", list(told.items()))
+        forget_new(tx, tenant, told)
         events = with_spans((tenant, id_) for id_ in told)
         chains = [tuple(row) for row in tx.fetch("chains_of_events", events)]
         tx.pipeline(ordering.locking(chains))
@@ -163,6 +161,13 @@ def erase(
         tx.run("erase_deliveries", events, reason=ERASED)
         ordering.free(tx, chains)
     return len(told), last
+
+
+def forget_new(tx: Transaction, tenant: str, times: dict[str, int]) -> None:
+    """Take events, with their times by id, out of the queue, and forget their keys."""
+    tx.run("erase_new_events", tenant=tenant, events=list(times))
+    tx.run("erase_new_events_again", tenant=tenant, events=list(times))
+    tx.run("drop_keys", list(times.items()))
 
 
 def _remove(tx: Transaction, keys: Sequence[tuple[str, str]]) -> None:

@@ -9,6 +9,7 @@ from unihooks._base.ids import first_id, made_at
 from unihooks._base.times import DAY
 from unihooks._contract.statistics import Usage
 from unihooks.stores.sql.configuration import delete_rows, lock_configuration
+from unihooks.stores.sql.maintenance import forget_new
 from unihooks.stores.sql.statements import Selection
 from unihooks.stores.sql.transaction import Row, Transaction
 
@@ -97,9 +98,7 @@ def _erase_events(tx: Transaction, tenant: str, after: str, limit: int) -> tuple
     if not found:
         return 0, None
     ids = [id_ for id_, _, _ in found]
-    tx.run("erase_new_events", tenant=tenant, events=ids)
-    tx.run("erase_new_events_again", tenant=tenant, events=ids)
-    tx.run("drop_keys", [(id_, created_at) for id_, created_at, _ in found])
+    forget_new(tx, tenant, {id_: created_at for id_, created_at, _ in found})
     tx.run("prune_events", [(tenant, id_) for id_ in ids], lowest=ids[0], highest=ids[-1])
     return len(ids), ids[-1]
 

@@ -38,12 +38,3 @@ WITH found AS MATERIALIZED (
 )
 UPDATE unihooks.deliveries AS d SET state = 'cancelled', reason = :reason
 FROM gone WHERE d.tenant = gone.tenant AND d.id = gone.id AND d.webhook_id = gone.webhook_id AND d.state = 'pending'
-
--- name: trim_answers
-DELETE FROM unihooks.answers WHERE (tenant, key) IN (
-    SELECT a.tenant, a.key FROM unihooks.answers AS a WHERE a.tenant = :tenant AND a.created_at < (
-        SELECT created_at FROM unihooks.answers WHERE tenant = :tenant
-        ORDER BY created_at DESC OFFSET CAST(:at_most AS integer) - 1 LIMIT 1
-    )
-    FOR UPDATE SKIP LOCKED
-)

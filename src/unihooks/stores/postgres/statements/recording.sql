@@ -12,16 +12,6 @@ CROSS JOIN LATERAL (
     FOR NO KEY UPDATE
 ) AS held
 
--- name: cancelled_with_token
--- rows: tenant text, id text, token bigint, position integer, webhook_id text
-SELECT k.position FROM :rows AS k
-CROSS JOIN LATERAL (
-    SELECT 1 FROM unihooks.deliveries AS d
-    WHERE d.tenant = k.tenant AND d.id = k.id AND d.webhook_id = k.webhook_id AND d.token = k.token
-      AND d.state = 'cancelled'
-    FOR NO KEY UPDATE
-) AS held
-
 -- A lane that has just had another success stays as it is: workers that share it would wait for each other. The first
 -- one ends a pause. 2097151 are 20 successes, to which more change nothing. Each endpoint has its count of successes in
 -- the same place.

@@ -97,7 +97,6 @@ UPDATE unihooks.lanes SET outcomes = 1, health = 'healthy', told_health = 'healt
 WHERE endpoint_id = ANY(:endpoints) AND health <> 'healthy'
 
 -- name: lanes_told_to_fail
--- columns: tenant, webhook_id, endpoint_id
 SELECT tenant, webhook_id, endpoint_id FROM unihooks.lanes
 WHERE endpoint_id = ANY(:endpoints) AND told_health <> 'healthy'
 
@@ -182,6 +181,15 @@ WHERE endpoint_id = ANY(:endpoints) AND NOT open
 DELETE FROM unihooks.answers WHERE (tenant, key) IN (
     SELECT tenant, key FROM unihooks.answers
     WHERE tenant = :tenant AND (created_at < :kept_since OR (status IS NULL AND created_at < :awaited_since))
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: trim_answers
+DELETE FROM unihooks.answers WHERE (tenant, key) IN (
+    SELECT a.tenant, a.key FROM unihooks.answers AS a WHERE a.tenant = :tenant AND a.created_at < (
+        SELECT created_at FROM unihooks.answers WHERE tenant = :tenant
+        ORDER BY created_at DESC LIMIT 1 OFFSET CAST(:at_most AS integer) - 1
+    )
     FOR UPDATE SKIP LOCKED
 )
 

@@ -15,7 +15,6 @@ UPDATE unihooks.jobs SET state = 'stopped', reason = :reason, task = '{}', ended
 WHERE tenant = :tenant AND id = :id AND ended_at IS NULL
 
 -- name: jobs_paced_until
--- columns: next_at
 SELECT next_at FROM unihooks.jobs WHERE next_at > :now ORDER BY next_at DESC LIMIT 1
 
 -- The tenant whose last turn is longest ago comes first.

@@ -81,3 +81,10 @@ SET failing_since = news.failing_since, failures = news.failures, last_success_a
         coalesce(news.not_before, 0)
     ) END
 FROM :rows AS news WHERE l.endpoint_id = news.endpoint_id
+
+-- name: cancelled_with_token
+-- rows: tenant text, id text, token bigint, position integer, webhook_id text
+-- columns: position
+SELECT k.position FROM :rows AS k JOIN unihooks.deliveries AS d
+    ON d.tenant = k.tenant AND d.id = k.id AND d.webhook_id = k.webhook_id AND d.token = k.token
+WHERE +d.state = 'cancelled' FOR NO KEY UPDATE OF d

@@ -5,13 +5,6 @@ SELECT k.position FROM :rows AS k
 CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
 WHERE d.token = k.token AND +d.state = 'pending'
 
--- name: cancelled_with_token
--- rows: tenant, id, token, position, webhook_id
--- columns: position
-SELECT k.position FROM :rows AS k
-CROSS JOIN main.unihooks_deliveries AS d ON d.tenant = k.tenant AND d.id = k.id
-WHERE d.token = k.token AND +d.state = 'cancelled'
-
 -- A lane that has just had another success stays as it is. The first one ends a pause. 2097151 are 20 successes, to which
 -- more change nothing. Each endpoint has its count of successes in the same place.
 -- name: note_success
