@@ -43,7 +43,7 @@ def put(
 
 def get(tx: Transaction, key: StateKey) -> State:
     """Return the state, or raise NotFound."""
-    found = _states(tx, ["s.tenant = :tenant", "s.owner = :owner", "s.id = :id"], **_place(key))
+    found = _states(tx, ["s.tenant = :tenant", "s.owner = :owner", "s.id = :id"], _place(key))
     if not found:
         raise not_found(key.kind.value, key.id, key.tenant)
     return found[0]
@@ -51,14 +51,14 @@ def get(tx: Transaction, key: StateKey) -> State:
 
 def find(tx: Transaction, kind: StateKind, id: str) -> State | None:
     """Return the state with an id, whoever owns it."""
-    found = _states(tx, ["s.id = :id"], kind=kind.value, id=id)
+    found = _states(tx, ["s.id = :id"], {"kind": kind.value, "id": id})
     return found[0] if found else None
 
 
 def list_(tx: Transaction, tenant: str, owner: str, kind: StateKind, *, limit: int = 100) -> list[State]:
     """Return an owner's states of a kind, the last changed first."""
     wanted = {"tenant": tenant, "owner": owner, "kind": kind.value}
-    return _states(tx, ["s.tenant = :tenant", "s.owner = :owner"], limit=limit, **wanted)
+    return _states(tx, ["s.tenant = :tenant", "s.owner = :owner"], wanted, limit)
 
 
 def drop(tx: Transaction, key: StateKey) -> int:
@@ -89,7 +89,7 @@ def _place(key: StateKey) -> dict[str, str]:
     return {"tenant": key.tenant, "owner": key.owner, "kind": key.kind.value, "id": key.id}
 
 
-def _states(tx: Transaction, conditions: list[str], limit: int = 1, **values: Any) -> list[State]:
+def _states(tx: Transaction, conditions: list[str], values: dict[str, str], limit: int = 1) -> list[State]:
     """Return the states that have not expired, the last changed first."""
     order = "s.updated_at DESC, s.id DESC"
     return [_state(row) for row in tx.select("state", Selection(conditions, {**values, "now": tx.now}, order, limit))]

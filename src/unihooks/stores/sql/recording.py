@@ -181,7 +181,8 @@ def judge_unwell(tx: Transaction, unwell: Collection[str], delivered: Sequence[R
     """Judge unhealthy endpoints after successes, and report those that are healthy again."""
     if not unwell:
         return Recorded(accepted=())
-    healths, hours = health.followed(*tx.pipeline(*health.looking(unwell, tx.now)))
+    lanes, counted = tx.pipeline(*health.looking(unwell, tx.now))
+    healths, hours = health.followed(lanes, counted)
     changed, told = health.changes(healths, hours), health.told(healths, (), tx.now)
     rows = [(one.endpoint_id, one.after.value, healths[one.endpoint_id].told_health.value) for one in changed]
     tx.pipeline(Call("note_health", rows))

@@ -119,7 +119,7 @@ def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subsc
         interval=_to_interval(*interval),
         endpoints=tuple(to_value(Endpoint, item) for item in endpoints),
         secrets=tuple(_to_secret(*item) for item in secrets),
-        subscriptions=tuple(EventSubscription(*item, to_conditions(text)) for *item, text in subscriptions),
+        subscriptions=tuple(EventSubscription(one, kind, to_conditions(text)) for one, kind, text in subscriptions),
     )
 
 
