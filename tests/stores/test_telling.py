@@ -28,7 +28,7 @@ def broken(monkeypatch):
             raise StoreError("the disk is full")
 
     monkeypatch.setattr(telling, "tell", tell_and_fail)
-    monkeypatch.setattr("unihooks._delivery.results._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("unihooks._delivery.pacing._STORE_PATIENCE_SECONDS", 0.01)
     return left
 
 
