@@ -8,15 +8,16 @@ from string import Formatter
 
 import httpx
 import pytest
+from accessibility import LOOKS, check
+from console_pages import row
+from console_site import AUTHORIZATION, EXAMPLE, PORTAL_SECRET
 from starlette.routing import Route
 
-from unihooks import EventSubscription, HeaderSet, PayloadMapping, Webhook
+from unihooks import EventSubscription, HeaderSet, PayloadMapping
 from unihooks.console import Permission, Viewer, portal_link
 from unihooks.console.pages import page_routes
 from unihooks.console.views.reference import chapters
 from unihooks.testing import Answer
-
-from .conftest import EXAMPLE, PORTAL_SECRET
 
 # They respond with a file, a redirect, or a page only for a link that was just made.
 NO_PAGES = {"openapi", "asyncapi", "static", "edit", "portal", "tenant"}
@@ -25,56 +26,23 @@ SECTIONS = ("details", "endpoints", "events", "payload", "headers", "policy")
 
 # Of the pages, so that no test takes minutes.
 PARTS = 3
+FAILURE = Answer(500, body=b'{"error": {"code": 17, "fatal": false}}')
 SIZES = {"desk": (1280, 900), "phone": (390, 800), "small": (320, 640)}
-LOOKS = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "forced": {"forced_colors": "active"},
-}
-# What a finger or a trembling hand must hit is at least 24 pixels high and wide, and a menu of a row 32. A link inside
-# of a sentence is as high as its line. Where a narrow bar of a chart leads, a row of the table below it leads as well.
-SMALL_TARGETS = """() => {
-  const all = "a[href], button, input:not([type=hidden]), select, textarea, summary";
-  const box = "input[type=checkbox], input[type=radio]";
-  const seen = { opacityProperty: true, visibilityProperty: true };
-  // The same deliveries have links in the table of a chart.
-  const inChart = (one) => one.closest("svg") && one.closest(".chart")?.parentElement.querySelector("table a");
-  const inText = (one) => getComputedStyle(one).display === "inline" && one.closest("p, li, dd, td, label, span");
-  return [...document.querySelectorAll(all)]
-    .filter((one) => one.checkVisibility(seen) && !one.closest(".sr-only, .skip, [aria-hidden=true], :disabled, .plot"))
-    .filter((one) => !inText(one) && !inChart(one))
-    .map((one) => {
-      const { width, height } = (one.matches(box) ? one.closest("label") ?? one : one).getBoundingClientRect();
-      const least = one.matches("td .menu > summary") ? 32 : 24;
-      return { width, height, least, what: one.outerHTML.slice(0, 120) };
-    })
-    .filter(({ width, height, least }) => width && (width < least - 0.5 || height < least - 0.5))
-    .map(({ width, height, what }) => `${Math.round(width)}x${Math.round(height)} ${what}`);
-}"""
 
 
 @pytest.fixture
 def paths(site) -> list[str]:
     """Return the paths of all pages, with data on them: a page of a new route is among them by itself."""
-    site.receiver.answer(*[204] * 8, Answer(500, body=b'{"error": "maintenance"}'), Answer(410))
-    webhook = site.dispatcher.webhooks.add(
-        Webhook(
-            name="CRM sync",
-            description="Copies messages to the CRM",
-            endpoints=[site.receiver.url_for("/hooks", host="crm.example.com")],
-            subscriptions=[EventSubscription("whatsapp", "*")],
-            mapping=PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}),
-            headers=HeaderSet({"Authorization": "Bearer s3cr3t-of-crm"}),
-            status="active",
-        ),
-        tenant="acme",
+    site.receiver.answer(*[204] * 8, FAILURE, Answer(410))
+    webhook = site.add_webhook(
+        description="Copies messages to the CRM",
+        subscriptions=[EventSubscription("whatsapp", "*")],
+        mapping=PayloadMapping(remove=["sender.name"], rename={"content.text": "body"}),
+        headers=HeaderSet({"Authorization": AUTHORIZATION}),
     )
-    for number in range(1, 11):
-        site.dispatcher.emit("whatsapp", "message.received", EXAMPLE, tenant="acme")
-        site.receiver.wait_for(number)
-    # A drain returns when what was sent is recorded.
-    site.dispatcher.drain()
-    delivery = site.dispatcher.log.deliveries(tenant="acme")[0]
+    for _ in range(10):
+        site.emit()
+    delivery = site.deliveries()[0]
     job = site.dispatcher.jobs.replay(tenant="acme", webhook_id=webhook.id, state="failed")
     parts = {
         "webhook_id": [webhook.id],
@@ -93,14 +61,13 @@ def paths(site) -> list[str]:
         "/operator/tenant?name=acme",
         "/?search=nothing",
         "/deliveries?to=2020-01-01T00:00",
-        "/operator/tenant?name=acme",
     ]
     return [*(path for route in pages() for path in filled(route.path, parts)), *more]
 
 
 def draft_of(site) -> str:
     """Begin a webhook, let something arrive at its test receiver, and return the id of its draft."""
-    header = {"header_name": "Authorization", "header_value": "Bearer s3cr3t-of-crm", "header_choice": "new"}
+    header = {"header_name": "Authorization", "header_value": AUTHORIZATION, "header_choice": "new"}
     typed = {
         "details": {
             "name": "Half done",
@@ -134,26 +101,10 @@ def filled(path: str, parts: dict[str, list[str]]) -> list[str]:
     return [path.format(**dict(zip(names, values, strict=True))) for values in product(*(parts[one] for one in names))]
 
 
-@pytest.fixture
-def check():
-    """Return a function that checks what a page shows now."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: use `nox -s e2e`")
-
-    def check(page, what: str) -> None:
-        found = axe.Axe().run(page).response["violations"]
-        assert not [(what, one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found]
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), what
-        assert not page.evaluate(SMALL_TARGETS), what
-
-    return check
-
-
 @pytest.mark.parametrize("look, size", [*product(LOOKS, ("desk", "small")), ("light", "phone")])
 @pytest.mark.parametrize("locale", ["en", "ar"])
 @pytest.mark.parametrize("part", range(PARTS))
-def test_axe_finds_nothing_nothing_is_too_wide_nor_too_small(
-    site, browse, paths, look, locale, size, part, check, shoot
-):
+def test_axe_finds_nothing_nothing_is_too_wide_nor_too_small(site, browse, paths, look, locale, size, part, shoot):
     width, height = SIZES[size]
     page = browse(locale=locale, viewport={"width": width, "height": height}, reduced_motion="reduce", **LOOKS[look])
     for path in paths[part::PARTS]:
@@ -165,7 +116,7 @@ def test_axe_finds_nothing_nothing_is_too_wide_nor_too_small(
 
 @pytest.mark.parametrize("look, size", [("light", "desk"), ("dark", "small"), ("forced", "desk")])
 @pytest.mark.parametrize("locale", ["en", "ar"])
-def test_axe_finds_nothing_in_what_opens(site, browse, paths, look, locale, size, check):
+def test_axe_finds_nothing_in_what_opens(site, browse, paths, look, locale, size):
     width, height = SIZES[size]
     page = browse(locale=locale, viewport={"width": width, "height": height}, reduced_motion="reduce", **LOOKS[look])
     page.goto(f"{site.url}/")
@@ -177,7 +128,8 @@ def test_axe_finds_nothing_in_what_opens(site, browse, paths, look, locale, size
         page.locator(".sheet:target").wait_for()
         check(page, "the filters as a sheet")
         page.locator(".sheet-closer").click()
-    page.locator("a[data-drawer]").first.click()
+    failed = next(one for one in site.deliveries() if one.status_code == FAILURE.status)
+    row(page, failed).get_by_role("link").click()
     page.locator("#drawer #delivery").wait_for()
     check(page, "the drawer of a delivery")
     page.goto(next(site.url + path for path in paths if path.endswith("/secret")))

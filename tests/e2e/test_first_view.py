@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from unihooks import EventSubscription, Webhook
-
-from .conftest import EXAMPLE
-
 MOST_BYTES = 60_000
 SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
 PAINT = """() => new Promise((done) => new PerformanceObserver((list) => {
@@ -19,20 +15,9 @@ RENDER_BLOCKING = """() => performance.getEntriesByType("resource")
 
 
 @pytest.fixture
-def pages(site) -> dict[str, str]:
-    webhook = site.dispatcher.webhooks.add(
-        Webhook(
-            name="CRM sync",
-            endpoints=[site.receiver.url_for("/hooks", host="crm.example.com")],
-            subscriptions=[EventSubscription("whatsapp", "*")],
-            status="active",
-        ),
-        tenant="acme",
-    )
-    for _ in range(40):
-        site.dispatcher.emit("whatsapp", "message.received", EXAMPLE, tenant="acme")
-    site.dispatcher.drain()
-    delivery = site.dispatcher.log.deliveries(tenant="acme")[0]
+def pages(site, webhook) -> dict[str, str]:
+    site.emit(40)
+    delivery = site.deliveries()[0]
     own = f"/webhooks/{webhook.id}"
     return {"list": "/", "form": "/new", "webhook": own, "log": "/deliveries", "delivery": f"/deliveries/{delivery.id}"}
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-
 import pytest
+from attrs import evolve
+from console_pages import PHONE, browsing
+from console_site import serving, viewer_from_cookie
 
-from unihooks import EventSubscription, Webhook
+from unihooks import Webhook
 from unihooks.console import Theme, create_console
 
-from .conftest import EXAMPLE, viewer_from_cookie
-
-PHONE = {"width": 390, "height": 800}
 ACCENT = {"light": (10, 125, 90), "dark": (18, 153, 111)}
 
 
@@ -27,49 +24,27 @@ def style(page, selector: str, name: str, pseudo: str | None = None) -> str:
 
 @pytest.fixture
 def webhook(site) -> Webhook:
-    made = site.dispatcher.webhooks.add(
-        Webhook(
-            name="CRM sync",
-            endpoints=[site.receiver.url_for("/hooks", host="crm.example.com")],
-            subscriptions=[EventSubscription("whatsapp", "*")],
-            status="active",
-        ),
-        tenant="acme",
-    )
-    for _ in range(3):
-        site.dispatcher.emit("whatsapp", "message.received", EXAMPLE, tenant="acme", subject="chat/7")
-    site.dispatcher.drain()
-    return made
+    """Give a webhook with three deliveries of one subject."""
+    webhook = site.add_webhook()
+    site.emit(3, subject="chat/7")
+    return webhook
 
 
 @pytest.fixture
 def branded(site, chromium):
     """Open pages of a console with the host's look."""
-    import uvicorn
-
     theme = Theme(radius=2, density="compact", colors={"card": ("#fffdf5", "#1b1a17")})
     console = create_console(
         site.dispatcher, authenticate=viewer_from_cookie, accent=("#0a7d5a", "#12996f"), theme=theme, help_url="/help"
     )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(console, log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        contexts = []
+    with serving(console) as url, browsing(chromium, evolve(site, url=url)) as browse:
 
         def open_page(path: str, **options):
-            contexts.append(chromium.new_context(reduced_motion="reduce", **options))
-            contexts[-1].add_cookies([{"name": "tenant", "value": "acme", "url": url}])
-            page = contexts[-1].new_page()
+            page = browse(reduced_motion="reduce", **options)
             page.goto(url + path)
             return page
 
         yield open_page
-        for context in contexts:
-            context.close()
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -146,30 +121,6 @@ def test_rows_of_a_phone_take_few_lines(site, browse, webhook):
     page = browse(viewport=PHONE)
     page.goto(f"{site.url}/deliveries")
     assert max(row.bounding_box()["height"] for row in page.locator("tbody tr").all()) < 110
-
-
-def test_step_bar_follows_the_step(site, browse):
-    page = browse()
-    page.goto(f"{site.url}/new")
-    assert page.locator(".steps [aria-current=step]").inner_text().endswith("Details")
-    page.fill("#name", "CRM sync")
-    page.fill("[name=endpoint_url]", site.receiver.url_for("/hooks", host="crm.example.com"))
-    page.locator(".bar button[value=next]").click()
-    page.locator(".steps [aria-current=step]", has_text="Events").wait_for()
-    assert page.locator(".steps .ok").count() == 1
-
-
-def test_line_on_top_and_the_busy_button_show_that_something_is_under_way(site, browse, webhook):
-    page = browse()
-    page.goto(f"{site.url}/webhooks/{webhook.id}/test")
-    waiting = []
-    page.route("**/test", lambda route: waiting.append(route) if route.request.method == "POST" else route.continue_())
-    page.locator("#send .btn").first.click()
-    page.locator("#progress:not([hidden])").wait_for()
-    page.locator("#send .btn[aria-busy=true]").wait_for()
-    waiting[0].continue_()
-    page.locator("#progress").wait_for(state="hidden")
-    assert page.locator("[aria-busy=true]").count() == 0
 
 
 @pytest.mark.parametrize("locale, folded, open_", [("en", "-45deg", "45deg"), ("ar", "45deg", "-45deg")])

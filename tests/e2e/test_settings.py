@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from console_pages import focused
+from console_site import AUTHORIZATION, EXAMPLE
 
 from unihooks import Condition, EventSubscription, HeaderSet, PayloadMapping, Webhook
-
-from .conftest import EXAMPLE
 
 
 @pytest.fixture
 def webhook(site) -> Webhook:
-    return site.dispatcher.webhooks.add(
-        Webhook(
-            name="CRM sync",
-            endpoints=[site.receiver.url_for("/hooks", host="crm.example.com")],
-            subscriptions=[EventSubscription("whatsapp", "message.received")],
-            mapping=PayloadMapping(remove=["sender.name"]),
-            headers=HeaderSet({"Authorization": "Bearer s3cr3t-of-crm"}),
-            status="active",
-        ),
-        tenant="acme",
-    )
+    headers = HeaderSet({"Authorization": AUTHORIZATION})
+    return site.add_webhook(mapping=PayloadMapping(remove=["sender.name"]), headers=headers)
 
 
 @pytest.fixture
 def saved(site, webhook):
     """Return a function that reads the webhook again."""
-    return lambda: site.dispatcher.webhooks.get(webhook.id, tenant="acme")
+    return lambda: site.reread(webhook)
 
 
 @pytest.fixture
@@ -46,11 +37,6 @@ def save(page) -> None:
     page.get_by_role("button", name="Save changes").click()
     page.wait_for_url("**/settings")
     page.get_by_text("Your changes are saved").wait_for()
-
-
-def focused(locator) -> None:
-    """Wait until an element has the focus."""
-    locator.and_(locator.page.locator(":focus")).wait_for()
 
 
 def test_each_section_is_edited_by_itself(site, browse, webhook, saved):
@@ -93,10 +79,10 @@ def test_a_double_click_makes_one_copy(site, browse, webhook):
     page.get_by_role("button", name="Duplicate").dblclick()
     page.get_by_text("This is the copy").wait_for()
     page.get_by_role("heading", name="Copy of CRM sync").wait_for()
-    assert len(site.dispatcher.webhooks.list(tenant="acme")) == 2
+    assert len(site.webhooks()) == 2
     page.reload()
     page.get_by_role("heading", name="Copy of CRM sync").wait_for()
-    assert len(site.dispatcher.webhooks.list(tenant="acme")) == 2
+    assert len(site.webhooks()) == 2
 
 
 def test_a_header_is_replaced_and_removed_by_buttons_that_keep_the_focus_near(opened, saved):
@@ -241,8 +227,8 @@ def test_conditions_are_rows_that_are_tried_on_the_example(opened, saved, site):
     )
     other = {**EXAMPLE, "content": {"type": "text", "text": "Goodbye"}}
     site.dispatcher.emit("whatsapp", "message.received", other, tenant="acme")
-    site.dispatcher.emit("whatsapp", "message.received", EXAMPLE, tenant="acme")
-    (sent,) = site.receiver.wait_for(1)
+    site.emit()
+    (sent,) = site.receiver.requests
     assert sent.json()["content"]["text"] == "Hello"
 
 
