@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 from console_browser import CANARY, Browser
@@ -40,7 +41,13 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def dispatcher(tmp_path, catalog, receiver) -> Iterator[Dispatcher]:
+def dispatcher_options() -> dict[str, Any]:
+    """Return what the host chooses of its dispatcher; some tests choose otherwise."""
+    return {}
+
+
+@pytest.fixture
+def dispatcher(tmp_path, catalog, receiver, dispatcher_options) -> Iterator[Dispatcher]:
     with Dispatcher(
         SQLiteStore(tmp_path / "webhooks.db"),
         catalog=catalog,
@@ -48,6 +55,7 @@ def dispatcher(tmp_path, catalog, receiver) -> Iterator[Dispatcher]:
         ssl_context=receiver.ssl_context,
         retries=RetryPolicy.from_delays([600]),
         egress_ips=["157.175.105.131"],
+        **dispatcher_options,
     ) as dispatcher:
         yield dispatcher
 

@@ -6,24 +6,13 @@ import re
 
 import pytest
 
-from unihooks import Dispatcher, EventSubscription, HeaderSet, RetryPolicy, Webhook
-from unihooks.stores import SQLiteStore
+from unihooks import EventSubscription, HeaderSet, Webhook
 from unihooks.testing import Answer
 
 
 @pytest.fixture
-def dispatcher(tmp_path, catalog, receiver):
-    with Dispatcher(
-        SQLiteStore(tmp_path / "webhooks.db"),
-        catalog=catalog,
-        targets=receiver.targets,
-        ssl_context=receiver.ssl_context,
-        retries=RetryPolicy.from_delays([600]),
-        header_prefix="acme",
-        user_agent="Acme-Webhooks/1.0",
-        operational_events=True,
-    ) as dispatcher:
-        yield dispatcher
+def dispatcher_options():
+    return {"header_prefix": "acme", "user_agent": "Acme-Webhooks/1.0", "operational_events": True}
 
 
 @pytest.fixture

@@ -228,12 +228,8 @@ sender.id in [1, 2]
 
 
 async def test_conditions_are_written_as_text_and_kept(browser, receiver, dispatcher):
-    answer = await browser.get("/new")
-    answer = await browser.press(answer, "next", {"name": "CRM sync", "endpoint_url": [url(receiver)]})
-    events = {"event": ["whatsapp message.received"], "conditions": CONDITIONS}
-    for _ in range(3):
-        answer = await browser.press(answer, "next", events)
-        events = {}
+    events = {"event": "whatsapp message.received", "conditions": CONDITIONS}
+    answer = await filled(browser, {"name": "CRM sync", "endpoint_url": url(receiver), **events})
     await browser.press(answer, "save")
     (webhook,) = dispatcher.webhooks.list(tenant="acme")
     first, second = webhook.subscriptions
@@ -255,21 +251,16 @@ async def test_conditions_are_written_as_text_and_kept(browser, receiver, dispat
     ],
 )
 async def test_conditions_that_cannot_be_read_are_told_of_beside_their_text(browser, receiver, dispatcher, text, told):
-    answer = await browser.get("/new")
-    answer = await browser.press(answer, "next", {"name": "CRM sync", "endpoint_url": [url(receiver)]})
-    answer = await browser.press(answer, "next", {"event": ["whatsapp message.received"], "conditions": text})
+    page = await browser.press(await browser.get("/new"), "next", {"name": "CRM sync", "endpoint_url": url(receiver)})
+    answer = await browser.press(page, "next", {"event": "whatsapp message.received", "conditions": text})
     assert told in text_of(answer)
     assert text.splitlines()[-1] in answer.text.replace("&#34;", '"')
     assert not dispatcher.webhooks.list(tenant="acme")
 
 
 async def test_a_policy_is_entered_shown_and_kept(browser, receiver, dispatcher):
-    answer = await browser.get("/new")
     policy = {"policy_retry_delays": "10, 60.5", "policy_deadline": "5", "policy_in_flight": "2", "policy_rate": "0.5"}
-    first = {"name": "CRM sync", "endpoint_url": [url(receiver)], **policy}
-    for _ in range(4):
-        answer = await browser.press(answer, "next", first)
-        first = {}
+    answer = await filled(browser, {"name": "CRM sync", "endpoint_url": url(receiver), **policy})
     assert "retry_delays: 10, 60.5" in text_of(answer)
     await browser.press(answer, "save")
     (webhook,) = dispatcher.webhooks.list(tenant="acme")
@@ -290,9 +281,8 @@ async def test_a_policy_is_entered_shown_and_kept(browser, receiver, dispatcher)
 )
 async def test_a_policy_that_cannot_be_read_is_told_of_beside_its_field(browser, receiver, dispatcher, entered, told):
     field, text = entered
-    answer = await browser.get("/new")
-    fields = {"name": "CRM sync", "endpoint_url": [url(receiver)], f"policy_{field}": text}
-    answer = await browser.press(answer, "next", fields)
+    fields = {"name": "CRM sync", "endpoint_url": url(receiver), f"policy_{field}": text}
+    answer = await browser.press(await browser.get("/new"), "next", fields)
     assert told in text_of(answer)
     assert f'id="policy-{field}-problem"' in answer.text
     assert f'value="{text}"' in answer.text
@@ -300,11 +290,7 @@ async def test_a_policy_that_cannot_be_read_is_told_of_beside_its_field(browser,
 
 
 async def test_order_is_chosen_shown_and_taken_back(browser, receiver, dispatcher):
-    answer = await browser.get("/new")
-    fields = {"name": "CRM sync", "endpoint_url": [url(receiver)], "ordered": "yes"}
-    for _ in range(4):
-        answer = await browser.press(answer, "next", fields)
-        fields = {}
+    answer = await filled(browser, {"name": "CRM sync", "endpoint_url": url(receiver), "ordered": "yes"})
     assert "In order By subject" in text_of(answer)
     await browser.press(answer, "save")
     (webhook,) = dispatcher.webhooks.list(tenant="acme")

@@ -10,11 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from unihooks import Catalog, Dispatcher, EventSubscription, HeaderSet, PayloadMapping, RetryPolicy, Webhook
+from unihooks import Catalog, EventSubscription, HeaderSet, PayloadMapping, Webhook
 from unihooks._base.sentences import Kept
 from unihooks.console import Permission, Viewer, create_console
-from unihooks.stores import SQLiteStore
-from unihooks.testing import Answer, Receiver
+from unihooks.testing import Answer
 
 # Names of things that are called so in every language, and the button that leads back to English.
 KNOWN = re.findall(
@@ -87,21 +86,8 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture
-def dispatcher(tmp_path, catalog):
-    with (
-        Receiver() as receiver,
-        Dispatcher(
-            SQLiteStore(tmp_path / "webhooks.db"),
-            catalog=catalog,
-            targets=receiver.targets,
-            ssl_context=receiver.ssl_context,
-            retries=RetryPolicy.from_delays([600]),
-            egress_ips=["192.0.2.1"],
-            operational_events=True,
-        ) as dispatcher,
-    ):
-        dispatcher.receiver = receiver
-        yield dispatcher
+def dispatcher_options():
+    return {"operational_events": True}
 
 
 @pytest.fixture
@@ -115,8 +101,8 @@ def reader(browse, console):
 
 
 @pytest.fixture
-def webhook(dispatcher) -> Webhook:
-    url = dispatcher.receiver.url_for("/hooks", host="crm.example.com")
+def webhook(dispatcher, receiver) -> Webhook:
+    url = receiver.url_for("/hooks", host="crm.example.com")
     return dispatcher.webhooks.add(
         Webhook(
             name="مزامنة",
@@ -132,10 +118,10 @@ def webhook(dispatcher) -> Webhook:
 
 
 @pytest.fixture
-def log(dispatcher, webhook, tmp_path) -> list[str]:
+def log(dispatcher, receiver, webhook, tmp_path) -> list[str]:
     """Return ids of deliveries: for each sentence that a store keeps, one with that reason, error and warning."""
     sentences = [str(one(**dict.fromkeys(one.places, 7)) if one.places else one) for one in Kept.known.values()]
-    dispatcher.receiver.answer(*[Answer(500)] * 500)
+    receiver.answer(*[Answer(500)] * 500)
     for _ in sentences:
         dispatcher.emit("shop", "order.paid", {"id": 1, "note": "x"}, tenant="acme", subject="order/7")
     dispatcher.drain(timeout=60)
@@ -169,8 +155,8 @@ async def test_every_reason_of_a_disabled_endpoint_is_told_in_arabic(reader, dis
         assert not english_in(await reader.get(f"/webhooks/{webhook.id}")), sentence.code
 
 
-async def test_pages_are_in_arabic(reader, dispatcher, webhook):
-    dispatcher.receiver.answer(*[204] * 3, Answer(503), Answer(410), *[Answer(500)] * 500)
+async def test_pages_are_in_arabic(reader, dispatcher, receiver, webhook):
+    receiver.answer(*[204] * 3, Answer(503), Answer(410), *[Answer(500)] * 500)
     for _ in range(4):
         dispatcher.emit("shop", "order.paid", {"id": 1}, tenant="acme", subject="order/7")
     dispatcher.drain(timeout=30)
@@ -256,8 +242,8 @@ async def test_each_step_of_a_new_webhook_is_in_arabic_with_what_it_refuses(read
     assert not english_in(await reader.get("/"))
 
 
-async def test_what_is_refused_by_its_state_is_told_in_arabic(reader, dispatcher, webhook):
-    dispatcher.receiver.answer(*[204] * 9)
+async def test_what_is_refused_by_its_state_is_told_in_arabic(reader, dispatcher, receiver, webhook):
+    receiver.answer(*[204] * 9)
     dispatcher.emit("shop", "order.paid", {"id": 1}, tenant="acme")
     dispatcher.drain(timeout=30)
     [delivery, *_] = dispatcher.log.deliveries(tenant="acme")
@@ -275,8 +261,8 @@ async def test_json_and_trees_run_from_left_to_right(reader, webhook):
     assert re.search(r'<ul class="tree"[^>]*dir="ltr"', payload)
 
 
-async def test_the_test_receiver_and_the_operators_pages_are_in_arabic(reader, dispatcher, webhook):
-    dispatcher.receiver.answer(204, *[Answer(500)] * 9)
+async def test_the_test_receiver_and_the_operators_pages_are_in_arabic(reader, dispatcher, receiver, webhook):
+    receiver.answer(204, *[Answer(500)] * 9)
     dispatcher.emit("shop", "order.paid", {"id": 1}, tenant="acme")
     dispatcher.drain(timeout=30)
     draft = str((await reader.get("/new")).url).split("/new/")[1].split("/")[0]
