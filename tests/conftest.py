@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from unihooks import Delivery, Dispatcher, EventSubscription, RetryPolicy, Secre
 from unihooks.abc import Store
 from unihooks.stores import MemoryStore, PostgresStore, SQLiteStore
 from unihooks.testing import FakeClock, ReceivedRequest, Receiver
+from unihooks.testing._certificates import Certificates
 
 # The duration of an example depends on how busy the machine is.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -134,9 +136,20 @@ def _new_store(request: pytest.FixtureRequest) -> Store:
     return PostgresStore(request.getfixturevalue("postgres_dsn"), schema=request.getfixturevalue("empty_schema"))
 
 
+@pytest.fixture(scope="session")
+def certificates() -> Any:
+    """Make the keys and contexts of receivers once, because making them takes longer than many tests."""
+    made = Certificates()
+    client, server = made.client_context(), made.server_context()
+    return SimpleNamespace(client_context=lambda: client, server_context=lambda: server)
+
+
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
+def receiver(certificates: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with monkeypatch.context() as patch:
+        patch.setattr("unihooks.testing._receiver.Certificates", lambda _names: certificates)
+        receiver = Receiver()
+    with receiver:
         yield receiver
 
 

@@ -10,8 +10,7 @@ from console_browser import CANARY, Browser
 
 from unihooks import Catalog, Dispatcher, EventSubscription, HeaderSet, PayloadMapping, RetryPolicy, Webhook
 from unihooks.console import Permission, Viewer, create_console
-from unihooks.stores import SQLiteStore
-from unihooks.testing import Receiver
+from unihooks.stores import MemoryStore
 
 
 @pytest.fixture
@@ -35,21 +34,15 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def dispatcher_options() -> dict[str, Any]:
     """Return what the host chooses of its dispatcher; some tests choose otherwise."""
     return {}
 
 
 @pytest.fixture
-def dispatcher(tmp_path, catalog, receiver, dispatcher_options) -> Iterator[Dispatcher]:
+def dispatcher(catalog, receiver, dispatcher_options) -> Iterator[Dispatcher]:
     with Dispatcher(
-        SQLiteStore(tmp_path / "webhooks.db"),
+        MemoryStore(),
         catalog=catalog,
         targets=receiver.targets,
         ssl_context=receiver.ssl_context,

@@ -11,8 +11,7 @@ from attrs import define
 
 from unihooks import Catalog, Dispatcher, EventSubscription, HeaderSet, RetryPolicy, Webhook
 from unihooks.console import Limiter, Permission, Rate, Rates, Viewer, create_console
-from unihooks.stores import SQLiteStore
-from unihooks.testing import Receiver
+from unihooks.stores import MemoryStore
 
 HOST = "https://console.example.com"
 CANARY = "canary-4711-never-shown"
@@ -52,20 +51,13 @@ def authenticate(request):
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def dispatcher(tmp_path, receiver) -> Iterator[Dispatcher]:
+def dispatcher(receiver) -> Iterator[Dispatcher]:
     catalog = Catalog()
     chat = catalog.add_product("chat", title="Chat")
     chat.add_event("message.received", example={"text": "hi"})
     chat.add_event("message.sent")
-    store = SQLiteStore(tmp_path / "webhooks.db")
     with Dispatcher(
-        store,
+        MemoryStore(),
         catalog=catalog,
         targets=receiver.targets,
         ssl_context=receiver.ssl_context,

@@ -118,7 +118,14 @@ def webhook(dispatcher, receiver) -> Webhook:
 
 
 @pytest.fixture
-def log(dispatcher, receiver, webhook, tmp_path) -> list[str]:
+def database(dispatcher):
+    """Open the file of the store, to write what only time or another version would."""
+    with closing(sqlite3.connect(dispatcher.settings.open_store._database.path)) as database:
+        yield database
+
+
+@pytest.fixture
+def log(dispatcher, receiver, webhook, database) -> list[str]:
     """Return ids of deliveries: for each sentence that a store keeps, one with that reason, error and warning."""
     sentences = [str(one(**dict.fromkeys(one.places, 7)) if one.places else one) for one in Kept.known.values()]
     receiver.answer(*[Answer(500)] * 500)
@@ -126,7 +133,7 @@ def log(dispatcher, receiver, webhook, tmp_path) -> list[str]:
         dispatcher.emit("shop", "order.paid", {"id": 1, "note": "x"}, tenant="acme", subject="order/7")
     dispatcher.drain(timeout=60)
     ids = [one.id for one in dispatcher.log.deliveries(tenant="acme", limit=250)]
-    with closing(sqlite3.connect(tmp_path / "webhooks.db")) as database, database:
+    with database:
         for at, (id_, text) in enumerate(zip(ids, sentences, strict=False)):
             state = ("failed", "cancelled", "pending")[at % 3]
             database.execute("UPDATE unihooks_deliveries SET reason = ?, state = ? WHERE id = ?", (text, state, id_))
@@ -144,11 +151,11 @@ async def test_every_failed_delivery_is_explained_in_arabic(reader, log):
     assert not english_in(await reader.get("/deliveries"))
 
 
-async def test_every_reason_of_a_disabled_endpoint_is_told_in_arabic(reader, dispatcher, webhook, tmp_path):
+async def test_every_reason_of_a_disabled_endpoint_is_told_in_arabic(reader, dispatcher, webhook, database):
     dispatcher.webhooks.disable_endpoint(webhook.id, webhook.endpoints[0].id, tenant="acme")
     for sentence in Kept.known.values():
         text = str(sentence(**dict.fromkeys(sentence.places, 7)) if sentence.places else sentence)
-        with closing(sqlite3.connect(tmp_path / "webhooks.db")) as database, database:
+        with database:
             database.execute(
                 "UPDATE unihooks_endpoints SET disabled_reason = ? WHERE id = ?", (text, webhook.endpoints[0].id)
             )
