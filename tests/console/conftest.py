@@ -54,6 +54,30 @@ def dispatcher(catalog, receiver, dispatcher_options) -> Iterator[Dispatcher]:
 
 
 @pytest.fixture
+def emit(dispatcher) -> Callable[..., None]:
+    """Return a function that emits messages for acme, and then delivers what is due."""
+
+    def emit(count: int = 1, payload: Any = None, **options: Any) -> None:
+        for _ in range(count):
+            dispatcher.emit("whatsapp", "message.received", payload or {"sender": {}}, tenant="acme", **options)
+        dispatcher.drain()
+
+    return emit
+
+
+@pytest.fixture
+def add_webhook(dispatcher, receiver) -> Callable[..., Webhook]:
+    """Return a function that adds an active webhook for all events of a product."""
+
+    def add(name: str, product: str = "whatsapp", *, host: str = "crm.example.com", tenant: str = "acme") -> Webhook:
+        url, subscription = receiver.url_for("/hooks", host=host), EventSubscription(product, "*")
+        webhook = Webhook(name=name, endpoints=[url], subscriptions=[subscription], status="active")
+        return dispatcher.webhooks.add(webhook, tenant=tenant)
+
+    return add
+
+
+@pytest.fixture
 def authenticate():
     """Return a function that finds the viewer in the test's own headers."""
 

@@ -123,11 +123,10 @@ async def saved_draft(browser) -> str:
     return path.split("/")[2]
 
 
-async def test_no_page_holds_a_secret(browser, webhook, dispatcher, receiver):
+async def test_no_page_holds_a_secret(browser, webhook, dispatcher, receiver, emit):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     receiver.always(500)
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+    emit()
     (delivery,) = dispatcher.log.deliveries(tenant="acme")
     parts = {
         "webhook_id": webhook.id,

@@ -8,7 +8,6 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
-from unihooks import EventSubscription, Webhook
 from unihooks.console import Permission, Viewer
 from unihooks.console.http import rendering
 
@@ -91,22 +90,12 @@ def wrong(found: dict[str, int]) -> dict[str, int]:
 
 
 @pytest.fixture
-def lived_in(dispatcher, receiver, webhook):
+def lived_in(dispatcher, receiver, webhook, add_webhook, emit):
     """Return a webhook with deliveries in all states, a disabled endpoint, and a job."""
     receiver.answer(200, 500, 404)
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
-    off = dispatcher.webhooks.add(
-        Webhook(
-            name="Audit",
-            endpoints=[receiver.url_for("/audit", host="audit.example.com")],
-            subscriptions=[EventSubscription("whatsapp", "*")],
-            status="active",
-        ),
-        tenant="acme",
-    )
-    for _ in range(3):
-        dispatcher.emit("whatsapp", "message.received", {"sender": {"id": 7}}, tenant="acme", subject="chat/7")
-    dispatcher.drain()
+    off = add_webhook("Audit", host="audit.example.com")
+    emit(3, {"sender": {"id": 7}}, subject="chat/7")
     dispatcher.webhooks.disable_endpoint(off.id, off.endpoints[0].id, tenant="acme")
     dispatcher.jobs.replay(tenant="acme", state="failed")
     return webhook

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
@@ -10,15 +9,15 @@ from console_browser import CANARY, fields_of, text_of
 
 from unihooks.console import Permission, Viewer, create_console
 from unihooks.console.draft.draft import FIELDS, STEP_OF, STEPS
-from unihooks.console.draft.kept import Drafts
 from unihooks.console.host.rates import Limiter, Rate, Rates
 from unihooks.testing import FakeClock
 
 URL = "https://crm.example.com/hooks"
 
 
-def names(dispatcher) -> list[str]:
-    return [one.name for one in dispatcher.webhooks.list(tenant="acme")]
+async def begun(browser, go: str = "next", name: str = "CRM"):
+    """Enter the details of a new draft, go on, and return the page that this leads to."""
+    return await browser.press(await browser.get("/new"), go, {"name": name, "endpoint_url": URL})
 
 
 async def keep(browser, page, changes):
@@ -42,7 +41,7 @@ def test_every_field_of_a_draft_is_sent_by_the_page_of_one_step():
 
 
 async def test_each_step_has_its_own_url_that_shows_what_was_entered(browser):
-    answer = await browser.press(await browser.get("/new"), "next", {"name": "CRM", "endpoint_url": URL})
+    answer = await begun(browser)
     assert re.fullmatch(r"/new/drf_\w{26}/events", answer.url.path)
     await browser.press(answer, "next", {"event": "whatsapp message.read"})
     details = await browser.get(answer.url.path.replace("events", "details"))
@@ -62,7 +61,7 @@ async def test_a_visit_alone_keeps_nothing(browser):
 
 
 async def test_a_draft_is_offered_on_the_list_and_goes_on_where_it_was(browser, browse):
-    answer = await browser.press(await browser.get("/new"), "next", {"name": "CRM", "endpoint_url": URL})
+    answer = await begun(browser)
     await browser.press(answer, "next", {"event": "whatsapp message.read"})
     page = await browser.get("/")
     assert "Unfinished webhooks" in page.text
@@ -77,7 +76,7 @@ async def test_a_draft_is_offered_on_the_list_and_goes_on_where_it_was(browser, 
 
 
 async def test_a_discarded_draft_is_gone(browser):
-    answer = await browser.press(await browser.get("/new"), "next", {"name": "CRM", "endpoint_url": URL})
+    answer = await begun(browser)
     answer = await browser.press(answer, "discard")
     assert answer.url.path == "/"
     assert "The draft is discarded." in answer.text
@@ -101,7 +100,7 @@ async def test_at_most_five_drafts_are_kept(browser):
 
 
 async def test_a_draft_is_forgotten_a_day_after_it_was_last_saved(browser, clock):
-    answer = await browser.press(await browser.get("/new"), "next", {"name": "CRM", "endpoint_url": URL})
+    answer = await begun(browser)
     path = answer.url.path
     clock.advance(23 * 3_600)
     await browser.press(answer, "next", {"event": "whatsapp message.read"})
@@ -118,7 +117,7 @@ async def test_drafts_belong_to_their_viewer(browser, browse, dispatcher):
     def by_id(request) -> Viewer:
         return Viewer(request.headers["x-tenant"], "Ada", set(Permission), id=request.headers["x-person"])
 
-    answer = await browser.press(await browser.get("/new"), "next", {"name": "Secret plan", "endpoint_url": URL})
+    answer = await begun(browser, name="Secret plan")
     path = answer.url.path.replace("events", "details")
     app = create_console(dispatcher, authenticate=by_id)
     for other in (browse("other"), browse("acme", app=app, **{"x-person": "u2"})):
@@ -130,7 +129,7 @@ async def test_drafts_belong_to_their_viewer(browser, browse, dispatcher):
 
 
 async def test_drafts_of_viewers_without_an_id_stay_in_their_browser(browser, browse, dispatcher):
-    answer = await browser.press(await browser.get("/new"), "next", {"name": "Secret plan", "endpoint_url": URL})
+    answer = await begun(browser, name="Secret plan")
     path = answer.url.path.replace("events", "details")
     namesake = browse("acme")
     assert "Secret plan" not in (await namesake.get("/")).text
@@ -148,7 +147,7 @@ async def test_a_viewer_with_an_id_finds_drafts_in_each_browser(browse, dispatch
 
 
 async def test_values_of_headers_are_kept_and_never_shown_again(browser, dispatcher):
-    answer = await browser.press(await browser.get("/new"), "step:headers", {"name": "CRM", "endpoint_url": URL})
+    answer = await begun(browser, "step:headers")
     first = {"header_name": ["Authorization", "X-Gone"], "header_value": [CANARY, "x"], "header_choice": ["new", "new"]}
     answer = await browser.press(answer, "add-header", first)
     assert CANARY not in answer.text
@@ -162,7 +161,7 @@ async def test_values_of_headers_are_kept_and_never_shown_again(browser, dispatc
 
 
 async def test_a_value_that_is_typed_replaces_the_one_that_is_kept(browser, dispatcher):
-    answer = await browser.press(await browser.get("/new"), "step:headers", {"name": "CRM", "endpoint_url": URL})
+    answer = await begun(browser, "step:headers")
     row = {"header_name": "Authorization", "header_value": CANARY, "header_choice": "new"}
     answer = await browser.press(answer, "add-header", row)
     answer = await browser.press(answer, "step:review", {**row, "header_value": "typed", "header_choice": "keep"})
@@ -172,7 +171,7 @@ async def test_a_value_that_is_typed_replaces_the_one_that_is_kept(browser, disp
 
 
 async def test_two_tabs_on_one_draft_are_told_apart(browser):
-    path = (await browser.press(await browser.get("/new"), "next", {"name": "CRM", "endpoint_url": URL})).url.path
+    path = (await begun(browser)).url.path
     details = path.replace("events", "details")
     one, two = await browser.get(details), await browser.get(details)
     await browser.press(one, "next", {"name": "From one"})
@@ -186,7 +185,7 @@ async def test_two_tabs_on_one_draft_are_told_apart(browser):
 
 
 async def test_the_name_of_a_header_is_corrected_without_typing_its_value_again(browser, dispatcher):
-    answer = await browser.press(await browser.get("/new"), "step:headers", {"name": "CRM", "endpoint_url": URL})
+    answer = await begun(browser, "step:headers")
     row = {"header_name": "Bad Name", "header_value": CANARY, "header_choice": "new"}
     refused = await browser.press(answer, "next", row)
     assert (refused.status_code, ("header_name", "Bad Name") in fields_of(refused)) == (422, True)
@@ -201,7 +200,7 @@ async def test_the_name_of_a_header_is_corrected_without_typing_its_value_again(
 async def test_a_value_of_a_header_that_could_not_be_kept_stays_in_its_field(
     browser, browse, dispatcher, authenticate, often
 ):
-    answer = await browser.press(await browser.get("/new"), "step:headers", {"name": "CRM", "endpoint_url": URL})
+    answer = await begun(browser, "step:headers")
     row = {"header_name": "Authorization", "header_value": CANARY, "header_choice": "new"}
     path = (await browser.press(answer, "add-header", row)).url.path
     rates = Rates(drafts=Limiter(Rate(1, 3_600)))
@@ -220,7 +219,7 @@ async def test_a_value_of_a_header_that_could_not_be_kept_stays_in_its_field(
 
 
 async def test_two_tabs_on_two_steps_or_with_the_same_values_do_not_disturb_each_other(browser):
-    path = (await browser.press(await browser.get("/new"), "next", {"name": "CRM", "endpoint_url": URL})).url.path
+    path = (await begun(browser)).url.path
     details, events = await browser.get(path.replace("events", "details")), await browser.get(path)
     assert (await browser.press(details, "next", {"name": "Changed"})).status_code == 200
     assert (await browser.press(events, "next", {"event": "whatsapp message.read"})).url.path.endswith("/payload")
@@ -229,7 +228,7 @@ async def test_two_tabs_on_two_steps_or_with_the_same_values_do_not_disturb_each
 
 
 async def test_a_draft_that_is_gone_can_be_saved_anew_from_its_page(browser):
-    page = await browser.press(await browser.get("/new"), "add-endpoint", {"name": "CRM", "endpoint_url": URL})
+    page = await begun(browser, "add-endpoint")
     await browser.post(page.url.path, {"go": "discard"})
     answer = await browser.press(page, "next", {"name": "Still here"})
     assert answer.status_code == 422
@@ -238,7 +237,7 @@ async def test_a_draft_that_is_gone_can_be_saved_anew_from_its_page(browser):
 
 
 async def test_a_script_saves_a_page_and_is_told_why_if_not(browser):
-    page = await browser.press(await browser.get("/new"), "step:details", {"name": "CRM", "endpoint_url": URL})
+    page = await begun(browser, "step:details")
     other = await browser.get(page.url.path)
     answer = await keep(browser, page, {"name": "Kept"})
     assert answer.json() == {"version": 2}
@@ -271,112 +270,6 @@ async def test_too_much_is_refused_with_words(browser):
     assert "This is too long to be kept." in text_of(answer)
 
 
-async def test_back_and_create_again_leads_to_the_webhook_without_its_secret(browser, dispatcher):
-    review = await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
-    made = await browser.press(review, "save")
-    (added,) = dispatcher.webhooks.list(tenant="acme")
-    secret = added.secrets[0].reveal()
-    assert secret in made.text
-    assert made.headers["cache-control"] == "no-store"
-    for answer in (
-        await browser.get(made.url.path),
-        await browser.get(review.url.path),
-        await browser.press(review, "save"),
-        await browser.press(review, "save:active"),
-        await browser.press(review, "discard"),
-    ):
-        assert answer.url.path.startswith(f"/webhooks/{added.id}")
-        assert secret not in answer.text
-    assert names(dispatcher) == ["CRM"]
-    assert "Unfinished" not in (await browser.get("/")).text
-
-
-async def test_two_tabs_that_create_at_once_make_one_webhook(browser, dispatcher):
-    path = (
-        await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
-    ).url.path
-    tabs = [await browser.get(path) for _ in range(4)]
-    answers = await asyncio.gather(*(browser.press(tab, "save") for tab in tabs))
-    assert names(dispatcher) == ["CRM"]
-    assert all("/webhooks/wh_" in one.url.path for one in answers)
-
-
-async def test_a_change_at_the_moment_of_creation_is_told(browser, dispatcher, monkeypatch):
-    path = (
-        await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
-    ).url.path
-    review, details = await browser.get(path), await browser.get(path.replace("review", "details"))
-    claim = Drafts.claim
-
-    async def late(self, kept):
-        await browser.press(details, "next", {"name": "Changed"})
-        return await claim(self, kept)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Drafts, "claim", late)
-        answer = await browser.press(review, "save")
-    assert (answer.status_code, names(dispatcher)) == (422, [])
-    assert "changed in another tab" in text_of(answer)
-    assert "Changed" in text_of(answer)
-    await browser.press(answer, "save")
-    assert names(dispatcher) == ["Changed"]
-
-
-async def test_while_it_is_being_created_nobody_else_creates_it(browser, dispatcher, monkeypatch):
-    monkeypatch.setattr("unihooks.console.pages.new._WAITS", 2)
-    review = await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
-    add, seen = type(dispatcher.webhooks).aadd, []
-
-    async def slow(self, *args, **rest):
-        if not seen:
-            seen.append(None)
-            # Another tab, whose page was made just now.
-            seen.append(await browser.press(await browser.get(review.url.path), "save"))
-        return await add(self, *args, **rest)
-
-    monkeypatch.setattr(type(dispatcher.webhooks), "aadd", slow)
-    await browser.press(review, "save")
-    assert seen[1].status_code == 409
-    assert names(dispatcher) == ["CRM"]
-
-
-async def test_a_webhook_is_created_and_activated_in_one(browser, dispatcher):
-    review = await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
-    ready = await browser.press(review, "save:active")
-    assert dispatcher.webhooks.list(tenant="acme")[0].active
-    assert "Activated" in text_of(ready)
-    assert "/activate" not in ready.text
-
-
-async def test_the_checklist_offers_what_the_viewer_may_do(browse, dispatcher):
-    browser = browse(permissions="read,write")
-    review = await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
-    ready = await browser.press(review, "save")
-    (added,) = dispatcher.webhooks.list(tenant="acme")
-    assert added.secrets[0].reveal() not in ready.text
-    assert f"/webhooks/{added.id}/activate" in ready.text
-    assert all(f"/webhooks/{added.id}/{part}" not in ready.text for part in ("test", "secret/reveal"))
-    await browse().get(ready.url.path)
-    full = (await browse().get(ready.url.path)).text
-    assert all(f"/webhooks/{added.id}/{part}" in full for part in ("test", "secret/reveal", "activate"))
-
-
-async def test_a_limit_of_webhooks_keeps_the_draft(browser, dispatcher, monkeypatch):
-    from unihooks.exceptions import LimitReached
-
-    async def full(*args, **rest):
-        raise LimitReached("the tenant has 1000 webhooks, which is the limit; delete one first", name="webhooks")
-
-    review = await browser.press(await browser.get("/new"), "step:review", {"name": "CRM", "endpoint_url": URL})
-    with monkeypatch.context() as patch:
-        patch.setattr(type(dispatcher.webhooks), "aadd", full)
-        answer = await browser.press(review, "save")
-    assert answer.status_code == 422
-    assert "1000 webhooks" in text_of(answer)
-    await browser.press(answer, "save")
-    assert names(dispatcher) == ["CRM"]
-
-
 @pytest.mark.parametrize("typed", ["crm.example.com", "crm.example.com/hooks?a=b", "http://crm.example.com/x"])
 async def test_a_url_without_https_is_completed_with_one_button(browser, typed):
     page = await browser.press(await browser.get("/new"), "next", {"name": "CRM", "endpoint_url": typed})
@@ -396,7 +289,7 @@ async def test_nothing_is_offered_that_would_not_do(browser, typed):
 
 
 async def test_pasted_lines_become_rows(browser):
-    page = await browser.press(await browser.get("/new"), "add-endpoint", {"name": "CRM", "endpoint_url": URL})
+    page = await begun(browser, "add-endpoint")
     pasted = "https://a.example.com/\n  b.example.com, https://c.example.com/\n"
     page = await browser.press(page, "paste:1", {"pasted": pasted})
     found = [value for name, value in fields_of(page) if name == "endpoint_url"]
@@ -405,48 +298,3 @@ async def test_pasted_lines_become_rows(browser):
     page = await browser.press(page, "add-header")
     page = await browser.press(page, "paste-headers:0", {"pasted": "X-One: 1\nX-Two: a: b\nnonsense"})
     assert [value for name, value in fields_of(page) if name == "header_name"] == ["X-One", "X-Two"]
-
-
-async def test_a_draft_is_tested_before_it_is_a_webhook(browser, receiver, dispatcher):
-    given = {
-        "name": "CRM",
-        "endpoint_url": [receiver.url_for("/a", host="crm.example.com"), receiver.url_for("/b", host="b.example.com")],
-    }
-    page = await browser.press(await browser.get("/new"), "step:events", {**given, "endpoint_id": ["", ""]})
-    page = await browser.press(page, "step:mapping", {"event": "whatsapp message.received"})
-    page = await browser.press(page, "step:headers", {"mapping": "remove sender"})
-    header = {"header_name": "Authorization", "header_value": CANARY, "header_choice": "new"}
-    page = await browser.press(page, "step:review", header)
-    receiver.answer(204, 500)
-    answer = await browser.press(page, "try", {"try_event": "whatsapp message.received"})
-    sent = receiver.wait_for(2)
-    assert {one.headers["authorization"] for one in sent} == {CANARY}
-    assert [one.json() for one in sent] == [{"content": {"text": "Hi"}, "tags": [{"k": 1}]}] * 2
-    assert all(one.headers["webhook-signature"].startswith("v1,") for one in sent)
-    text = text_of(answer)
-    assert "Not every endpoint has accepted it." in text
-    assert all(code in text for code in ("204", "500"))
-    assert CANARY not in answer.text
-    assert names(dispatcher) == []
-    # A reload sends nothing again.
-    assert (await browser.press(page, "try", {"try_event": "whatsapp message.received"})).status_code == 200
-    assert len(receiver.requests) == 2
-
-
-async def test_a_test_of_a_draft_needs_permission_and_keeps_to_its_rate(browse, dispatcher, authenticate, receiver):
-    given = {"name": "CRM", "endpoint_url": receiver.url_for("/a", host="crm.example.com")}
-    plain = browse(permissions="read,write")
-    page = await plain.press(await plain.get("/new"), "step:review", given)
-    assert "Try it before you create it" not in page.text
-    answer = await plain.press(page, "try", {"try_event": "whatsapp message.received"})
-    assert "Ask the manager of your account for permission." not in text_of(await plain.get(page.url.path))
-    assert receiver.requests == []
-    app = create_console(dispatcher, authenticate=authenticate, rates=Rates(tests=Limiter(Rate(1, 600))))
-    browser = browse(app=app)
-    browser.client.cookies = plain.client.cookies
-    for _ in range(2):
-        answer = await browser.press(
-            await browser.get(page.url.path), "try", {"try_event": "whatsapp message.received"}
-        )
-    assert "Too many tests" in text_of(answer)
-    assert len(receiver.requests) == 1

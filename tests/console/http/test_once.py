@@ -32,10 +32,9 @@ def later(monkeypatch, seconds: float) -> None:
     monkeypatch.setattr(time, "time", lambda: real() + seconds)
 
 
-async def test_every_form_of_every_page_has_its_own_value(browser, webhook, dispatcher):
+async def test_every_form_of_every_page_has_its_own_value(browser, webhook, dispatcher, emit):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+    emit()
     (delivery,) = dispatcher.log.deliveries(tenant="acme")
     dispatcher.jobs.replay(tenant="acme", webhook_id=webhook.id)
     own = f"/webhooks/{webhook.id}"

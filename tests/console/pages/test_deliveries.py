@@ -18,14 +18,13 @@ HOSTILE = b'<script>alert(1)</script><img src=x onerror="alert(2)">{{ 7*7 }}\x00
 
 
 @pytest.fixture
-def sent(dispatcher, webhook, receiver):
+def sent(dispatcher, webhook, receiver, emit):
     """Return the one delivery of an active webhook, made by a real request."""
 
     def send(answer=204):
         receiver.always(answer)
         dispatcher.webhooks.activate(webhook.id, tenant="acme")
-        dispatcher.emit("whatsapp", "message.received", {"sender": {"id": 1}, "content": {"text": "Hi"}}, tenant="acme")
-        dispatcher.drain()
+        emit(payload={"sender": {"id": 1}, "content": {"text": "Hi"}})
         return dispatcher.log.deliveries(tenant="acme")[0]
 
     return send
@@ -118,10 +117,9 @@ async def test_list_is_narrowed_by_state_event_endpoint_and_time(browser, sent, 
             assert (f"/deliveries/{delivery.id}" in page.text) is found, query
 
 
-async def test_replay_of_all_asks_with_the_count_first(browser, sent, dispatcher, receiver, webhook):
+async def test_replay_of_all_asks_with_the_count_first(browser, sent, dispatcher, webhook, emit):
     sent(500)
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+    emit()
     for delivery in dispatcher.log.deliveries(tenant="acme"):
         dispatcher.log.cancel(delivery.id, tenant="acme")
     asked = await browser.get(f"/deliveries/replay?state=cancelled&webhook={webhook.id}")
@@ -152,10 +150,9 @@ async def test_a_script_can_tell_in_the_viewers_time_until_when_a_delivery_waits
     assert 'data-exact="short"' in (await browser.get(f"{where}?lang=ar")).text
 
 
-async def test_a_delivery_that_was_not_attempted_says_what_it_waits_for(browser, sent, dispatcher):
+async def test_a_delivery_that_was_not_attempted_says_what_it_waits_for(browser, sent, dispatcher, emit):
     sent(Answer(429, headers={"retry-after": "300"}))
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+    emit()
     delivery = dispatcher.log.deliveries(tenant="acme")[0]
     page = await browser.get(f"/deliveries/{delivery.id}")
     [waits] = re.findall(r'<p id="waits">(.*?)</p>', page.text)
@@ -231,9 +228,8 @@ async def test_delivery_of_a_deleted_webhook_is_still_shown(browser, sent, dispa
     assert "no longer has" in text_of(page)
 
 
-async def test_missed_events_are_recovered(browser, webhook, dispatcher, receiver):
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+async def test_missed_events_are_recovered(browser, webhook, dispatcher, emit):
+    emit()
     assert not dispatcher.log.deliveries(tenant="acme")
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     answer = await browser.post(f"/webhooks/{webhook.id}/recover", {"period": "1h"})

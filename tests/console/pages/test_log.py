@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 from console_browser import fields_of, text_of
 
-from unihooks import DeliveryState, EventSubscription, Webhook
+from unihooks import DeliveryState
 from unihooks.console.pages import deliveries as log_page
 from unihooks.console.words.causes import cause
 from unihooks.console.words.formats import short_span
@@ -20,15 +20,14 @@ PAYLOAD = {"sender": {"id": 1}, "content": {"text": "Hi"}}
 
 
 @pytest.fixture
-def send(dispatcher, webhook, receiver):
+def send(dispatcher, webhook, receiver, emit):
     """Send events to an active webhook, each with its response; return the deliveries, newest first."""
 
     def send(*answers, subject=None):
         dispatcher.webhooks.activate(webhook.id, tenant="acme")
         for answer in answers:
             receiver.answer(answer)
-            dispatcher.emit("whatsapp", "message.received", PAYLOAD, tenant="acme", subject=subject)
-            dispatcher.drain()
+            emit(payload=PAYLOAD, subject=subject)
         return list(dispatcher.log.deliveries(tenant="acme", limit=len(answers)))
 
     return send
@@ -198,29 +197,20 @@ async def test_those_that_are_ticked_are_replayed(browser, send, dispatcher, bro
     assert len(dispatcher.log.deliveries(tenant="acme")) == 5
 
 
-async def test_what_cannot_be_replayed_is_left_out(browser, send, dispatcher, webhook):
+async def test_what_cannot_be_replayed_is_left_out(browser, send, dispatcher, webhook, emit):
     gone, *_ = send(500)
     dispatcher.webhooks.update(webhook.id, tenant="acme", endpoints=["https://other.example.com/"])
     answer = await browser.post("/deliveries/replay-selected", [("delivery", gone.id), ("in", "all")])
     assert "None of them can be sent" in text_of(answer)
-    dispatcher.emit("whatsapp", "message.received", PAYLOAD, tenant="acme")
-    dispatcher.drain()
+    emit(payload=PAYLOAD)
     kept = dispatcher.log.deliveries(tenant="acme")[0]
     answer = await browser.post("/deliveries/replay-selected", [("delivery", gone.id), ("delivery", kept.id)])
     assert "Some are being sent" in text_of(answer)
 
 
-async def test_all_since_one_are_replayed_as_a_job_whose_progress_is_shown(browser, send, dispatcher, receiver):
+async def test_all_since_one_are_replayed_as_a_job_whose_progress_is_shown(browser, send, dispatcher, add_webhook):
     later, first, earlier = send(204, 204, 410)
-    other = dispatcher.webhooks.add(
-        Webhook(
-            name="Other",
-            endpoints=[receiver.url_for("/x", host="other.example.com")],
-            subscriptions=[EventSubscription("sms", "*")],
-            status="active",
-        ),
-        tenant="acme",
-    )
+    other = add_webhook("Other", "sms", host="other.example.com")
     dispatcher.emit("sms", "sent", {}, tenant="acme")
     dispatcher.drain()
     [of_failed] = links_of(await browser.get(f"/deliveries/{later.id}"), "since=")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from console_browser import text_of
 
-from unihooks import Dispatcher, EventSubscription, Webhook
+from unihooks import Dispatcher, Webhook
 from unihooks._contract.leasing import Lease, new_token
 from unihooks.abc import Capacity
 from unihooks.console import Permission, Viewer, create_console
@@ -19,20 +19,12 @@ OPERATOR = "read,operate"
 
 
 @pytest.fixture
-def busy(dispatcher, receiver):
+def busy(dispatcher, receiver, add_webhook):
     """Return webhooks of two tenants, one of them failing."""
     made = {}
     for tenant, answer in (("globex", 500), (ODD, 200)):
         host = "bad" if answer == 500 else "good"
-        made[tenant] = dispatcher.webhooks.add(
-            Webhook(
-                name=f"Sync of {host}",
-                endpoints=[receiver.url_for(f"/{host}", host=f"{host}.example.com")],
-                subscriptions=[EventSubscription("whatsapp", "*")],
-                status="active",
-            ),
-            tenant=tenant,
-        )
+        made[tenant] = add_webhook(f"Sync of {host}", host=f"{host}.example.com", tenant=tenant)
         receiver.answer(*[answer] * 6)
         for _ in range(6):
             dispatcher.emit("whatsapp", "message.read", {"id": 1}, tenant=tenant)

@@ -50,11 +50,10 @@ async def test_webhook_is_switched_from_list_and_page(browser, webhook, dispatch
     assert not dispatcher.webhooks.get(webhook.id, tenant="acme").active
 
 
-async def test_delete_asks_first_and_names_what_is_lost(browser, webhook, dispatcher, receiver):
+async def test_delete_asks_first_and_names_what_is_lost(browser, webhook, dispatcher, receiver, emit):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     receiver.always(500)
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+    emit()
     text = text_of(await browser.get(f"/webhooks/{webhook.id}/delete"))
     assert all(part in text for part in ("1 endpoint", "1 subscription", "signing secret", "1 pending delivery"))
     assert dispatcher.webhooks.get(webhook.id, tenant="acme")
@@ -63,12 +62,11 @@ async def test_delete_asks_first_and_names_what_is_lost(browser, webhook, dispat
         dispatcher.webhooks.get(webhook.id, tenant="acme")
 
 
-async def test_page_shows_figures_health_and_settings_without_secrets(browser, webhook, dispatcher, receiver):
+async def test_page_shows_figures_health_and_settings_without_secrets(browser, webhook, dispatcher, receiver, emit):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     receiver.answer(204, 500)
     for _ in range(2):
-        dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-        dispatcher.drain()
+        emit()
     for period in ("1h", "24h", "7d", "nonsense"):
         page = await browser.get(f"/webhooks/{webhook.id}?period={period}")
         text = text_of(page)
@@ -83,11 +81,10 @@ async def test_page_shows_figures_health_and_settings_without_secrets(browser, w
     assert CANARY not in settings.text
 
 
-async def test_disabled_endpoint_is_enabled_again(browser, webhook, dispatcher, receiver):
+async def test_disabled_endpoint_is_enabled_again(browser, webhook, dispatcher, receiver, emit):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     receiver.answer(410)
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+    emit()
     assert "410 Gone" in text_of(await browser.get(f"/webhooks/{webhook.id}"))
     (endpoint,) = webhook.endpoints
     await browser.post(f"/webhooks/{webhook.id}/endpoints/{endpoint.id}/enable")
@@ -124,11 +121,10 @@ async def test_an_endpoint_is_disabled_for_a_reason(browser, browse, webhook, di
     assert disabled.disabled_reason == "disabled by hand"
 
 
-async def test_until_when_an_endpoint_wants_nothing_is_shown(browser, webhook, dispatcher, receiver):
+async def test_until_when_an_endpoint_wants_nothing_is_shown(browser, webhook, dispatcher, receiver, emit):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     receiver.answer(Answer(503, headers={"Retry-After": "1800"}))
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+    emit()
     assert "It asked for a pause with Retry-After" in text_of(await browser.get(f"/webhooks/{webhook.id}"))
 
 

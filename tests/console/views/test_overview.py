@@ -14,7 +14,7 @@ from unihooks.testing import Answer
 
 
 @pytest.fixture
-def hook(dispatcher, receiver):
+def hook(dispatcher, receiver, emit):
     """Make an active webhook with its own event type whose endpoints return the statuses, one event for each."""
 
     def make(name: str, *statuses: int, events: int = 1, disabled: int = 0) -> Webhook:
@@ -31,8 +31,7 @@ def hook(dispatcher, receiver):
         for path, status in zip(paths, statuses, strict=False):
             receiver.on(path).always(status)
         for _ in range(events if statuses else 0):
-            dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-            dispatcher.drain()
+            emit()
         for endpoint in webhook.endpoints[:disabled]:
             dispatcher.webhooks.disable_endpoint(webhook.id, endpoint.id, tenant="acme", reason="it moves")
         # What comes later is for others.
@@ -81,7 +80,7 @@ async def test_the_list_begins_with_what_fails_and_has_one_word_for_each(browser
     assert names(await browser.get("/?sort=newest")) == ["broken", "off", "half-off", "well", "unused"]
 
 
-async def test_the_filters_of_the_list_go_by_health(browser, hook, receiver, dispatcher):
+async def test_the_filters_of_the_list_go_by_health(browser, hook, receiver, dispatcher, emit):
     hook("unused")
     hook("well", 204)
     hook("off", 204, disabled=1)
@@ -91,8 +90,7 @@ async def test_the_filters_of_the_list_go_by_health(browser, hook, receiver, dis
     dispatcher.webhooks.update(
         degraded.id, tenant="acme", subscriptions=[EventSubscription("whatsapp", "message.received")]
     )
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+    emit()
     expected = {
         "failing": ["broken", "degraded"],
         "degraded": ["degraded"],
@@ -236,15 +234,16 @@ async def test_failures_are_told_by_status_code_and_event_type_with_links(browse
     assert len(re.findall(r'id="row-', (await browser.get(by_type)).text)) == 2
 
 
-async def test_failures_without_a_response_lead_to_the_log_and_are_counted_alike(browser, hook, receiver, dispatcher):
+async def test_failures_without_a_response_lead_to_the_log_and_are_counted_alike(
+    browser, hook, receiver, dispatcher, emit
+):
     webhook = hook("crm", 204)
     receiver.on("/crm/0").always(Answer(drop=True))
     dispatcher.webhooks.update(
         webhook.id, tenant="acme", subscriptions=[EventSubscription("whatsapp", "message.received")]
     )
     for _ in range(2):
-        dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-        dispatcher.drain()
+        emit()
     page = await browser.get(f"/webhooks/{webhook.id}")
     assert "2 deliveries failed or are being retried, mostly without a response." in verdict(page)
     for label in ("See failures", "No response"):
@@ -270,13 +269,12 @@ async def test_attempts_that_failed_before_a_delivery_arrived_are_told_as_attemp
 
 
 async def test_failures_of_an_event_type_lead_to_what_failed_and_not_to_all_that_waits(
-    browser, webhook, dispatcher, receiver
+    browser, webhook, dispatcher, receiver, emit
 ):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     receiver.always(Answer(429, headers={"retry-after": "300"}))
     for _ in range(2):
-        dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-        dispatcher.drain()
+        emit()
     page = await browser.get(f"/webhooks/{webhook.id}")
     by_type = unescape(re.findall(r'class="text clip" href="([^"]+)"', page.text)[0])
     assert len(re.findall(r'id="row-', (await browser.get(by_type)).text)) == 1
@@ -327,10 +325,9 @@ async def test_a_rate_beyond_the_hosts_limits_is_refused_in_words(browser, webho
     assert re.search(r"at most 10,?000", text_of(answer))
 
 
-async def test_a_pause_that_the_receiver_asks_for_is_shown(browser, webhook, dispatcher, receiver):
+async def test_a_pause_that_the_receiver_asks_for_is_shown(browser, webhook, dispatcher, receiver, emit):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     receiver.answer(Answer(503, headers={"Retry-After": "1800"}))
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
-    dispatcher.drain()
+    emit()
     page = await browser.get(f"/webhooks/{webhook.id}")
     assert re.search(r"It asked for a pause with Retry-After. Deliveries go on in (29|30) minutes", text_of(page))
