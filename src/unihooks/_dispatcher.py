@@ -83,7 +83,7 @@ class Dispatcher(Emits, Operates):
     Attributes:
         webhooks: Add, change, list and test webhooks: see `Webhooks`.
         log: Read events, deliveries and attempts, and act on them: see `Log`.
-        jobs: Recover and replay many deliveries bit by bit: see `Jobs`.
+        jobs: Recover and replay many deliveries in slices: see `Jobs`.
     """
 
     def __init__(

@@ -106,8 +106,8 @@ def test_calls_that_a_slow_hook_cannot_take_are_dropped_and_counted(new_dispatch
         wait_for(lambda: len(called) == 1_000)
     assert len(called) == len(set(called)) == 1_000
     assert [record.message for record in caplog.records].count(
-        "hooks of the host are slower than what they are told of: calls are dropped, and counted in "
-        "stats().hook_calls_dropped; let them hand over to a queue of your own"
+        "hooks of the host are slower than the changes that they are called for: calls are dropped and counted in "
+        "stats().hook_calls_dropped; let the hooks fill a queue of your own"
     ) == 1
 
 

@@ -58,7 +58,7 @@ class Server:
             os.kill(process, signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Let all of it stand still; the system goes on keeping its connections."""
+        """Stop all of its processes; the system keeps its connections."""
         for process in self._processes():
             os.kill(process, signal.SIGSTOP)
 

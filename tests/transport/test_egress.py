@@ -152,7 +152,7 @@ async def test_a_real_proxy_that_wants_another_password_is_no_fault_of_the_endpo
         await transport.aclose()
         assert receiver.requests == []
     assert (outcome.error, outcome.own_fault) == (OWN_FAULT, True)
-    assert "wants another user or password" in caplog.text
+    assert "requires another user or password" in caplog.text
     assert "wrong" not in caplog.text
 
 
@@ -192,8 +192,8 @@ async def test_a_proxy_that_cannot_reach_one_address_is_asked_for_the_next(made,
 @pytest.mark.parametrize(
     "answer,told",
     [
-        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "refuses by a rule of its own to lead there (it answered 403)"),
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "wants another user or password"),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "refuses to connect there by a rule of its own (it answered 403)"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "requires another user or password"),
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "answered CONNECT with 404"),
         (b"HTTP/1.1 500 Internal Server Error\r\n\r\n", "answered CONNECT with 500"),
         (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", "does not speak CONNECT"),

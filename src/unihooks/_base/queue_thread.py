@@ -145,7 +145,8 @@ class QueueThread(ABC, Generic[Q]):
             inside.refuse()
         if sys.is_finalizing():
             raise StoreError(
-                "the interpreter is shutting down, and its threads stand still: it is too late", name="store"
+                "the interpreter is shutting down and its threads have stopped, so it is too late for this call",
+                name="store",
             )
         if not self._is_at_work:
             self._start()
@@ -268,7 +269,8 @@ def ended(error: BaseException | None) -> StoreError:
     """Return the error for those who wait for a thread that has died."""
     how = "" if error is None else f" with {error!r}"
     failure = StoreError(
-        f"a thread of the store ended{how}; whether this was stored is not known: look, then try again", name="store"
+        f"a thread of the store ended{how}; it is not known whether this was stored: check, then try again",
+        name="store",
     )
     failure.__cause__ = error
     return failure

@@ -50,7 +50,7 @@ class Backlog:
     """A tenant's backlog: events to be planned, up to 1,000, and pending deliveries by what they wait for.
 
     `due` has reached its time, and may wait for a pause or a limit of its endpoint, `in_flight` is being sent, `later`
-    waits for its time, `held` for its webhook or endpoint to be switched on.
+    waits for its time, `held` for its webhook to be activated or its endpoint to be enabled.
     """
 
     unplanned: int

@@ -15,7 +15,7 @@ from unihooks.abc import Claimed, Terms
 from unihooks.transport import Exchange
 
 GONE = Kept("gone", "the endpoint returned 410 Gone")
-DISABLE_ASKED = Kept("disable-asked", "the endpoint asked for it, by webhook-delivery: disable")
+DISABLE_ASKED = Kept("disable-asked", "the endpoint asked for this with webhook-delivery: disable")
 _ABORT_ASKED = Kept("abort-asked", "the endpoint asked for no further attempt; the last: {why}")
 _ANSWERED = Kept("answered", "the endpoint returned {status}")
 _NO_RETRY_AFTER_ONE = Kept("no-retry-after-one", "no retry is left after 1 attempt; the last: {why}")

@@ -92,7 +92,7 @@ def _settle(tick: _Tick, done: asyncio.Future[list[EmitOutcome]], late: asyncio.
 
 def _interrupted(error: BaseException) -> StoreError:
     failure = StoreError(
-        f"emitting was interrupted by {error!r}; whether this was stored is not known: look, then try again",
+        f"emitting was interrupted by {error!r}; it is not known whether this was stored: check, then try again",
         name="store",
     )
     failure.__cause__ = error

@@ -39,7 +39,7 @@ class EndpointChecker:
 
         try:
             if not isinstance(transport, HTTPTransport):
-                sentence = "this dispatcher has a transport of its own, which cannot be looked through; send a test"
+                sentence = "this dispatcher has a transport of its own, which cannot be checked; send a test"
                 raise InvalidArgument(sentence, name="transport")
             tls, ends = await transport.reach(url, started + min(_MOST_SECONDS, self._settings.deadline))
         except (TLSFailed, TimedOut) as error:

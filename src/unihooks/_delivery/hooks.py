@@ -103,8 +103,8 @@ class Hooks:
     def _drop(self, count: int) -> None:
         if count and not self._dropped:
             _logger.warning(
-                "hooks of the host are slower than what they are told of: calls are dropped, and counted in "
-                "stats().hook_calls_dropped; let them hand over to a queue of your own"
+                "hooks of the host are slower than the changes that they are called for: calls are dropped and counted "
+                "in stats().hook_calls_dropped; let the hooks fill a queue of your own"
             )
         self._dropped += count
         self.settings.hook_calls_dropped += count

@@ -166,7 +166,7 @@ class WorkerThread:
         self._worker.stop()
         self._thread.join(self._worker.grace + _ENDING_SECONDS)
         if self._thread.is_alive():
-            _logger.error("the worker of this process did not end in time; it is left to itself")
+            _logger.error("the worker of this process did not end in time; it is abandoned")
 
     def _run(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The verbs of `dispatcher.jobs`: recover and replay many deliveries bit by bit, see the progress, stop."""
+"""The verbs of `dispatcher.jobs`: recover and replay many deliveries in slices, see the progress, stop."""
 
 from __future__ import annotations
 

@@ -30,10 +30,10 @@ class WireNames:
         if not isinstance(value, str):
             raise TypeError(f"header_prefix must be a text, such as 'acme', not {type(value).__name__}")
         if len(value) > _LONGEST_PREFIX or not _PREFIX.fullmatch(value):
-            sentence = f"must be up to {_LONGEST_PREFIX} small letters, digits and single hyphens, such as 'acme'"
+            sentence = f"must be up to {_LONGEST_PREFIX} lower-case letters, digits and single hyphens, such as 'acme'"
             raise InvalidArgument(f"header_prefix {sentence}", name="header_prefix")
         if any(value == one or value.startswith(f"{one}-") for one in _TAKEN):
-            sentence = f"header_prefix cannot be {value!r}: headers that begin so mean something else"
+            sentence = f"header_prefix cannot be {value!r}: headers with this prefix have another meaning"
             raise InvalidArgument(sentence, name="header_prefix")
 
     @user_agent.validator

@@ -54,7 +54,7 @@ class Catalog:
     def offer_operational_events(self) -> None:
         """Offer the product `webhooks`, for a dispatcher with operational events; repeated calls do nothing."""
         if self._products.setdefault(OPERATIONAL.name, OPERATIONAL) is not OPERATIONAL:
-            sentence = "the catalog has a product 'webhooks', which operational events take; give yours another name"
+            sentence = "the product name 'webhooks' is reserved for operational events; give yours another name"
             raise Conflict(sentence, name=OPERATIONAL.name)
 
     def check(self, product: str, event_type: str) -> EventType:

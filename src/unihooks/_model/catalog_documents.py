@@ -30,7 +30,7 @@ _HEADERS = {
     "{prefix}-product": ("The product.", ""),
     "{prefix}-event": ("The event type.", ""),
     "{prefix}-webhook": ("The id of the webhook.", "wh_"),
-    "{prefix}-subject": ("What the event is about, if it says so.", ""),
+    "{prefix}-subject": ("The subject of the event, if it has one.", ""),
 }
 _OPTIONAL = "-subject"
 _RESPONSES = {

@@ -1,4 +1,4 @@
-"""Jobs: work on many deliveries that workers do bit by bit."""
+"""Jobs: work on many deliveries that workers do in slices."""
 
 from __future__ import annotations
 

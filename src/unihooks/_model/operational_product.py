@@ -31,8 +31,8 @@ def _named(about: str, /, **example: Any) -> tuple[dict[str, Any], dict[str, Any
 
 
 _AT = ({**_TIME, "description": "When it happened."}, "2026-11-30T12:00:00+00:00")
-_NAMED_WEBHOOK = _named("The webhook that it happened to.", id=f"wh_{_ID}", name="CRM sync")
-_WEBHOOK = _named("The webhook, as it is from then on.", id=f"wh_{_ID}", name="CRM sync", status="active", version=3)
+_NAMED_WEBHOOK = _named("The webhook concerned.", id=f"wh_{_ID}", name="CRM sync")
+_WEBHOOK = _named("The webhook after the change.", id=f"wh_{_ID}", name="CRM sync", status="active", version=3)
 _WEBHOOK[0]["properties"]["status"] = {"type": "string", "enum": ["active", "inactive"]}
 _INACTIVE = (_WEBHOOK[0], _WEBHOOK[1] | {"status": "inactive"})
 _ENDPOINT = _named(
@@ -74,7 +74,7 @@ _EVENTS = [
     _event(
         ENDPOINT_FAILING,
         "Endpoint failing",
-        "Most of what an endpoint was sent of late has failed. Told at most once in 10 minutes.",
+        "Most recent requests to an endpoint have failed. Reported at most once in 10 minutes.",
         _OF_ENDPOINT,
     ),
     _event(
@@ -99,15 +99,13 @@ _EVENTS = [
     _event(
         WEBHOOK_UPDATED, "Webhook changed", "Settings of a webhook were changed.", _OF_WEBHOOK | {"changed": _CHANGED}
     ),
-    _event(WEBHOOK_ACTIVATED, "Webhook activated", "A webhook was switched on.", _OF_WEBHOOK),
-    _event(
-        WEBHOOK_DEACTIVATED, "Webhook deactivated", "A webhook was switched off.", {"at": _AT, "webhook": _INACTIVE}
-    ),
+    _event(WEBHOOK_ACTIVATED, "Webhook activated", "A webhook was activated.", _OF_WEBHOOK),
+    _event(WEBHOOK_DEACTIVATED, "Webhook deactivated", "A webhook was deactivated.", {"at": _AT, "webhook": _INACTIVE}),
     _event(WEBHOOK_DELETED, "Webhook deleted", "A webhook was deleted.", _OF_WEBHOOK),
     _event(
         SECRET_ROTATED,
         "Signing secret rotated",
-        "A webhook has got a new signing secret.",
+        "A webhook has a new signing secret.",
         _OF_WEBHOOK | {"previous_until": _UNTIL},
     ),
 ]
@@ -115,6 +113,6 @@ _EVENTS = [
 OPERATIONAL = Product(
     name=PRODUCT,
     title="Webhooks",
-    description="What happens to your webhooks themselves.",
+    description="Events about your webhooks themselves.",
     events={one.name: one for one in _EVENTS},
 )

@@ -22,8 +22,8 @@ _OPENED: Final = range(200, 300)
 _WRONG_PASSWORD: Final = 407
 # Statuses for what the proxy itself wants or refuses; a rule may concern one address, so others are still tried.
 _OWN_FAULTS: Final = {
-    403: "refuses by a rule of its own to lead there",
-    _WRONG_PASSWORD: "wants another user or password",
+    403: "refuses to connect there by a rule of its own",
+    _WRONG_PASSWORD: "requires another user or password",
 }
 # The proxy works, but did not reach this address: bad gateway, unavailable (used by many for this), gateway timeout.
 _NO_WAY: Final = frozenset({502, 503, 504})
@@ -160,7 +160,7 @@ class _Tunnel(asyncio.Protocol):
         match = _STATUS.match(head)
         status = 0 if match is None else int(match[1])
         if match is None or (status in _OPENED and rest):
-            self._fail(f"what listens at the proxy's place, {self._proxy}, does not speak CONNECT")
+            self._fail(f"the server at the proxy's address, {self._proxy}, does not speak CONNECT")
         elif status in _OPENED:
             self._transport.pause_reading()
             self._settle(None)

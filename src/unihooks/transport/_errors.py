@@ -81,7 +81,7 @@ WAITING: Final = Kept("timed-out-waiting", "timed out after {seconds:g} s waitin
 TOO_LONG: Final = Kept("answer-too-long", "the response was longer than {limit} KiB and was cut")
 TOO_MANY_PIECES: Final = Kept("too-many-pieces", "the response came in more than {most} pieces and was cut")
 _IMPOSSIBLE_STATUS: Final = Kept("impossible-status", "the response has the impossible status {status:03d}")
-_SWITCHES: Final = Kept("protocol-switched", "the response switches protocols (status 101), which was not asked for")
+_SWITCHES: Final = Kept("protocol-switched", "the response switches protocols (status 101), which was not requested")
 
 
 def timed_out(seconds: float, doing: Kept) -> TimedOut:

@@ -161,7 +161,7 @@ async def _abandon(task: asyncio.Task[None]) -> None:
         await asyncio.wait([task], timeout=_CLEAN_UP_SECONDS)
         if task.done():
             return
-    logger.warning("a transport goes on although it was cancelled; let it raise CancelledError")
+    logger.warning("a transport continues although it was cancelled; let it raise CancelledError")
 
 
 def _bury(task: asyncio.Task[None]) -> None:

@@ -93,7 +93,7 @@ def test_a_third_unfinished_job_is_a_usage_error(run, past):
     assert (result.exit_code, "2 unfinished jobs" in result.stderr) == (2, True)
 
 
-def test_who_replays_many_is_told_of_jobs(run, past, monkeypatch):
+def test_replaying_many_suggests_a_job(run, past, monkeypatch):
     monkeypatch.setattr("unihooks.cli.commands.replays._MANY", 3)
     result = run("deliveries", "replay", "--all", "--yes", "--sqlite", past.path)
-    assert (result.exit_code, "--job is the better way" in result.stderr) == (0, True)
+    assert (result.exit_code, "use --job" in result.stderr) == (0, True)

@@ -157,7 +157,7 @@ async def test_a_delivery_that_was_not_attempted_says_what_it_waits_for(browser,
     page = await browser.get(f"/deliveries/{delivery.id}")
     [waits] = re.findall(r'<p id="waits">(.*?)</p>', page.text)
     assert "It has not been attempted yet." in page.text
-    assert re.search(r"Waits until <time .*</time>: your system asked for no request before then", waits)
+    assert re.search(r"Waits until <time .*</time>: your system asked for a pause until then", waits)
 
 
 async def test_what_is_too_long_for_a_search_is_cut_and_that_is_said(browser, sent):

@@ -109,7 +109,7 @@ def test_operational_events_are_described_in_the_viewers_language(arabic, event)
 async def test_the_picker_offers_operational_events_in_the_viewers_language(browser, catalog, webhook):
     catalog.offer_operational_events()
     english = text_of(await browser.get(f"/webhooks/{webhook.id}/settings/events"))
-    assert "What happens to your webhooks themselves." in english
+    assert "Events about your webhooks themselves." in english
     assert "Endpoint disabled endpoint.disabled" in english
     for page in (f"/webhooks/{webhook.id}/settings/events?lang=ar", "/events?lang=ar"):
         arabic = text_of(await browser.get(page))

@@ -85,7 +85,7 @@ def show_delivery(dispatcher: Dispatcher, *, delivery_id: str, tenant: str, as_j
 @delivery_filters
 @click.option("--all", "every", is_flag=True, help="Replay all deliveries of the tenant.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--job", is_flag=True, help="Let workers do it bit by bit: better for more than a few thousand.")
+@click.option("--job", is_flag=True, help="Let workers do it in slices: better for more than a few thousand.")
 @click.option(
     "--rendering",
     type=click.Choice(RENDERINGS),

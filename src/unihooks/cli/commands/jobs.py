@@ -35,7 +35,7 @@ wait_option = click.option("--wait", is_flag=True, help="Show the progress and r
 
 @click.group()
 def jobs() -> None:
-    """List, show and stop jobs: recoveries and replays that workers do bit by bit."""
+    """List, show and stop jobs: recoveries and replays that workers do in slices."""
 
 
 @jobs.command("list")

@@ -44,7 +44,7 @@ def replay_matching(dispatcher: Dispatcher, *, tenant: str, filters: dict[str, A
     """Replay all deliveries that match the filters, after confirmation."""
     found = _found(dispatcher, tenant, filters, ask=ask)
     if found > _MANY:
-        click.echo("for so many, --job is the better way: workers do it, whatever happens to this command", err=True)
+        click.echo("for this many, use --job: workers do it, whatever happens to this command", err=True)
     made = sum(1 for _ in counted(_replayed(dispatcher, tenant, filters, found), "replayed", found))
     if as_json:
         write_json({"found": found, "made": made})

@@ -96,7 +96,7 @@ def recover(
     Events made since then that were never planned for it are sent, and those whose last delivery failed are sent again.
     """
     if since is None:
-        raise click.UsageError("say since when, such as --since 24h")
+        raise click.UsageError("give a start time, such as --since 24h")
     job = dispatcher.jobs.recover(webhook_id, tenant=tenant, since=since, until=until)
     show_started(dispatcher, job, wait=wait, as_json=as_json)
 

@@ -16,7 +16,7 @@ _MADE: dict[str, Any] = {"status": 201, "body_names": True, "location": "/jobs/{
 
 @operation("GET", "/jobs", "listJobs", answer="JobPage", query=PAGING)
 async def list_jobs(call: Call) -> dict[str, Any]:
-    """List jobs, newest first. They are recoveries and replays that workers do bit by bit."""
+    """List jobs, newest first. They are recoveries and replays that workers do in slices."""
     return shapes.page(await call.dispatcher.jobs.alist(tenant=call.tenant, **call.query))
 
 

@@ -210,12 +210,12 @@ TEXTS: Mapping[str, str | Plural] = {
         ),
         by="count",
     ),
-    "asked-to-wait": later("Your system asked for no request before then, by Retry-After"),
+    "asked-to-wait": later("Your system asked for a pause until then, with Retry-After"),
     "limited": later("The webhook limits how many deliveries go at once"),
-    "limited-rate": later("The webhook lets at most %(rate)s deliveries per second go"),
-    "limited-in-flight": later("The webhook lets at most %(in_flight)s requests go at once"),
+    "limited-rate": later("The webhook allows at most %(rate)s deliveries per second"),
+    "limited-in-flight": later("The webhook allows at most %(in_flight)s requests at once"),
     "limited-both": later(
-        "The webhook lets at most %(rate)s deliveries per second and %(in_flight)s requests at once go"
+        "The webhook allows at most %(rate)s deliveries per second and %(in_flight)s requests at once"
     ),
     "slices-failed": later("The job failed %(times)s times in a row (%(kind)s)"),
     # Why an attempt failed
@@ -239,7 +239,7 @@ TEXTS: Mapping[str, str | Plural] = {
     "too-many-interim": later("More than %(most)s interim (1xx) responses came before the response"),
     "no-status-line": later("The response does not begin with an HTTP/1.1 status line"),
     "impossible-status": later("The response has the impossible status %(status)s"),
-    "protocol-switched": later("The response switches protocols (status 101), which was not asked for"),
+    "protocol-switched": later("The response switches protocols (status 101), which was not requested"),
     "certificate-not-yet": later("The TLS certificate is not valid yet"),
     "certificate-expired": later("The TLS certificate has expired"),
     "certificate-self-signed": later("The TLS certificate is self-signed"),

@@ -19,7 +19,7 @@ from unihooks.stores.sql.store import SQLStore
 
 # The statements that run on connections of the host's; those that count are for limited tenants.
 ON_HOST = ("add_event_on_host", "add_event_on_host_once", "emitted_on_host", "count_on_host")
-_ENCODING = "the connection's encoding has no place for the event's texts; set its client_encoding to UTF8"
+_ENCODING = "the connection's encoding cannot represent the event's texts; set its client_encoding to UTF8"
 
 
 @frozen

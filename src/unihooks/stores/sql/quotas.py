@@ -28,7 +28,7 @@ def insert_within(
 def refuse_any(tx: Transaction, events: Sequence[NewEvent], limit: int | None) -> None:
     """Count events; raise LimitReached, which must roll the transaction back, if they do not all fit into the limit."""
     if limit is not None and len(events) > limit:
-        sentence = f"{len(events)} events at once are more than the {limit} per minute that are the limit; emit fewer"
+        sentence = f"{len(events)} events at once exceed the limit of {limit} per minute; emit fewer"
         raise LimitReached(sentence, name="events_per_minute")
     for refusal in _refusals(tx, events, [limit] * len(events)):
         if refusal is not None:

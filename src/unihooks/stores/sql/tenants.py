@@ -1,4 +1,4 @@
-"""Erase a tenant for good, bit by bit; and measure how much one has."""
+"""Erase a tenant for good, in short transactions; measure the usage of a tenant."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ _UNTIL = Kept("waits-until", "waits until {until}: {why}")
 _LAST_FAILED = Kept("last-failed", "its last attempt failed")
 _FAILED_ONCE = Kept("failed-once", "the endpoint failed once")
 _FAILED = Kept("failed-in-a-row", "the endpoint failed {count} times in a row")
-_ASKED = Kept("asked-to-wait", "the endpoint asked for no request before, by Retry-After")
+_ASKED = Kept("asked-to-wait", "the endpoint asked for a pause with Retry-After")
 _LIMITED = {
-    (): Kept("limited", "the webhook's policy lets at most so many go"),
-    ("rate",): Kept("limited-rate", "the webhook's policy lets at most {rate:g} per second go"),
-    ("in_flight",): Kept("limited-in-flight", "the webhook's policy lets at most {in_flight} at once go"),
+    (): Kept("limited", "the webhook's policy limits its deliveries"),
+    ("rate",): Kept("limited-rate", "the webhook's policy allows at most {rate:g} per second"),
+    ("in_flight",): Kept("limited-in-flight", "the webhook's policy allows at most {in_flight} at once"),
     ("rate", "in_flight"): Kept(
-        "limited-both", "the webhook's policy lets at most {rate:g} per second and {in_flight} at once go"
+        "limited-both", "the webhook's policy allows at most {rate:g} per second and {in_flight} at once"
     ),
 }
 

@@ -165,7 +165,7 @@ class Writer(QueueThread[_Job]):
         if _file_at(self._path) != self._file_open:
             raise StoreError(
                 f"the database {self._path} was deleted, emptied or replaced while in use; "
-                "put the right file there, then close the store or restart",
+                "put the right file in its place, then close the store or restart",
                 name="path",
             )
         log = _file_at(self._log, may_be_empty=True)

@@ -227,7 +227,7 @@ class HealthRules:
         scene.store.release([other])
         until = scene.clock() + timedelta(seconds=600)
         assert scene.endpoint(webhook).health.not_before == until
-        sentence = f"waits until {until:%Y-%m-%dT%H:%M:%SZ}: the endpoint asked for no request before, by Retry-After"
+        sentence = f"waits until {until:%Y-%m-%dT%H:%M:%SZ}: the endpoint asked for a pause with Retry-After"
         assert {one.waiting for one in scene.deliveries()} == {sentence}
         scene.clock.advance(600)
         assert scene.endpoint(webhook).health.not_before is None
@@ -262,7 +262,7 @@ class HealthRules:
         waiting = {one.id: one.waiting for one in scene.deliveries()}
         assert waiting.pop(claimed.id) is None
         until = f"{scene.clock() + timedelta(seconds=2):%Y-%m-%dT%H:%M:%SZ}"
-        assert list(waiting.values()) == [f"waits until {until}: the webhook's policy lets at most 0.5 per second go"]
+        assert list(waiting.values()) == [f"waits until {until}: the webhook's policy allows at most 0.5 per second"]
 
 
 def _state(scene: Scene, webhook: Webhook) -> HealthState:

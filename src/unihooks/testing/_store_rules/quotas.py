@@ -84,7 +84,7 @@ class QuotaRules:
 
     def test_more_at_once_than_the_limit_never_fit(self, scene: Scene) -> None:
         _at_the_start_of_a_minute(scene)
-        with pytest.raises(LimitReached, match="4 events at once are more than the 3 per minute"):
+        with pytest.raises(LimitReached, match="4 events at once exceed the limit of 3 per minute"):
             scene.store.insert_together([scene.event() for _ in range(4)], 3)
 
     def test_however_many_emit_at_once_no_more_than_the_limit_get_through(self, scene: Scene) -> None:
